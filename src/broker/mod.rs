@@ -1,0 +1,1 @@
+//! What Strongroom does, one file a use case.

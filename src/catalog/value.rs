@@ -1,0 +1,174 @@
+//! The values an entry is made of: each can only hold what is right.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use url::Url;
+
+use crate::duration;
+
+/// A URL of a provider: `https`, or `http` to a loopback host (the egress guard has the last word); no user info and
+/// no fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(Url);
+
+impl Endpoint {
+    /// Reads and checks the URL.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+        let loopback = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => return Err("the URL has no host".to_owned()),
+        };
+        match url.scheme() {
+            "https" => {}
+            "http" if loopback => {}
+            "http" => return Err("http is possible only to a loopback host; use https".to_owned()),
+            other => return Err(format!("the scheme is '{other}', and must be https")),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a URL with a user name or a password in it is not taken".to_owned());
+        }
+        if url.fragment().is_some() {
+            return Err("a URL with a fragment ('#…') is not taken".to_owned());
+        }
+        Ok(Self(url))
+    }
+
+    /// The URL.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// A day, as `2026-11-24`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date(jiff::civil::Date);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| de::Error::custom("not a day; write it as \"2026-11-24\""))
+    }
+}
+
+/// What stands between two scopes: a space, a comma, a plus, or a comma and a space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ScopeSeparator(String);
+
+impl ScopeSeparator {
+    /// The separator as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for ScopeSeparator {
+    fn default() -> Self {
+        Self(" ".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for ScopeSeparator {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            " " | "," | "+" | ", " | ";" => Ok(Self(text)),
+            _ => Err(de::Error::custom("not a scope separator; there are \" \", \",\", \"+\", \", \" and \";\"")),
+        }
+    }
+}
+
+/// A JSON pointer (RFC 6901): `/bot/owner/user/email`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct JsonPointer(String);
+
+impl JsonPointer {
+    /// What the pointer points at in `value`.
+    pub fn find<'v>(&self, value: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
+        value.pointer(&self.0)
+    }
+
+    /// The pointer as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonPointer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || text.starts_with('/') {
+            Ok(Self(text))
+        } else {
+            Err(de::Error::custom("not a JSON pointer (RFC 6901); it begins with '/', as in \"/user/name\""))
+        }
+    }
+}
+
+/// How long something lives: `"8h"`, `"90d"`, or `"never"` for what does not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It ends after this long.
+    For(Duration),
+    /// It does not end.
+    Never,
+}
+
+impl Lifetime {
+    /// The duration; `None` where it never ends.
+    pub fn duration(self) -> Option<Duration> {
+        match self {
+            Self::For(duration) => Some(duration),
+            Self::Never => None,
+        }
+    }
+}
+
+impl Serialize for Lifetime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::For(span) => serializer.collect_str(&duration::show(*span)),
+            Self::Never => serializer.serialize_str("never"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Lifetime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "never" => Ok(Self::Never),
+            _ => duration::parse(&text).map(Self::For).map_err(de::Error::custom),
+        }
+    }
+}

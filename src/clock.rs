@@ -1,0 +1,110 @@
+//! Time as a value that is passed in: nothing else in the program asks the operating system what time it is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: whole seconds since 1970-01-01T00:00:00Z, as every time in the API and in the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixTime(pub i64);
+
+impl UnixTime {
+    /// This time and `duration` more; the end of time where that does not fit.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+
+    /// Whole seconds from `self` until `later`; negative where `later` is earlier.
+    pub fn seconds_until(self, later: Self) -> i64 {
+        later.0.saturating_sub(self.0)
+    }
+}
+
+impl fmt::Display for UnixTime {
+    /// RFC 3339 in UTC, for people; a time outside jiff's range (years ±9999) as the bare number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Where the time comes from. Cheap to clone; clones of a manual clock move together.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The operating system's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still at `start` until somebody moves it: for tests, here and in other programs.
+    pub fn manual(start: UnixTime) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.0.saturating_mul(1000)))))
+    }
+
+    /// Now, in whole seconds.
+    pub fn now(&self) -> UnixTime {
+        UnixTime(self.now_millis().div_euclid(1000))
+    }
+
+    /// Now, in milliseconds since 1970: what time-ordered identifiers are made from.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the system's clock")]
+    pub fn now_millis(&self) -> i64 {
+        match &self.0 {
+            Source::System => match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+                Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+                Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+            },
+            Source::Manual(millis) => millis.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Moves a manual clock forward. The system's clock cannot be moved: nothing happens.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(millis) = &self.0 {
+            millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    /// Puts a manual clock to `at`, forward or back. The system's clock cannot be moved: nothing happens.
+    pub fn set(&self, at: UnixTime) {
+        if let Source::Manual(millis) = &self.0 {
+            millis.store(at.0.saturating_mul(1000), Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_of_a_manual_clock_move_together() {
+        let clock = Clock::manual(UnixTime(1_000));
+        let other = clock.clone();
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(other.now(), UnixTime(1_005));
+        other.set(UnixTime(-3));
+        assert_eq!(clock.now(), UnixTime(-3));
+    }
+
+    #[test]
+    fn times_read_as_rfc_3339() {
+        assert_eq!(UnixTime(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(UnixTime(i64::MAX).to_string(), i64::MAX.to_string());
+    }
+}

@@ -1,0 +1,225 @@
+//! The identifiers: each can only hold what is right, so that past the door there are no raw strings.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use crate::clock::Clock;
+use crate::random::Random;
+
+/// Why a text is not an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not a provider's name.
+    #[error("a provider's name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
+    ProviderName,
+    /// Not a user id.
+    #[error("a user id has 1 to 128 characters from A–Z a–z 0–9 . _ - @ : |")]
+    UserId,
+    /// Not a credential id.
+    #[error("a credential id is a lower-case UUID")]
+    CredentialId,
+    /// Not an API key's id.
+    #[error("an API key's id is a lower-case UUID (see `strongroom key list`)")]
+    ApiKeyId,
+}
+
+/// The name of a provider in the catalogue: `github`, `google`, `smtp`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ProviderName(String);
+
+impl ProviderName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProviderName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let legal = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_' || c == b'-';
+        let starts_well = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+        if starts_well && text.len() <= 64 && text.bytes().all(legal) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::ProviderName)
+        }
+    }
+}
+
+/// Whose credentials they are: an opaque id that the application chooses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct UserId(String);
+
+impl UserId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let legal = |c: u8| c.is_ascii_alphanumeric() || b"._-@:|".contains(&c);
+        if (1..=128).contains(&text.len()) && text.bytes().all(legal) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::UserId)
+        }
+    }
+}
+
+/// The id of a stored credential: a UUID of version 7 (RFC 9562), so that ids sort by the time they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CredentialId(Uuid);
+
+/// The id of an API key (never the key itself): a UUID of version 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApiKeyId(Uuid);
+
+/// The id of one request, as in `X-Request-Id` and in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    /// A fresh one.
+    pub fn fresh(random: Random) -> Self {
+        Self(uuid::Builder::from_random_bytes(random.bytes()).into_uuid())
+    }
+}
+
+/// Makes time-ordered identifiers: two from one maker never sort the wrong way round, even within a millisecond.
+#[derive(Debug)]
+pub struct IdMaker {
+    clock: Clock,
+    order: std::sync::Mutex<ContextV7>,
+}
+
+impl IdMaker {
+    /// A maker that takes the time from `clock`.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, order: std::sync::Mutex::new(ContextV7::new()) }
+    }
+
+    /// A fresh credential id.
+    pub fn credential(&self) -> CredentialId {
+        CredentialId(self.fresh())
+    }
+
+    /// A fresh id for an API key.
+    pub fn api_key(&self) -> ApiKeyId {
+        ApiKeyId(self.fresh())
+    }
+
+    fn fresh(&self) -> Uuid {
+        let millis = u64::try_from(self.clock.now_millis()).unwrap_or(0);
+        let nanos = u32::try_from(millis % 1000 * 1_000_000).expect("less than 10^9");
+        let order = self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Uuid::new_v7(Timestamp::from_unix(&*order, millis / 1000, nanos))
+    }
+}
+
+/// Reads a UUID in the one form in which it is handed out: lower case, with hyphens.
+fn lower_case_uuid(text: &str) -> Option<Uuid> {
+    let id = Uuid::try_parse(text).ok()?;
+    (id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(id)
+}
+
+macro_rules! uuid_id {
+    ($name:ident, $error:expr) => {
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                lower_case_uuid(text).map(Self).ok_or($error)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.to_string()
+            }
+        }
+    };
+}
+
+macro_rules! text_id {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+    };
+}
+
+macro_rules! shown_as_inner {
+    ($($name:ident),+) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+uuid_id!(CredentialId, IdError::CredentialId);
+uuid_id!(ApiKeyId, IdError::ApiKeyId);
+text_id!(ProviderName);
+text_id!(UserId);
+shown_as_inner!(ProviderName, UserId, CredentialId, ApiKeyId, RequestId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+
+    #[test]
+    fn only_lower_case_hyphenated_uuids_are_credential_ids() {
+        let id = "0192d3f0-7c3a-7000-8000-00000000000f";
+        assert_eq!(id.parse::<CredentialId>().unwrap().to_string(), id);
+        for bad in ["", "x", &id.to_uppercase(), &id.replace('-', ""), &format!("{{{id}}}"), &format!("urn:uuid:{id}")]
+        {
+            assert_eq!(bad.parse::<CredentialId>(), Err(IdError::CredentialId), "{bad}");
+        }
+    }
+
+    #[test]
+    fn users_and_providers_keep_to_their_alphabets() {
+        assert!("auth0|64.A_b-c@x:1".parse::<UserId>().is_ok());
+        for bad in ["", "a b", "ü", "a/b", "a\0", &"x".repeat(129)] {
+            assert!(bad.parse::<UserId>().is_err(), "{bad}");
+        }
+        assert!("open_router".parse::<ProviderName>().is_ok());
+        for bad in ["", "GitHub", "a b", "../x", "_x", "-x", &"x".repeat(65)] {
+            assert!(bad.parse::<ProviderName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_made_within_one_millisecond_sort_in_the_order_they_were_made() {
+        let maker = IdMaker::new(Clock::manual(UnixTime(1_800_000_000)));
+        let ids: Vec<_> = (0..1000).map(|_| maker.credential()).collect();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}

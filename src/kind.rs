@@ -1,0 +1,57 @@
+//! The four kinds of credential.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a credential is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[clap(rename_all = "snake_case")]
+pub enum Kind {
+    /// Tokens from an OAuth 2 authorization server.
+    #[serde(rename = "oauth2")]
+    #[clap(name = "oauth2")]
+    OAuth2,
+    /// One API key.
+    ApiKey,
+    /// A user name and a password.
+    UserPassword,
+    /// Headers for requests to one host.
+    HostScoped,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are listed.
+    pub const ALL: [Self; 4] = [Self::OAuth2, Self::ApiKey, Self::UserPassword, Self::HostScoped];
+
+    /// The name that stands in the API, on the command line and in the vault.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OAuth2 => "oauth2",
+            Self::ApiKey => "api_key",
+            Self::UserPassword => "user_password",
+            Self::HostScoped => "host_scoped",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no kind.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown kind of credential '{0}'; there are oauth2, api_key, user_password and host_scoped")]
+pub struct UnknownKind(String);
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}

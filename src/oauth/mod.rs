@@ -1,0 +1,1 @@
+//! An OAuth client that knows RFCs and no provider's name.

@@ -1,0 +1,1 @@
+//! A small real authorization server, for `dev` and for users' own test suites.

@@ -1,0 +1,1 @@
+//! SQLite: the writer, the readers, the migrations. Moves sealed bytes; holds no key.

@@ -1,0 +1,1 @@
+//! Seals and opens: master key, keyring, record, credential, state, API key, audit.
