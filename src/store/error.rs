@@ -1,0 +1,75 @@
+//! What SQLite or the file system answered, sorted by what has to be done about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// Why the store could not do what was asked. It can be cloned because everybody in a failed group gets it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no file at this path.
+    #[error("there is no vault at {0}")]
+    NotFound(PathBuf),
+    /// A file is already there.
+    #[error("{0} already exists")]
+    AlreadyExists(PathBuf),
+    /// The file is not one of ours.
+    #[error("{0} is not a vault of Strongroom")]
+    NotAVault(PathBuf),
+    /// A newer program wrote it.
+    #[error("format {found} is newer than {known}")]
+    NewerFormat {
+        /// The version in the file.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+    /// Another server holds the lock.
+    #[error("another server has {0} open")]
+    Locked(PathBuf),
+    /// `SQLITE_FULL`: the write was refused as a whole.
+    #[error("the disk is full")]
+    Full,
+    /// The file or its folder cannot be written.
+    #[error("the file cannot be written: {0}")]
+    ReadOnly(String),
+    /// Another process held the write lock for longer than we wait.
+    #[error("the file is locked by another process")]
+    Busy,
+    /// A COMMIT failed with an unknown outcome, or the writer is gone: no write is taken any more.
+    #[error("no more writes: {0}")]
+    Stopped(String),
+    /// A row was sealed under a data key that is not the current one: the caller seals again.
+    #[error("sealed under a data key that is no longer current")]
+    StaleDataKey,
+    /// SQLite found the file damaged.
+    #[error("the file is damaged: {0}")]
+    Corrupt(String),
+    /// The file system refused.
+    #[error("{what} {path}: {kind}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        kind: io::ErrorKind,
+    },
+    /// Anything else that SQLite reports; the statement's text, never a value.
+    #[error("SQLite: {0}")]
+    Sqlite(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(text),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(text),
+            _ => Self::Sqlite(text),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! An API key as everybody but its holder sees it, and whose users it may act for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::clock::UnixTime;
+use crate::id::{ApiKeyId, UserId};
+use crate::permission::Permissions;
+
+/// A key that a program presents. The key's text itself is not kept anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id, which may be shown and logged.
+    pub id: ApiKeyId,
+    /// What a person called it.
+    pub name: Option<String>,
+    /// Whose key it is.
+    pub holder: Holder,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// From when on it is refused; `None`: never.
+    pub expires_at: Option<UnixTime>,
+    /// When it was revoked; `None`: it was not.
+    pub revoked_at: Option<UnixTime>,
+}
+
+impl ApiKey {
+    /// Whether it is neither revoked nor expired at `now`.
+    pub fn is_live(&self, now: UnixTime) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Whom an API key acts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// One user.
+    User(UserId),
+    /// A service, which names the user in each request.
+    Service {
+        /// The users that it may name; empty: any.
+        users: Vec<UserPattern>,
+    },
+}
+
+impl Holder {
+    /// Whether a key of this holder may act for `user`.
+    pub fn acts_for(&self, user: &UserId) -> bool {
+        match self {
+            Self::User(own) => own == user,
+            Self::Service { users } => users.is_empty() || users.iter().any(|pattern| pattern.matches(user)),
+        }
+    }
+}
+
+/// What a new API key is to be.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// What a person calls it.
+    pub name: Option<String>,
+    /// Whose key it is.
+    pub holder: Holder,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// From when on it is refused; `None`: never.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// Some users: a user id in which `*` stands for any number of any characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserPattern(String);
+
+/// A text that is no pattern for users.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a user pattern has 1 to 128 characters from A–Z a–z 0–9 . _ - @ : | and *, which stands for any text")]
+pub struct UserPatternError;
+
+impl UserPattern {
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the pattern covers the whole of `user`'s id.
+    pub fn matches(&self, user: &UserId) -> bool {
+        covers(self.0.as_bytes(), user.as_str().as_bytes())
+    }
+}
+
+/// Greedy matching with one step back: time is at most the product of the lengths, whatever the pattern.
+fn covers(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        if pattern.get(p) == Some(&b'*') {
+            star = Some((p + 1, t));
+            p += 1;
+        } else if pattern.get(p) == text.get(t) {
+            p += 1;
+            t += 1;
+        } else if let Some((after, from)) = star {
+            star = Some((after, from + 1));
+            p = after;
+            t = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern.get(p..).is_some_and(|rest| rest.iter().all(|c| *c == b'*'))
+}
+
+impl FromStr for UserPattern {
+    type Err = UserPatternError;
+
+    fn from_str(text: &str) -> Result<Self, UserPatternError> {
+        let legal = |c: u8| c.is_ascii_alphanumeric() || b"._-@:|*".contains(&c);
+        if (1..=128).contains(&text.len()) && text.bytes().all(legal) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(UserPatternError)
+        }
+    }
+}
+
+impl fmt::Display for UserPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let covered = |pattern: &str, user: &str| {
+            pattern.parse::<UserPattern>().unwrap().matches(&user.parse::<UserId>().unwrap())
+        };
+        assert!(covered("team-a-*", "team-a-1") && covered("team-a-*", "team-a-") && covered("*", "x"));
+        assert!(covered("*@a.org", "me@a.org") && covered("a*b*c", "a-b-b-c") && covered("alice", "alice"));
+        assert!(!covered("team-a-*", "team-b-1") && !covered("alice", "alice2") && !covered("a*b", "a-b-c"));
+        assert!(!covered("Team-*", "team-a"), "ids differ in case");
+        for bad in ["", "a b", "ü", &"x".repeat(129)] {
+            assert!(bad.parse::<UserPattern>().is_err());
+        }
+    }
+
+    #[test]
+    fn a_holder_acts_for_its_own_users_alone() {
+        let [alice, bob] = ["alice", "bob"].map(|id| id.parse::<UserId>().unwrap());
+        assert!(Holder::User(alice.clone()).acts_for(&alice) && !Holder::User(alice.clone()).acts_for(&bob));
+        assert!(Holder::Service { users: vec![] }.acts_for(&bob));
+        assert!(!Holder::Service { users: vec!["al*".parse().unwrap()] }.acts_for(&bob));
+    }
+}

@@ -1,0 +1,105 @@
+//! The public half of a credential: what lists show.
+
+use crate::clock::UnixTime;
+use crate::id::{CredentialId, ProviderName, UserId};
+use crate::kind::Kind;
+
+use super::host_pattern::HostPattern;
+use super::material::Material;
+
+/// A credential without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Its id.
+    pub id: CredentialId,
+    /// Whose it is.
+    pub user: UserId,
+    /// For which provider.
+    pub provider: ProviderName,
+    /// Of which kind.
+    pub kind: Kind,
+    /// What people call it.
+    pub title: String,
+    /// What was granted; OAuth 2 only.
+    pub scopes: Option<Vec<String>>,
+    /// The account's name at the provider; OAuth 2 only.
+    pub username: Option<String>,
+    /// Where it may be sent; host-scoped only.
+    pub host: Option<HostPattern>,
+    /// The account's unchangeable id at the provider (its subject); OAuth 2 only.
+    pub account: Option<String>,
+    /// The OAuth client through which it was connected; OAuth 2 only.
+    pub client_id: Option<String>,
+    /// When it was stored.
+    pub created_at: UnixTime,
+    /// When its title or its secret last changed.
+    pub updated_at: UnixTime,
+    /// When the access token or the key ends, where that is known.
+    pub expires_at: Option<UnixTime>,
+    /// When its secret was last handed out or used.
+    pub last_used_at: Option<UnixTime>,
+    /// Whether it can be used.
+    pub status: Status,
+}
+
+/// Whether a credential can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It can.
+    Active,
+    /// The provider does not take its refresh token any more: the user has to connect the account again.
+    NeedsReauth,
+}
+
+impl Status {
+    /// The word that stands in the API and in the vault.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NeedsReauth => "needs_reauth",
+        }
+    }
+}
+
+/// What a credential is to be; for a reconnected one, what it is to become.
+#[derive(Clone)]
+pub struct NewCredential {
+    /// Whose it is.
+    pub user: UserId,
+    /// For which provider.
+    pub provider: ProviderName,
+    /// What people call it; may be empty.
+    pub title: String,
+    /// The secret; its kind is the credential's.
+    pub material: Material,
+    /// What was granted; OAuth 2 only.
+    pub scopes: Option<Vec<String>>,
+    /// The account's name at the provider; OAuth 2 only.
+    pub username: Option<String>,
+    /// The account's unchangeable id at the provider; OAuth 2 only.
+    pub account: Option<String>,
+    /// The OAuth client through which it was connected; OAuth 2 only.
+    pub client_id: Option<String>,
+    /// When the access token or the key ends, where that is known.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// Which part of a list is wanted. The default is all of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page {
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Only those that come after this one, whether or not it still exists.
+    pub after: Option<CredentialId>,
+}
+
+/// A user, as the operator sees one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The id that the application chose.
+    pub id: UserId,
+    /// When it was first seen.
+    pub created_at: UnixTime,
+    /// How many credentials are stored for it.
+    pub credentials: u64,
+}
