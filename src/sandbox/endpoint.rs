@@ -1,0 +1,82 @@
+//! The table of endpoints: path and method of each, and how often it was asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::Method;
+
+/// One endpoint of the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The authorization page (RFC 6749 §3.1).
+    Authorize,
+    /// Where its form goes.
+    Decision,
+    /// The token endpoint (RFC 6749 §3.2).
+    Token,
+    /// Whose account a token is for.
+    Userinfo,
+    /// Revocation (RFC 7009).
+    Revoke,
+    /// Introspection (RFC 7662).
+    Introspect,
+    /// The metadata document (RFC 8414).
+    Metadata,
+    /// The counters of this table, as JSON.
+    Requests,
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 8] = [
+        Self::Authorize,
+        Self::Decision,
+        Self::Token,
+        Self::Userinfo,
+        Self::Revoke,
+        Self::Introspect,
+        Self::Metadata,
+        Self::Requests,
+    ];
+
+    /// The path under [`super::Sandbox::base_url`].
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Authorize => "/authorize",
+            Self::Decision => "/authorize/decision",
+            Self::Token => "/token",
+            Self::Userinfo => "/userinfo",
+            Self::Revoke => "/revoke",
+            Self::Introspect => "/introspect",
+            Self::Metadata => "/.well-known/oauth-authorization-server",
+            Self::Requests => "/sandbox/requests",
+        }
+    }
+
+    /// The one method that it answers.
+    pub(super) fn method(self) -> Method {
+        match self {
+            Self::Decision | Self::Token | Self::Revoke | Self::Introspect => Method::POST,
+            Self::Authorize | Self::Userinfo | Self::Metadata | Self::Requests => Method::GET,
+        }
+    }
+}
+
+/// How often each endpoint was asked.
+#[derive(Debug, Default)]
+pub(super) struct RequestCounts([AtomicU64; Endpoint::ALL.len()]);
+
+impl RequestCounts {
+    pub(super) fn of(&self, endpoint: Endpoint) -> u64 {
+        self.0[endpoint as usize].load(Ordering::SeqCst)
+    }
+
+    pub(super) fn add(&self, endpoint: Endpoint) {
+        self.0[endpoint as usize].fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One member a path.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        let counted = |endpoint: Endpoint| (endpoint.path().to_owned(), serde_json::Value::from(self.of(endpoint)));
+        Endpoint::ALL.into_iter().map(counted).collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! The sandbox as the catalogue sees it: its entry in the vocabulary that every other provider is written in.
+
+use super::RefreshTokens;
+use super::endpoint::Endpoint;
+use super::server::AuthorizationServer;
+use crate::catalog::entry::TokenAuth;
+use crate::duration;
+
+/// The entry of a running sandbox. Nothing in it needs escaping: the base URL is an address and a port.
+pub(super) fn toml(server: &AuthorizationServer) -> String {
+    let url = |endpoint: Endpoint| format!("{}{}", server.base_url, endpoint.path());
+    let token_auth = match server.first_client().token_auth.first() {
+        Some(TokenAuth::Basic) => "basic",
+        Some(TokenAuth::BasicRaw) => "basic_raw",
+        Some(TokenAuth::Post) => "post",
+        Some(TokenAuth::None) | None => "none",
+    };
+    format!(
+        r#"display_name = "Sandbox"
+category = "developer-tools"
+
+[oauth]
+authorize_url = "{authorize}"
+token_url = "{token}"
+issuer = "{issuer}"
+announces_iss = {announces_iss}
+default_scopes = ["profile"]
+token_auth = "{token_auth}"
+
+[oauth.identity]
+url = "{userinfo}"
+username = "/preferred_username"
+title = "/name"
+account = "/sub"
+
+# Each authorization is a grant of its own: revoking one leaves the others alone.
+[oauth.revoke]
+url = "{revoke}"
+ends = "token"
+
+[oauth.refresh]
+rotates = {rotates}
+lifetime = "{lifetime}"
+
+[api_key]
+"#,
+        authorize = url(Endpoint::Authorize),
+        token = url(Endpoint::Token),
+        issuer = server.base_url,
+        announces_iss = server.options.announces_iss,
+        userinfo = url(Endpoint::Userinfo),
+        revoke = url(Endpoint::Revoke),
+        rotates = server.options.refresh_tokens == RefreshTokens::Rotating,
+        lifetime = duration::show(server.options.refresh_token_lifetime),
+    )
+}

@@ -1,0 +1,268 @@
+//! The life of a grant: asked for, decided, exchanged, refreshed, ended. Knows nothing of HTTP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::answer::Refusal;
+use super::expiring::Expiring;
+use super::options::{RefreshTokens, SandboxOptions};
+use crate::clock::{Clock, UnixTime};
+use crate::random::Random;
+use crate::secret::Secret;
+
+/// How long a person may look at the page.
+const TRANSACTION_LIFETIME: Duration = Duration::from_secs(600);
+/// For how long after its end the replay of a code is still recognised, and ends what the code gave.
+const REPLAY_WATCH: Duration = Duration::from_secs(600);
+
+/// What a client asked for: an authorization request whose every part was found right.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) client_id: String,
+    /// As it was sent: the token request has to repeat it letter by letter (RFC 6749 §4.1.3).
+    pub(super) redirect_uri: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) state: String,
+    /// The S256 challenge (RFC 7636 §4.2).
+    pub(super) code_challenge: Option<String>,
+}
+
+/// What a user granted to a client. It is shared by everything that came from it, so that it ends for all at once.
+pub(super) struct Grant {
+    pub(super) client_id: String,
+    pub(super) user: String,
+    pub(super) scopes: Vec<String>,
+    ended: AtomicBool,
+}
+
+struct Code {
+    asked: Asked,
+    user: String,
+    expires_at: UnixTime,
+    state: CodeState,
+}
+
+enum CodeState {
+    Fresh,
+    /// Presented before; with what it gave, where it gave anything.
+    Spent(Option<Arc<Grant>>),
+}
+
+/// Which of the two tokens it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenUse {
+    Access,
+    Refresh {
+        /// Whether it was exchanged for its successor.
+        spent: bool,
+    },
+}
+
+/// A token that was issued.
+pub(super) struct Token {
+    pub(super) grant: Arc<Grant>,
+    pub(super) scopes: Vec<String>,
+    pub(super) issued_at: UnixTime,
+    pub(super) used_as: TokenUse,
+}
+
+/// What a token request is answered with.
+pub(super) struct Issued {
+    pub(super) access_token: Secret,
+    pub(super) refresh_token: Option<Secret>,
+    pub(super) expires_in: Duration,
+    pub(super) scopes: Vec<String>,
+}
+
+/// What a client brings to exchange a code.
+pub(super) struct Redemption<'a> {
+    pub(super) code: &'a str,
+    pub(super) client_id: &'a str,
+    pub(super) redirect_uri: &'a str,
+    pub(super) code_verifier: Option<&'a str>,
+}
+
+/// Everything that is asked for, granted and issued.
+pub(super) struct Grants {
+    clock: Clock,
+    random: Random,
+    options: SandboxOptions,
+    transactions: Expiring<Asked>,
+    codes: Expiring<Code>,
+    tokens: Expiring<Token>,
+}
+
+impl Grants {
+    pub(super) fn new(clock: Clock, random: Random, options: SandboxOptions) -> Self {
+        Self {
+            transactions: Expiring::new(clock.clone(), 1_024),
+            codes: Expiring::new(clock.clone(), 4_096),
+            tokens: Expiring::new(clock.clone(), 65_536),
+            clock,
+            random,
+            options,
+        }
+    }
+
+    /// Remembers what was asked while a person decides; the transaction id stands in the page's form.
+    pub(super) fn begin(&mut self, asked: Asked) -> Secret {
+        self.transactions.keep(self.random, "", asked, TRANSACTION_LIFETIME)
+    }
+
+    /// What was asked under this transaction id; once.
+    pub(super) fn decide(&mut self, transaction: &str) -> Option<Asked> {
+        self.transactions.take(transaction)
+    }
+
+    /// The user approves: a code for what was asked.
+    pub(super) fn approve(&mut self, asked: Asked, user: String) -> Secret {
+        let expires_at = self.clock.now().plus(self.options.code_lifetime);
+        let code = Code { asked, user, expires_at, state: CodeState::Fresh };
+        self.codes.keep(self.random, "sandbox_code_", code, self.options.code_lifetime + REPLAY_WATCH)
+    }
+
+    /// Exchanges a code (RFC 6749 §4.1.3). However the attempt ends, the code is spent; a second one ends what the first
+    /// gave (§4.1.2).
+    pub(super) fn redeem(&mut self, with: &Redemption<'_>) -> Result<Issued, Refusal> {
+        let now = self.clock.now();
+        let code = self.codes.get_mut(with.code).ok_or(Refusal::InvalidGrant("unknown code"))?;
+        if let CodeState::Spent(given) = &code.state {
+            if let Some(grant) = given {
+                grant.end();
+            }
+            return Err(Refusal::InvalidGrant("the code was used before; what it gave has been revoked"));
+        }
+        code.state = CodeState::Spent(None);
+        if code.expires_at <= now {
+            return Err(Refusal::InvalidGrant("the code has expired"));
+        }
+        code.asked.allows(with)?;
+        let grant = Arc::new(Grant {
+            client_id: code.asked.client_id.clone(),
+            user: code.user.clone(),
+            scopes: match &self.options.granted_scopes {
+                Some(granted) => code.asked.scopes.iter().filter(|scope| granted.contains(scope)).cloned().collect(),
+                None => code.asked.scopes.clone(),
+            },
+            ended: AtomicBool::new(false),
+        });
+        code.state = CodeState::Spent(Some(Arc::clone(&grant)));
+        let refresh_token = match self.options.refresh_tokens {
+            RefreshTokens::Absent => None,
+            RefreshTokens::Lasting | RefreshTokens::Rotating => Some(self.refresh_token(&grant)),
+        };
+        Ok(self.issue(&grant, grant.scopes.clone(), refresh_token))
+    }
+
+    /// Refreshes (RFC 6749 §6), for all scopes of the grant or for the ones that are named. A spent refresh token that
+    /// comes again ends the grant.
+    pub(super) fn refresh(&mut self, token: &str, client_id: &str, scopes: &[String]) -> Result<Issued, Refusal> {
+        let unknown = Refusal::InvalidGrant("unknown refresh token");
+        let held = self.tokens.get_mut(token).ok_or(unknown)?;
+        let TokenUse::Refresh { spent } = held.used_as else { return Err(unknown) };
+        let grant = Arc::clone(&held.grant);
+        if grant.client_id != client_id {
+            return Err(unknown);
+        }
+        if grant.has_ended() {
+            return Err(Refusal::InvalidGrant("the grant has been revoked"));
+        }
+        if spent {
+            grant.end();
+            return Err(Refusal::InvalidGrant("the refresh token was used before; its grant has been revoked"));
+        }
+        if !scopes.iter().all(|scope| grant.scopes.contains(scope)) {
+            return Err(Refusal::InvalidScope("a scope that was not granted"));
+        }
+        let rotates = self.options.refresh_tokens == RefreshTokens::Rotating;
+        held.used_as = TokenUse::Refresh { spent: rotates };
+        let successor = rotates.then(|| self.refresh_token(&grant));
+        let scopes = if scopes.is_empty() { grant.scopes.clone() } else { scopes.to_vec() };
+        Ok(self.issue(&grant, scopes, successor))
+    }
+
+    /// Revokes a token (RFC 7009 §2.1): a refresh token ends its grant, an access token only itself. A token that is
+    /// unknown is as good as revoked.
+    pub(super) fn revoke(&mut self, token: &str, client_id: &str) -> Result<(), Refusal> {
+        let Some((held, _)) = self.tokens.get(token) else { return Ok(()) };
+        if held.grant.client_id != client_id {
+            return Err(Refusal::UnauthorizedClient("the token was issued to another client"));
+        }
+        match held.used_as {
+            TokenUse::Access => drop(self.tokens.take(token)),
+            TokenUse::Refresh { .. } => held.grant.end(),
+        }
+        Ok(())
+    }
+
+    /// The token and when it expires, while it is good for anything.
+    pub(super) fn active(&self, token: &str) -> Option<(&Token, UnixTime)> {
+        self.tokens
+            .get(token)
+            .filter(|(held, _)| !held.grant.has_ended() && held.used_as != TokenUse::Refresh { spent: true })
+    }
+
+    fn issue(&mut self, grant: &Arc<Grant>, scopes: Vec<String>, refresh_token: Option<Secret>) -> Issued {
+        let expires_in = self.options.access_token_lifetime;
+        let token = self.token(grant, scopes.clone(), TokenUse::Access);
+        let access_token = self.tokens.keep(self.random, "sandbox_access_", token, expires_in);
+        Issued { access_token, refresh_token, expires_in, scopes }
+    }
+
+    fn refresh_token(&mut self, grant: &Arc<Grant>) -> Secret {
+        let token = self.token(grant, grant.scopes.clone(), TokenUse::Refresh { spent: false });
+        self.tokens.keep(self.random, "sandbox_refresh_", token, self.options.refresh_token_lifetime)
+    }
+
+    fn token(&self, grant: &Arc<Grant>, scopes: Vec<String>, used_as: TokenUse) -> Token {
+        Token { grant: Arc::clone(grant), scopes, issued_at: self.clock.now(), used_as }
+    }
+}
+
+impl Asked {
+    /// Whether the code for this may be exchanged with what the client brings.
+    fn allows(&self, with: &Redemption<'_>) -> Result<(), Refusal> {
+        if self.client_id != with.client_id {
+            return Err(Refusal::InvalidGrant("the code was issued to another client"));
+        }
+        if self.redirect_uri != with.redirect_uri {
+            return Err(Refusal::InvalidGrant("redirect_uri is not the one of the authorization request"));
+        }
+        match (&self.code_challenge, with.code_verifier) {
+            (None, None) => Ok(()),
+            (Some(challenge), Some(verifier)) if is_verifier(verifier) && challenge_matches(challenge, verifier) => {
+                Ok(())
+            }
+            (Some(_), Some(_)) => Err(Refusal::InvalidGrant("code_verifier does not match the code_challenge")),
+            (Some(_), None) => Err(Refusal::InvalidGrant("code_verifier is missing")),
+            (None, Some(_)) => Err(Refusal::InvalidGrant("a code_verifier without a code_challenge")),
+        }
+    }
+}
+
+impl Grant {
+    fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether this is a code verifier at all: 43 to 128 unreserved characters (RFC 7636 §4.1).
+fn is_verifier(text: &str) -> bool {
+    (43..=128).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~".contains(&c))
+}
+
+/// S256 (RFC 7636 §4.6).
+fn challenge_matches(challenge: &str, verifier: &str) -> bool {
+    let made = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+    made.as_bytes().ct_eq(challenge.as_bytes()).into()
+}
