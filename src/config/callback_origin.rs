@@ -1,0 +1,245 @@
+//! Callback origins: where a login may return to. Parsed as a browser parses it (WHATWG URL), never compared as text.
+//!
+//! The original compared strings and let any scheme pass on `localhost`; here a URL is refused first for what no list
+//! can allow, and then its origin must equal a configured one.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use url::{Host, Url};
+
+/// Schemes that no list can allow: each runs code, reads local things, carries another URL inside it, or is no place
+/// that a browser can be sent back to.
+const NEVER: [&str; 13] = [
+    "about",
+    "blob",
+    "data",
+    "file",
+    "filesystem",
+    "ftp",
+    "javascript",
+    "jar",
+    "mailto",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
+/// Whether a callback on `localhost` may use any port once one origin with that host is configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalhostPorts {
+    /// Any port, as the original allows.
+    #[default]
+    Any,
+    /// Only the ports that are configured.
+    Exact,
+}
+
+/// A callback URL that may be used, exactly as the caller wrote it: that text is the `redirect_uri` (RFC 6749 §3.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackUrl(String);
+
+impl CallbackUrl {
+    /// The URL as the caller wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a callback URL is refused. The reason never repeats the URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CallbackFault {
+    /// The reason, a whole phrase.
+    pub reason: &'static str,
+}
+
+/// The origins that callbacks may have.
+#[derive(Clone, Debug, Default)]
+pub struct CallbackOrigins {
+    origins: Vec<CallbackOrigin>,
+    localhost_ports: LocalhostPorts,
+}
+
+impl CallbackOrigins {
+    /// These origins and no others.
+    pub fn new(origins: Vec<CallbackOrigin>, localhost_ports: LocalhostPorts) -> Self {
+        Self { origins, localhost_ports }
+    }
+
+    /// The same and one more: `dev` adds its own.
+    #[must_use]
+    pub fn with(mut self, origin: CallbackOrigin) -> Self {
+        if !self.origins.contains(&origin) {
+            self.origins.push(origin);
+        }
+        self
+    }
+
+    /// Whether a login may return to `text`.
+    pub fn check(&self, text: &str) -> Result<CallbackUrl, CallbackFault> {
+        let url = parse(text)?;
+        if url.fragment().is_some() {
+            return Err(CallbackFault { reason: "the URL has a fragment ('#…')" });
+        }
+        let origin = CallbackOrigin::of(&url)?;
+        let allowed = self.origins.contains(&origin) || (origin.is_localhost() && self.allows_localhost_like(&origin));
+        if allowed {
+            Ok(CallbackUrl(text.to_owned()))
+        } else if url.scheme() == "http" && !origin.is_loopback() {
+            Err(CallbackFault { reason: "http is allowed for loopback hosts alone; use https" })
+        } else {
+            Err(CallbackFault { reason: "the origin (scheme, host and port) is not a configured one" })
+        }
+    }
+
+    /// The configured origins, for messages.
+    pub fn list(&self) -> Vec<String> {
+        self.origins.iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether nothing is configured: then every callback is refused.
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// Whether any port of `localhost` is open to callbacks.
+    pub fn opens_every_localhost_port(&self) -> bool {
+        self.localhost_ports == LocalhostPorts::Any && self.origins.iter().any(CallbackOrigin::is_localhost)
+    }
+
+    fn allows_localhost_like(&self, origin: &CallbackOrigin) -> bool {
+        self.localhost_ports == LocalhostPorts::Any
+            && self.origins.iter().any(|one| one.is_localhost() && one.scheme == origin.scheme)
+    }
+}
+
+/// One origin: a scheme, a host and a port; of an app's own scheme (RFC 8252 §7.1) a scheme and a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackOrigin {
+    scheme: String,
+    host: Host,
+    /// `None` for a private-use scheme, which has no port.
+    port: Option<u16>,
+}
+
+impl CallbackOrigin {
+    /// Reads an entry of `oauth.callback_origins`. The error says what to write instead.
+    pub fn parse_entry(text: &str) -> Result<Self, String> {
+        if text.contains('*') {
+            return Err(
+                "wildcards are not taken; write each origin in full, for example \"https://app.example.com\"".into()
+            );
+        }
+        let url = parse(text).map_err(|fault| {
+            format!("{}; write an origin as \"https://app.example.com\" or \"http://localhost\"", fault.reason)
+        })?;
+        let origin = Self::of(&url).map_err(|fault| fault.reason.to_owned())?;
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+        if !bare {
+            return Err(format!("an origin has no path, query or fragment; write \"{origin}\""));
+        }
+        if origin.scheme == "http" && !origin.is_loopback() {
+            return Err(format!("http is allowed for loopback hosts alone; write \"https://{}\"", origin.host));
+        }
+        Ok(origin)
+    }
+
+    fn of(url: &Url) -> Result<Self, CallbackFault> {
+        let refused = |reason| Err(CallbackFault { reason });
+        if NEVER.contains(&url.scheme()) {
+            return refused("the scheme is one that no callback may have");
+        }
+        let is_web = matches!(url.scheme(), "http" | "https");
+        let host = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => Host::Domain(name.to_owned()),
+            Some(Host::Ipv4(ip)) => Host::Ipv4(ip),
+            Some(Host::Ipv6(ip)) => Host::Ipv6(ip),
+            Some(Host::Domain(_)) | None => return refused("the URL has no host, so its origin is opaque"),
+        };
+        if !is_web && url.port().is_some() {
+            return refused("a URL of an app's own scheme has no port");
+        }
+        Ok(Self { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() })
+    }
+
+    fn is_localhost(&self) -> bool {
+        self.port.is_some() && self.host == Host::Domain("localhost".to_owned())
+    }
+
+    /// Whether the host is this machine and can be nothing else.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+}
+
+impl fmt::Display for CallbackOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match (self.scheme.as_str(), self.port) {
+            ("https", Some(443)) | ("http", Some(80)) | (_, None) => Ok(()),
+            (_, Some(port)) => write!(f, ":{port}"),
+        }
+    }
+}
+
+/// Whether a host is this machine: `localhost`, 127.0.0.0/8 or `::1`.
+pub fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => name.as_ref() == "localhost",
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+    }
+}
+
+/// Parses the text as a browser does, and refuses what a browser would have mended: whatever another program could
+/// read in another way does not go into a `redirect_uri`.
+fn parse(text: &str) -> Result<Url, CallbackFault> {
+    let refused = |reason| Err(CallbackFault { reason });
+    if text.is_empty() {
+        return refused("the URL is empty");
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return refused("the URL has a control character or white space in it");
+    }
+    if text.contains('\\') {
+        return refused("the URL has a backslash in it");
+    }
+    let Ok(url) = Url::parse(text) else { return refused("this is not an absolute URL") };
+    let Some((_, rest)) = text.split_once(':') else { return refused("this is not an absolute URL") };
+    let Some(after) = rest.strip_prefix("//") else {
+        return refused(if NEVER.contains(&url.scheme()) {
+            "the scheme is one that no callback may have"
+        } else {
+            "the URL has no '//' after its scheme, so its origin is opaque"
+        });
+    };
+    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() {
+        return refused("the URL has no host, so its origin is opaque");
+    }
+    if authority.contains('@') {
+        return refused("the URL has a user name or a password in it");
+    }
+    match url.host() {
+        Some(Host::Ipv4(ip)) if !is_written_plainly(authority, ip) => {
+            refused("the IP address is not written as four decimal numbers")
+        }
+        // To other programs than a browser, a private-use scheme's host may be an address too.
+        Some(Host::Domain(name)) if !url.is_special() && name.parse::<Ipv4Addr>().is_ok() => {
+            refused("an app's own scheme has no IP address for a host")
+        }
+        Some(Host::Ipv6(ip)) if ip.to_ipv4_mapped().is_some() => refused("the IP address is an IPv4 one inside IPv6"),
+        _ => Ok(url),
+    }
+}
+
+fn is_written_plainly(authority: &str, ip: Ipv4Addr) -> bool {
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    host == ip.to_string()
+}
+
+#[cfg(test)]
+#[path = "callback_origin_tests.rs"]
+mod tests;

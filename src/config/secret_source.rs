@@ -1,0 +1,261 @@
+//! Where a secret comes from, and how it is read: inline, a file, a variable, a systemd credential, a command.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::environment::Environment;
+use crate::secret::Secret;
+
+/// How long a command may take.
+const COMMAND_TIME: Duration = Duration::from_secs(10);
+/// How much a command may write, in bytes.
+const COMMAND_OUTPUT: u64 = 4 * 1024;
+/// How large a file may be, in bytes: room for a PEM key, and no device that never ends.
+const FILE_SIZE: u64 = 64 * 1024;
+
+/// Where a secret comes from.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// Written into the configuration itself.
+    Inline(Secret),
+    /// A file, as an absolute path.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// A systemd credential: a file in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// What a program writes to its standard output; no shell is involved.
+    Command(Vec<String>),
+}
+
+impl fmt::Display for SecretSource {
+    /// Names the source; never the secret, nor a command's arguments, which may hold one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("the configuration"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Credential(name) => write!(f, "the systemd credential {name}"),
+            Self::Command(argv) => write!(f, "the command {}", argv.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+/// Why a secret could not be read. Says nothing of what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{source_name}: {reason}")]
+pub struct SecretFault {
+    source_name: String,
+    reason: String,
+}
+
+/// Reads secrets. It knows which variables hold some, so that no command that it runs inherits them.
+#[derive(Clone, Debug, Default)]
+pub struct SecretReader {
+    environment: Environment,
+    hidden: BTreeSet<String>,
+}
+
+impl SecretReader {
+    /// A reader; `hidden` are the variables that hold secrets.
+    pub fn new(environment: Environment, hidden: impl IntoIterator<Item = String>) -> Self {
+        Self { environment, hidden: hidden.into_iter().collect() }
+    }
+
+    /// Reads the secret: line ends after it are dropped; an empty one is a fault.
+    pub fn read(&self, source: &SecretSource) -> Result<Secret, SecretFault> {
+        let text = match source {
+            SecretSource::Inline(secret) => Ok(secret.clone()),
+            SecretSource::File(path) => read_file(path),
+            SecretSource::Variable(name) => {
+                self.environment.get(name).map(Secret::new).ok_or_else(|| "it is not set".to_owned())
+            }
+            SecretSource::Credential(name) => self.credential_path(name).and_then(|path| read_file(&path)),
+            SecretSource::Command(argv) => self.output_of(argv),
+        };
+        text.and_then(|secret| trimmed(&secret))
+            .map_err(|reason| SecretFault { source_name: source.to_string(), reason })
+    }
+
+    /// Where the file of a credential is.
+    fn credential_path(&self, name: &str) -> Result<PathBuf, String> {
+        if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+            return Err("a credential's name is a file name without '/'".to_owned());
+        }
+        let folder = self.environment.get("CREDENTIALS_DIRECTORY").ok_or(
+            "CREDENTIALS_DIRECTORY is not set; systemd sets it for a service with LoadCredential= or SetCredential=",
+        )?;
+        Ok(Path::new(&folder).join(name))
+    }
+
+    /// What is amiss with the modes of the file that the secret is in: others than its owner can read or change it.
+    pub fn mode_warning(&self, source: &SecretSource) -> Option<String> {
+        let SecretSource::File(path) = source else { return None };
+        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+        (mode & 0o077 != 0).then(|| {
+            format!("{} has mode {mode:04o}, so others can reach it; do: chmod 0400 {}", path.display(), path.display())
+        })
+    }
+
+    fn output_of(&self, argv: &[String]) -> Result<Secret, String> {
+        let [program, arguments @ ..] = argv else { return Err("the command is empty".to_owned()) };
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        for name in self.environment.beginning_with("STRONGROOM_").into_keys().chain(self.hidden.iter().cloned()) {
+            command.env_remove(name);
+        }
+        let mut child = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
+        let result = wait_for_output(&mut child);
+        if result.is_err() {
+            end_group(&mut child);
+        }
+        result
+    }
+}
+
+fn read_file(path: &Path) -> Result<Secret, String> {
+    let read = || -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        std::fs::File::open(path)?.take(FILE_SIZE + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > FILE_SIZE {
+        return Err(format!("is larger than {FILE_SIZE} bytes"));
+    }
+    text_of(&bytes)
+}
+
+/// Waits until the program has closed its output and ended, for as long as it may take.
+fn wait_for_output(child: &mut Child) -> Result<Secret, String> {
+    let too_slow = || format!("it took longer than {} seconds", COMMAND_TIME.as_secs());
+    let deadline = Instant::now() + COMMAND_TIME;
+    let stdout = child.stdout.take().ok_or("its output cannot be read")?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let read = stdout.take(COMMAND_OUTPUT + 1).read_to_end(&mut bytes);
+        // Nobody receives where the time was up.
+        let _ = sender.send(read.map(|_| bytes));
+    });
+    let bytes = receiver
+        .recv_timeout(COMMAND_TIME)
+        .map_err(|_| too_slow())?
+        .map_err(|error| format!("its output cannot be read: {error}"))?;
+    if bytes.len() as u64 > COMMAND_OUTPUT {
+        return Err(format!("it wrote more than {COMMAND_OUTPUT} bytes"));
+    }
+    loop {
+        match child.try_wait().map_err(|error| format!("it cannot be waited for: {error}"))? {
+            Some(status) if status.success() => return text_of(&bytes),
+            Some(status) => return Err(format!("it failed ({status})")),
+            None if Instant::now() >= deadline => return Err(too_slow()),
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+/// Ends the program and what it started.
+fn end_group(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+fn text_of(bytes: &[u8]) -> Result<Secret, String> {
+    std::str::from_utf8(bytes).map(Secret::new).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
+fn trimmed(secret: &Secret) -> Result<Secret, String> {
+    match secret.expose().trim_end_matches(['\r', '\n']) {
+        "" => Err("it is empty".to_owned()),
+        text => Ok(Secret::new(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader() -> SecretReader {
+        SecretReader::new(Environment::given([("A_SECRET", "hunter2"), ("EMPTY", "")]), [])
+    }
+
+    fn command(argv: &[&str]) -> SecretSource {
+        SecretSource::Command(argv.iter().map(ToString::to_string).collect())
+    }
+
+    fn fault(source: &SecretSource) -> String {
+        reader().read(source).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_without_its_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "hunter2\n").unwrap();
+        assert!(reader().read(&SecretSource::File(path.clone())).unwrap().equals("hunter2"));
+        std::fs::write(&path, "\n").unwrap();
+        assert!(fault(&SecretSource::File(path.clone())).ends_with("it is empty"));
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(fault(&SecretSource::File(path)).ends_with("not UTF-8 text"));
+        assert!(fault(&SecretSource::File("/dev/zero".into())).contains("larger than"));
+    }
+
+    #[test]
+    fn a_file_that_others_can_reach_earns_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "x").unwrap();
+        for (mode, warns) in [(0o400, false), (0o600, false), (0o640, true), (0o604, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(reader().mode_warning(&SecretSource::File(path.clone())).is_some(), warns, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_secret_comes_from_the_environment_and_from_a_credential() {
+        assert!(reader().read(&SecretSource::Variable("A_SECRET".into())).unwrap().equals("hunter2"));
+        assert!(fault(&SecretSource::Variable("NONE".into())).ends_with("it is not set"));
+        assert!(fault(&SecretSource::Variable("EMPTY".into())).ends_with("it is empty"));
+        assert!(fault(&SecretSource::Credential("x".into())).contains("CREDENTIALS_DIRECTORY is not set"));
+
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), "hunter3").unwrap();
+        let environment = Environment::given([("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())]);
+        let reader = SecretReader::new(environment, []);
+        assert!(reader.read(&SecretSource::Credential("key".into())).unwrap().equals("hunter3"));
+        for name in ["../key", "", "..", "a/b"] {
+            assert!(reader.read(&SecretSource::Credential(name.into())).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_command_that_behaves() {
+        assert!(reader().read(&command(&["printf", "hunter2\\n"])).unwrap().equals("hunter2"));
+        assert!(reader().read(&command(&["echo", "$HOME"])).unwrap().equals("$HOME"), "no shell is involved");
+        assert!(fault(&command(&["false"])).contains("it failed"));
+        assert!(fault(&command(&["/no/such/program"])).contains("cannot be started"));
+        assert!(fault(&command(&["cat", "/dev/zero"])).contains("more than 4096 bytes"));
+        assert!(!fault(&command(&["sh", "-c", "exit 1; hunter2"])).contains("hunter2"), "arguments are not repeated");
+    }
+
+    #[test]
+    fn a_command_does_not_inherit_the_secrets_of_the_environment() {
+        let reader = SecretReader::new(Environment::of_process(), ["PATH".to_owned()]);
+        let seen = reader.read(&command(&["/usr/bin/env"])).unwrap();
+        assert!(!seen.expose().lines().any(|line| line.starts_with("PATH=")));
+    }
+}
