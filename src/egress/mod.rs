@@ -1,1 +1,127 @@
-//! The only way out to the network.
+//! The only way out to the network: one HTTP client, with every limit and the address guard built in.
+//!
+//! A provider may be hostile, and its URLs may come from a customer. So there are no redirects, no proxy and no
+//! cookies; 5 s to connect, 15 s in all, 1 MiB of decoded answer; `https` alone (`http` to a loopback address that
+//! the configuration allows); and a connection is made only to an address that the [guard](guard) has judged.
+
+mod address;
+mod answer;
+mod error;
+mod guard;
+mod resolver;
+mod tls;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
+use url::Url;
+use zeroize::Zeroizing;
+
+pub use error::{EgressError, EgressSetupError, NotSent, Refusal};
+
+use guard::Guard;
+use resolver::GuardedResolver;
+
+/// The outbound client. Cheap to clone; all clones share connections and limits.
+#[derive(Clone)]
+pub struct Egress {
+    client: reqwest::Client,
+    guard: Arc<Guard>,
+    limits: Limits,
+}
+
+/// A request to a provider. It has no `Debug`: headers and body carry secrets.
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// Where to; user info in it is refused, a fragment is not sent.
+    pub url: Url,
+    /// The headers; those that frame the message (`Host`, `Content-Length`, …) are not the caller's to set.
+    pub headers: HeaderMap,
+    /// The body, wiped from memory once it is sent.
+    pub body: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// A whole answer, whatever its status: a redirect is an answer like any other. It has no `Debug`: the body may carry
+/// tokens.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers; `Content-Encoding` is gone where the body was decoded.
+    pub headers: HeaderMap,
+    /// The decoded body, at most 1 MiB; wiped from memory when the last clone is dropped.
+    pub body: Bytes,
+}
+
+/// The bounds of one request.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Name resolution, TCP and TLS together.
+    connect: Duration,
+    /// From the call to the last byte of the answer.
+    total: Duration,
+    /// Bytes of the decoded body.
+    body: usize,
+    /// Bytes of all header names and values.
+    headers: usize,
+}
+
+const LIMITS: Limits =
+    Limits { connect: Duration::from_secs(5), total: Duration::from_secs(15), body: 1024 * 1024, headers: 64 * 1024 };
+
+impl Egress {
+    /// A client that may reach public addresses and those in `allow`, and that trusts Mozilla's roots and the
+    /// certificates in the PEM files `ca_certificates`.
+    ///
+    /// It takes about a millisecond and touches no network.
+    pub fn new(allow: &[IpNet], ca_certificates: &[PathBuf]) -> Result<Self, EgressSetupError> {
+        Self::assemble(allow, ca_certificates, LIMITS, resolver::system())
+    }
+
+    fn assemble(
+        allow: &[IpNet],
+        ca_certificates: &[PathBuf],
+        limits: Limits,
+        lookup: resolver::Lookup,
+    ) -> Result<Self, EgressSetupError> {
+        let guard = Arc::new(Guard::new(allow));
+        #[expect(clippy::disallowed_methods, reason = "this is the one home of the outbound client")]
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config(ca_certificates)?)
+            .dns_resolver(GuardedResolver::new(Arc::clone(&guard), lookup))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .http1_only()
+            .http1_max_headers(100)
+            .connect_timeout(limits.connect)
+            .pool_max_idle_per_host(2)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| EgressSetupError::Client)?;
+        Ok(Self { client, guard, limits })
+    }
+
+    /// Sends the request and reads the whole answer.
+    ///
+    /// # Errors
+    /// What the guard refuses, and everything short of a whole answer. Any status is `Ok`.
+    pub async fn send(&self, request: Outgoing) -> Result<Answer, EgressError> {
+        self.guard.check(&request.url, &request.headers)?;
+        let mut outgoing = reqwest::Request::new(request.method, request.url);
+        *outgoing.headers_mut() = request.headers;
+        *outgoing.body_mut() = request.body.map(|body| Bytes::from_owner(body).into());
+        let exchange = async {
+            let response = self.client.execute(outgoing).await.map_err(|error| error::classify(&error))?;
+            answer::read(response, &self.limits).await
+        };
+        // The time to connect has its own, shorter bound: when this one strikes, the request is under way.
+        tokio::time::timeout(self.limits.total, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))
+    }
+}

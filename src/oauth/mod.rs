@@ -1,1 +1,35 @@
-//! An OAuth client that knows RFCs and no provider's name.
+//! An OAuth client that knows the RFCs and no provider's name; how a provider differs is in its catalogue entry.
+//!
+//! One flow, in order: [`StateToken`] and [`CodeVerifier`] are made, [`AuthorizationRequest`] is the URL that the user
+//! opens, [`callback`] reads what comes back, [`exchange`] turns the code into a [`Grant`], [`identify`] asks whose
+//! account it is, and [`revoke`] ends it.
+
+mod answer;
+mod authorize;
+pub mod callback;
+mod cleaning;
+mod client;
+mod grant;
+mod identity;
+mod json;
+mod parameters;
+mod pkce;
+mod request;
+mod revoke;
+mod scope;
+mod state;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::Unintelligible;
+pub use authorize::AuthorizationRequest;
+pub use client::Client;
+pub use grant::Grant;
+pub use identity::{Identity, IdentityError, identify};
+pub use pkce::CodeVerifier;
+pub use request::Unbuildable;
+pub use revoke::{Revocable, RevokeError, revoke};
+pub use state::StateToken;
+pub use token::{AuthorizationCode, CodeExchange, ExchangeError, exchange};

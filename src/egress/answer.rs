@@ -1,0 +1,40 @@
+//! Reading an answer that may be meant to do harm: bounded while it streams, counted after decoding.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::error::{EgressError, classify};
+use super::{Answer, Limits};
+
+/// Reads the whole body. What `Content-Length` announces is not looked at: every decoded byte is counted as it comes, so
+/// that a small body that unpacks to gigabytes stops at the limit.
+pub(super) async fn read(mut response: reqwest::Response, limits: &Limits) -> Result<Answer, EgressError> {
+    if size(response.headers()) > limits.headers {
+        return Err(EgressError::TooLarge);
+    }
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        if body.len() + chunk.len() > limits.body {
+            return Err(EgressError::TooLarge);
+        }
+        append(&mut body, &chunk);
+    }
+    let status = response.status();
+    Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body: Bytes::from_owner(body) })
+}
+
+/// Appends, and where the buffer must move wipes the place that it leaves: there may be a token in it.
+fn append(body: &mut Vec<u8>, chunk: &[u8]) {
+    let needed = body.len() + chunk.len();
+    if needed > body.capacity() {
+        let mut larger = Vec::with_capacity(needed.next_power_of_two());
+        larger.extend_from_slice(body);
+        std::mem::replace(body, larger).zeroize();
+    }
+    body.extend_from_slice(chunk);
+}
+
+fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}

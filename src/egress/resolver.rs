@@ -1,0 +1,65 @@
+//! Names to addresses, of which only the ones that the guard has judged are ever connected to.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::error::Refusal;
+use super::guard::{Guard, is_localhost};
+
+/// Asks for the addresses of a name.
+pub(super) type Lookup = Arc<dyn Fn(String) -> Addresses + Send + Sync>;
+
+/// The addresses, when they have come.
+pub(super) type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+
+/// The operating system's resolver.
+pub(super) fn system() -> Lookup {
+    Arc::new(|name| {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    })
+}
+
+/// The resolver that hands reqwest judged addresses and no others. It is asked anew for every connection, and the
+/// connection is made to what it answers: a name that resolves differently the next time is judged again.
+pub(super) struct GuardedResolver {
+    guard: Arc<Guard>,
+    lookup: Lookup,
+}
+
+impl GuardedResolver {
+    pub(super) fn new(guard: Arc<Guard>, lookup: Lookup) -> Self {
+        Self { guard, lookup }
+    }
+}
+
+impl Resolve for GuardedResolver {
+    /// Keeps the addresses that may be reached, and refuses where none is left: a `localhost` that is both `::1` and
+    /// `127.0.0.1` works where only the latter is allowed.
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = Arc::clone(&self.guard);
+        let lookup = Arc::clone(&self.lookup);
+        Box::pin(async move {
+            let found = if is_localhost(name.as_str()) {
+                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+            } else {
+                lookup(name.as_str().to_owned()).await?
+            };
+            if found.is_empty() {
+                return Err(io::Error::from(io::ErrorKind::NotFound).into());
+            }
+            let judged: Vec<SocketAddr> =
+                found.into_iter().filter(|ip| guard.judge(*ip).is_ok()).map(|ip| SocketAddr::new(ip, 0)).collect();
+            if judged.is_empty() {
+                return Err(Refusal::Address.into());
+            }
+            Ok(Box::new(judged.into_iter()) as Addrs)
+        })
+    }
+}

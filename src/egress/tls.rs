@@ -1,0 +1,44 @@
+//! TLS as every request uses it: verified against Mozilla's roots and the operator's own authorities, never without.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::error::EgressSetupError;
+
+/// TLS 1.2 and 1.3 over ring, with the certificates of the given PEM files beside Mozilla's roots.
+pub(super) fn client_config(ca_certificates: &[PathBuf]) -> Result<ClientConfig, EgressSetupError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for path in ca_certificates {
+        add(&mut roots, path)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| EgressSetupError::Client)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A vault talks to a handful of servers; the default keeps sessions of 256.
+    config.resumption = Resumption::in_memory_sessions(16);
+    Ok(config)
+}
+
+fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), EgressSetupError> {
+    let pem = fs::read(path).map_err(|source| EgressSetupError::Unreadable { path: path.to_owned(), source })?;
+    let none = || EgressSetupError::NoCertificate(path.to_owned());
+    let certificates: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| none())?;
+    if certificates.is_empty() {
+        return Err(none());
+    }
+    for certificate in certificates {
+        roots.add(certificate).map_err(|_| none())?;
+    }
+    Ok(())
+}

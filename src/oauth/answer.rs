@@ -1,0 +1,210 @@
+//! The token endpoint's answer (RFC 6749 §5): read strictly, but in every form that honest servers are known to use.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{StatusCode, header};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::cleaning::Cleaner;
+use super::grant::Grant;
+use super::identity::Identity;
+use super::token::ExchangeError;
+use super::{json, scope};
+use crate::catalog::entry::OAuth;
+use crate::catalog::value::Lifetime;
+use crate::egress::Answer;
+use crate::secret::Secret;
+
+/// The longest token that is taken, in bytes.
+const LONGEST_TOKEN: usize = 64 * 1024;
+
+/// The longest lifetime that is believed, in seconds: a hundred years.
+const LONGEST_LIFE: f64 = 100.0 * 365.0 * 86_400.0;
+
+/// Why an answer is not a token answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unintelligible {
+    /// Neither JSON nor form-encoded, a member twice, or JSON that is no object.
+    #[error("it is neither a JSON object nor form-encoded, or says something twice")]
+    Form,
+    /// There is no access token in it.
+    #[error("there is no access token in it")]
+    NoAccessToken,
+    /// A member of the wrong type, or with characters that it cannot have, or too long.
+    #[error("its member '{0}' is malformed")]
+    Malformed(&'static str),
+    /// `token_type` is missing or unknown, and the entry does not say how the token is used (RFC 6749 §7.1).
+    #[error("it does not say how the token is used, or says it in a way that is not known (token_type)")]
+    TokenType,
+}
+
+/// Reads the answer to a token request for the scopes `requested`.
+pub(super) fn read(
+    answer: &Answer,
+    entry: &OAuth,
+    requested: &[String],
+    cleaner: &Cleaner,
+) -> Result<Grant, ExchangeError> {
+    let content_type = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let status = answer.status;
+    let passing = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    if passing || !(status.is_success() || status.is_client_error()) {
+        return Err(ExchangeError::Status(status.as_u16()));
+    }
+    let members = members(content_type, &answer.body);
+    if !status.is_success() {
+        let refused = members.ok().and_then(|members| refusal(&members, cleaner));
+        return Err(refused.unwrap_or(ExchangeError::Status(status.as_u16())));
+    }
+    let top = Value::Object(members?);
+    let tokens = match &entry.token_path {
+        Some(path) => path.find(&top),
+        None => Some(&top),
+    };
+    for object in [Some(&top), tokens].into_iter().flatten().filter_map(Value::as_object) {
+        if let Some(refused) = refusal(object, cleaner) {
+            return Err(refused);
+        }
+    }
+    let tokens = tokens.and_then(Value::as_object).ok_or(Unintelligible::NoAccessToken)?;
+    Ok(grant(&top, tokens, entry, requested)?)
+}
+
+fn grant(
+    top: &Value,
+    tokens: &Map<String, Value>,
+    entry: &OAuth,
+    requested: &[String],
+) -> Result<Grant, Unintelligible> {
+    let access_token = token(tokens, "access_token")?.ok_or(Unintelligible::NoAccessToken)?;
+    let refresh_token = token(tokens, "refresh_token")?;
+    let scopes = scope::granted(tokens.get("scope"), entry)
+        .map_err(|()| Unintelligible::Malformed("scope"))?
+        .unwrap_or_else(|| requested.to_vec());
+    let id_token = tokens.get("id_token").is_some_and(Value::is_string);
+    Ok(Grant {
+        missing_scopes: scope::missing(requested, &scopes, refresh_token.is_some(), id_token),
+        token_type: token_type(tokens, entry)?,
+        expires_in: lifetime(tokens.get("expires_in")).or(entry.expires_in.and_then(Lifetime::duration)),
+        metadata: metadata(top, tokens, entry),
+        identity: entry
+            .identity
+            .as_ref()
+            .filter(|identity| identity.from_token_answer)
+            .map(|how| Identity::read(how, top)),
+        access_token,
+        refresh_token,
+        scopes,
+    })
+}
+
+/// The members of the answer, whether JSON or a form. The content type decides, but a body that begins with a brace is
+/// JSON whatever it is called: some servers send JSON as `text/html`.
+fn members(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, Unintelligible> {
+    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    let is_json = text.starts_with(b"{") || essence.ends_with("/json") || essence.ends_with("+json");
+    if is_json {
+        return match json::parse(text) {
+            Some(Value::Object(members)) => Ok(members),
+            _ => Err(Unintelligible::Form),
+        };
+    }
+    let is_form = essence == "application/x-www-form-urlencoded" || begins_like_a_form(text);
+    if !is_form {
+        return Err(Unintelligible::Form);
+    }
+    let mut members = Map::new();
+    for (name, value) in form_urlencoded::parse(text) {
+        if members.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
+            return Err(Unintelligible::Form);
+        }
+    }
+    Ok(members)
+}
+
+/// `name=`, as in `access_token=…&…`: what a form sent as `text/plain` or `text/html` begins with, and no page does.
+fn begins_like_a_form(text: &[u8]) -> bool {
+    let name = text.iter().take_while(|c| c.is_ascii_lowercase() || **c == b'_').count();
+    name > 0 && text.get(name) == Some(&b'=')
+}
+
+/// A failure, whatever the status it came with: an `error` that says something, or `ok: false`.
+fn refusal(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<ExchangeError> {
+    let error = error_code(members)?;
+    let text = |members: &Map<String, Value>, name: &str| Some(members.get(name)?.as_str()?.to_owned());
+    let description = ["error_description", "error_message", "message"]
+        .iter()
+        .find_map(|name| text(members, name))
+        .or_else(|| text(members.get("error")?.as_object()?, "message"));
+    Some(ExchangeError::Refused {
+        error: cleaner.error(&error),
+        description: description.and_then(|text| cleaner.description(&text)),
+    })
+}
+
+/// What the answer says went wrong; `None` where it says nothing of the kind.
+pub(super) fn error_code(members: &Map<String, Value>) -> Option<String> {
+    let not_ok = members.get("ok") == Some(&Value::Bool(false));
+    match members.get("error") {
+        None | Some(Value::Null | Value::Bool(false)) => not_ok.then(|| "the answer is not ok".to_owned()),
+        Some(Value::String(code)) if code.is_empty() => not_ok.then(|| "the answer is not ok".to_owned()),
+        Some(Value::String(code)) => Some(code.clone()),
+        Some(Value::Number(code)) => (code.as_i64() != Some(0)).then(|| code.to_string()),
+        Some(Value::Object(error)) => {
+            let named = ["code", "type", "status"].iter().find_map(|name| match error.get(*name)? {
+                Value::String(code) => Some(code.clone()),
+                Value::Number(code) => Some(code.to_string()),
+                _ => None,
+            });
+            Some(named.unwrap_or_else(|| "error".to_owned()))
+        }
+        Some(_) => Some("error".to_owned()),
+    }
+}
+
+/// A token: a string of visible ASCII, so that it can stand in a header. An empty one is none.
+fn token(members: &Map<String, Value>, name: &'static str) -> Result<Option<Secret>, Unintelligible> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) if text.len() <= LONGEST_TOKEN && text.bytes().all(|c| c.is_ascii_graphic()) => {
+            Ok(Some(Secret::new(text.as_str())))
+        }
+        Some(_) => Err(Unintelligible::Malformed(name)),
+    }
+}
+
+/// How the token is used: what the entry says, else what the answer says if that is `bearer` in any case.
+fn token_type(members: &Map<String, Value>, entry: &OAuth) -> Result<String, Unintelligible> {
+    let said = match &entry.token_type {
+        Some(word) => word.as_str(),
+        None => match members.get("token_type") {
+            Some(Value::String(word)) if word.eq_ignore_ascii_case("bearer") => word,
+            _ => return Err(Unintelligible::TokenType),
+        },
+    };
+    Ok(if said.eq_ignore_ascii_case("bearer") { "Bearer".to_owned() } else { said.to_owned() })
+}
+
+/// Seconds, as a number or a numeric string. Zero, negative and unreadable ones say nothing: servers send them for
+/// tokens that do not end, and no server hands out a token that is over already.
+fn lifetime(member: Option<&Value>) -> Option<Duration> {
+    let seconds = match member? {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    (seconds >= 1.0 && seconds.is_finite()).then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIFE).trunc()))
+}
+
+/// The members that the entry keeps, by name beside the tokens or at the top, or by JSON pointer from the top.
+fn metadata(top: &Value, tokens: &Map<String, Value>, entry: &OAuth) -> BTreeMap<String, Value> {
+    let find = |name: &str| {
+        if name.starts_with('/') { top.pointer(name) } else { tokens.get(name).or_else(|| top.get(name)) }
+    };
+    let kept = entry.token_metadata.iter().filter_map(|name| Some((name.clone(), find(name)?.clone())));
+    kept.filter(|(_, value)| !value.is_null()).collect()
+}

@@ -1,0 +1,80 @@
+//! The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3): the URL that the user opens.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::{Url, form_urlencoded};
+
+use super::parameters::{Parameters, is_protected};
+use super::pkce::CodeVerifier;
+use super::state::StateToken;
+use crate::catalog::entry::OAuth;
+
+/// Everything but the unreserved characters of RFC 3986: a space becomes `%20`, which every server reads alike.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What the user is to be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthorizationRequest<'a> {
+    /// The provider.
+    pub entry: &'a OAuth,
+    /// Our id there.
+    pub client_id: &'a str,
+    /// Where the provider sends the user back to; the token request repeats it to the letter.
+    pub redirect_uri: &'a str,
+    /// The scopes, the entry's defaults already among them (`OAuth::scopes_for`); left out when there are none.
+    pub scopes: &'a [String],
+    /// The state of this flow.
+    pub state: &'a StateToken,
+    /// The verifier of this flow, whose challenge is sent; none only where the provider rejects PKCE.
+    pub verifier: Option<&'a CodeVerifier>,
+}
+
+impl AuthorizationRequest<'_> {
+    /// The URL. What the endpoint's URL has in its query stays as it is written, except for parameters that are ours to
+    /// set; the entry's further parameters come last.
+    pub fn url(&self) -> Url {
+        let mut url = self.entry.authorize_url.url().clone();
+        let kept: Vec<String> =
+            url.query().unwrap_or("").split('&').filter(|pair| stays(pair)).map(str::to_owned).collect();
+        let there: Vec<String> = kept.iter().map(|pair| name_of(pair)).collect();
+        let parameters = self.parameters();
+        let ours = parameters
+            .iter()
+            .filter(|(name, _)| !there.iter().any(|there| there == name))
+            .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
+        let query: Vec<String> = kept.iter().cloned().chain(ours).collect();
+        url.set_query(Some(&query.join("&")));
+        url.set_fragment(None);
+        url
+    }
+
+    fn parameters(&self) -> Parameters {
+        let mut parameters = Parameters::default();
+        parameters.set("response_type", "code");
+        parameters.set("client_id", self.client_id);
+        parameters.set("redirect_uri", self.redirect_uri);
+        if !self.scopes.is_empty() {
+            parameters.set("scope", &self.scopes.join(self.entry.scope_separator.as_str()));
+        }
+        parameters.set("state", self.state.expose());
+        if let Some(verifier) = self.verifier {
+            parameters.set("code_challenge", &verifier.challenge());
+            parameters.set("code_challenge_method", "S256");
+        }
+        parameters.add(&self.entry.authorize_params);
+        parameters
+    }
+}
+
+/// Whether a pair of the endpoint's own query stays in it. `scope` does not: what is asked for is the flow's to say.
+fn stays(pair: &str) -> bool {
+    let name = name_of(pair);
+    !pair.is_empty() && !is_protected(&name) && name != "scope"
+}
+
+fn name_of(pair: &str) -> String {
+    form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+}
+
+fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}

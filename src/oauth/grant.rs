@@ -1,0 +1,38 @@
+//! What the user has granted, as the token endpoint answered it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::identity::Identity;
+use crate::secret::Secret;
+
+/// A successful answer of the token endpoint (RFC 6749 §5.1), checked and brought into one form.
+pub struct Grant {
+    /// The access token: visible ASCII, at most 64 KiB.
+    pub access_token: Secret,
+    /// The refresh token, where there is one; the same holds.
+    pub refresh_token: Option<Secret>,
+    /// How the token is used: `Bearer`, or the entry's word, as the scheme of an `Authorization` header.
+    pub token_type: String,
+    /// How long the access token lives, as the answer or else the entry says; `None` where it does not end or nobody
+    /// knows.
+    pub expires_in: Option<Duration>,
+    /// What was granted: as the answer says, and as requested where it does not (RFC 6749 §5.1).
+    pub scopes: Vec<String>,
+    /// What was requested and not granted.
+    pub missing_scopes: Vec<String>,
+    /// The members that the entry keeps with the credential (`token_metadata`).
+    pub metadata: BTreeMap<String, Value>,
+    /// Whose account it is, where the token answer itself says so (`identity.from_token_answer`).
+    pub identity: Option<Identity>,
+}
+
+impl fmt::Debug for Grant {
+    /// Shows nothing: the metadata is not ours to judge.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,187 @@
+//! Ending a grant at the provider (RFC 7009), or in the provider's own way as the entry describes it.
+
+use http::{HeaderMap, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use url::Url;
+
+use super::answer::error_code;
+use super::cleaning::Cleaner;
+use super::client::Client;
+use super::json;
+use super::parameters::Parameters;
+use super::request::{self, Unbuildable};
+use crate::catalog::entry::{OAuth, Revoke, RevokeAuth, TokenAuth, TokenKind};
+use crate::egress::{Answer, Egress, EgressError, Outgoing};
+use crate::secret::Secret;
+
+/// Errors that say that the token is dead already, which is what was wanted.
+const DEAD_ALREADY: &[&str] = &["invalid_token", "token_revoked", "token_expired"];
+
+/// The tokens of a grant.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocable<'a> {
+    /// The access token.
+    pub access_token: Option<&'a Secret>,
+    /// The refresh token.
+    pub refresh_token: Option<&'a Secret>,
+}
+
+/// Why the grant may live on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeError {
+    /// The credential has none of the tokens that this provider revokes.
+    #[error("there is no token that this provider revokes")]
+    NoToken,
+    /// There is no whole answer.
+    #[error(transparent)]
+    Unreachable(#[from] EgressError),
+    /// The provider refuses, or fails.
+    #[error("the revocation endpoint answered with status {status}{}", error.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
+    Refused {
+        /// The status of the answer.
+        status: u16,
+        /// The error code of the answer, cleaned like all that a provider says.
+        error: Option<String>,
+    },
+    /// There was nothing to send.
+    #[error(transparent)]
+    Unbuildable(#[from] Unbuildable),
+}
+
+impl RevokeError {
+    /// Whether to try again later, with all tokens: to revoke one twice does no harm (RFC 7009 §2.2).
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NoToken | Self::Unbuildable(_) => false,
+            Self::Unreachable(error) => error.is_passing(),
+            Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+        }
+    }
+}
+
+/// How one token ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The provider says so.
+    Revoked,
+    /// The provider does not revoke tokens of this kind (RFC 7009 §2.2.1); another one may have ended the grant.
+    NotThisKind,
+}
+
+/// Revokes the tokens of a grant in the entry's order, the refresh token before the access token unless it says
+/// otherwise. All that are sent must succeed; a token that the server does not know any more is a success.
+///
+/// # Errors
+/// The first failure, and of several one that may pass. When the server cannot be reached, the rest is not tried.
+pub async fn revoke(
+    egress: &Egress,
+    how: &Revoke,
+    entry: &OAuth,
+    client: &Client,
+    tokens: &Revocable<'_>,
+) -> Result<(), RevokeError> {
+    let (mut ended, mut failed): (Vec<Ended>, Option<RevokeError>) = (Vec::new(), None);
+    for kind in &how.tokens {
+        let Some(token) = tokens.of(*kind) else { continue };
+        match revoke_one(egress, how, entry, client, tokens, (*kind, token)).await {
+            Ok(way) => ended.push(way),
+            Err(error @ RevokeError::Unreachable(_)) => return Err(error),
+            // The token that authenticates this request went with the grant that the one before it ended.
+            Err(RevokeError::Refused { status: 401, .. })
+                if how.auth == RevokeAuth::Bearer && ended.contains(&Ended::Revoked) => {}
+            Err(error) if failed.as_ref().is_none_or(|first| !first.is_passing() && error.is_passing()) => {
+                failed = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None if ended.contains(&Ended::Revoked) => Ok(()),
+        None if ended.is_empty() => Err(RevokeError::NoToken),
+        None => Err(RevokeError::Refused { status: 400, error: Some("unsupported_token_type".to_owned()) }),
+    }
+}
+
+async fn revoke_one(
+    egress: &Egress,
+    how: &Revoke,
+    entry: &OAuth,
+    client: &Client,
+    tokens: &Revocable<'_>,
+    (kind, token): (TokenKind, &Secret),
+) -> Result<Ended, RevokeError> {
+    let answer = egress.send(revocation_request(how, entry, client, tokens, (kind, token))?).await?;
+    let mut cleaner = Cleaner::default();
+    client.hide(&mut cleaner);
+    cleaner.hide(token.expose());
+    judge(&answer, &cleaner)
+}
+
+fn revocation_request(
+    how: &Revoke,
+    entry: &OAuth,
+    client: &Client,
+    tokens: &Revocable<'_>,
+    (kind, token): (TokenKind, &Secret),
+) -> Result<Outgoing, Unbuildable> {
+    let (mut headers, mut parameters) = (HeaderMap::new(), Parameters::default());
+    parameters.set(&how.token_param, token.expose());
+    if how.hint {
+        parameters.set("token_type_hint", kind.hint());
+    }
+    request::add_headers(&mut headers, &how.headers)?;
+    match how.auth {
+        RevokeAuth::Client => client.authenticate(entry.token_auth, &mut headers, &mut parameters)?,
+        RevokeAuth::Basic => client.authenticate(TokenAuth::Basic, &mut headers, &mut parameters)?,
+        RevokeAuth::Post => client.authenticate(TokenAuth::Post, &mut headers, &mut parameters)?,
+        RevokeAuth::Bearer => request::bear(&mut headers, "Bearer", tokens.access_token.unwrap_or(token))?,
+        RevokeAuth::None => {}
+    }
+    parameters.add(&how.params);
+    request::accept_json(&mut headers);
+    let id = utf8_percent_encode(&client.id, NON_ALPHANUMERIC).to_string();
+    let url = Url::parse(&how.url.replace("{client_id}", &id)).map_err(|_| Unbuildable::Url)?;
+    let body = request::body(how.body, &parameters, &mut headers);
+    Ok(Outgoing { method: how.method.into(), url, headers, body })
+}
+
+/// Any 2xx is a success (RFC 7009 §2.2) unless its body says otherwise; a token that is dead already is one with any
+/// status.
+fn judge(answer: &Answer, cleaner: &Cleaner) -> Result<Ended, RevokeError> {
+    let error = match json::parse(&answer.body) {
+        Some(Value::Object(members)) => error_code(&members),
+        _ => None,
+    };
+    let refused = |error: Option<&str>| RevokeError::Refused {
+        status: answer.status.as_u16(),
+        error: error.map(|error| cleaner.error(error)),
+    };
+    let answered = answer.status.is_success() || answer.status.is_client_error();
+    match error.as_deref() {
+        None if answer.status.is_success() => Ok(Ended::Revoked),
+        Some(error) if answered && DEAD_ALREADY.contains(&error) => Ok(Ended::Revoked),
+        Some("unsupported_token_type") if answer.status == StatusCode::BAD_REQUEST => Ok(Ended::NotThisKind),
+        error => Err(refused(error)),
+    }
+}
+
+impl Revocable<'_> {
+    fn of(&self, kind: TokenKind) -> Option<&Secret> {
+        match kind {
+            TokenKind::Access => self.access_token,
+            TokenKind::Refresh => self.refresh_token,
+        }
+    }
+}
+
+impl TokenKind {
+    /// The value of `token_type_hint` (RFC 7009 §2.1).
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Access => "access_token",
+            Self::Refresh => "refresh_token",
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Scopes as providers write them (RFC 6749 §3.3 and what became of it).
+
+use serde_json::Value;
+
+use crate::catalog::entry::OAuth;
+
+/// More text than this is no list of scopes.
+const LONGEST: usize = 64 * 1024;
+
+/// Takes scopes apart at any white space, comma and plus, and at what the entry says besides; each once, in order.
+pub(super) fn split(text: &str, entry: &OAuth) -> Vec<String> {
+    let answered = entry.answer_scope_separator.as_ref().map_or("", |separator| separator.as_str());
+    let separates = |c: char| {
+        c.is_whitespace()
+            || matches!(c, ',' | '+')
+            || entry.scope_separator.as_str().contains(c)
+            || answered.contains(c)
+    };
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in text.split(separates).filter(|scope| !scope.is_empty()) {
+        if !scopes.iter().any(|there| there == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    scopes
+}
+
+/// Reads the `scope` member of an answer, a string or a list of strings; `None` where there is none.
+///
+/// # Errors
+/// For any other type, for control characters, and beyond 64 KiB.
+pub(super) fn granted(member: Option<&Value>, entry: &OAuth) -> Result<Option<Vec<String>>, ()> {
+    let text = match member {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(list)) => list.iter().map(Value::as_str).collect::<Option<Vec<_>>>().ok_or(())?.join(" "),
+        Some(_) => return Err(()),
+    };
+    if text.len() > LONGEST || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return Err(());
+    }
+    Ok(Some(split(&text, entry)))
+}
+
+/// Those of `requested` that were not granted.
+///
+/// `offline_access` and `openid` (OpenID Connect Core §11, §3.1.2.1) are seldom named in answers; they are granted when
+/// what they ask for has come: a refresh token, an ID token.
+pub(super) fn missing(requested: &[String], granted: &[String], refresh_token: bool, id_token: bool) -> Vec<String> {
+    let came = |scope: &str| (scope == "offline_access" && refresh_token) || (scope == "openid" && id_token);
+    requested.iter().filter(|scope| !granted.contains(scope) && !came(scope)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::oauth::tests::entry;
+
+    #[test]
+    fn bar_6_scopes_are_read_with_any_separator_and_from_lists() {
+        let entry = entry("");
+        for text in ["a b", "a,b", "a, b", "a+b", "a\tb", " a  b ", "a b a"] {
+            assert_eq!(granted(Some(&text.into()), &entry), Ok(Some(vec!["a".to_owned(), "b".to_owned()])), "{text}");
+        }
+        let list = serde_json::json!(["a", "b"]);
+        assert_eq!(granted(Some(&list), &entry), Ok(Some(vec!["a".to_owned(), "b".to_owned()])));
+        assert_eq!(granted(None, &entry), Ok(None));
+        assert_eq!(granted(Some(&Value::Null), &entry), Ok(None));
+        assert_eq!(granted(Some(&"".into()), &entry), Ok(Some(vec![])), "none at all is what was granted");
+        for wrong in [serde_json::json!(1), serde_json::json!({}), serde_json::json!([1]), "a\u{0}b".into()] {
+            assert_eq!(granted(Some(&wrong), &entry), Err(()), "{wrong}");
+        }
+        assert_eq!(granted(Some(&"a ".repeat(LONGEST).into()), &entry), Err(()));
+    }
+
+    #[test]
+    fn bar_6_missing_scopes_are_named() {
+        let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        let asked = texts(&["read", "write", "offline_access", "openid"]);
+        assert_eq!(
+            missing(&asked, &texts(&["read", "more"]), false, false),
+            texts(&["write", "offline_access", "openid"])
+        );
+        assert_eq!(missing(&asked, &texts(&["read"]), true, true), texts(&["write"]));
+    }
+
+    proptest! {
+        #[test]
+        fn scopes_that_are_joined_come_apart_again(
+            scopes in prop::collection::btree_set("[!-*\\--:<-~]{1,12}", 0..12),
+            separator in prop::sample::select(vec![" ", ",", "+", ", ", ";"]),
+        ) {
+            let scopes: Vec<String> = scopes.into_iter().collect();
+            let entry = entry(&format!("scope_separator = {separator:?}"));
+            prop_assert_eq!(split(&scopes.join(separator), &entry), scopes);
+        }
+
+        #[test]
+        fn no_text_of_scopes_makes_the_reader_panic(text in "\\PC*|[ -~\\s,+;]*") {
+            let entry = entry("");
+            let scopes = split(&text, &entry);
+            prop_assert_eq!(split(&scopes.join(" "), &entry), scopes);
+        }
+    }
+}
