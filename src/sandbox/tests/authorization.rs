@@ -1,0 +1,131 @@
+//! The authorization endpoint: what it takes, what it refuses, and to whom it says so.
+
+use super::{CALLBACK, Reply, bench, bench_with, challenge};
+use crate::sandbox::{Endpoint, RedirectUris};
+
+/// What the client is told in a redirect.
+fn told(reply: &Reply) -> String {
+    let query = reply.redirect();
+    assert!(!query.contains_key("code"));
+    query["error"].clone()
+}
+
+#[tokio::test]
+async fn an_approval_comes_back_with_code_state_and_issuer() {
+    let bench = bench().await;
+    let query = bench.authorize(&[("sandbox_decision", "approve")]).await.redirect();
+    assert_eq!(query["tenant"], "7", "the query of the redirect URI is kept");
+    assert_eq!(query["state"], "s t&te");
+    assert_eq!(query["iss"], bench.sandbox.base_url());
+    assert!(query["code"].len() > 40 && !query.contains_key("error"));
+}
+
+#[tokio::test]
+async fn a_denial_comes_back_as_access_denied() {
+    let bench = bench_with(|options| options.announces_iss = false).await;
+    let query = bench.authorize(&[("sandbox_decision", "deny")]).await.redirect();
+    assert_eq!(query["error"], "access_denied");
+    assert_eq!(query["state"], "s t&te");
+    assert!(!query.contains_key("code") && !query.contains_key("iss"));
+}
+
+#[tokio::test]
+async fn a_doubtful_client_or_redirect_uri_is_shown_and_never_followed() {
+    let bench = bench().await;
+    for change in [
+        ("client_id", "somebody"),
+        ("client_id", ""),
+        ("redirect_uri", ""),
+        ("redirect_uri", "/relative"),
+        ("redirect_uri", "javascript:alert(1)"),
+        ("redirect_uri", "data:text/html,x"),
+        ("redirect_uri", "https://app.example/cb#fragment"),
+    ] {
+        let reply = bench.authorize(&[change, ("sandbox_decision", "approve")]).await;
+        assert_eq!(reply.status, 400, "{change:?}");
+        assert!(!reply.headers.contains_key("location"), "{change:?}");
+        assert!(reply.body.contains("This does not work"));
+    }
+}
+
+#[tokio::test]
+async fn registered_redirect_uris_are_compared_letter_by_letter() {
+    let bench = bench_with(|options| {
+        options.clients[0].redirect_uris = RedirectUris::Exactly(vec![CALLBACK.to_owned()]);
+    })
+    .await;
+    assert_eq!(bench.authorize(&[]).await.status, 200);
+    for near in ["http://localhost:3000/callback", "http://LOCALHOST:3000/callback?tenant=7", "http://localhost:3001/"]
+    {
+        assert_eq!(bench.authorize(&[("redirect_uri", near)]).await.status, 400, "{near}");
+    }
+}
+
+#[tokio::test]
+async fn a_faulty_request_is_told_to_the_client() {
+    let bench = bench().await;
+    for (change, error) in [
+        (("response_type", "token"), "unsupported_response_type"),
+        (("response_type", ""), "invalid_request"),
+        (("code_challenge", ""), "invalid_request"),
+        (("code_challenge", "short"), "invalid_request"),
+        (("code_challenge_method", "plain"), "invalid_request"),
+        (("code_challenge_method", ""), "invalid_request"),
+        (("state", ""), "invalid_request"),
+        (("scope", "a\"b"), "invalid_scope"),
+        (("scope", "ümlaut"), "invalid_scope"),
+    ] {
+        let reply = bench.authorize(&[change, ("sandbox_decision", "approve")]).await;
+        assert_eq!(told(&reply), error, "{change:?}");
+    }
+}
+
+#[tokio::test]
+async fn pkce_is_left_out_only_where_the_options_say_so() {
+    let without = [("code_challenge", ""), ("code_challenge_method", ""), ("sandbox_decision", "approve")];
+    assert_eq!(told(&bench().await.authorize(&without).await), "invalid_request");
+
+    let bench = bench_with(|options| options.pkce_required = false).await;
+    let code = bench.authorize(&without).await.redirect()["code"].clone();
+    assert_eq!(bench.exchange(&code, &[("code_verifier", "")]).await.status, 200);
+    let code = bench.authorize(&without).await.redirect()["code"].clone();
+    assert_eq!(bench.exchange(&code, &[]).await.refused(), (400, "invalid_grant".into()), "a verifier from nowhere");
+    let code = bench.code().await;
+    let stripped = bench.exchange(&code, &[("code_verifier", "")]).await;
+    assert_eq!(stripped.refused(), (400, "invalid_grant".into()), "a challenge that was sent counts");
+}
+
+#[tokio::test]
+async fn a_parameter_sent_twice_is_refused() {
+    let bench = bench().await;
+    let client = bench.sandbox.client_id();
+    let right = format!(
+        "response_type=code&client_id={client}&redirect_uri=http://localhost:3000/callback?tenant%3D7&state=x\
+         &code_challenge={}&code_challenge_method=S256",
+        challenge()
+    );
+    let twice = |extra: &str| format!("/authorize?{right}&{extra}");
+    assert_eq!(bench.ask("GET", &format!("/authorize?{right}"), &[], "").await.status, 200);
+    assert_eq!(told(&bench.ask("GET", &twice("scope=a&scope=b"), &[], "").await), "invalid_request");
+    assert_eq!(told(&bench.ask("GET", &twice("state=y"), &[], "").await), "invalid_request");
+    assert_eq!(bench.ask("GET", &twice("redirect_uri=http://localhost/"), &[], "").await.status, 400);
+}
+
+#[tokio::test]
+async fn every_request_is_counted_by_its_endpoint() {
+    let bench = bench().await;
+    bench.tokens().await;
+    bench.exchange("nonsense", &[]).await;
+    assert_eq!(bench.sandbox.requests(Endpoint::Authorize), 1);
+    assert_eq!(bench.sandbox.requests(Endpoint::Token), 2);
+    let seen = bench.ask("GET", "/sandbox/requests", &[], "").await.json();
+    assert_eq!((&seen["/token"], &seen["/revoke"]), (&2.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_told_apart() {
+    let bench = bench().await;
+    assert_eq!(bench.ask("GET", "/nowhere", &[], "").await.status, 404);
+    let reply = bench.ask("GET", "/token", &[], "").await;
+    assert_eq!((reply.status, reply.headers["allow"].as_str()), (405, "POST"));
+}

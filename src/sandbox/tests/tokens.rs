@@ -1,0 +1,207 @@
+//! The token endpoint and what comes after: exchange, refresh, revocation, introspection.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::{VERIFIER, bench, bench_with, encoded};
+use crate::catalog::entry::TokenAuth;
+use crate::sandbox::{RefreshTokens, SandboxClient};
+use crate::secret::Secret;
+
+fn invalid_grant() -> (u16, String) {
+    (400, "invalid_grant".to_owned())
+}
+
+#[tokio::test]
+async fn a_code_becomes_tokens_that_tell_whose_they_are() {
+    let bench = bench().await;
+    let reply = bench.exchange(&bench.code().await, &[]).await;
+    let tokens = reply.json();
+    assert_eq!(reply.headers["cache-control"], "no-store");
+    assert_eq!((&tokens["token_type"], &tokens["expires_in"]), (&json!("Bearer"), &json!(3600)));
+    assert_eq!(tokens["scope"], "read write");
+    let bearer = format!("bearer {}", tokens["access_token"].as_str().unwrap());
+    let account = bench.ask("GET", "/userinfo", &[("Authorization", &bearer)], "").await;
+    let alice = json!({ "sub": "sandbox|alice", "preferred_username": "alice", "name": "alice (Sandbox)" });
+    assert_eq!(account.json(), alice);
+    let seen = bench.post("/introspect", &[("token", tokens["access_token"].as_str().unwrap())]).await.json();
+    assert_eq!((&seen["active"], &seen["username"]), (&json!(true), &json!("alice")));
+    assert_eq!((&seen["iat"], &seen["exp"]), (&json!(1_800_000_000), &json!(1_800_003_600)));
+}
+
+#[tokio::test]
+async fn a_code_is_bound_to_verifier_and_redirect_uri_and_is_spent_by_a_wrong_try() {
+    let bench = bench().await;
+    let other = format!("{}x", &VERIFIER[..42]);
+    for wrong in [
+        ("code_verifier", ""),
+        ("code_verifier", other.as_str()),
+        ("code_verifier", "short"),
+        ("redirect_uri", "http://localhost:3000/callback"),
+    ] {
+        let code = bench.code().await;
+        assert_eq!(bench.exchange(&code, &[wrong]).await.refused(), invalid_grant(), "{wrong:?}");
+        assert_eq!(bench.exchange(&code, &[]).await.refused(), invalid_grant(), "after {wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_of_one_client_is_nothing_to_another() {
+    let bench = bench_with(|options| options.clients.push(SandboxClient::public())).await;
+    let form = [("grant_type", "authorization_code"), ("client_id", "sandbox-public"), ("code_verifier", VERIFIER)];
+    let code = bench.code().await;
+    let stolen = [&form[..], &[("code", &code), ("redirect_uri", super::CALLBACK)]].concat();
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    assert_eq!(bench.ask("POST", "/token", &headers, &encoded(&stolen)).await.refused(), invalid_grant());
+}
+
+#[tokio::test]
+async fn the_replay_of_a_code_revokes_what_it_gave() {
+    let bench = bench().await;
+    let code = bench.code().await;
+    let tokens = bench.exchange(&code, &[]).await.json();
+    assert!(bench.is_active(&tokens["access_token"]).await);
+    bench.clock.advance(Duration::from_secs(120));
+    assert_eq!(bench.exchange(&code, &[]).await.refused(), invalid_grant());
+    assert!(!bench.is_active(&tokens["access_token"]).await);
+    assert_eq!(bench.refresh(&tokens["refresh_token"]).await.refused(), invalid_grant());
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_a_minute() {
+    let bench = bench().await;
+    let (early, late) = (bench.code().await, bench.code().await);
+    bench.clock.advance(Duration::from_secs(59));
+    assert_eq!(bench.exchange(&early, &[]).await.status, 200);
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(bench.exchange(&late, &[]).await.refused(), invalid_grant());
+}
+
+#[tokio::test]
+async fn a_refresh_rotates_and_a_reused_token_ends_the_family() {
+    let bench = bench().await;
+    let first = bench.tokens().await;
+    let second = bench.refresh(&first["refresh_token"]).await.json();
+    assert_ne!(first["refresh_token"], second["refresh_token"]);
+    let third = bench.refresh(&second["refresh_token"]).await.json();
+    assert!(bench.is_active(&third["access_token"]).await);
+    assert!(!bench.is_active(&first["refresh_token"]).await);
+    assert_eq!(bench.refresh(&first["refresh_token"]).await.refused(), invalid_grant());
+    for token in ["access_token", "refresh_token"] {
+        assert!(!bench.is_active(&third[token]).await, "{token}");
+    }
+    assert_eq!(bench.refresh(&third["refresh_token"]).await.refused(), invalid_grant());
+}
+
+#[tokio::test]
+async fn refresh_tokens_last_or_are_absent_where_the_options_say_so() {
+    let bench = bench_with(|options| options.refresh_tokens = RefreshTokens::Lasting).await;
+    let tokens = bench.tokens().await;
+    for _ in 0..3 {
+        let again = bench.refresh(&tokens["refresh_token"]).await;
+        assert_eq!((again.status, again.json().get("refresh_token")), (200, None));
+    }
+    let bench = bench_with(|options| options.refresh_tokens = RefreshTokens::Absent).await;
+    assert_eq!(bench.tokens().await.get("refresh_token"), None);
+}
+
+#[tokio::test]
+async fn a_refresh_may_ask_for_less_but_not_for_more() {
+    let bench = bench().await;
+    let tokens = bench.tokens().await;
+    let refresh_token = tokens["refresh_token"].as_str().unwrap();
+    let asking = |scope| [("grant_type", "refresh_token"), ("refresh_token", refresh_token), ("scope", scope)];
+    assert_eq!(bench.post("/token", &asking("read admin")).await.refused(), (400, "invalid_scope".into()));
+    assert_eq!(bench.post("/token", &asking("read")).await.json()["scope"], "read");
+}
+
+#[tokio::test]
+async fn fewer_scopes_are_granted_where_the_options_say_so() {
+    let bench = bench_with(|options| options.granted_scopes = Some(vec!["read".to_owned()])).await;
+    assert_eq!(bench.tokens().await["scope"], "read");
+}
+
+#[tokio::test]
+async fn tokens_live_as_long_as_the_options_say() {
+    let bench = bench_with(|options| options.access_token_lifetime = Duration::from_secs(5)).await;
+    let tokens = bench.tokens().await;
+    assert_eq!(tokens["expires_in"], 5);
+    bench.clock.advance(Duration::from_secs(5));
+    assert!(!bench.is_active(&tokens["access_token"]).await);
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let reply = bench.ask("GET", "/userinfo", &[("Authorization", &bearer)], "").await;
+    assert_eq!((reply.status, reply.headers["www-authenticate"].as_str()), (401, r#"Bearer error="invalid_token""#));
+}
+
+#[tokio::test]
+async fn revoking_the_refresh_token_ends_the_grant_and_no_other() {
+    let bench = bench().await;
+    let (revoked, other) = (bench.tokens().await, bench.tokens().await);
+    let reply = bench.post("/revoke", &[("token", revoked["refresh_token"].as_str().unwrap())]).await;
+    assert_eq!(reply.status, 200);
+    for token in ["access_token", "refresh_token"] {
+        assert!(!bench.is_active(&revoked[token]).await, "{token}");
+        assert!(bench.is_active(&other[token]).await, "{token}");
+    }
+    let access = other["access_token"].as_str().unwrap();
+    assert_eq!(bench.post("/revoke", &[("token", access), ("token_type_hint", "refresh_token")]).await.status, 200);
+    assert!(!bench.is_active(&other["access_token"]).await && bench.is_active(&other["refresh_token"]).await);
+    assert_eq!(bench.post("/revoke", &[("token", "unknown")]).await.status, 200, "RFC 7009 §2.2");
+    assert_eq!(bench.post("/revoke", &[]).await.refused(), (400, "invalid_request".into()));
+}
+
+#[tokio::test]
+async fn a_client_proves_itself_in_the_ways_it_is_registered_for_and_in_one_at_a_time() {
+    let awkward = "s:e+c%r&t= ü";
+    let bench = bench_with(|options| {
+        options.clients[0].secret = Some(Secret::new(awkward));
+        options.clients[0].token_auth = vec![TokenAuth::Basic];
+    })
+    .await;
+    let id = bench.sandbox.client_id();
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let basic = |secret: &str| format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+    let encoded_secret = encoded(&[("", awkward)]).split_off(1);
+    let (right, raw) = (basic(&encoded_secret), basic(awkward));
+    let introspect = async |headers: &[(&str, &str)], body: &str| bench.ask("POST", "/introspect", headers, body).await;
+
+    assert_eq!(introspect(&[form, ("Authorization", &right)], "token=x").await.status, 200);
+    for refused in [
+        introspect(&[form, ("Authorization", &raw)], "token=x").await,
+        introspect(&[form, ("Authorization", &basic("wrong"))], "token=x").await,
+        introspect(&[form], &format!("token=x&client_id={id}&client_secret={encoded_secret}")).await,
+        introspect(&[form], &format!("token=x&client_id={id}")).await,
+        introspect(&[form], "token=x").await,
+    ] {
+        assert_eq!(refused.refused(), (401, "invalid_client".to_owned()));
+        assert!(refused.headers["www-authenticate"].starts_with("Basic"));
+    }
+    let both = format!("token=x&client_id={id}&client_secret={encoded_secret}");
+    let twice = introspect(&[form, ("Authorization", &right)], &both).await;
+    assert_eq!(twice.refused(), (400, "invalid_request".to_owned()));
+    let json = introspect(&[("Content-Type", "application/json"), ("Authorization", &right)], "{}").await;
+    assert_eq!(json.refused(), (400, "invalid_request".to_owned()));
+}
+
+#[tokio::test]
+async fn a_public_client_goes_the_whole_way_without_a_secret() {
+    let bench = bench_with(|options| options.clients = vec![SandboxClient::public()]).await;
+    let tokens = bench.tokens().await;
+    let fresh = bench.refresh(&tokens["refresh_token"]).await.json();
+    assert!(bench.is_active(&fresh["access_token"]).await);
+    let reply = bench.post("/token", &[("grant_type", "authorization_code"), ("client_secret", "made up")]).await;
+    assert_eq!(reply.refused(), (401, "invalid_client".to_owned()));
+}
+
+#[tokio::test]
+async fn unknown_grants_and_missing_parameters_are_named() {
+    let bench = bench().await;
+    let ask = async |form: &[(&str, &str)]| bench.post("/token", form).await.refused().1;
+    assert_eq!(ask(&[("grant_type", "password")]).await, "unsupported_grant_type");
+    assert_eq!(ask(&[]).await, "invalid_request");
+    assert_eq!(ask(&[("grant_type", "authorization_code")]).await, "invalid_request");
+    assert_eq!(ask(&[("grant_type", "refresh_token"), ("refresh_token", "x")]).await, "invalid_grant");
+}
