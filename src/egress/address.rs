@@ -58,10 +58,9 @@ pub(super) fn embedded(ip: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     match segments {
         [0x2002, high, low, ..] => Some(vec![v4(high, low)]),
         [0x2001, 0, high, low, ..] => Some(vec![v4(high, low), v4(!segments[6], !segments[7])]),
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0xffff, ..] => Some(vec![last]),
         // `::` and `::1` are addresses in their own right.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0, ..] => Some(vec![last]),
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0 | 0xffff, ..] => Some(vec![last]),
         _ => None,
     }
 }

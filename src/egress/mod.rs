@@ -2,7 +2,7 @@
 //!
 //! A provider may be hostile, and its URLs may come from a customer. So there are no redirects, no proxy and no
 //! cookies; 5 s to connect, 15 s in all, 1 MiB of decoded answer; `https` alone (`http` to a loopback address that
-//! the configuration allows); and a connection is made only to an address that the [guard](guard) has judged.
+//! the configuration allows); and a connection is made only to an address that the guard has judged.
 
 mod address;
 mod answer;
@@ -10,6 +10,11 @@ mod error;
 mod guard;
 mod resolver;
 mod tls;
+
+#[cfg(test)]
+pub(crate) mod hostile;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

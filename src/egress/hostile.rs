@@ -1,0 +1,206 @@
+//! A provider that means harm, for tests: a server on loopback that says exactly the bytes that it is told to say.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use url::Url;
+
+use super::{Egress, LIMITS, Limits, resolver};
+
+/// What the server does after it has read a request.
+#[derive(Clone)]
+pub(crate) enum Step {
+    /// Sends the bytes.
+    Say(Vec<u8>),
+    /// Sends the bytes again and again until nobody listens.
+    Repeat(Vec<u8>),
+    /// Sends the bytes one by one, a few milliseconds apart, and begins again at the end.
+    Drip(Vec<u8>),
+    /// Says nothing more, and keeps the connection.
+    Hang,
+    /// Breaks the connection off with a reset.
+    Reset,
+}
+
+/// The server; it ends when it is dropped.
+pub(crate) struct Hostile {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Hostile {
+    /// Answers every request with these steps and then closes the connection.
+    pub(crate) async fn new(steps: Vec<Step>) -> Self {
+        Self::listening((Ipv4Addr::LOCALHOST, 0).into(), vec![steps], None).await
+    }
+
+    /// Answers every request with these bytes.
+    pub(crate) async fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::new(vec![Step::Say(bytes.into())]).await
+    }
+
+    /// Answers the first request with the first bytes, and so on; the last ones are repeated.
+    pub(crate) async fn saying_in_turn(answers: &[String]) -> Self {
+        let steps = answers.iter().map(|answer| vec![Step::Say(answer.clone().into_bytes())]).collect();
+        Self::listening((Ipv4Addr::LOCALHOST, 0).into(), steps, None).await
+    }
+
+    /// The same at an address of the test's choice, with TLS where there is an acceptor.
+    pub(super) async fn listening(at: SocketAddr, answers: Vec<Vec<Step>>, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind(at).await.expect("a port on loopback");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let task = tokio::spawn(accept(listener, answers, tls, Arc::clone(&seen)));
+        Self { address, seen, task }
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A URL there.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        Url::parse(&format!("http://{}{path}", self.address)).expect("a URL")
+    }
+
+    /// The requests so far, headers and body as they came; a connection without a request is an empty one.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("no test panics while it holds this").clone()
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An answer with a body and its right length.
+pub(crate) fn answer(status: &str, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// A client with the true limits that may reach loopback.
+pub(crate) fn patient() -> Egress {
+    limited(LIMITS)
+}
+
+/// A client that gives up after some milliseconds, so that no test waits for 15 s.
+pub(crate) fn hasty() -> Egress {
+    limited(Limits { total: Duration::from_millis(60), ..LIMITS })
+}
+
+pub(super) fn limited(limits: Limits) -> Egress {
+    let allow = ["127.0.0.0/8".parse().expect("a network")];
+    Egress::assemble(&allow, &[], limits, resolver::system()).expect("a client")
+}
+
+/// A name server that has the same answer for every name.
+pub(super) fn resolving_to(addresses: &[IpAddr]) -> resolver::Lookup {
+    let addresses = addresses.to_vec();
+    Arc::new(move |_| {
+        let addresses = addresses.clone();
+        Box::pin(async move { Ok(addresses) })
+    })
+}
+
+async fn accept(
+    listener: TcpListener,
+    answers: Vec<Vec<Step>>,
+    tls: Option<TlsAcceptor>,
+    seen: Arc<Mutex<Vec<String>>>,
+) {
+    let mut count = 0;
+    while let Ok((stream, _)) = listener.accept().await {
+        let steps = answers[count.min(answers.len() - 1)].clone();
+        let (tls, seen) = (tls.clone(), Arc::clone(&seen));
+        count += 1;
+        tokio::spawn(async move {
+            match tls {
+                None => converse(stream, steps, &seen).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => converse(stream, steps, &seen).await,
+                    Err(_) => note(&seen, String::new()),
+                },
+            }
+        });
+    }
+}
+
+/// Somebody that can be told to break a connection off instead of closing it.
+trait Peer: AsyncRead + AsyncWrite + Unpin {
+    fn reset(&self) {}
+}
+
+impl Peer for TcpStream {
+    fn reset(&self) {
+        self.set_zero_linger().expect("an option of every socket");
+    }
+}
+
+impl Peer for tokio_rustls::server::TlsStream<TcpStream> {}
+
+async fn converse(mut stream: impl Peer, steps: Vec<Step>, seen: &Mutex<Vec<String>>) {
+    let request = read_request(&mut stream).await;
+    note(seen, request);
+    for step in steps {
+        let written = match step {
+            Step::Say(bytes) => stream.write_all(&bytes).await,
+            Step::Repeat(bytes) => loop {
+                if let Err(error) = stream.write_all(&bytes).await {
+                    break Err(error);
+                }
+            },
+            Step::Drip(bytes) => drip(&mut stream, &bytes).await,
+            Step::Hang => std::future::pending().await,
+            Step::Reset => return stream.reset(),
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+    let _ = stream.shutdown().await;
+}
+
+async fn drip(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    for byte in bytes.iter().cycle() {
+        stream.write_all(&[*byte]).await?;
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    Ok(())
+}
+
+fn note(seen: &Mutex<Vec<String>>, request: String) {
+    seen.lock().expect("no test panics while it holds this").push(request);
+}
+
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        request.extend_from_slice(&buffer[..count]);
+        if is_whole(&String::from_utf8_lossy(&request)) {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&request).into_owned()
+}
+
+/// Whether the request is there with its body. What does not begin with a method is TLS, and is not waited for.
+fn is_whole(request: &str) -> bool {
+    if !request.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return true;
+    }
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}

@@ -1,0 +1,279 @@
+//! The token request, and the answers of honest servers in all their forms.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+
+use super::{CLIENT_SECRET, CODE, REDIRECT_URI, exchange_with, exchanged, json, only_request, texts};
+use crate::egress::hostile::{Hostile, answer, patient};
+use crate::oauth::{ExchangeError, Grant, Unbuildable, Unintelligible};
+
+const GOOD: &str = r#"{"access_token":"tok","token_type":"bearer"}"#;
+
+fn form(body: &str) -> BTreeMap<String, String> {
+    let mut pairs = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(body.as_bytes()) {
+        assert!(pairs.insert(name.to_string(), value.to_string()).is_none(), "{name} is there twice");
+    }
+    pairs
+}
+
+/// What is sent to a provider with this entry: head in lower case, and body.
+async fn sent(further: &str) -> (String, String) {
+    let server = Hostile::saying(json(GOOD)).await;
+    exchange_with(&patient(), &server, further).await.unwrap();
+    only_request(&server)
+}
+
+async fn granted(members: &str, further: &str) -> Grant {
+    let body = format!(r#"{{"access_token":"tok","token_type":"bearer"{members}}}"#);
+    exchanged(&json(&body), further).await.unwrap()
+}
+
+#[tokio::test]
+async fn bar_2_the_token_request_is_one_form_encoded_post_with_the_same_redirect_uri() {
+    let (head, body) = sent("").await;
+    assert!(head.starts_with("POST /token HTTP/1.1\r\n"), "{head}");
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("content-type: application/x-www-form-urlencoded\r\n"), "{head}");
+    assert!(head.contains("accept: application/json\r\n"), "{head}");
+    let pairs = form(&body);
+    assert_eq!(pairs["grant_type"], "authorization_code");
+    assert_eq!((pairs["code"].as_str(), pairs["redirect_uri"].as_str()), (CODE, REDIRECT_URI));
+    assert_eq!(pairs["code_verifier"].len(), 43, "bar 14: for confidential clients too");
+    assert_eq!(pairs.len(), 4);
+}
+
+#[tokio::test]
+async fn bar_2_the_entry_adds_parameters_and_headers_and_overrides_none_of_ours() {
+    let (head, body) = sent(
+        r#"
+        token_params = { audience = "api", code = "x", grant_type = "password", client_secret = "y", client_id = "z" }
+        token_headers = { "Accept" = "application/vnd.x+json", "X-Version" = "3" }
+        "#,
+    )
+    .await;
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("accept: application/vnd.x+json\r\n") && head.contains("x-version: 3"), "{head}");
+    let pairs = form(&body);
+    assert_eq!((pairs["audience"].as_str(), pairs["code"].as_str(), pairs.len()), ("api", CODE, 5));
+}
+
+#[tokio::test]
+async fn bar_3_every_way_to_authenticate_reaches_the_server_alone() {
+    let basic = |head: &str| {
+        let value = head.lines().find_map(|line| line.strip_prefix("authorization: Basic "))?;
+        Some(String::from_utf8(STANDARD.decode(value).unwrap()).unwrap())
+    };
+    for (way, header, members) in [
+        ("basic", Some("our+id:client%2Fs3cr3t%2B".to_owned()), 4),
+        ("basic_raw", Some(format!("our id:{CLIENT_SECRET}")), 4),
+        ("post", None, 6),
+        ("none", None, 5),
+    ] {
+        let (head, body) = sent(&format!("token_auth = {way:?}")).await;
+        assert_eq!(basic(&head), header, "{way}");
+        let pairs = form(&body);
+        assert_eq!(pairs.len(), members, "{way}");
+        assert_eq!(pairs.get("client_id").map(String::as_str), header.is_none().then_some("our id"), "{way}");
+        assert_eq!(pairs.get("client_secret").map(String::as_str), (way == "post").then_some(CLIENT_SECRET), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn bar_3_an_entrys_header_cannot_authenticate_a_second_time() {
+    let server = Hostile::saying(json(GOOD)).await;
+    let error =
+        exchange_with(&patient(), &server, r#"token_headers = { authorization = "Basic x" }"#).await.unwrap_err();
+    assert_eq!(error, ExchangeError::Unbuildable(Unbuildable::Header("authorization".to_owned())));
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_provider_that_wants_json_gets_json() {
+    let (head, body) = sent("token_body = \"json\"").await;
+    assert!(head.to_ascii_lowercase().contains("content-type: application/json\r\n"), "{head}");
+    let pairs: BTreeMap<String, String> = serde_json::from_str(&body).unwrap();
+    assert_eq!((pairs["grant_type"].as_str(), pairs["code"].as_str()), ("authorization_code", CODE));
+    assert_eq!((pairs["redirect_uri"].as_str(), pairs.len()), (REDIRECT_URI, 4));
+}
+
+#[tokio::test]
+async fn bar_5_unknown_members_are_ignored_and_token_type_has_no_case() {
+    for word in ["bearer", "Bearer", "BEARER", "bEaReR"] {
+        let body = format!(r#"{{"access_token":"tok","token_type":"{word}","x":{{"y":[1]}},"refresh_token":null}}"#);
+        let grant = exchanged(&json(&body), "").await.unwrap();
+        assert_eq!((grant.access_token.expose(), grant.token_type.as_str()), ("tok", "Bearer"));
+        assert!(grant.refresh_token.is_none());
+    }
+}
+
+#[tokio::test]
+async fn bar_5_a_missing_or_unknown_token_type_is_refused_unless_the_entry_says_how_it_is_used() {
+    for member in
+        ["", r#","token_type":"bot""#, r#","token_type":"mac""#, r#","token_type":1"#, r#","token_type":null"#]
+    {
+        let body = json(&format!(r#"{{"access_token":"tok"{member}}}"#));
+        let error = exchanged(&body, "").await.unwrap_err();
+        assert_eq!(error, ExchangeError::Unintelligible(Unintelligible::TokenType), "{member}");
+        assert_eq!(exchanged(&body, "token_type = \"bearer\"").await.unwrap().token_type, "Bearer", "{member}");
+    }
+}
+
+#[tokio::test]
+async fn bar_6_granted_scopes_are_the_requested_ones_or_what_the_answer_says() {
+    let grant = granted("", "").await;
+    assert_eq!((grant.scopes, grant.missing_scopes), (texts(&["read", "write"]), vec![]));
+    for scope in [r#""read,more""#, r#""more read""#, r#"["read","more"]"#] {
+        let grant = granted(&format!(r#","scope":{scope}"#), "").await;
+        assert_eq!(grant.missing_scopes, texts(&["write"]), "{scope}");
+        assert_eq!(grant.scopes.len(), 2);
+    }
+    let grant = granted(r#","scope":"""#, "").await;
+    assert_eq!((grant.scopes, grant.missing_scopes), (vec![], texts(&["read", "write"])));
+}
+
+#[tokio::test]
+async fn bar_9_a_lifetime_is_a_number_or_a_numeric_string_and_otherwise_the_entrys() {
+    for (member, seconds) in [
+        ("3600", Some(3600)),
+        ("\"3600\"", Some(3600)),
+        ("3600.9", Some(3600)),
+        ("\" 60 \"", Some(60)),
+        ("0", None),
+        ("-1", None),
+        ("\"0\"", None),
+        ("\"soon\"", None),
+        ("null", None),
+        ("true", None),
+        ("{}", None),
+        ("\"inf\"", None),
+        ("\"NaN\"", None),
+        ("1e300", Some(3_153_600_000)),
+        ("99999999999999999999", Some(3_153_600_000)),
+    ] {
+        let member = format!(r#","expires_in":{member}"#);
+        let expected = seconds.map(Duration::from_secs);
+        assert_eq!(granted(&member, "").await.expires_in, expected, "{member}");
+        let default = granted(&member, "expires_in = \"8h\"").await.expires_in;
+        assert_eq!(default, expected.or(Some(Duration::from_secs(28_800))), "{member}");
+    }
+    assert_eq!(granted("", "expires_in = \"never\"").await.expires_in, None);
+}
+
+#[tokio::test]
+async fn form_encoded_answers_and_mislabelled_ones_are_read() {
+    let body = "access_token=tok%2B1&token_type=bearer&scope=read%2Cwrite&expires_in=60&refresh_token=";
+    for kind in [
+        "application/x-www-form-urlencoded",
+        "application/x-www-form-urlencoded; charset=utf-8",
+        "text/plain",
+        "text/html",
+        "",
+    ] {
+        let grant = exchanged(&answer("200 OK", kind, body), "").await.unwrap();
+        assert_eq!((grant.access_token.expose(), grant.scopes.len()), ("tok+1", 2), "{kind}");
+        assert_eq!(grant.expires_in, Some(Duration::from_secs(60)));
+        assert!(grant.refresh_token.is_none());
+    }
+    for kind in [
+        "application/json; charset=UTF-8",
+        "application/vnd.x+json",
+        "text/html",
+        "text/plain",
+        "",
+        "application/x-www-form-urlencoded",
+    ] {
+        let grant = exchanged(&answer("201 Created", kind, &format!("\u{feff} \n{GOOD}\n")), "").await.unwrap();
+        assert_eq!(grant.access_token.expose(), "tok", "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_may_be_nested_and_what_matters_beside_them_is_kept() {
+    let body = r#"{"ok":true,"team":{"id":"T1"},"instance_url":"https://x","gone":null,
+        "authed_user":{"access_token":"user-token","scope":"a,b","token_type":"user","id":"U1"}}"#;
+    let further = r#"
+        token_path = "/authed_user"
+        token_type = "bearer"
+        token_metadata = ["instance_url", "id", "/team/id", "absent", "gone"]
+        [identity]
+        url = "https://provider.example/token"
+        from_token_answer = true
+        username = "/authed_user/id"
+        account = "/team/id"
+    "#;
+    let grant = exchanged(&json(body), further).await.unwrap();
+    assert_eq!((grant.access_token.expose(), grant.scopes), ("user-token", texts(&["a", "b"])));
+    let kept = serde_json::to_string(&grant.metadata).unwrap();
+    assert_eq!(kept, r#"{"/team/id":"T1","id":"U1","instance_url":"https://x"}"#);
+    let identity = grant.identity.unwrap();
+    assert_eq!((identity.username.unwrap(), identity.account.unwrap()), ("U1".to_owned(), "T1".to_owned()));
+}
+
+#[tokio::test]
+async fn bar_11_an_error_with_status_200_is_a_failure_and_so_is_an_answer_without_a_token() {
+    for (body, shown) in [
+        (r#"{"error":"bad_verification_code","error_description":"expired"}"#, "bad_verification_code: expired"),
+        (r#"{"access_token":"tok","token_type":"bearer","error":"x"}"#, "x"),
+        (r#"{"ok":false,"error":"invalid_code"}"#, "invalid_code"),
+        (r#"{"ok":false,"access_token":"tok","token_type":"bearer"}"#, "the answer is not ok"),
+        (r#"{"error":{"code":190,"message":"no"},"access_token":"tok"}"#, "190: no"),
+    ] {
+        let error = exchanged(&json(body), "").await.unwrap_err();
+        assert!(matches!(error, ExchangeError::Refused { .. }), "{body}");
+        assert_eq!(error.to_string(), shown);
+    }
+    let nested = exchanged(&json(r#"{"a":{"error":"nested"}}"#), "token_path = \"/a\"").await.unwrap_err();
+    assert_eq!(nested.to_string(), "nested");
+    for body in ["{}", r#"{"access_token":""}"#, r#"{"access_token":null}"#, r#"{"error":null}"#, r#"{"ok":true}"#] {
+        let error = exchanged(&json(body), "").await.unwrap_err();
+        assert_eq!(error, ExchangeError::Unintelligible(Unintelligible::NoAccessToken), "{body}");
+    }
+    for (member, further) in [(r#","error":"""#, ""), (r#","error":null,"ok":true"#, ""), (r#","error":0"#, "")] {
+        assert_eq!(granted(member, further).await.access_token.expose(), "tok", "an error that says nothing is none");
+    }
+}
+
+#[tokio::test]
+async fn bar_10_an_error_never_carries_a_secret_of_ours() {
+    let basic = STANDARD.encode("our+id:client%2Fs3cr3t%2B");
+    let body = serde_json::json!({
+        "error": format!("e {CODE}"),
+        "error_description": format!("{CODE} {CLIENT_SECRET} {basic} client%2Fs3cr3t%2B \r\n\u{1b}[2J"),
+    });
+    let error = exchanged(&answer("400 Bad Request", "application/json", &body.to_string()), "").await.unwrap_err();
+    assert_eq!(error.to_string(), "e [masked]: [masked] [masked] [masked] [masked] [2J");
+    for shown in [format!("{error:?}"), error.to_string()] {
+        assert!(!shown.contains("s3cr3t") && !shown.contains("c0de"), "{shown}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_answer_makes_the_reader_panic(
+        status in 100_u16..600,
+        kind in prop::sample::select(vec!["application/json", "text/html", "", "application/x-www-form-urlencoded"]),
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            "\\{(\"(access_token|error|scope|expires_in|ok|token_type)\":(\"[ -~]{0,8}\"|-?[0-9]{1,30}|null|false|\\{\\}|\\[\\]),?){0,5}\\}".prop_map(String::into_bytes),
+            "([a-z_]{0,12}=[ -~]{0,12}&){0,5}".prop_map(String::into_bytes),
+        ],
+    ) {
+        let answer = crate::egress::Answer {
+            status: http::StatusCode::from_u16(status).unwrap(),
+            headers: [(http::header::CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect(),
+            body: body.into(),
+        };
+        let cleaner = crate::oauth::cleaning::Cleaner::default();
+        if let Ok(grant) = crate::oauth::answer::read(&answer, &super::entry("token_type = \"bearer\""), &[], &cleaner) {
+            prop_assert!(answer.status.is_success() && !grant.access_token.is_empty());
+            prop_assert!(grant.access_token.expose().bytes().all(|c| c.is_ascii_graphic()));
+        }
+    }
+}

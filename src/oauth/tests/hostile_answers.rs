@@ -1,0 +1,105 @@
+//! What a provider that means harm can answer to a token request: each time one clear error, and nothing taken over.
+
+use super::{exchange_with, exchanged, json};
+use crate::egress::EgressError;
+use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
+use crate::oauth::{ExchangeError, Unintelligible};
+
+use ExchangeError::{Status, Unintelligible as Unread, Unreachable};
+use Unintelligible::{Form, Malformed, NoAccessToken};
+
+#[tokio::test]
+async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
+    let html = "<!doctype html><html><body>access_token=tok&token_type=bearer</body></html>";
+    let with = |members: &str| json(&format!(r#"{{"token_type":"bearer",{members}}}"#));
+    let good = r#"{"access_token":"tok","token_type":"bearer"}"#;
+    let megabyte = "x".repeat(1_000_000);
+    let cases: Vec<(String, ExchangeError)> = vec![
+        (answer("200 OK", "text/html", html), Unread(Form)),
+        (answer("200 OK", "application/json", html), Unread(Form)),
+        (answer("200 OK", "application/json", ""), Unread(Form)),
+        (answer("200 OK", "", ""), Unread(Form)),
+        ("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_owned(), Unread(Form)),
+        (json(&format!("[{good}]")), Unread(Form)),
+        (json(r#""tok""#), Unread(Form)),
+        (json("null"), Unread(Form)),
+        (json("12"), Unread(Form)),
+        (json(&format!("{good}{good}")), Unread(Form)),
+        (json(&good[..good.len() - 1]), Unread(Form)),
+        (json(&format!("{}{}", "{\"a\":".repeat(5_000), "}".repeat(5_000))), Unread(Form)),
+        (with(r#""access_token":"a","access_token":"b""#), Unread(Form)),
+        (with(r#""access_token":"a","x":{"y":1,"y":2}"#), Unread(Form)),
+        (answer("200 OK", "text/plain", "access_token=a&token_type=bearer&access_token=b"), Unread(Form)),
+        (answer("200 OK", "text/plain", "token_type=bearer"), Unread(NoAccessToken)),
+        (with(r#""access_token":"a\r\nSet-Cookie: x=y""#), Unread(Malformed("access_token"))),
+        (with(r#""access_token":"a\u0000b""#), Unread(Malformed("access_token"))),
+        (with(r#""access_token":"a b""#), Unread(Malformed("access_token"))),
+        (with(r#""access_token":"tök""#), Unread(Malformed("access_token"))),
+        (with(r#""access_token":1"#), Unread(Malformed("access_token"))),
+        (with(r#""access_token":{"a":"b"}"#), Unread(Malformed("access_token"))),
+        (with(r#""access_token":["a"]"#), Unread(Malformed("access_token"))),
+        (with(&format!(r#""access_token":"{megabyte}""#)), Unread(Malformed("access_token"))),
+        (with(r#""access_token":"a","refresh_token":"b\n""#), Unread(Malformed("refresh_token"))),
+        (with(r#""access_token":"a","refresh_token":false"#), Unread(Malformed("refresh_token"))),
+        (with(r#""access_token":"a","scope":7"#), Unread(Malformed("scope"))),
+        (with(r#""access_token":"a","scope":"a\u0007b""#), Unread(Malformed("scope"))),
+        (with(&format!(r#""access_token":"a","scope":"{megabyte}""#)), Unread(Malformed("scope"))),
+        (answer("500 Oops", "application/json", good), Status(500)),
+        (answer("503 Later", "application/json", r#"{"error":"temporarily_unavailable"}"#), Status(503)),
+        (answer("429 Slow", "application/json", r#"{"error":"slow_down"}"#), Status(429)),
+        (answer("401 No", "text/html", html), Status(401)),
+        (answer("400 No", "application/json", good), Status(400)),
+        (answer("304 Same", "application/json", good), Status(304)),
+    ];
+    for (bytes, expected) in cases {
+        let error = exchanged(&bytes, "").await.expect_err(&bytes[..bytes.len().min(200)]);
+        assert_eq!(error, expected, "{}", &bytes[..bytes.len().min(200)]);
+        assert!(!error.in_doubt(), "a whole answer leaves no doubt");
+    }
+}
+
+#[tokio::test]
+async fn a_token_path_that_leads_nowhere_is_no_token() {
+    for body in [r#"{"access_token":"top","token_type":"bearer"}"#, r#"{"a":"x"}"#, r#"{"a":[]}"#, r#"{"a":{}}"#] {
+        let error = exchanged(&json(body), "token_path = \"/a\"").await.unwrap_err();
+        assert_eq!(error, Unread(NoAccessToken), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn no_redirect_takes_the_code_elsewhere() {
+    let trap = Hostile::saying(json("{}")).await;
+    for status in ["301 M", "302 F", "303 S", "307 T", "308 P"] {
+        let location = trap.url("/token");
+        let redirect =
+            format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let error = exchanged(&redirect, "").await.unwrap_err();
+        assert_eq!(error, Status(status[..3].parse().unwrap()));
+    }
+    assert!(trap.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_never_whole_leaves_the_code_in_doubt_and_is_not_tried_again() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n".to_vec();
+    let slow = EgressError::TooSlow { sent: true };
+    for (steps, egress, expected) in [
+        (vec![Step::Hang], hasty(), slow),
+        (vec![Step::Say(head.clone()), Step::Hang], hasty(), slow),
+        (vec![Step::Say(head.clone()), Step::Drip(b" ".to_vec())], hasty(), slow),
+        (vec![Step::Say(head.clone())], patient(), EgressError::InDoubt),
+        (vec![Step::Reset], patient(), EgressError::InDoubt),
+        (vec![], patient(), EgressError::InDoubt),
+        (
+            vec![Step::Say(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Step::Repeat(vec![b' '; 16_384])],
+            patient(),
+            EgressError::TooLarge,
+        ),
+    ] {
+        let server = Hostile::new(steps).await;
+        let error = exchange_with(&egress, &server, "").await.unwrap_err();
+        assert_eq!(error, Unreachable(expected));
+        assert!(error.in_doubt());
+        assert!(server.seen().len() <= 1, "a code is sent once");
+    }
+}

@@ -1,0 +1,70 @@
+//! The client against a server that says what each test tells it to.
+
+mod authorization;
+mod exchanging;
+mod hostile_answers;
+mod identity;
+mod revocation;
+
+use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, ExchangeError, Grant, exchange};
+use crate::catalog::entry::OAuth;
+use crate::egress::Egress;
+use crate::egress::hostile::{Hostile, answer, patient};
+use crate::random::Random;
+use crate::secret::Secret;
+
+const REDIRECT_URI: &str = "https://app.example/callback?a=1&b=%20x";
+const CLIENT_SECRET: &str = "client/s3cr3t+";
+const CODE: &str = "the-c0de/of=this&flow";
+
+/// A provider of the default kind, with `further` lines of its entry.
+pub(super) fn entry(further: &str) -> OAuth {
+    entry_at("https://provider.example", further)
+}
+
+fn entry_at(base: &str, further: &str) -> OAuth {
+    let text = format!("authorize_url = \"{base}/authorize\"\ntoken_url = \"{base}/token\"\n{further}");
+    toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn entry_of(server: &Hostile, further: &str) -> OAuth {
+    entry_at(server.url("").as_str().trim_end_matches('/'), further)
+}
+
+fn client() -> Client {
+    Client { id: "our id".to_owned(), secret: Some(Secret::new(CLIENT_SECRET)) }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn json(body: &str) -> String {
+    answer("200 OK", "application/json", body)
+}
+
+/// One exchange, asking for the scopes `read` and `write`.
+async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, ExchangeError> {
+    let verifier = CodeVerifier::fresh(Random);
+    let flow = CodeExchange {
+        code: &AuthorizationCode::new(CODE),
+        redirect_uri: REDIRECT_URI,
+        verifier: Some(&verifier),
+        requested: &texts(&["read", "write"]),
+    };
+    exchange(egress, &entry_of(server, further), &client(), &flow).await
+}
+
+/// One exchange with a server that answers with these bytes.
+async fn exchanged(answer: &str, further: &str) -> Result<Grant, ExchangeError> {
+    let server = Hostile::saying(answer).await;
+    exchange_with(&patient(), &server, further).await
+}
+
+/// Head and body of the only request that came.
+fn only_request(server: &Hostile) -> (String, String) {
+    let seen = server.seen();
+    assert_eq!(seen.len(), 1, "one request and no more");
+    let (head, body) = seen[0].split_once("\r\n\r\n").expect("a whole request");
+    (head.to_owned(), body.to_owned())
+}

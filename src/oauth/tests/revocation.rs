@@ -1,0 +1,168 @@
+//! Ending a grant at the provider.
+
+use super::{client, entry_of, json};
+use crate::catalog::entry::Revoke;
+use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
+use crate::oauth::{Revocable, RevokeError, revoke};
+use crate::secret::Secret;
+
+fn way(server: &Hostile, path: &str, further: &str) -> Revoke {
+    toml::from_str(&format!("url = \"http://{}{path}\"\n{further}", server.url("").authority())).unwrap()
+}
+
+/// Revokes both tokens of a grant; what was sent comes back with the outcome.
+async fn revoked(server: &Hostile, how: &Revoke) -> (Result<(), RevokeError>, Vec<String>) {
+    let (access, refresh) = (Secret::new("acc+ess"), Secret::new("refr3sh"));
+    let tokens = Revocable { access_token: Some(&access), refresh_token: Some(&refresh) };
+    let outcome = revoke(&patient(), how, &entry_of(server, ""), &client(), &tokens).await;
+    (outcome, server.seen())
+}
+
+fn body(request: &str) -> &str {
+    request.split_once("\r\n\r\n").unwrap().1
+}
+
+#[tokio::test]
+async fn bar_29_a_revocation_has_token_hint_and_client_authentication_and_bar_30_the_refresh_token_goes_first() {
+    let server = Hostile::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    let (outcome, seen) = revoked(&server, &way(&server, "/revoke", "")).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(seen.len(), 2);
+    for request in &seen {
+        assert!(request.starts_with("POST /revoke HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("authorization: Basic b3VyK2lkOmNsaWVudCUyRnMzY3IzdCUyQg==\r\n"), "{request}");
+    }
+    assert_eq!(body(&seen[0]), "token=refr3sh&token_type_hint=refresh_token");
+    assert_eq!(body(&seen[1]), "token=acc%2Bess&token_type_hint=access_token");
+}
+
+#[tokio::test]
+async fn a_provider_is_told_in_its_own_way() {
+    let server = Hostile::saying("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+    let how = way(
+        &server,
+        "/applications/{client_id}/grant",
+        r#"
+        method = "DELETE"
+        auth = "basic"
+        body = "json"
+        token_param = "access_token"
+        tokens = ["access"]
+        hint = false
+        params = { why = "x" }
+        headers = { "X-Version" = "2" }
+        "#,
+    );
+    let (outcome, seen) = revoked(&server, &how).await;
+    assert_eq!((outcome, seen.len()), (Ok(()), 1));
+    assert!(seen[0].starts_with("DELETE /applications/our%20id/grant HTTP/1.1\r\n"), "{}", seen[0]);
+    assert!(seen[0].contains("x-version: 2\r\n"), "{}", seen[0]);
+    assert_eq!(body(&seen[0]), r#"{"access_token":"acc+ess","why":"x"}"#);
+}
+
+#[tokio::test]
+async fn every_way_to_authenticate_a_revocation_is_alone_in_its_request() {
+    for (auth, header, parameters) in [
+        ("client", Some("Basic "), ""),
+        ("post", None, "&client_id=our+id&client_secret=client%2Fs3cr3t%2B"),
+        ("bearer", Some("Bearer acc+ess"), ""),
+        ("none", None, ""),
+    ] {
+        let server = Hostile::saying(json("{}")).await;
+        let (outcome, seen) =
+            revoked(&server, &way(&server, "/r", &format!("auth = {auth:?}\ntokens = [\"refresh\"]"))).await;
+        assert_eq!(outcome, Ok(()), "{auth}");
+        let sent = seen[0].lines().find_map(|line| line.strip_prefix("authorization: "));
+        assert_eq!(sent.is_some(), header.is_some(), "{auth}");
+        assert!(sent.unwrap_or("").starts_with(header.unwrap_or("")), "{auth}");
+        assert_eq!(body(&seen[0]), format!("token=refr3sh&token_type_hint=refresh_token{parameters}"), "{auth}");
+    }
+    let server = Hostile::saying(json("{}")).await;
+    let (_, seen) =
+        revoked(&server, &way(&server, "/r", "auth = \"bearer\"\nbody = \"none\"\ntokens = [\"access\"]")).await;
+    assert_eq!(body(&seen[0]), "");
+    assert!(!seen[0].lines().next().unwrap().contains("acc"), "bar 10: no token in a URL");
+}
+
+#[tokio::test]
+async fn bar_29_a_token_that_the_server_does_not_know_any_more_is_a_success() {
+    for bytes in [
+        answer("200 OK", "text/html", "<html>thanks</html>"),
+        json(r#"{"ok":true,"revoked":true}"#),
+        json(r#"{"ok":false,"error":"token_revoked"}"#),
+        answer("400 No", "application/json", r#"{"error":"invalid_token"}"#),
+        answer("401 No", "application/json", r#"{"error":{"code":"token_expired"}}"#),
+    ] {
+        let server = Hostile::saying(bytes.as_str()).await;
+        assert_eq!(revoked(&server, &way(&server, "/r", "")).await.0, Ok(()), "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_failure_whatever_its_status_and_says_whether_to_try_again() {
+    for (bytes, status, error, passing) in [
+        (json(r#"{"ok":false,"error":"not_allowed"}"#), 200, Some("not_allowed"), false),
+        (json(r#"{"ok":false}"#), 200, Some("the answer is not ok"), false),
+        (
+            answer("400 No", "application/json", r#"{"error":"invalid_request refr3sh"}"#),
+            400,
+            Some("invalid_request [masked]"),
+            false,
+        ),
+        (answer("401 No", "application/json", r#"{"error":"invalid_client"}"#), 401, Some("invalid_client"), false),
+        (answer("404 No", "text/html", "gone"), 404, None, false),
+        (answer("302 Login", "text/html", ""), 302, None, false),
+        (answer("429 Slow", "text/html", ""), 429, None, true),
+        (answer("503 Later", "text/html", ""), 503, None, true),
+        (answer("503 Later", "application/json", r#"{"error":"invalid_token"}"#), 503, Some("invalid_token"), true),
+    ] {
+        let server = Hostile::saying(bytes).await;
+        let failure = revoked(&server, &way(&server, "/r", "")).await.0.unwrap_err();
+        assert_eq!(failure, RevokeError::Refused { status, error: error.map(str::to_owned) });
+        assert_eq!(failure.is_passing(), passing, "{failure}");
+        assert!(!failure.to_string().contains("refr3sh"));
+    }
+}
+
+#[tokio::test]
+async fn all_tokens_that_are_sent_must_end() {
+    let (good, later) = (json("{}"), answer("503 Later", "text/html", ""));
+    let not_this_kind = answer("400 No", "application/json", r#"{"error":"unsupported_token_type"}"#);
+    let refused = answer("403 No", "text/html", "");
+    let failed = |status| Err(RevokeError::Refused { status, error: None });
+    for (answers, expected) in [
+        ([&good, &later], failed(503)),
+        ([&later, &good], failed(503)),
+        ([&refused, &later], failed(503)),
+        ([&good, &refused], failed(403)),
+        ([&good, &not_this_kind], Ok(())),
+        ([&not_this_kind, &good], Ok(())),
+    ] {
+        let server = Hostile::saying_in_turn(&answers.map(Clone::clone)).await;
+        let (outcome, seen) = revoked(&server, &way(&server, "/r", "")).await;
+        assert_eq!(outcome, expected);
+        assert_eq!(seen.len(), 2, "the second is sent whatever became of the first");
+    }
+    let server = Hostile::saying(not_this_kind.as_str()).await;
+    assert!(revoked(&server, &way(&server, "/r", "")).await.0.is_err(), "nothing ended");
+    let server = Hostile::saying_in_turn(&[good, answer("401 No", "text/html", "")]).await;
+    assert_eq!(
+        revoked(&server, &way(&server, "/r", "auth = \"bearer\"")).await.0,
+        Ok(()),
+        "the bearer went with the grant"
+    );
+}
+
+#[tokio::test]
+async fn without_a_token_or_a_server_nothing_is_claimed() {
+    let server = Hostile::new(vec![Step::Hang]).await;
+    let how = way(&server, "/r", "tokens = [\"refresh\"]");
+    let access = Secret::new("acc+ess");
+    let tokens = Revocable { access_token: Some(&access), refresh_token: None };
+    let outcome = revoke(&hasty(), &how, &entry_of(&server, ""), &client(), &tokens).await;
+    assert_eq!(outcome, Err(RevokeError::NoToken));
+    assert!(server.seen().is_empty());
+    let how = way(&server, "/r", "");
+    let failure = revoke(&hasty(), &how, &entry_of(&server, ""), &client(), &tokens).await.unwrap_err();
+    assert!(matches!(failure, RevokeError::Unreachable(_)) && failure.is_passing());
+}
