@@ -1,1 +1,3 @@
+//! The program `strongroom`.
+
 fn main() {}

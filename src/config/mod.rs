@@ -1,16 +1,28 @@
 //! The settings: TOML and the environment over it, checked; nothing else in the program reads either.
 
 mod callback_origin;
+mod document;
 mod environment;
 mod fault;
+mod layers;
+mod load;
+mod reader;
 mod secret_source;
+mod sections;
 mod settings;
+mod show;
+mod table;
+mod unknown;
+mod warnings;
 
 pub use callback_origin::{CallbackFault, CallbackOrigin, CallbackOrigins, CallbackUrl, LocalhostPorts, is_loopback};
 pub use environment::Environment;
 pub use fault::{ConfigErrors, Finding, Place};
+pub use load::{ClientSecrets, Sources};
 pub use secret_source::{SecretFault, SecretReader, SecretSource};
 pub use settings::{
     Config, EgressSettings, EntryPatch, Listen, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles, Unlock,
     VaultSettings,
 };
+pub use show::Shown;
+pub use table::{SETTINGS, Setting, Takes};

@@ -11,6 +11,7 @@ use url::Url;
 use super::callback_origin::CallbackOrigins;
 use super::fault::{Finding, Place};
 use super::secret_source::{SecretReader, SecretSource};
+use super::show::Shown;
 use crate::id::ProviderName;
 use crate::secret::Secret;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub warnings: Vec<Finding>,
     /// Reads the secrets that are not read yet.
     pub secrets: SecretReader,
+    /// Every setting that is in force, with where it was written, for `config show`; secrets are masked.
+    pub shown: Vec<Shown>,
 }
 
 /// How the server is reached.

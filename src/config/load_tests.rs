@@ -1,0 +1,278 @@
+//! The settings as a whole: what is read, what is refused, what earns a warning.
+
+use std::os::unix::fs::PermissionsExt;
+
+use toml::Table;
+
+use super::super::settings::Listen;
+use super::super::table::SETTINGS;
+use super::*;
+
+fn load(text: &str) -> Result<Config, ConfigErrors> {
+    Config::from_toml(text, Path::new("/nowhere"))
+}
+
+fn faults(text: &str) -> Vec<String> {
+    load(text).unwrap_err().0.iter().map(|fault| fault.to_string().replace("/nowhere/strongroom.toml", "f")).collect()
+}
+
+fn warnings(text: &str) -> String {
+    load(text).unwrap().warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn nothing_written_means_the_defaults() {
+    let config = load("").unwrap();
+    assert_eq!(config.server.listen, Listen::Tcp { host: "127.0.0.1".into(), port: 8484 });
+    assert_eq!(config.server.public_url.as_str(), "http://127.0.0.1:8484/");
+    assert_eq!(config.server.shutdown_grace.as_secs(), 20);
+    assert_eq!(config.server.max_connections, 4096);
+    assert_eq!(config.vault.path, Path::new("/nowhere/strongroom.db"));
+    assert!(matches!(&config.vault.unlock, Unlock::MasterKey(SecretSource::File(f)) if f.ends_with("strongroom.key")));
+    assert_eq!(config.vault.revoke_retry.as_secs(), 7 * 86_400);
+    assert_eq!(config.oauth.state_ttl.as_secs(), 600);
+    assert!(config.oauth.callback_origins.is_empty() && config.egress.allow.is_empty());
+    assert!(!config.oauth.require_iss && !config.oauth.background_refresh && config.server.tls.is_none());
+    assert!(config.providers.is_empty() && config.warnings.is_empty());
+}
+
+#[test]
+fn the_example_shows_every_setting_with_its_default() {
+    let text = include_str!("../../config.example.toml");
+    let example: Table = text.parse().unwrap();
+    let config = load(text).unwrap();
+    assert!(config.warnings.is_empty() && config.providers.is_empty());
+    for setting in SETTINGS {
+        let name = setting.key.rsplit('.').next().unwrap();
+        if let Some(default) = setting.default {
+            let (section, key) = setting.key.split_once('.').unwrap();
+            assert_eq!(Some(&example[section][key]), layers::inline(default).as_ref(), "{}", setting.key);
+        } else {
+            let shown = text.lines().any(|line| {
+                let line = line.strip_prefix("# ").unwrap_or_default();
+                line.starts_with(&format!("{name} = ")) || line.starts_with(&format!("tls.{name} = "))
+            });
+            assert!(shown, "{} is not in the example", setting.key);
+        }
+    }
+    let count = |table: &Table| table.values().map(|value| value.as_table().map_or(1, Table::len)).sum::<usize>();
+    assert_eq!(count(&example), SETTINGS.iter().filter(|setting| setting.default.is_some()).count());
+}
+
+#[test]
+fn what_the_example_has_in_comments_is_right_too() {
+    let text = include_str!("../../config.example.toml");
+    let commented: Vec<String> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("[server]"))
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| line.starts_with("[providers") || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
+        .filter(|line| !line.starts_with("tls.") && !line.starts_with("passphrase"))
+        .map(|line| {
+            line.replace("{ env = \"GITHUB_CLIENT_SECRET\" }", "\"x\"").replace("{ file = \"acme.secret\" }", "\"x\"")
+        })
+        .collect();
+    let config = load(&commented.join("\n")).unwrap();
+    assert_eq!(config.providers.len(), 2);
+    assert_eq!(config.providers[&"acme".parse().unwrap()].entry.table.len(), 2);
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_line_and_what_to_write() {
+    let text = r#"[server]
+listn = "127.0.0.1:1"
+base_path = "api/"
+public_url = "strongroom.example.com"
+trusted_proxies = ["10.0.0.1/8", "proxy"]
+shutdown_grace = "soon"
+max_connections = 0
+tls = { certificate = "c.pem" }
+[vault]
+path = 7
+passphrase = { fil = "x" }
+[oauth]
+callback_origins = [
+  "https://app.example.com/cb",
+  "http://app.example.com",
+]
+localhost_ports = "some"
+state_ttl = "0s"
+require_iss = "yes"
+[egress]
+allow = "10.0.0.0/8"
+[provider.github]
+client_id = "x"
+[providers.github]
+client_id = ""
+client_secret = { file = "a", env = "B" }
+[providers.GitLab]
+client_id = "x"
+[providers.acme]
+client_secret = { env = "SURELY_NOT_SET" }
+"#;
+    let expected = [
+        "f:2: server.listn: unknown key; the nearest known one is server.listen",
+        "f:3: server.base_path: write a path with a slash before",
+        "f:4: server.public_url: this is no URL",
+        "f:5: server.trusted_proxies[0]: '10.0.0.1/8' has bits beyond its prefix; write \"10.0.0.0/8\"",
+        "f:5: server.trusted_proxies[1]: 'proxy' is not a network",
+        "f:6: server.shutdown_grace: 'soon' is not a duration",
+        "f:7: server.max_connections: out of range; write a number from 1 to 1000000",
+        "f:8: server.tls.certificate: TLS needs both files; write server.tls.key too",
+        "f:10: vault.path: this is an integer; write a path in quotes",
+        "f:11: vault.passphrase: unknown source 'fil'; the nearest known one is file",
+        "f:14: oauth.callback_origins[0]: an origin has no path, query or fragment; write \"https://app.example.com\"",
+        "f:15: oauth.callback_origins[1]: http is allowed for loopback hosts alone; write \"https://app.example.com\"",
+        "f:17: oauth.localhost_ports: write \"any\" or \"exact\"",
+        "f:18: oauth.state_ttl: out of range; write a duration from 1s to 1d",
+        "f:19: oauth.require_iss: this is a string; write true or false",
+        "f:21: egress.allow: this is a string; write a list",
+        "f:22: provider: unknown key; the nearest known one is providers",
+        "f:25: providers.github.client_id: a client id is not empty",
+        "f:26: providers.github.client_secret: give one source",
+        "f:27: providers.GitLab: a provider's name has",
+        "f:30: providers.acme.client_secret: the environment variable SURELY_NOT_SET: it is not set",
+    ];
+    let found = faults(text);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\nis not\n{expected}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_toml_does_not_hide_the_other_faults() {
+    let found = faults("[server]\nlisten = \"127.0.0.1\nbase_path = \"x\"\n");
+    assert!(found.iter().any(|fault| fault.starts_with("f:2: this is not TOML")), "{found:?}");
+    assert!(found.iter().any(|fault| fault.starts_with("f:3: server.base_path")), "{found:?}");
+}
+
+#[test]
+fn no_message_repeats_a_secret() {
+    let text = "[vault]\nmaster_key = [\"hunter2\"]\n[providers.x]\nclient_secret = { command = \"hunter2\" }\n\
+                client_secrt = \"hunter2\"\n[providers.y]\nclient_secret = { hunter = \"hunter2\", file = \"hunter2\" }\n";
+    let found = faults(text);
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(!found.join("").contains("hunter2"), "{found:?}");
+}
+
+#[test]
+fn the_environment_is_over_the_file_and_the_command_line_over_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\nbase_path = \"/a\"\n[vault]\npath = \"a\"\n").unwrap();
+    let environment = Environment::given([
+        ("STRONGROOM_SERVER__LISTEN", "[::1]:2"),
+        ("STRONGROOM_VAULT__PATH", "b"),
+        ("STRONGROOM_VAULT__MASTER_KEY", "hunter2"),
+    ]);
+    let mut sources = Sources { file: Some(file), vault: None, environment };
+    let config = Config::load(&sources, ClientSecrets::Require).unwrap();
+    assert_eq!(config.server.listen.to_string(), "[::1]:2");
+    assert_eq!(config.server.base_path, "/a");
+    assert_eq!(config.vault.path, folder.path().join("b"));
+    let Unlock::MasterKey(source) = &config.vault.unlock else { panic!() };
+    assert!(config.secrets.read(source).unwrap().equals("hunter2"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+
+    sources.vault = Some("/c".into());
+    assert_eq!(Config::load(&sources, ClientSecrets::Leave).unwrap().vault.path, Path::new("/c"));
+
+    sources.environment =
+        Environment::given([("STRONGROOM_SERVER__LISTN", "x"), ("STRONGROOM_SERVER__MAX_CONNECTIONS", "many")]);
+    let faults = Config::load(&sources, ClientSecrets::Leave).unwrap_err().to_string();
+    assert_eq!(
+        faults,
+        "environment variable STRONGROOM_SERVER__LISTN: server.listn: unknown key; the nearest known one is server.listen\n\
+         environment variable STRONGROOM_SERVER__MAX_CONNECTIONS: server.max_connections: this is a string; \
+         write a whole number without quotes"
+    );
+}
+
+#[test]
+fn the_file_is_looked_for_in_three_places_and_a_named_one_must_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("strongroom")).unwrap();
+    let file = folder.path().join("strongroom/strongroom.toml");
+    std::fs::write(&file, "").unwrap();
+    let environment = Environment::given([("XDG_CONFIG_HOME", folder.path().to_str().unwrap())]);
+    let found = Config::load(&Sources { environment, ..Sources::default() }, ClientSecrets::Leave).unwrap();
+    assert_eq!(found.file, Some(file));
+
+    let sources = Sources { file: Some("/no/such.toml".into()), ..Sources::default() };
+    let fault = Config::load(&sources, ClientSecrets::Leave).unwrap_err().to_string();
+    assert!(fault.starts_with("/no/such.toml:1: the configuration cannot be read"), "{fault}");
+}
+
+#[test]
+fn clients_secrets_are_read_as_far_as_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.toml");
+    std::fs::write(&file, "[providers.x]\nclient_id = \"i\"\nclient_secret = { file = \"none\" }\n").unwrap();
+    let sources = Sources { file: Some(file), ..Sources::default() };
+    let x = "x".parse().unwrap();
+    let left = Config::load(&sources, ClientSecrets::Leave).unwrap();
+    assert!(left.warnings.is_empty() && left.providers[&x].has_client_secret());
+    let tried = Config::load(&sources, ClientSecrets::Try).unwrap();
+    assert!(tried.warnings.len() == 1 && tried.providers[&x].client_secret.is_none());
+    let fault = Config::load(&sources, ClientSecrets::Require).unwrap_err().to_string();
+    assert!(fault.contains("s.toml:3: providers.x.client_secret: the file"), "{fault}");
+}
+
+#[test]
+fn what_had_better_be_otherwise_earns_a_warning() {
+    let public = warnings(
+        "[server]\nlisten = \"0.0.0.0:80\"\npublic_url = \"http://a.example/\"\n[oauth]\n\
+         callback_origins = [\"http://localhost\"]\nbackground_refresh = true\n[egress]\nallow = [\"0.0.0.0/0\"]\n\
+         [vault]\nmaster_key = \"hunter2\"\n[providers.x]\nclient_secret = \"hunter2\"\n",
+    );
+    for warning in [
+        "toml:2: server.listen: the server is open to the network without TLS",
+        "toml:3: server.public_url: plain http",
+        "toml:5: oauth.callback_origins: logins of this public server may return to any port of localhost",
+        "toml:6: oauth.background_refresh",
+        "toml:8: egress.allow: 0.0.0.0/0 is every address",
+        "toml:10: vault.master_key: the secret stands in the file itself",
+        "toml:12: providers.x.client_secret: the secret stands in the file itself",
+        "toml:12: providers.x.client_secret: a secret without an id",
+    ] {
+        assert!(public.contains(warning), "{warning}\nis not in\n{public}");
+    }
+    assert!(!public.contains("hunter2"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("strongroom.key");
+    std::fs::write(&key, "x").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let config = Config::from_toml("", folder.path()).unwrap();
+    assert!(config.warnings[0].message.contains("chmod 0400"), "{:?}", config.warnings);
+}
+
+#[test]
+fn what_is_shown_masks_secrets_and_says_where_each_value_is_from() {
+    let config = load(
+        "[vault]\nmaster_key = \"hunter2\"\n[providers.x]\nclient_id = \"i\"\n\
+         client_secret = { command = [\"echo\", \"hunter2\"] }\n\
+         [providers.x.oauth]\ntoken_headers = { Authorization = \"hunter2\" }\n",
+    )
+    .unwrap();
+    let shown: Vec<String> = config.shown.iter().map(|s| format!("{} = {} # {}", s.key, s.value, s.place)).collect();
+    assert!(!shown.join("\n").contains("hunter2"), "{shown:?}");
+    assert!(shown[0].starts_with("server.listen = \"127.0.0.1:8484\" # default"), "{shown:?}");
+    assert!(shown.contains(&"vault.master_key = \"********\" # /nowhere/strongroom.toml:2".to_owned()), "{shown:?}");
+    assert!(
+        shown.iter().any(|line| line.starts_with("providers.x.client_secret = { command = [\"echo\", ")),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn a_provider_s_entry_keeps_the_place_of_each_key() {
+    let config = load("[providers.acme.oauth]\ntoken_url = \"x\"\ndefault_scopes = [\n\"a\",\n\"b\"]\n").unwrap();
+    let entry = &config.providers[&"acme".parse().unwrap()].entry;
+    let line = |key: &str| match entry.place(key) {
+        Place::File { line, .. } => line,
+        other => panic!("{other}"),
+    };
+    assert_eq!(["", "oauth.token_url", "oauth.default_scopes[1]", "oauth.authorize_url"].map(line), [1, 2, 5, 1]);
+}

@@ -1,0 +1,77 @@
+//! The settings that are in force, as `config show` prints them: each with where it was written, secrets masked.
+
+use toml::{Table, Value};
+
+use super::document::Document;
+use super::fault::Place;
+use super::table::{SETTINGS, Takes, setting};
+
+const MASK: &str = "********";
+
+/// One setting that is in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// Its key.
+    pub key: String,
+    /// Its value; what is secret in it is masked.
+    pub value: Value,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// Every setting that has a value, in the order of the table, then the providers'.
+pub(super) fn shown(settings: &Document) -> Vec<Shown> {
+    let mut leaves = Vec::new();
+    collect(&settings.table, "", settings, &mut leaves);
+    let rank = |key: &str| SETTINGS.iter().position(|setting| setting.key == key).unwrap_or(SETTINGS.len());
+    leaves.sort_by_cached_key(|leaf| (rank(&leaf.key), leaf.key.clone()));
+    leaves
+}
+
+fn collect(table: &Table, parent: &str, settings: &Document, leaves: &mut Vec<Shown>) {
+    for (name, value) in table {
+        let key = if parent.is_empty() { name.clone() } else { format!("{parent}.{name}") };
+        let takes = setting(&key).map(|setting| setting.takes);
+        match value {
+            Value::Table(inner) if takes.is_none() => collect(inner, &key, settings, leaves),
+            _ => {
+                let value = match takes {
+                    Some(Takes::Secret) => masked(value),
+                    None if sounds_secret(name) => Value::from(MASK),
+                    _ => value.clone(),
+                };
+                let place = settings.places.get(&key).cloned().unwrap_or(Place::Default);
+                leaves.push(Shown { key, value, place });
+            }
+        }
+    }
+}
+
+/// The source of a secret, without what may be one: the text itself, and a command's arguments.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::String(word) if matches!(word.as_str(), "prompt" | "stdin") => value.clone(),
+        Value::Table(table) => Value::Table(
+            table
+                .iter()
+                .map(|(kind, value)| match value {
+                    Value::Array(argv) => {
+                        let program = argv.first().cloned().into_iter();
+                        let hidden = argv.iter().skip(1).map(|_| Value::from(MASK));
+                        (kind.clone(), Value::Array(program.chain(hidden).collect()))
+                    }
+                    other => (kind.clone(), other.clone()),
+                })
+                .collect(),
+        ),
+        _ => Value::from(MASK),
+    }
+}
+
+/// Whether a key of a provider's entry (a parameter, a header) may carry a secret that the vocabulary does not know of.
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["secret", "password", "passphrase", "authorization", "api_key", "api-key", "cookie"]
+        .iter()
+        .any(|word| name.contains(word))
+}

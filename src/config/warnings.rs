@@ -1,0 +1,84 @@
+//! What works and had better be otherwise.
+
+use super::callback_origin::is_loopback;
+use super::fault::Finding;
+use super::reader::Reader;
+use super::secret_source::SecretSource;
+use super::settings::{Config, Listen, Unlock};
+
+pub(super) fn of(config: &Config, reader: &Reader) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut warn = |key: &str, message: String| found.push(Finding::new(reader.place(key), key, message));
+    let server = &config.server;
+    let is_public = server.public_url.host().is_some_and(|host| !is_loopback(&host));
+
+    for (key, source) in secrets(config) {
+        if matches!(source, SecretSource::Inline(_)) {
+            warn(&key, "the secret stands in the file itself; write { file = \"…\" } or another source instead".into());
+        }
+        if let Some(message) = config.secrets.mode_warning(source) {
+            warn(&key, message);
+        }
+    }
+    if is_public && server.public_url.scheme() == "http" {
+        warn(
+            "server.public_url",
+            "plain http over a network shows every key and token to whoever listens; use https".into(),
+        );
+    }
+    if listens_openly(&server.listen) && server.tls.is_none() && server.trusted_proxies.is_empty() {
+        warn(
+            "server.listen",
+            "the server is open to the network without TLS; set server.tls, or listen on a loopback address behind a \
+             reverse proxy and name it in server.trusted_proxies"
+                .into(),
+        );
+    }
+    if is_public && config.oauth.callback_origins.opens_every_localhost_port() {
+        warn(
+            "oauth.callback_origins",
+            "logins of this public server may return to any port of localhost; set oauth.localhost_ports = \"exact\", \
+             or take the origin out"
+                .into(),
+        );
+    }
+    if config.oauth.background_refresh {
+        warn(
+            "oauth.background_refresh",
+            "this version does not refresh tokens yet, so the setting has no effect".into(),
+        );
+    }
+    for network in config.egress.allow.iter().filter(|network| network.prefix_len() == 0) {
+        warn("egress.allow", format!("{network} is every address there is: nothing internal is guarded any more"));
+    }
+    for (name, provider) in &config.providers {
+        if provider.client_id.is_none() && provider.has_client_secret() {
+            let key = format!("providers.{name}.client_secret");
+            warn(&key, format!("a secret without an id is of no use; write providers.{name}.client_id too"));
+        }
+    }
+    found
+}
+
+/// Every secret that has a source, with its key.
+fn secrets(config: &Config) -> Vec<(String, &SecretSource)> {
+    let mut sources = match &config.vault.unlock {
+        Unlock::MasterKey(source) => vec![("vault.master_key".to_owned(), source)],
+        Unlock::Passphrase(source) => vec![("vault.passphrase".to_owned(), source)],
+        Unlock::Prompt | Unlock::Stdin => Vec::new(),
+    };
+    for (name, provider) in &config.providers {
+        sources.extend(provider.client_secret_source.as_ref().map(|s| (format!("providers.{name}.client_secret"), s)));
+    }
+    sources
+}
+
+fn listens_openly(listen: &Listen) -> bool {
+    match listen {
+        Listen::Unix(_) => false,
+        Listen::Tcp { host, .. } => match host.parse::<std::net::IpAddr>() {
+            Ok(address) => !address.is_loopback(),
+            Err(_) => host != "localhost",
+        },
+    }
+}
