@@ -239,6 +239,12 @@ pub struct Revoke {
     /// Further headers of the request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// Error codes by which the provider says that the token is dead already, with whatever status: a success.
+    #[serde(default = "Revoke::standard_gone_errors")]
+    pub gone_errors: Vec<String>,
+    /// Statuses that say the same, where the body does not: `404`, say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_statuses: Vec<u16>,
     /// What a revocation ends: the whole grant of user and client (assumed unless documented otherwise), or one token.
     #[serde(default)]
     pub ends: RevocationEnds,
@@ -251,6 +257,10 @@ impl Revoke {
 
     fn standard_tokens() -> Vec<TokenKind> {
         vec![TokenKind::Refresh, TokenKind::Access]
+    }
+
+    fn standard_gone_errors() -> Vec<String> {
+        ["invalid_token", "token_revoked", "token_expired"].map(str::to_owned).into()
     }
 }
 

@@ -15,9 +15,6 @@ use crate::catalog::entry::{OAuth, Revoke, RevokeAuth, TokenAuth, TokenKind};
 use crate::egress::{Answer, Egress, EgressError, Outgoing};
 use crate::secret::Secret;
 
-/// Errors that say that the token is dead already, which is what was wanted.
-const DEAD_ALREADY: &[&str] = &["invalid_token", "token_revoked", "token_expired"];
-
 /// The tokens of a grant.
 #[derive(Clone, Copy, Debug)]
 pub struct Revocable<'a> {
@@ -116,7 +113,7 @@ async fn revoke_one(
     let mut cleaner = Cleaner::default();
     client.hide(&mut cleaner);
     cleaner.hide(token.expose());
-    judge(&answer, &cleaner)
+    judge(&answer, how, &cleaner)
 }
 
 fn revocation_request(
@@ -147,9 +144,9 @@ fn revocation_request(
     Ok(Outgoing { method: how.method.into(), url, headers, body })
 }
 
-/// Any 2xx is a success (RFC 7009 §2.2) unless its body says otherwise; a token that is dead already is one with any
-/// status.
-fn judge(answer: &Answer, cleaner: &Cleaner) -> Result<Ended, RevokeError> {
+/// Any 2xx is a success (RFC 7009 §2.2) unless its body says otherwise, and so is what the entry knows as the provider's
+/// way to say that the token is dead already. A server that fails (5xx) knows nothing, whatever its body says.
+fn judge(answer: &Answer, how: &Revoke, cleaner: &Cleaner) -> Result<Ended, RevokeError> {
     let error = match json::parse(&answer.body) {
         Some(Value::Object(members)) => error_code(&members),
         _ => None,
@@ -161,7 +158,8 @@ fn judge(answer: &Answer, cleaner: &Cleaner) -> Result<Ended, RevokeError> {
     let answered = answer.status.is_success() || answer.status.is_client_error();
     match error.as_deref() {
         None if answer.status.is_success() => Ok(Ended::Revoked),
-        Some(error) if answered && DEAD_ALREADY.contains(&error) => Ok(Ended::Revoked),
+        Some(error) if answered && how.gone_errors.iter().any(|gone| gone == error) => Ok(Ended::Revoked),
+        None if how.gone_statuses.contains(&answer.status.as_u16()) => Ok(Ended::Revoked),
         Some("unsupported_token_type") if answer.status == StatusCode::BAD_REQUEST => Ok(Ended::NotThisKind),
         error => Err(refused(error)),
     }

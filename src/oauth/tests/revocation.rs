@@ -99,6 +99,18 @@ async fn bar_29_a_token_that_the_server_does_not_know_any_more_is_a_success() {
 }
 
 #[tokio::test]
+async fn an_entry_knows_how_its_provider_says_that_a_token_is_dead_already() {
+    for (further, bytes) in [
+        ("gone_statuses = [404]", answer("404 No", "application/json", r#"{"message":"Not Found"}"#)),
+        (r#"gone_errors = ["no_such_grant"]"#, answer("422 No", "application/json", r#"{"error":"no_such_grant"}"#)),
+    ] {
+        let server = Hostile::saying(bytes.as_str()).await;
+        assert_eq!(revoked(&server, &way(&server, "/r", further)).await.0, Ok(()), "{bytes}");
+        assert!(revoked(&server, &way(&server, "/r", "")).await.0.is_err(), "{bytes}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_a_failure_whatever_its_status_and_says_whether_to_try_again() {
     for (bytes, status, error, passing) in [
         (json(r#"{"ok":false,"error":"not_allowed"}"#), 200, Some("not_allowed"), false),

@@ -1,0 +1,209 @@
+//! The way out against servers that mean harm.
+
+mod addresses;
+mod tls;
+
+use std::time::Instant;
+
+use super::hostile::{Hostile, Step, answer, hasty, limited, patient};
+use super::*;
+
+fn get(url: Url) -> Outgoing {
+    Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+}
+
+async fn failure(egress: &Egress, url: Url) -> EgressError {
+    match egress.send(get(url)).await {
+        Ok(answer) => panic!("answered with {}", answer.status),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn a_request_arrives_as_it_was_given_and_the_answer_comes_back_whole() {
+    let server = Hostile::saying(answer("201 Created", "text/plain", "hello")).await;
+    let mut headers = HeaderMap::new();
+    headers.insert("X-Test", "1".parse().unwrap());
+    let body = Some(Zeroizing::new(b"a=b".to_vec()));
+    let request = Outgoing { method: Method::POST, url: server.url("/token?x=1#part"), headers, body };
+    let answer = patient().send(request).await.unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (StatusCode::CREATED, &b"hello"[..]));
+    let seen = server.seen().join("").to_ascii_lowercase();
+    assert!(seen.starts_with("post /token?x=1 http/1.1\r\n"), "{seen}");
+    assert!(seen.contains("x-test: 1\r\n") && seen.ends_with("\r\n\r\na=b"), "{seen}");
+    assert!(seen.contains(concat!("user-agent: strongroom/", env!("CARGO_PKG_VERSION"), "\r\n")), "{seen}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_never_followed() {
+    let trap = Hostile::saying(answer("200 OK", "text/plain", "followed")).await;
+    let egress = patient();
+    for status in ["300 M", "301 P", "302 F", "303 S", "304 N", "305 U", "307 T", "308 P"] {
+        let location = trap.url("/stolen");
+        let redirect =
+            format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let server = Hostile::saying(redirect).await;
+        let answer = egress.send(get(server.url("/"))).await.unwrap();
+        assert_eq!(answer.status.as_str(), &status[..3]);
+    }
+    assert!(trap.seen().is_empty());
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn encoded(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn the_limit_holds_for_the_decoded_body_to_the_byte() {
+    let egress = patient();
+    let server = Hostile::saying(encoded("gzip", &gzip(&vec![b'x'; 1024 * 1024]))).await;
+    assert_eq!(egress.send(get(server.url("/"))).await.unwrap().body.len(), 1024 * 1024);
+    let server = Hostile::saying(encoded("gzip", &gzip(&vec![b'x'; 1024 * 1024 + 1]))).await;
+    assert_eq!(failure(&egress, server.url("/")).await, EgressError::TooLarge);
+    let bomb = gzip(&vec![0; 8 * 1024 * 1024]);
+    assert!(bomb.len() < 100_000, "small on the wire");
+    let server = Hostile::saying(encoded("gzip", &bomb)).await;
+    assert_eq!(failure(&egress, server.url("/")).await, EgressError::TooLarge);
+}
+
+#[tokio::test]
+async fn an_endless_answer_stops_at_the_limit() {
+    let egress = patient();
+    let head = |framing: &str| Step::Say(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n").into_bytes());
+    for steps in [
+        vec![head("X: y"), Step::Repeat(vec![b'x'; 16_384])],
+        vec![head("Content-Length: 99999999999"), Step::Repeat(vec![b'x'; 16_384])],
+        vec![head("Transfer-Encoding: chunked"), Step::Repeat([b"1000\r\n", &[b'x'; 0x1000][..], b"\r\n"].concat())],
+        vec![
+            Step::Say(b"HTTP/1.1 200 OK\r\n".to_vec()),
+            Step::Repeat(format!("A: {}\r\n", "x".repeat(8_000)).into_bytes()),
+        ],
+        vec![Step::Say(b"HTTP/1.1 200 OK\r\nA: ".to_vec()), Step::Repeat(vec![b'x'; 16_384])],
+        vec![Step::Say(format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(70_000)).into_bytes())],
+    ] {
+        let server = Hostile::new(steps).await;
+        let error = failure(&egress, server.url("/")).await;
+        assert_eq!(error, EgressError::TooLarge);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_or_drips_is_given_up_and_in_doubt() {
+    let egress = hasty();
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n".to_vec();
+    for steps in [
+        vec![Step::Hang],
+        vec![Step::Say(head[..20].to_vec()), Step::Hang],
+        vec![Step::Say(head.clone()), Step::Hang],
+        vec![Step::Drip(head.clone())],
+        vec![Step::Say(head.clone()), Step::Drip(b"x".to_vec())],
+        vec![Step::Repeat(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec())],
+    ] {
+        let server = Hostile::new(steps).await;
+        let started = Instant::now();
+        let error = failure(&egress, server.url("/")).await;
+        assert_eq!(error, EgressError::TooSlow { sent: true });
+        assert!(error.in_doubt() && error.timed_out());
+        assert!(started.elapsed() < Duration::from_secs(5), "the clients of tests give up early");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_about_leaves_no_doubt() {
+    let server = Hostile::new(vec![Step::Hang]).await;
+    let mut url = server.url("/");
+    url.set_scheme("https").unwrap();
+    let egress = limited(Limits { connect: Duration::from_millis(30), ..LIMITS });
+    let error = failure(&egress, url.clone()).await;
+    assert_eq!(error, EgressError::TooSlow { sent: false }, "a TLS handshake that hangs");
+    assert!(!error.in_doubt());
+
+    drop(server);
+    let closed = Hostile::saying("").await.address();
+    tokio::task::yield_now().await;
+    let error = failure(&patient(), Url::parse(&format!("http://{closed}/")).unwrap()).await;
+    assert_eq!(error, EgressError::NotSent(NotSent::Connect));
+
+    let plain = Hostile::saying("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    url.set_port(Some(plain.address().port())).unwrap();
+    assert_eq!(failure(&patient(), url).await, EgressError::NotSent(NotSent::Tls), "no TLS at all");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_in_doubt_and_garbage_is_not() {
+    let egress = patient();
+    let broken = [
+        "",
+        "HTTP/1.1 200 OK\r\nContent-Len",
+        "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nZZ\r\n",
+    ];
+    for bytes in broken {
+        let server = Hostile::saying(bytes).await;
+        let error = failure(&egress, server.url("/")).await;
+        assert_eq!(error, EgressError::InDoubt, "{bytes:?}");
+        assert!(error.in_doubt());
+    }
+    let server = Hostile::new(vec![Step::Reset]).await;
+    assert_eq!(failure(&egress, server.url("/")).await, EgressError::InDoubt, "reset");
+
+    let garbage = [
+        "hello, world\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        "HTTP/1.1 99999 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nna me: x\r\n\r\n",
+    ];
+    for bytes in garbage {
+        let server = Hostile::saying(bytes).await;
+        let error = failure(&egress, server.url("/")).await;
+        assert_eq!(error, EgressError::Garbled, "{bytes:?}");
+        assert!(!error.in_doubt());
+    }
+    let server = Hostile::saying(encoded("gzip", b"this is not gzip")).await;
+    assert_eq!(failure(&egress, server.url("/")).await, EgressError::Garbled);
+}
+
+#[tokio::test]
+async fn nobody_sets_the_headers_that_frame_a_message() {
+    let server = Hostile::saying(answer("200 OK", "text/plain", "")).await;
+    for name in ["host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"] {
+        let mut request = get(server.url("/"));
+        request.headers.insert(http::HeaderName::from_static(name), "1".parse().unwrap());
+        assert_eq!(patient().send(request).await.err(), Some(EgressError::Refused(Refusal::Header)), "{name}");
+    }
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn no_error_shows_anything_of_the_url() {
+    let secret = "s3cr3t";
+    let server = Hostile::saying("garbage\r\n\r\n").await;
+    let path = format!("/{secret}?{secret}={secret}#{secret}");
+    let mut urls = vec![server.url(&path)];
+    urls.extend(
+        ["https://10.0.0.1", "http://8.8.8.8", "https://127.0.0.1:1"]
+            .map(|at| Url::parse(&format!("{at}{path}")).unwrap()),
+    );
+    urls.push(Url::parse(&format!("https://{secret}:{secret}@8.8.8.8/")).unwrap());
+    for url in urls {
+        let error = failure(&patient(), url).await;
+        assert!(!format!("{error} {error:?}").contains(secret));
+    }
+}
+
+#[test]
+fn the_limits_are_the_promised_ones() {
+    assert_eq!((LIMITS.connect, LIMITS.total), (Duration::from_secs(5), Duration::from_secs(15)));
+    assert_eq!(LIMITS.body, 1_048_576);
+}

@@ -1,0 +1,83 @@
+//! TLS towards providers.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::TlsAcceptor;
+use url::Url;
+
+use super::{failure, get};
+use crate::egress::hostile::{Hostile, Step, answer, resolving_to};
+use crate::egress::{Egress, EgressError, EgressSetupError, LIMITS, NotSent};
+
+/// A certificate authority and a server certificate of its for `provider.example`.
+pub(super) struct Authority {
+    directory: tempfile::TempDir,
+    acceptor: TlsAcceptor,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = parameters.self_signed(&key).unwrap();
+        let issuer = rcgen::Issuer::new(parameters, key);
+        let server_key = rcgen::KeyPair::generate().unwrap();
+        let server = rcgen::CertificateParams::new(vec!["provider.example".to_owned()]).unwrap();
+        let server = server.signed_by(&server_key, &issuer).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("ca.pem"), certificate.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(server_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![server.der().clone()], key)
+            .unwrap();
+        Self { directory, acceptor: TlsAcceptor::from(Arc::new(config)) }
+    }
+
+    pub(super) fn file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    pub(super) async fn server(&self, at: &str) -> Hostile {
+        let steps = vec![Step::Say(answer("200 OK", "text/plain", "hello").into_bytes())];
+        Hostile::listening(at.parse().unwrap(), vec![steps], Some(self.acceptor.clone())).await
+    }
+}
+
+pub(super) fn https(name: &str, port: u16) -> Url {
+    Url::parse(&format!("https://{name}:{port}/")).unwrap()
+}
+
+#[tokio::test]
+async fn bar_12_tls_is_verified_against_the_roots_and_the_configured_authorities() {
+    let authority = Authority::new();
+    let server = authority.server("127.0.0.1:0").await;
+    let port = server.address().port();
+    let allow = ["127.0.0.0/8".parse().unwrap()];
+    let lookup = resolving_to(&[Ipv4Addr::LOCALHOST.into()]);
+    let trusting = Egress::assemble(&allow, &[authority.file()], LIMITS, lookup.clone()).unwrap();
+    assert_eq!(trusting.send(get(https("provider.example", port))).await.unwrap().body, "hello");
+    let untrusted = EgressError::NotSent(NotSent::Certificate);
+    assert_eq!(failure(&trusting, https("other.example", port)).await, untrusted, "another name");
+    assert_eq!(failure(&trusting, https("127.0.0.1", port)).await, untrusted, "an address");
+    let strict = Egress::assemble(&allow, &[], LIMITS, lookup).unwrap();
+    assert_eq!(failure(&strict, https("provider.example", port)).await, untrusted, "an unknown authority");
+}
+
+#[test]
+fn a_file_of_authorities_without_one_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty.pem");
+    std::fs::write(&empty, "nothing\n").unwrap();
+    let error = Egress::new(&[], std::slice::from_ref(&empty)).err().unwrap();
+    assert!(matches!(&error, EgressSetupError::NoCertificate(path) if *path == empty), "{error}");
+    let absent = directory.path().join("absent.pem");
+    let error = Egress::new(&[], std::slice::from_ref(&absent)).err().unwrap();
+    assert!(error.to_string().contains("absent.pem"), "{error}");
+}
