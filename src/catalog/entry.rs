@@ -176,7 +176,7 @@ pub struct Identity {
     /// The method of the request.
     #[serde(default)]
     pub method: Method,
-    /// Further headers of the request.
+    /// Further headers of the request; `{client_id}` in a value stands for the client's id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// A JSON body to send (a GraphQL query, say).
@@ -338,6 +338,31 @@ pub struct UserPassword {}
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostScoped {}
+
+/// What carries the flow's security: parameters that an entry cannot set, neither where we send them nor where we leave
+/// them out.
+const PROTECTED_PARAMS: &[&str] = &[
+    "response_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "redirect_uri",
+    "state",
+    "code",
+    "code_verifier",
+    "code_challenge",
+    "code_challenge_method",
+    "grant_type",
+    "refresh_token",
+    "request",
+    "request_uri",
+];
+
+/// Whether only the protocol itself may set the parameter.
+pub fn is_protected_param(name: &str) -> bool {
+    PROTECTED_PARAMS.contains(&name)
+}
 
 fn yes() -> bool {
     true

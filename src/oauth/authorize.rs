@@ -3,10 +3,10 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Url, form_urlencoded};
 
-use super::parameters::{Parameters, is_protected};
+use super::parameters::Parameters;
 use super::pkce::CodeVerifier;
 use super::state::StateToken;
-use crate::catalog::entry::OAuth;
+use crate::catalog::entry::{OAuth, is_protected_param};
 
 /// Everything but the unreserved characters of RFC 3986: a space becomes `%20`, which every server reads alike.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -68,7 +68,7 @@ impl AuthorizationRequest<'_> {
 /// Whether a pair of the endpoint's own query stays in it. `scope` does not: what is asked for is the flow's to say.
 fn stays(pair: &str) -> bool {
     let name = name_of(pair);
-    !pair.is_empty() && !is_protected(&name) && name != "scope"
+    !pair.is_empty() && !is_protected_param(&name) && name != "scope"
 }
 
 fn name_of(pair: &str) -> String {

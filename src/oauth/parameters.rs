@@ -5,30 +5,7 @@ use std::collections::BTreeMap;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-/// What carries the flow's security. An entry's further parameters cannot set these, neither where we send them nor
-/// where we leave them out.
-const PROTECTED: &[&str] = &[
-    "response_type",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "redirect_uri",
-    "state",
-    "code",
-    "code_verifier",
-    "code_challenge",
-    "code_challenge_method",
-    "grant_type",
-    "refresh_token",
-    "request",
-    "request_uri",
-];
-
-/// Whether only the protocol itself may set the parameter.
-pub(super) fn is_protected(name: &str) -> bool {
-    PROTECTED.contains(&name)
-}
+use crate::catalog::entry::is_protected_param;
 
 /// The parameters in the order in which they were set; the values are wiped when dropped.
 #[derive(Default)]
@@ -44,7 +21,7 @@ impl Parameters {
 
     /// Adds what the provider's entry wants besides.
     pub(super) fn add(&mut self, further: &BTreeMap<String, String>) {
-        for (name, value) in further.iter().filter(|(name, _)| !is_protected(name)) {
+        for (name, value) in further.iter().filter(|(name, _)| !is_protected_param(name)) {
             self.set(name, value);
         }
     }

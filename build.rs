@@ -1,0 +1,43 @@
+//! Embeds the catalogue: every file of `src/catalog/providers/` goes into the binary, by the name of the file.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{fs, io};
+
+const FOLDER: &str = "src/catalog/providers";
+
+#[expect(clippy::disallowed_methods, reason = "this is how cargo talks to a build script")]
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={FOLDER}");
+    let out = std::env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo gives no OUT_DIR"))?;
+    fs::write(Path::new(&out).join("providers.rs"), list(&names()?))
+}
+
+/// The names of the providers, sorted. Whatever else lies in the folder is a mistake, and is not passed over.
+fn names() -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for file in fs::read_dir(FOLDER)? {
+        let path = file?.path();
+        let name =
+            path.file_stem().and_then(|stem| stem.to_str()).filter(|_| path.extension().is_some_and(|e| e == "toml"));
+        match name {
+            Some(name) => names.push(name.to_owned()),
+            None => return Err(io::Error::other(format!("{} is no provider's entry: NAME.toml", path.display()))),
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A slice of name, path and text of each, as Rust.
+fn list(names: &[String]) -> String {
+    let mut rust = String::from("&[\n");
+    for name in names {
+        let path = format!("{FOLDER}/{name}.toml");
+        writeln!(rust, "({name:?}, {path:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/\", {path:?}))),")
+            .expect("writing to a string cannot fail");
+    }
+    rust.push(']');
+    rust
+}

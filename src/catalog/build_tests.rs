@@ -1,0 +1,298 @@
+//! What the loader makes of faulty entries, and of the configuration's changes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Catalog, build, read_entry};
+use crate::config::{EntryPatch, Place};
+use crate::id::ProviderName;
+
+const GOOD: &str = r#"display_name = "Acme"
+docs = "https://acme.example/docs"
+checked = "2026-11-24"
+category = "developer-tools"
+
+[oauth]
+authorize_url = "https://acme.example/authorize?tenant=all"
+token_url = "https://acme.example/token"
+scope_separator = ","
+default_scopes = ["read", "write"]
+
+[oauth.authorize_params]
+prompt = "consent"
+
+[oauth.identity]
+url = "https://acme.example/me"
+username = "/name"
+
+[oauth.revoke]
+url = "https://acme.example/apps/{client_id}/revoke"
+
+[api_key]
+"#;
+
+/// What the types refuse. Each case: what is in the good entry, what stands there instead, and how the fault begins.
+const VALUES: &[[&str; 3]] = &[
+    [
+        "\"https://acme.example/token\"",
+        "\"http://acme.example/token\"",
+        "acme.toml:8: oauth.token_url: http is possible only to a loopback host; use https",
+    ],
+    [
+        "\"https://acme.example/token\"",
+        "5",
+        "acme.toml:8: oauth.token_url: this is a whole number, and must be a string",
+    ],
+    [
+        "\"https://acme.example/token\"",
+        "\"https://u:p@acme.example/\"",
+        "acme.toml:8: oauth.token_url: a URL with a user name",
+    ],
+    ["token_url =", "token_ulr =", "acme.toml:8: oauth.token_ulr: unknown key; did you mean 'token_url'?"],
+    ["token_url = \"https://acme.example/token\"", "", "acme.toml:6: oauth.token_url: is missing"],
+    ["display_name = \"Acme\"", "", "acme.toml:1: display_name: is missing"],
+    ["display_name = \"Acme\"", "display_name = \" \"", "acme.toml:1: display_name: must say something"],
+    ["checked = \"2026-11-24\"", "checked = \"yesterday\"", "acme.toml:3: checked: not a day"],
+    ["developer-tools", "Developer Tools", "acme.toml:4: category: not a category"],
+    ["[api_key]", "[api_keys]", "acme.toml:22: api_keys: unknown key; did you mean 'api_key'?"],
+    ["[api_key]", "[api_key", "acme.toml:22: "],
+    ["scope_separator = \",\"", "scope_separator = \"|\"", "acme.toml:9: oauth.scope_separator: not a scope separator"],
+    [
+        "scope_separator = \",\"",
+        "token_auth = \"post_body\"",
+        "acme.toml:9: oauth.token_auth: 'post_body' is not a word for it; did you mean 'post'?",
+    ],
+    ["scope_separator = \",\"", "pkce = \"no\"", "acme.toml:9: oauth.pkce: this is a string, and must be a boolean"],
+    ["scope_separator = \",\"", "expires_in = \"1 moon\"", "acme.toml:9: oauth.expires_in: '1 moon' is not a duration"],
+    ["scope_separator = \",\"", "issuer = \"acme\"", "acme.toml:9: oauth.issuer: not a URL"],
+    ["scope_separator = \",\"", "token_path = \"user\"", "acme.toml:9: oauth.token_path: not a JSON pointer"],
+];
+
+/// What contradicts itself, or is the protocol's own. Each case: what is in the good entry, what stands there instead, and how the fault begins.
+const RULES: &[[&str; 3]] = &[
+    ["scope_separator = \",\"", "token_body = \"none\"", "acme.toml:9: oauth.token_body: a token request has a body"],
+    ["scope_separator = \",\"", "expires_in = \"0s\"", "acme.toml:9: oauth.expires_in: nothing lives for no time"],
+    ["scope_separator = \",\"", "announces_iss = true", "acme.toml:9: oauth.announces_iss: needs oauth.issuer"],
+    [
+        "scope_separator = \",\"",
+        "issuer = \"https://acme.example?x=1\"",
+        "acme.toml:9: oauth.issuer: an issuer has no query",
+    ],
+    ["scope_separator = \",\"", "fixed_scopes = true", "acme.toml:10: oauth.default_scopes: never used"],
+    ["scope_separator = \",\"", "token_type = \"b r\"", "acme.toml:9: oauth.token_type: not a scheme"],
+    ["\"write\"", "\"wri te\"", "acme.toml:10: oauth.default_scopes[1]: not a scope"],
+    ["\"write\"", "\"\"", "acme.toml:10: oauth.default_scopes[1]: not a scope"],
+    ["\"write\"", "\"a,b\"", "acme.toml:10: oauth.default_scopes[1]: the scope separator ',' is in it"],
+    ["\"write\"", "\"read\"", "acme.toml:10: oauth.default_scopes[1]: this scope stands there twice"],
+    ["\"write\"", "7", "acme.toml:10: oauth.default_scopes[1]: this is a whole number, and must be a string"],
+    [
+        "?tenant=all",
+        "?state=x",
+        "acme.toml:7: oauth.authorize_url: the parameter 'state' is set by the protocol itself",
+    ],
+    [
+        "prompt =",
+        "redirect_uri =",
+        "acme.toml:13: oauth.authorize_params.redirect_uri: the parameter 'redirect_uri' is set by the protocol",
+    ],
+    ["prompt =", "scope =", "acme.toml:13: oauth.authorize_params.scope: scopes are given as default_scopes"],
+    [
+        "[oauth.authorize_params]\nprompt",
+        "[oauth.token_params]\ncode_verifier",
+        "acme.toml:13: oauth.token_params.code_verifier: the parameter",
+    ],
+    [
+        "[oauth.authorize_params]\nprompt",
+        "[oauth.token_headers]\nAuthorization",
+        "acme.toml:13: oauth.token_headers.Authorization: this header is ours",
+    ],
+    [
+        "[oauth.authorize_params]\nprompt",
+        "[oauth.token_headers]\n\"X Y\"",
+        "acme.toml:13: oauth.token_headers.X Y: not a header's name",
+    ],
+    [
+        "[oauth.authorize_params]\nprompt = \"consent\"",
+        "[oauth.token_headers]\nX = \"a\\nb\"",
+        "acme.toml:13: oauth.token_headers.X: not a header's value",
+    ],
+];
+
+/// The same in the two requests that an entry describes. Each case: what is in the good entry, what stands there instead, and how the fault begins.
+const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
+    ["username = \"/name\"", "username = \"name\"", "acme.toml:17: oauth.identity.username: not a JSON pointer"],
+    ["username = \"/name\"", "", "acme.toml:15: oauth.identity: nothing of the answer is read"],
+    ["username = \"/name\"", "username = \"/name\"\nbody = \"{}\"", "acme.toml:18: oauth.identity.body: is not sent"],
+    [
+        "username = \"/name\"",
+        "username = \"/name\"\nmethod = \"POST\"\nbody = \"{\"",
+        "acme.toml:19: oauth.identity.body: not JSON",
+    ],
+    [
+        "{client_id}/revoke",
+        "{tenant}/revoke",
+        "acme.toml:20: oauth.revoke.url: unknown placeholder; there is {client_id} alone",
+    ],
+    [
+        "acme.example/apps/{client_id}",
+        "{client_id}.acme.example",
+        "acme.toml:20: oauth.revoke.url: a placeholder cannot be part of the host",
+    ],
+    ["https://acme.example/apps/{client_id}/revoke", "revoke", "acme.toml:20: oauth.revoke.url: not a URL"],
+    [
+        "{client_id}/revoke\"",
+        "revoke\"\nbody = \"none\"",
+        "acme.toml:21: oauth.revoke.body: without a body nothing carries the token",
+    ],
+    ["{client_id}/revoke\"", "revoke\"\nmethod = \"GET\"", "acme.toml:21: oauth.revoke.method: a GET has no body"],
+    ["{client_id}/revoke\"", "revoke\"\ntokens = []", "acme.toml:21: oauth.revoke.tokens: no token is sent"],
+    [
+        "{client_id}/revoke\"",
+        "revoke\"\nparams = { token = \"x\" }",
+        "acme.toml:21: oauth.revoke.params.token: this parameter is set",
+    ],
+    [
+        "{client_id}/revoke\"",
+        "revoke\"\nends = \"session\"",
+        "acme.toml:21: oauth.revoke.ends: 'session' is not a word for it; there are grant, token",
+    ],
+];
+
+/// The faults of an embedded file with this text, one a line.
+fn faults(text: &str) -> String {
+    build::build(&[("acme", "acme.toml", text)], &BTreeMap::new()).map(|_| ()).unwrap_err().to_string()
+}
+
+/// The same where `old` in the good entry is `new`.
+fn faults_with(old: &str, new: &str) -> String {
+    assert_eq!(GOOD.matches(old).count(), 1, "{old}");
+    faults(&GOOD.replacen(old, new, 1))
+}
+
+fn name(text: &str) -> ProviderName {
+    text.parse().unwrap()
+}
+
+fn patch(text: &str) -> EntryPatch {
+    read_entry(Path::new("strongroom.toml"), text).unwrap()
+}
+
+/// The good entry with a patch over it.
+fn patched(text: &str) -> Result<Catalog, String> {
+    let (name, patch) = (name("acme"), patch(text));
+    build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &patch)].into()).map_err(|faults| faults.to_string())
+}
+
+#[test]
+fn the_good_entry_is_good() {
+    assert!(build::build(&[("acme", "acme.toml", GOOD)], &BTreeMap::new()).is_ok());
+}
+
+#[test]
+fn every_fault_is_told_with_its_file_line_and_key() {
+    for [old, new, fault] in [VALUES, RULES, IDENTITY_AND_REVOCATION].into_iter().flatten() {
+        let found = faults_with(old, new);
+        assert!(found.starts_with(fault) && found.lines().count() == 1, "expected {fault}\n   found {found}");
+    }
+}
+
+#[test]
+fn an_entry_that_takes_nothing_and_a_file_with_a_bad_name_are_faults() {
+    assert!(faults("display_name = \"Acme\"\n").starts_with("acme.toml:1: the provider takes no credential"));
+    let misnamed = build::build(&[("Ac me", "Ac me.toml", GOOD)], &BTreeMap::new()).map(|_| ()).unwrap_err();
+    assert!(misnamed.to_string().starts_with("Ac me.toml:1: a provider's name has"), "{misnamed}");
+}
+
+#[test]
+fn all_faults_are_told_at_once_in_the_order_of_the_files() {
+    let bad =
+        "[oauth]\npkce = 1\nscopes = []\n[oauth.identity]\nusername = \"name\"\n[oauth.revoke]\nbody = \"none\"\n";
+    let (name, patch) = (name("other"), patch("display_name = \"\"\n\n[oauth]\npkce = 0\n"));
+    let found =
+        build::build(&[("bad", "bad.toml", bad)], &[(&name, &patch)].into()).map(|_| ()).unwrap_err().to_string();
+    let found: Vec<_> = found.lines().map(|line| line.rsplit_once(": ").unwrap().0).collect();
+    assert_eq!(
+        found,
+        [
+            "bad.toml:1: display_name",
+            "bad.toml:1: oauth.authorize_url",
+            "bad.toml:1: oauth.token_url",
+            "bad.toml:2: oauth.pkce",
+            "bad.toml:3: oauth.scopes",
+            "bad.toml:4: oauth.identity.url",
+            "bad.toml:5: oauth.identity.username",
+            "bad.toml:6: oauth.revoke.url",
+            "bad.toml:7: oauth.revoke.body",
+            "strongroom.toml:1: providers.other.display_name",
+            "strongroom.toml:3: providers.other.oauth.authorize_url",
+            "strongroom.toml:3: providers.other.oauth.token_url",
+            "strongroom.toml:4: providers.other.oauth.pkce",
+        ]
+    );
+}
+
+#[test]
+fn a_patch_changes_what_it_names_and_leaves_the_rest() {
+    let catalog = patched(
+        "display_name = \"Ours\"\n[oauth]\ndefault_scopes = [\"all\"]\nauthorize_params = { tenant = \"t\" }\n",
+    )
+    .unwrap();
+    let entry = &catalog.get("acme").unwrap().entry;
+    let oauth = entry.oauth.as_ref().unwrap();
+    assert_eq!(entry.display_name, "Ours");
+    assert_eq!(oauth.default_scopes, ["all"]);
+    assert_eq!(oauth.scope_separator.as_str(), ",");
+    assert_eq!(oauth.token_url.url().as_str(), "https://acme.example/token");
+    let params: Vec<_> = oauth.authorize_params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(params, ["prompt=consent", "tenant=t"]);
+}
+
+#[test]
+fn a_faulty_patch_is_told_where_it_was_written() {
+    let found = patched("[oauth]\n\ntoken_url = \"x\"\n[oauth.identity]\nusrname = \"/x\"\n").unwrap_err();
+    let found: Vec<_> = found.lines().collect();
+    assert!(found[0].starts_with("strongroom.toml:3: providers.acme.oauth.token_url: not a URL"), "{found:?}");
+    assert_eq!(
+        found[1],
+        "strongroom.toml:5: providers.acme.oauth.identity.usrname: unknown key; did you mean 'username'?"
+    );
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn a_patch_from_a_variable_is_told_by_the_variables_name() {
+    let mut patch = patch("oauth.pkce = \"maybe\"\n");
+    patch.places =
+        [("oauth.pkce".to_owned(), Place::Variable("STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE".to_owned()))].into();
+    let name = name("acme");
+    let found = build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &patch)].into()).map(|_| ()).unwrap_err();
+    let expected = "environment variable STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE: providers.acme.oauth.pkce: ";
+    assert!(found.to_string().starts_with(expected), "{found}");
+}
+
+#[test]
+fn a_provider_of_ones_own_stands_beside_the_embedded_ones() {
+    let (own, patch) = (name("own"), patch(GOOD));
+    let catalog = Catalog::build([(&own, &patch)]).unwrap();
+    assert_eq!(catalog.get("own").unwrap().entry.display_name, "Acme");
+    assert!(catalog.get("smtp").is_some() && catalog.get("nobody").is_none() && catalog.get("../own").is_none());
+    assert!(catalog.iter().map(|provider| &provider.name).is_sorted());
+}
+
+#[test]
+fn client_settings_for_an_unknown_provider_name_the_nearest_known_one() {
+    let name = name("htpp");
+    let patch = EntryPatch { places: patch("").places, ..EntryPatch::default() };
+    let found = Catalog::build([(&name, &patch)]).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        found,
+        "strongroom.toml:1: providers.htpp: the catalogue has no such provider, and nothing here describes one; did you mean 'http'?"
+    );
+}
+
+#[test]
+fn client_settings_alone_change_nothing() {
+    let name = name("acme");
+    let catalog = build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &EntryPatch::default())].into()).unwrap();
+    assert_eq!(catalog.get("acme").unwrap().entry.display_name, "Acme");
+}

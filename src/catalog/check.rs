@@ -1,0 +1,208 @@
+//! What an entry may not say although each of its values is well-formed: contradictions, parameters that are the
+//! protocol's own, headers that are ours to send, scopes that cannot be told apart.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use super::Entry;
+use super::entry::{Body, Identity, Method, OAuth, Revoke, RevokeAuth, is_protected_param};
+use super::reader::Misfit;
+use super::text::join;
+use super::value::{Endpoint, Lifetime};
+use crate::kind::Kind;
+
+/// The one placeholder there is, in `revoke.url` and in the values of headers: our client's id.
+const CLIENT_ID: &str = "{client_id}";
+
+/// Headers that authenticate, or that belong to the connection or to the body that is sent.
+const OURS: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Every contradiction in the entry.
+pub(super) fn check(entry: &Entry) -> Vec<Misfit> {
+    let mut found = Checks::default();
+    found.text("display_name", &entry.display_name);
+    if let Some(category) = &entry.category {
+        let fits = |c: u8| c.is_ascii_lowercase() || c == b'-';
+        let good = !category.is_empty() && category.bytes().all(fits);
+        found.unless(good, "category", "not a category; lower-case words with hyphens, as in \"developer-tools\"");
+    }
+    let any = Kind::ALL.into_iter().any(|kind| entry.takes(kind));
+    found.unless(
+        any,
+        "",
+        "the provider takes no credential; give it [oauth], [api_key], [user_password] or [host_scoped]",
+    );
+    if let Some(oauth) = &entry.oauth {
+        found.oauth(oauth);
+    }
+    found.0
+}
+
+#[derive(Default)]
+struct Checks(Vec<Misfit>);
+
+impl Checks {
+    fn unless(&mut self, good: bool, key: impl Into<String>, message: impl Into<String>) {
+        if !good {
+            self.0.push(Misfit::new(key, message));
+        }
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        let good = !text.trim().is_empty() && !text.chars().any(char::is_control);
+        self.unless(good, key, "must say something, without control characters");
+    }
+
+    fn oauth(&mut self, oauth: &OAuth) {
+        self.scopes("oauth.default_scopes", &oauth.default_scopes, oauth);
+        self.scopes("oauth.always_scopes", &oauth.always_scopes, oauth);
+        let contradiction = oauth.fixed_scopes && !oauth.default_scopes.is_empty();
+        self.unless(!contradiction, "oauth.default_scopes", "never used, for fixed_scopes sends always_scopes alone");
+        self.issuer(oauth);
+        for (name, _) in oauth.authorize_url.url().query_pairs() {
+            self.param("oauth.authorize_url", &name);
+        }
+        self.params("oauth.authorize_params", &oauth.authorize_params);
+        self.params("oauth.token_params", &oauth.token_params);
+        self.headers("oauth.token_headers", &oauth.token_headers);
+        self.unless(
+            oauth.token_body != Body::None,
+            "oauth.token_body",
+            "a token request has a body: \"form\" or \"json\"",
+        );
+        if let Some(word) = &oauth.token_type {
+            let good = HeaderName::try_from(word).is_ok();
+            self.unless(good, "oauth.token_type", "not a scheme of the Authorization header; most often \"bearer\"");
+        }
+        self.lifetime("oauth.expires_in", oauth.expires_in);
+        self.lifetime("oauth.refresh.lifetime", oauth.refresh.as_ref().and_then(|refresh| refresh.lifetime));
+        for (i, name) in oauth.token_metadata.iter().enumerate() {
+            self.text(&format!("oauth.token_metadata[{i}]"), name);
+        }
+        if let Some(identity) = &oauth.identity {
+            self.identity(identity);
+        }
+        if let Some(revoke) = &oauth.revoke {
+            self.revoke(revoke);
+        }
+    }
+
+    /// RFC 6749 §3.3: visible ASCII without quote and backslash; and the separator cannot be part of one.
+    fn scopes(&mut self, key: &str, scopes: &[String], oauth: &OAuth) {
+        let separator = oauth.scope_separator.as_str().trim();
+        for (i, scope) in scopes.iter().enumerate() {
+            let key = format!("{key}[{i}]");
+            let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
+            let good = !scope.is_empty() && scope.bytes().all(legal);
+            self.unless(
+                good,
+                &key,
+                "not a scope: one or more visible ASCII characters, without white space (RFC 6749 §3.3)",
+            );
+            let whole = separator.is_empty() || !scope.contains(separator);
+            self.unless(whole, &key, format!("the scope separator '{separator}' is in it; give each scope by itself"));
+            self.unless(!scopes[..i].contains(scope), &key, "this scope stands there twice");
+        }
+    }
+
+    fn issuer(&mut self, oauth: &OAuth) {
+        let known = oauth.issuer.is_some() || !oauth.announces_iss;
+        self.unless(known, "oauth.announces_iss", "needs oauth.issuer, with which iss is compared (RFC 9207)");
+        let Some(issuer) = &oauth.issuer else { return };
+        match Endpoint::parse(issuer) {
+            Ok(url) => {
+                let good = url.url().query().is_none();
+                self.unless(good, "oauth.issuer", "an issuer has no query (RFC 8414 §2)");
+            }
+            Err(message) => self.unless(false, "oauth.issuer", message),
+        }
+    }
+
+    fn params(&mut self, key: &str, params: &BTreeMap<String, String>) {
+        for name in params.keys() {
+            self.param(&join(key, name), name);
+        }
+    }
+
+    fn param(&mut self, key: &str, name: &str) {
+        self.unless(!name.is_empty(), key, "a parameter has a name");
+        self.unless(name != "scope", key, "scopes are given as default_scopes or always_scopes");
+        let message = format!("the parameter '{name}' is set by the protocol itself");
+        self.unless(!is_protected_param(name), key, message);
+    }
+
+    fn headers(&mut self, key: &str, headers: &BTreeMap<String, String>) {
+        for (name, value) in headers {
+            let key = join(key, name);
+            self.unless(HeaderName::try_from(name).is_ok(), &key, "not a header's name (RFC 9110 §5.1)");
+            let ours = OURS.contains(&name.to_ascii_lowercase().as_str());
+            self.unless(!ours, &key, "this header is ours to send; an entry cannot set it");
+            self.unless(HeaderValue::from_str(value).is_ok(), &key, "not a header's value (RFC 9110 §5.5)");
+        }
+    }
+
+    fn lifetime(&mut self, key: &str, lifetime: Option<Lifetime>) {
+        let nothing = lifetime.and_then(Lifetime::duration).is_some_and(|span| span.is_zero());
+        self.unless(!nothing, key, "nothing lives for no time; leave it out where it is not known, or write \"never\"");
+    }
+
+    fn identity(&mut self, identity: &Identity) {
+        let reads = identity.username.is_some() || identity.title.is_some() || identity.account.is_some();
+        self.unless(reads, "oauth.identity", "nothing of the answer is read; give username, title or account");
+        self.headers("oauth.identity.headers", &identity.headers);
+        self.placeholders("oauth.identity.headers", identity.headers.values());
+        if let Some(body) = &identity.body {
+            let sent = identity.method != Method::Get && !identity.from_token_answer;
+            self.unless(sent, "oauth.identity.body", "is not sent; a body goes with method = \"POST\"");
+            let json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
+            self.unless(json, "oauth.identity.body", "not JSON");
+        }
+    }
+
+    fn revoke(&mut self, revoke: &Revoke) {
+        self.revocation_url(&revoke.url);
+        self.headers("oauth.revoke.headers", &revoke.headers);
+        self.unless(!revoke.tokens.is_empty(), "oauth.revoke.tokens", "no token is sent, so none is revoked");
+        self.unless(!revoke.token_param.is_empty(), "oauth.revoke.token_param", "a parameter has a name");
+        for name in revoke.params.keys() {
+            let ours = [revoke.token_param.as_str(), "token", "token_type_hint", "client_id", "client_secret"];
+            let message = "this parameter is set by the revocation itself";
+            self.unless(!ours.contains(&name.as_str()), join("oauth.revoke.params", name), message);
+        }
+        let carried = revoke.body != Body::None || revoke.auth == RevokeAuth::Bearer;
+        self.unless(carried, "oauth.revoke.body", "without a body nothing carries the token, unless auth = \"bearer\"");
+        let possible = revoke.method != Method::Get || revoke.body == Body::None;
+        self.unless(possible, "oauth.revoke.method", "a GET has no body to carry the token, and a URL must not");
+    }
+
+    /// The URL must be a good one whatever the client's id is; so the id cannot be part of the host.
+    fn revocation_url(&mut self, url: &str) {
+        self.placeholders("oauth.revoke.url", [url]);
+        if let Err(message) = Endpoint::parse(&url.replace(CLIENT_ID, "x")) {
+            return self.unless(false, "oauth.revoke.url", message);
+        }
+        let host = |id: &str| Some(Url::parse(&url.replace(CLIENT_ID, id)).ok()?.origin());
+        let fixed = host("x").is_some() && host("x") == host("y");
+        self.unless(fixed, "oauth.revoke.url", "a placeholder cannot be part of the host");
+    }
+
+    fn placeholders<T: AsRef<str>>(&mut self, key: &str, texts: impl IntoIterator<Item = T>) {
+        for text in texts {
+            let rest = text.as_ref().replace(CLIENT_ID, "");
+            let good = !rest.contains(['{', '}']);
+            self.unless(good, key, format!("unknown placeholder; there is {CLIENT_ID} alone"));
+        }
+    }
+}

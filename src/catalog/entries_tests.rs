@@ -1,0 +1,1 @@
+//! What the embedded entries say: what clients rely on, to the letter.
