@@ -28,8 +28,8 @@ impl AuthorizationServer {
 
     /// `POST /revoke` (RFC 7009).
     pub(super) fn revoke(&self, headers: &HeaderMap, form: &Form) -> Answer {
-        let revoked = authenticate(&self.options.clients, headers, form)
-            .and_then(|client| self.grants().revoke(required(form, "token")?, &client.id));
+        let revoked = authenticate(&self.clients, headers, form)
+            .and_then(|client| self.grants().revoke(required(form, "token")?, &client.id, &self.behaviour()));
         match revoked {
             Ok(()) => json_answer(StatusCode::OK, &json!({})),
             Err(refusal) => refusal.answer(),
@@ -45,7 +45,7 @@ impl AuthorizationServer {
     }
 
     fn look_into(&self, headers: &HeaderMap, form: &Form) -> Result<Value, Refusal> {
-        let client = authenticate(&self.options.clients, headers, form)?;
+        let client = authenticate(&self.clients, headers, form)?;
         let grants = self.grants();
         let held = grants.active(required(form, "token")?).filter(|(token, _)| token.grant.client_id == client.id);
         let Some((token, expires_at)) = held else { return Ok(json!({ "active": false })) };

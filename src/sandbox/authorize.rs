@@ -50,7 +50,7 @@ impl AuthorizationServer {
                 page::decision(&asked, &transaction, DEFAULT_USER, self.random)
             }
             Ok(Some(decision)) => match Decision::read(decision, query.get("sandbox_user")) {
-                Ok(decision) => self.carry_out(asked, decision),
+                Ok(decision) => self.conclude(asked, decision),
                 Err(why) => page::refusal(StatusCode::BAD_REQUEST, why),
             },
             Err(Repeated) => page::refusal(StatusCode::BAD_REQUEST, "sandbox_decision was sent more than once."),
@@ -66,17 +66,17 @@ impl AuthorizationServer {
         };
         let chosen = once(form, "decision").unwrap_or_default();
         match Decision::read(chosen, form.get("user")) {
-            Ok(decision) => self.carry_out(asked, decision),
+            Ok(decision) => self.conclude(asked, decision),
             Err(why) => page::refusal(StatusCode::BAD_REQUEST, why),
         }
     }
 
-    fn carry_out(&self, asked: Asked, decision: Decision) -> Answer {
+    fn conclude(&self, asked: Asked, decision: Decision) -> Answer {
         let to = Url::parse(&asked.redirect_uri).expect("a redirect URI is parsed before anything is asked of a user");
         let state = asked.state.clone();
         match decision {
             Decision::Approve { user } => {
-                let code = self.grants().approve(asked, user);
+                let code = self.grants().approve(asked, user, &self.behaviour());
                 self.send_back(to, Some(&state), &[("code", code.expose())])
             }
             Decision::Deny => {
@@ -88,7 +88,7 @@ impl AuthorizationServer {
 
     /// Sends the browser back to the client; a query that the redirect URI has is kept (RFC 6749 §3.1.2).
     fn send_back(&self, mut to: Url, state: Option<&str>, parameters: &[(&str, &str)]) -> Answer {
-        let issuer = self.options.announces_iss.then_some(("iss", self.base_url.as_str()));
+        let issuer = self.behaviour().announces_iss.then_some(("iss", self.base_url.as_str()));
         let state = state.map(|state| ("state", state));
         to.query_pairs_mut().extend_pairs(parameters.iter().copied().chain(state).chain(issuer));
         redirect(&to)
@@ -98,7 +98,7 @@ impl AuthorizationServer {
     /// §4.1.2.1).
     fn addressee<'q>(&self, query: &'q Form) -> Result<Addressee<'q>, &'static str> {
         let client_id = once(query, "client_id").ok_or("client_id is missing, or was sent more than once.")?;
-        let client = self.options.clients.iter().find(|client| client.id == client_id);
+        let client = self.clients.iter().find(|client| client.id == client_id);
         let client = client.ok_or("No client of this client_id is registered here.")?;
         let redirect_uri = once(query, "redirect_uri").ok_or("redirect_uri is missing, or was sent more than once.")?;
         let to = Url::parse(redirect_uri).ok().filter(|_| client.takes_redirect_uri(redirect_uri));
@@ -130,7 +130,7 @@ impl AuthorizationServer {
             (Some(_), Some("S256")) => Err(("invalid_request", "code_challenge is not one of S256")),
             (Some(_), _) => Err(("invalid_request", "code_challenge_method must be S256")),
             (None, Some(_)) => Err(("invalid_request", "code_challenge is missing")),
-            (None, None) if self.options.pkce_required => Err(("invalid_request", "PKCE with S256 is required")),
+            (None, None) if self.behaviour().pkce_required => Err(("invalid_request", "PKCE with S256 is required")),
             (None, None) => Ok(None),
         }
     }

@@ -1,8 +1,11 @@
-//! The table of endpoints: path and method of each, and how often it was asked.
+//! The table of endpoints: path and method of each, how it conducts itself, and how often it was asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::Method;
+use tokio::sync::watch;
+
+use super::options::Conduct;
 
 /// One endpoint of the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,5 +81,30 @@ impl RequestCounts {
     pub(super) fn to_json(&self) -> serde_json::Value {
         let counted = |endpoint: Endpoint| (endpoint.path().to_owned(), serde_json::Value::from(self.of(endpoint)));
         Endpoint::ALL.into_iter().map(counted).collect()
+    }
+}
+
+/// How each endpoint conducts itself.
+#[derive(Debug)]
+pub(super) struct Conducts(watch::Sender<[Conduct; Endpoint::ALL.len()]>);
+
+impl Conducts {
+    pub(super) fn normal() -> Self {
+        Self(watch::Sender::new([Conduct::default(); Endpoint::ALL.len()]))
+    }
+
+    pub(super) fn of(&self, endpoint: Endpoint) -> Conduct {
+        self.0.borrow()[endpoint as usize]
+    }
+
+    pub(super) fn set(&self, endpoint: Endpoint, conduct: Conduct) {
+        self.0.send_modify(|conducts| conducts[endpoint as usize] = conduct);
+    }
+
+    /// Waits until the answers of this endpoint are not held back.
+    pub(super) async fn released(&self, endpoint: Endpoint) {
+        let mut conducts = self.0.subscribe();
+        // An error means that the sender is gone, and with it whoever could release anything.
+        let _ = conducts.wait_for(|conducts| conducts[endpoint as usize] != Conduct::Held).await;
     }
 }

@@ -3,12 +3,17 @@
 use super::RefreshTokens;
 use super::endpoint::Endpoint;
 use super::server::AuthorizationServer;
-use crate::catalog::entry::TokenAuth;
+use crate::catalog::entry::{RevocationEnds, TokenAuth};
 use crate::duration;
 
 /// The entry of a running sandbox. Nothing in it needs escaping: the base URL is an address and a port.
 pub(super) fn toml(server: &AuthorizationServer) -> String {
     let url = |endpoint: Endpoint| format!("{}{}", server.base_url, endpoint.path());
+    let behaviour = server.behaviour();
+    let ends = match behaviour.revocation_ends {
+        RevocationEnds::Grant => "grant",
+        RevocationEnds::Token => "token",
+    };
     let token_auth = match server.first_client().token_auth.first() {
         Some(TokenAuth::Basic) => "basic",
         Some(TokenAuth::BasicRaw) => "basic_raw",
@@ -33,10 +38,9 @@ username = "/preferred_username"
 title = "/name"
 account = "/sub"
 
-# Each authorization is a grant of its own: revoking one leaves the others alone.
 [oauth.revoke]
 url = "{revoke}"
-ends = "token"
+ends = "{ends}"
 
 [oauth.refresh]
 rotates = {rotates}
@@ -47,10 +51,10 @@ lifetime = "{lifetime}"
         authorize = url(Endpoint::Authorize),
         token = url(Endpoint::Token),
         issuer = server.base_url,
-        announces_iss = server.options.announces_iss,
+        announces_iss = behaviour.announces_iss,
         userinfo = url(Endpoint::Userinfo),
         revoke = url(Endpoint::Revoke),
-        rotates = server.options.refresh_tokens == RefreshTokens::Rotating,
-        lifetime = duration::show(server.options.refresh_token_lifetime),
+        rotates = behaviour.refresh_tokens == RefreshTokens::Rotating,
+        lifetime = duration::show(behaviour.refresh_token_lifetime),
     )
 }

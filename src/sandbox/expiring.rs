@@ -73,6 +73,12 @@ impl<V> Expiring<V> {
         self.values.remove(&name_of(token)).filter(|kept| kept.until > now).map(|kept| kept.value)
     }
 
+    /// Every value whose time is not over, in no order.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        let now = self.clock.now();
+        self.values.values().filter(move |kept| kept.until > now).map(|kept| &kept.value)
+    }
+
     fn sweep(&mut self, now: UnixTime) {
         self.values.retain(|_, kept| kept.until > now);
         self.order.retain(|name| self.values.contains_key(name));

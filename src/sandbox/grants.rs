@@ -1,5 +1,6 @@
 //! The life of a grant: asked for, decided, exchanged, refreshed, ended. Knows nothing of HTTP.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use subtle::ConstantTimeEq;
 
 use super::answer::Refusal;
 use super::expiring::Expiring;
-use super::options::{RefreshTokens, SandboxOptions};
+use super::options::{Behaviour, RefreshTokens};
+use crate::catalog::entry::RevocationEnds;
 use crate::clock::{Clock, UnixTime};
 use crate::random::Random;
 use crate::secret::Secret;
@@ -92,21 +94,19 @@ pub(super) struct Redemption<'a> {
 pub(super) struct Grants {
     clock: Clock,
     random: Random,
-    options: SandboxOptions,
     transactions: Expiring<Asked>,
     codes: Expiring<Code>,
     tokens: Expiring<Token>,
 }
 
 impl Grants {
-    pub(super) fn new(clock: Clock, random: Random, options: SandboxOptions) -> Self {
+    pub(super) fn new(clock: Clock, random: Random) -> Self {
         Self {
             transactions: Expiring::new(clock.clone(), 1_024),
             codes: Expiring::new(clock.clone(), 4_096),
             tokens: Expiring::new(clock.clone(), 65_536),
             clock,
             random,
-            options,
         }
     }
 
@@ -121,15 +121,15 @@ impl Grants {
     }
 
     /// The user approves: a code for what was asked.
-    pub(super) fn approve(&mut self, asked: Asked, user: String) -> Secret {
-        let expires_at = self.clock.now().plus(self.options.code_lifetime);
+    pub(super) fn approve(&mut self, asked: Asked, user: String, behaviour: &Behaviour) -> Secret {
+        let expires_at = self.clock.now().plus(behaviour.code_lifetime);
         let code = Code { asked, user, expires_at, state: CodeState::Fresh };
-        self.codes.keep(self.random, "sandbox_code_", code, self.options.code_lifetime + REPLAY_WATCH)
+        self.codes.keep(self.random, "sandbox_code_", code, behaviour.code_lifetime + REPLAY_WATCH)
     }
 
     /// Exchanges a code (RFC 6749 §4.1.3). However the attempt ends, the code is spent; a second one ends what the first
     /// gave (§4.1.2).
-    pub(super) fn redeem(&mut self, with: &Redemption<'_>) -> Result<Issued, Refusal> {
+    pub(super) fn redeem(&mut self, with: &Redemption<'_>, behaviour: &Behaviour) -> Result<Issued, Refusal> {
         let now = self.clock.now();
         let code = self.codes.get_mut(with.code).ok_or(Refusal::InvalidGrant("unknown code"))?;
         if let CodeState::Spent(given) = &code.state {
@@ -146,23 +146,29 @@ impl Grants {
         let grant = Arc::new(Grant {
             client_id: code.asked.client_id.clone(),
             user: code.user.clone(),
-            scopes: match &self.options.granted_scopes {
+            scopes: match &behaviour.granted_scopes {
                 Some(granted) => code.asked.scopes.iter().filter(|scope| granted.contains(scope)).cloned().collect(),
                 None => code.asked.scopes.clone(),
             },
             ended: AtomicBool::new(false),
         });
         code.state = CodeState::Spent(Some(Arc::clone(&grant)));
-        let refresh_token = match self.options.refresh_tokens {
+        let refresh_token = match behaviour.refresh_tokens {
             RefreshTokens::Absent => None,
-            RefreshTokens::Lasting | RefreshTokens::Rotating => Some(self.refresh_token(&grant)),
+            RefreshTokens::Lasting | RefreshTokens::Rotating => Some(self.refresh_token(&grant, behaviour)),
         };
-        Ok(self.issue(&grant, grant.scopes.clone(), refresh_token))
+        Ok(self.issue(&grant, grant.scopes.clone(), refresh_token, behaviour))
     }
 
     /// Refreshes (RFC 6749 §6), for all scopes of the grant or for the ones that are named. A spent refresh token that
     /// comes again ends the grant.
-    pub(super) fn refresh(&mut self, token: &str, client_id: &str, scopes: &[String]) -> Result<Issued, Refusal> {
+    pub(super) fn refresh(
+        &mut self,
+        token: &str,
+        client_id: &str,
+        scopes: &[String],
+        behaviour: &Behaviour,
+    ) -> Result<Issued, Refusal> {
         let unknown = Refusal::InvalidGrant("unknown refresh token");
         let held = self.tokens.get_mut(token).ok_or(unknown)?;
         let TokenUse::Refresh { spent } = held.used_as else { return Err(unknown) };
@@ -180,44 +186,58 @@ impl Grants {
         if !scopes.iter().all(|scope| grant.scopes.contains(scope)) {
             return Err(Refusal::InvalidScope("a scope that was not granted"));
         }
-        let rotates = self.options.refresh_tokens == RefreshTokens::Rotating;
+        let rotates = behaviour.refresh_tokens == RefreshTokens::Rotating;
         held.used_as = TokenUse::Refresh { spent: rotates };
-        let successor = rotates.then(|| self.refresh_token(&grant));
+        let successor = rotates.then(|| self.refresh_token(&grant, behaviour));
         let scopes = if scopes.is_empty() { grant.scopes.clone() } else { scopes.to_vec() };
-        Ok(self.issue(&grant, scopes, successor))
+        Ok(self.issue(&grant, scopes, successor, behaviour))
     }
 
-    /// Revokes a token (RFC 7009 §2.1): a refresh token ends its grant, an access token only itself. A token that is
-    /// unknown is as good as revoked.
-    pub(super) fn revoke(&mut self, token: &str, client_id: &str) -> Result<(), Refusal> {
+    /// Revokes a token (RFC 7009 §2.1), and what ends with it as the behaviour has it. A token that is unknown is as
+    /// good as revoked.
+    pub(super) fn revoke(&mut self, token: &str, client_id: &str, behaviour: &Behaviour) -> Result<(), Refusal> {
         let Some((held, _)) = self.tokens.get(token) else { return Ok(()) };
         if held.grant.client_id != client_id {
             return Err(Refusal::UnauthorizedClient("the token was issued to another client"));
         }
-        match held.used_as {
-            TokenUse::Access => drop(self.tokens.take(token)),
-            TokenUse::Refresh { .. } => held.grant.end(),
+        match (behaviour.revocation_ends, held.used_as) {
+            (RevocationEnds::Grant, _) => {
+                let same = |other: &&Token| other.grant.client_id == client_id && other.grant.user == held.grant.user;
+                self.tokens.values().filter(same).for_each(|other| other.grant.end());
+            }
+            (RevocationEnds::Token, TokenUse::Refresh { .. }) => held.grant.end(),
+            (RevocationEnds::Token, TokenUse::Access) => drop(self.tokens.take(token)),
         }
         Ok(())
     }
 
-    /// The token and when it expires, while it is good for anything.
-    pub(super) fn active(&self, token: &str) -> Option<(&Token, UnixTime)> {
-        self.tokens
-            .get(token)
-            .filter(|(held, _)| !held.grant.has_ended() && held.used_as != TokenUse::Refresh { spent: true })
+    /// How many grants have a token that is good for something.
+    pub(super) fn alive(&self) -> usize {
+        let good = self.tokens.values().filter(|token| token.is_good());
+        good.map(|token| Arc::as_ptr(&token.grant)).collect::<HashSet<_>>().len()
     }
 
-    fn issue(&mut self, grant: &Arc<Grant>, scopes: Vec<String>, refresh_token: Option<Secret>) -> Issued {
-        let expires_in = self.options.access_token_lifetime;
+    /// The token and when it expires, while it is good for anything.
+    pub(super) fn active(&self, token: &str) -> Option<(&Token, UnixTime)> {
+        self.tokens.get(token).filter(|(held, _)| held.is_good())
+    }
+
+    fn issue(
+        &mut self,
+        grant: &Arc<Grant>,
+        scopes: Vec<String>,
+        refresh_token: Option<Secret>,
+        behaviour: &Behaviour,
+    ) -> Issued {
+        let expires_in = behaviour.access_token_lifetime;
         let token = self.token(grant, scopes.clone(), TokenUse::Access);
         let access_token = self.tokens.keep(self.random, "sandbox_access_", token, expires_in);
         Issued { access_token, refresh_token, expires_in, scopes }
     }
 
-    fn refresh_token(&mut self, grant: &Arc<Grant>) -> Secret {
+    fn refresh_token(&mut self, grant: &Arc<Grant>, behaviour: &Behaviour) -> Secret {
         let token = self.token(grant, grant.scopes.clone(), TokenUse::Refresh { spent: false });
-        self.tokens.keep(self.random, "sandbox_refresh_", token, self.options.refresh_token_lifetime)
+        self.tokens.keep(self.random, "sandbox_refresh_", token, behaviour.refresh_token_lifetime)
     }
 
     fn token(&self, grant: &Arc<Grant>, scopes: Vec<String>, used_as: TokenUse) -> Token {
@@ -243,6 +263,12 @@ impl Asked {
             (Some(_), None) => Err(Refusal::InvalidGrant("code_verifier is missing")),
             (None, Some(_)) => Err(Refusal::InvalidGrant("a code_verifier without a code_challenge")),
         }
+    }
+}
+
+impl Token {
+    fn is_good(&self) -> bool {
+        !self.grant.has_ended() && self.used_as != TokenUse::Refresh { spent: true }
     }
 }
 

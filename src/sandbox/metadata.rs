@@ -11,10 +11,11 @@ use crate::catalog::entry::TokenAuth;
 
 /// The document for `/.well-known/oauth-authorization-server`.
 pub(super) fn document(server: &AuthorizationServer) -> Value {
+    let behaviour = server.behaviour();
     let url = |endpoint: Endpoint| format!("{}{}", server.base_url, endpoint.path());
     let methods: BTreeSet<&str> =
-        server.options.clients.iter().flat_map(|client| &client.token_auth).map(|way| method_name(*way)).collect();
-    let grant_types: &[&str] = match server.options.refresh_tokens {
+        server.clients.iter().flat_map(|client| &client.token_auth).map(|way| method_name(*way)).collect();
+    let grant_types: &[&str] = match behaviour.refresh_tokens {
         RefreshTokens::Absent => &["authorization_code"],
         RefreshTokens::Lasting | RefreshTokens::Rotating => &["authorization_code", "refresh_token"],
     };
@@ -32,7 +33,7 @@ pub(super) fn document(server: &AuthorizationServer) -> Value {
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": methods,
-        "authorization_response_iss_parameter_supported": server.options.announces_iss,
+        "authorization_response_iss_parameter_supported": behaviour.announces_iss,
     })
 }
 

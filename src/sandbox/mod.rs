@@ -38,7 +38,7 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::secret::Secret;
 pub use endpoint::Endpoint;
-pub use options::{RedirectUris, RefreshTokens, SandboxClient, SandboxOptions};
+pub use options::{Behaviour, Conduct, RedirectUris, RefreshTokens, SandboxClient, SandboxOptions};
 use server::AuthorizationServer;
 
 /// A running authorization server; it stops, and forgets everything, when this is dropped.
@@ -87,6 +87,21 @@ impl Sandbox {
     /// are not part of an entry: they are [`Self::client_id`] and [`Self::client_secret`].
     pub fn entry_toml(&self) -> String {
         entry::toml(&self.server)
+    }
+
+    /// Changes how it behaves, from the next request on. What was issued before stays as it is.
+    pub fn adjust(&self, change: impl FnOnce(&mut Behaviour)) {
+        self.server.adjust(change);
+    }
+
+    /// Makes one endpoint fail, or hold its answers back, or behave again.
+    pub fn conduct(&self, endpoint: Endpoint, conduct: Conduct) {
+        self.server.conducts.set(endpoint, conduct);
+    }
+
+    /// How many grants are alive: have not been revoked, and have a token that is good for something.
+    pub fn live_grants(&self) -> usize {
+        self.server.grants().alive()
     }
 
     /// How many requests this endpoint has had, the refused ones included.

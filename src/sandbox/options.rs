@@ -5,15 +5,29 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::catalog::entry::TokenAuth;
+use crate::catalog::entry::{RevocationEnds, TokenAuth};
 use crate::random::Random;
 use crate::secret::Secret;
 
-/// The behaviour of one sandbox.
+/// What a sandbox starts with.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
     /// Who may ask for tokens; at least one.
     pub clients: Vec<SandboxClient>,
+    /// How it behaves at first; [`super::Sandbox::adjust`] changes it on the way.
+    pub behaviour: Behaviour,
+}
+
+impl SandboxOptions {
+    /// One confidential client with a fresh secret, and the behaviour of [`Behaviour::default`].
+    pub fn new(random: Random) -> Self {
+        Self { clients: vec![SandboxClient::confidential(random)], behaviour: Behaviour::default() }
+    }
+}
+
+/// What the server demands, and what it gives.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
     /// Whether an authorization request without a `code_challenge` is refused (RFC 7636 §4.4.1). A challenge that is
     /// sent counts in any case, and only S256 is known.
     pub pkce_required: bool,
@@ -29,13 +43,16 @@ pub struct SandboxOptions {
     pub refresh_token_lifetime: Duration,
     /// How long an authorization code can be exchanged (RFC 6749 §4.1.2 recommends at most ten minutes).
     pub code_lifetime: Duration,
+    /// What ends when a token is revoked: everything that this user has granted to this client, as at many providers,
+    /// or (RFC 7009 §2.1 at its narrowest) an access token alone, and with a refresh token what came from the same code.
+    pub revocation_ends: RevocationEnds,
 }
 
-impl SandboxOptions {
-    /// One confidential client with a fresh secret, PKCE required, rotating refresh tokens, every scope granted.
-    pub fn new(random: Random) -> Self {
+impl Default for Behaviour {
+    /// As strict as a good server is: PKCE required, refresh tokens rotate, a revocation ends the whole grant. Every
+    /// scope is granted.
+    fn default() -> Self {
         Self {
-            clients: vec![SandboxClient::confidential(random)],
             pkce_required: true,
             announces_iss: true,
             granted_scopes: None,
@@ -43,6 +60,7 @@ impl SandboxOptions {
             refresh_tokens: RefreshTokens::Rotating,
             refresh_token_lifetime: Duration::from_secs(30 * 86_400),
             code_lifetime: Duration::from_secs(60),
+            revocation_ends: RevocationEnds::Grant,
         }
     }
 }
@@ -100,4 +118,16 @@ pub enum RefreshTokens {
     Lasting,
     /// Every refresh gives a new one, and the reuse of a spent one ends the grant (RFC 9700 §4.14.2).
     Rotating,
+}
+
+/// How one endpoint conducts itself: for tests of what a client does about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conduct {
+    /// It answers.
+    #[default]
+    Normal,
+    /// Every request is answered 503, and nothing comes of it.
+    Down,
+    /// A request is carried out, and its answer held back until the conduct is another.
+    Held,
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -16,11 +17,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Refusal, json_answer, sentence};
-use super::endpoint::{Endpoint, RequestCounts};
+use super::endpoint::{Conducts, Endpoint, RequestCounts};
 use super::form::Form;
 use super::grants::Grants;
 use super::metadata;
-use super::options::{SandboxClient, SandboxOptions};
+use super::options::{Behaviour, Conduct, SandboxClient, SandboxOptions};
 use crate::clock::Clock;
 use crate::random::Random;
 
@@ -36,20 +37,40 @@ const MAX_BODY: usize = 64 * 1024;
 /// The server that all connections share.
 pub(super) struct AuthorizationServer {
     pub(super) base_url: String,
-    pub(super) options: SandboxOptions,
+    pub(super) clients: Vec<SandboxClient>,
     pub(super) random: Random,
     pub(super) requests: RequestCounts,
+    pub(super) conducts: Conducts,
+    behaviour: ArcSwap<Behaviour>,
     grants: Mutex<Grants>,
 }
 
 impl AuthorizationServer {
     pub(super) fn new(base_url: String, clock: Clock, random: Random, options: SandboxOptions) -> Self {
-        let grants = Mutex::new(Grants::new(clock, random, options.clone()));
-        Self { base_url, options, random, requests: RequestCounts::default(), grants }
+        Self {
+            base_url,
+            clients: options.clients,
+            random,
+            requests: RequestCounts::default(),
+            conducts: Conducts::normal(),
+            behaviour: ArcSwap::from_pointee(options.behaviour),
+            grants: Mutex::new(Grants::new(clock, random)),
+        }
     }
 
     pub(super) fn first_client(&self) -> &SandboxClient {
-        &self.options.clients[0]
+        &self.clients[0]
+    }
+
+    /// How it behaves at this moment.
+    pub(super) fn behaviour(&self) -> Arc<Behaviour> {
+        self.behaviour.load_full()
+    }
+
+    pub(super) fn adjust(&self, change: impl FnOnce(&mut Behaviour)) {
+        let mut behaviour = Behaviour::clone(&self.behaviour.load());
+        change(&mut behaviour);
+        self.behaviour.store(Arc::new(behaviour));
     }
 
     /// What was asked for, granted and issued. Every call leaves it whole, so a panic elsewhere does not spoil it.
@@ -69,6 +90,15 @@ impl AuthorizationServer {
             return answer;
         }
         self.requests.add(endpoint);
+        if self.conducts.of(endpoint) == Conduct::Down {
+            return sentence(StatusCode::SERVICE_UNAVAILABLE, "The sandbox was told to fail here.");
+        }
+        let answer = self.carry_out(endpoint, request).await;
+        self.conducts.released(endpoint).await;
+        answer
+    }
+
+    async fn carry_out(&self, endpoint: Endpoint, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let read = match endpoint.method() {
             Method::POST => read_form(&head.headers, body).await,

@@ -19,19 +19,23 @@ impl AuthorizationServer {
     }
 
     fn issue(&self, headers: &HeaderMap, form: &Form) -> Result<Issued, Refusal> {
-        let client = authenticate(&self.options.clients, headers, form)?;
+        let client = authenticate(&self.clients, headers, form)?;
+        let behaviour = self.behaviour();
         match optional(form, "grant_type")? {
-            Some("authorization_code") => self.grants().redeem(&Redemption {
-                code: required(form, "code")?,
-                client_id: &client.id,
-                redirect_uri: required(form, "redirect_uri")?,
-                code_verifier: optional(form, "code_verifier")?,
-            }),
+            Some("authorization_code") => {
+                let with = Redemption {
+                    code: required(form, "code")?,
+                    client_id: &client.id,
+                    redirect_uri: required(form, "redirect_uri")?,
+                    code_verifier: optional(form, "code_verifier")?,
+                };
+                self.grants().redeem(&with, &behaviour)
+            }
             Some("refresh_token") => {
                 let scopes: Vec<String> = optional(form, "scope")?
                     .map(|text| text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
                     .unwrap_or_default();
-                self.grants().refresh(required(form, "refresh_token")?, &client.id, &scopes)
+                self.grants().refresh(required(form, "refresh_token")?, &client.id, &scopes, &behaviour)
             }
             Some(_) => Err(Refusal::UnsupportedGrantType),
             None => Err(Refusal::InvalidRequest("grant_type is missing")),

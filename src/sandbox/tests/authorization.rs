@@ -22,7 +22,7 @@ async fn an_approval_comes_back_with_code_state_and_issuer() {
 
 #[tokio::test]
 async fn a_denial_comes_back_as_access_denied() {
-    let bench = bench_with(|options| options.announces_iss = false).await;
+    let bench = bench_with(|options| options.behaviour.announces_iss = false).await;
     let query = bench.authorize(&[("sandbox_decision", "deny")]).await.redirect();
     assert_eq!(query["error"], "access_denied");
     assert_eq!(query["state"], "s t&te");
@@ -85,7 +85,7 @@ async fn pkce_is_left_out_only_where_the_options_say_so() {
     let without = [("code_challenge", ""), ("code_challenge_method", ""), ("sandbox_decision", "approve")];
     assert_eq!(told(&bench().await.authorize(&without).await), "invalid_request");
 
-    let bench = bench_with(|options| options.pkce_required = false).await;
+    let bench = bench_with(|options| options.behaviour.pkce_required = false).await;
     let code = bench.authorize(&without).await.redirect()["code"].clone();
     assert_eq!(bench.exchange(&code, &[("code_verifier", "")]).await.status, 200);
     let code = bench.authorize(&without).await.redirect()["code"].clone();

@@ -15,15 +15,15 @@ async fn the_entry_is_one_of_the_catalogue() {
     assert_eq!(oauth.issuer.as_deref(), Some(bench.sandbox.base_url()));
     assert_eq!(oauth.token_auth, TokenAuth::Basic);
     assert!(oauth.pkce && oauth.announces_iss && oauth.refresh.unwrap().rotates);
-    assert_eq!(oauth.revoke.unwrap().ends, RevocationEnds::Token);
+    assert_eq!(oauth.revoke.unwrap().ends, RevocationEnds::Grant);
 }
 
 #[tokio::test]
 async fn entry_and_metadata_follow_the_options() {
     let bench = bench_with(|options| {
         options.clients = vec![SandboxClient::public()];
-        options.announces_iss = false;
-        options.refresh_tokens = RefreshTokens::Lasting;
+        options.behaviour.announces_iss = false;
+        options.behaviour.refresh_tokens = RefreshTokens::Lasting;
     })
     .await;
     let oauth = toml::from_str::<Entry>(&bench.sandbox.entry_toml()).unwrap().oauth.unwrap();

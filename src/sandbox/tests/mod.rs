@@ -155,6 +155,10 @@ impl Bench {
         self.post("/token", &form).await
     }
 
+    async fn revoke(&self, token: &Value) -> Reply {
+        self.post("/revoke", &[("token", token.as_str().unwrap())]).await
+    }
+
     /// What introspection says of the token.
     async fn is_active(&self, token: &Value) -> bool {
         let reply = self.post("/introspect", &[("token", token.as_str().unwrap())]).await;

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::{VERIFIER, bench, bench_with, encoded};
-use crate::catalog::entry::TokenAuth;
-use crate::sandbox::{RefreshTokens, SandboxClient};
+use crate::catalog::entry::{RevocationEnds, TokenAuth};
+use crate::sandbox::{Conduct, Endpoint, RefreshTokens, SandboxClient};
 use crate::secret::Secret;
 
 fn invalid_grant() -> (u16, String) {
@@ -98,13 +98,13 @@ async fn a_refresh_rotates_and_a_reused_token_ends_the_family() {
 
 #[tokio::test]
 async fn refresh_tokens_last_or_are_absent_where_the_options_say_so() {
-    let bench = bench_with(|options| options.refresh_tokens = RefreshTokens::Lasting).await;
+    let bench = bench_with(|options| options.behaviour.refresh_tokens = RefreshTokens::Lasting).await;
     let tokens = bench.tokens().await;
     for _ in 0..3 {
         let again = bench.refresh(&tokens["refresh_token"]).await;
         assert_eq!((again.status, again.json().get("refresh_token")), (200, None));
     }
-    let bench = bench_with(|options| options.refresh_tokens = RefreshTokens::Absent).await;
+    let bench = bench_with(|options| options.behaviour.refresh_tokens = RefreshTokens::Absent).await;
     assert_eq!(bench.tokens().await.get("refresh_token"), None);
 }
 
@@ -120,13 +120,13 @@ async fn a_refresh_may_ask_for_less_but_not_for_more() {
 
 #[tokio::test]
 async fn fewer_scopes_are_granted_where_the_options_say_so() {
-    let bench = bench_with(|options| options.granted_scopes = Some(vec!["read".to_owned()])).await;
+    let bench = bench_with(|options| options.behaviour.granted_scopes = Some(vec!["read".to_owned()])).await;
     assert_eq!(bench.tokens().await["scope"], "read");
 }
 
 #[tokio::test]
 async fn tokens_live_as_long_as_the_options_say() {
-    let bench = bench_with(|options| options.access_token_lifetime = Duration::from_secs(5)).await;
+    let bench = bench_with(|options| options.behaviour.access_token_lifetime = Duration::from_secs(5)).await;
     let tokens = bench.tokens().await;
     assert_eq!(tokens["expires_in"], 5);
     bench.clock.advance(Duration::from_secs(5));
@@ -137,20 +137,68 @@ async fn tokens_live_as_long_as_the_options_say() {
 }
 
 #[tokio::test]
-async fn revoking_the_refresh_token_ends_the_grant_and_no_other() {
+async fn a_revocation_ends_all_that_this_user_granted_to_this_client() {
     let bench = bench().await;
     let (revoked, other) = (bench.tokens().await, bench.tokens().await);
-    let reply = bench.post("/revoke", &[("token", revoked["refresh_token"].as_str().unwrap())]).await;
-    assert_eq!(reply.status, 200);
+    let bob = bench.authorize(&[("sandbox_decision", "approve"), ("sandbox_user", "bob")]).await.redirect();
+    let bob = bench.exchange(&bob["code"], &[]).await.json();
+    assert_eq!(bench.sandbox.live_grants(), 3);
+    assert_eq!(bench.revoke(&revoked["access_token"]).await.status, 200);
+    for token in ["access_token", "refresh_token"] {
+        assert!(!bench.is_active(&revoked[token]).await && !bench.is_active(&other[token]).await, "{token}");
+        assert!(bench.is_active(&bob[token]).await, "{token}");
+    }
+    assert_eq!(bench.sandbox.live_grants(), 1);
+    let anew = bench.tokens().await;
+    assert!(bench.is_active(&anew["access_token"]).await, "a later grant is another one");
+}
+
+#[tokio::test]
+async fn a_revocation_ends_one_token_where_the_options_say_so() {
+    let bench = bench_with(|options| options.behaviour.revocation_ends = RevocationEnds::Token).await;
+    let (revoked, other) = (bench.tokens().await, bench.tokens().await);
+    assert_eq!(bench.revoke(&revoked["refresh_token"]).await.status, 200);
     for token in ["access_token", "refresh_token"] {
         assert!(!bench.is_active(&revoked[token]).await, "{token}");
         assert!(bench.is_active(&other[token]).await, "{token}");
     }
-    let access = other["access_token"].as_str().unwrap();
-    assert_eq!(bench.post("/revoke", &[("token", access), ("token_type_hint", "refresh_token")]).await.status, 200);
+    assert_eq!(bench.revoke(&other["access_token"]).await.status, 200);
     assert!(!bench.is_active(&other["access_token"]).await && bench.is_active(&other["refresh_token"]).await);
-    assert_eq!(bench.post("/revoke", &[("token", "unknown")]).await.status, 200, "RFC 7009 §2.2");
+}
+
+#[tokio::test]
+async fn revoking_what_is_unknown_is_a_success() {
+    let bench = bench().await;
+    assert_eq!(bench.revoke(&json!("unknown")).await.status, 200, "RFC 7009 §2.2");
     assert_eq!(bench.post("/revoke", &[]).await.refused(), (400, "invalid_request".into()));
+}
+
+#[tokio::test]
+async fn an_endpoint_fails_or_holds_its_answers_while_it_is_told_to() {
+    let bench = bench().await;
+    let tokens = bench.tokens().await;
+    bench.sandbox.conduct(Endpoint::Revoke, Conduct::Down);
+    assert_eq!(bench.revoke(&tokens["refresh_token"]).await.status, 503);
+    assert_eq!(bench.sandbox.live_grants(), 1);
+    bench.sandbox.conduct(Endpoint::Revoke, Conduct::Held);
+    let held = tokio::time::timeout(Duration::from_millis(100), bench.revoke(&tokens["refresh_token"])).await;
+    assert!(held.is_err(), "no answer");
+    assert_eq!(bench.sandbox.live_grants(), 0, "but it was carried out");
+    let again = async { bench.revoke(&tokens["refresh_token"]).await.status };
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.sandbox.conduct(Endpoint::Revoke, Conduct::Normal);
+    };
+    assert_eq!(tokio::join!(again, release).0, 200);
+}
+
+#[tokio::test]
+async fn what_it_grants_can_be_changed_on_the_way() {
+    let bench = bench().await;
+    bench.sandbox.adjust(|behaviour| behaviour.granted_scopes = Some(vec!["write".to_owned()]));
+    assert_eq!(bench.tokens().await["scope"], "write");
+    bench.sandbox.adjust(|behaviour| behaviour.granted_scopes = None);
+    assert_eq!(bench.tokens().await["scope"], "read write");
 }
 
 #[tokio::test]
