@@ -1,6 +1,5 @@
 //! The identifiers: each can only hold what is right, so that past the door there are no raw strings.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -35,13 +34,6 @@ pub struct ProviderName(String);
 impl ProviderName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// So that a map by name can be asked with a text that may be none.
-impl Borrow<str> for ProviderName {
-    fn borrow(&self) -> &str {
         &self.0
     }
 }

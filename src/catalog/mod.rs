@@ -51,9 +51,9 @@ impl Catalog {
         build::build(EMBEDDED, &patches.into_iter().collect())
     }
 
-    /// The provider of that name.
+    /// The provider of that name; none for a text that cannot be a name.
     pub fn get(&self, name: &str) -> Option<&Provider> {
-        self.0.get(name)
+        self.0.get(&name.parse::<ProviderName>().ok()?)
     }
 
     /// All of them, sorted by name.
