@@ -1,5 +1,147 @@
 //! SQLite: the writer, the readers, the migrations. Moves sealed bytes; holds no key.
+//!
+//! Its face is a few dozen verbs over rows: [`View`] reads, [`Tx`] also writes. Every statement stands beside the
+//! type that it fills, and nobody above sees SQL.
 
+mod api_key;
+mod audit;
+mod connection;
+mod counts;
+mod credential;
 mod error;
+mod file;
+mod keyring;
+mod manifest;
+mod pending;
+mod readers;
+mod revocation;
+mod schema;
+mod user;
+mod writer;
 
+use std::fs::File;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub(crate) use api_key::ApiKeyRow;
+pub(crate) use audit::AuditRow;
+pub(crate) use credential::{CredentialRow, SecretRow};
 pub use error::StoreError;
+pub use file::FileWarning;
+pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
+pub(crate) use manifest::ManifestRow;
+pub(crate) use pending::PendingRow;
+pub(crate) use revocation::RevocationRow;
+pub use schema::VERSION as SCHEMA_VERSION;
+pub(crate) use user::UserRow;
+
+use readers::Readers;
+use writer::Writer;
+
+/// What one transaction sees.
+pub(crate) struct View<'c> {
+    connection: &'c Connection,
+}
+
+/// One job's part of a write transaction: everything that a [`View`] can, and the verbs that change.
+pub(crate) struct Tx<'c> {
+    view: View<'c>,
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = View<'c>;
+
+    fn deref(&self) -> &View<'c> {
+        &self.view
+    }
+}
+
+/// An open file. Dropping the last clone stops the writer after what it was given, and lets the lock go.
+#[derive(Clone)]
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+}
+
+/// The order matters: readers go first, then the writer (whose connection checkpoints when it closes), then the lock.
+struct Shared {
+    readers: Readers,
+    writer: Writer,
+    path: PathBuf,
+    _lock: Option<File>,
+}
+
+/// Whether the file is locked for the one server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// Take the lock, or fail.
+    Server,
+    /// Work beside whoever has it.
+    None,
+}
+
+impl Store {
+    /// Makes a new file (0600, never over an existing one), locks it for the one server, and fills it in one
+    /// transaction.
+    pub(crate) fn create<E: From<StoreError>>(
+        path: &Path,
+        fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let path = file::create(path)?;
+        let lay_out = || -> Result<_, E> {
+            let lock = file::lock(&path)?;
+            let mut connection = connection::open_writer(&path)?;
+            schema::create(&mut connection, fill)?;
+            Ok((connection, lock))
+        };
+        match lay_out() {
+            Ok((connection, lock)) => Ok(Self::around(connection, path, Some(lock))?),
+            Err(error) => {
+                file::remove_unfinished(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a file that is there, bringing an older schema up to date.
+    pub(crate) fn open(path: &Path, lock: Lock) -> Result<Self, StoreError> {
+        let path = file::resolve(path)?;
+        let lock = if lock == Lock::Server { Some(file::lock(&path)?) } else { None };
+        let mut connection = connection::open_writer(&path)?;
+        schema::migrate(&mut connection, &path)?;
+        Self::around(connection, path, lock)
+    }
+
+    fn around(connection: Connection, path: PathBuf, lock: Option<File>) -> Result<Self, StoreError> {
+        let writer = Writer::start(connection)?;
+        let readers = Readers::new(path.clone());
+        Ok(Self { shared: Arc::new(Shared { readers, writer, path, _lock: lock }) })
+    }
+
+    /// Runs `work` in a savepoint of the next group's transaction and answers when that is on disk. `work` is run
+    /// again where its group failed through no fault of its own, so it touches nothing but the transaction.
+    pub(crate) async fn write<T, E>(&self, work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.shared.writer.write(work).await
+    }
+
+    /// Runs `read` in a reading transaction: all that it sees is of one moment.
+    pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.shared.readers.read(read)
+    }
+
+    /// Resolves when the writer stopped because it does not know what is on disk, with the reason.
+    pub(crate) async fn fatal(&self) -> String {
+        self.shared.writer.fatal().await
+    }
+
+    /// What is not as it should be with the file, its lock and its folder.
+    pub(crate) fn warnings(&self) -> Vec<FileWarning> {
+        file::check(&self.shared.path)
+    }
+}

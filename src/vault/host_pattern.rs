@@ -188,7 +188,7 @@ fn normal_host(text: &str, below: bool) -> Result<String, HostPatternError> {
 }
 
 fn looks_numeric(text: &str) -> bool {
-    text.bytes().all(|c| c.is_ascii_digit() || c == b'.')
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit() || c == b'.')
 }
 
 /// RFC 1035 §2.3.4 for the lengths; an underscore is let through, for such hosts exist.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
+use super::fields::{FieldWriter, Fields};
 use super::host_pattern::HostPattern;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
@@ -58,4 +61,81 @@ pub struct Tokens {
     pub refresh_expires_at: Option<UnixTime>,
     /// Further members of the answer that the provider's entry asks to keep.
     pub metadata: BTreeMap<String, serde_json::Value>,
+}
+
+/// Tags of the fields in a sealed secret; one that was ever used is not given another meaning.
+mod tag {
+    pub(super) const ACCESS_TOKEN: u8 = 1;
+    pub(super) const REFRESH_TOKEN: u8 = 2;
+    pub(super) const TOKEN_TYPE: u8 = 3;
+    pub(super) const LIFETIME: u8 = 4;
+    pub(super) const REFRESH_EXPIRES_AT: u8 = 5;
+    pub(super) const METADATA: u8 = 6;
+    pub(super) const API_KEY: u8 = 10;
+    pub(super) const USERNAME: u8 = 11;
+    pub(super) const PASSWORD: u8 = 12;
+    pub(super) const HEADER_NAMES: u8 = 13;
+    pub(super) const HEADER_VALUES: u8 = 14;
+}
+
+impl Material {
+    /// The fields to be sealed.
+    pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
+        let fields = FieldWriter::new();
+        match self {
+            Self::OAuth2(tokens) => tokens.write(fields),
+            Self::ApiKey(key) => fields.text(tag::API_KEY, key.expose()),
+            Self::UserPassword { username, password } => {
+                fields.text(tag::USERNAME, username.expose()).text(tag::PASSWORD, password.expose())
+            }
+            Self::HostScoped { headers, .. } => fields
+                .list(tag::HEADER_NAMES, headers.keys().map(String::as_str))
+                .list(tag::HEADER_VALUES, headers.values().map(Secret::expose)),
+        }
+        .finish()
+    }
+
+    /// What [`Material::write`] wrote, for a credential of that kind and host.
+    pub(super) fn read(kind: Kind, host: Option<&HostPattern>, bytes: &[u8]) -> Option<Self> {
+        let fields = Fields::read(bytes)?;
+        let secret = |tag| fields.text(tag).map(Secret::new);
+        Some(match kind {
+            Kind::OAuth2 => Self::OAuth2(Tokens::read(&fields)?),
+            Kind::ApiKey => Self::ApiKey(secret(tag::API_KEY)?),
+            Kind::UserPassword => {
+                Self::UserPassword { username: secret(tag::USERNAME)?, password: secret(tag::PASSWORD)? }
+            }
+            Kind::HostScoped => {
+                let names = fields.list(tag::HEADER_NAMES)?.into_iter().map(str::to_owned);
+                let values = fields.list(tag::HEADER_VALUES)?.into_iter().map(Secret::new);
+                Self::HostScoped { host: host?.clone(), headers: names.zip(values).collect() }
+            }
+        })
+    }
+}
+
+impl Tokens {
+    /// Adds the tokens' fields.
+    pub(super) fn write(&self, fields: FieldWriter) -> FieldWriter {
+        let metadata = Zeroizing::new(serde_json::json!(self.metadata).to_string());
+        fields
+            .text(tag::ACCESS_TOKEN, self.access_token.expose())
+            .optional(tag::REFRESH_TOKEN, self.refresh_token.as_ref().map(Secret::expose))
+            .text(tag::TOKEN_TYPE, &self.token_type)
+            .int(tag::LIFETIME, self.lifetime.map(|life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX)))
+            .int(tag::REFRESH_EXPIRES_AT, self.refresh_expires_at.map(|at| at.0))
+            .text(tag::METADATA, &metadata)
+    }
+
+    /// Reads them back.
+    pub(super) fn read(fields: &Fields<'_>) -> Option<Self> {
+        Some(Self {
+            access_token: Secret::new(fields.text(tag::ACCESS_TOKEN)?),
+            refresh_token: fields.text(tag::REFRESH_TOKEN).map(Secret::new),
+            token_type: fields.owned(tag::TOKEN_TYPE)?,
+            lifetime: fields.int(tag::LIFETIME).map(|life| Duration::from_secs(life.unsigned_abs())),
+            refresh_expires_at: fields.int(tag::REFRESH_EXPIRES_AT).map(UnixTime),
+            metadata: serde_json::from_str(fields.text(tag::METADATA)?).ok()?,
+        })
+    }
 }

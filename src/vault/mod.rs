@@ -1,26 +1,48 @@
 //! Seals and opens: master key, keyring, record, credential, state, API key, audit.
+//!
+//! [`Vault`] is all of it: everything that is done with the data is a method of it, and each change is one job of the
+//! store's writer, with its audit row and the manifest in the same savepoint (`ledger.rs`). What is confidential is
+//! sealed in a record (`record.rs`) under a key of the keyring (`keyring.rs`), which the master key opens through a
+//! slot (`slot.rs`).
 
 mod api_key;
+mod audit;
 mod checked_text;
+mod credentials;
+mod delete;
 mod error;
-mod face;
+mod fields;
 mod hex;
 mod host_pattern;
+mod key_table;
+mod keyring;
 mod keys;
+mod ledger;
+mod manifest;
 mod master_key;
 mod material;
+mod open;
 mod pending;
+mod record;
 mod revocation;
+mod slot;
+mod status;
 mod summary;
+mod users;
 mod who;
 
+#[cfg(test)]
+mod tests;
+
+pub use crate::store::FileWarning;
 pub use api_key::{ApiKey, Holder, NewApiKey, UserPattern, UserPatternError};
 pub use error::VaultError;
-pub use face::{Mode, Vault, VaultStatus};
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use material::{Material, Tokens};
+pub use open::{Mode, Vault};
 pub use pending::{Flow, PendingAuthorization};
 pub use revocation::{Deleted, QueuedRevocation, Revocation, RevocationId};
+pub use status::VaultStatus;
 pub use summary::{NewCredential, Page, Status, Summary, User};
 pub use who::{Actor, Who};

@@ -1,8 +1,37 @@
 //! A login that was begun and not yet completed, found again by its state token alone, once.
 
+use zeroize::Zeroizing;
+
+use super::VaultError;
+use super::audit::{Action, Subject};
+use super::fields::{FieldWriter, Fields};
+use super::hex;
+use super::keyring::Keyring;
+use super::keys::{self, DataKey};
+use super::ledger::Ledger;
+use super::open::Vault;
+use super::record::{self, Place};
+use super::who::Who;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::secret::Secret;
+use crate::store::PendingRow;
+
+/// Rows erased in one transaction at most, so that cleaning up never keeps a request waiting for long.
+const BATCH: u32 = 500;
+
+/// Tags of the fields in a sealed login; one that was ever used is not given another meaning.
+mod tag {
+    pub(super) const FLOW: u8 = 1;
+    pub(super) const API_KEY_ID: u8 = 2;
+    pub(super) const CLIENT_ID: u8 = 3;
+    pub(super) const REDIRECT_URI: u8 = 4;
+    pub(super) const CODE_VERIFIER: u8 = 5;
+    pub(super) const SCOPES: u8 = 6;
+    pub(super) const STATE_METADATA: u8 = 7;
+    pub(super) const ISSUER: u8 = 8;
+    pub(super) const RECONNECT: u8 = 9;
+}
 
 /// What has to be remembered between the start of a login and its callback.
 #[derive(Clone)]
@@ -42,4 +71,155 @@ pub enum Flow {
     External,
     /// Strongroom's own connect page or command takes it.
     Connect,
+}
+
+impl Flow {
+    fn name(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+impl Vault {
+    /// Remembers a begun login under a keyed hash of its state token; the token itself is not kept.
+    pub async fn put_pending(&self, state: &str, pending: PendingAuthorization, who: &Who) -> Result<(), VaultError> {
+        let state = Secret::new(state);
+        self.change(who, move |ledger| {
+            let key = ledger.keyring.current_data_key();
+            let mut row = PendingRow {
+                state_hash: state_hash(key, ledger.keyring, state.expose()),
+                user: pending.user.to_string(),
+                provider: pending.provider.to_string(),
+                created_at: pending.created_at.0,
+                expires_at: pending.expires_at.0,
+                revision: 1,
+                data_key: key.version,
+                sealed: Vec::new(),
+            };
+            let id = hex::write(&row.state_hash);
+            row.sealed = ledger.seal(&place(&row, &id), &pending.write())?;
+            ledger.tx.insert_pending(&row)?;
+            ledger.added(&place(&row, &id), &row.sealed)?;
+            let (user, provider) = (Some(&pending.user), Some(&pending.provider));
+            ledger.record(Action::LoginBegin, Subject { user, provider, ..Subject::default() })
+        })
+        .await
+    }
+
+    /// Takes a begun login out: once, for its own user and provider, and before it expires. In every other case it
+    /// is `None`, and the login stays as it is.
+    pub async fn take_pending(
+        &self,
+        state: &str,
+        user: &UserId,
+        provider: &ProviderName,
+        who: &Who,
+    ) -> Result<Option<PendingAuthorization>, VaultError> {
+        let (state, user, provider) = (Secret::new(state), user.clone(), provider.clone());
+        self.change(who, move |ledger| {
+            for key in ledger.keyring.data_keys() {
+                let hash = state_hash(key, ledger.keyring, state.expose());
+                let taken = ledger.tx.take_pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)?;
+                let Some(row) = taken else { continue };
+                let id = hex::write(&row.state_hash);
+                let bytes = record::open(ledger.keyring, &place(&row, &id), row.data_key, &row.sealed)?;
+                let pending =
+                    PendingAuthorization::read(&row, &user, &provider, &bytes).ok_or_else(|| damaged(&row))?;
+                ledger.removed(&place(&row, &id), &row.sealed)?;
+                let subject = Subject { user: Some(&user), provider: Some(&provider), ..Subject::default() };
+                ledger.record(Action::LoginTake, subject)?;
+                return Ok(Some(pending));
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Erases the logins that expired by `now`, and says how many.
+    pub async fn purge_pending(&self, now: UnixTime) -> Result<u64, VaultError> {
+        let mut purged = 0;
+        let who = Who::system();
+        loop {
+            let batch = self.change(&who, move |ledger| {
+                let rows = ledger.tx.take_expired_pending(now.0, BATCH)?;
+                rows.iter()
+                    .try_for_each(|row| ledger.removed(&place(row, &hex::write(&row.state_hash)), &row.sealed))?;
+                Ok(rows.len() as u64)
+            });
+            match batch.await? {
+                0 => return Ok(purged),
+                some => purged += some,
+            }
+        }
+    }
+}
+
+/// Erases all logins that a user began.
+pub(super) fn remove_of(ledger: &mut Ledger<'_>, user: &str) -> Result<(), VaultError> {
+    let rows = ledger.tx.take_pending_of(user)?;
+    rows.iter().try_for_each(|row| ledger.removed(&place(row, &hex::write(&row.state_hash)), &row.sealed))
+}
+
+impl PendingAuthorization {
+    fn write(&self) -> Zeroizing<Vec<u8>> {
+        FieldWriter::new()
+            .text(tag::FLOW, self.flow.name())
+            .optional(tag::API_KEY_ID, self.api_key_id.map(|id| id.to_string()).as_deref())
+            .text(tag::CLIENT_ID, &self.client_id)
+            .text(tag::REDIRECT_URI, &self.redirect_uri)
+            .optional(tag::CODE_VERIFIER, self.code_verifier.as_ref().map(Secret::expose))
+            .list(tag::SCOPES, self.scopes.iter().map(String::as_str))
+            .text(tag::STATE_METADATA, &Zeroizing::new(serde_json::json!(self.state_metadata).to_string()))
+            .optional(tag::ISSUER, self.issuer.as_deref())
+            .optional(tag::RECONNECT, self.reconnect.map(|id| id.to_string()).as_deref())
+            .finish()
+    }
+
+    fn read(row: &PendingRow, user: &UserId, provider: &ProviderName, bytes: &[u8]) -> Option<Self> {
+        let fields = Fields::read(bytes)?;
+        let api_key_id = fields.text(tag::API_KEY_ID).map(str::parse).transpose().ok()?;
+        let reconnect = fields.text(tag::RECONNECT).map(str::parse).transpose().ok()?;
+        Some(Self {
+            user: user.clone(),
+            provider: provider.clone(),
+            flow: [Flow::External, Flow::Connect]
+                .into_iter()
+                .find(|flow| Some(flow.name()) == fields.text(tag::FLOW))?,
+            api_key_id,
+            client_id: fields.owned(tag::CLIENT_ID)?,
+            redirect_uri: fields.owned(tag::REDIRECT_URI)?,
+            code_verifier: fields.text(tag::CODE_VERIFIER).map(Secret::new),
+            scopes: fields.list(tag::SCOPES)?.into_iter().map(str::to_owned).collect(),
+            state_metadata: serde_json::from_str(fields.text(tag::STATE_METADATA)?).ok()?,
+            issuer: fields.owned(tag::ISSUER),
+            reconnect,
+            created_at: UnixTime(row.created_at),
+            expires_at: UnixTime(row.expires_at),
+        })
+    }
+}
+
+fn state_hash(key: &DataKey, keyring: &Keyring, state: &str) -> [u8; 32] {
+    keys::mac(&key.index, [b"strongroom state 1".as_slice(), keyring.vault_id(), state.as_bytes()])
+}
+
+fn place<'a>(row: &'a PendingRow, id: &'a str) -> Place<'a> {
+    Place {
+        table: "pending_authorization",
+        column: "sealed",
+        row: id,
+        revision: row.revision,
+        provider: &row.provider,
+        user: &row.user,
+        expiry: Some(row.expires_at),
+        more: std::slice::from_ref(&row.created_at),
+        ..Place::default()
+    }
+}
+
+fn damaged(row: &PendingRow) -> VaultError {
+    let id = hex::write(&row.state_hash);
+    VaultError::DamagedRow { table: "pending_authorization", id, what: "it cannot be understood" }
 }

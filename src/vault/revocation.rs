@@ -1,9 +1,30 @@
 //! The queue of tokens that are still to be revoked at their providers; the credentials are gone already.
 
+use std::time::Duration;
+
+use super::VaultError;
+use super::audit::{Action, Subject};
+use super::fields::{FieldWriter, Fields};
+use super::hex;
+use super::keyring::Keyring;
+use super::ledger::Ledger;
 use super::material::Tokens;
+use super::open::Vault;
+use super::record::{self, Place};
 use super::summary::Summary;
+use super::who::Who;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
+use crate::store::RevocationRow;
+
+/// For how long the queue leaves a revocation to the request that deleted the credential and is still at it.
+const FIRST_TRY: Duration = Duration::from_secs(60);
+
+/// Rows erased in one transaction at most.
+const BATCH: u32 = 200;
+
+/// The one field beside the tokens' own (see `material.rs`).
+const CLIENT_ID: u8 = 40;
 
 /// What deleting a credential means for the grant behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,4 +71,149 @@ pub struct QueuedRevocation {
     pub not_before: UnixTime,
     /// When to give up; the tokens are erased then.
     pub give_up_at: UnixTime,
+}
+
+impl Vault {
+    /// Takes a revocation out of the queue: it was done, or there is nothing left to do.
+    pub async fn finish_revocation(&self, id: &RevocationId, who: &Who) -> Result<(), VaultError> {
+        let id = id.clone();
+        self.change(who, move |ledger| match ledger.tx.take_revocation(&id.0)? {
+            Some(row) => gone(ledger, &row, Action::RevocationFinish),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    /// Puts a revocation off until `not_before`, and counts the attempt.
+    pub async fn postpone_revocation(&self, id: &RevocationId, not_before: UnixTime) -> Result<(), VaultError> {
+        let id = id.clone();
+        self.change(&Who::system(), move |ledger| {
+            let Some(old) = ledger.tx.revocation(&id.0)? else { return Ok(()) };
+            let fields = record::open(ledger.keyring, &place(&old, &more(&old)), old.data_key, &old.sealed)?;
+            let mut row = RevocationRow {
+                attempts: old.attempts.saturating_add(1),
+                not_before: not_before.0,
+                revision: old.revision + 1,
+                ..old.clone()
+            };
+            row.sealed = ledger.seal(&place(&row, &more(&row)), &fields)?;
+            ledger.removed(&place(&old, &more(&old)), &old.sealed)?;
+            ledger.tx.update_revocation(&row)?;
+            ledger.added(&place(&row, &more(&row)), &row.sealed)
+        })
+        .await
+    }
+
+    /// Up to `limit` revocations that are due at `now`, the longest waiting first.
+    pub fn due_revocations(&self, now: UnixTime, limit: u32) -> Result<Vec<QueuedRevocation>, VaultError> {
+        self.look(|view, keyring| view.due_revocations(now.0, limit)?.iter().map(|row| read(keyring, row)).collect())
+    }
+
+    /// Erases the revocations that are to be given up at `now`, and says how many.
+    pub async fn drop_expired_revocations(&self, now: UnixTime) -> Result<u64, VaultError> {
+        let mut dropped = 0;
+        let who = Who::system();
+        loop {
+            let batch = self.change(&who, move |ledger| {
+                let rows = ledger.tx.take_expired_revocations(now.0, BATCH)?;
+                rows.iter().try_for_each(|row| gone(ledger, row, Action::RevocationGiveUp))?;
+                Ok(rows.len() as u64)
+            });
+            match batch.await? {
+                0 => return Ok(dropped),
+                some => dropped += some,
+            }
+        }
+    }
+}
+
+/// Puts the tokens of a credential that is being deleted into the queue.
+pub(super) fn queue(
+    ledger: &mut Ledger<'_>,
+    summary: &Summary,
+    tokens: Tokens,
+    retry_for: Duration,
+) -> Result<QueuedRevocation, VaultError> {
+    let queued = QueuedRevocation {
+        id: RevocationId(hex::write(&ledger.random.bytes::<16>())),
+        user: summary.user.clone(),
+        provider: summary.provider.clone(),
+        credential_id: summary.id,
+        client_id: summary.client_id.clone(),
+        tokens,
+        attempts: 0,
+        not_before: ledger.now.plus(FIRST_TRY),
+        give_up_at: ledger.now.plus(retry_for),
+    };
+    let mut row = RevocationRow {
+        id: queued.id.0.clone(),
+        user: queued.user.to_string(),
+        provider: queued.provider.to_string(),
+        credential: queued.credential_id.to_string(),
+        attempts: 0,
+        not_before: queued.not_before.0,
+        give_up_at: queued.give_up_at.0,
+        revision: 1,
+        data_key: ledger.keyring.current_data_key().version,
+        sealed: Vec::new(),
+    };
+    let fields = queued.tokens.write(FieldWriter::new()).optional(CLIENT_ID, queued.client_id.as_deref()).finish();
+    row.sealed = ledger.seal(&place(&row, &more(&row)), &fields)?;
+    ledger.tx.insert_revocation(&row)?;
+    ledger.added(&place(&row, &more(&row)), &row.sealed)?;
+    Ok(queued)
+}
+
+fn gone(ledger: &mut Ledger<'_>, row: &RevocationRow, action: Action) -> Result<(), VaultError> {
+    ledger.removed(&place(row, &more(row)), &row.sealed)?;
+    let (user, provider, credential) = ids(row)?;
+    let subject =
+        Subject { user: Some(&user), provider: Some(&provider), credential: Some(&credential), ..Subject::default() };
+    ledger.record(action, subject)
+}
+
+fn read(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, VaultError> {
+    let bytes = record::open(keyring, &place(row, &more(row)), row.data_key, &row.sealed)?;
+    let (user, provider, credential_id) = ids(row)?;
+    let fields = Fields::read(&bytes).ok_or_else(|| damaged(row))?;
+    Ok(QueuedRevocation {
+        id: RevocationId(row.id.clone()),
+        user,
+        provider,
+        credential_id,
+        client_id: fields.owned(CLIENT_ID),
+        tokens: Tokens::read(&fields).ok_or_else(|| damaged(row))?,
+        attempts: row.attempts,
+        not_before: UnixTime(row.not_before),
+        give_up_at: UnixTime(row.give_up_at),
+    })
+}
+
+fn ids(row: &RevocationRow) -> Result<(UserId, ProviderName, CredentialId), VaultError> {
+    let parsed = || Some((row.user.parse().ok()?, row.provider.parse().ok()?, row.credential.parse().ok()?));
+    parsed().ok_or_else(|| damaged(row))
+}
+
+fn damaged(row: &RevocationRow) -> VaultError {
+    VaultError::DamagedRow { table: "revocation", id: row.id.clone(), what: "it cannot be understood" }
+}
+
+fn more(row: &RevocationRow) -> [i64; 2] {
+    [i64::from(row.attempts), row.not_before]
+}
+
+/// The credential's id stands where other records have their kind: it says what the tokens are.
+fn place<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> Place<'a> {
+    Place {
+        table: "revocation",
+        column: "sealed",
+        row: &row.id,
+        revision: row.revision,
+        kind: &row.credential,
+        provider: &row.provider,
+        user: &row.user,
+        expiry: Some(row.give_up_at),
+        more,
+        ..Place::default()
+    }
 }

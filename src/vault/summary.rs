@@ -59,6 +59,11 @@ impl Status {
             Self::NeedsReauth => "needs_reauth",
         }
     }
+
+    /// The status of that name.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Active, Self::NeedsReauth].into_iter().find(|status| status.name() == name)
+    }
 }
 
 /// What a credential is to be; for a reconnected one, what it is to become.

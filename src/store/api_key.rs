@@ -1,0 +1,93 @@
+//! Rows of API keys.
+
+use rusqlite::{OptionalExtension, Row, named_params};
+
+use super::{StoreError, Tx, View};
+
+/// An API key, without the key.
+#[derive(Clone)]
+pub(crate) struct ApiKeyRow {
+    pub(crate) id: String,
+    pub(crate) lookup: [u8; 32],
+    pub(crate) name: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) service: bool,
+    pub(crate) users: String,
+    pub(crate) permissions: String,
+    pub(crate) created_at: i64,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) revoked_at: Option<i64>,
+    pub(crate) revision: i64,
+    pub(crate) key_version: u32,
+    pub(crate) mac: [u8; 32],
+}
+
+impl ApiKeyRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            lookup: row.get("lookup")?,
+            name: row.get("name")?,
+            user: row.get("user")?,
+            service: row.get("service")?,
+            users: row.get("users")?,
+            permissions: row.get("permissions")?,
+            created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+            revoked_at: row.get("revoked_at")?,
+            revision: row.get("revision")?,
+            key_version: row.get("key_version")?,
+            mac: row.get("mac")?,
+        })
+    }
+}
+
+impl View<'_> {
+    /// Every API key, oldest first.
+    pub(crate) fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM api_key ORDER BY id")?;
+        Ok(statement.query_map([], ApiKeyRow::read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// One API key.
+    pub(crate) fn api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM api_key WHERE id = ?")?;
+        Ok(statement.query_row([id], ApiKeyRow::read).optional()?)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds an API key.
+    pub(crate) fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO api_key (id, lookup, name, user, service, users, permissions, created_at, expires_at,
+                     revoked_at, revision, key_version, mac)
+                 VALUES (:id, :lookup, :name, :user, :service, :users, :permissions, :created_at, :expires_at,
+                     :revoked_at, :revision, :key_version, :mac)",
+            )?
+            .execute(named_params! {
+                ":id": row.id, ":lookup": row.lookup, ":name": row.name, ":user": row.user, ":service": row.service,
+                ":users": row.users, ":permissions": row.permissions, ":created_at": row.created_at,
+                ":expires_at": row.expires_at, ":revoked_at": row.revoked_at, ":revision": row.revision,
+                ":key_version": row.key_version, ":mac": row.mac,
+            })?;
+        Ok(())
+    }
+
+    /// Writes the end of an API key's life over its row.
+    pub(crate) fn revoke_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE api_key SET revoked_at = :at, revision = :revision, mac = :mac WHERE id = :id")?
+            .execute(named_params! {
+                ":id": row.id, ":at": row.revoked_at, ":revision": row.revision, ":mac": row.mac,
+            })?;
+        Ok(())
+    }
+
+    /// Takes out all API keys of a user.
+    pub(crate) fn take_api_keys_of(&self, user: &str) -> Result<Vec<ApiKeyRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("DELETE FROM api_key WHERE user = ? RETURNING *")?;
+        Ok(statement.query_map([user], ApiKeyRow::read)?.collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,54 @@
+//! How a connection is opened: the settings on which the promises about durability and tampering rest.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+
+/// How long to wait for another process that writes; its commands are short.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept on each connection; the writer knows some forty.
+const WRITER_STATEMENTS: usize = 64;
+const READER_STATEMENTS: usize = 24;
+
+/// The connection that writes. WAL with `synchronous=FULL`: an answered commit survives a power cut (`NORMAL` lost
+/// almost half in a measured one). `secure_delete=ON` overwrites what is deleted (`FAST` leaves 94 % of it).
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
+    connection.pragma_update(None, "secure_delete", true)?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Sqlite(format!("the file's journal mode is {mode} and cannot be changed to WAL")));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -2048)?;
+    connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
+    Ok(connection)
+}
+
+/// A connection that can only read.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.set_prepared_statement_cache_capacity(READER_STATEMENTS);
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -1024)?;
+    Ok(connection)
+}
+
+/// What both have in common: no links, no SQL from the schema that could do harm, damaged cells found on reading.
+fn open(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}

@@ -1,0 +1,156 @@
+//! The file itself: made so that nobody else can ever read it, locked for one server, checked for its modes.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::StoreError;
+
+/// Something about the file or its folder that lets others near it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileWarning {
+    /// The folder is open to others; it should be 0700.
+    FolderMode {
+        /// Which folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The file is open to others; it should be 0600.
+    FileMode {
+        /// Which file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The file belongs to another user of the machine.
+    Owner {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+}
+
+impl fmt::Display for FileWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FolderMode { path, mode } => {
+                write!(f, "the folder {} has mode {mode:04o}: run `chmod 0700` on it", path.display())
+            }
+            Self::FileMode { path, mode } => {
+                write!(f, "the file {} has mode {mode:04o}: run `chmod 0600` on it", path.display())
+            }
+            Self::Owner { path, uid } => {
+                write!(f, "the file {} belongs to user {uid}, who can read it", path.display())
+            }
+        }
+    }
+}
+
+/// Makes the file, empty and 0600 from its first moment whatever the umask is, and returns its resolved path.
+pub(super) fn create(path: &Path) -> Result<PathBuf, StoreError> {
+    let path = resolve_folder(path)?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::AlreadyExists(path)),
+        Err(error) => return Err(refused("cannot create", &path, &error)),
+    }
+    sync_folder(&path)?;
+    Ok(path)
+}
+
+/// Takes back a file whose making failed.
+pub(super) fn remove_unfinished(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        // Nothing can be done about a file that does not go away; the error that led here is the one to report.
+        let _ = fs::remove_file(beside(path, suffix));
+    }
+}
+
+/// The path with every link in its folder resolved: SQLite refuses links (`SQLITE_OPEN_NOFOLLOW`) all along the path,
+/// and it is the file itself that must not be one.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
+    let path = resolve_folder(path)?;
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_file() => Ok(path),
+        Ok(_) => Err(StoreError::NotAVault(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(path)),
+        Err(error) => Err(refused("cannot open", &path, &error)),
+    }
+}
+
+/// Takes the lock of the one server; it is held as long as the returned file is open, and goes with the process.
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock_path = beside(path, ".lock");
+    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(&lock_path)
+        .map_err(|error| refused("cannot open", &lock_path, &error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked(path.to_owned())),
+        Err(error) => Err(refused("cannot lock", &lock_path, &error.into())),
+    }
+}
+
+/// Looks at the modes and owners of the files and their folder; a file that is not there is not looked at.
+pub(super) fn check(path: &Path) -> Vec<FileWarning> {
+    let mut warnings = Vec::new();
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if let Ok(found) = fs::metadata(folder)
+        && found.mode() & 0o077 != 0
+    {
+        warnings.push(FileWarning::FolderMode { path: folder.to_owned(), mode: found.mode() & 0o7777 });
+    }
+    let own = rustix::process::geteuid().as_raw();
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let path = beside(path, suffix);
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if found.mode() & 0o177 != 0 {
+            warnings.push(FileWarning::FileMode { path: path.clone(), mode: found.mode() & 0o7777 });
+        }
+        if found.uid() != own {
+            warnings.push(FileWarning::Owner { path, uid: found.uid() });
+        }
+    }
+    warnings
+}
+
+fn resolve_folder(path: &Path) -> Result<PathBuf, StoreError> {
+    let Some(name) = path.file_name() else { return Err(StoreError::NotAVault(path.to_owned())) };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match fs::canonicalize(folder) {
+        Ok(folder) => Ok(folder.join(name)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(path.to_owned())),
+        Err(error) => Err(refused("cannot open the folder of", path, &error)),
+    }
+}
+
+/// A file's name is on disk only when its folder is.
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| refused("cannot sync", folder, &error))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn refused(what: &'static str, path: &Path, error: &io::Error) -> StoreError {
+    StoreError::File { what, path: path.to_owned(), kind: error.kind() }
+}

@@ -1,0 +1,33 @@
+//! The manifest's one row.
+
+use rusqlite::params;
+
+use super::{StoreError, Tx, View};
+
+/// The sealed manifest.
+pub(crate) struct ManifestRow {
+    pub(crate) epoch: i64,
+    pub(crate) data_key: u32,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl View<'_> {
+    /// The manifest as this transaction sees it.
+    pub(crate) fn manifest(&self) -> Result<ManifestRow, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM manifest")?;
+        Ok(statement.query_row([], |row| {
+            Ok(ManifestRow { epoch: row.get("epoch")?, data_key: row.get("data_key")?, sealed: row.get("sealed")? })
+        })?)
+    }
+}
+
+impl Tx<'_> {
+    /// Writes the manifest over the old one, or for the first time.
+    pub(crate) fn write_manifest(&self, row: &ManifestRow) -> Result<(), StoreError> {
+        let data_key = self.current_data_key(&row.sealed)?;
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO manifest (one, epoch, data_key, sealed) VALUES (1, ?, ?, ?)")?
+            .execute(params![row.epoch, data_key, row.sealed])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Rows of logins that were begun.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{StoreError, Tx};
+
+/// A login that was begun.
+pub(crate) struct PendingRow {
+    pub(crate) state_hash: [u8; 32],
+    pub(crate) user: String,
+    pub(crate) provider: String,
+    pub(crate) created_at: i64,
+    pub(crate) expires_at: i64,
+    pub(crate) revision: i64,
+    pub(crate) data_key: u32,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl PendingRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            state_hash: row.get("state_hash")?,
+            user: row.get("user")?,
+            provider: row.get("provider")?,
+            created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+            revision: row.get("revision")?,
+            data_key: row.get("data_key")?,
+            sealed: row.get("sealed")?,
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Remembers a login.
+    pub(crate) fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
+        let data_key = self.current_data_key(&row.sealed)?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO pending_authorization
+                     (state_hash, user, provider, created_at, expires_at, revision, data_key, sealed)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                row.state_hash,
+                row.user,
+                row.provider,
+                row.created_at,
+                row.expires_at,
+                row.revision,
+                data_key,
+                row.sealed
+            ])?;
+        Ok(())
+    }
+
+    /// Takes a login out: one statement deletes and returns it, so that it is found once; only for its own user and
+    /// provider, and only before it expires.
+    pub(crate) fn take_pending(
+        &self,
+        state_hash: &[u8; 32],
+        user: &str,
+        provider: &str,
+        now: i64,
+    ) -> Result<Option<PendingRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM pending_authorization
+             WHERE state_hash = ? AND user = ? AND provider = ? AND expires_at > ? RETURNING *",
+        )?;
+        Ok(statement.query_row(params![state_hash, user, provider, now], PendingRow::read).optional()?)
+    }
+
+    /// Takes out up to `limit` logins that expired by `now`.
+    pub(crate) fn take_expired_pending(&self, now: i64, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM pending_authorization WHERE state_hash IN
+                 (SELECT state_hash FROM pending_authorization WHERE expires_at <= ? LIMIT ?) RETURNING *",
+        )?;
+        Ok(statement.query_map(params![now, limit], PendingRow::read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Takes out all logins that a user began.
+    pub(crate) fn take_pending_of(&self, user: &str) -> Result<Vec<PendingRow>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("DELETE FROM pending_authorization WHERE user = ? RETURNING *")?;
+        Ok(statement.query_map([user], PendingRow::read)?.collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,63 @@
+//! The connections that read: an r2d2 pool, small because each has a page cache of its own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use r2d2::{ManageConnection, Pool};
+use rusqlite::Connection;
+
+use super::connection::open_reader;
+use super::{StoreError, View};
+
+/// Readers at one time; more would wait for the two cores of a small machine anyway.
+const READERS: u32 = 4;
+
+/// How long a request waits for a free reader before it is told that the vault is busy.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The pool. r2d2_sqlite does not link beside this rusqlite, and this is all there is to it.
+pub(super) struct Readers(Pool<Opener>);
+
+struct Opener(PathBuf);
+
+impl ManageConnection for Opener {
+    type Connection = Connection;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        open_reader(&self.0)
+    }
+
+    fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        Ok(connection.execute_batch("SELECT 1")?)
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        !connection.is_autocommit()
+    }
+}
+
+impl Readers {
+    /// Opens none yet; each is opened when it is first wanted, and kept.
+    pub(super) fn new(path: PathBuf) -> Self {
+        let pool = Pool::builder()
+            .max_size(READERS)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(WAIT)
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build_unchecked(Opener(path));
+        Self(pool)
+    }
+
+    /// Runs `read` in a reading transaction.
+    pub(super) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+        let mut connection = self.0.get().map_err(|_| StoreError::Busy)?;
+        let moment = connection.transaction().map_err(StoreError::from)?;
+        let seen = read(&View { connection: &moment })?;
+        moment.finish().map_err(StoreError::from)?;
+        Ok(seen)
+    }
+}

@@ -1,0 +1,114 @@
+//! Versions of the schema: a new file gets the first, an older one is brought up to date, a newer one is refused.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{StoreError, Tx, View};
+
+/// "SROM": what `file(1)` and SQLite see in the header.
+const APPLICATION_ID: i32 = 0x5352_4F4D;
+
+/// Version 1, commented.
+const FIRST: &str = include_str!("../../schema.sql");
+
+/// Step `i` brings version `i + 1` to version `i + 2`. Steps that landed are never changed.
+const STEPS: &[&str] = &[];
+
+/// The version that this program writes and reads.
+#[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]
+pub const VERSION: u32 = 1 + STEPS.len() as u32;
+
+/// Makes the schema in an empty file and lets `fill` put the first rows in, all in one transaction.
+pub(super) fn create<E: From<StoreError>>(
+    connection: &mut Connection,
+    fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+    let lay_out = || -> Result<(), StoreError> {
+        whole.execute_batch(FIRST)?;
+        for step in STEPS {
+            whole.execute_batch(step)?;
+        }
+        whole.execute("INSERT INTO generation (one, value) VALUES (1, 1)", [])?;
+        whole.pragma_update(None, "application_id", APPLICATION_ID)?;
+        whole.pragma_update(None, "user_version", VERSION)?;
+        Ok(())
+    };
+    lay_out()?;
+    fill(&Tx { view: View { connection: &whole } })?;
+    whole.commit().map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Checks what the file is and applies the steps that it lacks, all in one transaction: a kill leaves the old or the
+/// new.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    migrate_by(connection, path, STEPS)
+}
+
+fn migrate_by(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(), StoreError> {
+    let known = 1 + u32::try_from(steps.len()).expect("a handful");
+    if version(connection, path, known)? == known {
+        return Ok(());
+    }
+    let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Asked again inside: another process may have migrated in between.
+    let found = version(&whole, path, known)?;
+    for step in steps.iter().skip(usize::try_from(found - 1).expect("a handful")) {
+        whole.execute_batch(step)?;
+    }
+    whole.pragma_update(None, "user_version", known)?;
+    whole.commit()?;
+    Ok(())
+}
+
+fn version(connection: &Connection, path: &Path, known: u32) -> Result<u32, StoreError> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        _ if id != APPLICATION_ID => Err(StoreError::NotAVault(path.to_owned())),
+        0 => Err(StoreError::NotAVault(path.to_owned())),
+        found if found > known => Err(StoreError::NewerFormat { found, known }),
+        found => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first_version() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        create::<StoreError>(&mut connection, |_| Ok(())).unwrap();
+        connection
+    }
+
+    fn tables(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn later_steps_are_applied_together_or_not_at_all() {
+        let mut connection = first_version();
+        let before = tables(&connection);
+        let path = Path::new("x");
+        let broken = ["CREATE TABLE later (a INTEGER) STRICT", "CREATE TABLE later (a INTEGER) STRICT"];
+        assert!(migrate_by(&mut connection, path, &broken).is_err());
+        assert_eq!((tables(&connection), version(&connection, path, 9).unwrap()), (before, 1));
+        let whole = ["CREATE TABLE later (a INTEGER) STRICT", "CREATE TABLE latest (a INTEGER) STRICT"];
+        migrate_by(&mut connection, path, &whole).unwrap();
+        assert_eq!((tables(&connection), version(&connection, path, 9).unwrap()), (before + 2, 3));
+        migrate_by(&mut connection, path, &whole).unwrap();
+    }
+
+    #[test]
+    fn a_newer_file_and_a_strange_one_are_refused() {
+        let mut connection = first_version();
+        connection.pragma_update(None, "user_version", 7).unwrap();
+        let error = migrate(&mut connection, Path::new("x")).unwrap_err();
+        assert!(matches!(error, StoreError::NewerFormat { found: 7, known: VERSION }), "{error}");
+        let mut strange = Connection::open_in_memory().unwrap();
+        assert!(matches!(migrate(&mut strange, Path::new("x")), Err(StoreError::NotAVault(_))));
+    }
+}

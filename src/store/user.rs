@@ -1,0 +1,64 @@
+//! Rows of users.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{StoreError, Tx, View};
+
+/// Whose credentials they are.
+pub(crate) struct UserRow {
+    pub(crate) id: String,
+    pub(crate) created_at: i64,
+    pub(crate) revision: i64,
+    pub(crate) data_key: u32,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl UserRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            created_at: row.get("created_at")?,
+            revision: row.get("revision")?,
+            data_key: row.get("data_key")?,
+            sealed: row.get("sealed")?,
+        })
+    }
+}
+
+impl View<'_> {
+    /// One user.
+    pub(crate) fn user(&self, id: &str) -> Result<Option<UserRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM user WHERE id = ?")?;
+        Ok(statement.query_row([id], UserRow::read).optional()?)
+    }
+
+    /// Every user by id, with the number of credentials.
+    pub(crate) fn users(&self) -> Result<Vec<(UserRow, u64)>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT *, (SELECT count(*) FROM credential WHERE credential.user = user.id) AS credentials
+             FROM user ORDER BY id",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let credentials: i64 = row.get("credentials")?;
+            Ok((UserRow::read(row)?, credentials.unsigned_abs()))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a user.
+    pub(crate) fn insert_user(&self, row: &UserRow) -> Result<(), StoreError> {
+        let data_key = self.current_data_key(&row.sealed)?;
+        self.connection
+            .prepare_cached("INSERT INTO user (id, created_at, revision, data_key, sealed) VALUES (?, ?, ?, ?, ?)")?
+            .execute(params![row.id, row.created_at, row.revision, data_key, row.sealed])?;
+        Ok(())
+    }
+
+    /// Erases a user who has no credentials.
+    pub(crate) fn delete_user(&self, id: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached("DELETE FROM user WHERE id = ?")?.execute([id])?;
+        Ok(())
+    }
+}

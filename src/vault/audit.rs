@@ -1,0 +1,105 @@
+//! The audit log: who did what, in the transaction that did it, in a chain of keyed hashes.
+//!
+//! The columns are a list of what may be in it, and each has a type that cannot hold a secret.
+
+use super::VaultError;
+use super::fields::{number, text};
+use super::keyring::Keyring;
+use super::keys;
+use super::manifest::Manifest;
+use super::who::Who;
+use crate::clock::UnixTime;
+use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
+use crate::store::{AuditRow, Tx};
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    VaultCreate,
+    UserAdd,
+    UserRemove,
+    KeyCreate,
+    KeyRevoke,
+    LoginBegin,
+    LoginTake,
+    CredentialCreate,
+    CredentialReplace,
+    CredentialRetitle,
+    CredentialRead,
+    CredentialDelete,
+    RevocationFinish,
+    RevocationGiveUp,
+}
+
+impl Action {
+    fn name(self) -> &'static str {
+        match self {
+            Self::VaultCreate => "vault.create",
+            Self::UserAdd => "user.add",
+            Self::UserRemove => "user.remove",
+            Self::KeyCreate => "key.create",
+            Self::KeyRevoke => "key.revoke",
+            Self::LoginBegin => "login.begin",
+            Self::LoginTake => "login.take",
+            Self::CredentialCreate => "credential.create",
+            Self::CredentialReplace => "credential.replace",
+            Self::CredentialRetitle => "credential.retitle",
+            Self::CredentialRead => "credential.read",
+            Self::CredentialDelete => "credential.delete",
+            Self::RevocationFinish => "revocation.finish",
+            Self::RevocationGiveUp => "revocation.give_up",
+        }
+    }
+}
+
+/// What an action was done to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Subject<'a> {
+    pub(super) user: Option<&'a UserId>,
+    pub(super) provider: Option<&'a ProviderName>,
+    pub(super) credential: Option<&'a CredentialId>,
+    pub(super) api_key: Option<&'a ApiKeyId>,
+}
+
+/// Appends a row and moves the manifest's head on to it.
+pub(super) fn append(
+    tx: &Tx<'_>,
+    keyring: &Keyring,
+    manifest: &mut Manifest,
+    at: UnixTime,
+    action: Action,
+    subject: Subject<'_>,
+    who: &Who,
+) -> Result<(), VaultError> {
+    let (key_version, key) = keyring.audit_key();
+    manifest.audit_length += 1;
+    let mut row = AuditRow {
+        seq: i64::try_from(manifest.audit_length).expect("no log reaches 2^63 rows"),
+        at: at.0,
+        action: action.name(),
+        result: "ok",
+        actor: who.actor.to_string(),
+        user: subject.user.map(ToString::to_string),
+        provider: subject.provider.map(ToString::to_string),
+        credential: subject.credential.map(ToString::to_string),
+        subject: subject.api_key.map(|id| format!("key:{id}")),
+        address: who.address.map(|address| address.to_string()),
+        request_id: who.request_id.map(|id| id.to_string()),
+        key_version,
+        mac: [0; 32],
+    };
+    row.mac = link(key, keyring.vault_id(), &manifest.audit_head, &row);
+    manifest.audit_head = row.mac;
+    tx.append_audit(&row)?;
+    Ok(())
+}
+
+/// The MAC over the row and the one before it.
+fn link(key: &keys::Key, vault_id: &[u8; 16], before: &[u8; 32], row: &AuditRow) -> [u8; 32] {
+    let numbers = [Some(row.seq), Some(row.at), Some(i64::from(row.key_version))].map(number);
+    let texts = [&row.user, &row.provider, &row.credential, &row.subject, &row.address, &row.request_id]
+        .map(|t| text(t.as_deref()));
+    let fixed: [&[u8]; 6] =
+        [b"strongroom audit 1", vault_id, before, row.action.as_bytes(), row.result.as_bytes(), row.actor.as_bytes()];
+    keys::mac(key, fixed.into_iter().chain(numbers.iter().chain(&texts).map(Vec::as_slice)))
+}

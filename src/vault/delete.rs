@@ -1,0 +1,72 @@
+//! Deleting a credential: its records are gone, the audit row is there and its tokens are in the revocation queue in
+//! one transaction, or none of it happened.
+
+use std::time::Duration;
+
+use super::VaultError;
+use super::audit::Action;
+use super::credentials::{erase, open_secret, open_summary, subject};
+use super::ledger::Ledger;
+use super::material::Material;
+use super::open::Vault;
+use super::revocation::{self, Deleted, Revocation};
+use super::summary::Summary;
+use super::who::Who;
+use crate::id::{CredentialId, UserId};
+use crate::kind::Kind;
+
+impl Vault {
+    /// Erases a credential and queues its tokens where `revocation` says so; `retry_for` is for how long the queue
+    /// may keep them. `None` where the user has no such credential.
+    ///
+    /// Whether the grant is shared is decided inside the transaction: of two siblings that are deleted at one time,
+    /// one sees the other gone.
+    pub async fn delete_credential(
+        &self,
+        user: &UserId,
+        id: &CredentialId,
+        revocation: Revocation,
+        retry_for: Duration,
+        who: &Who,
+    ) -> Result<Option<Deleted>, VaultError> {
+        let (user, id) = (user.clone(), *id);
+        self.change(who, move |ledger| {
+            let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
+            let summary = open_summary(ledger.keyring, &row)?;
+            let tokens = match (summary.kind, revocation) {
+                (Kind::OAuth2, Revocation::Token) => Some(open_secret(ledger, &row, &summary)?),
+                (Kind::OAuth2, Revocation::UnlessShared) if !is_shared(ledger, &summary)? => {
+                    Some(open_secret(ledger, &row, &summary)?)
+                }
+                _ => None,
+            };
+            erase(ledger, &row, summary.host.as_ref())?;
+            let queued = match tokens {
+                Some(Material::OAuth2(tokens)) => Some(revocation::queue(ledger, &summary, tokens, retry_for)?),
+                _ => None,
+            };
+            ledger.record(Action::CredentialDelete, subject(&summary))?;
+            Ok(Some(Deleted { summary, revocation: queued }))
+        })
+        .await
+    }
+}
+
+/// Whether another credential of the user hangs on the same grant, as far as can be known.
+fn is_shared(ledger: &Ledger<'_>, summary: &Summary) -> Result<bool, VaultError> {
+    let rows = ledger.tx.credentials(summary.user.as_str(), Some(summary.provider.as_str()), "", None)?;
+    for row in rows.iter().filter(|row| row.kind == Kind::OAuth2.name() && row.id != summary.id.to_string()) {
+        let other = open_summary(ledger.keyring, row)?;
+        if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
+            && may_be_same(other.account.as_ref(), summary.account.as_ref())
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is unknown counts as the same: revoking would kill a credential that somebody relies on.
+fn may_be_same(one: Option<&String>, other: Option<&String>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}

@@ -1,0 +1,84 @@
+//! One change to the vault, inside one savepoint: what it adds, removes and records, and the manifest that says so.
+//!
+//! The manifest is loaded, changed and written here; no copy of it is kept in memory, which would have to be undone
+//! with the savepoint.
+
+use super::VaultError;
+use super::audit::{self, Action, Subject};
+use super::keyring::Keyring;
+use super::manifest::{Manifest, Tally};
+use super::open::Mode;
+use super::record::{self, Place};
+use super::who::Who;
+use crate::clock::UnixTime;
+use crate::random::Random;
+use crate::store::Tx;
+
+/// A change that is under way. One that adds, removes or records nothing writes nothing.
+pub(super) struct Ledger<'t> {
+    pub(super) tx: &'t Tx<'t>,
+    pub(super) keyring: &'t Keyring,
+    pub(super) now: UnixTime,
+    pub(super) random: Random,
+    who: &'t Who,
+    manifest: Manifest,
+    changed: bool,
+}
+
+impl<'t> Ledger<'t> {
+    /// Loads the manifest, which checks its seal.
+    pub(super) fn open(
+        tx: &'t Tx<'t>,
+        keyring: &'t Keyring,
+        who: &'t Who,
+        now: UnixTime,
+        random: Random,
+    ) -> Result<Self, VaultError> {
+        let manifest = Manifest::load(tx, keyring)?;
+        Ok(Self { tx, keyring, now, random, who, manifest, changed: false })
+    }
+
+    /// Seals fields for their place under the current data key.
+    pub(super) fn seal(&self, place: &Place<'_>, fields: &[u8]) -> Result<Vec<u8>, VaultError> {
+        record::seal(self.keyring, place, fields, self.random)
+    }
+
+    /// Counts a record that is now there.
+    pub(super) fn added(&mut self, place: &Place<'_>, sealed: &[u8]) -> Result<(), VaultError> {
+        self.manifest.records.add(&record::item(self.keyring, place, sealed)?);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Takes a record that is gone, or about to be replaced, out of the count.
+    pub(super) fn removed(&mut self, place: &Place<'_>, sealed: &[u8]) -> Result<(), VaultError> {
+        self.manifest.records.remove(&record::item(self.keyring, place, sealed)?);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// The count of API keys, to be changed.
+    pub(super) fn api_keys(&mut self) -> &mut Tally {
+        self.changed = true;
+        &mut self.manifest.api_keys
+    }
+
+    /// Writes an audit row.
+    pub(super) fn record(&mut self, action: Action, subject: Subject<'_>) -> Result<(), VaultError> {
+        self.changed = true;
+        audit::append(self.tx, self.keyring, &mut self.manifest, self.now, action, subject, self.who)
+    }
+
+    /// Writes the manifest; beside a server, tells it that something changed.
+    pub(super) fn close(mut self, mode: Mode) -> Result<(), VaultError> {
+        if !self.changed {
+            return Ok(());
+        }
+        self.manifest.epoch += 1;
+        self.manifest.write(self.tx, self.keyring, self.random)?;
+        if mode == Mode::Command {
+            self.tx.raise_generation()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! The manifest: one sealed row that knows how many records there are, a sum of keyed hashes over them, the same for
+//! API keys, and length and head of the audit chain.
+//!
+//! A sum of 256 bits can be kept up to date by adding and subtracting, whatever the order; sealed, because in the
+//! clear it could be corrected without any key.
+
+use super::VaultError;
+use super::keyring::Keyring;
+use super::record::{self, Place};
+use crate::random::Random;
+use crate::store::{ManifestRow, Tx, View};
+
+/// How many rows there are, and the sum of their hashes modulo 2^256.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) count: u64,
+    pub(super) sum: [u8; 32],
+}
+
+impl Tally {
+    /// Counts a row.
+    pub(super) fn add(&mut self, item: &[u8; 32]) {
+        self.count = self.count.wrapping_add(1);
+        let mut carry = 0u16;
+        for (own, other) in self.sum.iter_mut().zip(item).rev() {
+            carry += u16::from(*own) + u16::from(*other);
+            [_, *own] = carry.to_be_bytes();
+            carry >>= 8;
+        }
+    }
+
+    /// Takes a row out of the count.
+    pub(super) fn remove(&mut self, item: &[u8; 32]) {
+        self.count = self.count.wrapping_sub(1);
+        let mut borrow = 0u16;
+        for (own, other) in self.sum.iter_mut().zip(item).rev() {
+            let difference = u16::from(*own).wrapping_sub(u16::from(*other)).wrapping_sub(borrow);
+            [_, *own] = difference.to_be_bytes();
+            borrow = difference >> 15;
+        }
+    }
+}
+
+/// What the manifest says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manifest {
+    /// Goes up by one with every change.
+    pub(super) epoch: i64,
+    /// Sealed records: users, summaries, secrets, begun logins, queued revocations.
+    pub(super) records: Tally,
+    /// API keys.
+    pub(super) api_keys: Tally,
+    /// How many audit rows there are.
+    pub(super) audit_length: u64,
+    /// The MAC of the last of them.
+    pub(super) audit_head: [u8; 32],
+}
+
+/// Three numbers and three sums.
+const LENGTH: usize = 3 * 8 + 3 * 32;
+
+impl Manifest {
+    /// Reads it and checks its seal and epoch.
+    pub(super) fn load(view: &View<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
+        let row = view.manifest()?;
+        let bytes = record::open(keyring, &place(row.epoch), row.data_key, &row.sealed)?;
+        Self::read(row.epoch, &bytes).ok_or(VaultError::DamagedRow {
+            table: "manifest",
+            id: "1".into(),
+            what: "its length is wrong",
+        })
+    }
+
+    /// Seals and writes it.
+    pub(super) fn write(&self, tx: &Tx<'_>, keyring: &Keyring, random: Random) -> Result<(), VaultError> {
+        let mut bytes = Vec::with_capacity(LENGTH);
+        for (number, sum) in [
+            (self.records.count, &self.records.sum),
+            (self.api_keys.count, &self.api_keys.sum),
+            (self.audit_length, &self.audit_head),
+        ] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+            bytes.extend_from_slice(sum);
+        }
+        let sealed = record::seal(keyring, &place(self.epoch), &bytes, random)?;
+        tx.write_manifest(&ManifestRow { epoch: self.epoch, data_key: keyring.current_data_key().version, sealed })?;
+        Ok(())
+    }
+
+    fn read(epoch: i64, bytes: &[u8]) -> Option<Self> {
+        let (first, rest) = pair(bytes)?;
+        let (second, rest) = pair(rest)?;
+        let (audit, rest) = pair(rest)?;
+        let whole = Self { epoch, records: first, api_keys: second, audit_length: audit.count, audit_head: audit.sum };
+        rest.is_empty().then_some(whole)
+    }
+}
+
+fn pair(bytes: &[u8]) -> Option<(Tally, &[u8])> {
+    let (count, rest) = bytes.split_first_chunk::<8>()?;
+    let (sum, rest) = rest.split_first_chunk::<32>()?;
+    Some((Tally { count: u64::from_be_bytes(*count), sum: *sum }, rest))
+}
+
+fn place<'a>(epoch: i64) -> Place<'a> {
+    Place { table: "manifest", column: "sealed", row: "1", revision: epoch, ..Place::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_does_not_know_the_order_and_forgets_what_is_taken_out() {
+        let items: [[u8; 32]; 3] = [[0xff; 32], Random.bytes(), Random.bytes()];
+        let [mut forward, mut backward] = [Tally::default(); 2];
+        items.iter().for_each(|item| forward.add(item));
+        items.iter().rev().for_each(|item| backward.add(item));
+        assert_eq!(forward, backward);
+        items.iter().for_each(|item| forward.remove(item));
+        assert_eq!(forward, Tally::default());
+        forward.remove(&items[1]);
+        forward.add(&items[1]);
+        assert_eq!(forward, Tally::default());
+    }
+}

@@ -1,0 +1,176 @@
+//! A vault, made or opened, and the two ways in which everything is done with it: looking, and changing.
+
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use super::VaultError;
+use super::audit::{Action, Subject};
+use super::key_table::KeyTable;
+use super::keyring::Keyring;
+use super::ledger::Ledger;
+use super::manifest::Manifest;
+use super::master_key::MasterKey;
+use super::who::Who;
+use crate::clock::Clock;
+use crate::id::IdMaker;
+use crate::random::Random;
+use crate::store::{Lock, Store, View};
+
+/// How often a change is begun again because the data key changed meanwhile.
+const ATTEMPTS: usize = 4;
+
+/// For how long a probe that succeeded is believed: readiness is asked without an API key, and each probe is a sync.
+const PROBE_HOLDS: Duration = Duration::from_secs(1);
+
+/// An open vault. Clones share it; it closes with the last.
+#[derive(Clone)]
+pub struct Vault {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) store: Store,
+    keyring: ArcSwap<Keyring>,
+    mode: Mode,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+    pub(super) ids: IdMaker,
+    pub(super) key_table: ArcSwapOption<KeyTable>,
+    /// How often this process changed API keys: what it keeps of them is old when this moved.
+    pub(super) key_changes: AtomicU64,
+    probed: Mutex<Option<Instant>>,
+}
+
+/// Who opens the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The one server: takes the lock file.
+    Server,
+    /// A short command, which works beside a server; the server notices what it changed.
+    Command,
+}
+
+impl Vault {
+    /// Makes a new vault at `path`, never over an existing file, and opens it in [`Mode::Server`].
+    pub fn create(path: &Path, master: &MasterKey, clock: Clock, random: Random) -> Result<Self, VaultError> {
+        let (now, who) = (clock.now(), Who::command_line());
+        let mut made = None;
+        let store = Store::create(path, |tx| {
+            let keyring = Keyring::create(tx, master, now, random)?;
+            Manifest::default().write(tx, &keyring, random)?;
+            let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
+            ledger.record(Action::VaultCreate, Subject::default())?;
+            ledger.close(Mode::Server)?;
+            made = Some(keyring);
+            Ok::<_, VaultError>(())
+        })?;
+        let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not made".into()))?;
+        Ok(Self::around(store, keyring, Mode::Server, clock, random))
+    }
+
+    /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked.
+    pub fn open(path: &Path, master: &MasterKey, mode: Mode, clock: Clock, random: Random) -> Result<Self, VaultError> {
+        let lock = if mode == Mode::Server { Lock::Server } else { Lock::None };
+        let store = Store::open(path, lock)?;
+        let keyring = store.read(|view| {
+            let keyring = Keyring::open(view, master)?;
+            Manifest::load(view, &keyring)?;
+            Ok::<_, VaultError>(keyring)
+        })?;
+        Ok(Self::around(store, keyring, mode, clock, random))
+    }
+
+    fn around(store: Store, keyring: Keyring, mode: Mode, clock: Clock, random: Random) -> Self {
+        let inner = Inner {
+            store,
+            keyring: ArcSwap::from_pointee(keyring),
+            mode,
+            ids: IdMaker::new(clock.clone()),
+            clock,
+            random,
+            key_table: ArcSwapOption::empty(),
+            key_changes: AtomicU64::new(0),
+            probed: Mutex::new(None),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Whether the vault can write at this moment: writes something that means nothing, at most once a second.
+    pub async fn writable(&self) -> Result<(), VaultError> {
+        let lately = |probed: &Option<Instant>| probed.is_some_and(|at| at.elapsed() < PROBE_HOLDS);
+        if lately(&self.inner.probed.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let now = self.inner.clock.now();
+        self.inner.store.write(move |tx| Ok::<_, VaultError>(tx.probe(now.0)?)).await?;
+        *self.inner.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Resolves when a commit failed with an unknown outcome: no write is taken any more, and the server has to stop.
+    pub async fn fatal(&self) -> VaultError {
+        VaultError::Stopped(self.inner.store.fatal().await)
+    }
+
+    /// Reads something of one moment; once more where it does not open and the keyring turns out to have changed.
+    pub(super) fn look<T>(&self, read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>) -> Result<T, VaultError> {
+        let attempt = || {
+            let keyring = self.inner.keyring.load_full();
+            self.inner.store.read(|view| read(view, &keyring))
+        };
+        match attempt() {
+            Err(error) if error.is_damage() && self.read_keyring_again()? => attempt(),
+            result => result,
+        }
+    }
+
+    /// Changes something: `work` is one job of the writer, with audit and manifest in the same savepoint, and the
+    /// answer comes when all of it is on disk. It may be run more than once, and only the last run counts.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        who: &Who,
+        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+    ) -> Result<T, VaultError> {
+        let work = Arc::new(work);
+        for _ in 0..ATTEMPTS {
+            let (work, who) = (work.clone(), who.clone());
+            let keyring = self.inner.keyring.load_full();
+            let (now, random, mode) = (self.inner.clock.now(), self.inner.random, self.inner.mode);
+            let job = move |tx: &crate::store::Tx<'_>| {
+                let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
+                let done = work(&mut ledger)?;
+                ledger.close(mode)?;
+                Ok(done)
+            };
+            match self.inner.store.write(job).await {
+                Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
+                    if !self.read_keyring_again()? {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+        Err(VaultError::Contended)
+    }
+
+    pub(super) fn keyring(&self) -> Arc<Keyring> {
+        self.inner.keyring.load_full()
+    }
+
+    /// Whether another process changed the keyring; what it wrote is in use then.
+    fn read_keyring_again(&self) -> Result<bool, VaultError> {
+        let known = self.inner.keyring.load_full();
+        match self.inner.store.read(|view| known.read_again(view))? {
+            Some(changed) => {
+                self.inner.keyring.store(Arc::new(changed));
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+}

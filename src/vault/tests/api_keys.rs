@@ -1,0 +1,104 @@
+//! API keys: what opens the door, and that nobody with a SQL shell can change it.
+
+use super::*;
+use crate::permission::{Permission, Permissions};
+
+pub(super) async fn make(vault: &Vault, holder: Holder) -> (ApiKey, Secret) {
+    let permissions = Permissions::from_iter([Permission::ReadIntegrations, Permission::Admin]);
+    let new = NewApiKey { name: Some("n".into()), holder, permissions, expires_at: None };
+    vault.create_api_key(new, &Who::command_line()).await.unwrap()
+}
+
+fn of_alice() -> Holder {
+    Holder::User(user("alice"))
+}
+
+#[tokio::test]
+async fn a_key_is_recognised_until_it_is_revoked_or_expires() {
+    let bench = Bench::new();
+    let users = vec!["team-*".parse().unwrap(), "x".parse().unwrap()];
+    let (key, text) = make(&bench.vault, Holder::Service { users }).await;
+    assert!(text.expose().starts_with("srk_") && text.expose().len() == 53);
+    assert_eq!(bench.vault.authenticate(text.expose()).unwrap().as_deref(), Some(&key));
+    let end = Some(bench.clock.now().plus(Duration::from_secs(10)));
+    let new = NewApiKey { name: None, holder: of_alice(), permissions: key.permissions, expires_at: end };
+    let (short, short_text) = bench.vault.create_api_key(new, &Who::system()).await.unwrap();
+    assert_eq!(bench.vault.authenticate(short_text.expose()).unwrap().unwrap().id, short.id);
+    bench.clock.advance(Duration::from_secs(10));
+    assert!(bench.vault.authenticate(short_text.expose()).unwrap().is_none());
+    assert!(bench.vault.revoke_api_key(key.id, &Who::system()).await.unwrap());
+    assert!(!bench.vault.revoke_api_key(key.id, &Who::system()).await.unwrap());
+    assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+    assert_eq!(bench.vault.api_keys().unwrap().len(), 2);
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_nobody() {
+    let bench = Bench::new();
+    let (_, text) = make(&bench.vault, of_alice()).await;
+    let unknown = checked_text::write("srk_", &[1; 32]);
+    let (cut, longer) = (&text.expose()[..52], format!("{}x", text.expose()));
+    let zeros = format!("srk_{}", "0".repeat(49));
+    for presented in ["", "x", "srk_", cut, &longer, &zeros, unknown.expose(), &text.expose().to_lowercase()] {
+        assert!(bench.vault.authenticate(presented).unwrap().is_none(), "{presented}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_sees_at_once_what_a_command_changed() {
+    let bench = Bench::new();
+    let (_, own) = make(&bench.vault, of_alice()).await;
+    assert!(bench.vault.authenticate(own.expose()).unwrap().is_some());
+    let command = bench.beside();
+    for _ in 0..5 {
+        let (key, text) = make(&command, of_alice()).await;
+        assert!(bench.vault.authenticate(text.expose()).unwrap().is_some());
+        assert!(command.revoke_api_key(key.id, &Who::command_line()).await.unwrap());
+        assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+    }
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn only_commands_raise_the_generation() {
+    let bench = Bench::new();
+    let generation = || bench.vault.look(|view, _| Ok(view.generation()?)).unwrap();
+    let before = generation();
+    make(&bench.vault, of_alice()).await;
+    assert_eq!(generation(), before);
+    make(&bench.beside(), of_alice()).await;
+    assert_eq!(generation(), before + 1);
+}
+
+#[tokio::test]
+async fn an_edited_deleted_inserted_or_replayed_key_is_refused_by_name() {
+    for change in [
+        "UPDATE api_key SET permissions = 'READ_INTEGRATIONS ADMIN USE_INTEGRATIONS'",
+        "UPDATE api_key SET expires_at = 1",
+        "UPDATE api_key SET revoked_at = NULL",
+        "UPDATE api_key SET user = 'bob'",
+        "UPDATE api_key SET user = NULL, service = 1",
+        "UPDATE api_key SET users = '*'",
+        "UPDATE api_key SET name = 'm'",
+        "UPDATE api_key SET created_at = 0",
+        "UPDATE api_key SET revision = 9",
+        "UPDATE api_key SET lookup = randomblob(32)",
+        "UPDATE api_key SET key_version = 2",
+        "UPDATE api_key SET id = '0192d3f0-7c3a-7000-8000-00000000000f'",
+        "DELETE FROM api_key",
+        "INSERT INTO api_key SELECT '0192d3f0-7c3a-7000-8000-00000000000f', randomblob(32), name, user, service, users,
+             permissions, created_at, expires_at, revoked_at, revision, key_version, mac FROM api_key",
+        "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM saved",
+    ] {
+        let bench = Bench::new();
+        let (key, text) = make(&bench.vault, of_alice()).await;
+        bench.attack("CREATE TABLE saved AS SELECT * FROM api_key");
+        bench.vault.revoke_api_key(key.id, &Who::system()).await.unwrap();
+        bench.attack(change);
+        let fresh = bench.beside();
+        let error = fresh.authenticate(text.expose()).expect_err(change);
+        assert!(matches!(error, VaultError::DamagedRow { table: "api_key", .. }), "{change}: {error}");
+        assert!(fresh.api_keys().is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! Credentials from storing to deleting.
+
+use super::*;
+
+#[tokio::test]
+async fn every_kind_comes_back_as_it_was_stored() {
+    let bench = Bench::new();
+    let headers = BTreeMap::from([("X-Api-Key".to_owned(), Secret::new("k")), ("A".to_owned(), Secret::new(""))]);
+    let kinds = [
+        tokens("access", "refresh"),
+        api_key("sk-1"),
+        Material::UserPassword { username: Secret::new("me"), password: Secret::new("pass") },
+        Material::HostScoped { host: "*.Example.com".parse().unwrap(), headers },
+    ];
+    for material in kinds {
+        let stored = bench.add("alice", "p", material.clone()).await;
+        assert_eq!(stored.kind, material.kind());
+        bench.clock.advance(Duration::from_secs(5));
+        let (summary, opened) = bench.read(&stored).await.unwrap();
+        assert_eq!(texts(&opened), texts(&material));
+        assert_eq!(summary, Summary { last_used_at: Some(bench.clock.now()), ..stored.clone() });
+        assert_eq!(bench.vault.credential(&stored.user, &stored.id).unwrap(), Some(summary));
+    }
+    assert_eq!(bench.audited("credential.read"), 4);
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn lists_are_of_one_user_oldest_first_and_in_pages() {
+    let bench = Bench::new();
+    let mut ids = Vec::new();
+    for provider in ["b", "a", "b", "a"] {
+        ids.push(bench.add("alice", provider, api_key("k")).await.id);
+    }
+    bench.add("bob", "a", api_key("k")).await;
+    let list = |provider: Option<&str>, limit, after| {
+        let provider = provider.map(|name| name.parse().unwrap());
+        let found = bench.vault.list(&user("alice"), provider.as_ref(), Page { limit, after }).unwrap();
+        found.into_iter().map(|summary| summary.id).collect::<Vec<CredentialId>>()
+    };
+    assert_eq!(list(None, None, None), ids);
+    assert_eq!(list(Some("a"), None, None), [ids[1], ids[3]]);
+    assert_eq!(list(None, Some(2), Some(ids[0])), [ids[1], ids[2]]);
+    assert_eq!(list(Some("b"), Some(9), Some(ids[0])), [ids[2]]);
+    assert_eq!(list(None, None, Some(ids[3])), []);
+    let users = bench.vault.users().unwrap();
+    assert_eq!(users.iter().map(|u| (u.id.as_str(), u.credentials)).collect::<Vec<_>>(), [("alice", 4), ("bob", 1)]);
+}
+
+#[tokio::test]
+async fn another_users_credential_is_not_there() {
+    let bench = Bench::new();
+    let stored = bench.add("alice", "p", api_key("k")).await;
+    let (bob, who) = (user("bob"), Who::system());
+    assert!(bench.vault.credential(&bob, &stored.id).unwrap().is_none());
+    assert!(bench.vault.material(&bob, &stored.id, &who).await.unwrap().is_none());
+    assert!(bench.vault.retitle_credential(&bob, &stored.id, "x", &who).await.unwrap().is_none());
+    let replaced = bench.vault.replace_credential(&stored.id, new("bob", "p", api_key("x")), &who).await.unwrap();
+    assert!(replaced.is_none());
+    let deleted = bench.vault.delete_credential(&bob, &stored.id, Revocation::Never, WEEK, &who).await.unwrap();
+    assert!(deleted.is_none());
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["k"]);
+}
+
+#[tokio::test]
+async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
+    let bench = Bench::new();
+    let stored = bench.add("alice", "github", tokens("one", "r1")).await;
+    bench.clock.advance(Duration::from_secs(9));
+    let change = NewCredential { title: "again".into(), ..new("alice", "github", tokens("two", "r2")) };
+    let replaced = bench.vault.replace_credential(&stored.id, change, &Who::system()).await.unwrap().unwrap();
+    assert_eq!((replaced.id, replaced.created_at), (stored.id, stored.created_at));
+    assert_eq!((replaced.title.as_str(), replaced.updated_at), ("again", bench.clock.now()));
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
+    for other in [new("alice", "gitlab", tokens("x", "x")), new("alice", "github", api_key("x"))] {
+        assert!(bench.vault.replace_credential(&stored.id, other, &Who::system()).await.unwrap().is_none());
+    }
+    let secret = || -> Vec<u8> {
+        let connection = Connection::open(bench.path()).unwrap();
+        connection.query_row("SELECT secret FROM credential_secret", [], |row| row.get(0)).unwrap()
+    };
+    let before = secret();
+    let titled = bench.vault.retitle_credential(&stored.user, &stored.id, "new", &Who::system()).await.unwrap();
+    assert_eq!(titled.unwrap().title, "new");
+    assert_eq!(secret(), before);
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn deleting_queues_the_tokens_where_the_grant_is_not_shared() {
+    let bench = Bench::new();
+    let first = bench.connect("alice", Some("1")).await;
+    let second = bench.connect("alice", Some("1")).await;
+    let other_account = bench.connect("alice", Some("2")).await;
+    bench.connect("bob", Some("1")).await;
+    assert!(bench.delete(&first, Revocation::UnlessShared).await.unwrap().revocation.is_none());
+    assert!(bench.delete(&second, Revocation::UnlessShared).await.unwrap().revocation.is_some());
+    assert!(bench.delete(&second, Revocation::UnlessShared).await.is_none());
+    let unknown = bench.connect("alice", None).await;
+    assert!(bench.delete(&other_account, Revocation::UnlessShared).await.unwrap().revocation.is_none());
+    let again = bench.connect("alice", Some("3")).await;
+    let token = bench.delete(&again, Revocation::Token).await.unwrap();
+    assert_eq!(token.revocation.unwrap().tokens.access_token.expose(), "at");
+    assert!(bench.delete(&unknown, Revocation::Never).await.unwrap().revocation.is_none());
+    let key = bench.add("alice", "github", api_key("k")).await;
+    assert!(bench.delete(&key, Revocation::Token).await.unwrap().revocation.is_none());
+    assert_eq!(bench.vault.status().unwrap().revocations, 2);
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn siblings_deleted_at_one_time_never_both_skip_the_revocation() {
+    let bench = Bench::new();
+    for _ in 0..20 {
+        let (one, two) = (bench.connect("alice", Some("1")).await, bench.connect("alice", Some("1")).await);
+        let (one, two) =
+            tokio::join!(bench.delete(&one, Revocation::UnlessShared), bench.delete(&two, Revocation::UnlessShared));
+        let queued = [one, two].into_iter().filter(|deleted| deleted.as_ref().unwrap().revocation.is_some()).count();
+        assert_eq!(queued, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("1")).await;
+    let queued = bench.delete(&stored, Revocation::Token).await.unwrap().revocation.unwrap();
+    let due = |at: UnixTime| bench.vault.due_revocations(at, 10).unwrap();
+    let now = bench.clock.now();
+    assert!(due(now).is_empty(), "the request that deleted it is still at it");
+    let found = due(now.plus(Duration::from_secs(60)));
+    assert_eq!((found[0].attempts, found[0].credential_id), (0, stored.id));
+    assert_eq!(found[0].client_id.as_deref(), Some("client"));
+    assert_eq!(found[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
+    let later = now.plus(Duration::from_secs(3600));
+    bench.vault.postpone_revocation(&queued.id, later).await.unwrap();
+    assert!(due(now.plus(Duration::from_secs(60))).is_empty());
+    assert_eq!(due(later)[0].attempts, 1);
+    bench.assert_manifest_holds();
+    assert_eq!(bench.vault.drop_expired_revocations(later).await.unwrap(), 0);
+    assert!(due(queued.give_up_at).is_empty());
+    assert_eq!(bench.vault.drop_expired_revocations(queued.give_up_at).await.unwrap(), 1);
+    let second = bench.connect("alice", Some("1")).await;
+    let queued = bench.delete(&second, Revocation::Token).await.unwrap().revocation.unwrap();
+    for _ in 0..2 {
+        bench.vault.finish_revocation(&queued.id, &Who::system()).await.unwrap();
+    }
+    assert_eq!((bench.vault.status().unwrap().revocations, bench.audited("revocation.finish")), (0, 1));
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn a_user_goes_with_keys_and_logins_but_not_before_the_credentials() {
+    let bench = Bench::new();
+    let (alice, who) = (user("alice"), Who::command_line());
+    assert!(bench.vault.add_user(&alice, &who).await.unwrap() && !bench.vault.add_user(&alice, &who).await.unwrap());
+    let stored = bench.connect("alice", None).await;
+    let key = super::api_keys::make(&bench.vault, Holder::User(alice.clone())).await;
+    bench.vault.put_pending("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
+    let refused = bench.vault.remove_user(&alice, &who).await;
+    assert!(matches!(refused, Err(VaultError::UserHasCredentials)));
+    assert!(bench.vault.authenticate(key.1.expose()).unwrap().is_some());
+    bench.delete(&stored, Revocation::Never).await;
+    assert!(bench.vault.remove_user(&alice, &who).await.unwrap());
+    assert!(!bench.vault.has_user(&alice).unwrap() && !bench.vault.remove_user(&alice, &who).await.unwrap());
+    assert!(bench.vault.authenticate(key.1.expose()).unwrap().is_none());
+    let status = bench.vault.status().unwrap();
+    assert_eq!((status.users, status.api_keys, status.pending, status.credentials), (0, 0, 0, 0));
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_files_in_the_clear() {
+    let bench = Bench::new();
+    let canary = "CANARY-7f3a";
+    bench.add("alice", "github", tokens(canary, canary)).await;
+    let titled =
+        NewCredential { title: canary.into(), username: Some(canary.into()), ..new("alice", "x", api_key(canary)) };
+    bench.vault.insert_credential(titled, &Who::system()).await.unwrap();
+    let login = super::pending::login(&bench, "alice");
+    let login = PendingAuthorization { code_verifier: Some(Secret::new(canary)), redirect_uri: canary.into(), ..login };
+    bench.vault.put_pending(canary, login, &Who::system()).await.unwrap();
+    let gone = bench.add("alice", "github", tokens(canary, canary)).await;
+    bench.delete(&gone, Revocation::Token).await;
+    let key = super::api_keys::make(&bench.vault, Holder::Service { users: vec![] }).await;
+    let MasterKey::Key(master) = &bench.key else { panic!("a key") };
+    for name in ["v.db", "v.db-wal"] {
+        let bytes = std::fs::read(bench.folder.path().join(name)).unwrap();
+        let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+        assert!(!has(canary.as_bytes()) && !has(key.1.expose().as_bytes()) && !has(master.as_slice()), "{name}");
+        assert!(name == "v.db" || has(b"alice"), "the user is visible, so that this test can see anything");
+    }
+}

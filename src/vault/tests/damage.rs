@@ -1,0 +1,133 @@
+//! Somebody with a SQL shell: what was moved, swapped or edited is refused, by name.
+
+use super::*;
+
+/// Two credentials of alice and one of bob, all API keys of one provider.
+async fn three(bench: &Bench) -> [Summary; 3] {
+    [
+        bench.add("alice", "p", api_key("first")).await,
+        bench.add("alice", "p", api_key("second")).await,
+        bench.add("bob", "p", api_key("third")).await,
+    ]
+}
+
+#[tokio::test]
+async fn edited_rows_are_refused_by_name() {
+    for (table, change) in [
+        ("credential", "UPDATE credential SET provider = 'q'"),
+        ("credential", "UPDATE credential SET kind = 'user_password'"),
+        ("credential", "UPDATE credential SET status = 'needs_reauth'"),
+        ("credential", "UPDATE credential SET in_doubt = 1"),
+        ("credential", "UPDATE credential SET expires_at = NULL"),
+        ("credential", "UPDATE credential SET created_at = 1"),
+        ("credential", "UPDATE credential SET updated_at = 1"),
+        ("credential", "UPDATE credential SET revision = 2"),
+        ("credential", "UPDATE credential SET secret_revision = 2"),
+        ("credential", "UPDATE credential SET data_key = 2"),
+        ("credential", "UPDATE credential SET summary = randomblob(109)"),
+        ("credential_secret", "UPDATE credential_secret SET revision = 2"),
+        ("credential_secret", "UPDATE credential_secret SET data_key = 2"),
+        ("credential_secret", "UPDATE credential_secret SET secret = randomblob(109)"),
+        ("credential_secret", "DELETE FROM credential_secret"),
+    ] {
+        let bench = Bench::new();
+        let [first, ..] = three(&bench).await;
+        bench.attack(change);
+        let read = bench.vault.material(&first.user, &first.id, &Who::system()).await;
+        let Err(VaultError::DamagedRow { table: found, id, .. }) = read else { panic!("read after {change}") };
+        assert_eq!((found, id), (table, first.id.to_string()), "{change}");
+        assert_eq!(bench.audited("credential.read"), 0);
+        assert_eq!(bench.vault.list(&first.user, None, Page::default()).is_err(), table == "credential", "{change}");
+    }
+}
+
+#[tokio::test]
+async fn swapped_and_moved_records_do_not_open() {
+    for column in [("credential", "summary"), ("credential_secret", "secret")] {
+        let (table, column) = column;
+        let bench = Bench::new();
+        let three = three(&bench).await;
+        bench.attack(&format!(
+            "CREATE TABLE old AS SELECT * FROM {table};
+             UPDATE {table} SET {column} = (SELECT {column} FROM old WHERE old.id <> {table}.id LIMIT 1)"
+        ));
+        for summary in three {
+            let read = bench.vault.material(&summary.user, &summary.id, &Who::system()).await;
+            assert!(matches!(read, Err(VaultError::DamagedRow { .. })), "{table}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_whole_row_given_to_another_user_does_not_open() {
+    let bench = Bench::new();
+    let [first, ..] = three(&bench).await;
+    bench.attack(
+        "PRAGMA foreign_keys = OFF; UPDATE credential SET user = 'bob'; UPDATE credential_secret SET user = 'bob'",
+    );
+    let bob = user("bob");
+    let read = bench.vault.material(&bob, &first.id, &Who::system()).await;
+    assert!(matches!(read, Err(VaultError::DamagedRow { table: "credential", .. })));
+    assert!(bench.vault.list(&bob, None, Page::default()).is_err());
+}
+
+#[tokio::test]
+async fn an_older_secret_that_is_put_back_is_refused() {
+    let bench = Bench::new();
+    let [first, ..] = three(&bench).await;
+    bench.attack("CREATE TABLE saved AS SELECT * FROM credential_secret");
+    bench.vault.replace_credential(&first.id, new("alice", "p", api_key("newer")), &Who::system()).await.unwrap();
+    bench.attack("DELETE FROM credential_secret; INSERT INTO credential_secret SELECT * FROM saved");
+    let read = bench.vault.material(&first.user, &first.id, &Who::system()).await;
+    assert!(matches!(read, Err(VaultError::DamagedRow { table: "credential_secret", .. })));
+}
+
+#[tokio::test]
+async fn the_host_of_a_secret_cannot_be_exchanged() {
+    let bench = Bench::new();
+    let scoped = |host: &str| Material::HostScoped {
+        host: host.parse().unwrap(),
+        headers: BTreeMap::from([("A".to_owned(), Secret::new("b"))]),
+    };
+    let [good, bad] = [
+        bench.add("alice", "http", scoped("good.example")).await,
+        bench.add("alice", "http", scoped("bad.example")).await,
+    ];
+    // Even somebody who could seal a summary for another host would not open the secret with it.
+    let opened = bench.vault.look(|view, keyring| {
+        let row = view.credential("alice", &good.id.to_string())?.unwrap();
+        let secret = view.secret("alice", &good.id.to_string())?.unwrap();
+        let place = |host| record::Place {
+            table: "credential_secret",
+            column: "secret",
+            row: &row.id,
+            revision: 1,
+            kind: &row.kind,
+            provider: &row.provider,
+            user: &row.user,
+            status: &row.status,
+            expiry: row.expires_at,
+            host,
+            ..record::Place::default()
+        };
+        let open = |host| record::open(keyring, &place(host), 1, &secret.secret).is_ok();
+        Ok((open(good.host.as_ref()), open(bad.host.as_ref()), open(None)))
+    });
+    assert_eq!(opened.unwrap(), (true, false, false));
+}
+
+#[tokio::test]
+async fn an_edited_login_user_or_revocation_is_refused() {
+    let bench = Bench::new();
+    bench.vault.put_pending("s", super::pending::login(&bench, "alice"), &Who::system()).await.unwrap();
+    bench.attack("UPDATE pending_authorization SET expires_at = expires_at + 1000000, user = 'bob'");
+    let taken = bench.vault.take_pending("s", &user("bob"), &"github".parse().unwrap(), &Who::system()).await;
+    assert!(matches!(taken, Err(VaultError::DamagedRow { table: "pending_authorization", .. })));
+    let stored = bench.connect("alice", None).await;
+    bench.delete(&stored, Revocation::Token).await;
+    bench.attack("UPDATE revocation SET not_before = 0");
+    let due = bench.vault.due_revocations(bench.clock.now(), 9);
+    assert!(matches!(due, Err(VaultError::DamagedRow { table: "revocation", .. })));
+    bench.attack("UPDATE user SET created_at = 0");
+    assert!(matches!(bench.vault.users(), Err(VaultError::DamagedRow { table: "user", .. })));
+}

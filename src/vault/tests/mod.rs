@@ -1,0 +1,166 @@
+//! The vault as a whole, against a real file.
+
+mod api_keys;
+mod credentials;
+mod damage;
+mod opening;
+mod pending;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::manifest::{Manifest, Tally};
+use super::*;
+use crate::clock::{Clock, UnixTime};
+use crate::id::{CredentialId, UserId};
+use crate::random::Random;
+use crate::secret::Secret;
+
+/// Retry time of a queued revocation in these tests.
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// A vault in a folder of its own, the key that opens it and the clock that it goes by.
+struct Bench {
+    vault: Vault,
+    key: MasterKey,
+    clock: Clock,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, clock) = (MasterKey::generate(Random), Clock::manual(UnixTime(1_800_000_000)));
+        let vault = Vault::create(&folder.path().join("v.db"), &key, clock.clone(), Random).unwrap();
+        Self { vault, key, clock, folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("v.db")
+    }
+
+    /// A second process, as far as the vault can tell.
+    fn beside(&self) -> Vault {
+        Vault::open(&self.path(), &self.key, Mode::Command, self.clock.clone(), Random).unwrap()
+    }
+
+    /// Opens the vault anew, and says what that gives.
+    fn reopen_as(&self, key: &MasterKey) -> Result<Vault, VaultError> {
+        Vault::open(&self.path(), key, Mode::Command, self.clock.clone(), Random)
+    }
+
+    /// Somebody with a SQL shell.
+    fn attack(&self, sql: &str) {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    async fn add(&self, user: &str, provider: &str, material: Material) -> Summary {
+        self.vault.insert_credential(new(user, provider, material), &Who::command_line()).await.unwrap()
+    }
+
+    async fn connect(&self, user: &str, account: Option<&str>) -> Summary {
+        let new = NewCredential { account: account.map(Into::into), ..new(user, "github", tokens("at", "rt")) };
+        self.vault.insert_credential(new, &Who::command_line()).await.unwrap()
+    }
+
+    async fn read(&self, of: &Summary) -> Option<(Summary, Material)> {
+        self.vault.material(&of.user, &of.id, &Who::system()).await.unwrap()
+    }
+
+    async fn delete(&self, of: &Summary, revocation: Revocation) -> Option<Deleted> {
+        self.vault.delete_credential(&of.user, &of.id, revocation, WEEK, &Who::system()).await.unwrap()
+    }
+
+    /// Counts every record again and holds that against the manifest.
+    fn assert_manifest_holds(&self) {
+        let sealed: [(&str, &str, &str, &str, &str); 5] = [
+            ("user", "sealed", "id", "id", "revision"),
+            ("credential", "summary", "user", "id", "revision"),
+            ("credential_secret", "secret", "user", "id", "revision"),
+            ("pending_authorization", "sealed", "user", "lower(hex(state_hash))", "revision"),
+            ("revocation", "sealed", "user", "id", "revision"),
+        ];
+        let keyring = self.vault.keyring();
+        let manifest = self.vault.look(|view, keyring| Manifest::load(view, keyring)).unwrap();
+        let connection = Connection::open(self.path()).unwrap();
+        let mut tally = Tally::default();
+        for (table, column, user, id, revision) in sealed {
+            let mut statement =
+                connection.prepare(&format!("SELECT {user}, {id}, {revision}, {column} FROM {table}")).unwrap();
+            let mut rows = statement.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let (user, id): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+                let (revision, blob): (i64, Vec<u8>) = (row.get(2).unwrap(), row.get(3).unwrap());
+                let place = record::Place { table, column, row: &id, revision, user: &user, ..Default::default() };
+                tally.add(&record::item(&keyring, &place, &blob).unwrap());
+            }
+        }
+        assert_eq!(manifest.records, tally);
+        let (length, head): (u64, [u8; 32]) = connection
+            .query_row("SELECT count(*), (SELECT mac FROM audit ORDER BY seq DESC LIMIT 1) FROM audit", [], |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!((manifest.audit_length, manifest.audit_head), (length, head));
+        self.vault.api_keys().expect("the API keys hold against their sum");
+    }
+
+    /// How many audit rows there are of an action.
+    fn audited(&self, action: &str) -> i64 {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.query_row("SELECT count(*) FROM audit WHERE action = ?", [action], |row| row.get(0)).unwrap()
+    }
+}
+
+fn new(user: &str, provider: &str, material: Material) -> NewCredential {
+    NewCredential {
+        user: user.parse().unwrap(),
+        provider: provider.parse().unwrap(),
+        title: "a title".into(),
+        material,
+        scopes: Some(vec!["repo".into(), "user:email".into()]),
+        username: Some("octocat".into()),
+        account: Some("42".into()),
+        client_id: Some("client".into()),
+        expires_at: Some(UnixTime(1_900_000_000)),
+    }
+}
+
+fn tokens(access: &str, refresh: &str) -> Material {
+    Material::OAuth2(Tokens {
+        access_token: Secret::new(access),
+        refresh_token: Some(Secret::new(refresh)),
+        token_type: "Bearer".into(),
+        lifetime: Some(Duration::from_secs(3600)),
+        refresh_expires_at: Some(UnixTime(2_000_000_000)),
+        metadata: BTreeMap::from([("team".to_owned(), serde_json::json!({"id": "T1"}))]),
+    })
+}
+
+fn api_key(key: &str) -> Material {
+    Material::ApiKey(Secret::new(key))
+}
+
+fn user(id: &str) -> UserId {
+    id.parse().unwrap()
+}
+
+/// The secret texts of a material, to compare.
+fn texts(material: &Material) -> Vec<String> {
+    match material {
+        Material::OAuth2(t) => {
+            let refresh = t.refresh_token.as_ref().map_or_else(String::new, |secret| secret.expose().to_owned());
+            vec![t.access_token.expose().to_owned(), refresh, format!("{:?} {:?}", t.lifetime, t.metadata)]
+        }
+        Material::ApiKey(key) => vec![key.expose().to_owned()],
+        Material::UserPassword { username, password } => vec![username.expose().into(), password.expose().into()],
+        Material::HostScoped { host, headers } => {
+            let headers = headers.iter().map(|(name, value)| format!("{name}: {}", value.expose()));
+            std::iter::once(host.to_string()).chain(headers).collect()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Making and opening: which error for which fault, and who may be there at one time.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+
+#[test]
+fn a_vault_is_opened_by_its_own_key_alone_and_the_error_names_both() {
+    let bench = Bench::new();
+    assert!(bench.reopen_as(&bench.key).is_ok());
+    let other = MasterKey::generate(Random);
+    let Err(VaultError::WrongKey { expected, given }) = bench.reopen_as(&other) else { panic!("it opened") };
+    assert_eq!(expected, [format!("key {}", bench.key.fingerprint().unwrap())]);
+    assert_eq!(given, format!("key {}", other.fingerprint().unwrap()));
+    let phrase = MasterKey::Passphrase(Secret::new("correct horse"));
+    assert!(matches!(bench.reopen_as(&phrase), Err(VaultError::WrongKey { .. })));
+}
+
+#[test]
+fn a_passphrase_opens_what_it_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v.db");
+    let clock = Clock::manual(UnixTime(0));
+    let phrase = |text: &str| MasterKey::Passphrase(Secret::new(text));
+    drop(Vault::create(&path, &phrase("correct horse"), clock.clone(), Random).unwrap());
+    let open = |key: &MasterKey| Vault::open(&path, key, Mode::Server, clock.clone(), Random);
+    assert!(open(&phrase("correct horse")).is_ok());
+    let wrong = open(&phrase("battery staple")).err().unwrap();
+    assert!(matches!(wrong, VaultError::WrongKey { .. }), "{wrong}");
+    assert!(!wrong.to_string().contains("staple"));
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("UPDATE slot SET salt = randomblob(16)").unwrap();
+    assert!(matches!(open(&phrase("correct horse")), Err(VaultError::DamagedKeyring(_))));
+}
+
+#[test]
+fn a_changed_keyring_is_damaged_and_not_a_wrong_key() {
+    for change in [
+        "UPDATE slot SET wrapped_root = randomblob(72)",
+        "UPDATE slot SET fingerprint = randomblob(8)",
+        "UPDATE slot SET created_at = created_at + 1",
+        "UPDATE slot SET checksum = checksum + 1",
+        "UPDATE slot SET id = 2",
+        "DELETE FROM slot",
+        "INSERT INTO slot SELECT 2, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum FROM slot",
+        "UPDATE vault SET vault_id = randomblob(16)",
+        "UPDATE vault SET created_at = created_at + 1",
+        "UPDATE vault SET key_check = randomblob(16)",
+        "UPDATE vault SET keyring_mac = randomblob(32)",
+        "DELETE FROM vault",
+        "UPDATE key SET wrapped = randomblob(72) WHERE purpose = 'audit'",
+        "UPDATE key SET state = 'retired' WHERE purpose = 'data'",
+        "UPDATE key SET version = 2 WHERE purpose = 'data'",
+        "DELETE FROM key WHERE purpose = 'api_key'",
+    ] {
+        let bench = Bench::new();
+        bench.attack(change);
+        let error = bench.reopen_as(&bench.key).err().unwrap_or_else(|| panic!("opened after {change}"));
+        assert!(matches!(error, VaultError::DamagedKeyring(_)), "{change}: {error}");
+    }
+}
+
+#[test]
+fn a_newer_file_a_strange_one_and_a_missing_one_each_have_their_own_error() {
+    let bench = Bench::new();
+    bench.attack("PRAGMA user_version = 9");
+    assert!(matches!(bench.reopen_as(&bench.key), Err(VaultError::NewerFormat { found: 9, known: 1 })));
+    let at = |name: &str| {
+        let path = bench.folder.path().join(name);
+        Vault::open(&path, &bench.key, Mode::Command, bench.clock.clone(), Random).err().unwrap()
+    };
+    assert!(matches!(at("absent.db"), VaultError::NotFound(_)));
+    assert!(!bench.folder.path().join("absent.db").exists());
+    std::fs::write(bench.folder.path().join("empty.db"), "").unwrap();
+    assert!(matches!(at("empty.db"), VaultError::NotAVault(_)));
+    std::fs::write(bench.folder.path().join("text.db"), "x".repeat(5000)).unwrap();
+    assert!(at("text.db").is_damage());
+    symlink(bench.path(), bench.folder.path().join("link.db")).unwrap();
+    assert!(matches!(at("link.db"), VaultError::NotAVault(_)));
+}
+
+#[test]
+fn a_vault_is_never_made_over_a_file() {
+    let bench = Bench::new();
+    let again = Vault::create(&bench.path(), &bench.key, bench.clock.clone(), Random);
+    assert!(matches!(again, Err(VaultError::AlreadyExists(_))));
+    assert!(bench.reopen_as(&bench.key).is_ok());
+}
+
+#[test]
+fn one_server_at_a_time_and_commands_beside_it() {
+    let bench = Bench::new();
+    let server = || Vault::open(&bench.path(), &bench.key, Mode::Server, bench.clock.clone(), Random);
+    assert!(matches!(server(), Err(VaultError::Locked(_))));
+    let command = bench.beside();
+    assert!(command.status().is_ok());
+    let Bench { vault, key, clock, folder } = bench;
+    drop(vault);
+    let path = folder.path().join("v.db");
+    assert!(Vault::open(&path, &key, Mode::Server, clock, Random).is_ok());
+}
+
+#[tokio::test]
+async fn files_are_for_their_owner_alone_and_an_open_folder_is_told() {
+    let bench = Bench::new();
+    bench.vault.add_user(&user("alice"), &Who::system()).await.unwrap();
+    bench.vault.writable().await.unwrap();
+    for name in ["v.db", "v.db-wal", "v.db-shm", "v.db.lock"] {
+        let mode = std::fs::metadata(bench.folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let open_to = |mode| std::fs::set_permissions(bench.folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    open_to(0o700);
+    assert_eq!(bench.vault.status().unwrap().warnings, []);
+    open_to(0o750);
+    let warnings = bench.vault.status().unwrap().warnings;
+    assert!(matches!(warnings[..], [FileWarning::FolderMode { mode: 0o750, .. }]), "{warnings:?}");
+}
+
+#[test]
+fn a_manifest_that_was_changed_keeps_the_vault_closed() {
+    for change in ["UPDATE manifest SET sealed = randomblob(length(sealed))", "UPDATE manifest SET epoch = epoch + 1"] {
+        let bench = Bench::new();
+        bench.attack(change);
+        let error = bench.reopen_as(&bench.key).err().unwrap();
+        assert!(matches!(error, VaultError::DamagedRow { table: "manifest", .. }), "{change}: {error}");
+    }
+}

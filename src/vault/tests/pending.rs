@@ -1,0 +1,88 @@
+//! Begun logins: taken once, by the right user for the right provider, in time.
+
+use super::*;
+
+pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
+    PendingAuthorization {
+        user: user(of),
+        provider: "github".parse().unwrap(),
+        flow: Flow::External,
+        api_key_id: None,
+        client_id: "client".into(),
+        redirect_uri: "https://app.example/callback".into(),
+        code_verifier: Some(Secret::new("verifier")),
+        scopes: vec!["repo".into()],
+        state_metadata: serde_json::json!({"a": [1, "b"]}).as_object().unwrap().clone(),
+        issuer: Some("https://issuer.example".into()),
+        reconnect: Some("0192d3f0-7c3a-7000-8000-00000000000f".parse().unwrap()),
+        created_at: bench.clock.now(),
+        expires_at: bench.clock.now().plus(Duration::from_secs(600)),
+    }
+}
+
+async fn begin(bench: &Bench) {
+    bench.vault.put_pending("state-1", login(bench, "alice"), &Who::system()).await.unwrap();
+}
+
+async fn take(bench: &Bench, state: &str, of: &str, provider: &str) -> Option<PendingAuthorization> {
+    bench.vault.take_pending(state, &user(of), &provider.parse().unwrap(), &Who::system()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_login_comes_back_whole_and_once() {
+    let bench = Bench::new();
+    begin(&bench).await;
+    let taken = take(&bench, "state-1", "alice", "github").await.unwrap();
+    let put = login(&bench, "alice");
+    assert_eq!(taken.code_verifier.unwrap().expose(), "verifier");
+    assert_eq!((taken.flow, taken.scopes, taken.state_metadata), (put.flow, put.scopes, put.state_metadata));
+    assert_eq!((taken.issuer, taken.reconnect, taken.expires_at), (put.issuer, put.reconnect, put.expires_at));
+    assert!(take(&bench, "state-1", "alice", "github").await.is_none());
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn another_user_another_provider_and_another_state_leave_it() {
+    let bench = Bench::new();
+    begin(&bench).await;
+    assert!(take(&bench, "state-1", "bob", "github").await.is_none());
+    assert!(take(&bench, "state-1", "alice", "google").await.is_none());
+    assert!(take(&bench, "state-2", "alice", "github").await.is_none());
+    assert!(take(&bench, "state-1", "alice", "github").await.is_some());
+}
+
+#[tokio::test]
+async fn an_expired_login_is_not_taken_and_is_purged() {
+    let bench = Bench::new();
+    begin(&bench).await;
+    bench.clock.advance(Duration::from_secs(600));
+    assert!(take(&bench, "state-1", "alice", "github").await.is_none());
+    begin_other(&bench).await;
+    assert_eq!(bench.vault.purge_pending(bench.clock.now()).await.unwrap(), 1);
+    assert_eq!(bench.vault.status().unwrap().pending, 1);
+    bench.assert_manifest_holds();
+}
+
+async fn begin_other(bench: &Bench) {
+    bench.vault.put_pending("state-2", login(bench, "alice"), &Who::system()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_that_race_for_a_state_one_gets_it() {
+    let bench = Bench::new();
+    begin(&bench).await;
+    let racers: Vec<_> = (0..50)
+        .map(|_| {
+            let vault = bench.vault.clone();
+            let (alice, github) = (user("alice"), "github".parse().unwrap());
+            tokio::spawn(async move { vault.take_pending("state-1", &alice, &github, &Who::system()).await.unwrap() })
+        })
+        .collect();
+    let mut winners = 0;
+    for racer in racers {
+        winners += usize::from(racer.await.unwrap().is_some());
+    }
+    assert_eq!(winners, 1);
+    assert_eq!(bench.audited("login.take"), 1);
+    bench.assert_manifest_holds();
+}

@@ -1,0 +1,97 @@
+//! Users: they come into being with their first credential or API key, and go when an operator says so.
+
+use super::VaultError;
+use super::audit::{Action, Subject};
+use super::key_table;
+use super::keyring::Keyring;
+use super::ledger::Ledger;
+use super::open::Vault;
+use super::pending;
+use super::record::{self, Place};
+use super::summary::User;
+use super::who::Who;
+use crate::clock::UnixTime;
+use crate::id::UserId;
+use crate::store::UserRow;
+
+impl Vault {
+    /// Adds a user; `false` where it is there already.
+    pub async fn add_user(&self, user: &UserId, who: &Who) -> Result<bool, VaultError> {
+        let user = user.clone();
+        self.change(who, move |ledger| {
+            let new = ensure(ledger, &user)?;
+            if new {
+                ledger.record(Action::UserAdd, Subject { user: Some(&user), ..Subject::default() })?;
+            }
+            Ok(new)
+        })
+        .await
+    }
+
+    /// Every user, by id.
+    pub fn users(&self) -> Result<Vec<User>, VaultError> {
+        self.look(|view, keyring| view.users()?.iter().map(|(row, count)| read(keyring, row, *count)).collect())
+    }
+
+    /// Whether the user is known.
+    pub fn has_user(&self, user: &UserId) -> Result<bool, VaultError> {
+        self.look(|view, keyring| match view.user(user.as_str())? {
+            Some(row) => read(keyring, &row, 0).map(|_| true),
+            None => Ok(false),
+        })
+    }
+
+    /// Erases a user with its API keys and begun logins; `false` where it is unknown. Its credentials are to be
+    /// deleted before, each with its revocation: [`VaultError::UserHasCredentials`] where one is left.
+    pub async fn remove_user(&self, user: &UserId, who: &Who) -> Result<bool, VaultError> {
+        let user = user.clone();
+        let removed = self.change(who, move |ledger| {
+            let Some(row) = ledger.tx.user(user.as_str())? else { return Ok(false) };
+            if !ledger.tx.credentials(user.as_str(), None, "", Some(1))?.is_empty() {
+                return Err(VaultError::UserHasCredentials);
+            }
+            key_table::remove_of(ledger, user.as_str())?;
+            pending::remove_of(ledger, user.as_str())?;
+            ledger.removed(&place(&row), &row.sealed)?;
+            ledger.tx.delete_user(user.as_str())?;
+            ledger.record(Action::UserRemove, Subject { user: Some(&user), ..Subject::default() })?;
+            Ok(true)
+        });
+        self.then_keys_changed(removed.await)
+    }
+}
+
+/// Makes the user's row where there is none; whether it was made.
+pub(super) fn ensure(ledger: &mut Ledger<'_>, user: &UserId) -> Result<bool, VaultError> {
+    if ledger.tx.user(user.as_str())?.is_some() {
+        return Ok(false);
+    }
+    let data_key = ledger.keyring.current_data_key().version;
+    let mut row = UserRow { id: user.to_string(), created_at: ledger.now.0, revision: 1, data_key, sealed: Vec::new() };
+    row.sealed = ledger.seal(&place(&row), &[])?;
+    ledger.tx.insert_user(&row)?;
+    ledger.added(&place(&row), &row.sealed)?;
+    Ok(true)
+}
+
+fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<User, VaultError> {
+    record::open(keyring, &place(row), row.data_key, &row.sealed)?;
+    let id = row.id.parse().map_err(|_| VaultError::DamagedRow {
+        table: "user",
+        id: row.id.clone(),
+        what: "the id is not a user's",
+    })?;
+    Ok(User { id, created_at: UnixTime(row.created_at), credentials })
+}
+
+fn place(row: &UserRow) -> Place<'_> {
+    Place {
+        table: "user",
+        column: "sealed",
+        row: &row.id,
+        revision: row.revision,
+        user: &row.id,
+        more: std::slice::from_ref(&row.created_at),
+        ..Place::default()
+    }
+}
