@@ -152,4 +152,21 @@ mod tests {
         }
         assert!(is_public("2001:0:808:808::f7f7:f7f7".parse().unwrap()), "Teredo between public addresses");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_wrapping_makes_an_ipv4_address_more_public_than_it_is(bits: u32) {
+            let inner = Ipv4Addr::from(bits);
+            let (high, low) = (u16::try_from(bits >> 16).unwrap(), u16::try_from(bits & 0xffff).unwrap());
+            let v6 = |segments: [u16; 8]| IpAddr::V6(Ipv6Addr::from(segments));
+            for outer in [
+                v6([0, 0, 0, 0, 0, 0xffff, high, low]),
+                v6([0x64, 0xff9b, 0, 0, 0, 0, high, low]),
+                v6([0x2002, high, low, 0, 0, 0, 0, 1]),
+                v6([0x2001, 0, 0x808, 0x808, 0, 0, !high, !low]),
+            ] {
+                proptest::prop_assert_eq!(is_public(outer), is_public(inner.into()), "{} in {}", inner, outer);
+            }
+        }
+    }
 }

@@ -55,7 +55,7 @@ pub(super) fn read(
     }
     let members = members(content_type, &answer.body);
     if !status.is_success() {
-        let refused = members.ok().and_then(|members| refusal(&members, cleaner));
+        let refused = members.ok().and_then(|members| client_error(&members, cleaner));
         return Err(refused.unwrap_or(ExchangeError::Status(status.as_u16())));
     }
     let top = Value::Object(members?);
@@ -133,16 +133,37 @@ fn begins_like_a_form(text: &[u8]) -> bool {
 
 /// A failure, whatever the status it came with: an `error` that says something, or `ok: false`.
 fn refusal(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<ExchangeError> {
-    let error = error_code(members)?;
-    let text = |members: &Map<String, Value>, name: &str| Some(members.get(name)?.as_str()?.to_owned());
-    let description = ["error_description", "error_message", "message"]
-        .iter()
-        .find_map(|name| text(members, name))
-        .or_else(|| text(members.get("error")?.as_object()?, "message"));
-    Some(ExchangeError::Refused {
-        error: cleaner.error(&error),
-        description: description.and_then(|text| cleaner.description(&text)),
+    Some(refused(&error_code(members)?, description(members), cleaner))
+}
+
+/// A 4xx that explains itself, if only in the server's own words: a `message`, with a `code` or a `status` beside it.
+fn client_error(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<ExchangeError> {
+    refusal(members, cleaner).or_else(|| {
+        let description = description(members)?;
+        let code = ["code", "status"].iter().find_map(|name| code(members.get(*name)?));
+        Some(refused(&code.unwrap_or_else(|| "refused".to_owned()), Some(description), cleaner))
     })
+}
+
+fn refused(error: &str, description: Option<&str>, cleaner: &Cleaner) -> ExchangeError {
+    ExchangeError::Refused {
+        error: cleaner.error(error),
+        description: description.and_then(|text| cleaner.description(text)),
+    }
+}
+
+fn description(members: &Map<String, Value>) -> Option<&str> {
+    let said = ["error_description", "error_message", "message"].iter().find_map(|name| members.get(*name)?.as_str());
+    said.or_else(|| members.get("error")?.get("message")?.as_str())
+}
+
+/// A code, as text or as a number.
+fn code(value: &Value) -> Option<String> {
+    match value {
+        Value::String(code) if !code.is_empty() => Some(code.clone()),
+        Value::Number(code) => Some(code.to_string()),
+        _ => None,
+    }
 }
 
 /// What the answer says went wrong; `None` where it says nothing of the kind.
@@ -154,11 +175,7 @@ pub(super) fn error_code(members: &Map<String, Value>) -> Option<String> {
         Some(Value::String(code)) => Some(code.clone()),
         Some(Value::Number(code)) => (code.as_i64() != Some(0)).then(|| code.to_string()),
         Some(Value::Object(error)) => {
-            let named = ["code", "type", "status"].iter().find_map(|name| match error.get(*name)? {
-                Value::String(code) => Some(code.clone()),
-                Value::Number(code) => Some(code.to_string()),
-                _ => None,
-            });
+            let named = ["code", "type", "status"].iter().find_map(|name| code(error.get(*name)?));
             Some(named.unwrap_or_else(|| "error".to_owned()))
         }
         Some(_) => Some("error".to_owned()),

@@ -27,9 +27,9 @@ impl Cleaner {
         self.hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
-    /// An error code, cleaned.
+    /// An error code, cleaned; `error` where nothing is left of it.
     pub(super) fn error(&self, text: &str) -> String {
-        self.clean(text, ERROR)
+        Some(self.clean(text, ERROR)).filter(|text| !text.is_empty()).unwrap_or_else(|| "error".to_owned())
     }
 
     /// A description, cleaned; `None` where nothing is left of it.
@@ -81,5 +81,6 @@ mod tests {
         assert_eq!(cleaner.description(&"é".repeat(10_000)).unwrap().chars().count(), DESCRIPTION + 1);
         assert_eq!(cleaner.error(&"e".repeat(10_000)).chars().count(), ERROR + 1);
         assert_eq!(cleaner.description(" \u{0}\n "), None);
+        assert_eq!(cleaner.error("\u{0}"), "error");
     }
 }

@@ -239,6 +239,22 @@ async fn bar_11_an_error_with_status_200_is_a_failure_and_so_is_an_answer_withou
 }
 
 #[tokio::test]
+async fn a_4xx_is_the_providers_refusal_in_whatever_words() {
+    for (body, shown) in [
+        (r#"{"error":"invalid_grant","error_description":"The code\nis spent"}"#, "invalid_grant: The codeis spent"),
+        (r#"{"error":"invalid_grant"}"#, "invalid_grant"),
+        (r#"{"status":"BAD_AUTH_CODE","message":"unknown auth code"}"#, "BAD_AUTH_CODE: unknown auth code"),
+        (r#"{"code":50035,"message":"Invalid Form Body"}"#, "50035: Invalid Form Body"),
+        (r#"{"message":"Bad credentials"}"#, "refused: Bad credentials"),
+        ("error=bad_code&error_description=no+such+code", "bad_code: no such code"),
+    ] {
+        let error = exchanged(&answer("400 Bad Request", "text/plain", body), "").await.unwrap_err();
+        assert!(matches!(error, ExchangeError::Refused { .. }), "{body}");
+        assert_eq!(error.to_string(), shown);
+    }
+}
+
+#[tokio::test]
 async fn bar_10_an_error_never_carries_a_secret_of_ours() {
     let basic = STANDARD.encode("our+id:client%2Fs3cr3t%2B");
     let body = serde_json::json!({
