@@ -1,0 +1,162 @@
+// The real binary in a directory of its own: made by `init`, opened by `serve`, asked over HTTP like any caller would.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const BINARY = resolve(process.env.STRONGROOM_BIN ?? '../../target/debug/strongroom');
+
+/// A Strongroom with these providers (TOML), and a key with every permission for the user `alice`.
+export async function startStrongroom(providersToml) {
+  const directory = await mkdtemp(join(tmpdir(), 'strongroom-interop-'));
+  await run(directory, ['init']);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  await writeFile(join(directory, 'strongroom.toml'), `
+[server]
+listen = "127.0.0.1:${port}"
+public_url = "${url}"
+
+[vault]
+path = "strongroom.db"
+master_key = { file = "strongroom.key" }
+
+[oauth]
+callback_origins = ["http://localhost"]
+
+[egress]
+allow = ["127.0.0.0/8"]
+${providersToml}`);
+  const permissions = ['READ_INTEGRATIONS', 'MANAGE_INTEGRATIONS', 'DELETE_INTEGRATIONS'];
+  const flags = permissions.flatMap((permission) => ['--permission', permission]);
+  const key = JSON.parse(await run(directory, ['key', 'create', '--user', 'alice', ...flags, '--json']));
+  const server = start(directory, ['serve']);
+  await ready(url, server);
+  return new Strongroom(directory, url, key.api_key, server);
+}
+
+/// `strongroom dev` on a free port, and what it announced.
+export async function startDev() {
+  const directory = await mkdtemp(join(tmpdir(), 'strongroom-interop-'));
+  const server = start(directory, ['dev', '--print', 'json', '--listen', '127.0.0.1:0']);
+  const announced = JSON.parse(await server.firstLine());
+  const dev = new Strongroom(directory, announced.url, announced.api_key, server);
+  return Object.assign(dev, { announced });
+}
+
+class Strongroom {
+  #server;
+
+  constructor(directory, url, apiKey, server) {
+    Object.assign(this, { directory, url, apiKey, pid: server.pid });
+    this.#server = server;
+  }
+
+  get stdout() {
+    return this.#server.stdout();
+  }
+
+  /// One request under the base path; gives status and parsed body.
+  async ask(method, path, body) {
+    const response = await fetch(`${this.url}/v1/integrations${path}`, {
+      method,
+      headers: { 'x-api-key': this.apiKey, ...(body ? { 'content-type': 'application/json' } : {}) },
+      body: body && JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status, text, body: text ? JSON.parse(text) : undefined };
+  }
+
+  /// Everything that the server has written to its log so far.
+  get log() {
+    return this.#server.log();
+  }
+
+  /// Everything that is on its disk, as one text of bytes.
+  async disk() {
+    const files = (await readdir(this.directory)).filter((name) => name.startsWith('strongroom.db'));
+    return (await Promise.all(files.map((name) => readFile(join(this.directory, name), 'latin1')))).join('\n');
+  }
+
+  /// Asks the server to stop, and says with which exit code it did.
+  async stop() {
+    const code = await this.#server.stop();
+    await rm(this.directory, { recursive: true });
+    return code;
+  }
+}
+
+/// A process of the binary that goes on until it is stopped.
+function start(directory, parameters) {
+  const child = spawn(BINARY, parameters, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
+  const gone = once(child, 'close');
+  const written = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr']) {
+    child[name].setEncoding('utf8').on('data', (text) => { written[name] += text; });
+  }
+  const exited = () => child.exitCode !== null || child.signalCode !== null;
+  return {
+    pid: child.pid,
+    stdout: () => written.stdout,
+    log: () => written.stdout + written.stderr,
+    exited,
+    async firstLine() {
+      await within(10, `strongroom ${parameters[0]} to print a line`, () => written.stdout.includes('\n') || exited());
+      if (!written.stdout.includes('\n')) throw new Error(`strongroom ${parameters[0]} has ended: ${written.stderr}`);
+      return written.stdout.split('\n')[0];
+    },
+    async stop() {
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
+      const [code] = await gone;
+      clearTimeout(late);
+      return code;
+    },
+  };
+}
+
+async function run(directory, parameters) {
+  const child = spawn(BINARY, parameters, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr']) {
+    child[name].setEncoding('utf8').on('data', (text) => { output[name] += text; });
+  }
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`strongroom ${parameters[0]} ended with ${code}: ${output.stderr}`);
+  return output.stdout;
+}
+
+/// Ours, without the settings that would come between a test and its own configuration.
+function environment() {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('STRONGROOM_'));
+  return { ...Object.fromEntries(kept), RUST_LOG: 'debug' };
+}
+
+async function ready(url, server) {
+  await within(10, 'strongroom serve to be ready', async () => {
+    if (server.exited()) throw new Error(`strongroom serve has ended: ${server.log()}`);
+    return (await fetch(`${url}/readyz`).catch(() => undefined))?.ok;
+  });
+}
+
+/// Waits until `holds`, for so many seconds at most.
+async function within(seconds, what, holds) {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
+    if (await holds()) return;
+    await new Promise((wake) => { setTimeout(wake, 20); });
+  }
+  throw new Error(`waited ${seconds} s in vain for ${what}`);
+}
+
+async function freePort() {
+  const listener = createServer();
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address();
+  listener.close();
+  await once(listener, 'close');
+  return port;
+}
