@@ -1,1 +1,121 @@
-//! What Strongroom does, one file a use case.
+//! What Strongroom does, one file a use case: each reads like the paragraph of ARCHITECTURE.md that describes it.
+//!
+//! Both doors come through here. A [`Caller`] has been authenticated and may do what it asks; what the use cases
+//! check themselves is whose things they are.
+
+mod complete;
+mod create;
+mod delete;
+mod error;
+mod housekeeping;
+mod initiate;
+mod list;
+mod providers;
+mod revocations;
+
+use std::sync::Arc;
+
+pub use complete::{CompleteRequest, CompleteResponse};
+pub use create::{CreateRequest, CreateResponse, NewSecret};
+pub use delete::DeleteResponse;
+pub use error::Error;
+pub use initiate::{InitiateRequest, InitiateResponse};
+pub use list::{CredentialList, CredentialSummary};
+pub use providers::ProviderInfo;
+
+use crate::catalog::{Catalog, Provider, entry};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::egress::Egress;
+use crate::id::{ApiKeyId, UserId};
+use crate::oauth::Client;
+use crate::random::Random;
+use crate::vault::{Actor, Vault, Who};
+
+/// Everything that the use cases work with. Cheap to share, immutable but for the vault.
+#[derive(Clone)]
+pub struct Broker(Arc<Parts>);
+
+struct Parts {
+    config: Arc<Config>,
+    catalog: Arc<Catalog>,
+    vault: Vault,
+    egress: Egress,
+    clock: Clock,
+    random: Random,
+    providers: Vec<ProviderInfo>,
+}
+
+/// Who asks, and for whose credentials.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user whose credentials are meant.
+    pub user: UserId,
+    /// Who it is, for the audit log.
+    pub who: Who,
+}
+
+impl Caller {
+    /// The API key that the request came with; a state remembers which key began it.
+    fn api_key(&self) -> Option<ApiKeyId> {
+        match &self.who.actor {
+            Actor::ApiKey(id) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+impl Broker {
+    /// Puts the parts together.
+    pub fn new(
+        config: Arc<Config>,
+        catalog: Arc<Catalog>,
+        vault: Vault,
+        egress: Egress,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
+        let providers = providers::describe(&catalog, &config);
+        Self(Arc::new(Parts { config, catalog, vault, egress, clock, random, providers }))
+    }
+
+    /// The vault that the credentials are in.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The catalogue as this configuration has it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Every provider, sorted by name: answered from memory.
+    pub fn providers(&self) -> &[ProviderInfo] {
+        &self.0.providers
+    }
+
+    /// The provider with its OAuth entry and our client there: what both halves of the code flow need.
+    fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
+        let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
+        let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
+        let client = self.client(provider, oauth).ok_or_else(|| Error::NotConfigured(name.to_owned()))?;
+        Ok(Connectable { provider, oauth, client })
+    }
+
+    /// Our client at the provider, where the configuration has all that its way of authenticating needs.
+    fn client(&self, provider: &Provider, oauth: &entry::OAuth) -> Option<Client> {
+        providers::client(&self.0.config, provider, oauth)
+    }
+}
+
+/// A provider that accounts can be connected at.
+struct Connectable<'b> {
+    provider: &'b Provider,
+    oauth: &'b entry::OAuth,
+    client: Client,
+}

@@ -1,0 +1,243 @@
+//! Complete: the state is taken, the code is exchanged, the account is asked who it is, and the tokens are sealed.
+//!
+//! The steps are types: a [`PendingAuthorization`] comes out of the vault once, an [`Obtained`] grant comes out of the
+//! exchange, and only that can be stored. Nothing can be done in another order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{Broker, Caller, Connectable, Error};
+use crate::catalog::value::Lifetime;
+use crate::id::{CredentialId, ProviderName};
+use crate::oauth::callback::{Denied, check_issuer};
+use crate::oauth::{self, AuthorizationCode, CodeExchange, CodeVerifier, ExchangeError, Grant, Identity};
+use crate::secret::Secret;
+use crate::vault::{Flow, Material, NewCredential, PendingAuthorization, Summary, Tokens, VaultError, Who};
+
+/// How long tokens that the vault could not take are held in memory between two tries to store them.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The callback's `iss` (RFC 9207 §2).
+const ISS: &str = "iss";
+
+/// What a client received at its callback.
+#[derive(Debug)]
+pub struct CompleteRequest {
+    /// The authorization code; absent only where the callback carried an error.
+    pub code: Option<Secret>,
+    /// The `state` that came back.
+    pub state_token: Secret,
+    /// The other query parameters of the callback: `iss`, `error`, `error_description`, … `None` where the client does
+    /// not send them, as clients of the original do not.
+    pub callback_params: Option<BTreeMap<String, String>>,
+}
+
+/// The new (or reconnected) credential.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = OAuthCompleteResponse)]
+pub struct CompleteResponse {
+    /// The credential's id.
+    #[schema(value_type = String)]
+    pub credentials_id: CredentialId,
+    /// The provider's name.
+    #[schema(value_type = String)]
+    pub provider: ProviderName,
+    /// Always `oauth2`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What the credential is called.
+    pub title: String,
+    /// The scopes that were granted.
+    pub scopes: Vec<String>,
+    /// The account's name at the provider; `null` where it could not be learnt.
+    pub username: Option<String>,
+    /// What the client gave at initiate.
+    #[schema(value_type = Object)]
+    pub state_metadata: Map<String, Value>,
+    /// The scopes that were asked for and not granted; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_scopes: Vec<String>,
+}
+
+/// What came out of the exchange: tokens, and whose they are.
+struct Obtained {
+    grant: Grant,
+    identity: Identity,
+}
+
+impl Broker {
+    /// Ends the code flow. The state is gone before anything leaves the machine, so that of two requests with the same
+    /// state one goes on, and exactly one token request is sent.
+    pub async fn complete(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: CompleteRequest,
+    ) -> Result<CompleteResponse, Error> {
+        let pending = self.take(caller, provider, &request.state_token).await?;
+        if pending.flow == Flow::Connect {
+            return Err(Error::StateNotExternal);
+        }
+        let connectable = self.connectable(provider)?;
+        let params = request.callback_params.as_ref();
+        self.check_issuer(&pending, &connectable, params)?;
+        if let Some(denied) = params.and_then(Denied::read) {
+            return Err(Error::AuthorizationDenied(denied.to_string()));
+        }
+        let code = request.code.ok_or_else(|| Error::ExchangeRefused("the callback carried no code".to_owned()))?;
+        let obtained = self.obtain(&connectable, &pending, code).await?;
+        self.keep(caller, &connectable, pending, obtained).await
+    }
+
+    async fn take(&self, caller: &Caller, provider: &str, state: &Secret) -> Result<PendingAuthorization, Error> {
+        let provider: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
+        let taken = self.0.vault.take_pending(state.expose(), &caller.user, &provider, &caller.who).await?;
+        taken.ok_or(Error::StateInvalid)
+    }
+
+    /// Mix-up defence (RFC 9207, RFC 9700 §4.4): an answer that names its issuer must name the one that was asked.
+    fn check_issuer(
+        &self,
+        pending: &PendingAuthorization,
+        connectable: &Connectable<'_>,
+        params: Option<&BTreeMap<String, String>>,
+    ) -> Result<(), Error> {
+        let required = self.0.config.oauth.require_iss || params.is_some();
+        let iss = params.and_then(|params| params.get(ISS)).map(String::as_str);
+        check_issuer(pending.issuer.as_deref(), connectable.oauth.announces_iss, required, iss)
+            .map_err(|_| Error::StateInvalid)
+    }
+
+    async fn obtain(
+        &self,
+        connectable: &Connectable<'_>,
+        pending: &PendingAuthorization,
+        code: Secret,
+    ) -> Result<Obtained, Error> {
+        let (egress, entry, client) = (&self.0.egress, connectable.oauth, &connectable.client);
+        let verifier = pending.code_verifier.clone().map(CodeVerifier::kept);
+        let exchange = CodeExchange {
+            code: &AuthorizationCode::new(code.expose()),
+            redirect_uri: &pending.redirect_uri,
+            verifier: verifier.as_ref(),
+            requested: &pending.scopes,
+        };
+        let grant = oauth::exchange(egress, entry, client, &exchange).await.map_err(|error| exchange_error(&error))?;
+        let identity = match oauth::identify(egress, entry, client, &grant).await {
+            Ok(identity) => identity,
+            Err(error) => {
+                tracing::warn!(provider = %connectable.provider.name, %error, "the account could not be asked who it is");
+                Identity::default()
+            }
+        };
+        Ok(Obtained { grant, identity })
+    }
+
+    async fn keep(
+        &self,
+        caller: &Caller,
+        connectable: &Connectable<'_>,
+        pending: PendingAuthorization,
+        obtained: Obtained,
+    ) -> Result<CompleteResponse, Error> {
+        let Obtained { grant, identity } = obtained;
+        let missing_scopes = grant.missing_scopes.clone();
+        if !missing_scopes.is_empty() {
+            tracing::warn!(provider = %connectable.provider.name, missing = ?missing_scopes, "fewer scopes were granted than asked for");
+        }
+        let state_metadata = pending.state_metadata;
+        let title = identity.title.or_else(|| identity.username.clone());
+        let now = self.0.clock.now();
+        let new = NewCredential {
+            user: caller.user.clone(),
+            provider: pending.provider,
+            title: title.unwrap_or_else(|| connectable.provider.entry.display_name.clone()),
+            scopes: Some(grant.scopes),
+            username: identity.username,
+            account: identity.account,
+            client_id: Some(pending.client_id),
+            expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
+            material: Material::OAuth2(Tokens {
+                access_token: grant.access_token,
+                refresh_token: grant.refresh_token,
+                token_type: grant.token_type,
+                lifetime: grant.expires_in,
+                refresh_expires_at: connectable
+                    .oauth
+                    .refresh
+                    .as_ref()
+                    .and_then(|refresh| refresh.lifetime)
+                    .and_then(Lifetime::duration)
+                    .map(|lifetime| now.plus(lifetime)),
+                metadata: grant.metadata,
+            }),
+        };
+        let stored = self.store(new, pending.reconnect, &caller.who).await?;
+        Ok(CompleteResponse {
+            credentials_id: stored.id,
+            provider: stored.provider,
+            kind: stored.kind.name(),
+            title: stored.title,
+            scopes: stored.scopes.unwrap_or_default(),
+            username: stored.username,
+            state_metadata,
+            missing_scopes,
+        })
+    }
+
+    /// Stores the tokens. Where the vault cannot take them now (a full disk), they are held in memory and tried again
+    /// until it can: the code is spent, and they are all that there is.
+    async fn store(&self, new: NewCredential, reconnect: Option<CredentialId>, who: &Who) -> Result<Summary, Error> {
+        match self.store_once(new.clone(), reconnect, who).await {
+            Err(error) if error.cannot_write() => {
+                tracing::warn!(provider = %new.provider, %error, "tokens are held in memory until the vault can take them");
+                let (broker, who) = (self.clone(), who.clone());
+                tokio::spawn(async move { broker.store_when_possible(new, reconnect, who).await });
+                Err(error.into())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn store_once(
+        &self,
+        new: NewCredential,
+        reconnect: Option<CredentialId>,
+        who: &Who,
+    ) -> Result<Summary, VaultError> {
+        if let Some(id) = reconnect
+            && let Some(replaced) = self.0.vault.replace_credential(&id, new.clone(), who).await?
+        {
+            return Ok(replaced);
+        }
+        self.0.vault.insert_credential(new, who).await
+    }
+
+    async fn store_when_possible(&self, new: NewCredential, reconnect: Option<CredentialId>, who: Who) {
+        loop {
+            tokio::time::sleep(STORE_AGAIN_AFTER).await;
+            match self.store_once(new.clone(), reconnect, &who).await {
+                Ok(stored) => return tracing::info!(credential = %stored.id, "tokens held in memory are stored now"),
+                Err(error) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {}
+                Err(error) => return tracing::error!(%error, "tokens held in memory are lost: the vault refused them"),
+            }
+        }
+    }
+}
+
+/// Whose fault it was: the request's (400), the provider's (502), or that of its slowness (504).
+fn exchange_error(error: &ExchangeError) -> Error {
+    let message = error.to_string();
+    match error {
+        ExchangeError::Refused { .. } => Error::ExchangeRefused(message),
+        ExchangeError::Unreachable(error) if error.timed_out() => Error::ProviderTooSlow(message),
+        ExchangeError::Unreachable(_)
+        | ExchangeError::Status(_)
+        | ExchangeError::Unintelligible(_)
+        | ExchangeError::Unbuildable(_) => Error::ProviderFailed(message),
+    }
+}

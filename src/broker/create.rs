@@ -1,0 +1,115 @@
+//! Create: a key, a user name and password, or headers for a host, sealed as they come.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Broker, Caller, Error};
+use crate::clock::UnixTime;
+use crate::id::{CredentialId, ProviderName};
+use crate::kind::Kind;
+use crate::secret::Secret;
+use crate::vault::{HostPattern, Material, NewCredential};
+
+/// A secret to keep, and what to call it.
+#[derive(Debug)]
+pub struct CreateRequest {
+    /// What it is called; may be empty.
+    pub title: String,
+    /// The secret.
+    pub secret: NewSecret,
+}
+
+/// The kinds of secret that a client can hand in.
+#[derive(Debug)]
+pub enum NewSecret {
+    /// One API key, and when it ends if that is known.
+    ApiKey {
+        /// The key.
+        api_key: Secret,
+        /// When it ends.
+        expires_at: Option<UnixTime>,
+    },
+    /// A user name and a password; the name is a secret too.
+    UserPassword {
+        /// The user name.
+        username: Secret,
+        /// The password.
+        password: Secret,
+    },
+    /// Headers for requests to one host.
+    HostScoped {
+        /// Which host.
+        host: HostPattern,
+        /// The headers by name.
+        headers: BTreeMap<String, Secret>,
+    },
+}
+
+impl NewSecret {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::ApiKey { .. } => Kind::ApiKey,
+            Self::UserPassword { .. } => Kind::UserPassword,
+            Self::HostScoped { .. } => Kind::HostScoped,
+        }
+    }
+
+    fn into_parts(self) -> (Material, Option<UnixTime>) {
+        match self {
+            Self::ApiKey { api_key, expires_at } => (Material::ApiKey(api_key), expires_at),
+            Self::UserPassword { username, password } => (Material::UserPassword { username, password }, None),
+            Self::HostScoped { host, headers } => (Material::HostScoped { host, headers }, None),
+        }
+    }
+}
+
+/// What was stored.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CreateCredentialResponse)]
+pub struct CreateResponse {
+    /// The new credential's id.
+    #[schema(value_type = String)]
+    pub id: CredentialId,
+    /// The provider's name.
+    #[schema(value_type = String)]
+    pub provider: ProviderName,
+    /// `api_key`, `user_password` or `host_scoped`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What it is called.
+    pub title: String,
+}
+
+impl Broker {
+    /// Stores a secret of the caller's user; it is on disk when this returns.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: CreateRequest,
+    ) -> Result<CreateResponse, Error> {
+        let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
+        let kind = request.secret.kind();
+        if !known.entry.takes(kind) {
+            let takes: Vec<&str> =
+                Kind::ALL.into_iter().filter(|kind| known.entry.takes(*kind)).map(Kind::name).collect();
+            return Err(Error::KindNotTaken { kind, provider: provider.to_owned(), takes: takes.join(", ") });
+        }
+        let (material, expires_at) = request.secret.into_parts();
+        let new = NewCredential {
+            user: caller.user.clone(),
+            provider: known.name.clone(),
+            title: request.title,
+            material,
+            scopes: None,
+            username: None,
+            account: None,
+            client_id: None,
+            expires_at,
+        };
+        let stored = self.0.vault.insert_credential(new, &caller.who).await?;
+        Ok(CreateResponse { id: stored.id, provider: stored.provider, kind: stored.kind.name(), title: stored.title })
+    }
+}

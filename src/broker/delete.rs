@@ -1,0 +1,56 @@
+//! Delete: the credential is gone first, then it is revoked at the provider, and the answer says what came of that.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Broker, Caller, Error};
+use crate::catalog::entry::RevocationEnds;
+use crate::id::CredentialId;
+use crate::kind::Kind;
+use crate::vault::{Revocation, Summary};
+
+/// What was deleted, and what the provider said.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = DeleteCredentialResponse)]
+pub struct DeleteResponse {
+    /// Always `true`.
+    pub deleted: bool,
+    /// The id of the credential that is gone.
+    #[schema(value_type = String)]
+    pub credentials_id: CredentialId,
+    /// `true`: revoked at the provider. `false`: the provider refused or could not be reached, and it will be tried again.
+    /// `null`: nothing was to be revoked, or another credential hangs on the same grant.
+    pub revoked: Option<bool>,
+}
+
+impl Broker {
+    /// Deletes the user's credential. From the first commit on it is neither listed nor usable; its tokens wait, sealed, in
+    /// the revocation queue until the provider has confirmed (RFC 7009 §2.2) or their time is up.
+    pub async fn delete(&self, caller: &Caller, provider: &str, id: &str) -> Result<DeleteResponse, Error> {
+        let summary = self.owned(caller, id)?;
+        if summary.provider.as_str() != provider {
+            return Err(Error::CredentialOfAnotherProvider);
+        }
+        let revocation = self.revocation_of(&summary);
+        let retry_for = self.0.config.vault.revoke_retry;
+        let deleted =
+            self.0.vault.delete_credential(&caller.user, &summary.id, revocation, retry_for, &caller.who).await?;
+        let deleted = deleted.ok_or(Error::CredentialNotFound)?;
+        let revoked = match deleted.revocation {
+            Some(queued) => Some(self.revoke(queued, &caller.who).await),
+            None => None,
+        };
+        Ok(DeleteResponse { deleted: true, credentials_id: deleted.summary.id, revoked })
+    }
+
+    /// What the provider's entry says of ending this credential.
+    fn revocation_of(&self, summary: &Summary) -> Revocation {
+        let entry = self.0.catalog.get(summary.provider.as_str()).map(|provider| &provider.entry);
+        let oauth = entry.and_then(|entry| entry.oauth.as_ref()).filter(|_| summary.kind == Kind::OAuth2);
+        match oauth.and_then(|oauth| oauth.revoke.as_ref()).map(|revoke| revoke.ends) {
+            None => Revocation::Never,
+            Some(RevocationEnds::Token) => Revocation::Token,
+            Some(RevocationEnds::Grant) => Revocation::UnlessShared,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Everything that a use case can answer instead of what it was asked for. `http/problem.rs` turns each into one problem.
+
+use crate::kind::Kind;
+use crate::vault::VaultError;
+
+/// Why a use case did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The callback URL is malformed, or its origin is not configured.
+    #[error("Callback URL origin is not allowed. Allowed origins: {}", shown(.allowed))]
+    OriginNotAllowed {
+        /// The configured origins.
+        allowed: Vec<String>,
+        /// What is wrong with this one.
+        reason: String,
+    },
+    /// No entry of this name in the catalogue.
+    #[error("Provider '{0}' not found")]
+    ProviderUnknown(String),
+    /// The provider's entry has no OAuth.
+    #[error("Provider '{0}' does not support OAuth")]
+    NoOAuth(String),
+    /// The configuration has no client for the provider.
+    #[error("Integration with provider '{0}' is not configured.")]
+    NotConfigured(String),
+    /// The state is unknown, expired, used, of another user or provider, or `iss` names somebody else.
+    #[error("Invalid or expired state token")]
+    StateInvalid,
+    /// The state belongs to a flow that Strongroom began by itself.
+    #[error("State token was not created for external OAuth flow")]
+    StateNotExternal,
+    /// The provider sent the user back with an error (RFC 6749 §4.1.2.1).
+    #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
+    AuthorizationDenied(String),
+    /// The token endpoint refused the code, or its answer cannot be used.
+    #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
+    ExchangeRefused(String),
+    /// The provider could not be reached, or what it answered is not OAuth.
+    #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
+    ProviderFailed(String),
+    /// The provider did not answer in time.
+    #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
+    ProviderTooSlow(String),
+    /// The provider's entry does not take credentials of this kind.
+    #[error("Unsupported credential type: {kind} (provider '{provider}' takes {takes})")]
+    KindNotTaken {
+        /// The kind that was sent.
+        kind: Kind,
+        /// The provider.
+        provider: String,
+        /// The kinds that it takes.
+        takes: String,
+    },
+    /// No such credential of this user.
+    #[error("Credentials not found")]
+    CredentialNotFound,
+    /// The user's credential is of another provider.
+    #[error("Credentials do not match the specified provider")]
+    CredentialOfAnotherProvider,
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// The list of origins as clients of the original read it: `['https://a.example', 'http://localhost']`.
+fn shown(allowed: &[String]) -> String {
+    let quoted: Vec<String> = allowed.iter().map(|origin| format!("'{origin}'")).collect();
+    format!("[{}]", quoted.join(", "))
+}

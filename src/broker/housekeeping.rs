@@ -1,0 +1,35 @@
+//! What is done while nobody asks: expired states are erased, and revocations that failed are tried again.
+
+use std::time::Duration;
+
+use super::Broker;
+
+/// How often the house is tidied. States end by their own time whether or not they were erased, so this only bounds how
+/// long a sealed one lies about.
+const EVERY: Duration = Duration::from_secs(30);
+
+impl Broker {
+    /// Tidies up until it is dropped: a server spawns it and aborts it at the end. Failures are logged and tried again.
+    pub async fn keep_house(self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tidy_up().await;
+        }
+    }
+
+    /// One round of it.
+    pub async fn tidy_up(&self) {
+        match self.vault().purge_pending(self.0.clock.now()).await {
+            Ok(0) => {}
+            Ok(erased) => tracing::debug!(erased, "expired states are erased"),
+            Err(error) => tracing::warn!(%error, "expired states could not be erased; the next round tries again"),
+        }
+        match self.retry_revocations().await {
+            Ok(0) => {}
+            Ok(confirmed) => tracing::info!(confirmed, "revocations that had failed are confirmed now"),
+            Err(error) => tracing::warn!(%error, "the revocation queue could not be read; the next round tries again"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Initiate: a callback that is allowed, a provider that is configured, a state that is on disk, and the URL to log in at.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{Broker, Caller, Error};
+use crate::clock::UnixTime;
+use crate::id::{CredentialId, ProviderName};
+use crate::kind::Kind;
+use crate::oauth::{AuthorizationRequest, CodeVerifier, StateToken};
+use crate::vault::{Flow, PendingAuthorization};
+
+/// What a client asks for.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = OAuthInitiateRequest)]
+pub struct InitiateRequest {
+    /// Where the provider sends the user back to: the redirect URI, sent exactly as given here. Its origin must be allowed.
+    pub callback_url: String,
+    /// The scopes to ask for; none means the provider's defaults.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// What the client wants back at complete. Nothing here is ever trusted: do not take the user from it.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub state_metadata: Map<String, Value>,
+    /// The credential to reconnect: it keeps its id. Without it, every complete makes a new one.
+    #[serde(default)]
+    pub credential_id: Option<String>,
+}
+
+/// Where to send the user.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = OAuthInitiateResponse)]
+pub struct InitiateResponse {
+    /// The authorization URL, with everything in it.
+    pub login_url: String,
+    /// The `state` in it: what complete takes, once.
+    pub state_token: String,
+    /// When the state ends, in Unix seconds.
+    #[schema(value_type = i64)]
+    pub expires_at: UnixTime,
+}
+
+impl Broker {
+    /// Begins the code flow (RFC 6749 §4.1) with PKCE (RFC 7636). Nothing leaves the machine; the state is on disk, sealed,
+    /// before the URL is known to anybody.
+    pub async fn initiate(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: InitiateRequest,
+    ) -> Result<InitiateResponse, Error> {
+        self.check_callback(&request.callback_url)?;
+        let connectable = self.connectable(provider)?;
+        let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
+
+        let state = StateToken::fresh(self.0.random);
+        let verifier = CodeVerifier::for_provider(connectable.oauth, self.0.random);
+        let scopes = connectable.oauth.scopes_for(&request.scopes);
+        let login_url = AuthorizationRequest {
+            entry: connectable.oauth,
+            client_id: &connectable.client.id,
+            redirect_uri: &request.callback_url,
+            scopes: &scopes,
+            state: &state,
+            verifier: verifier.as_ref(),
+        }
+        .url();
+
+        let created_at = self.0.clock.now();
+        let expires_at = created_at.plus(self.state_ttl());
+        let pending = PendingAuthorization {
+            user: caller.user.clone(),
+            provider: connectable.provider.name.clone(),
+            flow: Flow::External,
+            api_key_id: caller.api_key(),
+            client_id: connectable.client.id,
+            redirect_uri: request.callback_url,
+            code_verifier: verifier.as_ref().map(|verifier| verifier.secret().clone()),
+            scopes,
+            state_metadata: request.state_metadata,
+            issuer: connectable.oauth.issuer.clone(),
+            reconnect,
+            created_at,
+            expires_at,
+        };
+        self.0.vault.put_pending(state.expose(), pending, &caller.who).await?;
+        Ok(InitiateResponse { login_url: login_url.into(), state_token: state.expose().to_owned(), expires_at })
+    }
+
+    fn check_callback(&self, callback_url: &str) -> Result<(), Error> {
+        let origins = &self.0.config.oauth.callback_origins;
+        match origins.check(callback_url) {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(Error::OriginNotAllowed { allowed: origins.list(), reason: fault.to_string() }),
+        }
+    }
+
+    /// The credential that keeps its id, where the request names one: the user's own, of this provider, from OAuth.
+    fn to_reconnect(
+        &self,
+        caller: &Caller,
+        provider: &ProviderName,
+        id: Option<&str>,
+    ) -> Result<Option<CredentialId>, Error> {
+        let Some(id) = id else { return Ok(None) };
+        let summary = self.owned(caller, id)?;
+        if summary.provider != *provider || summary.kind != Kind::OAuth2 {
+            return Err(Error::CredentialOfAnotherProvider);
+        }
+        Ok(Some(summary.id))
+    }
+
+    fn state_ttl(&self) -> Duration {
+        self.0.config.oauth.state_ttl
+    }
+}

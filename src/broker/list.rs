@@ -1,0 +1,81 @@
+//! List: what a user has connected, oldest first. One indexed read of sealed summaries; no secret is opened.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Broker, Caller, Error};
+use crate::id::{CredentialId, ProviderName};
+use crate::vault::{Page, Summary};
+
+/// One credential as everybody with `READ_INTEGRATIONS` may see it: never a secret.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CredentialSummary {
+    /// The id: a lower-case UUID.
+    #[schema(value_type = String)]
+    pub id: CredentialId,
+    /// The provider's name.
+    #[schema(value_type = String)]
+    pub provider: ProviderName,
+    /// `oauth2`, `api_key`, `user_password` or `host_scoped`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What it is called.
+    pub title: String,
+    /// The granted scopes; for oauth2 alone.
+    pub scopes: Option<Vec<String>>,
+    /// The account's name at the provider; for oauth2 alone.
+    pub username: Option<String>,
+    /// The host pattern, as it was given; for host_scoped alone.
+    pub host: Option<String>,
+    /// Always `false`: every credential here belongs to its user.
+    pub is_managed: bool,
+}
+
+impl From<Summary> for CredentialSummary {
+    fn from(summary: Summary) -> Self {
+        Self {
+            id: summary.id,
+            provider: summary.provider,
+            kind: summary.kind.name(),
+            title: summary.title,
+            scopes: summary.scopes,
+            username: summary.username,
+            host: summary.host.map(|host| host.to_string()),
+            is_managed: false,
+        }
+    }
+}
+
+/// A list, and where it goes on.
+#[derive(Debug)]
+pub struct CredentialList {
+    /// The credentials, oldest first.
+    pub credentials: Vec<CredentialSummary>,
+    /// The last of these, where there are more behind it: what to give as `after`.
+    pub next_after: Option<CredentialId>,
+}
+
+impl Broker {
+    /// The user's credentials: all, or those of one provider; whole, or the `limit` that follow `after`.
+    /// An unknown provider has none.
+    pub fn list(&self, caller: &Caller, provider: Option<&str>, page: Page) -> Result<CredentialList, Error> {
+        let provider = match provider.map(str::parse::<ProviderName>) {
+            None => None,
+            Some(Ok(name)) => Some(name),
+            Some(Err(_)) => return Ok(CredentialList { credentials: Vec::new(), next_after: None }),
+        };
+        let one_more = Page { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
+        let mut summaries = self.0.vault.list(&caller.user, provider.as_ref(), one_more)?;
+        let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
+        let more = summaries.len() > limit;
+        summaries.truncate(limit);
+        let next_after = if more { summaries.last().map(|last| last.id) } else { None };
+        Ok(CredentialList { credentials: summaries.into_iter().map(CredentialSummary::from).collect(), next_after })
+    }
+
+    /// The user's own credential of this id; somebody else's is as absent as one that never was.
+    pub(super) fn owned(&self, caller: &Caller, id: &str) -> Result<Summary, Error> {
+        let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
+        self.0.vault.credential(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
+    }
+}

@@ -1,0 +1,69 @@
+//! Which providers there are, and what each takes: derived from the catalogue once, at start-up.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::catalog::entry::{OAuth, TokenAuth};
+use crate::catalog::{Catalog, Provider};
+use crate::config::Config;
+use crate::kind::Kind;
+use crate::oauth::Client;
+
+/// What a provider takes, and what it is called.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the contract's own fields")]
+pub struct ProviderInfo {
+    /// The name in the API: `github`.
+    #[schema(value_type = String)]
+    pub name: String,
+    /// Whether accounts can be connected by OAuth.
+    pub supports_oauth: bool,
+    /// Whether an API key can be kept.
+    pub supports_api_key: bool,
+    /// Whether a user name and a password can be kept.
+    pub supports_user_password: bool,
+    /// Whether headers for a host can be kept.
+    pub supports_host_scoped: bool,
+    /// The scopes that are asked for where a request names none.
+    pub default_scopes: Vec<String>,
+    /// The name for people: `GitHub`.
+    pub display_name: String,
+    /// The page of the provider's documentation that the entry was written from.
+    pub docs_url: Option<String>,
+    /// Whether this server has what it needs to connect accounts: a client id, and a secret where one is due.
+    /// `true` for a provider without OAuth, which needs nothing.
+    pub configured: bool,
+}
+
+/// The list that `GET /providers` answers, sorted by name.
+pub(super) fn describe(catalog: &Catalog, config: &Config) -> Vec<ProviderInfo> {
+    catalog.iter().map(|provider| info(provider, config)).collect()
+}
+
+fn info(provider: &Provider, config: &Config) -> ProviderInfo {
+    let entry = &provider.entry;
+    ProviderInfo {
+        name: provider.name.to_string(),
+        supports_oauth: entry.takes(Kind::OAuth2),
+        supports_api_key: entry.takes(Kind::ApiKey),
+        supports_user_password: entry.takes(Kind::UserPassword),
+        supports_host_scoped: entry.takes(Kind::HostScoped),
+        default_scopes: entry.oauth.as_ref().map(|oauth| oauth.scopes_for(&[])).unwrap_or_default(),
+        display_name: entry.display_name.clone(),
+        docs_url: entry.docs.as_ref().map(|docs| docs.url().to_string()),
+        configured: entry.oauth.as_ref().is_none_or(|oauth| client(config, provider, oauth).is_some()),
+    }
+}
+
+/// Our client at the provider, where the configuration has all that its way of authenticating needs.
+pub(super) fn client(config: &Config, provider: &Provider, oauth: &OAuth) -> Option<Client> {
+    let settings = config.providers.get(&provider.name)?;
+    let id = settings.client_id.clone()?;
+    match (oauth.token_auth, &settings.client_secret) {
+        (TokenAuth::None, _) => Some(Client { id, secret: None }),
+        (TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post, Some(secret)) => {
+            Some(Client { id, secret: Some(secret.clone()) })
+        }
+        (TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post, None) => None,
+    }
+}

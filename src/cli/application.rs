@@ -1,0 +1,83 @@
+//! The parts put together: from the settings to a broker, for the server and for every command that works on the vault.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigErrors, SecretFault, Unlock};
+use crate::egress::{Egress, EgressSetupError};
+use crate::random::Random;
+use crate::secret::Secret;
+use crate::vault::{MasterKey, MasterKeyError, Mode, Vault, VaultError};
+
+/// Why the parts could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An entry of the catalogue, as this configuration changes it.
+    #[error(transparent)]
+    Catalog(#[from] ConfigErrors),
+    /// The master key or the passphrase could not be read.
+    #[error("the vault's {what} cannot be read: {fault}")]
+    Unreadable {
+        /// `master key` or `passphrase`.
+        what: &'static str,
+        /// Why.
+        fault: SecretFault,
+    },
+    /// Nobody typed a passphrase.
+    #[error("no passphrase was given: {0}")]
+    NoPassphrase(std::io::Error),
+    /// What was read is not a master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The vault did not open.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A certification authority's file.
+    #[error(transparent)]
+    Egress(#[from] EgressSetupError),
+}
+
+/// What opens the vault of this configuration: read now, from where the configuration says.
+pub fn master_key(config: &Config) -> Result<MasterKey, StartError> {
+    let unreadable = |what| move |fault| StartError::Unreadable { what, fault };
+    match &config.vault.unlock {
+        Unlock::MasterKey(source) => {
+            let text = config.secrets.read(source).map_err(unreadable("master key"))?;
+            Ok(MasterKey::parse_file_text(text.expose())?)
+        }
+        Unlock::Passphrase(source) => {
+            Ok(MasterKey::Passphrase(config.secrets.read(source).map_err(unreadable("passphrase"))?))
+        }
+        Unlock::Prompt => {
+            let typed = rpassword::prompt_password("Passphrase of the vault: ").map_err(StartError::NoPassphrase)?;
+            Ok(MasterKey::Passphrase(Secret::new(typed)))
+        }
+        Unlock::Stdin => {
+            let mut line = zeroize::Zeroizing::new(String::new());
+            std::io::stdin().read_line(&mut line).map_err(StartError::NoPassphrase)?;
+            Ok(MasterKey::Passphrase(Secret::new(line.trim_end_matches(['\r', '\n']))))
+        }
+    }
+}
+
+/// Opens the vault of this configuration.
+pub fn open_vault(config: &Config, mode: Mode, clock: &Clock) -> Result<Vault, StartError> {
+    let path: &Path = &config.vault.path;
+    let key = master_key(config)?;
+    Ok(Vault::open(path, &key, mode, clock.clone(), Random)?)
+}
+
+/// The catalogue as this configuration has it.
+pub fn catalog(config: &Config) -> Result<Catalog, ConfigErrors> {
+    Catalog::build(config.providers.iter().map(|(name, settings)| (name, &settings.entry)))
+}
+
+/// Everything that the use cases need, around an open vault.
+pub fn broker(config: Arc<Config>, vault: Vault, clock: Clock) -> Result<Broker, StartError> {
+    let catalog = Arc::new(catalog(&config)?);
+    let egress = Egress::new(&config.egress.allow, &config.egress.ca_certificates)?;
+    Ok(Broker::new(config, catalog, vault, egress, clock, Random))
+}
