@@ -2,7 +2,7 @@
 //!
 //! One flow, in order: [`StateToken`] and [`CodeVerifier`] are made, [`AuthorizationRequest`] is the URL that the user
 //! opens, [`callback`] reads what comes back, [`exchange`] turns the code into a [`Grant`], [`identify`] asks whose
-//! account it is, and [`revoke`] ends it.
+//! account it is, and [`revoke()`] ends it.
 
 mod answer;
 mod authorize;
