@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The file or its folder cannot be written.
     #[error("the file cannot be written: {0}")]
     ReadOnly(String),
+    /// The disk did not do what it was asked, or a file beside the database cannot be opened; nothing was changed.
+    #[error("the disk failed: {0}")]
+    Disk(String),
     /// Another process held the write lock for longer than we wait.
     #[error("the file is locked by another process")]
     Busy,
@@ -69,6 +72,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(text),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(text),
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Disk(text),
             _ => Self::Sqlite(text),
         }
     }

@@ -219,3 +219,170 @@ fn refuse_all(group: Vec<Box<dyn Job>>, error: &StoreError) {
         job.refuse(error.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::Receiver;
+
+    use super::*;
+    use crate::store::connection;
+
+    /// A file with one table, and the writer on it.
+    struct Bench {
+        writer: Arc<Writer>,
+        path: std::path::PathBuf,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().canonicalize().unwrap().join("t.db");
+            std::fs::write(&path, "").unwrap();
+            let connection = connection::open_writer(&path).unwrap();
+            connection
+                .execute_batch(
+                    "CREATE TABLE t (a INTEGER UNIQUE, b BLOB);
+                     CREATE TABLE late (a INTEGER REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)",
+                )
+                .unwrap();
+            Self { writer: Arc::new(Writer::start(connection).unwrap()), path, _folder: folder }
+        }
+
+        /// Keeps the writer busy until the returned sender is dropped, so that what comes next makes one group.
+        async fn hold(&self) -> Sender<()> {
+            let (release, wait) = channel::<()>();
+            let (begun, has_begun) = oneshot::channel();
+            let (wait, begun) = (std::sync::Mutex::new(wait), std::sync::Mutex::new(Some(begun)));
+            self.spawn(move |_| {
+                begun.lock().unwrap().take().unwrap().send(()).unwrap();
+                let wait: &Receiver<()> = &wait.lock().unwrap();
+                wait.recv().unwrap_err();
+                Ok(())
+            });
+            has_begun.await.unwrap();
+            release
+        }
+
+        fn spawn<T: Send + 'static>(
+            &self,
+            work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+        ) -> tokio::task::JoinHandle<Result<T, StoreError>> {
+            let writer = self.writer.clone();
+            tokio::spawn(async move { writer.write(move |tx: &Tx<'_>| work(tx.connection)).await })
+        }
+
+        async fn run(&self, sql: &'static str) -> Result<(), StoreError> {
+            self.spawn(move |connection| Ok(connection.execute_batch(sql)?)).await.unwrap()
+        }
+
+        fn stored(&self) -> Vec<i64> {
+            stored(&Connection::open(&self.path).unwrap())
+        }
+    }
+
+    fn stored(connection: &Connection) -> Vec<i64> {
+        let mut statement = connection.prepare("SELECT a FROM t ORDER BY a").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn insert(connection: &Connection, a: i64) -> Result<(), StoreError> {
+        connection.execute("INSERT INTO t (a) VALUES (?)", [a])?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_in_a_group_loses_only_itself() {
+        let bench = Bench::new();
+        let release = bench.hold().await;
+        let mut jobs = Vec::new();
+        for a in [1, 2, 2, 3] {
+            jobs.push(bench.spawn(move |connection| {
+                insert(connection, a + 100)?;
+                insert(connection, a)
+            }));
+            tokio::task::yield_now().await;
+        }
+        let path = bench.path.clone();
+        let witness = bench.spawn(move |own| Ok((stored(own), stored(&Connection::open(&path)?))));
+        tokio::task::yield_now().await;
+        drop(release);
+        let mut results = Vec::new();
+        for job in jobs {
+            results.push(job.await.unwrap().is_ok());
+        }
+        assert_eq!(results, [true, true, false, true]);
+        let (own, others) = witness.await.unwrap().unwrap();
+        assert_eq!((own.len(), others.len()), (6, 0), "one transaction, and nobody sees it before its commit");
+        assert_eq!(bench.stored(), [1, 2, 3, 101, 102, 103]);
+    }
+
+    #[tokio::test]
+    async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
+        let bench = Bench::new();
+        let release = bench.hold().await;
+        let first = bench.spawn(|connection| insert(connection, 1));
+        tokio::task::yield_now().await;
+        // What a full disk or an I/O error inside a job can do: the outer transaction is gone.
+        let breaker = bench.spawn(|connection| -> Result<(), StoreError> {
+            insert(connection, 2)?;
+            connection.execute_batch("ROLLBACK")?;
+            Err(StoreError::Full)
+        });
+        tokio::task::yield_now().await;
+        let last = bench.spawn(|connection| insert(connection, 3));
+        tokio::task::yield_now().await;
+        drop(release);
+        assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
+        assert!(matches!(breaker.await.unwrap(), Err(StoreError::Full)));
+        assert_eq!(bench.stored(), [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_what_does_not_fit_and_goes_on() {
+        let bench = Bench::new();
+        bench.run("PRAGMA max_page_count = 8").await.unwrap();
+        let large = bench.run("INSERT INTO t VALUES (1, randomblob(100000))").await;
+        assert!(matches!(large, Err(StoreError::Full)), "{large:?}");
+        bench.run("INSERT INTO t (a) VALUES (2)").await.unwrap();
+        assert_eq!(bench.stored(), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_of_unknown_outcome_stops_the_writer() {
+        let bench = Bench::new();
+        bench.run("INSERT INTO t (a) VALUES (1)").await.unwrap();
+        // A deferred constraint is the one way to make COMMIT itself fail without a faulty disk.
+        let failed = bench.run("INSERT INTO late VALUES (99)").await;
+        assert!(matches!(failed, Err(StoreError::Stopped(_))), "{failed:?}");
+        assert!(bench.writer.fatal().await.contains("unknown"));
+        assert!(matches!(bench.run("INSERT INTO t (a) VALUES (2)").await, Err(StoreError::Stopped(_))));
+        assert_eq!(bench.stored(), [1]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_loses_only_itself() {
+        let bench = Bench::new();
+        let panicked = bench.spawn(|connection| -> Result<(), StoreError> {
+            insert(connection, 1)?;
+            panic!("a bug in a job")
+        });
+        assert!(panicked.await.unwrap().is_err());
+        bench.run("INSERT INTO t (a) VALUES (2)").await.unwrap();
+        assert_eq!(bench.stored(), [2]);
+    }
+
+    #[tokio::test]
+    async fn what_was_given_to_the_writer_is_done_before_it_goes() {
+        let bench = Bench::new();
+        let release = bench.hold().await;
+        let late = bench.spawn(|connection| insert(connection, 1));
+        tokio::task::yield_now().await;
+        drop(release);
+        late.await.unwrap().unwrap();
+        let Bench { writer, path, _folder } = bench;
+        drop(Arc::into_inner(writer).unwrap());
+        assert_eq!(stored(&Connection::open(path).unwrap()), [1]);
+    }
+}

@@ -55,6 +55,9 @@ pub enum VaultError {
     /// The file cannot be written; nothing was changed.
     #[error("the vault cannot be written: {0}")]
     ReadOnly(String),
+    /// The disk did not do what it was asked; nothing was changed.
+    #[error("the disk that holds the vault failed: {0}")]
+    Disk(String),
     /// Another process kept the file locked for too long; nothing was changed.
     #[error("another process keeps the vault locked")]
     Busy,
@@ -92,7 +95,7 @@ pub enum VaultError {
 impl VaultError {
     /// Whether the vault cannot write at present although nothing is wrong with what was asked (503).
     pub fn cannot_write(&self) -> bool {
-        matches!(self, Self::Full | Self::ReadOnly(_) | Self::Busy | Self::Stopped(_) | Self::Contended)
+        matches!(self, Self::Full | Self::ReadOnly(_) | Self::Disk(_) | Self::Busy | Self::Stopped(_) | Self::Contended)
     }
 
     /// Whether the file holds what Strongroom did not write there (exit code 4).
@@ -111,6 +114,7 @@ impl From<StoreError> for VaultError {
             StoreError::Locked(path) => Self::Locked(path),
             StoreError::Full => Self::Full,
             StoreError::ReadOnly(what) => Self::ReadOnly(what),
+            StoreError::Disk(what) => Self::Disk(what),
             StoreError::Busy => Self::Busy,
             StoreError::Stopped(what) => Self::Stopped(what),
             StoreError::StaleDataKey => Self::Contended,

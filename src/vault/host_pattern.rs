@@ -181,9 +181,8 @@ fn normal_host(text: &str, below: bool) -> Result<String, HostPatternError> {
         Ok(Host::Ipv4(address)) if text.parse::<Ipv4Addr>() == Ok(address) => Ok(address.to_string()),
         Ok(Host::Ipv4(_)) => Err(HostPatternError::Ipv4),
         Ok(Host::Domain(name)) if is_dns_name(&name) => Ok(name),
-        Ok(_) => Err(HostPatternError::Name),
         Err(_) if looks_numeric(text) => Err(HostPatternError::Ipv4),
-        Err(_) => Err(HostPatternError::Name),
+        _ => Err(HostPatternError::Name),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Keyring {
     root: Root,
     vault_id: [u8; 16],
     created_at: UnixTime,
-    keyring_mac: [u8; 32],
+    mac: [u8; 32],
     slots: Vec<String>,
     data: Versions<DataKey>,
     audit: Versions<Key>,
@@ -79,7 +79,7 @@ impl Keyring {
     /// Reads the keyring again with the root that is known; `None` where it has not changed.
     pub(super) fn read_again(&self, view: &View<'_>) -> Result<Option<Self>, VaultError> {
         let (vault, slots, keys) = rows(view)?;
-        if vault.keyring_mac == self.keyring_mac {
+        if vault.keyring_mac == self.mac {
             return Ok(None);
         }
         let root = Root {
@@ -104,7 +104,7 @@ impl Keyring {
             api_key: versions(&root, id, keys, "api_key", |_, key| ApiKeyKey::new(key, id))?,
             vault_id: vault.vault_id,
             created_at: UnixTime(vault.created_at),
-            keyring_mac: vault.keyring_mac,
+            mac: vault.keyring_mac,
             slots: slots.iter().map(slot::describe).collect(),
             root,
         })
@@ -159,7 +159,7 @@ impl Keyring {
             root: Root::new(&key, &vault_id),
             vault_id,
             created_at: UnixTime(0),
-            keyring_mac: [0; 32],
+            mac: [0; 32],
             slots: Vec::new(),
             data: Versions { current: 1, all: [(1, DataKey::new(1, &key, &vault_id))].into() },
             audit: Versions { current: 1, all: [(1, key.clone())].into() },

@@ -114,10 +114,14 @@ mod tests {
     fn a_sum_does_not_know_the_order_and_forgets_what_is_taken_out() {
         let items: [[u8; 32]; 3] = [[0xff; 32], Random.bytes(), Random.bytes()];
         let [mut forward, mut backward] = [Tally::default(); 2];
-        items.iter().for_each(|item| forward.add(item));
-        items.iter().rev().for_each(|item| backward.add(item));
+        for (one, other) in items.iter().zip(items.iter().rev()) {
+            forward.add(one);
+            backward.add(other);
+        }
         assert_eq!(forward, backward);
-        items.iter().for_each(|item| forward.remove(item));
+        for item in &items {
+            forward.remove(item);
+        }
         assert_eq!(forward, Tally::default());
         forward.remove(&items[1]);
         forward.add(&items[1]);

@@ -170,6 +170,23 @@ async fn a_user_goes_with_keys_and_logins_but_not_before_the_credentials() {
     bench.assert_manifest_holds();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_and_a_command_write_side_by_side() {
+    let bench = Bench::new();
+    let command = bench.beside();
+    let writers: Vec<_> = (0..60)
+        .map(|i| {
+            let vault = if i % 3 == 0 { command.clone() } else { bench.vault.clone() };
+            tokio::spawn(async move { vault.insert_credential(new("alice", "p", api_key("k")), &Who::system()).await })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    assert_eq!(bench.vault.list(&user("alice"), None, Page::default()).unwrap().len(), 60);
+    bench.assert_manifest_holds();
+}
+
 #[tokio::test]
 async fn no_secret_is_in_the_files_in_the_clear() {
     let bench = Bench::new();

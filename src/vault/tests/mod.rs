@@ -85,7 +85,7 @@ impl Bench {
             ("revocation", "sealed", "user", "id", "revision"),
         ];
         let keyring = self.vault.keyring();
-        let manifest = self.vault.look(|view, keyring| Manifest::load(view, keyring)).unwrap();
+        let manifest = self.vault.look(Manifest::load).unwrap();
         let connection = Connection::open(self.path()).unwrap();
         let mut tally = Tally::default();
         for (table, column, user, id, revision) in sealed {
