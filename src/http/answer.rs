@@ -1,0 +1,75 @@
+//! A good answer: its JSON, and where a list goes on.
+
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use warp::reply::Response;
+
+use super::problem::{self, Problem};
+
+/// What a route answers with, for OpenAPI: one object, or a list of them.
+pub(super) trait Shape: Send + 'static {
+    /// The name of the object's schema, and the schema.
+    fn schema(components: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema>;
+}
+
+/// One object.
+pub(super) struct One<T>(PhantomData<fn() -> T>);
+
+/// A list of objects.
+pub(super) struct Many<T>(PhantomData<fn() -> T>);
+
+impl<T: ToSchema + 'static> Shape for One<T> {
+    fn schema(components: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
+        components.push((T::name().into_owned(), T::schema()));
+        T::schemas(components);
+        Ref::from_schema_name(T::name()).into()
+    }
+}
+
+impl<T: ToSchema + 'static> Shape for Many<T> {
+    fn schema(components: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
+        ArrayBuilder::new().items(One::<T>::schema(components)).into()
+    }
+}
+
+/// The answer of a route whose body is of the shape `R`.
+pub(super) struct Answer<R> {
+    body: Bytes,
+    link: Option<HeaderValue>,
+    of: PhantomData<fn() -> R>,
+}
+
+impl<R> Answer<R> {
+    /// `body` as JSON. Lists may be given as slices.
+    pub(super) fn json(body: &(impl Serialize + ?Sized)) -> Result<Self, Problem> {
+        let failed = |_| Problem::new(&problem::INTERNAL, "The answer could not be written.");
+        Ok(Self::raw(serde_json::to_vec(body).map_err(failed)?.into()))
+    }
+
+    /// JSON that is written already.
+    pub(super) fn raw(body: Bytes) -> Self {
+        Self { body, link: None, of: PhantomData }
+    }
+
+    /// The same, with where the list goes on (RFC 8288).
+    #[must_use]
+    pub(super) fn next(mut self, target: Option<String>) -> Self {
+        self.link = target.and_then(|target| HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")).ok());
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut response = Response::new(self.body.into());
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(link) = self.link {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        response
+    }
+}

@@ -1,0 +1,80 @@
+//! What the door works with: the broker behind it, its limits, and what is answered from memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ipnet::IpNet;
+
+use super::attempts::FailedAttempts;
+use super::limits::Limits;
+use super::service::Door;
+use super::{openapi, routes};
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::random::Random;
+use crate::vault::Vault;
+
+/// How the door is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What stands before `/v1/integrations`: empty, or `/external-api`, without a slash at its end.
+    pub base_path: String,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Sizes, times and numbers.
+    pub limits: Limits,
+}
+
+/// Everything that the handlers need. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+struct Parts {
+    broker: Broker,
+    settings: Settings,
+    random: Random,
+    failed_attempts: FailedAttempts,
+    openapi: Bytes,
+}
+
+impl App {
+    /// Puts the door before the broker.
+    pub fn new(broker: Broker, settings: Settings, clock: Clock, random: Random) -> Self {
+        let description = serde_json::to_vec(&openapi::describe(&settings.base_path));
+        let openapi = Bytes::from(description.expect("the description has text keys alone"));
+        let failed_attempts = FailedAttempts::new(&settings.limits, clock);
+        Self(Arc::new(Parts { broker, settings, random, failed_attempts, openapi }))
+    }
+
+    pub(super) fn broker(&self) -> &Broker {
+        &self.0.broker
+    }
+
+    pub(super) fn vault(&self) -> &Vault {
+        self.0.broker.vault()
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.settings.limits
+    }
+
+    pub(super) fn base_path(&self) -> &str {
+        &self.0.settings.base_path
+    }
+
+    pub(super) fn failed_attempts(&self) -> &FailedAttempts {
+        &self.0.failed_attempts
+    }
+
+    pub(super) fn openapi(&self) -> Bytes {
+        self.0.openapi.clone()
+    }
+
+    pub(super) fn door(&self) -> Door {
+        Door {
+            routes: routes::filter(self),
+            trusted_proxies: self.0.settings.trusted_proxies.clone(),
+            random: self.0.random,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Who calls: the API key, what it may do, and for whom. All of this before a byte of the body is read.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::App;
+use super::body::BodyStream;
+use super::pattern::Params;
+use super::problem::{self, Problem};
+use super::service::Arrival;
+use crate::broker::Caller;
+use crate::id::UserId;
+use crate::permission::{Permission, Permissions};
+use crate::vault::{Actor, ApiKey, Holder, Who};
+
+/// The header in which a service key names its user.
+pub(super) const USER_HEADER: &str = "strongroom-user";
+
+/// A request that reached its route.
+pub(super) struct Received {
+    pub(super) arrival: Arrival,
+    pub(super) headers: HeaderMap,
+    pub(super) params: Params,
+    pub(super) query: String,
+    pub(super) body: BodyStream,
+}
+
+/// What is asked, by whom, before the body is read.
+pub(super) struct Call {
+    pub(super) caller: Caller,
+    pub(super) params: Params,
+    pub(super) query: String,
+}
+
+/// The API key that the request presents. Unknown, malformed, revoked and expired ones get one and the same answer; from an
+/// address that presented too many of those it is 429, and a right key passes all the same.
+pub(super) fn authenticate(app: &App, arrival: Arrival, headers: &HeaderMap) -> Result<Arc<ApiKey>, Problem> {
+    let presented = match presented(headers) {
+        Presented::Key(key) => app.vault().authenticate(key)?,
+        Presented::Unreadable => None,
+        Presented::Nothing => {
+            let detail = "Missing authentication. Provide API key or access token.";
+            let challenge = HeaderValue::from_static("Bearer");
+            return Err(
+                Problem::new(&problem::MISSING_AUTHENTICATION, detail).header(header::WWW_AUTHENTICATE, challenge)
+            );
+        }
+    };
+    if let Some(key) = presented {
+        return Ok(key);
+    }
+    if let Err(wait) = app.failed_attempts().count(arrival.address) {
+        let detail = "Too many requests with an invalid API key from this address.";
+        return Err(Problem::new(&problem::RATE_LIMITED, detail).retry_after(wait));
+    }
+    // RFC 6750 §3.1.
+    let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+    Err(Problem::new(&problem::INVALID_API_KEY, "Invalid API key").header(header::WWW_AUTHENTICATE, challenge))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Presented<'h> {
+    Nothing,
+    /// Two different keys, or bytes that no key has.
+    Unreadable,
+    Key(&'h str),
+}
+
+/// `X-API-Key` first and, where it is given, alone; an empty one counts as absent. Then `Authorization: Bearer`, the
+/// scheme in any case (RFC 9110 §11.1).
+fn presented(headers: &HeaderMap) -> Presented<'_> {
+    let given = |name: &str| -> Vec<&HeaderValue> {
+        headers.get_all(name).iter().filter(|value| !value.as_bytes().trim_ascii().is_empty()).collect()
+    };
+    let own = given("x-api-key");
+    if !own.is_empty() {
+        return single(&own, Some);
+    }
+    single(&given("authorization"), |value| {
+        let (scheme, token) = value.trim().split_once(' ')?;
+        let token = token.trim();
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    })
+}
+
+fn single<'h>(values: &[&'h HeaderValue], key: impl Fn(&'h str) -> Option<&'h str>) -> Presented<'h> {
+    match values {
+        [] => Presented::Nothing,
+        [value] => match value.to_str() {
+            Ok(text) => key(text.trim()).map_or(Presented::Nothing, Presented::Key),
+            Err(_) => Presented::Unreadable,
+        },
+        _ => Presented::Unreadable,
+    }
+}
+
+/// Whether the key may do this, and for whom it does it.
+pub(super) fn authorize(
+    key: &ApiKey,
+    needed: Permission,
+    arrival: Arrival,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
+    let missing: Permissions =
+        [needed].into_iter().filter(|permission| !key.permissions.contains(*permission)).collect();
+    if !missing.is_empty() {
+        let detail = format!("Missing required permission(s): {missing}");
+        return Err(Problem::new(&problem::PERMISSION_MISSING, detail));
+    }
+    let user = user(&key.holder, headers)?;
+    let who = Who { actor: Actor::ApiKey(key.id), address: arrival.address, request_id: Some(arrival.id) };
+    Ok(Caller { user, who })
+}
+
+/// The user of a key of one user; for a service key the one that the request names.
+fn user(holder: &Holder, headers: &HeaderMap) -> Result<UserId, Problem> {
+    let mut named = headers.get_all(USER_HEADER).iter();
+    let (first, more) = (named.next(), named.next().is_some());
+    match (holder, first) {
+        (Holder::User(user), None) => Ok(user.clone()),
+        (Holder::User(_), Some(_)) => {
+            let detail = "This API key belongs to one user: the header Strongroom-User is for service keys.";
+            Err(Problem::new(&problem::USER_NOT_NAMEABLE, detail))
+        }
+        (Holder::Service { .. }, None) => {
+            let detail = "A service key must name the user it acts for in the header Strongroom-User.";
+            Err(Problem::new(&problem::USER_REQUIRED, detail))
+        }
+        (Holder::Service { .. }, Some(value)) => {
+            let user = value.to_str().ok().filter(|_| !more).and_then(|text| text.parse::<UserId>().ok());
+            let malformed = || {
+                let detail = "The header Strongroom-User must hold one user id: 1 to 128 characters from A–Z a–z 0–9 . _ - @ : |";
+                Problem::new(&problem::USER_MALFORMED, detail)
+            };
+            let user = user.ok_or_else(malformed)?;
+            if holder.acts_for(&user) {
+                Ok(user)
+            } else {
+                Err(Problem::new(&problem::USER_NOT_ALLOWED, "This API key may not act for this user."))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn x_api_key_comes_first_and_alone() {
+        let seen = |lines: &[_]| format!("{:?}", presented(&headers(lines)));
+        assert_eq!(seen(&[]), "Nothing");
+        assert_eq!(seen(&[("x-api-key", "a"), ("authorization", "Bearer b")]), "Key(\"a\")");
+        assert_eq!(seen(&[("x-api-key", " "), ("authorization", "bEARER  b ")]), "Key(\"b\")");
+        assert_eq!(seen(&[("x-api-key", "")]), "Nothing");
+        assert_eq!(seen(&[("authorization", "Basic b")]), "Nothing");
+        assert_eq!(seen(&[("authorization", "Bearer ")]), "Nothing");
+        assert_eq!(seen(&[("authorization", "Bearer")]), "Nothing");
+        assert_eq!(seen(&[("x-api-key", "a"), ("x-api-key", "b")]), "Unreadable");
+    }
+
+    #[test]
+    fn a_service_key_names_its_user_and_no_other_key_does() {
+        let own = Holder::User("me".parse().unwrap());
+        let team = Holder::Service { users: vec!["team-*".parse().unwrap()] };
+        let outcome = |holder, lines: &[_]| match user(holder, &headers(lines)) {
+            Ok(user) => user.to_string(),
+            Err(problem) => problem.kind().uri.to_owned(),
+        };
+        assert_eq!(outcome(&own, &[]), "me");
+        assert_eq!(outcome(&own, &[(USER_HEADER, "me")]), "/problems/user-not-nameable");
+        assert_eq!(outcome(&team, &[]), "/problems/user-required");
+        assert_eq!(outcome(&team, &[(USER_HEADER, "team-1")]), "team-1");
+        assert_eq!(outcome(&team, &[(USER_HEADER, "other")]), "/problems/user-not-allowed");
+        assert_eq!(outcome(&team, &[(USER_HEADER, "team 1")]), "/problems/user-malformed");
+        assert_eq!(outcome(&team, &[(USER_HEADER, "team-1"), (USER_HEADER, "team-2")]), "/problems/user-malformed");
+    }
+}

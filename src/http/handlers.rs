@@ -1,0 +1,95 @@
+//! The handlers: each hands a checked request to its use case, and gives back what came of it.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::answer::{Answer, Many, One};
+use super::body::NoBody;
+use super::call::Call;
+use super::problem::Problem;
+use super::query;
+use crate::broker::{
+    CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialList, CredentialSummary,
+    DeleteResponse, InitiateRequest, InitiateResponse, ProviderInfo,
+};
+use crate::vault::Page;
+
+pub(super) async fn providers(app: App, _: Call, _: NoBody) -> Result<Answer<Many<ProviderInfo>>, Problem> {
+    Answer::json(app.broker().providers())
+}
+
+pub(super) async fn initiate(
+    app: App,
+    call: Call,
+    body: InitiateRequest,
+) -> Result<Answer<One<InitiateResponse>>, Problem> {
+    Answer::json(&app.broker().initiate(&call.caller, call.params.get(0), body).await?)
+}
+
+pub(super) async fn complete(
+    app: App,
+    call: Call,
+    body: CompleteRequest,
+) -> Result<Answer<One<CompleteResponse>>, Problem> {
+    Answer::json(&app.broker().complete(&call.caller, call.params.get(0), body).await?)
+}
+
+pub(super) async fn create(app: App, call: Call, body: CreateRequest) -> Result<Answer<One<CreateResponse>>, Problem> {
+    Answer::json(&app.broker().create(&call.caller, call.params.get(0), body).await?)
+}
+
+pub(super) async fn delete(app: App, call: Call, _: NoBody) -> Result<Answer<One<DeleteResponse>>, Problem> {
+    Answer::json(&app.broker().delete(&call.caller, call.params.get(0), call.params.get(1)).await?)
+}
+
+pub(super) async fn list(app: App, call: Call, _: NoBody) -> Result<Answer<Many<CredentialSummary>>, Problem> {
+    let page = query::page(&call.query)?;
+    let list = app.broker().list(&call.caller, None, page)?;
+    let path = format!("{}/v1/integrations/credentials", app.base_path());
+    Ok(Answer::json(&list.credentials)?.next(next(&list, page, &path)))
+}
+
+pub(super) async fn list_of_provider(
+    app: App,
+    call: Call,
+    _: NoBody,
+) -> Result<Answer<Many<CredentialSummary>>, Problem> {
+    let page = query::page(&call.query)?;
+    let provider = call.params.get(0);
+    let list = app.broker().list(&call.caller, Some(provider), page)?;
+    let provider = utf8_percent_encode(provider, NON_ALPHANUMERIC);
+    let path = format!("{}/v1/integrations/{provider}/credentials", app.base_path());
+    Ok(Answer::json(&list.credentials)?.next(next(&list, page, &path)))
+}
+
+/// Where a list goes on, if it does.
+fn next(list: &CredentialList, page: Page, path: &str) -> Option<String> {
+    Some(format!("{path}?limit={}&after={}", page.limit?, list.next_after?))
+}
+
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    /// Always `ok`: what is not is answered with another status.
+    status: &'static str,
+}
+
+pub(super) async fn healthz(_: App) -> Result<Answer<One<Health>>, Problem> {
+    Answer::json(&Health { status: "ok" })
+}
+
+pub(super) async fn readyz(app: App) -> Result<Answer<One<Health>>, Problem> {
+    app.vault().writable().await?;
+    Answer::json(&Health { status: "ok" })
+}
+
+/// An OpenAPI document.
+#[derive(ToSchema)]
+#[schema(value_type = Object)]
+pub(super) struct Description(());
+
+pub(super) async fn openapi(app: App) -> Result<Answer<One<Description>>, Problem> {
+    Ok(Answer::raw(app.openapi()))
+}

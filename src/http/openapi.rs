@@ -1,0 +1,231 @@
+//! The description of the API, OpenAPI 3.1, from the route table and the types that it serves.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr,
+    Required, ResponseBuilder, SecurityRequirement, ServerBuilder,
+};
+
+use super::pattern::places;
+use super::problem;
+use super::route::Route;
+use super::routes::table;
+
+const KEY_HEADER: &str = "apiKey";
+const BEARER: &str = "bearer";
+
+/// The whole description; `base_path` is what stands before every path.
+pub(super) fn describe(base_path: &str) -> OpenApi {
+    let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
+    schemas.insert("Problem".to_owned(), problem_schema());
+    schemas.insert("Faults".to_owned(), faults_schema());
+    schemas.insert("NotConfigured".to_owned(), not_configured_schema());
+    let mut paths = PathsBuilder::new();
+    for route in table() {
+        schemas.extend(route.shapes.components.iter().cloned());
+        if let Some((name, schema)) = &route.shapes.request {
+            schemas.insert((*name).to_owned(), schema.clone());
+        }
+        let item = utoipa::openapi::path::PathItem::new(method(&route.method), operation(&route));
+        paths = paths.path(route.pattern, item);
+    }
+    let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(KEY_HEADER, key)
+        .security_scheme(BEARER, bearer)
+        .build();
+    let info = InfoBuilder::new()
+        .title("Strongroom")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(env!("CARGO_PKG_DESCRIPTION")))
+        .license(Some(LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).build()));
+    let server = ServerBuilder::new().url(if base_path.is_empty() { "/" } else { base_path }).build();
+    OpenApiBuilder::new()
+        .info(info.build())
+        .servers(Some([server]))
+        .paths(paths.build())
+        .components(Some(components))
+        .build()
+}
+
+fn method(method: &Method) -> HttpMethod {
+    match method.as_str() {
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
+        "DELETE" => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}
+
+fn operation(route: &Route) -> Operation {
+    let mut operation = OperationBuilder::new().summary(Some(route.summary)).operation_id(Some(operation_id(route)));
+    for place in places(route.pattern) {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        let parameter = ParameterBuilder::new().name(place).parameter_in(ParameterIn::Path).required(Required::True);
+        operation = operation.parameter(parameter.schema(Some(text)).build());
+    }
+    if let Some((name, _)) = &route.shapes.request {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(*name))).build();
+        let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+        operation = operation.request_body(Some(body.build()));
+    }
+    if let Some(permission) = route.permission {
+        let none: [&str; 0] = [];
+        operation = operation
+            .tag("integrations")
+            .description(Some(format!("Needs the permission `{}`.", permission.name())))
+            .parameter(user_header())
+            .security(SecurityRequirement::new(KEY_HEADER, none))
+            .security(SecurityRequirement::new(BEARER, none));
+    } else {
+        operation = operation.tag("server");
+    }
+    if is_list(route) && route.pattern.ends_with("credentials") {
+        operation = page_parameters().into_iter().fold(operation, OperationBuilder::parameter);
+    }
+    let success = ContentBuilder::new().schema(Some(route.shapes.response.clone())).build();
+    let success = ResponseBuilder::new().description("Done").content("application/json", success).build();
+    operation = operation.response(route.success.as_str(), success);
+    for (status, media_type, schema, titles) in failures(route) {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+        let response = ResponseBuilder::new().description(titles).content(media_type, content).build();
+        operation = operation.response(status.to_string(), response);
+    }
+    operation.build()
+}
+
+fn is_list(route: &Route) -> bool {
+    matches!(route.shapes.response, RefOr::T(Schema::Array(_)))
+}
+
+/// `post_v1_integrations_provider_credentials` and the like: stable, and unique because the table's rows are.
+fn operation_id(route: &Route) -> String {
+    let words = route.pattern.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    let words: Vec<_> = std::iter::once(route.method.as_str()).chain(words).collect();
+    words.join("_").to_lowercase()
+}
+
+/// The statuses other than success, what each is sent as, and the problems behind it.
+fn failures(route: &Route) -> Vec<(u16, &'static str, &'static str, String)> {
+    let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for kind in problem::ALL.iter().filter(|kind| can_happen(route, kind)) {
+        by_status.entry(kind.status.as_u16()).or_default().push(kind.title);
+    }
+    let describe = |(status, titles): (u16, Vec<&str>)| {
+        let (media_type, schema) = match status {
+            422 => ("application/json", "Faults"),
+            501 => ("application/json", "NotConfigured"),
+            _ => ("application/problem+json", "Problem"),
+        };
+        (status, media_type, schema, titles.join("; "))
+    };
+    by_status.into_iter().map(describe).collect()
+}
+
+/// Whether a route can answer with a problem, as far as that follows from its row.
+fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
+    let guarded = route.permission.is_some();
+    let has_body = route.shapes.request.is_some();
+    let oauth = route.pattern.contains("/oauth/");
+    match kind.status.as_u16() {
+        400 if !guarded => std::ptr::eq(kind, &raw const problem::MALFORMED_REQUEST),
+        400 | 404 => guarded && (has_body || kind.uri.contains("user-") || route.method == Method::DELETE),
+        401 | 403 | 429 => guarded,
+        408 | 413 => has_body,
+        422 => has_body || is_list(route),
+        501 | 502 | 504 => oauth,
+        503 => guarded || route.pattern == "/readyz",
+        405 | 414 | 431 => false,
+        _ => true,
+    }
+}
+
+fn user_header() -> utoipa::openapi::path::Parameter {
+    let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).max_length(Some(128));
+    ParameterBuilder::new()
+        .name("Strongroom-User")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("The user that a service key acts for. Other keys must not send it."))
+        .schema(Some(text))
+        .build()
+}
+
+fn page_parameters() -> [utoipa::openapi::path::Parameter; 2] {
+    let parameter = |name: &str, schema_type, description: &str| {
+        let schema = ObjectBuilder::new().schema_type(SchemaType::new(schema_type));
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False);
+        parameter.description(Some(description)).schema(Some(schema)).build()
+    };
+    [
+        parameter("limit", Type::Integer, "At most so many; the header Link then says where the list goes on."),
+        parameter("after", Type::String, "Only those that come after the credential with this id."),
+    ]
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
+}
+
+fn problem_schema() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .description(Some("RFC 9457. Members beyond these depend on the type."))
+        .property("type", text().enum_values(Some(problem::ALL.iter().map(|kind| kind.uri))))
+        .property("title", text())
+        .property("status", ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)))
+        .property("detail", text())
+        .property("request_id", text())
+        .required("type")
+        .required("title")
+        .required("status")
+        .required("detail")
+        .required("request_id")
+        .into()
+}
+
+fn faults_schema() -> RefOr<Schema> {
+    let fault = ObjectBuilder::new()
+        .property("type", text())
+        .property("loc", ArrayBuilder::new())
+        .property("msg", text())
+        .required("type")
+        .required("loc")
+        .required("msg");
+    ObjectBuilder::new().property("detail", ArrayBuilder::new().items(fault)).required("detail").into()
+}
+
+fn not_configured_schema() -> RefOr<Schema> {
+    let detail =
+        ObjectBuilder::new().property("message", text()).property("hint", text()).required("message").required("hint");
+    ObjectBuilder::new().property("detail", detail).required("detail").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_every_reference_leads_somewhere() {
+        let document = serde_json::to_value(describe("/base")).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        for route in table() {
+            let operation = &document["paths"][route.pattern][route.method.as_str().to_lowercase()];
+            assert!(operation["responses"][route.success.as_str()].is_object(), "{}", route.pattern);
+            assert_eq!(operation["security"].is_array(), route.permission.is_some(), "{}", route.pattern);
+        }
+        let text = document.to_string();
+        for reference in text.split("#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+}

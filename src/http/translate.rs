@@ -1,0 +1,60 @@
+//! What each error of the core is called at the door. The cause of our own failures is logged here, once, and not told.
+
+use super::problem::{self, Problem};
+use crate::broker::Error;
+use crate::vault::VaultError;
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::OriginNotAllowed { .. } => &problem::CALLBACK_ORIGIN_NOT_ALLOWED,
+            Error::ProviderUnknown(_) => &problem::PROVIDER_NOT_FOUND,
+            Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
+            Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
+            Error::StateInvalid => &problem::INVALID_STATE,
+            Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
+            Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
+            Error::ExchangeRefused(_) => &problem::EXCHANGE_FAILED,
+            Error::ProviderFailed(_) => &problem::PROVIDER_UNAVAILABLE,
+            Error::ProviderTooSlow(_) => &problem::PROVIDER_TIMEOUT,
+            Error::KindNotTaken { .. } => &problem::KIND_NOT_SUPPORTED,
+            Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
+            Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
+            Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
+        };
+        let detail = error.to_string();
+        match error {
+            Error::Vault(error) => error.into(),
+            Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
+            Error::NotConfigured(provider) => {
+                let hint = format!(
+                    "Set providers.{provider}.client_id, and client_secret where the provider gives one, in the \
+                     configuration of Strongroom."
+                );
+                Self::not_configured(detail, hint)
+            }
+            _ => Self::new(kind, detail),
+        }
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::TooLarge(what) => {
+                Self::new(&problem::BODY_TOO_LARGE, format!("What was sent as {what} is too large to be stored."))
+            }
+            VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::NewerFormat { .. } => {
+                tracing::error!(%error, "the vault is damaged; `strongroom vault verify` says how far");
+                Self::new(&problem::INTERNAL, "Something in the vault cannot be read; the log has the cause.")
+            }
+            error => {
+                tracing::error!(%error, "the vault cannot do this now");
+                Self::new(
+                    &problem::VAULT_UNAVAILABLE,
+                    "The vault cannot do this now. Nothing is lost; try again later.",
+                )
+            }
+        }
+    }
+}
