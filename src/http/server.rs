@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -133,8 +133,10 @@ impl Server {
         let wire = Wire::new(stream, watch.clone(), self.limits.clone(), refusal);
         let requests = Requests { door: self.door.clone(), watch: watch.clone(), peer, tls, busy: self.busy.clone() };
         let connection = http1::Builder::new()
-            // The wire keeps all times: hyper's own timer cannot tell an idle connection from a slow head.
-            .header_read_timeout(None)
+            // The wire keeps the times, for hyper's timer cannot tell an idle connection from a slow head. This one is
+            // longer than both, and there so that hyper looks at the wire again after each answer.
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.idle_time + self.limits.header_time)
             .max_header_size(self.limits.header_bytes)
             .max_buf_size(READ_BUFFER)
             .serve_connection(TokioIo::new(wire), requests);

@@ -1,0 +1,188 @@
+//! Starts the real server in this process, on a free port, with a vault of its own and a clock that tests move.
+
+#![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this")]
+
+pub mod http;
+pub mod raw;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::Method;
+use serde_json::Value;
+use strongroom::broker::Broker;
+use strongroom::catalog::Catalog;
+use strongroom::clock::{Clock, UnixTime};
+use strongroom::config::Config;
+use strongroom::egress::Egress;
+use strongroom::http::{App, Limits, Listener, Settings, serve};
+use strongroom::permission::Permission;
+use strongroom::random::Random;
+use strongroom::vault::{Holder, MasterKey, NewApiKey, Vault, Who};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::http::Ask;
+use self::raw::Raw;
+
+/// The permissions of everyday use.
+pub const EVERYDAY: [Permission; 4] = [
+    Permission::ReadIntegrations,
+    Permission::ManageIntegrations,
+    Permission::DeleteIntegrations,
+    Permission::UseIntegrations,
+];
+
+/// How a server is to be started.
+#[derive(Default)]
+pub struct Setup {
+    /// The configuration in TOML.
+    pub config: String,
+    pub settings: Settings,
+    /// Where to listen; a free TCP port on loopback where nothing is said.
+    pub listener: Option<Listener>,
+}
+
+impl Setup {
+    pub fn limits(limits: Limits) -> Self {
+        Self { settings: Settings { limits, ..Settings::default() }, ..Self::default() }
+    }
+}
+
+/// A running server. Dropped, it is gone.
+pub struct Server {
+    /// `http://127.0.0.1:port`
+    pub url: String,
+    pub address: SocketAddr,
+    /// An API key of the user `alice` with the permissions of everyday use.
+    pub key: String,
+    pub clock: Clock,
+    pub vault: Vault,
+    pub broker: Broker,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<()>,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = Clock::manual(UnixTime(1_800_000_000));
+        let vault = new_vault(folder.path(), &clock);
+        let config = Arc::new(Config::from_toml(&setup.config, folder.path()).expect("the configuration is right"));
+        let egress = Egress::new(&config.egress.allow, &config.egress.ca_certificates).expect("the way out");
+        let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));
+        let catalog = Arc::new(Catalog::build(patches).expect("the catalogue is right"));
+        let broker = Broker::new(config, catalog, vault.clone(), egress, clock.clone(), Random);
+        let listener = match setup.listener {
+            Some(listener) => listener,
+            None => Listener::tcp("127.0.0.1:0").await.expect("a free port"),
+        };
+        let address = listener.address().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let app = App::new(broker.clone(), setup.settings, clock.clone(), Random);
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(serve(vec![listener], app, async {
+            let _ = stopped.await;
+        }));
+        let url = format!("http://{address}");
+        let mut server =
+            Self { url, address, key: String::new(), clock, vault, broker, stop: Some(stop), serving, folder };
+        server.key = server.key_with(&EVERYDAY).await;
+        server
+    }
+
+    /// Asks the server to stop; the task ends when it has.
+    pub fn stop(&mut self) -> &mut JoinHandle<()> {
+        drop(self.stop.take());
+        &mut self.serving
+    }
+
+    pub fn ask(&self, method: Method, path: &str) -> Ask {
+        Ask::new(method, format!("{}{path}", self.url))
+    }
+
+    pub fn get(&self, path: &str) -> Ask {
+        self.ask(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str) -> Ask {
+        self.ask(Method::POST, path)
+    }
+
+    pub fn delete(&self, path: &str) -> Ask {
+        self.ask(Method::DELETE, path)
+    }
+
+    /// A connection that is spoken to in bytes.
+    pub async fn raw(&self) -> Raw<TcpStream> {
+        Raw::new(TcpStream::connect(self.address).await.expect("the server listens"))
+    }
+
+    /// All credentials of `alice`.
+    pub async fn list(&self) -> Value {
+        self.get("/v1/integrations/credentials").key(&self.key).send().await.is(200).json()
+    }
+
+    /// A key of `alice` with these permissions.
+    pub async fn key_with(&self, permissions: &[Permission]) -> String {
+        self.new_key(Holder::User("alice".parse().expect("a user id")), permissions, None).await
+    }
+
+    /// A key of `user` with the permissions of everyday use.
+    pub async fn key_of(&self, user: &str) -> String {
+        self.new_key(Holder::User(user.parse().expect("a user id")), &EVERYDAY, None).await
+    }
+
+    /// A service key for the users that these patterns cover; none means all.
+    pub async fn service_key(&self, users: &[&str]) -> String {
+        let users = users.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
+        self.new_key(Holder::Service { users }, &EVERYDAY, None).await
+    }
+
+    /// A key that was revoked.
+    pub async fn revoked_key(&self) -> String {
+        let new = new_key(Holder::User("alice".parse().expect("a user id")), &EVERYDAY, None);
+        let (key, text) = self.vault.create_api_key(new, &Who::command_line()).await.expect("the key is stored");
+        assert!(self.vault.revoke_api_key(key.id, &Who::command_line()).await.expect("the key is revoked"));
+        text.expose().to_owned()
+    }
+
+    /// A key that has expired.
+    pub async fn expired_key(&self) -> String {
+        let past = UnixTime(self.clock.now().0 - 1);
+        self.new_key(Holder::User("alice".parse().expect("a user id")), &EVERYDAY, Some(past)).await
+    }
+
+    async fn new_key(&self, holder: Holder, permissions: &[Permission], expires_at: Option<UnixTime>) -> String {
+        let new = new_key(holder, permissions, expires_at);
+        let made = self.vault.create_api_key(new, &Who::command_line()).await.expect("the key is stored");
+        made.1.expose().to_owned()
+    }
+}
+
+fn new_key(holder: Holder, permissions: &[Permission], expires_at: Option<UnixTime>) -> NewApiKey {
+    NewApiKey { name: None, holder, permissions: permissions.iter().copied().collect(), expires_at }
+}
+
+fn new_vault(folder: &Path, clock: &Clock) -> Vault {
+    let master = MasterKey::generate(Random);
+    Vault::create(&folder.join("strongroom.db"), &master, clock.clone(), Random).expect("a new vault")
+}
+
+/// Waits until `holds`; fails after ten seconds.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..1000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came true: {what}");
+}
