@@ -103,9 +103,11 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Looks at the modes and owners of the files and their folder; a file that is not there is not looked at.
-pub(super) fn check(path: &Path) -> Vec<FileWarning> {
+/// Looks at the modes and owners of a vault's files and their folder, without opening any; a file that is not there
+/// is not looked at.
+pub fn check(path: &Path) -> Vec<FileWarning> {
     let mut warnings = Vec::new();
+    let path = resolve_folder(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().unwrap_or(Path::new("/"));
     if let Ok(found) = fs::metadata(folder)
         && found.mode() & 0o077 != 0
@@ -114,7 +116,7 @@ pub(super) fn check(path: &Path) -> Vec<FileWarning> {
     }
     let own = rustix::process::geteuid().as_raw();
     for suffix in ["", "-wal", "-shm", ".lock"] {
-        let path = beside(path, suffix);
+        let path = beside(&path, suffix);
         let Ok(found) = fs::symlink_metadata(&path) else { continue };
         if found.mode() & 0o177 != 0 {
             warnings.push(FileWarning::FileMode { path: path.clone(), mode: found.mode() & 0o7777 });

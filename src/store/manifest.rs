@@ -1,6 +1,6 @@
 //! The manifest's one row.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{StoreError, Tx, View};
 
@@ -13,11 +13,12 @@ pub(crate) struct ManifestRow {
 
 impl View<'_> {
     /// The manifest as this transaction sees it.
-    pub(crate) fn manifest(&self) -> Result<ManifestRow, StoreError> {
+    pub(crate) fn manifest(&self) -> Result<Option<ManifestRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM manifest")?;
-        Ok(statement.query_row([], |row| {
+        let manifest = statement.query_row([], |row| {
             Ok(ManifestRow { epoch: row.get("epoch")?, data_key: row.get("data_key")?, sealed: row.get("sealed")? })
-        })?)
+        });
+        Ok(manifest.optional()?)
     }
 }
 

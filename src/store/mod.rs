@@ -30,7 +30,7 @@ pub(crate) use api_key::ApiKeyRow;
 pub(crate) use audit::AuditRow;
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub use error::StoreError;
-pub use file::FileWarning;
+pub use file::{FileWarning, check as check_files};
 pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
 pub(crate) use manifest::ManifestRow;
 pub(crate) use pending::PendingRow;

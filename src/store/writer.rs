@@ -297,10 +297,10 @@ mod tests {
         let bench = Bench::new();
         let release = bench.hold().await;
         let mut jobs = Vec::new();
-        for a in [1, 2, 2, 3] {
+        for (first, second) in [(101, 1), (102, 2), (103, 2), (104, 3)] {
             jobs.push(bench.spawn(move |connection| {
-                insert(connection, a + 100)?;
-                insert(connection, a)
+                insert(connection, first)?;
+                insert(connection, second)
             }));
             tokio::task::yield_now().await;
         }
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(results, [true, true, false, true]);
         let (own, others) = witness.await.unwrap().unwrap();
         assert_eq!((own.len(), others.len()), (6, 0), "one transaction, and nobody sees it before its commit");
-        assert_eq!(bench.stored(), [1, 2, 3, 101, 102, 103]);
+        assert_eq!(bench.stored(), [1, 2, 3, 101, 102, 104]);
     }
 
     #[tokio::test]

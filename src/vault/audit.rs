@@ -103,3 +103,56 @@ fn link(key: &keys::Key, vault_id: &[u8; 16], before: &[u8; 32], row: &AuditRow)
         [b"strongroom audit 1", vault_id, before, row.action.as_bytes(), row.result.as_bytes(), row.actor.as_bytes()];
     keys::mac(key, fixed.into_iter().chain(numbers.iter().chain(&texts).map(Vec::as_slice)))
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn row() -> AuditRow {
+        AuditRow {
+            seq: 7,
+            at: 8,
+            action: "a",
+            result: "ok",
+            actor: "system".into(),
+            user: None,
+            provider: None,
+            credential: None,
+            subject: None,
+            address: None,
+            request_id: None,
+            key_version: 1,
+            mac: [0; 32],
+        }
+    }
+
+    #[test]
+    fn every_column_and_the_row_before_are_in_the_chain() {
+        let (key, vault) = (Zeroizing::new([1; 32]), [2; 16]);
+        let x = || Some("x".to_owned());
+        let mut macs = vec![link(&key, &vault, &[0; 32], &row()), link(&key, &vault, &[1; 32], &row())];
+        for changed in [
+            AuditRow { seq: 9, ..row() },
+            AuditRow { at: 9, ..row() },
+            AuditRow { action: "b", ..row() },
+            AuditRow { result: "no", ..row() },
+            AuditRow { actor: "x".into(), ..row() },
+            AuditRow { user: x(), ..row() },
+            AuditRow { provider: x(), ..row() },
+            AuditRow { credential: x(), ..row() },
+            AuditRow { subject: x(), ..row() },
+            AuditRow { address: x(), ..row() },
+            AuditRow { request_id: x(), ..row() },
+            AuditRow { user: Some(String::new()), ..row() },
+            AuditRow { key_version: 2, ..row() },
+        ] {
+            macs.push(link(&key, &vault, &[0; 32], &changed));
+        }
+        let count = macs.len();
+        macs.sort_unstable();
+        macs.dedup();
+        assert_eq!(macs.len(), count);
+    }
+}

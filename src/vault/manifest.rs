@@ -62,13 +62,10 @@ const LENGTH: usize = 3 * 8 + 3 * 32;
 impl Manifest {
     /// Reads it and checks its seal and epoch.
     pub(super) fn load(view: &View<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
-        let row = view.manifest()?;
+        let damaged = |what| VaultError::DamagedRow { table: "manifest", id: "1".into(), what };
+        let row = view.manifest()?.ok_or_else(|| damaged("it is missing"))?;
         let bytes = record::open(keyring, &place(row.epoch), row.data_key, &row.sealed)?;
-        Self::read(row.epoch, &bytes).ok_or(VaultError::DamagedRow {
-            table: "manifest",
-            id: "1".into(),
-            what: "its length is wrong",
-        })
+        Self::read(row.epoch, &bytes).ok_or_else(|| damaged("its length is wrong"))
     }
 
     /// Seals and writes it.

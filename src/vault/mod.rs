@@ -34,7 +34,7 @@ mod who;
 #[cfg(test)]
 mod tests;
 
-pub use crate::store::FileWarning;
+pub use crate::store::{FileWarning, check_files};
 pub use api_key::{ApiKey, Holder, NewApiKey, UserPattern, UserPatternError};
 pub use error::VaultError;
 pub use host_pattern::{HostPattern, HostPatternError};

@@ -119,7 +119,11 @@ async fn files_are_for_their_owner_alone_and_an_open_folder_is_told() {
 
 #[test]
 fn a_manifest_that_was_changed_keeps_the_vault_closed() {
-    for change in ["UPDATE manifest SET sealed = randomblob(length(sealed))", "UPDATE manifest SET epoch = epoch + 1"] {
+    for change in [
+        "DELETE FROM manifest",
+        "UPDATE manifest SET sealed = randomblob(length(sealed))",
+        "UPDATE manifest SET epoch = epoch + 1",
+    ] {
         let bench = Bench::new();
         bench.attack(change);
         let error = bench.reopen_as(&bench.key).err().unwrap();
