@@ -152,6 +152,25 @@ impl Keyring {
         self.api_key.all.values()
     }
 
+    /// What a rotation by another process would write: data key 2, wrapped, and the MAC over the keyring with it.
+    #[cfg(test)]
+    pub(super) fn with_a_second_data_key(&self, view: &View<'_>) -> Result<(Vec<u8>, [u8; 32]), VaultError> {
+        let (vault, slots, mut keys) = rows(view)?;
+        let wrapping = wrapping(&self.vault_id, "data", 2);
+        let wrapped = keys::wrap(&self.root.key_encryption, &wrapping, &Zeroizing::new([5; 32]), Random);
+        for row in keys.iter_mut().filter(|row| row.purpose == "data") {
+            row.state = "retired".into();
+        }
+        keys.push(KeyRow {
+            purpose: "data".into(),
+            version: 2,
+            state: "current".into(),
+            created_at: 0,
+            wrapped: Some(wrapped.clone()),
+        });
+        Ok((wrapped, whole(&self.root, &vault, &slots, &keys)))
+    }
+
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
         let (vault_id, key): ([u8; 16], Key) = ([9; 16], Zeroizing::new([7; 32]));

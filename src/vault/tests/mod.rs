@@ -5,6 +5,7 @@ mod credentials;
 mod damage;
 mod opening;
 mod pending;
+mod rotation;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
