@@ -253,3 +253,12 @@ async fn unknown_grants_and_missing_parameters_are_named() {
     assert_eq!(ask(&[("grant_type", "authorization_code")]).await, "invalid_request");
     assert_eq!(ask(&[("grant_type", "refresh_token"), ("refresh_token", "x")]).await, "invalid_grant");
 }
+
+#[tokio::test]
+async fn a_body_beyond_64_kib_is_not_read_to_its_end() {
+    let bench = bench().await;
+    let fits = "x".repeat(60 * 1024);
+    assert_eq!(bench.post("/token", &[("grant_type", &fits)]).await.refused().1, "unsupported_grant_type");
+    let too_long = "x".repeat(80 * 1024);
+    assert_eq!(bench.post("/token", &[("grant_type", &too_long)]).await.refused().1, "invalid_request");
+}
