@@ -144,13 +144,20 @@ async fn without_a_key_the_body_is_not_waited_for() {
     assert_eq!(server.raw().await.ask(head).await.status, 401);
 }
 
+#[tokio::test]
+async fn whoever_asks_and_never_takes_the_answers_is_cut_off() {
+    let limits = Limits { write_time: Duration::from_millis(150), ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let mut socket = server.raw().await;
+    let asked = 5_000;
+    socket.try_send(get("/openapi.json").repeat(asked)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answered = socket.end().await.matches("HTTP/1.1 200").count();
+    assert!(answered < asked, "all {answered} were written");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_idle_and_slow_connections_do_not_keep_a_good_one_out() {
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum }
-    })
-    .expect("the soft limit may be raised to the hard one");
     for limits in [Limits::default(), Limits::default().with_connections(200)] {
         let server = Server::with(Setup::limits(limits)).await;
         let mut held = Vec::new();

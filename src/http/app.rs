@@ -11,6 +11,7 @@ use super::service::Door;
 use super::{openapi, routes};
 use crate::broker::Broker;
 use crate::clock::Clock;
+use crate::config::ServerSettings;
 use crate::random::Random;
 use crate::vault::Vault;
 
@@ -23,6 +24,17 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Sizes, times and numbers.
     pub limits: Limits,
+}
+
+impl From<&ServerSettings> for Settings {
+    fn from(settings: &ServerSettings) -> Self {
+        let limits = Limits { shutdown_grace: settings.shutdown_grace, ..Limits::default() };
+        Self {
+            base_path: settings.base_path.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            limits: limits.with_connections(settings.max_connections),
+        }
+    }
 }
 
 /// Everything that the handlers need. Cheap to clone.

@@ -9,9 +9,26 @@ use std::sync::Arc;
 
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, UnixListener, UnixStream};
 
-use super::tls::Tls;
+use super::tls::{Tls, TlsError};
+use crate::config::{Listen, ServerSettings};
+
+/// Why nobody can connect.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address or the path cannot be listened on.
+    #[error("cannot listen on {listen}: {source}")]
+    Address {
+        /// What the settings say.
+        listen: Listen,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
 
 /// A bound listener.
 #[derive(Debug)]
@@ -35,8 +52,21 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
+    /// Listens where the settings say, with TLS if they name its files.
+    pub async fn open(settings: &ServerSettings) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Address { listen: settings.listen.clone(), source };
+        let listener = match &settings.listen {
+            Listen::Tcp { host, port } => Self::tcp((host.as_str(), *port)).await.map_err(failed)?,
+            Listen::Unix(path) => Self::unix(path).map_err(failed)?,
+        };
+        Ok(match &settings.tls {
+            Some(files) => listener.with_tls(Tls::load(&files.certificate, &files.key)?),
+            None => listener,
+        })
+    }
+
     /// Listens on a TCP port; port 0 picks a free one.
-    pub async fn tcp(address: &str) -> io::Result<Self> {
+    pub async fn tcp(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self { socket: Socket::Tcp(TcpListener::bind(address).await?), tls: None, _file: None })
     }
 

@@ -33,7 +33,7 @@ mod wire;
 
 pub use app::{App, Settings};
 pub use limits::Limits;
-pub use listener::Listener;
+pub use listener::{ListenError, Listener};
 pub use route::Route;
 pub use server::serve;
 pub use tls::{Tls, TlsError};

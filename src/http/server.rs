@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -38,6 +39,7 @@ pub(super) async fn serve_door(
     let (stage, stage_seen) = watch::channel(Stage::Serving);
     let (busy, mut done) = mpsc::channel(1);
     let connections = Connections::new(&limits);
+    allow_open_files(limits.connections);
     let server = Server { door, connections, stage: stage_seen, busy, limits: limits.clone() };
     for listener in listeners {
         tokio::spawn(server.clone().accept_all(listener));
@@ -48,6 +50,20 @@ pub(super) async fn serve_door(
     if tokio::time::timeout(limits.shutdown_grace, done.recv()).await.is_err() {
         tracing::warn!("the grace period is over; what is still under way is cut off");
         stage.send_replace(Stage::Cut);
+    }
+}
+
+/// Raises the soft limit of open files as far as the hard one lets it: the usual 1,024 are fewer than the connections.
+fn allow_open_files(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    // What is not a connection: the database and its readers, sockets to providers, the log.
+    let wanted = connections as u64 + 256;
+    let possible = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
+    if limit.current.is_some_and(|soft| soft < possible) {
+        let raised = Rlimit { current: Some(possible), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays below the number of connections");
+        }
     }
 }
 
@@ -96,7 +112,8 @@ impl Server {
         let watch = Watch::new();
         let counted = peer.filter(|peer| !is_trusted(*peer, &self.door.trusted_proxies));
         let Some(admission) = self.connections.admit(counted, watch.clone()) else {
-            tracing::warn!(address = peer.map(tracing::field::display), "no room for another connection");
+            // Not louder: whoever fills the room must not fill the log too.
+            tracing::debug!(address = peer.map(tracing::field::display), "no room for another connection");
             return;
         };
         let server = self.clone();
@@ -155,5 +172,63 @@ impl Server {
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended in the middle");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use warp::Filter as _;
+    use warp::reply::Response;
+
+    use super::*;
+    use crate::random::Random;
+
+    /// A door with a route that panics, and one that takes its time and then sets `done`.
+    async fn open(done: Arc<AtomicBool>) -> std::net::SocketAddr {
+        let panics = warp::path("panic").map(|| -> Response { panic!("a secret") });
+        let slow = warp::path("slow").then(move || {
+            let done = done.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                done.store(true, Ordering::SeqCst);
+                Response::new("done".into())
+            }
+        });
+        let fine = warp::any().map(|| Response::new("fine".into()));
+        let routes = panics.or(slow).unify().or(fine).unify().boxed();
+        let door = Door { routes, trusted_proxies: Vec::new(), random: Random };
+        let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
+        let address = listener.address().unwrap();
+        tokio::spawn(serve_door(vec![listener], Arc::new(door), Arc::default(), std::future::pending()));
+        address
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_500_without_a_word_of_it_and_the_connection_goes_on() {
+        let mut socket = TcpStream::connect(open(Arc::default()).await).await.unwrap();
+        for method in ["GET", "POST"] {
+            socket.write_all(format!("{method} /panic HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        }
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answers = String::new();
+        socket.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 500").count(), 2, "{answers}");
+        assert_eq!(answers.matches("/problems/internal").count(), 2);
+        assert!(answers.ends_with("fine") && !answers.contains("a secret"), "{answers}");
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_comes_to_its_end_when_the_caller_hangs_up() {
+        let done = Arc::new(AtomicBool::new(false));
+        let mut socket = TcpStream::connect(open(done.clone()).await).await.unwrap();
+        socket.write_all(b"POST /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        drop(socket);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(done.load(Ordering::SeqCst));
     }
 }

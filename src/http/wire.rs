@@ -81,12 +81,23 @@ impl Watch {
 
     /// The answer was handed over: the time until the next request begins to count.
     pub(super) fn request_ends(&self) {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-        self.waiting_since.store(now, Ordering::Relaxed);
+        self.waiting_since.store(self.now(), Ordering::Relaxed);
         let mut recording = self.recording();
         if !recording.bytes.is_empty() {
             recording.started = Some(Instant::now());
         }
+    }
+
+    /// The caller took a part of its answer: that is not idleness.
+    fn answer_goes_on(&self) {
+        if self.waiting_since.load(Ordering::Relaxed) > 0 {
+            self.waiting_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Milliseconds after the connection's beginning, never 0.
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
     fn record(&self, fresh: &[u8]) {
@@ -175,11 +186,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.pending.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.pending) {
-                Poll::Ready(written) => drop(self.pending.drain(..written?)),
+                Poll::Ready(written) => {
+                    self.pending.drain(..written?);
+                    self.write_timer = None;
+                }
                 Poll::Pending => return self.poll_stalled(cx),
             }
         }
-        self.write_timer = None;
         Poll::Ready(Ok(()))
     }
 
@@ -219,6 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(written) => {
                 self.write_timer = None;
+                self.watch.answer_goes_on();
                 Poll::Ready(written)
             }
             Poll::Pending => self.poll_stalled(cx),
