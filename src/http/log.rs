@@ -3,7 +3,9 @@
 
 use std::io::IsTerminal as _;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -14,10 +16,8 @@ pub const DEFAULT_FILTER: &str = "info";
 /// directive in it that makes no sense is left out. Whatever it asks for, libraries that would write a request's bytes
 /// stay at `info`. A panic becomes one line with its place and without its message, which might hold anything.
 pub fn init(filter: Option<&str>) -> Result<(), TryInitError> {
-    let filter = NOISY.iter().fold(EnvFilter::new(filter.unwrap_or(DEFAULT_FILTER)), |filter, library| {
-        filter.add_directive(format!("{library}=info").parse().expect("a crate's name and a level make a directive"))
-    });
-    let registry = tracing_subscriber::registry().with(filter);
+    let filter = EnvFilter::new(filter.unwrap_or(DEFAULT_FILTER));
+    let registry = tracing_subscriber::registry().with(filter).with(FilterFn::new(may_be_logged));
     if std::io::stderr().is_terminal() {
         registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init()?;
     } else {
@@ -34,3 +34,27 @@ pub fn init(filter: Option<&str>) -> Result<(), TryInitError> {
 
 /// Libraries that log headers, paths or bytes below `info`.
 const NOISY: [&str; 6] = ["hyper", "hyper_util", "warp", "reqwest", "rustls", "h2"];
+
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    let library = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO || !NOISY.contains(&library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_filter_makes_a_library_show_what_it_carries() {
+        let asked = EnvFilter::new("trace,hyper::proto=trace");
+        let registry = tracing_subscriber::registry().with(asked).with(FilterFn::new(may_be_logged));
+        let seen = tracing::subscriber::with_default(registry, || {
+            [
+                tracing::enabled!(target: "hyper::proto::h1", Level::TRACE),
+                tracing::enabled!(target: "hyper::proto::h1", Level::WARN),
+                tracing::enabled!(target: "strongroom::http", Level::TRACE),
+            ]
+        });
+        assert_eq!(seen, [false, true, true]);
+    }
+}

@@ -2,7 +2,8 @@
 //! from here.
 //!
 //! Everything but the probes and the API's description is under the base path. Those are at the root, where probes look,
-//! and under the base path too, for a reverse proxy that forwards nothing else.
+//! and under the base path too, for a reverse proxy that forwards nothing else. `HEAD` is answered wherever `GET` is
+//! (RFC 9110 §9.1).
 
 use std::fmt::Write as _;
 
