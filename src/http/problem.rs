@@ -201,6 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn every_problem_is_documented_with_its_status_and_no_other_is() {
+        let rows = include_str!("../../docs/api.md").lines().filter(|line| line.contains("| `/problems/"));
+        let documented: Vec<String> = rows.map(|row| row.split('|').take(3).collect::<Vec<_>>().join("|")).collect();
+        let known: Vec<String> =
+            ALL.iter().map(|kind| format!("| {} | `{}` ", kind.status.as_u16(), kind.uri)).collect();
+        for row in &known {
+            assert!(documented.contains(row), "docs/api.md lacks {row}");
+        }
+        assert_eq!(documented.len(), known.len(), "docs/api.md has a problem that does not exist, or one twice");
+    }
+
+    #[test]
     fn a_problem_is_answered_with_the_members_of_rfc_9457() {
         let id = RequestId::fresh(Random);
         let (media_type, body) = Problem::new(&NOT_FOUND, "Not Found").with("extra", 1).body(id);
