@@ -45,12 +45,16 @@ fn main() {
             ms(ready[STARTS / 2]),
             ms(ready[0])
         ),
-        format!("resident, idle   {:>14.1} MB                  (bound: 20 MB)", memory as f64 / 1024.0),
-        format!("binary           {:>14.1} MB                  (bound: 15 MB)", size as f64 / 1_048_576.0),
+        format!("resident, idle   {:>14.1} MB                  (bound: 20 MB)", mb(memory)),
+        format!("binary           {:>14.1} MB                  (bound: 15 MB)", mb(size / 1024)),
     ];
     for line in lines {
         writeln!(out, "{line}").expect("stdout takes a line");
     }
+}
+
+fn mb(kib: u64) -> f64 {
+    f64::from(u32::try_from(kib).expect("less than 4 TiB")) / 1024.0
 }
 
 fn ms(duration: Duration) -> f64 {

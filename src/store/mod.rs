@@ -1,6 +1,6 @@
 //! SQLite: the writer, the readers, the migrations. Moves sealed bytes; holds no key.
 //!
-//! Its face is a few dozen verbs over rows: [`View`] reads, [`Tx`] also writes. Every statement stands beside the
+//! Its face is a few dozen verbs over rows: `View` reads, `Tx` also writes. Every statement stands beside the
 //! type that it fills, and nobody above sees SQL.
 
 mod api_key;
