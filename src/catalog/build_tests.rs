@@ -33,6 +33,7 @@ url = "https://acme.example/apps/{client_id}/revoke"
 
 /// What the types refuse. Each case: what is in the good entry, what stands there instead, and how the fault begins.
 const VALUES: &[[&str; 3]] = &[
+    ["scope_separator = \",\"", "scope_member = \"\"", "acme.toml:9: oauth.scope_member: must say something"],
     [
         "\"https://acme.example/token\"",
         "\"http://acme.example/token\"",
@@ -120,6 +121,16 @@ const RULES: &[[&str; 3]] = &[
 
 /// The same in the two requests that an entry describes. Each case: what is in the good entry, what stands there instead, and how the fault begins.
 const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
+    [
+        "{client_id}/revoke\"",
+        "revoke\"\ntoken_param = \"{client_id}\"",
+        "acme.toml:21: oauth.revoke.token_param: unknown placeholder",
+    ],
+    [
+        "{client_id}/revoke\"",
+        "revoke\"\ngone_statuses = [404, 500]",
+        "acme.toml:21: oauth.revoke.gone_statuses[1]: only a refusal",
+    ],
     ["username = \"/name\"", "username = \"name\"", "acme.toml:17: oauth.identity.username: not a JSON pointer"],
     ["username = \"/name\"", "", "acme.toml:15: oauth.identity: nothing of the answer is read"],
     ["username = \"/name\"", "username = \"/name\"\nbody = \"{}\"", "acme.toml:18: oauth.identity.body: is not sent"],

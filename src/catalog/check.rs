@@ -88,6 +88,10 @@ impl Checks {
         }
         self.lifetime("oauth.expires_in", oauth.expires_in);
         self.lifetime("oauth.refresh.lifetime", oauth.refresh.as_ref().and_then(|refresh| refresh.lifetime));
+        self.text("oauth.scope_member", &oauth.scope_member);
+        if let Some(prefix) = &oauth.scope_prefix {
+            self.text("oauth.scope_prefix", prefix);
+        }
         for (i, name) in oauth.token_metadata.iter().enumerate() {
             self.text(&format!("oauth.token_metadata[{i}]"), name);
         }
@@ -176,6 +180,12 @@ impl Checks {
         self.headers("oauth.revoke.headers", &revoke.headers);
         self.unless(!revoke.tokens.is_empty(), "oauth.revoke.tokens", "no token is sent, so none is revoked");
         self.unless(!revoke.token_param.is_empty(), "oauth.revoke.token_param", "a parameter has a name");
+        let placed = !revoke.token_param.replace("{kind}", "").contains(['{', '}']);
+        self.unless(placed, "oauth.revoke.token_param", "unknown placeholder; there is {kind} alone");
+        for (i, status) in revoke.gone_statuses.iter().enumerate() {
+            let message = "only a refusal can say that a token is dead already: a status from 400 to 499";
+            self.unless((400..500).contains(status), format!("oauth.revoke.gone_statuses[{i}]"), message);
+        }
         for name in revoke.params.keys() {
             let ours = [revoke.token_param.as_str(), "token", "token_type_hint", "client_id", "client_secret"];
             let message = "this parameter is set by the revocation itself";

@@ -1,1 +1,258 @@
 //! What the embedded entries say: what clients rely on, to the letter.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::entry::{Body, OAuth, RevocationEnds, RevokeAuth, TokenAuth, TokenKind};
+use super::{Catalog, EMBEDDED, Entry};
+use crate::duration;
+use crate::kind::Kind;
+
+/// Every provider of the issue, of `oauth.md`, and of AutoGPT's enum; `sandbox` is added by `strongroom dev` alone.
+const NAMES: &str = "aiml_api airtable anthropic apollo atlassian baas bannerbear compass d_id dakera database \
+    dataforseo discord dropbox e2b elevenlabs enrichlayer exa fal firecrawl github gitlab google google_maps groq http \
+    hubspot ideogram jina linear linkedin llama_api mcp medium mem0 microsoft notion nvidia ollama open_router openai \
+    openweathermap pinecone reddit replicate revid screenshotone slack slant3d smartlead smtp spotify stagehand telegram \
+    todoist twitter unreal_speech v0 webshare_proxy wordpress zerobounce zoom";
+
+const WITH_OAUTH: &str = "airtable atlassian discord dropbox github gitlab google hubspot linear linkedin microsoft \
+    notion reddit slack spotify todoist twitter wordpress zoom";
+
+/// The table of what clients of AutoGPT's API rely on: what is asked for when they ask for nothing, and whether anything
+/// else can be asked for.
+const DEFAULT_SCOPES: &[(&str, &str)] = &[
+    (
+        "google",
+        "https://www.googleapis.com/auth/userinfo.email https://www.googleapis.com/auth/userinfo.profile openid",
+    ),
+    ("github", ""),
+    ("notion", ""),
+    ("linear", ""),
+    ("wordpress", ""),
+    ("discord", "identify"),
+    ("reddit", "identity read submit edit history privatemessages flair"),
+    (
+        "twitter",
+        "tweet.read tweet.write tweet.moderate.write users.read follows.read follows.write offline.access space.read \
+         mute.read mute.write like.read like.write list.read list.write block.read block.write bookmark.read \
+         bookmark.write",
+    ),
+    ("todoist", "task:add data:read data:read_write data:delete project:delete"),
+    ("airtable", "data.records:read data.records:write schema.bases:read schema.bases:write webhook:manage"),
+];
+
+/// The same table's other column, with where each provider says it.
+const USERNAMES: &[(&str, Option<&str>)] = &[
+    ("google", Some("/email")),
+    ("github", Some("/login")),
+    ("notion", Some("/owner/user/person/email")),
+    ("linear", Some("/data/viewer/name")),
+    ("wordpress", None),
+    ("discord", Some("/username")),
+    ("reddit", Some("/name")),
+    ("twitter", Some("/data/username")),
+    ("todoist", Some("/email")),
+    ("airtable", None),
+];
+
+fn catalog() -> Catalog {
+    Catalog::build([]).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn entry(name: &str) -> Entry {
+    let (.., text) = EMBEDDED.iter().find(|(embedded, ..)| *embedded == name).unwrap_or_else(|| panic!("no {name}"));
+    toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn oauth(name: &str) -> OAuth {
+    entry(name).oauth.unwrap_or_else(|| panic!("{name} has no OAuth"))
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_provider_is_there_and_no_other() {
+    let names: Vec<_> = catalog().iter().map(|provider| provider.name.to_string()).collect();
+    assert_eq!(names, words(NAMES));
+}
+
+#[test]
+fn every_file_of_the_folder_is_embedded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/providers");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    files.sort();
+    let embedded: Vec<_> = EMBEDDED.iter().map(|(name, ..)| format!("{name}.toml")).collect();
+    assert_eq!(files, embedded.iter().map(std::ffi::OsString::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_entry_takes_api_keys_and_says_from_what_and_when_it_was_written() {
+    let mut undocumented = Vec::new();
+    for provider in catalog().iter() {
+        let Entry { docs, checked, category, .. } = &provider.entry;
+        assert!(provider.entry.takes(Kind::ApiKey) && category.is_some(), "{}", provider.name);
+        assert_eq!(docs.is_some(), checked.is_some(), "{}", provider.name);
+        match docs {
+            Some(docs) => assert_eq!(docs.url().scheme(), "https", "{}", provider.name),
+            None => undocumented.push(provider.name.as_str().to_owned()),
+        }
+    }
+    // Two publish nothing about their keys, and one is whatever database the user has.
+    assert_eq!(undocumented, ["compass", "database", "llama_api"]);
+}
+
+#[test]
+fn the_kinds_beside_api_keys_are_those_that_clients_know() {
+    let taking = |kind| -> Vec<String> {
+        catalog().iter().filter(|provider| provider.entry.takes(kind)).map(|p| p.name.to_string()).collect()
+    };
+    assert_eq!(taking(Kind::OAuth2), words(WITH_OAUTH));
+    assert_eq!(taking(Kind::UserPassword), words("smtp webshare_proxy"));
+    assert_eq!(taking(Kind::HostScoped), words("http"));
+}
+
+#[test]
+fn what_is_asked_for_when_nothing_is_asked_is_what_clients_know() {
+    for (name, scopes) in DEFAULT_SCOPES {
+        assert_eq!(oauth(name).scopes_for(&[]), words(scopes), "{name}");
+    }
+}
+
+#[test]
+fn what_a_caller_asks_for_replaces_defaults_and_never_what_is_always_sent() {
+    let asked = words("one two");
+    for name in ["twitter", "todoist"] {
+        assert_eq!(oauth(name).scopes_for(&asked), oauth(name).scopes_for(&[]), "{name}");
+    }
+    assert_eq!(oauth("notion").scopes_for(&asked), words(""), "Notion has no scopes");
+    assert_eq!(oauth("google").scopes_for(&asked), [asked.clone(), oauth("google").always_scopes].concat());
+    for name in ["github", "linear", "wordpress", "discord", "reddit", "airtable"] {
+        assert_eq!(oauth(name).scopes_for(&asked), asked, "{name}");
+    }
+}
+
+#[test]
+fn a_username_is_read_from_where_clients_expect_it() {
+    for (name, pointer) in USERNAMES {
+        let identity = oauth(name).identity.unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(identity.username.as_ref().map(super::value::JsonPointer::as_str), *pointer, "{name}");
+    }
+    assert_eq!(oauth("notion").identity.unwrap().title.unwrap().as_str(), "/workspace_name");
+}
+
+#[test]
+fn accounts_can_be_told_apart_at_every_provider() {
+    for name in words(WITH_OAUTH) {
+        assert!(oauth(&name).identity.is_some_and(|identity| identity.account.is_some()), "{name}");
+    }
+}
+
+#[test]
+fn pkce_is_off_only_where_the_provider_rejects_it() {
+    let off: Vec<_> = words(WITH_OAUTH).into_iter().filter(|name| !oauth(name).pkce).collect();
+    assert_eq!(off, ["linkedin", "notion", "slack"]);
+}
+
+#[test]
+fn separators_authentication_and_bodies_are_the_providers_own() {
+    let commas: Vec<_> =
+        words(WITH_OAUTH).into_iter().filter(|name| oauth(name).scope_separator.as_str() == ",").collect();
+    assert_eq!(commas, ["linear", "slack", "todoist"]);
+    let json: Vec<_> = words(WITH_OAUTH).into_iter().filter(|name| oauth(name).token_body == Body::Json).collect();
+    assert_eq!(json, ["atlassian", "notion"]);
+    let basic: Vec<_> =
+        words(WITH_OAUTH).into_iter().filter(|name| oauth(name).token_auth == TokenAuth::Basic).collect();
+    assert_eq!(basic, words("airtable discord dropbox notion reddit slack spotify twitter zoom"));
+    assert!(words(WITH_OAUTH).iter().all(|name| oauth(name).token_auth != TokenAuth::None));
+}
+
+#[test]
+fn what_a_provider_wants_for_a_refresh_token_is_asked_for() {
+    for (name, params) in [
+        ("google", "access_type=offline prompt=consent"),
+        ("reddit", "duration=permanent"),
+        ("dropbox", "token_access_type=offline"),
+        ("atlassian", "audience=api.atlassian.com prompt=consent"),
+        ("notion", "owner=user"),
+    ] {
+        let given: Vec<_> =
+            oauth(name).authorize_params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(given, words(params), "{name}");
+    }
+    assert!(oauth("twitter").always_scopes.contains(&"offline.access".to_owned()));
+    for name in ["microsoft", "atlassian"] {
+        assert!(oauth(name).default_scopes.contains(&"offline_access".to_owned()), "{name}");
+    }
+}
+
+#[test]
+fn refresh_tokens_live_as_long_as_the_provider_says() {
+    let lifetimes: BTreeMap<String, String> = words(WITH_OAUTH)
+        .into_iter()
+        .filter_map(|name| {
+            let span = oauth(&name).refresh?.lifetime?.duration()?;
+            Some((name, duration::show(span)))
+        })
+        .collect();
+    let expected = [
+        ("airtable", "60d"),
+        ("atlassian", "90d"),
+        ("github", "184d"),
+        ("google", "180d"),
+        ("linkedin", "365d"),
+        ("microsoft", "90d"),
+        ("twitter", "180d"),
+        ("zoom", "90d"),
+    ];
+    assert_eq!(lifetimes, expected.map(|(name, span)| (name.to_owned(), span.to_owned())).into());
+    let rotating = words("airtable atlassian github gitlab linear notion slack twitter zoom");
+    let rotates = |name: &String| oauth(name).refresh.is_some_and(|refresh| refresh.rotates);
+    assert_eq!(words(WITH_OAUTH).into_iter().filter(rotates).collect::<Vec<_>>(), rotating);
+}
+
+#[test]
+fn a_revocation_ends_one_token_only_where_the_provider_says_so() {
+    let (mut none, mut token) = (Vec::new(), Vec::new());
+    for name in words(WITH_OAUTH) {
+        match oauth(&name).revoke.map(|revoke| revoke.ends) {
+            None => none.push(name),
+            Some(RevocationEnds::Token) => token.push(name),
+            Some(RevocationEnds::Grant) => {}
+        }
+    }
+    assert_eq!(none, words("airtable atlassian linkedin microsoft spotify wordpress"));
+    assert_eq!(token, words("dropbox gitlab hubspot reddit"));
+}
+
+#[test]
+fn github_ends_a_grant_in_its_own_way() {
+    let revoke = oauth("github").revoke.unwrap();
+    assert_eq!(revoke.url, "https://api.github.com/applications/{client_id}/grant");
+    assert_eq!((revoke.auth, revoke.body), (RevokeAuth::Basic, Body::Json));
+    assert_eq!(
+        (revoke.token_param.as_str(), revoke.tokens, revoke.hint),
+        ("access_token", vec![TokenKind::Access], false)
+    );
+}
+
+#[test]
+fn an_expired_access_token_is_not_taken_for_a_dead_grant() {
+    for name in words(WITH_OAUTH) {
+        let OAuth { revoke: Some(revoke), refresh, .. } = oauth(&name) else { continue };
+        let only_access = revoke.tokens == [TokenKind::Access];
+        let expired = |error: &String| error == "token_expired" || error == "invalid_token";
+        let deceived = revoke.gone_errors.iter().any(expired) || !revoke.gone_statuses.is_empty();
+        assert!(!(only_access && refresh.is_some() && deceived), "{name}");
+    }
+}
+
+#[test]
+fn an_entry_shown_as_toml_reads_back() {
+    for provider in catalog().iter() {
+        let shown = toml::to_string(&provider.entry).unwrap();
+        let again: Entry = toml::from_str(&shown).unwrap_or_else(|error| panic!("{}: {error}\n{shown}", provider.name));
+        assert_eq!(toml::to_string(&again).unwrap(), shown, "{}", provider.name);
+    }
+}

@@ -70,6 +70,12 @@ pub struct OAuth {
     /// What stands between two scopes in an answer, where it differs; any of space, comma and plus is understood anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_scope_separator: Option<ScopeSeparator>,
+    /// The member of the token answer that names the granted scopes, where it is not `scope`.
+    #[serde(default = "OAuth::standard_scope_member", skip_serializing_if = "OAuth::is_standard_scope_member")]
+    pub scope_member: String,
+    /// What may stand before a scope or be left out: with it and without it, it is the same scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_prefix: Option<String>,
     /// Scopes that are asked for when the caller names none.
     #[serde(default)]
     pub default_scopes: Vec<String>,
@@ -136,6 +142,20 @@ impl OAuth {
             }
         }
         scopes
+    }
+
+    /// Whether two scopes are one to this provider: equal, or equal but for [`OAuth::scope_prefix`].
+    pub fn same_scope(&self, one: &str, other: &str) -> bool {
+        let prefix = self.scope_prefix.as_deref().unwrap_or("");
+        one.strip_prefix(prefix).unwrap_or(one) == other.strip_prefix(prefix).unwrap_or(other)
+    }
+
+    fn standard_scope_member() -> String {
+        "scope".to_owned()
+    }
+
+    fn is_standard_scope_member(name: &str) -> bool {
+        name == "scope"
     }
 }
 
@@ -224,12 +244,16 @@ pub struct Revoke {
     /// How the body is written.
     #[serde(default)]
     pub body: Body,
-    /// The parameter that carries the token (RFC 7009 §2.1).
+    /// The parameter that carries the token (RFC 7009 §2.1); `{kind}`: the one named `access_token` or `refresh_token`
+    /// after the token in it.
     #[serde(default = "Revoke::standard_token_param")]
     pub token_param: String,
     /// Which tokens are sent, in this order; a token that the credential does not have is passed over.
     #[serde(default = "Revoke::standard_tokens")]
     pub tokens: Vec<TokenKind>,
+    /// Whether the first token that the credential has is sent alone, for the others end with it.
+    #[serde(default)]
+    pub first_only: bool,
     /// Whether `token_type_hint` is sent (RFC 7009 §2.1).
     #[serde(default = "yes")]
     pub hint: bool,

@@ -33,12 +33,13 @@ impl Misfit {
 }
 
 /// The entry, and every fault in it; with faults, the entry is what could be read besides them, if anything.
-pub(super) fn read(mut table: Table) -> (Option<Entry>, Vec<Misfit>) {
+pub(super) fn read(table: Table) -> (Option<Entry>, Vec<Misfit>) {
+    let mut table = Value::Table(table);
     let mut misfits: Vec<Misfit> = Vec::new();
     let mut told: Vec<String> = Vec::new();
     // Each turn takes one faulty key out or puts one stand-in in, so it ends.
     loop {
-        let fault = match Entry::deserialize(Reader { value: &Value::Table(table.clone()), key: String::new() }) {
+        let fault = match Entry::deserialize(Reader { value: &table, key: String::new() }) {
             Ok(entry) => return (Some(entry), misfits),
             Err(fault) => fault,
         };
@@ -57,22 +58,23 @@ pub(super) fn read(mut table: Table) -> (Option<Entry>, Vec<Misfit>) {
 }
 
 /// The table that holds `key`, and the key's last name.
-fn holder<'t, 'k>(table: &'t mut Table, key: &'k str) -> Option<(&'t mut Table, &'k str)> {
+fn holder<'t, 'k>(table: &'t mut Value, key: &'k str) -> Option<(&'t mut Table, &'k str)> {
+    let table = table.as_table_mut()?;
     // An item of a list is not taken out alone: the others would move.
     let key = key.split('[').next().unwrap_or(key);
     match key.split_once('.') {
         // A name may itself have dots in it.
         Some(_) if table.contains_key(key) => Some((table, key)),
-        Some((name, rest)) => holder(table.get_mut(name)?.as_table_mut()?, rest),
+        Some((name, rest)) => holder(table.get_mut(name)?, rest),
         None => Some((table, key)),
     }
 }
 
-fn remove(table: &mut Table, key: &str) -> bool {
+fn remove(table: &mut Value, key: &str) -> bool {
     holder(table, key).is_some_and(|(table, name)| table.remove(name).is_some())
 }
 
-fn put(table: &mut Table, key: &str) -> bool {
+fn put(table: &mut Value, key: &str) -> bool {
     holder(table, key).is_some_and(|(table, name)| table.insert(name.to_owned(), STAND_IN.into()).is_none())
 }
 

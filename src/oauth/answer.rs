@@ -80,12 +80,12 @@ fn grant(
 ) -> Result<Grant, Unintelligible> {
     let access_token = token(tokens, "access_token")?.ok_or(Unintelligible::NoAccessToken)?;
     let refresh_token = token(tokens, "refresh_token")?;
-    let scopes = scope::granted(tokens.get("scope"), entry)
+    let scopes = scope::granted(tokens.get(&entry.scope_member), entry)
         .map_err(|()| Unintelligible::Malformed("scope"))?
         .unwrap_or_else(|| requested.to_vec());
     let id_token = tokens.get("id_token").is_some_and(Value::is_string);
     Ok(Grant {
-        missing_scopes: scope::missing(requested, &scopes, refresh_token.is_some(), id_token),
+        missing_scopes: scope::missing(requested, &scopes, entry, refresh_token.is_some(), id_token),
         token_type: token_type(tokens, entry)?,
         expires_in: lifetime(tokens.get("expires_in")).or(entry.expires_in.and_then(Lifetime::duration)),
         metadata: metadata(top, tokens, entry),

@@ -67,7 +67,7 @@ enum Ended {
 }
 
 /// Revokes the tokens of a grant in the entry's order, the refresh token before the access token unless it says
-/// otherwise. All that are sent must succeed; a token that the server does not know any more is a success.
+/// otherwise; only the first of them where the entry says that it takes the others along. All that are sent must succeed; a token that the server does not know any more is a success.
 ///
 /// # Errors
 /// The first failure, and of several one that may pass. When the server cannot be reached, the rest is not tried.
@@ -79,9 +79,9 @@ pub async fn revoke(
     tokens: &Revocable<'_>,
 ) -> Result<(), RevokeError> {
     let (mut ended, mut failed): (Vec<Ended>, Option<RevokeError>) = (Vec::new(), None);
-    for kind in &how.tokens {
-        let Some(token) = tokens.of(*kind) else { continue };
-        match revoke_one(egress, how, entry, client, tokens, (*kind, token)).await {
+    let there = how.tokens.iter().filter_map(|kind| Some((*kind, tokens.of(*kind)?)));
+    for token in there.take(if how.first_only { 1 } else { usize::MAX }) {
+        match revoke_one(egress, how, entry, client, tokens, token).await {
             Ok(way) => ended.push(way),
             Err(error @ RevokeError::Unreachable(_)) => return Err(error),
             // The token that authenticates this request went with the grant that the one before it ended.
@@ -124,7 +124,7 @@ fn revocation_request(
     (kind, token): (TokenKind, &Secret),
 ) -> Result<Outgoing, Unbuildable> {
     let (mut headers, mut parameters) = (HeaderMap::new(), Parameters::default());
-    parameters.set(&how.token_param, token.expose());
+    parameters.set(&how.token_param.replace("{kind}", kind.hint()), token.expose());
     if how.hint {
         parameters.set("token_type_hint", kind.hint());
     }

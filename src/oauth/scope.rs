@@ -46,9 +46,16 @@ pub(super) fn granted(member: Option<&Value>, entry: &OAuth) -> Result<Option<Ve
 ///
 /// `offline_access` and `openid` (OpenID Connect Core §11, §3.1.2.1) are seldom named in answers; they are granted when
 /// what they ask for has come: a refresh token, an ID token.
-pub(super) fn missing(requested: &[String], granted: &[String], refresh_token: bool, id_token: bool) -> Vec<String> {
+pub(super) fn missing(
+    requested: &[String],
+    granted: &[String],
+    entry: &OAuth,
+    refresh_token: bool,
+    id_token: bool,
+) -> Vec<String> {
     let came = |scope: &str| (scope == "offline_access" && refresh_token) || (scope == "openid" && id_token);
-    requested.iter().filter(|scope| !granted.contains(scope) && !came(scope)).cloned().collect()
+    let named = |scope: &str| granted.iter().any(|granted| entry.same_scope(granted, scope));
+    requested.iter().filter(|scope| !named(scope) && !came(scope)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -80,10 +87,19 @@ mod tests {
         let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
         let asked = texts(&["read", "write", "offline_access", "openid"]);
         assert_eq!(
-            missing(&asked, &texts(&["read", "more"]), false, false),
+            missing(&asked, &texts(&["read", "more"]), &entry(""), false, false),
             texts(&["write", "offline_access", "openid"])
         );
-        assert_eq!(missing(&asked, &texts(&["read"]), true, true), texts(&["write"]));
+        assert_eq!(missing(&asked, &texts(&["read"]), &entry(""), true, true), texts(&["write"]));
+    }
+
+    #[test]
+    fn a_scope_with_the_entrys_prefix_is_the_same_as_without_it() {
+        let entry = entry("scope_prefix = \"https://graph.example/\"");
+        let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        let asked = texts(&["User.Read", "https://graph.example/Mail.Read", "Mail.Send"]);
+        let granted = texts(&["https://graph.example/User.Read", "Mail.Read", "https://other.example/Mail.Send"]);
+        assert_eq!(missing(&asked, &granted, &entry, false, false), texts(&["Mail.Send"]));
     }
 
     proptest! {

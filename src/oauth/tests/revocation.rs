@@ -61,6 +61,19 @@ async fn a_provider_is_told_in_its_own_way() {
 }
 
 #[tokio::test]
+async fn one_token_is_sent_alone_where_it_takes_the_others_along_and_under_the_name_of_its_kind() {
+    let server = Hostile::saying(json("{}")).await;
+    let how = way(&server, "/r", "auth = \"none\"\nhint = false\nfirst_only = true\ntoken_param = \"{kind}\"");
+    let (outcome, seen) = revoked(&server, &how).await;
+    assert_eq!((outcome, seen.len()), (Ok(()), 1));
+    assert_eq!(body(&seen[0]), "refresh_token=refr3sh");
+    let access = Secret::new("acc+ess");
+    let tokens = Revocable { access_token: Some(&access), refresh_token: None };
+    assert_eq!(revoke(&patient(), &how, &entry_of(&server, ""), &client(), &tokens).await, Ok(()));
+    assert_eq!(body(&server.seen()[1]), "access_token=acc%2Bess");
+}
+
+#[tokio::test]
 async fn every_way_to_authenticate_a_revocation_is_alone_in_its_request() {
     for (auth, header, parameters) in [
         ("client", Some("Basic "), ""),
