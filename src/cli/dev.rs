@@ -14,6 +14,7 @@ use super::application::{self, StartError};
 use super::serve::{self, ServeError};
 use crate::clock::Clock;
 use crate::config::{CallbackOrigin, Config, EntryPatch, Listen, ProviderSettings};
+use crate::http::Listener;
 use crate::id::{ProviderName, UserId};
 use crate::permission::{Permission, Permissions};
 use crate::random::Random;
@@ -92,7 +93,7 @@ pub async fn run(mut config: Config, options: Options) -> Result<(), DevError> {
 
     let config = Arc::new(config);
     let broker = application::broker(Arc::clone(&config), vault, clock.clone())?;
-    let listener = serve::listener(&config).await?;
+    let listener = Listener::open(&config.server).await.map_err(ServeError::from)?;
     let url = match (&config.server.listen, listener.address()) {
         (Listen::Tcp { .. }, Some(address)) => {
             format!(
@@ -140,10 +141,11 @@ impl Place {
             }
             Some(file) => write_key(file)?,
         };
-        if !self.vault.exists() {
-            drop(Vault::create(&self.vault, &key, clock.clone(), Random)?);
+        if self.vault.exists() {
+            Ok(Vault::open(&self.vault, &key, Mode::Server, clock.clone(), Random)?)
+        } else {
+            Ok(Vault::create(&self.vault, &key, clock.clone(), Random)?)
         }
-        Ok(Vault::open(&self.vault, &key, Mode::Server, clock.clone(), Random)?)
     }
 
     fn read_key(&self, file: &Path) -> Result<MasterKey, DevError> {
@@ -183,7 +185,7 @@ async fn fresh_key(vault: &Vault) -> Result<Secret, VaultError> {
 }
 
 /// What `dev` has over a bare configuration: callbacks to localhost, the way to this machine, and the sandbox.
-fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
+pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     let localhost = CallbackOrigin::parse_entry("http://localhost").expect("a legal origin");
     config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(localhost);
     config.egress.allow.push("127.0.0.0/8".parse::<IpNet>().expect("a legal network"));

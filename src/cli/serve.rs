@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::application::{self, StartError};
 use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::config::{Config, Listen};
-use crate::http::{App, Limits, Listener, Settings, Tls, TlsError};
+use crate::config::Config;
+use crate::http::{App, ListenError, Listener, Settings};
 use crate::random::Random;
 use crate::vault::{Mode, VaultError};
 
@@ -17,17 +17,9 @@ pub enum ServeError {
     /// A part of it.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The certificate or its key.
+    /// The address is taken or not ours, or the certificate cannot be used.
     #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The address is taken, or not ours.
-    #[error("cannot listen on {listen}: {source}; choose another address in [server] listen")]
-    Listen {
-        /// The address.
-        listen: Listen,
-        /// What the system said.
-        source: io::Error,
-    },
+    Listen(#[from] ListenError),
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
@@ -42,38 +34,15 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let config = Arc::new(config);
     let vault = application::open_vault(&config, Mode::Server, &clock)?;
     let broker = application::broker(Arc::clone(&config), vault, clock.clone())?;
-    let listener = listener(&config).await?;
+    let listener = Listener::open(&config.server).await?;
     tracing::info!(listen = %config.server.listen, vault = %config.vault.path.display(), "ready");
     until_stopped(broker, listener, clock).await
-}
-
-/// The listener that the configuration asks for.
-pub(super) async fn listener(config: &Config) -> Result<Listener, ServeError> {
-    let listen = &config.server.listen;
-    let bound = match listen {
-        Listen::Tcp { .. } => Listener::tcp(&listen.to_string()).await,
-        Listen::Unix(path) => Listener::unix(path),
-    };
-    let listener = bound.map_err(|source| ServeError::Listen { listen: listen.clone(), source })?;
-    match &config.server.tls {
-        Some(files) => Ok(listener.with_tls(Tls::load(&files.certificate, &files.key)?)),
-        None => Ok(listener),
-    }
 }
 
 /// Serves on `listener`, tidying up meanwhile, until a signal comes or the vault can go on no longer.
 pub(super) async fn until_stopped(broker: Broker, listener: Listener, clock: Clock) -> Result<(), ServeError> {
     let signals = signals().map_err(ServeError::Signals)?;
-    let server = &broker.config().server;
-    let settings = Settings {
-        base_path: server.base_path.clone(),
-        trusted_proxies: server.trusted_proxies.clone(),
-        limits: Limits {
-            shutdown_grace: server.shutdown_grace,
-            ..Limits::default().with_connections(server.max_connections)
-        },
-    };
-    let app = App::new(broker.clone(), settings, clock, Random);
+    let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
     let house = tokio::spawn(broker.clone().keep_house());
     let mut fatal = None;
     let stop = async {
