@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this")]
 
+pub mod flow;
 pub mod http;
+pub mod peers;
+pub mod process;
 pub mod raw;
 
 use std::net::SocketAddr;
@@ -14,12 +17,14 @@ use ::http::Method;
 use serde_json::Value;
 use strongroom::broker::Broker;
 use strongroom::catalog::Catalog;
+use strongroom::cli::dev;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::config::Config;
 use strongroom::egress::Egress;
 use strongroom::http::{App, Limits, Listener, Settings, serve};
 use strongroom::permission::Permission;
 use strongroom::random::Random;
+use strongroom::sandbox::{Sandbox, SandboxOptions};
 use strongroom::vault::{Holder, MasterKey, NewApiKey, Vault, Who};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -62,6 +67,8 @@ pub struct Server {
     pub clock: Clock,
     pub vault: Vault,
     pub broker: Broker,
+    /// The authorization server behind the provider `sandbox`.
+    pub sandbox: Sandbox,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
     folder: tempfile::TempDir,
@@ -76,7 +83,12 @@ impl Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Clock::manual(UnixTime(1_800_000_000));
         let vault = new_vault(folder.path(), &clock);
-        let config = Arc::new(Config::from_toml(&setup.config, folder.path()).expect("the configuration is right"));
+        let mut config = Config::from_toml(&setup.config, folder.path()).expect("the configuration is right");
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let sandbox = Sandbox::start(loopback, clock.clone(), Random, SandboxOptions::new(Random));
+        let sandbox = sandbox.await.expect("the sandbox starts");
+        dev::add_defaults(&mut config, &sandbox);
+        let config = Arc::new(config);
         let egress = Egress::new(&config.egress.allow, &config.egress.ca_certificates).expect("the way out");
         let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));
         let catalog = Arc::new(Catalog::build(patches).expect("the catalogue is right"));
@@ -93,9 +105,18 @@ impl Server {
         }));
         let url = format!("http://{address}");
         let mut server =
-            Self { url, address, key: String::new(), clock, vault, broker, stop: Some(stop), serving, folder };
+            Self { url, address, key: String::new(), clock, vault, broker, sandbox, stop: Some(stop), serving, folder };
         server.key = server.key_with(&EVERYDAY).await;
         server
+    }
+
+    /// A server that knows one more provider, whose authorization server is at `base`.
+    pub async fn with_provider(name: &str, base: &str) -> Self {
+        let config = format!(
+            "[providers.{name}]\ndisplay_name = \"{name}\"\nclient_id = \"c\"\nclient_secret = \"s\"\n\
+             [providers.{name}.oauth]\nauthorize_url = \"{base}/authorize\"\ntoken_url = \"{base}/token\"\n"
+        );
+        Self::with(Setup { config, ..Setup::default() }).await
     }
 
     /// Asks the server to stop; the task ends when it has.
@@ -185,4 +206,16 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("it never came true: {what}");
+}
+
+/// How often a campaign is repeated: short in `cargo test`, reduced in `.ci/run`, in full by `.ci/campaigns`, which say so
+/// in `STRONGROOM_CAMPAIGN`.
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment how long it may take")]
+pub fn campaign(short: u32, reduced: u32, full: u32) -> u32 {
+    match std::env::var("STRONGROOM_CAMPAIGN").as_deref() {
+        Ok("full") => full,
+        Ok("reduced") => reduced,
+        Ok(other) if other != "short" => panic!("STRONGROOM_CAMPAIGN is {other:?}; it can be short, reduced or full"),
+        _ => short,
+    }
 }

@@ -1,0 +1,175 @@
+//! The real binary as a process of its own: for what can only be seen from outside (logs, files, kill -9).
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::http::Ask;
+
+/// An installation in a temporary folder: `strongroom.toml`, `strongroom.key`, `strongroom.db`.
+pub struct Installation {
+    pub folder: tempfile::TempDir,
+    port: u16,
+}
+
+/// A running `strongroom serve`; killed when dropped.
+pub struct Process {
+    pub url: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Installation {
+    /// `strongroom init`, with `settings` (TOML) put under its configuration.
+    pub async fn new(settings: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = super::peers::free_port().await;
+        let this = Self { folder, port };
+        this.run(&["init"]).must_succeed();
+        let file = this.path("strongroom.toml");
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n\
+             [vault]\npath = \"strongroom.db\"\nmaster_key = {{ file = \"strongroom.key\" }}\n{settings}\n"
+        );
+        std::fs::write(file, config).expect("the configuration can be written");
+        this
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command of the binary to its end, in the installation's folder.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        self.run_with_stdin(arguments, "")
+    }
+
+    pub fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Finished {
+        use std::io::Write as _;
+        let mut child = binary(self.folder.path())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut input = child.stdin.take().expect("stdin is piped");
+        let _ = input.write_all(stdin.as_bytes());
+        drop(input);
+        Finished(child.wait_with_output().expect("the binary ends"))
+    }
+
+    /// A fresh API key of `user` with the permissions of everyday use.
+    pub fn key(&self, user: &str) -> String {
+        self.run(&["user", "add", user]);
+        let made = self.run(&[
+            "key",
+            "create",
+            "--user",
+            user,
+            "--permission",
+            "READ_INTEGRATIONS",
+            "--permission",
+            "MANAGE_INTEGRATIONS",
+            "--permission",
+            "DELETE_INTEGRATIONS",
+            "--permission",
+            "USE_INTEGRATIONS",
+            "--json",
+        ]);
+        made.must_succeed().json()["api_key"].as_str().expect("the key is shown once").to_owned()
+    }
+
+    /// `strongroom serve`, once it answers.
+    pub async fn serve(&self) -> Process {
+        let log = self.path("server.log");
+        let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("the log can be written");
+        let child = binary(self.folder.path())
+            .arg("serve")
+            .env("RUST_LOG", "trace")
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a second handle"))
+            .stderr(out)
+            .spawn()
+            .expect("the binary runs");
+        let mut process = Process { url: format!("http://127.0.0.1:{}", self.port), child, log };
+        process.wait_until_ready().await;
+        process
+    }
+}
+
+impl Process {
+    async fn wait_until_ready(&mut self) {
+        for _ in 0..600 {
+            if let Some(status) = self.child.try_wait().expect("the process can be asked") {
+                panic!("serve ended with {status}: {}", self.log());
+            }
+            let asked = Ask::new(http::Method::GET, format!("{}/readyz", self.url)).try_send().await;
+            if asked.is_ok_and(|reply| reply.status == 200) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("serve is not ready: {}", self.log());
+    }
+
+    pub fn ask(&self, method: http::Method, path: &str) -> Ask {
+        Ask::new(method, format!("{}{path}", self.url))
+    }
+
+    /// Everything that the process wrote to stdout and stderr.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process ends");
+    }
+
+    /// SIGTERM, and the end of the process.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        self.child.wait().expect("the process ends")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command that has ended.
+pub struct Finished(pub Output);
+
+impl Finished {
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+
+    #[track_caller]
+    pub fn must_succeed(self) -> Self {
+        assert!(self.0.status.success(), "{}: {}{}", self.0.status, self.stdout(), self.stderr());
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.0.stdout).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.stdout()))
+    }
+}
+
+fn binary(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
+    command.current_dir(folder).env_clear();
+    command
+}
