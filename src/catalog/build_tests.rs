@@ -307,3 +307,17 @@ fn client_settings_alone_change_nothing() {
     let catalog = build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &EntryPatch::default())].into()).unwrap();
     assert_eq!(catalog.get("acme").unwrap().entry.display_name, "Acme");
 }
+
+#[test]
+fn the_documentation_names_every_key_of_the_vocabulary() {
+    let docs = include_str!("../../docs/providers.md");
+    for section in ["", "oauth", "oauth.identity", "oauth.revoke", "oauth.refresh", "api_key"] {
+        let table = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+        let found = faults(&format!("{table}zzzz = 1\n"));
+        let keys = found.lines().find_map(|line| line.split_once("zzzz: unknown key; there are "));
+        for key in keys.unwrap_or_else(|| panic!("{found}")).1.split(", ") {
+            let named = [format!("`{key}`"), format!("[{}]", super::text::join(section, key))];
+            assert!(named.iter().any(|name| docs.contains(name)), "{section}: {key}");
+        }
+    }
+}

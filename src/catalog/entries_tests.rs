@@ -203,7 +203,6 @@ fn refresh_tokens_live_as_long_as_the_provider_says() {
         ("google", "180d"),
         ("linkedin", "365d"),
         ("microsoft", "90d"),
-        ("twitter", "180d"),
         ("zoom", "90d"),
     ];
     assert_eq!(lifetimes, expected.map(|(name, span)| (name.to_owned(), span.to_owned())).into());
