@@ -3,17 +3,20 @@
 //! A temporary vault, one user, one fresh API key, and an authorization server of its own. Nothing leaves the machine.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::application::{self, StartError};
 use super::serve::{self, ServeError};
+use super::{Context, Failure};
 use crate::clock::Clock;
-use crate::config::{CallbackOrigin, Config, EntryPatch, Listen, ProviderSettings};
+use crate::config::{CallbackOrigin, ClientSecrets, Config, EntryPatch, Listen, ProviderSettings};
 use crate::http::Listener;
 use crate::id::{ProviderName, UserId};
 use crate::permission::{Permission, Permissions};
@@ -24,6 +27,45 @@ use crate::vault::{Holder, MasterKey, Mode, NewApiKey, Vault, VaultError, Who};
 
 const USER: &str = "dev";
 const KEY_NAME: &str = "strongroom dev";
+
+/// Run everything with nothing to set up: a vault that is gone at the end, a user, an API key, a sandbox provider
+///
+/// With --vault FILE the vault is kept, with its master key in FILE.key: the same user, and a fresh API key at each start.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// Where to listen, for example 127.0.0.1:0 for a free port [default: server.listen of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// What to print when ready
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    print: Print,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Print {
+    /// The address, the key, and three curl lines to copy
+    Text,
+    /// One line {"url", "api_key", "user", "vault", "pid"}, and nothing else on the standard output
+    Json,
+}
+
+impl Dev {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        serve::begin_log();
+        // The vault of the configuration is a real one: dev does not touch it.
+        let settings = Context { config: context.config.clone(), vault: None };
+        let (mut config, _) = settings.settings(ClientSecrets::Try)?;
+        for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
+            tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+        }
+        if let Some(address) = self.listen {
+            config.server.listen = Listen::Tcp { host: address.ip().to_string(), port: address.port() };
+        }
+        let options = Options { vault: context.vault.clone(), json: self.print == Print::Json };
+        Ok(serve::runtime()?.block_on(run(config, options))?)
+    }
+}
 
 /// What `dev` was asked for beyond its defaults.
 #[derive(Debug)]
@@ -104,8 +146,9 @@ pub async fn run(mut config: Config, options: Options) -> Result<(), DevError> {
         }
         _ => config.server.listen.to_string(),
     };
+    let signals = serve::signals().map_err(ServeError::Signals)?;
     announce(&url, &key, &place, options.json).map_err(DevError::Output)?;
-    serve::until_stopped(broker, listener, clock).await?;
+    serve::until_stopped(broker, listener, clock, signals).await?;
     Ok(())
 }
 
@@ -119,6 +162,7 @@ struct Place {
 impl Place {
     fn of(kept: Option<PathBuf>) -> Result<Self, DevError> {
         if let Some(vault) = kept {
+            let vault = std::path::absolute(&vault).unwrap_or(vault);
             let mut key_file = vault.clone().into_os_string();
             key_file.push(".key");
             return Ok(Self { vault, key_file: Some(key_file.into()), _folder: None });
@@ -135,7 +179,7 @@ impl Place {
     fn open(&self, clock: &Clock) -> Result<Vault, DevError> {
         let key = match &self.key_file {
             None => MasterKey::generate(Random),
-            Some(file) if file.exists() => self.read_key(file)?,
+            Some(file) if file.exists() => read_key(file)?,
             Some(file) if self.vault.exists() => {
                 return Err(DevError::KeyMissing { vault: self.vault.clone(), key: file.clone() });
             }
@@ -147,12 +191,12 @@ impl Place {
             Ok(Vault::create(&self.vault, &key, clock.clone(), Random)?)
         }
     }
+}
 
-    fn read_key(&self, file: &Path) -> Result<MasterKey, DevError> {
-        let text = std::fs::read_to_string(file);
-        let text = text.map_err(|source| DevError::File { what: "cannot read", path: file.to_owned(), source })?;
-        Ok(MasterKey::parse_file_text(Secret::new(text).expose()).map_err(StartError::from)?)
-    }
+fn read_key(file: &Path) -> Result<MasterKey, DevError> {
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|source| DevError::File { what: "cannot read", path: file.to_owned(), source })?;
+    Ok(MasterKey::parse_file_text(Secret::new(text).expose()).map_err(StartError::from)?)
 }
 
 /// Makes a master key and writes it where only its owner can read it.

@@ -1,5 +1,105 @@
 //! The command line, one file a command; no logic of its own.
+//!
+//! Every command is a type that says in its doc comments what `--help`, the manual page and the completions show, and
+//! that runs itself: on a [`Context`] (settings, vault, broker, made when they are asked for) and an [`Output`]. What
+//! goes wrong comes back as a [`Failure`], which knows its exit code and what to do next.
 
 pub mod application;
+mod completions;
+mod config;
+mod context;
+mod credential;
 pub mod dev;
+mod doctor;
+mod failure;
+mod hygiene;
+mod init;
+mod key;
+mod man;
+mod output;
+mod provider;
+mod secret_input;
 pub mod serve;
+mod user;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use context::Context;
+pub use failure::Failure;
+pub use hygiene::harden;
+use output::Output;
+
+/// Keeps your users' credentials for other services: OAuth tokens, API keys, passwords
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    context: Context,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 done; 1 it failed; 2 usage or configuration; 3 the master key does not open \
+this vault; 4 the vault is damaged. RUST_LOG sets the log's filter.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Dev),
+    Init(init::Init),
+    /// Run the server
+    Serve,
+    #[command(subcommand)]
+    User(user::User),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    Provider(provider::Provider),
+    #[command(subcommand)]
+    Credential(credential::Credential),
+    #[command(subcommand)]
+    Config(config::Config),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Cli {
+    /// Runs what was asked for; help, where nothing was.
+    pub fn run(self) -> Result<(), Failure> {
+        let mut out = Output::locked();
+        let context = &self.context;
+        match self.command {
+            None => out.raw(Self::command().render_help().to_string()),
+            Some(Command::Dev(dev)) => dev.run(context),
+            Some(Command::Init(init)) => init.run(context, &mut out),
+            Some(Command::Serve) => serve::command(context),
+            Some(Command::User(user)) => user.run(context, &mut out),
+            Some(Command::Key(key)) => key.run(context, &mut out),
+            Some(Command::Provider(provider)) => provider.run(context, &mut out),
+            Some(Command::Credential(credential)) => credential.run(context, &mut out),
+            Some(Command::Config(config)) => config.run(context, &mut out),
+            Some(Command::Doctor(doctor)) => doctor.run(context, &mut out),
+            Some(Command::Completions(completions)) => completions.run(&mut out),
+            Some(Command::Man(man)) => man.run(&mut out),
+        }?;
+        out.flush()
+    }
+}
+
+/// What the broker refused, in the words of the API.
+fn refused(error: crate::broker::Error) -> Failure {
+    match error {
+        crate::broker::Error::Vault(error) => error.into(),
+        other => Failure::new(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -3,10 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
+
 use super::application::{self, StartError};
+use super::{Context, Failure};
 use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{ClientSecrets, Config, Environment};
 use crate::http::{App, ListenError, Listener, Settings};
 use crate::random::Random;
 use crate::vault::{Mode, VaultError};
@@ -28,6 +31,30 @@ pub enum ServeError {
     Fatal(VaultError),
 }
 
+/// Runs the command.
+pub(super) fn command(context: &Context) -> Result<(), Failure> {
+    begin_log();
+    let (config, _) = context.settings(ClientSecrets::Require)?;
+    for warning in &config.warnings {
+        tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+    }
+    Ok(runtime()?.block_on(run(config))?)
+}
+
+/// Begins to log to the standard error, as `RUST_LOG` says.
+pub(super) fn begin_log() {
+    // It fails only where a log was begun before, and then there is one.
+    let _ = crate::http::log::init(Environment::of_process().get("RUST_LOG").as_deref());
+}
+
+/// A runtime for a server.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))
+}
+
 /// Serves until SIGTERM or SIGINT; answers under way are finished.
 pub async fn run(config: Config) -> Result<(), ServeError> {
     let clock = Clock::system();
@@ -35,13 +62,19 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let vault = application::open_vault(&config, Mode::Server, &clock)?;
     let broker = application::broker(Arc::clone(&config), vault, clock.clone())?;
     let listener = Listener::open(&config.server).await?;
-    tracing::info!(listen = %config.server.listen, vault = %config.vault.path.display(), "ready");
-    until_stopped(broker, listener, clock).await
+    let signals = signals().map_err(ServeError::Signals)?;
+    let place = listener.address().map_or_else(|| config.server.listen.to_string(), |address| address.to_string());
+    tracing::info!(listen = place, vault = %config.vault.path.display(), "ready");
+    until_stopped(broker, listener, clock, signals).await
 }
 
 /// Serves on `listener`, tidying up meanwhile, until a signal comes or the vault can go on no longer.
-pub(super) async fn until_stopped(broker: Broker, listener: Listener, clock: Clock) -> Result<(), ServeError> {
-    let signals = signals().map_err(ServeError::Signals)?;
+pub(super) async fn until_stopped(
+    broker: Broker,
+    listener: Listener,
+    clock: Clock,
+    signals: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
     let house = tokio::spawn(broker.clone().keep_house());
     let mut fatal = None;
@@ -59,8 +92,8 @@ pub(super) async fn until_stopped(broker: Broker, listener: Listener, clock: Clo
     }
 }
 
-/// Resolves at the first SIGTERM or SIGINT.
-fn signals() -> io::Result<impl Future<Output = ()>> {
+/// Resolves at the first SIGTERM or SIGINT. From the moment this returns, neither ends the process by itself.
+pub(super) fn signals() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

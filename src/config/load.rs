@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::fault::{ConfigErrors, Finding, Place};
 use super::reader::Reader;
 use super::secret_source::{SecretReader, SecretSource};
-use super::settings::{Config, ProviderSettings, Unlock, VaultSettings};
+use super::settings::{Config, EntryPatch, ProviderSettings, Unlock, VaultSettings};
 use super::show::shown;
 use super::unknown::unknown_keys;
 use super::{layers, sections, warnings};
@@ -100,6 +100,19 @@ fn find(sources: &Sources) -> Result<Option<(PathBuf, String)>, Finding> {
 fn unreadable(path: &Path, error: &io::Error) -> Finding {
     let place = Place::File { path: path.to_owned(), line: 1 };
     Finding::new(place, "", format!("the configuration cannot be read: {error}; name another file with --config"))
+}
+
+/// What the settings say about providers' entries, even where something else in them is wrong: so that the faults of
+/// the entries can be told together with the others.
+pub fn provider_entries(sources: &Sources) -> BTreeMap<ProviderName, EntryPatch> {
+    let Ok(Some((path, text))) = find(sources) else { return BTreeMap::new() };
+    let (mut file, _) = document::parse(&text, &path);
+    let mut variables = layers::environment(&sources.environment);
+    misnamed_providers(&mut file);
+    misnamed_providers(&mut variables);
+    let Ok(merged) = layers::merge(vec![file, variables]) else { return BTreeMap::new() };
+    let mut reader = Reader::new(merged, Path::new(""), Vec::new());
+    sections::providers(&mut reader).into_iter().map(|(name, provider)| (name, provider.entry)).collect()
 }
 
 struct Input<'t> {

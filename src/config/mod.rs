@@ -18,7 +18,7 @@ mod warnings;
 pub use callback_origin::{CallbackFault, CallbackOrigin, CallbackOrigins, CallbackUrl, LocalhostPorts, is_loopback};
 pub use environment::Environment;
 pub use fault::{ConfigErrors, Finding, Place};
-pub use load::{ClientSecrets, Sources};
+pub use load::{ClientSecrets, Sources, provider_entries};
 pub use secret_source::{SecretFault, SecretReader, SecretSource};
 pub use settings::{
     Config, EgressSettings, EntryPatch, Listen, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles, Unlock,

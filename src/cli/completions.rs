@@ -1,0 +1,23 @@
+//! `strongroom completions`: the script that lets a shell complete commands.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::output::Output;
+use super::{Cli, Failure};
+
+/// Print the completion script of a shell
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    /// Runs the command.
+    pub(super) fn run(self, out: &mut Output) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "strongroom", &mut script);
+        out.raw(script)
+    }
+}

@@ -1,0 +1,65 @@
+//! `strongroom config`: what the settings are, and everything that is wrong with them.
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::output::{Output, note};
+use super::{Context, Failure};
+use crate::config::ClientSecrets;
+
+/// The configuration
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Report every fault at once, with file, line and key
+    Check,
+    /// Show every setting that is in force, and where it was written; secrets are masked
+    Show {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct Listed {
+    key: String,
+    value: toml::Value,
+    from: String,
+}
+
+impl Config {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::Check => check(context, out),
+            Self::Show { json } => show(json, context, out),
+        }
+    }
+}
+
+fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let (config, catalog) = context.settings(ClientSecrets::Require)?;
+    for warning in &config.warnings {
+        note(format!("warning: {warning}"));
+    }
+    let source = config.file.map_or_else(|| "no file was found; the defaults".to_owned(), |f| f.display().to_string());
+    let warnings = match config.warnings.len() {
+        0 => String::new(),
+        1 => ", one warning".to_owned(),
+        many => format!(", {many} warnings"),
+    };
+    out.line(format!("{source}: ok ({} providers{warnings})", catalog.iter().len()))
+}
+
+fn show(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let (config, _) = context.settings(ClientSecrets::Leave)?;
+    let listed =
+        config.shown.into_iter().map(|one| Listed { key: one.key, value: one.value, from: one.place.to_string() });
+    if json {
+        return out.json(&listed.collect::<Vec<_>>());
+    }
+    for one in listed {
+        out.line(format!("{} = {}  # {}", one.key, one.value, one.from))?;
+    }
+    Ok(())
+}

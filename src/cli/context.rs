@@ -1,0 +1,91 @@
+//! What commands stand on: the settings, the catalogue, the vault, the broker; each made when a command asks for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::output::note;
+use super::{Failure, application};
+use crate::broker::Broker;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::{ClientSecrets, Config, ConfigErrors, Environment, Sources, provider_entries};
+use crate::egress::Egress;
+use crate::vault::{Mode, Vault, VaultError};
+
+/// The options that every command takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Context {
+    /// The configuration [default: the first found of ./strongroom.toml,
+    /// $XDG_CONFIG_HOME/strongroom/strongroom.toml, /etc/strongroom/strongroom.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The vault, in place of the configuration's vault.path
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) vault: Option<PathBuf>,
+}
+
+impl Context {
+    /// Settings and catalogue; every fault of both at once.
+    pub(super) fn settings(&self, client_secrets: ClientSecrets) -> Result<(Config, Catalog), Failure> {
+        let sources = self.sources();
+        match Config::load(&sources, client_secrets) {
+            Ok(config) => {
+                let catalog = application::catalog(&config)?;
+                Ok((config, catalog))
+            }
+            Err(ConfigErrors(mut faults)) => {
+                let entries = provider_entries(&sources);
+                if let Err(ConfigErrors(further)) = Catalog::build(&entries) {
+                    faults.extend(further);
+                }
+                faults.sort();
+                faults.dedup();
+                Err(ConfigErrors(faults).into())
+            }
+        }
+    }
+
+    fn sources(&self) -> Sources {
+        Sources { file: self.config.clone(), vault: self.vault.clone(), environment: Environment::of_process() }
+    }
+
+    /// The vault, for a short command: it works beside a running server.
+    pub(super) fn vault(&self) -> Result<Vault, Failure> {
+        let (config, _) = self.settings(ClientSecrets::Leave)?;
+        open_vault(&config)
+    }
+
+    /// Everything that a use case needs, for a short command. A client's secret that cannot be read here, where the
+    /// server may well read it, is a warning.
+    pub(super) fn broker(&self) -> Result<Broker, Failure> {
+        let (config, _) = self.settings(ClientSecrets::Try)?;
+        for warning in config.warnings.iter().filter(|warning| warning.key.ends_with(".client_secret")) {
+            note(format!("warning: {warning}"));
+        }
+        let vault = open_vault(&config)?;
+        Ok(application::broker(Arc::new(config), vault, Clock::system())?)
+    }
+}
+
+/// Opens the vault of the configuration.
+pub(super) fn open_vault(config: &Config) -> Result<Vault, Failure> {
+    // Before somebody types a passphrase for nothing.
+    if !config.vault.path.exists() {
+        return Err(VaultError::NotFound(config.vault.path.clone()).into());
+    }
+    Ok(application::open_vault(config, Mode::Command, &Clock::system())?)
+}
+
+/// The way out to the network, as the configuration has it.
+pub(super) fn egress(config: &Config) -> Result<Egress, Failure> {
+    Ok(Egress::new(&config.egress.allow, &config.egress.ca_certificates)?)
+}
+
+/// A runtime for one short command.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,300 @@
+//! `strongroom credential`: what is kept for whom; adding and removing by hand.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::context::block_on;
+use super::output::Output;
+use super::{Context, Failure, refused, secret_input};
+use crate::broker::{Broker, Caller, CreateRequest, NewSecret};
+use crate::clock::UnixTime;
+use crate::id::{CredentialId, ProviderName, UserId};
+use crate::kind::Kind;
+use crate::secret::Secret;
+use crate::vault::{HostPattern, Page, Summary, Vault, Who};
+
+/// The credentials that are kept
+#[derive(Debug, Subcommand)]
+pub(super) enum Credential {
+    /// List credentials, oldest first; never a secret
+    List {
+        /// Of this user alone
+        #[arg(long)]
+        user: Option<UserId>,
+        /// Of this provider alone
+        #[arg(long)]
+        provider: Option<ProviderName>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Store an API key, a user name with password, or headers for a host
+    Add(Box<Add>),
+    /// Delete a credential, and revoke it at the provider
+    Remove {
+        /// Its id, as `credential list` shows it
+        id: CredentialId,
+        /// Whose it is [default: whoever has it]
+        #[arg(long)]
+        user: Option<UserId>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A credential to store. The secret comes from a prompt, a file or the standard input, never from an argument.
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// The provider's name
+    provider: String,
+    /// Whose it is
+    #[arg(long)]
+    user: UserId,
+    /// What it is made of
+    #[arg(long, default_value = "api_key")]
+    kind: Kind,
+    /// What to call it [default: the provider's name]
+    #[arg(long)]
+    title: Option<String>,
+    /// When an API key ends, for example 2027-01-31T00:00:00Z or Unix seconds
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    expires_at: Option<UnixTime>,
+    /// For host_scoped: the host, for example api.example.com or *.example.com
+    #[arg(long)]
+    host: Option<HostPattern>,
+    /// For host_scoped: the name of a header, whose value is asked for; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "from_file")]
+    header: Vec<http::HeaderName>,
+    /// Read the secret from this file, or from the standard input for `-`. api_key: the key; user_password: two lines;
+    /// host_scoped: a line `Name: value` for each header
+    #[arg(long, value_name = "FILE")]
+    from_file: Option<PathBuf>,
+    /// As JSON: {id, provider, type, title}
+    #[arg(long)]
+    json: bool,
+}
+
+fn time(text: &str) -> Result<UnixTime, String> {
+    let seconds = text.parse::<i64>().ok();
+    let timestamp = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
+    seconds.or_else(timestamp).map(UnixTime).ok_or_else(|| "write a time such as 2027-01-31T00:00:00Z".to_owned())
+}
+
+impl Credential {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::List { user, provider, json } => list(user, provider.as_ref(), json, context, out),
+            Self::Add(add) => add.run(context, out),
+            Self::Remove { id, user, json } => remove(id, user, json, context, out),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: CredentialId,
+    user: UserId,
+    provider: ProviderName,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: String,
+    scopes: Option<Vec<String>>,
+    username: Option<String>,
+    host: Option<String>,
+    status: &'static str,
+    created_at: UnixTime,
+    updated_at: UnixTime,
+    expires_at: Option<UnixTime>,
+    last_used_at: Option<UnixTime>,
+}
+
+impl From<Summary> for Listed {
+    fn from(summary: Summary) -> Self {
+        Self {
+            id: summary.id,
+            user: summary.user,
+            provider: summary.provider,
+            kind: summary.kind.name(),
+            title: summary.title,
+            scopes: summary.scopes,
+            username: summary.username,
+            host: summary.host.map(|host| host.to_string()),
+            status: summary.status.name(),
+            created_at: summary.created_at,
+            updated_at: summary.updated_at,
+            expires_at: summary.expires_at,
+            last_used_at: summary.last_used_at,
+        }
+    }
+}
+
+fn list(
+    user: Option<UserId>,
+    provider: Option<&ProviderName>,
+    json: bool,
+    context: &Context,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let vault = context.vault()?;
+    let mut listed: Vec<Listed> = Vec::new();
+    for user in users(&vault, user)? {
+        listed.extend(vault.list(&user, provider, Page::default())?.into_iter().map(Listed::from));
+    }
+    if json {
+        return out.json(&listed);
+    }
+    let rows: Vec<_> = listed
+        .into_iter()
+        .map(|one| {
+            let whose = one.username.or(one.host).unwrap_or_default();
+            [one.id.to_string(), one.user.to_string(), one.provider.to_string(), one.kind.to_owned(), one.title, whose]
+        })
+        .collect();
+    out.columns(["ID", "USER", "PROVIDER", "KIND", "TITLE", "ACCOUNT OR HOST"], &rows)
+}
+
+/// The one user, or all.
+fn users(vault: &Vault, one: Option<UserId>) -> Result<Vec<UserId>, Failure> {
+    match one {
+        Some(user) => Ok(vec![user]),
+        None => Ok(vault.users()?.into_iter().map(|user| user.id).collect()),
+    }
+}
+
+impl Add {
+    fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let broker = context.broker()?;
+        // Before somebody types a secret for nothing.
+        let takes = super::provider::found(broker.catalog(), &self.provider)?.entry.takes(self.kind);
+        if self.kind != Kind::OAuth2 && !takes {
+            return Err(Failure::new(format!("{} does not take credentials of the kind {}", self.provider, self.kind))
+                .advise(format!("`strongroom provider show {}` shows what it takes", self.provider)));
+        }
+        let secret = self.secret()?;
+        let caller = Caller { user: self.user, who: Who::command_line() };
+        let title = self.title.unwrap_or_else(|| self.provider.clone());
+        let request = CreateRequest { title, secret };
+        let created = block_on(broker.create(&caller, &self.provider, request))?.map_err(refused)?;
+        if self.json {
+            return out.json(&created);
+        }
+        out.line(format!("stored {} {} of user {}", created.kind, created.id, caller.user))
+    }
+
+    /// Reads the secret from where the command line says.
+    fn secret(&self) -> Result<NewSecret, Failure> {
+        let given = self.from_file.as_deref().map(secret_input::from_file).transpose()?;
+        match self.kind {
+            Kind::OAuth2 => Err(oauth_is_connected()),
+            Kind::ApiKey => {
+                let api_key = given.map_or_else(|| secret_input::ask("API key"), Ok)?;
+                Ok(NewSecret::ApiKey { api_key: not_empty(api_key, "API key")?, expires_at: self.expires_at })
+            }
+            Kind::UserPassword => {
+                let (username, password) = match given {
+                    Some(text) => two_lines(&text)?,
+                    None => (secret_input::ask("User name")?, secret_input::ask("Password")?),
+                };
+                let (username, password) = (not_empty(username, "user name")?, not_empty(password, "password")?);
+                Ok(NewSecret::UserPassword { username, password })
+            }
+            Kind::HostScoped => {
+                let host = self.host.clone().ok_or_else(|| {
+                    Failure::configuration("a host-scoped credential needs its host")
+                        .advise("add --host api.example.com")
+                })?;
+                let headers = match given {
+                    Some(text) => header_lines(&text)?,
+                    None => self.ask_headers()?,
+                };
+                Ok(NewSecret::HostScoped { host, headers })
+            }
+        }
+    }
+
+    fn ask_headers(&self) -> Result<BTreeMap<String, Secret>, Failure> {
+        if self.header.is_empty() {
+            return Err(Failure::configuration("a host-scoped credential needs headers")
+                .advise("add --header Authorization, or --from-file FILE with lines `Name: value`"));
+        }
+        self.header
+            .iter()
+            .map(|name| Ok((name.to_string(), header_value(secret_input::ask(name.as_str())?)?)))
+            .collect()
+    }
+}
+
+fn oauth_is_connected() -> Failure {
+    Failure::configuration("an oauth2 credential is connected, not typed in")
+        .advise("send the user through POST /v1/integrations/PROVIDER/oauth/initiate and …/complete")
+}
+
+fn not_empty(secret: Secret, what: &str) -> Result<Secret, Failure> {
+    if secret.is_empty() { Err(Failure::new(format!("the {what} is empty"))) } else { Ok(secret) }
+}
+
+fn two_lines(text: &Secret) -> Result<(Secret, Secret), Failure> {
+    match text.expose().lines().collect::<Vec<_>>()[..] {
+        [username, password] => Ok((Secret::new(username), Secret::new(password))),
+        _ => Err(Failure::new("a user name and a password are two lines: first the name, then the password")),
+    }
+}
+
+fn header_lines(text: &Secret) -> Result<BTreeMap<String, Secret>, Failure> {
+    let mut headers = BTreeMap::new();
+    for (number, line) in text.expose().lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = || Failure::new(format!("line {} is no header", number + 1)).advise("write each as `Name: value`");
+        let (name, value) = line.split_once(':').ok_or_else(wrong)?;
+        let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
+        if headers.insert(name.to_string(), header_value(Secret::new(value.trim()))?).is_some() {
+            return Err(Failure::new(format!("line {} names {name} again", number + 1)));
+        }
+    }
+    if headers.is_empty() { Err(Failure::new("there is no header in it")) } else { Ok(headers) }
+}
+
+/// A value that can stand in a header (RFC 9110 §5.5), and is not empty.
+fn header_value(value: Secret) -> Result<Secret, Failure> {
+    let value = not_empty(value, "header's value")?;
+    match http::HeaderValue::from_str(value.expose()) {
+        Ok(_) => Ok(value),
+        Err(_) => Err(Failure::new("a header's value has no line ends, control characters or characters beyond ASCII")),
+    }
+}
+
+fn remove(
+    id: CredentialId,
+    user: Option<UserId>,
+    json: bool,
+    context: &Context,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let broker = context.broker()?;
+    let summary = owner(&broker, user, &id)?;
+    let caller = Caller { user: summary.user, who: Who::command_line() };
+    let text = id.to_string();
+    let deleted = block_on(broker.delete(&caller, summary.provider.as_str(), &text))?.map_err(refused)?;
+    if json {
+        return out.json(&deleted);
+    }
+    out.line(match deleted.revoked {
+        Some(true) => format!("revoked and deleted {id}"),
+        Some(false) => format!("deleted {id}; the revocation failed, and the server will try it again"),
+        None => format!("deleted {id}; nothing was to be revoked"),
+    })
+}
+
+/// The credential's summary, whoever has it.
+fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<Summary, Failure> {
+    for user in users(broker.vault(), user)? {
+        if let Some(summary) = broker.vault().credential(&user, id)? {
+            return Ok(summary);
+        }
+    }
+    Err(Failure::new(format!("there is no credential {id}")).advise("`strongroom credential list` shows all of them"))
+}

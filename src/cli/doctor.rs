@@ -1,0 +1,245 @@
+//! `strongroom doctor`: what would keep this installation from working, or from keeping its promises, and how to mend it.
+
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::context::{block_on, egress, open_vault};
+use super::{Context, Failure, Output, provider};
+use crate::catalog::Catalog;
+use crate::clock::{Clock, UnixTime};
+use crate::config::{ClientSecrets, Config, is_loopback};
+use crate::http::Tls;
+use crate::vault::{Vault, check_files};
+
+/// 2026-01-01: no clock that is right shows less.
+const EARLIEST: UnixTime = UnixTime(1_767_225_600);
+
+/// Less free space than this, in bytes, and the vault will soon take no more writes.
+const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
+
+/// Tell what would keep this installation from working, and how to mend it
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and had better be otherwise.
+    Advice,
+    /// It keeps Strongroom from working.
+    Fault,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    level: Level,
+    what: String,
+    mend: Option<String>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, what: impl Into<String>) {
+        self.0.push(Finding { level: Level::Ok, what: what.into(), mend: None });
+    }
+
+    fn advice(&mut self, what: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Finding { level: Level::Advice, what: what.into(), mend: Some(mend.into()) });
+    }
+
+    fn fault(&mut self, failure: &Failure) {
+        let (what, mend) = failure.parts();
+        self.0.push(Finding { level: Level::Fault, what: what.to_owned(), mend: mend.map(str::to_owned) });
+    }
+}
+
+impl Doctor {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let mut findings = Findings::default();
+        match context.settings(ClientSecrets::Require) {
+            Ok((config, catalog)) => {
+                settings(&config, &catalog, &mut findings);
+                vault(&config, &mut findings);
+            }
+            Err(failure) => findings.fault(&failure),
+        }
+        process(&mut findings);
+        let faults = findings.0.iter().filter(|finding| finding.level == Level::Fault).count();
+        if self.json {
+            out.json(&findings.0)?;
+        } else {
+            findings.0.iter().try_for_each(|finding| show(finding, out))?;
+        }
+        out.flush()?;
+        match faults {
+            0 => Ok(()),
+            1 => Err(Failure::new("one thing would keep Strongroom from working")),
+            _ => Err(Failure::new(format!("{faults} things would keep Strongroom from working"))),
+        }
+    }
+}
+
+fn show(finding: &Finding, out: &mut Output) -> Result<(), Failure> {
+    let word = match finding.level {
+        Level::Ok => "ok    ",
+        Level::Advice => "advice",
+        Level::Fault => "FAULT ",
+    };
+    out.line(format!("{word}  {}", finding.what))?;
+    match &finding.mend {
+        Some(mend) => out.line(format!("        {}", mend.replace('\n', "\n        "))),
+        None => Ok(()),
+    }
+}
+
+fn settings(config: &Config, catalog: &Catalog, findings: &mut Findings) {
+    match &config.file {
+        Some(file) => findings.ok(format!("the configuration {} has no fault", file.display())),
+        None => findings.advice("no configuration was found; the defaults hold", "make one with `strongroom init`"),
+    }
+    for warning in &config.warnings {
+        findings.advice(warning.key.clone(), format!("{}: {}", warning.place, warning.message));
+    }
+    if config.oauth.callback_origins.is_empty() {
+        findings.advice(
+            "oauth.callback_origins is empty, so every login is refused",
+            "name your application's origins, for example [\"https://app.example.com\"]",
+        );
+    }
+    let server = &config.server;
+    if server.public_url.host().is_none_or(|host| is_loopback(&host)) {
+        findings.advice(
+            format!("server.public_url is {}, which no other machine reaches", server.public_url),
+            "that is right for this machine alone; else write the URL that others use",
+        );
+    }
+    if let Some(files) = &server.tls {
+        match Tls::load(&files.certificate, &files.key) {
+            Ok(_) => findings.ok("the TLS certificate and its key make a pair"),
+            Err(error) => findings.fault(&Failure::new(error.to_string()).advise("look at server.tls")),
+        }
+        if std::fs::metadata(&files.key).is_ok_and(|key| key.permissions().mode() & 0o077 != 0) {
+            let key = files.key.display();
+            findings.advice(format!("others can read the TLS key {key}"), format!("do: chmod 0600 {key}"));
+        }
+    }
+    if let Err(failure) = egress(config) {
+        findings.fault(&failure);
+    }
+    for name in config.providers.keys() {
+        let Some(entry) = catalog.get(name.as_str()) else { continue };
+        match provider::missing(config, entry) {
+            Some(mend) => findings.advice(format!("nobody can connect an account at {name} yet"), mend),
+            None => findings.ok(format!("the provider {name} is configured")),
+        }
+    }
+}
+
+fn vault(config: &Config, findings: &mut Findings) {
+    let path = &config.vault.path;
+    for warning in check_files(path) {
+        findings.advice(warning.to_string(), "the vault and its folder are for their owner alone");
+    }
+    match open_vault(config) {
+        Err(failure) => findings.fault(&failure),
+        Ok(vault) => open(&vault, path, findings),
+    }
+    let free = path.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
+    if let Some(free) = free.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)).filter(|free| *free < LITTLE_SPACE)
+    {
+        let mib = free / 1024 / 1024;
+        findings.advice(format!("the disk of the vault has {mib} MiB left"), "make room before writes are refused");
+    }
+}
+
+fn open(vault: &Vault, path: &Path, findings: &mut Findings) {
+    let now = Clock::system().now();
+    match vault.status() {
+        Ok(status) => {
+            findings.ok(format!(
+                "the vault {} opens, and its keyring and manifest hold ({} users, {} credentials, {} API keys)",
+                path.display(),
+                status.users,
+                status.credentials,
+                status.api_keys
+            ));
+            if status.api_keys == 0 {
+                findings
+                    .advice("there is no API key, so nobody can ask anything", "make one with `strongroom key create`");
+            }
+            if status.created_at > now {
+                findings.advice(
+                    format!("this machine's clock ({now}) is before the vault was made ({})", status.created_at),
+                    "set the clock: expiry of logins and keys depends on it",
+                );
+            }
+        }
+        Err(error) => findings.fault(&error.into()),
+    }
+    match block_on(vault.writable()) {
+        Ok(Ok(())) => findings.ok("the vault can be written"),
+        Ok(Err(error)) => findings.fault(&error.into()),
+        Err(failure) => findings.fault(&failure),
+    }
+    findings.ok(if is_served(path) { "a server has the vault open" } else { "no server has the vault open" });
+}
+
+/// Whether a server holds the lock of the vault.
+fn is_served(path: &Path) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    let Ok(file) = File::open(lock) else { return false };
+    flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+}
+
+fn process(findings: &mut Findings) {
+    let now = Clock::system().now();
+    if now < EARLIEST {
+        findings.advice(
+            format!("this machine's clock says {now}"),
+            "set the clock: expiry of logins and keys depends on it",
+        );
+    }
+    let core = rustix::process::getrlimit(rustix::process::Resource::Core);
+    if core.current != Some(0) {
+        findings
+            .advice("a crash would write the memory, with its secrets, to disk", "set the limit for core files to 0");
+    }
+    #[cfg(target_os = "linux")]
+    on_linux(findings);
+}
+
+#[cfg(target_os = "linux")]
+fn on_linux(findings: &mut Findings) {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    if !matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)) {
+        findings.advice(
+            "other processes of this user can read the memory of this one",
+            "allow prctl(PR_SET_DUMPABLE), which something here refuses",
+        );
+    }
+    // The first line is a header; every other one is a swap area.
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    if swaps.lines().count() > 1 {
+        findings.advice(
+            "this machine swaps, so secrets in memory may come to rest on disk",
+            "set MemorySwapMax=0 in the unit (the packaged one does), or encrypt the swap",
+        );
+    }
+}

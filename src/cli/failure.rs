@@ -1,0 +1,195 @@
+//! Why a command did not do what it was asked: the exit code, what happened, and what to do next.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use super::application::StartError;
+use super::dev::DevError;
+use super::serve::ServeError;
+use crate::config::ConfigErrors;
+use crate::egress::EgressSetupError;
+use crate::http::ListenError;
+use crate::vault::{MasterKeyError, VaultError};
+
+/// The exit codes, as the contract has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// Nobody reads the output any more: nothing to complain about.
+    Closed = 0,
+    Failed = 1,
+    Configuration = 2,
+    WrongKey = 3,
+    Damaged = 4,
+}
+
+/// A command's failure. Its text never holds a secret.
+#[derive(Debug)]
+pub struct Failure {
+    code: Code,
+    message: String,
+    advice: Option<String>,
+}
+
+impl Failure {
+    /// It failed (exit code 1).
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { code: Code::Failed, message: message.into(), advice: None }
+    }
+
+    /// It was used or configured wrongly (exit code 2).
+    pub(super) fn configuration(message: impl Into<String>) -> Self {
+        Self { code: Code::Configuration, message: message.into(), advice: None }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// What happened, and what to do next.
+    pub(super) fn parts(&self) -> (&str, Option<&str>) {
+        (&self.message, self.advice.as_deref())
+    }
+
+    /// The standard output could not be written.
+    pub(super) fn of_output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self { code: Code::Closed, message: String::new(), advice: None },
+            _ => Self::new(format!("the output cannot be written: {error}")),
+        }
+    }
+
+    /// Tells it on the standard error, and gives the code to exit with.
+    pub fn report(&self) -> ExitCode {
+        if self.code != Code::Closed {
+            // Where even the standard error is closed, the exit code says it.
+            let _ = writeln!(io::stderr().lock(), "{self}");
+        }
+        ExitCode::from(self.code as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        match &self.advice {
+            Some(advice) => write!(f, "\n  {}", advice.replace('\n', "\n  ")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        let count = errors.0.len();
+        let message = match count {
+            1 => "the configuration has a fault".to_owned(),
+            _ => format!("the configuration has {count} faults"),
+        };
+        Self::configuration(message).advise(errors.to_string())
+    }
+}
+
+impl From<MasterKeyError> for Failure {
+    fn from(error: MasterKeyError) -> Self {
+        let advice = "it is the text that `strongroom init` wrote; take it from your copy of the key";
+        Self { code: Code::WrongKey, message: error.to_string(), advice: Some(advice.to_owned()) }
+    }
+}
+
+impl From<EgressSetupError> for Failure {
+    fn from(error: EgressSetupError) -> Self {
+        Self::configuration(error.to_string()).advise("look at egress.ca_certificates in the configuration")
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Catalog(faults) => faults.into(),
+            StartError::Unreadable { .. } => Self::configuration(error.to_string()).advise(
+                "vault.master_key or vault.passphrase in the configuration says where it is; `strongroom init` makes a \
+                 key with its vault",
+            ),
+            StartError::NoPassphrase(_) => Self::configuration(error.to_string())
+                .advise("run this on a terminal, or give vault.passphrase another source"),
+            StartError::MasterKey(error) => error.into(),
+            StartError::Vault(error) => error.into(),
+            StartError::Egress(error) => error.into(),
+        }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Start(error) => error.into(),
+            ServeError::Listen(error) => error.into(),
+            ServeError::Signals(_) | ServeError::Fatal(_) => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        match error {
+            ListenError::Address { .. } => Self::new(error.to_string()).advise(
+                "set server.listen (for dev: --listen) to an address of this machine that nobody else listens on; port 0 \
+                 is a free one",
+            ),
+            ListenError::Tls(_) => Self::configuration(error.to_string())
+                .advise("look at server.tls.certificate and server.tls.key in the configuration"),
+        }
+    }
+}
+
+impl From<DevError> for Failure {
+    fn from(error: DevError) -> Self {
+        match error {
+            DevError::Serve(error) => error.into(),
+            DevError::KeyMissing { .. } => {
+                Self::configuration(error.to_string()).advise("bring the key back, or name another file with --vault")
+            }
+            DevError::Output(error) => Self::of_output(&error),
+            DevError::File { .. } | DevError::Sandbox(_) => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let code = match &error {
+            VaultError::WrongKey { .. } => Code::WrongKey,
+            damage if damage.is_damage() => Code::Damaged,
+            _ => Code::Failed,
+        };
+        Self { code, message: error.to_string(), advice: advice_on(&error).map(str::to_owned) }
+    }
+}
+
+fn advice_on(error: &VaultError) -> Option<&'static str> {
+    Some(match error {
+        VaultError::NotFound(_) => {
+            "make one with `strongroom init`, or say where it is: --vault FILE, or vault.path in the configuration"
+        }
+        VaultError::AlreadyExists(_) => "name another file with --vault, or move this one away",
+        VaultError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or bring back a backup of it",
+        VaultError::WrongKey { .. } => {
+            "set vault.master_key to the key of this vault, or take --vault to the vault of this key"
+        }
+        VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } => {
+            "keep the file as it is, and bring back a backup beside it"
+        }
+        VaultError::NewerFormat { .. } => "install that Strongroom or a newer one",
+        VaultError::Locked(_) => {
+            "stop the other server first; short commands such as `strongroom key list` work beside it"
+        }
+        VaultError::Full => "make room on the disk; reading and deleting go on meanwhile",
+        VaultError::ReadOnly(_) => "look at the owner and the mode of the file, its folder and its file system",
+        VaultError::Busy | VaultError::Contended => "try again",
+        _ => return None,
+    })
+}

@@ -1,0 +1,173 @@
+//! `strongroom init`: settings, master key and vault, made once and never over existing files.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::output::Output;
+use super::{Context, Failure, secret_input};
+use crate::clock::Clock;
+use crate::random::Random;
+use crate::vault::{MasterKey, Vault};
+
+/// Make strongroom.toml, strongroom.key and strongroom.db here, or where --config and --vault say
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Open the vault by a passphrase instead of a key file
+    #[arg(long, value_name = "FROM")]
+    passphrase: Option<PassphraseFrom>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PassphraseFrom {
+    /// Ask for it on the terminal
+    Prompt,
+    /// Read the first line of the standard input
+    Stdin,
+}
+
+/// What is made, and taken back where a later step fails.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // What cannot be taken back is seen at the next try, which names it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Init {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let config = context.config.clone().unwrap_or_else(|| PathBuf::from("strongroom.toml"));
+        let vault = context.vault.clone().unwrap_or_else(|| PathBuf::from("strongroom.db"));
+        let key = config.with_file_name("strongroom.key");
+        let mut files = vec![&config, &vault];
+        files.extend(self.passphrase.is_none().then_some(&key));
+        let existing: Vec<String> = files
+            .iter()
+            .filter(|path| path.symlink_metadata().is_ok())
+            .map(|path| path.display().to_string())
+            .collect();
+        if !existing.is_empty() {
+            return Err(Failure::new(format!("{} already exists, and nothing is written over", existing.join(", ")))
+                .advise("move it away, or name other files with --config and --vault"));
+        }
+        files.iter().try_for_each(|path| make_folder_of(path))?;
+
+        let mut made = Made::default();
+        let master = match self.passphrase {
+            None => {
+                let master = MasterKey::generate(Random);
+                let text = master.to_file_text().expect("a generated key is no passphrase");
+                write_new(&key, text.expose(), 0o400, &mut made)?;
+                master
+            }
+            Some(PassphraseFrom::Prompt) => MasterKey::Passphrase(secret_input::ask_twice("Passphrase of the vault")?),
+            Some(PassphraseFrom::Stdin) => MasterKey::Passphrase(secret_input::first_line()?),
+        };
+        if matches!(&master, MasterKey::Passphrase(passphrase) if passphrase.is_empty()) {
+            return Err(Failure::new("the passphrase is empty").advise("nothing was made; try again"));
+        }
+        write_new(&config, &settings(&config, &vault, self.passphrase), 0o600, &mut made)?;
+        Vault::create(&vault, &master, Clock::system(), Random)?;
+        made.0.clear();
+        tell(&config, &vault, self.passphrase.is_none().then_some(key.as_path()), out)
+    }
+}
+
+fn make_folder_of(path: &Path) -> Result<(), Failure> {
+    match path.parent() {
+        None => Ok(()),
+        Some(folder) if folder.as_os_str().is_empty() || folder.is_dir() => Ok(()),
+        Some(folder) => {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| refused(folder, &error))
+        }
+    }
+}
+
+/// Writes a new file, on disk before this returns.
+fn write_new(path: &Path, text: &str, permissions: u32, made: &mut Made) -> Result<(), Failure> {
+    let write = |made: &mut Made| -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(permissions).open(path)?;
+        made.0.push(path.to_owned());
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    };
+    write(made).map_err(|error| refused(path, &error))
+}
+
+fn refused(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{} cannot be made: {error}", path.display()))
+}
+
+/// The settings to begin with: short, with what most people change first.
+fn settings(config: &Path, vault: &Path, passphrase: Option<PassphraseFrom>) -> String {
+    let unlock = match passphrase {
+        None => {
+            "# Keep a copy of this file where the backups of the vault are not: one without the other is of no use.\n\
+                 master_key = { file = \"strongroom.key\" }"
+        }
+        Some(PassphraseFrom::Prompt) => "passphrase = \"prompt\"",
+        Some(PassphraseFrom::Stdin) => "passphrase = \"stdin\"",
+    };
+    let vault = toml::Value::from(seen_from(config, vault).to_string_lossy().into_owned());
+    format!(
+        r#"# Strongroom. Every setting is described in config.example.toml; `strongroom config check` reports mistakes.
+
+[server]
+listen = "127.0.0.1:8484"
+# How others reach it; https, unless it is for this machine alone.
+public_url = "http://127.0.0.1:8484"
+
+[vault]
+path = {vault}
+{unlock}
+
+[oauth]
+# Where logins may return to: your application's origins. Empty: every callback is refused.
+# For example ["https://app.example.com", "http://localhost"].
+callback_origins = []
+
+# Your OAuth client at a provider of the catalogue (`strongroom provider list`).
+# [providers.github]
+# client_id = "…"
+# client_secret = {{ env = "GITHUB_CLIENT_SECRET" }}
+"#
+    )
+}
+
+/// The vault's path as the settings can say it: relative to their folder where it is in there, else absolute.
+fn seen_from(config: &Path, vault: &Path) -> PathBuf {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (config, vault) = (absolute(config), absolute(vault));
+    match config.parent().and_then(|folder| vault.strip_prefix(folder).ok()) {
+        Some(inside) => inside.to_owned(),
+        None => vault,
+    }
+}
+
+fn tell(config: &Path, vault: &Path, key: Option<&Path>, out: &mut Output) -> Result<(), Failure> {
+    out.line(format!("made {}  the settings", config.display()))?;
+    if let Some(key) = key {
+        out.line(format!("made {}  the master key: keep a copy of it apart from the vault", key.display()))?;
+    }
+    out.line(format!("made {}  the vault", vault.display()))?;
+    let option =
+        if config == Path::new("strongroom.toml") { String::new() } else { format!(" --config {}", config.display()) };
+    out.line(format!(
+        "\nNext:\n  \
+         set oauth.callback_origins and your providers in {}, then: strongroom config check{option}\n  \
+         strongroom key create{option} --user alice --permission READ_INTEGRATIONS MANAGE_INTEGRATIONS DELETE_INTEGRATIONS\n  \
+         strongroom serve{option}",
+        config.display()
+    ))
+}

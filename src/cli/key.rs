@@ -1,0 +1,191 @@
+//! `strongroom key`: the API keys that programs present.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::context::block_on;
+use super::output::{Output, note};
+use super::{Context, Failure};
+use crate::clock::{Clock, UnixTime};
+use crate::duration;
+use crate::id::{ApiKeyId, UserId};
+use crate::permission::{Permission, Permissions};
+use crate::vault::{ApiKey, Holder, NewApiKey, UserPattern, Who};
+
+/// The API keys that programs present
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// Make an API key; it is shown this once
+    Create(Create),
+    /// List the API keys; the keys themselves are not kept anywhere
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke an API key, at once and for good
+    Revoke {
+        /// Its id, as `key list` shows it
+        id: ApiKeyId,
+    },
+}
+
+/// What an API key is to be.
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The user that the key acts for
+    #[arg(long, value_name = "USER", required_unless_present = "service", conflicts_with = "service")]
+    user: Option<UserId>,
+    /// A service key: it names the user in each request, in the header Strongroom-User
+    #[arg(long)]
+    service: bool,
+    /// The users that a service key may name; `*` stands for any text [default: all]
+    #[arg(long, value_name = "PATTERN", requires = "service", num_args = 1..)]
+    users: Vec<UserPattern>,
+    /// What the key may do; may be repeated. No permission implies another
+    #[arg(long = "permission", value_name = "PERMISSION", required = true, num_args = 1.., value_delimiter = ',')]
+    permissions: Vec<Permission>,
+    /// After how long the key ends, for example 90d [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    expires: Option<Duration>,
+    /// What to call the key
+    #[arg(long)]
+    name: Option<String>,
+    /// As JSON: {id, api_key, user, permissions, expires_at}
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Created<'k> {
+    id: ApiKeyId,
+    api_key: &'k str,
+    user: Option<&'k UserId>,
+    permissions: Vec<Permission>,
+    expires_at: Option<UnixTime>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: ApiKeyId,
+    name: Option<String>,
+    user: Option<UserId>,
+    service: bool,
+    users: Vec<String>,
+    permissions: Vec<Permission>,
+    created_at: UnixTime,
+    expires_at: Option<UnixTime>,
+    revoked_at: Option<UnixTime>,
+    status: &'static str,
+}
+
+impl Key {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => create.run(context, out),
+            Self::List { json } => list(json, context, out),
+            Self::Revoke { id } => revoke(id, context, out),
+        }
+    }
+}
+
+impl Create {
+    fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let holder = match self.user {
+            Some(user) => Holder::User(user),
+            None => Holder::Service { users: self.users },
+        };
+        let expires_at = self.expires.map(|after| Clock::system().now().plus(after));
+        let permissions = Permissions::from_iter(self.permissions);
+        let new = NewApiKey { name: self.name, holder, permissions, expires_at };
+        let vault = context.vault()?;
+        let (key, text) = block_on(vault.create_api_key(new, &Who::command_line()))??;
+        if self.json {
+            let user = match &key.holder {
+                Holder::User(user) => Some(user),
+                Holder::Service { .. } => None,
+            };
+            let permissions = key.permissions.iter().collect();
+            return out.json(&Created { id: key.id, api_key: text.expose(), user, permissions, expires_at });
+        }
+        note(format!(
+            "API key {} of {} with {}; it is shown this once:",
+            key.id,
+            holder_text(&key.holder),
+            key.permissions
+        ));
+        out.line(text.expose())
+    }
+}
+
+fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let keys = context.vault()?.api_keys()?;
+    let now = Clock::system().now();
+    if json {
+        return out.json(&keys.into_iter().map(|key| listed(key, now)).collect::<Vec<_>>());
+    }
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            [
+                key.id.to_string(),
+                key.name.clone().unwrap_or_default(),
+                holder_text(&key.holder),
+                key.permissions.to_string(),
+                key.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+                status(key, now).to_owned(),
+            ]
+        })
+        .collect();
+    out.columns(["ID", "NAME", "FOR", "PERMISSIONS", "EXPIRES", "STATUS"], &rows)
+}
+
+fn listed(key: ApiKey, now: UnixTime) -> Listed {
+    let status = status(&key, now);
+    let (user, service, users) = match key.holder {
+        Holder::User(user) => (Some(user), false, Vec::new()),
+        Holder::Service { users } => (None, true, users.iter().map(ToString::to_string).collect()),
+    };
+    Listed {
+        id: key.id,
+        name: key.name,
+        user,
+        service,
+        users,
+        permissions: key.permissions.iter().collect(),
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        revoked_at: key.revoked_at,
+        status,
+    }
+}
+
+fn status(key: &ApiKey, now: UnixTime) -> &'static str {
+    match key.revoked_at {
+        Some(_) => "revoked",
+        None if key.is_live(now) => "active",
+        None => "expired",
+    }
+}
+
+fn holder_text(holder: &Holder) -> String {
+    match holder {
+        Holder::User(user) => format!("user {user}"),
+        Holder::Service { users } if users.is_empty() => "any user".to_owned(),
+        Holder::Service { users } => {
+            format!("users {}", users.iter().map(UserPattern::as_str).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn revoke(id: ApiKeyId, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let vault = context.vault()?;
+    if block_on(vault.revoke_api_key(id, &Who::command_line()))?? {
+        out.line(format!("revoked API key {id}"))
+    } else {
+        Err(Failure::new(format!("there is no live API key {id}")).advise("`strongroom key list` shows all of them"))
+    }
+}

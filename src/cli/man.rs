@@ -1,0 +1,30 @@
+//! `strongroom man`: the manual page, from the same table of commands as the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+use clap_mangen::Man as Page;
+
+use super::output::Output;
+use super::{Cli, Failure};
+
+/// Print the manual page
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// Write one page for each command into this folder instead
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+}
+
+impl Man {
+    /// Runs the command.
+    pub(super) fn run(self, out: &mut Output) -> Result<(), Failure> {
+        if let Some(folder) = self.dir {
+            return clap_mangen::generate_to(Cli::command(), &folder)
+                .map_err(|error| Failure::new(format!("{}: {error}", folder.display())));
+        }
+        let mut page = Vec::new();
+        Page::new(Cli::command()).render(&mut page).map_err(|error| Failure::of_output(&error))?;
+        out.raw(page)
+    }
+}

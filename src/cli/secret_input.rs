@@ -1,0 +1,57 @@
+//! How a command is given a secret: a prompt without echo, a file, or the standard input. Never an argument.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::Failure;
+use crate::secret::Secret;
+
+/// As much as is read of a file or the standard input, in bytes.
+const LIMIT: u64 = 1024 * 1024;
+
+/// Asks on the terminal, without echo.
+pub(super) fn ask(question: &str) -> Result<Secret, Failure> {
+    match rpassword::prompt_password(format!("{question}: ")) {
+        Ok(text) => Ok(Secret::new(text)),
+        Err(error) => Err(Failure::configuration(format!("there is no terminal to ask on ({error})"))
+            .advise("give the secret with --from-file FILE, or --from-file - for the standard input")),
+    }
+}
+
+/// Asks twice, for a secret that is new.
+pub(super) fn ask_twice(question: &str) -> Result<Secret, Failure> {
+    let first = ask(question)?;
+    if !first.equals(ask(&format!("{question}, once more"))?.expose()) {
+        return Err(Failure::new("the two are not the same").advise("nothing was changed; try again"));
+    }
+    Ok(first)
+}
+
+/// The first line of the standard input, without its end.
+pub(super) fn first_line() -> Result<Secret, Failure> {
+    let mut line = Zeroizing::new(String::new());
+    io::stdin().lock().read_line(&mut line).map_err(|error| unreadable("-", &error))?;
+    Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
+}
+
+/// A file, or the (rest of the) standard input for `-`; the line end after it is dropped.
+pub(super) fn from_file(path: &Path) -> Result<Secret, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    let read = if path == Path::new("-") {
+        if io::stdin().is_terminal() {
+            super::output::note("Reading the secret from the terminal, where it is seen; end with Ctrl-D.");
+        }
+        io::stdin().lock().take(LIMIT).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text))
+    };
+    read.map_err(|error| unreadable(&path.display().to_string(), &error))?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Failure {
+    let name = if name == "-" { "the standard input" } else { name };
+    Failure::new(format!("{name} cannot be read: {error}"))
+}
