@@ -1,0 +1,124 @@
+//! The documents say what is so: the README's session runs as printed, every link leads somewhere, and every test that
+//! the security page relies on exists.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every page: those at the root, and those in `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let in_folder = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = in_folder(root()).chain(in_folder(root().join("docs"))).collect();
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
+}
+
+/// `strongroom dev`, ended when this is dropped.
+struct Dev {
+    child: Child,
+    ready: Value,
+}
+
+impl Dev {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_strongroom"))
+            .args(["dev", "--print", "json", "--listen", "127.0.0.1:0"])
+            .current_dir(std::env::temp_dir())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, ready: serde_json::from_str(&line).unwrap() }
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_session_of_the_readme_runs_as_it_is_printed() {
+    let dev = Dev::start();
+    let (url, key) = (dev.ready["url"].as_str().unwrap(), dev.ready["api_key"].as_str().unwrap());
+    let readme = read("README.md");
+    let session = readme.split("```bash\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the session");
+    for placeholder in ["srk_…", "http://127.0.0.1:8484"] {
+        assert_eq!(session.matches(placeholder).count(), 1, "{placeholder} stands for what dev printed");
+    }
+    let session = session.replace("srk_…", key).replace("http://127.0.0.1:8484", url);
+
+    let out = Command::new("bash").args(["-euo", "pipefail", "-c", &session]).output().unwrap();
+    let stdout = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&out.stderr));
+    let said: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [completed, listed, deleted] = &said[..] else { panic!("three answers are printed: {stdout}") };
+    assert_eq!(completed["type"], "oauth2", "{completed}");
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["id"], completed["credentials_id"]);
+    assert_eq!((&deleted["deleted"], &deleted["revoked"]), (&Value::Bool(true), &Value::Bool(true)), "{deleted}");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            seen += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(file.exists(), "{} links to {target}", page.display());
+            assert!(anchor.is_empty() || has_heading(&file, anchor), "{} links to {target}", page.display());
+        }
+    }
+    assert!(seen > 20, "links were found: {seen}");
+}
+
+/// Whether a heading of the page gets this anchor, as GitHub makes them.
+fn has_heading(page: &Path, anchor: &str) -> bool {
+    let anchor_of = |heading: &str| -> String {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+    };
+    let text = std::fs::read_to_string(page).unwrap();
+    text.lines().filter(|line| line.starts_with('#')).any(|line| anchor_of(line.trim_start_matches('#')) == anchor)
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = read("docs/security.md");
+    let mut seen = 0;
+    for row in page.lines().filter(|line| line.starts_with('|') && line.contains(".rs`: ")) {
+        for part in row.rsplit(" | ").next().unwrap().split("; ") {
+            let (file, tests) = part.split_once(": ").unwrap();
+            let source = read(file.trim_matches(['`', ' ']));
+            for test in tests.split(", ") {
+                let test = test.trim_matches(['`', ' ', '|']);
+                assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "tests were found: {seen}");
+}
