@@ -1,7 +1,7 @@
 //! The command line, one file a command; no logic of its own.
 //!
 //! Every command is a type that says in its doc comments what `--help`, the manual page and the completions show, and
-//! that runs itself: on a [`Context`] (settings, vault, broker, made when they are asked for) and an [`Output`]. What
+//! that runs itself: on a `Context` (settings, vault, broker, made when they are asked for) and an `Output`. What
 //! goes wrong comes back as a [`Failure`], which knows its exit code and what to do next.
 
 pub mod application;
