@@ -8,10 +8,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::{block_on, egress, open_vault};
+use super::probe::{self, Answer};
 use super::{Context, Failure, Output, provider};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ClientSecrets, Config, is_loopback};
+use crate::config::{ClientSecrets, Config, ServerSettings, is_loopback};
 use crate::http::Tls;
 use crate::vault::{Vault, check_files};
 
@@ -157,6 +158,11 @@ fn vault(config: &Config, findings: &mut Findings) {
         Err(failure) => findings.fault(&failure),
         Ok(vault) => open(&vault, path, findings),
     }
+    if is_served(path) {
+        server(&config.server, findings);
+    } else {
+        findings.ok("no server has the vault open");
+    }
     let free = path.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
     if let Some(free) = free.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)).filter(|free| *free < LITTLE_SPACE)
     {
@@ -194,7 +200,24 @@ fn open(vault: &Vault, path: &Path, findings: &mut Findings) {
         Ok(Err(error)) => findings.fault(&error.into()),
         Err(failure) => findings.fault(&failure),
     }
-    findings.ok(if is_served(path) { "a server has the vault open" } else { "no server has the vault open" });
+}
+
+/// A server runs: does it do its work? A container's health check is this question.
+fn server(settings: &ServerSettings, findings: &mut Findings) {
+    let at = &settings.listen;
+    match probe::ask(settings) {
+        None => findings.ok("a server has the vault open"),
+        Some(Ok(Answer::Ready)) => findings.ok(format!("the server at {at} is ready")),
+        Some(Ok(Answer::TakesConnections)) => findings.ok(format!("the server at {at} takes connections")),
+        Some(Ok(Answer::NotReady(status))) => findings.fault(
+            &Failure::new(format!("the server at {at} answers {status} to GET /readyz"))
+                .advise("its log has the cause"),
+        ),
+        Some(Err(error)) => findings.fault(
+            &Failure::new(format!("a server has the vault open and does not answer at {at}: {error}"))
+                .advise("it may have been started with other settings, or hang: look at its log, or start it again"),
+        ),
+    }
 }
 
 /// Whether a server holds the lock of the vault.

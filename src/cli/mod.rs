@@ -17,6 +17,7 @@ mod init;
 mod key;
 mod man;
 mod output;
+mod probe;
 mod provider;
 mod secret_input;
 pub mod serve;
