@@ -22,7 +22,14 @@ pub fn init(filter: Option<&str>) -> Result<(), TryInitError> {
         registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init()?;
     } else {
         registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(false)
+                    .with_writer(std::io::stderr),
+            )
             .try_init()?;
     }
     std::panic::set_hook(Box::new(|panic| {
