@@ -42,7 +42,7 @@ pub(super) struct Create {
     #[arg(long)]
     service: bool,
     /// The users that a service key may name; `*` stands for any text [default: all]
-    #[arg(long, value_name = "PATTERN", requires = "service", num_args = 1..)]
+    #[arg(long, value_name = "PATTERN", requires = "service", conflicts_with = "user", num_args = 1..)]
     users: Vec<UserPattern>,
     /// What the key may do; may be repeated. No permission implies another
     #[arg(long = "permission", value_name = "PERMISSION", required = true, num_args = 1.., value_delimiter = ',')]
