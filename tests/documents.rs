@@ -49,7 +49,8 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Asked to stop, not killed: it takes its temporary vault with it.
+        let _ = Command::new("bash").args(["-c", &format!("kill {}", self.child.id())]).status();
         let _ = self.child.wait();
     }
 }
