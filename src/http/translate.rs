@@ -45,7 +45,7 @@ impl From<VaultError> for Problem {
                 Self::new(&problem::BODY_TOO_LARGE, format!("What was sent as {what} is too large to be stored."))
             }
             VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::NewerFormat { .. } => {
-                tracing::error!(%error, "the vault is damaged; `strongroom vault verify` says how far");
+                tracing::error!(%error, "the vault is damaged: keep the file as it is, and bring back a backup beside it");
                 Self::new(&problem::INTERNAL, "Something in the vault cannot be read; the log has the cause.")
             }
             error => {
