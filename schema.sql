@@ -15,8 +15,9 @@ CREATE TABLE vault (
     keyring_mac BLOB NOT NULL CHECK (length(keyring_mac) = 32)
 ) STRICT;
 
--- One row: raised by every commit of a process that is not the server, so that the server knows when what it keeps
--- in memory is old. `probed_at` is what the readiness probe writes; it decides nothing.
+-- One row: raised by every commit of a process that is not the server, so that the server can tell when what it keeps
+-- in memory is old. It is authenticated by nothing, so nothing rests on it that an old copy could harm: API keys are
+-- held against the manifest. `probed_at` is what the readiness probe writes; it decides nothing.
 CREATE TABLE generation (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     value INTEGER NOT NULL,

@@ -1,12 +1,12 @@
-//! The API keys in memory: read by every request, read again whenever another process or this one changed a key.
+//! The API keys in memory: read by every request, and good as long as the sealed manifest says so.
 //!
 //! What a program presents is found by an HMAC of it under a vault key, so that whoever can write SQL still cannot
 //! mint one. Each row is covered by a MAC, and all of them by the manifest: an edited, inserted, deleted or replayed
-//! row is refused when the table is loaded.
+//! row is refused when the table is loaded. Whether the table is still of this moment is asked of the manifest too, and
+//! of nothing in the clear: a counter could be set back after a revocation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use subtle::ConstantTimeEq;
 
@@ -25,16 +25,17 @@ use crate::clock::UnixTime;
 use crate::id::ApiKeyId;
 use crate::permission::{Permission, Permissions};
 use crate::secret::Secret;
-use crate::store::{ApiKeyRow, View};
+use crate::store::{ApiKeyRow, ManifestRow, View};
 
 const PREFIX: &str = "srk_";
 const TABLE: &str = "api_key";
 
 /// Every API key, as of one moment.
 pub(super) struct KeyTable {
-    generation: i64,
-    changes: u64,
-    by_lookup: HashMap<[u8; 32], Arc<ApiKey>>,
+    /// The manifest that last vouched for it, as it stood in the file.
+    vouched: ManifestRow,
+    tally: Tally,
+    by_lookup: Arc<HashMap<[u8; 32], Arc<ApiKey>>>,
 }
 
 impl Vault {
@@ -84,18 +85,21 @@ impl Vault {
             let user = if let Holder::User(user) = &made.holder { Some(user) } else { None };
             ledger.record(Action::KeyCreate, Subject { user, api_key: Some(&made.id), ..Subject::default() })
         });
-        self.then_keys_changed(stored.await)?;
+        stored.await?;
         Ok((key, secret))
     }
 
     /// Every API key, oldest first, revoked and expired ones too.
     pub fn api_keys(&self) -> Result<Vec<ApiKey>, VaultError> {
-        self.look(|view, keyring| Ok(load(view, keyring)?.into_iter().map(|(_, key)| key).collect()))
+        self.look(|view, keyring| {
+            let manifest = Manifest::load(view, keyring)?;
+            Ok(load(view, keyring, &manifest)?.into_iter().map(|(_, key)| key).collect())
+        })
     }
 
     /// Revokes an API key from this moment on; `false` where there is none of that id, or it was revoked before.
     pub async fn revoke_api_key(&self, id: ApiKeyId, who: &Who) -> Result<bool, VaultError> {
-        let revoked = self.change(who, move |ledger| {
+        self.change(who, move |ledger| {
             let Some(row) = ledger.tx.api_key(&id.to_string())? else { return Ok(false) };
             let mut key = read(&row, ledger.keyring)?;
             if key.revoked_at.is_some() {
@@ -110,28 +114,37 @@ impl Vault {
             ledger.api_keys().add(&after);
             ledger.record(Action::KeyRevoke, Subject { api_key: Some(&id), ..Subject::default() })?;
             Ok(true)
-        });
-        self.then_keys_changed(revoked.await)
+        })
+        .await
     }
 
-    /// After a change of our own, which does not raise the generation, what is in memory counts as old.
-    pub(super) fn then_keys_changed<T>(&self, result: Result<T, VaultError>) -> Result<T, VaultError> {
-        self.inner.key_changes.fetch_add(1, Ordering::AcqRel);
-        result
-    }
-
-    /// The table in memory, if it is of this moment; else a fresh one.
+    /// The table in memory, if the manifest of this moment vouches for it; else a fresh one. While nothing was
+    /// written, that is a comparison of bytes; after a write that was no key's, the opening of one small record.
     fn key_table(&self) -> Result<Arc<KeyTable>, VaultError> {
+        // Taken before the reading transaction begins, which therefore sees nothing older.
         let known = self.inner.key_table.load_full();
-        // Taken before the reading transaction begins: a change that commits after it makes the table old at once.
-        let changes = self.inner.key_changes.load(Ordering::Acquire);
         self.look(|view, keyring| {
-            let generation = view.generation()?;
-            if let Some(known) = known.as_ref().filter(|t| t.generation == generation && t.changes == changes) {
+            let row = view.manifest()?;
+            if let (Some(known), Some(row)) = (&known, &row)
+                && known.vouched == *row
+            {
                 return Ok(known.clone());
             }
-            let by_lookup = load(view, keyring)?.into_iter().map(|(row, key)| (row.lookup, Arc::new(key))).collect();
-            let table = Arc::new(KeyTable { generation, changes, by_lookup });
+            let manifest = Manifest::open(row.as_ref(), keyring)?;
+            let vouched = row.ok_or_else(Manifest::missing)?;
+            if known.as_ref().is_some_and(|known| vouched.epoch < known.vouched.epoch) {
+                let what = "it was put back to what it was before";
+                return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
+            }
+            let table = match known.as_ref().filter(|known| known.tally == manifest.api_keys) {
+                Some(known) => KeyTable { vouched, tally: known.tally, by_lookup: known.by_lookup.clone() },
+                None => {
+                    let keys = load(view, keyring, &manifest)?.into_iter();
+                    let by_lookup = keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect();
+                    KeyTable { vouched, tally: manifest.api_keys, by_lookup: Arc::new(by_lookup) }
+                }
+            };
+            let table = Arc::new(table);
             self.inner.key_table.store(Some(table.clone()));
             Ok(table)
         })
@@ -148,7 +161,7 @@ pub(super) fn remove_of(ledger: &mut super::ledger::Ledger<'_>, user: &str) -> R
 }
 
 /// Every row, each held against its MAC and all against the manifest.
-fn load(view: &View<'_>, keyring: &Keyring) -> Result<Vec<(ApiKeyRow, ApiKey)>, VaultError> {
+fn load(view: &View<'_>, keyring: &Keyring, manifest: &Manifest) -> Result<Vec<(ApiKeyRow, ApiKey)>, VaultError> {
     let mut tally = Tally::default();
     let mut keys = Vec::new();
     for row in view.api_keys()? {
@@ -156,7 +169,7 @@ fn load(view: &View<'_>, keyring: &Keyring) -> Result<Vec<(ApiKeyRow, ApiKey)>, 
         tally.add(&item(keyring, &row)?);
         keys.push((row, key));
     }
-    if tally == Manifest::load(view, keyring)?.api_keys {
+    if tally == manifest.api_keys {
         Ok(keys)
     } else {
         let what = "an API key is missing, was added, or was put back to what it was before";

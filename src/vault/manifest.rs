@@ -62,10 +62,19 @@ const LENGTH: usize = 3 * 8 + 3 * 32;
 impl Manifest {
     /// Reads it and checks its seal and epoch.
     pub(super) fn load(view: &View<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
-        let damaged = |what| VaultError::DamagedRow { table: "manifest", id: "1".into(), what };
-        let row = view.manifest()?.ok_or_else(|| damaged("it is missing"))?;
+        Self::open(view.manifest()?.as_ref(), keyring)
+    }
+
+    /// Checks the seal and the epoch of what was read.
+    pub(super) fn open(row: Option<&ManifestRow>, keyring: &Keyring) -> Result<Self, VaultError> {
+        let row = row.ok_or_else(Self::missing)?;
         let bytes = record::open(keyring, &place(row.epoch), row.data_key, &row.sealed)?;
         Self::read(row.epoch, &bytes).ok_or_else(|| damaged("its length is wrong"))
+    }
+
+    /// There is none.
+    pub(super) fn missing() -> VaultError {
+        damaged("it is missing")
     }
 
     /// Seals and writes it.
@@ -91,6 +100,10 @@ impl Manifest {
         let whole = Self { epoch, records: first, api_keys: second, audit_length: audit.count, audit_head: audit.sum };
         rest.is_empty().then_some(whole)
     }
+}
+
+fn damaged(what: &'static str) -> VaultError {
+    VaultError::DamagedRow { table: "manifest", id: "1".into(), what }
 }
 
 fn pair(bytes: &[u8]) -> Option<(Tally, &[u8])> {

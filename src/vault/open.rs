@@ -1,7 +1,6 @@
 //! A vault, made or opened, and the two ways in which everything is done with it: looking, and changing.
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,8 +39,6 @@ pub(super) struct Inner {
     pub(super) random: Random,
     pub(super) ids: IdMaker,
     pub(super) key_table: ArcSwapOption<KeyTable>,
-    /// How often this process changed API keys: what it keeps of them is old when this moved.
-    pub(super) key_changes: AtomicU64,
     probed: Mutex<Option<Instant>>,
 }
 
@@ -93,7 +90,6 @@ impl Vault {
             clock,
             random,
             key_table: ArcSwapOption::empty(),
-            key_changes: AtomicU64::new(0),
             probed: Mutex::new(None),
         };
         Self { inner: Arc::new(inner) }

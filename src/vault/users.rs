@@ -45,7 +45,7 @@ impl Vault {
     /// deleted before, each with its revocation: [`VaultError::UserHasCredentials`] where one is left.
     pub async fn remove_user(&self, user: &UserId, who: &Who) -> Result<bool, VaultError> {
         let user = user.clone();
-        let removed = self.change(who, move |ledger| {
+        self.change(who, move |ledger| {
             let Some(row) = ledger.tx.user(user.as_str())? else { return Ok(false) };
             if !ledger.tx.credentials(user.as_str(), None, "", Some(1))?.is_empty() {
                 return Err(VaultError::UserHasCredentials);
@@ -56,8 +56,8 @@ impl Vault {
             ledger.tx.delete_user(user.as_str())?;
             ledger.record(Action::UserRemove, Subject { user: Some(&user), ..Subject::default() })?;
             Ok(true)
-        });
-        self.then_keys_changed(removed.await)
+        })
+        .await
     }
 }
 

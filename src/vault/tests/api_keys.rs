@@ -1,5 +1,7 @@
 //! API keys: what opens the door, and that nobody with a SQL shell can change it.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::permission::{Permission, Permissions};
 
@@ -101,4 +103,41 @@ async fn an_edited_deleted_inserted_or_replayed_key_is_refused_by_name() {
         assert!(matches!(error, VaultError::DamagedRow { table: "api_key", .. }), "{change}: {error}");
         assert!(fresh.api_keys().is_err());
     }
+}
+
+#[tokio::test]
+async fn a_revocation_holds_although_the_generation_is_set_back() {
+    let bench = Bench::new();
+    let (key, text) = make(&bench.vault, of_alice()).await;
+    assert!(bench.vault.authenticate(text.expose()).unwrap().is_some());
+    assert!(bench.beside().revoke_api_key(key.id, &Who::command_line()).await.unwrap());
+    bench.attack("UPDATE generation SET value = 1");
+    assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_put_back_under_a_running_server_is_refused() {
+    let bench = Bench::new();
+    let (key, text) = make(&bench.vault, of_alice()).await;
+    bench.attack("CREATE TABLE key_before AS SELECT * FROM api_key; CREATE TABLE before AS SELECT * FROM manifest");
+    bench.beside().revoke_api_key(key.id, &Who::command_line()).await.unwrap();
+    assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+    bench.attack(
+        "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM key_before;
+         DELETE FROM manifest; INSERT INTO manifest SELECT * FROM before",
+    );
+    let refused = bench.vault.authenticate(text.expose());
+    assert!(matches!(refused, Err(VaultError::DamagedRow { table: "manifest", .. })));
+}
+
+#[tokio::test]
+async fn writes_that_are_no_keys_leave_the_table_in_memory() {
+    let bench = Bench::new();
+    let (_, text) = make(&bench.vault, of_alice()).await;
+    bench.vault.authenticate(text.expose()).unwrap().unwrap();
+    let of = |vault: &Vault| Arc::as_ptr(&vault.authenticate(text.expose()).unwrap().unwrap());
+    let before = of(&bench.vault);
+    bench.add("alice", "p", api_key("k")).await;
+    bench.beside().add_user(&user("bob"), &Who::command_line()).await.unwrap();
+    assert_eq!(of(&bench.vault), before, "nothing was loaded again");
 }
