@@ -54,6 +54,7 @@ pub struct CompleteResponse {
     /// The scopes that were granted.
     pub scopes: Vec<String>,
     /// The account's name at the provider; `null` where it could not be learnt.
+    #[schema(required = true)]
     pub username: Option<String>,
     /// What the client gave at initiate.
     #[schema(value_type = Object)]

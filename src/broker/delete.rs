@@ -20,6 +20,7 @@ pub struct DeleteResponse {
     pub credentials_id: CredentialId,
     /// `true`: revoked at the provider. `false`: the provider refused or could not be reached, and it will be tried again.
     /// `null`: nothing was to be revoked, or another credential hangs on the same grant.
+    #[schema(required = true)]
     pub revoked: Option<bool>,
 }
 

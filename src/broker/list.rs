@@ -22,10 +22,13 @@ pub struct CredentialSummary {
     /// What it is called.
     pub title: String,
     /// The granted scopes; for oauth2 alone.
+    #[schema(required = true)]
     pub scopes: Option<Vec<String>>,
     /// The account's name at the provider; for oauth2 alone.
+    #[schema(required = true)]
     pub username: Option<String>,
     /// The host pattern, as it was given; for host_scoped alone.
+    #[schema(required = true)]
     pub host: Option<String>,
     /// Always `false`: every credential here belongs to its user.
     pub is_managed: bool,

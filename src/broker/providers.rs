@@ -29,6 +29,7 @@ pub struct ProviderInfo {
     /// The name for people: `GitHub`.
     pub display_name: String,
     /// The page of the provider's documentation that the entry was written from.
+    #[schema(required = true)]
     pub docs_url: Option<String>,
     /// Whether this server has what it needs to connect accounts: a client id, and a secret where one is due.
     /// `true` for a provider without OAuth, which needs nothing.

@@ -187,7 +187,7 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         VaultError::Locked(_) => {
             "stop the other server first; short commands such as `strongroom key list` work beside it"
         }
-        VaultError::Full => "make room on the disk; lists go on meanwhile, and nothing that was acknowledged is lost",
+        VaultError::Full => "make room on the disk; reading and deleting go on meanwhile",
         VaultError::ReadOnly(_) => "look at the owner and the mode of the file, its folder and its file system",
         VaultError::Busy | VaultError::Contended => "try again",
         _ => return None,

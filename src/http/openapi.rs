@@ -89,7 +89,7 @@ fn operation(route: &Route) -> Operation {
     } else {
         operation = operation.tag("server");
     }
-    if is_list(route) && route.pattern.ends_with("credentials") {
+    if takes_a_page(route) {
         operation = page_parameters().into_iter().fold(operation, OperationBuilder::parameter);
     }
     let success = ContentBuilder::new().schema(Some(route.shapes.response.clone())).build();
@@ -103,8 +103,9 @@ fn operation(route: &Route) -> Operation {
     operation.build()
 }
 
-fn is_list(route: &Route) -> bool {
-    matches!(route.shapes.response, RefOr::T(Schema::Array(_)))
+/// Whether the route lists credentials, of which a part can be asked for.
+fn takes_a_page(route: &Route) -> bool {
+    matches!(route.shapes.response, RefOr::T(Schema::Array(_))) && route.pattern.ends_with("credentials")
 }
 
 /// `post_v1_integrations_provider_credentials` and the like: stable, and unique because the table's rows are.
@@ -135,17 +136,33 @@ fn failures(route: &Route) -> Vec<(u16, &'static str, &'static str, String)> {
 fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
     let guarded = route.permission.is_some();
     let has_body = route.shapes.request.is_some();
-    let oauth = route.pattern.contains("/oauth/");
-    match kind.status.as_u16() {
-        400 if !guarded => std::ptr::eq(kind, &raw const problem::MALFORMED_REQUEST),
-        400 | 404 => guarded && (has_body || kind.uri.contains("user-") || route.method == Method::DELETE),
-        401 | 403 | 429 => guarded,
-        408 | 413 => has_body,
-        422 => has_body || is_list(route),
-        501 | 502 | 504 => oauth,
-        503 => guarded || route.pattern == "/readyz",
-        405 | 414 | 431 => false,
-        _ => true,
+    let ends = |word: &str| route.pattern.ends_with(word);
+    let (initiate, complete) = (ends("/oauth/initiate"), ends("/oauth/complete"));
+    let delete = route.method == Method::DELETE;
+    let create = has_body && ends("/credentials");
+    match kind.uri.trim_start_matches("/problems/") {
+        "user-required" | "user-malformed" => guarded,
+        "callback-origin-not-allowed" => initiate,
+        "invalid-state"
+        | "state-of-connect-flow"
+        | "authorization-denied"
+        | "exchange-failed"
+        | "provider-unavailable"
+        | "provider-timeout" => complete,
+        "credential-type-not-supported" => create,
+        "provider-not-found" => initiate || complete || create,
+        "oauth-not-supported" | "not-configured" => initiate || complete,
+        "credential-not-found" | "credential-of-another-provider" => initiate || delete,
+        // Answers to what fits no route.
+        "not-found" => false,
+        _ => match kind.status.as_u16() {
+            401 | 403 | 429 => guarded,
+            408 | 413 => has_body,
+            422 => has_body || takes_a_page(route),
+            503 => guarded || route.pattern == "/readyz",
+            405 | 414 | 431 => false,
+            _ => true,
+        },
     }
 }
 

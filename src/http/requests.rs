@@ -75,8 +75,8 @@ impl FromBody for CreateRequest {
             ObjectBuilder::new().property("type", tag).required("type").property("title", title).required("title")
         };
         let expires_at = ObjectBuilder::new()
-            .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
-            .description(Some("When it ends, in Unix seconds."));
+            .schema_type(SchemaType::from_iter([Type::Integer, Type::String, Type::Null]))
+            .description(Some("When it ends, in Unix seconds; as a number or as its decimal text."));
         let [api_key, user_password, host_scoped] = KINDS.map(kind);
         let one_of = OneOfBuilder::new()
             .item(api_key.property("api_key", secret()).required("api_key").property("expires_at", expires_at))

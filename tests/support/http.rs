@@ -1,5 +1,7 @@
 //! A small HTTP client for the tests: requests that read like sentences, answers that can be asked.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 /// A request that is being put together.
@@ -46,10 +48,8 @@ impl Ask {
         self.try_send().await.expect("the server answers")
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test is not bound to the one way out")]
     pub async fn try_send(self) -> reqwest::Result<Reply> {
-        install_tls();
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = CLIENT.get_or_init(client);
         let mut request = client.request(self.method, &self.url);
         for (name, value) in self.headers {
             request = request.header(name, value);
@@ -61,6 +61,17 @@ impl Ask {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Reply { status, headers, body: response.bytes().await?.to_vec() })
     }
+}
+
+/// One client for all tests of a binary, for it takes longer to make than most of them to run. Each test has a runtime of
+/// its own, so no connection is kept for the next.
+static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+
+#[expect(clippy::disallowed_methods, reason = "a test is not bound to the one way out")]
+fn client() -> reqwest::Client {
+    install_tls();
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    client.pool_max_idle_per_host(0).build().expect("a client")
 }
 
 /// reqwest without a built-in TLS provider wants one installed, even for plain http.
