@@ -7,6 +7,7 @@ pub mod http;
 pub mod peers;
 pub mod process;
 pub mod raw;
+pub mod recording;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub settings: Settings,
     /// Where to listen; a free TCP port on loopback where nothing is said.
     pub listener: Option<Listener>,
+    /// The vault of another server, which this one takes over; a new one where nothing is said.
+    pub vault: Option<Vault>,
 }
 
 impl Setup {
@@ -82,7 +85,7 @@ impl Server {
     pub async fn with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let vault = new_vault(folder.path(), &clock);
+        let vault = setup.vault.unwrap_or_else(|| new_vault(folder.path(), &clock));
         let mut config = Config::from_toml(&setup.config, folder.path()).expect("the configuration is right");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let sandbox = Sandbox::start(loopback, clock.clone(), Random, SandboxOptions::new(Random));
