@@ -49,8 +49,7 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // Asked to stop, not killed: it takes its temporary vault with it.
-        let _ = Command::new("bash").args(["-c", &format!("kill {}", self.child.id())]).status();
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

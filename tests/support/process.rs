@@ -82,6 +82,34 @@ impl Installation {
         made.must_succeed().json()["api_key"].as_str().expect("the key is shown once").to_owned()
     }
 
+    /// `strongroom serve` with the vault on a disk of its own of so many KiB, half of it taken by a file `ballast`; nothing
+    /// where this machine lets nobody mount one (Linux without user namespaces, another system).
+    pub async fn serve_on_a_small_disk(&self, kib: u32) -> Option<Process> {
+        let may = Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|ended| ended.status.success());
+        if !may {
+            return None;
+        }
+        std::fs::create_dir(self.path("disk")).expect("a folder to mount on");
+        let script = format!(
+            "mount -t tmpfs -o size={kib}k,mode=0700 none disk && cp -p strongroom.db disk/ && \
+             head -c {} /dev/zero >disk/ballast && exec \"$0\" --vault disk/strongroom.db serve",
+            u64::from(kib) * 512
+        );
+        let log = self.path("server.log");
+        let out = std::fs::File::create(&log).expect("the log can be written");
+        let child = Command::new("unshare")
+            .args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_strongroom")])
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a second handle"))
+            .stderr(out)
+            .spawn()
+            .expect("unshare runs");
+        let mut process = Process { url: format!("http://127.0.0.1:{}", self.port), child, log };
+        process.wait_until_ready().await;
+        Some(process)
+    }
+
     /// `strongroom serve`, once it answers.
     pub async fn serve(&self) -> Process {
         let log = self.path("server.log");
@@ -122,6 +150,12 @@ impl Process {
     /// Everything that the process wrote to stdout and stderr.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Removes a file as the process sees it, which may have disks of its own.
+    pub fn remove(&self, file: &Path) {
+        let seen = format!("/proc/{}/root{}", self.child.id(), file.display());
+        std::fs::remove_file(seen).expect("the file can be removed");
     }
 
     /// SIGKILL: no chance to tidy up.
