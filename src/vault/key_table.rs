@@ -136,15 +136,14 @@ impl Vault {
                 let what = "it was put back to what it was before";
                 return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
             }
-            let table = match known.as_ref().filter(|known| known.tally == manifest.api_keys) {
-                Some(known) => KeyTable { vouched, tally: known.tally, by_lookup: known.by_lookup.clone() },
-                None => {
-                    let keys = load(view, keyring, &manifest)?.into_iter();
-                    let by_lookup = keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect();
-                    KeyTable { vouched, tally: manifest.api_keys, by_lookup: Arc::new(by_lookup) }
-                }
+            let vouches = |known: &&Arc<KeyTable>| known.tally == manifest.api_keys;
+            let by_lookup = if let Some(known) = known.as_ref().filter(vouches) {
+                known.by_lookup.clone()
+            } else {
+                let keys = load(view, keyring, &manifest)?.into_iter();
+                Arc::new(keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect())
             };
-            let table = Arc::new(table);
+            let table = Arc::new(KeyTable { vouched, tally: manifest.api_keys, by_lookup });
             self.inner.key_table.store(Some(table.clone()));
             Ok(table)
         })
