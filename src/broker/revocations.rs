@@ -21,13 +21,22 @@ impl Broker {
     pub async fn retry_revocations(&self) -> Result<usize, Error> {
         let who = Who::system();
         let now = self.0.clock.now();
-        let dropped = self.0.vault.drop_expired_revocations(now).await?;
-        if dropped > 0 {
-            tracing::warn!(dropped, "revocations that no provider confirmed in time are given up; revoke them by hand");
+        match self.0.vault.drop_expired_revocations(now).await {
+            Ok(0) => {}
+            Ok(dropped) => {
+                tracing::warn!(
+                    dropped,
+                    "revocations that no provider confirmed in time are given up; revoke them by hand"
+                );
+            }
+            Err(error) => tracing::warn!(%error, "revocations to be given up could not be erased"),
         }
         let mut confirmed = 0;
         for queued in self.0.vault.due_revocations(now, PER_PASS)? {
-            confirmed += usize::from(self.revoke(queued, &who).await);
+            match queued {
+                Ok(queued) => confirmed += usize::from(self.revoke(queued, &who).await),
+                Err(error) => tracing::error!(%error, "a queued revocation cannot be read; revoke it by hand"),
+            }
         }
         Ok(confirmed)
     }

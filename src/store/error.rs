@@ -46,7 +46,7 @@ pub enum StoreError {
     /// A row was sealed under a data key that is not the current one: the caller seals again.
     #[error("sealed under a data key that is no longer current")]
     StaleDataKey,
-    /// SQLite found the file damaged.
+    /// SQLite found the file damaged, or a row has a value in it that we never write.
     #[error("the file is damaged: {0}")]
     Corrupt(String),
     /// The file system refused.
@@ -66,7 +66,15 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+
         let text = error.to_string();
+        if matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        ) {
+            return Self::Corrupt(text);
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(text),

@@ -118,7 +118,9 @@ impl From<StoreError> for VaultError {
             StoreError::Busy => Self::Busy,
             StoreError::Stopped(what) => Self::Stopped(what),
             StoreError::StaleDataKey => Self::Contended,
-            StoreError::Corrupt(_) => Self::DamagedRow { table: "*", id: "*".into(), what: "the file is not whole" },
+            StoreError::Corrupt(_) => {
+                Self::DamagedRow { table: "*", id: "*".into(), what: "the file is not as it was written" }
+            }
             StoreError::File { what, path, kind } => Self::File { what, path, source: kind.into() },
             StoreError::Sqlite(what) => Self::Database(what),
         }

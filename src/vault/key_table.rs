@@ -136,8 +136,8 @@ impl Vault {
                 let what = "it was put back to what it was before";
                 return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
             }
-            let vouches = |known: &&Arc<KeyTable>| known.tally == manifest.api_keys;
-            let by_lookup = if let Some(known) = known.as_ref().filter(vouches) {
+            let same_keys = |known: &&Arc<KeyTable>| known.tally == manifest.api_keys;
+            let by_lookup = if let Some(known) = known.as_ref().filter(same_keys) {
                 known.by_lookup.clone()
             } else {
                 let keys = load(view, keyring, &manifest)?.into_iter();

@@ -189,7 +189,7 @@ impl Keyring {
 
 fn rows(view: &View<'_>) -> Result<(VaultRow, Vec<SlotRow>, Vec<KeyRow>), VaultError> {
     let unreadable = |error: StoreError| match error {
-        StoreError::Sqlite(what) => VaultError::DamagedKeyring(what),
+        StoreError::Sqlite(what) | StoreError::Corrupt(what) => VaultError::DamagedKeyring(what),
         other => other.into(),
     };
     Ok((view.vault().map_err(unreadable)?, view.slots().map_err(unreadable)?, view.keys().map_err(unreadable)?))

@@ -104,9 +104,15 @@ impl Vault {
         .await
     }
 
-    /// Up to `limit` revocations that are due at `now`, the longest waiting first.
-    pub fn due_revocations(&self, now: UnixTime, limit: u32) -> Result<Vec<QueuedRevocation>, VaultError> {
-        self.look(|view, keyring| view.due_revocations(now.0, limit)?.iter().map(|row| read(keyring, row)).collect())
+    /// Up to `limit` revocations that are due at `now`, the longest waiting first. A damaged row is an error in its own
+    /// place, and keeps no other from its turn.
+    pub fn due_revocations(
+        &self,
+        now: UnixTime,
+        limit: u32,
+    ) -> Result<Vec<Result<QueuedRevocation, VaultError>>, VaultError> {
+        let rows = self.look(|view, _| Ok(view.due_revocations(now.0, limit)?))?;
+        Ok(rows.iter().map(|row| self.look(|_, keyring| read(keyring, row))).collect())
     }
 
     /// Erases the revocations that are to be given up at `now`, and says how many.

@@ -126,8 +126,64 @@ async fn an_edited_login_user_or_revocation_is_refused() {
     let stored = bench.connect("alice", None).await;
     bench.delete(&stored, Revocation::Token).await;
     bench.attack("UPDATE revocation SET not_before = 0");
-    let due = bench.vault.due_revocations(bench.clock.now(), 9);
-    assert!(matches!(due, Err(VaultError::DamagedRow { table: "revocation", .. })));
+    let due = bench.vault.due_revocations(bench.clock.now(), 9).unwrap();
+    assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. })]));
     bench.attack("UPDATE user SET created_at = 0");
     assert!(matches!(bench.vault.users(), Err(VaultError::DamagedRow { table: "user", .. })));
+}
+
+#[tokio::test]
+async fn a_trigger_or_a_view_that_was_put_into_the_file_does_nothing() {
+    let bench = Bench::new();
+    let (github, who) = ("github".parse().unwrap(), Who::system());
+    bench.vault.put_pending("s", super::pending::login(&bench, "alice"), &who).await.unwrap();
+    bench.attack(
+        "CREATE TRIGGER again AFTER DELETE ON pending_authorization BEGIN
+             INSERT INTO pending_authorization VALUES (OLD.state_hash, OLD.user, OLD.provider, OLD.created_at,
+                 OLD.expires_at, OLD.revision, OLD.data_key, OLD.sealed);
+         END;
+         CREATE TRIGGER untouched BEFORE UPDATE ON api_key BEGIN SELECT RAISE(IGNORE); END;",
+    );
+    let alice = user("alice");
+    assert!(bench.vault.take_pending("s", &alice, &github, &who).await.unwrap().is_some());
+    assert!(bench.vault.take_pending("s", &alice, &github, &who).await.unwrap().is_none(), "a state works once");
+    let (key, text) = super::api_keys::make(&bench.vault, Holder::User(alice)).await;
+    assert!(bench.vault.revoke_api_key(key.id, &who).await.unwrap());
+    assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+    bench.assert_manifest_holds();
+    bench.attack("ALTER TABLE user RENAME TO kept; CREATE VIEW user AS SELECT * FROM kept");
+    assert!(bench.beside().users().is_err());
+}
+
+#[tokio::test]
+async fn a_value_that_no_column_can_have_is_damage() {
+    for change in [
+        "UPDATE credential SET data_key = -1",
+        "UPDATE credential SET provider = CAST(x'ff' AS TEXT)",
+        "UPDATE credential_secret SET data_key = 5000000000",
+        "PRAGMA ignore_check_constraints = ON; UPDATE api_key SET mac = x'00'",
+        "UPDATE manifest SET data_key = -1",
+    ] {
+        let bench = Bench::new();
+        let [first, ..] = three(&bench).await;
+        let (_, text) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+        bench.attack(change);
+        let asked = bench.vault.authenticate(text.expose()).map(|_| ());
+        let read = bench.vault.material(&first.user, &first.id, &Who::system()).await.map(|_| ());
+        let error = asked.and(read).expect_err(change);
+        assert!(error.is_damage(), "{change}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
+    let bench = Bench::new();
+    for account in ["1", "2"] {
+        let stored = bench.connect("alice", Some(account)).await;
+        bench.delete(&stored, Revocation::Token).await;
+    }
+    let later = bench.clock.now().plus(Duration::from_secs(61));
+    bench.attack("UPDATE revocation SET not_before = 0 WHERE id = (SELECT min(id) FROM revocation)");
+    let due = bench.vault.due_revocations(later, 9).unwrap();
+    assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. }), Ok(_)]), "the oldest first");
 }
