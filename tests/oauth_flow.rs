@@ -341,6 +341,17 @@ async fn what_is_connected_at_a_provider_that_left_the_catalogue_stays_listed_an
 }
 
 #[tokio::test]
+async fn a_login_that_returns_after_its_provider_left_the_catalogue_is_told_that_it_is_not_configured() {
+    let acme = Recording::start().await;
+    let before = acme.server(&revoking("token")).await;
+    let started = before.initiate_with("acme", &json!({"callback_url": CALLBACK})).await;
+    let after = Server::with(Setup { vault: Some(before.vault.clone()), ..Setup::default() }).await;
+    let reply = after.complete_acme(&after.key, &started.state).await.is(501);
+    assert_eq!(reply.detail()["message"], "Integration with provider 'acme' is not configured.");
+    assert!(acme.asked("/token").is_empty());
+}
+
+#[tokio::test]
 async fn bar_15_a_state_lives_as_long_as_the_configuration_says() {
     let acme = Recording::start().await;
     let setup = Setup { config: "[oauth]\nstate_ttl = \"90s\"".to_owned(), ..Setup::default() };

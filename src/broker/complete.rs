@@ -83,7 +83,8 @@ impl Broker {
         if pending.flow == Flow::Connect {
             return Err(Error::StateNotExternal);
         }
-        let connectable = self.connectable(provider)?;
+        // A provider that left the catalogue since has no client here any more: the 501 of complete, not initiate's 404.
+        let connectable = self.connectable(provider).map_err(|_| Error::NotConfigured(provider.to_owned()))?;
         let params = request.callback_params.as_ref();
         self.check_issuer(&pending, &connectable, params)?;
         if let Some(denied) = params.and_then(Denied::read) {

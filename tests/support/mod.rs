@@ -211,6 +211,12 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     panic!("it never came true: {what}");
 }
 
+/// Whether this is CI, where a test that cannot run has failed.
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment where it runs")]
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
 /// How often a campaign is repeated: short in `cargo test`, reduced in `.ci/run`, in full by `.ci/campaigns`, which say so
 /// in `STRONGROOM_CAMPAIGN`.
 #[expect(clippy::disallowed_methods, reason = "a test is told by its environment how long it may take")]
