@@ -147,6 +147,11 @@ impl Process {
         Ask::new(method, format!("{}{path}", self.url))
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything that the process wrote to stdout and stderr.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
