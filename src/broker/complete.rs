@@ -4,6 +4,7 @@
 //! exchange, and only that can be stored. Nothing can be done in another order.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -25,7 +26,6 @@ const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const ISS: &str = "iss";
 
 /// What a client received at its callback.
-#[derive(Debug)]
 pub struct CompleteRequest {
     /// The authorization code; absent only where the callback carried an error.
     pub code: Option<Secret>,
@@ -34,6 +34,13 @@ pub struct CompleteRequest {
     /// The other query parameters of the callback: `iss`, `error`, `error_description`, … `None` where the client does
     /// not send them, as clients of the original do not.
     pub callback_params: Option<BTreeMap<String, String>>,
+}
+
+impl fmt::Debug for CompleteRequest {
+    /// Shows nothing: what a provider puts into a callback is not ours to judge.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompleteRequest").finish_non_exhaustive()
+    }
 }
 
 /// The new (or reconnected) credential.
