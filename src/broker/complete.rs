@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Broker, Caller, Connectable, Error};
+use crate::catalog::input::InputFault;
 use crate::catalog::value::Lifetime;
+use crate::catalog::values::Values;
 use crate::id::{CredentialId, ProviderName};
 use crate::oauth::callback::{Denied, check_issuer};
 use crate::oauth::{self, AuthorizationCode, CodeExchange, CodeVerifier, ExchangeError, Grant, Identity};
@@ -98,7 +100,10 @@ impl Broker {
             return Err(Error::AuthorizationDenied(denied.to_string()));
         }
         let code = request.code.ok_or_else(|| Error::ExchangeRefused("the callback carried no code".to_owned()))?;
-        let obtained = self.obtain(&connectable, &pending, code).await?;
+        let mut values = pending.inputs.clone();
+        values.extend(connectable.oauth.callbacks_values(params.unwrap_or(&BTreeMap::new())).map_err(refused)?);
+        let mut obtained = self.obtain(&connectable, &pending, code, &mut values).await?;
+        connectable.oauth.keep_values(&mut obtained.grant.metadata, values, params);
         self.keep(caller, &connectable, pending, obtained).await
     }
 
@@ -126,8 +131,10 @@ impl Broker {
         connectable: &Connectable<'_>,
         pending: &PendingAuthorization,
         code: Secret,
+        values: &mut Values,
     ) -> Result<Obtained, Error> {
-        let (egress, entry, client) = (&self.0.egress, connectable.oauth, &connectable.client);
+        let (egress, client) = (&self.0.egress, &connectable.client);
+        let entry = connectable.oauth.with_values(values).map_err(refused)?;
         let verifier = pending.code_verifier.clone().map(CodeVerifier::kept);
         let exchange = CodeExchange {
             code: &AuthorizationCode::new(code.expose()),
@@ -135,8 +142,18 @@ impl Broker {
             verifier: verifier.as_ref(),
             requested: &pending.scopes,
         };
-        let grant = oauth::exchange(egress, entry, client, &exchange).await.map_err(|error| exchange_error(&error))?;
-        let identity = match oauth::identify(egress, entry, client, &grant).await {
+        let grant = oauth::exchange(egress, &entry, client, &exchange).await.map_err(|error| exchange_error(&error))?;
+        let entry = match connectable.oauth.token_values(&grant.metadata) {
+            Ok(more) => {
+                values.extend(more);
+                connectable.oauth.with_values(values).map_err(refused)?
+            }
+            Err(fault) => {
+                tracing::warn!(provider = %connectable.provider.name, %fault, "the token answer lacks what further URLs need");
+                entry
+            }
+        };
+        let identity = match oauth::identify(egress, &entry, client, &grant).await {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::warn!(provider = %connectable.provider.name, %error, "the account could not be asked who it is");
@@ -236,6 +253,12 @@ impl Broker {
             }
         }
     }
+}
+
+/// A value that the callback brought is not one of this provider's: nothing is sent anywhere.
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+fn refused(fault: InputFault) -> Error {
+    Error::ExchangeRefused(format!("the callback's {fault}"))
 }
 
 /// Whose fault it was: the request's (400), the provider's (502), or that of its slowness (504).

@@ -1,5 +1,6 @@
 //! Everything that a use case can answer instead of what it was asked for. `http/problem.rs` turns each into one problem.
 
+use crate::catalog::input::InputFault;
 use crate::kind::Kind;
 use crate::vault::VaultError;
 
@@ -23,6 +24,9 @@ pub enum Error {
     /// The configuration has no client for the provider.
     #[error("Integration with provider '{0}' is not configured.")]
     NotConfigured(String),
+    /// Values that the provider's URLs need are missing or malformed.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Inputs(Vec<InputFault>),
     /// The state is unknown, expired, used, of another user or provider, or `iss` names somebody else.
     #[error("Invalid or expired state token")]
     StateInvalid,

@@ -1,5 +1,6 @@
 //! Initiate: a callback that is allowed, a provider that is configured, a state that is on disk, and the URL to log in at.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct InitiateRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub state_metadata: Map<String, Value>,
+    /// What the provider's URLs need to know: a customer's subdomain, say.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
     /// The credential to reconnect: it keeps its id. Without it, every complete makes a new one.
     #[serde(default)]
     pub credential_id: Option<String>,
@@ -57,18 +61,22 @@ impl Broker {
         let connectable = self.connectable(provider)?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
 
+        let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
+        let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
+
         let state = StateToken::fresh(self.0.random);
         let verifier = CodeVerifier::for_provider(connectable.oauth, self.0.random);
         let scopes = connectable.oauth.scopes_for(&request.scopes);
         let login_url = AuthorizationRequest {
-            entry: connectable.oauth,
+            entry: &entry,
             client_id: &connectable.client.id,
             redirect_uri: &request.callback_url,
             scopes: &scopes,
             state: &state,
             verifier: verifier.as_ref(),
         }
-        .url();
+        .url()
+        .map_err(|_| Error::NotConfigured(provider.to_owned()))?;
 
         let created_at = self.0.clock.now();
         let expires_at = created_at.plus(self.state_ttl());
@@ -81,6 +89,7 @@ impl Broker {
             redirect_uri: request.callback_url,
             code_verifier: verifier.as_ref().map(|verifier| verifier.secret().clone()),
             scopes,
+            inputs,
             state_metadata: request.state_metadata,
             issuer: connectable.oauth.issuer.clone(),
             reconnect,

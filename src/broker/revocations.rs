@@ -63,13 +63,14 @@ impl Broker {
         if queued.client_id.as_ref().is_some_and(|id| *id != connectable.client.id) {
             return Err("the tokens belong to another client than the configured one".to_owned());
         }
-        let revoke = connectable.oauth.revoke.as_ref();
+        let entry = connectable.oauth.for_credential(&queued.tokens.metadata).map_err(|fault| fault.to_string())?;
+        let revoke = entry.revoke.as_ref();
         let revoke = revoke.ok_or("the provider's entry has no revocation any more")?;
         let tokens = Revocable {
             access_token: Some(&queued.tokens.access_token),
             refresh_token: queued.tokens.refresh_token.as_ref(),
         };
-        let sent = oauth::revoke(&self.0.egress, revoke, connectable.oauth, &connectable.client, &tokens).await;
+        let sent = oauth::revoke(&self.0.egress, revoke, &entry, &connectable.client, &tokens).await;
         sent.map_err(|error| error.to_string())
     }
 

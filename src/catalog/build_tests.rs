@@ -117,6 +117,65 @@ const RULES: &[[&str; 3]] = &[
         "[oauth.token_headers]\nX = \"a\\nb\"",
         "acme.toml:13: oauth.token_headers.X: not a header's value",
     ],
+    [
+        "acme.example/token\"",
+        "acme.example/{x}\"",
+        "acme.toml:8: oauth.token_url: '{x}' is no input; describe it in [oauth.inputs.x]",
+    ],
+    [
+        "acme.example/token\"",
+        "{x}.example/\"",
+        "acme.toml:8: oauth.token_url: a placeholder in the host is one whole label",
+    ],
+    [
+        "[oauth.authorize_params]",
+        "[oauth.inputs.x]\npattern = \"a\"\nexample = \"a\"\n[oauth.authorize_params]",
+        "acme.toml:12: oauth.inputs.x: no URL has this input in it",
+    ],
+    [
+        "[oauth.authorize_params]",
+        "[oauth.inputs.x]\npattern = \"(\"\nexample = \"a\"\n[oauth.authorize_params]",
+        "acme.toml:13: oauth.inputs.x.pattern: not a pattern",
+    ],
+    [
+        "scope_separator = \",\"",
+        "rename = { state = \"s\" }",
+        "acme.toml:9: oauth.rename.state: no parameter that can be called something else",
+    ],
+    [
+        "scope_separator = \",\"",
+        "rename = { client_id = \"state\" }",
+        "acme.toml:9: oauth.rename.client_id: 'state' is another parameter's name",
+    ],
+    [
+        "scope_separator = \",\"",
+        "token_metadata = [\"inputs\"]",
+        "acme.toml:9: oauth.token_metadata[0]: the credential keeps something of our own",
+    ],
+    [
+        "scope_separator = \",\"",
+        "callback_metadata = [\"code\"]",
+        "acme.toml:9: oauth.callback_metadata[0]: this parameter belongs to the flow",
+    ],
+    [
+        "scope_separator = \",\"",
+        "refresh_params = { scope = \"x\" }",
+        "acme.toml:9: oauth.refresh_params.scope: scopes are given",
+    ],
+    ["[api_key]", "[api_key]\nin = \"header\"", "acme.toml:23: api_key.in: say under which name"],
+    ["[api_key]", "[api_key]\nin = \"header\"\nname = \"X Y\"", "acme.toml:24: api_key.name: not a header's name"],
+    ["[api_key]", "[api_key]\nin = \"basic\"\nname = \"X\"", "acme.toml:24: api_key.name: goes with in ="],
+    ["[api_key]", "[api_key]\nin = \"basic\"\nsecrets = [\"x\"]", "acme.toml:24: api_key.secrets: two or more names"],
+    [
+        "[api_key]",
+        "[api_key]\nin = \"query\"\nname = \"k\"\nuser = \"api\"",
+        "acme.toml:25: api_key.user: goes with in =",
+    ],
+    [
+        "[api_key]",
+        "[api_key]\nbase_url = \"https://{dc}.acme.example\"",
+        "acme.toml:23: api_key.base_url: '{dc}' is no input",
+    ],
 ];
 
 /// The same in the two requests that an entry describes. Each case: what is in the good entry, what stands there instead, and how the fault begins.
@@ -142,7 +201,7 @@ const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
     [
         "{client_id}/revoke",
         "{tenant}/revoke",
-        "acme.toml:20: oauth.revoke.url: unknown placeholder; there is {client_id} alone",
+        "acme.toml:20: oauth.revoke.url: '{tenant}' is no input; describe it in [oauth.inputs.tenant]",
     ],
     [
         "acme.example/apps/{client_id}",
@@ -253,7 +312,7 @@ fn a_patch_changes_what_it_names_and_leaves_the_rest() {
     assert_eq!(entry.display_name, "Ours");
     assert_eq!(oauth.default_scopes, ["all"]);
     assert_eq!(oauth.scope_separator.as_str(), ",");
-    assert_eq!(oauth.token_url.url().as_str(), "https://acme.example/token");
+    assert_eq!(oauth.token_url.as_str(), "https://acme.example/token");
     let params: Vec<_> = oauth.authorize_params.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(params, ["prompt=consent", "tenant=t"]);
 }
@@ -308,10 +367,43 @@ fn client_settings_alone_change_nothing() {
     assert_eq!(catalog.get("acme").unwrap().entry.display_name, "Acme");
 }
 
+/// What inputs may not be. Each case: the lines of the entry's only input, and how the fault goes on.
+const INPUTS: &[[&str; 2]] = &[
+    ["example = \"a\"", ": say what it can be: a pattern, or a list of hosts"],
+    ["pattern = \"[a-z]\"\nexample = \"1\"", ".example: the example is not a good value itself"],
+    ["pattern = \"[a-z]\"\nexample = \"a\"\ndefault = \"1\"", ".default: the default is not a good value itself"],
+    ["hosts = [\"*\"]\nexample = \"a\"", ".hosts[0]: not a host"],
+    ["hosts = [\"https://acme.example\"]\nexample = \"a\"", ".hosts[0]: not a host"],
+    ["hosts = [\"acme\"]\nexample = \"acme\"", ".hosts[0]: not a host"],
+    ["from = \"token\"\npattern = \"a\"\nexample = \"a\"", ": 'x' of the token answer is not kept"],
+    ["pattern = \"a\"\nexample = \"a\"\nlabel = \"b\"", ".label: unknown key"],
+];
+
+#[test]
+fn what_an_input_cannot_be_is_told_with_its_key() {
+    for [lines, expected] in INPUTS {
+        let entry = GOOD.replace("acme.example/token", "{x}.acme.example/token");
+        let found = faults(&format!("{entry}[oauth.inputs.x]\n{lines}\n"));
+        let expected = format!("oauth.inputs.x{expected}");
+        assert!(found.lines().any(|line| line.contains(&expected)), "{lines}: {found}");
+    }
+    let whole = GOOD.replace("https://acme.example/token", "https://{x}/token");
+    let found = faults(&format!("{whole}[oauth.inputs.x]\npattern = \"a\"\nexample = \"a\"\n"));
+    assert!(found.contains("oauth.token_url: '{x}' is the whole host; oauth.inputs.x needs hosts"), "{found}");
+    let early = GOOD.replace("/authorize?", "/{x}/authorize?");
+    let found = faults(&format!("{early}[oauth.inputs.x]\nfrom = \"callback\"\npattern = \"a\"\nexample = \"a\"\n"));
+    assert!(
+        found.contains("oauth.authorize_url: the value of '{x}' is not known yet when this URL is needed"),
+        "{found}"
+    );
+}
+
 #[test]
 fn the_documentation_names_every_key_of_the_vocabulary() {
     let docs = include_str!("../../docs/providers.md");
-    for section in ["", "oauth", "oauth.identity", "oauth.revoke", "oauth.refresh", "api_key"] {
+    let sections =
+        ["", "oauth", "oauth.identity", "oauth.revoke", "oauth.refresh", "oauth.inputs.x", "api_key", "user_password"];
+    for section in sections {
         let table = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
         let found = faults(&format!("{table}zzzz = 1\n"));
         let keys = found.lines().find_map(|line| line.split_once("zzzz: unknown key; there are "));

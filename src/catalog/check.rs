@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
-use url::Url;
 
 use super::Entry;
 use super::entry::{Body, Identity, Method, OAuth, Revoke, RevokeAuth, is_protected_param};
+use super::input::{Input, InputFrom};
+use super::placement::{ApiKey, Place};
 use super::reader::Misfit;
+use super::template::{Position, Template};
 use super::text::join;
 use super::value::{Endpoint, Lifetime};
+use super::values::RESERVED;
 use crate::kind::Kind;
 
-/// The one placeholder there is, in `revoke.url` and in the values of headers: our client's id.
+/// The one placeholder in the values of headers, and in `revoke.url` besides the inputs: our client's id.
 const CLIENT_ID: &str = "{client_id}";
 
 /// Headers that authenticate, or that belong to the connection or to the body that is sent.
@@ -47,6 +50,13 @@ pub(super) fn check(entry: &Entry) -> Vec<Misfit> {
     if let Some(oauth) = &entry.oauth {
         found.oauth(oauth);
     }
+    if let Some(api_key) = &entry.api_key {
+        found.api_key(api_key);
+    }
+    if let Some(password) = &entry.user_password {
+        let urls = [("base_url", password.base_url.as_ref(), InputFrom::Caller)];
+        found.inputs("user_password", &password.inputs, &urls);
+    }
     found.0
 }
 
@@ -71,11 +81,14 @@ impl Checks {
         let contradiction = oauth.fixed_scopes && !oauth.default_scopes.is_empty();
         self.unless(!contradiction, "oauth.default_scopes", "never used, for fixed_scopes sends always_scopes alone");
         self.issuer(oauth);
-        for (name, _) in oauth.authorize_url.url().query_pairs() {
+        for (name, _) in oauth.authorize_url.url().into_iter().flat_map(url::Url::query_pairs) {
             self.param("oauth.authorize_url", &name);
         }
         self.params("oauth.authorize_params", &oauth.authorize_params);
         self.params("oauth.token_params", &oauth.token_params);
+        self.params("oauth.refresh_params", &oauth.refresh_params);
+        self.renames(&oauth.rename);
+        self.urls(oauth);
         self.headers("oauth.token_headers", &oauth.token_headers);
         self.unless(
             oauth.token_body != Body::None,
@@ -93,7 +106,19 @@ impl Checks {
             self.text("oauth.scope_prefix", prefix);
         }
         for (i, name) in oauth.token_metadata.iter().enumerate() {
-            self.text(&format!("oauth.token_metadata[{i}]"), name);
+            let key = format!("oauth.token_metadata[{i}]");
+            self.text(&key, name);
+            self.unless(
+                !RESERVED.contains(&name.as_str()),
+                key,
+                "the credential keeps something of our own under this name",
+            );
+        }
+        for (i, name) in oauth.callback_metadata.iter().enumerate() {
+            let key = format!("oauth.callback_metadata[{i}]");
+            self.text(&key, name);
+            let ours = ["code", "state", "iss", "error", "error_description"].contains(&name.as_str());
+            self.unless(!ours, key, "this parameter belongs to the flow and is not kept");
         }
         if let Some(identity) = &oauth.identity {
             self.identity(identity);
@@ -162,6 +187,154 @@ impl Checks {
         self.unless(!nothing, key, "nothing lives for no time; leave it out where it is not known, or write \"never\"");
     }
 
+    /// A parameter keeps its place and its meaning; only its name is another. What carries the flow's security is found
+    /// again under its own name when it comes back, so `state` keeps it.
+    fn renames(&mut self, rename: &BTreeMap<String, String>) {
+        const KNOWN: &[&str] = &[
+            "client_id",
+            "client_secret",
+            "scope",
+            "redirect_uri",
+            "code",
+            "grant_type",
+            "refresh_token",
+            "code_verifier",
+            "code_challenge",
+            "token",
+        ];
+        for (name, other) in rename {
+            let key = join("oauth.rename", name);
+            let message = format!("no parameter that can be called something else; there are {}", KNOWN.join(", "));
+            self.unless(KNOWN.contains(&name.as_str()), &key, message);
+            let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
+            self.unless(!other.is_empty() && other.bytes().all(legal), &key, "not a parameter's name");
+            let taken = is_protected_param(other)
+                || other == "scope"
+                || rename.values().filter(|there| *there == other).count() > 1;
+            self.unless(!taken, &key, format!("'{other}' is another parameter's name"));
+        }
+    }
+
+    fn urls(&mut self, oauth: &OAuth) {
+        use InputFrom::{Callback, Caller, Token};
+        let urls = [
+            ("authorize_url", Some(&oauth.authorize_url), Caller),
+            ("token_url", Some(&oauth.token_url), Callback),
+            ("refresh_url", oauth.refresh_url.as_ref(), Token),
+            ("api_base_url", oauth.api_base_url.as_ref(), Token),
+            ("identity.url", oauth.identity.as_ref().map(|identity| &identity.url), Token),
+            ("revoke.url", oauth.revoke.as_ref().map(|revoke| &revoke.url), Token),
+        ];
+        self.inputs("oauth", &oauth.inputs, &urls);
+        for (name, input) in oauth.inputs.iter().filter(|(_, input)| input.from == Token) {
+            let member = input.member.as_ref().unwrap_or(name);
+            let key = join("oauth.inputs", name);
+            self.unless(
+                oauth.token_metadata.contains(member),
+                key,
+                format!("'{member}' of the token answer is not kept; name it in token_metadata"),
+            );
+        }
+    }
+
+    /// Each placeholder has its input and each input its place; a value comes before it is needed, and where it chooses a
+    /// host there is a list.
+    fn inputs(
+        &mut self,
+        section: &str,
+        inputs: &BTreeMap<String, Input>,
+        urls: &[(&str, Option<&Template>, InputFrom)],
+    ) {
+        for (name, input) in inputs {
+            self.input(&format!("{section}.inputs.{name}"), input);
+            let used =
+                urls.iter().any(|(_, url, _)| url.is_some_and(|url| url.names().any(|(there, _)| there == name)));
+            self.unless(used, format!("{section}.inputs.{name}"), "no URL has this input in it");
+        }
+        for (key, url, latest) in urls {
+            let key = format!("{section}.{key}");
+            for (name, position) in url.iter().flat_map(|url| url.names()) {
+                if key == "oauth.revoke.url" && name == "client_id" {
+                    self.unless(position == Position::Beyond, &key, "a placeholder cannot be part of the host");
+                    continue;
+                }
+                let Some(input) = inputs.get(name) else {
+                    self.unless(
+                        false,
+                        &key,
+                        format!("'{{{name}}}' is no input; describe it in [{section}.inputs.{name}]"),
+                    );
+                    continue;
+                };
+                let known = input.from <= *latest;
+                self.unless(known, &key, format!("the value of '{{{name}}}' is not known yet when this URL is needed"));
+                let listed = position != Position::Host || input.hosts.is_some();
+                self.unless(
+                    listed,
+                    &key,
+                    format!("'{{{name}}}' is the whole host; {section}.inputs.{name} needs hosts"),
+                );
+            }
+        }
+    }
+
+    fn input(&mut self, key: &str, input: &Input) {
+        let described = input.pattern.is_some() || input.hosts.is_some();
+        self.unless(described, key, "say what it can be: a pattern, or a list of hosts");
+        let hosts = input.hosts.as_deref().unwrap_or_default();
+        for (i, host) in hosts.iter().enumerate() {
+            let name = host.strip_prefix("*.").unwrap_or(host);
+            let labels = name.split('.').count() > 1
+                && name.split('.').all(|label| super::input::label(label).as_deref() == Some(label));
+            self.unless(labels, format!("{key}.hosts[{i}]"), "not a host; a name in lower case, or \"*.\" and a name");
+        }
+        // Where the operator has yet to name the hosts, no example can be among them.
+        let open = input.hosts.as_ref().is_some_and(Vec::is_empty);
+        self.unless(
+            open || input.taken(&input.example).is_some(),
+            format!("{key}.example"),
+            "the example is not a good value itself",
+        );
+        let good = input.default.as_ref().is_none_or(|value| input.taken(value).is_some());
+        self.unless(good, format!("{key}.default"), "the default is not a good value itself");
+    }
+
+    fn api_key(&mut self, api_key: &ApiKey) {
+        self.inputs("api_key", &api_key.inputs, &[("base_url", api_key.base_url.as_ref(), InputFrom::Caller)]);
+        let ApiKey { place, name, prefix, user, secrets, .. } = api_key;
+        let named = matches!(place, Some(Place::Header | Place::Query | Place::Body));
+        let has_name = name.is_some() || secrets.len() > 1;
+        self.unless(!named || has_name, "api_key.in", "say under which name: name, or secrets for several");
+        self.unless(named || name.is_none(), "api_key.name", "goes with in = \"header\", \"query\" or \"body\"");
+        self.unless(
+            name.is_none() || secrets.is_empty(),
+            "api_key.secrets",
+            "each secret has a name of its own; leave name out",
+        );
+        let prefixed = matches!(place, Some(Place::Header | Place::Query | Place::Path | Place::Body));
+        self.unless(prefix.is_none() || prefixed, "api_key.prefix", "nothing stands before a key there");
+        self.unless(user.is_none() || *place == Some(Place::Basic), "api_key.user", "goes with in = \"basic\"");
+        let many = match place {
+            Some(Place::Basic) => matches!(secrets.len(), 0 | 2) && (user.is_none() || secrets.is_empty()),
+            Some(Place::Path) | None => secrets.is_empty(),
+            Some(_) => secrets.len() != 1,
+        };
+        self.unless(
+            many,
+            "api_key.secrets",
+            "two or more names in a header, the query or the body; user name and password with in = \"basic\"",
+        );
+        let alone = name.iter().map(|name| ("api_key.name".to_owned(), name));
+        let each = alone.chain(secrets.iter().enumerate().map(|(i, name)| (format!("api_key.secrets[{i}]"), name)));
+        for (key, name) in each {
+            self.text(&key, name);
+            let header = *place != Some(Place::Header) || HeaderName::try_from(name).is_ok();
+            self.unless(header, key, "not a header's name (RFC 9110 §5.1)");
+        }
+        let sendable = prefix.as_ref().is_none_or(|prefix| HeaderValue::from_str(prefix).is_ok());
+        self.unless(sendable, "api_key.prefix", "not part of a header's value (RFC 9110 §5.5)");
+    }
+
     fn identity(&mut self, identity: &Identity) {
         let reads = identity.username.is_some() || identity.title.is_some() || identity.account.is_some();
         self.unless(reads, "oauth.identity", "nothing of the answer is read; give username, title or account");
@@ -176,7 +349,6 @@ impl Checks {
     }
 
     fn revoke(&mut self, revoke: &Revoke) {
-        self.revocation_url(&revoke.url);
         self.headers("oauth.revoke.headers", &revoke.headers);
         self.unless(!revoke.tokens.is_empty(), "oauth.revoke.tokens", "no token is sent, so none is revoked");
         self.unless(!revoke.token_param.is_empty(), "oauth.revoke.token_param", "a parameter has a name");
@@ -195,17 +367,6 @@ impl Checks {
         self.unless(carried, "oauth.revoke.body", "without a body nothing carries the token, unless auth = \"bearer\"");
         let possible = revoke.method != Method::Get || revoke.body == Body::None;
         self.unless(possible, "oauth.revoke.method", "a GET has no body to carry the token, and a URL must not");
-    }
-
-    /// The URL must be a good one whatever the client's id is; so the id cannot be part of the host.
-    fn revocation_url(&mut self, url: &str) {
-        self.placeholders("oauth.revoke.url", [url]);
-        if let Err(message) = Endpoint::parse(&url.replace(CLIENT_ID, "x")) {
-            return self.unless(false, "oauth.revoke.url", message);
-        }
-        let host = |id: &str| Some(Url::parse(&url.replace(CLIENT_ID, id)).ok()?.origin());
-        let fixed = host("x").is_some() && host("x") == host("y");
-        self.unless(fixed, "oauth.revoke.url", "a placeholder cannot be part of the host");
     }
 
     fn placeholders<T: AsRef<str>>(&mut self, key: &str, texts: impl IntoIterator<Item = T>) {

@@ -244,7 +244,7 @@ fn a_revocation_ends_one_token_only_where_the_provider_says_so() {
 #[test]
 fn github_ends_a_grant_in_its_own_way() {
     let revoke = oauth("github").revoke.unwrap();
-    assert_eq!(revoke.url, "https://api.github.com/applications/{client_id}/grant");
+    assert_eq!(revoke.url.as_str(), "https://api.github.com/applications/{client_id}/grant");
     assert_eq!((revoke.auth, revoke.body), (RevokeAuth::Basic, Body::Json));
     assert_eq!(
         (revoke.token_param.as_str(), revoke.tokens, revoke.hint),

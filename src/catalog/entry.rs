@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::input::Input;
+pub use super::placement::{ApiKey, Place, UserPassword};
+pub use super::revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
+use super::template::Template;
 use super::value::{Date, Endpoint, JsonPointer, Lifetime, ScopeSeparator};
 use crate::kind::Kind;
 
@@ -55,9 +59,18 @@ impl Entry {
 #[serde(deny_unknown_fields)]
 pub struct OAuth {
     /// The authorization endpoint (RFC 6749 §3.1); a query in it is kept.
-    pub authorize_url: Endpoint,
+    pub authorize_url: Template,
     /// The token endpoint (RFC 6749 §3.2).
-    pub token_url: Endpoint,
+    pub token_url: Template,
+    /// Where tokens are refreshed, where that is not the token endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_url: Option<Template>,
+    /// Under which URL the provider's API is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_base_url: Option<Template>,
+    /// The values from outside that the URLs depend on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Input>,
     /// Who answers: the issuer identifier (RFC 9207 §2); compared with `iss` at the callback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
@@ -100,6 +113,12 @@ pub struct OAuth {
     /// Further parameters of the token request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub token_params: BTreeMap<String, String>,
+    /// Further parameters of a refresh, in place of [`OAuth::token_params`] of the same name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refresh_params: BTreeMap<String, String>,
+    /// Parameters of RFC 6749 that this provider calls something else, in every request: `client_id` → `client_key`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rename: BTreeMap<String, String>,
     /// Further headers of the token request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub token_headers: BTreeMap<String, String>,
@@ -112,6 +131,15 @@ pub struct OAuth {
     /// How long an access token lives, where the answer does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Lifetime>,
+    /// In what the answer's `expires_in` is counted.
+    #[serde(default)]
+    pub expires_in_unit: ExpiryUnit,
+    /// The member of the token answer that says when the access token ends.
+    #[serde(default = "OAuth::standard_expiry_member", skip_serializing_if = "OAuth::is_standard_expiry_member")]
+    pub expires_in_member: String,
+    /// Parameters of the callback that are kept with the credential.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callback_metadata: Vec<String>,
     /// Members of the token answer that are kept with the credential.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_metadata: Vec<String>,
@@ -150,6 +178,14 @@ impl OAuth {
         one.strip_prefix(prefix).unwrap_or(one) == other.strip_prefix(prefix).unwrap_or(other)
     }
 
+    fn standard_expiry_member() -> String {
+        "expires_in".to_owned()
+    }
+
+    fn is_standard_expiry_member(name: &str) -> bool {
+        name == "expires_in"
+    }
+
     fn standard_scope_member() -> String {
         "scope".to_owned()
     }
@@ -174,6 +210,21 @@ pub enum TokenAuth {
     None,
 }
 
+/// In what the end of a token is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpiryUnit {
+    /// Seconds from now (RFC 6749 §5.1).
+    #[default]
+    Seconds,
+    /// Milliseconds from now.
+    Milliseconds,
+    /// A time: seconds since 1970.
+    UnixSeconds,
+    /// A time: milliseconds since 1970.
+    UnixMilliseconds,
+}
+
 /// How the body of a request is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,7 +243,7 @@ pub enum Body {
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Where to ask, with the access token as bearer.
-    pub url: Endpoint,
+    pub url: Template,
     /// The method of the request.
     #[serde(default)]
     pub method: Method,
@@ -229,107 +280,10 @@ pub enum Method {
     Delete,
 }
 
-/// How a token is revoked: RFC 7009 by default, the provider's own way by what is said here.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Revoke {
-    /// The revocation endpoint; `{client_id}` in it stands for the client's id.
-    pub url: String,
-    /// The method of the request.
-    #[serde(default = "Method::post")]
-    pub method: Method,
-    /// How the request is authenticated.
-    #[serde(default)]
-    pub auth: RevokeAuth,
-    /// How the body is written.
-    #[serde(default)]
-    pub body: Body,
-    /// The parameter that carries the token (RFC 7009 §2.1); `{kind}`: the one named `access_token` or `refresh_token`
-    /// after the token in it.
-    #[serde(default = "Revoke::standard_token_param")]
-    pub token_param: String,
-    /// Which tokens are sent, in this order; a token that the credential does not have is passed over.
-    #[serde(default = "Revoke::standard_tokens")]
-    pub tokens: Vec<TokenKind>,
-    /// Whether the first token that the credential has is sent alone, for the others end with it.
-    #[serde(default)]
-    pub first_only: bool,
-    /// Whether `token_type_hint` is sent (RFC 7009 §2.1).
-    #[serde(default = "yes")]
-    pub hint: bool,
-    /// Further parameters of the request.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub params: BTreeMap<String, String>,
-    /// Further headers of the request.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-    /// Error codes by which the provider says that the token is dead already, with whatever status: a success.
-    #[serde(default = "Revoke::standard_gone_errors")]
-    pub gone_errors: Vec<String>,
-    /// Statuses that say the same, where the body does not: `404`, say.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gone_statuses: Vec<u16>,
-    /// What a revocation ends: the whole grant of user and client (assumed unless documented otherwise), or one token.
-    #[serde(default)]
-    pub ends: RevocationEnds,
-}
-
-impl Revoke {
-    fn standard_token_param() -> String {
-        "token".to_owned()
-    }
-
-    fn standard_tokens() -> Vec<TokenKind> {
-        vec![TokenKind::Refresh, TokenKind::Access]
-    }
-
-    fn standard_gone_errors() -> Vec<String> {
-        ["invalid_token", "token_revoked", "token_expired"].map(str::to_owned).into()
-    }
-}
-
 impl Method {
-    fn post() -> Self {
+    pub(super) fn post() -> Self {
         Self::Post
     }
-}
-
-/// How a revocation request is authenticated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RevokeAuth {
-    /// As at the token endpoint (RFC 7009 §2.1).
-    #[default]
-    Client,
-    /// HTTP Basic with client id and secret.
-    Basic,
-    /// Client id and secret in the body.
-    Post,
-    /// The access token as bearer.
-    Bearer,
-    /// Not at all: the token is enough.
-    None,
-}
-
-/// One of the two tokens of a grant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenKind {
-    /// The access token.
-    Access,
-    /// The refresh token.
-    Refresh,
-}
-
-/// What ends when a token is revoked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RevocationEnds {
-    /// Everything that user and client agreed on at this provider.
-    #[default]
-    Grant,
-    /// This one token (and what was made from it).
-    Token,
 }
 
 /// How the provider's refresh tokens behave.
@@ -343,20 +297,6 @@ pub struct Refresh {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Lifetime>,
 }
-
-/// That the provider takes API keys. How a key goes into a request comes with the proxy.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKey {
-    /// Where a user makes a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub docs: Option<Endpoint>,
-}
-
-/// That the provider takes a user name and a password.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserPassword {}
 
 /// That headers are kept for a host of the user's choice.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -388,6 +328,6 @@ pub fn is_protected_param(name: &str) -> bool {
     PROTECTED_PARAMS.contains(&name)
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }

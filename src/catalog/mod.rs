@@ -7,14 +7,21 @@
 mod build;
 mod check;
 pub mod entry;
+pub mod input;
+mod placement;
 mod reader;
+mod revocation;
+pub mod template;
 mod text;
 pub mod value;
+pub mod values;
 
 #[cfg(test)]
 mod build_tests;
 #[cfg(test)]
 mod entries_tests;
+#[cfg(test)]
+mod template_tests;
 
 use std::collections::BTreeMap;
 

@@ -191,13 +191,14 @@ async fn check_one(config: &Config, provider: &Entry, egress: &Egress, out: &mut
 }
 
 fn endpoints(oauth: &OAuth) -> Vec<(&'static str, Url)> {
-    let mut endpoints =
-        vec![("authorize", oauth.authorize_url.url().clone()), ("token", oauth.token_url.url().clone())];
-    endpoints.extend(oauth.identity.as_ref().map(|identity| ("identity", identity.url.url().clone())));
-    // A template with the client's id in it is not a URL that could be asked.
-    let revoke = oauth.revoke.as_ref().and_then(|revoke| Url::parse(&revoke.url).ok());
-    endpoints.extend(revoke.filter(|url| !url.as_str().contains("%7B")).map(|url| ("revoke", url)));
-    endpoints
+    let written = [
+        ("authorize", Some(&oauth.authorize_url)),
+        ("token", Some(&oauth.token_url)),
+        ("identity", oauth.identity.as_ref().map(|identity| &identity.url)),
+        ("revoke", oauth.revoke.as_ref().map(|revoke| &revoke.url)),
+    ];
+    // A template is not a URL that could be asked.
+    written.into_iter().filter_map(|(name, url)| Some((name, url?.url()?.clone()))).collect()
 }
 
 /// Whether anything answers there; what it says does not matter, for nothing was asked.

@@ -20,6 +20,10 @@ impl FromBody for InitiateRequest {
             .required("callback_url")
             .property("scopes", scopes.description(Some("The scopes to ask for; none means the provider's defaults.")))
             .property("state_metadata", any_object("Given back by complete. Never take the user from it."))
+            .property(
+                "inputs",
+                texts_by_name("What the provider's URLs need to know, where it has `inputs`: a subdomain, say."),
+            )
             .property("credential_id", optional("The credential to reconnect: it keeps its id."));
         Some(("OAuthInitiateRequest", schema.into()))
     }
@@ -28,11 +32,13 @@ impl FromBody for InitiateRequest {
         let callback_url = body.required("callback_url", fields::text);
         let scopes = body.or_empty("scopes", fields::texts);
         let state_metadata = body.or_empty("state_metadata", fields::object);
+        let inputs = body.or_empty("inputs", fields::texts_by_name);
         let credential_id = body.optional("credential_id", fields::text);
         Some(Self {
             callback_url: callback_url?,
             scopes: scopes?,
             state_metadata: state_metadata?,
+            inputs: inputs?,
             credential_id: credential_id?,
         })
     }

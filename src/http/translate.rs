@@ -1,7 +1,9 @@
 //! What each error of the core is called at the door. The cause of our own failures is logged here, once, and not told.
 
+use super::fault::{Fault, Place};
 use super::problem::{self, Problem};
 use crate::broker::Error;
+use crate::catalog::input::InputFault;
 use crate::vault::VaultError;
 
 impl From<Error> for Problem {
@@ -11,6 +13,7 @@ impl From<Error> for Problem {
             Error::ProviderUnknown(_) => &problem::PROVIDER_NOT_FOUND,
             Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
             Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
+            Error::Inputs(faults) => return Self::faults(&inputs_faults(faults)),
             Error::StateInvalid => &problem::INVALID_STATE,
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
@@ -36,6 +39,16 @@ impl From<Error> for Problem {
             _ => Self::new(kind, detail),
         }
     }
+}
+
+/// Each in the 422 list, at the input that it is about.
+fn inputs_faults(faults: &[InputFault]) -> Vec<Fault> {
+    let place = Place::body().at("inputs");
+    let fault = |fault: &InputFault| match fault {
+        InputFault::Missing { name, .. } => Fault::new("missing", place.at(name), format!("Field required: {fault}")),
+        _ => Fault::value(fault.name().map_or(place.clone(), |name| place.at(name)), &fault.to_string()),
+    };
+    faults.iter().map(fault).collect()
 }
 
 impl From<VaultError> for Problem {

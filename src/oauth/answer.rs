@@ -12,7 +12,7 @@ use super::grant::Grant;
 use super::identity::Identity;
 use super::token::ExchangeError;
 use super::{json, scope};
-use crate::catalog::entry::OAuth;
+use crate::catalog::entry::{ExpiryUnit, OAuth};
 use crate::catalog::value::Lifetime;
 use crate::egress::Answer;
 use crate::secret::Secret;
@@ -69,7 +69,7 @@ pub(super) fn read(
         }
     }
     let tokens = tokens.and_then(Value::as_object).ok_or(Unintelligible::NoAccessToken)?;
-    Ok(grant(&top, tokens, entry, requested)?)
+    Ok(grant(&top, tokens, entry, requested, sent_at(answer))?)
 }
 
 fn grant(
@@ -77,6 +77,7 @@ fn grant(
     tokens: &Map<String, Value>,
     entry: &OAuth,
     requested: &[String],
+    date: Option<f64>,
 ) -> Result<Grant, Unintelligible> {
     let access_token = token(tokens, "access_token")?.ok_or(Unintelligible::NoAccessToken)?;
     let refresh_token = token(tokens, "refresh_token")?;
@@ -87,7 +88,8 @@ fn grant(
     Ok(Grant {
         missing_scopes: scope::missing(requested, &scopes, entry, refresh_token.is_some(), id_token),
         token_type: token_type(tokens, entry)?,
-        expires_in: lifetime(tokens.get("expires_in")).or(entry.expires_in.and_then(Lifetime::duration)),
+        expires_in: lifetime(tokens.get(&entry.expires_in_member), entry.expires_in_unit, date)
+            .or(entry.expires_in.and_then(Lifetime::duration)),
         metadata: metadata(top, tokens, entry),
         identity: entry
             .identity
@@ -208,13 +210,28 @@ fn token_type(members: &Map<String, Value>, entry: &OAuth) -> Result<String, Uni
 
 /// Seconds, as a number or a numeric string. Zero, negative and unreadable ones say nothing: servers send them for
 /// tokens that do not end, and no server hands out a token that is over already.
-fn lifetime(member: Option<&Value>) -> Option<Duration> {
-    let seconds = match member? {
+///
+/// An absolute time is measured against the provider's own clock, its answer's `Date`: ours may go wrong by more than
+/// a token lives.
+fn lifetime(member: Option<&Value>, unit: ExpiryUnit, date: Option<f64>) -> Option<Duration> {
+    let number: f64 = match member? {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
+    let seconds = match unit {
+        ExpiryUnit::Seconds => number,
+        ExpiryUnit::Milliseconds => number / 1000.0,
+        ExpiryUnit::UnixSeconds => number - date?,
+        ExpiryUnit::UnixMilliseconds => number / 1000.0 - date?,
+    };
     (seconds >= 1.0 && seconds.is_finite()).then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIFE).trunc()))
+}
+
+/// When the provider sent the answer (RFC 9110 §6.6.1), in Unix seconds.
+fn sent_at(answer: &Answer) -> Option<f64> {
+    let date = answer.headers.get(header::DATE)?.to_str().ok()?;
+    Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_duration().as_secs_f64())
 }
 
 /// The members that the entry keeps, by name beside the tokens or at the top, or by JSON pointer from the top.

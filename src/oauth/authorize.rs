@@ -5,6 +5,7 @@ use url::{Url, form_urlencoded};
 
 use super::parameters::Parameters;
 use super::pkce::CodeVerifier;
+use super::request::Unbuildable;
 use super::state::StateToken;
 use crate::catalog::entry::{OAuth, is_protected_param};
 
@@ -31,8 +32,11 @@ pub struct AuthorizationRequest<'a> {
 impl AuthorizationRequest<'_> {
     /// The URL. What the endpoint's URL has in its query stays as it is written, except for parameters that are ours to
     /// set; the entry's further parameters come last.
-    pub fn url(&self) -> Url {
-        let mut url = self.entry.authorize_url.url().clone();
+    ///
+    /// # Errors
+    /// Where a value is missing from the endpoint's URL.
+    pub fn url(&self) -> Result<Url, Unbuildable> {
+        let mut url = self.entry.authorize_url.url().ok_or(Unbuildable::Url)?.clone();
         let kept: Vec<String> =
             url.query().unwrap_or("").split('&').filter(|pair| stays(pair)).map(str::to_owned).collect();
         let there: Vec<String> = kept.iter().map(|pair| name_of(pair)).collect();
@@ -44,7 +48,7 @@ impl AuthorizationRequest<'_> {
         let query: Vec<String> = kept.iter().cloned().chain(ours).collect();
         url.set_query(Some(&query.join("&")));
         url.set_fragment(None);
-        url
+        Ok(url)
     }
 
     fn parameters(&self) -> Parameters {
@@ -61,6 +65,7 @@ impl AuthorizationRequest<'_> {
             parameters.set("code_challenge_method", "S256");
         }
         parameters.add(&self.entry.authorize_params);
+        parameters.rename(&self.entry.rename);
         parameters
     }
 }

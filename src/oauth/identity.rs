@@ -76,7 +76,8 @@ fn userinfo_request(how: &entry::Identity, client: &Client, grant: &Grant) -> Re
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     }
     let body = how.body.as_ref().map(|text| Zeroizing::new(text.clone().into_bytes()));
-    Ok(Outgoing { method: how.method.into(), url: how.url.url().clone(), headers, body })
+    let url = how.url.url().ok_or(Unbuildable::Url)?.clone();
+    Ok(Outgoing { method: how.method.into(), url, headers, body })
 }
 
 impl Identity {

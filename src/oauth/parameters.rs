@@ -26,6 +26,16 @@ impl Parameters {
         }
     }
 
+    /// Calls parameters what this provider calls them; where the new name is there already, the protocol's own one stays.
+    pub(super) fn rename(&mut self, names: &BTreeMap<String, String>) {
+        for (name, other) in names {
+            let Some(at) = self.0.iter().position(|(there, _)| there == name) else { continue };
+            let (_, value) = self.0.remove(at);
+            self.0.retain(|(there, _)| there != other);
+            self.0.insert(at.min(self.0.len()), (other.clone(), value));
+        }
+    }
+
     /// As `application/x-www-form-urlencoded`.
     pub(super) fn form(&self) -> Zeroizing<Vec<u8>> {
         let mut form = form_urlencoded::Serializer::new(String::with_capacity(1024));

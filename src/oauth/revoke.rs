@@ -1,9 +1,7 @@
 //! Ending a grant at the provider (RFC 7009), or in the provider's own way as the entry describes it.
 
 use http::{HeaderMap, StatusCode};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use url::Url;
 
 use super::answer::error_code;
 use super::cleaning::Cleaner;
@@ -138,8 +136,8 @@ fn revocation_request(
     }
     parameters.add(&how.params);
     request::accept_json(&mut headers);
-    let id = utf8_percent_encode(&client.id, NON_ALPHANUMERIC).to_string();
-    let url = Url::parse(&how.url.replace("{client_id}", &id)).map_err(|_| Unbuildable::Url)?;
+    parameters.rename(&entry.rename);
+    let url = how.url.with_client_id(&client.id).ok_or(Unbuildable::Url)?;
     let body = request::body(how.body, &parameters, &mut headers);
     Ok(Outgoing { method: how.method.into(), url, headers, body })
 }

@@ -130,9 +130,11 @@ fn token_request(entry: &OAuth, client: &Client, exchange: &CodeExchange<'_>) ->
     request::add_headers(&mut headers, &entry.token_headers)?;
     client.authenticate(entry.token_auth, &mut headers, &mut parameters)?;
     parameters.add(&entry.token_params);
+    parameters.rename(&entry.rename);
     request::accept_json(&mut headers);
     // A token request without a body is none; the vocabulary shares its word for bodies with revocation.
     let encoding = if entry.token_body == Body::None { Body::Form } else { entry.token_body };
     let body = request::body(encoding, &parameters, &mut headers);
-    Ok(Outgoing { method: http::Method::POST, url: entry.token_url.url().clone(), headers, body })
+    let url = entry.token_url.url().ok_or(Unbuildable::Url)?.clone();
+    Ok(Outgoing { method: http::Method::POST, url, headers, body })
 }

@@ -1,5 +1,7 @@
 //! A login that was begun and not yet completed, found again by its state token alone, once.
 
+use std::collections::BTreeMap;
+
 use zeroize::Zeroizing;
 
 use super::VaultError;
@@ -31,6 +33,7 @@ mod tag {
     pub(super) const STATE_METADATA: u8 = 7;
     pub(super) const ISSUER: u8 = 8;
     pub(super) const RECONNECT: u8 = 9;
+    pub(super) const INPUTS: u8 = 10;
 }
 
 /// What has to be remembered between the start of a login and its callback.
@@ -52,6 +55,8 @@ pub struct PendingAuthorization {
     pub code_verifier: Option<Secret>,
     /// What was asked for.
     pub scopes: Vec<String>,
+    /// The values that the provider's URLs were made with.
+    pub inputs: BTreeMap<String, String>,
     /// What the application wants back with the answer.
     pub state_metadata: serde_json::Map<String, serde_json::Value>,
     /// The authorization server's issuer, where it is known (RFC 9207).
@@ -173,6 +178,7 @@ impl PendingAuthorization {
             .list(tag::SCOPES, self.scopes.iter().map(String::as_str))
             .text(tag::STATE_METADATA, &Zeroizing::new(serde_json::json!(self.state_metadata).to_string()))
             .optional(tag::ISSUER, self.issuer.as_deref())
+            .text(tag::INPUTS, &serde_json::json!(self.inputs).to_string())
             .optional(tag::RECONNECT, self.reconnect.map(|id| id.to_string()).as_deref())
             .finish()
     }
@@ -192,6 +198,8 @@ impl PendingAuthorization {
             redirect_uri: fields.owned(tag::REDIRECT_URI)?,
             code_verifier: fields.text(tag::CODE_VERIFIER).map(Secret::new),
             scopes: fields.list(tag::SCOPES)?.into_iter().map(str::to_owned).collect(),
+            // A login of before there were inputs has none.
+            inputs: fields.text(tag::INPUTS).map_or(Some(BTreeMap::new()), |text| serde_json::from_str(text).ok())?,
             state_metadata: serde_json::from_str(fields.text(tag::STATE_METADATA)?).ok()?,
             issuer: fields.owned(tag::ISSUER),
             reconnect,

@@ -52,10 +52,13 @@ impl Recording {
     }
 
     pub async fn server_with(&self, oauth: &str, client: &str, setup: Setup) -> Server {
-        let urls = if oauth.contains("authorize_url") { "" } else { "authorize_url = \"BASE/authorize\"\n" };
+        let url = |key: &str, path: &str| {
+            if oauth.contains(key) { String::new() } else { format!("{key} = \"BASE{path}\"\n") }
+        };
+        let urls = url("authorize_url", "/authorize") + &url("token_url", "/token");
         let config = format!(
             "[providers.acme]\ndisplay_name = \"Acme Inc.\"\n{client}\n\
-             [providers.acme.oauth]\n{urls}token_url = \"BASE/token\"\n{oauth}\n{}",
+             [providers.acme.oauth]\n{urls}{oauth}\n{}",
             setup.config
         );
         Server::with(Setup { config: config.replace("BASE", &self.base), ..setup }).await

@@ -8,7 +8,7 @@ use crate::random::Random;
 
 fn query(further: &str, authorize_url: &str, scopes: &[&str]) -> (String, BTreeMap<String, String>) {
     let mut entry = entry(further);
-    entry.authorize_url = crate::catalog::value::Endpoint::parse(authorize_url).unwrap();
+    entry.authorize_url = crate::catalog::template::Template::parse(authorize_url).unwrap();
     let (state, verifier) = (StateToken::fresh(Random), CodeVerifier::for_provider(&entry, Random));
     let request = AuthorizationRequest {
         entry: &entry,
@@ -18,7 +18,7 @@ fn query(further: &str, authorize_url: &str, scopes: &[&str]) -> (String, BTreeM
         state: &state,
         verifier: verifier.as_ref(),
     };
-    let url = request.url();
+    let url = request.url().unwrap();
     assert_eq!(url.fragment(), None);
     let mut pairs = BTreeMap::new();
     for (name, value) in url.query_pairs() {

@@ -293,3 +293,22 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn bar_9_milliseconds_and_absolute_times_are_read_where_the_entry_says_so() {
+    let dated = "200 OK\r\nDate: Tue, 24 Nov 2026 05:00:00 GMT";
+    for (status, member, entry, seconds) in [
+        ("200 OK", r#""expires_in":3600000"#, "expires_in_unit = \"milliseconds\"", Some(3600)),
+        ("200 OK", r#""expires":"7200""#, "expires_in_member = \"expires\"", Some(7200)),
+        ("200 OK", r#""expires_in":7200"#, "expires_in_member = \"expires\"", None),
+        (dated, r#""expires_in":1795500000"#, "expires_in_unit = \"unix_seconds\"", Some(3600)),
+        (dated, r#""expires_in":1795500000000"#, "expires_in_unit = \"unix_milliseconds\"", Some(3600)),
+        (dated, r#""expires_in":1795400000"#, "expires_in_unit = \"unix_seconds\"", None),
+        ("200 OK", r#""expires_in":1795500000"#, "expires_in_unit = \"unix_seconds\"", None),
+    ] {
+        let body = format!(r#"{{"access_token":"at","token_type":"bearer",{member}}}"#);
+        let grant = exchanged(&answer(status, "application/json", &body), entry).await;
+        let told = grant.map(|grant| grant.expires_in.map(|span| span.as_secs()));
+        assert_eq!(told, Ok(seconds), "{member} {entry}");
+    }
+}

@@ -11,7 +11,7 @@ async fn the_entry_is_one_of_the_catalogue() {
     let entry: Entry = toml::from_str(&bench.sandbox.entry_toml()).unwrap();
     assert!(entry.takes(Kind::OAuth2) && entry.takes(Kind::ApiKey));
     let oauth = entry.oauth.unwrap();
-    assert_eq!(oauth.token_url.url().as_str(), format!("{}/token", bench.sandbox.base_url()));
+    assert_eq!(oauth.token_url.as_str(), format!("{}/token", bench.sandbox.base_url()));
     assert_eq!(oauth.issuer.as_deref(), Some(bench.sandbox.base_url()));
     assert_eq!(oauth.token_auth, TokenAuth::Basic);
     assert!(oauth.pkce && oauth.announces_iss && oauth.refresh.unwrap().rotates);

@@ -12,6 +12,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         redirect_uri: "https://app.example/callback".into(),
         code_verifier: Some(Secret::new("verifier")),
         scopes: vec!["repo".into()],
+        inputs: [("subdomain".to_owned(), "acme".to_owned())].into(),
         state_metadata: serde_json::json!({"a": [1, "b"]}).as_object().unwrap().clone(),
         issuer: Some("https://issuer.example".into()),
         reconnect: Some("0192d3f0-7c3a-7000-8000-00000000000f".parse().unwrap()),

@@ -1,0 +1,150 @@
+//! The values of an entry's inputs: taken from the caller, the callback and the token answer, checked each time, and put
+//! into the entry's URLs.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::entry::OAuth;
+use super::input::{Input, InputFault, InputFrom};
+use super::template::Template;
+
+/// Checked values by the name of their input.
+pub type Values = BTreeMap<String, String>;
+
+/// Under which name a credential's metadata has the values of the inputs.
+const INPUTS: &str = "inputs";
+/// Under which name it has what the callback brought.
+const CALLBACK: &str = "callback";
+/// The longest parameter of a callback that is kept, in bytes.
+const LONGEST_KEPT: usize = 2048;
+
+/// What a credential's metadata has for ourselves; no member of a token answer is kept under it.
+pub(super) const RESERVED: [&str; 2] = [INPUTS, CALLBACK];
+
+impl OAuth {
+    /// The values that the caller gives, or is spared by a default.
+    ///
+    /// # Errors
+    /// Every input that is missing or malformed, and every value that is for no input.
+    pub fn callers_values(&self, given: &BTreeMap<String, String>) -> Result<Values, Vec<InputFault>> {
+        let mut faults = Vec::new();
+        let values = self
+            .inputs_from(InputFrom::Caller)
+            .filter_map(|(name, input)| match value_of(name, input, given.get(name).map(String::as_str)) {
+                Ok(value) => Some((name.clone(), value)),
+                Err(fault) => {
+                    faults.push(fault);
+                    None
+                }
+            })
+            .collect();
+        let known: Vec<&str> = self.inputs_from(InputFrom::Caller).map(|(name, _)| name.as_str()).collect();
+        if given.keys().any(|name| !known.contains(&name.as_str())) {
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            faults.push(InputFault::Unknown(known));
+        }
+        if faults.is_empty() { Ok(values) } else { Err(faults) }
+    }
+
+    /// The values that the callback brings: anybody can have written them, so they are checked before anything is sent.
+    ///
+    /// # Errors
+    /// For the first one that is missing or malformed.
+    pub fn callbacks_values(&self, parameters: &BTreeMap<String, String>) -> Result<Values, InputFault> {
+        self.inputs_from(InputFrom::Callback)
+            .map(|(name, input)| {
+                let given = parameters.get(input.member.as_ref().unwrap_or(name)).map(String::as_str);
+                Ok((name.clone(), value_of(name, input, given)?))
+            })
+            .collect()
+    }
+
+    /// The values that the token answer brought, out of the members that are kept of it.
+    ///
+    /// # Errors
+    /// For the first one that is missing or malformed.
+    pub fn token_values(&self, kept: &BTreeMap<String, Value>) -> Result<Values, InputFault> {
+        self.inputs_from(InputFrom::Token)
+            .map(|(name, input)| {
+                let given = kept.get(input.member.as_ref().unwrap_or(name)).and_then(Value::as_str);
+                Ok((name.clone(), value_of(name, input, given)?))
+            })
+            .collect()
+    }
+
+    /// The entry with these values in its URLs. A value is checked again here, for the entry may have changed since it
+    /// was taken; where one is missing the URL stays a template, to which nothing can be sent.
+    ///
+    /// # Errors
+    /// For the first value that cannot stand where it should.
+    pub fn with_values(&self, values: &Values) -> Result<Cow<'_, Self>, InputFault> {
+        if self.inputs.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut known = BTreeMap::new();
+        for (name, value) in values {
+            let Some(input) = self.inputs.get(name) else { continue };
+            let value = input.taken(value).ok_or_else(|| InputFault::malformed(name, input))?;
+            known.insert(name.as_str(), (input, value));
+        }
+        let fill = |template: &mut Template| {
+            let filled = template.fill(|name| known.get(name).map(|(input, value)| (*input, value.as_str())))?;
+            *template = filled;
+            Ok::<_, InputFault>(())
+        };
+        let mut entry = self.clone();
+        entry.templates_mut().into_iter().try_for_each(fill)?;
+        Ok(Cow::Owned(entry))
+    }
+
+    /// The entry as it was for a credential with this metadata.
+    ///
+    /// # Errors
+    /// See [`OAuth::with_values`].
+    pub fn for_credential(&self, metadata: &BTreeMap<String, Value>) -> Result<Cow<'_, Self>, InputFault> {
+        let kept = metadata.get(INPUTS).and_then(Value::as_object);
+        let values =
+            kept.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        self.with_values(&values.collect())
+    }
+
+    /// Puts into a credential's metadata the values that its URLs were made with, and what the entry keeps of the callback.
+    pub fn keep_values(
+        &self,
+        metadata: &mut BTreeMap<String, Value>,
+        values: Values,
+        callback: Option<&BTreeMap<String, String>>,
+    ) {
+        let fits = |text: &String| text.len() <= LONGEST_KEPT && !text.chars().any(char::is_control);
+        let kept: serde_json::Map<String, Value> = (self.callback_metadata.iter())
+            .filter_map(|name| Some((name.clone(), callback?.get(name).filter(|text| fits(text))?.clone().into())))
+            .collect();
+        if !kept.is_empty() {
+            metadata.insert(CALLBACK.to_owned(), Value::Object(kept));
+        }
+        if !values.is_empty() {
+            let values = values.into_iter().map(|(name, value)| (name, value.into())).collect();
+            metadata.insert(INPUTS.to_owned(), Value::Object(values));
+        }
+    }
+
+    fn inputs_from(&self, from: InputFrom) -> impl Iterator<Item = (&String, &Input)> {
+        self.inputs.iter().filter(move |(_, input)| input.from == from)
+    }
+
+    fn templates_mut(&mut self) -> Vec<&mut Template> {
+        let mut templates = vec![&mut self.authorize_url, &mut self.token_url];
+        templates.extend(&mut self.refresh_url);
+        templates.extend(&mut self.api_base_url);
+        templates.extend(self.identity.as_mut().map(|identity| &mut identity.url));
+        templates.extend(self.revoke.as_mut().map(|revoke| &mut revoke.url));
+        templates
+    }
+}
+
+fn value_of(name: &str, input: &Input, given: Option<&str>) -> Result<String, InputFault> {
+    let given = given.or(input.default.as_deref()).ok_or_else(|| InputFault::missing(name, input))?;
+    input.taken(given).ok_or_else(|| InputFault::malformed(name, input))
+}

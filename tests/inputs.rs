@@ -1,0 +1,125 @@
+//! URLs that depend on the customer: what the caller gives at initiate, what the callback brings, and where it may lead.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Server;
+use support::flow::CALLBACK;
+use support::http::Reply;
+use support::recording::Recording;
+
+const TENANT: &str = r#"authorize_url = "BASE/{tenant}/authorize"
+token_url = "BASE/{tenant}/token"
+rename = { client_id = "client_key" }
+token_auth = "post"
+identity = { url = "BASE/{tenant}/me", username = "/name" }
+revoke = { url = "BASE/{tenant}/revoke" }
+inputs.tenant = { pattern = "[a-z0-9 ]+", example = "my tenant" }"#;
+
+async fn initiate(server: &Server, inputs: &Value) -> Reply {
+    let body = json!({"callback_url": CALLBACK, "inputs": inputs});
+    server.post("/v1/integrations/acme/oauth/initiate").key(&server.key).json(&body).send().await
+}
+
+#[tokio::test]
+async fn a_missing_or_malformed_input_is_a_422_that_names_it_and_gives_the_example() {
+    let acme = Recording::start().await;
+    let server = acme.server(TENANT).await;
+    for (inputs, kind, place) in [
+        (json!({}), "missing", json!(["body", "inputs", "tenant"])),
+        (json!({"tenant": "../evil"}), "value_error", json!(["body", "inputs", "tenant"])),
+        (json!({"tenant": 1}), "string_type", json!(["body", "inputs", "tenant"])),
+        (json!({"tenant": "t", "tenent": "t"}), "value_error", json!(["body", "inputs"])),
+        (json!([]), "dict_type", json!(["body", "inputs"])),
+    ] {
+        let fault = initiate(&server, &inputs).await.is(422).json()["detail"][0].clone();
+        assert_eq!((&fault["type"], &fault["loc"]), (&json!(kind), &place), "{inputs}");
+        let message = fault["msg"].as_str().unwrap();
+        assert!(!message.contains("evil"), "what was sent is not said back: {message}");
+        if kind != "string_type" && place[2] == "tenant" {
+            assert!(message.contains("\"my tenant\""), "{message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_input_leads_every_request_of_the_flow_and_the_revocation() {
+    let acme = Recording::start().await;
+    let server = acme.server(TENANT).await;
+    acme.says("/a%20b/token", &json!({"access_token": "at", "token_type": "bearer"}));
+    acme.says("/a%20b/me", &json!({"name": "Ann"}));
+    acme.says("/a%20b/revoke", &json!({}));
+    let started = initiate(&server, &json!({"tenant": "a b"})).await.is(200).json();
+    let login_url = started["login_url"].as_str().unwrap();
+    assert!(login_url.starts_with(&format!("{}/a%20b/authorize?", acme.base)), "{login_url}");
+    assert!(login_url.contains("&client_key=my%20id&") && !login_url.contains("client_id="), "{login_url}");
+    let completed = server.complete_acme(&server.key, started["state_token"].as_str().unwrap()).await.is(200);
+    assert_eq!(completed.json()["username"], "Ann");
+    let token = acme.asked("/a%20b/token").pop().unwrap();
+    assert_eq!((token.param("client_key").as_deref(), token.param("client_id")), (Some("my id"), None));
+    assert_eq!(server.delete_acme(&completed).await, true);
+    assert_eq!(acme.asked("/a%20b/revoke").len(), 1);
+    assert_eq!(acme.asked("/a%20b/revoke")[0].param("client_key").as_deref(), Some("my id"));
+}
+
+#[tokio::test]
+async fn twenty_ways_to_choose_the_token_host_at_the_callback_and_no_secret_leaves() {
+    let acme = Recording::start().await;
+    let server = acme
+        .server(
+            r#"token_url = "https://{accounts}/token"
+inputs.accounts = { from = "callback", member = "accounts-server", hosts = ["accounts.acme.invalid"], example = "accounts.acme.invalid" }"#,
+        )
+        .await;
+    let evil = acme.base.trim_start_matches("http://").to_owned();
+    let ways = [
+        evil.clone(),
+        acme.base.clone(),
+        format!("https://{evil}"),
+        format!("//{evil}"),
+        format!("https://accounts.acme.invalid@{evil}"),
+        format!("accounts.acme.invalid@{evil}"),
+        format!("{evil}/accounts.acme.invalid"),
+        format!("{evil}#accounts.acme.invalid"),
+        format!("{evil}?accounts.acme.invalid"),
+        format!("{evil}\\accounts.acme.invalid"),
+        format!("{evil}%2f.accounts.acme.invalid"),
+        "evil.accounts.acme.invalid".to_owned(),
+        "accounts.acme.invalid.evil.example".to_owned(),
+        "accounts.acme.invalid:8443".to_owned(),
+        "accounts.acme.invalid.".to_owned(),
+        "https://accounts.acme.invalid/token/".to_owned(),
+        "http://accounts.acme.invalid".to_owned(),
+        "accounts.acme.invalid\r\nHost: evil.example".to_owned(),
+        "accounts。acme.invalid".to_owned(),
+        "{accounts}".to_owned(),
+        "localhost".to_owned(),
+        "[::1]".to_owned(),
+        "0x7f000001".to_owned(),
+        String::new(),
+    ];
+    for way in ways {
+        let started = server.initiate("acme").await;
+        let body = json!({"code": "c0de", "state_token": started.state, "callback_params": {"accounts-server": way}});
+        let refused =
+            server.post("/v1/integrations/acme/oauth/complete").key(&server.key).json(&body).send().await.is(400);
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("'accounts' is malformed"), "{way}: {detail}");
+        // The state is spent: nobody tries hosts with one code.
+        server.post("/v1/integrations/acme/oauth/complete").key(&server.key).json(&body).send().await.is(400);
+    }
+    let started = server.initiate("acme").await;
+    let refused = server.complete_acme(&server.key, &started.state).await.is(400);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("'accounts' is missing"));
+    let seen = ["/token", "/accounts.acme.invalid", "/", "/authorize"]
+        .iter()
+        .map(|path| acme.asked(path).len())
+        .sum::<usize>();
+    assert_eq!(seen, 0, "nothing was sent anywhere");
+    // The listed host is the one that is asked: it has no address, so the provider is unreachable and not refused.
+    let started = server.initiate("acme").await;
+    let good = json!({"code": "c0de", "state_token": started.state, "callback_params": {"accounts-server": "https://accounts.acme.invalid"}});
+    server.post("/v1/integrations/acme/oauth/complete").key(&server.key).json(&good).send().await.is(502);
+}
