@@ -61,9 +61,6 @@ pub enum InputFault {
         /// A good value.
         example: String,
     },
-    /// The entry has no such input.
-    #[error("the provider has no such input; it has {0}")]
-    Unknown(String),
     /// With the values in it, the URL is none.
     #[error("the values make no URL")]
     Unusable,
@@ -82,7 +79,7 @@ impl InputFault {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Missing { name, .. } | Self::Malformed { name, .. } => Some(name),
-            Self::Unknown(_) | Self::Unusable => None,
+            Self::Unusable => None,
         }
     }
 }

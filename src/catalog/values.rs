@@ -27,7 +27,7 @@ impl OAuth {
     /// The values that the caller gives, or is spared by a default.
     ///
     /// # Errors
-    /// Every input that is missing or malformed, and every value that is for no input.
+    /// Every input that is missing or malformed. A value that is for no input is ignored, as every unknown field is.
     pub fn callers_values(&self, given: &BTreeMap<String, String>) -> Result<Values, Vec<InputFault>> {
         let mut faults = Vec::new();
         let values = self
@@ -40,11 +40,6 @@ impl OAuth {
                 }
             })
             .collect();
-        let known: Vec<&str> = self.inputs_from(InputFrom::Caller).map(|(name, _)| name.as_str()).collect();
-        if given.keys().any(|name| !known.contains(&name.as_str())) {
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            faults.push(InputFault::Unknown(known));
-        }
         if faults.is_empty() { Ok(values) } else { Err(faults) }
     }
 
