@@ -173,6 +173,42 @@ const RULES: &[[&str; 3]] = &[
     ],
     [
         "[api_key]",
+        "[api_key]\nin = \"query\"\nname = \"k\"\npassword = \"x\"",
+        "acme.toml:25: api_key.password: goes with in =",
+    ],
+    [
+        "[api_key]",
+        "[api_key]\nin = \"basic\"\nuser = \"api\"\npassword = \"x\"",
+        "acme.toml:23: api_key.in: say one of",
+    ],
+    ["[api_key]", "[api_key]\nin = \"basic\"\nuser = \"a:b\"", "acme.toml:24: api_key.user: a control character, or"],
+    [
+        "[api_key]",
+        "[api_key]\nin = \"basic\"\nuser_suffix = \"/token\"",
+        "acme.toml:24: api_key.user_suffix: goes with two",
+    ],
+    [
+        "[api_key]",
+        "[api_key]\nin = \"query\"\nsecrets = [\"a\", \"a\"]",
+        "acme.toml:24: api_key.secrets: two secrets cannot have one name",
+    ],
+    [
+        "[api_key]",
+        "[api_key]\nin = \"header\"\nname = \"X-Key\"\nheaders = { x-key = \"1\" }",
+        "acme.toml:25: api_key.headers: the key itself",
+    ],
+    [
+        "[api_key]",
+        "[api_key]\nheaders = { Cookie = \"a=b\" }",
+        "acme.toml:23: api_key.headers.Cookie: this header is ours",
+    ],
+    [
+        "[api_key]",
+        "[user_password]\nheaders = { Host = \"a\" }",
+        "acme.toml:23: user_password.headers.Host: this header is ours",
+    ],
+    [
+        "[api_key]",
         "[api_key]\nbase_url = \"https://{dc}.acme.example\"",
         "acme.toml:23: api_key.base_url: '{dc}' is no input",
     ],

@@ -8,7 +8,6 @@ use http::{HeaderName, HeaderValue};
 use super::Entry;
 use super::entry::{Body, Identity, Method, OAuth, Revoke, RevokeAuth, is_protected_param};
 use super::input::{Input, InputFrom};
-use super::placement::{ApiKey, Place};
 use super::reader::Misfit;
 use super::template::{Position, Template};
 use super::text::join;
@@ -54,23 +53,23 @@ pub(super) fn check(entry: &Entry) -> Vec<Misfit> {
         found.api_key(api_key);
     }
     if let Some(password) = &entry.user_password {
-        let urls = [("base_url", password.base_url.as_ref(), InputFrom::Caller)];
-        found.inputs("user_password", &password.inputs, &urls);
+        found.user_password(password);
     }
     found.0
 }
 
+/// What is wrong, as far as it was looked at; [`super::check_placement`] looks at API keys and passwords.
 #[derive(Default)]
-struct Checks(Vec<Misfit>);
+pub(super) struct Checks(Vec<Misfit>);
 
 impl Checks {
-    fn unless(&mut self, good: bool, key: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn unless(&mut self, good: bool, key: impl Into<String>, message: impl Into<String>) {
         if !good {
             self.0.push(Misfit::new(key, message));
         }
     }
 
-    fn text(&mut self, key: &str, text: &str) {
+    pub(super) fn text(&mut self, key: &str, text: &str) {
         let good = !text.trim().is_empty() && !text.chars().any(char::is_control);
         self.unless(good, key, "must say something, without control characters");
     }
@@ -172,7 +171,7 @@ impl Checks {
         self.unless(!is_protected_param(name), key, message);
     }
 
-    fn headers(&mut self, key: &str, headers: &BTreeMap<String, String>) {
+    pub(super) fn headers(&mut self, key: &str, headers: &BTreeMap<String, String>) {
         for (name, value) in headers {
             let key = join(key, name);
             self.unless(HeaderName::try_from(name).is_ok(), &key, "not a header's name (RFC 9110 §5.1)");
@@ -239,7 +238,7 @@ impl Checks {
 
     /// Each placeholder has its input and each input its place; a value comes before it is needed, and where it chooses a
     /// host there is a list.
-    fn inputs(
+    pub(super) fn inputs(
         &mut self,
         section: &str,
         inputs: &BTreeMap<String, Input>,
@@ -297,42 +296,6 @@ impl Checks {
         );
         let good = input.default.as_ref().is_none_or(|value| input.taken(value).is_some());
         self.unless(good, format!("{key}.default"), "the default is not a good value itself");
-    }
-
-    fn api_key(&mut self, api_key: &ApiKey) {
-        self.inputs("api_key", &api_key.inputs, &[("base_url", api_key.base_url.as_ref(), InputFrom::Caller)]);
-        let ApiKey { place, name, prefix, user, secrets, .. } = api_key;
-        let named = matches!(place, Some(Place::Header | Place::Query | Place::Body));
-        let has_name = name.is_some() || secrets.len() > 1;
-        self.unless(!named || has_name, "api_key.in", "say under which name: name, or secrets for several");
-        self.unless(named || name.is_none(), "api_key.name", "goes with in = \"header\", \"query\" or \"body\"");
-        self.unless(
-            name.is_none() || secrets.is_empty(),
-            "api_key.secrets",
-            "each secret has a name of its own; leave name out",
-        );
-        let prefixed = matches!(place, Some(Place::Header | Place::Query | Place::Path | Place::Body));
-        self.unless(prefix.is_none() || prefixed, "api_key.prefix", "nothing stands before a key there");
-        self.unless(user.is_none() || *place == Some(Place::Basic), "api_key.user", "goes with in = \"basic\"");
-        let many = match place {
-            Some(Place::Basic) => matches!(secrets.len(), 0 | 2) && (user.is_none() || secrets.is_empty()),
-            Some(Place::Path) | None => secrets.is_empty(),
-            Some(_) => secrets.len() != 1,
-        };
-        self.unless(
-            many,
-            "api_key.secrets",
-            "two or more names in a header, the query or the body; user name and password with in = \"basic\"",
-        );
-        let alone = name.iter().map(|name| ("api_key.name".to_owned(), name));
-        let each = alone.chain(secrets.iter().enumerate().map(|(i, name)| (format!("api_key.secrets[{i}]"), name)));
-        for (key, name) in each {
-            self.text(&key, name);
-            let header = *place != Some(Place::Header) || HeaderName::try_from(name).is_ok();
-            self.unless(header, key, "not a header's name (RFC 9110 §5.1)");
-        }
-        let sendable = prefix.as_ref().is_none_or(|prefix| HeaderValue::from_str(prefix).is_ok());
-        self.unless(sendable, "api_key.prefix", "not part of a header's value (RFC 9110 §5.5)");
     }
 
     fn identity(&mut self, identity: &Identity) {

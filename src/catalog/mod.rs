@@ -6,6 +6,7 @@
 
 mod build;
 mod check;
+mod check_placement;
 pub mod entry;
 pub mod input;
 mod placement;
