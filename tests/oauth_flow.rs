@@ -285,6 +285,35 @@ async fn a_grant_is_revoked_only_with_the_last_credential_of_its_account() {
 }
 
 #[tokio::test]
+async fn providers_of_one_authorization_server_share_their_grants() {
+    let acme = Recording::start().await;
+    let files = |url: &str, client: &str| {
+        format!(
+            "[providers.acme_files]\ndisplay_name = \"Acme Files\"\nclient_id = \"{client}\"\nclient_secret = \"s\"\n\
+             [providers.acme_files.oauth]\nauthorize_url = \"BASE/authorize\"\ntoken_url = \"BASE{url}\"\n{}\n",
+            revoking("grant")
+        )
+    };
+    acme.says("/me", &json!({"id": 1}));
+    acme.says("/revoke", &json!({}));
+    acme.says("/elsewhere", &json!({"access_token": "at", "token_type": "bearer"}));
+    for (url, client, revoked) in [
+        ("/token", "my id", Value::Null),
+        ("/token", "another client", json!(true)),
+        ("/elsewhere", "my id", json!(true)),
+    ] {
+        let setup = Setup { config: files(url, client), ..Setup::default() };
+        let ours = "client_id = \"my id\"\nclient_secret = \"s\"";
+        let server = acme.server_with(&revoking("grant"), ours, setup).await;
+        let of_acme = server.connect_acme(&[]).await.is(200);
+        let started = server.initiate_with("acme_files", &json!({"callback_url": CALLBACK})).await;
+        let body = json!({"code": "c", "state_token": started.state});
+        server.post("/v1/integrations/acme_files/oauth/complete").key(&server.key).json(&body).send().await.is(200);
+        assert_eq!(server.delete_acme(&of_acme).await, revoked, "{url} {client}");
+    }
+}
+
+#[tokio::test]
 async fn another_users_credential_of_the_same_account_keeps_no_grant_alive() {
     let acme = Recording::start().await;
     let server = acme.server(&revoking("grant")).await;

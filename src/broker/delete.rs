@@ -46,12 +46,15 @@ impl Broker {
 
     /// What the provider's entry says of ending this credential.
     fn revocation_of(&self, summary: &Summary) -> Revocation {
-        let entry = self.0.catalog.get(summary.provider.as_str()).map(|provider| &provider.entry);
-        let oauth = entry.and_then(|entry| entry.oauth.as_ref()).filter(|_| summary.kind == Kind::OAuth2);
-        match oauth.and_then(|oauth| oauth.revoke.as_ref()).map(|revoke| revoke.ends) {
-            None => Revocation::Never,
-            Some(RevocationEnds::Token) => Revocation::Token,
-            Some(RevocationEnds::Grant) => Revocation::UnlessShared,
+        let provider = self.0.catalog.get(summary.provider.as_str()).filter(|_| summary.kind == Kind::OAuth2);
+        let revoke = provider.and_then(|provider| provider.entry.oauth.as_ref()?.revoke.as_ref());
+        match (provider, revoke.map(|revoke| revoke.ends)) {
+            (None, _) | (_, None) => Revocation::Never,
+            (_, Some(RevocationEnds::Token)) => Revocation::Token,
+            (Some(provider), Some(RevocationEnds::Grant)) => {
+                let family = self.0.catalog.of_the_same_server(provider);
+                Revocation::UnlessShared(family.map(|provider| provider.name.clone()).collect())
+            }
         }
     }
 }

@@ -271,3 +271,22 @@ fn an_entry_shown_as_toml_reads_back() {
         assert_eq!(toml::to_string(&again).unwrap(), shown, "{}", provider.name);
     }
 }
+
+#[test]
+fn names_of_one_authorization_server_tell_accounts_apart_in_one_way() {
+    let catalog = catalog();
+    let account = |oauth: &OAuth| {
+        let identity = oauth.identity.clone();
+        identity.map(|identity| format!("{:?} {:?}", identity.url, identity.account))
+    };
+    let ends_grants = |oauth: &OAuth| oauth.revoke.as_ref().is_some_and(|revoke| revoke.ends == RevocationEnds::Grant);
+    for provider in catalog.iter() {
+        let Some(oauth) = provider.entry.oauth.as_ref().filter(|oauth| ends_grants(oauth)) else { continue };
+        for other in catalog.of_the_same_server(provider) {
+            let theirs = other.entry.oauth.as_ref().unwrap();
+            assert_eq!(account(theirs), account(oauth), "{} and {}", other.name, provider.name);
+            assert!(theirs.revoke.is_some(), "{} ends no grant, and {} does", other.name, provider.name);
+        }
+    }
+    assert!(catalog.of_the_same_server(catalog.get("gmail").unwrap()).count() > 20);
+}

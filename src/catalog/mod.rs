@@ -64,6 +64,14 @@ impl Catalog {
         self.0.get(&name.parse::<ProviderName>().ok()?)
     }
 
+    /// The providers whose tokens come from the same authorization server, this one among them: Google's products, say.
+    /// There, what a user granted to a client is one grant, under whichever of their names it was asked for.
+    pub fn of_the_same_server<'c>(&'c self, provider: &'c Provider) -> impl Iterator<Item = &'c Provider> {
+        let server = |provider: &Provider| provider.entry.oauth.as_ref().map(|oauth| oauth.token_url.clone());
+        let wanted = server(provider);
+        self.iter().filter(move |other| wanted.is_some() && server(other) == wanted)
+    }
+
     /// All of them, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Provider> {
         self.0.values()

@@ -12,7 +12,7 @@ use super::open::Vault;
 use super::revocation::{self, Deleted, Revocation};
 use super::summary::Summary;
 use super::who::Who;
-use crate::id::{CredentialId, UserId};
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 
 impl Vault {
@@ -33,9 +33,9 @@ impl Vault {
         self.change(who, move |ledger| {
             let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
             let summary = open_summary(ledger.keyring, &row)?;
-            let tokens = match (summary.kind, revocation) {
+            let tokens = match (summary.kind, &revocation) {
                 (Kind::OAuth2, Revocation::Token) => Some(open_secret(ledger, &row, &summary)?),
-                (Kind::OAuth2, Revocation::UnlessShared) if !is_shared(ledger, &summary)? => {
+                (Kind::OAuth2, Revocation::UnlessShared(among)) if !is_shared(ledger, &summary, among)? => {
                     Some(open_secret(ledger, &row, &summary)?)
                 }
                 _ => None,
@@ -53,14 +53,16 @@ impl Vault {
 }
 
 /// Whether another credential of the user hangs on the same grant, as far as can be known.
-fn is_shared(ledger: &Ledger<'_>, summary: &Summary) -> Result<bool, VaultError> {
-    let rows = ledger.tx.credentials(summary.user.as_str(), Some(summary.provider.as_str()), "", None)?;
-    for row in rows.iter().filter(|row| row.kind == Kind::OAuth2.name() && row.id != summary.id.to_string()) {
-        let other = open_summary(ledger.keyring, row)?;
-        if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
-            && may_be_same(other.account.as_ref(), summary.account.as_ref())
-        {
-            return Ok(true);
+fn is_shared(ledger: &Ledger<'_>, summary: &Summary, among: &[ProviderName]) -> Result<bool, VaultError> {
+    for provider in among {
+        let rows = ledger.tx.credentials(summary.user.as_str(), Some(provider.as_str()), "", None)?;
+        for row in rows.iter().filter(|row| row.kind == Kind::OAuth2.name() && row.id != summary.id.to_string()) {
+            let other = open_summary(ledger.keyring, row)?;
+            if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
+                && may_be_same(other.account.as_ref(), summary.account.as_ref())
+            {
+                return Ok(true);
+            }
         }
     }
     Ok(false)

@@ -27,15 +27,15 @@ const BATCH: u32 = 200;
 const CLIENT_ID: u8 = 40;
 
 /// What deleting a credential means for the grant behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
     /// Nothing is revoked.
     Never,
     /// The tokens are revoked: at this provider that ends them alone.
     Token,
-    /// The tokens are revoked unless another credential of the user hangs on the same grant: same provider, same
-    /// client, same account, where an unknown client or account counts as the same.
-    UnlessShared,
+    /// The tokens are revoked unless another credential of the user hangs on the same grant: one of these providers,
+    /// same client, same account, where an unknown client or account counts as the same.
+    UnlessShared(Vec<ProviderName>),
 }
 
 /// What deleting did.
