@@ -53,6 +53,39 @@ async fn bar_1_the_login_url_has_every_parameter_once_and_keeps_the_endpoints_ow
 }
 
 #[tokio::test]
+async fn bar_19_a_code_is_all_that_is_asked_for_and_all_that_is_taken() {
+    let acme = Recording::start().await;
+    let server = acme.server("").await;
+    let started = server.initiate_with("acme", &json!({"callback_url": CALLBACK})).await;
+    assert_eq!(query(&started.login_url)["response_type"], "code");
+    let implicit = json!({"access_token": "somebody's", "token_type": "bearer", "expires_in": "3600"});
+    let path = "/v1/integrations/acme/oauth/complete";
+    let body = json!({"state_token": started.state, "callback_params": implicit});
+    assert!([400, 422].contains(&server.post(path).key(&server.key).json(&body).send().await.status));
+    assert!(acme.asked("/token").is_empty() && server.list().await.as_array().unwrap().is_empty());
+
+    let body = json!({"code": "c", "state_token": started.state, "callback_params": implicit});
+    server.post(path).key(&server.key).json(&body).send().await.is(200);
+    let sent: Vec<_> = acme.asked("/token").iter().map(|asked| asked.param("grant_type").unwrap()).collect();
+    assert_eq!(sent, ["authorization_code"]);
+    assert!(!acme.asked("/token")[0].body.contains("somebody"));
+}
+
+#[tokio::test]
+async fn bar_22_an_entry_names_the_resource_or_the_audience_in_both_requests() {
+    let acme = Recording::start().await;
+    let params = "{ resource = \"https://api.acme.example/\", audience = \"acme\" }";
+    let server = acme.server(&format!("authorize_params = {params}\ntoken_params = {params}")).await;
+    let started = server.initiate_with("acme", &json!({"callback_url": CALLBACK})).await;
+    let asked_for = query(&started.login_url);
+    server.complete_acme(&server.key, &started.state).await.is(200);
+    let token_request = &acme.asked("/token")[0];
+    for (name, value) in [("resource", "https://api.acme.example/"), ("audience", "acme")] {
+        assert_eq!((asked_for[name].as_str(), token_request.param(name).as_deref()), (value, Some(value)));
+    }
+}
+
+#[tokio::test]
 async fn bar_2_the_token_request_repeats_the_redirect_uri_to_the_letter() {
     let acme = Recording::start().await;
     let server = acme.server("token_params = { audience = \"x\" }").await;
