@@ -51,7 +51,7 @@ async fn a_provider_has_these_fields_whatever_it_takes() {
     let list = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200).json();
     for provider in list.as_array().unwrap() {
         let first = ["name", "supports_oauth", "supports_api_key", "supports_user_password", "supports_host_scoped"];
-        let more = ["default_scopes", "display_name", "docs_url", "configured"];
+        let more = ["default_scopes", "display_name", "docs_url", "configured", "category", "inputs"];
         assert_eq!(fields(provider), first.into_iter().chain(more).collect(), "{provider}");
     }
     let of = |name: &str| list.as_array().unwrap().iter().find(|provider| provider["name"] == name).unwrap().clone();

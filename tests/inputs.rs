@@ -45,6 +45,19 @@ async fn a_missing_or_malformed_input_is_a_422_that_names_it_and_gives_the_examp
 }
 
 #[tokio::test]
+async fn the_list_of_providers_says_which_inputs_a_caller_gives() {
+    let acme = Recording::start().await;
+    let more = "\ninputs.host = { from = \"callback\", hosts = [\"a.example.com\"], example = \"a.example.com\" }\n\
+                api_base_url = \"https://{host}/\"\ncallback_metadata = [\"host\"]";
+    let server = acme.server(&format!("{TENANT}{more}")).await;
+    let list = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200).json();
+    let of = |name: &str| list.as_array().unwrap().iter().find(|provider| provider["name"] == name).unwrap().clone();
+    let tenant = json!({"name": "tenant", "optional": false, "pattern": "[a-z0-9 ]+", "example": "my tenant"});
+    assert_eq!(of("acme")["inputs"], json!([tenant]));
+    assert_eq!((&of("github")["inputs"], &of("github")["category"]), (&json!([]), &json!("developer-tools")));
+}
+
+#[tokio::test]
 async fn an_input_leads_every_request_of_the_flow_and_the_revocation() {
     let acme = Recording::start().await;
     let server = acme.server(TENANT).await;

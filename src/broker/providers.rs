@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::catalog::entry::{OAuth, TokenAuth};
+use crate::catalog::input::InputFrom;
 use crate::catalog::{Catalog, Provider};
 use crate::config::Config;
 use crate::kind::Kind;
@@ -34,6 +35,25 @@ pub struct ProviderInfo {
     /// Whether this server has what it needs to connect accounts: a client id, and a secret where one is due.
     /// `true` for a provider without OAuth, which needs nothing.
     pub configured: bool,
+    /// What kind of service it is: `developer-tools`, `crm`, …
+    #[schema(required = true)]
+    pub category: Option<String>,
+    /// What the provider's URLs need to know from whoever connects an account: initiate takes it as `inputs`.
+    pub inputs: Vec<InputInfo>,
+}
+
+/// One value that initiate needs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct InputInfo {
+    /// What it is called in `inputs`.
+    pub name: String,
+    /// Whether it may be left out, because the entry has a default.
+    pub optional: bool,
+    /// The regular expression that the whole value matches.
+    #[schema(required = true)]
+    pub pattern: Option<String>,
+    /// A good value.
+    pub example: String,
 }
 
 /// The list that `GET /providers` answers, sorted by name.
@@ -53,7 +73,20 @@ fn info(provider: &Provider, config: &Config) -> ProviderInfo {
         display_name: entry.display_name.clone(),
         docs_url: entry.docs.as_ref().map(|docs| docs.url().to_string()),
         configured: entry.oauth.as_ref().is_none_or(|oauth| client(config, provider, oauth).is_some()),
+        category: entry.category.clone(),
+        inputs: entry.oauth.as_ref().map(inputs).unwrap_or_default(),
     }
+}
+
+fn inputs(oauth: &OAuth) -> Vec<InputInfo> {
+    let of_the_caller = oauth.inputs.iter().filter(|(_, input)| input.from == InputFrom::Caller);
+    let described = of_the_caller.map(|(name, input)| InputInfo {
+        name: name.clone(),
+        optional: input.default.is_some(),
+        pattern: input.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()),
+        example: input.example.clone(),
+    });
+    described.collect()
 }
 
 /// Our client at the provider, where the configuration has all that its way of authenticating needs.

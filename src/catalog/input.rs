@@ -130,6 +130,11 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// The expression as the entry has it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether all of `value` matches.
     pub fn matches(&self, value: &str) -> bool {
         self.whole.is_match(value)
