@@ -17,7 +17,7 @@ use crate::catalog::value::Lifetime;
 use crate::catalog::values::Values;
 use crate::id::{CredentialId, ProviderName};
 use crate::oauth::callback::{Denied, check_issuer};
-use crate::oauth::{self, AuthorizationCode, CodeExchange, CodeVerifier, ExchangeError, Grant, Identity};
+use crate::oauth::{self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, TokenError};
 use crate::secret::Secret;
 use crate::vault::{Flow, Material, NewCredential, PendingAuthorization, Summary, Tokens, VaultError, Who};
 
@@ -262,14 +262,14 @@ fn refused(fault: InputFault) -> Error {
 }
 
 /// Whose fault it was: the request's (400), the provider's (502), or that of its slowness (504).
-fn exchange_error(error: &ExchangeError) -> Error {
+fn exchange_error(error: &TokenError) -> Error {
     let message = error.to_string();
     match error {
-        ExchangeError::Refused { .. } => Error::ExchangeRefused(message),
-        ExchangeError::Unreachable(error) if error.timed_out() => Error::ProviderTooSlow(message),
-        ExchangeError::Unreachable(_)
-        | ExchangeError::Status(_)
-        | ExchangeError::Unintelligible(_)
-        | ExchangeError::Unbuildable(_) => Error::ProviderFailed(message),
+        TokenError::Refused { .. } => Error::ExchangeRefused(message),
+        TokenError::Unreachable(error) if error.timed_out() => Error::ProviderTooSlow(message),
+        TokenError::Unreachable(_)
+        | TokenError::Status(_)
+        | TokenError::Unintelligible(_)
+        | TokenError::Unbuildable(_) => Error::ProviderFailed(message),
     }
 }

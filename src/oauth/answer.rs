@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use super::cleaning::Cleaner;
 use super::grant::Grant;
 use super::identity::Identity;
-use super::token::ExchangeError;
+use super::token::TokenError;
 use super::{json, scope};
 use crate::catalog::entry::{ExpiryUnit, OAuth};
 use crate::catalog::value::Lifetime;
@@ -46,17 +46,17 @@ pub(super) fn read(
     entry: &OAuth,
     requested: &[String],
     cleaner: &Cleaner,
-) -> Result<Grant, ExchangeError> {
+) -> Result<Grant, TokenError> {
     let content_type = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let status = answer.status;
     let passing = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
     if passing || !(status.is_success() || status.is_client_error()) {
-        return Err(ExchangeError::Status(status.as_u16()));
+        return Err(TokenError::Status(status.as_u16()));
     }
     let members = members(content_type, &answer.body);
     if !status.is_success() {
         let refused = members.ok().and_then(|members| client_error(&members, cleaner));
-        return Err(refused.unwrap_or(ExchangeError::Status(status.as_u16())));
+        return Err(refused.unwrap_or(TokenError::Status(status.as_u16())));
     }
     let top = Value::Object(members?);
     let tokens = match &entry.token_path {
@@ -134,12 +134,12 @@ fn begins_like_a_form(text: &[u8]) -> bool {
 }
 
 /// A failure, whatever the status it came with: an `error` that says something, or `ok: false`.
-fn refusal(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<ExchangeError> {
+fn refusal(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<TokenError> {
     Some(refused(&error_code(members)?, description(members), cleaner))
 }
 
 /// A 4xx that explains itself, if only in the server's own words: a `message`, with a `code` or a `status` beside it.
-fn client_error(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<ExchangeError> {
+fn client_error(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<TokenError> {
     refusal(members, cleaner).or_else(|| {
         let description = description(members)?;
         let code = ["code", "status"].iter().find_map(|name| code(members.get(*name)?));
@@ -147,8 +147,8 @@ fn client_error(members: &Map<String, Value>, cleaner: &Cleaner) -> Option<Excha
     })
 }
 
-fn refused(error: &str, description: Option<&str>, cleaner: &Cleaner) -> ExchangeError {
-    ExchangeError::Refused {
+fn refused(error: &str, description: Option<&str>, cleaner: &Cleaner) -> TokenError {
+    TokenError::Refused {
         error: cleaner.error(error),
         description: description.and_then(|text| cleaner.description(text)),
     }

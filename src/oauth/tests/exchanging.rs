@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::{CLIENT_SECRET, CODE, REDIRECT_URI, exchange_with, exchanged, json, only_request, texts};
 use crate::egress::hostile::{Hostile, answer, patient};
-use crate::oauth::{ExchangeError, Grant, Unbuildable, Unintelligible};
+use crate::oauth::{Grant, TokenError, Unbuildable, Unintelligible};
 
 const GOOD: &str = r#"{"access_token":"tok","token_type":"bearer"}"#;
 
@@ -88,7 +88,7 @@ async fn bar_3_an_entrys_header_cannot_authenticate_a_second_time() {
     let server = Hostile::saying(json(GOOD)).await;
     let error =
         exchange_with(&patient(), &server, r#"token_headers = { authorization = "Basic x" }"#).await.unwrap_err();
-    assert_eq!(error, ExchangeError::Unbuildable(Unbuildable::Header("authorization".to_owned())));
+    assert_eq!(error, TokenError::Unbuildable(Unbuildable::Header("authorization".to_owned())));
     assert!(server.seen().is_empty());
 }
 
@@ -118,7 +118,7 @@ async fn bar_5_a_missing_or_unknown_token_type_is_refused_unless_the_entry_says_
     {
         let body = json(&format!(r#"{{"access_token":"tok"{member}}}"#));
         let error = exchanged(&body, "").await.unwrap_err();
-        assert_eq!(error, ExchangeError::Unintelligible(Unintelligible::TokenType), "{member}");
+        assert_eq!(error, TokenError::Unintelligible(Unintelligible::TokenType), "{member}");
         assert_eq!(exchanged(&body, "token_type = \"bearer\"").await.unwrap().token_type, "Bearer", "{member}");
     }
 }
@@ -224,14 +224,14 @@ async fn bar_11_an_error_with_status_200_is_a_failure_and_so_is_an_answer_withou
         (r#"{"error":{"code":190,"message":"no"},"access_token":"tok"}"#, "190: no"),
     ] {
         let error = exchanged(&json(body), "").await.unwrap_err();
-        assert!(matches!(error, ExchangeError::Refused { .. }), "{body}");
+        assert!(matches!(error, TokenError::Refused { .. }), "{body}");
         assert_eq!(error.to_string(), shown);
     }
     let nested = exchanged(&json(r#"{"a":{"error":"nested"}}"#), "token_path = \"/a\"").await.unwrap_err();
     assert_eq!(nested.to_string(), "nested");
     for body in ["{}", r#"{"access_token":""}"#, r#"{"access_token":null}"#, r#"{"error":null}"#, r#"{"ok":true}"#] {
         let error = exchanged(&json(body), "").await.unwrap_err();
-        assert_eq!(error, ExchangeError::Unintelligible(Unintelligible::NoAccessToken), "{body}");
+        assert_eq!(error, TokenError::Unintelligible(Unintelligible::NoAccessToken), "{body}");
     }
     for (member, further) in [(r#","error":"""#, ""), (r#","error":null,"ok":true"#, ""), (r#","error":0"#, "")] {
         assert_eq!(granted(member, further).await.access_token.expose(), "tok", "an error that says nothing is none");
@@ -249,7 +249,7 @@ async fn a_4xx_is_the_providers_refusal_in_whatever_words() {
         ("error=bad_code&error_description=no+such+code", "bad_code: no such code"),
     ] {
         let error = exchanged(&answer("400 Bad Request", "text/plain", body), "").await.unwrap_err();
-        assert!(matches!(error, ExchangeError::Refused { .. }), "{body}");
+        assert!(matches!(error, TokenError::Refused { .. }), "{body}");
         assert_eq!(error.to_string(), shown);
     }
 }

@@ -3,9 +3,9 @@
 use super::{exchange_with, exchanged, json};
 use crate::egress::EgressError;
 use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
-use crate::oauth::{ExchangeError, Unintelligible};
+use crate::oauth::{TokenError, Unintelligible};
 
-use ExchangeError::{Status, Unintelligible as Unread, Unreachable};
+use TokenError::{Status, Unintelligible as Unread, Unreachable};
 use Unintelligible::{Form, Malformed, NoAccessToken};
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
     let with = |members: &str| json(&format!(r#"{{"token_type":"bearer",{members}}}"#));
     let good = r#"{"access_token":"tok","token_type":"bearer"}"#;
     let megabyte = "x".repeat(1_000_000);
-    let cases: Vec<(String, ExchangeError)> = vec![
+    let cases: Vec<(String, TokenError)> = vec![
         (answer("200 OK", "text/html", html), Unread(Form)),
         (answer("200 OK", "application/json", html), Unread(Form)),
         (answer("200 OK", "application/json", ""), Unread(Form)),

@@ -6,7 +6,7 @@ mod hostile_answers;
 mod identity;
 mod revocation;
 
-use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, ExchangeError, Grant, exchange};
+use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, Grant, TokenError, exchange};
 use crate::catalog::entry::OAuth;
 use crate::egress::Egress;
 use crate::egress::hostile::{Hostile, answer, patient};
@@ -44,7 +44,7 @@ fn json(body: &str) -> String {
 }
 
 /// One exchange, asking for the scopes `read` and `write`.
-async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, ExchangeError> {
+async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, TokenError> {
     let verifier = CodeVerifier::fresh(Random);
     let flow = CodeExchange {
         code: &AuthorizationCode::new(CODE),
@@ -56,7 +56,7 @@ async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Resu
 }
 
 /// One exchange with a server that answers with these bytes.
-async fn exchanged(answer: &str, further: &str) -> Result<Grant, ExchangeError> {
+async fn exchanged(answer: &str, further: &str) -> Result<Grant, TokenError> {
     let server = Hostile::saying(answer).await;
     exchange_with(&patient(), &server, further).await
 }
