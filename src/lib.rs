@@ -8,6 +8,7 @@
 //!   [`vault`] seals and opens: master key, keyring, sealed record, credential, state, API key, audit.
 //! - [`store`] is SQLite: the writer, the readers, the migrations. It moves sealed bytes and holds no key.
 //! - [`egress`] is the only way out to the network.
+//! - [`jose`] signs and verifies JWTs: a leaf that the doors and the OAuth client share.
 //! - [`config`] reads the settings, and [`sandbox`] is a small real authorization server to try all of this with.
 //! - [`clock`], [`random`], [`id`], [`secret`], [`permission`], [`kind`] and [`duration`] are the words that all of it is written in.
 
@@ -20,6 +21,8 @@ pub mod duration;
 pub mod egress;
 pub mod http;
 pub mod id;
+pub mod jose;
+mod json;
 pub mod kind;
 pub mod oauth;
 pub mod permission;

@@ -12,7 +12,6 @@ mod client;
 mod exchange;
 mod grant;
 mod identity;
-mod json;
 mod parameters;
 mod pkce;
 mod request;
@@ -23,6 +22,8 @@ mod token;
 
 #[cfg(test)]
 mod tests;
+
+use crate::json;
 
 pub use answer::Unintelligible;
 pub use authorize::AuthorizationRequest;

@@ -1,0 +1,82 @@
+//! The algorithms of RFC 7518 §3.1 and RFC 8037 that are in use: all of them with a public and a private key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How a token is signed. There is no `none`, and nothing symmetric: those have no place beside published keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    #[serde(rename = "ES384")]
+    Es384,
+    /// Ed25519 (RFC 8037 §3.1); RFC 9864 calls it `Ed25519`, which is understood too.
+    #[serde(rename = "EdDSA", alias = "Ed25519")]
+    EdDsa,
+    /// RSASSA-PSS with SHA-256.
+    #[serde(rename = "PS256")]
+    Ps256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    #[serde(rename = "RS384")]
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    #[serde(rename = "RS512")]
+    Rs512,
+}
+
+impl Algorithm {
+    /// Every algorithm there is.
+    pub const ALL: [Self; 7] =
+        [Self::Es256, Self::Es384, Self::EdDsa, Self::Ps256, Self::Rs256, Self::Rs384, Self::Rs512];
+
+    /// Its name in a header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+            Self::Ps256 => "PS256",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+        }
+    }
+
+    /// The hash whose left half is an `at_hash` (OpenID Connect Core §3.1.3.6); for EdDSA that of Ed25519, SHA-512.
+    pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
+        use ring::digest::{SHA256, SHA384, SHA512, digest};
+        let hash = match self {
+            Self::Es256 | Self::Ps256 | Self::Rs256 => &SHA256,
+            Self::Es384 | Self::Rs384 => &SHA384,
+            Self::EdDsa | Self::Rs512 => &SHA512,
+        };
+        digest(hash, bytes).as_ref().to_vec()
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is none of [`Algorithm::ALL`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an algorithm that is used here; there are ES256, ES384, EdDSA, PS256, RS256, RS384 and RS512")]
+pub struct UnknownAlgorithm;
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        let known = Self::ALL.into_iter().find(|algorithm| algorithm.name() == name);
+        known.or((name == "Ed25519").then_some(Self::EdDsa)).ok_or(UnknownAlgorithm)
+    }
+}

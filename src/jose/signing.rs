@@ -1,0 +1,177 @@
+//! A private key of ours: read from PKCS#8 or made here, used to sign, and published as a JWK.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair, RsaPublicKeyComponents};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::{Algorithm, Unsignable};
+
+/// Why bytes are no key of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Not PEM, or nothing in it is an unencrypted PKCS#8 key.
+    #[error(
+        "there is no private key in PKCS#8 in it (\"BEGIN PRIVATE KEY\"); \
+         openssl pkcs8 -topk8 -nocrypt turns other forms into it"
+    )]
+    NotPkcs8,
+    /// A key that none of the algorithms is for, or a damaged one.
+    #[error("the key is damaged, or is neither RSA with 2048 to 4096 bits, nor on P-256 or P-384, nor Ed25519")]
+    Unusable,
+}
+
+/// A private key that signs.
+pub struct SigningKey {
+    pair: Pair,
+    id: String,
+    pkcs8: Zeroizing<Vec<u8>>,
+}
+
+enum Pair {
+    Rsa(Box<RsaKeyPair>),
+    P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl SigningKey {
+    /// A fresh key for [`Algorithm::Es256`].
+    ///
+    /// # Panics
+    /// Where the operating system has no random bytes to give.
+    pub fn fresh() -> Self {
+        let algorithm = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new())
+            .expect("the operating system's random source never fails after boot");
+        Self::from_pkcs8(pkcs8.as_ref()).expect("what was just made can be read")
+    }
+
+    /// Reads the first PKCS#8 key of a PEM text.
+    ///
+    /// # Errors
+    /// See [`KeyFault`].
+    pub fn from_pem(pem: &str) -> Result<Self, KeyFault> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyFault::NotPkcs8)?;
+        Self::from_pkcs8(der.secret_pkcs8_der())
+    }
+
+    /// Reads a PKCS#8 key (RFC 5958). Its id is its thumbprint until [`SigningKey::with_id`] gives it another.
+    ///
+    /// # Errors
+    /// Where no algorithm is for it.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyFault> {
+        let random = SystemRandom::new();
+        let ec = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, der, &random).ok();
+        let pair = ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING)
+            .map(Pair::P256)
+            .or_else(|| ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING).map(Pair::P384))
+            .or_else(|| Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok().map(Pair::Ed25519))
+            .or_else(|| RsaKeyPair::from_pkcs8(der).ok().map(|pair| Pair::Rsa(Box::new(pair))))
+            .ok_or(KeyFault::Unusable)?;
+        let mut key = Self { pair, id: String::new(), pkcs8: Zeroizing::new(der.to_vec()) };
+        key.id = key.thumbprint();
+        Ok(key)
+    }
+
+    /// The same key under the id that it is known by elsewhere.
+    #[must_use]
+    pub fn with_id(self, id: impl Into<String>) -> Self {
+        Self { id: id.into(), ..self }
+    }
+
+    /// Its `kid`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The private key itself, in PKCS#8: to be sealed, and for nothing else.
+    pub fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
+    }
+
+    /// What it can sign with, the most usual first.
+    pub fn algorithms(&self) -> &'static [Algorithm] {
+        match self.pair {
+            Pair::Rsa(_) => &[Algorithm::Rs256, Algorithm::Ps256, Algorithm::Rs384, Algorithm::Rs512],
+            Pair::P256(_) => &[Algorithm::Es256],
+            Pair::P384(_) => &[Algorithm::Es384],
+            Pair::Ed25519(_) => &[Algorithm::EdDsa],
+        }
+    }
+
+    /// The public half as a JWK with the members that make the key and no others: what a DPoP proof carries.
+    pub fn bare_jwk(&self) -> Map<String, Value> {
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let on_curve = |name: &str, point: &[u8]| {
+            // Uncompressed: a 4, then both coordinates.
+            let (x, y) = point[1..].split_at(point.len() / 2);
+            json!({"kty": "EC", "crv": name, "x": encode(x), "y": encode(y)})
+        };
+        let jwk = match &self.pair {
+            Pair::Rsa(pair) => {
+                let public = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public());
+                json!({"kty": "RSA", "n": encode(&public.n), "e": encode(&public.e)})
+            }
+            Pair::P256(pair) => on_curve("P-256", pair.public_key().as_ref()),
+            Pair::P384(pair) => on_curve("P-384", pair.public_key().as_ref()),
+            Pair::Ed25519(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key().as_ref())}),
+        };
+        let Value::Object(members) = jwk else { unreachable!("each of them is an object") };
+        members
+    }
+
+    /// The public half as it is published (RFC 7517 §4): with `kid` and `use`, and `alg` where there is but one.
+    pub fn public_jwk(&self) -> Map<String, Value> {
+        let mut jwk = self.bare_jwk();
+        jwk.insert("kid".to_owned(), json!(self.id));
+        jwk.insert("use".to_owned(), json!("sig"));
+        if let [only] = self.algorithms() {
+            jwk.insert("alg".to_owned(), json!(only.name()));
+        }
+        jwk
+    }
+
+    /// The SHA-256 thumbprint of the public key (RFC 7638): what a token that is bound to the key calls it (`jkt`).
+    pub fn thumbprint(&self) -> String {
+        // The members that RFC 7638 §3.2 asks for are exactly those, and serde_json sorts them.
+        let members: std::collections::BTreeMap<String, Value> = self.bare_jwk().into_iter().collect();
+        let digest = ring::digest::digest(&ring::digest::SHA256, json!(members).to_string().as_bytes());
+        URL_SAFE_NO_PAD.encode(digest)
+    }
+
+    pub(super) fn signature(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Unsignable> {
+        if !self.algorithms().contains(&algorithm) {
+            return Err(Unsignable::Algorithm);
+        }
+        let random = SystemRandom::new();
+        match &self.pair {
+            Pair::Rsa(pair) => {
+                let padding: &dyn signature::RsaEncoding = match algorithm {
+                    Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
+                    Algorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
+                    Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
+                    _ => &signature::RSA_PKCS1_SHA256,
+                };
+                let mut made = vec![0; pair.public().modulus_len()];
+                pair.sign(padding, &random, message, &mut made).map_err(|_| Unsignable::Failed)?;
+                Ok(made)
+            }
+            Pair::P256(pair) | Pair::P384(pair) => {
+                pair.sign(&random, message).map(|made| made.as_ref().to_vec()).map_err(|_| Unsignable::Failed)
+            }
+            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+        }
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    /// Shows which key it is, and nothing of it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Keys: what is read, what is published, and that each of them signs what its public half verifies.
+
+use serde_json::json;
+
+use super::super::{Algorithm, ClaimFault, Expected, Header, Jwks, JwksFault, KeyFault, SigningKey, sign, verify};
+use super::{NOW, RSA, every_kind, members, published, token};
+
+#[test]
+fn every_key_signs_with_its_algorithms_and_its_published_half_verifies() {
+    let keys = every_kind();
+    let all = published(&keys.iter().collect::<Vec<_>>());
+    let mut used = Vec::new();
+    for key in &keys {
+        for &algorithm in key.algorithms() {
+            let verified = verify(&token(key, algorithm, json!({"iss": "us"})), &all, &Algorithm::ALL).unwrap();
+            assert_eq!((verified.algorithm, verified.claims.text("iss")), (algorithm, Ok(Some("us"))));
+            used.push(algorithm);
+        }
+        for algorithm in Algorithm::ALL.into_iter().filter(|one| !key.algorithms().contains(one)) {
+            assert!(sign(&Header::default(), &members(json!({})), key, algorithm).is_err(), "{algorithm}");
+        }
+        let again = SigningKey::from_pkcs8(key.pkcs8()).unwrap();
+        assert_eq!((again.id(), again.bare_jwk()), (key.id(), key.bare_jwk()));
+    }
+    used.sort_unstable();
+    assert_eq!(used, Algorithm::ALL);
+}
+
+#[test]
+fn what_is_published_has_nothing_private_in_it() {
+    for key in every_kind() {
+        let jwk = key.with_id("2026-11").public_jwk();
+        assert!(["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().all(|name| !jwk.contains_key(*name)), "{jwk:?}");
+        assert_eq!((&jwk["kid"], &jwk["use"]), (&json!("2026-11"), &json!("sig")));
+    }
+    let shown = format!("{:?}", SigningKey::fresh());
+    assert!(shown.starts_with("SigningKey { id:") && !shown.contains("pair"), "{shown}");
+}
+
+#[test]
+fn the_example_of_rfc_7515_verifies() {
+    let key = json!({
+        "kty": "EC", "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    });
+    let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19\
+                 yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    let verified = verify(token, &Jwks::single(&members(key)), &[Algorithm::Es256]).unwrap();
+    assert_eq!(verified.claims.required_text("iss"), Ok("joe"));
+    assert_eq!(verified.claims.time("exp"), Ok(Some(1_300_819_380)));
+}
+
+#[test]
+fn the_thumbprint_of_rfc_8037_is_the_one_that_is_computed() {
+    // RFC 8037 A.1 and A.3, as PKCS#8 (RFC 8410 §7).
+    let der = [
+        &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20][..],
+        &base64::Engine::decode(
+            &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+            "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+        )
+        .unwrap(),
+    ]
+    .concat();
+    let key = SigningKey::from_pkcs8(&der).unwrap();
+    assert_eq!(key.bare_jwk()["x"], "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+    assert_eq!(key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    assert_eq!(key.id(), key.thumbprint());
+}
+
+#[test]
+fn what_is_no_private_key_in_pkcs8_says_how_to_make_it_one() {
+    let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+    for text in
+        ["", "hunter2", public, &RSA.replace("PRIVATE", "RSA PRIVATE"), &RSA.replace("PRIVATE", "ENCRYPTED PRIVATE")]
+    {
+        assert_eq!(SigningKey::from_pem(text).err(), Some(KeyFault::NotPkcs8), "{text}");
+    }
+    assert!(KeyFault::NotPkcs8.to_string().contains("openssl pkcs8 -topk8 -nocrypt"));
+    assert_eq!(SigningKey::from_pkcs8(b"0").err(), Some(KeyFault::Unusable));
+}
+
+#[test]
+fn keys_that_cannot_verify_are_passed_over_and_a_set_that_is_none_is_refused() {
+    let good = SigningKey::fresh().public_jwk();
+    let changed = |name: &str, value| {
+        let mut jwk = good.clone();
+        jwk.insert(name.to_owned(), value);
+        jwk
+    };
+    let unusable = [
+        changed("use", json!("enc")),
+        changed("key_ops", json!(["sign"])),
+        changed("alg", json!("RS256")),
+        changed("alg", json!("HS256")),
+        changed("alg", json!("none")),
+        changed("crv", json!("P-384")),
+        changed("crv", json!("secp256k1")),
+        changed("kty", json!("DSA")),
+        changed("kid", json!(7)),
+        changed("kid", json!("k".repeat(1025))),
+        changed("x", json!("AAAA")),
+        changed("x", json!("not base64url!")),
+        changed("d", json!("private")),
+        members(json!({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"})),
+        members(json!({})),
+    ];
+    for jwk in unusable {
+        let set = Jwks::parse(json!({"keys": [jwk.clone()]}).to_string().as_bytes()).unwrap();
+        assert!(set.is_empty(), "{jwk:?}");
+    }
+    let fine = json!({"keys": [good, changed("key_ops", json!(["verify"])), changed("unknown", json!({}))], "more": 1});
+    assert!(!Jwks::parse(fine.to_string().as_bytes()).unwrap().is_empty());
+    for (text, fault) in [
+        ("", JwksFault::NotJson),
+        (r#"{"keys":[],"keys":[]}"#, JwksFault::NotJson),
+        ("[]", JwksFault::NoKeys),
+        (r#"{"keys":{}}"#, JwksFault::NoKeys),
+        (r#"{"keys":["x"]}"#, JwksFault::NoKeys),
+        (&json!({"keys": vec![json!({}); 101]}).to_string(), JwksFault::TooMany),
+    ] {
+        assert_eq!(Jwks::parse(text.as_bytes()).err(), Some(fault), "{text}");
+    }
+}
+
+#[test]
+fn claims_are_held_against_issuer_audience_and_time() {
+    let expected = Expected { issuer: "https://as.example", audience: "us", now: NOW };
+    let whole =
+        json!({"iss": "https://as.example", "aud": ["them", "us"], "exp": NOW.0 + 1, "iat": NOW.0, "nbf": NOW.0});
+    let outcome = |name: &str, value: serde_json::Value| {
+        let mut claims = members(whole.clone());
+        claims.remove(name);
+        claims.extend((!value.is_null()).then(|| (name.to_owned(), value)));
+        expected.check(&super::super::Claims(claims)).err()
+    };
+    assert_eq!(outcome("aud", json!("us")), None);
+    assert_eq!(outcome("exp", json!(NOW.0 - 59)), None, "clocks may be a minute apart");
+    assert_eq!(outcome("nbf", json!(1_800_000_059.5)), None);
+    assert_eq!(outcome("iat", json!(null)), None);
+    for (name, value, fault) in [
+        ("iss", json!("https://as.example/"), ClaimFault::Issuer),
+        ("iss", json!(null), ClaimFault::Missing("iss")),
+        ("iss", json!(["https://as.example"]), ClaimFault::Malformed("iss")),
+        ("aud", json!("US"), ClaimFault::Audience),
+        ("aud", json!(["them"]), ClaimFault::Audience),
+        ("aud", json!([]), ClaimFault::Malformed("aud")),
+        ("aud", json!({"us": 1}), ClaimFault::Malformed("aud")),
+        ("aud", json!(null), ClaimFault::Missing("aud")),
+        ("exp", json!(NOW.0 - 60), ClaimFault::Expired),
+        ("exp", json!(null), ClaimFault::Missing("exp")),
+        ("exp", json!("2000000000"), ClaimFault::Malformed("exp")),
+        ("exp", json!(1e300), ClaimFault::Malformed("exp")),
+        ("nbf", json!(NOW.0 + 61), ClaimFault::NotYet),
+        ("iat", json!(NOW.0 + 61), ClaimFault::NotYet),
+    ] {
+        assert_eq!(outcome(name, value.clone()), Some(fault), "{name} = {value}");
+    }
+}
