@@ -15,10 +15,11 @@ const NAMES: &str = "aiml_api airtable anthropic apollo atlassian baas bannerbea
     openweathermap pinecone reddit replicate revid screenshotone slack slant3d smartlead smtp spotify stagehand telegram \
     todoist twitter unreal_speech v0 webshare_proxy wordpress zerobounce zoom";
 
-const UNCHECKED: &str = "anilist battlenet contentful epic_games feedly gumroad harvest hootsuite kit launchdarkly lever linode mercury \
-    microsoft_ads monday neon netatmo openstreetmap orcid outreach pandadoc paypal productboard ramp riot salesforce \
-    salesforce_sandbox sourcehut splitwise squarespace surveymonkey teamwork ticktick trakt truelayer tumblr \
-    wave_accounting wikimedia workable wrike ynab zapier";
+const UNCHECKED: &str = "anilist bamboohr battlenet contentful epic_games exact_online feedly garmin gumroad \
+    harvest hootsuite kit launchdarkly lever linode mercury microsoft_ads monday neon netatmo openstreetmap \
+    orcid outreach pandadoc paypal productboard ramp riot salesforce salesforce_sandbox sourcehut splitwise \
+    squarespace surveymonkey teamwork ticktick trakt truelayer tumblr wave_accounting wikimedia workable \
+    wrike ynab zapier";
 
 const WITH_OAUTH: &str = "airtable atlassian discord dropbox github gitlab google hubspot linear linkedin microsoft \
     notion reddit slack spotify todoist twitter wordpress zoom";
