@@ -22,6 +22,7 @@ pub use error::Error;
 pub use initiate::{InitiateRequest, InitiateResponse};
 pub use list::{CredentialList, CredentialSummary};
 pub use providers::ProviderInfo;
+pub use revocations::{RevocationList, WaitingRevocation};
 
 use crate::catalog::{Catalog, Provider, entry};
 use crate::clock::Clock;
@@ -30,7 +31,7 @@ use crate::egress::Egress;
 use crate::id::{ApiKeyId, UserId};
 use crate::oauth::Client;
 use crate::random::Random;
-use crate::vault::{Actor, Vault, Who};
+use crate::vault::{Actor, Holder, Vault, Who};
 
 /// Everything that the use cases work with. Cheap to share, immutable but for the vault.
 #[derive(Clone)]
@@ -53,6 +54,22 @@ pub struct Caller {
     pub user: UserId,
     /// Who it is, for the audit log.
     pub who: Who,
+}
+
+/// Who administers, and whose things it may see.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    /// The users that it may act for.
+    pub holder: Holder,
+    /// Who it is, for the audit log.
+    pub who: Who,
+}
+
+impl Administrator {
+    /// The operator at the command line, whose everything is.
+    pub fn command_line() -> Self {
+        Self { holder: Holder::Service { users: Vec::new() }, who: Who::command_line() }
+    }
 }
 
 impl Caller {

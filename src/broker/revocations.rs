@@ -1,10 +1,19 @@
-//! The revocation queue: what is deleted here and not yet confirmed there is tried again, backing off, until its time is up.
+//! The revocation queue: what is deleted here and not yet confirmed there is tried again, backing off, until its time is
+//! up; and who administers can see what waits, and why.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Broker, Error};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Administrator, Broker, Error};
+use crate::clock::UnixTime;
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, Revocable};
-use crate::vault::{QueuedRevocation, VaultError, Who};
+use crate::vault::{Page, QueuedRevocation, VaultError, Who};
 
 /// The first wait after a failure; it doubles with every further one.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -12,33 +21,115 @@ const FIRST_WAIT: Duration = Duration::from_secs(30);
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
 
-/// How many are tried in one pass.
-const PER_PASS: u32 = 100;
+/// How many of one provider are tried in one pass.
+const PER_PASS: u32 = 50;
+
+/// How many of one provider are under way at once.
+const AT_ONE_PROVIDER: usize = 4;
+
+/// How many providers are asked at once. One that hangs takes up one place of these, and holds up nobody else.
+const PROVIDERS_AT_ONCE: usize = 16;
+
+/// A revocation that a provider has not yet confirmed. Never a token.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WaitingRevocation {
+    /// The id of the revocation.
+    pub id: String,
+    /// Whose credential it was.
+    #[schema(value_type = String)]
+    pub user: UserId,
+    /// At which provider.
+    #[schema(value_type = String)]
+    pub provider: ProviderName,
+    /// The credential that was deleted.
+    #[schema(value_type = String)]
+    pub credential_id: CredentialId,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// Why the last try failed; `null` where none has failed yet.
+    #[schema(required = true)]
+    pub last_error: Option<String>,
+    /// When it is tried next, in Unix seconds.
+    #[schema(value_type = i64)]
+    pub next_attempt_at: UnixTime,
+    /// When it is given up and its tokens are erased, in Unix seconds.
+    #[schema(value_type = i64)]
+    pub give_up_at: UnixTime,
+}
+
+impl From<QueuedRevocation> for WaitingRevocation {
+    fn from(queued: QueuedRevocation) -> Self {
+        Self {
+            id: queued.id.to_string(),
+            user: queued.user,
+            provider: queued.provider,
+            credential_id: queued.credential_id,
+            attempts: queued.attempts,
+            last_error: queued.last_error,
+            next_attempt_at: queued.not_before,
+            give_up_at: queued.give_up_at,
+        }
+    }
+}
+
+/// The queue, or a part of it, and where it goes on.
+#[derive(Debug)]
+pub struct RevocationList {
+    /// What waits, in the order in which the credentials were connected.
+    pub revocations: Vec<WaitingRevocation>,
+    /// The last credential of these, where there are more behind it: what to give as `after`.
+    pub next_after: Option<CredentialId>,
+}
 
 impl Broker {
+    /// What waits in the queue of the users that the administrator acts for.
+    pub fn revocations(&self, administrator: &Administrator, page: Page) -> Result<RevocationList, Error> {
+        let (queued, more) = self.0.vault.revocations(|user| administrator.holder.acts_for(user), page)?;
+        let next_after = queued.last().filter(|_| more).map(|last| last.credential_id);
+        Ok(RevocationList { revocations: queued.into_iter().map(WaitingRevocation::from).collect(), next_after })
+    }
+
     /// Tries what is due once, and drops what has been tried for longer than `vault.revoke_retry`.
     /// Gives how many the providers confirmed.
     pub async fn retry_revocations(&self) -> Result<usize, Error> {
-        let who = Who::system();
         let now = self.0.clock.now();
         match self.0.vault.drop_expired_revocations(now).await {
-            Ok(0) => {}
-            Ok(dropped) => {
-                tracing::warn!(
-                    dropped,
-                    "revocations that no provider confirmed in time are given up; revoke them by hand"
-                );
+            Ok(given_up) => {
+                for one in given_up {
+                    let (provider, credential) = (one.provider, one.credential_id);
+                    tracing::warn!(%provider, %credential, "no provider confirmed this revocation in time, and it is given up; revoke it by hand");
+                }
             }
             Err(error) => tracing::warn!(%error, "revocations to be given up could not be erased"),
         }
-        let mut confirmed = 0;
-        for queued in self.0.vault.due_revocations(now, PER_PASS)? {
+        self.try_revocations(now, PER_PASS, &Who::system()).await
+    }
+
+    /// Tries everything in the queue once, whether or not its time has come; gives how many the providers confirmed.
+    pub async fn retry_all_revocations(&self, who: &Who) -> Result<usize, Error> {
+        self.try_revocations(UnixTime(i64::MAX), u32::MAX, who).await
+    }
+
+    async fn try_revocations(&self, due: UnixTime, of_each: u32, who: &Who) -> Result<usize, Error> {
+        let mut lanes: BTreeMap<ProviderName, Vec<QueuedRevocation>> = BTreeMap::new();
+        for queued in self.0.vault.due_revocations(self.0.clock.now(), due, of_each)? {
             match queued {
-                Ok(queued) => confirmed += usize::from(self.revoke(queued, &who).await),
+                Ok(queued) => lanes.entry(queued.provider.clone()).or_default().push(queued),
                 Err(error) => tracing::error!(%error, "a queued revocation cannot be read; revoke it by hand"),
             }
         }
-        Ok(confirmed)
+        let lanes = stream::iter(lanes.into_values().map(|lane| self.clone().revoke_each(lane, who.clone())));
+        Ok(lanes.buffer_unordered(PROVIDERS_AT_ONCE).collect::<Vec<usize>>().await.into_iter().sum())
+    }
+
+    /// Sends the revocations of one provider, a few at a time; gives how many it confirmed.
+    async fn revoke_each(self, lane: Vec<QueuedRevocation>, who: Who) -> usize {
+        let sent = lane.into_iter().map(|queued| {
+            let (broker, who) = (self.clone(), who.clone());
+            async move { broker.revoke(queued, &who).await }
+        });
+        let outcomes: Vec<bool> = stream::iter(sent).buffer_unordered(AT_ONE_PROVIDER).collect().await;
+        outcomes.into_iter().filter(|confirmed| *confirmed).count()
     }
 
     /// Sends one revocation and records what came of it: whether the provider confirmed.
@@ -49,7 +140,7 @@ impl Broker {
             Ok(()) => self.0.vault.finish_revocation(&queued.id, who).await,
             Err(reason) => {
                 tracing::warn!(%provider, %reason, attempts = queued.attempts + 1, "a revocation failed and will be tried again");
-                self.postpone(&queued).await
+                self.postpone(&queued, reason).await
             }
         };
         if let Err(error) = recorded {
@@ -74,8 +165,8 @@ impl Broker {
         sent.map_err(|error| error.to_string())
     }
 
-    async fn postpone(&self, queued: &QueuedRevocation) -> Result<(), VaultError> {
+    async fn postpone(&self, queued: &QueuedRevocation, reason: &str) -> Result<(), VaultError> {
         let wait = FIRST_WAIT.saturating_mul(1 << queued.attempts.min(16)).min(LONGEST_WAIT);
-        self.0.vault.postpone_revocation(&queued.id, self.0.clock.now().plus(wait)).await
+        self.0.vault.postpone_revocation(&queued.id, self.0.clock.now().plus(wait), reason).await
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::context::block_on;
 use super::output::Output;
+use super::revocations::Revocations;
 use super::{Context, Failure, refused, secret_input};
 use crate::broker::{Broker, Caller, CreateRequest, NewSecret};
 use crate::clock::UnixTime;
@@ -33,6 +34,8 @@ pub(super) enum Credential {
     },
     /// Store an API key, a user name with password, or headers for a host
     Add(Box<Add>),
+    /// List the revocations that no provider has confirmed yet; with --retry, try them all now
+    Revocations(Revocations),
     /// Delete a credential, and revoke it at the provider
     Remove {
         /// Its id, as `credential list` shows it
@@ -90,6 +93,7 @@ impl Credential {
         match self {
             Self::List { user, provider, json } => list(user, provider.as_ref(), json, context, out),
             Self::Add(add) => add.run(context, out),
+            Self::Revocations(revocations) => revocations.run(context, out),
             Self::Remove { id, user, json } => remove(id, user, json, context, out),
         }
     }

@@ -14,13 +14,16 @@ use crate::catalog::Catalog;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{ClientSecrets, Config, ServerSettings, is_loopback};
 use crate::http::Tls;
-use crate::vault::{Vault, check_files};
+use crate::vault::{Page, Vault, check_files};
 
 /// 2026-01-01: no clock that is right shows less.
 const EARLIEST: UnixTime = UnixTime(1_767_225_600);
 
 /// Less free space than this, in bytes, and the vault will soon take no more writes.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
+
+/// A revocation that failed so often is stuck.
+const STUCK: u32 = 3;
 
 /// Tell what would keep this installation from working, and how to mend it
 #[derive(Debug, Args)]
@@ -195,11 +198,34 @@ fn open(vault: &Vault, path: &Path, findings: &mut Findings) {
         }
         Err(error) => findings.fault(&error.into()),
     }
+    revocations(vault, findings);
     match block_on(vault.writable()) {
         Ok(Ok(())) => findings.ok("the vault can be written"),
         Ok(Err(error)) => findings.fault(&error.into()),
         Err(failure) => findings.fault(&failure),
     }
+}
+
+/// Whether the queue of revocations moves.
+fn revocations(vault: &Vault, findings: &mut Findings) {
+    let waiting = match vault.revocations(|_| true, Page::default()) {
+        Ok((waiting, _)) => waiting,
+        Err(error) => return findings.fault(&error.into()),
+    };
+    let stuck: Vec<_> = waiting.iter().filter(|one| one.attempts >= STUCK).collect();
+    let Some(worst) = stuck.iter().min_by_key(|one| one.give_up_at) else { return };
+    let (provider, attempts) = (&worst.provider, worst.attempts);
+    let reason = super::output::plain(worst.last_error.as_deref().unwrap_or("no error is recorded"));
+    findings.advice(
+        format!(
+            "{} of {} waiting revocations fail again and again; the first to be given up ({}) is one at {provider}, tried \
+             {attempts} times: {reason}",
+            stuck.len(),
+            waiting.len(),
+            worst.give_up_at
+        ),
+        "`strongroom credential revocations` shows them, with --retry it tries them now; else revoke them at the provider",
+    );
 }
 
 /// A server runs: does it do its work? A container's health check is this question.

@@ -19,6 +19,7 @@ mod man;
 mod output;
 mod probe;
 mod provider;
+mod revocations;
 mod secret_input;
 pub mod serve;
 mod user;

@@ -9,7 +9,7 @@ use super::body::BodyStream;
 use super::pattern::Params;
 use super::problem::{self, Problem};
 use super::service::Arrival;
-use crate::broker::Caller;
+use crate::broker::{Administrator, Caller};
 use crate::id::UserId;
 use crate::permission::{Permission, Permissions};
 use crate::vault::{Actor, ApiKey, Holder, Who};
@@ -30,6 +30,12 @@ pub(super) struct Received {
 pub(super) struct Call {
     pub(super) caller: Caller,
     pub(super) params: Params,
+    pub(super) query: String,
+}
+
+/// The same of a route for who administers.
+pub(super) struct AdminCall {
+    pub(super) administrator: Administrator,
     pub(super) query: String,
 }
 
@@ -102,15 +108,38 @@ pub(super) fn authorize(
     arrival: Arrival,
     headers: &HeaderMap,
 ) -> Result<Caller, Problem> {
+    permit(key, needed)?;
+    Ok(Caller { user: user(&key.holder, headers)?, who: who(key, arrival) })
+}
+
+/// Whether the key may administer, and whose things: those of the users that it may act for, of whom a service key may
+/// name one.
+pub(super) fn administer(
+    key: &ApiKey,
+    needed: Permission,
+    arrival: Arrival,
+    headers: &HeaderMap,
+) -> Result<Administrator, Problem> {
+    permit(key, needed)?;
+    let holder = match &key.holder {
+        all @ Holder::Service { .. } if !headers.contains_key(USER_HEADER) => all.clone(),
+        holder => Holder::User(user(holder, headers)?),
+    };
+    Ok(Administrator { holder, who: who(key, arrival) })
+}
+
+fn who(key: &ApiKey, arrival: Arrival) -> Who {
+    Who { actor: Actor::ApiKey(key.id), address: arrival.address, request_id: Some(arrival.id) }
+}
+
+fn permit(key: &ApiKey, needed: Permission) -> Result<(), Problem> {
     let missing: Permissions =
         [needed].into_iter().filter(|permission| !key.permissions.contains(*permission)).collect();
-    if !missing.is_empty() {
-        let detail = format!("Missing required permission(s): {missing}");
-        return Err(Problem::new(&problem::PERMISSION_MISSING, detail));
+    if missing.is_empty() {
+        return Ok(());
     }
-    let user = user(&key.holder, headers)?;
-    let who = Who { actor: Actor::ApiKey(key.id), address: arrival.address, request_id: Some(arrival.id) };
-    Ok(Caller { user, who })
+    let detail = format!("Missing required permission(s): {missing}");
+    Err(Problem::new(&problem::PERMISSION_MISSING, detail))
 }
 
 /// The user of a key of one user; for a service key the one that the request names.

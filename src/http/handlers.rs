@@ -7,13 +7,14 @@ use utoipa::ToSchema;
 use super::App;
 use super::answer::{Answer, Many, One};
 use super::body::NoBody;
-use super::call::Call;
+use super::call::{AdminCall, Call};
 use super::problem::Problem;
 use super::query;
 use crate::broker::{
-    CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialList, CredentialSummary,
-    DeleteResponse, InitiateRequest, InitiateResponse, ProviderInfo,
+    CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialSummary, DeleteResponse,
+    InitiateRequest, InitiateResponse, ProviderInfo, WaitingRevocation,
 };
+use crate::id::CredentialId;
 use crate::vault::Page;
 
 pub(super) async fn providers(app: App, _: Call, _: NoBody) -> Result<Answer<Many<ProviderInfo>>, Problem> {
@@ -48,7 +49,7 @@ pub(super) async fn list(app: App, call: Call, _: NoBody) -> Result<Answer<Many<
     let page = query::page(&call.query)?;
     let list = app.broker().list(&call.caller, None, page)?;
     let path = format!("{}/v1/integrations/credentials", app.base_path());
-    Ok(Answer::json(&list.credentials)?.next(next(&list, page, &path)))
+    Ok(Answer::json(&list.credentials)?.next(next(list.next_after, page, &path)))
 }
 
 pub(super) async fn list_of_provider(
@@ -61,12 +62,19 @@ pub(super) async fn list_of_provider(
     let list = app.broker().list(&call.caller, Some(provider), page)?;
     let provider = utf8_percent_encode(provider, NON_ALPHANUMERIC);
     let path = format!("{}/v1/integrations/{provider}/credentials", app.base_path());
-    Ok(Answer::json(&list.credentials)?.next(next(&list, page, &path)))
+    Ok(Answer::json(&list.credentials)?.next(next(list.next_after, page, &path)))
 }
 
 /// Where a list goes on, if it does.
-fn next(list: &CredentialList, page: Page, path: &str) -> Option<String> {
-    Some(format!("{path}?limit={}&after={}", page.limit?, list.next_after?))
+fn next(after: Option<CredentialId>, page: Page, path: &str) -> Option<String> {
+    Some(format!("{path}?limit={}&after={}", page.limit?, after?))
+}
+
+pub(super) async fn revocations(app: App, call: AdminCall) -> Result<Answer<Many<WaitingRevocation>>, Problem> {
+    let page = query::page(&call.query)?;
+    let list = app.broker().revocations(&call.administrator, page)?;
+    let path = format!("{}/v1/revocations", app.base_path());
+    Ok(Answer::json(&list.revocations)?.next(next(list.next_after, page, &path)))
 }
 
 /// How the server is.

@@ -16,12 +16,13 @@ use warp::reply::Response;
 use super::App;
 use super::answer::{Answer, Shape};
 use super::body::{self, BodyStream, FromBody, NoBody};
-use super::call::{self, Call, Received};
+use super::call::{self, AdminCall, Call, Received};
 use super::pattern;
 use super::problem::Problem;
 use super::service::{Arrival, Handled};
 use crate::id::ApiKeyId;
 use crate::permission::Permission;
+use crate::vault::ApiKey;
 
 /// Everything that is known of one route; OpenAPI, the `Allow` header and the permission test come from it too.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>
 #[derive(Clone)]
 enum Run {
     Open(Arc<dyn Fn(App) -> Answering + Send + Sync>),
-    Guarded(Permission, Arc<dyn Fn(App, Call, HeaderMap, BodyStream) -> Answering + Send + Sync>),
+    Guarded(Arc<dyn Fn(App, Arc<ApiKey>, Received) -> Answering + Send + Sync>),
 }
 
 /// The types of a route, as OpenAPI wants them.
@@ -96,10 +97,12 @@ pub(super) fn guarded<B: FromBody, R: Shape, F>(
 where
     F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
 {
-    let run = move |app: App, call: Call, headers: HeaderMap, stream: BodyStream| -> Answering {
+    let run = move |app: App, key: Arc<ApiKey>, received: Received| -> Answering {
         Box::pin(async move {
-            let body = body::read(&headers, stream, app.limits()).await?;
-            Ok(handler(app, call, body).await?.into_response())
+            let Received { arrival, headers, params, query, body } = received;
+            let caller = call::authorize(&key, permission, arrival, &headers)?;
+            let body = body::read(&headers, body, app.limits()).await?;
+            Ok(handler(app, Call { caller, params, query }, body).await?.into_response())
         })
     };
     Route {
@@ -109,7 +112,37 @@ where
         summary,
         success: StatusCode::OK,
         shapes: Shapes::of::<B, R>(),
-        run: Run::Guarded(permission, Arc::new(run)),
+        run: Run::Guarded(Arc::new(run)),
+    }
+}
+
+/// A route for whoever administers, of all the users that the key acts for: a service key need not name one.
+pub(super) fn administered<R: Shape, F>(
+    method: Method,
+    pattern: &'static str,
+    permission: Permission,
+    summary: &'static str,
+    handler: fn(App, AdminCall) -> F,
+) -> Route
+where
+    F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
+{
+    let run = move |app: App, key: Arc<ApiKey>, received: Received| -> Answering {
+        Box::pin(async move {
+            let Received { arrival, headers, query, body, .. } = received;
+            let administrator = call::administer(&key, permission, arrival, &headers)?;
+            body::read::<NoBody>(&headers, body, app.limits()).await?;
+            Ok(handler(app, AdminCall { administrator, query }).await?.into_response())
+        })
+    };
+    Route {
+        method,
+        pattern,
+        permission: Some(permission),
+        summary,
+        success: StatusCode::OK,
+        shapes: Shapes::of::<NoBody, R>(),
+        run: Run::Guarded(Arc::new(run)),
     }
 }
 
@@ -161,12 +194,10 @@ impl Route {
     async fn run(&self, app: App, received: Received, key: &mut Option<ApiKeyId>) -> Result<Response, Problem> {
         match &self.run {
             Run::Open(run) => run(app).await,
-            Run::Guarded(permission, run) => {
-                let Received { arrival, headers, params, query, body } = received;
-                let api_key = call::authenticate(&app, arrival, &headers)?;
+            Run::Guarded(run) => {
+                let api_key = call::authenticate(&app, received.arrival, &received.headers)?;
                 *key = Some(api_key.id);
-                let caller = call::authorize(&api_key, *permission, arrival, &headers)?;
-                run(app, Call { caller, params, query }, headers, body).await
+                run(app, api_key, received).await
             }
         }
     }

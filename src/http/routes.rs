@@ -15,13 +15,13 @@ use warp::reply::Response;
 
 use super::App;
 use super::handlers::{
-    complete, create, delete, healthz, initiate, list, list_of_provider, openapi, providers, readyz,
+    complete, create, delete, healthz, initiate, list, list_of_provider, openapi, providers, readyz, revocations,
 };
 use super::pattern;
 use super::problem::{self, Problem};
-use super::route::{Route, guarded, open};
+use super::route::{Route, administered, guarded, open};
 use super::service::Arrival;
-use crate::permission::Permission::{DeleteIntegrations, ManageIntegrations, ReadIntegrations};
+use crate::permission::Permission::{Admin, DeleteIntegrations, ManageIntegrations, ReadIntegrations};
 
 /// Every route, in the order in which OpenAPI lists them.
 #[rustfmt::skip]
@@ -37,6 +37,7 @@ pub fn table() -> Vec<Route> {
         guarded(GET,    "/v1/integrations/{provider}/credentials",           ReadIntegrations,   "List the credentials of one provider",    list_of_provider),
         guarded(POST,   "/v1/integrations/{provider}/credentials",           ManageIntegrations, "Store a credential",                      create).created(),
         guarded(DELETE, "/v1/integrations/{provider}/credentials/{cred_id}", DeleteIntegrations, "Delete a credential, and revoke it",      delete),
+        administered(GET, "/v1/revocations",                                 Admin,              "List the revocations that wait",          revocations),
         open("/healthz",      "Whether the server runs",                             healthz),
         open("/readyz",       "Whether the server can do its work",                  readyz),
         open("/openapi.json", "This API, described in OpenAPI 3.1",                  openapi),

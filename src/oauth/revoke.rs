@@ -110,7 +110,9 @@ async fn revoke_one(
     let answer = egress.send(revocation_request(how, entry, client, tokens, (kind, token))?).await?;
     let mut cleaner = Cleaner::default();
     client.hide(&mut cleaner);
-    cleaner.hide(token.expose());
+    for token in [Some(token), tokens.access_token, tokens.refresh_token].into_iter().flatten() {
+        cleaner.hide(token.expose());
+    }
     judge(&answer, how, &cleaner)
 }
 

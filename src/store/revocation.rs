@@ -43,12 +43,36 @@ impl View<'_> {
         Ok(statement.query_row([id], RevocationRow::read).optional()?)
     }
 
-    /// What is due at `now` and not yet given up, the longest waiting first.
-    pub(crate) fn due_revocations(&self, now: i64, limit: u32) -> Result<Vec<RevocationRow>, StoreError> {
+    /// What is not yet given up at `now` and may be tried at `due`, the longest waiting first: at most `limit` rows of each
+    /// provider, so that none keeps another from its turn.
+    pub(crate) fn due_revocations(&self, now: i64, due: i64, limit: u32) -> Result<Vec<RevocationRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM revocation WHERE not_before <= ?1 AND give_up_at > ?1 ORDER BY not_before, id LIMIT ?2",
+            "SELECT * FROM (
+                 SELECT *, row_number() OVER (PARTITION BY provider ORDER BY not_before, id) AS turn
+                 FROM revocation WHERE not_before <= ?2 AND give_up_at > ?1)
+             WHERE turn <= ?3 ORDER BY not_before, id",
         )?;
-        Ok(statement.query_map(params![now, limit], RevocationRow::read)?.collect::<Result<_, _>>()?)
+        Ok(statement.query_map(params![now, due, limit], RevocationRow::read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// The rows whose credential comes after `after`, in the order of their credentials, for as long as `wanted` says so.
+    pub(crate) fn revocations_after<E: From<StoreError>>(
+        &self,
+        after: &str,
+        mut wanted: impl FnMut(&RevocationRow) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let failed = |error| E::from(StoreError::from(error));
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT * FROM revocation WHERE credential > ? ORDER BY credential, id")
+            .map_err(failed)?;
+        let mut rows = statement.query([after]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if !wanted(&RevocationRow::read(row).map_err(failed)?)? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

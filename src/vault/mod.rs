@@ -42,7 +42,7 @@ pub use master_key::{MasterKey, MasterKeyError};
 pub use material::{Material, Tokens};
 pub use open::{Mode, Vault};
 pub use pending::{Flow, PendingAuthorization};
-pub use revocation::{Deleted, QueuedRevocation, Revocation, RevocationId};
+pub use revocation::{Deleted, GivenUp, QueuedRevocation, Revocation, RevocationId};
 pub use status::VaultStatus;
 pub use summary::{NewCredential, Page, Status, Summary, User};
 pub use who::{Actor, Who};

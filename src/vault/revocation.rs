@@ -1,6 +1,9 @@
 //! The queue of tokens that are still to be revoked at their providers; the credentials are gone already.
 
+use std::fmt;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::VaultError;
 use super::audit::{Action, Subject};
@@ -11,7 +14,7 @@ use super::ledger::Ledger;
 use super::material::Tokens;
 use super::open::Vault;
 use super::record::{self, Place};
-use super::summary::Summary;
+use super::summary::{Page, Summary};
 use super::who::Who;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
@@ -23,8 +26,9 @@ const FIRST_TRY: Duration = Duration::from_secs(60);
 /// Rows erased in one transaction at most.
 const BATCH: u32 = 200;
 
-/// The one field beside the tokens' own (see `material.rs`).
+/// The fields beside the tokens' own (see `material.rs`).
 const CLIENT_ID: u8 = 40;
+const LAST_ERROR: u8 = 41;
 
 /// What deleting a credential means for the grant behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,21 @@ pub struct Deleted {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RevocationId(pub(super) String);
 
+impl fmt::Display for RevocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A revocation that nobody confirmed in time; its tokens are erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// At which provider.
+    pub provider: ProviderName,
+    /// Which credential it was.
+    pub credential_id: CredentialId,
+}
+
 /// Tokens that are to be revoked.
 #[derive(Clone)]
 pub struct QueuedRevocation {
@@ -67,6 +86,8 @@ pub struct QueuedRevocation {
     pub tokens: Tokens,
     /// How often it was tried in vain.
     pub attempts: u32,
+    /// Why the last try failed: in words of ours, with what the provider said cleaned.
+    pub last_error: Option<String>,
     /// When to try next.
     pub not_before: UnixTime,
     /// When to give up; the tokens are erased then.
@@ -84,19 +105,24 @@ impl Vault {
         .await
     }
 
-    /// Puts a revocation off until `not_before`, and counts the attempt.
-    pub async fn postpone_revocation(&self, id: &RevocationId, not_before: UnixTime) -> Result<(), VaultError> {
-        let id = id.clone();
+    /// Puts a revocation off until `not_before`, counts the attempt and keeps why it failed.
+    pub async fn postpone_revocation(
+        &self,
+        id: &RevocationId,
+        not_before: UnixTime,
+        reason: &str,
+    ) -> Result<(), VaultError> {
+        let (id, reason) = (id.clone(), reason.to_owned());
         self.change(&Who::system(), move |ledger| {
             let Some(old) = ledger.tx.revocation(&id.0)? else { return Ok(()) };
-            let fields = record::open(ledger.keyring, &place(&old, &more(&old)), old.data_key, &old.sealed)?;
+            let queued = QueuedRevocation { last_error: Some(reason.clone()), ..read(ledger.keyring, &old)? };
             let mut row = RevocationRow {
                 attempts: old.attempts.saturating_add(1),
                 not_before: not_before.0,
                 revision: old.revision + 1,
                 ..old.clone()
             };
-            row.sealed = ledger.seal(&place(&row, &more(&row)), &fields)?;
+            row.sealed = ledger.seal(&place(&row, &more(&row)), &queued.write())?;
             ledger.removed(&place(&old, &more(&old)), &old.sealed)?;
             ledger.tx.update_revocation(&row)?;
             ledger.added(&place(&row, &more(&row)), &row.sealed)
@@ -104,30 +130,58 @@ impl Vault {
         .await
     }
 
-    /// Up to `limit` revocations that are due at `now`, the longest waiting first. A damaged row is an error in its own
-    /// place, and keeps no other from its turn.
+    /// The revocations that may be tried at `due` and are not to be given up at `now`, the longest waiting first, up to
+    /// `limit` of each provider. A damaged row is an error in its own place, and keeps no other from its turn.
     pub fn due_revocations(
         &self,
         now: UnixTime,
+        due: UnixTime,
         limit: u32,
     ) -> Result<Vec<Result<QueuedRevocation, VaultError>>, VaultError> {
-        let rows = self.look(|view, _| Ok(view.due_revocations(now.0, limit)?))?;
+        let rows = self.look(|view, _| Ok(view.due_revocations(now.0, due.0, limit)?))?;
         Ok(rows.iter().map(|row| self.look(|_, keyring| read(keyring, row))).collect())
     }
 
-    /// Erases the revocations that are to be given up at `now`, and says how many.
-    pub async fn drop_expired_revocations(&self, now: UnixTime) -> Result<u64, VaultError> {
-        let mut dropped = 0;
+    /// The whole queue, or a part of it, for the users that `covers` names; in the order of the credentials' ids, which is
+    /// that in which they were connected. Says too whether there are more behind them.
+    pub fn revocations(
+        &self,
+        covers: impl Fn(&UserId) -> bool,
+        page: Page,
+    ) -> Result<(Vec<QueuedRevocation>, bool), VaultError> {
+        let after = page.after.map(|id| id.to_string()).unwrap_or_default();
+        let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        self.look(|view, keyring| {
+            let (mut found, mut more): (Vec<QueuedRevocation>, bool) = (Vec::new(), false);
+            view.revocations_after(&after, |row| {
+                let (user, _, credential) = ids(row)?;
+                if !covers(&user) {
+                    return Ok::<_, VaultError>(true);
+                }
+                // A page ends with the last row of a credential: the next one begins behind that credential.
+                more = found.len() >= limit && found.last().is_none_or(|last| last.credential_id != credential);
+                if !more {
+                    found.push(read(keyring, row)?);
+                }
+                Ok(!more)
+            })?;
+            Ok((found, more))
+        })
+    }
+
+    /// Erases the revocations that are to be given up at `now`, and says which.
+    pub async fn drop_expired_revocations(&self, now: UnixTime) -> Result<Vec<GivenUp>, VaultError> {
+        let mut dropped = Vec::new();
         let who = Who::system();
         loop {
             let batch = self.change(&who, move |ledger| {
                 let rows = ledger.tx.take_expired_revocations(now.0, BATCH)?;
                 rows.iter().try_for_each(|row| gone(ledger, row, Action::RevocationGiveUp))?;
-                Ok(rows.len() as u64)
+                rows.iter().map(given_up).collect::<Result<Vec<_>, _>>()
             });
             match batch.await? {
-                0 => return Ok(dropped),
-                some => dropped += some,
+                none if none.is_empty() => return Ok(dropped),
+                some => dropped.extend(some),
             }
         }
     }
@@ -148,6 +202,7 @@ pub(super) fn queue(
         client_id: summary.client_id.clone(),
         tokens,
         attempts: 0,
+        last_error: None,
         not_before: ledger.now.plus(FIRST_TRY),
         give_up_at: ledger.now.plus(retry_for),
     };
@@ -163,11 +218,26 @@ pub(super) fn queue(
         data_key: ledger.keyring.current_data_key().version,
         sealed: Vec::new(),
     };
-    let fields = queued.tokens.write(FieldWriter::new()).optional(CLIENT_ID, queued.client_id.as_deref()).finish();
-    row.sealed = ledger.seal(&place(&row, &more(&row)), &fields)?;
+    row.sealed = ledger.seal(&place(&row, &more(&row)), &queued.write())?;
     ledger.tx.insert_revocation(&row)?;
     ledger.added(&place(&row, &more(&row)), &row.sealed)?;
     Ok(queued)
+}
+
+impl QueuedRevocation {
+    /// The fields to be sealed.
+    fn write(&self) -> Zeroizing<Vec<u8>> {
+        self.tokens
+            .write(FieldWriter::new())
+            .optional(CLIENT_ID, self.client_id.as_deref())
+            .optional(LAST_ERROR, self.last_error.as_deref())
+            .finish()
+    }
+}
+
+fn given_up(row: &RevocationRow) -> Result<GivenUp, VaultError> {
+    let (_, provider, credential_id) = ids(row)?;
+    Ok(GivenUp { provider, credential_id })
 }
 
 fn gone(ledger: &mut Ledger<'_>, row: &RevocationRow, action: Action) -> Result<(), VaultError> {
@@ -190,6 +260,7 @@ fn read(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, Vaul
         client_id: fields.owned(CLIENT_ID),
         tokens: Tokens::read(&fields).ok_or_else(|| damaged(row))?,
         attempts: row.attempts,
+        last_error: fields.owned(LAST_ERROR),
         not_before: UnixTime(row.not_before),
         give_up_at: UnixTime(row.give_up_at),
     })

@@ -52,6 +52,8 @@ pub struct Setup {
     pub listener: Option<Listener>,
     /// The vault of another server, which this one takes over; a new one where nothing is said.
     pub vault: Option<Vault>,
+    /// The clock of another server; one of its own where nothing is said.
+    pub clock: Option<Clock>,
 }
 
 impl Setup {
@@ -84,7 +86,7 @@ impl Server {
 
     pub async fn with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let clock = Clock::manual(UnixTime(1_800_000_000));
+        let clock = setup.clock.unwrap_or_else(|| Clock::manual(UnixTime(1_800_000_000)));
         let vault = setup.vault.unwrap_or_else(|| new_vault(folder.path(), &clock));
         let mut config = Config::from_toml(&setup.config, folder.path()).expect("the configuration is right");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -162,6 +164,12 @@ impl Server {
     /// A key of `user` with the permissions of everyday use.
     pub async fn key_of(&self, user: &str) -> String {
         self.new_key(Holder::User(user.parse().expect("a user id")), &EVERYDAY, None).await
+    }
+
+    /// A service key with `permissions` for the users that these patterns cover; none means all.
+    pub async fn service_key_with(&self, users: &[&str], permissions: &[Permission]) -> String {
+        let users = users.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
+        self.new_key(Holder::Service { users }, permissions, None).await
     }
 
     /// A service key for the users that these patterns cover; none means all.

@@ -1,11 +1,16 @@
 //! The real binary as a process of its own: for what can only be seen from outside (logs, files, kill -9).
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use strongroom::clock::Clock;
+use strongroom::random::Random;
+use strongroom::sandbox::{Sandbox, SandboxOptions};
 
+use super::flow::CALLBACK;
 use super::http::Ask;
 
 /// An installation in a temporary folder: `strongroom.toml`, `strongroom.key`, `strongroom.db`.
@@ -110,6 +115,13 @@ impl Installation {
         Some(process)
     }
 
+    /// How many audit rows say `action`.
+    pub fn audited(&self, action: &str) -> u32 {
+        let file = rusqlite::Connection::open(self.path("strongroom.db")).expect("the vault's file");
+        let count = file.query_row("SELECT count(*) FROM audit WHERE action = ?", [action], |row| row.get(0));
+        count.expect("the audit log can be read")
+    }
+
     /// `strongroom serve`, once it answers.
     pub async fn serve(&self) -> Process {
         let log = self.path("server.log");
@@ -128,7 +140,39 @@ impl Installation {
     }
 }
 
+/// The sandbox as a server of its own, in this process: it needs a thread of its own while a command is waited for.
+pub async fn sandbox() -> Sandbox {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    Sandbox::start(anywhere, Clock::system(), Random, SandboxOptions::new(Random)).await.expect("the sandbox starts")
+}
+
+/// Settings that describe the sandbox as a provider of the operator's own.
+pub fn sandbox_settings(sandbox: &Sandbox) -> String {
+    let entry = sandbox.entry_toml().replace("\n[", "\n[providers.sandbox.");
+    let secret = sandbox.client_secret().expect("a confidential client").expose();
+    format!(
+        "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
+         [providers.sandbox]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n{entry}",
+        sandbox.client_id()
+    )
+}
+
 impl Process {
+    /// Connects an account at the sandbox as an application and its user do; gives the credential's id.
+    pub async fn connect_sandbox(&self, key: &str) -> String {
+        let body = json!({"callback_url": CALLBACK});
+        let path = "/v1/integrations/sandbox/oauth/initiate";
+        let started = self.ask(http::Method::POST, path).key(key).json(&body).send().await.is(200).json();
+        let login = format!("{}&sandbox_decision=approve", started["login_url"].as_str().expect("a text"));
+        let back = Ask::new(http::Method::GET, login).send().await.is(303);
+        let back = url::Url::parse(back.header("Location").expect("a redirect")).expect("a URL");
+        let code = back.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+        let body = json!({"code": code, "state_token": started["state_token"]});
+        let path = "/v1/integrations/sandbox/oauth/complete";
+        let completed = self.ask(http::Method::POST, path).key(key).json(&body).send().await.is(200).json();
+        completed["credentials_id"].as_str().expect("an id").to_owned()
+    }
+
     async fn wait_until_ready(&mut self) {
         for _ in 0..600 {
             if let Some(status) = self.child.try_wait().expect("the process can be asked") {

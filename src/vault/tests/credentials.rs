@@ -131,7 +131,7 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
     let stored = bench.connect("alice", Some("1")).await;
     let queued = bench.delete(&stored, Revocation::Token).await.unwrap().revocation.unwrap();
     let due = |at: UnixTime| -> Vec<QueuedRevocation> {
-        bench.vault.due_revocations(at, 10).unwrap().into_iter().map(Result::unwrap).collect()
+        bench.vault.due_revocations(at, at, 10).unwrap().into_iter().map(Result::unwrap).collect()
     };
     let now = bench.clock.now();
     assert!(due(now).is_empty(), "the request that deleted it is still at it");
@@ -140,13 +140,15 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
     assert_eq!(found[0].client_id.as_deref(), Some("client"));
     assert_eq!(found[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
     let later = now.plus(Duration::from_secs(3600));
-    bench.vault.postpone_revocation(&queued.id, later).await.unwrap();
+    bench.vault.postpone_revocation(&queued.id, later, "no answer").await.unwrap();
     assert!(due(now.plus(Duration::from_secs(60))).is_empty());
-    assert_eq!(due(later)[0].attempts, 1);
+    assert_eq!((due(later)[0].attempts, due(later)[0].last_error.as_deref()), (1, Some("no answer")));
+    assert_eq!(due(later)[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
     bench.assert_manifest_holds();
-    assert_eq!(bench.vault.drop_expired_revocations(later).await.unwrap(), 0);
+    assert_eq!(bench.vault.drop_expired_revocations(later).await.unwrap(), []);
     assert!(due(queued.give_up_at).is_empty());
-    assert_eq!(bench.vault.drop_expired_revocations(queued.give_up_at).await.unwrap(), 1);
+    let given_up = GivenUp { provider: stored.provider.clone(), credential_id: stored.id };
+    assert_eq!(bench.vault.drop_expired_revocations(queued.give_up_at).await.unwrap(), [given_up]);
     let second = bench.connect("alice", Some("1")).await;
     let queued = bench.delete(&second, Revocation::Token).await.unwrap().revocation.unwrap();
     for _ in 0..2 {

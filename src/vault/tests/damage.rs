@@ -126,7 +126,7 @@ async fn an_edited_login_user_or_revocation_is_refused() {
     let stored = bench.connect("alice", None).await;
     bench.delete(&stored, Revocation::Token).await;
     bench.attack("UPDATE revocation SET not_before = 0");
-    let due = bench.vault.due_revocations(bench.clock.now(), 9).unwrap();
+    let due = bench.vault.due_revocations(bench.clock.now(), bench.clock.now(), 9).unwrap();
     assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. })]));
     bench.attack("UPDATE user SET created_at = 0");
     assert!(matches!(bench.vault.users(), Err(VaultError::DamagedRow { table: "user", .. })));
@@ -184,6 +184,6 @@ async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
     }
     let later = bench.clock.now().plus(Duration::from_secs(61));
     bench.attack("UPDATE revocation SET not_before = 0 WHERE id = (SELECT min(id) FROM revocation)");
-    let due = bench.vault.due_revocations(later, 9).unwrap();
+    let due = bench.vault.due_revocations(later, later, 9).unwrap();
     assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. }), Ok(_)]), "the oldest first");
 }

@@ -1,0 +1,57 @@
+//! `strongroom credential revocations`: what was deleted here and is not yet confirmed to be dead at its provider.
+
+use clap::Args;
+
+use super::context::block_on;
+use super::output::{Output, note};
+use super::{Context, Failure, refused};
+use crate::broker::{Administrator, WaitingRevocation};
+use crate::id::UserId;
+use crate::vault::{Holder, Page};
+
+/// What is listed, and how.
+#[derive(Debug, Args)]
+pub(super) struct Revocations {
+    /// Of this user alone
+    #[arg(long)]
+    user: Option<UserId>,
+    /// Try all of them now, whether or not their time has come, and list what is left
+    #[arg(long, conflicts_with = "user")]
+    retry: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Revocations {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let broker = context.broker()?;
+        let mut administrator = Administrator::command_line();
+        if self.retry {
+            let confirmed = block_on(broker.retry_all_revocations(&administrator.who))?.map_err(refused)?;
+            note(format!("{confirmed} confirmed"));
+        }
+        if let Some(user) = self.user {
+            administrator.holder = Holder::User(user);
+        }
+        let waiting = broker.revocations(&administrator, Page::default()).map_err(refused)?.revocations;
+        if self.json {
+            return out.json(&waiting);
+        }
+        let rows: Vec<_> = waiting.into_iter().map(row).collect();
+        out.columns(["CREDENTIAL", "USER", "PROVIDER", "ATTEMPTS", "NEXT", "GIVEN UP", "LAST ERROR"], &rows)
+    }
+}
+
+fn row(one: WaitingRevocation) -> [String; 7] {
+    [
+        one.credential_id.to_string(),
+        one.user.to_string(),
+        one.provider.to_string(),
+        one.attempts.to_string(),
+        one.next_attempt_at.to_string(),
+        one.give_up_at.to_string(),
+        one.last_error.unwrap_or_default(),
+    ]
+}
