@@ -268,7 +268,7 @@ fn exchange_error(error: &TokenError) -> Error {
         TokenError::Refused { .. } => Error::ExchangeRefused(message),
         TokenError::Unreachable(error) if error.timed_out() => Error::ProviderTooSlow(message),
         TokenError::Unreachable(_)
-        | TokenError::Status(_)
+        | TokenError::Status { .. }
         | TokenError::Unintelligible(_)
         | TokenError::Unbuildable(_) => Error::ProviderFailed(message),
     }

@@ -296,6 +296,10 @@ pub struct Refresh {
     /// How long a refresh token lives when it is not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Lifetime>,
+    /// Error codes beside `invalid_grant` (RFC 6749 §5.2) by which the provider says that the refresh token is dead, and
+    /// the user has to connect the account again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_errors: Vec<String>,
 }
 
 /// That headers are kept for a host of the user's choice.

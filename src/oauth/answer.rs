@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use super::cleaning::Cleaner;
 use super::grant::Grant;
 use super::identity::Identity;
+use super::retry_after::RetryAfter;
 use super::token::TokenError;
 use super::{json, scope};
 use crate::catalog::entry::{ExpiryUnit, OAuth};
@@ -51,12 +52,12 @@ pub(super) fn read(
     let status = answer.status;
     let passing = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
     if passing || !(status.is_success() || status.is_client_error()) {
-        return Err(TokenError::Status(status.as_u16()));
+        return Err(failed(answer));
     }
     let members = members(content_type, &answer.body);
     if !status.is_success() {
         let refused = members.ok().and_then(|members| client_error(&members, cleaner));
-        return Err(refused.unwrap_or(TokenError::Status(status.as_u16())));
+        return Err(refused.unwrap_or_else(|| failed(answer)));
     }
     let top = Value::Object(members?);
     let tokens = match &entry.token_path {
@@ -70,6 +71,10 @@ pub(super) fn read(
     }
     let tokens = tokens.and_then(Value::as_object).ok_or(Unintelligible::NoAccessToken)?;
     Ok(grant(&top, tokens, entry, requested, sent_at(answer))?)
+}
+
+fn failed(answer: &Answer) -> TokenError {
+    TokenError::Status { status: answer.status.as_u16(), retry_after: RetryAfter::read(&answer.headers) }
 }
 
 fn grant(

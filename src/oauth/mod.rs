@@ -2,7 +2,7 @@
 //!
 //! One flow, in order: [`StateToken`] and [`CodeVerifier`] are made, [`AuthorizationRequest`] is the URL that the user
 //! opens, [`callback`] reads what comes back, [`exchange`] turns the code into a [`Grant`], [`identify`] asks whose
-//! account it is, and [`revoke()`] ends it.
+//! account it is, [`refresh()`] makes it last, and [`revoke()`] ends it.
 
 mod answer;
 mod authorize;
@@ -14,7 +14,9 @@ mod grant;
 mod identity;
 mod parameters;
 mod pkce;
+mod refresh;
 mod request;
+mod retry_after;
 mod revoke;
 mod scope;
 mod state;
@@ -32,7 +34,9 @@ pub use exchange::{AuthorizationCode, CodeExchange, exchange};
 pub use grant::Grant;
 pub use identity::{Identity, IdentityError, identify};
 pub use pkce::CodeVerifier;
+pub use refresh::refresh;
 pub use request::Unbuildable;
+pub use retry_after::RetryAfter;
 pub use revoke::{Revocable, RevokeError, revoke};
 pub use state::StateToken;
 pub use token::TokenError;

@@ -12,6 +12,7 @@ use super::client::Client;
 use super::grant::Grant;
 use super::parameters::Parameters;
 use super::request::{self, Unbuildable};
+use super::retry_after::RetryAfter;
 use crate::catalog::entry::{Body, OAuth};
 use crate::catalog::template::Template;
 use crate::egress::{Egress, EgressError, Outgoing};
@@ -45,7 +46,12 @@ pub enum TokenError {
     /// There is no whole answer.
     Unreachable(EgressError),
     /// The answer's status says that it failed, and its body does not say why: a redirect, 429, 5xx, a 4xx page.
-    Status(u16),
+    Status {
+        /// The status.
+        status: u16,
+        /// When the server wants to be asked again.
+        retry_after: Option<RetryAfter>,
+    },
     /// A successful answer that is not a token answer.
     Unintelligible(Unintelligible),
     /// There was nothing to send.
@@ -57,6 +63,14 @@ impl TokenError {
     pub fn in_doubt(&self) -> bool {
         matches!(self, Self::Unreachable(error) if error.in_doubt())
     }
+
+    /// When the server wants to be asked again, where it said so.
+    pub fn retry_after(&self) -> Option<RetryAfter> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for TokenError {
@@ -64,7 +78,7 @@ impl fmt::Display for TokenError {
         match self {
             Self::Refused { error, description } => shown(f, error, description.as_deref()),
             Self::Unreachable(error) => write!(f, "{error}"),
-            Self::Status(status) => write!(f, "the token endpoint answered with status {status}"),
+            Self::Status { status, .. } => write!(f, "the token endpoint answered with status {status}"),
             Self::Unintelligible(why) => write!(f, "the token endpoint's answer cannot be used: {why}"),
             Self::Unbuildable(why) => write!(f, "{why}"),
         }

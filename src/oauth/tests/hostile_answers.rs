@@ -5,8 +5,12 @@ use crate::egress::EgressError;
 use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
 use crate::oauth::{TokenError, Unintelligible};
 
-use TokenError::{Status, Unintelligible as Unread, Unreachable};
+use TokenError::{Unintelligible as Unread, Unreachable};
 use Unintelligible::{Form, Malformed, NoAccessToken};
+
+fn status(status: u16) -> TokenError {
+    TokenError::Status { status, retry_after: None }
+}
 
 #[tokio::test]
 async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
@@ -44,12 +48,12 @@ async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
         (with(r#""access_token":"a","scope":7"#), Unread(Malformed("scope"))),
         (with(r#""access_token":"a","scope":"a\u0007b""#), Unread(Malformed("scope"))),
         (with(&format!(r#""access_token":"a","scope":"{megabyte}""#)), Unread(Malformed("scope"))),
-        (answer("500 Oops", "application/json", good), Status(500)),
-        (answer("503 Later", "application/json", r#"{"error":"temporarily_unavailable"}"#), Status(503)),
-        (answer("429 Slow", "application/json", r#"{"error":"slow_down"}"#), Status(429)),
-        (answer("401 No", "text/html", html), Status(401)),
-        (answer("400 No", "application/json", good), Status(400)),
-        (answer("304 Same", "application/json", good), Status(304)),
+        (answer("500 Oops", "application/json", good), status(500)),
+        (answer("503 Later", "application/json", r#"{"error":"temporarily_unavailable"}"#), status(503)),
+        (answer("429 Slow", "application/json", r#"{"error":"slow_down"}"#), status(429)),
+        (answer("401 No", "text/html", html), status(401)),
+        (answer("400 No", "application/json", good), status(400)),
+        (answer("304 Same", "application/json", good), status(304)),
     ];
     for (bytes, expected) in cases {
         let error = exchanged(&bytes, "").await.expect_err(&bytes[..bytes.len().min(200)]);
@@ -69,12 +73,12 @@ async fn a_token_path_that_leads_nowhere_is_no_token() {
 #[tokio::test]
 async fn no_redirect_takes_the_code_elsewhere() {
     let trap = Hostile::saying(json("{}")).await;
-    for status in ["301 M", "302 F", "303 S", "307 T", "308 P"] {
+    for line in ["301 M", "302 F", "303 S", "307 T", "308 P"] {
         let location = trap.url("/token");
         let redirect =
-            format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            format!("HTTP/1.1 {line}\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let error = exchanged(&redirect, "").await.unwrap_err();
-        assert_eq!(error, Status(status[..3].parse().unwrap()));
+        assert_eq!(error, status(line[..3].parse().unwrap()));
     }
     assert!(trap.seen().is_empty());
 }

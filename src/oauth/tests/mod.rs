@@ -4,6 +4,7 @@ mod authorization;
 mod exchanging;
 mod hostile_answers;
 mod identity;
+mod refreshing;
 mod revocation;
 
 use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, Grant, TokenError, exchange};

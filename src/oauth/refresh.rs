@@ -1,0 +1,57 @@
+//! The refresh (RFC 6749 §6): an access token that ends becomes a fresh one.
+
+use super::client::Client;
+use super::grant::Grant;
+use super::parameters::Parameters;
+use super::token::{self, TokenError, TokenRequest};
+use crate::catalog::entry::OAuth;
+use crate::egress::Egress;
+use crate::secret::Secret;
+
+/// The error code that says that the grant is over (RFC 6749 §5.2): expired, revoked, used up, or another client's.
+const INVALID_GRANT: &str = "invalid_grant";
+
+/// Refreshes a grant: one POST, sent once. No scopes are asked for, so that it stays what it was (RFC 6749 §6).
+///
+/// The grant that comes back is whole: where the answer has no refresh token the old one stays, and where it has no scopes
+/// those that were `granted` before.
+///
+/// # Errors
+/// See [`TokenError`]; [`TokenError::ends_grant`] and [`TokenError::in_doubt`] say what it means for the refresh token.
+pub async fn refresh(
+    egress: &Egress,
+    entry: &OAuth,
+    client: &Client,
+    refresh_token: &Secret,
+    granted: &[String],
+) -> Result<Grant, TokenError> {
+    let mut parameters = Parameters::default();
+    parameters.set("grant_type", "refresh_token");
+    parameters.set("refresh_token", refresh_token.expose());
+    let request = TokenRequest {
+        url: entry.refresh_url.as_ref().unwrap_or(&entry.token_url),
+        parameters,
+        further: &[&entry.refresh_params, &entry.token_params],
+        hidden: vec![refresh_token],
+        requested: granted,
+    };
+    let mut grant = token::send(egress, entry, client, request).await?;
+    grant.refresh_token.get_or_insert_with(|| refresh_token.clone());
+    if grant.scopes.is_empty() {
+        // An empty list of scopes is none (RFC 6749 §3.3): nothing was said.
+        grant.scopes = granted.to_vec();
+        grant.missing_scopes.clear();
+    }
+    Ok(grant)
+}
+
+impl TokenError {
+    /// Whether the provider says by itself that the grant is over: only the user can mend that. Everything else passes,
+    /// or is a fault of the configuration.
+    pub fn ends_grant(&self, entry: &OAuth) -> bool {
+        let named = |error: &str| {
+            entry.refresh.as_ref().is_some_and(|refresh| refresh.refused_errors.iter().any(|named| named == error))
+        };
+        matches!(self, Self::Refused { error, .. } if error == INVALID_GRANT || named(error))
+    }
+}

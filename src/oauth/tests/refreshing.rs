@@ -1,0 +1,120 @@
+//! Refreshing: what is sent, what is kept, and which failure means what.
+
+use std::time::Duration;
+
+use super::{client, entry_of, json, only_request, texts};
+use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
+use crate::egress::{Egress, EgressError};
+use crate::oauth::{Grant, RetryAfter, TokenError, refresh};
+use crate::secret::Secret;
+
+const OLD: &str = "the-0ld/refresh=token";
+
+async fn refresh_at(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, TokenError> {
+    refresh(egress, &entry_of(server, further), &client(), &Secret::new(OLD), &texts(&["read", "write"])).await
+}
+
+async fn refreshed(answer: &str, further: &str) -> Result<Grant, TokenError> {
+    refresh_at(&patient(), &Hostile::saying(answer).await, further).await
+}
+
+#[tokio::test]
+async fn bar_8_a_refresh_asks_for_no_scopes_and_names_the_token_once() {
+    let server = Hostile::saying(json(r#"{"access_token":"a","token_type":"bearer"}"#)).await;
+    refresh_at(&patient(), &server, "").await.unwrap();
+    let (head, body) = only_request(&server);
+    assert!(head.starts_with("POST /token "), "{head}");
+    assert_eq!(body, "grant_type=refresh_token&refresh_token=the-0ld%2Frefresh%3Dtoken");
+}
+
+#[tokio::test]
+async fn an_entry_can_refresh_elsewhere_with_parameters_of_its_own_under_other_names() {
+    let server = Hostile::saying(json(r#"{"access_token":"a","token_type":"bearer"}"#)).await;
+    let base = server.url("");
+    let entry = format!(
+        "refresh_url = \"{}renew\"\ntoken_auth = \"post\"\ntoken_params = {{ audience = \"code\", both = \"yes\" }}\n\
+         refresh_params = {{ audience = \"refresh\", refresh_token = \"forged\" }}\n\
+         rename = {{ client_id = \"client_key\", refresh_token = \"renewal\" }}",
+        base.as_str()
+    );
+    refresh_at(&patient(), &server, &entry).await.unwrap();
+    let (head, body) = only_request(&server);
+    assert!(head.starts_with("POST /renew "), "{head}");
+    assert_eq!(
+        body,
+        "grant_type=refresh_token&renewal=the-0ld%2Frefresh%3Dtoken&client_key=our+id&client_secret=client%2Fs3cr3t%2B\
+         &audience=refresh&both=yes"
+    );
+}
+
+#[tokio::test]
+async fn bar_7_what_the_answer_does_not_say_stays_as_it_was() {
+    for silent in ["", r#","refresh_token":"","scope":"""#, r#","refresh_token":null,"scope":null"#] {
+        let grant =
+            refreshed(&json(&format!(r#"{{"access_token":"a","token_type":"bearer"{silent}}}"#)), "").await.unwrap();
+        assert_eq!(grant.refresh_token.unwrap().expose(), OLD, "{silent}");
+        assert_eq!(grant.scopes, texts(&["read", "write"]), "{silent}");
+        assert!(grant.missing_scopes.is_empty() && grant.expires_in.is_none());
+    }
+    let said = r#"{"access_token":"a","token_type":"bearer","refresh_token":"new","scope":"read","expires_in":"60"}"#;
+    let grant = refreshed(&json(said), "").await.unwrap();
+    assert_eq!(grant.refresh_token.unwrap().expose(), "new");
+    assert_eq!(grant.scopes, texts(&["read"]));
+    assert_eq!(grant.missing_scopes, texts(&["write"]));
+    assert_eq!(grant.expires_in, Some(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn bar_24_only_the_providers_own_refusal_ends_a_grant() {
+    let refused = r#"{"error":"invalid_grant","error_description":"revoked the-0ld/refresh=token"}"#;
+    for status in ["400 Bad Request", "401 Unauthorized", "200 OK"] {
+        let error = refreshed(&answer(status, "application/json", refused), "").await.unwrap_err();
+        assert!(error.ends_grant(&super::entry("")), "{status}");
+        assert_eq!(error.to_string(), "invalid_grant: revoked [masked]", "{status}");
+    }
+    let own_word = answer("200 OK", "application/json", r#"{"error":"bad_refresh_token"}"#);
+    let named = "[refresh]\nrefused_errors = [\"bad_refresh_token\"]";
+    for (entry, ends) in [("", false), (named, true)] {
+        let error = refreshed(&own_word, entry).await.unwrap_err();
+        assert_eq!(error.ends_grant(&super::entry(entry)), ends);
+    }
+    for other in [
+        answer("400 Bad Request", "application/json", r#"{"error":"invalid_client"}"#),
+        answer("400 Bad Request", "application/json", r#"{"error":"temporarily_unavailable"}"#),
+        answer("400 Bad Request", "text/html", "invalid_grant"),
+        answer("429 Slow", "application/json", refused),
+        answer("500 Oops", "application/json", refused),
+        answer("503 Later", "application/json", refused),
+        answer("200 OK", "text/html", "<html>maintenance</html>"),
+        answer("200 OK", "application/json", r#"{"ok":false}"#),
+        json("{}"),
+    ] {
+        let error = refreshed(&other, "").await.unwrap_err();
+        assert!(!error.ends_grant(&super::entry("")) && !error.in_doubt(), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn bar_25_what_was_sent_and_never_answered_whole_is_in_doubt() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"access_token\":";
+    for steps in [vec![Step::Hang], vec![Step::Reset], vec![Step::Say(cut.into())], vec![]] {
+        let error = refresh_at(&hasty(), &Hostile::new(steps).await, "").await.unwrap_err();
+        assert!(error.in_doubt() && !error.ends_grant(&super::entry("")), "{error}");
+    }
+    let gone = Hostile::new(vec![]).await;
+    let entry = entry_of(&gone, "");
+    drop(gone);
+    // The port closes with the task, which ends when the runtime gets to it.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let error = refresh(&patient(), &entry, &client(), &Secret::new(OLD), &[]).await.unwrap_err();
+    assert!(matches!(error, TokenError::Unreachable(EgressError::NotSent(_))) && !error.in_doubt(), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_now_may_say_when() {
+    for status in ["429 Slow", "503 Later"] {
+        let bytes = format!("HTTP/1.1 {status}\r\nRetry-After: 17\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let error = refreshed(&bytes, "").await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(RetryAfter::Wait(Duration::from_secs(17))), "{status}");
+    }
+}
