@@ -15,6 +15,9 @@ pub enum IdError {
     /// Not a provider's name.
     #[error("a provider's name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
     ProviderName,
+    /// Not a name for a trusted issuer.
+    #[error("an issuer's name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
+    IssuerName,
     /// Not a user id.
     #[error("a user id has 1 to 128 characters from A–Z a–z 0–9 . _ - @ : |")]
     UserId,
@@ -42,13 +45,31 @@ impl FromStr for ProviderName {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let legal = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_' || c == b'-';
-        let starts_well = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
-        if starts_well && text.len() <= 64 && text.bytes().all(legal) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(IdError::ProviderName)
-        }
+        if is_name(text) { Ok(Self(text.to_owned())) } else { Err(IdError::ProviderName) }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let legal = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_' || c == b'-';
+    let starts_well = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+    starts_well && text.len() <= 64 && text.bytes().all(legal)
+}
+
+/// What the configuration calls an OpenID provider whose access tokens callers may present. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IssuerName(std::sync::Arc<str>);
+
+impl FromStr for IssuerName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if is_name(text) { Ok(Self(text.into())) } else { Err(IdError::IssuerName) }
+    }
+}
+
+impl fmt::Display for IssuerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

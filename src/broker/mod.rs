@@ -3,6 +3,7 @@
 //! Both doors come through here. A [`Caller`] has been authenticated and may do what it asks; what the use cases
 //! check themselves is whose things they are.
 
+mod access_token;
 mod complete;
 mod create;
 mod delete;
@@ -15,6 +16,8 @@ mod revocations;
 
 use std::sync::Arc;
 
+pub use access_token::TokenHolder;
+use access_token::TrustedIssuers;
 pub use complete::{CompleteRequest, CompleteResponse};
 pub use create::{CreateRequest, CreateResponse, NewSecret};
 pub use delete::DeleteResponse;
@@ -45,6 +48,7 @@ struct Parts {
     clock: Clock,
     random: Random,
     providers: Vec<ProviderInfo>,
+    trusted_issuers: TrustedIssuers,
 }
 
 /// Who asks, and for whose credentials.
@@ -93,7 +97,8 @@ impl Broker {
         random: Random,
     ) -> Self {
         let providers = providers::describe(&catalog, &config);
-        Self(Arc::new(Parts { config, catalog, vault, egress, clock, random, providers }))
+        let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
+        Self(Arc::new(Parts { config, catalog, vault, egress, clock, random, providers, trusted_issuers }))
     }
 
     /// The vault that the credentials are in.

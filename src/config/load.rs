@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::secret_source::{SecretReader, SecretSource};
 use super::settings::{Config, EntryPatch, ProviderSettings, Unlock, VaultSettings};
 use super::show::shown;
+use super::trusted_issuers::trusted_issuers;
 use super::unknown::unknown_keys;
 use super::{layers, sections, warnings};
 use crate::id::ProviderName;
@@ -138,6 +139,7 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     let (server, vault) = (sections::server(&mut reader), sections::vault(&mut reader));
     let (oauth, egress) = (sections::oauth(&mut reader), sections::egress(&mut reader));
     let mut providers = sections::providers(&mut reader);
+    let trusted_issuers = trusted_issuers(&mut reader);
     let mut warnings = Vec::new();
     let secrets = SecretReader::new(input.environment, variables_with_secrets(vault.as_ref(), &providers));
     read_client_secrets(&mut providers, &secrets, client_secrets, &mut reader, &mut warnings);
@@ -147,7 +149,9 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     let (Some(server), Some(vault), Some(oauth), true) = (server, vault, oauth, faults.is_empty()) else {
         return Err(ConfigErrors(faults));
     };
-    let mut config = Config { server, vault, oauth, egress, providers, file: input.path, warnings, secrets, shown };
+    let file = input.path;
+    let mut config =
+        Config { server, vault, oauth, egress, providers, trusted_issuers, file, warnings, secrets, shown };
     let found = warnings::of(&config, &reader);
     config.warnings.extend(found);
     config.warnings.sort();

@@ -4,9 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use toml::Table;
 
+use super::super::ToldBy;
 use super::super::settings::Listen;
 use super::super::table::SETTINGS;
 use super::*;
+use crate::jose::Algorithm;
 
 fn load(text: &str) -> Result<Config, ConfigErrors> {
     Config::from_toml(text, Path::new("/nowhere"))
@@ -66,14 +68,14 @@ fn what_the_example_has_in_comments_is_right_too() {
         .lines()
         .skip_while(|line| !line.starts_with("[server]"))
         .filter_map(|line| line.strip_prefix("# "))
-        .filter(|line| line.starts_with("[providers") || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
+        .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
         .filter(|line| !line.starts_with("tls.") && !line.starts_with("passphrase"))
         .map(|line| {
             line.replace("{ env = \"GITHUB_CLIENT_SECRET\" }", "\"x\"").replace("{ file = \"acme.secret\" }", "\"x\"")
         })
         .collect();
     let config = load(&commented.join("\n")).unwrap();
-    assert_eq!(config.providers.len(), 2);
+    assert_eq!((config.providers.len(), config.trusted_issuers.len()), (2, 1));
     assert_eq!(config.providers[&"acme".parse().unwrap()].entry.table.len(), 2);
 }
 
@@ -275,4 +277,44 @@ fn a_provider_s_entry_keeps_the_place_of_each_key() {
         other => panic!("{other}"),
     };
     assert_eq!(["", "oauth.token_url", "oauth.default_scopes[1]", "oauth.authorize_url"].map(line), [1, 2, 5, 1]);
+}
+
+#[test]
+fn a_trusted_issuer_says_whose_tokens_and_for_what() {
+    let read = |more: &str| {
+        let text =
+            format!("[trusted_issuers.corp]\nissuer = \"https://login.example.com\"\naudience = [\"vault\"]\n{more}");
+        load(&text).map(|mut config| config.trusted_issuers.remove(&"corp".parse().unwrap()).unwrap())
+    };
+    let plain = read("").unwrap();
+    assert_eq!((plain.iss.as_str(), plain.user_claim.as_str()), ("https://login.example.com", "sub"));
+    assert_eq!((&plain.told_by, plain.permissions_claim.as_str()), (&ToldBy::Type, "scope"));
+    assert_eq!(plain.algorithms, [Algorithm::Rs256, Algorithm::Es256]);
+    assert!(plain.permissions.is_empty() && plain.claim_permissions.is_empty());
+    let more = "access_token_claim = \"token_use = access\"\nuser_prefix = \"corp|\"\npermissions = [\"READ_INTEGRATIONS\"]\n\
+                claim_permissions = [\"v:a=USE_INTEGRATIONS\", \"v:a=READ_INTEGRATIONS\"]";
+    let told = read(more).unwrap();
+    assert_eq!(told.told_by, ToldBy::Claim("token_use".into(), "access".into()));
+    assert_eq!(told.claim_permissions["v:a"].to_string(), "READ_INTEGRATIONS, USE_INTEGRATIONS");
+    for (wrong, message) in [
+        ("algorithms = [\"HS256\"]", "toml:4: trusted_issuers.corp.algorithms[0]: this algorithm is not taken"),
+        ("algorithms = [\"none\"]", "this algorithm is not taken"),
+        ("permissions = [\"EVERYTHING\"]", "unknown permission 'EVERYTHING'"),
+        ("claim_permissions = [\"ADMIN\"]", "write a value of the claim and the permission"),
+        ("access_token_claim = \"token_use\"", "write the claim and its value"),
+        ("user_prefix = \"a b\"", "a user id has"),
+        ("isuer = \"x\"", "the nearest known one is trusted_issuers.corp.issuer"),
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.contains(message), "{wrong}: {error}");
+    }
+    let missing = faults("[trusted_issuers.corp]\nuser_claim = \"sub\"\n").join("\n");
+    assert!(missing.contains("issuer is missing") && missing.contains("audience is missing"), "{missing}");
+    let issuer = "issuer = \"https://a.example\"\naudience = [\"a\"]\n";
+    let twice = faults(&format!("[trusted_issuers.a]\n{issuer}[trusted_issuers.b]\n{issuer}"));
+    assert!(
+        twice.join("\n").contains(":5: trusted_issuers.b.issuer: this is the issuer of trusted_issuers.a"),
+        "{twice:?}"
+    );
+    assert!(faults("[trusted_issuers.\"Corp Inc\"]\n").join("\n").contains("an issuer's name has"));
 }

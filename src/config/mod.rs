@@ -12,6 +12,7 @@ mod sections;
 mod settings;
 mod show;
 mod table;
+mod trusted_issuers;
 mod unknown;
 mod warnings;
 
@@ -26,3 +27,4 @@ pub use settings::{
 };
 pub use show::Shown;
 pub use table::{SETTINGS, Setting, Takes};
+pub use trusted_issuers::{ToldBy, TrustedIssuer};

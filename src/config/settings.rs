@@ -12,7 +12,8 @@ use super::callback_origin::CallbackOrigins;
 use super::fault::{Finding, Place};
 use super::secret_source::{SecretReader, SecretSource};
 use super::show::Shown;
-use crate::id::ProviderName;
+use super::trusted_issuers::TrustedIssuer;
+use crate::id::{IssuerName, ProviderName};
 use crate::secret::Secret;
 
 /// Everything that can be set.
@@ -28,6 +29,8 @@ pub struct Config {
     pub egress: EgressSettings,
     /// `[providers.NAME]`: our client there, and what is said about the provider itself.
     pub providers: BTreeMap<ProviderName, ProviderSettings>,
+    /// `[trusted_issuers.NAME]`: whose access tokens callers may present.
+    pub trusted_issuers: BTreeMap<IssuerName, TrustedIssuer>,
     /// The file that was read; `None` where none was found and the defaults hold.
     pub file: Option<PathBuf>,
     /// What works and had better be otherwise.

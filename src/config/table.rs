@@ -4,7 +4,7 @@
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its key. `NAME` in it stands for a provider's name.
+    /// Its key. `NAME` in it stands for a provider's or an issuer's name.
     pub key: &'static str,
     /// What it takes.
     pub takes: Takes,
@@ -182,6 +182,60 @@ pub const SETTINGS: &[Setting] = &[
         default: None,
         doc: "The secret that the provider gave to your OAuth client.",
     },
+    Setting {
+        key: "trusted_issuers.NAME.issuer",
+        takes: Takes::Text,
+        default: None,
+        doc: "An OpenID provider whose access tokens (JWTs) callers may present; `iss` must be this, to the letter.",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.audience",
+        takes: Takes::List,
+        default: None,
+        doc: "What `aud` must name one of.",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.algorithms",
+        takes: Takes::List,
+        default: None,
+        doc: "With what a token may be signed; RS256 and ES256 where nothing is said.",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.access_token_claim",
+        takes: Takes::Text,
+        default: None,
+        doc: "By which claim an access token is told from an ID token, for issuers that do not write typ at+jwt (RFC 9068): \"token_use=access\".",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.user_claim",
+        takes: Takes::Text,
+        default: None,
+        doc: "The claim that names the user; `sub` where nothing is said.",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.user_prefix",
+        takes: Takes::Text,
+        default: None,
+        doc: "What is put before it, so that this issuer's users and others are never one.",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.permissions",
+        takes: Takes::List,
+        default: None,
+        doc: "What every token of this issuer may do.",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.permissions_claim",
+        takes: Takes::Text,
+        default: None,
+        doc: "The claim that says what a token may do besides; `scope` where nothing is said.",
+    },
+    Setting {
+        key: "trusted_issuers.NAME.claim_permissions",
+        takes: Takes::List,
+        default: None,
+        doc: "What values of that claim stand for; a permission's own name always stands for it.",
+    },
 ];
 
 /// The setting with this key; `providers.github.client_id` is found as `providers.NAME.client_id`.
@@ -196,10 +250,12 @@ pub(super) fn is_section(key: &str) -> bool {
     SETTINGS.iter().any(|setting| setting.key.starts_with(&prefix))
 }
 
-/// The key with `NAME` in place of a provider's name.
+/// The key with `NAME` in place of a provider's or an issuer's name.
 pub(super) fn general(key: &str) -> String {
     match key.split('.').collect::<Vec<_>>()[..] {
-        ["providers", _, ref rest @ ..] => [&["providers", "NAME"], rest].concat().join("."),
+        [section @ ("providers" | "trusted_issuers"), _, ref rest @ ..] => {
+            [&[section, "NAME"], rest].concat().join(".")
+        }
         _ => key.to_owned(),
     }
 }
@@ -223,7 +279,9 @@ pub(super) fn nearest(key: &str) -> String {
     };
     let best = candidates.into_iter().min_by_key(|known| distance(known)).unwrap_or_default();
     match key.split('.').nth(1) {
-        Some(name) if key.starts_with("providers.") => best.replace("NAME", name),
+        Some(name) if key.starts_with("providers.") || key.starts_with("trusted_issuers.") => {
+            best.replace("NAME", name)
+        }
         _ => best.to_owned(),
     }
 }

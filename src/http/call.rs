@@ -9,8 +9,8 @@ use super::body::BodyStream;
 use super::pattern::Params;
 use super::problem::{self, Problem};
 use super::service::Arrival;
-use crate::broker::{Administrator, Caller};
-use crate::id::UserId;
+use crate::broker::{Administrator, Caller, TokenHolder};
+use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
 use crate::vault::{Actor, ApiKey, Holder, Who};
 
@@ -39,11 +39,63 @@ pub(super) struct AdminCall {
     pub(super) query: String,
 }
 
-/// The API key that the request presents. Unknown, malformed, revoked and expired ones get one and the same answer; from an
-/// address that presented too many of those it is 429, and a right key passes all the same.
-pub(super) fn authenticate(app: &App, arrival: Arrival, headers: &HeaderMap) -> Result<Arc<ApiKey>, Problem> {
-    let presented = match presented(headers) {
-        Presented::Key(key) => app.vault().authenticate(key)?,
+/// What the request proves: who acts, for whom, and what they may do.
+pub(super) struct Proof {
+    holder: Holder,
+    permissions: Permissions,
+    actor: Actor,
+}
+
+impl Proof {
+    /// The API key's id, where it was one.
+    pub(super) fn key(&self) -> Option<ApiKeyId> {
+        match self.actor {
+            Actor::ApiKey(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    fn who(&self, arrival: Arrival) -> Who {
+        Who { actor: self.actor.clone(), address: arrival.address, request_id: Some(arrival.id) }
+    }
+
+    fn permit(&self, needed: Permission) -> Result<(), Problem> {
+        let missing: Permissions =
+            [needed].into_iter().filter(|permission| !self.permissions.contains(*permission)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let detail = format!("Missing required permission(s): {missing}");
+        Err(Problem::new(&problem::PERMISSION_MISSING, detail))
+    }
+}
+
+impl From<Arc<ApiKey>> for Proof {
+    fn from(key: Arc<ApiKey>) -> Self {
+        Self { holder: key.holder.clone(), permissions: key.permissions, actor: Actor::ApiKey(key.id) }
+    }
+}
+
+impl From<TokenHolder> for Proof {
+    /// A token is one user's, as most API keys are.
+    fn from(token: TokenHolder) -> Self {
+        Self {
+            holder: Holder::User(token.user),
+            permissions: token.permissions,
+            actor: Actor::AccessToken(token.issuer),
+        }
+    }
+}
+
+/// Looks at the API key or access token that the request presents. Unknown, malformed, revoked and expired ones get one and
+/// the same answer; from an address that presented too many of those it is 429, and a right one passes all the same.
+pub(super) async fn authenticate(app: &App, arrival: Arrival, headers: &HeaderMap) -> Result<Proof, Problem> {
+    let proved = match presented(headers) {
+        Presented::Key(key) => app.vault().authenticate(key)?.map(Proof::from),
+        Presented::Bearer(token) => match app.vault().authenticate(token)? {
+            Some(key) => Some(key.into()),
+            None => app.broker().access_token(token).await.map(Proof::from),
+        },
         Presented::Unreadable => None,
         Presented::Nothing => {
             let detail = "Missing authentication. Provide API key or access token.";
@@ -53,8 +105,8 @@ pub(super) fn authenticate(app: &App, arrival: Arrival, headers: &HeaderMap) -> 
             );
         }
     };
-    if let Some(key) = presented {
-        return Ok(key);
+    if let Some(proof) = proved {
+        return Ok(proof);
     }
     if let Err(wait) = app.failed_attempts().count(arrival.address) {
         let detail = "Too many requests with an invalid API key from this address.";
@@ -70,7 +122,10 @@ enum Presented<'h> {
     Nothing,
     /// Two different keys, or bytes that no key has.
     Unreadable,
+    /// In the header that is for API keys alone.
     Key(&'h str),
+    /// An API key, or an access token.
+    Bearer(&'h str),
 }
 
 /// `X-API-Key` first and, where it is given, alone; an empty one counts as absent. Then `Authorization: Bearer`, the
@@ -81,75 +136,61 @@ fn presented(headers: &HeaderMap) -> Presented<'_> {
     };
     let own = given("x-api-key");
     if !own.is_empty() {
-        return single(&own, Some);
+        return single(&own, |value| Some(Presented::Key(value)));
     }
     single(&given("authorization"), |value| {
-        let (scheme, token) = value.trim().split_once(' ')?;
+        let (scheme, token) = value.split_once(' ')?;
         let token = token.trim();
-        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(Presented::Bearer(token))
     })
 }
 
-fn single<'h>(values: &[&'h HeaderValue], key: impl Fn(&'h str) -> Option<&'h str>) -> Presented<'h> {
+fn single<'h>(values: &[&'h HeaderValue], read: impl Fn(&'h str) -> Option<Presented<'h>>) -> Presented<'h> {
     match values {
         [] => Presented::Nothing,
         [value] => match value.to_str() {
-            Ok(text) => key(text.trim()).map_or(Presented::Nothing, Presented::Key),
+            Ok(text) => read(text.trim()).unwrap_or(Presented::Nothing),
             Err(_) => Presented::Unreadable,
         },
         _ => Presented::Unreadable,
     }
 }
 
-/// Whether the key may do this, and for whom it does it.
+/// Whether the caller may do this, and for whom it does it.
 pub(super) fn authorize(
-    key: &ApiKey,
+    proof: &Proof,
     needed: Permission,
     arrival: Arrival,
     headers: &HeaderMap,
 ) -> Result<Caller, Problem> {
-    permit(key, needed)?;
-    Ok(Caller { user: user(&key.holder, headers)?, who: who(key, arrival) })
+    proof.permit(needed)?;
+    Ok(Caller { user: user(&proof.holder, headers)?, who: proof.who(arrival) })
 }
 
-/// Whether the key may administer, and whose things: those of the users that it may act for, of whom a service key may
+/// Whether the caller may administer, and whose things: those of the users that it may act for, of whom a service key may
 /// name one.
 pub(super) fn administer(
-    key: &ApiKey,
+    proof: &Proof,
     needed: Permission,
     arrival: Arrival,
     headers: &HeaderMap,
 ) -> Result<Administrator, Problem> {
-    permit(key, needed)?;
-    let holder = match &key.holder {
+    proof.permit(needed)?;
+    let holder = match &proof.holder {
         all @ Holder::Service { .. } if !headers.contains_key(USER_HEADER) => all.clone(),
         holder => Holder::User(user(holder, headers)?),
     };
-    Ok(Administrator { holder, who: who(key, arrival) })
+    Ok(Administrator { holder, who: proof.who(arrival) })
 }
 
-fn who(key: &ApiKey, arrival: Arrival) -> Who {
-    Who { actor: Actor::ApiKey(key.id), address: arrival.address, request_id: Some(arrival.id) }
-}
-
-fn permit(key: &ApiKey, needed: Permission) -> Result<(), Problem> {
-    let missing: Permissions =
-        [needed].into_iter().filter(|permission| !key.permissions.contains(*permission)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let detail = format!("Missing required permission(s): {missing}");
-    Err(Problem::new(&problem::PERMISSION_MISSING, detail))
-}
-
-/// The user of a key of one user; for a service key the one that the request names.
+/// The user of a key or a token of one user; for a service key the one that the request names.
 fn user(holder: &Holder, headers: &HeaderMap) -> Result<UserId, Problem> {
     let mut named = headers.get_all(USER_HEADER).iter();
     let (first, more) = (named.next(), named.next().is_some());
     match (holder, first) {
         (Holder::User(user), None) => Ok(user.clone()),
         (Holder::User(_), Some(_)) => {
-            let detail = "This API key belongs to one user: the header Strongroom-User is for service keys.";
+            let detail = "This API key or token belongs to one user: the header Strongroom-User is for service keys.";
             Err(Problem::new(&problem::USER_NOT_NAMEABLE, detail))
         }
         (Holder::Service { .. }, None) => {
@@ -189,7 +230,7 @@ mod tests {
         let seen = |lines: &[_]| format!("{:?}", presented(&headers(lines)));
         assert_eq!(seen(&[]), "Nothing");
         assert_eq!(seen(&[("x-api-key", "a"), ("authorization", "Bearer b")]), "Key(\"a\")");
-        assert_eq!(seen(&[("x-api-key", " "), ("authorization", "bEARER  b ")]), "Key(\"b\")");
+        assert_eq!(seen(&[("x-api-key", " "), ("authorization", "bEARER  b ")]), "Bearer(\"b\")");
         assert_eq!(seen(&[("x-api-key", "")]), "Nothing");
         assert_eq!(seen(&[("authorization", "Basic b")]), "Nothing");
         assert_eq!(seen(&[("authorization", "Bearer ")]), "Nothing");

@@ -16,13 +16,12 @@ use warp::reply::Response;
 use super::App;
 use super::answer::{Answer, Shape};
 use super::body::{self, BodyStream, FromBody, NoBody};
-use super::call::{self, AdminCall, Call, Received};
+use super::call::{self, AdminCall, Call, Proof, Received};
 use super::pattern;
 use super::problem::Problem;
 use super::service::{Arrival, Handled};
 use crate::id::ApiKeyId;
 use crate::permission::Permission;
-use crate::vault::ApiKey;
 
 /// Everything that is known of one route; OpenAPI, the `Allow` header and the permission test come from it too.
 #[derive(Clone)]
@@ -46,7 +45,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>
 #[derive(Clone)]
 enum Run {
     Open(Arc<dyn Fn(App) -> Answering + Send + Sync>),
-    Guarded(Arc<dyn Fn(App, Arc<ApiKey>, Received) -> Answering + Send + Sync>),
+    Guarded(Arc<dyn Fn(App, Proof, Received) -> Answering + Send + Sync>),
 }
 
 /// The types of a route, as OpenAPI wants them.
@@ -97,10 +96,10 @@ pub(super) fn guarded<B: FromBody, R: Shape, F>(
 where
     F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
 {
-    let run = move |app: App, key: Arc<ApiKey>, received: Received| -> Answering {
+    let run = move |app: App, proof: Proof, received: Received| -> Answering {
         Box::pin(async move {
             let Received { arrival, headers, params, query, body } = received;
-            let caller = call::authorize(&key, permission, arrival, &headers)?;
+            let caller = call::authorize(&proof, permission, arrival, &headers)?;
             let body = body::read(&headers, body, app.limits()).await?;
             Ok(handler(app, Call { caller, params, query }, body).await?.into_response())
         })
@@ -127,10 +126,10 @@ pub(super) fn administered<R: Shape, F>(
 where
     F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
 {
-    let run = move |app: App, key: Arc<ApiKey>, received: Received| -> Answering {
+    let run = move |app: App, proof: Proof, received: Received| -> Answering {
         Box::pin(async move {
             let Received { arrival, headers, query, body, .. } = received;
-            let administrator = call::administer(&key, permission, arrival, &headers)?;
+            let administrator = call::administer(&proof, permission, arrival, &headers)?;
             body::read::<NoBody>(&headers, body, app.limits()).await?;
             Ok(handler(app, AdminCall { administrator, query }).await?.into_response())
         })
@@ -190,14 +189,14 @@ impl Route {
         response
     }
 
-    /// The key (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked.
+    /// The key or token (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked.
     async fn run(&self, app: App, received: Received, key: &mut Option<ApiKeyId>) -> Result<Response, Problem> {
         match &self.run {
             Run::Open(run) => run(app).await,
             Run::Guarded(run) => {
-                let api_key = call::authenticate(&app, received.arrival, &received.headers)?;
-                *key = Some(api_key.id);
-                run(app, api_key, received).await
+                let proof = call::authenticate(&app, received.arrival, &received.headers).await?;
+                *key = proof.key();
+                run(app, proof, received).await
             }
         }
     }

@@ -145,6 +145,13 @@ pub fn verify(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result<Verifie
     Ok(Verified { kind, algorithm, claims: Claims(read(claims).ok_or(JwsFault::Form)?) })
 }
 
+/// Who a token claims to be of, before anything in it is believed: which issuer's keys to verify it with.
+pub fn claimed_issuer(token: &str) -> Option<String> {
+    let (_, claims, _) = parts(token)?;
+    let claims = json::parse(&URL_SAFE_NO_PAD.decode(claims).ok()?)?;
+    claims.get("iss")?.as_str().map(str::to_owned)
+}
+
 fn parts(token: &str) -> Option<(&str, &str, &str)> {
     if token.len() > LONGEST {
         return None;

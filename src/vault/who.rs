@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::id::{ApiKeyId, RequestId};
+use crate::id::{ApiKeyId, IssuerName, RequestId};
 
 /// Who asked, from where, in which request. Ids only: nothing in it is secret.
 #[derive(Clone, Debug)]
@@ -16,10 +16,12 @@ pub struct Who {
 }
 
 /// The one who acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A program that presented this API key.
     ApiKey(ApiKeyId),
+    /// A program that presented an access token of this issuer; the row's user is the one that the token names.
+    AccessToken(IssuerName),
     /// A person at the command line of this machine.
     CommandLine,
     /// Strongroom itself: clean-up, retries.
@@ -43,6 +45,7 @@ impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ApiKey(id) => write!(f, "key:{id}"),
+            Self::AccessToken(issuer) => write!(f, "token:{issuer}"),
             Self::CommandLine => f.write_str("command-line"),
             Self::System => f.write_str("system"),
         }

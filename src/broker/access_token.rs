@@ -1,0 +1,181 @@
+//! Who calls, where it is no API key but an access token of an OpenID provider that the configuration trusts (RFC 9068).
+
+use super::Broker;
+use crate::clock::{Clock, UnixTime};
+use crate::config::{Config, ToldBy, TrustedIssuer};
+use crate::egress::Egress;
+use crate::id::{IssuerName, UserId};
+use crate::jose::{self, ClaimFault, Claims, Expected, Verified};
+use crate::oauth::{IssuerKeys, Unverified};
+use crate::permission::{Permission, Permissions};
+
+/// Whom an access token stands for, and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHolder {
+    /// Whose token it is, in the configuration's words.
+    pub issuer: IssuerName,
+    /// The user whose credentials it is about.
+    pub user: UserId,
+    /// What it may do.
+    pub permissions: Permissions,
+}
+
+/// The issuers that the configuration trusts, with their keys.
+pub(super) struct TrustedIssuers(Vec<(IssuerName, TrustedIssuer, IssuerKeys)>);
+
+impl TrustedIssuers {
+    pub(super) fn new(config: &Config, egress: &Egress, clock: &Clock) -> Self {
+        let keys = |rule: &TrustedIssuer| IssuerKeys::new(&rule.iss, egress.clone(), clock.clone());
+        let issuers = config.trusted_issuers.iter().map(|(name, rule)| (name.clone(), rule.clone(), keys(rule)));
+        Self(issuers.collect())
+    }
+}
+
+impl Broker {
+    /// Whom the access token stands for, and what it may do; `None` where it is not one, or not a good one. Why is in the log.
+    pub async fn access_token(&self, token: &str) -> Option<TokenHolder> {
+        let issuer = jose::claimed_issuer(token)?;
+        let (name, rule, keys) = self.0.trusted_issuers.0.iter().find(|(_, rule, _)| rule.iss == issuer)?;
+        let outcome = match keys.verify(token, &rule.algorithms).await {
+            Ok(verified) => holder(name, rule, &verified, self.0.clock.now()),
+            Err(fault) => Err(fault.into()),
+        };
+        outcome.map_err(|error| tracing::info!(issuer = %name, %error, "an access token is refused")).ok()
+    }
+}
+
+/// Why a token is not taken. Nothing of the token is in it; callers get one answer for all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    /// It is of somebody else, for somebody else, or for another time.
+    #[error(transparent)]
+    Claim(#[from] ClaimFault),
+    /// It is no JWT, or not signed by its issuer.
+    #[error(transparent)]
+    Unverified(#[from] Unverified),
+    /// It is an ID token, or cannot be told from one.
+    #[error("the token does not say that it is an access token")]
+    NotAnAccessToken,
+    /// The claim that names the user names none.
+    #[error("the claim '{0}' is no user id")]
+    User(String),
+}
+
+/// Reads a token whose signature is good.
+pub(super) fn holder(
+    name: &IssuerName,
+    rule: &TrustedIssuer,
+    token: &Verified,
+    now: UnixTime,
+) -> Result<TokenHolder, Refused> {
+    let claims = &token.claims;
+    let is_for = |audience: &String| Expected { issuer: &rule.iss, audience, now }.check(claims);
+    let checked: Vec<Result<(), ClaimFault>> = rule.audience.iter().map(is_for).collect();
+    if !checked.contains(&Ok(())) {
+        return Err(checked.into_iter().find_map(Result::err).unwrap_or(ClaimFault::Audience).into());
+    }
+    let is_access_token = match &rule.told_by {
+        ToldBy::Type => token.kind.as_deref() == Some("at+jwt"),
+        ToldBy::Claim(claim, value) => claims.0.get(claim).and_then(serde_json::Value::as_str) == Some(value),
+    };
+    if !is_access_token {
+        return Err(Refused::NotAnAccessToken);
+    }
+    let user = claims.0.get(&rule.user_claim).and_then(serde_json::Value::as_str).filter(|user| !user.is_empty());
+    let user = user.and_then(|user| format!("{}{user}", rule.user_prefix).parse().ok());
+    let user = user.ok_or_else(|| Refused::User(rule.user_claim.clone()))?;
+    Ok(TokenHolder { issuer: name.clone(), user, permissions: permissions(rule, claims) })
+}
+
+/// What every token of the issuer may do, and what the values of its claim stand for. A value that stands for nothing here
+/// is somebody else's.
+fn permissions(rule: &TrustedIssuer, claims: &Claims) -> Permissions {
+    let values: Vec<&str> = match claims.0.get(&rule.permissions_claim) {
+        Some(serde_json::Value::String(text)) => text.split(' ').collect(),
+        Some(serde_json::Value::Array(list)) => list.iter().filter_map(serde_json::Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let named = values.iter().filter_map(|value| value.parse::<Permission>().ok());
+    let mapped = values.iter().filter_map(|value| rule.claim_permissions.get(*value)).flat_map(|some| some.iter());
+    rule.permissions.iter().chain(named).chain(mapped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::jose::Algorithm;
+
+    fn rule(more: &str) -> TrustedIssuer {
+        let text = format!(
+            "[trusted_issuers.corp]\nissuer = \"https://login.example.com\"\naudience = [\"vault\", \"urn:vault\"]\n{more}"
+        );
+        let mut config = Config::from_toml(&text, std::path::Path::new("/nowhere")).unwrap();
+        config.trusted_issuers.remove(&"corp".parse().unwrap()).unwrap()
+    }
+
+    fn token(kind: &str, change: &Value) -> Verified {
+        let mut claims = json!({"iss": "https://login.example.com", "aud": "vault", "sub": "ann", "exp": 2000});
+        for (name, value) in change.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let Value::Object(claims) = claims else { unreachable!("an object was written") };
+        Verified { kind: Some(kind.to_owned()), algorithm: Algorithm::Es256, claims: Claims(claims) }
+    }
+
+    fn read(more: &str, kind: &str, change: &Value) -> Result<TokenHolder, Refused> {
+        holder(&"corp".parse().unwrap(), &rule(more), &token(kind, change), UnixTime(1000))
+    }
+
+    #[test]
+    fn a_token_stands_for_its_subject() {
+        let holder = read("", "at+jwt", &json!({"scope": "openid READ_INTEGRATIONS profile"})).unwrap();
+        assert_eq!((holder.user.as_str(), holder.permissions.to_string().as_str()), ("ann", "READ_INTEGRATIONS"));
+        assert_eq!(holder.issuer.to_string(), "corp");
+        let of_several = json!({"aud": ["others", "urn:vault"]});
+        assert!(read("", "at+jwt", &of_several).unwrap().permissions.is_empty());
+        let other = read("user_claim = \"oid\"\nuser_prefix = \"corp|\"", "at+jwt", &json!({"oid": "7"})).unwrap();
+        assert_eq!(other.user.as_str(), "corp|7");
+    }
+
+    #[test]
+    fn permissions_are_everybodys_the_claims_and_the_mapped_ones() {
+        let more = "permissions = [\"READ_INTEGRATIONS\"]\npermissions_claim = \"roles\"\n\
+                    claim_permissions = [\"vault user=USE_INTEGRATIONS\", \"boss=ADMIN\"]";
+        let permissions =
+            |roles: Value| read(more, "at+jwt", &json!({"roles": roles})).unwrap().permissions.to_string();
+        assert_eq!(
+            permissions(json!(["vault user", "DELETE_INTEGRATIONS", "x", 1])),
+            "READ_INTEGRATIONS, DELETE_INTEGRATIONS, USE_INTEGRATIONS"
+        );
+        assert_eq!(permissions(json!("boss admin")), "READ_INTEGRATIONS, ADMIN");
+        assert_eq!(permissions(json!({"boss": true})), "READ_INTEGRATIONS");
+    }
+
+    #[test]
+    fn what_is_for_somebody_else_or_no_access_token_is_refused() {
+        let at = "at+jwt";
+        for (kind, change, refused) in [
+            (at, json!({"iss": "https://login.example.com/"}), Refused::Claim(ClaimFault::Issuer)),
+            (at, json!({"aud": "vault2"}), Refused::Claim(ClaimFault::Audience)),
+            (at, json!({"aud": []}), Refused::Claim(ClaimFault::Malformed("aud"))),
+            (at, json!({"exp": 900}), Refused::Claim(ClaimFault::Expired)),
+            (at, json!({"exp": null}), Refused::Claim(ClaimFault::Malformed("exp"))),
+            (at, json!({"nbf": 1500}), Refused::Claim(ClaimFault::NotYet)),
+            (at, json!({"sub": "a b"}), Refused::User("sub".into())),
+            (at, json!({"sub": ""}), Refused::User("sub".into())),
+            (at, json!({"sub": 1}), Refused::User("sub".into())),
+            ("jwt", json!({}), Refused::NotAnAccessToken),
+            ("id_token", json!({"nonce": "n"}), Refused::NotAnAccessToken),
+        ] {
+            assert_eq!(read("", kind, &change), Err(refused), "{kind} {change}");
+        }
+        let told = "access_token_claim = \"token_use=access\"";
+        assert!(read(told, "jwt", &json!({"token_use": "access"})).is_ok());
+        for id_token in [json!({"token_use": "id"}), json!({"token_use": true}), json!({})] {
+            assert_eq!(read(told, at, &id_token), Err(Refused::NotAnAccessToken), "{id_token}");
+        }
+    }
+}
