@@ -129,3 +129,34 @@ fn the_example_configuration_is_one_that_works() {
     desk.run(&["config", "check"]).succeeded();
     desk.run(&["user", "list"]).succeeded();
 }
+
+#[test]
+fn several_client_secrets_and_a_private_key_are_masked_and_checked() {
+    let mut desk = Desk::new();
+    desk.set("STRONGROOM_PROVIDERS__GITLAB__CLIENT_SECRETS", "hunter3");
+    desk.write(
+        "strongroom.toml",
+        "[providers.github]\nclient_id = \"x\"\nclient_secrets = [\"hunter1\", { command = [\"echo\", \"hunter2\"] }]\n\
+         client_key_id = \"shown\"\n[providers.gitlab]\nclient_id = \"y\"\n",
+    );
+    let shown = desk.run(&["config", "show"]).succeeded().stdout;
+    assert!(shown.contains("client_secrets") && shown.contains("shown") && shown.contains("echo"), "{shown}");
+    assert!(!shown.contains("hunter"), "{shown}");
+    desk.run(&["config", "check"]).succeeded();
+
+    desk.write("key.pem", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n");
+    desk.write(
+        "strongroom.toml",
+        "[providers.github]\nclient_id = \"x\"\nclient_key = { file = \"key.pem\" }\n\
+         client_secrets = [\"good\", 7, { fiel = \"x\" }]\n",
+    );
+    let said = desk.run(&["config", "check"]).ended_with(2);
+    for fault in [
+        "strongroom.toml:3: providers.github.client_key: ",
+        "openssl pkcs8 -topk8 -nocrypt",
+        "strongroom.toml:4: providers.github.client_secrets[1]: write ",
+        "strongroom.toml:4: providers.github.client_secrets[2]: unknown source 'fiel'",
+    ] {
+        assert!(said.stderr.contains(fault), "{fault}\nis not in\n{}", said.stderr);
+    }
+}

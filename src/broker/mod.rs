@@ -4,6 +4,7 @@
 //! check themselves is whose things they are.
 
 mod access_token;
+mod clients;
 mod complete;
 mod create;
 mod delete;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use access_token::TokenHolder;
 use access_token::TrustedIssuers;
+use clients::Clients;
 pub use complete::{CompleteRequest, CompleteResponse};
 pub use create::{CreateRequest, CreateResponse, NewSecret};
 pub use delete::DeleteResponse;
@@ -47,6 +49,7 @@ struct Parts {
     egress: Egress,
     clock: Clock,
     random: Random,
+    clients: Clients,
     providers: Vec<ProviderInfo>,
     trusted_issuers: TrustedIssuers,
 }
@@ -96,9 +99,10 @@ impl Broker {
         clock: Clock,
         random: Random,
     ) -> Self {
-        let providers = providers::describe(&catalog, &config);
+        let clients = Clients::new(&config, &clock, random);
+        let providers = providers::describe(&catalog, &clients);
         let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
-        Self(Arc::new(Parts { config, catalog, vault, egress, clock, random, providers, trusted_issuers }))
+        Self(Arc::new(Parts { config, catalog, vault, egress, clock, random, clients, providers, trusted_issuers }))
     }
 
     /// The vault that the credentials are in.
@@ -131,7 +135,7 @@ impl Broker {
 
     /// Our client at the provider, where the configuration has all that its way of authenticating needs.
     fn client(&self, provider: &Provider, oauth: &entry::OAuth) -> Option<Client> {
-        providers::client(&self.0.config, provider, oauth)
+        self.0.clients.of(provider, oauth)
     }
 }
 

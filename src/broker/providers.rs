@@ -3,12 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::catalog::entry::{OAuth, TokenAuth};
+use super::clients::Clients;
+use crate::catalog::entry::OAuth;
 use crate::catalog::input::InputFrom;
 use crate::catalog::{Catalog, Provider};
-use crate::config::Config;
 use crate::kind::Kind;
-use crate::oauth::Client;
 
 /// What a provider takes, and what it is called.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -57,11 +56,11 @@ pub struct InputInfo {
 }
 
 /// The list that `GET /providers` answers, sorted by name.
-pub(super) fn describe(catalog: &Catalog, config: &Config) -> Vec<ProviderInfo> {
-    catalog.iter().map(|provider| info(provider, config)).collect()
+pub(super) fn describe(catalog: &Catalog, clients: &Clients) -> Vec<ProviderInfo> {
+    catalog.iter().map(|provider| info(provider, clients)).collect()
 }
 
-fn info(provider: &Provider, config: &Config) -> ProviderInfo {
+fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
     let entry = &provider.entry;
     ProviderInfo {
         name: provider.name.to_string(),
@@ -72,7 +71,7 @@ fn info(provider: &Provider, config: &Config) -> ProviderInfo {
         default_scopes: entry.oauth.as_ref().map(|oauth| oauth.scopes_for(&[])).unwrap_or_default(),
         display_name: entry.display_name.clone(),
         docs_url: entry.docs.as_ref().map(|docs| docs.url().to_string()),
-        configured: entry.oauth.as_ref().is_none_or(|oauth| client(config, provider, oauth).is_some()),
+        configured: entry.oauth.as_ref().is_none_or(|oauth| clients.of(provider, oauth).is_some()),
         category: entry.category.clone(),
         inputs: entry.oauth.as_ref().map(inputs).unwrap_or_default(),
     }
@@ -87,17 +86,4 @@ fn inputs(oauth: &OAuth) -> Vec<InputInfo> {
         example: input.example.clone(),
     });
     described.collect()
-}
-
-/// Our client at the provider, where the configuration has all that its way of authenticating needs.
-pub(super) fn client(config: &Config, provider: &Provider, oauth: &OAuth) -> Option<Client> {
-    let settings = config.providers.get(&provider.name)?;
-    let id = settings.client_id.clone()?;
-    match (oauth.token_auth, &settings.client_secret) {
-        (TokenAuth::None, _) => Some(Client { id, secret: None }),
-        (TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post, Some(secret)) => {
-            Some(Client { id, secret: Some(secret.clone()) })
-        }
-        (TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post, None) => None,
-    }
 }

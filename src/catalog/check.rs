@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 
 use super::Entry;
-use super::entry::{Body, Identity, Method, OAuth, Revoke, RevokeAuth, is_protected_param};
+use super::entry::{
+    AssertionAudience, Body, Identity, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
+};
 use super::input::{Input, InputFrom};
 use super::reader::Misfit;
 use super::template::{Position, Template};
@@ -89,6 +91,7 @@ impl Checks {
         self.renames(&oauth.rename);
         self.urls(oauth);
         self.headers("oauth.token_headers", &oauth.token_headers);
+        self.assertion(oauth);
         self.unless(
             oauth.token_body != Body::None,
             "oauth.token_body",
@@ -156,6 +159,17 @@ impl Checks {
             }
             Err(message) => self.unless(false, "oauth.issuer", message),
         }
+    }
+
+    /// What an assertion of the client needs to say (RFC 7523 §3).
+    fn assertion(&mut self, oauth: &OAuth) {
+        let addressed = !oauth.token_auth.is_assertion()
+            || oauth.issuer.is_some()
+            || oauth.token_auth_audience == AssertionAudience::TokenUrl;
+        let message = "the assertion is for the issuer: give oauth.issuer, or token_auth_audience = \"token_url\"";
+        self.unless(addressed, "oauth.token_auth", message);
+        let signs = oauth.token_auth_alg.is_none() || oauth.token_auth == TokenAuth::PrivateKeyJwt;
+        self.unless(signs, "oauth.token_auth_alg", "goes with token_auth = \"private_key_jwt\"");
     }
 
     fn params(&mut self, key: &str, params: &BTreeMap<String, String>) {

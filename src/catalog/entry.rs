@@ -11,6 +11,7 @@ pub use super::placement::{ApiKey, Place, UserPassword};
 pub use super::revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
 use super::template::Template;
 use super::value::{Date, Endpoint, JsonPointer, Lifetime, ScopeSeparator};
+use crate::jose::Algorithm;
 use crate::kind::Kind;
 
 /// One provider: what its file in `catalog/providers/` or its section of the configuration says.
@@ -104,6 +105,13 @@ pub struct OAuth {
     /// How the client authenticates at the token endpoint.
     #[serde(default)]
     pub token_auth: TokenAuth,
+    /// The algorithm of a `private_key_jwt`; the first that the key is for, where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_auth_alg: Option<Algorithm>,
+    /// For whom a client's assertion says it is: the issuer (draft-ietf-oauth-rfc7523bis), or the token endpoint, for
+    /// servers that know only that.
+    #[serde(default)]
+    pub token_auth_audience: AssertionAudience,
     /// How the token request is written.
     #[serde(default)]
     pub token_body: Body,
@@ -208,6 +216,33 @@ pub enum TokenAuth {
     Post,
     /// A public client: `client_id` in the body, and no secret.
     None,
+    /// An assertion signed with our private key (RFC 7523 §2.2).
+    PrivateKeyJwt,
+    /// An assertion signed with the client secret.
+    ClientSecretJwt,
+}
+
+impl TokenAuth {
+    /// Whether the client proves itself by an assertion.
+    pub fn is_assertion(self) -> bool {
+        matches!(self, Self::PrivateKeyJwt | Self::ClientSecretJwt)
+    }
+
+    /// Whether the client secret is needed for it.
+    pub fn needs_secret(self) -> bool {
+        !matches!(self, Self::None | Self::PrivateKeyJwt)
+    }
+}
+
+/// Whom a client's assertion is for (`aud`, RFC 7523 §3): one text, never a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssertionAudience {
+    /// The issuer.
+    #[default]
+    Issuer,
+    /// The token endpoint's URL.
+    TokenUrl,
 }
 
 /// In what the end of a token is counted.

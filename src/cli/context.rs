@@ -59,7 +59,11 @@ impl Context {
     /// server may well read it, is a warning.
     pub(super) fn broker(&self) -> Result<Broker, Failure> {
         let (config, _) = self.settings(ClientSecrets::Try)?;
-        for warning in config.warnings.iter().filter(|warning| warning.key.ends_with(".client_secret")) {
+        for warning in config
+            .warnings
+            .iter()
+            .filter(|warning| warning.key.contains(".client_secret") || warning.key.ends_with(".client_key"))
+        {
             note(format!("warning: {warning}"));
         }
         let vault = open_vault(&config)?;

@@ -236,7 +236,7 @@ pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     let entry: toml::Table = sandbox.entry_toml().parse().expect("the sandbox describes itself in good TOML");
     let settings = ProviderSettings {
         client_id: Some(sandbox.client_id().to_owned()),
-        client_secret: sandbox.client_secret().cloned(),
+        client_secrets: sandbox.client_secret().cloned().into_iter().collect(),
         entry: EntryPatch { table: entry, ..EntryPatch::default() },
         ..ProviderSettings::default()
     };

@@ -118,15 +118,13 @@ pub(super) fn missing(config: &Config, provider: &Entry) -> Option<String> {
     let oauth = provider.entry.oauth.as_ref()?;
     let none = ProviderSettings::default();
     let settings = config.providers.get(&provider.name).unwrap_or(&none);
-    let needs_secret = oauth.token_auth != TokenAuth::None;
-    let lacks = match (settings.client_id.is_some(), settings.has_client_secret() || !needs_secret) {
-        (true, true) => return None,
-        (true, false) => "client_secret",
-        (false, true) if needs_secret => "client_id",
-        (false, _) if !needs_secret => "client_id",
-        (false, _) => "client_id and client_secret",
+    let proof = match oauth.token_auth {
+        TokenAuth::PrivateKeyJwt => Some("client_key").filter(|_| settings.client_key_source.is_none()),
+        way => Some("client_secret").filter(|_| way.needs_secret() && !settings.has_client_secret()),
     };
-    Some(format!("write {lacks} under [providers.{}]", provider.name))
+    let id = Some("client_id").filter(|_| settings.client_id.is_none());
+    let lacks: Vec<&str> = id.into_iter().chain(proof).collect();
+    (!lacks.is_empty()).then(|| format!("write {} under [providers.{}]", lacks.join(" and "), provider.name))
 }
 
 fn check(config: &Config, catalog: &Catalog, names: &[String], out: &mut Output) -> Result<(), Failure> {
@@ -159,12 +157,16 @@ async fn check_one(config: &Config, provider: &Entry, egress: &Egress, out: &mut
     if let Some(missing) = missing(config, provider) {
         amiss += 1;
         out.line(format!("  client     MISSING: {missing}"))?;
-    } else if let Some(source) = config.providers.get(&provider.name).and_then(|p| p.client_secret_source.as_ref()) {
-        match config.secrets.read(source) {
-            Ok(_) => out.line("  client     ok")?,
-            Err(fault) => {
-                amiss += 1;
-                out.line(format!("  client     its secret cannot be read: {fault}"))?;
+    } else if let Some(settings) = config.providers.get(&provider.name) {
+        let unreadable = |(_, source)| config.secrets.read(source).err();
+        let faults: Vec<_> = settings.secret_sources().filter_map(unreadable).collect();
+        match &faults[..] {
+            [] if settings.secret_sources().next().is_some() => out.line("  client     ok")?,
+            faults => {
+                for fault in faults {
+                    amiss += 1;
+                    out.line(format!("  client     its secret cannot be read: {fault}"))?;
+                }
             }
         }
     }

@@ -82,6 +82,13 @@ fn read_variable(key: &str, name: &str, text: &str) -> Value {
             None if key == "vault.passphrase" && matches!(text, "prompt" | "stdin") => as_text(),
             None => Value::Table(Table::from_iter([("env".to_owned(), Value::String(name.to_owned()))])),
         },
+        // A list of sources; anything else is one secret, which stays in its variable.
+        Some(Takes::Secrets) => match inline(text) {
+            Some(list @ Value::Array(_)) => list,
+            _ => source_in(text).unwrap_or_else(|| {
+                Value::Table(Table::from_iter([("env".to_owned(), Value::String(name.to_owned()))]))
+            }),
+        },
         Some(Takes::Switch) => text.parse().map_or_else(|_| as_text(), Value::Boolean),
         Some(Takes::Number) => text.parse().map_or_else(|_| as_text(), Value::Integer),
         Some(Takes::List) => match inline(text) {

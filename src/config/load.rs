@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Value;
 
@@ -17,6 +18,7 @@ use super::trusted_issuers::trusted_issuers;
 use super::unknown::unknown_keys;
 use super::{layers, sections, warnings};
 use crate::id::ProviderName;
+use crate::jose::SigningKey;
 
 /// Where the settings come from.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +184,7 @@ fn variables_with_secrets(
         Some(Unlock::MasterKey(source) | Unlock::Passphrase(source)) => Some(source),
         _ => None,
     };
-    let clients = providers.values().filter_map(|provider| provider.client_secret_source.as_ref());
+    let clients = providers.values().flat_map(|provider| provider.secret_sources().map(|(_, source)| source));
     let names = unlock.into_iter().chain(clients).filter_map(|source| match source {
         SecretSource::Variable(name) => Some(name.clone()),
         _ => None,
@@ -200,13 +202,29 @@ fn read_client_secrets(
     if wanted == ClientSecrets::Leave {
         return;
     }
+    let mut amiss = |key: String, message: String| {
+        if wanted == ClientSecrets::Require {
+            reader.fault(&key, message);
+        } else {
+            warnings.push(Finding::new(reader.place(&key), key, message));
+        }
+    };
     for (name, provider) in providers {
-        let Some(source) = &provider.client_secret_source else { continue };
-        let key = format!("providers.{name}.client_secret");
-        match secrets.read(source) {
-            Ok(secret) => provider.client_secret = Some(secret),
-            Err(fault) if wanted == ClientSecrets::Require => reader.fault(&key, fault.to_string()),
-            Err(fault) => warnings.push(Finding::new(reader.place(&key), key, fault.to_string())),
+        for (key, source) in &provider.client_secret_sources {
+            match secrets.read(source) {
+                Ok(secret) => provider.client_secrets.push(secret),
+                Err(fault) => amiss(format!("providers.{name}.{key}"), fault.to_string()),
+            }
+        }
+        let Some(source) = &provider.client_key_source else { continue };
+        let read = secrets.read(source).map_err(|fault| fault.to_string());
+        let key = read.and_then(|pem| SigningKey::from_pem(pem.expose()).map_err(|fault| format!("{source}: {fault}")));
+        match key {
+            Ok(key) => {
+                let id = provider.client_key_id.clone().unwrap_or_else(|| key.id().to_owned());
+                provider.client_key = Some(Arc::new(key.with_id(id)));
+            }
+            Err(message) => amiss(format!("providers.{name}.client_key"), message),
         }
     }
 }

@@ -69,9 +69,11 @@ fn what_the_example_has_in_comments_is_right_too() {
         .skip_while(|line| !line.starts_with("[server]"))
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
-        .filter(|line| !line.starts_with("tls.") && !line.starts_with("passphrase"))
+        .filter(|line| !["tls.", "passphrase", "client_key = "].iter().any(|begins| line.starts_with(begins)))
         .map(|line| {
-            line.replace("{ env = \"GITHUB_CLIENT_SECRET\" }", "\"x\"").replace("{ file = \"acme.secret\" }", "\"x\"")
+            let files = ["acme.secret", "github.new", "github.old"];
+            let line = line.replace("{ env = \"GITHUB_CLIENT_SECRET\" }", "\"x\"");
+            files.iter().fold(line, |line, file| line.replace(&format!("{{ file = \"{file}\" }}"), "\"x\""))
         })
         .collect();
     let config = load(&commented.join("\n")).unwrap();
@@ -216,7 +218,7 @@ fn clients_secrets_are_read_as_far_as_is_asked() {
     let left = Config::load(&sources, ClientSecrets::Leave).unwrap();
     assert!(left.warnings.is_empty() && left.providers[&x].has_client_secret());
     let tried = Config::load(&sources, ClientSecrets::Try).unwrap();
-    assert!(tried.warnings.len() == 1 && tried.providers[&x].client_secret.is_none());
+    assert!(tried.warnings.len() == 1 && tried.providers[&x].client_secrets.is_empty());
     let fault = Config::load(&sources, ClientSecrets::Require).unwrap_err().to_string();
     assert!(fault.contains("s.toml:3: providers.x.client_secret: the file"), "{fault}");
 }

@@ -166,16 +166,41 @@ impl Reader {
 
     /// Where a secret comes from. `None` after a fault, or where nothing is set.
     pub(super) fn secret(&mut self, key: &str) -> Option<SecretSource> {
-        let source = match self.value(key)? {
-            Value::String(text) if text.is_empty() => Err("the secret is empty".to_owned()),
-            Value::String(text) => Ok(SecretSource::Inline(Secret::new(text.clone()))),
-            Value::Table(table) => match table.iter().collect::<Vec<_>>()[..] {
-                [(kind, value)] => source(kind, value, &self.folder),
-                _ => Err(format!("give one source; {}", Takes::Secret.advice())),
-            },
-            _ => Err(Takes::Secret.advice()),
-        };
+        let source = secret(self.value(key)?, &self.folder);
         source.map_err(|message| self.fault(key, message)).ok()
+    }
+
+    /// Where each secret of a list comes from; a faulty one is noted and left out. A source alone is a list of one.
+    pub(super) fn secrets(&mut self, key: &str) -> Vec<SecretSource> {
+        let sources: Vec<_> = match self.value(key) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items.iter().map(|item| secret(item, &self.folder)).collect(),
+            Some(one) => vec![secret(one, &self.folder)],
+        };
+        let mut read = Vec::new();
+        for (index, source) in sources.into_iter().enumerate() {
+            match source {
+                Ok(source) => read.push(source),
+                Err(message) => {
+                    let item = format!("{key}[{index}]");
+                    let place = self.settings.places.get(&item).cloned().unwrap_or_else(|| self.place(key));
+                    self.faults.push(Finding::new(place, item, message));
+                }
+            }
+        }
+        read
+    }
+}
+
+fn secret(value: &Value, folder: &Path) -> Result<SecretSource, String> {
+    match value {
+        Value::String(text) if text.is_empty() => Err("the secret is empty".to_owned()),
+        Value::String(text) => Ok(SecretSource::Inline(Secret::new(text.clone()))),
+        Value::Table(table) => match table.iter().collect::<Vec<_>>()[..] {
+            [(kind, value)] => source(kind, value, folder),
+            _ => Err(format!("give one source; {}", Takes::Secret.advice())),
+        },
+        _ => Err(Takes::Secret.advice()),
     }
 }
 

@@ -9,6 +9,7 @@ use url::Url;
 use super::callback_origin::{CallbackOrigin, CallbackOrigins, LocalhostPorts};
 use super::fault::Place;
 use super::reader::Reader;
+use super::secret_source::SecretSource;
 use super::settings::{
     EgressSettings, EntryPatch, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles, Unlock, VaultSettings,
 };
@@ -93,8 +94,9 @@ pub(super) fn providers(r: &mut Reader) -> BTreeMap<ProviderName, ProviderSettin
 fn provider(r: &mut Reader, name: &ProviderName) -> ProviderSettings {
     let section = format!("providers.{name}");
     let mut table: Table = r.value(&section).and_then(Value::as_table).cloned().unwrap_or_default();
-    table.remove("client_id");
-    table.remove("client_secret");
+    for ours in ["client_id", "client_secret", "client_secrets", "client_key", "client_key_id"] {
+        table.remove(ours);
+    }
     let within = format!("{section}.");
     let mut places: BTreeMap<String, Place> = (r.settings().places.iter())
         .filter_map(|(key, place)| Some((key.strip_prefix(&within)?.to_owned(), place.clone())))
@@ -104,10 +106,20 @@ fn provider(r: &mut Reader, name: &ProviderName) -> ProviderSettings {
     places.extend(first.map(|place| (String::new(), place)));
     ProviderSettings {
         client_id: r.parsed(&format!("{within}client_id"), client_id),
-        client_secret: None,
-        client_secret_source: r.secret(&format!("{within}client_secret")),
+        client_secrets: Vec::new(),
+        client_secret_sources: client_secrets(r, &within),
+        client_key: None,
+        client_key_source: r.secret(&format!("{within}client_key")),
+        client_key_id: r.parsed(&format!("{within}client_key_id"), client_id),
         entry: EntryPatch { table, places },
     }
+}
+
+/// The one secret, and the further ones: in the order in which they are tried.
+fn client_secrets(r: &mut Reader, within: &str) -> Vec<(String, SecretSource)> {
+    let one = r.secret(&format!("{within}client_secret")).map(|source| ("client_secret".to_owned(), source));
+    let further = r.secrets(&format!("{within}client_secrets")).into_iter().enumerate();
+    one.into_iter().chain(further.map(|(at, source)| (format!("client_secrets[{at}]"), source))).collect()
 }
 
 /// A client id: visible ASCII and spaces (RFC 6749 appendix A.1).

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -14,6 +15,7 @@ use super::secret_source::{SecretReader, SecretSource};
 use super::show::Shown;
 use super::trusted_issuers::TrustedIssuer;
 use crate::id::{IssuerName, ProviderName};
+use crate::jose::SigningKey;
 use crate::secret::Secret;
 
 /// Everything that can be set.
@@ -145,10 +147,16 @@ pub struct EgressSettings {
 pub struct ProviderSettings {
     /// Our client's id there.
     pub client_id: Option<String>,
-    /// Our client's secret there; `None` also where secrets were left unread.
-    pub client_secret: Option<Secret>,
-    /// Where the client's secret comes from.
-    pub client_secret_source: Option<SecretSource>,
+    /// Our client's secrets there, in the order in which they are tried; empty also where secrets were left unread.
+    pub client_secrets: Vec<Secret>,
+    /// Where each of them comes from, with the key that it was written under.
+    pub client_secret_sources: Vec<(String, SecretSource)>,
+    /// Our private key there (RFC 7523); `None` also where secrets were left unread.
+    pub client_key: Option<Arc<SigningKey>>,
+    /// Where the private key comes from.
+    pub client_key_source: Option<SecretSource>,
+    /// What the provider calls the private key (`kid`); its thumbprint where absent.
+    pub client_key_id: Option<String>,
     /// What changes the catalogue's entry, or is a whole one.
     pub entry: EntryPatch,
 }
@@ -156,7 +164,13 @@ pub struct ProviderSettings {
 impl ProviderSettings {
     /// Whether the operator gave a secret, be it readable now or not.
     pub fn has_client_secret(&self) -> bool {
-        self.client_secret_source.is_some()
+        !self.client_secret_sources.is_empty()
+    }
+
+    /// Where every secret of the client comes from, with its key below `[providers.NAME]`.
+    pub fn secret_sources(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
+        let secrets = self.client_secret_sources.iter().map(|(key, source)| (key.as_str(), source));
+        secrets.chain(self.client_key_source.iter().map(|source| ("client_key", source)))
     }
 }
 

@@ -37,6 +37,10 @@ fn collect(table: &Table, parent: &str, settings: &Document, leaves: &mut Vec<Sh
             _ => {
                 let value = match takes {
                     Some(Takes::Secret) => masked(value),
+                    Some(Takes::Secrets) => match value {
+                        Value::Array(list) => Value::Array(list.iter().map(masked).collect()),
+                        one => masked(one),
+                    },
                     None if sounds_secret(name) => Value::from(MASK),
                     _ => value.clone(),
                 };

@@ -33,6 +33,8 @@ pub enum Takes {
     List,
     /// A secret, inline or from one of the sources.
     Secret,
+    /// A list of secrets, each inline or from one of the sources.
+    Secrets,
 }
 
 impl Takes {
@@ -51,6 +53,7 @@ impl Takes {
                              the secret itself in quotes"
                     .to_owned()
             }
+            Self::Secrets => "write a list of secrets such as [{ file = \"…\" }, { file = \"…\" }]".to_owned(),
         }
     }
 }
@@ -181,6 +184,24 @@ pub const SETTINGS: &[Setting] = &[
         takes: Takes::Secret,
         default: None,
         doc: "The secret that the provider gave to your OAuth client.",
+    },
+    Setting {
+        key: "providers.NAME.client_secrets",
+        takes: Takes::Secrets,
+        default: None,
+        doc: "Further secrets, tried in this order where the provider refuses the one before: change secrets without a pause.",
+    },
+    Setting {
+        key: "providers.NAME.client_key",
+        takes: Takes::Secret,
+        default: None,
+        doc: "Your OAuth client's private key as PEM (PKCS#8), where the provider's entry has token_auth = \"private_key_jwt\".",
+    },
+    Setting {
+        key: "providers.NAME.client_key_id",
+        takes: Takes::Text,
+        default: None,
+        doc: "What the provider calls that key (`kid`); its thumbprint (RFC 7638) where absent.",
     },
     Setting {
         key: "trusted_issuers.NAME.issuer",

@@ -41,5 +41,7 @@ fn place(layer: &Document, key: &str) -> Place {
 }
 
 fn resembles_ours(name: &str) -> bool {
-    ["client_id", "client_secret"].iter().any(|ours| strsim::damerau_levenshtein(name, ours) <= 2)
+    ["client_id", "client_secret", "client_secrets", "client_key", "client_key_id"]
+        .iter()
+        .any(|ours| strsim::damerau_levenshtein(name, ours) <= 2)
 }

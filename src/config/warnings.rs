@@ -68,7 +68,7 @@ fn secrets(config: &Config) -> Vec<(String, &SecretSource)> {
         Unlock::Prompt | Unlock::Stdin => Vec::new(),
     };
     for (name, provider) in &config.providers {
-        sources.extend(provider.client_secret_source.as_ref().map(|s| (format!("providers.{name}.client_secret"), s)));
+        sources.extend(provider.secret_sources().map(|(key, source)| (format!("providers.{name}.{key}"), source)));
     }
     sources
 }

@@ -49,27 +49,12 @@ pub fn sign(
     Ok(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
 }
 
-/// The algorithms with a secret that both sides know (RFC 7518 §3.2). They sign; nothing here verifies with them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Secrecy {
-    /// HMAC with SHA-256.
-    #[default]
-    Hs256,
-    /// HMAC with SHA-384.
-    Hs384,
-    /// HMAC with SHA-512.
-    Hs512,
-}
-
-/// Signs the claims with a secret that both sides know, as `client_secret_jwt` does (OpenID Connect Core §9).
-pub fn sign_with_secret(header: &Header, claims: &Map<String, Value>, secret: &Secret, how: Secrecy) -> Secret {
-    let (name, algorithm) = match how {
-        Secrecy::Hs256 => ("HS256", hmac::HMAC_SHA256),
-        Secrecy::Hs384 => ("HS384", hmac::HMAC_SHA384),
-        Secrecy::Hs512 => ("HS512", hmac::HMAC_SHA512),
-    };
-    let message = message(header, name, claims);
-    let tag = hmac::sign(&hmac::Key::new(algorithm, secret.expose().as_bytes()), message.as_bytes());
+/// Signs the claims with a secret that both sides know (HS256, RFC 7518 §3.2), as `client_secret_jwt` does (OpenID Connect
+/// Core §9). Nothing here verifies by a secret.
+pub fn sign_with_secret(header: &Header, claims: &Map<String, Value>, secret: &Secret) -> Secret {
+    let message = message(header, "HS256", claims);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    let tag = hmac::sign(&key, message.as_bytes());
     Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag)))
 }
 

@@ -23,5 +23,5 @@ mod tests;
 pub use algorithm::Algorithm;
 pub use claims::{ClaimFault, Claims, Expected};
 pub use jwks::{Jwks, JwksFault};
-pub use jws::{Header, JwsFault, Secrecy, Unsignable, Verified, claimed_issuer, sign, sign_with_secret, verify};
+pub use jws::{Header, JwsFault, Unsignable, Verified, claimed_issuer, sign, sign_with_secret, verify};
 pub use signing::{KeyFault, SigningKey};

@@ -1,4 +1,7 @@
-//! Who we are at the authorization server, and how we prove it (RFC 6749 §2.3).
+//! Who we are at the authorization server, and how we prove it (RFC 6749 §2.3, RFC 7523 §2.2).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,26 +9,80 @@ use http::{HeaderMap, HeaderValue, header};
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
+use super::assertion;
 use super::cleaning::Cleaner;
 use super::parameters::Parameters;
 use super::request::Unbuildable;
-use crate::catalog::entry::TokenAuth;
+use crate::catalog::entry::{OAuth, TokenAuth};
+use crate::clock::Clock;
+use crate::jose::SigningKey;
+use crate::random::Random;
 use crate::secret::Secret;
 
-/// Our registration at a provider.
+/// Our registration at a provider. Clones share what was learnt about which secret works.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The client id; not a secret.
     pub id: String,
-    /// The client secret; a public client has none.
-    pub secret: Option<Secret>,
+    secrets: Arc<Secrets>,
+    /// The secret of this try; the one that worked last where none is chosen.
+    chosen: Option<usize>,
+    key: Option<Arc<SigningKey>>,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+}
+
+/// The client's secrets in the order of the configuration, and which of them the provider took last.
+#[derive(Debug, Default)]
+struct Secrets {
+    all: Vec<Secret>,
+    working: AtomicUsize,
 }
 
 impl Client {
+    /// A client with these secrets, in the order in which they are tried; a public one has none.
+    pub fn new(id: impl Into<String>, secrets: Vec<Secret>, clock: Clock, random: Random) -> Self {
+        let secrets = Arc::new(Secrets { all: secrets, working: AtomicUsize::new(0) });
+        Self { id: id.into(), secrets, chosen: None, key: None, clock, random }
+    }
+
+    /// The same with a private key, for `private_key_jwt`.
+    #[must_use]
+    pub fn with_key(self, key: Option<Arc<SigningKey>>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Whether it has what this way of authenticating needs.
+    pub fn can(&self, way: TokenAuth) -> bool {
+        match way {
+            TokenAuth::None => true,
+            TokenAuth::PrivateKeyJwt => self.key.is_some(),
+            TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post | TokenAuth::ClientSecretJwt => {
+                self.required_secret().is_ok()
+            }
+        }
+    }
+
+    /// The same client once for each of its secrets, the one that worked last first: where the provider answers
+    /// `invalid_client`, nothing was spent, and the next is tried. A client without a secret is tried once.
+    pub(super) fn tries(&self, way: TokenAuth) -> Vec<Self> {
+        let count = if way.needs_secret() { self.secrets.all.len().max(1) } else { 1 };
+        let first = self.secrets.working.load(Ordering::Relaxed);
+        (0..count).map(|step| Self { chosen: Some((first + step) % count), ..self.clone() }).collect()
+    }
+
+    /// Notes that the provider took the secret of this try.
+    pub(super) fn worked(&self) {
+        if let Some(chosen) = self.chosen {
+            self.secrets.working.store(chosen, Ordering::Relaxed);
+        }
+    }
+
     /// Puts exactly one authentication into a request: in the header or in the body, never in both.
     pub(super) fn authenticate(
         &self,
         way: TokenAuth,
+        entry: &OAuth,
         headers: &mut HeaderMap,
         parameters: &mut Parameters,
     ) -> Result<(), Unbuildable> {
@@ -40,6 +97,12 @@ impl Client {
                 parameters.set("client_secret", self.required_secret()?.expose());
             }
             TokenAuth::None => parameters.set("client_id", &self.id),
+            TokenAuth::PrivateKeyJwt | TokenAuth::ClientSecretJwt => {
+                let assertion = assertion::make(self, way, entry)?;
+                parameters.set("client_id", &self.id);
+                parameters.set("client_assertion_type", assertion::TYPE);
+                parameters.set("client_assertion", assertion.expose());
+            }
         }
         Ok(())
     }
@@ -47,28 +110,35 @@ impl Client {
     /// The value of the `Authorization` header. RFC 6749 §2.3.1 wants both parts form-urlencoded first, so that a colon
     /// in the id does no harm; servers that do not decode them are met with `basic_raw`.
     fn basic(&self, way: TokenAuth) -> Result<Zeroizing<String>, Unbuildable> {
-        let secret = self.required_secret()?.expose();
-        let pair = Zeroizing::new(match way {
-            TokenAuth::BasicRaw => format!("{}:{secret}", self.id),
-            _ => format!("{}:{}", form_encoded(&self.id), form_encoded(secret)),
-        });
-        Ok(Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))))
+        Ok(basic_of(way, &self.id, self.required_secret()?.expose()))
     }
 
-    fn required_secret(&self) -> Result<&Secret, Unbuildable> {
-        self.secret.as_ref().filter(|secret| !secret.is_empty()).ok_or(Unbuildable::NoClientSecret)
+    pub(super) fn required_secret(&self) -> Result<&Secret, Unbuildable> {
+        let chosen = self.chosen.unwrap_or_else(|| self.secrets.working.load(Ordering::Relaxed));
+        self.secrets.all.get(chosen).filter(|secret| !secret.is_empty()).ok_or(Unbuildable::NoClientSecret)
+    }
+
+    pub(super) fn required_key(&self) -> Result<&SigningKey, Unbuildable> {
+        self.key.as_deref().ok_or(Unbuildable::NoClientKey)
     }
 
     /// Tells `cleaner` what of ours must not come back in a text of the provider's.
     pub(super) fn hide(&self, cleaner: &mut Cleaner) {
-        let Some(secret) = &self.secret else { return };
-        cleaner.hide(secret.expose());
-        for way in [TokenAuth::Basic, TokenAuth::BasicRaw] {
-            if let Ok(header) = self.basic(way) {
-                cleaner.hide(header.trim_start_matches("Basic "));
+        for secret in &self.secrets.all {
+            cleaner.hide(secret.expose());
+            for way in [TokenAuth::Basic, TokenAuth::BasicRaw] {
+                cleaner.hide(basic_of(way, &self.id, secret.expose()).trim_start_matches("Basic "));
             }
         }
     }
+}
+
+fn basic_of(way: TokenAuth, id: &str, secret: &str) -> Zeroizing<String> {
+    let pair = Zeroizing::new(match way {
+        TokenAuth::BasicRaw => format!("{id}:{secret}"),
+        _ => format!("{}:{}", form_encoded(id), form_encoded(secret)),
+    });
+    Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
 }
 
 fn form_encoded(text: &str) -> String {
@@ -81,8 +151,9 @@ mod tests {
 
     fn authenticated(way: TokenAuth, id: &str, secret: Option<&str>) -> Result<(Option<String>, String), Unbuildable> {
         let (mut headers, mut parameters) = (HeaderMap::new(), Parameters::default());
-        let client = Client { id: id.to_owned(), secret: secret.map(Secret::new) };
-        client.authenticate(way, &mut headers, &mut parameters)?;
+        let client = Client::new(id, secret.map(Secret::new).into_iter().collect(), Clock::system(), Random);
+        let entry = crate::oauth::tests::entry("");
+        client.authenticate(way, &entry, &mut headers, &mut parameters)?;
         let basic = headers.get(header::AUTHORIZATION).map(|value| {
             let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
             String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()

@@ -5,6 +5,7 @@
 //! account it is, [`refresh()`] makes it last, and [`revoke()`] ends it.
 
 mod answer;
+mod assertion;
 mod authorize;
 pub mod callback;
 mod cleaning;

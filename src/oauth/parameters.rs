@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::catalog::entry::is_protected_param;
 
 /// The parameters in the order in which they were set; the values are wiped when dropped.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Parameters(Vec<(String, Zeroizing<String>)>);
 
 impl Parameters {

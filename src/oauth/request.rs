@@ -9,12 +9,24 @@ use super::parameters::Parameters;
 use crate::catalog::entry::{Body, Method};
 use crate::secret::Secret;
 
+/// What an authorization server says to a client that it does not take (RFC 6749 §5.2).
+pub(super) const INVALID_CLIENT: &str = "invalid_client";
+
 /// Why a request could not even be built. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unbuildable {
     /// The provider wants a client secret, and the configuration has none.
     #[error("no client secret is configured, and the provider wants one")]
     NoClientSecret,
+    /// The provider wants an assertion signed with our private key, and there is none.
+    #[error("no private key is configured, and the provider wants one (client_key)")]
+    NoClientKey,
+    /// The private key is not one for the algorithm that the entry names.
+    #[error("the configured private key cannot sign with the algorithm that the provider wants")]
+    ClientKey,
+    /// The issuer, for which an assertion would be, is not known.
+    #[error("the provider's issuer is not known, and the assertion is for it")]
+    NoIssuer,
     /// A header of the entry's is not one, or is ours to set.
     #[error("the entry's header '{0}' cannot be sent")]
     Header(String),

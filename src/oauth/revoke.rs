@@ -8,7 +8,7 @@ use super::cleaning::Cleaner;
 use super::client::Client;
 use super::json;
 use super::parameters::Parameters;
-use super::request::{self, Unbuildable};
+use super::request::{self, INVALID_CLIENT, Unbuildable};
 use crate::catalog::entry::{OAuth, Revoke, RevokeAuth, TokenAuth, TokenKind};
 use crate::egress::{Answer, Egress, EgressError, Outgoing};
 use crate::secret::Secret;
@@ -107,13 +107,27 @@ async fn revoke_one(
     tokens: &Revocable<'_>,
     (kind, token): (TokenKind, &Secret),
 ) -> Result<Ended, RevokeError> {
-    let answer = egress.send(revocation_request(how, entry, client, tokens, (kind, token))?).await?;
     let mut cleaner = Cleaner::default();
     client.hide(&mut cleaner);
     for token in [Some(token), tokens.access_token, tokens.refresh_token].into_iter().flatten() {
         cleaner.hide(token.expose());
     }
-    judge(&answer, how, &cleaner)
+    let way = match how.auth {
+        RevokeAuth::Client => entry.token_auth,
+        RevokeAuth::Basic => TokenAuth::Basic,
+        RevokeAuth::Post => TokenAuth::Post,
+        RevokeAuth::Bearer | RevokeAuth::None => TokenAuth::None,
+    };
+    let mut refused = Err(RevokeError::NoToken);
+    for client in client.tries(way) {
+        let answer = egress.send(revocation_request(how, entry, &client, tokens, (kind, token))?).await?;
+        refused = judge(&answer, how, &cleaner);
+        match &refused {
+            Err(RevokeError::Refused { error: Some(error), .. }) if error == INVALID_CLIENT => {}
+            _ => return refused,
+        }
+    }
+    refused
 }
 
 fn revocation_request(
@@ -130,9 +144,9 @@ fn revocation_request(
     }
     request::add_headers(&mut headers, &how.headers)?;
     match how.auth {
-        RevokeAuth::Client => client.authenticate(entry.token_auth, &mut headers, &mut parameters)?,
-        RevokeAuth::Basic => client.authenticate(TokenAuth::Basic, &mut headers, &mut parameters)?,
-        RevokeAuth::Post => client.authenticate(TokenAuth::Post, &mut headers, &mut parameters)?,
+        RevokeAuth::Client => client.authenticate(entry.token_auth, entry, &mut headers, &mut parameters)?,
+        RevokeAuth::Basic => client.authenticate(TokenAuth::Basic, entry, &mut headers, &mut parameters)?,
+        RevokeAuth::Post => client.authenticate(TokenAuth::Post, entry, &mut headers, &mut parameters)?,
         RevokeAuth::Bearer => request::bear(&mut headers, "Bearer", tokens.access_token.unwrap_or(token))?,
         RevokeAuth::None => {}
     }

@@ -11,7 +11,7 @@ use super::cleaning::Cleaner;
 use super::client::Client;
 use super::grant::Grant;
 use super::parameters::Parameters;
-use super::request::{self, Unbuildable};
+use super::request::{self, INVALID_CLIENT, Unbuildable};
 use super::retry_after::RetryAfter;
 use crate::catalog::entry::{Body, OAuth};
 use crate::catalog::template::Template;
@@ -105,7 +105,8 @@ impl From<Unbuildable> for TokenError {
     }
 }
 
-/// Sends a token request: one POST, once and never again, for what a grant brings may be good for one use.
+/// Sends a token request: one POST, once and never again, for what a grant brings may be good for one use. Only where the
+/// server does not take the client (`invalid_client`) it has not looked at the grant: then the next secret is tried.
 pub(super) async fn send(
     egress: &Egress,
     entry: &OAuth,
@@ -117,15 +118,26 @@ pub(super) async fn send(
     for secret in &request.hidden {
         cleaner.hide(secret.expose());
     }
-    let requested = request.requested;
-    let answer = egress.send(outgoing(entry, client, request)?).await?;
-    answer::read(&answer, entry, requested, &cleaner)
+    let mut tries = client.tries(entry.token_auth).into_iter().peekable();
+    while let Some(client) = tries.next() {
+        let answer = egress.send(outgoing(entry, &client, &request)?).await?;
+        let read = answer::read(&answer, entry, request.requested, &cleaner);
+        match &read {
+            Err(TokenError::Refused { error, .. }) if error == INVALID_CLIENT && tries.peek().is_some() => {}
+            Err(_) => return read,
+            Ok(_) => {
+                client.worked();
+                return read;
+            }
+        }
+    }
+    Err(Unbuildable::NoClientSecret.into())
 }
 
-fn outgoing(entry: &OAuth, client: &Client, request: TokenRequest<'_>) -> Result<Outgoing, Unbuildable> {
-    let (mut headers, mut parameters) = (HeaderMap::new(), request.parameters);
+fn outgoing(entry: &OAuth, client: &Client, request: &TokenRequest<'_>) -> Result<Outgoing, Unbuildable> {
+    let (mut headers, mut parameters) = (HeaderMap::new(), request.parameters.clone());
     request::add_headers(&mut headers, &entry.token_headers)?;
-    client.authenticate(entry.token_auth, &mut headers, &mut parameters)?;
+    client.authenticate(entry.token_auth, entry, &mut headers, &mut parameters)?;
     for further in request.further {
         parameters.add(further);
     }

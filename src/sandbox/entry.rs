@@ -18,6 +18,8 @@ pub(super) fn toml(server: &AuthorizationServer) -> String {
         Some(TokenAuth::Basic) => "basic",
         Some(TokenAuth::BasicRaw) => "basic_raw",
         Some(TokenAuth::Post) => "post",
+        Some(TokenAuth::PrivateKeyJwt) => "private_key_jwt",
+        Some(TokenAuth::ClientSecretJwt) => "client_secret_jwt",
         Some(TokenAuth::None) | None => "none",
     };
     format!(

@@ -42,6 +42,8 @@ fn method_name(way: TokenAuth) -> &'static str {
     match way {
         TokenAuth::Basic | TokenAuth::BasicRaw => "client_secret_basic",
         TokenAuth::Post => "client_secret_post",
+        TokenAuth::PrivateKeyJwt => "private_key_jwt",
+        TokenAuth::ClientSecretJwt => "client_secret_jwt",
         TokenAuth::None => "none",
     }
 }

@@ -16,14 +16,14 @@ export const CLIENTS = {
   none: { client_id: 'op-none', token_endpoint_auth_method: 'none' },
 };
 
-/// Starts the server. What comes back knows its `issuer`, the `issued` token answers (and how the client authenticated
+/// Starts the server, with what `change` makes of its configuration. What comes back knows its `issuer`, the `issued` token answers (and how the client authenticated
 /// for each: this server takes header and body alike), the `tokenRequests` it had, and can say whether a token `isActive`.
-export async function startProvider() {
+export async function startProvider(change = (configuration) => configuration) {
   const http = createServer();
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
   const issuer = `http://127.0.0.1:${http.address().port}`;
-  const provider = new Provider(issuer, configuration());
+  const provider = new Provider(issuer, change(configuration()));
   const seen = { issued: [], refused: [], tokenRequests: 0, serverErrors: [] };
   provider.on('grant.success', (ctx) => seen.issued.push({ ...ctx.body, authenticatedBy: authenticatedBy(ctx) }));
   provider.on('grant.error', (_ctx, error) => seen.refused.push(error.error));
@@ -45,19 +45,25 @@ export async function startProvider() {
 }
 
 function authenticatedBy(ctx) {
+  if (ctx.oidc.body.client_assertion) return 'assertion';
   if (ctx.headers.authorization) return 'client_secret_basic';
   return ctx.oidc.body.client_secret ? 'client_secret_post' : 'none';
 }
 
+/// The client as the server wants it described.
+export function registered(client) {
+  return {
+    ...client,
+    application_type: 'web',
+    redirect_uris: [CALLBACK],
+    response_types: ['code'],
+    grant_types: ['authorization_code', 'refresh_token'],
+  };
+}
+
 function configuration() {
   return {
-    clients: Object.values(CLIENTS).map((client) => ({
-      ...client,
-      application_type: 'web',
-      redirect_uris: [CALLBACK],
-      response_types: ['code'],
-      grant_types: ['authorization_code', 'refresh_token'],
-    })),
+    clients: Object.values(CLIENTS).map(registered),
     scopes: ['openid', 'profile', 'email', 'offline_access'],
     claims: { openid: ['sub'], profile: ['preferred_username', 'name'], email: ['email'] },
     findAccount: (_ctx, id) => ({

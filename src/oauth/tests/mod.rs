@@ -9,6 +9,7 @@ mod revocation;
 
 use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, Grant, TokenError, exchange};
 use crate::catalog::entry::OAuth;
+use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::egress::hostile::{Hostile, answer, patient};
 use crate::random::Random;
@@ -33,7 +34,7 @@ fn entry_of(server: &Hostile, further: &str) -> OAuth {
 }
 
 fn client() -> Client {
-    Client { id: "our id".to_owned(), secret: Some(Secret::new(CLIENT_SECRET)) }
+    Client::new("our id", vec![Secret::new(CLIENT_SECRET)], Clock::system(), Random)
 }
 
 fn texts(texts: &[&str]) -> Vec<String> {
