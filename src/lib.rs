@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod duration;
 pub mod egress;
+mod html;
 pub mod http;
 pub mod id;
 pub mod jose;

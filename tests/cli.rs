@@ -25,9 +25,20 @@ fn terminate(child: &Child) {
 #[test]
 fn without_a_command_it_prints_help() {
     let said = Desk::new().run(&[]).succeeded();
-    for word in
-        ["dev", "init", "serve", "user", "key", "provider", "credential", "config", "doctor", "completions", "man"]
-    {
+    for word in [
+        "dev",
+        "init",
+        "serve",
+        "user",
+        "key",
+        "provider",
+        "credential",
+        "connect",
+        "config",
+        "doctor",
+        "completions",
+        "man",
+    ] {
         assert!(said.stdout.contains(&format!("\n  {word} ")), "{word} is not in the help");
     }
     Desk::new().run(&["frobnicate"]).ended_with(2);

@@ -92,6 +92,17 @@ impl Broker {
         if pending.flow == Flow::Connect {
             return Err(Error::StateNotExternal);
         }
+        self.finish(caller, provider, pending, request).await
+    }
+
+    /// The rest of a login whose state was taken, through either door.
+    pub(super) async fn finish(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        pending: PendingAuthorization,
+        request: CompleteRequest,
+    ) -> Result<CompleteResponse, Error> {
         // A provider that left the catalogue since has no client here any more: the 501 of complete, not initiate's 404.
         let connectable = self.connectable(provider).map_err(|_| Error::NotConfigured(provider.to_owned()))?;
         let params = request.callback_params.as_ref();
@@ -107,7 +118,13 @@ impl Broker {
         self.keep(caller, &connectable, pending, obtained).await
     }
 
-    async fn take(&self, caller: &Caller, provider: &str, state: &Secret) -> Result<PendingAuthorization, Error> {
+    /// Takes the login that this state belongs to out of the vault: from here on the state is spent.
+    pub(super) async fn take(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        state: &Secret,
+    ) -> Result<PendingAuthorization, Error> {
         let provider: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
         let taken = self.0.vault.take_pending(state.expose(), &caller.user, &provider, &caller.who).await?;
         taken.ok_or(Error::StateInvalid)

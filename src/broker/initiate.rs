@@ -58,6 +58,18 @@ impl Broker {
         request: InitiateRequest,
     ) -> Result<InitiateResponse, Error> {
         self.check_callback(&request.callback_url)?;
+        self.begin(caller, provider, request, Flow::External, self.0.config.oauth.state_ttl).await
+    }
+
+    /// Begins a login through either door; whoever calls this has checked the redirect URI.
+    pub(super) async fn begin(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: InitiateRequest,
+        flow: Flow,
+        within: Duration,
+    ) -> Result<InitiateResponse, Error> {
         let connectable = self.connectable(provider)?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
 
@@ -79,11 +91,11 @@ impl Broker {
         .map_err(|_| Error::NotConfigured(provider.to_owned()))?;
 
         let created_at = self.0.clock.now();
-        let expires_at = created_at.plus(self.state_ttl());
+        let expires_at = created_at.plus(within);
         let pending = PendingAuthorization {
             user: caller.user.clone(),
             provider: connectable.provider.name.clone(),
-            flow: Flow::External,
+            flow,
             api_key_id: caller.api_key(),
             client_id: connectable.client.id,
             redirect_uri: request.callback_url,
@@ -121,9 +133,5 @@ impl Broker {
             return Err(Error::CredentialOfAnotherProvider);
         }
         Ok(Some(summary.id))
-    }
-
-    fn state_ttl(&self) -> Duration {
-        self.0.config.oauth.state_ttl
     }
 }

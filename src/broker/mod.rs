@@ -6,6 +6,7 @@
 mod access_token;
 mod clients;
 mod complete;
+mod connect;
 mod create;
 mod delete;
 mod error;
@@ -21,6 +22,7 @@ pub use access_token::TokenHolder;
 use access_token::TrustedIssuers;
 use clients::Clients;
 pub use complete::{CompleteRequest, CompleteResponse};
+pub use connect::{ConnectRequest, callback_path};
 pub use create::{CreateRequest, CreateResponse, NewSecret};
 pub use delete::DeleteResponse;
 pub use error::Error;

@@ -5,8 +5,11 @@
 //! goes wrong comes back as a [`Failure`], which knows its exit code and what to do next.
 
 pub mod application;
+mod browser;
+mod callback_page;
 mod completions;
 mod config;
+mod connect;
 mod context;
 mod credential;
 pub mod dev;
@@ -15,6 +18,7 @@ mod failure;
 mod hygiene;
 mod init;
 mod key;
+mod loopback;
 mod man;
 mod output;
 mod probe;
@@ -58,6 +62,7 @@ enum Command {
     Provider(provider::Provider),
     #[command(subcommand)]
     Credential(credential::Credential),
+    Connect(Box<connect::Connect>),
     #[command(subcommand)]
     Config(config::Config),
     Doctor(doctor::Doctor),
@@ -79,6 +84,7 @@ impl Cli {
             Some(Command::Key(key)) => key.run(context, &mut out),
             Some(Command::Provider(provider)) => provider.run(context, &mut out),
             Some(Command::Credential(credential)) => credential.run(context, &mut out),
+            Some(Command::Connect(connect)) => connect.run(context, &mut out),
             Some(Command::Config(config)) => config.run(context, &mut out),
             Some(Command::Doctor(doctor)) => doctor.run(context, &mut out),
             Some(Command::Completions(completions)) => completions.run(&mut out),

@@ -1,6 +1,5 @@
 //! The two pages that a person sees: the decision, and why there is none. Plain HTML, no script, everything escaped.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -11,6 +10,7 @@ use url::Url;
 use super::answer::{Answer, page_answer};
 use super::endpoint::Endpoint;
 use super::grants::Asked;
+use crate::html::escape;
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -91,23 +91,4 @@ fn form_targets(redirect_uri: &str) -> String {
         let _ = write!(targets, " {}:", url.scheme());
     }
     targets
-}
-
-/// Makes text of anything: in an element and in a quoted attribute alike.
-fn escape(text: &str) -> Cow<'_, str> {
-    if !text.contains(['&', '<', '>', '"', '\'']) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    Cow::Owned(escaped)
 }

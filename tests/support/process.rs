@@ -51,6 +51,33 @@ impl Installation {
         self.run_with_stdin(arguments, "")
     }
 
+    /// Starts a command that does not end by itself; `more` are variables of its environment.
+    pub fn start(&self, arguments: &[&str], more: &[(&str, &str)]) -> Running {
+        use std::io::BufRead as _;
+        let mut child = binary(self.folder.path())
+            .args(arguments)
+            .envs(more.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stderr = std::io::BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        Running { child, told, said: String::new() }
+    }
+
+    /// How many rows a table of the vault has.
+    pub fn rows(&self, table: &str) -> u32 {
+        let file = rusqlite::Connection::open(self.path("strongroom.db")).expect("the vault's file");
+        file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("the table can be read")
+    }
+
     pub fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Finished {
         use std::io::Write as _;
         let mut child = binary(self.folder.path())
@@ -222,6 +249,58 @@ impl Process {
 }
 
 impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command under way; killed when dropped.
+pub struct Running {
+    child: Child,
+    told: std::sync::mpsc::Receiver<String>,
+    /// What it wrote to stderr, as far as it was waited for.
+    pub said: String,
+}
+
+impl Running {
+    /// Waits for a line on stderr that has `text`, and gives it without the space around it.
+    #[track_caller]
+    pub fn says(&mut self, text: &str) -> String {
+        loop {
+            let Ok(line) = self.told.recv_timeout(Duration::from_secs(60)) else {
+                panic!("'{text}' never came: {}", self.said);
+            };
+            self.said.push_str(&line);
+            self.said.push('\n');
+            if line.contains(text) {
+                return line.trim().to_owned();
+            }
+        }
+    }
+
+    /// Sends a signal, `INT` say.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for its end: exit code, stdout, and all of stderr.
+    pub fn end(mut self) -> (i32, String, String) {
+        use std::io::Read as _;
+        let mut stdout = String::new();
+        self.child.stdout.take().expect("stdout is piped").read_to_string(&mut stdout).expect("stdout is text");
+        let status = self.child.wait().expect("the command ends");
+        let mut said = std::mem::take(&mut self.said);
+        for line in &self.told {
+            said.push_str(&line);
+            said.push('\n');
+        }
+        (status.code().unwrap_or(-1), stdout, said)
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
