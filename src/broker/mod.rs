@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use access_token::TokenHolder;
 use access_token::TrustedIssuers;
 use clients::Clients;
+pub use clients::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use complete::{CompleteRequest, CompleteResponse};
 pub use connect::{ConnectRequest, callback_path};
 pub use create::{CreateRequest, CreateResponse, NewSecret};
@@ -38,7 +39,7 @@ use crate::egress::Egress;
 use crate::id::{ApiKeyId, UserId};
 use crate::oauth::Client;
 use crate::random::Random;
-use crate::vault::{Actor, Holder, Vault, Who};
+use crate::vault::{Actor, Holder, Vault, VaultError, Who};
 
 /// Everything that the use cases work with. Cheap to share, immutable but for the vault.
 #[derive(Clone)]
@@ -93,6 +94,9 @@ impl Caller {
 
 impl Broker {
     /// Puts the parts together.
+    ///
+    /// # Errors
+    /// Where the vault's own private keys cannot be read.
     pub fn new(
         config: Arc<Config>,
         catalog: Arc<Catalog>,
@@ -100,11 +104,12 @@ impl Broker {
         egress: Egress,
         clock: Clock,
         random: Random,
-    ) -> Self {
-        let clients = Clients::new(&config, &clock, random);
+    ) -> Result<Self, VaultError> {
+        let clients = Clients::new(&config, vault.signing_keys()?, &clock, random);
         let providers = providers::describe(&catalog, &clients);
         let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
-        Self(Arc::new(Parts { config, catalog, vault, egress, clock, random, clients, providers, trusted_issuers }))
+        let parts = Parts { config, catalog, vault, egress, clock, random, clients, providers, trusted_issuers };
+        Ok(Self(Arc::new(parts)))
     }
 
     /// The vault that the credentials are in.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::broker::Broker;
+use crate::broker::{self, Broker};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, SecretFault, Unlock};
@@ -75,9 +75,18 @@ pub fn catalog(config: &Config) -> Result<Catalog, ConfigErrors> {
     Catalog::build(config.providers.iter().map(|(name, settings)| (name, &settings.entry)))
 }
 
+/// The same for a server, which also makes our own private key where the configuration needs one. Where the vault cannot take
+/// it now, the providers that need it stay unconfigured, and everything else works.
+pub async fn server_broker(config: Arc<Config>, vault: Vault, clock: Clock) -> Result<Broker, StartError> {
+    if let Err(error) = broker::prepare_signing_key(&vault, &config, &catalog(&config)?).await {
+        tracing::warn!(%error, "our own private key could not be made; the next start tries again");
+    }
+    broker(config, vault, clock)
+}
+
 /// Everything that the use cases need, around an open vault.
 pub fn broker(config: Arc<Config>, vault: Vault, clock: Clock) -> Result<Broker, StartError> {
     let catalog = Arc::new(catalog(&config)?);
     let egress = Egress::new(&config.egress.allow, &config.egress.ca_certificates)?;
-    Ok(Broker::new(config, catalog, vault, egress, clock, Random))
+    Ok(Broker::new(config, catalog, vault, egress, clock, Random)?)
 }

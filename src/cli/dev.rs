@@ -134,7 +134,7 @@ pub async fn run(mut config: Config, options: Options) -> Result<(), DevError> {
     add_defaults(&mut config, &sandbox);
 
     let config = Arc::new(config);
-    let broker = application::broker(Arc::clone(&config), vault, clock.clone())?;
+    let broker = application::server_broker(Arc::clone(&config), vault, clock.clone()).await?;
     let listener = Listener::open(&config.server).await.map_err(ServeError::from)?;
     let url = match (&config.server.listen, listener.address()) {
         (Listen::Tcp { .. }, Some(address)) => {

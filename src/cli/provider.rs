@@ -8,7 +8,7 @@ use url::Url;
 use super::context::{block_on, egress};
 use super::output::{Output, plain};
 use super::{Context, Failure};
-use crate::catalog::entry::{OAuth, TokenAuth};
+use crate::catalog::entry::OAuth;
 use crate::catalog::{Catalog, Provider as Entry};
 use crate::config::{ClientSecrets, Config, ProviderSettings};
 use crate::egress::{Egress, Outgoing};
@@ -118,10 +118,7 @@ pub(super) fn missing(config: &Config, provider: &Entry) -> Option<String> {
     let oauth = provider.entry.oauth.as_ref()?;
     let none = ProviderSettings::default();
     let settings = config.providers.get(&provider.name).unwrap_or(&none);
-    let proof = match oauth.token_auth {
-        TokenAuth::PrivateKeyJwt => Some("client_key").filter(|_| settings.client_key_source.is_none()),
-        way => Some("client_secret").filter(|_| way.needs_secret() && !settings.has_client_secret()),
-    };
+    let proof = Some("client_secret").filter(|_| oauth.token_auth.needs_secret() && !settings.has_client_secret());
     let id = Some("client_id").filter(|_| settings.client_id.is_none());
     let lacks: Vec<&str> = id.into_iter().chain(proof).collect();
     (!lacks.is_empty()).then(|| format!("write {} under [providers.{}]", lacks.join(" and "), provider.name))

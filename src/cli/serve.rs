@@ -60,7 +60,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let clock = Clock::system();
     let config = Arc::new(config);
     let vault = application::open_vault(&config, Mode::Server, &clock)?;
-    let broker = application::broker(Arc::clone(&config), vault, clock.clone())?;
+    let broker = application::server_broker(Arc::clone(&config), vault, clock.clone()).await?;
     let listener = Listener::open(&config.server).await?;
     let signals = signals().map_err(ServeError::Signals)?;
     let place = listener.address().map_or_else(|| config.server.listen.to_string(), |address| address.to_string());

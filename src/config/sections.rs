@@ -76,7 +76,11 @@ pub(super) fn oauth(r: &mut Reader) -> Option<OAuthSettings> {
     let require_iss = r.switch("oauth.require_iss");
     let background_refresh = r.switch("oauth.background_refresh");
     let callback_origins = CallbackOrigins::new(origins, ports?);
-    Some(OAuthSettings { callback_origins, state_ttl, require_iss, background_refresh })
+    let redirect_uris = r.each("oauth.redirect_uris", |text| match callback_origins.check(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(fault) => Err(format!("no login may return there: {fault}")),
+    });
+    Some(OAuthSettings { callback_origins, redirect_uris, state_ttl, require_iss, background_refresh })
 }
 
 pub(super) fn egress(r: &mut Reader) -> EgressSettings {

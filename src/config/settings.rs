@@ -125,6 +125,8 @@ pub enum Unlock {
 pub struct OAuthSettings {
     /// Where logins may return to.
     pub callback_origins: CallbackOrigins,
+    /// The callback URLs that our client-id metadata document names.
+    pub redirect_uris: Vec<String>,
     /// How long a begun login may take.
     pub state_ttl: Duration,
     /// Whether an `iss` that a provider announces must be given at complete (RFC 9207).

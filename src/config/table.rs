@@ -144,6 +144,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Whether an origin with the host localhost opens every port of localhost, or just its own.",
     },
     Setting {
+        key: "oauth.redirect_uris",
+        takes: Takes::List,
+        default: Some("[]"),
+        doc: "The callback URLs, each in full, that the client-id metadata document names (/v1/oauth/client.json).",
+    },
+    Setting {
         key: "oauth.state_ttl",
         takes: Takes::Duration,
         default: Some(r#""10m""#),

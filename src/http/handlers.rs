@@ -8,11 +8,11 @@ use super::App;
 use super::answer::{Answer, Many, One};
 use super::body::NoBody;
 use super::call::{AdminCall, Call};
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::query;
 use crate::broker::{
-    CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialSummary, DeleteResponse,
-    InitiateRequest, InitiateResponse, ProviderInfo, WaitingRevocation,
+    ClientMetadata, CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialSummary,
+    DeleteResponse, InitiateRequest, InitiateResponse, ProviderInfo, PublishedKeys, WaitingRevocation,
 };
 use crate::id::CredentialId;
 use crate::vault::Page;
@@ -91,6 +91,19 @@ pub(super) async fn healthz(_: App) -> Result<Answer<One<Health>>, Problem> {
 pub(super) async fn readyz(app: App) -> Result<Answer<One<Health>>, Problem> {
     app.vault().writable().await?;
     Answer::json(&Health { status: "ok" })
+}
+
+pub(super) async fn published_keys(app: App) -> Result<Answer<One<PublishedKeys>>, Problem> {
+    Answer::json(&app.broker().published_keys())
+}
+
+pub(super) async fn client_metadata(app: App) -> Result<Answer<One<ClientMetadata>>, Problem> {
+    let absent = || {
+        let detail =
+            "There is no client-id metadata document: it needs an https server.public_url and oauth.redirect_uris.";
+        Problem::new(&problem::NOT_FOUND, detail)
+    };
+    Answer::json(&app.broker().client_metadata().ok_or_else(absent)?)
 }
 
 /// An OpenAPI document.

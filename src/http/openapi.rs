@@ -153,8 +153,8 @@ fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
         "provider-not-found" => initiate || complete || create,
         "oauth-not-supported" | "not-configured" => initiate || complete,
         "credential-not-found" | "credential-of-another-provider" => initiate || delete,
-        // Answers to what fits no route.
-        "not-found" => false,
+        // Else the answer to what fits no route.
+        "not-found" => ends("/client.json"),
         _ => match kind.status.as_u16() {
             401 | 403 | 429 => guarded,
             408 | 413 => has_body,

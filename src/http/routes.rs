@@ -15,7 +15,8 @@ use warp::reply::Response;
 
 use super::App;
 use super::handlers::{
-    complete, create, delete, healthz, initiate, list, list_of_provider, openapi, providers, readyz, revocations,
+    client_metadata, complete, create, delete, healthz, initiate, list, list_of_provider, openapi, providers,
+    published_keys, readyz, revocations,
 };
 use super::pattern;
 use super::problem::{self, Problem};
@@ -38,6 +39,8 @@ pub fn table() -> Vec<Route> {
         guarded(POST,   "/v1/integrations/{provider}/credentials",           ManageIntegrations, "Store a credential",                      create).created(),
         guarded(DELETE, "/v1/integrations/{provider}/credentials/{cred_id}", DeleteIntegrations, "Delete a credential, and revoke it",      delete),
         administered(GET, "/v1/revocations",                                 Admin,              "List the revocations that wait",          revocations),
+        open("/v1/oauth/jwks.json",   "Our public keys",                             published_keys),
+        open("/v1/oauth/client.json", "Our client-id metadata document",             client_metadata),
         open("/healthz",      "Whether the server runs",                             healthz),
         open("/readyz",       "Whether the server can do its work",                  readyz),
         open("/openapi.json", "This API, described in OpenAPI 3.1",                  openapi),
@@ -90,10 +93,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_probes_and_the_description_are_for_everybody() {
+    fn only_what_is_public_anyway_is_for_everybody() {
         let free: Vec<_> =
             table().into_iter().filter(|route| route.permission.is_none()).map(|route| route.pattern).collect();
-        assert_eq!(free, ["/healthz", "/readyz", "/openapi.json"]);
+        assert_eq!(free, ["/v1/oauth/jwks.json", "/v1/oauth/client.json", "/healthz", "/readyz", "/openapi.json"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod pending;
 mod readers;
 mod revocation;
 mod schema;
+mod signing_key;
 mod user;
 mod writer;
 
@@ -36,6 +37,7 @@ pub(crate) use manifest::ManifestRow;
 pub(crate) use pending::PendingRow;
 pub(crate) use revocation::RevocationRow;
 pub use schema::VERSION as SCHEMA_VERSION;
+pub(crate) use signing_key::SigningKeyRow;
 pub(crate) use user::UserRow;
 
 use readers::Readers;

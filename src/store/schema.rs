@@ -12,8 +12,19 @@ const APPLICATION_ID: i32 = 0x5352_4F4D;
 /// Version 1, commented.
 const FIRST: &str = include_str!("../../schema.sql");
 
+/// Our own private keys (RFC 7523), by thumbprint; `sealed` holds the key. The newest signs, and all of them are published.
+const SIGNING_KEYS: &str = "
+    CREATE TABLE signing_key (
+        id TEXT NOT NULL PRIMARY KEY,
+        created_at INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        data_key INTEGER NOT NULL,
+        sealed BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Step `i` brings version `i + 1` to version `i + 2`. Steps that landed are never changed.
-const STEPS: &[&str] = &[];
+const STEPS: &[&str] = &[SIGNING_KEYS];
 
 /// The version that this program writes and reads.
 #[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]
@@ -78,9 +89,12 @@ fn version(connection: &Connection, path: &Path, known: u32) -> Result<u32, Stor
 mod tests {
     use super::*;
 
+    /// A vault as version 1 made it.
     fn first_version() -> Connection {
-        let mut connection = Connection::open_in_memory().unwrap();
-        create::<StoreError>(&mut connection, |_| Ok(())).unwrap();
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(FIRST).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
         connection
     }
 

@@ -29,6 +29,7 @@ pub(super) enum Action {
     CredentialDelete,
     RevocationFinish,
     RevocationGiveUp,
+    SigningKeyCreate,
 }
 
 impl Action {
@@ -48,6 +49,7 @@ impl Action {
             Self::CredentialDelete => "credential.delete",
             Self::RevocationFinish => "revocation.finish",
             Self::RevocationGiveUp => "revocation.give_up",
+            Self::SigningKeyCreate => "signing_key.create",
         }
     }
 }

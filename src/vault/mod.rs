@@ -25,6 +25,7 @@ mod open;
 mod pending;
 mod record;
 mod revocation;
+mod signing_key;
 mod slot;
 mod status;
 mod summary;

@@ -97,7 +97,9 @@ impl Server {
         let egress = Egress::new(&config.egress.allow, &config.egress.ca_certificates).expect("the way out");
         let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));
         let catalog = Arc::new(Catalog::build(patches).expect("the catalogue is right"));
+        strongroom::broker::prepare_signing_key(&vault, &config, &catalog).await.expect("the vault takes a key");
         let broker = Broker::new(config, catalog, vault.clone(), egress, clock.clone(), Random);
+        let broker = broker.expect("the vault's keys can be read");
         let listener = match setup.listener {
             Some(listener) => listener,
             None => Listener::tcp("127.0.0.1:0").await.expect("a free port"),
