@@ -136,7 +136,7 @@ async fn each_fault_of_a_vault_has_its_own_message_and_exit_code() {
         ("UPDATE user SET created_at = 0", 4, "damaged in table user, row alice"),
         ("UPDATE user SET data_key = -1", 4, "damaged"),
         ("DELETE FROM manifest", 4, "damaged in table manifest"),
-        ("PRAGMA user_version = 7", 1, "format 7 and this program knows up to 1"),
+        ("PRAGMA user_version = 70", 1, "format 70 and this program knows up to "),
         ("PRAGMA application_id = 7", 4, "is not a vault of Strongroom"),
     ] {
         // A row that no column could hold: the constraint is the schema's, and the attacker need not keep to it.
@@ -268,6 +268,7 @@ async fn what_stands_in_the_clear_is_what_the_security_page_lists() {
             "key: purpose state",
             "pending_authorization: user provider",
             "revocation: id user provider credential",
+            "signing_key: id",
             "slot: kind",
             "user: id",
         ]

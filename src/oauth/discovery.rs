@@ -148,9 +148,9 @@ pub(super) async fn get(egress: &Egress, url: Url) -> Result<Answer, EgressError
     egress.send(Outgoing { method: Method::GET, url, headers, body: None }).await
 }
 
-/// Where the metadata of an issuer may be: RFC 8414's place before OpenID's. An issuer has no query and no fragment
+/// Where the metadata of an issuer may be: RFC 8414's places (§3.1, §5) before OpenID's own. An issuer has no query and no fragment
 /// (RFC 8414 §2), and is a URL that could be an endpoint.
-fn well_known(issuer: &str) -> Option<[Url; 2]> {
+fn well_known(issuer: &str) -> Option<[Url; 3]> {
     let url = Endpoint::parse(issuer).ok()?.url().clone();
     if url.query().is_some() {
         return None;
@@ -163,11 +163,12 @@ fn well_known(issuer: &str) -> Option<[Url; 2]> {
     };
     Some([
         at(format!("/.well-known/oauth-authorization-server{path}")),
+        at(format!("/.well-known/openid-configuration{path}")),
         at(format!("{path}/.well-known/openid-configuration")),
     ])
 }
 
-fn endpoint(members: &Map<String, Value>, name: &'static str) -> Result<Option<Endpoint>, DiscoveryError> {
+pub(super) fn endpoint(members: &Map<String, Value>, name: &'static str) -> Result<Option<Endpoint>, DiscoveryError> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Endpoint::parse(text).map(Some).map_err(|_| DiscoveryError::Malformed(name)),
@@ -183,7 +184,7 @@ fn flag(members: &Map<String, Value>, name: &'static str) -> Result<bool, Discov
     }
 }
 
-fn list(members: &Map<String, Value>, name: &'static str) -> Result<Vec<String>, DiscoveryError> {
+pub(super) fn list(members: &Map<String, Value>, name: &'static str) -> Result<Vec<String>, DiscoveryError> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(list)) if list.len() <= MOST_MEMBERS => {

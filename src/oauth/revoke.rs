@@ -150,10 +150,7 @@ fn revocation_request(
         RevokeAuth::Bearer => request::bear(&mut headers, "Bearer", tokens.access_token.unwrap_or(token))?,
         RevokeAuth::None => {}
     }
-    // Not `add`: some token endpoints revoke where `grant_type` says so. What is ours is set already, and stays.
-    for (name, value) in &how.params {
-        parameters.set(name, value);
-    }
+    parameters.add(&how.params);
     request::accept_json(&mut headers);
     parameters.rename(&entry.rename);
     let url = how.url.with_client_id(&client.id).ok_or(Unbuildable::Url)?;

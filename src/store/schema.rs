@@ -23,8 +23,19 @@ const SIGNING_KEYS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Clients that registered themselves (RFC 7591), by a keyed hash of issuer and redirect URI; `sealed` holds the rest.
+const CLIENT_REGISTRATIONS: &str = "
+    CREATE TABLE client_registration (
+        lookup BLOB NOT NULL PRIMARY KEY CHECK (length(lookup) = 32),
+        created_at INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        data_key INTEGER NOT NULL,
+        sealed BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Step `i` brings version `i + 1` to version `i + 2`. Steps that landed are never changed.
-const STEPS: &[&str] = &[SIGNING_KEYS];
+const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS];
 
 /// The version that this program writes and reads.
 #[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]

@@ -29,6 +29,7 @@ pub(super) enum Action {
     CredentialDelete,
     RevocationFinish,
     RevocationGiveUp,
+    ClientRegister,
     SigningKeyCreate,
 }
 
@@ -49,6 +50,7 @@ impl Action {
             Self::CredentialDelete => "credential.delete",
             Self::RevocationFinish => "revocation.finish",
             Self::RevocationGiveUp => "revocation.give_up",
+            Self::ClientRegister => "client.register",
             Self::SigningKeyCreate => "signing_key.create",
         }
     }

@@ -5,6 +5,7 @@ mod credentials;
 mod damage;
 mod opening;
 mod pending;
+mod registrations;
 mod rotation;
 
 use std::collections::BTreeMap;
@@ -78,12 +79,13 @@ impl Bench {
 
     /// Counts every record again and holds that against the manifest.
     fn assert_manifest_holds(&self) {
-        let sealed: [(&str, &str, &str, &str, &str); 5] = [
+        let sealed: [(&str, &str, &str, &str, &str); 6] = [
             ("user", "sealed", "id", "id", "revision"),
             ("credential", "summary", "user", "id", "revision"),
             ("credential_secret", "secret", "user", "id", "revision"),
             ("pending_authorization", "sealed", "user", "lower(hex(state_hash))", "revision"),
             ("revocation", "sealed", "user", "id", "revision"),
+            ("client_registration", "sealed", "''", "lower(hex(lookup))", "revision"),
         ];
         let keyring = self.vault.keyring();
         let manifest = self.vault.look(Manifest::load).unwrap();

@@ -1,0 +1,49 @@
+//! Rows of clients that registered themselves.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{StoreError, Tx, View};
+
+/// Our client at one authorization server, for one redirect URI.
+#[derive(Clone)]
+pub(crate) struct RegistrationRow {
+    pub(crate) lookup: [u8; 32],
+    pub(crate) created_at: i64,
+    pub(crate) revision: i64,
+    pub(crate) data_key: u32,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl RegistrationRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            lookup: row.get("lookup")?,
+            created_at: row.get("created_at")?,
+            revision: row.get("revision")?,
+            data_key: row.get("data_key")?,
+            sealed: row.get("sealed")?,
+        })
+    }
+}
+
+impl View<'_> {
+    /// The registration under this keyed hash.
+    pub(crate) fn registration(&self, lookup: &[u8; 32]) -> Result<Option<RegistrationRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM client_registration WHERE lookup = ?")?;
+        Ok(statement.query_row([lookup], RegistrationRow::read).optional()?)
+    }
+}
+
+impl Tx<'_> {
+    /// Keeps a registration, in the place of an older one under the same hash.
+    pub(crate) fn put_registration(&self, row: &RegistrationRow) -> Result<(), StoreError> {
+        let data_key = self.current_data_key(&row.sealed)?;
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO client_registration (lookup, created_at, revision, data_key, sealed)
+                 VALUES (?, ?, ?, ?, ?)",
+            )?
+            .execute(params![row.lookup, row.created_at, row.revision, data_key, row.sealed])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Clients that registered themselves (RFC 7591): kept for each issuer and redirect URI, sealed like every other secret.
+
+use super::VaultError;
+use super::audit::{Action, Subject};
+use super::fields::{FieldWriter, Fields};
+use super::hex;
+use super::keyring::Keyring;
+use super::keys::{self, DataKey};
+use super::open::Vault;
+use super::record::{self, Place};
+use super::who::Who;
+use crate::clock::UnixTime;
+use crate::secret::Secret;
+use crate::store::RegistrationRow;
+
+/// Tags of the fields in a sealed registration; one that was ever used is not given another meaning.
+mod tag {
+    pub(super) const CLIENT_ID: u8 = 1;
+    pub(super) const CLIENT_SECRET: u8 = 2;
+    pub(super) const SECRET_EXPIRES_AT: u8 = 3;
+    pub(super) const TOKEN_AUTH: u8 = 4;
+}
+
+/// Our client at an authorization server that had never heard of us.
+#[derive(Clone, Debug)]
+pub struct ClientRegistration {
+    /// Its id.
+    pub client_id: String,
+    /// Its secret; a public client has none.
+    pub client_secret: Option<Secret>,
+    /// When the secret ends; `None`: never.
+    pub secret_expires_at: Option<UnixTime>,
+    /// How it authenticates, in the vocabulary's word.
+    pub token_auth: String,
+}
+
+/// Where a registration belongs: another issuer's is never used (RFC 7591 §5), and neither is one for another redirect URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredAt {
+    /// The authorization server.
+    pub issuer: String,
+    /// What it calls back.
+    pub redirect_uri: String,
+}
+
+impl Vault {
+    /// The registration for this place.
+    pub fn registration(&self, at: &RegisteredAt) -> Result<Option<ClientRegistration>, VaultError> {
+        self.look(|view, keyring| {
+            for key in keyring.data_keys() {
+                if let Some(row) = view.registration(&lookup(key, keyring, at))? {
+                    return open(keyring, &row).map(Some);
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// Keeps a registration, and gives back the one that counts from now on: where somebody else registered meanwhile it is
+    /// theirs, so that all use one. `replaced` is the id of the client whose place it takes.
+    pub async fn put_registration(
+        &self,
+        at: &RegisteredAt,
+        new: ClientRegistration,
+        replaced: Option<&str>,
+        who: &Who,
+    ) -> Result<ClientRegistration, VaultError> {
+        let (at, replaced) = (at.clone(), replaced.map(str::to_owned));
+        self.change(who, move |ledger| {
+            let key = ledger.keyring.current_data_key();
+            let place_of = lookup(key, ledger.keyring, &at);
+            let old = ledger.tx.registration(&place_of)?;
+            if let Some(old) = &old {
+                let known = open(ledger.keyring, old)?;
+                if replaced.as_deref() != Some(known.client_id.as_str()) {
+                    return Ok(known);
+                }
+            }
+            let mut row = RegistrationRow {
+                lookup: place_of,
+                created_at: ledger.now.0,
+                revision: old.as_ref().map_or(1, |old| old.revision + 1),
+                data_key: key.version,
+                sealed: Vec::new(),
+            };
+            let id = hex::write(&row.lookup);
+            row.sealed = ledger.seal(&place(&row, &id), &new.write())?;
+            if let Some(old) = &old {
+                ledger.removed(&place(old, &id), &old.sealed)?;
+            }
+            ledger.tx.put_registration(&row)?;
+            ledger.added(&place(&row, &id), &row.sealed)?;
+            ledger.record(Action::ClientRegister, Subject::default())?;
+            Ok(new.clone())
+        })
+        .await
+    }
+}
+
+impl ClientRegistration {
+    fn write(&self) -> zeroize::Zeroizing<Vec<u8>> {
+        FieldWriter::new()
+            .text(tag::CLIENT_ID, &self.client_id)
+            .optional(tag::CLIENT_SECRET, self.client_secret.as_ref().map(Secret::expose))
+            .int(tag::SECRET_EXPIRES_AT, self.secret_expires_at.map(|at| at.0))
+            .text(tag::TOKEN_AUTH, &self.token_auth)
+            .finish()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let fields = Fields::read(bytes)?;
+        Some(Self {
+            client_id: fields.owned(tag::CLIENT_ID)?,
+            client_secret: fields.text(tag::CLIENT_SECRET).map(Secret::new),
+            secret_expires_at: fields.int(tag::SECRET_EXPIRES_AT).map(UnixTime),
+            token_auth: fields.owned(tag::TOKEN_AUTH)?,
+        })
+    }
+}
+
+fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, VaultError> {
+    let id = hex::write(&row.lookup);
+    let bytes = record::open(keyring, &place(row, &id), row.data_key, &row.sealed)?;
+    ClientRegistration::read(&bytes).ok_or(VaultError::DamagedRow {
+        table: "client_registration",
+        id,
+        what: "it cannot be understood",
+    })
+}
+
+fn lookup(key: &DataKey, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
+    let parts =
+        [b"strongroom registration 1".as_slice(), keyring.vault_id(), at.issuer.as_bytes(), at.redirect_uri.as_bytes()];
+    keys::mac(&key.index, parts)
+}
+
+fn place<'a>(row: &'a RegistrationRow, id: &'a str) -> Place<'a> {
+    Place {
+        table: "client_registration",
+        column: "sealed",
+        row: id,
+        revision: row.revision,
+        more: std::slice::from_ref(&row.created_at),
+        ..Place::default()
+    }
+}

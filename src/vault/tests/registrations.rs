@@ -1,0 +1,59 @@
+//! Clients that registered themselves.
+
+use super::*;
+use crate::secret::Secret;
+
+fn at(issuer: &str) -> RegisteredAt {
+    RegisteredAt { issuer: issuer.to_owned(), redirect_uri: "https://app.example/callback".to_owned() }
+}
+
+fn client(id: &str) -> ClientRegistration {
+    ClientRegistration {
+        client_id: id.to_owned(),
+        client_secret: Some(Secret::new("the registered secret")),
+        secret_expires_at: Some(UnixTime(2_000_000_000)),
+        token_auth: "basic".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn bar_38_a_registration_is_kept_sealed_for_its_issuer_and_redirect_uri_alone() {
+    let bench = Bench::new();
+    let here = at("https://as.example");
+    assert!(bench.vault.registration(&here).unwrap().is_none());
+    bench.vault.put_registration(&here, client("one"), None, &Who::system()).await.unwrap();
+    let kept = bench.vault.registration(&here).unwrap().unwrap();
+    assert_eq!((kept.client_id.as_str(), kept.token_auth.as_str()), ("one", "basic"));
+    assert_eq!(kept.client_secret.unwrap().expose(), "the registered secret");
+    assert_eq!(kept.secret_expires_at, Some(UnixTime(2_000_000_000)));
+    for elsewhere in [
+        at("https://as.example/"),
+        at("https://evil.example"),
+        RegisteredAt { redirect_uri: "https://app.example/other".to_owned(), ..here.clone() },
+    ] {
+        assert!(bench.vault.registration(&elsewhere).unwrap().is_none(), "{elsewhere:?}");
+    }
+    assert_eq!(bench.audited("client.register"), 1);
+    bench.assert_manifest_holds();
+    for file in ["v.db", "v.db-wal"] {
+        let bytes = std::fs::read(bench.path().with_file_name(file)).unwrap();
+        for secret in ["the registered secret", "as.example"] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} is in {file}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_register_at_one_time_both_use_the_first_and_a_dead_one_can_be_replaced() {
+    let bench = Bench::new();
+    let here = at("https://as.example");
+    let put = async |id: &str, replaced: Option<&str>| {
+        bench.vault.put_registration(&here, client(id), replaced, &Who::system()).await.unwrap().client_id
+    };
+    assert_eq!(put("one", None).await, "one");
+    assert_eq!(put("two", None).await, "one");
+    assert_eq!(put("three", Some("one")).await, "three");
+    assert_eq!(put("four", Some("one")).await, "three", "it was replaced already");
+    assert_eq!(bench.vault.registration(&here).unwrap().unwrap().client_id, "three");
+    bench.assert_manifest_holds();
+}
