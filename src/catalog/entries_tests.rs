@@ -17,8 +17,8 @@ const NAMES: &str = "aiml_api airtable anthropic apollo atlassian baas bannerbea
 
 const UNCHECKED: &str = "ably abstract_api abuseipdb active_campaign adobe_commerce adyen aftership ahrefs \
     aiven alchemy alienvault_otx alpaca alpha_vantage amazon_ads anilist anvil api_football apify apilayer \
-    assemblyai attendee authentik avalara aviationstack awx axiom azure_openai backlog bamboohr baremetrics \
-    baserow baseten battlenet beehiiv better_stack bexio bigcommerce bitbucket_data_center black_forest_labs \
+    assemblyai attendee authentik avalara aviationstack awx axiom azure_openai backlog baremetrics baserow \
+    baseten battlenet beehiiv better_stack bexio bigcommerce bitbucket_data_center black_forest_labs \
     blackbaud bland blockfrost boldsign bookstack braintree braintrust braze brevo bright_data brightspace \
     browserbase browserless browserstack btcpay bubble bugsnag buildkite builtwith bungie bunny \
     campaign_monitor canny cerebras chartmogul chatwoot checkout_com chroma clarifai clerk clever \
