@@ -82,7 +82,8 @@ impl Checks {
         let contradiction = oauth.fixed_scopes && !oauth.default_scopes.is_empty();
         self.unless(!contradiction, "oauth.default_scopes", "never used, for fixed_scopes sends always_scopes alone");
         self.issuer(oauth);
-        for (name, _) in oauth.authorize_url.url().into_iter().flat_map(url::Url::query_pairs) {
+        let pairs = oauth.authorize_url.url().into_iter().flat_map(url::Url::query_pairs);
+        for (name, _) in pairs.filter(|(name, value)| name != "request" || value.contains('.')) {
             self.param("oauth.authorize_url", &name);
         }
         self.params("oauth.authorize_params", &oauth.authorize_params);

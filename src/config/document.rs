@@ -19,7 +19,8 @@ pub(super) struct Document {
 /// Reads the text of a file. What could be read comes back beside the faults.
 pub(super) fn parse(text: &str, path: &Path) -> (Document, Vec<Finding>) {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { text, path, places: BTreeMap::new(), faults: Vec::new() };
+    let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+    let mut reader = Reader { lines, path, places: BTreeMap::new(), faults: Vec::new() };
     for error in errors {
         // The message alone: the parser's own display would repeat the line, and a secret may stand in it.
         let place = reader.place(error.span().unwrap_or(0..0));
@@ -30,7 +31,8 @@ pub(super) fn parse(text: &str, path: &Path) -> (Document, Vec<Finding>) {
 }
 
 struct Reader<'t> {
-    text: &'t str,
+    /// Where the lines of the text end.
+    lines: Vec<usize>,
     path: &'t Path,
     places: BTreeMap<String, Place>,
     faults: Vec<Finding>,
@@ -38,8 +40,7 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn place(&self, span: Range<usize>) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        Place::File { path: self.path.to_owned(), line: before.matches('\n').count() + 1 }
+        Place::File { path: self.path.to_owned(), line: 1 + self.lines.partition_point(|end| *end < span.start) }
     }
 
     fn table(&mut self, table: &DeTable<'_>, parent: &str) -> Table {

@@ -27,6 +27,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 pub use error::{EgressError, EgressSetupError, NotSent, Refusal};
+pub use resolver::{Addresses, Lookup, system as system_resolver};
 
 use guard::Guard;
 use resolver::GuardedResolver;
@@ -62,21 +63,27 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// The bounds of one request.
-#[derive(Clone, Copy)]
-struct Limits {
+/// The bounds of one request. The default is what this house promises; a test that waits for a bound has shorter ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
     /// Name resolution, TCP and TLS together.
-    connect: Duration,
+    pub connect: Duration,
     /// From the call to the last byte of the answer.
-    total: Duration,
+    pub total: Duration,
     /// Bytes of the decoded body.
-    body: usize,
+    pub body: usize,
     /// Bytes of all header names and values.
-    headers: usize,
+    pub headers: usize,
 }
 
 const LIMITS: Limits =
     Limits { connect: Duration::from_secs(5), total: Duration::from_secs(15), body: 1024 * 1024, headers: 64 * 1024 };
+
+impl Default for Limits {
+    fn default() -> Self {
+        LIMITS
+    }
+}
 
 impl Egress {
     /// A client that may reach public addresses and those in `allow`, and that trusts Mozilla's roots and the
@@ -87,7 +94,8 @@ impl Egress {
         Self::assemble(allow, ca_certificates, LIMITS, resolver::system())
     }
 
-    fn assemble(
+    /// The same with bounds and a name server of one's own, behind which the guard stands all the same: for tests.
+    pub fn assemble(
         allow: &[IpNet],
         ca_certificates: &[PathBuf],
         limits: Limits,

@@ -11,13 +11,13 @@ use super::error::Refusal;
 use super::guard::{Guard, is_localhost};
 
 /// Asks for the addresses of a name.
-pub(super) type Lookup = Arc<dyn Fn(String) -> Addresses + Send + Sync>;
+pub type Lookup = Arc<dyn Fn(String) -> Addresses + Send + Sync>;
 
 /// The addresses, when they have come.
-pub(super) type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+pub type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
 /// The operating system's resolver.
-pub(super) fn system() -> Lookup {
+pub fn system() -> Lookup {
     Arc::new(|name| {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;

@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::cleaning::Cleaner;
+use super::cleaning::{Cleaner, gives_away};
 use super::grant::Grant;
 use super::identity::Identity;
 use super::retry_after::RetryAfter;
@@ -89,6 +89,12 @@ fn grant(
     let scopes = scope::granted(tokens.get(&entry.scope_member), entry)
         .map_err(|()| Unintelligible::Malformed("scope"))?
         .unwrap_or_else(|| requested.to_vec());
+    let token_in = |scope: &String| {
+        gives_away(scope, &access_token) || refresh_token.as_ref().is_some_and(|token| gives_away(scope, token))
+    };
+    if scopes.iter().any(token_in) {
+        return Err(Unintelligible::Malformed("scope"));
+    }
     let id_token = tokens.get("id_token").is_some_and(Value::is_string);
     Ok(Grant {
         missing_scopes: scope::missing(requested, &scopes, entry, refresh_token.is_some(), id_token),

@@ -73,7 +73,13 @@ impl AuthorizationRequest<'_> {
 /// Whether a pair of the endpoint's own query stays in it. `scope` does not: what is asked for is the flow's to say.
 fn stays(pair: &str) -> bool {
     let name = name_of(pair);
-    !pair.is_empty() && !is_protected_param(&name) && name != "scope"
+    !pair.is_empty() && (is_routing(pair) || !is_protected_param(&name)) && name != "scope"
+}
+
+/// `request` as some servers tell their pages apart by it (`authorize.php?request=authorize`); a request object (RFC 9101),
+/// which could say anything in our name, has dots.
+fn is_routing(pair: &str) -> bool {
+    pair.split_once('=').is_some_and(|(name, value)| name == "request" && !value.contains(['.', '%']))
 }
 
 fn name_of(pair: &str) -> String {

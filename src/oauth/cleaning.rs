@@ -3,6 +3,8 @@
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
+use crate::secret::Secret;
+
 /// The longest `error` that is passed on, in characters.
 const ERROR: usize = 100;
 /// The longest `error_description` that is passed on, in characters.
@@ -49,6 +51,15 @@ impl Cleaner {
             None => clean.to_owned(),
         }
     }
+}
+
+/// A token that is shorter may well be an innocent word, or a part of one.
+const UNMISTAKABLE: usize = 16;
+
+/// Whether `text` gives the token away: a hostile provider may well call an account or a scope by it.
+pub(super) fn gives_away(text: &str, token: &Secret) -> bool {
+    let token = token.expose();
+    token.len() >= UNMISTAKABLE && text.contains(token)
 }
 
 /// The characters that show: no control characters, and none that hides or turns around the text beside it.

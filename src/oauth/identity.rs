@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::cleaning::visible;
+use super::cleaning::{gives_away, visible};
 use super::client::Client;
 use super::grant::Grant;
 use super::json;
@@ -55,14 +55,14 @@ pub async fn identify(
 ) -> Result<Identity, IdentityError> {
     let Some(how) = &entry.identity else { return Ok(Identity::default()) };
     if how.from_token_answer {
-        return Ok(grant.identity.clone().unwrap_or_default());
+        return Ok(grant.identity.clone().unwrap_or_default().without_tokens(grant));
     }
     let answer = egress.send(userinfo_request(how, client, grant)?).await?;
     if !answer.status.is_success() {
         return Err(IdentityError::Status(answer.status.as_u16()));
     }
     let value = json::parse(&answer.body).ok_or(IdentityError::NotJson)?;
-    Ok(Identity::read(how, &value))
+    Ok(Identity::read(how, &value).without_tokens(grant))
 }
 
 /// `{client_id}` in a header stands for our id: some providers want it beside the token.
@@ -88,6 +88,19 @@ impl Identity {
             name(pointer.find(value)?)
         };
         Self { username: name(&how.username), title: name(&how.title), account: name(&how.account) }
+    }
+
+    /// A name with a token in it is none: names are listed.
+    fn without_tokens(self, grant: &Grant) -> Self {
+        let innocent = |name: &String| {
+            let mut tokens = [Some(&grant.access_token), grant.refresh_token.as_ref()].into_iter().flatten();
+            !tokens.any(|token| gives_away(name, token))
+        };
+        Self {
+            username: self.username.filter(innocent),
+            title: self.title.filter(innocent),
+            account: self.account.filter(innocent),
+        }
     }
 }
 

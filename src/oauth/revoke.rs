@@ -150,7 +150,10 @@ fn revocation_request(
         RevokeAuth::Bearer => request::bear(&mut headers, "Bearer", tokens.access_token.unwrap_or(token))?,
         RevokeAuth::None => {}
     }
-    parameters.add(&how.params);
+    // Not `add`: some token endpoints revoke where `grant_type` says so. What is ours is set already, and stays.
+    for (name, value) in &how.params {
+        parameters.set(name, value);
+    }
     request::accept_json(&mut headers);
     parameters.rename(&entry.rename);
     let url = how.url.with_client_id(&client.id).ok_or(Unbuildable::Url)?;

@@ -4,6 +4,7 @@ use http::StatusCode;
 use url::Url;
 
 use super::answer::{Answer, redirect};
+use super::dialect::Dialect;
 use super::form::{Form, Repeated};
 use super::grants::Asked;
 use super::page;
@@ -77,7 +78,10 @@ impl AuthorizationServer {
         match decision {
             Decision::Approve { user } => {
                 let code = self.grants().approve(asked, user, &self.behaviour());
-                self.send_back(to, Some(&state), &[("code", code.expose())])
+                let further = self.dialect.as_ref().map(Dialect::callback_parameters).unwrap_or_default();
+                let further = further.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                let parameters: Vec<_> = [("code", code.expose())].into_iter().chain(further).collect();
+                self.send_back(to, Some(&state), &parameters)
             }
             Decision::Deny => {
                 let denied = [("error", "access_denied"), ("error_description", "The user denied the request")];
@@ -88,7 +92,11 @@ impl AuthorizationServer {
 
     /// Sends the browser back to the client; a query that the redirect URI has is kept (RFC 6749 §3.1.2).
     fn send_back(&self, mut to: Url, state: Option<&str>, parameters: &[(&str, &str)]) -> Answer {
-        let issuer = self.behaviour().announces_iss.then_some(("iss", self.base_url.as_str()));
+        let issuer = match &self.dialect {
+            Some(dialect) => dialect.issuer(),
+            None => self.behaviour().announces_iss.then_some(self.base_url.as_str()),
+        };
+        let issuer = issuer.map(|issuer| ("iss", issuer));
         let state = state.map(|state| ("state", state));
         to.query_pairs_mut().extend_pairs(parameters.iter().copied().chain(state).chain(issuer));
         redirect(&to)

@@ -16,6 +16,11 @@ impl Form {
         Self(pairs.map(|(name, value)| (name.into_owned(), Secret::new(value))).collect())
     }
 
+    /// Of parameters that were read already.
+    pub(super) fn of(parameters: Vec<(String, Secret)>) -> Self {
+        Self(parameters)
+    }
+
     /// The value of the parameter; `None` where it was not sent.
     pub(super) fn get(&self, name: &str) -> Result<Option<&str>, Repeated> {
         let mut values = self.0.iter().filter(|(sent, _)| sent == name);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -41,6 +41,8 @@ pub(super) struct Grant {
     pub(super) user: String,
     pub(super) scopes: Vec<String>,
     ended: AtomicBool,
+    /// How many of its tokens were sent to be revoked, where they have to come in an order.
+    revocations: AtomicUsize,
 }
 
 struct Code {
@@ -151,6 +153,7 @@ impl Grants {
                 None => code.asked.scopes.clone(),
             },
             ended: AtomicBool::new(false),
+            revocations: AtomicUsize::new(0),
         });
         code.state = CodeState::Spent(Some(Arc::clone(&grant)));
         let refresh_token = match behaviour.refresh_tokens {
@@ -213,8 +216,22 @@ impl Grants {
 
     /// How many grants have a token that is good for something.
     pub(super) fn alive(&self) -> usize {
-        let good = self.tokens.values().filter(|token| token.is_good());
+        self.alive_where(|_| true)
+    }
+
+    /// The same of one user alone.
+    pub(super) fn alive_of(&self, user: &str) -> usize {
+        self.alive_where(|grant| grant.user == user)
+    }
+
+    fn alive_where(&self, holds: impl Fn(&Grant) -> bool) -> usize {
+        let good = self.tokens.values().filter(|token| token.is_good() && holds(&token.grant));
         good.map(|token| Arc::as_ptr(&token.grant)).collect::<HashSet<_>>().len()
+    }
+
+    /// A token that was issued, whether or not it is good for anything still.
+    pub(super) fn issued(&self, token: &str) -> Option<&Token> {
+        self.tokens.get(token).map(|(held, _)| held)
     }
 
     /// The token and when it expires, while it is good for anything.
@@ -273,7 +290,12 @@ impl Token {
 }
 
 impl Grant {
-    fn end(&self) {
+    /// Counts a token that was sent to be revoked: how many were before it.
+    pub(super) fn next_revocation(&self) -> usize {
+        self.revocations.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(super) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
     }
 

@@ -13,6 +13,7 @@ mod afterwards;
 mod answer;
 mod authorize;
 mod client;
+mod dialect;
 mod endpoint;
 mod entry;
 mod expiring;
@@ -37,6 +38,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::secret::Secret;
+pub use dialect::Dialect;
 pub use endpoint::Endpoint;
 pub use options::{Behaviour, Conduct, RedirectUris, RefreshTokens, SandboxClient, SandboxOptions};
 use server::AuthorizationServer;
@@ -102,6 +104,11 @@ impl Sandbox {
     /// How many grants are alive: have not been revoked, and have a token that is good for something.
     pub fn live_grants(&self) -> usize {
         self.server.grants().alive()
+    }
+
+    /// The same of one user alone.
+    pub fn live_grants_of(&self, user: &str) -> usize {
+        self.server.grants().alive_of(user)
     }
 
     /// How many requests this endpoint has had, the refused ones included.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::dialect::Dialect;
 use crate::catalog::entry::{RevocationEnds, TokenAuth};
 use crate::random::Random;
 use crate::secret::Secret;
@@ -16,12 +17,14 @@ pub struct SandboxOptions {
     pub clients: Vec<SandboxClient>,
     /// How it behaves at first; [`super::Sandbox::adjust`] changes it on the way.
     pub behaviour: Behaviour,
+    /// The provider whose part it plays; none for the standard's.
+    pub dialect: Option<Dialect>,
 }
 
 impl SandboxOptions {
     /// One confidential client with a fresh secret, and the behaviour of [`Behaviour::default`].
     pub fn new(random: Random) -> Self {
-        Self { clients: vec![SandboxClient::confidential(random)], behaviour: Behaviour::default() }
+        Self { clients: vec![SandboxClient::confidential(random)], behaviour: Behaviour::default(), dialect: None }
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, Refusal, json_answer, sentence};
+use super::dialect::{Dialect, Head};
 use super::endpoint::{Conducts, Endpoint, RequestCounts};
 use super::form::Form;
 use super::grants::Grants;
@@ -41,7 +42,9 @@ pub(super) struct AuthorizationServer {
     pub(super) random: Random,
     pub(super) requests: RequestCounts,
     pub(super) conducts: Conducts,
+    pub(super) dialect: Option<Dialect>,
     behaviour: ArcSwap<Behaviour>,
+    pub(super) clock: Clock,
     grants: Mutex<Grants>,
 }
 
@@ -53,7 +56,9 @@ impl AuthorizationServer {
             random,
             requests: RequestCounts::default(),
             conducts: Conducts::normal(),
+            dialect: options.dialect,
             behaviour: ArcSwap::from_pointee(options.behaviour),
+            clock: clock.clone(),
             grants: Mutex::new(Grants::new(clock, random)),
         }
     }
@@ -79,6 +84,11 @@ impl AuthorizationServer {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        if let Some(dialect) = &self.dialect
+            && let Some(endpoint) = dialect.endpoint(Head::of(&request), &self.clients)
+        {
+            return self.answer_at(endpoint, async { self.speak(dialect, endpoint, request).await }).await;
+        }
         let path = request.uri().path();
         let Some(endpoint) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path) else {
             return sentence(StatusCode::NOT_FOUND, "There is no such page at the sandbox.");
@@ -89,11 +99,16 @@ impl AuthorizationServer {
             answer.headers_mut().insert(ALLOW, allowed);
             return answer;
         }
+        self.answer_at(endpoint, self.carry_out(endpoint, request)).await
+    }
+
+    /// Counts the request, and answers it as the endpoint conducts itself.
+    async fn answer_at(&self, endpoint: Endpoint, answer: impl Future<Output = Answer>) -> Answer {
         self.requests.add(endpoint);
         if self.conducts.of(endpoint) == Conduct::Down {
             return sentence(StatusCode::SERVICE_UNAVAILABLE, "The sandbox was told to fail here.");
         }
-        let answer = self.carry_out(endpoint, request).await;
+        let answer = answer.await;
         self.conducts.released(endpoint).await;
         answer
     }
@@ -155,11 +170,15 @@ async fn read_form(headers: &HeaderMap, body: Incoming) -> Result<Form, Refusal>
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Refusal::InvalidRequest("the body must be application/x-www-form-urlencoded"));
     }
+    Ok(Form::parse(&read_body(body).await?))
+}
+
+/// The whole of a body, within size and time.
+pub(super) async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
-    let bytes: Bytes = match whole {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(_)) => return Err(Refusal::InvalidRequest("the body is too long, or ended early")),
-        Err(_) => return Err(Refusal::InvalidRequest("the body took too long to arrive")),
-    };
-    Ok(Form::parse(&bytes))
+    match whole {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(_)) => Err(Refusal::InvalidRequest("the body is too long, or ended early")),
+        Err(_) => Err(Refusal::InvalidRequest("the body took too long to arrive")),
+    }
 }

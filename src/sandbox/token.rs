@@ -7,6 +7,7 @@ use super::answer::{Answer, Refusal, json_answer};
 use super::client::authenticate;
 use super::form::{Form, Repeated};
 use super::grants::{Issued, Redemption};
+use super::options::SandboxClient;
 use super::server::AuthorizationServer;
 
 impl AuthorizationServer {
@@ -19,7 +20,11 @@ impl AuthorizationServer {
     }
 
     fn issue(&self, headers: &HeaderMap, form: &Form) -> Result<Issued, Refusal> {
-        let client = authenticate(&self.clients, headers, form)?;
+        self.issue_to(authenticate(&self.clients, headers, form)?, form)
+    }
+
+    /// What a client that has proved itself is given.
+    pub(super) fn issue_to(&self, client: &SandboxClient, form: &Form) -> Result<Issued, Refusal> {
         let behaviour = self.behaviour();
         match optional(form, "grant_type")? {
             Some("authorization_code") => {

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this")]
 
+pub mod authority;
 pub mod flow;
+pub mod hostile;
 pub mod http;
+pub mod misbehaviours;
 pub mod peers;
 pub mod process;
 pub mod raw;
@@ -21,7 +24,7 @@ use strongroom::catalog::Catalog;
 use strongroom::cli::dev;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::config::Config;
-use strongroom::egress::Egress;
+use strongroom::egress::{self, Egress};
 use strongroom::http::{App, Limits, Listener, Settings, serve};
 use strongroom::permission::Permission;
 use strongroom::random::Random;
@@ -52,6 +55,8 @@ pub struct Setup {
     pub listener: Option<Listener>,
     /// The vault of another server, which this one takes over; a new one where nothing is said.
     pub vault: Option<Vault>,
+    /// The bounds of requests to providers, and who resolves names for them.
+    pub egress: (egress::Limits, Option<egress::Lookup>),
     /// The clock of another server; one of its own where nothing is said.
     pub clock: Option<Clock>,
 }
@@ -94,7 +99,10 @@ impl Server {
         let sandbox = sandbox.await.expect("the sandbox starts");
         dev::add_defaults(&mut config, &sandbox);
         let config = Arc::new(config);
-        let egress = Egress::new(&config.egress.allow, &config.egress.ca_certificates).expect("the way out");
+        let (limits, lookup) = setup.egress;
+        let (allow, authorities) = (&config.egress.allow, &config.egress.ca_certificates);
+        let egress = Egress::assemble(allow, authorities, limits, lookup.unwrap_or_else(egress::system_resolver));
+        let egress = egress.expect("the way out");
         let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));
         let catalog = Arc::new(Catalog::build(patches).expect("the catalogue is right"));
         strongroom::broker::prepare_signing_key(&vault, &config, &catalog).await.expect("the vault takes a key");

@@ -223,6 +223,13 @@ impl Process {
         self.child.id()
     }
 
+    /// The memory that it has, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Everything that the process wrote to stdout and stderr.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

@@ -80,7 +80,7 @@ impl Recording {
 }
 
 impl Asked {
-    fn read(request: &str) -> Self {
+    pub fn read(request: &str) -> Self {
         let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
         let mut words = head.split(' ').map(str::to_owned);
         let mut word = || words.next().unwrap_or_default();

@@ -80,6 +80,16 @@ fn bar_1_nothing_in_the_entry_or_in_the_endpoints_query_overrides_what_is_ours()
 }
 
 #[test]
+fn a_server_whose_pages_are_told_apart_by_request_keeps_it_and_a_request_object_does_not_get_through() {
+    let (_, pairs) = query("", "https://provider.example/authorize.php?request=authorize", &[]);
+    assert_eq!(pairs["request"], "authorize");
+    for object in ["eyJhbGciOiJub25lIn0.e30.", "a%2Eb"] {
+        let (_, pairs) = query("", &format!("https://provider.example/authorize?request={object}"), &[]);
+        assert!(!pairs.contains_key("request"), "{object}");
+    }
+}
+
+#[test]
 fn bar_13_pkce_is_off_only_where_the_entry_says_so() {
     assert_eq!(query("", PLAIN, &[]).1["code_challenge_method"], "S256");
     let (_, pairs) = query("pkce = false", PLAIN, &[]);

@@ -1,0 +1,94 @@
+//! Every OAuth entry of the catalogue against a server that takes the provider's part and refuses whatever does not keep
+//! what the entry says: authorize, exchange, identity, refresh, revoke, through the running program. And the proof that
+//! this can fail: a client that goes by a changed entry does not get through.
+
+#![allow(unreachable_pub, reason = "what the modules of a test share")]
+#![expect(clippy::unwrap_used, reason = "a test that gets what it does not expect has failed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod mutations;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use strongroom::catalog::{Catalog, Provider};
+use tokio::task::JoinSet;
+
+use support::{Server, campaign};
+use trial::{Bench, Trial};
+
+/// Flows that are under way at once.
+const AT_ONCE: usize = 24;
+
+/// What is changed in every entry; the rest in one entry of each server, and in all of them in CI.
+const ALWAYS: [&str; 2] = ["scope_separator", "token_auth"];
+
+/// How many entries with all their changes one server knows.
+const PROVIDERS_A_SERVER: usize = 8;
+
+/// Every provider of the catalogue with OAuth.
+fn providers() -> Vec<Provider> {
+    let catalog = Catalog::build([]).unwrap_or_else(|faults| panic!("{faults}"));
+    catalog.iter().filter(|provider| provider.entry.oauth.is_some()).cloned().collect()
+}
+
+/// Runs all trials; gives how each ended, by its name.
+async fn run(bench: Bench) -> BTreeMap<String, Result<(), String>> {
+    let (server, trials) = bench.start().await;
+    let server: Arc<Server> = Arc::new(server);
+    let (mut running, mut ended) = (JoinSet::new(), BTreeMap::new());
+    let mut waiting = trials.into_iter();
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(trial) = waiting.next()
+        {
+            let server = Arc::clone(&server);
+            running.spawn(async move {
+                let outcome = trial.run(&server).await;
+                (trial, outcome)
+            });
+        }
+        let Some(joined) = running.join_next().await else { return ended };
+        let (trial, outcome): (Trial, _) = joined.unwrap();
+        assert!(ended.insert(trial.name.clone(), outcome).is_none(), "{} ran twice", trial.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_oauth_entry_gets_through_a_server_with_its_quirks_that_refuses_everything_else() {
+    let mut bench = Bench::new();
+    let providers = providers();
+    for provider in &providers {
+        bench.add(provider).await;
+    }
+    let ended = run(bench).await;
+    assert_eq!(ended.len(), providers.len());
+    let failed: Vec<_> =
+        ended.iter().filter_map(|(name, outcome)| Some(format!("{name}: {}", outcome.as_ref().err()?))).collect();
+    assert!(failed.is_empty(), "{} of {} entries:\n{}", failed.len(), ended.len(), failed.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_any_one_quirk_of_any_entry_changed_does_not_get_through() {
+    let providers = providers();
+    let (mut classes, mut ended): (BTreeMap<&str, usize>, BTreeMap<_, _>) = Default::default();
+    for some in providers.chunks(PROVIDERS_A_SERVER) {
+        let mut bench = Bench::new();
+        for (i, provider) in some.iter().enumerate() {
+            let all = i == 0 || campaign(0, 1, 1) == 1;
+            for mutation in mutations::of(provider).into_iter().filter(|m| all || ALWAYS.contains(&m.class)) {
+                *classes.entry(mutation.class).or_default() += 1;
+                bench.add_changed(provider, &mutation).await;
+            }
+        }
+        ended.extend(run(bench).await);
+    }
+    // Every entry authenticates, or says that nobody does: there is always another way to do it.
+    assert_eq!(classes["token_auth"], providers.len() * 3);
+    assert!(classes["scope_separator"] > providers.len() / 2, "{classes:?}");
+    let unseen: Vec<_> = ended.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(name, _)| name.as_str()).collect();
+    assert!(unseen.is_empty(), "{} of {} changes went unseen:\n{}", unseen.len(), ended.len(), unseen.join("\n"));
+}

@@ -1,0 +1,329 @@
+//! A provider that means harm, seen from outside: whatever it answers, wherever it is asked, there is one clear error, within
+//! the caps, with memory flat, and nothing of its own in an answer or in the log.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
+
+mod support;
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use strongroom::egress::Limits;
+use support::authority::{Authority, self_signed};
+use support::flow::CALLBACK;
+use support::hostile::{Hostile, mute};
+use support::http::Reply;
+use support::misbehaviours::{CLIENT_SECRET, CODE, Misbehaviour, Outcome, PLANTED, instant, slow};
+use support::peers::html_server;
+use support::process::{Installation, Process};
+use support::{Server, Setup, campaign};
+
+const ACCESS_TOKEN: &str = "the-s3cr3t-access-token";
+const PREFIX: &str = "OAuth2 callback failed to exchange code for tokens: ";
+
+/// What may be in no answer and no log.
+const SECRETS: [&str; 4] = [PLANTED, CODE, CLIENT_SECRET, ACCESS_TOKEN];
+
+/// The real program, the provider `acme` that it is set up for, and somebody to whom nobody may be led.
+struct Bench {
+    server: Process,
+    key: String,
+    acme: Hostile,
+    elsewhere: Hostile,
+    installation: Installation,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let (acme, elsewhere) = (Hostile::start().await, Hostile::start().await);
+        let settings = settings(&acme);
+        let installation = Installation::new(&settings).await;
+        let key = installation.key("alice");
+        let server = installation.serve().await;
+        behave(&acme);
+        Self { server, key, acme, elsewhere, installation }
+    }
+
+    fn misbehaviours(&self) -> Vec<Misbehaviour> {
+        instant(&self.acme.base, &self.elsewhere.base)
+    }
+
+    async fn initiate(&self) -> String {
+        let body = json!({"callback_url": CALLBACK, "scopes": ["a"]});
+        let ask = self.server.ask(Method::POST, "/v1/integrations/acme/oauth/initiate").key(&self.key);
+        let started = ask.json(&body).send().await.is(200).json();
+        started["state_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn complete(&self, state: &str) -> Reply {
+        let body = json!({"code": CODE, "state_token": state});
+        let ask = self.server.ask(Method::POST, "/v1/integrations/acme/oauth/complete").key(&self.key);
+        unspoilt(ask.json(&body).send().await)
+    }
+
+    /// Connects an account; gives the answer of complete.
+    async fn connect(&self) -> Reply {
+        self.complete(&self.initiate().await).await
+    }
+
+    async fn delete(&self, connected: &Value) -> Value {
+        let path = format!("/v1/integrations/acme/credentials/{}", connected["credentials_id"].as_str().unwrap());
+        unspoilt(self.server.ask(Method::DELETE, &path).key(&self.key).send().await).is(200).json()["revoked"].clone()
+    }
+
+    async fn list(&self) -> Value {
+        let ask = self.server.ask(Method::GET, "/v1/integrations/credentials").key(&self.key);
+        unspoilt(ask.send().await).is(200).json()
+    }
+
+    /// What must hold in the end, whatever was asked.
+    fn assert_nothing_leaked(&self) {
+        let log = self.server.log();
+        for secret in SECRETS {
+            assert!(!log.contains(secret), "{secret} is in the log");
+        }
+        assert_eq!(self.elsewhere.all_asked().len(), 0, "somebody was led astray");
+        for asked in self.acme.all_asked() {
+            assert_eq!(asked.header("cookie"), None, "{}", asked.head);
+            assert!(!asked.head.contains(PLANTED), "{}", asked.head);
+        }
+    }
+}
+
+/// Settings that describe the server as the provider `acme`.
+fn settings(acme: &Hostile) -> String {
+    format!(
+        "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
+         [providers.acme]\ndisplay_name = \"Acme\"\nclient_id = \"c\"\nclient_secret = \"{CLIENT_SECRET}\"\n\
+         [providers.acme.oauth]\nauthorize_url = \"{base}/authorize\"\ntoken_url = \"{base}/token\"\n\
+         identity = {{ url = \"{base}/me\", username = \"/name\", account = \"/id\" }}\n\
+         revoke = {{ url = \"{base}/revoke\", ends = \"token\", tokens = [\"access\"] }}\n",
+        base = acme.base
+    )
+}
+
+/// Until it is told otherwise, the server does as it should.
+fn behave(acme: &Hostile) {
+    acme.says("/token", &json!({"access_token": ACCESS_TOKEN, "token_type": "bearer"}));
+    acme.says("/me", &json!({"name": "Ann", "id": 7}));
+    acme.says("/revoke", &json!({}));
+}
+
+/// An answer of ours in which nothing of the provider's own stands.
+fn unspoilt(reply: Reply) -> Reply {
+    let text = reply.text();
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
+    reply
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_token_endpoint_answers_there_is_one_clear_error_and_nothing_is_stored() {
+    let bench = Bench::new().await;
+    for case in bench.misbehaviours() {
+        let name = &case.name;
+        bench.acme.behaves("/token", case.steps.clone());
+        let before = bench.acme.asked("/token").len();
+        let state = bench.initiate().await;
+        let reply = bench.complete(&state).await;
+        let (status, uri) = match case.outcome {
+            Outcome::Taken => (200, None),
+            Outcome::Refused => (400, Some("/problems/exchange-failed")),
+            Outcome::Garbage => (502, Some("/problems/provider-unavailable")),
+            Outcome::Slow => (504, Some("/problems/provider-timeout")),
+        };
+        assert_eq!(reply.status, status, "{name}: {}", reply.text());
+        let body = reply.json();
+        match uri {
+            None => assert_eq!(bench.delete(&body).await, true, "{name}"),
+            Some(uri) => {
+                let detail = body["detail"].as_str().unwrap();
+                assert_eq!(body["type"], uri, "{name}");
+                assert!(detail.starts_with(PREFIX) && detail.contains(case.says), "{name}: {detail}");
+                assert!(reply.body.len() < 1000 && !detail.contains(['\r', '\n', '\u{1b}']), "{name}: {detail}");
+            }
+        }
+        assert_eq!(bench.complete(&state).await.status, 400, "{name}: the state is spent");
+        assert_eq!(bench.acme.asked("/token").len(), before + 1, "{name}: a code is sent once");
+        assert_eq!(bench.list().await, json!([]), "{name}");
+    }
+    bench.assert_nothing_leaked();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_identity_endpoint_answers_costs_the_name_alone() {
+    let bench = Bench::new().await;
+    for case in bench.misbehaviours() {
+        bench.acme.behaves("/me", case.steps.clone());
+        let connected = bench.connect().await;
+        assert_eq!(connected.status, 200, "{}: {}", case.name, connected.text());
+        let connected = connected.json();
+        assert_eq!((&connected["username"], &connected["title"]), (&Value::Null, &json!("Acme")), "{}", case.name);
+        assert_eq!(bench.delete(&connected).await, true, "{}", case.name);
+    }
+    bench.assert_nothing_leaked();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_revocation_endpoint_answers_is_a_confirmation_or_is_queued() {
+    let bench = Bench::new().await;
+    let mut waiting = Vec::new();
+    for case in bench.misbehaviours() {
+        bench.acme.behaves("/revoke", case.steps.clone());
+        let connected = bench.connect().await.is(200).json();
+        assert_eq!(bench.delete(&connected).await, case.confirms, "{}", case.name);
+        if !case.confirms {
+            waiting.push((connected["credentials_id"].clone(), case.name));
+        }
+    }
+    assert_eq!(bench.list().await, json!([]));
+    let queue = bench.installation.run(&["credential", "revocations", "--json"]).must_succeed();
+    assert!(SECRETS.iter().all(|secret| !queue.stdout().contains(secret)));
+    let queue = queue.json();
+    assert_eq!(queue.as_array().unwrap().len(), waiting.len());
+    for (row, (id, name)) in queue.as_array().unwrap().iter().zip(waiting) {
+        assert_eq!((&row["credential_id"], &row["attempts"]), (&id, &json!(1)), "{name}");
+        let reason = row["last_error"].as_str().unwrap();
+        assert!(!reason.is_empty() && reason.len() < 1000 && !reason.contains(char::is_control), "{name}: {reason}");
+    }
+    bench.assert_nothing_leaked();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_a_short_text_that_is_no_token() {
+    let bench = Bench::new().await;
+    let name = |value: Value| json!({"name": value});
+    for (body, username) in [
+        (name(json!("a\r\nSet-Cookie: b\u{1b}[2J\u{202e}\u{0}")), json!("aSet-Cookie: b[2J")),
+        (name(json!("n".repeat(1_000_000))), Value::Null),
+        (name(json!(["Ann"])), Value::Null),
+        (name(json!({"first": "Ann"})), Value::Null),
+        (name(json!(1.5)), Value::Null),
+        (name(json!(true)), Value::Null),
+        (name(json!(" \u{200b} ")), Value::Null),
+        (name(json!(ACCESS_TOKEN)), Value::Null),
+        (name(json!(format!("Ann ({ACCESS_TOKEN})"))), Value::Null),
+        (json!([{"name": "Ann"}]), Value::Null),
+        (json!({"error": "x", "x": PLANTED}), Value::Null),
+    ] {
+        bench.acme.says("/me", &body);
+        let connected = bench.connect().await.is(200).json();
+        assert_eq!(connected["username"], username, "{connected}");
+        bench.delete(&connected).await;
+    }
+    bench.assert_nothing_leaked();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scopes_are_no_place_for_a_token() {
+    let bench = Bench::new().await;
+    for scope in [json!(ACCESS_TOKEN), json!(["a", ACCESS_TOKEN]), json!(format!("a:{ACCESS_TOKEN}"))] {
+        bench.acme.says("/token", &json!({"access_token": ACCESS_TOKEN, "token_type": "bearer", "scope": scope}));
+        let reply = bench.connect().await.is(502);
+        assert!(reply.text().contains("'scope' is malformed"), "{}", reply.text());
+    }
+    bench.assert_nothing_leaked();
+}
+
+#[tokio::test]
+async fn whoever_takes_too_long_is_given_up() {
+    let acme = Hostile::start().await;
+    let limits = Limits { total: Duration::from_millis(250), ..Limits::default() };
+    let server = Server::with(Setup { config: settings(&acme), egress: (limits, None), ..Setup::default() }).await;
+    for case in slow() {
+        behave(&acme);
+        acme.behaves("/token", case.steps.clone());
+        let reply = unspoilt(server.connect_acme(&[]).await);
+        assert_eq!(reply.status, 504, "{}: {}", case.name, reply.text());
+        assert!(reply.detail().as_str().unwrap().contains(case.says), "{}: {}", case.name, reply.text());
+        assert_eq!(server.list().await, json!([]));
+
+        behave(&acme);
+        acme.behaves("/me", case.steps.clone());
+        acme.behaves("/revoke", case.steps);
+        let connected = server.connect_acme(&[]).await.is(200);
+        assert_eq!(connected.json()["username"], Value::Null, "{}", case.name);
+        assert_eq!(server.delete_acme(&connected).await, false, "{}", case.name);
+    }
+    assert_eq!(acme.asked("/token").len(), 2 * slow().len());
+}
+
+#[tokio::test]
+async fn whoever_takes_a_connection_and_says_nothing_is_given_up_before_anything_is_sent() {
+    let acme = Hostile::start().await;
+    let limits = Limits { connect: Duration::from_millis(100), ..Limits::default() };
+    let config = settings(&acme).replace(&format!("{}/token", acme.base), &format!("{}/token", mute().await));
+    let server = Server::with(Setup { config, egress: (limits, None), ..Setup::default() }).await;
+    let reply = server.connect_acme(&[]).await.is(504);
+    assert!(reply.text().contains("no connection within the time allowed"), "{}", reply.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bar_12_a_server_whose_certificate_is_not_right_is_told_nothing() {
+    let authority = Authority::new();
+    let good = Hostile::with_tls(authority.acceptor("127.0.0.1", 2020..2200)).await;
+    good.says("/token", &json!({"access_token": ACCESS_TOKEN, "token_type": "bearer"}));
+    let bad = [
+        ("expired", Hostile::with_tls(authority.acceptor("127.0.0.1", 2000..2020)).await),
+        ("early", Hostile::with_tls(authority.acceptor("127.0.0.1", 2199..2200)).await),
+        ("elsewhere", Hostile::with_tls(authority.acceptor("provider.example", 2020..2200)).await),
+        ("unknown", Hostile::with_tls(Authority::new().acceptor("127.0.0.1", 2020..2200)).await),
+        ("itself", Hostile::with_tls(self_signed("127.0.0.1")).await),
+    ];
+    let plain = html_server().await;
+    let mut config = format!("[egress]\nca_certificates = [{:?}]\n", authority.file());
+    let no_tls = plain.replace("http:", "https:");
+    let all = bad.iter().map(|(name, server)| (*name, &server.base)).chain([("good", &good.base), ("plain", &no_tls)]);
+    for (name, base) in all {
+        let entry = format!(
+            "[providers.{name}]\ndisplay_name = \"{name}\"\nclient_id = \"c\"\nclient_secret = \"s\"\n\
+             [providers.{name}.oauth]\nauthorize_url = \"{base}/authorize\"\ntoken_url = \"{base}/token\"\n"
+        );
+        config.push_str(&entry);
+    }
+    let server = Server::with(Setup { config, ..Setup::default() }).await;
+    let connect = async |name: &str| {
+        let started = server.initiate(name).await;
+        let path = format!("/v1/integrations/{name}/oauth/complete");
+        let body = json!({"code": CODE, "state_token": started.state});
+        unspoilt(server.post(&path).key(&server.key).json(&body).send().await)
+    };
+    connect("good").await.is(200);
+    for (name, served) in &bad {
+        let said = connect(name).await.is(502).text();
+        assert!(said.contains("its certificate is not trusted"), "{name}: {said}");
+        assert_eq!(served.all_asked().len(), 0, "{name}");
+    }
+    let said = connect("plain").await.is(502).text();
+    assert!(said.contains("the TLS handshake failed"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_flat_however_often_a_provider_misbehaves() {
+    let bench = Bench::new().await;
+    let round = async || {
+        let mut largest = 0;
+        for case in bench.misbehaviours() {
+            bench.acme.behaves("/token", case.steps.clone());
+            let all = (0..4).map(|_| bench.connect());
+            for reply in futures_util::future::join_all(all).await {
+                assert!(matches!(reply.status, 200 | 400 | 502), "{}: {}", case.name, reply.text());
+            }
+            largest = largest.max(bench.server.resident_kib());
+        }
+        largest
+    };
+    let idle = bench.server.resident_kib();
+    let first = round().await;
+    let mut last = 0;
+    for n in 0..campaign(2, 3, 20) {
+        last = round().await;
+        println!("round {n}: {last} KiB");
+    }
+    println!("resident: {idle} KiB idle, {first} KiB in the first round, {last} KiB in the last");
+    assert!(first < idle + 48 * 1024, "{idle} KiB at rest, {first} KiB under attack");
+    assert!(last < first + 8 * 1024, "{first} KiB in the first round, {last} KiB in the last");
+}
