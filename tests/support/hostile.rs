@@ -1,6 +1,7 @@
 //! A provider that means harm: a server that says exactly the bytes that it is told to say, with TLS or without.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,25 +33,29 @@ pub struct Hostile {
     pub base: String,
     told: Arc<Mutex<HashMap<String, Vec<Step>>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Hostile {
     pub async fn start() -> Self {
-        Self::listen("http", None).await
+        Self::listen("127.0.0.1:0", None).await
     }
 
     pub async fn with_tls(acceptor: TlsAcceptor) -> Self {
-        Self::listen("https", Some(acceptor)).await
+        Self::listen("127.0.0.1:0", Some(acceptor)).await
     }
 
-    async fn listen(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// A server at this address.
+    pub async fn listen(at: &str, tls: Option<TlsAcceptor>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let listener = TcpListener::bind(at).await.expect("a free port");
         let base = format!("{scheme}://{}", listener.local_addr().expect("an address"));
-        let this = Self { base, told: Arc::default(), asked: Arc::default() };
+        let this = Self { base, told: Arc::default(), asked: Arc::default(), connections: Arc::default() };
         let server = this.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (server, tls) = (server.clone(), tls.clone());
+                server.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     match tls {
                         None => server.converse(stream, TcpStream::set_zero_linger).await,
@@ -79,6 +84,15 @@ impl Hostile {
     /// All requests to this path.
     pub fn asked(&self, path: &str) -> Vec<Asked> {
         self.asked.lock().expect("no holder panics").iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+
+    /// How often somebody connected, whatever came of it.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.base.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the base ends with a port")
     }
 
     /// All requests.

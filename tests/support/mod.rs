@@ -7,6 +7,7 @@ pub mod flow;
 pub mod hostile;
 pub mod http;
 pub mod misbehaviours;
+pub mod names;
 pub mod peers;
 pub mod process;
 pub mod raw;
@@ -57,6 +58,9 @@ pub struct Setup {
     pub vault: Option<Vault>,
     /// The bounds of requests to providers, and who resolves names for them.
     pub egress: (egress::Limits, Option<egress::Lookup>),
+    /// Which networks a provider may be in although they are not public; what the configuration and `dev` say where
+    /// nothing is said here.
+    pub allow: Option<Vec<ipnet::IpNet>>,
     /// The clock of another server; one of its own where nothing is said.
     pub clock: Option<Clock>,
 }
@@ -98,6 +102,9 @@ impl Server {
         let sandbox = Sandbox::start(loopback, clock.clone(), Random, SandboxOptions::new(Random));
         let sandbox = sandbox.await.expect("the sandbox starts");
         dev::add_defaults(&mut config, &sandbox);
+        if let Some(allow) = setup.allow {
+            config.egress.allow = allow;
+        }
         let config = Arc::new(config);
         let (limits, lookup) = setup.egress;
         let (allow, authorities) = (&config.egress.allow, &config.egress.ca_certificates);
