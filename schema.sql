@@ -1,5 +1,7 @@
 -- The schema of a vault, version 1: what a new vault is made from. Later versions are steps in src/store/schema.rs.
 --
+-- (Version 4: `refresh_at` of a credential, when the background looks at it next.)
+--
 -- Whatever is confidential is in a sealed column: a record `format 1 | data-key version 4 | nonce 24 | ciphertext |
 -- tag 16` (src/vault/record.rs). What stands in the clear is authenticated with it, unless a comment says that it
 -- decides nothing. Times are Unix seconds. `data_key` repeats the version in the record, so that rotation can find

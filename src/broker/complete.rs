@@ -11,15 +11,17 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Broker, Caller, Connectable, Error};
+use super::refresh::refresh_token_ends;
+use super::{Broker, Caller, Connectable, Error, schedule};
 use crate::catalog::input::InputFault;
-use crate::catalog::value::Lifetime;
 use crate::catalog::values::Values;
 use crate::id::{CredentialId, ProviderName};
 use crate::oauth::callback::{Denied, check_issuer};
 use crate::oauth::{self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, TokenError};
 use crate::secret::Secret;
-use crate::vault::{Flow, Material, NewCredential, PendingAuthorization, Summary, Tokens, VaultError, Who};
+use crate::vault::{
+    Flow, Material, NewCredential, PendingAuthorization, Replaced, Replacement, Summary, Tokens, VaultError, Who,
+};
 
 /// How long tokens that the vault could not take are held in memory between two tries to store them.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -195,7 +197,7 @@ impl Broker {
         let state_metadata = pending.state_metadata;
         let title = identity.title.or_else(|| identity.username.clone());
         let now = self.0.clock.now();
-        let new = NewCredential {
+        let mut new = NewCredential {
             user: caller.user.clone(),
             provider: pending.provider,
             title: title.unwrap_or_else(|| connectable.provider.entry.display_name.clone()),
@@ -209,17 +211,21 @@ impl Broker {
                 refresh_token: grant.refresh_token,
                 token_type: grant.token_type,
                 lifetime: grant.expires_in,
-                refresh_expires_at: connectable
-                    .oauth
-                    .refresh
-                    .as_ref()
-                    .and_then(|refresh| refresh.lifetime)
-                    .and_then(Lifetime::duration)
-                    .map(|lifetime| now.plus(lifetime)),
+                refresh_expires_at: refresh_token_ends(connectable.oauth, now),
                 metadata: grant.metadata,
             }),
+            refresh_at: None,
         };
-        let stored = self.store(new, pending.reconnect, &caller.who).await?;
+        if let Material::OAuth2(tokens) = &new.material {
+            new.refresh_at = schedule::refresh_at(tokens, now, self.0.random);
+        }
+        let reconnect = pending.reconnect.map(|id| Replacement {
+            id,
+            any_account: pending.any_account,
+            revocation: self.revocation_at(&new.provider),
+            retry_for: self.0.config.vault.revoke_retry,
+        });
+        let stored = self.store(new, reconnect, &caller.who).await?;
         Ok(CompleteResponse {
             credentials_id: stored.id,
             provider: stored.provider,
@@ -234,38 +240,44 @@ impl Broker {
 
     /// Stores the tokens. Where the vault cannot take them now (a full disk), they are held in memory and tried again
     /// until it can: the code is spent, and they are all that there is.
-    async fn store(&self, new: NewCredential, reconnect: Option<CredentialId>, who: &Who) -> Result<Summary, Error> {
-        match self.store_once(new.clone(), reconnect, who).await {
-            Err(error) if error.cannot_write() => {
+    async fn store(&self, new: NewCredential, reconnect: Option<Replacement>, who: &Who) -> Result<Summary, Error> {
+        match self.store_once(new.clone(), reconnect.clone(), who).await {
+            Err(Error::Vault(error)) if error.cannot_write() => {
                 tracing::warn!(provider = %new.provider, %error, "tokens are held in memory until the vault can take them");
                 let (broker, who) = (self.clone(), who.clone());
                 tokio::spawn(async move { broker.store_when_possible(new, reconnect, who).await });
                 Err(error.into())
             }
-            other => Ok(other?),
+            other => other,
         }
     }
 
     async fn store_once(
         &self,
         new: NewCredential,
-        reconnect: Option<CredentialId>,
+        reconnect: Option<Replacement>,
         who: &Who,
-    ) -> Result<Summary, VaultError> {
-        if let Some(id) = reconnect
-            && let Some(replaced) = self.0.vault.replace_credential(&id, new.clone(), who).await?
-        {
-            return Ok(replaced);
+    ) -> Result<Summary, Error> {
+        if let Some(how) = reconnect {
+            match self.0.vault.replace_credential(how, new.clone(), who).await? {
+                Replaced::Done(summary) => return Ok(*summary),
+                Replaced::OtherAccount { known: true } => return Err(Error::OtherAccount("")),
+                Replaced::OtherAccount { known: false } => {
+                    return Err(Error::OtherAccount(", as far as can be known: it could not be asked whose it is"));
+                }
+                // Deleted while the user logged in: what they have just granted is a new one.
+                Replaced::Absent => {}
+            }
         }
-        self.0.vault.insert_credential(new, who).await
+        Ok(self.0.vault.insert_credential(new, who).await?)
     }
 
-    async fn store_when_possible(&self, new: NewCredential, reconnect: Option<CredentialId>, who: Who) {
+    async fn store_when_possible(&self, new: NewCredential, reconnect: Option<Replacement>, who: Who) {
         loop {
             tokio::time::sleep(STORE_AGAIN_AFTER).await;
-            match self.store_once(new.clone(), reconnect, &who).await {
+            match self.store_once(new.clone(), reconnect.clone(), &who).await {
                 Ok(stored) => return tracing::info!(credential = %stored.id, "tokens held in memory are stored now"),
-                Err(error) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {}
+                Err(Error::Vault(error)) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {}
                 Err(error) => return tracing::error!(%error, "tokens held in memory are lost: the vault refused them"),
             }
         }

@@ -47,8 +47,14 @@ impl Broker {
         debug_assert!(request.listening.ip().is_loopback(), "the command binds loopback addresses alone");
         let ConnectRequest { listening, scopes, inputs, credential_id, within } = request;
         let callback_url = format!("http://{listening}{}", callback_path(provider));
-        let request =
-            InitiateRequest { callback_url, scopes, state_metadata: serde_json::Map::new(), inputs, credential_id };
+        let request = InitiateRequest {
+            callback_url,
+            scopes,
+            state_metadata: serde_json::Map::new(),
+            inputs,
+            credential_id,
+            allow_account_change: false,
+        };
         self.begin(caller, provider, request, Flow::Connect, within + AFTERWARDS).await
     }
 

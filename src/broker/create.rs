@@ -108,6 +108,7 @@ impl Broker {
             account: None,
             client_id: None,
             expires_at,
+            refresh_at: None,
         };
         let stored = self.0.vault.insert_credential(new, &caller.who).await?;
         Ok(CreateResponse { id: stored.id, provider: stored.provider, kind: stored.kind.name(), title: stored.title })

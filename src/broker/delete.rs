@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Broker, Caller, Error};
 use crate::catalog::entry::RevocationEnds;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
 use crate::vault::{Revocation, Summary};
 
@@ -28,10 +28,7 @@ impl Broker {
     /// Deletes the user's credential. From the first commit on it is neither listed nor usable; its tokens wait, sealed, in
     /// the revocation queue until the provider has confirmed (RFC 7009 §2.2) or their time is up.
     pub async fn delete(&self, caller: &Caller, provider: &str, id: &str) -> Result<DeleteResponse, Error> {
-        let summary = self.owned(caller, id)?;
-        if summary.provider.as_str() != provider {
-            return Err(Error::CredentialOfAnotherProvider);
-        }
+        let summary = self.owned_at(caller, provider, id)?;
         let revocation = self.revocation_of(&summary);
         let retry_for = self.0.config.vault.revoke_retry;
         let deleted =
@@ -45,8 +42,13 @@ impl Broker {
     }
 
     /// What the provider's entry says of ending this credential.
-    fn revocation_of(&self, summary: &Summary) -> Revocation {
-        let provider = self.0.catalog.get(summary.provider.as_str()).filter(|_| summary.kind == Kind::OAuth2);
+    pub(super) fn revocation_of(&self, summary: &Summary) -> Revocation {
+        if summary.kind == Kind::OAuth2 { self.revocation_at(&summary.provider) } else { Revocation::Never }
+    }
+
+    /// What the provider's entry says of ending a grant.
+    pub(super) fn revocation_at(&self, provider: &ProviderName) -> Revocation {
+        let provider = self.0.catalog.get(provider.as_str());
         let revoke = provider.and_then(|provider| provider.entry.oauth.as_ref()?.revoke.as_ref());
         match (provider, revoke.map(|revoke| revoke.ends)) {
             (None, _) | (_, None) => Revocation::Never,

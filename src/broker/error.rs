@@ -1,6 +1,10 @@
 //! Everything that a use case can answer instead of what it was asked for. `http/problem.rs` turns each into one problem.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::catalog::input::InputFault;
+use crate::id::CredentialId;
 use crate::kind::Kind;
 use crate::vault::VaultError;
 
@@ -61,6 +65,41 @@ pub enum Error {
     /// The user's credential is of another provider.
     #[error("Credentials do not match the specified provider")]
     CredentialOfAnotherProvider,
+    /// The credential is of another kind than the secret that was sent for it.
+    #[error("Unsupported credential type: {}", unchanged(*.0))]
+    KindChanged(Kind),
+    /// Only an account has an access token to refresh.
+    #[error("Unsupported credential type: a credential of type {0} has nothing to refresh")]
+    NothingToRefresh(Kind),
+    /// Only the user can mend it: the provider refuses the refresh token, or there is none.
+    #[error("The account has to be connected again: {cause}")]
+    NeedsReauth {
+        /// The provider.
+        provider: String,
+        /// The credential, which keeps its id when it is connected again.
+        id: CredentialId,
+        /// Why.
+        cause: String,
+    },
+    /// The account that was logged into is not the credential's.
+    #[error("The account that was connected is not the one of this credential{0}")]
+    OtherAccount(&'static str),
+    /// There is no valid access token, and no new one could be had.
+    #[error("The access token could not be refreshed: {what}")]
+    NotRefreshed {
+        /// Why.
+        what: String,
+        /// Whether the provider took too long.
+        too_slow: bool,
+        /// When to try again, where that is known.
+        retry_after: Option<Duration>,
+    },
+    /// The refresh ended without saying what came of it.
+    #[error("The refresh broke off")]
+    RefreshBroke,
+    /// The vault, seen by several callers at one time.
+    #[error(transparent)]
+    SharedVault(Arc<VaultError>),
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -70,4 +109,10 @@ pub enum Error {
 fn shown(allowed: &[String]) -> String {
     let quoted: Vec<String> = allowed.iter().map(|origin| format!("'{origin}'")).collect();
     format!("[{}]", quoted.join(", "))
+}
+
+/// The kind of a credential never changes, and an account's tokens come from a login alone.
+fn unchanged(kind: Kind) -> String {
+    let again = if kind == Kind::OAuth2 { "; connect the account again with `credential_id` at initiate" } else { "" };
+    format!("the credential is of type {kind}, which stays{again}")
 }

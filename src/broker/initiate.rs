@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Broker, Caller, Error};
+use crate::catalog::entry::OAuth;
 use crate::clock::UnixTime;
-use crate::id::{CredentialId, ProviderName};
+use crate::id::ProviderName;
 use crate::kind::Kind;
 use crate::oauth::{AuthorizationRequest, CodeVerifier, StateToken};
-use crate::vault::{Flow, PendingAuthorization};
+use crate::vault::{Flow, PendingAuthorization, Summary};
 
 /// What a client asks for.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -33,6 +34,9 @@ pub struct InitiateRequest {
     /// The credential to reconnect: it keeps its id. Without it, every complete makes a new one.
     #[serde(default)]
     pub credential_id: Option<String>,
+    /// Whether that credential may become one of another account.
+    #[serde(default)]
+    pub allow_account_change: bool,
 }
 
 /// Where to send the user.
@@ -78,7 +82,10 @@ impl Broker {
 
         let state = StateToken::fresh(self.0.random);
         let verifier = CodeVerifier::for_provider(connectable.oauth, self.0.random);
-        let scopes = connectable.oauth.scopes_for(&request.scopes);
+        let mut scopes = connectable.oauth.scopes_for(&request.scopes);
+        if let Some(summary) = &reconnect {
+            add_scopes(&mut scopes, connectable.oauth, summary.scopes.as_deref().unwrap_or_default());
+        }
         let login_url = AuthorizationRequest {
             entry: &entry,
             client_id: &connectable.client.id,
@@ -104,7 +111,8 @@ impl Broker {
             inputs,
             state_metadata: request.state_metadata,
             issuer: connectable.oauth.issuer.clone(),
-            reconnect,
+            reconnect: reconnect.map(|summary| summary.id),
+            any_account: request.allow_account_change,
             created_at,
             expires_at,
         };
@@ -126,12 +134,24 @@ impl Broker {
         caller: &Caller,
         provider: &ProviderName,
         id: Option<&str>,
-    ) -> Result<Option<CredentialId>, Error> {
+    ) -> Result<Option<Summary>, Error> {
         let Some(id) = id else { return Ok(None) };
         let summary = self.owned(caller, id)?;
         if summary.provider != *provider || summary.kind != Kind::OAuth2 {
             return Err(Error::CredentialOfAnotherProvider);
         }
-        Ok(Some(summary.id))
+        Ok(Some(summary))
+    }
+}
+
+/// A reconnected credential asks for what it has and for what is new; where the provider always gets the same, for that.
+fn add_scopes(scopes: &mut Vec<String>, entry: &OAuth, held: &[String]) {
+    if entry.fixed_scopes {
+        return;
+    }
+    for scope in held {
+        if !scopes.iter().any(|there| entry.same_scope(there, scope)) {
+            scopes.push(scope.clone());
+        }
     }
 }

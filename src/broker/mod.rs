@@ -4,17 +4,23 @@
 //! check themselves is whose things they are.
 
 mod access_token;
+mod background;
 mod clients;
 mod complete;
 mod connect;
 mod create;
 mod delete;
+mod detail;
 mod error;
+mod flights;
 mod housekeeping;
 mod initiate;
 mod list;
 mod providers;
+mod refresh;
 mod revocations;
+mod schedule;
+mod token;
 
 use std::sync::Arc;
 
@@ -26,11 +32,15 @@ pub use complete::{CompleteRequest, CompleteResponse};
 pub use connect::{ConnectRequest, callback_path};
 pub use create::{CreateRequest, CreateResponse, NewSecret};
 pub use delete::DeleteResponse;
+pub use detail::{CredentialDetail, ShownError};
 pub use error::Error;
 pub use initiate::{InitiateRequest, InitiateResponse};
 pub use list::{CredentialList, CredentialSummary};
 pub use providers::ProviderInfo;
 pub use revocations::{RevocationList, WaitingRevocation};
+pub use token::{DEFAULT_MIN_TTL, LiveSecret};
+
+use flights::Flights;
 
 use crate::catalog::{Catalog, Provider, entry};
 use crate::clock::Clock;
@@ -41,7 +51,7 @@ use crate::oauth::Client;
 use crate::random::Random;
 use crate::vault::{Actor, Holder, Vault, VaultError, Who};
 
-/// Everything that the use cases work with. Cheap to share, immutable but for the vault.
+/// Everything that the use cases work with. Cheap to share, immutable but for the vault and the refreshes under way.
 #[derive(Clone)]
 pub struct Broker(Arc<Parts>);
 
@@ -55,6 +65,7 @@ struct Parts {
     clients: Clients,
     providers: Vec<ProviderInfo>,
     trusted_issuers: TrustedIssuers,
+    flights: Flights<refresh::Outcome>,
 }
 
 /// Who asks, and for whose credentials.
@@ -108,7 +119,18 @@ impl Broker {
         let clients = Clients::new(&config, vault.signing_keys()?, &clock, random);
         let providers = providers::describe(&catalog, &clients);
         let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
-        let parts = Parts { config, catalog, vault, egress, clock, random, clients, providers, trusted_issuers };
+        let parts = Parts {
+            config,
+            catalog,
+            vault,
+            egress,
+            clock,
+            random,
+            clients,
+            providers,
+            trusted_issuers,
+            flights: Flights::default(),
+        };
         Ok(Self(Arc::new(parts)))
     }
 

@@ -77,6 +77,7 @@ pub(super) async fn until_stopped(
 ) -> Result<(), ServeError> {
     let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
     let house = tokio::spawn(broker.clone().keep_house());
+    let ahead = tokio::spawn(broker.clone().refresh_ahead());
     let mut fatal = None;
     let stop = async {
         tokio::select! {
@@ -86,6 +87,7 @@ pub(super) async fn until_stopped(
     };
     crate::http::serve(vec![listener], app, stop).await;
     house.abort();
+    ahead.abort();
     match fatal {
         Some(error) => Err(ServeError::Fatal(error)),
         None => Ok(()),

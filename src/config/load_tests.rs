@@ -234,7 +234,6 @@ fn what_had_better_be_otherwise_earns_a_warning() {
         "toml:2: server.listen: the server is open to the network without TLS",
         "toml:3: server.public_url: plain http",
         "toml:5: oauth.callback_origins: logins of this public server may return to any port of localhost",
-        "toml:6: oauth.background_refresh",
         "toml:8: egress.allow: 0.0.0.0/0 is every address",
         "toml:10: vault.master_key: the secret stands in the file itself",
         "toml:12: providers.x.client_secret: the secret stands in the file itself",

@@ -165,7 +165,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "oauth.background_refresh",
         takes: Takes::Switch,
         default: Some("false"),
-        doc: "Whether tokens are refreshed before anybody asks for them; this version does not refresh yet.",
+        doc: "Whether tokens are refreshed ahead of their end, before anybody asks for them.",
     },
     Setting {
         key: "egress.allow",

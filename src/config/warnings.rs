@@ -42,12 +42,6 @@ pub(super) fn of(config: &Config, reader: &Reader) -> Vec<Finding> {
                 .into(),
         );
     }
-    if config.oauth.background_refresh {
-        warn(
-            "oauth.background_refresh",
-            "this version does not refresh tokens yet, so the setting has no effect".into(),
-        );
-    }
     for network in config.egress.allow.iter().filter(|network| network.prefix_len() == 0) {
         warn("egress.allow", format!("{network} is every address there is: nothing internal is guarded any more"));
     }

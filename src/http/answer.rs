@@ -9,8 +9,12 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use warp::reply::Response;
+use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
+
+/// Room for nearly every secret, so that the buffer does not move and leave a copy behind.
+const SECRET_ANSWER: usize = 16 * 1024;
 
 /// What a route answers with, for OpenAPI: one object, or a list of them.
 pub(super) trait Shape: Send + 'static {
@@ -50,6 +54,14 @@ impl<R> Answer<R> {
     pub(super) fn json(body: &(impl Serialize + ?Sized)) -> Result<Self, Problem> {
         let failed = |_| Problem::new(&problem::INTERNAL, "The answer could not be written.");
         Ok(Self::raw(serde_json::to_vec(body).map_err(failed)?.into()))
+    }
+
+    /// The same for a body that carries a secret: the bytes are wiped when the answer has gone out.
+    pub(super) fn secret(body: &impl Serialize) -> Result<Self, Problem> {
+        let failed = |_| Problem::new(&problem::INTERNAL, "The answer could not be written.");
+        let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_ANSWER));
+        serde_json::to_writer(&mut *bytes, body).map_err(failed)?;
+        Ok(Self::raw(Bytes::from_owner(bytes)))
     }
 
     /// JSON that is written already.

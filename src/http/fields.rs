@@ -47,6 +47,22 @@ impl<'b> Object<'b> {
         }
     }
 
+    /// A member that may be absent, and where it is there is meant: `null` is a fault. The outer nothing is a fault.
+    #[expect(clippy::option_option, reason = "a fault and an absent member are two things")]
+    pub(super) fn given<T>(&mut self, name: &str, read: impl Read<T>) -> Option<Option<T>> {
+        if self.has(name) { self.required(name, read).map(Some) } else { Some(None) }
+    }
+
+    /// Whether it has the member.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// Notes that of several members none is there, of which one has to be.
+    pub(super) fn nothing_given(&mut self, names: &str) {
+        self.faults.push(Fault::new("missing", self.place.clone(), format!("Field required: one of {names}")));
+    }
+
     /// A member that is empty where it is absent; `null` is a fault, as in the original.
     pub(super) fn or_empty<T: Default>(&mut self, name: &str, read: impl Read<T>) -> Option<T> {
         match self.members.remove(name) {
@@ -89,6 +105,15 @@ pub(super) fn text(value: Value, place: &Place, faults: &mut Vec<Fault>) -> Opti
     match value {
         Value::String(text) => Some(text),
         _ => fault(faults, "string_type", place, "Input should be a valid string"),
+    }
+}
+
+/// Yes or no.
+#[expect(clippy::needless_pass_by_value, reason = "every reader takes the value")]
+pub(super) fn flag(value: Value, place: &Place, faults: &mut Vec<Fault>) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(flag),
+        _ => fault(faults, "bool_type", place, "Input should be a valid boolean"),
     }
 }
 

@@ -8,14 +8,16 @@ use super::App;
 use super::answer::{Answer, Many, One};
 use super::body::NoBody;
 use super::call::{AdminCall, Call};
+use super::live::{self, Live};
 use super::problem::{self, Problem};
 use super::query;
 use crate::broker::{
-    ClientMetadata, CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialSummary,
-    DeleteResponse, InitiateRequest, InitiateResponse, ProviderInfo, PublishedKeys, WaitingRevocation,
+    ClientMetadata, CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialDetail,
+    CredentialSummary, DeleteResponse, InitiateRequest, InitiateResponse, ProviderInfo, PublishedKeys,
+    WaitingRevocation,
 };
 use crate::id::CredentialId;
-use crate::vault::Page;
+use crate::vault::{Amendment, Page};
 
 pub(super) async fn providers(app: App, _: Call, _: NoBody) -> Result<Answer<Many<ProviderInfo>>, Problem> {
     Answer::json(app.broker().providers())
@@ -43,6 +45,24 @@ pub(super) async fn create(app: App, call: Call, body: CreateRequest) -> Result<
 
 pub(super) async fn delete(app: App, call: Call, _: NoBody) -> Result<Answer<One<DeleteResponse>>, Problem> {
     Answer::json(&app.broker().delete(&call.caller, call.params.get(0), call.params.get(1)).await?)
+}
+
+pub(super) async fn credential(app: App, call: Call, _: NoBody) -> Result<Answer<One<CredentialDetail>>, Problem> {
+    Answer::json(&app.broker().credential(&call.caller, call.params.get(0), call.params.get(1))?)
+}
+
+pub(super) async fn amend(app: App, call: Call, body: Amendment) -> Result<Answer<One<CredentialDetail>>, Problem> {
+    Answer::json(&app.broker().amend(&call.caller, call.params.get(0), call.params.get(1), body).await?)
+}
+
+pub(super) async fn refresh(app: App, call: Call, _: NoBody) -> Result<Answer<One<CredentialDetail>>, Problem> {
+    Answer::json(&app.broker().refresh(&call.caller, call.params.get(0), call.params.get(1)).await?)
+}
+
+pub(super) async fn token(app: App, call: Call, _: NoBody) -> Result<Answer<One<Live>>, Problem> {
+    let min_ttl = query::min_ttl(&call.query)?;
+    let secret = app.broker().token(&call.caller, call.params.get(0), call.params.get(1), min_ttl).await?;
+    Answer::secret(&live::body(&secret))
 }
 
 pub(super) async fn list(app: App, call: Call, _: NoBody) -> Result<Answer<Many<CredentialSummary>>, Problem> {

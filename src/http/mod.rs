@@ -5,6 +5,7 @@
 //! table of all there is; [`problem`] the table of all that can go wrong.
 
 mod address;
+mod amendment;
 mod answer;
 mod app;
 mod attempts;
@@ -17,6 +18,7 @@ mod handlers;
 mod head;
 mod limits;
 mod listener;
+mod live;
 pub mod log;
 mod openapi;
 mod pattern;

@@ -92,6 +92,10 @@ fn operation(route: &Route) -> Operation {
     if takes_a_page(route) {
         operation = page_parameters().into_iter().fold(operation, OperationBuilder::parameter);
     }
+    if route.pattern.ends_with("/token") {
+        let description = "How many seconds of life the token has at least; 300 where it is not given.";
+        operation = operation.parameter(parameter("min_ttl", Type::Integer, description));
+    }
     let success = ContentBuilder::new().schema(Some(route.shapes.response.clone())).build();
     let success = ResponseBuilder::new().description("Done").content("application/json", success).build();
     operation = operation.response(route.success.as_str(), success);
@@ -138,27 +142,29 @@ fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
     let has_body = route.shapes.request.is_some();
     let ends = |word: &str| route.pattern.ends_with(word);
     let (initiate, complete) = (ends("/oauth/initiate"), ends("/oauth/complete"));
-    let delete = route.method == Method::DELETE;
+    let one = route.pattern.contains("/{cred_id}");
+    let refreshes = ends("/refresh") || ends("/token");
+    let changes = ends("/refresh") || route.method == Method::PATCH;
     let create = has_body && ends("/credentials");
     match kind.uri.trim_start_matches("/problems/") {
         "user-required" | "user-malformed" => guarded,
         "callback-origin-not-allowed" => initiate,
-        "invalid-state"
-        | "state-of-connect-flow"
-        | "authorization-denied"
-        | "exchange-failed"
-        | "provider-unavailable"
-        | "provider-timeout" => complete,
-        "credential-type-not-supported" => create,
+        "invalid-state" | "state-of-connect-flow" | "authorization-denied" | "exchange-failed" | "account-mismatch" => {
+            complete
+        }
+        "provider-unavailable" | "provider-timeout" => complete || refreshes,
+        "needs-reauth" => refreshes,
+        "credential-type-not-supported" => create || changes,
         "provider-not-found" => initiate || complete || create,
-        "oauth-not-supported" | "not-configured" => initiate || complete,
-        "credential-not-found" | "credential-of-another-provider" => initiate || delete,
+        "oauth-not-supported" => initiate || complete,
+        "not-configured" => initiate || complete || refreshes,
+        "credential-not-found" | "credential-of-another-provider" => initiate || one,
         // Else the answer to what fits no route.
         "not-found" => ends("/client.json"),
         _ => match kind.status.as_u16() {
             401 | 403 | 429 => guarded,
             408 | 413 => has_body,
-            422 => has_body || takes_a_page(route),
+            422 => has_body || takes_a_page(route) || ends("/token"),
             503 => guarded || route.pattern == "/readyz",
             405 | 414 | 431 => false,
             _ => true,
@@ -177,12 +183,13 @@ fn user_header() -> utoipa::openapi::path::Parameter {
         .build()
 }
 
+fn parameter(name: &str, schema_type: Type, description: &str) -> utoipa::openapi::path::Parameter {
+    let schema = ObjectBuilder::new().schema_type(SchemaType::new(schema_type));
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False);
+    parameter.description(Some(description)).schema(Some(schema)).build()
+}
+
 fn page_parameters() -> [utoipa::openapi::path::Parameter; 2] {
-    let parameter = |name: &str, schema_type, description: &str| {
-        let schema = ObjectBuilder::new().schema_type(SchemaType::new(schema_type));
-        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False);
-        parameter.description(Some(description)).schema(Some(schema)).build()
-    };
     [
         parameter("limit", Type::Integer, "At most so many; the header Link then says where the list goes on."),
         parameter("after", Type::String, "Only those that come after the credential with this id."),

@@ -46,6 +46,8 @@ problems! {
     AUTHORIZATION_DENIED = BAD_REQUEST "authorization-denied" "The authorization was denied";
     /// The provider refused the code.
     EXCHANGE_FAILED = BAD_REQUEST "exchange-failed" "The provider refused the code";
+    /// The account that was logged into is not the one of the credential that is being connected again.
+    ACCOUNT_MISMATCH = BAD_REQUEST "account-mismatch" "Another account was connected";
     /// The provider does not take this kind of credential.
     KIND_NOT_SUPPORTED = BAD_REQUEST "credential-type-not-supported" "The provider does not take this type of credential";
     /// No API key was presented.
@@ -69,6 +71,8 @@ problems! {
     /// The credential is one of another provider.
     CREDENTIAL_OF_ANOTHER_PROVIDER =
         NOT_FOUND "credential-of-another-provider" "The credential belongs to another provider";
+    /// Only the user can mend it: the provider refuses the refresh token, or there is none.
+    NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
     /// The path exists, the method does not.
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
     /// The headers or the body did not come in time.

@@ -24,7 +24,8 @@ impl FromBody for InitiateRequest {
                 "inputs",
                 texts_by_name("What the provider's URLs need to know, where it has `inputs`: a subdomain, say."),
             )
-            .property("credential_id", optional("The credential to reconnect: it keeps its id."));
+            .property("credential_id", optional("The credential to reconnect: it keeps its id."))
+            .property("allow_account_change", flag("Whether that credential may become one of another account."));
         Some(("OAuthInitiateRequest", schema.into()))
     }
 
@@ -34,12 +35,14 @@ impl FromBody for InitiateRequest {
         let state_metadata = body.or_empty("state_metadata", fields::object);
         let inputs = body.or_empty("inputs", fields::texts_by_name);
         let credential_id = body.optional("credential_id", fields::text);
+        let allow_account_change = body.or_empty("allow_account_change", fields::flag);
         Some(Self {
             callback_url: callback_url?,
             scopes: scopes?,
             state_metadata: state_metadata?,
             inputs: inputs?,
             credential_id: credential_id?,
+            allow_account_change: allow_account_change?,
         })
     }
 }
@@ -71,7 +74,7 @@ impl FromBody for CompleteRequest {
 }
 
 /// The kinds of credential that a client can hand in.
-const KINDS: [&str; 3] = ["api_key", "user_password", "host_scoped"];
+pub(super) const KINDS: [&str; 3] = ["api_key", "user_password", "host_scoped"];
 
 impl FromBody for CreateRequest {
     fn schema() -> Option<(&'static str, RefOr<Schema>)> {
@@ -128,9 +131,14 @@ impl FromBody for CreateRequest {
     }
 }
 
-fn host(value: serde_json::Value, place: &Place, faults: &mut Vec<Fault>) -> Option<HostPattern> {
+/// The host pattern of a `host_scoped` credential.
+pub(super) fn host(value: serde_json::Value, place: &Place, faults: &mut Vec<Fault>) -> Option<HostPattern> {
     let text = fields::text(value, place, faults)?;
     text.parse::<HostPattern>().map_err(|error| faults.push(Fault::value(place.clone(), &error.to_string()))).ok()
+}
+
+fn flag(description: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(Type::Boolean)).description(Some(description))
 }
 
 fn text(description: &str) -> ObjectBuilder {

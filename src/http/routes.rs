@@ -15,20 +15,21 @@ use warp::reply::Response;
 
 use super::App;
 use super::handlers::{
-    client_metadata, complete, create, delete, healthz, initiate, list, list_of_provider, openapi, providers,
-    published_keys, readyz, revocations,
+    amend, client_metadata, complete, create, credential, delete, healthz, initiate, list, list_of_provider, openapi,
+    providers, published_keys, readyz, refresh, revocations, token,
 };
 use super::pattern;
 use super::problem::{self, Problem};
 use super::route::{Route, administered, guarded, open};
 use super::service::Arrival;
-use crate::permission::Permission::{Admin, DeleteIntegrations, ManageIntegrations, ReadIntegrations};
+use crate::permission::Permission::{Admin, DeleteIntegrations, ManageIntegrations, ReadIntegrations, UseIntegrations};
 
 /// Every route, in the order in which OpenAPI lists them.
 #[rustfmt::skip]
 pub fn table() -> Vec<Route> {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
+    const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
     vec![
         guarded(GET,    "/v1/integrations/providers",                        ReadIntegrations,   "List the providers",                      providers),
@@ -39,6 +40,10 @@ pub fn table() -> Vec<Route> {
         guarded(POST,   "/v1/integrations/{provider}/credentials",           ManageIntegrations, "Store a credential",                      create).created(),
         guarded(DELETE, "/v1/integrations/{provider}/credentials/{cred_id}", DeleteIntegrations, "Delete a credential, and revoke it",      delete),
         administered(GET, "/v1/revocations",                                 Admin,              "List the revocations that wait",          revocations),
+        guarded(GET,    "/v1/integrations/{provider}/credentials/{cred_id}", ReadIntegrations,   "One credential, and how it stands",       credential),
+        guarded(PATCH,  "/v1/integrations/{provider}/credentials/{cred_id}", ManageIntegrations, "Give a credential another title or secret", amend),
+        guarded(POST,   "/v1/integrations/{provider}/credentials/{cred_id}/refresh", ManageIntegrations, "Refresh an access token now",     refresh),
+        guarded(GET,    "/v1/integrations/{provider}/credentials/{cred_id}/token", UseIntegrations, "A secret to use now, refreshed first where need be", token),
         open("/v1/oauth/jwks.json",   "Our public keys",                             published_keys),
         open("/v1/oauth/client.json", "Our client-id metadata document",             client_metadata),
         open("/healthz",      "Whether the server runs",                             healthz),

@@ -18,16 +18,30 @@ impl From<Error> for Problem {
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
             Error::ExchangeRefused(_) => &problem::EXCHANGE_FAILED,
-            Error::ProviderFailed(_) => &problem::PROVIDER_UNAVAILABLE,
-            Error::ProviderTooSlow(_) => &problem::PROVIDER_TIMEOUT,
-            Error::KindNotTaken { .. } => &problem::KIND_NOT_SUPPORTED,
+            Error::ProviderFailed(_) | Error::NotRefreshed { too_slow: false, .. } => &problem::PROVIDER_UNAVAILABLE,
+            Error::ProviderTooSlow(_) | Error::NotRefreshed { too_slow: true, .. } => &problem::PROVIDER_TIMEOUT,
+            Error::KindNotTaken { .. } | Error::KindChanged(_) | Error::NothingToRefresh(_) => {
+                &problem::KIND_NOT_SUPPORTED
+            }
             Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
             Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
-            Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
+            Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
+            Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
+            Error::RefreshBroke => &problem::INTERNAL,
+            Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };
         let detail = error.to_string();
         match error {
-            Error::Vault(error) => error.into(),
+            Error::Vault(error) => (&error).into(),
+            Error::SharedVault(error) => error.as_ref().into(),
+            Error::NeedsReauth { provider, id, cause } => {
+                let hint = format!(
+                    "Send the user through POST /v1/integrations/{provider}/oauth/initiate with \"credential_id\": \"{id}\": \
+                     the credential keeps its id."
+                );
+                Self::new(kind, detail).with("cause", cause).with("credential_id", id.to_string()).with("hint", hint)
+            }
+            Error::NotRefreshed { retry_after: Some(wait), .. } => Self::new(kind, detail).retry_after(wait),
             Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
             Error::NotConfigured(provider) => {
                 let hint = format!(
@@ -53,6 +67,12 @@ fn inputs_faults(faults: &[InputFault]) -> Vec<Fault> {
 
 impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
+        (&error).into()
+    }
+}
+
+impl From<&VaultError> for Problem {
+    fn from(error: &VaultError) -> Self {
         match error {
             VaultError::TooLarge(what) => {
                 Self::new(&problem::BODY_TOO_LARGE, format!("What was sent as {what} is too large to be stored."))

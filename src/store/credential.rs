@@ -17,6 +17,7 @@ pub(crate) struct CredentialRow {
     pub(crate) updated_at: i64,
     pub(crate) expires_at: Option<i64>,
     pub(crate) last_used_at: Option<i64>,
+    pub(crate) refresh_at: Option<i64>,
     pub(crate) revision: i64,
     pub(crate) secret_revision: i64,
     pub(crate) data_key: u32,
@@ -44,6 +45,7 @@ impl CredentialRow {
             updated_at: row.get("updated_at")?,
             expires_at: row.get("expires_at")?,
             last_used_at: row.get("last_used_at")?,
+            refresh_at: row.get("refresh_at")?,
             revision: row.get("revision")?,
             secret_revision: row.get("secret_revision")?,
             data_key: row.get("data_key")?,
@@ -91,6 +93,15 @@ impl View<'_> {
         };
         Ok(rows?)
     }
+
+    /// User, id and provider of the credentials that the background is to look at by `now`, the longest due first.
+    pub(crate) fn due_refreshes(&self, now: i64, limit: u32) -> Result<Vec<[String; 3]>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT user, id, provider FROM credential WHERE refresh_at <= ? ORDER BY refresh_at LIMIT ?",
+        )?;
+        let rows = statement.query_map([now, i64::from(limit)], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
 }
 
 impl Tx<'_> {
@@ -100,14 +111,15 @@ impl Tx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO credential (user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at,
-                     last_used_at, revision, secret_revision, data_key, summary)
+                     last_used_at, refresh_at, revision, secret_revision, data_key, summary)
                  VALUES (:user, :id, :provider, :kind, :status, :in_doubt, :created_at, :updated_at, :expires_at,
-                     :last_used_at, :revision, :secret_revision, :data_key, :summary)",
+                     :last_used_at, :refresh_at, :revision, :secret_revision, :data_key, :summary)",
             )?
             .execute(named_params! {
                 ":user": row.user, ":id": row.id, ":provider": row.provider, ":kind": row.kind, ":status": row.status,
                 ":in_doubt": row.in_doubt, ":created_at": row.created_at, ":updated_at": row.updated_at,
-                ":expires_at": row.expires_at, ":last_used_at": row.last_used_at, ":revision": row.revision,
+                ":expires_at": row.expires_at, ":last_used_at": row.last_used_at,
+                ":refresh_at": row.refresh_at, ":revision": row.revision,
                 ":secret_revision": row.secret_revision, ":data_key": data_key, ":summary": row.summary,
             })?;
         let data_key = self.current_data_key(&secret.secret)?;
@@ -126,14 +138,15 @@ impl Tx<'_> {
         self.connection
             .prepare_cached(
                 "UPDATE credential SET status = :status, in_doubt = :in_doubt, updated_at = :updated_at,
-                     expires_at = :expires_at, revision = :revision, secret_revision = :secret_revision,
+                     expires_at = :expires_at, refresh_at = :refresh_at, revision = :revision, secret_revision = :secret_revision,
                      data_key = :data_key, summary = :summary
                  WHERE user = :user AND id = :id",
             )?
             .execute(named_params! {
                 ":user": row.user, ":id": row.id, ":status": row.status, ":in_doubt": row.in_doubt,
-                ":updated_at": row.updated_at, ":expires_at": row.expires_at, ":revision": row.revision,
-                ":secret_revision": row.secret_revision, ":data_key": data_key, ":summary": row.summary,
+                ":updated_at": row.updated_at, ":expires_at": row.expires_at, ":refresh_at": row.refresh_at,
+                ":revision": row.revision, ":secret_revision": row.secret_revision, ":data_key": data_key,
+                ":summary": row.summary,
             })?;
         Ok(())
     }
@@ -153,6 +166,14 @@ impl Tx<'_> {
     pub(crate) fn touch_credential(&self, user: &str, id: &str, at: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE credential SET last_used_at = ? WHERE user = ? AND id = ?")?
+            .execute(params![at, user, id])?;
+        Ok(())
+    }
+
+    /// Sets when the background looks at a credential next.
+    pub(crate) fn schedule_refresh(&self, user: &str, id: &str, at: Option<i64>) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE credential SET refresh_at = ? WHERE user = ? AND id = ?")?
             .execute(params![at, user, id])?;
         Ok(())
     }

@@ -35,7 +35,17 @@ const CLIENT_REGISTRATIONS: &str = "
 ";
 
 /// Step `i` brings version `i + 1` to version `i + 2`. Steps that landed are never changed.
-const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS];
+const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS, BACKGROUND_REFRESH];
+
+/// To version 4: `refresh_at` is when the background looks at a credential next, whether to refresh it. It is authenticated
+/// by nothing and decides nothing: what is done then is decided by what is sealed. Credentials of version 1 are looked at
+/// ten minutes before their tokens end.
+const BACKGROUND_REFRESH: &str = "
+    ALTER TABLE credential ADD COLUMN refresh_at INTEGER;
+    CREATE INDEX credential_refresh ON credential (refresh_at) WHERE refresh_at IS NOT NULL;
+    UPDATE credential SET refresh_at = expires_at - 600
+        WHERE kind = 'oauth2' AND status = 'active' AND expires_at IS NOT NULL;
+";
 
 /// The version that this program writes and reads.
 #[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]
@@ -125,6 +135,21 @@ mod tests {
         migrate_by(&mut connection, path, &whole).unwrap();
         assert_eq!((tables(&connection), version(&connection, path, 9).unwrap()), (before + 2, 3));
         migrate_by(&mut connection, path, &whole).unwrap();
+    }
+
+    #[test]
+    fn a_migrated_vault_and_a_new_one_have_one_schema() {
+        let schema = |connection: &Connection| -> Vec<String> {
+            let sql = "SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY type, name";
+            let mut statement = connection.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let mut new = Connection::open_in_memory().unwrap();
+        create::<StoreError>(&mut new, |_| Ok(())).unwrap();
+        let mut old = first_version();
+        migrate(&mut old, Path::new("x")).unwrap();
+        assert_eq!(schema(&old), schema(&new));
+        assert_eq!(version(&old, Path::new("x"), VERSION).unwrap(), VERSION);
     }
 
     #[test]

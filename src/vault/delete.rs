@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use super::VaultError;
 use super::audit::Action;
-use super::credentials::{erase, open_secret, open_summary, subject};
-use super::ledger::Ledger;
+use super::credential_record::{erase, open_secret, open_summary, subject};
 use super::material::Material;
 use super::open::Vault;
-use super::revocation::{self, Deleted, Revocation};
-use super::summary::Summary;
+use super::revocation::{self, Deleted, Revocation, is_shared};
 use super::who::Who;
-use crate::id::{CredentialId, ProviderName, UserId};
+use crate::id::{CredentialId, UserId};
 use crate::kind::Kind;
 
 impl Vault {
@@ -35,7 +33,9 @@ impl Vault {
             let summary = open_summary(ledger.keyring, &row)?;
             let tokens = match (summary.kind, &revocation) {
                 (Kind::OAuth2, Revocation::Token) => Some(open_secret(ledger, &row, &summary)?),
-                (Kind::OAuth2, Revocation::UnlessShared(among)) if !is_shared(ledger, &summary, among)? => {
+                (Kind::OAuth2, Revocation::UnlessShared(among))
+                    if !is_shared(ledger, &summary, among, Some(&summary.id))? =>
+                {
                     Some(open_secret(ledger, &row, &summary)?)
                 }
                 _ => None,
@@ -50,25 +50,4 @@ impl Vault {
         })
         .await
     }
-}
-
-/// Whether another credential of the user hangs on the same grant, as far as can be known.
-fn is_shared(ledger: &Ledger<'_>, summary: &Summary, among: &[ProviderName]) -> Result<bool, VaultError> {
-    for provider in among {
-        let rows = ledger.tx.credentials(summary.user.as_str(), Some(provider.as_str()), "", None)?;
-        for row in rows.iter().filter(|row| row.kind == Kind::OAuth2.name() && row.id != summary.id.to_string()) {
-            let other = open_summary(ledger.keyring, row)?;
-            if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
-                && may_be_same(other.account.as_ref(), summary.account.as_ref())
-            {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// What is unknown counts as the same: revoking would kill a credential that somebody relies on.
-fn may_be_same(one: Option<&String>, other: Option<&String>) -> bool {
-    one.is_none() || other.is_none() || one == other
 }

@@ -5,9 +5,11 @@
 //! sealed in a record (`record.rs`) under a key of the keyring (`keyring.rs`), which the master key opens through a
 //! slot (`slot.rs`).
 
+mod amend;
 mod api_key;
 mod audit;
 mod checked_text;
+mod credential_record;
 mod credentials;
 mod delete;
 mod error;
@@ -24,6 +26,8 @@ mod material;
 mod open;
 mod pending;
 mod record;
+mod refresh;
+mod refreshing;
 mod registration;
 mod revocation;
 mod signing_key;
@@ -37,13 +41,17 @@ mod who;
 mod tests;
 
 pub use crate::store::{FileWarning, check_files};
+pub use amend::{Amended, Amendment, SecretAmendment};
 pub use api_key::{ApiKey, Holder, NewApiKey, UserPattern, UserPatternError};
+pub use credentials::{Replaced, Replacement};
 pub use error::VaultError;
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use material::{Material, Tokens};
 pub use open::{Mode, Vault};
 pub use pending::{Flow, PendingAuthorization};
+pub use refresh::{Begun, RefreshFailure, RefreshTicket, Refreshed};
+pub use refreshing::{LastError, Refreshing};
 pub use registration::{ClientRegistration, RegisteredAt};
 pub use revocation::{Deleted, GivenUp, QueuedRevocation, Revocation, RevocationId};
 pub use status::VaultStatus;

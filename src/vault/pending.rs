@@ -34,6 +34,7 @@ mod tag {
     pub(super) const ISSUER: u8 = 8;
     pub(super) const RECONNECT: u8 = 9;
     pub(super) const INPUTS: u8 = 10;
+    pub(super) const ANY_ACCOUNT: u8 = 11;
 }
 
 /// What has to be remembered between the start of a login and its callback.
@@ -63,6 +64,8 @@ pub struct PendingAuthorization {
     pub issuer: Option<String>,
     /// The credential to connect again, instead of making a new one.
     pub reconnect: Option<CredentialId>,
+    /// Whether that one may become a credential of another account.
+    pub any_account: bool,
     /// When it was begun.
     pub created_at: UnixTime,
     /// From when on it cannot be completed.
@@ -180,6 +183,7 @@ impl PendingAuthorization {
             .optional(tag::ISSUER, self.issuer.as_deref())
             .text(tag::INPUTS, &serde_json::json!(self.inputs).to_string())
             .optional(tag::RECONNECT, self.reconnect.map(|id| id.to_string()).as_deref())
+            .int(tag::ANY_ACCOUNT, self.any_account.then_some(1))
             .finish()
     }
 
@@ -203,6 +207,7 @@ impl PendingAuthorization {
             state_metadata: serde_json::from_str(fields.text(tag::STATE_METADATA)?).ok()?,
             issuer: fields.owned(tag::ISSUER),
             reconnect,
+            any_account: fields.int(tag::ANY_ACCOUNT).is_some(),
             created_at: UnixTime(row.created_at),
             expires_at: UnixTime(row.expires_at),
         })

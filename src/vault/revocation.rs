@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::VaultError;
 use super::audit::{Action, Subject};
+use super::credential_record::open_summary;
 use super::fields::{FieldWriter, Fields};
 use super::hex;
 use super::keyring::Keyring;
@@ -18,6 +19,7 @@ use super::summary::{Page, Summary};
 use super::who::Who;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
+use crate::kind::Kind;
 use crate::store::RevocationRow;
 
 /// For how long the queue leaves a revocation to the request that deleted the credential and is still at it.
@@ -238,6 +240,34 @@ impl QueuedRevocation {
 fn given_up(row: &RevocationRow) -> Result<GivenUp, VaultError> {
     let (_, provider, credential_id) = ids(row)?;
     Ok(GivenUp { provider, credential_id })
+}
+
+/// Whether a credential of the user hangs on the same grant as `summary` does, as far as can be known; `except` is not
+/// looked at.
+pub(super) fn is_shared(
+    ledger: &Ledger<'_>,
+    summary: &Summary,
+    among: &[ProviderName],
+    except: Option<&CredentialId>,
+) -> Result<bool, VaultError> {
+    let except = except.map(ToString::to_string);
+    for provider in among {
+        let rows = ledger.tx.credentials(summary.user.as_str(), Some(provider.as_str()), "", None)?;
+        for row in rows.iter().filter(|row| row.kind == Kind::OAuth2.name() && Some(&row.id) != except.as_ref()) {
+            let other = open_summary(ledger.keyring, row)?;
+            if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
+                && may_be_same(other.account.as_ref(), summary.account.as_ref())
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// What is unknown counts as the same: revoking would kill a credential that somebody relies on.
+fn may_be_same(one: Option<&String>, other: Option<&String>) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 fn gone(ledger: &mut Ledger<'_>, row: &RevocationRow, action: Action) -> Result<(), VaultError> {

@@ -6,6 +6,7 @@ use crate::kind::Kind;
 
 use super::host_pattern::HostPattern;
 use super::material::Material;
+use super::refreshing::Refreshing;
 
 /// A credential without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Summary {
     pub last_used_at: Option<UnixTime>,
     /// Whether it can be used.
     pub status: Status,
+    /// How its refreshing stands; OAuth 2 only.
+    pub refreshing: Refreshing,
 }
 
 /// Whether a credential can be used.
@@ -87,6 +90,8 @@ pub struct NewCredential {
     pub client_id: Option<String>,
     /// When the access token or the key ends, where that is known.
     pub expires_at: Option<UnixTime>,
+    /// When the background looks at it, to refresh it; OAuth 2 only.
+    pub refresh_at: Option<UnixTime>,
 }
 
 /// Which part of a list is wanted. The default is all of it.

@@ -1,6 +1,7 @@
 //! Credentials from storing to deleting.
 
 use super::*;
+use crate::kind::Kind;
 
 #[tokio::test]
 async fn every_kind_comes_back_as_it_was_stored() {
@@ -54,9 +55,10 @@ async fn another_users_credential_is_not_there() {
     let (bob, who) = (user("bob"), Who::system());
     assert!(bench.vault.credential(&bob, &stored.id).unwrap().is_none());
     assert!(bench.vault.material(&bob, &stored.id, &who).await.unwrap().is_none());
-    assert!(bench.vault.retitle_credential(&bob, &stored.id, "x", &who).await.unwrap().is_none());
-    let replaced = bench.vault.replace_credential(&stored.id, new("bob", "p", api_key("x")), &who).await.unwrap();
-    assert!(replaced.is_none());
+    let amended = bench.vault.amend_credential(&bob, &stored.id, title("x"), &who).await.unwrap();
+    assert!(matches!(amended, Amended::Absent));
+    let replaced = bench.vault.replace_credential(replacement(&stored), new("bob", "p", api_key("x")), &who).await;
+    assert!(matches!(replaced, Ok(Replaced::Absent)));
     let deleted = bench.vault.delete_credential(&bob, &stored.id, Revocation::Never, WEEK, &who).await.unwrap();
     assert!(deleted.is_none());
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["k"]);
@@ -68,22 +70,45 @@ async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
     let stored = bench.add("alice", "github", tokens("one", "r1")).await;
     bench.clock.advance(Duration::from_secs(9));
     let change = NewCredential { title: "again".into(), ..new("alice", "github", tokens("two", "r2")) };
-    let replaced = bench.vault.replace_credential(&stored.id, change, &Who::system()).await.unwrap().unwrap();
+    let replaced = bench.replace(&stored, change).await.unwrap();
     assert_eq!((replaced.id, replaced.created_at), (stored.id, stored.created_at));
-    assert_eq!((replaced.title.as_str(), replaced.updated_at), ("again", bench.clock.now()));
+    assert_eq!(
+        (replaced.title.as_str(), replaced.updated_at),
+        ("a title", bench.clock.now()),
+        "its name is the user's"
+    );
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
     for other in [new("alice", "gitlab", tokens("x", "x")), new("alice", "github", api_key("x"))] {
-        assert!(bench.vault.replace_credential(&stored.id, other, &Who::system()).await.unwrap().is_none());
+        let replaced = bench.vault.replace_credential(replacement(&stored), other, &Who::system()).await;
+        assert!(matches!(replaced, Ok(Replaced::Absent)));
     }
     let secret = || -> Vec<u8> {
         let connection = Connection::open(bench.path()).unwrap();
         connection.query_row("SELECT secret FROM credential_secret", [], |row| row.get(0)).unwrap()
     };
     let before = secret();
-    let titled = bench.vault.retitle_credential(&stored.user, &stored.id, "new", &Who::system()).await.unwrap();
-    assert_eq!(titled.unwrap().title, "new");
+    let titled = bench.vault.amend_credential(&stored.user, &stored.id, title("new"), &Who::system()).await;
+    assert!(matches!(titled, Ok(Amended::Done(titled)) if titled.title == "new"));
     assert_eq!(secret(), before);
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn a_secret_is_changed_in_parts_and_only_to_one_of_its_kind() {
+    let bench = Bench::new();
+    let login = Material::UserPassword { username: Secret::new("me"), password: Secret::new("old") };
+    let stored = bench.add("alice", "smtp", login).await;
+    let who = Who::system();
+    let amend = |secret| bench.vault.amend_credential(&stored.user, &stored.id, secret, &who);
+    let password = SecretAmendment::UserPassword { username: None, password: Some(Secret::new("new")) };
+    amend(Amendment { title: None, secret: Some(password) }).await.unwrap();
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["me", "new"]);
+    let key = SecretAmendment::ApiKey { api_key: Some(Secret::new("k")), expires_at: None };
+    let refused = amend(Amendment { title: Some("x".into()), secret: Some(key) }).await.unwrap();
+    assert!(matches!(refused, Amended::OtherKind(Kind::UserPassword)));
+    let (summary, material) = bench.read(&stored).await.unwrap();
+    assert_eq!((summary.title.as_str(), texts(&material)), ("a title", vec!["me".to_owned(), "new".to_owned()]));
     bench.assert_manifest_holds();
 }
 

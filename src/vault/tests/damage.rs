@@ -76,7 +76,7 @@ async fn an_older_secret_that_is_put_back_is_refused() {
     let bench = Bench::new();
     let [first, ..] = three(&bench).await;
     bench.attack("CREATE TABLE saved AS SELECT * FROM credential_secret");
-    bench.vault.replace_credential(&first.id, new("alice", "p", api_key("newer")), &Who::system()).await.unwrap();
+    bench.replace(&first, new("alice", "p", api_key("newer"))).await.unwrap();
     bench.attack("DELETE FROM credential_secret; INSERT INTO credential_secret SELECT * FROM saved");
     let read = bench.vault.material(&first.user, &first.id, &Who::system()).await;
     assert!(matches!(read, Err(VaultError::DamagedRow { table: "credential_secret", .. })));

@@ -3,8 +3,10 @@
 mod api_keys;
 mod credentials;
 mod damage;
+mod migration;
 mod opening;
 mod pending;
+mod refreshing;
 mod registrations;
 mod rotation;
 
@@ -73,6 +75,13 @@ impl Bench {
         self.vault.material(&of.user, &of.id, &Who::system()).await.unwrap()
     }
 
+    async fn replace(&self, of: &Summary, new: NewCredential) -> Option<Summary> {
+        match self.vault.replace_credential(replacement(of), new, &Who::system()).await.unwrap() {
+            Replaced::Done(summary) => Some(*summary),
+            _ => None,
+        }
+    }
+
     async fn delete(&self, of: &Summary, revocation: Revocation) -> Option<Deleted> {
         self.vault.delete_credential(&of.user, &of.id, revocation, WEEK, &Who::system()).await.unwrap()
     }
@@ -130,7 +139,16 @@ fn new(user: &str, provider: &str, material: Material) -> NewCredential {
         account: Some("42".into()),
         client_id: Some("client".into()),
         expires_at: Some(UnixTime(1_900_000_000)),
+        refresh_at: None,
     }
+}
+
+fn replacement(of: &Summary) -> Replacement {
+    Replacement { id: of.id, any_account: false, revocation: Revocation::Never, retry_for: WEEK }
+}
+
+fn title(title: &str) -> Amendment {
+    Amendment { title: Some(title.into()), secret: None }
 }
 
 fn tokens(access: &str, refresh: &str) -> Material {

@@ -16,6 +16,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         state_metadata: serde_json::json!({"a": [1, "b"]}).as_object().unwrap().clone(),
         issuer: Some("https://issuer.example".into()),
         reconnect: Some("0192d3f0-7c3a-7000-8000-00000000000f".parse().unwrap()),
+        any_account: true,
         created_at: bench.clock.now(),
         expires_at: bench.clock.now().plus(Duration::from_secs(600)),
     }

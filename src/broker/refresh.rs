@@ -1,0 +1,321 @@
+//! Refresh: the intent is on disk, one request is sent, and what came of it is on disk before anybody sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flights::Announce;
+use super::{Broker, Caller, Connectable, CredentialDetail, Error, schedule};
+use crate::catalog::entry::OAuth;
+use crate::catalog::value::Lifetime;
+use crate::clock::UnixTime;
+use crate::kind::Kind;
+use crate::oauth::{self, Grant, TokenError, Unbuildable};
+use crate::vault::{Begun, RefreshFailure, RefreshTicket, Refreshed, Status, Summary, Tokens, VaultError, Who};
+
+/// How long tokens that the vault could not take are held in memory between two tries to store them.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What somebody wants of a refresh.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Demand {
+    /// A token with so much life left.
+    TimeToLive(Duration),
+    /// A new token, whatever the old one is good for.
+    Forced,
+    /// A new token if it is time for one: nobody is waiting.
+    Ahead,
+}
+
+/// Why there is nothing to send.
+#[derive(Clone, Debug)]
+pub(super) enum Declined {
+    /// The token is as fresh as was wanted.
+    Fresh,
+    /// There is no refresh token.
+    NoRefreshToken,
+    /// The provider has refused it before.
+    NeedsReauth,
+    /// The tokens are those of another client than the configured one, and no server would take them from it.
+    OtherClient,
+    /// It failed just now, and is not to be tried again before this time.
+    BackingOff { until: UnixTime, what: String },
+}
+
+/// What came of a flight, for everybody who waited.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// The new tokens are on disk.
+    Refreshed,
+    /// Nothing was sent.
+    Declined(Declined),
+    /// The credential is gone, or was connected again meanwhile.
+    Overtaken,
+    /// The provider refuses the refresh token.
+    NeedsReauth,
+    /// It did not come about.
+    Failed { what: String, too_slow: bool, until: UnixTime },
+    /// The vault could not do its part.
+    Vault(Arc<VaultError>),
+}
+
+impl Broker {
+    /// Refreshes the user's credential now, whatever its token is still good for. What the provider said about when to come
+    /// back holds; our own guess does not.
+    pub async fn refresh(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
+        let summary = self.owned_at(caller, provider, id)?;
+        if summary.kind != Kind::OAuth2 {
+            return Err(Error::NothingToRefresh(summary.kind));
+        }
+        match self.refresh_for(&summary, Demand::Forced, &caller.who).await? {
+            Outcome::Refreshed | Outcome::Overtaken | Outcome::Declined(Declined::Fresh) => {}
+            other => return Err(self.not_refreshed(&self.owned_at(caller, provider, id)?, other)),
+        }
+        self.credential(caller, provider, id)
+    }
+
+    /// Has the credential refreshed, by the flight that is under way or by one of its own.
+    pub(super) async fn refresh_for(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Outcome, Error> {
+        // Asked before anything is written: without a client there is nothing to send.
+        self.refresher(summary)?;
+        loop {
+            let (broker, flying, who) = (self.clone(), summary.clone(), who.clone());
+            let fly = |announce| async move { broker.fly(&flying, demand, &who, announce).await };
+            match self.0.flights.join(summary.id, fly).await {
+                // Somebody else's flight found nothing to do for what *they* wanted.
+                (Some(Outcome::Declined(_)), false) => tokio::task::yield_now().await,
+                (Some(outcome), _) => return Ok(outcome),
+                (None, _) => return Err(Error::RefreshBroke),
+            }
+        }
+    }
+
+    /// The provider and our client there, where they are still what they were when the account was connected.
+    fn refresher(&self, summary: &Summary) -> Result<Connectable<'_>, Error> {
+        let provider = summary.provider.as_str();
+        self.connectable(provider).map_err(|_| Error::NotConfigured(provider.to_owned()))
+    }
+
+    /// One flight: begin, send, end. What has begun is ended whoever is still there to see it.
+    async fn fly(&self, summary: &Summary, demand: Demand, who: &Who, announce: Announce<Outcome>) {
+        let outcome = match self.begin_refresh(summary, demand, who).await {
+            Err(error) => Outcome::Vault(Arc::new(error)),
+            Ok(Begun::Gone) => Outcome::Overtaken,
+            Ok(Begun::Declined(reason)) => Outcome::Declined(reason),
+            Ok(Begun::Begun(ticket, tokens)) => match self.exchange_refresh_token(&ticket.summary, &tokens).await {
+                Ok(grant) => return self.keep_refreshed(&ticket, tokens, grant, who, announce).await,
+                Err(Failed::Refused(what)) => self.note_refusal(&ticket, what, who).await,
+                Err(Failed::Otherwise(failure)) => self.note_failure(&ticket, failure, who).await,
+            },
+        };
+        announce.outcome(outcome);
+    }
+
+    async fn begin_refresh(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Begun<Declined>, VaultError> {
+        let clock = self.0.clock.clone();
+        let client_id = self.refresher(summary).ok().map(|connectable| connectable.client.id);
+        let decline = move |summary: &Summary, tokens: &Tokens| {
+            decline(summary, tokens, demand, client_id.as_deref(), clock.now())
+        };
+        self.0.vault.begin_refresh(&summary.user, &summary.id, decline, who).await
+    }
+
+    /// Sends the one request.
+    async fn exchange_refresh_token(&self, summary: &Summary, tokens: &Tokens) -> Result<Grant, Failed> {
+        // All three were looked at before the refresh began, but for values that no longer fit a changed entry.
+        let unusable = || Failed::Otherwise(Unbuildable::Url.into());
+        let connectable = self.refresher(summary).map_err(|_| unusable())?;
+        let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
+        let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
+        let granted = summary.scopes.as_deref().unwrap_or_default();
+        let sent = oauth::refresh(&self.0.egress, &entry, &connectable.client, refresh_token, granted).await;
+        sent.map_err(|error| match error {
+            refusal if refusal.ends_grant(&entry) => Failed::Refused(refusal.to_string()),
+            other => Failed::Otherwise(other),
+        })
+    }
+
+    /// Stores the new tokens, and only then says so. Where the vault cannot take them now (a full disk), they are held in
+    /// memory and tried again until it can: at a provider that rotates they are all that there is.
+    async fn keep_refreshed(
+        &self,
+        ticket: &RefreshTicket,
+        old: Tokens,
+        grant: Grant,
+        who: &Who,
+        announce: Announce<Outcome>,
+    ) {
+        let refreshed = self.refreshed(&ticket.summary, old, grant);
+        let overtaken = self.revocation_of(&ticket.summary);
+        let retry_for = self.0.config.vault.revoke_retry;
+        let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
+        let mut told = false;
+        loop {
+            let stored =
+                self.0.vault.finish_refresh(ticket, refreshed.clone(), overtaken.clone(), retry_for, who).await;
+            match stored {
+                Ok(Some(_)) => {
+                    tracing::debug!(%provider, credential = %id, "refreshed");
+                    return announce.outcome(Outcome::Refreshed);
+                }
+                Ok(None) => {
+                    tracing::info!(%provider, credential = %id, "deleted or connected again during a refresh, whose tokens are given up");
+                    return announce.outcome(Outcome::Overtaken);
+                }
+                Err(error) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {
+                    if !told {
+                        tracing::warn!(%provider, credential = %id, %error, "refreshed tokens are held in memory until the vault can take them");
+                        announce.outcome(Outcome::Vault(Arc::new(error)));
+                        told = true;
+                    }
+                    tokio::time::sleep(STORE_AGAIN_AFTER).await;
+                }
+                Err(error) => {
+                    tracing::error!(%provider, credential = %id, %error, "refreshed tokens are lost: the vault refused them");
+                    return announce.outcome(Outcome::Vault(Arc::new(error)));
+                }
+            }
+        }
+    }
+
+    /// The credential's secret as it is to be now: what the answer brought over what was there.
+    fn refreshed(&self, summary: &Summary, old: Tokens, grant: Grant) -> Refreshed {
+        let now = self.0.clock.now();
+        let mut metadata = old.metadata;
+        metadata.extend(grant.metadata);
+        let lapses_at = match self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref())
+        {
+            Some(oauth) => refresh_token_ends(oauth, now),
+            None => old.refresh_expires_at,
+        };
+        let tokens = Tokens {
+            access_token: grant.access_token,
+            refresh_token: grant.refresh_token,
+            token_type: grant.token_type,
+            lifetime: grant.expires_in,
+            refresh_expires_at: lapses_at,
+            metadata,
+        };
+        let expires_at = grant.expires_in.map(|lifetime| now.plus(lifetime));
+        let refresh_at = schedule::refresh_at(&tokens, now, self.0.random);
+        Refreshed { tokens, scopes: grant.scopes, expires_at, refresh_at }
+    }
+
+    async fn note_refusal(&self, ticket: &RefreshTicket, what: String, who: &Who) -> Outcome {
+        let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
+        tracing::warn!(%provider, credential = %id, reason = what, "the provider refuses the refresh token: the account has to be connected again");
+        match self.0.vault.needs_reauth(ticket, what, who).await {
+            Ok(Some(_)) => Outcome::NeedsReauth,
+            Ok(None) => Outcome::Overtaken,
+            Err(error) => Outcome::Vault(Arc::new(error)),
+        }
+    }
+
+    async fn note_failure(&self, ticket: &RefreshTicket, error: TokenError, who: &Who) -> Outcome {
+        let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
+        let now = self.0.clock.now();
+        let failures = ticket.summary.refreshing.failures;
+        let (until, told_to_wait) = schedule::next_try(failures, error.retry_after(), now, self.0.random);
+        let (what, in_doubt) = (shown(&error), error.in_doubt());
+        tracing::warn!(%provider, credential = %id, reason = what, in_doubt, failures = failures + 1, "a refresh failed and will be tried again");
+        let failure = RefreshFailure { what: what.clone(), next_try: until, told_to_wait, in_doubt };
+        match self.0.vault.fail_refresh(ticket, failure, who).await {
+            Ok(Some(_)) => {
+                let too_slow = matches!(&error, TokenError::Unreachable(error) if error.timed_out())
+                    || matches!(error, TokenError::Status { status: 504, .. });
+                Outcome::Failed { what, too_slow, until }
+            }
+            Ok(None) => Outcome::Overtaken,
+            Err(error) => Outcome::Vault(Arc::new(error)),
+        }
+    }
+
+    /// What a caller is told who needed that refresh.
+    pub(super) fn not_refreshed(&self, summary: &Summary, outcome: Outcome) -> Error {
+        let needs_reauth =
+            |cause: String| Error::NeedsReauth { provider: summary.provider.to_string(), id: summary.id, cause };
+        let wait = |until: UnixTime| {
+            let seconds = self.0.clock.now().seconds_until(until);
+            u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+        };
+        let last_error = || summary.refreshing.last_error.as_ref().map(|error| error.what.clone());
+        match outcome {
+            Outcome::Failed { what, too_slow, until } => {
+                Error::NotRefreshed { what, too_slow, retry_after: wait(until) }
+            }
+            Outcome::Declined(Declined::BackingOff { until, what }) => {
+                Error::NotRefreshed { what, too_slow: false, retry_after: wait(until) }
+            }
+            Outcome::Vault(error) => Error::SharedVault(error),
+            Outcome::NeedsReauth | Outcome::Declined(Declined::NeedsReauth) => {
+                needs_reauth(last_error().unwrap_or_else(|| "the provider refused the refresh token".to_owned()))
+            }
+            Outcome::Declined(Declined::NoRefreshToken) => {
+                needs_reauth("there is no refresh token, and the access token has ended".to_owned())
+            }
+            Outcome::Declined(Declined::OtherClient) => needs_reauth(
+                "the account was connected through another OAuth client than the one that is configured now".to_owned(),
+            ),
+            Outcome::Refreshed | Outcome::Overtaken | Outcome::Declined(Declined::Fresh) => Error::NotRefreshed {
+                what: "the provider's new access token has ended already".to_owned(),
+                too_slow: false,
+                retry_after: None,
+            },
+        }
+    }
+}
+
+/// Why there is no new token.
+enum Failed {
+    /// The provider refuses, and only the user can mend that.
+    Refused(String),
+    /// Anything else.
+    Otherwise(TokenError),
+}
+
+/// Whether there is a reason to send nothing, by what the credential is at this moment.
+fn decline(
+    summary: &Summary,
+    tokens: &Tokens,
+    demand: Demand,
+    client_id: Option<&str>,
+    now: UnixTime,
+) -> Option<Declined> {
+    let refreshing = &summary.refreshing;
+    if summary.status == Status::NeedsReauth {
+        return Some(Declined::NeedsReauth);
+    }
+    let enough = match demand {
+        Demand::TimeToLive(min_ttl) => schedule::is_fresh(summary, now, min_ttl),
+        Demand::Ahead => !schedule::is_due(summary, now),
+        Demand::Forced => false,
+    };
+    if enough {
+        return Some(Declined::Fresh);
+    }
+    if tokens.refresh_token.is_none() {
+        return Some(Declined::NoRefreshToken);
+    }
+    if summary.client_id.as_deref().is_some_and(|id| Some(id) != client_id) {
+        return Some(Declined::OtherClient);
+    }
+    let holds = refreshing.told_to_wait || !matches!(demand, Demand::Forced);
+    let until = refreshing.next_try.filter(|until| holds && *until > now)?;
+    let what = refreshing.last_error.as_ref().map_or_else(String::new, |error| error.what.clone());
+    Some(Declined::BackingOff { until, what })
+}
+
+/// When a refresh token that was used now lapses, as far as the entry says.
+pub(super) fn refresh_token_ends(oauth: &OAuth, now: UnixTime) -> Option<UnixTime> {
+    let lifetime = oauth.refresh.as_ref()?.lifetime.and_then(Lifetime::duration)?;
+    Some(now.plus(lifetime))
+}
+
+/// The error in words, with advice where it is the configuration that is wrong.
+fn shown(error: &TokenError) -> String {
+    match error {
+        TokenError::Refused { error: code, .. } if code == "invalid_client" || code == "unauthorized_client" => {
+            format!("{error} (does the configured client_id and client_secret still hold?)")
+        }
+        _ => error.to_string(),
+    }
+}

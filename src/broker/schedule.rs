@@ -1,0 +1,156 @@
+//! When to refresh, and when to try again: all that is known of it is in the credential, so a restart changes nothing.
+
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+use crate::oauth::RetryAfter;
+use crate::random::Random;
+use crate::vault::{Refreshing, Summary, Tokens};
+
+/// The first wait after a failure; it doubles with every further one.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+
+/// The longest wait that we guess by ourselves.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 60);
+
+/// The longest wait that a provider can tell us.
+const LONGEST_TOLD: Duration = Duration::from_secs(24 * 3600);
+
+/// How far ahead of its end something is refreshed at the latest: short enough for the default `min_ttl` of a caller never
+/// to find less.
+const SHORTEST_LEAD: Duration = Duration::from_secs(300);
+
+/// And at the earliest, half of the time.
+const LONGEST_LEAD: Duration = Duration::from_secs(86_400);
+
+/// Whether the access token has so much life left; at most half of the life that it came with is asked of it, or a token
+/// of a minute would be refreshed for every caller. One that ends at no known time has.
+pub(super) fn is_fresh(summary: &Summary, now: UnixTime, min_ttl: Duration) -> bool {
+    let Some(ends) = summary.expires_at else { return true };
+    let wanted = summary.refreshing.lifetime.map_or(min_ttl, |lifetime| min_ttl.min(lifetime / 2));
+    let left = now.seconds_until(ends);
+    left > 0 && left >= i64::try_from(wanted.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// When the background refreshes tokens that came `now`: ahead of the end of the access token, and of the refresh token
+/// where an unused one lapses; each credential at a point of its own, so that a thousand that were connected at one time
+/// do not come back at one time.
+pub(super) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Random) -> Option<UnixTime> {
+    tokens.refresh_token.as_ref()?;
+    let ahead = |life: Duration| {
+        let lead = lead(Some(life));
+        now.plus(life.saturating_sub(lead + portion(lead, random)))
+    };
+    let lapse = tokens.refresh_expires_at.map(|at| seconds(now.seconds_until(at)));
+    [tokens.lifetime, lapse].into_iter().flatten().map(ahead).min()
+}
+
+/// Whether it is time, by what is sealed: what brought the background here is not.
+pub(super) fn is_due(summary: &Summary, now: UnixTime) -> bool {
+    let Refreshing { lifetime, lapses_at, in_doubt_since, .. } = &summary.refreshing;
+    let near = |ends: UnixTime, life: Option<Duration>| ends <= now.plus(2 * lead(life));
+    let lapse_life = lapses_at.map(|at| seconds(summary.updated_at.seconds_until(at)));
+    in_doubt_since.is_some()
+        || summary.expires_at.is_some_and(|ends| near(ends, *lifetime))
+        || lapses_at.is_some_and(|ends| near(ends, lapse_life))
+}
+
+/// When the background looks again at what was not due.
+pub(super) fn look_again_at(summary: &Summary) -> Option<UnixTime> {
+    let Refreshing { lifetime, lapses_at, .. } = &summary.refreshing;
+    let before = |ends: UnixTime, life| UnixTime(ends.0.saturating_sub(whole(2 * lead(life))));
+    let lapse_life = lapses_at.map(|at| seconds(summary.updated_at.seconds_until(at)));
+    let points =
+        [summary.expires_at.map(|ends| before(ends, *lifetime)), lapses_at.map(|ends| before(ends, lapse_life))];
+    points.into_iter().flatten().min()
+}
+
+/// When to try again after the failure that follows `failures` others, and whether it was the provider who said so.
+pub(super) fn next_try(failures: u32, told: Option<RetryAfter>, now: UnixTime, random: Random) -> (UnixTime, bool) {
+    let most = FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT);
+    let guess = now.plus(most / 2 + portion(most / 2, random));
+    match told.map(|told| told.from(now, LONGEST_TOLD)) {
+        Some(told) if told >= guess => (told, true),
+        _ => (guess, false),
+    }
+}
+
+fn lead(life: Option<Duration>) -> Duration {
+    life.map_or(SHORTEST_LEAD, |life| (life / 10).clamp(SHORTEST_LEAD, LONGEST_LEAD).min(life / 4))
+}
+
+/// A random part of it, in whole seconds.
+fn portion(of: Duration, random: Random) -> Duration {
+    let drawn = u64::from(u32::from_be_bytes(random.bytes()));
+    Duration::from_secs((of.as_secs() + 1).saturating_mul(drawn) >> 32)
+}
+
+fn seconds(signed: i64) -> Duration {
+    Duration::from_secs(u64::try_from(signed).unwrap_or(0))
+}
+
+fn whole(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::secret::Secret;
+
+    const NOW: UnixTime = UnixTime(1_000_000);
+
+    fn tokens(lifetime: Option<u64>, lapses_in: Option<i64>) -> Tokens {
+        Tokens {
+            access_token: Secret::new("a"),
+            refresh_token: Some(Secret::new("r")),
+            token_type: "Bearer".to_owned(),
+            lifetime: lifetime.map(Duration::from_secs),
+            refresh_expires_at: lapses_in.map(|seconds| UnixTime(NOW.0 + seconds)),
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn refreshes_are_spread_out_well_ahead_of_the_end() {
+        let points: Vec<i64> =
+            (0..500).map(|_| refresh_at(&tokens(Some(3_600), None), NOW, Random).unwrap().0 - NOW.0).collect();
+        let (least, most) = (points.iter().min().unwrap(), points.iter().max().unwrap());
+        assert!((2_880..=2_940).contains(least) && (3_180..=3_240).contains(most), "{least}..{most}");
+        for (lifetime, from, to) in [(60, 30, 45), (600, 300, 450), (60 * 86_400, 58 * 86_400, 59 * 86_400)] {
+            let point = refresh_at(&tokens(Some(lifetime), None), NOW, Random).unwrap().0 - NOW.0;
+            assert!((from..=to).contains(&point), "{lifetime}: {point}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_that_lapses_before_the_access_token_ends_is_used_in_time() {
+        let point = refresh_at(&tokens(None, Some(30 * 86_400)), NOW, Random).unwrap().0 - NOW.0;
+        assert!((28 * 86_400..=29 * 86_400).contains(&point), "{point}");
+        assert_eq!(refresh_at(&tokens(None, None), NOW, Random), None, "nothing ends");
+        let no_refresh_token = Tokens { refresh_token: None, ..tokens(Some(60), None) };
+        assert_eq!(refresh_at(&no_refresh_token, NOW, Random), None);
+    }
+
+    #[test]
+    fn tries_back_off_with_jitter_and_an_end() {
+        let waits =
+            |failures| -> Vec<i64> { (0..200).map(|_| next_try(failures, None, NOW, Random).0.0 - NOW.0).collect() };
+        for (failures, least, most) in [(0, 5, 10), (1, 10, 20), (5, 160, 320), (8, 900, 1_800), (u32::MAX, 900, 1_800)]
+        {
+            let waits = waits(failures);
+            assert!(waits.iter().all(|wait| (least..=most).contains(wait)), "{failures}: {waits:?}");
+            assert!(waits.iter().any(|wait| *wait != waits[0]), "{failures}: no jitter");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_says_counts_where_it_is_longer_and_not_for_ever() {
+        let told = |seconds| next_try(0, Some(RetryAfter::Wait(Duration::from_secs(seconds))), NOW, Random);
+        assert_eq!(told(3_600), (UnixTime(NOW.0 + 3_600), true));
+        assert!(!told(0).1 && told(0).0 > NOW, "nobody makes us hammer");
+        assert_eq!(told(u64::MAX), (NOW.plus(LONGEST_TOLD), true));
+    }
+}

@@ -1,0 +1,242 @@
+//! The two records of a credential: how they are sealed, opened, written over and erased, each bound to its place.
+
+use super::VaultError;
+use super::audit::Subject;
+use super::fields::{FieldWriter, Fields};
+use super::host_pattern::HostPattern;
+use super::keyring::Keyring;
+use super::ledger::Ledger;
+use super::material::Material;
+use super::record::{self, Place};
+use super::refreshing::Refreshing;
+use super::summary::{NewCredential, Status, Summary};
+use crate::clock::UnixTime;
+use crate::id::CredentialId;
+use crate::kind::Kind;
+use crate::store::{CredentialRow, SecretRow};
+
+/// Tags of the fields in a sealed summary; one that was ever used is not given another meaning.
+mod tag {
+    pub(super) const TITLE: u8 = 1;
+    pub(super) const SCOPES: u8 = 2;
+    pub(super) const USERNAME: u8 = 3;
+    pub(super) const HOST: u8 = 4;
+    pub(super) const ACCOUNT: u8 = 5;
+    pub(super) const CLIENT_ID: u8 = 6;
+}
+
+/// What an audit row says about a credential.
+pub(super) fn subject(summary: &Summary) -> Subject<'_> {
+    Subject {
+        user: Some(&summary.user),
+        provider: Some(&summary.provider),
+        credential: Some(&summary.id),
+        ..Subject::default()
+    }
+}
+
+/// Opens a summary in its place.
+pub(super) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<Summary, VaultError> {
+    let bytes = record::open(keyring, &summary_place(row, &more(row)), row.data_key, &row.summary)?;
+    read_summary(row, &bytes).ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))
+}
+
+/// Reads and opens the secret that belongs to a summary.
+pub(super) fn open_secret(ledger: &Ledger<'_>, row: &CredentialRow, summary: &Summary) -> Result<Material, VaultError> {
+    let secret = secret_of(ledger, row)?;
+    let place = secret_place(row, summary.host.as_ref());
+    let bytes = record::open(ledger.keyring, &place, secret.data_key, &secret.secret)?;
+    Material::read(summary.kind, summary.host.as_ref(), &bytes)
+        .ok_or_else(|| damaged("credential_secret", row, "the secret cannot be understood"))
+}
+
+/// Erases both records of a credential.
+pub(super) fn erase(
+    ledger: &mut Ledger<'_>,
+    row: &CredentialRow,
+    host: Option<&HostPattern>,
+) -> Result<(), VaultError> {
+    let secret = secret_of(ledger, row)?;
+    ledger.removed(&summary_place(row, &more(row)), &row.summary)?;
+    ledger.removed(&secret_place(row, host), &secret.secret)?;
+    ledger.tx.delete_credential(&row.user, &row.id)?;
+    Ok(())
+}
+
+/// The secret's row, which has to be of the revision that the summary names: an older one was put back.
+fn secret_of(ledger: &Ledger<'_>, row: &CredentialRow) -> Result<SecretRow, VaultError> {
+    let secret = ledger.tx.secret(&row.user, &row.id)?;
+    let secret = secret.ok_or_else(|| damaged("credential_secret", row, "the secret is missing"))?;
+    if secret.revision == row.secret_revision {
+        Ok(secret)
+    } else {
+        Err(damaged("credential_secret", row, "the secret is of another revision than the summary"))
+    }
+}
+
+/// The summary of what is new, active and never used.
+pub(super) fn summary_of(id: CredentialId, new: &NewCredential, created_at: UnixTime, updated_at: UnixTime) -> Summary {
+    let host = if let Material::HostScoped { host, .. } = &new.material { Some(host.clone()) } else { None };
+    Summary {
+        id,
+        user: new.user.clone(),
+        provider: new.provider.clone(),
+        kind: new.material.kind(),
+        title: new.title.clone(),
+        scopes: new.scopes.clone(),
+        username: new.username.clone(),
+        host,
+        account: new.account.clone(),
+        client_id: new.client_id.clone(),
+        created_at,
+        updated_at,
+        expires_at: new.expires_at,
+        last_used_at: None,
+        status: Status::Active,
+        refreshing: Refreshing::fresh(&new.material, new.refresh_at),
+    }
+}
+
+/// Adds both records of a credential.
+pub(super) fn new_records(ledger: &mut Ledger<'_>, summary: &Summary, material: &Material) -> Result<(), VaultError> {
+    let (row, secret) = seal_both(ledger, summary, material, (1, 1))?;
+    ledger.tx.insert_credential(&row, &secret)?;
+    ledger.added(&summary_place(&row, &more(&row)), &row.summary)?;
+    ledger.added(&secret_place(&row, summary.host.as_ref()), &secret.secret)
+}
+
+/// Writes both records over the old ones, each under its next revision: status, marker and expiry are sealed with both.
+/// Gives the new row.
+pub(super) fn rewrite(
+    ledger: &mut Ledger<'_>,
+    old: &CredentialRow,
+    before: &Summary,
+    summary: &Summary,
+    material: &Material,
+) -> Result<CredentialRow, VaultError> {
+    let old_secret = secret_of(ledger, old)?;
+    let revisions = (old.revision + 1, old.secret_revision + 1);
+    let (row, secret) = seal_both(ledger, summary, material, revisions)?;
+    ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
+    ledger.removed(&secret_place(old, before.host.as_ref()), &old_secret.secret)?;
+    ledger.tx.update_credential(&row)?;
+    ledger.tx.update_secret(&row.user, &row.id, &secret)?;
+    ledger.added(&summary_place(&row, &more(&row)), &row.summary)?;
+    ledger.added(&secret_place(&row, summary.host.as_ref()), &secret.secret)?;
+    Ok(row)
+}
+
+/// Writes a new title; the secret is not touched, so nothing may change that is sealed with it.
+pub(super) fn retitle(ledger: &mut Ledger<'_>, old: &CredentialRow, summary: &Summary) -> Result<(), VaultError> {
+    let mut row = CredentialRow { updated_at: summary.updated_at.0, revision: old.revision + 1, ..old.clone() };
+    row.summary = ledger.seal(&summary_place(&row, &more(&row)), &write_summary(summary))?;
+    ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
+    ledger.tx.update_credential(&row)?;
+    ledger.added(&summary_place(&row, &more(&row)), &row.summary)
+}
+
+/// Seals summary and secret with the revisions given (summary's, secret's).
+fn seal_both(
+    ledger: &Ledger<'_>,
+    summary: &Summary,
+    material: &Material,
+    (revision, secret_revision): (i64, i64),
+) -> Result<(CredentialRow, SecretRow), VaultError> {
+    let data_key = ledger.keyring.current_data_key().version;
+    let mut row = CredentialRow {
+        user: summary.user.to_string(),
+        id: summary.id.to_string(),
+        provider: summary.provider.to_string(),
+        kind: summary.kind.name().to_owned(),
+        status: summary.status.name().to_owned(),
+        in_doubt: summary.refreshing.in_doubt_since.map(|at| at.0),
+        created_at: summary.created_at.0,
+        updated_at: summary.updated_at.0,
+        expires_at: summary.expires_at.map(|at| at.0),
+        last_used_at: summary.last_used_at.map(|at| at.0),
+        refresh_at: summary.refreshing.refresh_at.map(|at| at.0),
+        revision,
+        secret_revision,
+        data_key,
+        summary: Vec::new(),
+    };
+    row.summary = ledger.seal(&summary_place(&row, &more(&row)), &write_summary(summary))?;
+    let secret = ledger.seal(&secret_place(&row, summary.host.as_ref()), &material.write())?;
+    Ok((row, SecretRow { revision: secret_revision, data_key, secret }))
+}
+
+fn write_summary(summary: &Summary) -> zeroize::Zeroizing<Vec<u8>> {
+    let mut fields = FieldWriter::new().text(tag::TITLE, &summary.title);
+    if let Some(scopes) = &summary.scopes {
+        fields = fields.list(tag::SCOPES, scopes.iter().map(String::as_str));
+    }
+    let fields = fields
+        .optional(tag::USERNAME, summary.username.as_deref())
+        .optional(tag::HOST, summary.host.as_ref().map(HostPattern::as_given))
+        .optional(tag::ACCOUNT, summary.account.as_deref())
+        .optional(tag::CLIENT_ID, summary.client_id.as_deref());
+    summary.refreshing.write(fields).finish()
+}
+
+fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary> {
+    let fields = Fields::read(bytes)?;
+    let host = match fields.text(tag::HOST) {
+        Some(given) => Some(given.parse().ok()?),
+        None => None,
+    };
+    Some(Summary {
+        id: row.id.parse().ok()?,
+        user: row.user.parse().ok()?,
+        provider: row.provider.parse().ok()?,
+        kind: row.kind.parse::<Kind>().ok()?,
+        title: fields.owned(tag::TITLE)?,
+        scopes: fields.list(tag::SCOPES).map(|scopes| scopes.into_iter().map(str::to_owned).collect()),
+        username: fields.owned(tag::USERNAME),
+        host,
+        account: fields.owned(tag::ACCOUNT),
+        client_id: fields.owned(tag::CLIENT_ID),
+        created_at: UnixTime(row.created_at),
+        updated_at: UnixTime(row.updated_at),
+        expires_at: row.expires_at.map(UnixTime),
+        last_used_at: row.last_used_at.map(UnixTime),
+        status: Status::from_name(&row.status)?,
+        refreshing: Refreshing::read(&fields, row.in_doubt, row.refresh_at),
+    })
+}
+
+/// What a summary is bound to beside the usual: its times, and which revision of the secret it goes with.
+fn more(row: &CredentialRow) -> [i64; 3] {
+    [row.created_at, row.updated_at, row.secret_revision]
+}
+
+fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> Place<'a> {
+    Place {
+        table: "credential",
+        column: "summary",
+        row: &row.id,
+        revision: row.revision,
+        kind: &row.kind,
+        provider: &row.provider,
+        user: &row.user,
+        status: &row.status,
+        in_doubt: row.in_doubt,
+        expiry: row.expires_at,
+        host: None,
+        more,
+    }
+}
+
+fn secret_place<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> Place<'a> {
+    Place {
+        table: "credential_secret",
+        column: "secret",
+        revision: row.secret_revision,
+        host,
+        more: &[],
+        ..summary_place(row, &[0; 3])
+    }
+}
+
+fn damaged(table: &'static str, row: &CredentialRow, what: &'static str) -> VaultError {
+    VaultError::DamagedRow { table, id: row.id.clone(), what }
+}

@@ -1,0 +1,199 @@
+//! A refresh, as the vault sees it: intent, end, failure, refusal, and what happens when somebody else was quicker.
+
+use super::*;
+
+pub(super) async fn begin(bench: &Bench, of: &Summary) -> RefreshTicket {
+    let begun = bench.vault.begin_refresh(&of.user, &of.id, |_, _| None::<()>, &Who::system()).await.unwrap();
+    let Begun::Begun(ticket, _) = begun else { panic!("nothing is against it") };
+    *ticket
+}
+
+pub(super) async fn finish(bench: &Bench, ticket: &RefreshTicket, token: &str) -> Option<Summary> {
+    finish_as(bench, ticket, token, Revocation::Token).await
+}
+
+async fn finish_as(bench: &Bench, ticket: &RefreshTicket, token: &str, overtaken: Revocation) -> Option<Summary> {
+    let Material::OAuth2(tokens) = tokens(token, &format!("{token}-refresh")) else { panic!() };
+    let expires_at = Some(bench.clock.now().plus(Duration::from_secs(3600)));
+    let refreshed = Refreshed { tokens, scopes: vec!["repo".into()], expires_at, refresh_at: expires_at };
+    bench.vault.finish_refresh(ticket, refreshed, overtaken, WEEK, &Who::system()).await.unwrap()
+}
+
+async fn fail(bench: &Bench, ticket: &RefreshTicket, in_doubt: bool) -> Option<Summary> {
+    let next_try = bench.clock.now().plus(Duration::from_secs(10));
+    let failure = RefreshFailure { what: "status 503".into(), next_try, told_to_wait: false, in_doubt };
+    bench.vault.fail_refresh(ticket, failure, &Who::system()).await.unwrap()
+}
+
+fn now(bench: &Bench, of: &Summary) -> Summary {
+    bench.vault.credential(&of.user, &of.id).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn bar_53_the_intent_is_on_disk_before_anything_is_sent() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    begin(&bench, &stored).await;
+    assert_eq!(bench.audited("refresh.begin"), 1);
+    let after_a_crash = bench.beside().credential(&stored.user, &stored.id).unwrap().unwrap();
+    assert_eq!(after_a_crash.refreshing.in_doubt_since, Some(bench.clock.now()));
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[1], "rt", "with the token that is to be tried again");
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn bar_52_whether_to_begin_is_decided_by_what_is_there_in_the_transaction() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    let decline = |summary: &Summary, tokens: &Tokens| {
+        Some((summary.title.clone(), tokens.refresh_token.as_ref().map(|token| token.expose().to_owned())))
+    };
+    let begun = bench.vault.begin_refresh(&stored.user, &stored.id, decline, &Who::system()).await.unwrap();
+    let Begun::Declined(seen) = begun else { panic!("it was declined") };
+    assert_eq!(seen, ("a title".to_owned(), Some("rt".to_owned())));
+    assert_eq!(now(&bench, &stored), stored, "nothing is written");
+    assert_eq!(bench.audited("refresh.begin"), 0);
+    let key = bench.add("alice", "openai", api_key("k")).await;
+    let begun = bench.vault.begin_refresh(&key.user, &key.id, |_, _| None::<()>, &Who::system()).await.unwrap();
+    assert!(matches!(begun, Begun::Gone), "an API key has no refresh");
+}
+
+#[tokio::test]
+async fn what_a_refresh_brought_replaces_everything_at_once() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    let failed = begin(&bench, &stored).await;
+    fail(&bench, &failed, true).await;
+    bench.clock.advance(Duration::from_secs(60));
+    let ticket = begin(&bench, &stored).await;
+    bench.vault.amend_credential(&stored.user, &stored.id, title("renamed"), &Who::system()).await.unwrap();
+    let done = finish(&bench, &ticket, "new").await.expect("a new title is in nobody's way");
+    assert_eq!(done.title, "renamed");
+    assert_eq!(done.scopes, Some(vec!["repo".to_owned()]));
+    assert_eq!(done.expires_at, Some(bench.clock.now().plus(Duration::from_secs(3600))));
+    let left =
+        Refreshing { possible: None, lifetime: None, lapses_at: None, refresh_at: None, ..done.refreshing.clone() };
+    assert_eq!(left, Refreshing::default(), "neither doubt nor error is left");
+    assert_eq!(now(&bench, &stored), done);
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["new", "new-refresh"]);
+    assert_eq!(bench.audited("refresh.finish"), 1);
+    assert!(finish(&bench, &ticket, "again").await.is_none(), "a ticket ends once");
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn bar_25_a_doubt_stays_until_an_answer_clears_it_up() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    let ticket = begin(&bench, &stored).await;
+    let failed = fail(&bench, &ticket, false).await.unwrap();
+    assert_eq!(failed.refreshing.in_doubt_since, None, "an answer is no doubt, whatever it says");
+    assert_eq!((failed.refreshing.failures, failed.status), (1, Status::Active));
+    assert_eq!(failed.refreshing.next_try, Some(bench.clock.now().plus(Duration::from_secs(10))));
+    assert_eq!(failed.refreshing.last_error.unwrap().what, "status 503");
+    let ticket = begin(&bench, &stored).await;
+    let since = bench.clock.now();
+    assert_eq!(fail(&bench, &ticket, true).await.unwrap().refreshing.in_doubt_since, Some(since));
+    bench.clock.advance(Duration::from_secs(30));
+    let ticket = begin(&bench, &stored).await;
+    let failed = fail(&bench, &ticket, false).await.unwrap();
+    assert_eq!((failed.refreshing.in_doubt_since, failed.refreshing.failures), (Some(since), 3));
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["at", "rt"]);
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn a_refusal_is_for_the_user_and_keeps_what_is_stored() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    let ticket = begin(&bench, &stored).await;
+    let refused = bench.vault.needs_reauth(&ticket, "invalid_grant".into(), &Who::system()).await.unwrap().unwrap();
+    assert_eq!((refused.status, refused.refreshing.in_doubt_since), (Status::NeedsReauth, None));
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["at", "rt"]);
+    assert!(bench.vault.due_refreshes(UnixTime(i64::MAX), 9).unwrap().is_empty());
+    let mended = bench.replace(&stored, new("alice", "github", tokens("two", "r2"))).await.unwrap();
+    assert_eq!((mended.status, mended.refreshing.last_error), (Status::Active, None));
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn tokens_that_come_too_late_overwrite_nothing_and_are_revoked_where_that_harms_nobody() {
+    let shared = Revocation::UnlessShared(vec!["github".parse().unwrap()]);
+    for (revocation, deleted, queued) in [
+        (Revocation::Token, false, 1),
+        (Revocation::Token, true, 1),
+        (shared.clone(), true, 1),
+        // Connected again to the same account: to revoke would end the new grant too.
+        (shared, false, 0),
+        (Revocation::Never, true, 0),
+    ] {
+        let bench = Bench::new();
+        let stored = bench.connect("alice", Some("42")).await;
+        let ticket = begin(&bench, &stored).await;
+        if deleted {
+            bench.delete(&stored, Revocation::Never).await.unwrap();
+        } else {
+            bench.replace(&stored, new("alice", "github", tokens("connected", "again"))).await.unwrap();
+        }
+        let before = bench.vault.credential(&stored.user, &stored.id).unwrap();
+        assert!(finish_as(&bench, &ticket, "late", revocation.clone()).await.is_none());
+        assert!(fail(&bench, &ticket, true).await.is_none());
+        assert_eq!(bench.vault.credential(&stored.user, &stored.id).unwrap(), before);
+        bench.clock.advance(Duration::from_secs(120));
+        let due = bench.vault.due_revocations(bench.clock.now(), bench.clock.now(), 9).unwrap();
+        assert_eq!(due.len(), queued, "{revocation:?} {deleted}");
+        for one in due {
+            assert_eq!(one.unwrap().tokens.access_token.expose(), "late");
+        }
+        bench.assert_manifest_holds();
+    }
+}
+
+#[tokio::test]
+async fn a_reconnected_credential_keeps_its_account_and_what_the_new_grant_lacks() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    let no_refresh_token = |account: Option<&str>| {
+        let Material::OAuth2(tokens) = tokens("new", "x") else { panic!() };
+        let material = Material::OAuth2(Tokens { refresh_token: None, ..tokens });
+        NewCredential { account: account.map(Into::into), ..new("alice", "github", material) }
+    };
+    bench.replace(&stored, no_refresh_token(Some("42"))).await.unwrap();
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["new", "rt"], "the old refresh token still serves");
+    for (account, is_known) in [(Some("43"), true), (None, false)] {
+        let refused = bench
+            .vault
+            .replace_credential(replacement(&stored), no_refresh_token(account), &Who::system())
+            .await
+            .unwrap();
+        assert!(matches!(refused, Replaced::OtherAccount { known } if known == is_known));
+    }
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["new", "rt"]);
+    let told = Replacement { any_account: true, ..replacement(&stored) };
+    let replaced = bench.vault.replace_credential(told, no_refresh_token(Some("43")), &Who::system()).await.unwrap();
+    assert!(matches!(replaced, Replaced::Done(summary) if summary.account.as_deref() == Some("43")));
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[1], "", "not the other account's");
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn the_background_finds_what_is_due_by_an_index() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    let at = |seconds| Some(UnixTime(bench.clock.now().0 + seconds));
+    assert!(bench.vault.due_refreshes(UnixTime(i64::MAX), 9).unwrap().is_empty(), "it has no time yet");
+    bench.vault.schedule_refresh(&stored.user, &stored.id, at(60)).await.unwrap();
+    assert!(bench.vault.due_refreshes(bench.clock.now(), 9).unwrap().is_empty());
+    let due = bench.vault.due_refreshes(at(60).unwrap(), 9).unwrap();
+    assert_eq!(due, [(stored.user.clone(), stored.id, stored.provider.clone())]);
+    let plan: String = Connection::open(bench.path())
+        .unwrap()
+        .query_row(
+            "EXPLAIN QUERY PLAN SELECT user, id, provider FROM credential WHERE refresh_at <= 5 ORDER BY refresh_at",
+            [],
+            |row| row.get("detail"),
+        )
+        .unwrap();
+    assert!(plan.contains("credential_refresh") && !plan.contains("SCAN"), "{plan}");
+    bench.assert_manifest_holds();
+}
