@@ -84,9 +84,14 @@ impl Clients {
         Self { by_provider: config.providers.iter().filter_map(client).collect(), published }
     }
 
-    /// Our client at the provider, where the configuration has all that its way of authenticating needs.
-    pub(super) fn of(&self, provider: &Provider, oauth: &OAuth) -> Option<Client> {
-        self.by_provider.get(&provider.name).filter(|client| client.can(oauth.token_auth)).cloned()
+    /// Our client at the provider, where the configuration has one.
+    pub(super) fn at(&self, provider: &ProviderName) -> Option<Client> {
+        self.by_provider.get(provider).cloned()
+    }
+
+    /// Whether the configuration has all that the provider's way of authenticating needs, as far as the entry says which.
+    pub(super) fn is_configured(&self, provider: &Provider, oauth: &OAuth) -> bool {
+        self.by_provider.get(&provider.name).is_some_and(|client| oauth.discovers() || client.can(oauth.token_auth))
     }
 }
 

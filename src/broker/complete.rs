@@ -17,7 +17,9 @@ use crate::catalog::input::InputFault;
 use crate::catalog::values::Values;
 use crate::id::{CredentialId, ProviderName};
 use crate::oauth::callback::{Denied, check_issuer};
-use crate::oauth::{self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, TokenError};
+use crate::oauth::{
+    self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, Nonce, StateToken, TokenError,
+};
 use crate::secret::Secret;
 use crate::vault::{
     Flow, Material, NewCredential, PendingAuthorization, Replaced, Replacement, Summary, Tokens, VaultError, Who,
@@ -106,7 +108,11 @@ impl Broker {
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
         // A provider that left the catalogue since has no client here any more: the 501 of complete, not initiate's 404.
-        let connectable = self.connectable(provider).map_err(|_| Error::NotConfigured(provider.to_owned()))?;
+        let connectable = self.connectable(provider).await.map_err(|error| match error {
+            Error::ServerUnusable(what) => Error::ProviderFailed(what),
+            Error::ServerTooSlow(what) => Error::ProviderTooSlow(what),
+            _ => Error::NotConfigured(provider.to_owned()),
+        })?;
         let params = request.callback_params.as_ref();
         self.check_issuer(&pending, &connectable, params)?;
         if let Some(denied) = params.and_then(Denied::read) {
@@ -115,7 +121,7 @@ impl Broker {
         let code = request.code.ok_or_else(|| Error::ExchangeRefused("the callback carried no code".to_owned()))?;
         let mut values = pending.inputs.clone();
         values.extend(connectable.oauth.callbacks_values(params.unwrap_or(&BTreeMap::new())).map_err(refused)?);
-        let mut obtained = self.obtain(&connectable, &pending, code, &mut values).await?;
+        let mut obtained = self.obtain(&connectable, &pending, code, &request.state_token, &mut values).await?;
         connectable.oauth.keep_values(&mut obtained.grant.metadata, values, params);
         self.keep(caller, &connectable, pending, obtained).await
     }
@@ -150,6 +156,7 @@ impl Broker {
         connectable: &Connectable<'_>,
         pending: &PendingAuthorization,
         code: Secret,
+        state: &Secret,
         values: &mut Values,
     ) -> Result<Obtained, Error> {
         let (egress, client) = (&self.0.egress, &connectable.client);
@@ -172,7 +179,15 @@ impl Broker {
                 entry
             }
         };
-        let identity = match oauth::identify(egress, &entry, client, &grant).await {
+        let claims = match StateToken::parse(state.expose()) {
+            Some(state) => self.id_token(connectable, &grant, &Nonce::of(&state)).await?,
+            None => None,
+        };
+        let identified = match &claims {
+            Some(claims) => oauth::identify_by_id_token(egress, &entry, client, &grant, claims).await,
+            None => oauth::identify(egress, &entry, client, &grant).await,
+        };
+        let identity = match identified {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::warn!(provider = %connectable.provider.name, %error, "the account could not be asked who it is");
@@ -211,7 +226,7 @@ impl Broker {
                 refresh_token: grant.refresh_token,
                 token_type: grant.token_type,
                 lifetime: grant.expires_in,
-                refresh_expires_at: refresh_token_ends(connectable.oauth, now),
+                refresh_expires_at: refresh_token_ends(&connectable.oauth, now),
                 metadata: grant.metadata,
             }),
             refresh_at: None,
@@ -219,10 +234,11 @@ impl Broker {
         if let Material::OAuth2(tokens) = &new.material {
             new.refresh_at = schedule::refresh_at(tokens, now, self.0.random);
         }
+        let revocation = self.revocation_at(&new.provider).await;
         let reconnect = pending.reconnect.map(|id| Replacement {
             id,
             any_account: pending.any_account,
-            revocation: self.revocation_at(&new.provider),
+            revocation,
             retry_for: self.0.config.vault.revoke_retry,
         });
         let stored = self.store(new, reconnect, &caller.who).await?;

@@ -29,7 +29,7 @@ impl Broker {
     /// the revocation queue until the provider has confirmed (RFC 7009 §2.2) or their time is up.
     pub async fn delete(&self, caller: &Caller, provider: &str, id: &str) -> Result<DeleteResponse, Error> {
         let summary = self.owned_at(caller, provider, id)?;
-        let revocation = self.revocation_of(&summary);
+        let revocation = self.revocation_of(&summary).await;
         let retry_for = self.0.config.vault.revoke_retry;
         let deleted =
             self.0.vault.delete_credential(&caller.user, &summary.id, revocation, retry_for, &caller.who).await?;
@@ -42,15 +42,24 @@ impl Broker {
     }
 
     /// What the provider's entry says of ending this credential.
-    pub(super) fn revocation_of(&self, summary: &Summary) -> Revocation {
-        if summary.kind == Kind::OAuth2 { self.revocation_at(&summary.provider) } else { Revocation::Never }
+    pub(super) async fn revocation_of(&self, summary: &Summary) -> Revocation {
+        if summary.kind == Kind::OAuth2 { self.revocation_at(&summary.provider).await } else { Revocation::Never }
     }
 
-    /// What the provider's entry says of ending a grant.
-    pub(super) fn revocation_at(&self, provider: &ProviderName) -> Revocation {
+    /// What the provider's entry, or its server, says of ending a grant.
+    pub(super) async fn revocation_at(&self, provider: &ProviderName) -> Revocation {
         let provider = self.0.catalog.get(provider.as_str());
-        let revoke = provider.and_then(|provider| provider.entry.oauth.as_ref()?.revoke.as_ref());
-        match (provider, revoke.map(|revoke| revoke.ends)) {
+        let ends = match provider.and_then(|provider| Some((provider, provider.entry.oauth.as_ref()?))) {
+            // What a server that cannot be asked now says of revocations is asked again when its turn comes.
+            Some((provider, oauth)) if oauth.discovers() && oauth.revoke.is_none() => {
+                match self.connectable(provider.name.as_str()).await {
+                    Ok(connectable) => connectable.oauth.revoke.as_ref().map(|revoke| revoke.ends),
+                    Err(_) => Some(RevocationEnds::default()),
+                }
+            }
+            other => other.and_then(|(_, oauth)| oauth.revoke.as_ref()).map(|revoke| revoke.ends),
+        };
+        match (provider, ends) {
             (None, _) | (_, None) => Revocation::Never,
             (_, Some(RevocationEnds::Token)) => Revocation::Token,
             (Some(provider), Some(RevocationEnds::Grant)) => {

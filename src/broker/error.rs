@@ -49,6 +49,12 @@ pub enum Error {
     /// The provider did not answer in time.
     #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
     ProviderTooSlow(String),
+    /// The authorization server cannot be asked what a login needs: about itself, or to take the request.
+    #[error("The provider's authorization server cannot be used: {0}")]
+    ServerUnusable(String),
+    /// It did not answer in time.
+    #[error("The provider's authorization server cannot be used: {0}")]
+    ServerTooSlow(String),
     /// The provider's entry does not take credentials of this kind.
     #[error("Unsupported credential type: {kind} (provider '{provider}' takes {takes})")]
     KindNotTaken {

@@ -21,6 +21,7 @@ impl Broker {
 
     /// One round of it.
     pub async fn tidy_up(&self) {
+        self.discover_ahead().await;
         match self.vault().purge_pending(self.0.clock.now()).await {
             Ok(0) => {}
             Ok(erased) => tracing::debug!(erased, "expired states are erased"),

@@ -12,7 +12,7 @@ use crate::catalog::entry::OAuth;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
 use crate::kind::Kind;
-use crate::oauth::{AuthorizationRequest, CodeVerifier, StateToken};
+use crate::oauth::{AuthorizationRequest, CodeVerifier, Nonce, StateToken};
 use crate::vault::{Flow, PendingAuthorization, Summary};
 
 /// What a client asks for.
@@ -53,8 +53,8 @@ pub struct InitiateResponse {
 }
 
 impl Broker {
-    /// Begins the code flow (RFC 6749 §4.1) with PKCE (RFC 7636). Nothing leaves the machine; the state is on disk, sealed,
-    /// before the URL is known to anybody.
+    /// Begins the code flow (RFC 6749 §4.1) with PKCE (RFC 7636). Nothing leaves the machine, except where the entry leaves
+    /// something to discovery that nobody asked for yet; the state is on disk, sealed, before the URL is known to anybody.
     pub async fn initiate(
         &self,
         caller: &Caller,
@@ -74,17 +74,17 @@ impl Broker {
         flow: Flow,
         within: Duration,
     ) -> Result<InitiateResponse, Error> {
-        let connectable = self.connectable(provider)?;
+        let connectable = self.connectable(provider).await?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
 
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
 
         let state = StateToken::fresh(self.0.random);
-        let verifier = CodeVerifier::for_provider(connectable.oauth, self.0.random);
+        let verifier = CodeVerifier::for_provider(&connectable.oauth, self.0.random);
         let mut scopes = connectable.oauth.scopes_for(&request.scopes);
         if let Some(summary) = &reconnect {
-            add_scopes(&mut scopes, connectable.oauth, summary.scopes.as_deref().unwrap_or_default());
+            add_scopes(&mut scopes, &connectable.oauth, summary.scopes.as_deref().unwrap_or_default());
         }
         let login_url = AuthorizationRequest {
             entry: &entry,
@@ -93,6 +93,7 @@ impl Broker {
             scopes: &scopes,
             state: &state,
             verifier: verifier.as_ref(),
+            nonce: entry.is_openid(&scopes).then(|| Nonce::of(&state)).as_ref(),
         }
         .url()
         .map_err(|_| Error::NotConfigured(provider.to_owned()))?;

@@ -15,6 +15,7 @@ mod error;
 mod flights;
 mod housekeeping;
 mod initiate;
+mod issuers;
 mod list;
 mod providers;
 mod refresh;
@@ -22,6 +23,7 @@ mod revocations;
 mod schedule;
 mod token;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use access_token::TokenHolder;
@@ -35,6 +37,7 @@ pub use delete::DeleteResponse;
 pub use detail::{CredentialDetail, ShownError};
 pub use error::Error;
 pub use initiate::{InitiateRequest, InitiateResponse};
+use issuers::Issuers;
 pub use list::{CredentialList, CredentialSummary};
 pub use providers::ProviderInfo;
 pub use revocations::{RevocationList, WaitingRevocation};
@@ -64,6 +67,7 @@ struct Parts {
     random: Random,
     clients: Clients,
     providers: Vec<ProviderInfo>,
+    issuers: Issuers,
     trusted_issuers: TrustedIssuers,
     flights: Flights<refresh::Outcome>,
 }
@@ -119,6 +123,7 @@ impl Broker {
         let clients = Clients::new(&config, vault.signing_keys()?, &clock, random);
         let providers = providers::describe(&catalog, &clients);
         let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
+        let issuers = Issuers::new(&catalog, &egress, &clock);
         let parts = Parts {
             config,
             catalog,
@@ -128,6 +133,7 @@ impl Broker {
             random,
             clients,
             providers,
+            issuers,
             trusted_issuers,
             flights: Flights::default(),
         };
@@ -153,24 +159,11 @@ impl Broker {
     pub fn providers(&self) -> &[ProviderInfo] {
         &self.0.providers
     }
-
-    /// The provider with its OAuth entry and our client there: what both halves of the code flow need.
-    fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
-        let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
-        let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
-        let client = self.client(provider, oauth).ok_or_else(|| Error::NotConfigured(name.to_owned()))?;
-        Ok(Connectable { provider, oauth, client })
-    }
-
-    /// Our client at the provider, where the configuration has all that its way of authenticating needs.
-    fn client(&self, provider: &Provider, oauth: &entry::OAuth) -> Option<Client> {
-        self.0.clients.of(provider, oauth)
-    }
 }
 
 /// A provider that accounts can be connected at.
 struct Connectable<'b> {
     provider: &'b Provider,
-    oauth: &'b entry::OAuth,
+    oauth: Cow<'b, entry::OAuth>,
     client: Client,
 }

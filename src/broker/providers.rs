@@ -71,7 +71,7 @@ fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
         default_scopes: entry.oauth.as_ref().map(|oauth| oauth.scopes_for(&[])).unwrap_or_default(),
         display_name: entry.display_name.clone(),
         docs_url: entry.docs.as_ref().map(|docs| docs.url().to_string()),
-        configured: entry.oauth.as_ref().is_none_or(|oauth| clients.of(provider, oauth).is_some()),
+        configured: entry.oauth.as_ref().is_none_or(|oauth| clients.is_configured(provider, oauth)),
         category: entry.category.clone(),
         inputs: entry.oauth.as_ref().map(inputs).unwrap_or_default(),
     }

@@ -76,7 +76,7 @@ impl Broker {
     /// Has the credential refreshed, by the flight that is under way or by one of its own.
     pub(super) async fn refresh_for(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Outcome, Error> {
         // Asked before anything is written: without a client there is nothing to send.
-        self.refresher(summary)?;
+        self.refresher(summary).await?;
         loop {
             let (broker, flying, who) = (self.clone(), summary.clone(), who.clone());
             let fly = |announce| async move { broker.fly(&flying, demand, &who, announce).await };
@@ -90,9 +90,12 @@ impl Broker {
     }
 
     /// The provider and our client there, where they are still what they were when the account was connected.
-    fn refresher(&self, summary: &Summary) -> Result<Connectable<'_>, Error> {
+    async fn refresher(&self, summary: &Summary) -> Result<Connectable<'_>, Error> {
         let provider = summary.provider.as_str();
-        self.connectable(provider).map_err(|_| Error::NotConfigured(provider.to_owned()))
+        self.connectable(provider).await.map_err(|error| match error {
+            Error::ServerUnusable(_) | Error::ServerTooSlow(_) => error,
+            _ => Error::NotConfigured(provider.to_owned()),
+        })
     }
 
     /// One flight: begin, send, end. What has begun is ended whoever is still there to see it.
@@ -112,7 +115,7 @@ impl Broker {
 
     async fn begin_refresh(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Begun<Declined>, VaultError> {
         let clock = self.0.clock.clone();
-        let client_id = self.refresher(summary).ok().map(|connectable| connectable.client.id);
+        let client_id = self.0.clients.at(&summary.provider).map(|client| client.id);
         let decline = move |summary: &Summary, tokens: &Tokens| {
             decline(summary, tokens, demand, client_id.as_deref(), clock.now())
         };
@@ -123,7 +126,7 @@ impl Broker {
     async fn exchange_refresh_token(&self, summary: &Summary, tokens: &Tokens) -> Result<Grant, Failed> {
         // All three were looked at before the refresh began, but for values that no longer fit a changed entry.
         let unusable = || Failed::Otherwise(Unbuildable::Url.into());
-        let connectable = self.refresher(summary).map_err(|_| unusable())?;
+        let connectable = self.refresher(summary).await.map_err(|_| unusable())?;
         let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
         let granted = summary.scopes.as_deref().unwrap_or_default();
@@ -145,7 +148,7 @@ impl Broker {
         announce: Announce<Outcome>,
     ) {
         let refreshed = self.refreshed(&ticket.summary, old, grant);
-        let overtaken = self.revocation_of(&ticket.summary);
+        let overtaken = self.revocation_of(&ticket.summary).await;
         let retry_for = self.0.config.vault.revoke_retry;
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         let mut told = false;

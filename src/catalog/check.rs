@@ -125,7 +125,14 @@ impl Checks {
         }
         if let Some(identity) = &oauth.identity {
             self.identity(identity);
+            let known = !identity.from_id_token || oauth.issuer.is_some();
+            self.unless(
+                known,
+                "oauth.identity.from_id_token",
+                "needs oauth.issuer, whose keys the token is checked with",
+            );
         }
+        self.unless(!oauth.discover || oauth.issuer.is_some(), "oauth.discover", "needs oauth.issuer");
         if let Some(revoke) = &oauth.revoke {
             self.revoke(revoke);
         }
@@ -314,7 +321,10 @@ impl Checks {
     }
 
     fn identity(&mut self, identity: &Identity) {
-        let reads = identity.username.is_some() || identity.title.is_some() || identity.account.is_some();
+        let reads = identity.from_id_token
+            || identity.username.is_some()
+            || identity.title.is_some()
+            || identity.account.is_some();
         self.unless(reads, "oauth.identity", "nothing of the answer is read; give username, title or account");
         self.headers("oauth.identity.headers", &identity.headers);
         self.placeholders("oauth.identity.headers", identity.headers.values());

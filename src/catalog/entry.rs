@@ -58,11 +58,17 @@ impl Entry {
 /// How the provider's authorization server differs from RFC 6749, and where it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the vocabulary, and independent of the others")]
 pub struct OAuth {
-    /// The authorization endpoint (RFC 6749 §3.1); a query in it is kept.
+    /// The authorization endpoint (RFC 6749 §3.1); a query in it is kept. With an issuer it may be left to discovery.
+    #[serde(skip_serializing_if = "Template::is_absent")]
     pub authorize_url: Template,
-    /// The token endpoint (RFC 6749 §3.2).
+    /// The token endpoint (RFC 6749 §3.2). With an issuer it may be left to discovery.
+    #[serde(skip_serializing_if = "Template::is_absent")]
     pub token_url: Template,
+    /// Whether what the entry does not say is found from the issuer (RFC 8414), although both endpoints are given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discover: bool,
     /// Where tokens are refreshed, where that is not the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_url: Option<Template>,
@@ -180,6 +186,21 @@ impl OAuth {
         scopes
     }
 
+    /// Whether something of the entry is found by discovery (RFC 8414).
+    pub fn discovers(&self) -> bool {
+        self.issuer.is_some() && (self.discover || self.authorize_url.is_absent() || self.token_url.is_absent())
+    }
+
+    /// Whether a login for these scopes is one of OpenID Connect, whose answer has an ID token.
+    pub fn is_openid(&self, scopes: &[String]) -> bool {
+        scopes.iter().any(|scope| scope == "openid")
+    }
+
+    /// Whether the account is learnt from the ID token: where the entry says so, or knows the issuer and no other way.
+    pub fn identifies_by_id_token(&self) -> bool {
+        self.issuer.is_some() && self.identity.as_ref().is_none_or(|identity| identity.from_id_token)
+    }
+
     /// Whether two scopes are one to this provider: equal, or equal but for [`OAuth::scope_prefix`].
     pub fn same_scope(&self, one: &str, other: &str) -> bool {
         let prefix = self.scope_prefix.as_deref().unwrap_or("");
@@ -226,6 +247,18 @@ impl TokenAuth {
     /// Whether the client proves itself by an assertion.
     pub fn is_assertion(self) -> bool {
         matches!(self, Self::PrivateKeyJwt | Self::ClientSecretJwt)
+    }
+
+    /// The name that it is registered under (RFC 7591 §2); nothing for a way that has none of its own.
+    pub fn method_name(self) -> Option<&'static str> {
+        match self {
+            Self::Basic => Some("client_secret_basic"),
+            Self::BasicRaw => None,
+            Self::Post => Some("client_secret_post"),
+            Self::None => Some("none"),
+            Self::PrivateKeyJwt => Some("private_key_jwt"),
+            Self::ClientSecretJwt => Some("client_secret_jwt"),
+        }
     }
 
     /// Whether the client secret is needed for it.
@@ -277,7 +310,8 @@ pub enum Body {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// Where to ask, with the access token as bearer.
+    /// Where to ask, with the access token as bearer. With `from_id_token` it is asked for what the ID token does not say.
+    #[serde(skip_serializing_if = "Template::is_absent")]
     pub url: Template,
     /// The method of the request.
     #[serde(default)]
@@ -300,6 +334,27 @@ pub struct Identity {
     /// The answer is the token answer itself: nothing is sent (`url` is then the token endpoint's, for the reader).
     #[serde(default)]
     pub from_token_answer: bool,
+    /// The account is what the ID token says (OpenID Connect Core §2), whose signature and claims are checked. Without
+    /// pointers: `preferred_username`, else `email`, as the username, `name` as the title, `sub` as the account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_id_token: bool,
+}
+
+impl Identity {
+    /// From the ID token, and from the userinfo endpoint where one is known (OpenID Connect Core §5.3).
+    pub fn openid(userinfo: Option<Template>) -> Self {
+        Self {
+            url: userinfo.unwrap_or_else(Template::absent),
+            method: Method::Get,
+            headers: BTreeMap::new(),
+            body: None,
+            username: None,
+            title: None,
+            account: None,
+            from_token_answer: false,
+            from_id_token: true,
+        }
+    }
 }
 
 /// The method of a request that an entry describes.
@@ -358,6 +413,7 @@ const PROTECTED_PARAMS: &[&str] = &[
     "code_challenge_method",
     "grant_type",
     "refresh_token",
+    "nonce",
     "request",
     "request_uri",
 ];

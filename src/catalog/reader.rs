@@ -8,6 +8,7 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use toml::{Table, Value};
 
 use super::Entry;
+use super::template::DISCOVERED;
 use super::text::join;
 
 /// Stands in for a required key that is missing, so that the rest is read too; every required key takes it. What was
@@ -34,7 +35,7 @@ impl Misfit {
 
 /// The entry, and every fault in it; with faults, the entry is what could be read besides them, if anything.
 pub(super) fn read(table: Table) -> (Option<Entry>, Vec<Misfit>) {
-    let mut table = Value::Table(table);
+    let mut table = Value::Table(left_to_discovery(table));
     let mut misfits: Vec<Misfit> = Vec::new();
     let mut told: Vec<String> = Vec::new();
     // Each turn takes one faulty key out or puts one stand-in in, so it ends.
@@ -55,6 +56,22 @@ pub(super) fn read(table: Table) -> (Option<Entry>, Vec<Misfit>) {
             return (None, misfits);
         }
     }
+}
+
+/// Writes into the entry what discovery is to find: where there is an issuer, the endpoints that are not given.
+fn left_to_discovery(mut table: Table) -> Table {
+    let Some(Value::Table(oauth)) = table.get_mut("oauth") else { return table };
+    if oauth.contains_key("issuer") {
+        for name in ["authorize_url", "token_url"] {
+            oauth.entry(name).or_insert_with(|| DISCOVERED.into());
+        }
+    }
+    if let Some(Value::Table(identity)) = oauth.get_mut("identity")
+        && identity.get("from_id_token") == Some(&Value::Boolean(true))
+    {
+        identity.entry("url").or_insert_with(|| DISCOVERED.into());
+    }
+    table
 }
 
 /// The table that holds `key`, and the key's last name.

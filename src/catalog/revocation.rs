@@ -53,6 +53,25 @@ pub struct Revoke {
 }
 
 impl Revoke {
+    /// RFC 7009 by the letter, at this endpoint.
+    pub fn at(url: Template) -> Self {
+        Self {
+            url,
+            method: Method::Post,
+            auth: RevokeAuth::default(),
+            body: Body::default(),
+            token_param: Self::standard_token_param(),
+            tokens: Self::standard_tokens(),
+            first_only: false,
+            hint: true,
+            params: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            gone_errors: Self::standard_gone_errors(),
+            gone_statuses: Vec::new(),
+            ends: RevocationEnds::default(),
+        }
+    }
+
     fn standard_token_param() -> String {
         "token".to_owned()
     }

@@ -42,7 +42,27 @@ pub enum Position {
     Beyond,
 }
 
+/// What stands in an entry for a URL that discovery is to find.
+pub(super) const DISCOVERED: &str = "discovered";
+
+impl From<&Endpoint> for Template {
+    fn from(endpoint: &Endpoint) -> Self {
+        let text = endpoint.url().to_string();
+        Self { pieces: vec![Piece::Fixed(text.clone())], text, url: Some(endpoint.url().clone()) }
+    }
+}
+
 impl Template {
+    /// A URL that is not known yet: discovery finds it.
+    pub fn absent() -> Self {
+        Self { text: DISCOVERED.to_owned(), pieces: Vec::new(), url: None }
+    }
+
+    /// Whether discovery is to find it.
+    pub fn is_absent(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     /// Reads and checks the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control()) {
@@ -99,7 +119,7 @@ impl Template {
     /// # Errors
     /// Where a value cannot stand where it should.
     pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<(&'v Input, &'v str)>) -> Result<Self, InputFault> {
-        if self.url.is_some() {
+        if self.url.is_some() || self.is_absent() {
             return Ok(self.clone());
         }
         let text = self.written(|name, position| match value(name) {
@@ -184,6 +204,9 @@ impl Serialize for Template {
 
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+        match String::deserialize(deserializer)?.as_str() {
+            DISCOVERED => Ok(Self::absent()),
+            text => Self::parse(text).map_err(de::Error::custom),
+        }
     }
 }

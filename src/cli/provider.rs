@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, Provider as Entry};
 use crate::config::{ClientSecrets, Config, ProviderSettings};
 use crate::egress::{Egress, Outgoing};
 use crate::kind::Kind;
+use crate::oauth::Metadata;
 
 /// The catalogue of providers, as this configuration has it
 #[derive(Debug, Subcommand)]
@@ -176,6 +177,14 @@ async fn check_one(config: &Config, provider: &Entry, egress: &Egress, out: &mut
             origins.join(" or ")
         ),
     })?;
+    let discovered = match oauth.issuer.as_ref().filter(|_| oauth.discovers()) {
+        Some(issuer) => match Metadata::fetch(egress, issuer).await {
+            Ok(_) => out.line("  discovery  ok").map(|()| 0)?,
+            Err(error) => out.line(format!("  discovery  FAILED: {error}")).map(|()| 1)?,
+        },
+        None => 0,
+    };
+    amiss += discovered;
     for (name, url) in endpoints(oauth) {
         match reach(egress, url).await {
             Ok(status) => out.line(format!("  {name:<10} reachable ({status})"))?,

@@ -95,9 +95,9 @@ fn grant(
     if scopes.iter().any(token_in) {
         return Err(Unintelligible::Malformed("scope"));
     }
-    let id_token = tokens.get("id_token").is_some_and(Value::is_string);
+    let id_token = id_token(tokens);
     Ok(Grant {
-        missing_scopes: scope::missing(requested, &scopes, entry, refresh_token.is_some(), id_token),
+        missing_scopes: scope::missing(requested, &scopes, entry, refresh_token.is_some(), id_token.is_some()),
         token_type: token_type(tokens, entry)?,
         expires_in: lifetime(tokens.get(&entry.expires_in_member), entry.expires_in_unit, date)
             .or(entry.expires_in.and_then(Lifetime::duration)),
@@ -109,8 +109,14 @@ fn grant(
             .map(|how| Identity::read(how, top)),
         access_token,
         refresh_token,
+        id_token,
         scopes,
     })
+}
+
+/// The ID token, whatever is in it: most entries have no use for one.
+fn id_token(members: &Map<String, Value>) -> Option<Secret> {
+    members.get("id_token").and_then(Value::as_str).filter(|text| text.len() <= LONGEST_TOKEN).map(Secret::new)
 }
 
 /// The members of the answer, whether JSON or a form. The content type decides, but a body that begins with a brace is

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Url, form_urlencoded};
 
+use super::id_token::Nonce;
 use super::parameters::Parameters;
 use super::pkce::CodeVerifier;
 use super::request::Unbuildable;
@@ -27,6 +28,8 @@ pub struct AuthorizationRequest<'a> {
     pub state: &'a StateToken,
     /// The verifier of this flow, whose challenge is sent; none only where the provider rejects PKCE.
     pub verifier: Option<&'a CodeVerifier>,
+    /// What binds the ID token to this flow; sent where the login is one of OpenID Connect.
+    pub nonce: Option<&'a Nonce>,
 }
 
 impl AuthorizationRequest<'_> {
@@ -63,6 +66,9 @@ impl AuthorizationRequest<'_> {
         if let Some(verifier) = self.verifier {
             parameters.set("code_challenge", &verifier.challenge());
             parameters.set("code_challenge_method", "S256");
+        }
+        if let Some(nonce) = self.nonce {
+            parameters.set("nonce", nonce.as_str());
         }
         parameters.add(&self.entry.authorize_params);
         parameters.rename(&self.entry.rename);

@@ -15,7 +15,7 @@ use super::parameters::Parameters;
 use super::request::Unbuildable;
 use crate::catalog::entry::{OAuth, TokenAuth};
 use crate::clock::Clock;
-use crate::jose::SigningKey;
+use crate::jose::{Algorithm, SigningKey};
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -61,6 +61,11 @@ impl Client {
                 self.required_secret().is_ok()
             }
         }
+    }
+
+    /// What its private key can sign with; nothing where it has none.
+    pub(super) fn algorithms(&self) -> &'static [Algorithm] {
+        self.key.as_ref().map_or(&[], |key| key.algorithms())
     }
 
     /// The same client once for each of its secrets, the one that worked last first: where the provider answers

@@ -26,6 +26,8 @@ pub struct Grant {
     pub missing_scopes: Vec<String>,
     /// The members that the entry keeps with the credential (`token_metadata`).
     pub metadata: BTreeMap<String, Value>,
+    /// The ID token (OpenID Connect Core §3.1.3.3), where there is one; nothing of it was checked.
+    pub id_token: Option<Secret>,
     /// Whose account it is, where the token answer itself says so (`identity.from_token_answer`).
     pub identity: Option<Identity>,
 }

@@ -7,10 +7,12 @@ use zeroize::Zeroizing;
 use super::cleaning::{gives_away, visible};
 use super::client::Client;
 use super::grant::Grant;
-use super::json;
+use super::id_token::same_account;
 use super::request::{self, Unbuildable};
 use crate::catalog::entry::{self, OAuth};
 use crate::egress::{Egress, EgressError, Outgoing};
+use crate::jose::Claims;
+use crate::json;
 
 /// The longest name that is taken, in characters.
 const LONGEST: usize = 512;
@@ -38,6 +40,9 @@ pub enum IdentityError {
     /// The answer is not JSON, or says something twice.
     #[error("the identity endpoint's answer is not JSON")]
     NotJson,
+    /// The answer is about another account than the ID token.
+    #[error("the identity endpoint answered for another account than the ID token names")]
+    AnotherAccount,
     /// There was nothing to send.
     #[error(transparent)]
     Unbuildable(#[from] Unbuildable),
@@ -57,12 +62,49 @@ pub async fn identify(
     if how.from_token_answer {
         return Ok(grant.identity.clone().unwrap_or_default().without_tokens(grant));
     }
+    if how.from_id_token && how.url.is_absent() {
+        return Ok(Identity::default());
+    }
+    let value = userinfo(egress, how, client, grant).await?;
+    Ok(Identity::read(how, &value).without_tokens(grant))
+}
+
+/// Whose account the grant is for, as its ID token says, whose `claims` were checked; and where that has no name, as the
+/// userinfo endpoint says, if it says it of the same account (OpenID Connect Core §5.3.2).
+pub async fn identify_by_id_token(
+    egress: &Egress,
+    entry: &OAuth,
+    client: &Client,
+    grant: &Grant,
+    claims: &Claims,
+) -> Result<Identity, IdentityError> {
+    let openid = entry::Identity::openid(None);
+    let how = entry.identity.as_ref().unwrap_or(&openid);
+    let said = Identity::read(how, &Value::Object(claims.0.clone())).without_tokens(grant);
+    if said.username.is_some() || how.url.url().is_none() {
+        return Ok(said);
+    }
+    match userinfo(egress, how, client, grant).await {
+        Ok(value) if same_account(&value, claims) => Ok(said.or(Identity::read(how, &value).without_tokens(grant))),
+        Ok(_) => Err(IdentityError::AnotherAccount),
+        Err(error) => {
+            tracing::warn!(%error, "the account was not asked for more than its ID token says");
+            Ok(said)
+        }
+    }
+}
+
+async fn userinfo(
+    egress: &Egress,
+    how: &entry::Identity,
+    client: &Client,
+    grant: &Grant,
+) -> Result<Value, IdentityError> {
     let answer = egress.send(userinfo_request(how, client, grant)?).await?;
     if !answer.status.is_success() {
         return Err(IdentityError::Status(answer.status.as_u16()));
     }
-    let value = json::parse(&answer.body).ok_or(IdentityError::NotJson)?;
-    Ok(Identity::read(how, &value).without_tokens(grant))
+    json::parse(&answer.body).ok_or(IdentityError::NotJson)
 }
 
 /// `{client_id}` in a header stands for our id: some providers want it beside the token.
@@ -87,7 +129,29 @@ impl Identity {
             let pointer: &crate::catalog::value::JsonPointer = pointer.as_ref()?;
             name(pointer.find(value)?)
         };
+        if how.from_id_token && [&how.username, &how.title, &how.account].into_iter().all(Option::is_none) {
+            return Self::read_standard_claims(value);
+        }
         Self { username: name(&how.username), title: name(&how.title), account: name(&how.account) }
+    }
+
+    /// The standard claims (OpenID Connect Core §5.1).
+    fn read_standard_claims(value: &Value) -> Self {
+        let claim = |claim: &str| value.get(claim).and_then(name);
+        Self {
+            username: claim("preferred_username").or_else(|| claim("email")),
+            title: claim("name"),
+            account: claim("sub"),
+        }
+    }
+
+    /// This, and of `other` what is not known here.
+    fn or(self, other: Self) -> Self {
+        Self {
+            username: self.username.or(other.username),
+            title: self.title.or(other.title),
+            account: self.account.or(other.account),
+        }
     }
 
     /// A name with a token in it is none: names are listed.

@@ -16,6 +16,7 @@ fn query(further: &str, authorize_url: &str, scopes: &[&str]) -> (String, BTreeM
         redirect_uri: REDIRECT_URI,
         scopes: &texts(scopes),
         state: &state,
+        nonce: None,
         verifier: verifier.as_ref(),
     };
     let url = request.url().unwrap();

@@ -24,6 +24,9 @@ impl Dialect {
         let challenge = sent.take_if_there(self.name("code_challenge"));
         let challenge_method = sent.take_if_there("code_challenge_method");
         require(self.entry.pkce == challenge.is_some(), if self.entry.pkce { "no PKCE" } else { "PKCE" })?;
+        let openid = scope.as_ref().is_some_and(|scope| scope.expose().split(' ').any(|scope| scope == "openid"));
+        let nonce = sent.take_if_there("nonce");
+        require(openid == nonce.is_some(), if openid { "no nonce" } else { "a nonce without the scope openid" })?;
         sent.nothing_left()?;
         Ok(standard([
             ("response_type", Some(Secret::new("code"))),

@@ -1,0 +1,98 @@
+//! The issuers behind the providers: what each says about itself, and the keys that its ID tokens are checked with. Entries
+//! that leave something to discovery are completed here, from memory but for the very first time.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::{Broker, Connectable, Error};
+use crate::catalog::entry::OAuth;
+use crate::catalog::{Catalog, Provider};
+use crate::clock::Clock;
+use crate::egress::Egress;
+use crate::id::ProviderName;
+use crate::jose::Claims;
+use crate::oauth::{self, Awaited, DiscoveryError, Grant, IdTokenError, IssuerKeys, IssuerMetadata, Nonce};
+
+/// What is known of each issuer that the catalogue names.
+pub(super) struct Issuers(BTreeMap<ProviderName, Issuer>);
+
+struct Issuer {
+    metadata: IssuerMetadata,
+    keys: IssuerKeys,
+}
+
+impl Issuers {
+    /// Nothing is fetched yet.
+    pub(super) fn new(catalog: &Catalog, egress: &Egress, clock: &Clock) -> Self {
+        let issuer = |provider: &Provider| {
+            let issuer = provider.entry.oauth.as_ref()?.issuer.as_ref()?;
+            let metadata = IssuerMetadata::new(issuer, egress.clone(), clock.clone());
+            let keys = IssuerKeys::new(issuer, egress.clone(), clock.clone());
+            Some((provider.name.clone(), Issuer { metadata, keys }))
+        };
+        Self(catalog.iter().filter_map(issuer).collect())
+    }
+}
+
+impl Broker {
+    /// The provider with its OAuth entry, complete, and our client there: what all of OAuth begins with.
+    pub(super) async fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
+        let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
+        let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
+        let not_configured = || Error::NotConfigured(name.to_owned());
+        let client = self.0.clients.at(&provider.name).ok_or_else(not_configured)?;
+        let oauth = match self.0.issuers.0.get(&provider.name).filter(|_| oauth.discovers()) {
+            Some(issuer) => {
+                let metadata = issuer.metadata.get().await.map_err(|error| undiscovered(&error))?;
+                Cow::Owned(oauth::resolve(oauth, &metadata, &client).map_err(|error| undiscovered(&error))?)
+            }
+            None => Cow::Borrowed(oauth),
+        };
+        if !client.can(oauth.token_auth) {
+            return Err(not_configured());
+        }
+        Ok(Connectable { provider, oauth, client })
+    }
+
+    /// Fetches ahead what the configured providers leave to discovery, so that no request waits for it.
+    pub(super) async fn discover_ahead(&self) {
+        for provider in self.0.catalog.iter().filter(|provider| self.0.clients.at(&provider.name).is_some()) {
+            let discovers = provider.entry.oauth.as_ref().is_some_and(OAuth::discovers);
+            let Some(issuer) = self.0.issuers.0.get(&provider.name).filter(|_| discovers) else { continue };
+            if let Err(error) = issuer.metadata.get().await {
+                tracing::warn!(provider = %provider.name, %error, "the provider could not be asked about itself");
+            }
+        }
+    }
+
+    /// The claims of the grant's ID token, checked; `None` where there is none, or the entry has no use for one.
+    pub(super) async fn id_token(
+        &self,
+        connectable: &Connectable<'_>,
+        grant: &Grant,
+        nonce: &Nonce,
+    ) -> Result<Option<Claims>, Error> {
+        let (Some(token), true) = (&grant.id_token, connectable.oauth.identifies_by_id_token()) else {
+            return Ok(None);
+        };
+        let issuer = self.0.issuers.0.get(&connectable.provider.name);
+        let (Some(issuer), Some(name)) = (issuer, &connectable.oauth.issuer) else { return Ok(None) };
+        let awaited = Awaited {
+            issuer: name,
+            client_id: &connectable.client.id,
+            nonce,
+            access_token: &grant.access_token,
+            now: self.0.clock.now(),
+        };
+        let checked = oauth::check_id_token(&issuer.keys, token, &awaited).await;
+        checked.map(Some).map_err(|error: IdTokenError| Error::ProviderFailed(error.to_string()))
+    }
+}
+
+/// Why the server behind an issuer cannot be used: too slow (504), or anything else (502).
+fn undiscovered(error: &DiscoveryError) -> Error {
+    match error {
+        DiscoveryError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
+        _ => Error::ServerUnusable(error.to_string()),
+    }
+}
