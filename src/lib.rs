@@ -27,6 +27,9 @@ mod json;
 pub mod kind;
 pub mod oauth;
 pub mod permission;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod properties;
 pub mod random;
 pub mod sandbox;
 pub mod secret;

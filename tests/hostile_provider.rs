@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use strongroom::egress::Limits;
 use support::authority::{Authority, self_signed};
 use support::flow::CALLBACK;
-use support::hostile::{Hostile, mute};
+use support::hostile::{Hostile, Step, answer, mute};
 use support::http::Reply;
 use support::misbehaviours::{CLIENT_SECRET, CODE, Misbehaviour, Outcome, PLANTED, instant, slow};
 use support::peers::html_server;
@@ -20,10 +20,11 @@ use support::process::{Installation, Process};
 use support::{Server, Setup, campaign};
 
 const ACCESS_TOKEN: &str = "the-s3cr3t-access-token";
+const REFRESH_TOKEN: &str = "the-s3cr3t-refresh-token";
 const PREFIX: &str = "OAuth2 callback failed to exchange code for tokens: ";
 
 /// What may be in no answer and no log.
-const SECRETS: [&str; 4] = [PLANTED, CODE, CLIENT_SECRET, ACCESS_TOKEN];
+const SECRETS: [&str; 5] = [PLANTED, CODE, CLIENT_SECRET, ACCESS_TOKEN, REFRESH_TOKEN];
 
 /// The real program, the provider `acme` that it is set up for, and somebody to whom nobody may be led.
 struct Bench {
@@ -72,6 +73,18 @@ impl Bench {
         unspoilt(self.server.ask(Method::DELETE, &path).key(&self.key).send().await).is(200).json()["revoked"].clone()
     }
 
+    async fn refresh(&self, connected: &Value) -> Reply {
+        let path =
+            format!("/v1/integrations/acme/credentials/{}/refresh", connected["credentials_id"].as_str().unwrap());
+        unspoilt(self.server.ask(Method::POST, &path).key(&self.key).send().await)
+    }
+
+    /// The one answer that may hold a token.
+    async fn token(&self, connected: &Value) -> Reply {
+        let path = format!("/v1/integrations/acme/credentials/{}/token", connected["credentials_id"].as_str().unwrap());
+        self.server.ask(Method::GET, &path).key(&self.key).send().await
+    }
+
     async fn list(&self) -> Value {
         let ask = self.server.ask(Method::GET, "/v1/integrations/credentials").key(&self.key);
         unspoilt(ask.send().await).is(200).json()
@@ -103,9 +116,14 @@ fn settings(acme: &Hostile) -> String {
     )
 }
 
+/// A token answer that is as it should be.
+fn tokens() -> Value {
+    json!({"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN, "token_type": "bearer", "expires_in": 3600})
+}
+
 /// Until it is told otherwise, the server does as it should.
 fn behave(acme: &Hostile) {
-    acme.says("/token", &json!({"access_token": ACCESS_TOKEN, "token_type": "bearer"}));
+    acme.says("/token", &tokens());
     acme.says("/me", &json!({"name": "Ann", "id": 7}));
     acme.says("/revoke", &json!({}));
 }
@@ -192,6 +210,52 @@ async fn whatever_the_revocation_endpoint_answers_is_a_confirmation_or_is_queued
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bar_11_whatever_the_token_endpoint_answers_to_a_refresh_what_is_stored_stays_untouched() {
+    let bench = Bench::new().await;
+    for mut case in bench.misbehaviours() {
+        let name = &case.name;
+        if name == "our secrets in an error" {
+            let echo =
+                json!({"error": "x", "error_description": format!("{REFRESH_TOKEN} {CLIENT_SECRET} {REFRESH_TOKEN}")});
+            case.steps = vec![Step::Say(answer("200 OK", "application/json", echo.to_string()))];
+            case.says = "x: [masked] [masked] [masked]";
+        }
+        bench.acme.says("/token", &tokens());
+        let connected = bench.connect().await.is(200).json();
+        let stored = bench.token(&connected).await.is(200).json();
+        assert_eq!((&stored["access_token"], &stored["scopes"]), (&json!(ACCESS_TOKEN), &json!(["a"])));
+        let before = bench.acme.asked("/token").len();
+        bench.acme.behaves("/token", case.steps.clone());
+        let reply = bench.refresh(&connected).await;
+        assert_eq!(bench.acme.asked("/token").len(), before + 1, "{name}: a refresh token is sent once");
+        let is_dead = case.says.contains("invalid_grant");
+        match case.outcome {
+            Outcome::Taken => assert_eq!(reply.status, 200, "{name}: {}", reply.text()),
+            Outcome::Refused if is_dead => assert_eq!(reply.status, 409, "{name}: {}", reply.text()),
+            // A gateway of theirs that waited in vain, said on.
+            _ if name == "504 Slow" => assert_eq!(reply.status, 504, "{name}: {}", reply.text()),
+            _ => assert_eq!(reply.status, 502, "{name}: {}", reply.text()),
+        }
+        if case.outcome != Outcome::Taken {
+            assert!(reply.text().contains(case.says.trim_start_matches("tokens: ")), "{name}: {}", reply.text());
+            if !is_dead {
+                assert_eq!(bench.token(&connected).await.is(200).json(), stored, "{name}");
+            }
+        }
+        bench.acme.says("/token", &tokens());
+        if case.outcome != Outcome::Taken && !is_dead && reply.header("Retry-After").is_none_or(|wait| wait == "1") {
+            let again = bench.refresh(&connected).await;
+            assert!(matches!(again.status, 200 | 502), "{name}: {}", again.text());
+        }
+        for sent in &bench.acme.asked("/token")[before..] {
+            assert_eq!(sent.param("refresh_token").as_deref(), Some(REFRESH_TOKEN), "{name}");
+        }
+        bench.delete(&connected).await;
+    }
+    bench.assert_nothing_leaked();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_a_short_text_that_is_no_token() {
     let bench = Bench::new().await;
     let name = |value: Value| json!({"name": value});
@@ -242,12 +306,22 @@ async fn whoever_takes_too_long_is_given_up() {
 
         behave(&acme);
         acme.behaves("/me", case.steps.clone());
-        acme.behaves("/revoke", case.steps);
+        acme.behaves("/revoke", case.steps.clone());
         let connected = server.connect_acme(&[]).await.is(200);
         assert_eq!(connected.json()["username"], Value::Null, "{}", case.name);
+        acme.behaves("/token", case.steps);
+        let path =
+            format!("/v1/integrations/acme/credentials/{}", connected.json()["credentials_id"].as_str().unwrap());
+        let reply = unspoilt(server.post(&format!("{path}/refresh")).key(&server.key).send().await);
+        assert_eq!(reply.status, 504, "{}: {}", case.name, reply.text());
+        let shown = unspoilt(server.get(&path).key(&server.key).send().await.is(200)).json();
+        let now = json!(server.clock.now().0);
+        assert_eq!((&shown["status"], &shown["in_doubt_since"]), (&json!("active"), &now), "{}", case.name);
+        let token = server.get(&format!("{path}/token")).key(&server.key).send().await.is(200).json();
+        assert_eq!(token["access_token"], ACCESS_TOKEN, "{}: what is valid still is given", case.name);
         assert_eq!(server.delete_acme(&connected).await, false, "{}", case.name);
     }
-    assert_eq!(acme.asked("/token").len(), 2 * slow().len());
+    assert_eq!(acme.asked("/token").len(), 3 * slow().len());
 }
 
 #[tokio::test]
@@ -319,7 +393,7 @@ async fn memory_stays_flat_however_often_a_provider_misbehaves() {
     let idle = bench.server.resident_kib();
     let first = round().await;
     let mut last = 0;
-    for n in 0..campaign(2, 3, 20) {
+    for n in 0..campaign(1, 3, 20) {
         last = round().await;
         println!("round {n}: {last} KiB");
     }

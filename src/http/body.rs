@@ -79,7 +79,7 @@ fn too_large(limits: &Limits) -> Problem {
 }
 
 /// Checks a whole body.
-fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8]) -> Result<B, Vec<Fault>> {
+pub(super) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8]) -> Result<B, Vec<Fault>> {
     if bytes.is_empty() {
         return Err(vec![Fault::new("missing", Place::body(), "Field required")]);
     }

@@ -21,6 +21,8 @@ mod listener;
 mod live;
 pub mod log;
 mod openapi;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod parsers;
 mod pattern;
 pub mod problem;
 mod query;

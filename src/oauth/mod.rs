@@ -18,6 +18,8 @@ mod identity;
 mod issuer_keys;
 mod issuer_metadata;
 mod parameters;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod parsers;
 mod pkce;
 mod protected_resource;
 mod refresh;

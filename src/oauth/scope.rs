@@ -110,12 +110,5 @@ mod tests {
             let entry = entry(&format!("scope_separator = {separator:?}"));
             prop_assert_eq!(split(&scopes.join(separator), &entry), scopes);
         }
-
-        #[test]
-        fn no_text_of_scopes_makes_the_reader_panic(text in "\\PC*|[ -~\\s,+;]*") {
-            let entry = entry("");
-            let scopes = split(&text, &entry);
-            prop_assert_eq!(split(&scopes.join(" "), &entry), scopes);
-        }
     }
 }

@@ -1,0 +1,241 @@
+//! The properties, held against what generators make. How many cases is said by `PROPTEST_CASES`.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::SECRET;
+
+/// JSON with the words of these parsers in it, right, wrong and nested.
+fn words(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        "[ -~]{0,12}",
+        Just(SECRET.to_owned()),
+        Just("bearer".to_owned()),
+        Just("https://issuer.example/a".to_owned()),
+        Just("http://10.0.0.1/x".to_owned()),
+        "\\PC{0,20}",
+        ".{0,6}",
+    ];
+    let leaf = prop_oneof![
+        4 => text.prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ];
+    leaf.prop_recursive(3, 24, 6, move |inner| {
+        let name = prop_oneof![4 => prop::sample::select(names).prop_map(str::to_owned), 1 => "[a-z\\PC]{0,6}"];
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            3 => prop::collection::vec((name, inner), 0..6).prop_map(|members| Value::Object(Map::from_iter(members))),
+        ]
+    })
+}
+
+/// The same as bytes, sometimes spoilt.
+fn document(names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        6 => words(names).prop_map(|value| value.to_string().into_bytes()),
+        1 => (words(names), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(value, at, byte)| {
+            let mut bytes = value.to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        }),
+        1 => prop::collection::vec(any::<u8>(), 0..100),
+    ]
+}
+
+const TOKEN_WORDS: &[&str] = &[
+    "access_token",
+    "refresh_token",
+    "token_type",
+    "expires_in",
+    "scope",
+    "error",
+    "error_description",
+    "ok",
+    "message",
+    "a",
+    "e",
+    "m",
+    "n",
+    "s",
+    "t",
+    "i",
+    "code",
+    "status",
+];
+const METADATA_WORDS: &[&str] = &[
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "jwks_uri",
+    "userinfo_endpoint",
+    "registration_endpoint",
+    "scopes_supported",
+    "require_pushed_authorization_requests",
+    "resource",
+    "authorization_servers",
+];
+const BODY_WORDS: &[&str] = &[
+    "callback_url",
+    "scopes",
+    "state_metadata",
+    "inputs",
+    "credential_id",
+    "code",
+    "state_token",
+    "callback_params",
+    "type",
+    "title",
+    "api_key",
+    "username",
+    "password",
+    "host",
+    "headers",
+    "expires_at",
+];
+
+/// A form with a token in it, more or less.
+fn form() -> impl Strategy<Value = Vec<u8>> {
+    let pair = (prop::sample::select(TOKEN_WORDS), "[ -~]{0,10}").prop_map(|(name, value)| format!("{name}={value}"));
+    prop::collection::vec(pair, 0..5).prop_map(|pairs| pairs.join("&").into_bytes())
+}
+
+/// A token answer with all that it needs, and something odd besides.
+fn almost_good() -> impl Strategy<Value = Vec<u8>> {
+    (words(TOKEN_WORDS), prop::sample::select(TOKEN_WORDS)).prop_map(|(odd, name)| {
+        let mut answer = json!({"access_token": "at", "token_type": "bearer"});
+        answer[name] = odd;
+        answer.to_string().into_bytes()
+    })
+}
+
+/// What somebody puts where a host or a part of a URL belongs.
+fn value_of_an_input() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "(https://)?([a-zA-Z0-9-]{1,4}\\.){0,2}[ab]\\.example[./:@#?%\\\\]{0,2}[a-z0-9]{0,6}",
+        "[a-zA-Z0-9.%/:@#?\\\\ {}\\-]{0,20}",
+        "\\PC{0,12}",
+        ".{0,8}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_token_answer_is_a_grant_that_can_be_used_or_one_clear_error(
+        choice: (u8, u8),
+        body in prop_oneof![3 => almost_good(), 2 => document(TOKEN_WORDS), 1 => form()],
+    ) {
+        super::token_answer(&[vec![choice.0, choice.1], body].concat());
+    }
+
+    #[test]
+    fn a_list_of_scopes_comes_apart_in_one_way(text in prop_oneof!["\\PC{0,40}", "[ -~\\s,+;]{0,60}", ".{0,20}"]) {
+        super::scope_list(&text);
+    }
+
+    #[test]
+    fn a_callback_leads_to_a_listed_host_or_nowhere(
+        accounts in value_of_an_input(), realm in value_of_an_input(), error in prop::option::of("\\PC{0,30}|.{0,8}"), rest in "[ -~]{0,20}",
+    ) {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("accounts-server", &accounts).append_pair("realm", &realm);
+        if let Some(error) = error {
+            query.append_pair("error", &error).append_pair("error_description", &error.repeat(100));
+        }
+        super::callback_query(&format!("{}&{rest}", query.finish()));
+        super::callback_query(&rest);
+    }
+
+    #[test]
+    fn a_value_stays_in_its_place_of_the_url(
+        template in prop_oneof!["https://(\\{a\\}|x|[a-z.]{1,9})[.:/]{0,2}[a-z.{}?=&/]{0,20}", "\\PC{0,20}"], value in value_of_an_input(),
+    ) {
+        super::url_template(&format!("{template}\n{value}"));
+    }
+
+    #[test]
+    fn metadata_name_endpoints_or_are_refused(
+        mut document in words(METADATA_WORDS), issuer in prop::bool::weighted(0.8), bytes in document(METADATA_WORDS),
+    ) {
+        if issuer && document.is_object() {
+            document["issuer"] = json!("https://issuer.example/a");
+        }
+        super::metadata(document.to_string().as_bytes());
+        super::metadata(&bytes);
+    }
+
+    #[test]
+    fn no_token_is_verified_that_nobody_signed(
+        set in document(&["keys", "kty", "crv", "kid", "alg", "use", "x", "y", "n", "e"]),
+        header in words(&["alg", "kid", "typ", "crit", "jwk"]),
+        name in prop::sample::select(vec!["none", "HS256", "ES256", "RS256", "EdDSA", "ES384", "PS256"]),
+        signature in prop::collection::vec(any::<u8>(), 0..70),
+    ) {
+        use base64::Engine as _;
+        let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+        let mut header = if header.is_object() { header } else { json!({}) };
+        header["alg"] = json!(name);
+        let token = format!("{}.{}.{}", encode(header.to_string().as_bytes()), encode(b"{}"), encode(&signature));
+        super::key_set_and_token(&[&set[..], b"\n\n", token.as_bytes()].concat());
+    }
+
+    #[test]
+    fn json_is_read_as_serde_reads_it(bytes in document(&["a", "b"])) {
+        super::json(&bytes);
+    }
+
+    #[test]
+    fn a_callback_url_that_is_allowed_has_a_configured_origin(
+        text in "(https?://|com.acme.app://|//)?[ -~]{0,4}(app\\.example|localhost|callback|[a-z.]{0,9})[ -~]{0,12}|\\PC{0,20}",
+    ) {
+        super::callback_url(&text);
+    }
+
+    #[test]
+    fn a_host_pattern_is_the_same_when_it_is_read_again(
+        text in "(https?://)?(\\*\\.)?[a-z0-9.\\[\\]:\\-]{0,20}(:[0-9]{1,6})?/?|\\PC{0,20}",
+    ) {
+        super::host_pattern(&text);
+    }
+
+    #[test]
+    fn a_body_is_taken_or_every_fault_has_a_place(bytes in document(BODY_WORDS)) {
+        super::request_body(&bytes);
+    }
+}
+
+type Target = fn(&[u8]);
+
+#[test]
+fn the_seeds_of_the_fuzz_targets_hold() {
+    let targets: [(&str, Target); 10] = [
+        ("token_answer", super::token_answer),
+        ("scope_list", |bytes| text(bytes, super::scope_list)),
+        ("callback_query", |bytes| text(bytes, super::callback_query)),
+        ("url_template", |bytes| text(bytes, super::url_template)),
+        ("metadata", super::metadata),
+        ("key_set_and_token", super::key_set_and_token),
+        ("json", super::json),
+        ("callback_url", |bytes| text(bytes, super::callback_url)),
+        ("host_pattern", |bytes| text(bytes, super::host_pattern)),
+        ("request_body", super::request_body),
+    ];
+    for (name, target) in targets {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let mut seeds = 0;
+        for seed in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            target(&std::fs::read(seed.unwrap().path()).unwrap());
+            seeds += 1;
+        }
+        assert!(seeds > 0, "{name} has no seed");
+    }
+}
+
+fn text(bytes: &[u8], target: fn(&str)) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        target(text);
+    }
+}

@@ -1,0 +1,81 @@
+//! The token endpoint's answer, and the lists of scopes in it.
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use super::{SECRET, is_fit_to_be_shown};
+use crate::catalog::entry::OAuth;
+use crate::egress::Answer;
+use crate::oauth::parsers;
+
+const STATUSES: [u16; 8] = [200, 200, 200, 200, 201, 400, 401, 429];
+const KINDS: [&str; 4] = ["application/json", "application/x-www-form-urlencoded", "text/html; charset=utf-8", ""];
+const ENTRIES: [&str; 8] = [
+    "",
+    "token_type = \"bearer\"",
+    "token_path = \"/a\"\ntoken_type = \"bearer\"",
+    "expires_in_unit = \"unix_milliseconds\"",
+    "expires_in_unit = \"milliseconds\"\nexpires_in_member = \"e\"",
+    "token_metadata = [\"m\", \"/a/m\"]",
+    "identity = { url = \"https://a.example/me\", from_token_answer = true, username = \"/a/n\", title = \"/t\", account = \"/i\" }",
+    "scope_separator = \";\"\nscope_prefix = \"p/\"\nscope_member = \"s\"",
+];
+
+/// Two bytes that choose status, content type and entry, then the body.
+pub fn token_answer(bytes: &[u8]) {
+    let [first, second, body @ ..] = bytes else { return };
+    let status = STATUSES[usize::from(*first & 7)];
+    let dated: [(HeaderName, &str); 2] =
+        [(header::CONTENT_TYPE, KINDS[usize::from(*first >> 3 & 3)]), (header::DATE, "Tue, 24 Nov 2026 05:00:00 GMT")];
+    let headers: HeaderMap = dated.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
+    let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.to_vec().into() };
+    let entry = entry(ENTRIES[usize::from(*second & 7)]);
+    let requested = ["read".to_owned(), "offline_access".to_owned()];
+    let grant = match parsers::token_answer(&answer, &entry, &requested, SECRET) {
+        Ok(grant) => grant,
+        Err(error) => return is_fit_to_be_shown(&error.to_string()),
+    };
+    assert!(answer.status.is_success());
+    for token in [Some(&grant.access_token), grant.refresh_token.as_ref()].into_iter().flatten() {
+        let text = token.expose();
+        assert!((1..=64 * 1024).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic()), "{text:?}");
+    }
+    if let Some(life) = grant.expires_in {
+        assert!((1..=100 * 365 * 86_400).contains(&life.as_secs()) && life.subsec_nanos() == 0, "{life:?}");
+    }
+    assert!(http::HeaderValue::from_str(&format!("{} x", grant.token_type)).is_ok(), "{:?}", grant.token_type);
+    assert!(grant.missing_scopes.iter().all(|scope| requested.contains(scope)));
+    are_scopes(&grant.scopes);
+    for name in grant.identity.iter().flat_map(|it| [&it.username, &it.title, &it.account]).flatten() {
+        assert!((1..=512).contains(&name.chars().count()) && !name.contains(char::is_control), "{name:?}");
+    }
+    if let Some(serde_json::Value::Object(members)) = crate::json::parse(body) {
+        let failed = members.get("error").and_then(|error| error.as_str()).is_some_and(|error| !error.is_empty());
+        assert!(!failed && members.get("ok") != Some(&false.into()), "a failure was taken for a grant");
+    }
+}
+
+/// A list of scopes as text.
+pub fn scope_list(text: &str) {
+    for separator in [" ", ",", ";"] {
+        let entry = entry(&format!("scope_separator = {separator:?}"));
+        let Some(scopes) = parsers::granted_scopes(&text.into(), &entry) else { continue };
+        are_scopes(&scopes);
+        let again = parsers::granted_scopes(&scopes.join(separator).into(), &entry);
+        assert_eq!(again.as_ref(), Some(&scopes), "joined, they come apart again");
+        let as_a_list = parsers::granted_scopes(&scopes.clone().into(), &entry);
+        assert_eq!(as_a_list, Some(scopes), "and as a list");
+    }
+}
+
+fn are_scopes(scopes: &[String]) {
+    let distinct: std::collections::HashSet<_> = scopes.iter().collect();
+    assert_eq!(distinct.len(), scopes.len(), "{scopes:?}");
+    assert!(
+        scopes.iter().all(|scope| !scope.is_empty() && !scope.contains(|c: char| c.is_control() || c.is_whitespace()))
+    );
+}
+
+fn entry(further: &str) -> OAuth {
+    let urls = "authorize_url = \"https://a.example/a\"\ntoken_url = \"https://a.example/t\"";
+    toml::from_str(&format!("{urls}\n{further}")).unwrap()
+}
