@@ -30,7 +30,7 @@ callback_origins = ["http://localhost"]
 [egress]
 allow = ["127.0.0.0/8"]
 ${providersToml}`);
-  const permissions = ['READ_INTEGRATIONS', 'MANAGE_INTEGRATIONS', 'DELETE_INTEGRATIONS'];
+  const permissions = ['READ_INTEGRATIONS', 'MANAGE_INTEGRATIONS', 'DELETE_INTEGRATIONS', 'USE_INTEGRATIONS'];
   const flags = permissions.flatMap((permission) => ['--permission', permission]);
   const key = JSON.parse(await run(directory, ['key', 'create', '--user', 'alice', ...flags, '--json']));
   const server = start(directory, ['serve']);
