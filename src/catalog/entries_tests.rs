@@ -38,12 +38,12 @@ const UNCHECKED: &str = "ably abstract_api abuseipdb active_campaign adobe_comme
     microsoft_ads miniflux mistral mixpanel monday moodle moonshot moosend mural musicbrainz name_com nasa \
     nasdaq_data_link ncbi neon netatmo netbox neverbounce new_relic nextcloud ngrok noaa_cdo nocodb nomic \
     nowpayments npm ntfy nutshell nytimes octopus_deploy omdb onepassword_connect onepassword_events onfido \
-    open_exchange_rates opencorporates openphone openproject openrouteservice opensea openstreetmap opnsense \
-    opsgenie orcid osu outline outreach oxylabs pandadoc paperform paperless_ngx papertrail paypal paystack pdf_co \
-    pdfmonkey pennylane people_data_labs perplexity pexels phantombuster philips_hue photoroom phrase pinboard \
-    pingdom pinpoint pixabay placid plain plane plausible plivo podio poeditor polygon porkbun portainer portkey \
-    positionstack prestashop printful printify productboard proxmox pulumi pushbullet pushover pylon qonto qualtrics \
-    rabbitmq radarr railway ramp rapidapi rawg readwise reamaze recraft recruitee redmine remote remove_bg reply_io \
+    open_exchange_rates opencorporates openproject openrouteservice opensea openstreetmap opnsense opsgenie orcid \
+    osu outline outreach oxylabs pandadoc paperform paperless_ngx papertrail paypal paystack pdf_co pdfmonkey \
+    pennylane people_data_labs perplexity pexels phantombuster philips_hue photoroom phrase pinboard pingdom \
+    pinpoint pixabay placid plain plane plausible plivo podio poeditor porkbun portainer portkey positionstack \
+    prestashop printful printify productboard proxmox pulumi pushbullet pushover pylon qonto qualtrics rabbitmq \
+    radarr railway ramp rapidapi rawg readwise reamaze recraft recruitee redmine remote remove_bg reply_io \
     rescuetime retell rev_ai revenuecat riot rippling rollbar rootly rows rudderstack rundeck runpod runway \
     sage_intacct salesforce salesforce_sandbox sambanova sanity sauce_labs scaleway scrapfly scrapingbee searchapi \
     securitytrails segment semantic_scholar semgrep semrush sendbird sentinelone serpapi serper setlist_fm sharefile \
