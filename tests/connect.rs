@@ -73,7 +73,11 @@ async fn a_terminal_connects_an_account_beside_a_running_server_and_prints_its_i
     assert_eq!(code, 0, "{stderr}");
     let completed: serde_json::Value = serde_json::from_str(&again).expect("JSON");
     assert_eq!(completed["credentials_id"], stdout.trim(), "a reconnected credential keeps its id");
-    assert_eq!((&completed["type"], &completed["scopes"]), (&json!("oauth2"), &json!(["profile"])));
+    assert_eq!(
+        (&completed["type"], &completed["scopes"]),
+        (&json!("oauth2"), &json!(["profile", "read", "write"])),
+        "what it had is kept"
+    );
     assert_eq!(installation.rows("credential"), 1);
     assert_eq!(installation.rows("pending_authorization"), 0);
 }
@@ -141,7 +145,7 @@ async fn bar_4_an_error_at_the_callback_ends_the_login_and_is_shown_escaped() {
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
     let (code, stdout, stderr) = running.end();
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("error: sandbox sent the browser back with an error: access_denied"), "{stderr}");
+    assert!(stderr.contains("error: sandbox refused: access_denied"), "{stderr}");
     assert!(!stderr.contains('\u{1b}'), "{stderr}");
     assert_eq!((installation.rows("credential"), installation.rows("pending_authorization")), (0, 0));
 }

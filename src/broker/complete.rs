@@ -78,9 +78,9 @@ pub struct CompleteResponse {
 }
 
 /// What came out of the exchange: tokens, and whose they are.
-struct Obtained {
-    grant: Grant,
-    identity: Identity,
+pub(super) struct Obtained {
+    pub(super) grant: Grant,
+    pub(super) identity: Identity,
 }
 
 impl Broker {
@@ -169,6 +169,21 @@ impl Broker {
             requested: &pending.scopes,
         };
         let grant = oauth::exchange(egress, &entry, client, &exchange).await.map_err(|error| exchange_error(&error))?;
+        let identity = self.whose(connectable, &grant, Some(state), values).await?;
+        Ok(Obtained { grant, identity })
+    }
+
+    /// Asks the provider whose account it is, with what the token answer told of further URLs; an ID token tells it where it
+    /// has the nonce of this `state`.
+    pub(super) async fn whose(
+        &self,
+        connectable: &Connectable<'_>,
+        grant: &Grant,
+        state: Option<&Secret>,
+        values: &mut Values,
+    ) -> Result<Identity, Error> {
+        let (egress, client) = (&self.0.egress, &connectable.client);
+        let entry = connectable.oauth.with_values(values).map_err(refused)?;
         let entry = match connectable.oauth.token_values(&grant.metadata) {
             Ok(more) => {
                 values.extend(more);
@@ -179,25 +194,24 @@ impl Broker {
                 entry
             }
         };
-        let claims = match StateToken::parse(state.expose()) {
-            Some(state) => self.id_token(connectable, &grant, &Nonce::of(&state)).await?,
+        let claims = match state.and_then(|state| StateToken::parse(state.expose())) {
+            Some(state) => self.id_token(connectable, grant, &Nonce::of(&state)).await?,
             None => None,
         };
         let identified = match &claims {
-            Some(claims) => oauth::identify_by_id_token(egress, &entry, client, &grant, claims).await,
-            None => oauth::identify(egress, &entry, client, &grant).await,
+            Some(claims) => oauth::identify_by_id_token(egress, &entry, client, grant, claims).await,
+            None => oauth::identify(egress, &entry, client, grant).await,
         };
-        let identity = match identified {
+        Ok(match identified {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::warn!(provider = %connectable.provider.name, %error, "the account could not be asked who it is");
                 Identity::default()
             }
-        };
-        Ok(Obtained { grant, identity })
+        })
     }
 
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         caller: &Caller,
         connectable: &Connectable<'_>,

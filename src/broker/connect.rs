@@ -23,6 +23,8 @@ pub struct ConnectRequest {
     pub inputs: BTreeMap<String, String>,
     /// The credential to reconnect, which keeps its id.
     pub credential_id: Option<String>,
+    /// Whether that credential may become one of another account.
+    pub allow_account_change: bool,
     /// How long the command waits for the browser.
     pub within: Duration,
 }
@@ -45,7 +47,7 @@ impl Broker {
         request: ConnectRequest,
     ) -> Result<InitiateResponse, Error> {
         debug_assert!(request.listening.ip().is_loopback(), "the command binds loopback addresses alone");
-        let ConnectRequest { listening, scopes, inputs, credential_id, within } = request;
+        let ConnectRequest { listening, scopes, inputs, credential_id, allow_account_change, within } = request;
         let callback_url = format!("http://{listening}{}", callback_path(provider));
         let request = InitiateRequest {
             callback_url,
@@ -53,7 +55,7 @@ impl Broker {
             state_metadata: serde_json::Map::new(),
             inputs,
             credential_id,
-            allow_account_change: false,
+            allow_account_change,
         };
         self.begin(caller, provider, request, Flow::Connect, within + AFTERWARDS).await
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::catalog::input::InputFault;
 use crate::id::CredentialId;
 use crate::kind::Kind;
+use crate::oauth::TokenError;
 use crate::vault::VaultError;
 
 /// Why a use case did not do what it was asked.
@@ -55,6 +56,18 @@ pub enum Error {
     /// It did not answer in time.
     #[error("The provider's authorization server cannot be used: {0}")]
     ServerTooSlow(String),
+    /// The provider has no device flow, or the configuration does not allow it.
+    #[error("{0}")]
+    NoDeviceFlow(String),
+    /// The provider refuses a grant other than a code.
+    #[error("The provider gave no tokens: {0}")]
+    GrantRefused(String),
+    /// The provider could not be reached for one, or what it answered is not OAuth.
+    #[error("The provider gave no tokens: {0}")]
+    GrantFailed(String),
+    /// The provider did not answer in time.
+    #[error("The provider gave no tokens: {0}")]
+    GrantTooSlow(String),
     /// The provider's entry does not take credentials of this kind.
     #[error("Unsupported credential type: {kind} (provider '{provider}' takes {takes})")]
     KindNotTaken {
@@ -109,6 +122,18 @@ pub enum Error {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+impl Error {
+    /// Why a grant other than a code gave no tokens: whose fault it was decides what the caller is told.
+    pub(super) fn of_grant(error: &TokenError) -> Self {
+        let said = error.to_string();
+        match error {
+            TokenError::Refused { .. } => Self::GrantRefused(said),
+            TokenError::Unreachable(error) if error.timed_out() => Self::GrantTooSlow(said),
+            _ => Self::GrantFailed(said),
+        }
+    }
 }
 
 /// The list of origins as clients of the original read it: `['https://a.example', 'http://localhost']`.

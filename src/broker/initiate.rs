@@ -114,6 +114,7 @@ impl Broker {
             issuer: connectable.oauth.issuer.clone(),
             reconnect: reconnect.map(|summary| summary.id),
             any_account: request.allow_account_change,
+            device: None,
             created_at,
             expires_at,
         };
@@ -130,7 +131,7 @@ impl Broker {
     }
 
     /// The credential that keeps its id, where the request names one: the user's own, of this provider, from OAuth.
-    fn to_reconnect(
+    pub(super) fn to_reconnect(
         &self,
         caller: &Caller,
         provider: &ProviderName,
@@ -146,7 +147,7 @@ impl Broker {
 }
 
 /// A reconnected credential asks for what it has and for what is new; where the provider always gets the same, for that.
-fn add_scopes(scopes: &mut Vec<String>, entry: &OAuth, held: &[String]) {
+pub(super) fn add_scopes(scopes: &mut Vec<String>, entry: &OAuth, held: &[String]) {
     if entry.fixed_scopes {
         return;
     }

@@ -241,6 +241,7 @@ impl Checks {
         let urls = [
             ("authorize_url", Some(&oauth.authorize_url), Caller),
             ("token_url", Some(&oauth.token_url), Callback),
+            ("device_authorization_url", oauth.device_authorization_url.as_ref(), Caller),
             ("refresh_url", oauth.refresh_url.as_ref(), Token),
             ("api_base_url", oauth.api_base_url.as_ref(), Token),
             ("identity.url", oauth.identity.as_ref().map(|identity| &identity.url), Token),

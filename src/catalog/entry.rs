@@ -72,6 +72,9 @@ pub struct OAuth {
     /// Where tokens are refreshed, where that is not the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_url: Option<Template>,
+    /// The device authorization endpoint (RFC 8628 §3.1), where the provider has the device flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_authorization_url: Option<Template>,
     /// Under which URL the provider's API is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_base_url: Option<Template>,

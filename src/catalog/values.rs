@@ -132,6 +132,7 @@ impl OAuth {
     fn templates_mut(&mut self) -> Vec<&mut Template> {
         let mut templates = vec![&mut self.authorize_url, &mut self.token_url];
         templates.extend(&mut self.refresh_url);
+        templates.extend(&mut self.device_authorization_url);
         templates.extend(&mut self.api_base_url);
         templates.extend(self.identity.as_mut().map(|identity| &mut identity.url));
         templates.extend(self.revoke.as_mut().map(|revoke| &mut revoke.url));

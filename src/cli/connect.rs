@@ -22,30 +22,37 @@ use crate::vault::Who;
 
 /// Connect an account at a provider, in the browser of this machine; prints the credential's id
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Connect {
     /// The provider's name
-    provider: String,
+    pub(super) provider: String,
     /// Whose credential it is to be [default: the one user that there is]
     #[arg(long)]
     user: Option<UserId>,
     /// A scope to ask for; may be repeated [default: the provider's default scopes]
     #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
+    pub(super) scopes: Vec<String>,
     /// A value that the provider's URLs depend on; may be repeated. `strongroom provider show` names them
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = named_value)]
-    inputs: Vec<(String, String)>,
+    pub(super) inputs: Vec<(String, String)>,
     /// Connect this credential again: it keeps its id
     #[arg(long, value_name = "ID")]
-    credential: Option<CredentialId>,
+    pub(super) credential: Option<CredentialId>,
+    /// Where the login is into another account than that credential's: take it nevertheless
+    #[arg(long, requires = "credential")]
+    pub(super) any_account: bool,
     /// The port for the callback, where the provider wants the whole redirect URI to be registered [default: a free one]
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
-    port: u16,
+    #[arg(long)]
+    port: Option<u16>,
+    /// Log in on another device, with a short code, where the provider offers that (RFC 8628)
+    #[arg(long, conflicts_with_all = ["port", "no_browser"])]
+    device: bool,
     /// Do not open a browser; the login URL is shown in any case
     #[arg(long)]
     no_browser: bool,
     /// How long to wait for the browser to come back [default: oauth.state_ttl, 10m]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     /// The whole answer as JSON: {credentials_id, provider, type, title, scopes, username, …}
     #[arg(long)]
     json: bool,
@@ -62,7 +69,11 @@ impl Connect {
         let broker = context.broker()?;
         super::provider::found(broker.catalog(), &self.provider)?;
         let caller = Caller { user: self.user(&broker)?, who: Who::command_line() };
-        let completed = block_on(self.in_browser(&broker, &caller))??;
+        let completed = if self.device {
+            block_on(self.on_device(&broker, &caller))??
+        } else {
+            block_on(self.in_browser(&broker, &caller))??
+        };
         note(sentence(&completed));
         if self.json { out.json(&completed) } else { out.line(completed.credentials_id.to_string()) }
     }
@@ -86,13 +97,14 @@ impl Connect {
     async fn in_browser(&self, broker: &Broker, caller: &Caller) -> Result<CompleteResponse, Failure> {
         let interrupted = signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
         let within = self.timeout.unwrap_or(broker.config().oauth.state_ttl);
-        let loopback = Loopback::bind(self.port).await.map_err(|error| self.no_port(&error))?;
+        let loopback = Loopback::bind(self.port.unwrap_or(0)).await.map_err(|error| self.no_port(&error))?;
         let listening = loopback.address();
         let request = ConnectRequest {
             listening,
             scopes: self.scopes.clone(),
             inputs: self.inputs.iter().cloned().collect(),
             credential_id: self.credential.map(|id| id.to_string()),
+            allow_account_change: self.any_account,
             within,
         };
         let begun =
@@ -154,7 +166,7 @@ impl Connect {
     }
 
     /// What the broker refused, in the words of somebody at a terminal.
-    fn explained(&self, error: Error) -> Failure {
+    pub(super) fn explained(&self, error: Error) -> Failure {
         let name = &self.provider;
         match error {
             Error::NoOAuth(_) => Failure::new(format!("{name} has no OAuth; its accounts are not connected")).advise(
@@ -170,21 +182,28 @@ impl Connect {
                 Failure::new("the answer is not that of the server that was asked, or it came too late")
                     .advise("run it again; if it stays so, do not log in there")
             }
-            Error::AuthorizationDenied(said) => {
-                Failure::new(format!("{name} sent the browser back with an error: {}", plain(&said)))
-            }
+            Error::AuthorizationDenied(said) => Failure::new(format!("{name} refused: {}", plain(&said))),
             Error::ExchangeRefused(said) => Failure::new(format!("{name} gave no tokens: {}", plain(&said))).advise(
                 format!("is the redirect URI above registered there? `strongroom provider show {name}` names the page"),
             ),
             Error::ProviderFailed(said) | Error::ProviderTooSlow(said) => {
                 Failure::new(format!("{name} gave no tokens: {}", plain(&said))).advise("run it again")
             }
+            Error::NoDeviceFlow(said) => {
+                Failure::new(said).advise("leave out --device: a browser on this machine will do")
+            }
+            Error::GrantRefused(said) | Error::GrantFailed(said) | Error::GrantTooSlow(said) => {
+                Failure::new(format!("{name} gave no tokens: {}", plain(&said)))
+            }
+            error @ Error::OtherAccount(_) => {
+                Failure::new(error.to_string()).advise("log in as the right one, or add --any-account")
+            }
             other => refused(other),
         }
     }
 
     fn no_port(&self, error: &io::Error) -> Failure {
-        Failure::new(format!("port {} on 127.0.0.1 cannot be listened on: {error}", self.port))
+        Failure::new(format!("port {} on 127.0.0.1 cannot be listened on: {error}", self.port.unwrap_or(0)))
             .advise("take another one with --port, or none for any that is free")
     }
 }

@@ -10,6 +10,7 @@ mod callback_page;
 mod completions;
 mod config;
 mod connect;
+mod connect_device;
 mod context;
 mod credential;
 pub mod dev;

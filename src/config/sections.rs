@@ -74,13 +74,14 @@ pub(super) fn oauth(r: &mut Reader) -> Option<OAuthSettings> {
     });
     let state_ttl = r.duration("oauth.state_ttl", Duration::from_secs(1)..=DAY);
     let require_iss = r.switch("oauth.require_iss");
+    let device = r.switch("oauth.device");
     let background_refresh = r.switch("oauth.background_refresh");
     let callback_origins = CallbackOrigins::new(origins, ports?);
     let redirect_uris = r.each("oauth.redirect_uris", |text| match callback_origins.check(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(fault) => Err(format!("no login may return there: {fault}")),
     });
-    Some(OAuthSettings { callback_origins, redirect_uris, state_ttl, require_iss, background_refresh })
+    Some(OAuthSettings { callback_origins, redirect_uris, state_ttl, require_iss, device, background_refresh })
 }
 
 pub(super) fn egress(r: &mut Reader) -> EgressSettings {

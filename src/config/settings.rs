@@ -131,6 +131,8 @@ pub struct OAuthSettings {
     pub state_ttl: Duration,
     /// Whether an `iss` that a provider announces must be given at complete (RFC 9207).
     pub require_iss: bool,
+    /// Whether applications may begin the device flow (RFC 8628), which no browser session is bound to.
+    pub device: bool,
     /// Whether tokens are refreshed before anybody asks for them.
     pub background_refresh: bool,
 }

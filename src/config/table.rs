@@ -162,6 +162,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "Whether an `iss` that a provider announces must be handed on at complete (RFC 9207).",
     },
     Setting {
+        key: "oauth.device",
+        takes: Takes::Switch,
+        default: Some("false"),
+        doc: "Whether applications may begin the device flow (RFC 8628); nothing binds it to the user's browser, so it can be used for phishing.",
+    },
+    Setting {
         key: "oauth.background_refresh",
         takes: Takes::Switch,
         default: Some("false"),

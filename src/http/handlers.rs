@@ -13,8 +13,8 @@ use super::problem::{self, Problem};
 use super::query;
 use crate::broker::{
     ClientMetadata, CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialDetail,
-    CredentialSummary, DeleteResponse, InitiateRequest, InitiateResponse, ProviderInfo, PublishedKeys,
-    WaitingRevocation,
+    CredentialSummary, DeleteResponse, DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest,
+    InitiateRequest, InitiateResponse, ProviderInfo, PublishedKeys, WaitingRevocation,
 };
 use crate::id::CredentialId;
 use crate::vault::{Amendment, Page};
@@ -37,6 +37,22 @@ pub(super) async fn complete(
     body: CompleteRequest,
 ) -> Result<Answer<One<CompleteResponse>>, Problem> {
     Answer::json(&app.broker().complete(&call.caller, call.params.get(0), body).await?)
+}
+
+pub(super) async fn device_initiate(
+    app: App,
+    call: Call,
+    body: DeviceInitiateRequest,
+) -> Result<Answer<One<DeviceInitiateResponse>>, Problem> {
+    Answer::json(&app.broker().device_initiate(&call.caller, call.params.get(0), body).await?)
+}
+
+pub(super) async fn device_poll(
+    app: App,
+    call: Call,
+    body: DevicePollRequest,
+) -> Result<Answer<One<DevicePoll>>, Problem> {
+    Answer::json(&app.broker().device_poll(&call.caller, call.params.get(0), body).await?)
 }
 
 pub(super) async fn create(app: App, call: Call, body: CreateRequest) -> Result<Answer<One<CreateResponse>>, Problem> {

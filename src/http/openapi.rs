@@ -145,20 +145,22 @@ fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
     let one = route.pattern.contains("/{cred_id}");
     let refreshes = ends("/refresh") || ends("/token");
     let changes = ends("/refresh") || route.method == Method::PATCH;
+    let (device, poll) = (ends("/oauth/device/initiate"), ends("/oauth/device/poll"));
     let create = has_body && ends("/credentials");
     match kind.uri.trim_start_matches("/problems/") {
         "user-required" | "user-malformed" => guarded,
         "callback-origin-not-allowed" => initiate,
-        "invalid-state" | "state-of-connect-flow" | "authorization-denied" | "exchange-failed" | "account-mismatch" => {
-            complete
-        }
-        "provider-unavailable" | "provider-timeout" => complete || refreshes,
+        "state-of-connect-flow" | "exchange-failed" => complete,
+        "invalid-state" | "authorization-denied" | "account-mismatch" => complete || poll,
+        "provider-unavailable" | "provider-timeout" => complete || device || poll || refreshes,
+        "device-flow-not-offered" => device,
+        "grant-refused" => device || poll,
         "needs-reauth" => refreshes,
         "credential-type-not-supported" => create || changes,
-        "provider-not-found" => initiate || complete || create,
-        "oauth-not-supported" => initiate || complete,
-        "not-configured" => initiate || complete || refreshes,
-        "credential-not-found" | "credential-of-another-provider" => initiate || one,
+        "provider-not-found" => initiate || device || complete || create,
+        "oauth-not-supported" => initiate || device || complete,
+        "not-configured" => initiate || device || poll || complete || refreshes,
+        "credential-not-found" | "credential-of-another-provider" => initiate || device || one,
         // Else the answer to what fits no route.
         "not-found" => ends("/client.json"),
         _ => match kind.status.as_u16() {

@@ -48,6 +48,8 @@ problems! {
     EXCHANGE_FAILED = BAD_REQUEST "exchange-failed" "The provider refused the code";
     /// The account that was logged into is not the one of the credential that is being connected again.
     ACCOUNT_MISMATCH = BAD_REQUEST "account-mismatch" "Another account was connected";
+    /// The provider refused a grant other than a code.
+    GRANT_REFUSED = BAD_REQUEST "grant-refused" "The provider refused the grant";
     /// The provider does not take this kind of credential.
     KIND_NOT_SUPPORTED = BAD_REQUEST "credential-type-not-supported" "The provider does not take this type of credential";
     /// No API key was presented.
@@ -66,6 +68,8 @@ problems! {
     PROVIDER_NOT_FOUND = NOT_FOUND "provider-not-found" "The provider is unknown";
     /// The provider has no OAuth.
     OAUTH_NOT_SUPPORTED = NOT_FOUND "oauth-not-supported" "The provider does not support OAuth";
+    /// The provider has no device flow, or it is not turned on.
+    NO_DEVICE_FLOW = NOT_FOUND "device-flow-not-offered" "There is no device flow here";
     /// The user has no such credential.
     CREDENTIAL_NOT_FOUND = NOT_FOUND "credential-not-found" "The credential does not exist";
     /// The credential is one of another provider.

@@ -8,7 +8,9 @@ use utoipa::openapi::{RefOr, schema};
 use super::body::FromBody;
 use super::fault::{Fault, Place};
 use super::fields::{self, Object};
-use crate::broker::{CompleteRequest, CreateRequest, InitiateRequest, NewSecret};
+use crate::broker::{
+    CompleteRequest, CreateRequest, DeviceInitiateRequest, DevicePollRequest, InitiateRequest, NewSecret,
+};
 use crate::clock::UnixTime;
 use crate::vault::HostPattern;
 
@@ -70,6 +72,46 @@ impl FromBody for CompleteRequest {
             if denied { body.optional("code", fields::token) } else { body.required("code", fields::token).map(Some) };
         let state_token = body.required("state_token", fields::token);
         Some(Self { code: code?, state_token: state_token?, callback_params: callback_params? })
+    }
+}
+
+impl FromBody for DeviceInitiateRequest {
+    fn schema() -> Option<(&'static str, RefOr<Schema>)> {
+        let scopes = ArrayBuilder::new().items(text(""));
+        let schema = ObjectBuilder::new()
+            .property("scopes", scopes.description(Some("The scopes to ask for; none means the provider's defaults.")))
+            .property("state_metadata", any_object("Given back at the end. Never take the user from it."))
+            .property("inputs", texts_by_name("What the provider's URLs need to know, where it has `inputs`."))
+            .property("credential_id", optional("The credential to reconnect: it keeps its id."))
+            .property("allow_account_change", flag("Whether that credential may become one of another account."));
+        Some(("DeviceInitiateRequest", schema.into()))
+    }
+
+    fn read(body: &mut Object<'_>) -> Option<Self> {
+        let scopes = body.or_empty("scopes", fields::texts);
+        let state_metadata = body.or_empty("state_metadata", fields::object);
+        let inputs = body.or_empty("inputs", fields::texts_by_name);
+        let credential_id = body.optional("credential_id", fields::text);
+        let allow_account_change = body.or_empty("allow_account_change", fields::flag);
+        Some(Self {
+            scopes: scopes?,
+            state_metadata: state_metadata?,
+            inputs: inputs?,
+            credential_id: credential_id?,
+            allow_account_change: allow_account_change?,
+        })
+    }
+}
+
+impl FromBody for DevicePollRequest {
+    fn schema() -> Option<(&'static str, RefOr<Schema>)> {
+        let schema =
+            ObjectBuilder::new().property("device_token", text("The token of initiate.")).required("device_token");
+        Some(("DevicePollRequest", schema.into()))
+    }
+
+    fn read(body: &mut Object<'_>) -> Option<Self> {
+        Some(Self { device_token: body.required("device_token", fields::token)? })
     }
 }
 

@@ -15,8 +15,8 @@ use warp::reply::Response;
 
 use super::App;
 use super::handlers::{
-    amend, client_metadata, complete, create, credential, delete, healthz, initiate, list, list_of_provider, openapi,
-    providers, published_keys, readyz, refresh, revocations, token,
+    amend, client_metadata, complete, create, credential, delete, device_initiate, device_poll, healthz, initiate,
+    list, list_of_provider, openapi, providers, published_keys, readyz, refresh, revocations, token,
 };
 use super::pattern;
 use super::problem::{self, Problem};
@@ -35,6 +35,8 @@ pub fn table() -> Vec<Route> {
         guarded(GET,    "/v1/integrations/providers",                        ReadIntegrations,   "List the providers",                      providers),
         guarded(POST,   "/v1/integrations/{provider}/oauth/initiate",        ManageIntegrations, "Begin to connect an account",             initiate),
         guarded(POST,   "/v1/integrations/{provider}/oauth/complete",        ManageIntegrations, "Finish connecting an account",            complete),
+        guarded(POST,   "/v1/integrations/{provider}/oauth/device/initiate", ManageIntegrations, "Begin to connect an account from another device", device_initiate),
+        guarded(POST,   "/v1/integrations/{provider}/oauth/device/poll",     ManageIntegrations, "Ask whether the user has decided",        device_poll),
         guarded(GET,    "/v1/integrations/credentials",                      ReadIntegrations,   "List the credentials",                    list),
         guarded(GET,    "/v1/integrations/{provider}/credentials",           ReadIntegrations,   "List the credentials of one provider",    list_of_provider),
         guarded(POST,   "/v1/integrations/{provider}/credentials",           ManageIntegrations, "Store a credential",                      create).created(),

@@ -18,12 +18,16 @@ impl From<Error> for Problem {
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
             Error::ExchangeRefused(_) => &problem::EXCHANGE_FAILED,
-            Error::ProviderFailed(_) | Error::ServerUnusable(_) | Error::NotRefreshed { too_slow: false, .. } => {
-                &problem::PROVIDER_UNAVAILABLE
-            }
-            Error::ProviderTooSlow(_) | Error::ServerTooSlow(_) | Error::NotRefreshed { too_slow: true, .. } => {
-                &problem::PROVIDER_TIMEOUT
-            }
+            Error::ProviderFailed(_)
+            | Error::ServerUnusable(_)
+            | Error::GrantFailed(_)
+            | Error::NotRefreshed { too_slow: false, .. } => &problem::PROVIDER_UNAVAILABLE,
+            Error::ProviderTooSlow(_)
+            | Error::ServerTooSlow(_)
+            | Error::GrantTooSlow(_)
+            | Error::NotRefreshed { too_slow: true, .. } => &problem::PROVIDER_TIMEOUT,
+            Error::NoDeviceFlow(_) => &problem::NO_DEVICE_FLOW,
+            Error::GrantRefused(_) => &problem::GRANT_REFUSED,
             Error::KindNotTaken { .. } | Error::KindChanged(_) | Error::NothingToRefresh(_) => {
                 &problem::KIND_NOT_SUPPORTED
             }

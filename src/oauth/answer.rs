@@ -48,6 +48,22 @@ pub(super) fn read(
     requested: &[String],
     cleaner: &Cleaner,
 ) -> Result<Grant, TokenError> {
+    let top = Value::Object(members_of(answer, cleaner)?);
+    let tokens = match &entry.token_path {
+        Some(path) => path.find(&top),
+        None => Some(&top),
+    };
+    if let Some(object) = tokens.and_then(Value::as_object)
+        && let Some(refused) = refusal(object, cleaner)
+    {
+        return Err(refused);
+    }
+    let tokens = tokens.and_then(Value::as_object).ok_or(Unintelligible::NoAccessToken)?;
+    Ok(grant(&top, tokens, entry, requested, sent_at(answer))?)
+}
+
+/// The members of an answer that succeeded: neither its status nor what it says is a failure.
+pub(super) fn members_of(answer: &Answer, cleaner: &Cleaner) -> Result<Map<String, Value>, TokenError> {
     let content_type = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let status = answer.status;
     let passing = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
@@ -59,18 +75,11 @@ pub(super) fn read(
         let refused = members.ok().and_then(|members| client_error(&members, cleaner));
         return Err(refused.unwrap_or_else(|| failed(answer)));
     }
-    let top = Value::Object(members?);
-    let tokens = match &entry.token_path {
-        Some(path) => path.find(&top),
-        None => Some(&top),
-    };
-    for object in [Some(&top), tokens].into_iter().flatten().filter_map(Value::as_object) {
-        if let Some(refused) = refusal(object, cleaner) {
-            return Err(refused);
-        }
+    let members = members?;
+    match refusal(&members, cleaner) {
+        Some(refused) => Err(refused),
+        None => Ok(members),
     }
-    let tokens = tokens.and_then(Value::as_object).ok_or(Unintelligible::NoAccessToken)?;
-    Ok(grant(&top, tokens, entry, requested, sent_at(answer))?)
 }
 
 fn failed(answer: &Answer) -> TokenError {
@@ -202,7 +211,7 @@ pub(super) fn error_code(members: &Map<String, Value>) -> Option<String> {
 }
 
 /// A token: a string of visible ASCII, so that it can stand in a header. An empty one is none.
-fn token(members: &Map<String, Value>, name: &'static str) -> Result<Option<Secret>, Unintelligible> {
+pub(super) fn token(members: &Map<String, Value>, name: &'static str) -> Result<Option<Secret>, Unintelligible> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
@@ -243,6 +252,11 @@ fn lifetime(member: Option<&Value>, unit: ExpiryUnit, date: Option<f64>) -> Opti
         ExpiryUnit::UnixMilliseconds => number / 1000.0 - date?,
     };
     (seconds >= 1.0 && seconds.is_finite()).then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIFE).trunc()))
+}
+
+/// A number of seconds, as [`lifetime`] reads it.
+pub(super) fn seconds(member: Option<&Value>) -> Option<Duration> {
+    lifetime(member, ExpiryUnit::Seconds, None)
 }
 
 /// When the provider sent the answer (RFC 9110 §6.6.1), in Unix seconds.

@@ -21,6 +21,8 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
     };
     entry.authorize_url = url(&entry.authorize_url, &metadata.authorization_endpoint, "authorization_endpoint")?;
     entry.token_url = url(&entry.token_url, &metadata.token_endpoint, "token_endpoint")?;
+    let device = metadata.device_authorization_endpoint.as_ref();
+    entry.device_authorization_url = entry.device_authorization_url.or_else(|| device.map(Template::from));
     entry.announces_iss |= metadata.authorization_response_iss_parameter_supported;
     entry.revoke = entry.revoke.or_else(|| metadata.revocation_endpoint.as_ref().map(|url| Revoke::at(url.into())));
     let userinfo = metadata.userinfo_endpoint.as_ref().map(Template::from);

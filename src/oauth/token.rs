@@ -15,7 +15,7 @@ use super::request::{self, INVALID_CLIENT, Unbuildable};
 use super::retry_after::RetryAfter;
 use crate::catalog::entry::{Body, OAuth};
 use crate::catalog::template::Template;
-use crate::egress::{Egress, EgressError, Outgoing};
+use crate::egress::{Answer, Egress, EgressError, Outgoing};
 use crate::secret::Secret;
 
 /// What a grant brings to the token endpoint.
@@ -113,6 +113,18 @@ pub(super) async fn send(
     client: &Client,
     request: TokenRequest<'_>,
 ) -> Result<Grant, TokenError> {
+    ask(egress, entry, client, &request, |answer, cleaner| answer::read(answer, entry, request.requested, cleaner))
+        .await
+}
+
+/// The same for an endpoint whose answer has no tokens: `read` makes of it what it is.
+pub(super) async fn ask<T>(
+    egress: &Egress,
+    entry: &OAuth,
+    client: &Client,
+    request: &TokenRequest<'_>,
+    read: impl Fn(&Answer, &Cleaner) -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
     let mut cleaner = Cleaner::default();
     client.hide(&mut cleaner);
     for secret in &request.hidden {
@@ -120,14 +132,14 @@ pub(super) async fn send(
     }
     let mut tries = client.tries(entry.token_auth).into_iter().peekable();
     while let Some(client) = tries.next() {
-        let answer = egress.send(outgoing(entry, &client, &request)?).await?;
-        let read = answer::read(&answer, entry, request.requested, &cleaner);
-        match &read {
+        let answer = egress.send(outgoing(entry, &client, request)?).await?;
+        let outcome = read(&answer, &cleaner);
+        match &outcome {
             Err(TokenError::Refused { error, .. }) if error == INVALID_CLIENT && tries.peek().is_some() => {}
-            Err(_) => return read,
+            Err(_) => return outcome,
             Ok(_) => {
                 client.worked();
-                return read;
+                return outcome;
             }
         }
     }

@@ -20,6 +20,14 @@ pub(super) enum Refusal {
     UnauthorizedClient(&'static str),
     UnsupportedGrantType,
     InvalidScope(&'static str),
+    /// The user has not decided yet (RFC 8628 §3.5).
+    AuthorizationPending,
+    /// The client asked too soon.
+    SlowDown,
+    /// The user said no.
+    AccessDenied,
+    /// The device code is over.
+    ExpiredToken,
 }
 
 impl Refusal {
@@ -30,9 +38,13 @@ impl Refusal {
             Self::InvalidGrant(why) => (StatusCode::BAD_REQUEST, "invalid_grant", why),
             Self::UnauthorizedClient(why) => (StatusCode::BAD_REQUEST, "unauthorized_client", why),
             Self::UnsupportedGrantType => {
-                (StatusCode::BAD_REQUEST, "unsupported_grant_type", "there are authorization_code and refresh_token")
+                (StatusCode::BAD_REQUEST, "unsupported_grant_type", "see grant_types_supported of the metadata")
             }
             Self::InvalidScope(why) => (StatusCode::BAD_REQUEST, "invalid_scope", why),
+            Self::AuthorizationPending => (StatusCode::BAD_REQUEST, "authorization_pending", "nobody has decided yet"),
+            Self::SlowDown => (StatusCode::BAD_REQUEST, "slow_down", "wait five seconds longer between two requests"),
+            Self::AccessDenied => (StatusCode::BAD_REQUEST, "access_denied", "The user denied the request"),
+            Self::ExpiredToken => (StatusCode::BAD_REQUEST, "expired_token", "the device code has expired"),
         };
         let mut answer = json_answer(status, &json!({ "error": error, "error_description": description }));
         if status == StatusCode::UNAUTHORIZED {

@@ -16,7 +16,7 @@ const DEFAULT_USER: &str = "dev";
 const DEFAULT_SCOPE: &str = "profile";
 
 /// The `error` and the `error_description` that the client is told (RFC 6749 §4.1.2.1).
-type Fault = (&'static str, &'static str);
+pub(super) type Fault = (&'static str, &'static str);
 
 /// Whom the answer goes to.
 struct Addressee<'q> {
@@ -26,7 +26,7 @@ struct Addressee<'q> {
 }
 
 /// What the user does.
-enum Decision {
+pub(super) enum Decision {
     Approve { user: String },
     Deny,
 }
@@ -145,7 +145,7 @@ impl AuthorizationServer {
 }
 
 impl Decision {
-    fn read(decision: &str, user: Result<Option<&str>, Repeated>) -> Result<Self, &'static str> {
+    pub(super) fn read(decision: &str, user: Result<Option<&str>, Repeated>) -> Result<Self, &'static str> {
         match decision {
             "approve" => {
                 let user = user.map_err(|Repeated| "The user name was sent more than once.")?.map(str::trim);
@@ -167,7 +167,7 @@ fn once<'q>(query: &'q Form, name: &str) -> Option<&'q str> {
 }
 
 /// The requested scopes, each once; `scope-token` as RFC 6749 §3.3 has it.
-fn scopes(query: &Form) -> Result<Vec<String>, Fault> {
+pub(super) fn scopes(query: &Form) -> Result<Vec<String>, Fault> {
     let text = query.get("scope").map_err(|Repeated| ("invalid_request", "scope was sent more than once"))?;
     let mut scopes: Vec<String> = Vec::new();
     for scope in text.unwrap_or(DEFAULT_SCOPE).split(' ').filter(|scope| !scope.is_empty()) {

@@ -16,6 +16,12 @@ pub enum Endpoint {
     Decision,
     /// The token endpoint (RFC 6749 §3.2).
     Token,
+    /// Where the device flow begins (RFC 8628 §3.1).
+    DeviceAuthorization,
+    /// The page for its user code.
+    Device,
+    /// Where that page's form goes.
+    DeviceDecision,
     /// Whose account a token is for.
     Userinfo,
     /// Revocation (RFC 7009).
@@ -30,10 +36,13 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Authorize,
         Self::Decision,
         Self::Token,
+        Self::DeviceAuthorization,
+        Self::Device,
+        Self::DeviceDecision,
         Self::Userinfo,
         Self::Revoke,
         Self::Introspect,
@@ -47,6 +56,9 @@ impl Endpoint {
             Self::Authorize => "/authorize",
             Self::Decision => "/authorize/decision",
             Self::Token => "/token",
+            Self::DeviceAuthorization => "/device_authorization",
+            Self::Device => "/device",
+            Self::DeviceDecision => "/device/decision",
             Self::Userinfo => "/userinfo",
             Self::Revoke => "/revoke",
             Self::Introspect => "/introspect",
@@ -58,8 +70,13 @@ impl Endpoint {
     /// The one method that it answers.
     pub(super) fn method(self) -> Method {
         match self {
-            Self::Decision | Self::Token | Self::Revoke | Self::Introspect => Method::POST,
-            Self::Authorize | Self::Userinfo | Self::Metadata | Self::Requests => Method::GET,
+            Self::Decision
+            | Self::Token
+            | Self::DeviceAuthorization
+            | Self::DeviceDecision
+            | Self::Revoke
+            | Self::Introspect => Method::POST,
+            Self::Authorize | Self::Device | Self::Userinfo | Self::Metadata | Self::Requests => Method::GET,
         }
     }
 }

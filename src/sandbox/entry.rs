@@ -29,6 +29,7 @@ category = "developer-tools"
 [oauth]
 authorize_url = "{authorize}"
 token_url = "{token}"
+device_authorization_url = "{device}"
 issuer = "{issuer}"
 announces_iss = {announces_iss}
 default_scopes = ["profile"]
@@ -52,6 +53,7 @@ lifetime = "{lifetime}"
 "#,
         authorize = url(Endpoint::Authorize),
         token = url(Endpoint::Token),
+        device = url(Endpoint::DeviceAuthorization),
         issuer = server.base_url,
         announces_iss = behaviour.announces_iss,
         userinfo = url(Endpoint::Userinfo),

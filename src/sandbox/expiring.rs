@@ -73,6 +73,12 @@ impl<V> Expiring<V> {
         self.values.remove(&name_of(token)).filter(|kept| kept.until > now).map(|kept| kept.value)
     }
 
+    /// The same, to be changed.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        let now = self.clock.now();
+        self.values.values_mut().filter(move |kept| kept.until > now).map(|kept| &mut kept.value)
+    }
+
     /// Every value whose time is not over, in no order.
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         let now = self.clock.now();

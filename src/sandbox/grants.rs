@@ -10,6 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+mod device;
+
+use self::device::Device;
 use super::answer::Refusal;
 use super::expiring::Expiring;
 use super::options::{Behaviour, RefreshTokens};
@@ -98,6 +101,7 @@ pub(super) struct Grants {
     random: Random,
     transactions: Expiring<Asked>,
     codes: Expiring<Code>,
+    devices: Expiring<Device>,
     tokens: Expiring<Token>,
 }
 
@@ -106,6 +110,7 @@ impl Grants {
         Self {
             transactions: Expiring::new(clock.clone(), 1_024),
             codes: Expiring::new(clock.clone(), 4_096),
+            devices: Expiring::new(clock.clone(), 1_024),
             tokens: Expiring::new(clock.clone(), 65_536),
             clock,
             random,
@@ -145,22 +150,32 @@ impl Grants {
             return Err(Refusal::InvalidGrant("the code has expired"));
         }
         code.asked.allows(with)?;
-        let grant = Arc::new(Grant {
-            client_id: code.asked.client_id.clone(),
-            user: code.user.clone(),
-            scopes: match &behaviour.granted_scopes {
-                Some(granted) => code.asked.scopes.iter().filter(|scope| granted.contains(scope)).cloned().collect(),
-                None => code.asked.scopes.clone(),
-            },
-            ended: AtomicBool::new(false),
-            revocations: AtomicUsize::new(0),
-        });
-        code.state = CodeState::Spent(Some(Arc::clone(&grant)));
+        let (client_id, user, scopes) = (code.asked.client_id.clone(), code.user.clone(), code.asked.scopes.clone());
+        let (grant, issued) = self.give(client_id, user, &scopes, behaviour);
+        if let Some(code) = self.codes.get_mut(with.code) {
+            code.state = CodeState::Spent(Some(grant));
+        }
+        Ok(issued)
+    }
+
+    /// A new grant with its first tokens.
+    fn give(
+        &mut self,
+        client_id: String,
+        user: String,
+        asked: &[String],
+        behaviour: &Behaviour,
+    ) -> (Arc<Grant>, Issued) {
+        let granted = |scope: &&String| behaviour.granted_scopes.as_ref().is_none_or(|granted| granted.contains(scope));
+        let scopes = asked.iter().filter(granted).cloned().collect();
+        let (ended, revocations) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let grant = Arc::new(Grant { client_id, user, scopes, ended, revocations });
         let refresh_token = match behaviour.refresh_tokens {
             RefreshTokens::Absent => None,
             RefreshTokens::Lasting | RefreshTokens::Rotating => Some(self.refresh_token(&grant, behaviour)),
         };
-        Ok(self.issue(&grant, grant.scopes.clone(), refresh_token, behaviour))
+        let issued = self.issue(&grant, grant.scopes.clone(), refresh_token, behaviour);
+        (grant, issued)
     }
 
     /// Refreshes (RFC 6749 §6), for all scopes of the grant or for the ones that are named. A spent refresh token that

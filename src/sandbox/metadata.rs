@@ -15,14 +15,15 @@ pub(super) fn document(server: &AuthorizationServer) -> Value {
     let url = |endpoint: Endpoint| format!("{}{}", server.base_url, endpoint.path());
     let methods: BTreeSet<&str> =
         server.clients.iter().flat_map(|client| &client.token_auth).map(|way| method_name(*way)).collect();
-    let grant_types: &[&str] = match behaviour.refresh_tokens {
-        RefreshTokens::Absent => &["authorization_code"],
-        RefreshTokens::Lasting | RefreshTokens::Rotating => &["authorization_code", "refresh_token"],
-    };
+    let mut grant_types = vec!["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"];
+    if behaviour.refresh_tokens != RefreshTokens::Absent {
+        grant_types.push("refresh_token");
+    }
     json!({
         "issuer": server.base_url,
         "authorization_endpoint": url(Endpoint::Authorize),
         "token_endpoint": url(Endpoint::Token),
+        "device_authorization_endpoint": url(Endpoint::DeviceAuthorization),
         "userinfo_endpoint": url(Endpoint::Userinfo),
         "revocation_endpoint": url(Endpoint::Revoke),
         "introspection_endpoint": url(Endpoint::Introspect),

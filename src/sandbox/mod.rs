@@ -13,6 +13,7 @@ mod afterwards;
 mod answer;
 mod authorize;
 mod client;
+mod device;
 mod dialect;
 mod endpoint;
 mod entry;

@@ -46,6 +46,11 @@ pub struct Behaviour {
     pub refresh_token_lifetime: Duration,
     /// How long an authorization code can be exchanged (RFC 6749 §4.1.2 recommends at most ten minutes).
     pub code_lifetime: Duration,
+    /// How long a client waits between two questions about a login on another device (RFC 8628 §3.2); one that asks sooner is
+    /// told to slow down.
+    pub device_interval: Duration,
+    /// How long such a login may take.
+    pub device_code_lifetime: Duration,
     /// What ends when a token is revoked: everything that this user has granted to this client, as at many providers,
     /// or (RFC 7009 §2.1 at its narrowest) an access token alone, and with a refresh token what came from the same code.
     pub revocation_ends: RevocationEnds,
@@ -63,6 +68,8 @@ impl Default for Behaviour {
             refresh_tokens: RefreshTokens::Rotating,
             refresh_token_lifetime: Duration::from_secs(30 * 86_400),
             code_lifetime: Duration::from_secs(60),
+            device_interval: Duration::from_secs(5),
+            device_code_lifetime: Duration::from_secs(600),
             revocation_ends: RevocationEnds::Grant,
         }
     }

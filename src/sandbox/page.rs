@@ -58,6 +58,55 @@ pub(super) fn decision(asked: &Asked, transaction: &Secret, user: &str, random: 
     page_answer(StatusCode::OK, document("Sandbox: sign in", &nonce, &body), &policy)
 }
 
+/// The page on which a person types the code of another device.
+pub(super) fn ask_for_code(random: Random) -> Answer {
+    let body = format!(
+        r#"<h1>Sandbox: connect a device</h1>
+<form method="get" action="{action}">
+<label>The code that the device shows
+<input name="user_code" maxlength="16" autocomplete="off" autocapitalize="characters" spellcheck="false" autofocus></label>
+<p class="decide"><button type="submit">Go on</button></p>
+</form>"#,
+        action = Endpoint::Device.path(),
+    );
+    own_page(&body, random)
+}
+
+/// The page on which a person approves or denies what another device asks for.
+pub(super) fn device_decision(client: &str, scopes: &[String], user_code: &str, random: Random) -> Answer {
+    let list: Vec<String> = scopes.iter().map(|scope| format!("<li><code>{}</code></li>", escape(scope))).collect();
+    let body = format!(
+        r#"<h1>Sandbox: connect a device</h1>
+<p>The application <strong>{client}</strong> on another device shows the code <strong>{user_code}</strong>, and asks for:</p>
+<ul>{list}</ul>
+<form method="post" action="{action}">
+<input type="hidden" name="user_code" value="{user_code}">
+<label>User name
+<input name="user" value="dev" maxlength="64" autocomplete="off" spellcheck="false"></label>
+<p class="decide">
+<button type="submit" name="decision" value="approve">Approve</button>
+<button type="submit" name="decision" value="deny">Deny</button>
+</p>
+</form>"#,
+        client = escape(client),
+        user_code = escape(user_code),
+        list = list.concat(),
+        action = Endpoint::DeviceDecision.path(),
+    );
+    own_page(&body, random)
+}
+
+/// The page after the decision about another device.
+pub(super) fn device_decided(random: Random) -> Answer {
+    own_page("<h1>Done</h1>\n<p>Go back to your device.</p>", random)
+}
+
+/// A page whose form leads to the sandbox alone.
+fn own_page(body: &str, random: Random) -> Answer {
+    let nonce = STANDARD.encode(random.bytes::<18>());
+    page_answer(StatusCode::OK, document("Sandbox: connect a device", &nonce, body), &policy(&nonce, "'self'"))
+}
+
 /// The page that says why there is nothing to decide.
 pub(super) fn refusal(status: StatusCode, why: &str) -> Answer {
     let body = format!("<h1>This does not work</h1>\n<p>{}</p>", escape(why));

@@ -42,6 +42,9 @@ impl AuthorizationServer {
                     .unwrap_or_default();
                 self.grants().refresh(required(form, "refresh_token")?, &client.id, &scopes, &behaviour)
             }
+            Some("urn:ietf:params:oauth:grant-type:device_code") => {
+                self.grants().redeem_device(required(form, "device_code")?, &client.id, &behaviour)
+            }
             Some(_) => Err(Refusal::UnsupportedGrantType),
             None => Err(Refusal::InvalidRequest("grant_type is missing")),
         }

@@ -70,6 +70,32 @@ impl Tx<'_> {
         Ok(statement.query_row(params![state_hash, user, provider, now], PendingRow::read).optional()?)
     }
 
+    /// A login that does not expire yet, left where it is.
+    pub(crate) fn pending(
+        &self,
+        state_hash: &[u8; 32],
+        user: &str,
+        provider: &str,
+        now: i64,
+    ) -> Result<Option<PendingRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT * FROM pending_authorization
+             WHERE state_hash = ? AND user = ? AND provider = ? AND expires_at > ?",
+        )?;
+        Ok(statement.query_row(params![state_hash, user, provider, now], PendingRow::read).optional()?)
+    }
+
+    /// Writes the sealed part of a login anew.
+    pub(crate) fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
+        let data_key = self.current_data_key(&row.sealed)?;
+        self.connection
+            .prepare_cached(
+                "UPDATE pending_authorization SET revision = ?, data_key = ?, sealed = ? WHERE state_hash = ?",
+            )?
+            .execute(params![row.revision, data_key, row.sealed, row.state_hash])?;
+        Ok(())
+    }
+
     /// Takes out up to `limit` logins that expired by `now`.
     pub(crate) fn take_expired_pending(&self, now: i64, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(

@@ -1,6 +1,7 @@
 //! A login that was begun and not yet completed, found again by its state token alone, once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -35,6 +36,9 @@ mod tag {
     pub(super) const RECONNECT: u8 = 9;
     pub(super) const INPUTS: u8 = 10;
     pub(super) const ANY_ACCOUNT: u8 = 11;
+    pub(super) const DEVICE_CODE: u8 = 20;
+    pub(super) const POLL_INTERVAL: u8 = 21;
+    pub(super) const NEXT_POLL_AT: u8 = 22;
 }
 
 /// What has to be remembered between the start of a login and its callback.
@@ -66,6 +70,8 @@ pub struct PendingAuthorization {
     pub reconnect: Option<CredentialId>,
     /// Whether that one may become a credential of another account.
     pub any_account: bool,
+    /// What a login on another device is asked for with (RFC 8628); such a login has no redirect URI.
+    pub device: Option<DevicePolling>,
     /// When it was begun.
     pub created_at: UnixTime,
     /// From when on it cannot be completed.
@@ -79,6 +85,8 @@ pub enum Flow {
     External,
     /// Strongroom's own connect page or command takes it.
     Connect,
+    /// Nothing is called back: the provider is asked until the user has decided on another device (RFC 8628).
+    Device,
 }
 
 impl Flow {
@@ -86,8 +94,20 @@ impl Flow {
         match self {
             Self::External => "external",
             Self::Connect => "connect",
+            Self::Device => "device",
         }
     }
+}
+
+/// How the provider is asked about a login on another device.
+#[derive(Clone)]
+pub struct DevicePolling {
+    /// The device code.
+    pub code: Secret,
+    /// How long to wait between two polls, as the provider has it now.
+    pub interval: Duration,
+    /// Not before this, in milliseconds since 1970: a pause is a few seconds, so whole ones would be too coarse.
+    pub next_poll_at: i64,
 }
 
 impl Vault {
@@ -97,7 +117,7 @@ impl Vault {
         self.change(who, move |ledger| {
             let key = ledger.keyring.current_data_key();
             let mut row = PendingRow {
-                state_hash: state_hash(key, ledger.keyring, state.expose()),
+                state_hash: state_hash(key, ledger.keyring, pending.flow, state.expose()),
                 user: pending.user.to_string(),
                 provider: pending.provider.to_string(),
                 created_at: pending.created_at.0,
@@ -125,10 +145,32 @@ impl Vault {
         provider: &ProviderName,
         who: &Who,
     ) -> Result<Option<PendingAuthorization>, VaultError> {
+        self.take(Flow::External, state, user, provider, who).await
+    }
+
+    /// The same for a login on another device, whose tokens are of another kind than states.
+    pub async fn take_device(
+        &self,
+        token: &str,
+        user: &UserId,
+        provider: &ProviderName,
+        who: &Who,
+    ) -> Result<Option<PendingAuthorization>, VaultError> {
+        self.take(Flow::Device, token, user, provider, who).await
+    }
+
+    async fn take(
+        &self,
+        flow: Flow,
+        state: &str,
+        user: &UserId,
+        provider: &ProviderName,
+        who: &Who,
+    ) -> Result<Option<PendingAuthorization>, VaultError> {
         let (state, user, provider) = (Secret::new(state), user.clone(), provider.clone());
         self.change(who, move |ledger| {
             for key in ledger.keyring.data_keys() {
-                let hash = state_hash(key, ledger.keyring, state.expose());
+                let hash = state_hash(key, ledger.keyring, flow, state.expose());
                 let taken = ledger.tx.take_pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)?;
                 let Some(row) = taken else { continue };
                 let id = hex::write(&row.state_hash);
@@ -171,7 +213,8 @@ pub(super) fn remove_of(ledger: &mut Ledger<'_>, user: &str) -> Result<(), Vault
 }
 
 impl PendingAuthorization {
-    fn write(&self) -> Zeroizing<Vec<u8>> {
+    pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
+        let device = self.device.as_ref();
         FieldWriter::new()
             .text(tag::FLOW, self.flow.name())
             .optional(tag::API_KEY_ID, self.api_key_id.map(|id| id.to_string()).as_deref())
@@ -184,17 +227,20 @@ impl PendingAuthorization {
             .text(tag::INPUTS, &serde_json::json!(self.inputs).to_string())
             .optional(tag::RECONNECT, self.reconnect.map(|id| id.to_string()).as_deref())
             .int(tag::ANY_ACCOUNT, self.any_account.then_some(1))
+            .optional(tag::DEVICE_CODE, device.map(|device| device.code.expose()))
+            .int(tag::POLL_INTERVAL, device.map(|device| i64::try_from(device.interval.as_secs()).unwrap_or(i64::MAX)))
+            .int(tag::NEXT_POLL_AT, device.map(|device| device.next_poll_at))
             .finish()
     }
 
-    fn read(row: &PendingRow, user: &UserId, provider: &ProviderName, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(row: &PendingRow, user: &UserId, provider: &ProviderName, bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         let api_key_id = fields.text(tag::API_KEY_ID).map(str::parse).transpose().ok()?;
         let reconnect = fields.text(tag::RECONNECT).map(str::parse).transpose().ok()?;
         Some(Self {
             user: user.clone(),
             provider: provider.clone(),
-            flow: [Flow::External, Flow::Connect]
+            flow: [Flow::External, Flow::Connect, Flow::Device]
                 .into_iter()
                 .find(|flow| Some(flow.name()) == fields.text(tag::FLOW))?,
             api_key_id,
@@ -208,17 +254,30 @@ impl PendingAuthorization {
             issuer: fields.owned(tag::ISSUER),
             reconnect,
             any_account: fields.int(tag::ANY_ACCOUNT).is_some(),
+            device: match fields.text(tag::DEVICE_CODE) {
+                Some(code) => Some(DevicePolling {
+                    code: Secret::new(code),
+                    interval: Duration::from_secs(fields.int(tag::POLL_INTERVAL)?.unsigned_abs()),
+                    next_poll_at: fields.int(tag::NEXT_POLL_AT)?,
+                }),
+                None => None,
+            },
             created_at: UnixTime(row.created_at),
             expires_at: UnixTime(row.expires_at),
         })
     }
 }
 
-fn state_hash(key: &DataKey, keyring: &Keyring, state: &str) -> [u8; 32] {
-    keys::mac(&key.index, [b"strongroom state 1".as_slice(), keyring.vault_id(), state.as_bytes()])
+/// What a login is found by. Those of the two kinds cannot be found by each other's tokens.
+pub(super) fn state_hash(key: &DataKey, keyring: &Keyring, flow: Flow, state: &str) -> [u8; 32] {
+    let kind: &[u8] = match flow {
+        Flow::External | Flow::Connect => b"strongroom state 1",
+        Flow::Device => b"strongroom device 1",
+    };
+    keys::mac(&key.index, [kind, keyring.vault_id(), state.as_bytes()])
 }
 
-fn place<'a>(row: &'a PendingRow, id: &'a str) -> Place<'a> {
+pub(super) fn place<'a>(row: &'a PendingRow, id: &'a str) -> Place<'a> {
     Place {
         table: "pending_authorization",
         column: "sealed",
@@ -232,7 +291,7 @@ fn place<'a>(row: &'a PendingRow, id: &'a str) -> Place<'a> {
     }
 }
 
-fn damaged(row: &PendingRow) -> VaultError {
+pub(super) fn damaged(row: &PendingRow) -> VaultError {
     let id = hex::write(&row.state_hash);
     VaultError::DamagedRow { table: "pending_authorization", id, what: "it cannot be understood" }
 }

@@ -15,6 +15,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         inputs: [("subdomain".to_owned(), "acme".to_owned())].into(),
         state_metadata: serde_json::json!({"a": [1, "b"]}).as_object().unwrap().clone(),
         issuer: Some("https://issuer.example".into()),
+        device: None,
         reconnect: Some("0192d3f0-7c3a-7000-8000-00000000000f".parse().unwrap()),
         any_account: true,
         created_at: bench.clock.now(),

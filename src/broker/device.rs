@@ -1,0 +1,305 @@
+//! The device flow (RFC 8628): the user logs in on another device, and whoever waits asks here until it has happened.
+//!
+//! The device code stays in the vault, sealed; the caller has a token of ours for it. However many callers ask however
+//! often, the provider is asked one at a time, and never faster than it wants (RFC 8628 §3.5): whose turn it is, the vault
+//! decides in a transaction.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::complete::Obtained;
+use super::initiate::add_scopes;
+use super::{Broker, Caller, CompleteResponse, Connectable, Error};
+use crate::catalog::input::InputFault;
+use crate::clock::UnixTime;
+use crate::id::ProviderName;
+use crate::oauth::{self, Grant, Revocable, StateToken, Undecided};
+use crate::secret::Secret;
+use crate::vault::{DevicePolling, Flow, PendingAuthorization, PollTurn};
+
+/// For how long one caller has the turn to ask: longer than any answer takes, so that nobody asks beside it, and short
+/// enough that a process that was killed meanwhile does not hold up the others for long.
+const LEASE: Duration = Duration::from_secs(30);
+/// The longest a login may take, whatever the provider says.
+const LONGEST: Duration = Duration::from_secs(86_400);
+/// The longest pause after a server could not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub struct DeviceInitiateRequest {
+    /// The scopes to ask for; none means the provider's defaults.
+    pub scopes: Vec<String>,
+    /// What the client wants back at the end. Nothing here is ever trusted.
+    pub state_metadata: Map<String, Value>,
+    /// What the provider's URLs need to know.
+    pub inputs: BTreeMap<String, String>,
+    /// The credential to reconnect: it keeps its id.
+    pub credential_id: Option<String>,
+    /// Whether that credential may become one of another account.
+    pub allow_account_change: bool,
+}
+
+/// What to show to the user, and what to ask with.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct DeviceInitiateResponse {
+    /// What the user types.
+    pub user_code: String,
+    /// Where.
+    pub verification_uri: String,
+    /// The same with the code in it, for a link or a QR code; `null` where the provider has none.
+    #[schema(required = true)]
+    pub verification_uri_complete: Option<String>,
+    /// When the codes end, in Unix seconds.
+    #[schema(value_type = i64)]
+    pub expires_at: UnixTime,
+    /// Seconds to wait between two polls.
+    pub interval: u64,
+    /// What to poll with: a token of Strongroom's. The provider's device code never leaves it.
+    pub device_token: String,
+}
+
+/// What a client polls with.
+#[derive(Debug)]
+pub struct DevicePollRequest {
+    /// The token of initiate.
+    pub device_token: Secret,
+}
+
+/// What a poll came to.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum DevicePoll {
+    /// The user has not decided yet.
+    Waiting(DeviceWaiting),
+    /// There is a credential: what complete answers.
+    Connected(CompleteResponse),
+}
+
+/// The user has not decided yet.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeviceWaiting {
+    /// `pending`, or `slow_down`: the pauses have become longer.
+    pub status: &'static str,
+    /// Seconds to wait before the next poll. One that comes earlier is answered without asking the provider.
+    pub interval: u64,
+}
+
+impl DevicePoll {
+    fn waiting(status: &'static str, interval: Duration) -> Self {
+        Self::Waiting(DeviceWaiting { status, interval: interval.as_secs() })
+    }
+}
+
+impl Broker {
+    /// Begins the device flow for an application, where the configuration allows it: nothing binds it to the user's browser,
+    /// so whoever makes a user type a code receives the account (RFC 8628 §5.4).
+    pub async fn device_initiate(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: DeviceInitiateRequest,
+    ) -> Result<DeviceInitiateResponse, Error> {
+        self.check_device_flow(provider)?;
+        if !self.0.config.oauth.device {
+            return Err(Error::NoDeviceFlow("The device flow is not enabled (oauth.device).".to_owned()));
+        }
+        self.begin_device(caller, provider, request).await
+    }
+
+    /// Begins it for the operator at a terminal, who shows the code to nobody else.
+    pub async fn begin_device(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: DeviceInitiateRequest,
+    ) -> Result<DeviceInitiateResponse, Error> {
+        self.check_device_flow(provider)?;
+        let connectable = self.connectable(provider).await?;
+        if connectable.oauth.device_authorization_url.is_none() {
+            return Err(no_device_flow(provider));
+        }
+        self.begin_on(caller, connectable, request).await
+    }
+
+    /// Whether the provider has the device flow, as far as its entry says.
+    fn check_device_flow(&self, provider: &str) -> Result<(), Error> {
+        let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
+        let oauth = known.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(provider.to_owned()))?;
+        if oauth.device_authorization_url.is_none() && !oauth.discovers() {
+            return Err(no_device_flow(provider));
+        }
+        Ok(())
+    }
+
+    async fn begin_on(
+        &self,
+        caller: &Caller,
+        connectable: Connectable<'_>,
+        request: DeviceInitiateRequest,
+    ) -> Result<DeviceInitiateResponse, Error> {
+        let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
+        let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
+        let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
+        let mut scopes = connectable.oauth.scopes_for(&request.scopes);
+        if let Some(summary) = &reconnect {
+            add_scopes(&mut scopes, &connectable.oauth, summary.scopes.as_deref().unwrap_or_default());
+        }
+        let begun = oauth::authorize_device(&self.0.egress, &entry, &connectable.client, &scopes).await;
+        let begun = begun.map_err(|error| Error::of_grant(&error))?;
+
+        let token = StateToken::fresh(self.0.random);
+        let created_at = self.0.clock.now();
+        let expires_at = created_at.plus(begun.expires_in.min(LONGEST));
+        let pause = i64::try_from(begun.interval.as_millis()).unwrap_or(i64::MAX);
+        let pending = PendingAuthorization {
+            user: caller.user.clone(),
+            provider: connectable.provider.name.clone(),
+            flow: Flow::Device,
+            api_key_id: caller.api_key(),
+            client_id: connectable.client.id,
+            redirect_uri: String::new(),
+            code_verifier: None,
+            scopes,
+            inputs,
+            state_metadata: request.state_metadata,
+            issuer: connectable.oauth.issuer.clone(),
+            reconnect: reconnect.map(|summary| summary.id),
+            any_account: request.allow_account_change,
+            device: Some(DevicePolling {
+                code: begun.device_code,
+                interval: begun.interval,
+                next_poll_at: self.0.clock.now_millis().saturating_add(pause),
+            }),
+            created_at,
+            expires_at,
+        };
+        self.0.vault.put_pending(token.expose(), pending, &caller.who).await?;
+        Ok(DeviceInitiateResponse {
+            user_code: begun.user_code,
+            verification_uri: begun.verification_uri,
+            verification_uri_complete: begun.verification_uri_complete,
+            expires_at,
+            interval: begun.interval.as_secs(),
+            device_token: token.expose().to_owned(),
+        })
+    }
+
+    /// Asks the provider whether the user has decided, where it is time to; the tokens make a credential, once.
+    pub async fn device_poll(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: DevicePollRequest,
+    ) -> Result<DevicePoll, Error> {
+        let token = request.device_token;
+        let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
+        let now = self.0.clock.now_millis();
+        let turn = self.0.vault.begin_poll(&token, &caller.user, &name, (now, LEASE), &caller.who).await?;
+        let (pending, code) = match turn.ok_or(Error::StateInvalid)? {
+            PollTurn::Wait(interval) => return Ok(DevicePoll::waiting("pending", interval)),
+            PollTurn::Ask(pending, code) => (pending, code),
+        };
+        let connectable = self.connectable(provider).await?;
+        let entry = connectable.oauth.with_values(&pending.inputs).map_err(gone)?;
+        let asked = oauth::poll_device(&self.0.egress, &entry, &connectable.client, &code, &pending.scopes).await;
+        match asked {
+            Ok(grant) => {
+                let connected = self.device_connected(caller, &connectable, *pending, &token, grant).await;
+                connected.map(DevicePoll::Connected)
+            }
+            Err(undecided) => self.undecided(caller, &pending, &token, undecided).await,
+        }
+    }
+
+    /// Forgets a login on another device that nobody waits for any more.
+    pub async fn abandon_device(&self, caller: &Caller, provider: &str, token: &Secret) -> Result<(), Error> {
+        let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
+        self.0.vault.take_device(token.expose(), &caller.user, &name, &caller.who).await?;
+        Ok(())
+    }
+
+    async fn undecided(
+        &self,
+        caller: &Caller,
+        pending: &PendingAuthorization,
+        token: &Secret,
+        undecided: Undecided,
+    ) -> Result<DevicePoll, Error> {
+        let known = pending.device.as_ref().map_or(LEASE, |device| device.interval);
+        let (status, pause, interval) = match undecided {
+            Undecided::Pending => ("pending", known, known),
+            Undecided::SlowDown => ("slow_down", oauth::slower(known), oauth::slower(known)),
+            Undecided::Unanswered(error) => {
+                tracing::warn!(provider = %pending.provider, %error, "the provider could not be asked about a login on another device");
+                let now = self.0.clock.now();
+                let wanted = error.retry_after().map(|after| now.seconds_until(after.from(now, LONGEST_PAUSE)));
+                let wanted = wanted.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+                let pause = wanted.unwrap_or_else(|| (known * 2).min(LONGEST_PAUSE)).max(known);
+                ("pending", pause, known)
+            }
+            over => {
+                self.0.vault.take_device(token.expose(), &caller.user, &pending.provider, &caller.who).await?;
+                return Err(match over {
+                    Undecided::Denied(error) => Error::AuthorizationDenied(error.to_string()),
+                    Undecided::Failed(error) => Error::of_grant(&error),
+                    _ => Error::StateInvalid,
+                });
+            }
+        };
+        let now = self.0.clock.now_millis();
+        self.0.vault.end_poll(token, &caller.user, &pending.provider, now, (pause, interval), &caller.who).await?;
+        Ok(DevicePoll::waiting(status, pause))
+    }
+
+    /// The user said yes. The login is taken out before its tokens are stored: where it is gone already, its user is, and the
+    /// tokens are nobody's.
+    async fn device_connected(
+        &self,
+        caller: &Caller,
+        connectable: &Connectable<'_>,
+        pending: PendingAuthorization,
+        token: &Secret,
+        mut grant: Grant,
+    ) -> Result<CompleteResponse, Error> {
+        let name = &connectable.provider.name;
+        match self.0.vault.take_device(token.expose(), &caller.user, name, &caller.who).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                self.give_back(connectable, &grant).await;
+                return Err(Error::StateInvalid);
+            }
+            // Where the vault cannot be written, what is kept below waits in memory until it can.
+            Err(error) if error.cannot_write() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut values = pending.inputs.clone();
+        let identity = self.whose(connectable, &grant, None, &mut values).await?;
+        connectable.oauth.keep_values(&mut grant.metadata, values, None);
+        self.keep(caller, connectable, pending, Obtained { grant, identity }).await
+    }
+
+    /// Revokes tokens that no credential was made of.
+    async fn give_back(&self, connectable: &Connectable<'_>, grant: &Grant) {
+        let Some(how) = &connectable.oauth.revoke else { return };
+        let tokens = Revocable { access_token: Some(&grant.access_token), refresh_token: grant.refresh_token.as_ref() };
+        let revoked = oauth::revoke(&self.0.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
+        if let Err(error) = revoked {
+            tracing::warn!(provider = %connectable.provider.name, %error, "tokens of a login that is gone could not be revoked");
+        }
+    }
+}
+
+fn no_device_flow(provider: &str) -> Error {
+    Error::NoDeviceFlow(format!("Provider '{provider}' has no device flow"))
+}
+
+/// The entry has changed since the login was begun.
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+fn gone(fault: InputFault) -> Error {
+    Error::GrantRefused(format!("the login's {fault}"))
+}
