@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 use utoipa::ToSchema;
 
-use super::{Broker, Caller, Error};
+use super::{Broker, Caller, Connectable, Error};
 use crate::catalog::entry::OAuth;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
 use crate::kind::Kind;
-use crate::oauth::{AuthorizationRequest, CodeVerifier, Nonce, StateToken};
+use crate::oauth::{self, AuthorizationRequest, CodeVerifier, Nonce, StateToken};
 use crate::vault::{Flow, PendingAuthorization, Summary};
 
 /// What a client asks for.
@@ -86,19 +87,19 @@ impl Broker {
         if let Some(summary) = &reconnect {
             add_scopes(&mut scopes, &connectable.oauth, summary.scopes.as_deref().unwrap_or_default());
         }
-        let login_url = AuthorizationRequest {
+        let nonce = entry.is_openid(&scopes).then(|| Nonce::of(&state));
+        let authorization = AuthorizationRequest {
             entry: &entry,
             client_id: &connectable.client.id,
             redirect_uri: &request.callback_url,
             scopes: &scopes,
             state: &state,
             verifier: verifier.as_ref(),
-            nonce: entry.is_openid(&scopes).then(|| Nonce::of(&state)).as_ref(),
-        }
-        .url()
-        .map_err(|_| Error::NotConfigured(provider.to_owned()))?;
-
+            nonce: nonce.as_ref(),
+        };
         let created_at = self.0.clock.now();
+        let (login_url, within) = self.login_url(&connectable, &entry, &authorization, within).await?;
+
         let expires_at = created_at.plus(within);
         let pending = PendingAuthorization {
             user: caller.user.clone(),
@@ -120,6 +121,28 @@ impl Broker {
         };
         self.0.vault.put_pending(state.expose(), pending, &caller.who).await?;
         Ok(InitiateResponse { login_url: login_url.into(), state_token: state.expose().to_owned(), expires_at })
+    }
+
+    /// Where the user is sent, and for how long that is good: the shorter of our own time and, where the request was pushed
+    /// (RFC 9126), the server's.
+    async fn login_url(
+        &self,
+        connectable: &Connectable<'_>,
+        entry: &OAuth,
+        authorization: &AuthorizationRequest<'_>,
+        within: Duration,
+    ) -> Result<(Url, Duration), Error> {
+        let unbuildable = |_| Error::NotConfigured(connectable.provider.name.to_string());
+        if entry.par_url.is_none() {
+            return Ok((authorization.url().map_err(unbuildable)?, within));
+        }
+        let pushed = oauth::push(&self.0.egress, entry, &connectable.client, authorization).await;
+        let failed = |error: oauth::PushError| {
+            let what = error.to_string();
+            if error.timed_out() { Error::ServerTooSlow(what) } else { Error::ServerUnusable(what) }
+        };
+        let pushed = pushed.map_err(failed)?;
+        Ok((authorization.url_of_pushed(&pushed).map_err(unbuildable)?, within.min(pushed.expires_in)))
     }
 
     fn check_callback(&self, callback_url: &str) -> Result<(), Error> {

@@ -132,6 +132,8 @@ impl Checks {
                 "needs oauth.issuer, whose keys the token is checked with",
             );
         }
+        let found = !oauth.par || oauth.par_url.is_some() || oauth.issuer.is_some();
+        self.unless(found, "oauth.par", "say where: par_url, or oauth.issuer, whose metadata say it");
         self.unless(!oauth.discover || oauth.issuer.is_some(), "oauth.discover", "needs oauth.issuer");
         if let Some(revoke) = &oauth.revoke {
             self.revoke(revoke);
@@ -242,6 +244,7 @@ impl Checks {
             ("authorize_url", Some(&oauth.authorize_url), Caller),
             ("token_url", Some(&oauth.token_url), Callback),
             ("device_authorization_url", oauth.device_authorization_url.as_ref(), Caller),
+            ("par_url", oauth.par_url.as_ref(), Caller),
             ("refresh_url", oauth.refresh_url.as_ref(), Token),
             ("api_base_url", oauth.api_base_url.as_ref(), Token),
             ("identity.url", oauth.identity.as_ref().map(|identity| &identity.url), Token),

@@ -66,6 +66,12 @@ pub struct OAuth {
     /// The token endpoint (RFC 6749 §3.2). With an issuer it may be left to discovery.
     #[serde(skip_serializing_if = "Template::is_absent")]
     pub token_url: Template,
+    /// Where authorization requests are pushed (RFC 9126); given, they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub par_url: Option<Template>,
+    /// Whether they are pushed to the endpoint that discovery finds; where the server requires it, they are anyway.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub par: bool,
     /// Whether what the entry does not say is found from the issuer (RFC 8414), although both endpoints are given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discover: bool,
@@ -191,7 +197,9 @@ impl OAuth {
 
     /// Whether something of the entry is found by discovery (RFC 8414).
     pub fn discovers(&self) -> bool {
-        self.issuer.is_some() && (self.discover || self.authorize_url.is_absent() || self.token_url.is_absent())
+        let lacks =
+            self.authorize_url.is_absent() || self.token_url.is_absent() || (self.par && self.par_url.is_none());
+        self.issuer.is_some() && (self.discover || lacks)
     }
 
     /// Whether a login for these scopes is one of OpenID Connect, whose answer has an ID token.

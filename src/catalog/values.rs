@@ -131,6 +131,7 @@ impl OAuth {
 
     fn templates_mut(&mut self) -> Vec<&mut Template> {
         let mut templates = vec![&mut self.authorize_url, &mut self.token_url];
+        templates.extend(&mut self.par_url);
         templates.extend(&mut self.refresh_url);
         templates.extend(&mut self.device_authorization_url);
         templates.extend(&mut self.api_base_url);

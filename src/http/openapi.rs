@@ -152,14 +152,15 @@ fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
         "callback-origin-not-allowed" => initiate,
         "state-of-connect-flow" | "exchange-failed" => complete,
         "invalid-state" | "authorization-denied" | "account-mismatch" => complete || poll,
-        "provider-unavailable" | "provider-timeout" => complete || device || poll || refreshes,
+        "provider-unavailable" | "provider-timeout" | "not-configured" => {
+            initiate || device || poll || complete || refreshes
+        }
         "device-flow-not-offered" => device,
         "grant-refused" => device || poll,
         "needs-reauth" => refreshes,
         "credential-type-not-supported" => create || changes,
         "provider-not-found" => initiate || device || complete || create,
         "oauth-not-supported" => initiate || device || complete,
-        "not-configured" => initiate || device || poll || complete || refreshes,
         "credential-not-found" | "credential-of-another-provider" => initiate || device || one,
         // Else the answer to what fits no route.
         "not-found" => ends("/client.json"),

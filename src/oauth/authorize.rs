@@ -6,6 +6,7 @@ use url::{Url, form_urlencoded};
 use super::id_token::Nonce;
 use super::parameters::Parameters;
 use super::pkce::CodeVerifier;
+use super::push::Pushed;
 use super::request::Unbuildable;
 use super::state::StateToken;
 use crate::catalog::entry::{OAuth, is_protected_param};
@@ -39,11 +40,29 @@ impl AuthorizationRequest<'_> {
     /// # Errors
     /// Where a value is missing from the endpoint's URL.
     pub fn url(&self) -> Result<Url, Unbuildable> {
+        let mut parameters = self.parameters();
+        parameters.rename(&self.entry.rename);
+        self.url_with(&parameters)
+    }
+
+    /// The URL of a request that was pushed (RFC 9126 §4): beside what the endpoint's own has in its query, our id and the
+    /// reference, and nothing else.
+    ///
+    /// # Errors
+    /// Where a value is missing from the endpoint's URL.
+    pub fn url_of_pushed(&self, pushed: &Pushed) -> Result<Url, Unbuildable> {
+        let mut parameters = Parameters::default();
+        parameters.set("client_id", self.client_id);
+        parameters.set("request_uri", &pushed.request_uri);
+        parameters.rename(&self.entry.rename);
+        self.url_with(&parameters)
+    }
+
+    fn url_with(&self, parameters: &Parameters) -> Result<Url, Unbuildable> {
         let mut url = self.entry.authorize_url.url().ok_or(Unbuildable::Url)?.clone();
         let kept: Vec<String> =
             url.query().unwrap_or("").split('&').filter(|pair| stays(pair)).map(str::to_owned).collect();
         let there: Vec<String> = kept.iter().map(|pair| name_of(pair)).collect();
-        let parameters = self.parameters();
         let ours = parameters
             .iter()
             .filter(|(name, _)| !there.iter().any(|there| there == name))
@@ -54,7 +73,8 @@ impl AuthorizationRequest<'_> {
         Ok(url)
     }
 
-    fn parameters(&self) -> Parameters {
+    /// Under the protocol's names; the entry may have others for them.
+    pub(super) fn parameters(&self) -> Parameters {
         let mut parameters = Parameters::default();
         parameters.set("response_type", "code");
         parameters.set("client_id", self.client_id);
@@ -71,7 +91,6 @@ impl AuthorizationRequest<'_> {
             parameters.set("nonce", nonce.as_str());
         }
         parameters.add(&self.entry.authorize_params);
-        parameters.rename(&self.entry.rename);
         parameters
     }
 }

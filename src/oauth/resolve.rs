@@ -24,6 +24,12 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
     let device = metadata.device_authorization_endpoint.as_ref();
     entry.device_authorization_url = entry.device_authorization_url.or_else(|| device.map(Template::from));
     entry.announces_iss |= metadata.authorization_response_iss_parameter_supported;
+    let pushes = entry.par || metadata.require_pushed_authorization_requests;
+    if pushes && entry.par_url.is_none() {
+        let found = &metadata.pushed_authorization_request_endpoint;
+        let found = found.as_ref().ok_or(DiscoveryError::Missing("pushed_authorization_request_endpoint"))?;
+        entry.par_url = Some(found.into());
+    }
     entry.revoke = entry.revoke.or_else(|| metadata.revocation_endpoint.as_ref().map(|url| Revoke::at(url.into())));
     let userinfo = metadata.userinfo_endpoint.as_ref().map(Template::from);
     match (&mut entry.identity, userinfo) {
