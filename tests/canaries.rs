@@ -126,6 +126,18 @@ async fn every_route_and_failure(server: &Process, key: &str) -> Vec<u8> {
         say(Method::POST, &format!("{base}/fake/oauth/complete"), key, Some(body)).await;
     }
     assert_eq!(ids.len(), 5, "three kinds and two connected accounts");
+    for (provider, id) in &ids {
+        let path = format!("{base}/{provider}/credentials/{id}");
+        // The answer that is there to hold a secret, and all that could be told of it besides.
+        let live = server.ask(Method::GET, &format!("{path}/token?x={QUERY}")).key(key).send().await.is(200);
+        assert!([API_KEY, PASSWORD, HEADER, ACCESS].iter().any(|secret| live.text().contains(secret)), "{provider}");
+        say(Method::GET, &path, key, None).await;
+        say(Method::GET, &format!("{path}/token?min_ttl={QUERY}"), key, None).await;
+        say(Method::POST, &format!("{path}/refresh"), key, None).await;
+        for body in [json!({"password": PASSWORD}), json!({"api_key": [BAD_BODY]}), json!({"title": "t"})] {
+            say(Method::PATCH, &path, key, Some(body)).await;
+        }
+    }
     let denied = json!({"state_token": BAD_BODY, "callback_params": {"error": "access_denied"}});
     say(Method::POST, &format!("{base}/fake/oauth/complete"), key, Some(denied)).await;
     for path in ["/providers", "/credentials", "/fake/credentials", &format!("/credentials?limit=1&q={QUERY}")] {

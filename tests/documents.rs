@@ -69,10 +69,11 @@ fn the_session_of_the_readme_runs_as_it_is_printed() {
     let stdout = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&out.stderr));
     let said: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [completed, listed, deleted] = &said[..] else { panic!("three answers are printed: {stdout}") };
+    let [completed, listed, live, deleted] = &said[..] else { panic!("four answers are printed: {stdout}") };
     assert_eq!(completed["type"], "oauth2", "{completed}");
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!(listed[0]["id"], completed["credentials_id"]);
+    assert!(live["access_token"].is_string() && live["token_type"] == "Bearer", "{live}");
     assert_eq!((&deleted["deleted"], &deleted["revoked"]), (&Value::Bool(true), &Value::Bool(true)), "{deleted}");
 }
 

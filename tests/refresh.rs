@@ -9,10 +9,10 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::sandbox::{Conduct, Endpoint, RefreshTokens};
-use support::Server;
 use support::flow::CALLBACK;
 use support::http::Reply;
 use support::recording::Recording;
+use support::{Server, Setup};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -320,4 +320,50 @@ async fn a_credential_is_given_another_title_or_secret_and_keeps_its_id() {
     let refused = patch("sandbox", &account, json!({"api_key": "x"})).await.is(400);
     assert_eq!(refused.json()["type"], "/problems/credential-type-not-supported");
     assert_eq!(token(&server, "sandbox", &account).await.is(200).json(), before);
+}
+
+#[tokio::test]
+async fn a_changed_client_id_or_a_provider_without_a_client_costs_nothing() {
+    let acme = Recording::start().await;
+    let first = acme.server("").await;
+    let answer = json!({"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 3600});
+    acme.says("/token", &answer);
+    let id = first.connect_acme(&[]).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
+    let asked = acme.asked("/token").len();
+    for (client, ended, problem) in
+        [("client_id = \"another\"\nclient_secret = \"s\"", 409, "/problems/needs-reauth"), ("", 501, "")]
+    {
+        let setup = Setup { vault: Some(first.vault.clone()), ..Setup::default() };
+        let server = acme.server_with("", client, setup).await;
+        assert_eq!(token(&server, "acme", &id).await.is(200).json()["access_token"], "a", "it has not ended");
+        server.clock.advance(61 * MINUTE);
+        let refused = token(&server, "acme", &id).await.is(ended);
+        assert_eq!(refused.json()["type"].as_str().unwrap_or_default(), problem);
+        refresh(&server, "acme", &id).await.is(ended);
+        server.broker.refresh_due().await.unwrap();
+        assert_eq!(detail(&server, "acme", &id).await["status"], "active");
+    }
+    assert_eq!(acme.asked("/token").len(), asked, "nothing was sent");
+    first.clock.advance(61 * MINUTE);
+    assert_eq!(token(&first, "acme", &id).await.is(200).json()["access_token"], "a");
+    assert_eq!(acme.asked("/token").len(), asked + 1, "with the old id it works as before");
+}
+
+#[tokio::test]
+async fn what_a_providers_urls_depend_on_is_kept_through_refreshes() {
+    let acme = Recording::start().await;
+    let oauth = "token_url = \"BASE/token\"\nrefresh_url = \"BASE/{region}/renew\"\ncallback_metadata = [\"shop\"]\n\
+                 [providers.acme.oauth.inputs.region]\npattern = \"[a-z]+\"\nexample = \"eu\"";
+    let server = acme.server(oauth).await;
+    acme.says("/token", &json!({"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 60}));
+    acme.says("/eu/renew", &json!({"access_token": "b", "refresh_token": "r2", "token_type": "bearer"}));
+    let body = json!({"callback_url": CALLBACK, "inputs": {"region": "eu"}});
+    let started = server.initiate_with("acme", &body).await;
+    let id = server.complete_acme(&server.key, &started.state).await.is(200).json()["credentials_id"].clone();
+    let id = id.as_str().unwrap();
+    for token in ["r", "r2"] {
+        refresh(&server, "acme", id).await.is(200);
+        assert_eq!(acme.asked("/eu/renew").pop().unwrap().param("refresh_token").as_deref(), Some(token));
+    }
+    assert_eq!(acme.asked("/token").len(), 1);
 }

@@ -8,9 +8,12 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::Serialize;
+use strongroom::broker::LiveSecret;
 use strongroom::oauth::{AuthorizationCode, CodeVerifier, Grant, StateToken};
 use strongroom::secret::Secret;
-use strongroom::vault::{MasterKey, Material, NewCredential, PendingAuthorization, QueuedRevocation, Tokens};
+use strongroom::vault::{
+    Amendment, MasterKey, Material, NewCredential, PendingAuthorization, QueuedRevocation, Refreshed, Tokens,
+};
 
 /// Whether a type has a trait. Where it has, the inherent constant is found before the trait's.
 macro_rules! has {
@@ -46,6 +49,9 @@ fn what_holds_secrets_cannot_be_printed_or_sent() {
     assert!(!has!(Material: Debug) && !has!(Tokens: Debug) && !has!(NewCredential: Debug) && !has!(MasterKey: Debug));
     assert!(!has!(PendingAuthorization: Debug) && !has!(QueuedRevocation: Debug));
     assert!(!has!(Material: Serialize) && !has!(Tokens: Serialize) && !has!(NewCredential: Serialize));
+    assert!(
+        !has!(LiveSecret: Debug) && !has!(LiveSecret: Serialize) && !has!(Amendment: Debug) && !has!(Refreshed: Debug)
+    );
     assert!(!has!(MasterKey: Serialize) && !has!(PendingAuthorization: Serialize) && !has!(Grant: Serialize));
     assert!(!has!(StateToken: Serialize) && !has!(CodeVerifier: Serialize) && !has!(AuthorizationCode: Serialize));
     assert!(!has!(StateToken: Display) && !has!(CodeVerifier: Display) && !has!(AuthorizationCode: Display));

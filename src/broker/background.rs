@@ -4,6 +4,7 @@
 //! alone until the next pass: an outage costs it a handful of requests, and no credential anything.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -61,24 +62,30 @@ impl Broker {
     }
 
     async fn refresh_due_at(&self, provider: ProviderName, due: Vec<(UserId, CredentialId)>) -> usize {
-        let (mut refreshed, mut in_a_row) = (0, 0);
-        let many = due.len();
-        let tries = stream::iter(due).map(|(user, id)| async move { self.refresh_one(&user, &id).await });
-        let mut tries = std::pin::pin!(tries.buffer_unordered(PER_PROVIDER));
+        let (mut refreshed, many) = (0, due.len());
+        // Those that are under way are waited for; what has not begun then does not begin.
+        let in_a_row = AtomicU32::new(0);
+        let fails = || in_a_row.load(Ordering::Relaxed) >= ENOUGH_FAILURES;
+        let try_one = async |(user, id): (UserId, CredentialId)| {
+            if fails() { Ok(None) } else { self.refresh_one(&user, &id).await }
+        };
+        let mut tries = std::pin::pin!(stream::iter(due).map(try_one).buffer_unordered(PER_PROVIDER));
         while let Some(outcome) = tries.next().await {
             match outcome {
-                Ok(Some(Outcome::Refreshed)) => (refreshed, in_a_row) = (refreshed + 1, 0),
-                Ok(Some(Outcome::Failed { .. })) => in_a_row += 1,
+                Ok(Some(Outcome::Refreshed)) => {
+                    refreshed += 1;
+                    in_a_row.store(0, Ordering::Relaxed);
+                }
+                Ok(Some(Outcome::Failed { .. })) => drop(in_a_row.fetch_add(1, Ordering::Relaxed)),
                 Ok(_) => {}
                 Err(error) => {
-                    in_a_row += 1;
+                    in_a_row.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%provider, %error, "a credential could not be refreshed ahead of its end");
                 }
             }
-            if in_a_row >= ENOUGH_FAILURES {
-                tracing::warn!(%provider, due = many, "the provider fails; the rest of what is due there waits for the next pass");
-                break;
-            }
+        }
+        if fails() {
+            tracing::warn!(%provider, due = many, "the provider fails; what is due there waits for the next pass");
         }
         refreshed
     }

@@ -10,7 +10,9 @@ use crate::catalog::value::Lifetime;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
 use crate::oauth::{self, Grant, TokenError, Unbuildable};
-use crate::vault::{Begun, RefreshFailure, RefreshTicket, Refreshed, Status, Summary, Tokens, VaultError, Who};
+use crate::vault::{
+    Begun, RefreshFailure, RefreshTicket, Refreshed, Revocation, Status, Summary, Tokens, VaultError, Who,
+};
 
 /// How long tokens that the vault could not take are held in memory between two tries to store them.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -104,11 +106,18 @@ impl Broker {
             Err(error) => Outcome::Vault(Arc::new(error)),
             Ok(Begun::Gone) => Outcome::Overtaken,
             Ok(Begun::Declined(reason)) => Outcome::Declined(reason),
-            Ok(Begun::Begun(ticket, tokens)) => match self.exchange_refresh_token(&ticket.summary, &tokens).await {
-                Ok(grant) => return self.keep_refreshed(&ticket, tokens, grant, who, announce).await,
-                Err(Failed::Refused(what)) => self.note_refusal(&ticket, what, who).await,
-                Err(Failed::Otherwise(failure)) => self.note_failure(&ticket, failure, who).await,
-            },
+            Ok(Begun::Begun(ticket, tokens)) => {
+                // Asked before: between the answer and the commit there is no time for anything.
+                let overtaken = self.revocation_of(&ticket.summary).await;
+                match self.exchange_refresh_token(&ticket.summary, &tokens).await {
+                    Ok(grant) => {
+                        let refreshed = self.refreshed(&ticket.summary, tokens, grant);
+                        return self.keep_refreshed(&ticket, refreshed, overtaken, who, announce).await;
+                    }
+                    Err(Failed::Refused(what)) => self.note_refusal(&ticket, what, who).await,
+                    Err(Failed::Otherwise(failure)) => self.note_failure(&ticket, failure, who).await,
+                }
+            }
         };
         announce.outcome(outcome);
     }
@@ -142,13 +151,11 @@ impl Broker {
     async fn keep_refreshed(
         &self,
         ticket: &RefreshTicket,
-        old: Tokens,
-        grant: Grant,
+        refreshed: Refreshed,
+        overtaken: Revocation,
         who: &Who,
         announce: Announce<Outcome>,
     ) {
-        let refreshed = self.refreshed(&ticket.summary, old, grant);
-        let overtaken = self.revocation_of(&ticket.summary).await;
         let retry_for = self.0.config.vault.revoke_retry;
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         let mut told = false;
@@ -185,11 +192,12 @@ impl Broker {
         let now = self.0.clock.now();
         let mut metadata = old.metadata;
         metadata.extend(grant.metadata);
-        let lapses_at = match self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref())
+        let mut lapses_at = old.refresh_expires_at;
+        if let Some(oauth) = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref())
         {
-            Some(oauth) => refresh_token_ends(oauth, now),
-            None => old.refresh_expires_at,
-        };
+            oauth.renew_token_values(&mut metadata);
+            lapses_at = refresh_token_ends(oauth, now);
+        }
         let tokens = Tokens {
             access_token: grant.access_token,
             refresh_token: grant.refresh_token,

@@ -125,6 +125,19 @@ impl OAuth {
         }
     }
 
+    /// Brings those values that a token answer gives up to date with what is kept of the newest one; what it leaves out or
+    /// says badly stays as it was.
+    pub fn renew_token_values(&self, metadata: &mut BTreeMap<String, Value>) {
+        let Ok(newest) = self.token_values(metadata) else { return };
+        if newest.is_empty() {
+            return;
+        }
+        let kept = metadata.entry(INPUTS.to_owned()).or_insert_with(|| Value::Object(serde_json::Map::new()));
+        if let Value::Object(kept) = kept {
+            kept.extend(newest.into_iter().map(|(name, value)| (name, value.into())));
+        }
+    }
+
     fn inputs_from(&self, from: InputFrom) -> impl Iterator<Item = (&String, &Input)> {
         self.inputs.iter().filter(move |(_, input)| input.from == from)
     }

@@ -115,6 +115,9 @@ struct Listed {
     updated_at: UnixTime,
     expires_at: Option<UnixTime>,
     last_used_at: Option<UnixTime>,
+    /// Why the last refresh failed; nothing after one that did not.
+    last_error: Option<String>,
+    reauth_before: Option<UnixTime>,
 }
 
 impl From<Summary> for Listed {
@@ -133,6 +136,8 @@ impl From<Summary> for Listed {
             updated_at: summary.updated_at,
             expires_at: summary.expires_at,
             last_used_at: summary.last_used_at,
+            last_error: summary.refreshing.last_error.map(|error| error.what),
+            reauth_before: summary.refreshing.lapses_at,
         }
     }
 }
@@ -156,10 +161,18 @@ fn list(
         .into_iter()
         .map(|one| {
             let whose = one.username.or(one.host).unwrap_or_default();
-            [one.id.to_string(), one.user.to_string(), one.provider.to_string(), one.kind.to_owned(), one.title, whose]
+            [
+                one.id.to_string(),
+                one.user.to_string(),
+                one.provider.to_string(),
+                one.kind.to_owned(),
+                one.status.to_owned(),
+                one.title,
+                whose,
+            ]
         })
         .collect();
-    out.columns(["ID", "USER", "PROVIDER", "KIND", "TITLE", "ACCOUNT OR HOST"], &rows)
+    out.columns(["ID", "USER", "PROVIDER", "KIND", "STATUS", "TITLE", "ACCOUNT OR HOST"], &rows)
 }
 
 /// The one user, or all.

@@ -83,6 +83,8 @@ impl Vault {
             }
             let mut summary = before.clone();
             summary.refreshing.in_doubt_since = before.refreshing.in_doubt_since.or(Some(ledger.now));
+            // After a crash it is the first thing that the background looks at.
+            summary.refreshing.refresh_at = Some(ledger.now);
             let written = rewrite(ledger, &row, &before, &summary, &secret)?;
             ledger.record(Action::RefreshBegin, subject(&summary))?;
             let ticket = RefreshTicket { summary: before, revision: written.secret_revision };
@@ -139,7 +141,7 @@ impl Vault {
             refreshing.next_try = Some(failure.next_try);
             refreshing.told_to_wait = failure.told_to_wait;
             refreshing.last_error = Some(LastError { at: now, what: failure.what.clone() });
-            refreshing.refresh_at = refreshing.refresh_at.map(|_| failure.next_try);
+            refreshing.refresh_at = Some(failure.next_try);
         })
         .await
     }

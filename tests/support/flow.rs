@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::{Value, json};
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, Endpoint, Sandbox};
 
 use super::Server;
 use super::http::{Ask, Reply};
@@ -97,4 +97,17 @@ impl Server {
         let granted = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         self.sandbox.adjust(|behaviour| behaviour.granted_scopes = Some(granted));
     }
+}
+
+/// The provider `acme` as the sandbox is, with its token endpoint at `token`: its section of a configuration.
+pub fn acme_like(sandbox: &Sandbox, token: &str, further: &str) -> String {
+    let entry = sandbox.entry_toml().replace("\n[oauth", "\n[providers.acme.oauth").replace("\n[api_key]", "");
+    let url = format!("{}/token\"", sandbox.base_url());
+    let entry = entry.replace(&format!("token_url = \"{url}"), &format!("token_url = \"{token}/token\""));
+    let secret = sandbox.client_secret().expect("it has one").expose();
+    format!(
+        "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n{further}\n\
+         [providers.acme]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n{entry}",
+        sandbox.client_id()
+    )
 }

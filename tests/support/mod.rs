@@ -12,6 +12,7 @@ pub mod peers;
 pub mod process;
 pub mod raw;
 pub mod recording;
+pub mod relay;
 
 use std::net::SocketAddr;
 use std::path::Path;
