@@ -30,6 +30,8 @@ pub(super) struct Clients {
     by_provider: BTreeMap<ProviderName, Client>,
     /// Every public key of ours: the vault's, the newest first, and the configuration's.
     published: Vec<Map<String, Value>>,
+    /// The newest key of the vault.
+    own: Option<Arc<SigningKey>>,
 }
 
 /// Our public keys (RFC 7517 §5).
@@ -81,7 +83,13 @@ impl Clients {
                 published.push(jwk);
             }
         }
-        Self { by_provider: config.providers.iter().filter_map(client).collect(), published }
+        let by_provider = config.providers.iter().filter_map(client).collect();
+        Self { by_provider, published, own: own.first().cloned() }
+    }
+
+    /// The key that our metadata document names, where the vault has one.
+    pub(super) fn own_key(&self) -> Option<Arc<SigningKey>> {
+        self.own.clone()
     }
 
     /// Our client at the provider, where the configuration has one.

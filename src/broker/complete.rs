@@ -108,7 +108,8 @@ impl Broker {
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
         // A provider that left the catalogue since has no client here any more: the 501 of complete, not initiate's 404.
-        let connectable = self.connectable(provider).await.map_err(|error| match error {
+        let found = Self::kept_mcp(&pending.inputs);
+        let connectable = self.connectable_as(provider, found).await.map_err(|error| match error {
             Error::ServerUnusable(what) => Error::ProviderFailed(what),
             Error::ServerTooSlow(what) => Error::ProviderTooSlow(what),
             _ => Error::NotConfigured(provider.to_owned()),
@@ -168,7 +169,14 @@ impl Broker {
             verifier: verifier.as_ref(),
             requested: &pending.scopes,
         };
-        let grant = oauth::exchange(egress, &entry, client, &exchange).await.map_err(|error| exchange_error(&error))?;
+        let exchanged = oauth::exchange(egress, &entry, client, &exchange).await;
+        if let (Err(error), Some(found)) = (&exchanged, Self::kept_mcp(&pending.inputs))
+            && error.refuses_client()
+        {
+            // The code is the dead client's; the next login is the new one's.
+            self.register_again(found, &client.id).await;
+        }
+        let grant = exchanged.map_err(|error| exchange_error(&error))?;
         let identity = self.whose(connectable, &grant, Some(state), values).await?;
         Ok(Obtained { grant, identity })
     }
@@ -229,7 +237,7 @@ impl Broker {
         let mut new = NewCredential {
             user: caller.user.clone(),
             provider: pending.provider,
-            title: title.unwrap_or_else(|| connectable.provider.entry.display_name.clone()),
+            title: title.unwrap_or_else(|| connectable.title.clone()),
             scopes: Some(grant.scopes),
             username: identity.username,
             account: identity.account,

@@ -35,6 +35,10 @@ impl Broker {
             self.0.vault.delete_credential(&caller.user, &summary.id, revocation, retry_for, &caller.who).await?;
         let deleted = deleted.ok_or(Error::CredentialNotFound)?;
         let revoked = match deleted.revocation {
+            Some(queued) if Self::has_no_revocation(&queued) => {
+                self.0.vault.finish_revocation(&queued.id, &caller.who).await?;
+                None
+            }
             Some(queued) => Some(self.revoke(queued, &caller.who).await),
             None => None,
         };
@@ -59,6 +63,10 @@ impl Broker {
             }
             other => other.and_then(|(_, oauth)| oauth.revoke.as_ref()).map(|revoke| revoke.ends),
         };
+        if provider.is_some_and(|provider| provider.entry.mcp.is_some()) {
+            // Its server's tokens are its own, and where it has no revocation is known from what is sealed with them.
+            return Revocation::Token;
+        }
         match (provider, ends) {
             (None, _) | (_, None) => Revocation::Never,
             (_, Some(RevocationEnds::Token)) => Revocation::Token,

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Broker, Caller, Connectable, Error};
 use crate::catalog::entry::OAuth;
+use crate::catalog::values::Values;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
 use crate::kind::Kind;
@@ -75,10 +76,9 @@ impl Broker {
         flow: Flow,
         within: Duration,
     ) -> Result<InitiateResponse, Error> {
-        let connectable = self.connectable(provider).await?;
+        let (connectable, inputs) = self.to_connect(caller, provider, &request).await?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
 
-        let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
 
         let state = StateToken::fresh(self.0.random);
@@ -143,6 +143,23 @@ impl Broker {
         };
         let pushed = pushed.map_err(failed)?;
         Ok((authorization.url_of_pushed(&pushed).map_err(unbuildable)?, within.min(pushed.expires_in)))
+    }
+
+    /// The provider, and the values that its URLs are made with: what the caller gives, or what an MCP server says.
+    async fn to_connect(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        request: &InitiateRequest,
+    ) -> Result<(Connectable<'_>, Values), Error> {
+        if let Some(known) = self.0.catalog.get(provider)
+            && let Some(mcp) = &known.entry.mcp
+        {
+            return self.discover_mcp(caller, known, mcp, &request.inputs, &request.callback_url).await;
+        }
+        let connectable = self.connectable(provider).await?;
+        let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
+        Ok((connectable, inputs))
     }
 
     fn check_callback(&self, callback_url: &str) -> Result<(), Error> {

@@ -51,7 +51,15 @@ impl Broker {
         if !client.can(oauth.token_auth) {
             return Err(not_configured());
         }
-        Ok(Connectable { provider, oauth, client })
+        Ok(Connectable { provider, oauth, client, title: provider.entry.display_name.clone() })
+    }
+
+    /// The same for a login or a credential that was begun with what an MCP server said about itself: as it was then.
+    pub(super) async fn connectable_as(&self, name: &str, found: Option<&str>) -> Result<Connectable<'_>, Error> {
+        match self.0.catalog.get(name).zip(found) {
+            Some((provider, found)) => self.found_mcp(provider, found),
+            None => self.connectable(name).await,
+        }
     }
 
     /// Fetches ahead what the configured providers leave to discovery, so that no request waits for it.
@@ -90,7 +98,7 @@ impl Broker {
 }
 
 /// Why the server behind an issuer cannot be used: too slow (504), or anything else (502).
-fn undiscovered(error: &DiscoveryError) -> Error {
+pub(super) fn undiscovered(error: &DiscoveryError) -> Error {
     match error {
         DiscoveryError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
         _ => Error::ServerUnusable(error.to_string()),

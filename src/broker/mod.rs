@@ -18,6 +18,7 @@ mod housekeeping;
 mod initiate;
 mod issuers;
 mod list;
+mod mcp;
 mod providers;
 mod refresh;
 mod revocations;
@@ -41,6 +42,7 @@ pub use error::Error;
 pub use initiate::{InitiateRequest, InitiateResponse};
 use issuers::Issuers;
 pub use list::{CredentialList, CredentialSummary};
+use mcp::McpServers;
 pub use providers::ProviderInfo;
 pub use revocations::{RevocationList, WaitingRevocation};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
@@ -70,6 +72,7 @@ struct Parts {
     clients: Clients,
     providers: Vec<ProviderInfo>,
     issuers: Issuers,
+    mcp_servers: McpServers,
     trusted_issuers: TrustedIssuers,
     flights: Flights<refresh::Outcome>,
 }
@@ -136,6 +139,7 @@ impl Broker {
             clients,
             providers,
             issuers,
+            mcp_servers: McpServers::default(),
             trusted_issuers,
             flights: Flights::default(),
         };
@@ -168,4 +172,6 @@ struct Connectable<'b> {
     provider: &'b Provider,
     oauth: Cow<'b, entry::OAuth>,
     client: Client,
+    /// What a credential is called whose account has no name.
+    title: String,
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::clients::Clients;
-use crate::catalog::entry::OAuth;
+use crate::catalog::entry::{Mcp, OAuth};
 use crate::catalog::input::InputFrom;
 use crate::catalog::{Catalog, Provider};
 use crate::kind::Kind;
@@ -68,12 +68,25 @@ fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
         supports_api_key: entry.takes(Kind::ApiKey),
         supports_user_password: entry.takes(Kind::UserPassword),
         supports_host_scoped: entry.takes(Kind::HostScoped),
-        default_scopes: entry.oauth.as_ref().map(|oauth| oauth.scopes_for(&[])).unwrap_or_default(),
+        default_scopes: match (&entry.oauth, &entry.mcp) {
+            (Some(oauth), _) => oauth.scopes_for(&[]),
+            (None, Some(mcp)) => mcp.default_scopes.clone(),
+            (None, None) => Vec::new(),
+        },
         display_name: entry.display_name.clone(),
         docs_url: entry.docs.as_ref().map(|docs| docs.url().to_string()),
         configured: entry.oauth.as_ref().is_none_or(|oauth| clients.is_configured(provider, oauth)),
         category: entry.category.clone(),
-        inputs: entry.oauth.as_ref().map(inputs).unwrap_or_default(),
+        inputs: match (&entry.oauth, &entry.mcp) {
+            (Some(oauth), _) => inputs(oauth),
+            (None, Some(mcp)) if mcp.server_url.is_none() => vec![InputInfo {
+                name: Mcp::INPUT.to_owned(),
+                optional: false,
+                pattern: None,
+                example: Mcp::EXAMPLE.to_owned(),
+            }],
+            (None, _) => Vec::new(),
+        },
     }
 }
 

@@ -77,8 +77,10 @@ impl Broker {
 
     /// Has the credential refreshed, by the flight that is under way or by one of its own.
     pub(super) async fn refresh_for(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Outcome, Error> {
-        // Asked before anything is written: without a client there is nothing to send.
-        self.refresher(summary).await?;
+        // Asked before anything is written: without a client there is nothing to send. What an MCP server said is sealed.
+        if !self.is_mcp(summary) {
+            self.refresher(summary, None).await?;
+        }
         loop {
             let (broker, flying, who) = (self.clone(), summary.clone(), who.clone());
             let fly = |announce| async move { broker.fly(&flying, demand, &who, announce).await };
@@ -92,9 +94,9 @@ impl Broker {
     }
 
     /// The provider and our client there, where they are still what they were when the account was connected.
-    async fn refresher(&self, summary: &Summary) -> Result<Connectable<'_>, Error> {
+    async fn refresher(&self, summary: &Summary, found: Option<&str>) -> Result<Connectable<'_>, Error> {
         let provider = summary.provider.as_str();
-        self.connectable(provider).await.map_err(|error| match error {
+        self.connectable_as(provider, found).await.map_err(|error| match error {
             Error::ServerUnusable(_) | Error::ServerTooSlow(_) => error,
             _ => Error::NotConfigured(provider.to_owned()),
         })
@@ -124,7 +126,10 @@ impl Broker {
 
     async fn begin_refresh(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Begun<Declined>, VaultError> {
         let clock = self.0.clock.clone();
-        let client_id = self.0.clients.at(&summary.provider).map(|client| client.id);
+        let client_id = match self.0.clients.at(&summary.provider) {
+            _ if self.is_mcp(summary) => summary.client_id.clone(),
+            client => client.map(|client| client.id),
+        };
         let decline = move |summary: &Summary, tokens: &Tokens| {
             decline(summary, tokens, demand, client_id.as_deref(), clock.now())
         };
@@ -135,11 +140,24 @@ impl Broker {
     async fn exchange_refresh_token(&self, summary: &Summary, tokens: &Tokens) -> Result<Grant, Failed> {
         // All three were looked at before the refresh began, but for values that no longer fit a changed entry.
         let unusable = || Failed::Otherwise(Unbuildable::Url.into());
-        let connectable = self.refresher(summary).await.map_err(|_| unusable())?;
+        let found = Self::kept_mcp_of(&tokens.metadata);
+        let connectable = self.refresher(summary, found).await.map_err(|_| unusable())?;
         let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
         let granted = summary.scopes.as_deref().unwrap_or_default();
-        let sent = oauth::refresh(&self.0.egress, &entry, &connectable.client, refresh_token, granted).await;
+        let client = &connectable.client;
+        let sent = oauth::refresh(&self.0.egress, &entry, client, refresh_token, granted).await;
+        if let (Err(error), Some(found)) = (&sent, found)
+            && error.refuses_client()
+            && let Some(anew) = self.register_again(found, &client.id).await
+        {
+            let sent = oauth::refresh(&self.0.egress, &entry, &anew, refresh_token, granted).await;
+            // Nothing is left to try where this is refused: the tokens were given to a client that is no more.
+            return sent.map_err(|error| match error {
+                TokenError::Refused { .. } => Failed::Refused(error.to_string()),
+                other => Failed::Otherwise(other),
+            });
+        }
         sent.map_err(|error| match error {
             refusal if refusal.ends_grant(&entry) => Failed::Refused(refusal.to_string()),
             other => Failed::Otherwise(other),

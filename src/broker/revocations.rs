@@ -150,7 +150,9 @@ impl Broker {
     }
 
     async fn send_revocation(&self, queued: &QueuedRevocation) -> Result<(), String> {
-        let connectable = self.connectable(queued.provider.as_str()).await.map_err(|error| error.to_string())?;
+        let found = Self::kept_mcp_of(&queued.tokens.metadata);
+        let connectable = self.connectable_as(queued.provider.as_str(), found).await;
+        let connectable = connectable.map_err(|error| error.to_string())?;
         if queued.client_id.as_ref().is_some_and(|id| *id != connectable.client.id) {
             return Err("the tokens belong to another client than the configured one".to_owned());
         }

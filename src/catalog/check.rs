@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::Entry;
 use super::entry::{
-    AssertionAudience, Body, Identity, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
+    AssertionAudience, Body, Identity, Mcp, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
 };
 use super::input::{Input, InputFrom};
 use super::reader::Misfit;
@@ -46,10 +46,14 @@ pub(super) fn check(entry: &Entry) -> Vec<Misfit> {
     found.unless(
         any,
         "",
-        "the provider takes no credential; give it [oauth], [api_key], [user_password] or [host_scoped]",
+        "the provider takes no credential; give it [oauth], [mcp], [api_key], [user_password] or [host_scoped]",
     );
     if let Some(oauth) = &entry.oauth {
         found.oauth(oauth);
+        found.unless(entry.mcp.is_none(), "mcp", "an MCP server says itself what [oauth] would; leave one of them out");
+    }
+    if let Some(mcp) = &entry.mcp {
+        found.mcp(mcp);
     }
     if let Some(api_key) = &entry.api_key {
         found.api_key(api_key);
@@ -74,6 +78,22 @@ impl Checks {
     pub(super) fn text(&mut self, key: &str, text: &str) {
         let good = !text.trim().is_empty() && !text.chars().any(char::is_control);
         self.unless(good, key, "must say something, without control characters");
+    }
+
+    fn mcp(&mut self, mcp: &Mcp) {
+        if let Some(issuer) = &mcp.issuer {
+            let good = Endpoint::parse(issuer).is_ok_and(|issuer| issuer.url().query().is_none());
+            self.unless(good, "mcp.issuer", "an issuer is an https URL without query and fragment");
+        }
+        for (i, scope) in mcp.default_scopes.iter().enumerate() {
+            let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
+            let good = !scope.is_empty() && scope.bytes().all(legal);
+            self.unless(
+                good,
+                format!("mcp.default_scopes[{i}]"),
+                "not a scope; visible ASCII, without quote and backslash",
+            );
+        }
     }
 
     fn oauth(&mut self, oauth: &OAuth) {

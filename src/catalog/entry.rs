@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::input::Input;
+pub use super::mcp::Mcp;
 pub use super::placement::{ApiKey, Place, UserPassword};
 pub use super::revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
 use super::template::Template;
@@ -32,6 +33,9 @@ pub struct Entry {
     /// How to connect an account by OAuth 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuth>,
+    /// That the provider is an MCP server, which is asked how an account is connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<Mcp>,
     /// That the provider takes API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
@@ -47,7 +51,7 @@ impl Entry {
     /// Whether credentials of this kind can be kept for the provider.
     pub fn takes(&self, kind: Kind) -> bool {
         match kind {
-            Kind::OAuth2 => self.oauth.is_some(),
+            Kind::OAuth2 => self.oauth.is_some() || self.mcp.is_some(),
             Kind::ApiKey => self.api_key.is_some(),
             Kind::UserPassword => self.user_password.is_some(),
             Kind::HostScoped => self.host_scoped.is_some(),

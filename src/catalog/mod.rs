@@ -9,6 +9,7 @@ mod check;
 mod check_placement;
 pub mod entry;
 pub mod input;
+mod mcp;
 mod placement;
 mod reader;
 mod revocation;

@@ -64,6 +64,11 @@ impl TokenError {
         matches!(self, Self::Unreachable(error) if error.in_doubt())
     }
 
+    /// Whether the server does not take the client (`invalid_client`, RFC 6749 §5.2): then it has not looked at the grant.
+    pub fn refuses_client(&self) -> bool {
+        matches!(self, Self::Refused { error, .. } if error == INVALID_CLIENT)
+    }
+
     /// When the server wants to be asked again, where it said so.
     pub fn retry_after(&self) -> Option<RetryAfter> {
         match self {

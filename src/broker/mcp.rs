@@ -1,0 +1,336 @@
+//! MCP servers as providers: who a server's users log in at, and who we are there, is found out when an account is connected,
+//! and sealed with it (MCP's authorization specification of 2025-11-25; RFC 9728, 8414, 7591, 8707).
+//!
+//! What was found is used for that login and that credential alone. So one authorization server's client never goes to another,
+//! and a server that names another one later does not get the tokens that it has been given before.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::issuers::undiscovered;
+use super::{Broker, Caller, Connectable, Error};
+use crate::catalog::Provider;
+use crate::catalog::entry::{Mcp, OAuth, TokenAuth};
+use crate::catalog::value::Endpoint;
+use crate::clock::{Clock, UnixTime};
+use crate::egress::Egress;
+use crate::oauth::{
+    self, Client, DiscoveryError, IssuerMetadata, Metadata, ProtectedResource, Registration, RegistrationError,
+    RegistrationRequest, ResourceError,
+};
+use crate::vault::{ClientRegistration, QueuedRevocation, RegisteredAt, Summary, Who};
+
+/// Among the values that are kept with a credential, what was found out about its server.
+const SERVER: &str = "server";
+
+/// How long what a server says about itself is used before it is asked again, in seconds.
+const OLD_AFTER: i64 = 3600;
+
+/// Servers that are remembered; callers name them, so there is an end.
+const MOST_SERVERS: usize = 1000;
+
+/// How long before its end a registered client's secret is not used for a new login, in seconds.
+const TOO_SHORT: i64 = 900;
+
+/// What the servers said about themselves. Each is asked once; the next who connects there does not wait.
+#[derive(Default)]
+pub(super) struct McpServers(Mutex<BTreeMap<String, Arc<Server>>>);
+
+struct Server {
+    resource: ProtectedResource,
+    metadata: IssuerMetadata,
+    at: UnixTime,
+}
+
+/// What was found out about a server, as it is sealed with a login and with the credential that comes of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Found {
+    oauth: OAuth,
+    redirect_uri: String,
+    client: Whose,
+}
+
+/// Where our client at an authorization server comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Whose {
+    /// The configuration: it was registered by hand.
+    Configured,
+    /// Our client-id metadata document.
+    Document,
+    /// We registered ourselves.
+    Registered,
+}
+
+impl McpServers {
+    fn known(&self, url: &str) -> Option<Arc<Server>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned()
+    }
+
+    fn keep(&self, url: &str, server: Arc<Server>) {
+        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if servers.len() >= MOST_SERVERS && !servers.contains_key(url) {
+            let oldest = servers.iter().min_by_key(|(_, server)| server.at).map(|(url, _)| url.clone());
+            oldest.map(|url| servers.remove(&url));
+        }
+        servers.insert(url.to_owned(), server);
+    }
+}
+
+impl Server {
+    async fn ask(egress: &Egress, clock: &Clock, url: &Endpoint, issuer: Option<&str>) -> Result<Self, ResourceError> {
+        let resource = ProtectedResource::find(egress, url).await?;
+        // Of several it is the one at which our configured client is registered, else the first.
+        let preferred = resource.authorization_servers.iter().find(|one| Some(one.as_str()) == issuer);
+        let chosen =
+            preferred.or(resource.authorization_servers.first()).ok_or(ResourceError::NoAuthorizationServer)?;
+        let metadata = IssuerMetadata::new(chosen, egress.clone(), clock.clone());
+        Ok(Self { resource, metadata, at: clock.now() })
+    }
+}
+
+impl Broker {
+    /// Finds out how an account is connected at the MCP server that the caller, or the entry, names: the provider as it is
+    /// for this login, and the value to be kept with it.
+    pub(super) async fn discover_mcp<'b>(
+        &'b self,
+        caller: &Caller,
+        provider: &'b Provider,
+        mcp: &Mcp,
+        inputs: &BTreeMap<String, String>,
+        redirect_uri: &str,
+    ) -> Result<(Connectable<'b>, BTreeMap<String, String>), Error> {
+        let url = mcp.server(inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
+        let server = self.mcp_server(&url, mcp.issuer.as_deref()).await.map_err(|error| unusable(&error))?;
+        let metadata = server.metadata.get().await.map_err(|error| undiscovered(&error))?;
+        if !metadata.code_challenge_methods_supported.iter().any(|method| method == "S256") {
+            let what = "the authorization server does not announce PKCE with S256, without which no login is safe";
+            return Err(Error::ServerUnusable(what.to_owned()));
+        }
+        let (whose, client, token_auth) =
+            self.mcp_client(caller, provider, mcp, &server.resource, &metadata, redirect_uri).await?;
+        let base = entry(mcp, &server.resource, &metadata, token_auth).map_err(|error| undiscovered(&error))?;
+        let oauth = oauth::resolve(&base, &metadata, &client).map_err(|error| undiscovered(&error))?;
+        // A server says nothing about whose account it is.
+        let oauth = OAuth { identity: None, ..oauth };
+        let found = Found { oauth, redirect_uri: redirect_uri.to_owned(), client: whose };
+        let kept = serde_json::to_string(&found).map_err(|error| Error::ServerUnusable(error.to_string()))?;
+        let connectable =
+            Connectable { provider, title: found.title(provider), oauth: Cow::Owned(found.oauth), client };
+        Ok((connectable, BTreeMap::from([(SERVER.to_owned(), kept)])))
+    }
+
+    /// The provider as it was found for a login or a credential that keeps this.
+    pub(super) fn found_mcp<'b>(&'b self, provider: &'b Provider, kept: &str) -> Result<Connectable<'b>, Error> {
+        let not_configured = || Error::NotConfigured(provider.name.to_string());
+        let found: Found = serde_json::from_str(kept).map_err(|_| not_configured())?;
+        let client = match found.client {
+            Whose::Configured => self.0.clients.at(&provider.name),
+            Whose::Document => self.document_client(),
+            Whose::Registered => self.0.vault.registration(&found.place())?.map(|known| self.registered(&known)),
+        };
+        let client = client.ok_or_else(not_configured)?;
+        Ok(Connectable { provider, title: found.title(provider), oauth: Cow::Owned(found.oauth), client })
+    }
+
+    /// Whether the credential was connected at an MCP server.
+    pub(super) fn is_mcp(&self, summary: &Summary) -> bool {
+        self.0.catalog.get(summary.provider.as_str()).is_some_and(|provider| provider.entry.mcp.is_some())
+    }
+
+    /// Whether the tokens are of an MCP server whose authorization server has no revocation.
+    pub(super) fn has_no_revocation(queued: &QueuedRevocation) -> bool {
+        let found =
+            Self::kept_mcp_of(&queued.tokens.metadata).and_then(|kept| serde_json::from_str::<Found>(kept).ok());
+        found.is_some_and(|found| found.oauth.revoke.is_none())
+    }
+
+    /// What is kept of an MCP server among the values of a login.
+    pub(super) fn kept_mcp(values: &BTreeMap<String, String>) -> Option<&str> {
+        values.get(SERVER).map(String::as_str)
+    }
+
+    /// The same in a credential's metadata.
+    pub(super) fn kept_mcp_of(metadata: &BTreeMap<String, Value>) -> Option<&str> {
+        metadata.get("inputs")?.get(SERVER)?.as_str()
+    }
+
+    /// Registers anew where the authorization server no longer knows the client that we registered; `None` where it was none of
+    /// those, or is taken by nobody now.
+    pub(super) async fn register_again(&self, kept: &str, dead: &str) -> Option<Client> {
+        let found: Found = serde_json::from_str(kept).ok().filter(|found: &Found| found.client == Whose::Registered)?;
+        let issuer = found.oauth.issuer.clone()?;
+        let metadata = Metadata::fetch(&self.0.egress, &issuer).await.ok()?;
+        let registered = self.register(&metadata, &found.redirect_uri, &found.oauth.default_scopes).await.ok()?;
+        let kept = self.0.vault.put_registration(&found.place(), registered, Some(dead), &Who::system()).await.ok()?;
+        Some(self.registered(&kept))
+    }
+
+    async fn mcp_server(&self, url: &Endpoint, issuer: Option<&str>) -> Result<Arc<Server>, ResourceError> {
+        let key = url.url().as_str();
+        if let Some(known) = self.0.mcp_servers.known(key) {
+            if known.at.seconds_until(self.0.clock.now()) >= OLD_AFTER {
+                let (broker, url, issuer) = (self.clone(), url.clone(), issuer.map(str::to_owned));
+                tokio::spawn(async move { broker.ask_mcp_server(&url, issuer.as_deref()).await.map(drop) });
+            }
+            return Ok(known);
+        }
+        self.ask_mcp_server(url, issuer).await
+    }
+
+    async fn ask_mcp_server(&self, url: &Endpoint, issuer: Option<&str>) -> Result<Arc<Server>, ResourceError> {
+        let server = Arc::new(Server::ask(&self.0.egress, &self.0.clock, url, issuer).await?);
+        self.0.mcp_servers.keep(url.url().as_str(), Arc::clone(&server));
+        Ok(server)
+    }
+
+    /// Who we are at this authorization server, in the specification's order: registered by hand, by our metadata document, by
+    /// ourselves.
+    async fn mcp_client(
+        &self,
+        caller: &Caller,
+        provider: &Provider,
+        mcp: &Mcp,
+        resource: &ProtectedResource,
+        metadata: &Metadata,
+        redirect_uri: &str,
+    ) -> Result<(Whose, Client, TokenAuth), Error> {
+        if mcp.issuer.as_deref() == Some(metadata.issuer.as_str()) {
+            let client = self.0.clients.at(&provider.name);
+            let client = client.ok_or_else(|| Error::NotConfigured(provider.name.to_string()))?;
+            return Ok((Whose::Configured, client, TokenAuth::default()));
+        }
+        let listed = self.0.config.oauth.redirect_uris.iter().any(|uri| uri == redirect_uri);
+        if metadata.client_id_metadata_document_supported
+            && listed
+            && let Some(client) = self.document_client()
+        {
+            return Ok((Whose::Document, client, TokenAuth::PrivateKeyJwt));
+        }
+        let at = RegisteredAt { issuer: metadata.issuer.clone(), redirect_uri: redirect_uri.to_owned() };
+        let known = self.0.vault.registration(&at)?;
+        let ends = |known: &ClientRegistration| {
+            let now = self.0.clock.now();
+            known.secret_expires_at.is_some_and(|at| now.seconds_until(at) < TOO_SHORT)
+        };
+        let registration = match known {
+            Some(known) if !ends(&known) => known,
+            known => {
+                let new = self.register(metadata, redirect_uri, &resource.scopes).await?;
+                let dead = known.map(|known| known.client_id);
+                self.0.vault.put_registration(&at, new, dead.as_deref(), &caller.who).await?
+            }
+        };
+        let way = way_of(&registration.token_auth);
+        Ok((Whose::Registered, self.registered(&registration), way))
+    }
+
+    async fn register(
+        &self,
+        metadata: &Metadata,
+        redirect_uri: &str,
+        scopes: &[String],
+    ) -> Result<ClientRegistration, Error> {
+        let unable = |what: &str| Error::ServerUnusable(what.to_owned());
+        let endpoint = metadata.registration_endpoint.as_ref().ok_or_else(|| {
+            unable("the authorization server has no registration endpoint: register a client there by hand, and write client_id and mcp.issuer")
+        })?;
+        let announced = &metadata.token_endpoint_auth_methods_supported;
+        let token_auth = oauth::preferred_way(announced).ok_or_else(|| {
+            unable("the authorization server takes no way to authenticate that a registered client can have")
+        })?;
+        let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, scopes };
+        let registered = oauth::register(&self.0.egress, endpoint, &request).await;
+        registered.map(ClientRegistration::from).map_err(|error| match error {
+            RegistrationError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
+            _ => Error::ServerUnusable(error.to_string()),
+        })
+    }
+
+    fn registered(&self, known: &ClientRegistration) -> Client {
+        let secrets = known.client_secret.clone().into_iter().collect();
+        Client::new(known.client_id.clone(), secrets, self.0.clock.clone(), self.0.random)
+    }
+
+    fn document_client(&self) -> Option<Client> {
+        let document = self.client_metadata()?;
+        let client = Client::new(document.client_id, Vec::new(), self.0.clock.clone(), self.0.random);
+        Some(client.with_key(Some(self.0.clients.own_key()?)))
+    }
+}
+
+impl Found {
+    /// The host of the server, where the entry is every server's.
+    fn title(&self, provider: &Provider) -> String {
+        let fixed = provider.entry.mcp.as_ref().is_some_and(|mcp| mcp.server_url.is_some());
+        let resource = self.oauth.token_params.get("resource").and_then(|text| Url::parse(text).ok());
+        let host = resource.as_ref().and_then(Url::host_str).filter(|_| !fixed);
+        host.map_or_else(|| provider.entry.display_name.clone(), str::to_owned)
+    }
+
+    fn place(&self) -> RegisteredAt {
+        let issuer = self.oauth.issuer.clone().unwrap_or_default();
+        RegisteredAt { issuer, redirect_uri: self.redirect_uri.clone() }
+    }
+}
+
+impl From<Registration> for ClientRegistration {
+    fn from(registration: Registration) -> Self {
+        Self {
+            client_id: registration.client_id,
+            client_secret: registration.client_secret,
+            secret_expires_at: registration.secret_expires_at,
+            token_auth: registration.token_auth.method_name().unwrap_or("none").to_owned(),
+        }
+    }
+}
+
+fn way_of(name: &str) -> TokenAuth {
+    let ways = [TokenAuth::Basic, TokenAuth::Post];
+    ways.into_iter().find(|way| way.method_name() == Some(name)).unwrap_or(TokenAuth::None)
+}
+
+/// The entry of such a provider, as far as the entry of the catalogue and the server decide it; the rest is discovery's. The
+/// resource is named in every request (RFC 8707 §2), so that the tokens are good there and nowhere else.
+fn entry(
+    mcp: &Mcp,
+    resource: &ProtectedResource,
+    metadata: &Metadata,
+    token_auth: TokenAuth,
+) -> Result<OAuth, DiscoveryError> {
+    let mut default_scopes =
+        if mcp.default_scopes.is_empty() { resource.scopes.clone() } else { mcp.default_scopes.clone() };
+    // What gives a refresh token where the server knows it (OpenID Connect Core §11).
+    let offline = "offline_access";
+    if metadata.scopes_supported.iter().any(|scope| scope == offline)
+        && !default_scopes.iter().any(|scope| scope == offline)
+    {
+        default_scopes.push(offline.to_owned());
+    }
+    let indicator = json!({ "resource": resource.resource });
+    let entry = json!({
+        "issuer": metadata.issuer,
+        "authorize_url": metadata.authorization_endpoint.as_ref().ok_or(DiscoveryError::Missing("authorization_endpoint"))?,
+        "token_url": metadata.token_endpoint.as_ref().ok_or(DiscoveryError::Missing("token_endpoint"))?,
+        "token_auth": token_auth,
+        "default_scopes": default_scopes,
+        "authorize_params": indicator,
+        "token_params": indicator,
+        "refresh_params": indicator,
+        "identity": null,
+    });
+    // A URL with a brace in it would be a template, and is none that a server has.
+    serde_json::from_value(entry).map_err(|_| DiscoveryError::Malformed("authorization_endpoint"))
+}
+
+fn unusable(error: &ResourceError) -> Error {
+    match error {
+        ResourceError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
+        _ => Error::ServerUnusable(error.to_string()),
+    }
+}
