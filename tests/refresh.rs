@@ -367,3 +367,19 @@ async fn what_a_providers_urls_depend_on_is_kept_through_refreshes() {
     }
     assert_eq!(acme.asked("/token").len(), 1);
 }
+
+#[tokio::test]
+async fn a_token_that_nothing_can_refresh_is_given_until_it_ends() {
+    let acme = Recording::start().await;
+    let server = acme.server("").await;
+    acme.says("/token", &json!({"access_token": "a", "token_type": "bearer", "expires_in": 600}));
+    let id = server.connect_acme(&[]).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
+    server.clock.advance(Duration::from_secs(599));
+    assert_eq!(token(&server, "acme", &id).await.is(200).json()["access_token"], "a");
+    assert_eq!(refresh(&server, "acme", &id).await.is(409).json()["cause"], "the provider gave no refresh token");
+    assert_eq!(detail(&server, "acme", &id).await["status"], "active");
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(token(&server, "acme", &id).await.is(409).json()["type"], "/problems/needs-reauth");
+    assert_eq!(detail(&server, "acme", &id).await["status"], "needs_reauth");
+    assert_eq!(acme.asked("/token").len(), 1);
+}

@@ -168,3 +168,23 @@ async fn happen(server: &Server, id: &str, what: Meanwhile) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fresh_token_waits_for_no_other_credentials_refresh() {
+    let server = Server::start().await;
+    let [stuck, fresh] = [server.connect("sandbox").await, server.connect("sandbox").await];
+    server.clock.advance(Duration::from_secs(3_400));
+    ask_for_token(&server, &fresh).await.is(200);
+    let before = server.token_requests();
+    server.sandbox_holds_token_answers(true);
+    let waiting = tokio::spawn(server.get(&path(&stuck, "/token")).key(&server.key).send());
+    support::eventually("it is under way", async || server.token_requests() > before).await;
+    for _ in 0..20 {
+        ask_for_token(&server, &fresh).await.is(200);
+        server.get(&path(&stuck, "")).key(&server.key).send().await.is(200);
+    }
+    assert!(!waiting.is_finished());
+    server.sandbox_holds_token_answers(false);
+    waiting.await.unwrap().is(200);
+    assert_eq!(server.token_requests(), before + 1);
+}

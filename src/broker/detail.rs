@@ -54,14 +54,14 @@ pub struct ShownError {
 }
 
 impl CredentialDetail {
-    fn of(summary: Summary, refreshes_now: bool) -> Self {
+    fn of(summary: Summary, now: UnixTime, refreshes_now: bool) -> Self {
         let refreshing = summary.refreshing.clone();
         Self {
             created_at: summary.created_at,
             updated_at: summary.updated_at,
             expires_at: summary.expires_at,
             last_used_at: summary.last_used_at,
-            status: if refreshes_now { "refreshing" } else { summary.status.name() },
+            status: if refreshes_now { "refreshing" } else { summary.status_at(now).name() },
             last_error: refreshing.last_error.map(|error| ShownError { at: error.at, message: error.what }),
             in_doubt_since: refreshing.in_doubt_since.filter(|_| !refreshes_now),
             next_try_at: refreshing.next_try,
@@ -95,7 +95,7 @@ impl Broker {
 
     fn detail(&self, summary: Summary) -> CredentialDetail {
         let refreshes_now = self.0.flights.are_under_way(&summary.id);
-        CredentialDetail::of(summary, refreshes_now)
+        CredentialDetail::of(summary, self.0.clock.now(), refreshes_now)
     }
 
     /// The user's own credential of this id, which has to be of this provider.

@@ -279,7 +279,7 @@ impl Broker {
                 needs_reauth(last_error().unwrap_or_else(|| "the provider refused the refresh token".to_owned()))
             }
             Outcome::Declined(Declined::NoRefreshToken) => {
-                needs_reauth("there is no refresh token, and the access token has ended".to_owned())
+                needs_reauth("the provider gave no refresh token".to_owned())
             }
             Outcome::Declined(Declined::OtherClient) => needs_reauth(
                 "the account was connected through another OAuth client than the one that is configured now".to_owned(),
@@ -328,7 +328,7 @@ fn decline(
         return Some(Declined::OtherClient);
     }
     let holds = refreshing.told_to_wait || !matches!(demand, Demand::Forced);
-    let until = refreshing.next_try.filter(|until| holds && *until > now)?;
+    let until = refreshing.next_try.filter(|until| holds && schedule::is_to_come(*until, now))?;
     let what = refreshing.last_error.as_ref().map_or_else(String::new, |error| error.what.clone());
     Some(Declined::BackingOff { until, what })
 }

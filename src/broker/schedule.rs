@@ -75,6 +75,12 @@ pub(super) fn next_try(failures: u32, told: Option<RetryAfter>, now: UnixTime, r
     }
 }
 
+/// Whether a time before which nothing is to be tried still holds. One that is further away than any wait of ours was written
+/// by a clock that was wrong.
+pub(super) fn is_to_come(until: UnixTime, now: UnixTime) -> bool {
+    until > now && until <= now.plus(LONGEST_TOLD)
+}
+
 fn lead(life: Option<Duration>) -> Duration {
     life.map_or(SHORTEST_LEAD, |life| (life / 10).clamp(SHORTEST_LEAD, LONGEST_LEAD).min(life / 4))
 }
@@ -152,5 +158,7 @@ mod tests {
         assert_eq!(told(3_600), (UnixTime(NOW.0 + 3_600), true));
         assert!(!told(0).1 && told(0).0 > NOW, "nobody makes us hammer");
         assert_eq!(told(u64::MAX), (NOW.plus(LONGEST_TOLD), true));
+        assert!(is_to_come(told(u64::MAX).0, NOW) && !is_to_come(NOW, NOW));
+        assert!(!is_to_come(NOW.plus(2 * LONGEST_TOLD), NOW), "a clock that was wrong keeps nothing waiting");
     }
 }

@@ -58,6 +58,7 @@ impl Broker {
         if summary.status == Status::NeedsReauth {
             return Err(self.not_refreshed(&summary, Outcome::NeedsReauth));
         }
+        let min_ttl = if summary.refreshing.possible == Some(false) { Duration::ZERO } else { min_ttl };
         if schedule::is_fresh(&summary, self.0.clock.now(), min_ttl) {
             return self.hand_out(caller, &summary).await;
         }

@@ -11,7 +11,7 @@ use super::output::Output;
 use super::revocations::Revocations;
 use super::{Context, Failure, refused, secret_input};
 use crate::broker::{Broker, Caller, CreateRequest, NewSecret};
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 use crate::secret::Secret;
@@ -120,9 +120,10 @@ struct Listed {
     reauth_before: Option<UnixTime>,
 }
 
-impl From<Summary> for Listed {
-    fn from(summary: Summary) -> Self {
+impl Listed {
+    fn of(summary: Summary, now: UnixTime) -> Self {
         Self {
+            status: summary.status_at(now).name(),
             id: summary.id,
             user: summary.user,
             provider: summary.provider,
@@ -131,7 +132,6 @@ impl From<Summary> for Listed {
             scopes: summary.scopes,
             username: summary.username,
             host: summary.host.map(|host| host.to_string()),
-            status: summary.status.name(),
             created_at: summary.created_at,
             updated_at: summary.updated_at,
             expires_at: summary.expires_at,
@@ -151,8 +151,9 @@ fn list(
 ) -> Result<(), Failure> {
     let vault = context.vault()?;
     let mut listed: Vec<Listed> = Vec::new();
+    let now = Clock::system().now();
     for user in users(&vault, user)? {
-        listed.extend(vault.list(&user, provider, Page::default())?.into_iter().map(Listed::from));
+        listed.extend(vault.list(&user, provider, Page::default())?.into_iter().map(|one| Listed::of(one, now)));
     }
     if json {
         return out.json(&listed);

@@ -45,6 +45,15 @@ pub struct Summary {
     pub refreshing: Refreshing,
 }
 
+impl Summary {
+    /// Whether it can be used at `now`: an access token that has ended, and that nothing can refresh, needs its user as much
+    /// as one that the provider refuses.
+    pub fn status_at(&self, now: UnixTime) -> Status {
+        let has_ended = self.kind == Kind::OAuth2 && self.expires_at.is_some_and(|ends| ends <= now);
+        if has_ended && self.refreshing.possible == Some(false) { Status::NeedsReauth } else { self.status }
+    }
+}
+
 /// Whether a credential can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
