@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::refresh::refresh_token_ends;
 use super::{Broker, Caller, Connectable, Error, schedule};
 use crate::catalog::input::InputFault;
 use crate::catalog::values::Values;
@@ -119,7 +118,11 @@ impl Broker {
         if let Some(denied) = params.and_then(Denied::read) {
             return Err(Error::AuthorizationDenied(denied.to_string()));
         }
-        let code = request.code.ok_or_else(|| Error::ExchangeRefused("the callback carried no code".to_owned()))?;
+        let own_code = connectable.oauth.code_param.as_ref().and_then(|name| params?.get(name));
+        let code = own_code
+            .map(|code| Secret::new(code.as_str()))
+            .or(request.code)
+            .ok_or_else(|| Error::ExchangeRefused("the callback carried no code".to_owned()))?;
         let mut values = pending.inputs.clone();
         values.extend(connectable.oauth.callbacks_values(params.unwrap_or(&BTreeMap::new())).map_err(refused)?);
         let mut obtained = self.obtain(&connectable, &pending, code, &request.state_token, &mut values).await?;
@@ -248,7 +251,7 @@ impl Broker {
                 refresh_token: grant.refresh_token,
                 token_type: grant.token_type,
                 lifetime: grant.expires_in,
-                refresh_expires_at: refresh_token_ends(&connectable.oauth, now),
+                refresh_expires_at: grant.refresh_expires_in.map(|lifetime| now.plus(lifetime)),
                 metadata: grant.metadata,
             }),
             refresh_at: None,

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use super::flights::Announce;
 use super::{Broker, Caller, Connectable, CredentialDetail, Error, schedule};
-use crate::catalog::entry::OAuth;
-use crate::catalog::value::Lifetime;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
 use crate::oauth::{self, Grant, TokenError, Unbuildable};
@@ -210,18 +208,17 @@ impl Broker {
         let now = self.0.clock.now();
         let mut metadata = old.metadata;
         metadata.extend(grant.metadata);
-        let mut lapses_at = old.refresh_expires_at;
         if let Some(oauth) = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref())
         {
             oauth.renew_token_values(&mut metadata);
-            lapses_at = refresh_token_ends(oauth, now);
         }
+        let told = grant.refresh_expires_in.map(|lifetime| now.plus(lifetime));
         let tokens = Tokens {
             access_token: grant.access_token,
             refresh_token: grant.refresh_token,
             token_type: grant.token_type,
             lifetime: grant.expires_in,
-            refresh_expires_at: lapses_at,
+            refresh_expires_at: told.or(old.refresh_expires_at),
             metadata,
         };
         let expires_at = grant.expires_in.map(|lifetime| now.plus(lifetime));
@@ -331,12 +328,6 @@ fn decline(
     let until = refreshing.next_try.filter(|until| holds && schedule::is_to_come(*until, now))?;
     let what = refreshing.last_error.as_ref().map_or_else(String::new, |error| error.what.clone());
     Some(Declined::BackingOff { until, what })
-}
-
-/// When a refresh token that was used now lapses, as far as the entry says.
-pub(super) fn refresh_token_ends(oauth: &OAuth, now: UnixTime) -> Option<UnixTime> {
-    let lifetime = oauth.refresh.as_ref()?.lifetime.and_then(Lifetime::duration)?;
-    Some(now.plus(lifetime))
 }
 
 /// The error in words, with advice where it is the configuration that is wrong.

@@ -72,6 +72,51 @@ const VALUES: &[[&str; 3]] = &[
 /// What contradicts itself, or is the protocol's own. Each case: what is in the good entry, what stands there instead, and how the fault begins.
 const RULES: &[[&str; 3]] = &[
     ["scope_separator = \",\"", "token_body = \"none\"", "acme.toml:9: oauth.token_body: a token request has a body"],
+    [
+        "scope_separator = \",\"",
+        "code_param = \"state\"",
+        "acme.toml:9: oauth.code_param: 'state' is another parameter",
+    ],
+    [
+        "scope_separator = \",\"",
+        "refresh = { method = \"DELETE\" }",
+        "acme.toml:9: oauth.refresh.method: a token is asked for with GET or POST",
+    ],
+    [
+        "scope_separator = \",\"",
+        "refresh = { with = \"access_token\", rotates = true }",
+        "acme.toml:9: oauth.refresh.rotates: there is no refresh token to rotate",
+    ],
+    [
+        "scope_separator = \",\"",
+        "refresh = { with = \"acces_token\" }",
+        "acme.toml:9: oauth.refresh.with: 'acces_token' is not a word for it; did you mean 'access_token'?",
+    ],
+    [
+        "scope_separator = \",\"",
+        "long_lived = { url = \"https://acme.example/long\" }",
+        "acme.toml:9: oauth.long_lived.grant_type: is missing",
+    ],
+    [
+        "scope_separator = \",\"",
+        "introspect = { url = \"https://acme.example/look\" }\nexpires_in = \"8h\"",
+        "acme.toml:9: oauth.introspect: is never asked",
+    ],
+    [
+        "scope_separator = \",\"",
+        "access_token = { in = \"header\", name = \"Authorization\" }",
+        "acme.toml:9: oauth.access_token.name: not a header that can carry it",
+    ],
+    [
+        "scope_separator = \",\"",
+        "access_token = { in = \"query\", name = \"key\", prefix = \"x\" }",
+        "acme.toml:9: oauth.access_token.prefix: goes with in =",
+    ],
+    [
+        "scope_separator = \",\"",
+        "long_lived = { url = \"https://{api}/long\", grant_type = \"x\" }\ntoken_metadata = [\"api\"]\ninputs.api = { from = \"token\", hosts = [\"api.acme.example\"], example = \"api.acme.example\" }",
+        "acme.toml:9: oauth.long_lived.url: the value of '{api}' is not known yet",
+    ],
     ["scope_separator = \",\"", "expires_in = \"0s\"", "acme.toml:9: oauth.expires_in: nothing lives for no time"],
     ["scope_separator = \",\"", "announces_iss = true", "acme.toml:9: oauth.announces_iss: needs oauth.issuer"],
     [
@@ -437,8 +482,19 @@ fn what_an_input_cannot_be_is_told_with_its_key() {
 #[test]
 fn the_documentation_names_every_key_of_the_vocabulary() {
     let docs = include_str!("../../docs/providers.md");
-    let sections =
-        ["", "oauth", "oauth.identity", "oauth.revoke", "oauth.refresh", "oauth.inputs.x", "api_key", "user_password"];
+    let sections = [
+        "",
+        "oauth",
+        "oauth.identity",
+        "oauth.revoke",
+        "oauth.refresh",
+        "oauth.long_lived",
+        "oauth.introspect",
+        "oauth.access_token",
+        "oauth.inputs.x",
+        "api_key",
+        "user_password",
+    ];
     for section in sections {
         let table = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
         let found = faults(&format!("{table}zzzz = 1\n"));

@@ -21,7 +21,7 @@ use crate::kind::Kind;
 const CLIENT_ID: &str = "{client_id}";
 
 /// Headers that authenticate, or that belong to the connection or to the body that is sent.
-const OURS: &[&str] = &[
+pub(super) const OURS: &[&str] = &[
     "authorization",
     "connection",
     "content-length",
@@ -113,6 +113,7 @@ impl Checks {
         self.urls(oauth);
         self.headers("oauth.token_headers", &oauth.token_headers);
         self.assertion(oauth);
+        self.tokens(oauth);
         self.unless(
             oauth.token_body != Body::None,
             "oauth.token_body",
@@ -267,6 +268,8 @@ impl Checks {
             ("par_url", oauth.par_url.as_ref(), Caller),
             ("refresh_url", oauth.refresh_url.as_ref(), Token),
             ("api_base_url", oauth.api_base_url.as_ref(), Token),
+            ("long_lived.url", oauth.long_lived.as_ref().map(|how| &how.url), Callback),
+            ("introspect.url", oauth.introspect.as_ref().map(|how| &how.url), Callback),
             ("identity.url", oauth.identity.as_ref().map(|identity| &identity.url), Token),
             ("revoke.url", oauth.revoke.as_ref().map(|revoke| &revoke.url), Token),
         ];

@@ -11,6 +11,7 @@ pub use super::mcp::Mcp;
 pub use super::placement::{ApiKey, Place, UserPassword};
 pub use super::revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
 use super::template::Template;
+pub use super::token::{AccessToken, AccessTokenPlace, ExpiryUnit, Introspect, LongLived, Refresh, RefreshWith};
 use super::value::{Date, Endpoint, JsonPointer, Lifetime, ScopeSeparator};
 use crate::jose::Algorithm;
 use crate::kind::Kind;
@@ -164,12 +165,24 @@ pub struct OAuth {
     /// The member of the token answer that says when the access token ends.
     #[serde(default = "OAuth::standard_expiry_member", skip_serializing_if = "OAuth::is_standard_expiry_member")]
     pub expires_in_member: String,
+    /// The parameter of the callback that carries the code, where it is not `code`; it is sent on as `code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_param: Option<String>,
     /// Parameters of the callback that are kept with the credential.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callback_metadata: Vec<String>,
     /// Members of the token answer that are kept with the credential.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_metadata: Vec<String>,
+    /// How the access token goes into a request, where that is not as bearer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<AccessToken>,
+    /// The second exchange, for a long-lived access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_lived: Option<LongLived>,
+    /// How the end of an access token is asked for, where the answer does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspect: Option<Introspect>,
     /// How to learn whose account it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
@@ -293,21 +306,6 @@ pub enum AssertionAudience {
     TokenUrl,
 }
 
-/// In what the end of a token is counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExpiryUnit {
-    /// Seconds from now (RFC 6749 §5.1).
-    #[default]
-    Seconds,
-    /// Milliseconds from now.
-    Milliseconds,
-    /// A time: seconds since 1970.
-    UnixSeconds,
-    /// A time: milliseconds since 1970.
-    UnixMilliseconds,
-}
-
 /// How the body of a request is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -389,22 +387,11 @@ impl Method {
     pub(super) fn post() -> Self {
         Self::Post
     }
-}
 
-/// How the provider's refresh tokens behave.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refresh {
-    /// Whether every refresh gives a new refresh token and spends the old one.
-    #[serde(default)]
-    pub rotates: bool,
-    /// How long a refresh token lives when it is not used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lifetime: Option<Lifetime>,
-    /// Error codes beside `invalid_grant` (RFC 6749 §5.2) by which the provider says that the refresh token is dead, and
-    /// the user has to connect the account again.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub refused_errors: Vec<String>,
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+    pub(super) fn is_post(&self) -> bool {
+        *self == Self::Post
+    }
 }
 
 /// That headers are kept for a host of the user's choice.

@@ -7,6 +7,7 @@
 mod build;
 mod check;
 mod check_placement;
+mod check_token;
 pub mod entry;
 pub mod input;
 mod mcp;
@@ -15,6 +16,7 @@ mod reader;
 mod revocation;
 pub mod template;
 mod text;
+mod token;
 pub mod value;
 pub mod values;
 

@@ -148,6 +148,8 @@ impl OAuth {
         templates.extend(&mut self.refresh_url);
         templates.extend(&mut self.device_authorization_url);
         templates.extend(&mut self.api_base_url);
+        templates.extend(self.long_lived.as_mut().map(|how| &mut how.url));
+        templates.extend(self.introspect.as_mut().map(|how| &mut how.url));
         templates.extend(self.identity.as_mut().map(|identity| &mut identity.url));
         templates.extend(self.revoke.as_mut().map(|revoke| &mut revoke.url));
         templates

@@ -110,6 +110,7 @@ fn grant(
         token_type: token_type(tokens, entry)?,
         expires_in: lifetime(tokens.get(&entry.expires_in_member), entry.expires_in_unit, date)
             .or(entry.expires_in.and_then(Lifetime::duration)),
+        refresh_expires_in: refresh_lifetime(tokens, entry, date),
         metadata: metadata(top, tokens, entry),
         identity: entry
             .identity
@@ -240,17 +241,35 @@ fn token_type(members: &Map<String, Value>, entry: &OAuth) -> Result<String, Uni
 /// An absolute time is measured against the provider's own clock, its answer's `Date`: ours may go wrong by more than
 /// a token lives.
 fn lifetime(member: Option<&Value>, unit: ExpiryUnit, date: Option<f64>) -> Option<Duration> {
-    let number: f64 = match member? {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
+    let number = |value: &Value| -> Option<f64> {
+        match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
     };
     let seconds = match unit {
-        ExpiryUnit::Seconds => number,
-        ExpiryUnit::Milliseconds => number / 1000.0,
-        ExpiryUnit::UnixSeconds => number - date?,
-        ExpiryUnit::UnixMilliseconds => number / 1000.0 - date?,
+        ExpiryUnit::Seconds => number(member?)?,
+        ExpiryUnit::Milliseconds => number(member?)? / 1000.0,
+        ExpiryUnit::UnixSeconds => number(member?)? - date?,
+        ExpiryUnit::UnixMilliseconds => number(member?)? / 1000.0 - date?,
+        ExpiryUnit::Date => {
+            let end: jiff::Timestamp = member?.as_str()?.trim().parse().ok()?;
+            end.as_duration().as_secs_f64() - date?
+        }
     };
+    believed(seconds)
+}
+
+/// How long the refresh token lives: as the answer says where the entry says where, else as the entry says.
+fn refresh_lifetime(tokens: &Map<String, Value>, entry: &OAuth, date: Option<f64>) -> Option<Duration> {
+    let how = entry.refresh.as_ref()?;
+    let told = how.lifetime_member.as_ref().and_then(|name| tokens.get(name));
+    lifetime(told, ExpiryUnit::Seconds, date).or(how.lifetime.and_then(Lifetime::duration))
+}
+
+/// A lifetime in seconds that can be one.
+pub(super) fn believed(seconds: f64) -> Option<Duration> {
     (seconds >= 1.0 && seconds.is_finite()).then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIFE).trunc()))
 }
 
@@ -260,7 +279,7 @@ pub(super) fn seconds(member: Option<&Value>) -> Option<Duration> {
 }
 
 /// When the provider sent the answer (RFC 9110 §6.6.1), in Unix seconds.
-fn sent_at(answer: &Answer) -> Option<f64> {
+pub(super) fn sent_at(answer: &Answer) -> Option<f64> {
     let date = answer.headers.get(header::DATE)?.to_str().ok()?;
     Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_duration().as_secs_f64())
 }

@@ -4,8 +4,9 @@ use super::client::Client;
 use super::grant::Grant;
 use super::parameters::Parameters;
 use super::pkce::CodeVerifier;
-use super::token::{self, TokenError, TokenRequest};
-use crate::catalog::entry::OAuth;
+use super::token::{self, Sending, TokenError, TokenRequest};
+use super::{introspect, refresh};
+use crate::catalog::entry::{LongLived, OAuth};
 use crate::egress::Egress;
 use crate::secret::Secret;
 
@@ -35,6 +36,8 @@ pub struct CodeExchange<'a> {
 
 /// Exchanges the code for a grant: one POST, sent once and never again, for a code that is tried twice may cost the
 /// tokens that the first try gave (RFC 6749 §4.1.2).
+///
+/// Where the entry has a second exchange for a long-lived token, that follows, and its token is the grant's.
 pub async fn exchange(
     egress: &Egress,
     entry: &OAuth,
@@ -55,5 +58,46 @@ pub async fn exchange(
         hidden: [Some(&exchange.code.0), exchange.verifier.map(CodeVerifier::secret)].into_iter().flatten().collect(),
         requested: exchange.requested,
     };
-    token::send(egress, entry, client, request).await
+    let grant = token::send(egress, entry, client, request).await?;
+    let mut grant = match &entry.long_lived {
+        Some(how) => lengthen(egress, entry, client, grant, how).await?,
+        None => grant,
+    };
+    introspect::learn_end(egress, entry, client, &mut grant).await;
+    refresh::settle(entry, &mut grant);
+    Ok(grant)
+}
+
+/// The second exchange: the short-lived token is not kept; who granted what, the first answer said.
+async fn lengthen(
+    egress: &Egress,
+    entry: &OAuth,
+    client: &Client,
+    short: Grant,
+    how: &LongLived,
+) -> Result<Grant, TokenError> {
+    let mut parameters = Parameters::default();
+    parameters.set("grant_type", &how.grant_type);
+    parameters.set(&how.token_param, short.access_token.expose());
+    let request = TokenRequest {
+        url: &how.url,
+        parameters,
+        further: &[],
+        hidden: vec![&short.access_token],
+        requested: &short.scopes,
+    };
+    // Where the first answer nests its tokens, or names its scopes, this one need not.
+    let plain = OAuth { token_path: None, ..entry.clone() };
+    let sending = Sending { method: how.method, auth: how.auth.unwrap_or(entry.token_auth) };
+    let long = token::send_as(egress, &plain, client, request, &sending).await?;
+    let mut metadata = short.metadata;
+    metadata.extend(long.metadata);
+    Ok(Grant {
+        metadata,
+        identity: short.identity,
+        scopes: short.scopes,
+        missing_scopes: short.missing_scopes,
+        refresh_token: long.refresh_token.or(short.refresh_token),
+        ..long
+    })
 }

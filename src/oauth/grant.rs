@@ -20,6 +20,8 @@ pub struct Grant {
     /// How long the access token lives, as the answer or else the entry says; `None` where it does not end or nobody
     /// knows.
     pub expires_in: Option<Duration>,
+    /// How long the refresh token lives when it is not used, as the answer or else the entry says.
+    pub refresh_expires_in: Option<Duration>,
     /// What was granted: as the answer says, and as requested where it does not (RFC 6749 §5.1).
     pub scopes: Vec<String>,
     /// What was requested and not granted.

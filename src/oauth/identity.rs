@@ -65,7 +65,7 @@ pub async fn identify(
     if how.from_id_token && how.url.is_absent() {
         return Ok(Identity::default());
     }
-    let value = userinfo(egress, how, client, grant).await?;
+    let value = userinfo(egress, how, entry, client, grant).await?;
     Ok(Identity::read(how, &value).without_tokens(grant))
 }
 
@@ -84,7 +84,7 @@ pub async fn identify_by_id_token(
     if said.username.is_some() || how.url.url().is_none() {
         return Ok(said);
     }
-    match userinfo(egress, how, client, grant).await {
+    match userinfo(egress, how, entry, client, grant).await {
         Ok(value) if same_account(&value, claims) => Ok(said.or(Identity::read(how, &value).without_tokens(grant))),
         Ok(_) => Err(IdentityError::AnotherAccount),
         Err(error) => {
@@ -97,10 +97,11 @@ pub async fn identify_by_id_token(
 async fn userinfo(
     egress: &Egress,
     how: &entry::Identity,
+    entry: &OAuth,
     client: &Client,
     grant: &Grant,
 ) -> Result<Value, IdentityError> {
-    let answer = egress.send(userinfo_request(how, client, grant)?).await?;
+    let answer = egress.send(userinfo_request(how, entry, client, grant)?).await?;
     if !answer.status.is_success() {
         return Err(IdentityError::Status(answer.status.as_u16()));
     }
@@ -108,17 +109,22 @@ async fn userinfo(
 }
 
 /// `{client_id}` in a header stands for our id: some providers want it beside the token.
-fn userinfo_request(how: &entry::Identity, client: &Client, grant: &Grant) -> Result<Outgoing, Unbuildable> {
+fn userinfo_request(
+    how: &entry::Identity,
+    entry: &OAuth,
+    client: &Client,
+    grant: &Grant,
+) -> Result<Outgoing, Unbuildable> {
     let mut headers = HeaderMap::new();
     let further = how.headers.iter().map(|(name, value)| (name.clone(), value.replace("{client_id}", &client.id)));
     request::add_headers(&mut headers, &further.collect())?;
-    request::bear(&mut headers, &grant.token_type, &grant.access_token)?;
+    let mut url = how.url.url().ok_or(Unbuildable::Url)?.clone();
+    request::present(entry.access_token.as_ref(), &grant.token_type, &grant.access_token, &mut headers, &mut url)?;
     request::accept_json(&mut headers);
     if how.body.is_some() {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     }
     let body = how.body.as_ref().map(|text| Zeroizing::new(text.clone().into_bytes()));
-    let url = how.url.url().ok_or(Unbuildable::Url)?.clone();
     Ok(Outgoing { method: how.method.into(), url, headers, body })
 }
 

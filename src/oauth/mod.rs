@@ -16,6 +16,7 @@ mod exchange;
 mod grant;
 mod id_token;
 mod identity;
+mod introspect;
 mod issuer_keys;
 mod issuer_metadata;
 mod parameters;

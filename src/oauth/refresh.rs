@@ -2,9 +2,10 @@
 
 use super::client::Client;
 use super::grant::Grant;
+use super::introspect;
 use super::parameters::Parameters;
-use super::token::{self, TokenError, TokenRequest};
-use crate::catalog::entry::OAuth;
+use super::token::{self, Sending, TokenError, TokenRequest};
+use crate::catalog::entry::{OAuth, RefreshWith};
 use crate::egress::Egress;
 use crate::secret::Secret;
 
@@ -25,9 +26,16 @@ pub async fn refresh(
     refresh_token: &Secret,
     granted: &[String],
 ) -> Result<Grant, TokenError> {
+    let how = entry.refresh.clone().unwrap_or_default();
     let mut parameters = Parameters::default();
-    parameters.set("grant_type", "refresh_token");
-    parameters.set("refresh_token", refresh_token.expose());
+    parameters.set("grant_type", how.grant_type.as_deref().unwrap_or("refresh_token"));
+    parameters.set(
+        match how.with {
+            RefreshWith::RefreshToken => "refresh_token",
+            RefreshWith::AccessToken => "access_token",
+        },
+        refresh_token.expose(),
+    );
     let request = TokenRequest {
         url: entry.refresh_url.as_ref().unwrap_or(&entry.token_url),
         parameters,
@@ -35,7 +43,10 @@ pub async fn refresh(
         hidden: vec![refresh_token],
         requested: granted,
     };
-    let mut grant = token::send(egress, entry, client, request).await?;
+    let sending = Sending { method: how.method, auth: how.auth.unwrap_or(entry.token_auth) };
+    let mut grant = token::send_as(egress, entry, client, request, &sending).await?;
+    introspect::learn_end(egress, entry, client, &mut grant).await;
+    settle(entry, &mut grant);
     grant.refresh_token.get_or_insert_with(|| refresh_token.clone());
     if grant.scopes.is_empty() {
         // An empty list of scopes is none (RFC 6749 §3.3): nothing was said.
@@ -43,6 +54,13 @@ pub async fn refresh(
         grant.missing_scopes.clear();
     }
     Ok(grant)
+}
+
+/// Where the access token is what will be refreshed, it stands in the refresh token's place.
+pub(super) fn settle(entry: &OAuth, grant: &mut Grant) {
+    if entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken) {
+        grant.refresh_token = Some(grant.access_token.clone());
+    }
 }
 
 impl TokenError {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::parameters::Parameters;
-use crate::catalog::entry::{Body, Method};
+use crate::catalog::entry::{AccessToken, AccessTokenPlace, Body, Method};
 use crate::secret::Secret;
 
 /// What an authorization server says to a client that it does not take (RFC 6749 §5.2).
@@ -56,8 +57,29 @@ pub(super) fn accept_json(headers: &mut HeaderMap) {
     headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json"));
 }
 
+/// Uses an access token as the entry says; where it says nothing, as bearer.
+pub(super) fn present(
+    how: Option<&AccessToken>,
+    scheme: &str,
+    token: &Secret,
+    headers: &mut HeaderMap,
+    url: &mut Url,
+) -> Result<(), Unbuildable> {
+    let Some(how) = how else { return bear(headers, scheme, token) };
+    if how.place == AccessTokenPlace::Query {
+        url.query_pairs_mut().append_pair(&how.name, token.expose());
+        return Ok(());
+    }
+    let text = Zeroizing::new(format!("{}{}", how.prefix.as_deref().unwrap_or(""), token.expose()));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| Unbuildable::Token)?;
+    value.set_sensitive(true);
+    let name = HeaderName::try_from(how.name.as_str()).map_err(|_| Unbuildable::Header(how.name.clone()))?;
+    headers.insert(name, value);
+    Ok(())
+}
+
 /// Uses a token (RFC 6750 §2.1): in the header, and nowhere else.
-pub(super) fn bear(headers: &mut HeaderMap, scheme: &str, token: &Secret) -> Result<(), Unbuildable> {
+fn bear(headers: &mut HeaderMap, scheme: &str, token: &Secret) -> Result<(), Unbuildable> {
     let text = Zeroizing::new(format!("{scheme} {}", token.expose()));
     let mut value = HeaderValue::from_str(&text).map_err(|_| Unbuildable::Token)?;
     value.set_sensitive(true);

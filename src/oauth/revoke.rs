@@ -9,7 +9,7 @@ use super::client::Client;
 use super::json;
 use super::parameters::Parameters;
 use super::request::{self, INVALID_CLIENT, Unbuildable};
-use crate::catalog::entry::{OAuth, Revoke, RevokeAuth, TokenAuth, TokenKind};
+use crate::catalog::entry::{OAuth, RefreshWith, Revoke, RevokeAuth, TokenAuth, TokenKind};
 use crate::egress::{Answer, Egress, EgressError, Outgoing};
 use crate::secret::Secret;
 
@@ -76,6 +76,9 @@ pub async fn revoke(
     client: &Client,
     tokens: &Revocable<'_>,
 ) -> Result<(), RevokeError> {
+    // Where the access token is what is refreshed, it stands in both places, and there is one token to end.
+    let one = entry.refresh.as_ref().is_some_and(|refresh| refresh.with == RefreshWith::AccessToken);
+    let tokens = &Revocable { refresh_token: tokens.refresh_token.filter(|_| !one), ..*tokens };
     let (mut ended, mut failed): (Vec<Ended>, Option<RevokeError>) = (Vec::new(), None);
     let there = how.tokens.iter().filter_map(|kind| Some((*kind, tokens.of(*kind)?)));
     for token in there.take(if how.first_only { 1 } else { usize::MAX }) {
@@ -138,6 +141,7 @@ fn revocation_request(
     (kind, token): (TokenKind, &Secret),
 ) -> Result<Outgoing, Unbuildable> {
     let (mut headers, mut parameters) = (HeaderMap::new(), Parameters::default());
+    let mut url = how.url.with_client_id(&client.id).ok_or(Unbuildable::Url)?;
     parameters.set(&how.token_param.replace("{kind}", kind.hint()), token.expose());
     if how.hint {
         parameters.set("token_type_hint", kind.hint());
@@ -147,7 +151,10 @@ fn revocation_request(
         RevokeAuth::Client => client.authenticate(entry.token_auth, entry, &mut headers, &mut parameters)?,
         RevokeAuth::Basic => client.authenticate(TokenAuth::Basic, entry, &mut headers, &mut parameters)?,
         RevokeAuth::Post => client.authenticate(TokenAuth::Post, entry, &mut headers, &mut parameters)?,
-        RevokeAuth::Bearer => request::bear(&mut headers, "Bearer", tokens.access_token.unwrap_or(token))?,
+        RevokeAuth::Bearer => {
+            let bearer = tokens.access_token.unwrap_or(token);
+            request::present(entry.access_token.as_ref(), "Bearer", bearer, &mut headers, &mut url)?;
+        }
         RevokeAuth::None => {}
     }
     // Not `add`: some token endpoints revoke where `grant_type` says so. What is ours is set already, and stays.
@@ -156,7 +163,6 @@ fn revocation_request(
     }
     request::accept_json(&mut headers);
     parameters.rename(&entry.rename);
-    let url = how.url.with_client_id(&client.id).ok_or(Unbuildable::Url)?;
     let body = request::body(how.body, &parameters, &mut headers);
     Ok(Outgoing { method: how.method.into(), url, headers, body })
 }

@@ -13,7 +13,7 @@ use super::grant::Grant;
 use super::parameters::Parameters;
 use super::request::{self, INVALID_CLIENT, Unbuildable};
 use super::retry_after::RetryAfter;
-use crate::catalog::entry::{Body, OAuth};
+use crate::catalog::entry::{Body, Method, OAuth, TokenAuth};
 use crate::catalog::template::Template;
 use crate::egress::{Answer, Egress, EgressError, Outgoing};
 use crate::secret::Secret;
@@ -110,6 +110,14 @@ impl From<Unbuildable> for TokenError {
     }
 }
 
+/// How a token request is sent, where it is not as the entry says of all of them.
+pub(super) struct Sending {
+    /// With GET the parameters stand in the query.
+    pub(super) method: Method,
+    /// How the client authenticates.
+    pub(super) auth: TokenAuth,
+}
+
 /// Sends a token request: one POST, once and never again, for what a grant brings may be good for one use. Only where the
 /// server does not take the client (`invalid_client`) it has not looked at the grant: then the next secret is tried.
 pub(super) async fn send(
@@ -118,8 +126,20 @@ pub(super) async fn send(
     client: &Client,
     request: TokenRequest<'_>,
 ) -> Result<Grant, TokenError> {
-    ask(egress, entry, client, &request, |answer, cleaner| answer::read(answer, entry, request.requested, cleaner))
-        .await
+    let sending = Sending { method: Method::Post, auth: entry.token_auth };
+    send_as(egress, entry, client, request, &sending).await
+}
+
+/// The same in another way.
+pub(super) async fn send_as(
+    egress: &Egress,
+    entry: &OAuth,
+    client: &Client,
+    request: TokenRequest<'_>,
+    sending: &Sending,
+) -> Result<Grant, TokenError> {
+    let read = |answer: &Answer, cleaner: &Cleaner| answer::read(answer, entry, request.requested, cleaner);
+    ask_as(egress, entry, client, &request, sending, read).await
 }
 
 /// The same for an endpoint whose answer has no tokens: `read` makes of it what it is.
@@ -130,14 +150,26 @@ pub(super) async fn ask<T>(
     request: &TokenRequest<'_>,
     read: impl Fn(&Answer, &Cleaner) -> Result<T, TokenError>,
 ) -> Result<T, TokenError> {
+    let sending = Sending { method: Method::Post, auth: entry.token_auth };
+    ask_as(egress, entry, client, request, &sending, read).await
+}
+
+async fn ask_as<T>(
+    egress: &Egress,
+    entry: &OAuth,
+    client: &Client,
+    request: &TokenRequest<'_>,
+    sending: &Sending,
+    read: impl Fn(&Answer, &Cleaner) -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
     let mut cleaner = Cleaner::default();
     client.hide(&mut cleaner);
     for secret in &request.hidden {
         cleaner.hide(secret.expose());
     }
-    let mut tries = client.tries(entry.token_auth).into_iter().peekable();
+    let mut tries = client.tries(sending.auth).into_iter().peekable();
     while let Some(client) = tries.next() {
-        let answer = egress.send(outgoing(entry, &client, request)?).await?;
+        let answer = egress.send(outgoing(entry, &client, request, sending)?).await?;
         let outcome = read(&answer, &cleaner);
         match &outcome {
             Err(TokenError::Refused { error, .. }) if error == INVALID_CLIENT && tries.peek().is_some() => {}
@@ -151,18 +183,27 @@ pub(super) async fn ask<T>(
     Err(Unbuildable::NoClientSecret.into())
 }
 
-fn outgoing(entry: &OAuth, client: &Client, request: &TokenRequest<'_>) -> Result<Outgoing, Unbuildable> {
+fn outgoing(
+    entry: &OAuth,
+    client: &Client,
+    request: &TokenRequest<'_>,
+    sending: &Sending,
+) -> Result<Outgoing, Unbuildable> {
     let (mut headers, mut parameters) = (HeaderMap::new(), request.parameters.clone());
     request::add_headers(&mut headers, &entry.token_headers)?;
-    client.authenticate(entry.token_auth, entry, &mut headers, &mut parameters)?;
+    client.authenticate(sending.auth, entry, &mut headers, &mut parameters)?;
     for further in request.further {
         parameters.add(further);
     }
     parameters.rename(&entry.rename);
     request::accept_json(&mut headers);
+    let mut url = request.url.url().ok_or(Unbuildable::Url)?.clone();
+    if sending.method == Method::Get {
+        url.query_pairs_mut().extend_pairs(parameters.iter());
+        return Ok(Outgoing { method: http::Method::GET, url, headers, body: None });
+    }
     // A token request without a body is none; the vocabulary shares its word for bodies with revocation.
     let encoding = if entry.token_body == Body::None { Body::Form } else { entry.token_body };
     let body = request::body(encoding, &parameters, &mut headers);
-    let url = request.url.url().ok_or(Unbuildable::Url)?.clone();
-    Ok(Outgoing { method: http::Method::POST, url, headers, body })
+    Ok(Outgoing { method: sending.method.into(), url, headers, body })
 }

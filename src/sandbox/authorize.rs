@@ -78,9 +78,10 @@ impl AuthorizationServer {
         match decision {
             Decision::Approve { user } => {
                 let code = self.grants().approve(asked, user, &self.behaviour());
+                let name = self.dialect.as_ref().map_or("code", Dialect::code_param);
                 let further = self.dialect.as_ref().map(Dialect::callback_parameters).unwrap_or_default();
                 let further = further.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                let parameters: Vec<_> = [("code", code.expose())].into_iter().chain(further).collect();
+                let parameters: Vec<_> = [(name, code.expose())].into_iter().chain(further).collect();
                 self.send_back(to, Some(&state), &parameters)
             }
             Decision::Deny => {

@@ -211,6 +211,18 @@ impl Grants {
         Ok(self.issue(&grant, scopes, successor, behaviour))
     }
 
+    /// Takes a good access token back, for another one of the same grant.
+    pub(super) fn renew(&mut self, token: &str, client_id: &str, behaviour: &Behaviour) -> Result<Issued, Refusal> {
+        let unknown = Refusal::InvalidGrant("unknown access token");
+        let (held, _) = self.active(token).ok_or(unknown)?;
+        if held.used_as != TokenUse::Access || held.grant.client_id != client_id {
+            return Err(unknown);
+        }
+        let grant = Arc::clone(&held.grant);
+        drop(self.tokens.take(token));
+        Ok(self.issue(&grant, grant.scopes.clone(), None, behaviour))
+    }
+
     /// Revokes a token (RFC 7009 §2.1), and what ends with it as the behaviour has it. A token that is unknown is as
     /// good as revoked.
     pub(super) fn revoke(&mut self, token: &str, client_id: &str, behaviour: &Behaviour) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 //! tell the difference.
 
 use strongroom::catalog::Provider;
-use strongroom::catalog::entry::{ExpiryUnit, Identity, OAuth, Revoke};
+use strongroom::catalog::entry::{ExpiryUnit, Identity, LongLived, Method, OAuth, RefreshWith, Revoke};
 use toml::{Table, Value};
 
 use super::trial::{asked, withheld};
@@ -31,7 +31,10 @@ impl Mutation {
             table = below.as_table_mut().expect("what is above a key is a table");
         }
         match &self.value {
-            Some(Value::String(added)) if self.class.ends_with("url") => {
+            Some(Value::String(added))
+                if ["url", "identity.url", "revoke.url", "long_lived.url", "introspect.url", "refresh_url"]
+                    .contains(&self.class) =>
+            {
                 let there = table[last].as_str().unwrap_or_default().to_owned();
                 table.insert(last.clone(), format!("{there}{added}").into());
             }
@@ -50,11 +53,15 @@ pub fn of(provider: &Provider) -> Vec<Mutation> {
     all.request(entry);
     all.parameters(entry);
     all.answer(entry);
+    all.refresh(entry);
+    if let Some(long_lived) = &entry.long_lived {
+        all.second_exchange(long_lived);
+    }
     if let Some(identity) = &entry.identity {
         all.identity(identity);
     }
     if let Some(revoke) = &entry.revoke {
-        all.revoke(revoke);
+        all.revoke(revoke, entry);
     }
     all.found
 }
@@ -146,7 +153,7 @@ impl All {
                 self.unset("rename", &["rename", name]);
             }
         }
-        self.set("rename", &["rename", "client_id"], "client_key");
+        self.set("rename", &["rename", "client_id"], "another_id");
     }
 
     fn answer(&mut self, entry: &OAuth) {
@@ -165,13 +172,28 @@ impl All {
         }
         if entry.expires_in.is_some() {
             self.set("expires_in", &["expires_in"], "17m");
-        } else {
+        } else if entry.introspect.is_none() {
             self.set("expires_in_member", &["expires_in_member"], "another");
         }
         if entry.expires_in_unit != ExpiryUnit::Seconds {
             self.unset("expires_in_unit", &["expires_in_unit"]);
-        } else if entry.expires_in.is_none() {
+        } else if entry.expires_in.is_none() && entry.introspect.is_none() {
             self.set("expires_in_unit", &["expires_in_unit"], "milliseconds");
+        }
+        if entry.code_param.is_some() {
+            self.unset("code_param", &["code_param"]);
+        }
+        if entry.introspect.is_some() {
+            self.unset("introspect", &["introspect"]);
+            self.set("introspect.url", &["introspect", "url"], "/elsewhere");
+            self.other_words("introspect.auth", &["introspect", "auth"], &["basic", "basic_raw", "post", "none"]);
+        }
+        if entry.refresh.as_ref().is_some_and(|how| how.lifetime_member.is_some()) {
+            self.unset("refresh.lifetime_member", &["refresh", "lifetime_member"]);
+        }
+        if entry.access_token.is_some() && entry.identity.as_ref().is_some_and(|how| !how.from_token_answer) {
+            self.unset("access_token", &["access_token"]);
+            self.set("access_token.name", &["access_token", "name"], "another");
         }
         let needed =
             |name: &String| entry.inputs.iter().any(|(input, how)| how.member.as_ref().unwrap_or(input) == name);
@@ -183,6 +205,40 @@ impl All {
         if !entry.callback_metadata.is_empty() {
             self.unset("callback_metadata", &["callback_metadata"]);
         }
+    }
+
+    fn second_exchange(&mut self, how: &LongLived) {
+        self.unset("long_lived", &["long_lived"]);
+        self.set("long_lived.url", &["long_lived", "url"], "/elsewhere");
+        self.set("long_lived.token_param", &["long_lived", "token_param"], "another");
+        self.set("long_lived.grant_type", &["long_lived", "grant_type"], "another");
+        let other = if how.method == Method::Get { "POST" } else { "GET" };
+        self.set("long_lived.method", &["long_lived", "method"], other);
+        let mut ways = vec!["basic", "basic_raw", "post", "none"];
+        // Where nothing is said, it is as at the token endpoint.
+        ways.retain(|way| how.auth.is_some() || self.before["token_auth"].as_str() != Some(*way));
+        self.other_words("long_lived.auth", &["long_lived", "auth"], &ways);
+    }
+
+    fn refresh(&mut self, entry: &OAuth) {
+        if entry.refresh_url.is_some() {
+            self.set("refresh_url", &["refresh_url"], "/elsewhere");
+            self.unset("refresh_url", &["refresh_url"]);
+        }
+        self.unset_each("refresh_params", &["refresh_params"], entry.refresh_params.keys());
+        self.set("refresh_params", &["refresh_params", "unexpected"], "there");
+        self.set("refresh.grant_type", &["refresh", "grant_type"], "another");
+        let refresh = entry.refresh.clone().unwrap_or_default();
+        let other = if refresh.method == Method::Get { "POST" } else { "GET" };
+        self.set("refresh.method", &["refresh", "method"], other);
+        if !refresh.rotates {
+            let of_access = refresh.with == RefreshWith::AccessToken;
+            let other = if of_access { "refresh_token" } else { "access_token" };
+            self.set("refresh.with", &["refresh", "with"], other);
+        }
+        let mut ways = vec!["basic", "basic_raw", "post", "none"];
+        ways.retain(|way| refresh.auth.is_some() || self.before["token_auth"].as_str() != Some(*way));
+        self.other_words("refresh.auth", &["refresh", "auth"], &ways);
     }
 
     fn identity(&mut self, identity: &Identity) {
@@ -204,10 +260,11 @@ impl All {
             self.set("identity.body", &["identity", "body"], "{\"another\":1}");
             self.unset("identity.body", &["identity", "body"]);
         }
-        self.unset_each("identity.headers", &["identity", "headers"], identity.headers.keys());
+        let own = identity.headers.iter().filter(|(_, value)| *value != "application/json");
+        self.unset_each("identity.headers", &["identity", "headers"], own.map(|(name, _)| name));
     }
 
-    fn revoke(&mut self, revoke: &Revoke) {
+    fn revoke(&mut self, revoke: &Revoke, entry: &OAuth) {
         self.unset("revoke", &["revoke"]);
         self.set("revoke.url", &["revoke", "url"], "/elsewhere");
         let word = |table: &Table, key: &str| table[key].as_str().unwrap_or_default().to_owned();
@@ -232,11 +289,13 @@ impl All {
             self.set("revoke.token_param", &["revoke", "token_param"], "another");
             self.set("revoke.hint", &["revoke", "hint"], !revoke.hint);
         }
+        let of_access = entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken);
         for tokens in [&["refresh"][..], &["access"], &["refresh", "access"], &["access", "refresh"]] {
             // Where the access token as bearer is all that is sent, it is so for either.
             let shown = |token: &&str| if body == "none" { "access".to_owned() } else { (*token).to_owned() };
             let sent = |tokens: &[&str]| -> Vec<String> {
-                tokens.iter().take(if revoke.first_only { 1 } else { tokens.len() }).map(shown).collect()
+                let there = tokens.iter().filter(|token| !of_access || **token == "access");
+                there.take(if revoke.first_only { 1 } else { tokens.len() }).map(shown).collect()
             };
             let there: Vec<String> = section["tokens"]
                 .as_array()
@@ -249,7 +308,7 @@ impl All {
                 self.set("revoke.tokens", &["revoke", "tokens"], tokens.to_vec());
             }
         }
-        if revoke.tokens.len() > 1 {
+        if revoke.tokens.len() > 1 && !of_access {
             self.set("revoke.first_only", &["revoke", "first_only"], !revoke.first_only);
         }
         self.unset_each("revoke.params", &["revoke", "params"], revoke.params.keys());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::catalog::Provider;
-use strongroom::catalog::entry::{ExpiryUnit, OAuth};
+use strongroom::catalog::entry::{ExpiryUnit, OAuth, RefreshWith};
 use strongroom::catalog::value::Lifetime;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::id::{CredentialId, UserId};
@@ -73,6 +73,14 @@ impl Bench {
         self.take(provider.name.to_string(), provider.name.to_string(), part, table, 0);
     }
 
+    /// An entry that is not in the catalogue; the configuration has all of it.
+    pub async fn add_own(&mut self, provider: &Provider) {
+        let part = self.part(provider).await;
+        let mut table = Table::try_from(&provider.entry).expect("an entry is TOML");
+        merge(&mut table, &Table::from_iter([("oauth".to_owned(), part.moved_urls().into())]));
+        self.take(provider.name.to_string(), provider.name.to_string(), part, table, 0);
+    }
+
     /// A client that goes by another entry than the provider.
     pub async fn add_changed(&mut self, provider: &Provider, mutation: &Mutation) {
         let part = self.part(provider).await;
@@ -129,14 +137,18 @@ impl Part {
     async fn of(provider: &Provider) -> Self {
         let entry = provider.entry.oauth.clone().expect("a provider with OAuth");
         let dialect = Dialect::of(&entry, &SCOPES);
-        let rotates = entry.refresh.as_ref().is_some_and(|refresh| refresh.rotates);
+        let refresh = entry.refresh.as_ref();
         let withheld = withheld(&entry);
         let known = [&entry.always_scopes, &SCOPES.map(str::to_owned).to_vec()].map(Clone::clone).concat();
         let behaviour = Behaviour {
             pkce_required: entry.pkce,
             granted_scopes: Some(known.into_iter().filter(|scope| Some(scope) != withheld.as_ref()).collect()),
             access_token_lifetime: Duration::from_secs(LIFETIME),
-            refresh_tokens: if rotates { RefreshTokens::Rotating } else { RefreshTokens::Lasting },
+            refresh_tokens: match refresh {
+                Some(refresh) if refresh.with == RefreshWith::AccessToken => RefreshTokens::Absent,
+                Some(refresh) if refresh.rotates => RefreshTokens::Rotating,
+                _ => RefreshTokens::Lasting,
+            },
             ..Behaviour::default()
         };
         let client = |number| SandboxClient {
@@ -155,6 +167,7 @@ impl Part {
     /// The entry's URLs at the sandbox; and the hosts that only an operator can name.
     fn moved_urls(&self) -> Table {
         let OAuth { authorize_url, token_url, refresh_url, identity, revoke, inputs, .. } = &self.entry;
+        let OAuth { long_lived, introspect, .. } = &self.entry;
         let moved = |url| toml::Value::from(Dialect::moved(self.sandbox.base_url(), url));
         let section = |url| Table::from_iter([("url".to_owned(), moved(url))]);
         let mut table = Table::from_iter([
@@ -164,6 +177,8 @@ impl Part {
         table.extend(refresh_url.as_ref().map(|url| ("refresh_url".to_owned(), moved(url))));
         table.extend(identity.as_ref().map(|how| ("identity".to_owned(), section(&how.url).into())));
         table.extend(revoke.as_ref().map(|how| ("revoke".to_owned(), section(&how.url).into())));
+        table.extend(long_lived.as_ref().map(|how| ("long_lived".to_owned(), section(&how.url).into())));
+        table.extend(introspect.as_ref().map(|how| ("introspect".to_owned(), section(&how.url).into())));
         let open = inputs.iter().filter(|(_, input)| input.hosts.as_ref().is_some_and(Vec::is_empty));
         let named = open.map(|(name, input)| {
             let hosts = toml::Value::from(vec![input.example.clone()]);
@@ -205,6 +220,8 @@ impl Trial {
         let id = completed["credentials_id"].as_str().ok_or("no id")?.to_owned();
         self.check_completed(&completed)?;
         self.check_stored(server, &id).await?;
+        self.refresh(server, &id).await?;
+        self.check_stored(server, &id).await?;
         self.delete(server, &id).await
     }
 
@@ -236,7 +253,11 @@ impl Trial {
             return Err(format!("authorize: {error}: {:?}", callback.get("error_description")));
         }
         let state = callback.remove("state").ok_or("no state at the callback")?;
-        let code = callback.remove("code").ok_or("no code at the callback")?;
+        let code = match &self.part.entry.code_param {
+            // An application that does not know the provider's own name for it sends everything on.
+            Some(_) => String::new(),
+            None => callback.remove("code").ok_or("no code at the callback")?,
+        };
         let body = json!({ "code": code, "state_token": state, "callback_params": callback });
         self.post(server, "oauth/complete", &body).await
     }
@@ -281,6 +302,11 @@ impl Trial {
             entry.token_type.as_deref().filter(|word| !word.eq_ignore_ascii_case("bearer")).unwrap_or("Bearer");
         expect("token_type", &tokens.token_type.as_str(), &scheme)?;
         expect("refresh_token", &tokens.refresh_token.is_some(), &true)?;
+        let refresh = entry.refresh.as_ref();
+        let told = refresh.and_then(|how| how.lifetime_member.as_ref()).map(|_| Dialect::REFRESH_LIFETIME);
+        let known = refresh.and_then(|how| how.lifetime).and_then(Lifetime::duration);
+        let ends = told.or(known).map(|lifetime| NOW.plus(lifetime));
+        expect("refresh_expires_at", &tokens.refresh_expires_at, &ends)?;
         self.check_metadata(&tokens)
     }
 
@@ -308,6 +334,25 @@ impl Trial {
             expect(name, &kept.is_string(), &true)?;
         }
         Ok(())
+    }
+
+    /// A refresh that is asked for, and a token that can be used at once.
+    async fn refresh(&self, server: &Server, id: &str) -> Result<(), String> {
+        let path = format!("/v1/integrations/{}/credentials/{id}", self.provider);
+        let before = self.live(server, &path).await?;
+        let reply = server.post(&format!("{path}/refresh")).key(&server.key).send().await;
+        if reply.status != 200 {
+            return Err(format!("refresh: {} {}", reply.status, reply.text()));
+        }
+        let after = self.live(server, &path).await?;
+        expect("that it is another token", &(before != after), &true)
+    }
+
+    /// The access token, which no refresh was needed for.
+    async fn live(&self, server: &Server, path: &str) -> Result<String, String> {
+        let reply = server.get(&format!("{path}/token")).key(&server.key).send().await;
+        let token = reply.json()["access_token"].as_str().map(str::to_owned);
+        token.ok_or_else(|| format!("token: {} {}", reply.status, reply.text()))
     }
 
     /// The credential goes, and with it what hangs on it at the provider.

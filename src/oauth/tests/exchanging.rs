@@ -285,3 +285,24 @@ async fn bar_9_milliseconds_and_absolute_times_are_read_where_the_entry_says_so(
         assert_eq!(told, Ok(seconds), "{member} {entry}");
     }
 }
+
+#[tokio::test]
+async fn a_date_is_an_end_and_the_answer_tells_how_long_the_refresh_token_lives() {
+    let answer = |members: &str| {
+        let body = format!(r#"{{"access_token":"a","token_type":"bearer",{members}}}"#);
+        super::json(&body).replacen("\r\n", "\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n", 1)
+    };
+    let entry = "expires_in_unit = \"date\"\nexpires_in_member = \"expires_at\"\n\
+                 refresh = { lifetime_member = \"rt_expires\", lifetime = \"1d\" }";
+    for (members, end, refresh_end) in [
+        (r#""expires_at":"2026-11-24T12:30:00Z","rt_expires":90"#, Some(1800), 90),
+        (r#""expires_at":"2026-11-24T14:30:00.000+02:00","rt_expires":"90""#, Some(1800), 90),
+        (r#""expires_at":"2026-11-24T11:59:59Z""#, None, 86_400),
+        (r#""expires_at":"tomorrow","rt_expires":-1"#, None, 86_400),
+        (r#""expires_at":1800,"rt_expires":{}"#, None, 86_400),
+    ] {
+        let grant = super::exchanged(&answer(members), entry).await.unwrap();
+        assert_eq!(grant.expires_in.map(|lifetime| lifetime.as_secs()), end, "{members}");
+        assert_eq!(grant.refresh_expires_in.map(|lifetime| lifetime.as_secs()), Some(refresh_end), "{members}");
+    }
+}

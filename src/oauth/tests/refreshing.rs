@@ -118,3 +118,34 @@ async fn a_server_that_cannot_now_may_say_when() {
         assert_eq!(error.retry_after(), Some(RetryAfter::Wait(Duration::from_secs(17))), "{status}");
     }
 }
+
+#[tokio::test]
+async fn an_entry_can_refresh_the_access_token_itself_by_get_and_the_fresh_one_is_refreshed_next() {
+    let server = Hostile::saying(json(r#"{"access_token":"fresh","token_type":"bearer","expires_in":60}"#)).await;
+    let entry =
+        "refresh = { with = \"access_token\", method = \"GET\", grant_type = \"acme_refresh\", auth = \"none\" }";
+    let grant = refresh_at(&patient(), &server, entry).await.unwrap();
+    let (head, body) = only_request(&server);
+    let query = "grant_type=acme_refresh&access_token=the-0ld%2Frefresh%3Dtoken&client_id=our+id";
+    assert!(head.starts_with(&format!("GET /token?{query} ")), "{head}");
+    assert!(body.is_empty() && !head.to_lowercase().contains("authorization"), "{head}");
+    assert_eq!((grant.access_token.expose(), grant.refresh_token.unwrap().expose()), ("fresh", "fresh"));
+}
+
+#[tokio::test]
+async fn bar_10_what_stands_in_a_query_is_in_no_error() {
+    let entry = "token_auth = \"post\"\nrefresh = { with = \"access_token\", method = \"GET\" }";
+    let said =
+        format!(r#"{{"error":"invalid_request","error_description":"what is {OLD} or {}?"}}"#, super::CLIENT_SECRET);
+    for (egress, server) in [
+        (patient(), Hostile::saying(answer("400 Bad Request", "application/json", &said)).await),
+        (patient(), Hostile::saying(answer("302 Found", "text/plain", "")).await),
+        (hasty(), Hostile::saying("").await),
+    ] {
+        let error = refresh_at(&egress, &server, entry).await.unwrap_err();
+        let told = format!("{error} {error:?}");
+        for secret in [OLD, "the-0ld", super::CLIENT_SECRET, "client%2Fs3cr3t"] {
+            assert!(!told.contains(secret), "{told}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::super::grants::Issued;
-use super::{Dialect, Head, Violation, authorization, check_content_type, check_headers, method, require};
+use super::{Dialect, Head, Violation, check_content_type, check_headers, method, require};
 use crate::catalog::entry::{ExpiryUnit, Identity};
 use crate::catalog::input::InputFrom;
 use crate::clock::UnixTime;
@@ -13,22 +13,45 @@ use crate::secret::Secret;
 
 /// The word of a provider that calls its tokens what it likes.
 const OWN_WORD: &str = "provider-token";
+/// How long a token lives that is there to be exchanged for another.
+const SHORT_LIFETIME: Duration = Duration::from_secs(601);
+
+/// Which token answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Given {
+    /// The first answer of that many that a login needs.
+    FirstOf(u8),
+    /// The second one, with the long-lived token.
+    LongLived,
+    /// The answer to a refresh.
+    Refreshed,
+}
 
 impl Dialect {
+    /// How long refresh tokens live, where the answer tells it.
+    pub const REFRESH_LIFETIME: Duration = Duration::from_secs(8_640_017);
+
     /// The token answer for a grant of `user`.
-    pub(in super::super) fn token_answer(&self, issued: &Issued, user: &str, now: UnixTime) -> Value {
+    pub(in super::super) fn token_answer(&self, issued: &Issued, user: &str, now: UnixTime, what: Given) -> Value {
         let entry = &self.entry;
+        let nested = entry.token_path.as_ref().filter(|_| what != Given::LongLived);
         let mut tokens = json!({ "access_token": issued.access_token.expose() });
         if let Some(refresh_token) = &issued.refresh_token {
             tokens["refresh_token"] = refresh_token.expose().into();
         }
         tokens["token_type"] = if entry.token_type.is_some() { OWN_WORD } else { "bearer" }.into();
         tokens[&entry.scope_member] = self.told_scopes(&issued.scopes).into();
-        if let Some(expiry) = self.told_expiry(issued.expires_in, now) {
+        // The first of two answers tells of a token that is soon over.
+        let short = what == Given::FirstOf(2);
+        let lifetime = if short { SHORT_LIFETIME } else { issued.expires_in };
+        if let Some(member) = entry.refresh.as_ref().and_then(|how| how.lifetime_member.as_ref()) {
+            tokens[member] = Self::REFRESH_LIFETIME.as_secs().into();
+        }
+        if let Some(expiry) = self.told_expiry(lifetime, now) {
             tokens[&entry.expires_in_member] = expiry;
         }
         let teller = entry.identity.as_ref().filter(|how| how.from_token_answer);
-        if let Some(how) = teller.filter(|_| entry.token_path.is_none()) {
+        if let Some(how) = teller.filter(|_| nested.is_none()) {
             self.tell(how, user, &mut tokens);
         }
         let beside = entry.token_metadata.iter().filter(|name| !name.starts_with('/'));
@@ -37,7 +60,7 @@ impl Dialect {
                 place(&mut tokens, &format!("/{name}"), self.says_in(name).into());
             }
         }
-        let mut top = match &entry.token_path {
+        let mut top = match nested {
             None => tokens,
             Some(path) => {
                 // Whoever looks at the top finds a token too, and it is good for nothing.
@@ -76,7 +99,7 @@ impl Dialect {
     fn told_expiry(&self, lifetime: Duration, now: UnixTime) -> Option<Value> {
         let entry = &self.entry;
         let standard = entry.expires_in_member == "expires_in" && entry.expires_in_unit == ExpiryUnit::Seconds;
-        if entry.expires_in.is_some() && standard {
+        if (entry.expires_in.is_some() && standard) || entry.introspect.is_some() {
             return None;
         }
         let seconds = i64::try_from(lifetime.as_secs()).ok()?;
@@ -85,6 +108,7 @@ impl Dialect {
             ExpiryUnit::Milliseconds => (seconds * 1000).into(),
             ExpiryUnit::UnixSeconds => (now.0 + seconds).into(),
             ExpiryUnit::UnixMilliseconds => ((now.0 + seconds) * 1000).into(),
+            ExpiryUnit::Date => now.plus(lifetime).to_string().into(),
         })
     }
 
@@ -97,13 +121,9 @@ impl Dialect {
     ) -> Result<Secret, Violation> {
         let how = self.asked_for_identity().ok_or_else(|| Violation("nobody is told here".to_owned()))?;
         require(*head.method == method(how.method), "the method is another")?;
-        let scheme = match self.entry.token_type.as_deref() {
-            Some(word) if !word.eq_ignore_ascii_case("bearer") => word,
-            _ => "Bearer",
-        };
-        let token = authorization(head.headers, scheme)?;
-        let client_id = client_id(token).ok_or_else(|| Violation("the token is not good".to_owned()))?;
-        self.check_head(head, &how.url, &client_id)?;
+        let (token, query) = self.presented(head, &how.url)?;
+        let client_id = client_id(token.expose()).ok_or_else(|| Violation("the token is not good".to_owned()))?;
+        self.check_head(head, &query, &how.url, &client_id)?;
         check_headers(head.headers, &how.headers, &client_id)?;
         match &how.body {
             None => require(body.is_empty(), "there is a body")?,
@@ -115,7 +135,7 @@ impl Dialect {
                 require(same_json(wanted.as_bytes(), body), "the body is another")?;
             }
         }
-        Ok(Secret::new(token))
+        Ok(token)
     }
 
     /// Who `user` is, where the entry looks for it.

@@ -59,6 +59,11 @@ impl Dialect {
         Ok(sent.is_some().then(|| Secret::new(scopes.join(" "))))
     }
 
+    /// What the provider calls the code at the callback.
+    pub(in super::super) fn code_param(&self) -> &str {
+        self.entry.code_param.as_deref().unwrap_or("code")
+    }
+
     /// What the provider adds to a callback that carries a code.
     pub(in super::super) fn callback_parameters(&self) -> Vec<(String, String)> {
         let inputs = self.entry.inputs.iter().filter(|(_, input)| input.from == InputFrom::Callback);

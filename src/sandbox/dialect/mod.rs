@@ -21,9 +21,10 @@ use percent_encoding::percent_decode_str;
 
 use super::endpoint::Endpoint;
 use super::options::SandboxClient;
-use crate::catalog::entry::{self, OAuth};
+use crate::catalog::entry::{self, AccessTokenPlace, OAuth};
 use crate::catalog::input::{Input, InputFrom};
 use crate::catalog::template::Template;
+use crate::secret::Secret;
 
 /// How one provider differs from the standard, as its entry says, with the example of each input for its value.
 #[derive(Clone, Debug)]
@@ -97,7 +98,8 @@ impl Dialect {
     pub(super) fn endpoint(&self, head: Head<'_>, clients: &[SandboxClient]) -> Option<Endpoint> {
         let asked = percent_decode_str(head.path).decode_utf8_lossy();
         let at = |url: &Template| self.place(url, "").path == asked;
-        let is_token = at(&self.entry.token_url) || self.entry.refresh_url.as_ref().is_some_and(at);
+        let exchanges = self.exchanges();
+        let is_token = exchanges.iter().any(|exchange| *head.method == method(exchange.method) && at(exchange.url));
         let revokes = self.entry.revoke.as_ref().is_some_and(|revoke| {
             *head.method == method(revoke.method)
                 && clients.iter().any(|client| self.place(&revoke.url, &client.id).path == asked)
@@ -105,8 +107,9 @@ impl Dialect {
         match () {
             () if *head.method == Method::GET && at(&self.entry.authorize_url) => Some(Endpoint::Authorize),
             // Where it is one URL for both, the body tells.
-            () if *head.method == Method::POST && is_token => Some(Endpoint::Token),
+            () if is_token => Some(Endpoint::Token),
             () if revokes => Some(Endpoint::Revoke),
+            () if self.entry.introspect.as_ref().is_some_and(|how| at(&how.url)) => Some(Endpoint::Introspect),
             () if self.asked_for_identity().is_some_and(|how| at(&how.url)) => Some(Endpoint::Userinfo),
             () => None,
         }
@@ -142,14 +145,48 @@ impl Dialect {
         self.entry.rename.get(standard).map_or(standard, String::as_str)
     }
 
+    /// The access token that a request presents, where and as the provider wants it; with what else its query has.
+    fn presented(&self, head: Head<'_>, url: &Template) -> Result<(Secret, Vec<(String, String)>), Violation> {
+        let mut query = pairs(head.query);
+        let Some(how) = &self.entry.access_token else {
+            let scheme = match self.entry.token_type.as_deref() {
+                Some(word) if !word.eq_ignore_ascii_case("bearer") && url.as_str() != self.revocation_url() => word,
+                _ => "Bearer",
+            };
+            return Ok((Secret::new(authorization(head.headers, scheme)?), query));
+        };
+        require(!head.headers.contains_key(AUTHORIZATION), "there is an Authorization header")?;
+        let missing = || Violation(format!("there is no access token as {}", how.name));
+        if how.place == AccessTokenPlace::Query {
+            let at = query.iter().position(|(name, _)| *name == how.name).ok_or_else(missing)?;
+            return Ok((Secret::new(query.remove(at).1), query));
+        }
+        let value = header(head.headers, &how.name).ok_or_else(missing)?;
+        let token = value.strip_prefix(how.prefix.as_deref().unwrap_or("")).ok_or_else(missing)?;
+        Ok((Secret::new(token), query))
+    }
+
+    fn revocation_url(&self) -> &str {
+        self.entry.revoke.as_ref().map_or("", |how| how.url.as_str())
+    }
+
     /// A request that is not the authorization request: its fixed query, and nothing that it should not have.
-    fn check_head(&self, head: Head<'_>, url: &Template, client_id: &str) -> Result<(), Violation> {
+    fn check_head(
+        &self,
+        head: Head<'_>,
+        query: &[(String, String)],
+        url: &Template,
+        client_id: &str,
+    ) -> Result<(), Violation> {
         let place = self.place(url, client_id);
-        let sent: Vec<_> = url::form_urlencoded::parse(head.query.as_bytes()).into_owned().collect();
         require(percent_decode_str(head.path).decode_utf8_lossy() == place.path, "this is not the URL for that")?;
-        require(sent == place.query, "the query is not the one of the URL")?;
+        require(query == place.query, "the query is not the one of the URL")?;
         require(!head.headers.contains_key(COOKIE), "there is a cookie")
     }
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 fn without_scheme(url: &Template) -> &str {

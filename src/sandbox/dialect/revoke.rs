@@ -3,8 +3,8 @@
 use super::super::options::SandboxClient;
 use super::parameters::Sent;
 use super::token::read_body;
-use super::{Dialect, Head, Violation, authorization, check_headers, require};
-use crate::catalog::entry::{Body, Revoke, RevokeAuth, TokenAuth, TokenKind};
+use super::{Dialect, Head, Violation, check_headers, pairs, require};
+use crate::catalog::entry::{Body, RefreshWith, Revoke, RevokeAuth, TokenAuth, TokenKind};
 use crate::secret::Secret;
 
 /// A revocation request that keeps what the entry says.
@@ -28,14 +28,14 @@ impl Dialect {
         clients: &'c [SandboxClient],
     ) -> Result<Revocation<'c>, Violation> {
         let how = self.how_it_revokes()?;
-        let named = clients.iter().find(|client| self.check_head(head, &how.url, &client.id).is_ok());
+        let (bearer, query) = match how.auth {
+            RevokeAuth::Bearer => self.presented(head, &how.url).map(|(token, query)| (Some(token), query))?,
+            _ => (None, pairs(head.query)),
+        };
+        let named = clients.iter().find(|client| self.check_head(head, &query, &how.url, &client.id).is_ok());
         let named = named.ok_or_else(|| Violation("this is not the URL for that".to_owned()))?;
         check_headers(head.headers, &how.headers, "")?;
         let mut sent = read_body(how.body, head.headers, body)?;
-        let bearer = match how.auth {
-            RevokeAuth::Bearer => Some(Secret::new(authorization(head.headers, "Bearer")?)),
-            _ => None,
-        };
         let way = match how.auth {
             RevokeAuth::Client => Some(self.entry.token_auth),
             RevokeAuth::Basic => Some(TokenAuth::Basic),
@@ -80,8 +80,11 @@ impl Dialect {
     /// Which token the provider wants as the `nth`, of a grant with a refresh token; and whether it is the last.
     pub(in super::super) fn in_turn(&self, nth: usize) -> Option<(TokenKind, bool)> {
         let how = self.entry.revoke.as_ref()?;
-        let all = if how.first_only { 1 } else { how.tokens.len() };
-        how.tokens.get(nth).filter(|_| nth < all).map(|kind| (*kind, nth + 1 == all))
+        let of_access = self.entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken);
+        let there = |kind: &&TokenKind| !of_access || **kind == TokenKind::Access;
+        let tokens: Vec<TokenKind> = how.tokens.iter().filter(there).copied().collect();
+        let all = if how.first_only { 1 } else { tokens.len() };
+        tokens.get(nth).filter(|_| nth < all).map(|kind| (*kind, nth + 1 == all))
     }
 
     fn how_it_revokes(&self) -> Result<&Revoke, Violation> {

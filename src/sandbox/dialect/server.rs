@@ -11,6 +11,7 @@ use super::super::endpoint::Endpoint;
 use super::super::grants::TokenUse;
 use super::super::page;
 use super::super::server::{AuthorizationServer, read_body};
+use super::token::Wanted;
 use super::{Dialect, Head, Violation, require};
 use crate::catalog::entry::TokenKind;
 use crate::clock::UnixTime;
@@ -66,6 +67,7 @@ impl AuthorizationServer {
         };
         let answered = match endpoint {
             Endpoint::Token if !dialect.is_revocation(&body) => self.give_tokens(dialect, head, &body),
+            Endpoint::Introspect => self.tell_end(dialect, head, &body),
             Endpoint::Token | Endpoint::Revoke => self.end_token(dialect, head, &body),
             _ => self.tell_who(dialect, head, &body),
         };
@@ -80,10 +82,20 @@ impl AuthorizationServer {
     }
 
     fn give_tokens(&self, dialect: &Dialect, head: Head<'_>, body: &Bytes) -> Result<Value, Denied> {
-        let (client, form) = dialect.read_token_request(head, body, &self.clients)?;
-        let issued = self.issue_to(client, &form)?;
+        let (client, wanted, given) = dialect.read_token_request(head, body, &self.clients)?;
+        let issued = match wanted {
+            Wanted::Standard(form) => self.issue_to(client, &form)?,
+            Wanted::Renewal(token) => self.grants().renew(token.expose(), &client.id, &self.behaviour())?,
+        };
         let user = self.grants().active(issued.access_token.expose()).map(|(token, _)| token.grant.user.clone());
-        Ok(dialect.token_answer(&issued, &user.unwrap_or_default(), self.clock.now()))
+        Ok(dialect.token_answer(&issued, &user.unwrap_or_default(), self.clock.now(), given))
+    }
+
+    fn tell_end(&self, dialect: &Dialect, head: Head<'_>, body: &Bytes) -> Result<Value, Denied> {
+        let (client, token) = dialect.read_introspection(head, body, &self.clients)?;
+        let grants = self.grants();
+        let own = grants.active(token.expose()).filter(|(token, _)| token.grant.client_id == client.id);
+        Ok(own.map_or(json!({ "active": false }), |(_, end)| json!({ "active": true, "exp": end })))
     }
 
     fn tell_who(&self, dialect: &Dialect, head: Head<'_>, body: &Bytes) -> Result<Value, Denied> {

@@ -1,5 +1,7 @@
 //! The token request, as the provider has it, and how its client proves itself there.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
@@ -8,45 +10,144 @@ use percent_encoding::percent_decode_str;
 
 use super::super::form::Form;
 use super::super::options::SandboxClient;
+use super::answer::Given;
 use super::parameters::{Sent, standard};
-use super::{Dialect, Head, Violation, authorization, check_content_type, check_headers, require};
-use crate::catalog::entry::{Body, TokenAuth};
+use super::{Dialect, Head, Violation, authorization, check_content_type, check_headers, method, pairs, require};
+use crate::catalog::entry::{Body, Method, RefreshWith, TokenAuth};
+use crate::catalog::template::Template;
 use crate::secret::Secret;
 
+/// One of the requests for which a token is given.
+pub(super) struct Exchange<'e> {
+    given: Given,
+    grant_type: &'e str,
+    pub(super) url: &'e Template,
+    pub(super) method: Method,
+    auth: TokenAuth,
+}
+
+/// What a token request is for.
+pub(in super::super) enum Wanted {
+    /// A code or a refresh token, in the standard's form.
+    Standard(Form),
+    /// A good access token, for another one.
+    Renewal(Secret),
+}
+
 impl Dialect {
-    /// The client and its request under the standard's names, where it keeps what the entry says.
+    /// The requests for which the provider gives tokens.
+    pub(super) fn exchanges(&self) -> Vec<Exchange<'_>> {
+        let entry = &self.entry;
+        let (long_lived, refresh) = (entry.long_lived.as_ref(), entry.refresh.as_ref());
+        let code = Exchange {
+            given: Given::FirstOf(if long_lived.is_some() { 2 } else { 1 }),
+            grant_type: "authorization_code",
+            url: &entry.token_url,
+            method: Method::Post,
+            auth: entry.token_auth,
+        };
+        let refreshed = Exchange {
+            given: Given::Refreshed,
+            grant_type: refresh.and_then(|how| how.grant_type.as_deref()).unwrap_or("refresh_token"),
+            url: entry.refresh_url.as_ref().unwrap_or(&entry.token_url),
+            method: refresh.map_or(Method::Post, |how| how.method),
+            auth: refresh.and_then(|how| how.auth).unwrap_or(entry.token_auth),
+        };
+        let lengthened = long_lived.map(|how| Exchange {
+            given: Given::LongLived,
+            grant_type: &how.grant_type,
+            url: &how.url,
+            method: how.method,
+            auth: how.auth.unwrap_or(entry.token_auth),
+        });
+        [Some(code), Some(refreshed), lengthened].into_iter().flatten().collect()
+    }
+
+    /// The client and its request, where it keeps what the entry says.
     pub(in super::super) fn read_token_request<'c>(
         &self,
         head: Head<'_>,
         body: &[u8],
         clients: &'c [SandboxClient],
-    ) -> Result<(&'c SandboxClient, Form), Violation> {
+    ) -> Result<(&'c SandboxClient, Wanted, Given), Violation> {
         let entry = &self.entry;
         check_headers(head.headers, &entry.token_headers, "")?;
-        let mut sent = read_body(entry.token_body, head.headers, body)?;
-        let client = self.authenticated(entry.token_auth, head.headers, &mut sent, clients)?;
-        let grant_type = sent.take(self.name("grant_type"))?;
-        let refreshes = grant_type.expose() == "refresh_token";
-        let url = entry.refresh_url.as_ref().filter(|_| refreshes).unwrap_or(&entry.token_url);
-        self.check_head(head, url, &client.id)?;
-        let mut further = entry.token_params.clone();
-        if refreshes {
-            further.extend(entry.refresh_params.clone());
-        }
-        sent.take_all(&further)?;
-        let form = if refreshes {
-            let refresh_token = sent.take(self.name("refresh_token"))?;
-            standard([("grant_type", Some(grant_type)), ("refresh_token", Some(refresh_token))])
+        let in_query = *head.method == http::Method::GET;
+        let mut sent = if in_query {
+            require(body.is_empty(), "there is a body")?;
+            Sent::form(head.query.as_bytes())?
         } else {
-            standard([
-                ("grant_type", Some(grant_type)),
-                ("code", Some(sent.take(self.name("code"))?)),
-                ("redirect_uri", Some(sent.take(self.name("redirect_uri"))?)),
-                ("code_verifier", sent.take_if_there(self.name("code_verifier"))),
-            ])
+            read_body(entry.token_body, head.headers, body)?
         };
+        let grant_type = sent.take(self.name("grant_type"))?;
+        let exchange = self.exchanges().into_iter().find(|exchange| exchange.grant_type == grant_type.expose());
+        let exchange = exchange.ok_or_else(|| Violation("there is no such grant_type here".to_owned()))?;
+        require(*head.method == method(exchange.method), "the method is another")?;
+        let fixed = self.place(exchange.url, "").query;
+        let query = if in_query {
+            sent.take_all(fixed.iter().map(|(name, value)| (name, value)))?;
+            fixed
+        } else {
+            pairs(head.query)
+        };
+        let client = self.authenticated(exchange.auth, head.headers, &mut sent, clients)?;
+        self.check_head(head, &query, exchange.url, &client.id)?;
+        let wanted = self.wanted(exchange.given, grant_type, &mut sent)?;
         sent.nothing_left()?;
-        Ok((client, form))
+        Ok((client, wanted, exchange.given))
+    }
+
+    fn wanted(&self, given: Given, grant_type: Secret, sent: &mut Sent) -> Result<Wanted, Violation> {
+        let entry = &self.entry;
+        let of_access = entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken);
+        match given {
+            Given::FirstOf(_) => {
+                sent.take_all(&entry.token_params)?;
+                Ok(Wanted::Standard(standard([
+                    ("grant_type", Some(grant_type)),
+                    ("code", Some(sent.take(self.name("code"))?)),
+                    ("redirect_uri", Some(sent.take(self.name("redirect_uri"))?)),
+                    ("code_verifier", sent.take_if_there(self.name("code_verifier"))),
+                ])))
+            }
+            Given::LongLived => {
+                let param = entry.long_lived.as_ref().map_or("", |how| how.token_param.as_str());
+                Ok(Wanted::Renewal(sent.take(param)?))
+            }
+            Given::Refreshed => {
+                let mut further = entry.token_params.clone();
+                further.extend(entry.refresh_params.clone());
+                sent.take_all(&further)?;
+                if of_access {
+                    return Ok(Wanted::Renewal(sent.take("access_token")?));
+                }
+                let refresh_token = sent.take(self.name("refresh_token"))?;
+                Ok(Wanted::Standard(standard([
+                    ("grant_type", Some(Secret::new("refresh_token"))),
+                    ("refresh_token", Some(refresh_token)),
+                ])))
+            }
+        }
+    }
+
+    /// The client and the token of an introspection request (RFC 7662 §2.1).
+    pub(in super::super) fn read_introspection<'c>(
+        &self,
+        head: Head<'_>,
+        body: &[u8],
+        clients: &'c [SandboxClient],
+    ) -> Result<(&'c SandboxClient, Secret), Violation> {
+        let how = self.entry.introspect.as_ref().ok_or_else(|| Violation("nothing is told here".to_owned()))?;
+        require(*head.method == http::Method::POST, "the method is another")?;
+        let mut sent = read_body(Body::Form, head.headers, body)?;
+        check_headers(head.headers, &BTreeMap::new(), "")?;
+        let way = how.auth.unwrap_or(self.entry.token_auth);
+        let client = self.authenticated(way, head.headers, &mut sent, clients)?;
+        self.check_head(head, &pairs(head.query), &how.url, &client.id)?;
+        let token = sent.take(self.name("token"))?;
+        sent.take_fixed("token_type_hint", "access_token")?;
+        sent.nothing_left()?;
+        Ok((client, token))
     }
 
     /// The client that proves itself in exactly this way, and in no other besides.
