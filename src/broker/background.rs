@@ -19,8 +19,8 @@ use crate::vault::{Status, VaultError, Who};
 /// How often it is looked what is due.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// How many are looked at in one pass.
-const PER_PASS: u32 = 5_000;
+/// How many of one provider are looked at in one pass.
+const PER_PASS: u32 = 1_000;
 
 /// At how many providers at one time.
 const PROVIDERS: usize = 8;

@@ -94,10 +94,15 @@ impl View<'_> {
         Ok(rows?)
     }
 
-    /// User, id and provider of the credentials that the background is to look at by `now`, the longest due first.
+    /// User, id and provider of the credentials that the background is to look at by `now`, the longest due first: at most
+    /// `limit` of each provider, so that none keeps another from its turn.
     pub(crate) fn due_refreshes(&self, now: i64, limit: u32) -> Result<Vec<[String; 3]>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT user, id, provider FROM credential WHERE refresh_at <= ? ORDER BY refresh_at LIMIT ?",
+            "SELECT user, id, provider FROM (
+                 SELECT user, id, provider, refresh_at,
+                     row_number() OVER (PARTITION BY provider ORDER BY refresh_at, id) AS turn
+                 FROM credential WHERE refresh_at <= ?)
+             WHERE turn <= ? ORDER BY refresh_at, id",
         )?;
         let rows = statement.query_map([now, i64::from(limit)], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -166,7 +166,7 @@ impl Vault {
         .await
     }
 
-    /// Credentials that the background is to look at by `now`, the longest due first.
+    /// Credentials that the background is to look at by `now`, the longest due first, up to `limit` of each provider.
     pub fn due_refreshes(
         &self,
         now: UnixTime,

@@ -186,6 +186,12 @@ async fn the_background_finds_what_is_due_by_an_index() {
     assert!(bench.vault.due_refreshes(bench.clock.now(), 9).unwrap().is_empty());
     let due = bench.vault.due_refreshes(at(60).unwrap(), 9).unwrap();
     assert_eq!(due, [(stored.user.clone(), stored.id, stored.provider.clone())]);
+    let other = bench.add("bob", "gitlab", tokens("a", "r")).await;
+    for one in [&other, &bench.add("bob", "github", tokens("a", "r")).await] {
+        bench.vault.schedule_refresh(&one.user, &one.id, at(61)).await.unwrap();
+    }
+    let due = bench.vault.due_refreshes(at(99).unwrap(), 1).unwrap();
+    assert_eq!(due.iter().map(|(_, id, _)| *id).collect::<Vec<_>>(), [stored.id, other.id], "one of each provider");
     let plan: String = Connection::open(bench.path())
         .unwrap()
         .query_row(
