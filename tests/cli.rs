@@ -241,7 +241,7 @@ fn a_credential_that_makes_no_sense_is_refused_and_nothing_is_stored() {
     add(&["opena"], "x").ended_with(1).complained("did you mean 'openai'?");
     add(&["openai"], "\n").ended_with(1).complained("the API key is empty");
     add(&["openai", "--kind", "user_password"], "a\nb\n").ended_with(1).complained("does not take");
-    add(&["github", "--kind", "oauth2"], "x").ended_with(2).complained("oauth/initiate");
+    add(&["github", "--kind", "oauth2"], "x").ended_with(2).complained("strongroom connect");
     add(&["smtp", "--kind", "user_password"], "just one line\n").ended_with(1).complained("two lines");
     add(&["http", "--kind", "host_scoped"], "A: b\n").ended_with(2).complained("--host");
     add(&["http", "--kind", "host_scoped", "--host", "a b"], "A: b\n").ended_with(2);

@@ -141,6 +141,7 @@ impl Rotating {
                 expires_at: Some(ends),
                 refresh_at: Some(UnixTime(ends.0 - 240)),
                 material: Material::OAuth2(Tokens {
+                    renewal: None,
                     access_token: Secret::new(format!("at-{token}")),
                     refresh_token: Some(Secret::new(token)),
                     token_type: "Bearer".to_owned(),

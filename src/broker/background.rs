@@ -107,7 +107,7 @@ impl Broker {
             let again = match reason {
                 Declined::Fresh => schedule::look_again_at(&summary).map(|at| at.max(now.plus(EVERY))),
                 Declined::BackingOff { until, .. } => Some(*until),
-                Declined::OtherClient => Some(now.plus(LATER)),
+                Declined::OtherClient | Declined::NotConfigured => Some(now.plus(LATER)),
                 Declined::NoRefreshToken | Declined::NeedsReauth => None,
             };
             self.look_again(user, id, again).await?;

@@ -253,6 +253,7 @@ impl Broker {
                 lifetime: grant.expires_in,
                 refresh_expires_at: grant.refresh_expires_in.map(|lifetime| now.plus(lifetime)),
                 metadata: grant.metadata,
+                renewal: None,
             }),
             refresh_at: None,
         };

@@ -1,10 +1,12 @@
 //! Create: a key, a user name and password, or headers for a host, sealed as they come.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::service::ServiceRequest;
 use super::{Broker, Caller, Error};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
@@ -22,7 +24,6 @@ pub struct CreateRequest {
 }
 
 /// The kinds of secret that a client can hand in.
-#[derive(Debug)]
 pub enum NewSecret {
     /// One API key, and when it ends if that is known.
     ApiKey {
@@ -45,6 +46,15 @@ pub enum NewSecret {
         /// The headers by name.
         headers: BTreeMap<String, Secret>,
     },
+    /// What asks for access tokens without a user's login; the result is an `oauth2` credential.
+    Service(ServiceRequest),
+}
+
+impl fmt::Debug for NewSecret {
+    /// Shows the kind alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewSecret({})", self.kind())
+    }
 }
 
 impl NewSecret {
@@ -53,14 +63,7 @@ impl NewSecret {
             Self::ApiKey { .. } => Kind::ApiKey,
             Self::UserPassword { .. } => Kind::UserPassword,
             Self::HostScoped { .. } => Kind::HostScoped,
-        }
-    }
-
-    fn into_parts(self) -> (Material, Option<UnixTime>) {
-        match self {
-            Self::ApiKey { api_key, expires_at } => (Material::ApiKey(api_key), expires_at),
-            Self::UserPassword { username, password } => (Material::UserPassword { username, password }, None),
-            Self::HostScoped { host, headers } => (Material::HostScoped { host, headers }, None),
+            Self::Service(_) => Kind::OAuth2,
         }
     }
 }
@@ -75,7 +78,7 @@ pub struct CreateResponse {
     /// The provider's name.
     #[schema(value_type = String)]
     pub provider: ProviderName,
-    /// `api_key`, `user_password` or `host_scoped`.
+    /// `api_key`, `user_password`, `host_scoped`, or `oauth2` for what was made without a login.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// What it is called.
@@ -97,7 +100,12 @@ impl Broker {
                 Kind::ALL.into_iter().filter(|kind| known.entry.takes(*kind)).map(Kind::name).collect();
             return Err(Error::KindNotTaken { kind, provider: provider.to_owned(), takes: takes.join(", ") });
         }
-        let (material, expires_at) = request.secret.into_parts();
+        let (material, expires_at) = match request.secret {
+            NewSecret::ApiKey { api_key, expires_at } => (Material::ApiKey(api_key), expires_at),
+            NewSecret::UserPassword { username, password } => (Material::UserPassword { username, password }, None),
+            NewSecret::HostScoped { host, headers } => (Material::HostScoped { host, headers }, None),
+            NewSecret::Service(service) => return self.create_service(caller, provider, request.title, service).await,
+        };
         let new = NewCredential {
             user: caller.user.clone(),
             provider: known.name.clone(),

@@ -78,6 +78,14 @@ pub enum Error {
         /// The kinds that it takes.
         takes: String,
     },
+    /// The provider's entry does not offer the grant that this credential lives by.
+    #[error("Unsupported credential type: {grant} (provider '{provider}' does not offer it)")]
+    GrantNotOffered {
+        /// `client_credentials` or `service_account`.
+        grant: &'static str,
+        /// The provider.
+        provider: String,
+    },
     /// No such credential of this user.
     #[error("Credentials not found")]
     CredentialNotFound,

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::id::ProviderName;
 use crate::jose::Claims;
-use crate::oauth::{self, Awaited, DiscoveryError, Grant, IdTokenError, IssuerKeys, IssuerMetadata, Nonce};
+use crate::oauth::{self, Awaited, Client, DiscoveryError, Grant, IdTokenError, IssuerKeys, IssuerMetadata, Nonce};
 
 /// What is known of each issuer that the catalogue names.
 pub(super) struct Issuers(BTreeMap<ProviderName, Issuer>);
@@ -39,8 +39,23 @@ impl Broker {
     pub(super) async fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
         let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
         let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
-        let not_configured = || Error::NotConfigured(name.to_owned());
-        let client = self.0.clients.at(&provider.name).ok_or_else(not_configured)?;
+        let client = self.0.clients.at(&provider.name).ok_or_else(|| Error::NotConfigured(name.to_owned()))?;
+        self.complete_with(provider, oauth, client).await
+    }
+
+    /// The same with a client that is not the configured one.
+    pub(super) async fn connectable_by(&self, name: &str, client: Client) -> Result<Connectable<'_>, Error> {
+        let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
+        let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
+        self.complete_with(provider, oauth, client).await
+    }
+
+    async fn complete_with<'b>(
+        &'b self,
+        provider: &'b Provider,
+        oauth: &'b OAuth,
+        client: Client,
+    ) -> Result<Connectable<'b>, Error> {
         let oauth = match self.0.issuers.0.get(&provider.name).filter(|_| oauth.discovers()) {
             Some(issuer) => {
                 let metadata = issuer.metadata.get().await.map_err(|error| undiscovered(&error))?;
@@ -49,7 +64,7 @@ impl Broker {
             None => Cow::Borrowed(oauth),
         };
         if !client.can(oauth.token_auth) {
-            return Err(not_configured());
+            return Err(Error::NotConfigured(provider.name.to_string()));
         }
         Ok(Connectable { provider, oauth, client, title: provider.entry.display_name.clone() })
     }

@@ -23,6 +23,7 @@ mod providers;
 mod refresh;
 mod revocations;
 mod schedule;
+mod service;
 mod token;
 
 use std::borrow::Cow;
@@ -45,6 +46,7 @@ pub use list::{CredentialList, CredentialSummary};
 use mcp::McpServers;
 pub use providers::ProviderInfo;
 pub use revocations::{RevocationList, WaitingRevocation};
+pub use service::{ServiceFault, ServiceRequest, service_account};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
 
 use flights::Flights;

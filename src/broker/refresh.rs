@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::flights::Announce;
 use super::{Broker, Caller, Connectable, CredentialDetail, Error, schedule};
+use crate::catalog::entry::GrantType;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
 use crate::oauth::{self, Grant, TokenError, Unbuildable};
 use crate::vault::{
-    Begun, RefreshFailure, RefreshTicket, Refreshed, Revocation, Status, Summary, Tokens, VaultError, Who,
+    Begun, RefreshFailure, RefreshTicket, Refreshed, Renewal, Revocation, Status, Summary, Tokens, VaultError, Who,
 };
 
 /// How long tokens that the vault could not take are held in memory between two tries to store them.
@@ -35,6 +36,8 @@ pub(super) enum Declined {
     NoRefreshToken,
     /// The provider has refused it before.
     NeedsReauth,
+    /// Our client there is not configured any more.
+    NotConfigured,
     /// The tokens are those of another client than the configured one, and no server would take them from it.
     OtherClient,
     /// It failed just now, and is not to be tried again before this time.
@@ -75,9 +78,13 @@ impl Broker {
 
     /// Has the credential refreshed, by the flight that is under way or by one of its own.
     pub(super) async fn refresh_for(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Outcome, Error> {
-        // Asked before anything is written: without a client there is nothing to send. What an MCP server said is sealed.
-        if !self.is_mcp(summary) {
-            self.refresher(summary, None).await?;
+        // Asked before anything is written: without a client there is nothing to send. What an MCP server said is sealed, and
+        // where a credential may have a client of its own, that is seen when its secret is.
+        if !self.is_mcp(summary)
+            && let Err(error) = self.refresher(summary, None).await
+            && !self.may_have_own_client(summary)
+        {
+            return Err(error);
         }
         loop {
             let (broker, flying, who) = (self.clone(), summary.clone(), who.clone());
@@ -98,6 +105,12 @@ impl Broker {
             Error::ServerUnusable(_) | Error::ServerTooSlow(_) => error,
             _ => Error::NotConfigured(provider.to_owned()),
         })
+    }
+
+    /// Whether the provider gives tokens to others than the configured client.
+    fn may_have_own_client(&self, summary: &Summary) -> bool {
+        let known = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
+        known.is_some_and(|oauth| oauth.grants.iter().any(|grant| *grant != GrantType::AuthorizationCode))
     }
 
     /// One flight: begin, send, end. What has begun is ended whoever is still there to see it.
@@ -138,6 +151,13 @@ impl Broker {
     async fn exchange_refresh_token(&self, summary: &Summary, tokens: &Tokens) -> Result<Grant, Failed> {
         // All three were looked at before the refresh began, but for values that no longer fit a changed entry.
         let unusable = || Failed::Otherwise(Unbuildable::Url.into());
+        if let Some(renewal) = tokens.renewal.as_deref() {
+            let configured = matches!(renewal, Renewal::ClientCredentials { own: None });
+            return self.renew(summary, tokens, renewal).await.map_err(|error| match error {
+                refusal if !configured && refusal.ends_service() => Failed::Refused(refusal.to_string()),
+                other => Failed::Otherwise(other),
+            });
+        }
         let found = Self::kept_mcp_of(&tokens.metadata);
         let connectable = self.refresher(summary, found).await.map_err(|_| unusable())?;
         let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
@@ -220,6 +240,7 @@ impl Broker {
             lifetime: grant.expires_in,
             refresh_expires_at: told.or(old.refresh_expires_at),
             metadata,
+            renewal: old.renewal,
         };
         let expires_at = grant.expires_in.map(|lifetime| now.plus(lifetime));
         let refresh_at = schedule::refresh_at(&tokens, now, self.0.random);
@@ -278,6 +299,7 @@ impl Broker {
             Outcome::Declined(Declined::NoRefreshToken) => {
                 needs_reauth("the provider gave no refresh token".to_owned())
             }
+            Outcome::Declined(Declined::NotConfigured) => Error::NotConfigured(summary.provider.to_string()),
             Outcome::Declined(Declined::OtherClient) => needs_reauth(
                 "the account was connected through another OAuth client than the one that is configured now".to_owned(),
             ),
@@ -318,10 +340,17 @@ fn decline(
     if enough {
         return Some(Declined::Fresh);
     }
-    if tokens.refresh_token.is_none() {
+    if !tokens.can_be_renewed() {
         return Some(Declined::NoRefreshToken);
     }
-    if summary.client_id.as_deref().is_some_and(|id| Some(id) != client_id) {
+    let own = matches!(
+        tokens.renewal.as_deref(),
+        Some(Renewal::ClientCredentials { own: Some(_) } | Renewal::ServiceAccount(_))
+    );
+    if !own && client_id.is_none() && summary.client_id.is_some() {
+        return Some(Declined::NotConfigured);
+    }
+    if !own && summary.client_id.as_deref().is_some_and(|id| Some(id) != client_id) {
         return Some(Declined::OtherClient);
     }
     let holds = refreshing.told_to_wait || !matches!(demand, Demand::Forced);

@@ -150,8 +150,11 @@ impl Broker {
     }
 
     async fn send_revocation(&self, queued: &QueuedRevocation) -> Result<(), String> {
-        let found = Self::kept_mcp_of(&queued.tokens.metadata);
-        let connectable = self.connectable_as(queued.provider.as_str(), found).await;
+        let provider = queued.provider.as_str();
+        let connectable = match queued.tokens.renewal.as_deref() {
+            Some(renewal) => self.for_service(provider, renewal).await,
+            None => self.connectable_as(provider, Self::kept_mcp_of(&queued.tokens.metadata)).await,
+        };
         let connectable = connectable.map_err(|error| error.to_string())?;
         if queued.client_id.as_ref().is_some_and(|id| *id != connectable.client.id) {
             return Err("the tokens belong to another client than the configured one".to_owned());

@@ -36,7 +36,9 @@ pub(super) fn is_fresh(summary: &Summary, now: UnixTime, min_ttl: Duration) -> b
 /// where an unused one lapses; each credential at a point of its own, so that a thousand that were connected at one time
 /// do not come back at one time.
 pub(super) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Random) -> Option<UnixTime> {
-    tokens.refresh_token.as_ref()?;
+    if !tokens.can_be_renewed() {
+        return None;
+    }
     let ahead = |life: Duration| {
         let lead = lead(Some(life));
         now.plus(life.saturating_sub(lead + portion(lead, random)))
@@ -110,6 +112,7 @@ mod tests {
 
     fn tokens(lifetime: Option<u64>, lapses_in: Option<i64>) -> Tokens {
         Tokens {
+            renewal: None,
             access_token: Secret::new("a"),
             refresh_token: Some(Secret::new("r")),
             token_type: "Bearer".to_owned(),

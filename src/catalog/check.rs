@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::Entry;
 use super::entry::{
-    AssertionAudience, Body, Identity, Mcp, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
+    AssertionAudience, Body, GrantType, Identity, Mcp, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
 };
 use super::input::{Input, InputFrom};
 use super::reader::Misfit;
@@ -126,6 +126,14 @@ impl Checks {
         self.lifetime("oauth.expires_in", oauth.expires_in);
         self.lifetime("oauth.refresh.lifetime", oauth.refresh.as_ref().and_then(|refresh| refresh.lifetime));
         self.text("oauth.scope_member", &oauth.scope_member);
+        let by_jwt = oauth.grants.contains(&GrantType::JwtBearer);
+        self.unless(
+            by_jwt || oauth.jwt_bearer.is_none(),
+            "oauth.jwt_bearer",
+            "never used; add \"jwt_bearer\" to grants",
+        );
+        let repeated = oauth.grants.iter().enumerate().any(|(i, grant)| oauth.grants[..i].contains(grant));
+        self.unless(!repeated && !oauth.grants.is_empty(), "oauth.grants", "each grant once, and at least one");
         if let Some(prefix) = &oauth.scope_prefix {
             self.text("oauth.scope_prefix", prefix);
         }

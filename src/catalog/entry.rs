@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::grant::{AssertionScope, GrantType, JwtBearer};
 use super::input::Input;
 pub use super::mcp::Mcp;
 pub use super::placement::{ApiKey, Place, UserPassword};
@@ -189,6 +190,12 @@ pub struct OAuth {
     /// How a token is revoked; absent where the provider has no way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<Revoke>,
+    /// Which grants the server gives tokens for.
+    #[serde(default = "OAuth::code_alone", skip_serializing_if = "OAuth::is_code_alone")]
+    pub grants: Vec<GrantType>,
+    /// How a service account's assertion is made (RFC 7523).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt_bearer: Option<JwtBearer>,
     /// How refresh tokens behave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
@@ -241,6 +248,14 @@ impl OAuth {
 
     fn is_standard_expiry_member(name: &str) -> bool {
         name == "expires_in"
+    }
+
+    fn code_alone() -> Vec<GrantType> {
+        vec![GrantType::AuthorizationCode]
+    }
+
+    fn is_code_alone(grants: &[GrantType]) -> bool {
+        grants == [GrantType::AuthorizationCode]
     }
 
     fn standard_scope_member() -> String {

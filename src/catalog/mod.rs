@@ -9,6 +9,7 @@ mod check;
 mod check_placement;
 mod check_token;
 pub mod entry;
+mod grant;
 pub mod input;
 mod mcp;
 mod placement;

@@ -58,7 +58,8 @@ pub(super) struct Connect {
     json: bool,
 }
 
-fn named_value(text: &str) -> Result<(String, String), String> {
+/// `NAME=VALUE`.
+pub(super) fn named_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::context::block_on;
 use super::output::Output;
 use super::revocations::Revocations;
+use super::service::Service;
 use super::{Context, Failure, refused, secret_input};
 use crate::broker::{Broker, Caller, CreateRequest, NewSecret};
 use crate::clock::{Clock, UnixTime};
@@ -76,6 +77,8 @@ pub(super) struct Add {
     /// host_scoped: a line `Name: value` for each header
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
+    #[command(flatten)]
+    service: Service,
     /// As JSON: {id, provider, type, title}
     #[arg(long)]
     json: bool,
@@ -189,7 +192,7 @@ impl Add {
         let broker = context.broker()?;
         // Before somebody types a secret for nothing.
         let takes = super::provider::found(broker.catalog(), &self.provider)?.entry.takes(self.kind);
-        if self.kind != Kind::OAuth2 && !takes {
+        if self.kind != Kind::OAuth2 && !self.service.is_wanted() && !takes {
             return Err(Failure::new(format!("{} does not take credentials of the kind {}", self.provider, self.kind))
                 .advise(format!("`strongroom provider show {}` shows what it takes", self.provider)));
         }
@@ -207,6 +210,9 @@ impl Add {
     /// Reads the secret from where the command line says.
     fn secret(&self) -> Result<NewSecret, Failure> {
         let given = self.from_file.as_deref().map(secret_input::from_file).transpose()?;
+        if self.service.is_wanted() {
+            return self.service.secret(given);
+        }
         match self.kind {
             Kind::OAuth2 => Err(oauth_is_connected()),
             Kind::ApiKey => {
@@ -249,7 +255,7 @@ impl Add {
 
 fn oauth_is_connected() -> Failure {
     Failure::configuration("an oauth2 credential is connected, not typed in")
-        .advise("send the user through POST /v1/integrations/PROVIDER/oauth/initiate and …/complete")
+        .advise("`strongroom connect PROVIDER` connects one; --grant makes one that asks for its tokens by itself")
 }
 
 fn not_empty(secret: Secret, what: &str) -> Result<Secret, Failure> {

@@ -27,6 +27,7 @@ mod provider;
 mod revocations;
 mod secret_input;
 pub mod serve;
+mod service;
 mod user;
 
 use clap::{CommandFactory, Parser, Subcommand};

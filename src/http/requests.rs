@@ -5,14 +5,17 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{RefOr, schema};
 
+use serde_json::Value;
+
 use super::body::FromBody;
 use super::fault::{Fault, Place};
 use super::fields::{self, Object};
 use crate::broker::{
-    CompleteRequest, CreateRequest, DeviceInitiateRequest, DevicePollRequest, InitiateRequest, NewSecret,
+    self, CompleteRequest, CreateRequest, DeviceInitiateRequest, DevicePollRequest, InitiateRequest, NewSecret,
+    ServiceRequest,
 };
 use crate::clock::UnixTime;
-use crate::vault::HostPattern;
+use crate::vault::{HostPattern, OwnClient, Renewal};
 
 impl FromBody for InitiateRequest {
     fn schema() -> Option<(&'static str, RefOr<Schema>)> {
@@ -115,6 +118,9 @@ impl FromBody for DevicePollRequest {
     }
 }
 
+/// The types under which a credential can be made: the kinds that are kept as they come, and what asks for tokens by itself.
+const TYPES: [&str; 5] = ["api_key", "user_password", "host_scoped", "client_credentials", "service_account"];
+
 /// The kinds of credential that a client can hand in.
 pub(super) const KINDS: [&str; 3] = ["api_key", "user_password", "host_scoped"];
 
@@ -128,7 +134,7 @@ impl FromBody for CreateRequest {
         let expires_at = ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::Integer, Type::String, Type::Null]))
             .description(Some("When it ends, in Unix seconds; as a number or as its decimal text."));
-        let [api_key, user_password, host_scoped] = KINDS.map(kind);
+        let [api_key, user_password, host_scoped, client_credentials, service_account] = TYPES.map(kind);
         let one_of = OneOfBuilder::new()
             .item(api_key.property("api_key", secret()).required("api_key").property("expires_at", expires_at))
             .item(
@@ -145,12 +151,34 @@ impl FromBody for CreateRequest {
                     .property("headers", texts_by_name("The headers to send, by name; each value is a secret."))
                     .required("headers"),
             )
+            .item(
+                client_credentials
+                    .property(
+                        "client_id",
+                        optional("A client of the user's own; the configured one where there is none."),
+                    )
+                    .property("client_secret", secret())
+                    .property("scopes", ArrayBuilder::new().items(text("")))
+                    .property("inputs", texts_by_name("What the provider's URLs need to know, where it has `inputs`.")),
+            )
+            .item(
+                service_account
+                    .property(
+                        "key",
+                        ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Object])),
+                    )
+                    .required("key")
+                    .property("issuer", optional("Who signs; a key file with `client_email` says it by itself."))
+                    .property("subject", optional("In whose name."))
+                    .property("scopes", ArrayBuilder::new().items(text("")))
+                    .property("inputs", texts_by_name("What the provider's URLs need to know, where it has `inputs`.")),
+            )
             .discriminator(Some(schema::Discriminator::new("type")));
         Some(("CreateCredentialRequest", Schema::OneOf(one_of.build()).into()))
     }
 
     fn read(body: &mut Object<'_>) -> Option<Self> {
-        let kind = body.tag("type", &KINDS)?;
+        let kind = body.tag("type", &TYPES)?;
         let title = body.required("title", fields::text);
         let secret = match kind {
             "api_key" => {
@@ -163,6 +191,7 @@ impl FromBody for CreateRequest {
                 let password = body.required("password", fields::secret);
                 NewSecret::UserPassword { username: username?, password: password? }
             }
+            "client_credentials" | "service_account" => NewSecret::Service(service(kind, body)?),
             _ => {
                 let host = body.required("host", host);
                 let headers = body.required("headers", fields::secret_headers);
@@ -171,6 +200,32 @@ impl FromBody for CreateRequest {
         };
         Some(Self { title: title?, secret })
     }
+}
+
+/// What asks for tokens by itself.
+fn service(kind: &str, body: &mut Object<'_>) -> Option<ServiceRequest> {
+    let scopes = body.or_empty("scopes", fields::texts);
+    let inputs = body.or_empty("inputs", fields::texts_by_name);
+    let renewal = if kind == "client_credentials" {
+        let secret = body.optional("client_secret", fields::secret);
+        let own = if body.has("client_id") || matches!(secret, Some(Some(_))) {
+            Some(body.required("client_id", fields::text)?)
+        } else {
+            None
+        };
+        let secret = secret?;
+        Some(Renewal::ClientCredentials { own: own.map(|id| OwnClient { id, secret }) })
+    } else {
+        let issuer = body.optional("issuer", fields::text);
+        let subject = body.optional("subject", fields::text);
+        let (issuer, subject) = (issuer?, subject?);
+        let read = |key: Value, place: &Place, faults: &mut Vec<Fault>| {
+            let account = broker::service_account(&key, issuer, subject);
+            account.map_err(|fault| faults.push(Fault::value(place.clone(), &fault.to_string()))).ok()
+        };
+        body.required("key", read).map(Renewal::ServiceAccount)
+    };
+    Some(ServiceRequest { renewal: renewal?, scopes: scopes?, inputs: inputs? })
 }
 
 /// The host pattern of a `host_scoped` credential.

@@ -28,9 +28,10 @@ impl From<Error> for Problem {
             | Error::NotRefreshed { too_slow: true, .. } => &problem::PROVIDER_TIMEOUT,
             Error::NoDeviceFlow(_) => &problem::NO_DEVICE_FLOW,
             Error::GrantRefused(_) => &problem::GRANT_REFUSED,
-            Error::KindNotTaken { .. } | Error::KindChanged(_) | Error::NothingToRefresh(_) => {
-                &problem::KIND_NOT_SUPPORTED
-            }
+            Error::KindNotTaken { .. }
+            | Error::GrantNotOffered { .. }
+            | Error::KindChanged(_)
+            | Error::NothingToRefresh(_) => &problem::KIND_NOT_SUPPORTED,
             Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
             Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
             Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,

@@ -28,6 +28,8 @@ pub struct Client {
     /// The secret of this try; the one that worked last where none is chosen.
     chosen: Option<usize>,
     key: Option<Arc<SigningKey>>,
+    /// Whether nothing at all is said about who asks.
+    nobody: bool,
     pub(super) clock: Clock,
     pub(super) random: Random,
 }
@@ -43,7 +45,12 @@ impl Client {
     /// A client with these secrets, in the order in which they are tried; a public one has none.
     pub fn new(id: impl Into<String>, secrets: Vec<Secret>, clock: Clock, random: Random) -> Self {
         let secrets = Arc::new(Secrets { all: secrets, working: AtomicUsize::new(0) });
-        Self { id: id.into(), secrets, chosen: None, key: None, clock, random }
+        Self { id: id.into(), secrets, chosen: None, key: None, nobody: false, clock, random }
+    }
+
+    /// No client at all: what a grant brings says by itself who asks (RFC 7521 §4.1).
+    pub fn nobody(clock: Clock, random: Random) -> Self {
+        Self { nobody: true, ..Self::new("", Vec::new(), clock, random) }
     }
 
     /// The same with a private key, for `private_key_jwt`.
@@ -55,6 +62,7 @@ impl Client {
     /// Whether it has what this way of authenticating needs.
     pub fn can(&self, way: TokenAuth) -> bool {
         match way {
+            _ if self.nobody => true,
             TokenAuth::None => true,
             TokenAuth::PrivateKeyJwt => self.key.is_some(),
             TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post | TokenAuth::ClientSecretJwt => {
@@ -92,6 +100,7 @@ impl Client {
         parameters: &mut Parameters,
     ) -> Result<(), Unbuildable> {
         match way {
+            _ if self.nobody => {}
             TokenAuth::Basic | TokenAuth::BasicRaw => {
                 let mut value = HeaderValue::from_str(&self.basic(way)?).expect("base64 is visible ASCII");
                 value.set_sensitive(true);

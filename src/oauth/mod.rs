@@ -32,6 +32,7 @@ mod resolve;
 mod retry_after;
 mod revoke;
 mod scope;
+mod service;
 mod state;
 mod token;
 
@@ -60,5 +61,6 @@ pub use request::Unbuildable;
 pub use resolve::resolve;
 pub use retry_after::RetryAfter;
 pub use revoke::{Revocable, RevokeError, revoke};
+pub use service::{AssertionIssuer, client_credentials, jwt_bearer};
 pub use state::StateToken;
 pub use token::TokenError;

@@ -33,6 +33,7 @@ device_authorization_url = "{device}"
 issuer = "{issuer}"
 announces_iss = {announces_iss}
 default_scopes = ["profile"]
+grants = ["authorization_code", "client_credentials"]
 token_auth = "{token_auth}"
 
 [oauth.identity]

@@ -158,6 +158,11 @@ impl Grants {
         Ok(issued)
     }
 
+    /// What a client asks for itself.
+    pub(super) fn give_client(&mut self, client_id: &str, scopes: &[String], behaviour: &Behaviour) -> Issued {
+        self.give(client_id.to_owned(), client_id.to_owned(), scopes, behaviour).1
+    }
+
     /// A new grant with its first tokens.
     fn give(
         &mut self,

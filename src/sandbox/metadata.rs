@@ -15,7 +15,8 @@ pub(super) fn document(server: &AuthorizationServer) -> Value {
     let url = |endpoint: Endpoint| format!("{}{}", server.base_url, endpoint.path());
     let methods: BTreeSet<&str> =
         server.clients.iter().flat_map(|client| &client.token_auth).map(|way| method_name(*way)).collect();
-    let mut grant_types = vec!["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"];
+    let mut grant_types =
+        vec!["authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"];
     if behaviour.refresh_tokens != RefreshTokens::Absent {
         grant_types.push("refresh_token");
     }

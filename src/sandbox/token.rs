@@ -4,10 +4,11 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use super::answer::{Answer, Refusal, json_answer};
+use super::authorize::scopes;
 use super::client::authenticate;
 use super::form::{Form, Repeated};
 use super::grants::{Issued, Redemption};
-use super::options::SandboxClient;
+use super::options::{Behaviour, RefreshTokens, SandboxClient};
 use super::server::AuthorizationServer;
 
 impl AuthorizationServer {
@@ -41,6 +42,15 @@ impl AuthorizationServer {
                     .map(|text| text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
                     .unwrap_or_default();
                 self.grants().refresh(required(form, "refresh_token")?, &client.id, &scopes, &behaviour)
+            }
+            Some("client_credentials") => {
+                if client.secret.is_none() {
+                    return Err(Refusal::UnauthorizedClient("a public client cannot ask for itself (RFC 6749 §4.4)"));
+                }
+                let scopes = scopes(form).map_err(|(_, why)| Refusal::InvalidScope(why))?;
+                // Without a refresh token (RFC 6749 §4.4.3).
+                let behaviour = Behaviour { refresh_tokens: RefreshTokens::Absent, ..Behaviour::clone(&behaviour) };
+                Ok(self.grants().give_client(&client.id, &scopes, &behaviour))
             }
             Some("urn:ietf:params:oauth:grant-type:device_code") => {
                 self.grants().redeem_device(required(form, "device_code")?, &client.id, &behaviour)

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::fields::{FieldWriter, Fields};
 use super::host_pattern::HostPattern;
+use super::renewal::Renewal;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
 use crate::secret::Secret;
@@ -61,6 +62,8 @@ pub struct Tokens {
     pub refresh_expires_at: Option<UnixTime>,
     /// Further members of the answer that the provider's entry asks to keep.
     pub metadata: BTreeMap<String, serde_json::Value>,
+    /// What asks for the next access token, where that is no refresh token.
+    pub renewal: Option<Box<Renewal>>,
 }
 
 /// Tags of the fields in a sealed secret; one that was ever used is not given another meaning.
@@ -115,16 +118,25 @@ impl Material {
 }
 
 impl Tokens {
+    /// Whether there is something to ask for the next access token with.
+    pub fn can_be_renewed(&self) -> bool {
+        self.refresh_token.is_some() || self.renewal.is_some()
+    }
+
     /// Adds the tokens' fields.
     pub(super) fn write(&self, fields: FieldWriter) -> FieldWriter {
         let metadata = Zeroizing::new(serde_json::json!(self.metadata).to_string());
-        fields
+        let fields = fields
             .text(tag::ACCESS_TOKEN, self.access_token.expose())
             .optional(tag::REFRESH_TOKEN, self.refresh_token.as_ref().map(Secret::expose))
             .text(tag::TOKEN_TYPE, &self.token_type)
             .int(tag::LIFETIME, self.lifetime.map(|life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX)))
             .int(tag::REFRESH_EXPIRES_AT, self.refresh_expires_at.map(|at| at.0))
-            .text(tag::METADATA, &metadata)
+            .text(tag::METADATA, &metadata);
+        match &self.renewal {
+            Some(renewal) => renewal.write(fields),
+            None => fields,
+        }
     }
 
     /// Reads them back.
@@ -136,6 +148,7 @@ impl Tokens {
             lifetime: fields.int(tag::LIFETIME).map(|life| Duration::from_secs(life.unsigned_abs())),
             refresh_expires_at: fields.int(tag::REFRESH_EXPIRES_AT).map(UnixTime),
             metadata: serde_json::from_str(fields.text(tag::METADATA)?).ok()?,
+            renewal: Renewal::read(fields).ok()?.map(Box::new),
         })
     }
 }

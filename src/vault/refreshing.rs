@@ -63,7 +63,7 @@ impl Refreshing {
     /// Of a credential whose tokens just came.
     pub(super) fn after(tokens: &Tokens, refresh_at: Option<UnixTime>) -> Self {
         Self {
-            possible: Some(tokens.refresh_token.is_some()),
+            possible: Some(tokens.can_be_renewed()),
             lifetime: tokens.lifetime,
             lapses_at: tokens.refresh_expires_at,
             refresh_at,

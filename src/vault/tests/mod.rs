@@ -153,6 +153,7 @@ fn title(title: &str) -> Amendment {
 
 fn tokens(access: &str, refresh: &str) -> Material {
     Material::OAuth2(Tokens {
+        renewal: None,
         access_token: Secret::new(access),
         refresh_token: Some(Secret::new(refresh)),
         token_type: "Bearer".into(),
