@@ -9,8 +9,8 @@ import { join, resolve } from 'node:path';
 
 const BINARY = resolve(process.env.STRONGROOM_BIN ?? '../../target/debug/strongroom');
 
-/// A Strongroom with these providers (TOML), and a key with every permission for the user `alice`.
-export async function startStrongroom(providersToml) {
+/// A Strongroom with these providers (TOML), `oauth` under its [oauth], and a key with every permission for the user `alice`.
+export async function startStrongroom(providersToml, oauth = '') {
   const directory = await mkdtemp(join(tmpdir(), 'strongroom-interop-'));
   await run(directory, ['init']);
   const port = await freePort();
@@ -26,6 +26,7 @@ master_key = { file = "strongroom.key" }
 
 [oauth]
 callback_origins = ["http://localhost"]
+${oauth}
 
 [egress]
 allow = ["127.0.0.0/8"]
