@@ -282,6 +282,21 @@ fn the_catalogue_is_listed_and_shown_in_its_own_vocabulary() {
 }
 
 #[test]
+fn providers_are_found_by_words_of_their_name_their_display_name_and_their_category() {
+    let desk = Desk::new();
+    let names = |words: &[&str]| -> Vec<String> {
+        let listed = desk.run(&[&["provider", "list", "--json"], words].concat()).succeeded().json();
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(names(&[]).len() > 500);
+    assert_eq!(names(&["GitHub", "developer"]).first().map(String::as_str), Some("github"));
+    let mail = names(&["zoho", "mail"]);
+    assert!(mail.contains(&"zoho_mail".to_owned()) && !mail.contains(&"zoho_crm".to_owned()), "{mail:?}");
+    assert!(names(&["crm"]).contains(&"salesforce".to_owned()), "by category");
+    assert!(names(&["no such thing at all"]).is_empty());
+}
+
+#[test]
 fn a_provider_s_check_says_what_is_missing_and_what_cannot_be_reached() {
     let desk = Desk::new();
     desk.write(

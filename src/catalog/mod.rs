@@ -24,6 +24,8 @@ pub mod values;
 #[cfg(test)]
 mod build_tests;
 #[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
 mod entries_tests;
 #[cfg(test)]
 mod template_tests;

@@ -9,7 +9,7 @@ use super::context::{block_on, egress};
 use super::output::{Output, plain};
 use super::{Context, Failure};
 use crate::catalog::entry::OAuth;
-use crate::catalog::{Catalog, Provider as Entry};
+use crate::catalog::{Catalog, Entry as Described, Provider as Entry};
 use crate::config::{ClientSecrets, Config, ProviderSettings};
 use crate::egress::{Egress, Outgoing};
 use crate::kind::Kind;
@@ -20,6 +20,8 @@ use crate::oauth::Metadata;
 pub(super) enum Provider {
     /// List the providers
     List {
+        /// Only those with each of these words in their name, their display name or their category
+        words: Vec<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -54,15 +56,15 @@ impl Provider {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, catalog) = context.settings(ClientSecrets::Leave)?;
         match self {
-            Self::List { json } => list(&config, &catalog, json, out),
+            Self::List { words, json } => list(&config, &catalog, &words, json, out),
             Self::Show { name, json } => show(&config, found(&catalog, &name)?, json, out),
             Self::Check { names } => check(&config, &catalog, &names, out),
         }
     }
 }
 
-fn list(config: &Config, catalog: &Catalog, json: bool, out: &mut Output) -> Result<(), Failure> {
-    let listed = catalog.iter().map(|provider| Listed {
+fn list(config: &Config, catalog: &Catalog, words: &[String], json: bool, out: &mut Output) -> Result<(), Failure> {
+    let listed = catalog.iter().filter(|provider| is_about(provider, words)).map(|provider| Listed {
         name: provider.name.to_string(),
         display_name: provider.entry.display_name.clone(),
         kinds: kinds(provider),
@@ -80,6 +82,13 @@ fn list(config: &Config, catalog: &Catalog, json: bool, out: &mut Output) -> Res
         })
         .collect();
     out.columns(["NAME", "PROVIDER", "KINDS", "CONFIGURED"], &rows)
+}
+
+/// Whether each of the words is in the provider's name, display name or category, in any case.
+fn is_about(provider: &Entry, words: &[String]) -> bool {
+    let Described { display_name, category, .. } = &provider.entry;
+    let text = format!("{}\n{display_name}\n{}", provider.name, category.as_deref().unwrap_or("")).to_lowercase();
+    words.iter().all(|word| text.contains(&word.to_lowercase()))
 }
 
 fn kinds(provider: &Entry) -> Vec<&'static str> {
