@@ -22,9 +22,8 @@ pub use fault::{ConfigErrors, Finding, Place};
 pub use load::{ClientSecrets, Sources, provider_entries};
 pub use secret_source::{SecretFault, SecretReader, SecretSource};
 pub use settings::{
-    Config, EgressSettings, EntryPatch, Listen, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles, Unlock,
-    VaultSettings,
+    Config, EgressSettings, EntryPatch, Listen, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles, ToldBy,
+    TrustedIssuer, Unlock, VaultSettings,
 };
 pub use show::Shown;
 pub use table::{SETTINGS, Setting, Takes};
-pub use trusted_issuers::{ToldBy, TrustedIssuer};

@@ -6,43 +6,10 @@ use toml::Value;
 use url::Url;
 
 use super::reader::Reader;
+use super::settings::{ToldBy, TrustedIssuer};
 use crate::id::IssuerName;
 use crate::jose::Algorithm;
 use crate::permission::{Permission, Permissions};
-
-/// An OpenID provider whose access tokens are taken, and what they are worth here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustedIssuer {
-    /// What `iss` must be, to the letter; its metadata lead to the keys.
-    pub issuer: Url,
-    /// As it was written: `iss` is compared with this text, not with what a URL parser makes of it.
-    pub iss: String,
-    /// `aud` must name one of these.
-    pub audience: Vec<String>,
-    /// With which algorithms a token may be signed.
-    pub algorithms: Vec<Algorithm>,
-    /// How an access token is told from an ID token.
-    pub told_by: ToldBy,
-    /// The claim that names the user.
-    pub user_claim: String,
-    /// What is put before it, so that two issuers' users are never one.
-    pub user_prefix: String,
-    /// What every token of this issuer may do.
-    pub permissions: Permissions,
-    /// The claim that says what a token may do besides: a text with spaces, or a list.
-    pub permissions_claim: String,
-    /// What a value of that claim stands for; without an entry, a permission's own name stands for it.
-    pub claim_permissions: BTreeMap<String, Permissions>,
-}
-
-/// How an access token is told from an ID token, which is refused: it says who somebody is, and allows nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToldBy {
-    /// By its header's `typ`: `at+jwt` (RFC 9068 §2.1).
-    Type,
-    /// By a claim with this value: `token_use = access`, say.
-    Claim(String, String),
-}
 
 pub(super) fn trusted_issuers(r: &mut Reader) -> BTreeMap<IssuerName, TrustedIssuer> {
     let names: Vec<String> = match r.value("trusted_issuers") {
