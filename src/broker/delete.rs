@@ -71,8 +71,7 @@ impl Broker {
             (None, _) | (_, None) => Revocation::Never,
             (_, Some(RevocationEnds::Token)) => Revocation::Token,
             (Some(provider), Some(RevocationEnds::Grant)) => {
-                let family = self.0.catalog.of_the_same_server(provider);
-                Revocation::UnlessShared(family.map(|provider| provider.name.clone()).collect())
+                Revocation::UnlessShared(self.0.catalog.of_the_same_server(provider).to_vec())
             }
         }
     }

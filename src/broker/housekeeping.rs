@@ -11,6 +11,9 @@ const EVERY: Duration = Duration::from_secs(30);
 impl Broker {
     /// Tidies up until it is dropped: a server spawns it and aborts it at the end. Failures are logged and tried again.
     pub async fn keep_house(self) {
+        let broker = self.clone();
+        // Not before the start, which does not wait for it, and not by the first who asks.
+        tokio::task::spawn_blocking(move || broker.providers().len());
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

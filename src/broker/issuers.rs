@@ -3,18 +3,23 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Broker, Connectable, Error};
+use crate::catalog::Provider;
 use crate::catalog::entry::OAuth;
-use crate::catalog::{Catalog, Provider};
 use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::id::ProviderName;
 use crate::jose::Claims;
 use crate::oauth::{self, Awaited, Client, DiscoveryError, Grant, IdTokenError, IssuerKeys, IssuerMetadata, Nonce};
 
-/// What is known of each issuer that the catalogue names.
-pub(super) struct Issuers(BTreeMap<ProviderName, Issuer>);
+/// What is known of each issuer that was asked for.
+pub(super) struct Issuers {
+    known: Mutex<BTreeMap<ProviderName, Arc<Issuer>>>,
+    egress: Egress,
+    clock: Clock,
+}
 
 struct Issuer {
     metadata: IssuerMetadata,
@@ -23,14 +28,20 @@ struct Issuer {
 
 impl Issuers {
     /// Nothing is fetched yet.
-    pub(super) fn new(catalog: &Catalog, egress: &Egress, clock: &Clock) -> Self {
-        let issuer = |provider: &Provider| {
-            let issuer = provider.entry.oauth.as_ref()?.issuer.as_ref()?;
-            let metadata = IssuerMetadata::new(issuer, egress.clone(), clock.clone());
-            let keys = IssuerKeys::new(issuer, egress.clone(), clock.clone());
-            Some((provider.name.clone(), Issuer { metadata, keys }))
-        };
-        Self(catalog.iter().filter_map(issuer).collect())
+    pub(super) fn new(egress: &Egress, clock: &Clock) -> Self {
+        Self { known: Mutex::default(), egress: egress.clone(), clock: clock.clone() }
+    }
+
+    /// The issuer of the provider, where its entry names one.
+    fn of(&self, provider: &Provider) -> Option<Arc<Issuer>> {
+        let issuer = provider.entry.oauth.as_ref()?.issuer.as_ref()?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.entry(provider.name.clone()).or_insert_with(|| {
+            let metadata = IssuerMetadata::new(issuer, self.egress.clone(), self.clock.clone());
+            let keys = IssuerKeys::new(issuer, self.egress.clone(), self.clock.clone());
+            Arc::new(Issuer { metadata, keys })
+        });
+        Some(Arc::clone(known))
     }
 }
 
@@ -56,7 +67,7 @@ impl Broker {
         oauth: &'b OAuth,
         client: Client,
     ) -> Result<Connectable<'b>, Error> {
-        let oauth = match self.0.issuers.0.get(&provider.name).filter(|_| oauth.discovers()) {
+        let oauth = match self.0.issuers.of(provider).filter(|_| oauth.discovers()) {
             Some(issuer) => {
                 let metadata = issuer.metadata.get().await.map_err(|error| undiscovered(&error))?;
                 Cow::Owned(oauth::resolve(oauth, &metadata, &client).map_err(|error| undiscovered(&error))?)
@@ -79,9 +90,10 @@ impl Broker {
 
     /// Fetches ahead what the configured providers leave to discovery, so that no request waits for it.
     pub(super) async fn discover_ahead(&self) {
-        for provider in self.0.catalog.iter().filter(|provider| self.0.clients.at(&provider.name).is_some()) {
+        let configured = self.0.config.providers.keys().filter_map(|name| self.0.catalog.get(name.as_str()));
+        for provider in configured.filter(|provider| self.0.clients.at(&provider.name).is_some()) {
             let discovers = provider.entry.oauth.as_ref().is_some_and(OAuth::discovers);
-            let Some(issuer) = self.0.issuers.0.get(&provider.name).filter(|_| discovers) else { continue };
+            let Some(issuer) = self.0.issuers.of(provider).filter(|_| discovers) else { continue };
             if let Err(error) = issuer.metadata.get().await {
                 tracing::warn!(provider = %provider.name, %error, "the provider could not be asked about itself");
             }
@@ -98,7 +110,7 @@ impl Broker {
         let (Some(token), true) = (&grant.id_token, connectable.oauth.identifies_by_id_token()) else {
             return Ok(None);
         };
-        let issuer = self.0.issuers.0.get(&connectable.provider.name);
+        let issuer = self.0.issuers.of(connectable.provider);
         let (Some(issuer), Some(name)) = (issuer, &connectable.oauth.issuer) else { return Ok(None) };
         let awaited = Awaited {
             issuer: name,

@@ -27,7 +27,7 @@ mod service;
 mod token;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use access_token::TokenHolder;
 use access_token::TrustedIssuers;
@@ -72,7 +72,7 @@ struct Parts {
     clock: Clock,
     random: Random,
     clients: Clients,
-    providers: Vec<ProviderInfo>,
+    providers: OnceLock<Vec<ProviderInfo>>,
     issuers: Issuers,
     mcp_servers: McpServers,
     trusted_issuers: TrustedIssuers,
@@ -128,9 +128,8 @@ impl Broker {
         random: Random,
     ) -> Result<Self, VaultError> {
         let clients = Clients::new(&config, vault.signing_keys()?, &clock, random);
-        let providers = providers::describe(&catalog, &clients);
         let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
-        let issuers = Issuers::new(&catalog, &egress, &clock);
+        let issuers = Issuers::new(&egress, &clock);
         let parts = Parts {
             config,
             catalog,
@@ -139,7 +138,7 @@ impl Broker {
             clock,
             random,
             clients,
-            providers,
+            providers: OnceLock::new(),
             issuers,
             mcp_servers: McpServers::default(),
             trusted_issuers,
@@ -163,9 +162,9 @@ impl Broker {
         &self.0.config
     }
 
-    /// Every provider, sorted by name: answered from memory.
+    /// Every provider, sorted by name: answered from memory, where it was put soon after the start.
     pub fn providers(&self) -> &[ProviderInfo] {
-        &self.0.providers
+        self.0.providers.get_or_init(|| providers::describe(&self.0.catalog, &self.0.clients))
     }
 }
 

@@ -57,7 +57,9 @@ pub struct InputInfo {
 
 /// The list that `GET /providers` answers, sorted by name.
 pub(super) fn describe(catalog: &Catalog, clients: &Clients) -> Vec<ProviderInfo> {
-    catalog.iter().map(|provider| info(provider, clients)).collect()
+    let mut described = Vec::new();
+    catalog.read_each(|provider| described.push(info(provider, clients)));
+    described
 }
 
 fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {

@@ -5,14 +5,39 @@ use std::path::{Path, PathBuf};
 
 use super::reader::{self, Misfit};
 use super::text::{self, join};
-use super::{Catalog, Entry, Provider, check};
+use super::{Entry, Provider, check};
 use crate::config::{ConfigErrors, EntryPatch, Finding, Place};
 use crate::id::ProviderName;
 
+type Providers = BTreeMap<ProviderName, Provider>;
+
 type Patches<'p> = BTreeMap<&'p ProviderName, &'p EntryPatch>;
 
-/// Builds the catalogue from `embedded` (name, path, text) and the configuration's `patches`.
-pub(super) fn build(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> Result<Catalog, ConfigErrors> {
+/// Reads every entry of `embedded` (name, path, text) with the configuration's `patches` over them, and those that the
+/// patches alone describe.
+#[cfg(test)]
+pub(super) fn build(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> Result<Providers, ConfigErrors> {
+    read(embedded, patches, |_| true)
+}
+
+/// Reads what the configuration changes or adds, and leaves the other embedded entries unread: start-up is not to wait for
+/// what nobody asks for.
+pub(super) fn changed(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> Result<Providers, ConfigErrors> {
+    read(embedded, patches, |patch| patch.is_some_and(|patch| !patch.table.is_empty()))
+}
+
+/// An embedded entry as it is.
+pub(super) fn embedded((name, path, text): (&str, &str, &str)) -> Provider {
+    let name: ProviderName = name.parse().expect("a test reads every embedded entry");
+    let entry = Source { path: Path::new(path), text }.read(&name, None).expect("a test reads every embedded entry");
+    Provider { name, entry }
+}
+
+fn read(
+    embedded: &[(&str, &str, &str)],
+    patches: &Patches<'_>,
+    wanted: impl Fn(Option<&EntryPatch>) -> bool,
+) -> Result<Providers, ConfigErrors> {
     let (mut providers, mut faults) = (BTreeMap::new(), Vec::new());
     let mut take = |name: ProviderName, read: Result<Entry, Vec<Finding>>| match read {
         Ok(entry) => drop(providers.insert(name.clone(), Provider { name, entry })),
@@ -25,6 +50,9 @@ pub(super) fn build(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> R
         match name.parse::<ProviderName>() {
             Ok(name) => {
                 let patch = unread.remove(&name);
+                if !wanted(patch) {
+                    continue;
+                }
                 let read = source.read(&name, patch);
                 take(name, read);
             }
@@ -38,7 +66,7 @@ pub(super) fn build(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> R
         take(name.clone(), stands_alone(name, patch, embedded));
     }
     faults.extend(misnamed);
-    if faults.is_empty() { Ok(Catalog(providers)) } else { Err(ConfigErrors(sorted(faults))) }
+    if faults.is_empty() { Ok(providers) } else { Err(ConfigErrors(sorted(faults))) }
 }
 
 fn sorted(mut faults: Vec<Finding>) -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Catalog, build, read_entry};
+use super::{Catalog, Provider, build, read_entry};
 use crate::config::{EntryPatch, Place};
 use crate::id::ProviderName;
 
@@ -329,7 +329,7 @@ fn patch(text: &str) -> EntryPatch {
 }
 
 /// The good entry with a patch over it.
-fn patched(text: &str) -> Result<Catalog, String> {
+fn patched(text: &str) -> Result<BTreeMap<ProviderName, Provider>, String> {
     let (name, patch) = (name("acme"), patch(text));
     build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &patch)].into()).map_err(|faults| faults.to_string())
 }
@@ -388,7 +388,7 @@ fn a_patch_changes_what_it_names_and_leaves_the_rest() {
         "display_name = \"Ours\"\n[oauth]\ndefault_scopes = [\"all\"]\nauthorize_params = { tenant = \"t\" }\n",
     )
     .unwrap();
-    let entry = &catalog.get("acme").unwrap().entry;
+    let entry = &catalog[&name("acme")].entry;
     let oauth = entry.oauth.as_ref().unwrap();
     assert_eq!(entry.display_name, "Ours");
     assert_eq!(oauth.default_scopes, ["all"]);
@@ -445,7 +445,7 @@ fn client_settings_for_an_unknown_provider_name_the_nearest_known_one() {
 fn client_settings_alone_change_nothing() {
     let name = name("acme");
     let catalog = build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &EntryPatch::default())].into()).unwrap();
-    assert_eq!(catalog.get("acme").unwrap().entry.display_name, "Acme");
+    assert_eq!(catalog[&name].entry.display_name, "Acme");
 }
 
 /// What inputs may not be. Each case: the lines of the entry's only input, and how the fault goes on.

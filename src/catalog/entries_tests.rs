@@ -110,6 +110,13 @@ fn words(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn every_embedded_entry_is_right() {
+    let read = super::build::build(EMBEDDED, &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(read.len(), catalog().iter().len());
+    assert!(EMBEDDED.is_sorted_by_key(|(name, ..)| *name), "they are found by halving");
+}
+
+#[test]
 fn every_provider_that_clients_know_is_there() {
     let names: Vec<_> = catalog().iter().map(|provider| provider.name.to_string()).collect();
     for name in words(NAMES) {
@@ -317,11 +324,12 @@ fn names_of_one_authorization_server_tell_accounts_apart_in_one_way() {
     let ends_grants = |oauth: &OAuth| oauth.revoke.as_ref().is_some_and(|revoke| revoke.ends == RevocationEnds::Grant);
     for provider in catalog.iter() {
         let Some(oauth) = provider.entry.oauth.as_ref().filter(|oauth| ends_grants(oauth)) else { continue };
-        for other in catalog.of_the_same_server(provider) {
+        for name in catalog.of_the_same_server(provider) {
+            let other = catalog.get(name.as_str()).unwrap();
             let theirs = other.entry.oauth.as_ref().unwrap();
             assert_eq!(account(theirs), account(oauth), "{} and {}", other.name, provider.name);
             assert!(theirs.revoke.is_some(), "{} ends no grant, and {} does", other.name, provider.name);
         }
     }
-    assert!(catalog.of_the_same_server(catalog.get("gmail").unwrap()).count() > 20);
+    assert!(catalog.of_the_same_server(catalog.get("gmail").unwrap()).len() > 20);
 }

@@ -1,6 +1,6 @@
 //! What a provider is: the vocabulary, the embedded entries, and what the configuration adds to them.
 //!
-//! The catalogue is built once, at start-up, and never changes. Each file of `providers/` is embedded by `build.rs`;
+//! The catalogue is laid out once, at start-up, and never changes. Each file of `providers/` is embedded by `build.rs`;
 //! a section `[providers.NAME]` of the configuration changes the entry of that name key by key, or is a whole entry of
 //! its own. Whatever is wrong with any of them is told at once, with file, line and key.
 
@@ -31,6 +31,7 @@ mod entries_tests;
 mod template_tests;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use crate::config::{ConfigErrors, EntryPatch};
 use crate::id::ProviderName;
@@ -41,9 +42,25 @@ pub use text::read as read_entry;
 /// Name, path and text of every embedded entry, sorted by name.
 const EMBEDDED: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/providers.rs"));
 
-/// Every provider there is, by name.
+/// Every provider there is, by name. An embedded entry is read when it is first asked for: most are never.
+#[derive(Debug)]
+pub struct Catalog {
+    /// What the configuration changes or adds.
+    given: BTreeMap<ProviderName, Provider>,
+    /// The embedded entries, in the order of [`EMBEDDED`].
+    embedded: Vec<OnceLock<Provider>>,
+    /// All of them, sorted by name.
+    order: Vec<Shelf>,
+    /// The names that share an authorization server, by its token endpoint.
+    servers: OnceLock<BTreeMap<String, Vec<ProviderName>>>,
+}
+
+/// Where an entry is.
 #[derive(Clone, Debug)]
-pub struct Catalog(BTreeMap<ProviderName, Provider>);
+enum Shelf {
+    Given(ProviderName),
+    Embedded(usize),
+}
 
 /// A provider: its name, and what is known about it.
 #[derive(Clone, Debug)]
@@ -62,24 +79,66 @@ impl Catalog {
     pub fn build<'p>(
         patches: impl IntoIterator<Item = (&'p ProviderName, &'p EntryPatch)>,
     ) -> Result<Self, ConfigErrors> {
-        build::build(EMBEDDED, &patches.into_iter().collect())
+        let given = build::changed(EMBEDDED, &patches.into_iter().collect())?;
+        let unchanged = EMBEDDED.iter().enumerate().map(|(at, (name, ..))| (*name, Shelf::Embedded(at)));
+        let mut order: BTreeMap<&str, Shelf> = unchanged.collect();
+        order.extend(given.keys().map(|name| (name.as_str(), Shelf::Given(name.clone()))));
+        let order = order.into_values().collect();
+        Ok(Self {
+            embedded: EMBEDDED.iter().map(|_| OnceLock::new()).collect(),
+            order,
+            given,
+            servers: OnceLock::new(),
+        })
     }
 
     /// The provider of that name; none for a text that cannot be a name.
     pub fn get(&self, name: &str) -> Option<&Provider> {
-        self.0.get(&name.parse::<ProviderName>().ok()?)
+        if let Some(given) = self.given.get(&name.parse::<ProviderName>().ok()?) {
+            return Some(given);
+        }
+        EMBEDDED.binary_search_by_key(&name, |(name, ..)| name).ok().map(|at| self.embedded(at))
     }
 
-    /// The providers whose tokens come from the same authorization server, this one among them: Google's products, say.
+    /// The names whose tokens come from the same authorization server, this one's among them: Google's products, say.
     /// There, what a user granted to a client is one grant, under whichever of their names it was asked for.
-    pub fn of_the_same_server<'c>(&'c self, provider: &'c Provider) -> impl Iterator<Item = &'c Provider> {
-        let server = |provider: &Provider| provider.entry.oauth.as_ref().map(|oauth| oauth.token_url.clone());
-        let wanted = server(provider);
-        self.iter().filter(move |other| wanted.is_some() && server(other) == wanted)
+    pub fn of_the_same_server(&self, provider: &Provider) -> &[ProviderName] {
+        let server =
+            |provider: &Provider| provider.entry.oauth.as_ref().map(|oauth| oauth.token_url.as_str().to_owned());
+        let servers = self.servers.get_or_init(|| {
+            let mut servers: BTreeMap<String, Vec<ProviderName>> = BTreeMap::new();
+            self.read_each(|provider| {
+                if let Some(server) = server(provider) {
+                    servers.entry(server).or_default().push(provider.name.clone());
+                }
+            });
+            servers
+        });
+        server(provider).and_then(|server| servers.get(&server)).map_or(&[], Vec::as_slice)
     }
 
-    /// All of them, sorted by name.
+    /// All of them, sorted by name; each is read, and kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Provider> {
-        self.0.values()
+        self.order.iter().map(|shelf| match shelf {
+            Shelf::Given(name) => &self.given[name],
+            Shelf::Embedded(at) => self.embedded(*at),
+        })
+    }
+
+    /// Shows each of them, sorted by name; what was not read before is not kept.
+    pub fn read_each(&self, mut look: impl FnMut(&Provider)) {
+        for shelf in &self.order {
+            match shelf {
+                Shelf::Given(name) => look(&self.given[name]),
+                Shelf::Embedded(at) => match self.embedded[*at].get() {
+                    Some(provider) => look(provider),
+                    None => look(&build::embedded(EMBEDDED[*at])),
+                },
+            }
+        }
+    }
+
+    fn embedded(&self, at: usize) -> &Provider {
+        self.embedded[at].get_or_init(|| build::embedded(EMBEDDED[at]))
     }
 }
