@@ -148,6 +148,7 @@ impl Rotating {
                     lifetime: Some(Duration::from_secs(3_600)),
                     refresh_expires_at: None,
                     metadata: BTreeMap::new(),
+                    dpop_key: None,
                 }),
             };
             server.vault.insert_credential(new, &Who::system()).await.unwrap().id

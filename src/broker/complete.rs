@@ -108,11 +108,12 @@ impl Broker {
     ) -> Result<CompleteResponse, Error> {
         // A provider that left the catalogue since has no client here any more: the 501 of complete, not initiate's 404.
         let found = Self::kept_mcp(&pending.inputs);
-        let connectable = self.connectable_as(provider, found).await.map_err(|error| match error {
+        let mut connectable = self.connectable_as(provider, found).await.map_err(|error| match error {
             Error::ServerUnusable(what) => Error::ProviderFailed(what),
             Error::ServerTooSlow(what) => Error::ProviderTooSlow(what),
             _ => Error::NotConfigured(provider.to_owned()),
         })?;
+        connectable.client = connectable.client.with_dpop(pending.dpop_key.clone());
         let params = request.callback_params.as_ref();
         self.check_issuer(&pending, &connectable, params)?;
         if let Some(denied) = params.and_then(Denied::read) {
@@ -254,6 +255,7 @@ impl Broker {
                 refresh_expires_at: grant.refresh_expires_in.map(|lifetime| now.plus(lifetime)),
                 metadata: grant.metadata,
                 renewal: None,
+                dpop_key: pending.dpop_key,
             }),
             refresh_at: None,
         };

@@ -5,6 +5,7 @@
 //! decides in a transaction.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,6 +18,7 @@ use super::{Broker, Caller, CompleteResponse, Connectable, Error};
 use crate::catalog::input::InputFault;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
+use crate::jose::SigningKey;
 use crate::oauth::{self, Grant, Revocable, StateToken, Undecided};
 use crate::secret::Secret;
 use crate::vault::{DevicePolling, Flow, PendingAuthorization, PollTurn};
@@ -164,6 +166,7 @@ impl Broker {
             client_id: connectable.client.id,
             redirect_uri: String::new(),
             code_verifier: None,
+            dpop_key: entry.dpop.then(|| Arc::new(SigningKey::fresh())),
             scopes,
             inputs,
             state_metadata: request.state_metadata,
@@ -204,7 +207,8 @@ impl Broker {
             PollTurn::Wait(interval) => return Ok(DevicePoll::waiting("pending", interval)),
             PollTurn::Ask(pending, code) => (pending, code),
         };
-        let connectable = self.connectable(provider).await?;
+        let mut connectable = self.connectable(provider).await?;
+        connectable.client = connectable.client.with_dpop(pending.dpop_key.clone());
         let entry = connectable.oauth.with_values(&pending.inputs).map_err(gone)?;
         let asked = oauth::poll_device(&self.0.egress, &entry, &connectable.client, &code, &pending.scopes).await;
         match asked {

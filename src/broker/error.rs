@@ -50,6 +50,9 @@ pub enum Error {
     /// The provider did not answer in time.
     #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
     ProviderTooSlow(String),
+    /// The token is bound to a key that never leaves Strongroom (RFC 9449).
+    #[error("The access token is bound to a key that stays in Strongroom (DPoP): send the request through the proxy.")]
+    SenderConstrained,
     /// The authorization server cannot be asked what a login needs: about itself, or to take the request.
     #[error("The provider's authorization server cannot be used: {0}")]
     ServerUnusable(String),

@@ -1,6 +1,7 @@
 //! Initiate: a callback that is allowed, a provider that is configured, a state that is on disk, and the URL to log in at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use crate::catalog::entry::OAuth;
 use crate::catalog::values::Values;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
+use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{self, AuthorizationRequest, CodeVerifier, Nonce, StateToken};
 use crate::vault::{Flow, PendingAuthorization, Summary};
@@ -109,6 +111,7 @@ impl Broker {
             client_id: connectable.client.id,
             redirect_uri: request.callback_url,
             code_verifier: verifier.as_ref().map(|verifier| verifier.secret().clone()),
+            dpop_key: entry.dpop.then(|| Arc::new(SigningKey::fresh())),
             scopes,
             inputs,
             state_metadata: request.state_metadata,

@@ -163,12 +163,13 @@ impl Broker {
         let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
         let granted = summary.scopes.as_deref().unwrap_or_default();
-        let client = &connectable.client;
-        let sent = oauth::refresh(&self.0.egress, &entry, client, refresh_token, granted).await;
+        let client = connectable.client.clone().with_dpop(tokens.dpop_key.clone());
+        let sent = oauth::refresh(&self.0.egress, &entry, &client, refresh_token, granted).await;
         if let (Err(error), Some(found)) = (&sent, found)
             && error.refuses_client()
             && let Some(anew) = self.register_again(found, &client.id).await
         {
+            let anew = anew.with_dpop(tokens.dpop_key.clone());
             let sent = oauth::refresh(&self.0.egress, &entry, &anew, refresh_token, granted).await;
             // Nothing is left to try where this is refused: the tokens were given to a client that is no more.
             return sent.map_err(|error| match error {
@@ -241,6 +242,7 @@ impl Broker {
             refresh_expires_at: told.or(old.refresh_expires_at),
             metadata,
             renewal: old.renewal,
+            dpop_key: old.dpop_key,
         };
         let expires_at = grant.expires_in.map(|lifetime| now.plus(lifetime));
         let refresh_at = schedule::refresh_at(&tokens, now, self.0.random);

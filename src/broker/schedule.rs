@@ -119,6 +119,7 @@ mod tests {
             lifetime: lifetime.map(Duration::from_secs),
             refresh_expires_at: lapses_in.map(|seconds| UnixTime(NOW.0 + seconds)),
             metadata: BTreeMap::new(),
+            dpop_key: None,
         }
     }
 

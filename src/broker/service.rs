@@ -92,6 +92,7 @@ impl Broker {
             token_type: grant.token_type,
             lifetime: grant.expires_in,
             refresh_expires_at: None,
+            dpop_key: None,
             metadata: grant.metadata,
             renewal: Some(Box::new(renewal)),
         };

@@ -54,6 +54,11 @@ impl Broker {
         if summary.kind != Kind::OAuth2 {
             return self.hand_out(caller, &summary).await;
         }
+        // What is bound to a key is of no use without the key, which stays here (RFC 9449).
+        let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
+        if oauth.is_some_and(|oauth| oauth.dpop) {
+            return Err(Error::SenderConstrained);
+        }
         // Known without a refresh, and a refresh would only find the same.
         if summary.status == Status::NeedsReauth {
             return Err(self.not_refreshed(&summary, Outcome::NeedsReauth));
@@ -76,6 +81,7 @@ impl Broker {
         let read = self.0.vault.material(&caller.user, &summary.id, &caller.who).await?;
         let (summary, material) = read.ok_or(Error::CredentialNotFound)?;
         Ok(match material {
+            Material::OAuth2(tokens) if tokens.dpop_key.is_some() => return Err(Error::SenderConstrained),
             Material::OAuth2(tokens) => LiveSecret::Token {
                 access_token: tokens.access_token,
                 token_type: tokens.token_type,

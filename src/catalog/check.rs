@@ -161,6 +161,8 @@ impl Checks {
                 "needs oauth.issuer, whose keys the token is checked with",
             );
         }
+        let plain = !oauth.dpop || oauth.token_type.is_none();
+        self.unless(plain, "oauth.token_type", "with dpop the tokens are DPoP tokens; leave it out");
         let found = !oauth.par || oauth.par_url.is_some() || oauth.issuer.is_some();
         self.unless(found, "oauth.par", "say where: par_url, or oauth.issuer, whose metadata say it");
         self.unless(!oauth.discover || oauth.issuer.is_some(), "oauth.discover", "needs oauth.issuer");

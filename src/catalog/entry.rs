@@ -78,6 +78,9 @@ pub struct OAuth {
     /// Whether they are pushed to the endpoint that discovery finds; where the server requires it, they are anyway.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub par: bool,
+    /// Whether tokens are bound to a key of the credential's own (DPoP, RFC 9449).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop: bool,
     /// Whether what the entry does not say is found from the issuer (RFC 8414), although both endpoints are given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discover: bool,

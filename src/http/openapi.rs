@@ -158,6 +158,7 @@ fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
         "device-flow-not-offered" => device,
         "grant-refused" => device || poll,
         "needs-reauth" => refreshes,
+        "sender-constrained" => ends("/token"),
         "credential-type-not-supported" => create || changes,
         "provider-not-found" => initiate || device || complete || create,
         "oauth-not-supported" => initiate || device || complete,

@@ -77,6 +77,8 @@ problems! {
         NOT_FOUND "credential-of-another-provider" "The credential belongs to another provider";
     /// Only the user can mend it: the provider refuses the refresh token, or there is none.
     NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
+    /// The token is bound to a key that never leaves Strongroom.
+    SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";
     /// The path exists, the method does not.
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
     /// The headers or the body did not come in time.

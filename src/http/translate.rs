@@ -34,6 +34,7 @@ impl From<Error> for Problem {
             | Error::NothingToRefresh(_) => &problem::KIND_NOT_SUPPORTED,
             Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
             Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
+            Error::SenderConstrained => &problem::SENDER_CONSTRAINED,
             Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
             Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
             Error::RefreshBroke => &problem::INTERNAL,

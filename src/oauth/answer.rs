@@ -12,7 +12,7 @@ use super::grant::Grant;
 use super::identity::Identity;
 use super::retry_after::RetryAfter;
 use super::token::TokenError;
-use super::{json, scope};
+use super::{dpop, json, scope};
 use crate::catalog::entry::{ExpiryUnit, OAuth};
 use crate::catalog::value::Lifetime;
 use crate::egress::Answer;
@@ -225,12 +225,15 @@ pub(super) fn token(members: &Map<String, Value>, name: &'static str) -> Result<
 
 /// How the token is used: what the entry says, else what the answer says if that is `bearer` in any case.
 fn token_type(members: &Map<String, Value>, entry: &OAuth) -> Result<String, Unintelligible> {
+    let answered = members.get("token_type").and_then(Value::as_str);
+    if entry.dpop {
+        // A token that is not bound to the key is not what was asked for (RFC 9449 §5).
+        let bound = answered.is_some_and(|word| word.eq_ignore_ascii_case(dpop::SCHEME));
+        return if bound { Ok(dpop::SCHEME.to_owned()) } else { Err(Unintelligible::TokenType) };
+    }
     let said = match &entry.token_type {
         Some(word) => word.as_str(),
-        None => match members.get("token_type") {
-            Some(Value::String(word)) if word.eq_ignore_ascii_case("bearer") => word,
-            _ => return Err(Unintelligible::TokenType),
-        },
+        None => answered.filter(|word| word.eq_ignore_ascii_case("bearer")).ok_or(Unintelligible::TokenType)?,
     };
     Ok(if said.eq_ignore_ascii_case("bearer") { "Bearer".to_owned() } else { said.to_owned() })
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::assertion;
 use super::cleaning::Cleaner;
+use super::dpop::Nonces;
 use super::parameters::Parameters;
 use super::request::Unbuildable;
 use crate::catalog::entry::{OAuth, TokenAuth};
@@ -30,6 +31,9 @@ pub struct Client {
     key: Option<Arc<SigningKey>>,
     /// Whether nothing at all is said about who asks.
     nobody: bool,
+    /// The key that the tokens of this use are bound to (RFC 9449); each credential has its own.
+    dpop_key: Option<Arc<SigningKey>>,
+    nonces: Arc<Nonces>,
     pub(super) clock: Clock,
     pub(super) random: Random,
 }
@@ -45,7 +49,8 @@ impl Client {
     /// A client with these secrets, in the order in which they are tried; a public one has none.
     pub fn new(id: impl Into<String>, secrets: Vec<Secret>, clock: Clock, random: Random) -> Self {
         let secrets = Arc::new(Secrets { all: secrets, working: AtomicUsize::new(0) });
-        Self { id: id.into(), secrets, chosen: None, key: None, nobody: false, clock, random }
+        let nonces = Arc::new(Nonces::default());
+        Self { id: id.into(), secrets, chosen: None, key: None, nobody: false, dpop_key: None, nonces, clock, random }
     }
 
     /// No client at all: what a grant brings says by itself who asks (RFC 7521 §4.1).
@@ -57,6 +62,20 @@ impl Client {
     #[must_use]
     pub fn with_key(self, key: Option<Arc<SigningKey>>) -> Self {
         Self { key, ..self }
+    }
+
+    /// The same for tokens that are bound to this key; without one nothing is proved.
+    #[must_use]
+    pub fn with_dpop(self, dpop_key: Option<Arc<SigningKey>>) -> Self {
+        Self { dpop_key, ..self }
+    }
+
+    pub(super) fn dpop_key(&self) -> Option<&SigningKey> {
+        self.dpop_key.as_deref()
+    }
+
+    pub(super) fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     /// Whether it has what this way of authenticating needs.

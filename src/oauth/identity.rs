@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::cleaning::{gives_away, visible};
 use super::client::Client;
+use super::dpop;
 use super::grant::Grant;
 use super::id_token::same_account;
 use super::request::{self, Unbuildable};
@@ -101,7 +102,8 @@ async fn userinfo(
     client: &Client,
     grant: &Grant,
 ) -> Result<Value, IdentityError> {
-    let answer = egress.send(userinfo_request(how, entry, client, grant)?).await?;
+    let token = Some(&grant.access_token);
+    let answer = dpop::send(egress, client, token, || userinfo_request(how, entry, client, grant)).await??;
     if !answer.status.is_success() {
         return Err(IdentityError::Status(answer.status.as_u16()));
     }

@@ -12,6 +12,7 @@ mod cleaning;
 mod client;
 mod device;
 mod discovery;
+mod dpop;
 mod exchange;
 mod grant;
 mod id_token;

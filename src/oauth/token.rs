@@ -9,6 +9,7 @@ use super::answer::{self, Unintelligible};
 use super::callback::shown;
 use super::cleaning::Cleaner;
 use super::client::Client;
+use super::dpop;
 use super::grant::Grant;
 use super::parameters::Parameters;
 use super::request::{self, INVALID_CLIENT, Unbuildable};
@@ -169,7 +170,7 @@ async fn ask_as<T>(
     }
     let mut tries = client.tries(sending.auth).into_iter().peekable();
     while let Some(client) = tries.next() {
-        let answer = egress.send(outgoing(entry, &client, request, sending)?).await?;
+        let answer = dpop::send(egress, &client, None, || outgoing(entry, &client, request, sending)).await??;
         let outcome = read(&answer, &cleaner);
         match &outcome {
             Err(TokenError::Refused { error, .. }) if error == INVALID_CLIENT && tries.peek().is_some() => {}

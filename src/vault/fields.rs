@@ -3,7 +3,11 @@
 //! A field that is not known is passed over, so that later versions can add some. Every buffer is wiped, those that
 //! were outgrown too, which is why this is not JSON.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
+
+use crate::jose::SigningKey;
 
 /// Appends length-prefixed parts to what a MAC or an AEAD is to cover, so that no two lists of parts read the same.
 pub(super) fn cover<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
@@ -51,6 +55,13 @@ impl FieldWriter {
     pub(super) fn optional(self, tag: u8, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(tag, value),
+            None => self,
+        }
+    }
+
+    pub(super) fn optional_bytes(self, tag: u8, value: Option<&[u8]>) -> Self {
+        match value {
+            Some(value) => self.bytes(tag, value),
             None => self,
         }
     }
@@ -110,6 +121,13 @@ impl<'a> Fields<'a> {
 
     pub(super) fn owned(&self, tag: u8) -> Option<String> {
         self.text(tag).map(str::to_owned)
+    }
+
+    /// A private key that may be absent; `None` where it is there and is none.
+    #[expect(clippy::option_option, reason = "absent and unreadable are not the same")]
+    pub(super) fn key(&self, tag: u8) -> Option<Option<Arc<SigningKey>>> {
+        let Some(pkcs8) = self.bytes(tag) else { return Some(None) };
+        SigningKey::from_pkcs8(pkcs8).ok().map(|key| Some(Arc::new(key)))
     }
 
     pub(super) fn int(&self, tag: u8) -> Option<i64> {

@@ -1,6 +1,7 @@
 //! The secret half of a credential: what is handed out or sent to a provider, and never listed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -9,6 +10,7 @@ use super::fields::{FieldWriter, Fields};
 use super::host_pattern::HostPattern;
 use super::renewal::Renewal;
 use crate::clock::UnixTime;
+use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::secret::Secret;
 
@@ -64,6 +66,8 @@ pub struct Tokens {
     pub metadata: BTreeMap<String, serde_json::Value>,
     /// What asks for the next access token, where that is no refresh token.
     pub renewal: Option<Box<Renewal>>,
+    /// The key that the tokens are bound to (RFC 9449), where they are.
+    pub dpop_key: Option<Arc<SigningKey>>,
 }
 
 /// Tags of the fields in a sealed secret; one that was ever used is not given another meaning.
@@ -74,6 +78,7 @@ mod tag {
     pub(super) const LIFETIME: u8 = 4;
     pub(super) const REFRESH_EXPIRES_AT: u8 = 5;
     pub(super) const METADATA: u8 = 6;
+    pub(super) const DPOP_KEY: u8 = 7;
     pub(super) const API_KEY: u8 = 10;
     pub(super) const USERNAME: u8 = 11;
     pub(super) const PASSWORD: u8 = 12;
@@ -132,7 +137,8 @@ impl Tokens {
             .text(tag::TOKEN_TYPE, &self.token_type)
             .int(tag::LIFETIME, self.lifetime.map(|life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX)))
             .int(tag::REFRESH_EXPIRES_AT, self.refresh_expires_at.map(|at| at.0))
-            .text(tag::METADATA, &metadata);
+            .text(tag::METADATA, &metadata)
+            .optional_bytes(tag::DPOP_KEY, self.dpop_key.as_ref().map(|key| key.pkcs8()));
         match &self.renewal {
             Some(renewal) => renewal.write(fields),
             None => fields,
@@ -149,6 +155,7 @@ impl Tokens {
             refresh_expires_at: fields.int(tag::REFRESH_EXPIRES_AT).map(UnixTime),
             metadata: serde_json::from_str(fields.text(tag::METADATA)?).ok()?,
             renewal: Renewal::read(fields).ok()?.map(Box::new),
+            dpop_key: fields.key(tag::DPOP_KEY)?,
         })
     }
 }

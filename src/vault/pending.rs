@@ -1,6 +1,7 @@
 //! A login that was begun and not yet completed, found again by its state token alone, once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -17,6 +18,7 @@ use super::record::{self, Place};
 use super::who::Who;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
+use crate::jose::SigningKey;
 use crate::secret::Secret;
 use crate::store::PendingRow;
 
@@ -39,6 +41,7 @@ mod tag {
     pub(super) const DEVICE_CODE: u8 = 20;
     pub(super) const POLL_INTERVAL: u8 = 21;
     pub(super) const NEXT_POLL_AT: u8 = 22;
+    pub(super) const DPOP_KEY: u8 = 23;
 }
 
 /// What has to be remembered between the start of a login and its callback.
@@ -58,6 +61,8 @@ pub struct PendingAuthorization {
     pub redirect_uri: String,
     /// The code verifier (RFC 7636), where the provider takes one.
     pub code_verifier: Option<Secret>,
+    /// The key that the tokens will be bound to (RFC 9449), where they will be.
+    pub dpop_key: Option<Arc<SigningKey>>,
     /// What was asked for.
     pub scopes: Vec<String>,
     /// The values that the provider's URLs were made with.
@@ -221,6 +226,7 @@ impl PendingAuthorization {
             .text(tag::CLIENT_ID, &self.client_id)
             .text(tag::REDIRECT_URI, &self.redirect_uri)
             .optional(tag::CODE_VERIFIER, self.code_verifier.as_ref().map(Secret::expose))
+            .optional_bytes(tag::DPOP_KEY, self.dpop_key.as_ref().map(|key| key.pkcs8()))
             .list(tag::SCOPES, self.scopes.iter().map(String::as_str))
             .text(tag::STATE_METADATA, &Zeroizing::new(serde_json::json!(self.state_metadata).to_string()))
             .optional(tag::ISSUER, self.issuer.as_deref())
@@ -247,6 +253,7 @@ impl PendingAuthorization {
             client_id: fields.owned(tag::CLIENT_ID)?,
             redirect_uri: fields.owned(tag::REDIRECT_URI)?,
             code_verifier: fields.text(tag::CODE_VERIFIER).map(Secret::new),
+            dpop_key: fields.key(tag::DPOP_KEY)?,
             scopes: fields.list(tag::SCOPES)?.into_iter().map(str::to_owned).collect(),
             // A login of before there were inputs has none.
             inputs: fields.text(tag::INPUTS).map_or(Some(BTreeMap::new()), |text| serde_json::from_str(text).ok())?,

@@ -160,6 +160,7 @@ fn tokens(access: &str, refresh: &str) -> Material {
         lifetime: Some(Duration::from_secs(3600)),
         refresh_expires_at: Some(UnixTime(2_000_000_000)),
         metadata: BTreeMap::from([("team".to_owned(), serde_json::json!({"id": "T1"}))]),
+        dpop_key: None,
     })
 }
 

@@ -11,6 +11,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         client_id: "client".into(),
         redirect_uri: "https://app.example/callback".into(),
         code_verifier: Some(Secret::new("verifier")),
+        dpop_key: Some(std::sync::Arc::new(crate::jose::SigningKey::fresh())),
         scopes: vec!["repo".into()],
         inputs: [("subdomain".to_owned(), "acme".to_owned())].into(),
         state_metadata: serde_json::json!({"a": [1, "b"]}).as_object().unwrap().clone(),
@@ -40,6 +41,7 @@ async fn a_login_comes_back_whole_and_once() {
     assert_eq!(taken.code_verifier.unwrap().expose(), "verifier");
     assert_eq!((taken.flow, taken.scopes, taken.state_metadata), (put.flow, put.scopes, put.state_metadata));
     assert_eq!((taken.issuer, taken.reconnect, taken.expires_at), (put.issuer, put.reconnect, put.expires_at));
+    assert_eq!(taken.dpop_key.unwrap().id(), put.dpop_key.unwrap().id());
     assert!(take(&bench, "state-1", "alice", "github").await.is_none());
     bench.assert_manifest_holds();
 }
