@@ -5,26 +5,19 @@
 
 mod support;
 
-use std::time::Duration;
+use std::fmt::Write as _;
 
 use http::Method;
 use serde_json::{Value, json};
-use strongroom::egress::Limits;
-use support::authority::{Authority, self_signed};
+use support::acme::{ACCESS_TOKEN, REFRESH_TOKEN, SECRETS, behave, settings, tokens, unspoilt};
+use support::campaign;
 use support::flow::CALLBACK;
-use support::hostile::{Hostile, Step, answer, mute};
+use support::hostile::{Hostile, Step, answer};
 use support::http::Reply;
-use support::misbehaviours::{CLIENT_SECRET, CODE, Misbehaviour, Outcome, PLANTED, instant, slow};
-use support::peers::html_server;
+use support::misbehaviours::{CLIENT_SECRET, CODE, Misbehaviour, Outcome, PLANTED, instant};
 use support::process::{Installation, Process};
-use support::{Server, Setup, campaign};
 
-const ACCESS_TOKEN: &str = "the-s3cr3t-access-token";
-const REFRESH_TOKEN: &str = "the-s3cr3t-refresh-token";
 const PREFIX: &str = "OAuth2 callback failed to exchange code for tokens: ";
-
-/// What may be in no answer and no log.
-const SECRETS: [&str; 5] = [PLANTED, CODE, CLIENT_SECRET, ACCESS_TOKEN, REFRESH_TOKEN];
 
 /// The real program, the provider `acme` that it is set up for, and somebody to whom nobody may be led.
 struct Bench {
@@ -37,8 +30,13 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(|_, _| String::new()).await
+    }
+
+    /// The same, with settings for more providers.
+    async fn with(more: impl Fn(&Hostile, &Hostile) -> String) -> Self {
         let (acme, elsewhere) = (Hostile::start().await, Hostile::start().await);
-        let settings = settings(&acme);
+        let settings = settings(&acme) + &more(&acme, &elsewhere);
         let installation = Installation::new(&settings).await;
         let key = installation.key("alice");
         let server = installation.serve().await;
@@ -102,39 +100,6 @@ impl Bench {
             assert!(!asked.head.contains(PLANTED), "{}", asked.head);
         }
     }
-}
-
-/// Settings that describe the server as the provider `acme`.
-fn settings(acme: &Hostile) -> String {
-    format!(
-        "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
-         [providers.acme]\ndisplay_name = \"Acme\"\nclient_id = \"c\"\nclient_secret = \"{CLIENT_SECRET}\"\n\
-         [providers.acme.oauth]\nauthorize_url = \"{base}/authorize\"\ntoken_url = \"{base}/token\"\n\
-         identity = {{ url = \"{base}/me\", username = \"/name\", account = \"/id\" }}\n\
-         revoke = {{ url = \"{base}/revoke\", ends = \"token\", tokens = [\"access\"] }}\n",
-        base = acme.base
-    )
-}
-
-/// A token answer that is as it should be.
-fn tokens() -> Value {
-    json!({"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN, "token_type": "bearer", "expires_in": 3600})
-}
-
-/// Until it is told otherwise, the server does as it should.
-fn behave(acme: &Hostile) {
-    acme.says("/token", &tokens());
-    acme.says("/me", &json!({"name": "Ann", "id": 7}));
-    acme.says("/revoke", &json!({}));
-}
-
-/// An answer of ours in which nothing of the provider's own stands.
-fn unspoilt(reply: Reply) -> Reply {
-    let text = reply.text();
-    for secret in SECRETS {
-        assert!(!text.contains(secret), "{secret} is in {text}");
-    }
-    reply
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,6 +221,32 @@ async fn bar_11_whatever_the_token_endpoint_answers_to_a_refresh_what_is_stored_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bar_28_whatever_an_issuer_says_about_itself_there_is_one_clear_error() {
+    let all = |acme: &Hostile, elsewhere: &Hostile| instant(&acme.base, &elsewhere.base);
+    let bench = Bench::with(|acme, elsewhere| {
+        let mut config = String::new();
+        for (n, case) in all(acme, elsewhere).into_iter().enumerate() {
+            acme.behaves(&format!("/.well-known/oauth-authorization-server/i{n}"), case.steps);
+            let base = &acme.base;
+            writeln!(config, "[providers.i{n}]\ndisplay_name = \"I\"\nclient_id = \"c\"\nclient_secret = \"s\"")
+                .unwrap();
+            writeln!(config, "[providers.i{n}.oauth]\nissuer = \"{base}/i{n}\"").unwrap();
+        }
+        config
+    })
+    .await;
+    for (n, case) in all(&bench.acme, &bench.elsewhere).into_iter().enumerate() {
+        let path = format!("/v1/integrations/i{n}/oauth/initiate");
+        let ask = bench.server.ask(Method::POST, &path).key(&bench.key).json(&json!({"callback_url": CALLBACK}));
+        let reply = unspoilt(ask.send().await);
+        assert_eq!(reply.status, 502, "{}: {}", case.name, reply.text());
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.len() < 500 && !detail.contains(char::is_control), "{}: {detail}", case.name);
+    }
+    bench.assert_nothing_leaked();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_a_short_text_that_is_no_token() {
     let bench = Bench::new().await;
     let name = |value: Value| json!({"name": value});
@@ -289,89 +280,6 @@ async fn scopes_are_no_place_for_a_token() {
         assert!(reply.text().contains("'scope' is malformed"), "{}", reply.text());
     }
     bench.assert_nothing_leaked();
-}
-
-#[tokio::test]
-async fn whoever_takes_too_long_is_given_up() {
-    let acme = Hostile::start().await;
-    let limits = Limits { total: Duration::from_millis(250), ..Limits::default() };
-    let server = Server::with(Setup { config: settings(&acme), egress: (limits, None), ..Setup::default() }).await;
-    for case in slow() {
-        behave(&acme);
-        acme.behaves("/token", case.steps.clone());
-        let reply = unspoilt(server.connect_acme(&[]).await);
-        assert_eq!(reply.status, 504, "{}: {}", case.name, reply.text());
-        assert!(reply.detail().as_str().unwrap().contains(case.says), "{}: {}", case.name, reply.text());
-        assert_eq!(server.list().await, json!([]));
-
-        behave(&acme);
-        acme.behaves("/me", case.steps.clone());
-        acme.behaves("/revoke", case.steps.clone());
-        let connected = server.connect_acme(&[]).await.is(200);
-        assert_eq!(connected.json()["username"], Value::Null, "{}", case.name);
-        acme.behaves("/token", case.steps);
-        let path =
-            format!("/v1/integrations/acme/credentials/{}", connected.json()["credentials_id"].as_str().unwrap());
-        let reply = unspoilt(server.post(&format!("{path}/refresh")).key(&server.key).send().await);
-        assert_eq!(reply.status, 504, "{}: {}", case.name, reply.text());
-        let shown = unspoilt(server.get(&path).key(&server.key).send().await.is(200)).json();
-        let now = json!(server.clock.now().0);
-        assert_eq!((&shown["status"], &shown["in_doubt_since"]), (&json!("active"), &now), "{}", case.name);
-        let token = server.get(&format!("{path}/token")).key(&server.key).send().await.is(200).json();
-        assert_eq!(token["access_token"], ACCESS_TOKEN, "{}: what is valid still is given", case.name);
-        assert_eq!(server.delete_acme(&connected).await, false, "{}", case.name);
-    }
-    assert_eq!(acme.asked("/token").len(), 3 * slow().len());
-}
-
-#[tokio::test]
-async fn whoever_takes_a_connection_and_says_nothing_is_given_up_before_anything_is_sent() {
-    let acme = Hostile::start().await;
-    let limits = Limits { connect: Duration::from_millis(100), ..Limits::default() };
-    let config = settings(&acme).replace(&format!("{}/token", acme.base), &format!("{}/token", mute().await));
-    let server = Server::with(Setup { config, egress: (limits, None), ..Setup::default() }).await;
-    let reply = server.connect_acme(&[]).await.is(504);
-    assert!(reply.text().contains("no connection within the time allowed"), "{}", reply.text());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bar_12_a_server_whose_certificate_is_not_right_is_told_nothing() {
-    let authority = Authority::new();
-    let good = Hostile::with_tls(authority.acceptor("127.0.0.1", 2020..2200)).await;
-    good.says("/token", &json!({"access_token": ACCESS_TOKEN, "token_type": "bearer"}));
-    let bad = [
-        ("expired", Hostile::with_tls(authority.acceptor("127.0.0.1", 2000..2020)).await),
-        ("early", Hostile::with_tls(authority.acceptor("127.0.0.1", 2199..2200)).await),
-        ("elsewhere", Hostile::with_tls(authority.acceptor("provider.example", 2020..2200)).await),
-        ("unknown", Hostile::with_tls(Authority::new().acceptor("127.0.0.1", 2020..2200)).await),
-        ("itself", Hostile::with_tls(self_signed("127.0.0.1")).await),
-    ];
-    let plain = html_server().await;
-    let mut config = format!("[egress]\nca_certificates = [{:?}]\n", authority.file());
-    let no_tls = plain.replace("http:", "https:");
-    let all = bad.iter().map(|(name, server)| (*name, &server.base)).chain([("good", &good.base), ("plain", &no_tls)]);
-    for (name, base) in all {
-        let entry = format!(
-            "[providers.{name}]\ndisplay_name = \"{name}\"\nclient_id = \"c\"\nclient_secret = \"s\"\n\
-             [providers.{name}.oauth]\nauthorize_url = \"{base}/authorize\"\ntoken_url = \"{base}/token\"\n"
-        );
-        config.push_str(&entry);
-    }
-    let server = Server::with(Setup { config, ..Setup::default() }).await;
-    let connect = async |name: &str| {
-        let started = server.initiate(name).await;
-        let path = format!("/v1/integrations/{name}/oauth/complete");
-        let body = json!({"code": CODE, "state_token": started.state});
-        unspoilt(server.post(&path).key(&server.key).json(&body).send().await)
-    };
-    connect("good").await.is(200);
-    for (name, served) in &bad {
-        let said = connect(name).await.is(502).text();
-        assert!(said.contains("its certificate is not trusted"), "{name}: {said}");
-        assert_eq!(served.all_asked().len(), 0, "{name}");
-    }
-    let said = connect("plain").await.is(502).text();
-    assert!(said.contains("the TLS handshake failed"), "{said}");
 }
 
 #[cfg(target_os = "linux")]

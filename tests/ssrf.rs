@@ -159,6 +159,58 @@ async fn bar_28_no_document_of_an_issuer_leads_inside() {
 }
 
 #[tokio::test]
+async fn bar_28_no_metadata_of_a_provider_lead_inside() {
+    let bench = Bench::new().await;
+    let base = &bench.acme.base;
+    let (mut config, forbidden) = (String::new(), bench.forbidden());
+    let publish = |name: &str, changes: &[(&str, &str)]| {
+        let issuer = format!("{base}/{name}");
+        let mut document = json!({
+            "issuer": issuer, "authorization_endpoint": format!("{base}/authorize"), "token_endpoint": format!("{base}/token"),
+            "authorization_response_iss_parameter_supported": false,
+        });
+        for (member, url) in changes {
+            document[*member] = json!(url);
+        }
+        bench.acme.says(&format!("/.well-known/oauth-authorization-server/{name}"), &document);
+        format!(
+            "[providers.{name}]\ndisplay_name = \"{name}\"\nclient_id = \"c\"\nclient_secret = \"s\"\n\
+             [providers.{name}.oauth]\nissuer = \"{issuer}\"\n"
+        )
+    };
+    for (n, url) in forbidden.iter().enumerate() {
+        config.push_str(&publish(&format!("tok{n}"), &[("token_endpoint", url)]));
+        config.push_str(&publish(&format!("who{n}"), &[("userinfo_endpoint", url), ("revocation_endpoint", url)]));
+    }
+    let server = bench.server(&config).await;
+    let (mut refused, mut malformed) = (0, 0);
+    for (n, url) in forbidden.iter().enumerate() {
+        for name in [format!("tok{n}"), format!("who{n}")] {
+            let path = format!("/v1/integrations/{name}/oauth/initiate");
+            let started = server.post(&path).key(&server.key).json(&json!({"callback_url": CALLBACK})).send().await;
+            if started.status == 502 {
+                assert!(started.text().contains("_endpoint' is malformed"), "{url}: {}", started.text());
+                malformed += 1;
+                continue;
+            }
+            let body = json!({"code": "c", "state_token": started.is(200).json()["state_token"]});
+            let path = format!("/v1/integrations/{name}/oauth/complete");
+            let completed = server.post(&path).key(&server.key).json(&body).send().await;
+            if name.starts_with("tok") {
+                assert!(completed.is(502).text().contains("the address is refused"), "{url}");
+            } else {
+                let connected = completed.is(200).json();
+                assert_eq!(connected["username"], Value::Null, "{url}");
+                assert_eq!(delete(&server, &name, &connected).await, false, "{url}");
+            }
+            refused += 1;
+        }
+    }
+    assert_eq!((refused + malformed, refused >= 120), (2 * forbidden.len(), true));
+    assert_eq!(bench.trap.connections(), 0);
+}
+
+#[tokio::test]
 async fn a_name_that_changes_its_address_under_way_is_judged_each_time() {
     let bench = Bench::new().await;
     let acceptor = bench.authority.acceptor("provider.example", 2020..2200);

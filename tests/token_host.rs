@@ -237,6 +237,54 @@ async fn a_token_answer_chooses_among_the_listed_hosts_alone() {
 }
 
 #[tokio::test]
+async fn an_answer_to_a_refresh_moves_nothing_elsewhere() {
+    let bench = Bench::new().await;
+    let server =
+        bench.server(&instance("*.acme.invalid", HOST).replace("https://{instance}/refresh", "BASE/refresh")).await;
+    let tokens = |instance: &str| {
+        json!({
+            "access_token": "at", "refresh_token": "rt", "token_type": "bearer", "instance_url": instance, "instance": instance,
+            "inputs": {"instance": instance}, "callback": {"instance_url": instance}, "refresh_url": instance,
+        })
+    };
+    bench.acme.says("/token", &tokens("eu7.acme.invalid"));
+    let started = initiate(&server, &json!({})).await.is(200);
+    let completed = complete(&server, &started, &json!({})).await.is(200);
+    let id = completed.json()["credentials_id"].as_str().unwrap().to_owned();
+    let ways = bench.ways();
+    for way in &ways {
+        bench.acme.says("/refresh", &tokens(way));
+        server.post(&format!("/v1/integrations/acme/credentials/{id}/refresh")).key(&server.key).send().await.is(200);
+    }
+    assert_eq!(bench.acme.asked("/refresh").len(), ways.len());
+    let before = bench.names.asked().len();
+    delete(&server, &completed).await;
+    assert_eq!(bench.names.asked()[before..], ["eu7.acme.invalid"], "it is revoked where it was connected");
+    bench.assert_nobody_was_asked(|name| name == "eu7.acme.invalid");
+}
+
+#[tokio::test]
+async fn a_refresh_goes_to_the_host_that_the_entry_lists_or_nowhere() {
+    let bench = Bench::new().await;
+    let before = bench.server(&instance("old.acme.invalid", "old.acme.invalid")).await;
+    let answer = json!({"access_token": "at", "refresh_token": "rt", "token_type": "bearer", "instance_url": "old.acme.invalid"});
+    bench.acme.says("/token", &answer);
+    let started = initiate(&before, &json!({})).await.is(200);
+    let completed = complete(&before, &started, &json!({})).await.is(200);
+    let id = completed.json()["credentials_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/integrations/acme/credentials/{id}/refresh");
+    before.post(&path).key(&before.key).send().await.is(502);
+    assert_eq!(bench.names.asked(), ["old.acme.invalid", "old.acme.invalid"], "who it is, and the refresh");
+    let (vault, clock) = (before.vault.clone(), before.clock.clone());
+    drop(before);
+    let again = Setup { vault: Some(vault), clock: Some(clock), ..Setup::default() };
+    let after = bench.server_with(&instance("new.acme.invalid", "new.acme.invalid"), again).await;
+    after.post(&path).key(&after.key).send().await.is(502);
+    assert_eq!(bench.names.asked().len(), 2);
+    bench.assert_nobody_was_asked(|name| name == "old.acme.invalid");
+}
+
+#[tokio::test]
 async fn a_host_that_the_entry_lists_no_more_gets_nothing_any_more() {
     let bench = Bench::new().await;
     let before = bench.server(&instance("old.acme.invalid", "old.acme.invalid")).await;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this")]
 
+pub mod acme;
 pub mod authority;
 pub mod flow;
 pub mod hostile;
