@@ -40,11 +40,11 @@ pub fn url_template(text: &str) {
 fn any_template(template: &str, value: &str) {
     let Ok(parsed) = Template::parse(template) else { return };
     let positions: Vec<Position> = parsed.names().map(|(_, position)| position).collect();
-    let stand_in = |text: &str| {
-        let input = input(Some(vec![text.to_owned()]));
-        parsed.fill(|_| Some((&input, text))).ok().and_then(|filled| filled.url().cloned())
-    };
-    let (Some(plain), Some(url)) = (stand_in("x"), stand_in(value)) else { return };
+    // The list is the operator's, and names hosts: that is checked when a server starts.
+    let input = input();
+    let stand_in = |text: &str| parsed.fill(|_| Some((&input, text))).ok().and_then(|filled| filled.url().cloned());
+    let Some(plain) = stand_in("a.example").or_else(|| stand_in("x")) else { return };
+    let Some(url) = stand_in(value) else { return };
     assert_eq!((url.scheme(), url.port()), (plain.scheme(), plain.port()), "{template:?} {value:?}");
     assert!(
         url.username().is_empty() && url.password().is_none() && url.fragment().is_none(),
@@ -59,11 +59,12 @@ fn any_template(template: &str, value: &str) {
 }
 
 fn filled(template: &str, value: &str) -> Option<Url> {
-    let input = input(Some(vec!["a.example".to_owned(), "*.b.example".to_owned()]));
+    let input = input();
     Template::parse(template).unwrap().fill(|_| Some((&input, value))).ok()?.url().cloned()
 }
 
-fn input(hosts: Option<Vec<String>>) -> Input {
+fn input() -> Input {
+    let hosts = Some(vec!["a.example".to_owned(), "*.b.example".to_owned()]);
     Input { from: InputFrom::Callback, member: None, pattern: None, hosts, default: None, example: String::new() }
 }
 
