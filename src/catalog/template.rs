@@ -69,6 +69,11 @@ impl Template {
             return Err("not a URL: there is a backslash, a white space or a control character in it".to_owned());
         }
         let host = host_of(text);
+        // The URL parser takes one slash, or three, for two: then the host would be elsewhere than we think it is.
+        let begins = ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
+        if text.contains('{') && (!begins || host.is_empty()) {
+            return Err("a URL with a placeholder begins with https:// and its host".to_owned());
+        }
         let (mut pieces, mut rest, mut offset) = (Vec::new(), text, 0);
         while let Some(open) = rest.find('{') {
             let end = rest[open..].find('}').ok_or("a '{' without its '}'")?;

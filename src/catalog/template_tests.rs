@@ -232,3 +232,13 @@ fn a_caller_is_told_what_is_missing_and_how_it_looks() {
     let values = entry().callers_values(&besides).unwrap();
     assert_eq!(values, given("tenant", "t"), "what is the callback's to say is not the caller's");
 }
+
+#[test]
+fn no_placeholder_is_a_host_that_we_take_for_a_path() {
+    for text in
+        ["https:/{v}/x", "https:///{v}/x", "https:{v}/x", "https:/.{v}.acme.example/x", "HTTPS:/{v}", "https://?{v}"]
+    {
+        assert!(Template::parse(text).is_err(), "{text}");
+    }
+    assert!(Template::parse("http://127.0.0.1:1/{v}").is_ok());
+}
