@@ -108,7 +108,9 @@ impl Input {
                 .is_some_and(|start| label(start).is_some()),
             None => *pattern == host,
         };
-        self.hosts.as_ref()?.iter().any(listed).then_some(host)
+        // The list was checked when the entry was; what is no host's name is none whoever lists it.
+        let is_name = host.split('.').all(|part| label(part).is_some());
+        (is_name && self.hosts.as_ref()?.iter().any(listed)).then_some(host)
     }
 }
 

@@ -239,3 +239,8 @@ fn text(bytes: &[u8], target: fn(&str)) {
         target(text);
     }
 }
+
+#[test]
+fn a_host_that_is_no_name_is_not_taken_even_if_it_is_listed() {
+    super::url_template("https://{a}\n!?'");
+}
