@@ -159,6 +159,38 @@ async fn bar_28_no_document_of_an_issuer_leads_inside() {
 }
 
 #[tokio::test]
+async fn bar_28_no_mcp_server_leads_inside() {
+    let bench = Bench::new().await;
+    let base = &bench.acme.base;
+    let server = bench.server("").await;
+    let begin = async |url: &str| {
+        let body = json!({"callback_url": CALLBACK, "inputs": {"server_url": url}});
+        server.post("/v1/integrations/mcp/oauth/initiate").key(&server.key).json(&body).send().await.status
+    };
+    let names = |resource: &str, issuer: &str| {
+        let document = json!({"resource": format!("{base}/{resource}"), "authorization_servers": [issuer]});
+        bench.acme.says(&format!("/.well-known/oauth-protected-resource/{resource}"), &document);
+    };
+    for (n, url) in bench.forbidden().iter().enumerate() {
+        assert!([422, 502].contains(&begin(url).await), "the caller names {url}");
+
+        names(&format!("m{n}"), url);
+        assert_eq!(begin(&format!("{base}/m{n}")).await, 502, "the server names {url}");
+
+        let issuer = format!("{base}/i{n}");
+        names(&format!("r{n}"), &issuer);
+        let metadata = json!({
+            "issuer": issuer, "authorization_endpoint": format!("{base}/authorize"),
+            "token_endpoint": format!("{base}/token"), "registration_endpoint": url,
+            "code_challenge_methods_supported": ["S256"],
+        });
+        bench.acme.says(&format!("/.well-known/oauth-authorization-server/i{n}"), &metadata);
+        assert_eq!(begin(&format!("{base}/r{n}")).await, 502, "the authorization server names {url}");
+    }
+    assert_eq!(bench.trap.connections(), 0);
+}
+
+#[tokio::test]
 async fn bar_28_no_metadata_of_a_provider_lead_inside() {
     let bench = Bench::new().await;
     let base = &bench.acme.base;
