@@ -8,7 +8,7 @@ use super::{Broker, Caller, Connectable, CredentialDetail, Error, schedule};
 use crate::catalog::entry::GrantType;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
-use crate::oauth::{self, Grant, TokenError, Unbuildable};
+use crate::oauth::{self, Grant, OldTokens, TokenError, Unbuildable};
 use crate::vault::{
     Begun, RefreshFailure, RefreshTicket, Refreshed, Renewal, Revocation, Status, Summary, Tokens, VaultError, Who,
 };
@@ -163,14 +163,15 @@ impl Broker {
         let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
         let granted = summary.scopes.as_deref().unwrap_or_default();
+        let old = OldTokens { refresh_token, access_token: &tokens.access_token, granted };
         let client = connectable.client.clone().with_dpop(tokens.dpop_key.clone());
-        let sent = oauth::refresh(&self.0.egress, &entry, &client, refresh_token, granted).await;
+        let sent = oauth::refresh(&self.0.egress, &entry, &client, &old).await;
         if let (Err(error), Some(found)) = (&sent, found)
             && error.refuses_client()
             && let Some(anew) = self.register_again(found, &client.id).await
         {
             let anew = anew.with_dpop(tokens.dpop_key.clone());
-            let sent = oauth::refresh(&self.0.egress, &entry, &anew, refresh_token, granted).await;
+            let sent = oauth::refresh(&self.0.egress, &entry, &anew, &old).await;
             // Nothing is left to try where this is refused: the tokens were given to a client that is no more.
             return sent.map_err(|error| match error {
                 TokenError::Refused { .. } => Failed::Refused(error.to_string()),

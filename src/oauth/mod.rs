@@ -56,7 +56,7 @@ pub use issuer_metadata::IssuerMetadata;
 pub use pkce::CodeVerifier;
 pub use protected_resource::{ProtectedResource, ResourceError};
 pub use push::{PushError, Pushed, push};
-pub use refresh::refresh;
+pub use refresh::{OldTokens, refresh};
 pub use registration::{Registration, RegistrationError, RegistrationRequest, preferred_way, register};
 pub use request::Unbuildable;
 pub use resolve::resolve;

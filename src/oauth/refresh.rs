@@ -12,6 +12,17 @@ use crate::secret::Secret;
 /// The error code that says that the grant is over (RFC 6749 §5.2): expired, revoked, used up, or another client's.
 const INVALID_GRANT: &str = "invalid_grant";
 
+/// What a credential brings to the token endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct OldTokens<'a> {
+    /// The refresh token.
+    pub refresh_token: &'a Secret,
+    /// The access token that it came with. It is not sent, and masked where the provider says it back: it may still be good.
+    pub access_token: &'a Secret,
+    /// What was granted.
+    pub granted: &'a [String],
+}
+
 /// Refreshes a grant: one POST, sent once. No scopes are asked for, so that it stays what it was (RFC 6749 §6).
 ///
 /// The grant that comes back is whole: where the answer has no refresh token the old one stays, and where it has no scopes
@@ -23,9 +34,9 @@ pub async fn refresh(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
-    refresh_token: &Secret,
-    granted: &[String],
+    old: &OldTokens<'_>,
 ) -> Result<Grant, TokenError> {
+    let OldTokens { refresh_token, access_token, granted } = *old;
     let how = entry.refresh.clone().unwrap_or_default();
     let mut parameters = Parameters::default();
     parameters.set("grant_type", how.grant_type.as_deref().unwrap_or("refresh_token"));
@@ -40,7 +51,7 @@ pub async fn refresh(
         url: entry.refresh_url.as_ref().unwrap_or(&entry.token_url),
         parameters,
         further: &[&entry.refresh_params, &entry.token_params],
-        hidden: vec![refresh_token],
+        hidden: vec![refresh_token, access_token],
         requested: granted,
     };
     let sending = Sending { method: how.method, auth: how.auth.unwrap_or(entry.token_auth) };

@@ -3,15 +3,31 @@
 use std::time::Duration;
 
 use super::{client, entry_of, json, only_request, texts};
+use crate::catalog::entry::OAuth;
 use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
 use crate::egress::{Egress, EgressError};
-use crate::oauth::{Grant, RetryAfter, TokenError, refresh};
+use crate::oauth::{Grant, OldTokens, RetryAfter, TokenError, refresh};
 use crate::secret::Secret;
 
 const OLD: &str = "the-0ld/refresh=token";
+const OLD_ACCESS: &str = "the-0ld/access=token";
 
 async fn refresh_at(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, TokenError> {
-    refresh(egress, &entry_of(server, further), &client(), &Secret::new(OLD), &texts(&["read", "write"])).await
+    refresh_by(egress, &entry_of(server, further), &texts(&["read", "write"])).await
+}
+
+async fn refresh_by(egress: &Egress, entry: &OAuth, granted: &[String]) -> Result<Grant, TokenError> {
+    let (refresh_token, access_token) = (Secret::new(OLD), Secret::new(OLD_ACCESS));
+    let old = OldTokens { refresh_token: &refresh_token, access_token: &access_token, granted };
+    refresh(egress, entry, &client(), &old).await
+}
+
+#[tokio::test]
+async fn bar_10_neither_of_the_old_tokens_comes_back_in_the_providers_words() {
+    let said = format!(r#"{{"error":"invalid_grant","error_description":"{OLD} and {OLD_ACCESS} are too old"}}"#);
+    let server = Hostile::saying(answer("400 Bad Request", "application/json", &said)).await;
+    let error = refresh_at(&patient(), &server, "").await.unwrap_err().to_string();
+    assert!(error.contains("[masked] and [masked] are too old"), "{error}");
 }
 
 async fn refreshed(answer: &str, further: &str) -> Result<Grant, TokenError> {
@@ -106,7 +122,7 @@ async fn bar_25_what_was_sent_and_never_answered_whole_is_in_doubt() {
     drop(gone);
     // The port closes with the task, which ends when the runtime gets to it.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let error = refresh(&patient(), &entry, &client(), &Secret::new(OLD), &[]).await.unwrap_err();
+    let error = refresh_by(&patient(), &entry, &[]).await.unwrap_err();
     assert!(matches!(error, TokenError::Unreachable(EgressError::NotSent(_))) && !error.in_doubt(), "{error}");
 }
 
