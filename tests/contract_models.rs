@@ -291,7 +291,7 @@ async fn openapi_names_for_each_route_what_can_happen_there() {
     let providers = statuses("/v1/integrations/providers", "get");
     assert_eq!(providers, "200 400 401 403 429 500 503");
     let initiate = statuses("/v1/integrations/{provider}/oauth/initiate", "post");
-    assert_eq!(initiate, "200 400 401 403 404 408 413 422 429 500 501 503");
+    assert_eq!(initiate, "200 400 401 403 404 408 413 422 429 500 501 502 503 504");
     let complete = statuses("/v1/integrations/{provider}/oauth/complete", "post");
     assert_eq!(complete, "200 400 401 403 404 408 413 422 429 500 501 502 503 504");
     let delete = &document["paths"]["/v1/integrations/{provider}/credentials/{cred_id}"]["delete"]["responses"];
