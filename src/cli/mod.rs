@@ -29,6 +29,7 @@ mod secret_input;
 pub mod serve;
 mod service;
 mod user;
+mod vault;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -66,6 +67,8 @@ enum Command {
     Credential(credential::Credential),
     Connect(Box<connect::Connect>),
     #[command(subcommand)]
+    Vault(vault::Vault),
+    #[command(subcommand)]
     Config(config::Config),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -87,6 +90,7 @@ impl Cli {
             Some(Command::Provider(provider)) => provider.run(context, &mut out),
             Some(Command::Credential(credential)) => credential.run(context, &mut out),
             Some(Command::Connect(connect)) => connect.run(context, &mut out),
+            Some(Command::Vault(vault)) => vault.run(context, &mut out),
             Some(Command::Config(config)) => config.run(context, &mut out),
             Some(Command::Doctor(doctor)) => doctor.run(context, &mut out),
             Some(Command::Completions(completions)) => completions.run(&mut out),
