@@ -42,6 +42,11 @@ impl Failure {
         Self { code: Code::Configuration, message: message.into(), advice: None }
     }
 
+    /// The vault holds what Strongroom did not write there, or lacks what it wrote (exit code 4).
+    pub(super) fn damaged(message: impl Into<String>) -> Self {
+        Self { code: Code::Damaged, message: message.into(), advice: None }
+    }
+
     /// What to do next.
     #[must_use]
     pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@
 //! goes wrong comes back as a [`Failure`], which knows its exit code and what to do next.
 
 pub mod application;
+mod audit;
 mod browser;
 mod callback_page;
 mod completions;
@@ -69,6 +70,8 @@ enum Command {
     #[command(subcommand)]
     Vault(vault::Vault),
     #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
     Config(config::Config),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -91,6 +94,7 @@ impl Cli {
             Some(Command::Credential(credential)) => credential.run(context, &mut out),
             Some(Command::Connect(connect)) => connect.run(context, &mut out),
             Some(Command::Vault(vault)) => vault.run(context, &mut out),
+            Some(Command::Audit(audit)) => audit.run(context, &mut out),
             Some(Command::Config(config)) => config.run(context, &mut out),
             Some(Command::Doctor(doctor)) => doctor.run(context, &mut out),
             Some(Command::Completions(completions)) => completions.run(&mut out),

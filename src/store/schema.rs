@@ -35,7 +35,7 @@ const CLIENT_REGISTRATIONS: &str = "
 ";
 
 /// Step `i` brings version `i + 1` to version `i + 2`. Steps that landed are never changed.
-const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS, BACKGROUND_REFRESH];
+const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS, BACKGROUND_REFRESH, AUDIT_BASE];
 
 /// To version 4: `refresh_at` is when the background looks at a credential next, whether to refresh it. It is authenticated
 /// by nothing and decides nothing: what is done then is decided by what is sealed. Credentials of version 1 are looked at
@@ -46,6 +46,10 @@ const BACKGROUND_REFRESH: &str = "
     UPDATE credential SET refresh_at = expires_at - 600
         WHERE kind = 'oauth2' AND status = 'active' AND expires_at IS NOT NULL;
 ";
+
+/// To version 5: the sealed manifest knows where the audit log begins, which an older program would take for damage. An older
+/// manifest is read as it is, so that no table changes.
+const AUDIT_BASE: &str = "-- nothing but the version";
 
 /// The version that this program writes and reads.
 #[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]
@@ -155,9 +159,9 @@ mod tests {
     #[test]
     fn a_newer_file_and_a_strange_one_are_refused() {
         let mut connection = first_version();
-        connection.pragma_update(None, "user_version", 7).unwrap();
+        connection.pragma_update(None, "user_version", 700).unwrap();
         let error = migrate(&mut connection, Path::new("x")).unwrap_err();
-        assert!(matches!(error, StoreError::NewerFormat { found: 7, known: VERSION }), "{error}");
+        assert!(matches!(error, StoreError::NewerFormat { found: 700, known: VERSION }), "{error}");
         let mut strange = Connection::open_in_memory().unwrap();
         assert!(matches!(migrate(&mut strange, Path::new("x")), Err(StoreError::NotAVault(_))));
     }

@@ -139,6 +139,11 @@ impl Keyring {
         (self.audit.current, self.audit.current())
     }
 
+    /// A key of the audit chain, of this version.
+    pub(super) fn audit_key_of(&self, version: u32) -> Option<&Key> {
+        self.audit.all.get(&version)
+    }
+
     pub(super) fn current_api_key_key(&self) -> (u32, &ApiKeyKey) {
         (self.api_key.current, self.api_key.current())
     }

@@ -1,5 +1,5 @@
 //! The manifest: one sealed row that knows how many records there are, a sum of keyed hashes over them, the same for
-//! API keys, and length and head of the audit chain.
+//! API keys, and both ends of the audit chain.
 //!
 //! A sum of 256 bits can be kept up to date by adding and subtracting, whatever the order; sealed, because in the
 //! clear it could be corrected without any key.
@@ -50,14 +50,18 @@ pub(super) struct Manifest {
     pub(super) records: Tally,
     /// API keys.
     pub(super) api_keys: Tally,
-    /// How many audit rows there are.
+    /// How many audit rows were ever written: the number of the last.
     pub(super) audit_length: u64,
     /// The MAC of the last of them.
     pub(super) audit_head: [u8; 32],
+    /// How many of them retention removed, from the first on.
+    pub(super) audit_base: u64,
+    /// The MAC of the last of those; zeros where none was.
+    pub(super) audit_base_mac: [u8; 32],
 }
 
-/// Three numbers and three sums.
-const LENGTH: usize = 3 * 8 + 3 * 32;
+/// Four numbers and four sums. Before version 5 of the schema the last of each was not there.
+const LENGTH: usize = 4 * 8 + 4 * 32;
 
 impl Manifest {
     /// Reads it and checks its seal and epoch.
@@ -84,6 +88,7 @@ impl Manifest {
             (self.records.count, &self.records.sum),
             (self.api_keys.count, &self.api_keys.sum),
             (self.audit_length, &self.audit_head),
+            (self.audit_base, &self.audit_base_mac),
         ] {
             bytes.extend_from_slice(&number.to_be_bytes());
             bytes.extend_from_slice(sum);
@@ -97,7 +102,16 @@ impl Manifest {
         let (first, rest) = pair(bytes)?;
         let (second, rest) = pair(rest)?;
         let (audit, rest) = pair(rest)?;
-        let whole = Self { epoch, records: first, api_keys: second, audit_length: audit.count, audit_head: audit.sum };
+        let (base, rest) = if rest.is_empty() { (Tally::default(), rest) } else { pair(rest)? };
+        let whole = Self {
+            epoch,
+            records: first,
+            api_keys: second,
+            audit_length: audit.count,
+            audit_head: audit.sum,
+            audit_base: base.count,
+            audit_base_mac: base.sum,
+        };
         rest.is_empty().then_some(whole)
     }
 }
@@ -119,6 +133,17 @@ fn place<'a>(epoch: i64) -> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_of_an_older_version_is_read_and_a_cut_one_is_not() {
+        let bytes: Vec<u8> = (0..160).collect();
+        let (old, new) = (Manifest::read(1, &bytes[..120]).unwrap(), Manifest::read(1, &bytes).unwrap());
+        assert_eq!((old.audit_base, old.audit_base_mac), (0, [0; 32]));
+        assert_eq!((new.audit_base_mac[31], new.audit_head), (159, old.audit_head));
+        for length in [0, 40, 80, 119, 121, 128, 159] {
+            assert!(Manifest::read(1, &bytes[..length]).is_none(), "{length}");
+        }
+    }
 
     #[test]
     fn a_sum_does_not_know_the_order_and_forgets_what_is_taken_out() {

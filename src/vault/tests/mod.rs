@@ -1,6 +1,7 @@
 //! The vault as a whole, against a real file.
 
 mod api_keys;
+mod audit;
 mod credentials;
 mod damage;
 mod migration;
@@ -112,12 +113,8 @@ impl Bench {
             }
         }
         assert_eq!(manifest.records, tally);
-        let (length, head): (u64, [u8; 32]) = connection
-            .query_row("SELECT count(*), (SELECT mac FROM audit ORDER BY seq DESC LIMIT 1) FROM audit", [], |row| {
-                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
-            })
-            .unwrap();
-        assert_eq!((manifest.audit_length, manifest.audit_head), (length, head));
+        let verdict = self.vault.verify_audit(&mut |fault| panic!("{fault}")).unwrap();
+        assert_eq!((verdict.sound, verdict.last), (manifest.audit_length - manifest.audit_base, manifest.audit_length));
         self.vault.api_keys().expect("the API keys hold against their sum");
     }
 

@@ -2,6 +2,13 @@
 //!
 //! The columns are a list of what may be in it, and each has a type that cannot hold a secret.
 
+mod chain;
+mod log;
+
+pub use chain::AuditFault;
+pub(super) use chain::verify;
+pub use log::AuditVerdict;
+
 use super::VaultError;
 use super::fields::{number, text};
 use super::keyring::Keyring;
@@ -90,8 +97,8 @@ pub(super) fn append(
     let mut row = AuditRow {
         seq: i64::try_from(manifest.audit_length).expect("no log reaches 2^63 rows"),
         at: at.0,
-        action: action.name(),
-        result: "ok",
+        action: action.name().into(),
+        result: "ok".into(),
         actor: who.actor.to_string(),
         user: subject.user.map(ToString::to_string),
         provider: subject.provider.map(ToString::to_string),
@@ -128,8 +135,8 @@ mod tests {
         AuditRow {
             seq: 7,
             at: 8,
-            action: "a",
-            result: "ok",
+            action: "a".into(),
+            result: "ok".into(),
             actor: "system".into(),
             user: None,
             provider: None,
@@ -150,8 +157,8 @@ mod tests {
         for changed in [
             AuditRow { seq: 9, ..row() },
             AuditRow { at: 9, ..row() },
-            AuditRow { action: "b", ..row() },
-            AuditRow { result: "no", ..row() },
+            AuditRow { action: "b".into(), ..row() },
+            AuditRow { result: "no".into(), ..row() },
             AuditRow { actor: "x".into(), ..row() },
             AuditRow { user: x(), ..row() },
             AuditRow { provider: x(), ..row() },

@@ -1,0 +1,162 @@
+//! The chain, walked: whether every row is as it was written, none is missing, and none was put in.
+//!
+//! The manifest is sealed and knows the two ends: the number and MAC of the last row that retention removed (the base),
+//! and of the last row there is (the head). Between them every row's MAC covers the one before it.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+use super::link;
+use crate::store::{AuditRow, View};
+use crate::vault::VaultError;
+use crate::vault::keyring::Keyring;
+use crate::vault::manifest::Manifest;
+
+/// What is wrong with the audit log. Rows are named by their numbers, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditFault {
+    /// These rows are not as they were written.
+    Changed {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// These rows are gone from the middle or from the beginning.
+    Missing {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// The end of the log is gone.
+    Cut {
+        /// The first row that is missing.
+        first: u64,
+        /// The last row that there should be.
+        last: u64,
+    },
+    /// Rows that Strongroom did not write, or that it removed, are there.
+    Extra {
+        /// The first of them, by its number in the table.
+        first: i64,
+        /// The last of them.
+        last: i64,
+    },
+}
+
+impl fmt::Display for AuditFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed { first, last } => write!(f, "{}: not as written", rows(first, last)),
+            Self::Missing { first, last } => write!(f, "{}: missing", rows(first, last)),
+            Self::Cut { first, last } => {
+                write!(f, "{}: missing, the end of the log was cut off", rows(first, last))
+            }
+            Self::Extra { first, last } => write!(f, "{}: put in by somebody else", rows(first, last)),
+        }
+    }
+}
+
+fn rows<N: fmt::Display + PartialEq>(first: &N, last: &N) -> String {
+    if first == last { format!("audit row {first}") } else { format!("audit rows {first} to {last}") }
+}
+
+/// Walks the whole log in one pass and tells `report` everything that does not hold, in the order of the rows. What it
+/// gives is how many rows hold. It keeps one row at a time.
+pub(in crate::vault) fn verify(
+    view: &View<'_>,
+    keyring: &Keyring,
+    manifest: &Manifest,
+    report: &mut dyn FnMut(AuditFault),
+) -> Result<u64, VaultError> {
+    let mut walk = Walk::new(keyring, manifest);
+    let mut run = None;
+    view.walk_audit(i64::MIN, |row| {
+        for fault in walk.step(&row).into_iter().flatten() {
+            merge(&mut run, fault, report);
+        }
+        Ok::<_, VaultError>(())
+    })?;
+    let end = walk.end();
+    for fault in end.into_iter().chain(None) {
+        merge(&mut run, fault, report);
+    }
+    if let Some(last) = run {
+        report(last);
+    }
+    Ok(walk.sound)
+}
+
+/// Keeps what may be the beginning of a run of rows with one fault; reports it when something else comes.
+fn merge(run: &mut Option<AuditFault>, next: AuditFault, report: &mut dyn FnMut(AuditFault)) {
+    use AuditFault::{Changed, Extra};
+    match (run.as_mut(), next) {
+        (Some(Changed { last, .. }), Changed { first, last: new }) if first == *last + 1 => *last = new,
+        (Some(Extra { last, .. }), Extra { last: new, .. }) => *last = new,
+        _ => {
+            if let Some(whole) = run.replace(next) {
+                report(whole);
+            }
+        }
+    }
+}
+
+/// A walk along the chain, from the base to the head.
+pub(super) struct Walk<'k> {
+    keyring: &'k Keyring,
+    base: u64,
+    length: u64,
+    head: [u8; 32],
+    /// The number of the last row that was seen.
+    seen: u64,
+    /// Its MAC as it stands there; the next row's covers it.
+    before: [u8; 32],
+    sound: u64,
+}
+
+impl<'k> Walk<'k> {
+    pub(super) fn new(keyring: &'k Keyring, manifest: &Manifest) -> Self {
+        Self {
+            keyring,
+            base: manifest.audit_base,
+            length: manifest.audit_length,
+            head: manifest.audit_head,
+            seen: manifest.audit_base,
+            before: manifest.audit_base_mac,
+            sound: 0,
+        }
+    }
+
+    /// Looks at the next row of the table; at most two faults: that rows before it are missing, and that it is wrong.
+    pub(super) fn step(&mut self, row: &AuditRow) -> [Option<AuditFault>; 2] {
+        let Some(number) = u64::try_from(row.seq).ok().filter(|n| (self.base + 1..=self.length).contains(n)) else {
+            return [Some(AuditFault::Extra { first: row.seq, last: row.seq }), None];
+        };
+        let gap = number > self.seen + 1;
+        let missing = gap.then_some(AuditFault::Missing { first: self.seen + 1, last: number - 1 });
+        // After a gap nobody knows what the row's MAC covers; the row after it tells whether that MAC was the right one.
+        let changed = !gap && !self.holds(row) || number == self.length && row.mac != self.head;
+        (self.seen, self.before) = (number, row.mac);
+        if !gap && !changed {
+            self.sound += 1;
+        }
+        [missing, changed.then_some(AuditFault::Changed { first: number, last: number })]
+    }
+
+    /// After the last row: what is missing at the end.
+    pub(super) fn end(&self) -> Option<AuditFault> {
+        (self.seen < self.length).then_some(AuditFault::Cut { first: self.seen + 1, last: self.length })
+    }
+
+    fn holds(&self, row: &AuditRow) -> bool {
+        is_linked(self.keyring, &self.before, row)
+    }
+}
+
+/// Whether `row` is as it was written after the row whose MAC is `before`.
+pub(super) fn is_linked(keyring: &Keyring, before: &[u8; 32], row: &AuditRow) -> bool {
+    let Some(key) = keyring.audit_key_of(row.key_version) else { return false };
+    bool::from(link(key, keyring.vault_id(), before, row).ct_eq(&row.mac))
+}

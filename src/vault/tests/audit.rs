@@ -1,0 +1,69 @@
+//! The audit log against somebody with a SQL shell.
+
+use super::AuditFault::{Changed, Cut, Extra, Missing};
+use super::*;
+
+/// A vault whose log has exactly ten rows.
+async fn ten_rows() -> Bench {
+    let bench = Bench::new();
+    for number in 1..10 {
+        bench.vault.add_user(&user(&format!("u{number}")), &Who::command_line()).await.unwrap();
+    }
+    bench
+}
+
+fn faults(bench: &Bench) -> (Vec<AuditFault>, u64) {
+    let mut faults = Vec::new();
+    let verdict = bench.vault.verify_audit(&mut |fault| faults.push(fault)).unwrap();
+    (faults, verdict.sound)
+}
+
+/// A row 0 that is like another one.
+const COPY: &str = "INSERT INTO audit SELECT 0, at, action, result, actor, user, provider, credential, subject, address, \
+                    request_id, key_version, mac FROM audit WHERE seq = 5";
+
+#[tokio::test]
+async fn whatever_was_done_to_the_log_is_named_by_row() {
+    assert_eq!(faults(&ten_rows().await), (vec![], 10));
+    let changed = |first, last| Changed { first, last };
+    let shifted = format!(
+        "{COPY}; UPDATE audit SET seq = -seq WHERE seq > 6; UPDATE audit SET seq = 1 - seq WHERE seq < 0;
+                           UPDATE audit SET seq = 7 WHERE seq = 0"
+    );
+    let extra = |seq| Extra { first: seq, last: seq };
+    for (sql, expected, sound) in [
+        ("UPDATE audit SET user = 'u9' WHERE seq = 4", vec![changed(4, 4)], 9),
+        ("UPDATE audit SET at = at - 60 WHERE seq = 1", vec![changed(1, 1)], 9),
+        ("UPDATE audit SET result = 'denied' WHERE seq = 10", vec![changed(10, 10)], 9),
+        ("UPDATE audit SET actor = 'x' WHERE seq IN (3, 4, 8)", vec![changed(3, 4), changed(8, 8)], 7),
+        // The row itself, and the one after it, whose MAC covers this one.
+        ("UPDATE audit SET mac = zeroblob(32) WHERE seq = 4", vec![changed(4, 5)], 8),
+        ("UPDATE audit SET mac = zeroblob(32) WHERE seq = 10", vec![changed(10, 10)], 9),
+        ("UPDATE audit SET action = cast(x'ff' AS TEXT) WHERE seq = 2", vec![changed(2, 2)], 9),
+        ("UPDATE audit SET key_version = -1 WHERE seq = 2", vec![changed(2, 2)], 9),
+        ("DELETE FROM audit WHERE seq = 1", vec![Missing { first: 1, last: 1 }], 8),
+        ("DELETE FROM audit WHERE seq IN (4, 5)", vec![Missing { first: 4, last: 5 }], 7),
+        ("DELETE FROM audit WHERE seq > 7", vec![Cut { first: 8, last: 10 }], 7),
+        ("DELETE FROM audit", vec![Cut { first: 1, last: 10 }], 0),
+        ("DELETE FROM audit WHERE seq = 4; UPDATE audit SET seq = seq - 1 WHERE seq > 4",
+            vec![changed(4, 9), Cut { first: 10, last: 10 }], 3),
+        (COPY, vec![extra(0)], 10),
+        (&format!("{COPY}; UPDATE audit SET seq = 11 WHERE seq = 0"), vec![extra(11)], 10),
+        (&shifted, vec![changed(7, 10), extra(11)], 6),
+        ("CREATE TABLE o AS SELECT * FROM audit; UPDATE audit SET user = (SELECT user FROM o WHERE o.seq = 9 - audit.seq)
+          WHERE seq IN (4, 5)", vec![changed(4, 5)], 8),
+    ] {
+        let bench = ten_rows().await;
+        bench.attack(sql);
+        assert_eq!(faults(&bench), (expected, sound), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_from_before_is_not_the_log_of_today() {
+    let bench = ten_rows().await;
+    bench.attack("CREATE TABLE kept AS SELECT * FROM audit");
+    bench.vault.add_user(&user("late"), &Who::command_line()).await.unwrap();
+    bench.attack("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DROP TABLE kept");
+    assert_eq!(faults(&bench), (vec![Cut { first: 11, last: 11 }], 10));
+}
