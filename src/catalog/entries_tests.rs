@@ -17,40 +17,36 @@ const NAMES: &str = "aiml_api airtable anthropic apollo atlassian baas bannerbea
 
 const UNCHECKED: &str = "ably abstract_api abuseipdb active_campaign adobe_commerce aftership ahrefs aiven alchemy \
     alienvault_otx alpha_vantage amazon_ads anvil api_football apify apilayer assemblyai attendee authentik avalara \
-    awx axiom azure_openai baremetrics baserow baseten battlenet beehiiv better_stack bexio bigcommerce \
-    bitbucket_data_center black_forest_labs bland blockfrost bookstack braintrust braze bright_data brightspace \
-    browserbase browserless browserstack btcpay bubble bugsnag buildkite builtwith bungie campaign_monitor canny \
-    cerebras chartmogul chatwoot checkout_com chroma clerk clicksend clockify cloudconvert cockroachdb coda \
-    codemagic cognito_forms cohere coinapi companies_house configcat confluent contentful convertapi core couchdb \
-    courier creatomate cronitor crunchbase cryptocompare currencylayer customer_io daily datocms deepinfra diffbot \
-    dify directus discogs discourse dnsimple docspring docuseal dolibarr doppler drata drip dynatrace ebird ecwid \
-    edamam eia elsevier eodhd epic_games erpnext espocrm everhour exact_online factorial fastly fathom feedly \
-    fillout financial_modeling_prep finnhub fixer flutterwave folk football_data fred freshsales freshservice gandi \
-    garmin gemini genesys_cloud geoapify ghost giphy gitbook gitguardian gladly godaddy google_custom_search gotify \
-    graphhopper greenhouse greynoise grist guardian gumroad guru harbor haveibeenpwned hcp_terraform healthchecks \
-    helicone here holded honeybadger hootsuite htmlcsstoimage humaans hunter hyperbrowser imagekit imgix immich \
-    incident_io infisical infura insightly invoice_ninja ipdata ipgeolocation ipinfo iqair iterable jazzhr jenkins \
-    jfrog jotform jumpcloud jwplayer keycloak knock langsmith lark lastfm lattice launchdarkly lemon_squeezy \
-    leonardo lever lightspeed_retail lightspeed_x_series linkup listen_notes livestorm llamacloud lob locationiq \
-    lokalise loops lucid luma lusha mailerlite mailjet manatal mandrill maptiler marketstack matomo mattermost maxio \
-    mediastack mercury messagebird metabase microsoft_ads miniflux mistral mixpanel moodle moonshot moosend \
-    musicbrainz name_com nasa nasdaq_data_link ncbi netatmo netbox neverbounce new_relic ngrok noaa_cdo nocodb nomic \
-    nowpayments npm ntfy nutshell nytimes octopus_deploy omdb onepassword_connect onepassword_events onfido \
-    open_exchange_rates opencorporates openproject openrouteservice opensea openstreetmap opnsense opsgenie outline \
-    oxylabs pandadoc paperform paperless_ngx papertrail paystack pdf_co pdfmonkey pennylane people_data_labs \
-    perplexity pexels phantombuster philips_hue photoroom phrase pinboard pingdom pinpoint pixabay placid plain \
-    plane plausible plivo poeditor portainer portkey positionstack prestashop printful printify productboard proxmox \
-    pulumi pushbullet pushover pylon qualtrics rabbitmq radarr railway ramp rapidapi rawg readwise reamaze recraft \
-    recruitee redmine remote remove_bg reply_io rescuetime retell rev_ai revenuecat riot rippling rollbar rootly \
-    rows rudderstack rundeck runpod runway sambanova sanity sauce_labs scrapfly scrapingbee searchapi securitytrails \
-    segment semantic_scholar semgrep semrush sendbird sentinelone serpapi serper setlist_fm sharefile shipstation \
-    shodan shortcut shotstack signnow signwell slite smartrecruiters smartsuite smartthings snipcart snipe_it \
-    sonarcloud sonarr sourcehut speechmatics spoonacular stability statuspage steam strapi streak stytch \
-    surveymonkey svix tailscale tally tavily taxjar teamleader teamtailor teamwork textmagic ticketmaster ticktick \
-    tidal tidio tiingo timely tinify together transifex transistor travis_ci truelayer trustpilot twinfield \
-    typesense umami urlbox urlscan us_census vapi vectara visma_eaccounting visual_crossing voyage vultr wahoo \
-    wave_accounting weatherbit weaviate whereby wikimedia wistia wolfram_alpha wordpress_self_hosted workable workos \
-    wufoo xbox yelp ynab zabbix zenrows zilliz zulip";
+    awx axiom azure_openai baremetrics baserow baseten beehiiv better_stack bigcommerce black_forest_labs bland \
+    blockfrost bookstack braintrust braze bright_data browserbase browserless browserstack btcpay bubble bugsnag \
+    buildkite builtwith bungie canny cerebras chartmogul chatwoot checkout_com chroma clerk clicksend clockify \
+    cloudconvert cockroachdb coda codemagic cognito_forms cohere coinapi companies_house configcat confluent \
+    convertapi core couchdb courier creatomate cronitor crunchbase cryptocompare currencylayer customer_io daily \
+    datocms deepinfra diffbot dify directus discogs discourse dnsimple docspring docuseal dolibarr doppler drata \
+    drip dynatrace ebird ecwid edamam eia elsevier eodhd erpnext espocrm everhour exact_online factorial fastly \
+    fathom fillout financial_modeling_prep finnhub fixer flutterwave folk football_data fred freshsales freshservice \
+    gandi garmin gemini geoapify ghost giphy gitbook gitguardian gladly godaddy google_custom_search gotify \
+    graphhopper greenhouse greynoise grist guardian guru harbor haveibeenpwned hcp_terraform healthchecks helicone \
+    here holded honeybadger htmlcsstoimage humaans hunter hyperbrowser imagekit imgix immich incident_io infisical \
+    infura insightly invoice_ninja ipdata ipgeolocation ipinfo iqair iterable jazzhr jenkins jfrog jotform jumpcloud \
+    jwplayer knock langsmith lastfm lattice lemon_squeezy leonardo linkup listen_notes livestorm llamacloud lob \
+    locationiq lokalise loops luma lusha mailerlite mailjet manatal mandrill maptiler marketstack matomo maxio \
+    mediastack messagebird metabase miniflux mistral mixpanel moodle moonshot moosend name_com nasa nasdaq_data_link \
+    ncbi netatmo netbox neverbounce new_relic ngrok noaa_cdo nocodb nomic nowpayments npm ntfy nutshell nytimes \
+    octopus_deploy omdb onepassword_connect onepassword_events onfido open_exchange_rates opencorporates openproject \
+    openrouteservice opensea opnsense opsgenie outline oxylabs paperform paperless_ngx papertrail paystack pdf_co \
+    pdfmonkey people_data_labs perplexity pexels phantombuster philips_hue photoroom phrase pinboard pingdom \
+    pinpoint pixabay placid plain plane plausible plivo poeditor portainer portkey positionstack prestashop printful \
+    printify proxmox pulumi pushbullet pushover pylon qualtrics rabbitmq radarr railway rapidapi rawg readwise \
+    reamaze recraft recruitee redmine remote remove_bg reply_io rescuetime retell rev_ai revenuecat riot rippling \
+    rollbar rootly rows rudderstack rundeck runpod runway sambanova sanity sauce_labs scrapfly scrapingbee searchapi \
+    securitytrails segment semantic_scholar semgrep semrush sendbird sentinelone serpapi serper setlist_fm \
+    shipstation shodan shortcut shotstack signwell slite smartrecruiters smartsuite snipcart snipe_it sonarcloud \
+    sonarr sourcehut speechmatics spoonacular stability statuspage steam strapi streak stytch svix tailscale tally \
+    tavily taxjar teamleader teamtailor textmagic ticketmaster ticktick tidio tiingo timely tinify together \
+    transifex transistor travis_ci trustpilot twinfield typesense umami urlbox urlscan us_census vapi vectara \
+    visual_crossing voyage vultr wave_accounting weatherbit weaviate whereby wistia wolfram_alpha \
+    wordpress_self_hosted workos wufoo xbox yelp zabbix zenrows zilliz zulip";
 
 const WITH_OAUTH: &str = "airtable atlassian discord dropbox github gitlab google hubspot linear linkedin microsoft \
     notion reddit slack spotify todoist twitter wordpress zoom";
