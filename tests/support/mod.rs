@@ -4,6 +4,9 @@
 
 pub mod acme;
 pub mod authority;
+pub mod chance;
+#[cfg(target_os = "linux")]
+pub mod disk;
 pub mod flow;
 pub mod hostile;
 pub mod http;
@@ -14,6 +17,8 @@ pub mod process;
 pub mod raw;
 pub mod recording;
 pub mod relay;
+#[cfg(target_os = "linux")]
+pub mod world;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -151,19 +151,31 @@ impl Installation {
 
     /// `strongroom serve`, once it answers.
     pub async fn serve(&self) -> Process {
+        let mut process = self.launch(&[("RUST_LOG", "trace".as_ref())]);
+        process.wait_until_ready().await;
+        process
+    }
+
+    /// `strongroom serve`, which may never come to answer; `variables` are its environment.
+    pub fn launch(&self, variables: &[(&str, &Path)]) -> Process {
         let log = self.path("server.log");
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("the log can be written");
         let child = binary(self.folder.path())
             .arg("serve")
-            .env("RUST_LOG", "trace")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a second handle"))
             .stderr(out)
             .spawn()
             .expect("the binary runs");
-        let mut process = Process { url: format!("http://127.0.0.1:{}", self.port), child, log };
-        process.wait_until_ready().await;
-        process
+        Process { url: format!("http://127.0.0.1:{}", self.port), child, log }
+    }
+
+    /// Runs a command of the binary to its end, in the installation's folder and with these variables.
+    pub fn run_in(&self, variables: &[(&str, &Path)], arguments: &[&str]) -> Finished {
+        let mut command = binary(self.folder.path());
+        command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+        Finished(command.output().expect("the binary runs"))
     }
 }
 
@@ -201,17 +213,35 @@ impl Process {
     }
 
     async fn wait_until_ready(&mut self) {
+        if let Err(status) = self.ready().await {
+            panic!("serve ended with {status}: {}", self.log());
+        }
+    }
+
+    /// Waits until it answers, or gives how it ended.
+    pub async fn ready(&mut self) -> Result<(), ExitStatus> {
         for _ in 0..600 {
             if let Some(status) = self.child.try_wait().expect("the process can be asked") {
-                panic!("serve ended with {status}: {}", self.log());
+                return Err(status);
             }
             let asked = Ask::new(http::Method::GET, format!("{}/readyz", self.url)).try_send().await;
             if asked.is_ok_and(|reply| reply.status == 200) {
-                return;
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("serve is not ready: {}", self.log());
+    }
+
+    /// Waits for an end that comes by itself.
+    pub async fn end(mut self) -> ExitStatus {
+        for _ in 0..1_500 {
+            if let Some(status) = self.child.try_wait().expect("the process can be asked") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("serve does not end: {}", self.log());
     }
 
     pub fn ask(&self, method: http::Method, path: &str) -> Ask {
@@ -248,7 +278,7 @@ impl Process {
     }
 
     /// SIGTERM, and the end of the process.
-    pub fn stop(mut self) -> std::process::ExitStatus {
+    pub fn stop(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         self.child.wait().expect("the process ends")

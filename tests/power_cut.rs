@@ -1,0 +1,74 @@
+//! Power cuts: the disk keeps what was synced, and of the rest nothing, or some sectors by chance. Every acknowledged write
+//! is there, what was deleted stays deleted, and the audit log covers every answer.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use support::chance::Chance;
+use support::disk::{Call, Event, Unsynced};
+use support::world::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_a_power_cut() {
+    let world = World::new().await;
+    let mut places: BTreeMap<String, u32> = BTreeMap::new();
+    for cycle in 0..u64::from(support::campaign(4, 25, 240)) {
+        let (place, problems) = cut_once(&world, cycle).await;
+        assert!(problems.is_empty(), "cycle {cycle}, cut at {place}: {problems:#?}");
+        *places.entry(place).or_default() += 1;
+    }
+    assert!(world.promises() > 50, "the cycles have to get something through to show anything: {}", world.promises());
+    let seen = |call: &str| places.keys().any(|place| place == call);
+    assert!(seen("write strongroom.db"), "a cut has to fall into a checkpoint: {places:?}");
+    // For the record of a campaign.
+    println!("{} acknowledged; cut at {places:#?}", world.promises());
+}
+
+/// A test of the test: where the WAL is synced at checkpoints alone, which is what `synchronous=NORMAL` does, the very same
+/// cycles find losses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vault_that_syncs_as_normal_does_fails_this_very_test() {
+    let world = World::new().await;
+    for cycle in 0..10 {
+        world.disk.syncs_as_normal();
+        let (_, problems) = cut_once(&world, cycle).await;
+        if problems.iter().any(|problem| problem.ends_with("is lost")) {
+            return;
+        }
+    }
+    panic!("ten power cuts with synchronous=NORMAL, and nothing was found to be lost");
+}
+
+/// Starts the server, cuts the power at some call of it; says at which, and what does not hold afterwards.
+async fn cut_once(world: &World, cycle: u64) -> (String, Vec<String>) {
+    let mut chance = Chance::new(cycle);
+    let event = if chance.below(2) == 0 { Event::Before } else { Event::After };
+    let kind = cycle % 8;
+    let arm = |file, count: u64| world.disk.arm(event, &Call::ALL, file, u32::try_from(count).expect("a small number"));
+    // One in eight falls into the start, one into a checkpoint, the others anywhere.
+    if kind == 7 {
+        arm("", 1 + chance.below(12));
+    }
+    if let Ok(server) = world.serve().await {
+        if !world.disk.disarm() {
+            match kind {
+                3 => arm("strongroom.db", 1 + chance.below(40)),
+                _ => arm("", 1 + chance.below(1_500)),
+            }
+            world.work(&server, cycle, 10_000).await;
+        }
+        server.end().await;
+    }
+    let place = world.disk.call();
+    world.disk.power_up(if cycle.is_multiple_of(2) { Unsynced::Lost } else { Unsynced::Torn(cycle) });
+    let server = match world.serve().await {
+        Ok(server) => server,
+        Err(status) => return (place, vec![format!("the vault does not open again: {status}")]),
+    };
+    let problems = world.problems(&server).await;
+    server.kill();
+    (place, problems)
+}
