@@ -383,3 +383,21 @@ async fn a_token_that_nothing_can_refresh_is_given_until_it_ends() {
     assert_eq!(detail(&server, "acme", &id).await["status"], "needs_reauth");
     assert_eq!(acme.asked("/token").len(), 1);
 }
+
+#[tokio::test]
+async fn the_redirect_uri_of_the_newest_login_goes_with_every_refresh_where_the_provider_wants_it() {
+    let acme = Recording::start().await;
+    acme.says("/token", &json!({"access_token": "at", "token_type": "bearer", "refresh_token": "rt"}));
+    let server = acme.server("refresh = { redirect_uri = true }").await;
+    let id = server.connect_acme(&[]).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        refresh(&server, "acme", &id).await.is(200);
+        assert_eq!(acme.asked("/token").last().unwrap().param("redirect_uri").as_deref(), Some(CALLBACK));
+    }
+    let elsewhere = format!("{CALLBACK}?again=1");
+    let body = json!({"callback_url": elsewhere, "credential_id": id, "allow_account_change": true});
+    let state = server.initiate_with("acme", &body).await.state;
+    server.complete_acme(&server.key, &state).await.is(200);
+    refresh(&server, "acme", &id).await.is(200);
+    assert_eq!(acme.asked("/token").last().unwrap().param("redirect_uri"), Some(elsewhere));
+}

@@ -149,6 +149,7 @@ impl Rotating {
                     refresh_expires_at: None,
                     metadata: BTreeMap::new(),
                     dpop_key: None,
+                    redirect_uri: None,
                 }),
             };
             server.vault.insert_credential(new, &Who::system()).await.unwrap().id

@@ -256,6 +256,7 @@ impl Broker {
                 metadata: grant.metadata,
                 renewal: None,
                 dpop_key: pending.dpop_key,
+                redirect_uri: Some(pending.redirect_uri).filter(|uri| !uri.is_empty()),
             }),
             refresh_at: None,
         };

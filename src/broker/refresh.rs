@@ -163,7 +163,8 @@ impl Broker {
         let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
         let granted = summary.scopes.as_deref().unwrap_or_default();
-        let old = OldTokens { refresh_token, access_token: &tokens.access_token, granted };
+        let redirect_uri = tokens.redirect_uri.as_deref();
+        let old = OldTokens { refresh_token, access_token: &tokens.access_token, granted, redirect_uri };
         let client = connectable.client.clone().with_dpop(tokens.dpop_key.clone());
         let sent = oauth::refresh(&self.0.egress, &entry, &client, &old).await;
         if let (Err(error), Some(found)) = (&sent, found)
@@ -244,6 +245,7 @@ impl Broker {
             metadata,
             renewal: old.renewal,
             dpop_key: old.dpop_key,
+            redirect_uri: old.redirect_uri,
         };
         let expires_at = grant.expires_in.map(|lifetime| now.plus(lifetime));
         let refresh_at = schedule::refresh_at(&tokens, now, self.0.random);

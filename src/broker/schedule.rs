@@ -120,6 +120,7 @@ mod tests {
             refresh_expires_at: lapses_in.map(|seconds| UnixTime(NOW.0 + seconds)),
             metadata: BTreeMap::new(),
             dpop_key: None,
+            redirect_uri: None,
         }
     }
 

@@ -93,6 +93,7 @@ impl Broker {
             lifetime: grant.expires_in,
             refresh_expires_at: None,
             dpop_key: None,
+            redirect_uri: None,
             metadata: grant.metadata,
             renewal: Some(Box::new(renewal)),
         };

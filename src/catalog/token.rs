@@ -36,6 +36,9 @@ pub struct Refresh {
     /// How the client authenticates, where that is not `token_auth`; `none`: `client_id` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TokenAuth>,
+    /// Whether the redirect URI of the login is sent with it, as at the exchange of the code.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redirect_uri: bool,
 }
 
 impl Default for Refresh {
@@ -50,6 +53,7 @@ impl Default for Refresh {
             method: Method::Post,
             grant_type: None,
             auth: None,
+            redirect_uri: false,
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct OldTokens<'a> {
     pub access_token: &'a Secret,
     /// What was granted.
     pub granted: &'a [String],
+    /// The redirect URI of the login that gave them; a login on another device has none.
+    pub redirect_uri: Option<&'a str>,
 }
 
 /// Refreshes a grant: one POST, sent once. No scopes are asked for, so that it stays what it was (RFC 6749 §6).
@@ -36,7 +38,7 @@ pub async fn refresh(
     client: &Client,
     old: &OldTokens<'_>,
 ) -> Result<Grant, TokenError> {
-    let OldTokens { refresh_token, access_token, granted } = *old;
+    let OldTokens { refresh_token, access_token, granted, redirect_uri } = *old;
     let how = entry.refresh.clone().unwrap_or_default();
     let mut parameters = Parameters::default();
     parameters.set("grant_type", how.grant_type.as_deref().unwrap_or("refresh_token"));
@@ -47,6 +49,9 @@ pub async fn refresh(
         },
         refresh_token.expose(),
     );
+    if let Some(redirect_uri) = redirect_uri.filter(|_| how.redirect_uri) {
+        parameters.set("redirect_uri", redirect_uri);
+    }
     let request = TokenRequest {
         url: entry.refresh_url.as_ref().unwrap_or(&entry.token_url),
         parameters,

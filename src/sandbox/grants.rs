@@ -43,6 +43,8 @@ pub(super) struct Grant {
     pub(super) client_id: String,
     pub(super) user: String,
     pub(super) scopes: Vec<String>,
+    /// Where the user was sent back to; nowhere, where the login was on another device or nobody logged in.
+    redirect_uri: Option<String>,
     ended: AtomicBool,
     /// How many of its tokens were sent to be revoked, where they have to come in an order.
     revocations: AtomicUsize,
@@ -150,8 +152,8 @@ impl Grants {
             return Err(Refusal::InvalidGrant("the code has expired"));
         }
         code.asked.allows(with)?;
-        let (client_id, user, scopes) = (code.asked.client_id.clone(), code.user.clone(), code.asked.scopes.clone());
-        let (grant, issued) = self.give(client_id, user, &scopes, behaviour);
+        let (asked, user) = (code.asked.clone(), code.user.clone());
+        let (grant, issued) = self.give(asked.client_id, user, &asked.scopes, Some(asked.redirect_uri), behaviour);
         if let Some(code) = self.codes.get_mut(with.code) {
             code.state = CodeState::Spent(Some(grant));
         }
@@ -160,7 +162,7 @@ impl Grants {
 
     /// What a client asks for itself.
     pub(super) fn give_client(&mut self, client_id: &str, scopes: &[String], behaviour: &Behaviour) -> Issued {
-        self.give(client_id.to_owned(), client_id.to_owned(), scopes, behaviour).1
+        self.give(client_id.to_owned(), client_id.to_owned(), scopes, None, behaviour).1
     }
 
     /// A new grant with its first tokens.
@@ -169,12 +171,13 @@ impl Grants {
         client_id: String,
         user: String,
         asked: &[String],
+        redirect_uri: Option<String>,
         behaviour: &Behaviour,
     ) -> (Arc<Grant>, Issued) {
         let granted = |scope: &&String| behaviour.granted_scopes.as_ref().is_none_or(|granted| granted.contains(scope));
         let scopes = asked.iter().filter(granted).cloned().collect();
         let (ended, revocations) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let grant = Arc::new(Grant { client_id, user, scopes, ended, revocations });
+        let grant = Arc::new(Grant { client_id, user, scopes, redirect_uri, ended, revocations });
         let refresh_token = match behaviour.refresh_tokens {
             RefreshTokens::Absent => None,
             RefreshTokens::Lasting | RefreshTokens::Rotating => Some(self.refresh_token(&grant, behaviour)),
@@ -185,11 +188,14 @@ impl Grants {
 
     /// Refreshes (RFC 6749 §6), for all scopes of the grant or for the ones that are named. A spent refresh token that
     /// comes again ends the grant.
+    ///
+    /// The standard knows no redirect URI here; one that comes nevertheless has to be the grant's.
     pub(super) fn refresh(
         &mut self,
         token: &str,
         client_id: &str,
         scopes: &[String],
+        redirect_uri: Option<&str>,
         behaviour: &Behaviour,
     ) -> Result<Issued, Refusal> {
         let unknown = Refusal::InvalidGrant("unknown refresh token");
@@ -205,6 +211,9 @@ impl Grants {
         if spent {
             grant.end();
             return Err(Refusal::InvalidGrant("the refresh token was used before; its grant has been revoked"));
+        }
+        if redirect_uri.is_some() && redirect_uri != grant.redirect_uri.as_deref() {
+            return Err(Refusal::InvalidGrant("redirect_uri is not the one of the authorization request"));
         }
         if !scopes.iter().all(|scope| grant.scopes.contains(scope)) {
             return Err(Refusal::InvalidScope("a scope that was not granted"));

@@ -41,7 +41,9 @@ impl AuthorizationServer {
                 let scopes: Vec<String> = optional(form, "scope")?
                     .map(|text| text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
                     .unwrap_or_default();
-                self.grants().refresh(required(form, "refresh_token")?, &client.id, &scopes, &behaviour)
+                let redirect_uri = optional(form, "redirect_uri")?;
+                let token = required(form, "refresh_token")?;
+                self.grants().refresh(token, &client.id, &scopes, redirect_uri, &behaviour)
             }
             Some("client_credentials") => {
                 if client.secret.is_none() {

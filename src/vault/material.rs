@@ -68,6 +68,9 @@ pub struct Tokens {
     pub renewal: Option<Box<Renewal>>,
     /// The key that the tokens are bound to (RFC 9449), where they are.
     pub dpop_key: Option<Arc<SigningKey>>,
+    /// The redirect URI of the login, which some providers want to see again at a refresh; absent where the login had none,
+    /// or was before it was kept.
+    pub redirect_uri: Option<String>,
 }
 
 /// Tags of the fields in a sealed secret; one that was ever used is not given another meaning.
@@ -79,6 +82,7 @@ mod tag {
     pub(super) const REFRESH_EXPIRES_AT: u8 = 5;
     pub(super) const METADATA: u8 = 6;
     pub(super) const DPOP_KEY: u8 = 7;
+    pub(super) const REDIRECT_URI: u8 = 8;
     pub(super) const API_KEY: u8 = 10;
     pub(super) const USERNAME: u8 = 11;
     pub(super) const PASSWORD: u8 = 12;
@@ -138,7 +142,8 @@ impl Tokens {
             .int(tag::LIFETIME, self.lifetime.map(|life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX)))
             .int(tag::REFRESH_EXPIRES_AT, self.refresh_expires_at.map(|at| at.0))
             .text(tag::METADATA, &metadata)
-            .optional_bytes(tag::DPOP_KEY, self.dpop_key.as_ref().map(|key| key.pkcs8()));
+            .optional_bytes(tag::DPOP_KEY, self.dpop_key.as_ref().map(|key| key.pkcs8()))
+            .optional(tag::REDIRECT_URI, self.redirect_uri.as_deref());
         match &self.renewal {
             Some(renewal) => renewal.write(fields),
             None => fields,
@@ -156,6 +161,7 @@ impl Tokens {
             metadata: serde_json::from_str(fields.text(tag::METADATA)?).ok()?,
             renewal: Renewal::read(fields).ok()?.map(Box::new),
             dpop_key: fields.key(tag::DPOP_KEY)?,
+            redirect_uri: fields.owned(tag::REDIRECT_URI),
         })
     }
 }

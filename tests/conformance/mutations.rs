@@ -231,6 +231,7 @@ impl All {
         let refresh = entry.refresh.clone().unwrap_or_default();
         let other = if refresh.method == Method::Get { "POST" } else { "GET" };
         self.set("refresh.method", &["refresh", "method"], other);
+        self.set("refresh.redirect_uri", &["refresh", "redirect_uri"], !refresh.redirect_uri);
         if !refresh.rotates {
             let of_access = refresh.with == RefreshWith::AccessToken;
             let other = if of_access { "refresh_token" } else { "access_token" };

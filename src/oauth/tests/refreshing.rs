@@ -18,7 +18,8 @@ async fn refresh_at(egress: &Egress, server: &Hostile, further: &str) -> Result<
 
 async fn refresh_by(egress: &Egress, entry: &OAuth, granted: &[String]) -> Result<Grant, TokenError> {
     let (refresh_token, access_token) = (Secret::new(OLD), Secret::new(OLD_ACCESS));
-    let old = OldTokens { refresh_token: &refresh_token, access_token: &access_token, granted };
+    let redirect_uri = Some("https://app.example/callback?a=1");
+    let old = OldTokens { refresh_token: &refresh_token, access_token: &access_token, granted, redirect_uri };
     refresh(egress, entry, &client(), &old).await
 }
 
@@ -41,6 +42,16 @@ async fn bar_8_a_refresh_asks_for_no_scopes_and_names_the_token_once() {
     let (head, body) = only_request(&server);
     assert!(head.starts_with("POST /token "), "{head}");
     assert_eq!(body, "grant_type=refresh_token&refresh_token=the-0ld%2Frefresh%3Dtoken");
+}
+
+#[tokio::test]
+async fn the_redirect_uri_goes_with_a_refresh_where_the_provider_wants_it_and_nowhere_else() {
+    let server = Hostile::saying(json(r#"{"access_token":"a","token_type":"bearer"}"#)).await;
+    let entry = "token_auth = \"none\"\nrefresh = { redirect_uri = true }\nrename = { redirect_uri = \"return_to\" }";
+    refresh_at(&patient(), &server, entry).await.unwrap();
+    let sent = "grant_type=refresh_token&refresh_token=the-0ld%2Frefresh%3Dtoken\
+                &return_to=https%3A%2F%2Fapp.example%2Fcallback%3Fa%3D1&client_id=our+id";
+    assert_eq!(only_request(&server).1, sent);
 }
 
 #[tokio::test]

@@ -118,6 +118,8 @@ impl Dialect {
                 let mut further = entry.token_params.clone();
                 further.extend(entry.refresh_params.clone());
                 sent.take_all(&further)?;
+                let repeats = entry.refresh.as_ref().is_some_and(|how| how.redirect_uri);
+                let redirect_uri = repeats.then(|| sent.take(self.name("redirect_uri"))).transpose()?;
                 if of_access {
                     return Ok(Wanted::Renewal(sent.take("access_token")?));
                 }
@@ -125,6 +127,7 @@ impl Dialect {
                 Ok(Wanted::Standard(standard([
                     ("grant_type", Some(Secret::new("refresh_token"))),
                     ("refresh_token", Some(refresh_token)),
+                    ("redirect_uri", redirect_uri),
                 ])))
             }
         }

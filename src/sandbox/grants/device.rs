@@ -100,7 +100,7 @@ impl Grants {
         }
         let device = self.devices.take(code).ok_or(unknown)?;
         let Some(Decided::Approved { user }) = device.decision else { return Err(unknown) };
-        Ok(self.give(device.client_id, user, &device.scopes, behaviour).1)
+        Ok(self.give(device.client_id, user, &device.scopes, None, behaviour).1)
     }
 }
 

@@ -158,6 +158,7 @@ fn tokens(access: &str, refresh: &str) -> Material {
         refresh_expires_at: Some(UnixTime(2_000_000_000)),
         metadata: BTreeMap::from([("team".to_owned(), serde_json::json!({"id": "T1"}))]),
         dpop_key: None,
+        redirect_uri: None,
     })
 }
 
