@@ -34,6 +34,8 @@ fn without_a_command_it_prints_help() {
         "provider",
         "credential",
         "connect",
+        "vault",
+        "audit",
         "config",
         "doctor",
         "completions",

@@ -23,7 +23,57 @@ pub(crate) struct AuditRow {
     pub(crate) mac: [u8; 32],
 }
 
+/// A row, and the MAC of the row before it where that is there.
+pub(crate) type FoundAudit = (AuditRow, Option<[u8; 32]>);
+
+/// Which rows are wanted; what is `None` lets everything through.
+#[derive(Default)]
+pub(crate) struct AuditQuery {
+    /// Rows with a greater number.
+    pub(crate) after: i64,
+    pub(crate) since: Option<i64>,
+    pub(crate) until: Option<i64>,
+    /// A pattern of SQLite's GLOB.
+    pub(crate) action: Option<String>,
+    pub(crate) result: Option<String>,
+    pub(crate) actor: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) provider: Option<String>,
+    pub(crate) credential: Option<String>,
+    /// Who acted, or what it was done to.
+    pub(crate) party: Option<String>,
+    /// The newest so many; all where nothing is said.
+    pub(crate) limit: Option<u32>,
+}
+
 impl View<'_> {
+    /// The rows that are wanted, the oldest first.
+    pub(crate) fn find_audit(&self, query: &AuditQuery) -> Result<Vec<FoundAudit>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT *, (SELECT mac FROM audit AS earlier WHERE earlier.seq = audit.seq - 1) AS before FROM audit
+             WHERE seq > :after AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
+                 AND (:action IS NULL OR action GLOB :action) AND (:result IS NULL OR result = :result)
+                 AND (:actor IS NULL OR actor = :actor) AND (:user IS NULL OR user = :user)
+                 AND (:provider IS NULL OR provider = :provider) AND (:credential IS NULL OR credential = :credential)
+                 AND (:party IS NULL OR :party IN (actor, subject))
+             ORDER BY seq DESC LIMIT :limit",
+        )?;
+        let found = statement.query_map(
+            named_params! {
+                ":after": query.after, ":since": query.since, ":until": query.until, ":action": query.action,
+                ":result": query.result, ":actor": query.actor, ":user": query.user, ":provider": query.provider,
+                ":credential": query.credential, ":party": query.party, ":limit": query.limit.map_or(-1, i64::from),
+            },
+            |row| {
+                let before = row.get_ref("before")?.as_bytes_or_null().ok().flatten();
+                Ok((read(row)?, before.and_then(|mac| mac.try_into().ok())))
+            },
+        )?;
+        let mut rows = found.collect::<Result<Vec<_>, _>>()?;
+        rows.reverse();
+        Ok(rows)
+    }
+
     /// Gives `each` the rows whose number is above `after`, one by one, in their order.
     pub(crate) fn walk_audit<E: From<StoreError>>(
         &self,

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub(crate) use api_key::ApiKeyRow;
-pub(crate) use audit::AuditRow;
+pub(crate) use audit::{AuditQuery, AuditRow};
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub use error::StoreError;
 pub use file::{FileWarning, check as check_files};

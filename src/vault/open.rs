@@ -159,7 +159,7 @@ impl Vault {
     }
 
     /// Whether another process changed the keyring; what it wrote is in use then.
-    fn read_keyring_again(&self) -> Result<bool, VaultError> {
+    pub(super) fn read_keyring_again(&self) -> Result<bool, VaultError> {
         let known = self.inner.keyring.load_full();
         match self.inner.store.read(|view| known.read_again(view))? {
             Some(changed) => {

@@ -1,5 +1,7 @@
 //! `strongroom audit`: who did what, and whether the log of it is whole.
 
+mod list;
+
 use clap::Subcommand;
 
 use super::output::Output;
@@ -8,6 +10,8 @@ use super::{Context, Failure};
 /// Who did what: every change, and every secret that was read
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
+    /// List the log, the newest row last
+    List(list::List),
     /// Check that no row was changed, removed or put in since it was written
     Verify,
 }
@@ -19,6 +23,7 @@ impl Audit {
     /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
+            Self::List(list) => list.run(context, out),
             Self::Verify => verify(context, out),
         }
     }

@@ -1,6 +1,12 @@
 //! The log as it is read by people: verified as a whole, and looked through.
 
+use serde::Serialize;
+
+use super::chain::is_linked;
 use super::{AuditFault, verify};
+use crate::clock::UnixTime;
+use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
+use crate::store::{AuditQuery, AuditRow};
 use crate::vault::VaultError;
 use crate::vault::manifest::Manifest;
 use crate::vault::open::Vault;
@@ -16,6 +22,63 @@ pub struct AuditVerdict {
     pub last: u64,
 }
 
+/// Which rows are wanted; what is empty lets everything through.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Rows with a greater number.
+    pub after: u64,
+    /// Not before this time.
+    pub since: Option<UnixTime>,
+    /// Not after this time.
+    pub until: Option<UnixTime>,
+    /// The action; `*` stands for any text: `credential.*`.
+    pub action: Option<String>,
+    /// `ok`, `failed` or `denied`.
+    pub result: Option<String>,
+    /// Who acted, as the log has it: `key:ID`, `token:ISSUER`, `command-line`, `system`.
+    pub actor: Option<String>,
+    /// Whose credentials.
+    pub user: Option<UserId>,
+    /// Of which provider.
+    pub provider: Option<ProviderName>,
+    /// Which one.
+    pub credential: Option<CredentialId>,
+    /// What this API key did, and what was done to it.
+    pub key: Option<ApiKeyId>,
+    /// The newest so many; all where nothing is said.
+    pub limit: Option<u32>,
+}
+
+/// One row of the log: ids, never values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditEntry {
+    /// Its number.
+    pub row: i64,
+    /// When.
+    pub at: UnixTime,
+    /// What was done.
+    pub action: String,
+    /// `ok`, `failed` or `denied`.
+    pub result: String,
+    /// By whom.
+    pub actor: String,
+    /// Whose credentials it is about.
+    pub user: Option<String>,
+    /// Of which provider.
+    pub provider: Option<String>,
+    /// Which one.
+    pub credential: Option<String>,
+    /// What else it was done to.
+    pub subject: Option<String>,
+    /// From where.
+    pub address: Option<String>,
+    /// In which request.
+    pub request_id: Option<String>,
+    /// Whether the row is as it was written. The log as a whole is another question: see [`Vault::verify_audit`].
+    #[serde(skip)]
+    pub sound: bool,
+}
+
 impl Vault {
     /// Walks the whole audit log, in bounded memory, and tells `report` everything that does not hold.
     pub fn verify_audit(&self, report: &mut dyn FnMut(AuditFault)) -> Result<AuditVerdict, VaultError> {
@@ -25,5 +88,62 @@ impl Vault {
             let sound = verify(view, &keyring, &manifest, report)?;
             Ok(AuditVerdict { sound, first: manifest.audit_base + 1, last: manifest.audit_length })
         })
+    }
+
+    /// The rows that are wanted, the oldest first, and the number of the last row there is.
+    pub fn audit(&self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
+        let found = self.find_audit(filter)?;
+        // Another process may have made a new key for the log meanwhile.
+        if found.0.iter().any(|entry| !entry.sound) && self.read_keyring_again()? {
+            return self.find_audit(filter);
+        }
+        Ok(found)
+    }
+
+    fn find_audit(&self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
+        let query = query(filter);
+        self.look(|view, keyring| {
+            let manifest = Manifest::load(view, keyring)?;
+            let entries = view.find_audit(&query)?.into_iter().map(|(row, before)| {
+                let first = row.seq.checked_sub(1).and_then(|before| u64::try_from(before).ok());
+                let before = if first == Some(manifest.audit_base) { Some(manifest.audit_base_mac) } else { before };
+                let sound = before.is_some_and(|before| is_linked(keyring, &before, &row));
+                entry(row, sound)
+            });
+            Ok((entries.collect(), manifest.audit_length))
+        })
+    }
+}
+
+fn query(filter: &AuditFilter) -> AuditQuery {
+    AuditQuery {
+        after: i64::try_from(filter.after).unwrap_or(i64::MAX),
+        since: filter.since.map(|at| at.0),
+        until: filter.until.map(|at| at.0),
+        action: filter.action.clone(),
+        result: filter.result.clone(),
+        actor: filter.actor.clone(),
+        user: filter.user.as_ref().map(ToString::to_string),
+        provider: filter.provider.as_ref().map(ToString::to_string),
+        credential: filter.credential.as_ref().map(ToString::to_string),
+        party: filter.key.as_ref().map(|id| format!("key:{id}")),
+        limit: filter.limit,
+    }
+}
+
+pub(super) fn entry(row: AuditRow, sound: bool) -> AuditEntry {
+    AuditEntry {
+        row: row.seq,
+        at: UnixTime(row.at),
+        action: row.action.into_owned(),
+        result: row.result.into_owned(),
+        actor: row.actor,
+        user: row.user,
+        provider: row.provider,
+        credential: row.credential,
+        subject: row.subject,
+        address: row.address,
+        request_id: row.request_id,
+        sound,
     }
 }

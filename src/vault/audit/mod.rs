@@ -7,7 +7,7 @@ mod log;
 
 pub use chain::AuditFault;
 pub(super) use chain::verify;
-pub use log::AuditVerdict;
+pub use log::{AuditEntry, AuditFilter, AuditVerdict};
 
 use super::VaultError;
 use super::fields::{number, text};
@@ -19,58 +19,74 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::store::{AuditRow, Tx};
 
-/// What was done.
+/// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    VaultCreate,
-    UserAdd,
-    UserRemove,
-    KeyCreate,
-    KeyRevoke,
-    LoginBegin,
-    LoginTake,
-    CredentialCreate,
-    CredentialReplace,
-    CredentialRetitle,
-    CredentialRead,
-    CredentialDelete,
-    CredentialChange,
-    RefreshBegin,
-    RefreshFinish,
-    RefreshFail,
-    NeedsReauth,
-    RevocationFinish,
-    RevocationGiveUp,
-    ClientRegister,
-    SigningKeyCreate,
+enum Outcome {
+    /// It was done.
+    Ok,
+    /// It was tried, and did not come off.
+    Failed,
 }
 
-impl Action {
+impl Outcome {
     fn name(self) -> &'static str {
         match self {
-            Self::VaultCreate => "vault.create",
-            Self::UserAdd => "user.add",
-            Self::UserRemove => "user.remove",
-            Self::KeyCreate => "key.create",
-            Self::KeyRevoke => "key.revoke",
-            Self::LoginBegin => "login.begin",
-            Self::LoginTake => "login.take",
-            Self::CredentialCreate => "credential.create",
-            Self::CredentialReplace => "credential.replace",
-            Self::CredentialRetitle => "credential.retitle",
-            Self::CredentialRead => "credential.read",
-            Self::CredentialDelete => "credential.delete",
-            Self::CredentialChange => "credential.change",
-            Self::RefreshBegin => "refresh.begin",
-            Self::RefreshFinish => "refresh.finish",
-            Self::RefreshFail => "refresh.fail",
-            Self::NeedsReauth => "credential.needs_reauth",
-            Self::RevocationFinish => "revocation.finish",
-            Self::RevocationGiveUp => "revocation.give_up",
-            Self::ClientRegister => "client.register",
-            Self::SigningKeyCreate => "signing_key.create",
+            Self::Ok => "ok",
+            Self::Failed => "failed",
         }
     }
+}
+
+macro_rules! actions {
+    ($($action:ident $name:literal $outcome:ident,)+) => {
+        /// What was done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Action {
+            $($action,)+
+        }
+
+        impl Action {
+            fn name(self) -> &'static str {
+                match self {
+                    $(Self::$action => $name,)+
+                }
+            }
+
+            fn outcome(self) -> Outcome {
+                match self {
+                    $(Self::$action => Outcome::$outcome,)+
+                }
+            }
+        }
+
+        /// The name of every action that a row can have, and how it ended.
+        #[cfg(test)]
+        const ACTIONS: &[(&str, Outcome)] = &[$(($name, Outcome::$outcome)),+];
+    };
+}
+
+actions! {
+    VaultCreate "vault.create" Ok,
+    UserAdd "user.add" Ok,
+    UserRemove "user.remove" Ok,
+    KeyCreate "key.create" Ok,
+    KeyRevoke "key.revoke" Ok,
+    LoginBegin "login.begin" Ok,
+    LoginTake "login.take" Ok,
+    CredentialCreate "credential.create" Ok,
+    CredentialReplace "credential.replace" Ok,
+    CredentialRetitle "credential.retitle" Ok,
+    CredentialRead "credential.read" Ok,
+    CredentialDelete "credential.delete" Ok,
+    CredentialChange "credential.change" Ok,
+    RefreshBegin "refresh.begin" Ok,
+    RefreshFinish "refresh.finish" Ok,
+    RefreshFail "refresh.fail" Failed,
+    NeedsReauth "credential.needs_reauth" Failed,
+    RevocationFinish "revocation.finish" Ok,
+    RevocationGiveUp "revocation.give_up" Failed,
+    ClientRegister "client.register" Ok,
+    SigningKeyCreate "signing_key.create" Ok,
 }
 
 /// What an action was done to.
@@ -98,7 +114,7 @@ pub(super) fn append(
         seq: i64::try_from(manifest.audit_length).expect("no log reaches 2^63 rows"),
         at: at.0,
         action: action.name().into(),
-        result: "ok".into(),
+        result: action.outcome().name().into(),
         actor: who.actor.to_string(),
         user: subject.user.map(ToString::to_string),
         provider: subject.provider.map(ToString::to_string),
@@ -147,6 +163,23 @@ mod tests {
             key_version: 1,
             mac: [0; 32],
         }
+    }
+
+    #[test]
+    fn every_action_is_documented_with_how_it_ended() {
+        let documented: Vec<&str> = include_str!("../../../docs/operations.md")
+            .lines()
+            .filter(|line| line.starts_with("| `") && (line.contains(" | ok |") || line.contains(" | failed |")))
+            .collect();
+        for (name, outcome) in ACTIONS {
+            let row = format!("| `{name}` | {} |", outcome.name());
+            assert!(documented.iter().any(|line| line.starts_with(&row)), "docs/operations.md lacks {row}");
+        }
+        assert_eq!(
+            documented.len(),
+            ACTIONS.len(),
+            "docs/operations.md has an action that does not exist, or one twice"
+        );
     }
 
     #[test]
