@@ -15,38 +15,34 @@ const NAMES: &str = "aiml_api airtable anthropic apollo atlassian baas bannerbea
     openweathermap pinecone reddit replicate revid screenshotone slack slant3d smartlead smtp spotify stagehand telegram \
     todoist twitter unreal_speech v0 webshare_proxy wordpress zerobounce zoom";
 
-const UNCHECKED: &str = "ably abstract_api abuseipdb active_campaign adobe_commerce aftership ahrefs aiven alchemy \
-    alienvault_otx alpha_vantage amazon_ads anvil api_football apify apilayer assemblyai attendee authentik avalara \
-    awx axiom azure_openai baremetrics baserow baseten beehiiv better_stack bigcommerce black_forest_labs bland \
-    blockfrost bookstack braintrust braze bright_data browserbase browserless browserstack btcpay bubble bugsnag \
-    buildkite builtwith bungie canny cerebras chartmogul chatwoot checkout_com chroma clerk clicksend clockify \
-    cloudconvert cockroachdb coda codemagic cognito_forms cohere coinapi companies_house configcat confluent \
-    convertapi core couchdb courier creatomate cronitor crunchbase cryptocompare currencylayer customer_io daily \
-    datocms deepinfra diffbot dify directus discogs discourse dnsimple docspring docuseal dolibarr doppler drata \
-    drip dynatrace ebird ecwid edamam eia elsevier eodhd erpnext espocrm everhour exact_online factorial fastly \
-    fathom fillout financial_modeling_prep finnhub fixer flutterwave folk football_data fred freshsales freshservice \
-    gandi garmin gemini geoapify ghost giphy gitbook gitguardian gladly godaddy google_custom_search gotify \
-    graphhopper greenhouse greynoise grist guardian guru harbor haveibeenpwned hcp_terraform healthchecks helicone \
-    here holded honeybadger htmlcsstoimage humaans hunter hyperbrowser imagekit imgix immich incident_io infisical \
-    infura insightly invoice_ninja ipdata ipgeolocation ipinfo iqair iterable jazzhr jenkins jfrog jotform jumpcloud \
-    jwplayer knock langsmith lastfm lattice lemon_squeezy leonardo linkup listen_notes livestorm llamacloud lob \
-    locationiq lokalise loops luma lusha mailerlite mailjet manatal mandrill maptiler marketstack matomo maxio \
-    mediastack messagebird metabase miniflux mistral mixpanel moodle moonshot moosend name_com nasa nasdaq_data_link \
-    ncbi netatmo netbox neverbounce new_relic ngrok noaa_cdo nocodb nomic nowpayments npm ntfy nutshell nytimes \
-    octopus_deploy omdb onepassword_connect onepassword_events onfido open_exchange_rates opencorporates openproject \
-    openrouteservice opensea opnsense opsgenie outline oxylabs paperform paperless_ngx papertrail paystack pdf_co \
-    pdfmonkey people_data_labs perplexity pexels phantombuster philips_hue photoroom phrase pinboard pingdom \
-    pinpoint pixabay placid plain plane plausible plivo poeditor portainer portkey positionstack prestashop printful \
-    printify proxmox pulumi pushbullet pushover pylon qualtrics rabbitmq radarr railway rapidapi rawg readwise \
-    reamaze recraft recruitee redmine remote remove_bg reply_io rescuetime retell rev_ai revenuecat riot rippling \
-    rollbar rootly rows rudderstack rundeck runpod runway sambanova sanity sauce_labs scrapfly scrapingbee searchapi \
-    securitytrails segment semantic_scholar semgrep semrush sendbird sentinelone serpapi serper setlist_fm \
-    shipstation shodan shortcut shotstack signwell slite smartrecruiters smartsuite snipcart snipe_it sonarcloud \
-    sonarr sourcehut speechmatics spoonacular stability statuspage steam strapi streak stytch svix tailscale tally \
-    tavily taxjar teamleader teamtailor textmagic ticketmaster ticktick tidio tiingo timely tinify together \
-    transifex transistor travis_ci trustpilot twinfield typesense umami urlbox urlscan us_census vapi vectara \
+const UNCHECKED: &str = "ably abstract_api abuseipdb active_campaign adobe_commerce aftership ahrefs alchemy \
+    alienvault_otx alpha_vantage amazon_ads anvil api_football apify apilayer attendee authentik avalara awx \
+    azure_openai baremetrics baserow baseten beehiiv better_stack bigcommerce black_forest_labs bland braintrust \
+    braze bright_data browserbase browserless browserstack bubble bugsnag builtwith bungie canny chatwoot \
+    checkout_com chroma clicksend clockify cloudconvert coda cognito_forms coinapi companies_house configcat \
+    confluent convertapi core creatomate cronitor crunchbase cryptocompare currencylayer daily datocms deepinfra \
+    diffbot dify directus discogs discourse docspring docuseal dolibarr doppler drata drip dynatrace ebird ecwid \
+    edamam eia elsevier eodhd erpnext everhour exact_online factorial fathom fillout financial_modeling_prep finnhub \
+    fixer flutterwave folk football_data fred freshsales freshservice gandi garmin gemini geoapify ghost giphy \
+    gitbook gladly godaddy google_custom_search gotify graphhopper greenhouse greynoise guardian guru harbor \
+    haveibeenpwned healthchecks helicone here holded honeybadger htmlcsstoimage humaans hunter hyperbrowser imgix \
+    immich incident_io infura insightly invoice_ninja ipdata ipgeolocation iqair iterable jazzhr jfrog jotform \
+    jumpcloud jwplayer langsmith lastfm lattice lemon_squeezy leonardo listen_notes livestorm llamacloud lob \
+    locationiq lokalise loops luma lusha mailerlite manatal mandrill maptiler marketstack matomo maxio mediastack \
+    miniflux mixpanel moodle moonshot moosend name_com nasa nasdaq_data_link ncbi netatmo netbox neverbounce ngrok \
+    noaa_cdo nocodb nomic nowpayments npm ntfy nutshell nytimes octopus_deploy omdb onepassword_connect \
+    onepassword_events onfido open_exchange_rates opencorporates openproject opensea oxylabs paperform papertrail \
+    paystack pdf_co pdfmonkey people_data_labs perplexity pexels phantombuster philips_hue photoroom phrase pinboard \
+    pingdom pinpoint pixabay placid plain poeditor portkey positionstack prestashop printful printify proxmox pulumi \
+    pushbullet pushover pylon qualtrics rabbitmq radarr rapidapi rawg readwise reamaze recraft recruitee redmine \
+    remote remove_bg reply_io rescuetime rev_ai revenuecat riot rippling rollbar rootly rows rudderstack runpod \
+    sambanova sanity sauce_labs scrapfly scrapingbee searchapi securitytrails segment semantic_scholar semgrep \
+    semrush sendbird sentinelone serpapi serper setlist_fm shipstation shortcut shotstack signwell slite \
+    smartrecruiters smartsuite snipcart snipe_it sonarcloud sonarr sourcehut speechmatics spoonacular stability \
+    statuspage steam streak svix tailscale tally teamleader teamtailor textmagic ticketmaster ticktick tidio tiingo \
+    timely transifex transistor travis_ci trustpilot twinfield umami urlbox urlscan us_census vectara \
     visual_crossing voyage vultr wave_accounting weatherbit weaviate whereby wistia wolfram_alpha \
-    wordpress_self_hosted workos wufoo xbox yelp zabbix zenrows zilliz zulip";
+    wordpress_self_hosted workos wufoo xbox yelp zabbix zenrows zilliz";
 
 const WITH_OAUTH: &str = "airtable atlassian discord dropbox github gitlab google hubspot linear linkedin microsoft \
     notion reddit slack spotify todoist twitter wordpress zoom";
