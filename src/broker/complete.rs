@@ -314,7 +314,7 @@ impl Broker {
                 Replaced::Absent => {}
             }
         }
-        Ok(self.0.vault.insert_credential(new, who).await?)
+        Ok(self.0.vault.insert_obtained(new, who).await?)
     }
 
     async fn store_when_possible(&self, new: NewCredential, reconnect: Option<Replacement>, who: Who) {

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigErrors, SecretFault, Unlock};
 use crate::egress::{Egress, EgressSetupError};
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::vault::{MasterKey, MasterKeyError, Mode, Vault, VaultError};
+use crate::vault::{MasterKey, MasterKeyError, Mode, Opening, Vault, VaultError};
 
 /// Why the parts could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,8 @@ pub fn master_key(config: &Config) -> Result<MasterKey, StartError> {
 pub fn open_vault(config: &Config, mode: Mode, clock: &Clock) -> Result<Vault, StartError> {
     let path: &Path = &config.vault.path;
     let key = master_key(config)?;
-    Ok(Vault::open(path, &key, mode, clock.clone(), Random)?)
+    let how = Opening { mode, ballast: config.vault.ballast };
+    Ok(Vault::open(path, &key, how, clock.clone(), Random)?)
 }
 
 /// The catalogue as this configuration has it.

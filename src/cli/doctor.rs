@@ -159,7 +159,10 @@ fn vault(config: &Config, findings: &mut Findings) {
     }
     match open_vault(config) {
         Err(failure) => findings.fault(&failure),
-        Ok(vault) => open(&vault, path, findings),
+        Ok(vault) => {
+            open(&vault, path, findings);
+            ballast(&vault, config.vault.ballast, findings);
+        }
     }
     if is_served(path) {
         server(&config.server, findings);
@@ -203,6 +206,26 @@ fn open(vault: &Vault, path: &Path, findings: &mut Findings) {
         Ok(Ok(())) => findings.ok("the vault can be written"),
         Ok(Err(error)) => findings.fault(&error.into()),
         Err(failure) => findings.fault(&failure),
+    }
+}
+
+/// Whether there is something to give up on a full disk.
+fn ballast(vault: &Vault, bytes: u64, findings: &mut Findings) {
+    let mib = bytes / 1024 / 1024;
+    if bytes == 0 {
+        findings.advice(
+            "vault.ballast is 0, so a full disk keeps secrets from being handed out, deleted and revoked",
+            "set vault.ballast to a few MiB",
+        );
+    } else if vault.holds_ballast() {
+        findings.ok(format!("{mib} MiB are held back for a full disk"));
+    } else {
+        findings.advice(
+            format!(
+                "the {mib} MiB that are held back for a full disk are given up, and writes that can wait are refused"
+            ),
+            "make room on the vault's disk; the rest happens by itself",
+        );
     }
 }
 

@@ -16,6 +16,7 @@ use super::settings::{
 use crate::id::ProviderName;
 
 const DAY: Duration = Duration::from_secs(86_400);
+const MIB: u64 = 1 << 20;
 
 pub(super) fn server(r: &mut Reader) -> Option<ServerSettings> {
     let (certificate, key) = (r.path("server.tls.certificate"), r.path("server.tls.key"));
@@ -45,7 +46,8 @@ pub(super) fn vault(r: &mut Reader) -> Option<VaultSettings> {
     let path = r.path("vault.path");
     let unlock = unlock(r);
     let revoke_retry = r.duration("vault.revoke_retry", Duration::ZERO..=DAY * 365);
-    Some(VaultSettings { path: path?, unlock: unlock?, revoke_retry })
+    let ballast = r.number("vault.ballast", 0..=1024) as u64 * MIB;
+    Some(VaultSettings { path: path?, unlock: unlock?, revoke_retry, ballast })
 }
 
 fn unlock(r: &mut Reader) -> Option<Unlock> {

@@ -105,6 +105,8 @@ pub struct VaultSettings {
     pub unlock: Unlock,
     /// How long a revocation that failed is tried again.
     pub revoke_retry: Duration,
+    /// How many bytes are held back beside the file, for what must be written even where the disk is full.
+    pub ballast: u64,
 }
 
 /// What opens the vault: where to read it, not the thing itself.

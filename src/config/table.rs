@@ -132,6 +132,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How long a revocation that failed is tried again.",
     },
     Setting {
+        key: "vault.ballast",
+        takes: Takes::Number,
+        default: Some("8"),
+        doc: "How many MiB are held back beside the vault, so that deleting, revoking and audited reads go on on a full disk; 0: none.",
+    },
+    Setting {
         key: "oauth.callback_origins",
         takes: Takes::List,
         default: Some("[]"),

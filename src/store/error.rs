@@ -64,6 +64,18 @@ pub enum StoreError {
     Sqlite(String),
 }
 
+/// What a job of the writer can fail with.
+pub(crate) trait JobError: From<StoreError> + Send + 'static {
+    /// Whether the disk was full: the writer may have room that it can give up.
+    fn is_full(&self) -> bool;
+}
+
+impl JobError for StoreError {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};

@@ -115,7 +115,7 @@ pub fn check(path: &Path) -> Vec<FileWarning> {
         warnings.push(FileWarning::FolderMode { path: folder.to_owned(), mode: found.mode() & 0o7777 });
     }
     let own = rustix::process::geteuid().as_raw();
-    for suffix in ["", "-wal", "-shm", ".lock"] {
+    for suffix in ["", "-wal", "-shm", ".lock", ".ballast"] {
         let path = beside(&path, suffix);
         let Ok(found) = fs::symlink_metadata(&path) else { continue };
         if found.mode() & 0o177 != 0 {
@@ -147,7 +147,8 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| refused("cannot sync", folder, &error))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A file that goes with the vault: its name and a suffix.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

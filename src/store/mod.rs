@@ -5,6 +5,7 @@
 
 mod api_key;
 mod audit;
+mod ballast;
 mod connection;
 mod counts;
 mod credential;
@@ -31,6 +32,7 @@ use rusqlite::Connection;
 pub(crate) use api_key::ApiKeyRow;
 pub(crate) use audit::{AuditQuery, AuditRow};
 pub(crate) use credential::{CredentialRow, SecretRow};
+pub(crate) use error::JobError;
 pub use error::StoreError;
 pub use file::{FileWarning, check as check_files};
 pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
@@ -41,7 +43,9 @@ pub(crate) use revocation::RevocationRow;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use signing_key::SigningKeyRow;
 pub(crate) use user::UserRow;
+pub(crate) use writer::Worth;
 
+use ballast::Ballast;
 use readers::Readers;
 use writer::Writer;
 
@@ -74,6 +78,7 @@ struct Shared {
     readers: Readers,
     writer: Writer,
     path: PathBuf,
+    ballast: u64,
     _lock: Option<File>,
 }
 
@@ -101,7 +106,7 @@ impl Store {
             Ok((connection, lock))
         };
         match lay_out() {
-            Ok((connection, lock)) => Ok(Self::around(connection, path, Some(lock))?),
+            Ok((connection, lock)) => Ok(Self::around(connection, path, 0, Some(lock))?),
             Err(error) => {
                 file::remove_unfinished(&path);
                 Err(error)
@@ -109,29 +114,30 @@ impl Store {
         }
     }
 
-    /// Opens a file that is there, bringing an older schema up to date.
-    pub(crate) fn open(path: &Path, lock: Lock) -> Result<Self, StoreError> {
+    /// Opens a file that is there, bringing an older schema up to date. `ballast` is how many bytes are held back beside it
+    /// for what must be written even where the disk is full.
+    pub(crate) fn open(path: &Path, lock: Lock, ballast: u64) -> Result<Self, StoreError> {
         let path = file::resolve(path)?;
         let lock = if lock == Lock::Server { Some(file::lock(&path)?) } else { None };
         let mut connection = connection::open_writer(&path)?;
         schema::migrate(&mut connection, &path)?;
-        Self::around(connection, path, lock)
+        Self::around(connection, path, ballast, lock)
     }
 
-    fn around(connection: Connection, path: PathBuf, lock: Option<File>) -> Result<Self, StoreError> {
-        let writer = Writer::start(connection)?;
+    fn around(connection: Connection, path: PathBuf, ballast: u64, lock: Option<File>) -> Result<Self, StoreError> {
+        let writer = Writer::start(connection, Ballast::beside(&path, ballast))?;
         let readers = Readers::new(path.clone());
-        Ok(Self { shared: Arc::new(Shared { readers, writer, path, _lock: lock }) })
+        Ok(Self { shared: Arc::new(Shared { readers, writer, path, ballast, _lock: lock }) })
     }
 
     /// Runs `work` in a savepoint of the next group's transaction and answers when that is on disk. `work` is run
     /// again where its group failed through no fault of its own, so it touches nothing but the transaction.
-    pub(crate) async fn write<T, E>(&self, work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.shared.writer.write(work).await
+    pub(crate) async fn write<T: Send + 'static, E: JobError>(
+        &self,
+        worth: Worth,
+        work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.shared.writer.write(worth, work).await
     }
 
     /// Runs `read` in a reading transaction: all that it sees is of one moment.
@@ -142,6 +148,11 @@ impl Store {
     /// Resolves when the writer stopped because it does not know what is on disk, with the reason.
     pub(crate) async fn fatal(&self) -> String {
         self.shared.writer.fatal().await
+    }
+
+    /// Whether room is held back beside the file, where it was asked for.
+    pub(crate) fn holds_ballast(&self) -> bool {
+        Ballast::beside(&self.shared.path, self.shared.ballast).is_held()
     }
 
     /// What is not as it should be with the file, its lock and its folder.

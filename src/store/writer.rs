@@ -1,5 +1,8 @@
 //! The one thread that writes, and its group commit: everything that is waiting shares one COMMIT, each job in a
 //! savepoint of its own, and nobody is answered before the commit is on disk.
+//!
+//! On a full disk there are two kinds of jobs. For those that cannot wait the ballast is given up; those that can are then
+//! refused without being tried, so that they do not eat what was freed, until the ballast could be made again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,10 +11,20 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-use super::{StoreError, Tx, View};
+use super::ballast::Ballast;
+use super::{JobError, StoreError, Tx, View};
 
 /// Jobs in one transaction at most: a bound on what a failure has to run again.
 const GROUP: usize = 256;
+
+/// What a job is worth where the disk is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// It can wait until there is room.
+    Ordinary,
+    /// It cannot: a secret is handed out, something is deleted or revoked, or what a provider gave is to be stored.
+    Essential,
+}
 
 /// A handle to the thread.
 pub(super) struct Writer {
@@ -21,11 +34,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its connection.
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    /// Starts the thread on its connection, with what it may give up.
+    pub(super) fn start(connection: Connection, ballast: Ballast) -> Result<Self, StoreError> {
         let (jobs, queue) = channel();
         let (tell, fatal) = watch::channel(None);
-        let desk = Desk { connection, fatal: tell };
+        let desk = Desk { connection, ballast, fatal: tell };
         let thread = std::thread::Builder::new()
             .name("vault-writer".into())
             .spawn(move || desk.serve(&queue))
@@ -34,13 +47,13 @@ impl Writer {
     }
 
     /// See [`super::Store::write`].
-    pub(super) async fn write<T, E>(&self, work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    pub(super) async fn write<T: Send + 'static, E: JobError>(
+        &self,
+        worth: Worth,
+        work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Waiting { work, done: None, answer });
+        let job = Box::new(Waiting { worth, work, done: None, answer });
         let gone = || StoreError::Stopped("the writer is gone".into());
         let jobs = self.jobs.as_ref().expect("only dropping takes it");
         jobs.send(job).map_err(|_| gone())?;
@@ -72,8 +85,10 @@ impl Drop for Writer {
 
 /// Something to be done inside a transaction, with somebody who waits for it.
 trait Job: Send {
-    /// Does it and keeps the result; whether its changes are to stay.
-    fn run(&mut self, tx: &Tx<'_>) -> bool;
+    /// What it is worth where the disk is full.
+    fn worth(&self) -> Worth;
+    /// Does it and keeps the result; what is to become of its changes.
+    fn run(&mut self, tx: &Tx<'_>) -> Done;
     /// Answers with the kept result.
     fn answer(self: Box<Self>);
     /// Answers that nothing was stored. Its own result does not count: it may rest on what others did in the group.
@@ -82,7 +97,18 @@ trait Job: Send {
     fn fail(self: Box<Self>, error: StoreError);
 }
 
+/// How a job ended inside its savepoint.
+enum Done {
+    /// Its changes stay.
+    Well,
+    /// It failed, and its changes are undone.
+    Badly,
+    /// It failed because the disk is full.
+    Full,
+}
+
 struct Waiting<F, T, E> {
+    worth: Worth,
     work: F,
     done: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
@@ -92,12 +118,20 @@ impl<F, T, E> Job for Waiting<F, T, E>
 where
     F: Fn(&Tx<'_>) -> Result<T, E> + Send,
     T: Send,
-    E: From<StoreError> + Send,
+    E: JobError,
 {
-    fn run(&mut self, tx: &Tx<'_>) -> bool {
+    fn worth(&self) -> Worth {
+        self.worth
+    }
+
+    fn run(&mut self, tx: &Tx<'_>) -> Done {
         let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)));
         let result = result.unwrap_or_else(|_| Err(StoreError::Sqlite("a write panicked".into()).into()));
-        self.done.insert(result).is_ok()
+        match self.done.insert(result) {
+            Ok(_) => Done::Well,
+            Err(error) if error.is_full() => Done::Full,
+            Err(_) => Done::Badly,
+        }
     }
 
     fn answer(self: Box<Self>) {
@@ -131,11 +165,13 @@ enum Ended {
 /// The thread's side.
 struct Desk {
     connection: Connection,
+    ballast: Ballast,
     fatal: watch::Sender<Option<String>>,
 }
 
 impl Desk {
     fn serve(&self, queue: &Receiver<Box<dyn Job>>) {
+        self.ballast.hold();
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
@@ -143,13 +179,28 @@ impl Desk {
         }
     }
 
-    /// Runs a group, and one by one what a lost transaction took down.
-    fn settle(&self, mut group: Vec<Box<dyn Job>>) {
+    /// Runs a group, and one by one what a lost transaction took down or a full disk refused.
+    fn settle(&self, group: Vec<Box<dyn Job>>) {
         if let Some(reason) = self.fatal.borrow().clone() {
             return refuse_all(group, &StoreError::Stopped(reason));
         }
+        let mut group = self.admit(group);
+        if group.is_empty() {
+            return;
+        }
+        let has_essential = group.iter().any(|job| job.worth() == Worth::Essential);
         match self.attempt(&mut group) {
             Ended::Committed => group.into_iter().for_each(Job::answer),
+            Ended::Refused(StoreError::Full) if has_essential && group.len() > 1 => {
+                for job in group {
+                    self.settle(vec![job]);
+                }
+            }
+            Ended::Refused(StoreError::Full) | Ended::Lost(StoreError::Full)
+                if has_essential && group.len() == 1 && self.make_room() =>
+            {
+                self.settle(group);
+            }
             Ended::Refused(error) => refuse_all(group, &error),
             Ended::Lost(error) if group.len() == 1 => group.into_iter().for_each(|job| job.fail(error.clone())),
             Ended::Lost(_) => group.into_iter().for_each(|job| self.settle(vec![job])),
@@ -159,6 +210,27 @@ impl Desk {
                 refuse_all(group, &StoreError::Stopped(reason));
             }
         }
+    }
+
+    /// Refuses what can wait while the ballast is given up, and gives the rest.
+    fn admit(&self, group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        if group.iter().all(|job| job.worth() == Worth::Essential) || self.ballast.hold() {
+            return group;
+        }
+        let (ordinary, essential) = group.into_iter().partition(|job| job.worth() == Worth::Ordinary);
+        refuse_all(ordinary, &StoreError::Full);
+        essential
+    }
+
+    /// Gives the ballast up. A checkpoint then makes the log's room usable again, so that small writes go on for as long as
+    /// the database itself hardly grows.
+    fn make_room(&self) -> bool {
+        let freed = self.ballast.give_up();
+        if freed {
+            // Where it does not work the log grows instead, into the room that was just freed.
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
+        freed
     }
 
     /// One transaction. After every error SQLite is asked whether the transaction is still there: a full disk, an
@@ -188,11 +260,16 @@ impl Desk {
     /// An error here means that the savepoint could not be kept or undone, so that the group cannot go on.
     fn in_savepoint(&self, job: &mut dyn Job) -> Result<(), StoreError> {
         self.connection.execute_batch("SAVEPOINT job")?;
-        let keep = job.run(&Tx { view: View { connection: &self.connection } });
-        if self.connection.is_autocommit() {
-            return Err(StoreError::Sqlite("the transaction was ended by an error".into()));
-        }
-        let end = if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+        let done = job.run(&Tx { view: View { connection: &self.connection } });
+        let end = match done {
+            // Whether it is the job that needs too much, or those before it in the group, is seen when it is alone.
+            Done::Full => return Err(StoreError::Full),
+            _ if self.connection.is_autocommit() => {
+                return Err(StoreError::Sqlite("the transaction was ended by an error".into()));
+            }
+            Done::Well => "RELEASE job",
+            Done::Badly => "ROLLBACK TO job; RELEASE job",
+        };
         Ok(self.connection.execute_batch(end)?)
     }
 
@@ -221,168 +298,5 @@ fn refuse_all(group: Vec<Box<dyn Job>>, error: &StoreError) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::mpsc::Receiver;
-
-    use super::*;
-    use crate::store::connection;
-
-    /// A file with one table, and the writer on it.
-    struct Bench {
-        writer: Arc<Writer>,
-        path: std::path::PathBuf,
-        _folder: tempfile::TempDir,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().canonicalize().unwrap().join("t.db");
-            std::fs::write(&path, "").unwrap();
-            let connection = connection::open_writer(&path).unwrap();
-            connection
-                .execute_batch(
-                    "CREATE TABLE t (a INTEGER UNIQUE, b BLOB);
-                     CREATE TABLE late (a INTEGER REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)",
-                )
-                .unwrap();
-            Self { writer: Arc::new(Writer::start(connection).unwrap()), path, _folder: folder }
-        }
-
-        /// Keeps the writer busy until the returned sender is dropped, so that what comes next makes one group.
-        async fn hold(&self) -> Sender<()> {
-            let (release, wait) = channel::<()>();
-            let (begun, has_begun) = oneshot::channel();
-            let (wait, begun) = (std::sync::Mutex::new(wait), std::sync::Mutex::new(Some(begun)));
-            self.spawn(move |_| {
-                begun.lock().unwrap().take().unwrap().send(()).unwrap();
-                let wait: &Receiver<()> = &wait.lock().unwrap();
-                wait.recv().unwrap_err();
-                Ok(())
-            });
-            has_begun.await.unwrap();
-            release
-        }
-
-        fn spawn<T: Send + 'static>(
-            &self,
-            work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
-        ) -> tokio::task::JoinHandle<Result<T, StoreError>> {
-            let writer = self.writer.clone();
-            tokio::spawn(async move { writer.write(move |tx: &Tx<'_>| work(tx.connection)).await })
-        }
-
-        async fn run(&self, sql: &'static str) -> Result<(), StoreError> {
-            self.spawn(move |connection| Ok(connection.execute_batch(sql)?)).await.unwrap()
-        }
-
-        fn stored(&self) -> Vec<i64> {
-            stored(&Connection::open(&self.path).unwrap())
-        }
-    }
-
-    fn stored(connection: &Connection) -> Vec<i64> {
-        let mut statement = connection.prepare("SELECT a FROM t ORDER BY a").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    }
-
-    fn insert(connection: &Connection, a: i64) -> Result<(), StoreError> {
-        connection.execute("INSERT INTO t (a) VALUES (?)", [a])?;
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn a_job_that_fails_in_a_group_loses_only_itself() {
-        let bench = Bench::new();
-        let release = bench.hold().await;
-        let mut jobs = Vec::new();
-        for (first, second) in [(101, 1), (102, 2), (103, 2), (104, 3)] {
-            jobs.push(bench.spawn(move |connection| {
-                insert(connection, first)?;
-                insert(connection, second)
-            }));
-            tokio::task::yield_now().await;
-        }
-        let path = bench.path.clone();
-        let witness = bench.spawn(move |own| Ok((stored(own), stored(&Connection::open(&path)?))));
-        tokio::task::yield_now().await;
-        drop(release);
-        let mut results = Vec::new();
-        for job in jobs {
-            results.push(job.await.unwrap().is_ok());
-        }
-        assert_eq!(results, [true, true, false, true]);
-        let (own, others) = witness.await.unwrap().unwrap();
-        assert_eq!((own.len(), others.len()), (6, 0), "one transaction, and nobody sees it before its commit");
-        assert_eq!(bench.stored(), [1, 2, 3, 101, 102, 104]);
-    }
-
-    #[tokio::test]
-    async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
-        let bench = Bench::new();
-        let release = bench.hold().await;
-        let first = bench.spawn(|connection| insert(connection, 1));
-        tokio::task::yield_now().await;
-        // What a full disk or an I/O error inside a job can do: the outer transaction is gone.
-        let breaker = bench.spawn(|connection| -> Result<(), StoreError> {
-            insert(connection, 2)?;
-            connection.execute_batch("ROLLBACK")?;
-            Err(StoreError::Full)
-        });
-        tokio::task::yield_now().await;
-        let last = bench.spawn(|connection| insert(connection, 3));
-        tokio::task::yield_now().await;
-        drop(release);
-        assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
-        assert!(matches!(breaker.await.unwrap(), Err(StoreError::Full)));
-        assert_eq!(bench.stored(), [1, 3]);
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_refuses_what_does_not_fit_and_goes_on() {
-        let bench = Bench::new();
-        bench.run("PRAGMA max_page_count = 8").await.unwrap();
-        let large = bench.run("INSERT INTO t VALUES (1, randomblob(100000))").await;
-        assert!(matches!(large, Err(StoreError::Full)), "{large:?}");
-        bench.run("INSERT INTO t (a) VALUES (2)").await.unwrap();
-        assert_eq!(bench.stored(), [2]);
-    }
-
-    #[tokio::test]
-    async fn a_commit_of_unknown_outcome_stops_the_writer() {
-        let bench = Bench::new();
-        bench.run("INSERT INTO t (a) VALUES (1)").await.unwrap();
-        // A deferred constraint is the one way to make COMMIT itself fail without a faulty disk.
-        let failed = bench.run("INSERT INTO late VALUES (99)").await;
-        assert!(matches!(failed, Err(StoreError::Stopped(_))), "{failed:?}");
-        assert!(bench.writer.fatal().await.contains("unknown"));
-        assert!(matches!(bench.run("INSERT INTO t (a) VALUES (2)").await, Err(StoreError::Stopped(_))));
-        assert_eq!(bench.stored(), [1]);
-    }
-
-    #[tokio::test]
-    async fn a_job_that_panics_loses_only_itself() {
-        let bench = Bench::new();
-        let panicked = bench.spawn(|connection| -> Result<(), StoreError> {
-            insert(connection, 1)?;
-            panic!("a bug in a job")
-        });
-        assert!(panicked.await.unwrap().is_err());
-        bench.run("INSERT INTO t (a) VALUES (2)").await.unwrap();
-        assert_eq!(bench.stored(), [2]);
-    }
-
-    #[tokio::test]
-    async fn what_was_given_to_the_writer_is_done_before_it_goes() {
-        let bench = Bench::new();
-        let release = bench.hold().await;
-        let late = bench.spawn(|connection| insert(connection, 1));
-        tokio::task::yield_now().await;
-        drop(release);
-        late.await.unwrap().unwrap();
-        let Bench { writer, path, _folder } = bench;
-        drop(Arc::into_inner(writer).unwrap());
-        assert_eq!(stored(&Connection::open(path).unwrap()), [1]);
-    }
-}
+#[path = "writer_tests.rs"]
+mod tests;

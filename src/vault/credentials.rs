@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::VaultError;
 use super::audit::Action;
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
+use super::ledger::Ledger;
 use super::material::Material;
 use super::open::Vault;
 use super::refresh::discard;
@@ -45,14 +46,13 @@ impl Vault {
     /// Stores a credential; the user comes into being with the first.
     pub async fn insert_credential(&self, new: NewCredential, who: &Who) -> Result<Summary, VaultError> {
         let id = self.inner.ids.credential();
-        self.change(who, move |ledger| {
-            users::ensure(ledger, &new.user)?;
-            let summary = summary_of(id, &new, ledger.now, ledger.now);
-            new_records(ledger, &summary, &new.material)?;
-            ledger.record(Action::CredentialCreate, subject(&summary))?;
-            Ok(summary)
-        })
-        .await
+        self.change(who, move |ledger| insert(ledger, id, &new)).await
+    }
+
+    /// The same for tokens that a provider has just given for a code, which is spent: they cannot wait for room on the disk.
+    pub async fn insert_obtained(&self, new: NewCredential, who: &Who) -> Result<Summary, VaultError> {
+        let id = self.inner.ids.credential();
+        self.must_change(who, move |ledger| insert(ledger, id, &new)).await
     }
 
     /// Gives a credential a new secret with all that goes with it, and makes it active again. Its id and its title stay.
@@ -66,7 +66,7 @@ impl Vault {
         new: NewCredential,
         who: &Who,
     ) -> Result<Replaced, VaultError> {
-        self.change(who, move |ledger| {
+        self.must_change(who, move |ledger| {
             let Some(old) = ledger.tx.credential(new.user.as_str(), &how.id.to_string())? else {
                 return Ok(Replaced::Absent);
             };
@@ -126,7 +126,7 @@ impl Vault {
         who: &Who,
     ) -> Result<Option<(Summary, Material)>, VaultError> {
         let (user, id) = (user.clone(), *id);
-        self.change(who, move |ledger| {
+        self.must_change(who, move |ledger| {
             let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
             let mut summary = open_summary(ledger.keyring, &row)?;
             let material = open_secret(ledger, &row, &summary)?;
@@ -137,4 +137,12 @@ impl Vault {
         })
         .await
     }
+}
+
+fn insert(ledger: &mut Ledger<'_>, id: CredentialId, new: &NewCredential) -> Result<Summary, VaultError> {
+    users::ensure(ledger, &new.user)?;
+    let summary = summary_of(id, new, ledger.now, ledger.now);
+    new_records(ledger, &summary, &new.material)?;
+    ledger.record(Action::CredentialCreate, subject(&summary))?;
+    Ok(summary)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::store::StoreError;
+use crate::store::{JobError, StoreError};
 
 /// Why the vault could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,12 @@ impl VaultError {
     /// Whether the file holds what Strongroom did not write there (exit code 4).
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::DamagedKeyring(_) | Self::DamagedRow { .. } | Self::NotAVault(_))
+    }
+}
+
+impl JobError for VaultError {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
     }
 }
 

@@ -52,7 +52,7 @@ pub use error::VaultError;
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use master_key::{MasterKey, MasterKeyError};
 pub use material::{Material, Tokens};
-pub use open::{Mode, Vault};
+pub use open::{Mode, Opening, Vault};
 pub use pending::{DevicePolling, Flow, PendingAuthorization};
 pub use refresh::{Begun, RefreshFailure, RefreshTicket, Refreshed};
 pub use refreshing::{LastError, Refreshing};

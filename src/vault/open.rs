@@ -17,7 +17,7 @@ use super::who::Who;
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
-use crate::store::{Lock, Store, View};
+use crate::store::{Lock, Store, View, Worth};
 
 /// How often a change is begun again because the data key changed meanwhile.
 const ATTEMPTS: usize = 4;
@@ -51,6 +51,22 @@ pub enum Mode {
     Command,
 }
 
+/// How a vault is opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Who opens it.
+    pub mode: Mode,
+    /// How many bytes are held back beside it, for what must be written even where the disk is full.
+    pub ballast: u64,
+}
+
+impl From<Mode> for Opening {
+    /// With nothing held back.
+    fn from(mode: Mode) -> Self {
+        Self { mode, ballast: 0 }
+    }
+}
+
 impl Vault {
     /// Makes a new vault at `path`, never over an existing file, and opens it in [`Mode::Server`].
     pub fn create(path: &Path, master: &MasterKey, clock: Clock, random: Random) -> Result<Self, VaultError> {
@@ -70,9 +86,16 @@ impl Vault {
     }
 
     /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked.
-    pub fn open(path: &Path, master: &MasterKey, mode: Mode, clock: Clock, random: Random) -> Result<Self, VaultError> {
+    pub fn open(
+        path: &Path,
+        master: &MasterKey,
+        how: impl Into<Opening>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, VaultError> {
+        let Opening { mode, ballast } = how.into();
         let lock = if mode == Mode::Server { Lock::Server } else { Lock::None };
-        let store = Store::open(path, lock)?;
+        let store = Store::open(path, lock, ballast)?;
         let keyring = store.read(|view| {
             let keyring = Keyring::open(view, master)?;
             Manifest::load(view, &keyring)?;
@@ -102,7 +125,7 @@ impl Vault {
             return Ok(());
         }
         let now = self.inner.clock.now();
-        self.inner.store.write(move |tx| Ok::<_, VaultError>(tx.probe(now.0)?)).await?;
+        self.inner.store.write(Worth::Ordinary, move |tx| Ok::<_, VaultError>(tx.probe(now.0)?)).await?;
         *self.inner.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
     }
@@ -125,9 +148,29 @@ impl Vault {
     }
 
     /// Changes something: `work` is one job of the writer, with audit and manifest in the same savepoint, and the
-    /// answer comes when all of it is on disk. It may be run more than once, and only the last run counts.
+    /// answer comes when all of it is on disk. It may be run more than once, and only the last run counts. On a full disk it
+    /// is refused, and can wait.
     pub(super) async fn change<T: Send + 'static>(
         &self,
+        who: &Who,
+        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+    ) -> Result<T, VaultError> {
+        self.change_worth(Worth::Ordinary, who, work).await
+    }
+
+    /// The same for what cannot wait: on a full disk the ballast is given up for it.
+    pub(super) async fn must_change<T: Send + 'static>(
+        &self,
+        who: &Who,
+        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+    ) -> Result<T, VaultError> {
+        self.change_worth(Worth::Essential, who, work).await
+    }
+
+    /// The same, for those that only sometimes can wait.
+    pub(super) async fn change_worth<T: Send + 'static>(
+        &self,
+        worth: Worth,
         who: &Who,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
@@ -142,7 +185,7 @@ impl Vault {
                 ledger.close(mode)?;
                 Ok(done)
             };
-            match self.inner.store.write(job).await {
+            match self.inner.store.write(worth, job).await {
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
                     if !self.read_keyring_again()? {
                         return Err(error);

@@ -20,7 +20,7 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::jose::SigningKey;
 use crate::secret::Secret;
-use crate::store::PendingRow;
+use crate::store::{PendingRow, Worth};
 
 /// Rows erased in one transaction at most, so that cleaning up never keeps a request waiting for long.
 const BATCH: u32 = 500;
@@ -173,7 +173,9 @@ impl Vault {
         who: &Who,
     ) -> Result<Option<PendingAuthorization>, VaultError> {
         let (state, user, provider) = (Secret::new(state), user.clone(), provider.clone());
-        self.change(who, move |ledger| {
+        // A code is not to be spent where what it brings could not be stored; the tokens of a device are here already.
+        let worth = if flow == Flow::Device { Worth::Essential } else { Worth::Ordinary };
+        self.change_worth(worth, who, move |ledger| {
             for key in ledger.keyring.data_keys() {
                 let hash = state_hash(key, ledger.keyring, flow, state.expose());
                 let taken = ledger.tx.take_pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)?;

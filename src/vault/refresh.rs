@@ -104,7 +104,7 @@ impl Vault {
         who: &Who,
     ) -> Result<Option<Summary>, VaultError> {
         let ticket = ticket.clone();
-        self.change(who, move |ledger| {
+        self.must_change(who, move |ledger| {
             let Some((row, before)) = still_there(ledger, &ticket)? else {
                 discard(ledger, &ticket.summary, &refreshed.tokens, &overtaken, retry_for)?;
                 return Ok(None);
@@ -202,7 +202,7 @@ impl Vault {
         change: impl Fn(&mut Summary, &Summary, UnixTime) + Send + Sync + 'static,
     ) -> Result<Option<Summary>, VaultError> {
         let ticket = ticket.clone();
-        self.change(who, move |ledger| {
+        self.must_change(who, move |ledger| {
             let Some((row, before)) = still_there(ledger, &ticket)? else { return Ok(None) };
             let secret = open_secret(ledger, &row, &before)?;
             let mut summary = before.clone();

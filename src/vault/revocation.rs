@@ -100,7 +100,7 @@ impl Vault {
     /// Takes a revocation out of the queue: it was done, or there is nothing left to do.
     pub async fn finish_revocation(&self, id: &RevocationId, who: &Who) -> Result<(), VaultError> {
         let id = id.clone();
-        self.change(who, move |ledger| match ledger.tx.take_revocation(&id.0)? {
+        self.must_change(who, move |ledger| match ledger.tx.take_revocation(&id.0)? {
             Some(row) => gone(ledger, &row, Action::RevocationFinish),
             None => Ok(()),
         })
@@ -115,7 +115,7 @@ impl Vault {
         reason: &str,
     ) -> Result<(), VaultError> {
         let (id, reason) = (id.clone(), reason.to_owned());
-        self.change(&Who::system(), move |ledger| {
+        self.must_change(&Who::system(), move |ledger| {
             let Some(old) = ledger.tx.revocation(&id.0)? else { return Ok(()) };
             let queued = QueuedRevocation { last_error: Some(reason.clone()), ..read(ledger.keyring, &old)? };
             let mut row = RevocationRow {
@@ -176,7 +176,7 @@ impl Vault {
         let mut dropped = Vec::new();
         let who = Who::system();
         loop {
-            let batch = self.change(&who, move |ledger| {
+            let batch = self.must_change(&who, move |ledger| {
                 let rows = ledger.tx.take_expired_revocations(now.0, BATCH)?;
                 rows.iter().try_for_each(|row| gone(ledger, row, Action::RevocationGiveUp))?;
                 rows.iter().map(given_up).collect::<Result<Vec<_>, _>>()

@@ -36,6 +36,11 @@ pub struct VaultStatus {
 }
 
 impl Vault {
+    /// Whether the room that was asked for is held back beside the vault; where it is not, the disk is full.
+    pub fn holds_ballast(&self) -> bool {
+        self.inner.store.holds_ballast()
+    }
+
     /// Looks at what is there. It counts rows, so it is for people and not for every request.
     pub fn status(&self) -> Result<VaultStatus, VaultError> {
         let warnings = self.inner.store.warnings();

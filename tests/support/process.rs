@@ -114,7 +114,7 @@ impl Installation {
         made.must_succeed().json()["api_key"].as_str().expect("the key is shown once").to_owned()
     }
 
-    /// `strongroom serve` with the vault on a disk of its own of so many KiB, half of it taken by a file `ballast`; nothing
+    /// `strongroom serve` with the vault on a disk of its own of so many KiB, half of it taken by a file `filler`; nothing
     /// where this machine lets nobody mount one (Linux without user namespaces, another system).
     pub async fn serve_on_a_small_disk(&self, kib: u32) -> Option<Process> {
         let may = Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|ended| ended.status.success());
@@ -124,7 +124,7 @@ impl Installation {
         std::fs::create_dir(self.path("disk")).expect("a folder to mount on");
         let script = format!(
             "mount -t tmpfs -o size={kib}k,mode=0700 none disk && cp -p strongroom.db disk/ && \
-             head -c {} /dev/zero >disk/ballast && exec \"$0\" --vault disk/strongroom.db serve",
+             head -c {} /dev/zero >disk/filler && exec \"$0\" --vault disk/strongroom.db serve",
             u64::from(kib) * 512
         );
         let log = self.path("server.log");
@@ -265,10 +265,39 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Removes a file as the process sees it, which may have disks of its own.
+    /// A file as the process sees it, which may have disks of its own.
+    pub fn sees(&self, file: &Path) -> PathBuf {
+        format!("/proc/{}/root{}", self.child.id(), file.display()).into()
+    }
+
+    /// Removes a file as the process sees it.
     pub fn remove(&self, file: &Path) {
-        let seen = format!("/proc/{}/root{}", self.child.id(), file.display());
-        std::fs::remove_file(seen).expect("the file can be removed");
+        std::fs::remove_file(self.sees(file)).expect("the file can be removed");
+    }
+
+    /// Writes to a file of the process's own disk until so many KiB are left there.
+    pub fn fill(&self, file: &Path, leaving_kib: u64) {
+        use std::io::Write as _;
+        let file = self.sees(file);
+        let disk = rustix::fs::statvfs(file.parent().expect("a folder")).expect("the disk can be asked");
+        let filler = (disk.f_bavail * disk.f_frsize).saturating_sub(leaving_kib * 1024);
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).expect("the file can be made");
+        let zeros = vec![0; usize::try_from(filler).expect("a small disk")];
+        file.write_all(&zeros).expect("there is room");
+    }
+
+    /// Runs a command of the binary beside the process, in `folder`, with the same disks.
+    pub fn run_beside(&self, folder: &Path, arguments: &[&str]) -> Finished {
+        let id = self.child.id().to_string();
+        let ended = Command::new("nsenter")
+            .args(["--preserve-credentials", "-U", "-m", "-t", &id, "sh", "-c", "cd \"$0\" && exec \"$@\""])
+            .arg(folder)
+            .arg(env!("CARGO_BIN_EXE_strongroom"))
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .output();
+        Finished(ended.expect("nsenter runs"))
     }
 
     /// SIGKILL: no chance to tidy up.

@@ -1,0 +1,252 @@
+//! The writer: groups, what a failure in one costs, a full disk, an unknown outcome.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::*;
+use crate::store::connection;
+
+/// A file with one table, and the writer on it.
+struct Bench {
+    writer: Arc<Writer>,
+    path: std::path::PathBuf,
+    folder: tempfile::TempDir,
+}
+
+/// What the writer can give up here.
+const BALLAST: u64 = 4096;
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("t.db");
+        std::fs::write(&path, "").unwrap();
+        let connection = connection::open_writer(&path).unwrap();
+        let ballast = Ballast::for_tests(&path, BALLAST);
+        connection
+            .execute_batch(
+                "CREATE TABLE t (a INTEGER UNIQUE, b BLOB);
+                 CREATE TABLE late (a INTEGER REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)",
+            )
+            .unwrap();
+        Self { writer: Arc::new(Writer::start(connection, ballast).unwrap()), path, folder }
+    }
+
+    /// Keeps the writer busy until the returned sender is dropped, so that what comes next makes one group.
+    async fn hold(&self) -> Sender<()> {
+        let (release, wait) = channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let (wait, begun) = (std::sync::Mutex::new(wait), std::sync::Mutex::new(Some(begun)));
+        self.spawn(move |_| {
+            begun.lock().unwrap().take().unwrap().send(()).unwrap();
+            let wait: &Receiver<()> = &wait.lock().unwrap();
+            wait.recv().unwrap_err();
+            Ok(())
+        });
+        has_begun.await.unwrap();
+        release
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> tokio::task::JoinHandle<Result<T, StoreError>> {
+        self.spawn_as(Worth::Ordinary, work)
+    }
+
+    fn spawn_as<T: Send + 'static>(
+        &self,
+        worth: Worth,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> tokio::task::JoinHandle<Result<T, StoreError>> {
+        let writer = self.writer.clone();
+        tokio::spawn(async move { writer.write(worth, move |tx: &Tx<'_>| work(tx.connection)).await })
+    }
+
+    /// Inserts `a` where there is room: for these jobs there is, as soon as the ballast is given up.
+    fn insert_on_a_full_disk(&self, worth: Worth, a: i64) -> tokio::task::JoinHandle<Result<(), StoreError>> {
+        let ballast = self.ballast();
+        self.spawn_as(worth, move |connection| {
+            insert(connection, a)?;
+            if ballast.is_file() { Err(StoreError::Full) } else { Ok(()) }
+        })
+    }
+
+    fn ballast(&self) -> std::path::PathBuf {
+        self.folder.path().canonicalize().unwrap().join("t.db.ballast")
+    }
+
+    async fn run(&self, sql: &'static str) -> Result<(), StoreError> {
+        self.spawn(move |connection| Ok(connection.execute_batch(sql)?)).await.unwrap()
+    }
+
+    fn stored(&self) -> Vec<i64> {
+        stored(&Connection::open(&self.path).unwrap())
+    }
+}
+
+fn stored(connection: &Connection) -> Vec<i64> {
+    let mut statement = connection.prepare("SELECT a FROM t ORDER BY a").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+fn insert(connection: &Connection, a: i64) -> Result<(), StoreError> {
+    connection.execute("INSERT INTO t (a) VALUES (?)", [a])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_fails_in_a_group_loses_only_itself() {
+    let bench = Bench::new();
+    let release = bench.hold().await;
+    let mut jobs = Vec::new();
+    for (first, second) in [(101, 1), (102, 2), (103, 2), (104, 3)] {
+        jobs.push(bench.spawn(move |connection| {
+            insert(connection, first)?;
+            insert(connection, second)
+        }));
+        tokio::task::yield_now().await;
+    }
+    let path = bench.path.clone();
+    let witness = bench.spawn(move |own| Ok((stored(own), stored(&Connection::open(&path)?))));
+    tokio::task::yield_now().await;
+    drop(release);
+    let mut results = Vec::new();
+    for job in jobs {
+        results.push(job.await.unwrap().is_ok());
+    }
+    assert_eq!(results, [true, true, false, true]);
+    let (own, others) = witness.await.unwrap().unwrap();
+    assert_eq!((own.len(), others.len()), (6, 0), "one transaction, and nobody sees it before its commit");
+    assert_eq!(bench.stored(), [1, 2, 3, 101, 102, 104]);
+}
+
+#[tokio::test]
+async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
+    let bench = Bench::new();
+    let release = bench.hold().await;
+    let first = bench.spawn(|connection| insert(connection, 1));
+    tokio::task::yield_now().await;
+    // What a full disk or an I/O error inside a job can do: the outer transaction is gone.
+    let breaker = bench.spawn(|connection| -> Result<(), StoreError> {
+        insert(connection, 2)?;
+        connection.execute_batch("ROLLBACK")?;
+        Err(StoreError::Full)
+    });
+    tokio::task::yield_now().await;
+    let last = bench.spawn(|connection| insert(connection, 3));
+    tokio::task::yield_now().await;
+    drop(release);
+    assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
+    assert!(matches!(breaker.await.unwrap(), Err(StoreError::Full)));
+    assert_eq!(bench.stored(), [1, 3]);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_what_does_not_fit_and_goes_on() {
+    let bench = Bench::new();
+    bench.run("PRAGMA max_page_count = 8").await.unwrap();
+    let large = bench.run("INSERT INTO t VALUES (1, randomblob(100000))").await;
+    assert!(matches!(large, Err(StoreError::Full)), "{large:?}");
+    bench.run("INSERT INTO t (a) VALUES (2)").await.unwrap();
+    assert_eq!(bench.stored(), [2]);
+}
+
+#[tokio::test]
+async fn for_what_cannot_wait_the_ballast_is_given_up_and_what_can_is_refused_untried() {
+    let bench = Bench::new();
+    let release = bench.hold().await;
+    let mut jobs = Vec::new();
+    for (worth, a) in [(Worth::Ordinary, 1), (Worth::Essential, 2), (Worth::Ordinary, 3), (Worth::Essential, 4)] {
+        jobs.push(bench.insert_on_a_full_disk(worth, a));
+        tokio::task::yield_now().await;
+    }
+    // Nothing can be made under this name for as long as the folder is there: the disk stays full.
+    let ballast = bench.ballast();
+    let blocked = bench.spawn_as(Worth::Essential, move |_| {
+        std::fs::create_dir(&ballast).map_err(|_| StoreError::Full)?;
+        Ok(())
+    });
+    tokio::task::yield_now().await;
+    drop(release);
+    let mut results = Vec::new();
+    for job in jobs {
+        results.push(job.await.unwrap().is_ok());
+    }
+    assert!(blocked.await.unwrap().is_ok());
+    assert!(!results[0] && results[1] && results[3], "{results:?}");
+
+    let tried = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = tried.clone();
+    let late = bench.spawn(move |connection| {
+        seen.store(true, std::sync::atomic::Ordering::SeqCst);
+        insert(connection, 5)
+    });
+    assert!(matches!(late.await.unwrap(), Err(StoreError::Full)));
+    assert!(!tried.load(std::sync::atomic::Ordering::SeqCst), "it would have eaten what was freed");
+    bench.insert_on_a_full_disk(Worth::Essential, 6).await.unwrap().unwrap();
+
+    std::fs::remove_dir(bench.ballast()).unwrap();
+    bench.run("INSERT INTO t (a) VALUES (7)").await.unwrap();
+    assert_eq!(std::fs::metadata(bench.ballast()).unwrap().len(), BALLAST);
+    let stored = bench.stored();
+    assert!([2, 4, 6, 7].iter().all(|a| stored.contains(a)) && !stored.contains(&1), "{stored:?}");
+}
+
+#[tokio::test]
+async fn a_full_disk_that_only_refuses_what_can_wait_costs_no_ballast() {
+    let bench = Bench::new();
+    let refused = bench.insert_on_a_full_disk(Worth::Ordinary, 1).await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Full)));
+    assert!(bench.ballast().is_file() && bench.stored().is_empty());
+}
+
+#[tokio::test]
+async fn what_does_not_fit_even_so_is_refused_and_leaves_nothing() {
+    let bench = Bench::new();
+    let refused = bench.spawn_as(Worth::Essential, |connection| -> Result<(), StoreError> {
+        insert(connection, 1)?;
+        Err(StoreError::Full)
+    });
+    assert!(matches!(refused.await.unwrap(), Err(StoreError::Full)));
+    assert_eq!(bench.stored(), Vec::<i64>::new());
+    bench.run("INSERT INTO t (a) VALUES (2)").await.unwrap();
+    assert_eq!(bench.stored(), [2]);
+}
+
+#[tokio::test]
+async fn a_commit_of_unknown_outcome_stops_the_writer() {
+    let bench = Bench::new();
+    bench.run("INSERT INTO t (a) VALUES (1)").await.unwrap();
+    // A deferred constraint is the one way to make COMMIT itself fail without a faulty disk.
+    let failed = bench.run("INSERT INTO late VALUES (99)").await;
+    assert!(matches!(failed, Err(StoreError::Stopped(_))), "{failed:?}");
+    assert!(bench.writer.fatal().await.contains("unknown"));
+    assert!(matches!(bench.run("INSERT INTO t (a) VALUES (2)").await, Err(StoreError::Stopped(_))));
+    assert_eq!(bench.stored(), [1]);
+}
+
+#[tokio::test]
+async fn a_job_that_panics_loses_only_itself() {
+    let bench = Bench::new();
+    let panicked = bench.spawn(|connection| -> Result<(), StoreError> {
+        insert(connection, 1)?;
+        panic!("a bug in a job")
+    });
+    assert!(panicked.await.unwrap().is_err());
+    bench.run("INSERT INTO t (a) VALUES (2)").await.unwrap();
+    assert_eq!(bench.stored(), [2]);
+}
+
+#[tokio::test]
+async fn what_was_given_to_the_writer_is_done_before_it_goes() {
+    let bench = Bench::new();
+    let release = bench.hold().await;
+    let late = bench.spawn(|connection| insert(connection, 1));
+    tokio::task::yield_now().await;
+    drop(release);
+    late.await.unwrap().unwrap();
+    let Bench { writer, path, folder: _folder } = bench;
+    drop(Arc::into_inner(writer).unwrap());
+    assert_eq!(stored(&Connection::open(path).unwrap()), [1]);
+}
