@@ -7,10 +7,13 @@ mod command;
 mod support;
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use command::{Desk, Said};
 use http::Method;
 use serde_json::{Value, json};
+use strongroom::jose::{self, Algorithm, Jwks};
 use support::process::Installation;
 
 /// A vault whose log has three rows: that it was made, and two users.
@@ -125,4 +128,93 @@ async fn a_list_that_follows_shows_what_a_running_server_writes() {
     assert_eq!(row["request_id"], read.header("X-Request-Id").unwrap());
     following.kill().unwrap();
     following.wait().unwrap();
+}
+
+/// The members of the signed head in the last line of an export, and the rest of its text.
+fn head_of(export: &str) -> (String, &str) {
+    let rows = export.trim_end().rfind('\n').map_or("", |end| &export[..=end]);
+    let head: Value = serde_json::from_str(&export[rows.len()..]).unwrap();
+    (head["head"].as_str().unwrap().to_owned(), rows)
+}
+
+#[test]
+fn an_export_is_signed_so_that_a_third_party_can_check_it() {
+    let desk = three_rows();
+    desk.run(&["audit", "export", "a.jsonl"]).succeeded();
+    assert_eq!(desk.path("a.jsonl").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    desk.run(&["audit", "export", "a.jsonl"]).ended_with(1).complained("name a file that is not there yet");
+    let export = desk.read("a.jsonl");
+    let (head, rows) = head_of(&export);
+    assert_eq!(rows, head_of(&desk.run(&["audit", "export"]).succeeded().stdout).1);
+    let rows_read: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows_read.iter().map(|row| row["row"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+
+    // The third party has the file and the public key.
+    let keys = Jwks::parse(desk.run(&["audit", "key"]).succeeded().stdout.as_bytes()).unwrap();
+    let verified = jose::verify(&head, &keys, &[Algorithm::EdDsa]).unwrap();
+    let claims = Value::Object(verified.claims.0);
+    assert_eq!((&claims["row"], &claims["mac"]), (&json!(3), &rows_read[2]["mac"]));
+    desk.write("rows", rows);
+    let sum = std::process::Command::new("sha256sum").arg(desk.path("rows")).output().unwrap();
+    let sha256 = String::from_utf8(sum.stdout).unwrap()[..64].to_owned();
+    assert_eq!(claims["rows"], json!({"first": 1, "count": 3, "sha256": sha256}));
+    let forged = format!("{}x{}", &head[..60], &head[61..]);
+    assert!(jose::verify(&forged, &keys, &[Algorithm::EdDsa]).is_err());
+}
+
+/// The commands of docs/operations.md, word for word, in an ordinary shell.
+#[test]
+fn the_documented_way_to_check_a_head_works() {
+    let guide = include_str!("../docs/operations.md");
+    let script = guide.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let desk = three_rows();
+    let bin = Path::new(env!("CARGO_BIN_EXE_strongroom")).parent().unwrap().to_owned();
+    desk.run(&["audit", "export", "export.jsonl"]).succeeded();
+    desk.write("audit.pem", &desk.run(&["audit", "key", "--pem"]).succeeded().stdout);
+    let run = |script: &str| {
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        let mut shell = std::process::Command::new("bash");
+        shell.args(["-euo", "pipefail", "-c", script]).current_dir(desk.path("")).env("PATH", path).output().unwrap()
+    };
+    if !run("openssl version; jq --version").status.success() {
+        assert!(!support::in_ci(), "CI has openssl and jq");
+        return eprintln!("skipped: openssl or jq is missing");
+    }
+    let checked = run(script);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("Signature Verified Successfully"));
+    desk.write("export.jsonl", &desk.read("export.jsonl").replace("alice", "carol"));
+    assert!(!run(script).status.success(), "rows that were changed");
+    desk.write("audit.pem", &three_rows().run(&["audit", "key", "--pem"]).succeeded().stdout);
+    assert!(!run(script).status.success(), "another vault's key");
+}
+
+#[test]
+fn a_head_that_was_kept_elsewhere_finds_a_log_that_was_cut_or_written_anew() {
+    let desk = three_rows();
+    std::fs::copy(desk.path("strongroom.db"), desk.path("old.db")).unwrap();
+    let add = |vault: &str, user: &str| desk.run(&["--vault", vault, "user", "add", user]).succeeded();
+    add("strongroom.db", "carol");
+    desk.write("head", &desk.run(&["audit", "head"]).succeeded().stdout);
+    desk.run(&["audit", "export", "a.jsonl"]).succeeded();
+    add("strongroom.db", "dora");
+    for file in ["head", "a.jsonl"] {
+        let said = desk.run(&["audit", "verify", "--head", file]).succeeded().stdout;
+        assert!(said.ends_with(&format!("still contains what is in {file}\n")), "{said}");
+        let old = ["--vault", "old.db", "audit", "verify", "--head", file];
+        desk.run(&old).ended_with(4).complained("it was cut off, or an older vault was put back");
+    }
+    add("old.db", "mallory");
+    let old = ["--vault", "old.db", "audit", "verify", "--head", "head"];
+    desk.run(&old).ended_with(4).complained("it was written anew");
+
+    desk.write("changed.jsonl", &desk.read("a.jsonl").replace("alice", "eve"));
+    desk.run(&["audit", "verify", "--head", "changed.jsonl"]).ended_with(1).complained("not those that its head was");
+    desk.write("no.jsonl", "{}\n");
+    desk.run(&["audit", "verify", "--head", "no.jsonl"]).ended_with(1).complained("is not a signed head");
+    desk.write("foreign", &three_rows().run(&["audit", "head"]).succeeded().stdout);
+    desk.run(&["audit", "verify", "--head", "foreign"]).ended_with(1).complained("it is not signed by this vault");
+    sql(&desk, "DELETE FROM audit WHERE seq = 3");
+    desk.run(&["audit", "export", "b.jsonl"]).ended_with(4).complained("table audit, row 3: it is missing");
+    assert!(!desk.path("b.jsonl").exists());
 }

@@ -1,7 +1,7 @@
 //! A private key of ours: read from PKCS#8 or made here, used to sign, and published as a JWK.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair, RsaPublicKeyComponents};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -24,6 +24,12 @@ pub enum KeyFault {
     #[error("the key is damaged, or is neither RSA with 2048 to 4096 bits, nor on P-256 or P-384, nor Ed25519")]
     Unusable,
 }
+
+/// What stands before the seed of an Ed25519 key in PKCS#8 (RFC 8410 §7).
+const ED25519_PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// What stands before the point of an Ed25519 public key in a SubjectPublicKeyInfo (RFC 8410 §4).
+const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
 
 /// A private key that signs.
 pub struct SigningKey {
@@ -49,6 +55,17 @@ impl SigningKey {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new())
             .expect("the operating system's random source never fails after boot");
         Self::from_pkcs8(pkcs8.as_ref()).expect("what was just made can be read")
+    }
+
+    /// The Ed25519 key of this seed (RFC 8032 §5.1.5).
+    ///
+    /// # Panics
+    /// Never: every seed makes a key.
+    pub fn ed25519(seed: &[u8; 32]) -> Self {
+        let mut pkcs8 = Zeroizing::new([0; ED25519_PKCS8.len() + 32]);
+        pkcs8[..ED25519_PKCS8.len()].copy_from_slice(&ED25519_PKCS8);
+        pkcs8[ED25519_PKCS8.len()..].copy_from_slice(seed);
+        Self::from_pkcs8(&*pkcs8).expect("every 32 bytes are a seed")
     }
 
     /// Reads the first PKCS#8 key of a PEM text.
@@ -134,6 +151,13 @@ impl SigningKey {
             jwk.insert("alg".to_owned(), json!(only.name()));
         }
         jwk
+    }
+
+    /// The public half in PEM, as openssl reads it; `None` for a key that is not Ed25519.
+    pub fn public_pem(&self) -> Option<String> {
+        let Pair::Ed25519(pair) = &self.pair else { return None };
+        let der = STANDARD.encode([&ED25519_SPKI, pair.public_key().as_ref()].concat());
+        Some(format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n"))
     }
 
     /// The SHA-256 thumbprint of the public key (RFC 7638): what a token that is bound to the key calls it (`jkt`).

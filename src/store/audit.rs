@@ -74,6 +74,12 @@ impl View<'_> {
         Ok(rows)
     }
 
+    /// At most `limit` rows whose number is above `after`, in their order.
+    pub(crate) fn audit_page(&self, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?")?;
+        statement.query_map((after, limit), read)?.map(|row| Ok(row?)).collect()
+    }
+
     /// Gives `each` the rows whose number is above `after`, one by one, in their order.
     pub(crate) fn walk_audit<E: From<StoreError>>(
         &self,

@@ -23,6 +23,7 @@ pub(super) struct Keyring {
     slots: Vec<String>,
     data: Versions<DataKey>,
     audit: Versions<Key>,
+    audit_signing: Versions<Key>,
     api_key: Versions<ApiKeyKey>,
 }
 
@@ -101,6 +102,7 @@ impl Keyring {
         Ok(Self {
             data: versions(&root, id, keys, "data", |version, key| DataKey::new(version, key, id))?,
             audit: versions(&root, id, keys, "audit", |_, key| keys::derive(key, id, "audit: chain"))?,
+            audit_signing: versions(&root, id, keys, "audit", |_, key| keys::derive(key, id, "audit: signed head"))?,
             api_key: versions(&root, id, keys, "api_key", |_, key| ApiKeyKey::new(key, id))?,
             vault_id: vault.vault_id,
             created_at: UnixTime(vault.created_at),
@@ -137,6 +139,11 @@ impl Keyring {
 
     pub(super) fn audit_key(&self) -> (u32, &Key) {
         (self.audit.current, self.audit.current())
+    }
+
+    /// The seeds of the Ed25519 keys that sign heads of the audit chain, the newest first, which is the one in use.
+    pub(super) fn audit_signing_keys(&self) -> impl Iterator<Item = &Key> {
+        self.audit_signing.all.values().rev()
     }
 
     /// A key of the audit chain, of this version.
@@ -187,6 +194,7 @@ impl Keyring {
             slots: Vec::new(),
             data: Versions { current: 1, all: [(1, DataKey::new(1, &key, &vault_id))].into() },
             audit: Versions { current: 1, all: [(1, key.clone())].into() },
+            audit_signing: Versions { current: 1, all: [(1, key.clone())].into() },
             api_key: Versions { current: 1, all: [(1, ApiKeyKey::new(&key, &vault_id))].into() },
         }
     }

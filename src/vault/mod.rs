@@ -45,7 +45,7 @@ mod tests;
 pub use crate::store::{FileWarning, check_files};
 pub use amend::{Amended, Amendment, SecretAmendment};
 pub use api_key::{ApiKey, Holder, NewApiKey, UserPattern, UserPatternError};
-pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict};
+pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, HeadFault, HeadFit, SignedRows};
 pub use credentials::{Replaced, Replacement};
 pub use device::PollTurn;
 pub use error::VaultError;

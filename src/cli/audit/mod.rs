@@ -1,6 +1,8 @@
 //! `strongroom audit`: who did what, and whether the log of it is whole.
 
+mod export;
 mod list;
+mod verify;
 
 use clap::Subcommand;
 
@@ -13,42 +15,28 @@ pub(super) enum Audit {
     /// List the log, the newest row last
     List(list::List),
     /// Check that no row was changed, removed or put in since it was written
-    Verify,
+    Verify(verify::Verify),
+    /// Write the whole log as JSON lines, the last of which is a signed head
+    Export(export::Export),
+    /// Print a signed head of the log, to be kept where nobody who has the vault can change it
+    Head,
+    /// Print the public key that signed heads are checked with
+    Key {
+        /// In PEM, for openssl [default: a set of JWKs (RFC 7517)]
+        #[arg(long)]
+        pem: bool,
+    },
 }
-
-/// How many faults are told one by one; an attacker must not fill somebody's screen.
-const TOLD: u64 = 20;
 
 impl Audit {
     /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context, out),
-            Self::Verify => verify(context, out),
+            Self::Verify(verify) => verify.run(context, out),
+            Self::Export(export) => export.run(context, out),
+            Self::Head => export::head(context, out),
+            Self::Key { pem } => export::key(pem, context, out),
         }
     }
-}
-
-fn verify(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let vault = context.vault()?;
-    let (mut told, mut first) = (0, None);
-    let verdict = vault.verify_audit(&mut |fault| {
-        told += 1;
-        first.get_or_insert(fault);
-        if told <= TOLD {
-            // Where nobody reads the output, the exit code says it all the same.
-            let _ = out.line(fault.to_string());
-        }
-    })?;
-    let Some(first) = first else {
-        return out.line(match verdict.first {
-            1 => format!("all {} rows of the audit log are as they were written", verdict.sound),
-            first => format!("all {} rows of the audit log since row {first} are as they were written", verdict.sound),
-        });
-    };
-    out.flush()?;
-    let more = if told > TOLD { format!(" ({} more faults)", told - TOLD) } else { String::new() };
-    Err(Failure::damaged(format!("the audit log does not hold: {first}{more}")).advise(
-        "keep the file as it is, and hold it against a backup or an exported head (`strongroom audit verify --head FILE`)",
-    ))
 }

@@ -3,10 +3,12 @@
 //! The columns are a list of what may be in it, and each has a type that cannot hold a secret.
 
 mod chain;
+mod head;
 mod log;
 
 pub use chain::AuditFault;
 pub(super) use chain::verify;
+pub use head::{HeadFault, HeadFit, SignedRows};
 pub use log::{AuditEntry, AuditFilter, AuditVerdict};
 
 use super::VaultError;

@@ -1,0 +1,68 @@
+//! `strongroom audit export`, `head` and `key`: the log for somebody else, what proves it, and what checks the proof.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::output::{Output, note};
+use crate::cli::{Context, Failure};
+use crate::jose::SigningKey;
+use crate::vault::Vault;
+
+/// Where to.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Export {
+    /// A new file, of mode 0600 [default: the standard output]
+    file: Option<PathBuf>,
+}
+
+impl Export {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let vault = context.vault()?;
+        let Some(path) = self.file else {
+            let head = vault.export_audit(|line| out.raw(line))?;
+            return out.json_line(&json!({ "head": head }));
+        };
+        let refused = |error: std::io::Error| {
+            Failure::new(format!("{} cannot be written: {error}", path.display()))
+                .advise("name a file that is not there yet")
+        };
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(refused)?;
+        let written = write(&vault, &file, &path);
+        if written.is_err() {
+            // Half an export proves nothing; the error that led here is the one to report.
+            let _ = fs::remove_file(&path);
+        }
+        written?;
+        note(format!("exported to {}; its last line is the signed head", path.display()));
+        Ok(())
+    }
+}
+
+fn write(vault: &Vault, file: &File, path: &Path) -> Result<(), Failure> {
+    let refused = |error: std::io::Error| Failure::new(format!("{} cannot be written: {error}", path.display()));
+    let mut buffer = BufWriter::new(file);
+    let head = vault.export_audit(|line| buffer.write_all(line.as_bytes()).map_err(refused))?;
+    writeln!(buffer, "{}", json!({ "head": head })).map_err(refused)?;
+    buffer.flush().and_then(|()| file.sync_all()).map_err(refused)
+}
+
+/// Prints the signed head of the log as it is now.
+pub(super) fn head(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let head = context.vault()?.audit_head()?;
+    out.json_line(&json!({ "head": head }))
+}
+
+/// Prints the public keys that signed heads are checked with, the newest first.
+pub(super) fn key(pem: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let keys = context.vault()?.audit_signing_keys();
+    if pem {
+        return keys.iter().filter_map(SigningKey::public_pem).try_for_each(|pem| out.raw(pem));
+    }
+    out.json(&json!({ "keys": keys.iter().map(SigningKey::public_jwk).collect::<Vec<_>>() }))
+}

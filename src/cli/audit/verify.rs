@@ -1,0 +1,107 @@
+//! `strongroom audit verify`: whether the log is whole, and whether it still contains what was exported.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::cli::output::Output;
+use crate::cli::{Context, Failure};
+use crate::vault::{HeadFit, SignedRows, Vault};
+
+/// How many faults are told one by one; an attacker must not fill somebody's screen.
+const TOLD: u64 = 20;
+
+/// What is checked besides the log itself.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Verify {
+    /// That the log still contains what `audit export` or `audit head` wrote to this file
+    #[arg(long, value_name = "FILE")]
+    head: Option<PathBuf>,
+}
+
+impl Verify {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let vault = context.vault()?;
+        whole(&vault, out)?;
+        self.head.map_or(Ok(()), |file| contained(&vault, &file, out))
+    }
+}
+
+fn whole(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+    let (mut told, mut first) = (0, None);
+    let verdict = vault.verify_audit(&mut |fault| {
+        told += 1;
+        first.get_or_insert(fault);
+        if told <= TOLD {
+            // Where nobody reads the output, the exit code says it all the same.
+            let _ = out.line(fault.to_string());
+        }
+    })?;
+    let Some(first) = first else {
+        return out.line(match verdict.first {
+            1 => format!("all {} rows of the audit log are as they were written", verdict.sound),
+            first => format!("all {} rows of the audit log since row {first} are as they were written", verdict.sound),
+        });
+    };
+    out.flush()?;
+    let more = if told > TOLD { format!(" ({} more faults)", told - TOLD) } else { String::new() };
+    Err(Failure::damaged(format!("the audit log does not hold: {first}{more}")).advise(
+        "keep the file as it is, and hold it against a backup or an exported head (`strongroom audit verify --head FILE`)",
+    ))
+}
+
+fn contained(vault: &Vault, path: &Path, out: &mut Output) -> Result<(), Failure> {
+    let shown = path.display();
+    let (count, sha256, head) = read(path)?;
+    let (fit, rows) = vault
+        .check_audit_head(&head)?
+        .map_err(|fault| Failure::new(format!("the head in {shown} cannot be used: {fault}")))?;
+    if count > 0 && rows.is_none_or(|rows: SignedRows| (rows.count, rows.sha256) != (count, sha256)) {
+        return Err(Failure::new(format!("the rows in {shown} are not those that its head was signed over"))
+            .advise("the file was changed after it was exported; use another copy of it"));
+    }
+    match fit {
+        HeadFit::Contained => out.line(format!("the audit log still contains what is in {shown}")),
+        HeadFit::Removed => {
+            Err(Failure::new(format!("retention has removed the last row of {shown} from the audit log"))
+                .advise("so nothing can be said; hold the log against a newer head"))
+        }
+        HeadFit::Rewritten => Err(Failure::damaged(format!(
+            "the audit log is not the one of {shown}: it was written anew, or it is another copy's"
+        ))),
+        HeadFit::Shorter => Err(Failure::damaged(format!(
+            "the audit log ends before the last row of {shown}: it was cut off, or an older vault was put back"
+        ))),
+    }
+}
+
+/// How many rows there are in an export, their digest, and the head in its last line.
+fn read(path: &Path) -> Result<(u64, String, String), Failure> {
+    let refused = |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", path.display()));
+    let mut file = BufReader::new(File::open(path).map_err(refused)?);
+    let (mut digest, mut count, mut last) = (Sha256::new(), 0, Vec::new());
+    loop {
+        let mut line = Vec::new();
+        if file.read_until(b'\n', &mut line).map_err(refused)? == 0 {
+            break;
+        }
+        if !last.is_empty() {
+            digest.update(&last);
+            count += 1;
+        }
+        last = line;
+    }
+    let head =
+        serde_json::from_slice::<Value>(&last).ok().and_then(|line| Some(line.get("head")?.as_str()?.to_owned()));
+    let head = head.ok_or_else(|| {
+        Failure::new(format!("the last line of {} is not a signed head", path.display()))
+            .advise("take what `strongroom audit export` or `strongroom audit head` wrote, whole")
+    })?;
+    let sha256 = digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    Ok((count, sha256, head))
+}
