@@ -9,9 +9,11 @@
 //! - [`store`] is SQLite: the writer, the readers, the migrations. It moves sealed bytes and holds no key.
 //! - [`egress`] is the only way out to the network.
 //! - [`jose`] signs and verifies JWTs: a leaf that the doors and the OAuth client share.
+//! - [`age`] encrypts backups to recipients: a leaf that the vault and the settings share.
 //! - [`config`] reads the settings, and [`sandbox`] is a small real authorization server to try all of this with.
 //! - [`clock`], [`random`], [`id`], [`secret`], [`permission`], [`kind`] and [`duration`] are the words that all of it is written in.
 
+pub mod age;
 pub mod broker;
 pub mod catalog;
 pub mod cli;
