@@ -41,11 +41,11 @@ pub(super) fn write(
         let wrapping = wrapping_key(&ephemeral, &recipient.0, &share, recipient);
         let wrapping = wrapping.ok_or_else(|| io::Error::other("a recipient of age is no point that can be used"))?;
         let body = wrap(&wrapping, file_key);
-        header.push_str(&format!("-> X25519 {}\n{}\n", encode(share.as_bytes()), encode(&body)));
+        header.extend(["-> X25519 ", &encode(share.as_bytes()), "\n", &encode(&body), "\n"]);
     }
     header.push_str("---");
     let mac = mac(file_key, header.as_bytes());
-    header.push_str(&format!(" {}\n", encode(&mac)));
+    header.extend([" ", &encode(&mac), "\n"]);
     out.write_all(header.as_bytes())
 }
 

@@ -50,8 +50,12 @@ impl Broker {
         }
     }
 
-    /// One pass over what is due now; gives how many were refreshed.
+    /// One pass over what is due now; gives how many were refreshed. None in a vault that was restored and does not live yet:
+    /// another may be refreshing with the same tokens, and the provider would end their grants.
     pub async fn refresh_due(&self) -> Result<usize, Error> {
+        if self.waits_to_live()?.is_some() {
+            return Ok(0);
+        }
         let due = self.0.vault.due_refreshes(self.0.clock.now(), PER_PASS)?;
         let mut by_provider: BTreeMap<ProviderName, Vec<(UserId, CredentialId)>> = BTreeMap::new();
         for (user, id, provider) in due {

@@ -40,6 +40,9 @@ pub struct CredentialDetail {
     /// By when it has to be refreshed or connected again: a refresh token that is not used until then lapses.
     #[schema(value_type = Option<i64>, required = true)]
     pub reauth_before: Option<UnixTime>,
+    /// Whether the vault was restored from a backup after these tokens came: the refresh token may be used up since. It is
+    /// tried when somebody asks for this credential.
+    pub may_be_stale: bool,
 }
 
 /// What went wrong, and when.
@@ -54,7 +57,7 @@ pub struct ShownError {
 }
 
 impl CredentialDetail {
-    fn of(summary: Summary, now: UnixTime, refreshes_now: bool) -> Self {
+    fn of(summary: Summary, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
         let refreshing = summary.refreshing.clone();
         Self {
             created_at: summary.created_at,
@@ -66,6 +69,7 @@ impl CredentialDetail {
             in_doubt_since: refreshing.in_doubt_since.filter(|_| !refreshes_now),
             next_try_at: refreshing.next_try,
             reauth_before: refreshing.lapses_at,
+            may_be_stale,
             summary: summary.into(),
         }
     }
@@ -95,7 +99,8 @@ impl Broker {
 
     fn detail(&self, summary: Summary) -> CredentialDetail {
         let refreshes_now = self.0.flights.are_under_way(&summary.id);
-        CredentialDetail::of(summary, self.0.clock.now(), refreshes_now)
+        let may_be_stale = self.0.vault.may_be_stale(&summary);
+        CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)
     }
 
     /// The user's own credential of this id, which has to be of this provider.

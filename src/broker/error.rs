@@ -127,6 +127,11 @@ pub enum Error {
     /// The refresh ended without saying what came of it.
     #[error("The refresh broke off")]
     RefreshBroke,
+    /// The vault was restored from a backup, and nobody has said yet that it is the one that lives.
+    #[error(
+        "this vault was restored from a backup, and revokes nothing until `strongroom vault live` says that it lives"
+    )]
+    WaitsToLive,
     /// The vault, seen by several callers at one time.
     #[error(transparent)]
     SharedVault(Arc<VaultError>),

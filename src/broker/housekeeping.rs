@@ -24,7 +24,10 @@ impl Broker {
 
     /// One round of it.
     pub async fn tidy_up(&self) {
-        self.discover_ahead().await;
+        // A vault that waits to live asks nobody anything by itself.
+        if self.waits_to_live().is_ok_and(|restored| restored.is_none()) {
+            self.discover_ahead().await;
+        }
         match self.vault().purge_pending(self.0.clock.now()).await {
             Ok(0) => {}
             Ok(erased) => tracing::debug!(erased, "expired states are erased"),

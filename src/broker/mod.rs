@@ -5,6 +5,7 @@
 
 mod access_token;
 mod background;
+mod backups;
 mod clients;
 mod complete;
 mod connect;
@@ -31,6 +32,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use access_token::TokenHolder;
 use access_token::TrustedIssuers;
+pub use backups::{BackupStatus, backup_name, backup_status};
 use clients::Clients;
 pub use clients::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use complete::{CompleteRequest, CompleteResponse};

@@ -92,6 +92,9 @@ impl Broker {
     /// Tries what is due once, and drops what has been tried for longer than `vault.revoke_retry`.
     /// Gives how many the providers confirmed.
     pub async fn retry_revocations(&self) -> Result<usize, Error> {
+        if self.waits_to_live()?.is_some() {
+            return Ok(0);
+        }
         let now = self.0.clock.now();
         match self.0.vault.drop_expired_revocations(now).await {
             Ok(given_up) => {
@@ -107,6 +110,9 @@ impl Broker {
 
     /// Tries everything in the queue once, whether or not its time has come; gives how many the providers confirmed.
     pub async fn retry_all_revocations(&self, who: &Who) -> Result<usize, Error> {
+        if self.waits_to_live()?.is_some() {
+            return Err(Error::WaitsToLive);
+        }
         self.try_revocations(UnixTime(i64::MAX), u32::MAX, who).await
     }
 
@@ -150,6 +156,9 @@ impl Broker {
     }
 
     async fn send_revocation(&self, queued: &QueuedRevocation) -> Result<(), String> {
+        if self.waits_to_live().map_err(|error| error.to_string())?.is_some() {
+            return Err(Error::WaitsToLive.to_string());
+        }
         let provider = queued.provider.as_str();
         let connectable = match queued.tokens.renewal.as_deref() {
             Some(renewal) => self.for_service(provider, renewal).await,

@@ -121,11 +121,14 @@ struct Listed {
     /// Why the last refresh failed; nothing after one that did not.
     last_error: Option<String>,
     reauth_before: Option<UnixTime>,
+    /// The vault was restored from a backup since these tokens came.
+    may_be_stale: bool,
 }
 
 impl Listed {
-    fn of(summary: Summary, now: UnixTime) -> Self {
+    fn of(summary: Summary, now: UnixTime, vault: &Vault) -> Self {
         Self {
+            may_be_stale: vault.may_be_stale(&summary),
             status: summary.status_at(now).name(),
             id: summary.id,
             user: summary.user,
@@ -156,7 +159,8 @@ fn list(
     let mut listed: Vec<Listed> = Vec::new();
     let now = Clock::system().now();
     for user in users(&vault, user)? {
-        listed.extend(vault.list(&user, provider, Page::default())?.into_iter().map(|one| Listed::of(one, now)));
+        listed
+            .extend(vault.list(&user, provider, Page::default())?.into_iter().map(|one| Listed::of(one, now, &vault)));
     }
     if json {
         return out.json(&listed);
@@ -170,7 +174,7 @@ fn list(
                 one.user.to_string(),
                 one.provider.to_string(),
                 one.kind.to_owned(),
-                one.status.to_owned(),
+                if one.may_be_stale { format!("{}, may be stale", one.status) } else { one.status.to_owned() },
                 one.title,
                 whose,
             ]

@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::context::{block_on, egress, open_vault};
 use super::probe::{self, Answer};
 use super::{Context, Failure, Output, provider};
+use crate::broker::backup_status;
 use crate::catalog::Catalog;
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ClientSecrets, Config, ServerSettings, is_loopback};
+use crate::config::{BackupSettings, ClientSecrets, Config, ServerSettings, is_loopback};
 use crate::http::Tls;
 use crate::vault::{Page, Vault, check_files};
 
@@ -162,6 +163,7 @@ fn vault(config: &Config, findings: &mut Findings) {
         Ok(vault) => {
             open(&vault, path, findings);
             ballast(&vault, config.vault.ballast, findings);
+            backups(&config.backup, &vault, findings);
         }
     }
     if is_served(path) {
@@ -249,6 +251,52 @@ fn revocations(vault: &Vault, findings: &mut Findings) {
         ),
         "`strongroom credential revocations` shows them, with --retry it tries them now; else revoke them at the provider",
     );
+}
+
+/// Whether backups are written, and whether the vault waits for somebody to say that it lives.
+fn backups(settings: &BackupSettings, vault: &Vault, findings: &mut Findings) {
+    let now = Clock::system().now();
+    let restored = vault.restored();
+    match &restored {
+        Ok(None) => {}
+        Ok(Some(restored)) => findings.advice(
+            format!(
+                "the vault was restored at {} from a backup of {}: it refreshes ahead, revokes and backs up nothing",
+                restored.at, restored.backup_at
+            ),
+            "if it takes the place of the one that was backed up: `strongroom vault live`; for a drill that is right",
+        ),
+        Err(_) => return,
+    }
+    match vault.count_stale() {
+        Ok(0) => {}
+        Ok(stale) => findings.advice(
+            format!("{stale} credentials have refresh tokens that may be used up since the backup"),
+            "nothing to do: each is tried when it is asked for, and one that is refused says that it needs its user",
+        ),
+        Err(error) => findings.fault(&error.into()),
+    }
+    let Some(status) = backup_status(settings, vault, now) else {
+        return findings.advice(
+            "the server writes no backups by itself",
+            "set backup.directory, or call `strongroom vault backup` by a timer of your own",
+        );
+    };
+    let folder = status.directory.display();
+    if let Err(error) = rustix::fs::access(&status.directory, rustix::fs::Access::WRITE_OK) {
+        let failure = Failure::new(format!("no backup can be written to {folder}: {error}"));
+        return findings.fault(&failure.advise("make the folder, for the account that the server runs as, mode 0700"));
+    }
+    let newest = status.newest.map_or_else(|| "there is none yet".to_owned(), |at| format!("the newest is of {at}"));
+    let overdue = status.due_at.plus(settings.every / 4) <= now && matches!(restored, Ok(None));
+    if overdue {
+        findings.advice(
+            format!("a backup is due in {folder}, and {newest}"),
+            "a running server writes it within a minute, or its log says why not",
+        );
+    } else {
+        findings.ok(format!("{} backups are in {folder}; {newest}", status.kept));
+    }
 }
 
 /// A server runs: does it do its work? A container's health check is this question.

@@ -10,7 +10,7 @@ use super::serve::ServeError;
 use crate::config::ConfigErrors;
 use crate::egress::EgressSetupError;
 use crate::http::ListenError;
-use crate::vault::{MasterKeyError, VaultError};
+use crate::vault::{BackupError, MasterKeyError, VaultError};
 
 /// The exit codes, as the contract has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +172,38 @@ impl From<VaultError> for Failure {
             _ => Code::Failed,
         };
         Self { code, message: error.to_string(), advice: advice_on(&error).map(str::to_owned) }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let advice = match &error {
+            BackupError::Vault(VaultError::WrongKey { .. }) => {
+                "a backup needs the master key of its day: set vault.master_key to it"
+            }
+            BackupError::Vault(_) => {
+                let BackupError::Vault(error) = error else { unreachable!("it was looked at") };
+                return error.into();
+            }
+            BackupError::NotABackup(_) => "name a file that `strongroom vault backup` wrote",
+            BackupError::NewerFormat { .. } => "install that Strongroom or a newer one",
+            BackupError::Damaged(_) | BackupError::CutOff => "take an older backup, or another copy of this one",
+            BackupError::NeedsIdentity(_) => "name the file with the identity: --age-identity FILE",
+            BackupError::Age(_) => "name the file with the identity that it was encrypted to: --age-identity FILE",
+            BackupError::AlreadyExists(_) => "name another file, or give --force to replace this one",
+            BackupError::GivenUp => "start it again",
+            BackupError::File { .. } | BackupError::Io { .. } => {
+                "look at the folder, its owner and mode, and the room on its disk; nothing was left behind"
+            }
+        };
+        let code = if error.is_damage() {
+            Code::Damaged
+        } else if matches!(error, BackupError::Vault(VaultError::WrongKey { .. })) {
+            Code::WrongKey
+        } else {
+            Code::Failed
+        };
+        Self { code, message: error.to_string(), advice: Some(advice.to_owned()) }
     }
 }
 

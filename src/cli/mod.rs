@@ -6,6 +6,7 @@
 
 pub mod application;
 mod audit;
+mod backup;
 mod browser;
 mod callback_page;
 mod completions;
@@ -25,6 +26,7 @@ mod man;
 mod output;
 mod probe;
 mod provider;
+mod restore;
 mod revocations;
 mod secret_input;
 pub mod serve;
@@ -56,8 +58,7 @@ this vault; 4 the vault is damaged. RUST_LOG sets the log's filter.";
 enum Command {
     Dev(dev::Dev),
     Init(init::Init),
-    /// Run the server
-    Serve,
+    Serve(serve::Serve),
     #[command(subcommand)]
     User(user::User),
     #[command(subcommand)]
@@ -87,7 +88,7 @@ impl Cli {
             None => out.raw(Self::command().render_help().to_string()),
             Some(Command::Dev(dev)) => dev.run(context),
             Some(Command::Init(init)) => init.run(context, &mut out),
-            Some(Command::Serve) => serve::command(context),
+            Some(Command::Serve(serve)) => serve.run(context),
             Some(Command::User(user)) => user.run(context, &mut out),
             Some(Command::Key(key)) => key.run(context, &mut out),
             Some(Command::Provider(provider)) => provider.run(context, &mut out),

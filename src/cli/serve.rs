@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::application::{self, StartError};
@@ -12,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{ClientSecrets, Config, Environment};
 use crate::http::{App, ListenError, Listener, Settings};
 use crate::random::Random;
-use crate::vault::{Mode, VaultError};
+use crate::vault::{Mode, Vault, VaultError, Who};
 
 /// Why the server did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +32,25 @@ pub enum ServeError {
     Fatal(VaultError),
 }
 
-/// Runs the command.
-pub(super) fn command(context: &Context) -> Result<(), Failure> {
-    begin_log();
-    let (config, _) = context.settings(ClientSecrets::Require)?;
-    for warning in &config.warnings {
-        tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+/// Run the server
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// This vault, restored from a backup, takes the place of the one that was backed up: refresh ahead, work off the revocation
+    /// queue and back up again
+    #[arg(long)]
+    live: bool,
+}
+
+impl Serve {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        begin_log();
+        let (config, _) = context.settings(ClientSecrets::Require)?;
+        for warning in &config.warnings {
+            tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+        }
+        Ok(runtime()?.block_on(run(config, self.live))?)
     }
-    Ok(runtime()?.block_on(run(config))?)
 }
 
 /// Begins to log to the standard error, as `RUST_LOG` says.
@@ -55,17 +67,34 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))
 }
 
-/// Serves until SIGTERM or SIGINT; answers under way are finished.
-pub async fn run(config: Config) -> Result<(), ServeError> {
+/// Serves until SIGTERM or SIGINT; answers under way are finished. `live` ends the waiting of a restored vault.
+pub async fn run(config: Config, live: bool) -> Result<(), ServeError> {
     let clock = Clock::system();
     let config = Arc::new(config);
     let vault = application::open_vault(&config, Mode::Server, &clock)?;
+    if live && vault.go_live(&Who::command_line()).await.map_err(StartError::from)? {
+        tracing::info!("this vault was restored from a backup, and lives from now on");
+    }
+    tell_of_restore(&vault)?;
     let broker = application::server_broker(Arc::clone(&config), vault, clock.clone()).await?;
     let listener = Listener::open(&config.server).await?;
     let signals = signals().map_err(ServeError::Signals)?;
     let place = listener.address().map_or_else(|| config.server.listen.to_string(), |address| address.to_string());
     tracing::info!(listen = place, vault = %config.vault.path.display(), "ready");
     until_stopped(broker, listener, clock, signals).await
+}
+
+/// A vault that was restored and does not live yet says so at each start.
+fn tell_of_restore(vault: &Vault) -> Result<(), ServeError> {
+    if let Some(restored) = vault.restored().map_err(StartError::from)? {
+        tracing::warn!(
+            restored_at = %restored.at,
+            backup_at = %restored.backup_at,
+            "this vault was restored from a backup: its refresh tokens may be used up elsewhere, so each is tried only when its \
+             credential is asked for; nothing is refreshed ahead, revoked or backed up until `strongroom vault live`"
+        );
+    }
+    Ok(())
 }
 
 /// Serves on `listener`, tidying up meanwhile, until a signal comes or the vault can go on no longer.
@@ -78,6 +107,7 @@ pub(super) async fn until_stopped(
     let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
     let house = tokio::spawn(broker.clone().keep_house());
     let ahead = tokio::spawn(broker.clone().refresh_ahead());
+    let backups = tokio::spawn(broker.clone().back_up_on_time());
     let mut fatal = None;
     let stop = async {
         tokio::select! {
@@ -88,6 +118,7 @@ pub(super) async fn until_stopped(
     crate::http::serve(vec![listener], app, stop).await;
     house.abort();
     ahead.abort();
+    backups.abort();
     match fatal {
         Some(error) => Err(ServeError::Fatal(error)),
         None => Ok(()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use toml::Value;
 
+use super::backup::backup;
 use super::document::{self, Document};
 use super::environment::Environment;
 use super::fault::{ConfigErrors, Finding, Place};
@@ -140,6 +141,7 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     let mut reader = Reader::new(merged, &input.folder, faults);
     let (server, vault) = (sections::server(&mut reader), sections::vault(&mut reader));
     let (oauth, egress) = (sections::oauth(&mut reader), sections::egress(&mut reader));
+    let backup = backup(&mut reader);
     let mut providers = sections::providers(&mut reader);
     let trusted_issuers = trusted_issuers(&mut reader);
     let mut warnings = Vec::new();
@@ -153,7 +155,7 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     };
     let file = input.path;
     let mut config =
-        Config { server, vault, oauth, egress, providers, trusted_issuers, file, warnings, secrets, shown };
+        Config { server, vault, backup, oauth, egress, providers, trusted_issuers, file, warnings, secrets, shown };
     let found = warnings::of(&config, &reader);
     config.warnings.extend(found);
     config.warnings.sort();

@@ -69,7 +69,9 @@ fn what_the_example_has_in_comments_is_right_too() {
         .skip_while(|line| !line.starts_with("[server]"))
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
-        .filter(|line| !["tls.", "passphrase", "client_key = "].iter().any(|begins| line.starts_with(begins)))
+        .filter(|line| {
+            !["tls.", "passphrase", "directory", "client_key = "].iter().any(|begins| line.starts_with(begins))
+        })
         .map(|line| {
             let files = ["acme.secret", "github.new", "github.old"];
             let line = line.replace("{ env = \"GITHUB_CLIENT_SECRET\" }", "\"x\"");

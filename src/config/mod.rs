@@ -1,5 +1,6 @@
 //! The settings: TOML and the environment over it, checked; nothing else in the program reads either.
 
+mod backup;
 mod callback_origin;
 mod document;
 mod environment;
@@ -16,6 +17,7 @@ mod trusted_issuers;
 mod unknown;
 mod warnings;
 
+pub use backup::BackupSettings;
 pub use callback_origin::{CallbackFault, CallbackOrigin, CallbackOrigins, CallbackUrl, LocalhostPorts, is_loopback};
 pub use environment::Environment;
 pub use fault::{ConfigErrors, Finding, Place};

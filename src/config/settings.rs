@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use super::backup::BackupSettings;
 use super::callback_origin::CallbackOrigins;
 use super::fault::{Finding, Place};
 use super::secret_source::{SecretReader, SecretSource};
@@ -25,6 +26,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// `[vault]`
     pub vault: VaultSettings,
+    /// `[backup]`
+    pub backup: BackupSettings,
     /// `[oauth]`
     pub oauth: OAuthSettings,
     /// `[egress]`

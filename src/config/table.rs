@@ -138,6 +138,30 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How many MiB are held back beside the vault, so that deleting, revoking and audited reads go on on a full disk; 0: none.",
     },
     Setting {
+        key: "backup.directory",
+        takes: Takes::Path,
+        default: None,
+        doc: "The folder that the server writes backups to; without it, it writes none by itself.",
+    },
+    Setting {
+        key: "backup.every",
+        takes: Takes::Duration,
+        default: Some(r#""24h""#),
+        doc: "How old the newest backup may get before the server writes another.",
+    },
+    Setting {
+        key: "backup.keep",
+        takes: Takes::Number,
+        default: Some("7"),
+        doc: "How many backups of this vault stay in the folder; the oldest goes after a new one is written.",
+    },
+    Setting {
+        key: "backup.age_recipients",
+        takes: Takes::List,
+        default: Some("[]"),
+        doc: "To whom backups are encrypted besides (age1…): a machine can write backups that it cannot read.",
+    },
+    Setting {
         key: "oauth.callback_origins",
         takes: Takes::List,
         default: Some("[]"),

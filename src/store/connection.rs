@@ -41,11 +41,34 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// What both have in common: no links, no SQL from the schema that could do harm, damaged cells found on reading. Our
+/// The connection that fills a file which nobody else knows of yet: its undoing is kept in memory, and it is synced as a
+/// whole when it is done.
+pub(super) fn open_filling(path: &Path) -> Result<Connection, StoreError> {
+    filling(open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+}
+
+/// The same in a file without a name: SQLite unlinks it as soon as it is made, so that not even a kill leaves it.
+pub(super) fn open_scratch() -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    filling(harden(Connection::open_with_flags("", flags)?)?)
+}
+
+fn filling(connection: Connection) -> Result<Connection, StoreError> {
+    connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
+    connection.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    Ok(connection)
+}
+
+/// What all have in common: no links, no SQL from the schema that could do harm, damaged cells found on reading. Our
 /// schema has neither triggers nor views: one that is there was put there to undo what we write.
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    harden(Connection::open_with_flags(path, flags)?)
+}
+
+fn harden(connection: Connection) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;

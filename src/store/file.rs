@@ -72,6 +72,55 @@ pub(super) fn remove_unfinished(path: &Path) {
     }
 }
 
+/// Where a file that is to be `target` is made: beside it, hidden, told apart by `unique`.
+pub(super) fn partial(target: &Path, unique: &str) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.{unique}.part"))
+}
+
+/// Refuses a place where a vault is, or what is left of one: a journal there would be taken for the new file's.
+pub(super) fn must_be_free(target: &Path) -> Result<(), StoreError> {
+    let target = resolve_folder(target)?;
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let path = beside(&target, suffix);
+        match fs::symlink_metadata(&path) {
+            Ok(_) => return Err(StoreError::AlreadyExists(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(refused("cannot look at", &path, &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Puts a file's content on disk.
+pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| refused("cannot sync", path, &error))
+}
+
+/// Gives a file another name in its folder, which must be free, and puts the name on disk.
+pub(super) fn rename_to_free(path: &Path, target: &Path) -> Result<(), StoreError> {
+    let target = resolve_folder(target)?;
+    rename_no_replace(path, &target).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::AlreadyExists(target.clone()),
+        _ => refused("cannot rename to", &target, &error),
+    })?;
+    sync_folder(&target)
+}
+
+/// Renames without ever replacing; by a hard link where the file system cannot rename so.
+pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        result => Ok(result?),
+    }
+}
+
 /// The path with every link in its folder resolved: SQLite refuses links (`SQLITE_OPEN_NOFOLLOW`) all along the path,
 /// and it is the file itself that must not be one.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {

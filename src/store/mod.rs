@@ -9,8 +9,10 @@ mod ballast;
 mod connection;
 mod counts;
 mod credential;
+mod dump;
 mod error;
 mod file;
+mod filling;
 mod keyring;
 mod manifest;
 mod pending;
@@ -32,9 +34,12 @@ use rusqlite::Connection;
 pub(crate) use api_key::ApiKeyRow;
 pub(crate) use audit::{AuditQuery, AuditRow};
 pub(crate) use credential::{CredentialRow, SecretRow};
+pub(crate) use dump::{Cell, Table};
 pub(crate) use error::JobError;
 pub use error::StoreError;
+pub(crate) use file::rename_no_replace;
 pub use file::{FileWarning, check as check_files};
+pub(crate) use filling::Filling;
 pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
 pub(crate) use manifest::ManifestRow;
 pub(crate) use pending::PendingRow;
@@ -143,6 +148,19 @@ impl Store {
     /// Runs `read` in a reading transaction: all that it sees is of one moment.
     pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
         self.shared.readers.read(read)
+    }
+
+    /// Runs `read` in a reading transaction on a connection of its own: for what takes long, and must not take a reader from
+    /// those who serve.
+    pub(crate) fn snapshot<T, E: From<StoreError>>(
+        &self,
+        read: impl FnOnce(&View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = connection::open_reader(&self.shared.path)?;
+        let moment = connection.transaction().map_err(StoreError::from)?;
+        let seen = read(&View { connection: &moment })?;
+        moment.finish().map_err(StoreError::from)?;
+        Ok(seen)
     }
 
     /// Resolves when the writer stopped because it does not know what is on disk, with the reason.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::dump::Table;
 use super::{StoreError, Tx, View};
 
 /// "SROM": what `file(1)` and SQLite see in the header.
@@ -35,7 +36,7 @@ const CLIENT_REGISTRATIONS: &str = "
 ";
 
 /// Step `i` brings version `i + 1` to version `i + 2`. Steps that landed are never changed.
-const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS, BACKGROUND_REFRESH, AUDIT_BASE];
+const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS, BACKGROUND_REFRESH, AUDIT_BASE, RESTORED];
 
 /// To version 4: `refresh_at` is when the background looks at a credential next, whether to refresh it. It is authenticated
 /// by nothing and decides nothing: what is done then is decided by what is sealed. Credentials of version 1 are looked at
@@ -51,6 +52,10 @@ const BACKGROUND_REFRESH: &str = "
 /// manifest is read as it is, so that no table changes.
 const AUDIT_BASE: &str = "-- nothing but the version";
 
+/// To version 6: the sealed manifest may say that the vault was restored from a backup. The tables stay; a program that would
+/// not heed it refuses the file.
+const RESTORED: &str = "-- nothing but the version";
+
 /// The version that this program writes and reads.
 #[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]
 pub const VERSION: u32 = 1 + STEPS.len() as u32;
@@ -61,20 +66,47 @@ pub(super) fn create<E: From<StoreError>>(
     fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-    let lay_out = || -> Result<(), StoreError> {
-        whole.execute_batch(FIRST)?;
-        for step in STEPS {
-            whole.execute_batch(step)?;
-        }
-        whole.execute("INSERT INTO generation (one, value) VALUES (1, 1)", [])?;
-        whole.pragma_update(None, "application_id", APPLICATION_ID)?;
-        whole.pragma_update(None, "user_version", VERSION)?;
-        Ok(())
-    };
-    lay_out()?;
+    lay_out_version(&whole, VERSION)?;
+    whole.execute("INSERT INTO generation (one, value) VALUES (1, 1)", []).map_err(StoreError::from)?;
     fill(&Tx { view: View { connection: &whole } })?;
     whole.commit().map_err(StoreError::from)?;
     Ok(())
+}
+
+/// Makes the tables of a version in an empty file, without a row.
+pub(super) fn lay_out_version(connection: &Connection, version: u32) -> Result<(), StoreError> {
+    let steps = match version {
+        1..=VERSION => usize::try_from(version - 1).expect("a handful"),
+        found => return Err(StoreError::NewerFormat { found, known: VERSION }),
+    };
+    connection.execute_batch(FIRST)?;
+    for step in &STEPS[..steps] {
+        connection.execute_batch(step)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", version)?;
+    Ok(())
+}
+
+/// The tables of the version that this program writes.
+pub(super) fn tables() -> Result<Vec<Table>, StoreError> {
+    let model = Connection::open_in_memory()?;
+    lay_out_version(&model, VERSION)?;
+    tables_in(&model)
+}
+
+/// The tables of a file, by name, each with its columns in their order.
+pub(super) fn tables_in(connection: &Connection) -> Result<Vec<Table>, StoreError> {
+    let mut names = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
+    )?;
+    let mut columns = connection.prepare("SELECT name FROM pragma_table_info(?) ORDER BY cid")?;
+    let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let table = |name: String| {
+        let columns = columns.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(Table { name, columns })
+    };
+    names.into_iter().map(table).collect()
 }
 
 /// Checks what the file is and applies the steps that it lacks, all in one transaction: a kill leaves the old or the

@@ -77,6 +77,7 @@ impl Vault {
             let old_material = open_secret(ledger, &old, &before)?;
             let mut new = new.clone();
             let mut summary = summary_of(how.id, &new, before.created_at, ledger.now);
+            summary.refreshing.restores = ledger.restores();
             if let (Material::OAuth2(tokens), Material::OAuth2(old_tokens)) = (&mut new.material, old_material) {
                 if !how.any_account && before.account.is_some() && before.account != summary.account {
                     discard(ledger, &summary, tokens, &how.revocation, how.retry_for)?;
@@ -88,6 +89,7 @@ impl Vault {
                 if tokens.refresh_token.is_none() && same {
                     tokens.refresh_token = old_tokens.refresh_token;
                     summary.refreshing.possible = Some(tokens.refresh_token.is_some());
+                    summary.refreshing.restores = before.refreshing.restores;
                 } else if how.revocation == Revocation::Token {
                     revocation::queue(ledger, &before, old_tokens, how.retry_for)?;
                 }
@@ -141,7 +143,8 @@ impl Vault {
 
 fn insert(ledger: &mut Ledger<'_>, id: CredentialId, new: &NewCredential) -> Result<Summary, VaultError> {
     users::ensure(ledger, &new.user)?;
-    let summary = summary_of(id, new, ledger.now, ledger.now);
+    let mut summary = summary_of(id, new, ledger.now, ledger.now);
+    summary.refreshing.restores = ledger.restores();
     new_records(ledger, &summary, &new.material)?;
     ledger.record(Action::CredentialCreate, subject(&summary))?;
     Ok(summary)

@@ -115,6 +115,11 @@ impl<'a> Fields<'a> {
         self.0.iter().find(|(found, _)| *found == tag).map(|(_, value)| *value)
     }
 
+    /// Every field of this tag, in order.
+    pub(super) fn all(&self, tag: u8) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(found, _)| *found == tag).map(|(_, value)| *value)
+    }
+
     pub(super) fn text(&self, tag: u8) -> Option<&'a str> {
         std::str::from_utf8(self.bytes(tag)?).ok()
     }

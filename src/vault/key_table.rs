@@ -176,6 +176,12 @@ fn load(view: &View<'_>, keyring: &Keyring, manifest: &Manifest) -> Result<Vec<(
     }
 }
 
+/// Holds every API key against its MAC and the manifest; gives how many there are.
+pub(super) fn check(view: &View<'_>, keyring: &Keyring) -> Result<u64, VaultError> {
+    let keys = load(view, keyring, &Manifest::load(view, keyring)?)?;
+    Ok(u64::try_from(keys.len()).unwrap_or(u64::MAX))
+}
+
 fn lookup(key: &ApiKeyKey, presented: &str) -> [u8; 32] {
     keys::mac(&key.lookup, [b"strongroom api key 1".as_slice(), presented.as_bytes()])
 }

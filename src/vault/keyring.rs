@@ -87,6 +87,7 @@ impl Keyring {
             key_encryption: self.root.key_encryption.clone(),
             keyring_mac: self.root.keyring_mac.clone(),
             check: self.root.check.clone(),
+            backup: self.root.backup.clone(),
         };
         Self::assemble(root, &vault, &slots, &keys).map(Some)
     }
@@ -110,6 +111,20 @@ impl Keyring {
             slots: slots.iter().map(slot::describe).collect(),
             root,
         })
+    }
+
+    /// What the keys of backups are derived from.
+    pub(super) fn backup_key(&self) -> &Key {
+        &self.root.backup
+    }
+
+    /// The same from the slots alone, as they stand in the head of a backup.
+    pub(super) fn backup_key_by(vault: &VaultRow, slots: &[SlotRow], master: &MasterKey) -> Result<Key, VaultError> {
+        let root = Root::new(&find_root(vault, slots, master)?, &vault.vault_id);
+        if !bool::from(root.check.ct_eq(&vault.key_check)) {
+            return Err(VaultError::DamagedKeyring("the root is not the one that the vault was made with".into()));
+        }
+        Ok(root.backup)
     }
 
     pub(super) fn vault_id(&self) -> &[u8; 16] {

@@ -29,6 +29,15 @@ pub(super) fn derive<const N: usize>(key: &[u8; 32], vault_id: &[u8; 16], purpos
     derived
 }
 
+/// HKDF-SHA256 of `key` with a salt of its own, for what is made new each time.
+pub(super) fn derive_salted(key: &[u8; 32], salt: &[u8; 32], purpose: &str) -> Key {
+    let mut derived = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(Some(salt), key)
+        .expand_multi_info(&[b"strongroom v1 ", purpose.as_bytes()], derived.as_mut())
+        .expect("32 bytes are within HKDF's limit of 255 hashes");
+    derived
+}
+
 /// What tells a master key from others: 8 bytes that open nothing.
 pub(super) fn fingerprint(key: &[u8; 32]) -> [u8; 8] {
     let mut fingerprint = [0; 8];
@@ -85,6 +94,8 @@ pub(super) struct Root {
     pub(super) keyring_mac: Key,
     /// Tells whether a root is the right one.
     pub(super) check: Zeroizing<[u8; 16]>,
+    /// What the keys of backups are derived from.
+    pub(super) backup: Key,
 }
 
 impl Root {
@@ -94,6 +105,7 @@ impl Root {
             key_encryption: derive(root, vault_id, "key-encryption key"),
             keyring_mac: derive(root, vault_id, "keyring mac"),
             check: derive(root, vault_id, "key check"),
+            backup: derive(root, vault_id, "backup"),
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::VaultError;
 use super::audit::{self, Action, Subject};
 use super::keyring::Keyring;
-use super::manifest::{Manifest, Tally};
+use super::manifest::{Manifest, Restored, Tally};
 use super::open::Mode;
 use super::record::{self, Place};
 use super::who::Who;
@@ -61,6 +61,17 @@ impl<'t> Ledger<'t> {
     pub(super) fn api_keys(&mut self) -> &mut Tally {
         self.changed = true;
         &mut self.manifest.api_keys
+    }
+
+    /// How often the vault was restored: tokens that come now are of the time since.
+    pub(super) fn restores(&self) -> u32 {
+        self.manifest.restores
+    }
+
+    /// The mark of a restore, to be set or taken away.
+    pub(super) fn restored(&mut self) -> (&mut u32, &mut Option<Restored>) {
+        self.changed = true;
+        (&mut self.manifest.restores, &mut self.manifest.restored)
     }
 
     /// Writes an audit row.

@@ -1,12 +1,16 @@
 //! The manifest: one sealed row that knows how many records there are, a sum of keyed hashes over them, the same for
 //! API keys, and both ends of the audit chain.
 //!
+//! A vault that was restored from a backup says so here: no one without the keys can make it forget that.
+//!
 //! A sum of 256 bits can be kept up to date by adding and subtracting, whatever the order; sealed, because in the
 //! clear it could be corrected without any key.
 
 use super::VaultError;
+use super::fields::{FieldWriter, Fields};
 use super::keyring::Keyring;
 use super::record::{self, Place};
+use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::store::{ManifestRow, Tx, View};
 
@@ -58,10 +62,31 @@ pub(super) struct Manifest {
     pub(super) audit_base: u64,
     /// The MAC of the last of those; zeros where none was.
     pub(super) audit_base_mac: [u8; 32],
+    /// How often the vault was restored from a backup: tokens that came before the last time may be used up elsewhere.
+    pub(super) restores: u32,
+    /// From what it was restored, as long as nobody has said that it is the one that lives.
+    pub(super) restored: Option<Restored>,
+}
+
+/// A restore that nobody has confirmed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// When it was restored.
+    pub at: UnixTime,
+    /// When the backup was made.
+    pub backup_at: UnixTime,
 }
 
 /// Four numbers and four sums. Before version 5 of the schema the last of each was not there.
 const LENGTH: usize = 4 * 8 + 4 * 32;
+
+/// Tags of the fields behind them; one that was ever used is not given another meaning. A vault that was never restored
+/// has none.
+mod tag {
+    pub(super) const RESTORES: u8 = 1;
+    pub(super) const RESTORED_AT: u8 = 2;
+    pub(super) const BACKUP_AT: u8 = 3;
+}
 
 impl Manifest {
     /// Reads it and checks its seal and epoch.
@@ -83,6 +108,12 @@ impl Manifest {
 
     /// Seals and writes it.
     pub(super) fn write(&self, tx: &Tx<'_>, keyring: &Keyring, random: Random) -> Result<(), VaultError> {
+        let sealed = record::seal(keyring, &place(self.epoch), &self.bytes(), random)?;
+        tx.write_manifest(&ManifestRow { epoch: self.epoch, data_key: keyring.current_data_key().version, sealed })?;
+        Ok(())
+    }
+
+    fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LENGTH);
         for (number, sum) in [
             (self.records.count, &self.records.sum),
@@ -93,9 +124,12 @@ impl Manifest {
             bytes.extend_from_slice(&number.to_be_bytes());
             bytes.extend_from_slice(sum);
         }
-        let sealed = record::seal(keyring, &place(self.epoch), &bytes, random)?;
-        tx.write_manifest(&ManifestRow { epoch: self.epoch, data_key: keyring.current_data_key().version, sealed })?;
-        Ok(())
+        let fields = FieldWriter::new()
+            .int(tag::RESTORES, (self.restores > 0).then_some(i64::from(self.restores)))
+            .int(tag::RESTORED_AT, self.restored.map(|restored| restored.at.0))
+            .int(tag::BACKUP_AT, self.restored.map(|restored| restored.backup_at.0));
+        bytes.extend_from_slice(&fields.finish());
+        bytes
     }
 
     fn read(epoch: i64, bytes: &[u8]) -> Option<Self> {
@@ -103,7 +137,9 @@ impl Manifest {
         let (second, rest) = pair(rest)?;
         let (audit, rest) = pair(rest)?;
         let (base, rest) = if rest.is_empty() { (Tally::default(), rest) } else { pair(rest)? };
-        let whole = Self {
+        let fields = Fields::read(rest)?;
+        let times = fields.int(tag::RESTORED_AT).zip(fields.int(tag::BACKUP_AT));
+        Some(Self {
             epoch,
             records: first,
             api_keys: second,
@@ -111,8 +147,9 @@ impl Manifest {
             audit_head: audit.sum,
             audit_base: base.count,
             audit_base_mac: base.sum,
-        };
-        rest.is_empty().then_some(whole)
+            restores: fields.int(tag::RESTORES).map_or(Some(0), |restores| u32::try_from(restores).ok())?,
+            restored: times.map(|(at, backup_at)| Restored { at: UnixTime(at), backup_at: UnixTime(backup_at) }),
+        })
     }
 }
 
@@ -161,5 +198,16 @@ mod tests {
         forward.remove(&items[1]);
         forward.add(&items[1]);
         assert_eq!(forward, Tally::default());
+    }
+
+    #[test]
+    fn a_manifest_reads_back_and_is_that_of_an_older_version_where_nothing_was_restored() {
+        let restored = Some(Restored { at: UnixTime(8), backup_at: UnixTime(7) });
+        let marked = Manifest { epoch: 3, audit_length: 2, restores: 2, restored, ..Manifest::default() };
+        let plain = Manifest { epoch: 3, audit_length: 2, ..Manifest::default() };
+        assert_eq!(Manifest::read(3, &marked.bytes()), Some(marked));
+        assert_eq!(Manifest::read(3, &plain.bytes()), Some(plain));
+        assert_eq!(plain.bytes().len(), LENGTH);
+        assert_eq!(Manifest::read(3, &marked.bytes()[..LENGTH + 5]), None, "cut");
     }
 }

@@ -8,6 +8,7 @@
 mod amend;
 mod api_key;
 mod audit;
+mod backup;
 mod checked_text;
 mod credential_record;
 mod credentials;
@@ -21,6 +22,7 @@ mod key_table;
 mod keyring;
 mod keys;
 mod ledger;
+mod live;
 mod manifest;
 mod master_key;
 mod material;
@@ -46,10 +48,15 @@ pub use crate::store::{FileWarning, check_files};
 pub use amend::{Amended, Amendment, SecretAmendment};
 pub use api_key::{ApiKey, Holder, NewApiKey, UserPattern, UserPatternError};
 pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, HeadFault, HeadFit, SignedRows};
+pub use backup::{
+    BackupContents, BackupError, Existing, Head, MadeBackup, RestoredVault, Restorer, Source, Stop, head_of,
+    remove_abandoned,
+};
 pub use credentials::{Replaced, Replacement};
 pub use device::PollTurn;
 pub use error::VaultError;
 pub use host_pattern::{HostPattern, HostPatternError};
+pub use manifest::Restored;
 pub use master_key::{MasterKey, MasterKeyError};
 pub use material::{Material, Tokens};
 pub use open::{Mode, Opening, Vault};

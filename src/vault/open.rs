@@ -40,6 +40,8 @@ pub(super) struct Inner {
     pub(super) ids: IdMaker,
     pub(super) key_table: ArcSwapOption<KeyTable>,
     probed: Mutex<Option<Instant>>,
+    /// How often the vault was restored. While it is open that does not change.
+    pub(super) restores: u32,
 }
 
 /// Who opens the vault.
@@ -82,7 +84,7 @@ impl Vault {
             Ok::<_, VaultError>(())
         })?;
         let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not made".into()))?;
-        Ok(Self::around(store, keyring, Mode::Server, clock, random))
+        Ok(Self::around(store, keyring, Mode::Server, clock, random, 0))
     }
 
     /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked.
@@ -96,15 +98,15 @@ impl Vault {
         let Opening { mode, ballast } = how.into();
         let lock = if mode == Mode::Server { Lock::Server } else { Lock::None };
         let store = Store::open(path, lock, ballast)?;
-        let keyring = store.read(|view| {
+        let (keyring, restores) = store.read(|view| {
             let keyring = Keyring::open(view, master)?;
-            Manifest::load(view, &keyring)?;
-            Ok::<_, VaultError>(keyring)
+            let restores = Manifest::load(view, &keyring)?.restores;
+            Ok::<_, VaultError>((keyring, restores))
         })?;
-        Ok(Self::around(store, keyring, mode, clock, random))
+        Ok(Self::around(store, keyring, mode, clock, random, restores))
     }
 
-    fn around(store: Store, keyring: Keyring, mode: Mode, clock: Clock, random: Random) -> Self {
+    fn around(store: Store, keyring: Keyring, mode: Mode, clock: Clock, random: Random, restores: u32) -> Self {
         let inner = Inner {
             store,
             keyring: ArcSwap::from_pointee(keyring),
@@ -114,6 +116,7 @@ impl Vault {
             random,
             key_table: ArcSwapOption::empty(),
             probed: Mutex::new(None),
+            restores,
         };
         Self { inner: Arc::new(inner) }
     }

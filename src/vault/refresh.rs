@@ -114,7 +114,10 @@ impl Vault {
                 updated_at: ledger.now,
                 expires_at: refreshed.expires_at,
                 status: Status::Active,
-                refreshing: Refreshing::after(&refreshed.tokens, refreshed.refresh_at),
+                refreshing: Refreshing {
+                    restores: ledger.restores(),
+                    ..Refreshing::after(&refreshed.tokens, refreshed.refresh_at)
+                },
                 ..before.clone()
             };
             rewrite(ledger, &row, &before, &summary, &Material::OAuth2(refreshed.tokens.clone()))?;
@@ -160,6 +163,7 @@ impl Vault {
                 lifetime: summary.refreshing.lifetime,
                 lapses_at: summary.refreshing.lapses_at,
                 last_error: Some(LastError { at: now, what: what.clone() }),
+                restores: summary.refreshing.restores,
                 ..Refreshing::default()
             };
         })

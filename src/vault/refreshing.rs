@@ -26,6 +26,8 @@ pub struct Refreshing {
     pub told_to_wait: bool,
     /// What went wrong the last time; gone with the next success.
     pub last_error: Option<LastError>,
+    /// How often the vault had been restored when these tokens came.
+    pub restores: u32,
     /// When the background looks at it next. It is not sealed, and decides nothing.
     pub refresh_at: Option<UnixTime>,
 }
@@ -49,6 +51,7 @@ mod tag {
     pub(super) const TOLD_TO_WAIT: u8 = 25;
     pub(super) const ERROR_AT: u8 = 26;
     pub(super) const ERROR: u8 = 27;
+    pub(super) const RESTORES: u8 = 28;
 }
 
 impl Refreshing {
@@ -83,6 +86,7 @@ impl Refreshing {
             .int(tag::TOLD_TO_WAIT, self.told_to_wait.then_some(1))
             .int(tag::ERROR_AT, error.map(|error| error.at.0))
             .optional(tag::ERROR, error.map(|error| error.what.as_str()))
+            .int(tag::RESTORES, (self.restores > 0).then_some(i64::from(self.restores)))
     }
 
     /// Reads it back, with what stands in the clear beside it.
@@ -97,6 +101,7 @@ impl Refreshing {
             next_try: time(tag::NEXT_TRY),
             told_to_wait: fields.int(tag::TOLD_TO_WAIT).is_some(),
             last_error: time(tag::ERROR_AT).zip(fields.owned(tag::ERROR)).map(|(at, what)| LastError { at, what }),
+            restores: fields.int(tag::RESTORES).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             refresh_at: refresh_at.map(UnixTime),
         }
     }

@@ -46,6 +46,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether there is a refresh token, as far as is known, and it can still be used.
+    pub(super) fn may_have_refresh_token(&self) -> bool {
+        self.kind == Kind::OAuth2 && self.status == Status::Active && self.refreshing.possible != Some(false)
+    }
+
     /// Whether it can be used at `now`: an access token that has ended, and that nothing can refresh, needs its user as much
     /// as one that the provider refuses.
     pub fn status_at(&self, now: UnixTime) -> Status {

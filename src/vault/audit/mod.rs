@@ -69,6 +69,9 @@ macro_rules! actions {
 
 actions! {
     VaultCreate "vault.create" Ok,
+    VaultBackup "vault.backup" Ok,
+    VaultRestore "vault.restore" Ok,
+    VaultLive "vault.live" Ok,
     UserAdd "user.add" Ok,
     UserRemove "user.remove" Ok,
     KeyCreate "key.create" Ok,

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit;
+mod backups;
 mod credentials;
 mod damage;
 mod migration;

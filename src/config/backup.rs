@@ -1,0 +1,34 @@
+//! `[backup]`: where, how often and for whom the server writes backups.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::Reader;
+use crate::age::Recipient;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
+/// Scheduled backups, and what those by hand go by.
+#[derive(Clone, Debug, Default)]
+pub struct BackupSettings {
+    /// The folder that backups are written to; `None`: the server writes none by itself.
+    pub directory: Option<PathBuf>,
+    /// How old the newest may get.
+    pub every: Duration,
+    /// How many are kept.
+    pub keep: usize,
+    /// To whom they are encrypted; to nobody where this is empty.
+    pub age_recipients: Vec<Recipient>,
+}
+
+pub(super) fn backup(r: &mut Reader) -> BackupSettings {
+    BackupSettings {
+        directory: r.path("backup.directory"),
+        every: r.duration("backup.every", MINUTE..=YEAR),
+        keep: r.number("backup.keep", 1..=10_000),
+        age_recipients: r.each("backup.age_recipients", |text| {
+            text.parse().map_err(|error: crate::age::AgeError| error.to_string())
+        }),
+    }
+}

@@ -1,0 +1,117 @@
+//! A file that is being filled with the rows of a backup. It has a name of its own until it is whole, and nobody opens
+//! it before; or it has no name at all, and goes with whoever looked at it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+
+use super::dump::{Cell, Table};
+use super::{StoreError, Tx, View, connection, file, schema};
+
+/// The file. Dropped before it is published, it is removed.
+pub(crate) struct Filling {
+    connection: Option<Connection>,
+    tables: Vec<Table>,
+    /// Where it is; `None` where it has no name.
+    path: Option<PathBuf>,
+}
+
+impl Filling {
+    /// Begins a file in the folder of `target` (0600), laid out as version `version` of the schema was. `target` has to
+    /// be free, its companions too: the journal of another file would be taken for the new one's.
+    pub(crate) fn beside(target: &Path, version: u32, unique: &str) -> Result<Self, StoreError> {
+        file::must_be_free(target)?;
+        let path = file::create(&file::partial(target, unique))?;
+        match connection::open_filling(&path) {
+            Ok(connection) => Self::begin(connection, Some(path), version),
+            Err(error) => {
+                file::remove_unfinished(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a file without a name, where the system keeps what is temporary.
+    pub(crate) fn scratch(version: u32) -> Result<Self, StoreError> {
+        Self::begin(connection::open_scratch()?, None, version)
+    }
+
+    fn begin(connection: Connection, path: Option<PathBuf>, version: u32) -> Result<Self, StoreError> {
+        let mut filling = Self { connection: Some(connection), tables: Vec::new(), path };
+        schema::lay_out_version(filling.connection(), version)?;
+        filling.tables = schema::tables_in(filling.connection())?;
+        // Keys are held against each other when all of it is there: tables come in no order.
+        filling.connection().execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE")?;
+        Ok(filling)
+    }
+
+    /// Puts a row in.
+    pub(crate) fn insert(&self, table: &Table, row: &[Cell<'_>]) -> Result<(), StoreError> {
+        let known = self.tables.iter().find(|known| known.name == table.name);
+        let known = known.filter(|known| table.columns.iter().all(|column| known.columns.contains(column)));
+        if known.is_none() || row.len() != table.columns.len() {
+            return Err(StoreError::Corrupt("a row of a table that this version of the schema does not have".into()));
+        }
+        self.connection().prepare_cached(&table.insertion())?.execute(params_from_iter(row))?;
+        Ok(())
+    }
+
+    /// Ends the rows: what refers to another row refers to one that is there, and an older schema is brought up to date.
+    pub(crate) fn end_rows(&mut self) -> Result<(), StoreError> {
+        self.connection().execute_batch("COMMIT")?;
+        let loose: bool =
+            self.connection()
+                .query_row("SELECT EXISTS (SELECT 1 FROM pragma_foreign_key_check)", [], |row| row.get(0))?;
+        if loose {
+            return Err(StoreError::Corrupt("a row refers to one that is not there".into()));
+        }
+        let path = self.path.clone().unwrap_or_default();
+        let connection = self.connection.as_mut().expect("only publishing takes it");
+        schema::migrate(connection, &path)?;
+        Ok(connection.pragma_update(None, "foreign_keys", true)?)
+    }
+
+    /// Looks at what is there.
+    pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+        read(&View { connection: self.connection() })
+    }
+
+    /// Changes it, all or nothing.
+    pub(crate) fn write<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+        let connection = self.connection.as_mut().expect("only publishing takes it");
+        let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+        let done = work(&Tx { view: View { connection: &whole } })?;
+        whole.commit().map_err(StoreError::from)?;
+        Ok(done)
+    }
+
+    /// Closes the file, syncs it, and gives it its name, never over another file; then the folder is synced.
+    pub(crate) fn publish(mut self, target: &Path) -> Result<(), StoreError> {
+        let (Some(connection), Some(path)) = (self.connection.take(), &self.path) else { return Ok(()) };
+        connection.close().map_err(|(_, error)| StoreError::from(error))?;
+        file::sync(path)?;
+        file::must_be_free(target)?;
+        file::rename_to_free(path, target)?;
+        self.path = None;
+        Ok(())
+    }
+
+    fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("only publishing takes it")
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        drop(self.connection.take());
+        if let Some(path) = &self.path {
+            file::remove_unfinished(path);
+        }
+    }
+}
+
+impl std::fmt::Debug for Filling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filling").field("path", &self.path).finish_non_exhaustive()
+    }
+}

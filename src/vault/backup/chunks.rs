@@ -1,0 +1,208 @@
+//! The sealed body of a backup: chunks of up to 64 KiB, each bound to its place, and a checksum over the file behind them.
+
+use std::io::{self, Read, Write};
+
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::BackupError;
+use crate::vault::fields::cover;
+use crate::vault::keys::Key;
+
+/// The plaintext of every chunk but the last.
+pub(super) const CHUNK: usize = 64 * 1024;
+const TAG: usize = 16;
+/// In a chunk's length: this is the last one.
+const LAST: u32 = 1 << 31;
+/// Bytes of the checksum at the end.
+const SUM: usize = 32;
+
+/// What passes through is summed up.
+pub(super) struct Summed<T> {
+    inner: T,
+    sum: Sha256,
+}
+
+impl<T> Summed<T> {
+    pub(super) fn new(inner: T) -> Self {
+        Self { inner, sum: Sha256::new() }
+    }
+
+    fn sum(&self) -> [u8; SUM] {
+        self.sum.clone().finalize().into()
+    }
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.sum.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+/// What both sides know of a chunk: the key, and the head that it belongs to.
+struct Place {
+    cipher: XChaCha20Poly1305,
+    head: [u8; 32],
+    number: u64,
+}
+
+impl Place {
+    fn new(key: &Key, head: [u8; 32]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&(**key).into()), head, number: 0 }
+    }
+
+    /// The key is of this backup alone, so that a counter is a nonce that never comes twice.
+    fn nonce(&self) -> XNonce {
+        let mut nonce = [0; 24];
+        nonce[16..].copy_from_slice(&self.number.to_be_bytes());
+        XNonce::from(nonce)
+    }
+
+    fn covered(&self, last: bool) -> Vec<u8> {
+        let number = self.number.to_be_bytes();
+        cover([b"strongroom backup chunk 1".as_slice(), &self.head, &number, &[u8::from(last)]])
+    }
+}
+
+/// Seals what is written to it.
+pub(super) struct Sealer<W> {
+    out: Summed<W>,
+    place: Place,
+    plain: Zeroizing<Vec<u8>>,
+}
+
+impl<W: Write> Sealer<W> {
+    /// Behind a head that was written to `out` already.
+    pub(super) fn new(out: Summed<W>, key: &Key, head: [u8; 32]) -> Self {
+        Self { out, place: Place::new(key, head), plain: Zeroizing::new(Vec::with_capacity(CHUNK)) }
+    }
+
+    /// Takes bytes; a chunk is sealed when it is known that it is not the last.
+    pub(super) fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.plain.len() == CHUNK {
+                self.seal(false)?;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.plain.len()));
+            self.plain.extend_from_slice(now);
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Seals the last chunk, adds the checksum, and gives back what was written to.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.seal(true)?;
+        let sum = self.out.sum();
+        self.out.write_all(&sum)?;
+        Ok(self.out.inner)
+    }
+
+    fn seal(&mut self, last: bool) -> io::Result<()> {
+        let length = u32::try_from(self.plain.len()).expect("at most CHUNK");
+        let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
+        let plain = self.plain.as_mut_slice();
+        let tag = self.place.cipher.encrypt_inout_detached(&nonce, &covered, plain.into());
+        let tag = tag.expect("a chunk is far below the cipher's limit of 256 GiB");
+        self.out.write_all(&(length | if last { LAST } else { 0 }).to_be_bytes())?;
+        self.out.write_all(&self.plain)?;
+        self.out.write_all(&tag)?;
+        self.plain.clear();
+        self.place.number += 1;
+        Ok(())
+    }
+}
+
+/// Opens chunk by chunk.
+pub(super) struct Opener<R> {
+    from: Summed<R>,
+    place: Place,
+    plain: Zeroizing<Vec<u8>>,
+    /// How much of the chunk was given out.
+    taken: usize,
+    ended: bool,
+}
+
+impl<R: Read> Opener<R> {
+    /// Behind a head that was read from `from` already.
+    pub(super) fn new(from: Summed<R>, key: &Key, head: [u8; 32]) -> Self {
+        let plain = Zeroizing::new(Vec::with_capacity(CHUNK + TAG));
+        Self { from, place: Place::new(key, head), plain, taken: 0, ended: false }
+    }
+
+    /// Fills `wanted`; `false` where there is nothing any more before its first byte. Everything up to here has been
+    /// authenticated, and at the end it is known that it was the end.
+    pub(super) fn take(&mut self, wanted: &mut [u8]) -> Result<bool, BackupError> {
+        let mut filled = 0;
+        while filled < wanted.len() {
+            if self.taken == self.plain.len() {
+                if self.ended {
+                    return if filled == 0 {
+                        Ok(false)
+                    } else {
+                        Err(BackupError::Damaged("its last entry is cut off"))
+                    };
+                }
+                self.next_chunk()?;
+                continue;
+            }
+            let now = (wanted.len() - filled).min(self.plain.len() - self.taken);
+            wanted[filled..filled + now].copy_from_slice(&self.plain[self.taken..self.taken + now]);
+            filled += now;
+            self.taken += now;
+        }
+        Ok(true)
+    }
+
+    fn next_chunk(&mut self) -> Result<(), BackupError> {
+        let mut length = [0; 4];
+        self.from.read_exact(&mut length).map_err(BackupError::reading)?;
+        let length = u32::from_be_bytes(length);
+        let (length, last) = (usize::try_from(length & !LAST).unwrap_or(usize::MAX), length & LAST != 0);
+        if length > CHUNK || (!last && length < CHUNK) {
+            return Err(BackupError::Damaged("a chunk has a length that none can have"));
+        }
+        self.plain.resize(length, 0);
+        self.taken = 0;
+        self.from.read_exact(&mut self.plain).map_err(BackupError::reading)?;
+        let mut tag = [0; TAG];
+        self.from.read_exact(&mut tag).map_err(BackupError::reading)?;
+        let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
+        let plain = self.plain.as_mut_slice();
+        let opened = self.place.cipher.decrypt_inout_detached(&nonce, &covered, plain.into(), &Tag::from(tag));
+        opened.map_err(|_| BackupError::Damaged("a chunk was changed, or is not where it was put"))?;
+        self.place.number += 1;
+        self.ended = last;
+        if last { self.end() } else { Ok(()) }
+    }
+
+    /// The checksum holds, and nothing follows it.
+    fn end(&mut self) -> Result<(), BackupError> {
+        let sum = self.from.sum();
+        let mut written = [0; SUM];
+        self.from.read_exact(&mut written).map_err(BackupError::reading)?;
+        if written != sum {
+            return Err(BackupError::Damaged("its checksum does not hold"));
+        }
+        match self.from.read(&mut [0]).map_err(BackupError::reading)? {
+            0 => Ok(()),
+            _ => Err(BackupError::Damaged("something was added behind its end")),
+        }
+    }
+}

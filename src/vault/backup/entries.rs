@@ -1,0 +1,236 @@
+//! The plaintext of a backup: entries of `length 4 | kind 1 | body`, in the order contents, then each table with its rows,
+//! then the end with their number.
+
+use std::io::{Read, Write};
+
+use zeroize::Zeroizing;
+
+use super::chunks::{Opener, Sealer};
+use super::{BackupContents, BackupError};
+use crate::clock::UnixTime;
+use crate::store::{Cell, Table};
+use crate::vault::fields::{FieldWriter, Fields};
+
+/// Far above any row: a record is at most 8 MiB.
+const LARGEST: u32 = 64 << 20;
+
+mod kind {
+    pub(super) const CONTENTS: u8 = 1;
+    pub(super) const TABLE: u8 = 2;
+    pub(super) const ROW: u8 = 3;
+    pub(super) const END: u8 = 4;
+}
+
+mod tag {
+    pub(super) const VAULT_ID: u8 = 1;
+    pub(super) const CREATED_AT: u8 = 2;
+    pub(super) const EPOCH: u8 = 3;
+    pub(super) const SCHEMA_VERSION: u8 = 4;
+    pub(super) const USERS: u8 = 5;
+    pub(super) const CREDENTIALS: u8 = 6;
+    pub(super) const API_KEYS: u8 = 7;
+    pub(super) const AUDIT: u8 = 8;
+    pub(super) const TABLE_NAME: u8 = 1;
+    pub(super) const COLUMNS: u8 = 2;
+}
+
+mod cell {
+    pub(super) const NULL: u8 = 0;
+    pub(super) const INTEGER: u8 = 1;
+    pub(super) const TEXT: u8 = 2;
+    pub(super) const BLOB: u8 = 3;
+}
+
+/// Writes entries.
+pub(super) struct EntryWriter<W> {
+    sealer: Sealer<W>,
+    row: Zeroizing<Vec<u8>>,
+    rows: u64,
+}
+
+impl<W: Write> EntryWriter<W> {
+    pub(super) fn new(sealer: Sealer<W>) -> Self {
+        Self { sealer, row: Zeroizing::new(Vec::with_capacity(8 * 1024)), rows: 0 }
+    }
+
+    pub(super) fn contents(&mut self, contents: &BackupContents) -> Result<(), BackupError> {
+        let count = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
+        let fields = FieldWriter::new()
+            .text(tag::VAULT_ID, &contents.vault_id)
+            .int(tag::CREATED_AT, Some(contents.created_at.0))
+            .int(tag::EPOCH, Some(contents.epoch))
+            .int(tag::SCHEMA_VERSION, Some(i64::from(contents.schema_version)))
+            .int(tag::USERS, count(contents.users))
+            .int(tag::CREDENTIALS, count(contents.credentials))
+            .int(tag::API_KEYS, count(contents.api_keys))
+            .int(tag::AUDIT, count(contents.audit));
+        self.put(kind::CONTENTS, &fields.finish())
+    }
+
+    pub(super) fn table(&mut self, table: &Table) -> Result<(), BackupError> {
+        let columns = table.columns.iter().map(String::as_str);
+        let fields = FieldWriter::new().text(tag::TABLE_NAME, &table.name).list(tag::COLUMNS, columns);
+        self.put(kind::TABLE, &fields.finish())
+    }
+
+    pub(super) fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), BackupError> {
+        let mut row = std::mem::take(&mut self.row);
+        row.clear();
+        for value in cells {
+            let (kind, bytes) = match value {
+                Cell::Null => {
+                    row.push(cell::NULL);
+                    continue;
+                }
+                Cell::Integer(number) => {
+                    row.push(cell::INTEGER);
+                    row.extend_from_slice(&number.to_be_bytes());
+                    continue;
+                }
+                Cell::Text(text) => (cell::TEXT, text.as_bytes()),
+                Cell::Blob(bytes) => (cell::BLOB, *bytes),
+            };
+            row.push(kind);
+            row.extend_from_slice(&length(bytes)?);
+            row.extend_from_slice(bytes);
+        }
+        self.put(kind::ROW, &row)?;
+        self.row = row;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Ends the entries and the file; gives back what was written to.
+    pub(super) fn finish(mut self) -> Result<W, BackupError> {
+        let rows = self.rows.to_be_bytes();
+        self.put(kind::END, &rows)?;
+        self.sealer.finish().map_err(BackupError::writing)
+    }
+
+    fn put(&mut self, kind: u8, body: &[u8]) -> Result<(), BackupError> {
+        let length = length(body)?;
+        let put = |sealer: &mut Sealer<W>| {
+            sealer.put(&length)?;
+            sealer.put(&[kind])?;
+            sealer.put(body)
+        };
+        put(&mut self.sealer).map_err(BackupError::writing)
+    }
+}
+
+fn length(bytes: &[u8]) -> Result<[u8; 4], BackupError> {
+    let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= LARGEST);
+    length.map(u32::to_be_bytes).ok_or(BackupError::Damaged("the vault has a row that is larger than any can be"))
+}
+
+/// What comes next.
+pub(super) enum Entry<'r> {
+    Table(Table),
+    Row(Vec<Cell<'r>>),
+    /// All rows were read, and the file ends here.
+    End,
+}
+
+/// Reads entries.
+pub(super) struct EntryReader<R> {
+    opener: Opener<R>,
+    body: Zeroizing<Vec<u8>>,
+    rows: u64,
+}
+
+impl<R: Read> EntryReader<R> {
+    pub(super) fn new(opener: Opener<R>) -> Self {
+        Self { opener, body: Zeroizing::new(Vec::with_capacity(8 * 1024)), rows: 0 }
+    }
+
+    /// The first entry.
+    pub(super) fn contents(&mut self) -> Result<BackupContents, BackupError> {
+        match self.next_body()? {
+            Some(kind::CONTENTS) => read_contents(&self.body).ok_or_else(strange),
+            _ => Err(strange()),
+        }
+    }
+
+    /// Every further one.
+    pub(super) fn next(&mut self) -> Result<Entry<'_>, BackupError> {
+        match self.next_body()? {
+            Some(kind::TABLE) => read_table(&self.body).map(Entry::Table).ok_or_else(strange),
+            Some(kind::ROW) => {
+                self.rows += 1;
+                read_row(&self.body).map(Entry::Row).ok_or_else(strange)
+            }
+            Some(kind::END) if self.body.as_slice() == self.rows.to_be_bytes() => {
+                if self.opener.take(&mut [0])? {
+                    Err(strange())
+                } else {
+                    Ok(Entry::End)
+                }
+            }
+            _ => Err(strange()),
+        }
+    }
+
+    fn next_body(&mut self) -> Result<Option<u8>, BackupError> {
+        let mut start = [0; 5];
+        if !self.opener.take(&mut start)? {
+            return Ok(None);
+        }
+        let [a, b, c, d, kind] = start;
+        let length = u32::from_be_bytes([a, b, c, d]);
+        if length > LARGEST {
+            return Err(strange());
+        }
+        self.body.clear();
+        self.body.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        let whole = self.body.is_empty() || self.opener.take(&mut self.body)?;
+        if whole { Ok(Some(kind)) } else { Err(strange()) }
+    }
+}
+
+fn strange() -> BackupError {
+    BackupError::Damaged("what is in it cannot be understood")
+}
+
+fn read_contents(body: &[u8]) -> Option<BackupContents> {
+    let fields = Fields::read(body)?;
+    let count = |tag| fields.int(tag).and_then(|count| u64::try_from(count).ok());
+    Some(BackupContents {
+        vault_id: fields.owned(tag::VAULT_ID)?,
+        created_at: UnixTime(fields.int(tag::CREATED_AT)?),
+        epoch: fields.int(tag::EPOCH)?,
+        schema_version: fields.int(tag::SCHEMA_VERSION)?.try_into().ok()?,
+        users: count(tag::USERS)?,
+        credentials: count(tag::CREDENTIALS)?,
+        api_keys: count(tag::API_KEYS)?,
+        audit: count(tag::AUDIT)?,
+    })
+}
+
+fn read_table(body: &[u8]) -> Option<Table> {
+    let fields = Fields::read(body)?;
+    let columns = fields.list(tag::COLUMNS)?.into_iter().map(str::to_owned).collect();
+    Some(Table { name: fields.owned(tag::TABLE_NAME)?, columns })
+}
+
+fn read_row(mut rest: &[u8]) -> Option<Vec<Cell<'_>>> {
+    let mut row = Vec::new();
+    while let Some((kind, after)) = rest.split_first() {
+        let (value, after) = match *kind {
+            cell::NULL => (Cell::Null, after),
+            cell::INTEGER => {
+                let (number, after) = after.split_first_chunk::<8>()?;
+                (Cell::Integer(i64::from_be_bytes(*number)), after)
+            }
+            cell::TEXT | cell::BLOB => {
+                let (length, after) = after.split_first_chunk::<4>()?;
+                let (bytes, after) = after.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+                let is_text = *kind == cell::TEXT;
+                (if is_text { Cell::Text(std::str::from_utf8(bytes).ok()?) } else { Cell::Blob(bytes) }, after)
+            }
+            _ => return None,
+        };
+        row.push(value);
+        rest = after;
+    }
+    Some(row)
+}

@@ -1,0 +1,119 @@
+//! A file that is there whole or not at all: written under a name of its own, synced, then named.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::BackupError;
+use crate::random::Random;
+use crate::store::rename_no_replace;
+use crate::vault::hex;
+
+/// What the name of a file ends in that is being written.
+const PARTIAL: &str = ".part";
+
+/// What is done with a file of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and nothing is written.
+    Keep,
+    /// It is replaced, when the new one is whole.
+    Replace,
+}
+
+/// The file, 0600, locked while it is written. Dropped before it is published, it is removed.
+pub(super) struct NewFile {
+    file: File,
+    partial: PathBuf,
+    target: PathBuf,
+    existing: Existing,
+    published: bool,
+    written: u64,
+}
+
+impl NewFile {
+    pub(super) fn create(target: &Path, existing: Existing, random: Random) -> Result<Self, BackupError> {
+        if existing == Existing::Keep && fs::symlink_metadata(target).is_ok() {
+            return Err(BackupError::AlreadyExists(target.to_owned()));
+        }
+        let name = target.file_name().ok_or_else(|| {
+            let source = io::ErrorKind::InvalidInput.into();
+            BackupError::File { what: "this names no file:", path: target.to_owned(), source }
+        })?;
+        let unique = hex::write(&random.bytes::<8>());
+        let partial = target.with_file_name(format!(".{}.{unique}{PARTIAL}", name.to_string_lossy()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
+        let file = file.map_err(|source| failed("cannot create", &partial, source))?;
+        // It tells one that is being written from one whose writer was killed; without it nothing would be wrong with the file.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        let target = target.to_owned();
+        Ok(Self { file, partial, target, existing, published: false, written: 0 })
+    }
+
+    /// Puts it on disk and gives it its name; its size.
+    pub(super) fn publish(mut self) -> Result<u64, BackupError> {
+        self.file.sync_all().map_err(|source| failed("cannot sync", &self.partial, source))?;
+        let renamed = match self.existing {
+            Existing::Keep => rename_no_replace(&self.partial, &self.target),
+            Existing::Replace => fs::rename(&self.partial, &self.target),
+        };
+        renamed.map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::AlreadyExists(self.target.clone()),
+            _ => failed("cannot rename to", &self.target, source),
+        })?;
+        self.published = true;
+        let folder = folder_of(&self.target);
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| failed("cannot sync", folder, source))?;
+        Ok(self.written)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.written += u64::try_from(written).unwrap_or(0);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.published {
+            // Nothing can be done about a file that does not go away; the error that led here is the one to report.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+/// Removes what a killed process left of files whose names begin with `prefix`; one that is being written is left alone.
+pub fn remove_abandoned(folder: &Path, prefix: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = name.strip_prefix('.').is_some_and(|name| name.starts_with(prefix) && name.ends_with(PARTIAL));
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_ours
+            && is_file
+            && let Ok(file) = File::open(entry.path())
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            // The next round tries again.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn failed(what: &'static str, path: &Path, source: io::Error) -> BackupError {
+    BackupError::File { what, path: path.to_owned(), source }
+}

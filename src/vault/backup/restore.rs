@@ -1,0 +1,109 @@
+//! A backup becomes a vault again, or is read through as if it did: the same checks either way.
+
+use std::path::Path;
+
+use super::read::OpenBackup;
+use super::{BackupContents, BackupError, Source};
+use crate::clock::Clock;
+use crate::random::Random;
+use crate::store::{Filling, SCHEMA_VERSION, Tx};
+use crate::vault::audit::{Action, Subject};
+use crate::vault::credential_record::{open_secret, open_summary};
+use crate::vault::keyring::Keyring;
+use crate::vault::ledger::Ledger;
+use crate::vault::manifest::{Manifest, Restored};
+use crate::vault::master_key::MasterKey;
+use crate::vault::open::Mode;
+use crate::vault::{VaultError, Who, hex, key_table};
+
+/// What a backup is opened with.
+pub struct Restorer<'m> {
+    /// The master key of its day.
+    pub master: &'m MasterKey,
+    /// The time, for the mark and the audit row.
+    pub clock: Clock,
+    /// For what is sealed anew.
+    pub random: Random,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct RestoredVault {
+    /// What was in the backup.
+    pub contents: BackupContents,
+    /// The schema's version that the vault has now.
+    pub schema_version: u32,
+    /// How many sealed records were opened.
+    pub opened: u64,
+    /// How many credentials have refresh tokens that may be used up elsewhere since.
+    pub may_be_stale: u64,
+}
+
+impl Restorer<'_> {
+    /// Makes the vault `target` of a backup, never over anything. It is marked as restored, and refreshes and revokes nothing
+    /// by itself, until somebody says that it is the one that lives; `live` says so at once.
+    pub fn restore(&self, source: Source, target: &Path, live: bool, who: &Who) -> Result<RestoredVault, BackupError> {
+        let backup = OpenBackup::open(source, self.master)?;
+        let unique = hex::write(&self.random.bytes::<8>());
+        let mut filling = Filling::beside(target, backup.contents.schema_version, &unique)?;
+        let (restored, keyring) = self.fill(backup, &mut filling)?;
+        filling.write(|tx| self.mark(tx, &keyring, &restored.contents, live, who))?;
+        filling.publish(target)?;
+        Ok(restored)
+    }
+
+    /// Opens every record of a backup, in a file that has no name and is gone afterwards.
+    pub fn verify(&self, source: Source) -> Result<RestoredVault, BackupError> {
+        let backup = OpenBackup::open(source, self.master)?;
+        let mut filling = Filling::scratch(backup.contents.schema_version)?;
+        Ok(self.fill(backup, &mut filling)?.0)
+    }
+
+    fn fill(&self, backup: OpenBackup, filling: &mut Filling) -> Result<(RestoredVault, Keyring), BackupError> {
+        let contents = backup.fill(filling)?;
+        let keyring = filling.read(|view| Keyring::open(view, self.master))?;
+        let (opened, may_be_stale) = filling.write(|tx| self.check(tx, &keyring))?;
+        let epoch = filling.read(|view| Manifest::load(view, &keyring))?.epoch;
+        if (epoch, hex::write(keyring.vault_id())) != (contents.epoch, contents.vault_id.clone()) {
+            return Err(BackupError::Damaged("it is not the vault that it says it is"));
+        }
+        Ok((RestoredVault { contents, schema_version: SCHEMA_VERSION, opened, may_be_stale }, keyring))
+    }
+
+    /// Opens summaries, secrets and API keys; gives how many, and how many have a refresh token.
+    fn check(&self, tx: &Tx<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
+        let who = Who::system();
+        let ledger = Ledger::open(tx, keyring, &who, self.clock.now(), self.random)?;
+        let (mut opened, mut may_be_stale) = (0, 0);
+        for (user, _) in tx.users()? {
+            for row in tx.credentials(&user.id, None, "", None)? {
+                let summary = open_summary(keyring, &row)?;
+                open_secret(&ledger, &row, &summary)?;
+                opened += 2;
+                may_be_stale += u64::from(summary.may_have_refresh_token());
+            }
+        }
+        opened += key_table::check(tx, keyring)?;
+        Ok((opened, may_be_stale))
+    }
+
+    fn mark(
+        &self,
+        tx: &Tx<'_>,
+        keyring: &Keyring,
+        contents: &BackupContents,
+        live: bool,
+        who: &Who,
+    ) -> Result<(), VaultError> {
+        let now = self.clock.now();
+        let mut ledger = Ledger::open(tx, keyring, who, now, self.random)?;
+        let (times, mark) = ledger.restored();
+        *times = times.saturating_add(1);
+        *mark = (!live).then_some(Restored { at: now, backup_at: contents.created_at });
+        ledger.record(Action::VaultRestore, Subject::default())?;
+        if live {
+            ledger.record(Action::VaultLive, Subject::default())?;
+        }
+        ledger.close(Mode::Server)
+    }
+}

@@ -1,0 +1,125 @@
+//! A backup is made: from one reading transaction, beside whoever writes, in memory that does not grow with the vault.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::chunks::{Sealer, Summed};
+use super::entries::EntryWriter;
+use super::head::Head;
+use super::new_file::NewFile;
+use super::{BackupContents, BackupError, Existing};
+use crate::age::{self, Recipient};
+use crate::store::{SCHEMA_VERSION, Table, View};
+use crate::vault::audit::{Action, Subject};
+use crate::vault::keyring::Keyring;
+use crate::vault::manifest::Manifest;
+use crate::vault::{Vault, VaultError, Who, hex};
+
+const BUFFER: usize = 128 * 1024;
+
+/// A backup that is on disk.
+#[derive(Clone, Debug)]
+pub struct MadeBackup {
+    /// Where.
+    pub path: PathBuf,
+    /// Of how many bytes.
+    pub bytes: u64,
+    /// What is in it.
+    pub contents: BackupContents,
+    /// Whether it is encrypted to recipients of age.
+    pub encrypted: bool,
+}
+
+/// Asks a backup that is being made to end early; nothing is left of it then.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Vault {
+    /// Writes a backup to `target`, encrypted to the recipients where there are any. It takes long: not on a thread that
+    /// serves. Nobody who reads or writes the vault waits for it; the write-ahead log grows until it is done.
+    pub fn back_up(
+        &self,
+        target: &Path,
+        existing: Existing,
+        recipients: &[Recipient],
+        stop: &Stop,
+    ) -> Result<MadeBackup, BackupError> {
+        let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing, self.inner.random)?);
+        let encrypted = !recipients.is_empty();
+        let (file, contents) = if encrypted {
+            let age = age::Encryptor::new(file, recipients, self.inner.random).map_err(BackupError::writing)?;
+            let (age, contents) = self.write_backup(age, stop)?;
+            (age.finish().map_err(BackupError::writing)?, contents)
+        } else {
+            self.write_backup(file, stop)?
+        };
+        let file = file.into_inner().map_err(|error| BackupError::writing(error.into_error()))?;
+        Ok(MadeBackup { path: target.to_owned(), bytes: file.publish()?, contents, encrypted })
+    }
+
+    /// Writes the audit row of a backup. It is written after the file is: a full disk keeps nobody from a backup elsewhere.
+    pub async fn note_backup(&self, who: &Who) -> Result<(), VaultError> {
+        self.change(who, |ledger| ledger.record(Action::VaultBackup, Subject::default())).await
+    }
+
+    /// What the name of a backup of this vault begins with where Strongroom chooses it: its vault's id is in it.
+    pub fn backup_prefix(&self) -> String {
+        format!("strongroom-{}-", hex::write(self.keyring().vault_id()))
+    }
+
+    fn write_backup<W: Write>(&self, out: W, stop: &Stop) -> Result<(W, BackupContents), BackupError> {
+        let known = self.keyring();
+        self.inner.store.snapshot(|view| {
+            // Another process may have changed the keys since they were read.
+            let changed = known.read_again(view)?;
+            self.write_view(view, changed.as_ref().unwrap_or(&known), out, stop)
+        })
+    }
+
+    fn write_view<W: Write>(
+        &self,
+        view: &View<'_>,
+        keyring: &Keyring,
+        out: W,
+        stop: &Stop,
+    ) -> Result<(W, BackupContents), BackupError> {
+        let contents = self.contents(view, keyring)?;
+        let head = Head::new(view.vault()?, view.slots()?, contents.created_at, self.inner.random);
+        let mut out = Summed::new(out);
+        let (keys, bound_to) = head.write(&mut out, keyring)?;
+        let mut entries = EntryWriter::new(Sealer::new(out, &keys.chunks, bound_to));
+        entries.contents(&contents)?;
+        for table in Table::all()? {
+            entries.table(&table)?;
+            view.each_row(&table, |row| if stop.is_asked() { Err(BackupError::GivenUp) } else { entries.row(row) })?;
+        }
+        Ok((entries.finish()?, contents))
+    }
+
+    fn contents(&self, view: &View<'_>, keyring: &Keyring) -> Result<BackupContents, BackupError> {
+        let (counts, manifest) = (view.counts()?, Manifest::load(view, keyring)?);
+        Ok(BackupContents {
+            vault_id: hex::write(keyring.vault_id()),
+            created_at: self.inner.clock.now(),
+            epoch: manifest.epoch,
+            schema_version: SCHEMA_VERSION,
+            users: counts.users,
+            credentials: counts.credentials,
+            api_keys: counts.api_keys,
+            audit: counts.audit,
+        })
+    }
+}
