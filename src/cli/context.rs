@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::output::note;
-use super::{Failure, application};
+use super::{Failure, application, rekey};
 use crate::broker::Broker;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{ClientSecrets, Config, ConfigErrors, Environment, Sources, provider_entries};
 use crate::egress::Egress;
-use crate::vault::{Mode, Vault, VaultError};
+use crate::random::Random;
+use crate::vault::{MasterKey, Mode, Vault, VaultError};
 
 /// The options that every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -73,11 +74,27 @@ impl Context {
 
 /// Opens the vault of the configuration.
 pub(super) fn open_vault(config: &Config) -> Result<Vault, Failure> {
+    open_with_key(config, Mode::Command).map(|(vault, _)| vault)
+}
+
+/// The same, with the master key that opened it.
+pub(super) fn open_with_key(config: &Config, mode: Mode) -> Result<(Vault, MasterKey), Failure> {
     // Before somebody types a passphrase for nothing.
     if !config.vault.path.exists() {
         return Err(VaultError::NotFound(config.vault.path.clone()).into());
     }
-    Ok(application::open_vault(config, Mode::Command, &Clock::system())?)
+    let key = application::master_key(config)?;
+    let vault = open_with(config, &key, mode)?;
+    Ok((vault, key))
+}
+
+/// Opens the vault of the configuration by this master key.
+pub(super) fn open_with(config: &Config, key: &MasterKey, mode: Mode) -> Result<Vault, Failure> {
+    let opened = Vault::open(&config.vault.path, key, mode, Clock::system(), Random);
+    opened.map_err(|error| match (&error, rekey::advice_on_wrong_key(config)) {
+        (VaultError::WrongKey { .. }, Some(advice)) => Failure::from(error).advise(advice),
+        _ => error.into(),
+    })
 }
 
 /// The way out to the network, as the configuration has it.

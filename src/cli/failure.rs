@@ -44,7 +44,8 @@ impl Failure {
 
     /// The vault holds what Strongroom did not write there, or lacks what it wrote (exit code 4).
     pub(super) fn damaged(message: impl Into<String>) -> Self {
-        Self { code: Code::Damaged, message: message.into(), advice: None }
+        let advice = "keep the file as it is, and bring back a backup beside it";
+        Self { code: Code::Damaged, message: message.into(), advice: Some(advice.to_owned()) }
     }
 
     /// What to do next.
@@ -52,6 +53,11 @@ impl Failure {
     pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
+    }
+
+    /// Whether the master key does not open the vault.
+    pub(super) fn is_wrong_key(&self) -> bool {
+        self.code == Code::WrongKey
     }
 
     /// What happened, and what to do next.
@@ -217,7 +223,7 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         VaultError::WrongKey { .. } => {
             "set vault.master_key to the key of this vault, or take --vault to the vault of this key"
         }
-        VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } => {
+        VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file as it is, and bring back a backup beside it"
         }
         VaultError::NewerFormat { .. } => "install that Strongroom or a newer one",

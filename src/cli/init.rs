@@ -1,14 +1,14 @@
 //! `strongroom init`: settings, master key and vault, made once and never over existing files.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::new_master::{PassphraseFrom, cannot_be_made, write_new};
 use super::output::Output;
-use super::{Context, Failure, secret_input};
+use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::vault::{MasterKey, Vault};
@@ -19,14 +19,6 @@ pub(super) struct Init {
     /// Open the vault by a passphrase instead of a key file
     #[arg(long, value_name = "FROM")]
     passphrase: Option<PassphraseFrom>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PassphraseFrom {
-    /// Ask for it on the terminal
-    Prompt,
-    /// Read the first line of the standard input
-    Stdin,
 }
 
 /// What is made, and taken back where a later step fails.
@@ -66,16 +58,12 @@ impl Init {
             None => {
                 let master = MasterKey::generate(Random);
                 let text = master.to_file_text().expect("a generated key is no passphrase");
-                write_new(&key, text.expose(), 0o400, &mut made)?;
+                write(&key, text.expose(), 0o400, &mut made)?;
                 master
             }
-            Some(PassphraseFrom::Prompt) => MasterKey::Passphrase(secret_input::ask_twice("Passphrase of the vault")?),
-            Some(PassphraseFrom::Stdin) => MasterKey::Passphrase(secret_input::first_line()?),
+            Some(from) => from.read()?,
         };
-        if matches!(&master, MasterKey::Passphrase(passphrase) if passphrase.is_empty()) {
-            return Err(Failure::new("the passphrase is empty").advise("nothing was made; try again"));
-        }
-        write_new(&config, &settings(&config, &vault, self.passphrase), 0o600, &mut made)?;
+        write(&config, &settings(&config, &vault, self.passphrase), 0o600, &mut made)?;
         Vault::create(&vault, &master, Clock::system(), Random)?;
         made.0.clear();
         tell(&config, &vault, self.passphrase.is_none().then_some(key.as_path()), out)
@@ -87,26 +75,16 @@ fn make_folder_of(path: &Path) -> Result<(), Failure> {
         None => Ok(()),
         Some(folder) if folder.as_os_str().is_empty() || folder.is_dir() => Ok(()),
         Some(folder) => {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| refused(folder, &error))
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| cannot_be_made(folder, &error))
         }
     }
 }
 
-/// Writes a new file, on disk before this returns.
-fn write_new(path: &Path, text: &str, permissions: u32, made: &mut Made) -> Result<(), Failure> {
-    let write = |made: &mut Made| -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(permissions).open(path)?;
-        made.0.push(path.to_owned());
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
-    };
-    write(made).map_err(|error| refused(path, &error))
-}
-
-fn refused(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be made: {error}", path.display()))
+/// Writes a new file, to be taken back where a later step fails.
+fn write(path: &Path, text: &str, permissions: u32, made: &mut Made) -> Result<(), Failure> {
+    write_new(path, text, permissions).map_err(|error| cannot_be_made(path, &error))?;
+    made.0.push(path.to_owned());
+    Ok(())
 }
 
 /// The settings to begin with: short, with what most people change first.

@@ -23,16 +23,21 @@ mod init;
 mod key;
 mod loopback;
 mod man;
+mod new_master;
 mod output;
 mod probe;
 mod provider;
+mod rekey;
 mod restore;
 mod revocations;
+mod rotate;
 mod secret_input;
 pub mod serve;
 mod service;
+mod slot;
 mod user;
 mod vault;
+mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
 

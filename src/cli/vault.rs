@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::context::open_vault;
 use super::output::Output;
-use super::{Context, Failure, backup, restore};
+use super::{Context, Failure, backup, rekey, restore, rotate, slot, verify};
 use crate::broker::backup_status;
 use crate::clock::{Clock, UnixTime};
 use crate::config::ClientSecrets;
+use crate::vault::VaultStatus;
 
 /// The vault's file, and the keys that open it
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,11 @@ pub(super) enum Vault {
     /// Say that this restored vault takes the place of the one that was backed up: refreshing ahead, the revocation queue and
     /// scheduled backups begin again
     Live,
+    #[command(subcommand)]
+    Slot(slot::Slot),
+    Rekey(rekey::Rekey),
+    Rotate(rotate::Rotate),
+    Verify(verify::Verify),
 }
 
 impl Vault {
@@ -36,6 +42,10 @@ impl Vault {
             Self::Backup(backup) => backup.run(context, out),
             Self::Restore(restore) => restore.run(context, out),
             Self::Live => restore::live(context, out),
+            Self::Slot(slot) => slot.run(context, out),
+            Self::Rekey(rekey) => rekey.run(context, out),
+            Self::Rotate(rotate) => rotate.run(context, out),
+            Self::Verify(verify) => verify.run(context, out),
         }
     }
 }
@@ -45,8 +55,10 @@ struct Status {
     vault_id: String,
     created_at: UnixTime,
     schema_version: u32,
-    slots: Vec<String>,
+    slots: Vec<slot::Listed>,
+    keys: Vec<Key>,
     data_key_version: u32,
+    rotation_left: Option<u64>,
     users: u64,
     credentials: u64,
     api_keys: u64,
@@ -56,8 +68,21 @@ struct Status {
     backups: Option<Backups>,
     waits_to_live: Option<WaitsToLive>,
     may_be_stale: u64,
+    due: Vec<String>,
     warnings: Vec<String>,
 }
+
+/// A key of the keyring: never the key.
+#[derive(Serialize)]
+struct Key {
+    purpose: String,
+    version: u32,
+    state: String,
+    created_at: UnixTime,
+}
+
+/// A data key that is older than this is due to be changed, in seconds: a year.
+const OLD_KEY: i64 = 365 * 86_400;
 
 /// How the scheduled backups stand.
 #[derive(Serialize)]
@@ -92,6 +117,13 @@ fn status(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure
         waits_to_live.map(|restored| WaitsToLive { restored_at: restored.at, backup_at: restored.backup_at });
     let may_be_stale = vault.count_stale()?;
     let status = vault.status()?;
+    let due = due(&status, now);
+    let keys = status.keys.into_iter().map(|key| Key {
+        purpose: key.purpose,
+        version: key.version,
+        state: key.state,
+        created_at: key.created_at,
+    });
     let status = Status {
         backups,
         waits_to_live,
@@ -99,22 +131,50 @@ fn status(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure
         vault_id: status.vault_id,
         created_at: status.created_at,
         schema_version: status.schema_version,
-        slots: status.slots,
+        slots: status.slots.into_iter().map(slot::Listed::from).collect(),
+        keys: keys.collect(),
         data_key_version: status.data_key_version,
+        rotation_left: status.rotation_left,
         users: status.users,
         credentials: status.credentials,
         api_keys: status.api_keys,
         pending_logins: status.pending,
         waiting_revocations: status.revocations,
         audit_rows: status.audit,
+        due,
         warnings: status.warnings.iter().map(ToString::to_string).collect(),
     };
-    if json {
-        return out.json(&status);
+    if json { out.json(&status) } else { tell(&status, out) }
+}
+
+/// What had better be done, each with the command for it.
+fn due(status: &VaultStatus, now: UnixTime) -> Vec<String> {
+    let mut due = Vec::new();
+    if let Some(left) = status.rotation_left {
+        due.push(format!(
+            "a rotation is unfinished, {left} records are under an old data key: `strongroom vault rotate` goes on"
+        ));
     }
+    let current = status.keys.iter().find(|key| key.purpose == "data" && key.version == status.data_key_version);
+    if let Some(days) = current.map(|key| key.created_at.seconds_until(now)).filter(|age| *age > OLD_KEY) {
+        due.push(format!("the data key is {} days old: `strongroom vault rotate` makes a new one", days / 86_400));
+    }
+    for slot in status.slots.iter().filter(|slot| slot.is_weak) {
+        due.push(format!(
+            "slot {} is easier to guess at than a new one: add its passphrase again (`strongroom vault slot add`), then \
+             remove it",
+            slot.id
+        ));
+    }
+    due
+}
+
+fn tell(status: &Status, out: &mut Output) -> Result<(), Failure> {
     out.line(format!("vault {} of {}, schema {}", status.vault_id, status.created_at, status.schema_version))?;
     status.slots.iter().try_for_each(|slot| out.line(format!("opened by {slot}")))?;
-    out.line(format!("data key {}", status.data_key_version))?;
+    for key in &status.keys {
+        out.line(format!("{} key {}: {}, of {}", key.purpose, key.version, key.state, key.created_at))?;
+    }
     out.line(format!(
         "{} users, {} credentials, {} API keys, {} begun logins, {} waiting revocations, {} audit rows",
         status.users,
@@ -137,6 +197,7 @@ fn status(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure
             status.may_be_stale
         ))?;
     }
+    status.due.iter().try_for_each(|due| out.line(format!("due: {due}")))?;
     status.warnings.iter().try_for_each(|warning| out.line(format!("warning: {warning}")))
 }
 

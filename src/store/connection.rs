@@ -11,6 +11,10 @@ use super::StoreError;
 /// How long to wait for another process that writes; its commands are short.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How long to sleep between two tries. SQLite's own waiting grows to a tenth of a second, in which a command that writes a
+/// little again and again (a rotation) could come first many times over.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
 /// Prepared statements kept on each connection; the writer knows some forty.
 const WRITER_STATEMENTS: usize = 64;
 const READER_STATEMENTS: usize = 24;
@@ -18,7 +22,8 @@ const READER_STATEMENTS: usize = 24;
 /// The connection that writes. WAL with `synchronous=FULL`: an answered commit survives a power cut (`NORMAL` lost
 /// almost half in a measured one). `secure_delete=ON` overwrites what is deleted (`FAST` leaves 94 % of it).
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_handler(Some(wait_for_another))?;
     connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
     connection.pragma_update(None, "secure_delete", true)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -30,6 +35,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "cache_size", -2048)?;
     connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
     Ok(connection)
+}
+
+/// Whether to try once more, after the so manieth try.
+fn wait_for_another(tries: i32) -> bool {
+    std::thread::sleep(TRY_AGAIN_AFTER);
+    u128::from(tries.unsigned_abs()) < BUSY.as_millis() / TRY_AGAIN_AFTER.as_millis()
 }
 
 /// A connection that can only read.

@@ -33,7 +33,7 @@ pub(crate) struct SecretRow {
 }
 
 impl CredentialRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             user: row.get("user")?,
             id: row.get("id")?,

@@ -5,6 +5,7 @@ use rusqlite::{Row, params};
 use super::{StoreError, Tx, View};
 
 /// The vault's identity.
+#[derive(Clone)]
 pub(crate) struct VaultRow {
     pub(crate) vault_id: [u8; 16],
     pub(crate) created_at: i64,
@@ -99,8 +100,20 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Puts the vault's one row in.
-    pub(crate) fn insert_vault(&self, row: &VaultRow) -> Result<(), StoreError> {
+    /// Writes identity, slots and keys over all that is there, or for the first time.
+    pub(crate) fn replace_keyring(
+        &self,
+        vault: &VaultRow,
+        slots: &[SlotRow],
+        keys: &[KeyRow],
+    ) -> Result<(), StoreError> {
+        self.connection.execute_batch("DELETE FROM vault; DELETE FROM slot; DELETE FROM key")?;
+        self.insert_vault(vault)?;
+        slots.iter().try_for_each(|slot| self.insert_slot(slot))?;
+        keys.iter().try_for_each(|key| self.insert_key(key))
+    }
+
+    fn insert_vault(&self, row: &VaultRow) -> Result<(), StoreError> {
         self.connection.execute(
             "INSERT INTO vault (one, vault_id, created_at, key_check, keyring_mac) VALUES (1, ?, ?, ?, ?)",
             params![row.vault_id, row.created_at, row.key_check, row.keyring_mac],
@@ -108,8 +121,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Adds a slot.
-    pub(crate) fn insert_slot(&self, row: &SlotRow) -> Result<(), StoreError> {
+    fn insert_slot(&self, row: &SlotRow) -> Result<(), StoreError> {
         self.connection.execute(
             "INSERT INTO slot (id, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -121,8 +133,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Adds a key.
-    pub(crate) fn insert_key(&self, row: &KeyRow) -> Result<(), StoreError> {
+    fn insert_key(&self, row: &KeyRow) -> Result<(), StoreError> {
         self.connection.execute(
             "INSERT INTO key (purpose, version, state, created_at, wrapped) VALUES (?, ?, ?, ?, ?)",
             params![row.purpose, row.version, row.state, row.created_at, row.wrapped],

@@ -22,6 +22,7 @@ mod revocation;
 mod schema;
 mod signing_key;
 mod user;
+mod walk;
 mod writer;
 
 use std::fs::File;
@@ -48,6 +49,7 @@ pub(crate) use revocation::RevocationRow;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use signing_key::SigningKeyRow;
 pub(crate) use user::UserRow;
+pub(crate) use walk::{RecordKey, WholeCredential};
 pub(crate) use writer::Worth;
 
 use ballast::Ballast;
@@ -161,6 +163,14 @@ impl Store {
         let seen = read(&View { connection: &moment })?;
         moment.finish().map_err(StoreError::from)?;
         Ok(seen)
+    }
+
+    /// Puts everything that is in the log beside the file into the file, and empties the log; what was deleted is in
+    /// neither then. A reader that is still at an old moment keeps the log from being emptied: `false`.
+    pub(crate) fn checkpoint(&self) -> Result<bool, StoreError> {
+        let connection = connection::open_writer(&self.shared.path)?;
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
     }
 
     /// Resolves when the writer stopped because it does not know what is on disk, with the reason.

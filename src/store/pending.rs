@@ -17,7 +17,7 @@ pub(crate) struct PendingRow {
 }
 
 impl PendingRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             state_hash: row.get("state_hash")?,
             user: row.get("user")?,

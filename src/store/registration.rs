@@ -34,7 +34,28 @@ impl View<'_> {
     }
 }
 
+impl View<'_> {
+    /// Up to `limit` registrations after the one with this hash in hex, those under the data key `but` left out.
+    pub(crate) fn registrations_after(
+        &self,
+        after: &str,
+        but: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<RegistrationRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT * FROM client_registration WHERE lookup > unhex(?) AND data_key IS NOT ? ORDER BY lookup LIMIT ?",
+        )?;
+        Ok(statement.query_map(params![after, but, limit], RegistrationRow::read)?.collect::<Result<_, _>>()?)
+    }
+}
+
 impl Tx<'_> {
+    /// Erases the registration under this hash.
+    pub(crate) fn delete_registration(&self, lookup: &[u8; 32]) -> Result<(), StoreError> {
+        self.connection.prepare_cached("DELETE FROM client_registration WHERE lookup = ?")?.execute([lookup])?;
+        Ok(())
+    }
+
     /// Keeps a registration, in the place of an older one under the same hash.
     pub(crate) fn put_registration(&self, row: &RegistrationRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;

@@ -20,7 +20,7 @@ pub(crate) struct RevocationRow {
 }
 
 impl RevocationRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             user: row.get("user")?,

@@ -14,7 +14,7 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             created_at: row.get("created_at")?,

@@ -205,11 +205,11 @@ fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary> {
 }
 
 /// What a summary is bound to beside the usual: its times, and which revision of the secret it goes with.
-fn more(row: &CredentialRow) -> [i64; 3] {
+pub(super) fn more(row: &CredentialRow) -> [i64; 3] {
     [row.created_at, row.updated_at, row.secret_revision]
 }
 
-fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> Place<'a> {
+pub(super) fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> Place<'a> {
     Place {
         table: "credential",
         column: "summary",
@@ -226,7 +226,7 @@ fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> Place<'a> {
     }
 }
 
-fn secret_place<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> Place<'a> {
+pub(super) fn secret_place<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> Place<'a> {
     Place {
         table: "credential_secret",
         column: "secret",

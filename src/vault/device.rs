@@ -79,7 +79,7 @@ fn find(
     user: &UserId,
     provider: &ProviderName,
 ) -> Result<Option<Found>, VaultError> {
-    for key in ledger.keyring.data_keys() {
+    for key in ledger.keyring.index_keys() {
         let hash = state_hash(key, ledger.keyring, Flow::Device, token.expose());
         let Some(row) = ledger.tx.pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)? else { continue };
         let id = hex::write(&row.state_hash);

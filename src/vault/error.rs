@@ -38,6 +38,14 @@ pub enum VaultError {
         /// What does not hold.
         what: &'static str,
     },
+    /// A verification found what Strongroom did not write there, or not what it wrote.
+    #[error("{count} things do not hold in the vault; the first is {first}")]
+    DoesNotHold {
+        /// Where the first of them is, and what it is.
+        first: String,
+        /// How many there are.
+        count: u64,
+    },
     /// A newer Strongroom wrote the file.
     #[error("the vault has format {found} and this program knows up to {known}: a newer Strongroom wrote it")]
     NewerFormat {
@@ -100,7 +108,10 @@ impl VaultError {
 
     /// Whether the file holds what Strongroom did not write there (exit code 4).
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::DamagedKeyring(_) | Self::DamagedRow { .. } | Self::NotAVault(_))
+        matches!(
+            self,
+            Self::DamagedKeyring(_) | Self::DamagedRow { .. } | Self::DoesNotHold { .. } | Self::NotAVault(_)
+        )
     }
 }
 

@@ -19,6 +19,7 @@ use super::keyring::Keyring;
 use super::keys::{self, ApiKeyKey};
 use super::manifest::{Manifest, Tally};
 use super::open::Vault;
+use super::verify::Verification;
 use super::who::Who;
 use super::{NewApiKey, UserPattern};
 use crate::clock::UnixTime;
@@ -176,10 +177,26 @@ fn load(view: &View<'_>, keyring: &Keyring, manifest: &Manifest) -> Result<Vec<(
     }
 }
 
-/// Holds every API key against its MAC and the manifest; gives how many there are.
-pub(super) fn check(view: &View<'_>, keyring: &Keyring) -> Result<u64, VaultError> {
-    let keys = load(view, keyring, &Manifest::load(view, keyring)?)?;
-    Ok(u64::try_from(keys.len()).unwrap_or(u64::MAX))
+/// Holds every row against its MAC, and counts all of them as the manifest does.
+pub(super) fn recount(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
+    let mut tally = Tally::default();
+    let rows = match view.api_keys() {
+        Ok(rows) => rows,
+        Err(error) => {
+            report.error(TABLE, &error.into());
+            return tally;
+        }
+    };
+    for row in rows {
+        report.api_keys += 1;
+        if let Err(error) = read(&row, keyring) {
+            report.error(TABLE, &error);
+        }
+        if let Ok(item) = item(keyring, &row) {
+            tally.add(&item);
+        }
+    }
+    tally
 }
 
 fn lookup(key: &ApiKeyKey, presented: &str) -> [u8; 32] {

@@ -1,18 +1,17 @@
-//! The keyring: what the root opens. Slots and keys are covered by one MAC as a whole.
+//! The keyring: what the root opens.
 
 use std::collections::BTreeMap;
 
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::VaultError;
-use super::fields::{cover, text};
+use super::keyring_rows::{KeyringRows, purpose};
 use super::keys::{self, ApiKeyKey, DataKey, Key, Root};
 use super::master_key::MasterKey;
-use super::slot::{self, Tried};
+use super::slot;
 use crate::clock::UnixTime;
 use crate::random::Random;
-use crate::store::{KeyRow, SlotRow, StoreError, Tx, VaultRow, View};
+use crate::store::{SlotRow, Tx, VaultRow, View};
 
 /// The opened keys of a vault, and what may be said about them.
 pub(super) struct Keyring {
@@ -20,7 +19,6 @@ pub(super) struct Keyring {
     vault_id: [u8; 16],
     created_at: UnixTime,
     mac: [u8; 32],
-    slots: Vec<String>,
     data: Versions<DataKey>,
     audit: Versions<Key>,
     audit_signing: Versions<Key>,
@@ -44,71 +42,45 @@ impl Keyring {
     pub(super) fn create(tx: &Tx<'_>, master: &MasterKey, now: UnixTime, random: Random) -> Result<Self, VaultError> {
         let vault_id = random.bytes();
         let root_key: Key = Zeroizing::new(random.bytes());
-        let root = Root::new(&root_key, &vault_id);
         let slot = slot::make(1, master, &root_key, &vault_id, now, random)?;
-        let keys: Vec<KeyRow> = ["api_key", "audit", "data"]
-            .into_iter()
-            .map(|purpose| {
-                let key: Key = Zeroizing::new(random.bytes());
-                let wrapped = keys::wrap(&root.key_encryption, &wrapping(&vault_id, purpose, 1), &key, random);
-                KeyRow {
-                    purpose: purpose.into(),
-                    version: 1,
-                    state: "current".into(),
-                    created_at: now.0,
-                    wrapped: Some(wrapped),
-                }
-            })
-            .collect();
-        let mut vault = VaultRow { vault_id, created_at: now.0, key_check: *root.check, keyring_mac: [0; 32] };
-        vault.keyring_mac = whole(&root, &vault, std::slice::from_ref(&slot), &keys);
-        tx.insert_vault(&vault)?;
-        tx.insert_slot(&slot)?;
-        for key in &keys {
-            tx.insert_key(key)?;
-        }
-        Self::assemble(root, &vault, &[slot], &keys)
+        let rows = KeyringRows::fresh(vault_id, &root_key, slot, now, random)?;
+        rows.write(tx)?;
+        Self::assemble(Root::new(&root_key, &vault_id), &rows)
     }
 
     /// Opens the keyring with a master key.
     pub(super) fn open(view: &View<'_>, master: &MasterKey) -> Result<Self, VaultError> {
-        let (vault, slots, keys) = rows(view)?;
-        let root = Root::new(&find_root(&vault, &slots, master)?, &vault.vault_id);
-        Self::assemble(root, &vault, &slots, &keys)
+        let rows = KeyringRows::read(view)?;
+        let (root, _) = rows.find_root(master)?;
+        Self::assemble(Root::new(&root, &rows.vault.vault_id), &rows)
     }
 
     /// Reads the keyring again with the root that is known; `None` where it has not changed.
     pub(super) fn read_again(&self, view: &View<'_>) -> Result<Option<Self>, VaultError> {
-        let (vault, slots, keys) = rows(view)?;
-        if vault.keyring_mac == self.mac {
+        let rows = KeyringRows::read(view)?;
+        if rows.vault.keyring_mac == self.mac {
             return Ok(None);
         }
-        let root = Root {
-            key_encryption: self.root.key_encryption.clone(),
-            keyring_mac: self.root.keyring_mac.clone(),
-            check: self.root.check.clone(),
-            backup: self.root.backup.clone(),
-        };
-        Self::assemble(root, &vault, &slots, &keys).map(Some)
+        Self::assemble(self.root.clone(), &rows).map(Some)
     }
 
-    fn assemble(root: Root, vault: &VaultRow, slots: &[SlotRow], keys: &[KeyRow]) -> Result<Self, VaultError> {
-        if !bool::from(root.check.ct_eq(&vault.key_check)) {
-            return Err(VaultError::DamagedKeyring("the root is not the one that the vault was made with".into()));
-        }
-        if !bool::from(whole(&root, vault, slots, keys).ct_eq(&vault.keyring_mac)) {
-            return Err(VaultError::DamagedKeyring("slots and keys are not as they were written".into()));
-        }
-        let id = &vault.vault_id;
+    /// Whether this is what these rows hold; else it has to be read again.
+    pub(super) fn is_of(&self, rows: &KeyringRows) -> Result<(), VaultError> {
+        if rows.vault.keyring_mac == self.mac { rows.check(&self.root) } else { Err(VaultError::Contended) }
+    }
+
+    /// The keyring that these rows are, which have to be covered under this root.
+    pub(super) fn assemble(root: Root, rows: &KeyringRows) -> Result<Self, VaultError> {
+        rows.check(&root)?;
+        let id = &rows.vault.vault_id;
         Ok(Self {
-            data: versions(&root, id, keys, "data", |version, key| DataKey::new(version, key, id))?,
-            audit: versions(&root, id, keys, "audit", |_, key| keys::derive(key, id, "audit: chain"))?,
-            audit_signing: versions(&root, id, keys, "audit", |_, key| keys::derive(key, id, "audit: signed head"))?,
-            api_key: versions(&root, id, keys, "api_key", |_, key| ApiKeyKey::new(key, id))?,
-            vault_id: vault.vault_id,
-            created_at: UnixTime(vault.created_at),
-            mac: vault.keyring_mac,
-            slots: slots.iter().map(slot::describe).collect(),
+            data: versions(&root, rows, purpose::DATA, |version, key| DataKey::new(version, key, id))?,
+            audit: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: chain"))?,
+            audit_signing: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: signed head"))?,
+            api_key: versions(&root, rows, purpose::API_KEY, |_, key| ApiKeyKey::new(key, id))?,
+            vault_id: rows.vault.vault_id,
+            created_at: UnixTime(rows.vault.created_at),
+            mac: rows.vault.keyring_mac,
             root,
         })
     }
@@ -120,11 +92,15 @@ impl Keyring {
 
     /// The same from the slots alone, as they stand in the head of a backup.
     pub(super) fn backup_key_by(vault: &VaultRow, slots: &[SlotRow], master: &MasterKey) -> Result<Key, VaultError> {
-        let root = Root::new(&find_root(vault, slots, master)?, &vault.vault_id);
-        if !bool::from(root.check.ct_eq(&vault.key_check)) {
-            return Err(VaultError::DamagedKeyring("the root is not the one that the vault was made with".into()));
-        }
+        let rows = KeyringRows { vault: vault.clone(), slots: slots.to_vec(), keys: Vec::new() };
+        let root = Root::new(&rows.find_root(master)?.0, &vault.vault_id);
+        rows.check_root(&root)?;
         Ok(root.backup)
+    }
+
+    /// What the root is used for.
+    pub(super) fn root(&self) -> &Root {
+        &self.root
     }
 
     pub(super) fn vault_id(&self) -> &[u8; 16] {
@@ -135,10 +111,6 @@ impl Keyring {
         self.created_at
     }
 
-    pub(super) fn slots(&self) -> &[String] {
-        &self.slots
-    }
-
     pub(super) fn current_data_key(&self) -> &DataKey {
         self.data.current()
     }
@@ -147,9 +119,10 @@ impl Keyring {
         self.data.all.get(&version)
     }
 
-    /// Every data key that is not destroyed, the newest first.
-    pub(super) fn data_keys(&self) -> impl Iterator<Item = &DataKey> {
-        self.data.all.values().rev()
+    /// The keys by which what is looked up may have been hashed, the one for what is new first: the root's, which stays
+    /// when data keys change, and those of the data keys, which had this task before.
+    pub(super) fn index_keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.root.index).chain(self.data.all.values().rev().map(|key| &key.index))
     }
 
     pub(super) fn audit_key(&self) -> (u32, &Key) {
@@ -179,25 +152,6 @@ impl Keyring {
         self.api_key.all.values()
     }
 
-    /// What a rotation by another process would write: data key 2, wrapped, and the MAC over the keyring with it.
-    #[cfg(test)]
-    pub(super) fn with_a_second_data_key(&self, view: &View<'_>) -> Result<(Vec<u8>, [u8; 32]), VaultError> {
-        let (vault, slots, mut keys) = rows(view)?;
-        let wrapping = wrapping(&self.vault_id, "data", 2);
-        let wrapped = keys::wrap(&self.root.key_encryption, &wrapping, &Zeroizing::new([5; 32]), Random);
-        for row in keys.iter_mut().filter(|row| row.purpose == "data") {
-            row.state = "retired".into();
-        }
-        keys.push(KeyRow {
-            purpose: "data".into(),
-            version: 2,
-            state: "current".into(),
-            created_at: 0,
-            wrapped: Some(wrapped.clone()),
-        });
-        Ok((wrapped, whole(&self.root, &vault, &slots, &keys)))
-    }
-
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
         let (vault_id, key): ([u8; 16], Key) = ([9; 16], Zeroizing::new([7; 32]));
@@ -206,7 +160,6 @@ impl Keyring {
             vault_id,
             created_at: UnixTime(0),
             mac: [0; 32],
-            slots: Vec::new(),
             data: Versions { current: 1, all: [(1, DataKey::new(1, &key, &vault_id))].into() },
             audit: Versions { current: 1, all: [(1, key.clone())].into() },
             audit_signing: Versions { current: 1, all: [(1, key.clone())].into() },
@@ -215,76 +168,12 @@ impl Keyring {
     }
 }
 
-fn rows(view: &View<'_>) -> Result<(VaultRow, Vec<SlotRow>, Vec<KeyRow>), VaultError> {
-    let unreadable = |error: StoreError| match error {
-        StoreError::Sqlite(what) | StoreError::Corrupt(what) => VaultError::DamagedKeyring(what),
-        other => other.into(),
-    };
-    Ok((view.vault().map_err(unreadable)?, view.slots().map_err(unreadable)?, view.keys().map_err(unreadable)?))
-}
-
-/// The root, from the first slot that `master` opens.
-fn find_root(vault: &VaultRow, slots: &[SlotRow], master: &MasterKey) -> Result<Key, VaultError> {
-    if slots.is_empty() {
-        return Err(VaultError::DamagedKeyring("there is no slot left that a master key could open".into()));
-    }
-    let mut damaged = None;
-    for row in slots {
-        match slot::attempt(row, master, &vault.vault_id)? {
-            Tried::Opened(root) => return Ok(root),
-            Tried::Damaged => damaged = Some(row.id),
-            Tried::Other => {}
-        }
-    }
-    match damaged {
-        Some(id) => Err(VaultError::DamagedKeyring(format!("slot {id} is not as it was written"))),
-        None => Err(VaultError::WrongKey {
-            expected: slots.iter().map(slot::describe).collect(),
-            given: master.fingerprint().map_or_else(|| "a passphrase".into(), |known| format!("key {known}")),
-        }),
-    }
-}
-
-/// The MAC over the vault's identity, every slot and every key.
-fn whole(root: &Root, vault: &VaultRow, slots: &[SlotRow], keys: &[KeyRow]) -> [u8; 32] {
-    let created_at = vault.created_at.to_be_bytes();
-    let slots = cover(
-        slots.iter().map(|row| slot::covered(row, &vault.vault_id)).collect::<Vec<_>>().iter().map(Vec::as_slice),
-    );
-    let keys = cover(keys.iter().map(covered_key).collect::<Vec<_>>().iter().map(Vec::as_slice));
-    let parts: [&[u8]; 6] = [b"strongroom keyring 1", &vault.vault_id, &created_at, &vault.key_check, &slots, &keys];
-    keys::mac(&root.keyring_mac, parts)
-}
-
-fn covered_key(row: &KeyRow) -> Vec<u8> {
-    let (version, created_at) = (row.version.to_be_bytes(), row.created_at.to_be_bytes());
-    let wrapped = text(row.wrapped.as_ref().map(|_| ""));
-    let bytes = row.wrapped.as_deref().unwrap_or_default();
-    cover([row.purpose.as_bytes(), &version, row.state.as_bytes(), &created_at, &wrapped, bytes])
-}
-
-fn wrapping(vault_id: &[u8; 16], purpose: &str, version: u32) -> Vec<u8> {
-    cover([b"strongroom key 1".as_slice(), vault_id, purpose.as_bytes(), &version.to_be_bytes()])
-}
-
 fn versions<K>(
     root: &Root,
-    vault_id: &[u8; 16],
-    rows: &[KeyRow],
+    rows: &KeyringRows,
     purpose: &str,
     make: impl Fn(u32, &Key) -> K,
 ) -> Result<Versions<K>, VaultError> {
-    let damaged = |what: &str| VaultError::DamagedKeyring(format!("{purpose} key: {what}"));
-    let mut all = BTreeMap::new();
-    let mut current = None;
-    for row in rows.iter().filter(|row| row.purpose == purpose) {
-        let Some(wrapped) = &row.wrapped else { continue };
-        let key = keys::unwrap(&root.key_encryption, &wrapping(vault_id, purpose, row.version), wrapped)
-            .ok_or_else(|| damaged("it does not unwrap"))?;
-        all.insert(row.version, make(row.version, &key));
-        if row.state == "current" {
-            current = Some(row.version);
-        }
-    }
-    Ok(Versions { current: current.ok_or_else(|| damaged("none is current"))?, all })
+    let (all, current) = rows.unwrapped(root, purpose)?;
+    Ok(Versions { current, all: all.iter().map(|(version, key)| (*version, make(*version, key))).collect() })
 }

@@ -87,6 +87,7 @@ pub(super) fn unwrap(by: &[u8; 32], covered: &[u8], wrapped: &[u8]) -> Option<Ke
 }
 
 /// The root of a vault: made with it, and in the file only wrapped.
+#[derive(Clone)]
 pub(super) struct Root {
     /// Wraps the keys of the keyring.
     pub(super) key_encryption: Key,
@@ -96,6 +97,9 @@ pub(super) struct Root {
     pub(super) check: Zeroizing<[u8; 16]>,
     /// What the keys of backups are derived from.
     pub(super) backup: Key,
+    /// Hashes what is looked up: state tokens, and where a client is registered. It stays when data keys change, for what
+    /// is looked up is not known any more then.
+    pub(super) index: Key,
 }
 
 impl Root {
@@ -106,6 +110,7 @@ impl Root {
             keyring_mac: derive(root, vault_id, "keyring mac"),
             check: derive(root, vault_id, "key check"),
             backup: derive(root, vault_id, "backup"),
+            index: derive(root, vault_id, "index"),
         }
     }
 }
@@ -116,7 +121,7 @@ pub(super) struct DataKey {
     pub(super) version: u32,
     /// Seals records.
     pub(super) record: Key,
-    /// Hashes what is looked up: state tokens.
+    /// Hashed what is looked up before the root did; rows of that time are found by it.
     pub(super) index: Key,
     /// Hashes the rows that the manifest sums up.
     pub(super) manifest: Key,

@@ -23,6 +23,8 @@ pub(super) struct Ledger<'t> {
     who: &'t Who,
     manifest: Manifest,
     changed: bool,
+    /// Revisions of a credential's summary and secret that were written since the last audit row.
+    written: (Option<i64>, Option<i64>),
 }
 
 impl<'t> Ledger<'t> {
@@ -35,7 +37,7 @@ impl<'t> Ledger<'t> {
         random: Random,
     ) -> Result<Self, VaultError> {
         let manifest = Manifest::load(tx, keyring)?;
-        Ok(Self { tx, keyring, now, random, who, manifest, changed: false })
+        Ok(Self { tx, keyring, now, random, who, manifest, changed: false, written: (None, None) })
     }
 
     /// Seals fields for their place under the current data key.
@@ -47,6 +49,11 @@ impl<'t> Ledger<'t> {
     pub(super) fn added(&mut self, place: &Place<'_>, sealed: &[u8]) -> Result<(), VaultError> {
         self.manifest.records.add(&record::item(self.keyring, place, sealed)?);
         self.changed = true;
+        match place.table {
+            "credential" => self.written.0 = Some(place.revision),
+            "credential_secret" => self.written.1 = Some(place.revision),
+            _ => {}
+        }
         Ok(())
     }
 
@@ -74,19 +81,36 @@ impl<'t> Ledger<'t> {
         (&mut self.manifest.restores, &mut self.manifest.restored)
     }
 
-    /// Writes an audit row.
-    pub(super) fn record(&mut self, action: Action, subject: Subject<'_>) -> Result<(), VaultError> {
+    /// Writes an audit row. Of a credential that was written it says the revisions: from them it is seen later whether
+    /// what is there is what was written last.
+    pub(super) fn record(&mut self, action: Action, mut subject: Subject<'_>) -> Result<(), VaultError> {
         self.changed = true;
+        if let (Some(summary), secret) = std::mem::take(&mut self.written)
+            && subject.credential.is_some()
+        {
+            subject.revisions = Some((summary, secret));
+        }
         audit::append(self.tx, self.keyring, &mut self.manifest, self.now, action, subject, self.who)
     }
 
+    /// Whether there is something to be written.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
     /// Writes the manifest; beside a server, tells it that something changed.
-    pub(super) fn close(mut self, mode: Mode) -> Result<(), VaultError> {
+    pub(super) fn close(self, mode: Mode) -> Result<(), VaultError> {
+        let keyring = self.keyring;
+        self.close_under(keyring, mode)
+    }
+
+    /// The same where the keyring has changed with it: the manifest is the first record under the new one.
+    pub(super) fn close_under(mut self, keyring: &Keyring, mode: Mode) -> Result<(), VaultError> {
         if !self.changed {
             return Ok(());
         }
         self.manifest.epoch += 1;
-        self.manifest.write(self.tx, self.keyring, self.random)?;
+        self.manifest.write(self.tx, keyring, self.random)?;
         if mode == Mode::Command {
             self.tx.raise_generation()?;
         }

@@ -10,6 +10,8 @@ use super::VaultError;
 use super::audit::{Action, Subject};
 use super::key_table::KeyTable;
 use super::keyring::Keyring;
+use super::keyring_rows::KeyringRows;
+use super::keys::Root;
 use super::ledger::Ledger;
 use super::manifest::Manifest;
 use super::master_key::MasterKey;
@@ -138,16 +140,19 @@ impl Vault {
         VaultError::Stopped(self.inner.store.fatal().await)
     }
 
-    /// Reads something of one moment; once more where it does not open and the keyring turns out to have changed.
+    /// Reads something of one moment; again where it does not open and the keyring turns out to have changed.
     pub(super) fn look<T>(&self, read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>) -> Result<T, VaultError> {
-        let attempt = || {
-            let keyring = self.inner.keyring.load_full();
-            self.inner.store.read(|view| read(view, &keyring))
-        };
-        match attempt() {
-            Err(error) if error.is_damage() && self.read_keyring_again()? => attempt(),
-            result => result,
+        let mut keyring = self.keyring();
+        for _ in 1..ATTEMPTS {
+            match self.inner.store.read(|view| read(view, &keyring)) {
+                Err(error) if error.is_damage() => match self.newer_than(&keyring)? {
+                    Some(newer) => keyring = newer,
+                    None => return Err(error),
+                },
+                result => return result,
+            }
         }
+        self.inner.store.read(|view| read(view, &keyring))
     }
 
     /// Changes something: `work` is one job of the writer, with audit and manifest in the same savepoint, and the
@@ -179,8 +184,8 @@ impl Vault {
     ) -> Result<T, VaultError> {
         let work = Arc::new(work);
         for _ in 0..ATTEMPTS {
-            let (work, who) = (work.clone(), who.clone());
-            let keyring = self.inner.keyring.load_full();
+            let (work, who, keyring) = (work.clone(), who.clone(), self.keyring());
+            let used = keyring.clone();
             let (now, random, mode) = (self.inner.clock.now(), self.inner.random, self.inner.mode);
             let job = move |tx: &crate::store::Tx<'_>| {
                 let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
@@ -190,11 +195,55 @@ impl Vault {
             };
             match self.inner.store.write(worth, job).await {
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
-                    if !self.read_keyring_again()? {
+                    if self.newer_than(&used)?.is_none() {
                         return Err(error);
                     }
                 }
                 result => return result,
+            }
+        }
+        Err(VaultError::Contended)
+    }
+
+    /// Changes the keyring: `edit` works on its rows, and gives with its result the root that they are to be covered under.
+    /// Where it records nothing, nothing is written.
+    pub(super) async fn change_keyring<T: Send + 'static>(
+        &self,
+        who: &Who,
+        edit: impl Fn(&mut Ledger<'_>, &mut KeyringRows) -> Result<(T, Root), VaultError> + Send + Sync + 'static,
+    ) -> Result<T, VaultError> {
+        let edit = Arc::new(edit);
+        for _ in 0..ATTEMPTS {
+            let (edit, who, keyring) = (edit.clone(), who.clone(), self.keyring());
+            let used = keyring.clone();
+            let (now, random, mode) = (self.inner.clock.now(), self.inner.random, self.inner.mode);
+            let job = move |tx: &crate::store::Tx<'_>| {
+                let mut rows = KeyringRows::read(tx)?;
+                keyring.is_of(&rows)?;
+                let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
+                let (done, root) = edit(&mut ledger, &mut rows)?;
+                if !ledger.is_changed() {
+                    return Ok((done, None));
+                }
+                rows.cover(&root);
+                rows.write(tx)?;
+                let changed = Keyring::assemble(root, &rows)?;
+                ledger.close_under(&changed, mode)?;
+                Ok((done, Some(changed)))
+            };
+            match self.inner.store.write(Worth::Ordinary, job).await {
+                Ok((done, changed)) => {
+                    if let Some(changed) = changed {
+                        self.inner.keyring.store(Arc::new(changed));
+                    }
+                    return Ok(done);
+                }
+                Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
+                    if self.newer_than(&used)?.is_none() {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(VaultError::Contended)
@@ -206,13 +255,21 @@ impl Vault {
 
     /// Whether another process changed the keyring; what it wrote is in use then.
     pub(super) fn read_keyring_again(&self) -> Result<bool, VaultError> {
-        let known = self.inner.keyring.load_full();
-        match self.inner.store.read(|view| known.read_again(view))? {
-            Some(changed) => {
-                self.inner.keyring.store(Arc::new(changed));
-                Ok(true)
-            }
-            None => Ok(false),
+        Ok(self.newer_than(&self.keyring())?.is_some())
+    }
+
+    /// The keyring of this moment, where it is another than the one that was used: another process changed it, and this or
+    /// another thread of this process has seen it.
+    fn newer_than(&self, used: &Arc<Keyring>) -> Result<Option<Arc<Keyring>>, VaultError> {
+        let known = self.keyring();
+        if !Arc::ptr_eq(&known, used) {
+            return Ok(Some(known));
         }
+        let changed = self.inner.store.read(|view| known.read_again(view))?;
+        Ok(changed.map(|changed| {
+            let changed = Arc::new(changed);
+            self.inner.keyring.store(changed.clone());
+            changed
+        }))
     }
 }

@@ -11,7 +11,7 @@ use super::audit::{Action, Subject};
 use super::fields::{FieldWriter, Fields};
 use super::hex;
 use super::keyring::Keyring;
-use super::keys::{self, DataKey};
+use super::keys::{self, Key};
 use super::ledger::Ledger;
 use super::open::Vault;
 use super::record::{self, Place};
@@ -120,15 +120,15 @@ impl Vault {
     pub async fn put_pending(&self, state: &str, pending: PendingAuthorization, who: &Who) -> Result<(), VaultError> {
         let state = Secret::new(state);
         self.change(who, move |ledger| {
-            let key = ledger.keyring.current_data_key();
+            let data_key = ledger.keyring.current_data_key().version;
             let mut row = PendingRow {
-                state_hash: state_hash(key, ledger.keyring, pending.flow, state.expose()),
+                state_hash: state_hash(&ledger.keyring.root().index, ledger.keyring, pending.flow, state.expose()),
                 user: pending.user.to_string(),
                 provider: pending.provider.to_string(),
                 created_at: pending.created_at.0,
                 expires_at: pending.expires_at.0,
                 revision: 1,
-                data_key: key.version,
+                data_key,
                 sealed: Vec::new(),
             };
             let id = hex::write(&row.state_hash);
@@ -176,7 +176,7 @@ impl Vault {
         // A code is not to be spent where what it brings could not be stored; the tokens of a device are here already.
         let worth = if flow == Flow::Device { Worth::Essential } else { Worth::Ordinary };
         self.change_worth(worth, who, move |ledger| {
-            for key in ledger.keyring.data_keys() {
+            for key in ledger.keyring.index_keys() {
                 let hash = state_hash(key, ledger.keyring, flow, state.expose());
                 let taken = ledger.tx.take_pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)?;
                 let Some(row) = taken else { continue };
@@ -211,6 +211,12 @@ impl Vault {
             }
         }
     }
+}
+
+/// Erases all begun logins: what they are found by is not known any more.
+pub(super) fn remove_all(ledger: &mut Ledger<'_>) -> Result<(), VaultError> {
+    let rows = ledger.tx.take_expired_pending(i64::MAX, u32::MAX)?;
+    rows.iter().try_for_each(|row| ledger.removed(&place(row, &hex::write(&row.state_hash)), &row.sealed))
 }
 
 /// Erases all logins that a user began.
@@ -278,12 +284,12 @@ impl PendingAuthorization {
 }
 
 /// What a login is found by. Those of the two kinds cannot be found by each other's tokens.
-pub(super) fn state_hash(key: &DataKey, keyring: &Keyring, flow: Flow, state: &str) -> [u8; 32] {
+pub(super) fn state_hash(key: &Key, keyring: &Keyring, flow: Flow, state: &str) -> [u8; 32] {
     let kind: &[u8] = match flow {
         Flow::External | Flow::Connect => b"strongroom state 1",
         Flow::Device => b"strongroom device 1",
     };
-    keys::mac(&key.index, [kind, keyring.vault_id(), state.as_bytes()])
+    keys::mac(key, [kind, keyring.vault_id(), state.as_bytes()])
 }
 
 pub(super) fn place<'a>(row: &'a PendingRow, id: &'a str) -> Place<'a> {

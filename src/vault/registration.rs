@@ -5,13 +5,14 @@ use super::audit::{Action, Subject};
 use super::fields::{FieldWriter, Fields};
 use super::hex;
 use super::keyring::Keyring;
-use super::keys::{self, DataKey};
+use super::keys::{self, Key};
+use super::ledger::Ledger;
 use super::open::Vault;
 use super::record::{self, Place};
 use super::who::Who;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
-use crate::store::RegistrationRow;
+use crate::store::{RegistrationRow, View};
 
 /// Tags of the fields in a sealed registration; one that was ever used is not given another meaning.
 mod tag {
@@ -19,6 +20,8 @@ mod tag {
     pub(super) const CLIENT_SECRET: u8 = 2;
     pub(super) const SECRET_EXPIRES_AT: u8 = 3;
     pub(super) const TOKEN_AUTH: u8 = 4;
+    pub(super) const ISSUER: u8 = 5;
+    pub(super) const REDIRECT_URI: u8 = 6;
 }
 
 /// Our client at an authorization server that had never heard of us.
@@ -46,14 +49,7 @@ pub struct RegisteredAt {
 impl Vault {
     /// The registration for this place.
     pub fn registration(&self, at: &RegisteredAt) -> Result<Option<ClientRegistration>, VaultError> {
-        self.look(|view, keyring| {
-            for key in keyring.data_keys() {
-                if let Some(row) = view.registration(&lookup(key, keyring, at))? {
-                    return open(keyring, &row).map(Some);
-                }
-            }
-            Ok(None)
-        })
+        self.look(|view, keyring| find(view, keyring, at)?.map(|row| open(keyring, &row)).transpose())
     }
 
     /// Keeps a registration, and gives back the one that counts from now on: where somebody else registered meanwhile it is
@@ -67,9 +63,7 @@ impl Vault {
     ) -> Result<ClientRegistration, VaultError> {
         let (at, replaced) = (at.clone(), replaced.map(str::to_owned));
         self.change(who, move |ledger| {
-            let key = ledger.keyring.current_data_key();
-            let place_of = lookup(key, ledger.keyring, &at);
-            let old = ledger.tx.registration(&place_of)?;
+            let old = find(ledger.tx, ledger.keyring, &at)?;
             if let Some(old) = &old {
                 let known = open(ledger.keyring, old)?;
                 if replaced.as_deref() != Some(known.client_id.as_str()) {
@@ -77,16 +71,17 @@ impl Vault {
                 }
             }
             let mut row = RegistrationRow {
-                lookup: place_of,
+                lookup: lookup(&ledger.keyring.root().index, ledger.keyring, &at),
                 created_at: ledger.now.0,
                 revision: old.as_ref().map_or(1, |old| old.revision + 1),
-                data_key: key.version,
+                data_key: ledger.keyring.current_data_key().version,
                 sealed: Vec::new(),
             };
             let id = hex::write(&row.lookup);
-            row.sealed = ledger.seal(&place(&row, &id), &new.write())?;
+            row.sealed = ledger.seal(&place(&row, &id), &new.write(&at))?;
             if let Some(old) = &old {
-                ledger.removed(&place(old, &id), &old.sealed)?;
+                ledger.removed(&place(old, &hex::write(&old.lookup)), &old.sealed)?;
+                ledger.tx.delete_registration(&old.lookup)?;
             }
             ledger.tx.put_registration(&row)?;
             ledger.added(&place(&row, &id), &row.sealed)?;
@@ -98,12 +93,15 @@ impl Vault {
 }
 
 impl ClientRegistration {
-    fn write(&self) -> zeroize::Zeroizing<Vec<u8>> {
+    /// The fields to be sealed; with them where it belongs, of which the row has a hash alone.
+    fn write(&self, at: &RegisteredAt) -> zeroize::Zeroizing<Vec<u8>> {
         FieldWriter::new()
             .text(tag::CLIENT_ID, &self.client_id)
             .optional(tag::CLIENT_SECRET, self.client_secret.as_ref().map(Secret::expose))
             .int(tag::SECRET_EXPIRES_AT, self.secret_expires_at.map(|at| at.0))
             .text(tag::TOKEN_AUTH, &self.token_auth)
+            .text(tag::ISSUER, &at.issuer)
+            .text(tag::REDIRECT_URI, &at.redirect_uri)
             .finish()
     }
 
@@ -128,13 +126,45 @@ fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, 
     })
 }
 
-fn lookup(key: &DataKey, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
-    let parts =
-        [b"strongroom registration 1".as_slice(), keyring.vault_id(), at.issuer.as_bytes(), at.redirect_uri.as_bytes()];
-    keys::mac(&key.index, parts)
+/// The row of this place.
+fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<RegistrationRow>, VaultError> {
+    for key in keyring.index_keys() {
+        if let Some(row) = view.registration(&lookup(key, keyring, at))? {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }
 
-fn place<'a>(row: &'a RegistrationRow, id: &'a str) -> Place<'a> {
+/// Puts every registration where this index key has it: the root becomes another one. Where it belongs is sealed
+/// with it; the few that an early version kept without are forgotten, and made anew when they are wanted.
+pub(super) fn move_all(ledger: &mut Ledger<'_>, index: &Key) -> Result<(), VaultError> {
+    for old in ledger.tx.registrations_after("", None, u32::MAX)? {
+        let id = hex::write(&old.lookup);
+        let bytes = record::open(ledger.keyring, &place(&old, &id), old.data_key, &old.sealed)?;
+        ledger.removed(&place(&old, &id), &old.sealed)?;
+        ledger.tx.delete_registration(&old.lookup)?;
+        let fields = Fields::read(&bytes);
+        let belongs = |fields: &Fields<'_>| Some((fields.owned(tag::ISSUER)?, fields.owned(tag::REDIRECT_URI)?));
+        let Some((issuer, redirect_uri)) = fields.as_ref().and_then(belongs) else { continue };
+        let at = RegisteredAt { issuer, redirect_uri };
+        let row = RegistrationRow { lookup: lookup(index, ledger.keyring, &at), ..old };
+        let id = hex::write(&row.lookup);
+        let row =
+            RegistrationRow { sealed: record::seal(ledger.keyring, &place(&row, &id), &bytes, ledger.random)?, ..row };
+        ledger.tx.put_registration(&row)?;
+        ledger.added(&place(&row, &id), &row.sealed)?;
+    }
+    Ok(())
+}
+
+fn lookup(key: &Key, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
+    let parts =
+        [b"strongroom registration 1".as_slice(), keyring.vault_id(), at.issuer.as_bytes(), at.redirect_uri.as_bytes()];
+    keys::mac(key, parts)
+}
+
+pub(super) fn place<'a>(row: &'a RegistrationRow, id: &'a str) -> Place<'a> {
     Place {
         table: "client_registration",
         column: "sealed",

@@ -305,12 +305,12 @@ fn damaged(row: &RevocationRow) -> VaultError {
     VaultError::DamagedRow { table: "revocation", id: row.id.clone(), what: "it cannot be understood" }
 }
 
-fn more(row: &RevocationRow) -> [i64; 2] {
+pub(super) fn more(row: &RevocationRow) -> [i64; 2] {
     [i64::from(row.attempts), row.not_before]
 }
 
 /// The credential's id stands where other records have their kind: it says what the tokens are.
-fn place<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> Place<'a> {
+pub(super) fn place<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> Place<'a> {
     Place {
         table: "revocation",
         column: "sealed",

@@ -48,7 +48,7 @@ fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError
     })
 }
 
-fn place(row: &SigningKeyRow) -> Place<'_> {
+pub(super) fn place(row: &SigningKeyRow) -> Place<'_> {
     Place {
         table: "signing_key",
         column: "sealed",

@@ -91,6 +91,12 @@ pub(super) fn attempt(row: &SlotRow, master: &MasterKey, vault_id: &[u8; 16]) ->
     }
 }
 
+/// Whether a new slot would cost more to guess at.
+pub(super) fn is_weak(row: &SlotRow) -> bool {
+    let less = |own: Option<u32>, wanted: u32| own.is_some_and(|own| own < wanted);
+    less(row.memory_kib, DEFAULT.memory_kib) || less(row.time_cost, DEFAULT.time)
+}
+
 /// Every field of the slot, for the MAC over the keyring.
 pub(super) fn covered(row: &SlotRow, vault_id: &[u8; 16]) -> Vec<u8> {
     let checksum = row.checksum.to_be_bytes();

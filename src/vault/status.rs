@@ -1,8 +1,10 @@
-//! What may be said about a vault: versions, counts, fingerprints, and what is wrong with the modes of its files.
+//! How a vault stands, for people.
 
 use super::VaultError;
 use super::hex;
+use super::keyring_rows::KeyringRows;
 use super::open::Vault;
+use super::slots::Slot;
 use crate::clock::UnixTime;
 use crate::store::{FileWarning, SCHEMA_VERSION};
 
@@ -15,10 +17,14 @@ pub struct VaultStatus {
     pub vault_id: String,
     /// When it was made.
     pub created_at: UnixTime,
-    /// What opens it, for example `key 1f2e3d4c5b6a7988`.
-    pub slots: Vec<String>,
+    /// What opens it.
+    pub slots: Vec<Slot>,
+    /// The keys of the keyring.
+    pub keys: Vec<KeyVersion>,
     /// The version of the data key that seals new records.
     pub data_key_version: u32,
+    /// How many records a rotation that was begun has still to seal anew; `None` where none was begun.
+    pub rotation_left: Option<u64>,
     /// How many users there are.
     pub users: u64,
     /// How many credentials there are.
@@ -35,6 +41,19 @@ pub struct VaultStatus {
     pub warnings: Vec<FileWarning>,
 }
 
+/// One version of a key of the keyring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyVersion {
+    /// `data`, `audit` or `api_key`.
+    pub purpose: String,
+    /// Its version.
+    pub version: u32,
+    /// `current`, `retired` or `destroyed`.
+    pub state: String,
+    /// When it was made.
+    pub created_at: UnixTime,
+}
+
 impl Vault {
     /// Whether the room that was asked for is held back beside the vault; where it is not, the disk is full.
     pub fn holds_ballast(&self) -> bool {
@@ -44,14 +63,23 @@ impl Vault {
     /// Looks at what is there. It counts rows, so it is for people and not for every request.
     pub fn status(&self) -> Result<VaultStatus, VaultError> {
         let warnings = self.inner.store.warnings();
+        let (slots, rotation_left) = (self.slots()?, self.unfinished_rotation()?);
         self.look(|view, keyring| {
             let counts = view.counts()?;
+            let keys = KeyringRows::read(view)?.keys.into_iter().map(|row| KeyVersion {
+                purpose: row.purpose,
+                version: row.version,
+                state: row.state,
+                created_at: UnixTime(row.created_at),
+            });
             Ok(VaultStatus {
                 schema_version: SCHEMA_VERSION,
                 vault_id: hex::write(keyring.vault_id()),
                 created_at: keyring.created_at(),
-                slots: keyring.slots().to_vec(),
+                slots: slots.clone(),
+                keys: keys.collect(),
                 data_key_version: keyring.current_data_key().version,
+                rotation_left,
                 users: counts.users,
                 credentials: counts.credentials,
                 api_keys: counts.api_keys,

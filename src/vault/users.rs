@@ -84,7 +84,7 @@ fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<User, Vaul
     Ok(User { id, created_at: UnixTime(row.created_at), credentials })
 }
 
-fn place(row: &UserRow) -> Place<'_> {
+pub(super) fn place(row: &UserRow) -> Place<'_> {
     Place {
         table: "user",
         column: "sealed",

@@ -46,6 +46,16 @@ pub enum AuditFault {
     },
 }
 
+impl AuditFault {
+    /// The number of the first row that it is about.
+    pub(in crate::vault) fn row(&self) -> String {
+        match self {
+            Self::Changed { first, .. } | Self::Missing { first, .. } | Self::Cut { first, .. } => first.to_string(),
+            Self::Extra { first, .. } => first.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for AuditFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -48,7 +48,7 @@ macro_rules! actions {
         }
 
         impl Action {
-            fn name(self) -> &'static str {
+            pub(in crate::vault) fn name(self) -> &'static str {
                 match self {
                     $(Self::$action => $name,)+
                 }
@@ -92,6 +92,11 @@ actions! {
     RevocationGiveUp "revocation.give_up" Failed,
     ClientRegister "client.register" Ok,
     SigningKeyCreate "signing_key.create" Ok,
+    SlotAdd "slot.add" Ok,
+    SlotRemove "slot.remove" Ok,
+    RootRenew "root.renew" Ok,
+    RotationBegin "rotation.begin" Ok,
+    RotationEnd "rotation.end" Ok,
 }
 
 /// What an action was done to.
@@ -101,6 +106,33 @@ pub(super) struct Subject<'a> {
     pub(super) provider: Option<&'a ProviderName>,
     pub(super) credential: Option<&'a CredentialId>,
     pub(super) api_key: Option<&'a ApiKeyId>,
+    pub(super) slot: Option<i64>,
+    pub(super) data_key: Option<u32>,
+    /// Which revisions of a credential's two records were written with this; the ledger knows them.
+    pub(super) revisions: Option<(i64, Option<i64>)>,
+}
+
+impl Subject<'_> {
+    /// What has no column of its own, with its kind before it.
+    fn other(&self) -> Option<String> {
+        let key = self.api_key.map(|id| format!("key:{id}"));
+        let slot = self.slot.map(|id| format!("slot:{id}"));
+        let data_key = self.data_key.map(|version| format!("data-key:{version}"));
+        let revisions = self.revisions.map(|(summary, secret)| match secret {
+            Some(secret) => format!("revision:{summary}.{secret}"),
+            None => format!("revision:{summary}"),
+        });
+        key.or(slot).or(data_key).or(revisions)
+    }
+}
+
+/// The revisions of a credential's summary and secret that a row's subject names.
+pub(super) fn revisions_in(subject: &str) -> Option<(i64, Option<i64>)> {
+    let revisions = subject.strip_prefix("revision:")?;
+    match revisions.split_once('.') {
+        Some((summary, secret)) => Some((summary.parse().ok()?, Some(secret.parse().ok()?))),
+        None => Some((revisions.parse().ok()?, None)),
+    }
 }
 
 /// Appends a row and moves the manifest's head on to it.
@@ -124,7 +156,7 @@ pub(super) fn append(
         user: subject.user.map(ToString::to_string),
         provider: subject.provider.map(ToString::to_string),
         credential: subject.credential.map(ToString::to_string),
-        subject: subject.api_key.map(|id| format!("key:{id}")),
+        subject: subject.other(),
         address: who.address.map(|address| address.to_string()),
         request_id: who.request_id.map(|id| id.to_string()),
         key_version,

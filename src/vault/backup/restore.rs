@@ -8,13 +8,14 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::store::{Filling, SCHEMA_VERSION, Tx};
 use crate::vault::audit::{Action, Subject};
-use crate::vault::credential_record::{open_secret, open_summary};
+use crate::vault::credential_record::open_summary;
 use crate::vault::keyring::Keyring;
 use crate::vault::ledger::Ledger;
 use crate::vault::manifest::{Manifest, Restored};
 use crate::vault::master_key::MasterKey;
 use crate::vault::open::Mode;
-use crate::vault::{VaultError, Who, hex, key_table};
+use crate::vault::verify::verify;
+use crate::vault::{VaultError, Who, hex};
 
 /// What a backup is opened with.
 pub struct Restorer<'m> {
@@ -62,7 +63,7 @@ impl Restorer<'_> {
     fn fill(&self, backup: OpenBackup, filling: &mut Filling) -> Result<(RestoredVault, Keyring), BackupError> {
         let contents = backup.fill(filling)?;
         let keyring = filling.read(|view| Keyring::open(view, self.master))?;
-        let (opened, may_be_stale) = filling.write(|tx| self.check(tx, &keyring))?;
+        let (opened, may_be_stale) = filling.write(|tx| Self::check(tx, &keyring))?;
         let epoch = filling.read(|view| Manifest::load(view, &keyring))?.epoch;
         if (epoch, hex::write(keyring.vault_id())) != (contents.epoch, contents.vault_id.clone()) {
             return Err(BackupError::Damaged("it is not the vault that it says it is"));
@@ -70,21 +71,18 @@ impl Restorer<'_> {
         Ok((RestoredVault { contents, schema_version: SCHEMA_VERSION, opened, may_be_stale }, keyring))
     }
 
-    /// Opens summaries, secrets and API keys; gives how many, and how many have a refresh token.
-    fn check(&self, tx: &Tx<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
-        let who = Who::system();
-        let ledger = Ledger::open(tx, keyring, &who, self.clock.now(), self.random)?;
-        let (mut opened, mut may_be_stale) = (0, 0);
+    /// Holds everything against everything, and gives how many records were opened and how many credentials have a refresh
+    /// token.
+    fn check(tx: &Tx<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
+        let found = verify(tx, keyring)?;
+        found.must_hold()?;
+        let mut may_be_stale = 0;
         for (user, _) in tx.users()? {
             for row in tx.credentials(&user.id, None, "", None)? {
-                let summary = open_summary(keyring, &row)?;
-                open_secret(&ledger, &row, &summary)?;
-                opened += 2;
-                may_be_stale += u64::from(summary.may_have_refresh_token());
+                may_be_stale += u64::from(open_summary(keyring, &row)?.may_have_refresh_token());
             }
         }
-        opened += key_table::check(tx, keyring)?;
-        Ok((opened, may_be_stale))
+        Ok((found.records + found.api_keys, may_be_stale))
     }
 
     fn mark(

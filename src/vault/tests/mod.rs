@@ -11,6 +11,8 @@ mod pending;
 mod refreshing;
 mod registrations;
 mod rotation;
+mod slots;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -90,13 +92,14 @@ impl Bench {
 
     /// Counts every record again and holds that against the manifest.
     fn assert_manifest_holds(&self) {
-        let sealed: [(&str, &str, &str, &str, &str); 6] = [
+        let sealed: [(&str, &str, &str, &str, &str); 7] = [
             ("user", "sealed", "id", "id", "revision"),
             ("credential", "summary", "user", "id", "revision"),
             ("credential_secret", "secret", "user", "id", "revision"),
             ("pending_authorization", "sealed", "user", "lower(hex(state_hash))", "revision"),
             ("revocation", "sealed", "user", "id", "revision"),
             ("client_registration", "sealed", "''", "lower(hex(lookup))", "revision"),
+            ("signing_key", "sealed", "''", "id", "revision"),
         ];
         let keyring = self.vault.keyring();
         let manifest = self.vault.look(Manifest::load).unwrap();

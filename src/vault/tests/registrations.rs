@@ -3,11 +3,11 @@
 use super::*;
 use crate::secret::Secret;
 
-fn at(issuer: &str) -> RegisteredAt {
+pub(super) fn at(issuer: &str) -> RegisteredAt {
     RegisteredAt { issuer: issuer.to_owned(), redirect_uri: "https://app.example/callback".to_owned() }
 }
 
-fn client(id: &str) -> ClientRegistration {
+pub(super) fn client(id: &str) -> ClientRegistration {
     ClientRegistration {
         client_id: id.to_owned(),
         client_secret: Some(Secret::new("the registered secret")),

@@ -1,18 +1,24 @@
-//! The data key changes under a running vault: nothing new is sealed under the old one, and nothing old is lost.
+//! The data key changes under a running vault: nothing new is sealed under the old one, nothing old is lost, and afterwards
+//! the old one opens nothing.
 
 use super::*;
 
-/// Makes data key 2 the current one, as another process would.
-fn rotate(bench: &Bench) {
-    let keyring = bench.vault.keyring();
-    let (wrapped, mac) = bench.vault.look(|view, _| keyring.with_a_second_data_key(view)).unwrap();
-    bench.attack(&format!(
-        "BEGIN; UPDATE key SET state = 'retired' WHERE purpose = 'data';
-         INSERT INTO key (purpose, version, state, created_at, wrapped) VALUES ('data', 2, 'current', 0, x'{}');
-         UPDATE vault SET keyring_mac = x'{}'; COMMIT",
-        hex::write(&wrapped),
-        hex::write(&mac)
-    ));
+/// Seals everything anew, in small steps; what `meanwhile` does comes between them.
+async fn reseal(vault: &Vault, meanwhile: impl AsyncFn(u32)) -> RotationPlace {
+    let mut place = RotationPlace::default();
+    let mut step = 0;
+    while vault.rotate_some(&mut place, 2).await.unwrap().is_some() {
+        meanwhile(step).await;
+        step += 1;
+    }
+    place
+}
+
+/// A rotation from its beginning to its end.
+async fn rotate(vault: &Vault) -> RotationEnd {
+    vault.begin_rotation(&Who::command_line()).await.unwrap();
+    assert!(reseal(vault, async |_| {}).await.damaged.is_empty());
+    vault.end_rotation(&Who::command_line()).await.unwrap()
 }
 
 fn sealed_under(bench: &Bench, id: CredentialId) -> (u32, Vec<u8>) {
@@ -21,22 +27,128 @@ fn sealed_under(bench: &Bench, id: CredentialId) -> (u32, Vec<u8>) {
     connection.query_row(sql, [id.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
 }
 
+/// One of everything that is sealed.
+pub(super) async fn one_of_each(bench: &Bench) -> Summary {
+    let vault = &bench.vault;
+    let kept = bench.add("alice", "p", api_key("old")).await;
+    let gone = bench.connect("alice", None).await;
+    bench.delete(&gone, Revocation::Token).await;
+    vault.put_pending("state", super::pending::login(bench, "alice"), &Who::system()).await.unwrap();
+    let at = super::registrations::at("https://as.example");
+    vault.put_registration(&at, super::registrations::client("one"), None, &Who::system()).await.unwrap();
+    vault.ensure_signing_key(&Who::system()).await.unwrap();
+    kept
+}
+
+/// That everything of [`one_of_each`] is still of use.
+async fn assert_all_of_use(bench: &Bench, kept: &Summary) {
+    let vault = &bench.vault;
+    assert_eq!(texts(&bench.read(kept).await.unwrap().1), ["old"]);
+    let github = "github".parse().unwrap();
+    assert!(vault.take_pending("state", &user("alice"), &github, &Who::system()).await.unwrap().is_some());
+    let at = super::registrations::at("https://as.example");
+    assert_eq!(vault.registration(&at).unwrap().unwrap().client_id, "one");
+    assert_eq!(vault.signing_keys().unwrap().len(), 1);
+    let (queued, _) = vault.revocations(|_| true, Page::default()).unwrap();
+    assert_eq!(queued[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
+    assert!(vault.has_user(&user("alice")).unwrap());
+    assert!(vault.verify().unwrap().holds(), "{:?}", vault.verify().unwrap());
+    bench.assert_manifest_holds();
+}
+
 #[tokio::test]
 async fn a_record_sealed_under_the_old_key_is_sealed_again_before_it_is_stored() {
     let bench = Bench::new();
     let old = bench.add("alice", "p", api_key("old")).await;
-    bench.vault.put_pending("state", super::pending::login(&bench, "alice"), &Who::system()).await.unwrap();
     let reader = bench.beside();
-    rotate(&bench);
+    bench.beside().begin_rotation(&Who::command_line()).await.unwrap();
     let new = bench.add("alice", "p", api_key("new")).await;
     let (version, record) = sealed_under(&bench, new.id);
     assert_eq!((version, &record[1..5]), (2, [0, 0, 0, 2].as_slice()));
     assert_eq!(sealed_under(&bench, old.id).0, 1);
     assert_eq!(reader.list(&user("alice"), None, Page::default()).unwrap().len(), 2);
     assert_eq!(texts(&bench.read(&old).await.unwrap().1), ["old"]);
-    let github = "github".parse().unwrap();
-    assert!(bench.vault.take_pending("state", &user("alice"), &github, &Who::system()).await.unwrap().is_some());
     assert!(bench.delete(&old, Revocation::Never).await.is_some());
     assert_eq!(bench.vault.status().unwrap().data_key_version, 2);
     bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn bar_55_after_a_rotation_everything_is_there_and_the_old_key_opens_nothing() {
+    let bench = Bench::new();
+    let kept = one_of_each(&bench).await;
+    let wrapped: Vec<u8> = {
+        let sql = "SELECT wrapped FROM key WHERE purpose = 'data' AND version = 1";
+        Connection::open(bench.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(rotate(&bench.beside()).await, RotationEnd::Destroyed(vec![1]));
+    assert_eq!(bench.vault.status().unwrap().rotation_left, None);
+    assert_eq!(sealed_under(&bench, kept.id).0, 2);
+    assert_all_of_use(&bench, &kept).await;
+    // The old key is nowhere in the file, not even wrapped.
+    for suffix in ["", "-wal"] {
+        let file = std::fs::read(format!("{}{suffix}", bench.path().display())).unwrap_or_default();
+        assert!(!file.windows(wrapped.len()).any(|window| window == wrapped), "strongroom.db{suffix}");
+    }
+}
+
+#[tokio::test]
+async fn bar_55_a_rotation_that_was_cut_short_goes_on_where_it_was_left() {
+    let bench = Bench::new();
+    for i in 0..9 {
+        bench.add("alice", "p", api_key(&i.to_string())).await;
+    }
+    let command = bench.beside();
+    command.begin_rotation(&Who::command_line()).await.unwrap();
+    let mut place = RotationPlace::default();
+    for _ in 0..3 {
+        command.rotate_some(&mut place, 2).await.unwrap();
+    }
+    drop(command);
+    let again = bench.reopen_as(&bench.key).unwrap();
+    let left = again.unfinished_rotation().unwrap().unwrap();
+    assert!((1..19).contains(&left), "{left}");
+    assert_eq!(again.end_rotation(&Who::command_line()).await.unwrap(), RotationEnd::StillUsed(left));
+    let begun = again.begin_rotation(&Who::command_line()).await.unwrap();
+    assert_eq!(begun, RotationBegun { data_key: 2, resumed: true, left });
+    assert_eq!(rotate(&again).await, RotationEnd::Destroyed(vec![1]));
+    assert_eq!(bench.vault.list(&user("alice"), None, Page::default()).unwrap().len(), 9);
+    assert!(bench.vault.verify().unwrap().holds());
+}
+
+#[tokio::test]
+async fn whatever_happens_during_a_rotation_happens_as_without_it() {
+    let bench = Bench::new();
+    let kept = one_of_each(&bench).await;
+    let refreshed = bench.connect("bob", Some("7")).await;
+    let ticket = super::refreshing::begin(&bench, &refreshed).await;
+    let command = bench.beside();
+    command.begin_rotation(&Who::command_line()).await.unwrap();
+    let bench_ref = &bench;
+    reseal(&command, async |step| {
+        let stored = bench_ref.add("carol", "p", api_key(&format!("c{step}"))).await;
+        if step % 2 == 0 {
+            bench_ref.delete(&stored, Revocation::Never).await.unwrap();
+        } else {
+            bench_ref.vault.amend_credential(&stored.user, &stored.id, title("t"), &Who::system()).await.unwrap();
+        }
+    })
+    .await;
+    let done = super::refreshing::finish(&bench, &ticket, "fresh").await.expect("a refresh under way ends as it would");
+    assert_eq!(done.refreshing.failures, 0);
+    assert_eq!(command.end_rotation(&Who::command_line()).await.unwrap(), RotationEnd::Destroyed(vec![1]));
+    assert_all_of_use(&bench, &kept).await;
+}
+
+#[tokio::test]
+async fn a_damaged_record_keeps_the_old_key_and_is_named() {
+    let bench = Bench::new();
+    let [good, bad] = [bench.add("alice", "p", api_key("a")).await, bench.add("alice", "p", api_key("b")).await];
+    bench.attack(&format!("UPDATE credential SET expires_at = 5 WHERE id = '{}'", bad.id));
+    bench.vault.begin_rotation(&Who::command_line()).await.unwrap();
+    let place = reseal(&bench.vault, async |_| {}).await;
+    let named = |table: &str| (table.to_owned(), bad.id.to_string());
+    assert_eq!(place.damaged, [named("credential"), named("credential_secret")]);
+    assert_eq!(bench.vault.end_rotation(&Who::command_line()).await.unwrap(), RotationEnd::StillUsed(2));
+    assert_eq!(texts(&bench.read(&good).await.unwrap().1), ["a"]);
 }

@@ -1,0 +1,105 @@
+//! A master key that is to open the vault besides the one that does, or in its place: a key file or a passphrase.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{Failure, secret_input};
+use crate::random::Random;
+use crate::vault::MasterKey;
+
+/// Where a passphrase comes from.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum PassphraseFrom {
+    /// Ask for it on the terminal
+    Prompt,
+    /// Read the first line of the standard input
+    Stdin,
+}
+
+impl PassphraseFrom {
+    /// Reads it; an empty one is refused.
+    pub(super) fn read(self) -> Result<MasterKey, Failure> {
+        let passphrase = match self {
+            Self::Prompt => secret_input::ask_twice("Passphrase of the vault")?,
+            Self::Stdin => secret_input::first_line()?,
+        };
+        if passphrase.is_empty() {
+            return Err(Failure::new("the passphrase is empty").advise("nothing was changed; try again"));
+        }
+        Ok(MasterKey::Passphrase(passphrase))
+    }
+}
+
+/// The new master key
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct NewMaster {
+    /// A key file; made with a fresh key where there is none of that name
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// A passphrase
+    #[arg(long, value_name = "FROM")]
+    pub(super) passphrase: Option<PassphraseFrom>,
+}
+
+impl NewMaster {
+    /// The master key, made or read; `None` where nothing was said.
+    pub(super) fn read(&self) -> Result<Option<MasterKey>, Failure> {
+        match (&self.key_file, self.passphrase) {
+            (Some(file), _) => read_or_make(file).map(Some),
+            (None, Some(from)) => from.read().map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Whether nothing was said.
+    pub(super) fn is_unsaid(&self) -> bool {
+        self.key_file.is_none() && self.passphrase.is_none()
+    }
+
+    /// What the configuration has to say from now on.
+    pub(super) fn setting(&self) -> String {
+        match (&self.key_file, self.passphrase) {
+            (Some(file), _) => format!("master_key = {{ file = {:?} }}", file.display().to_string()),
+            (None, Some(PassphraseFrom::Stdin)) => "passphrase = \"stdin\"".to_owned(),
+            (None, _) => "passphrase = \"prompt\"".to_owned(),
+        }
+    }
+}
+
+/// The key that is in the file, or a fresh one that is on disk there before this returns.
+pub(super) fn read_or_make(file: &Path) -> Result<MasterKey, Failure> {
+    if file.symlink_metadata().is_ok() {
+        return Ok(MasterKey::parse_file_text(secret_input::from_file(file)?.expose())?);
+    }
+    let master = MasterKey::generate(Random);
+    let text = master.to_file_text().expect("a generated key is no passphrase");
+    write_new(file, text.expose(), 0o400).map_err(|error| cannot_be_made(file, &error))?;
+    Ok(master)
+}
+
+/// Writes a new file, on disk before this returns; never over one that is there.
+pub(super) fn write_new(path: &Path, text: &str, permissions: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(permissions).open(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
+    if written.is_err() {
+        // What cannot be taken back is seen at the next try, which names it.
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
+/// A name is on disk only when its folder is.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// That a file could not be made.
+pub(super) fn cannot_be_made(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{} cannot be made: {error}", path.display()))
+}

@@ -1,0 +1,148 @@
+//! `strongroom vault rekey`: another master key in the place of the one that opens the vault.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::context::{block_on, open_with};
+use super::new_master::{NewMaster, cannot_be_made, read_or_make, sync_folder};
+use super::output::Output;
+use super::rotate::rotate;
+use super::{Context, Failure, application};
+use crate::config::{ClientSecrets, Config, SecretSource, Unlock};
+use crate::vault::{MasterKey, Mode, Vault, Who};
+
+/// Change the master key that this configuration opens the vault by
+///
+/// A key file is replaced in its place; it may be run again after a crash at any point. Other slots stay.
+#[derive(Debug, Args)]
+pub(super) struct Rekey {
+    #[command(flatten)]
+    new: NewMaster,
+    /// Somebody may know the old master key: make root, data key, audit key and API-key key anew too, end every other slot
+    /// and every begun login, and seal everything anew. No server may be running
+    #[arg(long)]
+    compromised: bool,
+}
+
+/// The way from the old master key to the new one.
+struct Change {
+    vault: Vault,
+    old: MasterKey,
+    new: MasterKey,
+    /// The key file that takes the old one's place at the end, and that place.
+    replaces: Option<(PathBuf, PathBuf)>,
+}
+
+impl Rekey {
+    /// Runs the command.
+    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let (config, _) = context.settings(ClientSecrets::Leave)?;
+        let mode = if self.compromised { Mode::Server } else { Mode::Command };
+        let waiting = replaced_file(&config, &self.new).map(|file| (beside(&file), file));
+        let change = match self.begin(&config, mode, waiting.as_ref()) {
+            Ok(change) => change,
+            Err(failure) => return end_interrupted(&config, mode, waiting, failure, out),
+        };
+        if self.compromised {
+            block_on(change.vault.renew_root(&change.old, &change.new, &Who::command_line()))??;
+        } else {
+            block_on(change.vault.add_slot(&change.old, &change.new, &Who::command_line()))??;
+        }
+        // From here on the new key opens the vault; until the old slot goes, the old one does too.
+        let old_slot = change.vault.slot_of(&change.old)?;
+        if let Some((new, old)) = &change.replaces {
+            put_in_place(new, old)?;
+        }
+        if let Some(id) = old_slot {
+            block_on(change.vault.remove_slot(id, &Who::command_line()))??;
+        }
+        self.tell(&change, out)
+    }
+
+    fn begin(&self, config: &Config, mode: Mode, waiting: Option<&(PathBuf, PathBuf)>) -> Result<Change, Failure> {
+        let old = application::master_key(config)?;
+        let vault = open_with(config, &old, mode)?;
+        let new = match (self.new.read()?, waiting) {
+            (Some(new), _) => new,
+            (None, Some((new_file, _))) => read_or_make(new_file)?,
+            (None, None) => {
+                return Err(Failure::configuration(
+                    "the master key of this configuration is in no file that could be replaced",
+                )
+                .advise("say where the new one is to be: --key-file FILE, or --passphrase prompt"));
+            }
+        };
+        if vault.slot_of(&new)? == vault.slot_of(&old)? {
+            return Err(
+                Failure::new("the new master key is the old one").advise("name another file, or another passphrase")
+            );
+        }
+        Ok(Change { vault, old, new, replaces: waiting.filter(|_| self.new.is_unsaid()).cloned() })
+    }
+
+    fn tell(&self, change: &Change, out: &mut Output) -> Result<(), Failure> {
+        match &change.replaces {
+            Some((_, place)) => out.line(format!("{} is the new master key; keep a copy of it", place.display()))?,
+            None => out.line(format!("the vault is opened from now on by: {}", self.new.setting()))?,
+        }
+        out.line("backups of before are opened by the old master key: keep it as long as you keep them")?;
+        let slots = change.vault.slots()?.len();
+        if slots > 1 {
+            out.line(format!("{slots} slots open the vault: `strongroom vault slot list` shows them"))?;
+        }
+        if !self.compromised {
+            return Ok(());
+        }
+        out.line("API keys of before still work: make new ones, then revoke them (`strongroom key list`)")?;
+        rotate(&change.vault, false, out)
+    }
+}
+
+/// The key file does not open the vault: was a change interrupted when its key was the only one, and not in place yet?
+fn end_interrupted(
+    config: &Config,
+    mode: Mode,
+    waiting: Option<(PathBuf, PathBuf)>,
+    failure: Failure,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let Some((new_file, place)) = waiting.filter(|(new, _)| new.exists() && failure.is_wrong_key()) else {
+        return Err(failure);
+    };
+    let new = read_or_make(&new_file)?;
+    let Ok(vault) = open_with(config, &new, mode) else { return Err(failure) };
+    put_in_place(&new_file, &place)?;
+    out.line(format!("a change that was interrupted is at its end: {} opens the vault", place.display()))?;
+    if vault.unfinished_rotation()?.is_some() { rotate(&vault, false, out) } else { Ok(()) }
+}
+
+/// The key file that the configuration names, where it is to be replaced.
+fn replaced_file(config: &Config, new: &NewMaster) -> Option<PathBuf> {
+    match &config.vault.unlock {
+        Unlock::MasterKey(SecretSource::File(path)) if new.is_unsaid() => Some(path.clone()),
+        _ => None,
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+fn put_in_place(new: &Path, place: &Path) -> Result<(), Failure> {
+    std::fs::rename(new, place).and_then(|()| sync_folder(place)).map_err(|error| {
+        cannot_be_made(place, &error)
+            .advise(format!("{} is the key that opens the vault: put it there by hand", new.display()))
+    })
+}
+
+/// What to say where the key does not open the vault and another one lies beside it.
+pub(super) fn advice_on_wrong_key(config: &Config) -> Option<String> {
+    let Unlock::MasterKey(SecretSource::File(path)) = &config.vault.unlock else { return None };
+    let new = beside(path);
+    new.exists().then(|| {
+        format!("a change of the master key was interrupted: `strongroom vault rekey` ends it, with {}", new.display())
+    })
+}

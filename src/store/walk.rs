@@ -1,0 +1,182 @@
+//! Walking through every sealed record, a batch at a time: to seal all of them under another data key, and to look at all
+//! of them. The order is that of the primary keys, so that a walk can go on behind any row.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row, params};
+
+use super::{CredentialRow, PendingRow, RevocationRow, SecretRow, SigningKeyRow, StoreError, Tx, UserRow, View};
+
+/// A credential with its secret, which should not be missing.
+pub(crate) struct WholeCredential {
+    pub(crate) row: CredentialRow,
+    pub(crate) secret: Option<SecretRow>,
+}
+
+/// Where one sealed record is.
+pub(crate) struct RecordKey<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) row: &'a str,
+}
+
+impl View<'_> {
+    /// Up to `limit` credentials after (`user`, `id`) with their secrets; where `but` is a data key, those alone of which a
+    /// record is under another one.
+    pub(crate) fn credentials_after(
+        &self,
+        (user, id): (&str, &str),
+        but: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<WholeCredential>, StoreError> {
+        let sql = "SELECT c.*, s.revision AS s_revision, s.data_key AS s_data_key, s.secret AS s_secret
+             FROM credential c LEFT JOIN credential_secret s ON s.user = c.user AND s.id = c.id
+             WHERE (c.user, c.id) > (?, ?) AND (c.data_key IS NOT ?3 OR s.data_key IS NOT ?3)
+             ORDER BY c.user, c.id LIMIT ?4";
+        rows(self.connection, sql, &[&user, &id, &but, &limit], |row| {
+            let revision: Option<i64> = row.get("s_revision")?;
+            let secret = match revision {
+                Some(revision) => {
+                    Some(SecretRow { revision, data_key: row.get("s_data_key")?, secret: row.get("s_secret")? })
+                }
+                None => None,
+            };
+            Ok(WholeCredential { row: CredentialRow::read(row)?, secret })
+        })
+    }
+
+    /// User and id of secrets that belong to no credential, up to `limit`, with their revision and their record.
+    pub(crate) fn stray_secrets(&self, limit: u32) -> Result<Vec<(String, String, SecretRow)>, StoreError> {
+        let sql = "SELECT s.* FROM credential_secret s LEFT JOIN credential c ON c.user = s.user AND c.id = s.id
+             WHERE c.id IS NULL ORDER BY s.user, s.id LIMIT ?";
+        rows(self.connection, sql, &[&limit], |row| {
+            let secret = SecretRow {
+                revision: row.get("revision")?,
+                data_key: row.get("data_key")?,
+                secret: row.get("secret")?,
+            };
+            Ok((row.get("user")?, row.get("id")?, secret))
+        })
+    }
+
+    /// Up to `limit` users after this one.
+    pub(crate) fn users_after(&self, after: &str, but: Option<u32>, limit: u32) -> Result<Vec<UserRow>, StoreError> {
+        let sql = "SELECT * FROM user WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
+        rows(self.connection, sql, &[&after, &but, &limit], UserRow::read)
+    }
+
+    /// Up to `limit` begun logins after the one whose hash this is, in hex.
+    pub(crate) fn pending_after(
+        &self,
+        after: &str,
+        but: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<PendingRow>, StoreError> {
+        let sql = "SELECT * FROM pending_authorization WHERE state_hash > unhex(?) AND data_key IS NOT ?
+             ORDER BY state_hash LIMIT ?";
+        rows(self.connection, sql, &[&after, &but, &limit], PendingRow::read)
+    }
+
+    /// Up to `limit` queued revocations after this one.
+    pub(crate) fn queue_after(
+        &self,
+        after: &str,
+        but: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<RevocationRow>, StoreError> {
+        let sql = "SELECT * FROM revocation WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
+        rows(self.connection, sql, &[&after, &but, &limit], RevocationRow::read)
+    }
+
+    /// Up to `limit` of our own keys after this one.
+    pub(crate) fn signing_keys_after(
+        &self,
+        after: &str,
+        but: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<SigningKeyRow>, StoreError> {
+        let sql = "SELECT * FROM signing_key WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
+        rows(self.connection, sql, &[&after, &but, &limit], SigningKeyRow::read)
+    }
+
+    /// How many records are sealed under another data key than this one.
+    pub(crate) fn sealed_otherwise(&self, than: u32) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for table in SEALED {
+            let sql = format!("SELECT count(*) FROM {} WHERE data_key IS NOT ?", table.name);
+            let here: i64 = self.connection.prepare_cached(&sql)?.query_row([than], |row| row.get(0))?;
+            count += here.unsigned_abs();
+        }
+        Ok(count)
+    }
+
+    /// Shows user, id and the revisions of summary and secret of every credential.
+    pub(crate) fn credential_revisions(
+        &self,
+        mut show: impl FnMut(&str, &str, (i64, Option<i64>)),
+    ) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT c.user, c.id, c.revision, s.revision
+             FROM credential c LEFT JOIN credential_secret s ON s.user = c.user AND s.id = c.id",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (user, id): (String, String) = (row.get(0)?, row.get(1)?);
+            show(&user, &id, (row.get(2)?, row.get(3)?));
+        }
+        Ok(())
+    }
+
+    /// What SQLite finds wrong with the file itself, in its words.
+    pub(crate) fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        let mut found = rows(self.connection, "PRAGMA integrity_check(20)", &[], |row| row.get::<_, String>(0))?;
+        found.retain(|line| line != "ok");
+        found.extend(rows(self.connection, "PRAGMA foreign_key_check", &[], |row| {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            Ok(format!("a row of {table} belongs to no row of {parent}"))
+        })?);
+        Ok(found)
+    }
+}
+
+impl Tx<'_> {
+    /// Writes the same record, sealed anew, over the old one.
+    pub(crate) fn reseal(&self, at: &RecordKey<'_>, sealed: &[u8]) -> Result<(), StoreError> {
+        let data_key = self.current_data_key(sealed)?;
+        let table = SEALED.iter().find(|table| table.name == at.table);
+        let table = table.ok_or_else(|| StoreError::Sqlite(format!("{} has no sealed records", at.table)))?;
+        // The user's number is in the statement even where no column wants it.
+        let sql = format!(
+            "UPDATE {} SET data_key = ?1, {} = ?2 WHERE {} AND ?3 IS NOT NULL",
+            table.name, table.column, table.key
+        );
+        self.connection.prepare_cached(&sql)?.execute(params![data_key, sealed, at.user, at.row])?;
+        Ok(())
+    }
+}
+
+/// A table with sealed records: how the record's column is called, and how a row is found by user and id.
+struct Sealed {
+    name: &'static str,
+    column: &'static str,
+    key: &'static str,
+}
+
+const SEALED: [Sealed; 7] = [
+    Sealed { name: "user", column: "sealed", key: "id = ?4" },
+    Sealed { name: "credential", column: "summary", key: "user = ?3 AND id = ?4" },
+    Sealed { name: "credential_secret", column: "secret", key: "user = ?3 AND id = ?4" },
+    Sealed { name: "pending_authorization", column: "sealed", key: "state_hash = unhex(?4)" },
+    Sealed { name: "revocation", column: "sealed", key: "id = ?4" },
+    Sealed { name: "client_registration", column: "sealed", key: "lookup = unhex(?4)" },
+    Sealed { name: "signing_key", column: "sealed", key: "id = ?4" },
+];
+
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    values: &[&dyn ToSql],
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,82 @@
+//! Several master keys for one vault, and a new root where one of them is known to somebody.
+
+use super::*;
+
+fn passphrase(text: &str) -> MasterKey {
+    MasterKey::Passphrase(Secret::new(text))
+}
+
+#[tokio::test]
+async fn a_key_and_a_passphrase_open_one_vault_side_by_side() {
+    let bench = Bench::new();
+    let stored = bench.add("alice", "p", api_key("k")).await;
+    let recovery = passphrase("correct horse battery staple");
+    let who = Who::command_line();
+    assert_eq!(bench.vault.add_slot(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::New(2));
+    assert_eq!(bench.vault.add_slot(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::ThereAlready(2));
+    let kinds: Vec<_> = bench.vault.slots().unwrap().iter().map(|slot| (slot.id, slot.kind, slot.is_weak)).collect();
+    assert_eq!(kinds, [(1, SlotKind::Key, false), (2, SlotKind::Passphrase, false)]);
+    let by_passphrase = bench.reopen_as(&recovery).unwrap();
+    assert!(by_passphrase.material(&stored.user, &stored.id, &who).await.unwrap().is_some());
+    assert!(matches!(bench.reopen_as(&passphrase("correct horse")), Err(VaultError::WrongKey { .. })));
+    assert_eq!((bench.audited("slot.add"), by_passphrase.slot_of(&bench.key).unwrap()), (1, Some(1)));
+    assert!(bench.vault.verify().unwrap().holds());
+}
+
+#[tokio::test]
+async fn a_slot_that_was_removed_opens_nothing_and_the_last_one_stays() {
+    let bench = Bench::new();
+    let who = Who::command_line();
+    let second = MasterKey::generate(Random);
+    bench.vault.add_slot(&bench.key, &second, &who).await.unwrap();
+    assert_eq!(bench.vault.remove_slot(1, &who).await.unwrap(), SlotRemoved::Gone);
+    assert_eq!(bench.vault.remove_slot(1, &who).await.unwrap(), SlotRemoved::Absent);
+    assert_eq!(bench.vault.remove_slot(2, &who).await.unwrap(), SlotRemoved::Last);
+    let Err(VaultError::WrongKey { expected, given }) = bench.reopen_as(&bench.key) else { panic!("it opens") };
+    assert_eq!(expected, [format!("key {}", second.fingerprint().unwrap())]);
+    assert_eq!(given, format!("key {}", bench.key.fingerprint().unwrap()));
+    assert!(bench.reopen_as(&second).is_ok());
+}
+
+#[tokio::test]
+async fn only_who_has_a_master_key_can_add_one() {
+    let bench = Bench::new();
+    let [stranger, new] = [MasterKey::generate(Random), MasterKey::generate(Random)];
+    let added = bench.vault.add_slot(&stranger, &new, &Who::command_line()).await;
+    assert!(matches!(added, Err(VaultError::WrongKey { .. })));
+    bench.attack("INSERT INTO slot SELECT 2, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum FROM slot");
+    assert!(matches!(bench.reopen_as(&bench.key), Err(VaultError::DamagedKeyring(_))));
+}
+
+#[tokio::test]
+async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
+    let bench = Bench::new();
+    let who = Who::command_line();
+    let stored = bench.add("alice", "p", api_key("k")).await;
+    let (key, text) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+    let at = super::registrations::at("https://as.example");
+    bench.vault.put_registration(&at, super::registrations::client("one"), None, &who).await.unwrap();
+    bench.vault.put_pending("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
+    bench.vault.add_slot(&bench.key, &passphrase("recovery passphrase"), &who).await.unwrap();
+    let new = MasterKey::generate(Random);
+    assert_eq!(bench.vault.renew_root(&bench.key, &new, &who).await.unwrap(), 3);
+    for old in [&bench.key, &passphrase("recovery passphrase")] {
+        assert!(matches!(bench.reopen_as(old), Err(VaultError::WrongKey { .. })));
+    }
+    let again = bench.reopen_as(&new).unwrap();
+    let current: Vec<_> = again.status().unwrap().keys.into_iter().filter(|key| key.state == "current").collect();
+    assert_eq!(current.iter().map(|key| key.version).collect::<Vec<_>>(), [2, 2, 2], "api_key, audit, data");
+    assert_eq!(texts(&again.material(&stored.user, &stored.id, &who).await.unwrap().unwrap().1), ["k"]);
+    assert_eq!(again.authenticate(text.expose()).unwrap().unwrap().id, key.id, "API keys go on");
+    assert_eq!(again.registration(&at).unwrap().unwrap().client_id, "one");
+    let github = "github".parse().unwrap();
+    assert!(
+        again.take_pending("state", &user("alice"), &github, &who).await.unwrap().is_none(),
+        "begun logins are over"
+    );
+    assert!(
+        again.unfinished_rotation().unwrap().is_some_and(|left| left > 0),
+        "what is there is still to be sealed anew"
+    );
+    assert!(again.verify().unwrap().holds(), "{:?}", again.verify().unwrap());
+}

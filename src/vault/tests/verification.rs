@@ -1,0 +1,105 @@
+//! Verification names what is damaged, moved, missing, extra or put back, and nothing else.
+
+use super::*;
+
+/// What is found after an attack, as `table row`, and each with its reason for the failure message.
+fn found(bench: &Bench) -> Vec<(String, String)> {
+    let report = bench.beside().verify().unwrap();
+    report.findings.into_iter().map(|one| (one.table, one.row)).collect()
+}
+
+fn names(bench: &Bench, table: &str, row: &str) {
+    let found = found(bench);
+    assert!(found.contains(&(table.to_owned(), row.to_owned())), "{table} {row}: {found:?}");
+}
+
+async fn three(bench: &Bench) -> [String; 3] {
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        ids.push(bench.add("alice", "p", api_key(name)).await.id.to_string());
+    }
+    ids.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn a_vault_that_nobody_touched_holds() {
+    let bench = Bench::new();
+    three(&bench).await;
+    super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+    let report = bench.vault.verify().unwrap();
+    assert_eq!((report.findings.as_slice(), report.records, report.api_keys), ([].as_slice(), 7, 1));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    let bench = Bench::new();
+    let [first, second, _] = three(&bench).await;
+    bench.attack(&format!(
+        "DELETE FROM credential_secret WHERE id = '{first}'; DELETE FROM credential WHERE id = '{first}';
+         PRAGMA foreign_keys = OFF; DELETE FROM credential WHERE id = '{second}'"
+    ));
+    names(&bench, "credential", &first);
+    names(&bench, "credential", &second);
+    names(&bench, "credential_secret", &second);
+    names(&bench, "*", "*");
+}
+
+#[tokio::test]
+async fn what_was_put_back_is_named() {
+    let bench = Bench::new();
+    let [first, second, third] = three(&bench).await;
+    bench.attack("CREATE TABLE c AS SELECT * FROM credential; CREATE TABLE s AS SELECT * FROM credential_secret");
+    let of = |id: &str| id.parse::<CredentialId>().unwrap();
+    let alice = user("alice");
+    bench.vault.amend_credential(&alice, &of(&first), title("new"), &Who::system()).await.unwrap();
+    let secret = SecretAmendment::ApiKey { api_key: Some(Secret::new("new")), expires_at: None };
+    let amendment = Amendment { title: None, secret: Some(secret) };
+    bench.vault.amend_credential(&alice, &of(&second), amendment, &Who::system()).await.unwrap();
+    bench.vault.delete_credential(&alice, &of(&third), Revocation::Never, WEEK, &Who::system()).await.unwrap();
+    assert!(bench.vault.verify().unwrap().findings.iter().all(|one| one.table == "*"), "two strange tables at most");
+    bench.attack(
+        "DELETE FROM credential_secret; DELETE FROM credential;
+         INSERT INTO credential SELECT * FROM c; INSERT INTO credential_secret SELECT * FROM s;
+         DROP TABLE c; DROP TABLE s",
+    );
+    for id in [first, second, third] {
+        names(&bench, "credential", &id);
+    }
+}
+
+#[tokio::test]
+async fn an_api_key_that_is_gone_or_unrevoked_is_named() {
+    let bench = Bench::new();
+    let (gone, _) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+    let (revoked, _) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+    bench.attack("CREATE TABLE k AS SELECT * FROM api_key");
+    bench.vault.revoke_api_key(revoked.id, &Who::command_line()).await.unwrap();
+    bench.attack(&format!(
+        "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM k WHERE id <> '{}'; DROP TABLE k",
+        gone.id
+    ));
+    names(&bench, "api_key", &gone.id.to_string());
+    names(&bench, "api_key", &revoked.id.to_string());
+}
+
+#[tokio::test]
+async fn moved_and_edited_rows_of_every_table_are_named() {
+    for (change, table) in [
+        ("UPDATE credential SET provider = 'github'", "credential"),
+        ("UPDATE credential_secret SET revision = 2", "credential_secret"),
+        ("UPDATE user SET created_at = 1", "user"),
+        ("UPDATE pending_authorization SET expires_at = 1", "pending_authorization"),
+        ("UPDATE revocation SET attempts = 7", "revocation"),
+        ("UPDATE client_registration SET created_at = 1", "client_registration"),
+        ("UPDATE signing_key SET created_at = 1", "signing_key"),
+        ("UPDATE api_key SET permissions = 'ADMIN'", "api_key"),
+    ] {
+        let bench = Bench::new();
+        super::rotation::one_of_each(&bench).await;
+        super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+        assert_eq!(found(&bench), [], "{change}");
+        bench.attack(change);
+        let found = found(&bench);
+        assert!(found.iter().any(|(named, row)| named == table && row != "*"), "{change}: {found:?}");
+    }
+}

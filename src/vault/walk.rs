@@ -1,0 +1,159 @@
+//! Every sealed record of the vault, one after the other, each with its place: rotation seals them anew, and verification
+//! looks whether they open. A table that gets sealed records is added here, and both know it.
+
+use zeroize::Zeroizing;
+
+use super::VaultError;
+use super::credential_record::{more, open_summary, secret_place, summary_place};
+use super::keyring::Keyring;
+use super::record::{self, Place};
+use super::{hex, pending, registration, revocation, signing_key, users};
+use crate::store::{View, WholeCredential};
+
+/// A table with sealed records; a credential's two are walked through together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    User,
+    Credential,
+    Pending,
+    Revocation,
+    Registration,
+    SigningKey,
+}
+
+impl Table {
+    /// As it is called in the vault.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Credential => "credential",
+            Self::Pending => "pending_authorization",
+            Self::Revocation => "revocation",
+            Self::Registration => "client_registration",
+            Self::SigningKey => "signing_key",
+        }
+    }
+}
+
+/// In this order.
+pub(super) const TABLES: [Table; 6] =
+    [Table::User, Table::Credential, Table::Pending, Table::Revocation, Table::Registration, Table::SigningKey];
+
+/// Behind which row a walk goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cursor {
+    user: String,
+    row: String,
+}
+
+/// One record, and what came of opening it.
+pub(super) struct Visited<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) sealed: &'a [u8],
+    pub(super) opened: Result<Zeroizing<Vec<u8>>, VaultError>,
+}
+
+/// A record, or that there is none where one should be.
+pub(super) enum Seen<'a> {
+    Record(Box<Visited<'a>>),
+    NoSecret { id: &'a str },
+}
+
+/// Walks through up to `limit` rows of a table behind a cursor, those left out whose records are all under the data key
+/// `but`. Gives the cursor to go on with; `None` where the table has ended.
+pub(super) fn walk(
+    table: Table,
+    view: &View<'_>,
+    keyring: &Keyring,
+    after: &Cursor,
+    (but, limit): (Option<u32>, u32),
+    visit: &mut dyn FnMut(Seen<'_>) -> Result<(), VaultError>,
+) -> Result<Option<Cursor>, VaultError> {
+    let mut walk = Walk { keyring, visit, rows: 0, last: Cursor::default() };
+    let after_row = after.row.as_str();
+    match table {
+        Table::User => {
+            for row in view.users_after(after_row, but, limit)? {
+                walk.record(users::place(&row), row.data_key, &row.sealed)?;
+                walk.row("", &row.id);
+            }
+        }
+        Table::Credential => {
+            for whole in view.credentials_after((&after.user, after_row), but, limit)? {
+                walk.credential(&whole, but)?;
+                walk.row(&whole.row.user, &whole.row.id);
+            }
+        }
+        Table::Pending => {
+            for row in view.pending_after(after_row, but, limit)? {
+                let id = hex::write(&row.state_hash);
+                walk.record(pending::place(&row, &id), row.data_key, &row.sealed)?;
+                walk.row("", &id);
+            }
+        }
+        Table::Revocation => {
+            for row in view.queue_after(after_row, but, limit)? {
+                walk.record(revocation::place(&row, &revocation::more(&row)), row.data_key, &row.sealed)?;
+                walk.row("", &row.id);
+            }
+        }
+        Table::Registration => {
+            for row in view.registrations_after(after_row, but, limit)? {
+                let id = hex::write(&row.lookup);
+                walk.record(registration::place(&row, &id), row.data_key, &row.sealed)?;
+                walk.row("", &id);
+            }
+        }
+        Table::SigningKey => {
+            for row in view.signing_keys_after(after_row, but, limit)? {
+                walk.record(signing_key::place(&row), row.data_key, &row.sealed)?;
+                walk.row("", &row.id);
+            }
+        }
+    }
+    Ok((walk.rows >= limit).then_some(walk.last))
+}
+
+struct Walk<'w> {
+    keyring: &'w Keyring,
+    visit: &'w mut dyn FnMut(Seen<'_>) -> Result<(), VaultError>,
+    rows: u32,
+    last: Cursor,
+}
+
+impl Walk<'_> {
+    fn row(&mut self, user: &str, row: &str) {
+        self.rows += 1;
+        self.last = Cursor { user: user.to_owned(), row: row.to_owned() };
+    }
+
+    fn record(&mut self, place: Place<'_>, data_key: u32, sealed: &[u8]) -> Result<(), VaultError> {
+        let opened = record::open(self.keyring, &place, data_key, sealed);
+        (self.visit)(Seen::Record(Box::new(Visited { place, sealed, opened })))
+    }
+
+    /// Both records of a credential, the one left out that is under the data key `but`. Where the summary does not open, the
+    /// secret cannot either: its host is not known.
+    fn credential(&mut self, whole: &WholeCredential, but: Option<u32>) -> Result<(), VaultError> {
+        let row = &whole.row;
+        let more = more(row);
+        let summary = open_summary(self.keyring, row);
+        if Some(row.data_key) != but {
+            self.record(summary_place(row, &more), row.data_key, &row.summary)?;
+        }
+        let Some(secret) = &whole.secret else {
+            return (self.visit)(Seen::NoSecret { id: &row.id });
+        };
+        if Some(secret.data_key) == but {
+            return Ok(());
+        }
+        let host = summary.as_ref().ok().and_then(|summary| summary.host.as_ref());
+        let place = Place { revision: secret.revision, ..secret_place(row, host) };
+        if secret.revision != row.secret_revision {
+            let what = "the secret is of another revision than the summary";
+            let opened = Err(VaultError::DamagedRow { table: place.table, id: row.id.clone(), what });
+            return (self.visit)(Seen::Record(Box::new(Visited { place, sealed: &secret.secret, opened })));
+        }
+        self.record(place, secret.data_key, &secret.secret)
+    }
+}
