@@ -8,6 +8,7 @@
 //!   [`vault`] seals and opens: master key, keyring, sealed record, credential, state, API key, audit.
 //! - [`store`] is SQLite: the writer, the readers, the migrations. It moves sealed bytes and holds no key.
 //! - [`egress`] is the only way out to the network.
+//! - [`import`] reads the files of other programs: bytes in, typed credentials out.
 //! - [`jose`] signs and verifies JWTs: a leaf that the doors and the OAuth client share.
 //! - [`age`] encrypts backups to recipients: a leaf that the vault and the settings share.
 //! - [`config`] reads the settings, and [`sandbox`] is a small real authorization server to try all of this with.
@@ -24,6 +25,7 @@ pub mod egress;
 mod html;
 pub mod http;
 pub mod id;
+pub mod import;
 pub mod jose;
 mod json;
 pub mod kind;

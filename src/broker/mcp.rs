@@ -150,6 +150,12 @@ impl Broker {
         found.is_some_and(|found| found.oauth.revoke.is_none())
     }
 
+    /// Where the client registered itself that a credential with this metadata was connected through.
+    pub(super) fn registered_at(metadata: &BTreeMap<String, Value>) -> Option<RegisteredAt> {
+        let found: Found = serde_json::from_str(Self::kept_mcp_of(metadata)?).ok()?;
+        (found.client == Whose::Registered).then(|| found.place())
+    }
+
     /// What is kept of an MCP server among the values of a login.
     pub(super) fn kept_mcp(values: &BTreeMap<String, String>) -> Option<&str> {
         values.get(SERVER).map(String::as_str)

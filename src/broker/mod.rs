@@ -4,6 +4,7 @@
 //! check themselves is whose things they are.
 
 mod access_token;
+mod arrival;
 mod background;
 mod backups;
 mod clients;
@@ -14,8 +15,10 @@ mod delete;
 mod detail;
 mod device;
 mod error;
+mod export;
 mod flights;
 mod housekeeping;
+mod import;
 mod initiate;
 mod issuers;
 mod list;
@@ -42,6 +45,8 @@ pub use delete::DeleteResponse;
 pub use detail::{CredentialDetail, ShownError};
 pub use device::{DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest, DeviceWaiting};
 pub use error::Error;
+pub use export::{ExportError, ExportedCredential};
+pub use import::{ImportOptions, ImportReport, ImportedItem};
 pub use initiate::{InitiateRequest, InitiateResponse};
 use issuers::Issuers;
 pub use list::{CredentialList, CredentialSummary};

@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::block_on;
+use super::export::Export;
+use super::import::Import;
 use super::output::Output;
 use super::revocations::Revocations;
 use super::service::Service;
@@ -35,6 +37,8 @@ pub(super) enum Credential {
     },
     /// Store an API key, a user name with password, or headers for a host
     Add(Box<Add>),
+    Import(Box<Import>),
+    Export(Export),
     /// List the revocations that no provider has confirmed yet; with --retry, try them all now
     Revocations(Revocations),
     /// Delete a credential, and revoke it at the provider
@@ -96,6 +100,8 @@ impl Credential {
         match self {
             Self::List { user, provider, json } => list(user, provider.as_ref(), json, context, out),
             Self::Add(add) => add.run(context, out),
+            Self::Import(import) => import.run(context, out),
+            Self::Export(export) => export.run(context, out),
             Self::Revocations(revocations) => revocations.run(context, out),
             Self::Remove { id, user, json } => remove(id, user, json, context, out),
         }

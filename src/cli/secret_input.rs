@@ -20,6 +20,17 @@ pub(super) fn ask(question: &str) -> Result<Secret, Failure> {
     }
 }
 
+/// From the file that was named, `-` for the standard input; asked for where none was.
+pub(super) fn given_or_asked(file: Option<&Path>, question: &str) -> Result<Secret, Failure> {
+    match file {
+        Some(path) => from_file(path),
+        None => rpassword::prompt_password(format!("{question}: ")).map(Secret::new).map_err(|error| {
+            Failure::configuration(format!("there is no terminal to ask on ({error})"))
+                .advise("give it in a file: --key-file FILE for a key, --passphrase-file FILE for a passphrase")
+        }),
+    }
+}
+
 /// Asks twice, for a secret that is new.
 pub(super) fn ask_twice(question: &str) -> Result<Secret, Failure> {
     let first = ask(question)?;

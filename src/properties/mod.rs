@@ -8,11 +8,13 @@
 
 mod documents;
 mod doors;
+mod imports;
 mod token_answer;
 mod url_template;
 
 pub use documents::{json, key_set_and_token, metadata};
 pub use doors::{callback_query, callback_url, host_pattern, request_body};
+pub use imports::{export_file, import_files};
 pub use token_answer::{scope_list, token_answer};
 pub use url_template::url_template;
 

@@ -97,6 +97,57 @@ const BODY_WORDS: &[&str] = &[
     "expires_at",
 ];
 
+const IMPORT_WORDS: &[&str] = &[
+    "credentials",
+    "connections",
+    "connection_id",
+    "provider_config_key",
+    "provider",
+    "id",
+    "type",
+    "title",
+    "name",
+    "data",
+    "oauthTokenData",
+    "access_token",
+    "refresh_token",
+    "api_key",
+    "apiKey",
+    "integrations",
+    "headers",
+    "scopes",
+    "expires_at",
+    "raw",
+    "metadata",
+];
+
+/// Credentials as the three programs have them, almost.
+fn almost_importable() -> impl Strategy<Value = Vec<u8>> {
+    const KINDS: &[&str] = &[
+        "oauth2",
+        "api_key",
+        "host_scoped",
+        "OAUTH2",
+        "API_KEY",
+        "BASIC",
+        "githubApi",
+        "httpHeaderAuth",
+        "xOAuth2Api",
+    ];
+    (words(IMPORT_WORDS), prop::sample::select(IMPORT_WORDS), prop::sample::select(KINDS)).prop_map(|(odd, name, kind)| {
+        let secrets = json!({"type": kind, "access_token": SECRET, "apiKey": SECRET, "api_key": SECRET, "name": "X", "value": SECRET,
+            "username": SECRET, "password": SECRET, "headers": {"A": SECRET}, "oauthTokenData": {"access_token": SECRET}});
+        let mut one = secrets.clone();
+        for (member, value) in [("id", json!("1")), ("connection_id", json!("c")), ("title", json!(SECRET)), ("name", json!(SECRET))] {
+            one[member] = value;
+        }
+        one["credentials"] = secrets.clone();
+        one["data"] = secrets;
+        one[name] = odd;
+        json!({"credentials": [one.clone()], "connections": [one]}).to_string().into_bytes()
+    })
+}
+
 /// A form with a token in it, more or less.
 fn form() -> impl Strategy<Value = Vec<u8>> {
     let pair = (prop::sample::select(TOKEN_WORDS), "[ -~]{0,10}").prop_map(|(name, value)| format!("{name}={value}"));
@@ -202,6 +253,21 @@ proptest! {
     }
 
     #[test]
+    fn a_file_to_be_imported_is_read_or_refused_and_gives_no_secret_away(
+        bytes in prop_oneof![2 => almost_importable(), 1 => document(IMPORT_WORDS), 1 => "[a-zA-Z0-9,\"\n=_-]{0,80}".prop_map(String::into_bytes)],
+    ) {
+        super::import_files(&bytes);
+    }
+
+    #[test]
+    fn an_export_that_nobody_sealed_does_not_open(
+        rest in prop::collection::vec(any::<u8>(), 0..300),
+        head in prop::sample::select(&["strongroom export 1\n", "strongroom export 2\n", ""][..]),
+    ) {
+        super::export_file(&[head.as_bytes(), &rest].concat());
+    }
+
+    #[test]
     fn a_body_is_taken_or_every_fault_has_a_place(bytes in document(BODY_WORDS)) {
         super::request_body(&bytes);
     }
@@ -211,7 +277,7 @@ type Target = fn(&[u8]);
 
 #[test]
 fn the_seeds_of_the_fuzz_targets_hold() {
-    let targets: [(&str, Target); 10] = [
+    let targets: [(&str, Target); 12] = [
         ("token_answer", super::token_answer),
         ("scope_list", |bytes| text(bytes, super::scope_list)),
         ("callback_query", |bytes| text(bytes, super::callback_query)),
@@ -222,6 +288,8 @@ fn the_seeds_of_the_fuzz_targets_hold() {
         ("callback_url", |bytes| text(bytes, super::callback_url)),
         ("host_pattern", |bytes| text(bytes, super::host_pattern)),
         ("request_body", super::request_body),
+        ("import_files", super::import_files),
+        ("export_file", super::export_file),
     ];
     for (name, target) in targets {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

@@ -13,7 +13,7 @@ use super::summary::{NewCredential, Status, Summary};
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::kind::Kind;
-use crate::store::{CredentialRow, SecretRow};
+use crate::store::{CredentialRow, SecretRow, View};
 
 /// Tags of the fields in a sealed summary; one that was ever used is not given another meaning.
 mod tag {
@@ -23,6 +23,7 @@ mod tag {
     pub(super) const HOST: u8 = 4;
     pub(super) const ACCOUNT: u8 = 5;
     pub(super) const CLIENT_ID: u8 = 6;
+    pub(super) const ORIGIN: u8 = 7;
 }
 
 /// What an audit row says about a credential.
@@ -43,9 +44,19 @@ pub(super) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<Sum
 
 /// Reads and opens the secret that belongs to a summary.
 pub(super) fn open_secret(ledger: &Ledger<'_>, row: &CredentialRow, summary: &Summary) -> Result<Material, VaultError> {
-    let secret = secret_of(ledger, row)?;
+    open_secret_in(ledger.tx, ledger.keyring, row, summary)
+}
+
+/// The same for what is only looked at.
+pub(super) fn open_secret_in(
+    view: &View<'_>,
+    keyring: &Keyring,
+    row: &CredentialRow,
+    summary: &Summary,
+) -> Result<Material, VaultError> {
+    let secret = secret_of(view, row)?;
     let place = secret_place(row, summary.host.as_ref());
-    let bytes = record::open(ledger.keyring, &place, secret.data_key, &secret.secret)?;
+    let bytes = record::open(keyring, &place, secret.data_key, &secret.secret)?;
     Material::read(summary.kind, summary.host.as_ref(), &bytes)
         .ok_or_else(|| damaged("credential_secret", row, "the secret cannot be understood"))
 }
@@ -56,7 +67,7 @@ pub(super) fn erase(
     row: &CredentialRow,
     host: Option<&HostPattern>,
 ) -> Result<(), VaultError> {
-    let secret = secret_of(ledger, row)?;
+    let secret = secret_of(ledger.tx, row)?;
     ledger.removed(&summary_place(row, &more(row)), &row.summary)?;
     ledger.removed(&secret_place(row, host), &secret.secret)?;
     ledger.tx.delete_credential(&row.user, &row.id)?;
@@ -64,8 +75,8 @@ pub(super) fn erase(
 }
 
 /// The secret's row, which has to be of the revision that the summary names: an older one was put back.
-fn secret_of(ledger: &Ledger<'_>, row: &CredentialRow) -> Result<SecretRow, VaultError> {
-    let secret = ledger.tx.secret(&row.user, &row.id)?;
+fn secret_of(view: &View<'_>, row: &CredentialRow) -> Result<SecretRow, VaultError> {
+    let secret = view.secret(&row.user, &row.id)?;
     let secret = secret.ok_or_else(|| damaged("credential_secret", row, "the secret is missing"))?;
     if secret.revision == row.secret_revision {
         Ok(secret)
@@ -94,6 +105,7 @@ pub(super) fn summary_of(id: CredentialId, new: &NewCredential, created_at: Unix
         last_used_at: None,
         status: Status::Active,
         refreshing: Refreshing::fresh(&new.material, new.refresh_at),
+        origin: None,
     }
 }
 
@@ -114,7 +126,7 @@ pub(super) fn rewrite(
     summary: &Summary,
     material: &Material,
 ) -> Result<CredentialRow, VaultError> {
-    let old_secret = secret_of(ledger, old)?;
+    let old_secret = secret_of(ledger.tx, old)?;
     let revisions = (old.revision + 1, old.secret_revision + 1);
     let (row, secret) = seal_both(ledger, summary, material, revisions)?;
     ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
@@ -165,7 +177,8 @@ fn seal_both(
     Ok((row, SecretRow { revision: secret_revision, data_key, secret }))
 }
 
-fn write_summary(summary: &Summary) -> zeroize::Zeroizing<Vec<u8>> {
+/// The sealed part of a summary.
+pub(super) fn write_summary(summary: &Summary) -> zeroize::Zeroizing<Vec<u8>> {
     let mut fields = FieldWriter::new().text(tag::TITLE, &summary.title);
     if let Some(scopes) = &summary.scopes {
         fields = fields.list(tag::SCOPES, scopes.iter().map(String::as_str));
@@ -174,11 +187,13 @@ fn write_summary(summary: &Summary) -> zeroize::Zeroizing<Vec<u8>> {
         .optional(tag::USERNAME, summary.username.as_deref())
         .optional(tag::HOST, summary.host.as_ref().map(HostPattern::as_given))
         .optional(tag::ACCOUNT, summary.account.as_deref())
-        .optional(tag::CLIENT_ID, summary.client_id.as_deref());
+        .optional(tag::CLIENT_ID, summary.client_id.as_deref())
+        .optional(tag::ORIGIN, summary.origin.as_deref());
     summary.refreshing.write(fields).finish()
 }
 
-fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary> {
+/// The summary of which `bytes` is the sealed part, and `row` what stands beside it.
+pub(super) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary> {
     let fields = Fields::read(bytes)?;
     let host = match fields.text(tag::HOST) {
         Some(given) => Some(given.parse().ok()?),
@@ -201,6 +216,7 @@ fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary> {
         last_used_at: row.last_used_at.map(UnixTime),
         status: Status::from_name(&row.status)?,
         refreshing: Refreshing::read(&fields, row.in_doubt, row.refresh_at),
+        origin: fields.owned(tag::ORIGIN),
     })
 }
 

@@ -95,6 +95,7 @@ impl Vault {
                 }
             }
             summary.title.clone_from(&before.title);
+            summary.origin.clone_from(&before.origin);
             summary.last_used_at = before.last_used_at;
             rewrite(ledger, &old, &before, &summary, &new.material)?;
             ledger.record(Action::CredentialReplace, subject(&summary))?;

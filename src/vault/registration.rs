@@ -94,7 +94,7 @@ impl Vault {
 
 impl ClientRegistration {
     /// The fields to be sealed; with them where it belongs, of which the row has a hash alone.
-    fn write(&self, at: &RegisteredAt) -> zeroize::Zeroizing<Vec<u8>> {
+    pub(super) fn write(&self, at: &RegisteredAt) -> zeroize::Zeroizing<Vec<u8>> {
         FieldWriter::new()
             .text(tag::CLIENT_ID, &self.client_id)
             .optional(tag::CLIENT_SECRET, self.client_secret.as_ref().map(Secret::expose))
@@ -105,7 +105,8 @@ impl ClientRegistration {
             .finish()
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    /// Reads them back.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         Some(Self {
             client_id: fields.owned(tag::CLIENT_ID)?,

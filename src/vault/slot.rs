@@ -14,21 +14,22 @@ use crate::secret::Secret;
 use crate::store::SlotRow;
 
 /// What Argon2id (RFC 9106) costs in a new slot.
-const DEFAULT: Cost = Cost { memory_kib: 64 * 1024, time: 3, lanes: 4 };
+pub(super) const DEFAULT: Cost = Cost { memory_kib: 64 * 1024, time: 3, lanes: 4 };
 /// Less than this is not used, whatever a slot says.
 const FLOOR: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
 /// More than this is not used either: a changed slot must not take the machine's memory.
 const CEILING: Cost = Cost { memory_kib: 1024 * 1024, time: 10, lanes: 64 };
 
 #[derive(Clone, Copy)]
-struct Cost {
-    memory_kib: u32,
-    time: u32,
-    lanes: u32,
+pub(super) struct Cost {
+    pub(super) memory_kib: u32,
+    pub(super) time: u32,
+    pub(super) lanes: u32,
 }
 
 impl Cost {
-    fn is_within_bounds(self) -> bool {
+    /// Whether it is worth its name, and takes neither the machine's memory nor its day.
+    pub(super) fn is_within_bounds(self) -> bool {
         (FLOOR.memory_kib..=CEILING.memory_kib).contains(&self.memory_kib)
             && (FLOOR.time..=CEILING.time).contains(&self.time)
             && (FLOOR.lanes..=CEILING.lanes).contains(&self.lanes)
@@ -128,6 +129,11 @@ fn stretch(row: &SlotRow, passphrase: &Secret) -> Result<Key, VaultError> {
     if !cost.is_within_bounds() || salt.len() != 16 {
         return Err(damaged("its parameters for Argon2id are out of bounds"));
     }
+    stretch_at(cost, salt, passphrase)
+}
+
+/// Argon2id of a passphrase, at a cost that is within bounds.
+pub(super) fn stretch_at(cost: Cost, salt: &[u8], passphrase: &Secret) -> Result<Key, VaultError> {
     let failed = |error: argon2::Error| VaultError::Passphrase(error.to_string());
     let params = Params::new(cost.memory_kib, cost.time, cost.lanes, Some(32)).map_err(failed)?;
     let mut key = Zeroizing::new([0; 32]);

@@ -43,6 +43,8 @@ pub struct Summary {
     pub status: Status,
     /// How its refreshing stands; OAuth 2 only.
     pub refreshing: Refreshing,
+    /// Where it was imported from, so that it is known when the same comes again.
+    pub origin: Option<String>,
 }
 
 impl Summary {

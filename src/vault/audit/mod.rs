@@ -84,6 +84,8 @@ actions! {
     CredentialRead "credential.read" Ok,
     CredentialDelete "credential.delete" Ok,
     CredentialChange "credential.change" Ok,
+    CredentialImport "credential.import" Ok,
+    CredentialExport "credential.export" Ok,
     RefreshBegin "refresh.begin" Ok,
     RefreshFinish "refresh.finish" Ok,
     RefreshFail "refresh.fail" Failed,

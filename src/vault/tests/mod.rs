@@ -6,6 +6,7 @@ mod backups;
 mod credentials;
 mod damage;
 mod migration;
+mod moving;
 mod opening;
 mod pending;
 mod refreshing;

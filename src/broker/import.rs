@@ -1,0 +1,199 @@
+//! Import: what a file holds becomes credentials here, each whole or not at all, and each with a line in the report. A file may be
+//! imported twice: what is here already stays as it is.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Broker;
+use super::arrival::Refusal;
+use crate::id::{CredentialId, ProviderName, UserId};
+use crate::import::Item;
+use crate::vault::{Arrival, Arrived, HostPattern, Portable, VaultError, Who};
+
+/// How a file is to be taken in.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Whose all of it is to be; as the file says where there is nobody.
+    pub user: Option<UserId>,
+    /// Which provider is meant by a name of the other program's.
+    pub providers: BTreeMap<String, ProviderName>,
+    /// For which host the headers of an item are, by its id in the file.
+    pub hosts: BTreeMap<String, HostPattern>,
+    /// Whether to take in what is here already, once more.
+    pub duplicates: bool,
+    /// Whether to say only what would happen.
+    pub dry_run: bool,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ImportReport {
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// How many came over; would, where nothing was written.
+    pub imported: usize,
+    /// How many were here already.
+    pub already_here: usize,
+    /// How many could not come.
+    pub not_imported: usize,
+    /// Each of them, in the order of the file.
+    pub items: Vec<ImportedItem>,
+}
+
+/// What became of one item: ids and names, never a secret.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImportedItem {
+    /// `imported`, `already_here` or `not_imported`.
+    pub outcome: &'static str,
+    /// Its id in the file.
+    pub source_id: String,
+    /// Whose it is, as far as that is known.
+    pub user: Option<String>,
+    /// Its provider here, else what the file calls it.
+    pub provider: String,
+    /// Its kind, as far as that is known.
+    #[serde(rename = "type")]
+    pub kind: Option<&'static str>,
+    /// What it is called.
+    pub title: String,
+    /// Its id here.
+    pub credential: Option<CredentialId>,
+    /// Why it could not come.
+    pub reason: Option<String>,
+    /// What is to be known of it although it came.
+    pub note: Option<String>,
+}
+
+/// An item that was looked at, and is still to be stored.
+struct Prepared {
+    line: ImportedItem,
+    arrival: Result<(Arrival, Option<Portable>), Refusal>,
+}
+
+impl Broker {
+    /// Takes in what was found in another program's file.
+    pub async fn import_items(&self, items: Vec<Item>, options: &ImportOptions, who: &Who) -> ImportReport {
+        self.take_in(items.into_iter().map(|item| self.prepare(item, options)).collect(), options, who).await
+    }
+
+    /// Takes in what was exported from a vault. A record that could not be understood is `None`.
+    pub async fn import_export(
+        &self,
+        records: Vec<Option<Portable>>,
+        options: &ImportOptions,
+        who: &Who,
+    ) -> ImportReport {
+        let records = records.into_iter().enumerate();
+        self.take_in(records.map(|(at, record)| self.prepare_moved(at, record, options)).collect(), options, who).await
+    }
+
+    fn prepare(&self, item: Item, options: &ImportOptions) -> Prepared {
+        let mut line = ImportedItem::new(&item.id, item.user.as_deref(), &item.own_name, &item.title);
+        if let Some(user) = &options.user {
+            line.user = Some(user.to_string());
+        }
+        let origin = item.origin.clone();
+        let arrival = self.new_credential(item, options).map(|(new, note)| {
+            let arrival = self.0.vault.arrival(&new, origin);
+            line.describe(&arrival);
+            line.note = note;
+            (arrival, None)
+        });
+        Prepared { line, arrival }
+    }
+
+    fn prepare_moved(&self, at: usize, record: Option<Portable>, options: &ImportOptions) -> Prepared {
+        let Some(mut moved) = record else {
+            let line = ImportedItem::new(&format!("record {at}"), None, "", "");
+            return Prepared { line, arrival: Err(Refusal::NotUnderstood) };
+        };
+        let mut line = ImportedItem::new(&moved.summary.id.to_string(), None, "", "");
+        if let Some(provider) = options.providers.get(moved.summary.provider.as_str()) {
+            moved.summary.provider = provider.clone();
+        }
+        let fits = self.may_have(&moved.summary);
+        let arrival = self.0.vault.moved_arrival(moved.clone(), options.user.as_ref());
+        line.describe(&arrival);
+        let summary = arrival.summary();
+        line.note = self.refresh_note(&summary.provider, summary.client_id.as_deref(), &moved.material);
+        Prepared { line, arrival: fits.map(|()| (arrival, Some(moved))) }
+    }
+
+    async fn take_in(&self, prepared: Vec<Prepared>, options: &ImportOptions, who: &Who) -> ImportReport {
+        let mut report = ImportReport { dry_run: options.dry_run, ..ImportReport::default() };
+        let mut rehearsed = options.dry_run.then(|| self.rehearse(&prepared, options).into_iter());
+        for Prepared { mut line, arrival } in prepared {
+            let outcome = match (arrival, &mut rehearsed) {
+                (Err(refusal), _) => Err(refusal.to_string()),
+                (Ok(_), Some(rehearsed)) => rehearsed.next().unwrap_or_else(|| Err(Refusal::NotUnderstood.to_string())),
+                (Ok((arrival, moved)), None) => {
+                    self.store_arrival(arrival, moved, options.duplicates, who).await.map_err(|error| error.to_string())
+                }
+            };
+            match outcome {
+                Ok(Arrived::Stored(id)) => {
+                    report.imported += 1;
+                    (line.outcome, line.credential) = ("imported", (!options.dry_run).then_some(id));
+                }
+                Ok(Arrived::Known(id)) => {
+                    report.already_here += 1;
+                    (line.outcome, line.credential, line.note) = ("already_here", Some(id), None);
+                }
+                Err(reason) => {
+                    report.not_imported += 1;
+                    (line.reason, line.note) = (Some(reason), None);
+                }
+            }
+            report.items.push(line);
+        }
+        report
+    }
+
+    /// Stores one, after the client that it needs: one that registered itself goes with what it was registered for.
+    async fn store_arrival(
+        &self,
+        arrival: Arrival,
+        moved: Option<Portable>,
+        duplicates: bool,
+        who: &Who,
+    ) -> Result<Arrived, VaultError> {
+        if let Some((at, client)) = moved.and_then(|moved| moved.registration) {
+            self.0.vault.put_registration(&at, client, None, who).await?;
+        }
+        self.0.vault.import_credential(arrival, duplicates, who).await
+    }
+
+    fn rehearse(&self, prepared: &[Prepared], options: &ImportOptions) -> Vec<Result<Arrived, String>> {
+        let arrivals: Vec<Arrival> =
+            prepared.iter().filter_map(|one| one.arrival.as_ref().ok()).map(|(arrival, _)| arrival.clone()).collect();
+        match self.0.vault.rehearse_import(&arrivals, options.duplicates) {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) => arrivals.iter().map(|_| Err(error.to_string())).collect(),
+        }
+    }
+}
+
+impl ImportedItem {
+    fn new(source_id: &str, user: Option<&str>, provider: &str, title: &str) -> Self {
+        Self {
+            outcome: "not_imported",
+            source_id: source_id.to_owned(),
+            user: user.map(str::to_owned),
+            provider: provider.to_owned(),
+            kind: None,
+            title: title.to_owned(),
+            credential: None,
+            reason: None,
+            note: None,
+        }
+    }
+
+    fn describe(&mut self, arrival: &Arrival) {
+        let summary = arrival.summary();
+        self.user = Some(summary.user.to_string());
+        self.provider = summary.provider.to_string();
+        self.kind = Some(summary.kind.name());
+        self.title.clone_from(&summary.title);
+    }
+}

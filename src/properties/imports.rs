@@ -1,0 +1,40 @@
+//! The files of other programs, and our own sealed export.
+
+use super::is_fit_to_be_shown;
+use crate::import::{self, FernetKey, Item};
+use crate::secret::Secret;
+
+/// A file of each program whose files are imported: read or refused, and nothing that is said of an item has a secret in it.
+pub fn import_files(bytes: &[u8]) {
+    let key = FernetKey::parse(&Secret::new("A".repeat(43))).unwrap_or_else(|_| panic!("32 bytes are a key"));
+    let files = [import::nango(bytes), import::n8n(bytes), import::autogpt(bytes, &key)];
+    for file in files {
+        match file {
+            Ok(items) => items.iter().for_each(is_sound),
+            Err(fault) => is_fit_to_be_shown(&fault.to_string()),
+        }
+    }
+    import::autogpt_opened(bytes).iter().for_each(is_sound);
+}
+
+fn is_sound(item: &Item) {
+    assert!(!item.origin.is_empty());
+    for shown in [&item.id, &item.title, &item.own_name] {
+        assert!(shown.chars().count() <= 200 && !shown.contains(char::is_control), "{shown:?}");
+    }
+    match &item.found {
+        Err(why) => is_fit_to_be_shown(&why.to_string()),
+        Ok(found) => {
+            for secret in found.secrets() {
+                assert_ne!(item.title, secret.expose());
+                assert!(secret.expose().len() < 8 || !item.title.contains(secret.expose()), "{:?}", item.title);
+            }
+        }
+    }
+}
+
+/// A sealed export: nothing that was made without its passphrase opens, and what its records could hold is the same when it is
+/// written and read again.
+pub fn export_file(bytes: &[u8]) {
+    crate::vault::export_holds(bytes);
+}

@@ -1,0 +1,136 @@
+//! Credentials that come from another program or another vault, and those that leave.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::jose::SigningKey;
+
+const PASSPHRASE: &str = "correct horse battery";
+
+fn who() -> Who {
+    Who::command_line()
+}
+
+async fn exported(bench: &Bench) -> Vec<Portable> {
+    let mut writer = bench.vault.begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
+    for user in bench.vault.users().unwrap() {
+        for one in bench.vault.export_credentials(&user.id, None, None, 100, &who()).await.unwrap() {
+            writer.add(&one).unwrap();
+        }
+    }
+    let file = writer.finish().unwrap();
+    read_export(&file, &Secret::new(PASSPHRASE)).unwrap().into_iter().map(Option::unwrap).collect()
+}
+
+/// Tokens with everything that tokens can have.
+fn everything() -> NewCredential {
+    let Material::OAuth2(plain) = tokens("at", "rt") else { unreachable!() };
+    let own = OwnClient { id: "own".into(), secret: Some(Secret::new("own secret")) };
+    let material = Material::OAuth2(Tokens {
+        lifetime: Some(Duration::from_secs(3_600)),
+        refresh_expires_at: Some(UnixTime(1_900_000_000)),
+        metadata: BTreeMap::from([("inputs".to_owned(), serde_json::json!({"shop": "acme"}))]),
+        renewal: Some(Box::new(Renewal::ClientCredentials { own: Some(own) })),
+        dpop_key: Some(Arc::new(SigningKey::fresh())),
+        ..plain
+    });
+    NewCredential {
+        scopes: Some(vec!["repo".into()]),
+        username: Some("alice".into()),
+        account: Some("7".into()),
+        client_id: Some("c".into()),
+        expires_at: Some(UnixTime(1_800_003_600)),
+        refresh_at: Some(UnixTime(1_800_003_000)),
+        ..new("alice", "github", material)
+    }
+}
+
+#[tokio::test]
+async fn a_credential_that_moves_has_there_what_it_had_here() {
+    let (here, there) = (Bench::new(), Bench::new());
+    let stored = here.vault.insert_credential(everything(), &who()).await.unwrap();
+    let host = "*.example.com:8443".parse().unwrap();
+    let headers = BTreeMap::from([("Authorization".to_owned(), Secret::new("Bearer x"))]);
+    let scoped = here.add("bob", "http", Material::HostScoped { host, headers }).await;
+    for moved in exported(&here).await {
+        let arrival = there.vault.moved_arrival(moved, None);
+        there.vault.import_credential(arrival, false, &who()).await.unwrap();
+    }
+    for before in [stored, scoped] {
+        let (_, old) = here.read(&before).await.unwrap();
+        let after = there.vault.credential(&before.user, &before.id).unwrap().unwrap();
+        assert_eq!(after, before);
+        assert!(*there.read(&after).await.unwrap().1.write() == *old.write());
+    }
+    assert_eq!((here.audited("credential.export"), there.audited("credential.import")), (2, 2));
+    there.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn what_is_here_already_stays_as_it_is_and_a_rehearsal_says_so() {
+    let (here, there) = (Bench::new(), Bench::new());
+    here.add("alice", "github", tokens("at", "rt")).await;
+    let moved = exported(&here).await.remove(0);
+    let id = moved.summary.id;
+    let again = || there.vault.moved_arrival(moved.clone(), None);
+    let rehearse = |duplicates| there.vault.rehearse_import(&[again(), again()], duplicates).unwrap();
+    assert_eq!(rehearse(false), [Arrived::Stored(id), Arrived::Known(id)], "the file has it twice");
+    assert_eq!(there.audited("credential.import"), 0, "nothing is written");
+    let import = async |duplicates| there.vault.import_credential(again(), duplicates, &who()).await.unwrap();
+    assert_eq!(import(false).await, Arrived::Stored(id));
+    assert_eq!(import(false).await, Arrived::Known(id));
+    assert!(matches!(import(true).await, Arrived::Stored(other) if other != id));
+    assert_eq!(rehearse(false), [Arrived::Known(id), Arrived::Known(id)]);
+    assert_eq!(there.audited("credential.import"), 2);
+}
+
+#[tokio::test]
+async fn for_another_user_it_has_an_id_of_its_own_and_is_known_again() {
+    let bench = Bench::new();
+    let alices = bench.add("alice", "github", tokens("at", "rt")).await;
+    let moved = exported(&bench).await.remove(0);
+    let bob: UserId = "bob".parse().unwrap();
+    let import = async || {
+        let arrival = bench.vault.moved_arrival(moved.clone(), Some(&bob));
+        bench.vault.import_credential(arrival, false, &who()).await.unwrap()
+    };
+    let Arrived::Stored(id) = import().await else { panic!("bob has none") };
+    assert_ne!(id, alices.id);
+    assert_eq!(import().await, Arrived::Known(id));
+}
+
+#[tokio::test]
+async fn the_same_is_known_by_its_origin_its_account_or_its_secret() {
+    let bench = Bench::new();
+    let store = async |new: NewCredential, origin: &str| {
+        let arrival = bench.vault.arrival(&new, origin.to_owned());
+        matches!(bench.vault.import_credential(arrival, false, &who()).await.unwrap(), Arrived::Stored(_))
+    };
+    let key = |key: &str| new("alice", "github", Material::ApiKey(Secret::new(key)));
+    assert!(store(key("one"), "n8n:1").await);
+    assert!(!store(key("changed there since"), "n8n:1").await, "the same origin");
+    assert!(!store(key("one"), "nango:7").await, "the same secret");
+    assert!(store(key("two"), "n8n:2").await);
+    assert!(store(NewCredential { user: "bob".parse().unwrap(), ..key("one") }, "n8n:1").await, "another user's");
+    let account = |account: &str, token: &str| NewCredential {
+        account: Some(account.into()),
+        ..new("alice", "github", tokens(token, &format!("{token}-refresh")))
+    };
+    assert!(store(account("7", "a"), "n8n:3").await);
+    assert!(!store(account("7", "b"), "n8n:4").await, "the same account");
+    assert!(!store(account("8", "a"), "n8n:5").await, "the same tokens");
+    assert!(store(account("8", "c"), "n8n:6").await);
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn where_it_came_from_outlives_a_new_secret() {
+    let bench = Bench::new();
+    let arrival = bench.vault.arrival(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
+    bench.vault.import_credential(arrival, false, &who()).await.unwrap();
+    let stored = bench.vault.list(&"alice".parse().unwrap(), None, Page::default()).unwrap().remove(0);
+    let replaced = bench.replace(&stored, new("alice", "github", tokens("other", "other"))).await.unwrap();
+    assert_eq!(replaced.origin.as_deref(), Some("n8n:1"));
+    let again = bench.vault.arrival(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
+    assert_eq!(bench.vault.import_credential(again, false, &who()).await.unwrap(), Arrived::Known(stored.id));
+}
