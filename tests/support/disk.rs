@@ -46,7 +46,7 @@ impl Call {
 }
 
 /// What happens at the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// The power goes, or the process is killed, before the call is done; from then on nothing becomes durable.
     Before = 1,
@@ -178,6 +178,11 @@ impl Disk {
     pub fn begin_trace(&self) {
         let _ = fs::remove_file(self.image("trace"));
         self.put(TRACE, 1);
+    }
+
+    /// Whether this call is in the trace.
+    pub fn has_traced(&self, call: &str) -> bool {
+        fs::read_to_string(self.image("trace")).is_ok_and(|trace| trace.lines().any(|line| line == call))
     }
 
     /// The calls since, as `sync strongroom.db-wal`.

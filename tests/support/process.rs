@@ -171,6 +171,17 @@ impl Installation {
         Process { url: format!("http://127.0.0.1:{}", self.port), child, log }
     }
 
+    /// How much its servers have written to their log so far.
+    pub fn log_length(&self) -> usize {
+        std::fs::read(self.path("server.log")).map_or(0, |log| log.len())
+    }
+
+    /// What they wrote after that.
+    pub fn log_since(&self, length: usize) -> String {
+        let log = std::fs::read(self.path("server.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log[length.min(log.len())..]).into_owned()
+    }
+
     /// Runs a command of the binary to its end, in the installation's folder and with these variables.
     pub fn run_in(&self, variables: &[(&str, &Path)], arguments: &[&str]) -> Finished {
         let mut command = binary(self.folder.path());

@@ -67,6 +67,9 @@ pub enum Told {
     Failed,
 }
 
+/// The commands that say whether everything is as it was written.
+const CHECKS: [&[&str]; 1] = [&["audit", "verify"]];
+
 const OF_OPENAI: &str = "/v1/integrations/openai/credentials";
 const OF_SANDBOX: &str = "/v1/integrations/sandbox";
 
@@ -102,22 +105,25 @@ impl World {
     }
 
     /// Several callers at once, until the server is gone or `rounds` are over: they create, read, delete, connect, refresh.
-    pub async fn work(&self, server: &Process, seed: u64, rounds: u32) {
+    /// Whether all of it was done.
+    pub async fn work(&self, server: &Process, seed: u64, rounds: u32) -> bool {
         let caller = async |number: u64, acts: &[Act]| {
             let mut chance = Chance::new(seed.wrapping_mul(31).wrapping_add(number));
             for _ in 0..rounds {
                 let act = acts[chance.index(acts.len())];
                 if self.act(server, act, &mut chance).await == Told::Failed {
-                    return;
+                    return false;
                 }
             }
+            true
         };
-        tokio::join!(
+        let all = tokio::join!(
             caller(0, &[Act::Create]),
             caller(1, &[Act::Create, Act::Read, Act::Read]),
             caller(2, &[Act::Delete, Act::Create]),
             caller(3, &[Act::Connect, Act::Refresh, Act::Refresh, Act::Refresh]),
         );
+        all == (true, true, true, true)
     }
 
     /// One thing that a caller does, and what is promised by the answer.
@@ -231,6 +237,12 @@ impl World {
     /// Holds the vault of a server that has just started against everything that was promised; gives what does not hold.
     pub async fn problems(&self, server: &Process) -> Vec<String> {
         let mut problems = self.problems_of_the_file();
+        for check in CHECKS {
+            let checked = self.installation.run(check);
+            if !checked.0.status.success() {
+                problems.push(format!("{check:?}: {}{}", checked.stdout(), checked.stderr()));
+            }
+        }
         let listed = self.ask(server, Method::GET, "/v1/integrations/credentials").send().await.is(200).json();
         let listed: BTreeSet<String> = listed.as_array().expect("a list").iter().map(|one| text(&one["id"])).collect();
         let fresh: Vec<(String, String)> = {

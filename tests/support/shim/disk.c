@@ -64,7 +64,12 @@ __attribute__((constructor)) static void begin(void) {
     syscall(SYS_close, fd);
 }
 
-/* The path within the folder; nothing where it is elsewhere. */
+static int ends_with(const char *text, const char *end) {
+    size_t a = strlen(text), b = strlen(end);
+    return a >= b && strcmp(text + a - b, end) == 0;
+}
+
+/* The path within the folder; nothing where it is elsewhere, or shared memory, which no disk keeps. */
 static const char *within(const char *path, char *buffer) {
     if (!folder[0] || !path) return NULL;
     char copy[PATH_MAX];
@@ -83,12 +88,7 @@ static const char *within(const char *path, char *buffer) {
     snprintf(whole, sizeof whole, name[0] ? "%s/%s" : "%s", real, name);
     if (strncmp(whole, folder, length) != 0 || (whole[length] != '/' && whole[length] != 0)) return NULL;
     snprintf(buffer, PATH_MAX, "%s", whole[length] ? whole + length + 1 : ".");
-    return buffer;
-}
-
-static int ends_with(const char *text, const char *end) {
-    size_t a = strlen(text), b = strlen(end);
-    return a >= b && strcmp(text + a - b, end) == 0;
+    return ends_with(buffer, "-shm") ? NULL : buffer;
 }
 
 static const char *word(enum kind kind) {
