@@ -104,7 +104,7 @@ async fn a_restored_vault_holds_against_its_manifest_and_its_chain() {
     let source = Source::open(&backup, &[]).unwrap();
     let target = other.path().join("v.db");
     let told = bench.restorer(&bench.key).restore(source, &target, false, &Who::command_line()).unwrap();
-    assert_eq!((told.contents.credentials, told.opened, told.may_be_stale), (8, 16, 4));
+    assert_eq!((told.contents.credentials, told.opened, told.may_be_stale), (8, 20, 4));
     let vault = Vault::open(&target, &bench.key, Mode::Server, bench.clock.clone(), Random).unwrap();
     let restored = Bench { vault, folder: other, ..bench.aside() };
     restored.assert_manifest_holds();
