@@ -15,32 +15,28 @@ const NAMES: &str = "aiml_api airtable anthropic apollo atlassian baas bannerbea
     openweathermap pinecone reddit replicate revid screenshotone slack slant3d smartlead smtp spotify stagehand telegram \
     todoist twitter unreal_speech v0 webshare_proxy wordpress zerobounce zoom";
 
-const UNCHECKED: &str = "ably abstract_api abuseipdb active_campaign adobe_commerce aftership ahrefs alchemy \
-    alienvault_otx alpha_vantage amazon_ads anvil api_football apilayer attendee avalara awx azure_openai \
-    baremetrics beehiiv bigcommerce black_forest_labs bland braintrust browserbase browserstack bubble bugsnag \
-    builtwith bungie canny chatwoot checkout_com chroma clicksend clockify cloudconvert cognito_forms coinapi \
-    companies_house confluent convertapi core creatomate cronitor crunchbase cryptocompare currencylayer deepinfra \
-    diffbot directus discogs docspring dolibarr doppler drata drip dynatrace ebird ecwid edamam eia elsevier eodhd \
-    erpnext everhour exact_online factorial fathom fillout financial_modeling_prep finnhub fixer flutterwave folk \
-    football_data fred freshsales freshservice gandi garmin gemini geoapify ghost giphy gladly godaddy \
-    google_custom_search gotify graphhopper greenhouse greynoise guardian guru harbor haveibeenpwned healthchecks \
-    helicone here holded home_connect honeybadger htmlcsstoimage humaans hunter hyperbrowser imgix immich \
-    incident_io infura insightly invoice_ninja ipdata ipgeolocation iqair iterable jazzhr jfrog jotform jumpcloud \
-    jwplayer langsmith lastfm lattice leonardo listen_notes livestorm llamacloud lob locationiq lokalise luma lusha \
-    mailerlite manatal mandrill maptiler marketstack matomo maxio mediastack miniflux mixpanel moodle moonshot \
+const UNCHECKED: &str = "ably abstract_api abuseipdb active_campaign ahrefs alienvault_otx alpha_vantage amazon_ads \
+    anvil api_football apilayer attendee avalara azure_openai baremetrics beehiiv bigcommerce black_forest_labs \
+    bland braintrust browserbase browserstack bubble bugsnag builtwith bungie canny chatwoot checkout_com chroma \
+    clockify cognito_forms coinapi companies_house confluent convertapi core creatomate cronitor crunchbase \
+    cryptocompare currencylayer deepinfra diffbot directus discogs docspring dolibarr doppler drata drip dynatrace \
+    ebird ecwid edamam eia eodhd everhour exact_online factorial fathom financial_modeling_prep finnhub fixer \
+    flutterwave folk football_data fred freshsales freshservice gandi garmin gemini geoapify giphy gladly godaddy \
+    google_custom_search graphhopper greenhouse guardian guru harbor haveibeenpwned helicone here holded \
+    home_connect honeybadger htmlcsstoimage humaans hunter hyperbrowser imgix immich incident_io infura insightly \
+    invoice_ninja ipgeolocation iqair iterable jazzhr jotform jumpcloud jwplayer langsmith lastfm lattice leonardo \
+    livestorm llamacloud locationiq luma lusha manatal mandrill maptiler marketstack matomo maxio mediastack moodle \
     moosend name_com nasa nasdaq_data_link ncbi netatmo neverbounce ngrok noaa_cdo nomic nowpayments npm ntfy \
-    nutshell nytimes octopus_deploy omdb onepassword_connect onepassword_events onfido open_exchange_rates \
-    opencorporates openproject oxylabs paperform papertrail paystack pdf_co pdfmonkey people_data_labs perplexity \
-    pexels phantombuster philips_hue photoroom phrase pinboard pingdom pinpoint pixabay placid plain poeditor \
-    portkey positionstack prestashop printful printify proxmox pulumi pushbullet pushover qualtrics rabbitmq radarr \
-    rapidapi rawg readwise reamaze recruitee redmine remote remove_bg reply_io rescuetime rev_ai riot rippling rows \
-    rudderstack runpod sambanova sauce_labs scrapfly scrapingbee searchapi securitytrails segment semantic_scholar \
-    semgrep semrush sendbird sentinelone serpapi serper servicem8 setlist_fm shipstation shortcut shotstack signwell \
+    nutshell nytimes omdb onepassword_connect onepassword_events open_exchange_rates opencorporates openproject \
+    oxylabs paperform papertrail paystack pdf_co pdfmonkey pexels phantombuster philips_hue photoroom pinboard \
+    pingdom pinpoint pixabay placid poeditor portkey positionstack printful printify proxmox pushbullet pushover \
+    qualtrics rabbitmq radarr rapidapi rawg readwise reamaze recruitee redmine remote remove_bg reply_io rescuetime \
+    rev_ai riot rippling rows rudderstack runpod sambanova sauce_labs searchapi securitytrails segment \
+    semantic_scholar semgrep semrush sendbird sentinelone serper servicem8 setlist_fm shipstation shortcut signwell \
     slite smartrecruiters smartsuite snipcart snipe_it sonarcloud sonarr sourcehut spoonacular stability statuspage \
-    steam streak svix tailscale teamleader teamtailor textmagic ticketmaster ticktick tidio tiingo timely transifex \
-    transistor travis_ci trustpilot twinfield umami urlbox us_census vectara visual_crossing voyage vultr \
-    wave_accounting weatherbit weaviate whereby wolfram_alpha wordpress_self_hosted workos wufoo xbox zabbix \
-    zendesk_sell zenrows";
+    steam streak teamleader teamtailor textmagic ticketmaster ticktick tidio tiingo timely transifex transistor \
+    travis_ci trustpilot twinfield umami urlbox us_census vectara visual_crossing voyage wave_accounting weatherbit \
+    weaviate whereby wolfram_alpha wordpress_self_hosted wufoo xbox zabbix zendesk_sell zenrows";
 
 const WITH_OAUTH: &str = "airtable atlassian discord dropbox github gitlab google hubspot linear linkedin microsoft \
     notion reddit slack spotify todoist twitter wordpress zoom";
