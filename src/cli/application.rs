@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::broker::{self, Broker};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigErrors, SecretFault, Unlock};
+use crate::config::{Config, ConfigErrors, SecretFault, Unlock, VaultSettings};
 use crate::egress::{Egress, EgressSetupError};
 use crate::random::Random;
 use crate::secret::Secret;
@@ -67,7 +67,8 @@ pub fn master_key(config: &Config) -> Result<MasterKey, StartError> {
 pub fn open_vault(config: &Config, mode: Mode, clock: &Clock) -> Result<Vault, StartError> {
     let path: &Path = &config.vault.path;
     let key = master_key(config)?;
-    let how = Opening { mode, ballast: config.vault.ballast };
+    let VaultSettings { ballast, accept_rollback, .. } = config.vault;
+    let how = Opening { mode, ballast, epoch_file: config.vault.epoch_file.clone(), accept_rollback };
     Ok(Vault::open(path, &key, how, clock.clone(), Random)?)
 }
 

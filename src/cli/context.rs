@@ -23,6 +23,9 @@ pub(super) struct Context {
     /// The vault, in place of the configuration's vault.path
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) vault: Option<PathBuf>,
+    /// Go on with a vault that is older than vault.epoch_file says, as after the restore of a backup: say it once, knowingly
+    #[arg(long, global = true)]
+    pub(super) accept_rollback: bool,
 }
 
 impl Context {
@@ -30,7 +33,8 @@ impl Context {
     pub(super) fn settings(&self, client_secrets: ClientSecrets) -> Result<(Config, Catalog), Failure> {
         let sources = self.sources();
         match Config::load(&sources, client_secrets) {
-            Ok(config) => {
+            Ok(mut config) => {
+                config.vault.accept_rollback = self.accept_rollback;
                 let catalog = application::catalog(&config)?;
                 Ok((config, catalog))
             }

@@ -54,7 +54,7 @@ impl Dev {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         serve::begin_log();
         // The vault of the configuration is a real one: dev does not touch it.
-        let settings = Context { config: context.config.clone(), vault: None };
+        let settings = Context { config: context.config.clone(), vault: None, accept_rollback: false };
         let (mut config, _) = settings.settings(ClientSecrets::Try)?;
         for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
             tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);

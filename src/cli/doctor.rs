@@ -164,6 +164,7 @@ fn vault(config: &Config, findings: &mut Findings) {
             open(&vault, path, findings);
             ballast(&vault, config.vault.ballast, findings);
             backups(&config.backup, &vault, findings);
+            epoch_file(config, findings);
         }
     }
     if is_served(path) {
@@ -228,6 +229,23 @@ fn ballast(vault: &Vault, bytes: u64, findings: &mut Findings) {
             ),
             "make room on the vault's disk; the rest happens by itself",
         );
+    }
+}
+
+/// Whether an older copy of the vault would be found out. That this one is none was seen when it was opened.
+fn epoch_file(config: &Config, findings: &mut Findings) {
+    let Some(file) = &config.vault.epoch_file else { return };
+    let folder = |path: &Path| path.parent().and_then(|folder| folder.canonicalize().ok());
+    if folder(file) == folder(&config.vault.path) {
+        findings.advice(
+            format!(
+                "the epoch file {} lies beside the vault, and whoever puts an older vault there puts it back too",
+                file.display()
+            ),
+            "set vault.epoch_file to a place that the vault's backups and snapshots do not cover",
+        );
+    } else {
+        findings.ok(format!("the vault is as new as the epoch file {} says", file.display()));
     }
 }
 

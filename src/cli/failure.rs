@@ -223,6 +223,14 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         VaultError::WrongKey { .. } => {
             "set vault.master_key to the key of this vault, or take --vault to the vault of this key"
         }
+        VaultError::Rollback { .. } => {
+            "bring the newest vault back, with its -wal and -shm. Where the older one is meant (a backup that was restored), \
+             start once with --accept-rollback: what was deleted and revoked since may be there again"
+        }
+        VaultError::EpochFile { .. } => {
+            "see whether vault.epoch_file names the file of this vault. Where it is lost for good, remove it: the next start \
+             begins a new one, and cannot tell whether this vault is the newest"
+        }
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file as it is, and bring back a backup beside it"
         }

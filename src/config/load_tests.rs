@@ -70,7 +70,9 @@ fn what_the_example_has_in_comments_is_right_too() {
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
         .filter(|line| {
-            !["tls.", "passphrase", "directory", "client_key = "].iter().any(|begins| line.starts_with(begins))
+            !["tls.", "passphrase", "directory", "epoch_file", "client_key = "]
+                .iter()
+                .any(|begins| line.starts_with(begins))
         })
         .map(|line| {
             let files = ["acme.secret", "github.new", "github.old"];

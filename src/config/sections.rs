@@ -47,7 +47,8 @@ pub(super) fn vault(r: &mut Reader) -> Option<VaultSettings> {
     let unlock = unlock(r);
     let revoke_retry = r.duration("vault.revoke_retry", Duration::ZERO..=DAY * 365);
     let ballast = r.number("vault.ballast", 0..=1024) as u64 * MIB;
-    Some(VaultSettings { path: path?, unlock: unlock?, revoke_retry, ballast })
+    let epoch_file = r.path("vault.epoch_file");
+    Some(VaultSettings { path: path?, unlock: unlock?, revoke_retry, ballast, epoch_file, accept_rollback: false })
 }
 
 fn unlock(r: &mut Reader) -> Option<Unlock> {

@@ -138,6 +138,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How many MiB are held back beside the vault, so that deleting, revoking and audited reads go on on a full disk; 0: none.",
     },
     Setting {
+        key: "vault.epoch_file",
+        takes: Takes::Path,
+        default: None,
+        doc: "A file outside the vault's folder and its backups that knows how new the vault is: an older copy put in its place is found out.",
+    },
+    Setting {
         key: "backup.directory",
         takes: Takes::Path,
         default: None,

@@ -147,6 +147,15 @@ impl Store {
         self.shared.writer.write(worth, work).await
     }
 
+    /// The same for the opening of a vault, which waits for it where it stands.
+    pub(crate) fn write_now<T: Send + 'static, E: JobError>(
+        &self,
+        worth: Worth,
+        work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.shared.writer.write_now(worth, work)
+    }
+
     /// Runs `read` in a reading transaction: all that it sees is of one moment.
     pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
         self.shared.readers.read(read)

@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -52,12 +53,37 @@ impl Writer {
         worth: Worth,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
+        self.give(worth, work).await.unwrap_or_else(|_| Err(gone().into()))
+    }
+
+    /// See [`super::Store::write_now`].
+    pub(super) fn write_now<T: Send + 'static, E: JobError>(
+        &self,
+        worth: Worth,
+        work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let mut answered = self.give(worth, work);
+        loop {
+            match answered.try_recv() {
+                Ok(result) => return result,
+                Err(oneshot::error::TryRecvError::Closed) => return Err(gone().into()),
+                // Waiting on the channel itself is forbidden to whoever is inside a runtime, as a server's start is.
+                Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Hands a job over; where the thread is gone the answer never comes, and says so.
+    fn give<T: Send + 'static, E: JobError>(
+        &self,
+        worth: Worth,
+        work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> oneshot::Receiver<Result<T, E>> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Waiting { worth, work, done: None, answer });
-        let gone = || StoreError::Stopped("the writer is gone".into());
-        let jobs = self.jobs.as_ref().expect("only dropping takes it");
-        jobs.send(job).map_err(|_| gone())?;
-        answered.await.unwrap_or_else(|_| Err(gone().into()))
+        // A job that cannot be sent is dropped, and its answer with it.
+        let _ = self.jobs.as_ref().expect("only dropping takes it").send(job);
+        answered
     }
 
     /// See [`super::Store::fatal`].
@@ -68,6 +94,10 @@ impl Writer {
             Err(_) => "the writer is gone".into(),
         }
     }
+}
+
+fn gone() -> StoreError {
+    StoreError::Stopped("the writer is gone".into())
 }
 
 impl Drop for Writer {

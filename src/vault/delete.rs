@@ -28,7 +28,7 @@ impl Vault {
         who: &Who,
     ) -> Result<Option<Deleted>, VaultError> {
         let (user, id) = (user.clone(), *id);
-        self.must_change(who, move |ledger| {
+        self.change_for_good(who, move |ledger| {
             let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
             let summary = open_summary(ledger.keyring, &row)?;
             let tokens = match (summary.kind, &revocation) {

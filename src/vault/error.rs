@@ -46,6 +46,24 @@ pub enum VaultError {
         /// How many there are.
         count: u64,
     },
+    /// The vault is older than the epoch file outside it says: somebody put an older copy in its place, or its `-wal` is gone.
+    #[error("this is an older copy of the vault, of epoch {found}: {} has seen epoch {known}", .epoch_file.display())]
+    Rollback {
+        /// The epoch in the vault.
+        found: i64,
+        /// The epoch that is known outside it.
+        known: i64,
+        /// Where it is known.
+        epoch_file: PathBuf,
+    },
+    /// The epoch file says nothing that can be believed.
+    #[error("the epoch file {path} cannot be believed: {what}")]
+    EpochFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// A newer Strongroom wrote the file.
     #[error("the vault has format {found} and this program knows up to {known}: a newer Strongroom wrote it")]
     NewerFormat {
@@ -110,7 +128,12 @@ impl VaultError {
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
-            Self::DamagedKeyring(_) | Self::DamagedRow { .. } | Self::DoesNotHold { .. } | Self::NotAVault(_)
+            Self::DamagedKeyring(_)
+                | Self::DamagedRow { .. }
+                | Self::DoesNotHold { .. }
+                | Self::NotAVault(_)
+                | Self::Rollback { .. }
+                | Self::EpochFile { .. }
         )
     }
 }

@@ -100,7 +100,7 @@ impl Vault {
 
     /// Revokes an API key from this moment on; `false` where there is none of that id, or it was revoked before.
     pub async fn revoke_api_key(&self, id: ApiKeyId, who: &Who) -> Result<bool, VaultError> {
-        self.must_change(who, move |ledger| {
+        self.change_for_good(who, move |ledger| {
             let Some(row) = ledger.tx.api_key(&id.to_string())? else { return Ok(false) };
             let mut key = read(&row, ledger.keyring)?;
             if key.revoked_at.is_some() {

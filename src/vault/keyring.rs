@@ -22,6 +22,7 @@ pub(super) struct Keyring {
     data: Versions<DataKey>,
     audit: Versions<Key>,
     audit_signing: Versions<Key>,
+    epoch: Versions<Key>,
     api_key: Versions<ApiKeyKey>,
 }
 
@@ -77,6 +78,7 @@ impl Keyring {
             data: versions(&root, rows, purpose::DATA, |version, key| DataKey::new(version, key, id))?,
             audit: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: chain"))?,
             audit_signing: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: signed head"))?,
+            epoch: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: epoch file"))?,
             api_key: versions(&root, rows, purpose::API_KEY, |_, key| ApiKeyKey::new(key, id))?,
             vault_id: rows.vault.vault_id,
             created_at: UnixTime(rows.vault.created_at),
@@ -139,6 +141,15 @@ impl Keyring {
         self.audit.all.get(&version)
     }
 
+    /// What covers the epoch file. It goes with the audit log's key, which is kept as long as the log.
+    pub(super) fn current_epoch_key(&self) -> (u32, &Key) {
+        (self.epoch.current, self.epoch.current())
+    }
+
+    pub(super) fn epoch_key(&self, version: u32) -> Option<&Key> {
+        self.epoch.all.get(&version)
+    }
+
     pub(super) fn current_api_key_key(&self) -> (u32, &ApiKeyKey) {
         (self.api_key.current, self.api_key.current())
     }
@@ -163,6 +174,7 @@ impl Keyring {
             data: Versions { current: 1, all: [(1, DataKey::new(1, &key, &vault_id))].into() },
             audit: Versions { current: 1, all: [(1, key.clone())].into() },
             audit_signing: Versions { current: 1, all: [(1, key.clone())].into() },
+            epoch: Versions { current: 1, all: [(1, key.clone())].into() },
             api_key: Versions { current: 1, all: [(1, ApiKeyKey::new(&key, &vault_id))].into() },
         }
     }

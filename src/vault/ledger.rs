@@ -98,6 +98,16 @@ impl<'t> Ledger<'t> {
         self.changed
     }
 
+    /// Goes on behind an epoch that the vault has never seen: one that was put back is to be older than all that were.
+    pub(super) fn leap_to(&mut self, epoch: i64) {
+        self.manifest.epoch = self.manifest.epoch.max(epoch);
+    }
+
+    /// The epoch that [`Ledger::close`] is going to write, if it writes.
+    pub(super) fn next_epoch(&self) -> Option<i64> {
+        self.changed.then(|| self.manifest.epoch + 1)
+    }
+
     /// Writes the manifest; beside a server, tells it that something changed.
     pub(super) fn close(self, mode: Mode) -> Result<(), VaultError> {
         let keyring = self.keyring;

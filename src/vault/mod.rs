@@ -14,6 +14,7 @@ mod credential_record;
 mod credentials;
 mod delete;
 mod device;
+mod epoch;
 mod error;
 mod export_file;
 mod fields;

@@ -1,6 +1,6 @@
 //! A vault, made or opened, and the two ways in which everything is done with it: looking, and changing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::VaultError;
 use super::audit::{Action, Subject};
+use super::epoch::{EpochFile, Keeper, Known};
 use super::key_table::KeyTable;
 use super::keyring::Keyring;
 use super::keyring_rows::KeyringRows;
@@ -44,6 +45,7 @@ pub(super) struct Inner {
     probed: Mutex<Option<Instant>>,
     /// How often the vault was restored. While it is open that does not change.
     pub(super) restores: u32,
+    epoch_keeper: Option<Keeper>,
 }
 
 /// Who opens the vault.
@@ -62,12 +64,16 @@ pub struct Opening {
     pub mode: Mode,
     /// How many bytes are held back beside it, for what must be written even where the disk is full.
     pub ballast: u64,
+    /// The file outside it that knows its epoch.
+    pub epoch_file: Option<PathBuf>,
+    /// Whether to go on where the vault is older than that file says.
+    pub accept_rollback: bool,
 }
 
 impl From<Mode> for Opening {
-    /// With nothing held back.
+    /// With nothing held back, and nothing known outside.
     fn from(mode: Mode) -> Self {
-        Self { mode, ballast: 0 }
+        Self { mode, ballast: 0, epoch_file: None, accept_rollback: false }
     }
 }
 
@@ -86,10 +92,11 @@ impl Vault {
             Ok::<_, VaultError>(())
         })?;
         let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not made".into()))?;
-        Ok(Self::around(store, keyring, Mode::Server, clock, random, 0))
+        Ok(Self { inner: Arc::new(Self::parts(store, keyring, Mode::Server, clock, random, 0)) })
     }
 
-    /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked.
+    /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked, the latter also
+    /// against what is known of it outside.
     pub fn open(
         path: &Path,
         master: &MasterKey,
@@ -97,19 +104,26 @@ impl Vault {
         clock: Clock,
         random: Random,
     ) -> Result<Self, VaultError> {
-        let Opening { mode, ballast } = how.into();
+        let Opening { mode, ballast, epoch_file, accept_rollback } = how.into();
         let lock = if mode == Mode::Server { Lock::Server } else { Lock::None };
         let store = Store::open(path, lock, ballast)?;
-        let (keyring, restores) = store.read(|view| {
+        let epoch_file = epoch_file.map(EpochFile::at);
+        let known = epoch_file.as_ref().map(EpochFile::read).transpose()?;
+        let (keyring, manifest) = store.read(|view| {
             let keyring = Keyring::open(view, master)?;
-            let restores = Manifest::load(view, &keyring)?.restores;
-            Ok::<_, VaultError>((keyring, restores))
+            let manifest = Manifest::load(view, &keyring)?;
+            Ok::<_, VaultError>((keyring, manifest))
         })?;
-        Ok(Self::around(store, keyring, mode, clock, random, restores))
+        let mut inner = Self::parts(store, keyring, mode, clock, random, manifest.restores);
+        if let (Some(file), Some(known)) = (epoch_file, known) {
+            inner.hold_against(&file, &known, manifest.epoch, accept_rollback)?;
+            inner.epoch_keeper = Some(Keeper::start(file)?);
+        }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    fn around(store: Store, keyring: Keyring, mode: Mode, clock: Clock, random: Random, restores: u32) -> Self {
-        let inner = Inner {
+    fn parts(store: Store, keyring: Keyring, mode: Mode, clock: Clock, random: Random, restores: u32) -> Inner {
+        Inner {
             store,
             keyring: ArcSwap::from_pointee(keyring),
             mode,
@@ -119,8 +133,8 @@ impl Vault {
             key_table: ArcSwapOption::empty(),
             probed: Mutex::new(None),
             restores,
-        };
-        Self { inner: Arc::new(inner) }
+            epoch_keeper: None,
+        }
     }
 
     /// Whether the vault can write at this moment: writes something that means nothing, at most once a second.
@@ -175,6 +189,18 @@ impl Vault {
         self.change_worth(Worth::Essential, who, work).await
     }
 
+    /// The same for what nobody is to undo by putting an older copy of the vault in its place: a deletion, a revocation.
+    /// What is known of the vault outside it is on disk too when this returns.
+    pub(super) async fn change_for_good<T: Send + 'static>(
+        &self,
+        who: &Who,
+        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+    ) -> Result<T, VaultError> {
+        let (done, epoch) = self.commit(Worth::Essential, who, work).await?;
+        self.keep_epoch(epoch, true).await;
+        Ok(done)
+    }
+
     /// The same, for those that only sometimes can wait.
     pub(super) async fn change_worth<T: Send + 'static>(
         &self,
@@ -182,6 +208,25 @@ impl Vault {
         who: &Who,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
+        let (done, epoch) = self.commit(worth, who, work).await?;
+        self.keep_epoch(epoch, false).await;
+        Ok(done)
+    }
+
+    /// Tells the file outside, if there is one, of a commit that changed something.
+    async fn keep_epoch(&self, epoch: Option<i64>, is_final: bool) {
+        if let (Some(keeper), Some(epoch)) = (&self.inner.epoch_keeper, epoch) {
+            keeper.note(epoch, self.keyring(), is_final).await;
+        }
+    }
+
+    /// Does it, and says the vault's new epoch where something was changed.
+    async fn commit<T: Send + 'static>(
+        &self,
+        worth: Worth,
+        who: &Who,
+        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+    ) -> Result<(T, Option<i64>), VaultError> {
         let work = Arc::new(work);
         for _ in 0..ATTEMPTS {
             let (work, who, keyring) = (work.clone(), who.clone(), self.keyring());
@@ -190,8 +235,9 @@ impl Vault {
             let job = move |tx: &crate::store::Tx<'_>| {
                 let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
                 let done = work(&mut ledger)?;
+                let epoch = ledger.next_epoch();
                 ledger.close(mode)?;
-                Ok(done)
+                Ok((done, epoch))
             };
             match self.inner.store.write(worth, job).await {
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
@@ -223,19 +269,22 @@ impl Vault {
                 let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
                 let (done, root) = edit(&mut ledger, &mut rows)?;
                 if !ledger.is_changed() {
-                    return Ok((done, None));
+                    return Ok((done, None, None));
                 }
                 rows.cover(&root);
                 rows.write(tx)?;
                 let changed = Keyring::assemble(root, &rows)?;
+                let epoch = ledger.next_epoch();
                 ledger.close_under(&changed, mode)?;
-                Ok((done, Some(changed)))
+                Ok((done, Some(changed), epoch))
             };
             match self.inner.store.write(Worth::Ordinary, job).await {
-                Ok((done, changed)) => {
+                Ok((done, changed, epoch)) => {
                     if let Some(changed) = changed {
                         self.inner.keyring.store(Arc::new(changed));
                     }
+                    // A master key that opens no more is not to open an older copy.
+                    self.keep_epoch(epoch, true).await;
                     return Ok(done);
                 }
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
@@ -271,5 +320,34 @@ impl Vault {
             self.inner.keyring.store(changed.clone());
             changed
         }))
+    }
+}
+
+impl Inner {
+    /// Holds the vault's epoch against what is known outside it, and brings the file up to date.
+    fn hold_against(&self, file: &EpochFile, known: &Known, epoch: i64, accept: bool) -> Result<(), VaultError> {
+        let keyring = self.keyring.load_full();
+        let epoch = match file.believe(known, &keyring)? {
+            Some(known) if known > epoch && accept => self.accept_rollback(known)?,
+            Some(known) if known > epoch => {
+                return Err(VaultError::Rollback { found: epoch, known, epoch_file: file.path().to_owned() });
+            }
+            _ => epoch,
+        };
+        file.write(epoch, &keyring)
+    }
+
+    /// Goes on with an older copy, whose next epoch is behind all that were: the newer copy is an older one from now on.
+    fn accept_rollback(&self, known: i64) -> Result<i64, VaultError> {
+        let (keyring, now, random, mode) = (self.keyring.load_full(), self.clock.now(), self.random, self.mode);
+        self.store.write_now(Worth::Essential, move |tx| {
+            let who = Who::command_line();
+            let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
+            ledger.leap_to(known);
+            ledger.record(Action::VaultRollback, Subject::default())?;
+            let epoch = ledger.next_epoch().unwrap_or(known);
+            ledger.close(mode)?;
+            Ok(epoch)
+        })
     }
 }

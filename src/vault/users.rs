@@ -45,7 +45,7 @@ impl Vault {
     /// deleted before, each with its revocation: [`VaultError::UserHasCredentials`] where one is left.
     pub async fn remove_user(&self, user: &UserId, who: &Who) -> Result<bool, VaultError> {
         let user = user.clone();
-        self.must_change(who, move |ledger| {
+        self.change_for_good(who, move |ledger| {
             let Some(row) = ledger.tx.user(user.as_str())? else { return Ok(false) };
             if !ledger.tx.credentials(user.as_str(), None, "", Some(1))?.is_empty() {
                 return Err(VaultError::UserHasCredentials);

@@ -72,6 +72,7 @@ actions! {
     VaultBackup "vault.backup" Ok,
     VaultRestore "vault.restore" Ok,
     VaultLive "vault.live" Ok,
+    VaultRollback "vault.accept_rollback" Ok,
     UserAdd "user.add" Ok,
     UserRemove "user.remove" Ok,
     KeyCreate "key.create" Ok,

@@ -5,6 +5,7 @@ mod audit;
 mod backups;
 mod credentials;
 mod damage;
+mod epoch;
 mod migration;
 mod moving;
 mod opening;

@@ -1,0 +1,129 @@
+//! An older copy of the whole file, put back by somebody who cannot put back what is known outside it.
+
+use super::*;
+
+/// A vault whose epoch is known outside; a copy of its file is an older vault.
+struct Known {
+    bench: Bench,
+    file: PathBuf,
+}
+
+impl Known {
+    fn new() -> Self {
+        let bench = Bench::new();
+        let file = bench.folder.path().join("v.epoch");
+        Self { bench, file }
+    }
+
+    fn open(&self, accept_rollback: bool) -> Result<Vault, VaultError> {
+        let Bench { key, clock, .. } = &self.bench;
+        let how = Opening { epoch_file: Some(self.file.clone()), accept_rollback, ..Mode::Command.into() };
+        Vault::open(&self.bench.path(), key, how, clock.clone(), Random)
+    }
+
+    /// The file as it would be copied by somebody who stops the server first.
+    fn copy(&self) -> Vec<u8> {
+        self.bench.attack("PRAGMA wal_checkpoint(TRUNCATE)");
+        std::fs::read(self.bench.path()).unwrap()
+    }
+
+    /// Puts an older copy in its place. Nobody may have the vault open.
+    fn put_back(self, copy: &[u8]) -> Self {
+        let Bench { vault, key, clock, folder } = self.bench;
+        let path = folder.path().join("v.db");
+        drop(vault);
+        std::fs::write(&path, copy).unwrap();
+        for beside in ["v.db-wal", "v.db-shm"] {
+            let _ = std::fs::remove_file(folder.path().join(beside));
+        }
+        let vault = Vault::open(&path, &key, Mode::Command, clock.clone(), Random).unwrap();
+        Self { bench: Bench { vault, key, clock, folder }, file: self.file }
+    }
+
+    fn epoch(&self) -> i64 {
+        let text = std::fs::read_to_string(&self.file).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("epoch ")).unwrap().parse().unwrap()
+    }
+
+    fn epoch_of_vault(&self) -> i64 {
+        self.bench.vault.look(Manifest::load).unwrap().epoch
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_and_a_revocation_are_known_outside_before_anybody_is_told() {
+    let known = Known::new();
+    let vault = known.open(false).unwrap();
+    let who = Who::system();
+    let stored = known.bench.add("alice", "p", Material::ApiKey(Secret::new("k"))).await;
+    let (key, _) = super::api_keys::make(&vault, Holder::User(user("alice"))).await;
+    vault.delete_credential(&stored.user, &stored.id, Revocation::Never, WEEK, &who).await.unwrap().unwrap();
+    assert_eq!(known.epoch(), known.epoch_of_vault());
+    assert!(vault.revoke_api_key(key.id, &who).await.unwrap());
+    assert_eq!(known.epoch(), known.epoch_of_vault());
+    assert!(vault.remove_user(&user("alice"), &who).await.unwrap());
+    assert_eq!(known.epoch(), known.epoch_of_vault());
+}
+
+#[tokio::test]
+async fn what_can_wait_is_known_outside_at_the_latest_when_the_vault_is_closed() {
+    let known = Known::new();
+    let vault = known.open(false).unwrap();
+    let before = known.epoch();
+    for name in ["a", "b", "c"] {
+        vault.add_user(&user(name), &Who::system()).await.unwrap();
+    }
+    drop(vault);
+    assert_eq!((known.epoch(), known.epoch_of_vault()), (before + 3, before + 3));
+}
+
+#[tokio::test]
+async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
+    let known = Known::new();
+    let vault = known.open(false).unwrap();
+    let (key, text) = super::api_keys::make(&vault, Holder::User(user("alice"))).await;
+    let older = known.copy();
+    assert!(vault.revoke_api_key(key.id, &Who::system()).await.unwrap());
+    let newer = known.copy();
+    drop(vault);
+    let seen = known.epoch();
+
+    let known = known.put_back(&older);
+    for _ in 0..2 {
+        let refused = known.open(false).err().unwrap();
+        let VaultError::Rollback { found, known: outside, .. } = &refused else { panic!("{refused}") };
+        assert_eq!((*found, *outside), (seen - 1, seen));
+        assert!(refused.is_damage());
+    }
+    assert_eq!(known.bench.audited("vault.accept_rollback"), 0);
+
+    let vault = known.open(true).unwrap();
+    assert!(vault.authenticate(text.expose()).unwrap().is_some(), "that is what was accepted");
+    assert_eq!((known.epoch(), known.epoch_of_vault()), (seen + 1, seen + 1));
+    assert_eq!(known.bench.audited("vault.accept_rollback"), 1);
+    known.bench.assert_manifest_holds();
+    drop(vault);
+    drop(known.open(true).unwrap());
+    assert_eq!(known.bench.audited("vault.accept_rollback"), 1, "the flag alone accepts nothing");
+    known.open(false).unwrap();
+
+    let known = known.put_back(&newer);
+    assert!(matches!(known.open(false), Err(VaultError::Rollback { .. })), "what was newest is an older copy now");
+}
+
+#[tokio::test]
+async fn a_vault_that_is_ahead_is_normal_and_another_vaults_file_is_not() {
+    let known = Known::new();
+    drop(known.open(false).unwrap());
+    known.bench.vault.add_user(&user("alice"), &Who::system()).await.unwrap();
+    assert!(known.epoch() < known.epoch_of_vault(), "a vault that was opened without the file");
+    drop(known.open(false).unwrap());
+    assert_eq!(known.epoch(), known.epoch_of_vault());
+
+    let other = Known::new();
+    std::fs::copy(&known.file, &other.file).unwrap();
+    for accept in [false, true] {
+        let refused = other.open(accept).err().unwrap();
+        assert!(matches!(refused, VaultError::EpochFile { .. }) && refused.to_string().contains("another vault"));
+    }
+}
