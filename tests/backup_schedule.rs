@@ -12,6 +12,7 @@ use strongroom::broker::{backup_name, backup_status};
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
 use strongroom::vault::{Existing, MasterKey, Restorer, Source, Stop, Vault, Who};
+use support::process::Installation;
 use support::{Server, Setup};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -169,4 +170,27 @@ async fn a_restored_vault_writes_none_before_it_lives() {
     assert!(!backs_up(&server).await && names(backups.path()).is_empty());
     server.vault.go_live(&Who::command_line()).await.unwrap();
     assert!(backs_up(&server).await);
+}
+
+#[tokio::test]
+async fn a_server_writes_its_backup_by_itself_and_a_restart_writes_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let installation = Installation::new(&format!("[backup]\ndirectory = \"{}\"\n", folder.path().display())).await;
+    let doctor = || installation.run(&["doctor"]).stdout();
+    assert!(doctor().contains("there is none yet"), "{}", doctor());
+    let server = installation.serve().await;
+    let written = || server.log().contains("a backup is written");
+    support::eventually("the server writes a backup", async || written()).await;
+    server.kill();
+    let server = installation.serve().await;
+    let status = installation.run(&["vault", "status", "--json"]).must_succeed().json();
+    assert_eq!((&status["backups"]["kept"], &status["backups"]["due"]), (&1.into(), &false.into()));
+    assert!(doctor().contains("1 backups are in"), "{}", doctor());
+    assert!(server.stop().success());
+    let names = names(folder.path());
+    assert_eq!(names.len(), 1, "{names:?}");
+    let path = folder.path().join(&names[0]);
+    installation.run(&["vault", "restore", path.to_str().unwrap(), "--verify"]).must_succeed();
+    let audit = installation.run(&["audit", "list", "--action", "vault.backup"]).must_succeed().stdout();
+    assert!(audit.contains("system"), "{audit}");
 }

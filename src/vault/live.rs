@@ -2,10 +2,16 @@
 
 use super::VaultError;
 use super::audit::{Action, Subject};
+use super::credential_record::open_summary;
+use super::keyring::Keyring;
 use super::manifest::{Manifest, Restored};
 use super::open::Vault;
 use super::summary::Summary;
 use super::who::Who;
+use crate::store::View;
+
+/// Rows that are read at a time.
+const BATCH: u32 = 500;
 
 impl Vault {
     /// Whether the vault was restored and nobody has said since that it is the one that lives.
@@ -39,15 +45,23 @@ impl Vault {
         if self.inner.restores == 0 {
             return Ok(0);
         }
-        self.look(|view, keyring| {
-            let mut stale = 0;
-            for (user, _) in view.users()? {
-                for row in view.credentials(&user.id, None, "", None)? {
-                    let summary = super::credential_record::open_summary(keyring, &row)?;
-                    stale += u64::from(self.may_be_stale(&summary));
-                }
-            }
-            Ok(stale)
-        })
+        self.look(|view, keyring| count(view, keyring, |summary| self.may_be_stale(summary)))
     }
+}
+
+/// How many credentials there are of which something holds. It opens every summary, some hundred at a time.
+pub(super) fn count(view: &View<'_>, keyring: &Keyring, holds: impl Fn(&Summary) -> bool) -> Result<u64, VaultError> {
+    let mut counted = 0;
+    for (user, _) in view.users()? {
+        let mut after = String::new();
+        loop {
+            let rows = view.credentials(&user.id, None, &after, Some(BATCH))?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.id);
+            for row in &rows {
+                counted += u64::from(holds(&open_summary(keyring, row)?));
+            }
+        }
+    }
+    Ok(counted)
 }

@@ -6,14 +6,15 @@ use super::read::OpenBackup;
 use super::{BackupContents, BackupError, Source};
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::store::{Filling, SCHEMA_VERSION, Tx};
+use crate::store::{Filling, SCHEMA_VERSION, Tx, View};
 use crate::vault::audit::{Action, Subject};
-use crate::vault::credential_record::open_summary;
 use crate::vault::keyring::Keyring;
 use crate::vault::ledger::Ledger;
+use crate::vault::live;
 use crate::vault::manifest::{Manifest, Restored};
 use crate::vault::master_key::MasterKey;
 use crate::vault::open::Mode;
+use crate::vault::summary::Summary;
 use crate::vault::verify::verify;
 use crate::vault::{VaultError, Who, hex};
 
@@ -63,7 +64,7 @@ impl Restorer<'_> {
     fn fill(&self, backup: OpenBackup, filling: &mut Filling) -> Result<(RestoredVault, Keyring), BackupError> {
         let contents = backup.fill(filling)?;
         let keyring = filling.read(|view| Keyring::open(view, self.master))?;
-        let (opened, may_be_stale) = filling.write(|tx| Self::check(tx, &keyring))?;
+        let (opened, may_be_stale) = filling.read(|view| Self::check(view, &keyring))?;
         let epoch = filling.read(|view| Manifest::load(view, &keyring))?.epoch;
         if (epoch, hex::write(keyring.vault_id())) != (contents.epoch, contents.vault_id.clone()) {
             return Err(BackupError::Damaged("it is not the vault that it says it is"));
@@ -73,16 +74,10 @@ impl Restorer<'_> {
 
     /// Holds everything against everything, and gives how many records were opened and how many credentials have a refresh
     /// token.
-    fn check(tx: &Tx<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
-        let found = verify(tx, keyring)?;
+    fn check(view: &View<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
+        let found = verify(view, keyring)?;
         found.must_hold()?;
-        let mut may_be_stale = 0;
-        for (user, _) in tx.users()? {
-            for row in tx.credentials(&user.id, None, "", None)? {
-                may_be_stale += u64::from(open_summary(keyring, &row)?.may_have_refresh_token());
-            }
-        }
-        Ok((found.records + found.api_keys, may_be_stale))
+        Ok((found.records + found.api_keys, live::count(view, keyring, Summary::may_have_refresh_token)?))
     }
 
     fn mark(

@@ -104,7 +104,9 @@ async fn a_restored_vault_holds_against_its_manifest_and_its_chain() {
     let source = Source::open(&backup, &[]).unwrap();
     let target = other.path().join("v.db");
     let told = bench.restorer(&bench.key).restore(source, &target, false, &Who::command_line()).unwrap();
-    assert_eq!((told.contents.credentials, told.opened, told.may_be_stale), (8, 20, 4));
+    let (credentials, users) = (told.contents.credentials, told.contents.users);
+    assert_eq!((credentials, users, told.may_be_stale), (8, 4, 4));
+    assert_eq!(told.opened, 2 * credentials + users, "each credential has two records");
     let vault = Vault::open(&target, &bench.key, Mode::Server, bench.clock.clone(), Random).unwrap();
     let restored = Bench { vault, folder: other, ..bench.aside() };
     restored.assert_manifest_holds();
@@ -170,7 +172,8 @@ async fn no_byte_of_a_backup_can_be_changed_unseen() {
     let path = bench.back_up("b");
     let file = std::fs::read(&path).unwrap();
     let head = head_length(&file);
-    for i in (0..head).chain((head..file.len()).step_by(file.len() / 150)).chain(file.len() - 40..file.len()) {
+    for i in (0..head).step_by(3).chain((head..file.len()).step_by(file.len() / 50)).chain(file.len() - 33..file.len())
+    {
         let mut changed = file.clone();
         changed[i] ^= 1 << (i % 8);
         std::fs::write(&path, changed).unwrap();
@@ -340,6 +343,33 @@ async fn tokens_that_come_after_a_restore_are_not_stale() {
     restored.vault.back_up(&again, Existing::Keep, &[], &Stop::default()).unwrap();
     let twice = restored.restore(&again, "r2.db", false);
     assert_eq!(twice.count_stale().unwrap(), 5, "a second restore makes all of them doubtful again");
+}
+
+#[tokio::test]
+async fn a_backup_keeps_the_keys_of_its_day_whatever_is_changed_or_destroyed_later() {
+    let (bench, all) = Bench::filled().await;
+    let before = bench.back_up("before");
+    bench.vault.begin_rotation(&Who::command_line()).await.unwrap();
+    let mut place = RotationPlace::default();
+    while bench.vault.rotate_some(&mut place, 3).await.unwrap().is_some() {
+        let name = format!("amid-{}", bench.files().len());
+        let told = bench.verify(&bench.back_up(&name)).unwrap();
+        assert_eq!(told.contents.credentials, 8, "with half of it under each key");
+    }
+    bench.vault.end_rotation(&Who::command_line()).await.unwrap();
+    let new = MasterKey::generate(Random);
+    bench.vault.renew_root(&bench.key, &new, &Who::command_line()).await.unwrap();
+    let mut place = RotationPlace::default();
+    while bench.vault.rotate_some(&mut place, 100).await.unwrap().is_some() {}
+    bench.vault.end_rotation(&Who::command_line()).await.unwrap();
+    let after = bench.back_up("after");
+    for (backup, opens, does_not) in [(&before, &bench.key, &new), (&after, &new, &bench.key)] {
+        bench.restorer(opens).verify(Source::open(backup, &[]).unwrap()).unwrap();
+        let refused = bench.restorer(does_not).verify(Source::open(backup, &[]).unwrap());
+        assert!(matches!(refused, Err(BackupError::Vault(VaultError::WrongKey { .. }))), "{refused:?}");
+    }
+    let old = Bench { vault: bench.restore(&before, "old.db", false), ..bench.aside() };
+    assert_eq!(texts(&old.read(&all[0]).await.unwrap().1), texts(&bench.read(&all[0]).await.unwrap().1));
 }
 
 /// Magic, format, length, fields, MAC.
