@@ -35,17 +35,28 @@ impl Misfit {
 
 /// The entry, and every fault in it; with faults, the entry is what could be read besides them, if anything.
 pub(super) fn read(table: Table) -> (Option<Entry>, Vec<Misfit>) {
-    let mut table = Value::Table(left_to_discovery(table));
+    read_as(Value::Table(left_to_discovery(table)))
+}
+
+fn read_as<T: for<'de> Deserialize<'de>>(mut table: Value) -> (Option<T>, Vec<Misfit>) {
     let mut misfits: Vec<Misfit> = Vec::new();
-    let mut told: Vec<String> = Vec::new();
-    // Each turn takes one faulty key out or puts one stand-in in, so it ends.
+    let (mut told, mut stood_in): (Vec<String>, Vec<String>) = Default::default();
+    // Each turn takes one faulty key out or puts one stand-in in, and what took no stand-in gets no second one: so it ends.
     loop {
-        let fault = match Entry::deserialize(Reader { value: &table, key: String::new() }) {
+        let fault = match T::deserialize(Reader { value: &table, key: String::new() }) {
             Ok(entry) => return (Some(entry), misfits),
             Err(fault) => fault,
         };
         let key = fault.key();
         let missing = matches!(fault.what, What::Missing(_));
+        if stood_in.contains(&key) {
+            let What::NoWord { known: [word, ..], .. } = fault.what else { return (None, misfits) };
+            if !replace(&mut table, &key, word) {
+                return (None, misfits);
+            }
+            stood_in.retain(|there| *there != key);
+            continue;
+        }
         if !(missing && told.contains(&key)) {
             // That a key is missing is no second fault where it is there and faulty, or there and mistyped.
             told.extend([Some(key.clone()), fault.meant()].into_iter().flatten());
@@ -55,6 +66,7 @@ pub(super) fn read(table: Table) -> (Option<Entry>, Vec<Misfit>) {
         if !mended {
             return (None, misfits);
         }
+        stood_in.extend(Some(key).filter(|_| missing));
     }
 }
 
@@ -95,6 +107,11 @@ fn put(table: &mut Value, key: &str) -> bool {
     holder(table, key).is_some_and(|(table, name)| table.insert(name.to_owned(), STAND_IN.into()).is_none())
 }
 
+/// Another stand-in, for a key that takes no text but one of its words.
+fn replace(table: &mut Value, key: &str, word: &str) -> bool {
+    holder(table, key).is_some_and(|(table, name)| table.insert(name.to_owned(), word.into()).is_some())
+}
+
 /// The name among `known` that `written` was most likely meant to be.
 pub(super) fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let rated =
@@ -121,6 +138,8 @@ enum What {
     Unknown { name: String, known: &'static [&'static str] },
     /// A key that the table lacks.
     Missing(&'static str),
+    /// A text that is none of the key's words.
+    NoWord { word: String, known: &'static [&'static str] },
     /// A value that is not what the key wants.
     Wrong(String),
 }
@@ -136,7 +155,7 @@ impl Fault {
         match &self.what {
             What::Unknown { name, .. } => join(at, name),
             What::Missing(name) => join(at, name),
-            What::Wrong(_) => at.to_owned(),
+            What::Wrong(_) | What::NoWord { .. } => at.to_owned(),
         }
     }
 
@@ -150,6 +169,7 @@ impl Fault {
         match &self.what {
             What::Unknown { name, known } => format!("unknown key; {}", instead(name, known)),
             What::Missing(_) => "is missing".to_owned(),
+            What::NoWord { word, known } => format!("'{word}' is not a word for it; {}", instead(word, known)),
             What::Wrong(message) => message.clone(),
         }
     }
@@ -177,7 +197,7 @@ impl de::Error for Fault {
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
-        Self::custom(format!("'{word}' is not a word for it; {}", instead(word, known)))
+        Self { at: None, what: What::NoWord { word: word.to_owned(), known } }
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -290,4 +310,42 @@ impl<'de> de::MapAccess<'de> for Members<'_, '_> {
 /// [`Reader`], so here is where the key of it is known.
 fn read_at<'de, T: DeserializeSeed<'de>>(seed: T, value: &Value, key: &str) -> Result<T::Value, Fault> {
     seed.deserialize(Reader { value, key: key.to_owned() }).map_err(|fault| fault.under(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::entry::TokenAuth;
+
+    #[derive(Debug, Deserialize)]
+    struct Demanding {
+        #[expect(dead_code, reason = "what is read here is whether it ends")]
+        way: TokenAuth,
+        #[expect(dead_code, reason = "the same")]
+        sure: Option<bool>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Sure {
+        #[expect(dead_code, reason = "what is read here is whether it ends")]
+        sure: bool,
+    }
+
+    fn told<T: for<'de> Deserialize<'de>>(text: &str) -> (bool, Vec<String>) {
+        let (read, misfits) = read_as::<T>(Value::Table(text.parse().unwrap()));
+        (read.is_some(), misfits.into_iter().map(|misfit| format!("{}: {}", misfit.key, misfit.message)).collect())
+    }
+
+    #[test]
+    fn a_missing_word_is_told_once_and_the_rest_is_read_all_the_same() {
+        let sure = "sure: this is a string, and must be a boolean".to_owned();
+        assert_eq!(told::<Demanding>("sure = \"yes\""), (true, vec![sure, "way: is missing".to_owned()]));
+        let wrong = "way: 'bearer' is not a word for it; there are basic, basic_raw, post, none, private_key_jwt, client_secret_jwt";
+        assert_eq!(told::<Demanding>("way = \"bearer\"\nsure = true"), (true, vec![wrong.to_owned()]));
+    }
+
+    #[test]
+    fn a_missing_key_that_nothing_can_stand_in_for_is_told_and_ends_the_reading() {
+        assert_eq!(told::<Sure>(""), (false, vec!["sure: is missing".to_owned()]));
+    }
 }
