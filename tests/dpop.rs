@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use strongroom::jose::{Algorithm, Claims, Jwks, verify};
+use strongroom::jose::{Algorithm, Claims, Jwks, SigningKey, verify};
+use support::Server;
 use support::recording::{Asked, Recording};
 
 const ENTRY: &str = "dpop = true\n[providers.acme.oauth.identity]\nurl = \"BASE/me?x=1\"\nusername = \"/login\"";
@@ -81,4 +82,58 @@ async fn a_token_that_is_not_bound_is_not_taken_for_one_that_is() {
         server.connect_acme(&[]).await.is(status);
         assert_eq!(acme.asked("/token").last().unwrap().header("dpop").is_some(), dpop);
     }
+}
+
+/// Grants of a client and of a service account; what is asked for either.
+const SERVICES: &str = "dpop = true\ngrants = [\"authorization_code\", \"client_credentials\", \"jwt_bearer\"]";
+
+fn services() -> [Value; 2] {
+    let pem = base64::engine::general_purpose::STANDARD.encode(SigningKey::fresh().pkcs8());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
+    [
+        json!({"type": "client_credentials", "title": "robot"}),
+        json!({"type": "service_account", "title": "robot", "key": pem, "issuer": "robot@acme.example"}),
+    ]
+}
+
+async fn make(server: &Server, body: &Value) -> support::http::Reply {
+    server.post("/v1/integrations/acme/credentials").key(&server.key).json(body).send().await
+}
+
+#[tokio::test]
+async fn bar_34_and_36_what_asks_without_a_user_is_bound_to_a_key_of_its_own_too() {
+    let acme = Recording::start().await;
+    let server = acme.server(SERVICES).await;
+    acme.says("/token", &json!({"access_token": "at", "token_type": "DPoP", "expires_in": 3600}));
+    let mut keys = Vec::new();
+    for body in services() {
+        let before = acme.asked("/token").len();
+        let id = make(&server, &body).await.is(201).json()["id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/integrations/acme/credentials/{id}");
+        server.post(&format!("{path}/refresh")).key(&server.key).send().await.is(200);
+        let [first, next] = &acme.asked("/token")[before..] else {
+            panic!("two requests: one at once, one for the refresh")
+        };
+        let ((key, at_first), (kept, at_next)) = (proof(first), proof(next));
+        assert_eq!(kept, key, "the next token is bound to the same key");
+        assert_ne!(at_first.0["jti"], at_next.0["jti"]);
+        assert_eq!(at_first.0["htu"], format!("{}/token", acme.base));
+        let refused = server.get(&format!("{path}/token")).key(&server.key).send().await.is(409);
+        assert_eq!(refused.json()["type"], "/problems/sender-constrained");
+        assert!(!keys.contains(&key), "each credential has its own");
+        keys.push(key);
+    }
+    assert_eq!(keys.len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_of_a_service_that_is_not_bound_is_not_kept() {
+    let acme = Recording::start().await;
+    let server = acme.server(SERVICES).await;
+    acme.says("/token", &json!({"access_token": "at", "token_type": "Bearer", "expires_in": 3600}));
+    for body in services() {
+        make(&server, &body).await.is(502);
+    }
+    let list = server.get("/v1/integrations/credentials").key(&server.key).send().await.is(200).json();
+    assert_eq!(list, json!([]));
 }

@@ -119,7 +119,8 @@ impl Broker {
             Err(error) => Outcome::Vault(Arc::new(error)),
             Ok(Begun::Gone) => Outcome::Overtaken,
             Ok(Begun::Declined(reason)) => Outcome::Declined(reason),
-            Ok(Begun::Begun(ticket, tokens)) => {
+            Ok(Begun::Begun(ticket, mut tokens)) => {
+                self.bind_anew(&ticket.summary, &mut tokens);
                 // Asked before: between the answer and the commit there is no time for anything.
                 let overtaken = self.revocation_of(&ticket.summary).await;
                 match self.exchange_refresh_token(&ticket.summary, &tokens).await {

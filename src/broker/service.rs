@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -53,7 +54,9 @@ impl Broker {
         if !offers {
             return Err(Error::GrantNotOffered { grant: wanted.credential_type(), provider: provider.to_owned() });
         }
-        let connectable = self.for_service(provider, &request.renewal).await?;
+        let mut connectable = self.for_service(provider, &request.renewal).await?;
+        let dpop_key = bound_to(&connectable.oauth, None);
+        connectable.client = connectable.client.with_dpop(dpop_key.clone());
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
         let asked = self.ask_for_service(&entry, &connectable.client, &request.renewal, &request.scopes).await;
@@ -63,7 +66,7 @@ impl Broker {
             values.extend(more);
         }
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
-        let new = self.service_credential(caller, &connectable, (title, request.renewal), grant);
+        let new = self.service_credential(caller, &connectable, (title, request.renewal), (grant, dpop_key));
         let stored = self.0.vault.insert_credential(new, &caller.who).await?;
         Ok(CreateResponse { id: stored.id, provider: stored.provider, kind: stored.kind.name(), title: stored.title })
     }
@@ -73,7 +76,7 @@ impl Broker {
         caller: &Caller,
         connectable: &Connectable<'_>,
         (title, renewal): (String, Renewal),
-        grant: Grant,
+        (grant, dpop_key): (Grant, Option<Arc<SigningKey>>),
     ) -> NewCredential {
         let now = self.0.clock.now();
         let (client_id, username) = match &renewal {
@@ -92,7 +95,7 @@ impl Broker {
             token_type: grant.token_type,
             lifetime: grant.expires_in,
             refresh_expires_at: None,
-            dpop_key: None,
+            dpop_key,
             redirect_uri: None,
             metadata: grant.metadata,
             renewal: Some(Box::new(renewal)),
@@ -143,7 +146,7 @@ impl Broker {
                     clock: &self.0.clock,
                     random: self.0.random,
                 };
-                oauth::jwt_bearer(&self.0.egress, entry, &issuer, scopes).await
+                oauth::jwt_bearer(&self.0.egress, entry, client, &issuer, scopes).await
             }
         }
     }
@@ -159,8 +162,23 @@ impl Broker {
         let connectable = self.for_service(summary.provider.as_str(), renewal).await.map_err(|_| unusable())?;
         let entry: Cow<'_, OAuth> = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let scopes = summary.scopes.as_deref().unwrap_or_default();
-        self.ask_for_service(&entry, &connectable.client, renewal, scopes).await
+        let client = connectable.client.with_dpop(tokens.dpop_key.clone());
+        self.ask_for_service(&entry, &client, renewal, scopes).await
     }
+
+    /// What the next token of such a credential is to be bound to. It is another token than the one before it, and nothing
+    /// holds it to that one's key: where the entry came to say `dpop`, or no longer says it, this is where it shows.
+    pub(super) fn bind_anew(&self, summary: &Summary, tokens: &mut Tokens) {
+        let known = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
+        if let (Some(entry), true) = (known, tokens.renewal.is_some()) {
+            tokens.dpop_key = bound_to(entry, tokens.dpop_key.take());
+        }
+    }
+}
+
+/// The key that tokens are bound to (RFC 9449), where the entry says that they are: the one that is there, or a fresh one.
+fn bound_to(entry: &OAuth, there: Option<Arc<SigningKey>>) -> Option<Arc<SigningKey>> {
+    entry.dpop.then(|| there.unwrap_or_else(|| Arc::new(SigningKey::fresh())))
 }
 
 /// Why a service account's key cannot be used.

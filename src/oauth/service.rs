@@ -56,10 +56,12 @@ pub async fn client_credentials(
     token::send(egress, entry, client, request).await
 }
 
-/// Asks for a token with an assertion (RFC 7523 §2.1); the assertion is all the authentication there is.
+/// Asks for a token with an assertion (RFC 7523 §2.1); the assertion is all the authentication there is, so the client is
+/// [`Client::nobody`], who may have a key that the token is to be bound to.
 pub async fn jwt_bearer(
     egress: &Egress,
     entry: &OAuth,
+    client: &Client,
     account: &AssertionIssuer<'_>,
     scopes: &[String],
 ) -> Result<Grant, TokenError> {
@@ -78,7 +80,7 @@ pub async fn jwt_bearer(
         hidden: vec![&assertion],
         requested: scopes,
     };
-    token::send(egress, entry, &Client::nobody(account.clock.clone(), account.random), request).await
+    token::send(egress, entry, client, request).await
 }
 
 fn add_scopes(parameters: &mut Parameters, entry: &OAuth, scopes: &[String]) {

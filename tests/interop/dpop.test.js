@@ -7,14 +7,18 @@ import { logIn } from './people.js';
 import { CALLBACK, CLIENTS, startProvider } from './provider.js';
 import { startStrongroom } from './strongroom.js';
 
+const robot = {
+  client_id: 'op-robot', client_secret: 'k:e+y%2F&of=a client', token_endpoint_auth_method: 'client_secret_basic',
+  redirect_uris: [], response_types: [], grant_types: ['client_credentials'],
+};
 let provider;
 let strongroom;
 
 before(async () => {
   provider = await startProvider((configuration) => ({
     ...configuration,
-    clients: configuration.clients.map((client) => ({ ...client, dpop_bound_access_tokens: true })),
-    features: { ...configuration.features, dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true } },
+    clients: [...configuration.clients, robot].map((client) => ({ ...client, dpop_bound_access_tokens: true })),
+    features: { ...configuration.features, clientCredentials: { enabled: true }, dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true } },
   }));
   strongroom = await startStrongroom(Object.entries(CLIENTS).map(([name, client]) => `
 [providers.${name}]
@@ -27,7 +31,17 @@ token_auth = "${{ basic: 'basic', post: 'post', none: 'none' }[name]}"
 dpop = true
 default_scopes = ["openid", "profile", "offline_access"]
 authorize_params = { prompt = "consent" }
-`).join(''));
+`).join('') + `
+[providers.robot]
+display_name = "Interop"
+client_id = "${robot.client_id}"
+client_secret = ${JSON.stringify(robot.client_secret)}
+[providers.robot.oauth]
+issuer = "${provider.issuer}"
+token_auth = "basic"
+dpop = true
+grants = ["authorization_code", "client_credentials"]
+`);
 });
 after(() => Promise.all([strongroom?.stop(), provider?.stop()]));
 
@@ -62,4 +76,16 @@ test('the nonce of an answer is used in the next proof, so that later flows ask 
   const completed = await strongroom.ask('POST', '/basic/oauth/complete', { code, state_token: state, callback_params: others });
   assert.equal(completed.status, 200, completed.text);
   assert.equal(provider.tokenRequests(), before + 1);
+});
+
+test('a client that asks for itself gets bound tokens, each with a proof that has the nonce', async () => {
+  const made = await strongroom.ask('POST', '/robot/credentials', { type: 'client_credentials', title: 'robot', scopes: ['api:read'] });
+  assert.equal(made.status, 201, made.text);
+  const first = provider.issued.at(-1);
+  assert.equal(first.token_type, 'DPoP');
+  const path = `/robot/credentials/${made.body.id}`;
+  assert.equal((await strongroom.ask('POST', `${path}/refresh`)).status, 200);
+  assert.equal(provider.issued.at(-1).token_type, 'DPoP');
+  assert.notEqual(provider.issued.at(-1).access_token, first.access_token);
+  assert.equal((await strongroom.ask('GET', `${path}/token`)).body.type, '/problems/sender-constrained');
 });
