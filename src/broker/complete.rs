@@ -11,17 +11,21 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::further::FurtherCredential;
 use super::{Broker, Caller, Connectable, Error, schedule};
 use crate::catalog::input::InputFault;
 use crate::catalog::values::Values;
+use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::oauth::callback::{Denied, check_issuer};
 use crate::oauth::{
     self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, Nonce, StateToken, TokenError,
 };
+use crate::random::Random;
 use crate::secret::Secret;
 use crate::vault::{
-    Flow, Material, NewCredential, PendingAuthorization, Replaced, Replacement, Summary, Tokens, VaultError, Who,
+    Flow, KeptLogin, Material, NewCredential, NewLogin, PendingAuthorization, Replacement, Summary, Tokens, VaultError,
+    Who,
 };
 
 /// How long tokens that the vault could not take are held in memory between two tries to store them.
@@ -74,6 +78,9 @@ pub struct CompleteResponse {
     /// The scopes that were asked for and not granted; absent where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing_scopes: Vec<String>,
+    /// The credentials of further tokens that came with the same answer; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further_credentials: Vec<FurtherCredential>,
 }
 
 /// What came out of the exchange: tokens, and whose they are.
@@ -172,6 +179,7 @@ impl Broker {
             redirect_uri: &pending.redirect_uri,
             verifier: verifier.as_ref(),
             requested: &pending.scopes,
+            requested_further: &pending.further_scopes,
         };
         let exchanged = oauth::exchange(egress, &entry, client, &exchange).await;
         if let (Err(error), Some(found)) = (&exchanged, Self::kept_mcp(&pending.inputs))
@@ -230,47 +238,31 @@ impl Broker {
         pending: PendingAuthorization,
         obtained: Obtained,
     ) -> Result<CompleteResponse, Error> {
-        let Obtained { grant, identity } = obtained;
+        let Obtained { mut grant, identity } = obtained;
         let missing_scopes = grant.missing_scopes.clone();
         if !missing_scopes.is_empty() {
             tracing::warn!(provider = %connectable.provider.name, missing = ?missing_scopes, "fewer scopes were granted than asked for");
         }
-        let state_metadata = pending.state_metadata;
-        let title = identity.title.or_else(|| identity.username.clone());
+        let further = self.further(connectable, &mut grant).await;
         let now = self.0.clock.now();
-        let mut new = NewCredential {
-            user: caller.user.clone(),
-            provider: pending.provider,
-            title: title.unwrap_or_else(|| connectable.title.clone()),
-            scopes: Some(grant.scopes),
-            username: identity.username,
-            account: identity.account,
-            client_id: Some(pending.client_id),
-            expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
-            material: Material::OAuth2(Tokens {
-                access_token: grant.access_token,
-                refresh_token: grant.refresh_token,
-                token_type: grant.token_type,
-                lifetime: grant.expires_in,
-                refresh_expires_at: grant.refresh_expires_in.map(|lifetime| now.plus(lifetime)),
-                metadata: grant.metadata,
-                renewal: None,
-                dpop_key: pending.dpop_key,
-                redirect_uri: Some(pending.redirect_uri).filter(|uri| !uri.is_empty()),
-            }),
-            refresh_at: None,
-        };
-        if let Material::OAuth2(tokens) = &new.material {
-            new.refresh_at = schedule::refresh_at(tokens, now, self.0.random);
-        }
-        let revocation = self.revocation_at(&new.provider).await;
+        let title = identity.title.clone().or_else(|| identity.username.clone());
+        let title = title.unwrap_or_else(|| connectable.title.clone());
+        let first = credential_of(&pending, (title, identity), grant, (now, self.0.random));
+        let missing_further: Vec<_> = further.iter().map(|one| one.grant.missing_scopes.clone()).collect();
+        let further = further.into_iter().map(|one| {
+            let title = format!("{} ({})", one.title, one.name);
+            (one.name, credential_of(&pending, (title, one.identity), one.grant, (now, self.0.random)))
+        });
+        let login = NewLogin { first, further: further.collect() };
+        let revocation = self.revocation_at(&pending.provider).await;
         let reconnect = pending.reconnect.map(|id| Replacement {
             id,
             any_account: pending.any_account,
             revocation,
             retry_for: self.0.config.vault.revoke_retry,
         });
-        let stored = self.store(new, reconnect, &caller.who).await?;
+        let (stored, beside) = self.store(login, reconnect, &caller.who).await?;
+        let further = beside.into_iter().zip(missing_further);
         Ok(CompleteResponse {
             credentials_id: stored.id,
             provider: stored.provider,
@@ -278,54 +270,82 @@ impl Broker {
             title: stored.title,
             scopes: stored.scopes.unwrap_or_default(),
             username: stored.username,
-            state_metadata,
+            state_metadata: pending.state_metadata,
             missing_scopes,
+            further_credentials: further.map(|(summary, missing)| FurtherCredential::of(summary, missing)).collect(),
         })
     }
 
     /// Stores the tokens. Where the vault cannot take them now (a full disk), they are held in memory and tried again
     /// until it can: the code is spent, and they are all that there is.
-    async fn store(&self, new: NewCredential, reconnect: Option<Replacement>, who: &Who) -> Result<Summary, Error> {
-        match self.store_once(new.clone(), reconnect.clone(), who).await {
+    async fn store(&self, login: NewLogin, reconnect: Option<Replacement>, who: &Who) -> Result<Stored, Error> {
+        match self.store_once(login.clone(), reconnect.clone(), who).await {
             Err(Error::Vault(error)) if error.cannot_write() => {
-                tracing::warn!(provider = %new.provider, %error, "tokens are held in memory until the vault can take them");
+                tracing::warn!(provider = %login.first.provider, %error, "tokens are held in memory until the vault can take them");
                 let (broker, who) = (self.clone(), who.clone());
-                tokio::spawn(async move { broker.store_when_possible(new, reconnect, who).await });
+                tokio::spawn(async move { broker.store_when_possible(login, reconnect, who).await });
                 Err(error.into())
             }
             other => other,
         }
     }
 
-    async fn store_once(
-        &self,
-        new: NewCredential,
-        reconnect: Option<Replacement>,
-        who: &Who,
-    ) -> Result<Summary, Error> {
-        if let Some(how) = reconnect {
-            match self.0.vault.replace_credential(how, new.clone(), who).await? {
-                Replaced::Done(summary) => return Ok(*summary),
-                Replaced::OtherAccount { known: true } => return Err(Error::OtherAccount("")),
-                Replaced::OtherAccount { known: false } => {
-                    return Err(Error::OtherAccount(", as far as can be known: it could not be asked whose it is"));
-                }
-                // Deleted while the user logged in: what they have just granted is a new one.
-                Replaced::Absent => {}
+    async fn store_once(&self, login: NewLogin, reconnect: Option<Replacement>, who: &Who) -> Result<Stored, Error> {
+        match self.0.vault.keep_login(login, reconnect, who).await? {
+            KeptLogin::Kept { first, further } => Ok((*first, further)),
+            KeptLogin::OtherAccount { known: true } => Err(Error::OtherAccount("")),
+            KeptLogin::OtherAccount { known: false } => {
+                Err(Error::OtherAccount(", as far as can be known: it could not be asked whose it is"))
             }
         }
-        Ok(self.0.vault.insert_obtained(new, who).await?)
     }
 
-    async fn store_when_possible(&self, new: NewCredential, reconnect: Option<Replacement>, who: Who) {
+    async fn store_when_possible(&self, login: NewLogin, reconnect: Option<Replacement>, who: Who) {
         loop {
             tokio::time::sleep(STORE_AGAIN_AFTER).await;
-            match self.store_once(new.clone(), reconnect.clone(), &who).await {
-                Ok(stored) => return tracing::info!(credential = %stored.id, "tokens held in memory are stored now"),
+            match self.store_once(login.clone(), reconnect.clone(), &who).await {
+                Ok((stored, _)) => {
+                    return tracing::info!(credential = %stored.id, "tokens held in memory are stored now");
+                }
                 Err(Error::Vault(error)) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {}
                 Err(error) => return tracing::error!(%error, "tokens held in memory are lost: the vault refused them"),
             }
         }
+    }
+}
+
+/// The credential with the first token, and those with further ones.
+type Stored = (Summary, Vec<Summary>);
+
+/// What is to be kept of one grant of a login.
+fn credential_of(
+    pending: &PendingAuthorization,
+    (title, identity): (String, Identity),
+    grant: Grant,
+    (now, random): (UnixTime, Random),
+) -> NewCredential {
+    let tokens = Tokens {
+        access_token: grant.access_token,
+        refresh_token: grant.refresh_token,
+        token_type: grant.token_type,
+        lifetime: grant.expires_in,
+        refresh_expires_at: grant.refresh_expires_in.map(|lifetime| now.plus(lifetime)),
+        metadata: grant.metadata,
+        renewal: None,
+        dpop_key: pending.dpop_key.clone(),
+        redirect_uri: Some(&pending.redirect_uri).filter(|uri| !uri.is_empty()).cloned(),
+    };
+    NewCredential {
+        user: pending.user.clone(),
+        provider: pending.provider.clone(),
+        title,
+        scopes: Some(grant.scopes),
+        username: identity.username,
+        account: identity.account,
+        client_id: Some(pending.client_id.clone()),
+        expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
+        refresh_at: schedule::refresh_at(&tokens, now, random),
+        material: Material::OAuth2(tokens),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct ConnectRequest {
     pub listening: SocketAddr,
     /// The scopes to ask for; none means the provider's defaults.
     pub scopes: Vec<String>,
+    /// The scopes of further tokens, by the names that the entry has for them.
+    pub further_scopes: BTreeMap<String, Vec<String>>,
     /// What the provider's URLs need to know.
     pub inputs: BTreeMap<String, String>,
     /// The credential to reconnect, which keeps its id.
@@ -47,17 +49,17 @@ impl Broker {
         request: ConnectRequest,
     ) -> Result<InitiateResponse, Error> {
         debug_assert!(request.listening.ip().is_loopback(), "the command binds loopback addresses alone");
-        let ConnectRequest { listening, scopes, inputs, credential_id, allow_account_change, within } = request;
-        let callback_url = format!("http://{listening}{}", callback_path(provider));
+        let within = request.within + AFTERWARDS;
         let request = InitiateRequest {
-            callback_url,
-            scopes,
+            callback_url: format!("http://{}{}", request.listening, callback_path(provider)),
+            scopes: request.scopes,
+            further_scopes: request.further_scopes,
             state_metadata: serde_json::Map::new(),
-            inputs,
-            credential_id,
-            allow_account_change,
+            inputs: request.inputs,
+            credential_id: request.credential_id,
+            allow_account_change: request.allow_account_change,
         };
-        self.begin(caller, provider, request, Flow::Connect, within + AFTERWARDS).await
+        self.begin(caller, provider, request, Flow::Connect, within).await
     }
 
     /// Ends it with what came to the callback.

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Broker, Caller, CredentialSummary, Error};
 use crate::clock::UnixTime;
+use crate::id::CredentialId;
 use crate::vault::{Amended, Amendment, Summary};
 
 /// One credential as everybody with `READ_INTEGRATIONS` may see it.
@@ -43,6 +44,20 @@ pub struct CredentialDetail {
     /// Whether the vault was restored from a backup after these tokens came: the refresh token may be used up since. It is
     /// tried when somebody asks for this credential.
     pub may_be_stale: bool,
+    /// Of a further token of a login: with which credential it came. `null` for all others.
+    #[schema(required = true)]
+    pub beside: Option<ShownBeside>,
+}
+
+/// With which credential a further token came out of one login.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Beside)]
+pub struct ShownBeside {
+    /// The credential with the first token; it may be gone.
+    #[schema(value_type = String)]
+    pub credentials_id: CredentialId,
+    /// What the provider's entry calls this token.
+    pub name: String,
 }
 
 /// What went wrong, and when.
@@ -70,6 +85,7 @@ impl CredentialDetail {
             next_try_at: refreshing.next_try,
             reauth_before: refreshing.lapses_at,
             may_be_stale,
+            beside: summary.beside.clone().map(|beside| ShownBeside { credentials_id: beside.of, name: beside.name }),
             summary: summary.into(),
         }
     }

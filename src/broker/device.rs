@@ -148,8 +148,8 @@ impl Broker {
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
         let mut scopes = connectable.oauth.scopes_for(&request.scopes);
-        if let Some(summary) = &reconnect {
-            add_scopes(&mut scopes, &connectable.oauth, summary.scopes.as_deref().unwrap_or_default());
+        if let Some(again) = &reconnect {
+            add_scopes(&mut scopes, &connectable.oauth, &again.scopes);
         }
         let begun = oauth::authorize_device(&self.0.egress, &entry, &connectable.client, &scopes).await;
         let begun = begun.map_err(|error| Error::of_grant(&error))?;
@@ -168,10 +168,11 @@ impl Broker {
             code_verifier: None,
             dpop_key: entry.dpop.then(|| Arc::new(SigningKey::fresh())),
             scopes,
+            further_scopes: BTreeMap::new(),
             inputs,
             state_metadata: request.state_metadata,
             issuer: connectable.oauth.issuer.clone(),
-            reconnect: reconnect.map(|summary| summary.id),
+            reconnect: reconnect.map(|again| again.id),
             any_account: request.allow_account_change,
             device: Some(DevicePolling {
                 code: begun.device_code,

@@ -13,11 +13,11 @@ use super::{Broker, Caller, Connectable, Error};
 use crate::catalog::entry::OAuth;
 use crate::catalog::values::Values;
 use crate::clock::UnixTime;
-use crate::id::ProviderName;
+use crate::id::{CredentialId, ProviderName};
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{self, AuthorizationRequest, CodeVerifier, Nonce, StateToken};
-use crate::vault::{Flow, PendingAuthorization, Summary};
+use crate::vault::{Flow, Page, PendingAuthorization};
 
 /// What a client asks for.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -28,6 +28,9 @@ pub struct InitiateRequest {
     /// The scopes to ask for; none means the provider's defaults.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// The scopes of further tokens, by the names that the entry has for them; none means the entry's own.
+    #[serde(default)]
+    pub further_scopes: BTreeMap<String, Vec<String>>,
     /// What the client wants back at complete. Nothing here is ever trusted: do not take the user from it.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -86,8 +89,12 @@ impl Broker {
         let state = StateToken::fresh(self.0.random);
         let verifier = CodeVerifier::for_provider(&connectable.oauth, self.0.random);
         let mut scopes = connectable.oauth.scopes_for(&request.scopes);
-        if let Some(summary) = &reconnect {
-            add_scopes(&mut scopes, &connectable.oauth, summary.scopes.as_deref().unwrap_or_default());
+        let mut further_scopes = connectable.oauth.further_scopes_for(&request.further_scopes);
+        if let Some(again) = &reconnect {
+            add_scopes(&mut scopes, &connectable.oauth, &again.scopes);
+            for (name, held) in &again.further_scopes {
+                add_scopes(further_scopes.entry(name.clone()).or_default(), &connectable.oauth, held);
+            }
         }
         let nonce = entry.is_openid(&scopes).then(|| Nonce::of(&state));
         let authorization = AuthorizationRequest {
@@ -95,6 +102,7 @@ impl Broker {
             client_id: &connectable.client.id,
             redirect_uri: &request.callback_url,
             scopes: &scopes,
+            further_scopes: &further_scopes,
             state: &state,
             verifier: verifier.as_ref(),
             nonce: nonce.as_ref(),
@@ -113,10 +121,11 @@ impl Broker {
             code_verifier: verifier.as_ref().map(|verifier| verifier.secret().clone()),
             dpop_key: entry.dpop.then(|| Arc::new(SigningKey::fresh())),
             scopes,
+            further_scopes,
             inputs,
             state_metadata: request.state_metadata,
             issuer: connectable.oauth.issuer.clone(),
-            reconnect: reconnect.map(|summary| summary.id),
+            reconnect: reconnect.map(|again| again.id),
             any_account: request.allow_account_change,
             device: None,
             created_at,
@@ -173,20 +182,47 @@ impl Broker {
         }
     }
 
-    /// The credential that keeps its id, where the request names one: the user's own, of this provider, from OAuth.
+    /// The credential that keeps its id, where the request names one: the user's own, of this provider, from OAuth. One that
+    /// came beside another out of one login is reconnected with it, for the provider gives them together.
     pub(super) fn to_reconnect(
         &self,
         caller: &Caller,
         provider: &ProviderName,
         id: Option<&str>,
-    ) -> Result<Option<Summary>, Error> {
+    ) -> Result<Option<Reconnect>, Error> {
         let Some(id) = id else { return Ok(None) };
         let summary = self.owned(caller, id)?;
         if summary.provider != *provider || summary.kind != Kind::OAuth2 {
             return Err(Error::CredentialOfAnotherProvider);
         }
-        Ok(Some(summary))
+        let known = self.0.catalog.get(provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
+        let alone = summary.beside.is_none() && known.is_none_or(|oauth| oauth.further_tokens.is_empty());
+        if alone {
+            let scopes = summary.scopes.unwrap_or_default();
+            return Ok(Some(Reconnect { id: summary.id, scopes, further_scopes: BTreeMap::new() }));
+        }
+        let first = summary.beside.as_ref().map_or(summary.id, |beside| beside.of);
+        let mut again = Reconnect { id: first, scopes: Vec::new(), further_scopes: BTreeMap::new() };
+        for one in self.0.vault.list(&caller.user, Some(provider), Page::default())? {
+            let scopes = one.scopes.unwrap_or_default();
+            match one.beside {
+                Some(beside) if beside.of == first => drop(again.further_scopes.insert(beside.name, scopes)),
+                _ if one.id == first => again.scopes = scopes,
+                _ => {}
+            }
+        }
+        Ok(Some(again))
     }
+}
+
+/// What is to be connected again, and the scopes that it has.
+pub(super) struct Reconnect {
+    /// The credential with the login's first token; it may be gone.
+    pub(super) id: CredentialId,
+    /// The scopes of that one.
+    pub(super) scopes: Vec<String>,
+    /// The scopes of those beside it, by the names of their tokens.
+    pub(super) further_scopes: BTreeMap<String, Vec<String>>,
 }
 
 /// A reconnected credential asks for what it has and for what is new; where the provider always gets the same, for that.

@@ -492,6 +492,7 @@ fn the_documentation_names_every_key_of_the_vocabulary() {
         "oauth.introspect",
         "oauth.access_token",
         "oauth.inputs.x",
+        "oauth.further_tokens.x",
         "api_key",
         "user_password",
     ];

@@ -172,7 +172,7 @@ impl Checks {
     }
 
     /// RFC 6749 §3.3: visible ASCII without quote and backslash; and the separator cannot be part of one.
-    fn scopes(&mut self, key: &str, scopes: &[String], oauth: &OAuth) {
+    pub(super) fn scopes(&mut self, key: &str, scopes: &[String], oauth: &OAuth) {
         let separator = oauth.scope_separator.as_str().trim();
         for (i, scope) in scopes.iter().enumerate() {
             let key = format!("{key}[{i}]");

@@ -4,7 +4,7 @@
 use http::HeaderName;
 
 use super::check::{Checks, OURS};
-use super::entry::{AccessTokenPlace, Method, OAuth, RefreshWith};
+use super::entry::{AccessTokenPlace, FurtherToken, Method, OAuth, RefreshWith, is_protected_param};
 
 /// Parameters of the callback that are the protocol's own.
 const CALLBACKS_OWN: [&str; 5] = ["state", "iss", "error", "error_description", "error_uri"];
@@ -31,6 +31,9 @@ impl Checks {
             self.text("oauth.long_lived.grant_type", &how.grant_type);
             self.text("oauth.long_lived.token_param", &how.token_param);
         }
+        for (name, further) in &oauth.further_tokens {
+            self.further(&format!("oauth.further_tokens.{name}"), name, further, oauth);
+        }
         let told = oauth.introspect.is_none() || oauth.expires_in.is_none();
         self.unless(told, "oauth.introspect", "is never asked, for oauth.expires_in says how long a token lives");
         if let Some(how) = &oauth.access_token {
@@ -43,6 +46,32 @@ impl Checks {
             self.unless(good, "oauth.access_token.name", message);
             self.unless(in_header || how.prefix.is_none(), "oauth.access_token.prefix", "goes with in = \"header\"");
         }
+    }
+
+    fn further(&mut self, key: &str, name: &str, further: &FurtherToken, oauth: &OAuth) {
+        let legal = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'_' | b'-');
+        let named = (1..=32).contains(&name.len()) && name.bytes().all(legal);
+        self.unless(named, key, "not a name for a token; up to 32 characters from a–z 0–9 _ -");
+        let first = oauth.token_path.as_ref().map_or("", |path| path.as_str());
+        self.unless(further.path.as_str() != first, format!("{key}.path"), "the first token is there already");
+        self.scopes(&format!("{key}.default_scopes"), &further.default_scopes, oauth);
+        if let Some(param) = &further.scope_param {
+            let taken = is_protected_param(param)
+                || param == "scope"
+                || oauth.authorize_params.contains_key(param)
+                || oauth.rename.values().any(|other| other == param)
+                || oauth.further_tokens.values().filter(|other| other.scope_param.as_ref() == Some(param)).count() > 1;
+            self.text(&format!("{key}.scope_param"), param);
+            self.unless(!taken, format!("{key}.scope_param"), format!("'{param}' is another parameter's name"));
+        }
+        let asked = further.default_scopes.is_empty() || further.scope_param.is_some();
+        self.unless(asked, format!("{key}.default_scopes"), "nothing asks for them; name the parameter in scope_param");
+        let alone = oauth.long_lived.is_none();
+        self.unless(
+            alone,
+            key,
+            "a second exchange (oauth.long_lived) is of one token, and would leave this one behind",
+        );
     }
 
     fn method(&mut self, key: &str, method: Method) {

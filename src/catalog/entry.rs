@@ -12,7 +12,9 @@ pub use super::mcp::Mcp;
 pub use super::placement::{ApiKey, Place, UserPassword};
 pub use super::revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
 use super::template::Template;
-pub use super::token::{AccessToken, AccessTokenPlace, ExpiryUnit, Introspect, LongLived, Refresh, RefreshWith};
+pub use super::token::{
+    AccessToken, AccessTokenPlace, ExpiryUnit, FurtherToken, Introspect, LongLived, Refresh, RefreshWith,
+};
 use super::value::{Date, Endpoint, JsonPointer, Lifetime, ScopeSeparator};
 use crate::jose::Algorithm;
 use crate::kind::Kind;
@@ -157,6 +159,9 @@ pub struct OAuth {
     /// Where in the token answer the tokens are, where they are not at its top.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_path: Option<JsonPointer>,
+    /// Further tokens in the same answer, by a name of ours for each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub further_tokens: BTreeMap<String, FurtherToken>,
     /// How the token is used, whatever the answer says of it (RFC 6749 §7.1): `bearer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,

@@ -32,6 +32,9 @@ pub(super) struct Connect {
     /// A scope to ask for; may be repeated [default: the provider's default scopes]
     #[arg(long = "scope", value_name = "SCOPE")]
     pub(super) scopes: Vec<String>,
+    /// A scope of a further token that the provider gives beside the first; may be repeated: user=search:read
+    #[arg(long = "further-scope", value_name = "TOKEN=SCOPE", value_parser = named_value, conflicts_with = "device")]
+    further_scopes: Vec<(String, String)>,
     /// A value that the provider's URLs depend on; may be repeated. `strongroom provider show` names them
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = named_value)]
     pub(super) inputs: Vec<(String, String)>,
@@ -95,6 +98,14 @@ impl Connect {
         }
     }
 
+    fn further_scopes(&self) -> BTreeMap<String, Vec<String>> {
+        let mut by_name = BTreeMap::<String, Vec<String>>::new();
+        for (name, scope) in &self.further_scopes {
+            by_name.entry(name.clone()).or_default().push(scope.clone());
+        }
+        by_name
+    }
+
     async fn in_browser(&self, broker: &Broker, caller: &Caller) -> Result<CompleteResponse, Failure> {
         let interrupted = signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
         let within = self.timeout.unwrap_or(broker.config().oauth.state_ttl);
@@ -103,6 +114,7 @@ impl Connect {
         let request = ConnectRequest {
             listening,
             scopes: self.scopes.clone(),
+            further_scopes: self.further_scopes(),
             inputs: self.inputs.iter().cloned().collect(),
             credential_id: self.credential.map(|id| id.to_string()),
             allow_account_change: self.any_account,
@@ -221,5 +233,10 @@ fn sentence(completed: &CompleteResponse) -> String {
         none if none.is_empty() => String::new(),
         missing => format!("; not granted: {missing}"),
     };
-    plain(&format!("Connected {} at {}. Scopes: {scopes}{missing}.", account, completed.provider))
+    let beside = completed
+        .further_credentials
+        .iter()
+        .map(|one| format!(" Beside it {}: {}, with {}.", one.name, one.credentials_id, one.scopes.join(", ")));
+    let beside: String = beside.collect();
+    plain(&format!("Connected {} at {}. Scopes: {scopes}{missing}.{beside}", account, completed.provider))
 }

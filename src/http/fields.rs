@@ -172,6 +172,15 @@ pub(super) fn texts_by_name(value: Value, place: &Place, faults: &mut Vec<Fault>
     map_of(value, place, faults, text)
 }
 
+/// Lists of texts by name.
+pub(super) fn lists_by_name(
+    value: Value,
+    place: &Place,
+    faults: &mut Vec<Fault>,
+) -> Option<BTreeMap<String, Vec<String>>> {
+    map_of(value, place, faults, texts)
+}
+
 /// The headers of a host-scoped credential: at least one, each with a name and a value that HTTP can carry
 /// (RFC 9110 §5).
 pub(super) fn secret_headers(value: Value, place: &Place, faults: &mut Vec<Fault>) -> Option<BTreeMap<String, Secret>> {

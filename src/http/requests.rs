@@ -29,6 +29,10 @@ impl FromBody for InitiateRequest {
                 "inputs",
                 texts_by_name("What the provider's URLs need to know, where it has `inputs`: a subdomain, say."),
             )
+            .property(
+                "further_scopes",
+                lists_by_name("The scopes of further tokens (`further_tokens` in the entry), by name."),
+            )
             .property("credential_id", optional("The credential to reconnect: it keeps its id."))
             .property("allow_account_change", flag("Whether that credential may become one of another account."));
         Some(("OAuthInitiateRequest", schema.into()))
@@ -39,6 +43,7 @@ impl FromBody for InitiateRequest {
         let scopes = body.or_empty("scopes", fields::texts);
         let state_metadata = body.or_empty("state_metadata", fields::object);
         let inputs = body.or_empty("inputs", fields::texts_by_name);
+        let further_scopes = body.or_empty("further_scopes", fields::lists_by_name);
         let credential_id = body.optional("credential_id", fields::text);
         let allow_account_change = body.or_empty("allow_account_change", fields::flag);
         Some(Self {
@@ -46,6 +51,7 @@ impl FromBody for InitiateRequest {
             scopes: scopes?,
             state_metadata: state_metadata?,
             inputs: inputs?,
+            further_scopes: further_scopes?,
             credential_id: credential_id?,
             allow_account_change: allow_account_change?,
         })
@@ -258,6 +264,11 @@ fn any_object(description: &str) -> ObjectBuilder {
 
 fn texts_by_name(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().additional_properties(Some(text(""))).description(Some(description))
+}
+
+fn lists_by_name(description: &str) -> ObjectBuilder {
+    let lists = ArrayBuilder::new().items(text("")).build();
+    ObjectBuilder::new().additional_properties(Some(Schema::Array(lists))).description(Some(description))
 }
 
 #[cfg(test)]

@@ -59,7 +59,29 @@ pub(super) fn read(
         return Err(refused);
     }
     let tokens = tokens.and_then(Value::as_object).ok_or(Unintelligible::NoAccessToken)?;
-    Ok(grant(&top, tokens, entry, requested, sent_at(answer))?)
+    let mut grant = grant(&top, tokens, entry, requested, sent_at(answer))?;
+    grant.further = further(&top, entry, sent_at(answer))?;
+    let given: Vec<&Secret> = grant.tokens().chain(grant.further.values().flat_map(Grant::tokens)).collect();
+    let mut scopes = grant.scopes.iter().chain(grant.further.values().flat_map(|further| &further.scopes));
+    if scopes.any(|scope| given.iter().any(|token| gives_away(scope, token))) {
+        return Err(Unintelligible::Malformed("scope").into());
+    }
+    Ok(grant)
+}
+
+/// The further grants that are in the answer. What was requested for them the exchange knows, and no refresh asks.
+fn further(top: &Value, entry: &OAuth, date: Option<f64>) -> Result<BTreeMap<String, Grant>, Unintelligible> {
+    let mut found = BTreeMap::new();
+    for (name, how) in &entry.further_tokens {
+        let Some(tokens) = how.path.find(top).and_then(Value::as_object) else { continue };
+        if token(tokens, "access_token")?.is_none() {
+            continue;
+        }
+        let mut grant = grant(top, tokens, entry, &[], date)?;
+        grant.identity = how.account.as_ref().map(|pointer| Identity::of_account(pointer, top).without_tokens(&grant));
+        found.insert(name.clone(), grant);
+    }
+    Ok(found)
 }
 
 /// The members of an answer that succeeded: neither its status nor what it says is a failure.
@@ -98,12 +120,6 @@ fn grant(
     let scopes = scope::granted(tokens.get(&entry.scope_member), entry)
         .map_err(|()| Unintelligible::Malformed("scope"))?
         .unwrap_or_else(|| requested.to_vec());
-    let token_in = |scope: &String| {
-        gives_away(scope, &access_token) || refresh_token.as_ref().is_some_and(|token| gives_away(scope, token))
-    };
-    if scopes.iter().any(token_in) {
-        return Err(Unintelligible::Malformed("scope"));
-    }
     let id_token = id_token(tokens);
     Ok(Grant {
         missing_scopes: scope::missing(requested, &scopes, entry, refresh_token.is_some(), id_token.is_some()),
@@ -121,6 +137,7 @@ fn grant(
         refresh_token,
         id_token,
         scopes,
+        further: BTreeMap::new(),
     })
 }
 

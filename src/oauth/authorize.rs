@@ -1,5 +1,7 @@
 //! The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3): the URL that the user opens.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Url, form_urlencoded};
 
@@ -25,6 +27,8 @@ pub struct AuthorizationRequest<'a> {
     pub redirect_uri: &'a str,
     /// The scopes, the entry's defaults already among them (`OAuth::scopes_for`); left out when there are none.
     pub scopes: &'a [String],
+    /// The scopes of further tokens, by their names (`OAuth::further_scopes_for`).
+    pub further_scopes: &'a BTreeMap<String, Vec<String>>,
     /// The state of this flow.
     pub state: &'a StateToken,
     /// The verifier of this flow, whose challenge is sent; none only where the provider rejects PKCE.
@@ -81,6 +85,12 @@ impl AuthorizationRequest<'_> {
         parameters.set("redirect_uri", self.redirect_uri);
         if !self.scopes.is_empty() {
             parameters.set("scope", &self.scopes.join(self.entry.scope_separator.as_str()));
+        }
+        for (name, scopes) in self.further_scopes {
+            let param = self.entry.further_tokens.get(name).and_then(|token| token.scope_param.as_ref());
+            if let Some(param) = param {
+                parameters.set(param, &scopes.join(self.entry.scope_separator.as_str()));
+            }
         }
         parameters.set("state", self.state.expose());
         if let Some(verifier) = self.verifier {

@@ -1,11 +1,13 @@
 //! The code (RFC 6749 §4.1.3): what a flow brings back becomes a grant.
 
+use std::collections::BTreeMap;
+
 use super::client::Client;
 use super::grant::Grant;
 use super::parameters::Parameters;
 use super::pkce::CodeVerifier;
 use super::token::{self, Sending, TokenError, TokenRequest};
-use super::{introspect, refresh};
+use super::{introspect, refresh, scope};
 use crate::catalog::entry::{LongLived, OAuth};
 use crate::egress::Egress;
 use crate::secret::Secret;
@@ -32,6 +34,8 @@ pub struct CodeExchange<'a> {
     pub verifier: Option<&'a CodeVerifier>,
     /// The scopes that the authorization request asked for.
     pub requested: &'a [String],
+    /// The scopes that it asked for beside these, by the name of the further token.
+    pub requested_further: &'a BTreeMap<String, Vec<String>>,
 }
 
 /// Exchanges the code for a grant: one POST, sent once and never again, for a code that is tried twice may cost the
@@ -65,6 +69,16 @@ pub async fn exchange(
     };
     introspect::learn_end(egress, entry, client, &mut grant).await;
     refresh::settle(entry, &mut grant);
+    for (name, further) in &mut grant.further {
+        let requested = exchange.requested_further.get(name).map(Vec::as_slice).unwrap_or_default();
+        if further.scopes.is_empty() {
+            further.scopes = requested.to_vec();
+        }
+        let refreshable = further.refresh_token.is_some();
+        further.missing_scopes = scope::missing(requested, &further.scopes, entry, refreshable, false);
+        introspect::learn_end(egress, entry, client, further).await;
+        refresh::settle(entry, further);
+    }
     Ok(grant)
 }
 

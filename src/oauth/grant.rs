@@ -32,6 +32,15 @@ pub struct Grant {
     pub id_token: Option<Secret>,
     /// Whose account it is, where the token answer itself says so (`identity.from_token_answer`).
     pub identity: Option<Identity>,
+    /// The further grants that the answer brought, by the names that the entry has for them.
+    pub further: BTreeMap<String, Grant>,
+}
+
+impl Grant {
+    /// The tokens, for what must not have them in it.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &Secret> {
+        [Some(&self.access_token), self.refresh_token.as_ref()].into_iter().flatten()
+    }
 }
 
 impl fmt::Debug for Grant {

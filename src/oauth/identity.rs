@@ -11,6 +11,7 @@ use super::grant::Grant;
 use super::id_token::same_account;
 use super::request::{self, Unbuildable};
 use crate::catalog::entry::{self, OAuth};
+use crate::catalog::value::JsonPointer;
 use crate::egress::{Egress, EgressError, Outgoing};
 use crate::jose::Claims;
 use crate::json;
@@ -134,13 +135,18 @@ impl Identity {
     /// What the entry's pointers find in `value`.
     pub(super) fn read(how: &entry::Identity, value: &Value) -> Self {
         let name = |pointer: &Option<_>| {
-            let pointer: &crate::catalog::value::JsonPointer = pointer.as_ref()?;
+            let pointer: &JsonPointer = pointer.as_ref()?;
             name(pointer.find(value)?)
         };
         if how.from_id_token && [&how.username, &how.title, &how.account].into_iter().all(Option::is_none) {
             return Self::read_standard_claims(value);
         }
         Self { username: name(&how.username), title: name(&how.title), account: name(&how.account) }
+    }
+
+    /// The account alone.
+    pub(super) fn of_account(pointer: &JsonPointer, value: &Value) -> Self {
+        Self { account: pointer.find(value).and_then(name), ..Self::default() }
     }
 
     /// The standard claims (OpenID Connect Core §5.1).
@@ -154,7 +160,8 @@ impl Identity {
     }
 
     /// This, and of `other` what is not known here.
-    fn or(self, other: Self) -> Self {
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
         Self {
             username: self.username.or(other.username),
             title: self.title.or(other.title),
@@ -163,11 +170,9 @@ impl Identity {
     }
 
     /// A name with a token in it is none: names are listed.
-    fn without_tokens(self, grant: &Grant) -> Self {
-        let innocent = |name: &String| {
-            let mut tokens = [Some(&grant.access_token), grant.refresh_token.as_ref()].into_iter().flatten();
-            !tokens.any(|token| gives_away(name, token))
-        };
+    #[must_use]
+    pub fn without_tokens(self, grant: &Grant) -> Self {
+        let innocent = |name: &String| !grant.tokens().any(|token| gives_away(name, token));
         Self {
             username: self.username.filter(innocent),
             title: self.title.filter(innocent),

@@ -17,7 +17,7 @@ const ENTRIES: [&str; 8] = [
     "expires_in_unit = \"milliseconds\"\nexpires_in_member = \"e\"",
     "token_metadata = [\"m\", \"/a/m\"]",
     "identity = { url = \"https://a.example/me\", from_token_answer = true, username = \"/a/n\", title = \"/t\", account = \"/i\" }",
-    "scope_separator = \";\"\nscope_prefix = \"p/\"\nscope_member = \"s\"",
+    "scope_separator = \";\"\nfurther_tokens = { u = { path = \"/u\", account = \"/u/id\" } }\nscope_prefix = \"p/\"\nscope_member = \"s\"",
 ];
 
 thread_local! {
@@ -43,7 +43,8 @@ pub fn token_answer(bytes: &[u8]) {
         Err(error) => return is_fit_to_be_shown(&error.to_string()),
     };
     assert!(answer.status.is_success());
-    for token in [Some(&grant.access_token), grant.refresh_token.as_ref()].into_iter().flatten() {
+    let all = || std::iter::once(&grant).chain(grant.further.values());
+    for token in all().flat_map(|one| [Some(&one.access_token), one.refresh_token.as_ref()]).flatten() {
         let text = token.expose();
         assert!((1..=64 * 1024).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic()), "{text:?}");
     }

@@ -122,6 +122,7 @@ impl AuthorizationServer {
             code_challenge: self.check_parameters(query)?,
             state: once(query, "state").ok_or(no_state)?.to_owned(),
             scopes: scopes(query)?,
+            further: self.dialect.as_ref().map(|_| Dialect::further_asked(query)).unwrap_or_default(),
         })
     }
 

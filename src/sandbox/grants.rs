@@ -1,6 +1,6 @@
 //! The life of a grant: asked for, decided, exchanged, refreshed, ended. Knows nothing of HTTP.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) struct Asked {
     /// As it was sent: the token request has to repeat it letter by letter (RFC 6749 §4.1.3).
     pub(super) redirect_uri: String,
     pub(super) scopes: Vec<String>,
+    /// The scopes of further tokens that the answer is to have, by their names.
+    pub(super) further: BTreeMap<String, Vec<String>>,
     pub(super) state: String,
     /// The S256 challenge (RFC 7636 §4.2).
     pub(super) code_challenge: Option<String>,
@@ -87,6 +89,8 @@ pub(super) struct Issued {
     pub(super) refresh_token: Option<Secret>,
     pub(super) expires_in: Duration,
     pub(super) scopes: Vec<String>,
+    /// Further tokens for the same login, by their names.
+    pub(super) further: BTreeMap<String, Issued>,
 }
 
 /// What a client brings to exchange a code.
@@ -153,7 +157,14 @@ impl Grants {
         }
         code.asked.allows(with)?;
         let (asked, user) = (code.asked.clone(), code.user.clone());
-        let (grant, issued) = self.give(asked.client_id, user, &asked.scopes, Some(asked.redirect_uri), behaviour);
+        let redirect_uri = Some(asked.redirect_uri);
+        let (grant, mut issued) =
+            self.give(asked.client_id.clone(), user.clone(), &asked.scopes, redirect_uri.clone(), behaviour);
+        for (name, scopes) in asked.further {
+            let (client_id, user) = (asked.client_id.clone(), user.clone());
+            let (_, further) = self.give(client_id, user, &scopes, redirect_uri.clone(), behaviour);
+            issued.further.insert(name, further);
+        }
         if let Some(code) = self.codes.get_mut(with.code) {
             code.state = CodeState::Spent(Some(grant));
         }
@@ -290,7 +301,7 @@ impl Grants {
         let expires_in = behaviour.access_token_lifetime;
         let token = self.token(grant, scopes.clone(), TokenUse::Access);
         let access_token = self.tokens.keep(self.random, "sandbox_access_", token, expires_in);
-        Issued { access_token, refresh_token, expires_in, scopes }
+        Issued { access_token, refresh_token, expires_in, scopes, further: BTreeMap::new() }
     }
 
     fn refresh_token(&mut self, grant: &Arc<Grant>, behaviour: &Behaviour) -> Secret {

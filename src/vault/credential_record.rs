@@ -9,7 +9,7 @@ use super::ledger::Ledger;
 use super::material::Material;
 use super::record::{self, Place};
 use super::refreshing::Refreshing;
-use super::summary::{NewCredential, Status, Summary};
+use super::summary::{Beside, NewCredential, Status, Summary};
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::kind::Kind;
@@ -24,6 +24,8 @@ mod tag {
     pub(super) const ACCOUNT: u8 = 5;
     pub(super) const CLIENT_ID: u8 = 6;
     pub(super) const ORIGIN: u8 = 7;
+    pub(super) const BESIDE: u8 = 8;
+    pub(super) const BESIDE_AS: u8 = 9;
 }
 
 /// What an audit row says about a credential.
@@ -106,6 +108,7 @@ pub(super) fn summary_of(id: CredentialId, new: &NewCredential, created_at: Unix
         status: Status::Active,
         refreshing: Refreshing::fresh(&new.material, new.refresh_at),
         origin: None,
+        beside: None,
     }
 }
 
@@ -188,7 +191,9 @@ pub(super) fn write_summary(summary: &Summary) -> zeroize::Zeroizing<Vec<u8>> {
         .optional(tag::HOST, summary.host.as_ref().map(HostPattern::as_given))
         .optional(tag::ACCOUNT, summary.account.as_deref())
         .optional(tag::CLIENT_ID, summary.client_id.as_deref())
-        .optional(tag::ORIGIN, summary.origin.as_deref());
+        .optional(tag::ORIGIN, summary.origin.as_deref())
+        .optional(tag::BESIDE, summary.beside.as_ref().map(|beside| beside.of.to_string()).as_deref())
+        .optional(tag::BESIDE_AS, summary.beside.as_ref().map(|beside| beside.name.as_str()));
     summary.refreshing.write(fields).finish()
 }
 
@@ -217,6 +222,10 @@ pub(super) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary>
         status: Status::from_name(&row.status)?,
         refreshing: Refreshing::read(&fields, row.in_doubt, row.refresh_at),
         origin: fields.owned(tag::ORIGIN),
+        beside: match fields.text(tag::BESIDE) {
+            Some(of) => Some(Beside { of: of.parse().ok()?, name: fields.owned(tag::BESIDE_AS)? }),
+            None => None,
+        },
     })
 }
 

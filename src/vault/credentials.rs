@@ -10,7 +10,7 @@ use super::material::Material;
 use super::open::Vault;
 use super::refresh::discard;
 use super::revocation::{self, Revocation};
-use super::summary::{NewCredential, Page, Status, Summary};
+use super::summary::{Beside, NewCredential, Page, Status, Summary};
 use super::users;
 use super::who::Who;
 use crate::id::{CredentialId, ProviderName, UserId};
@@ -46,13 +46,7 @@ impl Vault {
     /// Stores a credential; the user comes into being with the first.
     pub async fn insert_credential(&self, new: NewCredential, who: &Who) -> Result<Summary, VaultError> {
         let id = self.inner.ids.credential();
-        self.change(who, move |ledger| insert(ledger, id, &new)).await
-    }
-
-    /// The same for tokens that a provider has just given for a code, which is spent: they cannot wait for room on the disk.
-    pub async fn insert_obtained(&self, new: NewCredential, who: &Who) -> Result<Summary, VaultError> {
-        let id = self.inner.ids.credential();
-        self.must_change(who, move |ledger| insert(ledger, id, &new)).await
+        self.change(who, move |ledger| insert(ledger, id, &new, None)).await
     }
 
     /// Gives a credential a new secret with all that goes with it, and makes it active again. Its id and its title stay.
@@ -66,42 +60,7 @@ impl Vault {
         new: NewCredential,
         who: &Who,
     ) -> Result<Replaced, VaultError> {
-        self.must_change(who, move |ledger| {
-            let Some(old) = ledger.tx.credential(new.user.as_str(), &how.id.to_string())? else {
-                return Ok(Replaced::Absent);
-            };
-            if old.provider != new.provider.as_str() || old.kind != new.material.kind().name() {
-                return Ok(Replaced::Absent);
-            }
-            let before = open_summary(ledger.keyring, &old)?;
-            let old_material = open_secret(ledger, &old, &before)?;
-            let mut new = new.clone();
-            let mut summary = summary_of(how.id, &new, before.created_at, ledger.now);
-            summary.refreshing.restores = ledger.restores();
-            if let (Material::OAuth2(tokens), Material::OAuth2(old_tokens)) = (&mut new.material, old_material) {
-                if !how.any_account && before.account.is_some() && before.account != summary.account {
-                    discard(ledger, &summary, tokens, &how.revocation, how.retry_for)?;
-                    return Ok(Replaced::OtherAccount { known: summary.account.is_some() });
-                }
-                let same = before.status == Status::Active
-                    && before.account.is_some()
-                    && (&before.account, &before.client_id) == (&summary.account, &summary.client_id);
-                if tokens.refresh_token.is_none() && same {
-                    tokens.refresh_token = old_tokens.refresh_token;
-                    summary.refreshing.possible = Some(tokens.refresh_token.is_some());
-                    summary.refreshing.restores = before.refreshing.restores;
-                } else if how.revocation == Revocation::Token {
-                    revocation::queue(ledger, &before, old_tokens, how.retry_for)?;
-                }
-            }
-            summary.title.clone_from(&before.title);
-            summary.origin.clone_from(&before.origin);
-            summary.last_used_at = before.last_used_at;
-            rewrite(ledger, &old, &before, &summary, &new.material)?;
-            ledger.record(Action::CredentialReplace, subject(&summary))?;
-            Ok(Replaced::Done(Box::new(summary)))
-        })
-        .await
+        self.must_change(who, move |ledger| replace(ledger, &how, new.clone(), None)).await
     }
 
     /// One credential of a user, without its secret.
@@ -142,11 +101,65 @@ impl Vault {
     }
 }
 
-fn insert(ledger: &mut Ledger<'_>, id: CredentialId, new: &NewCredential) -> Result<Summary, VaultError> {
+/// Adds a credential under this id; one with a further token of a login beside the one with the first.
+pub(super) fn insert(
+    ledger: &mut Ledger<'_>,
+    id: CredentialId,
+    new: &NewCredential,
+    beside: Option<Beside>,
+) -> Result<Summary, VaultError> {
     users::ensure(ledger, &new.user)?;
-    let mut summary = summary_of(id, new, ledger.now, ledger.now);
+    let mut summary = Summary { beside, ..summary_of(id, new, ledger.now, ledger.now) };
     summary.refreshing.restores = ledger.restores();
     new_records(ledger, &summary, &new.material)?;
     ledger.record(Action::CredentialCreate, subject(&summary))?;
     Ok(summary)
+}
+
+/// See [`Vault::replace_credential`].
+pub(super) fn replace(
+    ledger: &mut Ledger<'_>,
+    how: &Replacement,
+    mut new: NewCredential,
+    beside: Option<Beside>,
+) -> Result<Replaced, VaultError> {
+    let Some(old) = ledger.tx.credential(new.user.as_str(), &how.id.to_string())? else {
+        return Ok(Replaced::Absent);
+    };
+    if old.provider != new.provider.as_str() || old.kind != new.material.kind().name() {
+        return Ok(Replaced::Absent);
+    }
+    let before = open_summary(ledger.keyring, &old)?;
+    let old_material = open_secret(ledger, &old, &before)?;
+    let mut summary = Summary { beside, ..summary_of(how.id, &new, before.created_at, ledger.now) };
+    summary.refreshing.restores = ledger.restores();
+    if let (Material::OAuth2(tokens), Material::OAuth2(old_tokens)) = (&mut new.material, old_material) {
+        if how.refuses(&before, summary.account.as_deref()) {
+            discard(ledger, &summary, tokens, &how.revocation, how.retry_for)?;
+            return Ok(Replaced::OtherAccount { known: summary.account.is_some() });
+        }
+        let same = before.status == Status::Active
+            && before.account.is_some()
+            && (&before.account, &before.client_id) == (&summary.account, &summary.client_id);
+        if tokens.refresh_token.is_none() && same {
+            tokens.refresh_token = old_tokens.refresh_token;
+            summary.refreshing.possible = Some(tokens.refresh_token.is_some());
+            summary.refreshing.restores = before.refreshing.restores;
+        } else if how.revocation == Revocation::Token {
+            revocation::queue(ledger, &before, old_tokens, how.retry_for)?;
+        }
+    }
+    summary.title.clone_from(&before.title);
+    summary.origin.clone_from(&before.origin);
+    summary.last_used_at = before.last_used_at;
+    rewrite(ledger, &old, &before, &summary, &new.material)?;
+    ledger.record(Action::CredentialReplace, subject(&summary))?;
+    Ok(Replaced::Done(Box::new(summary)))
+}
+
+impl Replacement {
+    /// Whether the credential may not become one of this account.
+    pub(super) fn refuses(&self, before: &Summary, account: Option<&str>) -> bool {
+        !self.any_account && before.account.is_some() && before.account.as_deref() != account
+    }
 }

@@ -38,6 +38,7 @@ mod tag {
     pub(super) const RECONNECT: u8 = 9;
     pub(super) const INPUTS: u8 = 10;
     pub(super) const ANY_ACCOUNT: u8 = 11;
+    pub(super) const FURTHER_SCOPES: u8 = 12;
     pub(super) const DEVICE_CODE: u8 = 20;
     pub(super) const POLL_INTERVAL: u8 = 21;
     pub(super) const NEXT_POLL_AT: u8 = 22;
@@ -65,6 +66,8 @@ pub struct PendingAuthorization {
     pub dpop_key: Option<Arc<SigningKey>>,
     /// What was asked for.
     pub scopes: Vec<String>,
+    /// The same for further tokens, by the names that the entry has for them.
+    pub further_scopes: BTreeMap<String, Vec<String>>,
     /// The values that the provider's URLs were made with.
     pub inputs: BTreeMap<String, String>,
     /// What the application wants back with the answer.
@@ -228,6 +231,8 @@ pub(super) fn remove_of(ledger: &mut Ledger<'_>, user: &str) -> Result<(), Vault
 impl PendingAuthorization {
     pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
         let device = self.device.as_ref();
+        let further_scopes =
+            (!self.further_scopes.is_empty()).then(|| serde_json::json!(self.further_scopes).to_string());
         FieldWriter::new()
             .text(tag::FLOW, self.flow.name())
             .optional(tag::API_KEY_ID, self.api_key_id.map(|id| id.to_string()).as_deref())
@@ -236,6 +241,7 @@ impl PendingAuthorization {
             .optional(tag::CODE_VERIFIER, self.code_verifier.as_ref().map(Secret::expose))
             .optional_bytes(tag::DPOP_KEY, self.dpop_key.as_ref().map(|key| key.pkcs8()))
             .list(tag::SCOPES, self.scopes.iter().map(String::as_str))
+            .optional(tag::FURTHER_SCOPES, further_scopes.as_deref())
             .text(tag::STATE_METADATA, &Zeroizing::new(serde_json::json!(self.state_metadata).to_string()))
             .optional(tag::ISSUER, self.issuer.as_deref())
             .text(tag::INPUTS, &serde_json::json!(self.inputs).to_string())
@@ -263,6 +269,10 @@ impl PendingAuthorization {
             code_verifier: fields.text(tag::CODE_VERIFIER).map(Secret::new),
             dpop_key: fields.key(tag::DPOP_KEY)?,
             scopes: fields.list(tag::SCOPES)?.into_iter().map(str::to_owned).collect(),
+            further_scopes: match fields.text(tag::FURTHER_SCOPES) {
+                Some(text) => serde_json::from_str(text).ok()?,
+                None => BTreeMap::new(),
+            },
             // A login of before there were inputs has none.
             inputs: fields.text(tag::INPUTS).map_or(Some(BTreeMap::new()), |text| serde_json::from_str(text).ok())?,
             state_metadata: serde_json::from_str(fields.text(tag::STATE_METADATA)?).ok()?,

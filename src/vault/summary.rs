@@ -45,6 +45,17 @@ pub struct Summary {
     pub refreshing: Refreshing,
     /// Where it was imported from, so that it is known when the same comes again.
     pub origin: Option<String>,
+    /// With which other one it came out of one login; OAuth 2 only.
+    pub beside: Option<Beside>,
+}
+
+/// Of a further token of a login: which credential has the first one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The credential with the first token; it may be gone.
+    pub of: CredentialId,
+    /// What the entry calls this token.
+    pub name: String,
 }
 
 impl Summary {

@@ -180,6 +180,16 @@ impl All {
         } else if entry.expires_in.is_none() && entry.introspect.is_none() {
             self.set("expires_in_unit", &["expires_in_unit"], "milliseconds");
         }
+        for (name, further) in &entry.further_tokens {
+            self.unset("further_tokens", &["further_tokens", name]);
+            self.set("further_tokens", &["further_tokens", name, "path"], "/no/where");
+            if further.scope_param.is_some() {
+                self.set("further_tokens", &["further_tokens", name, "scope_param"], "another");
+            }
+            if further.account.is_some() {
+                self.set("further_tokens", &["further_tokens", name, "account"], "/no/where");
+            }
+        }
         if entry.code_param.is_some() {
             self.unset("code_param", &["code_param"]);
         }

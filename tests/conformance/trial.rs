@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 use strongroom::catalog::Provider;
 use strongroom::catalog::entry::{ExpiryUnit, OAuth, RefreshWith};
-use strongroom::catalog::value::Lifetime;
+use strongroom::catalog::value::{JsonPointer, Lifetime};
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::id::{CredentialId, UserId};
 use strongroom::random::Random;
@@ -219,10 +219,29 @@ impl Trial {
         let completed = self.complete(server, callback).await?;
         let id = completed["credentials_id"].as_str().ok_or("no id")?.to_owned();
         self.check_completed(&completed)?;
-        self.check_stored(server, &id).await?;
-        self.refresh(server, &id).await?;
-        self.check_stored(server, &id).await?;
-        self.delete(server, &id).await
+        let account = self.part.entry.identity.as_ref().and_then(|how| how.account.as_ref());
+        self.live_and_end(server, &id, account).await?;
+        for (name, how) in &self.part.entry.further_tokens {
+            let further = completed["further_credentials"].as_array().into_iter().flatten();
+            let further = further.into_iter().find(|one| one["name"] == **name);
+            let further = further.ok_or_else(|| format!("no credential of the further token {name}"))?;
+            expect("further scopes", &further["scopes"], &json!([SCOPES[0]]))?;
+            expect("further missing_scopes", &further["missing_scopes"], &json!([SCOPES[1]]))?;
+            expect("further username", &further["username"], &completed["username"])?;
+            let id = further["credentials_id"].as_str().ok_or("no further id")?;
+            self.live_and_end(server, id, how.account.as_ref().or(account)).await?;
+        }
+        let entry = &self.part.entry;
+        let left = if entry.revoke.is_some() { 0 } else { 1 + entry.further_tokens.len() };
+        expect("grants that live on", &self.part.sandbox.live_grants_of(&self.provider), &left)
+    }
+
+    /// What is stored of one token, before and after a refresh; then its credential goes.
+    async fn live_and_end(&self, server: &Server, id: &str, account: Option<&JsonPointer>) -> Result<(), String> {
+        self.check_stored(server, id, account).await?;
+        self.refresh(server, id).await?;
+        self.check_stored(server, id, account).await?;
+        self.delete(server, id).await
     }
 
     async fn post(&self, server: &Server, path: &str, body: &Value) -> Result<Value, String> {
@@ -233,7 +252,8 @@ impl Trial {
 
     async fn initiate(&self, server: &Server) -> Result<String, String> {
         let inputs = self.part.dialect.callers_inputs();
-        let body = json!({ "callback_url": CALLBACK, "scopes": SCOPES, "inputs": inputs });
+        let further: BTreeMap<_, _> = self.part.entry.further_tokens.keys().map(|name| (name, SCOPES)).collect();
+        let body = json!({ "callback_url": CALLBACK, "scopes": SCOPES, "inputs": inputs, "further_scopes": further });
         let started = self.post(server, "oauth/initiate", &body).await?;
         Ok(started["login_url"].as_str().ok_or("no login_url")?.to_owned())
     }
@@ -287,14 +307,13 @@ impl Trial {
     }
 
     /// The expiry, the token's use, and what is kept of callback and answer.
-    async fn check_stored(&self, server: &Server, id: &str) -> Result<(), String> {
+    async fn check_stored(&self, server: &Server, id: &str, account: Option<&JsonPointer>) -> Result<(), String> {
         let entry = &self.part.entry;
         let user: UserId = "alice".parse().expect("a user id");
         let id: CredentialId = id.parse().map_err(|_| "no credential id")?;
         let stored =
             server.vault.material(&user, &id, &Who::command_line()).await.map_err(|error| error.to_string())?;
         let Some((summary, Material::OAuth2(tokens))) = stored else { return Err("nothing is stored".to_owned()) };
-        let account = entry.identity.as_ref().and_then(|how| how.account.as_ref());
         let account = account.map(|pointer| self.part.dialect.says_of(&self.provider, pointer.as_str()));
         expect("account", &summary.account, &account)?;
         expect("expires_at", &summary.expires_at, &self.lifetime().map(|lifetime| NOW.plus(lifetime)))?;
@@ -361,8 +380,6 @@ impl Trial {
         let reply = server.delete(&path).key(&server.key).send().await;
         expect("delete", &reply.status, &200)?;
         let revokes = self.part.entry.revoke.is_some();
-        expect("revoked", &reply.json()["revoked"], &if revokes { json!(true) } else { Value::Null })?;
-        let alive = self.part.sandbox.live_grants_of(&self.provider);
-        expect("grants that live on", &alive, &usize::from(!revokes))
+        expect("revoked", &reply.json()["revoked"], &if revokes { json!(true) } else { Value::Null })
     }
 }

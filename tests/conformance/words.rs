@@ -35,6 +35,11 @@ refresh = { with = "access_token", method = "GET", grant_type = "acme_refresh", 
 token_path = "/data""#,
     ),
     ("refresh_repeats_the_redirect_uri", "refresh = { redirect_uri = true, rotates = true }"),
+    (
+        "two_tokens_in_one_answer",
+        r#"further_tokens = { user = { path = "/authed_user", scope_param = "user_scope", account = "/authed_user/id" } }
+refresh = { rotates = true, redirect_uri = true }"#,
+    ),
     ("refresh_elsewhere", "refresh_url = \"https://acme.example/refresh?again=1\"\nrefresh_params = { extra = \"1\" }"),
 ];
 

@@ -49,6 +49,7 @@ fn json(body: &str) -> String {
 async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, TokenError> {
     let verifier = CodeVerifier::fresh(Random);
     let flow = CodeExchange {
+        requested_further: &std::collections::BTreeMap::new(),
         code: &AuthorizationCode::new(CODE),
         redirect_uri: REDIRECT_URI,
         verifier: Some(&verifier),

@@ -72,10 +72,34 @@ impl Dialect {
         if let Some(how) = teller {
             self.tell(how, user, &mut top);
         }
+        for (name, issued) in &issued.further {
+            self.tell_further(name, issued, (user, now), &mut top);
+        }
         for pointer in entry.token_metadata.iter().filter(|name| name.starts_with('/')) {
             place(&mut top, pointer, self.says_in(pointer).into());
         }
         top
+    }
+
+    /// A further token in its place, and whose it is.
+    fn tell_further(&self, name: &str, issued: &Issued, (user, now): (&str, UnixTime), top: &mut Value) {
+        let Some(how) = self.entry.further_tokens.get(name) else { return };
+        let mut tokens = json!({ "access_token": issued.access_token.expose() });
+        if let Some(refresh_token) = &issued.refresh_token {
+            tokens["refresh_token"] = refresh_token.expose().into();
+        }
+        tokens["token_type"] = if self.entry.token_type.is_some() { OWN_WORD } else { "bearer" }.into();
+        tokens[&self.entry.scope_member] = self.told_scopes(&issued.scopes).into();
+        if let Some(member) = self.entry.refresh.as_ref().and_then(|how| how.lifetime_member.as_ref()) {
+            tokens[member] = Self::REFRESH_LIFETIME.as_secs().into();
+        }
+        if let Some(expiry) = self.told_expiry(issued.expires_in, now) {
+            tokens[&self.entry.expires_in_member] = expiry;
+        }
+        place(top, how.path.as_str(), tokens);
+        if let Some(pointer) = &how.account {
+            place(top, pointer.as_str(), self.says_of(user, pointer.as_str()).into());
+        }
     }
 
     fn token_inputs(&self) -> impl Iterator<Item = &String> {

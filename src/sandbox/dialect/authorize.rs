@@ -1,9 +1,14 @@
 //! The authorization request and its answer, as the provider has them.
 
+use std::collections::BTreeMap;
+
 use super::super::form::Form;
 use super::parameters::{Sent, standard};
 use super::{Dialect, InputFrom, Violation, require};
 use crate::secret::Secret;
+
+/// Under which name the standard's form has the scopes of further tokens: JSON, for the standard has no word for them.
+const FURTHER: &str = "sandbox_further";
 
 /// The parameters by which a test decides in place of a user.
 const DECISION: [&str; 2] = ["sandbox_decision", "sandbox_user"];
@@ -21,6 +26,7 @@ impl Dialect {
         let redirect_uri = sent.take(self.name("redirect_uri"))?;
         let state = sent.take("state")?;
         let scope = self.read_scopes(sent.take_if_there(self.name("scope")).as_ref())?;
+        let further = self.read_further(&mut sent)?;
         let challenge = sent.take_if_there(self.name("code_challenge"));
         let challenge_method = sent.take_if_there("code_challenge_method");
         require(self.entry.pkce == challenge.is_some(), if self.entry.pkce { "no PKCE" } else { "PKCE" })?;
@@ -34,6 +40,7 @@ impl Dialect {
             ("redirect_uri", Some(redirect_uri)),
             ("state", Some(state)),
             ("scope", scope),
+            (FURTHER, Some(Secret::new(further))),
             ("code_challenge", challenge),
             ("code_challenge_method", challenge_method),
             (DECISION[0], decision),
@@ -57,6 +64,26 @@ impl Dialect {
         let fixed = !entry.fixed_scopes || scopes.len() == entry.always_scopes.len();
         require(fixed, "there are more scopes than are ever asked for here")?;
         Ok(sent.is_some().then(|| Secret::new(scopes.join(" "))))
+    }
+
+    /// The scopes of further tokens, where they are asked for.
+    fn read_further(&self, sent: &mut Sent) -> Result<String, Violation> {
+        let mut asked = BTreeMap::new();
+        for (name, further) in &self.entry.further_tokens {
+            let Some(text) = further.scope_param.as_ref().and_then(|param| sent.take_if_there(param)) else { continue };
+            let scopes: Vec<String> =
+                text.expose().split(self.entry.scope_separator.as_str()).map(str::to_owned).collect();
+            let known = |scope: &String| further.default_scopes.contains(scope) || self.further_scopes.contains(scope);
+            require(scopes.iter().all(known), "a scope of a further token is none of this provider's")?;
+            asked.insert(name, scopes);
+        }
+        Ok(serde_json::json!(asked).to_string())
+    }
+
+    /// What [`Self::read_authorization`] read of further tokens.
+    pub(in super::super) fn further_asked(form: &Form) -> BTreeMap<String, Vec<String>> {
+        let text = form.get(FURTHER).ok().flatten();
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// What the provider calls the code at the callback.

@@ -11,6 +11,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         client_id: "client".into(),
         redirect_uri: "https://app.example/callback".into(),
         code_verifier: Some(Secret::new("verifier")),
+        further_scopes: [("user".to_owned(), vec!["search".to_owned()])].into(),
         dpop_key: Some(std::sync::Arc::new(crate::jose::SigningKey::fresh())),
         scopes: vec!["repo".into()],
         inputs: [("subdomain".to_owned(), "acme".to_owned())].into(),
