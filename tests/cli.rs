@@ -314,6 +314,46 @@ fn a_provider_s_check_says_what_is_missing_and_what_cannot_be_reached() {
     );
     assert_eq!(said.stdout.matches("NOT reachable").count(), 2, "{}", said.stdout);
     assert!(said.stdout.contains("set oauth.callback_origins"), "{}", said.stdout);
+    let found = desk.run(&["provider", "check", "--json"]).ended_with(1).json();
+    assert_eq!((&found[0]["name"], &found[0]["amiss"]), (&json!("acme"), &json!(3)));
+    assert_eq!((&found[0]["client"]["ok"], &found[0]["redirect_uris"]), (&json!(false), &json!([])));
+    assert_eq!(found[0]["endpoints"][1]["url"], "http://127.0.0.1:1/token");
+    assert!(found[0]["endpoints"][1]["error"].is_string() && found[0]["endpoints"][1]["status"].is_null());
+}
+
+#[test]
+fn a_provider_s_check_proposes_one_redirect_uri_of_its_own_for_each_origin() {
+    let desk = Desk::new();
+    let (origins, providers) = (
+        "[oauth]\ncallback_origins = [\"https://app.example.com\", \"http://localhost\", \"com.example.app://back\"]\n",
+        "[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.acme]\ndisplay_name = \"Acme\"\n[providers.acme.api_key]\n\
+         [providers.shop]\ndisplay_name = \"Shop\"\nclient_id = \"c\"\nclient_secret = \"s\"\n[providers.shop.oauth]\n\
+         authorize_url = \"https://{tenant}.shop.example/authorize\"\ntoken_url = \"https://{tenant}.shop.example/token\"\n\
+         inputs = { tenant = { pattern = \"[a-z]+\", example = \"acme\" } }\n",
+    );
+    desk.write("strongroom.toml", &format!("{origins}{providers}"));
+    let found = desk.run(&["provider", "check", "shop", "acme", "--json"]).succeeded().json();
+    let proposed = [
+        "https://app.example.com/callback/shop",
+        "http://localhost/callback/shop",
+        "com.example.app://back/callback/shop",
+    ];
+    assert_eq!(found[0]["redirect_uris"], json!(proposed));
+    assert_eq!(found[0]["loopback_redirect_uri"], "http://127.0.0.1/callback/shop");
+    assert_eq!((&found[0]["inputs"], &found[0]["endpoints"]), (&json!(["tenant"]), &json!([])));
+    assert_eq!((&found[1]["redirect_uris"], &found[1]["loopback_redirect_uri"]), (&json!([]), &json!(null)));
+    let said = desk.run(&["provider", "check", "shop"]).succeeded().stdout;
+    assert!(
+        said.contains("register   https://app.example.com/callback/shop")
+            && said.contains("one path for each provider"),
+        "{said}"
+    );
+
+    let own =
+        "redirect_uris = [\"https://app.example.com/oauth/shop/back\", \"https://app.example.com/oauth/other\"]\n";
+    desk.write("strongroom.toml", &format!("{origins}{own}{providers}"));
+    let found = desk.run(&["provider", "check", "shop", "--json"]).succeeded().json();
+    assert_eq!(found[0]["redirect_uris"], json!(["https://app.example.com/oauth/shop/back"]));
 }
 
 #[test]

@@ -271,3 +271,27 @@ async fn what_cannot_begin_says_why_and_how_to_mend_it() {
     refused(&["sandbox", "--user", "alice", "--port", &port], 1, &["cannot be listened on", "--port"]);
     assert_eq!(installation.rows("pending_authorization"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_asks_what_discovery_finds_and_says_where_it_fails() {
+    let sandbox = sandbox().await;
+    let base = sandbox.base_url();
+    let found = format!(
+        "{}[providers.found]\ndisplay_name = \"Found\"\nclient_id = \"c\"\nclient_secret = \"s\"\n[providers.found.oauth]\n\
+         issuer = \"{base}\"\n[providers.lost]\ndisplay_name = \"Lost\"\nclient_id = \"c\"\nclient_secret = \"s\"\n\
+         [providers.lost.oauth]\nissuer = \"{base}/elsewhere\"\n",
+        sandbox_settings(&sandbox)
+    );
+    let installation = Installation::new(&found).await;
+    let checked = installation.run(&["provider", "check", "found", "--json"]);
+    let checked = checked.must_succeed().json();
+    assert_eq!(checked[0]["discovery"], json!({"ok": true, "message": base}));
+    let endpoints = checked[0]["endpoints"].as_array().expect("a list");
+    let token = endpoints.iter().find(|endpoint| endpoint["name"] == "token").expect("the token endpoint");
+    assert_eq!(token["url"], format!("{base}/token"));
+    assert!(endpoints.iter().all(|endpoint| endpoint["status"].is_number()), "{endpoints:?}");
+    let lost = installation.run(&["provider", "check", "lost", "--json"]);
+    assert_eq!(lost.0.status.code(), Some(1));
+    let lost: serde_json::Value = serde_json::from_slice(&lost.0.stdout).expect("JSON all the same");
+    assert_eq!((&lost[0]["discovery"]["ok"], &lost[0]["amiss"]), (&json!(false), &json!(1)));
+}

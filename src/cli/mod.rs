@@ -29,6 +29,7 @@ mod new_master;
 mod output;
 mod probe;
 mod provider;
+mod provider_check;
 mod rekey;
 mod restore;
 mod revocations;

@@ -3,17 +3,12 @@
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use url::Url;
 
-use super::context::{block_on, egress};
 use super::output::{Output, plain};
-use super::{Context, Failure};
-use crate::catalog::entry::OAuth;
+use super::{Context, Failure, provider_check};
 use crate::catalog::{Catalog, Entry as Described, Provider as Entry};
 use crate::config::{ClientSecrets, Config, ProviderSettings};
-use crate::egress::{Egress, Outgoing};
 use crate::kind::Kind;
-use crate::oauth::Metadata;
 
 /// The catalogue of providers, as this configuration has it
 #[derive(Debug, Subcommand)]
@@ -38,6 +33,9 @@ pub(super) enum Provider {
     Check {
         /// Their names [default: those that the configuration has a section for]
         names: Vec<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -58,7 +56,7 @@ impl Provider {
         match self {
             Self::List { words, json } => list(&config, &catalog, &words, json, out),
             Self::Show { name, json } => show(&config, found(&catalog, &name)?, json, out),
-            Self::Check { names } => check(&config, &catalog, &names, out),
+            Self::Check { names, json } => provider_check::check(&config, &catalog, &names, json, out),
         }
     }
 }
@@ -91,7 +89,7 @@ fn is_about(provider: &Entry, words: &[String]) -> bool {
     words.iter().all(|word| text.contains(&word.to_lowercase()))
 }
 
-fn kinds(provider: &Entry) -> Vec<&'static str> {
+pub(super) fn kinds(provider: &Entry) -> Vec<&'static str> {
     Kind::ALL.into_iter().filter(|kind| provider.entry.takes(*kind)).map(Kind::name).collect()
 }
 
@@ -132,94 +130,4 @@ pub(super) fn missing(config: &Config, provider: &Entry) -> Option<String> {
     let id = Some("client_id").filter(|_| settings.client_id.is_none());
     let lacks: Vec<&str> = id.into_iter().chain(proof).collect();
     (!lacks.is_empty()).then(|| format!("write {} under [providers.{}]", lacks.join(" and "), provider.name))
-}
-
-fn check(config: &Config, catalog: &Catalog, names: &[String], out: &mut Output) -> Result<(), Failure> {
-    out.line(format!("the catalogue's {} entries are ok", catalog.iter().len()))?;
-    let chosen: Vec<&Entry> = if names.is_empty() {
-        config.providers.keys().filter_map(|name| catalog.get(name.as_str())).collect()
-    } else {
-        names.iter().map(|name| found(catalog, name)).collect::<Result<_, _>>()?
-    };
-    if chosen.is_empty() {
-        return out.line("the configuration has no provider; write [providers.NAME] with client_id and client_secret");
-    }
-    let egress = egress(config)?;
-    let mut amiss = 0;
-    for provider in chosen {
-        amiss += block_on(check_one(config, provider, &egress, out))??;
-    }
-    match amiss {
-        0 => Ok(()),
-        1 => Err(Failure::new("one thing above would keep accounts from being connected")),
-        _ => Err(Failure::new(format!("{amiss} things above would keep accounts from being connected"))),
-    }
-}
-
-/// Tells about one provider, and counts what is amiss.
-async fn check_one(config: &Config, provider: &Entry, egress: &Egress, out: &mut Output) -> Result<usize, Failure> {
-    let mut amiss = 0;
-    out.line(format!("{} ({})", provider.name, provider.entry.display_name))?;
-    out.line(format!("  entry      ok; takes {}", kinds(provider).join(", ")))?;
-    if let Some(missing) = missing(config, provider) {
-        amiss += 1;
-        out.line(format!("  client     MISSING: {missing}"))?;
-    } else if let Some(settings) = config.providers.get(&provider.name) {
-        let unreadable = |(_, source)| config.secrets.read(source).err();
-        let faults: Vec<_> = settings.secret_sources().filter_map(unreadable).collect();
-        match &faults[..] {
-            [] if settings.secret_sources().next().is_some() => out.line("  client     ok")?,
-            faults => {
-                for fault in faults {
-                    amiss += 1;
-                    out.line(format!("  client     its secret cannot be read: {fault}"))?;
-                }
-            }
-        }
-    }
-    let Some(oauth) = &provider.entry.oauth else { return Ok(amiss) };
-    let origins = config.oauth.callback_origins.list();
-    out.line(match origins.as_slice() {
-        [] => "  callbacks  none is allowed yet; set oauth.callback_origins".to_owned(),
-        _ => format!(
-            "  callbacks  register your application's callback URLs at the provider exactly as it sends them, below {}",
-            origins.join(" or ")
-        ),
-    })?;
-    let discovered = match oauth.issuer.as_ref().filter(|_| oauth.discovers()) {
-        Some(issuer) => match Metadata::fetch(egress, issuer).await {
-            Ok(_) => out.line("  discovery  ok").map(|()| 0)?,
-            Err(error) => out.line(format!("  discovery  FAILED: {error}")).map(|()| 1)?,
-        },
-        None => 0,
-    };
-    amiss += discovered;
-    for (name, url) in endpoints(oauth) {
-        match reach(egress, url).await {
-            Ok(status) => out.line(format!("  {name:<10} reachable ({status})"))?,
-            Err(reason) => {
-                amiss += 1;
-                out.line(format!("  {name:<10} NOT reachable: {reason}"))?;
-            }
-        }
-    }
-    out.flush()?;
-    Ok(amiss)
-}
-
-fn endpoints(oauth: &OAuth) -> Vec<(&'static str, Url)> {
-    let written = [
-        ("authorize", Some(&oauth.authorize_url)),
-        ("token", Some(&oauth.token_url)),
-        ("identity", oauth.identity.as_ref().map(|identity| &identity.url)),
-        ("revoke", oauth.revoke.as_ref().map(|revoke| &revoke.url)),
-    ];
-    // A template is not a URL that could be asked.
-    written.into_iter().filter_map(|(name, url)| Some((name, url?.url()?.clone()))).collect()
-}
-
-/// Whether anything answers there; what it says does not matter, for nothing was asked.
-async fn reach(egress: &Egress, url: Url) -> Result<u16, String> {
-    let request = Outgoing { method: http::Method::HEAD, url, headers: http::HeaderMap::new(), body: None };
-    egress.send(request).await.map(|answer| answer.status.as_u16()).map_err(|error| error.to_string())
 }
