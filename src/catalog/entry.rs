@@ -74,13 +74,16 @@ pub struct OAuth {
     /// The token endpoint (RFC 6749 §3.2). With an issuer it may be left to discovery.
     #[serde(skip_serializing_if = "Template::is_absent")]
     pub token_url: Template,
-    /// Where authorization requests are pushed (RFC 9126); given, they are.
+    /// Where authorization requests are pushed (RFC 9126); given, they are: the login URL then has `client_id` and `request_uri`
+    /// alone, and what initiate gives ends with the earlier of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub par_url: Option<Template>,
     /// Whether they are pushed to the endpoint that discovery finds; where the server requires it, they are anyway.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub par: bool,
-    /// Whether tokens are bound to a key of the credential's own (DPoP, RFC 9449).
+    /// Whether tokens are bound to a key of the credential's own (DPoP, RFC 9449): an ES256 key, made when the login begins (for
+    /// client credentials and service accounts at once) and sealed with the credential. An answer with any other `token_type`
+    /// is refused, and the token is not handed out (409).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop: bool,
     /// Whether what the entry does not say is found from the issuer (RFC 8414), although both endpoints are given.
@@ -98,7 +101,8 @@ pub struct OAuth {
     /// The values from outside that the URLs depend on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Input>,
-    /// Who answers: the issuer identifier (RFC 9207 §2); compared with `iss` at the callback.
+    /// Who answers: the issuer identifier (RFC 9207 §2); compared with `iss` at the callback. Where `authorize_url` or `token_url`
+    /// is left out, they come from the metadata that it publishes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// Whether the server announces `iss` in its answers (RFC 9207 §3).
@@ -141,7 +145,8 @@ pub struct OAuth {
     /// How the token request is written.
     #[serde(default)]
     pub token_body: Body,
-    /// Further parameters of the authorization request.
+    /// Further parameters of the authorization request; none can replace `state`, `redirect_uri`, `client_id`, `response_type` or
+    /// the PKCE ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub authorize_params: BTreeMap<String, String>,
     /// Further parameters of the token request.
@@ -177,10 +182,11 @@ pub struct OAuth {
     /// The parameter of the callback that carries the code, where it is not `code`; it is sent on as `code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_param: Option<String>,
-    /// Parameters of the callback that are kept with the credential.
+    /// Parameters of the callback that are kept with the credential; the application sends them as `callback_params`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callback_metadata: Vec<String>,
-    /// Members of the token answer that are kept with the credential.
+    /// Members of the token answer that are kept with the credential: by name beside the tokens or at the top, or by JSON
+    /// pointer from the top.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_metadata: Vec<String>,
     /// How the access token goes into a request, where that is not as bearer.

@@ -19,13 +19,14 @@ pub struct Input {
     /// What the whole of it matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Pattern>,
-    /// The hosts that it can be: a name, or `*.name` for one label before it. Only with this list is it a whole host.
+    /// The hosts that it can be: a name, or `*.name` for one label before it; `https://` before a host is taken off. Only with
+    /// this list is it a whole host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
     /// What it is where nobody gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// A good value, for whoever has to give one.
+    /// A good value, for whoever has to give one; the answer to a missing or malformed one (422) shows it.
     pub example: String,
 }
 

@@ -29,6 +29,8 @@ mod docs_tests;
 mod entries_tests;
 #[cfg(test)]
 mod template_tests;
+#[cfg(test)]
+mod vocabulary_tests;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
