@@ -166,3 +166,24 @@ async fn while_data_and_master_key_change_no_request_is_refused() {
     let status = installation.run(&["vault", "status", "--json"]).must_succeed().json();
     assert!(status["due"].as_array().unwrap().is_empty() && status["rotation_left"].is_null(), "{status}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_finds_by_itself_what_does_not_hold() {
+    let installation = Installation::new("verify_every = \"1s\"\n").await;
+    let key = installation.key("alice");
+    let server = installation.serve().await;
+    let body = json!({"type": "api_key", "api_key": "k", "title": "t"});
+    let ask = support::http::Ask::new(Method::POST, format!("{}/v1/integrations/openai/credentials", server.url));
+    let made = ask.key(&key).json(&body).send().await.is(201).json();
+    let id = made["id"].as_str().unwrap();
+    support::eventually("it says that all is well", async || server.log().contains("everything in the vault holds"))
+        .await;
+    let file = rusqlite::Connection::open(installation.path("strongroom.db")).unwrap();
+    file.execute("UPDATE credential SET provider = 'github' WHERE id = ?", [id]).unwrap();
+    support::eventually("it says what is not", async || {
+        let log = server.log();
+        log.contains("the vault does not hold") && log.contains(id)
+    })
+    .await;
+    assert!(server.stop().success());
+}

@@ -30,6 +30,7 @@ mod revocations;
 mod schedule;
 mod service;
 mod token;
+mod verification;
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};

@@ -108,6 +108,7 @@ pub(super) async fn until_stopped(
     let house = tokio::spawn(broker.clone().keep_house());
     let ahead = tokio::spawn(broker.clone().refresh_ahead());
     let backups = tokio::spawn(broker.clone().back_up_on_time());
+    let verification = tokio::spawn(broker.clone().verify_on_time());
     let mut fatal = None;
     let stop = async {
         tokio::select! {
@@ -119,6 +120,7 @@ pub(super) async fn until_stopped(
     house.abort();
     ahead.abort();
     backups.abort();
+    verification.abort();
     match fatal {
         Some(error) => Err(ServeError::Fatal(error)),
         None => Ok(()),

@@ -48,7 +48,16 @@ pub(super) fn vault(r: &mut Reader) -> Option<VaultSettings> {
     let revoke_retry = r.duration("vault.revoke_retry", Duration::ZERO..=DAY * 365);
     let ballast = r.number("vault.ballast", 0..=1024) as u64 * MIB;
     let epoch_file = r.path("vault.epoch_file");
-    Some(VaultSettings { path: path?, unlock: unlock?, revoke_retry, ballast, epoch_file, accept_rollback: false })
+    let verify_every = r.duration("vault.verify_every", Duration::ZERO..=DAY * 365);
+    Some(VaultSettings {
+        path: path?,
+        unlock: unlock?,
+        revoke_retry,
+        ballast,
+        verify_every,
+        epoch_file,
+        accept_rollback: false,
+    })
 }
 
 fn unlock(r: &mut Reader) -> Option<Unlock> {

@@ -110,6 +110,8 @@ pub struct VaultSettings {
     pub revoke_retry: Duration,
     /// How many bytes are held back beside the file, for what must be written even where the disk is full.
     pub ballast: u64,
+    /// How often the server looks whether everything in the vault holds; zero: never.
+    pub verify_every: Duration,
     /// The file outside the vault that knows its epoch.
     pub epoch_file: Option<PathBuf>,
     /// Whether to go on where the vault is older than that file says: `--accept-rollback` alone says so.

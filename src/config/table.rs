@@ -138,6 +138,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How many MiB are held back beside the vault, so that deleting, revoking and audited reads go on on a full disk; 0: none.",
     },
     Setting {
+        key: "vault.verify_every",
+        takes: Takes::Duration,
+        default: Some(r#""24h""#),
+        doc: "How often the server opens every record and counts everything again, as `vault verify` does; \"0s\": never.",
+    },
+    Setting {
         key: "vault.epoch_file",
         takes: Takes::Path,
         default: None,

@@ -169,6 +169,24 @@ impl Vault {
         self.inner.store.read(|view| read(view, &keyring))
     }
 
+    /// Reads something of one moment that takes long, on a connection of its own.
+    pub(super) fn look_long<T>(
+        &self,
+        read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        let mut keyring = self.keyring();
+        for _ in 1..ATTEMPTS {
+            match self.inner.store.snapshot(|view| read(view, &keyring)) {
+                Err(error) if error.is_damage() => match self.newer_than(&keyring)? {
+                    Some(newer) => keyring = newer,
+                    None => return Err(error),
+                },
+                result => return result,
+            }
+        }
+        self.inner.store.snapshot(|view| read(view, &keyring))
+    }
+
     /// Changes something: `work` is one job of the writer, with audit and manifest in the same savepoint, and the
     /// answer comes when all of it is on disk. It may be run more than once, and only the last run counts. On a full disk it
     /// is refused, and can wait.

@@ -85,7 +85,7 @@ impl Vault {
     /// # Errors
     /// Where the keyring or the manifest cannot be read: then nothing can be said about the rest.
     pub fn verify(&self) -> Result<Verification, VaultError> {
-        self.look(verify)
+        self.look_long(verify)
     }
 }
 
