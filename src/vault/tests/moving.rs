@@ -134,3 +134,23 @@ async fn where_it_came_from_outlives_a_new_secret() {
     let again = bench.vault.arrival(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
     assert_eq!(bench.vault.import_credential(again, false, &who()).await.unwrap(), Arrived::Known(stored.id));
 }
+
+#[tokio::test]
+async fn a_client_that_registered_itself_goes_with_its_credential() {
+    let bench = Bench::new();
+    bench.add("alice", "mcp", tokens("at", "rt")).await;
+    let at = RegisteredAt { issuer: "https://as.example".into(), redirect_uri: "http://localhost/cb".into() };
+    let client = ClientRegistration {
+        client_id: "c".into(),
+        client_secret: Some(Secret::new("s")),
+        secret_expires_at: Some(UnixTime(9)),
+        token_auth: "client_secret_basic".into(),
+    };
+    let moved = Portable { registration: Some((at.clone(), client)), ..exported(&bench).await.remove(0) };
+    let mut writer = bench.vault.begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
+    writer.add(&moved).unwrap();
+    let read = read_export(&writer.finish().unwrap(), &Secret::new(PASSPHRASE)).unwrap().remove(0).unwrap();
+    let (there, client) = read.registration.unwrap();
+    assert_eq!((there, client.client_id.as_str(), client.token_auth.as_str()), (at, "c", "client_secret_basic"));
+    assert!(client.client_secret.unwrap().equals("s") && client.secret_expires_at == Some(UnixTime(9)));
+}
