@@ -19,6 +19,12 @@ impl UnixTime {
         Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }
 
+    /// This time and `duration` less; the beginning of time where that does not fit.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+
     /// Whole seconds from `self` until `later`; negative where `later` is earlier.
     pub fn seconds_until(self, later: Self) -> i64 {
         later.0.saturating_sub(self.0)

@@ -14,7 +14,9 @@ use command::{Desk, Said};
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::jose::{self, Algorithm, Jwks};
+use strongroom::vault::AuditFilter;
 use support::process::Installation;
+use support::{Server, Setup};
 
 /// A vault whose log has three rows: that it was made, and two users.
 fn three_rows() -> Desk {
@@ -217,4 +219,45 @@ fn a_head_that_was_kept_elsewhere_finds_a_log_that_was_cut_or_written_anew() {
     sql(&desk, "DELETE FROM audit WHERE seq = 3");
     desk.run(&["audit", "export", "b.jsonl"]).ended_with(4).complained("table audit, row 3: it is missing");
     assert!(!desk.path("b.jsonl").exists());
+}
+
+#[tokio::test]
+async fn the_server_keeps_the_log_for_as_long_as_the_configuration_says() {
+    let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
+    let setup = || Setup { config: "[audit]\nretention = \"30d\"".into(), ..Setup::default() };
+    let (server, forever) = (Server::with(setup()).await, Server::start().await);
+    let actions = |server: &Server| -> Vec<String> {
+        let rows = server.vault.audit(&AuditFilter::default()).unwrap().0;
+        rows.into_iter().map(|row| row.action).collect()
+    };
+    let before = actions(&server);
+    assert_eq!(before.first().map(String::as_str), Some("vault.create"));
+    for server in [&server, &forever] {
+        server.clock.advance(days(30));
+        server.key_of("bob").await;
+        server.broker.tidy_up().await;
+        assert_eq!(actions(server).len(), before.len() + 1);
+        server.clock.advance(days(1) + std::time::Duration::from_secs(1));
+        server.broker.tidy_up().await;
+    }
+    assert_eq!(actions(&server), ["key.create", "audit.prune"]);
+    assert_eq!(actions(&forever).len(), before.len() + 1);
+    server.broker.tidy_up().await;
+    assert_eq!(actions(&server).len(), 2);
+    server.vault.verify_audit(&mut |fault| panic!("{fault}")).unwrap();
+}
+
+#[test]
+fn an_operator_shortens_the_log_by_hand() {
+    let desk = three_rows();
+    desk.run(&["audit", "prune"]).ended_with(2).complained("--older-than 400d");
+    let said = desk.run(&["audit", "prune", "--older-than", "1d"]).succeeded().stdout;
+    assert!(said.starts_with("removed 0 audit rows from before "), "{said}");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let said = desk.run(&["audit", "prune", "--older-than", "0s"]).succeeded().stdout;
+    assert!(said.starts_with("removed 3 audit rows"), "{said}");
+    let rows = desk.run(&["audit", "list", "--json"]).succeeded();
+    assert_eq!(actions(&rows), ["audit.prune"]);
+    let said = desk.run(&["audit", "verify"]).succeeded().stdout;
+    assert_eq!(said, "all 1 rows of the audit log since row 4 are as they were written\n");
 }

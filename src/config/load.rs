@@ -140,6 +140,7 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
 
     let mut reader = Reader::new(merged, &input.folder, faults);
     let (server, vault) = (sections::server(&mut reader), sections::vault(&mut reader));
+    let audit = sections::audit(&mut reader);
     let (oauth, egress) = (sections::oauth(&mut reader), sections::egress(&mut reader));
     let backup = backup(&mut reader);
     let mut providers = sections::providers(&mut reader);
@@ -154,8 +155,20 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
         return Err(ConfigErrors(faults));
     };
     let file = input.path;
-    let mut config =
-        Config { server, vault, backup, oauth, egress, providers, trusted_issuers, file, warnings, secrets, shown };
+    let mut config = Config {
+        server,
+        vault,
+        backup,
+        audit,
+        oauth,
+        egress,
+        providers,
+        trusted_issuers,
+        file,
+        warnings,
+        secrets,
+        shown,
+    };
     let found = warnings::of(&config, &reader);
     config.warnings.extend(found);
     config.warnings.sort();

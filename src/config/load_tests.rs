@@ -32,6 +32,7 @@ fn nothing_written_means_the_defaults() {
     assert_eq!(config.vault.path, Path::new("/nowhere/strongroom.db"));
     assert!(matches!(&config.vault.unlock, Unlock::MasterKey(SecretSource::File(f)) if f.ends_with("strongroom.key")));
     assert_eq!(config.vault.revoke_retry.as_secs(), 7 * 86_400);
+    assert_eq!(config.audit.retention, None, "the audit log is kept for ever");
     assert_eq!(config.oauth.state_ttl.as_secs(), 600);
     assert!(config.oauth.callback_origins.is_empty() && config.egress.allow.is_empty());
     assert!(!config.oauth.require_iss && !config.oauth.background_refresh && config.server.tls.is_none());
@@ -70,7 +71,7 @@ fn what_the_example_has_in_comments_is_right_too() {
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
         .filter(|line| {
-            !["tls.", "passphrase", "directory", "epoch_file", "client_key = "]
+            !["tls.", "passphrase", "directory", "epoch_file", "retention", "client_key = "]
                 .iter()
                 .any(|begins| line.starts_with(begins))
         })
@@ -83,6 +84,9 @@ fn what_the_example_has_in_comments_is_right_too() {
     let config = load(&commented.join("\n")).unwrap();
     assert_eq!((config.providers.len(), config.trusted_issuers.len()), (2, 1));
     assert_eq!(config.providers[&"acme".parse().unwrap()].entry.table.len(), 2);
+    let retention = text.lines().find_map(|line| line.strip_prefix("# retention = ")).unwrap();
+    let config = load(&format!("[audit]\nretention = {retention}")).unwrap();
+    assert_eq!(config.audit.retention.unwrap().as_secs(), 400 * 86_400);
 }
 
 #[test]

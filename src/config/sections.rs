@@ -11,7 +11,8 @@ use super::fault::Place;
 use super::reader::Reader;
 use super::secret_source::SecretSource;
 use super::settings::{
-    EgressSettings, EntryPatch, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles, Unlock, VaultSettings,
+    AuditSettings, EgressSettings, EntryPatch, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles, Unlock,
+    VaultSettings,
 };
 use crate::id::ProviderName;
 
@@ -75,6 +76,11 @@ fn unlock(r: &mut Reader) -> Option<Unlock> {
         Some("stdin") => Some(Unlock::Stdin),
         _ => r.secret("vault.passphrase").map(Unlock::Passphrase),
     }
+}
+
+pub(super) fn audit(r: &mut Reader) -> AuditSettings {
+    let written = r.value("audit.retention").is_some();
+    AuditSettings { retention: written.then(|| r.duration("audit.retention", DAY..=DAY * 36_500)) }
 }
 
 pub(super) fn oauth(r: &mut Reader) -> Option<OAuthSettings> {

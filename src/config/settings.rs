@@ -28,6 +28,8 @@ pub struct Config {
     pub vault: VaultSettings,
     /// `[backup]`
     pub backup: BackupSettings,
+    /// `[audit]`
+    pub audit: AuditSettings,
     /// `[oauth]`
     pub oauth: OAuthSettings,
     /// `[egress]`
@@ -129,6 +131,13 @@ pub enum Unlock {
     Prompt,
     /// A passphrase, the first line of the standard input.
     Stdin,
+}
+
+/// What becomes of the audit log.
+#[derive(Clone, Debug, Default)]
+pub struct AuditSettings {
+    /// For how long its rows are kept; `None`: for ever.
+    pub retention: Option<Duration>,
 }
 
 /// What the OAuth flows do.

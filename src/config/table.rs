@@ -174,6 +174,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "To whom backups are encrypted besides (age1…): a machine can write backups that it cannot read.",
     },
     Setting {
+        key: "audit.retention",
+        takes: Takes::Duration,
+        default: None,
+        doc: "For how long rows of the audit log are kept, \"400d\" say; for ever where nothing is said.",
+    },
+    Setting {
         key: "oauth.callback_origins",
         takes: Takes::List,
         default: Some("[]"),

@@ -99,6 +99,12 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
+    /// Removes the rows up to this number.
+    pub(crate) fn delete_audit_through(&self, seq: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached("DELETE FROM audit WHERE seq <= ?")?.execute([seq])?;
+        Ok(())
+    }
+
     /// Appends a row; a number that is there already is an error.
     pub(crate) fn append_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
         self.connection

@@ -108,6 +108,13 @@ impl<'t> Ledger<'t> {
         self.changed.then(|| self.manifest.epoch + 1)
     }
 
+    /// Removes the audit rows that are older than this from the front, a batch of them at most, and says so in the log.
+    pub(super) fn prune_audit(&mut self, before: UnixTime) -> Result<u64, VaultError> {
+        let Some(rows) = audit::prune(self.tx, self.keyring, &mut self.manifest, before)? else { return Ok(0) };
+        self.record(Action::AuditPrune, Subject { rows: Some(rows), ..Subject::default() })?;
+        Ok(rows.1 - rows.0 + 1)
+    }
+
     /// Writes the manifest; beside a server, tells it that something changed.
     pub(super) fn close(self, mode: Mode) -> Result<(), VaultError> {
         let keyring = self.keyring;

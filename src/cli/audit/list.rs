@@ -148,8 +148,7 @@ fn moment(text: &str) -> Result<UnixTime, String> {
     }
     let ago = duration::parse(text)
         .map_err(|_| "write a time such as 2026-01-31T12:00:00Z, or how long ago, such as 24h or 7d".to_owned())?;
-    let seconds = i64::try_from(ago.as_secs()).unwrap_or(i64::MAX);
-    Ok(UnixTime(Clock::system().now().0.saturating_sub(seconds)))
+    Ok(Clock::system().now().minus(ago))
 }
 
 #[cfg(test)]

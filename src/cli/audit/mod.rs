@@ -2,6 +2,7 @@
 
 mod export;
 mod list;
+mod prune;
 mod verify;
 
 use clap::Subcommand;
@@ -18,6 +19,8 @@ pub(super) enum Audit {
     Verify(verify::Verify),
     /// Write the whole log as JSON lines, the last of which is a signed head
     Export(export::Export),
+    /// Remove rows that were kept long enough, as the server does by audit.retention; the log stays verifiable
+    Prune(prune::Prune),
     /// Print a signed head of the log, to be kept where nobody who has the vault can change it
     Head,
     /// Print the public key that signed heads are checked with
@@ -35,6 +38,7 @@ impl Audit {
             Self::List(list) => list.run(context, out),
             Self::Verify(verify) => verify.run(context, out),
             Self::Export(export) => export.run(context, out),
+            Self::Prune(prune) => prune.run(context, out),
             Self::Head => export::head(context, out),
             Self::Key { pem } => export::key(pem, context, out),
         }

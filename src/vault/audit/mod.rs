@@ -5,11 +5,13 @@
 mod chain;
 mod head;
 mod log;
+mod prune;
 
 pub use chain::AuditFault;
 pub(super) use chain::verify;
 pub use head::{HeadFault, HeadFit, SignedRows};
 pub use log::{AuditEntry, AuditFilter, AuditVerdict};
+pub(super) use prune::prune;
 
 use super::VaultError;
 use super::fields::{number, text};
@@ -100,6 +102,7 @@ actions! {
     RootRenew "root.renew" Ok,
     RotationBegin "rotation.begin" Ok,
     RotationEnd "rotation.end" Ok,
+    AuditPrune "audit.prune" Ok,
 }
 
 /// What an action was done to.
@@ -109,6 +112,8 @@ pub(super) struct Subject<'a> {
     pub(super) provider: Option<&'a ProviderName>,
     pub(super) credential: Option<&'a CredentialId>,
     pub(super) api_key: Option<&'a ApiKeyId>,
+    /// Rows of the audit log, the first and the last of them.
+    pub(super) rows: Option<(u64, u64)>,
     pub(super) slot: Option<i64>,
     pub(super) data_key: Option<u32>,
     /// Which revisions of a credential's two records were written with this; the ledger knows them.
@@ -125,7 +130,8 @@ impl Subject<'_> {
             Some(secret) => format!("revision:{summary}.{secret}"),
             None => format!("revision:{summary}"),
         });
-        key.or(slot).or(data_key).or(revisions)
+        let rows = self.rows.map(|(first, last)| format!("rows:{first}-{last}"));
+        key.or(slot).or(data_key).or(revisions).or(rows)
     }
 }
 

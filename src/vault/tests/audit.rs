@@ -67,3 +67,76 @@ async fn a_log_from_before_is_not_the_log_of_today() {
     bench.attack("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DROP TABLE kept");
     assert_eq!(faults(&bench), (vec![Cut { first: 11, last: 11 }], 10));
 }
+
+/// Ten rows, of which the first five are a hundred days old.
+async fn half_old() -> Bench {
+    let bench = Bench::new();
+    for number in 1..10 {
+        if number == 5 {
+            bench.clock.advance(Duration::from_secs(100 * 86_400));
+        }
+        bench.vault.add_user(&user(&format!("u{number}")), &Who::command_line()).await.unwrap();
+    }
+    bench
+}
+
+async fn prune(bench: &Bench, days: u64) -> Result<u64, VaultError> {
+    bench.vault.prune_audit(bench.clock.now().minus(Duration::from_secs(days * 86_400)), &Who::system()).await
+}
+
+#[tokio::test]
+async fn a_log_that_was_shortened_is_whole_and_one_that_was_shortened_by_somebody_else_is_not() {
+    let bench = half_old().await;
+    bench.attack("CREATE TABLE kept AS SELECT * FROM audit");
+    assert_eq!(prune(&bench, 101).await.unwrap(), 0);
+    assert_eq!(
+        (faults(&bench), bench.audited("audit.prune")),
+        ((vec![], 10), 0),
+        "nothing was done, and no row says so"
+    );
+    assert_eq!(prune(&bench, 50).await.unwrap(), 5);
+    bench.vault.add_user(&user("late"), &Who::command_line()).await.unwrap();
+    bench.assert_manifest_holds();
+    let (rows, last) = bench.vault.audit(&AuditFilter::default()).unwrap();
+    assert_eq!((rows[0].row, rows.len(), last), (6, 7, 12));
+    assert!(rows.iter().all(|row| row.sound));
+    assert_eq!((rows[5].action.as_str(), rows[5].subject.as_deref()), ("audit.prune", Some("rows:1-5")));
+    bench.attack("INSERT INTO audit SELECT * FROM kept WHERE seq = 5");
+    assert_eq!(faults(&bench), (vec![Extra { first: 5, last: 5 }], 7));
+    bench.attack("DELETE FROM audit WHERE seq <= 6");
+    assert_eq!(faults(&bench), (vec![Missing { first: 6, last: 6 }], 5));
+}
+
+#[tokio::test]
+async fn the_whole_log_may_be_old() {
+    let bench = ten_rows().await;
+    bench.clock.advance(Duration::from_secs(86_400));
+    assert_eq!((prune(&bench, 0).await.unwrap(), prune(&bench, 0).await.unwrap()), (10, 0));
+    assert_eq!(faults(&bench), (vec![], 1));
+    let head = bench.vault.audit_head().unwrap();
+    assert_eq!(bench.vault.check_audit_head(&head).unwrap().unwrap(), (HeadFit::Contained, None));
+}
+
+#[tokio::test]
+async fn what_somebody_changed_is_not_cleared_away() {
+    for attack in ["UPDATE audit SET user = 'x' WHERE seq = 3", "DELETE FROM audit WHERE seq = 3"] {
+        let bench = half_old().await;
+        bench.attack(attack);
+        let refused = prune(&bench, 50).await.unwrap_err();
+        assert!(matches!(&refused, VaultError::DamagedRow { table: "audit", id, .. } if id == "3"), "{refused}");
+        assert_eq!(faults(&bench).0.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_head_whose_row_was_removed_says_nothing() {
+    let bench = half_old().await;
+    let head = bench.vault.audit_head().unwrap();
+    let fit = || bench.vault.check_audit_head(&head).unwrap().unwrap().0;
+    bench.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(prune(&bench, 0).await.unwrap(), 10);
+    assert_eq!(fit(), HeadFit::Contained, "its row is the last that was removed, and the manifest knows it");
+    bench.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(prune(&bench, 0).await.unwrap(), 1);
+    assert_eq!(fit(), HeadFit::Removed);
+}
