@@ -79,7 +79,6 @@ const KINDS: u64 = 8;
 const ACTION: u64 = 16;
 const ERROR: u64 = 24;
 const FIRED: u64 = 32;
-const FROZEN: u64 = 40;
 const LIE: u64 = 48;
 const TRACE: u64 = 56;
 const FILE: u64 = 64;
@@ -167,11 +166,6 @@ impl Disk {
     /// `synchronous=NORMAL`.
     pub fn syncs_as_normal(&self) {
         self.put(LIE, 1);
-    }
-
-    /// The power is gone now.
-    pub fn cut(&self) {
-        self.put(FROZEN, 1);
     }
 
     /// Notes every call from now on.

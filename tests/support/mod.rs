@@ -17,6 +17,7 @@ pub mod process;
 pub mod raw;
 pub mod recording;
 pub mod relay;
+pub mod sample;
 #[cfg(target_os = "linux")]
 pub mod world;
 

@@ -171,6 +171,14 @@ impl Installation {
         Process { url: format!("http://127.0.0.1:{}", self.port), child, log }
     }
 
+    /// Starts a command, in the same way, and leaves it to itself.
+    pub fn begin_in(&self, variables: &[(&str, &Path)], arguments: &[&str]) -> Child {
+        let mut command = binary(self.folder.path());
+        command.args(arguments).envs(variables.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the binary runs")
+    }
+
     /// How much its servers have written to their log so far.
     pub fn log_length(&self) -> usize {
         std::fs::read(self.path("server.log")).map_or(0, |log| log.len())

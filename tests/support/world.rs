@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard};
 
 use http::Method;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use serde_json::{Value, json};
+use strongroom::clock::Clock;
+use strongroom::random::Random;
 use strongroom::sandbox::Sandbox;
+use strongroom::vault::{MasterKey, Restorer, Source};
 
 use super::chance::Chance;
 use super::disk::Disk;
@@ -43,6 +46,10 @@ struct Truth {
     audited: Vec<[String; 3]>,
     /// Numbers the secrets.
     made: u64,
+    /// Every master key that there was so far.
+    master_keys: BTreeSet<String>,
+    /// A backup was written, and said to be.
+    backed_up: bool,
     /// How many answers made a promise.
     promises: u64,
 }
@@ -68,7 +75,10 @@ pub enum Told {
 }
 
 /// The commands that say whether everything is as it was written.
-const CHECKS: [&[&str]; 1] = [&["audit", "verify"]];
+const CHECKS: [&[&str]; 1] = [&["vault", "verify"]];
+
+/// Where commands of the tests write backups.
+pub const BACKUP: &str = "backup.strongroom";
 
 const OF_OPENAI: &str = "/v1/integrations/openai/credentials";
 const OF_SANDBOX: &str = "/v1/integrations/sandbox";
@@ -89,10 +99,37 @@ impl World {
         process.ready().await.map(|()| process)
     }
 
-    /// A command on this disk.
+    /// A command on this disk. What it says is kept in mind as what a caller is told.
     pub fn run(&self, arguments: &[&str]) -> Finished {
+        self.note_keys();
         let variables = self.disk.variables();
-        self.installation.run_in(&with_paths(&variables), arguments)
+        let ended = self.installation.run_in(&with_paths(&variables), arguments);
+        if ended.0.status.success() && arguments.contains(&BACKUP) && arguments.contains(&"backup") {
+            self.truth().backed_up = true;
+        }
+        ended
+    }
+
+    /// The same, while something else goes on; it ends by itself, or with the power.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        self.note_keys();
+        let variables = self.disk.variables();
+        self.installation.begin_in(&with_paths(&variables), arguments)
+    }
+
+    /// The server on this disk after something was cut short; a change of the master key is brought to its end first, as its
+    /// command says.
+    pub async fn serve_again(&self) -> Result<Process, String> {
+        const WRONG_KEY: i32 = 3;
+        match self.serve().await {
+            Err(status) if status.code() == Some(WRONG_KEY) => {
+                if let Some(problem) = self.problems_of(&["vault", "rekey"]) {
+                    return Err(problem);
+                }
+                self.serve().await.map_err(|status| format!("the vault does not open again: {status}"))
+            }
+            other => other.map_err(|status| format!("the vault does not open again: {status}")),
+        }
     }
 
     fn truth(&self) -> MutexGuard<'_, Truth> {
@@ -238,10 +275,14 @@ impl World {
     pub async fn problems(&self, server: &Process) -> Vec<String> {
         let mut problems = self.problems_of_the_file();
         for check in CHECKS {
-            let checked = self.installation.run(check);
-            if !checked.0.status.success() {
-                problems.push(format!("{check:?}: {}{}", checked.stdout(), checked.stderr()));
-            }
+            problems.extend(self.problems_of(check));
+        }
+        let backup = self.installation.path(BACKUP).exists();
+        if backup {
+            // A file of that name is a whole backup, however it came to be there.
+            problems.extend(self.problems_of_the_backup());
+        } else if self.truth().backed_up {
+            problems.push("a backup that was acknowledged is lost".to_owned());
         }
         let listed = self.ask(server, Method::GET, "/v1/integrations/credentials").send().await.is(200).json();
         let listed: BTreeSet<String> = listed.as_array().expect("a list").iter().map(|one| text(&one["id"])).collect();
@@ -274,6 +315,37 @@ impl World {
             }
         }
         problems
+    }
+
+    /// A backup is opened by the master key of its day, which is one of those that there were.
+    fn problems_of_the_backup(&self) -> Option<String> {
+        self.note_keys();
+        let mut problem = None;
+        for key in &self.truth().master_keys {
+            let master = MasterKey::parse_file_text(key).expect("a key file");
+            let with = Restorer { master: &master, clock: Clock::system(), random: Random };
+            match Source::open(&self.installation.path(BACKUP), &[]).and_then(|source| with.verify(source)) {
+                Ok(_) => return None,
+                Err(error) => problem = Some(format!("the backup: {error}")),
+            }
+        }
+        problem
+    }
+
+    fn note_keys(&self) {
+        for name in ["strongroom.key", "strongroom.key.new"] {
+            let key = std::fs::read_to_string(self.installation.path(name)).unwrap_or_default();
+            // One whose writing was cut short has opened nothing yet.
+            if MasterKey::parse_file_text(&key).is_ok() {
+                self.truth().master_keys.insert(key);
+            }
+        }
+    }
+
+    /// What a command complains of.
+    pub fn problems_of(&self, command: &[&str]) -> Option<String> {
+        let ended = self.installation.run(command);
+        (!ended.0.status.success()).then(|| format!("{command:?}: {}{}", ended.stdout(), ended.stderr()))
     }
 
     /// A login whose last refresh was answered is as good as ever; of another there may be doubt, and then alone may its

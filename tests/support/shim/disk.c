@@ -111,6 +111,8 @@ static void die(void) {
 
 /* Before each call: it may end the process, say that the call has to fail (-1), or that the process ends after it (1). */
 static int meet(enum kind kind, const char *path) {
+    /* The power is gone for every process. */
+    if (control->frozen) die();
     if (control->trace) {
         char line[PATH_MAX + 32], file[PATH_MAX + 16];
         int length = snprintf(line, sizeof line, "%s %s\n", word(kind), path);
