@@ -1,0 +1,111 @@
+//! What the vault's own work takes: rotation, verification and backup beside a server, and a start after `kill -9`.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::client::Client;
+use super::installation::{Provider, memory_of};
+use super::options::Options;
+use super::prepare::{Stage, on_a_runtime};
+use super::report::Report;
+use super::stats::{millis, percentile};
+
+/// Measures them on a vault of 100,000 credentials (a million with `--full`).
+pub fn measure(options: &Options, report: &mut Report) {
+    let credentials = match options.name() {
+        "quick" => 10_000,
+        "full" => 1_000_000,
+        _ => 100_000,
+    };
+    let provider = Provider::start();
+    let mut stage = Stage::new(&provider, credentials, 10_000);
+    let size = std::fs::metadata(stage.installation.path("strongroom.db")).expect("the vault").len();
+    Report::title(&format!("the vault's own work, {credentials} credentials, {} MB", size >> 20));
+
+    let (seconds, _, said) = run(&stage, &["vault", "verify", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let records = found["records"].as_f64().expect("a number");
+    report.at_least("vault verify beside the server", records / seconds, "records/s", 50_000.0);
+
+    let idle = Waits::during(&stage, || std::thread::sleep(Duration::from_secs(2)));
+    report.at_most("list and create, nothing beside: the longest wait", idle.longest, "ms", None);
+    let mut seconds = 0.0;
+    let waits = Waits::during(&stage, || seconds = run(&stage, &["vault", "rotate", "--json"]).0);
+    let for_100k = seconds * 100_000.0 / credentials as f64;
+    report.at_most("vault rotate beside the server, for 100,000 credentials", for_100k, "s", Some(60.0));
+    report.at_most("list and create meanwhile: p99", waits.p99, "ms", None);
+    report.at_most("list and create meanwhile: the longest wait", waits.longest, "ms", Some(50.0));
+
+    let (seconds, memory, _) = run(&stage, &["vault", "backup", "vault.backup"]);
+    let for_a_gb = seconds * f64::from(1 << 30) / size as f64;
+    report.at_most("vault backup beside the server, for a GB of vault", for_a_gb, "s", None);
+    report.at_most("the same: resident at its most", memory, "MB", Some(64.0));
+
+    // A kill after writes, so that there is a log to be read again.
+    let writes = Waits::during(&stage, || std::thread::sleep(Duration::from_secs(1)));
+    assert!(writes.count > 0, "something was written");
+    stage.server.0.kill().expect("it runs");
+    stage.server.0.wait().expect("it ends");
+    let (server, took) = stage.installation.serve();
+    stage.server = server;
+    report.at_most("start after kill -9", took.as_secs_f64() * 1000.0, "ms", Some(1000.0));
+}
+
+/// Runs a command: its time, its memory at the most, and what it said.
+fn run(stage: &Stage, arguments: &[&str]) -> (f64, f64, String) {
+    let began = Instant::now();
+    let child = stage.installation.command(arguments).stdout(Stdio::piped()).spawn();
+    let child = child.expect("the binary runs");
+    let pid = child.id();
+    let watching = std::thread::spawn(move || {
+        let mut most = 0.0f64;
+        while let Some(memory) = memory_of(pid, "VmHWM") {
+            most = most.max(memory);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        most
+    });
+    let done = child.wait_with_output().expect("it ends");
+    assert!(done.status.success(), "strongroom {arguments:?} failed");
+    let seconds = began.elapsed().as_secs_f64();
+    (seconds, watching.join().expect("no panic"), String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// How long two callers waited, who each ask one thing after the other with a little pause.
+struct Waits {
+    count: usize,
+    p99: f64,
+    longest: f64,
+}
+
+impl Waits {
+    fn during(stage: &Stage, work: impl FnOnce()) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let requests = [(Stage::get(&stage.alice, "/credentials"), 200), (stage.create(), 201)];
+        let callers = requests.map(|(request, right)| {
+            let (over, address) = (over.clone(), stage.address());
+            std::thread::spawn(move || {
+                on_a_runtime(async move {
+                    let mut client = Client::connect(address).await.expect("it takes connections");
+                    let mut waits = Vec::new();
+                    while !over.load(Ordering::Relaxed) {
+                        let began = Instant::now();
+                        let status = client.ask(&request).await.expect("an answer").status;
+                        assert_eq!(status, right);
+                        waits.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                    waits
+                })
+            })
+        });
+        work();
+        over.store(true, Ordering::Relaxed);
+        let mut waits: Vec<u64> = callers.into_iter().flat_map(|caller| caller.join().expect("no panic")).collect();
+        waits.sort_unstable();
+        let longest = waits.last().copied().unwrap_or(0);
+        Self { count: waits.len(), p99: millis(percentile(&waits, 0.99)), longest: millis(longest) }
+    }
+}

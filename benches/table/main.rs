@@ -1,0 +1,64 @@
+//! `cargo bench`: Strongroom beside the limits of this machine, in one run: one table, and the same as JSON.
+//!
+//! Everything is started here: the release binary on fresh vaults, a bare warp server, raw SQLite, the sandbox, and the
+//! load. Absolute figures move from machine to machine and from hour to hour; the ratios are taken within each round, and
+//! are what counts. Options: `-- --quick` (about a minute), `-- --full` (a million credentials; needs 4 GB of disk),
+//! `-- --only PART`, `-- --binary FILE`, `-- --compare A.json B.json`. docs/performance.md says how to read it.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    missing_docs,
+    unreachable_pub,
+    reason = "figures for people: counts far below 2^52, in a program that nobody links"
+)]
+
+mod bounds;
+mod client;
+mod compare;
+mod fill;
+mod footprint;
+mod growth;
+mod installation;
+mod limits;
+mod load;
+mod options;
+mod overload;
+mod prepare;
+mod raw_vault;
+mod report;
+mod rows;
+mod stats;
+mod warp_server;
+
+use options::{Options, Task};
+use report::Report;
+
+fn main() {
+    match options::read() {
+        Task::BareWarp => warp_server::run(),
+        Task::Compare(before, after) => compare::print(&before, &after),
+        Task::Measure(options) => measure(&options),
+    }
+}
+
+fn measure(options: &Options) {
+    let mut report = Report::begin(options);
+    if options.wants("table") {
+        rows::measure(options, &mut report);
+    }
+    if options.wants("growth") {
+        growth::measure(options, &mut report);
+    }
+    if options.wants("footprint") {
+        footprint::measure(&mut report);
+    }
+    if options.wants("bounds") {
+        bounds::measure(options, &mut report);
+    }
+    if options.wants("overload") && !options.quick {
+        overload::measure(&mut report);
+    }
+    report.end();
+}

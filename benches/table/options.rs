@@ -1,0 +1,72 @@
+//! What is asked for on the command line. `cargo bench` itself adds `--bench`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What this process is to do.
+pub enum Task {
+    /// Be the bare warp server; started by the measuring process.
+    BareWarp,
+    /// Hold two runs against each other.
+    Compare(PathBuf, PathBuf),
+    /// Measure.
+    Measure(Options),
+}
+
+/// How to measure.
+pub struct Options {
+    /// A minute instead of six: one round, shorter, no overload.
+    pub quick: bool,
+    /// Vaults of a million credentials too.
+    pub full: bool,
+    /// One part alone: `table`, `growth`, `footprint`, `bounds` or `overload`.
+    only: Option<String>,
+    /// How often everything is measured.
+    pub rounds: usize,
+    /// How long one measurement takes.
+    pub time: Duration,
+}
+
+impl Options {
+    /// Whether a part is to be run.
+    pub fn wants(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == part)
+    }
+
+    /// `quick`, `default` or `full`.
+    pub fn name(&self) -> &'static str {
+        match (self.quick, self.full) {
+            (true, _) => "quick",
+            (_, true) => "full",
+            _ => "default",
+        }
+    }
+}
+
+/// The program that is measured: the release build, or another one to hold it against (`--binary FILE`).
+pub fn binary() -> String {
+    let given = std::env::args().skip_while(|argument| argument != "--binary").nth(1);
+    given.unwrap_or_else(|| env!("CARGO_BIN_EXE_strongroom").to_owned())
+}
+
+/// Reads the arguments; what is unknown ends the program.
+pub fn read() -> Task {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let (mut quick, mut full, mut only) = (false, false, None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--bare-warp" => return Task::BareWarp,
+            "--compare" => {
+                let mut file = || PathBuf::from(arguments.next().expect("--compare takes two files"));
+                return Task::Compare(file(), file());
+            }
+            "--quick" => quick = true,
+            "--full" => full = true,
+            "--binary" => drop(arguments.next()), // read by `binary`
+            "--only" => only = Some(arguments.next().expect("--only takes a part")),
+            other => panic!("unknown option {other}; see the head of benches/table/main.rs"),
+        }
+    }
+    let (rounds, millis) = if quick { (1, 700) } else { (3, 1000) };
+    Task::Measure(Options { quick, full, only, rounds, time: Duration::from_millis(millis) })
+}
