@@ -100,6 +100,17 @@ fn a_rekey_that_was_interrupted_is_ended_by_the_next_one() {
 }
 
 #[test]
+fn a_new_key_file_whose_writing_was_cut_short_is_made_anew() {
+    for torn in ["", "srm_abc", "srm_0000000000000000000000000000000000000000000\0\0\0\0\0\0\n"] {
+        let desk = desk();
+        desk.write("strongroom.key.new", torn);
+        desk.run(&["vault", "rekey"]).succeeded();
+        assert!(!desk.path("strongroom.key.new").exists());
+        assert_whole(&desk);
+    }
+}
+
+#[test]
 fn rekey_to_a_passphrase_says_what_to_write_into_the_settings() {
     let desk = desk();
     let said = desk.run_with(&["vault", "rekey", "--passphrase", "stdin"], "a passphrase\n").succeeded();

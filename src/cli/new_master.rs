@@ -74,7 +74,11 @@ impl NewMaster {
 /// The key that is in the file, or a fresh one that is on disk there before this returns.
 pub(super) fn read_or_make(file: &Path) -> Result<MasterKey, Failure> {
     if file.symlink_metadata().is_ok() {
-        return Ok(MasterKey::parse_file_text(secret_input::from_file(file)?.expose())?);
+        let master = MasterKey::parse_file_text(secret_input::from_file(file)?.expose())?;
+        // Whoever wrote it may have been killed before it was on disk, and a vault must not rest on it until it is.
+        let synced = File::open(file).and_then(|file| file.sync_all()).and_then(|()| sync_folder(file));
+        synced.map_err(|error| Failure::new(format!("{} cannot be synced: {error}", file.display())))?;
+        return Ok(master);
     }
     let master = MasterKey::generate(Random);
     let text = master.to_file_text().expect("a generated key is no passphrase");

@@ -8,8 +8,9 @@ use super::context::{block_on, open_with};
 use super::new_master::{NewMaster, cannot_be_made, read_or_make, sync_folder};
 use super::output::Output;
 use super::rotate::rotate;
-use super::{Context, Failure, application};
+use super::{Context, Failure, application, secret_input};
 use crate::config::{ClientSecrets, Config, SecretSource, Unlock};
+use crate::secret::Secret;
 use crate::vault::{MasterKey, Mode, Vault, Who};
 
 /// Change the master key that this configuration opens the vault by
@@ -65,7 +66,10 @@ impl Rekey {
         let vault = open_with(config, &old, mode)?;
         let new = match (self.new.read()?, waiting) {
             (Some(new), _) => new,
-            (None, Some((new_file, _))) => read_or_make(new_file)?,
+            (None, Some((new_file, _))) => {
+                forget_unfinished(new_file)?;
+                read_or_make(new_file)?
+            }
             (None, None) => {
                 return Err(Failure::configuration(
                     "the master key of this configuration is in no file that could be replaced",
@@ -97,6 +101,15 @@ impl Rekey {
         out.line("API keys of before still work: make new ones, then revoke them (`strongroom key list`)")?;
         rotate(&change.vault, false, out)
     }
+}
+
+/// A key file of ours whose writing was cut short holds no key, and so has opened nothing yet: it is made anew.
+fn forget_unfinished(new: &Path) -> Result<(), Failure> {
+    let is_key = |text: &Secret| MasterKey::parse_file_text(text.expose()).is_ok();
+    if !new.exists() || secret_input::from_file(new).is_ok_and(|text| is_key(&text)) {
+        return Ok(());
+    }
+    std::fs::remove_file(new).map_err(|error| cannot_be_made(new, &error))
 }
 
 /// The key file does not open the vault: was a change interrupted when its key was the only one, and not in place yet?
