@@ -29,7 +29,16 @@ pub(super) fn is_fresh(summary: &Summary, now: UnixTime, min_ttl: Duration) -> b
     let Some(ends) = summary.expires_at else { return true };
     let wanted = summary.refreshing.lifetime.map_or(min_ttl, |lifetime| min_ttl.min(lifetime / 2));
     let left = now.seconds_until(ends);
-    left > 0 && left >= i64::try_from(wanted.as_secs()).unwrap_or(i64::MAX)
+    !is_beyond_its_life(ends, now, summary.refreshing.lifetime)
+        && left > 0
+        && left >= i64::try_from(wanted.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Whether an end is further away than the whole life: it was written by a clock that was ahead, and says nothing. A clock
+/// that is put right by a moment is none.
+fn is_beyond_its_life(ends: UnixTime, now: UnixTime, lifetime: Option<Duration>) -> bool {
+    const A_MOMENT: i64 = 60;
+    lifetime.is_some_and(|life| now.seconds_until(ends) > whole(life).saturating_add(A_MOMENT))
 }
 
 /// When the background refreshes tokens that came `now`: ahead of the end of the access token, and of the refresh token
@@ -53,7 +62,7 @@ pub(super) fn is_due(summary: &Summary, now: UnixTime) -> bool {
     let near = |ends: UnixTime, life: Option<Duration>| ends <= now.plus(2 * lead(life));
     let lapse_life = lapses_at.map(|at| seconds(summary.updated_at.seconds_until(at)));
     in_doubt_since.is_some()
-        || summary.expires_at.is_some_and(|ends| near(ends, *lifetime))
+        || summary.expires_at.is_some_and(|ends| near(ends, *lifetime) || is_beyond_its_life(ends, now, *lifetime))
         || lapses_at.is_some_and(|ends| near(ends, lapse_life))
 }
 

@@ -4,6 +4,10 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{StoreError, Tx};
 
+/// A login that was begun so many seconds in the future was begun by a clock that was ahead, and would live as much too long:
+/// it has ended.
+const AHEAD: i64 = 600;
+
 /// A login that was begun.
 pub(crate) struct PendingRow {
     pub(crate) state_hash: [u8; 32],
@@ -65,9 +69,10 @@ impl Tx<'_> {
     ) -> Result<Option<PendingRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "DELETE FROM pending_authorization
-             WHERE state_hash = ? AND user = ? AND provider = ? AND expires_at > ? RETURNING *",
+             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5 RETURNING *",
         )?;
-        Ok(statement.query_row(params![state_hash, user, provider, now], PendingRow::read).optional()?)
+        let latest = now.saturating_add(AHEAD);
+        Ok(statement.query_row(params![state_hash, user, provider, now, latest], PendingRow::read).optional()?)
     }
 
     /// A login that does not expire yet, left where it is.
@@ -80,9 +85,10 @@ impl Tx<'_> {
     ) -> Result<Option<PendingRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT * FROM pending_authorization
-             WHERE state_hash = ? AND user = ? AND provider = ? AND expires_at > ?",
+             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5",
         )?;
-        Ok(statement.query_row(params![state_hash, user, provider, now], PendingRow::read).optional()?)
+        let latest = now.saturating_add(AHEAD);
+        Ok(statement.query_row(params![state_hash, user, provider, now, latest], PendingRow::read).optional()?)
     }
 
     /// Writes the sealed part of a login anew.
@@ -100,9 +106,10 @@ impl Tx<'_> {
     pub(crate) fn take_expired_pending(&self, now: i64, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "DELETE FROM pending_authorization WHERE state_hash IN
-                 (SELECT state_hash FROM pending_authorization WHERE expires_at <= ? LIMIT ?) RETURNING *",
+                 (SELECT state_hash FROM pending_authorization WHERE expires_at <= ? OR created_at > ? LIMIT ?) RETURNING *",
         )?;
-        Ok(statement.query_map(params![now, limit], PendingRow::read)?.collect::<Result<_, _>>()?)
+        let latest = now.saturating_add(AHEAD);
+        Ok(statement.query_map(params![now, latest, limit], PendingRow::read)?.collect::<Result<_, _>>()?)
     }
 
     /// Takes out all logins that a user began.

@@ -4,6 +4,9 @@ use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use super::{StoreError, Tx, View};
 
+/// Nobody puts a revocation off for longer, in seconds; six hours are the longest wait.
+const LONGEST_PUT_OFF: i64 = 86_400;
+
 /// Tokens that are to be revoked.
 #[derive(Clone)]
 pub(crate) struct RevocationRow {
@@ -49,10 +52,12 @@ impl View<'_> {
         let mut statement = self.connection.prepare_cached(
             "SELECT * FROM (
                  SELECT *, row_number() OVER (PARTITION BY provider ORDER BY not_before, id) AS turn
-                 FROM revocation WHERE not_before <= ?2 AND give_up_at > ?1)
+                 FROM revocation WHERE (not_before <= ?2 OR not_before > ?4) AND give_up_at > ?1)
              WHERE turn <= ?3 ORDER BY not_before, id",
         )?;
-        Ok(statement.query_map(params![now, due, limit], RevocationRow::read)?.collect::<Result<_, _>>()?)
+        // Put off by longer than ever happens: a clock that was ahead wrote it.
+        let beyond = now.saturating_add(LONGEST_PUT_OFF);
+        Ok(statement.query_map(params![now, due, limit, beyond], RevocationRow::read)?.collect::<Result<_, _>>()?)
     }
 
     /// The rows whose credential comes after `after`, in the order of their credentials, for as long as `wanted` says so.
