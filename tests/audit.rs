@@ -13,8 +13,12 @@ use std::path::Path;
 use command::{Desk, Said};
 use http::Method;
 use serde_json::{Value, json};
+use strongroom::http::Limits;
 use strongroom::jose::{self, Algorithm, Jwks};
-use strongroom::vault::AuditFilter;
+use strongroom::permission::Permission;
+use strongroom::sandbox::RefreshTokens;
+use strongroom::vault::{AuditEntry, AuditFilter};
+use support::http::Reply;
 use support::process::Installation;
 use support::{Server, Setup};
 
@@ -260,4 +264,102 @@ fn an_operator_shortens_the_log_by_hand() {
     assert_eq!(actions(&rows), ["audit.prune"]);
     let said = desk.run(&["audit", "verify"]).succeeded().stdout;
     assert_eq!(said, "all 1 rows of the audit log since row 4 are as they were written\n");
+}
+
+/// The rows of what was refused, each as (actor, user, provider, credential, subject, request id).
+fn refused(server: &Server) -> Vec<AuditEntry> {
+    let filter = AuditFilter { result: Some("denied".into()), ..AuditFilter::default() };
+    server.vault.audit(&filter).unwrap().0
+}
+
+#[tokio::test]
+async fn what_a_caller_is_refused_leaves_a_row_with_ids_alone() {
+    let server = Server::start().await;
+    let weak = server.key_with(&[Permission::ReadIntegrations]).await;
+    let team = server.service_key(&["team-*"]).await;
+    let bob = server.key_of("bob").await;
+    server.sandbox.adjust(|behaviour| behaviour.refresh_tokens = RefreshTokens::Absent);
+    let id = server.connect("sandbox").await;
+    let path = format!("/v1/integrations/sandbox/credentials/{id}");
+    let token = format!("{path}/token");
+    let pattern = "/v1/integrations/{provider}/credentials/{cred_id}";
+
+    server.delete(&path).send().await.is(401);
+    server.delete(&path).key("srk_wrong").send().await.is(401);
+    server.get(&format!("{path}x")).key(&weak).send().await.is(404);
+    server.get("/v1/integrations/openai/credentials?limit=x").key(&weak).send().await.is(422);
+    assert_eq!(refused(&server).len(), 1, "no key, a wrong one or a mistake is no refusal");
+
+    let missing = server.delete(&path).key(&weak).send().await.is(403);
+    server.get("/v1/integrations/credentials").key(&team).header("Strongroom-User", "alice").send().await.is(403);
+    server.get("/v1/integrations/credentials").key(&weak).header("Strongroom-User", "eve").send().await.is(403);
+    server.get(&token).key(&bob).send().await.is(404);
+    server.get(&format!("/v1/integrations/openai/credentials/{id}")).key(&server.key).send().await.is(404);
+    server.clock.advance(std::time::Duration::from_secs(3 * 3600));
+    server.get(&token).key(&server.key).send().await.is(409);
+
+    let rows = refused(&server);
+    let seen: Vec<_> = rows[1..]
+        .iter()
+        .map(|row| (row.user.as_deref(), row.credential.as_deref(), row.subject.as_deref().unwrap_or_default()))
+        .collect();
+    let own = Some(id.as_str());
+    assert_eq!(
+        seen,
+        [
+            (Some("alice"), own, &*format!("refused:permission-missing DELETE {pattern}")),
+            (Some("alice"), None, "refused:user-not-allowed GET /v1/integrations/credentials"),
+            (Some("eve"), None, "refused:user-not-nameable GET /v1/integrations/credentials"),
+            (Some("bob"), own, &*format!("refused:credential-not-found GET {pattern}/token")),
+            (Some("alice"), own, &*format!("refused:credential-of-another-provider GET {pattern}")),
+            (Some("alice"), own, &*format!("refused:needs-reauth GET {pattern}/token")),
+        ]
+    );
+    assert!(rows.iter().all(|row| row.action == "request.refuse" && row.actor.starts_with("key:")));
+    assert_eq!(rows[1].request_id.as_deref(), missing.header("X-Request-Id"));
+    assert_eq!(rows[4].provider.as_deref(), Some("sandbox"));
+    server.vault.verify_audit(&mut |fault| panic!("{fault}")).unwrap();
+}
+
+#[tokio::test]
+async fn nobody_fills_the_disk_with_refusals() {
+    let limits = Limits { refusals_burst: 3, refusals_per_minute: 1, ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let weak = server.key_with(&[]).await;
+    let ask = async || server.get("/v1/integrations/credentials").key(&weak).send().await.is(403);
+    for _ in 0..50 {
+        ask().await;
+    }
+    assert_eq!(refused(&server).len(), 3);
+    server.clock.advance(std::time::Duration::from_secs(60));
+    ask().await;
+    ask().await;
+    let rows = refused(&server);
+    assert_eq!(rows.len(), 4);
+    assert!(rows[3].subject.as_deref().unwrap().ends_with("(47 before it not recorded)"), "{:?}", rows[3]);
+}
+
+/// Somebody else keeps the vault from being written: then no secret leaves. When one has left, its row is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_leaves_before_its_row_is_on_disk() {
+    let installation = Installation::new("").await;
+    let key = installation.key("alice");
+    let server = installation.serve().await;
+    let path = "/v1/integrations/openai/credentials";
+    let body = json!({"type": "api_key", "api_key": "sk-canary", "title": "t"});
+    let made = server.ask(Method::POST, path).key(&key).json(&body).send().await.is(201).json();
+    let token = format!("{path}/{}/token", made["id"].as_str().unwrap());
+    let file = rusqlite::Connection::open(installation.path("strongroom.db")).unwrap();
+    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = server.ask(Method::GET, &token).key(&key).send().await.is(503);
+    assert!(!refused.text().contains("sk-canary"), "{}", refused.text());
+    file.execute_batch("ROLLBACK").unwrap();
+    let read = server.ask(Method::GET, &token).key(&key).send().await.is(200);
+    server.kill();
+    assert!(read.text().contains("sk-canary"));
+    let sql = "SELECT count(*) FROM audit WHERE action = 'credential.read' AND request_id = ?";
+    let rows = |reply: &Reply| -> u32 {
+        file.query_row(sql, [reply.header("X-Request-Id").unwrap()], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((rows(&refused), rows(&read)), (0, 1));
 }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::attempts::FailedAttempts;
 use super::limits::Limits;
+use super::refusals::Refusals;
 use super::service::Door;
 use super::{openapi, routes};
 use crate::broker::Broker;
@@ -46,6 +47,7 @@ struct Parts {
     settings: Settings,
     random: Random,
     failed_attempts: FailedAttempts,
+    refusals: Refusals,
     openapi: Bytes,
 }
 
@@ -54,8 +56,9 @@ impl App {
     pub fn new(broker: Broker, settings: Settings, clock: Clock, random: Random) -> Self {
         let description = serde_json::to_vec(&openapi::describe(&settings.base_path));
         let openapi = Bytes::from(description.expect("the description has text keys alone"));
-        let failed_attempts = FailedAttempts::new(&settings.limits, clock);
-        Self(Arc::new(Parts { broker, settings, random, failed_attempts, openapi }))
+        let failed_attempts = FailedAttempts::new(&settings.limits, clock.clone());
+        let refusals = Refusals::new(&settings.limits, clock);
+        Self(Arc::new(Parts { broker, settings, random, failed_attempts, refusals, openapi }))
     }
 
     pub(super) fn broker(&self) -> &Broker {
@@ -76,6 +79,10 @@ impl App {
 
     pub(super) fn failed_attempts(&self) -> &FailedAttempts {
         &self.0.failed_attempts
+    }
+
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     pub(super) fn openapi(&self) -> Bytes {

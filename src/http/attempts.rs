@@ -18,7 +18,13 @@ const REMEMBERED: usize = 10_000;
 
 /// The time as governor wants it.
 #[derive(Clone, Debug)]
-struct Ticks(Clock);
+pub(super) struct Ticks(Clock);
+
+impl Ticks {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self(clock)
+    }
+}
 
 impl governor::clock::Clock for Ticks {
     type Instant = Duration;

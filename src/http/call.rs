@@ -55,7 +55,7 @@ impl Proof {
         }
     }
 
-    fn who(&self, arrival: Arrival) -> Who {
+    pub(super) fn who(&self, arrival: Arrival) -> Who {
         Who { actor: self.actor.clone(), address: arrival.address, request_id: Some(arrival.id) }
     }
 
@@ -181,6 +181,15 @@ pub(super) fn administer(
         holder => Holder::User(user(holder, headers)?),
     };
     Ok(Administrator { holder, who: proof.who(arrival) })
+}
+
+/// For whom a request that may be refused asks: the user that it names, else the one of its key or token.
+pub(super) fn asked_for(proof: &Proof, headers: &HeaderMap) -> Option<UserId> {
+    match (headers.get(USER_HEADER), &proof.holder) {
+        (Some(named), _) => named.to_str().ok()?.parse().ok(),
+        (None, Holder::User(user)) => Some(user.clone()),
+        (None, Holder::Service { .. }) => None,
+    }
 }
 
 /// The user of a key or a token of one user; for a service key the one that the request names.

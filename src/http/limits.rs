@@ -33,6 +33,10 @@ pub struct Limits {
     pub failed_attempts_burst: u32,
     /// Wrong API keys a minute that are forgiven to one address.
     pub failed_attempts_per_minute: u32,
+    /// Refusals of one API key that leave an audit row at once; more are counted in the next row.
+    pub refusals_burst: u32,
+    /// Refusals a minute that leave a row.
+    pub refusals_per_minute: u32,
 }
 
 impl Limits {
@@ -60,6 +64,8 @@ impl Default for Limits {
             tls_check: Duration::from_secs(1),
             failed_attempts_burst: 200,
             failed_attempts_per_minute: 60,
+            refusals_burst: 20,
+            refusals_per_minute: 2,
         }
     }
 }

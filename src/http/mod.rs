@@ -26,6 +26,7 @@ pub(crate) mod parsers;
 mod pattern;
 pub mod problem;
 mod query;
+mod refusals;
 mod requests;
 mod route;
 pub mod routes;

@@ -19,6 +19,7 @@ use super::body::{self, BodyStream, FromBody, NoBody};
 use super::call::{self, AdminCall, Call, Proof, Received};
 use super::pattern;
 use super::problem::Problem;
+use super::refusals::{self, Asked};
 use super::service::{Arrival, Handled};
 use crate::id::ApiKeyId;
 use crate::permission::Permission;
@@ -189,14 +190,20 @@ impl Route {
         response
     }
 
-    /// The key or token (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked.
+    /// The key or token (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked. What is refused to somebody who showed a key
+    /// leaves an audit row.
     async fn run(&self, app: App, received: Received, key: &mut Option<ApiKeyId>) -> Result<Response, Problem> {
         match &self.run {
             Run::Open(run) => run(app).await,
             Run::Guarded(run) => {
                 let proof = call::authenticate(&app, received.arrival, &received.headers).await?;
                 *key = proof.key();
-                run(app, proof, received).await
+                let asked = Asked::of(self, &proof, received.arrival, &received.headers, &received.params);
+                let answer = run(app.clone(), proof, received).await;
+                if let Err(problem) = &answer {
+                    refusals::record(&app, self, asked, problem.kind()).await;
+                }
+                answer
             }
         }
     }

@@ -58,7 +58,7 @@ mod tests;
 pub use crate::store::{FileWarning, check_files};
 pub use amend::{Amended, Amendment, SecretAmendment};
 pub use api_key::{ApiKey, Holder, NewApiKey, UserPattern, UserPatternError};
-pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, HeadFault, HeadFit, SignedRows};
+pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, HeadFault, HeadFit, Refusal, SignedRows};
 pub use backup::{
     BackupContents, BackupError, Existing, Head, MadeBackup, RestoredVault, Restorer, Source, Stop, head_of,
     remove_abandoned,

@@ -6,12 +6,14 @@ mod chain;
 mod head;
 mod log;
 mod prune;
+mod refusal;
 
 pub use chain::AuditFault;
 pub(super) use chain::verify;
 pub use head::{HeadFault, HeadFit, SignedRows};
 pub use log::{AuditEntry, AuditFilter, AuditVerdict};
 pub(super) use prune::prune;
+pub use refusal::Refusal;
 
 use super::VaultError;
 use super::fields::{number, text};
@@ -30,6 +32,8 @@ enum Outcome {
     Ok,
     /// It was tried, and did not come off.
     Failed,
+    /// The caller may not, or cannot have it.
+    Denied,
 }
 
 impl Outcome {
@@ -37,6 +41,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::Failed => "failed",
+            Self::Denied => "denied",
         }
     }
 }
@@ -103,6 +108,7 @@ actions! {
     RotationBegin "rotation.begin" Ok,
     RotationEnd "rotation.end" Ok,
     AuditPrune "audit.prune" Ok,
+    RequestRefuse "request.refuse" Denied,
 }
 
 /// What an action was done to.
@@ -114,6 +120,7 @@ pub(super) struct Subject<'a> {
     pub(super) api_key: Option<&'a ApiKeyId>,
     /// Rows of the audit log, the first and the last of them.
     pub(super) rows: Option<(u64, u64)>,
+    pub(super) refusal: Option<&'a Refusal>,
     pub(super) slot: Option<i64>,
     pub(super) data_key: Option<u32>,
     /// Which revisions of a credential's two records were written with this; the ledger knows them.
@@ -131,7 +138,8 @@ impl Subject<'_> {
             None => format!("revision:{summary}"),
         });
         let rows = self.rows.map(|(first, last)| format!("rows:{first}-{last}"));
-        key.or(slot).or(data_key).or(revisions).or(rows)
+        let refusal = self.refusal.map(ToString::to_string);
+        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal)
     }
 }
 
@@ -215,7 +223,10 @@ mod tests {
     fn every_action_is_documented_with_how_it_ended() {
         let documented: Vec<&str> = include_str!("../../../docs/operations.md")
             .lines()
-            .filter(|line| line.starts_with("| `") && (line.contains(" | ok |") || line.contains(" | failed |")))
+            .filter(|line| {
+                line.starts_with("| `")
+                    && (line.contains(" | ok |") || line.contains(" | failed |") || line.contains(" | denied |"))
+            })
             .collect();
         for (name, outcome) in ACTIONS {
             let row = format!("| `{name}` | {} |", outcome.name());

@@ -1,0 +1,141 @@
+//! What an authenticated caller is refused leaves an audit row: a permission that the key lacks, another's user, another's
+//! credential, a secret that cannot be had. Not each time: a caller that asks on and on must fill no disk, so that each key
+//! has an allowance, and what goes beyond it is counted in its next row.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use http::HeaderMap;
+
+use super::App;
+use super::attempts::Ticks;
+use super::call::{self, Proof};
+use super::limits::Limits;
+use super::pattern;
+use super::problem::{self, ProblemType};
+use super::route::Route;
+use super::service::Arrival;
+use crate::clock::Clock;
+use crate::id::{CredentialId, ProviderName, UserId};
+use crate::permission::Permission;
+use crate::vault::{Refusal, Who};
+
+/// By the actor as the log has it: there are no more of those than API keys and trusted issuers.
+type Limiter = RateLimiter<String, HashMapStateStore<String>, Ticks, NoOpMiddleware<Duration>>;
+
+/// Who may leave a row now, and how many went without since the last.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    limiter: Limiter,
+    uncounted: Mutex<HashMap<String, u64>>,
+}
+
+impl Refusals {
+    pub(super) fn new(limits: &Limits, clock: Clock) -> Self {
+        let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_minute(at_least_one(limits.refusals_per_minute))
+            .allow_burst(at_least_one(limits.refusals_burst));
+        Self { limiter: RateLimiter::hashmap_with_clock(quota, Ticks::new(clock)), uncounted: Mutex::default() }
+    }
+
+    /// Whether this caller may leave a row; if so, how many refusals before it have none.
+    fn admit(&self, actor: &str) -> Option<u64> {
+        let mut uncounted = self.uncounted.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.limiter.check_key(&actor.to_owned()).is_ok() {
+            return Some(uncounted.remove(actor).unwrap_or(0));
+        }
+        let count = uncounted.entry(actor.to_owned()).or_default();
+        *count += 1;
+        if *count == 1 {
+            tracing::warn!(actor, "a caller is refused so often that the audit log only counts it from here on");
+        }
+        None
+    }
+
+    /// The row could not be written after all.
+    fn put_back(&self, actor: &str, count: u64) {
+        *self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).entry(actor.to_owned()).or_default() += count;
+    }
+}
+
+/// What is known of a request before it is answered, in case that it is refused.
+pub(super) struct Asked {
+    who: Who,
+    user: Option<UserId>,
+    provider: Option<ProviderName>,
+    credential: Option<CredentialId>,
+}
+
+impl Asked {
+    pub(super) fn of(
+        route: &Route,
+        proof: &Proof,
+        arrival: Arrival,
+        headers: &HeaderMap,
+        params: &pattern::Params,
+    ) -> Self {
+        let place = |name: &str| pattern::places(route.pattern).position(|place| place == name);
+        Self {
+            who: proof.who(arrival),
+            user: call::asked_for(proof, headers),
+            provider: place("provider").and_then(|at| params.get(at).parse().ok()),
+            credential: place("cred_id").and_then(|at| params.get(at).parse().ok()),
+        }
+    }
+}
+
+/// Whether this is a no to somebody who may not, and not to a mistake. Whether a credential that is not there is
+/// somebody else's is not looked at: both take the same time.
+fn is_refusal(kind: &ProblemType, route: &Route) -> bool {
+    let absent = [&problem::CREDENTIAL_NOT_FOUND, &problem::CREDENTIAL_OF_ANOTHER_PROVIDER];
+    kind.status == http::StatusCode::FORBIDDEN
+        || absent.contains(&kind)
+        || kind.status == http::StatusCode::CONFLICT && route.permission == Some(Permission::UseIntegrations)
+}
+
+/// Leaves the row, where there is to be one. Where the vault cannot take it the caller is refused all the same.
+pub(super) async fn record(app: &App, route: &Route, asked: Asked, kind: &'static ProblemType) {
+    if !is_refusal(kind, route) {
+        return;
+    }
+    let actor = asked.who.actor.to_string();
+    let Some(not_recorded) = app.refusals().admit(&actor) else { return };
+    let refusal = Refusal {
+        user: asked.user,
+        // What no entry is called is the caller's own text, and may be anything.
+        provider: asked.provider.filter(|name| app.broker().catalog().get(name.as_str()).is_some()),
+        credential: asked.credential,
+        reason: kind.uri.trim_start_matches("/problems/"),
+        route: (route.method.to_string(), route.pattern),
+        not_recorded,
+    };
+    if let Err(error) = app.vault().record_refusal(refusal, &asked.who).await {
+        tracing::warn!(%error, actor, "a refusal could not be recorded in the audit log");
+        app.refusals().put_back(&actor, not_recorded + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+
+    #[test]
+    fn what_goes_beyond_the_allowance_is_counted_in_the_next_row() {
+        let clock = Clock::manual(UnixTime(1_800_000_000));
+        let limits = Limits { refusals_burst: 2, refusals_per_minute: 1, ..Limits::default() };
+        let refusals = Refusals::new(&limits, clock.clone());
+        assert_eq!([(); 5].map(|()| refusals.admit("key:a")), [Some(0), Some(0), None, None, None]);
+        assert_eq!(refusals.admit("key:b"), Some(0), "another key has an allowance of its own");
+        clock.advance(Duration::from_secs(60));
+        assert_eq!([(); 2].map(|()| refusals.admit("key:a")), [Some(3), None]);
+        refusals.put_back("key:a", 4);
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(refusals.admit("key:a"), Some(5));
+    }
+}
