@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Broker, Caller, Error};
 use crate::id::{CredentialId, ProviderName};
-use crate::vault::{Page, Summary};
+use crate::vault::{Page, Summary, VaultError};
 
 /// One credential as everybody with `READ_INTEGRATIONS` may see it: never a secret.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -50,12 +50,23 @@ impl From<Summary> for CredentialSummary {
 }
 
 /// A list, and where it goes on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CredentialList {
     /// The credentials, oldest first.
     pub credentials: Vec<CredentialSummary>,
     /// The last of these, where there are more behind it: what to give as `after`.
     pub next_after: Option<CredentialId>,
+    /// The credentials that are damaged, and therefore not among these.
+    pub damaged: Vec<VaultError>,
+}
+
+/// The id of a row, damaged or not.
+fn id_of(row: &Result<Summary, VaultError>) -> Option<CredentialId> {
+    match row {
+        Ok(summary) => Some(summary.id),
+        Err(VaultError::DamagedRow { id, .. }) => id.parse().ok(),
+        Err(_) => None,
+    }
 }
 
 impl Broker {
@@ -65,15 +76,22 @@ impl Broker {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
             Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return Ok(CredentialList { credentials: Vec::new(), next_after: None }),
+            Some(Err(_)) => return Ok(CredentialList::default()),
         };
         let one_more = Page { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
-        let mut summaries = self.0.vault.list(&caller.user, provider.as_ref(), one_more)?;
+        let mut rows = self.0.vault.list_each(&caller.user, provider.as_ref(), one_more)?;
         let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
-        let more = summaries.len() > limit;
-        summaries.truncate(limit);
-        let next_after = if more { summaries.last().map(|last| last.id) } else { None };
-        Ok(CredentialList { credentials: summaries.into_iter().map(CredentialSummary::from).collect(), next_after })
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let mut list =
+            CredentialList { next_after: rows.last().filter(|_| more).and_then(id_of), ..Default::default() };
+        for row in rows {
+            match row {
+                Ok(summary) => list.credentials.push(summary.into()),
+                Err(error) => list.damaged.push(error),
+            }
+        }
+        Ok(list)
     }
 
     /// The user's own credential of this id; somebody else's is as absent as one that never was.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::block_on;
 use super::export::Export;
 use super::import::Import;
-use super::output::Output;
+use super::output::{Output, note};
 use super::revocations::Revocations;
 use super::service::Service;
 use super::{Context, Failure, refused, secret_input};
@@ -18,7 +18,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{HostPattern, Page, Summary, Vault, Who};
+use crate::vault::{DamagedRemoval, HostPattern, Page, Summary, Vault, Who};
 
 /// The credentials that are kept
 #[derive(Debug, Subcommand)]
@@ -48,6 +48,9 @@ pub(super) enum Credential {
         /// Whose it is [default: whoever has it]
         #[arg(long)]
         user: Option<UserId>,
+        /// It is damaged: erase what is there of it. Nothing can be revoked
+        #[arg(long, conflicts_with = "user")]
+        damaged: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -103,7 +106,8 @@ impl Credential {
             Self::Import(import) => import.run(context, out),
             Self::Export(export) => export.run(context, out),
             Self::Revocations(revocations) => revocations.run(context, out),
-            Self::Remove { id, user, json } => remove(id, user, json, context, out),
+            Self::Remove { id, damaged: true, json, .. } => remove_damaged(id, json, context, out),
+            Self::Remove { id, user, json, .. } => remove(id, user, json, context, out),
         }
     }
 }
@@ -163,11 +167,24 @@ fn list(
 ) -> Result<(), Failure> {
     let vault = context.vault()?;
     let mut listed: Vec<Listed> = Vec::new();
+    let mut damaged = Vec::new();
     let now = Clock::system().now();
     for user in users(&vault, user)? {
-        listed
-            .extend(vault.list(&user, provider, Page::default())?.into_iter().map(|one| Listed::of(one, now, &vault)));
+        for row in vault.list_each(&user, provider, Page::default())? {
+            match row {
+                Ok(summary) => listed.push(Listed::of(summary, now, &vault)),
+                Err(error) => damaged.push(error),
+            }
+        }
     }
+    show(listed, json, out)?;
+    out.flush()?;
+    // The others are shown; that some are not is said by the exit code too.
+    damaged.iter().skip(1).for_each(|error| note(error.to_string()));
+    damaged.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn show(listed: Vec<Listed>, json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
         return out.json(&listed);
     }
@@ -323,6 +340,33 @@ fn remove(
     })
 }
 
+/// Erases what does not open.
+fn remove_damaged(id: CredentialId, json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let vault = context.vault()?;
+    let holds = match block_on(vault.remove_damaged(&id, &Who::command_line()))?? {
+        DamagedRemoval::Done { holds } => holds,
+        DamagedRemoval::Absent => return Err(absent(&id)),
+        DamagedRemoval::Sound => {
+            return Err(Failure::new(format!("the credential {id} is not damaged"))
+                .advise("remove it without --damaged: then it is revoked at its provider too"));
+        }
+    };
+    if json {
+        out.json(&serde_json::json!({"deleted": true, "credentials_id": id, "revoked": null, "vault_holds": holds}))?;
+    } else {
+        out.line(format!("erased {id}; nothing of it could be revoked: end its grant by hand, at the provider"))?;
+    }
+    if holds {
+        return Ok(());
+    }
+    note("more in the vault does not hold than this credential: `strongroom vault verify` names it");
+    Ok(())
+}
+
+fn absent(id: &CredentialId) -> Failure {
+    Failure::new(format!("there is no credential {id}")).advise("`strongroom credential list` shows all of them")
+}
+
 /// The credential's summary, whoever has it.
 fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<Summary, Failure> {
     for user in users(broker.vault(), user)? {
@@ -330,5 +374,5 @@ fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<Sum
             return Ok(summary);
         }
     }
-    Err(Failure::new(format!("there is no credential {id}")).advise("`strongroom credential list` shows all of them"))
+    Err(absent(id))
 }

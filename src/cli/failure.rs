@@ -231,6 +231,10 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
             "see whether vault.epoch_file names the file of this vault. Where it is lost for good, remove it: the next start \
              begins a new one, and cannot tell whether this vault is the newest"
         }
+        VaultError::DamagedRow { table: "credential" | "credential_secret", .. } => {
+            "keep a copy of the file, and bring back a backup; or erase this credential alone: \
+             `strongroom credential remove ID --damaged`"
+        }
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file as it is, and bring back a backup beside it"
         }

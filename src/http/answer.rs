@@ -46,6 +46,7 @@ impl<T: ToSchema + 'static> Shape for Many<T> {
 pub(super) struct Answer<R> {
     body: Bytes,
     link: Option<HeaderValue>,
+    damaged: Option<HeaderValue>,
     of: PhantomData<fn() -> R>,
 }
 
@@ -66,7 +67,7 @@ impl<R> Answer<R> {
 
     /// JSON that is written already.
     pub(super) fn raw(body: Bytes) -> Self {
-        Self { body, link: None, of: PhantomData }
+        Self { body, link: None, damaged: None, of: PhantomData }
     }
 
     /// The same, with where the list goes on (RFC 8288).
@@ -76,11 +77,21 @@ impl<R> Answer<R> {
         self
     }
 
+    /// The same, with how many things are left out because they are damaged.
+    #[must_use]
+    pub(super) fn without(mut self, damaged: usize) -> Self {
+        self.damaged = (damaged > 0).then(|| damaged.into());
+        self
+    }
+
     pub(super) fn into_response(self) -> Response {
         let mut response = Response::new(self.body.into());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(link) = self.link {
             response.headers_mut().insert(header::LINK, link);
+        }
+        if let Some(damaged) = self.damaged {
+            response.headers_mut().insert("strongroom-damaged", damaged);
         }
         response
     }

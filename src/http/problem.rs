@@ -95,6 +95,8 @@ problems! {
     HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "headers-too-large" "The headers are too large";
     /// A fault of Strongroom's own.
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something failed inside Strongroom";
+    /// The credential is there, and does not open.
+    CREDENTIAL_DAMAGED = INTERNAL_SERVER_ERROR "credential-damaged" "The credential is damaged";
     /// The provider has no client id or secret in the configuration.
     NOT_CONFIGURED = NOT_IMPLEMENTED "not-configured" "The provider is not configured";
     /// The provider cannot be reached, or answers what nobody understands.

@@ -87,6 +87,14 @@ impl From<&VaultError> for Problem {
             VaultError::TooLarge(what) => {
                 Self::new(&problem::BODY_TOO_LARGE, format!("What was sent as {what} is too large to be stored."))
             }
+            VaultError::DamagedRow { table: "credential" | "credential_secret", id, .. } if id != "*" => {
+                tracing::error!(%error, "a credential is damaged: bring back a backup, or `strongroom credential remove ID --damaged` erases it");
+                Self::new(
+                    &problem::CREDENTIAL_DAMAGED,
+                    "This credential cannot be read, and neither used, changed nor revoked. The operator can bring it back from a \
+                     backup, or erase it.",
+                )
+            }
             VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::NewerFormat { .. } => {
                 tracing::error!(%error, "the vault is damaged: keep the file as it is, and bring back a backup beside it");
                 Self::new(&problem::INTERNAL, "Something in the vault cannot be read; the log has the cause.")

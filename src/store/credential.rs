@@ -32,6 +32,9 @@ pub(crate) struct SecretRow {
     pub(crate) secret: Vec<u8>,
 }
 
+/// A row; where it cannot be read, its id and why.
+pub(crate) type ReadRow = Result<CredentialRow, (String, StoreError)>;
+
 impl CredentialRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -79,19 +82,41 @@ impl View<'_> {
         after: &str,
         limit: Option<u32>,
     ) -> Result<Vec<CredentialRow>, StoreError> {
+        let rows = self.credentials_each(user, provider, after, limit)?;
+        rows.into_iter().map(|row| row.map_err(|(_, error)| error)).collect()
+    }
+
+    /// The same; a row that cannot be read is an error in its own place, with its id.
+    pub(crate) fn credentials_each(
+        &self,
+        user: &str,
+        provider: Option<&str>,
+        after: &str,
+        limit: Option<u32>,
+    ) -> Result<Vec<ReadRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(match provider {
             None => "SELECT * FROM credential WHERE user = ? AND id > ? ORDER BY id LIMIT ?",
             Some(_) => "SELECT * FROM credential WHERE user = ? AND id > ? AND provider = ?4 ORDER BY id LIMIT ?3",
         })?;
         // SQLite reads a negative limit as none.
         let limit = limit.map_or(-1, i64::from);
+        let read = |row: &Row<'_>| {
+            let id = |_: &rusqlite::Error| row.get("id").unwrap_or_else(|_| "*".to_owned());
+            Ok(CredentialRow::read(row).map_err(|error| (id(&error), error.into())))
+        };
         let rows = match provider {
-            None => statement.query_map(params![user, after, limit], CredentialRow::read)?.collect::<Result<_, _>>(),
-            Some(provider) => {
-                statement.query_map(params![user, after, limit, provider], CredentialRow::read)?.collect()
-            }
+            None => statement.query_map(params![user, after, limit], read)?.collect::<Result<_, _>>(),
+            Some(provider) => statement.query_map(params![user, after, limit, provider], read)?.collect(),
         };
         Ok(rows?)
+    }
+
+    /// The users in whose name there is a row of a credential with this id, or of its secret.
+    pub(crate) fn holders_of(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT user FROM credential WHERE id = ?1 UNION SELECT user FROM credential_secret WHERE id = ?1",
+        )?;
+        Ok(statement.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 
     /// User, id and provider of the credentials that the background is to look at by `now`, the longest due first: at most

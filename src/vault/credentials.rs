@@ -80,6 +80,31 @@ impl Vault {
         })
     }
 
+    /// The same; a damaged credential is an error in its own place, and keeps no other from being seen.
+    pub fn list_each(
+        &self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        page: Page,
+    ) -> Result<Vec<Result<Summary, VaultError>>, VaultError> {
+        match self.list(user, provider, page) {
+            Ok(all) => return Ok(all.into_iter().map(Ok).collect()),
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
+        }
+        let after = page.after.map_or_else(String::new, |id| id.to_string());
+        self.look(|view, keyring| {
+            let rows = view.credentials_each(user.as_str(), provider.map(ProviderName::as_str), &after, page.limit)?;
+            let read = |row| match row {
+                Ok(row) => open_summary(keyring, &row),
+                Err((id, _)) => {
+                    Err(VaultError::DamagedRow { table: "credential", id, what: "the row is not as it was written" })
+                }
+            };
+            Ok(rows.into_iter().map(read).collect())
+        })
+    }
+
     /// A credential with its secret. That it was read is in the audit log, on disk, before this returns.
     pub async fn material(
         &self,

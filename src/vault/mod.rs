@@ -12,6 +12,7 @@ mod backup;
 mod checked_text;
 mod credential_record;
 mod credentials;
+mod damaged;
 mod delete;
 mod device;
 mod epoch;
@@ -64,6 +65,7 @@ pub use backup::{
     remove_abandoned,
 };
 pub use credentials::{Replaced, Replacement};
+pub use damaged::DamagedRemoval;
 pub use device::PollTurn;
 pub use error::VaultError;
 #[cfg(any(test, fuzzing))]

@@ -25,6 +25,10 @@ use crate::store::{PendingRow, Worth};
 /// Rows erased in one transaction at most, so that cleaning up never keeps a request waiting for long.
 const BATCH: u32 = 500;
 
+/// Begun logins that a user can have at one time; the oldest goes for one more, so that a key that may begin them cannot fill
+/// the vault.
+const MOST: u32 = 100;
+
 /// Tags of the fields in a sealed login; one that was ever used is not given another meaning.
 mod tag {
     pub(super) const FLOW: u8 = 1;
@@ -119,7 +123,8 @@ pub struct DevicePolling {
 }
 
 impl Vault {
-    /// Remembers a begun login under a keyed hash of its state token; the token itself is not kept.
+    /// Remembers a begun login under a keyed hash of its state token; the token itself is not kept. Of each user the newest
+    /// hundred are kept.
     pub async fn put_pending(&self, state: &str, pending: PendingAuthorization, who: &Who) -> Result<(), VaultError> {
         let state = Secret::new(state);
         self.change(who, move |ledger| {
@@ -135,6 +140,9 @@ impl Vault {
                 sealed: Vec::new(),
             };
             let id = hex::write(&row.state_hash);
+            for old in ledger.tx.take_pending_beyond(&row.user, MOST - 1, BATCH)? {
+                ledger.removed(&place(&old, &hex::write(&old.state_hash)), &old.sealed)?;
+            }
             row.sealed = ledger.seal(&place(&row, &id), &pending.write())?;
             ledger.tx.insert_pending(&row)?;
             ledger.added(&place(&row, &id), &row.sealed)?;

@@ -252,9 +252,13 @@ pub(super) fn is_shared(
 ) -> Result<bool, VaultError> {
     let except = except.map(ToString::to_string);
     for provider in among {
-        let rows = ledger.tx.credentials(summary.user.as_str(), Some(provider.as_str()), "", None)?;
-        for row in rows.iter().filter(|row| row.kind == Kind::OAuth2.name() && Some(&row.id) != except.as_ref()) {
-            let other = open_summary(ledger.keyring, row)?;
+        for row in ledger.tx.credentials_each(summary.user.as_str(), Some(provider.as_str()), "", None)? {
+            let id = row.as_ref().map_or_else(|(id, _)| id, |row| &row.id);
+            if Some(id) == except.as_ref() || row.as_ref().is_ok_and(|row| row.kind != Kind::OAuth2.name()) {
+                continue;
+            }
+            // Of a damaged one nothing is known.
+            let Some(other) = row.ok().and_then(|row| open_summary(ledger.keyring, &row).ok()) else { return Ok(true) };
             if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
                 && may_be_same(other.account.as_ref(), summary.account.as_ref())
             {

@@ -113,7 +113,7 @@ pub(super) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Verification,
 }
 
 /// Opens every sealed record, and counts it as the manifest does.
-fn records(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
+pub(super) fn records(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
     let mut tally = Tally::default();
     for table in TABLES {
         let mut after = Some(Cursor::default());

@@ -187,3 +187,70 @@ async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
     let due = bench.vault.due_revocations(later, later, 9).unwrap();
     assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. }), Ok(_)]), "the oldest first");
 }
+
+#[tokio::test]
+async fn a_damaged_credential_keeps_no_other_from_being_seen() {
+    for change in [
+        "UPDATE credential SET status = 'needs_reauth'",
+        "UPDATE credential SET data_key = -1",
+        "UPDATE credential SET provider = CAST(x'70ff' AS TEXT)",
+    ] {
+        let bench = Bench::new();
+        let [first, second, _] = three(&bench).await;
+        bench.attack(&format!("{change} WHERE id = '{}'", first.id));
+        let listed = bench.vault.list_each(&first.user, None, Page::default()).unwrap();
+        let [Err(VaultError::DamagedRow { id, .. }), Ok(other)] = &listed[..] else { panic!("{change}") };
+        assert_eq!((id, other.id), (&first.id.to_string(), second.id), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_credential_is_erased_and_the_manifest_holds_for_the_rest() {
+    for change in [
+        "UPDATE credential SET summary = randomblob(109)",
+        "UPDATE credential SET revision = 7",
+        "UPDATE credential SET data_key = -1",
+        "UPDATE credential_secret SET secret = randomblob(3)",
+        "DELETE FROM credential_secret",
+        "DELETE FROM credential",
+    ] {
+        let bench = Bench::new();
+        let [first, second, _] = three(&bench).await;
+        let who = Who::command_line();
+        assert_eq!(bench.vault.remove_damaged(&first.id, &who).await.unwrap(), DamagedRemoval::Sound, "{change}");
+        bench.attack(&format!("PRAGMA foreign_keys = OFF; {change} WHERE id = '{}'", first.id));
+        assert!(!bench.vault.verify().unwrap().holds(), "{change}");
+        let removed = bench.vault.remove_damaged(&first.id, &who).await.unwrap();
+        assert_eq!(removed, DamagedRemoval::Done { holds: true }, "{change}");
+        assert_eq!(bench.vault.verify().unwrap().findings, [], "{change}");
+        assert_eq!(bench.vault.list(&first.user, None, Page::default()).unwrap().len(), 1);
+        assert!(bench.read(&second).await.is_some());
+        let again = bench.vault.remove_damaged(&first.id, &who).await.unwrap();
+        assert_eq!(again, DamagedRemoval::Absent, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn erasing_a_damaged_credential_covers_up_nothing_else() {
+    let bench = Bench::new();
+    let [first, second, third] = three(&bench).await;
+    bench.attack(&format!(
+        "UPDATE credential SET revision = 7 WHERE id = '{}';
+         DELETE FROM credential_secret WHERE id = '{}'; DELETE FROM credential WHERE id = '{}'",
+        first.id, second.id, second.id
+    ));
+    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    assert_eq!(removed, DamagedRemoval::Done { holds: false });
+    let named = bench.vault.verify().unwrap().findings;
+    assert!(named.iter().any(|found| found.row == second.id.to_string()), "{named:?}");
+    assert!(bench.read(&third).await.is_some());
+}
+
+#[tokio::test]
+async fn a_grant_that_a_damaged_credential_may_hang_on_is_not_ended() {
+    let bench = Bench::new();
+    let (first, second) = (bench.connect("alice", Some("1")).await, bench.connect("alice", Some("2")).await);
+    bench.attack(&format!("UPDATE credential SET updated_at = 1 WHERE id = '{}'", first.id));
+    let deleted = bench.delete(&second, Revocation::UnlessShared(vec!["github".parse().unwrap()])).await.unwrap();
+    assert!(deleted.revocation.is_none());
+}
