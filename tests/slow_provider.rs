@@ -25,7 +25,10 @@ async fn whoever_takes_too_long_is_given_up() {
         acme.behaves("/token", case.steps.clone());
         let reply = unspoilt(server.connect_acme(&[]).await);
         assert_eq!(reply.status, 504, "{}: {}", case.name, reply.text());
-        assert!(reply.detail().as_str().unwrap().contains(case.says), "{}: {}", case.name, reply.text());
+        assert_eq!(reply.json()["type"], "/problems/provider-timeout", "{}", case.name);
+        let says = reply.detail().as_str().unwrap().to_owned();
+        assert!(says.starts_with("OAuth2 callback failed to exchange code for tokens: "), "{}: {says}", case.name);
+        assert!(says.contains(case.says), "{}: {says}", case.name);
         assert_eq!(server.list().await, json!([]));
 
         behave(&acme);
