@@ -100,3 +100,26 @@ async fn a_file_that_was_edited_cannot_be_read_or_written_or_is_no_file_says_so(
     let doctor = installation.run(&["doctor"]);
     assert!(doctor.stdout().contains("lies beside the vault"), "{}", doctor.stdout());
 }
+
+/// Whoever had the old master key is not to open an older copy with it; and the file goes with the new keys.
+#[tokio::test]
+async fn a_change_of_the_keys_is_known_outside_and_an_older_copy_with_the_old_ones_is_refused() {
+    let (installation, ..) = installation().await;
+    let older = std::fs::read(installation.path("strongroom.db")).expect("the vault");
+    let old_key = std::fs::read(installation.path("strongroom.key")).expect("the key");
+    installation.run(&["vault", "rotate"]).must_succeed();
+    installation.run(&["vault", "rekey", "--compromised"]).must_succeed();
+    assert_eq!(ids(&installation), 2);
+    std::fs::write(installation.path("strongroom.db"), older).expect("it can be put back");
+    for beside in ["strongroom.db-wal", "strongroom.db-shm"] {
+        let _ = std::fs::remove_file(installation.path(beside));
+    }
+    // `rekey` left the new one there, 0400.
+    std::fs::remove_file(installation.path("strongroom.key")).expect("the new key");
+    std::fs::write(installation.path("strongroom.key"), old_key).expect("whoever has the old key");
+    for arguments in [&["credential", "list"][..], &["credential", "list", "--accept-rollback"]] {
+        let finished = installation.run(arguments);
+        let said = finished.stderr();
+        assert!(finished.0.status.code() == Some(4) && said.contains("the vault is an older copy"), "{said}");
+    }
+}

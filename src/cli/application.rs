@@ -1,6 +1,5 @@
 //! The parts put together: from the settings to a broker, for the server and for every command that works on the vault.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::broker::{self, Broker};
@@ -65,11 +64,15 @@ pub fn master_key(config: &Config) -> Result<MasterKey, StartError> {
 
 /// Opens the vault of this configuration.
 pub fn open_vault(config: &Config, mode: Mode, clock: &Clock) -> Result<Vault, StartError> {
-    let path: &Path = &config.vault.path;
     let key = master_key(config)?;
+    Ok(open_vault_with(config, &key, mode, clock)?)
+}
+
+/// The same by this master key. Every door comes through here: what the configuration says of the vault holds for all.
+pub fn open_vault_with(config: &Config, key: &MasterKey, mode: Mode, clock: &Clock) -> Result<Vault, VaultError> {
     let VaultSettings { ballast, accept_rollback, .. } = config.vault;
     let how = Opening { mode, ballast, epoch_file: config.vault.epoch_file.clone(), accept_rollback };
-    Ok(Vault::open(path, &key, how, clock.clone(), Random)?)
+    Vault::open(&config.vault.path, key, how, clock.clone(), Random)
 }
 
 /// The catalogue as this configuration has it.

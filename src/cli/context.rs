@@ -10,7 +10,6 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{ClientSecrets, Config, ConfigErrors, Environment, Sources, provider_entries};
 use crate::egress::Egress;
-use crate::random::Random;
 use crate::vault::{MasterKey, Mode, Vault, VaultError};
 
 /// The options that every command takes.
@@ -94,7 +93,7 @@ pub(super) fn open_with_key(config: &Config, mode: Mode) -> Result<(Vault, Maste
 
 /// Opens the vault of the configuration by this master key.
 pub(super) fn open_with(config: &Config, key: &MasterKey, mode: Mode) -> Result<Vault, Failure> {
-    let opened = Vault::open(&config.vault.path, key, mode, Clock::system(), Random);
+    let opened = application::open_vault_with(config, key, mode, &Clock::system());
     opened.map_err(|error| match (&error, rekey::advice_on_wrong_key(config)) {
         (VaultError::WrongKey { .. }, Some(advice)) => Failure::from(error).advise(advice),
         _ => error.into(),

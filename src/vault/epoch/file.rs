@@ -62,8 +62,13 @@ impl EpochFile {
         if vault != hex::write(keyring.vault_id()) {
             return Err(self.wrong("it is the epoch file of another vault"));
         }
-        let right = keyring.epoch_key(version).map(|key| seal(key, keyring, epoch));
-        if right.is_some_and(|right| bool::from(hex::write(&right).as_bytes().ct_eq(mac.as_bytes()))) {
+        let key = keyring.epoch_key(version).ok_or_else(|| {
+            self.wrong(
+                "it is under a key that this vault does not have: the vault is an older copy, or the file was edited",
+            )
+        })?;
+        let right = hex::write(&seal(key, keyring, epoch));
+        if bool::from(right.as_bytes().ct_eq(mac.as_bytes())) {
             Ok(Some(epoch))
         } else {
             Err(self.wrong("it was edited, or not written by this vault"))
