@@ -130,10 +130,12 @@ async fn one_credential_is_shown_with_how_it_stands() {
         ("in_doubt_since", Value::Null),
         ("next_try_at", Value::Null),
         ("reauth_before", json!(now + 30 * 86_400)),
+        ("may_be_stale", json!(false)),
+        ("beside", Value::Null),
     ] {
         assert_eq!(shown[name], value, "{name}");
     }
-    assert_eq!(shown.as_object().unwrap().len(), 8 + 9);
+    assert_eq!(shown.as_object().unwrap().len(), 8 + 11);
     server.get(&of("github", &id, "")).key(&server.key).send().await.is(404);
 }
 
