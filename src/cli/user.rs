@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::context::block_on;
 use super::output::Output;
 use super::{Context, Failure};
-use crate::broker::Caller;
+use crate::broker::{Administrator, Broker, Caller};
 use crate::clock::UnixTime;
 use crate::id::UserId;
-use crate::vault::{Page, VaultError, Who};
+use crate::vault::{Holder, Page, VaultError, Who};
 
 /// The users whose credentials are kept
 #[derive(Debug, Subcommand)]
@@ -72,6 +72,18 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
     out.columns(["USER", "CREDENTIALS", "SINCE"], &rows)
 }
 
+/// What its providers have not confirmed, of now and of before: all that is still kept of a user that was removed.
+fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Failure> {
+    let administrator = Administrator { holder: Holder::User(id.clone()), who: Who::command_line() };
+    for waiting in broker.revocations(&administrator, Page::default()).map_err(super::refused)?.revocations {
+        out.line(format!(
+            "not revoked: {} {}; its token is kept, sealed, and tried again until {}",
+            waiting.provider, waiting.credential_id, waiting.give_up_at
+        ))?;
+    }
+    Ok(())
+}
+
 fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let broker = context.broker()?;
     let vault = broker.vault();
@@ -96,7 +108,8 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
         match block_on(vault.remove_user(id, &Who::command_line()))? {
             Ok(_) => {
                 let credentials = if deleted == 1 { "credential" } else { "credentials" };
-                return out.line(format!("removed user {id} with {deleted} {credentials}"));
+                out.line(format!("removed user {id} with {deleted} {credentials}"))?;
+                return not_revoked(id, &broker, out);
             }
             Err(VaultError::UserHasCredentials) => {}
             Err(error) => return Err(error.into()),
