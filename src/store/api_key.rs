@@ -29,7 +29,7 @@ impl ApiKeyRow {
             lookup: row.get("lookup")?,
             name: row.get("name")?,
             user: row.get("user")?,
-            service: row.get("service")?,
+            service: yes_or_no(row, "service")?,
             users: row.get("users")?,
             permissions: row.get("permissions")?,
             created_at: row.get("created_at")?,
@@ -39,6 +39,15 @@ impl ApiKeyRow {
             key_version: row.get("key_version")?,
             mac: row.get("mac")?,
         })
+    }
+}
+
+/// What we write is 0 or 1; SQLite itself would take any other number for a yes, and the MAC would not know the difference.
+fn yes_or_no(row: &Row<'_>, column: &str) -> rusqlite::Result<bool> {
+    match row.get(column)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(rusqlite::Error::IntegralValueOutOfRange(row.as_ref().column_index(column)?, other)),
     }
 }
 
