@@ -8,17 +8,15 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::{block_on, egress, open_vault};
+use super::doctor_process::process;
 use super::probe::{self, Answer};
 use super::{Context, Failure, Output, provider};
 use crate::broker::backup_status;
 use crate::catalog::Catalog;
-use crate::clock::{Clock, UnixTime};
+use crate::clock::Clock;
 use crate::config::{BackupSettings, ClientSecrets, Config, ServerSettings, is_loopback};
 use crate::http::Tls;
 use crate::vault::{Page, Vault, check_files};
-
-/// 2026-01-01: no clock that is right shows less.
-const EARLIEST: UnixTime = UnixTime(1_767_225_600);
 
 /// Less free space than this, in bytes, and the vault will soon take no more writes.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
@@ -52,19 +50,23 @@ struct Finding {
     mend: Option<String>,
 }
 
+/// What was found, one by one.
 #[derive(Default)]
-struct Findings(Vec<Finding>);
+pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn ok(&mut self, what: impl Into<String>) {
+    /// This is as it should be.
+    pub(super) fn ok(&mut self, what: impl Into<String>) {
         self.0.push(Finding { level: Level::Ok, what: what.into(), mend: None });
     }
 
-    fn advice(&mut self, what: impl Into<String>, mend: impl Into<String>) {
+    /// This works, and had better be otherwise.
+    pub(super) fn advice(&mut self, what: impl Into<String>, mend: impl Into<String>) {
         self.0.push(Finding { level: Level::Advice, what: what.into(), mend: Some(mend.into()) });
     }
 
-    fn fault(&mut self, failure: &Failure) {
+    /// This keeps Strongroom from working.
+    pub(super) fn fault(&mut self, failure: &Failure) {
         let (what, mend) = failure.parts();
         self.0.push(Finding { level: Level::Fault, what: what.to_owned(), mend: mend.map(str::to_owned) });
     }
@@ -74,14 +76,16 @@ impl Doctor {
     /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let mut findings = Findings::default();
+        let mut vault_path = None;
         match context.settings(ClientSecrets::Require) {
             Ok((config, catalog)) => {
                 settings(&config, &catalog, &mut findings);
                 vault(&config, &mut findings);
+                vault_path = Some(config.vault.path);
             }
             Err(failure) => findings.fault(&failure),
         }
-        process(&mut findings);
+        process(vault_path.as_deref(), &mut findings);
         let faults = findings.0.iter().filter(|finding| finding.level == Level::Fault).count();
         if self.json {
             out.json(&findings.0)?;
@@ -343,41 +347,4 @@ fn is_served(path: &Path) -> bool {
     lock.push(".lock");
     let Ok(file) = File::open(lock) else { return false };
     flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
-}
-
-fn process(findings: &mut Findings) {
-    let now = Clock::system().now();
-    if now < EARLIEST {
-        findings.advice(
-            format!("this machine's clock says {now}"),
-            "set the clock: expiry of logins and keys depends on it",
-        );
-    }
-    let core = rustix::process::getrlimit(rustix::process::Resource::Core);
-    if core.current != Some(0) {
-        findings
-            .advice("a crash would write the memory, with its secrets, to disk", "set the limit for core files to 0");
-    }
-    #[cfg(target_os = "linux")]
-    on_linux(findings);
-}
-
-#[cfg(target_os = "linux")]
-fn on_linux(findings: &mut Findings) {
-    use rustix::process::{DumpableBehavior, dumpable_behavior};
-
-    if !matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)) {
-        findings.advice(
-            "other processes of this user can read the memory of this one",
-            "allow prctl(PR_SET_DUMPABLE), which something here refuses",
-        );
-    }
-    // The first line is a header; every other one is a swap area.
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
-    if swaps.lines().count() > 1 {
-        findings.advice(
-            "this machine swaps, so secrets in memory may come to rest on disk",
-            "set MemorySwapMax=0 in the unit (the packaged one does), or encrypt the swap",
-        );
-    }
 }

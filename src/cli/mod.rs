@@ -17,6 +17,7 @@ mod context;
 mod credential;
 pub mod dev;
 mod doctor;
+mod doctor_process;
 mod export;
 mod failure;
 mod hygiene;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::fault::{Fault, Place};
 use super::fields::{self, Object};
@@ -51,26 +52,51 @@ pub(super) async fn read<B: FromBody>(headers: &HeaderMap, stream: BodyStream, l
     parse(headers.get(header::CONTENT_TYPE), &bytes).map_err(|faults| Problem::faults(&faults))
 }
 
-/// All bytes of the body, within its limits.
-async fn whole(headers: &HeaderMap, mut stream: BodyStream, limits: &Limits) -> Result<Bytes, Problem> {
+/// All bytes of the body, within its limits. A body may hold secrets: this copy of it is wiped when it is dropped.
+async fn whole(headers: &HeaderMap, mut stream: BodyStream, limits: &Limits) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes as u64) {
         return Err(too_large(limits));
     }
     let collect = async {
-        let mut bytes = bytes::BytesMut::new();
+        let mut bytes = Zeroizing::new(Vec::new());
         while let Some(piece) = stream.next().await {
             let piece =
                 piece.map_err(|_| Problem::new(&problem::MALFORMED_REQUEST, "The body ended in the middle."))?;
             if bytes.len() + piece.len() > limits.body_bytes {
                 return Err(too_large(limits));
             }
-            bytes.extend_from_slice(&piece);
+            append(&mut bytes, piece);
         }
-        Ok(bytes.freeze())
+        Ok(bytes)
     };
     let too_slow = |_| Err(Problem::new(&problem::REQUEST_TIMEOUT, "The request's body did not come in time."));
     tokio::time::timeout(limits.body_time, collect).await.unwrap_or_else(too_slow)
+}
+
+/// Takes a piece over. A buffer that it does not fit into is wiped when it is left, and so is the piece, unless hyper still
+/// has it.
+fn append(bytes: &mut Zeroizing<Vec<u8>>, piece: Bytes) {
+    let needed = bytes.len() + piece.len();
+    if needed > bytes.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+    bytes.extend_from_slice(&piece);
+    if let Ok(mut piece) = piece.try_into_mut() {
+        piece.zeroize();
+    }
+}
+
+/// Wipes every text in a value that nobody took over.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        _ => {}
+    }
 }
 
 fn too_large(limits: &Limits) -> Problem {
@@ -97,6 +123,7 @@ pub(super) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8
     };
     let mut faults = Vec::new();
     let read = B::read(&mut Object::new(&mut members, Place::body(), &mut faults));
+    members.values_mut().for_each(wipe);
     match read {
         Some(body) if faults.is_empty() => Ok(body),
         _ => Err(faults),
@@ -216,6 +243,18 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("11"));
         assert_eq!(whole(&headers, pieces(vec![]), &limits).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
+    }
+
+    #[test]
+    fn pieces_become_one_body_and_what_nobody_took_of_it_is_wiped() {
+        let mut whole = Zeroizing::new(Vec::new());
+        for _ in 0..10 {
+            append(&mut whole, Bytes::from(b"secret ".repeat(100)));
+        }
+        assert_eq!(*whole, b"secret ".repeat(1000));
+        let mut left = serde_json::json!({"a": "secret", "b": ["secret", {"c": "secret"}], "d": 1});
+        wipe(&mut left);
+        assert_eq!(left, serde_json::json!({"a": "", "b": ["", {"c": ""}], "d": 1}));
     }
 
     #[tokio::test]

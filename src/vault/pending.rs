@@ -27,7 +27,7 @@ const BATCH: u32 = 500;
 
 /// Begun logins that a user can have at one time; the oldest goes for one more, so that a key that may begin them cannot fill
 /// the vault.
-const MOST: u32 = 100;
+const MOST: u32 = 1_000;
 
 /// Tags of the fields in a sealed login; one that was ever used is not given another meaning.
 mod tag {

@@ -198,6 +198,35 @@ impl Installation {
     }
 }
 
+impl Installation {
+    /// `strongroom serve` as another user, whose the installation is from then on; only root can.
+    pub async fn serve_as(&self, user: u32) -> Process {
+        use std::os::unix::process::CommandExt as _;
+        // The folder of the tests may be one that this user cannot look into.
+        let program = self.path("strongroom");
+        std::fs::copy(env!("CARGO_BIN_EXE_strongroom"), &program).expect("the program can be copied");
+        let owner = format!("{user}:{user}");
+        let given = Command::new("chown").args(["-R", &owner]).arg(self.folder.path()).status();
+        assert!(given.expect("chown runs").success());
+        let log = self.path("server.log");
+        let out = std::fs::File::create(&log).expect("the log can be written");
+        let child = Command::new(program)
+            .arg("serve")
+            .current_dir(self.folder.path())
+            .env_clear()
+            .uid(user)
+            .gid(user)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a second handle"))
+            .stderr(out)
+            .spawn()
+            .expect("the binary runs");
+        let mut process = Process { url: format!("http://127.0.0.1:{}", self.port), child, log };
+        process.wait_until_ready().await;
+        process
+    }
+}
+
 /// The sandbox as a server of its own, in this process: it needs a thread of its own while a command is waited for.
 pub async fn sandbox() -> Sandbox {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -326,9 +355,14 @@ impl Process {
     }
 
     /// SIGTERM, and the end of the process.
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
+        self.signal_and_wait("TERM")
+    }
+
+    /// A signal, `ABRT` say, and the end of the process.
+    pub fn signal_and_wait(mut self, name: &str) -> ExitStatus {
         let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill runs");
         self.child.wait().expect("the process ends")
     }
 }

@@ -94,11 +94,11 @@ async fn of_fifty_that_race_for_a_state_one_gets_it() {
 }
 
 #[tokio::test]
-async fn of_one_users_begun_logins_the_newest_hundred_are_kept() {
+async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
     let bench = Bench::new();
     let (who, github) = (Who::system(), "github".parse().unwrap());
     bench.vault.put_pending("other", login(&bench, "bob"), &who).await.unwrap();
-    for number in 0..103 {
+    for number in 0..1003 {
         bench.clock.advance(Duration::from_secs(1));
         bench.vault.put_pending(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
     }
@@ -106,8 +106,8 @@ async fn of_one_users_begun_logins_the_newest_hundred_are_kept() {
         bench.vault.take_pending(state, &user(of), &github, &who).await.unwrap().is_some()
     };
     assert!(!take("state 2", "alice").await, "the oldest went");
-    assert!(take("state 3", "alice").await && take("state 102", "alice").await);
+    assert!(take("state 3", "alice").await && take("state 1002", "alice").await);
     assert!(take("other", "bob").await, "nobody begins logins at another's cost");
-    assert_eq!(bench.vault.status().unwrap().pending, 98);
+    assert_eq!(bench.vault.status().unwrap().pending, 998);
     bench.assert_manifest_holds();
 }
