@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use http::Method;
@@ -123,44 +123,48 @@ async fn a_backup_beside_a_server_that_writes_has_all_that_was_acknowledged_befo
 async fn a_kill_in_the_middle_leaves_a_whole_file_or_none() {
     let installation = Installation::new("").await;
     fill(&installation, 100, 60_000).await;
-    let (mut whole, mut none) = (0, 0);
+    let takes = time(&installation, &["vault", "backup", "b"]);
     for round in 0..support::campaign(4, 30, 150) {
         let name = format!("b{round}");
-        let killed = kill_after(&installation, &["vault", "backup", &name], millis(round));
+        let killed = kill_after(&installation, &["vault", "backup", &name], moment(takes, round));
         let path = installation.path(&name);
         if path.exists() {
             installation.run(&["vault", "restore", &name, "--verify"]).must_succeed();
             std::fs::remove_file(path).unwrap();
-            whole += 1;
         } else {
             assert!(killed, "it ended by itself and left nothing");
-            none += 1;
         }
     }
-    println!("{whole} whole, {none} none");
     // A restore is as whole or as absent.
-    installation.run(&["vault", "backup", "b"]).must_succeed();
+    let takes = time(&installation, &["vault", "restore", "b", "--vault", "r.db"]);
     for round in 0..support::campaign(4, 30, 150) {
-        kill_after(&installation, &["vault", "restore", "b", "--vault", "r.db"], millis(round));
         if installation.path("r.db").exists() {
             assert_eq!(listed(&installation, "r.db").len(), 100, "round {round}");
             for file in ["r.db", "r.db-wal", "r.db-shm"] {
                 let _ = std::fs::remove_file(installation.path(file));
             }
         }
+        kill_after(&installation, &["vault", "restore", "b", "--vault", "r.db"], moment(takes, round));
     }
     installation.run(&["doctor"]).must_succeed();
 }
 
-/// Spread over what a command takes here.
-fn millis(round: u32) -> u64 {
-    u64::from(20 + round * 131 % 400)
+/// How long the command takes here.
+fn time(installation: &Installation, arguments: &[&str]) -> Duration {
+    let begun = Instant::now();
+    installation.run(arguments).must_succeed();
+    begun.elapsed()
+}
+
+/// A moment of a command that takes so long, or soon after its end: the rounds are spread over all of it.
+fn moment(takes: Duration, round: u32) -> Duration {
+    takes * (10 + round * 37 % 110) / 100
 }
 
 /// Whether the command was still at it.
-fn kill_after(installation: &Installation, arguments: &[&str], millis: u64) -> bool {
+fn kill_after(installation: &Installation, arguments: &[&str], moment: Duration) -> bool {
     let mut child = command(installation.folder.path(), arguments).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(millis));
+    std::thread::sleep(moment);
     let at_it = child.try_wait().unwrap().is_none();
     let _ = child.kill();
     child.wait().unwrap();
@@ -211,8 +215,10 @@ async fn memory_does_not_grow_with_the_vault() {
     let large = measure("large");
     let size = std::fs::metadata(installation.path("large")).unwrap().len() >> 20;
     println!("{size} MiB: backup, verify and restore took {large:?} KiB at most; with an empty vault {small:?} KiB");
-    for (small, large) in small.iter().zip(large) {
-        assert!(large < small + 20 * 1024, "{size} MiB took {large} KiB, and none {small} KiB");
+    // Writing keeps a row and a chunk; reading has a cache of 8 MiB and verifies some hundred records at a time, which shows
+    // where the vault is larger than that: at the reduced and the full count.
+    for ((small, large), most) in small.iter().zip(large).zip([6, 32, 32]) {
+        assert!(large < small + most * 1024, "{size} MiB took {large} KiB, and none {small} KiB");
     }
 }
 

@@ -146,7 +146,7 @@ async fn for_refreshed_tokens_the_ballast_is_given_up() {
 /// What holds however full the disk is when something begins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_level_of_a_full_disk_what_cannot_wait_is_done_and_nothing_is_lost() {
-    let levels = u64::from(support::campaign(4, 20, 20));
+    let levels = u64::from(support::campaign(4, 6, 20));
     let mut given_up = 0;
     for level in 0..levels {
         let leaving_kib = level * 600 / levels;
