@@ -42,7 +42,7 @@ impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
         let pool = Pool::builder()
             .max_size(READERS)
-            .min_idle(Some(1))
+            .min_idle(Some(0)) // else it opens another in the background, which a short command would leave behind
             .test_on_check_out(false)
             .idle_timeout(None)
             .max_lifetime(None)

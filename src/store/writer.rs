@@ -207,6 +207,14 @@ impl Desk {
             group.extend(queue.try_iter().take(GROUP - 1));
             self.settle(group);
         }
+        // Closing the connection does the same where it is the last one. A reader that another thread is about to close would
+        // be in its way, and leave what was written in the log alone.
+        let _ = self.checkpoint();
+    }
+
+    /// Puts what is in the log into the file, as far as no reader needs it; waits for nobody.
+    fn checkpoint(&self) -> Result<(), rusqlite::Error> {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
     /// Runs a group, and one by one what a lost transaction took down or a full disk refused.
@@ -258,7 +266,7 @@ impl Desk {
         let freed = self.ballast.give_up();
         if freed {
             // Where it does not work the log grows instead, into the room that was just freed.
-            let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            let _ = self.checkpoint();
         }
         freed
     }

@@ -250,3 +250,19 @@ async fn what_was_given_to_the_writer_is_done_before_it_goes() {
     drop(Arc::into_inner(writer).unwrap());
     assert_eq!(stored(&Connection::open(path).unwrap()), [1]);
 }
+
+/// Whoever copies the file alone after a command, beside a connection that is only slow to close, has everything.
+#[tokio::test]
+async fn what_was_written_is_in_the_file_itself_when_the_writer_has_ended() {
+    let bench = Bench::new();
+    let slow = connection::open_reader(&bench.path).unwrap();
+    let count =
+        |connection: &Connection| connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+    assert_eq!(count(&slow).unwrap(), 0);
+    bench.run("INSERT INTO t VALUES (1, NULL)").await.unwrap();
+    let Bench { writer, path, folder } = bench;
+    drop(Arc::into_inner(writer).expect("nobody else has it"));
+    let copy = folder.path().canonicalize().unwrap().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    assert_eq!(count(&connection::open_reader(&copy).unwrap()).unwrap(), 1);
+}
