@@ -3,7 +3,7 @@
 //! Everything is started here: the release binary on fresh vaults, a bare warp server, raw SQLite, the sandbox, and the
 //! load. Absolute figures move from machine to machine and from hour to hour; the ratios are taken within each round, and
 //! are what counts. Options: `-- --quick` (about a minute), `-- --full` (a million credentials; needs 4 GB of disk),
-//! `-- --only PART`, `-- --binary FILE`, `-- --compare A.json B.json`. docs/performance.md says how to read it.
+//! `-- --only PART`, `-- --soak MINUTES`, `-- --binary FILE`, `-- --compare A.json B.json`. docs/performance.md says how to read it.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -29,6 +29,7 @@ mod prepare;
 mod raw_vault;
 mod report;
 mod rows;
+mod soak;
 mod stats;
 mod warp_server;
 
@@ -39,8 +40,15 @@ fn main() {
     match options::read() {
         Task::BareWarp => warp_server::run(),
         Task::Compare(before, after) => compare::print(&before, &after),
+        Task::Soak(minutes, options) => soak(minutes, &options),
         Task::Measure(options) => measure(&options),
     }
+}
+
+fn soak(minutes: u64, options: &Options) {
+    let mut report = Report::begin(options);
+    soak::measure(minutes, &mut report);
+    report.end();
 }
 
 fn measure(options: &Options) {

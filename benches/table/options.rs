@@ -9,6 +9,8 @@ pub enum Task {
     BareWarp,
     /// Hold two runs against each other.
     Compare(PathBuf, PathBuf),
+    /// Load it for so many minutes, and watch its memory.
+    Soak(u64, Options),
     /// Measure.
     Measure(Options),
 }
@@ -52,13 +54,17 @@ pub fn binary() -> String {
 /// Reads the arguments; what is unknown ends the program.
 pub fn read() -> Task {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let (mut quick, mut full, mut only) = (false, false, None);
+    let (mut quick, mut full, mut only, mut soak) = (false, false, None, None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bare-warp" => return Task::BareWarp,
             "--compare" => {
                 let mut file = || PathBuf::from(arguments.next().expect("--compare takes two files"));
                 return Task::Compare(file(), file());
+            }
+            "--soak" => {
+                let minutes = arguments.next().and_then(|minutes| minutes.parse().ok());
+                soak = Some(minutes.expect("--soak takes a number of minutes"));
             }
             "--quick" => quick = true,
             "--full" => full = true,
@@ -68,5 +74,9 @@ pub fn read() -> Task {
         }
     }
     let (rounds, millis) = if quick { (1, 700) } else { (3, 1000) };
-    Task::Measure(Options { quick, full, only, rounds, time: Duration::from_millis(millis) })
+    let options = Options { quick, full, only, rounds, time: Duration::from_millis(millis) };
+    match soak {
+        Some(minutes) => Task::Soak(minutes, options),
+        None => Task::Measure(options),
+    }
 }

@@ -71,11 +71,11 @@ impl Stage {
         self.ids.iter().map(|id| Self::get(&self.alice, &path(id))).collect()
     }
 
-    /// Deletes of up to `most` API keys that the user `writer` has.
-    pub fn deletes(&self, most: usize) -> Vec<Vec<u8>> {
-        let path = |id: &str| format!("/v1/integrations/openai/credentials/{id}");
+    /// Deletes of up to `most` credentials that the user `writer` has of a provider.
+    pub fn deletes(&self, provider: &str, most: usize) -> Vec<Vec<u8>> {
+        let path = |id: &str| format!("/v1/integrations/{provider}/credentials/{id}");
         let request = |id: String| request("DELETE", &path(&id), &[("X-API-Key", &self.writer)], "");
-        self.ids_of_writer("openai", most).map(request).collect()
+        self.ids_of_writer(provider, most).map(request).collect()
     }
 
     /// Forced refreshes of what the user `writer` has connected.
