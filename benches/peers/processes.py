@@ -89,16 +89,19 @@ def cpu(servers: list[Server]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def memory(servers: list[Server]) -> float:
+def memory(servers: list[Server], anonymous: bool = False) -> float:
     """Megabytes (2^20) in memory: resident of a single process; of several the proportional share, so that what they
-    have in common counts once."""
+    have in common counts once. `anonymous` leaves out what is a copy of a file, the program itself above all."""
     pids = [pid for server in servers for pid in server.pids()]
-    file, name = ("status", "VmRSS") if len(pids) == 1 else ("smaps_rollup", "Pss")
+    if len(pids) == 1:
+        file, name = "status", "RssAnon" if anonymous else "VmRSS"
+    else:
+        file, name = "smaps_rollup", "Pss_Anon" if anonymous else "Pss"
     kib = 0
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError):
-            text = Path(f"/proc/{pid}/{file}").read_text()
-            kib += int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)[1])
+        with contextlib.suppress(OSError):
+            found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/{file}").read_text(), re.MULTILINE)
+            kib += int(found[1]) if found else 0
     return kib / 1024
 
 

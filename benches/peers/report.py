@@ -37,6 +37,13 @@ def ratio(ours: Figure, theirs: Figure) -> float:
     return median(ours.rate(number) / theirs.rate(number) for number in range(len(theirs.rounds)))
 
 
+def cpu_ratio(ours: Figure, theirs: Figure) -> float:
+    """How many times as much CPU time their server takes for an answer: it moves less than rates where others use the
+    machine too. Nothing of the load's own share and of waiting for the disk is in it."""
+    rounds = zip(ours.rounds, theirs.rounds, strict=True)
+    return median(their["cpu_us"] / max(our["cpu_us"], 0.1) for our, their in rounds)
+
+
 class Report:
     """What came of a run."""
 
@@ -45,9 +52,9 @@ class Report:
         self.at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.ours = {(one.row.name, one.connections): one for one in figures if one.side is sides[0]}
 
-    def ratios(self, figure: Figure) -> dict[str, float]:
+    def ratios(self, figure: Figure, of=ratio) -> dict[str, float]:
         """To each of our rows that does the same, at the same number of connections."""
-        return {name: ratio(self.ours[name, figure.connections], figure) for name in figure.row.against}
+        return {name: of(self.ours[name, figure.connections], figure) for name in figure.row.against}
 
     def goals(self) -> list[tuple[str, float, float, bool]]:
         """What was wanted, what is, the bound, and whether it holds."""
@@ -75,19 +82,24 @@ class Report:
 
     def show(self) -> None:
         print(f"\n{self.at} · {machine()} · {self.options['rounds']} round(s) of {self.options['seconds']} s a row")
-        print("Medians of the rounds; × is how many times as many Strongroom's own row answers, within a round.\n")
+        print(
+            "Medians of the rounds. × is how many times as many a second Strongroom's own row answers, within a round;"
+        )
+        print("by CPU: how many times as much CPU time an answer costs their server.\n")
         print(f"{'':<38}{'conns':>6}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}{'cpu µs':>8}  Strongroom is")
         for side in self.sides:
             print(f"\n{side.name}: {side.settings}")
             for figure in (one for one in self.figures if one.side is side):
-                against = "; ".join(f"{found:.1f} × ({name})" for name, found in self.ratios(figure).items())
+                by_cpu = self.ratios(figure, cpu_ratio)
+                ratios = self.ratios(figure).items()
+                against = "; ".join(f"{found:.1f} ×, by CPU {by_cpu[name]:.1f} × ({name})" for name, found in ratios)
                 bad = f"  {figure.bad()} ANSWERS WERE NOT RIGHT" if figure.bad() else ""
                 line = f"  {figure.row.name:<36}{figure.connections:>6}{median(figure.rates()):>10,.0f}"
                 line += f"{figure.of('p50_ms'):>9.2f}{figure.of('p99_ms'):>9.2f}{figure.of('cpu_us'):>8.0f}"
                 print(f"{line}  {against}{bad}".rstrip())
-        print(f"\n{'memory, MB (2^20)':<38}{'idle':>8}{'under load, at its most':>26}")
+        print(f"\n{'memory, MB (2^20)':<38}{'idle':>8}{'anonymous':>12}{'under load, at its most':>26}")
         for side in self.sides:
-            print(f"  {side.name:<36}{side.idle:>8.1f}{side.loaded:>26.1f}")
+            print(f"  {side.name:<36}{side.idle:>8.1f}{side.idle_anonymous:>12.1f}{side.loaded:>26.1f}")
         print("\nsyncs of the disk by one write, alone (strace)")
         for name, count in self.syncs.items():
             print(f"  {name:<60}{'could not be looked at' if count is None else f'{count:.1f}'}")
@@ -108,12 +120,19 @@ class Report:
                 "p99_ms": one.of("p99_ms"),
                 "cpu_us": one.of("cpu_us"),
                 "strongroom_is_times": self.ratios(one),
+                "strongroom_is_times_by_cpu": self.ratios(one, cpu_ratio),
                 "rounds": one.rounds,
             }
             for one in self.figures
         ]
         sides = [
-            {"name": side.name, "settings": side.settings, "idle_mb": side.idle, "loaded_mb": side.loaded}
+            {
+                "name": side.name,
+                "settings": side.settings,
+                "idle_mb": side.idle,
+                "idle_anonymous_mb": side.idle_anonymous,
+                "loaded_mb": side.loaded,
+            }
             for side in self.sides
         ]
         goals = [dict(zip(("what", "found", "wanted", "holds"), goal, strict=True)) for goal in self.goals()]

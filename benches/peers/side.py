@@ -39,4 +39,5 @@ class Side:
     # Looks once more, after all the load, whether it still is in its setting.
     still_so: Callable[[], None] = lambda: None
     idle: float = 0.0
+    idle_anonymous: float = 0.0
     loaded: float = 0.0
