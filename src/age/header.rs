@@ -4,14 +4,13 @@ use std::io::{self, BufRead, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
+use super::cipher::{self, NONCE};
 use super::derive;
 use super::keys::{AgeError, Identity, Recipient};
 use crate::random::Random;
@@ -131,18 +130,14 @@ fn wrap(wrapping: &[u8; 32], file_key: &FileKey) -> [u8; 32] {
     let mut body = [0; 32];
     let (plain, tag_place) = body.split_at_mut(16);
     plain.copy_from_slice(file_key.as_slice());
-    let cipher = ChaCha20Poly1305::new(&(*wrapping).into());
-    let tag = cipher.encrypt_inout_detached(&Nonce::default(), b"", (&mut *plain).into());
-    tag_place.copy_from_slice(&tag.expect("sixteen bytes are not too many"));
+    tag_place.copy_from_slice(&cipher::seal(wrapping, [0; NONCE], plain));
     body
 }
 
 fn unwrap(wrapping: &[u8; 32], body: [u8; 32]) -> Option<FileKey> {
     let (cipher_text, tag) = body.split_first_chunk::<16>()?;
     let mut file_key = Zeroizing::new(*cipher_text);
-    let tag = Tag::from(<[u8; 16]>::try_from(tag).ok()?);
-    let cipher = ChaCha20Poly1305::new(&(*wrapping).into());
-    cipher.decrypt_inout_detached(&Nonce::default(), b"", file_key.as_mut_slice().into(), &tag).ok()?;
+    cipher::open(wrapping, [0; NONCE], file_key.as_mut_slice(), tag.try_into().ok()?)?;
     Some(file_key)
 }
 

@@ -4,6 +4,7 @@
 //! The crate `age` would bring eighty packages with it, a translation system among them; this is the part of its format
 //! that a backup needs, held against files which that crate and Go's `age` wrote, and read by them.
 
+mod cipher;
 mod header;
 mod keys;
 mod stream;

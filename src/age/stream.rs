@@ -2,30 +2,29 @@
 
 use std::io::{self, Read, Write};
 
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
 use zeroize::Zeroizing;
 
+use super::cipher::{self, NONCE, TAG};
+
 const CHUNK: usize = 64 * 1024;
-const TAG: usize = 16;
 
 struct Chunks {
-    cipher: ChaCha20Poly1305,
+    key: Zeroizing<[u8; 32]>,
     number: u64,
 }
 
 impl Chunks {
     fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: ChaCha20Poly1305::new(&(*key).into()), number: 0 }
+        Self { key: Zeroizing::new(*key), number: 0 }
     }
 
     /// Eleven bytes of number, and one that is 1 for the last.
-    fn next_nonce(&mut self, last: bool) -> Nonce {
-        let mut nonce = [0; 12];
+    fn next_nonce(&mut self, last: bool) -> [u8; NONCE] {
+        let mut nonce = [0; NONCE];
         nonce[3..11].copy_from_slice(&self.number.to_be_bytes());
         nonce[11] = u8::from(last);
         self.number += 1;
-        Nonce::from(nonce)
+        nonce
     }
 }
 
@@ -61,9 +60,9 @@ impl<W: Write> Sealer<W> {
 
     fn seal(&mut self, last: bool) -> io::Result<()> {
         let nonce = self.chunks.next_nonce(last);
-        let tag = self.chunks.cipher.encrypt_inout_detached(&nonce, b"", self.plain.as_mut_slice().into());
+        let tag = cipher::seal(&self.chunks.key, nonce, &mut self.plain);
         self.out.write_all(&self.plain)?;
-        self.out.write_all(&tag.expect("a chunk is far below the cipher's limit"))?;
+        self.out.write_all(&tag)?;
         self.plain.clear();
         Ok(())
     }
@@ -117,9 +116,7 @@ impl<R: Read> Opener<R> {
         self.plain.extend_from_slice(cipher_text);
         self.taken = 0;
         let nonce = self.chunks.next_nonce(last);
-        let tag = Tag::from(*tag);
-        let opened = self.chunks.cipher.decrypt_inout_detached(&nonce, b"", self.plain.as_mut_slice().into(), &tag);
-        if opened.is_err() {
+        if cipher::open(&self.chunks.key, nonce, &mut self.plain, *tag).is_none() {
             self.plain.clear();
             return Err(invalid("it was changed or cut off"));
         }

@@ -4,21 +4,17 @@
 //! keyring MAC, key check. The key-encryption key wraps random, versioned keys for data, audit and API keys, and each
 //! of those → HKDF → what it is used for.
 
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::fields::cover;
+use super::xchacha::{self, NONCE, TAG};
 use crate::random::Random;
 
 /// A key of 256 bits, wiped when dropped.
 pub(super) type Key = Zeroizing<[u8; 32]>;
-
-const NONCE: usize = 24;
-const TAG: usize = 16;
 
 /// HKDF-SHA256 of `key`, salted with the vault's id, for one purpose.
 pub(super) fn derive<const N: usize>(key: &[u8; 32], vault_id: &[u8; 16], purpose: &str) -> Zeroizing<[u8; N]> {
@@ -57,9 +53,7 @@ pub(super) fn mac<'a>(key: &[u8; 32], parts: impl IntoIterator<Item = &'a [u8]>)
 /// Seals in place with XChaCha20-Poly1305: `nonce 24 | ciphertext | tag 16`, behind `header`.
 pub(super) fn encrypt(key: &[u8; 32], header: &[u8], covered: &[u8], plain: &mut [u8], random: Random) -> Vec<u8> {
     let nonce: [u8; NONCE] = random.bytes();
-    let tag = XChaCha20Poly1305::new(&(*key).into())
-        .encrypt_inout_detached(&XNonce::from(nonce), covered, plain.into())
-        .expect("a record is far below the cipher's limit of 256 GiB");
+    let tag = xchacha::seal(key, &nonce, covered, plain);
     [header, &nonce, plain, &tag].concat()
 }
 
@@ -68,9 +62,7 @@ pub(super) fn decrypt(key: &[u8; 32], covered: &[u8], sealed: &[u8]) -> Option<Z
     let (nonce, rest) = sealed.split_first_chunk::<NONCE>()?;
     let (cipher, tag) = rest.split_last_chunk::<TAG>()?;
     let mut plain = Zeroizing::new(cipher.to_vec());
-    XChaCha20Poly1305::new(&(*key).into())
-        .decrypt_inout_detached(&XNonce::from(*nonce), covered, plain.as_mut_slice().into(), &Tag::from(*tag))
-        .ok()?;
+    xchacha::open(key, nonce, covered, &mut plain, tag)?;
     Some(plain)
 }
 

@@ -52,6 +52,7 @@ mod users;
 mod verify;
 mod walk;
 mod who;
+mod xchacha;
 
 #[cfg(test)]
 mod tests;

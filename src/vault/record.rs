@@ -79,7 +79,17 @@ pub(super) fn seal(keyring: &Keyring, place: &Place<'_>, fields: &[u8], random: 
     if fields.len() > LARGEST {
         return Err(VaultError::TooLarge("a credential"));
     }
-    let key = keyring.current_data_key();
+    Ok(seal_under(keyring.current_data_key(), keyring.vault_id(), place, fields, random))
+}
+
+/// The same for what is known to be small, under a data key of this vault.
+pub(super) fn seal_under(
+    key: &DataKey,
+    vault_id: &[u8; 16],
+    place: &Place<'_>,
+    fields: &[u8],
+    random: Random,
+) -> Vec<u8> {
     let length = u32::try_from(fields.len()).expect("at most LARGEST");
     let padded = (4 + fields.len()).next_multiple_of(PADDING);
     let mut plain = Zeroizing::new(Vec::with_capacity(padded));
@@ -88,8 +98,8 @@ pub(super) fn seal(keyring: &Keyring, place: &Place<'_>, fields: &[u8], random: 
     plain.resize(padded, 0);
     let mut header = [FORMAT; HEADER];
     header[1..].copy_from_slice(&key.version.to_be_bytes());
-    let covered = place.associated_data(keyring.vault_id());
-    Ok(keys::encrypt(&key.record, &header, &covered, &mut plain, random))
+    let covered = place.associated_data(vault_id);
+    keys::encrypt(&key.record, &header, &covered, &mut plain, random)
 }
 
 /// Opens a record that stands in `place` with `data_key` beside it, and gives its fields.
@@ -107,12 +117,16 @@ pub(super) fn open(
     if key.version != data_key {
         return Err(place.damaged("the row names another data key than the record"));
     }
-    let plain = keys::decrypt(&key.record, &place.associated_data(keyring.vault_id()), body)
+    let mut plain = keys::decrypt(&key.record, &place.associated_data(keyring.vault_id()), body)
         .ok_or_else(|| place.damaged("the record was changed, or is not where it was put"))?;
     let (length, rest) = plain.split_first_chunk::<4>().ok_or_else(|| place.damaged("the record is empty"))?;
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    let fields = rest.get(..length).ok_or_else(|| place.damaged("the record's length is wrong"))?;
-    Ok(Zeroizing::new(fields.to_vec()))
+    if length > rest.len() {
+        return Err(place.damaged("the record's length is wrong"));
+    }
+    plain.copy_within(4..4 + length, 0);
+    plain.truncate(length);
+    Ok(plain)
 }
 
 /// The hash with which the manifest counts a record, under the data key that sealed it.

@@ -2,18 +2,16 @@
 
 use std::io::{self, Read, Write};
 
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::BackupError;
 use crate::vault::fields::cover;
 use crate::vault::keys::Key;
+use crate::vault::xchacha::{self, NONCE, TAG};
 
 /// The plaintext of every chunk but the last.
 pub(super) const CHUNK: usize = 64 * 1024;
-const TAG: usize = 16;
 /// In a chunk's length: this is the last one.
 const LAST: u32 = 1 << 31;
 /// Bytes of the checksum at the end.
@@ -57,21 +55,21 @@ impl<R: Read> Read for Summed<R> {
 
 /// What both sides know of a chunk: the key, and the head that it belongs to.
 struct Place {
-    cipher: XChaCha20Poly1305,
+    key: Key,
     head: [u8; 32],
     number: u64,
 }
 
 impl Place {
     fn new(key: &Key, head: [u8; 32]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&(**key).into()), head, number: 0 }
+        Self { key: key.clone(), head, number: 0 }
     }
 
     /// The key is of this backup alone, so that a counter is a nonce that never comes twice.
-    fn nonce(&self) -> XNonce {
-        let mut nonce = [0; 24];
+    fn nonce(&self) -> [u8; NONCE] {
+        let mut nonce = [0; NONCE];
         nonce[16..].copy_from_slice(&self.number.to_be_bytes());
-        XNonce::from(nonce)
+        nonce
     }
 
     fn covered(&self, last: bool) -> Vec<u8> {
@@ -117,9 +115,7 @@ impl<W: Write> Sealer<W> {
     fn seal(&mut self, last: bool) -> io::Result<()> {
         let length = u32::try_from(self.plain.len()).expect("at most CHUNK");
         let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
-        let plain = self.plain.as_mut_slice();
-        let tag = self.place.cipher.encrypt_inout_detached(&nonce, &covered, plain.into());
-        let tag = tag.expect("a chunk is far below the cipher's limit of 256 GiB");
+        let tag = xchacha::seal(&self.place.key, &nonce, &covered, &mut self.plain);
         self.out.write_all(&(length | if last { LAST } else { 0 }).to_be_bytes())?;
         self.out.write_all(&self.plain)?;
         self.out.write_all(&tag)?;
@@ -184,9 +180,8 @@ impl<R: Read> Opener<R> {
         let mut tag = [0; TAG];
         self.from.read_exact(&mut tag).map_err(BackupError::reading)?;
         let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
-        let plain = self.plain.as_mut_slice();
-        let opened = self.place.cipher.decrypt_inout_detached(&nonce, &covered, plain.into(), &Tag::from(tag));
-        opened.map_err(|_| BackupError::Damaged("a chunk was changed, or is not where it was put"))?;
+        let opened = xchacha::open(&self.place.key, &nonce, &covered, &mut self.plain, &tag);
+        opened.ok_or(BackupError::Damaged("a chunk was changed, or is not where it was put"))?;
         self.place.number += 1;
         self.ended = last;
         if last { self.end() } else { Ok(()) }
