@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
+use super::carried::Carrier;
 use super::dump::{Cell, Table};
 use super::{StoreError, Tx, View, connection, file, schema};
 
@@ -80,7 +81,7 @@ impl Filling {
     pub(crate) fn write<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
         let connection = self.connection.as_mut().expect("only publishing takes it");
         let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let done = work(&Tx { view: View { connection: &whole } })?;
+        let done = Carrier::alone(&whole, work)?;
         whole.commit().map_err(StoreError::from)?;
         Ok(done)
     }

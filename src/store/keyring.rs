@@ -107,6 +107,7 @@ impl Tx<'_> {
         slots: &[SlotRow],
         keys: &[KeyRow],
     ) -> Result<(), StoreError> {
+        self.carrier.data_key.set(None);
         self.connection.execute_batch("DELETE FROM vault; DELETE FROM slot; DELETE FROM key")?;
         self.insert_vault(vault)?;
         slots.iter().try_for_each(|slot| self.insert_slot(slot))?;
@@ -153,13 +154,23 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// As it stands in the keyring now; only this transaction itself can change that before it ends.
+    fn read_current_data_key(&self) -> Result<u32, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT version FROM key WHERE purpose = 'data' AND state = 'current'")?;
+        let current = statement.query_row([], |row| row.get(0))?;
+        self.carrier.data_key.set(Some(current));
+        Ok(current)
+    }
+
     /// The data-key version in a record's header, where it is the keyring's current one. A record sealed under any
     /// other is not written: the key may be on its way out, and the caller seals again.
     pub(super) fn current_data_key(&self, record: &[u8]) -> Result<u32, StoreError> {
         let sealed_under = record.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-        let mut statement =
-            self.connection.prepare_cached("SELECT version FROM key WHERE purpose = 'data' AND state = 'current'")?;
-        let current: u32 = statement.query_row([], |row| row.get(0))?;
+        let current = match self.carrier.data_key.get() {
+            Some(known) => known,
+            None => self.read_current_data_key()?,
+        };
         if sealed_under == Some(current) { Ok(current) } else { Err(StoreError::StaleDataKey) }
     }
 }

@@ -6,6 +6,7 @@
 mod api_key;
 mod audit;
 mod ballast;
+mod carried;
 mod connection;
 mod counts;
 mod credential;
@@ -34,6 +35,7 @@ use rusqlite::Connection;
 
 pub(crate) use api_key::ApiKeyRow;
 pub(crate) use audit::{AuditQuery, AuditRow};
+pub(crate) use carried::Carried;
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub(crate) use dump::{Cell, Table};
 pub(crate) use error::JobError;
@@ -53,6 +55,7 @@ pub(crate) use walk::{RecordKey, WholeCredential};
 pub(crate) use writer::Worth;
 
 use ballast::Ballast;
+use carried::Carrier;
 use readers::Readers;
 use writer::Writer;
 
@@ -64,6 +67,7 @@ pub(crate) struct View<'c> {
 /// One job's part of a write transaction: everything that a [`View`] can, and the verbs that change.
 pub(crate) struct Tx<'c> {
     view: View<'c>,
+    carrier: &'c Carrier,
 }
 
 impl<'c> Deref for Tx<'c> {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::carried::Carrier;
 use super::dump::Table;
-use super::{StoreError, Tx, View};
+use super::{StoreError, Tx};
 
 /// "SROM": what `file(1)` and SQLite see in the header.
 const APPLICATION_ID: i32 = 0x5352_4F4D;
@@ -68,7 +69,7 @@ pub(super) fn create<E: From<StoreError>>(
     let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
     lay_out_version(&whole, VERSION)?;
     whole.execute("INSERT INTO generation (one, value) VALUES (1, 1)", []).map_err(StoreError::from)?;
-    fill(&Tx { view: View { connection: &whole } })?;
+    Carrier::alone(&whole, fill)?;
     whole.commit().map_err(StoreError::from)?;
     Ok(())
 }

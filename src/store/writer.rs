@@ -13,7 +13,8 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::ballast::Ballast;
-use super::{JobError, StoreError, Tx, View};
+use super::carried::Carrier;
+use super::{JobError, StoreError, Tx};
 
 /// Jobs in one transaction at most: a bound on what a failure has to run again.
 const GROUP: usize = 256;
@@ -274,17 +275,17 @@ impl Desk {
     /// One transaction. After every error SQLite is asked whether the transaction is still there: a full disk, an
     /// I/O error or a lack of memory can end it as a whole, and what came after would commit alone.
     fn attempt(&self, group: &mut [Box<dyn Job>]) -> Ended {
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            return Ended::Refused(error.into());
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            return Ended::Refused(error);
         }
-        for job in group.iter_mut() {
-            if let Err(error) = self.in_savepoint(job.as_mut()) {
-                return self.abandon(error);
-            }
+        let carrier = Carrier::default();
+        let run = group.iter_mut().try_for_each(|job| self.in_savepoint(job.as_mut(), &carrier));
+        if let Err(error) = run.and_then(|()| carrier.write(&self.connection)) {
+            return self.abandon(error);
         }
-        match self.connection.execute_batch("COMMIT") {
+        match self.execute("COMMIT") {
             Ok(()) => Ended::Committed,
-            Err(error) => match StoreError::from(error) {
+            Err(error) => match error {
                 // These are known to have left nothing behind.
                 error @ (StoreError::Full | StoreError::Busy | StoreError::ReadOnly(_)) => self.give_up(error),
                 error => {
@@ -296,19 +297,28 @@ impl Desk {
     }
 
     /// An error here means that the savepoint could not be kept or undone, so that the group cannot go on.
-    fn in_savepoint(&self, job: &mut dyn Job) -> Result<(), StoreError> {
-        self.connection.execute_batch("SAVEPOINT job")?;
-        let done = job.run(&Tx { view: View { connection: &self.connection } });
-        let end = match done {
+    fn in_savepoint(&self, job: &mut dyn Job, carrier: &Carrier) -> Result<(), StoreError> {
+        let found = carrier.found();
+        self.execute("SAVEPOINT job")?;
+        match job.run(&carrier.job(&self.connection)) {
             // Whether it is the job that needs too much, or those before it in the group, is seen when it is alone.
             Done::Full => return Err(StoreError::Full),
             _ if self.connection.is_autocommit() => {
                 return Err(StoreError::Sqlite("the transaction was ended by an error".into()));
             }
-            Done::Well => "RELEASE job",
-            Done::Badly => "ROLLBACK TO job; RELEASE job",
-        };
-        Ok(self.connection.execute_batch(end)?)
+            Done::Well => {}
+            Done::Badly => {
+                self.execute("ROLLBACK TO job")?;
+                carrier.undo(found);
+            }
+        }
+        self.execute("RELEASE job")
+    }
+
+    /// Runs one of the few statements that every group needs; each is prepared once.
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
     }
 
     fn abandon(&self, error: StoreError) -> Ended {

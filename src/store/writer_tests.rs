@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::*;
-use crate::store::connection;
+use crate::store::{Carried, connection};
 
 /// A file with one table, and the writer on it.
 struct Bench {
@@ -140,6 +140,89 @@ async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
     assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
     assert!(matches!(breaker.await.unwrap(), Err(StoreError::Full)));
     assert_eq!(bench.stored(), [1, 3]);
+}
+
+/// What each job counts one up, and what is written once for all of them.
+struct Count(i64);
+
+impl Carried for Count {
+    fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        tx.connection.execute("INSERT INTO t (b) VALUES (?)", [self.0])?;
+        Ok(())
+    }
+}
+
+impl Bench {
+    /// A job that counts one up and then ends like this.
+    fn count(&self, end: fn(&Connection) -> Result<(), StoreError>) -> tokio::task::JoinHandle<Result<(), StoreError>> {
+        let writer = self.writer.clone();
+        let work = move |tx: &Tx<'_>| {
+            tx.carry(Count(tx.carried::<Count>().map_or(0, |count| count.0) + 1));
+            end(tx.connection)
+        };
+        tokio::spawn(async move { writer.write(Worth::Ordinary, work).await })
+    }
+
+    /// What was written at the end of each transaction.
+    fn counts(&self) -> Vec<i64> {
+        let connection = Connection::open(&self.path).unwrap();
+        let mut statement = connection.prepare("SELECT b FROM t WHERE b IS NOT NULL ORDER BY rowid").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_jobs_carry_is_written_once_and_without_the_part_of_those_that_failed() {
+    let bench = Bench::new();
+    for (end, counted) in [
+        ((|_| Err(StoreError::Busy)) as fn(&Connection) -> Result<(), StoreError>, vec![2]),
+        (|_| panic!("a bug in a job"), vec![2]),
+        // The transaction as a whole is lost, and each is run again alone.
+        (|connection| Ok(connection.execute_batch("ROLLBACK")?), vec![1, 1]),
+        (|_| Err(StoreError::Full), vec![1, 1]),
+    ] {
+        let release = bench.hold().await;
+        let mut jobs = Vec::new();
+        for end in [(|_| Ok(())) as fn(&Connection) -> _, end, |_| Ok(())] {
+            jobs.push(bench.count(end));
+            tokio::task::yield_now().await;
+        }
+        drop(release);
+        let mut results = Vec::new();
+        for job in jobs {
+            results.push(job.await.unwrap().is_ok());
+        }
+        assert_eq!((results, bench.counts()), (vec![true, false, true], counted));
+        bench.run("DELETE FROM t").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn where_what_is_carried_cannot_be_written_nothing_of_its_transaction_is() {
+    struct Unwritable;
+    impl Carried for Unwritable {
+        fn write(&self, _: &Tx<'_>) -> Result<(), StoreError> {
+            Err(StoreError::StaleDataKey)
+        }
+    }
+    let bench = Bench::new();
+    let release = bench.hold().await;
+    let sound = bench.spawn(|connection| insert(connection, 1));
+    tokio::task::yield_now().await;
+    let writer = bench.writer.clone();
+    let refused = tokio::spawn(async move {
+        let work = |tx: &Tx<'_>| {
+            tx.carry(Unwritable);
+            insert(tx.connection, 2)
+        };
+        writer.write(Worth::Ordinary, work).await
+    });
+    tokio::task::yield_now().await;
+    drop(release);
+    assert!(sound.await.unwrap().is_ok());
+    let refused = refused.await.unwrap();
+    assert!(matches!(refused, Err(StoreError::StaleDataKey)), "{refused:?}");
+    assert_eq!(bench.stored(), [1]);
 }
 
 #[tokio::test]

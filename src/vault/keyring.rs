@@ -1,6 +1,7 @@
 //! The keyring: what the root opens.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -19,7 +20,7 @@ pub(super) struct Keyring {
     vault_id: [u8; 16],
     created_at: UnixTime,
     mac: [u8; 32],
-    data: Versions<DataKey>,
+    data: Versions<Arc<DataKey>>,
     audit: Versions<Key>,
     audit_signing: Versions<Key>,
     epoch: Versions<Key>,
@@ -75,7 +76,7 @@ impl Keyring {
         rows.check(&root)?;
         let id = &rows.vault.vault_id;
         Ok(Self {
-            data: versions(&root, rows, purpose::DATA, |version, key| DataKey::new(version, key, id))?,
+            data: versions(&root, rows, purpose::DATA, |version, key| Arc::new(DataKey::new(version, key, id)))?,
             audit: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: chain"))?,
             audit_signing: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: signed head"))?,
             epoch: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: epoch file"))?,
@@ -113,12 +114,12 @@ impl Keyring {
         self.created_at
     }
 
-    pub(super) fn current_data_key(&self) -> &DataKey {
+    pub(super) fn current_data_key(&self) -> &Arc<DataKey> {
         self.data.current()
     }
 
     pub(super) fn data_key(&self, version: u32) -> Option<&DataKey> {
-        self.data.all.get(&version)
+        self.data.all.get(&version).map(Arc::as_ref)
     }
 
     /// The keys by which what is looked up may have been hashed, the one for what is new first: the root's, which stays
@@ -171,7 +172,7 @@ impl Keyring {
             vault_id,
             created_at: UnixTime(0),
             mac: [0; 32],
-            data: Versions { current: 1, all: [(1, DataKey::new(1, &key, &vault_id))].into() },
+            data: Versions { current: 1, all: [(1, Arc::new(DataKey::new(1, &key, &vault_id)))].into() },
             audit: Versions { current: 1, all: [(1, key.clone())].into() },
             audit_signing: Versions { current: 1, all: [(1, key.clone())].into() },
             epoch: Versions { current: 1, all: [(1, key.clone())].into() },

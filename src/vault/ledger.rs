@@ -1,7 +1,7 @@
 //! One change to the vault, inside one savepoint: what it adds, removes and records, and the manifest that says so.
 //!
-//! The manifest is loaded, changed and written here; no copy of it is kept in memory, which would have to be undone
-//! with the savepoint.
+//! The manifest is found, changed and left to the next job of the transaction here; with the last it is sealed and written
+//! (`manifest.rs`). What a job changed of it is undone with its savepoint, and no copy outlives the transaction.
 
 use super::VaultError;
 use super::audit::{self, Action, Subject};
@@ -28,7 +28,7 @@ pub(super) struct Ledger<'t> {
 }
 
 impl<'t> Ledger<'t> {
-    /// Loads the manifest, which checks its seal.
+    /// Finds the manifest; where no job of the transaction did before, its seal is checked.
     pub(super) fn open(
         tx: &'t Tx<'t>,
         keyring: &'t Keyring,
@@ -36,7 +36,7 @@ impl<'t> Ledger<'t> {
         now: UnixTime,
         random: Random,
     ) -> Result<Self, VaultError> {
-        let manifest = Manifest::load(tx, keyring)?;
+        let manifest = Manifest::find(tx, keyring)?;
         Ok(Self { tx, keyring, now, random, who, manifest, changed: false, written: (None, None) })
     }
 
@@ -114,7 +114,7 @@ impl<'t> Ledger<'t> {
         self.manifest.epoch = self.manifest.epoch.max(epoch);
     }
 
-    /// The epoch that [`Ledger::close`] is going to write, if it writes.
+    /// The epoch that [`Ledger::close`] is going to leave, if it leaves one.
     pub(super) fn next_epoch(&self) -> Option<i64> {
         self.changed.then(|| self.manifest.epoch + 1)
     }
@@ -126,7 +126,7 @@ impl<'t> Ledger<'t> {
         Ok(rows.1 - rows.0 + 1)
     }
 
-    /// Writes the manifest; beside a server, tells it that something changed.
+    /// Leaves the manifest to be written; beside a server, tells it that something changed.
     pub(super) fn close(self, mode: Mode) -> Result<(), VaultError> {
         let keyring = self.keyring;
         self.close_under(keyring, mode)
@@ -138,7 +138,7 @@ impl<'t> Ledger<'t> {
             return Ok(());
         }
         self.manifest.epoch += 1;
-        self.manifest.write(self.tx, keyring, self.random)?;
+        self.manifest.leave(self.tx, keyring, self.random);
         if mode == Mode::Command {
             self.tx.raise_generation()?;
         }

@@ -6,13 +6,16 @@
 //! A sum of 256 bits can be kept up to date by adding and subtracting, whatever the order; sealed, because in the
 //! clear it could be corrected without any key.
 
+use std::sync::Arc;
+
 use super::VaultError;
 use super::fields::{FieldWriter, Fields};
 use super::keyring::Keyring;
+use super::keys::DataKey;
 use super::record::{self, Place};
 use crate::clock::UnixTime;
 use crate::random::Random;
-use crate::store::{ManifestRow, Tx, View};
+use crate::store::{Carried, ManifestRow, StoreError, Tx, View};
 
 /// How many rows there are, and the sum of their hashes modulo 2^256.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +80,22 @@ pub struct Restored {
     pub backup_at: UnixTime,
 }
 
+/// A manifest that was changed and is not written yet, with what seals it.
+struct Changed {
+    manifest: Manifest,
+    key: Arc<DataKey>,
+    vault_id: [u8; 16],
+    random: Random,
+}
+
+impl Carried for Changed {
+    fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let (epoch, fields) = (self.manifest.epoch, self.manifest.bytes());
+        let sealed = record::seal_under(&self.key, &self.vault_id, &place(epoch), &fields, self.random);
+        tx.write_manifest(&ManifestRow { epoch, data_key: self.key.version, sealed })
+    }
+}
+
 /// Four numbers and four sums. Before version 5 of the schema the last of each was not there.
 const LENGTH: usize = 4 * 8 + 4 * 32;
 
@@ -106,11 +125,20 @@ impl Manifest {
         damaged("it is missing")
     }
 
-    /// Seals and writes it.
-    pub(super) fn write(&self, tx: &Tx<'_>, keyring: &Keyring, random: Random) -> Result<(), VaultError> {
-        let sealed = record::seal(keyring, &place(self.epoch), &self.bytes(), random)?;
-        tx.write_manifest(&ManifestRow { epoch: self.epoch, data_key: keyring.current_data_key().version, sealed })?;
-        Ok(())
+    /// As a job of this transaction finds it: what the jobs before it made of it, or what is in the file.
+    pub(super) fn find(tx: &Tx<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
+        match tx.carried::<Changed>() {
+            // A job before this one changed the data key, which is not known here yet: nothing can be sealed.
+            Some(changed) if changed.key.version != keyring.current_data_key().version => Err(VaultError::Contended),
+            Some(changed) => Ok(changed.manifest),
+            None => Self::load(tx, keyring),
+        }
+    }
+
+    /// Leaves it to the jobs behind this one. It is sealed and written with the last of them, in the same transaction.
+    pub(super) fn leave(self, tx: &Tx<'_>, keyring: &Keyring, random: Random) {
+        let (key, vault_id) = (keyring.current_data_key().clone(), *keyring.vault_id());
+        tx.carry(Changed { manifest: self, key, vault_id, random });
     }
 
     fn bytes(&self) -> Vec<u8> {

@@ -84,7 +84,7 @@ impl Vault {
         let mut made = None;
         let store = Store::create(path, |tx| {
             let keyring = Keyring::create(tx, master, now, random)?;
-            Manifest::default().write(tx, &keyring, random)?;
+            Manifest::default().leave(tx, &keyring, random);
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
             ledger.record(Action::VaultCreate, Subject::default())?;
             ledger.close(Mode::Server)?;

@@ -1,5 +1,7 @@
 //! Credentials from storing to deleting.
 
+use futures_util::future::join_all;
+
 use super::*;
 use crate::kind::Kind;
 
@@ -241,4 +243,36 @@ async fn no_secret_is_in_the_files_in_the_clear() {
         assert!(!has(canary.as_bytes()) && !has(key.1.expose().as_bytes()) && !has(master.as_slice()), "{name}");
         assert!(name == "v.db" || has(b"alice"), "the user is visible, so that this test can see anything");
     }
+}
+
+#[tokio::test]
+async fn of_changes_that_share_a_commit_those_that_fail_leave_nothing_in_the_manifest() {
+    let bench = Bench::new();
+    let stored = bench.add("alice", "p", api_key("first")).await;
+    let (vault, who, alice) = (&bench.vault, Who::command_line(), user("alice"));
+    let epoch = vault.look(Manifest::load).unwrap().epoch;
+    // All of these wait at the same time, and become one transaction or a few.
+    let inserts = (0..40).map(|number| {
+        let user = format!("user-{}", number % 7);
+        let who = &who;
+        async move { vault.insert_credential(new(&user, "p", api_key("k")), who).await.map(|_| ()) }
+    });
+    let refused = (0..20).map(|_| async { vault.remove_user(&alice, &who).await.map(|_| ()) });
+    let reads = (0..20).map(|_| async { vault.material(&stored.user, &stored.id, &who).await.map(|_| ()) });
+    let undone = (0..20).map(|_| async {
+        let fails_late = vault.change(&who, |ledger| -> Result<(), VaultError> {
+            super::super::users::ensure(ledger, &"nobody".parse().unwrap())?;
+            ledger.record(super::super::audit::Action::UserAdd, super::super::audit::Subject::default())?;
+            Err(VaultError::UserHasCredentials)
+        });
+        fails_late.await
+    });
+    let (inserts, refused, reads, undone) =
+        tokio::join!(join_all(inserts), join_all(refused), join_all(reads), join_all(undone));
+    assert!(inserts.iter().chain(&reads).all(Result::is_ok));
+    assert!(refused.iter().chain(&undone).all(|result| matches!(result, Err(VaultError::UserHasCredentials))));
+    bench.assert_manifest_holds();
+    assert_eq!(vault.look(Manifest::load).unwrap().epoch, epoch + 60, "one for each change that was made");
+    assert!(!vault.has_user(&user("nobody")).unwrap());
+    assert_eq!(vault.verify().unwrap().findings, []);
 }
