@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{Row, named_params};
+use rusqlite::{Row, named_params, params};
 
 use super::{StoreError, Tx, View};
 
@@ -111,15 +111,23 @@ impl Tx<'_> {
             .prepare_cached(
                 "INSERT INTO audit (seq, at, action, result, actor, user, provider, credential, subject, address,
                      request_id, key_version, mac)
-                 VALUES (:seq, :at, :action, :result, :actor, :user, :provider, :credential, :subject, :address,
-                     :request_id, :key_version, :mac)",
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
-            .execute(named_params! {
-                ":seq": row.seq, ":at": row.at, ":action": row.action, ":result": row.result, ":actor": row.actor,
-                ":user": row.user, ":provider": row.provider, ":credential": row.credential, ":subject": row.subject,
-                ":address": row.address, ":request_id": row.request_id, ":key_version": row.key_version,
-                ":mac": row.mac,
-            })?;
+            .execute(params![
+                row.seq,
+                row.at,
+                row.action,
+                row.result,
+                row.actor,
+                row.user,
+                row.provider,
+                row.credential,
+                row.subject,
+                row.address,
+                row.request_id,
+                row.key_version,
+                row.mac
+            ])?;
         Ok(())
     }
 }

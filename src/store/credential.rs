@@ -1,6 +1,6 @@
 //! Rows of credentials and of their secrets.
 
-use rusqlite::{OptionalExtension, Row, named_params, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{StoreError, Tx, View};
 
@@ -35,24 +35,41 @@ pub(crate) struct SecretRow {
 /// A row; where it cannot be read, its id and why.
 pub(crate) type ReadRow = Result<CredentialRow, (String, StoreError)>;
 
+/// A statement around the columns of a credential, in the order of the table. They are read by their places: a column that is
+/// asked for by its name is compared with every name before it, in every row.
+macro_rules! with_columns {
+    ($before:literal, $behind:literal) => {
+        concat!(
+            $before,
+            "user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at, last_used_at, revision, \
+             secret_revision, data_key, summary, refresh_at",
+            $behind
+        )
+    };
+}
+
+/// The place of the id among them, and how many they are.
+const ID: usize = 1;
+pub(super) const COLUMNS: usize = 15;
+
 impl CredentialRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            user: row.get("user")?,
-            id: row.get("id")?,
-            provider: row.get("provider")?,
-            kind: row.get("kind")?,
-            status: row.get("status")?,
-            in_doubt: row.get("in_doubt")?,
-            created_at: row.get("created_at")?,
-            updated_at: row.get("updated_at")?,
-            expires_at: row.get("expires_at")?,
-            last_used_at: row.get("last_used_at")?,
-            refresh_at: row.get("refresh_at")?,
-            revision: row.get("revision")?,
-            secret_revision: row.get("secret_revision")?,
-            data_key: row.get("data_key")?,
-            summary: row.get("summary")?,
+            user: row.get(0)?,
+            id: row.get(ID)?,
+            provider: row.get(2)?,
+            kind: row.get(3)?,
+            status: row.get(4)?,
+            in_doubt: row.get(5)?,
+            created_at: row.get(6)?,
+            updated_at: row.get(7)?,
+            expires_at: row.get(8)?,
+            last_used_at: row.get(9)?,
+            revision: row.get(10)?,
+            secret_revision: row.get(11)?,
+            data_key: row.get(12)?,
+            summary: row.get(13)?,
+            refresh_at: row.get(14)?,
         })
     }
 }
@@ -60,16 +77,18 @@ impl CredentialRow {
 impl View<'_> {
     /// One credential of a user.
     pub(crate) fn credential(&self, user: &str, id: &str) -> Result<Option<CredentialRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM credential WHERE user = ? AND id = ?")?;
+        let mut statement =
+            self.connection.prepare_cached(with_columns!("SELECT ", " FROM credential WHERE user = ? AND id = ?"))?;
         Ok(statement.query_row([user, id], CredentialRow::read).optional()?)
     }
 
     /// Its secret.
     pub(crate) fn secret(&self, user: &str, id: &str) -> Result<Option<SecretRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT * FROM credential_secret WHERE user = ? AND id = ?")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT revision, data_key, secret FROM credential_secret WHERE user = ? AND id = ?")?;
         let secret = statement.query_row([user, id], |row| {
-            Ok(SecretRow { revision: row.get("revision")?, data_key: row.get("data_key")?, secret: row.get("secret")? })
+            Ok(SecretRow { revision: row.get(0)?, data_key: row.get(1)?, secret: row.get(2)? })
         });
         Ok(secret.optional()?)
     }
@@ -95,13 +114,16 @@ impl View<'_> {
         limit: Option<u32>,
     ) -> Result<Vec<ReadRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(match provider {
-            None => "SELECT * FROM credential WHERE user = ? AND id > ? ORDER BY id LIMIT ?",
-            Some(_) => "SELECT * FROM credential WHERE user = ? AND id > ? AND provider = ?4 ORDER BY id LIMIT ?3",
+            None => with_columns!("SELECT ", " FROM credential WHERE user = ? AND id > ? ORDER BY id LIMIT ?"),
+            Some(_) => with_columns!(
+                "SELECT ",
+                " FROM credential WHERE user = ? AND id > ? AND provider = ?4 ORDER BY id LIMIT ?3"
+            ),
         })?;
         // SQLite reads a negative limit as none.
         let limit = limit.map_or(-1, i64::from);
         let read = |row: &Row<'_>| {
-            let id = |_: &rusqlite::Error| row.get("id").unwrap_or_else(|_| "*".to_owned());
+            let id = |_: &rusqlite::Error| row.get(ID).unwrap_or_else(|_| "*".to_owned());
             Ok(CredentialRow::read(row).map_err(|error| (id(&error), error.into())))
         };
         let rows = match provider {
@@ -139,19 +161,27 @@ impl Tx<'_> {
     pub(crate) fn insert_credential(&self, row: &CredentialRow, secret: &SecretRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.summary)?;
         self.connection
-            .prepare_cached(
-                "INSERT INTO credential (user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at,
-                     last_used_at, refresh_at, revision, secret_revision, data_key, summary)
-                 VALUES (:user, :id, :provider, :kind, :status, :in_doubt, :created_at, :updated_at, :expires_at,
-                     :last_used_at, :refresh_at, :revision, :secret_revision, :data_key, :summary)",
-            )?
-            .execute(named_params! {
-                ":user": row.user, ":id": row.id, ":provider": row.provider, ":kind": row.kind, ":status": row.status,
-                ":in_doubt": row.in_doubt, ":created_at": row.created_at, ":updated_at": row.updated_at,
-                ":expires_at": row.expires_at, ":last_used_at": row.last_used_at,
-                ":refresh_at": row.refresh_at, ":revision": row.revision,
-                ":secret_revision": row.secret_revision, ":data_key": data_key, ":summary": row.summary,
-            })?;
+            .prepare_cached(with_columns!(
+                "INSERT INTO credential (",
+                ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            ))?
+            .execute(params![
+                row.user,
+                row.id,
+                row.provider,
+                row.kind,
+                row.status,
+                row.in_doubt,
+                row.created_at,
+                row.updated_at,
+                row.expires_at,
+                row.last_used_at,
+                row.revision,
+                row.secret_revision,
+                data_key,
+                row.summary,
+                row.refresh_at
+            ])?;
         let data_key = self.current_data_key(&secret.secret)?;
         self.connection
             .prepare_cached(
@@ -167,17 +197,23 @@ impl Tx<'_> {
         let data_key = self.current_data_key(&row.summary)?;
         self.connection
             .prepare_cached(
-                "UPDATE credential SET status = :status, in_doubt = :in_doubt, updated_at = :updated_at,
-                     expires_at = :expires_at, refresh_at = :refresh_at, revision = :revision, secret_revision = :secret_revision,
-                     data_key = :data_key, summary = :summary
-                 WHERE user = :user AND id = :id",
+                "UPDATE credential SET status = ?, in_doubt = ?, updated_at = ?, expires_at = ?, refresh_at = ?,
+                     revision = ?, secret_revision = ?, data_key = ?, summary = ?
+                 WHERE user = ? AND id = ?",
             )?
-            .execute(named_params! {
-                ":user": row.user, ":id": row.id, ":status": row.status, ":in_doubt": row.in_doubt,
-                ":updated_at": row.updated_at, ":expires_at": row.expires_at, ":refresh_at": row.refresh_at,
-                ":revision": row.revision, ":secret_revision": row.secret_revision, ":data_key": data_key,
-                ":summary": row.summary,
-            })?;
+            .execute(params![
+                row.status,
+                row.in_doubt,
+                row.updated_at,
+                row.expires_at,
+                row.refresh_at,
+                row.revision,
+                row.secret_revision,
+                data_key,
+                row.summary,
+                row.user,
+                row.id
+            ])?;
         Ok(())
     }
 
@@ -215,5 +251,26 @@ impl Tx<'_> {
             .execute([user, id])?;
         self.connection.prepare_cached("DELETE FROM credential WHERE user = ? AND id = ?")?.execute([user, id])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::store::schema;
+
+    #[test]
+    fn the_columns_of_a_credential_are_read_in_the_order_of_the_table() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::lay_out_version(&connection, schema::VERSION).unwrap();
+        let names = |sql: &str| -> Vec<String> {
+            let statement = connection.prepare(sql).unwrap();
+            statement.column_names().map(str::to_owned).collect()
+        };
+        let read = names(with_columns!("SELECT ", " FROM credential"));
+        assert_eq!(read, names("SELECT * FROM credential"));
+        assert_eq!((read.len(), read[ID].as_str()), (COLUMNS, "id"));
     }
 }

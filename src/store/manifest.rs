@@ -15,10 +15,9 @@ pub(crate) struct ManifestRow {
 impl View<'_> {
     /// The manifest as this transaction sees it.
     pub(crate) fn manifest(&self) -> Result<Option<ManifestRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM manifest")?;
-        let manifest = statement.query_row([], |row| {
-            Ok(ManifestRow { epoch: row.get("epoch")?, data_key: row.get("data_key")?, sealed: row.get("sealed")? })
-        });
+        let mut statement = self.connection.prepare_cached("SELECT epoch, data_key, sealed FROM manifest")?;
+        let manifest = statement
+            .query_row([], |row| Ok(ManifestRow { epoch: row.get(0)?, data_key: row.get(1)?, sealed: row.get(2)? }));
         Ok(manifest.optional()?)
     }
 }

@@ -16,11 +16,11 @@ pub(crate) struct UserRow {
 impl UserRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            id: row.get("id")?,
-            created_at: row.get("created_at")?,
-            revision: row.get("revision")?,
-            data_key: row.get("data_key")?,
-            sealed: row.get("sealed")?,
+            id: row.get(0)?,
+            created_at: row.get(1)?,
+            revision: row.get(2)?,
+            data_key: row.get(3)?,
+            sealed: row.get(4)?,
         })
     }
 }
@@ -28,18 +28,21 @@ impl UserRow {
 impl View<'_> {
     /// One user.
     pub(crate) fn user(&self, id: &str) -> Result<Option<UserRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM user WHERE id = ?")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, created_at, revision, data_key, sealed FROM user WHERE id = ?")?;
         Ok(statement.query_row([id], UserRow::read).optional()?)
     }
 
     /// Every user by id, with the number of credentials.
     pub(crate) fn users(&self) -> Result<Vec<(UserRow, u64)>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT *, (SELECT count(*) FROM credential WHERE credential.user = user.id) AS credentials
+            "SELECT id, created_at, revision, data_key, sealed,
+                 (SELECT count(*) FROM credential WHERE credential.user = user.id)
              FROM user ORDER BY id",
         )?;
         let rows = statement.query_map([], |row| {
-            let credentials: i64 = row.get("credentials")?;
+            let credentials: i64 = row.get(5)?;
             Ok((UserRow::read(row)?, credentials.unsigned_abs()))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

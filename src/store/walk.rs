@@ -4,6 +4,7 @@
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
 
+use super::credential::COLUMNS;
 use super::{CredentialRow, PendingRow, RevocationRow, SecretRow, SigningKeyRow, StoreError, Tx, UserRow, View};
 
 /// A credential with its secret, which should not be missing.
@@ -28,15 +29,15 @@ impl View<'_> {
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<WholeCredential>, StoreError> {
-        let sql = "SELECT c.*, s.revision AS s_revision, s.data_key AS s_data_key, s.secret AS s_secret
+        let sql = "SELECT c.*, s.revision, s.data_key, s.secret
              FROM credential c LEFT JOIN credential_secret s ON s.user = c.user AND s.id = c.id
              WHERE (c.user, c.id) > (?, ?) AND (c.data_key IS NOT ?3 OR s.data_key IS NOT ?3)
              ORDER BY c.user, c.id LIMIT ?4";
         rows(self.connection, sql, &[&user, &id, &but, &limit], |row| {
-            let revision: Option<i64> = row.get("s_revision")?;
+            let revision: Option<i64> = row.get(COLUMNS)?;
             let secret = match revision {
                 Some(revision) => {
-                    Some(SecretRow { revision, data_key: row.get("s_data_key")?, secret: row.get("s_secret")? })
+                    Some(SecretRow { revision, data_key: row.get(COLUMNS + 1)?, secret: row.get(COLUMNS + 2)? })
                 }
                 None => None,
             };
@@ -60,7 +61,8 @@ impl View<'_> {
 
     /// Up to `limit` users after this one.
     pub(crate) fn users_after(&self, after: &str, but: Option<u32>, limit: u32) -> Result<Vec<UserRow>, StoreError> {
-        let sql = "SELECT * FROM user WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
+        let sql = "SELECT id, created_at, revision, data_key, sealed FROM user
+             WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
         rows(self.connection, sql, &[&after, &but, &limit], UserRow::read)
     }
 
