@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::refresh::{Declined, Demand, Outcome};
 use super::{Broker, Caller, Error, schedule};
 use crate::clock::UnixTime;
+use crate::id::CredentialId;
 use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::{Material, Status, Summary};
@@ -50,47 +51,76 @@ impl Broker {
         id: &str,
         min_ttl: Duration,
     ) -> Result<LiveSecret, Error> {
-        let summary = self.owned_at(caller, provider, id)?;
-        if summary.kind != Kind::OAuth2 {
-            return self.hand_out(caller, &summary).await;
-        }
+        let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         // What is bound to a key is of no use without the key, which stays here (RFC 9449).
         let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
-        if oauth.is_some_and(|oauth| oauth.dpop) {
+        let is_bound = oauth.is_some_and(|oauth| oauth.dpop);
+        let clock = self.0.clock.clone();
+        let is_live = move |summary: &Summary| {
+            summary.kind != Kind::OAuth2
+                || !is_bound
+                    && summary.status != Status::NeedsReauth
+                    && schedule::is_fresh(summary, clock.now(), at_least(summary, min_ttl))
+        };
+        let summary = match self.read_if(caller, provider, id, is_live).await? {
+            (summary, Some(material)) => return given(summary, material),
+            (summary, None) => summary,
+        };
+        if is_bound {
             return Err(Error::SenderConstrained);
         }
         // Known without a refresh, and a refresh would only find the same.
         if summary.status == Status::NeedsReauth {
             return Err(self.not_refreshed(&summary, Outcome::NeedsReauth));
         }
-        let min_ttl = if summary.refreshing.possible == Some(false) { Duration::ZERO } else { min_ttl };
-        if schedule::is_fresh(&summary, self.0.clock.now(), min_ttl) {
-            return self.hand_out(caller, &summary).await;
-        }
-        let outcome = self.refresh_for(&summary, Demand::TimeToLive(min_ttl), &caller.who).await;
-        let summary = self.owned_at(caller, provider, id)?;
+        let demand = Demand::TimeToLive(at_least(&summary, min_ttl));
+        let outcome = self.refresh_for(&summary, demand, &caller.who).await;
         let refused = matches!(outcome, Ok(Outcome::NeedsReauth | Outcome::Declined(Declined::NeedsReauth)));
-        let still_valid = schedule::is_fresh(&summary, self.0.clock.now(), Duration::ZERO);
-        if still_valid && !refused {
-            return self.hand_out(caller, &summary).await;
+        let clock = self.0.clock.clone();
+        let still_valid = move |summary: &Summary| !refused && schedule::is_fresh(summary, clock.now(), Duration::ZERO);
+        match self.read_if(caller, provider, id, still_valid).await? {
+            (summary, Some(material)) => given(summary, material),
+            (summary, None) => Err(self.not_refreshed(&summary, outcome?)),
         }
-        Err(self.not_refreshed(&summary, outcome?))
     }
 
-    async fn hand_out(&self, caller: &Caller, summary: &Summary) -> Result<LiveSecret, Error> {
-        let read = self.0.vault.material(&caller.user, &summary.id, &caller.who).await?;
+    /// The summary of the user's credential, and its secret where that `is_live`: both in the one transaction that notes that
+    /// it was read, so that there is no look beforehand.
+    async fn read_if(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        id: CredentialId,
+        is_live: impl Fn(&Summary) -> bool + Send + Sync + 'static,
+    ) -> Result<(Summary, Option<Material>), Error> {
+        let of = provider.to_owned();
+        let wanted = move |summary: &Summary| summary.provider.as_str() == of && is_live(summary);
+        let read = self.0.vault.material_if(&caller.user, &id, &caller.who, wanted).await?;
         let (summary, material) = read.ok_or(Error::CredentialNotFound)?;
-        Ok(match material {
-            Material::OAuth2(tokens) if tokens.dpop_key.is_some() => return Err(Error::SenderConstrained),
-            Material::OAuth2(tokens) => LiveSecret::Token {
-                access_token: tokens.access_token,
-                token_type: tokens.token_type,
-                expires_at: summary.expires_at,
-                scopes: summary.scopes.unwrap_or_default(),
-            },
-            Material::ApiKey(key) => LiveSecret::ApiKey(key),
-            Material::UserPassword { username, password } => LiveSecret::UserPassword { username, password },
-            Material::HostScoped { headers, .. } => LiveSecret::Headers(headers),
-        })
+        if summary.provider.as_str() == provider {
+            Ok((summary, material))
+        } else {
+            Err(Error::CredentialOfAnotherProvider)
+        }
     }
+}
+
+/// How much life is asked of a token: of one that nothing can renew, none.
+fn at_least(summary: &Summary, min_ttl: Duration) -> Duration {
+    if summary.refreshing.possible == Some(false) { Duration::ZERO } else { min_ttl }
+}
+
+fn given(summary: Summary, material: Material) -> Result<LiveSecret, Error> {
+    Ok(match material {
+        Material::OAuth2(tokens) if tokens.dpop_key.is_some() => return Err(Error::SenderConstrained),
+        Material::OAuth2(tokens) => LiveSecret::Token {
+            access_token: tokens.access_token,
+            token_type: tokens.token_type,
+            expires_at: summary.expires_at,
+            scopes: summary.scopes.unwrap_or_default(),
+        },
+        Material::ApiKey(key) => LiveSecret::ApiKey(key),
+        Material::UserPassword { username, password } => LiveSecret::UserPassword { username, password },
+        Material::HostScoped { headers, .. } => LiveSecret::Headers(headers),
+    })
 }

@@ -112,15 +112,30 @@ impl Vault {
         id: &CredentialId,
         who: &Who,
     ) -> Result<Option<(Summary, Material)>, VaultError> {
+        let read = self.material_if(user, id, who, |_| true).await?;
+        Ok(read.and_then(|(summary, material)| Some((summary, material?))))
+    }
+
+    /// The same where the summary, as it is at that moment, is `wanted`; else the summary alone, and nothing is written.
+    pub async fn material_if(
+        &self,
+        user: &UserId,
+        id: &CredentialId,
+        who: &Who,
+        wanted: impl Fn(&Summary) -> bool + Send + Sync + 'static,
+    ) -> Result<Option<(Summary, Option<Material>)>, VaultError> {
         let (user, id) = (user.clone(), *id);
         self.must_change(who, move |ledger| {
             let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
             let mut summary = open_summary(ledger.keyring, &row)?;
+            if !wanted(&summary) {
+                return Ok(Some((summary, None)));
+            }
             let material = open_secret(ledger, &row, &summary)?;
             summary.last_used_at = Some(ledger.now);
             ledger.tx.touch_credential(&row.user, &row.id, ledger.now.0)?;
             ledger.record(Action::CredentialRead, subject(&summary))?;
-            Ok(Some((summary, material)))
+            Ok(Some((summary, Some(material))))
         })
         .await
     }
