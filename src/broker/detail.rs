@@ -72,7 +72,7 @@ pub struct ShownError {
 }
 
 impl CredentialDetail {
-    fn of(summary: Summary, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
+    fn of(summary: &Summary, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
         let refreshing = summary.refreshing.clone();
         Self {
             created_at: summary.created_at,
@@ -94,7 +94,7 @@ impl CredentialDetail {
 impl Broker {
     /// The user's credential of this id and provider.
     pub fn credential(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
-        Ok(self.detail(self.owned_at(caller, provider, id)?))
+        Ok(self.detail(&self.owned_at(caller, provider, id)?))
     }
 
     /// Gives the user's credential another title, or another secret of the same kind; its id stays.
@@ -107,15 +107,15 @@ impl Broker {
     ) -> Result<CredentialDetail, Error> {
         let summary = self.owned_at(caller, provider, id)?;
         match self.0.vault.amend_credential(&caller.user, &summary.id, amendment, &caller.who).await? {
-            Amended::Done(summary) => Ok(self.detail(*summary)),
+            Amended::Done(summary) => Ok(self.detail(&summary)),
             Amended::Absent => Err(Error::CredentialNotFound),
             Amended::OtherKind(kind) => Err(Error::KindChanged(kind)),
         }
     }
 
-    fn detail(&self, summary: Summary) -> CredentialDetail {
+    fn detail(&self, summary: &Summary) -> CredentialDetail {
         let refreshes_now = self.0.flights.are_under_way(&summary.id);
-        let may_be_stale = self.0.vault.may_be_stale(&summary);
+        let may_be_stale = self.0.vault.may_be_stale(summary);
         CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)
     }
 

@@ -1,4 +1,5 @@
-//! List: what a user has connected, oldest first. One indexed read of sealed summaries; no secret is opened.
+//! List: what a user has connected, oldest first. One indexed read of sealed summaries, or none where nobody wrote since the last; no
+//! secret is opened.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -34,16 +35,16 @@ pub struct CredentialSummary {
     pub is_managed: bool,
 }
 
-impl From<Summary> for CredentialSummary {
-    fn from(summary: Summary) -> Self {
+impl From<&Summary> for CredentialSummary {
+    fn from(summary: &Summary) -> Self {
         Self {
             id: summary.id,
-            provider: summary.provider,
+            provider: summary.provider.clone(),
             kind: summary.kind.name(),
-            title: summary.title,
-            scopes: summary.scopes,
-            username: summary.username,
-            host: summary.host.map(|host| host.to_string()),
+            title: summary.title.clone(),
+            scopes: summary.scopes.clone(),
+            username: summary.username.clone(),
+            host: summary.host.as_ref().map(ToString::to_string),
             is_managed: false,
         }
     }
@@ -61,7 +62,7 @@ pub struct CredentialList {
 }
 
 /// The id of a row, damaged or not.
-fn id_of(row: &Result<Summary, VaultError>) -> Option<CredentialId> {
+fn id_of(row: &Result<&Summary, VaultError>) -> Option<CredentialId> {
     match row {
         Ok(summary) => Some(summary.id),
         Err(VaultError::DamagedRow { id, .. }) => id.parse().ok(),
@@ -79,18 +80,21 @@ impl Broker {
             Some(Err(_)) => return Ok(CredentialList::default()),
         };
         let one_more = Page { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
-        let mut rows = self.0.vault.list_each(&caller.user, provider.as_ref(), one_more)?;
-        let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let mut list =
-            CredentialList { next_after: rows.last().filter(|_| more).and_then(id_of), ..Default::default() };
-        for row in rows {
+        let mut left = page.limit.map_or(usize::MAX, |limit| limit as usize);
+        let (mut list, mut end, mut more) = (CredentialList::default(), None, false);
+        self.0.vault.list_each(&caller.user, provider.as_ref(), one_more, |row| {
+            more |= left == 0;
+            if left == 0 {
+                return;
+            }
+            left -= 1;
+            end = id_of(&row);
             match row {
                 Ok(summary) => list.credentials.push(summary.into()),
                 Err(error) => list.damaged.push(error),
             }
-        }
+        })?;
+        list.next_after = end.filter(|_| more);
         Ok(list)
     }
 

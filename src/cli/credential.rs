@@ -170,12 +170,10 @@ fn list(
     let mut damaged = Vec::new();
     let now = Clock::system().now();
     for user in users(&vault, user)? {
-        for row in vault.list_each(&user, provider, Page::default())? {
-            match row {
-                Ok(summary) => listed.push(Listed::of(summary, now, &vault)),
-                Err(error) => damaged.push(error),
-            }
-        }
+        vault.list_each(&user, provider, Page::default(), |row| match row {
+            Ok(summary) => listed.push(Listed::of(summary.clone(), now, &vault)),
+            Err(error) => damaged.push(error),
+        })?;
     }
     show(listed, json, out)?;
     out.flush()?;

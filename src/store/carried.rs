@@ -1,13 +1,15 @@
 //! What the jobs of one transaction hand on to each other: each finds what the one before it left, and what the last one
 //! left is written before the COMMIT, once. A job that fails takes its part with it, as its savepoint does with the rows.
+//! Behind the COMMIT it is told to whoever keeps things in memory, with whose rows were changed.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use rusqlite::Connection;
 
-use super::{StoreError, Tx, View};
+use super::{Moment, StoreError, Tx, View};
 
 /// Something that goes with the rows of every job, and that it is enough to write once for all of them.
 pub(crate) trait Carried: Any {
@@ -21,6 +23,8 @@ pub(super) struct Carrier {
     left: RefCell<Option<Rc<dyn Carried>>>,
     /// The keyring's current data key, where a job of this transaction has asked for it.
     pub(super) data_key: Cell<Option<u32>>,
+    /// The users whose credentials were written, by jobs that failed too.
+    touched: RefCell<BTreeSet<String>>,
 }
 
 /// What a job found, to be put back where it fails.
@@ -40,10 +44,14 @@ impl Carrier {
 
     /// Writes what the last job left.
     pub(super) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
-        match self.left.take() {
-            Some(left) => left.write(&self.job(connection)),
-            None => Ok(()),
-        }
+        let left = self.left.borrow().clone();
+        left.map_or(Ok(()), |left| left.write(&self.job(connection)))
+    }
+
+    /// The transaction is on disk. Nothing can be said of it where another process may have committed beside it.
+    pub(super) fn committed(self, from: Option<Moment>, to: Option<Moment>) -> Option<Commit> {
+        let (from, to) = from.zip(to).filter(|(from, to)| from.is_just_before(*to))?;
+        Some(Commit { from, to, touched: self.touched.into_inner(), left: self.left.into_inner() })
     }
 
     /// What one job works with.
@@ -63,7 +71,32 @@ impl Carrier {
     }
 }
 
+/// A commit of this process, between two moments between which there was no other.
+pub(crate) struct Commit {
+    pub(crate) from: Moment,
+    pub(crate) to: Moment,
+    /// The users whose credentials are not what they were.
+    pub(crate) touched: BTreeSet<String>,
+    left: Option<Rc<dyn Carried>>,
+}
+
+impl Commit {
+    /// What was carried and written in it, where it is of this kind.
+    pub(crate) fn carried<T: Carried>(&self) -> Option<Rc<T>> {
+        let left: Rc<dyn Any> = self.left.clone()?;
+        left.downcast().ok()
+    }
+}
+
 impl Tx<'_> {
+    /// Notes that a credential of this user is written.
+    pub(super) fn touch(&self, user: &str) {
+        let mut touched = self.carrier.touched.borrow_mut();
+        if !touched.contains(user) {
+            touched.insert(user.to_owned());
+        }
+    }
+
     /// What the jobs before this one left, where it is of this kind.
     pub(crate) fn carried<T: Carried>(&self) -> Option<Rc<T>> {
         let left: Rc<dyn Any> = self.carrier.left.borrow().clone()?;

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{StoreError, Tx, View};
 
 /// The sealed manifest.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ManifestRow {
     pub(crate) epoch: i64,
     pub(crate) data_key: u32,

@@ -16,6 +16,7 @@ mod file;
 mod filling;
 mod keyring;
 mod manifest;
+mod moment;
 mod pending;
 mod readers;
 mod registration;
@@ -35,7 +36,7 @@ use rusqlite::Connection;
 
 pub(crate) use api_key::ApiKeyRow;
 pub(crate) use audit::{AuditQuery, AuditRow};
-pub(crate) use carried::Carried;
+pub(crate) use carried::{Carried, Commit};
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub(crate) use dump::{Cell, Table};
 pub(crate) use error::JobError;
@@ -45,6 +46,7 @@ pub use file::{FileWarning, check as check_files};
 pub(crate) use filling::Filling;
 pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
 pub(crate) use manifest::ManifestRow;
+pub(crate) use moment::Moment;
 pub(crate) use pending::PendingRow;
 pub(crate) use registration::RegistrationRow;
 pub(crate) use revocation::RevocationRow;
@@ -56,6 +58,7 @@ pub(crate) use writer::Worth;
 
 use ballast::Ballast;
 use carried::Carrier;
+use moment::Moments;
 use readers::Readers;
 use writer::Writer;
 
@@ -84,10 +87,12 @@ pub(crate) struct Store {
     shared: Arc<Shared>,
 }
 
-/// The order matters: readers go first, then the writer (whose connection checkpoints when it closes), then the lock.
+/// The order matters: readers go first, then the writer (whose connection checkpoints when it closes), then the head of the
+/// log that both had open, then the lock.
 struct Shared {
     readers: Readers,
     writer: Writer,
+    moments: Arc<Moments>,
     path: PathBuf,
     ballast: u64,
     _lock: Option<File>,
@@ -104,10 +109,11 @@ pub(crate) enum Lock {
 
 impl Store {
     /// Makes a new file (0600, never over an existing one), locks it for the one server, and fills it in one
-    /// transaction.
+    /// transaction. `told` hears of every commit, as in [`Store::open`].
     pub(crate) fn create<E: From<StoreError>>(
         path: &Path,
         fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
+        told: impl Fn(&Commit) + Send + 'static,
     ) -> Result<Self, E> {
         let path = file::create(path)?;
         let lay_out = || -> Result<_, E> {
@@ -117,7 +123,7 @@ impl Store {
             Ok((connection, lock))
         };
         match lay_out() {
-            Ok((connection, lock)) => Ok(Self::around(connection, path, 0, Some(lock))?),
+            Ok((connection, lock)) => Ok(Self::around(connection, path, 0, Some(lock), told)?),
             Err(error) => {
                 file::remove_unfinished(&path);
                 Err(error)
@@ -126,19 +132,40 @@ impl Store {
     }
 
     /// Opens a file that is there, bringing an older schema up to date. `ballast` is how many bytes are held back beside it
-    /// for what must be written even where the disk is full.
-    pub(crate) fn open(path: &Path, lock: Lock, ballast: u64) -> Result<Self, StoreError> {
+    /// for what must be written even where the disk is full. `told` hears of every commit of the server that can be told from
+    /// those of other processes, on the writer's thread, before whoever waits for it is answered.
+    pub(crate) fn open(
+        path: &Path,
+        lock: Lock,
+        ballast: u64,
+        told: impl Fn(&Commit) + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let path = file::resolve(path)?;
         let lock = if lock == Lock::Server { Some(file::lock(&path)?) } else { None };
         let mut connection = connection::open_writer(&path)?;
         schema::migrate(&mut connection, &path)?;
-        Self::around(connection, path, ballast, lock)
+        Self::around(connection, path, ballast, lock, told)
     }
 
-    fn around(connection: Connection, path: PathBuf, ballast: u64, lock: Option<File>) -> Result<Self, StoreError> {
-        let writer = Writer::start(connection, Ballast::beside(&path, ballast))?;
+    fn around(
+        connection: Connection,
+        path: PathBuf,
+        ballast: u64,
+        lock: Option<File>,
+        told: impl Fn(&Commit) + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        // A command does one thing, and keeps nothing for later.
+        let moments = if lock.is_some() { Moments::beside(&path) } else { Moments::unknown() };
+        let moments = Arc::new(moments);
+        let writer = Writer::start(connection, Ballast::beside(&path, ballast), moments.clone(), told)?;
         let readers = Readers::new(path.clone());
-        Ok(Self { shared: Arc::new(Shared { readers, writer, path, ballast, _lock: lock }) })
+        Ok(Self { shared: Arc::new(Shared { readers, writer, moments, path, ballast, _lock: lock }) })
+    }
+
+    /// The moment that it is now: what a reading transaction saw that began behind it is right for as long as it is still the
+    /// same. `None` where that cannot be said, and to whoever is not the server.
+    pub(crate) fn moment(&self) -> Option<Moment> {
+        self.shared.moments.now()
     }
 
     /// Runs `work` in a savepoint of the next group's transaction and answers when that is on disk. `work` is run

@@ -5,6 +5,7 @@
 //! refused without being tried, so that they do not eat what was freed, until the ballast could be made again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::ballast::Ballast;
-use super::carried::Carrier;
+use super::carried::{Carrier, Commit};
+use super::moment::Moments;
 use super::{JobError, StoreError, Tx};
 
 /// Jobs in one transaction at most: a bound on what a failure has to run again.
@@ -36,11 +38,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its connection, with what it may give up.
-    pub(super) fn start(connection: Connection, ballast: Ballast) -> Result<Self, StoreError> {
+    /// Starts the thread on its connection, with what it may give up. `told` hears of its commits.
+    pub(super) fn start(
+        connection: Connection,
+        ballast: Ballast,
+        moments: Arc<Moments>,
+        told: impl Fn(&Commit) + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let (jobs, queue) = channel();
         let (tell, fatal) = watch::channel(None);
-        let desk = Desk { connection, ballast, fatal: tell };
+        let desk = Desk { connection, ballast, moments, told: Box::new(told), fatal: tell };
         let thread = std::thread::Builder::new()
             .name("vault-writer".into())
             .spawn(move || desk.serve(&queue))
@@ -197,6 +204,8 @@ enum Ended {
 struct Desk {
     connection: Connection,
     ballast: Ballast,
+    moments: Arc<Moments>,
+    told: Box<dyn Fn(&Commit) + Send>,
     fatal: watch::Sender<Option<String>>,
 }
 
@@ -278,13 +287,20 @@ impl Desk {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             return Ended::Refused(error);
         }
+        // No other process can commit before this transaction ends.
+        let from = self.moments.now();
         let carrier = Carrier::default();
         let run = group.iter_mut().try_for_each(|job| self.in_savepoint(job.as_mut(), &carrier));
         if let Err(error) = run.and_then(|()| carrier.write(&self.connection)) {
             return self.abandon(error);
         }
         match self.execute("COMMIT") {
-            Ok(()) => Ended::Committed,
+            Ok(()) => {
+                if let Some(commit) = carrier.committed(from, self.moments.now()) {
+                    (self.told)(&commit);
+                }
+                Ended::Committed
+            }
             Err(error) => match error {
                 // These are known to have left nothing behind.
                 error @ (StoreError::Full | StoreError::Busy | StoreError::ReadOnly(_)) => self.give_up(error),

@@ -1,5 +1,6 @@
 //! Credentials: stored, listed, read and replaced. Each is two sealed records, of which lists open the summary alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::VaultError;
@@ -7,6 +8,7 @@ use super::audit::Action;
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
 use super::ledger::Ledger;
 use super::material::Material;
+use super::memory::List;
 use super::open::Vault;
 use super::refresh::discard;
 use super::revocation::{self, Revocation};
@@ -14,6 +16,7 @@ use super::summary::{Beside, NewCredential, Page, Status, Summary};
 use super::users;
 use super::who::Who;
 use crate::id::{CredentialId, ProviderName, UserId};
+use crate::store::Moment;
 
 /// Which credential is to be replaced, and what is to become of tokens that are not kept.
 #[derive(Clone, Debug)]
@@ -65,6 +68,10 @@ impl Vault {
 
     /// One credential of a user, without its secret.
     pub fn credential(&self, user: &UserId, id: &CredentialId) -> Result<Option<Summary>, VaultError> {
+        let kept = self.inner.store.moment().and_then(|at| self.inner.memory.list(at, user.as_str(), None));
+        if let Some(all) = kept {
+            return Ok(all.iter().find(|summary| summary.id == *id).cloned());
+        }
         self.look(|view, keyring| {
             let row = view.credential(user.as_str(), &id.to_string())?;
             row.map(|row| open_summary(keyring, &row)).transpose()
@@ -80,20 +87,56 @@ impl Vault {
         })
     }
 
-    /// The same; a damaged credential is an error in its own place, and keeps no other from being seen.
+    /// Gives `each` the same, out of memory where they are there; a damaged credential is an error in its own place, and keeps
+    /// no other from being seen.
     pub fn list_each(
         &self,
         user: &UserId,
         provider: Option<&ProviderName>,
         page: Page,
-    ) -> Result<Vec<Result<Summary, VaultError>>, VaultError> {
-        match self.list(user, provider, page) {
-            Ok(all) => return Ok(all.into_iter().map(Ok).collect()),
-            Err(error) if error.is_damage() => {}
+        mut each: impl FnMut(Result<&Summary, VaultError>),
+    ) -> Result<(), VaultError> {
+        let inner = &self.inner;
+        // Taken before anything is read.
+        let at = inner.store.moment();
+        let kept = at.and_then(|at| inner.memory.list(at, user.as_str(), provider));
+        let list = match kept.map_or_else(|| self.read_list(at, user, provider, page), Ok) {
+            Ok(list) => list,
+            Err(error) if error.is_damage() => return self.list_damaged(user, provider, page, each),
             Err(error) => return Err(error),
+        };
+        let of_provider = |summary: &&Summary| provider.is_none_or(|provider| summary.provider == *provider);
+        let behind = |summary: &&Summary| page.after.is_none_or(|after| summary.id > after);
+        let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
+        list.iter().filter(of_provider).filter(behind).take(limit).for_each(|summary| each(Ok(summary)));
+        Ok(())
+    }
+
+    /// Reads a list, and keeps it where it is a whole one.
+    fn read_list(
+        &self,
+        at: Option<Moment>,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        page: Page,
+    ) -> Result<Arc<List>, VaultError> {
+        let list = Arc::new(List::new(self.list(user, provider, page)?));
+        if let Some(at) = at.filter(|_| page.is_whole()) {
+            let now = || self.inner.store.moment();
+            self.inner.memory.keep(at, now, (user.as_str(), provider), &list);
         }
+        Ok(list)
+    }
+
+    fn list_damaged(
+        &self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        page: Page,
+        mut each: impl FnMut(Result<&Summary, VaultError>),
+    ) -> Result<(), VaultError> {
         let after = page.after.map_or_else(String::new, |id| id.to_string());
-        self.look(|view, keyring| {
+        let rows = self.look(|view, keyring| {
             let rows = view.credentials_each(user.as_str(), provider.map(ProviderName::as_str), &after, page.limit)?;
             let read = |row| match row {
                 Ok(row) => open_summary(keyring, &row),
@@ -101,8 +144,15 @@ impl Vault {
                     Err(VaultError::DamagedRow { table: "credential", id, what: "the row is not as it was written" })
                 }
             };
-            Ok(rows.into_iter().map(read).collect())
-        })
+            Ok(rows.into_iter().map(read).collect::<Vec<_>>())
+        })?;
+        for row in rows {
+            match row {
+                Ok(summary) => each(Ok(&summary)),
+                Err(error) => each(Err(error)),
+            }
+        }
+        Ok(())
     }
 
     /// A credential with its secret. That it was read is in the audit log, on disk, before this returns.

@@ -2,12 +2,14 @@
 //!
 //! What a program presents is found by an HMAC of it under a vault key, so that whoever can write SQL still cannot
 //! mint one. Each row is covered by a MAC, and all of them by the manifest: an edited, inserted, deleted or replayed
-//! row is refused when the table is loaded. Whether the table is still of this moment is asked of the manifest too, and
-//! of nothing in the clear: a counter could be set back after a revocation.
+//! row is refused when the table is loaded. Whether the table is still right is seen from whether anybody committed since
+//! (`memory.rs`), and then asked of the manifest, and of nothing in the clear: a counter could be set back after a
+//! revocation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use subtle::ConstantTimeEq;
 
 use super::VaultError;
@@ -17,7 +19,7 @@ use super::checked_text;
 use super::fields::{number, text};
 use super::keyring::Keyring;
 use super::keys::{self, ApiKeyKey};
-use super::manifest::{Manifest, Tally};
+use super::manifest::{Changed, Manifest, Tally};
 use super::open::Vault;
 use super::verify::Verification;
 use super::who::Who;
@@ -26,13 +28,16 @@ use crate::clock::UnixTime;
 use crate::id::ApiKeyId;
 use crate::permission::{Permission, Permissions};
 use crate::secret::Secret;
-use crate::store::{ApiKeyRow, ManifestRow, View};
+use crate::store::{ApiKeyRow, Commit, ManifestRow, Moment, View};
 
 const PREFIX: &str = "srk_";
 const TABLE: &str = "api_key";
 
 /// Every API key, as of one moment.
+#[derive(Clone)]
 pub(super) struct KeyTable {
+    /// The moment, where it is known.
+    at: Option<Moment>,
     /// The manifest that last vouched for it, as it stood in the file.
     vouched: ManifestRow,
     tally: Tally,
@@ -119,35 +124,66 @@ impl Vault {
         .await
     }
 
-    /// The table in memory, if the manifest of this moment vouches for it; else a fresh one. While nothing was
-    /// written, that is a comparison of bytes; after a write that was no key's, the opening of one small record.
+    /// The table in memory, while nobody has committed since, or if the manifest of this moment vouches for it; else a
+    /// fresh one. After a write that was no key's, that is the opening of one small record.
     fn key_table(&self) -> Result<Arc<KeyTable>, VaultError> {
-        // Taken before the reading transaction begins, which therefore sees nothing older.
-        let known = self.inner.key_table.load_full();
+        // Both are taken before the reading transaction begins, which therefore sees nothing older.
+        let (known, at) = (self.inner.memory.keys.load_full(), self.inner.store.moment());
+        if let Some(known) = known.as_ref().filter(|known| known.is_of(at)) {
+            return Ok(known.clone());
+        }
+        let table = self.read_key_table(known.as_ref())?;
+        let at = at.filter(|at| self.inner.store.moment() == Some(*at));
+        let table = Arc::new(KeyTable { at, ..table });
+        self.inner.memory.keys.store(Some(table.clone()));
+        Ok(table)
+    }
+
+    fn read_key_table(&self, known: Option<&Arc<KeyTable>>) -> Result<KeyTable, VaultError> {
         self.look(|view, keyring| {
             let row = view.manifest()?;
-            if let (Some(known), Some(row)) = (&known, &row)
+            if let (Some(known), Some(row)) = (known, &row)
                 && known.vouched == *row
             {
-                return Ok(known.clone());
+                return Ok(KeyTable::clone(known));
             }
             let manifest = Manifest::open(row.as_ref(), keyring)?;
             let vouched = row.ok_or_else(Manifest::missing)?;
-            if known.as_ref().is_some_and(|known| vouched.epoch < known.vouched.epoch) {
+            if known.is_some_and(|known| vouched.epoch < known.vouched.epoch) {
                 let what = "it was put back to what it was before";
                 return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
             }
             let same_keys = |known: &&Arc<KeyTable>| known.tally == manifest.api_keys;
-            let by_lookup = if let Some(known) = known.as_ref().filter(same_keys) {
+            let by_lookup = if let Some(known) = known.filter(same_keys) {
                 known.by_lookup.clone()
             } else {
                 let keys = load(view, keyring, &manifest)?.into_iter();
                 Arc::new(keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect())
             };
-            let table = Arc::new(KeyTable { vouched, tally: manifest.api_keys, by_lookup });
-            self.inner.key_table.store(Some(table.clone()));
-            Ok(table)
+            Ok(KeyTable { at: None, vouched, tally: manifest.api_keys, by_lookup })
         })
+    }
+}
+
+impl KeyTable {
+    /// Whether it is known to be right at this moment.
+    pub(super) fn is_of(&self, at: Option<Moment>) -> bool {
+        at.is_some() && self.at == at
+    }
+
+    /// Takes the table along where a commit of ours was no key's: what that wrote vouches for it.
+    pub(super) fn follow(known: &ArcSwapOption<Self>, commit: &Commit) {
+        let Some(table) = known.load_full().filter(|table| table.at == Some(commit.from)) else { return };
+        let at = Some(commit.to);
+        let followed = match commit.carried::<Changed>() {
+            None => Self { at, ..Self::clone(&table) },
+            Some(changed) if changed.manifest.api_keys == table.tally => match changed.written.get() {
+                Some(written) => Self { at, vouched: written.clone(), ..Self::clone(&table) },
+                None => return,
+            },
+            Some(_) => return,
+        };
+        known.store(Some(Arc::new(followed)));
     }
 }
 

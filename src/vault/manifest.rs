@@ -6,6 +6,7 @@
 //! A sum of 256 bits can be kept up to date by adding and subtracting, whatever the order; sealed, because in the
 //! clear it could be corrected without any key.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::VaultError;
@@ -80,9 +81,10 @@ pub struct Restored {
     pub backup_at: UnixTime,
 }
 
-/// A manifest that was changed and is not written yet, with what seals it.
-struct Changed {
-    manifest: Manifest,
+/// A manifest that was changed, with what seals it at the end of its transaction, and then what was written.
+pub(super) struct Changed {
+    pub(super) manifest: Manifest,
+    pub(super) written: OnceCell<ManifestRow>,
     key: Arc<DataKey>,
     vault_id: [u8; 16],
     random: Random,
@@ -92,7 +94,7 @@ impl Carried for Changed {
     fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
         let (epoch, fields) = (self.manifest.epoch, self.manifest.bytes());
         let sealed = record::seal_under(&self.key, &self.vault_id, &place(epoch), &fields, self.random);
-        tx.write_manifest(&ManifestRow { epoch, data_key: self.key.version, sealed })
+        tx.write_manifest(self.written.get_or_init(|| ManifestRow { epoch, data_key: self.key.version, sealed }))
     }
 }
 
@@ -138,7 +140,7 @@ impl Manifest {
     /// Leaves it to the jobs behind this one. It is sealed and written with the last of them, in the same transaction.
     pub(super) fn leave(self, tx: &Tx<'_>, keyring: &Keyring, random: Random) {
         let (key, vault_id) = (keyring.current_data_key().clone(), *keyring.vault_id());
-        tx.carry(Changed { manifest: self, key, vault_id, random });
+        tx.carry(Changed { manifest: self, written: OnceCell::new(), key, vault_id, random });
     }
 
     fn bytes(&self) -> Vec<u8> {

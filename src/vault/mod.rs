@@ -33,6 +33,7 @@ mod login;
 mod manifest;
 mod master_key;
 mod material;
+mod memory;
 mod open;
 mod pending;
 mod portable;

@@ -4,23 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 
 use super::VaultError;
 use super::audit::{Action, Subject};
 use super::epoch::{EpochFile, Keeper, Known};
-use super::key_table::KeyTable;
 use super::keyring::Keyring;
 use super::keyring_rows::KeyringRows;
 use super::keys::Root;
 use super::ledger::Ledger;
 use super::manifest::Manifest;
 use super::master_key::MasterKey;
+use super::memory::Memory;
 use super::who::Who;
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
-use crate::store::{Lock, Store, View, Worth};
+use crate::store::{Lock, Store, Tx, View, Worth};
 
 /// How often a change is begun again because the data key changed meanwhile.
 const ATTEMPTS: usize = 4;
@@ -41,7 +41,7 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) random: Random,
     pub(super) ids: IdMaker,
-    pub(super) key_table: ArcSwapOption<KeyTable>,
+    pub(super) memory: Arc<Memory>,
     probed: Mutex<Option<Instant>>,
     /// How often the vault was restored. While it is open that does not change.
     pub(super) restores: u32,
@@ -82,7 +82,9 @@ impl Vault {
     pub fn create(path: &Path, master: &MasterKey, clock: Clock, random: Random) -> Result<Self, VaultError> {
         let (now, who) = (clock.now(), Who::command_line());
         let mut made = None;
-        let store = Store::create(path, |tx| {
+        let memory = Arc::new(Memory::default());
+        let told = memory.clone();
+        let fill = |tx: &Tx<'_>| {
             let keyring = Keyring::create(tx, master, now, random)?;
             Manifest::default().leave(tx, &keyring, random);
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
@@ -90,9 +92,10 @@ impl Vault {
             ledger.close(Mode::Server)?;
             made = Some(keyring);
             Ok::<_, VaultError>(())
-        })?;
+        };
+        let store = Store::create(path, fill, move |commit| told.follow(commit))?;
         let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not made".into()))?;
-        Ok(Self { inner: Arc::new(Self::parts(store, keyring, Mode::Server, clock, random, 0)) })
+        Ok(Self { inner: Arc::new(Self::parts((store, memory), keyring, Mode::Server, clock, random, 0)) })
     }
 
     /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked, the latter also
@@ -106,7 +109,9 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let Opening { mode, ballast, epoch_file, accept_rollback } = how.into();
         let lock = if mode == Mode::Server { Lock::Server } else { Lock::None };
-        let store = Store::open(path, lock, ballast)?;
+        let memory = Arc::new(Memory::default());
+        let told = memory.clone();
+        let store = Store::open(path, lock, ballast, move |commit| told.follow(commit))?;
         let epoch_file = epoch_file.map(EpochFile::at);
         let known = epoch_file.as_ref().map(EpochFile::read).transpose()?;
         let (keyring, manifest) = store.read(|view| {
@@ -114,7 +119,7 @@ impl Vault {
             let manifest = Manifest::load(view, &keyring)?;
             Ok::<_, VaultError>((keyring, manifest))
         })?;
-        let mut inner = Self::parts(store, keyring, mode, clock, random, manifest.restores);
+        let mut inner = Self::parts((store, memory), keyring, mode, clock, random, manifest.restores);
         if let (Some(file), Some(known)) = (epoch_file, known) {
             inner.hold_against(&file, &known, manifest.epoch, accept_rollback)?;
             inner.epoch_keeper = Some(Keeper::start(file)?);
@@ -122,7 +127,14 @@ impl Vault {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    fn parts(store: Store, keyring: Keyring, mode: Mode, clock: Clock, random: Random, restores: u32) -> Inner {
+    fn parts(
+        (store, memory): (Store, Arc<Memory>),
+        keyring: Keyring,
+        mode: Mode,
+        clock: Clock,
+        random: Random,
+        restores: u32,
+    ) -> Inner {
         Inner {
             store,
             keyring: ArcSwap::from_pointee(keyring),
@@ -130,7 +142,7 @@ impl Vault {
             ids: IdMaker::new(clock.clone()),
             clock,
             random,
-            key_table: ArcSwapOption::empty(),
+            memory,
             probed: Mutex::new(None),
             restores,
             epoch_keeper: None,
@@ -250,7 +262,7 @@ impl Vault {
             let (work, who, keyring) = (work.clone(), who.clone(), self.keyring());
             let used = keyring.clone();
             let (now, random, mode) = (self.inner.clock.now(), self.inner.random, self.inner.mode);
-            let job = move |tx: &crate::store::Tx<'_>| {
+            let job = move |tx: &Tx<'_>| {
                 let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
                 let done = work(&mut ledger)?;
                 let epoch = ledger.next_epoch();
@@ -281,7 +293,7 @@ impl Vault {
             let (edit, who, keyring) = (edit.clone(), who.clone(), self.keyring());
             let used = keyring.clone();
             let (now, random, mode) = (self.inner.clock.now(), self.inner.random, self.inner.mode);
-            let job = move |tx: &crate::store::Tx<'_>| {
+            let job = move |tx: &Tx<'_>| {
                 let mut rows = KeyringRows::read(tx)?;
                 keyring.is_of(&rows)?;
                 let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;

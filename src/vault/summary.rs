@@ -130,6 +130,13 @@ pub struct Page {
     pub after: Option<CredentialId>,
 }
 
+impl Page {
+    /// Whether all is wanted.
+    pub(super) fn is_whole(&self) -> bool {
+        self.limit.is_none() && self.after.is_none()
+    }
+}
+
 /// A user, as the operator sees one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

@@ -6,6 +6,7 @@ mod backups;
 mod credentials;
 mod damage;
 mod epoch;
+mod memory;
 mod migration;
 mod moving;
 mod opening;

@@ -1,0 +1,323 @@
+//! What the server keeps opened in memory: the API keys (`key_table.rs`), and the summaries that lists show.
+//!
+//! It is right for as long as nobody has committed since it was read. That is seen from the head of SQLite's log
+//! (`store/moment.rs`), before every use, and holds for commits of other processes as for our own; nothing in the file that
+//! whoever writes SQL could set back takes part in it. A commit of our own that changed other users' credentials alone takes
+//! the rest along to its moment.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use zeroize::Zeroize;
+
+use super::key_table::KeyTable;
+use super::summary::Summary;
+use crate::id::ProviderName;
+use crate::store::{Commit, Moment};
+
+/// Bytes of summaries in each half.
+const HALF: usize = 4 << 20;
+
+/// The largest list that is kept.
+const LONGEST: usize = 64 << 10;
+
+/// What an entry takes beside its texts, at most.
+const ENTRY: usize = 256;
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) keys: ArcSwapOption<KeyTable>,
+    lists: Mutex<Lists>,
+}
+
+impl Memory {
+    /// Follows a commit of this process: what it did not change is of its moment too.
+    pub(super) fn follow(&self, commit: &Commit) {
+        KeyTable::follow(&self.keys, commit);
+        let mut lists = self.lists();
+        if lists.at == Some(commit.from) {
+            lists.forget(&commit.touched);
+            lists.at = Some(commit.to);
+        }
+    }
+
+    /// The summaries of a user's credentials, oldest first, of one provider or all, as they are at this moment; `None` where
+    /// they are not in memory.
+    pub(super) fn list(&self, at: Moment, user: &str, provider: Option<&ProviderName>) -> Option<Arc<List>> {
+        let mut lists = self.lists();
+        if lists.at == Some(at) { lists.find(user, provider) } else { None }
+    }
+
+    /// Keeps a list that was read at a moment. `now` is asked for the moment while nobody else keeps or follows: what was read
+    /// before a commit is not kept behind it.
+    pub(super) fn keep(
+        &self,
+        at: Moment,
+        now: impl FnOnce() -> Option<Moment>,
+        (user, provider): (&str, Option<&ProviderName>),
+        list: &Arc<List>,
+    ) {
+        let size = list.size() + ENTRY + user.len();
+        let mut lists = self.lists();
+        if size > LONGEST || now() != Some(at) {
+            return;
+        }
+        if lists.at != Some(at) {
+            *lists = Lists { at: Some(at), ..Lists::default() };
+        }
+        lists.add(user, (provider.cloned(), list.clone()), size);
+    }
+
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lists of one moment. What was not asked for while a half became full goes with the older one.
+#[derive(Default)]
+struct Lists {
+    at: Option<Moment>,
+    newer: Half,
+    older: Half,
+}
+
+#[derive(Default)]
+struct Half {
+    bytes: usize,
+    of_user: HashMap<String, OfUser>,
+}
+
+/// A user's lists, by provider or of all, and their size.
+#[derive(Default)]
+struct OfUser {
+    bytes: usize,
+    lists: Vec<(Option<ProviderName>, Arc<List>)>,
+}
+
+impl Lists {
+    fn find(&mut self, user: &str, provider: Option<&ProviderName>) -> Option<Arc<List>> {
+        if !self.newer.of_user.contains_key(user) {
+            let (user, again) = self.older.of_user.remove_entry(user)?;
+            self.older.bytes -= again.bytes;
+            self.put(user, again);
+        }
+        self.newer.of_user.get(user)?.find(provider)
+    }
+
+    fn add(&mut self, user: &str, list: (Option<ProviderName>, Arc<List>), size: usize) {
+        let mut of_user = self.take(user).unwrap_or_default();
+        of_user.lists.retain(|(provider, _)| *provider != list.0);
+        if of_user.bytes + size > LONGEST {
+            of_user = OfUser::default();
+        }
+        of_user.lists.push(list);
+        of_user.bytes += size;
+        self.put(user.to_owned(), of_user);
+    }
+
+    fn put(&mut self, user: String, of_user: OfUser) {
+        if self.newer.bytes + of_user.bytes > HALF {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.bytes += of_user.bytes;
+        self.newer.of_user.insert(user, of_user);
+    }
+
+    fn take(&mut self, user: &str) -> Option<OfUser> {
+        [&mut self.newer, &mut self.older].into_iter().find_map(|half| {
+            let taken = half.of_user.remove(user)?;
+            half.bytes -= taken.bytes;
+            Some(taken)
+        })
+    }
+
+    fn forget(&mut self, users: &BTreeSet<String>) {
+        for user in users {
+            self.take(user);
+        }
+    }
+}
+
+impl OfUser {
+    /// The list of this provider, or that of all, in which those of the provider are.
+    fn find(&self, provider: Option<&ProviderName>) -> Option<Arc<List>> {
+        let of = |wanted: Option<&ProviderName>| {
+            self.lists.iter().find(|(known, _)| known.as_ref() == wanted).map(|(_, list)| list.clone())
+        };
+        of(None).or_else(|| provider.and_then(|provider| of(Some(provider))))
+    }
+}
+
+/// Opened summaries of a user, oldest first. They are wiped when nobody has them any more.
+pub(super) struct List(Vec<Summary>);
+
+impl List {
+    pub(super) fn new(summaries: Vec<Summary>) -> Self {
+        Self(summaries)
+    }
+
+    fn size(&self) -> usize {
+        self.0.iter().map(size).sum()
+    }
+}
+
+impl Deref for List {
+    type Target = [Summary];
+
+    fn deref(&self) -> &[Summary] {
+        &self.0
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(wipe);
+    }
+}
+
+/// What a summary takes in memory, about.
+fn size(summary: &Summary) -> usize {
+    let Summary { title, scopes, username, host, account, client_id, origin, refreshing, .. } = summary;
+    let optional = [username, account, client_id, origin].into_iter().flatten().map(String::len).sum::<usize>();
+    let scopes = scopes.iter().flatten().map(|scope| scope.len() + size_of::<String>()).sum::<usize>();
+    let host = host.as_ref().map_or(0, |host| 2 * host.as_given().len());
+    let error = refreshing.last_error.as_ref().map_or(0, |error| error.what.len());
+    let beside = summary.beside.as_ref().map_or(0, |beside| beside.name.len());
+    size_of::<Summary>() + title.len() + optional + scopes + host + error + beside + 2 * ENTRY
+}
+
+/// Wipes what is sealed of a summary in the file.
+fn wipe(summary: &mut Summary) {
+    let Summary { title, scopes, username, host, account, client_id, origin, beside, refreshing, .. } = summary;
+    title.zeroize();
+    scopes.iter_mut().flatten().for_each(Zeroize::zeroize);
+    [username, account, client_id, origin].into_iter().flatten().for_each(Zeroize::zeroize);
+    if let Some(host) = host {
+        host.wipe();
+    }
+    if let Some(beside) = beside {
+        beside.name.zeroize();
+    }
+    if let Some(error) = &mut refreshing.last_error {
+        error.what.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, UnixTime};
+    use crate::id::IdMaker;
+    use crate::kind::Kind;
+    use crate::vault::refreshing::{LastError, Refreshing};
+    use crate::vault::summary::{Beside, Status};
+
+    fn summary() -> Summary {
+        let id = IdMaker::new(Clock::manual(UnixTime(1_800_000_000))).credential();
+        let text = || "confidential".to_owned();
+        let last_error = Some(LastError { at: UnixTime(1), what: text() });
+        Summary {
+            id,
+            user: "alice".parse().unwrap(),
+            provider: "p".parse().unwrap(),
+            kind: Kind::OAuth2,
+            title: text(),
+            scopes: Some(vec![text(), text()]),
+            username: Some(text()),
+            host: Some("api.example.com".parse().unwrap()),
+            account: Some(text()),
+            client_id: Some(text()),
+            created_at: UnixTime(1),
+            updated_at: UnixTime(1),
+            expires_at: None,
+            last_used_at: None,
+            status: Status::Active,
+            refreshing: Refreshing { last_error, ..Refreshing::default() },
+            origin: Some(text()),
+            beside: Some(Beside { of: id, name: text() }),
+        }
+    }
+
+    fn list(length: usize) -> Arc<List> {
+        Arc::new(List::new(vec![summary(); length]))
+    }
+
+    fn keep(memory: &Memory, at: u8, user: &str, list: &Arc<List>) {
+        let at = Moment::for_tests(at);
+        memory.keep(at, || Some(at), (user, None), list);
+    }
+
+    fn has(memory: &Memory, at: u8, user: &str) -> bool {
+        memory.list(Moment::for_tests(at), user, None).is_some()
+    }
+
+    #[test]
+    fn a_list_is_there_for_its_own_moment_alone() {
+        let memory = Memory::default();
+        keep(&memory, 1, "alice", &list(1));
+        assert!(has(&memory, 1, "alice") && !has(&memory, 2, "alice") && !has(&memory, 1, "bob"));
+        keep(&memory, 2, "bob", &list(1));
+        assert!(has(&memory, 2, "bob") && !has(&memory, 2, "alice") && !has(&memory, 1, "alice"));
+    }
+
+    #[test]
+    fn what_was_read_before_a_commit_is_not_kept_behind_it() {
+        let memory = Memory::default();
+        let (before, after) = (Moment::for_tests(1), Moment::for_tests(2));
+        for now in [Some(after), None] {
+            memory.keep(before, || now, ("alice", None), &list(1));
+            assert!(!has(&memory, 1, "alice") && !has(&memory, 2, "alice"));
+        }
+    }
+
+    #[test]
+    fn the_list_of_a_provider_is_not_taken_for_the_whole() {
+        let memory = Memory::default();
+        let (at, provider) = (Moment::for_tests(1), "p".parse().unwrap());
+        memory.keep(at, || Some(at), ("alice", Some(&provider)), &list(1));
+        assert!(memory.list(at, "alice", Some(&provider)).is_some());
+        assert!(!has(&memory, 1, "alice") && memory.list(at, "alice", Some(&"q".parse().unwrap())).is_none());
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_is_asked_for_and_what_is_asked_for_again_stays() {
+        let memory = Memory::default();
+        for number in 0..20_000 {
+            keep(&memory, 1, &format!("user-{number}"), &list(1 + number % 9));
+            assert!(has(&memory, 1, "user-0"), "it is asked for again and again");
+            let lists = memory.lists();
+            assert!(lists.newer.bytes <= HALF && lists.older.bytes <= HALF);
+        }
+        assert!(has(&memory, 1, "user-0") && has(&memory, 1, "user-19999") && !has(&memory, 1, "user-1"));
+        let lists = memory.lists();
+        for half in [&lists.newer, &lists.older] {
+            assert_eq!(half.bytes, half.of_user.values().map(|of_user| of_user.bytes).sum::<usize>());
+        }
+        drop(lists);
+        keep(&memory, 1, "large", &list(1_000));
+        assert!(!has(&memory, 1, "large"));
+    }
+
+    #[test]
+    fn many_lists_of_one_user_take_no_more_than_one_large_one() {
+        let memory = Memory::default();
+        let at = Moment::for_tests(1);
+        for number in 0..1_000 {
+            let provider: ProviderName = format!("p{number}").parse().unwrap();
+            memory.keep(at, || Some(at), ("alice", Some(&provider)), &list(2));
+            assert!(memory.list(at, "alice", Some(&provider)).is_some());
+            assert!(memory.lists().newer.bytes <= LONGEST);
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_in_the_file_is_wiped_in_memory() {
+        let mut summary = summary();
+        wipe(&mut summary);
+        let shown = format!("{summary:?}");
+        assert!(!shown.contains("confidential") && !shown.contains("example"), "{shown}");
+    }
+}
