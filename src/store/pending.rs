@@ -122,6 +122,13 @@ impl Tx<'_> {
         Ok(statement.query_map(params![user, limit, keep], PendingRow::read)?.collect::<Result<_, _>>()?)
     }
 
+    /// How many logins a user began that are still there.
+    pub(crate) fn count_pending_of(&self, user: &str) -> Result<u32, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT count(*) FROM pending_authorization WHERE user = ?")?;
+        Ok(statement.query_row([user], |row| row.get(0))?)
+    }
+
     /// Takes out all logins that a user began.
     pub(crate) fn take_pending_of(&self, user: &str) -> Result<Vec<PendingRow>, StoreError> {
         let mut statement =

@@ -16,6 +16,7 @@ use super::ledger::Ledger;
 use super::manifest::Manifest;
 use super::master_key::MasterKey;
 use super::memory::Memory;
+use super::pending::Room;
 use super::who::Who;
 use crate::clock::Clock;
 use crate::id::IdMaker;
@@ -42,6 +43,7 @@ pub(super) struct Inner {
     pub(super) random: Random,
     pub(super) ids: IdMaker,
     pub(super) memory: Arc<Memory>,
+    pub(super) room_for_logins: Arc<Room>,
     probed: Mutex<Option<Instant>>,
     /// How often the vault was restored. While it is open that does not change.
     pub(super) restores: u32,
@@ -143,6 +145,7 @@ impl Vault {
             clock,
             random,
             memory,
+            room_for_logins: Arc::default(),
             probed: Mutex::new(None),
             restores,
             epoch_keeper: None,

@@ -1,7 +1,7 @@
 //! A login that was begun and not yet completed, found again by its state token alone, once.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -25,9 +25,38 @@ use crate::store::{PendingRow, Worth};
 /// Rows erased in one transaction at most, so that cleaning up never keeps a request waiting for long.
 const BATCH: u32 = 500;
 
-/// Begun logins that a user can have at one time; the oldest goes for one more, so that a key that may begin them cannot fill
-/// the vault.
+/// A user's newest begun logins, which are kept whatever comes; older ones go, so that a key that may begin them cannot fill the
+/// vault.
 const MOST: u32 = 1_000;
+
+/// How many more there can be until the older ones go, all at once: to find them is to look at every one that is there.
+const MORE: u32 = 250;
+
+/// Users of whom it is remembered how many logins they may begin until that look.
+const USERS: usize = 4_096;
+
+/// How many logins each user may begin until it is looked at how many there are. Nobody is in it at the start, and other
+/// processes begin few.
+#[derive(Default)]
+pub(super) struct Room(Mutex<HashMap<UserId, u32>>);
+
+impl Room {
+    /// Takes a place; `false` where none is known of.
+    fn take(&self, user: &UserId) -> bool {
+        let mut room = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left) = room.get_mut(user).filter(|left| **left > 0) else { return false };
+        *left -= 1;
+        true
+    }
+
+    fn is(&self, user: &UserId, left: u32) {
+        let mut room = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if room.len() >= USERS {
+            room.clear();
+        }
+        room.insert(user.clone(), left);
+    }
+}
 
 /// Tags of the fields in a sealed login; one that was ever used is not given another meaning.
 mod tag {
@@ -124,10 +153,14 @@ pub struct DevicePolling {
 
 impl Vault {
     /// Remembers a begun login under a keyed hash of its state token; the token itself is not kept. Of each user the newest
-    /// hundred are kept.
+    /// thousand are kept.
     pub async fn put_pending(&self, state: &str, pending: PendingAuthorization, who: &Who) -> Result<(), VaultError> {
-        let state = Secret::new(state);
+        let (state, room) = (Secret::new(state), self.inner.room_for_logins.clone());
         self.change(who, move |ledger| {
+            if !room.take(&pending.user) {
+                let there = remove_oldest(ledger, pending.user.as_str())?;
+                room.is(&pending.user, (MOST + MORE).saturating_sub(there + 1));
+            }
             let data_key = ledger.keyring.current_data_key().version;
             let mut row = PendingRow {
                 state_hash: state_hash(&ledger.keyring.root().index, ledger.keyring, pending.flow, state.expose()),
@@ -140,9 +173,6 @@ impl Vault {
                 sealed: Vec::new(),
             };
             let id = hex::write(&row.state_hash);
-            for old in ledger.tx.take_pending_beyond(&row.user, MOST - 1, BATCH)? {
-                ledger.removed(&place(&old, &hex::write(&old.state_hash)), &old.sealed)?;
-            }
             row.sealed = ledger.seal(&place(&row, &id), &pending.write())?;
             ledger.tx.insert_pending(&row)?;
             ledger.added(&place(&row, &id), &row.sealed)?;
@@ -222,6 +252,14 @@ impl Vault {
             }
         }
     }
+}
+
+/// Erases what a user began before its newest logins, and says how many are left.
+fn remove_oldest(ledger: &mut Ledger<'_>, user: &str) -> Result<u32, VaultError> {
+    for old in ledger.tx.take_pending_beyond(user, MOST - 1, BATCH)? {
+        ledger.removed(&place(&old, &hex::write(&old.state_hash)), &old.sealed)?;
+    }
+    Ok(ledger.tx.count_pending_of(user)?)
 }
 
 /// Erases all begun logins: what they are found by is not known any more.
