@@ -37,6 +37,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Runs one of the few statements that begin and end things; each is prepared once on each connection.
+pub(super) fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
 /// Whether to try once more, after the so manieth try.
 fn wait_for_another(tries: i32) -> bool {
     std::thread::sleep(TRY_AGAIN_AFTER);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use r2d2::{ManageConnection, Pool};
 use rusqlite::Connection;
 
-use super::connection::open_reader;
+use super::connection::{execute, open_reader};
 use super::{StoreError, View};
 
 /// Readers at one time; more would wait for the two cores of a small machine anyway.
@@ -54,10 +54,13 @@ impl Readers {
 
     /// Runs `read` in a reading transaction.
     pub(super) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
-        let mut connection = self.0.get().map_err(|_| StoreError::Busy)?;
-        let moment = connection.transaction().map_err(StoreError::from)?;
-        let seen = read(&View { connection: &moment })?;
-        moment.finish().map_err(StoreError::from)?;
+        let connection = self.0.get().map_err(|_| StoreError::Busy)?;
+        execute(&connection, "BEGIN")?;
+        let seen = read(&View { connection: &connection });
+        // There is nothing to be undone. Where `read` panics, the pool lets the connection go.
+        let ended = execute(&connection, "COMMIT");
+        let seen = seen?;
+        ended?;
         Ok(seen)
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::ballast::Ballast;
 use super::carried::{Carrier, Commit};
+use super::connection::execute;
 use super::moment::Moments;
 use super::{JobError, StoreError, Tx};
 
@@ -284,7 +285,7 @@ impl Desk {
     /// One transaction. After every error SQLite is asked whether the transaction is still there: a full disk, an
     /// I/O error or a lack of memory can end it as a whole, and what came after would commit alone.
     fn attempt(&self, group: &mut [Box<dyn Job>]) -> Ended {
-        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+        if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
             return Ended::Refused(error);
         }
         // No other process can commit before this transaction ends.
@@ -294,7 +295,7 @@ impl Desk {
         if let Err(error) = run.and_then(|()| carrier.write(&self.connection)) {
             return self.abandon(error);
         }
-        match self.execute("COMMIT") {
+        match execute(&self.connection, "COMMIT") {
             Ok(()) => {
                 if let Some(commit) = carrier.committed(from, self.moments.now()) {
                     (self.told)(&commit);
@@ -315,7 +316,7 @@ impl Desk {
     /// An error here means that the savepoint could not be kept or undone, so that the group cannot go on.
     fn in_savepoint(&self, job: &mut dyn Job, carrier: &Carrier) -> Result<(), StoreError> {
         let found = carrier.found();
-        self.execute("SAVEPOINT job")?;
+        execute(&self.connection, "SAVEPOINT job")?;
         match job.run(&carrier.job(&self.connection)) {
             // Whether it is the job that needs too much, or those before it in the group, is seen when it is alone.
             Done::Full => return Err(StoreError::Full),
@@ -324,17 +325,11 @@ impl Desk {
             }
             Done::Well => {}
             Done::Badly => {
-                self.execute("ROLLBACK TO job")?;
+                execute(&self.connection, "ROLLBACK TO job")?;
                 carrier.undo(found);
             }
         }
-        self.execute("RELEASE job")
-    }
-
-    /// Runs one of the few statements that every group needs; each is prepared once.
-    fn execute(&self, sql: &str) -> Result<(), StoreError> {
-        self.connection.prepare_cached(sql)?.execute([])?;
-        Ok(())
+        execute(&self.connection, "RELEASE job")
     }
 
     fn abandon(&self, error: StoreError) -> Ended {
