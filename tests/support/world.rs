@@ -342,9 +342,10 @@ impl World {
         }
     }
 
-    /// What a command complains of.
+    /// What a command complains of. It is on this disk like every other: when it ends it puts what is in the log into the
+    /// vault's file, of which the disk would not know otherwise.
     pub fn problems_of(&self, command: &[&str]) -> Option<String> {
-        let ended = self.installation.run(command);
+        let ended = self.run(command);
         (!ended.0.status.success()).then(|| format!("{command:?}: {}{}", ended.stdout(), ended.stderr()))
     }
 
