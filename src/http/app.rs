@@ -9,7 +9,8 @@ use super::attempts::FailedAttempts;
 use super::limits::Limits;
 use super::refusals::Refusals;
 use super::service::Door;
-use super::{openapi, routes};
+use super::openapi;
+use super::routes::Routes;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::ServerSettings;
@@ -90,8 +91,9 @@ impl App {
     }
 
     pub(super) fn door(&self) -> Door {
+        let routes = Arc::new(Routes::new(self.clone()));
         Door {
-            routes: routes::filter(self),
+            routes: Box::new(move |head, body, arrival| Box::pin(routes.clone().answer(head, body, arrival))),
             trusted_proxies: self.0.settings.trusted_proxies.clone(),
             random: self.0.random,
         }

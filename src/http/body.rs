@@ -1,10 +1,9 @@
 //! Reads a body: within its size and its time, as JSON whatever the client calls it by, and with every fault at once.
 
-use std::pin::Pin;
-
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
@@ -15,11 +14,11 @@ use super::fields::{self, Object};
 use super::limits::Limits;
 use super::problem::{self, Problem};
 
-/// A body that has not been read yet.
-pub(super) type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send>>;
-
 /// What a route can take as its body.
 pub(super) trait FromBody: Sized + Send + 'static {
+    /// Whether there is one.
+    const IS_READ: bool = true;
+
     /// The name and the shape, for OpenAPI; nothing for a route without a body.
     fn schema() -> Option<(&'static str, RefOr<Schema>)>;
 
@@ -31,6 +30,8 @@ pub(super) trait FromBody: Sized + Send + 'static {
 pub(super) struct NoBody;
 
 impl FromBody for NoBody {
+    const IS_READ: bool = false;
+
     fn schema() -> Option<(&'static str, RefOr<Schema>)> {
         None
     }
@@ -41,28 +42,38 @@ impl FromBody for NoBody {
 }
 
 /// Reads and checks the body of a request.
-pub(super) async fn read<B: FromBody>(headers: &HeaderMap, stream: BodyStream, limits: &Limits) -> Result<B, Problem> {
-    if B::schema().is_none() {
+pub(super) async fn read<B: FromBody>(
+    headers: &HeaderMap,
+    body: impl Body<Data = Bytes> + Unpin,
+    limits: &Limits,
+) -> Result<B, Problem> {
+    if !B::IS_READ {
         // Nothing can be wrong with what nobody looks at.
         let (mut nothing, mut faults) = (serde_json::Map::new(), Vec::new());
         return B::read(&mut Object::new(&mut nothing, Place::body(), &mut faults))
             .ok_or_else(|| Problem::faults(&faults));
     }
-    let bytes = whole(headers, stream, limits).await?;
+    let bytes = whole(headers, body, limits).await?;
     parse(headers.get(header::CONTENT_TYPE), &bytes).map_err(|faults| Problem::faults(&faults))
 }
 
 /// All bytes of the body, within its limits. A body may hold secrets: this copy of it is wiped when it is dropped.
-async fn whole(headers: &HeaderMap, mut stream: BodyStream, limits: &Limits) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn whole(
+    headers: &HeaderMap,
+    mut body: impl Body<Data = Bytes> + Unpin,
+    limits: &Limits,
+) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes as u64) {
         return Err(too_large(limits));
     }
     let collect = async {
         let mut bytes = Zeroizing::new(Vec::new());
-        while let Some(piece) = stream.next().await {
-            let piece =
-                piece.map_err(|_| Problem::new(&problem::MALFORMED_REQUEST, "The body ended in the middle."))?;
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|_| Problem::new(&problem::MALFORMED_REQUEST, "The body ended in the middle."))?;
+            // What is not data are trailers, which nobody asked for.
+            let Ok(piece) = frame.into_data() else { continue };
             if bytes.len() + piece.len() > limits.body_bytes {
                 return Err(too_large(limits));
             }
@@ -148,8 +159,13 @@ fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::convert::Infallible;
+
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
     use serde_json::json;
+
+    use super::*;
 
     #[derive(Debug, PartialEq)]
     struct Named(String);
@@ -230,8 +246,11 @@ mod tests {
         assert_eq!(parse(None, br#"{"name": 1, "name": "x"}"#), Ok(Named("x".to_owned())));
     }
 
-    fn pieces(pieces: Vec<Vec<u8>>) -> BodyStream {
-        Box::pin(futures_util::stream::iter(pieces.into_iter().map(|piece| Ok(Bytes::from(piece)))))
+    type Frames = Vec<Result<Frame<Bytes>, Infallible>>;
+
+    fn pieces(pieces: Vec<Vec<u8>>) -> impl Body<Data = Bytes> + Unpin {
+        let frames: Frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece)))).collect();
+        StreamBody::new(futures_util::stream::iter(frames))
     }
 
     #[tokio::test]
@@ -260,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_never_ends_is_given_up() {
         let limits = Limits { body_time: std::time::Duration::from_millis(5), ..Limits::default() };
-        let never: BodyStream = Box::pin(futures_util::stream::pending());
+        let never = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>());
         let refused = whole(&HeaderMap::new(), never, &limits).await.unwrap_err();
         assert_eq!(refused.kind(), &problem::REQUEST_TIMEOUT);
     }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 
 use super::App;
-use super::body::BodyStream;
 use super::pattern::Params;
 use super::problem::{self, Problem};
 use super::service::Arrival;
@@ -17,26 +16,38 @@ use crate::vault::{Actor, ApiKey, Holder, Who};
 /// The header in which a service key names its user.
 pub(super) const USER_HEADER: &str = "strongroom-user";
 
-/// A request that reached its route.
-pub(super) struct Received {
+/// A request that reached its route, without its body.
+pub(super) struct Head {
     pub(super) arrival: Arrival,
-    pub(super) headers: HeaderMap,
     pub(super) params: Params,
-    pub(super) query: String,
-    pub(super) body: BodyStream,
+    pub(super) headers: HeaderMap,
+    pub(super) uri: Uri,
+}
+
+impl Head {
+    /// The query, without its question mark.
+    pub(super) fn query(&self) -> &str {
+        self.uri.query().unwrap_or_default()
+    }
 }
 
 /// What is asked, by whom, before the body is read.
 pub(super) struct Call {
     pub(super) caller: Caller,
-    pub(super) params: Params,
-    pub(super) query: String,
+    pub(super) head: Arc<Head>,
+}
+
+impl Call {
+    /// The value of the place with that number in the path.
+    pub(super) fn place(&self, index: usize) -> &str {
+        self.head.params.get(index)
+    }
 }
 
 /// The same of a route for who administers.
 pub(super) struct AdminCall {
     pub(super) administrator: Administrator,
-    pub(super) query: String,
+    pub(super) head: Arc<Head>,
 }
 
 /// What the request proves: who acts, for whom, and what they may do.
@@ -60,11 +71,10 @@ impl Proof {
     }
 
     fn permit(&self, needed: Permission) -> Result<(), Problem> {
-        let missing: Permissions =
-            [needed].into_iter().filter(|permission| !self.permissions.contains(*permission)).collect();
-        if missing.is_empty() {
+        if self.permissions.contains(needed) {
             return Ok(());
         }
+        let missing: Permissions = [needed].into_iter().collect();
         let detail = format!("Missing required permission(s): {missing}");
         Err(Problem::new(&problem::PERMISSION_MISSING, detail))
     }
@@ -89,8 +99,8 @@ impl From<TokenHolder> for Proof {
 
 /// Looks at the API key or access token that the request presents. Unknown, malformed, revoked and expired ones get one and
 /// the same answer; from an address that presented too many of those it is 429, and a right one passes all the same.
-pub(super) async fn authenticate(app: &App, arrival: Arrival, headers: &HeaderMap) -> Result<Proof, Problem> {
-    let proved = match presented(headers) {
+pub(super) async fn authenticate(app: &App, head: &Head) -> Result<Proof, Problem> {
+    let proved = match presented(&head.headers) {
         Presented::Key(key) => app.vault().authenticate(key)?.map(Proof::from),
         Presented::Bearer(token) => match app.vault().authenticate(token)? {
             Some(key) => Some(key.into()),
@@ -108,7 +118,7 @@ pub(super) async fn authenticate(app: &App, arrival: Arrival, headers: &HeaderMa
     if let Some(proof) = proved {
         return Ok(proof);
     }
-    if let Err(wait) = app.failed_attempts().count(arrival.address) {
+    if let Err(wait) = app.failed_attempts().count(head.arrival.address) {
         let detail = "Too many requests with an invalid API key from this address.";
         return Err(Problem::new(&problem::RATE_LIMITED, detail).retry_after(wait));
     }
@@ -157,30 +167,20 @@ fn single<'h>(values: &[&'h HeaderValue], read: impl Fn(&'h str) -> Option<Prese
 }
 
 /// Whether the caller may do this, and for whom it does it.
-pub(super) fn authorize(
-    proof: &Proof,
-    needed: Permission,
-    arrival: Arrival,
-    headers: &HeaderMap,
-) -> Result<Caller, Problem> {
+pub(super) fn authorize(proof: &Proof, needed: Permission, head: &Head) -> Result<Caller, Problem> {
     proof.permit(needed)?;
-    Ok(Caller { user: user(&proof.holder, headers)?, who: proof.who(arrival) })
+    Ok(Caller { user: user(&proof.holder, &head.headers)?, who: proof.who(head.arrival) })
 }
 
 /// Whether the caller may administer, and whose things: those of the users that it may act for, of whom a service key may
 /// name one.
-pub(super) fn administer(
-    proof: &Proof,
-    needed: Permission,
-    arrival: Arrival,
-    headers: &HeaderMap,
-) -> Result<Administrator, Problem> {
+pub(super) fn administer(proof: &Proof, needed: Permission, head: &Head) -> Result<Administrator, Problem> {
     proof.permit(needed)?;
     let holder = match &proof.holder {
-        all @ Holder::Service { .. } if !headers.contains_key(USER_HEADER) => all.clone(),
-        holder => Holder::User(user(holder, headers)?),
+        all @ Holder::Service { .. } if !head.headers.contains_key(USER_HEADER) => all.clone(),
+        holder => Holder::User(user(holder, &head.headers)?),
     };
-    Ok(Administrator { holder, who: proof.who(arrival) })
+    Ok(Administrator { holder, who: proof.who(head.arrival) })
 }
 
 /// For whom a request that may be refused asks: the user that it names, else the one of its key or token.

@@ -28,7 +28,7 @@ pub(super) async fn initiate(
     call: Call,
     body: InitiateRequest,
 ) -> Result<Answer<One<InitiateResponse>>, Problem> {
-    Answer::json(&app.broker().initiate(&call.caller, call.params.get(0), body).await?)
+    Answer::json(&app.broker().initiate(&call.caller, call.place(0), body).await?)
 }
 
 pub(super) async fn complete(
@@ -36,7 +36,7 @@ pub(super) async fn complete(
     call: Call,
     body: CompleteRequest,
 ) -> Result<Answer<One<CompleteResponse>>, Problem> {
-    Answer::json(&app.broker().complete(&call.caller, call.params.get(0), body).await?)
+    Answer::json(&app.broker().complete(&call.caller, call.place(0), body).await?)
 }
 
 pub(super) async fn device_initiate(
@@ -44,7 +44,7 @@ pub(super) async fn device_initiate(
     call: Call,
     body: DeviceInitiateRequest,
 ) -> Result<Answer<One<DeviceInitiateResponse>>, Problem> {
-    Answer::json(&app.broker().device_initiate(&call.caller, call.params.get(0), body).await?)
+    Answer::json(&app.broker().device_initiate(&call.caller, call.place(0), body).await?)
 }
 
 pub(super) async fn device_poll(
@@ -52,37 +52,37 @@ pub(super) async fn device_poll(
     call: Call,
     body: DevicePollRequest,
 ) -> Result<Answer<One<DevicePoll>>, Problem> {
-    Answer::json(&app.broker().device_poll(&call.caller, call.params.get(0), body).await?)
+    Answer::json(&app.broker().device_poll(&call.caller, call.place(0), body).await?)
 }
 
 pub(super) async fn create(app: App, call: Call, body: CreateRequest) -> Result<Answer<One<CreateResponse>>, Problem> {
-    Answer::json(&app.broker().create(&call.caller, call.params.get(0), body).await?)
+    Answer::json(&app.broker().create(&call.caller, call.place(0), body).await?)
 }
 
 pub(super) async fn delete(app: App, call: Call, _: NoBody) -> Result<Answer<One<DeleteResponse>>, Problem> {
-    Answer::json(&app.broker().delete(&call.caller, call.params.get(0), call.params.get(1)).await?)
+    Answer::json(&app.broker().delete(&call.caller, call.place(0), call.place(1)).await?)
 }
 
 pub(super) async fn credential(app: App, call: Call, _: NoBody) -> Result<Answer<One<CredentialDetail>>, Problem> {
-    Answer::json(&app.broker().credential(&call.caller, call.params.get(0), call.params.get(1))?)
+    Answer::json(&app.broker().credential(&call.caller, call.place(0), call.place(1))?)
 }
 
 pub(super) async fn amend(app: App, call: Call, body: Amendment) -> Result<Answer<One<CredentialDetail>>, Problem> {
-    Answer::json(&app.broker().amend(&call.caller, call.params.get(0), call.params.get(1), body).await?)
+    Answer::json(&app.broker().amend(&call.caller, call.place(0), call.place(1), body).await?)
 }
 
 pub(super) async fn refresh(app: App, call: Call, _: NoBody) -> Result<Answer<One<CredentialDetail>>, Problem> {
-    Answer::json(&app.broker().refresh(&call.caller, call.params.get(0), call.params.get(1)).await?)
+    Answer::json(&app.broker().refresh(&call.caller, call.place(0), call.place(1)).await?)
 }
 
 pub(super) async fn token(app: App, call: Call, _: NoBody) -> Result<Answer<One<Live>>, Problem> {
-    let min_ttl = query::min_ttl(&call.query)?;
-    let secret = app.broker().token(&call.caller, call.params.get(0), call.params.get(1), min_ttl).await?;
+    let min_ttl = query::min_ttl(call.head.query())?;
+    let secret = app.broker().token(&call.caller, call.place(0), call.place(1), min_ttl).await?;
     Answer::secret(&live::body(&secret))
 }
 
 pub(super) async fn list(app: App, call: Call, _: NoBody) -> Result<Answer<Many<CredentialSummary>>, Problem> {
-    let page = query::page(&call.query)?;
+    let page = query::page(call.head.query())?;
     let list = app.broker().list(&call.caller, None, page)?;
     let path = format!("{}/v1/integrations/credentials", app.base_path());
     Ok(listed(&list)?.next(next(list.next_after, page, &path)))
@@ -93,8 +93,8 @@ pub(super) async fn list_of_provider(
     call: Call,
     _: NoBody,
 ) -> Result<Answer<Many<CredentialSummary>>, Problem> {
-    let page = query::page(&call.query)?;
-    let provider = call.params.get(0);
+    let page = query::page(call.head.query())?;
+    let provider = call.place(0);
     let list = app.broker().list(&call.caller, Some(provider), page)?;
     let provider = utf8_percent_encode(provider, NON_ALPHANUMERIC);
     let path = format!("{}/v1/integrations/{provider}/credentials", app.base_path());
@@ -115,7 +115,7 @@ fn next(after: Option<CredentialId>, page: Page, path: &str) -> Option<String> {
 }
 
 pub(super) async fn revocations(app: App, call: AdminCall) -> Result<Answer<Many<WaitingRevocation>>, Problem> {
-    let page = query::page(&call.query)?;
+    let page = query::page(call.head.query())?;
     let list = app.broker().revocations(&call.administrator, page)?;
     let path = format!("{}/v1/revocations", app.base_path());
     Ok(Answer::json(&list.revocations)?.next(next(list.next_after, page, &path)))

@@ -2,34 +2,45 @@
 
 use percent_encoding::percent_decode_str;
 
+/// Places that a pattern can have.
+const MOST: usize = 2;
+
 /// The values of a path's places, percent-decoded, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Params(Vec<String>);
+pub(super) struct Params([String; MOST]);
 
 impl Params {
+    /// What `path`, which fits `pattern`, puts into its places; what is no UTF-8 is replaced, and then unknown.
+    pub(super) fn of(pattern: &str, path: &str) -> Self {
+        let pairs = pattern.split('/').zip(path.split('/'));
+        let placed = pairs.filter(|(place, _)| place.starts_with('{')).map(|(_, segment)| segment);
+        let mut params = Self::default();
+        for (value, segment) in params.0.iter_mut().zip(placed) {
+            *value = percent_decode_str(segment).decode_utf8_lossy().into_owned();
+        }
+        params
+    }
+
     /// The value of the place with that number; the route's pattern has it.
     pub(super) fn get(&self, index: usize) -> &str {
         self.0.get(index).map_or("", String::as_str)
     }
 }
 
-/// The values, where `path` fits `pattern`. `/x/` is the same as `/x`; what is no UTF-8 is replaced, and then unknown.
-pub(super) fn fit(pattern: &str, path: &str) -> Option<Params> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let mut segments = path.split('/');
-    let mut values = Vec::new();
-    for place in pattern.split('/') {
-        let segment = segments.next()?;
-        if place.starts_with('{') {
-            if segment.is_empty() {
-                return None;
-            }
-            values.push(percent_decode_str(segment).decode_utf8_lossy().into_owned());
-        } else if place != segment {
-            return None;
-        }
-    }
-    segments.next().is_none().then_some(Params(values))
+/// `/x/` is the same as `/x`.
+pub(super) fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+/// How many segments a pattern or a path has.
+pub(super) fn length(path: &str) -> usize {
+    path.bytes().filter(|byte| *byte == b'/').count()
+}
+
+/// Whether `path`, which has as many segments, fits `pattern`.
+pub(super) fn fits(pattern: &str, path: &str) -> bool {
+    let mut pairs = pattern.split('/').zip(path.split('/'));
+    pairs.all(|(place, segment)| if place.starts_with('{') { !segment.is_empty() } else { place == segment })
 }
 
 /// The names of a pattern's places.
@@ -40,17 +51,29 @@ pub(super) fn places(pattern: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::routes;
 
     #[test]
     fn paths_fit_their_patterns_and_no_others() {
-        let values = |path| fit("/v1/{provider}/credentials/{id}", path).map(|params| params.0);
-        assert_eq!(values("/v1/git%68ub/credentials/a%2Fb"), Some(vec!["github".to_owned(), "a/b".to_owned()]));
+        let pattern = "/v1/{provider}/credentials/{id}";
+        let values = |path| {
+            let path = without_slash(path);
+            (length(path) == length(pattern) && fits(pattern, path)).then(|| Params::of(pattern, path).0)
+        };
+        assert_eq!(values("/v1/git%68ub/credentials/a%2Fb"), Some(["github".to_owned(), "a/b".to_owned()]));
         assert_eq!(values("/v1/x/credentials/y/"), values("/v1/x/credentials/y"));
         for path in
             ["/v1/x/credentials", "/v1//credentials/y", "/v1/x/credentials/y/z", "/v1/x/credentials/y//", "v1", ""]
         {
             assert_eq!(values(path), None, "{path}");
         }
-        assert_eq!(places("/v1/{provider}/credentials/{id}").collect::<Vec<_>>(), ["provider", "id"]);
+        assert_eq!(places(pattern).collect::<Vec<_>>(), ["provider", "id"]);
+    }
+
+    #[test]
+    fn every_routes_places_find_room() {
+        for route in routes::table() {
+            assert!(places(route.pattern).count() <= MOST, "{}", route.pattern);
+        }
     }
 }

@@ -10,20 +10,18 @@ use std::time::Duration;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use http::HeaderMap;
 
 use super::App;
 use super::attempts::Ticks;
-use super::call::{self, Proof};
+use super::call::{self, Head, Proof};
 use super::limits::Limits;
 use super::pattern;
 use super::problem::{self, ProblemType};
 use super::route::Route;
-use super::service::Arrival;
 use crate::clock::Clock;
-use crate::id::{CredentialId, ProviderName, UserId};
+use crate::id::ProviderName;
 use crate::permission::Permission;
-use crate::vault::{Refusal, Who};
+use crate::vault::Refusal;
 
 /// By the actor as the log has it: there are no more of those than API keys and trusted issuers.
 type Limiter = RateLimiter<String, HashMapStateStore<String>, Ticks, NoOpMiddleware<Duration>>;
@@ -63,32 +61,6 @@ impl Refusals {
     }
 }
 
-/// What is known of a request before it is answered, in case that it is refused.
-pub(super) struct Asked {
-    who: Who,
-    user: Option<UserId>,
-    provider: Option<ProviderName>,
-    credential: Option<CredentialId>,
-}
-
-impl Asked {
-    pub(super) fn of(
-        route: &Route,
-        proof: &Proof,
-        arrival: Arrival,
-        headers: &HeaderMap,
-        params: &pattern::Params,
-    ) -> Self {
-        let place = |name: &str| pattern::places(route.pattern).position(|place| place == name);
-        Self {
-            who: proof.who(arrival),
-            user: call::asked_for(proof, headers),
-            provider: place("provider").and_then(|at| params.get(at).parse().ok()),
-            credential: place("cred_id").and_then(|at| params.get(at).parse().ok()),
-        }
-    }
-}
-
 /// Whether this is a no to somebody who may not, and not to a mistake. Whether a credential that is not there is
 /// somebody else's is not looked at: both take the same time.
 fn is_refusal(kind: &ProblemType, route: &Route) -> bool {
@@ -99,22 +71,29 @@ fn is_refusal(kind: &ProblemType, route: &Route) -> bool {
 }
 
 /// Leaves the row, where there is to be one. Where the vault cannot take it the caller is refused all the same.
-pub(super) async fn record(app: &App, route: &Route, asked: Asked, kind: &'static ProblemType) {
+pub(super) async fn record(app: &App, route: &Route, proof: &Proof, head: &Head, kind: &'static ProblemType) {
     if !is_refusal(kind, route) {
         return;
     }
-    let actor = asked.who.actor.to_string();
+    let who = proof.who(head.arrival);
+    let actor = who.actor.to_string();
     let Some(not_recorded) = app.refusals().admit(&actor) else { return };
+    let place = |name: &str| {
+        let at = pattern::places(route.pattern).position(|place| place == name);
+        at.map(|at| head.params.get(at))
+    };
+    // What no entry is called is the caller's own text, and may be anything.
+    let provider = place("provider").and_then(|text| text.parse::<ProviderName>().ok());
+    let provider = provider.filter(|name| app.broker().catalog().get(name.as_str()).is_some());
     let refusal = Refusal {
-        user: asked.user,
-        // What no entry is called is the caller's own text, and may be anything.
-        provider: asked.provider.filter(|name| app.broker().catalog().get(name.as_str()).is_some()),
-        credential: asked.credential,
+        user: call::asked_for(proof, &head.headers),
+        provider,
+        credential: place("cred_id").and_then(|text| text.parse().ok()),
         reason: kind.uri.trim_start_matches("/problems/"),
         route: (route.method.to_string(), route.pattern),
         not_recorded,
     };
-    if let Err(error) = app.vault().record_refusal(refusal, &asked.who).await {
+    if let Err(error) = app.vault().record_refusal(refusal, &who).await {
         tracing::warn!(%error, actor, "a refusal could not be recorded in the audit log");
         app.refusals().put_back(&actor, not_recorded + 1);
     }

