@@ -59,6 +59,7 @@ pub use revocations::{RevocationList, WaitingRevocation};
 pub use service::{ServiceFault, ServiceRequest, service_account};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
 
+use bytes::Bytes;
 use flights::Flights;
 
 use crate::catalog::{Catalog, Provider, entry};
@@ -82,7 +83,7 @@ struct Parts {
     clock: Clock,
     random: Random,
     clients: Clients,
-    providers: OnceLock<Vec<ProviderInfo>>,
+    providers: OnceLock<Bytes>,
     issuers: Issuers,
     mcp_servers: McpServers,
     trusted_issuers: TrustedIssuers,
@@ -170,11 +171,6 @@ impl Broker {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.0.config
-    }
-
-    /// Every provider, sorted by name: answered from memory, where it was put soon after the start.
-    pub fn providers(&self) -> &[ProviderInfo] {
-        self.0.providers.get_or_init(|| providers::describe(&self.0.catalog, &self.0.clients))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Which providers there are, and what each takes: derived from the catalogue once, at start-up.
 
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Broker;
 use super::clients::Clients;
 use crate::catalog::entry::{Mcp, OAuth};
 use crate::catalog::input::InputFrom;
@@ -55,11 +57,18 @@ pub struct InputInfo {
     pub example: String,
 }
 
-/// The list that `GET /providers` answers, sorted by name.
-pub(super) fn describe(catalog: &Catalog, clients: &Clients) -> Vec<ProviderInfo> {
+impl Broker {
+    /// Every provider, sorted by name: a JSON array of [`ProviderInfo`]. Nothing in it changes while the program runs, so it is
+    /// written once, soon after the start, and only lent from then on.
+    pub fn providers(&self) -> Bytes {
+        self.0.providers.get_or_init(|| describe(&self.0.catalog, &self.0.clients)).clone()
+    }
+}
+
+fn describe(catalog: &Catalog, clients: &Clients) -> Bytes {
     let mut described = Vec::new();
     catalog.read_each(|provider| described.push(info(provider, clients)));
-    described
+    serde_json::to_vec(&described).expect("texts, flags and lists can always be written").into()
 }
 
 fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {

@@ -20,7 +20,7 @@ use crate::id::CredentialId;
 use crate::vault::{Amendment, Page};
 
 pub(super) async fn providers(app: App, _: Call, _: NoBody) -> Result<Answer<Many<ProviderInfo>>, Problem> {
-    Answer::json(app.broker().providers())
+    Ok(Answer::raw(app.broker().providers()))
 }
 
 pub(super) async fn initiate(
