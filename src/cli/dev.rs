@@ -52,7 +52,7 @@ enum Print {
 impl Dev {
     /// Runs the command.
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        serve::begin_log();
+        let _log = serve::begin_log();
         // The vault of the configuration is a real one: dev does not touch it.
         let settings = Context { config: context.config.clone(), vault: None, accept_rollback: false };
         let (mut config, _) = settings.settings(ClientSecrets::Try)?;

@@ -11,6 +11,7 @@ use super::{Context, Failure};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{ClientSecrets, Config, Environment};
+use crate::http::log::{self, Log};
 use crate::http::{App, ListenError, Listener, Settings};
 use crate::random::Random;
 use crate::vault::{Mode, Vault, VaultError, Who};
@@ -44,7 +45,7 @@ pub(super) struct Serve {
 impl Serve {
     /// Runs the command.
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        begin_log();
+        let _log = begin_log();
         let (config, _) = context.settings(ClientSecrets::Require)?;
         for warning in &config.warnings {
             tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
@@ -53,10 +54,10 @@ impl Serve {
     }
 }
 
-/// Begins to log to the standard error, as `RUST_LOG` says.
-pub(super) fn begin_log() {
-    // It fails only where a log was begun before, and then there is one.
-    let _ = crate::http::log::init(Environment::of_process().get("RUST_LOG").as_deref());
+/// Begins to log to the standard error, as `RUST_LOG` says, for as long as what it gives is held.
+pub(super) fn begin_log() -> Option<Log> {
+    // It fails where a log was begun before, and then there is one; or where there is no thread, and then nothing will run.
+    log::init(Environment::of_process().get("RUST_LOG").as_deref()).ok()
 }
 
 /// A runtime for a server.

@@ -1,7 +1,7 @@
 //! The log: for people on a terminal, JSON lines elsewhere. What is in a line is chosen field by field where it is
 //! written; nothing here ever sees a query, a body or a header.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Stderr};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -9,26 +9,51 @@ use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use super::log_lines::Lines;
+
 /// What is logged where `RUST_LOG` says nothing.
 pub const DEFAULT_FILTER: &str = "info";
+
+/// The log that was begun. Dropped, what it still holds is written.
+pub struct Log(Lines<Stderr>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// One was begun before.
+    #[error(transparent)]
+    Begun(#[from] TryInitError),
+    /// There is no thread for it.
+    #[error("the log cannot start: {0}")]
+    Thread(#[from] std::io::Error),
+}
 
 /// Begins to log to stderr: pretty where that is a terminal, JSON otherwise. `filter` is the text of `RUST_LOG`; a
 /// directive in it that makes no sense is left out. Whatever it asks for, libraries that would write a request's bytes
 /// stay at `info`. A panic becomes one line with its place and without its message, which might hold anything.
-pub fn init(filter: Option<&str>) -> Result<(), TryInitError> {
+pub fn init(filter: Option<&str>) -> Result<Log, LogError> {
     let filter = EnvFilter::new(filter.unwrap_or(DEFAULT_FILTER));
     let registry = tracing_subscriber::registry().with(filter).with(FilterFn::new(may_be_logged));
+    let lines = Lines::new(std::io::stderr())?;
     if std::io::stderr().is_terminal() {
-        registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init()?;
+        registry.with(tracing_subscriber::fmt::layer().with_writer(lines.clone())).try_init()?;
     } else {
         registry
+            // What a line is about is in the line itself: that it happened within something else is shown on a terminal alone.
+            .with(FilterFn::new(|metadata| !metadata.is_span()))
             .with(
                 tracing_subscriber::fmt::layer()
                     .json()
                     .flatten_event(true)
                     .with_current_span(false)
                     .with_span_list(false)
-                    .with_writer(std::io::stderr),
+                    .with_writer(lines.clone()),
             )
             .try_init()?;
     }
@@ -36,7 +61,7 @@ pub fn init(filter: Option<&str>) -> Result<(), TryInitError> {
         let place = panic.location().map(tracing::field::display);
         tracing::error!(place, "a bug: the program panicked; please report the place");
     }));
-    Ok(())
+    Ok(Log(lines))
 }
 
 /// Libraries that log headers, paths or bytes below `info`.

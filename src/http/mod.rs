@@ -20,6 +20,7 @@ mod limits;
 mod listener;
 mod live;
 pub mod log;
+mod log_lines;
 mod openapi;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod parsers;
