@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
-
 use super::limits::Limits;
-use super::wire::Watch;
+use super::watch::{Wanted, Watch};
 
 /// An address as far as one party has it to itself: a whole /64 for IPv6.
 pub(super) fn party(address: IpAddr) -> IpAddr {
@@ -26,8 +24,10 @@ pub(super) struct Connections {
     open: Mutex<Open>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
+    /// How every connection is wanted to go on.
+    wanted: Wanted,
     next: u64,
     connections: HashMap<u64, Entry>,
     per_party: HashMap<IpAddr, usize>,
@@ -37,12 +37,13 @@ struct Open {
 struct Entry {
     party: Option<IpAddr>,
     watch: Arc<Watch>,
-    evicted: Arc<Notify>,
 }
 
 impl Connections {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self { limit: limits.connections, share: limits.connections_per_address, open: Mutex::default() })
+        let open =
+            Open { wanted: Wanted::Serve, next: 0, connections: HashMap::default(), per_party: HashMap::default() };
+        Arc::new(Self { limit: limits.connections, share: limits.connections_per_address, open: Mutex::new(open) })
     }
 
     /// Lets a connection in; `address` is nothing where no share applies. Nothing where there is no room, and everybody
@@ -59,12 +60,19 @@ impl Connections {
         }
         let id = open.next;
         open.next += 1;
-        let evicted = Arc::new(Notify::new());
-        open.connections.insert(id, Entry { party, watch, evicted: evicted.clone() });
+        watch.want(open.wanted);
+        open.connections.insert(id, Entry { party, watch });
         if let Some(party) = party {
             *open.per_party.entry(party).or_default() += 1;
         }
-        Some(Admission { id, evicted, connections: self.clone() })
+        Some(Admission { id, connections: self.clone() })
+    }
+
+    /// Tells every connection how it is wanted to go on; those to come too.
+    pub(super) fn want(&self, wanted: Wanted) {
+        let mut open = self.open();
+        open.wanted = wanted;
+        open.connections.values().for_each(|entry| entry.watch.want(wanted));
     }
 
     /// Makes room for one: for when the operating system has no more file descriptors.
@@ -87,7 +95,7 @@ impl Open {
         let waiting = self.connections.iter().filter(|(_, entry)| eligible(entry));
         let longest = waiting.filter_map(|(id, entry)| Some((entry.watch.waiting()?, *id))).max();
         let (_, id) = longest?;
-        self.remove(id)?.evicted.notify_one();
+        self.remove(id)?.watch.want(Wanted::Cut);
         Some(())
     }
 
@@ -109,15 +117,7 @@ impl Open {
 #[derive(Debug)]
 pub(super) struct Admission {
     id: u64,
-    evicted: Arc<Notify>,
     connections: Arc<Connections>,
-}
-
-impl Admission {
-    /// Comes when the place is needed for somebody else.
-    pub(super) async fn evicted(&self) {
-        self.evicted.notified().await;
-    }
 }
 
 impl Drop for Admission {
@@ -140,11 +140,12 @@ mod tests {
         let connections = connections(10, 2);
         let greedy = Some("192.0.2.1".parse().unwrap());
         let other = connections.admit(Some("192.0.2.2".parse().unwrap()), Watch::new()).unwrap();
-        let first = connections.admit(greedy, Watch::new()).unwrap();
+        let oldest = Watch::new();
+        let _first = connections.admit(greedy, oldest.clone()).unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         let _second = connections.admit(greedy, Watch::new()).unwrap();
         let _third = connections.admit(greedy, Watch::new()).unwrap();
-        first.evicted().await;
+        oldest.until_cut(std::future::pending()).await;
         assert!(connections.open().connections.contains_key(&other.id));
     }
 

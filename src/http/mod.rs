@@ -35,6 +35,7 @@ mod server;
 mod service;
 mod tls;
 mod translate;
+mod watch;
 mod wire;
 
 pub use app::{App, Settings};

@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
@@ -18,7 +20,8 @@ use super::connections::Connections;
 use super::limits::Limits;
 use super::listener::{Accepted, Listener};
 use super::service::{Connection, Door, Requests, refusals};
-use super::wire::{Watch, Wire};
+use super::watch::{Wanted, Watch};
+use super::wire::Wire;
 
 /// The largest piece that is read from a connection at once.
 const READ_BUFFER: usize = 64 * 1024;
@@ -36,20 +39,21 @@ pub(super) async fn serve_door(
     limits: Arc<Limits>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (stage, stage_seen) = watch::channel(Stage::Serving);
+    let (accepting, may_accept) = watch::channel(true);
     let (busy, mut done) = mpsc::channel(1);
     let connections = Connections::new(&limits);
     allow_open_files(limits.connections);
-    let server = Server { door, connections, stage: stage_seen, busy, limits: limits.clone() };
+    let server = Server { door, connections: connections.clone(), accepting: may_accept, busy, limits: limits.clone() };
     for listener in listeners {
         tokio::spawn(server.clone().accept_all(listener));
     }
     drop(server);
     shutdown.await;
-    stage.send_replace(Stage::Stopping);
+    accepting.send_replace(false);
+    connections.want(Wanted::Stop);
     if tokio::time::timeout(limits.shutdown_grace, done.recv()).await.is_err() {
         tracing::warn!("the grace period is over; what is still under way is cut off");
-        stage.send_replace(Stage::Cut);
+        connections.want(Wanted::Cut);
     }
 }
 
@@ -67,18 +71,11 @@ fn allow_open_files(connections: usize) {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Serving,
-    Stopping,
-    Cut,
-}
-
 #[derive(Clone)]
 struct Server {
     door: Arc<Door>,
     connections: Arc<Connections>,
-    stage: watch::Receiver<Stage>,
+    accepting: watch::Receiver<bool>,
     /// Dropped by everybody who is done: the channel closes with the last.
     busy: mpsc::Sender<Infallible>,
     limits: Arc<Limits>,
@@ -89,7 +86,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = self.stage.wait_for(|stage| *stage != Stage::Serving) => return,
+                _ = self.accepting.wait_for(|accepting| !accepting) => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -119,7 +116,8 @@ impl Server {
         let server = self.clone();
         let tls = listener.tls.clone();
         tokio::spawn(async move {
-            let mut stage = server.stage.clone();
+            let _admission = admission;
+            let cut = watch.clone();
             let talk = async move {
                 match (connection, tls) {
                     (Accepted::Tcp(stream, _), None) => server.talk(stream, peer, false, watch).await,
@@ -133,16 +131,12 @@ impl Server {
                     (Accepted::Unix(stream), _) => server.talk(stream, peer, false, watch).await,
                 }
             };
-            tokio::select! {
-                () = talk => {}
-                () = admission.evicted() => {}
-                _ = stage.wait_for(|stage| *stage == Stage::Cut) => {}
-            }
+            cut.until_cut(talk).await;
         });
     }
 
     /// Speaks HTTP/1.1 on one connection until it ends.
-    async fn talk<S>(mut self, stream: S, peer: Option<IpAddr>, tls: bool, watch: Arc<Watch>)
+    async fn talk<S>(self, stream: S, peer: Option<IpAddr>, tls: bool, watch: Arc<Watch>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -151,28 +145,41 @@ impl Server {
         let connection = Connection::new(self.door.clone(), watch.clone(), peer, tls, self.busy.clone());
         let requests = Requests(Arc::new(connection));
         let connection = http1::Builder::new()
-            // The wire keeps the times, for hyper's timer cannot tell an idle connection from a slow head. This one is
-            // longer than both, and there so that hyper looks at the wire again after each answer.
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.idle_time + self.limits.header_time)
+            // The wire keeps the times, for hyper's timer cannot tell an idle connection from a slow head. This one never
+            // comes, and is there so that hyper looks at the wire again after each answer.
+            .timer(Never)
+            .header_read_timeout(self.limits.idle_time)
             .max_header_size(self.limits.header_bytes)
             .max_buf_size(READ_BUFFER)
             .serve_connection(TokioIo::new(wire), requests);
-        tokio::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => Some(ended),
-            _ = self.stage.wait_for(|stage| *stage != Stage::Serving) => None,
-        };
-        let ended = if let Some(ended) = ended {
-            ended
-        } else {
-            watch.stop();
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        };
+        let ended = watch.until_done(connection, http1::Connection::graceful_shutdown).await;
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended in the middle");
         }
+    }
+}
+
+/// A timer that never comes and costs nothing.
+#[derive(Clone, Copy, Debug)]
+struct Never;
+
+impl hyper::rt::Timer for Never {
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(*self)
+    }
+
+    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(*self)
+    }
+}
+
+impl hyper::rt::Sleep for Never {}
+
+impl Future for Never {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }
 

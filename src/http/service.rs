@@ -17,7 +17,8 @@ use warp::reply::Response;
 
 use super::address;
 use super::problem::{self, Problem};
-use super::wire::{Refusal, Watch};
+use super::watch::Watch;
+use super::wire::Refusal;
 use crate::id::{ApiKeyId, RequestId};
 use crate::random::Random;
 

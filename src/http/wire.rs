@@ -1,137 +1,17 @@
-//! One connection's bytes: keeps time while nothing happens, keeps each head for a second look, and gives the refusals
-//! that hyper writes on its own the same shape as every other answer.
+//! One connection's bytes: keeps time while nothing happens, shows the watch what comes, and gives the refusals that hyper
+//! writes on its own the same shape as every other answer.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::head::HeadFacts;
 use super::limits::Limits;
-
-/// What the connection's bytes and its requests know of each other.
-#[derive(Debug)]
-pub(super) struct Watch {
-    born: Instant,
-    /// Milliseconds after `born` since when the next request is awaited; 0 while one is being answered.
-    waiting_since: AtomicU64,
-    stopping: AtomicBool,
-    recording: Mutex<Recording>,
-}
-
-/// The bytes since the end of the last request.
-#[derive(Debug, Default)]
-struct Recording {
-    bytes: Vec<u8>,
-    /// Bytes of the last request's body that have not come yet.
-    body_left: u64,
-    /// After a chunked body nobody here knows where the next head begins: such a connection is closed.
-    over: bool,
-    started: Option<Instant>,
-    /// Whether a request was answered already on this connection.
-    used: bool,
-}
-
-impl Watch {
-    /// A connection that has just been accepted.
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            born: Instant::now(),
-            waiting_since: AtomicU64::new(1),
-            stopping: AtomicBool::new(false),
-            recording: Mutex::default(),
-        })
-    }
-
-    /// How long it has been waiting for a request; nothing while one is being answered.
-    pub(super) fn waiting(&self) -> Option<Duration> {
-        let since = self.waiting_since.load(Ordering::Relaxed);
-        (since > 0).then(|| self.born.elapsed().saturating_sub(Duration::from_millis(since)))
-    }
-
-    /// From now on an idle connection is at its end.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    /// A request was dispatched: what its head said. `body` is the length of its body, or nothing where it is chunked.
-    pub(super) fn request_begins(&self, body: Option<u64>) -> HeadFacts {
-        self.waiting_since.store(0, Ordering::Relaxed);
-        let mut recording = self.recording();
-        let (facts, length) = HeadFacts::read(&recording.bytes).unwrap_or_default();
-        recording.bytes.drain(..length);
-        recording.used = true;
-        recording.started = None;
-        match body {
-            None => (recording.over, recording.bytes) = (true, Vec::new()),
-            Some(body) => {
-                let here = usize::try_from(body).unwrap_or(usize::MAX).min(recording.bytes.len());
-                recording.bytes.drain(..here);
-                recording.body_left = body - here as u64;
-            }
-        }
-        facts
-    }
-
-    /// The answer was handed over: the time until the next request begins to count.
-    pub(super) fn request_ends(&self) {
-        self.waiting_since.store(self.now(), Ordering::Relaxed);
-        let mut recording = self.recording();
-        if !recording.bytes.is_empty() {
-            recording.started = Some(Instant::now());
-        }
-    }
-
-    /// The caller took a part of its answer: that is not idleness.
-    fn answer_goes_on(&self) {
-        if self.waiting_since.load(Ordering::Relaxed) > 0 {
-            self.waiting_since.store(self.now(), Ordering::Relaxed);
-        }
-    }
-
-    /// Milliseconds after the connection's beginning, never 0.
-    fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
-    }
-
-    fn record(&self, fresh: &[u8]) {
-        let mut recording = self.recording();
-        if recording.over {
-            return;
-        }
-        let body = usize::try_from(recording.body_left).unwrap_or(usize::MAX).min(fresh.len());
-        recording.body_left -= body as u64;
-        let head = &fresh[body..];
-        if !head.is_empty() {
-            recording.started.get_or_insert_with(Instant::now);
-            recording.bytes.extend_from_slice(head);
-        }
-    }
-
-    /// Until when the next bytes may come, and whether a part of a head is there; nothing while a request is answered.
-    fn deadline(&self, limits: &Limits) -> Option<(Instant, bool)> {
-        let since = self.waiting_since.load(Ordering::Relaxed);
-        if since == 0 {
-            return None;
-        }
-        let recording = self.recording();
-        Some(match recording.started {
-            Some(started) => (started + limits.header_time, true),
-            None if recording.used => (self.born + Duration::from_millis(since) + limits.idle_time, false),
-            None => (self.born + limits.header_time, false),
-        })
-    }
-
-    fn recording(&self) -> std::sync::MutexGuard<'_, Recording> {
-        self.recording.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use super::watch::{Wanted, Watch};
 
 /// Makes the whole answer (head and body) to a request that never became one.
 pub(super) type Refusal = Arc<dyn Fn(StatusCode) -> Vec<u8> + Send + Sync>;
@@ -167,13 +47,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The end of the stream, where the time is over; else nothing.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some((deadline, begun)) = self.watch.deadline(&self.limits) else { return Poll::Pending };
-        if !begun && self.watch.stopping.load(Ordering::Relaxed) {
+        if !begun && self.watch.wants(Wanted::Stop) {
             return Poll::Ready(Ok(()));
         }
-        if self.read_timer.deadline() != deadline {
+        // To set a timer costs more than to let it come for nothing: one that comes too early is set then, and nearly every
+        // request is there before.
+        if self.read_timer.deadline() > deadline {
             self.read_timer.as_mut().reset(deadline);
         }
         ready!(self.read_timer.as_mut().poll(cx));
+        while self.read_timer.deadline() < deadline {
+            self.read_timer.as_mut().reset(deadline);
+            ready!(self.read_timer.as_mut().poll(cx));
+        }
         if begun {
             self.pending = (self.refusal)(StatusCode::REQUEST_TIMEOUT);
             self.ending = Ending::TooLate;
@@ -194,6 +80,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// What came of a write of an answer.
+    fn poll_written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(written) => {
+                self.write_timer = None;
+                self.watch.answer_goes_on();
+                Poll::Ready(written)
+            }
+            Poll::Pending => self.poll_stalled(cx),
+        }
     }
 
     /// A write that cannot go on: an error once it has been so for too long.
@@ -229,14 +127,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             self.pending = (self.refusal)(status);
             return Poll::Ready(Ok(bytes.len()));
         }
-        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
-            Poll::Ready(written) => {
-                self.write_timer = None;
-                self.watch.answer_goes_on();
-                Poll::Ready(written)
-            }
-            Poll::Pending => self.poll_stalled(cx),
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_written(cx, written)
+    }
+
+    /// Head and body in one call, neither copied.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let [only] = pieces {
+            return self.poll_write(cx, only);
         }
+        // What hyper writes on its own is one piece.
+        ready!(self.poll_pending(cx))?;
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.poll_written(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -288,26 +199,5 @@ mod tests {
         assert_eq!(bare_refusal(b"HTTP/1.1 404 Not Found\r\nx-request-id: 1\r\ncontent-length: 0\r\n\r\n"), None);
         assert_eq!(bare_refusal(b"HTTP/1.1 100 Continue\r\n\r\n"), None);
         assert_eq!(bare_refusal(b"{}\r\n\r\n"), None);
-    }
-
-    #[test]
-    fn the_next_head_begins_where_the_body_ends() {
-        let watch = Watch::new();
-        watch.record(b"POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
-        assert_eq!(watch.request_begins(Some(4)).fault(), None);
-        watch.record(b"cdGET / HTTP/1.1\r\n");
-        watch.record(b"\r\n");
-        assert!(watch.request_begins(Some(0)).fault().is_some(), "the second request has no Host");
-        assert!(watch.recording().bytes.is_empty());
-    }
-
-    #[test]
-    fn a_connection_waits_only_between_requests() {
-        let watch = Watch::new();
-        assert!(watch.waiting().is_some());
-        watch.request_begins(Some(0));
-        assert!(watch.waiting().is_none());
-        watch.request_ends();
-        assert!(watch.waiting().is_some());
     }
 }
