@@ -7,10 +7,11 @@ use ipnet::IpNet;
 
 use super::attempts::FailedAttempts;
 use super::limits::Limits;
-use super::refusals::Refusals;
-use super::service::Door;
 use super::openapi;
+use super::overload::Gate;
+use super::refusals::Refusals;
 use super::routes::Routes;
+use super::service::Door;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::ServerSettings;
@@ -49,6 +50,7 @@ struct Parts {
     random: Random,
     failed_attempts: FailedAttempts,
     refusals: Refusals,
+    gate: Gate,
     openapi: Bytes,
 }
 
@@ -59,7 +61,8 @@ impl App {
         let openapi = Bytes::from(description.expect("the description has text keys alone"));
         let failed_attempts = FailedAttempts::new(&settings.limits, clock.clone());
         let refusals = Refusals::new(&settings.limits, clock);
-        Self(Arc::new(Parts { broker, settings, random, failed_attempts, refusals, openapi }))
+        let gate = Gate::new(&settings.limits);
+        Self(Arc::new(Parts { broker, settings, random, failed_attempts, refusals, gate, openapi }))
     }
 
     pub(super) fn broker(&self) -> &Broker {
@@ -86,6 +89,10 @@ impl App {
         &self.0.refusals
     }
 
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
     pub(super) fn openapi(&self) -> Bytes {
         self.0.openapi.clone()
     }
@@ -95,6 +102,7 @@ impl App {
         Door {
             routes: Box::new(move |head, body, arrival| Box::pin(routes.clone().answer(head, body, arrival))),
             trusted_proxies: self.0.settings.trusted_proxies.clone(),
+            come_back: self.limits().come_back,
             random: self.0.random,
         }
     }

@@ -33,6 +33,14 @@ pub struct Limits {
     pub failed_attempts_burst: u32,
     /// Wrong API keys a minute that are forgiven to one address.
     pub failed_attempts_per_minute: u32,
+    /// Requests at one time that wait for the disk or for a provider (503 beyond).
+    pub waiting: usize,
+    /// Of those, requests that name one and the same provider.
+    pub waiting_at_one: usize,
+    /// How long what could run may wait for the processor; where all wait longer, a part of them is refused (503).
+    pub queue_time: Duration,
+    /// When to come back, for who was refused so; on the same connection nothing but probes is answered before.
+    pub come_back: Duration,
     /// Refusals of one API key that leave an audit row at once; more are counted in the next row.
     pub refusals_burst: u32,
     /// Refusals a minute that leave a row.
@@ -64,6 +72,10 @@ impl Default for Limits {
             tls_check: Duration::from_secs(1),
             failed_attempts_burst: 200,
             failed_attempts_per_minute: 60,
+            waiting: 1024,
+            waiting_at_one: 768,
+            queue_time: Duration::from_millis(100),
+            come_back: Duration::from_secs(1),
             refusals_burst: 20,
             refusals_per_minute: 2,
         }

@@ -22,6 +22,7 @@ mod live;
 pub mod log;
 mod log_lines;
 mod openapi;
+mod overload;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod parsers;
 mod pattern;

@@ -12,6 +12,7 @@ use utoipa::openapi::{
     Required, ResponseBuilder, SecurityRequirement, ServerBuilder,
 };
 
+use super::overload::Needs;
 use super::pattern::places;
 use super::problem;
 use super::route::Route;
@@ -163,6 +164,7 @@ fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
         "provider-not-found" => initiate || device || complete || create,
         "oauth-not-supported" => initiate || device || complete,
         "credential-not-found" | "credential-of-another-provider" => initiate || device || one,
+        "overloaded" => route.needs != Needs::Nothing,
         // Else the answer to what fits no route.
         "not-found" => ends("/client.json"),
         _ => match kind.status.as_u16() {

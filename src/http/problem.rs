@@ -103,6 +103,8 @@ problems! {
     PROVIDER_UNAVAILABLE = BAD_GATEWAY "provider-unavailable" "The provider did not answer as it should";
     /// The vault cannot write, or is busy.
     VAULT_UNAVAILABLE = SERVICE_UNAVAILABLE "vault-unavailable" "The vault cannot do this now";
+    /// There is more to do than can be done in time.
+    OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "The server has too much to do";
     /// The provider took too long.
     PROVIDER_TIMEOUT = GATEWAY_TIMEOUT "provider-timeout" "The provider took too long";
 }

@@ -13,6 +13,7 @@ use super::App;
 use super::answer::{Answer, Shape};
 use super::body::{self, FromBody, NoBody};
 use super::call::{self, AdminCall, Call, Head, Proof};
+use super::overload::Needs;
 use super::problem::Problem;
 use super::refusals;
 use super::service::Answered;
@@ -32,6 +33,7 @@ pub struct Route {
     pub summary: &'static str,
     /// The status of a good answer.
     pub success: StatusCode,
+    pub(super) needs: Needs,
     pub(super) shapes: Shapes,
     run: Run,
 }
@@ -78,6 +80,7 @@ where
         permission: None,
         summary,
         success: StatusCode::OK,
+        needs: Needs::Processor,
         shapes: Shapes::of::<NoBody, R>(),
         run: Run::Open(Arc::new(run)),
     }
@@ -101,12 +104,14 @@ where
             Ok(handler(app, Call { caller, head }, body).await?.into_response())
         })
     };
+    let needs = if method == Method::GET { Needs::Processor } else { Needs::Waiting };
     Route {
         method,
         pattern,
         permission: Some(permission),
         summary,
         success: StatusCode::OK,
+        needs,
         shapes: Shapes::of::<B, R>(),
         run: Run::Guarded(Arc::new(run)),
     }
@@ -136,6 +141,7 @@ where
         permission: Some(permission),
         summary,
         success: StatusCode::OK,
+        needs: Needs::Processor,
         shapes: Shapes::of::<NoBody, R>(),
         run: Run::Guarded(Arc::new(run)),
     }
@@ -146,6 +152,18 @@ impl Route {
     #[must_use]
     pub(super) fn created(self) -> Self {
         Self { success: StatusCode::CREATED, ..self }
+    }
+
+    /// The same, answered whatever else there is to do.
+    #[must_use]
+    pub(super) fn probe(self) -> Self {
+        Self { needs: Needs::Nothing, ..self }
+    }
+
+    /// The same for a GET that waits for the disk or for a provider.
+    #[must_use]
+    pub(super) fn waits(self) -> Self {
+        Self { needs: Needs::Waiting, ..self }
     }
 
     /// A path that fits the pattern, for tests: each place holds its own name.
@@ -164,7 +182,7 @@ impl Route {
             }
             Err(problem) => problem.into_response(id),
         };
-        Answered { response, route: Some(self.pattern), key }
+        Answered { response, route: Some(self.pattern), key, refused: false }
     }
 
     /// The key or token (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked. What is refused to somebody who showed a key

@@ -18,6 +18,7 @@ use super::handlers::{
     amend, client_metadata, complete, create, credential, delete, device_initiate, device_poll, healthz, initiate,
     list, list_of_provider, openapi, providers, published_keys, readyz, refresh, revocations, token,
 };
+use super::overload::{self, Needs};
 use super::pattern::{self, Params};
 use super::problem::{self, Problem};
 use super::route::{Route, administered, guarded, open};
@@ -45,11 +46,11 @@ pub fn table() -> Vec<Route> {
         guarded(GET,    "/v1/integrations/{provider}/credentials/{cred_id}", ReadIntegrations,   "One credential, and how it stands",       credential),
         guarded(PATCH,  "/v1/integrations/{provider}/credentials/{cred_id}", ManageIntegrations, "Give a credential another title or secret", amend),
         guarded(POST,   "/v1/integrations/{provider}/credentials/{cred_id}/refresh", ManageIntegrations, "Refresh an access token now",     refresh),
-        guarded(GET,    "/v1/integrations/{provider}/credentials/{cred_id}/token", UseIntegrations, "A secret to use now, refreshed first where need be", token),
+        guarded(GET,    "/v1/integrations/{provider}/credentials/{cred_id}/token", UseIntegrations, "A secret to use now, refreshed first where need be", token).waits(),
         open("/v1/oauth/jwks.json",   "Our public keys",                             published_keys),
         open("/v1/oauth/client.json", "Our client-id metadata document",             client_metadata),
-        open("/healthz",      "Whether the server runs",                             healthz),
-        open("/readyz",       "Whether the server can do its work",                  readyz),
+        open("/healthz",      "Whether the server runs",                             healthz).probe(),
+        open("/readyz",       "Whether the server can do its work",                  readyz).probe(),
         open("/openapi.json", "This API, described in OpenAPI 3.1",                  openapi),
     ]
 }
@@ -75,14 +76,25 @@ impl Routes {
         Self { app, by_length }
     }
 
-    /// Answers a request whose body is still to come. What no route takes is 404, or 405 with the methods that the path has.
+    /// Answers a request whose body is still to come, if it is let in. What no route takes is 404, or 405 with the methods that
+    /// the path has.
     pub(super) async fn answer(self: Arc<Self>, request: Parts, body: Incoming, arrival: Arrival) -> Answered {
-        match self.find(&request.method, request.uri.path()) {
-            Ok((route, params)) => {
+        let found = self.find(&request.method, request.uri.path());
+        let (needs, provider) = match &found {
+            Ok((route, params)) => (route.needs, params.get(0)),
+            Err(_) => (Needs::Processor, ""),
+        };
+        let place = overload::enter(&self.app, needs, provider, arrival).await;
+        match (found, place) {
+            (Ok((route, params)), Ok(_place)) => {
                 let head = Head { arrival, params, headers: request.headers, uri: request.uri };
                 route.answer(&self.app, Arc::new(head), body).await
             }
-            Err(problem) => Answered { response: problem.into_response(arrival.id), route: None, key: None },
+            (Err(problem), Ok(_place)) => Answered::bare(problem.into_response(arrival.id)),
+            (found, Err(problem)) => {
+                let route = found.ok().map(|(route, _)| route.pattern);
+                Answered { route, refused: true, ..Answered::bare(problem.into_response(arrival.id)) }
+            }
         }
     }
 

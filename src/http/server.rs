@@ -208,12 +208,11 @@ mod tests {
         };
         let routes = move |head: http::request::Parts, _: hyper::body::Incoming, _: Arrival| {
             let done = done.clone();
-            let answered = async move {
-                Answered { response: answer(head.uri.path(), &done).await, route: None, key: None }
-            };
+            let answered = async move { Answered::bare(answer(head.uri.path(), &done).await) };
             Box::pin(answered) as _
         };
-        let door = Door { routes: Box::new(routes), trusted_proxies: Vec::new(), random: Random };
+        let door =
+            Door { routes: Box::new(routes), trusted_proxies: Vec::new(), come_back: Duration::ZERO, random: Random };
         let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
         let address = listener.address().unwrap();
         tokio::spawn(serve_door(vec![listener], Arc::new(door), Arc::default(), std::future::pending()));

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
@@ -11,7 +12,6 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tracing::Instrument as _;
 use warp::reply::Response;
 
@@ -28,6 +28,8 @@ pub(super) struct Arrival {
     pub(super) id: RequestId,
     /// The caller's address; nothing on a Unix socket without a proxy.
     pub(super) address: Option<IpAddr>,
+    /// When the connection was told to come back, where that is still to come.
+    pub(super) not_before: Option<Instant>,
 }
 
 /// An answer, and what the log says of it.
@@ -36,12 +38,14 @@ pub(super) struct Answered {
     /// The pattern of the route, never the path.
     pub(super) route: Option<&'static str>,
     pub(super) key: Option<ApiKeyId>,
+    /// Whether nothing was done of the request, because there is too much to do.
+    pub(super) refused: bool,
 }
 
 impl Answered {
     /// The answer of no route.
-    fn bare(response: Response) -> Self {
-        Self { response, route: None, key: None }
+    pub(super) fn bare(response: Response) -> Self {
+        Self { response, route: None, key: None, refused: false }
     }
 }
 
@@ -52,6 +56,8 @@ pub(super) struct Door {
     /// The table of routes.
     pub(super) routes: Box<dyn Fn(Parts, Incoming, Arrival) -> Answering + Send + Sync>,
     pub(super) trusted_proxies: Vec<IpNet>,
+    /// How long who was refused for want of room is let wait.
+    pub(super) come_back: Duration,
     pub(super) random: Random,
 }
 
@@ -65,6 +71,9 @@ pub(super) struct Connection {
     watch: Arc<Watch>,
     peer: Option<IpAddr>,
     tls: bool,
+    /// When it was told to come back. Only where the connection is one party's: behind a proxy, or on the Unix socket, somebody
+    /// else may ask next.
+    not_before: Option<Mutex<Option<Instant>>>,
     /// Held until the last request has run to its end.
     _busy: mpsc::Sender<Infallible>,
 }
@@ -99,7 +108,8 @@ impl Connection {
         tls: bool,
         busy: mpsc::Sender<Infallible>,
     ) -> Self {
-        Self { door, watch, peer, tls, _busy: busy }
+        let own = peer.is_some_and(|peer| !address::is_trusted(peer, &door.trusted_proxies));
+        Self { door, watch, peer, tls, not_before: own.then(Mutex::default), _busy: busy }
     }
 
     /// Answers a request, unless its head has a `fault`. Whatever may change something runs in a task of its own, so that what
@@ -107,7 +117,8 @@ impl Connection {
     async fn answer(self: Arc<Self>, head: Parts, body: Incoming, fault: Option<&'static str>) -> Response {
         let began = Instant::now();
         let address = address::caller(self.peer, &head.headers, &self.door.trusted_proxies);
-        let arrival = Arrival { id: RequestId::fresh(self.door.random), address };
+        let not_before = self.not_before().filter(|when| *when > began);
+        let arrival = Arrival { id: RequestId::fresh(self.door.random), address, not_before };
         let detached = head.method != Method::GET && head.method != Method::HEAD;
         let answer = self.run(head, body, fault, arrival, began);
         let answer = answer.instrument(tracing::info_span!("request", id = %arrival.id));
@@ -136,9 +147,22 @@ impl Connection {
             let answered = std::panic::AssertUnwindSafe(answer).catch_unwind().await;
             answered.unwrap_or_else(|_panic| Answered::bare(failed(arrival.id)))
         };
+        if answered.refused {
+            self.come_back(began + self.door.come_back);
+        }
         self.finish(&mut answered.response, arrival.id);
         log(&answered, &method, arrival, began);
         answered.response
+    }
+
+    fn not_before(&self) -> Option<Instant> {
+        *self.not_before.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn come_back(&self, when: Instant) {
+        if let Some(not_before) = &self.not_before {
+            *not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(when);
+        }
     }
 
     /// What every answer carries.
