@@ -9,6 +9,7 @@ use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use super::log_json::Json;
 use super::log_lines::Lines;
 
 /// What is logged where `RUST_LOG` says nothing.
@@ -47,14 +48,7 @@ pub fn init(filter: Option<&str>) -> Result<Log, LogError> {
         registry
             // What a line is about is in the line itself: that it happened within something else is shown on a terminal alone.
             .with(FilterFn::new(|metadata| !metadata.is_span()))
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(false)
-                    .with_span_list(false)
-                    .with_writer(lines.clone()),
-            )
+            .with(tracing_subscriber::fmt::layer().event_format(Json).with_writer(lines.clone()))
             .try_init()?;
     }
     std::panic::set_hook(Box::new(|panic| {

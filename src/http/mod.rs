@@ -20,6 +20,7 @@ mod limits;
 mod listener;
 mod live;
 pub mod log;
+mod log_json;
 mod log_lines;
 mod openapi;
 mod overload;
