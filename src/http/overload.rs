@@ -1,9 +1,11 @@
 //! More than can be served: who is let in, and who is told to come back, before anything is done for him.
 //!
 //! Two things can run out. **The processor**: what is ready to run then waits in the runtime's queue, longer and longer. How
-//! long is measured, by an empty task that stands in the same queue every few milliseconds; a single long wait may have any
-//! cause, so the shortest of the last few counts (as in CoDel, RFC 8289). Where it is twice what is wanted there are twice as
-//! many who ask as can be served in time, and half of them are refused; and so on. **What is waited for**, the disk and the
+//! long is measured, by an empty task that stands in the same queue every few milliseconds; a short delay may have any cause,
+//! so it counts when it has lasted. Where the wait is twice what is wanted there are twice as many who ask as can be served in
+//! time, and half of them are refused; and so on. While the task has not come out at all after twice the time, what is behind
+//! it in the queue would be late whatever is done, and nearly all of it is refused until the task is there. (So the queue is
+//! held short, as CoDel does it, RFC 8289, and not the number of those who ask.) **What is waited for**, the disk and the
 //! providers: of requests that wait for either there are so many at one time and no more, and of those for one provider only a
 //! part of that, so that one that hangs leaves room for the others.
 //!
@@ -23,8 +25,11 @@ use super::service::Arrival;
 /// How often the queue is measured while there are requests.
 const PULSE: Duration = Duration::from_millis(10);
 
-/// Of so many measurements the shortest counts.
-const RECENT: usize = 3;
+/// So long all that is measured has to be too long before it counts.
+const LASTING: Duration = Duration::from_millis(200);
+
+/// Where fewer requests came while the task stood in the queue, there was none: the machine itself stood still.
+const MANY: u32 = 16;
 
 /// Of all requests at least so many are let in.
 const LEAST: f64 = 0.05;
@@ -58,6 +63,10 @@ pub(super) struct Gate {
     born: Instant,
     /// Milliseconds after `born` when the queue is measured next; the end of time while it is.
     next: AtomicU64,
+    /// Milliseconds after `born` since when the task that measures it stands in the queue; the end of time while none does.
+    standing_since: AtomicU64,
+    /// Requests that came since then.
+    came: AtomicU32,
     measured: Mutex<Measured>,
 }
 
@@ -69,8 +78,9 @@ struct Waiting {
 
 /// What was measured of the queue.
 struct Measured {
-    recent: [Duration; RECENT],
     last: Instant,
+    /// Since when every wait was too long.
+    too_long_since: Option<Instant>,
     said: Option<Instant>,
 }
 
@@ -95,10 +105,11 @@ pub(super) async fn enter<'a>(
     if let Some(until) = arrival.not_before {
         tokio::time::sleep_until(until.into()).await;
     }
-    if app.gate().wants_measure(Instant::now()) {
+    let now = Instant::now();
+    if app.gate().wants_measure(now) {
         measure(app.clone());
     }
-    app.gate().enter(needs, provider).map_err(|Refused| {
+    app.gate().enter(needs, provider, now).map_err(|Refused| {
         let detail = "The server has more to do than it can do in time. Nothing was done of this; try again later.";
         Problem::new(&problem::OVERLOADED, detail).retry_after(app.limits().come_back)
     })
@@ -109,14 +120,18 @@ fn measure(app: App) {
     let runtime = tokio::runtime::Handle::current();
     // From outside, for then it stands behind all others: what a worker of the runtime spawns itself it also runs next.
     tokio::task::spawn_blocking(move || {
-        let asked = Instant::now();
-        runtime.spawn(async move { app.gate().measured_wait(asked.elapsed(), Instant::now()) });
+        let began = Instant::now();
+        app.gate().stands(began);
+        runtime.spawn(async move {
+            let now = Instant::now();
+            app.gate().measured_wait(now.saturating_duration_since(began), now);
+        });
     });
 }
 
 impl Gate {
     pub(super) fn new(limits: &Limits) -> Self {
-        let measured = Measured { recent: [Duration::ZERO; RECENT], last: Instant::now(), said: None };
+        let measured = Measured { last: Instant::now(), too_long_since: None, said: None };
         Self {
             waiting: Mutex::default(),
             most_waiting: limits.waiting,
@@ -126,13 +141,15 @@ impl Gate {
             due: AtomicU32::new(0),
             born: measured.last,
             next: AtomicU64::new(0),
+            standing_since: AtomicU64::new(u64::MAX),
+            came: AtomicU32::new(0),
             measured: Mutex::new(measured),
         }
     }
 
     /// `provider` is the one that the request names, or nothing.
-    fn enter(&self, needs: Needs, provider: &str) -> Result<Place<'_>, Refused> {
-        let share = self.share.load(Ordering::Relaxed);
+    fn enter(&self, needs: Needs, provider: &str, now: Instant) -> Result<Place<'_>, Refused> {
+        let share = self.share(now);
         // The shares of all who come are added up; whoever brings the sum over the edge is refused.
         if share > 0 && self.due.fetch_add(share, Ordering::Relaxed).checked_add(share).is_none() {
             return Err(Refused);
@@ -150,6 +167,24 @@ impl Gate {
         Ok(Place(Some((self, provider.to_owned()))))
     }
 
+    /// The part of all requests, of `u32::MAX`, that is refused now.
+    fn share(&self, now: Instant) -> u32 {
+        let standing = self.millis(now).checked_sub(self.standing_since.load(Ordering::Relaxed));
+        if let Some(standing) = standing
+            && self.came.fetch_add(1, Ordering::Relaxed) >= MANY
+            && u128::from(standing) >= 2 * self.queue_time.as_millis()
+        {
+            return share_over(Duration::MAX, self.queue_time);
+        }
+        self.share.load(Ordering::Relaxed)
+    }
+
+    /// From now on a task stands in the queue.
+    fn stands(&self, now: Instant) {
+        self.came.store(0, Ordering::Relaxed);
+        self.standing_since.store(self.millis(now), Ordering::Relaxed);
+    }
+
     /// Whether the queue is to be measured now; who is told so does it, and says what it was.
     fn wants_measure(&self, now: Instant) -> bool {
         let next = self.next.load(Ordering::Relaxed);
@@ -160,7 +195,7 @@ impl Gate {
         }
         let mut measured = self.measured();
         if now.saturating_duration_since(measured.last) >= FORGOTTEN {
-            measured.recent = [Duration::ZERO; RECENT];
+            measured.too_long_since = None;
             self.share.store(0, Ordering::Relaxed);
         }
         true
@@ -169,17 +204,19 @@ impl Gate {
     /// How long what was ready to run had to wait.
     fn measured_wait(&self, wait: Duration, now: Instant) {
         let mut measured = self.measured();
-        measured.recent.rotate_left(1);
-        measured.recent[RECENT - 1] = wait;
         measured.last = now;
-        let shortest = measured.recent.into_iter().min().unwrap_or_default();
-        let share = share_over(shortest, self.queue_time);
+        let began = now.checked_sub(wait).unwrap_or(now);
+        let queued = self.came.load(Ordering::Relaxed) >= MANY;
+        measured.too_long_since = (queued && wait > self.queue_time).then(|| measured.too_long_since.unwrap_or(began));
+        let lasts = measured.too_long_since.is_some_and(|since| now.saturating_duration_since(since) >= LASTING);
+        let share = if lasts { share_over(wait, self.queue_time) } else { 0 };
         self.share.store(share, Ordering::Relaxed);
         if share > 0 && measured.said.is_none_or(|said| now.saturating_duration_since(said) >= SAID) {
             measured.said = Some(now);
-            let wait_ms = u64::try_from(shortest.as_millis()).unwrap_or(u64::MAX);
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(wait_ms, "overloaded: a part of the requests is told to come back");
         }
+        self.standing_since.store(u64::MAX, Ordering::Relaxed);
         drop(measured);
         self.next.store(self.millis(now + PULSE), Ordering::Release);
     }
@@ -231,49 +268,84 @@ mod tests {
     }
 
     fn refused_of(gate: &Gate, requests: usize) -> usize {
-        (0..requests).filter(|_| gate.enter(Needs::Processor, "").is_err()).count()
+        (0..requests).filter(|_| gate.enter(Needs::Processor, "", Instant::now()).is_err()).count()
     }
 
+    /// The waits come one after the other, the last one now.
     fn measure(gate: &Gate, waits: &[u64]) {
-        for millis in waits {
-            gate.measured_wait(Duration::from_millis(*millis), Instant::now());
+        let mut now = Instant::now().checked_sub(Duration::from_millis(waits.iter().sum())).unwrap();
+        for wait in waits.iter().copied().map(Duration::from_millis) {
+            gate.stands(now);
+            for _ in 0..MANY {
+                let _ = gate.share(now);
+            }
+            now += wait;
+            gate.measured_wait(wait, now);
         }
     }
 
     #[test]
     fn as_many_wait_as_may_and_of_one_provider_a_part_of_them() {
         let gate = gate();
-        let first = gate.enter(Needs::Waiting, "acme").unwrap();
-        let second = gate.enter(Needs::Waiting, "acme").unwrap();
-        assert!(gate.enter(Needs::Waiting, "acme").is_err(), "a provider that hangs leaves room");
-        let _third = gate.enter(Needs::Waiting, "other").unwrap();
-        assert!(gate.enter(Needs::Waiting, "third").is_err(), "but no more than there is");
-        assert!(gate.enter(Needs::Processor, "acme").is_ok(), "who need not wait needs no place");
+        let first = gate.enter(Needs::Waiting, "acme", Instant::now()).unwrap();
+        let second = gate.enter(Needs::Waiting, "acme", Instant::now()).unwrap();
+        assert!(gate.enter(Needs::Waiting, "acme", Instant::now()).is_err(), "a provider that hangs leaves room");
+        let _third = gate.enter(Needs::Waiting, "other", Instant::now()).unwrap();
+        assert!(gate.enter(Needs::Waiting, "third", Instant::now()).is_err(), "but no more than there is");
+        assert!(gate.enter(Needs::Processor, "acme", Instant::now()).is_ok(), "who need not wait needs no place");
         drop((first, second));
-        assert!(gate.enter(Needs::Waiting, "third").is_ok());
+        assert!(gate.enter(Needs::Waiting, "third", Instant::now()).is_ok());
         assert_eq!(gate.waiting().at.keys().collect::<Vec<_>>(), ["other"], "nothing is kept of who is gone");
     }
 
     #[test]
     fn where_they_wait_twice_as_long_as_is_wanted_half_of_them_are_refused() {
         let gate = gate();
-        measure(&gate, &[200, 200]);
+        measure(&gate, &[150]);
         assert_eq!(refused_of(&gate, 1000), 0, "it may have been chance");
+        measure(&gate, &[10]);
+        measure(&gate, &[150, 150]);
+        assert!(refused_of(&gate, 900).abs_diff(300) <= 1, "it lasts");
         measure(&gate, &[200]);
         assert!(refused_of(&gate, 1000).abs_diff(500) <= 1);
-        measure(&gate, &[1000, 1000, 1000]);
+        measure(&gate, &[1000]);
         assert!(refused_of(&gate, 1000).abs_diff(900) <= 1);
-        measure(&gate, &[100_000, 100_000, 100_000]);
+        measure(&gate, &[100_000]);
         assert!(refused_of(&gate, 1000) <= 951, "some are always let in");
         measure(&gate, &[100]);
         assert_eq!(refused_of(&gate, 1000), 0, "one short wait, and all is well");
     }
 
     #[test]
+    fn what_is_late_whatever_is_done_is_refused_until_the_queue_moves() {
+        let gate = gate();
+        let now = Instant::now();
+        gate.stands(now);
+        let later = |millis| now + Duration::from_millis(millis);
+        let refused = |at| (0..100).filter(|_| gate.enter(Needs::Processor, "", at).is_err()).count();
+        assert_eq!(refused(later(190)), 0);
+        assert!(refused(later(210)) >= 94);
+        gate.measured_wait(Duration::from_millis(90), later(220));
+        assert_eq!(refused(later(230)), 0);
+    }
+
+    #[test]
+    fn a_machine_that_stood_still_is_not_overloaded() {
+        let gate = gate();
+        let now = Instant::now();
+        gate.stands(now);
+        let later = now + Duration::from_secs(5);
+        assert!((0..MANY).all(|_| gate.enter(Needs::Processor, "", later).is_ok()));
+        gate.stands(now);
+        gate.measured_wait(Duration::from_secs(5), later);
+        assert_eq!(refused_of(&gate, 100), 0);
+    }
+
+    #[test]
     fn it_is_measured_by_one_at_a_time_and_old_measurements_are_forgotten() {
         let gate = gate();
         let before = Instant::now();
-        measure(&gate, &[200, 200, 200]);
+        measure(&gate, &[200]);
         let now = Instant::now();
         assert!(!gate.wants_measure(before), "not so soon");
         assert!(gate.wants_measure(now + PULSE) && !gate.wants_measure(now + PULSE));
