@@ -80,17 +80,14 @@ impl View<'_> {
         statement.query_map((after, limit), read)?.map(|row| Ok(row?)).collect()
     }
 
-    /// Gives `each` the rows whose number is above `after`, one by one, in their order.
+    /// Gives `each` every row, one by one, in their order.
     pub(crate) fn walk_audit<E: From<StoreError>>(
         &self,
-        after: i64,
         mut each: impl FnMut(AuditRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT * FROM audit WHERE seq > ? ORDER BY seq")
-            .map_err(StoreError::from)?;
-        let mut rows = statement.query([after]).map_err(StoreError::from)?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT * FROM audit ORDER BY seq").map_err(StoreError::from)?;
+        let mut rows = statement.query([]).map_err(StoreError::from)?;
         while let Some(row) = rows.next().map_err(StoreError::from)? {
             each(read(row).map_err(StoreError::from)?)?;
         }

@@ -38,7 +38,7 @@ impl History {
     pub(super) fn read(view: &View<'_>) -> Result<Self, VaultError> {
         let mut history = Self::default();
         let mut first = None;
-        view.walk_audit(i64::MIN, |row| {
+        view.walk_audit(|row| {
             first.get_or_insert(row.seq);
             history.learn(&row.action, row.user.as_deref(), row.credential.as_deref(), row.subject.as_deref());
             Ok::<_, VaultError>(())

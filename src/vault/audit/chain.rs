@@ -83,7 +83,7 @@ pub(in crate::vault) fn verify(
 ) -> Result<u64, VaultError> {
     let mut walk = Walk::new(keyring, manifest);
     let mut run = None;
-    view.walk_audit(i64::MIN, |row| {
+    view.walk_audit(|row| {
         for fault in walk.step(&row).into_iter().flatten() {
             merge(&mut run, fault, report);
         }

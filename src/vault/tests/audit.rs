@@ -49,6 +49,7 @@ async fn whatever_was_done_to_the_log_is_named_by_row() {
             vec![changed(4, 9), Cut { first: 10, last: 10 }], 3),
         (COPY, vec![extra(0)], 10),
         (&format!("{COPY}; UPDATE audit SET seq = 11 WHERE seq = 0"), vec![extra(11)], 10),
+        (&format!("{COPY}; UPDATE audit SET seq = -9223372036854775808 WHERE seq = 0"), vec![extra(i64::MIN)], 10),
         (&shifted, vec![changed(7, 10), extra(11)], 6),
         ("CREATE TABLE o AS SELECT * FROM audit; UPDATE audit SET user = (SELECT user FROM o WHERE o.seq = 9 - audit.seq)
           WHERE seq IN (4, 5)", vec![changed(4, 5)], 8),
