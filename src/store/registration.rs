@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::walk::behind;
 use super::{StoreError, Tx, View};
 
 /// Our client at one authorization server, for one redirect URI.
@@ -35,16 +36,19 @@ impl View<'_> {
 }
 
 impl View<'_> {
-    /// Up to `limit` registrations after the one with this hash in hex, those under the data key `but` left out.
+    /// Up to `limit` registrations after the one with this hash in hex, or from the first on, those under the data key `but`
+    /// left out.
     pub(crate) fn registrations_after(
         &self,
-        after: &str,
+        after: Option<&str>,
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<RegistrationRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM client_registration WHERE lookup > unhex(?) AND data_key IS NOT ? ORDER BY lookup LIMIT ?",
-        )?;
+        let (than, after) = behind(after);
+        let sql = format!(
+            "SELECT * FROM client_registration WHERE lookup {than} unhex(?) AND data_key IS NOT ? ORDER BY lookup LIMIT ?"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
         Ok(statement.query_map(params![after, but, limit], RegistrationRow::read)?.collect::<Result<_, _>>()?)
     }
 }

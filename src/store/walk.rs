@@ -7,6 +7,11 @@ use rusqlite::{Connection, Row, params};
 use super::credential::COLUMNS;
 use super::{CredentialRow, PendingRow, RevocationRow, SecretRow, SigningKeyRow, StoreError, Tx, UserRow, View};
 
+/// How a walk goes on behind a row, or begins: before every row, one with an empty key among them.
+pub(super) fn behind(after: Option<&str>) -> (&'static str, &str) {
+    after.map_or((">=", ""), |key| (">", key))
+}
+
 /// A credential with its secret, which should not be missing.
 pub(crate) struct WholeCredential {
     pub(crate) row: CredentialRow,
@@ -21,19 +26,23 @@ pub(crate) struct RecordKey<'a> {
 }
 
 impl View<'_> {
-    /// Up to `limit` credentials after (`user`, `id`) with their secrets; where `but` is a data key, those alone of which a
-    /// record is under another one.
+    /// Up to `limit` credentials after a user's with this id, or from the first on, with their secrets; where `but` is a data
+    /// key, those alone of which a record is under another one.
     pub(crate) fn credentials_after(
         &self,
-        (user, id): (&str, &str),
+        after: Option<(&str, &str)>,
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<WholeCredential>, StoreError> {
-        let sql = "SELECT c.*, s.revision, s.data_key, s.secret
+        let (than, id) = behind(after.map(|(_, id)| id));
+        let user = after.map_or("", |(user, _)| user);
+        let sql = format!(
+            "SELECT c.*, s.revision, s.data_key, s.secret
              FROM credential c LEFT JOIN credential_secret s ON s.user = c.user AND s.id = c.id
-             WHERE (c.user, c.id) > (?, ?) AND (c.data_key IS NOT ?3 OR s.data_key IS NOT ?3)
-             ORDER BY c.user, c.id LIMIT ?4";
-        rows(self.connection, sql, &[&user, &id, &but, &limit], |row| {
+             WHERE (c.user, c.id) {than} (?, ?) AND (c.data_key IS NOT ?3 OR s.data_key IS NOT ?3)
+             ORDER BY c.user, c.id LIMIT ?4"
+        );
+        rows(self.connection, &sql, &[&user, &id, &but, &limit], |row| {
             let revision: Option<i64> = row.get(COLUMNS)?;
             let secret = match revision {
                 Some(revision) => {
@@ -59,45 +68,58 @@ impl View<'_> {
         })
     }
 
-    /// Up to `limit` users after this one.
-    pub(crate) fn users_after(&self, after: &str, but: Option<u32>, limit: u32) -> Result<Vec<UserRow>, StoreError> {
-        let sql = "SELECT id, created_at, revision, data_key, sealed FROM user
-             WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
-        rows(self.connection, sql, &[&after, &but, &limit], UserRow::read)
+    /// Up to `limit` users after this one, or from the first on.
+    pub(crate) fn users_after(
+        &self,
+        after: Option<&str>,
+        but: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        let (than, after) = behind(after);
+        let sql = format!(
+            "SELECT id, created_at, revision, data_key, sealed FROM user
+             WHERE id {than} ? AND data_key IS NOT ? ORDER BY id LIMIT ?"
+        );
+        rows(self.connection, &sql, &[&after, &but, &limit], UserRow::read)
     }
 
-    /// Up to `limit` begun logins after the one whose hash this is, in hex.
+    /// Up to `limit` begun logins after the one whose hash this is, in hex, or from the first on.
     pub(crate) fn pending_after(
         &self,
-        after: &str,
+        after: Option<&str>,
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<PendingRow>, StoreError> {
-        let sql = "SELECT * FROM pending_authorization WHERE state_hash > unhex(?) AND data_key IS NOT ?
-             ORDER BY state_hash LIMIT ?";
-        rows(self.connection, sql, &[&after, &but, &limit], PendingRow::read)
+        let (than, after) = behind(after);
+        let sql = format!(
+            "SELECT * FROM pending_authorization WHERE state_hash {than} unhex(?) AND data_key IS NOT ?
+             ORDER BY state_hash LIMIT ?"
+        );
+        rows(self.connection, &sql, &[&after, &but, &limit], PendingRow::read)
     }
 
-    /// Up to `limit` queued revocations after this one.
+    /// Up to `limit` queued revocations after this one, or from the first on.
     pub(crate) fn queue_after(
         &self,
-        after: &str,
+        after: Option<&str>,
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<RevocationRow>, StoreError> {
-        let sql = "SELECT * FROM revocation WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
-        rows(self.connection, sql, &[&after, &but, &limit], RevocationRow::read)
+        let (than, after) = behind(after);
+        let sql = format!("SELECT * FROM revocation WHERE id {than} ? AND data_key IS NOT ? ORDER BY id LIMIT ?");
+        rows(self.connection, &sql, &[&after, &but, &limit], RevocationRow::read)
     }
 
-    /// Up to `limit` of our own keys after this one.
+    /// Up to `limit` of our own keys after this one, or from the first on.
     pub(crate) fn signing_keys_after(
         &self,
-        after: &str,
+        after: Option<&str>,
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<SigningKeyRow>, StoreError> {
-        let sql = "SELECT * FROM signing_key WHERE id > ? AND data_key IS NOT ? ORDER BY id LIMIT ?";
-        rows(self.connection, sql, &[&after, &but, &limit], SigningKeyRow::read)
+        let (than, after) = behind(after);
+        let sql = format!("SELECT * FROM signing_key WHERE id {than} ? AND data_key IS NOT ? ORDER BY id LIMIT ?");
+        rows(self.connection, &sql, &[&after, &but, &limit], SigningKeyRow::read)
     }
 
     /// How many records are sealed under another data key than this one.

@@ -140,7 +140,7 @@ fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<
 /// Puts every registration where this index key has it: the root becomes another one. Where it belongs is sealed
 /// with it; the few that an early version kept without are forgotten, and made anew when they are wanted.
 pub(super) fn move_all(ledger: &mut Ledger<'_>, index: &Key) -> Result<(), VaultError> {
-    for old in ledger.tx.registrations_after("", None, u32::MAX)? {
+    for old in ledger.tx.registrations_after(None, None, u32::MAX)? {
         let id = hex::write(&old.lookup);
         let bytes = record::open(ledger.keyring, &place(&old, &id), old.data_key, &old.sealed)?;
         ledger.removed(&place(&old, &id), &old.sealed)?;

@@ -28,7 +28,7 @@ pub struct RotationBegun {
 #[derive(Clone, Debug, Default)]
 pub struct RotationPlace {
     table: usize,
-    after: Cursor,
+    after: Option<Cursor>,
     /// Records that do not open, and so cannot be sealed anew: table and row of each.
     pub damaged: Vec<(String, String)>,
 }
@@ -72,7 +72,7 @@ impl Vault {
             let (tx, keyring) = (ledger.tx, ledger.keyring);
             let but = Some(keyring.current_data_key().version);
             let (mut count, mut damaged) = (0, Vec::new());
-            let next = walk(table, tx, keyring, &after, (but, limit), &mut |seen| match seen {
+            let next = walk(table, tx, keyring, after.as_ref(), (but, limit), &mut |seen| match seen {
                 Seen::Record(record) => {
                     let Ok(fields) = record.opened else {
                         damaged.push((record.place.table.to_owned(), record.place.row.to_owned()));
@@ -88,7 +88,7 @@ impl Vault {
         let (count, damaged, next) = resealed.await?;
         place.damaged.extend(damaged);
         place.table += usize::from(next.is_none());
-        place.after = next.unwrap_or_default();
+        place.after = next;
         Ok(Some(count))
     }
 

@@ -116,9 +116,9 @@ pub(super) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Verification,
 pub(super) fn records(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
     let mut tally = Tally::default();
     for table in TABLES {
-        let mut after = Some(Cursor::default());
-        while let Some(from) = after.take() {
-            let walked = walk(table, view, keyring, &from, (None, BATCH), &mut |seen| {
+        let mut after: Option<Cursor> = None;
+        loop {
+            let walked = walk(table, view, keyring, after.as_ref(), (None, BATCH), &mut |seen| {
                 match seen {
                     Seen::Record(record) => one(keyring, &record, &mut tally, report),
                     Seen::NoSecret { id } => report.found("credential_secret", id, "the secret is missing"),
@@ -126,8 +126,12 @@ pub(super) fn records(view: &View<'_>, keyring: &Keyring, report: &mut Verificat
                 Ok(())
             });
             match walked {
+                Ok(None) => break,
                 Ok(next) => after = next,
-                Err(error) => report.error(table.name(), &error),
+                Err(error) => {
+                    report.error(table.name(), &error);
+                    break;
+                }
             }
         }
     }

@@ -40,7 +40,7 @@ pub(super) const TABLES: [Table; 6] =
     [Table::User, Table::Credential, Table::Pending, Table::Revocation, Table::Registration, Table::SigningKey];
 
 /// Behind which row a walk goes on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
     user: String,
     row: String,
@@ -59,18 +59,18 @@ pub(super) enum Seen<'a> {
     NoSecret { id: &'a str },
 }
 
-/// Walks through up to `limit` rows of a table behind a cursor, those left out whose records are all under the data key
+/// Walks through up to `limit` rows of a table behind a cursor or from the first on, those left out whose records are all under the data key
 /// `but`. Gives the cursor to go on with; `None` where the table has ended.
 pub(super) fn walk(
     table: Table,
     view: &View<'_>,
     keyring: &Keyring,
-    after: &Cursor,
+    after: Option<&Cursor>,
     (but, limit): (Option<u32>, u32),
     visit: &mut dyn FnMut(Seen<'_>) -> Result<(), VaultError>,
 ) -> Result<Option<Cursor>, VaultError> {
-    let mut walk = Walk { keyring, visit, rows: 0, last: Cursor::default() };
-    let after_row = after.row.as_str();
+    let mut walk = Walk { keyring, visit, rows: 0, last: None };
+    let after_row = after.map(|after| after.row.as_str());
     match table {
         Table::User => {
             for row in view.users_after(after_row, but, limit)? {
@@ -79,7 +79,7 @@ pub(super) fn walk(
             }
         }
         Table::Credential => {
-            for whole in view.credentials_after((&after.user, after_row), but, limit)? {
+            for whole in view.credentials_after(after.map(|after| (&*after.user, &*after.row)), but, limit)? {
                 walk.credential(&whole, but)?;
                 walk.row(&whole.row.user, &whole.row.id);
             }
@@ -111,20 +111,20 @@ pub(super) fn walk(
             }
         }
     }
-    Ok((walk.rows >= limit).then_some(walk.last))
+    Ok(walk.last.filter(|_| walk.rows >= limit))
 }
 
 struct Walk<'w> {
     keyring: &'w Keyring,
     visit: &'w mut dyn FnMut(Seen<'_>) -> Result<(), VaultError>,
     rows: u32,
-    last: Cursor,
+    last: Option<Cursor>,
 }
 
 impl Walk<'_> {
     fn row(&mut self, user: &str, row: &str) {
         self.rows += 1;
-        self.last = Cursor { user: user.to_owned(), row: row.to_owned() };
+        self.last = Some(Cursor { user: user.to_owned(), row: row.to_owned() });
     }
 
     fn record(&mut self, place: Place<'_>, data_key: u32, sealed: &[u8]) -> Result<(), VaultError> {

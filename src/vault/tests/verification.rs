@@ -103,3 +103,26 @@ async fn moved_and_edited_rows_of_every_table_are_named() {
         assert!(found.iter().any(|(named, row)| named == table && row != "*"), "{change}: {found:?}");
     }
 }
+
+#[tokio::test]
+async fn a_row_whose_key_is_empty_is_named_like_any_other() {
+    for (table, sql) in [
+        ("user", "INSERT INTO user SELECT '', created_at, revision, data_key, sealed FROM user LIMIT 1"),
+        ("signing_key", "INSERT INTO signing_key SELECT '', created_at, revision, data_key, sealed FROM user LIMIT 1"),
+        (
+            "revocation",
+            "INSERT INTO revocation SELECT '', id, 'p', 'c', 0, 0, 0, revision, data_key, sealed FROM user LIMIT 1",
+        ),
+        (
+            "credential",
+            "PRAGMA foreign_keys = OFF; INSERT INTO credential SELECT '', '', provider, kind, status, in_doubt, created_at,
+                 updated_at, expires_at, last_used_at, revision, secret_revision, data_key, summary, refresh_at
+             FROM credential LIMIT 1",
+        ),
+    ] {
+        let bench = Bench::new();
+        three(&bench).await;
+        bench.attack(sql);
+        names(&bench, table, "");
+    }
+}
