@@ -37,8 +37,10 @@ impl Vault {
             if holders.is_empty() {
                 return Ok(DamagedRemoval::Absent);
             }
-            if holders.iter().any(|user| is_sound(ledger, user, &id)) {
-                return Ok(DamagedRemoval::Sound);
+            for user in &holders {
+                if is_sound(ledger, user, &id)? {
+                    return Ok(DamagedRemoval::Sound);
+                }
             }
             for user in &holders {
                 ledger.tx.delete_credential(user, &id.to_string())?;
@@ -54,12 +56,15 @@ impl Vault {
     }
 }
 
-/// Whether both records of it open.
-fn is_sound(ledger: &Ledger<'_>, user: &str, id: &CredentialId) -> bool {
+/// Whether both records of it open. What cannot be read for another reason (the disk failed) is not known to be damaged.
+fn is_sound(ledger: &Ledger<'_>, user: &str, id: &CredentialId) -> Result<bool, VaultError> {
     let opened = || -> Result<bool, VaultError> {
         let Some(row) = ledger.tx.credential(user, &id.to_string())? else { return Ok(false) };
         let summary = open_summary(ledger.keyring, &row)?;
         open_secret(ledger, &row, &summary).map(|_| true)
     };
-    opened().unwrap_or(false)
+    match opened() {
+        Err(error) if error.is_damage() => Ok(false),
+        other => other,
+    }
 }

@@ -189,6 +189,18 @@ async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_just_now_is_not_erased_as_damaged() {
+    let bench = Bench::new();
+    let [first, ..] = three(&bench).await;
+    // A failure of the database that is no damage of the row.
+    bench.attack("ALTER TABLE credential_secret RENAME COLUMN secret TO elsewhere");
+    let refused = bench.vault.remove_damaged(&first.id, &Who::command_line()).await;
+    assert!(matches!(refused, Err(VaultError::Database(_))), "{refused:?}");
+    bench.attack("ALTER TABLE credential_secret RENAME COLUMN elsewhere TO secret");
+    assert!(bench.read(&first).await.is_some());
+}
+
+#[tokio::test]
 async fn a_damaged_credential_keeps_no_other_from_being_seen() {
     for change in [
         "UPDATE credential SET status = 'needs_reauth'",
