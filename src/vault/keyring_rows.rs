@@ -119,8 +119,10 @@ impl KeyringRows {
     }
 
     /// The id for a slot that is to be added: one that no slot had yet, as far as can be seen.
-    pub(super) fn next_slot(&self) -> i64 {
-        self.slots.iter().map(|slot| slot.id).max().unwrap_or(0) + 1
+    pub(super) fn next_slot(&self) -> Result<i64, VaultError> {
+        let last = self.slots.iter().map(|slot| slot.id).max().unwrap_or(0);
+        last.checked_add(1)
+            .ok_or_else(|| VaultError::DamagedKeyring(format!("slot {last} has a number that none can have")))
     }
 
     /// Adds a random key, which is the one to be used from now on, and gives its version.

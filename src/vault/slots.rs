@@ -163,7 +163,7 @@ impl Vault {
     }
 
     fn make_slot(&self, rows: &KeyringRows, master: &MasterKey, root: &Key) -> Result<SlotRow, VaultError> {
-        slot::make(rows.next_slot(), master, root, &rows.vault.vault_id, self.inner.clock.now(), self.inner.random)
+        slot::make(rows.next_slot()?, master, root, &rows.vault.vault_id, self.inner.clock.now(), self.inner.random)
     }
 }
 

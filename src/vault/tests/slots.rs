@@ -49,6 +49,17 @@ async fn only_who_has_a_master_key_can_add_one() {
 }
 
 #[tokio::test]
+async fn a_slot_with_the_last_of_all_numbers_is_damage_and_no_panic() {
+    let bench = Bench::new();
+    bench.attack(
+        "INSERT INTO slot SELECT 9223372036854775807, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint,
+             wrapped_root, checksum FROM slot",
+    );
+    let added = bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &Who::command_line()).await;
+    assert!(matches!(added, Err(VaultError::DamagedKeyring(_))), "{added:?}");
+}
+
+#[tokio::test]
 async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
     let bench = Bench::new();
     let who = Who::command_line();
