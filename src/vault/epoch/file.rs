@@ -78,7 +78,7 @@ impl EpochFile {
     /// Writes an epoch, unless a later one is there: a process beside this one may have been faster. It is on disk when this
     /// returns.
     pub(in crate::vault) fn write(&self, epoch: i64, keyring: &Keyring) -> Result<(), VaultError> {
-        let folder = self.folder()?;
+        let _alone = self.alone()?;
         if self.believe(&self.read()?, keyring)?.is_some_and(|there| there > epoch) {
             return Ok(());
         }
@@ -88,7 +88,7 @@ impl EpochFile {
         let mut new = self.0.clone().into_os_string();
         new.push(".new");
         let replace = || {
-            // One whose writing was cut short; the folder is locked, so it is nobody's now.
+            // One whose writing was cut short; we are alone, so it is nobody's now.
             match fs::remove_file(&new) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -97,22 +97,28 @@ impl EpochFile {
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&new, &self.0)?;
-            folder.sync_all()
+            File::open(self.folder())?.sync_all()
         };
         replace().map_err(|error| self.refused("cannot write the epoch file", error))
     }
 
-    /// The folder, locked against other processes for as long as it is open.
-    fn folder(&self) -> Result<File, VaultError> {
-        let folder = match self.0.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let locked = File::open(folder).and_then(|open| {
+    fn folder(&self) -> &Path {
+        self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// A lock against the other processes of this vault, for as long as it is open. It is on a file that nobody else can
+    /// open: whoever may look into the folder could lock that, and hold up every deletion.
+    fn alone(&self) -> Result<File, VaultError> {
+        let mut path = self.0.clone().into_os_string();
+        path.push(".lock");
+        let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        let locked = options.open(&path).and_then(|open| {
             flock(&open, FlockOperation::LockExclusive)?;
             Ok(open)
         });
-        locked.map_err(|error| self.refused("cannot open the folder of the epoch file", error))
+        locked.map_err(|error| self.refused("cannot lock the epoch file", error))
     }
 
     fn refused(&self, what: &'static str, source: io::Error) -> VaultError {
@@ -182,6 +188,16 @@ mod tests {
         }
         fs::write(file.path(), [0xff, 0xfe]).unwrap();
         assert!(matches!(file.read(), Err(VaultError::EpochFile { .. })));
+    }
+
+    #[test]
+    fn whoever_may_look_into_the_folder_cannot_hold_up_a_writing() {
+        let (folder, file, keyring) = in_a_folder();
+        let held = File::open(folder.path()).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        let (done, waits) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(file.write(7, &keyring).is_ok()));
+        assert_eq!(waits.recv_timeout(std::time::Duration::from_secs(30)), Ok(true));
     }
 
     #[test]
