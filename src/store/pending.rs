@@ -112,12 +112,13 @@ impl Tx<'_> {
         Ok(statement.query_map(params![now, latest, limit], PendingRow::read)?.collect::<Result<_, _>>()?)
     }
 
-    /// Takes out what a user began before its newest `keep` logins, up to `limit` of them.
+    /// Takes out what a user began before its newest `keep` logins, up to `limit` of them. Of those of one second the one with
+    /// the higher revision is the newer.
     pub(crate) fn take_pending_beyond(&self, user: &str, keep: u32, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "DELETE FROM pending_authorization WHERE state_hash IN
                  (SELECT state_hash FROM pending_authorization WHERE user = ?
-                  ORDER BY created_at DESC, state_hash LIMIT ? OFFSET ?) RETURNING *",
+                  ORDER BY created_at DESC, revision DESC, state_hash LIMIT ? OFFSET ?) RETURNING *",
         )?;
         Ok(statement.query_map(params![user, limit, keep], PendingRow::read)?.collect::<Result<_, _>>()?)
     }

@@ -81,6 +81,11 @@ impl<'t> Ledger<'t> {
         &mut self.manifest.api_keys
     }
 
+    /// How many audit rows were ever written: what is counted so goes up with every change that is recorded.
+    pub(super) fn audit_rows(&self) -> u64 {
+        self.manifest.audit_length
+    }
+
     /// How often the vault was restored: tokens that come now are of the time since.
     pub(super) fn restores(&self) -> u32 {
         self.manifest.restores

@@ -58,6 +58,10 @@ impl Room {
     }
 }
 
+/// How often a login can be written anew before its revision reaches that of the next one: a poll of a device writes it twice,
+/// and none lives for longer than a day.
+const WRITINGS: i64 = 1 << 20;
+
 /// Tags of the fields in a sealed login; one that was ever used is not given another meaning.
 mod tag {
     pub(super) const FLOW: u8 = 1;
@@ -168,7 +172,7 @@ impl Vault {
                 provider: pending.provider.to_string(),
                 created_at: pending.created_at.0,
                 expires_at: pending.expires_at.0,
-                revision: 1,
+                revision: first_revision(ledger.audit_rows()),
                 data_key,
                 sealed: Vec::new(),
             };
@@ -260,6 +264,12 @@ fn remove_oldest(ledger: &mut Ledger<'_>, user: &str) -> Result<u32, VaultError>
         ledger.removed(&place(&old, &hex::write(&old.state_hash)), &old.sealed)?;
     }
     Ok(ledger.tx.count_pending_of(user)?)
+}
+
+/// The revision of a login that is begun after so many audit rows. Times are whole seconds: which of two logins of one second is
+/// the newer, their revisions say.
+fn first_revision(audit_rows: u64) -> i64 {
+    i64::try_from(audit_rows).unwrap_or(i64::MAX).min(i64::MAX / WRITINGS - 1) * WRITINGS
 }
 
 /// Erases all begun logins: what they are found by is not known any more.

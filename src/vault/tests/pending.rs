@@ -95,26 +95,52 @@ async fn of_fifty_that_race_for_a_state_one_gets_it() {
 
 #[tokio::test]
 async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
+    // A second apart, and all within one second.
+    for apart in [1, 0] {
+        let bench = Bench::new();
+        let (who, github) = (Who::system(), "github".parse().unwrap());
+        bench.vault.put_pending("other", login(&bench, "bob"), &who).await.unwrap();
+        for number in 0..1253 {
+            // All of them within the time that a login may take.
+            bench.clock.advance(Duration::from_secs(if number < 5 { apart } else { 0 }));
+            bench.vault.put_pending(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
+        }
+        let take = async |state: &str, of: &str| {
+            bench.vault.take_pending(state, &user(of), &github, &who).await.unwrap().is_some()
+        };
+        // With the 1,251st the oldest 251 went, and two more came since.
+        assert_eq!(bench.vault.status().unwrap().pending, 1 + 1002);
+        for oldest in ["state 0", "state 1", "state 250"] {
+            assert!(!take(oldest, "alice").await, "{oldest}, {apart} s apart");
+        }
+        assert!(take("state 1252", "alice").await);
+        assert!(take("other", "bob").await, "nobody begins logins at another's cost");
+        // Another process, and a server that was started again, know nothing of the room that was left.
+        let other = bench.beside();
+        other.put_pending("beside", login(&bench, "alice"), &who).await.unwrap();
+        assert_eq!(bench.vault.status().unwrap().pending, 1000);
+        assert!(take("beside", "alice").await);
+        assert!(!take("state 252", "alice").await && take("state 253", "alice").await, "{apart} s apart");
+        bench.assert_manifest_holds();
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_is_asked_about_becomes_no_newer() {
     let bench = Bench::new();
     let (who, github) = (Who::system(), "github".parse().unwrap());
-    bench.vault.put_pending("other", login(&bench, "bob"), &who).await.unwrap();
-    for number in 0..1253 {
-        // All of them within the time that a login may take.
-        bench.clock.advance(Duration::from_secs(u64::from(number < 5)));
+    let device = DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 0 };
+    let on_a_device = PendingAuthorization { flow: Flow::Device, device: Some(device), ..login(&bench, "alice") };
+    bench.vault.put_pending("device", on_a_device, &who).await.unwrap();
+    let (token, alice) = (Secret::new("device"), user("alice"));
+    for _ in 0..3 {
+        let turn = (bench.clock.now_millis(), Duration::ZERO);
+        assert!(bench.vault.begin_poll(&token, &alice, &github, turn, &who).await.unwrap().is_some());
+    }
+    for number in 0..1250 {
         bench.vault.put_pending(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
     }
-    let take = async |state: &str, of: &str| {
-        bench.vault.take_pending(state, &user(of), &github, &who).await.unwrap().is_some()
-    };
-    // With the 1,251st the oldest 251 went, and two more came since.
-    assert_eq!(bench.vault.status().unwrap().pending, 1 + 1002);
-    assert!(!take("state 0", "alice").await && !take("state 3", "alice").await, "the oldest went");
-    assert!(take("state 1252", "alice").await);
-    assert!(take("other", "bob").await, "nobody begins logins at another's cost");
-    // Another process, and a server that was started again, know nothing of the room that was left.
-    let other = bench.beside();
-    other.put_pending("beside", login(&bench, "alice"), &who).await.unwrap();
     assert_eq!(bench.vault.status().unwrap().pending, 1000);
-    assert!(take("beside", "alice").await);
-    bench.assert_manifest_holds();
+    assert!(bench.vault.take_device("device", &alice, &github, &who).await.unwrap().is_none());
+    assert!(bench.vault.take_pending("state 250", &alice, &github, &who).await.unwrap().is_some());
 }
