@@ -128,6 +128,27 @@ async fn a_provider_that_stays_down_is_asked_less_and_less_and_given_up_in_the_e
 }
 
 #[tokio::test]
+async fn what_was_queued_while_the_clock_was_ahead_is_given_up_in_time_once_it_is_put_right() {
+    const HALF_AN_HOUR: u64 = 1_800;
+    let acme = Recording::start().await;
+    acme.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
+    let setup = Setup { config: "[vault]\nrevoke_retry = \"24h\"".to_owned(), ..Setup::default() };
+    let server = acme.server_with(REVOKE, CLIENT, setup).await;
+    let right = server.clock.now();
+    server.clock.advance(Duration::from_secs(10 * 365 * 86_400));
+    connect_and_delete(&server, &server.key).await;
+    server.clock.set(right);
+    let mut passed = 0;
+    while !queue(&server).await.is_empty() {
+        server.clock.advance(Duration::from_secs(HALF_AN_HOUR));
+        passed += HALF_AN_HOUR;
+        server.broker.tidy_up().await;
+        assert!(passed < 36 * 3_600, "it is still there");
+    }
+    assert!(passed > 20 * 3_600, "after {passed} s: it has its time before it is given up");
+}
+
+#[tokio::test]
 async fn a_provider_that_hangs_holds_up_no_other() {
     let acme = Recording::start().await;
     acme.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");

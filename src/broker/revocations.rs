@@ -13,7 +13,7 @@ use super::{Administrator, Broker, Error};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, Revocable};
-use crate::vault::{Page, QueuedRevocation, VaultError, Who};
+use crate::vault::{GivenUp, Page, QueuedRevocation, RetryBounds, VaultError, Who};
 
 /// The first wait after a failure; it doubles with every further one.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -96,11 +96,17 @@ impl Broker {
             return Ok(0);
         }
         let now = self.0.clock.now();
-        match self.0.vault.drop_expired_revocations(now).await {
+        let time = self.0.config.vault.revoke_retry;
+        let bounds = RetryBounds { time, tries: tries_within(time) };
+        match self.0.vault.drop_expired_revocations(now, bounds).await {
             Ok(given_up) => {
                 for one in given_up {
-                    let (provider, credential) = (one.provider, one.credential_id);
-                    tracing::warn!(%provider, %credential, "no provider confirmed this revocation in time, and it is given up; revoke it by hand");
+                    match one {
+                        Ok(GivenUp { provider, credential_id }) => {
+                            tracing::warn!(%provider, credential = %credential_id, "no provider confirmed this revocation in time, and it is given up; revoke it by hand");
+                        }
+                        Err(error) => tracing::error!(%error, "a queued revocation cannot be read; revoke it by hand"),
+                    }
                 }
             }
             Err(error) => tracing::warn!(%error, "revocations to be given up could not be erased"),
@@ -180,7 +186,22 @@ impl Broker {
     }
 
     async fn postpone(&self, queued: &QueuedRevocation, reason: &str) -> Result<(), VaultError> {
-        let wait = FIRST_WAIT.saturating_mul(1 << queued.attempts.min(16)).min(LONGEST_WAIT);
-        self.0.vault.postpone_revocation(&queued.id, self.0.clock.now().plus(wait), reason).await
+        let next = self.0.clock.now().plus(wait_after(queued.attempts));
+        self.0.vault.postpone_revocation(&queued.id, next, reason).await
     }
+}
+
+/// The wait after a failure that follows `failures` others.
+fn wait_after(failures: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT)
+}
+
+/// How many tries fit into `time`, with their waits.
+fn tries_within(time: Duration) -> u32 {
+    let (mut tries, mut passed) = (0, Duration::ZERO);
+    while passed < time {
+        passed += wait_after(tries);
+        tries += 1;
+    }
+    tries
 }

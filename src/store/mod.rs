@@ -49,7 +49,7 @@ pub(crate) use manifest::ManifestRow;
 pub(crate) use moment::Moment;
 pub(crate) use pending::PendingRow;
 pub(crate) use registration::RegistrationRow;
-pub(crate) use revocation::RevocationRow;
+pub(crate) use revocation::{GiveUp, ReadRevocation, RevocationRow};
 pub use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use signing_key::SigningKeyRow;
 pub(crate) use user::UserRow;

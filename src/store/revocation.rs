@@ -2,10 +2,25 @@
 
 use rusqlite::{OptionalExtension, Row, named_params, params};
 
+use super::walk::behind;
 use super::{StoreError, Tx, View};
 
 /// Nobody puts a revocation off for longer, in seconds; six hours are the longest wait.
 const LONGEST_PUT_OFF: i64 = 86_400;
+
+/// A row, or why it cannot be read.
+pub(crate) type ReadRevocation = Result<RevocationRow, StoreError>;
+
+/// Which revocations have been tried for long enough.
+#[derive(Clone, Copy)]
+pub(crate) struct GiveUp {
+    /// Those whose time is over by now.
+    pub(crate) now: i64,
+    /// Those whose time ends later than any that is queued now, because the clock was ahead when they were queued...
+    pub(crate) beyond: i64,
+    /// ...and that were tried as often as fits into the time that they should have.
+    pub(crate) attempts: u32,
+}
 
 /// Tokens that are to be revoked.
 #[derive(Clone)]
@@ -47,8 +62,8 @@ impl View<'_> {
     }
 
     /// What is not yet given up at `now` and may be tried at `due`, the longest waiting first: at most `limit` rows of each
-    /// provider, so that none keeps another from its turn.
-    pub(crate) fn due_revocations(&self, now: i64, due: i64, limit: u32) -> Result<Vec<RevocationRow>, StoreError> {
+    /// provider, so that none keeps another from its turn, and neither does one that cannot be read.
+    pub(crate) fn due_revocations(&self, now: i64, due: i64, limit: u32) -> Result<Vec<ReadRevocation>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT * FROM (
                  SELECT *, row_number() OVER (PARTITION BY provider ORDER BY not_before, id) AS turn
@@ -57,7 +72,26 @@ impl View<'_> {
         )?;
         // Put off by longer than ever happens: a clock that was ahead wrote it.
         let beyond = now.saturating_add(LONGEST_PUT_OFF);
-        Ok(statement.query_map(params![now, due, limit, beyond], RevocationRow::read)?.collect::<Result<_, _>>()?)
+        let read = |row: &Row<'_>| Ok(RevocationRow::read(row).map_err(StoreError::from));
+        Ok(statement.query_map(params![now, due, limit, beyond], read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` revocations that are to be given up, by their ids from behind `after` on, each with its id where that can be
+    /// read.
+    pub(crate) fn overdue_revocations(
+        &self,
+        which: GiveUp,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(Option<String>, ReadRevocation)>, StoreError> {
+        let (than, after) = behind(after);
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT * FROM revocation
+             WHERE id {than} ? AND (give_up_at <= ? OR give_up_at > ? AND attempts >= ?) ORDER BY id LIMIT ?"
+        ))?;
+        let read = |row: &Row<'_>| Ok((row.get("id").ok(), RevocationRow::read(row).map_err(StoreError::from)));
+        let values = params![after, which.now, which.beyond, which.attempts, limit];
+        Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
     }
 
     /// The rows whose credential comes after `after`, in the order of their credentials, for as long as `wanted` says so.
@@ -120,13 +154,5 @@ impl Tx<'_> {
     pub(crate) fn take_revocation(&self, id: &str) -> Result<Option<RevocationRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("DELETE FROM revocation WHERE id = ? RETURNING *")?;
         Ok(statement.query_row([id], RevocationRow::read).optional()?)
-    }
-
-    /// Takes out up to `limit` revocations that are to be given up at `now`.
-    pub(crate) fn take_expired_revocations(&self, now: i64, limit: u32) -> Result<Vec<RevocationRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "DELETE FROM revocation WHERE id IN (SELECT id FROM revocation WHERE give_up_at <= ? LIMIT ?) RETURNING *",
-        )?;
-        Ok(statement.query_map(params![now, limit], RevocationRow::read)?.collect::<Result<_, _>>()?)
     }
 }

@@ -86,7 +86,7 @@ pub use refresh::{Begun, RefreshFailure, RefreshTicket, Refreshed};
 pub use refreshing::{LastError, Refreshing};
 pub use registration::{ClientRegistration, RegisteredAt};
 pub use renewal::{OwnClient, Renewal, ServiceAccount};
-pub use revocation::{Deleted, GivenUp, QueuedRevocation, Revocation, RevocationId};
+pub use revocation::{Deleted, GivenUp, QueuedRevocation, RetryBounds, Revocation, RevocationId};
 pub use rotate::{RotationBegun, RotationEnd, RotationPlace};
 pub use slots::{Slot, SlotAdded, SlotKind, SlotRemoved};
 pub use status::{KeyVersion, VaultStatus};

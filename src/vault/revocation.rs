@@ -20,7 +20,7 @@ use super::who::Who;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
-use crate::store::RevocationRow;
+use crate::store::{GiveUp, ReadRevocation, RevocationRow};
 
 /// For how long the queue leaves a revocation to the request that deleted the credential and is still at it.
 const FIRST_TRY: Duration = Duration::from_secs(60);
@@ -60,6 +60,16 @@ impl fmt::Display for RevocationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// For how long revocations are tried.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryBounds {
+    /// For so long.
+    pub time: Duration,
+    /// How many tries fit into that time. One that was queued by a clock that was ahead has an end that never comes: it is
+    /// given up after so many.
+    pub tries: u32,
 }
 
 /// A revocation that nobody confirmed in time; its tokens are erased.
@@ -141,7 +151,7 @@ impl Vault {
         limit: u32,
     ) -> Result<Vec<Result<QueuedRevocation, VaultError>>, VaultError> {
         let rows = self.look(|view, _| Ok(view.due_revocations(now.0, due.0, limit)?))?;
-        Ok(rows.iter().map(|row| self.look(|_, keyring| read(keyring, row))).collect())
+        Ok(rows.iter().map(|row| self.look(|_, keyring| opened(keyring, row))).collect())
     }
 
     /// The whole queue, or a part of it, for the users that `covers` names; in the order of the credentials' ids, which is
@@ -171,19 +181,29 @@ impl Vault {
         })
     }
 
-    /// Erases the revocations that are to be given up at `now`, and says which.
-    pub async fn drop_expired_revocations(&self, now: UnixTime) -> Result<Vec<GivenUp>, VaultError> {
-        let mut dropped = Vec::new();
-        let who = Who::system();
+    /// Erases the revocations that are to be given up at `now`, and says which. A damaged row is an error in its own place and
+    /// stays as it is: its end is not known, and what it counted for is not either.
+    pub async fn drop_expired_revocations(
+        &self,
+        now: UnixTime,
+        bounds: RetryBounds,
+    ) -> Result<Vec<Result<GivenUp, VaultError>>, VaultError> {
+        let which = GiveUp { now: now.0, beyond: now.plus(bounds.time).0, attempts: bounds.tries };
+        let (who, mut dropped, mut after) = (Who::system(), Vec::new(), None::<String>);
         loop {
+            let from = after.take();
             let batch = self.must_change(&who, move |ledger| {
-                let rows = ledger.tx.take_expired_revocations(now.0, BATCH)?;
-                rows.iter().try_for_each(|row| gone(ledger, row, Action::RevocationGiveUp))?;
-                rows.iter().map(given_up).collect::<Result<Vec<_>, _>>()
+                let rows = ledger.tx.overdue_revocations(which, from.as_deref(), BATCH)?;
+                let last = rows.iter().rev().find_map(|(id, _)| id.clone());
+                let next = last.filter(|_| rows.len() >= BATCH as usize);
+                let given_up = rows.iter().map(|(_, row)| give_up(ledger, row)).collect::<Result<Vec<_>, _>>()?;
+                Ok((given_up, next))
             });
-            match batch.await? {
-                none if none.is_empty() => return Ok(dropped),
-                some => dropped.extend(some),
+            let (given_up, next) = batch.await?;
+            dropped.extend(given_up);
+            match next {
+                None => return Ok(dropped),
+                next => after = next,
             }
         }
     }
@@ -237,9 +257,20 @@ impl QueuedRevocation {
     }
 }
 
-fn given_up(row: &RevocationRow) -> Result<GivenUp, VaultError> {
-    let (_, provider, credential_id) = ids(row)?;
-    Ok(GivenUp { provider, credential_id })
+/// Erases one whose time is over. Within: that it is damaged, and was left.
+fn give_up(ledger: &mut Ledger<'_>, row: &ReadRevocation) -> Result<Result<GivenUp, VaultError>, VaultError> {
+    let queued = match opened(ledger.keyring, row) {
+        Err(error) if error.is_damage() => return Ok(Err(error)),
+        queued => queued?,
+    };
+    if let Some(row) = ledger.tx.take_revocation(&queued.id.0)? {
+        gone(ledger, &row, Action::RevocationGiveUp)?;
+    }
+    Ok(Ok(GivenUp { provider: queued.provider, credential_id: queued.credential_id }))
+}
+
+fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, VaultError> {
+    read(keyring, row.as_ref().map_err(|error| VaultError::from(error.clone()))?)
 }
 
 /// Whether a credential of the user hangs on the same grant as `summary` does, as far as can be known; `except` is not

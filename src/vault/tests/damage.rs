@@ -186,6 +186,29 @@ async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
     bench.attack("UPDATE revocation SET not_before = 0 WHERE id = (SELECT min(id) FROM revocation)");
     let due = bench.vault.due_revocations(later, later, 9).unwrap();
     assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. }), Ok(_)]), "the oldest first");
+    bench.attack("UPDATE revocation SET data_key = -1 WHERE not_before = 0");
+    let due = bench.vault.due_revocations(later, later, 9).unwrap();
+    assert!(matches!(&due[..], [Err(error), Ok(_)] if error.is_damage()), "one that cannot even be read");
+}
+
+#[tokio::test]
+async fn a_revocation_whose_end_was_edited_is_not_given_up_for_it() {
+    let bench = Bench::new();
+    for account in ["1", "2"] {
+        let stored = bench.connect("alice", Some(account)).await;
+        bench.delete(&stored, Revocation::Token).await;
+    }
+    let bounds = RetryBounds { time: WEEK, tries: 40 };
+    for edit in ["give_up_at = 1", "give_up_at = 9000000000, attempts = 99", "give_up_at = 1, data_key = -1"] {
+        bench.attack(&format!("UPDATE revocation SET {edit} WHERE id = (SELECT min(id) FROM revocation)"));
+        let dropped = bench.vault.drop_expired_revocations(bench.clock.now(), bounds).await.unwrap();
+        assert!(matches!(&dropped[..], [Err(error)] if error.is_damage()), "{edit}");
+        assert_eq!(bench.audited("revocation.give_up"), 0, "{edit}");
+    }
+    let end = bench.clock.now().plus(WEEK);
+    let dropped = bench.vault.drop_expired_revocations(end, bounds).await.unwrap();
+    assert!(matches!(&dropped[..], [Err(_), Ok(_)]), "it keeps no other from being given up");
+    assert_eq!((bench.audited("revocation.give_up"), bench.vault.status().unwrap().revocations), (1, 1));
 }
 
 #[tokio::test]
