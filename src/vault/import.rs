@@ -68,6 +68,8 @@ impl Vault {
             if !arrival.keeps_times {
                 (summary.created_at, summary.updated_at) = (ledger.now, ledger.now);
             }
+            // Of the time since, like all that comes now; how often another vault was restored says nothing here.
+            summary.refreshing.restores = ledger.restores();
             users::ensure(ledger, &summary.user)?;
             new_records(ledger, &summary, &arrival.material)?;
             ledger.record(Action::CredentialImport, subject(&summary))?;
