@@ -29,6 +29,12 @@ impl UnixTime {
     pub fn seconds_until(self, later: Self) -> i64 {
         later.0.saturating_sub(self.0)
     }
+
+    /// Whether `age` has passed by `now`. A time that is yet to come was read from a clock that was ahead, and is as good as
+    /// long ago: what is kept by it would be kept until then.
+    pub fn is_older_than(self, age: Duration, now: Self) -> bool {
+        !u64::try_from(self.seconds_until(now)).is_ok_and(|passed| passed < age.as_secs())
+    }
 }
 
 impl fmt::Display for UnixTime {
@@ -106,6 +112,16 @@ mod tests {
         assert_eq!(other.now(), UnixTime(1_005));
         other.set(UnixTime(-3));
         assert_eq!(clock.now(), UnixTime(-3));
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_wrote_is_old() {
+        let (hour, now) = (Duration::from_secs(3_600), UnixTime(10_000));
+        assert!(!now.is_older_than(hour, now) && !UnixTime(6_401).is_older_than(hour, now));
+        assert!(UnixTime(6_400).is_older_than(hour, now) && UnixTime(10_001).is_older_than(hour, now));
+        assert!(
+            UnixTime(i64::MIN).is_older_than(hour, now) && UnixTime(i64::MAX).is_older_than(hour, UnixTime(i64::MIN))
+        );
     }
 
     #[test]

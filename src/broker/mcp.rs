@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,8 +29,8 @@ use crate::vault::{ClientRegistration, QueuedRevocation, RegisteredAt, Summary, 
 /// Among the values that are kept with a credential, what was found out about its server.
 const SERVER: &str = "server";
 
-/// How long what a server says about itself is used before it is asked again, in seconds.
-const OLD_AFTER: i64 = 3600;
+/// How long what a server says about itself is used before it is asked again.
+const OLD_AFTER: Duration = Duration::from_secs(3600);
 
 /// Servers that are remembered; callers name them, so there is an end.
 const MOST_SERVERS: usize = 1000;
@@ -180,7 +181,7 @@ impl Broker {
     async fn mcp_server(&self, url: &Endpoint, issuer: Option<&str>) -> Result<Arc<Server>, ResourceError> {
         let key = url.url().as_str();
         if let Some(known) = self.0.mcp_servers.known(key) {
-            if known.at.seconds_until(self.0.clock.now()) >= OLD_AFTER {
+            if known.at.is_older_than(OLD_AFTER, self.0.clock.now()) {
                 let (broker, url, issuer) = (self.clone(), url.clone(), issuer.map(str::to_owned));
                 tokio::spawn(async move { broker.ask_mcp_server(&url, issuer.as_deref()).await.map(drop) });
             }

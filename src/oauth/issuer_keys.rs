@@ -73,7 +73,7 @@ impl IssuerKeys {
             let fetched = self.fetch_after(None).await.ok_or(Unverified::NoKeys)?;
             return Ok(jose::verify(token, &fetched.keys, allowed)?);
         };
-        if known.at.seconds_until(self.0.clock.now()) >= seconds(OLD_AFTER) {
+        if known.at.is_older_than(OLD_AFTER, self.0.clock.now()) {
             let (this, known) = (self.clone(), Arc::clone(&known));
             tokio::spawn(async move { this.fetch_after(Some(&known)).await });
         }

@@ -11,7 +11,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::egress::Egress;
 
 /// How long metadata are used before they are fetched anew, in the background.
-const OLD_AFTER: i64 = Duration::from_secs(3600).as_secs().cast_signed();
+const OLD_AFTER: Duration = Duration::from_secs(3600);
 
 /// The least time between two tries to fetch them.
 const TRY_AGAIN_AFTER: i64 = Duration::from_secs(10).as_secs().cast_signed();
@@ -48,7 +48,7 @@ impl IssuerMetadata {
     /// Why there are none; for a few seconds without asking again.
     pub async fn get(&self) -> Result<Arc<Metadata>, DiscoveryError> {
         let Some(known) = self.0.fetched.load_full() else { return self.fetch_after(None).await };
-        if known.at.seconds_until(self.0.clock.now()) >= OLD_AFTER {
+        if known.at.is_older_than(OLD_AFTER, self.0.clock.now()) {
             let (this, known) = (self.clone(), Arc::clone(&known));
             tokio::spawn(async move {
                 if let Err(error) = this.fetch_after(Some(&known)).await {
