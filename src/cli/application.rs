@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::secret_input;
 use crate::broker::{self, Broker};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -55,7 +56,7 @@ pub fn master_key(config: &Config) -> Result<MasterKey, StartError> {
             Ok(MasterKey::Passphrase(Secret::new(typed)))
         }
         Unlock::Stdin => {
-            let mut line = zeroize::Zeroizing::new(String::new());
+            let mut line = zeroize::Zeroizing::new(String::with_capacity(secret_input::LINE));
             std::io::stdin().read_line(&mut line).map_err(StartError::NoPassphrase)?;
             Ok(MasterKey::Passphrase(Secret::new(line.trim_end_matches(['\r', '\n']))))
         }

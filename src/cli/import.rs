@@ -1,7 +1,6 @@
 //! `strongroom credential import`: credentials out of another program's file, or out of another vault's sealed export.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -13,6 +12,7 @@ use super::{Context, Failure, provider, secret_input};
 use crate::broker::{ImportOptions, ImportReport};
 use crate::id::{ProviderName, UserId};
 use crate::import::{self, FernetKey, FileFault, Item, LARGEST_FILE};
+use crate::secret;
 use crate::vault::{ExportFault, HostPattern, Who, read_export};
 
 /// More than this of a sealed export is not read, in bytes.
@@ -144,16 +144,12 @@ impl Import {
     /// Reads one byte more than may be there, so that the parsers see that there is too much.
     fn read(&self, most: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", self.file.display()));
-        let mut bytes = Zeroizing::new(Vec::new());
-        if self.file == Path::new("-") {
-            std::io::stdin().lock().take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let bytes = if self.file == Path::new("-") {
+            secret::read(std::io::stdin().lock(), most)
         } else {
-            let file = std::fs::File::open(&self.file).map_err(unreadable)?;
-            // Room for all of it at once: a buffer that is outgrown is left behind unwiped.
-            let length = file.metadata().map_err(unreadable)?.len().min(most);
-            bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
-            file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        }
+            std::fs::File::open(&self.file).and_then(|file| secret::read(file, most))
+        };
+        let bytes = bytes.map_err(unreadable)?;
         if bytes.len() as u64 > most {
             return Err(Failure::new(format!("{} is larger than {} MiB", self.file.display(), most >> 20))
                 .advise("import it in parts; nothing was imported"));

@@ -1,15 +1,18 @@
 //! How a command is given a secret: a prompt without echo, a file, or the standard input. Never an argument.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::Failure;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// As much as is read of a file or the standard input, in bytes.
 const LIMIT: u64 = 1024 * 1024;
+
+/// Room for a line that holds a secret: one that has to move leaves a copy behind.
+pub(super) const LINE: usize = 4 * 1024;
 
 /// Asks on the terminal, without echo.
 pub(super) fn ask(question: &str) -> Result<Secret, Failure> {
@@ -42,23 +45,27 @@ pub(super) fn ask_twice(question: &str) -> Result<Secret, Failure> {
 
 /// The first line of the standard input, without its end.
 pub(super) fn first_line() -> Result<Secret, Failure> {
-    let mut line = Zeroizing::new(String::new());
+    let mut line = Zeroizing::new(String::with_capacity(LINE));
     io::stdin().lock().read_line(&mut line).map_err(|error| unreadable("-", &error))?;
     Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
 }
 
 /// A file, or the (rest of the) standard input for `-`; the line end after it is dropped.
 pub(super) fn from_file(path: &Path) -> Result<Secret, Failure> {
-    let mut text = Zeroizing::new(String::new());
     let read = if path == Path::new("-") {
         if io::stdin().is_terminal() {
             super::output::note("Reading the secret from the terminal, where it is seen; end with Ctrl-D.");
         }
-        io::stdin().lock().take(LIMIT).read_to_string(&mut text)
+        secret::read(io::stdin().lock(), LIMIT)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text))
+        std::fs::File::open(path).and_then(|file| secret::read(file, LIMIT))
     };
-    read.map_err(|error| unreadable(&path.display().to_string(), &error))?;
+    let name = path.display().to_string();
+    let bytes = read.map_err(|error| unreadable(&name, &error))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(unreadable(&name, &io::Error::other("it is larger than 1 MiB")));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| unreadable(&name, &io::Error::other("it is not UTF-8 text")))?;
     Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 

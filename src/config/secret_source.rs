@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,10 +10,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
 use super::environment::Environment;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// How long a command may take.
 const COMMAND_TIME: Duration = Duration::from_secs(10);
@@ -124,12 +121,8 @@ impl SecretReader {
 }
 
 fn read_file(path: &Path) -> Result<Secret, String> {
-    let read = || -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut bytes = Zeroizing::new(Vec::new());
-        std::fs::File::open(path)?.take(FILE_SIZE + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|error| format!("cannot be read: {error}"))?;
+    let read = std::fs::File::open(path).and_then(|file| secret::read(file, FILE_SIZE));
+    let bytes = read.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > FILE_SIZE {
         return Err(format!("is larger than {FILE_SIZE} bytes"));
     }
@@ -143,10 +136,8 @@ fn wait_for_output(child: &mut Child) -> Result<Secret, String> {
     let stdout = child.stdout.take().ok_or("its output cannot be read")?;
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let mut bytes = Zeroizing::new(Vec::new());
-        let read = stdout.take(COMMAND_OUTPUT + 1).read_to_end(&mut bytes);
         // Nobody receives where the time was up.
-        let _ = sender.send(read.map(|_| bytes));
+        let _ = sender.send(secret::read(stdout, COMMAND_OUTPUT));
     });
     let bytes = receiver
         .recv_timeout(COMMAND_TIME)

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::error::{EgressError, classify};
 use super::{Answer, Limits};
+use crate::secret;
 
 /// Reads the whole body. What `Content-Length` announces is not looked at: every decoded byte is counted as it comes, so
 /// that a small body that unpacks to gigabytes stops at the limit.
@@ -18,21 +19,10 @@ pub(super) async fn read(mut response: reqwest::Response, limits: &Limits) -> Re
         if body.len() + chunk.len() > limits.body {
             return Err(EgressError::TooLarge);
         }
-        append(&mut body, &chunk);
+        secret::append(&mut body, &chunk);
     }
     let status = response.status();
     Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body: Bytes::from_owner(body) })
-}
-
-/// Appends, and where the buffer must move wipes the place that it leaves: there may be a token in it.
-fn append(body: &mut Vec<u8>, chunk: &[u8]) {
-    let needed = body.len() + chunk.len();
-    if needed > body.capacity() {
-        let mut larger = Vec::with_capacity(needed.next_power_of_two());
-        larger.extend_from_slice(body);
-        std::mem::replace(body, larger).zeroize();
-    }
-    body.extend_from_slice(chunk);
 }
 
 fn size(headers: &HeaderMap) -> usize {

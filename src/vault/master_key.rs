@@ -37,7 +37,13 @@ impl MasterKey {
     /// The text for a key file, with a line's end: `srm_`, the key in base 62, a checksum. `None` for a passphrase.
     pub fn to_file_text(&self) -> Option<Secret> {
         match self {
-            Self::Key(key) => Some(Secret::new(format!("{}\n", checked_text::write(PREFIX, key).expose()))),
+            Self::Key(key) => {
+                let text = checked_text::write(PREFIX, key);
+                // With room for all of it: a text that has to move leaves a copy behind.
+                let mut line = String::with_capacity(text.expose().len() + 1);
+                line.extend([text.expose(), "\n"]);
+                Some(Secret::new(line))
+            }
             Self::Passphrase(_) => None,
         }
     }
