@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
@@ -16,13 +17,29 @@ use crate::clock::Clock;
 /// How many parties are remembered one by one; the rest share one allowance.
 const REMEMBERED: usize = 10_000;
 
-/// The time as governor wants it.
+/// By how much the time goes on at most from one look at the clock to the next: every allowance is whole again by then.
+const LONGEST_STEP: i64 = 3_600_000;
+
+/// The time as governor wants it: it goes on with the clock, never back, and by no more than an hour at once. A clock that was
+/// ahead would leave whoever was refused meanwhile refused until that time comes, and governor panics beyond 584 years.
 #[derive(Clone, Debug)]
-pub(super) struct Ticks(Clock);
+pub(super) struct Ticks {
+    clock: Clock,
+    passed: Arc<Mutex<Passed>>,
+}
+
+/// In milliseconds.
+#[derive(Debug)]
+struct Passed {
+    /// What the clock said at the last look.
+    last: i64,
+    in_all: u64,
+}
 
 impl Ticks {
     pub(super) fn new(clock: Clock) -> Self {
-        Self(clock)
+        let passed = Passed { last: clock.now_millis(), in_all: 0 };
+        Self { clock, passed: Arc::new(Mutex::new(passed)) }
     }
 }
 
@@ -30,7 +47,12 @@ impl governor::clock::Clock for Ticks {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.now_millis()).unwrap_or(0))
+        let now = self.clock.now_millis();
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = now.saturating_sub(passed.last).clamp(0, LONGEST_STEP);
+        passed.last = now;
+        passed.in_all = passed.in_all.saturating_add(step.unsigned_abs());
+        Duration::from_millis(passed.in_all)
     }
 }
 
@@ -57,7 +79,7 @@ impl FailedAttempts {
         let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(at_least_one(limits.failed_attempts_per_minute))
             .allow_burst(at_least_one(limits.failed_attempts_burst));
-        let clock = Ticks(clock);
+        let clock = Ticks::new(clock);
         Self { limiter: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }
     }
 
@@ -91,6 +113,24 @@ mod tests {
         assert!(attempts.count(good).is_ok() && attempts.count(None).is_ok());
         clock.advance(Duration::from_secs(1));
         assert!(attempts.count(bad).is_ok() && attempts.count(bad).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_is_put_right_keeps_nobody_out_and_no_time_is_too_far_away() {
+        const RIGHT: UnixTime = UnixTime(1_800_000_000);
+        let limits = Limits { failed_attempts_burst: 3, failed_attempts_per_minute: 60, ..Limits::default() };
+        for wrong in [i64::MIN, 0, 1_799_999_999, 2_100_000_000, 40_000_000_000, i64::MAX] {
+            let clock = Clock::manual(RIGHT);
+            let attempts = FailedAttempts::new(&limits, clock.clone());
+            clock.set(UnixTime(wrong));
+            while attempts.count(None).is_ok() {}
+            clock.set(RIGHT);
+            attempts.count(None).ok();
+            clock.advance(Duration::from_secs(1));
+            assert!(attempts.count(None).is_ok(), "{wrong}");
+            clock.set(UnixTime(wrong));
+            attempts.count(None).ok();
+        }
     }
 
     #[test]
