@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::head::HeadFacts;
 use super::limits::Limits;
+use crate::secret;
 
 /// What the connection's bytes and its requests know of each other, and what others want of it.
 #[derive(Debug)]
@@ -36,10 +38,10 @@ pub(super) enum Wanted {
     Cut,
 }
 
-/// The bytes since the end of the last request.
+/// The bytes since the end of the last request. There are API keys in them, and secrets of bodies.
 #[derive(Debug, Default)]
 struct Recording {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     /// Bytes of the last request's body that have not come yet.
     body_left: u64,
     /// After a chunked body nobody here knows where the next head begins: such a connection is closed.
@@ -47,6 +49,14 @@ struct Recording {
     started: Option<Instant>,
     /// Whether a request was answered already on this connection.
     used: bool,
+}
+
+impl Recording {
+    /// Forgets the first bytes: they are not kept for as long as the connection is.
+    fn pass_over(&mut self, length: usize) {
+        let rest = Zeroizing::new(self.bytes[length..].to_vec());
+        self.bytes = rest;
+    }
 }
 
 impl Watch {
@@ -107,14 +117,14 @@ impl Watch {
         self.waiting_since.store(0, Ordering::Relaxed);
         let mut recording = self.recording();
         let (facts, length) = HeadFacts::read(&recording.bytes).unwrap_or_default();
-        recording.bytes.drain(..length);
+        recording.pass_over(length);
         recording.used = true;
         recording.started = None;
         match body {
-            None => (recording.over, recording.bytes) = (true, Vec::new()),
+            None => (recording.over, recording.bytes) = (true, Zeroizing::default()),
             Some(body) => {
                 let here = usize::try_from(body).unwrap_or(usize::MAX).min(recording.bytes.len());
-                recording.bytes.drain(..here);
+                recording.pass_over(here);
                 recording.body_left = body - here as u64;
             }
         }
@@ -152,7 +162,7 @@ impl Watch {
         let head = &fresh[body..];
         if !head.is_empty() {
             recording.started.get_or_insert_with(Instant::now);
-            recording.bytes.extend_from_slice(head);
+            secret::append(&mut recording.bytes, head);
         }
     }
 
@@ -187,7 +197,7 @@ mod tests {
         watch.record(b"cdGET / HTTP/1.1\r\n");
         watch.record(b"\r\n");
         assert!(watch.request_begins(Some(0)).fault().is_some(), "the second request has no Host");
-        assert!(watch.recording().bytes.is_empty());
+        assert_eq!(watch.recording().bytes.capacity(), 0, "nothing of what was in a head is kept");
     }
 
     #[test]
