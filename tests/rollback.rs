@@ -89,16 +89,25 @@ async fn a_file_that_was_edited_cannot_be_read_or_written_or_is_no_file_says_so(
     std::fs::create_dir(&file).expect("a folder in its place");
     says(1, "cannot read the epoch file");
     std::fs::remove_dir(&file).expect("it is empty");
-    std::fs::remove_dir(installation.path("elsewhere")).expect("it is empty");
-    says(1, "the folder of the epoch file");
+    std::fs::remove_dir_all(installation.path("elsewhere")).expect("as of a disk that is not mounted");
+    says(4, "is gone");
     std::fs::create_dir(installation.path("elsewhere")).expect("a folder");
-    installation.run(&["vault", "status"]).must_succeed();
+    says(4, "--accept-rollback");
+    installation.run(&["vault", "status", "--accept-rollback"]).must_succeed();
     assert!(file.is_file(), "a new one is begun");
+    installation.run(&["vault", "status"]).must_succeed();
+    assert_eq!(installation.audited("vault.accept_rollback"), 1);
     let beside = installation.path("strongroom.toml");
     let config = std::fs::read_to_string(&beside).expect("the configuration");
     std::fs::write(&beside, config.replace("elsewhere/", "")).expect("it can be written");
+    says(4, "is gone");
+    installation.run(&["vault", "status", "--accept-rollback"]).must_succeed();
     let doctor = installation.run(&["doctor"]);
     assert!(doctor.stdout().contains("lies beside the vault"), "{}", doctor.stdout());
+
+    let first = Installation::new("epoch_file = \"nowhere/strongroom.epoch\"").await.run(&["vault", "status"]);
+    assert_eq!(first.0.status.code(), Some(1), "{}", first.stderr());
+    assert!(first.stderr().contains("nowhere/strongroom.epoch"), "{}", first.stderr());
 }
 
 /// Whoever had the old master key is not to open an older copy with it; and the file goes with the new keys.

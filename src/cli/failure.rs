@@ -228,8 +228,12 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
              start once with --accept-rollback: what was deleted and revoked since may be there again"
         }
         VaultError::EpochFile { .. } => {
-            "see whether vault.epoch_file names the file of this vault. Where it is lost for good, remove it: the next start \
-             begins a new one, and cannot tell whether this vault is the newest"
+            "see whether vault.epoch_file names the file of this vault. Where it is lost for good, remove it, and start once \
+             with --accept-rollback: a new one is begun, and nothing tells whether this vault is the newest"
+        }
+        VaultError::NoEpochFile(_) => {
+            "see whether its disk is mounted and vault.epoch_file names its place, or bring it back. Where it is lost for good \
+             and you know by other means that this is the newest vault, start once with --accept-rollback"
         }
         VaultError::DamagedRow { table: "credential" | "credential_secret", .. } => {
             "keep a copy of the file, and bring back a backup; or erase this credential alone: \

@@ -56,6 +56,9 @@ pub enum VaultError {
         /// Where it is known.
         epoch_file: PathBuf,
     },
+    /// The vault knows that there was an epoch file, and it is not there.
+    #[error("the epoch file {} is gone, and without it nobody can tell whether this is the newest copy of the vault", .0.display())]
+    NoEpochFile(PathBuf),
     /// The epoch file says nothing that can be believed.
     #[error("the epoch file {path} cannot be believed: {what}")]
     EpochFile {
@@ -133,6 +136,7 @@ impl VaultError {
                 | Self::DoesNotHold { .. }
                 | Self::NotAVault(_)
                 | Self::Rollback { .. }
+                | Self::NoEpochFile(_)
                 | Self::EpochFile { .. }
         )
     }

@@ -97,6 +97,12 @@ impl<'t> Ledger<'t> {
         (&mut self.manifest.restores, &mut self.manifest.restored)
     }
 
+    /// Whether the epoch is known in a file outside, to be changed.
+    pub(super) fn epoch_file(&mut self) -> &mut bool {
+        self.changed = true;
+        &mut self.manifest.epoch_file
+    }
+
     /// Writes an audit row. Of a credential that was written it says the revisions: from them it is seen later whether
     /// what is there is what was written last.
     pub(super) fn record(&mut self, action: Action, mut subject: Subject<'_>) -> Result<(), VaultError> {

@@ -70,6 +70,8 @@ pub(super) struct Manifest {
     pub(super) restores: u32,
     /// From what it was restored, as long as nobody has said that it is the one that lives.
     pub(super) restored: Option<Restored>,
+    /// Whether the epoch is known in a file outside: then one that is not there has been taken away.
+    pub(super) epoch_file: bool,
 }
 
 /// A restore that nobody has confirmed yet.
@@ -107,6 +109,7 @@ mod tag {
     pub(super) const RESTORES: u8 = 1;
     pub(super) const RESTORED_AT: u8 = 2;
     pub(super) const BACKUP_AT: u8 = 3;
+    pub(super) const EPOCH_FILE: u8 = 4;
 }
 
 impl Manifest {
@@ -157,7 +160,8 @@ impl Manifest {
         let fields = FieldWriter::new()
             .int(tag::RESTORES, (self.restores > 0).then_some(i64::from(self.restores)))
             .int(tag::RESTORED_AT, self.restored.map(|restored| restored.at.0))
-            .int(tag::BACKUP_AT, self.restored.map(|restored| restored.backup_at.0));
+            .int(tag::BACKUP_AT, self.restored.map(|restored| restored.backup_at.0))
+            .int(tag::EPOCH_FILE, self.epoch_file.then_some(1));
         bytes.extend_from_slice(&fields.finish());
         bytes
     }
@@ -179,6 +183,7 @@ impl Manifest {
             audit_base_mac: base.sum,
             restores: fields.int(tag::RESTORES).map_or(Some(0), |restores| u32::try_from(restores).ok())?,
             restored: times.map(|(at, backup_at)| Restored { at: UnixTime(at), backup_at: UnixTime(backup_at) }),
+            epoch_file: fields.int(tag::EPOCH_FILE).is_some(),
         })
     }
 }

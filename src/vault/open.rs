@@ -123,7 +123,7 @@ impl Vault {
         })?;
         let mut inner = Self::parts((store, memory), keyring, mode, clock, random, manifest.restores);
         if let (Some(file), Some(known)) = (epoch_file, known) {
-            inner.hold_against(&file, &known, manifest.epoch, accept_rollback)?;
+            inner.hold_against(&file, &known, &manifest, accept_rollback)?;
             inner.epoch_keeper = Some(Keeper::start(file)?);
         }
         Ok(Self { inner: Arc::new(inner) })
@@ -357,30 +357,67 @@ impl Vault {
 }
 
 impl Inner {
-    /// Holds the vault's epoch against what is known outside it, and brings the file up to date.
-    fn hold_against(&self, file: &EpochFile, known: &Known, epoch: i64, accept: bool) -> Result<(), VaultError> {
+    /// Holds the vault's epoch against what is known outside it, and brings the file up to date. The first time, the vault
+    /// remembers that there is one: a file that is gone later is no first time.
+    fn hold_against(
+        &self,
+        file: &EpochFile,
+        known: &Known,
+        manifest: &Manifest,
+        accept: bool,
+    ) -> Result<(), VaultError> {
         let keyring = self.keyring.load_full();
+        let (found, path) = (manifest.epoch, || file.path().to_owned());
         let epoch = match file.believe(known, &keyring)? {
-            Some(known) if known > epoch && accept => self.accept_rollback(known)?,
-            Some(known) if known > epoch => {
-                return Err(VaultError::Rollback { found: epoch, known, epoch_file: file.path().to_owned() });
+            Some(known) if known > found && accept => self.accept_rollback(known)?,
+            Some(known) if known > found => {
+                return Err(VaultError::Rollback { found, known, epoch_file: path() });
             }
-            _ => epoch,
+            None if manifest.epoch_file && accept => self.accept_rollback(found)?,
+            None if manifest.epoch_file => return Err(VaultError::NoEpochFile(path())),
+            _ => found,
         };
-        file.write(epoch, &keyring)
+        file.write(epoch, &keyring)?;
+        if manifest.epoch_file {
+            return Ok(());
+        }
+        // After the file, so that a kill in between leaves the one without the other that does no harm.
+        match self.remember_epoch_file() {
+            Ok(epoch) => file.write(epoch, &keyring),
+            // There is another first time.
+            Err(error) if error.cannot_write() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remember_epoch_file(&self) -> Result<i64, VaultError> {
+        self.change_now(|ledger| {
+            *ledger.epoch_file() = true;
+            Ok(())
+        })
     }
 
     /// Goes on with an older copy, whose next epoch is behind all that were: the newer copy is an older one from now on.
     fn accept_rollback(&self, known: i64) -> Result<i64, VaultError> {
+        self.change_now(move |ledger| {
+            ledger.leap_to(known);
+            ledger.record(Action::VaultRollback, Subject::default())
+        })
+    }
+
+    /// Changes something while the vault is being opened; its epoch after that.
+    fn change_now(
+        &self,
+        work: impl Fn(&mut Ledger<'_>) -> Result<(), VaultError> + Send + 'static,
+    ) -> Result<i64, VaultError> {
         let (keyring, now, random, mode) = (self.keyring.load_full(), self.clock.now(), self.random, self.mode);
         self.store.write_now(Worth::Essential, move |tx| {
             let who = Who::command_line();
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
-            ledger.leap_to(known);
-            ledger.record(Action::VaultRollback, Subject::default())?;
-            let epoch = ledger.next_epoch().unwrap_or(known);
+            work(&mut ledger)?;
+            let epoch = ledger.next_epoch();
             ledger.close(mode)?;
-            Ok(epoch)
+            epoch.ok_or(VaultError::Contended)
         })
     }
 }

@@ -93,6 +93,8 @@ impl Restorer<'_> {
         let (times, mark) = ledger.restored();
         *times = times.saturating_add(1);
         *mark = (!live).then_some(Restored { at: now, backup_at: contents.created_at });
+        // What was known of the other vault outside it may be on another machine.
+        *ledger.epoch_file() = false;
         ledger.record(Action::VaultRestore, Subject::default())?;
         if live {
             ledger.record(Action::VaultLive, Subject::default())?;

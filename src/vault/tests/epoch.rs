@@ -127,3 +127,39 @@ async fn a_vault_that_is_ahead_is_normal_and_another_vaults_file_is_not() {
         assert!(matches!(refused, VaultError::EpochFile { .. }) && refused.to_string().contains("another vault"));
     }
 }
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_no_first_time() {
+    let known = Known::new();
+    drop(known.open(false).unwrap());
+    std::fs::remove_file(&known.file).unwrap();
+    for _ in 0..2 {
+        let refused = known.open(false).err().unwrap();
+        assert!(matches!(&refused, VaultError::NoEpochFile(path) if *path == known.file), "{refused}");
+        assert!(refused.is_damage() && !known.file.exists());
+    }
+    let vault = known.open(true).unwrap();
+    assert_eq!((known.epoch(), known.bench.audited("vault.accept_rollback")), (known.epoch_of_vault(), 1));
+    vault.add_user(&user("alice"), &Who::system()).await.unwrap();
+    drop(vault);
+    drop(known.open(false).unwrap());
+    known.bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn a_vault_that_was_restored_has_its_first_time_before_it() {
+    let known = Known::new();
+    let vault = known.open(false).unwrap();
+    let backup = known.bench.folder.path().join("b");
+    vault.back_up(&backup, Existing::Keep, &[], &Stop::default()).unwrap();
+    let Bench { key, clock, folder, .. } = &known.bench;
+    let restorer = Restorer { master: key, clock: clock.clone(), random: Random };
+    let elsewhere = folder.path().join("r.db");
+    restorer.restore(Source::open(&backup, &[]).unwrap(), &elsewhere, true, &Who::command_line()).unwrap();
+    let file = folder.path().join("r.epoch");
+    let how = Opening { epoch_file: Some(file.clone()), ..Mode::Command.into() };
+    let open = || Vault::open(&elsewhere, key, how.clone(), clock.clone(), Random);
+    drop(open().unwrap());
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(open(), Err(VaultError::NoEpochFile(_))), "from then on there is one");
+}
