@@ -5,10 +5,10 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Server;
 use support::flow::CALLBACK;
 use support::http::Reply;
 use support::recording::Recording;
+use support::{Server, Setup};
 
 const ENTRY: &str = r#"token_type = "bearer"
 scope_separator = ","
@@ -166,4 +166,33 @@ async fn a_reconnect_of_either_keeps_both_ids_and_a_stranger_changes_neither() {
     assert_ne!(anew["credentials_id"], *bot);
     assert_eq!(anew["further_credentials"][0]["credentials_id"], *user);
     assert_eq!(listed(&server).await, 2);
+}
+
+#[tokio::test]
+async fn a_login_on_another_device_gives_two_credentials_too() {
+    let acme = Recording::start().await;
+    acme.says("/token", &both("U1", 1));
+    acme.says("/me", &json!({"user": "ann", "team": "Team", "team_id": "T1"}));
+    let codes = json!({
+        "device_code": "d", "user_code": "ABCD", "verification_uri": "https://acme.example/d", "expires_in": 600, "interval": 5,
+    });
+    acme.says("/device", &codes);
+    let entry = format!("{ENTRY}\ndevice_authorization_url = \"BASE/device\"");
+    let setup = Setup { config: "[oauth]\ndevice = true".to_owned(), ..Setup::default() };
+    let server = acme.server_with(&entry, "client_id = \"id\"\nclient_secret = \"s\"", setup).await;
+    let post = async |rest: &str, body: Value| {
+        let path = format!("/v1/integrations/acme/oauth/device/{rest}");
+        server.post(&path).key(&server.key).json(&body).send().await.is(200).json()
+    };
+    let wanted = json!({"scopes": ["chat:write"], "further_scopes": {"user": ["search:read", "users:read"]}});
+    let begun = post("initiate", wanted).await;
+    let asked = acme.asked("/device");
+    assert_eq!(asked[0].param("scope").as_deref(), Some("chat:write"));
+    assert_eq!(asked[0].param("user_scope").as_deref(), Some("search:read,users:read"));
+    server.clock.advance(std::time::Duration::from_secs(5));
+    let done = post("poll", json!({"device_token": begun["device_token"]})).await;
+    let further = &done["further_credentials"][0];
+    assert_eq!((&further["name"], &further["missing_scopes"]), (&json!("user"), &json!(["users:read"])));
+    assert_eq!(live(&server, &done["credentials_id"]).await, "bot-1");
+    assert_eq!(live(&server, &further["credentials_id"]).await, "user-1");
 }

@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::complete::Obtained;
-use super::initiate::add_scopes;
+use super::initiate::to_ask_for;
 use super::{Broker, Caller, CompleteResponse, Connectable, Error};
+use crate::catalog::entry::OAuth;
 use crate::catalog::input::InputFault;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
@@ -36,6 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub struct DeviceInitiateRequest {
     /// The scopes to ask for; none means the provider's defaults.
     pub scopes: Vec<String>,
+    /// The scopes of further tokens, by the names that the entry has for them; none means the entry's own.
+    pub further_scopes: BTreeMap<String, Vec<String>>,
     /// What the client wants back at the end. Nothing here is ever trusted.
     pub state_metadata: Map<String, Value>,
     /// What the provider's URLs need to know.
@@ -147,11 +150,10 @@ impl Broker {
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
-        let mut scopes = connectable.oauth.scopes_for(&request.scopes);
-        if let Some(again) = &reconnect {
-            add_scopes(&mut scopes, &connectable.oauth, &again.scopes);
-        }
-        let begun = oauth::authorize_device(&self.0.egress, &entry, &connectable.client, &scopes).await;
+        let asked = (request.scopes.as_slice(), &request.further_scopes);
+        let (scopes, further_scopes) = to_ask_for(&connectable.oauth, asked, reconnect.as_ref());
+        let client = &connectable.client;
+        let begun = oauth::authorize_device(&self.0.egress, &entry, client, &scopes, &further_scopes).await;
         let begun = begun.map_err(|error| Error::of_grant(&error))?;
 
         let token = StateToken::fresh(self.0.random);
@@ -168,7 +170,7 @@ impl Broker {
             code_verifier: None,
             dpop_key: entry.dpop.then(|| Arc::new(SigningKey::fresh())),
             scopes,
-            further_scopes: BTreeMap::new(),
+            further_scopes,
             inputs,
             state_metadata: request.state_metadata,
             issuer: connectable.oauth.issuer.clone(),
@@ -214,7 +216,7 @@ impl Broker {
         let asked = oauth::poll_device(&self.0.egress, &entry, &connectable.client, &code, &pending.scopes).await;
         match asked {
             Ok(grant) => {
-                let connected = self.device_connected(caller, &connectable, *pending, &token, grant).await;
+                let connected = self.device_connected(caller, (&connectable, &entry), *pending, &token, grant).await;
                 connected.map(DevicePoll::Connected)
             }
             Err(undecided) => self.undecided(caller, &pending, &token, undecided).await,
@@ -266,7 +268,7 @@ impl Broker {
     async fn device_connected(
         &self,
         caller: &Caller,
-        connectable: &Connectable<'_>,
+        (connectable, entry): (&Connectable<'_>, &OAuth),
         pending: PendingAuthorization,
         token: &Secret,
         mut grant: Grant,
@@ -282,6 +284,8 @@ impl Broker {
             Err(error) if error.cannot_write() => {}
             Err(error) => return Err(error.into()),
         }
+        // Only now: the turn is lent for one answer's time.
+        oauth::round_off(&self.0.egress, entry, &connectable.client, &mut grant, &pending.further_scopes).await;
         let mut values = pending.inputs.clone();
         let identity = self.whose(connectable, &grant, None, &mut values).await?;
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
@@ -291,10 +295,13 @@ impl Broker {
     /// Revokes tokens that no credential was made of.
     async fn give_back(&self, connectable: &Connectable<'_>, grant: &Grant) {
         let Some(how) = &connectable.oauth.revoke else { return };
-        let tokens = Revocable { access_token: Some(&grant.access_token), refresh_token: grant.refresh_token.as_ref() };
-        let revoked = oauth::revoke(&self.0.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
-        if let Err(error) = revoked {
-            tracing::warn!(provider = %connectable.provider.name, %error, "tokens of a login that is gone could not be revoked");
+        for grant in std::iter::once(grant).chain(grant.further.values()) {
+            let tokens =
+                Revocable { access_token: Some(&grant.access_token), refresh_token: grant.refresh_token.as_ref() };
+            let revoked = oauth::revoke(&self.0.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
+            if let Err(error) = revoked {
+                tracing::warn!(provider = %connectable.provider.name, %error, "tokens of a login that is gone could not be revoked");
+            }
         }
     }
 }

@@ -88,14 +88,8 @@ impl Broker {
 
         let state = StateToken::fresh(self.0.random);
         let verifier = CodeVerifier::for_provider(&connectable.oauth, self.0.random);
-        let mut scopes = connectable.oauth.scopes_for(&request.scopes);
-        let mut further_scopes = connectable.oauth.further_scopes_for(&request.further_scopes);
-        if let Some(again) = &reconnect {
-            add_scopes(&mut scopes, &connectable.oauth, &again.scopes);
-            for (name, held) in &again.further_scopes {
-                add_scopes(further_scopes.entry(name.clone()).or_default(), &connectable.oauth, held);
-            }
-        }
+        let asked = (request.scopes.as_slice(), &request.further_scopes);
+        let (scopes, further_scopes) = to_ask_for(&connectable.oauth, asked, reconnect.as_ref());
         let nonce = entry.is_openid(&scopes).then(|| Nonce::of(&state));
         let authorization = AuthorizationRequest {
             entry: &entry,
@@ -225,8 +219,28 @@ pub(super) struct Reconnect {
     pub(super) further_scopes: BTreeMap<String, Vec<String>>,
 }
 
+/// The scopes of the first token and those of further ones, by their names.
+type AllScopes = (Vec<String>, BTreeMap<String, Vec<String>>);
+
+/// What a login asks for: what the caller wants, else the defaults, and what a credential has that is to be reconnected.
+pub(super) fn to_ask_for(
+    entry: &OAuth,
+    (wanted, further_wanted): (&[String], &BTreeMap<String, Vec<String>>),
+    reconnect: Option<&Reconnect>,
+) -> AllScopes {
+    let mut scopes = entry.scopes_for(wanted);
+    let mut further_scopes = entry.further_scopes_for(further_wanted);
+    if let Some(again) = reconnect {
+        add_scopes(&mut scopes, entry, &again.scopes);
+        for (name, held) in &again.further_scopes {
+            add_scopes(further_scopes.entry(name.clone()).or_default(), entry, held);
+        }
+    }
+    (scopes, further_scopes)
+}
+
 /// A reconnected credential asks for what it has and for what is new; where the provider always gets the same, for that.
-pub(super) fn add_scopes(scopes: &mut Vec<String>, entry: &OAuth, held: &[String]) {
+fn add_scopes(scopes: &mut Vec<String>, entry: &OAuth, held: &[String]) {
     if entry.fixed_scopes {
         return;
     }

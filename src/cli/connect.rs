@@ -33,7 +33,7 @@ pub(super) struct Connect {
     #[arg(long = "scope", value_name = "SCOPE")]
     pub(super) scopes: Vec<String>,
     /// A scope of a further token that the provider gives beside the first; may be repeated: user=search:read
-    #[arg(long = "further-scope", value_name = "TOKEN=SCOPE", value_parser = named_value, conflicts_with = "device")]
+    #[arg(long = "further-scope", value_name = "TOKEN=SCOPE", value_parser = named_value)]
     further_scopes: Vec<(String, String)>,
     /// A value that the provider's URLs depend on; may be repeated. `strongroom provider show` names them
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = named_value)]
@@ -98,7 +98,7 @@ impl Connect {
         }
     }
 
-    fn further_scopes(&self) -> BTreeMap<String, Vec<String>> {
+    pub(super) fn further_scopes(&self) -> BTreeMap<String, Vec<String>> {
         let mut by_name = BTreeMap::<String, Vec<String>>::new();
         for (name, scope) in &self.further_scopes {
             by_name.entry(name.clone()).or_default().push(scope.clone());

@@ -16,6 +16,7 @@ impl Connect {
         let interrupted = signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
         let request = DeviceInitiateRequest {
             scopes: self.scopes.clone(),
+            further_scopes: self.further_scopes(),
             state_metadata: serde_json::Map::new(),
             inputs: self.inputs.iter().cloned().collect(),
             credential_id: self.credential.map(|id| id.to_string()),

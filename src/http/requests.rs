@@ -91,6 +91,10 @@ impl FromBody for DeviceInitiateRequest {
             .property("scopes", scopes.description(Some("The scopes to ask for; none means the provider's defaults.")))
             .property("state_metadata", any_object("Given back at the end. Never take the user from it."))
             .property("inputs", texts_by_name("What the provider's URLs need to know, where it has `inputs`."))
+            .property(
+                "further_scopes",
+                lists_by_name("The scopes of further tokens (`further_tokens` in the entry), by name."),
+            )
             .property("credential_id", optional("The credential to reconnect: it keeps its id."))
             .property("allow_account_change", flag("Whether that credential may become one of another account."));
         Some(("DeviceInitiateRequest", schema.into()))
@@ -100,12 +104,14 @@ impl FromBody for DeviceInitiateRequest {
         let scopes = body.or_empty("scopes", fields::texts);
         let state_metadata = body.or_empty("state_metadata", fields::object);
         let inputs = body.or_empty("inputs", fields::texts_by_name);
+        let further_scopes = body.or_empty("further_scopes", fields::lists_by_name);
         let credential_id = body.optional("credential_id", fields::text);
         let allow_account_change = body.or_empty("allow_account_change", fields::flag);
         Some(Self {
             scopes: scopes?,
             state_metadata: state_metadata?,
             inputs: inputs?,
+            further_scopes: further_scopes?,
             credential_id: credential_id?,
             allow_account_change: allow_account_change?,
         })

@@ -83,15 +83,7 @@ impl AuthorizationRequest<'_> {
         parameters.set("response_type", "code");
         parameters.set("client_id", self.client_id);
         parameters.set("redirect_uri", self.redirect_uri);
-        if !self.scopes.is_empty() {
-            parameters.set("scope", &self.scopes.join(self.entry.scope_separator.as_str()));
-        }
-        for (name, scopes) in self.further_scopes {
-            let param = self.entry.further_tokens.get(name).and_then(|token| token.scope_param.as_ref());
-            if let Some(param) = param {
-                parameters.set(param, &scopes.join(self.entry.scope_separator.as_str()));
-            }
-        }
+        ask_for(&mut parameters, self.entry, self.scopes, self.further_scopes);
         parameters.set("state", self.state.expose());
         if let Some(verifier) = self.verifier {
             parameters.set("code_challenge", &verifier.challenge());
@@ -102,6 +94,24 @@ impl AuthorizationRequest<'_> {
         }
         parameters.add(&self.entry.authorize_params);
         parameters
+    }
+}
+
+/// Sets what is asked for: the scopes (RFC 6749 §3.3), and those of further tokens under the names that the entry has for them.
+pub(super) fn ask_for(
+    parameters: &mut Parameters,
+    entry: &OAuth,
+    scopes: &[String],
+    further: &BTreeMap<String, Vec<String>>,
+) {
+    if !scopes.is_empty() {
+        parameters.set("scope", &scopes.join(entry.scope_separator.as_str()));
+    }
+    for (name, scopes) in further {
+        let param = entry.further_tokens.get(name).and_then(|token| token.scope_param.as_ref());
+        if let Some(param) = param {
+            parameters.set(param, &scopes.join(entry.scope_separator.as_str()));
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The device flow (RFC 8628): the user logs in on another device, with a short code; we ask until it has happened.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::answer::{self, Unintelligible};
+use super::authorize::ask_for;
 use super::cleaning::visible;
 use super::client::Client;
 use super::grant::Grant;
@@ -58,7 +60,7 @@ pub enum Undecided {
     Failed(TokenError),
 }
 
-/// Asks for the two codes (RFC 8628 §3.1).
+/// Asks for the two codes (RFC 8628 §3.1), for these scopes and those of further tokens.
 ///
 /// # Errors
 /// See [`TokenError`]; `Unbuildable` where the entry has no such endpoint.
@@ -67,11 +69,10 @@ pub async fn authorize_device(
     entry: &OAuth,
     client: &Client,
     scopes: &[String],
+    further_scopes: &BTreeMap<String, Vec<String>>,
 ) -> Result<DeviceAuthorization, TokenError> {
     let mut parameters = Parameters::default();
-    if !scopes.is_empty() {
-        parameters.set("scope", &scopes.join(entry.scope_separator.as_str()));
-    }
+    ask_for(&mut parameters, entry, scopes, further_scopes);
     let url = entry.device_authorization_url.as_ref().unwrap_or(&entry.token_url);
     let request = TokenRequest { url, parameters, further: &[], hidden: Vec::new(), requested: scopes };
     token::ask(egress, entry, client, &request, |answer, cleaner| {
@@ -80,7 +81,7 @@ pub async fn authorize_device(
     .await
 }
 
-/// Asks once whether there are tokens (RFC 8628 §3.4).
+/// Asks once whether there are tokens (RFC 8628 §3.4). What the answer does not say of them, [`super::round_off`] finds out.
 pub async fn poll_device(
     egress: &Egress,
     entry: &OAuth,

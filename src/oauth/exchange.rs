@@ -67,10 +67,23 @@ pub async fn exchange(
         Some(how) => lengthen(egress, entry, client, grant, how).await?,
         None => grant,
     };
-    introspect::learn_end(egress, entry, client, &mut grant).await;
-    refresh::settle(entry, &mut grant);
+    round_off(egress, entry, client, &mut grant, exchange.requested_further).await;
+    Ok(grant)
+}
+
+/// What a login's answer does not say of itself, of the first grant and of the further ones: when they end, what was granted of
+/// what was asked for, and what they will be refreshed with.
+pub async fn round_off(
+    egress: &Egress,
+    entry: &OAuth,
+    client: &Client,
+    grant: &mut Grant,
+    requested_further: &BTreeMap<String, Vec<String>>,
+) {
+    introspect::learn_end(egress, entry, client, grant).await;
+    refresh::settle(entry, grant);
     for (name, further) in &mut grant.further {
-        let requested = exchange.requested_further.get(name).map(Vec::as_slice).unwrap_or_default();
+        let requested = requested_further.get(name).map(Vec::as_slice).unwrap_or_default();
         if further.scopes.is_empty() {
             further.scopes = requested.to_vec();
         }
@@ -79,7 +92,6 @@ pub async fn exchange(
         introspect::learn_end(egress, entry, client, further).await;
         refresh::settle(entry, further);
     }
-    Ok(grant)
 }
 
 /// The second exchange: the short-lived token is not kept; who granted what, the first answer said.

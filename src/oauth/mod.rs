@@ -47,7 +47,7 @@ pub use authorize::AuthorizationRequest;
 pub use client::Client;
 pub use device::{DeviceAuthorization, Undecided, authorize_device, poll_device, slower};
 pub use discovery::{DiscoveryError, Metadata};
-pub use exchange::{AuthorizationCode, CodeExchange, exchange};
+pub use exchange::{AuthorizationCode, CodeExchange, exchange, round_off};
 pub use grant::Grant;
 pub use id_token::{Awaited, IdTokenError, Nonce, check as check_id_token};
 pub use identity::{Identity, IdentityError, identify, identify_by_id_token};
