@@ -5,6 +5,10 @@
 mod support;
 
 use serde_json::{Value, json};
+use strongroom::broker::ImportOptions;
+use strongroom::id::UserId;
+use strongroom::secret::Secret;
+use strongroom::vault::{Page, Who, read_export};
 use support::flow::CALLBACK;
 use support::http::Reply;
 use support::recording::Recording;
@@ -195,4 +199,31 @@ async fn a_login_on_another_device_gives_two_credentials_too() {
     assert_eq!((&further["name"], &further["missing_scopes"]), (&json!("user"), &json!(["users:read"])));
     assert_eq!(live(&server, &done["credentials_id"]).await, "bot-1");
     assert_eq!(live(&server, &further["credentials_id"]).await, "user-1");
+}
+
+#[tokio::test]
+async fn two_credentials_of_one_login_stay_together_when_they_move_under_other_ids() {
+    let (_acme, server) = provider().await;
+    log_in(&server, &json!({})).await.is(200);
+    let (vault, who, passphrase) = (server.broker.vault(), Who::command_line(), Secret::new("correct horse battery"));
+    let mut writer = vault.begin_export(Vec::new(), &passphrase).unwrap().unwrap();
+    let owner = vault.users().unwrap().into_iter().find(|user| user.credentials == 2).unwrap().id;
+    server.broker.export(&mut writer, &[owner], None, &who).await.unwrap();
+    let file = writer.finish().unwrap();
+    for (user, reversed) in [("bob", false), ("carol", true)] {
+        let user: UserId = user.parse().unwrap();
+        let mut records = read_export(&file, &passphrase).unwrap();
+        if reversed {
+            records.reverse();
+        }
+        let order: Vec<_> = records.iter().map(|one| one.as_ref().unwrap().summary.id.to_string()).collect();
+        let options = ImportOptions { user: Some(user.clone()), ..ImportOptions::default() };
+        let report = server.broker.import_export(records, &options, &who).await;
+        let told: Vec<_> = report.items.iter().map(|item| item.source_id.clone()).collect();
+        assert_eq!((report.imported, told), (2, order), "in the order of the file");
+        let there = vault.list(&user, None, Page::default()).unwrap();
+        let first = there.iter().find(|one| one.beside.is_none()).unwrap();
+        let further = there.iter().find_map(|one| one.beside.as_ref()).unwrap();
+        assert_eq!((further.of, further.name.as_str()), (first.id, "user"));
+    }
 }

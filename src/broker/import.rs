@@ -67,14 +67,25 @@ pub struct ImportedItem {
 
 /// An item that was looked at, and is still to be stored.
 struct Prepared {
+    /// Its place in the file.
+    at: usize,
     line: ImportedItem,
     arrival: Result<(Arrival, Option<Portable>), Refusal>,
+}
+
+impl Prepared {
+    /// The credential of the vault that it comes from which has the first token of its login.
+    fn first_of_its_login(&self) -> Option<CredentialId> {
+        let (arrival, _) = self.arrival.as_ref().ok()?;
+        arrival.summary().beside.as_ref().map(|beside| beside.of)
+    }
 }
 
 impl Broker {
     /// Takes in what was found in another program's file.
     pub async fn import_items(&self, items: Vec<Item>, options: &ImportOptions, who: &Who) -> ImportReport {
-        self.take_in(items.into_iter().map(|item| self.prepare(item, options)).collect(), options, who).await
+        let items = items.into_iter().enumerate();
+        self.take_in(items.map(|(at, item)| self.prepare(at, item, options)).collect(), options, who).await
     }
 
     /// Takes in what was exported from a vault. A record that could not be understood is `None`.
@@ -88,7 +99,7 @@ impl Broker {
         self.take_in(records.map(|(at, record)| self.prepare_moved(at, record, options)).collect(), options, who).await
     }
 
-    fn prepare(&self, item: Item, options: &ImportOptions) -> Prepared {
+    fn prepare(&self, at: usize, item: Item, options: &ImportOptions) -> Prepared {
         let mut line = ImportedItem::new(&item.id, item.user.as_deref(), &item.own_name, &item.title);
         if let Some(user) = &options.user {
             line.user = Some(user.to_string());
@@ -100,13 +111,13 @@ impl Broker {
             line.note = note;
             (arrival, None)
         });
-        Prepared { line, arrival }
+        Prepared { at, line, arrival }
     }
 
     fn prepare_moved(&self, at: usize, record: Option<Portable>, options: &ImportOptions) -> Prepared {
         let Some(mut moved) = record else {
             let line = ImportedItem::new(&format!("record {at}"), None, "", "");
-            return Prepared { line, arrival: Err(Refusal::NotUnderstood) };
+            return Prepared { at, line, arrival: Err(Refusal::NotUnderstood) };
         };
         let mut line = ImportedItem::new(&moved.summary.id.to_string(), None, "", "");
         if let Some(provider) = options.providers.get(moved.summary.provider.as_str()) {
@@ -117,18 +128,32 @@ impl Broker {
         line.describe(&arrival);
         let summary = arrival.summary();
         line.note = self.refresh_note(&summary.provider, summary.client_id.as_deref(), &moved.material);
-        Prepared { line, arrival: fits.map(|()| (arrival, Some(moved))) }
+        Prepared { at, line, arrival: fits.map(|()| (arrival, Some(moved))) }
     }
 
-    async fn take_in(&self, prepared: Vec<Prepared>, options: &ImportOptions, who: &Who) -> ImportReport {
+    async fn take_in(&self, mut prepared: Vec<Prepared>, options: &ImportOptions, who: &Who) -> ImportReport {
         let mut report = ImportReport { dry_run: options.dry_run, ..ImportReport::default() };
+        // The further tokens of a login come last: what their first is called here has to be known.
+        prepared.sort_by_key(|one| one.first_of_its_login().is_some());
         let mut rehearsed = options.dry_run.then(|| self.rehearse(&prepared, options).into_iter());
-        for Prepared { mut line, arrival } in prepared {
+        let mut here: BTreeMap<CredentialId, CredentialId> = BTreeMap::new();
+        let mut items = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            let first = one.first_of_its_login().and_then(|first| here.get(&first).copied());
+            let Prepared { at, mut line, arrival } = one;
             let outcome = match (arrival, &mut rehearsed) {
                 (Err(refusal), _) => Err(refusal.to_string()),
                 (Ok(_), Some(rehearsed)) => rehearsed.next().unwrap_or_else(|| Err(Refusal::NotUnderstood.to_string())),
-                (Ok((arrival, moved)), None) => {
-                    self.store_arrival(arrival, moved, options.duplicates, who).await.map_err(|error| error.to_string())
+                (Ok((mut arrival, moved)), None) => {
+                    if let Some(first) = first {
+                        arrival.came_beside(first);
+                    }
+                    let elsewhere = moved.as_ref().map(|moved| moved.summary.id);
+                    let stored = self.store_arrival(arrival, moved, options.duplicates, who).await;
+                    if let (Some(elsewhere), Ok(Arrived::Stored(id) | Arrived::Known(id))) = (elsewhere, &stored) {
+                        here.insert(elsewhere, *id);
+                    }
+                    stored.map_err(|error| error.to_string())
                 }
             };
             match outcome {
@@ -145,8 +170,10 @@ impl Broker {
                     (line.reason, line.note) = (Some(reason), None);
                 }
             }
-            report.items.push(line);
+            items.push((at, line));
         }
+        items.sort_by_key(|(at, _)| *at);
+        report.items = items.into_iter().map(|(_, line)| line).collect();
         report
     }
 

@@ -156,6 +156,14 @@ impl Arrival {
         &self.summary
     }
 
+    /// Says which credential has the first token of the login that this one has a further token of: it may have another id
+    /// here than it had elsewhere.
+    pub fn came_beside(&mut self, first: CredentialId) {
+        if let Some(beside) = &mut self.summary.beside {
+            beside.of = first;
+        }
+    }
+
     /// Whether it has the name of one that is here: the id that it had elsewhere, or the same origin.
     fn is_called_the_same(&self, other: &Summary) -> bool {
         let same_user = self.summary.user == other.user;
