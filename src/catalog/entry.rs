@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::client_auth::{AssertionAudience, TokenAuth};
 pub use super::grant::{AssertionScope, GrantType, JwtBearer};
+pub use super::identity::Identity;
 use super::input::Input;
 pub use super::mcp::Mcp;
 pub use super::placement::{ApiKey, Place, UserPassword};
@@ -281,60 +283,6 @@ impl OAuth {
     }
 }
 
-/// How the client authenticates at the token endpoint (RFC 6749 §2.3.1, OpenID Connect Core §9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenAuth {
-    /// `client_secret_basic`: id and secret form-urlencoded, then base64 in the `Authorization` header.
-    #[default]
-    Basic,
-    /// The same without the form-urlencoding, for servers that do not decode it.
-    BasicRaw,
-    /// `client_secret_post`: `client_id` and `client_secret` in the body.
-    Post,
-    /// A public client: `client_id` in the body, and no secret.
-    None,
-    /// An assertion signed with our private key (RFC 7523 §2.2).
-    PrivateKeyJwt,
-    /// An assertion signed with the client secret.
-    ClientSecretJwt,
-}
-
-impl TokenAuth {
-    /// Whether the client proves itself by an assertion.
-    pub fn is_assertion(self) -> bool {
-        matches!(self, Self::PrivateKeyJwt | Self::ClientSecretJwt)
-    }
-
-    /// The name that it is registered under (RFC 7591 §2); nothing for a way that has none of its own.
-    pub fn method_name(self) -> Option<&'static str> {
-        match self {
-            Self::Basic => Some("client_secret_basic"),
-            Self::BasicRaw => None,
-            Self::Post => Some("client_secret_post"),
-            Self::None => Some("none"),
-            Self::PrivateKeyJwt => Some("private_key_jwt"),
-            Self::ClientSecretJwt => Some("client_secret_jwt"),
-        }
-    }
-
-    /// Whether the client secret is needed for it.
-    pub fn needs_secret(self) -> bool {
-        !matches!(self, Self::None | Self::PrivateKeyJwt)
-    }
-}
-
-/// Whom a client's assertion is for (`aud`, RFC 7523 §3): one text, never a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AssertionAudience {
-    /// The issuer.
-    #[default]
-    Issuer,
-    /// The token endpoint's URL.
-    TokenUrl,
-}
-
 /// How the body of a request is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -346,57 +294,6 @@ pub enum Body {
     Json,
     /// No body at all.
     None,
-}
-
-/// The request that tells whose account a token is for, and what of its answer is read.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Identity {
-    /// Where to ask, with the access token as bearer. With `from_id_token` it is asked for what the ID token does not say.
-    #[serde(skip_serializing_if = "Template::is_absent")]
-    pub url: Template,
-    /// The method of the request.
-    #[serde(default)]
-    pub method: Method,
-    /// Further headers of the request; `{client_id}` in a value stands for the client's id.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-    /// A JSON body to send (a GraphQL query, say).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    /// Where the `username` of the credential is; absent where clients of the original get none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<JsonPointer>,
-    /// Where the credential's title is; the username, else the provider's display name, where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<JsonPointer>,
-    /// Where the provider's own stable id of the account is: what tells two accounts apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<JsonPointer>,
-    /// The answer is the token answer itself: nothing is sent (`url` is then the token endpoint's, for the reader).
-    #[serde(default)]
-    pub from_token_answer: bool,
-    /// The account is what the ID token says (OpenID Connect Core §2), whose signature and claims are checked. Without
-    /// pointers: `preferred_username`, else `email`, as the username, `name` as the title, `sub` as the account.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub from_id_token: bool,
-}
-
-impl Identity {
-    /// From the ID token, and from the userinfo endpoint where one is known (OpenID Connect Core §5.3).
-    pub fn openid(userinfo: Option<Template>) -> Self {
-        Self {
-            url: userinfo.unwrap_or_else(Template::absent),
-            method: Method::Get,
-            headers: BTreeMap::new(),
-            body: None,
-            username: None,
-            title: None,
-            account: None,
-            from_token_answer: false,
-            from_id_token: true,
-        }
-    }
 }
 
 /// The method of a request that an entry describes.

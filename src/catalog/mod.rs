@@ -8,8 +8,11 @@ mod build;
 mod check;
 mod check_placement;
 mod check_token;
+mod check_urls;
+mod client_auth;
 pub mod entry;
 mod grant;
+mod identity;
 pub mod input;
 mod mcp;
 mod placement;
@@ -27,6 +30,8 @@ mod build_tests;
 mod docs_tests;
 #[cfg(test)]
 mod entries_tests;
+#[cfg(test)]
+mod faults_tests;
 #[cfg(test)]
 mod template_tests;
 #[cfg(test)]

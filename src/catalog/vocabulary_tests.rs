@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The files that the vocabulary is in.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
+    include_str!("client_auth.rs"),
     include_str!("entry.rs"),
     include_str!("grant.rs"),
+    include_str!("identity.rs"),
     include_str!("input.rs"),
     include_str!("mcp.rs"),
     include_str!("placement.rs"),
