@@ -80,18 +80,8 @@ async fn fill(installation: &Installation, count: u32, bytes: usize) {
     let store = |_| {
         let (vault, secret) = (vault.clone(), secret.clone());
         async move {
-            let new = NewCredential {
-                user: "alice".parse().unwrap(),
-                provider: "openai".parse().unwrap(),
-                title: "t".into(),
-                material: Material::ApiKey(secret),
-                scopes: None,
-                username: None,
-                account: None,
-                client_id: None,
-                expires_at: None,
-                refresh_at: None,
-            };
+            let (alice, openai) = ("alice".parse().unwrap(), "openai".parse().unwrap());
+            let new = NewCredential::plain(alice, openai, "t", Material::ApiKey(secret));
             vault.insert_credential(new, &Who::system()).await.unwrap();
         }
     };

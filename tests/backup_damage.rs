@@ -30,18 +30,9 @@ impl Scene {
         let (key, clock) = (MasterKey::generate(Random), Clock::manual(UnixTime(1_800_000_000)));
         let vault = Vault::create(&folder.path().join("v.db"), &key, clock.clone(), Random).unwrap();
         for number in 0..40 {
-            let new = NewCredential {
-                user: format!("user-{}", number % 4).parse().unwrap(),
-                provider: "openai".parse().unwrap(),
-                title: "t".into(),
-                material: Material::ApiKey(Secret::new("s".repeat(100 + number * 150))),
-                scopes: None,
-                username: None,
-                account: None,
-                client_id: None,
-                expires_at: None,
-                refresh_at: None,
-            };
+            let user = format!("user-{}", number % 4).parse().unwrap();
+            let key = Material::ApiKey(Secret::new("s".repeat(100 + number * 150)));
+            let new = NewCredential::plain(user, "openai".parse().unwrap(), "t", key);
             vault.insert_credential(new, &Who::system()).await.unwrap();
         }
         let id = folder.path().join("id.txt");

@@ -57,18 +57,8 @@ impl Broker {
         let found = item.found?;
         let user = whose(item.user.as_deref(), options.user.as_ref())?;
         let provider = self.provider_called(&item.names, &item.own_name, options)?;
-        let mut new = NewCredential {
-            user,
-            provider: provider.name.clone(),
-            title: if item.title.is_empty() { provider.entry.display_name.clone() } else { item.title },
-            material: Material::ApiKey(Secret::new("")),
-            scopes: None,
-            username: None,
-            account: None,
-            client_id: None,
-            expires_at: None,
-            refresh_at: None,
-        };
+        let title = if item.title.is_empty() { provider.entry.display_name.clone() } else { item.title };
+        let mut new = NewCredential::plain(user, provider.name.clone(), title, Material::ApiKey(Secret::new("")));
         takes(provider, found.kind())?;
         match found {
             Found::ApiKey { parts, expires_at } => {

@@ -106,18 +106,8 @@ impl Broker {
             NewSecret::HostScoped { host, headers } => (Material::HostScoped { host, headers }, None),
             NewSecret::Service(service) => return self.create_service(caller, provider, request.title, service).await,
         };
-        let new = NewCredential {
-            user: caller.user.clone(),
-            provider: known.name.clone(),
-            title: request.title,
-            material,
-            scopes: None,
-            username: None,
-            account: None,
-            client_id: None,
-            expires_at,
-            refresh_at: None,
-        };
+        let plain = NewCredential::plain(caller.user.clone(), known.name.clone(), request.title, material);
+        let new = NewCredential { expires_at, ..plain };
         let stored = self.0.vault.insert_credential(new, &caller.who).await?;
         Ok(CreateResponse { id: stored.id, provider: stored.provider, kind: stored.kind.name(), title: stored.title })
     }

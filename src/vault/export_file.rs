@@ -219,18 +219,9 @@ mod tests {
     const COST: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
 
     fn portable(at: u8) -> Portable {
-        let new = NewCredential {
-            user: "alice".parse().unwrap(),
-            provider: "github".parse().unwrap(),
-            title: format!("key {at}"),
-            material: Material::ApiKey(Secret::new(format!("secret {at}"))),
-            scopes: None,
-            username: None,
-            account: None,
-            client_id: None,
-            expires_at: None,
-            refresh_at: None,
-        };
+        let (alice, github) = ("alice".parse().unwrap(), "github".parse().unwrap());
+        let key = Material::ApiKey(Secret::new(format!("secret {at}")));
+        let new = NewCredential::plain(alice, github, format!("key {at}"), key);
         let id: CredentialId = format!("0192d3f0-7c3a-7000-8000-0000000000{at:02}").parse().unwrap();
         Portable { summary: summary_of(id, &new, UnixTime(1), UnixTime(2)), material: new.material, registration: None }
     }

@@ -121,6 +121,24 @@ pub struct NewCredential {
     pub refresh_at: Option<UnixTime>,
 }
 
+impl NewCredential {
+    /// One of which nothing is known but its secret.
+    pub fn plain(user: UserId, provider: ProviderName, title: impl Into<String>, material: Material) -> Self {
+        Self {
+            user,
+            provider,
+            title: title.into(),
+            material,
+            scopes: None,
+            username: None,
+            account: None,
+            client_id: None,
+            expires_at: None,
+            refresh_at: None,
+        }
+    }
+}
+
 /// Which part of a list is wanted. The default is all of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Page {
