@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{StoreError, Tx};
+use super::walk::behind;
+use super::{StoreError, Tx, View};
 
 /// A login that was begun so many seconds in the future was begun by a clock that was ahead, and would live as much too long:
 /// it has ended.
@@ -32,6 +33,29 @@ impl PendingRow {
             data_key: row.get("data_key")?,
             sealed: row.get("sealed")?,
         })
+    }
+}
+
+/// The hash of a begun login in hex, where that can be read, and the login, where that can.
+pub(crate) type PerhapsPending = (Option<String>, Result<PendingRow, StoreError>);
+
+impl View<'_> {
+    /// Up to `limit` logins that expired by `now`, by their hashes from behind `after` (in hex) on, each with its hash where
+    /// that can be read. One that cannot be read is an error in its own place.
+    pub(crate) fn expired_pending(
+        &self,
+        now: i64,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<PerhapsPending>, StoreError> {
+        let (than, after) = behind(after);
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT *, hex(state_hash) AS hash FROM pending_authorization
+             WHERE state_hash {than} unhex(?) AND (expires_at <= ? OR created_at > ?) ORDER BY state_hash LIMIT ?"
+        ))?;
+        let read = |row: &Row<'_>| Ok((row.get("hash").ok(), PendingRow::read(row).map_err(StoreError::from)));
+        let latest = now.saturating_add(AHEAD);
+        Ok(statement.query_map(params![after, now, latest, limit], read)?.collect::<Result<_, _>>()?)
     }
 }
 
@@ -102,14 +126,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes out up to `limit` logins that expired by `now`.
-    pub(crate) fn take_expired_pending(&self, now: i64, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "DELETE FROM pending_authorization WHERE state_hash IN
-                 (SELECT state_hash FROM pending_authorization WHERE expires_at <= ? OR created_at > ? LIMIT ?) RETURNING *",
-        )?;
-        let latest = now.saturating_add(AHEAD);
-        Ok(statement.query_map(params![now, latest, limit], PendingRow::read)?.collect::<Result<_, _>>()?)
+    /// Erases a login.
+    pub(crate) fn delete_pending(&self, state_hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM pending_authorization WHERE state_hash = ?")?
+            .execute([state_hash])?;
+        Ok(())
+    }
+
+    /// Takes all logins out.
+    pub(crate) fn take_all_pending(&self) -> Result<Vec<PendingRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("DELETE FROM pending_authorization RETURNING *")?;
+        Ok(statement.query_map([], PendingRow::read)?.collect::<Result<_, _>>()?)
     }
 
     /// Takes out what a user began before its newest `keep` logins, up to `limit` of them. Of those of one second the one with

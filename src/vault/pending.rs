@@ -239,20 +239,33 @@ impl Vault {
         .await
     }
 
-    /// Erases the logins that expired by `now`, and says how many.
+    /// Erases the logins that expired by `now`, and says how many. One that does not open stays, for a verification to name: what
+    /// it counted for is not known, and it keeps no other from being erased.
     pub async fn purge_pending(&self, now: UnixTime) -> Result<u64, VaultError> {
-        let mut purged = 0;
-        let who = Who::system();
+        let (who, mut purged, mut after) = (Who::system(), 0, None::<String>);
         loop {
+            let from = after.take();
             let batch = self.change(&who, move |ledger| {
-                let rows = ledger.tx.take_expired_pending(now.0, BATCH)?;
-                rows.iter()
-                    .try_for_each(|row| ledger.removed(&place(row, &hex::write(&row.state_hash)), &row.sealed))?;
-                Ok(rows.len() as u64)
+                let rows = ledger.tx.expired_pending(now.0, from.as_deref(), BATCH)?;
+                let last = rows.iter().rev().find_map(|(hash, _)| hash.clone());
+                let next = last.filter(|_| rows.len() >= BATCH as usize);
+                let mut count = 0;
+                for row in rows.iter().filter_map(|(_, row)| row.as_ref().ok()) {
+                    let id = hex::write(&row.state_hash);
+                    let place = place(row, &id);
+                    if record::open(ledger.keyring, &place, row.data_key, &row.sealed).is_ok() {
+                        ledger.removed(&place, &row.sealed)?;
+                        ledger.tx.delete_pending(&row.state_hash)?;
+                        count += 1;
+                    }
+                }
+                Ok((count, next))
             });
-            match batch.await? {
-                0 => return Ok(purged),
-                some => purged += some,
+            let (count, next) = batch.await?;
+            purged += count;
+            match next {
+                None => return Ok(purged),
+                next => after = next,
             }
         }
     }
@@ -274,7 +287,7 @@ fn first_revision(audit_rows: u64) -> i64 {
 
 /// Erases all begun logins: what they are found by is not known any more.
 pub(super) fn remove_all(ledger: &mut Ledger<'_>) -> Result<(), VaultError> {
-    let rows = ledger.tx.take_expired_pending(i64::MAX, u32::MAX)?;
+    let rows = ledger.tx.take_all_pending()?;
     rows.iter().try_for_each(|row| ledger.removed(&place(row, &hex::write(&row.state_hash)), &row.sealed))
 }
 

@@ -212,6 +212,23 @@ async fn a_revocation_whose_end_was_edited_is_not_given_up_for_it() {
 }
 
 #[tokio::test]
+async fn a_begun_login_that_is_damaged_stays_to_be_named_and_keeps_no_other_from_its_end() {
+    for edit in ["provider = 'x'", "expires_at = 1", "data_key = -1", "sealed = zeroblob(500)"] {
+        let bench = Bench::new();
+        for state in ["s", "t"] {
+            bench.vault.put_pending(state, super::pending::login(&bench, "alice"), &Who::system()).await.unwrap();
+        }
+        let first = "state_hash = (SELECT min(state_hash) FROM pending_authorization)";
+        bench.attack(&format!("UPDATE pending_authorization SET {edit} WHERE {first}"));
+        assert_eq!(bench.vault.purge_pending(bench.clock.now()).await.unwrap(), 0, "{edit}");
+        let end = bench.clock.now().plus(Duration::from_secs(600));
+        assert_eq!(bench.vault.purge_pending(end).await.unwrap(), 1, "{edit}");
+        assert_eq!(bench.vault.status().unwrap().pending, 1, "{edit}");
+        assert!(!bench.beside().verify().unwrap().holds(), "{edit}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_just_now_is_not_erased_as_damaged() {
     let bench = Bench::new();
     let [first, ..] = three(&bench).await;
