@@ -77,6 +77,23 @@ async fn as_many_stay_as_are_wanted_and_the_oldest_go_after_a_new_one_is_written
 }
 
 #[tokio::test]
+async fn backups_of_a_clock_that_was_ahead_go_before_right_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), "").await;
+    let right = server.clock.now();
+    let mut written = Vec::new();
+    for begin in [right.plus(DAY * 3_650), right] {
+        server.clock.set(begin);
+        for _ in 0..3 {
+            let made = server.broker.back_up_if_due().await.unwrap().unwrap();
+            written.push(made.path.file_name().unwrap().to_str().unwrap().to_owned());
+            server.clock.advance(DAY);
+        }
+    }
+    assert_eq!(names(folder.path()), written[3..]);
+}
+
+#[tokio::test]
 async fn nothing_is_removed_that_is_not_a_backup_of_this_vault() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

@@ -100,7 +100,7 @@ impl Broker {
             let name = backup_name(&writer, now, !settings.age_recipients.is_empty());
             let target = status.directory.join(name);
             let made = writer.back_up(&target, Existing::Keep, &settings.age_recipients, &asked)?;
-            thin_out(&status.directory, &writer.backup_prefix(), settings.keep, &made.path);
+            thin_out(&status.directory, &writer.backup_prefix(), settings.keep, (&made.path, now));
             Ok(Some(made))
         };
         let made = tokio::task::spawn_blocking(work).await.map_err(|_| BackupError::GivenUp)??;
@@ -128,10 +128,11 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Removes the oldest beyond `keep`; the newest one stays whatever the clock said.
-fn thin_out(directory: &Path, prefix: &str, keep: usize, made: &Path) {
+/// Removes the oldest beyond `keep`; the one just made stays whatever the clock said. Those from the future go first: a clock
+/// that was ahead dated them, and they would displace every right one.
+fn thin_out(directory: &Path, prefix: &str, keep: usize, (made, now): (&Path, UnixTime)) {
     let mut others: Vec<_> = find(directory, prefix).into_iter().filter(|(_, path)| path != made).collect();
-    others.sort();
+    others.sort_by(|one, other| (one.0 <= now, one).cmp(&(other.0 <= now, other)));
     let too_many = (others.len() + 1).saturating_sub(keep);
     for (_, path) in others.into_iter().take(too_many) {
         match std::fs::remove_file(&path) {
