@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::output::{Output, note};
 use super::{Context, Failure};
-use crate::config::ClientSecrets;
+use crate::config::{ClientSecrets, on_one_line};
 
 /// The configuration
 #[derive(Debug, Subcommand)]
@@ -59,7 +59,7 @@ fn show(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
         return out.json(&listed.collect::<Vec<_>>());
     }
     for one in listed {
-        out.line(format!("{} = {}  # {}", one.key, one.value, one.from))?;
+        out.line(format!("{} = {}  # {}", on_one_line(&one.key), one.value, one.from))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is wrong with the settings, and where: every fault at once.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -52,12 +53,29 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = on_one_line(&self.message);
         if self.key.is_empty() {
-            write!(f, "{}: {}", self.place, self.message)
+            write!(f, "{}: {message}", self.place)
         } else {
-            write!(f, "{}: {}: {}", self.place, self.key, self.message)
+            write!(f, "{}: {}: {message}", self.place, on_one_line(&self.key))
         }
     }
+}
+
+/// What a file says, fit to be shown on one line of a terminal: what would end the line or move the cursor is escaped.
+pub(crate) fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.into()
 }
 
 /// Every fault of the settings, in the order of the file.

@@ -74,6 +74,15 @@ impl Config {
     }
 }
 
+/// For the property tests and the fuzz targets: reads a text as [`Config::from_toml`] does, and no secret; so nothing is run.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn without_secrets(text: &str, folder: &Path) -> Result<Config, ConfigErrors> {
+    let none: [(String, String); 0] = [];
+    let (path, folder) = (Some(folder.join("strongroom.toml")), folder.to_owned());
+    let environment = Environment::given(none);
+    build(Input { text, path, folder, vault: None, environment }, ClientSecrets::Leave)
+}
+
 /// The file that is to be read, and its text.
 fn find(sources: &Sources) -> Result<Option<(PathBuf, String)>, Finding> {
     if let Some(path) = &sources.file {

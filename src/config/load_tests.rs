@@ -23,6 +23,15 @@ fn warnings(text: &str) -> String {
 }
 
 #[test]
+fn a_fault_is_one_line_whatever_stands_in_the_file() {
+    let text = "[server]\nlisten = \"a\\u001b[31m\\nb\"\n\"x\\ny\" = 1\n";
+    for fault in faults(text) {
+        assert!(!fault.contains(char::is_control), "{fault:?}");
+    }
+    assert!(faults(text)[0].contains("'a\\u{1b}[31m\\nb' is no address"), "{:?}", faults(text));
+}
+
+#[test]
 fn nothing_written_means_the_defaults() {
     let config = load("").unwrap();
     assert_eq!(config.server.listen, Listen::Tcp { host: "127.0.0.1".into(), port: 8484 });

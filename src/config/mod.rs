@@ -20,6 +20,7 @@ mod warnings;
 pub use backup::BackupSettings;
 pub use callback_origin::{CallbackFault, CallbackOrigin, CallbackOrigins, CallbackUrl, LocalhostPorts, is_loopback};
 pub use environment::Environment;
+pub(crate) use fault::on_one_line;
 pub use fault::{ConfigErrors, Finding, Place};
 pub use load::{ClientSecrets, Sources, provider_entries};
 pub use secret_source::{SecretFault, SecretReader, SecretSource};
