@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use subtle::ConstantTimeEq;
@@ -82,9 +83,7 @@ impl EpochFile {
         if self.believe(&self.read()?, keyring)?.is_some_and(|there| there > epoch) {
             return Ok(());
         }
-        let (version, key) = keyring.current_epoch_key();
-        let (vault, mac) = (hex::write(keyring.vault_id()), hex::write(&seal(key, keyring, epoch)));
-        let text = format!("{FIRST_LINE}\nvault {vault}\nepoch {epoch}\nmac {version} {mac}\n");
+        let text = text(epoch, keyring);
         let mut new = self.0.clone().into_os_string();
         new.push(".new");
         let replace = || {
@@ -130,6 +129,13 @@ impl EpochFile {
     }
 }
 
+/// The text of the file.
+fn text(epoch: i64, keyring: &Keyring) -> String {
+    let (version, key) = keyring.current_epoch_key();
+    let (vault, mac) = (hex::write(keyring.vault_id()), hex::write(&seal(key, keyring, epoch)));
+    format!("{FIRST_LINE}\nvault {vault}\nepoch {epoch}\nmac {version} {mac}\n")
+}
+
 /// Vault id, epoch, version of the key, MAC: as they are written, and in no other way.
 fn parse(text: &str) -> Option<(&str, i64, u32, &str)> {
     let mut lines = text.strip_suffix('\n')?.split('\n');
@@ -137,9 +143,14 @@ fn parse(text: &str) -> Option<(&str, i64, u32, &str)> {
         return None;
     }
     let vault = lines.next()?.strip_prefix("vault ")?;
-    let epoch = lines.next()?.strip_prefix("epoch ")?.parse().ok()?;
+    let epoch = number(lines.next()?.strip_prefix("epoch ")?)?;
     let (version, mac) = lines.next()?.strip_prefix("mac ")?.split_once(' ')?;
-    lines.next().is_none().then_some((vault, epoch, version.parse().ok()?, mac))
+    lines.next().is_none().then_some((vault, epoch, number(version)?, mac))
+}
+
+/// A number without a plus and without zeros in front.
+fn number<N: FromStr + ToString>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|number: &N| number.to_string() == text)
 }
 
 fn seal(key: &[u8; 32], keyring: &Keyring, epoch: i64) -> [u8; 32] {
@@ -175,6 +186,9 @@ mod tests {
         for edited in [
             good.replace("epoch 1042", "epoch 1041"),
             good.replace("mac 1", "mac 2"),
+            good.replace("epoch 1042", "epoch +1042"),
+            good.replace("epoch 1042", "epoch 01042"),
+            good.replace("mac 1 ", "mac +1 "),
             good.trim_end().to_owned(),
             format!("{good}\n"),
             String::new(),
