@@ -7,6 +7,8 @@
 mod cipher;
 mod header;
 mod keys;
+#[cfg(any(test, fuzzing))]
+mod property;
 mod stream;
 
 use std::io::{self, BufRead, Read, Write};
@@ -17,6 +19,10 @@ use zeroize::Zeroizing;
 
 pub use header::INTRODUCTION;
 pub use keys::{AgeError, Identity, Recipient};
+#[cfg(any(test, fuzzing))]
+pub(crate) use property::opens_what_was_encrypted;
+#[cfg(test)]
+pub(crate) use property::{ENCRYPTED, encrypted};
 
 use crate::random::Random;
 use header::FileKey;

@@ -22,6 +22,8 @@ pub use callback_origin::{CallbackFault, CallbackOrigin, CallbackOrigins, Callba
 pub use environment::Environment;
 pub(crate) use fault::on_one_line;
 pub use fault::{ConfigErrors, Finding, Place};
+#[cfg(any(test, fuzzing))]
+pub(crate) use load::without_secrets;
 pub use load::{ClientSecrets, Sources, provider_entries};
 pub use secret_source::{SecretFault, SecretReader, SecretSource};
 pub use settings::{

@@ -9,12 +9,18 @@
 mod documents;
 mod doors;
 mod imports;
+mod script;
+mod sealed;
+mod settings;
 mod token_answer;
 mod url_template;
 
 pub use documents::{json, key_set_and_token, metadata};
 pub use doors::{callback_query, callback_url, host_pattern, request_body};
 pub use imports::{export_file, import_files};
+pub(crate) use script::Script;
+pub use sealed::{age_file, backup, epoch_file, keyring, record, slot};
+pub use settings::config;
 pub use token_answer::{scope_list, token_answer};
 pub use url_template::url_template;
 
@@ -22,7 +28,7 @@ pub use url_template::url_template;
 const SECRET: &str = "cl13nt-s3cr3t";
 
 /// That a text of a provider's is fit to be shown.
-fn is_fit_to_be_shown(text: &str) {
+pub(crate) fn is_fit_to_be_shown(text: &str) {
     assert!(text.chars().count() <= 800, "{} characters", text.chars().count());
     assert!(!text.contains(char::is_control), "{text:?}");
     assert!(!text.contains(SECRET), "{text:?}");

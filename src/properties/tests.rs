@@ -148,6 +148,52 @@ fn almost_importable() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Which way a property goes, then what is done: a few edits, or many.
+fn edits(ways: std::ops::Range<u8>) -> impl Strategy<Value = Vec<u8>> {
+    (ways, prop_oneof![3 => prop::collection::vec(any::<u8>(), 0..40), 1 => prop::collection::vec(any::<u8>(), 0..400)])
+        .prop_map(|(way, rest)| [&[way], rest.as_slice()].concat())
+}
+
+/// Sections with settings in them that are almost right.
+fn configuration() -> impl Strategy<Value = String> {
+    const SECTIONS: &[&str] = &[
+        "",
+        "[server]",
+        "[vault]",
+        "[audit]",
+        "[oauth]",
+        "[egress]",
+        "[backup]",
+        "[providers.github]",
+        "[providers.acme]",
+        "[providers.acme.oauth]",
+        "[trusted_issuers.acme]",
+        "[[providers]]",
+    ];
+    let key = prop_oneof![
+        6 => (0..crate::config::SETTINGS.len()).prop_map(|at| {
+            let key = crate::config::SETTINGS[at].key;
+            key.rsplit('.').next().unwrap().to_owned()
+        }),
+        1 => prop::sample::select(&["authorize_url", "token_url", "pkce", "display_name", "scopes", "oauth"][..]).prop_map(str::to_owned),
+        1 => "[a-z._\"]{1,8}",
+    ];
+    let value = prop_oneof![
+        "\"(https?://[a-z.]{1,9}|unix:/x|[0-9]{1,3}[smhd]|127.0.0.1:[0-9]{1,5}|prompt|any)\"",
+        "\"[ -!#-\\[\\]-~]{0,9}\"",
+        "\"[a-z]{0,3}\\\\(u00[01][0-9a-f]|n|t)\"",
+        "\\[\"[a-z:/.0-9]{0,12}\"\\]",
+        "\\{ (file|env|credential|command|x) = (\"[a-z]{0,5}\"|\\[\"a\", \"b\"\\]) \\}",
+        "-?[0-9]{1,20}|true|false|nan|1e9|1979-05-27",
+        "\\PC{0,8}",
+    ];
+    let line = prop_oneof![
+        5 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+        2 => prop::sample::select(SECTIONS).prop_map(str::to_owned),
+    ];
+    prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
+}
+
 /// A form with a token in it, more or less.
 fn form() -> impl Strategy<Value = Vec<u8>> {
     let pair = (prop::sample::select(TOKEN_WORDS), "[ -~]{0,10}").prop_map(|(name, value)| format!("{name}={value}"));
@@ -268,8 +314,48 @@ proptest! {
     }
 
     #[test]
+    fn a_record_opens_to_what_was_sealed_or_not_at_all(bytes in edits(0..3)) {
+        super::record(&bytes);
+    }
+
+    #[test]
+    fn no_change_of_a_keyring_that_the_root_did_not_cover_is_taken(bytes in edits(0..6)) {
+        super::keyring(&bytes);
+    }
+
+    #[test]
+    fn a_slot_opens_to_the_root_or_not_at_all_and_asks_for_what_is_bounded(bytes in edits(0..2)) {
+        super::slot(&bytes);
+    }
+
+    #[test]
+    fn an_epoch_file_that_is_believed_was_written_by_us(bytes in edits(0..2)) {
+        super::epoch_file(&bytes);
+    }
+
+    #[test]
+    fn a_configuration_is_within_bounds_or_every_fault_has_a_line(text in configuration()) {
+        super::config(&text);
+    }
+
+    #[test]
     fn a_body_is_taken_or_every_fault_has_a_place(bytes in document(BODY_WORDS)) {
         super::request_body(&bytes);
+    }
+}
+
+proptest! {
+    // Each case seals and opens some ten to a hundred kilobytes.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(2_000)))]
+
+    #[test]
+    fn a_backup_is_read_as_it_was_written_or_not_at_all(bytes in edits(0..4)) {
+        super::backup(&bytes);
+    }
+
+    #[test]
+    fn a_file_of_age_is_read_to_its_end_as_it_was_encrypted_or_not_at_all(bytes in edits(0..2)) {
+        super::age_file(&bytes);
     }
 }
 
@@ -277,7 +363,7 @@ type Target = fn(&[u8]);
 
 #[test]
 fn the_seeds_of_the_fuzz_targets_hold() {
-    let targets: [(&str, Target); 12] = [
+    let targets: [(&str, Target); 19] = [
         ("token_answer", super::token_answer),
         ("scope_list", |bytes| text(bytes, super::scope_list)),
         ("callback_query", |bytes| text(bytes, super::callback_query)),
@@ -290,6 +376,13 @@ fn the_seeds_of_the_fuzz_targets_hold() {
         ("request_body", super::request_body),
         ("import_files", super::import_files),
         ("export_file", super::export_file),
+        ("record", super::record),
+        ("keyring", super::keyring),
+        ("slot", super::slot),
+        ("backup", super::backup),
+        ("epoch_file", super::epoch_file),
+        ("age_file", super::age_file),
+        ("config", |bytes| text(bytes, super::config)),
     ];
     for (name, target) in targets {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

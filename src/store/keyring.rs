@@ -6,6 +6,7 @@ use super::{StoreError, Tx, View};
 
 /// The vault's identity.
 #[derive(Clone)]
+#[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(crate) struct VaultRow {
     pub(crate) vault_id: [u8; 16],
     pub(crate) created_at: i64,
@@ -15,6 +16,7 @@ pub(crate) struct VaultRow {
 
 /// What one master key opens.
 #[derive(Clone)]
+#[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(crate) struct SlotRow {
     pub(crate) id: i64,
     pub(crate) kind: String,
@@ -30,6 +32,7 @@ pub(crate) struct SlotRow {
 
 /// One wrapped key.
 #[derive(Clone)]
+#[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(crate) struct KeyRow {
     pub(crate) purpose: String,
     pub(crate) version: u32,

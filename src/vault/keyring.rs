@@ -164,7 +164,7 @@ impl Keyring {
         self.api_key.all.values()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn for_tests() -> Self {
         let (vault_id, key): ([u8; 16], Key) = ([9; 16], Zeroizing::new([7; 32]));
         Self {

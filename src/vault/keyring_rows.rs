@@ -27,6 +27,7 @@ const DESTROYED: &str = "destroyed";
 
 /// All rows of a keyring, as they stand in the file or are to stand there.
 #[derive(Clone)]
+#[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(super) struct KeyringRows {
     pub(super) vault: VaultRow,
     pub(super) slots: Vec<SlotRow>,

@@ -146,7 +146,7 @@ impl Manifest {
         tx.carry(Changed { manifest: self, written: OnceCell::new(), key, vault_id, random });
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LENGTH);
         for (number, sum) in [
             (self.records.count, &self.records.sum),
@@ -166,7 +166,7 @@ impl Manifest {
         bytes
     }
 
-    fn read(epoch: i64, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn read(epoch: i64, bytes: &[u8]) -> Option<Self> {
         let (first, rest) = pair(bytes)?;
         let (second, rest) = pair(rest)?;
         let (audit, rest) = pair(rest)?;

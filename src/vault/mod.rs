@@ -37,6 +37,8 @@ mod memory;
 mod open;
 mod pending;
 mod portable;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod record;
 mod refresh;
 mod refreshing;

@@ -41,7 +41,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn associated_data(&self, vault_id: &[u8; 16]) -> Vec<u8> {
+    pub(super) fn associated_data(&self, vault_id: &[u8; 16]) -> Vec<u8> {
         let (scheme, host, port) = match self.host {
             Some(pattern) => (pattern.scheme(), pattern.host(), pattern.port().to_string()),
             None => ("", String::new(), String::new()),

@@ -34,6 +34,10 @@ impl Cost {
             && (FLOOR.time..=CEILING.time).contains(&self.time)
             && (FLOOR.lanes..=CEILING.lanes).contains(&self.lanes)
     }
+
+    pub(super) fn params(self) -> Result<Params, argon2::Error> {
+        Params::new(self.memory_kib, self.time, self.lanes, Some(32))
+    }
 }
 
 /// What trying a master key on a slot gave.
@@ -72,23 +76,33 @@ pub(super) fn make(
         checksum: 0,
     };
     let key = slot_key(&row, master)?.ok_or_else(|| VaultError::DamagedKeyring("a new slot of another kind".into()))?;
-    row.fingerprint = keys::fingerprint(&key);
-    row.wrapped_root = keys::wrap(&wrapping_key(&key, vault_id), &associated_data(&row, vault_id), root, random);
-    row.checksum = checksum(&row, vault_id);
+    lock(&mut row, &key, root, vault_id, random);
     Ok(row)
+}
+
+/// Wraps the root into a slot of which all else is said, under the key that its kind makes of a master key.
+pub(super) fn lock(row: &mut SlotRow, key: &Key, root: &Key, vault_id: &[u8; 16], random: Random) {
+    row.fingerprint = keys::fingerprint(key);
+    row.wrapped_root = keys::wrap(&wrapping_key(key, vault_id), &associated_data(row, vault_id), root, random);
+    row.checksum = checksum(row, vault_id);
 }
 
 /// Tries `master` on a slot.
 pub(super) fn attempt(row: &SlotRow, master: &MasterKey, vault_id: &[u8; 16]) -> Result<Tried, VaultError> {
-    let whole = checksum(row, vault_id) == row.checksum;
-    let Some(key) = slot_key(row, master)? else {
-        return Ok(if whole { Tried::Other } else { Tried::Damaged });
-    };
+    match slot_key(row, master)? {
+        Some(key) => Ok(attempt_with(row, &key, vault_id)),
+        None if checksum(row, vault_id) == row.checksum => Ok(Tried::Other),
+        None => Ok(Tried::Damaged),
+    }
+}
+
+/// Tries the key that the slot's kind makes of a master key.
+pub(super) fn attempt_with(row: &SlotRow, key: &Key, vault_id: &[u8; 16]) -> Tried {
     let covered = associated_data(row, vault_id);
-    match keys::unwrap(&wrapping_key(&key, vault_id), &covered, &row.wrapped_root) {
-        Some(root) => Ok(Tried::Opened(root)),
-        None if !whole || keys::fingerprint(&key) == row.fingerprint => Ok(Tried::Damaged),
-        None => Ok(Tried::Other),
+    match keys::unwrap(&wrapping_key(key, vault_id), &covered, &row.wrapped_root) {
+        Some(root) => Tried::Opened(root),
+        None if checksum(row, vault_id) != row.checksum || keys::fingerprint(key) == row.fingerprint => Tried::Damaged,
+        None => Tried::Other,
     }
 }
 
@@ -119,6 +133,12 @@ fn slot_key(row: &SlotRow, master: &MasterKey) -> Result<Option<Key>, VaultError
 }
 
 fn stretch(row: &SlotRow, passphrase: &Secret) -> Result<Key, VaultError> {
+    let (cost, salt) = parameters(row)?;
+    stretch_at(cost, salt, passphrase)
+}
+
+/// What the slot of a passphrase asks for, which is within bounds.
+pub(super) fn parameters(row: &SlotRow) -> Result<(Cost, &[u8]), VaultError> {
     let damaged = |what: &str| VaultError::DamagedKeyring(format!("slot {}: {what}", row.id));
     let (Some(memory_kib), Some(time), Some(lanes), Some(salt)) =
         (row.memory_kib, row.time_cost, row.lanes, row.salt.as_deref())
@@ -129,13 +149,13 @@ fn stretch(row: &SlotRow, passphrase: &Secret) -> Result<Key, VaultError> {
     if !cost.is_within_bounds() || salt.len() != 16 {
         return Err(damaged("its parameters for Argon2id are out of bounds"));
     }
-    stretch_at(cost, salt, passphrase)
+    Ok((cost, salt))
 }
 
 /// Argon2id of a passphrase, at a cost that is within bounds.
 pub(super) fn stretch_at(cost: Cost, salt: &[u8], passphrase: &Secret) -> Result<Key, VaultError> {
     let failed = |error: argon2::Error| VaultError::Passphrase(error.to_string());
-    let params = Params::new(cost.memory_kib, cost.time, cost.lanes, Some(32)).map_err(failed)?;
+    let params = cost.params().map_err(failed)?;
     let mut key = Zeroizing::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(passphrase.expose().as_bytes(), salt, key.as_mut())

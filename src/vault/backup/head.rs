@@ -175,7 +175,7 @@ pub fn head_of(path: &Path) -> Option<Head> {
     Head::read_unproved(&mut file, path).ok().map(|(head, _)| head)
 }
 
-fn write_slot(slot: &SlotRow) -> FieldWriter {
+pub(in crate::vault) fn write_slot(slot: &SlotRow) -> FieldWriter {
     FieldWriter::new()
         .int(slot_tag::ID, Some(slot.id))
         .text(slot_tag::KIND, &slot.kind)
@@ -189,7 +189,7 @@ fn write_slot(slot: &SlotRow) -> FieldWriter {
         .int(slot_tag::CHECKSUM, Some(slot.checksum))
 }
 
-fn read_slot(bytes: &[u8]) -> Option<SlotRow> {
+pub(in crate::vault) fn read_slot(bytes: &[u8]) -> Option<SlotRow> {
     let fields = Fields::read(bytes)?;
     let small = |tag| fields.int(tag).and_then(|number| u32::try_from(number).ok());
     Some(SlotRow {

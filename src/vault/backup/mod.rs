@@ -25,6 +25,8 @@ mod entries;
 mod error;
 mod head;
 mod new_file;
+#[cfg(any(test, fuzzing))]
+mod property;
 mod read;
 mod restore;
 mod source;
@@ -32,7 +34,11 @@ mod write;
 
 pub use error::BackupError;
 pub use head::{Head, head_of};
+#[cfg(any(test, fuzzing))]
+pub(super) use head::{read_slot, write_slot};
 pub use new_file::{Existing, remove_abandoned};
+#[cfg(any(test, fuzzing))]
+pub(super) use property::{BackupSubject, SIZES};
 pub use restore::{RestoredVault, Restorer};
 pub use source::Source;
 pub use write::{MadeBackup, Stop};

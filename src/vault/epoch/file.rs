@@ -130,7 +130,7 @@ impl EpochFile {
 }
 
 /// The text of the file.
-fn text(epoch: i64, keyring: &Keyring) -> String {
+pub(in crate::vault) fn text(epoch: i64, keyring: &Keyring) -> String {
     let (version, key) = keyring.current_epoch_key();
     let (vault, mac) = (hex::write(keyring.vault_id()), hex::write(&seal(key, keyring, epoch)));
     format!("{FIRST_LINE}\nvault {vault}\nepoch {epoch}\nmac {version} {mac}\n")
@@ -155,6 +155,18 @@ fn number<N: FromStr + ToString>(text: &str) -> Option<N> {
 
 fn seal(key: &[u8; 32], keyring: &Keyring, epoch: i64) -> [u8; 32] {
     keys::mac(key, [b"strongroom epoch file 1".as_slice(), keyring.vault_id(), &epoch.to_be_bytes()])
+}
+
+/// For the property tests and the fuzz targets: what is believed of a text, this vault wrote, and as it writes it.
+#[cfg(any(test, fuzzing))]
+pub(in crate::vault) fn holds(bytes: &[u8], keyring: &Keyring) {
+    let file = EpochFile::at("v.epoch".into());
+    let known = Known(String::from_utf8(bytes.to_vec()).ok());
+    match file.believe(&known, keyring) {
+        Ok(None) => assert!(known.0.is_none()),
+        Ok(Some(epoch)) => assert_eq!(known.0, Some(text(epoch, keyring)), "nobody wrote this"),
+        Err(error) => assert!(matches!(error, VaultError::EpochFile { .. }), "{error}"),
+    }
 }
 
 #[cfg(test)]

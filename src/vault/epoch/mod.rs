@@ -7,5 +7,9 @@
 mod file;
 mod keeper;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use file::holds;
+#[cfg(test)]
+pub(super) use file::text;
 pub(super) use file::{EpochFile, Known};
 pub(super) use keeper::Keeper;

@@ -1,0 +1,144 @@
+//! The configuration's text.
+
+use std::path::Path;
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use super::SECRET;
+use crate::catalog::Catalog;
+use crate::config::{Config, ConfigErrors, Place, without_secrets};
+
+/// A folder that is not there: no file that is named is looked at.
+const FOLDER: &str = "/no/such/folder";
+
+/// Settings are in force within their bounds, or every fault has a line; no secret in them is ever shown; and what
+/// `config show` shows means the same when it is written into a file.
+pub fn config(text: &str) {
+    if text.contains(SECRET) {
+        return;
+    }
+    if let Ok(config) = read(text) {
+        is_within_bounds(&config);
+        shown_means_the_same(&config);
+    }
+    let Ok(table) = toml::from_str::<Table>(text) else { return };
+    hides_a_secret(&format!("{text}\nclient_secret = \"{SECRET}\"\n"));
+    // Where a line is broken behind it, or within it.
+    hides_a_secret(&format!("{text}\nclient_secret = \"{SECRET}\"\n= 1\n"));
+    hides_a_secret(&format!("{text}\nclient_secret = \"{SECRET}\n"));
+    if let Some(planted) = planted(table) {
+        hides_a_secret(&planted);
+    }
+}
+
+fn read(text: &str) -> Result<Config, ConfigErrors> {
+    let read = without_secrets(text, Path::new(FOLDER));
+    let lines = text.split('\n').count();
+    match &read {
+        Err(errors) => have_places(errors, lines),
+        Ok(config) => {
+            have_places(&ConfigErrors(config.warnings.clone()), lines);
+            let patches = config.providers.iter().map(|(name, provider)| (name, &provider.entry));
+            if let Err(errors) = Catalog::build(patches.filter(|(_, entry)| !entry.table.is_empty())) {
+                have_places(&errors, lines);
+            }
+        }
+    }
+    read
+}
+
+/// Each fault is one line that is fit to be shown, and names a line of the file.
+fn have_places(errors: &ConfigErrors, lines: usize) {
+    for fault in &errors.0 {
+        let shown = fault.to_string();
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+        assert!(!fault.message.is_empty());
+        if let Place::File { path, line } = &fault.place {
+            // An entry of the catalogue has lines of its own.
+            assert!(*line >= 1 && (*line <= lines || !path.starts_with(FOLDER)), "{fault}");
+        }
+    }
+    assert!(errors.0.is_sorted());
+}
+
+fn is_within_bounds(config: &Config) {
+    const DAY: Duration = Duration::from_secs(86_400);
+    assert!((Duration::from_secs(1)..=DAY).contains(&config.oauth.state_ttl));
+    assert!(config.vault.revoke_retry <= DAY * 365 && config.vault.verify_every <= DAY * 365);
+    assert!(config.vault.ballast <= 1 << 30 && !config.vault.accept_rollback);
+    assert!((1..=1_000_000).contains(&config.server.max_connections));
+    assert!(config.server.shutdown_grace <= Duration::from_secs(3600));
+    assert!(config.vault.path.is_absolute());
+    let base = &config.server.base_path;
+    assert!(base.is_empty() || (base.starts_with('/') && !base.ends_with('/')), "{base:?}");
+    let public = &config.server.public_url;
+    assert!(matches!(public.scheme(), "http" | "https") && public.username().is_empty(), "{public}");
+    for issuer in config.trusted_issuers.values() {
+        assert!(!issuer.audience.is_empty() && !issuer.algorithms.is_empty());
+    }
+}
+
+/// Nothing that is said of the settings has the secret in it, whether they are right or wrong.
+fn hides_a_secret(text: &str) {
+    match read(text) {
+        Err(errors) => assert!(!errors.to_string().contains(SECRET), "{errors}"),
+        Ok(config) => {
+            for shown in &config.shown {
+                assert!(!shown.value.to_string().contains(SECRET), "{}", shown.key);
+            }
+            for warning in &config.warnings {
+                assert!(!warning.to_string().contains(SECRET), "{warning}");
+            }
+        }
+    }
+}
+
+/// The same settings, with the secret wherever one can stand.
+fn planted(mut table: Table) -> Option<String> {
+    let secret = || Value::from(SECRET);
+    for (section, key) in [("vault", "master_key"), ("vault", "passphrase")] {
+        if let Some(Value::Table(section)) = table.get_mut(section)
+            && section.contains_key(key)
+        {
+            section.insert(key.to_owned(), secret());
+        }
+    }
+    if let Some(Value::Table(providers)) = table.get_mut("providers") {
+        for (_, provider) in providers.iter_mut() {
+            let Some(provider) = provider.as_table_mut() else { continue };
+            provider.insert("client_secret".to_owned(), secret());
+            provider.insert("client_key".to_owned(), secret());
+            let command = Table::from_iter([("command".to_owned(), Value::from(vec![Value::from("x"), secret()]))]);
+            provider.insert("client_secrets".to_owned(), Value::from(vec![secret(), Value::from(command)]));
+        }
+    }
+    toml::to_string(&table).ok()
+}
+
+/// Written as they are shown, they are read and shown again as before.
+fn shown_means_the_same(config: &Config) {
+    let mut table = Table::new();
+    for shown in config.shown.iter().filter(|shown| shown.place != Place::Default) {
+        if !put(&mut table, &shown.key, shown.value.clone()) {
+            return;
+        }
+    }
+    let Ok(text) = toml::to_string(&table) else { return };
+    let again = read(&text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    let pairs = |config: &Config| -> Vec<String> {
+        config.shown.iter().map(|shown| format!("{} = {}", shown.key, shown.value)).collect()
+    };
+    assert_eq!(pairs(&again), pairs(config), "{text}");
+}
+
+/// Whether the key was put in: one with a dot within a name is not told from two names.
+fn put(table: &mut Table, key: &str, value: Value) -> bool {
+    match key.split_once('.') {
+        None => !key.is_empty() && table.insert(key.to_owned(), value).is_none(),
+        Some((section, rest)) => {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            inner.as_table_mut().is_some_and(|inner| put(inner, rest, value))
+        }
+    }
+}

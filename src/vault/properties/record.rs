@@ -1,0 +1,218 @@
+//! A sealed record: it opens in its own place to what was put into it, or not at all.
+
+use super::super::VaultError;
+use super::super::credential_record::{read_summary, write_summary};
+use super::super::host_pattern::HostPattern;
+use super::super::keyring::Keyring;
+use super::super::manifest::Manifest;
+use super::super::material::Material;
+use super::super::pending::PendingAuthorization;
+use super::super::record::{self, Place};
+use super::super::{keys, portable};
+use crate::kind::Kind;
+use crate::properties::Script;
+use crate::random::Random;
+use crate::store::{CredentialRow, PendingRow};
+
+/// What is in the seeds that open.
+pub(super) const SEALED: &[u8] = b"what was sealed";
+
+const HOSTS: [Option<&str>; 5] =
+    [None, Some("a.example"), Some("http://a.example"), Some("a.example:8443"), Some("*.a.example")];
+const WORDS: [&str; 6] = ["", "alice", "bob", "github", "api_key", "active"];
+
+thread_local! {
+    static KEYRING: Keyring = Keyring::for_tests();
+    static PATTERNS: Vec<Option<HostPattern>> =
+        HOSTS.iter().map(|host| host.map(|host| host.parse().unwrap())).collect();
+}
+
+/// The first byte says what the rest is: a record that is edited after it was sealed, one that was found, or what stands in
+/// one that we sealed.
+pub(crate) fn record(bytes: &[u8]) {
+    let mut script = Script::new(bytes);
+    match script.byte() % 3 {
+        0 => KEYRING.with(|keyring| edited(keyring, script)),
+        1 => KEYRING.with(|keyring| found(keyring, script.rest())),
+        _ => KEYRING.with(|keyring| inside(keyring, script.rest())),
+    }
+}
+
+/// A place that can be changed.
+#[derive(Clone, PartialEq)]
+struct Spot {
+    table: &'static str,
+    column: &'static str,
+    texts: [String; 5],
+    revision: i64,
+    in_doubt: Option<i64>,
+    expiry: Option<i64>,
+    host: usize,
+    more: Vec<i64>,
+}
+
+impl Spot {
+    fn read(script: &mut Script<'_>) -> Self {
+        Self {
+            table: script.one_of(&["credential", "credential_secret", "user"]),
+            column: script.one_of(&["summary", "secret", "sealed"]),
+            texts: std::array::from_fn(|_| script.one_of(&WORDS).to_owned()),
+            revision: script.number(),
+            in_doubt: script.perhaps(),
+            expiry: script.perhaps(),
+            host: script.below(HOSTS.len()),
+            more: (0..script.below(4)).map(|_| script.number()).collect(),
+        }
+    }
+
+    fn place<'a>(&'a self, patterns: &'a [Option<HostPattern>]) -> Place<'a> {
+        let [row, kind, provider, user, status] = &self.texts;
+        Place {
+            table: self.table,
+            column: self.column,
+            row,
+            revision: self.revision,
+            kind,
+            provider,
+            user,
+            status,
+            in_doubt: self.in_doubt,
+            expiry: self.expiry,
+            host: patterns[self.host].as_ref(),
+            more: &self.more,
+        }
+    }
+
+    /// Somebody edits the row, or moves the record elsewhere.
+    fn edit(&mut self, script: &mut Script<'_>) {
+        let which = script.below(5);
+        match script.byte() % 9 {
+            0 => self.table = script.one_of(&["credential", "credential_secret", "user"]),
+            1 => self.column = script.one_of(&["summary", "secret", "sealed"]),
+            2 => script.one_of(&WORDS).clone_into(&mut self.texts[which]),
+            3 => self.texts[which].push(char::from(script.byte())),
+            // What ends one text begins the next: the whole is the same, and the parts are not.
+            4 => {
+                let moved = self.texts[which].pop();
+                self.texts[(which + 1) % 5].extend(moved);
+            }
+            5 => self.revision = script.number(),
+            6 => self.in_doubt = script.perhaps(),
+            7 => self.expiry = script.perhaps(),
+            _ if script.byte() > 127 => self.host = script.below(HOSTS.len()),
+            _ => self.more.push(script.number()),
+        }
+    }
+}
+
+fn edited(keyring: &Keyring, mut script: Script<'_>) {
+    let plain = script.piece();
+    let own = Spot::read(&mut script);
+    PATTERNS.with(|patterns| {
+        let sealed = record::seal(keyring, &own.place(patterns), plain, Random).unwrap();
+        let (mut bytes, mut there, mut data_key) = (sealed.clone(), own.clone(), 1);
+        while !script.is_over() {
+            match script.byte() % 4 {
+                0 | 1 => script.edit(&mut bytes),
+                2 => there.edit(&mut script),
+                _ => data_key = u32::from(script.byte()),
+            }
+        }
+        let untouched = bytes == sealed && there == own && data_key == 1;
+        match record::open(keyring, &there.place(patterns), data_key, &bytes) {
+            Ok(opened) => assert!(untouched && *opened == plain),
+            Err(error) => assert!(!untouched && matches!(error, VaultError::DamagedRow { .. }), "{error}"),
+        }
+    });
+}
+
+/// Where the seeds that open were put.
+pub(super) fn place_of_seeds() -> Place<'static> {
+    Place { table: "credential", column: "summary", row: "r", revision: 1, user: "alice", ..Place::default() }
+}
+
+fn found(keyring: &Keyring, bytes: &[u8]) {
+    match record::open(keyring, &place_of_seeds(), 1, bytes) {
+        Ok(opened) => assert_eq!(*opened, SEALED, "nobody sealed this"),
+        Err(error) => assert!(matches!(error, VaultError::DamagedRow { .. }), "{error}"),
+    }
+    // To be counted, a record has to have a tag; what it says is not looked at.
+    let _ = record::item(keyring, &place_of_seeds(), bytes);
+}
+
+/// Whatever stands behind the seal is given as it is, or refused, and read or refused by everybody who reads records.
+fn inside(keyring: &Keyring, plain: &[u8]) {
+    let place = place_of_seeds();
+    let (header, key) = ([1, 0, 0, 0, 1], &keyring.current_data_key().record);
+    let covered = place.associated_data(keyring.vault_id());
+    let sealed = keys::encrypt(key, &header, &covered, &mut plain.to_vec(), Random);
+    let stated = plain.split_first_chunk::<4>().map(|(length, rest)| (u32::from_be_bytes(*length), rest));
+    let fields = stated.and_then(|(length, rest)| rest.get(..usize::try_from(length).ok()?));
+    match record::open(keyring, &place, 1, &sealed) {
+        Ok(opened) => assert_eq!(Some(opened.as_slice()), fields),
+        Err(error) => assert!(fields.is_none() && matches!(error, VaultError::DamagedRow { .. }), "{error}"),
+    }
+    if let Some(fields) = fields {
+        are_read_as_written(fields);
+    }
+}
+
+/// What is read is the same when it is written and read again.
+fn are_read_as_written(fields: &[u8]) {
+    portable::reads_as_written(fields);
+    if let Some(manifest) = Manifest::read(7, fields) {
+        assert_eq!(Manifest::read(7, &manifest.bytes()), Some(manifest));
+    }
+    PATTERNS.with(|patterns| {
+        for kind in Kind::ALL {
+            let read = |bytes: &[u8]| Material::read(kind, patterns[1].as_ref(), bytes);
+            let Some(material) = read(fields) else { continue };
+            assert_eq!(material.kind(), kind);
+            let written = material.write();
+            assert!(*read(&written).unwrap().write() == *written, "{kind:?}");
+        }
+    });
+    let row = row_of_seeds();
+    if let Some(summary) = read_summary(&row, fields) {
+        let written = write_summary(&summary);
+        assert!(*write_summary(&read_summary(&row, &written).unwrap()) == *written);
+    }
+    let begun = PendingRow {
+        state_hash: [3; 32],
+        user: "alice".into(),
+        provider: "github".into(),
+        created_at: 1,
+        expires_at: 2,
+        revision: 1,
+        data_key: 1,
+        sealed: Vec::new(),
+    };
+    let read = |bytes: &[u8]| {
+        let (user, provider) = (begun.user.parse().unwrap(), begun.provider.parse().unwrap());
+        PendingAuthorization::read(&begun, &user, &provider, bytes)
+    };
+    if let Some(pending) = read(fields) {
+        let written = pending.write();
+        assert!(*read(&written).unwrap().write() == *written);
+    }
+}
+
+pub(super) fn row_of_seeds() -> CredentialRow {
+    CredentialRow {
+        user: "alice".into(),
+        id: "0192d3f0-7c3a-7000-8000-000000000001".into(),
+        provider: "github".into(),
+        kind: Kind::HostScoped.name().into(),
+        status: "active".into(),
+        in_doubt: None,
+        created_at: 1,
+        updated_at: 2,
+        expires_at: None,
+        last_used_at: None,
+        refresh_at: None,
+        revision: 1,
+        secret_revision: 1,
+        data_key: 1,
+        summary: Vec::new(),
+    }
+}

@@ -1,0 +1,143 @@
+//! The seeds of the targets whose bytes are sealed: valid ones, which nobody writes by hand. Run it where a format has changed,
+//! and commit what it writes: `cargo test --lib the_seeds_are_written_anew -- --ignored`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::backup::write_slot;
+use super::super::credential_record::{summary_of, write_summary};
+use super::super::epoch;
+use super::super::keyring::Keyring;
+use super::super::manifest::{Manifest, Restored};
+use super::super::record as sealed_record;
+use super::super::{
+    DevicePolling, Flow, Material, NewCredential, PendingAuthorization, Portable, Renewal, ServiceAccount, Tokens,
+};
+use super::{record, slot, subject};
+use crate::clock::UnixTime;
+use crate::jose::SigningKey;
+use crate::random::Random;
+use crate::secret::Secret;
+
+#[test]
+#[ignore = "it writes into fuzz/corpus"]
+fn the_seeds_are_written_anew() {
+    records();
+    slots();
+    let subject = subject();
+    write("backup", "found", &[&[2], &subject.backup(10)]);
+    write("backup", "inside", &[&[3], &subject.plaintext()]);
+    write("age_file", "found", &[&[0], &crate::age::encrypted(crate::age::ENCRYPTED)]);
+    write("epoch_file", "written", &[epoch::text(1042, &Keyring::for_tests()).as_bytes()]);
+}
+
+fn write(target: &str, name: &str, parts: &[&[u8]]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), parts.concat()).unwrap();
+}
+
+fn records() {
+    let found = sealed_record::seal(&Keyring::for_tests(), &record::place_of_seeds(), record::SEALED, Random).unwrap();
+    write("record", "found", &[&[1], &found]);
+    let inside = |name: &str, fields: &[u8]| {
+        let length = u32::try_from(fields.len()).unwrap().to_be_bytes();
+        write("record", name, &[&[2], &length, fields]);
+    };
+    for material in materials() {
+        let kind = material.kind();
+        inside(&format!("inside_{kind}"), &material.write());
+        let new = NewCredential {
+            user: "alice".parse().unwrap(),
+            provider: "github".parse().unwrap(),
+            title: "a title".into(),
+            material,
+            scopes: Some(vec!["read".into(), "write".into()]),
+            username: Some("octocat".into()),
+            account: Some("1".into()),
+            client_id: Some("c".into()),
+            expires_at: Some(UnixTime(9)),
+            refresh_at: Some(UnixTime(8)),
+        };
+        let id = record::row_of_seeds().id.parse().unwrap();
+        let summary = summary_of(id, &new, UnixTime(1), UnixTime(2));
+        inside(&format!("inside_summary_{kind}"), &write_summary(&summary));
+        inside(
+            &format!("inside_portable_{kind}"),
+            &Portable { summary, material: new.material, registration: None }.write(),
+        );
+    }
+    inside("inside_pending", &pending().write());
+    let restored = Some(Restored { at: UnixTime(8), backup_at: UnixTime(7) });
+    let manifest = Manifest { epoch: 7, audit_length: 2, restores: 2, restored, ..Manifest::default() };
+    inside("inside_manifest", &manifest.bytes());
+}
+
+fn materials() -> [Material; 4] {
+    let secret = |text: &str| Secret::new(text);
+    let account = ServiceAccount {
+        key: secret("-----BEGIN PRIVATE KEY-----"),
+        key_id: Some("k".into()),
+        issuer: "a@example.org".into(),
+        subject: Some("b@example.org".into()),
+    };
+    let tokens = Tokens {
+        access_token: secret("at"),
+        refresh_token: Some(secret("rt")),
+        token_type: "Bearer".into(),
+        lifetime: Some(Duration::from_secs(3600)),
+        refresh_expires_at: Some(UnixTime(10)),
+        metadata: BTreeMap::from([("team".into(), json!({"id": 1}))]),
+        renewal: Some(Box::new(Renewal::ServiceAccount(account))),
+        dpop_key: Some(SigningKey::fresh().into()),
+        redirect_uri: Some("https://app.example/cb".into()),
+    };
+    [
+        Material::OAuth2(tokens),
+        Material::ApiKey(secret("sk-1")),
+        Material::UserPassword { username: secret("u"), password: secret("p") },
+        Material::HostScoped {
+            host: "a.example".parse().unwrap(),
+            headers: BTreeMap::from([("X-Key".into(), secret("v")), ("X-Other".into(), secret("w"))]),
+        },
+    ]
+}
+
+fn pending() -> PendingAuthorization {
+    PendingAuthorization {
+        user: "alice".parse().unwrap(),
+        provider: "github".parse().unwrap(),
+        flow: Flow::Device,
+        api_key_id: None,
+        client_id: "c".into(),
+        redirect_uri: "https://app.example/cb".into(),
+        code_verifier: Some(Secret::new("v")),
+        dpop_key: Some(SigningKey::fresh().into()),
+        scopes: vec!["read".into()],
+        further_scopes: BTreeMap::from([("bot".into(), vec!["write".into()])]),
+        inputs: BTreeMap::from([("shop".into(), "acme".into())]),
+        state_metadata: serde_json::Map::from_iter([("a".into(), json!([1]))]),
+        issuer: Some("https://issuer.example".into()),
+        reconnect: Some(record::row_of_seeds().id.parse().unwrap()),
+        any_account: true,
+        device: Some(DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 7 }),
+        created_at: UnixTime(1),
+        expires_at: UnixTime(2),
+    }
+}
+
+fn slots() {
+    let [for_key, for_passphrase] = slot::good();
+    write("slot", "found_key", &[&[0], &write_slot(&for_key).finish()]);
+    write("slot", "found_passphrase", &[&[0], &write_slot(&for_passphrase).finish()]);
+    for (name, memory_kib, time_cost, lanes) in
+        [("too_much_memory", 1 << 21, 3, 4), ("too_much_time", 1 << 16, 11, 4), ("too_cheap", 8, 2, 1)]
+    {
+        let (memory_kib, time_cost, lanes) = (Some(memory_kib), Some(time_cost), Some(lanes));
+        let row = crate::store::SlotRow { memory_kib, time_cost, lanes, ..for_passphrase.clone() };
+        write("slot", name, &[&[0], &write_slot(&row).finish()]);
+    }
+}
