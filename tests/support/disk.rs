@@ -79,10 +79,9 @@ const KINDS: u64 = 8;
 const ACTION: u64 = 16;
 const ERROR: u64 = 24;
 const FIRED: u64 = 32;
-const LIE: u64 = 48;
-const TRACE: u64 = 56;
-const FILE: u64 = 64;
-const CALL: u64 = 128;
+const TRACE: u64 = 48;
+const FILE: u64 = 56;
+const CALL: u64 = 120;
 
 const EIO: u64 = 5;
 
@@ -160,12 +159,6 @@ impl Disk {
         self.control().read_exact_at(&mut bytes, CALL).expect("the image can be read");
         let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(text).into_owned()
-    }
-
-    /// A sync of a WAL says that it is done, and is not until the database itself is written: what SQLite does with
-    /// `synchronous=NORMAL`.
-    pub fn syncs_as_normal(&self) {
-        self.put(LIE, 1);
     }
 
     /// Notes every call from now on.

@@ -17,6 +17,7 @@ use super::http::Ask;
 pub struct Installation {
     pub folder: tempfile::TempDir,
     port: u16,
+    program: PathBuf,
 }
 
 /// A running `strongroom serve`; killed when dropped.
@@ -29,9 +30,14 @@ pub struct Process {
 impl Installation {
     /// `strongroom init`, with `settings` (TOML) put under its configuration.
     pub async fn new(settings: &str) -> Self {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_strongroom")), settings).await
+    }
+
+    /// The same of another build of the program.
+    pub async fn of(program: &Path, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = super::peers::free_port().await;
-        let this = Self { folder, port };
+        let this = Self { folder, port, program: program.to_owned() };
         this.run(&["init"]).must_succeed();
         let file = this.path("strongroom.toml");
         let config = format!(
@@ -46,6 +52,12 @@ impl Installation {
         self.folder.path().join(name)
     }
 
+    fn binary(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(self.folder.path()).env_clear();
+        command
+    }
+
     /// Runs a command of the binary to its end, in the installation's folder.
     pub fn run(&self, arguments: &[&str]) -> Finished {
         self.run_with_stdin(arguments, "")
@@ -54,7 +66,8 @@ impl Installation {
     /// Starts a command that does not end by itself; `more` are variables of its environment.
     pub fn start(&self, arguments: &[&str], more: &[(&str, &str)]) -> Running {
         use std::io::BufRead as _;
-        let mut child = binary(self.folder.path())
+        let mut child = self
+            .binary()
             .args(arguments)
             .envs(more.iter().copied())
             .stdin(Stdio::null())
@@ -80,7 +93,8 @@ impl Installation {
 
     pub fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Finished {
         use std::io::Write as _;
-        let mut child = binary(self.folder.path())
+        let mut child = self
+            .binary()
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -160,7 +174,8 @@ impl Installation {
     pub fn launch(&self, variables: &[(&str, &Path)]) -> Process {
         let log = self.path("server.log");
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("the log can be written");
-        let child = binary(self.folder.path())
+        let child = self
+            .binary()
             .arg("serve")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
@@ -173,7 +188,7 @@ impl Installation {
 
     /// Starts a command, in the same way, and leaves it to itself.
     pub fn begin_in(&self, variables: &[(&str, &Path)], arguments: &[&str]) -> Child {
-        let mut command = binary(self.folder.path());
+        let mut command = self.binary();
         command.args(arguments).envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().expect("the binary runs")
@@ -192,7 +207,7 @@ impl Installation {
 
     /// Runs a command of the binary to its end, in the installation's folder and with these variables.
     pub fn run_in(&self, variables: &[(&str, &Path)], arguments: &[&str]) -> Finished {
-        let mut command = binary(self.folder.path());
+        let mut command = self.binary();
         command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
         Finished(command.output().expect("the binary runs"))
     }
@@ -447,10 +462,4 @@ impl Finished {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.0.stdout).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.stdout()))
     }
-}
-
-fn binary(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
-    command.current_dir(folder).env_clear();
-    command
 }

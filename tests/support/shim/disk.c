@@ -36,7 +36,6 @@ struct control {
     uint64_t error;      /* the errno of a call that fails */
     uint64_t fired;      /* how often it has happened */
     uint64_t frozen;     /* the power is gone: nothing becomes durable any more */
-    uint64_t lie;        /* a sync of a WAL counts when the database is written next, as with synchronous=NORMAL */
     uint64_t trace;      /* write each call to the file `trace` of the image */
     char file[64];       /* only files whose path ends so */
     char call[128];      /* at which call it happened first */
@@ -46,7 +45,6 @@ struct control {
 static char folder[PATH_MAX], image[PATH_MAX];
 static struct control *control;
 static char *names[FILES]; /* of each descriptor: the path within the folder */
-static int late_wal = -1;  /* a WAL whose sync was a lie so far */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int gate = -1; /* flock between processes */
 
@@ -237,7 +235,6 @@ int openat64(int at, const char *path, int flags, ...) { MODE(flags, flags) retu
 int close(int fd) {
     if (name_of(fd)) {
         pthread_mutex_lock(&mutex);
-        if (late_wal == fd) late_wal = -1;
         free(names[fd]);
         names[fd] = NULL;
         pthread_mutex_unlock(&mutex);
@@ -245,17 +242,9 @@ int close(int fd) {
     return syscall(SYS_close, fd);
 }
 
-/* Before a write: what the lie has kept back becomes true when the database itself is written, at a checkpoint. */
 static int meet_write(int fd) {
     const char *name = name_of(fd);
-    if (!name) return 0;
-    if (late_wal >= 0 && fd != late_wal && ends_with(name, ".db")) {
-        pthread_mutex_lock(&mutex);
-        if (late_wal >= 0) make_durable(late_wal);
-        late_wal = -1;
-        pthread_mutex_unlock(&mutex);
-    }
-    return meet(WRITE, name);
+    return name ? meet(WRITE, name) : 0;
 }
 
 #define WRITING(fd, call) \
@@ -287,7 +276,6 @@ static int sync_in(int fd, long number) {
     /* The real disk is not troubled: what it would keep is not what is asked here. */
     pthread_mutex_lock(&mutex);
     if (is_folder) make_names_durable(name);
-    else if (control->lie && ends_with(name, "-wal")) late_wal = fd;
     else make_durable(fd);
     pthread_mutex_unlock(&mutex);
     return after(met, 0);
