@@ -51,6 +51,7 @@ mod slot;
 mod slots;
 mod status;
 mod summary;
+mod transactions;
 mod users;
 mod verify;
 mod walk;
