@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::BackupError;
+use crate::secret;
 use crate::vault::fields::cover;
 use crate::vault::keys::Key;
 use crate::vault::xchacha::{self, NONCE, TAG};
@@ -125,6 +126,10 @@ impl<W: Write> Sealer<W> {
     }
 }
 
+fn cut_off() -> BackupError {
+    BackupError::Damaged("its last entry is cut off")
+}
+
 /// Opens chunk by chunk.
 pub(super) struct Opener<R> {
     from: Summed<R>,
@@ -147,23 +152,41 @@ impl<R: Read> Opener<R> {
     pub(super) fn take(&mut self, wanted: &mut [u8]) -> Result<bool, BackupError> {
         let mut filled = 0;
         while filled < wanted.len() {
-            if self.taken == self.plain.len() {
-                if self.ended {
-                    return if filled == 0 {
-                        Ok(false)
-                    } else {
-                        Err(BackupError::Damaged("its last entry is cut off"))
-                    };
-                }
-                self.next_chunk()?;
-                continue;
+            let some = self.some(wanted.len() - filled)?;
+            if some.is_empty() {
+                return if filled == 0 { Ok(false) } else { Err(cut_off()) };
             }
-            let now = (wanted.len() - filled).min(self.plain.len() - self.taken);
-            wanted[filled..filled + now].copy_from_slice(&self.plain[self.taken..self.taken + now]);
-            filled += now;
-            self.taken += now;
+            wanted[filled..filled + some.len()].copy_from_slice(some);
+            filled += some.len();
         }
         Ok(true)
+    }
+
+    /// Appends so many bytes to `to`, which grows with what is there and not with what is said to be there.
+    pub(super) fn append(&mut self, to: &mut Zeroizing<Vec<u8>>, length: usize) -> Result<(), BackupError> {
+        let mut left = length;
+        while left > 0 {
+            let some = self.some(left)?;
+            if some.is_empty() {
+                return Err(cut_off());
+            }
+            secret::append(to, some);
+            left -= some.len();
+        }
+        Ok(())
+    }
+
+    /// What comes next, up to so many bytes; nothing at the end.
+    fn some(&mut self, most: usize) -> Result<&[u8], BackupError> {
+        while self.taken == self.plain.len() {
+            if self.ended {
+                return Ok(&[]);
+            }
+            self.next_chunk()?;
+        }
+        let from = self.taken;
+        self.taken += most.min(self.plain.len() - from);
+        Ok(&self.plain[from..self.taken])
     }
 
     fn next_chunk(&mut self) -> Result<(), BackupError> {
@@ -180,8 +203,11 @@ impl<R: Read> Opener<R> {
         let mut tag = [0; TAG];
         self.from.read_exact(&mut tag).map_err(BackupError::reading)?;
         let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
-        let opened = xchacha::open(&self.place.key, &nonce, &covered, &mut self.plain, &tag);
-        opened.ok_or(BackupError::Damaged("a chunk was changed, or is not where it was put"))?;
+        if xchacha::open(&self.place.key, &nonce, &covered, &mut self.plain, &tag).is_none() {
+            // Nobody is to be given what nobody sealed, should he ask again.
+            self.plain.clear();
+            return Err(BackupError::Damaged("a chunk was changed, or is not where it was put"));
+        }
         self.place.number += 1;
         self.ended = last;
         if last { self.end() } else { Ok(()) }
