@@ -209,6 +209,6 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn refused(what: &'static str, path: &Path, error: &io::Error) -> StoreError {
+pub(super) fn refused(what: &'static str, path: &Path, error: &io::Error) -> StoreError {
     StoreError::File { what, path: path.to_owned(), kind: error.kind() }
 }

@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod filling;
 mod keyring;
+mod log;
 mod manifest;
 mod moment;
 mod pending;
@@ -143,6 +144,9 @@ impl Store {
         let path = file::resolve(path)?;
         let lock = if lock == Lock::Server { Some(file::lock(&path)?) } else { None };
         let mut connection = connection::open_writer(&path)?;
+        if lock.is_some() {
+            log::write_again(&connection, &path)?;
+        }
         schema::migrate(&mut connection, &path)?;
         Self::around(connection, path, ballast, lock, told)
     }

@@ -4,6 +4,10 @@
  * durable. That is what a power cut would leave. A test tells it through a page of shared memory (`struct control`,
  * mirrored in tests/support/disk.rs) at which call to cut, to kill or to fail.
  *
+ * A sync that fails loses what it should have written, as Linux does: the pages stay in memory as they are, and count as
+ * written from then on, so that no later sync brings them to the disk. (The image keeps a byte for each such page of a
+ * file; writing to the page makes it one that the next sync writes.)
+ *
  * Files are known by their inode. One that is unlinked or renamed over is kept alive in the image, so that its number
  * is not given to another file while the image still speaks of it.
  */
@@ -141,25 +145,72 @@ static long after(int met, long result) {
     return result;
 }
 
-/* What the file holds now is what a power cut leaves of it. Read through the descriptor at hand: to open and close the
+#define PAGE 4096
+
+/* Which pages of a file a sync has lost: a file with one byte a page; nothing where none is. */
+static int lost_pages(int fd, int flags) {
+    struct stat found;
+    char path[PATH_MAX + 32];
+    if (fstat(fd, &found) != 0) return -1;
+    snprintf(path, sizeof path, "%s/l%llu", image, (unsigned long long)found.st_ino);
+    return syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | flags, 0600);
+}
+
+static int is_lost(int lost, off_t page) {
+    char is = 0;
+    return lost >= 0 && syscall(SYS_pread64, lost, &is, 1, page) == 1 && is;
+}
+
+/* A sync has failed: whatever differs from what is durable is lost to the disk. */
+static void lose(int fd) {
+    static char here[PAGE], durable[PAGE];
+    struct stat found;
+    char path[PATH_MAX + 32];
+    if (fstat(fd, &found) != 0) return;
+    snprintf(path, sizeof path, "%s/i%llu", image, (unsigned long long)found.st_ino);
+    flock(gate, LOCK_EX);
+    int in = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0), lost = lost_pages(fd, O_CREAT);
+    for (off_t page = 0;; page++) {
+        ssize_t got = syscall(SYS_pread64, fd, here, PAGE, page * PAGE);
+        if (got <= 0) break;
+        ssize_t kept = in < 0 ? 0 : syscall(SYS_pread64, in, durable, PAGE, page * PAGE);
+        if (kept != got || memcmp(here, durable, got) != 0) syscall(SYS_pwrite64, lost, "\1", 1, page);
+    }
+    syscall(SYS_close, lost);
+    if (in >= 0) syscall(SYS_close, in);
+    flock(gate, LOCK_UN);
+}
+
+/* These bytes were written anew: the next sync finds their pages. */
+static void is_dirty_again(int fd, off_t at, ssize_t n) {
+    int lost = n > 0 ? lost_pages(fd, 0) : -1;
+    if (lost < 0) return;
+    for (off_t page = at / PAGE; page <= (at + n - 1) / PAGE; page++)
+        if (is_lost(lost, page)) syscall(SYS_pwrite64, lost, "", 1, page);
+    syscall(SYS_close, lost);
+}
+
+/* What the file holds now is what a power cut leaves of it, but for what syncs have lost. Read through the descriptor at hand: to open and close the
  * file anew would drop SQLite's locks on it. */
 static void make_durable(int fd) {
-    static char buffer[1 << 18];
+    static char buffer[PAGE];
     struct stat found;
     if (control->frozen || fstat(fd, &found) != 0) return;
     char path[PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/i%llu", image, (unsigned long long)found.st_ino);
     flock(gate, LOCK_EX);
     int out = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int lost = lost_pages(fd, 0);
     off_t at = 0;
     for (;;) {
         ssize_t got = syscall(SYS_pread64, fd, buffer, sizeof buffer, at);
         if (got <= 0) break;
-        syscall(SYS_pwrite64, out, buffer, got, at);
+        if (!is_lost(lost, at / PAGE)) syscall(SYS_pwrite64, out, buffer, got, at);
         at += got;
     }
     syscall(SYS_ftruncate, out, at);
     syscall(SYS_close, out);
+    if (lost >= 0) syscall(SYS_close, lost);
     flock(gate, LOCK_UN);
 }
 
@@ -247,20 +298,31 @@ static int meet_write(int fd) {
     return name ? meet(WRITE, name) : 0;
 }
 
-#define WRITING(fd, call) \
+#define HERE(fd) syscall(SYS_lseek, fd, 0, SEEK_CUR)
+#define WRITING(fd, at, call) \
     int met = meet_write(fd); \
     if (met < 0) return refuse(); \
-    return after(met, call);
+    off_t begin = name_of(fd) ? at : 0; \
+    ssize_t written = call; \
+    if (name_of(fd)) is_dirty_again(fd, begin, written); \
+    return after(met, written);
 
-ssize_t write(int fd, const void *bytes, size_t n) { WRITING(fd, syscall(SYS_write, fd, bytes, n)) }
-ssize_t writev(int fd, const struct iovec *parts, int n) { WRITING(fd, syscall(SYS_writev, fd, parts, n)) }
-ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) { WRITING(fd, syscall(SYS_pwrite64, fd, bytes, n, at)) }
-ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) { WRITING(fd, syscall(SYS_pwrite64, fd, bytes, n, at)) }
+ssize_t write(int fd, const void *bytes, size_t n) { WRITING(fd, HERE(fd), syscall(SYS_write, fd, bytes, n)) }
+ssize_t writev(int fd, const struct iovec *parts, int n) { WRITING(fd, HERE(fd), syscall(SYS_writev, fd, parts, n)) }
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) { WRITING(fd, at, syscall(SYS_pwrite64, fd, bytes, n, at)) }
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) { WRITING(fd, at, syscall(SYS_pwrite64, fd, bytes, n, at)) }
 
 static int truncate_in(int fd, off_t length) {
     const char *name = name_of(fd);
     int met = name ? meet(TRUNCATE, name) : 0;
     if (met < 0) return refuse();
+    int lost = name ? lost_pages(fd, 0) : -1;
+    if (lost >= 0) {
+        struct stat found;
+        off_t pages = (length + PAGE - 1) / PAGE;
+        if (fstat(lost, &found) == 0 && found.st_size > pages) syscall(SYS_ftruncate, lost, pages);
+        syscall(SYS_close, lost);
+    }
     return after(met, syscall(SYS_ftruncate, fd, length));
 }
 int ftruncate(int fd, off_t length) { return truncate_in(fd, length); }
@@ -272,6 +334,11 @@ static int sync_in(int fd, long number) {
     if (!name || fstat(fd, &found) != 0) return syscall(number, fd);
     int is_folder = S_ISDIR(found.st_mode);
     int met = meet(is_folder ? SYNC_FOLDER : SYNC, name);
+    if (met < 0 && !is_folder) {
+        pthread_mutex_lock(&mutex);
+        lose(fd);
+        pthread_mutex_unlock(&mutex);
+    }
     if (met < 0) return refuse();
     /* The real disk is not troubled: what it would keep is not what is asked here. */
     pthread_mutex_lock(&mutex);
