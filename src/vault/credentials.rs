@@ -36,7 +36,7 @@ pub struct Replacement {
 pub enum Replaced {
     /// This is the credential now.
     Done(Box<Summary>),
-    /// The user has none of that id, provider and kind.
+    /// The user has none of that id, provider and kind, or it is damaged: nobody knows whose account it was of.
     Absent,
     /// The new grant is not of the credential's account, or nobody knows whose it is; nothing was changed.
     OtherAccount {
@@ -219,8 +219,12 @@ pub(super) fn replace(
     if old.provider != new.provider.as_str() || old.kind != new.material.kind().name() {
         return Ok(Replaced::Absent);
     }
-    let before = open_summary(ledger.keyring, &old)?;
-    let old_material = open_secret(ledger, &old, &before)?;
+    let opened = open_summary(ledger.keyring, &old)
+        .and_then(|before| open_secret(ledger, &old, &before).map(|material| (before, material)));
+    let (before, old_material) = match opened {
+        Err(error) if error.is_damage() => return Ok(Replaced::Absent),
+        opened => opened?,
+    };
     let mut summary = Summary { beside, ..summary_of(how.id, &new, before.created_at, ledger.now) };
     summary.refreshing.restores = ledger.restores();
     if let (Material::OAuth2(tokens), Material::OAuth2(old_tokens)) = (&mut new.material, old_material) {

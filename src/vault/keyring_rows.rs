@@ -25,6 +25,9 @@ const CURRENT: &str = "current";
 const RETIRED: &str = "retired";
 const DESTROYED: &str = "destroyed";
 
+/// Slots of a vault at most: each may have to be stretched for (Argon2id) before it is known whether a passphrase opens it.
+pub(super) const MOST_SLOTS: usize = 64;
+
 /// All rows of a keyring, as they stand in the file or are to stand there.
 #[derive(Clone)]
 #[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
@@ -101,6 +104,10 @@ impl KeyringRows {
     pub(super) fn find_root(&self, master: &MasterKey) -> Result<(Key, i64), VaultError> {
         if self.slots.is_empty() {
             return Err(VaultError::DamagedKeyring("there is no slot left that a master key could open".into()));
+        }
+        if self.slots.len() > MOST_SLOTS {
+            let what = format!("it has {} slots, and no vault has more than {MOST_SLOTS}", self.slots.len());
+            return Err(VaultError::DamagedKeyring(what));
         }
         let mut damaged = None;
         for row in &self.slots {

@@ -80,7 +80,7 @@ fn keep(
             let Some(how) = reconnect else { return Ok(KeptLogin::OtherAccount { known }) };
             return refused(ledger, login, how, known);
         }
-        // Deleted while the user logged in: what they have just granted is a new one.
+        // Deleted or damaged while the user logged in: what they have just granted is a new one.
         Some(Replaced::Absent) | None => Box::new(insert(ledger, fresh[0], &login.first, None)?),
     };
     let mut further = Vec::with_capacity(login.further.len());
@@ -102,7 +102,8 @@ fn further_of(ledger: &Ledger<'_>, login: &NewLogin, how: &Replacement) -> Resul
     // Few entries have further tokens: nobody else waits for the rows to be opened.
     let rows =
         if login.further.is_empty() { Vec::new() } else { ledger.tx.credentials(user, Some(provider), "", None)? };
-    let there = rows.iter().map(|row| open_summary(ledger.keyring, row)).collect::<Result<Vec<_>, _>>()?;
+    // One that is damaged is nobody's any more.
+    let there: Vec<_> = rows.iter().filter_map(|row| open_summary(ledger.keyring, row).ok()).collect();
     let of = |name: &String| {
         let beside = Some(Beside { of: how.id, name: name.clone() });
         there.iter().find(|summary| summary.beside == beside).cloned()

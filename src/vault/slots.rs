@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::VaultError;
 use super::audit::{Action, Subject};
 use super::hex;
-use super::keyring_rows::{KeyringRows, purpose};
+use super::keyring_rows::{KeyringRows, MOST_SLOTS, purpose};
 use super::keys::{Key, Root};
 use super::master_key::MasterKey;
 use super::open::Vault;
@@ -95,6 +95,9 @@ impl Vault {
             let (root_key, _) = rows.find_root(known)?;
             if let Some(id) = opened_by(&rows, new)? {
                 return Ok(SlotAdded::ThereAlready(id));
+            }
+            if rows.slots.len() >= MOST_SLOTS {
+                return Err(VaultError::TooManySlots(MOST_SLOTS));
             }
             let made = self.make_slot(&rows, new, &root_key)?;
             let (id, seen) = (made.id, rows.vault.keyring_mac);

@@ -308,3 +308,25 @@ async fn a_grant_that_a_damaged_credential_may_hang_on_is_not_ended() {
     let deleted = bench.delete(&second, Revocation::UnlessShared(vec!["github".parse().unwrap()])).await.unwrap();
     assert!(deleted.revocation.is_none());
 }
+
+#[tokio::test]
+async fn a_login_that_comes_back_to_a_damaged_credential_loses_no_tokens() {
+    for damage in [
+        "UPDATE credential SET summary = randomblob(109)",
+        "UPDATE credential_secret SET secret = randomblob(109)",
+        "DELETE FROM credential_secret",
+    ] {
+        let bench = Bench::new();
+        let old = bench.connect("alice", Some("42")).await;
+        bench.attack(damage);
+        let granted = |access: &str| new("alice", "github", tokens(access, "refresh"));
+        let login = NewLogin { first: granted("first"), further: vec![("user".into(), granted("further"))] };
+        let kept = bench.vault.keep_login(login, Some(replacement(&old)), &Who::system()).await.unwrap();
+        let KeptLogin::Kept { first, further } = kept else { panic!("refused after {damage}") };
+        assert!(first.id != old.id && further[0].id != old.id, "{damage}");
+        assert_eq!(texts(&bench.read(&first).await.unwrap().1)[0], "first");
+        assert_eq!(texts(&bench.read(&further[0]).await.unwrap().1)[0], "further");
+        let damaged = bench.vault.material(&old.user, &old.id, &Who::system()).await;
+        assert!(matches!(damaged, Err(VaultError::DamagedRow { .. })), "{damage}: it is still told of");
+    }
+}

@@ -91,3 +91,18 @@ async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
     );
     assert!(again.verify().unwrap().holds(), "{:?}", again.verify().unwrap());
 }
+
+#[tokio::test]
+async fn the_slots_of_a_vault_are_bounded_in_number() {
+    let bench = Bench::new();
+    let who = Who::command_line();
+    for _ in 1..64 {
+        bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &who).await.unwrap();
+    }
+    let more = bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &who).await;
+    assert!(matches!(more, Err(VaultError::TooManySlots(64))), "{more:?}");
+    assert!(bench.reopen_as(&bench.key).is_ok() && bench.vault.verify().unwrap().holds());
+    bench.attack("INSERT INTO slot SELECT id + 100, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum FROM slot");
+    let Err(VaultError::DamagedKeyring(what)) = bench.reopen_as(&passphrase("a guess")) else { panic!("it was tried") };
+    assert!(what.contains("128 slots"), "{what}");
+}
