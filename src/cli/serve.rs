@@ -1,10 +1,14 @@
 //! `strongroom serve`: the server, until it is asked to stop.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
+use futures_util::FutureExt as _;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use super::application::{self, StartError};
 use super::{Context, Failure};
@@ -15,6 +19,9 @@ use crate::http::log::{self, Log};
 use crate::http::{App, ListenError, Listener, Settings};
 use crate::random::Random;
 use crate::vault::{Mode, Vault, VaultError, Who};
+
+/// How long after a panic what is done while nobody asks begins again.
+const AFTER_A_PANIC: Duration = Duration::from_secs(60);
 
 /// Why the server did not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -106,10 +113,10 @@ pub(super) async fn until_stopped(
     signals: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
-    let house = tokio::spawn(broker.clone().keep_house());
-    let ahead = tokio::spawn(broker.clone().refresh_ahead());
-    let backups = tokio::spawn(broker.clone().back_up_on_time());
-    let verification = tokio::spawn(broker.clone().verify_on_time());
+    let house = going_on("housekeeping", &broker, Broker::keep_house);
+    let ahead = going_on("the refresh ahead", &broker, Broker::refresh_ahead);
+    let backups = going_on("the backup on time", &broker, Broker::back_up_on_time);
+    let verification = going_on("the verification on time", &broker, Broker::verify_on_time);
     let mut fatal = None;
     let stop = async {
         tokio::select! {
@@ -128,6 +135,23 @@ pub(super) async fn until_stopped(
     }
 }
 
+/// Spawns what is done while nobody asks, until it is aborted.
+fn going_on<F>(what: &'static str, broker: &Broker, work: fn(Broker) -> F) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let broker = broker.clone();
+    tokio::spawn(begun_again(what, AFTER_A_PANIC, move || work(broker.clone())))
+}
+
+/// Begins again what panicked: that is a fault of ours, and everything else goes on without it.
+async fn begun_again<F: Future<Output = ()>>(what: &str, pause: Duration, begin: impl Fn() -> F) {
+    while AssertUnwindSafe(async { begin().await }).catch_unwind().await.is_err() {
+        tracing::error!("{what} panicked, and begins again in {} s", pause.as_secs());
+        tokio::time::sleep(pause).await;
+    }
+}
+
 /// Resolves at the first SIGTERM or SIGINT. From the moment this returns, neither ends the process by itself.
 pub(super) fn signals() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -139,4 +163,22 @@ pub(super) fn signals() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_done_while_nobody_asks_outlives_its_own_panics() {
+        let begun = Cell::new(0);
+        let work = || async {
+            begun.set(begun.get() + 1);
+            assert!(begun.get() > 2, "a fault of ours");
+        };
+        begun_again("the test", Duration::ZERO, work).await;
+        assert_eq!(begun.get(), 3);
+    }
 }
