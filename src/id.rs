@@ -1,5 +1,6 @@
 //! The identifiers: each can only hold what is right, so that past the door there are no raw strings.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -113,9 +114,38 @@ pub struct ApiKeyId(Uuid);
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// A fresh one.
+    /// A fresh one. Each thread fetches the random bytes of several at one time: such an id is no secret.
     pub fn fresh(random: Random) -> Self {
-        Self(uuid::Builder::from_random_bytes(random.bytes()).into_uuid())
+        thread_local! {
+            static AHEAD: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+        }
+        let bytes = AHEAD.with_borrow_mut(|ahead| {
+            ahead.pop().unwrap_or_else(|| {
+                let bytes: [u8; 512] = random.bytes();
+                let (several, _) = bytes.as_chunks();
+                ahead.extend_from_slice(&several[1..]);
+                several[0]
+            })
+        });
+        Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    /// As it is shown.
+    pub fn text(self) -> IdText {
+        let mut text = [0; 36];
+        self.0.as_hyphenated().encode_lower(&mut text);
+        IdText(text)
+    }
+}
+
+/// The text of an id, in no memory of its own.
+#[derive(Clone, Copy)]
+pub struct IdText([u8; 36]);
+
+impl IdText {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a UUID is written in ASCII")
     }
 }
 

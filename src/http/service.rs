@@ -150,8 +150,9 @@ impl Connection {
         if answered.refused {
             self.come_back(began + self.door.come_back);
         }
-        self.finish(&mut answered.response, arrival.id);
-        log(&answered, &method, arrival, began);
+        let id = arrival.id.text();
+        self.finish(&mut answered.response, id.as_str());
+        log(&answered, &method, arrival, id.as_str(), began);
         answered.response
     }
 
@@ -166,9 +167,9 @@ impl Connection {
     }
 
     /// What every answer carries.
-    fn finish(&self, response: &mut Response, id: RequestId) {
+    fn finish(&self, response: &mut Response, id: &str) {
         let headers = response.headers_mut();
-        let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is ASCII");
+        let id = HeaderValue::from_str(id).expect("a UUID is ASCII");
         headers.insert("x-request-id", id);
         for (name, value) in ALWAYS {
             headers.entry(name).or_insert(value);
@@ -192,14 +193,14 @@ const ALWAYS: [(header::HeaderName, HeaderValue); 4] = [
 ];
 
 /// One line a request. Of what the caller sent there is the method, and nothing else.
-fn log(answered: &Answered, method: &Method, arrival: Arrival, began: Instant) {
+fn log(answered: &Answered, method: &Method, arrival: Arrival, id: &str, began: Instant) {
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let address = arrival.address.map(tracing::field::display);
     let key = answered.key.map(tracing::field::display);
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     let method = if known.contains(method) { method.as_str() } else { "OTHER" };
     tracing::info!(
-        request_id = %arrival.id,
+        request_id = %id,
         method,
         route = answered.route.unwrap_or("-"),
         status = answered.response.status().as_u16(),
