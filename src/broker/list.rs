@@ -1,6 +1,7 @@
-//! List: what a user has connected, oldest first. One indexed read of sealed summaries, or none where nobody wrote since the last; no
-//! secret is opened.
+//! List: what a user has connected, oldest first. One indexed read of sealed summaries; where nobody wrote since the last, not even
+//! that, and the answer is the one that was written then. No secret is opened.
 
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,10 +52,10 @@ impl From<&Summary> for CredentialSummary {
 }
 
 /// A list, and where it goes on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CredentialList {
-    /// The credentials, oldest first.
-    pub credentials: Vec<CredentialSummary>,
+    /// The credentials as JSON: a list of [`CredentialSummary`], oldest first.
+    pub json: Bytes,
     /// The last of these, where there are more behind it: what to give as `after`.
     pub next_after: Option<CredentialId>,
     /// The credentials that are damaged, and therefore not among these.
@@ -70,6 +71,13 @@ fn id_of(row: &Result<&Summary, VaultError>) -> Option<CredentialId> {
     }
 }
 
+impl CredentialList {
+    fn of(credentials: &[CredentialSummary]) -> Self {
+        let json = serde_json::to_vec(credentials).expect("texts, flags and lists can always be written");
+        Self { json: json.into(), next_after: None, damaged: Vec::new() }
+    }
+}
+
 impl Broker {
     /// The user's credentials: all, or those of one provider; whole, or the `limit` that follow `after`.
     /// An unknown provider has none.
@@ -77,11 +85,20 @@ impl Broker {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
             Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return Ok(CredentialList::default()),
+            Some(Err(_)) => return Ok(CredentialList::of(&[])),
         };
+        if page.is_whole() {
+            let shown = self.0.vault.list_shown(&caller.user, provider.as_ref(), |all| {
+                CredentialList::of(&all.map(CredentialSummary::from).collect::<Vec<_>>()).json
+            });
+            match shown {
+                Err(error) if error.is_damage() => {}
+                shown => return Ok(CredentialList { json: shown?, next_after: None, damaged: Vec::new() }),
+            }
+        }
         let one_more = Page { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
         let mut left = page.limit.map_or(usize::MAX, |limit| limit as usize);
-        let (mut list, mut end, mut more) = (CredentialList::default(), None, false);
+        let (mut sound, mut damaged, mut end, mut more) = (Vec::new(), Vec::new(), None, false);
         self.0.vault.list_each(&caller.user, provider.as_ref(), one_more, |row| {
             more |= left == 0;
             if left == 0 {
@@ -90,12 +107,11 @@ impl Broker {
             left -= 1;
             end = id_of(&row);
             match row {
-                Ok(summary) => list.credentials.push(summary.into()),
-                Err(error) => list.damaged.push(error),
+                Ok(summary) => sound.push(CredentialSummary::from(summary)),
+                Err(error) => damaged.push(error),
             }
         })?;
-        list.next_after = end.filter(|_| more);
-        Ok(list)
+        Ok(CredentialList { next_after: end.filter(|_| more), damaged, ..CredentialList::of(&sound) })
     }
 
     /// The user's own credential of this id; somebody else's is as absent as one that never was.

@@ -85,7 +85,7 @@ pub(super) async fn list(app: App, call: Call, _: NoBody) -> Result<Answer<Many<
     let page = query::page(call.head.query())?;
     let list = app.broker().list(&call.caller, None, page)?;
     let path = format!("{}/v1/integrations/credentials", app.base_path());
-    Ok(listed(&list)?.next(next(list.next_after, page, &path)))
+    Ok(listed(&list).next(next(list.next_after, page, &path)))
 }
 
 pub(super) async fn list_of_provider(
@@ -98,15 +98,15 @@ pub(super) async fn list_of_provider(
     let list = app.broker().list(&call.caller, Some(provider), page)?;
     let provider = utf8_percent_encode(provider, NON_ALPHANUMERIC);
     let path = format!("{}/v1/integrations/{provider}/credentials", app.base_path());
-    Ok(listed(&list)?.next(next(list.next_after, page, &path)))
+    Ok(listed(&list).next(next(list.next_after, page, &path)))
 }
 
-/// A list without what is damaged, which the header counts and the log names.
-fn listed(list: &CredentialList) -> Result<Answer<Many<CredentialSummary>>, Problem> {
+/// A list, without what is damaged, which the header counts and the log names.
+fn listed(list: &CredentialList) -> Answer<Many<CredentialSummary>> {
     for error in &list.damaged {
         tracing::error!(%error, "a damaged credential is left out of a list: `strongroom credential remove ID --damaged` erases it");
     }
-    Ok(Answer::json(&list.credentials)?.without(list.damaged.len()))
+    Answer::raw(list.json.clone()).without(list.damaged.len())
 }
 
 /// Where a list goes on, if it does.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::VaultError;
 use super::audit::Action;
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
@@ -112,6 +114,20 @@ impl Vault {
         Ok(())
     }
 
+    /// A whole list as `show` writes it, out of memory where it was written so before; an error where one of it is damaged.
+    pub fn list_shown(
+        &self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Bytes,
+    ) -> Result<Bytes, VaultError> {
+        // Taken before anything is read.
+        let at = self.inner.store.moment();
+        let kept = at.and_then(|at| self.inner.memory.list(at, user.as_str(), provider));
+        let list = kept.map_or_else(|| self.read_list(at, user, provider, Page::default()), Ok)?;
+        Ok(list.shown(provider, show))
+    }
+
     /// Reads a list, and keeps it where it is a whole one.
     fn read_list(
         &self,
@@ -120,10 +136,10 @@ impl Vault {
         provider: Option<&ProviderName>,
         page: Page,
     ) -> Result<Arc<List>, VaultError> {
-        let list = Arc::new(List::new(self.list(user, provider, page)?));
+        let list = Arc::new(List::new(provider, self.list(user, provider, page)?));
         if let Some(at) = at.filter(|_| page.is_whole()) {
             let now = || self.inner.store.moment();
-            self.inner.memory.keep(at, now, (user.as_str(), provider), &list);
+            self.inner.memory.keep(at, now, user.as_str(), &list);
         }
         Ok(list)
     }

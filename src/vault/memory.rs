@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use zeroize::Zeroize;
+use bytes::Bytes;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::key_table::KeyTable;
 use super::summary::Summary;
@@ -21,7 +22,7 @@ use crate::store::{Commit, Moment};
 const HALF: usize = 4 << 20;
 
 /// The largest list that is kept.
-const LONGEST: usize = 64 << 10;
+const LONGEST: usize = 256 << 10;
 
 /// What an entry takes beside its texts, at most.
 const ENTRY: usize = 256;
@@ -53,13 +54,7 @@ impl Memory {
 
     /// Keeps a list that was read at a moment. `now` is asked for the moment while nobody else keeps or follows: what was read
     /// before a commit is not kept behind it.
-    pub(super) fn keep(
-        &self,
-        at: Moment,
-        now: impl FnOnce() -> Option<Moment>,
-        (user, provider): (&str, Option<&ProviderName>),
-        list: &Arc<List>,
-    ) {
+    pub(super) fn keep(&self, at: Moment, now: impl FnOnce() -> Option<Moment>, user: &str, list: &Arc<List>) {
         let size = list.size() + ENTRY + user.len();
         let mut lists = self.lists();
         if size > LONGEST || now() != Some(at) {
@@ -68,7 +63,7 @@ impl Memory {
         if lists.at != Some(at) {
             *lists = Lists { at: Some(at), ..Lists::default() };
         }
-        lists.add(user, (provider.cloned(), list.clone()), size);
+        lists.add(user, list.clone(), size);
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
@@ -90,11 +85,11 @@ struct Half {
     of_user: HashMap<String, OfUser>,
 }
 
-/// A user's lists, by provider or of all, and their size.
+/// A user's lists, each of one provider or of all, and their size.
 #[derive(Default)]
 struct OfUser {
     bytes: usize,
-    lists: Vec<(Option<ProviderName>, Arc<List>)>,
+    lists: Vec<Arc<List>>,
 }
 
 impl Lists {
@@ -107,9 +102,9 @@ impl Lists {
         self.newer.of_user.get(user)?.find(provider)
     }
 
-    fn add(&mut self, user: &str, list: (Option<ProviderName>, Arc<List>), size: usize) {
+    fn add(&mut self, user: &str, list: Arc<List>, size: usize) {
         let mut of_user = self.take(user).unwrap_or_default();
-        of_user.lists.retain(|(provider, _)| *provider != list.0);
+        of_user.lists.retain(|known| known.of != list.of);
         if of_user.bytes + size > LONGEST {
             of_user = OfUser::default();
         }
@@ -144,41 +139,61 @@ impl Lists {
 impl OfUser {
     /// The list of this provider, or that of all, in which those of the provider are.
     fn find(&self, provider: Option<&ProviderName>) -> Option<Arc<List>> {
-        let of = |wanted: Option<&ProviderName>| {
-            self.lists.iter().find(|(known, _)| known.as_ref() == wanted).map(|(_, list)| list.clone())
-        };
+        let of = |wanted: Option<&ProviderName>| self.lists.iter().find(|list| list.of.as_ref() == wanted).cloned();
         of(None).or_else(|| provider.and_then(|provider| of(Some(provider))))
     }
 }
 
-/// Opened summaries of a user, oldest first. They are wiped when nobody has them any more.
-pub(super) struct List(Vec<Summary>);
+/// Opened summaries of a user, oldest first, and what was made of them to be shown. Both are wiped when nobody has them any more.
+pub(super) struct List {
+    /// The provider, or all.
+    of: Option<ProviderName>,
+    summaries: Vec<Summary>,
+    shown: OnceLock<Bytes>,
+}
 
 impl List {
-    pub(super) fn new(summaries: Vec<Summary>) -> Self {
-        Self(summaries)
+    pub(super) fn new(of: Option<&ProviderName>, summaries: Vec<Summary>) -> Self {
+        Self { of: of.cloned(), summaries, shown: OnceLock::new() }
+    }
+
+    /// What `show` makes of those of a provider, or of all, which are in it; made once where it is a list of just these.
+    pub(super) fn shown(
+        &self,
+        provider: Option<&ProviderName>,
+        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Bytes,
+    ) -> Bytes {
+        if self.of.as_ref() == provider {
+            return self.shown.get_or_init(|| wiped(&show(&mut self.summaries.iter()))).clone();
+        }
+        show(&mut self.summaries.iter().filter(|summary| Some(&summary.provider) == provider))
     }
 
     fn size(&self) -> usize {
-        self.0.iter().map(size).sum()
+        self.summaries.iter().map(size).sum()
     }
+}
+
+/// The same bytes, which are wiped with the last who has them.
+fn wiped(bytes: &Bytes) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
 }
 
 impl Deref for List {
     type Target = [Summary];
 
     fn deref(&self) -> &[Summary] {
-        &self.0
+        &self.summaries
     }
 }
 
 impl Drop for List {
     fn drop(&mut self) {
-        self.0.iter_mut().for_each(wipe);
+        self.summaries.iter_mut().for_each(wipe);
     }
 }
 
-/// What a summary takes in memory, about.
+/// What a summary takes in memory, about, with what is shown of it.
 fn size(summary: &Summary) -> usize {
     let Summary { title, scopes, username, host, account, client_id, origin, refreshing, .. } = summary;
     let optional = [username, account, client_id, origin].into_iter().flatten().map(String::len).sum::<usize>();
@@ -186,7 +201,7 @@ fn size(summary: &Summary) -> usize {
     let host = host.as_ref().map_or(0, |host| 2 * host.as_given().len());
     let error = refreshing.last_error.as_ref().map_or(0, |error| error.what.len());
     let beside = summary.beside.as_ref().map_or(0, |beside| beside.name.len());
-    size_of::<Summary>() + title.len() + optional + scopes + host + error + beside + 2 * ENTRY
+    size_of::<Summary>() + 2 * (title.len() + optional + scopes + host) + error + beside + 3 * ENTRY
 }
 
 /// Wipes what is sealed of a summary in the file.
@@ -242,12 +257,12 @@ mod tests {
     }
 
     fn list(length: usize) -> Arc<List> {
-        Arc::new(List::new(vec![summary(); length]))
+        Arc::new(List::new(None, vec![summary(); length]))
     }
 
     fn keep(memory: &Memory, at: u8, user: &str, list: &Arc<List>) {
         let at = Moment::for_tests(at);
-        memory.keep(at, || Some(at), (user, None), list);
+        memory.keep(at, || Some(at), user, list);
     }
 
     fn has(memory: &Memory, at: u8, user: &str) -> bool {
@@ -268,7 +283,7 @@ mod tests {
         let memory = Memory::default();
         let (before, after) = (Moment::for_tests(1), Moment::for_tests(2));
         for now in [Some(after), None] {
-            memory.keep(before, || now, ("alice", None), &list(1));
+            memory.keep(before, || now, "alice", &list(1));
             assert!(!has(&memory, 1, "alice") && !has(&memory, 2, "alice"));
         }
     }
@@ -277,9 +292,27 @@ mod tests {
     fn the_list_of_a_provider_is_not_taken_for_the_whole() {
         let memory = Memory::default();
         let (at, provider) = (Moment::for_tests(1), "p".parse().unwrap());
-        memory.keep(at, || Some(at), ("alice", Some(&provider)), &list(1));
+        memory.keep(at, || Some(at), "alice", &Arc::new(List::new(Some(&provider), vec![summary()])));
         assert!(memory.list(at, "alice", Some(&provider)).is_some());
         assert!(!has(&memory, 1, "alice") && memory.list(at, "alice", Some(&"q".parse().unwrap())).is_none());
+    }
+
+    #[test]
+    fn what_is_shown_of_a_list_is_made_once_and_of_a_part_of_it_each_time() {
+        let list = List::new(None, vec![summary(), Summary { provider: "q".parse().unwrap(), ..summary() }]);
+        let made = std::cell::Cell::new(0);
+        let show = |provider: Option<&str>| {
+            let provider: Option<ProviderName> = provider.map(|name| name.parse().unwrap());
+            list.shown(provider.as_ref(), |some| {
+                made.set(made.get() + 1);
+                some.map(|summary| summary.provider.as_str()).collect::<String>().into()
+            })
+        };
+        assert_eq!(
+            [show(None), show(None), show(Some("q")), show(Some("q")), show(Some("r"))],
+            ["pq", "pq", "q", "q", ""]
+        );
+        assert_eq!(made.get(), 4);
     }
 
     #[test]
@@ -307,7 +340,7 @@ mod tests {
         let at = Moment::for_tests(1);
         for number in 0..1_000 {
             let provider: ProviderName = format!("p{number}").parse().unwrap();
-            memory.keep(at, || Some(at), ("alice", Some(&provider)), &list(2));
+            memory.keep(at, || Some(at), "alice", &Arc::new(List::new(Some(&provider), vec![summary(); 2])));
             assert!(memory.list(at, "alice", Some(&provider)).is_some());
             assert!(memory.lists().newer.bytes <= LONGEST);
         }

@@ -150,7 +150,7 @@ pub struct Page {
 
 impl Page {
     /// Whether all is wanted.
-    pub(super) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.limit.is_none() && self.after.is_none()
     }
 }
