@@ -39,6 +39,9 @@ pub(super) fn length(path: &str) -> usize {
 
 /// Whether `path`, which has as many segments, fits `pattern`.
 pub(super) fn fits(pattern: &str, path: &str) -> bool {
+    if pattern == path {
+        return true;
+    }
     let mut pairs = pattern.split('/').zip(path.split('/'));
     pairs.all(|(place, segment)| if place.starts_with('{') { !segment.is_empty() } else { place == segment })
 }

@@ -103,10 +103,10 @@ impl Routes {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let path = pattern::without_slash(path);
         let as_long = self.by_length.get(pattern::length(path)).map_or(&[][..], Vec::as_slice);
-        let here = || as_long.iter().filter(|(pattern, _)| pattern::fits(pattern, path));
-        match here().find(|(_, route)| route.method == *method) {
+        let fits = |(pattern, _): &&(String, Arc<Route>)| pattern::fits(pattern, path);
+        match as_long.iter().filter(|(_, route)| route.method == *method).find(fits) {
             Some((pattern, route)) => Ok((route, Params::of(pattern, path))),
-            None => Err(no_route(here().map(|(_, route)| &route.method))),
+            None => Err(no_route(as_long.iter().filter(fits).map(|(_, route)| &route.method))),
         }
     }
 }
