@@ -4,8 +4,7 @@
 use std::io::{IsTerminal as _, Stderr};
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::filter::{FilterFn, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -39,8 +38,9 @@ pub enum LogError {
 /// directive in it that makes no sense is left out. Whatever it asks for, libraries that would write a request's bytes
 /// stay at `info`. A panic becomes one line with its place and without its message, which might hold anything.
 pub fn init(filter: Option<&str>) -> Result<Log, LogError> {
-    let filter = EnvFilter::new(filter.unwrap_or(DEFAULT_FILTER));
-    let registry = tracing_subscriber::registry().with(filter).with(FilterFn::new(may_be_logged));
+    let registry = tracing_subscriber::registry()
+        .with(read_filter(filter.unwrap_or(DEFAULT_FILTER)))
+        .with(FilterFn::new(may_be_logged));
     let lines = Lines::new(std::io::stderr())?;
     if std::io::stderr().is_terminal() {
         registry.with(tracing_subscriber::fmt::layer().with_writer(lines.clone())).try_init()?;
@@ -58,6 +58,18 @@ pub fn init(filter: Option<&str>) -> Result<Log, LogError> {
     Ok(Log(lines))
 }
 
+/// Directives with commas between them, each a level, or a target and `=` and a level.
+fn read_filter(text: &str) -> Targets {
+    let directives = text.split(',').filter_map(|directive| directive.trim().parse::<Targets>().ok());
+    directives.fold(Targets::new().with_default(Level::ERROR), |all, one| {
+        let all = match one.default_level() {
+            Some(level) => all.with_default(level),
+            None => all,
+        };
+        all.with_targets(one)
+    })
+}
+
 /// Libraries that log headers, paths or bytes below `info`.
 const NOISY: [&str; 6] = ["hyper", "hyper_util", "warp", "reqwest", "rustls", "h2"];
 
@@ -72,7 +84,7 @@ mod tests {
 
     #[test]
     fn no_filter_makes_a_library_show_what_it_carries() {
-        let asked = EnvFilter::new("trace,hyper::proto=trace");
+        let asked = read_filter("trace,hyper::proto=trace");
         let registry = tracing_subscriber::registry().with(asked).with(FilterFn::new(may_be_logged));
         let seen = tracing::subscriber::with_default(registry, || {
             [
@@ -82,5 +94,25 @@ mod tests {
             ]
         });
         assert_eq!(seen, [false, true, true]);
+    }
+    #[test]
+    fn each_directive_counts_by_itself_and_what_makes_no_sense_is_left_out() {
+        let enabled = |filter: &str, target: &str, level| read_filter(filter).would_enable(target, &level);
+        for (filter, target, level, expected) in [
+            (DEFAULT_FILTER, "strongroom::http", Level::INFO, true),
+            (DEFAULT_FILTER, "strongroom::http", Level::DEBUG, false),
+            ("strongroom=debug", "strongroom::http", Level::DEBUG, true),
+            ("strongroom=debug", "reqwest", Level::WARN, false),
+            ("strongroom=debug", "reqwest", Level::ERROR, true),
+            ("warn,strongroom::vault=trace", "strongroom::vault::open", Level::TRACE, true),
+            ("warn,strongroom::vault=trace", "strongroom::http", Level::WARN, true),
+            ("=x=,info, strongroom=debug", "strongroom", Level::DEBUG, true),
+            ("=x=,info", "reqwest", Level::INFO, true),
+            ("off", "strongroom", Level::ERROR, false),
+            ("", "strongroom", Level::ERROR, true),
+            ("", "strongroom", Level::WARN, false),
+        ] {
+            assert_eq!(enabled(filter, target, level), expected, "{filter}: {target} {level}");
+        }
     }
 }
