@@ -1,5 +1,5 @@
 //! What the jobs of one transaction hand on to each other: each finds what the one before it left, and what the last one
-//! left is written before the COMMIT, once. A job that fails takes its part with it, as its savepoint does with the rows.
+//! left is written before the COMMIT, once. A job that fails takes its part with it, as it does its rows.
 //! Behind the COMMIT it is told to whoever keeps things in memory, with whose rows were changed.
 
 use std::any::Any;

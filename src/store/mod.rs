@@ -172,7 +172,7 @@ impl Store {
         self.shared.moments.now()
     }
 
-    /// Runs `work` in a savepoint of the next group's transaction and answers when that is on disk. `work` is run
+    /// Runs `work` in the next group's transaction and answers when that is on disk. `work` is run
     /// again where its group failed through no fault of its own, so it touches nothing but the transaction.
     pub(crate) async fn write<T: Send + 'static, E: JobError>(
         &self,

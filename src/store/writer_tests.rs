@@ -126,6 +126,39 @@ async fn a_job_that_fails_in_a_group_loses_only_itself() {
 }
 
 #[tokio::test]
+async fn a_job_that_fails_before_it_changes_anything_makes_nobody_begin_again() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    for (changes_first, runs) in [(false, 1), (true, 2)] {
+        let bench = Bench::new();
+        let release = bench.hold().await;
+        let ran = Arc::new(AtomicU32::new(0));
+        let mut jobs = Vec::new();
+        for a in 1..=3 {
+            let ran = ran.clone();
+            jobs.push(bench.spawn(move |connection| {
+                if a != 2 {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    return insert(connection, a);
+                }
+                if changes_first {
+                    insert(connection, a)?;
+                }
+                Err(StoreError::Busy)
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(release);
+        for (a, job) in (1..).zip(jobs) {
+            assert_eq!(job.await.unwrap().is_ok(), a != 2, "job {a}");
+        }
+        assert_eq!(bench.stored(), [1, 3]);
+        // The first may have been alone in its group, with the one that was held.
+        assert!((2 * runs - 1..=2 * runs).contains(&ran.load(Ordering::Relaxed)), "{changes_first}: {ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
     let bench = Bench::new();
     let release = bench.hold().await;

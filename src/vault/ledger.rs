@@ -1,7 +1,7 @@
-//! One change to the vault, inside one savepoint: what it adds, removes and records, and the manifest that says so.
+//! One change to the vault, by one job of the writer: what it adds, removes and records, and the manifest that says so.
 //!
 //! The manifest is found, changed and left to the next job of the transaction here; with the last it is sealed and written
-//! (`manifest.rs`). What a job changed of it is undone with its savepoint, and no copy outlives the transaction.
+//! (`manifest.rs`). What a job that fails changed of it is undone with its rows, and no copy outlives the transaction.
 
 use super::VaultError;
 use super::audit::{self, Action, Subject};

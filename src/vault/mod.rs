@@ -1,7 +1,7 @@
 //! Seals and opens: master key, keyring, record, credential, state, API key, audit.
 //!
 //! [`Vault`] is all of it: everything that is done with the data is a method of it, and each change is one job of the
-//! store's writer, with its audit row and the manifest in the same savepoint (`ledger.rs`). What is confidential is
+//! store's writer, with its audit row and the manifest in the same job (`ledger.rs`). What is confidential is
 //! sealed in a record (`record.rs`) under a key of the keyring (`keyring.rs`), which the master key opens through a
 //! slot (`slot.rs`).
 

@@ -43,7 +43,7 @@ impl Vault {
         read(&keyring)
     }
 
-    /// Changes something: `work` is one job of the writer, with audit and manifest in the same savepoint, and the
+    /// Changes something: `work` is one job of the writer, with audit row and manifest in it, and the
     /// answer comes when all of it is on disk. It may be run more than once, and only the last run counts. On a full disk it
     /// is refused, and can wait.
     pub(super) async fn change<T: Send + 'static>(
