@@ -1,5 +1,6 @@
 //! A good answer: its JSON, and where a list goes on.
 
+use std::io;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
@@ -12,9 +13,6 @@ use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
-
-/// Room for nearly every secret, so that the buffer does not move and leave a copy behind.
-const SECRET_ANSWER: usize = 16 * 1024;
 
 /// What a route answers with, for OpenAPI: one object, or a list of them.
 pub(super) trait Shape: Send + 'static {
@@ -60,7 +58,10 @@ impl<R> Answer<R> {
     /// The same for a body that carries a secret: the bytes are wiped when the answer has gone out.
     pub(super) fn secret(body: &impl Serialize) -> Result<Self, Problem> {
         let failed = |_| Problem::new(&problem::INTERNAL, "The answer could not be written.");
-        let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_ANSWER));
+        // Written twice: a buffer that is too small moves, and leaves a copy behind.
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, body).map_err(failed)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
         serde_json::to_writer(&mut *bytes, body).map_err(failed)?;
         Ok(Self::raw(Bytes::from_owner(bytes)))
     }
@@ -94,5 +95,19 @@ impl<R> Answer<R> {
             response.headers_mut().insert("strongroom-damaged", damaged);
         }
         response
+    }
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
