@@ -9,6 +9,9 @@ use super::client::{Client, request};
 use super::fill::{FIVES, fill};
 use super::installation::{Installation, Provider, Server};
 
+/// Logins begun for one user.
+const OF_EACH: usize = 500;
+
 /// A filled vault, its server, and who may ask it.
 pub struct Stage {
     pub server: Server,
@@ -71,36 +74,40 @@ impl Stage {
         self.ids.iter().map(|id| Self::get(&self.alice, &path(id))).collect()
     }
 
-    /// Deletes of up to `most` credentials that the user `writer` has of a provider.
-    pub fn deletes(&self, provider: &str, most: usize) -> Vec<Vec<u8>> {
+    /// Deletes of up to `most` API keys that the user `writer` has stored.
+    pub fn deletes(&self, most: usize) -> Vec<Vec<u8>> {
+        let (own, provider) = ([("X-API-Key", self.writer.as_str())], "openai");
         let path = |id: &str| format!("/v1/integrations/{provider}/credentials/{id}");
-        let request = |id: String| request("DELETE", &path(&id), &[("X-API-Key", &self.writer)], "");
-        self.ids_of_writer(provider, most).map(request).collect()
+        self.ids(&own, provider, most).iter().map(|id| request("DELETE", &path(id), &own, "")).collect()
     }
 
-    /// Forced refreshes of what the user `writer` has connected.
+    /// Forced refreshes of up to `most` of what was connected.
     pub fn refreshes(&self, most: usize) -> Vec<Vec<u8>> {
-        let path = |id: &str| format!("/sandbox/credentials/{id}/refresh");
-        let ids = self.ids_of_writer("sandbox", most);
-        ids.map(|id| Self::post(&self.writer, &path(&id), &json!({}))).collect()
+        self.each_connected(most, |id, user| {
+            request("POST", &format!("/v1/integrations/sandbox/credentials/{id}/refresh"), user, "{}")
+        })
     }
 
-    fn ids_of_writer(&self, provider: &str, most: usize) -> impl Iterator<Item = String> {
-        let list = self.ask(&Self::get(&self.writer, &format!("/{provider}/credentials?limit={most}")));
-        let list = list.as_array().expect("a list").clone();
-        list.into_iter().map(|one| text(&one["id"]))
+    /// Deletes of up to `most` of what was connected.
+    pub fn disconnects(&self, most: usize) -> Vec<Vec<u8>> {
+        self.each_connected(most, |id, user| {
+            request("DELETE", &format!("/v1/integrations/sandbox/credentials/{id}"), user, "")
+        })
     }
 
-    /// Logins that were begun and approved, and wait to be completed.
+    /// Logins that were begun and approved, and wait to be completed: of many users, for a vault keeps the newest thousand of each.
     pub fn completes(&self, provider: &Provider, count: usize) -> Vec<Vec<u8>> {
         let sandbox = provider.sandbox.base_url();
         let provider: SocketAddr = sandbox.trim_start_matches("http://").parse().expect("an address");
-        let begin = Self::initiate(&self.writer);
         on_a_runtime(async {
             let mut ours = Client::connect(self.address()).await.expect("it takes connections");
             let mut theirs = Client::connect(provider).await.expect("it takes connections");
             let mut completes = Vec::new();
-            for _ in 0..count {
+            for number in 0..count {
+                let user = login_user(number / OF_EACH);
+                let user = self.acting_for(&user);
+                let begin = json!({"callback_url": "http://localhost:3000/callback"}).to_string();
+                let begin = request("POST", "/v1/integrations/sandbox/oauth/initiate", &user, &begin);
                 let started = ours.ask(&begin).await.expect("an answer").json();
                 let login = text(&started["login_url"]).replace(sandbox, "");
                 let approve = request("GET", &format!("{login}&sandbox_decision=approve"), &[], "");
@@ -109,7 +116,7 @@ impl Stage {
                 let value = |name| callback.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value);
                 let body = json!({"code": value("code"), "state_token": value("state"),
                     "callback_params": {"iss": value("iss")}});
-                completes.push(Self::post(&self.writer, "/sandbox/oauth/complete", &body));
+                completes.push(request("POST", "/v1/integrations/sandbox/oauth/complete", &user, &body.to_string()));
             }
             completes
         })
@@ -117,7 +124,44 @@ impl Stage {
 
     /// How many credentials a key's user has.
     pub fn count(&self, key: &str) -> u64 {
-        self.ask(&Self::get(key, "/credentials")).as_array().expect("a list").len() as u64
+        self.ids(&[("X-API-Key", key)], "", usize::MAX).len() as u64
+    }
+
+    fn acting_for<'u>(&'u self, user: &'u str) -> [(&'u str, &'u str); 2] {
+        [("X-API-Key", &self.service), ("Strongroom-User", user)]
+    }
+
+    /// A request for each of up to `most` credentials that came of logins, given its id and who asks for whom.
+    fn each_connected(&self, most: usize, ask: impl Fn(&str, &[(&str, &str)]) -> Vec<u8>) -> Vec<Vec<u8>> {
+        let mut requests = Vec::new();
+        for user in (0..).map(login_user) {
+            let acting = self.acting_for(&user);
+            let ids = self.ids(&acting, "sandbox", most - requests.len());
+            requests.extend(ids.iter().map(|id| ask(id, &acting)));
+            if ids.is_empty() || requests.len() >= most {
+                break;
+            }
+        }
+        requests
+    }
+
+    /// The ids of up to `most` credentials, of a provider or of all, a page at a time: one list of all would be most of what the
+    /// server needs of memory.
+    fn ids(&self, who: &[(&str, &str)], provider: &str, most: usize) -> Vec<String> {
+        const PAGE: usize = 1_000;
+        let slash = if provider.is_empty() { "" } else { "/" };
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let after = ids.last().map(|last| format!("&after={last}")).unwrap_or_default();
+            let limit = PAGE.min(most - ids.len());
+            let path = format!("/v1/integrations{slash}{provider}/credentials?limit={limit}{after}");
+            let list = self.ask(&request("GET", &path, who, ""));
+            let page = list.as_array().expect("a list");
+            ids.extend(page.iter().map(|one| text(&one["id"])));
+            if page.len() < PAGE || ids.len() >= most {
+                return ids;
+            }
+        }
     }
 
     fn ask(&self, request: &[u8]) -> Value {
@@ -126,6 +170,10 @@ impl Stage {
             client.ask(request).await.expect("an answer").json()
         })
     }
+}
+
+fn login_user(number: usize) -> String {
+    format!("login-{number}")
 }
 
 fn text(value: &Value) -> String {

@@ -197,9 +197,7 @@ fn writes() -> Vec<Row> {
             let body = json!({"type": "host_scoped", "host": "api.example.com", "headers": headers, "title": "t"});
             Requests::same(Stage::post(&s.writer, "/http/credentials", &body))
         }),
-        row("delete", Limit::Rows(Delete), 0.5, &[200], |s, _, n| {
-            Requests::Once(Arc::new(s.deletes("openai", 10 * n)))
-        }),
+        row("delete", Limit::Rows(Delete), 0.5, &[200], |s, _, n| Requests::Once(Arc::new(s.deletes(10 * n)))),
         row("complete, against the sandbox", Limit::None, 0.0, &[200], |s, p, n| {
             Requests::Once(Arc::new(s.completes(p, n)))
         }),

@@ -63,8 +63,8 @@ fn turn(stage: &Stage, provider: &Provider) -> u64 {
     run(stage.completes(provider, IN_A_TURN), &[200])
         + run(stage.refreshes(most), &[200])
         + run(vec![stage.create(); IN_A_TURN], &[201])
-        + run(stage.deletes("openai", most), &[200])
-        + run(stage.deletes("sandbox", most), &[200])
+        + run(stage.deletes(most), &[200])
+        + run(stage.disconnects(most), &[200])
 }
 
 /// Callers on a thread of their own until it is over; how many answers were not right.
