@@ -104,7 +104,9 @@ impl Broker {
             NewSecret::ApiKey { api_key, expires_at } => (Material::ApiKey(api_key), expires_at),
             NewSecret::UserPassword { username, password } => (Material::UserPassword { username, password }, None),
             NewSecret::HostScoped { host, headers } => (Material::HostScoped { host, headers }, None),
-            NewSecret::Service(service) => return self.create_service(caller, provider, request.title, service).await,
+            NewSecret::Service(service) => {
+                return Box::pin(self.create_service(caller, provider, request.title, service)).await;
+            }
         };
         let plain = NewCredential::plain(caller.user.clone(), known.name.clone(), request.title, material);
         let new = NewCredential { expires_at, ..plain };

@@ -39,7 +39,7 @@ impl Broker {
                 self.0.vault.finish_revocation(&queued.id, &caller.who).await?;
                 None
             }
-            Some(queued) => Some(self.revoke(queued, &caller.who).await),
+            Some(queued) => Some(Box::pin(self.revoke(queued, &caller.who)).await),
             None => None,
         };
         Ok(DeleteResponse { deleted: true, credentials_id: deleted.summary.id, revoked })
@@ -56,7 +56,7 @@ impl Broker {
         let ends = match provider.and_then(|provider| Some((provider, provider.entry.oauth.as_ref()?))) {
             // What a server that cannot be asked now says of revocations is asked again when its turn comes.
             Some((provider, oauth)) if oauth.discovers() && oauth.revoke.is_none() => {
-                match self.connectable(provider.name.as_str()).await {
+                match Box::pin(self.connectable(provider.name.as_str())).await {
                     Ok(connectable) => connectable.oauth.revoke.as_ref().map(|revoke| revoke.ends),
                     Err(_) => Some(RevocationEnds::default()),
                 }

@@ -142,7 +142,7 @@ impl Broker {
         if entry.par_url.is_none() {
             return Ok((authorization.url().map_err(unbuildable)?, within));
         }
-        let pushed = oauth::push(&self.0.egress, entry, &connectable.client, authorization).await;
+        let pushed = Box::pin(oauth::push(&self.0.egress, entry, &connectable.client, authorization)).await;
         let failed = |error: oauth::PushError| {
             let what = error.to_string();
             if error.timed_out() { Error::ServerTooSlow(what) } else { Error::ServerUnusable(what) }
@@ -161,7 +161,7 @@ impl Broker {
         if let Some(known) = self.0.catalog.get(provider)
             && let Some(mcp) = &known.entry.mcp
         {
-            return self.discover_mcp(caller, known, mcp, &request.inputs, &request.callback_url).await;
+            return Box::pin(self.discover_mcp(caller, known, mcp, &request.inputs, &request.callback_url)).await;
         }
         let connectable = self.connectable(provider).await?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;

@@ -69,7 +69,7 @@ impl Broker {
     ) -> Result<Connectable<'b>, Error> {
         let oauth = match self.0.issuers.of(provider).filter(|_| oauth.discovers()) {
             Some(issuer) => {
-                let metadata = issuer.metadata.get().await.map_err(|error| undiscovered(&error))?;
+                let metadata = Box::pin(issuer.metadata.get()).await.map_err(|error| undiscovered(&error))?;
                 Cow::Owned(oauth::resolve(oauth, &metadata, &client).map_err(|error| undiscovered(&error))?)
             }
             None => Cow::Borrowed(oauth),

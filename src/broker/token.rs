@@ -74,7 +74,7 @@ impl Broker {
             return Err(self.not_refreshed(&summary, Outcome::NeedsReauth));
         }
         let demand = Demand::TimeToLive(at_least(&summary, min_ttl));
-        let outcome = self.refresh_for(&summary, demand, &caller.who).await;
+        let outcome = Box::pin(self.refresh_for(&summary, demand, &caller.who)).await;
         let refused = matches!(outcome, Ok(Outcome::NeedsReauth | Outcome::Declined(Declined::NeedsReauth)));
         let clock = self.0.clock.clone();
         let still_valid = move |summary: &Summary| !refused && schedule::is_fresh(summary, clock.now(), Duration::ZERO);

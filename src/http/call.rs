@@ -104,7 +104,7 @@ pub(super) async fn authenticate(app: &App, head: &Head) -> Result<Proof, Proble
         Presented::Key(key) => app.vault().authenticate(key)?.map(Proof::from),
         Presented::Bearer(token) => match app.vault().authenticate(token)? {
             Some(key) => Some(key.into()),
-            None => app.broker().access_token(token).await.map(Proof::from),
+            None => Box::pin(app.broker().access_token(token)).await.map(Proof::from),
         },
         Presented::Unreadable => None,
         Presented::Nothing => {

@@ -145,7 +145,7 @@ mod tests {
         tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         let _second = connections.admit(greedy, Watch::new()).unwrap();
         let _third = connections.admit(greedy, Watch::new()).unwrap();
-        oldest.until_cut(std::future::pending()).await;
+        oldest.until_cut(std::pin::pin!(std::future::pending())).await;
         assert!(connections.open().connections.contains_key(&other.id));
     }
 

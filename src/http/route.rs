@@ -201,7 +201,7 @@ impl Route {
                 *key = proof.key();
                 let answer = run(app.clone(), proof.clone(), head.clone(), body).await;
                 if let Err(problem) = &answer {
-                    refusals::record(app, self, &proof, &head, problem.kind()).await;
+                    Box::pin(refusals::record(app, self, &proof, &head, problem.kind())).await;
                 }
                 answer
             }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -118,19 +118,20 @@ impl Server {
         tokio::spawn(async move {
             let _admission = admission;
             let cut = watch.clone();
-            let talk = async move {
+            let talk = pin!(async move {
                 match (connection, tls) {
                     (Accepted::Tcp(stream, _), None) => server.talk(stream, peer, false, watch).await,
                     (Accepted::Tcp(stream, _), Some(tls)) => {
                         let acceptor = TlsAcceptor::from(tls.current(server.limits.tls_check));
                         let handshake = tokio::time::timeout(server.limits.handshake_time, acceptor.accept(stream));
-                        if let Ok(Ok(stream)) = handshake.await {
-                            server.talk(stream, peer, true, watch).await;
+                        if let Ok(Ok(stream)) = Box::pin(handshake).await {
+                            // Much larger than the others, which would be as large beside it.
+                            Box::pin(server.talk(stream, peer, true, watch)).await;
                         }
                     }
                     (Accepted::Unix(stream), _) => server.talk(stream, peer, false, watch).await,
                 }
-            };
+            });
             cut.until_cut(talk).await;
         });
     }
@@ -144,15 +145,18 @@ impl Server {
         let wire = Wire::new(stream, watch.clone(), self.limits.clone(), refusal);
         let connection = Connection::new(self.door.clone(), watch.clone(), peer, tls, self.busy.clone());
         let requests = Requests(Arc::new(connection));
-        let connection = http1::Builder::new()
-            // The wire keeps the times, for hyper's timer cannot tell an idle connection from a slow head. This one never
-            // comes, and is there so that hyper looks at the wire again after each answer.
-            .timer(Never)
-            .header_read_timeout(self.limits.idle_time)
-            .max_header_size(self.limits.header_bytes)
-            .max_buf_size(READ_BUFFER)
-            .serve_connection(TokioIo::new(wire), requests);
-        let ended = watch.until_done(connection, http1::Connection::graceful_shutdown).await;
+        // Pinned where it is made: a value that is moved into its place has two.
+        let talk = pin!(
+            http1::Builder::new()
+                // The wire keeps the times, for hyper's timer cannot tell an idle connection from a slow head. This one never
+                // comes, and is there so that hyper looks at the wire again after each answer.
+                .timer(Never)
+                .header_read_timeout(self.limits.idle_time)
+                .max_header_size(self.limits.header_bytes)
+                .max_buf_size(READ_BUFFER)
+                .serve_connection(TokioIo::new(wire), requests)
+        );
+        let ended = watch.until_done(talk, http1::Connection::graceful_shutdown).await;
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended in the middle");
         }

@@ -2,7 +2,7 @@
 //! the bytes of each head say, and whether it is to end.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -88,8 +88,7 @@ impl Watch {
     }
 
     /// Runs what a connection does, until it is cut.
-    pub(super) async fn until_cut(&self, work: impl Future<Output = ()>) {
-        let mut work = pin!(work);
+    pub(super) async fn until_cut(&self, mut work: Pin<&mut impl Future<Output = ()>>) {
         poll_fn(|cx| {
             self.task.register(cx.waker());
             if self.wants(Wanted::Cut) { Poll::Ready(()) } else { work.as_mut().poll(cx) }
@@ -98,8 +97,11 @@ impl Watch {
     }
 
     /// Runs what speaks HTTP, within `until_cut`; where it is wanted to stop, `stop` tells it so, once.
-    pub(super) async fn until_done<C: Future>(&self, connection: C, stop: impl FnOnce(Pin<&mut C>)) -> C::Output {
-        let mut connection = pin!(connection);
+    pub(super) async fn until_done<C: Future>(
+        &self,
+        mut connection: Pin<&mut C>,
+        stop: impl FnOnce(Pin<&mut C>),
+    ) -> C::Output {
         let mut stop = Some(stop);
         poll_fn(|cx| {
             if self.wants(Wanted::Stop)
