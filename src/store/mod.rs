@@ -15,7 +15,6 @@ mod error;
 mod file;
 mod filling;
 mod keyring;
-mod log;
 mod manifest;
 mod moment;
 mod pending;
@@ -25,6 +24,7 @@ mod revocation;
 mod schema;
 mod signing_key;
 mod user;
+mod wal;
 mod walk;
 mod writer;
 
@@ -145,7 +145,7 @@ impl Store {
         let lock = if lock == Lock::Server { Some(file::lock(&path)?) } else { None };
         let mut connection = connection::open_writer(&path)?;
         if lock.is_some() {
-            log::write_again(&connection, &path)?;
+            wal::write_again(&connection, &path)?;
         }
         schema::migrate(&mut connection, &path)?;
         Self::around(connection, path, ballast, lock, told)

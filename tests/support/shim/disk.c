@@ -190,8 +190,8 @@ static void is_dirty_again(int fd, off_t at, ssize_t n) {
     syscall(SYS_close, lost);
 }
 
-/* What the file holds now is what a power cut leaves of it, but for what syncs have lost. Read through the descriptor at hand: to open and close the
- * file anew would drop SQLite's locks on it. */
+/* What the file holds now is what a power cut leaves of it, but for what syncs have lost. Read through the descriptor at
+ * hand: to open and close the file anew would drop SQLite's locks on it. */
 static void make_durable(int fd) {
     static char buffer[PAGE];
     struct stat found;
