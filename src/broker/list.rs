@@ -71,10 +71,14 @@ fn id_of(row: &Result<&Summary, VaultError>) -> Option<CredentialId> {
     }
 }
 
+fn json(credentials: &[CredentialSummary]) -> Vec<u8> {
+    serde_json::to_vec(credentials).expect("texts, flags and lists can always be written")
+}
+
 impl CredentialList {
-    fn of(credentials: &[CredentialSummary]) -> Self {
-        let json = serde_json::to_vec(credentials).expect("texts, flags and lists can always be written");
-        Self { json: json.into(), next_after: None, damaged: Vec::new() }
+    /// One that does not go on, and of which nothing is damaged.
+    fn whole(json: Bytes) -> Self {
+        Self { json, next_after: None, damaged: Vec::new() }
     }
 }
 
@@ -85,15 +89,15 @@ impl Broker {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
             Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return Ok(CredentialList::of(&[])),
+            Some(Err(_)) => return Ok(CredentialList::whole(json(&[]).into())),
         };
         if page.is_whole() {
             let shown = self.0.vault.list_shown(&caller.user, provider.as_ref(), |all| {
-                CredentialList::of(&all.map(CredentialSummary::from).collect::<Vec<_>>()).json
+                json(&all.map(CredentialSummary::from).collect::<Vec<_>>())
             });
             match shown {
                 Err(error) if error.is_damage() => {}
-                shown => return Ok(CredentialList { json: shown?, next_after: None, damaged: Vec::new() }),
+                shown => return Ok(CredentialList::whole(shown?)),
             }
         }
         let one_more = Page { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
@@ -111,7 +115,7 @@ impl Broker {
                 Err(error) => damaged.push(error),
             }
         })?;
-        Ok(CredentialList { next_after: end.filter(|_| more), damaged, ..CredentialList::of(&sound) })
+        Ok(CredentialList { json: json(&sound).into(), next_after: end.filter(|_| more), damaged })
     }
 
     /// The user's own credential of this id; somebody else's is as absent as one that never was.

@@ -119,7 +119,7 @@ impl Vault {
         &self,
         user: &UserId,
         provider: Option<&ProviderName>,
-        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Bytes,
+        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Vec<u8>,
     ) -> Result<Bytes, VaultError> {
         // Taken before anything is read.
         let at = self.inner.store.moment();

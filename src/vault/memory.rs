@@ -161,12 +161,12 @@ impl List {
     pub(super) fn shown(
         &self,
         provider: Option<&ProviderName>,
-        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Bytes,
+        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Vec<u8>,
     ) -> Bytes {
         if self.of.as_ref() == provider {
-            return self.shown.get_or_init(|| wiped(&show(&mut self.summaries.iter()))).clone();
+            return self.shown.get_or_init(|| wiped(show(&mut self.summaries.iter()))).clone();
         }
-        show(&mut self.summaries.iter().filter(|summary| Some(&summary.provider) == provider))
+        wiped(show(&mut self.summaries.iter().filter(|summary| Some(&summary.provider) == provider)))
     }
 
     fn size(&self) -> usize {
@@ -174,9 +174,9 @@ impl List {
     }
 }
 
-/// The same bytes, which are wiped with the last who has them.
-fn wiped(bytes: &Bytes) -> Bytes {
-    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
+/// Bytes that are wiped with the last who has them.
+fn wiped(bytes: Vec<u8>) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes))
 }
 
 impl Deref for List {
@@ -305,7 +305,7 @@ mod tests {
             let provider: Option<ProviderName> = provider.map(|name| name.parse().unwrap());
             list.shown(provider.as_ref(), |some| {
                 made.set(made.get() + 1);
-                some.map(|summary| summary.provider.as_str()).collect::<String>().into()
+                some.map(|summary| summary.provider.as_str()).collect::<String>().into_bytes()
             })
         };
         assert_eq!(
