@@ -357,7 +357,7 @@ impl Desk {
         }
     }
 
-    /// Runs a job that must not fail behind a change.
+    /// Runs a job that must not fail behind a change. Jobs change rows and nothing else, and SQLite counts them.
     fn in_the_open(&self, job: &mut dyn Job, carrier: &Carrier) -> Result<(), Broken> {
         let (found, changes) = (carrier.found(), self.connection.total_changes());
         let done = job.run(&carrier.job(&self.connection));

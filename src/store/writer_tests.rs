@@ -158,6 +158,36 @@ async fn a_job_that_fails_before_it_changes_anything_makes_nobody_begin_again() 
     }
 }
 
+/// Whether a job has changed anything is seen from how many rows SQLite counts: of every way of changing them.
+#[tokio::test]
+async fn a_job_that_fails_behind_any_kind_of_change_loses_it() {
+    for change in [
+        "DELETE FROM t WHERE a = 1 RETURNING a",
+        "DELETE FROM t RETURNING a",
+        "DELETE FROM t",
+        "UPDATE t SET b = x'01' RETURNING a",
+        "INSERT OR REPLACE INTO t (a, b) VALUES (1, x'02') RETURNING a",
+    ] {
+        let bench = Bench::new();
+        bench.run("INSERT INTO t (a) VALUES (1), (2)").await.unwrap();
+        let release = bench.hold().await;
+        let fails = bench.spawn(move |connection| -> Result<(), StoreError> {
+            // As the vault does it: the first row is looked at, and no further.
+            let _ = connection.prepare_cached(change)?.query([])?.next()?;
+            Err(StoreError::Busy)
+        });
+        tokio::task::yield_now().await;
+        let stands = bench.spawn(|connection| insert(connection, 3));
+        tokio::task::yield_now().await;
+        drop(release);
+        assert!(fails.await.unwrap().is_err() && stands.await.unwrap().is_ok(), "{change}");
+        assert_eq!(bench.stored(), [1, 2, 3], "{change}");
+        let connection = Connection::open(&bench.path).unwrap();
+        let changed = "SELECT count(*) FROM t WHERE b IS NOT NULL";
+        assert_eq!(connection.query_row(changed, [], |row| row.get::<_, i64>(0)).unwrap(), 0, "{change}");
+    }
+}
+
 #[tokio::test]
 async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
     let bench = Bench::new();

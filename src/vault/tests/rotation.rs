@@ -152,3 +152,26 @@ async fn a_damaged_record_keeps_the_old_key_and_is_named() {
     assert_eq!(bench.vault.end_rotation(&Who::command_line()).await.unwrap(), RotationEnd::StillUsed(2));
     assert_eq!(texts(&bench.read(&good).await.unwrap().1), ["a"]);
 }
+
+#[tokio::test]
+async fn a_login_that_comes_back_during_a_rotation_by_another_process_replaces_its_credential() {
+    for ends in [false, true] {
+        let bench = Bench::new();
+        let old = bench.connect("alice", Some("42")).await;
+        let command = bench.beside();
+        command.begin_rotation(&Who::command_line()).await.unwrap();
+        reseal(&command, async |_| {}).await;
+        if ends {
+            command.end_rotation(&Who::command_line()).await.unwrap();
+        }
+        // What the server has in memory does not open the row any more: it is not damaged for that.
+        let first = NewCredential { account: Some("42".into()), ..new("alice", "github", tokens("new", "refresh")) };
+        let login = NewLogin { first, further: Vec::new() };
+        let kept = bench.vault.keep_login(login, Some(replacement(&old)), &Who::system()).await.unwrap();
+        let KeptLogin::Kept { first, .. } = kept else { panic!("refused") };
+        assert_eq!(first.id, old.id, "the rotation has ended: {ends}");
+        assert_eq!(texts(&bench.read(&old).await.unwrap().1)[0], "new");
+        assert_eq!(bench.vault.list(&old.user, None, Page::default()).unwrap().len(), 1);
+        bench.assert_manifest_holds();
+    }
+}
