@@ -248,6 +248,7 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         }
         VaultError::Full => "make room on the disk; reading and deleting go on meanwhile",
         VaultError::ReadOnly(_) => "look at the owner and the mode of the file, its folder and its file system",
+        VaultError::TooManySlots(_) => "end one that nobody needs any more first: `strongroom vault slot remove SLOT`",
         VaultError::Busy | VaultError::Contended => "try again",
         _ => return None,
     })

@@ -95,6 +95,7 @@ mod tests {
         });
         assert_eq!(seen, [false, true, true]);
     }
+
     #[test]
     fn each_directive_counts_by_itself_and_what_makes_no_sense_is_left_out() {
         let enabled = |filter: &str, target: &str, level| read_filter(filter).would_enable(target, &level);

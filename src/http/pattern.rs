@@ -39,6 +39,7 @@ pub(super) fn length(path: &str) -> usize {
 
 /// Whether `path`, which has as many segments, fits `pattern`.
 pub(super) fn fits(pattern: &str, path: &str) -> bool {
+    // Half of all patterns have no places.
     if pattern == path {
         return true;
     }

@@ -101,7 +101,7 @@ pub enum VaultError {
     #[error("the user still has credentials")]
     UserHasCredentials,
     /// One slot more than a vault can have.
-    #[error("the vault has {0} slots, and no vault has more: remove one first (`strongroom vault slot remove`)")]
+    #[error("the vault has {0} slots, and no vault has more")]
     TooManySlots(usize),
     /// The text to be sealed is larger than a record can be.
     #[error("{0} is too large to be stored")]
