@@ -7,7 +7,6 @@
 //! On a full disk there are two kinds of jobs. For those that cannot wait the ballast is given up; those that can are then
 //! refused without being tried, so that they do not eat what was freed, until the ballast could be made again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -19,20 +18,12 @@ use tokio::sync::{oneshot, watch};
 use super::ballast::Ballast;
 use super::carried::{Carrier, Commit};
 use super::connection::execute;
+use super::job::{Done, Job, Waiting, Worth};
 use super::moment::{Moment, Moments};
 use super::{JobError, StoreError, Tx};
 
 /// Jobs in one transaction at most: a bound on what a failure has to run again.
 const GROUP: usize = 256;
-
-/// What a job is worth where the disk is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worth {
-    /// It can wait until there is room.
-    Ordinary,
-    /// It cannot: a secret is handed out, something is deleted or revoked, or what a provider gave is to be stored.
-    Essential,
-}
 
 /// A handle to the thread.
 pub(super) struct Writer {
@@ -92,7 +83,7 @@ impl Writer {
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, E>> {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Waiting { worth, work, done: None, answer });
+        let job = Box::new(Waiting::new(worth, work, answer));
         // A job that cannot be sent is dropped, and its answer with it.
         let _ = self.jobs.as_ref().expect("only dropping takes it").send(job);
         answered
@@ -122,73 +113,6 @@ impl Drop for Writer {
             // The thread catches the panics of jobs; a panic of its own has nobody left to report it to.
             let _ = thread.join();
         }
-    }
-}
-
-/// Something to be done within a transaction, perhaps more than once, with somebody who waits for it.
-trait Job: Send {
-    /// What it is worth where the disk is full.
-    fn worth(&self) -> Worth;
-    /// Does it and keeps the result; what is to become of its changes.
-    fn run(&mut self, tx: &Tx<'_>) -> Done;
-    /// Answers with the kept result.
-    fn answer(self: Box<Self>);
-    /// Answers that nothing was stored. Its own result does not count: it may rest on what others did in the group.
-    fn refuse(self: Box<Self>, error: StoreError);
-    /// Answers a job that was alone: its own error where it had one, else `error`.
-    fn fail(self: Box<Self>, error: StoreError);
-}
-
-/// How a job ended.
-enum Done {
-    /// Its changes stay.
-    Well,
-    /// It failed, and its changes are to be undone.
-    Badly,
-    /// It failed because the disk is full.
-    Full,
-}
-
-struct Waiting<F, T, E> {
-    worth: Worth,
-    work: F,
-    done: Option<Result<T, E>>,
-    answer: oneshot::Sender<Result<T, E>>,
-}
-
-impl<F, T, E> Job for Waiting<F, T, E>
-where
-    F: Fn(&Tx<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: JobError,
-{
-    fn worth(&self) -> Worth {
-        self.worth
-    }
-
-    fn run(&mut self, tx: &Tx<'_>) -> Done {
-        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)));
-        let result = result.unwrap_or_else(|_| Err(StoreError::Sqlite("a write panicked".into()).into()));
-        match self.done.insert(result) {
-            Ok(_) => Done::Well,
-            Err(error) if error.is_full() => Done::Full,
-            Err(_) => Done::Badly,
-        }
-    }
-
-    fn answer(self: Box<Self>) {
-        let Self { done, answer, .. } = *self;
-        let result = done.unwrap_or_else(|| Err(StoreError::Stopped("a write was never run".into()).into()));
-        // Nobody waits any more: the write stands all the same, as it was promised.
-        let _ = answer.send(result);
-    }
-
-    fn refuse(self: Box<Self>, error: StoreError) {
-        let _ = self.answer.send(Err(error.into()));
-    }
-
-    fn fail(self: Box<Self>, error: StoreError) {
-        if matches!(self.done, Some(Err(_))) { self.answer() } else { self.refuse(error) }
     }
 }
 
