@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,45 +23,74 @@ use strongroom::vault::{MasterKey, Material, Mode, NewCredential, Vault, Who};
 use support::http::Ask;
 use support::process::{Installation, Process};
 
-/// Callers that store credentials one after the other; every answer has to be 201.
-struct Creators {
+/// What is known of the credentials that the callers asked for: ids.
+#[derive(Clone, Default)]
+struct Known {
+    created: BTreeSet<String>,
+    /// Whose deletion was asked for, whatever came of it.
+    ending: BTreeSet<String>,
+    deleted: BTreeSet<String>,
+}
+
+impl Known {
+    /// What has to be there when all of them have ended.
+    fn kept(&self) -> BTreeSet<String> {
+        self.created.difference(&self.deleted).cloned().collect()
+    }
+}
+
+/// Callers that store credentials one after the other and delete the oldest of theirs, so that the vault does not grow for
+/// ever; every answer has to be 201 or 200.
+struct Callers {
     stop: Arc<AtomicBool>,
-    acknowledged: Arc<Mutex<BTreeSet<String>>>,
+    known: Arc<Mutex<Known>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-impl Creators {
+impl Callers {
+    /// As many as each of them keeps.
+    const KEPT: usize = 100;
+
     fn start(server: &Process, key: &str) -> Self {
-        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(BTreeSet::new())));
-        let create = |_| {
+        let (stop, known) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Known::default())));
+        let call = |_| {
             let (url, key) = (format!("{}/v1/integrations/openai/credentials", server.url), key.to_owned());
-            let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+            let (stop, known) = (Arc::clone(&stop), Arc::clone(&known));
             tokio::spawn(async move {
                 let body = json!({"type": "api_key", "api_key": "k".repeat(2_000), "title": "t"});
+                let mut mine = VecDeque::new();
                 while !stop.load(Ordering::Relaxed) {
                     let made = Ask::new(Method::POST, url.clone()).key(&key).json(&body).send().await.is(201).json();
-                    acknowledged.lock().unwrap().insert(made["id"].as_str().unwrap().to_owned());
+                    let id = made["id"].as_str().unwrap().to_owned();
+                    known.lock().unwrap().created.insert(id.clone());
+                    mine.push_back(id);
+                    if mine.len() > Self::KEPT {
+                        let oldest = mine.pop_front().unwrap();
+                        known.lock().unwrap().ending.insert(oldest.clone());
+                        Ask::new(Method::DELETE, format!("{url}/{oldest}")).key(&key).send().await.is(200);
+                        known.lock().unwrap().deleted.insert(oldest);
+                    }
                 }
             })
         };
-        Self { tasks: (0..3).map(create).collect(), stop, acknowledged }
+        Self { tasks: (0..3).map(call).collect(), stop, known }
     }
 
-    fn acknowledged(&self) -> BTreeSet<String> {
-        self.acknowledged.lock().unwrap().clone()
+    fn known(&self) -> Known {
+        self.known.lock().unwrap().clone()
     }
 
     async fn until_more(&self) {
-        let before = self.acknowledged().len();
-        support::eventually("the server goes on writing", async || self.acknowledged().len() > before + 5).await;
+        let before = self.known().created.len();
+        support::eventually("the server goes on writing", async || self.known().created.len() > before + 5).await;
     }
 
-    async fn end(self) -> BTreeSet<String> {
+    async fn end(self) -> Known {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await.unwrap();
         }
-        self.acknowledged.lock().unwrap().clone()
+        self.known.lock().unwrap().clone()
     }
 }
 
@@ -89,23 +118,32 @@ async fn fill(installation: &Installation, count: u32, bytes: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_beside_a_server_that_writes_has_all_that_was_acknowledged_before_it() {
+async fn a_backup_beside_a_server_that_writes_has_all_that_was_acknowledged_before_it_and_nothing_deleted() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let server = installation.serve().await;
-    let creators = Creators::start(&server, &key);
+    let callers = Callers::start(&server, &key);
+    let mut acknowledged = 0;
     for round in 0..support::campaign(2, 10, 100) {
-        creators.until_more().await;
-        let before = creators.acknowledged();
-        let (backup, vault) = (format!("b{round}"), format!("r{round}.db"));
-        installation.run(&["vault", "backup", &backup]).must_succeed();
-        installation.run(&["vault", "restore", &backup, "--vault", &vault]).must_succeed();
-        let there = listed(&installation, &vault);
-        let missing: Vec<_> = before.difference(&there).collect();
+        callers.until_more().await;
+        let before = callers.known();
+        installation.run(&["vault", "backup", "b"]).must_succeed();
+        let after = callers.known();
+        installation.run(&["vault", "restore", "b", "--vault", "r.db"]).must_succeed();
+        let there = listed(&installation, "r.db");
+        let missing: Vec<_> =
+            before.created.iter().filter(|id| !after.ending.contains(*id) && !there.contains(*id)).collect();
         assert!(missing.is_empty(), "round {round}: {missing:?}");
-        std::fs::remove_file(installation.path(&vault)).unwrap();
+        let back: Vec<_> = before.deleted.intersection(&there).collect();
+        assert!(back.is_empty(), "round {round}: {back:?}");
+        acknowledged = before.created.len() + before.deleted.len();
+        std::fs::remove_file(installation.path("b")).unwrap();
+        for file in ["r.db", "r.db-wal", "r.db-shm"] {
+            let _ = std::fs::remove_file(installation.path(file));
+        }
     }
-    creators.end().await;
+    println!("{acknowledged} writes acknowledged before the last backup began");
+    callers.end().await;
     assert!(server.stop().success());
 }
 
@@ -217,29 +255,29 @@ async fn memory_does_not_grow_with_the_vault() {
 async fn another_process_that_reads_and_checkpoints_costs_nothing_and_blocks_nobody() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
-    let mut acknowledged = BTreeSet::new();
+    let mut kept = BTreeSet::new();
     for round in 0..support::campaign(2, 10, 60) {
         let server = installation.serve().await;
-        let creators = Creators::start(&server, &key);
+        let callers = Callers::start(&server, &key);
         for mode in ["PASSIVE", "RESTART", "PASSIVE", "TRUNCATE", "FULL"] {
             let path = installation.path("strongroom.db");
             let reader = Connection::open(&path).unwrap();
             reader.execute_batch("BEGIN; SELECT count(*) FROM credential").unwrap();
             checkpoint(&path, "PASSIVE");
-            creators.until_more().await;
+            callers.until_more().await;
             reader.execute_batch("COMMIT").unwrap();
             checkpoint(&path, mode);
-            creators.until_more().await;
+            callers.until_more().await;
         }
         if round % 2 == 0 {
-            acknowledged.extend(creators.end().await);
+            kept.extend(callers.end().await.kept());
             server.kill();
         } else {
-            acknowledged.extend(creators.end().await);
+            kept.extend(callers.end().await.kept());
             assert!(server.stop().success());
         }
         let there = listed(&installation, "strongroom.db");
-        assert_eq!(there, acknowledged, "round {round}");
+        assert_eq!(there, kept, "round {round}");
     }
     installation.run(&["doctor"]).must_succeed();
     installation.run(&["audit", "verify"]).must_succeed();
