@@ -286,26 +286,38 @@ async fn scopes_are_no_place_for_a_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_flat_however_often_a_provider_misbehaves() {
     let bench = Bench::new().await;
+    // The most is what was there while bodies were read, as it happened to be seen; the least is what stays.
     let round = async || {
-        let mut largest = 0;
+        let (mut least, mut most) = (u64::MAX, 0);
         for case in bench.misbehaviours() {
             bench.acme.behaves("/token", case.steps.clone());
             let all = (0..4).map(|_| bench.connect());
             for reply in futures_util::future::join_all(all).await {
                 assert!(matches!(reply.status, 200 | 400 | 502), "{}: {}", case.name, reply.text());
+                if reply.status == 200 {
+                    bench.delete(&reply.json()).await;
+                }
             }
-            largest = largest.max(bench.server.resident_kib());
+            let now = bench.server.resident_kib();
+            (least, most) = (least.min(now), most.max(now));
         }
-        largest
+        (least, most)
     };
     let idle = bench.server.resident_kib();
-    let first = round().await;
-    let mut last = 0;
-    for n in 0..campaign(1, 3, 20) {
-        last = round().await;
-        println!("round {n}: {last} KiB");
+    // What the allocator keeps differs by some 10 MiB from one round to the next, and SQLite's caches fill as the log of
+    // what was done grows. What is held against them is some hundred connections a round, each with bodies of up to 1 MiB.
+    round().await;
+    let (mut first, mut last, mut largest) = (None, 0, 0);
+    for n in 0..campaign(1, 3, 60) {
+        let (least, most) = round().await;
+        println!("round {n}: {least} to {most} KiB");
+        first = first.or(Some(least));
+        (last, largest) = (least, largest.max(most));
     }
-    println!("resident: {idle} KiB idle, {first} KiB in the first round, {last} KiB in the last");
-    assert!(first < idle + 48 * 1024, "{idle} KiB at rest, {first} KiB under attack");
-    assert!(last < first + 8 * 1024, "{first} KiB in the first round, {last} KiB in the last");
+    let first = first.unwrap();
+    println!(
+        "resident: {idle} KiB idle, {largest} KiB at most, {first} KiB stayed in the first round, {last} KiB in the last"
+    );
+    assert!(largest < idle + 48 * 1024, "{idle} KiB at rest, {largest} KiB under attack");
+    assert!(last < first + 24 * 1024, "{first} KiB stayed after the first round, {last} KiB after the last");
 }
