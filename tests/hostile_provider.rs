@@ -286,9 +286,9 @@ async fn scopes_are_no_place_for_a_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_flat_however_often_a_provider_misbehaves() {
     let bench = Bench::new().await;
-    // The most is what was there while bodies were read, as it happened to be seen; the least is what stays.
+    // The most is what was there while bodies were read, as it happened to be seen; the lowest is what stays.
     let round = async || {
-        let (mut least, mut most) = (u64::MAX, 0);
+        let (mut lowest, mut most) = (u64::MAX, 0);
         for case in bench.misbehaviours() {
             bench.acme.behaves("/token", case.steps.clone());
             let all = (0..4).map(|_| bench.connect());
@@ -299,9 +299,9 @@ async fn memory_stays_flat_however_often_a_provider_misbehaves() {
                 }
             }
             let now = bench.server.resident_kib();
-            (least, most) = (least.min(now), most.max(now));
+            (lowest, most) = (lowest.min(now), most.max(now));
         }
-        (least, most)
+        (lowest, most)
     };
     let idle = bench.server.resident_kib();
     // What the allocator keeps differs by some 10 MiB from one round to the next, and SQLite's caches fill as the log of
@@ -309,10 +309,10 @@ async fn memory_stays_flat_however_often_a_provider_misbehaves() {
     round().await;
     let (mut first, mut last, mut largest) = (None, 0, 0);
     for n in 0..campaign(1, 3, 60) {
-        let (least, most) = round().await;
-        println!("round {n}: {least} to {most} KiB");
-        first = first.or(Some(least));
-        (last, largest) = (least, largest.max(most));
+        let (lowest, most) = round().await;
+        println!("round {n}: {lowest} to {most} KiB");
+        first = first.or(Some(lowest));
+        (last, largest) = (lowest, largest.max(most));
     }
     let first = first.unwrap();
     println!(
