@@ -57,3 +57,37 @@ async fn a_damaged_credential_is_left_out_said_and_erased_by_the_operator() {
     assert_eq!((list.header("Strongroom-Damaged"), list.json().as_array().expect("a list").len()), (None, 1));
     server.ask(Method::GET, &at).key(&key).send().await.is(404);
 }
+
+#[tokio::test]
+async fn what_can_be_done_without_is_said_and_erased_by_the_operator() {
+    let settings = "[oauth]\ncallback_origins = [\"http://localhost\"]\n[providers.github]\nclient_id = \"c\"\nclient_secret = \"s\"\n";
+    let installation = Installation::new(settings).await;
+    let key = installation.key("alice");
+    let admin = installation.run(&["key", "create", "--user", "alice", "--permission", "ADMIN"]).must_succeed();
+    let server = installation.serve().await;
+    let begin = async || {
+        let body = json!({"callback_url": support::flow::CALLBACK});
+        server.ask(Method::POST, "/v1/integrations/github/oauth/initiate").key(&key).json(&body).send().await
+    };
+    begin().await.is(200);
+    let file = rusqlite::Connection::open(installation.path("strongroom.db")).expect("the vault's file");
+    file.execute("UPDATE pending_authorization SET revision = 7", []).expect("SQL");
+    let row = "INSERT INTO revocation VALUES ('x', 'alice', 'github', 'y', 0, 0, 9999999999, 1, 1, randomblob(99))";
+    file.execute(row, []).expect("SQL");
+
+    let queue = server.ask(Method::GET, "/v1/revocations").key(admin.stdout().trim()).send().await.is(200);
+    assert_eq!((queue.header("Strongroom-Damaged"), queue.json()), (Some("1"), json!([])));
+    let listed = installation.run(&["credential", "revocations"]);
+    assert_eq!(listed.0.status.code(), Some(4));
+    assert!(listed.stderr().contains("vault repair"), "{}", listed.stderr());
+    assert_eq!(installation.run(&["vault", "verify"]).0.status.code(), Some(4));
+    // One was counted and one was not: so it cannot be said that nothing else is missing, and the manifest says so until then.
+    file.execute("DELETE FROM revocation", []).expect("SQL");
+    let repaired = installation.run(&["vault", "repair"]).must_succeed();
+    assert!(repaired.stdout().contains("erased: table pending_authorization, row "), "{}", repaired.stdout());
+    installation.run(&["vault", "verify"]).must_succeed();
+    let again = installation.run(&["vault", "repair", "--json"]).must_succeed();
+    assert_eq!(again.json(), json!({"erased": [], "holds": true}));
+    begin().await.is(200);
+    server.ask(Method::GET, "/readyz").send().await.is(200);
+}

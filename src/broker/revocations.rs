@@ -79,14 +79,17 @@ pub struct RevocationList {
     pub revocations: Vec<WaitingRevocation>,
     /// The last credential of these, where there are more behind it: what to give as `after`.
     pub next_after: Option<CredentialId>,
+    /// What is damaged, and therefore not among these.
+    pub damaged: Vec<VaultError>,
 }
 
 impl Broker {
     /// What waits in the queue of the users that the administrator acts for.
     pub fn revocations(&self, administrator: &Administrator, page: Page) -> Result<RevocationList, Error> {
-        let (queued, more) = self.0.vault.revocations(|user| administrator.holder.acts_for(user), page)?;
-        let next_after = queued.last().filter(|_| more).map(|last| last.credential_id);
-        Ok(RevocationList { revocations: queued.into_iter().map(WaitingRevocation::from).collect(), next_after })
+        let queue = self.0.vault.revocations(|user| administrator.holder.acts_for(user), page)?;
+        let next_after = queue.waiting.last().filter(|_| queue.more).map(|last| last.credential_id);
+        let revocations = queue.waiting.into_iter().map(WaitingRevocation::from).collect();
+        Ok(RevocationList { revocations, next_after, damaged: queue.damaged })
     }
 
     /// Tries what is due once, and drops what has been tried for longer than `vault.revoke_retry`.

@@ -256,7 +256,10 @@ fn epoch_file(config: &Config, findings: &mut Findings) {
 /// Whether the queue of revocations moves.
 fn revocations(vault: &Vault, findings: &mut Findings) {
     let waiting = match vault.revocations(|_| true, Page::default()) {
-        Ok((waiting, _)) => waiting,
+        Ok(queue) => {
+            queue.damaged.into_iter().for_each(|error| findings.fault(&error.into()));
+            queue.waiting
+        }
         Err(error) => return findings.fault(&error.into()),
     };
     let stuck: Vec<_> = waiting.iter().filter(|one| one.attempts >= STUCK).collect();

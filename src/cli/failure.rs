@@ -239,6 +239,10 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
             "keep a copy of the file, and bring back a backup; or erase this credential alone: \
              `strongroom credential remove ID --damaged`"
         }
+        VaultError::DamagedRow {
+            table: "pending_authorization" | "revocation" | "client_registration" | "signing_key",
+            ..
+        } => "keep a copy of the file, and bring back a backup; or erase this alone: `strongroom vault repair`",
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file as it is, and bring back a backup beside it"
         }

@@ -32,6 +32,7 @@ mod probe;
 mod provider;
 mod provider_check;
 mod rekey;
+mod repair;
 mod restore;
 mod revocations;
 mod rotate;

@@ -35,12 +35,16 @@ impl Revocations {
         if let Some(user) = self.user {
             administrator.holder = Holder::User(user);
         }
-        let waiting = broker.revocations(&administrator, Page::default()).map_err(refused)?.revocations;
+        let list = broker.revocations(&administrator, Page::default()).map_err(refused)?;
         if self.json {
-            return out.json(&waiting);
+            out.json(&list.revocations)?;
+        } else {
+            let rows: Vec<_> = list.revocations.into_iter().map(row).collect();
+            out.columns(["CREDENTIAL", "USER", "PROVIDER", "ATTEMPTS", "NEXT", "GIVEN UP", "LAST ERROR"], &rows)?;
         }
-        let rows: Vec<_> = waiting.into_iter().map(row).collect();
-        out.columns(["CREDENTIAL", "USER", "PROVIDER", "ATTEMPTS", "NEXT", "GIVEN UP", "LAST ERROR"], &rows)
+        out.flush()?;
+        list.damaged.iter().skip(1).for_each(|error| note(error.to_string()));
+        list.damaged.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

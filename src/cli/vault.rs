@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::open_vault;
 use super::output::Output;
-use super::{Context, Failure, backup, rekey, restore, rotate, slot, verify};
+use super::{Context, Failure, backup, rekey, repair, restore, rotate, slot, verify};
 use crate::broker::backup_status;
 use crate::clock::{Clock, UnixTime};
 use crate::config::ClientSecrets;
@@ -32,6 +32,7 @@ pub(super) enum Vault {
     Rekey(rekey::Rekey),
     Rotate(rotate::Rotate),
     Verify(verify::Verify),
+    Repair(repair::Repair),
 }
 
 impl Vault {
@@ -46,6 +47,7 @@ impl Vault {
             Self::Rekey(rekey) => rekey.run(context, out),
             Self::Rotate(rotate) => rotate.run(context, out),
             Self::Verify(verify) => verify.run(context, out),
+            Self::Repair(repair) => repair.run(context, out),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::output::{Output, plain};
 use super::{Context, Failure};
-use crate::vault::Verification;
+use crate::vault::{Damage, Verification};
 
 /// Open every record, count everything again, and name what is damaged, moved, missing, extra or put back
 ///
@@ -27,11 +27,18 @@ struct Report<'r> {
     more: u64,
 }
 
+/// Something that does not hold, as JSON has it.
 #[derive(Serialize)]
-struct Finding<'r> {
+pub(super) struct Finding<'r> {
     table: &'r str,
     row: &'r str,
     what: &'r str,
+}
+
+impl<'r> From<&'r Damage> for Finding<'r> {
+    fn from(one: &'r Damage) -> Self {
+        Self { table: &one.table, row: &one.row, what: &one.what }
+    }
 }
 
 impl Verify {
@@ -44,13 +51,12 @@ impl Verify {
 /// Says what was found; a failure where something does not hold.
 pub(super) fn tell(found: &Verification, json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
-        let findings = found.findings.iter();
         out.json(&Report {
             holds: found.holds(),
             records: found.records,
             api_keys: found.api_keys,
             audit_rows: found.audit_rows,
-            findings: findings.map(|one| Finding { table: &one.table, row: &one.row, what: &one.what }).collect(),
+            findings: found.findings.iter().map(Finding::from).collect(),
             more: found.more,
         })?;
     } else {

@@ -117,8 +117,12 @@ fn next(after: Option<CredentialId>, page: Page, path: &str) -> Option<String> {
 pub(super) async fn revocations(app: App, call: AdminCall) -> Result<Answer<Many<WaitingRevocation>>, Problem> {
     let page = query::page(call.head.query())?;
     let list = app.broker().revocations(&call.administrator, page)?;
+    for error in &list.damaged {
+        tracing::error!(%error, "a damaged revocation is left out of the list: `strongroom vault repair` erases it; revoke it by hand");
+    }
     let path = format!("{}/v1/revocations", app.base_path());
-    Ok(Answer::json(&list.revocations)?.next(next(list.next_after, page, &path)))
+    let answer = Answer::json(&list.revocations)?.without(list.damaged.len());
+    Ok(answer.next(next(list.next_after, page, &path)))
 }
 
 /// How the server is.

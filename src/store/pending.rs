@@ -57,6 +57,13 @@ impl View<'_> {
         let latest = now.saturating_add(AHEAD);
         Ok(statement.query_map(params![after, now, latest, limit], read)?.collect::<Result<_, _>>()?)
     }
+
+    /// The login with this hash, whoever began it.
+    pub(crate) fn pending_at(&self, state_hash: &[u8; 32]) -> Result<Option<PendingRow>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT * FROM pending_authorization WHERE state_hash = ?")?;
+        Ok(statement.query_row([state_hash], PendingRow::read).optional()?)
+    }
 }
 
 impl Tx<'_> {

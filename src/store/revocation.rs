@@ -94,11 +94,12 @@ impl View<'_> {
         Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
     }
 
-    /// The rows whose credential comes after `after`, in the order of their credentials, for as long as `wanted` says so.
+    /// The rows whose credential comes after `after`, in the order of their credentials, for as long as `wanted` says so. One that
+    /// cannot be read is an error in its own place.
     pub(crate) fn revocations_after<E: From<StoreError>>(
         &self,
         after: &str,
-        mut wanted: impl FnMut(&RevocationRow) -> Result<bool, E>,
+        mut wanted: impl FnMut(ReadRevocation) -> Result<bool, E>,
     ) -> Result<(), E> {
         let failed = |error| E::from(StoreError::from(error));
         let mut statement = self
@@ -107,7 +108,7 @@ impl View<'_> {
             .map_err(failed)?;
         let mut rows = statement.query([after]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            if !wanted(&RevocationRow::read(row).map_err(failed)?)? {
+            if !wanted(RevocationRow::read(row).map_err(StoreError::from))? {
                 break;
             }
         }

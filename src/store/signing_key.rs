@@ -1,6 +1,6 @@
 //! Rows of our own private keys.
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{StoreError, Tx, View};
 
@@ -30,6 +30,12 @@ impl View<'_> {
     pub(crate) fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM signing_key ORDER BY created_at DESC, id")?;
         Ok(statement.query_map([], SigningKeyRow::read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// One key.
+    pub(crate) fn signing_key(&self, id: &str) -> Result<Option<SigningKeyRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM signing_key WHERE id = ?")?;
+        Ok(statement.query_row([id], SigningKeyRow::read).optional()?)
     }
 }
 

@@ -71,6 +71,12 @@ impl History {
         }
     }
 
+    /// Who has a credential of this id, as far as the log says.
+    pub(super) fn holders_of(&self, id: &str) -> Vec<String> {
+        let of_it = self.credentials.iter().filter(|((_, known), state)| known == id && !state.deleted);
+        of_it.map(|((user, _), _)| user.clone()).collect()
+    }
+
     /// Names what is not as the log has it.
     pub(super) fn compare(mut self, view: &View<'_>, report: &mut Verification) {
         let there = view.credential_revisions(|user, id, revisions| self.credential(user, id, revisions, report));

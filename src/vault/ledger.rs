@@ -64,10 +64,13 @@ impl<'t> Ledger<'t> {
         Ok(())
     }
 
-    /// Takes what was counted again for the truth, where it is two records fewer than there should be: those of a credential
-    /// that is so damaged that nobody knows how it was counted.
-    pub(super) fn is_without_two(&mut self, counted: Tally) -> bool {
-        let right = counted.count.checked_add(2) == Some(self.manifest.records.count);
+    /// Takes what was counted again for the truth, where it is so many records fewer than there should be: those that are so
+    /// damaged that nobody knows how they were counted. Where none of them ever counted it is the truth already.
+    pub(super) fn is_without(&mut self, gone: u64, counted: Tally) -> bool {
+        if counted == self.manifest.records {
+            return true;
+        }
+        let right = counted.count.checked_add(gone) == Some(self.manifest.records.count);
         if right {
             self.manifest.records = counted;
             self.changed = true;

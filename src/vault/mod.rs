@@ -70,7 +70,7 @@ pub use backup::{
     remove_abandoned,
 };
 pub use credentials::{Replaced, Replacement};
-pub use damaged::DamagedRemoval;
+pub use damaged::{DamagedRemoval, Repair};
 pub use device::PollTurn;
 pub use error::VaultError;
 #[cfg(any(test, fuzzing))]
@@ -89,7 +89,7 @@ pub use refresh::{Begun, RefreshFailure, RefreshTicket, Refreshed};
 pub use refreshing::{LastError, Refreshing};
 pub use registration::{ClientRegistration, RegisteredAt};
 pub use renewal::{OwnClient, Renewal, ServiceAccount};
-pub use revocation::{Deleted, GivenUp, QueuedRevocation, RetryBounds, Revocation, RevocationId};
+pub use revocation::{Deleted, GivenUp, QueuedRevocation, RetryBounds, Revocation, RevocationId, RevocationQueue};
 pub use rotate::{RotationBegun, RotationEnd, RotationPlace};
 pub use slots::{Slot, SlotAdded, SlotKind, SlotRemoved};
 pub use status::{KeyVersion, VaultStatus};

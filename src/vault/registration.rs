@@ -127,6 +127,11 @@ fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, 
     })
 }
 
+/// That a registration opens, where it is there.
+pub(super) fn check(keyring: &Keyring, row: Option<RegistrationRow>) -> Result<(), VaultError> {
+    row.map_or(Ok(()), |row| open(keyring, &row).map(|_| ()))
+}
+
 /// The row of this place.
 fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<RegistrationRow>, VaultError> {
     for key in keyring.index_keys() {

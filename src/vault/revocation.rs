@@ -155,29 +155,31 @@ impl Vault {
     }
 
     /// The whole queue, or a part of it, for the users that `covers` names; in the order of the credentials' ids, which is
-    /// that in which they were connected. Says too whether there are more behind them.
-    pub fn revocations(
-        &self,
-        covers: impl Fn(&UserId) -> bool,
-        page: Page,
-    ) -> Result<(Vec<QueuedRevocation>, bool), VaultError> {
+    /// that in which they were connected. A damaged one keeps no other from being seen.
+    pub fn revocations(&self, covers: impl Fn(&UserId) -> bool, page: Page) -> Result<RevocationQueue, VaultError> {
         let after = page.after.map(|id| id.to_string()).unwrap_or_default();
         let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         self.look(|view, keyring| {
-            let (mut found, mut more): (Vec<QueuedRevocation>, bool) = (Vec::new(), false);
+            let mut queue = RevocationQueue::default();
             view.revocations_after(&after, |row| {
-                let (user, _, credential) = ids(row)?;
-                if !covers(&user) {
+                // Whose one is that cannot be read nobody knows.
+                let user: Option<UserId> = row.as_ref().ok().and_then(|row| row.user.parse().ok());
+                if user.is_some_and(|user| !covers(&user)) {
                     return Ok::<_, VaultError>(true);
                 }
+                let last = queue.waiting.last().map(|last| last.credential_id.to_string());
+                let is_same = row.as_ref().is_ok_and(|row| last.as_ref() == Some(&row.credential));
                 // A page ends with the last row of a credential: the next one begins behind that credential.
-                more = found.len() >= limit && found.last().is_none_or(|last| last.credential_id != credential);
-                if !more {
-                    found.push(read(keyring, row)?);
+                queue.more = queue.waiting.len() >= limit && !is_same;
+                if !queue.more {
+                    match opened(keyring, &row) {
+                        Err(error) if error.is_damage() => queue.damaged.push(error),
+                        queued => queue.waiting.push(queued?),
+                    }
                 }
-                Ok(!more)
+                Ok(!queue.more)
             })?;
-            Ok((found, more))
+            Ok(queue)
         })
     }
 
@@ -207,6 +209,17 @@ impl Vault {
             }
         }
     }
+}
+
+/// What waits, or a part of it.
+#[derive(Default)]
+pub struct RevocationQueue {
+    /// In the order in which the credentials were connected.
+    pub waiting: Vec<QueuedRevocation>,
+    /// What is among them and does not open; nothing of it can be revoked.
+    pub damaged: Vec<VaultError>,
+    /// Whether there are more behind them.
+    pub more: bool,
 }
 
 /// Puts the tokens of a credential that is being deleted into the queue.
@@ -267,6 +280,11 @@ fn give_up(ledger: &mut Ledger<'_>, row: &ReadRevocation) -> Result<Result<Given
         gone(ledger, &row, Action::RevocationGiveUp)?;
     }
     Ok(Ok(GivenUp { provider: queued.provider, credential_id: queued.credential_id }))
+}
+
+/// That a queued revocation opens, where it is there.
+pub(super) fn check(keyring: &Keyring, row: Option<RevocationRow>) -> Result<(), VaultError> {
+    row.map_or(Ok(()), |row| read(keyring, &row).map(|_| ()))
 }
 
 fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, VaultError> {

@@ -39,6 +39,11 @@ impl Vault {
     }
 }
 
+/// That a key opens, where it is there.
+pub(super) fn check(keyring: &Keyring, row: Option<SigningKeyRow>) -> Result<(), VaultError> {
+    row.map_or(Ok(()), |row| read(keyring, &row).map(|_| ()))
+}
+
 fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError> {
     let opened = record::open(keyring, &place(row), row.data_key, &row.sealed)?;
     SigningKey::from_pkcs8(&opened).map_err(|_| VaultError::DamagedRow {

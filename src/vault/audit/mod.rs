@@ -80,6 +80,7 @@ actions! {
     VaultRestore "vault.restore" Ok,
     VaultLive "vault.live" Ok,
     VaultRollback "vault.accept_rollback" Ok,
+    VaultRepair "vault.repair" Ok,
     UserAdd "user.add" Ok,
     UserRemove "user.remove" Ok,
     KeyCreate "key.create" Ok,
@@ -123,6 +124,8 @@ pub(super) struct Subject<'a> {
     pub(super) refusal: Option<&'a Refusal>,
     pub(super) slot: Option<i64>,
     pub(super) data_key: Option<u32>,
+    /// A row that has no column for what it is: its table and its key.
+    pub(super) row: Option<(&'a str, &'a str)>,
     /// Which revisions of a credential's two records were written with this; the ledger knows them.
     pub(super) revisions: Option<(i64, Option<i64>)>,
 }
@@ -137,9 +140,10 @@ impl Subject<'_> {
             Some(secret) => format!("revision:{summary}.{secret}"),
             None => format!("revision:{summary}"),
         });
+        let row = self.row.map(|(table, key)| format!("row:{table}.{key}"));
         let rows = self.rows.map(|(first, last)| format!("rows:{first}-{last}"));
         let refusal = self.refusal.map(ToString::to_string);
-        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal)
+        key.or(slot).or(data_key).or(revisions).or(row).or(rows).or(refusal)
     }
 }
 

@@ -330,3 +330,134 @@ async fn a_login_that_comes_back_to_a_damaged_credential_loses_no_tokens() {
         assert!(matches!(damaged, Err(VaultError::DamagedRow { .. })), "{damage}: it is still told of");
     }
 }
+
+/// A login that is begun by alice, two revocations, a registration and a key of our own.
+async fn passing(bench: &Bench) {
+    let who = Who::system();
+    for state in ["sound", "damaged"] {
+        bench.vault.put_pending(state, super::pending::login(bench, "alice"), &who).await.unwrap();
+        let stored = bench.connect("alice", Some(state)).await;
+        bench.delete(&stored, Revocation::Token).await.unwrap();
+    }
+    let at = RegisteredAt { issuer: "https://a.example".into(), redirect_uri: "https://b.example".into() };
+    let client = ClientRegistration {
+        client_id: "c".into(),
+        client_secret: None,
+        secret_expires_at: None,
+        token_auth: "none".into(),
+    };
+    bench.vault.put_registration(&at, client, None, &who).await.unwrap();
+    bench.vault.ensure_signing_key(&who).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_can_be_done_without_is_erased_where_it_is_damaged_and_nothing_else_is() {
+    let one_of = |table: &str, key: &str| format!("WHERE {key} = (SELECT max({key}) FROM {table})");
+    for (table, key, left) in [
+        ("pending_authorization", "state_hash", 1),
+        ("revocation", "id", 1),
+        ("client_registration", "lookup", 0),
+        ("signing_key", "id", 0),
+    ] {
+        for change in [
+            "revision = 7".to_owned(),
+            "data_key = -1".to_owned(),
+            "sealed = randomblob(109)".to_owned(),
+            // A key of which nothing can be made; what is a hash has to have its length.
+            format!("{key} = CAST(x'{}' AS {})", "ff".repeat(32), if key == "id" { "TEXT" } else { "BLOB" }),
+        ] {
+            let bench = Bench::new();
+            let [first, ..] = three(&bench).await;
+            passing(&bench).await;
+            let nothing = bench.vault.repair(&Who::command_line()).await.unwrap();
+            assert_eq!(nothing, Repair { erased: Vec::new(), holds: true });
+            bench.attack(&format!("UPDATE {table} SET {change} {}", one_of(table, key)));
+            assert!(!bench.vault.verify().unwrap().holds(), "{table} {change}");
+            let done = bench.vault.repair(&Who::command_line()).await.unwrap();
+            assert!(done.holds, "{table} {change}");
+            assert!(matches!(&done.erased[..], [one] if one.table == table), "{table} {change}: {:?}", done.erased);
+            assert_eq!(bench.vault.verify().unwrap().findings, [], "{table} {change}");
+            assert_eq!(bench.audited("vault.repair"), 1);
+            let connection = Connection::open(bench.path()).unwrap();
+            let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+            assert_eq!(count(table), Ok(left), "{table} {change}");
+            assert_eq!((count("credential"), count("user")), (Ok(3), Ok(2)), "{table} {change}");
+            assert!(bench.read(&first).await.is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_put_there_is_erased_and_the_manifest_is_as_it_was() {
+    let bench = Bench::new();
+    passing(&bench).await;
+    bench.attack(
+        "INSERT INTO revocation SELECT 'x', user, provider, credential, 0, 0, 0, 1, 1, sealed FROM revocation LIMIT 1",
+    );
+    let done = bench.vault.repair(&Who::command_line()).await.unwrap();
+    assert_eq!((done.erased.len(), done.holds), (1, true));
+    assert_eq!(bench.vault.verify().unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_repair_covers_up_nothing_that_was_put_back() {
+    let bench = Bench::new();
+    let [first, second, _] = three(&bench).await;
+    passing(&bench).await;
+    put_back(&bench, &second).await;
+    bench.attack("UPDATE pending_authorization SET revision = 7");
+    let done = bench.vault.repair(&Who::command_line()).await.unwrap();
+    assert_eq!((done.erased.len(), done.holds), (2, false));
+    let named = bench.vault.verify().unwrap().findings;
+    assert!(named.iter().any(|found| found.row == second.id.to_string()), "{named:?}");
+    assert!(named.iter().all(|found| found.row != first.id.to_string()), "{named:?}");
+}
+
+#[tokio::test]
+async fn erasing_a_damaged_credential_covers_up_nothing_that_was_put_back() {
+    let bench = Bench::new();
+    let [first, second, _] = three(&bench).await;
+    put_back(&bench, &second).await;
+    bench.attack(&format!("UPDATE credential SET updated_at = 7 WHERE id = '{}'", first.id));
+    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    assert_eq!(removed, DamagedRemoval::Done { holds: false });
+    let named = bench.vault.verify().unwrap().findings;
+    assert!(named.iter().any(|found| found.row == second.id.to_string()), "{named:?}");
+}
+
+/// Changes a credential's secret, and puts both of its records back to what they were before.
+async fn put_back(bench: &Bench, of: &Summary) {
+    bench.attack("CREATE TABLE c AS SELECT * FROM credential; CREATE TABLE s AS SELECT * FROM credential_secret");
+    bench.replace(of, new("alice", "p", api_key("newer"))).await.unwrap();
+    bench.attack(&format!(
+        "PRAGMA foreign_keys = OFF; DELETE FROM credential WHERE id = '{id}'; DELETE FROM credential_secret WHERE id = '{id}';
+         INSERT INTO credential SELECT * FROM c WHERE id = '{id}';
+         INSERT INTO credential_secret SELECT * FROM s WHERE id = '{id}'; DROP TABLE c; DROP TABLE s",
+        id = of.id
+    ));
+}
+
+#[tokio::test]
+async fn a_damaged_credential_that_was_given_to_somebody_else_is_erased_for_good() {
+    let bench = Bench::new();
+    let [first, ..] = three(&bench).await;
+    bench.attack(&format!(
+        "PRAGMA foreign_keys = OFF; UPDATE credential SET user = 'bob' WHERE id = '{id}';
+         UPDATE credential_secret SET user = 'bob' WHERE id = '{id}'",
+        id = first.id
+    ));
+    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    assert_eq!(removed, DamagedRemoval::Done { holds: true });
+    assert_eq!(bench.vault.verify().unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_damaged_revocation_keeps_no_other_from_being_seen() {
+    for change in ["revision = 7", "attempts = -1", "credential = 'x'", "user = CAST(x'70ff' AS TEXT)"] {
+        let bench = Bench::new();
+        passing(&bench).await;
+        bench.attack(&format!("UPDATE revocation SET {change} WHERE id = (SELECT max(id) FROM revocation)"));
+        let queue = bench.vault.revocations(|_| true, Page::default()).unwrap();
+        assert_eq!((queue.waiting.len(), queue.damaged.len(), queue.more), (1, 1, false), "{change}");
+    }
+}

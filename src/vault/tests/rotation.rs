@@ -49,7 +49,7 @@ async fn assert_all_of_use(bench: &Bench, kept: &Summary) {
     let at = super::registrations::at("https://as.example");
     assert_eq!(vault.registration(&at).unwrap().unwrap().client_id, "one");
     assert_eq!(vault.signing_keys().unwrap().len(), 1);
-    let (queued, _) = vault.revocations(|_| true, Page::default()).unwrap();
+    let queued = vault.revocations(|_| true, Page::default()).unwrap().waiting;
     assert_eq!(queued[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
     assert!(vault.has_user(&user("alice")).unwrap());
     assert!(vault.verify().unwrap().holds(), "{:?}", vault.verify().unwrap());
