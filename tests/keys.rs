@@ -198,3 +198,20 @@ async fn a_server_finds_by_itself_what_does_not_hold() {
     .await;
     assert!(server.stop().success());
 }
+
+#[test]
+fn a_slot_too_many_leaves_no_key_file_that_opens_nothing() {
+    let desk = Desk::initialised();
+    for n in 2..=64 {
+        desk.run(&["vault", "slot", "add", "--key-file", &format!("{n}.key")]).succeeded();
+    }
+    desk.run(&["vault", "slot", "add", "--key-file", "65.key"]).ended_with(1).complained("vault slot remove");
+    assert!(!desk.path("65.key").exists());
+    desk.run(&["vault", "slot", "add", "--key-file", "64.key"]).succeeded();
+    assert_eq!(slots(&desk).len(), 64);
+    // The new slot is there before the old one ends, so that one has to be free.
+    desk.run(&["vault", "rekey"]).ended_with(1).complained("vault slot remove");
+    desk.run(&["vault", "slot", "remove", "2"]).succeeded();
+    desk.run(&["vault", "rekey"]).succeeded();
+    assert_eq!(slots(&desk).len(), 63);
+}

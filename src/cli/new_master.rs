@@ -56,6 +56,11 @@ impl NewMaster {
         }
     }
 
+    /// Whether reading it makes a key file.
+    pub(super) fn makes_a_file(&self) -> bool {
+        self.key_file.as_ref().is_some_and(|file| file.symlink_metadata().is_err())
+    }
+
     /// Whether nothing was said.
     pub(super) fn is_unsaid(&self) -> bool {
         self.key_file.is_none() && self.passphrase.is_none()

@@ -91,6 +91,10 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
 fn add(new: &NewMaster, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (config, _) = context.settings(ClientSecrets::Leave)?;
     let (vault, known) = open_with_key(&config, Mode::Command)?;
+    if new.makes_a_file() {
+        // Else there would be a key file that opens nothing.
+        vault.has_room_for_a_slot()?;
+    }
     let Some(master) = new.read()? else {
         return Err(Failure::configuration("say which master key is to open the vault")
             .advise("--key-file FILE, which is made where it is not there, or --passphrase prompt"));

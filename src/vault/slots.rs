@@ -82,6 +82,11 @@ impl Vault {
         self.look(|view, _| Ok(KeyringRows::read(view)?.slots.iter().map(describe).collect()))
     }
 
+    /// That one more slot can be added.
+    pub fn has_room_for_a_slot(&self) -> Result<(), VaultError> {
+        self.look(|view, _| is_room_in(&KeyringRows::read(view)?))
+    }
+
     /// The slot that a master key opens.
     pub fn slot_of(&self, master: &MasterKey) -> Result<Option<i64>, VaultError> {
         let rows = self.look(|view, _| KeyringRows::read(view))?;
@@ -96,9 +101,7 @@ impl Vault {
             if let Some(id) = opened_by(&rows, new)? {
                 return Ok(SlotAdded::ThereAlready(id));
             }
-            if rows.slots.len() >= MOST_SLOTS {
-                return Err(VaultError::TooManySlots(MOST_SLOTS));
-            }
+            is_room_in(&rows)?;
             let made = self.make_slot(&rows, new, &root_key)?;
             let (id, seen) = (made.id, rows.vault.keyring_mac);
             let added = self.change_keyring(who, move |ledger, rows| {
@@ -181,6 +184,10 @@ fn opened_by(rows: &KeyringRows, master: &MasterKey) -> Result<Option<i64>, Vaul
 
 fn unchanged(rows: &KeyringRows, seen: &[u8; 32]) -> Result<(), VaultError> {
     if rows.vault.keyring_mac == *seen { Ok(()) } else { Err(VaultError::Contended) }
+}
+
+fn is_room_in(rows: &KeyringRows) -> Result<(), VaultError> {
+    if rows.slots.len() < MOST_SLOTS { Ok(()) } else { Err(VaultError::TooManySlots(MOST_SLOTS)) }
 }
 
 fn describe(row: &SlotRow) -> Slot {
