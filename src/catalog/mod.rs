@@ -54,8 +54,8 @@ const EMBEDDED: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/prov
 pub struct Catalog {
     /// What the configuration changes or adds.
     given: BTreeMap<ProviderName, Provider>,
-    /// The embedded entries, in the order of [`EMBEDDED`].
-    embedded: Vec<OnceLock<Provider>>,
+    /// The embedded entries, in the order of [`EMBEDDED`]; a place that is empty is small.
+    embedded: Vec<OnceLock<Box<Provider>>>,
     /// All of them, sorted by name.
     order: Vec<Shelf>,
     /// The names that share an authorization server, by its token endpoint.
@@ -146,6 +146,6 @@ impl Catalog {
     }
 
     fn embedded(&self, at: usize) -> &Provider {
-        self.embedded[at].get_or_init(|| build::embedded(EMBEDDED[at]))
+        self.embedded[at].get_or_init(|| Box::new(build::embedded(EMBEDDED[at])))
     }
 }
