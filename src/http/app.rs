@@ -1,6 +1,6 @@
 //! What the door works with: the broker behind it, its limits, and what is answered from memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -51,18 +51,16 @@ struct Parts {
     failed_attempts: FailedAttempts,
     refusals: Refusals,
     gate: Gate,
-    openapi: Bytes,
+    openapi: OnceLock<Bytes>,
 }
 
 impl App {
     /// Puts the door before the broker.
     pub fn new(broker: Broker, settings: Settings, clock: Clock, random: Random) -> Self {
-        let description = serde_json::to_vec(&openapi::describe(&settings.base_path));
-        let openapi = Bytes::from(description.expect("the description has text keys alone"));
         let failed_attempts = FailedAttempts::new(&settings.limits, clock.clone());
         let refusals = Refusals::new(&settings.limits, clock);
         let gate = Gate::new(&settings.limits);
-        Self(Arc::new(Parts { broker, settings, random, failed_attempts, refusals, gate, openapi }))
+        Self(Arc::new(Parts { broker, settings, random, failed_attempts, refusals, gate, openapi: OnceLock::new() }))
     }
 
     pub(super) fn broker(&self) -> &Broker {
@@ -93,8 +91,11 @@ impl App {
         &self.0.gate
     }
 
+    /// The description of the API, written when it is first asked for.
     pub(super) fn openapi(&self) -> Bytes {
-        self.0.openapi.clone()
+        let describe = || serde_json::to_vec(&openapi::describe(self.base_path()));
+        let written = || Bytes::from(describe().expect("the description has text keys alone"));
+        self.0.openapi.get_or_init(written).clone()
     }
 
     pub(super) fn door(&self) -> Door {

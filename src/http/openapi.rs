@@ -15,7 +15,7 @@ use utoipa::openapi::{
 use super::overload::Needs;
 use super::pattern::places;
 use super::problem;
-use super::route::Route;
+use super::route::{Route, Shapes};
 use super::routes::table;
 
 const KEY_HEADER: &str = "apiKey";
@@ -29,11 +29,12 @@ pub(super) fn describe(base_path: &str) -> OpenApi {
     schemas.insert("NotConfigured".to_owned(), not_configured_schema());
     let mut paths = PathsBuilder::new();
     for route in table() {
-        schemas.extend(route.shapes.components.iter().cloned());
-        if let Some((name, schema)) = &route.shapes.request {
+        let mut shapes = (route.shapes)();
+        schemas.extend(std::mem::take(&mut shapes.components));
+        if let Some((name, schema)) = &shapes.request {
             schemas.insert((*name).to_owned(), schema.clone());
         }
-        let item = utoipa::openapi::path::PathItem::new(method(&route.method), operation(&route));
+        let item = utoipa::openapi::path::PathItem::new(method(&route.method), operation(&route, &shapes));
         paths = paths.path(route.pattern, item);
     }
     let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
@@ -67,14 +68,14 @@ fn method(method: &Method) -> HttpMethod {
     }
 }
 
-fn operation(route: &Route) -> Operation {
+fn operation(route: &Route, shapes: &Shapes) -> Operation {
     let mut operation = OperationBuilder::new().summary(Some(route.summary)).operation_id(Some(operation_id(route)));
     for place in places(route.pattern) {
         let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
         let parameter = ParameterBuilder::new().name(place).parameter_in(ParameterIn::Path).required(Required::True);
         operation = operation.parameter(parameter.schema(Some(text)).build());
     }
-    if let Some((name, _)) = &route.shapes.request {
+    if let Some((name, _)) = &shapes.request {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(*name))).build();
         let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
@@ -90,17 +91,17 @@ fn operation(route: &Route) -> Operation {
     } else {
         operation = operation.tag("server");
     }
-    if takes_a_page(route) {
+    if takes_a_page(route, shapes) {
         operation = page_parameters().into_iter().fold(operation, OperationBuilder::parameter);
     }
     if route.pattern.ends_with("/token") {
         let description = "How many seconds of life the token has at least; 300 where it is not given.";
         operation = operation.parameter(parameter("min_ttl", Type::Integer, description));
     }
-    let success = ContentBuilder::new().schema(Some(route.shapes.response.clone())).build();
+    let success = ContentBuilder::new().schema(Some(shapes.response.clone())).build();
     let success = ResponseBuilder::new().description("Done").content("application/json", success).build();
     operation = operation.response(route.success.as_str(), success);
-    for (status, media_type, schema, titles) in failures(route) {
+    for (status, media_type, schema, titles) in failures(route, shapes) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
         let response = ResponseBuilder::new().description(titles).content(media_type, content).build();
         operation = operation.response(status.to_string(), response);
@@ -109,8 +110,8 @@ fn operation(route: &Route) -> Operation {
 }
 
 /// Whether the route lists credentials, of which a part can be asked for.
-fn takes_a_page(route: &Route) -> bool {
-    matches!(route.shapes.response, RefOr::T(Schema::Array(_))) && route.pattern.ends_with("credentials")
+fn takes_a_page(route: &Route, shapes: &Shapes) -> bool {
+    matches!(shapes.response, RefOr::T(Schema::Array(_))) && route.pattern.ends_with("credentials")
 }
 
 /// `post_v1_integrations_provider_credentials` and the like: stable, and unique because the table's rows are.
@@ -121,9 +122,9 @@ fn operation_id(route: &Route) -> String {
 }
 
 /// The statuses other than success, what each is sent as, and the problems behind it.
-fn failures(route: &Route) -> Vec<(u16, &'static str, &'static str, String)> {
+fn failures(route: &Route, shapes: &Shapes) -> Vec<(u16, &'static str, &'static str, String)> {
     let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-    for kind in problem::ALL.iter().filter(|kind| can_happen(route, kind)) {
+    for kind in problem::ALL.iter().filter(|kind| can_happen(route, shapes, kind)) {
         by_status.entry(kind.status.as_u16()).or_default().push(kind.title);
     }
     let describe = |(status, titles): (u16, Vec<&str>)| {
@@ -138,9 +139,9 @@ fn failures(route: &Route) -> Vec<(u16, &'static str, &'static str, String)> {
 }
 
 /// Whether a route can answer with a problem, as far as that follows from its row.
-fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
+fn can_happen(route: &Route, shapes: &Shapes, kind: &problem::ProblemType) -> bool {
     let guarded = route.permission.is_some();
-    let has_body = route.shapes.request.is_some();
+    let has_body = shapes.request.is_some();
     let ends = |word: &str| route.pattern.ends_with(word);
     let (initiate, complete) = (ends("/oauth/initiate"), ends("/oauth/complete"));
     let one = route.pattern.contains("/{cred_id}");
@@ -170,7 +171,7 @@ fn can_happen(route: &Route, kind: &problem::ProblemType) -> bool {
         _ => match kind.status.as_u16() {
             401 | 403 | 429 => guarded,
             408 | 413 => has_body,
-            422 => has_body || takes_a_page(route) || ends("/token"),
+            422 => has_body || takes_a_page(route, shapes) || ends("/token"),
             503 => guarded || route.pattern == "/readyz",
             405 | 414 | 431 => false,
             _ => true,

@@ -34,7 +34,8 @@ pub struct Route {
     /// The status of a good answer.
     pub success: StatusCode,
     pub(super) needs: Needs,
-    pub(super) shapes: Shapes,
+    /// Asked for where the API is described, and nowhere else.
+    pub(super) shapes: fn() -> Shapes,
     run: Run,
 }
 
@@ -81,7 +82,7 @@ where
         summary,
         success: StatusCode::OK,
         needs: Needs::Processor,
-        shapes: Shapes::of::<NoBody, R>(),
+        shapes: Shapes::of::<NoBody, R>,
         run: Run::Open(Arc::new(run)),
     }
 }
@@ -112,7 +113,7 @@ where
         summary,
         success: StatusCode::OK,
         needs,
-        shapes: Shapes::of::<B, R>(),
+        shapes: Shapes::of::<B, R>,
         run: Run::Guarded(Arc::new(run)),
     }
 }
@@ -142,7 +143,7 @@ where
         summary,
         success: StatusCode::OK,
         needs: Needs::Processor,
-        shapes: Shapes::of::<NoBody, R>(),
+        shapes: Shapes::of::<NoBody, R>,
         run: Run::Guarded(Arc::new(run)),
     }
 }
