@@ -69,6 +69,20 @@ async fn a_provider_that_hangs_takes_its_share_of_the_room_and_everything_else_g
 }
 
 #[tokio::test]
+async fn whoever_sends_slowly_keeps_nobody_out() {
+    let limits = Limits { waiting: 1, waiting_at_one: 1, ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let whole = create(&server.key);
+    let (first, last) = whole.split_at(whole.len() - 1);
+    let mut slow = server.raw().await;
+    slow.send(first).await;
+    for _ in 0..3 {
+        server.create_api_key_credential("openai").await;
+    }
+    assert_eq!(slow.ask(last.to_owned()).await.status, 201, "and its turn comes when all of it is there");
+}
+
+#[tokio::test]
 async fn whoever_is_refused_is_refused_before_anything_is_looked_at() {
     let server = Server::with(Setup::limits(full())).await;
     for key in [server.key.as_str(), "guess", ""] {

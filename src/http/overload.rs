@@ -7,7 +7,8 @@
 //! it in the queue would be late whatever is done, and nearly all of it is refused until the task is there. (So the queue is
 //! held short, as CoDel does it, RFC 8289, and not the number of those who ask.) **What is waited for**, the disk and the
 //! providers: of requests that wait for either there are so many at one time and no more, and of those for one provider only a
-//! part of that, so that one that hangs leaves room for the others.
+//! part of that, so that one that hangs leaves room for the others. Whoever finds no room is refused at the door; a place is taken
+//! when the whole body is there, so that a caller who sends slowly keeps nobody out.
 //!
 //! A connection that was told to come back in a second and asks at once is let wait for that second: a refusal is cheap, and
 //! would not be for callers that ask again without end. Probes pass all of this.
@@ -84,23 +85,18 @@ struct Measured {
     said: Option<Instant>,
 }
 
-/// A request that was let in; where it is one that waits it has its place until this is dropped.
+/// The place of a request that waits, until this is dropped; others need none.
 #[must_use]
-pub(super) struct Place<'g>(Option<(&'g Gate, String)>);
+pub(super) struct Place(Option<(App, String)>);
 
 /// It was not let in.
 #[derive(Debug)]
 struct Refused;
 
 /// Lets a request in, or says why not. On a connection that was told to come back later it waits until then.
-pub(super) async fn enter<'a>(
-    app: &'a App,
-    needs: Needs,
-    provider: &str,
-    arrival: Arrival,
-) -> Result<Place<'a>, Problem> {
+pub(super) async fn enter(app: &App, needs: Needs, provider: &str, arrival: Arrival) -> Result<(), Problem> {
     if needs == Needs::Nothing {
-        return Ok(Place(None));
+        return Ok(());
     }
     if let Some(until) = arrival.not_before {
         tokio::time::sleep_until(until.into()).await;
@@ -109,10 +105,21 @@ pub(super) async fn enter<'a>(
     if app.gate().wants_measure(now) {
         measure(app.clone());
     }
-    app.gate().enter(needs, provider, now).map_err(|Refused| {
-        let detail = "The server has more to do than it can do in time. Nothing was done of this; try again later.";
-        Problem::new(&problem::OVERLOADED, detail).retry_after(app.limits().come_back)
-    })
+    app.gate().enter(needs, provider, now).map_err(|Refused| overloaded(app))
+}
+
+/// The place of a request that has come whole, if there is one.
+pub(super) fn take_place(app: &App, needs: Needs, provider: &str) -> Result<Place, Problem> {
+    if needs != Needs::Waiting {
+        return Ok(Place(None));
+    }
+    app.gate().take(provider).map_err(|Refused| overloaded(app))?;
+    Ok(Place(Some((app.clone(), provider.to_owned()))))
+}
+
+fn overloaded(app: &App) -> Problem {
+    let detail = "The server has more to do than it can do in time. Nothing was done of this; try again later.";
+    Problem::new(&problem::OVERLOADED, detail).retry_after(app.limits().come_back)
 }
 
 /// Measures how long what is ready to run waits.
@@ -148,23 +155,39 @@ impl Gate {
     }
 
     /// `provider` is the one that the request names, or nothing.
-    fn enter(&self, needs: Needs, provider: &str, now: Instant) -> Result<Place<'_>, Refused> {
+    fn enter(&self, needs: Needs, provider: &str, now: Instant) -> Result<(), Refused> {
         let share = self.share(now);
         // The shares of all who come are added up; whoever brings the sum over the edge is refused.
         if share > 0 && self.due.fetch_add(share, Ordering::Relaxed).checked_add(share).is_none() {
             return Err(Refused);
         }
-        if needs == Needs::Processor {
-            return Ok(Place(None));
-        }
+        if needs == Needs::Waiting { self.has_room(&self.waiting(), provider).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// Takes a place, which has to be given back.
+    fn take(&self, provider: &str) -> Result<(), Refused> {
         let mut waiting = self.waiting();
-        let here = waiting.at.get(provider).copied().unwrap_or(0);
-        if waiting.all >= self.most_waiting || here >= self.most_at_one {
-            return Err(Refused);
-        }
+        let here = self.has_room(&waiting, provider)?;
         waiting.all += 1;
         waiting.at.insert(provider.to_owned(), here + 1);
-        Ok(Place(Some((self, provider.to_owned()))))
+        Ok(())
+    }
+
+    /// How many wait for this provider, where one more may.
+    fn has_room(&self, waiting: &Waiting, provider: &str) -> Result<usize, Refused> {
+        let here = waiting.at.get(provider).copied().unwrap_or(0);
+        if waiting.all < self.most_waiting && here < self.most_at_one { Ok(here) } else { Err(Refused) }
+    }
+
+    fn give_back(&self, provider: &str) {
+        let mut waiting = self.waiting();
+        waiting.all -= 1;
+        if let Some(here) = waiting.at.get_mut(provider) {
+            *here -= 1;
+            if *here == 0 {
+                waiting.at.remove(provider);
+            }
+        }
     }
 
     /// The part of all requests, of `u32::MAX`, that is refused now.
@@ -244,16 +267,10 @@ fn share_over(wait: Duration, wanted: Duration) -> u32 {
     (over * f64::from(u32::MAX)) as u32
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        let Some((gate, provider)) = self.0.take() else { return };
-        let mut waiting = gate.waiting();
-        waiting.all -= 1;
-        if let Some(here) = waiting.at.get_mut(&provider) {
-            *here -= 1;
-            if *here == 0 {
-                waiting.at.remove(&provider);
-            }
+        if let Some((app, provider)) = self.0.take() {
+            app.gate().give_back(&provider);
         }
     }
 }
@@ -287,14 +304,17 @@ mod tests {
     #[test]
     fn as_many_wait_as_may_and_of_one_provider_a_part_of_them() {
         let gate = gate();
-        let first = gate.enter(Needs::Waiting, "acme", Instant::now()).unwrap();
-        let second = gate.enter(Needs::Waiting, "acme", Instant::now()).unwrap();
-        assert!(gate.enter(Needs::Waiting, "acme", Instant::now()).is_err(), "a provider that hangs leaves room");
-        let _third = gate.enter(Needs::Waiting, "other", Instant::now()).unwrap();
-        assert!(gate.enter(Needs::Waiting, "third", Instant::now()).is_err(), "but no more than there is");
-        assert!(gate.enter(Needs::Processor, "acme", Instant::now()).is_ok(), "who need not wait needs no place");
-        drop((first, second));
-        assert!(gate.enter(Needs::Waiting, "third", Instant::now()).is_ok());
+        let enters = |needs, provider| gate.enter(needs, provider, Instant::now()).is_ok();
+        gate.take("acme").unwrap();
+        gate.take("acme").unwrap();
+        assert!(gate.take("acme").is_err() && !enters(Needs::Waiting, "acme"), "a provider that hangs leaves room");
+        assert!(enters(Needs::Waiting, "other") && enters(Needs::Waiting, "third"), "to enter takes nothing");
+        gate.take("other").unwrap();
+        assert!(gate.take("third").is_err() && !enters(Needs::Waiting, "third"), "but no more than there is");
+        assert!(enters(Needs::Processor, "acme"), "who need not wait needs no place");
+        gate.give_back("acme");
+        gate.give_back("acme");
+        assert!(enters(Needs::Waiting, "third"));
         assert_eq!(gate.waiting().at.keys().collect::<Vec<_>>(), ["other"], "nothing is kept of who is gone");
     }
 

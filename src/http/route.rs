@@ -13,8 +13,8 @@ use super::App;
 use super::answer::{Answer, Shape};
 use super::body::{self, FromBody, NoBody};
 use super::call::{self, AdminCall, Call, Head, Proof};
-use super::overload::Needs;
-use super::problem::Problem;
+use super::overload::{self, Needs};
+use super::problem::{self, Problem};
 use super::refusals;
 use super::service::Answered;
 use crate::id::ApiKeyId;
@@ -41,7 +41,7 @@ pub struct Route {
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
 
-type Guarded = dyn Fn(App, Arc<Proof>, Arc<Head>, Incoming) -> Answering + Send + Sync;
+type Guarded = dyn Fn(App, Needs, Arc<Proof>, Arc<Head>, Incoming) -> Answering + Send + Sync;
 
 #[derive(Clone)]
 enum Run {
@@ -98,10 +98,11 @@ pub(super) fn guarded<B: FromBody, R: Shape, F>(
 where
     F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
 {
-    let run = move |app: App, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
+    let run = move |app: App, needs: Needs, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
         Box::pin(async move {
             let caller = call::authorize(&proof, permission, &head)?;
             let body = body::read(&head.headers, body, app.limits()).await?;
+            let _place = overload::take_place(&app, needs, head.params.get(0))?;
             Ok(handler(app, Call { caller, head }, body).await?.into_response())
         })
     };
@@ -129,10 +130,11 @@ pub(super) fn administered<R: Shape, F>(
 where
     F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
 {
-    let run = move |app: App, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
+    let run = move |app: App, needs: Needs, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
         Box::pin(async move {
             let administrator = call::administer(&proof, permission, &head)?;
             body::read::<NoBody>(&head.headers, body, app.limits()).await?;
+            let _place = overload::take_place(&app, needs, head.params.get(0))?;
             Ok(handler(app, AdminCall { administrator, head }).await?.into_response())
         })
     };
@@ -176,14 +178,18 @@ impl Route {
     pub(super) async fn answer(&self, app: &App, head: Arc<Head>, body: Incoming) -> Answered {
         let id = head.arrival.id;
         let mut key = None;
+        let mut refused = false;
         let response = match self.run(app, head, body, &mut key).await {
             Ok(mut response) => {
                 *response.status_mut() = self.success;
                 response
             }
-            Err(problem) => problem.into_response(id),
+            Err(problem) => {
+                refused = problem.kind() == &problem::OVERLOADED;
+                problem.into_response(id)
+            }
         };
-        Answered { response, route: Some(self.pattern), key, refused: false }
+        Answered { response, route: Some(self.pattern), key, refused }
     }
 
     /// The key or token (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked. What is refused to somebody who showed a key
@@ -200,7 +206,7 @@ impl Route {
             Run::Guarded(run) => {
                 let proof = Arc::new(call::authenticate(app, &head).await?);
                 *key = proof.key();
-                let answer = run(app.clone(), proof.clone(), head.clone(), body).await;
+                let answer = run(app.clone(), self.needs, proof.clone(), head.clone(), body).await;
                 if let Err(problem) = &answer {
                     Box::pin(refusals::record(app, self, &proof, &head, problem.kind())).await;
                 }

@@ -84,13 +84,13 @@ impl Routes {
             Ok((route, params)) => (route.needs, params.get(0)),
             Err(_) => (Needs::Processor, ""),
         };
-        let place = overload::enter(&self.app, needs, provider, arrival).await;
-        match (found, place) {
-            (Ok((route, params)), Ok(_place)) => {
+        let entered = overload::enter(&self.app, needs, provider, arrival).await;
+        match (found, entered) {
+            (Ok((route, params)), Ok(())) => {
                 let head = Head { arrival, params, headers: request.headers, uri: request.uri };
                 route.answer(&self.app, Arc::new(head), body).await
             }
-            (Err(problem), Ok(_place)) => Answered::bare(problem.into_response(arrival.id)),
+            (Err(problem), Ok(())) => Answered::bare(problem.into_response(arrival.id)),
             (found, Err(problem)) => {
                 let route = found.ok().map(|(route, _)| route.pattern);
                 Answered { route, refused: true, ..Answered::bare(problem.into_response(arrival.id)) }
