@@ -1,8 +1,9 @@
 //! Versions of the schema: a new file gets the first, an older one is brought up to date, a newer one is refused.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Row, TransactionBehavior};
 
 use super::carried::Carrier;
 use super::dump::Table;
@@ -94,6 +95,39 @@ pub(super) fn tables() -> Result<Vec<Table>, StoreError> {
     let model = Connection::open_in_memory()?;
     lay_out_version(&model, VERSION)?;
     tables_in(&model)
+}
+
+/// What is not as this program lays it out, each with its name. Tables of others are none of our business (Litestream keeps two),
+/// and neither are their indexes; whatever else was put there is a fault.
+pub(super) fn faults(connection: &Connection) -> Result<Vec<(String, &'static str)>, StoreError> {
+    let model = Connection::open_in_memory()?;
+    lay_out_version(&model, VERSION)?;
+    let due = objects_in(&model)?;
+    let there = objects_in(connection)?;
+    let is_ours = |table: &str| due.contains_key(&("table".to_owned(), table.to_owned()));
+    let mut faults = Vec::new();
+    for (key @ (_, name), sql) in &due {
+        match there.get(key) {
+            None => faults.push((name.clone(), "it is missing from the schema")),
+            Some(found) if found != sql => faults.push((name.clone(), "its schema was changed")),
+            Some(_) => {}
+        }
+    }
+    for ((kind, name), (table, _)) in there.iter().filter(|(key, _)| !due.contains_key(*key)) {
+        if kind != "table" && (kind != "index" || is_ours(table)) {
+            faults.push((name.clone(), "it was put into the schema by somebody else"));
+        }
+    }
+    Ok(faults)
+}
+
+/// Kind and name of what is in a schema, with the table that it belongs to and the text that makes it.
+type Objects = BTreeMap<(String, String), (String, Option<String>)>;
+
+fn objects_in(connection: &Connection) -> Result<Objects, StoreError> {
+    let mut objects = connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
+    let read = |row: &Row<'_>| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)));
+    Ok(objects.query_map([], read)?.collect::<Result<_, _>>()?)
 }
 
 /// The tables of a file, by name, each with its columns in their order.

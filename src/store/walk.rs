@@ -5,6 +5,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
 
 use super::credential::COLUMNS;
+use super::schema;
 use super::{CredentialRow, PendingRow, RevocationRow, SecretRow, SigningKeyRow, StoreError, Tx, UserRow, View};
 
 /// How a walk goes on behind a row, or begins: before every row, one with an empty key among them.
@@ -148,6 +149,12 @@ impl View<'_> {
             show(&user, &id, (row.get(2)?, row.get(3)?));
         }
         Ok(())
+    }
+
+    /// What is not as it was laid out in the schema, each with its name: the name of a column that was damaged, say, under which
+    /// nothing is found any more.
+    pub(crate) fn schema_faults(&self) -> Result<Vec<(String, &'static str)>, StoreError> {
+        schema::faults(self.connection)
     }
 
     /// What SQLite finds wrong with the file itself, in its words.

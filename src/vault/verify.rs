@@ -96,6 +96,10 @@ pub(super) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Verification,
         Ok(faults) => faults.iter().for_each(|fault| report.found("*", "*", fault)),
         Err(error) => report.error("*", &error.into()),
     }
+    match view.schema_faults() {
+        Ok(faults) => faults.iter().for_each(|(name, what)| report.found("sqlite_schema", name, *what)),
+        Err(error) => report.error("sqlite_schema", &error.into()),
+    }
     let manifest = Manifest::load(view, keyring)?;
     let counted = records(view, keyring, &mut report);
     let keys = key_table::recount(view, keyring, &mut report);

@@ -126,3 +126,28 @@ async fn a_row_whose_key_is_empty_is_named_like_any_other() {
         names(&bench, table, "");
     }
 }
+
+#[tokio::test]
+async fn a_schema_that_was_damaged_or_added_to_is_named_and_a_table_of_another_program_is_not() {
+    let edit = |name: &str, from: &str, to: &str| {
+        format!(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '{from}', '{to}') WHERE name = '{name}'"
+        )
+    };
+    for (change, name) in [
+        (edit("credential", "expires_at", "expiresXat"), "credential"),
+        (edit("api_key", "service IN (0, 1)", "service IN (0, 7)"), "api_key"),
+        (edit("pending_authorization_user", "(user)", "(user, provider)"), "pending_authorization_user"),
+        ("DROP INDEX revocation_due".to_owned(), "revocation_due"),
+        ("CREATE INDEX more ON audit (actor, at)".to_owned(), "more"),
+        ("CREATE TRIGGER again AFTER DELETE ON user BEGIN SELECT 1; END".to_owned(), "again"),
+        ("CREATE VIEW users AS SELECT * FROM user".to_owned(), "users"),
+    ] {
+        let bench = Bench::new();
+        bench.add("alice", "p", api_key("a")).await;
+        bench.attack("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); CREATE INDEX l ON _litestream_seq (seq)");
+        assert_eq!(found(&bench), [], "{change}");
+        bench.attack(&change);
+        names(&bench, "sqlite_schema", name);
+    }
+}
