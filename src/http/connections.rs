@@ -93,7 +93,7 @@ impl Open {
     /// Ends the connection that has waited longest of those that `eligible` names.
     fn evict(&mut self, eligible: impl Fn(&Entry) -> bool) -> Option<()> {
         let waiting = self.connections.iter().filter(|(_, entry)| eligible(entry));
-        let longest = waiting.filter_map(|(id, entry)| Some((entry.watch.waiting()?, *id))).max();
+        let longest = waiting.filter_map(|(id, entry)| Some((entry.watch.waiting_since()?, *id))).min();
         let (_, id) = longest?;
         self.remove(id)?.watch.want(Wanted::Cut);
         Some(())
