@@ -194,6 +194,15 @@ impl Store {
         self.shared.writer.write_now(worth, work)
     }
 
+    /// Whether SQLite takes the file for one that cannot be written, although this process may write it: its header was damaged.
+    /// Nothing is written to find that out.
+    pub(crate) fn is_kept_from_writing(&self) -> bool {
+        // Known when a transaction has looked at the first page; to begin one is not refused.
+        let asked = self.write_now(Worth::Ordinary, |tx| Ok::<_, StoreError>(tx.connection.is_readonly("main")?));
+        asked.is_ok_and(|is_readonly| is_readonly)
+            && rustix::fs::access(&self.shared.path, rustix::fs::Access::WRITE_OK).is_ok()
+    }
+
     /// Runs `read` in a reading transaction: all that it sees is of one moment.
     pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
         self.shared.readers.read(read)

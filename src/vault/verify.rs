@@ -85,7 +85,11 @@ impl Vault {
     /// # Errors
     /// Where the keyring or the manifest cannot be read: then nothing can be said about the rest.
     pub fn verify(&self) -> Result<Verification, VaultError> {
-        self.look_long(verify)
+        let mut report = self.look_long(verify)?;
+        if self.inner.store.is_kept_from_writing() {
+            report.found("*", "*", "the file's header says that nothing may be written: it was damaged");
+        }
+        Ok(report)
     }
 }
 

@@ -151,3 +151,22 @@ async fn a_schema_that_was_damaged_or_added_to_is_named_and_a_table_of_another_p
         names(&bench, "sqlite_schema", name);
     }
 }
+
+#[tokio::test]
+async fn a_header_that_forbids_writing_is_named() {
+    let bench = Bench::new();
+    bench.add("alice", "p", api_key("a")).await;
+    let (path, key, clock) = (bench.path(), bench.key.to_file_text().unwrap(), bench.clock.clone());
+    drop(bench.vault);
+    let file = Connection::open(&path).unwrap();
+    file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(file);
+    // The version for writing (the file format of SQLite, 1.3.3): what is larger than 2 may be read and not written.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[18] = 3;
+    std::fs::write(&path, bytes).unwrap();
+    let key = MasterKey::parse_file_text(key.expose()).unwrap();
+    let vault = Vault::open(&path, &key, Mode::Command, clock, Random).unwrap();
+    let findings = vault.verify().unwrap().findings;
+    assert!(matches!(&findings[..], [one] if one.what.contains("header")), "{findings:?}");
+}
