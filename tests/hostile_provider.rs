@@ -308,7 +308,7 @@ async fn memory_stays_flat_however_often_a_provider_misbehaves() {
     // what was done grows. What is held against them is some hundred connections a round, each with bodies of up to 1 MiB.
     round().await;
     let (mut first, mut last, mut largest) = (None, 0, 0);
-    for n in 0..campaign(1, 3, 60) {
+    for n in 0..campaign(2, 3, 60) {
         let (lowest, most) = round().await;
         println!("round {n}: {lowest} to {most} KiB");
         first = first.or(Some(lowest));

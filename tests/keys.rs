@@ -211,6 +211,7 @@ fn a_slot_too_many_leaves_no_key_file_that_opens_nothing() {
     assert_eq!(slots(&desk).len(), 64);
     // The new slot is there before the old one ends, so that one has to be free.
     desk.run(&["vault", "rekey"]).ended_with(1).complained("vault slot remove");
+    assert!(!desk.path("strongroom.key.new").exists());
     desk.run(&["vault", "slot", "remove", "2"]).succeeded();
     desk.run(&["vault", "rekey"]).succeeded();
     assert_eq!(slots(&desk).len(), 63);

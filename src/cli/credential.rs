@@ -357,7 +357,10 @@ fn remove_damaged(id: CredentialId, json: bool, context: &Context, out: &mut Out
     if holds {
         return Ok(());
     }
-    note("more in the vault does not hold than this credential: `strongroom vault verify` names it");
+    note(
+        "it cannot be shown that nothing else is missing: `strongroom vault verify` names what does not hold, and \
+         `strongroom vault repair --accept` takes what is left for the whole",
+    );
     Ok(())
 }
 

@@ -64,6 +64,10 @@ impl Rekey {
     fn begin(&self, config: &Config, mode: Mode, waiting: Option<&(PathBuf, PathBuf)>) -> Result<Change, Failure> {
         let old = application::master_key(config)?;
         let vault = open_with(config, &old, mode)?;
+        if !self.compromised && (self.new.makes_a_file() || waiting.is_some_and(|(new_file, _)| !new_file.exists())) {
+            // The new slot is there before the old one ends; without room for it there would be a key file that opens nothing.
+            vault.has_room_for_a_slot()?;
+        }
         let new = match (self.new.read()?, waiting) {
             (Some(new), _) => new,
             (None, Some((new_file, _))) => {

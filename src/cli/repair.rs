@@ -7,7 +7,7 @@ use super::context::block_on;
 use super::output::{Output, note, plain};
 use super::verify::Finding;
 use super::{Context, Failure};
-use crate::vault::Who;
+use crate::vault::{Damage, Rest, Who};
 
 /// Erase what is damaged of begun logins, queued revocations, our registrations (RFC 7591) and our own keys
 ///
@@ -15,6 +15,10 @@ use crate::vault::Who;
 /// erases it. Nothing that opens is touched. Exit code 4 where something does not hold afterwards.
 #[derive(Debug, Args)]
 pub(super) struct Repair {
+    /// Take what is left for the whole vault, although it cannot be shown that nothing else is missing. All of it has to open, and
+    /// the audit log to hold
+    #[arg(long)]
+    accept: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -23,18 +27,22 @@ pub(super) struct Repair {
 #[derive(Serialize)]
 struct Report<'r> {
     erased: Vec<Finding<'r>>,
+    accepted: Vec<Finding<'r>>,
     holds: bool,
 }
 
 impl Repair {
     /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let done = block_on(context.vault()?.repair(&Who::command_line()))??;
+        let rest = if self.accept { Rest::Accepted } else { Rest::Doubted };
+        let done = block_on(context.vault()?.repair(rest, &Who::command_line()))??;
         if self.json {
-            out.json(&Report { erased: done.erased.iter().map(Finding::from).collect(), holds: done.holds })?;
+            out.json(&Report { erased: told(&done.erased), accepted: told(&done.accepted), holds: done.holds })?;
         } else {
-            for one in &done.erased {
-                out.line(plain(&format!("erased: table {}, row {}: {}", one.table, one.row, one.what)))?;
+            for (what, rows) in [("erased", &done.erased), ("accepted", &done.accepted)] {
+                for one in rows {
+                    out.line(plain(&format!("{what}: table {}, row {}: {}", one.table, one.row, one.what)))?;
+                }
             }
             if done.erased.is_empty() {
                 out.line("nothing of this kind is damaged")?;
@@ -45,9 +53,15 @@ impl Repair {
             note("what a damaged revocation was to end is unknown: look for it at the providers, by hand");
         }
         if !done.holds {
-            return Err(Failure::damaged("something else does not hold in this vault")
-                .advise("`strongroom vault verify` names it"));
+            return Err(Failure::damaged("it cannot be shown that nothing else is missing from this vault").advise(
+                "`strongroom vault verify` names what does not hold. Where you know that what is left is all that there should be: \
+                 `strongroom vault repair --accept`",
+            ));
         }
         Ok(())
     }
+}
+
+fn told(findings: &[Damage]) -> Vec<Finding<'_>> {
+    findings.iter().map(Finding::from).collect()
 }

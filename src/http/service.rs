@@ -148,7 +148,7 @@ impl Connection {
             answered.unwrap_or_else(|_panic| Answered::bare(failed(arrival.id)))
         };
         if answered.refused {
-            self.come_back(began + self.door.come_back);
+            self.come_back(Instant::now() + self.door.come_back);
         }
         let id = arrival.id.text();
         self.finish(&mut answered.response, id.as_str());

@@ -45,6 +45,13 @@ impl Tx<'_> {
     /// Erases the row with this key; whether there was one.
     pub(crate) fn erase(&self, table: Erasable, key: &[u8]) -> Result<bool, StoreError> {
         let (table, column) = table.names();
+        let is = if column == "id" { "CAST(? AS TEXT)" } else { "?" };
+        let by_key =
+            self.connection.prepare_cached(&format!("DELETE FROM {table} WHERE {column} = {is}"))?.execute([key])?;
+        if by_key > 0 {
+            return Ok(true);
+        }
+        // It is not where its key would be looked for.
         let sql = format!("DELETE FROM {table} WHERE CAST({column} AS BLOB) = ?");
         Ok(self.connection.prepare_cached(&sql)?.execute([key])? > 0)
     }

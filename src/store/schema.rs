@@ -114,7 +114,13 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<(String, &'static st
         }
     }
     for ((kind, name), (table, _)) in there.iter().filter(|(key, _)| !due.contains_key(*key)) {
-        if kind != "table" && (kind != "index" || is_ours(table)) {
+        // A table that refers to one of ours keeps rows from being deleted.
+        let is_strange = match kind.as_str() {
+            "table" => refers_to(connection, name)?.iter().any(|table| is_ours(table)),
+            "index" => is_ours(table),
+            _ => true,
+        };
+        if is_strange {
             faults.push((name.clone(), "it was put into the schema by somebody else"));
         }
     }
@@ -123,6 +129,12 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<(String, &'static st
 
 /// Kind and name of what is in a schema, with the table that it belongs to and the text that makes it.
 type Objects = BTreeMap<(String, String), (String, Option<String>)>;
+
+/// The tables to which a table's foreign keys refer.
+fn refers_to(connection: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
+    let mut tables = connection.prepare("SELECT \"table\" FROM pragma_foreign_key_list(?)")?;
+    Ok(tables.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
 
 fn objects_in(connection: &Connection) -> Result<Objects, StoreError> {
     let mut objects = connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;

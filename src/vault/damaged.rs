@@ -1,9 +1,11 @@
 //! Taking what is damaged out of the vault: it opens no more, so nobody but the operator can end it, and nothing of it
 //! can be revoked.
 //!
-//! What was counted of it cannot be told from its rows any more. So everything else is counted again: where as many records are
-//! left as there should be, and every credential is as the audit log has it, their sum is the manifest's from now on. Where not,
-//! more is missing, was added or was put back than what was damaged, and the manifest keeps saying so.
+//! What was counted of it cannot be told from its rows any more, so that everything is counted again. What is left is taken for
+//! the whole where that can be shown: by the count alone, where the damage was in nothing that is counted; or, for a credential, by
+//! an audit log that holds and reaches back to the beginning, where as many records are left as there should be, all of them
+//! open, and every credential is as the log has it. Where it cannot be shown the manifest keeps saying that something is amiss, until
+//! the operator takes what is left for the whole, knowingly.
 
 use super::VaultError;
 use super::audit::{Action, Subject};
@@ -12,6 +14,7 @@ use super::hex;
 use super::history::History;
 use super::keyring::Keyring;
 use super::ledger::Ledger;
+use super::manifest::Tally;
 use super::open::Vault;
 use super::verify::{self, Damage, Verification};
 use super::who::Who;
@@ -33,17 +36,25 @@ pub enum DamagedRemoval {
     Sound,
 }
 
+/// What is to become of a vault in which it cannot be shown that nothing else is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// The manifest goes on saying that something is amiss.
+    Doubted,
+    /// What is left is the whole from now on, if all of it opens and the audit log holds.
+    Accepted,
+}
+
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
     /// The rows that it erased, and what was wrong with each.
     pub erased: Vec<Damage>,
-    /// Whether the manifest holds for what is left; else more is damaged than these.
+    /// What the audit log has otherwise than what was accepted.
+    pub accepted: Vec<Damage>,
+    /// Whether the manifest holds for what is left.
     pub holds: bool,
 }
-
-/// The key of a row of a table, and what is wrong with the row.
-type Damaged = (Erasable, Vec<u8>, VaultError);
 
 impl Vault {
     /// Erases every row of a credential that does not open, and takes it out of the manifest's count.
@@ -54,69 +65,154 @@ impl Vault {
             if holders.is_empty() {
                 return Ok(DamagedRemoval::Absent);
             }
+            schema_holds(ledger.tx)?;
             for user in &holders {
                 if is_sound(ledger, user, &id)? {
                     return Ok(DamagedRemoval::Sound);
                 }
             }
+            let was_exact = is_exact(ledger);
             for user in &holders {
                 ledger.tx.delete_credential(user, &id.to_string())?;
             }
             // Whose it is may be what was changed.
-            let mut users = History::read(ledger.tx)?.holders_of(&id.to_string());
-            if users.is_empty() {
-                users.extend(holders.into_iter().take(1));
-            }
+            let known = history(ledger)?.map_or(Vec::new(), |history| history.holders_of(&id.to_string()));
+            let users = if known.is_empty() { &holders[..1] } else { &known[..] };
             for user in users {
                 let user: Option<UserId> = user.parse().ok();
                 let subject = Subject { user: user.as_ref(), credential: Some(&id), ..Subject::default() };
                 ledger.record(Action::CredentialDelete, subject)?;
             }
-            Ok(DamagedRemoval::Done { holds: count_again(ledger, 2)? })
+            let left = Left::of(ledger);
+            // One that nobody stored was never counted.
+            let gone = if known.is_empty() { 0 } else { RECORDS };
+            let is_shown = was_exact || (left.is_as_told(ledger)? && ledger.lacks(gone, left.counted));
+            let holds = ledger.count_is(left.counted) || is_shown;
+            if holds {
+                ledger.take_count(left.counted);
+            } else {
+                // So that the last of several that are damaged can be shown to be the last.
+                ledger.lower_count(gone);
+            }
+            Ok(DamagedRemoval::Done { holds })
         })
         .await
     }
 
     /// Erases what is damaged of that which ends by itself or is made anew when it is wanted: begun logins, queued revocations,
     /// our registrations and our own keys. Credentials, users and API keys stay as they are.
-    pub async fn repair(&self, who: &Who) -> Result<Repair, VaultError> {
-        let found: Vec<_> = self.look_long(damaged)?.into_iter().map(|(table, key, _)| (table, key)).collect();
-        if found.is_empty() {
-            return Ok(Repair { erased: Vec::new(), holds: self.verify()?.holds() });
+    pub async fn repair(&self, rest: Rest, who: &Who) -> Result<Repair, VaultError> {
+        let found = self.look_long(|view, keyring| {
+            schema_holds(view)?;
+            damaged(view, keyring)
+        })?;
+        if found.is_empty() && rest == Rest::Doubted {
+            return Ok(Repair { erased: Vec::new(), accepted: Vec::new(), holds: self.verify()?.holds() });
         }
         self.change_for_good(who, move |ledger| {
-            let mut erased = Vec::new();
-            for (table, key) in &found {
-                // Only what is damaged still.
-                let Some(error) = fault(*table, key, ledger.tx, ledger.keyring)? else { continue };
-                if ledger.tx.erase(*table, key)? {
-                    let row = name(*table, key);
-                    ledger.record(
-                        Action::VaultRepair,
-                        Subject { row: Some((table.table(), &row)), ..Subject::default() },
-                    )?;
-                    let what = match error {
-                        VaultError::DamagedRow { what, .. } => what.to_owned(),
-                        other => other.to_string(),
-                    };
-                    erased.push(Damage { table: table.table().to_owned(), row, what });
-                }
+            schema_holds(ledger.tx)?;
+            let was_exact = is_exact(ledger);
+            let erased = erase(ledger, &found)?;
+            let left = Left::of(ledger);
+            if was_exact || ledger.count_is(left.counted) {
+                ledger.take_count(left.counted);
+                return Ok(Repair { erased, accepted: Vec::new(), holds: true });
             }
-            let holds = count_again(ledger, erased.len() as u64)?;
-            Ok(Repair { erased, holds })
+            if rest == Rest::Doubted {
+                return Ok(Repair { erased, accepted: Vec::new(), holds: false });
+            }
+            let accepted = accept(ledger, &left)?;
+            Ok(Repair { erased, accepted, holds: true })
         })
         .await
     }
 }
 
-/// Counts everything again after so many records were erased of which nobody knows how they were counted; whether the manifest
-/// holds from now on.
-fn count_again(ledger: &mut Ledger<'_>, erased: u64) -> Result<bool, VaultError> {
-    let counted = verify::records(ledger.tx, ledger.keyring, &mut Verification::default());
-    // A credential that was put back opens, and only the log tells.
+/// Records of a credential: its summary and its secret.
+const RECORDS: u64 = 2;
+
+/// Erases the rows that are damaged still, and says what was wrong with each.
+fn erase(ledger: &mut Ledger<'_>, found: &[(Erasable, Vec<u8>)]) -> Result<Vec<Damage>, VaultError> {
+    let mut erased = Vec::new();
+    for (table, key) in found {
+        let Some(error) = fault(*table, key, ledger.tx, ledger.keyring)? else { continue };
+        if ledger.tx.erase(*table, key)? {
+            let row = name(*table, key);
+            ledger.record(Action::VaultRepair, Subject { row: Some((table.table(), &row)), ..Subject::default() })?;
+            let what = match error {
+                VaultError::DamagedRow { what, .. } => what.to_owned(),
+                other => other.to_string(),
+            };
+            erased.push(Damage { table: table.table().to_owned(), row, what });
+        }
+    }
+    Ok(erased)
+}
+
+/// Takes what is left for the whole. Everything has to open, and the log to hold; what the log has otherwise is told, and the log
+/// hears that credentials that are missing are gone.
+fn accept(ledger: &mut Ledger<'_>, left: &Left) -> Result<Vec<Damage>, VaultError> {
+    left.report.must_hold()?;
+    let mut log = Verification::default();
+    ledger.verify_log(&mut log);
+    log.must_hold()?;
     let mut told = Verification::default();
-    History::read(ledger.tx)?.compare(ledger.tx, &mut told);
-    Ok(told.holds() && ledger.is_without(erased, counted))
+    for (user, id) in History::read(ledger.tx)?.compare(ledger.tx, &mut told) {
+        let (user, id): (Option<UserId>, Option<CredentialId>) = (user.parse().ok(), id.parse().ok());
+        let subject = Subject { user: user.as_ref(), credential: id.as_ref(), ..Subject::default() };
+        ledger.record(Action::CredentialDelete, subject)?;
+    }
+    ledger.record(Action::VaultRepair, Subject::default())?;
+    ledger.take_count(left.counted);
+    Ok(told.findings)
+}
+
+/// What is there after something was erased.
+struct Left {
+    counted: Tally,
+    report: Verification,
+}
+
+impl Left {
+    fn of(ledger: &Ledger<'_>) -> Self {
+        let mut report = Verification::default();
+        let counted = verify::records(ledger.tx, ledger.keyring, &mut report);
+        Self { counted, report }
+    }
+
+    /// Whether all of it opens, and is as an audit log has it that holds from the beginning on.
+    fn is_as_told(&self, ledger: &Ledger<'_>) -> Result<bool, VaultError> {
+        if !self.report.holds() {
+            return Ok(false);
+        }
+        let mut told = Verification::default();
+        ledger.verify_log(&mut told);
+        let Some(history) = history(ledger)?.filter(|history| told.holds() && history.is_whole()) else {
+            return Ok(false);
+        };
+        history.compare(ledger.tx, &mut told);
+        Ok(told.holds())
+    }
+}
+
+/// Whether what is there now is what the manifest counted: then so is what is left when something is erased.
+fn is_exact(ledger: &Ledger<'_>) -> bool {
+    ledger.count_is(Left::of(ledger).counted)
+}
+
+/// What the audit log says; nothing where it cannot be read.
+fn history(ledger: &Ledger<'_>) -> Result<Option<History>, VaultError> {
+    match History::read(ledger.tx) {
+        Err(error) if error.is_damage() => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// That the schema is as it was laid out. Where a column has another name every row seems to be damaged.
+fn schema_holds(view: &View<'_>) -> Result<(), VaultError> {
+    let mut report = Verification::default();
+    verify::schema(view, &mut report);
+    report.must_hold()
 }
 
 /// Whether both records of it open. What cannot be read for another reason (the disk failed) is not known to be damaged.
@@ -132,27 +228,27 @@ fn is_sound(ledger: &Ledger<'_>, user: &str, id: &CredentialId) -> Result<bool, 
     }
 }
 
-/// Every row of these tables that does not open.
-fn damaged(view: &View<'_>, keyring: &Keyring) -> Result<Vec<Damaged>, VaultError> {
+/// The keys of all rows of these tables that do not open.
+fn damaged(view: &View<'_>, keyring: &Keyring) -> Result<Vec<(Erasable, Vec<u8>)>, VaultError> {
     let mut found = Vec::new();
     for table in ERASABLE {
         for key in view.erasable_keys(table)? {
-            if let Some(error) = fault(table, &key, view, keyring)? {
-                found.push((table, key, error));
+            if fault(table, &key, view, keyring)?.is_some() {
+                found.push((table, key));
             }
         }
     }
     Ok(found)
 }
 
-/// What is wrong with a row; nothing where it opens, or is not there any more.
+/// What is wrong with a row that was listed; nothing where it opens. One that is listed and not found by its key is in the wrong place.
 fn fault(table: Erasable, key: &[u8], view: &View<'_>, keyring: &Keyring) -> Result<Option<VaultError>, VaultError> {
     let opened = || -> Result<(), VaultError> {
         match table {
-            Erasable::Pending => pending::check(keyring, view.pending_at(hash(key)?)?),
-            Erasable::Revocation => revocation::check(keyring, view.revocation(text(key)?)?),
-            Erasable::Registration => registration::check(keyring, view.registration(hash(key)?)?),
-            Erasable::SigningKey => signing_key::check(keyring, view.signing_key(text(key)?)?),
+            Erasable::Pending => pending::check(keyring, &view.pending_at(hash(key)?)?.ok_or_else(no_key)?),
+            Erasable::Revocation => revocation::check(keyring, &view.revocation(text(key)?)?.ok_or_else(no_key)?),
+            Erasable::Registration => registration::check(keyring, &view.registration(hash(key)?)?.ok_or_else(no_key)?),
+            Erasable::SigningKey => signing_key::check(keyring, &view.signing_key(text(key)?)?.ok_or_else(no_key)?),
         }
     };
     match opened() {

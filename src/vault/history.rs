@@ -77,26 +77,33 @@ impl History {
         of_it.map(|((user, _), _)| user.clone()).collect()
     }
 
-    /// Names what is not as the log has it.
-    pub(super) fn compare(mut self, view: &View<'_>, report: &mut Verification) {
+    /// Whether the log reaches back to the beginning.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Names what is not as the log has it; gives user and id of the credentials that are missing.
+    pub(super) fn compare(mut self, view: &View<'_>, report: &mut Verification) -> Vec<(String, String)> {
         let there = view.credential_revisions(|user, id, revisions| self.credential(user, id, revisions, report));
         if let Err(error) = there {
-            return report.error("credential", &error.into());
+            report.error("credential", &error.into());
+            return Vec::new();
         }
-        for ((_, id), known) in &self.credentials {
-            if !known.deleted {
-                report.found("credential", id, "it is missing: the audit log has it stored and never deleted");
-            }
+        let missing: Vec<_> =
+            self.credentials.iter().filter(|(_, known)| !known.deleted).map(|(key, _)| key.clone()).collect();
+        for (_, id) in &missing {
+            report.found("credential", id, "it is missing: the audit log has it stored and never deleted");
         }
         match view.api_keys() {
             Ok(keys) => keys.iter().for_each(|key| self.api_key(&key.id, key.revoked_at.is_some(), report)),
-            Err(error) => return report.error("api_key", &error.into()),
+            Err(error) => report.error("api_key", &error.into()),
         }
         for (id, key) in &self.api_keys {
             if !key.gone {
                 report.found("api_key", id, "it is missing: the audit log has it made and never removed");
             }
         }
+        missing
     }
 
     fn credential(&mut self, user: &str, id: &str, (summary, secret): (i64, Option<i64>), report: &mut Verification) {

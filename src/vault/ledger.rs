@@ -9,6 +9,7 @@ use super::keyring::Keyring;
 use super::manifest::{Manifest, Restored, Tally};
 use super::open::Mode;
 use super::record::{self, Place};
+use super::verify::{self, Verification};
 use super::who::Who;
 use crate::clock::UnixTime;
 use crate::random::Random;
@@ -64,18 +65,31 @@ impl<'t> Ledger<'t> {
         Ok(())
     }
 
-    /// Takes what was counted again for the truth, where it is so many records fewer than there should be: those that are so
-    /// damaged that nobody knows how they were counted. Where none of them ever counted it is the truth already.
-    pub(super) fn is_without(&mut self, gone: u64, counted: Tally) -> bool {
-        if counted == self.manifest.records {
-            return true;
-        }
-        let right = counted.count.checked_add(gone) == Some(self.manifest.records.count);
-        if right {
-            self.manifest.records = counted;
-            self.changed = true;
-        }
-        right
+    /// Whether this is what the manifest counts.
+    pub(super) fn count_is(&self, counted: Tally) -> bool {
+        self.manifest.records == counted
+    }
+
+    /// Whether the manifest counts so many records more, and there are some.
+    pub(super) fn lacks(&self, records: u64, counted: Tally) -> bool {
+        records > 0 && counted.count.checked_add(records) == Some(self.manifest.records.count)
+    }
+
+    /// Takes what was counted again for the truth.
+    pub(super) fn take_count(&mut self, counted: Tally) {
+        self.manifest.records = counted;
+        self.changed = true;
+    }
+
+    /// Counts so many records less, of which nobody knows any more how they were counted: the sum stays, and does not fit.
+    pub(super) fn lower_count(&mut self, records: u64) {
+        self.manifest.records.count = self.manifest.records.count.saturating_sub(records);
+        self.changed = true;
+    }
+
+    /// Walks the audit log and names what does not hold.
+    pub(super) fn verify_log(&self, report: &mut Verification) {
+        verify::log(self.tx, self.keyring, &self.manifest, report);
     }
 
     /// The count of API keys, to be changed.

@@ -70,7 +70,7 @@ pub use backup::{
     remove_abandoned,
 };
 pub use credentials::{Replaced, Replacement};
-pub use damaged::{DamagedRemoval, Repair};
+pub use damaged::{DamagedRemoval, Repair, Rest};
 pub use device::PollTurn;
 pub use error::VaultError;
 #[cfg(any(test, fuzzing))]

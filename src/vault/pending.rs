@@ -271,13 +271,12 @@ impl Vault {
     }
 }
 
-/// That a login opens, where it is there.
-pub(super) fn check(keyring: &Keyring, row: Option<PendingRow>) -> Result<(), VaultError> {
-    let Some(row) = row else { return Ok(()) };
-    let bytes = record::open(keyring, &place(&row, &hex::write(&row.state_hash)), row.data_key, &row.sealed)?;
+/// That a login opens.
+pub(super) fn check(keyring: &Keyring, row: &PendingRow) -> Result<(), VaultError> {
+    let bytes = record::open(keyring, &place(row, &hex::write(&row.state_hash)), row.data_key, &row.sealed)?;
     let of = (|| Some((row.user.parse().ok()?, row.provider.parse().ok()?)))();
-    let read = of.and_then(|(user, provider)| PendingAuthorization::read(&row, &user, &provider, &bytes));
-    read.map(|_| ()).ok_or_else(|| damaged(&row))
+    let read = of.and_then(|(user, provider)| PendingAuthorization::read(row, &user, &provider, &bytes));
+    read.map(|_| ()).ok_or_else(|| damaged(row))
 }
 
 /// Erases what a user began before its newest logins, and says how many are left.

@@ -127,9 +127,9 @@ fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, 
     })
 }
 
-/// That a registration opens, where it is there.
-pub(super) fn check(keyring: &Keyring, row: Option<RegistrationRow>) -> Result<(), VaultError> {
-    row.map_or(Ok(()), |row| open(keyring, &row).map(|_| ()))
+/// That a registration opens.
+pub(super) fn check(keyring: &Keyring, row: &RegistrationRow) -> Result<(), VaultError> {
+    open(keyring, row).map(|_| ())
 }
 
 /// The row of this place.

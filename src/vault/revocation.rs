@@ -20,7 +20,7 @@ use super::who::Who;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
-use crate::store::{GiveUp, ReadRevocation, RevocationRow};
+use crate::store::{GiveUp, ReadRevocation, RevocationRow, View};
 
 /// For how long the queue leaves a revocation to the request that deleted the credential and is still at it.
 const FIRST_TRY: Duration = Duration::from_secs(60);
@@ -159,28 +159,40 @@ impl Vault {
     pub fn revocations(&self, covers: impl Fn(&UserId) -> bool, page: Page) -> Result<RevocationQueue, VaultError> {
         let after = page.after.map(|id| id.to_string()).unwrap_or_default();
         let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        self.look(|view, keyring| {
-            let mut queue = RevocationQueue::default();
-            view.revocations_after(&after, |row| {
-                // Whose one is that cannot be read nobody knows.
-                let user: Option<UserId> = row.as_ref().ok().and_then(|row| row.user.parse().ok());
-                if user.is_some_and(|user| !covers(&user)) {
-                    return Ok::<_, VaultError>(true);
+        let look = || self.look(|view, keyring| Self::part_of_queue(view, keyring, &covers, &after, limit));
+        let queue = look()?;
+        // What a rotation by another process has sealed anew opens with the keyring of now.
+        if !queue.damaged.is_empty() && self.read_keyring_again()? { look() } else { Ok(queue) }
+    }
+
+    fn part_of_queue(
+        view: &View<'_>,
+        keyring: &Keyring,
+        covers: &impl Fn(&UserId) -> bool,
+        after: &str,
+        limit: usize,
+    ) -> Result<RevocationQueue, VaultError> {
+        let mut queue = RevocationQueue::default();
+        view.revocations_after(after, |row| {
+            // Whose one is that cannot be read nobody knows.
+            let user: Option<UserId> = row.as_ref().ok().and_then(|row| row.user.parse().ok());
+            if user.is_some_and(|user| !covers(&user)) {
+                return Ok::<_, VaultError>(true);
+            }
+            let last = queue.waiting.last().map(|last| last.credential_id.to_string());
+            // Of which credential one is that cannot be read nobody knows either.
+            let is_same = row.as_ref().is_ok_and(|row| last.as_ref() == Some(&row.credential)) || row.is_err();
+            // A page ends with the last row of a credential: the next one begins behind that credential.
+            queue.more = queue.waiting.len() >= limit && !is_same;
+            if !queue.more {
+                match opened(keyring, &row) {
+                    Err(error) if error.is_damage() => queue.damaged.push(error),
+                    queued => queue.waiting.push(queued?),
                 }
-                let last = queue.waiting.last().map(|last| last.credential_id.to_string());
-                let is_same = row.as_ref().is_ok_and(|row| last.as_ref() == Some(&row.credential));
-                // A page ends with the last row of a credential: the next one begins behind that credential.
-                queue.more = queue.waiting.len() >= limit && !is_same;
-                if !queue.more {
-                    match opened(keyring, &row) {
-                        Err(error) if error.is_damage() => queue.damaged.push(error),
-                        queued => queue.waiting.push(queued?),
-                    }
-                }
-                Ok(!queue.more)
-            })?;
-            Ok(queue)
-        })
+            }
+            Ok(!queue.more)
+        })?;
+        Ok(queue)
     }
 
     /// Erases the revocations that are to be given up at `now`, and says which. A damaged row is an error in its own place and
@@ -282,9 +294,9 @@ fn give_up(ledger: &mut Ledger<'_>, row: &ReadRevocation) -> Result<Result<Given
     Ok(Ok(GivenUp { provider: queued.provider, credential_id: queued.credential_id }))
 }
 
-/// That a queued revocation opens, where it is there.
-pub(super) fn check(keyring: &Keyring, row: Option<RevocationRow>) -> Result<(), VaultError> {
-    row.map_or(Ok(()), |row| read(keyring, &row).map(|_| ()))
+/// That a queued revocation opens.
+pub(super) fn check(keyring: &Keyring, row: &RevocationRow) -> Result<(), VaultError> {
+    read(keyring, row).map(|_| ())
 }
 
 fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, VaultError> {

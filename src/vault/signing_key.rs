@@ -39,9 +39,9 @@ impl Vault {
     }
 }
 
-/// That a key opens, where it is there.
-pub(super) fn check(keyring: &Keyring, row: Option<SigningKeyRow>) -> Result<(), VaultError> {
-    row.map_or(Ok(()), |row| read(keyring, &row).map(|_| ()))
+/// That a key opens.
+pub(super) fn check(keyring: &Keyring, row: &SigningKeyRow) -> Result<(), VaultError> {
+    read(keyring, row).map(|_| ())
 }
 
 fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError> {

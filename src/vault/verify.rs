@@ -100,24 +100,34 @@ pub(super) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Verification,
         Ok(faults) => faults.iter().for_each(|fault| report.found("*", "*", fault)),
         Err(error) => report.error("*", &error.into()),
     }
-    match view.schema_faults() {
-        Ok(faults) => faults.iter().for_each(|(name, what)| report.found("sqlite_schema", name, *what)),
-        Err(error) => report.error("sqlite_schema", &error.into()),
-    }
+    schema(view, &mut report);
     let manifest = Manifest::load(view, keyring)?;
     let counted = records(view, keyring, &mut report);
     let keys = key_table::recount(view, keyring, &mut report);
-    let walked = audit::verify(view, keyring, &manifest, &mut |fault| {
-        report.found("audit", &fault.row(), fault.to_string());
-    });
-    match walked {
-        Ok(rows) => report.audit_rows = rows,
-        Err(error) => report.error("audit", &error),
-    }
+    report.audit_rows = log(view, keyring, &manifest, &mut report);
     if counted != manifest.records || keys != manifest.api_keys {
         explain(view, (counted, &manifest.records), (keys, &manifest.api_keys), &mut report);
     }
     Ok(report)
+}
+
+/// Names what is not in the schema as it was laid out.
+pub(super) fn schema(view: &View<'_>, report: &mut Verification) {
+    match view.schema_faults() {
+        Ok(faults) => faults.iter().for_each(|(name, what)| report.found("sqlite_schema", name, *what)),
+        Err(error) => report.error("sqlite_schema", &error.into()),
+    }
+}
+
+/// Walks the audit log, names what does not hold, and says how many rows do.
+pub(super) fn log(view: &View<'_>, keyring: &Keyring, manifest: &Manifest, report: &mut Verification) -> u64 {
+    let walked = audit::verify(view, keyring, manifest, &mut |fault| {
+        report.found("audit", &fault.row(), fault.to_string());
+    });
+    walked.unwrap_or_else(|error| {
+        report.error("audit", &error);
+        0
+    })
 }
 
 /// Opens every sealed record, and counts it as the manifest does.
@@ -186,7 +196,7 @@ fn explain(
 ) {
     let named = report.findings.len();
     match History::read(view) {
-        Ok(history) => history.compare(view, report),
+        Ok(history) => drop(history.compare(view, report)),
         Err(error) => report.error("audit", &error),
     }
     let explained = report.findings.len() > named;

@@ -142,6 +142,10 @@ async fn a_schema_that_was_damaged_or_added_to_is_named_and_a_table_of_another_p
         ("CREATE INDEX more ON audit (actor, at)".to_owned(), "more"),
         ("CREATE TRIGGER again AFTER DELETE ON user BEGIN SELECT 1; END".to_owned(), "again"),
         ("CREATE VIEW users AS SELECT * FROM user".to_owned(), "users"),
+        (
+            "CREATE TABLE holds_on (user TEXT, id TEXT, FOREIGN KEY (user, id) REFERENCES credential)".to_owned(),
+            "holds_on",
+        ),
     ] {
         let bench = Bench::new();
         bench.add("alice", "p", api_key("a")).await;
