@@ -354,14 +354,14 @@ fn remove_damaged(id: CredentialId, json: bool, context: &Context, out: &mut Out
     } else {
         out.line(format!("erased {id}; nothing of it could be revoked: end its grant by hand, at the provider"))?;
     }
+    out.flush()?;
     if holds {
         return Ok(());
     }
-    note(
-        "it cannot be shown that nothing else is missing: `strongroom vault verify` names what does not hold, and \
-         `strongroom vault repair --accept` takes what is left for the whole",
-    );
-    Ok(())
+    Err(Failure::damaged("it is erased; that nothing else is missing from this vault cannot be shown").advise(
+        "`strongroom vault verify` names what does not hold. Where you know that what is left is all that there should be: \
+         `strongroom vault repair --accept`",
+    ))
 }
 
 fn absent(id: &CredentialId) -> Failure {

@@ -104,7 +104,7 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<(String, &'static st
     lay_out_version(&model, VERSION)?;
     let due = objects_in(&model)?;
     let there = objects_in(connection)?;
-    let is_ours = |table: &str| due.contains_key(&("table".to_owned(), table.to_owned()));
+    let is_ours = |table: &str| due.contains_key(&("table".to_owned(), table.to_lowercase()));
     let mut faults = Vec::new();
     for (key @ (_, name), sql) in &due {
         match there.get(key) {

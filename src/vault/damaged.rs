@@ -66,19 +66,21 @@ impl Vault {
                 return Ok(DamagedRemoval::Absent);
             }
             schema_holds(ledger.tx)?;
-            for user in &holders {
-                if is_sound(ledger, user, &id)? {
-                    return Ok(DamagedRemoval::Sound);
-                }
+            let (mut sound, mut damaged) = (Vec::new(), Vec::new());
+            for user in holders {
+                if is_sound(ledger, &user, &id)? { sound.push(user) } else { damaged.push(user) }
+            }
+            if damaged.is_empty() {
+                return Ok(DamagedRemoval::Sound);
             }
             let was_exact = is_exact(ledger);
-            for user in &holders {
+            for user in &damaged {
                 ledger.tx.delete_credential(user, &id.to_string())?;
             }
             // Whose it is may be what was changed.
-            let known = history(ledger)?.map_or(Vec::new(), |history| history.holders_of(&id.to_string()));
-            let users = if known.is_empty() { &holders[..1] } else { &known[..] };
-            for user in users {
+            let mut known = history(ledger)?.map_or(Vec::new(), |history| history.holders_of(&id.to_string()));
+            known.retain(|user| !sound.contains(user));
+            for user in if known.is_empty() { &damaged } else { &known } {
                 let user: Option<UserId> = user.parse().ok();
                 let subject = Subject { user: user.as_ref(), credential: Some(&id), ..Subject::default() };
                 ledger.record(Action::CredentialDelete, subject)?;
@@ -86,15 +88,13 @@ impl Vault {
             let left = Left::of(ledger);
             // One that nobody stored was never counted.
             let gone = if known.is_empty() { 0 } else { RECORDS };
-            let is_shown = was_exact || (left.is_as_told(ledger)? && ledger.lacks(gone, left.counted));
-            let holds = ledger.count_is(left.counted) || is_shown;
-            if holds {
+            if was_exact || left.is_as_told(ledger)? && ledger.lacks(gone, left.counted) {
                 ledger.take_count(left.counted);
-            } else {
+            } else if !ledger.count_is(left.counted) {
                 // So that the last of several that are damaged can be shown to be the last.
                 ledger.lower_count(gone);
             }
-            Ok(DamagedRemoval::Done { holds })
+            Ok(DamagedRemoval::Done { holds: left.holds(ledger) })
         })
         .await
     }
@@ -114,15 +114,13 @@ impl Vault {
             let was_exact = is_exact(ledger);
             let erased = erase(ledger, &found)?;
             let left = Left::of(ledger);
+            let mut accepted = Vec::new();
             if was_exact || ledger.count_is(left.counted) {
                 ledger.take_count(left.counted);
-                return Ok(Repair { erased, accepted: Vec::new(), holds: true });
+            } else if rest == Rest::Accepted {
+                accepted = accept(ledger, &left)?;
             }
-            if rest == Rest::Doubted {
-                return Ok(Repair { erased, accepted: Vec::new(), holds: false });
-            }
-            let accepted = accept(ledger, &left)?;
-            Ok(Repair { erased, accepted, holds: true })
+            Ok(Repair { erased, accepted, holds: left.holds(ledger) })
         })
         .await
     }
@@ -149,13 +147,12 @@ fn erase(ledger: &mut Ledger<'_>, found: &[(Erasable, Vec<u8>)]) -> Result<Vec<D
     Ok(erased)
 }
 
-/// Takes what is left for the whole. Everything has to open, and the log to hold; what the log has otherwise is told, and the log
+/// Takes what is left for the whole. Everything has to open, and API keys and log to hold; what the log has otherwise is told, and the log
 /// hears that credentials that are missing are gone.
 fn accept(ledger: &mut Ledger<'_>, left: &Left) -> Result<Vec<Damage>, VaultError> {
-    left.report.must_hold()?;
-    let mut log = Verification::default();
-    ledger.verify_log(&mut log);
-    log.must_hold()?;
+    let mut others = left.report.clone();
+    ledger.verify_others(&mut others);
+    others.must_hold()?;
     let mut told = Verification::default();
     for (user, id) in History::read(ledger.tx)?.compare(ledger.tx, &mut told) {
         let (user, id): (Option<UserId>, Option<CredentialId>) = (user.parse().ok(), id.parse().ok());
@@ -174,6 +171,13 @@ struct Left {
 }
 
 impl Left {
+    /// Whether everything holds: what is left, its count, the API keys and the audit log.
+    fn holds(&self, ledger: &Ledger<'_>) -> bool {
+        let mut report = self.report.clone();
+        ledger.verify_others(&mut report);
+        report.holds() && ledger.count_is(self.counted)
+    }
+
     fn of(ledger: &Ledger<'_>) -> Self {
         let mut report = Verification::default();
         let counted = verify::records(ledger.tx, ledger.keyring, &mut report);
@@ -185,11 +189,8 @@ impl Left {
         if !self.report.holds() {
             return Ok(false);
         }
+        let Some(history) = history(ledger)?.filter(History::is_whole) else { return Ok(false) };
         let mut told = Verification::default();
-        ledger.verify_log(&mut told);
-        let Some(history) = history(ledger)?.filter(|history| told.holds() && history.is_whole()) else {
-            return Ok(false);
-        };
         history.compare(ledger.tx, &mut told);
         Ok(told.holds())
     }
@@ -200,8 +201,13 @@ fn is_exact(ledger: &Ledger<'_>) -> bool {
     ledger.count_is(Left::of(ledger).counted)
 }
 
-/// What the audit log says; nothing where it cannot be read.
+/// What the audit log says; nothing where it does not hold.
 fn history(ledger: &Ledger<'_>) -> Result<Option<History>, VaultError> {
+    let mut report = Verification::default();
+    ledger.verify_log(&mut report);
+    if !report.holds() {
+        return Ok(None);
+    }
     match History::read(ledger.tx) {
         Err(error) if error.is_damage() => Ok(None),
         read => read.map(Some),

@@ -28,6 +28,9 @@ const DESTROYED: &str = "destroyed";
 /// Slots of a vault at most: each may have to be stretched for (Argon2id) before it is known whether a passphrase opens it.
 pub(super) const MOST_SLOTS: usize = 64;
 
+/// Slots that the message about a wrong master key names one by one.
+const MOST_NAMED: usize = 8;
+
 /// All rows of a keyring, as they stand in the file or are to stand there.
 #[derive(Clone)]
 #[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
@@ -120,10 +123,20 @@ impl KeyringRows {
         match damaged {
             Some(id) => Err(VaultError::DamagedKeyring(format!("slot {id} is not as it was written"))),
             None => Err(VaultError::WrongKey {
-                expected: self.slots.iter().map(slot::describe).collect(),
+                expected: self.name_slots(),
                 given: master.fingerprint().map_or_else(|| "a passphrase".into(), |known| format!("key {known}")),
             }),
         }
+    }
+
+    /// What opens the vault, as far as a message has room for it.
+    fn name_slots(&self) -> Vec<String> {
+        let mut named: Vec<_> = self.slots.iter().take(MOST_NAMED).map(slot::describe).collect();
+        let more = self.slots.len() - named.len();
+        if more > 0 {
+            named.push(format!("one of {more} more"));
+        }
+        named
     }
 
     /// The id for a slot that is to be added: one that no slot had yet, as far as can be seen.

@@ -5,6 +5,7 @@
 
 use super::VaultError;
 use super::audit::{self, Action, Subject};
+use super::key_table;
 use super::keyring::Keyring;
 use super::manifest::{Manifest, Restored, Tally};
 use super::open::Mode;
@@ -85,6 +86,14 @@ impl<'t> Ledger<'t> {
     pub(super) fn lower_count(&mut self, records: u64) {
         self.manifest.records.count = self.manifest.records.count.saturating_sub(records);
         self.changed = true;
+    }
+
+    /// Names what does not hold of the API keys and of the audit log.
+    pub(super) fn verify_others(&self, report: &mut Verification) {
+        if key_table::recount(self.tx, self.keyring, report) != self.manifest.api_keys {
+            report.found("api_key", "*", "they are not those that the manifest knows");
+        }
+        self.verify_log(report);
     }
 
     /// Walks the audit log and names what does not hold.

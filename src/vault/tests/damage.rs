@@ -619,3 +619,55 @@ async fn a_page_of_revocations_goes_on_behind_one_that_cannot_be_read() {
     }
     assert_eq!(seen, 2);
 }
+
+#[tokio::test]
+async fn a_forged_log_lowers_no_count_for_the_next_removal() {
+    let bench = Bench::new();
+    let [first, second, _] = three(&bench).await;
+    passing(&bench).await;
+    let stray = "01900000-0000-7000-8000-000000000000";
+    bench.attack(&format!(
+        "INSERT INTO audit SELECT 1000000, at, 'credential.create', result, actor, user, provider, '{stray}', 'revision:1.1', address,
+             request_id, key_version, mac FROM audit WHERE credential = '{first}';
+         INSERT INTO credential SELECT user, '{stray}', provider, kind, status, in_doubt, created_at, updated_at, expires_at,
+             last_used_at, revision, secret_revision, data_key, summary, refresh_at FROM credential WHERE id = '{first}';
+         DELETE FROM revocation;
+         UPDATE credential SET revision = 9 WHERE id = '{second}'",
+        first = first.id,
+        second = second.id
+    ));
+    let who = Who::command_line();
+    let removed = bench.vault.remove_damaged(&stray.parse().unwrap(), &who).await.unwrap();
+    assert_eq!(removed, DamagedRemoval::Done { holds: false });
+    bench.attack("DELETE FROM audit WHERE seq = 1000000");
+    let removed = bench.vault.remove_damaged(&second.id, &who).await.unwrap();
+    assert_eq!(removed, DamagedRemoval::Done { holds: false });
+}
+
+#[tokio::test]
+async fn a_stray_secret_under_the_id_of_a_sound_credential_is_erased_and_the_credential_stays() {
+    let bench = Bench::new();
+    let [first, ..] = three(&bench).await;
+    bench.attack(
+        "PRAGMA foreign_keys = OFF; INSERT INTO credential_secret SELECT 'zzz', id, revision, data_key, secret
+                  FROM credential_secret WHERE user = 'alice' ORDER BY id LIMIT 1",
+    );
+    assert!(!bench.vault.verify().unwrap().holds());
+    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    assert_eq!(removed, DamagedRemoval::Done { holds: true });
+    assert_eq!(bench.vault.verify().unwrap().findings, []);
+    assert!(bench.read(&first).await.is_some());
+}
+
+#[tokio::test]
+async fn what_does_not_hold_elsewhere_is_not_called_whole() {
+    for damage in ["DELETE FROM api_key", "UPDATE credential SET status = 'needs_reauth'"] {
+        let bench = Bench::new();
+        three(&bench).await;
+        super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+        passing(&bench).await;
+        bench.attack(&format!("{damage}; UPDATE revocation SET not_before = 7"));
+        let done = repair(&bench, Rest::Doubted).await;
+        assert_eq!((done.erased.len(), done.holds), (2, false), "{damage}");
+    }
+}

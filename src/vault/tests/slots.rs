@@ -101,6 +101,9 @@ async fn the_slots_of_a_vault_are_bounded_in_number() {
     }
     let more = bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &who).await;
     assert!(matches!(more, Err(VaultError::TooManySlots(64))), "{more:?}");
+    let Err(wrong) = bench.reopen_as(&MasterKey::generate(Random)) else { panic!("it opened") };
+    let said = wrong.to_string();
+    assert!(said.contains("or one of 56 more") && said.len() < 500, "{said}");
     assert!(bench.reopen_as(&bench.key).is_ok() && bench.vault.verify().unwrap().holds());
     bench.attack("INSERT INTO slot SELECT id + 100, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum FROM slot");
     let Err(VaultError::DamagedKeyring(what)) = bench.reopen_as(&passphrase("a guess")) else { panic!("it was tried") };

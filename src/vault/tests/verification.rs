@@ -143,7 +143,7 @@ async fn a_schema_that_was_damaged_or_added_to_is_named_and_a_table_of_another_p
         ("CREATE TRIGGER again AFTER DELETE ON user BEGIN SELECT 1; END".to_owned(), "again"),
         ("CREATE VIEW users AS SELECT * FROM user".to_owned(), "users"),
         (
-            "CREATE TABLE holds_on (user TEXT, id TEXT, FOREIGN KEY (user, id) REFERENCES credential)".to_owned(),
+            "CREATE TABLE holds_on (user TEXT, id TEXT, FOREIGN KEY (user, id) REFERENCES Credential)".to_owned(),
             "holds_on",
         ),
     ] {
