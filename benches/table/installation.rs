@@ -30,7 +30,10 @@ impl Provider {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let address = "127.0.0.1:0".parse().expect("an address");
-        let sandbox = Sandbox::start(address, Clock::system(), Random, SandboxOptions::new(Random));
+        let mut options = SandboxOptions::new(Random);
+        // Thousands of logins are approved before the first is completed.
+        options.behaviour.code_lifetime = Duration::from_secs(600);
+        let sandbox = Sandbox::start(address, Clock::system(), Random, options);
         let sandbox = runtime.block_on(sandbox).expect("the sandbox starts");
         Self { sandbox, _runtime: runtime }
     }

@@ -1,6 +1,8 @@
 //! What has to be there before something can be measured: keys, credentials to delete, logins to complete.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::id::CredentialId;
@@ -8,9 +10,13 @@ use strongroom::id::CredentialId;
 use super::client::{Client, request};
 use super::fill::{FIVES, fill};
 use super::installation::{Installation, Provider, Server};
+use super::load::{Load, Requests};
 
 /// Logins begun for one user.
 const OF_EACH: usize = 500;
+
+/// Logins prepared at a time: the sandbox remembers 4,096 codes.
+const CODES: usize = 4_000;
 
 /// A filled vault, its server, and who may ask it.
 pub struct Stage {
@@ -81,11 +87,21 @@ impl Stage {
         self.ids(&own, provider, most).iter().map(|id| request("DELETE", &path(id), &own, "")).collect()
     }
 
-    /// Forced refreshes of up to `most` of what was connected.
-    pub fn refreshes(&self, most: usize) -> Vec<Vec<u8>> {
-        self.each_connected(most, |id, user| {
-            request("POST", &format!("/v1/integrations/sandbox/credentials/{id}/refresh"), user, "{}")
-        })
+    /// Forced refreshes of `count` credentials; what is not connected yet is connected before.
+    pub fn refreshes(&self, provider: &Provider, count: usize) -> Vec<Vec<u8>> {
+        loop {
+            let refreshes = self.each_connected(count, |id, user| {
+                request("POST", &format!("/v1/integrations/sandbox/credentials/{id}/refresh"), user, "{}")
+            });
+            if refreshes.len() >= count {
+                return refreshes;
+            }
+            let missing = self.completes(provider, count - refreshes.len());
+            let (address, right) = (self.address(), &[200]);
+            let requests = Requests::Once(Arc::new(missing));
+            let connected = Load { address, connections: 64, time: Duration::from_secs(60), requests, right }.run();
+            assert_eq!(connected.failed, 0, "every login is completed");
+        }
     }
 
     /// Deletes of up to `most` of what was connected.
@@ -95,8 +111,10 @@ impl Stage {
         })
     }
 
-    /// Logins that were begun and approved, and wait to be completed: of many users, for a vault keeps the newest thousand of each.
-    pub fn completes(&self, provider: &Provider, count: usize) -> Vec<Vec<u8>> {
+    /// Up to `most` logins that were begun and approved, and wait to be completed: of many users, for a vault keeps the newest thousand
+    /// of each; and no more than the sandbox remembers codes of.
+    pub fn completes(&self, provider: &Provider, most: usize) -> Vec<Vec<u8>> {
+        let count = most.min(CODES);
         let sandbox = provider.sandbox.base_url();
         let provider: SocketAddr = sandbox.trim_start_matches("http://").parse().expect("an address");
         on_a_runtime(async {

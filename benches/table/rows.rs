@@ -201,8 +201,8 @@ fn writes() -> Vec<Row> {
         row("complete, against the sandbox", Limit::None, 0.0, &[200], |s, p, n| {
             Requests::Once(Arc::new(s.completes(p, n)))
         }),
-        row("refresh, against the sandbox", Limit::None, 0.0, &[200], |s, _, n| {
-            Requests::Once(Arc::new(s.refreshes(n)))
+        row("refresh, against the sandbox", Limit::None, 0.0, &[200], |s, p, n| {
+            Requests::Once(Arc::new(s.refreshes(p, n)))
         }),
     ]
 }

@@ -61,7 +61,7 @@ fn turn(stage: &Stage, provider: &Provider) -> u64 {
     };
     let most = 10 * IN_A_TURN;
     run(stage.completes(provider, IN_A_TURN), &[200])
-        + run(stage.refreshes(most), &[200])
+        + run(stage.refreshes(provider, IN_A_TURN), &[200])
         + run(vec![stage.create(); IN_A_TURN], &[201])
         + run(stage.deletes(most), &[200])
         + run(stage.disconnects(most), &[200])
