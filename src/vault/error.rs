@@ -39,7 +39,7 @@ pub enum VaultError {
         what: &'static str,
     },
     /// A verification found what Strongroom did not write there, or not what it wrote.
-    #[error("{count} things do not hold in the vault; the first is {first}")]
+    #[error("the vault does not hold: {first}{}", .count.checked_sub(1).filter(|more| *more > 0).map_or(String::new(), |more| format!("; and {more} more")))]
     DoesNotHold {
         /// Where the first of them is, and what it is.
         first: String,
