@@ -16,7 +16,7 @@ use crate::vault::{Damage, Rest, Who};
 #[derive(Debug, Args)]
 pub(super) struct Repair {
     /// Take what is left for the whole vault, although it cannot be shown that nothing else is missing. All of it has to open, and
-    /// the audit log to hold
+    /// API keys and audit log to hold
     #[arg(long)]
     accept: bool,
     /// As JSON
@@ -44,7 +44,9 @@ impl Repair {
                     out.line(plain(&format!("{what}: table {}, row {}: {}", one.table, one.row, one.what)))?;
                 }
             }
-            if done.erased.is_empty() {
+            if self.accept && done.holds {
+                out.line("what is left is the whole vault")?;
+            } else if done.erased.is_empty() {
                 out.line("nothing of this kind is damaged")?;
             }
         }

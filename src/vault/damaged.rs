@@ -27,7 +27,7 @@ use crate::store::{ERASABLE, Erasable, StoreError, View};
 pub enum DamagedRemoval {
     /// It is gone.
     Done {
-        /// Whether the manifest holds for what is left; else more is damaged than this credential.
+        /// Whether everything holds now; else more is damaged, or it cannot be shown that nothing is missing.
         holds: bool,
     },
     /// There is nothing of that id.
@@ -41,7 +41,7 @@ pub enum DamagedRemoval {
 pub enum Rest {
     /// The manifest goes on saying that something is amiss.
     Doubted,
-    /// What is left is the whole from now on, if all of it opens and the audit log holds.
+    /// What is left is the whole from now on, if all of it opens, and API keys and audit log hold.
     Accepted,
 }
 
@@ -52,7 +52,7 @@ pub struct Repair {
     pub erased: Vec<Damage>,
     /// What the audit log has otherwise than what was accepted.
     pub accepted: Vec<Damage>,
-    /// Whether the manifest holds for what is left.
+    /// Whether everything holds now.
     pub holds: bool,
 }
 
@@ -275,10 +275,17 @@ fn no_key() -> VaultError {
     StoreError::Corrupt("a key that is never written".to_owned()).into()
 }
 
+/// Ids of our own are shorter.
+const LONGEST_ID: usize = 64;
+
 /// The row as a verification names it.
 fn name(table: Erasable, key: &[u8]) -> String {
     match table {
         Erasable::Pending | Erasable::Registration => hex::write(key),
-        Erasable::Revocation | Erasable::SigningKey => String::from_utf8_lossy(key).into_owned(),
+        Erasable::Revocation | Erasable::SigningKey => match text(key) {
+            Ok(id) if id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic()) => id.to_owned(),
+            // Nobody gave it such an id but somebody who writes SQL, and his text is not to get into the log.
+            _ => hex::write(&key[..key.len().min(LONGEST_ID / 2)]),
+        },
     }
 }

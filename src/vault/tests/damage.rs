@@ -671,3 +671,15 @@ async fn what_does_not_hold_elsewhere_is_not_called_whole() {
         assert_eq!((done.erased.len(), done.holds), (2, false), "{damage}");
     }
 }
+
+#[tokio::test]
+async fn what_somebody_wrote_into_a_key_gets_into_no_log() {
+    let bench = Bench::new();
+    passing(&bench).await;
+    bench.attack(&change_one("revocation", "id", "id = 'zz\u{1b}[2J' || hex(zeroblob(5000))"));
+    let done = repair(&bench, Rest::Doubted).await;
+    assert!(
+        matches!(&done.erased[..], [one] if one.row.starts_with("7a7a1b5b324a") && one.row.len() == 64),
+        "{done:?}"
+    );
+}
