@@ -13,6 +13,7 @@ mod opening;
 mod pending;
 mod refreshing;
 mod registrations;
+mod repair;
 mod rotation;
 mod slots;
 mod verification;
