@@ -1,10 +1,10 @@
-//! Embeds the catalogue: every file of `src/catalog/providers/` goes into the binary, by the name of the file.
+//! Embeds the catalogue: every file of `providers/` goes into the binary, by the name of the file.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-const FOLDER: &str = "src/catalog/providers";
+const FOLDER: &str = "providers";
 
 #[expect(clippy::disallowed_methods, reason = "this is how cargo talks to a build script")]
 fn main() -> io::Result<()> {

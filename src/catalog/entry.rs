@@ -21,7 +21,7 @@ use super::value::{Date, Endpoint, JsonPointer, Lifetime, ScopeSeparator};
 use crate::jose::Algorithm;
 use crate::kind::Kind;
 
-/// One provider: what its file in `catalog/providers/` or its section of the configuration says.
+/// One provider: what its file in `providers/` or its section of the configuration says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
