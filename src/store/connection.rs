@@ -104,7 +104,7 @@ fn harden(connection: Connection) -> Result<Connection, StoreError> {
 mod tests {
     use super::*;
 
-    /// What the disk promises rests on; tests/power_cut.rs shows that the next lower setting loses acknowledged writes.
+    /// What the disk promises rests on; tests/chaos/power_cut.rs shows that the next lower setting loses acknowledged writes.
     #[test]
     fn every_commit_is_synced_and_what_is_deleted_is_overwritten() {
         const FULL: i64 = 2;

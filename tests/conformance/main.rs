@@ -18,7 +18,7 @@ use std::sync::Arc;
 use strongroom::catalog::{Catalog, Provider};
 use tokio::task::JoinSet;
 
-use support::{Server, campaign};
+use crate::support::{Server, campaign};
 use trial::{Bench, Trial};
 
 /// Flows that are under way at once.

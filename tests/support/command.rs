@@ -1,8 +1,5 @@
 //! The binary as a person uses it: one command after the other, in a folder of their own.
 
-#![allow(clippy::unwrap_used, reason = "a helper of a test may stop it")]
-#![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this")]
-
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -2,21 +2,15 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this")]
 
-pub mod acme;
-pub mod authority;
 pub mod chance;
+pub mod command;
 #[cfg(target_os = "linux")]
 pub mod disk;
 pub mod flow;
-pub mod hostile;
 pub mod http;
-pub mod misbehaviours;
-pub mod names;
-pub mod peers;
 pub mod process;
+pub mod provider;
 pub mod raw;
-pub mod recording;
-pub mod relay;
 pub mod sample;
 #[cfg(target_os = "linux")]
 pub mod world;
@@ -242,6 +236,24 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("it never came true: {what}");
+}
+
+/// Returns true in a process that runs only the test of this name. Elsewhere it runs the test in such a process, fails if
+/// that fails, and returns false. For tests that change or read what all threads share, such as the panic hook.
+#[expect(clippy::disallowed_methods, reason = "the child process is told by its environment that it is the child")]
+pub fn in_own_process(test: &str) -> bool {
+    const MARK: &str = "STRONGROOM_TEST_IN_OWN_PROCESS";
+    if std::env::var_os(MARK).is_some_and(|name| name == *test) {
+        return true;
+    }
+    let program = std::env::current_exe().expect("the path of this program");
+    let child = std::process::Command::new(program).args(["--exact", test, "--nocapture"]).env(MARK, test).output();
+    let output = child.expect("this program starts again");
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    let passed = output.status.success() && said.contains("test result: ok. 1 passed");
+    assert!(passed, "{test} in its own process: {}", String::from_utf8_lossy(&output.stderr));
+    false
 }
 
 /// Whether this is CI, where a test that cannot run has failed.

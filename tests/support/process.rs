@@ -36,7 +36,7 @@ impl Installation {
     /// The same of another build of the program.
     pub async fn of(program: &Path, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = super::peers::free_port().await;
+        let port = super::provider::peers::free_port().await;
         let this = Self { folder, port, program: program.to_owned() };
         this.run(&["init"]).must_succeed();
         let file = this.path("strongroom.toml");

@@ -1,4 +1,4 @@
-//! Strongroom with `synchronous=NORMAL`, which loses what it acknowledged: for tests/power_cut.rs, which has to find that out.
+//! Strongroom with `synchronous=NORMAL`, which loses what it acknowledged: for tests/chaos/power_cut.rs, which has to find that out.
 //!
 //! It is an example of the crate, so that nothing installs or packages it, and the program itself is not compiled with the
 //! feature that this needs (src/main.rs).

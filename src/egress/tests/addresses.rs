@@ -13,7 +13,7 @@ use crate::egress::hostile::{Hostile, answer, resolving_to};
 use crate::egress::{Egress, EgressError, LIMITS, NotSent, Refusal, resolver};
 
 /// URLs that lead to this machine, to a private network, or out of `https`; `PORT` is a server that must stay unvisited.
-/// From outside, `tests/ssrf.rs` puts the same into every place that a URL can come to us through.
+/// From outside, `tests/oauth/attacks/ssrf.rs` puts the same into every place that a URL can come to us through.
 const FORBIDDEN: &str = include_str!("../../../tests/support/forbidden_urls.txt");
 
 #[tokio::test]

@@ -1,0 +1,193 @@
+//! No secret in any place where it does not belong: twelve canaries go through every route and every failure at TRACE
+//! level, and are looked for in six encodings in the log, the answers, the vault's files and everything beside them.
+
+use std::collections::BTreeMap;
+
+use crate::support::process::{Installation, Process};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use http::Method;
+use serde_json::{Value, json};
+
+const API_KEY: &str = "canary-api-key-0a8fQ";
+const USERNAME: &str = "canary-username-1b9gR";
+const PASSWORD: &str = "canary-password-2c0hS";
+const HEADER: &str = "canary-header-3d1iT";
+const ACCESS: &str = "canary-access-4e2jU";
+const REFRESH: &str = "canary-refresh-5f3kV";
+const ID_TOKEN: &str = "canary-id-token-6g4lW";
+const CODE: &str = "canary-code-7h5mX";
+const CLIENT_SECRET: &str = "canary-client-secret-8i6nY";
+const BAD_KEY: &str = "canary-bad-key-9j7oZ";
+const BAD_BODY: &str = "canary-bad-body-0k8pA";
+const QUERY: &str = "canary-query-1l9qB";
+const ALL: [&str; 12] =
+    [API_KEY, USERNAME, PASSWORD, HEADER, ACCESS, REFRESH, ID_TOKEN, CODE, CLIENT_SECRET, BAD_KEY, BAD_BODY, QUERY];
+
+/// A title is no secret: it is listed, and sealed in the file all the same. The search has to find it in the lists.
+const TITLE: &str = "planted-title-2m0rC";
+
+#[tokio::test]
+async fn twelve_canaries_are_nowhere_and_the_planted_one_is_found() {
+    let provider = crate::support::provider::peers::fake_provider(json!({
+        "access_token": ACCESS, "refresh_token": REFRESH, "id_token": ID_TOKEN, "token_type": "bearer", "expires_in": 60
+    }))
+    .await;
+    let installation = Installation::new(&settings(&provider)).await;
+    let key = installation.key("alice");
+    let server = installation.serve().await;
+    let answers = every_route_and_failure(&server, &key).await;
+    let log = server.log();
+    assert!(log.contains("/v1/integrations/{provider}/credentials"), "requests are logged, by their pattern: {log}");
+    let running = everything_in(&installation);
+    assert!(server.stop().success());
+    let stopped = everything_in(&installation);
+
+    let mut places: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    places.insert("log".to_owned(), log.into_bytes());
+    places.insert("answers".to_owned(), answers);
+    places.extend(running.into_iter().map(|(name, bytes)| (format!("{name} (running)"), bytes)));
+    places.extend(stopped);
+    let mut secrets = ALL.to_vec();
+    secrets.push(&key);
+    for (place, bytes) in &places {
+        assert_eq!(found(bytes, &secrets), Vec::<String>::new(), "in {place}");
+        let planted = found(bytes, &[TITLE]);
+        if place == "answers" {
+            assert_eq!(planted.len(), 1, "the search must find what is there");
+        } else {
+            assert_eq!(planted, Vec::<String>::new(), "in {place}");
+        }
+    }
+    assert!(places.keys().any(|name| name.ends_with("-wal (running)")), "{:?}", places.keys());
+}
+
+#[test]
+fn the_search_finds_a_secret_in_each_of_the_six_encodings() {
+    for encoding in encodings(ACCESS) {
+        let leak = format!("something {encoding} else");
+        assert_eq!(found(leak.as_bytes(), &ALL), [ACCESS]);
+    }
+}
+
+fn settings(provider: &str) -> String {
+    format!(
+        "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
+         [providers.fake]\ndisplay_name = \"Fake\"\nclient_id = \"c\"\nclient_secret = \"{CLIENT_SECRET}\"\n\
+         [providers.fake.oauth]\nauthorize_url = \"{provider}/authorize\"\ntoken_url = \"{provider}/token\"\n\
+         [providers.fake.oauth.identity]\nurl = \"{provider}/nothing-here\"\nusername = \"/name\"\n\
+         [providers.fake.oauth.revoke]\nurl = \"{provider}/nothing-here\"\n"
+    )
+}
+
+/// What every answer said, one after the other. The one answer that may hold a secret is left out: the state token goes
+/// to the client, who needs it.
+async fn every_route_and_failure(server: &Process, key: &str) -> Vec<u8> {
+    let mut answers = Vec::new();
+    let mut say = async |method: Method, path: &str, key: &str, body: Option<Value>| -> Value {
+        let mut ask = server.ask(method, path).key(key);
+        if let Some(body) = body {
+            ask = ask.json(&body);
+        }
+        let reply = ask.send().await;
+        answers.extend_from_slice(&reply.body);
+        serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
+    };
+    let base = "/v1/integrations";
+    let bodies = [
+        ("openai", json!({"type": "api_key", "api_key": API_KEY, "title": TITLE})),
+        ("smtp", json!({"type": "user_password", "username": USERNAME, "password": PASSWORD, "title": "t"})),
+        ("http", json!({"type": "host_scoped", "host": "example.com", "headers": {"X-K": HEADER}, "title": "t"})),
+        ("openai", json!({"type": "user_password", "username": USERNAME, "password": PASSWORD, "title": "t"})),
+        ("nowhere", json!({"type": "api_key", "api_key": API_KEY, "title": "t"})),
+        ("openai", json!({"type": "api_key", "api_key": {"wrong": BAD_BODY}, "title": 3})),
+        ("openai", json!({"type": BAD_BODY})),
+        (
+            "http",
+            json!({"type": "host_scoped", "host": format!("{BAD_BODY} x"), "headers": {"a": [BAD_BODY]}, "title": "t"}),
+        ),
+    ];
+    let mut ids = Vec::new();
+    for (provider, body) in bodies {
+        let made = say(Method::POST, &format!("{base}/{provider}/credentials"), key, Some(body)).await;
+        ids.extend(made["id"].as_str().map(|id| (provider, id.to_owned())));
+    }
+    for code in [CODE, CODE] {
+        let callback = json!({"callback_url": "http://localhost:1/cb"});
+        let path = format!("{base}/fake/oauth/initiate");
+        let started = server.ask(Method::POST, &path).key(key).json(&callback).send().await.is(200).json();
+        let body = json!({"code": code, "state_token": started["state_token"], "callback_params": {"x": QUERY}});
+        let done = say(Method::POST, &format!("{base}/fake/oauth/complete"), key, Some(body.clone())).await;
+        ids.extend(done["credentials_id"].as_str().map(|id| ("fake", id.to_owned())));
+        say(Method::POST, &format!("{base}/fake/oauth/complete"), key, Some(body)).await;
+    }
+    assert_eq!(ids.len(), 5, "three kinds and two connected accounts");
+    for (provider, id) in &ids {
+        let path = format!("{base}/{provider}/credentials/{id}");
+        // The answer that is there to hold a secret, and all that could be told of it besides.
+        let live = server.ask(Method::GET, &format!("{path}/token?x={QUERY}")).key(key).send().await.is(200);
+        assert!([API_KEY, PASSWORD, HEADER, ACCESS].iter().any(|secret| live.text().contains(secret)), "{provider}");
+        say(Method::GET, &path, key, None).await;
+        say(Method::GET, &format!("{path}/token?min_ttl={QUERY}"), key, None).await;
+        say(Method::POST, &format!("{path}/refresh"), key, None).await;
+        for body in [json!({"password": PASSWORD}), json!({"api_key": [BAD_BODY]}), json!({"title": "t"})] {
+            say(Method::PATCH, &path, key, Some(body)).await;
+        }
+    }
+    let denied = json!({"state_token": BAD_BODY, "callback_params": {"error": "access_denied"}});
+    say(Method::POST, &format!("{base}/fake/oauth/complete"), key, Some(denied)).await;
+    for path in ["/providers", "/credentials", "/fake/credentials", &format!("/credentials?limit=1&q={QUERY}")] {
+        say(Method::GET, &format!("{base}{path}"), key, None).await;
+    }
+    for path in [
+        format!("{base}/providers?key={QUERY}"),
+        format!("/{QUERY}/nothing"),
+        format!("{base}/credentials?limit={QUERY}"),
+    ] {
+        let reply = server.ask(Method::GET, &path).header("Authorization", &format!("Bearer {BAD_KEY}")).send().await;
+        answers.extend_from_slice(&reply.body);
+    }
+    let mut say_again = async |method: Method, path: String| {
+        let reply = server.ask(method, &path).key(key).send().await;
+        answers.extend_from_slice(&reply.body);
+    };
+    for (provider, id) in &ids {
+        say_again(Method::DELETE, format!("{base}/{provider}/credentials/{id}")).await;
+        say_again(Method::DELETE, format!("{base}/{provider}/credentials/{id}")).await;
+    }
+    say_again(Method::GET, "/openapi.json".to_owned()).await;
+    say_again(Method::GET, "/readyz".to_owned()).await;
+    answers
+}
+
+/// Every file of the installation but the two that hold secrets by design: the configuration and the master key.
+fn everything_in(installation: &Installation) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(installation.folder.path()).unwrap().map(|entry| entry.unwrap());
+    entries
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .filter(|(name, _)| name != "strongroom.toml" && name != "strongroom.key")
+        .map(|(name, path)| (name, std::fs::read(path).unwrap_or_default()))
+        .collect()
+}
+
+fn found(bytes: &[u8], secrets: &[&str]) -> Vec<String> {
+    let holds = |needle: &str| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
+    secrets.iter().filter(|secret| encodings(secret).iter().any(|text| holds(text))).map(|s| (*s).to_owned()).collect()
+}
+
+/// Plain, base64, base64url, hex in both cases, and percent-encoded throughout. The last byte or two are left out
+/// of the base64 forms, for there they depend on what follows.
+fn encodings(secret: &str) -> [String; 6] {
+    let each = |show: fn(u8) -> String| secret.bytes().map(show).collect::<Vec<_>>().concat();
+    let hex = each(|byte| format!("{byte:02x}"));
+    let whole = &secret.as_bytes()[..secret.len() / 3 * 3];
+    [
+        secret.to_owned(),
+        STANDARD_NO_PAD.encode(whole),
+        URL_SAFE_NO_PAD.encode(whole),
+        hex.clone(),
+        hex.to_uppercase(),
+        each(|byte| format!("%{byte:02X}")),
+    ]
+}

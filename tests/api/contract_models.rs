@@ -1,0 +1,301 @@
+//! The bodies of the contract, field by field, and what every answer has in common.
+
+use std::collections::BTreeSet;
+
+use crate::support::flow::CALLBACK;
+use crate::support::{Server, Setup};
+use http::Method;
+use serde_json::{Value, json};
+use strongroom::http::{Limits, Settings, routes};
+
+const CREATE: &str = "/v1/integrations/http/credentials";
+
+fn fields(object: &Value) -> BTreeSet<&str> {
+    object.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+/// How pydantic names what is wrong with `body`: the type and the place of each fault.
+async fn faults(server: &Server, path: &str, body: &Value) -> Value {
+    let reply = server.post(path).key(&server.key).json(body).send().await.is(422);
+    assert_eq!(reply.header("Content-Type"), Some("application/json"));
+    assert_eq!(fields(&reply.json()), BTreeSet::from(["detail"]));
+    let list = reply.detail();
+    for fault in list.as_array().unwrap() {
+        assert_eq!(fields(fault), BTreeSet::from(["loc", "msg", "type"]), "never its input");
+    }
+    list.as_array().unwrap().iter().map(|fault| json!([fault["type"], fault["loc"]])).collect()
+}
+
+#[tokio::test]
+async fn the_answers_of_the_code_flow_have_these_fields_and_no_others() {
+    let server = Server::start().await;
+    let body = json!({"callback_url": CALLBACK, "unknown": {"fields": ["are", "ignored"]}, "inputs": {"x": "y"}});
+    let path = "/v1/integrations/sandbox/oauth/initiate";
+    let started = server.post(path).key(&server.key).json(&body).send().await.is(200).json();
+    assert_eq!(fields(&started), BTreeSet::from(["expires_at", "login_url", "state_token"]));
+    let started = server.initiate("sandbox").await;
+    let completed = server.complete("sandbox", &server.log_in(&started).await).await.is(200).json();
+    let expected = ["credentials_id", "provider", "scopes", "state_metadata", "title", "type", "username"];
+    assert_eq!(fields(&completed), BTreeSet::from(expected));
+    let id = completed["credentials_id"].as_str().unwrap();
+    assert_eq!(uuid::Uuid::parse_str(id).unwrap().to_string(), id, "a lower-case UUID");
+}
+
+#[tokio::test]
+async fn a_provider_has_these_fields_whatever_it_takes() {
+    let server = Server::start().await;
+    let list = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200).json();
+    for provider in list.as_array().unwrap() {
+        let first = ["name", "supports_oauth", "supports_api_key", "supports_user_password", "supports_host_scoped"];
+        let more = ["default_scopes", "display_name", "docs_url", "configured", "category", "inputs"];
+        assert_eq!(fields(provider), first.into_iter().chain(more).collect(), "{provider}");
+    }
+    let of = |name: &str| list.as_array().unwrap().iter().find(|provider| provider["name"] == name).unwrap().clone();
+    assert_eq!(of("discord")["default_scopes"], json!(["identify"]));
+    assert_eq!(
+        (&of("smtp")["supports_user_password"], &of("http")["supports_host_scoped"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!((&of("openai")["supports_oauth"], &of("openai")["default_scopes"]), (&json!(false), &json!([])));
+}
+
+#[tokio::test]
+async fn hosts_are_taken_in_each_of_their_forms_and_shown_exactly_as_given() {
+    let server = Server::start().await;
+    let body = |host: &str| json!({"type": "host_scoped", "host": host, "headers": {"X-Key": "v"}, "title": "t"});
+    let good = [
+        "Api.Example.com",
+        "api.example.com:8443",
+        "*.example.com",
+        "192.0.2.1",
+        "[2001:db8::1]:8443",
+        "2001:db8::1",
+        "https://api.example.com/ignored?x#y",
+        "http://10.0.0.1:8080/",
+        "bücher.example",
+    ];
+    for host in good {
+        server.post(CREATE).key(&server.key).json(&body(host)).send().await.is(201);
+    }
+    let shown: Vec<Value> = server.list().await.as_array().unwrap().iter().map(|item| item["host"].clone()).collect();
+    assert_eq!(shown, good);
+    let place = json!([["value_error", ["body", "host_scoped", "host"]]]);
+    for host in
+        ["", "*", "a.*.example", "ftp://a.example", "https://u:p@a.example", "a.example/x", "0x7f.1", "a.example:0"]
+    {
+        assert_eq!(faults(&server, CREATE, &body(host)).await, place, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_is_an_integer_an_integral_float_or_a_decimal_text() {
+    let server = Server::start().await;
+    let body = |expiry: Value| json!({"type": "api_key", "api_key": "k", "title": "t", "expires_at": expiry});
+    for good in [json!(1_900_000_000), json!(1.9e9), json!("1900000000"), json!(null)] {
+        server.post(CREATE).key(&server.key).json(&body(good)).send().await.is(201);
+    }
+    for (bad, kind) in [
+        (json!(1.5), "int_from_float"),
+        (json!("soon"), "int_parsing"),
+        (json!(""), "int_parsing"),
+        (json!(true), "int_type"),
+        (json!([]), "int_type"),
+        (json!(1e300), "int_parsing_size"),
+    ] {
+        assert_eq!(faults(&server, CREATE, &body(bad)).await, json!([[kind, ["body", "api_key", "expires_at"]]]));
+    }
+}
+
+#[tokio::test]
+async fn every_fault_of_a_body_is_named_in_the_words_of_the_original() {
+    let server = Server::start().await;
+    let complete = "/v1/integrations/sandbox/oauth/complete";
+    let initiate = "/v1/integrations/sandbox/oauth/initiate";
+    for (path, body, expected) in [
+        (initiate, json!({}), json!([["missing", ["body", "callback_url"]]])),
+        (initiate, json!([]), json!([["model_attributes_type", ["body"]]])),
+        (
+            initiate,
+            json!({"callback_url": 1, "scopes": ["a", 2], "state_metadata": null, "credential_id": []}),
+            json!([
+                ["string_type", ["body", "callback_url"]],
+                ["string_type", ["body", "scopes", 1]],
+                ["dict_type", ["body", "state_metadata"]],
+                ["string_type", ["body", "credential_id"]],
+            ]),
+        ),
+        (complete, json!({}), json!([["missing", ["body", "code"]], ["missing", ["body", "state_token"]]])),
+        (
+            complete,
+            json!({"code": null, "state_token": {}, "callback_params": {"iss": 1}}),
+            json!([
+                ["string_type", ["body", "callback_params", "iss"]],
+                ["string_type", ["body", "code"]],
+                ["string_type", ["body", "state_token"]],
+            ]),
+        ),
+        (CREATE, json!({"title": "t"}), json!([["union_tag_not_found", ["body"]]])),
+        (CREATE, json!({"type": "oauth2"}), json!([["union_tag_invalid", ["body"]]])),
+        (
+            CREATE,
+            json!({"type": "user_password", "username": "", "title": 1}),
+            json!([
+                ["string_type", ["body", "user_password", "title"]],
+                ["string_too_short", ["body", "user_password", "username"]],
+                ["missing", ["body", "user_password", "password"]],
+            ]),
+        ),
+        (
+            CREATE,
+            json!({"type": "host_scoped", "host": "a", "headers": {"A": "", "B": 1}, "title": ""}),
+            json!([
+                ["string_too_short", ["body", "host_scoped", "headers", "A"]],
+                ["string_type", ["body", "host_scoped", "headers", "B"]],
+            ]),
+        ),
+    ] {
+        assert_eq!(faults(&server, path, &body).await, expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn no_two_answers_carry_the_same_request_id_and_none_takes_the_callers() {
+    let server = Server::start().await;
+    let mut seen = BTreeSet::new();
+    for path in ["/healthz", "/nowhere", "/v1/integrations/providers", "/v1/integrations/credentials"] {
+        for _ in 0..10 {
+            let reply = server.get(path).header("X-Request-Id", "mine").send().await;
+            assert_eq!(reply.headers.get_all("X-Request-Id").iter().count(), 1);
+            assert!(seen.insert(reply.header("X-Request-Id").unwrap().to_owned()));
+        }
+    }
+    assert!(!seen.contains("mine"));
+}
+
+#[tokio::test]
+async fn every_answer_under_the_base_path_is_not_to_be_stored() {
+    let settings = Settings { base_path: "/external-api".to_owned(), ..Settings::default() };
+    let server = Server::with(Setup { settings, ..Setup::default() }).await;
+    for route in routes::table() {
+        let path = format!("/external-api{}", route.example_path());
+        for method in [route.method.clone(), Method::PUT, Method::HEAD] {
+            let reply = server.ask(method.clone(), &path).key(&server.key).send().await;
+            assert_eq!(reply.header("Cache-Control"), Some("no-store"), "{method} {path}: {}", reply.status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_path_names_its_methods_and_answers_head_where_it_answers_get() {
+    let server = Server::start().await;
+    for route in routes::table() {
+        let path = route.example_path();
+        let wrong = server.ask(Method::TRACE, &path).key(&server.key).send().await.is(405);
+        let allow = wrong.header("Allow").unwrap().to_owned();
+        assert!(allow.split(", ").any(|method| method == route.method.as_str()), "{path}: {allow}");
+        let head = server.ask(Method::HEAD, &path).key(&server.key).send().await;
+        let allowed = allow.split(", ").any(|method| method == "HEAD");
+        assert_eq!((head.status == 405, head.body.len()), (!allowed, 0), "{path}: {}", head.status);
+        assert!(head.status < 500, "{path}: {}", head.status);
+    }
+}
+
+#[tokio::test]
+async fn a_list_names_its_next_page_under_the_path_that_the_caller_used() {
+    let settings = Settings { base_path: "/external-api".to_owned(), ..Settings::default() };
+    let server = Server::with(Setup { settings, ..Setup::default() }).await;
+    let body = json!({"type": "api_key", "api_key": "k", "title": ""});
+    let path = "/external-api/v1/integrations/open_router/credentials";
+    for _ in 0..3 {
+        server.post(path).key(&server.key).json(&body).send().await.is(201);
+    }
+    let first = server.get(&format!("{path}?limit=2")).key(&server.key).send().await.is(200);
+    let link = first.header("Link").unwrap();
+    let next = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+    let last = server.get(next).key(&server.key).send().await.is(200);
+    assert_eq!((first.json().as_array().unwrap().len(), last.json().as_array().unwrap().len()), (2, 1));
+    assert_eq!(last.header("Link"), None);
+    let after = first.json()[0]["id"].as_str().unwrap().to_owned();
+    let rest = server.get(&format!("{path}?after={after}")).key(&server.key).send().await.is(200);
+    assert_eq!((rest.json().as_array().unwrap().len(), rest.header("Link")), (2, None));
+    assert_eq!(server.get(path).key(&server.key).send().await.json().as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_caller_has_its_own_allowance_of_wrong_keys() {
+    let limits = Limits { failed_attempts_burst: 2, ..Limits::default() };
+    let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    let settings = Settings { limits, trusted_proxies, ..Settings::default() };
+    let server = Server::with(Setup { settings, ..Setup::default() }).await;
+    let guess = async |caller: &str| {
+        let ask = server.get("/v1/integrations/providers").key("guess").header("X-Forwarded-For", caller);
+        ask.send().await.status
+    };
+    let by_one = [guess("192.0.2.1").await, guess("x, 192.0.2.1").await, guess("198.51.100.9, 192.0.2.1").await];
+    assert_eq!(by_one, [401, 401, 429]);
+    assert_eq!(guess("192.0.2.2").await, 401);
+}
+
+#[tokio::test]
+async fn nobody_but_a_trusted_proxy_says_who_the_caller_is() {
+    let server = Server::with(Setup::limits(Limits { failed_attempts_burst: 2, ..Limits::default() })).await;
+    let mut statuses = Vec::new();
+    for caller in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        let ask = server.get("/v1/integrations/providers").key("guess").header("X-Forwarded-For", caller);
+        statuses.push(ask.send().await.status);
+    }
+    assert_eq!(statuses, [401, 401, 429]);
+}
+
+#[tokio::test]
+async fn the_names_in_a_path_are_percent_decoded() {
+    let server = Server::start().await;
+    let id = server.create_api_key_credential("open%5Frouter").await;
+    let listed = server.get("/v1/integrations/%6Fpen_router/credentials").key(&server.key).send().await.is(200).json();
+    assert_eq!(listed[0]["provider"], "open_router");
+    let path = format!("/v1/integrations/open_router/credentials/{}", id.replace('-', "%2D"));
+    server.delete(&path).key(&server.key).send().await.is(200);
+}
+
+#[tokio::test]
+async fn openapi_promises_every_field_that_every_answer_has() {
+    let server = Server::start().await;
+    let document = server.get("/openapi.json").send().await.is(200).json();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let answers = name.ends_with("Response") || ["ProviderInfo", "CredentialSummary"].contains(&name.as_str());
+        let mut always = if answers { fields(&schema["properties"]) } else { continue };
+        // Absent where there are none.
+        for optional in ["missing_scopes", "further_credentials"] {
+            always.remove(optional);
+        }
+        let required: BTreeSet<&str> =
+            schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(required, always, "{name}");
+    }
+    let created = &document["components"]["schemas"]["CreateCredentialRequest"]["oneOf"][0]["properties"];
+    assert_eq!(created["expires_at"]["type"], json!(["integer", "string", "null"]));
+}
+
+#[tokio::test]
+async fn openapi_names_for_each_route_what_can_happen_there() {
+    let server = Server::start().await;
+    let document = server.get("/openapi.json").send().await.is(200).json();
+    let statuses = |path: &str, method: &str| {
+        fields(&document["paths"][path][method]["responses"])
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let providers = statuses("/v1/integrations/providers", "get");
+    assert_eq!(providers, "200 400 401 403 429 500 503");
+    let initiate = statuses("/v1/integrations/{provider}/oauth/initiate", "post");
+    assert_eq!(initiate, "200 400 401 403 404 408 413 422 429 500 501 502 503 504");
+    let complete = statuses("/v1/integrations/{provider}/oauth/complete", "post");
+    assert_eq!(complete, "200 400 401 403 404 408 413 422 429 500 501 502 503 504");
+    let delete = &document["paths"]["/v1/integrations/{provider}/credentials/{cred_id}"]["delete"]["responses"];
+    assert_eq!(
+        delete["404"]["description"],
+        "The credential does not exist; The credential belongs to another provider"
+    );
+}

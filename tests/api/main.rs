@@ -1,0 +1,16 @@
+//! The HTTP API: routes, errors, limits, authentication and permissions.
+
+#![allow(clippy::unwrap_used, reason = "an unexpected value fails the test")]
+#![allow(unreachable_pub, reason = "shared by the modules of this binary")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod canaries;
+mod contract_errors;
+mod contract_models;
+mod overload;
+mod permissions;
+mod server;
+mod trusted_issuers;

@@ -1,0 +1,114 @@
+//! More than can be served: who is refused, who is not, and that nothing is lost by it.
+
+use std::time::Duration;
+
+use crate::support::http::Reply;
+use crate::support::raw::get;
+use crate::support::{Server, Setup, eventually};
+use serde_json::json;
+use strongroom::http::{Limits, Settings};
+
+const LIST: &str = "/v1/integrations/credentials";
+const CREATE: &str = "/v1/integrations/openai/credentials";
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Nobody who waits for the disk or a provider is let in.
+fn full() -> Limits {
+    Limits { waiting: 0, come_back: HOUR, ..Limits::default() }
+}
+
+fn list(server: &Server) -> String {
+    format!("GET {LIST} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n\r\n", server.key)
+}
+
+fn create(key: &str) -> String {
+    let body = json!({"type": "api_key", "api_key": "k", "title": "t"}).to_string();
+    let length = body.len();
+    format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+fn is_refusal(reply: Reply) {
+    let reply = reply.is(503);
+    assert_eq!(reply.header("Retry-After"), Some("1"));
+    assert_eq!(reply.header("Content-Type"), Some("application/problem+json"));
+    assert_eq!(reply.json()["type"], "/problems/overloaded");
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_takes_its_share_of_the_room_and_everything_else_goes_on() {
+    let come_back = Duration::from_millis(1);
+    let limits = Limits { waiting: 3, waiting_at_one: 2, come_back, ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let mut callbacks = Vec::new();
+    for _ in 0..3 {
+        callbacks.push(server.log_in(&server.initiate("sandbox").await).await);
+    }
+    server.sandbox_holds_token_answers(true);
+    let (first, second) = tokio::join!(
+        async { tokio::join!(server.complete("sandbox", &callbacks[0]), server.complete("sandbox", &callbacks[1])) },
+        async {
+            eventually("both are with the provider", async || server.token_requests() == 2).await;
+            is_refusal(server.complete("sandbox", &callbacks[2]).await);
+            server.get("/healthz").send().await.is(200);
+            server.get("/readyz").send().await.is(200);
+            assert_eq!(server.list().await, json!([]), "what waits for nobody is answered");
+            server.create_api_key_credential("openai").await;
+            assert_eq!(server.token_requests(), 2, "nothing was done of what was refused");
+            server.sandbox_holds_token_answers(false);
+        }
+    )
+    .0;
+    first.is(200);
+    second.is(200);
+    server.complete("sandbox", &callbacks[2]).await.is(200);
+    assert_eq!(server.list().await.as_array().unwrap().len(), 4, "and nothing was lost");
+}
+
+#[tokio::test]
+async fn whoever_sends_slowly_keeps_nobody_out() {
+    let limits = Limits { waiting: 1, waiting_at_one: 1, ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let whole = create(&server.key);
+    let (first, last) = whole.split_at(whole.len() - 1);
+    let mut slow = server.raw().await;
+    slow.send(first).await;
+    for _ in 0..3 {
+        server.create_api_key_credential("openai").await;
+    }
+    assert_eq!(slow.ask(last.to_owned()).await.status, 201, "and its turn comes when all of it is there");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_is_refused_before_anything_is_looked_at() {
+    let server = Server::with(Setup::limits(full())).await;
+    for key in [server.key.as_str(), "guess", ""] {
+        let mut socket = server.raw().await;
+        let answer = socket.ask(create(key)).await;
+        assert_eq!(answer.status, 503, "{key}");
+        assert!(answer.head.contains("retry-after: 3600") && answer.head.contains("x-request-id: "), "{}", answer.head);
+        assert!(answer.body.contains("/problems/overloaded"), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_too_soon_waits_but_not_its_probes_and_nobody_else() {
+    let server = Server::with(Setup::limits(full())).await;
+    let mut hasty = server.raw().await;
+    assert_eq!(hasty.ask(create(&server.key)).await.status, 503);
+    for probe in ["/healthz", "/readyz"] {
+        assert_eq!(hasty.ask(get(probe)).await.status, 200);
+    }
+    let answer = tokio::time::timeout(Duration::from_millis(300), hasty.ask(list(&server))).await;
+    assert!(answer.is_err(), "an hour is not over");
+    assert_eq!(server.raw().await.ask(list(&server)).await.status, 200);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_next_on_the_connection_may_be_somebody_else() {
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let settings = Settings { trusted_proxies, limits: full(), ..Settings::default() };
+    let server = Server::with(Setup { settings, ..Setup::default() }).await;
+    let mut proxy = server.raw().await;
+    assert_eq!(proxy.ask(create(&server.key)).await.status, 503);
+    assert_eq!(proxy.ask(list(&server)).await.status, 200);
+}

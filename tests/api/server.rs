@@ -1,0 +1,356 @@
+//! The door under bad manners: slow, huge, ambiguous, too many; and how it closes.
+
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::support::raw::{Raw, get};
+use crate::support::{Server, Setup};
+use rustls::pki_types::ServerName;
+use strongroom::http::{Limits, Listener, Settings, Tls};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+const CREATE: &str = "/v1/integrations/smtp/credentials";
+
+fn hurried() -> Limits {
+    let short = Duration::from_millis(150);
+    Limits { header_time: short, body_time: short, idle_time: short, linger_time: short, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_slow_head_is_told_and_cut_off() {
+    let server = Server::with(Setup::limits(hurried())).await;
+    let began = Instant::now();
+    let mut dripping = server.raw().await;
+    let answer = dripping.ask("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Dri").await;
+    assert_eq!(answer.status, 408);
+    assert!(answer.head.contains("x-request-id: ") && answer.body.contains("/problems/request-timeout"));
+    assert_eq!(dripping.end().await, "");
+    let mut silent = server.raw().await;
+    assert_eq!(silent.end().await, "", "who says nothing is told nothing");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_head_that_drips_does_not_win_time_by_dripping() {
+    let server = Server::with(Setup::limits(hurried())).await;
+    let mut dripping = server.raw().await;
+    let began = Instant::now();
+    for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" {
+        dripping.try_send([*byte]).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(dripping.answer().await.map(|answer| answer.status), Some(408));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_slow_body_is_given_up_and_a_kept_connection_ends_after_its_idle_time() {
+    let server = Server::with(Setup::limits(hurried())).await;
+    let mut slow = server.raw().await;
+    let key = &server.key;
+    let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: 100\r\n\r\n{{");
+    assert_eq!(slow.ask(head).await.status, 408);
+    let mut kept = server.raw().await;
+    assert_eq!(kept.ask(get("/healthz")).await.status, 200);
+    assert_eq!(kept.ask(get("/healthz")).await.status, 200, "a connection is kept");
+    let began = Instant::now();
+    assert_eq!(kept.end().await, "");
+    assert!(began.elapsed() >= Duration::from_millis(100), "not before its time");
+}
+
+#[tokio::test]
+async fn huge_heads_are_431_in_the_shape_of_every_problem() {
+    let server = Server::start().await;
+    for head in [
+        format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Huge: {}\r\n\r\n", "a".repeat(20_000)),
+        format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(20_000)),
+        format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Endless: {}", "a".repeat(400_000)),
+    ] {
+        let mut socket = server.raw().await;
+        socket.try_send(head).await;
+        let answer = socket.answer().await.expect("an answer");
+        assert_eq!(answer.status, 431);
+        assert!(answer.head.contains("x-request-id: ") && answer.head.contains("application/problem+json"));
+        assert!(answer.body.contains("\"type\":\"/problems/headers-too-large\""), "{}", answer.body);
+    }
+    let fits = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "a".repeat(15_000));
+    assert_eq!(server.raw().await.ask(fits).await.status, 200);
+}
+
+#[tokio::test]
+async fn ambiguous_and_malformed_requests_are_400_and_the_connection_ends() {
+    let server = Server::start().await;
+    for request in [
+        "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nBad Name: y\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
+        "nonsense\r\n\r\n",
+    ] {
+        let mut socket = server.raw().await;
+        socket.send(request).await;
+        let answer = socket.answer().await.unwrap_or_else(|| panic!("no answer to {request:?}"));
+        assert_eq!(answer.status, 400, "{request:?}");
+        assert!(answer.head.contains("x-request-id: "), "{request:?}: {}", answer.head);
+        assert!(answer.body.contains("/problems/malformed-request"), "{request:?}: {}", answer.body);
+        assert_eq!(socket.end().await, "", "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_follow_each_other_are_looked_at_one_by_one() {
+    let server = Server::start().await;
+    let mut socket = server.raw().await;
+    let post = "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nHost:";
+    socket.send([post, &get("/healthz"), "GET /healthz HTTP/1.1\r\n\r\n"].concat()).await;
+    let statuses: Vec<u16> = [socket.answer().await, socket.answer().await, socket.answer().await]
+        .into_iter()
+        .map(|answer| answer.expect("an answer").status)
+        .collect();
+    assert_eq!(statuses, [405, 200, 400], "the third one has no Host");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_announced_or_not() {
+    let server = Server::start().await;
+    let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n", server.key);
+    let mut announced = server.raw().await;
+    announced.try_send(format!("{head}Content-Length: 2000000\r\n\r\n{}", " ".repeat(2_000_000))).await;
+    let answer = announced.answer().await.expect("the answer is not lost to a reset");
+    assert_eq!(answer.status, 413);
+    assert!(answer.body.contains("1048576"), "{}", answer.body);
+
+    let mut chunked = server.raw().await;
+    chunked.try_send(format!("{head}Transfer-Encoding: chunked\r\n\r\n")).await;
+    for _ in 0..200 {
+        chunked.try_send(format!("2710\r\n{}\r\n", " ".repeat(10_000))).await;
+    }
+    assert_eq!(chunked.answer().await.expect("the answer is not lost to a reset").status, 413);
+}
+
+#[tokio::test]
+async fn without_a_key_the_body_is_not_waited_for() {
+    let server = Server::start().await;
+    let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    assert_eq!(server.raw().await.ask(head).await.status, 401);
+}
+
+#[tokio::test]
+async fn whoever_asks_and_never_takes_the_answers_is_cut_off() {
+    let limits = Limits { write_time: Duration::from_millis(150), ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let mut socket = server.raw().await;
+    let asked = 5_000;
+    socket.try_send(get("/openapi.json").repeat(asked)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answered = socket.end().await.matches("HTTP/1.1 200").count();
+    assert!(answered < asked, "all {answered} were written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_idle_and_slow_connections_do_not_keep_a_good_one_out() {
+    for limits in [Limits::default(), Limits::default().with_connections(200)] {
+        let server = Server::with(Setup::limits(limits)).await;
+        let mut held = Vec::new();
+        for number in 0..1000 {
+            let mut socket = server.raw().await;
+            if number % 2 == 0 {
+                socket.try_send("POST /healthz HTTP/1.1\r\nHos").await;
+            }
+            held.push(socket);
+        }
+        for _ in 0..20 {
+            let began = Instant::now();
+            assert_eq!(server.raw().await.ask(get("/healthz")).await.status, 200);
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_carries_its_id_and_the_headers_of_a_careful_server() {
+    let server = Server::start().await;
+    let mut ids = Vec::new();
+    for (path, status) in
+        [("/healthz", 200), ("/readyz", 200), ("/openapi.json", 200), ("/v1/integrations/providers", 401), ("/x", 404)]
+    {
+        let reply = server.get(path).send().await.is(status);
+        assert_eq!(reply.header("Cache-Control"), Some("no-store"), "{path}");
+        assert_eq!(reply.header("X-Content-Type-Options"), Some("nosniff"));
+        assert_eq!(reply.header("Referrer-Policy"), Some("no-referrer"));
+        assert_eq!(reply.header("Content-Security-Policy"), Some("default-src 'none'; frame-ancestors 'none'"));
+        let id = reply.header("X-Request-Id").expect("a request id").to_owned();
+        assert!(status < 400 || reply.json()["request_id"] == id.as_str());
+        ids.push(id);
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 5, "no two requests have the same id");
+}
+
+#[tokio::test]
+async fn paths_and_methods_are_told_apart() {
+    let server = Server::start().await;
+    server.get("/v1/integrations").send().await.is(404);
+    server.get("/v1/integrations/providers/x").send().await.is(404);
+    let wrong = server.delete("/v1/integrations/github/credentials/").send().await.is(405);
+    assert_eq!(wrong.header("Allow"), Some("GET, HEAD, POST"));
+    assert_eq!(wrong.detail(), "Method Not Allowed");
+    server.get("/v1/integrations/providers/").key(&server.key).send().await.is(200);
+    server.get("/v1/integrations/%70roviders").key(&server.key).send().await.is(404);
+    let mut socket = server.raw().await;
+    let head = socket.ask("HEAD /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""), "HEAD is GET without its body");
+}
+
+#[tokio::test]
+async fn everything_moves_under_the_base_path_and_the_probes_answer_at_both() {
+    let settings = Settings { base_path: "/external-api".to_owned(), ..Settings::default() };
+    let server = Server::with(Setup { settings, ..Setup::default() }).await;
+    server.get("/external-api/v1/integrations/providers").key(&server.key).send().await.is(200);
+    server.get("/v1/integrations/providers").key(&server.key).send().await.is(404);
+    for path in ["/healthz", "/external-api/healthz", "/readyz", "/external-api/openapi.json"] {
+        server.get(path).send().await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn wrong_keys_are_limited_and_a_right_one_always_passes() {
+    let limits = Limits { failed_attempts_burst: 5, ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let guess = || server.get("/v1/integrations/providers").key("guess").send();
+    for _ in 0..5 {
+        guess().await.is(401);
+    }
+    let refused = guess().await.is(429);
+    let wait: u64 = refused.header("Retry-After").expect("when to come back").parse().expect("seconds");
+    assert!((1..=60).contains(&wait));
+    server.get("/v1/integrations/providers").key(&server.key).send().await.is(200);
+    server.get("/v1/integrations/providers").send().await.is(401);
+    server.clock.advance(Duration::from_secs(wait));
+    guess().await.is(401);
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_its_owners_alone_and_a_stale_one_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("strongroom.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let listener = Listener::unix(&path).expect("nobody answers on the stale socket");
+    assert!(Listener::unix(&path).is_err(), "a live one is not taken over");
+    let mut server = Server::with(Setup { listener: Some(listener), ..Setup::default() }).await;
+    let file = std::fs::metadata(&path).unwrap();
+    assert!(file.file_type().is_socket());
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    let mut socket = Raw::new(UnixStream::connect(&path).await.unwrap());
+    assert_eq!(socket.ask(get("/healthz")).await.status, 200);
+    server.stop().await.unwrap();
+    assert!(!path.exists(), "the file goes with the server");
+    std::fs::write(&path, "data").unwrap();
+    assert!(Listener::unix(&path).is_err(), "a file that is no socket stays");
+}
+
+/// A new self-signed certificate for `localhost` in these files; in DER too.
+fn write_certificate(certificate: &Path, key: &Path) -> rustls::pki_types::CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(certificate, made.cert.pem()).expect("a file");
+    std::fs::write(key, made.signing_key.serialize_pem()).expect("a file");
+    made.cert.der().clone()
+}
+
+async fn over_tls(
+    server: &Server,
+    trusted: &rustls::pki_types::CertificateDer<'static>,
+) -> std::io::Result<crate::support::raw::Answer> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.clone()).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(server.address).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    Ok(Raw::new(stream).ask(get("/healthz")).await)
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_and_a_broken_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let first = write_certificate(&certificate, &key);
+    let tls = Tls::load(&certificate, &key).unwrap();
+    let listener = Listener::tcp("127.0.0.1:0").await.unwrap().with_tls(tls);
+    let limits = Limits { tls_check: Duration::ZERO, ..Limits::default() };
+    let server = Server::with(Setup { listener: Some(listener), ..Setup::limits(limits) }).await;
+    let answer = over_tls(&server, &first).await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("strict-transport-security: max-age="));
+
+    std::fs::write(&certificate, "broken").unwrap();
+    assert!(over_tls(&server, &first).await.is_ok(), "the old one stays in service");
+    let second = write_certificate(&certificate, &key);
+    assert_eq!(over_tls(&server, &second).await.unwrap().status, 200);
+    assert!(over_tls(&server, &first).await.is_err(), "the first one is gone");
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_comes_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    write_certificate(&certificate, &key);
+    let listener = Listener::tcp("127.0.0.1:0").await.unwrap().with_tls(Tls::load(&certificate, &key).unwrap());
+    let limits = Limits { handshake_time: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::with(Setup { listener: Some(listener), ..Setup::limits(limits) }).await;
+    let began = Instant::now();
+    assert_eq!(server.raw().await.end().await, "");
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_graceful_stop_finishes_what_has_begun_and_takes_nothing_new() {
+    let mut server = Server::start().await;
+    let body = r#"{"type": "api_key", "api_key": "k", "title": "t"}"#;
+    let head = format!(
+        "POST {CREATE} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\r\n{{",
+        server.key,
+        body.len()
+    );
+    let mut busy = server.raw().await;
+    busy.send(head).await;
+    let mut idle = server.raw().await;
+    assert_eq!(idle.ask(get("/healthz")).await.status, 200);
+    let mut fresh = server.raw().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.stop();
+    assert_eq!(idle.end().await, "", "an idle connection is closed at once");
+    assert_eq!(fresh.end().await, "", "and so is one that has said nothing");
+    assert!(TcpStream::connect(server.address).await.is_err(), "nothing new is taken");
+    let answer = busy.ask(&body[1..]).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert!(answer.head.contains("connection: close"));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_finished_in_the_grace_period_is_cut() {
+    let limits = Limits { shutdown_grace: Duration::from_millis(100), ..Limits::default() };
+    let mut server = Server::with(Setup::limits(limits)).await;
+    let mut busy = server.raw().await;
+    let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Length: 9\r\n\r\n{{", server.key);
+    busy.send(head).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let began = Instant::now();
+    server.stop().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(busy.end().await, "");
+}

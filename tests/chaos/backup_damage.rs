@@ -1,0 +1,98 @@
+//! A backup that is not as it was written, in as many ways as time allows: it is refused, and never is anything of it believed.
+
+use std::path::PathBuf;
+
+use strongroom::age::Identity;
+use strongroom::clock::{Clock, UnixTime};
+use strongroom::random::Random;
+use strongroom::secret::Secret;
+use strongroom::vault::{
+    BackupError, Existing, MasterKey, Material, NewCredential, RestoredVault, Restorer, Source, Stop, Vault,
+    VaultError, Who,
+};
+
+/// A sealed backup and the same one encrypted with age, of a vault with a few chunks.
+struct Scene {
+    key: MasterKey,
+    clock: Clock,
+    identities: Vec<Identity>,
+    folder: tempfile::TempDir,
+    files: [Vec<u8>; 2],
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, clock) = (MasterKey::generate(Random), Clock::manual(UnixTime(1_800_000_000)));
+        let vault = Vault::create(&folder.path().join("v.db"), &key, clock.clone(), Random).unwrap();
+        for number in 0..40 {
+            let user = format!("user-{}", number % 4).parse().unwrap();
+            let key = Material::ApiKey(Secret::new("s".repeat(100 + number * 150)));
+            let new = NewCredential::plain(user, "openai".parse().unwrap(), "t", key);
+            vault.insert_credential(new, &Who::system()).await.unwrap();
+        }
+        let id = folder.path().join("id.txt");
+        std::fs::write(&id, "AGE-SECRET-KEY-17MHU9YP5A3Q0DAQW53V240WF7HYZWL9S9VZ7CXGCLTS7C8GNNKPQVQFNKK").unwrap();
+        let identities = Identity::read_file(&id).unwrap();
+        let write = |name: &str, recipients: &[_]| {
+            let path = folder.path().join(name);
+            vault.back_up(&path, Existing::Keep, recipients, &Stop::default()).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        let files = [write("plain", &[]), write("age", &[identities[0].recipient()])];
+        Self { key, clock, identities, folder, files }
+    }
+
+    fn verify(&self, bytes: &[u8]) -> Result<RestoredVault, BackupError> {
+        let path: PathBuf = self.folder.path().join("changed");
+        std::fs::write(&path, bytes).unwrap();
+        let with = Restorer { master: &self.key, clock: self.clock.clone(), random: Random };
+        with.verify(Source::open(&path, &self.identities)?)
+    }
+
+    /// That it is refused, in words that fit.
+    fn is_refused(&self, bytes: &[u8], how: &str) {
+        match self.verify(bytes) {
+            Err(
+                BackupError::NewerFormat { .. } | BackupError::Age(_) | BackupError::Vault(VaultError::WrongKey { .. }),
+            ) => {}
+            Err(error) if error.is_damage() => {}
+            other => panic!("{how}: {other:?}"),
+        }
+    }
+}
+
+/// A random number below `end`.
+fn below(end: usize) -> usize {
+    usize::try_from(u64::from_be_bytes(Random.bytes()) % u64::try_from(end).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_backup_with_changed_bits_is_refused() {
+    let scene = Scene::new().await;
+    scene.files.iter().for_each(|file| drop(scene.verify(file).unwrap()));
+    for round in 0..crate::support::campaign(40, 400, 3_000) {
+        let mut changed = scene.files[usize::from(round % 4 == 0)].clone();
+        let (at, bit) = (below(changed.len()), below(8));
+        changed[at] ^= 1 << bit;
+        scene.is_refused(&changed, &format!("bit {bit} of byte {at} of {}", changed.len()));
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_was_cut_or_torn_is_refused() {
+    let scene = Scene::new().await;
+    for round in 0..crate::support::campaign(20, 100, 500) {
+        let file = &scene.files[usize::from(round % 4 == 0)];
+        let end = below(file.len());
+        scene.is_refused(&file[..end], &format!("cut at {end} of {}", file.len()));
+    }
+    for round in 0..crate::support::campaign(10, 40, 200) {
+        let file = &scene.files[usize::from(round % 4 == 0)];
+        let mut torn = file.clone();
+        let start = below(file.len()) / 4_096 * 4_096;
+        let end = (start + 4_096).min(file.len());
+        torn[start..end].fill(0);
+        scene.is_refused(&torn, &format!("a page of zeros at {start} of {}", file.len()));
+    }
+}

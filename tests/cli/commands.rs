@@ -1,0 +1,460 @@
+//! The command line as people and scripts use it: what it makes, what it prints, what it exits with.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use crate::support::command::Desk;
+use serde_json::{Value, json};
+
+/// The mode of a file.
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn terminate(child: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn without_a_command_it_prints_help() {
+    let said = Desk::new().run(&[]).succeeded();
+    for word in [
+        "dev",
+        "init",
+        "serve",
+        "user",
+        "key",
+        "provider",
+        "credential",
+        "connect",
+        "vault",
+        "audit",
+        "config",
+        "doctor",
+        "completions",
+        "man",
+    ] {
+        assert!(said.stdout.contains(&format!("\n  {word} ")), "{word} is not in the help");
+    }
+    Desk::new().run(&["frobnicate"]).ended_with(2);
+    Desk::new().run(&["user", "add", "not a user"]).ended_with(2).complained("a user id has 1 to 128 characters");
+}
+
+#[test]
+fn init_makes_three_files_for_their_owner_alone_and_never_writes_over_one() {
+    let desk = Desk::new();
+    let said = desk.run(&["init"]).succeeded();
+    assert!(said.stdout.contains("strongroom serve"), "it says what to do next: {}", said.stdout);
+    assert_eq!(mode(&desk.path("strongroom.key")), 0o400);
+    assert_eq!(mode(&desk.path("strongroom.db")), 0o600);
+    assert_eq!(mode(&desk.path("strongroom.toml")), 0o600);
+
+    let files = ["strongroom.toml", "strongroom.key", "strongroom.db"];
+    let before = files.map(|name| std::fs::read(desk.path(name)).unwrap());
+    desk.run(&["init"]).ended_with(1).complained("already exists");
+    assert_eq!(before, files.map(|name| std::fs::read(desk.path(name)).unwrap()));
+    for kept in files {
+        let desk = Desk::new();
+        desk.write(kept, "mine");
+        desk.run(&["init"]).ended_with(1).complained(kept);
+        assert_eq!(desk.read(kept), "mine");
+        let made = files.iter().filter(|name| desk.path(name).exists()).count();
+        assert_eq!(made, 1, "nothing else was made");
+    }
+}
+
+#[test]
+fn a_vault_can_be_opened_by_a_passphrase_from_stdin() {
+    let desk = Desk::new();
+    desk.run_with(&["init", "--passphrase", "stdin"], "correct horse\n").succeeded();
+    assert!(!desk.path("strongroom.key").exists());
+    desk.run_with(&["user", "add", "alice"], "correct horse\n").succeeded();
+    desk.run_with(&["user", "list"], "wrong horse\n").ended_with(3).complained("does not open");
+    desk.run_with(&["init", "--passphrase", "stdin", "--config", "b.toml", "--vault", "b.db"], "\n").ended_with(1);
+    assert!(!desk.path("b.toml").exists() && !desk.path("b.db").exists());
+}
+
+#[test]
+fn the_exit_code_says_what_is_wrong_with_vault_or_key() {
+    let desk = Desk::initialised();
+    let other = Desk::initialised();
+    desk.run(&["user", "list", "--vault", "none.db"]).ended_with(1).complained("strongroom init");
+
+    std::fs::remove_file(desk.path("strongroom.key")).unwrap();
+    desk.run(&["user", "list"]).ended_with(2).complained("strongroom.key");
+    desk.write("strongroom.key", &other.read("strongroom.key"));
+    desk.run(&["user", "list"]).ended_with(3).complained("does not open");
+    desk.write("strongroom.key", "srm_nonsense");
+    desk.run(&["user", "list"]).ended_with(3);
+
+    // Without its write-ahead log, from which SQLite would mend the file.
+    let _ = std::fs::remove_file(other.path("strongroom.db-wal"));
+    other.write("strongroom.db", "this is no database at all, but long enough to look at");
+    other.run(&["user", "list"]).ended_with(4);
+}
+
+#[test]
+fn users_come_and_go() {
+    let desk = Desk::initialised();
+    desk.run(&["user", "add", "alice"]).succeeded();
+    desk.run(&["user", "add", "alice"]).succeeded();
+    desk.run_with(&["credential", "add", "openai", "--user", "bob", "--from-file", "-"], "sk-1\n").succeeded();
+    let users = desk.run(&["user", "list", "--json"]).succeeded().json();
+    let ids: Vec<&str> = users.as_array().unwrap().iter().map(|user| user["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["alice", "bob"]);
+    assert_eq!(users[1]["credentials"], 1);
+
+    let said = desk.run(&["user", "remove", "bob"]).succeeded();
+    assert!(said.stdout.contains("removed user bob with 1 credential\n"), "{}", said.stdout);
+    desk.run(&["user", "remove", "bob"]).ended_with(1).complained("there is no user bob");
+    assert_eq!(desk.run(&["user", "list", "--json"]).json().as_array().unwrap().len(), 1);
+    assert_eq!(desk.run(&["credential", "list", "--json"]).json(), json!([]));
+}
+
+#[test]
+fn a_key_is_shown_once_and_can_be_revoked() {
+    let desk = Desk::initialised();
+    let created = desk
+        .run(&[
+            "key",
+            "create",
+            "--user",
+            "alice",
+            "--permission",
+            "READ_INTEGRATIONS",
+            "--permission",
+            "ADMIN",
+            "--expires",
+            "90d",
+            "--json",
+        ])
+        .succeeded()
+        .json();
+    let mut fields: Vec<&String> = created.as_object().unwrap().keys().collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["api_key", "expires_at", "id", "permissions", "user"]);
+    assert_eq!((&created["user"], &created["permissions"]), (&json!("alice"), &json!(["READ_INTEGRATIONS", "ADMIN"])));
+    assert!(created["api_key"].as_str().unwrap().starts_with("srk_") && created["expires_at"].is_i64());
+
+    let plain =
+        desk.run(&["key", "create", "--service", "--users", "team-*", "--permission", "READ_INTEGRATIONS"]).succeeded();
+    assert!(
+        plain.stdout.starts_with("srk_") && plain.stdout.lines().count() == 1,
+        "a script can take it: {}",
+        plain.stdout
+    );
+
+    let listed = desk.run(&["key", "list", "--json"]).succeeded();
+    assert!(!listed.stdout.contains("srk_"));
+    assert_eq!(listed.json()[1]["users"], json!(["team-*"]));
+    let id = created["id"].as_str().unwrap();
+    desk.run(&["key", "revoke", id]).succeeded();
+    desk.run(&["key", "revoke", id]).ended_with(1).complained("no live API key");
+    assert_eq!(desk.run(&["key", "list", "--json"]).json()[0]["status"], "revoked");
+}
+
+#[test]
+fn a_key_that_makes_no_sense_is_a_usage_error() {
+    let desk = Desk::initialised();
+    for wrong in [
+        &["key", "create", "--user", "alice"][..],
+        &["key", "create", "--permission", "ADMIN"],
+        &["key", "create", "--user", "alice", "--service", "--permission", "ADMIN"],
+        &["key", "create", "--user", "alice", "--users", "a*", "--permission", "ADMIN"],
+        &["key", "create", "--user", "alice", "--permission", "EVERYTHING"],
+        &["key", "create", "--user", "alice", "--permission", "ADMIN", "--expires", "soon"],
+        &["key", "revoke", "not-an-id"],
+    ] {
+        desk.run(wrong).ended_with(2);
+    }
+    assert_eq!(desk.run(&["key", "list", "--json"]).json(), json!([]));
+}
+
+#[test]
+fn a_secret_is_stored_from_stdin_or_a_file_and_never_printed() {
+    let desk = Desk::initialised();
+    let key = desk
+        .run_with(&["credential", "add", "openai", "--user", "alice", "--from-file", "-", "--json"], "hunter2-key\n");
+    let key = key.succeeded().json();
+    assert_eq!(
+        (&key["type"], &key["provider"], &key["title"]),
+        (&json!("api_key"), &json!("openai"), &json!("openai"))
+    );
+    desk.write("login", "hunter2-name\nhunter2-password\n");
+    let smtp = [
+        "credential",
+        "add",
+        "smtp",
+        "--kind",
+        "user_password",
+        "--user",
+        "alice",
+        "--title",
+        "Mail",
+        "--from-file",
+        "login",
+    ];
+    desk.run(&smtp).succeeded();
+    let host = [
+        "credential",
+        "add",
+        "http",
+        "--kind",
+        "host_scoped",
+        "--host",
+        "*.example.com",
+        "--user",
+        "alice",
+        "--from-file",
+        "-",
+    ];
+    desk.run_with(&host, "Authorization: Bearer hunter2\nX-Key: hunter2\n").succeeded();
+
+    let listed = desk.run(&["credential", "list", "--json"]).succeeded();
+    assert!(!listed.stdout.contains("hunter2"), "{}", listed.stdout);
+    let kinds: Vec<Value> = listed.json().as_array().unwrap().iter().map(|one| one["type"].clone()).collect();
+    assert_eq!(kinds, [json!("api_key"), json!("user_password"), json!("host_scoped")]);
+    assert_eq!(listed.json()[2]["host"], "*.example.com");
+    assert_eq!(
+        desk.run(&["credential", "list", "--user", "alice", "--provider", "smtp", "--json"]).json()[0]["title"],
+        "Mail"
+    );
+
+    let id = key["id"].as_str().unwrap();
+    let removed = desk.run(&["credential", "remove", id, "--json"]).succeeded().json();
+    assert_eq!(removed, json!({"deleted": true, "credentials_id": id, "revoked": null}));
+    desk.run(&["credential", "remove", id]).ended_with(1).complained("there is no credential");
+}
+
+#[test]
+fn a_credential_that_makes_no_sense_is_refused_and_nothing_is_stored() {
+    let desk = Desk::initialised();
+    let add = |arguments: &[&str], stdin: &str| {
+        let common = ["credential", "add"].iter().chain(arguments).chain(&["--user", "alice", "--from-file", "-"]);
+        desk.run_with(&common.copied().collect::<Vec<_>>(), stdin)
+    };
+    add(&["opena"], "x").ended_with(1).complained("did you mean 'openai'?");
+    add(&["openai"], "\n").ended_with(1).complained("the API key is empty");
+    add(&["openai", "--kind", "user_password"], "a\nb\n").ended_with(1).complained("does not take");
+    add(&["github", "--kind", "oauth2"], "x").ended_with(2).complained("strongroom connect");
+    add(&["smtp", "--kind", "user_password"], "just one line\n").ended_with(1).complained("two lines");
+    add(&["http", "--kind", "host_scoped"], "A: b\n").ended_with(2).complained("--host");
+    add(&["http", "--kind", "host_scoped", "--host", "a b"], "A: b\n").ended_with(2);
+    for headers in ["no colon\n", "A: b\nA: c\n", "A:\n", "", "sp ace: x\n", "A: \u{1}\n"] {
+        add(&["http", "--kind", "host_scoped", "--host", "a.example"], headers).ended_with(1);
+    }
+    desk.run(&["credential", "add", "openai", "--user", "alice"]).ended_with(2).complained("--from-file");
+    assert_eq!(desk.run(&["credential", "list", "--json"]).json(), json!([]));
+}
+
+#[test]
+fn the_catalogue_is_listed_and_shown_in_its_own_vocabulary() {
+    let desk = Desk::new();
+    desk.write(
+        "strongroom.toml",
+        "[providers.github]\nclient_id = \"id\"\nclient_secret = { env = \"NOT_SET_HERE\" }\n[providers.acme]\n\
+         display_name = \"Acme\"\n[providers.acme.api_key]\n",
+    );
+    let listed = desk.run(&["provider", "list", "--json"]).succeeded().json();
+    let named = |name: &str| listed.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    assert_eq!((&named("github")["configured"], &named("google")["configured"]), (&json!(true), &json!(false)));
+    assert_eq!(named("github")["kinds"], json!(["oauth2", "api_key"]));
+    assert_eq!(named("acme")["display_name"], "Acme");
+
+    let shown = desk.run(&["provider", "show", "github", "--json"]).succeeded().json();
+    assert_eq!(shown["name"], "github");
+    for key in ["authorize_url", "token_url", "scope_separator", "pkce", "token_auth"] {
+        assert!(!shown["oauth"][key].is_null(), "{key}: {shown}");
+    }
+    assert!(shown["api_key"].is_object());
+    assert!(
+        desk.run(&["provider", "show", "google"])
+            .succeeded()
+            .stdout
+            .contains("configured: no; write client_id and client_secret")
+    );
+    desk.run(&["provider", "show", "githb"]).ended_with(1).complained("did you mean 'github'?");
+}
+
+#[test]
+fn providers_are_found_by_words_of_their_name_their_display_name_and_their_category() {
+    let desk = Desk::new();
+    let names = |words: &[&str]| -> Vec<String> {
+        let listed = desk.run(&[&["provider", "list", "--json"], words].concat()).succeeded().json();
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(names(&[]).len() > 500);
+    assert_eq!(names(&["GitHub", "developer"]).first().map(String::as_str), Some("github"));
+    let mail = names(&["zoho", "mail"]);
+    assert!(mail.contains(&"zoho_mail".to_owned()) && !mail.contains(&"zoho_crm".to_owned()), "{mail:?}");
+    assert!(names(&["crm"]).contains(&"salesforce".to_owned()), "by category");
+    assert!(names(&["no such thing at all"]).is_empty());
+}
+
+#[test]
+fn a_provider_s_check_says_what_is_missing_and_what_cannot_be_reached() {
+    let desk = Desk::new();
+    desk.write(
+        "strongroom.toml",
+        "[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.acme]\ndisplay_name = \"Acme\"\n[providers.acme.oauth]\n\
+         authorize_url = \"http://127.0.0.1:1/authorize\"\ntoken_url = \"http://127.0.0.1:1/token\"\n",
+    );
+    let said = desk.run(&["provider", "check"]).ended_with(1).complained("3 things above");
+    assert!(
+        said.stdout.contains("MISSING: write client_id and client_secret under [providers.acme]"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(said.stdout.matches("NOT reachable").count(), 2, "{}", said.stdout);
+    assert!(said.stdout.contains("set oauth.callback_origins"), "{}", said.stdout);
+    let found = desk.run(&["provider", "check", "--json"]).ended_with(1).json();
+    assert_eq!((&found[0]["name"], &found[0]["amiss"]), (&json!("acme"), &json!(3)));
+    assert_eq!((&found[0]["client"]["ok"], &found[0]["redirect_uris"]), (&json!(false), &json!([])));
+    assert_eq!(found[0]["endpoints"][1]["url"], "http://127.0.0.1:1/token");
+    assert!(found[0]["endpoints"][1]["error"].is_string() && found[0]["endpoints"][1]["status"].is_null());
+}
+
+#[test]
+fn a_provider_s_check_proposes_one_redirect_uri_of_its_own_for_each_origin() {
+    let desk = Desk::new();
+    let (origins, providers) = (
+        "[oauth]\ncallback_origins = [\"https://app.example.com\", \"http://localhost\", \"com.example.app://back\"]\n",
+        "[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.acme]\ndisplay_name = \"Acme\"\n[providers.acme.api_key]\n\
+         [providers.shop]\ndisplay_name = \"Shop\"\nclient_id = \"c\"\nclient_secret = \"s\"\n[providers.shop.oauth]\n\
+         authorize_url = \"https://{tenant}.shop.example/authorize\"\ntoken_url = \"https://{tenant}.shop.example/token\"\n\
+         inputs = { tenant = { pattern = \"[a-z]+\", example = \"acme\" } }\n",
+    );
+    desk.write("strongroom.toml", &format!("{origins}{providers}"));
+    let found = desk.run(&["provider", "check", "shop", "acme", "--json"]).succeeded().json();
+    let proposed = [
+        "https://app.example.com/callback/shop",
+        "http://localhost/callback/shop",
+        "com.example.app://back/callback/shop",
+    ];
+    assert_eq!(found[0]["redirect_uris"], json!(proposed));
+    assert_eq!(found[0]["loopback_redirect_uri"], "http://127.0.0.1/callback/shop");
+    assert_eq!((&found[0]["inputs"], &found[0]["endpoints"]), (&json!(["tenant"]), &json!([])));
+    assert_eq!((&found[1]["redirect_uris"], &found[1]["loopback_redirect_uri"]), (&json!([]), &json!(null)));
+    let said = desk.run(&["provider", "check", "shop"]).succeeded().stdout;
+    assert!(
+        said.contains("register   https://app.example.com/callback/shop")
+            && said.contains("one path for each provider"),
+        "{said}"
+    );
+
+    let own =
+        "redirect_uris = [\"https://app.example.com/oauth/shop/back\", \"https://app.example.com/oauth/other\"]\n";
+    desk.write("strongroom.toml", &format!("{origins}{own}{providers}"));
+    let found = desk.run(&["provider", "check", "shop", "--json"]).succeeded().json();
+    assert_eq!(found[0]["redirect_uris"], json!(["https://app.example.com/oauth/shop/back"]));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let desk = Desk::new();
+    let mut child = desk.command(&["provider", "list"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}
+
+#[test]
+fn completions_and_manual_pages_come_out_of_the_table_of_commands() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(desk.run(&["completions", shell]).succeeded().stdout.contains("doctor"));
+    }
+    assert!(desk.run(&["man"]).succeeded().stdout.contains(".TH strongroom 1"));
+    std::fs::create_dir(desk.path("man")).unwrap();
+    desk.run(&["man", "--dir", "man"]).succeeded();
+    assert!(desk.path("man/strongroom-key-create.1").exists());
+}
+
+#[test]
+fn doctor_tells_how_to_mend_what_it_finds() {
+    let desk = Desk::initialised();
+    let well = desk.run(&["doctor"]).succeeded();
+    for found in
+        ["oauth.callback_origins is empty", "there is no API key", "no server has the vault open", "can be written"]
+    {
+        assert!(well.stdout.contains(found), "{found}: {}", well.stdout);
+    }
+    std::fs::set_permissions(desk.path("strongroom.key"), PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(desk.path("strongroom.db"), PermissionsExt::from_mode(0o644)).unwrap();
+    let open = desk.run(&["doctor"]).succeeded();
+    assert!(open.stdout.contains("chmod 0400") && open.stdout.contains("chmod 0600"), "{}", open.stdout);
+
+    std::fs::remove_file(desk.path("strongroom.key")).unwrap();
+    let ill = desk.run(&["doctor", "--json"]).ended_with(1).complained("one thing would keep Strongroom from working");
+    assert!(ill.json().as_array().unwrap().iter().any(|finding| finding["level"] == "fault"));
+}
+
+/// `dev` as a test suite starts it: its one line, and the running process.
+fn dev(desk: &Desk, arguments: &[&str]) -> (Value, Child, BufReader<std::process::ChildStdout>) {
+    let common = ["dev", "--print", "json", "--listen", "127.0.0.1:0"];
+    let mut child = desk.command(&[&common[..], arguments].concat()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    (serde_json::from_str(&line).unwrap(), child, stdout)
+}
+
+fn stop(mut child: Child, mut stdout: BufReader<std::process::ChildStdout>) {
+    terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "nothing but the one line is on the standard output");
+}
+
+#[test]
+fn dev_prints_one_line_and_leaves_nothing_behind() {
+    let desk = Desk::new();
+    let (ready, child, stdout) = dev(&desk, &[]);
+    let mut fields: Vec<&String> = ready.as_object().unwrap().keys().collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["api_key", "pid", "url", "user", "vault"]);
+    assert_eq!((&ready["user"], &ready["pid"]), (&json!("dev"), &json!(child.id())));
+    let vault = Path::new(ready["vault"].as_str().unwrap()).to_owned();
+    assert!(vault.exists());
+    assert_eq!(mode(vault.parent().unwrap()), 0o700);
+    stop(child, stdout);
+    assert!(!vault.parent().unwrap().exists());
+    assert_eq!(std::fs::read_dir(desk.path(".")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_kept_vault_of_dev_has_its_key_beside_it_and_one_live_api_key() {
+    let desk = Desk::new();
+    let (first, child, stdout) = dev(&desk, &["--vault", "kept.db"]);
+    desk.run(&["dev", "--listen", "127.0.0.1:0", "--vault", "kept.db"]).ended_with(1).complained("another server");
+    stop(child, stdout);
+    assert_eq!(mode(&desk.path("kept.db.key")), 0o400);
+    let (second, child, stdout) = dev(&desk, &["--vault", "kept.db"]);
+    stop(child, stdout);
+    assert_ne!(first["api_key"], second["api_key"]);
+
+    desk.write("strongroom.toml", "[vault]\npath = \"kept.db\"\nmaster_key = { file = \"kept.db.key\" }\n");
+    let keys = desk.run(&["key", "list", "--json"]).succeeded().json();
+    let status: Vec<&str> = keys.as_array().unwrap().iter().map(|key| key["status"].as_str().unwrap()).collect();
+    assert_eq!(status, ["revoked", "active"]);
+    assert!(!keys[1]["permissions"].to_string().contains("ADMIN"), "{keys}");
+
+    std::fs::remove_file(desk.path("kept.db.key")).unwrap();
+    desk.run(&["dev", "--listen", "127.0.0.1:0", "--vault", "kept.db"]).ended_with(2).complained("kept.db.key");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_running_process_dumps_no_core_and_makes_files_for_its_owner_alone() {
+    let desk = Desk::new();
+    let (ready, child, stdout) = dev(&desk, &[]);
+    let proc = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", ready["pid"])).unwrap();
+    assert!(proc("status").contains("Umask:\t0077"), "{}", proc("status"));
+    let limits = proc("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+    stop(child, stdout);
+}

@@ -1,0 +1,345 @@
+//! Credentials in and out: files of AutoGPT Platform, Nango and n8n (`tests/import/`), and sealed exports from vault to vault.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::command::{Desk, Said};
+use crate::support::process::{Installation, sandbox, sandbox_settings};
+use http::Method;
+use serde_json::{Value, json};
+use strongroom::clock::Clock;
+use strongroom::random::Random;
+use strongroom::vault::{MasterKey, Material, Mode, Page, Vault, Who};
+
+const ALICE: &str = "3e53486c-cf57-477e-ba2a-cb02dc828e1a";
+const PASSPHRASE: &str = "correct horse battery";
+
+fn sample(name: &str) -> String {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import").join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+fn import(desk: &Desk, name: &str, more: &[&str]) -> Said {
+    let (file, key) = (sample(name), sample("autogpt.key"));
+    let mut arguments = vec!["credential", "import", &file, "--json"];
+    if more.contains(&"autogpt") {
+        arguments.extend(["--key-file", &key]);
+    }
+    desk.run(&[&arguments[..], more].concat())
+}
+
+/// Outcome, provider, kind and title of each item of a report.
+fn lines(report: &Value) -> Vec<[String; 4]> {
+    let text = |item: &Value, name: &str| item[name].as_str().unwrap_or("-").to_owned();
+    let items = report["items"].as_array().unwrap();
+    items.iter().map(|item| ["outcome", "provider", "type", "title"].map(|name| text(item, name))).collect()
+}
+
+/// What is said of an item by its title.
+fn reason(report: &Value, title: &str) -> String {
+    let item = report["items"].as_array().unwrap().iter().find(|item| item["title"] == title);
+    item.unwrap_or_else(|| panic!("no {title}"))["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+fn vault(desk: &Desk) -> Vault {
+    let key = MasterKey::parse_file_text(&desk.read("strongroom.key")).unwrap();
+    Vault::open(&desk.path("strongroom.db"), &key, Mode::Command, Clock::system(), Random).unwrap()
+}
+
+/// Every secret of a user, by the provider.
+async fn secrets(desk: &Desk, user: &str) -> Vec<(String, String)> {
+    let vault = vault(desk);
+    let mut secrets = Vec::new();
+    for summary in vault.list(&user.parse().unwrap(), None, Page::default()).unwrap() {
+        let (summary, material) = vault.material(&summary.user, &summary.id, &Who::system()).await.unwrap().unwrap();
+        let text = match material {
+            Material::OAuth2(tokens) => format!(
+                "{} {} {}",
+                tokens.access_token.expose(),
+                tokens.refresh_token.as_ref().map_or("-", |token| token.expose()),
+                json!(tokens.metadata)
+            ),
+            Material::ApiKey(key) => key.expose().to_owned(),
+            Material::UserPassword { username, password } => format!("{} {}", username.expose(), password.expose()),
+            Material::HostScoped { host, headers } => {
+                let headers: Vec<_> =
+                    headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect();
+                format!("{host} {}", headers.join(", "))
+            }
+        };
+        secrets.push((summary.provider.to_string(), text));
+    }
+    secrets
+}
+
+fn audited(desk: &Desk, action: &str) -> u32 {
+    let file = rusqlite::Connection::open(desk.path("strongroom.db")).unwrap();
+    file.query_row("SELECT count(*) FROM audit WHERE action = ?", [action], |row| row.get(0)).unwrap()
+}
+
+/// Nothing that a command said has a secret of the samples in it.
+#[track_caller]
+fn no_secret_in(said: &Said) {
+    for secret in
+        ["imported-", "nango-refresh", "nango-access", "nango-oauth1", "-key", "n8n-", "ya29", "gho_", "gAAAA"]
+    {
+        // Names that are no secrets.
+        let text = format!("{}{}", said.stdout, said.stderr).replace("strongroom-", "").replace("--key-file", "");
+        assert!(!text.contains(secret), "{secret} is in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn autogpts_sealed_rows_come_over_for_each_user_and_what_cannot_is_told() {
+    let desk = Desk::initialised();
+    let said =
+        import(&desk, "autogpt.csv", &["--from", "autogpt"]).ended_with(1).complained("2 of 8 cannot be imported");
+    no_secret_in(&said);
+    let report = said.json();
+    assert_eq!(
+        lines(&report),
+        [
+            ["imported", "github", "oauth2", "Alice at GitHub"],
+            ["imported", "google", "oauth2", "Google"],
+            ["imported", "openai", "api_key", "OpenAI"],
+            ["imported", "smtp", "user_password", "Mail"],
+            ["imported", "http", "host_scoped", "Internal"],
+            ["not_imported", "nobody_knows_this", "-", "Odd"],
+            ["imported", "anthropic", "api_key", "Claude"],
+            ["not_imported", "", "-", ""],
+        ]
+        .map(|line| line.map(str::to_owned)),
+        "a title that is the key itself is not shown"
+    );
+    assert!(reason(&report, "Odd").contains("--map nobody_knows_this=PROVIDER"), "{report}");
+    assert!(reason(&report, "").contains("belongs to the platform"), "{report}");
+    let pair = |(provider, secret): (&str, &str)| (provider.to_owned(), secret.to_owned());
+    let expected = [
+        ("github", "gho_imported-access-token - {}"),
+        ("google", "ya29.imported-access-token 1//imported-refresh-token {}"),
+        ("openai", "sk-imported-openai-key"),
+        ("smtp", "alice@mail.example imported-smtp-password"),
+        ("http", "*.example.com Authorization: Bearer imported-header-value"),
+    ];
+    assert_eq!(secrets(&desk, ALICE).await, expected.map(pair));
+    let listed = desk.run(&["credential", "list", "--user", ALICE, "--json"]).succeeded().json();
+    assert_eq!(
+        (&listed[0]["scopes"], &listed[0]["username"], &listed[1]["expires_at"], &listed[2]["expires_at"]),
+        (&json!(["repo", "read:user"]), &json!("alice-gh"), &json!(1_764_000_000), &json!(4_102_444_800_i64))
+    );
+    assert_eq!(audited(&desk, "credential.import"), 6);
+}
+
+#[tokio::test]
+async fn a_file_that_is_imported_twice_doubles_nothing_unless_told() {
+    let desk = Desk::initialised();
+    let counts =
+        |report: &Value| ["imported", "already_here", "not_imported"].map(|name| report[name].as_u64().unwrap());
+    let rehearsed = import(&desk, "autogpt.csv", &["--from", "autogpt", "--dry-run"]).ended_with(1).json();
+    assert_eq!((counts(&rehearsed), rehearsed["dry_run"].as_bool()), ([6, 0, 2], Some(true)));
+    assert_eq!((audited(&desk, "credential.import"), secrets(&desk, ALICE).await.len()), (0, 0), "nothing was written");
+    let first = import(&desk, "autogpt.csv", &["--from", "autogpt"]).ended_with(1).json();
+    let again =
+        import(&desk, "autogpt.csv", &["--from", "autogpt", "--map", "nobody_knows_this=openai"]).ended_with(1).json();
+    assert_eq!((counts(&first), counts(&again)), ([6, 0, 2], [1, 6, 1]));
+    assert_eq!(first["items"][0]["credential"], again["items"][0]["credential"], "it is said which one is here");
+    let doubled = import(&desk, "autogpt.csv", &["--from", "autogpt", "--duplicates"]).ended_with(1).json();
+    assert_eq!(counts(&doubled), [6, 0, 2]);
+    assert_eq!(secrets(&desk, ALICE).await.len(), 10);
+}
+
+#[tokio::test]
+async fn one_users_column_by_itself_needs_the_user_and_the_right_key() {
+    let desk = Desk::initialised();
+    let csv = std::fs::read_to_string(sample("autogpt.csv")).unwrap();
+    let sealed = csv.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    desk.write("one.txt", sealed);
+    desk.write(
+        "rows.json",
+        &json!([{"id": "bob", "integrations": sealed}, {"id": "eve", "integrations": ""}]).to_string(),
+    );
+    let key = std::fs::read_to_string(sample("autogpt.key")).unwrap();
+    let run = |file: &str, more: &[&str], key: &str| {
+        let arguments = ["credential", "import", file, "--from", "autogpt", "--key-file", "-", "--json"];
+        desk.run_with(&[&arguments[..], more].concat(), key)
+    };
+    let nobody = run("one.txt", &[], &key).ended_with(1).json();
+    assert!(reason(&nobody, "Mail").contains("--user"), "{nobody}");
+    assert_eq!(run("one.txt", &["--user", "alice"], &key).succeeded().json()["imported"], 5);
+    assert_eq!(run("rows.json", &[], &key).succeeded().json()["imported"], 5);
+    assert_eq!((secrets(&desk, "alice").await, secrets(&desk, "eve").await.len()), (secrets(&desk, "bob").await, 0));
+    let other = run("rows.json", &[], "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").ended_with(1).json();
+    assert!(reason(&other, "").contains("this key does not open it"), "{other}");
+    run("rows.json", &[], "hunter2").ended_with(1).complained("this is not a Fernet key");
+}
+
+#[tokio::test]
+async fn nangos_connections_come_over_with_the_values_of_their_urls() {
+    let desk = Desk::initialised();
+    let said = import(&desk, "nango.json", &["--from", "nango"]).ended_with(1);
+    no_secret_in(&said);
+    let report = said.json();
+    let outcomes: Vec<_> = lines(&report).into_iter().map(|[outcome, provider, ..]| [outcome, provider]).collect();
+    let expected = [
+        ["imported", "gmail"],
+        ["imported", "zendesk"],
+        ["imported", "openai"],
+        ["not_imported", "quickbase"],
+        ["not_imported", "github"],
+    ];
+    assert_eq!(outcomes, expected.map(|line| line.map(str::to_owned)));
+    let reasons: Vec<&str> =
+        report["items"].as_array().unwrap().iter().filter_map(|item| item["reason"].as_str()).collect();
+    assert!(reasons[0].contains("type OAUTH1") && reasons[1].contains("fetch each connection"), "{reasons:?}");
+    let note = report["items"][0]["note"].as_str().unwrap();
+    assert!(note.contains("providers.gmail.client_id"), "{note}");
+    let gmail = ("gmail".to_owned(), "ya29.nango-access 1//nango-refresh {}".to_owned());
+    assert_eq!(secrets(&desk, "alice").await, [gmail], "the application's user, not the connection's id");
+    let of_bob = secrets(&desk, "bob").await;
+    assert_eq!(of_bob[0].1, r#"nango-zendesk-access - {"inputs":{"subdomain":"acme"}}"#);
+    assert_eq!(of_bob[1].1, "nango-openai-key");
+    let all_carols =
+        import(&desk, "nango.json", &["--from", "nango", "--user", "carol", "--map", "my-openai=anthropic"]);
+    assert_eq!(lines(&all_carols.ended_with(1).json())[2][1], "anthropic");
+    assert_eq!(secrets(&desk, "carol").await.len(), 3);
+}
+
+#[tokio::test]
+async fn n8ns_types_become_what_they_are_here() {
+    let desk = Desk::initialised();
+    import(&desk, "n8n.json", &["--from", "n8n"]).ended_with(2).complained("--user");
+    let said = import(&desk, "n8n.json", &["--from", "n8n", "--user", "alice"]).ended_with(1);
+    no_secret_in(&said);
+    let report = said.json();
+    for (title, why) in [
+        ("Basic", "--host D8QGF4LgnCiQQz9Q=HOST"),
+        ("Slack, never connected", "no account was connected"),
+        ("Some database", "the type postgres"),
+        ("Still sealed", "--decrypted"),
+    ] {
+        assert!(reason(&report, title).contains(why), "{title}: {}", reason(&report, title));
+    }
+    let host = ["--from", "n8n", "--user", "alice", "--host", "D8QGF4LgnCiQQz9Q=https://basic.example.com"];
+    assert_eq!(import(&desk, "n8n.json", &host).ended_with(1).json()["imported"], 1);
+    let expected = [
+        ("github", "ghp_n8n-key"),
+        ("google_sheets", "ya29.n8n-access 1//n8n-refresh {}"),
+        ("http", "api.example.com X-Key: n8n-header-value"),
+        ("zendesk", "agent@example.com:n8n-zendesk-token"),
+        ("http", "https://basic.example.com Authorization: Basic bjhuLXVzZXI6bjhuLXBhc3N3b3Jk"),
+    ];
+    assert_eq!(
+        secrets(&desk, "alice").await,
+        expected.map(|(provider, secret)| (provider.to_owned(), secret.to_owned()))
+    );
+}
+
+#[test]
+fn files_that_are_something_else_are_refused_whole() {
+    let desk = Desk::initialised();
+    desk.write("junk", "hunter2 is my password");
+    desk.write("list", "[1, {\"connection_id\": \"x\"}]");
+    for (from, file) in [("nango", "junk"), ("nango", "list"), ("n8n", "junk"), ("n8n", "list"), ("strongroom", "junk")]
+    {
+        let mut arguments = vec!["credential", "import", file, "--from", from, "--user", "alice"];
+        if from == "strongroom" {
+            arguments.extend(["--passphrase-file", "junk"]);
+        }
+        let said = desk.run(&arguments).ended_with(1);
+        assert!(said.stderr.contains("the file is not") || said.stderr.contains("not an export"), "{}", said.stderr);
+        assert!(!said.stderr.contains("hunter2"), "{}", said.stderr);
+    }
+    let huge = desk.path("huge");
+    std::fs::File::create(&huge).unwrap().set_len(33 << 20).unwrap();
+    desk.run(&["credential", "import", "huge", "--from", "nango"]).ended_with(1).complained("larger than 32 MiB");
+    desk.run(&["credential", "import", "junk", "--from", "nango", "--map", "x=githup"])
+        .ended_with(1)
+        .complained("githup");
+    assert_eq!(audited(&desk, "credential.import"), 0);
+}
+
+#[tokio::test]
+async fn an_export_takes_everything_to_another_vault_and_only_its_passphrase_opens_it() {
+    let (here, there) = (Desk::initialised(), Desk::initialised());
+    import(&here, "autogpt.csv", &["--from", "autogpt"]).ended_with(1);
+    let file = there.path("all.strongroom").to_str().unwrap().to_owned();
+    let export = |more: &[&str], passphrase: &str| {
+        here.run_with(
+            &[&["credential", "export", &file, "--passphrase-file", "-", "--json"][..], more].concat(),
+            passphrase,
+        )
+    };
+    export(&[], "short").ended_with(1).complained("fewer than 12 characters");
+    export(&["--user", "nobody"], PASSPHRASE).ended_with(1).complained("there is no user nobody");
+    export(&["--provider", "slack"], PASSPHRASE).ended_with(1).complained("there is nothing to export");
+    assert!(!Path::new(&file).exists(), "there is a file only where the export is whole");
+    let said = export(&[], PASSPHRASE).succeeded();
+    no_secret_in(&said);
+    assert_eq!(said.json()["credentials"].as_array().unwrap().len(), 6);
+    assert_eq!(audited(&here, "credential.export"), 6);
+    export(&[], PASSPHRASE).ended_with(1).complained("already exists");
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(!bytes.windows(8).any(|part| part == b"imported"), "nothing of it is in the clear");
+
+    let import_there = |passphrase: &str| {
+        let arguments =
+            ["credential", "import", "all.strongroom", "--from", "strongroom", "--passphrase-file", "-", "--json"];
+        there.run_with(&arguments, passphrase)
+    };
+    import_there("another passphrase").ended_with(1).complained("this passphrase does not open the export");
+    std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+    import_there(PASSPHRASE).ended_with(1).complained("the export is damaged");
+    assert_eq!(audited(&there, "credential.import"), 0, "of a damaged export nothing comes");
+    std::fs::write(&file, &bytes).unwrap();
+    assert_eq!(import_there(PASSPHRASE).succeeded().json()["imported"], 6);
+    assert_eq!(import_there(PASSPHRASE).succeeded().json()["already_here"], 6);
+    assert_eq!(secrets(&there, ALICE).await, secrets(&here, ALICE).await);
+    let list = |desk: &Desk| {
+        let mut listed = desk.run(&["credential", "list", "--json"]).succeeded().json();
+        listed.as_array_mut().unwrap().iter_mut().for_each(|one| one["last_used_at"] = Value::Null);
+        listed
+    };
+    assert_eq!(list(&there), list(&here), "ids and times too");
+}
+
+#[test]
+fn an_export_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::initialised();
+    import(&desk, "n8n.json", &["--from", "n8n", "--user", "alice"]).ended_with(1);
+    desk.run_with(&["credential", "export", "out", "--passphrase-file", "-"], PASSPHRASE).succeeded();
+    assert_eq!(std::fs::metadata(desk.path("out")).unwrap().permissions().mode() & 0o777, 0o600);
+    let left = std::fs::read_dir(desk.path(".")).unwrap().filter_map(Result::ok);
+    assert!(
+        !left.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".strongroom")),
+        "no remains"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_account_is_refreshed_by_the_other_vault_under_the_same_id() {
+    let sandbox = sandbox().await;
+    let (here, there) =
+        (Installation::new(&sandbox_settings(&sandbox)).await, Installation::new(&sandbox_settings(&sandbox)).await);
+    let key = here.key("alice");
+    let server = here.serve().await;
+    let id = server.connect_sandbox(&key).await;
+    std::fs::write(here.path("pass"), PASSPHRASE).unwrap();
+    let file = here.path("moved");
+    let file = file.to_str().unwrap();
+    here.run(&["credential", "export", file, "--passphrase-file", "pass"]).must_succeed();
+    assert!(server.stop().success());
+
+    std::fs::write(there.path("pass"), PASSPHRASE).unwrap();
+    let key = there.key("alice");
+    let server = there.serve().await;
+    let said =
+        there.run(&["credential", "import", file, "--from", "strongroom", "--passphrase-file", "pass", "--json"]);
+    let report = said.must_succeed().json();
+    assert_eq!((&report["items"][0]["credential"], &report["items"][0]["note"]), (&json!(id), &Value::Null));
+    let path = format!("/v1/integrations/sandbox/credentials/{id}");
+    let token = async || server.ask(Method::GET, &format!("{path}/token")).key(&key).send().await.is(200).json();
+    let before = token().await["access_token"].clone();
+    server.ask(Method::POST, &format!("{path}/refresh")).key(&key).send().await.is(200);
+    assert_ne!(token().await["access_token"], before);
+    assert!(server.stop().success());
+}

@@ -1,0 +1,12 @@
+//! The command line, as users and scripts run it.
+
+#![allow(clippy::unwrap_used, reason = "an unexpected value fails the test")]
+#![allow(unreachable_pub, reason = "shared by the modules of this binary")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod beside_server;
+mod commands;
+mod config;
+mod import;

@@ -1,0 +1,295 @@
+//! `strongroom connect` as somebody at a terminal uses it: the test is the browser.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::http::{Ask, Reply};
+use crate::support::process::{Installation, Running, sandbox, sandbox_settings};
+use http::Method;
+use serde_json::json;
+use strongroom::sandbox::{Conduct, Endpoint, Sandbox};
+
+/// An installation with one user and the sandbox as a provider.
+async fn installation(sandbox: &Sandbox) -> Installation {
+    let installation = Installation::new(&sandbox_settings(sandbox)).await;
+    installation.run(&["user", "add", "alice"]).must_succeed();
+    installation
+}
+
+/// A login under way, and the URL to log in at.
+fn connect(installation: &Installation, arguments: &[&str]) -> (Running, String) {
+    let arguments = [&["connect", "sandbox", "--no-browser"], arguments].concat();
+    let mut running = installation.start(&arguments, &[]);
+    let login = running.says("/authorize?");
+    running.says("Waiting for the browser");
+    (running, login)
+}
+
+async fn get(url: &str) -> Reply {
+    Ask::new(Method::GET, url.to_owned()).send().await
+}
+
+fn location(reply: &Reply) -> String {
+    reply.header("Location").expect("a redirect").to_owned()
+}
+
+/// What the sandbox sends the browser to, after this decision.
+async fn decided(login: &str, decision: &str) -> String {
+    location(&get(&format!("{login}&sandbox_decision={decision}")).await.is(303))
+}
+
+/// Follows the callback to the last page.
+async fn last_page(callback: &str) -> Reply {
+    let redirect = get(callback).await.is(303);
+    let base = &callback[..callback.find("/callback").expect("the callback's path")];
+    get(&format!("{base}{}", location(&redirect))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_connects_an_account_beside_a_running_server_and_prints_its_id() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let server = installation.serve().await;
+    let key = installation.key("alice");
+
+    let (running, login) = connect(&installation, &["--scope", "read", "--scope", "write"]);
+    assert!(login.contains("code_challenge_method=S256"), "{login}");
+    let callback = decided(&login, "approve").await;
+    assert!(callback.starts_with("http://127.0.0.1:") && callback.contains("/callback/sandbox?"), "{callback}");
+    let page = last_page(&callback).await.is(200);
+    assert!(page.text().contains("Connected"), "{}", page.text());
+    let (code, stdout, stderr) = running.end();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("Scopes: read, write."), "{stderr}");
+
+    let listed = server.ask(Method::GET, "/v1/integrations/credentials").key(&key).send().await.is(200).json();
+    assert_eq!(listed[0]["id"], stdout.trim());
+    assert_eq!(listed[0]["scopes"], json!(["read", "write"]));
+
+    let (running, login) = connect(&installation, &["--user", "alice", "--credential", stdout.trim(), "--json"]);
+    last_page(&decided(&login, "approve").await).await.is(200);
+    let (code, again, stderr) = running.end();
+    assert_eq!(code, 0, "{stderr}");
+    let completed: serde_json::Value = serde_json::from_str(&again).expect("JSON");
+    assert_eq!(completed["credentials_id"], stdout.trim(), "a reconnected credential keeps its id");
+    assert_eq!(
+        (&completed["type"], &completed["scopes"]),
+        (&json!("oauth2"), &json!(["profile", "read", "write"])),
+        "what it had is kept"
+    );
+    assert_eq!(installation.rows("credential"), 1);
+    assert_eq!(installation.rows("pending_authorization"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bar_20_our_callback_leaves_no_code_in_the_history_and_its_pages_load_nothing() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let (_running, login) = connect(&installation, &[]);
+    let callback = decided(&login, "approve").await;
+    let redirect = get(&callback).await.is(303);
+    assert!(!location(&redirect).contains("code="), "the code stays out of the next URL");
+    let base = &callback[..callback.find("/callback").expect("the callback's path")];
+    let page = get(&format!("{base}{}", location(&redirect))).await.is(200);
+    for answer in [&redirect, &page] {
+        assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"));
+        assert_eq!(answer.header("Cache-Control"), Some("no-store"));
+        let policy = answer.header("Content-Security-Policy").expect("a policy");
+        // bar 23
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    }
+    assert!(!page.text().contains("http"), "nothing from elsewhere: {}", page.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_belong_to_the_login_changes_nothing() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let (mut running, login) = connect(&installation, &[]);
+    let callback = decided(&login, "approve").await;
+    let base = callback[..callback.find("/callback").expect("the callback's path")].to_owned();
+
+    let strange = format!("{base}/callback/sandbox?code=stolen&state={}", "A".repeat(43));
+    get(&strange).await.is(400);
+    running.says("Ignored a callback.");
+    get(&format!("{base}/callback/sandbox?error=access_denied")).await.is(400);
+    get(&format!("{callback}&code=another")).await.is(400);
+    get(&callback.replace("/callback/sandbox", "/callback/github")).await.is(404);
+    Ask::new(Method::GET, callback.clone()).header("Host", "evil.example").send().await.is(421);
+    Ask::new(Method::POST, callback.clone()).send().await.is(405);
+    assert_eq!(sandbox.requests(Endpoint::Token), 0);
+
+    // The second callback comes while the first one's code is being exchanged.
+    sandbox.conduct(Endpoint::Token, Conduct::Held);
+    let first = get(&callback).await.is(303);
+    let second = get(&callback).await.is(409);
+    assert!(second.text().contains("answered already"), "{}", second.text());
+    sandbox.conduct(Endpoint::Token, Conduct::Normal);
+    get(&format!("{base}{}", location(&first))).await.is(200);
+    let (code, _, stderr) = running.end();
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(sandbox.requests(Endpoint::Token), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bar_4_an_error_at_the_callback_ends_the_login_and_is_shown_escaped() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let (running, login) = connect(&installation, &[]);
+    let callback = decided(&login, "deny").await;
+    let said = "error_description=%3Cscript%3Ealert(1)%3C/script%3E%1B%5B31m";
+    let parts: Vec<&str> = callback.split('&').filter(|part| !part.starts_with("error_description=")).collect();
+    let page = last_page(&format!("{}&{said}", parts.join("&"))).await.is(200).text();
+    assert!(page.contains("Not connected") && page.contains("access_denied"), "{page}");
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
+    let (code, stdout, stderr) = running.end();
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("error: sandbox refused: access_denied"), "{stderr}");
+    assert!(!stderr.contains('\u{1b}'), "{stderr}");
+    assert_eq!((installation.rows("credential"), installation.rows("pending_authorization")), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_refuses_the_code_ends_it_with_its_words() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let (running, login) = connect(&installation, &[]);
+    let callback = decided(&login, "approve").await;
+    let wrong: Vec<String> = callback
+        .split('&')
+        .map(|part| if part.contains("code=") { part.replace("code=", "code=x") } else { part.to_owned() })
+        .collect();
+    let page = last_page(&wrong.join("&")).await.is(200).text();
+    assert!(page.contains("invalid_grant"), "{page}");
+    let (code, _, stderr) = running.end();
+    assert_eq!(code, 1);
+    assert!(stderr.contains("error: sandbox gave no tokens: ") && stderr.contains("invalid_grant"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_answers_as_another_server_gets_no_code() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let (running, login) = connect(&installation, &[]);
+    let callback = decided(&login, "approve").await;
+    let parts =
+        callback.split('&').map(|part| if part.starts_with("iss=") { "iss=https://evil.example" } else { part });
+    last_page(&parts.collect::<Vec<_>>().join("&")).await.is(200);
+    let (code, _, stderr) = running.end();
+    assert_eq!(code, 1);
+    assert!(stderr.contains("not that of the server that was asked"), "{stderr}");
+    assert_eq!(sandbox.requests(Endpoint::Token), 0, "bar 18");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_never_comes_back_and_ctrl_c_leave_nothing() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let (running, _) = connect(&installation, &["--timeout", "1s"]);
+    let (code, stdout, stderr) = running.end();
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("error: the browser did not come back within 1s"), "{stderr}");
+    assert_eq!(installation.rows("pending_authorization"), 0);
+
+    for signal in ["INT", "TERM"] {
+        let (running, _) = connect(&installation, &[]);
+        assert_eq!(installation.rows("pending_authorization"), 1);
+        running.signal(signal);
+        let (code, stdout, stderr) = running.end();
+        assert_eq!((code, stdout.as_str()), (1, ""));
+        assert!(stderr.contains("error: interrupted; nothing was connected"), "{stderr}");
+        assert_eq!(installation.rows("pending_authorization"), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_application_completes_what_the_command_began() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let server = installation.serve().await;
+    let key = installation.key("alice");
+    let (_running, login) = connect(&installation, &[]);
+    let callback = url::Url::parse(&decided(&login, "approve").await).expect("a URL");
+    let of = |wanted: &str| callback.query_pairs().find(|(name, _)| name == wanted).expect("there").1.into_owned();
+    let body = json!({"code": of("code"), "state_token": of("state")});
+    let path = "/v1/integrations/sandbox/oauth/complete";
+    let refused = server.ask(Method::POST, path).key(&key).json(&body).send().await.is(400);
+    assert_eq!(refused.detail(), "State token was not created for external OAuth flow");
+    assert_eq!(sandbox.requests(Endpoint::Token), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_browser_gets_a_link_that_works_once_and_not_the_state() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let opener = installation.path("xdg-open");
+    std::fs::write(&opener, "#!/bin/sh\necho \"$1\" >link.new\n/bin/mv link.new link\n").expect("a script");
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).expect("it can be run");
+    let path = installation.folder.path().display().to_string();
+    let more = [("PATH", path.as_str()), ("DISPLAY", ":0")];
+    let mut running = installation.start(&["connect", "sandbox"], &more);
+    let login = running.says("/authorize?");
+    running.says("Opened it in your browser");
+    let mut link = String::new();
+    while link.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        link = std::fs::read_to_string(installation.path("link")).unwrap_or_default();
+    }
+    assert!(link.starts_with("http://127.0.0.1:") && !link.contains("state"), "{link}");
+    assert_eq!(location(&get(link.trim()).await.is(303)), login);
+    get(link.trim()).await.is(410);
+    last_page(&decided(&login, "approve").await).await.is(200);
+    assert_eq!(running.end().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_begin_says_why_and_how_to_mend_it() {
+    let sandbox = sandbox().await;
+    let installation = Installation::new(&sandbox_settings(&sandbox)).await;
+    let refused = |arguments: &[&str], code: i32, words: &[&str]| {
+        let arguments = [&["connect"], arguments].concat();
+        let ended = installation.run(&arguments);
+        assert_eq!(ended.0.status.code(), Some(code), "{arguments:?}: {}", ended.stderr());
+        for word in words {
+            assert!(ended.stderr().contains(word), "{arguments:?}: {}", ended.stderr());
+        }
+    };
+    refused(&["sandbox"], 2, &["there is no user yet", "--user alice"]);
+    installation.run(&["user", "add", "alice"]).must_succeed();
+    installation.run(&["user", "add", "bob"]).must_succeed();
+    refused(&["sandbox"], 2, &["there are 2 users", "--user"]);
+    refused(&["sandbx", "--user", "alice"], 1, &["did you mean 'sandbox'?"]);
+    refused(&["smtp", "--user", "alice"], 1, &["smtp has no OAuth", "credential add"]);
+    refused(&["github", "--user", "alice"], 2, &["not configured", "provider check github"]);
+    refused(&["sandbox", "--user", "alice", "--input", "x"], 2, &["NAME=VALUE"]);
+    refused(&["sandbox", "--user", "alice", "--timeout", "soon"], 2, &["not a duration"]);
+    let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
+    refused(&["sandbox", "--user", "alice", "--credential", unknown], 1, &["Credentials not found"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    refused(&["sandbox", "--user", "alice", "--port", &port], 1, &["cannot be listened on", "--port"]);
+    assert_eq!(installation.rows("pending_authorization"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_asks_what_discovery_finds_and_says_where_it_fails() {
+    let sandbox = sandbox().await;
+    let base = sandbox.base_url();
+    let found = format!(
+        "{}[providers.found]\ndisplay_name = \"Found\"\nclient_id = \"c\"\nclient_secret = \"s\"\n[providers.found.oauth]\n\
+         issuer = \"{base}\"\n[providers.lost]\ndisplay_name = \"Lost\"\nclient_id = \"c\"\nclient_secret = \"s\"\n\
+         [providers.lost.oauth]\nissuer = \"{base}/elsewhere\"\n",
+        sandbox_settings(&sandbox)
+    );
+    let installation = Installation::new(&found).await;
+    let checked = installation.run(&["provider", "check", "found", "--json"]);
+    let checked = checked.must_succeed().json();
+    assert_eq!(checked[0]["discovery"], json!({"ok": true, "message": base}));
+    let endpoints = checked[0]["endpoints"].as_array().expect("a list");
+    let token = endpoints.iter().find(|endpoint| endpoint["name"] == "token").expect("the token endpoint");
+    assert_eq!(token["url"], format!("{base}/token"));
+    assert!(endpoints.iter().all(|endpoint| endpoint["status"].is_number()), "{endpoints:?}");
+    let lost = installation.run(&["provider", "check", "lost", "--json"]);
+    assert_eq!(lost.0.status.code(), Some(1));
+    let lost: serde_json::Value = serde_json::from_slice(&lost.0.stdout).expect("JSON all the same");
+    assert_eq!((&lost[0]["discovery"]["ok"], &lost[0]["amiss"]), (&json!(false), &json!(1)));
+}

@@ -1,0 +1,11 @@
+//! Logins: from the login URL to a stored credential.
+
+mod callback_origins;
+mod connect;
+mod device;
+mod flow;
+mod inputs;
+mod openid;
+mod pushed_requests;
+mod reconnect;
+mod whole_loop;

@@ -1,0 +1,116 @@
+//! Connecting an account again: the id stays, the scopes add up, and nobody ends up with another account unawares.
+
+use crate::support::Server;
+use crate::support::flow::{CALLBACK, Callback};
+use crate::support::http::{Ask, Reply};
+use http::Method;
+use serde_json::{Value, json};
+use strongroom::catalog::entry::RevocationEnds;
+use strongroom::sandbox::{Conduct, Endpoint};
+
+fn path(id: &str, rest: &str) -> String {
+    format!("/v1/integrations/sandbox/credentials/{id}{rest}")
+}
+
+async fn shown(server: &Server, id: &str) -> Value {
+    server.get(&path(id, "")).key(&server.key).send().await.is(200).json()
+}
+
+/// The whole login of `account`, with this body at initiate.
+async fn connect_as(server: &Server, account: &str, body: Value) -> Reply {
+    let started = server.initiate_with("sandbox", &body).await;
+    let url = format!("{}&sandbox_decision=approve&sandbox_user={account}", started.login_url);
+    let redirect = Ask::new(Method::GET, url).send().await.is(303);
+    let target = url::Url::parse(redirect.header("Location").unwrap()).unwrap();
+    let mut params: std::collections::BTreeMap<String, String> = target.query_pairs().into_owned().collect();
+    let code = params.remove("code").unwrap();
+    let callback = Callback { code, state: params.remove("state").unwrap(), params };
+    server.complete("sandbox", &callback).await
+}
+
+async fn connected_as(server: &Server, account: &str, scopes: &[&str]) -> String {
+    let body = json!({"callback_url": CALLBACK, "scopes": scopes});
+    let completed = connect_as(server, account, body).await.is(200).json();
+    completed["credentials_id"].as_str().unwrap().to_owned()
+}
+
+fn again(id: &str, scopes: &[&str]) -> Value {
+    json!({"callback_url": CALLBACK, "credential_id": id, "scopes": scopes})
+}
+
+#[tokio::test]
+async fn a_reconnect_asks_for_what_is_there_and_what_is_new_and_keeps_id_and_title() {
+    let server = Server::start().await;
+    let id = connected_as(&server, "ann", &["profile", "read"]).await;
+    server.ask(Method::PATCH, &path(&id, "")).key(&server.key).json(&json!({"title": "Ann's"})).send().await.is(200);
+    let started = server.initiate_with("sandbox", &again(&id, &["write", "read"])).await;
+    assert!(started.login_url.contains("scope=write%20read%20profile"), "{}", started.login_url);
+    let completed = connect_as(&server, "ann", again(&id, &["write"])).await.is(200).json();
+    assert_eq!((&completed["credentials_id"], &completed["title"]), (&json!(id), &json!("Ann's")));
+    assert_eq!(completed["scopes"], json!(["write", "profile", "read"]));
+    assert_eq!(server.list().await.as_array().unwrap().len(), 1);
+    server.post(&path(&id, "/refresh")).key(&server.key).send().await.is(200);
+}
+
+#[tokio::test]
+async fn another_account_is_refused_and_its_tokens_are_revoked() {
+    let server = Server::start().await;
+    let id = connected_as(&server, "ann", &[]).await;
+    let before = shown(&server, &id).await;
+    assert_eq!(server.sandbox.live_grants(), 1);
+    let refused = connect_as(&server, "bob", again(&id, &[])).await.is(400);
+    assert_eq!(refused.json()["type"], "/problems/account-mismatch");
+    assert_eq!(shown(&server, &id).await, before);
+    assert_eq!(server.sandbox.live_grants(), 2);
+    server.clock.advance(std::time::Duration::from_secs(120));
+    assert_eq!(server.broker.retry_revocations().await.unwrap(), 1);
+    assert_eq!(server.sandbox.live_grants(), 1, "Bob's has ended, Ann's has not");
+    server.post(&path(&id, "/refresh")).key(&server.key).send().await.is(200);
+
+    let told = json!({"callback_url": CALLBACK, "credential_id": id, "allow_account_change": true});
+    let completed = connect_as(&server, "bob", told).await.is(200).json();
+    assert_eq!((&completed["credentials_id"], &completed["username"]), (&json!(id), &json!("bob")));
+    let started = json!({"callback_url": CALLBACK, "allow_account_change": "yes"});
+    let wrong = server.post("/v1/integrations/sandbox/oauth/initiate").key(&server.key).json(&started).send().await;
+    assert_eq!(wrong.is(422).detail()[0]["type"], "bool_type");
+}
+
+#[tokio::test]
+async fn a_refused_login_never_ends_a_grant_that_a_credential_hangs_on() {
+    let server = Server::start().await;
+    let anns = connected_as(&server, "ann", &[]).await;
+    let bobs = connected_as(&server, "bob", &[]).await;
+    connect_as(&server, "bob", again(&anns, &[])).await.is(400);
+    // The same account, but nobody can say so: to revoke would end Ann's own grant.
+    server.sandbox.conduct(Endpoint::Userinfo, Conduct::Down);
+    let unknown = connect_as(&server, "ann", again(&anns, &[])).await.is(400);
+    assert_eq!(unknown.json()["type"], "/problems/account-mismatch");
+    server.sandbox.conduct(Endpoint::Userinfo, Conduct::Normal);
+    server.clock.advance(std::time::Duration::from_secs(120));
+    assert_eq!(server.broker.retry_revocations().await.unwrap(), 0);
+    for id in [&anns, &bobs] {
+        server.post(&path(id, "/refresh")).key(&server.key).send().await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn where_one_token_ends_alone_the_old_ones_are_revoked_by_a_reconnect() {
+    let clock = strongroom::clock::Clock::manual(strongroom::clock::UnixTime(1_800_000_000));
+    let mut options = strongroom::sandbox::SandboxOptions::new(strongroom::random::Random);
+    options.behaviour.revocation_ends = RevocationEnds::Token;
+    let loopback = ([127, 0, 0, 1], 0).into();
+    let provider =
+        strongroom::sandbox::Sandbox::start(loopback, clock, strongroom::random::Random, options).await.unwrap();
+    let config = crate::support::flow::acme_like(&provider, provider.base_url(), "");
+    let server = Server::with(crate::support::Setup { config, ..crate::support::Setup::default() }).await;
+    let id = server.connect("acme").await;
+    let started = server.initiate_with("acme", &again(&id, &[])).await;
+    let callback = server.log_in(&started).await;
+    server.complete("acme", &callback).await.is(200);
+    assert_eq!(provider.live_grants(), 2);
+    server.clock.advance(std::time::Duration::from_secs(120));
+    assert_eq!(server.broker.retry_revocations().await.unwrap(), 1);
+    assert_eq!(provider.live_grants(), 1);
+    let refreshed = format!("/v1/integrations/acme/credentials/{id}/refresh");
+    server.post(&refreshed).key(&server.key).send().await.is(200);
+}

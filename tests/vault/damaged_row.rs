@@ -1,0 +1,96 @@
+//! One row of the vault is damaged: its user sees the others, the operator erases it.
+
+use crate::support::process::Installation;
+use http::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_damaged_credential_is_left_out_said_and_erased_by_the_operator() {
+    let installation = Installation::new("").await;
+    let key = installation.key("alice");
+    let server = installation.serve().await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let body = json!({"type": "api_key", "api_key": "k", "title": "t"});
+        let path = "/v1/integrations/openai/credentials";
+        let made = server.ask(Method::POST, path).key(&key).json(&body).send().await.is(201).json();
+        ids.push(made["id"].as_str().expect("an id").to_owned());
+    }
+    let whole = server.ask(Method::GET, "/v1/integrations/credentials").key(&key).send().await.is(200);
+    assert_eq!(whole.header("Strongroom-Damaged"), None);
+    let file = rusqlite::Connection::open(installation.path("strongroom.db")).expect("the vault's file");
+    file.execute("UPDATE credential SET summary = randomblob(109), revision = 7 WHERE id = ?", [&ids[0]]).expect("SQL");
+
+    for path in
+        ["/v1/integrations/credentials", "/v1/integrations/openai/credentials", "/v1/integrations/credentials?limit=2"]
+    {
+        let list = server.ask(Method::GET, path).key(&key).send().await.is(200);
+        assert_eq!(list.header("Strongroom-Damaged"), Some("1"), "{path}");
+        assert_eq!(
+            (list.json().as_array().expect("a list").len(), &list.json()[0]["id"]),
+            (1, &json!(ids[1])),
+            "{path}"
+        );
+    }
+    let first = server.ask(Method::GET, "/v1/integrations/credentials?limit=1").key(&key).send().await.is(200);
+    assert!(first.json() == json!([]) && first.header("Link").is_some_and(|link| link.contains(&ids[0])), "it goes on");
+    assert!(server.log().contains(&ids[0]), "the log names it");
+    let at = format!("/v1/integrations/openai/credentials/{}", ids[0]);
+    for (method, path) in
+        [(Method::GET, at.clone()), (Method::DELETE, at.clone()), (Method::GET, format!("{at}/token"))]
+    {
+        let reply = server.ask(method, &path).key(&key).send().await.is(500);
+        assert_eq!(reply.json()["type"], "/problems/credential-damaged", "{path}");
+    }
+
+    let listed = installation.run(&["credential", "list", "--json"]);
+    assert_eq!(listed.0.status.code(), Some(4));
+    assert!(listed.json()[0]["id"] == json!(ids[1]) && listed.stderr().contains("--damaged"), "{}", listed.stderr());
+    let sound = installation.run(&["credential", "remove", &ids[1], "--damaged"]);
+    assert!(sound.0.status.code() == Some(1) && sound.stderr().contains("not damaged"), "{}", sound.stderr());
+    let erased = installation.run(&["credential", "remove", &ids[0], "--damaged"]).must_succeed();
+    assert!(erased.stdout().contains("nothing of it could be revoked"), "{}", erased.stdout());
+    installation.run(&["vault", "verify"]).must_succeed();
+    let list = server.ask(Method::GET, "/v1/integrations/credentials").key(&key).send().await.is(200);
+    assert_eq!((list.header("Strongroom-Damaged"), list.json().as_array().expect("a list").len()), (None, 1));
+    server.ask(Method::GET, &at).key(&key).send().await.is(404);
+}
+
+#[tokio::test]
+async fn what_can_be_done_without_is_said_and_erased_by_the_operator() {
+    let settings = "[oauth]\ncallback_origins = [\"http://localhost\"]\n[providers.github]\nclient_id = \"c\"\nclient_secret = \"s\"\n";
+    let installation = Installation::new(settings).await;
+    let key = installation.key("alice");
+    let admin = installation.run(&["key", "create", "--user", "alice", "--permission", "ADMIN"]).must_succeed();
+    let server = installation.serve().await;
+    let begin = async || {
+        let body = json!({"callback_url": crate::support::flow::CALLBACK});
+        server.ask(Method::POST, "/v1/integrations/github/oauth/initiate").key(&key).json(&body).send().await
+    };
+    begin().await.is(200);
+    let file = rusqlite::Connection::open(installation.path("strongroom.db")).expect("the vault's file");
+    file.execute("UPDATE pending_authorization SET revision = 7", []).expect("SQL");
+    let row = "INSERT INTO revocation VALUES ('x', 'alice', 'github', 'y', 0, 0, 9999999999, 1, 1, randomblob(99))";
+    file.execute(row, []).expect("SQL");
+
+    let queue = server.ask(Method::GET, "/v1/revocations").key(admin.stdout().trim()).send().await.is(200);
+    assert_eq!((queue.header("Strongroom-Damaged"), queue.json()), (Some("1"), json!([])));
+    let listed = installation.run(&["credential", "revocations"]);
+    assert_eq!(listed.0.status.code(), Some(4));
+    assert!(listed.stderr().contains("vault repair"), "{}", listed.stderr());
+    assert_eq!(installation.run(&["vault", "verify"]).0.status.code(), Some(4));
+    // One was counted and one was not, and which is which nobody knows: what is left has to be accepted.
+    let repaired = installation.run(&["vault", "repair"]);
+    assert_eq!(repaired.0.status.code(), Some(4));
+    for table in ["pending_authorization", "revocation"] {
+        assert!(repaired.stdout().contains(&format!("erased: table {table}, row ")), "{}", repaired.stdout());
+    }
+    assert!(repaired.stderr().contains("--accept"), "{}", repaired.stderr());
+    assert_eq!(installation.run(&["vault", "verify"]).0.status.code(), Some(4));
+    installation.run(&["vault", "repair", "--accept"]).must_succeed();
+    installation.run(&["vault", "verify"]).must_succeed();
+    let again = installation.run(&["vault", "repair", "--json"]).must_succeed();
+    assert_eq!(again.json(), json!({"erased": [], "accepted": [], "holds": true}));
+    begin().await.is(200);
+    server.ask(Method::GET, "/readyz").send().await.is(200);
+}
