@@ -1,7 +1,8 @@
 //! The parsers of this module that nobody outside it calls, for `crate::properties`.
 
-use super::cleaning::Cleaner;
-use super::{Grant, TokenError, answer, scope};
+use super::message::sanitize::Cleaner;
+use super::message::scope;
+use super::token::{Grant, TokenError, response};
 use crate::catalog::entry::OAuth;
 use crate::egress::Answer;
 
@@ -14,7 +15,7 @@ pub(crate) fn token_answer(
 ) -> Result<Grant, TokenError> {
     let mut cleaner = Cleaner::default();
     cleaner.hide(secret);
-    answer::read(answer, entry, requested, &cleaner)
+    response::read(answer, entry, requested, &cleaner)
 }
 
 /// Reads the `scope` member of a token answer; `None` where it is malformed.

@@ -3,14 +3,14 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use super::answer::error_code;
-use super::cleaning::Cleaner;
-use super::client::Client;
-use super::json;
-use super::parameters::Parameters;
-use super::request::{self, INVALID_CLIENT, Unbuildable};
 use crate::catalog::entry::{OAuth, RefreshWith, Revoke, RevokeAuth, TokenAuth, TokenKind};
 use crate::egress::{Answer, Egress, EgressError, Outgoing};
+use crate::json;
+use crate::oauth::client_auth::client::Client;
+use crate::oauth::message::parameters::Parameters;
+use crate::oauth::message::request::{self, INVALID_CLIENT, Unbuildable};
+use crate::oauth::message::sanitize::Cleaner;
+use crate::oauth::token::response::error_code;
 use crate::secret::Secret;
 
 /// The tokens of a grant.

@@ -1,0 +1,64 @@
+//! An entry that leaves something to discovery, completed by what the authorization server says about itself. What the entry
+//! says by itself always wins.
+
+use super::metadata::{DiscoveryError, Metadata};
+use crate::catalog::entry::{Identity, OAuth, Revoke, TokenAuth};
+use crate::catalog::template::Template;
+use crate::catalog::value::Endpoint;
+use crate::jose::Algorithm;
+use crate::oauth::client_auth::client::Client;
+
+/// The entry with the metadata's endpoints and ways where it has none of its own.
+///
+/// # Errors
+/// Where neither says where the endpoints are.
+pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OAuth, DiscoveryError> {
+    let mut entry = entry.clone();
+    let url = |own: &Template, found: &Option<Endpoint>, name| match found {
+        _ if !own.is_absent() => Ok(own.clone()),
+        Some(found) => Ok(found.into()),
+        None => Err(DiscoveryError::Missing(name)),
+    };
+    entry.authorize_url = url(&entry.authorize_url, &metadata.authorization_endpoint, "authorization_endpoint")?;
+    entry.token_url = url(&entry.token_url, &metadata.token_endpoint, "token_endpoint")?;
+    let device = metadata.device_authorization_endpoint.as_ref();
+    entry.device_authorization_url = entry.device_authorization_url.or_else(|| device.map(Template::from));
+    entry.announces_iss |= metadata.authorization_response_iss_parameter_supported;
+    let pushes = entry.par || metadata.require_pushed_authorization_requests;
+    if pushes && entry.par_url.is_none() {
+        let found = &metadata.pushed_authorization_request_endpoint;
+        let found = found.as_ref().ok_or(DiscoveryError::Missing("pushed_authorization_request_endpoint"))?;
+        entry.par_url = Some(found.into());
+    }
+    entry.revoke = entry.revoke.or_else(|| metadata.revocation_endpoint.as_ref().map(|url| Revoke::at(url.into())));
+    let userinfo = metadata.userinfo_endpoint.as_ref().map(Template::from);
+    match (&mut entry.identity, userinfo) {
+        (None, userinfo) => entry.identity = Some(Identity::openid(userinfo)),
+        (Some(own), Some(userinfo)) if own.url.is_absent() => own.url = userinfo,
+        _ => {}
+    }
+    let methods = &metadata.code_challenge_methods_supported;
+    entry.pkce &= methods.is_empty() || methods.iter().any(|method| method == "S256");
+    entry.token_auth = token_auth(&entry, metadata, client);
+    if entry.token_auth == TokenAuth::PrivateKeyJwt && entry.token_auth_alg.is_none() {
+        let announced = &metadata.token_endpoint_auth_signing_alg_values_supported;
+        let known = client.algorithms().iter().copied();
+        entry.token_auth_alg =
+            known.into_iter().find(|one: &Algorithm| announced.iter().any(|name| name == one.name()));
+    }
+    Ok(entry)
+}
+
+/// How the client authenticates: as the entry says, where it says something else than the default, or the server takes that;
+/// else in the safest way that the server takes and the client can (RFC 8414 §2: none announced is `client_secret_basic`).
+fn token_auth(entry: &OAuth, metadata: &Metadata, client: &Client) -> TokenAuth {
+    let announced = &metadata.token_endpoint_auth_methods_supported;
+    let takes = |way: TokenAuth| announced.iter().any(|name| way.method_name() == Some(name.as_str()));
+    let said = entry.token_auth != TokenAuth::default();
+    if said || announced.is_empty() || (takes(TokenAuth::Basic) && client.can(TokenAuth::Basic)) {
+        return entry.token_auth;
+    }
+    let ways =
+        [TokenAuth::PrivateKeyJwt, TokenAuth::Basic, TokenAuth::Post, TokenAuth::ClientSecretJwt, TokenAuth::None];
+    ways.into_iter().find(|way| takes(*way) && client.can(*way)).unwrap_or(entry.token_auth)
+}

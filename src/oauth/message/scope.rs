@@ -1,0 +1,114 @@
+//! Scopes as providers write them (RFC 6749 §3.3 and what became of it).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::catalog::entry::OAuth;
+
+/// More text than this is no list of scopes.
+const LONGEST: usize = 64 * 1024;
+
+/// Takes scopes apart at any white space, comma and plus, and at what the entry says besides; each once, in order.
+pub(in crate::oauth) fn split(text: &str, entry: &OAuth) -> Vec<String> {
+    let answered = entry.answer_scope_separator.as_ref().map_or("", |separator| separator.as_str());
+    let separates = |c: char| {
+        c.is_whitespace()
+            || matches!(c, ',' | '+')
+            || entry.scope_separator.as_str().contains(c)
+            || answered.contains(c)
+    };
+    // A set, for a hostile list of 64 KiB has tens of thousands of them.
+    let mut seen = HashSet::new();
+    text.split(separates).filter(|scope| !scope.is_empty() && seen.insert(*scope)).map(str::to_owned).collect()
+}
+
+/// Reads the `scope` member of an answer, a string or a list of strings; `None` where there is none.
+///
+/// # Errors
+/// For any other type, for control characters, and beyond 64 KiB.
+pub(in crate::oauth) fn granted(member: Option<&Value>, entry: &OAuth) -> Result<Option<Vec<String>>, ()> {
+    let text = match member {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(list)) => list.iter().map(Value::as_str).collect::<Option<Vec<_>>>().ok_or(())?.join(" "),
+        Some(_) => return Err(()),
+    };
+    if text.len() > LONGEST || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return Err(());
+    }
+    Ok(Some(split(&text, entry)))
+}
+
+/// Those of `requested` that were not granted.
+///
+/// `offline_access` and `openid` (OpenID Connect Core §11, §3.1.2.1) are seldom named in answers; they are granted when
+/// what they ask for has come: a refresh token, an ID token.
+pub(in crate::oauth) fn missing(
+    requested: &[String],
+    granted: &[String],
+    entry: &OAuth,
+    refresh_token: bool,
+    id_token: bool,
+) -> Vec<String> {
+    let came = |scope: &str| (scope == "offline_access" && refresh_token) || (scope == "openid" && id_token);
+    let named = |scope: &str| granted.iter().any(|granted| entry.same_scope(granted, scope));
+    requested.iter().filter(|scope| !named(scope) && !came(scope)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::oauth::tests::entry;
+
+    #[test]
+    fn bar_6_scopes_are_read_with_any_separator_and_from_lists() {
+        let entry = entry("");
+        for text in ["a b", "a,b", "a, b", "a+b", "a\tb", " a  b ", "a b a"] {
+            assert_eq!(granted(Some(&text.into()), &entry), Ok(Some(vec!["a".to_owned(), "b".to_owned()])), "{text}");
+        }
+        let list = serde_json::json!(["a", "b"]);
+        assert_eq!(granted(Some(&list), &entry), Ok(Some(vec!["a".to_owned(), "b".to_owned()])));
+        assert_eq!(granted(None, &entry), Ok(None));
+        assert_eq!(granted(Some(&Value::Null), &entry), Ok(None));
+        assert_eq!(granted(Some(&"".into()), &entry), Ok(Some(vec![])), "none at all is what was granted");
+        for wrong in [serde_json::json!(1), serde_json::json!({}), serde_json::json!([1]), "a\u{0}b".into()] {
+            assert_eq!(granted(Some(&wrong), &entry), Err(()), "{wrong}");
+        }
+        assert_eq!(granted(Some(&"a ".repeat(LONGEST).into()), &entry), Err(()));
+    }
+
+    #[test]
+    fn bar_6_missing_scopes_are_named() {
+        let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        let asked = texts(&["read", "write", "offline_access", "openid"]);
+        assert_eq!(
+            missing(&asked, &texts(&["read", "more"]), &entry(""), false, false),
+            texts(&["write", "offline_access", "openid"])
+        );
+        assert_eq!(missing(&asked, &texts(&["read"]), &entry(""), true, true), texts(&["write"]));
+    }
+
+    #[test]
+    fn a_scope_with_the_entrys_prefix_is_the_same_as_without_it() {
+        let entry = entry("scope_prefix = \"https://graph.example/\"");
+        let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        let asked = texts(&["User.Read", "https://graph.example/Mail.Read", "Mail.Send"]);
+        let granted = texts(&["https://graph.example/User.Read", "Mail.Read", "https://other.example/Mail.Send"]);
+        assert_eq!(missing(&asked, &granted, &entry, false, false), texts(&["Mail.Send"]));
+    }
+
+    proptest! {
+        #[test]
+        fn scopes_that_are_joined_come_apart_again(
+            scopes in prop::collection::btree_set("[!-*\\--:<-~]{1,12}", 0..12),
+            separator in prop::sample::select(vec![" ", ",", "+", ", ", ";"]),
+        ) {
+            let scopes: Vec<String> = scopes.into_iter().collect();
+            let entry = entry(&format!("scope_separator = {separator:?}"));
+            prop_assert_eq!(split(&scopes.join(separator), &entry), scopes);
+        }
+    }
+}
