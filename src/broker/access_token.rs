@@ -1,6 +1,5 @@
 //! Who calls, where it is no API key but an access token of an OpenID provider that the configuration trusts (RFC 9068).
 
-use super::Broker;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, ToldBy, TrustedIssuer};
 use crate::egress::Egress;
@@ -29,15 +28,13 @@ impl TrustedIssuers {
         let issuers = config.trusted_issuers.iter().map(|(name, rule)| (name.clone(), rule.clone(), keys(rule)));
         Self(issuers.collect())
     }
-}
 
-impl Broker {
-    /// Whom the access token stands for, and what it may do; `None` where it is not one, or not a good one. Why is in the log.
-    pub async fn access_token(&self, token: &str) -> Option<TokenHolder> {
+    /// Returns who the access token stands for; `None` if it is not a valid access token of a trusted issuer. The log says why.
+    pub(super) async fn holder(&self, token: &str, now: UnixTime) -> Option<TokenHolder> {
         let issuer = jose::claimed_issuer(token)?;
-        let (name, rule, keys) = self.0.trusted_issuers.0.iter().find(|(_, rule, _)| rule.iss == issuer)?;
+        let (name, rule, keys) = self.0.iter().find(|(_, rule, _)| rule.iss == issuer)?;
         let outcome = match keys.verify(token, &rule.algorithms).await {
-            Ok(verified) => holder(name, rule, &verified, self.0.clock.now()),
+            Ok(verified) => holder(name, rule, &verified, now),
             Err(fault) => Err(fault.into()),
         };
         outcome.map_err(|error| tracing::info!(issuer = %name, %error, "an access token is refused")).ok()

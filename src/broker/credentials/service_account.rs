@@ -2,35 +2,21 @@
 //! so that what is wrong is told while somebody looks; every further one through the same single flight as a refresh.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::create::CreateResponse;
-use super::{Broker, Caller, Connectable, Error, schedule};
+use super::create::{CreateResponse, ServiceRequest};
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::login::connectable::Connectable;
+use crate::broker::parts::Broker;
+use crate::broker::token::schedule;
 use crate::catalog::entry::{GrantType, OAuth};
 use crate::jose::{KeyFault, SigningKey};
 use crate::oauth::{self, AssertionIssuer, Client, Grant, TokenError, Unbuildable};
 use crate::secret::Secret;
 use crate::vault::{Material, NewCredential, OwnClient, Renewal, ServiceAccount, Summary, Tokens};
-
-/// What a credential without a user's login is made of.
-pub struct ServiceRequest {
-    /// Who asks.
-    pub renewal: Renewal,
-    /// The scopes to ask for; none: whatever the provider gives.
-    pub scopes: Vec<String>,
-    /// What the provider's URLs need to know.
-    pub inputs: BTreeMap<String, String>,
-}
-
-impl std::fmt::Debug for ServiceRequest {
-    /// Shows nothing: there are keys in it.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServiceRequest").finish_non_exhaustive()
-    }
-}
 
 fn grant_type(renewal: &Renewal) -> GrantType {
     match renewal {
@@ -41,7 +27,7 @@ fn grant_type(renewal: &Renewal) -> GrantType {
 
 impl Broker {
     /// Asks for the first token and keeps it, with what asks for the next ones.
-    pub(super) async fn create_service(
+    pub(in crate::broker) async fn create_service(
         &self,
         caller: &Caller,
         provider: &str,
@@ -116,7 +102,11 @@ impl Broker {
     }
 
     /// The provider with the client that asks: the user's own, where there is one; none is needed for a service account.
-    pub(super) async fn for_service(&self, provider: &str, renewal: &Renewal) -> Result<Connectable<'_>, Error> {
+    pub(in crate::broker) async fn for_service(
+        &self,
+        provider: &str,
+        renewal: &Renewal,
+    ) -> Result<Connectable<'_>, Error> {
         let (clock, random) = (self.0.clock.clone(), self.0.random);
         match renewal {
             Renewal::ClientCredentials { own: None } => self.connectable(provider).await,
@@ -152,7 +142,7 @@ impl Broker {
     }
 
     /// Asks for the next token of a credential that was made so.
-    pub(super) async fn renew(
+    pub(in crate::broker) async fn renew(
         &self,
         summary: &Summary,
         tokens: &Tokens,
@@ -168,7 +158,7 @@ impl Broker {
 
     /// What the next token of such a credential is to be bound to. It is another token than the one before it, and nothing
     /// holds it to that one's key: where the entry came to say `dpop`, or no longer says it, this is where it shows.
-    pub(super) fn bind_anew(&self, summary: &Summary, tokens: &mut Tokens) {
+    pub(in crate::broker) fn bind_anew(&self, summary: &Summary, tokens: &mut Tokens) {
         let known = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
         if let (Some(entry), true) = (known, tokens.renewal.is_some()) {
             tokens.dpop_key = bound_to(entry, tokens.dpop_key.take());
@@ -219,7 +209,7 @@ pub fn service_account(
 }
 
 /// The account's key, under the id that the provider knows it by.
-pub(super) fn signing_key(account: &ServiceAccount) -> Option<SigningKey> {
+pub(in crate::broker) fn signing_key(account: &ServiceAccount) -> Option<SigningKey> {
     let key = SigningKey::from_pem(account.key.expose()).ok()?;
     Some(match &account.key_id {
         Some(id) => key.with_id(id.clone()),

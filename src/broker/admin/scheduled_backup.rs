@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Broker;
 use crate::age;
+use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::config::BackupSettings;
 use crate::vault::{
@@ -114,7 +114,7 @@ impl Broker {
 
     /// Whether the vault was restored from a backup, and nobody has said yet that it is the one that lives: then nothing goes to a
     /// provider but what somebody asks for.
-    pub(super) fn waits_to_live(&self) -> Result<Option<Restored>, VaultError> {
+    pub(in crate::broker) fn waits_to_live(&self) -> Result<Option<Restored>, VaultError> {
         self.0.vault.restored()
     }
 }

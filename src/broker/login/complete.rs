@@ -11,8 +11,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::further::FurtherCredential;
-use super::{Broker, Caller, Connectable, Error, schedule};
+use super::additional_tokens::FurtherCredential;
+use super::connectable::Connectable;
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
+use crate::broker::token::schedule;
 use crate::catalog::input::InputFault;
 use crate::catalog::values::Values;
 use crate::clock::UnixTime;
@@ -84,9 +88,9 @@ pub struct CompleteResponse {
 }
 
 /// What came out of the exchange: tokens, and whose they are.
-pub(super) struct Obtained {
-    pub(super) grant: Grant,
-    pub(super) identity: Identity,
+pub(in crate::broker) struct Obtained {
+    pub(in crate::broker) grant: Grant,
+    pub(in crate::broker) identity: Identity,
 }
 
 impl Broker {
@@ -106,7 +110,7 @@ impl Broker {
     }
 
     /// The rest of a login whose state was taken, through either door.
-    pub(super) async fn finish(
+    pub(in crate::broker) async fn finish(
         &self,
         caller: &Caller,
         provider: &str,
@@ -139,7 +143,7 @@ impl Broker {
     }
 
     /// Takes the login that this state belongs to out of the vault: from here on the state is spent.
-    pub(super) async fn take(
+    pub(in crate::broker) async fn take(
         &self,
         caller: &Caller,
         provider: &str,
@@ -195,7 +199,7 @@ impl Broker {
 
     /// Asks the provider whose account it is, with what the token answer told of further URLs; an ID token tells it where it
     /// has the nonce of this `state`.
-    pub(super) async fn whose(
+    pub(in crate::broker) async fn whose(
         &self,
         connectable: &Connectable<'_>,
         grant: &Grant,
@@ -231,7 +235,7 @@ impl Broker {
         })
     }
 
-    pub(super) async fn keep(
+    pub(in crate::broker) async fn keep(
         &self,
         caller: &Caller,
         connectable: &Connectable<'_>,

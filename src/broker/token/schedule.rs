@@ -25,7 +25,7 @@ const LONGEST_LEAD: Duration = Duration::from_secs(86_400);
 
 /// Whether the access token has so much life left; at most half of the life that it came with is asked of it, or a token
 /// of a minute would be refreshed for every caller. One that ends at no known time has.
-pub(super) fn is_fresh(summary: &Summary, now: UnixTime, min_ttl: Duration) -> bool {
+pub(in crate::broker) fn is_fresh(summary: &Summary, now: UnixTime, min_ttl: Duration) -> bool {
     let Some(ends) = summary.expires_at else { return true };
     let wanted = summary.refreshing.lifetime.map_or(min_ttl, |lifetime| min_ttl.min(lifetime / 2));
     let left = now.seconds_until(ends);
@@ -44,7 +44,7 @@ fn is_beyond_its_life(ends: UnixTime, now: UnixTime, lifetime: Option<Duration>)
 /// When the background refreshes tokens that came `now`: ahead of the end of the access token, and of the refresh token
 /// where an unused one lapses; each credential at a point of its own, so that a thousand that were connected at one time
 /// do not come back at one time.
-pub(super) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Random) -> Option<UnixTime> {
+pub(in crate::broker) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Random) -> Option<UnixTime> {
     if !tokens.can_be_renewed() {
         return None;
     }
@@ -57,7 +57,7 @@ pub(super) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Random) -> Opti
 }
 
 /// Whether it is time, by what is sealed: what brought the background here is not.
-pub(super) fn is_due(summary: &Summary, now: UnixTime) -> bool {
+pub(in crate::broker) fn is_due(summary: &Summary, now: UnixTime) -> bool {
     let Refreshing { lifetime, lapses_at, in_doubt_since, .. } = &summary.refreshing;
     let near = |ends: UnixTime, life: Option<Duration>| ends <= now.plus(2 * lead(life));
     let lapse_life = lapses_at.map(|at| seconds(summary.updated_at.seconds_until(at)));
@@ -67,7 +67,7 @@ pub(super) fn is_due(summary: &Summary, now: UnixTime) -> bool {
 }
 
 /// When the background looks again at what was not due.
-pub(super) fn look_again_at(summary: &Summary) -> Option<UnixTime> {
+pub(in crate::broker) fn look_again_at(summary: &Summary) -> Option<UnixTime> {
     let Refreshing { lifetime, lapses_at, .. } = &summary.refreshing;
     let before = |ends: UnixTime, life| UnixTime(ends.0.saturating_sub(whole(2 * lead(life))));
     let lapse_life = lapses_at.map(|at| seconds(summary.updated_at.seconds_until(at)));
@@ -77,7 +77,12 @@ pub(super) fn look_again_at(summary: &Summary) -> Option<UnixTime> {
 }
 
 /// When to try again after the failure that follows `failures` others, and whether it was the provider who said so.
-pub(super) fn next_try(failures: u32, told: Option<RetryAfter>, now: UnixTime, random: Random) -> (UnixTime, bool) {
+pub(in crate::broker) fn next_try(
+    failures: u32,
+    told: Option<RetryAfter>,
+    now: UnixTime,
+    random: Random,
+) -> (UnixTime, bool) {
     let most = FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT);
     let guess = now.plus(most / 2 + portion(most / 2, random));
     match told.map(|told| told.from(now, LONGEST_TOLD)) {
@@ -88,7 +93,7 @@ pub(super) fn next_try(failures: u32, told: Option<RetryAfter>, now: UnixTime, r
 
 /// Whether a time before which nothing is to be tried still holds. One that is further away than any wait of ours was written
 /// by a clock that was wrong.
-pub(super) fn is_to_come(until: UnixTime, now: UnixTime) -> bool {
+pub(in crate::broker) fn is_to_come(until: UnixTime, now: UnixTime) -> bool {
     until > now && until <= now.plus(LONGEST_TOLD)
 }
 

@@ -9,32 +9,36 @@ use crate::id::CredentialId;
 
 /// The refreshes under way, one at most for each credential. Those of different credentials share nothing but this table,
 /// which is held for no longer than it takes to look into it.
-pub(super) struct Flights<O>(Arc<Mutex<HashMap<CredentialId, watch::Receiver<Option<O>>>>>);
+pub(in crate::broker) struct SingleFlight<O>(Arc<Mutex<HashMap<CredentialId, watch::Receiver<Option<O>>>>>);
 
 /// Where a flight says what came of it. It may go on working after that: who comes then gets the same outcome at once.
-pub(super) struct Announce<O> {
+pub(in crate::broker) struct Announce<O> {
     /// Dropped before the sender: who finds that nothing was said finds no flight in the table either.
-    _landing: Landing<O>,
+    _end: EndGuard<O>,
     waiting: watch::Sender<Option<O>>,
 }
 
 impl<O> Announce<O> {
     /// Tells everybody who waits.
-    pub(super) fn outcome(&self, outcome: O) {
+    pub(in crate::broker) fn outcome(&self, outcome: O) {
         self.waiting.send_replace(Some(outcome));
     }
 }
 
-impl<O> Default for Flights<O> {
+impl<O> Default for SingleFlight<O> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<O: Clone + Send + Sync + 'static> Flights<O> {
+impl<O: Clone + Send + Sync + 'static> SingleFlight<O> {
     /// Waits for the flight of this credential, where there is none begins it with `fly`. It is a task of its own: who stops
     /// waiting stops nothing. Gives the outcome, and whether the flight was begun here; `None` where it panicked.
-    pub(super) async fn join<F>(&self, id: CredentialId, fly: impl FnOnce(Announce<O>) -> F) -> (Option<O>, bool)
+    pub(in crate::broker) async fn join<F>(
+        &self,
+        id: CredentialId,
+        fly: impl FnOnce(Announce<O>) -> F,
+    ) -> (Option<O>, bool)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -44,7 +48,7 @@ impl<O: Clone + Send + Sync + 'static> Flights<O> {
     }
 
     /// Whether one is under way for this credential.
-    pub(super) fn are_under_way(&self, id: &CredentialId) -> bool {
+    pub(in crate::broker) fn are_under_way(&self, id: &CredentialId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
     }
 
@@ -58,19 +62,19 @@ impl<O: Clone + Send + Sync + 'static> Flights<O> {
         }
         let (announce, outcome) = watch::channel(None);
         flights.insert(id, outcome.clone());
-        let landing = Landing { id, flights: Arc::clone(&self.0) };
-        tokio::spawn(fly(Announce { _landing: landing, waiting: announce }));
+        let end = EndGuard { id, flights: Arc::clone(&self.0) };
+        tokio::spawn(fly(Announce { _end: end, waiting: announce }));
         (outcome, true)
     }
 }
 
 /// Takes the flight out of the table, whatever ended it.
-struct Landing<O> {
+struct EndGuard<O> {
     id: CredentialId,
     flights: Arc<Mutex<HashMap<CredentialId, watch::Receiver<Option<O>>>>>,
 }
 
-impl<O> Drop for Landing<O> {
+impl<O> Drop for EndGuard<O> {
     fn drop(&mut self) {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
@@ -89,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_gets_the_outcome_of_the_one_flight() {
-        let (flights, begun) = (Flights::<u32>::default(), AtomicU32::new(0));
+        let (flights, begun) = (SingleFlight::<u32>::default(), AtomicU32::new(0));
         let fly = |announce: Announce<u32>| {
             begun.fetch_add(1, Ordering::SeqCst);
             async move {
@@ -107,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_stops_waiting_stops_nothing() {
-        let flights = Flights::<u32>::default();
+        let flights = SingleFlight::<u32>::default();
         let (done, seen) = tokio::sync::oneshot::channel();
         let joined = flights.join(id(1), |announce| async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -120,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flight_that_panics_leaves_nobody_waiting() {
-        let flights = Flights::<u32>::default();
+        let flights = SingleFlight::<u32>::default();
         let joined = flights.join(id(1), |announce| async move {
             let _announce = announce;
             panic!("on purpose")

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::refresh::{Declined, Demand, Outcome};
-use super::{Broker, Error, schedule};
+use super::outcome::{Declined, Demand, Outcome};
+use super::schedule;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;

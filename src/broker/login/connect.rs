@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Broker, Caller, CompleteRequest, CompleteResponse, Error, InitiateRequest, InitiateResponse};
+use super::complete::{CompleteRequest, CompleteResponse};
+use super::initiate::{InitiateRequest, InitiateResponse};
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::secret::Secret;
 use crate::vault::Flow;
 

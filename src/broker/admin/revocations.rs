@@ -9,7 +9,9 @@ use futures_util::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Administrator, Broker, Error};
+use crate::broker::caller::Administrator;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, Revocable};
@@ -148,7 +150,7 @@ impl Broker {
     }
 
     /// Sends one revocation and records what came of it: whether the provider confirmed.
-    pub(super) async fn revoke(&self, queued: QueuedRevocation, who: &Who) -> bool {
+    pub(in crate::broker) async fn revoke(&self, queued: QueuedRevocation, who: &Who) -> bool {
         let provider = &queued.provider;
         let outcome = self.send_revocation(&queued).await;
         let recorded = match &outcome {

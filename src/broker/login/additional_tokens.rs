@@ -3,7 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Broker, Connectable};
+use super::connectable::Connectable;
+use crate::broker::parts::Broker;
 use crate::id::CredentialId;
 use crate::oauth::{self, Grant, Identity};
 use crate::vault::Summary;
@@ -29,7 +30,7 @@ pub struct FurtherCredential {
 }
 
 impl FurtherCredential {
-    pub(super) fn of(summary: Summary, missing_scopes: Vec<String>) -> Self {
+    pub(in crate::broker) fn of(summary: Summary, missing_scopes: Vec<String>) -> Self {
         Self {
             name: summary.beside.map(|beside| beside.name).unwrap_or_default(),
             credentials_id: summary.id,
@@ -42,17 +43,17 @@ impl FurtherCredential {
 }
 
 /// A further grant, and whose it is.
-pub(super) struct Further {
-    pub(super) name: String,
-    pub(super) title: String,
-    pub(super) grant: Grant,
-    pub(super) identity: Identity,
+pub(in crate::broker) struct Further {
+    pub(in crate::broker) name: String,
+    pub(in crate::broker) title: String,
+    pub(in crate::broker) grant: Grant,
+    pub(in crate::broker) identity: Identity,
 }
 
 impl Broker {
     /// Takes the further grants out of the first one and asks of each whose it is, which may fail without harm. What is kept
     /// of callback and answer for the provider's URLs is kept with each.
-    pub(super) async fn further(&self, connectable: &Connectable<'_>, first: &mut Grant) -> Vec<Further> {
+    pub(in crate::broker) async fn further(&self, connectable: &Connectable<'_>, first: &mut Grant) -> Vec<Further> {
         let mut found = Vec::new();
         for (name, mut grant) in std::mem::take(&mut first.further) {
             let mut metadata = first.metadata.clone();

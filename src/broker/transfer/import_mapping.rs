@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::import::ImportOptions;
-use super::{Broker, schedule};
+use crate::broker::parts::Broker;
+use crate::broker::token::schedule;
 use crate::catalog::Provider;
 use crate::catalog::entry::{GrantType, OAuth};
 use crate::catalog::input::InputFault;
@@ -14,9 +14,24 @@ use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::{HostPattern, HostPatternError, Material, NewCredential, OwnClient, Renewal, Summary, Tokens};
 
+/// How a file is to be taken in.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Whose all of it is to be; as the file says where there is nobody.
+    pub user: Option<UserId>,
+    /// Which provider is meant by a name of the other program's.
+    pub providers: BTreeMap<String, ProviderName>,
+    /// For which host the headers of an item are, by its id in the file.
+    pub hosts: BTreeMap<String, HostPattern>,
+    /// Whether to take in what is here already, once more.
+    pub duplicates: bool,
+    /// Whether to say only what would happen.
+    pub dry_run: bool,
+}
+
 /// Why an item cannot come. Its text has names and ids in it, and no secret.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(in crate::broker) enum Refusal {
     #[error(transparent)]
     Found(#[from] NotTaken),
     #[error("this version of Strongroom does not understand the record: use the one that exported it, or a newer one")]
@@ -49,7 +64,7 @@ pub(super) enum Refusal {
 
 impl Broker {
     /// The credential that an item would be, and what is to be known of it.
-    pub(super) fn new_credential(
+    pub(in crate::broker) fn new_credential(
         &self,
         item: Item,
         options: &ImportOptions,
@@ -133,14 +148,14 @@ impl Broker {
     }
 
     /// Whether what another vault had can be had here: the catalogue may be another.
-    pub(super) fn may_have(&self, summary: &Summary) -> Result<(), Refusal> {
+    pub(in crate::broker) fn may_have(&self, summary: &Summary) -> Result<(), Refusal> {
         let name = summary.provider.as_str();
         let known = self.0.catalog.get(name).ok_or_else(|| Refusal::ProviderUnknown(name.to_owned()))?;
         takes(known, summary.kind)
     }
 
     /// What is to be known of the refreshing of tokens that come from elsewhere.
-    pub(super) fn refresh_note(
+    pub(in crate::broker) fn refresh_note(
         &self,
         provider: &ProviderName,
         client_id: Option<&str>,

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Broker, Caller, Error};
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::catalog::entry::RevocationEnds;
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
@@ -46,12 +48,12 @@ impl Broker {
     }
 
     /// What the provider's entry says of ending this credential.
-    pub(super) async fn revocation_of(&self, summary: &Summary) -> Revocation {
+    pub(in crate::broker) async fn revocation_of(&self, summary: &Summary) -> Revocation {
         if summary.kind == Kind::OAuth2 { self.revocation_at(&summary.provider).await } else { Revocation::Never }
     }
 
     /// What the provider's entry, or its server, says of ending a grant.
-    pub(super) async fn revocation_at(&self, provider: &ProviderName) -> Revocation {
+    pub(in crate::broker) async fn revocation_at(&self, provider: &ProviderName) -> Revocation {
         let provider = self.0.catalog.get(provider.as_str());
         let ends = match provider.and_then(|provider| Some((provider, provider.entry.oauth.as_ref()?))) {
             // What a server that cannot be asked now says of revocations is asked again when its turn comes.

@@ -1,53 +1,26 @@
-//! The issuers behind the providers: what each says about itself, and the keys that its ID tokens are checked with. Entries
-//! that leave something to discovery are completed here, from memory but for the very first time.
+//! A provider with its OAuth entry, completed by discovery, and our client there.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Broker, Connectable, Error};
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::OAuth;
-use crate::clock::Clock;
-use crate::egress::Egress;
-use crate::id::ProviderName;
 use crate::jose::Claims;
-use crate::oauth::{self, Awaited, Client, DiscoveryError, Grant, IdTokenError, IssuerKeys, IssuerMetadata, Nonce};
+use crate::oauth::{self, Awaited, Client, DiscoveryError, Grant, IdTokenError, Nonce};
 
-/// What is known of each issuer that was asked for.
-pub(super) struct Issuers {
-    known: Mutex<BTreeMap<ProviderName, Arc<Issuer>>>,
-    egress: Egress,
-    clock: Clock,
-}
-
-struct Issuer {
-    metadata: IssuerMetadata,
-    keys: IssuerKeys,
-}
-
-impl Issuers {
-    /// Nothing is fetched yet.
-    pub(super) fn new(egress: &Egress, clock: &Clock) -> Self {
-        Self { known: Mutex::default(), egress: egress.clone(), clock: clock.clone() }
-    }
-
-    /// The issuer of the provider, where its entry names one.
-    fn of(&self, provider: &Provider) -> Option<Arc<Issuer>> {
-        let issuer = provider.entry.oauth.as_ref()?.issuer.as_ref()?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.entry(provider.name.clone()).or_insert_with(|| {
-            let metadata = IssuerMetadata::new(issuer, self.egress.clone(), self.clock.clone());
-            let keys = IssuerKeys::new(issuer, self.egress.clone(), self.clock.clone());
-            Arc::new(Issuer { metadata, keys })
-        });
-        Some(Arc::clone(known))
-    }
+/// A provider that accounts can be connected at.
+pub(in crate::broker) struct Connectable<'b> {
+    pub(in crate::broker) provider: &'b Provider,
+    pub(in crate::broker) oauth: Cow<'b, OAuth>,
+    pub(in crate::broker) client: Client,
+    /// What a credential is called whose account has no name.
+    pub(in crate::broker) title: String,
 }
 
 impl Broker {
     /// The provider with its OAuth entry, complete, and our client there: what all of OAuth begins with.
-    pub(super) async fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
+    pub(in crate::broker) async fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
         let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
         let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
         let client = self.0.clients.at(&provider.name).ok_or_else(|| Error::NotConfigured(name.to_owned()))?;
@@ -55,7 +28,7 @@ impl Broker {
     }
 
     /// The same with a client that is not the configured one.
-    pub(super) async fn connectable_by(&self, name: &str, client: Client) -> Result<Connectable<'_>, Error> {
+    pub(in crate::broker) async fn connectable_by(&self, name: &str, client: Client) -> Result<Connectable<'_>, Error> {
         let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
         let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
         self.complete_with(provider, oauth, client).await
@@ -81,7 +54,11 @@ impl Broker {
     }
 
     /// The same for a login or a credential that was begun with what an MCP server said about itself: as it was then.
-    pub(super) async fn connectable_as(&self, name: &str, found: Option<&str>) -> Result<Connectable<'_>, Error> {
+    pub(in crate::broker) async fn connectable_as(
+        &self,
+        name: &str,
+        found: Option<&str>,
+    ) -> Result<Connectable<'_>, Error> {
         match self.0.catalog.get(name).zip(found) {
             Some((provider, found)) => self.found_mcp(provider, found),
             None => self.connectable(name).await,
@@ -89,7 +66,7 @@ impl Broker {
     }
 
     /// Fetches ahead what the configured providers leave to discovery, so that no request waits for it.
-    pub(super) async fn discover_ahead(&self) {
+    pub(in crate::broker) async fn discover_ahead(&self) {
         let configured = self.0.config.providers.keys().filter_map(|name| self.0.catalog.get(name.as_str()));
         for provider in configured.filter(|provider| self.0.clients.at(&provider.name).is_some()) {
             let discovers = provider.entry.oauth.as_ref().is_some_and(OAuth::discovers);
@@ -101,7 +78,7 @@ impl Broker {
     }
 
     /// The claims of the grant's ID token, checked; `None` where there is none, or the entry has no use for one.
-    pub(super) async fn id_token(
+    pub(in crate::broker) async fn id_token(
         &self,
         connectable: &Connectable<'_>,
         grant: &Grant,
@@ -125,7 +102,7 @@ impl Broker {
 }
 
 /// Why the server behind an issuer cannot be used: too slow (504), or anything else (502).
-pub(super) fn undiscovered(error: &DiscoveryError) -> Error {
+pub(in crate::broker) fn undiscovered(error: &DiscoveryError) -> Error {
     match error {
         DiscoveryError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
         _ => Error::ServerUnusable(error.to_string()),

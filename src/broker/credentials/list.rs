@@ -5,7 +5,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Broker, Caller, Error};
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName};
 use crate::vault::{Page, Summary, VaultError};
 
@@ -119,7 +121,7 @@ impl Broker {
     }
 
     /// The user's own credential of this id; somebody else's is as absent as one that never was.
-    pub(super) fn owned(&self, caller: &Caller, id: &str) -> Result<Summary, Error> {
+    pub(in crate::broker) fn owned(&self, caller: &Caller, id: &str) -> Result<Summary, Error> {
         let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         self.0.vault.credential(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
     }

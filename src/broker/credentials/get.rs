@@ -3,7 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Broker, Caller, CredentialSummary, Error};
+use super::list::CredentialSummary;
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::vault::{Amended, Amendment, Summary};
@@ -120,7 +123,7 @@ impl Broker {
     }
 
     /// The user's own credential of this id, which has to be of this provider.
-    pub(super) fn owned_at(&self, caller: &Caller, provider: &str, id: &str) -> Result<Summary, Error> {
+    pub(in crate::broker) fn owned_at(&self, caller: &Caller, provider: &str, id: &str) -> Result<Summary, Error> {
         let summary = self.owned(caller, id)?;
         if summary.provider.as_str() != provider {
             return Err(Error::CredentialOfAnotherProvider);

@@ -12,9 +12,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::complete::Obtained;
+use super::complete::{CompleteResponse, Obtained};
+use super::connectable::Connectable;
 use super::initiate::to_ask_for;
-use super::{Broker, Caller, CompleteResponse, Connectable, Error};
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::catalog::entry::OAuth;
 use crate::catalog::input::InputFault;
 use crate::clock::UnixTime;

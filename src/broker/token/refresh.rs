@@ -3,8 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flights::Announce;
-use super::{Broker, Caller, Connectable, CredentialDetail, Error, schedule};
+use super::outcome::{Declined, Demand, Outcome};
+use super::schedule;
+use super::single_flight::Announce;
+use crate::broker::caller::Caller;
+use crate::broker::credentials::get::CredentialDetail;
+use crate::broker::error::Error;
+use crate::broker::login::connectable::Connectable;
+use crate::broker::parts::Broker;
 use crate::catalog::entry::GrantType;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
@@ -15,51 +21,6 @@ use crate::vault::{
 
 /// How long tokens that the vault could not take are held in memory between two tries to store them.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// What somebody wants of a refresh.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Demand {
-    /// A token with so much life left.
-    TimeToLive(Duration),
-    /// A new token, whatever the old one is good for.
-    Forced,
-    /// A new token if it is time for one: nobody is waiting.
-    Ahead,
-}
-
-/// Why there is nothing to send.
-#[derive(Clone, Debug)]
-pub(super) enum Declined {
-    /// The token is as fresh as was wanted.
-    Fresh,
-    /// There is no refresh token.
-    NoRefreshToken,
-    /// The provider has refused it before.
-    NeedsReauth,
-    /// Our client there is not configured any more.
-    NotConfigured,
-    /// The tokens are those of another client than the configured one, and no server would take them from it.
-    OtherClient,
-    /// It failed just now, and is not to be tried again before this time.
-    BackingOff { until: UnixTime, what: String },
-}
-
-/// What came of a flight, for everybody who waited.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    /// The new tokens are on disk.
-    Refreshed,
-    /// Nothing was sent.
-    Declined(Declined),
-    /// The credential is gone, or was connected again meanwhile.
-    Overtaken,
-    /// The provider refuses the refresh token.
-    NeedsReauth,
-    /// It did not come about.
-    Failed { what: String, too_slow: bool, until: UnixTime },
-    /// The vault could not do its part.
-    Vault(Arc<VaultError>),
-}
 
 impl Broker {
     /// Refreshes the user's credential now, whatever its token is still good for. What the provider said about when to come
@@ -77,7 +38,12 @@ impl Broker {
     }
 
     /// Has the credential refreshed, by the flight that is under way or by one of its own.
-    pub(super) async fn refresh_for(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Outcome, Error> {
+    pub(in crate::broker) async fn refresh_for(
+        &self,
+        summary: &Summary,
+        demand: Demand,
+        who: &Who,
+    ) -> Result<Outcome, Error> {
         // Asked before anything is written: without a client there is nothing to send. What an MCP server said is sealed, and
         // where a credential may have a client of its own, that is seen when its secret is.
         if !self.is_mcp(summary)
@@ -283,7 +249,7 @@ impl Broker {
     }
 
     /// What a caller is told who needed that refresh.
-    pub(super) fn not_refreshed(&self, summary: &Summary, outcome: Outcome) -> Error {
+    pub(in crate::broker) fn not_refreshed(&self, summary: &Summary, outcome: Outcome) -> Error {
         let needs_reauth =
             |cause: String| Error::NeedsReauth { provider: summary.provider.to_string(), id: summary.id, cause };
         let wait = |until: UnixTime| {

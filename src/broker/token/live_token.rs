@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::refresh::{Declined, Demand, Outcome};
-use super::{Broker, Caller, Error, schedule};
+use super::outcome::{Declined, Demand, Outcome};
+use super::schedule;
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::kind::Kind;

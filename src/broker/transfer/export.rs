@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::Broker;
+use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::vault::{ExportWriter, Material, Portable, VaultError, Who};
 

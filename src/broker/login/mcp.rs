@@ -6,23 +6,24 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::issuers::undiscovered;
-use super::{Broker, Caller, Connectable, Error};
+use super::connectable::{Connectable, undiscovered};
+use super::mcp_servers::Server;
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::{Mcp, OAuth, TokenAuth};
 use crate::catalog::value::Endpoint;
-use crate::clock::{Clock, UnixTime};
-use crate::egress::Egress;
 use crate::oauth::{
-    self, Client, DiscoveryError, IssuerMetadata, Metadata, ProtectedResource, Registration, RegistrationError,
-    RegistrationRequest, ResourceError,
+    self, Client, DiscoveryError, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
+    ResourceError,
 };
 use crate::vault::{ClientRegistration, QueuedRevocation, RegisteredAt, Summary, Who};
 
@@ -32,21 +33,8 @@ const SERVER: &str = "server";
 /// How long what a server says about itself is used before it is asked again.
 const OLD_AFTER: Duration = Duration::from_secs(3600);
 
-/// Servers that are remembered; callers name them, so there is an end.
-const MOST_SERVERS: usize = 1000;
-
 /// How long before its end a registered client's secret is not used for a new login, in seconds.
 const TOO_SHORT: i64 = 900;
-
-/// What the servers said about themselves. Each is asked once; the next who connects there does not wait.
-#[derive(Default)]
-pub(super) struct McpServers(Mutex<BTreeMap<String, Arc<Server>>>);
-
-struct Server {
-    resource: ProtectedResource,
-    metadata: IssuerMetadata,
-    at: UnixTime,
-}
 
 /// What was found out about a server, as it is sealed with a login and with the credential that comes of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,37 +56,10 @@ enum Whose {
     Registered,
 }
 
-impl McpServers {
-    fn known(&self, url: &str) -> Option<Arc<Server>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(url).cloned()
-    }
-
-    fn keep(&self, url: &str, server: Arc<Server>) {
-        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if servers.len() >= MOST_SERVERS && !servers.contains_key(url) {
-            let oldest = servers.iter().min_by_key(|(_, server)| server.at).map(|(url, _)| url.clone());
-            oldest.map(|url| servers.remove(&url));
-        }
-        servers.insert(url.to_owned(), server);
-    }
-}
-
-impl Server {
-    async fn ask(egress: &Egress, clock: &Clock, url: &Endpoint, issuer: Option<&str>) -> Result<Self, ResourceError> {
-        let resource = ProtectedResource::find(egress, url).await?;
-        // Of several it is the one at which our configured client is registered, else the first.
-        let preferred = resource.authorization_servers.iter().find(|one| Some(one.as_str()) == issuer);
-        let chosen =
-            preferred.or(resource.authorization_servers.first()).ok_or(ResourceError::NoAuthorizationServer)?;
-        let metadata = IssuerMetadata::new(chosen, egress.clone(), clock.clone());
-        Ok(Self { resource, metadata, at: clock.now() })
-    }
-}
-
 impl Broker {
     /// Finds out how an account is connected at the MCP server that the caller, or the entry, names: the provider as it is
     /// for this login, and the value to be kept with it.
-    pub(super) async fn discover_mcp<'b>(
+    pub(in crate::broker) async fn discover_mcp<'b>(
         &'b self,
         caller: &Caller,
         provider: &'b Provider,
@@ -127,7 +88,11 @@ impl Broker {
     }
 
     /// The provider as it was found for a login or a credential that keeps this.
-    pub(super) fn found_mcp<'b>(&'b self, provider: &'b Provider, kept: &str) -> Result<Connectable<'b>, Error> {
+    pub(in crate::broker) fn found_mcp<'b>(
+        &'b self,
+        provider: &'b Provider,
+        kept: &str,
+    ) -> Result<Connectable<'b>, Error> {
         let not_configured = || Error::NotConfigured(provider.name.to_string());
         let found: Found = serde_json::from_str(kept).map_err(|_| not_configured())?;
         let client = match found.client {
@@ -140,36 +105,36 @@ impl Broker {
     }
 
     /// Whether the credential was connected at an MCP server.
-    pub(super) fn is_mcp(&self, summary: &Summary) -> bool {
+    pub(in crate::broker) fn is_mcp(&self, summary: &Summary) -> bool {
         self.0.catalog.get(summary.provider.as_str()).is_some_and(|provider| provider.entry.mcp.is_some())
     }
 
     /// Whether the tokens are of an MCP server whose authorization server has no revocation.
-    pub(super) fn has_no_revocation(queued: &QueuedRevocation) -> bool {
+    pub(in crate::broker) fn has_no_revocation(queued: &QueuedRevocation) -> bool {
         let found =
             Self::kept_mcp_of(&queued.tokens.metadata).and_then(|kept| serde_json::from_str::<Found>(kept).ok());
         found.is_some_and(|found| found.oauth.revoke.is_none())
     }
 
     /// Where the client registered itself that a credential with this metadata was connected through.
-    pub(super) fn registered_at(metadata: &BTreeMap<String, Value>) -> Option<RegisteredAt> {
+    pub(in crate::broker) fn registered_at(metadata: &BTreeMap<String, Value>) -> Option<RegisteredAt> {
         let found: Found = serde_json::from_str(Self::kept_mcp_of(metadata)?).ok()?;
         (found.client == Whose::Registered).then(|| found.place())
     }
 
     /// What is kept of an MCP server among the values of a login.
-    pub(super) fn kept_mcp(values: &BTreeMap<String, String>) -> Option<&str> {
+    pub(in crate::broker) fn kept_mcp(values: &BTreeMap<String, String>) -> Option<&str> {
         values.get(SERVER).map(String::as_str)
     }
 
     /// The same in a credential's metadata.
-    pub(super) fn kept_mcp_of(metadata: &BTreeMap<String, Value>) -> Option<&str> {
+    pub(in crate::broker) fn kept_mcp_of(metadata: &BTreeMap<String, Value>) -> Option<&str> {
         metadata.get("inputs")?.get(SERVER)?.as_str()
     }
 
     /// Registers anew where the authorization server no longer knows the client that we registered; `None` where it was none of
     /// those, or is taken by nobody now.
-    pub(super) async fn register_again(&self, kept: &str, dead: &str) -> Option<Client> {
+    pub(in crate::broker) async fn register_again(&self, kept: &str, dead: &str) -> Option<Client> {
         let found: Found = serde_json::from_str(kept).ok().filter(|found: &Found| found.client == Whose::Registered)?;
         let issuer = found.oauth.issuer.clone()?;
         let metadata = Metadata::fetch(&self.0.egress, &issuer).await.ok()?;

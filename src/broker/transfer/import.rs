@@ -5,26 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Broker;
-use super::arrival::Refusal;
-use crate::id::{CredentialId, ProviderName, UserId};
+use super::import_mapping::{ImportOptions, Refusal};
+use crate::broker::parts::Broker;
+use crate::id::CredentialId;
 use crate::import::Item;
-use crate::vault::{Arrival, Arrived, HostPattern, Portable, VaultError, Who};
-
-/// How a file is to be taken in.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// Whose all of it is to be; as the file says where there is nobody.
-    pub user: Option<UserId>,
-    /// Which provider is meant by a name of the other program's.
-    pub providers: BTreeMap<String, ProviderName>,
-    /// For which host the headers of an item are, by its id in the file.
-    pub hosts: BTreeMap<String, HostPattern>,
-    /// Whether to take in what is here already, once more.
-    pub duplicates: bool,
-    /// Whether to say only what would happen.
-    pub dry_run: bool,
-}
+use crate::vault::{Arrival, Arrived, Portable, VaultError, Who};
 
 /// What became of a file.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Broker;
+use crate::broker::parts::Broker;
 
 /// How long after the start the first one is, at most.
 const FIRST_AFTER: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Broker;
+use crate::broker::parts::Broker;
 use crate::vault::{VaultError, Who};
 
 /// How often the house is tidied. States end by their own time whether or not they were erased, so this only bounds how

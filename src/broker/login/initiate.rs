@@ -9,7 +9,10 @@ use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{Broker, Caller, Connectable, Error};
+use super::connectable::Connectable;
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::catalog::entry::OAuth;
 use crate::catalog::values::Values;
 use crate::clock::UnixTime;
@@ -73,7 +76,7 @@ impl Broker {
     }
 
     /// Begins a login through either door; whoever calls this has checked the redirect URI.
-    pub(super) async fn begin(
+    pub(in crate::broker) async fn begin(
         &self,
         caller: &Caller,
         provider: &str,
@@ -178,7 +181,7 @@ impl Broker {
 
     /// The credential that keeps its id, where the request names one: the user's own, of this provider, from OAuth. One that
     /// came beside another out of one login is reconnected with it, for the provider gives them together.
-    pub(super) fn to_reconnect(
+    pub(in crate::broker) fn to_reconnect(
         &self,
         caller: &Caller,
         provider: &ProviderName,
@@ -210,20 +213,20 @@ impl Broker {
 }
 
 /// What is to be connected again, and the scopes that it has.
-pub(super) struct Reconnect {
+pub(in crate::broker) struct Reconnect {
     /// The credential with the login's first token; it may be gone.
-    pub(super) id: CredentialId,
+    pub(in crate::broker) id: CredentialId,
     /// The scopes of that one.
-    pub(super) scopes: Vec<String>,
+    pub(in crate::broker) scopes: Vec<String>,
     /// The scopes of those beside it, by the names of their tokens.
-    pub(super) further_scopes: BTreeMap<String, Vec<String>>,
+    pub(in crate::broker) further_scopes: BTreeMap<String, Vec<String>>,
 }
 
 /// The scopes of the first token and those of further ones, by their names.
 type AllScopes = (Vec<String>, BTreeMap<String, Vec<String>>);
 
 /// What a login asks for: what the caller wants, else the defaults, and what a credential has that is to be reconnected.
-pub(super) fn to_ask_for(
+pub(in crate::broker) fn to_ask_for(
     entry: &OAuth,
     (wanted, further_wanted): (&[String], &BTreeMap<String, Vec<String>>),
     reconnect: Option<&Reconnect>,

@@ -6,13 +6,14 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::service::ServiceRequest;
-use super::{Broker, Caller, Error};
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{HostPattern, Material, NewCredential};
+use crate::vault::{HostPattern, Material, NewCredential, Renewal};
 
 /// A secret to keep, and what to call it.
 #[derive(Debug)]
@@ -65,6 +66,23 @@ impl NewSecret {
             Self::HostScoped { .. } => Kind::HostScoped,
             Self::Service(_) => Kind::OAuth2,
         }
+    }
+}
+
+/// What a credential without a user's login is made of.
+pub struct ServiceRequest {
+    /// Who asks.
+    pub renewal: Renewal,
+    /// The scopes to ask for; none: whatever the provider gives.
+    pub scopes: Vec<String>,
+    /// What the provider's URLs need to know.
+    pub inputs: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for ServiceRequest {
+    /// Shows nothing: there are keys in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceRequest").finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,42 @@
+//! The issuers behind the providers: what each says about itself, and the keys that its ID tokens are checked with. Entries
+//! that leave something to discovery are completed here, from memory but for the very first time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::catalog::Provider;
+use crate::clock::Clock;
+use crate::egress::Egress;
+use crate::id::ProviderName;
+use crate::oauth::{IssuerKeys, IssuerMetadata};
+
+/// What is known of each issuer that was asked for.
+pub(in crate::broker) struct IssuerCache {
+    known: Mutex<BTreeMap<ProviderName, Arc<Issuer>>>,
+    egress: Egress,
+    clock: Clock,
+}
+
+pub(in crate::broker) struct Issuer {
+    pub(in crate::broker) metadata: IssuerMetadata,
+    pub(in crate::broker) keys: IssuerKeys,
+}
+
+impl IssuerCache {
+    /// Nothing is fetched yet.
+    pub(in crate::broker) fn new(egress: &Egress, clock: &Clock) -> Self {
+        Self { known: Mutex::default(), egress: egress.clone(), clock: clock.clone() }
+    }
+
+    /// The issuer of the provider, where its entry names one.
+    pub(in crate::broker) fn of(&self, provider: &Provider) -> Option<Arc<Issuer>> {
+        let issuer = provider.entry.oauth.as_ref()?.issuer.as_ref()?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.entry(provider.name.clone()).or_insert_with(|| {
+            let metadata = IssuerMetadata::new(issuer, self.egress.clone(), self.clock.clone());
+            let keys = IssuerKeys::new(issuer, self.egress.clone(), self.clock.clone());
+            Arc::new(Issuer { metadata, keys })
+        });
+        Some(Arc::clone(known))
+    }
+}

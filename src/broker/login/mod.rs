@@ -1,0 +1,17 @@
+//! OAuth logins: the code flow of an application or of a terminal, the device flow, and MCP servers.
+
+mod additional_tokens;
+mod complete;
+mod connect;
+pub(in crate::broker) mod connectable;
+mod device;
+mod initiate;
+pub(in crate::broker) mod issuer_cache;
+mod mcp;
+pub(in crate::broker) mod mcp_servers;
+
+pub use additional_tokens::FurtherCredential;
+pub use complete::{CompleteRequest, CompleteResponse};
+pub use connect::{ConnectRequest, callback_path};
+pub use device::{DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest, DeviceWaiting};
+pub use initiate::{InitiateRequest, InitiateResponse};

@@ -1,0 +1,91 @@
+//! The broker: settings, catalogue, vault, egress client and caches, shared by all use cases.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::access_token::{TokenHolder, TrustedIssuers};
+use super::clients::Clients;
+use super::login::issuer_cache::IssuerCache;
+use super::login::mcp_servers::McpServers;
+use super::token::outcome::Outcome;
+use super::token::single_flight::SingleFlight;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::egress::Egress;
+use crate::random::Random;
+use crate::vault::{Vault, VaultError};
+
+/// Everything that the use cases work with. Cheap to share, immutable but for the vault and the refreshes under way.
+#[derive(Clone)]
+pub struct Broker(pub(super) Arc<Parts>);
+
+pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) vault: Vault,
+    pub(super) egress: Egress,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+    pub(super) clients: Clients,
+    pub(super) providers: OnceLock<Bytes>,
+    pub(super) issuers: IssuerCache,
+    pub(super) mcp_servers: McpServers,
+    pub(super) trusted_issuers: TrustedIssuers,
+    pub(super) flights: SingleFlight<Outcome>,
+}
+
+impl Broker {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// Where the vault's own private keys cannot be read.
+    pub fn new(
+        config: Arc<Config>,
+        catalog: Arc<Catalog>,
+        vault: Vault,
+        egress: Egress,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, VaultError> {
+        let clients = Clients::new(&config, vault.signing_keys()?, &clock, random);
+        let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
+        let issuers = IssuerCache::new(&egress, &clock);
+        let parts = Parts {
+            config,
+            catalog,
+            vault,
+            egress,
+            clock,
+            random,
+            clients,
+            providers: OnceLock::new(),
+            issuers,
+            mcp_servers: McpServers::default(),
+            trusted_issuers,
+            flights: SingleFlight::default(),
+        };
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// The vault that the credentials are in.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The catalogue as this configuration has it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Returns who the access token stands for; `None` if it is not a valid access token of a trusted issuer. The log says why.
+    pub async fn access_token(&self, token: &str) -> Option<TokenHolder> {
+        self.0.trusted_issuers.holder(token, self.0.clock.now()).await
+    }
+}
