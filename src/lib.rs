@@ -29,6 +29,7 @@ pub mod import;
 pub mod jose;
 mod json;
 pub mod kind;
+pub mod logging;
 pub mod oauth;
 pub mod permission;
 #[cfg(any(test, fuzzing))]

@@ -15,8 +15,8 @@ use super::{Context, Failure};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{ClientSecrets, Config, Environment};
-use crate::http::log::{self, Log};
 use crate::http::{App, ListenError, Listener, Settings};
+use crate::logging::{self, Log};
 use crate::random::Random;
 use crate::vault::{Mode, Vault, VaultError, Who};
 
@@ -64,7 +64,7 @@ impl Serve {
 /// Begins to log to the standard error, as `RUST_LOG` says, for as long as what it gives is held.
 pub(super) fn begin_log() -> Option<Log> {
     // It fails where a log was begun before, and then there is one; or where there is no thread, and then nothing will run.
-    log::init(Environment::of_process().get("RUST_LOG").as_deref()).ok()
+    logging::init(Environment::of_process().get("RUST_LOG").as_deref()).ok()
 }
 
 /// A runtime for a server.

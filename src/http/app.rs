@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use ipnet::IpNet;
 
-use super::attempts::FailedAttempts;
+use super::auth_rate_limit::FailedAttempts;
+use super::denial_audit::Refusals;
 use super::limits::Limits;
+use super::load_shed::Gate;
 use super::openapi;
-use super::overload::Gate;
-use super::refusals::Refusals;
 use super::routes::Routes;
-use super::service::Door;
+use super::server::service::Door;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::ServerSettings;
@@ -63,42 +63,42 @@ impl App {
         Self(Arc::new(Parts { broker, settings, random, failed_attempts, refusals, gate, openapi: OnceLock::new() }))
     }
 
-    pub(super) fn broker(&self) -> &Broker {
+    pub(crate) fn broker(&self) -> &Broker {
         &self.0.broker
     }
 
-    pub(super) fn vault(&self) -> &Vault {
+    pub(crate) fn vault(&self) -> &Vault {
         self.0.broker.vault()
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.0.settings.limits
     }
 
-    pub(super) fn base_path(&self) -> &str {
+    pub(crate) fn base_path(&self) -> &str {
         &self.0.settings.base_path
     }
 
-    pub(super) fn failed_attempts(&self) -> &FailedAttempts {
+    pub(crate) fn failed_attempts(&self) -> &FailedAttempts {
         &self.0.failed_attempts
     }
 
-    pub(super) fn refusals(&self) -> &Refusals {
+    pub(crate) fn refusals(&self) -> &Refusals {
         &self.0.refusals
     }
 
-    pub(super) fn gate(&self) -> &Gate {
+    pub(crate) fn gate(&self) -> &Gate {
         &self.0.gate
     }
 
     /// The description of the API, written when it is first asked for.
-    pub(super) fn openapi(&self) -> Bytes {
+    pub(crate) fn openapi(&self) -> Bytes {
         let describe = || serde_json::to_vec(&openapi::describe(self.base_path()));
         let written = || Bytes::from(describe().expect("the description has text keys alone"));
         self.0.openapi.get_or_init(written).clone()
     }
 
-    pub(super) fn door(&self) -> Door {
+    pub(crate) fn door(&self) -> Door {
         let routes = Arc::new(Routes::new(self.clone()));
         Door {
             routes: Box::new(move |head, body, arrival| Box::pin(routes.clone().answer(head, body, arrival))),

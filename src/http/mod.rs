@@ -4,45 +4,27 @@
 //! that keeps time. A request gets an id, goes to its route, shows its key, and only then is its body read. [`routes`] is the
 //! table of all there is; [`problem`] the table of all that can go wrong.
 
-mod address;
-mod amendment;
-mod answer;
 mod app;
-mod attempts;
-mod body;
-mod call;
-mod connections;
-mod fault;
-mod fields;
-mod handlers;
-mod head;
+mod auth;
+mod auth_rate_limit;
+mod denial_audit;
+mod error_mapping;
+mod json;
 mod limits;
-mod listener;
-mod live;
-pub mod log;
-mod log_json;
-mod log_lines;
+mod load_shed;
 mod openapi;
-mod overload;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod parsers;
-mod pattern;
 pub mod problem;
-mod query;
-mod refusals;
-mod requests;
-mod route;
+mod request;
 pub mod routes;
+mod secret_response;
 mod server;
-mod service;
-mod tls;
-mod translate;
-mod watch;
-mod wire;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use request::parsers;
 
 pub use app::{App, Settings};
 pub use limits::Limits;
-pub use listener::{ListenError, Listener};
-pub use route::Route;
+pub use routes::route::Route;
+pub use server::listener::{ListenError, Listener};
 pub use server::serve;
-pub use tls::{Tls, TlsError};
+pub use server::tls::{Tls, TlsError};

@@ -12,17 +12,17 @@ use utoipa::openapi::{
     Required, ResponseBuilder, SecurityRequirement, ServerBuilder,
 };
 
-use super::overload::Needs;
-use super::pattern::places;
+use super::load_shed::Needs;
 use super::problem;
-use super::route::{Route, Shapes};
+use super::routes::pattern::places;
+use super::routes::route::{Route, Shapes};
 use super::routes::table;
 
 const KEY_HEADER: &str = "apiKey";
 const BEARER: &str = "bearer";
 
 /// The whole description; `base_path` is what stands before every path.
-pub(super) fn describe(base_path: &str) -> OpenApi {
+pub(crate) fn describe(base_path: &str) -> OpenApi {
     let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
     schemas.insert("Problem".to_owned(), problem_schema());
     schemas.insert("Faults".to_owned(), faults_schema());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::fault::Fault;
+use super::request::fault::Fault;
 use crate::id::RequestId;
 
 /// One row of the table. The type is a stable relative URI; `docs/api.md` describes each.
@@ -171,7 +171,7 @@ impl Problem {
     }
 
     /// The media type and the body of the answer.
-    pub(super) fn body(&self, id: RequestId) -> (&'static str, Vec<u8>) {
+    pub(crate) fn body(&self, id: RequestId) -> (&'static str, Vec<u8>) {
         let (media_type, body) = match &self.detail {
             Detail::Original(detail) => ("application/json", json!({ "detail": detail })),
             Detail::Text(detail) => {
@@ -189,7 +189,7 @@ impl Problem {
     }
 
     /// The whole answer.
-    pub(super) fn into_response(self, id: RequestId) -> warp::reply::Response {
+    pub(crate) fn into_response(self, id: RequestId) -> warp::reply::Response {
         let (media_type, body) = self.body(id);
         let mut response = warp::reply::Response::new(body.into());
         *response.status_mut() = self.kind.status;

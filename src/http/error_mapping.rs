@@ -1,0 +1,111 @@
+//! What each error of the core is called at the door. The cause of our own failures is logged here, once, and not told.
+
+use super::problem::{self, Problem};
+use super::request::fault::{Fault, Place};
+use crate::broker::Error;
+use crate::catalog::input::InputFault;
+use crate::vault::VaultError;
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::OriginNotAllowed { .. } => &problem::CALLBACK_ORIGIN_NOT_ALLOWED,
+            Error::ProviderUnknown(_) => &problem::PROVIDER_NOT_FOUND,
+            Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
+            Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
+            Error::Inputs(faults) => return Self::faults(&inputs_faults(faults)),
+            Error::StateInvalid => &problem::INVALID_STATE,
+            Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
+            Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
+            Error::ExchangeRefused(_) => &problem::EXCHANGE_FAILED,
+            Error::ProviderFailed(_)
+            | Error::ServerUnusable(_)
+            | Error::GrantFailed(_)
+            | Error::NotRefreshed { too_slow: false, .. } => &problem::PROVIDER_UNAVAILABLE,
+            Error::ProviderTooSlow(_)
+            | Error::ServerTooSlow(_)
+            | Error::GrantTooSlow(_)
+            | Error::NotRefreshed { too_slow: true, .. } => &problem::PROVIDER_TIMEOUT,
+            Error::NoDeviceFlow(_) => &problem::NO_DEVICE_FLOW,
+            Error::GrantRefused(_) => &problem::GRANT_REFUSED,
+            Error::KindNotTaken { .. }
+            | Error::GrantNotOffered { .. }
+            | Error::KindChanged(_)
+            | Error::NothingToRefresh(_) => &problem::KIND_NOT_SUPPORTED,
+            Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
+            Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
+            Error::SenderConstrained => &problem::SENDER_CONSTRAINED,
+            Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
+            Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
+            Error::RefreshBroke => &problem::INTERNAL,
+            Error::WaitsToLive | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
+        };
+        let detail = error.to_string();
+        match error {
+            Error::Vault(error) => (&error).into(),
+            Error::SharedVault(error) => error.as_ref().into(),
+            Error::NeedsReauth { provider, id, cause } => {
+                let hint = format!(
+                    "Send the user through POST /v1/integrations/{provider}/oauth/initiate with \"credential_id\": \"{id}\": \
+                     the credential keeps its id."
+                );
+                Self::new(kind, detail).with("cause", cause).with("credential_id", id.to_string()).with("hint", hint)
+            }
+            Error::NotRefreshed { retry_after: Some(wait), .. } => Self::new(kind, detail).retry_after(wait),
+            Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
+            Error::NotConfigured(provider) => {
+                let hint = format!(
+                    "Set providers.{provider}.client_id, and client_secret where the provider gives one, in the \
+                     configuration of Strongroom."
+                );
+                Self::not_configured(detail, hint)
+            }
+            _ => Self::new(kind, detail),
+        }
+    }
+}
+
+/// Each in the 422 list, at the input that it is about.
+fn inputs_faults(faults: &[InputFault]) -> Vec<Fault> {
+    let place = Place::body().at("inputs");
+    let fault = |fault: &InputFault| match fault {
+        InputFault::Missing { name, .. } => Fault::new("missing", place.at(name), format!("Field required: {fault}")),
+        _ => Fault::value(fault.name().map_or(place.clone(), |name| place.at(name)), &fault.to_string()),
+    };
+    faults.iter().map(fault).collect()
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        (&error).into()
+    }
+}
+
+impl From<&VaultError> for Problem {
+    fn from(error: &VaultError) -> Self {
+        match error {
+            VaultError::TooLarge(what) => {
+                Self::new(&problem::BODY_TOO_LARGE, format!("What was sent as {what} is too large to be stored."))
+            }
+            VaultError::DamagedRow { table: "credential" | "credential_secret", id, .. } if id != "*" => {
+                tracing::error!(%error, "a credential is damaged: bring back a backup, or `strongroom credential remove ID --damaged` erases it");
+                Self::new(
+                    &problem::CREDENTIAL_DAMAGED,
+                    "This credential cannot be read, and neither used, changed nor revoked. The operator can bring it back from a \
+                     backup, or erase it.",
+                )
+            }
+            VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::NewerFormat { .. } => {
+                tracing::error!(%error, "the vault is damaged: keep the file as it is, and bring back a backup beside it");
+                Self::new(&problem::INTERNAL, "Something in the vault cannot be read; the log has the cause.")
+            }
+            error => {
+                tracing::error!(%error, "the vault cannot do this now");
+                Self::new(
+                    &problem::VAULT_UNAVAILABLE,
+                    "The vault cannot do this now. Nothing is lost; try again later.",
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The parsers of this module that nobody outside it calls, for `crate::properties`.
+
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::json_body;
+use crate::broker::{CompleteRequest, CreateRequest, InitiateRequest};
+
+/// Reads `bytes` as every body that there is; gives the faults of each that it is not.
+pub(crate) fn bodies(bytes: &[u8]) -> Vec<Value> {
+    let faults = [
+        json_body::parse::<InitiateRequest>(None, bytes).err(),
+        json_body::parse::<CompleteRequest>(None, bytes).err(),
+        json_body::parse::<CreateRequest>(None, bytes).err(),
+    ];
+    faults.into_iter().flatten().map(|faults| faults.iter().map(Fault::to_json).collect()).collect()
+}

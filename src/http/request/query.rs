@@ -1,0 +1,86 @@
+//! What queries say: `limit` and `after` of a list, `min_ttl` of a token.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::fault::{Fault, Place};
+use super::fields::{NOT_A_NUMBER, integer_text};
+use crate::broker::DEFAULT_MIN_TTL;
+use crate::http::problem::Problem;
+use crate::id::CredentialId;
+use crate::vault::Page;
+
+/// Which part of a list is wanted; of two equal names the last counts, others are ignored.
+pub(crate) fn page(query: &str) -> Result<Page, Problem> {
+    let value = |wanted| value(query, wanted);
+    let limit = value("limit").map(|text| limit(&text)).transpose();
+    let after = value("after").map(|text| after(&text)).transpose();
+    match (limit, after) {
+        (Ok(limit), Ok(after)) => Ok(Page { limit: limit.map(NonZeroU32::get), after }),
+        (limit, after) => Err(Problem::faults(&limit.err().into_iter().chain(after.err()).collect::<Vec<_>>())),
+    }
+}
+
+/// How much life a token has to have left, in seconds.
+pub(crate) fn min_ttl(query: &str) -> Result<Duration, Problem> {
+    let Some(text) = value(query, "min_ttl") else { return Ok(DEFAULT_MIN_TTL) };
+    let fault = |kind, message| Problem::faults(&[Fault::new(kind, Place::query("min_ttl"), message)]);
+    let number = integer_text(&text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
+    let seconds = u64::try_from(number);
+    seconds
+        .map(Duration::from_secs)
+        .map_err(|_| fault("greater_than_equal", "Input should be greater than or equal to 0"))
+}
+
+fn value(query: &str, wanted: &str) -> Option<String> {
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.filter(|(name, _)| name == wanted).last().map(|(_, value)| value.into_owned())
+}
+
+fn after(text: &str) -> Result<CredentialId, Fault> {
+    text.parse().map_err(|_| Fault::new("uuid_parsing", Place::query("after"), "Input should be a valid UUID"))
+}
+
+fn limit(text: &str) -> Result<NonZeroU32, Fault> {
+    let fault = |kind, message| Fault::new(kind, Place::query("limit"), message);
+    let number = integer_text(text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
+    if number < 1 {
+        return Err(fault("greater_than_equal", "Input should be greater than or equal to 1"));
+    }
+    Ok(u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0192d3f0-7c3a-7000-8000-00000000000f";
+
+    #[test]
+    fn a_list_is_whole_unless_the_query_says_otherwise() {
+        assert!(matches!(page("x=1&limits=2"), Ok(Page { limit: None, after: None })));
+        let query = format!("limit=1&limit=2&after={ID}");
+        assert!(matches!(page(&query), Ok(Page { limit: Some(2), after: Some(after) }) if after.to_string() == ID));
+    }
+
+    #[test]
+    fn a_token_is_asked_for_with_a_life_of_five_minutes_or_as_the_query_says() {
+        assert_eq!(min_ttl("").unwrap(), Duration::from_secs(300));
+        assert_eq!(min_ttl("min_ttl=0").unwrap(), Duration::ZERO);
+        assert_eq!(min_ttl("x=1&min_ttl=60").unwrap(), Duration::from_secs(60));
+        for wrong in ["min_ttl=", "min_ttl=x", "min_ttl=-1", "min_ttl=1.5", "min_ttl=99999999999999999999"] {
+            assert!(min_ttl(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_fault_of_the_query_is_named() {
+        let id = crate::id::RequestId::fresh(crate::random::Random);
+        let body = page("limit=0&after=x").unwrap_err().body(id).1;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["detail"][0]["loc"], serde_json::json!(["query", "limit"]));
+        assert_eq!(body["detail"][0]["type"], "greater_than_equal");
+        assert_eq!(body["detail"][1]["loc"], serde_json::json!(["query", "after"]));
+        assert!(page("limit=").is_err() && page("limit=x").is_err() && page("limit=1.5").is_err());
+    }
+}

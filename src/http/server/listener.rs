@@ -1,0 +1,140 @@
+//! Where connections come in: a TCP port, with or without TLS, or a Unix socket that only its owner may open.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::Mode;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, UnixListener, UnixStream};
+
+use super::tls::{Tls, TlsError};
+use crate::config::{Listen, ServerSettings};
+
+/// Why nobody can connect.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address or the path cannot be listened on.
+    #[error("cannot listen on {listen}: {source}")]
+    Address {
+        /// What the settings say.
+        listen: Listen,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub struct Listener {
+    pub(crate) socket: Socket,
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Goes with the listener.
+    _file: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection as it was accepted.
+pub(crate) enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Listens where the settings say, with TLS if they name its files.
+    pub async fn open(settings: &ServerSettings) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Address { listen: settings.listen.clone(), source };
+        let listener = match &settings.listen {
+            Listen::Tcp { host, port } => Self::tcp((host.as_str(), *port)).await.map_err(failed)?,
+            Listen::Unix(path) => Self::unix(path).map_err(failed)?,
+        };
+        Ok(match &settings.tls {
+            Some(files) => listener.with_tls(Tls::load(&files.certificate, &files.key)?),
+            None => listener,
+        })
+    }
+
+    /// Listens on a TCP port; port 0 picks a free one.
+    pub async fn tcp(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(Self { socket: Socket::Tcp(TcpListener::bind(address).await?), tls: None, _file: None })
+    }
+
+    /// Listens on a Unix socket with the mode 0600. The file of a server that is gone is replaced; that of a server
+    /// that answers, or anything that is no socket, is an error.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        remove_stale(path)?;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // On Linux the file is born with the mode of the socket; elsewhere the second line gives it.
+        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).ok();
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        rustix::net::listen(&socket, 1024)?;
+        let listener = std::os::unix::net::UnixListener::from(socket);
+        listener.set_nonblocking(true)?;
+        let file = SocketFile { path: path.to_owned(), inode: std::fs::metadata(path)?.ino() };
+        Ok(Self { socket: Socket::Unix(UnixListener::from_std(listener)?), tls: None, _file: Some(file) })
+    }
+
+    /// The same, with TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(Arc::new(tls)), ..self }
+    }
+
+    /// The address of a TCP listener, with the port that was picked.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // An answer is written at once and whole; waiting for more to send would only delay it.
+                stream.set_nodelay(true).ok();
+                Ok(Accepted::Tcp(stream, address))
+            }
+            Socket::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// The file of a Unix socket, removed with the listener if it is still the same one.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
+            std::fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(file) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !file.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path exists and is not a socket"));
+    }
+    if StdUnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers on this socket"));
+    }
+    std::fs::remove_file(path)
+}
