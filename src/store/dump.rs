@@ -6,14 +6,9 @@
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
-use super::{StoreError, View, schema};
-
-/// A table, and its columns in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Table {
-    pub(crate) name: String,
-    pub(crate) columns: Vec<String>,
-}
+use super::engine::View;
+use super::error::StoreError;
+use super::schema::{Table, quoted};
 
 /// One value of a row. The tables are STRICT, and none has a column of another type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,22 +45,6 @@ impl<'r> TryFrom<ValueRef<'r>> for Cell<'r> {
     }
 }
 
-impl Table {
-    /// Every table of the schema that this program writes, by name.
-    pub(crate) fn all() -> Result<Vec<Self>, StoreError> {
-        schema::tables()
-    }
-
-    fn quoted_columns(&self) -> String {
-        self.columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ")
-    }
-
-    pub(super) fn insertion(&self) -> String {
-        let places = vec!["?"; self.columns.len()].join(", ");
-        format!("INSERT OR REPLACE INTO {} ({}) VALUES ({places})", quoted(&self.name), self.quoted_columns())
-    }
-}
-
 impl View<'_> {
     /// Gives each row of a table, one at a time; nothing is kept.
     pub(crate) fn each_row<E: From<StoreError>>(
@@ -83,8 +62,4 @@ impl View<'_> {
         }
         Ok(())
     }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

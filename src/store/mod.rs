@@ -3,87 +3,32 @@
 //! Its face is a few dozen verbs over rows: `View` reads, `Tx` also writes. Every statement stands beside the
 //! type that it fills, and nobody above sees SQL.
 
-mod api_key;
-mod audit;
-mod ballast;
-mod carried;
-mod connection;
-mod counts;
-mod credential;
 mod dump;
-mod erasable;
+mod engine;
 mod error;
-mod file;
-mod filling;
-mod job;
-mod keyring;
-mod manifest;
-mod moment;
-mod pending;
-mod readers;
-mod registration;
-mod revocation;
+mod integrity;
+mod restore_target;
 mod schema;
-mod signing_key;
-mod user;
-mod wal;
-mod walk;
-mod writer;
+mod tables;
 
 use std::fs::File;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
-pub(crate) use api_key::ApiKeyRow;
-pub(crate) use audit::{AuditQuery, AuditRow};
-pub(crate) use carried::{Carried, Commit};
-pub(crate) use credential::{CredentialRow, SecretRow};
-pub(crate) use dump::{Cell, Table};
-pub(crate) use erasable::{ERASABLE, Erasable};
+pub(crate) use dump::Cell;
+pub(crate) use engine::file::rename_no_replace;
+pub use engine::file::{FileWarning, check as check_files};
+pub(crate) use engine::{Commit, DeferredWrite, Moment, Tx, View, WritePriority};
 pub(crate) use error::JobError;
 pub use error::StoreError;
-pub(crate) use file::rename_no_replace;
-pub use file::{FileWarning, check as check_files};
-pub(crate) use filling::Filling;
-pub(crate) use job::Worth;
-pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
-pub(crate) use manifest::ManifestRow;
-pub(crate) use moment::Moment;
-pub(crate) use pending::PendingRow;
-pub(crate) use registration::RegistrationRow;
-pub(crate) use revocation::{GiveUp, ReadRevocation, RevocationRow};
+pub(crate) use restore_target::RestoreTarget;
+pub(crate) use schema::Table;
 pub use schema::VERSION as SCHEMA_VERSION;
-pub(crate) use signing_key::SigningKeyRow;
-pub(crate) use user::UserRow;
-pub(crate) use walk::{RecordKey, WholeCredential};
+pub(crate) use tables::*;
 
-use ballast::Ballast;
-use carried::Carrier;
-use moment::Moments;
-use readers::Readers;
-use writer::Writer;
-
-/// What one transaction sees.
-pub(crate) struct View<'c> {
-    connection: &'c Connection,
-}
-
-/// One job's part of a write transaction: everything that a [`View`] can, and the verbs that change.
-pub(crate) struct Tx<'c> {
-    view: View<'c>,
-    carrier: &'c Carrier,
-}
-
-impl<'c> Deref for Tx<'c> {
-    type Target = View<'c>;
-
-    fn deref(&self) -> &View<'c> {
-        &self.view
-    }
-}
+use engine::{Ballast, Moments, Readers, Writer, connection, file, wal};
 
 /// An open file. Dropping the last clone stops the writer after what it was given, and lets the lock go.
 #[derive(Clone)]
@@ -179,26 +124,26 @@ impl Store {
     /// again where its group failed through no fault of its own, so it touches nothing but the transaction.
     pub(crate) async fn write<T: Send + 'static, E: JobError>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.shared.writer.write(worth, work).await
+        self.shared.writer.write(priority, work).await
     }
 
     /// The same for the opening of a vault, which waits for it where it stands.
     pub(crate) fn write_now<T: Send + 'static, E: JobError>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.shared.writer.write_now(worth, work)
+        self.shared.writer.write_now(priority, work)
     }
 
     /// Whether SQLite takes the file for one that cannot be written, although this process may write it: its header was damaged.
     /// Nothing is written to find that out.
     pub(crate) fn is_kept_from_writing(&self) -> bool {
         // Known when a transaction has looked at the first page; to begin one is not refused.
-        let asked = self.write_now(Worth::Ordinary, |tx| Ok::<_, StoreError>(tx.connection.is_readonly("main")?));
+        let asked = self.write_now(WritePriority::Normal, |tx| Ok::<_, StoreError>(tx.connection.is_readonly("main")?));
         asked.is_ok_and(|is_readonly| is_readonly)
             && rustix::fs::access(&self.shared.path, rustix::fs::Access::WRITE_OK).is_ok()
     }

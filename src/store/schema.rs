@@ -1,13 +1,11 @@
 //! Versions of the schema: a new file gets the first, an older one is brought up to date, a newer one is refused.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, Row, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
-use super::carried::Carrier;
-use super::dump::Table;
-use super::{StoreError, Tx};
+use super::engine::{Tx, TxnState};
+use super::error::StoreError;
 
 /// "SROM": what `file(1)` and SQLite see in the header.
 const APPLICATION_ID: i32 = 0x5352_4F4D;
@@ -70,7 +68,7 @@ pub(super) fn create<E: From<StoreError>>(
     let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
     lay_out_version(&whole, VERSION)?;
     whole.execute("INSERT INTO generation (one, value) VALUES (1, 1)", []).map_err(StoreError::from)?;
-    Carrier::alone(&whole, fill)?;
+    TxnState::alone(&whole, fill)?;
     whole.commit().map_err(StoreError::from)?;
     Ok(())
 }
@@ -90,56 +88,29 @@ pub(super) fn lay_out_version(connection: &Connection, version: u32) -> Result<(
     Ok(())
 }
 
-/// The tables of the version that this program writes.
-pub(super) fn tables() -> Result<Vec<Table>, StoreError> {
-    let model = Connection::open_in_memory()?;
-    lay_out_version(&model, VERSION)?;
-    tables_in(&model)
+/// A table, and its columns in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) columns: Vec<String>,
 }
 
-/// What is not as this program lays it out, each with its name. Tables of others are none of our business (Litestream keeps two),
-/// and neither are their indexes; whatever else was put there is a fault.
-pub(super) fn faults(connection: &Connection) -> Result<Vec<(String, &'static str)>, StoreError> {
-    let model = Connection::open_in_memory()?;
-    lay_out_version(&model, VERSION)?;
-    let due = objects_in(&model)?;
-    let there = objects_in(connection)?;
-    let is_ours = |table: &str| due.contains_key(&("table".to_owned(), table.to_lowercase()));
-    let mut faults = Vec::new();
-    for (key @ (_, name), sql) in &due {
-        match there.get(key) {
-            None => faults.push((name.clone(), "it is missing from the schema")),
-            Some(found) if found != sql => faults.push((name.clone(), "its schema was changed")),
-            Some(_) => {}
-        }
+impl Table {
+    /// Every table of the schema that this program writes, by name.
+    pub(crate) fn all() -> Result<Vec<Self>, StoreError> {
+        let model = Connection::open_in_memory()?;
+        lay_out_version(&model, VERSION)?;
+        tables_in(&model)
     }
-    for ((kind, name), (table, _)) in there.iter().filter(|(key, _)| !due.contains_key(*key)) {
-        // A table that refers to one of ours keeps rows from being deleted.
-        let is_strange = match kind.as_str() {
-            "table" => refers_to(connection, name)?.iter().any(|table| is_ours(table)),
-            "index" => is_ours(table),
-            _ => true,
-        };
-        if is_strange {
-            faults.push((name.clone(), "it was put into the schema by somebody else"));
-        }
+
+    pub(super) fn quoted_columns(&self) -> String {
+        self.columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ")
     }
-    Ok(faults)
-}
 
-/// Kind and name of what is in a schema, with the table that it belongs to and the text that makes it.
-type Objects = BTreeMap<(String, String), (String, Option<String>)>;
-
-/// The tables to which a table's foreign keys refer.
-fn refers_to(connection: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
-    let mut tables = connection.prepare("SELECT \"table\" FROM pragma_foreign_key_list(?)")?;
-    Ok(tables.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?)
-}
-
-fn objects_in(connection: &Connection) -> Result<Objects, StoreError> {
-    let mut objects = connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
-    let read = |row: &Row<'_>| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)));
-    Ok(objects.query_map([], read)?.collect::<Result<_, _>>()?)
+    pub(super) fn insertion(&self) -> String {
+        let places = vec!["?"; self.columns.len()].join(", ");
+        format!("INSERT OR REPLACE INTO {} ({}) VALUES ({places})", quoted(&self.name), self.quoted_columns())
+    }
 }
 
 /// The tables of a file, by name, each with its columns in their order.
@@ -154,6 +125,11 @@ pub(super) fn tables_in(connection: &Connection) -> Result<Vec<Table>, StoreErro
         Ok(Table { name, columns })
     };
     names.into_iter().map(table).collect()
+}
+
+/// Quotes the name of a table or column.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Checks what the file is and applies the steps that it lacks, all in one transaction: a kill leaves the old or the

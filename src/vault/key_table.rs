@@ -175,7 +175,7 @@ impl KeyTable {
     pub(super) fn follow(known: &ArcSwapOption<Self>, commit: &Commit) {
         let Some(table) = known.load_full().filter(|table| table.at == Some(commit.from)) else { return };
         let at = Some(commit.to);
-        let followed = match commit.carried::<Changed>() {
+        let followed = match commit.deferred::<Changed>() {
             None => Self { at, ..Self::clone(&table) },
             Some(changed) if changed.manifest.api_keys == table.tally => match changed.written.get() {
                 Some(written) => Self { at, vouched: written.clone(), ..Self::clone(&table) },

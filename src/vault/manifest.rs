@@ -16,7 +16,7 @@ use super::keys::DataKey;
 use super::record::{self, Place};
 use crate::clock::UnixTime;
 use crate::random::Random;
-use crate::store::{Carried, ManifestRow, StoreError, Tx, View};
+use crate::store::{DeferredWrite, ManifestRow, StoreError, Tx, View};
 
 /// How many rows there are, and the sum of their hashes modulo 2^256.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(super) struct Changed {
     random: Random,
 }
 
-impl Carried for Changed {
+impl DeferredWrite for Changed {
     fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
         let (epoch, fields) = (self.manifest.epoch, self.manifest.bytes());
         let sealed = record::seal_under(&self.key, &self.vault_id, &place(epoch), &fields, self.random);
@@ -132,7 +132,7 @@ impl Manifest {
 
     /// As a job of this transaction finds it: what the jobs before it made of it, or what is in the file.
     pub(super) fn find(tx: &Tx<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
-        match tx.carried::<Changed>() {
+        match tx.deferred::<Changed>() {
             // A job before this one changed the data key, which is not known here yet: nothing can be sealed.
             Some(changed) if changed.key.version != keyring.current_data_key().version => Err(VaultError::Contended),
             Some(changed) => Ok(changed.manifest),
@@ -143,7 +143,7 @@ impl Manifest {
     /// Leaves it to the jobs behind this one. It is sealed and written with the last of them, in the same transaction.
     pub(super) fn leave(self, tx: &Tx<'_>, keyring: &Keyring, random: Random) {
         let (key, vault_id) = (keyring.current_data_key().clone(), *keyring.vault_id());
-        tx.carry(Changed { manifest: self, written: OnceCell::new(), key, vault_id, random });
+        tx.defer(Changed { manifest: self, written: OnceCell::new(), key, vault_id, random });
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {

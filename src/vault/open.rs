@@ -19,7 +19,7 @@ use super::who::Who;
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
-use crate::store::{Lock, Store, Tx, Worth};
+use crate::store::{Lock, Store, Tx, WritePriority};
 
 /// For how long a probe that succeeded is believed: readiness is asked without an API key, and each probe is a sync.
 const PROBE_HOLDS: Duration = Duration::from_secs(1);
@@ -154,7 +154,7 @@ impl Vault {
             return Ok(());
         }
         let now = self.inner.clock.now();
-        self.inner.store.write(Worth::Ordinary, move |tx| Ok::<_, VaultError>(tx.probe(now.0)?)).await?;
+        self.inner.store.write(WritePriority::Normal, move |tx| Ok::<_, VaultError>(tx.probe(now.0)?)).await?;
         *self.inner.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Inner {
         work: impl Fn(&mut Ledger<'_>) -> Result<(), VaultError> + Send + 'static,
     ) -> Result<i64, VaultError> {
         let (keyring, now, random, mode) = (self.keyring.load_full(), self.clock.now(), self.random, self.mode);
-        self.store.write_now(Worth::Essential, move |tx| {
+        self.store.write_now(WritePriority::Critical, move |tx| {
             let who = Who::command_line();
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
             work(&mut ledger)?;

@@ -20,7 +20,7 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::jose::SigningKey;
 use crate::secret::Secret;
-use crate::store::{PendingRow, Worth};
+use crate::store::{PendingRow, WritePriority};
 
 /// Rows erased in one transaction at most, so that cleaning up never keeps a request waiting for long.
 const BATCH: u32 = 500;
@@ -219,8 +219,8 @@ impl Vault {
     ) -> Result<Option<PendingAuthorization>, VaultError> {
         let (state, user, provider) = (Secret::new(state), user.clone(), provider.clone());
         // A code is not to be spent where what it brings could not be stored; the tokens of a device are here already.
-        let worth = if flow == Flow::Device { Worth::Essential } else { Worth::Ordinary };
-        self.change_worth(worth, who, move |ledger| {
+        let priority = if flow == Flow::Device { WritePriority::Critical } else { WritePriority::Normal };
+        self.change_worth(priority, who, move |ledger| {
             for key in ledger.keyring.index_keys() {
                 let hash = state_hash(key, ledger.keyring, flow, state.expose());
                 let taken = ledger.tx.take_pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)?;

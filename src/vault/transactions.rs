@@ -10,7 +10,7 @@ use super::keys::Root;
 use super::ledger::Ledger;
 use super::open::Vault;
 use super::who::Who;
-use crate::store::{Tx, View, Worth};
+use crate::store::{Tx, View, WritePriority};
 
 /// How often something is begun at most, because the keyring changed meanwhile.
 const ATTEMPTS: usize = 4;
@@ -51,7 +51,7 @@ impl Vault {
         who: &Who,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        self.change_worth(Worth::Ordinary, who, work).await
+        self.change_worth(WritePriority::Normal, who, work).await
     }
 
     /// The same for what cannot wait: on a full disk the ballast is given up for it.
@@ -60,7 +60,7 @@ impl Vault {
         who: &Who,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        self.change_worth(Worth::Essential, who, work).await
+        self.change_worth(WritePriority::Critical, who, work).await
     }
 
     /// The same for what nobody is to undo by putting an older copy of the vault in its place: a deletion, a revocation.
@@ -70,7 +70,7 @@ impl Vault {
         who: &Who,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        let (done, epoch) = self.commit(Worth::Essential, who, work).await?;
+        let (done, epoch) = self.commit(WritePriority::Critical, who, work).await?;
         self.keep_epoch(epoch, true).await;
         Ok(done)
     }
@@ -78,11 +78,11 @@ impl Vault {
     /// The same, for those that only sometimes can wait.
     pub(super) async fn change_worth<T: Send + 'static>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         who: &Who,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        let (done, epoch) = self.commit(worth, who, work).await?;
+        let (done, epoch) = self.commit(priority, who, work).await?;
         self.keep_epoch(epoch, false).await;
         Ok(done)
     }
@@ -97,7 +97,7 @@ impl Vault {
     /// Does it, and says the vault's new epoch where something was changed.
     async fn commit<T: Send + 'static>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         who: &Who,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<(T, Option<i64>), VaultError> {
@@ -113,7 +113,7 @@ impl Vault {
                 ledger.close(mode)?;
                 Ok((done, epoch))
             };
-            match self.inner.store.write(worth, job).await {
+            match self.inner.store.write(priority, job).await {
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
                     if self.newer_than(&used)?.is_none() {
                         return Err(error);
@@ -152,7 +152,7 @@ impl Vault {
                 ledger.close_under(&changed, mode)?;
                 Ok((done, Some(changed), epoch))
             };
-            match self.inner.store.write(Worth::Ordinary, job).await {
+            match self.inner.store.write(WritePriority::Normal, job).await {
                 Ok((done, changed, epoch)) => {
                     if let Some(changed) = changed {
                         self.inner.keyring.store(Arc::new(changed));

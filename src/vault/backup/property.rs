@@ -12,7 +12,7 @@ use super::{BackupContents, BackupError, Source};
 use crate::clock::UnixTime;
 use crate::properties::Script;
 use crate::random::Random;
-use crate::store::{Cell, Filling, SCHEMA_VERSION, SlotRow, Table, VaultRow};
+use crate::store::{Cell, RestoreTarget, SCHEMA_VERSION, SlotRow, Table, VaultRow};
 use crate::vault::keyring::Keyring;
 use crate::vault::master_key::MasterKey;
 
@@ -176,8 +176,8 @@ impl BackupSubject {
         }
         let source = Source { path: PathBuf::from("f"), reader: Box::new(std::io::Cursor::new(file)) };
         let filled = OpenBackup::open(source, &self.master).and_then(|backup| {
-            let mut filling = Filling::scratch(backup.contents.schema_version)?;
-            backup.fill(&mut filling)
+            let mut target_file = RestoreTarget::scratch(backup.contents.schema_version)?;
+            backup.fill(&mut target_file)
         });
         if let Err(error) = filled {
             is_refusal(&error);

@@ -6,7 +6,7 @@ use super::chunks::{Opener, Summed};
 use super::entries::{Entry, EntryReader};
 use super::head::Head;
 use super::{BackupContents, BackupError, Source};
-use crate::store::{Filling, StoreError, Table};
+use crate::store::{RestoreTarget, StoreError, Table};
 use crate::vault::VaultError;
 use crate::vault::master_key::MasterKey;
 
@@ -28,20 +28,20 @@ impl OpenBackup {
         Ok(Self { contents, entries })
     }
 
-    /// Puts every row into `filling`, and brings the schema up to date.
-    pub(super) fn fill(mut self, filling: &mut Filling) -> Result<BackupContents, BackupError> {
+    /// Puts every row into `target`, and brings the schema up to date.
+    pub(super) fn fill(mut self, target: &mut RestoreTarget) -> Result<BackupContents, BackupError> {
         let mut table: Option<Table> = None;
         loop {
             match self.entries.next()? {
                 Entry::Table(next) => table = Some(next),
                 Entry::Row(row) => {
                     let table = table.as_ref().ok_or(BackupError::Damaged("a row belongs to no table"))?;
-                    filling.insert(table, &row).map_err(unfit)?;
+                    target.insert(table, &row).map_err(unfit)?;
                 }
                 Entry::End => break,
             }
         }
-        filling.end_rows().map_err(unfit)?;
+        target.end_rows().map_err(unfit)?;
         Ok(self.contents)
     }
 }

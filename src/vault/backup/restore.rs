@@ -6,7 +6,7 @@ use super::read::OpenBackup;
 use super::{BackupContents, BackupError, Source};
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::store::{Filling, SCHEMA_VERSION, Tx, View};
+use crate::store::{RestoreTarget, SCHEMA_VERSION, Tx, View};
 use crate::vault::audit::{Action, Subject};
 use crate::vault::keyring::Keyring;
 use crate::vault::ledger::Ledger;
@@ -47,25 +47,29 @@ impl Restorer<'_> {
     pub fn restore(&self, source: Source, target: &Path, live: bool, who: &Who) -> Result<RestoredVault, BackupError> {
         let backup = OpenBackup::open(source, self.master)?;
         let unique = hex::write(&self.random.bytes::<8>());
-        let mut filling = Filling::beside(target, backup.contents.schema_version, &unique)?;
-        let (restored, keyring) = self.fill(backup, &mut filling)?;
-        filling.write(|tx| self.mark(tx, &keyring, &restored.contents, live, who))?;
-        filling.publish(target)?;
+        let mut target_file = RestoreTarget::beside(target, backup.contents.schema_version, &unique)?;
+        let (restored, keyring) = self.fill(backup, &mut target_file)?;
+        target_file.write(|tx| self.mark(tx, &keyring, &restored.contents, live, who))?;
+        target_file.publish(target)?;
         Ok(restored)
     }
 
     /// Opens every record of a backup, in a file that has no name and is gone afterwards.
     pub fn verify(&self, source: Source) -> Result<RestoredVault, BackupError> {
         let backup = OpenBackup::open(source, self.master)?;
-        let mut filling = Filling::scratch(backup.contents.schema_version)?;
-        Ok(self.fill(backup, &mut filling)?.0)
+        let mut target_file = RestoreTarget::scratch(backup.contents.schema_version)?;
+        Ok(self.fill(backup, &mut target_file)?.0)
     }
 
-    fn fill(&self, backup: OpenBackup, filling: &mut Filling) -> Result<(RestoredVault, Keyring), BackupError> {
-        let contents = backup.fill(filling)?;
-        let keyring = filling.read(|view| Keyring::open(view, self.master))?;
-        let (opened, may_be_stale) = filling.read(|view| Self::check(view, &keyring))?;
-        let epoch = filling.read(|view| Manifest::load(view, &keyring))?.epoch;
+    fn fill(
+        &self,
+        backup: OpenBackup,
+        target_file: &mut RestoreTarget,
+    ) -> Result<(RestoredVault, Keyring), BackupError> {
+        let contents = backup.fill(target_file)?;
+        let keyring = target_file.read(|view| Keyring::open(view, self.master))?;
+        let (opened, may_be_stale) = target_file.read(|view| Self::check(view, &keyring))?;
+        let epoch = target_file.read(|view| Manifest::load(view, &keyring))?.epoch;
         if (epoch, hex::write(keyring.vault_id())) != (contents.epoch, contents.vault_id.clone()) {
             return Err(BackupError::Damaged("it is not the vault that it says it is"));
         }

@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{StoreError, Tx, View};
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// A private key of ours, sealed.
 pub(crate) struct SigningKeyRow {

@@ -2,8 +2,9 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::walk::behind;
-use super::{StoreError, Tx, View};
+use super::scan_start::behind;
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// Our client at one authorization server, for one redirect URI.
 #[derive(Clone)]

@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{StoreError, Tx, View};
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// The sealed manifest.
 #[derive(Clone, PartialEq, Eq)]

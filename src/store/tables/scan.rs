@@ -4,14 +4,14 @@
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
 
-use super::credential::COLUMNS;
-use super::schema;
-use super::{CredentialRow, PendingRow, RevocationRow, SecretRow, SigningKeyRow, StoreError, Tx, UserRow, View};
-
-/// How a walk goes on behind a row, or begins: before every row, one with an empty key among them.
-pub(super) fn behind(after: Option<&str>) -> (&'static str, &str) {
-    after.map_or((">=", ""), |key| (">", key))
-}
+use super::credential::{COLUMNS, CredentialRow, SecretRow};
+use super::pending::PendingRow;
+use super::revocation::RevocationRow;
+use super::scan_start::behind;
+use super::signing_key::SigningKeyRow;
+use super::user::UserRow;
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// A credential with its secret, which should not be missing.
 pub(crate) struct WholeCredential {
@@ -149,30 +149,6 @@ impl View<'_> {
             show(&user, &id, (row.get(2)?, row.get(3)?));
         }
         Ok(())
-    }
-
-    /// What is not as it was laid out in the schema, each with its name: the name of a column that was damaged, say, under which
-    /// nothing is found any more.
-    pub(crate) fn schema_faults(&self) -> Result<Vec<(String, &'static str)>, StoreError> {
-        schema::faults(self.connection)
-    }
-
-    /// What SQLite finds wrong with the file itself, in its words.
-    pub(crate) fn integrity(&self) -> Result<Vec<String>, StoreError> {
-        let mut found = rows(self.connection, "PRAGMA integrity_check(20)", &[], |row| row.get::<_, String>(0))?;
-        found.retain(|line| line != "ok");
-        found.extend(rows(self.connection, "PRAGMA foreign_key_check", &[], |row| {
-            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
-            Ok(format!("a row of {table} belongs to no row of {parent}"))
-        })?);
-        // A connection that can only read knows no CHECK, and so does its integrity_check.
-        for table in ["vault", "generation", "manifest"] {
-            let sql = format!("SELECT count(*) = 1 AND min(one) = 1 FROM {table}");
-            if !self.connection.query_row(&sql, [], |row| row.get(0))? {
-                found.push(format!("{table} has to have one row, and one alone"));
-            }
-        }
-        Ok(found)
     }
 }
 

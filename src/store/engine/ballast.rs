@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BLOCK: usize = 64 * 1024;
 
 /// A file of a fixed size, or the wish for one.
-pub(super) struct Ballast {
+pub(crate) struct Ballast {
     path: PathBuf,
     size: u64,
     pause: Duration,
@@ -31,18 +31,18 @@ pub(super) struct Ballast {
 
 impl Ballast {
     /// Beside the vault at `vault`; of size 0 it is none, and nothing is ever given up or refused for its sake.
-    pub(super) fn beside(vault: &Path, size: u64) -> Self {
+    pub(crate) fn beside(vault: &Path, size: u64) -> Self {
         Self { path: file::beside(vault, ".ballast"), size, pause: PAUSE, tried: Cell::new(None) }
     }
 
     /// Whether room is held back: only then may what can wait be written.
-    pub(super) fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.size == 0
             || fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_file() && found.len() == self.size)
     }
 
     /// Whether room is held back, after a try to make it so where it was not and the last try was not just now.
-    pub(super) fn hold(&self) -> bool {
+    pub(crate) fn hold(&self) -> bool {
         if self.is_held() {
             return true;
         }
@@ -63,7 +63,7 @@ impl Ballast {
     }
 
     /// Gives the room up; `false` where there was none to give.
-    pub(super) fn give_up(&self) -> bool {
+    pub(crate) fn give_up(&self) -> bool {
         if self.size == 0 || fs::remove_file(&self.path).is_err() {
             return false;
         }
@@ -109,7 +109,7 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
 #[cfg(test)]
 impl Ballast {
     /// One that is tried for again at once.
-    pub(super) fn for_tests(vault: &Path, size: u64) -> Self {
+    pub(crate) fn for_tests(vault: &Path, size: u64) -> Self {
         Self { pause: Duration::ZERO, ..Self::beside(vault, size) }
     }
 }

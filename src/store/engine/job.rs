@@ -4,21 +4,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokio::sync::oneshot;
 
-use super::{JobError, StoreError, Tx};
+use super::txn_state::Tx;
+use crate::store::error::{JobError, StoreError};
 
-/// What a job is worth where the disk is full.
+/// What a job is priority where the disk is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worth {
+pub(crate) enum WritePriority {
     /// It can wait until there is room.
-    Ordinary,
+    Normal,
     /// It cannot: a secret is handed out, something is deleted or revoked, or what a provider gave is to be stored.
-    Essential,
+    Critical,
 }
 
 /// Something to be done within a transaction, perhaps more than once, with somebody who waits for it.
-pub(super) trait Job: Send {
-    /// What it is worth where the disk is full.
-    fn worth(&self) -> Worth;
+pub(crate) trait Job: Send {
+    /// What it is priority where the disk is full.
+    fn priority(&self) -> WritePriority;
     /// Does it and keeps the result; what is to become of its changes.
     fn run(&mut self, tx: &Tx<'_>) -> Done;
     /// Answers with the kept result.
@@ -30,7 +31,7 @@ pub(super) trait Job: Send {
 }
 
 /// How a job ended.
-pub(super) enum Done {
+pub(crate) enum Done {
     /// Its changes stay.
     Well,
     /// It failed, and its changes are to be undone.
@@ -40,16 +41,16 @@ pub(super) enum Done {
 }
 
 /// A job, and where its answer goes.
-pub(super) struct Waiting<F, T, E> {
-    worth: Worth,
+pub(crate) struct Waiting<F, T, E> {
+    priority: WritePriority,
     work: F,
     done: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
 }
 
 impl<F, T, E> Waiting<F, T, E> {
-    pub(super) fn new(worth: Worth, work: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { worth, work, done: None, answer }
+    pub(crate) fn new(priority: WritePriority, work: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { priority, work, done: None, answer }
     }
 }
 
@@ -59,8 +60,8 @@ where
     T: Send,
     E: JobError,
 {
-    fn worth(&self) -> Worth {
-        self.worth
+    fn priority(&self) -> WritePriority {
+        self.priority
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> Done {

@@ -12,14 +12,14 @@ use std::path::Path;
 use rusqlite::Connection;
 use rustix::fs::OFlags;
 
-use super::StoreError;
 use super::connection::execute;
 use super::file::{beside, refused};
+use crate::store::error::StoreError;
 
 const PIECE: usize = 1 << 16;
 
 /// Writes the log over itself, so that there is something to be synced, and syncs it. Nobody can commit meanwhile.
-pub(super) fn write_again(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn write_again(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let path = beside(path, "-wal");
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
     let log = match OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path) {

@@ -7,7 +7,8 @@ use r2d2::{ManageConnection, Pool};
 use rusqlite::Connection;
 
 use super::connection::{execute, open_reader};
-use super::{StoreError, View};
+use super::txn_state::View;
+use crate::store::error::StoreError;
 
 /// Readers at one time; more would wait for the two cores of a small machine anyway.
 const READERS: u32 = 4;
@@ -16,7 +17,7 @@ const READERS: u32 = 4;
 const WAIT: Duration = Duration::from_secs(5);
 
 /// The pool. r2d2_sqlite does not link beside this rusqlite, and this is all there is to it.
-pub(super) struct Readers(Pool<Opener>);
+pub(crate) struct Readers(Pool<Opener>);
 
 struct Opener(PathBuf);
 
@@ -39,7 +40,7 @@ impl ManageConnection for Opener {
 
 impl Readers {
     /// Opens none yet; each is opened when it is first wanted, and kept.
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         let pool = Pool::builder()
             .max_size(READERS)
             .min_idle(Some(0)) // else it opens another in the background, which a short command would leave behind
@@ -53,7 +54,7 @@ impl Readers {
     }
 
     /// Runs `read` in a reading transaction.
-    pub(super) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
         let connection = self.0.get().map_err(|_| StoreError::Busy)?;
         execute(&connection, "BEGIN")?;
         let seen = read(&View { connection: &connection });

@@ -1,6 +1,7 @@
 //! Rows that can be erased whatever is wrong with them, by the bytes of their keys: they end by themselves, or are made anew.
 
-use super::{StoreError, Tx, View};
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// A table of such rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::{StoreError, Tx, View};
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// An API key, without the key.
 #[derive(Clone)]

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use rusqlite::{Row, named_params, params};
 
-use super::{StoreError, Tx, View};
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// What was done, by whom. Ids only.
 pub(crate) struct AuditRow {

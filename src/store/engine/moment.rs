@@ -23,7 +23,7 @@ pub(crate) struct Moment([u8; HEAD]);
 
 impl Moment {
     /// Whether there was one commit between this moment and `later`, and no other.
-    pub(super) fn is_just_before(self, later: Self) -> bool {
+    pub(crate) fn is_just_before(self, later: Self) -> bool {
         later.commits() == self.commits().wrapping_add(1)
     }
 
@@ -42,22 +42,22 @@ fn number(head: &[u8; HEAD], place: usize) -> u32 {
 }
 
 /// The file with the head.
-pub(super) struct Moments(Option<File>);
+pub(crate) struct Moments(Option<File>);
 
 impl Moments {
     /// Beside a database that a connection of this process has open, and keeps open for longer than this: closing the file
     /// drops the locks that SQLite has on it in this process. Where it cannot be read no moment is known.
-    pub(super) fn beside(database: &Path) -> Self {
+    pub(crate) fn beside(database: &Path) -> Self {
         Self(file::open_companion(database, "-shm").ok())
     }
 
     /// For whoever keeps nothing.
-    pub(super) fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self(None)
     }
 
     /// The moment that it is now; `None` where that cannot be said, as in the middle of a commit.
-    pub(super) fn now(&self) -> Option<Moment> {
+    pub(crate) fn now(&self) -> Option<Moment> {
         let mut both = [0; 2 * HEAD];
         self.0.as_ref()?.read_exact_at(&mut both, 0).ok()?;
         let (first, rest) = both.split_first_chunk::<HEAD>()?;
@@ -72,7 +72,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::connection::open_writer;
+    use crate::store::engine::connection::open_writer;
 
     fn file() -> (tempfile::TempDir, std::path::PathBuf, Connection) {
         let folder = tempfile::tempdir().unwrap();

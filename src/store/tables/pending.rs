@@ -2,8 +2,9 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::walk::behind;
-use super::{StoreError, Tx, View};
+use super::scan_start::behind;
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// A login that was begun so many seconds in the future was begun by a clock that was ahead, and would live as much too long:
 /// it has ended.

@@ -2,7 +2,8 @@
 
 use rusqlite::{Row, params};
 
-use super::{StoreError, Tx, View};
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// The vault's identity.
 #[derive(Clone)]
@@ -110,7 +111,7 @@ impl Tx<'_> {
         slots: &[SlotRow],
         keys: &[KeyRow],
     ) -> Result<(), StoreError> {
-        self.carrier.data_key.set(None);
+        self.state.data_key.set(None);
         self.connection.execute_batch("DELETE FROM vault; DELETE FROM slot; DELETE FROM key")?;
         self.insert_vault(vault)?;
         slots.iter().try_for_each(|slot| self.insert_slot(slot))?;
@@ -162,7 +163,7 @@ impl Tx<'_> {
         let mut statement =
             self.connection.prepare_cached("SELECT version FROM key WHERE purpose = 'data' AND state = 'current'")?;
         let current = statement.query_row([], |row| row.get(0))?;
-        self.carrier.data_key.set(Some(current));
+        self.state.data_key.set(Some(current));
         Ok(current)
     }
 
@@ -170,7 +171,7 @@ impl Tx<'_> {
     /// other is not written: the key may be on its way out, and the caller seals again.
     pub(super) fn current_data_key(&self, record: &[u8]) -> Result<u32, StoreError> {
         let sealed_under = record.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-        let current = match self.carrier.data_key.get() {
+        let current = match self.state.data_key.get() {
             Some(known) => known,
             None => self.read_current_data_key()?,
         };

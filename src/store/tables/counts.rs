@@ -1,6 +1,7 @@
 //! How many rows there are, for people.
 
-use super::{StoreError, View};
+use crate::store::engine::View;
+use crate::store::error::StoreError;
 
 /// How much is in the file.
 pub(crate) struct Counts {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreError;
+use crate::store::error::StoreError;
 
 /// How long to wait for another process that writes; its commands are short.
 const BUSY: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const SYNCHRONOUS: &str = if cfg!(feature = "weakened-sync-for-proof") { "NORMAL
 
 /// The connection that writes. WAL with `synchronous=FULL`: an answered commit survives a power cut (`NORMAL` lost
 /// almost half in a measured one). `secure_delete=ON` overwrites what is deleted (`FAST` leaves 94 % of it).
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_handler(Some(wait_for_another))?;
     connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
@@ -42,7 +42,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Runs one of the few statements that begin and end things; each is prepared once on each connection.
-pub(super) fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
@@ -54,7 +54,7 @@ fn wait_for_another(tries: i32) -> bool {
 }
 
 /// A connection that can only read.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.set_prepared_statement_cache_capacity(READER_STATEMENTS);
     connection.pragma_update(None, "query_only", true)?;
@@ -64,12 +64,12 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
 
 /// The connection that fills a file which nobody else knows of yet: its undoing is kept in memory, and it is synced as a
 /// whole when it is done.
-pub(super) fn open_filling(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open_filling(path: &Path) -> Result<Connection, StoreError> {
     filling(open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
 }
 
 /// The same in a file without a name: SQLite unlinks it as soon as it is made, so that not even a kill leaves it.
-pub(super) fn open_scratch() -> Result<Connection, StoreError> {
+pub(crate) fn open_scratch() -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     filling(harden(Connection::open_with_flags("", flags)?)?)
 }

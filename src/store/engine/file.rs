@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::StoreError;
+use crate::store::error::StoreError;
 
 /// Something about the file or its folder that lets others near it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl fmt::Display for FileWarning {
 }
 
 /// Makes the file, empty and 0600 from its first moment whatever the umask is, and returns its resolved path.
-pub(super) fn create(path: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn create(path: &Path) -> Result<PathBuf, StoreError> {
     let path = resolve_folder(path)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(_) => {}
@@ -65,7 +65,7 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// Takes back a file whose making failed.
-pub(super) fn remove_unfinished(path: &Path) {
+pub(crate) fn remove_unfinished(path: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         // Nothing can be done about a file that does not go away; the error that led here is the one to report.
         let _ = fs::remove_file(beside(path, suffix));
@@ -73,13 +73,13 @@ pub(super) fn remove_unfinished(path: &Path) {
 }
 
 /// Where a file that is to be `target` is made: beside it, hidden, told apart by `unique`.
-pub(super) fn partial(target: &Path, unique: &str) -> PathBuf {
+pub(crate) fn partial(target: &Path, unique: &str) -> PathBuf {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     target.with_file_name(format!(".{name}.{unique}.part"))
 }
 
 /// Refuses a place where a vault is, or what is left of one: a journal there would be taken for the new file's.
-pub(super) fn must_be_free(target: &Path) -> Result<(), StoreError> {
+pub(crate) fn must_be_free(target: &Path) -> Result<(), StoreError> {
     let target = resolve_folder(target)?;
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let path = beside(&target, suffix);
@@ -93,12 +93,12 @@ pub(super) fn must_be_free(target: &Path) -> Result<(), StoreError> {
 }
 
 /// Puts a file's content on disk.
-pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| refused("cannot sync", path, &error))
 }
 
 /// Gives a file another name in its folder, which must be free, and puts the name on disk.
-pub(super) fn rename_to_free(path: &Path, target: &Path) -> Result<(), StoreError> {
+pub(crate) fn rename_to_free(path: &Path, target: &Path) -> Result<(), StoreError> {
     let target = resolve_folder(target)?;
     rename_no_replace(path, &target).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => StoreError::AlreadyExists(target.clone()),
@@ -123,7 +123,7 @@ pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
 
 /// The path with every link in its folder resolved: SQLite refuses links (`SQLITE_OPEN_NOFOLLOW`) all along the path,
 /// and it is the file itself that must not be one.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let path = resolve_folder(path)?;
     match fs::symlink_metadata(&path) {
         Ok(found) if found.is_file() => Ok(path),
@@ -134,7 +134,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// Takes the lock of the one server; it is held as long as the returned file is open, and goes with the process.
-pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock_path = beside(path, ".lock");
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
     let file = OpenOptions::new()
@@ -153,7 +153,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Opens a file that SQLite keeps beside the database, to read it.
-pub(super) fn open_companion(path: &Path, suffix: &str) -> io::Result<File> {
+pub(crate) fn open_companion(path: &Path, suffix: &str) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
     OpenOptions::new().read(true).custom_flags(flags).open(beside(path, suffix))
 }
@@ -203,12 +203,12 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
 }
 
 /// A file that goes with the vault: its name and a suffix.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-pub(super) fn refused(what: &'static str, path: &Path, error: &io::Error) -> StoreError {
+pub(crate) fn refused(what: &'static str, path: &Path, error: &io::Error) -> StoreError {
     StoreError::File { what, path: path.to_owned(), kind: error.kind() }
 }

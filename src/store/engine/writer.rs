@@ -16,17 +16,18 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::ballast::Ballast;
-use super::carried::{Carrier, Commit};
 use super::connection::execute;
-use super::job::{Done, Job, Waiting, Worth};
+use super::job::{Done, Job, Waiting, WritePriority};
 use super::moment::{Moment, Moments};
-use super::{JobError, StoreError, Tx};
+use super::txn_state::Tx;
+use super::txn_state::{Commit, TxnState};
+use crate::store::error::{JobError, StoreError};
 
 /// Jobs in one transaction at most: a bound on what a failure has to run again.
 const GROUP: usize = 256;
 
 /// A handle to the thread.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
     fatal: watch::Receiver<Option<String>>,
     thread: Option<JoinHandle<()>>,
@@ -34,7 +35,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on its connection, with what it may give up. `told` hears of its commits.
-    pub(super) fn start(
+    pub(crate) fn start(
         connection: Connection,
         ballast: Ballast,
         moments: Arc<Moments>,
@@ -51,21 +52,21 @@ impl Writer {
     }
 
     /// See [`super::Store::write`].
-    pub(super) async fn write<T: Send + 'static, E: JobError>(
+    pub(crate) async fn write<T: Send + 'static, E: JobError>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.give(worth, work).await.unwrap_or_else(|_| Err(gone().into()))
+        self.give(priority, work).await.unwrap_or_else(|_| Err(gone().into()))
     }
 
     /// See [`super::Store::write_now`].
-    pub(super) fn write_now<T: Send + 'static, E: JobError>(
+    pub(crate) fn write_now<T: Send + 'static, E: JobError>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        let mut answered = self.give(worth, work);
+        let mut answered = self.give(priority, work);
         loop {
             match answered.try_recv() {
                 Ok(result) => return result,
@@ -79,18 +80,18 @@ impl Writer {
     /// Hands a job over; where the thread is gone the answer never comes, and says so.
     fn give<T: Send + 'static, E: JobError>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, E>> {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Waiting::new(worth, work, answer));
+        let job = Box::new(Waiting::new(priority, work, answer));
         // A job that cannot be sent is dropped, and its answer with it.
         let _ = self.jobs.as_ref().expect("only dropping takes it").send(job);
         answered
     }
 
     /// See [`super::Store::fatal`].
-    pub(super) async fn fatal(&self) -> String {
+    pub(crate) async fn fatal(&self) -> String {
         let mut fatal = self.fatal.clone();
         match fatal.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or_default(),
@@ -187,16 +188,16 @@ impl Desk {
         if group.is_empty() {
             return;
         }
-        let has_essential = group.iter().any(|job| job.worth() == Worth::Essential);
+        let has_critical = group.iter().any(|job| job.priority() == WritePriority::Critical);
         match self.attempt(&mut group) {
             Ended::Committed => group.into_iter().for_each(Job::answer),
-            Ended::Refused(StoreError::Full) if has_essential && group.len() > 1 => {
+            Ended::Refused(StoreError::Full) if has_critical && group.len() > 1 => {
                 for job in group {
                     self.settle(vec![job]);
                 }
             }
             Ended::Refused(StoreError::Full) | Ended::Lost(StoreError::Full)
-                if has_essential && group.len() == 1 && self.make_room() =>
+                if has_critical && group.len() == 1 && self.make_room() =>
             {
                 self.settle(group);
             }
@@ -213,10 +214,10 @@ impl Desk {
 
     /// Refuses what can wait while the ballast is given up, and gives the rest.
     fn admit(&self, group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        if group.iter().all(|job| job.worth() == Worth::Essential) || self.ballast.hold() {
+        if group.iter().all(|job| job.priority() == WritePriority::Critical) || self.ballast.hold() {
             return group;
         }
-        let (ordinary, essential) = group.into_iter().partition(|job| job.worth() == Worth::Ordinary);
+        let (ordinary, essential) = group.into_iter().partition(|job| job.priority() == WritePriority::Normal);
         refuse_all(ordinary, &StoreError::Full);
         essential
     }
@@ -246,13 +247,13 @@ impl Desk {
         }
         // No other process can commit before this transaction ends.
         let from = self.moments.now();
-        let carrier = Carrier::default();
+        let state = TxnState::default();
         let run = group.iter_mut().try_for_each(|job| match undo {
-            Undo::Nothing => self.in_the_open(job.as_mut(), &carrier),
-            Undo::Job => Ok(self.in_savepoint(job.as_mut(), &carrier)?),
+            Undo::Nothing => self.in_the_open(job.as_mut(), &state),
+            Undo::Job => Ok(self.in_savepoint(job.as_mut(), &state)?),
         });
-        match run.and_then(|()| Ok(carrier.write(&self.connection)?)) {
-            Ok(()) => Some(self.commit(carrier, from)),
+        match run.and_then(|()| Ok(state.write(&self.connection)?)) {
+            Ok(()) => Some(self.commit(state, from)),
             Err(Broken::By(error)) => Some(self.abandon(error)),
             Err(Broken::Mixed) => {
                 self.roll_back();
@@ -262,10 +263,10 @@ impl Desk {
         }
     }
 
-    fn commit(&self, carrier: Carrier, from: Option<Moment>) -> Ended {
+    fn commit(&self, state: TxnState, from: Option<Moment>) -> Ended {
         match execute(&self.connection, "COMMIT") {
             Ok(()) => {
-                if let Some(commit) = carrier.committed(from, self.moments.now()) {
+                if let Some(commit) = state.committed(from, self.moments.now()) {
                     (self.told)(&commit);
                 }
                 Ended::Committed
@@ -282,28 +283,28 @@ impl Desk {
     }
 
     /// Runs a job that must not fail behind a change. Jobs change rows and nothing else, and SQLite counts them.
-    fn in_the_open(&self, job: &mut dyn Job, carrier: &Carrier) -> Result<(), Broken> {
-        let (found, changes) = (carrier.found(), self.connection.total_changes());
-        let done = job.run(&carrier.job(&self.connection));
+    fn in_the_open(&self, job: &mut dyn Job, state: &TxnState) -> Result<(), Broken> {
+        let (found, changes) = (state.found(), self.connection.total_changes());
+        let done = job.run(&state.job(&self.connection));
         self.look_after(&done)?;
         if matches!(done, Done::Badly) {
             if self.connection.total_changes() != changes {
                 return Err(Broken::Mixed);
             }
-            carrier.undo(found);
+            state.undo(found);
         }
         Ok(())
     }
 
     /// An error here means that the savepoint could not be kept or undone, so that the group cannot go on.
-    fn in_savepoint(&self, job: &mut dyn Job, carrier: &Carrier) -> Result<(), StoreError> {
-        let found = carrier.found();
+    fn in_savepoint(&self, job: &mut dyn Job, state: &TxnState) -> Result<(), StoreError> {
+        let found = state.found();
         execute(&self.connection, "SAVEPOINT job")?;
-        let done = job.run(&carrier.job(&self.connection));
+        let done = job.run(&state.job(&self.connection));
         self.look_after(&done)?;
         if matches!(done, Done::Badly) {
             execute(&self.connection, "ROLLBACK TO job")?;
-            carrier.undo(found);
+            state.undo(found);
         }
         execute(&self.connection, "RELEASE job")
     }

@@ -2,8 +2,9 @@
 
 use rusqlite::{OptionalExtension, Row, named_params, params};
 
-use super::walk::behind;
-use super::{StoreError, Tx, View};
+use super::scan_start::behind;
+use crate::store::engine::{Tx, View};
+use crate::store::error::StoreError;
 
 /// Nobody puts a revocation off for longer, in seconds; six hours are the longest wait.
 const LONGEST_PUT_OFF: i64 = 86_400;

@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
-use super::carried::Carrier;
-use super::dump::{Cell, Table};
-use super::{StoreError, Tx, View, connection, file, schema};
+use super::dump::Cell;
+use super::engine::{Tx, TxnState, View, connection, file};
+use super::error::StoreError;
+use super::schema::{self, Table};
 
 /// The file. Dropped before it is published, it is removed.
-pub(crate) struct Filling {
+pub(crate) struct RestoreTarget {
     connection: Option<Connection>,
     tables: Vec<Table>,
     /// Where it is; `None` where it has no name.
     path: Option<PathBuf>,
 }
 
-impl Filling {
+impl RestoreTarget {
     /// Begins a file in the folder of `target` (0600), laid out as version `version` of the schema was. `target` has to
     /// be free, its companions too: the journal of another file would be taken for the new one's.
     pub(crate) fn beside(target: &Path, version: u32, unique: &str) -> Result<Self, StoreError> {
@@ -38,12 +39,12 @@ impl Filling {
     }
 
     fn begin(connection: Connection, path: Option<PathBuf>, version: u32) -> Result<Self, StoreError> {
-        let mut filling = Self { connection: Some(connection), tables: Vec::new(), path };
-        schema::lay_out_version(filling.connection(), version)?;
-        filling.tables = schema::tables_in(filling.connection())?;
+        let mut target_file = Self { connection: Some(connection), tables: Vec::new(), path };
+        schema::lay_out_version(target_file.connection(), version)?;
+        target_file.tables = schema::tables_in(target_file.connection())?;
         // Keys are held against each other when all of it is there: tables come in no order.
-        filling.connection().execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE")?;
-        Ok(filling)
+        target_file.connection().execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE")?;
+        Ok(target_file)
     }
 
     /// Puts a row in.
@@ -81,7 +82,7 @@ impl Filling {
     pub(crate) fn write<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
         let connection = self.connection.as_mut().expect("only publishing takes it");
         let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let done = Carrier::alone(&whole, work)?;
+        let done = TxnState::alone(&whole, work)?;
         whole.commit().map_err(StoreError::from)?;
         Ok(done)
     }
@@ -102,7 +103,7 @@ impl Filling {
     }
 }
 
-impl Drop for Filling {
+impl Drop for RestoreTarget {
     fn drop(&mut self) {
         drop(self.connection.take());
         if let Some(path) = &self.path {
@@ -111,8 +112,8 @@ impl Drop for Filling {
     }
 }
 
-impl std::fmt::Debug for Filling {
+impl std::fmt::Debug for RestoreTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Filling").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("RestoreTarget").field("path", &self.path).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use super::*;
-use crate::store::{Carried, connection};
+use crate::store::engine::connection;
+use crate::store::engine::txn_state::DeferredWrite;
 
 /// A file with one table, and the writer on it.
 struct Bench {
@@ -55,22 +56,26 @@ impl Bench {
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> tokio::task::JoinHandle<Result<T, StoreError>> {
-        self.spawn_as(Worth::Ordinary, work)
+        self.spawn_as(WritePriority::Normal, work)
     }
 
     fn spawn_as<T: Send + 'static>(
         &self,
-        worth: Worth,
+        priority: WritePriority,
         work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> tokio::task::JoinHandle<Result<T, StoreError>> {
         let writer = self.writer.clone();
-        tokio::spawn(async move { writer.write(worth, move |tx: &Tx<'_>| work(tx.connection)).await })
+        tokio::spawn(async move { writer.write(priority, move |tx: &Tx<'_>| work(tx.connection)).await })
     }
 
     /// Inserts `a` where there is room: for these jobs there is, as soon as the ballast is given up.
-    fn insert_on_a_full_disk(&self, worth: Worth, a: i64) -> tokio::task::JoinHandle<Result<(), StoreError>> {
+    fn insert_on_a_full_disk(
+        &self,
+        priority: WritePriority,
+        a: i64,
+    ) -> tokio::task::JoinHandle<Result<(), StoreError>> {
         let ballast = self.ballast();
-        self.spawn_as(worth, move |connection| {
+        self.spawn_as(priority, move |connection| {
             insert(connection, a)?;
             if ballast.is_file() { Err(StoreError::Full) } else { Ok(()) }
         })
@@ -212,7 +217,7 @@ async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
 /// What each job counts one up, and what is written once for all of them.
 struct Count(i64);
 
-impl Carried for Count {
+impl DeferredWrite for Count {
     fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
         tx.connection.execute("INSERT INTO t (b) VALUES (?)", [self.0])?;
         Ok(())
@@ -224,10 +229,10 @@ impl Bench {
     fn count(&self, end: fn(&Connection) -> Result<(), StoreError>) -> tokio::task::JoinHandle<Result<(), StoreError>> {
         let writer = self.writer.clone();
         let work = move |tx: &Tx<'_>| {
-            tx.carry(Count(tx.carried::<Count>().map_or(0, |count| count.0) + 1));
+            tx.defer(Count(tx.deferred::<Count>().map_or(0, |count| count.0) + 1));
             end(tx.connection)
         };
-        tokio::spawn(async move { writer.write(Worth::Ordinary, work).await })
+        tokio::spawn(async move { writer.write(WritePriority::Normal, work).await })
     }
 
     /// What was written at the end of each transaction.
@@ -267,7 +272,7 @@ async fn what_jobs_carry_is_written_once_and_without_the_part_of_those_that_fail
 #[tokio::test]
 async fn where_what_is_carried_cannot_be_written_nothing_of_its_transaction_is() {
     struct Unwritable;
-    impl Carried for Unwritable {
+    impl DeferredWrite for Unwritable {
         fn write(&self, _: &Tx<'_>) -> Result<(), StoreError> {
             Err(StoreError::StaleDataKey)
         }
@@ -279,10 +284,10 @@ async fn where_what_is_carried_cannot_be_written_nothing_of_its_transaction_is()
     let writer = bench.writer.clone();
     let refused = tokio::spawn(async move {
         let work = |tx: &Tx<'_>| {
-            tx.carry(Unwritable);
+            tx.defer(Unwritable);
             insert(tx.connection, 2)
         };
-        writer.write(Worth::Ordinary, work).await
+        writer.write(WritePriority::Normal, work).await
     });
     tokio::task::yield_now().await;
     drop(release);
@@ -307,13 +312,18 @@ async fn for_what_cannot_wait_the_ballast_is_given_up_and_what_can_is_refused_un
     let bench = Bench::new();
     let release = bench.hold().await;
     let mut jobs = Vec::new();
-    for (worth, a) in [(Worth::Ordinary, 1), (Worth::Essential, 2), (Worth::Ordinary, 3), (Worth::Essential, 4)] {
-        jobs.push(bench.insert_on_a_full_disk(worth, a));
+    for (priority, a) in [
+        (WritePriority::Normal, 1),
+        (WritePriority::Critical, 2),
+        (WritePriority::Normal, 3),
+        (WritePriority::Critical, 4),
+    ] {
+        jobs.push(bench.insert_on_a_full_disk(priority, a));
         tokio::task::yield_now().await;
     }
     // Nothing can be made under this name for as long as the folder is there: the disk stays full.
     let ballast = bench.ballast();
-    let blocked = bench.spawn_as(Worth::Essential, move |_| {
+    let blocked = bench.spawn_as(WritePriority::Critical, move |_| {
         std::fs::create_dir(&ballast).map_err(|_| StoreError::Full)?;
         Ok(())
     });
@@ -334,7 +344,7 @@ async fn for_what_cannot_wait_the_ballast_is_given_up_and_what_can_is_refused_un
     });
     assert!(matches!(late.await.unwrap(), Err(StoreError::Full)));
     assert!(!tried.load(std::sync::atomic::Ordering::SeqCst), "it would have eaten what was freed");
-    bench.insert_on_a_full_disk(Worth::Essential, 6).await.unwrap().unwrap();
+    bench.insert_on_a_full_disk(WritePriority::Critical, 6).await.unwrap().unwrap();
 
     std::fs::remove_dir(bench.ballast()).unwrap();
     bench.run("INSERT INTO t (a) VALUES (7)").await.unwrap();
@@ -346,7 +356,7 @@ async fn for_what_cannot_wait_the_ballast_is_given_up_and_what_can_is_refused_un
 #[tokio::test]
 async fn a_full_disk_that_only_refuses_what_can_wait_costs_no_ballast() {
     let bench = Bench::new();
-    let refused = bench.insert_on_a_full_disk(Worth::Ordinary, 1).await.unwrap();
+    let refused = bench.insert_on_a_full_disk(WritePriority::Normal, 1).await.unwrap();
     assert!(matches!(refused, Err(StoreError::Full)));
     assert!(bench.ballast().is_file() && bench.stored().is_empty());
 }
@@ -354,7 +364,7 @@ async fn a_full_disk_that_only_refuses_what_can_wait_costs_no_ballast() {
 #[tokio::test]
 async fn what_does_not_fit_even_so_is_refused_and_leaves_nothing() {
     let bench = Bench::new();
-    let refused = bench.spawn_as(Worth::Essential, |connection| -> Result<(), StoreError> {
+    let refused = bench.spawn_as(WritePriority::Critical, |connection| -> Result<(), StoreError> {
         insert(connection, 1)?;
         Err(StoreError::Full)
     });

@@ -1,0 +1,19 @@
+//! The SQLite engine: the file, its connections, the writer thread, the pool of readers, and transactions.
+
+mod ballast;
+pub(super) mod connection;
+pub(super) mod file;
+mod job;
+mod moment;
+mod readers;
+mod txn_state;
+pub(super) mod wal;
+mod writer;
+
+pub(super) use ballast::Ballast;
+pub(crate) use job::WritePriority;
+pub(crate) use moment::{Moment, Moments};
+pub(super) use readers::Readers;
+pub(super) use txn_state::TxnState;
+pub(crate) use txn_state::{Commit, DeferredWrite, Tx, View};
+pub(super) use writer::Writer;

@@ -1,0 +1,29 @@
+//! One file for the statements of each table, and the scans over all sealed records.
+
+mod api_key;
+mod audit;
+mod counts;
+mod credential;
+mod erasable;
+mod keyring;
+mod manifest;
+mod pending;
+mod registration;
+mod revocation;
+mod scan;
+mod scan_start;
+mod signing_key;
+mod user;
+
+pub(crate) use api_key::ApiKeyRow;
+pub(crate) use audit::{AuditQuery, AuditRow};
+pub(crate) use credential::{CredentialRow, SecretRow};
+pub(crate) use erasable::{ERASABLE, Erasable};
+pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
+pub(crate) use manifest::ManifestRow;
+pub(crate) use pending::PendingRow;
+pub(crate) use registration::RegistrationRow;
+pub(crate) use revocation::{GiveUp, ReadRevocation, RevocationRow};
+pub(crate) use scan::{RecordKey, WholeCredential};
+pub(crate) use signing_key::SigningKeyRow;
+pub(crate) use user::UserRow;
