@@ -133,7 +133,7 @@ fn id(number: i64) -> String {
     format!("0192d3f0-7c3a-7000-8000-{number:012x}")
 }
 
-/// As the vault's own writer is set up (src/store/connection.rs).
+/// As the vault's own writer is set up (src/store/engine/connection.rs).
 pub fn open(path: &Path) -> Connection {
     let connection = Connection::open(path).expect("SQLite opens it");
     connection.set_prepared_statement_cache_capacity(64);
