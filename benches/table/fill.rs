@@ -8,7 +8,7 @@ use strongroom::clock::Clock;
 use strongroom::id::{CredentialId, UserId};
 use strongroom::random::Random;
 use strongroom::secret::Secret;
-use strongroom::vault::{Material, NewCredential, Tokens, Vault, Who};
+use strongroom::vault::{AuditContext, CredentialSecret, NewCredential, Tokens, Vault};
 
 /// Writes that wait at the same time.
 const AT_ONCE: usize = 512;
@@ -30,7 +30,7 @@ pub fn fill(vault: &Vault, credentials: usize, users: usize) -> Vec<CredentialId
 }
 
 async fn insert(vault: &Vault, users: impl Iterator<Item = String>) -> Vec<CredentialId> {
-    let (who, mut ids, mut users) = (Who::command_line(), Vec::new(), users.peekable());
+    let (who, mut ids, mut users) = (AuditContext::command_line(), Vec::new(), users.peekable());
     while users.peek().is_some() {
         let group = users.by_ref().take(AT_ONCE).map(|user| vault.insert_credential(credential(&user), &who));
         let stored = join_all(group).await;
@@ -58,7 +58,7 @@ fn credential(user: &str) -> NewCredential {
         user: user.parse::<UserId>().expect("a user's id"),
         provider: "sandbox".parse().expect("a provider's name"),
         title: "Octo Cat".into(),
-        material: Material::OAuth2(tokens),
+        material: CredentialSecret::OAuth2(tokens),
         scopes: Some(vec!["profile".into(), "email".into(), "repository:read".into()]),
         username: Some("octocat@example.com".into()),
         account: Some("583231".into()),

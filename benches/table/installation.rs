@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use strongroom::clock::Clock;
 use strongroom::random::Random;
 use strongroom::sandbox::{Sandbox, SandboxOptions};
-use strongroom::vault::{MasterKey, Mode, Vault};
+use strongroom::vault::{MasterKey, OpenMode, Vault};
 
 use super::options::binary;
 
@@ -107,7 +107,7 @@ impl Installation {
         let text = std::fs::read_to_string(self.path("strongroom.key")).expect("the key file");
         let master = MasterKey::parse_file_text(&text).expect("a master key");
         let path = self.path("strongroom.db").canonicalize().expect("the vault is there");
-        Vault::open(&path, &master, Mode::Command, Clock::system(), Random).expect("the vault opens")
+        Vault::open(&path, &master, OpenMode::Command, Clock::system(), Random).expect("the vault opens")
     }
 
     /// `strongroom serve`, once it is ready, and how long that took.

@@ -1,7 +1,7 @@
 //! On whose behalf a use case runs.
 
 use crate::id::{ApiKeyId, UserId};
-use crate::vault::{Actor, Holder, Who};
+use crate::vault::{Actor, AuditContext, KeyHolder};
 
 /// Who asks, and for whose credentials.
 #[derive(Clone, Debug)]
@@ -9,22 +9,22 @@ pub struct Caller {
     /// The user whose credentials are meant.
     pub user: UserId,
     /// Who it is, for the audit log.
-    pub who: Who,
+    pub who: AuditContext,
 }
 
 /// Who administers, and whose things it may see.
 #[derive(Clone, Debug)]
 pub struct Administrator {
     /// The users that it may act for.
-    pub holder: Holder,
+    pub holder: KeyHolder,
     /// Who it is, for the audit log.
-    pub who: Who,
+    pub who: AuditContext,
 }
 
 impl Administrator {
     /// The operator at the command line, whose everything is.
     pub fn command_line() -> Self {
-        Self { holder: Holder::Service { users: Vec::new() }, who: Who::command_line() }
+        Self { holder: KeyHolder::Service { users: Vec::new() }, who: AuditContext::command_line() }
     }
 }
 

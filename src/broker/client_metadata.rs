@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::catalog::entry::TokenAuth;
 use crate::config::{Config, ProviderSettings};
 use crate::id::ProviderName;
-use crate::vault::{Vault, VaultError, Who};
+use crate::vault::{AuditContext, Vault, VaultError};
 
 /// Where our public keys are, under the base path.
 const JWKS: &str = "/v1/oauth/jwks.json";
@@ -59,7 +59,9 @@ pub async fn prepare_signing_key(vault: &Vault, config: &Config, catalog: &Catal
         let by_key = oauth.is_some_and(|oauth| oauth.token_auth == TokenAuth::PrivateKeyJwt);
         by_key && settings.client_id.is_some() && settings.client_key_source.is_none()
     };
-    if (has_metadata(config) || config.providers.iter().any(needs)) && vault.ensure_signing_key(&Who::system()).await? {
+    if (has_metadata(config) || config.providers.iter().any(needs))
+        && vault.ensure_signing_key(&AuditContext::system()).await?
+    {
         tracing::info!("made a private key of our own, for providers that clients prove themselves to by one");
     }
     Ok(())

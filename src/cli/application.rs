@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigErrors, SecretFault, Unlock, VaultSettings};
 use crate::egress::{Egress, EgressSetupError};
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::vault::{MasterKey, MasterKeyError, Mode, Opening, Vault, VaultError};
+use crate::vault::{MasterKey, MasterKeyError, OpenMode, OpenOptions, Vault, VaultError};
 
 /// Why the parts could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -64,15 +64,15 @@ pub fn master_key(config: &Config) -> Result<MasterKey, StartError> {
 }
 
 /// Opens the vault of this configuration.
-pub fn open_vault(config: &Config, mode: Mode, clock: &Clock) -> Result<Vault, StartError> {
+pub fn open_vault(config: &Config, mode: OpenMode, clock: &Clock) -> Result<Vault, StartError> {
     let key = master_key(config)?;
     Ok(open_vault_with(config, &key, mode, clock)?)
 }
 
 /// The same by this master key. Every door comes through here: what the configuration says of the vault holds for all.
-pub fn open_vault_with(config: &Config, key: &MasterKey, mode: Mode, clock: &Clock) -> Result<Vault, VaultError> {
+pub fn open_vault_with(config: &Config, key: &MasterKey, mode: OpenMode, clock: &Clock) -> Result<Vault, VaultError> {
     let VaultSettings { ballast, accept_rollback, .. } = config.vault;
-    let how = Opening { mode, ballast, epoch_file: config.vault.epoch_file.clone(), accept_rollback };
+    let how = OpenOptions { mode, ballast, epoch_file: config.vault.epoch_file.clone(), accept_rollback };
     Vault::open(&config.vault.path, key, how, clock.clone(), Random)
 }
 

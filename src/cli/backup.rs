@@ -12,7 +12,7 @@ use crate::age::Recipient;
 use crate::broker::backup_name;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{ClientSecrets, Config};
-use crate::vault::{BackupContents, Existing, MadeBackup, Stop, Vault, Who};
+use crate::vault::{AuditContext, BackupContents, BackupStop, Existing, MadeBackup, Vault};
 
 /// Write a backup: the whole vault of one moment, sealed, beside a running server or without one
 ///
@@ -43,8 +43,8 @@ impl Backup {
         let recipients = if recipients.is_empty() { &config.backup.age_recipients } else { &recipients };
         let target = target(self.file.as_deref(), &config, &vault, !recipients.is_empty())?;
         let existing = if self.force { Existing::Replace } else { Existing::Keep };
-        let made = vault.back_up(&target, existing, recipients, &Stop::default())?;
-        if let Err(error) = block_on(vault.note_backup(&Who::command_line()))? {
+        let made = vault.back_up(&target, existing, recipients, &BackupStop::default())?;
+        if let Err(error) = block_on(vault.note_backup(&AuditContext::command_line()))? {
             note(format!("warning: the backup is not in the audit log: {error}"));
         }
         if self.json {

@@ -18,7 +18,7 @@ use crate::duration;
 use crate::id::{CredentialId, UserId};
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::vault::Who;
+use crate::vault::AuditContext;
 
 /// Connect an account at a provider, in the browser of this machine; prints the credential's id
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ impl Connect {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
         super::provider::found(broker.catalog(), &self.provider)?;
-        let caller = Caller { user: self.user(&broker)?, who: Who::command_line() };
+        let caller = Caller { user: self.user(&broker)?, who: AuditContext::command_line() };
         let completed = if self.device {
             block_on(self.on_device(&broker, &caller))??
         } else {

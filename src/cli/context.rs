@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{ClientSecrets, Config, ConfigErrors, Environment, Sources, provider_entries};
 use crate::egress::Egress;
-use crate::vault::{MasterKey, Mode, Vault, VaultError};
+use crate::vault::{MasterKey, OpenMode, Vault, VaultError};
 
 /// The options that every command takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -77,11 +77,11 @@ impl Context {
 
 /// Opens the vault of the configuration.
 pub(super) fn open_vault(config: &Config) -> Result<Vault, Failure> {
-    open_with_key(config, Mode::Command).map(|(vault, _)| vault)
+    open_with_key(config, OpenMode::Command).map(|(vault, _)| vault)
 }
 
 /// The same, with the master key that opened it.
-pub(super) fn open_with_key(config: &Config, mode: Mode) -> Result<(Vault, MasterKey), Failure> {
+pub(super) fn open_with_key(config: &Config, mode: OpenMode) -> Result<(Vault, MasterKey), Failure> {
     // Before somebody types a passphrase for nothing.
     if !config.vault.path.exists() {
         return Err(VaultError::NotFound(config.vault.path.clone()).into());
@@ -92,7 +92,7 @@ pub(super) fn open_with_key(config: &Config, mode: Mode) -> Result<(Vault, Maste
 }
 
 /// Opens the vault of the configuration by this master key.
-pub(super) fn open_with(config: &Config, key: &MasterKey, mode: Mode) -> Result<Vault, Failure> {
+pub(super) fn open_with(config: &Config, key: &MasterKey, mode: OpenMode) -> Result<Vault, Failure> {
     let opened = application::open_vault_with(config, key, mode, &Clock::system());
     opened.map_err(|error| match (&error, rekey::advice_on_wrong_key(config)) {
         (VaultError::WrongKey { .. }, Some(advice)) => Failure::from(error).advise(advice),

@@ -18,7 +18,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{DamagedRemoval, HostPattern, Page, Summary, Vault, Who};
+use crate::vault::{AuditContext, CredentialMetadata, CredentialPage, DamagedRemoval, HostPattern, Vault};
 
 /// The credentials that are kept
 #[derive(Debug, Subcommand)]
@@ -136,7 +136,7 @@ struct Listed {
 }
 
 impl Listed {
-    fn of(summary: Summary, now: UnixTime, vault: &Vault) -> Self {
+    fn of(summary: CredentialMetadata, now: UnixTime, vault: &Vault) -> Self {
         Self {
             may_be_stale: vault.may_be_stale(&summary),
             status: summary.status_at(now).name(),
@@ -170,7 +170,7 @@ fn list(
     let mut damaged = Vec::new();
     let now = Clock::system().now();
     for user in users(&vault, user)? {
-        vault.list_each(&user, provider, Page::default(), |row| match row {
+        vault.list_each(&user, provider, CredentialPage::default(), |row| match row {
             Ok(summary) => listed.push(Listed::of(summary.clone(), now, &vault)),
             Err(error) => damaged.push(error),
         })?;
@@ -222,7 +222,7 @@ impl Add {
                 .advise(format!("`strongroom provider show {}` shows what it takes", self.provider)));
         }
         let secret = self.secret()?;
-        let caller = Caller { user: self.user, who: Who::command_line() };
+        let caller = Caller { user: self.user, who: AuditContext::command_line() };
         let title = self.title.unwrap_or_else(|| self.provider.clone());
         let request = CreateRequest { title, secret };
         let created = block_on(broker.create(&caller, &self.provider, request))?.map_err(refused)?;
@@ -325,7 +325,7 @@ fn remove(
 ) -> Result<(), Failure> {
     let broker = context.broker()?;
     let summary = owner(&broker, user, &id)?;
-    let caller = Caller { user: summary.user, who: Who::command_line() };
+    let caller = Caller { user: summary.user, who: AuditContext::command_line() };
     let text = id.to_string();
     let deleted = block_on(broker.delete(&caller, summary.provider.as_str(), &text))?.map_err(refused)?;
     if json {
@@ -341,7 +341,7 @@ fn remove(
 /// Erases what does not open.
 fn remove_damaged(id: CredentialId, json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
-    let holds = match block_on(vault.remove_damaged(&id, &Who::command_line()))?? {
+    let holds = match block_on(vault.remove_damaged(&id, &AuditContext::command_line()))?? {
         DamagedRemoval::Done { holds } => holds,
         DamagedRemoval::Absent => return Err(absent(&id)),
         DamagedRemoval::Sound => {
@@ -369,7 +369,7 @@ fn absent(id: &CredentialId) -> Failure {
 }
 
 /// The credential's summary, whoever has it.
-fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<Summary, Failure> {
+fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<CredentialMetadata, Failure> {
     for user in users(broker.vault(), user)? {
         if let Some(summary) = broker.vault().credential(&user, id)? {
             return Ok(summary);

@@ -23,7 +23,7 @@ use crate::permission::{Permission, Permissions};
 use crate::random::Random;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::secret::Secret;
-use crate::vault::{Holder, MasterKey, Mode, NewApiKey, Vault, VaultError, Who};
+use crate::vault::{AuditContext, KeyHolder, MasterKey, NewApiKey, OpenMode, Vault, VaultError};
 
 const USER: &str = "dev";
 const KEY_NAME: &str = "strongroom dev";
@@ -186,7 +186,7 @@ impl Place {
             Some(file) => write_key(file)?,
         };
         if self.vault.exists() {
-            Ok(Vault::open(&self.vault, &key, Mode::Server, clock.clone(), Random)?)
+            Ok(Vault::open(&self.vault, &key, OpenMode::Server, clock.clone(), Random)?)
         } else {
             Ok(Vault::create(&self.vault, &key, clock.clone(), Random)?)
         }
@@ -216,7 +216,7 @@ fn write_key(file: &Path) -> Result<MasterKey, DevError> {
 /// The user `dev` and a key with every permission but `ADMIN`; keys of earlier runs are revoked.
 async fn fresh_key(vault: &Vault) -> Result<Secret, VaultError> {
     let user: UserId = USER.parse().expect("a legal user id");
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     vault.add_user(&user, &who).await?;
     for old in vault.api_keys()? {
         if old.name.as_deref() == Some(KEY_NAME) && old.revoked_at.is_none() {
@@ -224,7 +224,8 @@ async fn fresh_key(vault: &Vault) -> Result<Secret, VaultError> {
         }
     }
     let permissions: Permissions = Permission::ALL.into_iter().filter(|p| *p != Permission::Admin).collect();
-    let new = NewApiKey { name: Some(KEY_NAME.to_owned()), holder: Holder::User(user), permissions, expires_at: None };
+    let new =
+        NewApiKey { name: Some(KEY_NAME.to_owned()), holder: KeyHolder::User(user), permissions, expires_at: None };
     Ok(vault.create_api_key(new, &who).await?.1)
 }
 

@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{BackupSettings, ClientSecrets, Config, ServerSettings, is_loopback};
 use crate::http::Tls;
-use crate::vault::{Page, Vault, check_files};
+use crate::vault::{CredentialPage, Vault, check_files};
 
 /// Less free space than this, in bytes, and the vault will soon take no more writes.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
@@ -255,7 +255,7 @@ fn epoch_file(config: &Config, findings: &mut Findings) {
 
 /// Whether the queue of revocations moves.
 fn revocations(vault: &Vault, findings: &mut Findings) {
-    let waiting = match vault.revocations(|_| true, Page::default()) {
+    let waiting = match vault.revocations(|_| true, CredentialPage::default()) {
         Ok(queue) => {
             queue.damaged.into_iter().for_each(|error| findings.fault(&error.into()));
             queue.waiting

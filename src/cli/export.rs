@@ -14,7 +14,7 @@ use super::{Context, Failure, secret_input};
 use crate::broker::{Broker, ExportError, ExportedCredential};
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
-use crate::vault::Who;
+use crate::vault::AuditContext;
 
 /// Whoever has the file can try passphrases for as long as they like.
 const SHORTEST_PASSPHRASE: usize = 12;
@@ -97,7 +97,7 @@ impl Export {
         let temporary = tempfile::Builder::new().prefix(".strongroom-export-").permissions(private).tempfile_in(folder);
         let temporary = temporary.map_err(unwritable)?;
         let mut writer = broker.vault().begin_export(BufWriter::new(temporary), passphrase)?.map_err(unwritable)?;
-        let left = broker.export(&mut writer, users, self.provider.as_ref(), &Who::command_line()).await?;
+        let left = broker.export(&mut writer, users, self.provider.as_ref(), &AuditContext::command_line()).await?;
         if left.is_empty() {
             return Err(
                 Failure::new("there is nothing to export").advise("`strongroom credential list` shows what is there")

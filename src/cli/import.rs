@@ -13,7 +13,7 @@ use crate::broker::{ImportOptions, ImportReport};
 use crate::id::{ProviderName, UserId};
 use crate::import::{self, FernetKey, FileFault, Item, LARGEST_FILE};
 use crate::secret;
-use crate::vault::{ExportFault, HostPattern, Who, read_export};
+use crate::vault::{AuditContext, ExportFault, HostPattern, read_export};
 
 /// More than this of a sealed export is not read, in bytes.
 const LARGEST_EXPORT: u64 = 256 << 20;
@@ -80,7 +80,7 @@ impl Import {
         for (_, name) in &self.map {
             provider::found(broker.catalog(), name.as_str())?;
         }
-        let who = Who::command_line();
+        let who = AuditContext::command_line();
         let options = ImportOptions {
             user: self.user.clone(),
             providers: BTreeMap::from_iter(self.map.clone()),

@@ -12,7 +12,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::duration;
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
-use crate::vault::{ApiKey, Holder, NewApiKey, UserPattern, Who};
+use crate::vault::{ApiKey, AuditContext, KeyHolder, NewApiKey, UserPattern};
 
 /// The API keys that programs present
 #[derive(Debug, Subcommand)]
@@ -95,18 +95,18 @@ impl Key {
 impl Create {
     fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let holder = match self.user {
-            Some(user) => Holder::User(user),
-            None => Holder::Service { users: self.users },
+            Some(user) => KeyHolder::User(user),
+            None => KeyHolder::Service { users: self.users },
         };
         let expires_at = self.expires.map(|after| Clock::system().now().plus(after));
         let permissions = Permissions::from_iter(self.permissions);
         let new = NewApiKey { name: self.name, holder, permissions, expires_at };
         let vault = context.vault()?;
-        let (key, text) = block_on(vault.create_api_key(new, &Who::command_line()))??;
+        let (key, text) = block_on(vault.create_api_key(new, &AuditContext::command_line()))??;
         if self.json {
             let user = match &key.holder {
-                Holder::User(user) => Some(user),
-                Holder::Service { .. } => None,
+                KeyHolder::User(user) => Some(user),
+                KeyHolder::Service { .. } => None,
             };
             let permissions = key.permissions.iter().collect();
             return out.json(&Created { id: key.id, api_key: text.expose(), user, permissions, expires_at });
@@ -146,8 +146,8 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
 fn listed(key: ApiKey, now: UnixTime) -> Listed {
     let status = status(&key, now);
     let (user, service, users) = match key.holder {
-        Holder::User(user) => (Some(user), false, Vec::new()),
-        Holder::Service { users } => (None, true, users.iter().map(ToString::to_string).collect()),
+        KeyHolder::User(user) => (Some(user), false, Vec::new()),
+        KeyHolder::Service { users } => (None, true, users.iter().map(ToString::to_string).collect()),
     };
     Listed {
         id: key.id,
@@ -171,11 +171,11 @@ fn status(key: &ApiKey, now: UnixTime) -> &'static str {
     }
 }
 
-fn holder_text(holder: &Holder) -> String {
+fn holder_text(holder: &KeyHolder) -> String {
     match holder {
-        Holder::User(user) => format!("user {user}"),
-        Holder::Service { users } if users.is_empty() => "any user".to_owned(),
-        Holder::Service { users } => {
+        KeyHolder::User(user) => format!("user {user}"),
+        KeyHolder::Service { users } if users.is_empty() => "any user".to_owned(),
+        KeyHolder::Service { users } => {
             format!("users {}", users.iter().map(UserPattern::as_str).collect::<Vec<_>>().join(", "))
         }
     }
@@ -183,7 +183,7 @@ fn holder_text(holder: &Holder) -> String {
 
 fn revoke(id: ApiKeyId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
-    if block_on(vault.revoke_api_key(id, &Who::command_line()))?? {
+    if block_on(vault.revoke_api_key(id, &AuditContext::command_line()))?? {
         out.line(format!("revoked API key {id}"))
     } else {
         Err(Failure::new(format!("there is no live API key {id}")).advise("`strongroom key list` shows all of them"))

@@ -11,7 +11,7 @@ use super::rotate::rotate;
 use super::{Context, Failure, application, secret_input};
 use crate::config::{ClientSecrets, Config, SecretSource, Unlock};
 use crate::secret::Secret;
-use crate::vault::{MasterKey, Mode, Vault, Who};
+use crate::vault::{AuditContext, MasterKey, OpenMode, Vault};
 
 /// Change the master key that this configuration opens the vault by
 ///
@@ -39,16 +39,16 @@ impl Rekey {
     /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, _) = context.settings(ClientSecrets::Leave)?;
-        let mode = if self.compromised { Mode::Server } else { Mode::Command };
+        let mode = if self.compromised { OpenMode::Server } else { OpenMode::Command };
         let waiting = replaced_file(&config, &self.new).map(|file| (beside(&file), file));
         let change = match self.begin(&config, mode, waiting.as_ref()) {
             Ok(change) => change,
             Err(failure) => return end_interrupted(&config, mode, waiting, failure, out),
         };
         if self.compromised {
-            block_on(change.vault.renew_root(&change.old, &change.new, &Who::command_line()))??;
+            block_on(change.vault.renew_root(&change.old, &change.new, &AuditContext::command_line()))??;
         } else {
-            block_on(change.vault.add_slot(&change.old, &change.new, &Who::command_line()))??;
+            block_on(change.vault.add_slot(&change.old, &change.new, &AuditContext::command_line()))??;
         }
         // From here on the new key opens the vault; until the old slot goes, the old one does too.
         let old_slot = change.vault.slot_of(&change.old)?;
@@ -56,12 +56,12 @@ impl Rekey {
             put_in_place(new, old)?;
         }
         if let Some(id) = old_slot {
-            block_on(change.vault.remove_slot(id, &Who::command_line()))??;
+            block_on(change.vault.remove_slot(id, &AuditContext::command_line()))??;
         }
         self.tell(&change, out)
     }
 
-    fn begin(&self, config: &Config, mode: Mode, waiting: Option<&(PathBuf, PathBuf)>) -> Result<Change, Failure> {
+    fn begin(&self, config: &Config, mode: OpenMode, waiting: Option<&(PathBuf, PathBuf)>) -> Result<Change, Failure> {
         let old = application::master_key(config)?;
         let vault = open_with(config, &old, mode)?;
         if !self.compromised && (self.new.makes_a_file() || waiting.is_some_and(|(new_file, _)| !new_file.exists())) {
@@ -119,7 +119,7 @@ fn forget_unfinished(new: &Path) -> Result<(), Failure> {
 /// The key file does not open the vault: was a change interrupted when its key was the only one, and not in place yet?
 fn end_interrupted(
     config: &Config,
-    mode: Mode,
+    mode: OpenMode,
     waiting: Option<(PathBuf, PathBuf)>,
     failure: Failure,
     out: &mut Output,

@@ -7,7 +7,7 @@ use super::context::block_on;
 use super::output::{Output, note, plain};
 use super::verify::Finding;
 use super::{Context, Failure};
-use crate::vault::{Damage, Rest, Who};
+use crate::vault::{AuditContext, IntegrityFinding, Rest};
 
 /// Erase what is damaged of begun logins, queued revocations, our registrations (RFC 7591) and our own keys
 ///
@@ -35,7 +35,7 @@ impl Repair {
     /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let rest = if self.accept { Rest::Accepted } else { Rest::Doubted };
-        let done = block_on(context.vault()?.repair(rest, &Who::command_line()))??;
+        let done = block_on(context.vault()?.repair(rest, &AuditContext::command_line()))??;
         if self.json {
             out.json(&Report { erased: told(&done.erased), accepted: told(&done.accepted), holds: done.holds })?;
         } else {
@@ -64,6 +64,6 @@ impl Repair {
     }
 }
 
-fn told(findings: &[Damage]) -> Vec<Finding<'_>> {
+fn told(findings: &[IntegrityFinding]) -> Vec<Finding<'_>> {
     findings.iter().map(Finding::from).collect()
 }

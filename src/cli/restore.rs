@@ -13,7 +13,7 @@ use crate::age::Identity;
 use crate::clock::Clock;
 use crate::config::ClientSecrets;
 use crate::random::Random;
-use crate::vault::{Restorer, Source, VaultError, Who};
+use crate::vault::{AuditContext, BackupSource, Restorer, VaultError};
 
 /// Make the vault of a backup, where there is none: every chunk is checked and every record opened before it is there
 ///
@@ -62,13 +62,13 @@ impl Restore {
         for path in &self.age_identities {
             identities.extend(Identity::read_file(path).map_err(|error| Failure::new(error.to_string()))?);
         }
-        let source = Source::open(&self.file, &identities)?;
+        let source = BackupSource::open(&self.file, &identities)?;
         let master = application::master_key(&config)?;
         let with = Restorer { master: &master, clock: Clock::system(), random: Random };
         let restored = if self.verify {
             with.verify(source)?
         } else {
-            with.restore(source, target, self.live, &Who::command_line())?
+            with.restore(source, target, self.live, &AuditContext::command_line())?
         };
         if self.json {
             return out.json(&Told {
@@ -99,7 +99,7 @@ impl Restore {
 /// Says that the vault lives.
 pub(super) fn live(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
-    let lives_now = block_on(vault.go_live(&Who::command_line()))??;
+    let lives_now = block_on(vault.go_live(&AuditContext::command_line()))??;
     out.line(if lives_now {
         "this is the vault that lives: refreshing ahead, the revocation queue and scheduled backups are on again"
     } else {

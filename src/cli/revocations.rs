@@ -7,7 +7,7 @@ use super::output::{Output, note};
 use super::{Context, Failure, refused};
 use crate::broker::{Administrator, WaitingRevocation};
 use crate::id::UserId;
-use crate::vault::{Holder, Page};
+use crate::vault::{CredentialPage, KeyHolder};
 
 /// What is listed, and how.
 #[derive(Debug, Args)]
@@ -33,9 +33,9 @@ impl Revocations {
             note(format!("{confirmed} confirmed"));
         }
         if let Some(user) = self.user {
-            administrator.holder = Holder::User(user);
+            administrator.holder = KeyHolder::User(user);
         }
-        let list = broker.revocations(&administrator, Page::default()).map_err(refused)?;
+        let list = broker.revocations(&administrator, CredentialPage::default()).map_err(refused)?;
         if self.json {
             out.json(&list.revocations)?;
         } else {

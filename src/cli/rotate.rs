@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::block_on;
 use super::output::{Output, note};
 use super::{Context, Failure, serve};
-use crate::vault::{RotationBegun, RotationEnd, RotationPlace, Vault, Who};
+use crate::vault::{AuditContext, RotationBegun, RotationEnd, RotationPlace, Vault};
 
 /// A transaction is to take about so long: whoever writes meanwhile waits for one of them at most.
 const BATCH: Duration = Duration::from_millis(6);
@@ -52,10 +52,10 @@ impl Rotate {
 /// Rotates the vault to the end, or until Ctrl-C.
 pub(super) fn rotate(vault: &Vault, json: bool, out: &mut Output) -> Result<(), Failure> {
     let (begun, resealed, place, ended) = block_on(async {
-        let begun = vault.begin_rotation(&Who::command_line()).await?;
+        let begun = vault.begin_rotation(&AuditContext::command_line()).await?;
         let stop = serve::signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
         let (resealed, place, paused) = reseal(vault, &begun, stop).await?;
-        let ended = if paused { None } else { Some(vault.end_rotation(&Who::command_line()).await?) };
+        let ended = if paused { None } else { Some(vault.end_rotation(&AuditContext::command_line()).await?) };
         Ok::<_, Failure>((begun, resealed, place, ended))
     })??;
     let (left, destroyed) = match &ended {

@@ -18,7 +18,7 @@ use crate::config::{ClientSecrets, Config, Environment};
 use crate::http::{App, ListenError, Listener, Settings};
 use crate::logging::{self, Log};
 use crate::random::Random;
-use crate::vault::{Mode, Vault, VaultError, Who};
+use crate::vault::{AuditContext, OpenMode, Vault, VaultError};
 
 /// How long after a panic what is done while nobody asks begins again.
 const AFTER_A_PANIC: Duration = Duration::from_secs(60);
@@ -79,8 +79,8 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 pub async fn run(config: Config, live: bool) -> Result<(), ServeError> {
     let clock = Clock::system();
     let config = Arc::new(config);
-    let vault = application::open_vault(&config, Mode::Server, &clock)?;
-    if live && vault.go_live(&Who::command_line()).await.map_err(StartError::from)? {
+    let vault = application::open_vault(&config, OpenMode::Server, &clock)?;
+    if live && vault.go_live(&AuditContext::command_line()).await.map_err(StartError::from)? {
         tracing::info!("this vault was restored from a backup, and lives from now on");
     }
     tell_of_restore(&vault)?;

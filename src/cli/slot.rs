@@ -11,7 +11,7 @@ use super::output::Output;
 use super::{Context, Failure};
 use crate::clock::UnixTime;
 use crate::config::ClientSecrets;
-use crate::vault::{Mode, SlotAdded, SlotRemoved, Who};
+use crate::vault::{AuditContext, OpenMode, SlotAdded, SlotRemoved};
 
 /// The master keys that open the vault: a key file and a recovery passphrase side by side, for example
 #[derive(Debug, Subcommand)]
@@ -53,8 +53,8 @@ impl fmt::Display for Listed {
     }
 }
 
-impl From<crate::vault::Slot> for Listed {
-    fn from(slot: crate::vault::Slot) -> Self {
+impl From<crate::vault::KeySlot> for Listed {
+    fn from(slot: crate::vault::KeySlot) -> Self {
         Self {
             id: slot.id,
             kind: slot.kind.name(),
@@ -90,7 +90,7 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
 
 fn add(new: &NewMaster, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (config, _) = context.settings(ClientSecrets::Leave)?;
-    let (vault, known) = open_with_key(&config, Mode::Command)?;
+    let (vault, known) = open_with_key(&config, OpenMode::Command)?;
     if new.makes_a_file() {
         // Else there would be a key file that opens nothing.
         vault.has_room_for_a_slot()?;
@@ -99,7 +99,7 @@ fn add(new: &NewMaster, context: &Context, out: &mut Output) -> Result<(), Failu
         return Err(Failure::configuration("say which master key is to open the vault")
             .advise("--key-file FILE, which is made where it is not there, or --passphrase prompt"));
     };
-    match block_on(vault.add_slot(&known, &master, &Who::command_line()))?? {
+    match block_on(vault.add_slot(&known, &master, &AuditContext::command_line()))?? {
         SlotAdded::New(id) => {
             out.line(format!("slot {id} is new; with it the vault is opened by: {}", new.setting()))?;
             if let Some(file) = &new.key_file {
@@ -113,13 +113,13 @@ fn add(new: &NewMaster, context: &Context, out: &mut Output) -> Result<(), Failu
 
 fn remove(id: i64, own: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (config, _) = context.settings(ClientSecrets::Leave)?;
-    let (vault, known) = open_with_key(&config, Mode::Command)?;
+    let (vault, known) = open_with_key(&config, OpenMode::Command)?;
     if !own && vault.slot_of(&known)? == Some(id) {
         return Err(Failure::new(format!("slot {id} is the one that this configuration opens the vault by")).advise(
             "without it the next start fails; change vault.master_key or vault.passphrase first, or say --own",
         ));
     }
-    match block_on(vault.remove_slot(id, &Who::command_line()))?? {
+    match block_on(vault.remove_slot(id, &AuditContext::command_line()))?? {
         SlotRemoved::Gone => {
             out.line(format!("slot {id} is removed; its master key still opens the backups that were made before now"))
         }

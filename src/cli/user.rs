@@ -9,7 +9,7 @@ use super::{Context, Failure};
 use crate::broker::{Administrator, Broker, Caller};
 use crate::clock::UnixTime;
 use crate::id::UserId;
-use crate::vault::{Holder, Page, VaultError, Who};
+use crate::vault::{AuditContext, CredentialPage, KeyHolder, VaultError};
 
 /// The users whose credentials are kept
 #[derive(Debug, Subcommand)]
@@ -52,7 +52,7 @@ impl User {
 
 fn add(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
-    let new = block_on(vault.add_user(id, &Who::command_line()))??;
+    let new = block_on(vault.add_user(id, &AuditContext::command_line()))??;
     out.line(if new { format!("added user {id}") } else { format!("user {id} was there already") })
 }
 
@@ -74,8 +74,8 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
 
 /// What its providers have not confirmed, of now and of before: all that is still kept of a user that was removed.
 fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Failure> {
-    let administrator = Administrator { holder: Holder::User(id.clone()), who: Who::command_line() };
-    for waiting in broker.revocations(&administrator, Page::default()).map_err(super::refused)?.revocations {
+    let administrator = Administrator { holder: KeyHolder::User(id.clone()), who: AuditContext::command_line() };
+    for waiting in broker.revocations(&administrator, CredentialPage::default()).map_err(super::refused)?.revocations {
         out.line(format!(
             "not revoked: {} {}; its token is kept, sealed, and tried again until {}",
             waiting.provider, waiting.credential_id, waiting.give_up_at
@@ -90,11 +90,11 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
     if !vault.has_user(id)? {
         return Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` shows all of them"));
     }
-    let caller = Caller { user: id.clone(), who: Who::command_line() };
+    let caller = Caller { user: id.clone(), who: AuditContext::command_line() };
     let mut deleted = 0;
     // A server may store a credential of this user meanwhile: then there is one more to delete.
     for _ in 0..10 {
-        for credential in vault.list(id, None, Page::default())? {
+        for credential in vault.list(id, None, CredentialPage::default())? {
             let (provider, credential) = (credential.provider.to_string(), credential.id.to_string());
             let answer = block_on(broker.delete(&caller, &provider, &credential))?.map_err(super::refused)?;
             deleted += 1;
@@ -105,7 +105,7 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
             };
             out.line(format!("{provider} {credential}: {revoked}"))?;
         }
-        match block_on(vault.remove_user(id, &Who::command_line()))? {
+        match block_on(vault.remove_user(id, &AuditContext::command_line()))? {
             Ok(_) => {
                 let credentials = if deleted == 1 { "credential" } else { "credentials" };
                 out.line(format!("removed user {id} with {deleted} {credentials}"))?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::output::{Output, plain};
 use super::{Context, Failure};
-use crate::vault::{Damage, Verification};
+use crate::vault::{IntegrityFinding, Verification};
 
 /// Open every record, count everything again, and name what is damaged, moved, missing, extra or put back
 ///
@@ -35,8 +35,8 @@ pub(super) struct Finding<'r> {
     what: &'r str,
 }
 
-impl<'r> From<&'r Damage> for Finding<'r> {
-    fn from(one: &'r Damage) -> Self {
+impl<'r> From<&'r IntegrityFinding> for Finding<'r> {
+    fn from(one: &'r IntegrityFinding) -> Self {
         Self { table: &one.table, row: &one.row, what: &one.what }
     }
 }

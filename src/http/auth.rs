@@ -11,7 +11,7 @@ use super::server::service::Arrival;
 use crate::broker::{Administrator, Caller, TokenHolder};
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
-use crate::vault::{Actor, ApiKey, Holder, Who};
+use crate::vault::{Actor, ApiKey, AuditContext, KeyHolder};
 
 /// The header in which a service key names its user.
 pub(crate) const USER_HEADER: &str = "strongroom-user";
@@ -52,7 +52,7 @@ pub(crate) struct AdminCall {
 
 /// What the request proves: who acts, for whom, and what they may do.
 pub(crate) struct Proof {
-    holder: Holder,
+    holder: KeyHolder,
     permissions: Permissions,
     actor: Actor,
 }
@@ -66,8 +66,8 @@ impl Proof {
         }
     }
 
-    pub(crate) fn who(&self, arrival: Arrival) -> Who {
-        Who { actor: self.actor.clone(), address: arrival.address, request_id: Some(arrival.id) }
+    pub(crate) fn who(&self, arrival: Arrival) -> AuditContext {
+        AuditContext { actor: self.actor.clone(), address: arrival.address, request_id: Some(arrival.id) }
     }
 
     fn permit(&self, needed: Permission) -> Result<(), Problem> {
@@ -90,7 +90,7 @@ impl From<TokenHolder> for Proof {
     /// A token is one user's, as most API keys are.
     fn from(token: TokenHolder) -> Self {
         Self {
-            holder: Holder::User(token.user),
+            holder: KeyHolder::User(token.user),
             permissions: token.permissions,
             actor: Actor::AccessToken(token.issuer),
         }
@@ -177,8 +177,8 @@ pub(crate) fn authorize(proof: &Proof, needed: Permission, head: &Head) -> Resul
 pub(crate) fn administer(proof: &Proof, needed: Permission, head: &Head) -> Result<Administrator, Problem> {
     proof.permit(needed)?;
     let holder = match &proof.holder {
-        all @ Holder::Service { .. } if !head.headers.contains_key(USER_HEADER) => all.clone(),
-        holder => Holder::User(user(holder, &head.headers)?),
+        all @ KeyHolder::Service { .. } if !head.headers.contains_key(USER_HEADER) => all.clone(),
+        holder => KeyHolder::User(user(holder, &head.headers)?),
     };
     Ok(Administrator { holder, who: proof.who(head.arrival) })
 }
@@ -187,26 +187,26 @@ pub(crate) fn administer(proof: &Proof, needed: Permission, head: &Head) -> Resu
 pub(crate) fn asked_for(proof: &Proof, headers: &HeaderMap) -> Option<UserId> {
     match (headers.get(USER_HEADER), &proof.holder) {
         (Some(named), _) => named.to_str().ok()?.parse().ok(),
-        (None, Holder::User(user)) => Some(user.clone()),
-        (None, Holder::Service { .. }) => None,
+        (None, KeyHolder::User(user)) => Some(user.clone()),
+        (None, KeyHolder::Service { .. }) => None,
     }
 }
 
 /// The user of a key or a token of one user; for a service key the one that the request names.
-fn user(holder: &Holder, headers: &HeaderMap) -> Result<UserId, Problem> {
+fn user(holder: &KeyHolder, headers: &HeaderMap) -> Result<UserId, Problem> {
     let mut named = headers.get_all(USER_HEADER).iter();
     let (first, more) = (named.next(), named.next().is_some());
     match (holder, first) {
-        (Holder::User(user), None) => Ok(user.clone()),
-        (Holder::User(_), Some(_)) => {
+        (KeyHolder::User(user), None) => Ok(user.clone()),
+        (KeyHolder::User(_), Some(_)) => {
             let detail = "This API key or token belongs to one user: the header Strongroom-User is for service keys.";
             Err(Problem::new(&problem::USER_NOT_NAMEABLE, detail))
         }
-        (Holder::Service { .. }, None) => {
+        (KeyHolder::Service { .. }, None) => {
             let detail = "A service key must name the user it acts for in the header Strongroom-User.";
             Err(Problem::new(&problem::USER_REQUIRED, detail))
         }
-        (Holder::Service { .. }, Some(value)) => {
+        (KeyHolder::Service { .. }, Some(value)) => {
             let user = value.to_str().ok().filter(|_| !more).and_then(|text| text.parse::<UserId>().ok());
             let malformed = || {
                 let detail = "The header Strongroom-User must hold one user id: 1 to 128 characters from A–Z a–z 0–9 . _ - @ : |";
@@ -249,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_service_key_names_its_user_and_no_other_key_does() {
-        let own = Holder::User("me".parse().unwrap());
-        let team = Holder::Service { users: vec!["team-*".parse().unwrap()] };
+        let own = KeyHolder::User("me".parse().unwrap());
+        let team = KeyHolder::Service { users: vec!["team-*".parse().unwrap()] };
         let outcome = |holder, lines: &[_]| match user(holder, &headers(lines)) {
             Ok(user) => user.to_string(),
             Err(problem) => problem.kind().uri.to_owned(),

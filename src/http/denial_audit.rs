@@ -21,7 +21,7 @@ use super::routes::route::Route;
 use crate::clock::Clock;
 use crate::id::ProviderName;
 use crate::permission::Permission;
-use crate::vault::Refusal;
+use crate::vault::DeniedRequest;
 
 /// By the actor as the log has it: there are no more of those than API keys and trusted issuers.
 type Limiter = RateLimiter<String, HashMapStateStore<String>, Ticks, NoOpMiddleware<Duration>>;
@@ -85,7 +85,7 @@ pub(crate) async fn record(app: &App, route: &Route, proof: &Proof, head: &Head,
     // What no entry is called is the caller's own text, and may be anything.
     let provider = place("provider").and_then(|text| text.parse::<ProviderName>().ok());
     let provider = provider.filter(|name| app.broker().catalog().get(name.as_str()).is_some());
-    let refusal = Refusal {
+    let refusal = DeniedRequest {
         user: auth::asked_for(proof, &head.headers),
         provider,
         credential: place("cred_id").and_then(|text| text.parse().ok()),

@@ -6,10 +6,10 @@ use super::VaultError;
 use super::audit::Action;
 use super::credential_record::{open_secret, open_summary, retitle, rewrite, subject};
 use super::host_pattern::HostPattern;
-use super::material::Material;
+use super::material::CredentialSecret;
 use super::open::Vault;
-use super::summary::Summary;
-use super::who::Who;
+use super::summary::CredentialMetadata;
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, UserId};
 use crate::kind::Kind;
@@ -17,16 +17,16 @@ use crate::secret::Secret;
 
 /// What is to be changed; what is absent stays.
 #[derive(Clone)]
-pub struct Amendment {
+pub struct CredentialUpdate {
     /// The new title.
     pub title: Option<String>,
     /// What is new of the secret.
-    pub secret: Option<SecretAmendment>,
+    pub secret: Option<SecretUpdate>,
 }
 
 /// What is new of a secret, by kind; what is absent stays.
 #[derive(Clone)]
-pub enum SecretAmendment {
+pub enum SecretUpdate {
     /// A new key ends when it says so: the end of the old one goes with it.
     ApiKey {
         /// The key.
@@ -52,9 +52,9 @@ pub enum SecretAmendment {
 
 /// What came of it.
 #[derive(Debug)]
-pub enum Amended {
+pub enum UpdateOutcome {
     /// This is the credential now.
-    Done(Box<Summary>),
+    Done(Box<CredentialMetadata>),
     /// The user has none of that id.
     Absent,
     /// It is of this other kind, and was left as it is.
@@ -67,50 +67,55 @@ impl Vault {
         &self,
         user: &UserId,
         id: &CredentialId,
-        amendment: Amendment,
-        who: &Who,
-    ) -> Result<Amended, VaultError> {
+        amendment: CredentialUpdate,
+        who: &AuditContext,
+    ) -> Result<UpdateOutcome, VaultError> {
         let (user, id) = (user.clone(), *id);
         self.change(who, move |ledger| {
-            let Some(old) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(Amended::Absent) };
+            let Some(old) = ledger.tx.credential(user.as_str(), &id.to_string())? else {
+                return Ok(UpdateOutcome::Absent);
+            };
             let before = open_summary(ledger.keyring, &old)?;
-            let mut summary = Summary { updated_at: ledger.now, ..before.clone() };
+            let mut summary = CredentialMetadata { updated_at: ledger.now, ..before.clone() };
             if let Some(title) = &amendment.title {
                 summary.title.clone_from(title);
             }
             let Some(secret) = &amendment.secret else {
                 retitle(ledger, &old, &summary)?;
                 ledger.record(Action::CredentialRetitle, subject(&summary))?;
-                return Ok(Amended::Done(Box::new(summary)));
+                return Ok(UpdateOutcome::Done(Box::new(summary)));
             };
             let mut material = open_secret(ledger, &old, &before)?;
             if !secret.apply(&mut material, &mut summary) {
-                return Ok(Amended::OtherKind(summary.kind));
+                return Ok(UpdateOutcome::OtherKind(summary.kind));
             }
             rewrite(ledger, &old, &before, &summary, &material)?;
             ledger.record(Action::CredentialChange, subject(&summary))?;
-            Ok(Amended::Done(Box::new(summary)))
+            Ok(UpdateOutcome::Done(Box::new(summary)))
         })
         .await
     }
 }
 
-impl SecretAmendment {
+impl SecretUpdate {
     /// Changes both halves of a credential; nothing, and `false`, where it is of another kind.
-    fn apply(&self, material: &mut Material, summary: &mut Summary) -> bool {
+    fn apply(&self, material: &mut CredentialSecret, summary: &mut CredentialMetadata) -> bool {
         match (self, material) {
-            (Self::ApiKey { api_key, expires_at }, Material::ApiKey(there)) => {
+            (Self::ApiKey { api_key, expires_at }, CredentialSecret::ApiKey(there)) => {
                 if let Some(api_key) = api_key {
                     *there = api_key.clone();
                     summary.expires_at = None;
                 }
                 summary.expires_at = expires_at.or(summary.expires_at);
             }
-            (Self::UserPassword { username, password }, Material::UserPassword { username: name, password: word }) => {
+            (
+                Self::UserPassword { username, password },
+                CredentialSecret::UserPassword { username: name, password: word },
+            ) => {
                 replace(name, username.as_ref());
                 replace(word, password.as_ref());
             }
-            (Self::HostScoped { host, headers }, Material::HostScoped { host: there, headers: sent }) => {
+            (Self::HostScoped { host, headers }, CredentialSecret::HostScoped { host: there, headers: sent }) => {
                 replace(there, host.as_ref());
                 replace(sent, headers.as_ref());
                 summary.host = Some(there.clone());

@@ -15,7 +15,7 @@ pub struct ApiKey {
     /// What a person called it.
     pub name: Option<String>,
     /// Whose key it is.
-    pub holder: Holder,
+    pub holder: KeyHolder,
     /// What it may do.
     pub permissions: Permissions,
     /// When it was made.
@@ -35,7 +35,7 @@ impl ApiKey {
 
 /// Whom an API key acts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum KeyHolder {
     /// One user.
     User(UserId),
     /// A service, which names the user in each request.
@@ -45,7 +45,7 @@ pub enum Holder {
     },
 }
 
-impl Holder {
+impl KeyHolder {
     /// Whether a key of this holder may act for `user`.
     pub fn acts_for(&self, user: &UserId) -> bool {
         match self {
@@ -61,7 +61,7 @@ pub struct NewApiKey {
     /// What a person calls it.
     pub name: Option<String>,
     /// Whose key it is.
-    pub holder: Holder,
+    pub holder: KeyHolder,
     /// What it may do.
     pub permissions: Permissions,
     /// From when on it is refused; `None`: never.
@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn a_holder_acts_for_its_own_users_alone() {
         let [alice, bob] = ["alice", "bob"].map(|id| id.parse::<UserId>().unwrap());
-        assert!(Holder::User(alice.clone()).acts_for(&alice) && !Holder::User(alice.clone()).acts_for(&bob));
-        assert!(Holder::Service { users: vec![] }.acts_for(&bob));
-        assert!(!Holder::Service { users: vec!["al*".parse().unwrap()] }.acts_for(&bob));
+        assert!(KeyHolder::User(alice.clone()).acts_for(&alice) && !KeyHolder::User(alice.clone()).acts_for(&bob));
+        assert!(KeyHolder::Service { users: vec![] }.acts_for(&bob));
+        assert!(!KeyHolder::Service { users: vec!["al*".parse().unwrap()] }.acts_for(&bob));
     }
 }

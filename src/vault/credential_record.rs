@@ -6,10 +6,10 @@ use super::fields::{FieldWriter, Fields};
 use super::host_pattern::HostPattern;
 use super::keyring::Keyring;
 use super::ledger::Ledger;
-use super::material::Material;
-use super::record::{self, Place};
-use super::refreshing::Refreshing;
-use super::summary::{Beside, NewCredential, Status, Summary};
+use super::material::CredentialSecret;
+use super::record::{self, RecordAad};
+use super::refreshing::RefreshState;
+use super::summary::{AdditionalToken, CredentialMetadata, CredentialStatus, NewCredential};
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::kind::Kind;
@@ -29,7 +29,7 @@ mod tag {
 }
 
 /// What an audit row says about a credential.
-pub(super) fn subject(summary: &Summary) -> Subject<'_> {
+pub(super) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
     Subject {
         user: Some(&summary.user),
         provider: Some(&summary.provider),
@@ -39,13 +39,17 @@ pub(super) fn subject(summary: &Summary) -> Subject<'_> {
 }
 
 /// Opens a summary in its place.
-pub(super) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<Summary, VaultError> {
+pub(super) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<CredentialMetadata, VaultError> {
     let bytes = record::open(keyring, &summary_place(row, &more(row)), row.data_key, &row.summary)?;
     read_summary(row, &bytes).ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))
 }
 
 /// Reads and opens the secret that belongs to a summary.
-pub(super) fn open_secret(ledger: &Ledger<'_>, row: &CredentialRow, summary: &Summary) -> Result<Material, VaultError> {
+pub(super) fn open_secret(
+    ledger: &Ledger<'_>,
+    row: &CredentialRow,
+    summary: &CredentialMetadata,
+) -> Result<CredentialSecret, VaultError> {
     open_secret_in(ledger.tx, ledger.keyring, row, summary)
 }
 
@@ -54,12 +58,12 @@ pub(super) fn open_secret_in(
     view: &View<'_>,
     keyring: &Keyring,
     row: &CredentialRow,
-    summary: &Summary,
-) -> Result<Material, VaultError> {
+    summary: &CredentialMetadata,
+) -> Result<CredentialSecret, VaultError> {
     let secret = secret_of(view, row)?;
     let place = secret_place(row, summary.host.as_ref());
     let bytes = record::open(keyring, &place, secret.data_key, &secret.secret)?;
-    Material::read(summary.kind, summary.host.as_ref(), &bytes)
+    CredentialSecret::read(summary.kind, summary.host.as_ref(), &bytes)
         .ok_or_else(|| damaged("credential_secret", row, "the secret cannot be understood"))
 }
 
@@ -88,9 +92,14 @@ fn secret_of(view: &View<'_>, row: &CredentialRow) -> Result<SecretRow, VaultErr
 }
 
 /// The summary of what is new, active and never used.
-pub(super) fn summary_of(id: CredentialId, new: &NewCredential, created_at: UnixTime, updated_at: UnixTime) -> Summary {
-    let host = if let Material::HostScoped { host, .. } = &new.material { Some(host.clone()) } else { None };
-    Summary {
+pub(super) fn summary_of(
+    id: CredentialId,
+    new: &NewCredential,
+    created_at: UnixTime,
+    updated_at: UnixTime,
+) -> CredentialMetadata {
+    let host = if let CredentialSecret::HostScoped { host, .. } = &new.material { Some(host.clone()) } else { None };
+    CredentialMetadata {
         id,
         user: new.user.clone(),
         provider: new.provider.clone(),
@@ -105,15 +114,19 @@ pub(super) fn summary_of(id: CredentialId, new: &NewCredential, created_at: Unix
         updated_at,
         expires_at: new.expires_at,
         last_used_at: None,
-        status: Status::Active,
-        refreshing: Refreshing::fresh(&new.material, new.refresh_at),
+        status: CredentialStatus::Active,
+        refreshing: RefreshState::fresh(&new.material, new.refresh_at),
         origin: None,
         beside: None,
     }
 }
 
 /// Adds both records of a credential.
-pub(super) fn new_records(ledger: &mut Ledger<'_>, summary: &Summary, material: &Material) -> Result<(), VaultError> {
+pub(super) fn new_records(
+    ledger: &mut Ledger<'_>,
+    summary: &CredentialMetadata,
+    material: &CredentialSecret,
+) -> Result<(), VaultError> {
     let (row, secret) = seal_both(ledger, summary, material, (1, 1))?;
     ledger.tx.insert_credential(&row, &secret)?;
     ledger.added(&summary_place(&row, &more(&row)), &row.summary)?;
@@ -125,9 +138,9 @@ pub(super) fn new_records(ledger: &mut Ledger<'_>, summary: &Summary, material: 
 pub(super) fn rewrite(
     ledger: &mut Ledger<'_>,
     old: &CredentialRow,
-    before: &Summary,
-    summary: &Summary,
-    material: &Material,
+    before: &CredentialMetadata,
+    summary: &CredentialMetadata,
+    material: &CredentialSecret,
 ) -> Result<CredentialRow, VaultError> {
     let old_secret = secret_of(ledger.tx, old)?;
     let revisions = (old.revision + 1, old.secret_revision + 1);
@@ -142,7 +155,11 @@ pub(super) fn rewrite(
 }
 
 /// Writes a new title; the secret is not touched, so nothing may change that is sealed with it.
-pub(super) fn retitle(ledger: &mut Ledger<'_>, old: &CredentialRow, summary: &Summary) -> Result<(), VaultError> {
+pub(super) fn retitle(
+    ledger: &mut Ledger<'_>,
+    old: &CredentialRow,
+    summary: &CredentialMetadata,
+) -> Result<(), VaultError> {
     let mut row = CredentialRow { updated_at: summary.updated_at.0, revision: old.revision + 1, ..old.clone() };
     row.summary = ledger.seal(&summary_place(&row, &more(&row)), &write_summary(summary))?;
     ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
@@ -153,8 +170,8 @@ pub(super) fn retitle(ledger: &mut Ledger<'_>, old: &CredentialRow, summary: &Su
 /// Seals summary and secret with the revisions given (summary's, secret's).
 fn seal_both(
     ledger: &Ledger<'_>,
-    summary: &Summary,
-    material: &Material,
+    summary: &CredentialMetadata,
+    material: &CredentialSecret,
     (revision, secret_revision): (i64, i64),
 ) -> Result<(CredentialRow, SecretRow), VaultError> {
     let data_key = ledger.keyring.current_data_key().version;
@@ -181,7 +198,7 @@ fn seal_both(
 }
 
 /// The sealed part of a summary.
-pub(super) fn write_summary(summary: &Summary) -> zeroize::Zeroizing<Vec<u8>> {
+pub(super) fn write_summary(summary: &CredentialMetadata) -> zeroize::Zeroizing<Vec<u8>> {
     let mut fields = FieldWriter::new().text(tag::TITLE, &summary.title);
     if let Some(scopes) = &summary.scopes {
         fields = fields.list(tag::SCOPES, scopes.iter().map(String::as_str));
@@ -198,13 +215,13 @@ pub(super) fn write_summary(summary: &Summary) -> zeroize::Zeroizing<Vec<u8>> {
 }
 
 /// The summary of which `bytes` is the sealed part, and `row` what stands beside it.
-pub(super) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary> {
+pub(super) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<CredentialMetadata> {
     let fields = Fields::read(bytes)?;
     let host = match fields.text(tag::HOST) {
         Some(given) => Some(given.parse().ok()?),
         None => None,
     };
-    Some(Summary {
+    Some(CredentialMetadata {
         id: row.id.parse().ok()?,
         user: row.user.parse().ok()?,
         provider: row.provider.parse().ok()?,
@@ -219,11 +236,11 @@ pub(super) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Summary>
         updated_at: UnixTime(row.updated_at),
         expires_at: row.expires_at.map(UnixTime),
         last_used_at: row.last_used_at.map(UnixTime),
-        status: Status::from_name(&row.status)?,
-        refreshing: Refreshing::read(&fields, row.in_doubt, row.refresh_at),
+        status: CredentialStatus::from_name(&row.status)?,
+        refreshing: RefreshState::read(&fields, row.in_doubt, row.refresh_at),
         origin: fields.owned(tag::ORIGIN),
         beside: match fields.text(tag::BESIDE) {
-            Some(of) => Some(Beside { of: of.parse().ok()?, name: fields.owned(tag::BESIDE_AS)? }),
+            Some(of) => Some(AdditionalToken { of: of.parse().ok()?, name: fields.owned(tag::BESIDE_AS)? }),
             None => None,
         },
     })
@@ -234,8 +251,8 @@ pub(super) fn more(row: &CredentialRow) -> [i64; 3] {
     [row.created_at, row.updated_at, row.secret_revision]
 }
 
-pub(super) fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> Place<'a> {
-    Place {
+pub(super) fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> RecordAad<'a> {
+    RecordAad {
         table: "credential",
         column: "summary",
         row: &row.id,
@@ -251,8 +268,8 @@ pub(super) fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> P
     }
 }
 
-pub(super) fn secret_place<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> Place<'a> {
-    Place {
+pub(super) fn secret_place<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> RecordAad<'a> {
+    RecordAad {
         table: "credential_secret",
         column: "secret",
         revision: row.secret_revision,

@@ -9,14 +9,14 @@ use super::VaultError;
 use super::audit::Action;
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
 use super::ledger::Ledger;
-use super::material::Material;
+use super::material::CredentialSecret;
 use super::memory::List;
 use super::open::Vault;
 use super::refresh::discard;
-use super::revocation::{self, Revocation};
-use super::summary::{Beside, NewCredential, Page, Status, Summary};
+use super::revocation::{self, RevocationScope};
+use super::summary::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
 use super::users;
-use super::who::Who;
+use super::who::AuditContext;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::Moment;
 
@@ -28,16 +28,16 @@ pub struct Replacement {
     /// Whether it may become one of another account, or of one that is not known.
     pub any_account: bool,
     /// What a revocation means at this provider.
-    pub revocation: Revocation,
+    pub revocation: RevocationScope,
     /// For how long the queue may keep tokens.
     pub retry_for: Duration,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub enum Replaced {
+pub enum ReplaceOutcome {
     /// This is the credential now.
-    Done(Box<Summary>),
+    Done(Box<CredentialMetadata>),
     /// The user has none of that id, provider and kind, or it is damaged: nobody knows whose account it was of.
     Absent,
     /// The new grant is not of the credential's account, or nobody knows whose it is; nothing was changed.
@@ -49,7 +49,11 @@ pub enum Replaced {
 
 impl Vault {
     /// Stores a credential; the user comes into being with the first.
-    pub async fn insert_credential(&self, new: NewCredential, who: &Who) -> Result<Summary, VaultError> {
+    pub async fn insert_credential(
+        &self,
+        new: NewCredential,
+        who: &AuditContext,
+    ) -> Result<CredentialMetadata, VaultError> {
         let id = self.inner.ids.credential();
         self.change(who, move |ledger| insert(ledger, id, &new, None)).await
     }
@@ -63,13 +67,13 @@ impl Vault {
         &self,
         how: Replacement,
         new: NewCredential,
-        who: &Who,
-    ) -> Result<Replaced, VaultError> {
+        who: &AuditContext,
+    ) -> Result<ReplaceOutcome, VaultError> {
         self.must_change(who, move |ledger| replace(ledger, &how, new.clone(), None)).await
     }
 
     /// One credential of a user, without its secret.
-    pub fn credential(&self, user: &UserId, id: &CredentialId) -> Result<Option<Summary>, VaultError> {
+    pub fn credential(&self, user: &UserId, id: &CredentialId) -> Result<Option<CredentialMetadata>, VaultError> {
         let kept = self.inner.store.moment().and_then(|at| self.inner.memory.list(at, user.as_str(), None));
         if let Some(all) = kept {
             return Ok(all.iter().find(|summary| summary.id == *id).cloned());
@@ -81,7 +85,12 @@ impl Vault {
     }
 
     /// A user's credentials without their secrets, oldest first.
-    pub fn list(&self, user: &UserId, provider: Option<&ProviderName>, page: Page) -> Result<Vec<Summary>, VaultError> {
+    pub fn list(
+        &self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        page: CredentialPage,
+    ) -> Result<Vec<CredentialMetadata>, VaultError> {
         let after = page.after.map_or_else(String::new, |id| id.to_string());
         self.look(|view, keyring| {
             let rows = view.credentials(user.as_str(), provider.map(ProviderName::as_str), &after, page.limit)?;
@@ -95,8 +104,8 @@ impl Vault {
         &self,
         user: &UserId,
         provider: Option<&ProviderName>,
-        page: Page,
-        mut each: impl FnMut(Result<&Summary, VaultError>),
+        page: CredentialPage,
+        mut each: impl FnMut(Result<&CredentialMetadata, VaultError>),
     ) -> Result<(), VaultError> {
         let inner = &self.inner;
         // Taken before anything is read.
@@ -107,8 +116,8 @@ impl Vault {
             Err(error) if error.is_damage() => return self.list_damaged(user, provider, page, each),
             Err(error) => return Err(error),
         };
-        let of_provider = |summary: &&Summary| provider.is_none_or(|provider| summary.provider == *provider);
-        let behind = |summary: &&Summary| page.after.is_none_or(|after| summary.id > after);
+        let of_provider = |summary: &&CredentialMetadata| provider.is_none_or(|provider| summary.provider == *provider);
+        let behind = |summary: &&CredentialMetadata| page.after.is_none_or(|after| summary.id > after);
         let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
         list.iter().filter(of_provider).filter(behind).take(limit).for_each(|summary| each(Ok(summary)));
         Ok(())
@@ -119,12 +128,12 @@ impl Vault {
         &self,
         user: &UserId,
         provider: Option<&ProviderName>,
-        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Vec<u8>,
+        show: impl FnOnce(&mut dyn Iterator<Item = &CredentialMetadata>) -> Vec<u8>,
     ) -> Result<Bytes, VaultError> {
         // Taken before anything is read.
         let at = self.inner.store.moment();
         let kept = at.and_then(|at| self.inner.memory.list(at, user.as_str(), provider));
-        let list = kept.map_or_else(|| self.read_list(at, user, provider, Page::default()), Ok)?;
+        let list = kept.map_or_else(|| self.read_list(at, user, provider, CredentialPage::default()), Ok)?;
         Ok(list.shown(provider, show))
     }
 
@@ -134,7 +143,7 @@ impl Vault {
         at: Option<Moment>,
         user: &UserId,
         provider: Option<&ProviderName>,
-        page: Page,
+        page: CredentialPage,
     ) -> Result<Arc<List>, VaultError> {
         let list = Arc::new(List::new(provider, self.list(user, provider, page)?));
         if let Some(at) = at.filter(|_| page.is_whole()) {
@@ -148,8 +157,8 @@ impl Vault {
         &self,
         user: &UserId,
         provider: Option<&ProviderName>,
-        page: Page,
-        mut each: impl FnMut(Result<&Summary, VaultError>),
+        page: CredentialPage,
+        mut each: impl FnMut(Result<&CredentialMetadata, VaultError>),
     ) -> Result<(), VaultError> {
         let after = page.after.map_or_else(String::new, |id| id.to_string());
         let rows = self.look(|view, keyring| {
@@ -176,8 +185,8 @@ impl Vault {
         &self,
         user: &UserId,
         id: &CredentialId,
-        who: &Who,
-    ) -> Result<Option<(Summary, Material)>, VaultError> {
+        who: &AuditContext,
+    ) -> Result<Option<(CredentialMetadata, CredentialSecret)>, VaultError> {
         let read = self.material_if(user, id, who, |_| true).await?;
         Ok(read.and_then(|(summary, material)| Some((summary, material?))))
     }
@@ -187,9 +196,9 @@ impl Vault {
         &self,
         user: &UserId,
         id: &CredentialId,
-        who: &Who,
-        wanted: impl Fn(&Summary) -> bool + Send + Sync + 'static,
-    ) -> Result<Option<(Summary, Option<Material>)>, VaultError> {
+        who: &AuditContext,
+        wanted: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
+    ) -> Result<Option<(CredentialMetadata, Option<CredentialSecret>)>, VaultError> {
         let (user, id) = (user.clone(), *id);
         self.must_change(who, move |ledger| {
             let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
@@ -212,10 +221,10 @@ pub(super) fn insert(
     ledger: &mut Ledger<'_>,
     id: CredentialId,
     new: &NewCredential,
-    beside: Option<Beside>,
-) -> Result<Summary, VaultError> {
+    beside: Option<AdditionalToken>,
+) -> Result<CredentialMetadata, VaultError> {
     users::ensure(ledger, &new.user)?;
-    let mut summary = Summary { beside, ..summary_of(id, new, ledger.now, ledger.now) };
+    let mut summary = CredentialMetadata { beside, ..summary_of(id, new, ledger.now, ledger.now) };
     summary.refreshing.restores = ledger.restores();
     new_records(ledger, &summary, &new.material)?;
     ledger.record(Action::CredentialCreate, subject(&summary))?;
@@ -227,35 +236,36 @@ pub(super) fn replace(
     ledger: &mut Ledger<'_>,
     how: &Replacement,
     mut new: NewCredential,
-    beside: Option<Beside>,
-) -> Result<Replaced, VaultError> {
+    beside: Option<AdditionalToken>,
+) -> Result<ReplaceOutcome, VaultError> {
     let Some(old) = ledger.tx.credential(new.user.as_str(), &how.id.to_string())? else {
-        return Ok(Replaced::Absent);
+        return Ok(ReplaceOutcome::Absent);
     };
     if old.provider != new.provider.as_str() || old.kind != new.material.kind().name() {
-        return Ok(Replaced::Absent);
+        return Ok(ReplaceOutcome::Absent);
     }
     let opened = open_summary(ledger.keyring, &old)
         .and_then(|before| open_secret(ledger, &old, &before).map(|material| (before, material)));
     let (before, old_material) = match opened {
-        Err(error) if error.is_damage() => return Ok(Replaced::Absent),
+        Err(error) if error.is_damage() => return Ok(ReplaceOutcome::Absent),
         opened => opened?,
     };
-    let mut summary = Summary { beside, ..summary_of(how.id, &new, before.created_at, ledger.now) };
+    let mut summary = CredentialMetadata { beside, ..summary_of(how.id, &new, before.created_at, ledger.now) };
     summary.refreshing.restores = ledger.restores();
-    if let (Material::OAuth2(tokens), Material::OAuth2(old_tokens)) = (&mut new.material, old_material) {
+    if let (CredentialSecret::OAuth2(tokens), CredentialSecret::OAuth2(old_tokens)) = (&mut new.material, old_material)
+    {
         if how.refuses(&before, summary.account.as_deref()) {
             discard(ledger, &summary, tokens, &how.revocation, how.retry_for)?;
-            return Ok(Replaced::OtherAccount { known: summary.account.is_some() });
+            return Ok(ReplaceOutcome::OtherAccount { known: summary.account.is_some() });
         }
-        let same = before.status == Status::Active
+        let same = before.status == CredentialStatus::Active
             && before.account.is_some()
             && (&before.account, &before.client_id) == (&summary.account, &summary.client_id);
         if tokens.refresh_token.is_none() && same {
             tokens.refresh_token = old_tokens.refresh_token;
             summary.refreshing.possible = Some(tokens.refresh_token.is_some());
             summary.refreshing.restores = before.refreshing.restores;
-        } else if how.revocation == Revocation::Token {
+        } else if how.revocation == RevocationScope::Token {
             revocation::queue(ledger, &before, old_tokens, how.retry_for)?;
         }
     }
@@ -264,12 +274,12 @@ pub(super) fn replace(
     summary.last_used_at = before.last_used_at;
     rewrite(ledger, &old, &before, &summary, &new.material)?;
     ledger.record(Action::CredentialReplace, subject(&summary))?;
-    Ok(Replaced::Done(Box::new(summary)))
+    Ok(ReplaceOutcome::Done(Box::new(summary)))
 }
 
 impl Replacement {
     /// Whether the credential may not become one of this account.
-    pub(super) fn refuses(&self, before: &Summary, account: Option<&str>) -> bool {
+    pub(super) fn refuses(&self, before: &CredentialMetadata, account: Option<&str>) -> bool {
         !self.any_account && before.account.is_some() && before.account.as_deref() != account
     }
 }

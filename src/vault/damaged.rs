@@ -16,8 +16,8 @@ use super::keyring::Keyring;
 use super::ledger::Ledger;
 use super::manifest::Tally;
 use super::open::Vault;
-use super::verify::{self, Damage, Verification};
-use super::who::Who;
+use super::verify::{self, IntegrityFinding, Verification};
+use super::who::AuditContext;
 use super::{pending, registration, revocation, signing_key};
 use crate::id::{CredentialId, UserId};
 use crate::store::{ERASABLE, Erasable, StoreError, View};
@@ -49,16 +49,16 @@ pub enum Rest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
     /// The rows that it erased, and what was wrong with each.
-    pub erased: Vec<Damage>,
+    pub erased: Vec<IntegrityFinding>,
     /// What the audit log has otherwise than what was accepted.
-    pub accepted: Vec<Damage>,
+    pub accepted: Vec<IntegrityFinding>,
     /// Whether everything holds now.
     pub holds: bool,
 }
 
 impl Vault {
     /// Erases every row of a credential that does not open, and takes it out of the manifest's count.
-    pub async fn remove_damaged(&self, id: &CredentialId, who: &Who) -> Result<DamagedRemoval, VaultError> {
+    pub async fn remove_damaged(&self, id: &CredentialId, who: &AuditContext) -> Result<DamagedRemoval, VaultError> {
         let id = *id;
         self.change_for_good(who, move |ledger| {
             let holders = ledger.tx.holders_of(&id.to_string())?;
@@ -101,7 +101,7 @@ impl Vault {
 
     /// Erases what is damaged of that which ends by itself or is made anew when it is wanted: begun logins, queued revocations,
     /// our registrations and our own keys. Credentials, users and API keys stay as they are.
-    pub async fn repair(&self, rest: Rest, who: &Who) -> Result<Repair, VaultError> {
+    pub async fn repair(&self, rest: Rest, who: &AuditContext) -> Result<Repair, VaultError> {
         let found = self.look_long(|view, keyring| {
             schema_holds(view)?;
             damaged(view, keyring)
@@ -130,7 +130,7 @@ impl Vault {
 const RECORDS: u64 = 2;
 
 /// Erases the rows that are damaged still, and says what was wrong with each.
-fn erase(ledger: &mut Ledger<'_>, found: &[(Erasable, Vec<u8>)]) -> Result<Vec<Damage>, VaultError> {
+fn erase(ledger: &mut Ledger<'_>, found: &[(Erasable, Vec<u8>)]) -> Result<Vec<IntegrityFinding>, VaultError> {
     let mut erased = Vec::new();
     for (table, key) in found {
         let Some(error) = fault(*table, key, ledger.tx, ledger.keyring)? else { continue };
@@ -141,7 +141,7 @@ fn erase(ledger: &mut Ledger<'_>, found: &[(Erasable, Vec<u8>)]) -> Result<Vec<D
                 VaultError::DamagedRow { what, .. } => what.to_owned(),
                 other => other.to_string(),
             };
-            erased.push(Damage { table: table.table().to_owned(), row, what });
+            erased.push(IntegrityFinding { table: table.table().to_owned(), row, what });
         }
     }
     Ok(erased)
@@ -149,7 +149,7 @@ fn erase(ledger: &mut Ledger<'_>, found: &[(Erasable, Vec<u8>)]) -> Result<Vec<D
 
 /// Takes what is left for the whole. Everything has to open, and API keys and log to hold; what the log has otherwise is told, and the log
 /// hears that credentials that are missing are gone.
-fn accept(ledger: &mut Ledger<'_>, left: &Left) -> Result<Vec<Damage>, VaultError> {
+fn accept(ledger: &mut Ledger<'_>, left: &Left) -> Result<Vec<IntegrityFinding>, VaultError> {
     let mut others = left.report.clone();
     ledger.verify_others(&mut others);
     others.must_hold()?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::VaultError;
 use super::audit::Action;
 use super::credential_record::{erase, open_secret, open_summary, subject};
-use super::material::Material;
+use super::material::CredentialSecret;
 use super::open::Vault;
-use super::revocation::{self, Deleted, Revocation, is_shared};
-use super::who::Who;
+use super::revocation::{self, DeletedCredential, RevocationScope, is_shared};
+use super::who::AuditContext;
 use crate::id::{CredentialId, UserId};
 use crate::kind::Kind;
 
@@ -23,17 +23,17 @@ impl Vault {
         &self,
         user: &UserId,
         id: &CredentialId,
-        revocation: Revocation,
+        revocation: RevocationScope,
         retry_for: Duration,
-        who: &Who,
-    ) -> Result<Option<Deleted>, VaultError> {
+        who: &AuditContext,
+    ) -> Result<Option<DeletedCredential>, VaultError> {
         let (user, id) = (user.clone(), *id);
         self.change_for_good(who, move |ledger| {
             let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
             let summary = open_summary(ledger.keyring, &row)?;
             let tokens = match (summary.kind, &revocation) {
-                (Kind::OAuth2, Revocation::Token) => Some(open_secret(ledger, &row, &summary)?),
-                (Kind::OAuth2, Revocation::UnlessShared(among))
+                (Kind::OAuth2, RevocationScope::Token) => Some(open_secret(ledger, &row, &summary)?),
+                (Kind::OAuth2, RevocationScope::UnlessShared(among))
                     if !is_shared(ledger, &summary, among, Some(&summary.id))? =>
                 {
                     Some(open_secret(ledger, &row, &summary)?)
@@ -42,11 +42,11 @@ impl Vault {
             };
             erase(ledger, &row, summary.host.as_ref())?;
             let queued = match tokens {
-                Some(Material::OAuth2(tokens)) => Some(revocation::queue(ledger, &summary, tokens, retry_for)?),
+                Some(CredentialSecret::OAuth2(tokens)) => Some(revocation::queue(ledger, &summary, tokens, retry_for)?),
                 _ => None,
             };
             ledger.record(Action::CredentialDelete, subject(&summary))?;
-            Ok(Some(Deleted { summary, revocation: queued }))
+            Ok(Some(DeletedCredential { summary, revocation: queued }))
         })
         .await
     }

@@ -7,9 +7,9 @@ use super::VaultError;
 use super::hex;
 use super::ledger::Ledger;
 use super::open::Vault;
-use super::pending::{DevicePolling, Flow, PendingAuthorization, damaged, place, state_hash};
+use super::pending::{DevicePolling, LoginFlow, PendingAuthorization, damaged, place, state_hash};
 use super::record;
-use super::who::Who;
+use super::who::AuditContext;
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::store::PendingRow;
@@ -31,7 +31,7 @@ impl Vault {
         user: &UserId,
         provider: &ProviderName,
         (now, lease): (i64, Duration),
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<Option<PollTurn>, VaultError> {
         let (token, user, provider) = (token.clone(), user.clone(), provider.clone());
         self.change(who, move |ledger| {
@@ -55,7 +55,7 @@ impl Vault {
         provider: &ProviderName,
         now: i64,
         (pause, interval): (Duration, Duration),
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<(), VaultError> {
         let (token, user, provider) = (token.clone(), user.clone(), provider.clone());
         self.change(who, move |ledger| {
@@ -80,7 +80,7 @@ fn find(
     provider: &ProviderName,
 ) -> Result<Option<Found>, VaultError> {
     for key in ledger.keyring.index_keys() {
-        let hash = state_hash(key, ledger.keyring, Flow::Device, token.expose());
+        let hash = state_hash(key, ledger.keyring, LoginFlow::Device, token.expose());
         let Some(row) = ledger.tx.pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)? else { continue };
         let id = hex::write(&row.state_hash);
         let bytes = record::open(ledger.keyring, &place(&row, &id), row.data_key, &row.sealed)?;

@@ -17,7 +17,7 @@ use super::VaultError;
 use super::fields::cover;
 use super::keys::{self, Key};
 use super::open::Vault;
-use super::portable::Portable;
+use super::portable::TransferredCredential;
 use super::slot::{self, Cost};
 use crate::clock::UnixTime;
 use crate::random::Random;
@@ -104,7 +104,7 @@ impl<W: Write> ExportWriter<W> {
     }
 
     /// Adds a credential.
-    pub fn add(&mut self, credential: &Portable) -> io::Result<()> {
+    pub fn add(&mut self, credential: &TransferredCredential) -> io::Result<()> {
         self.put(&credential.write(), false)
     }
 
@@ -141,7 +141,7 @@ fn covered(head: &[u8], index: u64, last: bool) -> Vec<u8> {
 ///
 /// # Errors
 /// See [`ExportFault`].
-pub fn read_export(bytes: &[u8], passphrase: &Secret) -> Result<Vec<Option<Portable>>, ExportFault> {
+pub fn read_export(bytes: &[u8], passphrase: &Secret) -> Result<Vec<Option<TransferredCredential>>, ExportFault> {
     let (head, rest) = split_head(bytes)?;
     let number = |at: usize| u32::from_be_bytes(field(head, at));
     let at = MAGIC.len();
@@ -170,7 +170,11 @@ fn field<const N: usize>(head: &[u8; HEAD], at: usize) -> [u8; N] {
     head[at..at + N].try_into().expect("the head is as long as its fields")
 }
 
-fn open_records(head: &[u8; HEAD], mut rest: &[u8], key: &Key) -> Result<Vec<Option<Portable>>, ExportFault> {
+fn open_records(
+    head: &[u8; HEAD],
+    mut rest: &[u8],
+    key: &Key,
+) -> Result<Vec<Option<TransferredCredential>>, ExportFault> {
     let mut found = Vec::new();
     for index in 0.. {
         let (sealed, after) = split_record(rest).ok_or(ExportFault::Damaged(index))?;
@@ -180,7 +184,7 @@ fn open_records(head: &[u8; HEAD], mut rest: &[u8], key: &Key) -> Result<Vec<Opt
         if is_last {
             return if fields == index.to_be_bytes() { Ok(found) } else { Err(ExportFault::Damaged(index)) };
         }
-        found.push(Portable::read(fields));
+        found.push(TransferredCredential::read(fields));
         rest = after;
     }
     unreachable!("each record takes some of the file")
@@ -213,17 +217,21 @@ mod tests {
     use super::*;
     use crate::id::CredentialId;
     use crate::vault::credential_record::summary_of;
-    use crate::vault::{Material, NewCredential};
+    use crate::vault::{CredentialSecret, NewCredential};
 
     /// The cheapest that is used at all.
     const COST: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
 
-    fn portable(at: u8) -> Portable {
+    fn portable(at: u8) -> TransferredCredential {
         let (alice, github) = ("alice".parse().unwrap(), "github".parse().unwrap());
-        let key = Material::ApiKey(Secret::new(format!("secret {at}")));
+        let key = CredentialSecret::ApiKey(Secret::new(format!("secret {at}")));
         let new = NewCredential::plain(alice, github, format!("key {at}"), key);
         let id: CredentialId = format!("0192d3f0-7c3a-7000-8000-0000000000{at:02}").parse().unwrap();
-        Portable { summary: summary_of(id, &new, UnixTime(1), UnixTime(2)), material: new.material, registration: None }
+        TransferredCredential {
+            summary: summary_of(id, &new, UnixTime(1), UnixTime(2)),
+            material: new.material,
+            registration: None,
+        }
     }
 
     /// A file with three credentials, and the key of its records.

@@ -5,26 +5,26 @@ use super::VaultError;
 use super::audit::Action;
 use super::credential_record::{new_records, open_secret_in, open_summary, subject, summary_of};
 use super::keyring::Keyring;
-use super::material::{Material, Tokens};
+use super::material::{CredentialSecret, Tokens};
 use super::open::Vault;
-use super::portable::Portable;
-use super::summary::{NewCredential, Summary};
+use super::portable::TransferredCredential;
+use super::summary::{CredentialMetadata, NewCredential};
 use super::users;
-use super::who::Who;
+use super::who::AuditContext;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::View;
 
 /// A credential that is to be taken in.
 #[derive(Clone)]
-pub struct Arrival {
-    summary: Summary,
-    material: Material,
+pub struct ImportCandidate {
+    summary: CredentialMetadata,
+    material: CredentialSecret,
     keeps_times: bool,
 }
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrived {
+pub enum ImportOutcome {
     /// It is stored under this id.
     Stored(CredentialId),
     /// It is here already, under this id; nothing was changed.
@@ -33,35 +33,36 @@ pub enum Arrived {
 
 impl Vault {
     /// A credential from another program: `origin` is what it is called there, the same each time.
-    pub fn arrival(&self, new: &NewCredential, origin: String) -> Arrival {
+    pub fn arrival(&self, new: &NewCredential, origin: String) -> ImportCandidate {
         let now = self.inner.clock.now();
-        let summary = Summary { origin: Some(origin), ..summary_of(self.inner.ids.credential(), new, now, now) };
-        Arrival { summary, material: new.material.clone(), keeps_times: false }
+        let summary =
+            CredentialMetadata { origin: Some(origin), ..summary_of(self.inner.ids.credential(), new, now, now) };
+        ImportCandidate { summary, material: new.material.clone(), keeps_times: false }
     }
 
     /// A credential from another vault, with all that it had there; it keeps its id, unless it is given to another user.
-    pub fn moved_arrival(&self, moved: Portable, user: Option<&UserId>) -> Arrival {
+    pub fn moved_arrival(&self, moved: TransferredCredential, user: Option<&UserId>) -> ImportCandidate {
         let mut summary = moved.summary;
         if let Some(user) = user.filter(|user| **user != summary.user) {
             summary.origin.get_or_insert_with(|| origin_in_vault(&summary.id));
             summary.user = user.clone();
             summary.id = self.inner.ids.credential();
         }
-        Arrival { summary, material: moved.material, keeps_times: true }
+        ImportCandidate { summary, material: moved.material, keeps_times: true }
     }
 
     /// Takes a credential in, whole or not at all. With `duplicates` it comes although it is here already, under an id of its own.
     pub async fn import_credential(
         &self,
-        arrival: Arrival,
+        arrival: ImportCandidate,
         duplicates: bool,
-        who: &Who,
-    ) -> Result<Arrived, VaultError> {
+        who: &AuditContext,
+    ) -> Result<ImportOutcome, VaultError> {
         let another = self.inner.ids.credential();
         self.change(who, move |ledger| {
             let mut summary = arrival.summary.clone();
             match known(ledger.tx, ledger.keyring, &arrival)? {
-                Some(id) if !duplicates => return Ok(Arrived::Known(id)),
+                Some(id) if !duplicates => return Ok(ImportOutcome::Known(id)),
                 Some(_) => summary.id = another,
                 None => {}
             }
@@ -73,15 +74,19 @@ impl Vault {
             users::ensure(ledger, &summary.user)?;
             new_records(ledger, &summary, &arrival.material)?;
             ledger.record(Action::CredentialImport, subject(&summary))?;
-            Ok(Arrived::Stored(summary.id))
+            Ok(ImportOutcome::Stored(summary.id))
         })
         .await
     }
 
     /// What [`Vault::import_credential`] would do with each of these, one after the other; nothing is written.
-    pub fn rehearse_import(&self, arrivals: &[Arrival], duplicates: bool) -> Result<Vec<Arrived>, VaultError> {
+    pub fn rehearse_import(
+        &self,
+        arrivals: &[ImportCandidate],
+        duplicates: bool,
+    ) -> Result<Vec<ImportOutcome>, VaultError> {
         self.look(|view, keyring| {
-            let mut stored: Vec<&Arrival> = Vec::new();
+            let mut stored: Vec<&ImportCandidate> = Vec::new();
             let mut outcomes = Vec::with_capacity(arrivals.len());
             for arrival in arrivals {
                 let before = || stored.iter().find(|other| arrival.is_the_same(&other.summary, &other.material));
@@ -90,10 +95,10 @@ impl Vault {
                     None => before().map(|other| other.summary.id),
                 };
                 outcomes.push(match known {
-                    Some(id) if !duplicates => Arrived::Known(id),
+                    Some(id) if !duplicates => ImportOutcome::Known(id),
                     _ => {
                         stored.push(arrival);
-                        Arrived::Stored(arrival.summary.id)
+                        ImportOutcome::Stored(arrival.summary.id)
                     }
                 });
             }
@@ -109,8 +114,8 @@ impl Vault {
         provider: Option<&ProviderName>,
         after: Option<CredentialId>,
         limit: u32,
-        who: &Who,
-    ) -> Result<Vec<Portable>, VaultError> {
+        who: &AuditContext,
+    ) -> Result<Vec<TransferredCredential>, VaultError> {
         let (user, provider) = (user.clone(), provider.cloned());
         let after = after.map_or_else(String::new, |id| id.to_string());
         self.change(who, move |ledger| {
@@ -121,7 +126,7 @@ impl Vault {
                 let summary = open_summary(ledger.keyring, row)?;
                 let material = open_secret_in(ledger.tx, ledger.keyring, row, &summary)?;
                 ledger.record(Action::CredentialExport, subject(&summary))?;
-                left.push(Portable { summary, material, registration: None });
+                left.push(TransferredCredential { summary, material, registration: None });
             }
             Ok(left)
         })
@@ -136,7 +141,7 @@ fn origin_in_vault(id: &CredentialId) -> String {
 
 /// Under which id the user has it already: one of the same name, else one that is the same. A secret is opened only where it has to
 /// be compared.
-fn known(view: &View<'_>, keyring: &Keyring, arrival: &Arrival) -> Result<Option<CredentialId>, VaultError> {
+fn known(view: &View<'_>, keyring: &Keyring, arrival: &ImportCandidate) -> Result<Option<CredentialId>, VaultError> {
     let rows = view.credentials(arrival.summary.user.as_str(), None, "", None)?;
     let summaries = rows.iter().map(|row| open_summary(keyring, row)).collect::<Result<Vec<_>, _>>()?;
     if let Some(namesake) = summaries.iter().find(|summary| arrival.is_called_the_same(summary)) {
@@ -150,9 +155,9 @@ fn known(view: &View<'_>, keyring: &Keyring, arrival: &Arrival) -> Result<Option
     Ok(None)
 }
 
-impl Arrival {
+impl ImportCandidate {
     /// Whose it will be.
-    pub fn summary(&self) -> &Summary {
+    pub fn summary(&self) -> &CredentialMetadata {
         &self.summary
     }
 
@@ -165,19 +170,19 @@ impl Arrival {
     }
 
     /// Whether it has the name of one that is here: the id that it had elsewhere, or the same origin.
-    fn is_called_the_same(&self, other: &Summary) -> bool {
+    fn is_called_the_same(&self, other: &CredentialMetadata) -> bool {
         let same_user = self.summary.user == other.user;
         let same_origin = self.summary.origin.is_some() && self.summary.origin == other.origin;
         same_user && (self.summary.id == other.id || same_origin)
     }
 
-    fn can_be_compared(&self, other: &Summary) -> bool {
+    fn can_be_compared(&self, other: &CredentialMetadata) -> bool {
         let mine = &self.summary;
         (&mine.user, &mine.provider, mine.kind) == (&other.user, &other.provider, other.kind) && mine.host == other.host
     }
 
     /// Whether it is one that is here: by its name, by the account, or because the secret is the same.
-    fn is_the_same(&self, other: &Summary, material: &Material) -> bool {
+    fn is_the_same(&self, other: &CredentialMetadata, material: &CredentialSecret) -> bool {
         if self.is_called_the_same(other) {
             return true;
         }
@@ -185,7 +190,7 @@ impl Arrival {
             return false;
         }
         match (&self.material, material) {
-            (Material::OAuth2(mine), Material::OAuth2(theirs)) => {
+            (CredentialSecret::OAuth2(mine), CredentialSecret::OAuth2(theirs)) => {
                 is_same_account(&self.summary, other) || share_a_token(mine, theirs)
             }
             (mine, theirs) => *mine.write() == *theirs.write(),
@@ -194,7 +199,7 @@ impl Arrival {
 }
 
 /// Whether both are known to be of one account, through what may be one client.
-fn is_same_account(one: &Summary, other: &Summary) -> bool {
+fn is_same_account(one: &CredentialMetadata, other: &CredentialMetadata) -> bool {
     let may_be_one_client = one.client_id.is_none() || other.client_id.is_none() || one.client_id == other.client_id;
     one.account.is_some() && one.account == other.account && may_be_one_client
 }

@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use subtle::ConstantTimeEq;
 
 use super::VaultError;
-use super::api_key::{ApiKey, Holder};
+use super::api_key::{ApiKey, KeyHolder};
 use super::audit::{Action, Subject};
 use super::checked_text;
 use super::fields::{number, text};
@@ -22,7 +22,7 @@ use super::keys::{self, ApiKeyKey};
 use super::manifest::{Changed, Manifest, Tally};
 use super::open::Vault;
 use super::verify::Verification;
-use super::who::Who;
+use super::who::AuditContext;
 use super::{NewApiKey, UserPattern};
 use crate::clock::UnixTime;
 use crate::id::ApiKeyId;
@@ -67,7 +67,7 @@ impl Vault {
     }
 
     /// Makes an API key. Its text is given here and never again.
-    pub async fn create_api_key(&self, new: NewApiKey, who: &Who) -> Result<(ApiKey, Secret), VaultError> {
+    pub async fn create_api_key(&self, new: NewApiKey, who: &AuditContext) -> Result<(ApiKey, Secret), VaultError> {
         let secret = checked_text::write(PREFIX, &self.inner.random.bytes());
         let key = ApiKey {
             id: self.inner.ids.api_key(),
@@ -82,13 +82,13 @@ impl Vault {
         let stored = self.change(who, move |ledger| {
             let (version, key) = ledger.keyring.current_api_key_key();
             let row = row_of(&made, lookup(key, text.expose()), version, ledger.keyring)?;
-            if let Holder::User(user) = &made.holder {
+            if let KeyHolder::User(user) = &made.holder {
                 super::users::ensure(ledger, user)?;
             }
             ledger.tx.insert_api_key(&row)?;
             let item = item(ledger.keyring, &row)?;
             ledger.api_keys().add(&item);
-            let user = if let Holder::User(user) = &made.holder { Some(user) } else { None };
+            let user = if let KeyHolder::User(user) = &made.holder { Some(user) } else { None };
             ledger.record(Action::KeyCreate, Subject { user, api_key: Some(&made.id), ..Subject::default() })
         });
         stored.await?;
@@ -104,7 +104,7 @@ impl Vault {
     }
 
     /// Revokes an API key from this moment on; `false` where there is none of that id, or it was revoked before.
-    pub async fn revoke_api_key(&self, id: ApiKeyId, who: &Who) -> Result<bool, VaultError> {
+    pub async fn revoke_api_key(&self, id: ApiKeyId, who: &AuditContext) -> Result<bool, VaultError> {
         self.change_for_good(who, move |ledger| {
             let Some(row) = ledger.tx.api_key(&id.to_string())? else { return Ok(false) };
             let mut key = read(&row, ledger.keyring)?;
@@ -241,8 +241,10 @@ fn lookup(key: &ApiKeyKey, presented: &str) -> [u8; 32] {
 
 fn row_of(key: &ApiKey, lookup: [u8; 32], key_version: u32, keyring: &Keyring) -> Result<ApiKeyRow, VaultError> {
     let (user, service, users) = match &key.holder {
-        Holder::User(user) => (Some(user.to_string()), false, String::new()),
-        Holder::Service { users } => (None, true, users.iter().map(UserPattern::as_str).collect::<Vec<_>>().join(" ")),
+        KeyHolder::User(user) => (Some(user.to_string()), false, String::new()),
+        KeyHolder::Service { users } => {
+            (None, true, users.iter().map(UserPattern::as_str).collect::<Vec<_>>().join(" "))
+        }
     };
     let mut row = ApiKeyRow {
         id: key.id.to_string(),
@@ -276,8 +278,8 @@ fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultError> {
             id: row.id.parse().ok()?,
             name: row.name.clone(),
             holder: match &row.user {
-                Some(user) if !row.service => Holder::User(user.parse().ok()?),
-                None if row.service => Holder::Service { users },
+                Some(user) if !row.service => KeyHolder::User(user.parse().ok()?),
+                None if row.service => KeyHolder::Service { users },
                 _ => return None,
             },
             permissions: permissions.collect::<Option<Permissions>>()?,

@@ -7,11 +7,11 @@ use super::VaultError;
 use super::audit::{self, Action, Subject};
 use super::key_table;
 use super::keyring::Keyring;
-use super::manifest::{Manifest, Restored, Tally};
-use super::open::Mode;
-use super::record::{self, Place};
+use super::manifest::{Manifest, RestoreMark, Tally};
+use super::open::OpenMode;
+use super::record::{self, RecordAad};
 use super::verify::{self, Verification};
-use super::who::Who;
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::store::Tx;
@@ -22,7 +22,7 @@ pub(super) struct Ledger<'t> {
     pub(super) keyring: &'t Keyring,
     pub(super) now: UnixTime,
     pub(super) random: Random,
-    who: &'t Who,
+    who: &'t AuditContext,
     manifest: Manifest,
     changed: bool,
     /// Revisions of a credential's summary and secret that were written since the last audit row.
@@ -34,7 +34,7 @@ impl<'t> Ledger<'t> {
     pub(super) fn open(
         tx: &'t Tx<'t>,
         keyring: &'t Keyring,
-        who: &'t Who,
+        who: &'t AuditContext,
         now: UnixTime,
         random: Random,
     ) -> Result<Self, VaultError> {
@@ -43,12 +43,12 @@ impl<'t> Ledger<'t> {
     }
 
     /// Seals fields for their place under the current data key.
-    pub(super) fn seal(&self, place: &Place<'_>, fields: &[u8]) -> Result<Vec<u8>, VaultError> {
+    pub(super) fn seal(&self, place: &RecordAad<'_>, fields: &[u8]) -> Result<Vec<u8>, VaultError> {
         record::seal(self.keyring, place, fields, self.random)
     }
 
     /// Counts a record that is now there.
-    pub(super) fn added(&mut self, place: &Place<'_>, sealed: &[u8]) -> Result<(), VaultError> {
+    pub(super) fn added(&mut self, place: &RecordAad<'_>, sealed: &[u8]) -> Result<(), VaultError> {
         self.manifest.records.add(&record::item(self.keyring, place, sealed)?);
         self.changed = true;
         match place.table {
@@ -60,7 +60,7 @@ impl<'t> Ledger<'t> {
     }
 
     /// Takes a record that is gone, or about to be replaced, out of the count.
-    pub(super) fn removed(&mut self, place: &Place<'_>, sealed: &[u8]) -> Result<(), VaultError> {
+    pub(super) fn removed(&mut self, place: &RecordAad<'_>, sealed: &[u8]) -> Result<(), VaultError> {
         self.manifest.records.remove(&record::item(self.keyring, place, sealed)?);
         self.changed = true;
         Ok(())
@@ -118,7 +118,7 @@ impl<'t> Ledger<'t> {
     }
 
     /// The mark of a restore, to be set or taken away.
-    pub(super) fn restored(&mut self) -> (&mut u32, &mut Option<Restored>) {
+    pub(super) fn restored(&mut self) -> (&mut u32, &mut Option<RestoreMark>) {
         self.changed = true;
         (&mut self.manifest.restores, &mut self.manifest.restored)
     }
@@ -164,19 +164,19 @@ impl<'t> Ledger<'t> {
     }
 
     /// Leaves the manifest to be written; beside a server, tells it that something changed.
-    pub(super) fn close(self, mode: Mode) -> Result<(), VaultError> {
+    pub(super) fn close(self, mode: OpenMode) -> Result<(), VaultError> {
         let keyring = self.keyring;
         self.close_under(keyring, mode)
     }
 
     /// The same where the keyring has changed with it: the manifest is the first record under the new one.
-    pub(super) fn close_under(mut self, keyring: &Keyring, mode: Mode) -> Result<(), VaultError> {
+    pub(super) fn close_under(mut self, keyring: &Keyring, mode: OpenMode) -> Result<(), VaultError> {
         if !self.changed {
             return Ok(());
         }
         self.manifest.epoch += 1;
         self.manifest.leave(self.tx, keyring, self.random);
-        if mode == Mode::Command {
+        if mode == OpenMode::Command {
             self.tx.raise_generation()?;
         }
         Ok(())

@@ -4,10 +4,10 @@ use super::VaultError;
 use super::audit::{Action, Subject};
 use super::credential_record::open_summary;
 use super::keyring::Keyring;
-use super::manifest::{Manifest, Restored};
+use super::manifest::{Manifest, RestoreMark};
 use super::open::Vault;
-use super::summary::Summary;
-use super::who::Who;
+use super::summary::CredentialMetadata;
+use super::who::AuditContext;
 use crate::store::View;
 
 /// Rows that are read at a time.
@@ -15,12 +15,12 @@ const BATCH: u32 = 500;
 
 impl Vault {
     /// Whether the vault was restored and nobody has said since that it is the one that lives.
-    pub fn restored(&self) -> Result<Option<Restored>, VaultError> {
+    pub fn restored(&self) -> Result<Option<RestoreMark>, VaultError> {
         self.look(|view, keyring| Ok(Manifest::load(view, keyring)?.restored))
     }
 
     /// Says that this is the vault that lives; `false` where nobody doubted it.
-    pub async fn go_live(&self, who: &Who) -> Result<bool, VaultError> {
+    pub async fn go_live(&self, who: &AuditContext) -> Result<bool, VaultError> {
         if self.restored()?.is_none() {
             return Ok(false);
         }
@@ -36,7 +36,7 @@ impl Vault {
     }
 
     /// Whether the refresh token may be used up: the vault was restored after it came, and another may have refreshed since.
-    pub fn may_be_stale(&self, summary: &Summary) -> bool {
+    pub fn may_be_stale(&self, summary: &CredentialMetadata) -> bool {
         summary.may_have_refresh_token() && summary.refreshing.restores < self.inner.restores
     }
 
@@ -50,7 +50,11 @@ impl Vault {
 }
 
 /// How many credentials there are of which something holds. It opens every summary, some hundred at a time.
-pub(super) fn count(view: &View<'_>, keyring: &Keyring, holds: impl Fn(&Summary) -> bool) -> Result<u64, VaultError> {
+pub(super) fn count(
+    view: &View<'_>,
+    keyring: &Keyring,
+    holds: impl Fn(&CredentialMetadata) -> bool,
+) -> Result<u64, VaultError> {
     let mut counted = 0;
     for (user, _) in view.users()? {
         let mut after = String::new();

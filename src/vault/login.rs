@@ -2,13 +2,13 @@
 
 use super::VaultError;
 use super::credential_record::open_summary;
-use super::credentials::{Replaced, Replacement, insert, replace};
+use super::credentials::{ReplaceOutcome, Replacement, insert, replace};
 use super::ledger::Ledger;
-use super::material::Material;
+use super::material::CredentialSecret;
 use super::open::Vault;
 use super::refresh::discard;
-use super::summary::{Beside, NewCredential, Summary};
-use super::who::Who;
+use super::summary::{AdditionalToken, CredentialMetadata, NewCredential};
+use super::who::AuditContext;
 use crate::id::CredentialId;
 
 /// What a login brought.
@@ -26,9 +26,9 @@ pub enum KeptLogin {
     /// These are the credentials now.
     Kept {
         /// The one with the first token.
-        first: Box<Summary>,
+        first: Box<CredentialMetadata>,
         /// Those with the further ones, in their order.
-        further: Vec<Summary>,
+        further: Vec<CredentialMetadata>,
     },
     /// One of the tokens is not of its credential's account, or nobody knows whose it is; nothing was changed.
     OtherAccount {
@@ -44,7 +44,7 @@ impl Vault {
         &self,
         login: NewLogin,
         reconnect: Option<Replacement>,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<KeptLogin, VaultError> {
         let fresh: Vec<CredentialId> = (0..=login.further.len()).map(|_| self.inner.ids.credential()).collect();
         // A code is spent: what came of it cannot wait for room on the disk.
@@ -75,21 +75,21 @@ fn keep(
         }
     }
     let first = match reconnect.map(|how| replace(ledger, how, login.first.clone(), None)).transpose()? {
-        Some(Replaced::Done(first)) => first,
-        Some(Replaced::OtherAccount { known }) => {
+        Some(ReplaceOutcome::Done(first)) => first,
+        Some(ReplaceOutcome::OtherAccount { known }) => {
             let Some(how) = reconnect else { return Ok(KeptLogin::OtherAccount { known }) };
             return refused(ledger, login, how, known);
         }
         // Deleted or damaged while the user logged in: what they have just granted is a new one.
-        Some(Replaced::Absent) | None => Box::new(insert(ledger, fresh[0], &login.first, None)?),
+        Some(ReplaceOutcome::Absent) | None => Box::new(insert(ledger, fresh[0], &login.first, None)?),
     };
     let mut further = Vec::with_capacity(login.further.len());
     for (((name, new), old), id) in login.further.iter().zip(old).zip(&fresh[1..]) {
-        let beside = Some(Beside { of: first.id, name: name.clone() });
+        let beside = Some(AdditionalToken { of: first.id, name: name.clone() });
         let again = reconnect.zip(old).map(|(how, old)| Replacement { id: old.id, ..how.clone() });
         let replaced = again.map(|how| replace(ledger, &how, new.clone(), beside.clone())).transpose()?;
         further.push(match replaced {
-            Some(Replaced::Done(summary)) => *summary,
+            Some(ReplaceOutcome::Done(summary)) => *summary,
             _ => insert(ledger, *id, new, beside)?,
         });
     }
@@ -97,7 +97,11 @@ fn keep(
 }
 
 /// The credentials that came beside the one that is replaced, each where the new login has its further token.
-fn further_of(ledger: &Ledger<'_>, login: &NewLogin, how: &Replacement) -> Result<Vec<Option<Summary>>, VaultError> {
+fn further_of(
+    ledger: &Ledger<'_>,
+    login: &NewLogin,
+    how: &Replacement,
+) -> Result<Vec<Option<CredentialMetadata>>, VaultError> {
     let (user, provider) = (login.first.user.as_str(), login.first.provider.as_str());
     // Few entries have further tokens: nobody else waits for the rows to be opened.
     let rows =
@@ -105,7 +109,7 @@ fn further_of(ledger: &Ledger<'_>, login: &NewLogin, how: &Replacement) -> Resul
     // One that is damaged is nobody's any more.
     let there: Vec<_> = rows.iter().filter_map(|row| open_summary(ledger.keyring, row).ok()).collect();
     let of = |name: &String| {
-        let beside = Some(Beside { of: how.id, name: name.clone() });
+        let beside = Some(AdditionalToken { of: how.id, name: name.clone() });
         there.iter().find(|summary| summary.beside == beside).cloned()
     };
     Ok(login.further.iter().map(|(name, _)| of(name)).collect())
@@ -120,7 +124,7 @@ fn refused(ledger: &mut Ledger<'_>, login: &NewLogin, how: &Replacement, known: 
 }
 
 fn give_up(ledger: &mut Ledger<'_>, new: &NewCredential, how: &Replacement) -> Result<(), VaultError> {
-    let Material::OAuth2(tokens) = &new.material else { return Ok(()) };
+    let CredentialSecret::OAuth2(tokens) = &new.material else { return Ok(()) };
     let of = super::credential_record::summary_of(how.id, new, ledger.now, ledger.now);
     discard(ledger, &of, tokens, &how.revocation, how.retry_for)
 }

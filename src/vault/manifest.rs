@@ -13,7 +13,7 @@ use super::VaultError;
 use super::fields::{FieldWriter, Fields};
 use super::keyring::Keyring;
 use super::keys::DataKey;
-use super::record::{self, Place};
+use super::record::{self, RecordAad};
 use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::store::{DeferredWrite, ManifestRow, StoreError, Tx, View};
@@ -69,14 +69,14 @@ pub(super) struct Manifest {
     /// How often the vault was restored from a backup: tokens that came before the last time may be used up elsewhere.
     pub(super) restores: u32,
     /// From what it was restored, as long as nobody has said that it is the one that lives.
-    pub(super) restored: Option<Restored>,
+    pub(super) restored: Option<RestoreMark>,
     /// Whether the epoch is known in a file outside: then one that is not there has been taken away.
     pub(super) epoch_file: bool,
 }
 
 /// A restore that nobody has confirmed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restored {
+pub struct RestoreMark {
     /// When it was restored.
     pub at: UnixTime,
     /// When the backup was made.
@@ -182,7 +182,7 @@ impl Manifest {
             audit_base: base.count,
             audit_base_mac: base.sum,
             restores: fields.int(tag::RESTORES).map_or(Some(0), |restores| u32::try_from(restores).ok())?,
-            restored: times.map(|(at, backup_at)| Restored { at: UnixTime(at), backup_at: UnixTime(backup_at) }),
+            restored: times.map(|(at, backup_at)| RestoreMark { at: UnixTime(at), backup_at: UnixTime(backup_at) }),
             epoch_file: fields.int(tag::EPOCH_FILE).is_some(),
         })
     }
@@ -198,8 +198,8 @@ fn pair(bytes: &[u8]) -> Option<(Tally, &[u8])> {
     Some((Tally { count: u64::from_be_bytes(*count), sum: *sum }, rest))
 }
 
-fn place<'a>(epoch: i64) -> Place<'a> {
-    Place { table: "manifest", column: "sealed", row: "1", revision: epoch, ..Place::default() }
+fn place<'a>(epoch: i64) -> RecordAad<'a> {
+    RecordAad { table: "manifest", column: "sealed", row: "1", revision: epoch, ..RecordAad::default() }
 }
 
 #[cfg(test)]
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_manifest_reads_back_and_is_that_of_an_older_version_where_nothing_was_restored() {
-        let restored = Some(Restored { at: UnixTime(8), backup_at: UnixTime(7) });
+        let restored = Some(RestoreMark { at: UnixTime(8), backup_at: UnixTime(7) });
         let marked = Manifest { epoch: 3, audit_length: 2, restores: 2, restored, ..Manifest::default() };
         let plain = Manifest { epoch: 3, audit_length: 2, ..Manifest::default() };
         assert_eq!(Manifest::read(3, &marked.bytes()), Some(marked));

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 
 /// What a credential consists of. It has no `Debug`, and no way to JSON.
 #[derive(Clone)]
-pub enum Material {
+pub enum CredentialSecret {
     /// Tokens from an OAuth 2 authorization server.
     OAuth2(Tokens),
     /// One API key.
@@ -37,7 +37,7 @@ pub enum Material {
     },
 }
 
-impl Material {
+impl CredentialSecret {
     /// Which kind of credential this makes.
     pub fn kind(&self) -> Kind {
         match self {
@@ -90,7 +90,7 @@ mod tag {
     pub(super) const HEADER_VALUES: u8 = 14;
 }
 
-impl Material {
+impl CredentialSecret {
     /// The fields to be sealed.
     pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
         let fields = FieldWriter::new();
@@ -107,7 +107,7 @@ impl Material {
         .finish()
     }
 
-    /// What [`Material::write`] wrote, for a credential of that kind and host.
+    /// What [`CredentialSecret::write`] wrote, for a credential of that kind and host.
     pub(super) fn read(kind: Kind, host: Option<&HostPattern>, bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         let secret = |tag| fields.text(tag).map(Secret::new);

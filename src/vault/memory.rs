@@ -14,7 +14,7 @@ use bytes::Bytes;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::key_table::KeyTable;
-use super::summary::Summary;
+use super::summary::CredentialMetadata;
 use crate::id::ProviderName;
 use crate::store::{Commit, Moment};
 
@@ -148,12 +148,12 @@ impl OfUser {
 pub(super) struct List {
     /// The provider, or all.
     of: Option<ProviderName>,
-    summaries: Vec<Summary>,
+    summaries: Vec<CredentialMetadata>,
     shown: OnceLock<Bytes>,
 }
 
 impl List {
-    pub(super) fn new(of: Option<&ProviderName>, summaries: Vec<Summary>) -> Self {
+    pub(super) fn new(of: Option<&ProviderName>, summaries: Vec<CredentialMetadata>) -> Self {
         Self { of: of.cloned(), summaries, shown: OnceLock::new() }
     }
 
@@ -161,7 +161,7 @@ impl List {
     pub(super) fn shown(
         &self,
         provider: Option<&ProviderName>,
-        show: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> Vec<u8>,
+        show: impl FnOnce(&mut dyn Iterator<Item = &CredentialMetadata>) -> Vec<u8>,
     ) -> Bytes {
         if self.of.as_ref() == provider {
             return self.shown.get_or_init(|| wiped(show(&mut self.summaries.iter()))).clone();
@@ -180,9 +180,9 @@ fn wiped(bytes: Vec<u8>) -> Bytes {
 }
 
 impl Deref for List {
-    type Target = [Summary];
+    type Target = [CredentialMetadata];
 
-    fn deref(&self) -> &[Summary] {
+    fn deref(&self) -> &[CredentialMetadata] {
         &self.summaries
     }
 }
@@ -194,19 +194,20 @@ impl Drop for List {
 }
 
 /// What a summary takes in memory, about, with what is shown of it.
-fn size(summary: &Summary) -> usize {
-    let Summary { title, scopes, username, host, account, client_id, origin, refreshing, .. } = summary;
+fn size(summary: &CredentialMetadata) -> usize {
+    let CredentialMetadata { title, scopes, username, host, account, client_id, origin, refreshing, .. } = summary;
     let optional = [username, account, client_id, origin].into_iter().flatten().map(String::len).sum::<usize>();
     let scopes = scopes.iter().flatten().map(|scope| scope.len() + size_of::<String>()).sum::<usize>();
     let host = host.as_ref().map_or(0, |host| 2 * host.as_given().len());
     let error = refreshing.last_error.as_ref().map_or(0, |error| error.what.len());
     let beside = summary.beside.as_ref().map_or(0, |beside| beside.name.len());
-    size_of::<Summary>() + 2 * (title.len() + optional + scopes + host) + error + beside + 3 * ENTRY
+    size_of::<CredentialMetadata>() + 2 * (title.len() + optional + scopes + host) + error + beside + 3 * ENTRY
 }
 
 /// Wipes what is sealed of a summary in the file.
-fn wipe(summary: &mut Summary) {
-    let Summary { title, scopes, username, host, account, client_id, origin, beside, refreshing, .. } = summary;
+fn wipe(summary: &mut CredentialMetadata) {
+    let CredentialMetadata { title, scopes, username, host, account, client_id, origin, beside, refreshing, .. } =
+        summary;
     title.zeroize();
     scopes.iter_mut().flatten().for_each(Zeroize::zeroize);
     [username, account, client_id, origin].into_iter().flatten().for_each(Zeroize::zeroize);
@@ -227,14 +228,14 @@ mod tests {
     use crate::clock::{Clock, UnixTime};
     use crate::id::IdMaker;
     use crate::kind::Kind;
-    use crate::vault::refreshing::{LastError, Refreshing};
-    use crate::vault::summary::{Beside, Status};
+    use crate::vault::refreshing::{LastError, RefreshState};
+    use crate::vault::summary::{AdditionalToken, CredentialStatus};
 
-    fn summary() -> Summary {
+    fn summary() -> CredentialMetadata {
         let id = IdMaker::new(Clock::manual(UnixTime(1_800_000_000))).credential();
         let text = || "confidential".to_owned();
         let last_error = Some(LastError { at: UnixTime(1), what: text() });
-        Summary {
+        CredentialMetadata {
             id,
             user: "alice".parse().unwrap(),
             provider: "p".parse().unwrap(),
@@ -249,10 +250,10 @@ mod tests {
             updated_at: UnixTime(1),
             expires_at: None,
             last_used_at: None,
-            status: Status::Active,
-            refreshing: Refreshing { last_error, ..Refreshing::default() },
+            status: CredentialStatus::Active,
+            refreshing: RefreshState { last_error, ..RefreshState::default() },
             origin: Some(text()),
-            beside: Some(Beside { of: id, name: text() }),
+            beside: Some(AdditionalToken { of: id, name: text() }),
         }
     }
 
@@ -299,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_of_a_list_is_made_once_and_of_a_part_of_it_each_time() {
-        let list = List::new(None, vec![summary(), Summary { provider: "q".parse().unwrap(), ..summary() }]);
+        let list = List::new(None, vec![summary(), CredentialMetadata { provider: "q".parse().unwrap(), ..summary() }]);
         let made = std::cell::Cell::new(0);
         let show = |provider: Option<&str>| {
             let provider: Option<ProviderName> = provider.map(|name| name.parse().unwrap());

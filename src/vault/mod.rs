@@ -62,14 +62,14 @@ mod xchacha;
 mod tests;
 
 pub use crate::store::{FileWarning, check_files};
-pub use amend::{Amended, Amendment, SecretAmendment};
-pub use api_key::{ApiKey, Holder, NewApiKey, UserPattern, UserPatternError};
-pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, HeadFault, HeadFit, Refusal, SignedRows};
+pub use amend::{CredentialUpdate, SecretUpdate, UpdateOutcome};
+pub use api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
+pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, DeniedRequest, HeadFault, HeadFit, SignedRows};
 pub use backup::{
-    BackupContents, BackupError, Existing, Head, MadeBackup, RestoredVault, Restorer, Source, Stop, head_of,
-    remove_abandoned,
+    BackupContents, BackupError, BackupHead, BackupSource, BackupStop, Existing, MadeBackup, RestoredVault, Restorer,
+    head_of, remove_abandoned,
 };
-pub use credentials::{Replaced, Replacement};
+pub use credentials::{ReplaceOutcome, Replacement};
 pub use damaged::{DamagedRemoval, Repair, Rest};
 pub use device::PollTurn;
 pub use error::VaultError;
@@ -77,22 +77,24 @@ pub use error::VaultError;
 pub(crate) use export_file::holds as export_holds;
 pub use export_file::{ExportFault, ExportWriter, read_export};
 pub use host_pattern::{HostPattern, HostPatternError};
-pub use import::{Arrival, Arrived};
+pub use import::{ImportCandidate, ImportOutcome};
 pub use login::{KeptLogin, NewLogin};
-pub use manifest::Restored;
+pub use manifest::RestoreMark;
 pub use master_key::{MasterKey, MasterKeyError};
-pub use material::{Material, Tokens};
-pub use open::{Mode, Opening, Vault};
-pub use pending::{DevicePolling, Flow, PendingAuthorization};
-pub use portable::Portable;
-pub use refresh::{Begun, RefreshFailure, RefreshTicket, Refreshed};
-pub use refreshing::{LastError, Refreshing};
+pub use material::{CredentialSecret, Tokens};
+pub use open::{OpenMode, OpenOptions, Vault};
+pub use pending::{DevicePolling, LoginFlow, PendingAuthorization};
+pub use portable::TransferredCredential;
+pub use refresh::{RefreshFailure, RefreshStart, RefreshTicket, Refreshed};
+pub use refreshing::{LastError, RefreshState};
 pub use registration::{ClientRegistration, RegisteredAt};
 pub use renewal::{OwnClient, Renewal, ServiceAccount};
-pub use revocation::{Deleted, GivenUp, QueuedRevocation, RetryBounds, Revocation, RevocationId, RevocationQueue};
+pub use revocation::{
+    DeletedCredential, GivenUp, QueuedRevocation, RetryBounds, RevocationId, RevocationQueue, RevocationScope,
+};
 pub use rotate::{RotationBegun, RotationEnd, RotationPlace};
-pub use slots::{Slot, SlotAdded, SlotKind, SlotRemoved};
+pub use slots::{KeySlot, SlotAdded, SlotKind, SlotRemoved};
 pub use status::{KeyVersion, VaultStatus};
-pub use summary::{Beside, NewCredential, Page, Status, Summary, User};
-pub use verify::{Damage, Verification};
-pub use who::{Actor, Who};
+pub use summary::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, KnownUser, NewCredential};
+pub use verify::{IntegrityFinding, Verification};
+pub use who::{Actor, AuditContext};

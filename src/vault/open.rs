@@ -15,7 +15,7 @@ use super::manifest::Manifest;
 use super::master_key::MasterKey;
 use super::memory::Memory;
 use super::pending::Room;
-use super::who::Who;
+use super::who::AuditContext;
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
@@ -33,7 +33,7 @@ pub struct Vault {
 pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) keyring: ArcSwap<Keyring>,
-    pub(super) mode: Mode,
+    pub(super) mode: OpenMode,
     pub(super) clock: Clock,
     pub(super) random: Random,
     pub(super) ids: IdMaker,
@@ -47,7 +47,7 @@ pub(super) struct Inner {
 
 /// Who opens the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum OpenMode {
     /// The one server: takes the lock file.
     Server,
     /// A short command, which works beside a server; the server notices what it changed.
@@ -56,9 +56,9 @@ pub enum Mode {
 
 /// How a vault is opened.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct OpenOptions {
     /// Who opens it.
-    pub mode: Mode,
+    pub mode: OpenMode,
     /// How many bytes are held back beside it, for what must be written even where the disk is full.
     pub ballast: u64,
     /// The file outside it that knows its epoch.
@@ -67,17 +67,17 @@ pub struct Opening {
     pub accept_rollback: bool,
 }
 
-impl From<Mode> for Opening {
+impl From<OpenMode> for OpenOptions {
     /// With nothing held back, and nothing known outside.
-    fn from(mode: Mode) -> Self {
+    fn from(mode: OpenMode) -> Self {
         Self { mode, ballast: 0, epoch_file: None, accept_rollback: false }
     }
 }
 
 impl Vault {
-    /// Makes a new vault at `path`, never over an existing file, and opens it in [`Mode::Server`].
+    /// Makes a new vault at `path`, never over an existing file, and opens it in [`OpenMode::Server`].
     pub fn create(path: &Path, master: &MasterKey, clock: Clock, random: Random) -> Result<Self, VaultError> {
-        let (now, who) = (clock.now(), Who::command_line());
+        let (now, who) = (clock.now(), AuditContext::command_line());
         let mut made = None;
         let memory = Arc::new(Memory::default());
         let told = memory.clone();
@@ -86,13 +86,13 @@ impl Vault {
             Manifest::default().leave(tx, &keyring, random);
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
             ledger.record(Action::VaultCreate, Subject::default())?;
-            ledger.close(Mode::Server)?;
+            ledger.close(OpenMode::Server)?;
             made = Some(keyring);
             Ok::<_, VaultError>(())
         };
         let store = Store::create(path, fill, move |commit| told.follow(commit))?;
         let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not made".into()))?;
-        Ok(Self { inner: Arc::new(Self::parts((store, memory), keyring, Mode::Server, clock, random, 0)) })
+        Ok(Self { inner: Arc::new(Self::parts((store, memory), keyring, OpenMode::Server, clock, random, 0)) })
     }
 
     /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked, the latter also
@@ -100,12 +100,12 @@ impl Vault {
     pub fn open(
         path: &Path,
         master: &MasterKey,
-        how: impl Into<Opening>,
+        how: impl Into<OpenOptions>,
         clock: Clock,
         random: Random,
     ) -> Result<Self, VaultError> {
-        let Opening { mode, ballast, epoch_file, accept_rollback } = how.into();
-        let lock = if mode == Mode::Server { Lock::Server } else { Lock::None };
+        let OpenOptions { mode, ballast, epoch_file, accept_rollback } = how.into();
+        let lock = if mode == OpenMode::Server { Lock::Server } else { Lock::None };
         let memory = Arc::new(Memory::default());
         let told = memory.clone();
         let store = Store::open(path, lock, ballast, move |commit| told.follow(commit))?;
@@ -127,7 +127,7 @@ impl Vault {
     fn parts(
         (store, memory): (Store, Arc<Memory>),
         keyring: Keyring,
-        mode: Mode,
+        mode: OpenMode,
         clock: Clock,
         random: Random,
         restores: u32,
@@ -221,7 +221,7 @@ impl Inner {
     ) -> Result<i64, VaultError> {
         let (keyring, now, random, mode) = (self.keyring.load_full(), self.clock.now(), self.random, self.mode);
         self.store.write_now(WritePriority::Critical, move |tx| {
-            let who = Who::command_line();
+            let who = AuditContext::command_line();
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
             work(&mut ledger)?;
             let epoch = ledger.next_epoch();

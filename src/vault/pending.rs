@@ -14,8 +14,8 @@ use super::keyring::Keyring;
 use super::keys::{self, Key};
 use super::ledger::Ledger;
 use super::open::Vault;
-use super::record::{self, Place};
-use super::who::Who;
+use super::record::{self, RecordAad};
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::jose::SigningKey;
@@ -90,7 +90,7 @@ pub struct PendingAuthorization {
     /// At which provider.
     pub provider: ProviderName,
     /// Through which door.
-    pub flow: Flow,
+    pub flow: LoginFlow,
     /// The API key with which it was begun.
     pub api_key_id: Option<ApiKeyId>,
     /// The OAuth client in use.
@@ -125,7 +125,7 @@ pub struct PendingAuthorization {
 
 /// Through which door a login was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub enum LoginFlow {
     /// The application takes the callback and completes.
     External,
     /// Strongroom's own connect page or command takes it.
@@ -134,7 +134,7 @@ pub enum Flow {
     Device,
 }
 
-impl Flow {
+impl LoginFlow {
     fn name(self) -> &'static str {
         match self {
             Self::External => "external",
@@ -158,7 +158,12 @@ pub struct DevicePolling {
 impl Vault {
     /// Remembers a begun login under a keyed hash of its state token; the token itself is not kept. Of each user the newest
     /// thousand are kept.
-    pub async fn put_pending(&self, state: &str, pending: PendingAuthorization, who: &Who) -> Result<(), VaultError> {
+    pub async fn put_pending(
+        &self,
+        state: &str,
+        pending: PendingAuthorization,
+        who: &AuditContext,
+    ) -> Result<(), VaultError> {
         let (state, room) = (Secret::new(state), self.inner.room_for_logins.clone());
         self.change(who, move |ledger| {
             if !room.take(&pending.user) {
@@ -193,9 +198,9 @@ impl Vault {
         state: &str,
         user: &UserId,
         provider: &ProviderName,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<Option<PendingAuthorization>, VaultError> {
-        self.take(Flow::External, state, user, provider, who).await
+        self.take(LoginFlow::External, state, user, provider, who).await
     }
 
     /// The same for a login on another device, whose tokens are of another kind than states.
@@ -204,22 +209,22 @@ impl Vault {
         token: &str,
         user: &UserId,
         provider: &ProviderName,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<Option<PendingAuthorization>, VaultError> {
-        self.take(Flow::Device, token, user, provider, who).await
+        self.take(LoginFlow::Device, token, user, provider, who).await
     }
 
     async fn take(
         &self,
-        flow: Flow,
+        flow: LoginFlow,
         state: &str,
         user: &UserId,
         provider: &ProviderName,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<Option<PendingAuthorization>, VaultError> {
         let (state, user, provider) = (Secret::new(state), user.clone(), provider.clone());
         // A code is not to be spent where what it brings could not be stored; the tokens of a device are here already.
-        let priority = if flow == Flow::Device { WritePriority::Critical } else { WritePriority::Normal };
+        let priority = if flow == LoginFlow::Device { WritePriority::Critical } else { WritePriority::Normal };
         self.change_worth(priority, who, move |ledger| {
             for key in ledger.keyring.index_keys() {
                 let hash = state_hash(key, ledger.keyring, flow, state.expose());
@@ -242,7 +247,7 @@ impl Vault {
     /// Erases the logins that expired by `now`, and says how many. One that does not open stays, for a verification to name: what
     /// it counted for is not known, and it keeps no other from being erased.
     pub async fn purge_pending(&self, now: UnixTime) -> Result<u64, VaultError> {
-        let (who, mut purged, mut after) = (Who::system(), 0, None::<String>);
+        let (who, mut purged, mut after) = (AuditContext::system(), 0, None::<String>);
         loop {
             let from = after.take();
             let batch = self.change(&who, move |ledger| {
@@ -337,7 +342,7 @@ impl PendingAuthorization {
         Some(Self {
             user: user.clone(),
             provider: provider.clone(),
-            flow: [Flow::External, Flow::Connect, Flow::Device]
+            flow: [LoginFlow::External, LoginFlow::Connect, LoginFlow::Device]
                 .into_iter()
                 .find(|flow| Some(flow.name()) == fields.text(tag::FLOW))?,
             api_key_id,
@@ -371,16 +376,16 @@ impl PendingAuthorization {
 }
 
 /// What a login is found by. Those of the two kinds cannot be found by each other's tokens.
-pub(super) fn state_hash(key: &Key, keyring: &Keyring, flow: Flow, state: &str) -> [u8; 32] {
+pub(super) fn state_hash(key: &Key, keyring: &Keyring, flow: LoginFlow, state: &str) -> [u8; 32] {
     let kind: &[u8] = match flow {
-        Flow::External | Flow::Connect => b"strongroom state 1",
-        Flow::Device => b"strongroom device 1",
+        LoginFlow::External | LoginFlow::Connect => b"strongroom state 1",
+        LoginFlow::Device => b"strongroom device 1",
     };
     keys::mac(key, [kind, keyring.vault_id(), state.as_bytes()])
 }
 
-pub(super) fn place<'a>(row: &'a PendingRow, id: &'a str) -> Place<'a> {
-    Place {
+pub(super) fn place<'a>(row: &'a PendingRow, id: &'a str) -> RecordAad<'a> {
+    RecordAad {
         table: "pending_authorization",
         column: "sealed",
         row: id,
@@ -389,7 +394,7 @@ pub(super) fn place<'a>(row: &'a PendingRow, id: &'a str) -> Place<'a> {
         user: &row.user,
         expiry: Some(row.expires_at),
         more: std::slice::from_ref(&row.created_at),
-        ..Place::default()
+        ..RecordAad::default()
     }
 }
 

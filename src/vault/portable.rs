@@ -5,9 +5,9 @@ use zeroize::Zeroizing;
 
 use super::credential_record::{read_summary, write_summary};
 use super::fields::{FieldWriter, Fields};
-use super::material::Material;
+use super::material::CredentialSecret;
 use super::registration::{ClientRegistration, RegisteredAt};
-use super::summary::Summary;
+use super::summary::CredentialMetadata;
 use crate::store::CredentialRow;
 
 /// Tags of its fields; one that was ever used is not given another meaning.
@@ -32,16 +32,16 @@ mod tag {
 
 /// A credential with everything that belongs to it. It has no `Debug`: it holds the secret.
 #[derive(Clone)]
-pub struct Portable {
+pub struct TransferredCredential {
     /// What lists show.
-    pub summary: Summary,
+    pub summary: CredentialMetadata,
     /// The secret.
-    pub material: Material,
+    pub material: CredentialSecret,
     /// Our client at its authorization server, where it registered itself there (RFC 7591): no other can refresh.
     pub registration: Option<(RegisteredAt, ClientRegistration)>,
 }
 
-impl Portable {
+impl TransferredCredential {
     /// The fields to be sealed.
     pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
         let summary = &self.summary;
@@ -69,7 +69,7 @@ impl Portable {
         .finish()
     }
 
-    /// What [`Portable::write`] wrote; `None` where it cannot be understood.
+    /// What [`TransferredCredential::write`] wrote; `None` where it cannot be understood.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         let row = CredentialRow {
@@ -90,7 +90,7 @@ impl Portable {
             summary: Vec::new(),
         };
         let summary = read_summary(&row, fields.bytes(tag::SUMMARY)?)?;
-        let material = Material::read(summary.kind, summary.host.as_ref(), fields.bytes(tag::SECRET)?)?;
+        let material = CredentialSecret::read(summary.kind, summary.host.as_ref(), fields.bytes(tag::SECRET)?)?;
         let registration = match fields.bytes(tag::REGISTRATION) {
             None => None,
             Some(client) => {
@@ -106,8 +106,8 @@ impl Portable {
 /// For the property tests and the fuzz targets: what is read is the same when it is written and read again.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn reads_as_written(bytes: &[u8]) {
-    let Some(read) = Portable::read(bytes) else { return };
+    let Some(read) = TransferredCredential::read(bytes) else { return };
     let written = read.write();
-    let again = Portable::read(&written).expect("what was written can be read");
+    let again = TransferredCredential::read(&written).expect("what was written can be read");
     assert!(*again.write() == *written);
 }

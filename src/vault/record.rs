@@ -24,7 +24,7 @@ const LARGEST: usize = 8 << 20;
 
 /// Where a record belongs, and what holds of it there.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Place<'a> {
+pub(super) struct RecordAad<'a> {
     pub(super) table: &'static str,
     pub(super) column: &'static str,
     pub(super) row: &'a str,
@@ -40,7 +40,7 @@ pub(super) struct Place<'a> {
     pub(super) more: &'a [i64],
 }
 
-impl Place<'_> {
+impl RecordAad<'_> {
     pub(super) fn associated_data(&self, vault_id: &[u8; 16]) -> Vec<u8> {
         let (scheme, host, port) = match self.host {
             Some(pattern) => (pattern.scheme(), pattern.host(), pattern.port().to_string()),
@@ -75,7 +75,12 @@ impl Place<'_> {
 }
 
 /// Seals `fields` for `place` under the current data key.
-pub(super) fn seal(keyring: &Keyring, place: &Place<'_>, fields: &[u8], random: Random) -> Result<Vec<u8>, VaultError> {
+pub(super) fn seal(
+    keyring: &Keyring,
+    place: &RecordAad<'_>,
+    fields: &[u8],
+    random: Random,
+) -> Result<Vec<u8>, VaultError> {
     if fields.len() > LARGEST {
         return Err(VaultError::TooLarge("a credential"));
     }
@@ -86,7 +91,7 @@ pub(super) fn seal(keyring: &Keyring, place: &Place<'_>, fields: &[u8], random: 
 pub(super) fn seal_under(
     key: &DataKey,
     vault_id: &[u8; 16],
-    place: &Place<'_>,
+    place: &RecordAad<'_>,
     fields: &[u8],
     random: Random,
 ) -> Vec<u8> {
@@ -105,7 +110,7 @@ pub(super) fn seal_under(
 /// Opens a record that stands in `place` with `data_key` beside it, and gives its fields.
 pub(super) fn open(
     keyring: &Keyring,
-    place: &Place<'_>,
+    place: &RecordAad<'_>,
     data_key: u32,
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
@@ -130,7 +135,7 @@ pub(super) fn open(
 }
 
 /// The hash with which the manifest counts a record, under the data key that sealed it.
-pub(super) fn item(keyring: &Keyring, place: &Place<'_>, sealed: &[u8]) -> Result<[u8; 32], VaultError> {
+pub(super) fn item(keyring: &Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Result<[u8; 32], VaultError> {
     let key = key_of(keyring, place, sealed)?;
     let tag = sealed.last_chunk::<TAG>().ok_or_else(|| place.damaged("the record is cut"))?;
     let revision = place.revision.to_be_bytes();
@@ -139,7 +144,7 @@ pub(super) fn item(keyring: &Keyring, place: &Place<'_>, sealed: &[u8]) -> Resul
     Ok(keys::mac(&key.manifest, parts))
 }
 
-fn key_of<'k>(keyring: &'k Keyring, place: &Place<'_>, sealed: &[u8]) -> Result<&'k DataKey, VaultError> {
+fn key_of<'k>(keyring: &'k Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Result<&'k DataKey, VaultError> {
     let version = sealed.get(1..HEADER).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     version
         .and_then(|version| keyring.data_key(version))
@@ -150,8 +155,15 @@ fn key_of<'k>(keyring: &'k Keyring, place: &Place<'_>, sealed: &[u8]) -> Result<
 mod tests {
     use super::*;
 
-    fn place<'a>() -> Place<'a> {
-        Place { table: "credential", column: "summary", row: "r", revision: 1, user: "alice", ..Place::default() }
+    fn place<'a>() -> RecordAad<'a> {
+        RecordAad {
+            table: "credential",
+            column: "summary",
+            row: "r",
+            revision: 1,
+            user: "alice",
+            ..RecordAad::default()
+        }
     }
 
     #[test]
@@ -184,24 +196,24 @@ mod tests {
         let keyring = Keyring::for_tests();
         let host = "a.example".parse::<HostPattern>().unwrap();
         let other_host = "http://a.example".parse::<HostPattern>().unwrap();
-        let own = Place { host: Some(&host), kind: "host_scoped", more: &[1], ..place() };
+        let own = RecordAad { host: Some(&host), kind: "host_scoped", more: &[1], ..place() };
         let sealed = seal(&keyring, &own, b"secret", Random).unwrap();
         assert!(open(&keyring, &own, 1, &sealed).is_ok());
         let elsewhere = [
-            Place { table: "revocation", ..own },
-            Place { column: "secret", ..own },
-            Place { row: "s", ..own },
-            Place { revision: 2, ..own },
-            Place { kind: "api_key", ..own },
-            Place { provider: "github", ..own },
-            Place { user: "bob", ..own },
-            Place { status: "active", ..own },
-            Place { in_doubt: Some(0), ..own },
-            Place { expiry: Some(0), ..own },
-            Place { host: Some(&other_host), ..own },
-            Place { host: None, ..own },
-            Place { more: &[2], ..own },
-            Place { more: &[], ..own },
+            RecordAad { table: "revocation", ..own },
+            RecordAad { column: "secret", ..own },
+            RecordAad { row: "s", ..own },
+            RecordAad { revision: 2, ..own },
+            RecordAad { kind: "api_key", ..own },
+            RecordAad { provider: "github", ..own },
+            RecordAad { user: "bob", ..own },
+            RecordAad { status: "active", ..own },
+            RecordAad { in_doubt: Some(0), ..own },
+            RecordAad { expiry: Some(0), ..own },
+            RecordAad { host: Some(&other_host), ..own },
+            RecordAad { host: None, ..own },
+            RecordAad { more: &[2], ..own },
+            RecordAad { more: &[], ..own },
         ];
         for (i, place) in elsewhere.iter().enumerate() {
             assert!(open(&keyring, place, 1, &sealed).is_err(), "place {i}");

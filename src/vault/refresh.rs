@@ -7,12 +7,12 @@ use super::VaultError;
 use super::audit::Action;
 use super::credential_record::{open_secret, open_summary, rewrite, subject};
 use super::ledger::Ledger;
-use super::material::{Material, Tokens};
+use super::material::{CredentialSecret, Tokens};
 use super::open::Vault;
-use super::refreshing::{LastError, Refreshing};
-use super::revocation::{self, Revocation, is_shared};
-use super::summary::{Status, Summary};
-use super::who::Who;
+use super::refreshing::{LastError, RefreshState};
+use super::revocation::{self, RevocationScope, is_shared};
+use super::summary::{CredentialMetadata, CredentialStatus};
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::CredentialRow;
@@ -21,13 +21,13 @@ use crate::store::CredentialRow;
 #[derive(Clone)]
 pub struct RefreshTicket {
     /// The credential, as it was.
-    pub summary: Summary,
+    pub summary: CredentialMetadata,
     /// Of the secret, with the marker in it.
     revision: i64,
 }
 
 /// What came of beginning one.
-pub enum Begun<D> {
+pub enum RefreshStart<D> {
     /// It has begun: the marker is on disk, and these are the tokens.
     Begun(Box<RefreshTicket>, Tokens),
     /// There is nothing to do, for this reason; nothing was written.
@@ -69,17 +69,19 @@ impl Vault {
         &self,
         user: &UserId,
         id: &CredentialId,
-        decline: impl Fn(&Summary, &Tokens) -> Option<D> + Send + Sync + 'static,
-        who: &Who,
-    ) -> Result<Begun<D>, VaultError> {
+        decline: impl Fn(&CredentialMetadata, &Tokens) -> Option<D> + Send + Sync + 'static,
+        who: &AuditContext,
+    ) -> Result<RefreshStart<D>, VaultError> {
         let (user, id) = (user.clone(), *id);
         self.change(who, move |ledger| {
-            let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else { return Ok(Begun::Gone) };
+            let Some(row) = ledger.tx.credential(user.as_str(), &id.to_string())? else {
+                return Ok(RefreshStart::Gone);
+            };
             let before = open_summary(ledger.keyring, &row)?;
             let secret = open_secret(ledger, &row, &before)?;
-            let Material::OAuth2(tokens) = &secret else { return Ok(Begun::Gone) };
+            let CredentialSecret::OAuth2(tokens) = &secret else { return Ok(RefreshStart::Gone) };
             if let Some(reason) = decline(&before, tokens) {
-                return Ok(Begun::Declined(reason));
+                return Ok(RefreshStart::Declined(reason));
             }
             let mut summary = before.clone();
             summary.refreshing.in_doubt_since = before.refreshing.in_doubt_since.or(Some(ledger.now));
@@ -88,7 +90,7 @@ impl Vault {
             let written = rewrite(ledger, &row, &before, &summary, &secret)?;
             ledger.record(Action::RefreshBegin, subject(&summary))?;
             let ticket = RefreshTicket { summary: before, revision: written.secret_revision };
-            Ok(Begun::Begun(Box::new(ticket), tokens.clone()))
+            Ok(RefreshStart::Begun(Box::new(ticket), tokens.clone()))
         })
         .await
     }
@@ -99,28 +101,28 @@ impl Vault {
         &self,
         ticket: &RefreshTicket,
         refreshed: Refreshed,
-        overtaken: Revocation,
+        overtaken: RevocationScope,
         retry_for: Duration,
-        who: &Who,
-    ) -> Result<Option<Summary>, VaultError> {
+        who: &AuditContext,
+    ) -> Result<Option<CredentialMetadata>, VaultError> {
         let ticket = ticket.clone();
         self.must_change(who, move |ledger| {
             let Some((row, before)) = still_there(ledger, &ticket)? else {
                 discard(ledger, &ticket.summary, &refreshed.tokens, &overtaken, retry_for)?;
                 return Ok(None);
             };
-            let summary = Summary {
+            let summary = CredentialMetadata {
                 scopes: Some(refreshed.scopes.clone()),
                 updated_at: ledger.now,
                 expires_at: refreshed.expires_at,
-                status: Status::Active,
-                refreshing: Refreshing {
+                status: CredentialStatus::Active,
+                refreshing: RefreshState {
                     restores: ledger.restores(),
-                    ..Refreshing::after(&refreshed.tokens, refreshed.refresh_at)
+                    ..RefreshState::after(&refreshed.tokens, refreshed.refresh_at)
                 },
                 ..before.clone()
             };
-            rewrite(ledger, &row, &before, &summary, &Material::OAuth2(refreshed.tokens.clone()))?;
+            rewrite(ledger, &row, &before, &summary, &CredentialSecret::OAuth2(refreshed.tokens.clone()))?;
             ledger.record(Action::RefreshFinish, subject(&summary))?;
             Ok(Some(summary))
         })
@@ -134,8 +136,8 @@ impl Vault {
         &self,
         ticket: &RefreshTicket,
         failure: RefreshFailure,
-        who: &Who,
-    ) -> Result<Option<Summary>, VaultError> {
+        who: &AuditContext,
+    ) -> Result<Option<CredentialMetadata>, VaultError> {
         self.amend(ticket, Action::RefreshFail, who, move |summary, before, now| {
             let refreshing = &mut summary.refreshing;
             refreshing.in_doubt_since =
@@ -154,17 +156,17 @@ impl Vault {
         &self,
         ticket: &RefreshTicket,
         what: String,
-        who: &Who,
-    ) -> Result<Option<Summary>, VaultError> {
+        who: &AuditContext,
+    ) -> Result<Option<CredentialMetadata>, VaultError> {
         self.amend(ticket, Action::NeedsReauth, who, move |summary, _, now| {
-            summary.status = Status::NeedsReauth;
-            summary.refreshing = Refreshing {
+            summary.status = CredentialStatus::NeedsReauth;
+            summary.refreshing = RefreshState {
                 possible: summary.refreshing.possible,
                 lifetime: summary.refreshing.lifetime,
                 lapses_at: summary.refreshing.lapses_at,
                 last_error: Some(LastError { at: now, what: what.clone() }),
                 restores: summary.refreshing.restores,
-                ..Refreshing::default()
+                ..RefreshState::default()
             };
         })
         .await
@@ -193,7 +195,7 @@ impl Vault {
         let write = move |ledger: &mut Ledger<'_>| {
             Ok(ledger.tx.schedule_refresh(user.as_str(), &id.to_string(), at.map(|at| at.0))?)
         };
-        self.change(&Who::system(), write).await
+        self.change(&AuditContext::system(), write).await
     }
 
     /// Writes a changed summary, given what the credential was before the refresh, while the secret is the one that the
@@ -202,9 +204,9 @@ impl Vault {
         &self,
         ticket: &RefreshTicket,
         action: Action,
-        who: &Who,
-        change: impl Fn(&mut Summary, &Summary, UnixTime) + Send + Sync + 'static,
-    ) -> Result<Option<Summary>, VaultError> {
+        who: &AuditContext,
+        change: impl Fn(&mut CredentialMetadata, &CredentialMetadata, UnixTime) + Send + Sync + 'static,
+    ) -> Result<Option<CredentialMetadata>, VaultError> {
         let ticket = ticket.clone();
         self.must_change(who, move |ledger| {
             let Some((row, before)) = still_there(ledger, &ticket)? else { return Ok(None) };
@@ -220,7 +222,10 @@ impl Vault {
 }
 
 /// The credential, where its secret is still the one that the refresh began with. (A new title does not touch it.)
-fn still_there(ledger: &Ledger<'_>, ticket: &RefreshTicket) -> Result<Option<(CredentialRow, Summary)>, VaultError> {
+fn still_there(
+    ledger: &Ledger<'_>,
+    ticket: &RefreshTicket,
+) -> Result<Option<(CredentialRow, CredentialMetadata)>, VaultError> {
     let of = &ticket.summary;
     let row = ledger.tx.credential(of.user.as_str(), &of.id.to_string())?;
     let Some(row) = row.filter(|row| row.secret_revision == ticket.revision) else { return Ok(None) };
@@ -232,15 +237,15 @@ fn still_there(ledger: &Ledger<'_>, ticket: &RefreshTicket) -> Result<Option<(Cr
 /// which a credential hangs: the one that was connected again meanwhile, say.
 pub(super) fn discard(
     ledger: &mut Ledger<'_>,
-    of: &Summary,
+    of: &CredentialMetadata,
     tokens: &Tokens,
-    revocation: &Revocation,
+    revocation: &RevocationScope,
     retry_for: Duration,
 ) -> Result<(), VaultError> {
     let revokes = match revocation {
-        Revocation::Never => false,
-        Revocation::Token => true,
-        Revocation::UnlessShared(among) => !is_shared(ledger, of, among, None)?,
+        RevocationScope::Never => false,
+        RevocationScope::Token => true,
+        RevocationScope::UnlessShared(among) => !is_shared(ledger, of, among, None)?,
     };
     if revokes {
         revocation::queue(ledger, of, tokens.clone(), retry_for)?;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::fields::{FieldWriter, Fields};
-use super::material::{Material, Tokens};
+use super::material::{CredentialSecret, Tokens};
 use crate::clock::UnixTime;
 
 /// How the refreshing of an OAuth credential stands. For the other kinds it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refreshing {
+pub struct RefreshState {
     /// Whether there is a refresh token; unknown of a credential that version 1 of the vault stored.
     pub possible: Option<bool>,
     /// For how long the access token was given, counted from when it came.
@@ -54,11 +54,11 @@ mod tag {
     pub(super) const RESTORES: u8 = 28;
 }
 
-impl Refreshing {
+impl RefreshState {
     /// Of a credential that was just stored or connected again.
-    pub(super) fn fresh(material: &Material, refresh_at: Option<UnixTime>) -> Self {
+    pub(super) fn fresh(material: &CredentialSecret, refresh_at: Option<UnixTime>) -> Self {
         match material {
-            Material::OAuth2(tokens) => Self::after(tokens, refresh_at),
+            CredentialSecret::OAuth2(tokens) => Self::after(tokens, refresh_at),
             _ => Self::default(),
         }
     }

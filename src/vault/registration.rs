@@ -8,8 +8,8 @@ use super::keyring::Keyring;
 use super::keys::{self, Key};
 use super::ledger::Ledger;
 use super::open::Vault;
-use super::record::{self, Place};
-use super::who::Who;
+use super::record::{self, RecordAad};
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 use crate::store::{RegistrationRow, View};
@@ -59,7 +59,7 @@ impl Vault {
         at: &RegisteredAt,
         new: ClientRegistration,
         replaced: Option<&str>,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<ClientRegistration, VaultError> {
         let (at, replaced) = (at.clone(), replaced.map(str::to_owned));
         self.change(who, move |ledger| {
@@ -170,13 +170,13 @@ fn lookup(key: &Key, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
     keys::mac(key, parts)
 }
 
-pub(super) fn place<'a>(row: &'a RegistrationRow, id: &'a str) -> Place<'a> {
-    Place {
+pub(super) fn place<'a>(row: &'a RegistrationRow, id: &'a str) -> RecordAad<'a> {
+    RecordAad {
         table: "client_registration",
         column: "sealed",
         row: id,
         revision: row.revision,
         more: std::slice::from_ref(&row.created_at),
-        ..Place::default()
+        ..RecordAad::default()
     }
 }

@@ -14,9 +14,9 @@ use super::keyring::Keyring;
 use super::ledger::Ledger;
 use super::material::Tokens;
 use super::open::Vault;
-use super::record::{self, Place};
-use super::summary::{Page, Summary};
-use super::who::Who;
+use super::record::{self, RecordAad};
+use super::summary::{CredentialMetadata, CredentialPage};
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
@@ -34,7 +34,7 @@ const LAST_ERROR: u8 = 41;
 
 /// What deleting a credential means for the grant behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revocation {
+pub enum RevocationScope {
     /// Nothing is revoked.
     Never,
     /// The tokens are revoked: at this provider that ends them alone.
@@ -45,9 +45,9 @@ pub enum Revocation {
 }
 
 /// What deleting did.
-pub struct Deleted {
+pub struct DeletedCredential {
     /// The credential, as it was.
-    pub summary: Summary,
+    pub summary: CredentialMetadata,
     /// What is to be revoked now; it is in the queue already, so that a crash does not lose it.
     pub revocation: Option<QueuedRevocation>,
 }
@@ -108,7 +108,7 @@ pub struct QueuedRevocation {
 
 impl Vault {
     /// Takes a revocation out of the queue: it was done, or there is nothing left to do.
-    pub async fn finish_revocation(&self, id: &RevocationId, who: &Who) -> Result<(), VaultError> {
+    pub async fn finish_revocation(&self, id: &RevocationId, who: &AuditContext) -> Result<(), VaultError> {
         let id = id.clone();
         self.must_change(who, move |ledger| match ledger.tx.take_revocation(&id.0)? {
             Some(row) => gone(ledger, &row, Action::RevocationFinish),
@@ -125,7 +125,7 @@ impl Vault {
         reason: &str,
     ) -> Result<(), VaultError> {
         let (id, reason) = (id.clone(), reason.to_owned());
-        self.must_change(&Who::system(), move |ledger| {
+        self.must_change(&AuditContext::system(), move |ledger| {
             let Some(old) = ledger.tx.revocation(&id.0)? else { return Ok(()) };
             let queued = QueuedRevocation { last_error: Some(reason.clone()), ..read(ledger.keyring, &old)? };
             let mut row = RevocationRow {
@@ -156,7 +156,11 @@ impl Vault {
 
     /// The whole queue, or a part of it, for the users that `covers` names; in the order of the credentials' ids, which is
     /// that in which they were connected. A damaged one keeps no other from being seen.
-    pub fn revocations(&self, covers: impl Fn(&UserId) -> bool, page: Page) -> Result<RevocationQueue, VaultError> {
+    pub fn revocations(
+        &self,
+        covers: impl Fn(&UserId) -> bool,
+        page: CredentialPage,
+    ) -> Result<RevocationQueue, VaultError> {
         let after = page.after.map(|id| id.to_string()).unwrap_or_default();
         let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let look = || self.look(|view, keyring| Self::part_of_queue(view, keyring, &covers, &after, limit));
@@ -203,7 +207,7 @@ impl Vault {
         bounds: RetryBounds,
     ) -> Result<Vec<Result<GivenUp, VaultError>>, VaultError> {
         let which = GiveUp { now: now.0, beyond: now.plus(bounds.time).0, attempts: bounds.tries };
-        let (who, mut dropped, mut after) = (Who::system(), Vec::new(), None::<String>);
+        let (who, mut dropped, mut after) = (AuditContext::system(), Vec::new(), None::<String>);
         loop {
             let from = after.take();
             let batch = self.must_change(&who, move |ledger| {
@@ -237,7 +241,7 @@ pub struct RevocationQueue {
 /// Puts the tokens of a credential that is being deleted into the queue.
 pub(super) fn queue(
     ledger: &mut Ledger<'_>,
-    summary: &Summary,
+    summary: &CredentialMetadata,
     tokens: Tokens,
     retry_for: Duration,
 ) -> Result<QueuedRevocation, VaultError> {
@@ -307,7 +311,7 @@ fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, V
 /// looked at.
 pub(super) fn is_shared(
     ledger: &Ledger<'_>,
-    summary: &Summary,
+    summary: &CredentialMetadata,
     among: &[ProviderName],
     except: Option<&CredentialId>,
 ) -> Result<bool, VaultError> {
@@ -375,8 +379,8 @@ pub(super) fn more(row: &RevocationRow) -> [i64; 2] {
 }
 
 /// The credential's id stands where other records have their kind: it says what the tokens are.
-pub(super) fn place<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> Place<'a> {
-    Place {
+pub(super) fn place<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> RecordAad<'a> {
+    RecordAad {
         table: "revocation",
         column: "sealed",
         row: &row.id,
@@ -386,6 +390,6 @@ pub(super) fn place<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> Place<'a>
         user: &row.user,
         expiry: Some(row.give_up_at),
         more,
-        ..Place::default()
+        ..RecordAad::default()
     }
 }

@@ -10,7 +10,7 @@ use super::keyring_rows::{KeyringRows, purpose};
 use super::ledger::Ledger;
 use super::open::Vault;
 use super::walk::{Cursor, Seen, TABLES, walk};
-use super::who::Who;
+use super::who::AuditContext;
 use crate::store::RecordKey;
 
 /// How a rotation stands.
@@ -44,7 +44,7 @@ pub enum RotationEnd {
 
 impl Vault {
     /// Begins a rotation, or finds the one that was begun and not ended.
-    pub async fn begin_rotation(&self, who: &Who) -> Result<RotationBegun, VaultError> {
+    pub async fn begin_rotation(&self, who: &AuditContext) -> Result<RotationBegun, VaultError> {
         self.change_keyring(who, |ledger, rows| {
             let root = ledger.keyring.root().clone();
             let old = ledger.keyring.current_data_key().version;
@@ -67,7 +67,7 @@ impl Vault {
     pub async fn rotate_some(&self, place: &mut RotationPlace, limit: u32) -> Result<Option<u64>, VaultError> {
         let Some(table) = TABLES.get(place.table).copied() else { return Ok(None) };
         let after = place.after.clone();
-        let who = Who::system();
+        let who = AuditContext::system();
         let resealed = self.change(&who, move |ledger| {
             let (tx, keyring) = (ledger.tx, ledger.keyring);
             let but = Some(keyring.current_data_key().version);
@@ -93,7 +93,7 @@ impl Vault {
     }
 
     /// Destroys the old data keys, in a transaction that sees no record under them, and takes their bytes out of the file.
-    pub async fn end_rotation(&self, who: &Who) -> Result<RotationEnd, VaultError> {
+    pub async fn end_rotation(&self, who: &AuditContext) -> Result<RotationEnd, VaultError> {
         let end = self.change_keyring(who, |ledger, rows| {
             let root = ledger.keyring.root().clone();
             let left = ledger.tx.sealed_otherwise(ledger.keyring.current_data_key().version)?;
@@ -125,7 +125,7 @@ impl Vault {
 /// Writes the same fields over a record, sealed under the current data key, and counts them so.
 fn reseal(
     ledger: &mut Ledger<'_>,
-    place: &super::record::Place<'_>,
+    place: &super::record::RecordAad<'_>,
     old: &[u8],
     fields: &[u8],
 ) -> Result<(), VaultError> {

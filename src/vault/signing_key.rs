@@ -4,8 +4,8 @@ use super::VaultError;
 use super::audit::{Action, Subject};
 use super::keyring::Keyring;
 use super::open::Vault;
-use super::record::{self, Place};
-use super::who::Who;
+use super::record::{self, RecordAad};
+use super::who::AuditContext;
 use crate::jose::SigningKey;
 use crate::store::SigningKeyRow;
 
@@ -16,7 +16,7 @@ impl Vault {
     }
 
     /// Makes a key where there is none; whether it was made.
-    pub async fn ensure_signing_key(&self, who: &Who) -> Result<bool, VaultError> {
+    pub async fn ensure_signing_key(&self, who: &AuditContext) -> Result<bool, VaultError> {
         if !self.signing_keys()?.is_empty() {
             return Ok(false);
         }
@@ -53,13 +53,13 @@ fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError
     })
 }
 
-pub(super) fn place(row: &SigningKeyRow) -> Place<'_> {
-    Place {
+pub(super) fn place(row: &SigningKeyRow) -> RecordAad<'_> {
+    RecordAad {
         table: "signing_key",
         column: "sealed",
         row: &row.id,
         revision: row.revision,
         more: std::slice::from_ref(&row.created_at),
-        ..Place::default()
+        ..RecordAad::default()
     }
 }

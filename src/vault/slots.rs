@@ -14,7 +14,7 @@ use super::keys::{Key, Root};
 use super::master_key::MasterKey;
 use super::open::Vault;
 use super::slot::{self, Tried};
-use super::who::Who;
+use super::who::AuditContext;
 use super::{pending, registration};
 use crate::clock::UnixTime;
 use crate::store::SlotRow;
@@ -24,7 +24,7 @@ const ATTEMPTS: usize = 4;
 
 /// What opens a vault, as far as it may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct KeySlot {
     /// Its number, which no other slot of the vault ever had or gets while it is the highest.
     pub id: i64,
     /// Which kind of master key it takes.
@@ -78,7 +78,7 @@ pub enum SlotRemoved {
 
 impl Vault {
     /// Every slot, by number.
-    pub fn slots(&self) -> Result<Vec<Slot>, VaultError> {
+    pub fn slots(&self) -> Result<Vec<KeySlot>, VaultError> {
         self.look(|view, _| Ok(KeyringRows::read(view)?.slots.iter().map(describe).collect()))
     }
 
@@ -94,7 +94,12 @@ impl Vault {
     }
 
     /// Lets one more master key open the vault; `opened_by` is one that does already.
-    pub async fn add_slot(&self, known: &MasterKey, new: &MasterKey, who: &Who) -> Result<SlotAdded, VaultError> {
+    pub async fn add_slot(
+        &self,
+        known: &MasterKey,
+        new: &MasterKey,
+        who: &AuditContext,
+    ) -> Result<SlotAdded, VaultError> {
         for _ in 0..ATTEMPTS {
             let rows = self.look(|view, _| KeyringRows::read(view))?;
             let (root_key, _) = rows.find_root(known)?;
@@ -119,7 +124,7 @@ impl Vault {
     }
 
     /// Ends a slot, unless it is the last: its master key opens the vault no more. (It still opens backups of before.)
-    pub async fn remove_slot(&self, id: i64, who: &Who) -> Result<SlotRemoved, VaultError> {
+    pub async fn remove_slot(&self, id: i64, who: &AuditContext) -> Result<SlotRemoved, VaultError> {
         self.change_keyring(who, move |ledger, rows| {
             let root = ledger.keyring.root().clone();
             if !rows.slots.iter().any(|slot| slot.id == id) {
@@ -140,7 +145,7 @@ impl Vault {
     /// that were begun are over. What is there has to be sealed anew after this: by a rotation, which has begun.
     ///
     /// No server may have the vault open, for it would know the old root alone.
-    pub async fn renew_root(&self, known: &MasterKey, new: &MasterKey, who: &Who) -> Result<i64, VaultError> {
+    pub async fn renew_root(&self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<i64, VaultError> {
         for _ in 0..ATTEMPTS {
             let rows = self.look(|view, _| KeyringRows::read(view))?;
             rows.find_root(known)?;
@@ -190,8 +195,8 @@ fn is_room_in(rows: &KeyringRows) -> Result<(), VaultError> {
     if rows.slots.len() < MOST_SLOTS { Ok(()) } else { Err(VaultError::TooManySlots(MOST_SLOTS)) }
 }
 
-fn describe(row: &SlotRow) -> Slot {
-    Slot {
+fn describe(row: &SlotRow) -> KeySlot {
+    KeySlot {
         id: row.id,
         kind: if row.kind == SlotKind::Passphrase.name() { SlotKind::Passphrase } else { SlotKind::Key },
         fingerprint: hex::write(&row.fingerprint),

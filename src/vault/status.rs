@@ -4,7 +4,7 @@ use super::VaultError;
 use super::hex;
 use super::keyring_rows::KeyringRows;
 use super::open::Vault;
-use super::slots::Slot;
+use super::slots::KeySlot;
 use crate::clock::UnixTime;
 use crate::store::{FileWarning, SCHEMA_VERSION};
 
@@ -18,7 +18,7 @@ pub struct VaultStatus {
     /// When it was made.
     pub created_at: UnixTime,
     /// What opens it.
-    pub slots: Vec<Slot>,
+    pub slots: Vec<KeySlot>,
     /// The keys of the keyring.
     pub keys: Vec<KeyVersion>,
     /// The version of the data key that seals new records.

@@ -5,12 +5,12 @@ use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 
 use super::host_pattern::HostPattern;
-use super::material::Material;
-use super::refreshing::Refreshing;
+use super::material::CredentialSecret;
+use super::refreshing::RefreshState;
 
 /// A credential without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct CredentialMetadata {
     /// Its id.
     pub id: CredentialId,
     /// Whose it is.
@@ -40,48 +40,48 @@ pub struct Summary {
     /// When its secret was last handed out or used.
     pub last_used_at: Option<UnixTime>,
     /// Whether it can be used.
-    pub status: Status,
+    pub status: CredentialStatus,
     /// How its refreshing stands; OAuth 2 only.
-    pub refreshing: Refreshing,
+    pub refreshing: RefreshState,
     /// Where it was imported from, so that it is known when the same comes again.
     pub origin: Option<String>,
     /// With which other one it came out of one login; OAuth 2 only.
-    pub beside: Option<Beside>,
+    pub beside: Option<AdditionalToken>,
 }
 
 /// Of a further token of a login: which credential has the first one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beside {
+pub struct AdditionalToken {
     /// The credential with the first token; it may be gone.
     pub of: CredentialId,
     /// What the entry calls this token.
     pub name: String,
 }
 
-impl Summary {
+impl CredentialMetadata {
     /// Whether there is a refresh token, as far as is known, and it can still be used.
     pub(super) fn may_have_refresh_token(&self) -> bool {
-        self.kind == Kind::OAuth2 && self.status == Status::Active && self.refreshing.possible != Some(false)
+        self.kind == Kind::OAuth2 && self.status == CredentialStatus::Active && self.refreshing.possible != Some(false)
     }
 
     /// Whether it can be used at `now`: an access token that has ended, and that nothing can refresh, needs its user as much
     /// as one that the provider refuses.
-    pub fn status_at(&self, now: UnixTime) -> Status {
+    pub fn status_at(&self, now: UnixTime) -> CredentialStatus {
         let has_ended = self.kind == Kind::OAuth2 && self.expires_at.is_some_and(|ends| ends <= now);
-        if has_ended && self.refreshing.possible == Some(false) { Status::NeedsReauth } else { self.status }
+        if has_ended && self.refreshing.possible == Some(false) { CredentialStatus::NeedsReauth } else { self.status }
     }
 }
 
 /// Whether a credential can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum CredentialStatus {
     /// It can.
     Active,
     /// The provider does not take its refresh token any more: the user has to connect the account again.
     NeedsReauth,
 }
 
-impl Status {
+impl CredentialStatus {
     /// The word that stands in the API and in the vault.
     pub fn name(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ pub struct NewCredential {
     /// What people call it; may be empty.
     pub title: String,
     /// The secret; its kind is the credential's.
-    pub material: Material,
+    pub material: CredentialSecret,
     /// What was granted; OAuth 2 only.
     pub scopes: Option<Vec<String>>,
     /// The account's name at the provider; OAuth 2 only.
@@ -123,7 +123,7 @@ pub struct NewCredential {
 
 impl NewCredential {
     /// One of which nothing is known but its secret.
-    pub fn plain(user: UserId, provider: ProviderName, title: impl Into<String>, material: Material) -> Self {
+    pub fn plain(user: UserId, provider: ProviderName, title: impl Into<String>, material: CredentialSecret) -> Self {
         Self {
             user,
             provider,
@@ -141,14 +141,14 @@ impl NewCredential {
 
 /// Which part of a list is wanted. The default is all of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Page {
+pub struct CredentialPage {
     /// At most so many.
     pub limit: Option<u32>,
     /// Only those that come after this one, whether or not it still exists.
     pub after: Option<CredentialId>,
 }
 
-impl Page {
+impl CredentialPage {
     /// Whether all is wanted.
     pub fn is_whole(&self) -> bool {
         self.limit.is_none() && self.after.is_none()
@@ -157,7 +157,7 @@ impl Page {
 
 /// A user, as the operator sees one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
+pub struct KnownUser {
     /// The id that the application chose.
     pub id: UserId,
     /// When it was first seen.

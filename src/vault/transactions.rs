@@ -9,7 +9,7 @@ use super::keyring_rows::KeyringRows;
 use super::keys::Root;
 use super::ledger::Ledger;
 use super::open::Vault;
-use super::who::Who;
+use super::who::AuditContext;
 use crate::store::{Tx, View, WritePriority};
 
 /// How often something is begun at most, because the keyring changed meanwhile.
@@ -48,7 +48,7 @@ impl Vault {
     /// is refused, and can wait.
     pub(super) async fn change<T: Send + 'static>(
         &self,
-        who: &Who,
+        who: &AuditContext,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         self.change_worth(WritePriority::Normal, who, work).await
@@ -57,7 +57,7 @@ impl Vault {
     /// The same for what cannot wait: on a full disk the ballast is given up for it.
     pub(super) async fn must_change<T: Send + 'static>(
         &self,
-        who: &Who,
+        who: &AuditContext,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         self.change_worth(WritePriority::Critical, who, work).await
@@ -67,7 +67,7 @@ impl Vault {
     /// What is known of the vault outside it is on disk too when this returns.
     pub(super) async fn change_for_good<T: Send + 'static>(
         &self,
-        who: &Who,
+        who: &AuditContext,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         let (done, epoch) = self.commit(WritePriority::Critical, who, work).await?;
@@ -79,7 +79,7 @@ impl Vault {
     pub(super) async fn change_worth<T: Send + 'static>(
         &self,
         priority: WritePriority,
-        who: &Who,
+        who: &AuditContext,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         let (done, epoch) = self.commit(priority, who, work).await?;
@@ -98,7 +98,7 @@ impl Vault {
     async fn commit<T: Send + 'static>(
         &self,
         priority: WritePriority,
-        who: &Who,
+        who: &AuditContext,
         work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<(T, Option<i64>), VaultError> {
         let work = Arc::new(work);
@@ -129,7 +129,7 @@ impl Vault {
     /// Where it records nothing, nothing is written.
     pub(super) async fn change_keyring<T: Send + 'static>(
         &self,
-        who: &Who,
+        who: &AuditContext,
         edit: impl Fn(&mut Ledger<'_>, &mut KeyringRows) -> Result<(T, Root), VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         let edit = Arc::new(edit);

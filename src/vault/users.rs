@@ -7,16 +7,16 @@ use super::keyring::Keyring;
 use super::ledger::Ledger;
 use super::open::Vault;
 use super::pending;
-use super::record::{self, Place};
-use super::summary::User;
-use super::who::Who;
+use super::record::{self, RecordAad};
+use super::summary::KnownUser;
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::store::UserRow;
 
 impl Vault {
     /// Adds a user; `false` where it is there already.
-    pub async fn add_user(&self, user: &UserId, who: &Who) -> Result<bool, VaultError> {
+    pub async fn add_user(&self, user: &UserId, who: &AuditContext) -> Result<bool, VaultError> {
         let user = user.clone();
         self.change(who, move |ledger| {
             let new = ensure(ledger, &user)?;
@@ -29,7 +29,7 @@ impl Vault {
     }
 
     /// Every user, by id.
-    pub fn users(&self) -> Result<Vec<User>, VaultError> {
+    pub fn users(&self) -> Result<Vec<KnownUser>, VaultError> {
         self.look(|view, keyring| view.users()?.iter().map(|(row, count)| read(keyring, row, *count)).collect())
     }
 
@@ -43,7 +43,7 @@ impl Vault {
 
     /// Erases a user with its API keys and begun logins; `false` where it is unknown. Its credentials are to be
     /// deleted before, each with its revocation: [`VaultError::UserHasCredentials`] where one is left.
-    pub async fn remove_user(&self, user: &UserId, who: &Who) -> Result<bool, VaultError> {
+    pub async fn remove_user(&self, user: &UserId, who: &AuditContext) -> Result<bool, VaultError> {
         let user = user.clone();
         self.change_for_good(who, move |ledger| {
             let Some(row) = ledger.tx.user(user.as_str())? else { return Ok(false) };
@@ -74,24 +74,24 @@ pub(super) fn ensure(ledger: &mut Ledger<'_>, user: &UserId) -> Result<bool, Vau
     Ok(true)
 }
 
-fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<User, VaultError> {
+fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<KnownUser, VaultError> {
     record::open(keyring, &place(row), row.data_key, &row.sealed)?;
     let id = row.id.parse().map_err(|_| VaultError::DamagedRow {
         table: "user",
         id: row.id.clone(),
         what: "the id is not a user's",
     })?;
-    Ok(User { id, created_at: UnixTime(row.created_at), credentials })
+    Ok(KnownUser { id, created_at: UnixTime(row.created_at), credentials })
 }
 
-pub(super) fn place(row: &UserRow) -> Place<'_> {
-    Place {
+pub(super) fn place(row: &UserRow) -> RecordAad<'_> {
+    RecordAad {
         table: "user",
         column: "sealed",
         row: &row.id,
         revision: row.revision,
         user: &row.id,
         more: std::slice::from_ref(&row.created_at),
-        ..Place::default()
+        ..RecordAad::default()
     }
 }

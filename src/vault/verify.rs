@@ -8,7 +8,7 @@ use super::key_table;
 use super::keyring::Keyring;
 use super::manifest::{Manifest, Tally};
 use super::open::Vault;
-use super::record::{self, Place};
+use super::record::{self, RecordAad};
 use super::walk::{Cursor, Seen, TABLES, Visited, walk};
 use crate::store::View;
 
@@ -28,14 +28,14 @@ pub struct Verification {
     /// Audit rows that were held against the chain.
     pub audit_rows: u64,
     /// What does not hold; empty where everything does.
-    pub findings: Vec<Damage>,
+    pub findings: Vec<IntegrityFinding>,
     /// Findings beyond those that are named.
     pub more: u64,
 }
 
 /// One thing that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
+pub struct IntegrityFinding {
     /// In which table; `*` for the file as a whole.
     pub table: String,
     /// Which row, by its id, never a value from it; `*` for the table as a whole.
@@ -54,7 +54,7 @@ impl Verification {
     pub(super) fn must_hold(&self) -> Result<(), VaultError> {
         match self.findings.first() {
             None => Ok(()),
-            Some(Damage { table, row, what }) => {
+            Some(IntegrityFinding { table, row, what }) => {
                 let count = self.findings.len() as u64 + self.more;
                 Err(VaultError::DoesNotHold { first: format!("table {table}, row {row}: {what}"), count })
             }
@@ -64,7 +64,7 @@ impl Verification {
     /// Notes something that does not hold.
     pub(super) fn found(&mut self, table: &str, row: &str, what: impl Into<String>) {
         if self.findings.len() < MOST_NAMED {
-            self.findings.push(Damage { table: table.to_owned(), row: row.to_owned(), what: what.into() });
+            self.findings.push(IntegrityFinding { table: table.to_owned(), row: row.to_owned(), what: what.into() });
         } else {
             self.more += 1;
         }
@@ -177,7 +177,8 @@ fn strays(view: &View<'_>, keyring: &Keyring, tally: &mut Tally, report: &mut Ve
                 let table = "credential_secret";
                 report.found(table, &id, "it belongs to no credential");
                 let revision = secret.revision;
-                let place = Place { table, column: "secret", row: &id, revision, user: &user, ..Place::default() };
+                let place =
+                    RecordAad { table, column: "secret", row: &id, revision, user: &user, ..RecordAad::default() };
                 if let Ok(item) = record::item(keyring, &place, &secret.secret) {
                     tally.add(&item);
                 }

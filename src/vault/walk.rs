@@ -6,13 +6,13 @@ use zeroize::Zeroizing;
 use super::VaultError;
 use super::credential_record::{more, open_summary, secret_place, summary_place};
 use super::keyring::Keyring;
-use super::record::{self, Place};
+use super::record::{self, RecordAad};
 use super::{hex, pending, registration, revocation, signing_key, users};
 use crate::store::{View, WholeCredential};
 
 /// A table with sealed records; a credential's two are walked through together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum SealedTable {
     User,
     Credential,
     Pending,
@@ -21,7 +21,7 @@ pub(super) enum Table {
     SigningKey,
 }
 
-impl Table {
+impl SealedTable {
     /// As it is called in the vault.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -36,8 +36,14 @@ impl Table {
 }
 
 /// In this order.
-pub(super) const TABLES: [Table; 6] =
-    [Table::User, Table::Credential, Table::Pending, Table::Revocation, Table::Registration, Table::SigningKey];
+pub(super) const TABLES: [SealedTable; 6] = [
+    SealedTable::User,
+    SealedTable::Credential,
+    SealedTable::Pending,
+    SealedTable::Revocation,
+    SealedTable::Registration,
+    SealedTable::SigningKey,
+];
 
 /// Behind which row a walk goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +54,7 @@ pub(super) struct Cursor {
 
 /// One record, and what came of opening it.
 pub(super) struct Visited<'a> {
-    pub(super) place: Place<'a>,
+    pub(super) place: RecordAad<'a>,
     pub(super) sealed: &'a [u8],
     pub(super) opened: Result<Zeroizing<Vec<u8>>, VaultError>,
 }
@@ -62,7 +68,7 @@ pub(super) enum Seen<'a> {
 /// Walks through up to `limit` rows of a table behind a cursor or from the first on, those left out whose records are all under the data key
 /// `but`. Gives the cursor to go on with; `None` where the table has ended.
 pub(super) fn walk(
-    table: Table,
+    table: SealedTable,
     view: &View<'_>,
     keyring: &Keyring,
     after: Option<&Cursor>,
@@ -72,39 +78,39 @@ pub(super) fn walk(
     let mut walk = Walk { keyring, visit, rows: 0, last: None };
     let after_row = after.map(|after| after.row.as_str());
     match table {
-        Table::User => {
+        SealedTable::User => {
             for row in view.users_after(after_row, but, limit)? {
                 walk.record(users::place(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }
-        Table::Credential => {
+        SealedTable::Credential => {
             for whole in view.credentials_after(after.map(|after| (&*after.user, &*after.row)), but, limit)? {
                 walk.credential(&whole, but)?;
                 walk.row(&whole.row.user, &whole.row.id);
             }
         }
-        Table::Pending => {
+        SealedTable::Pending => {
             for row in view.pending_after(after_row, but, limit)? {
                 let id = hex::write(&row.state_hash);
                 walk.record(pending::place(&row, &id), row.data_key, &row.sealed)?;
                 walk.row("", &id);
             }
         }
-        Table::Revocation => {
+        SealedTable::Revocation => {
             for row in view.queue_after(after_row, but, limit)? {
                 walk.record(revocation::place(&row, &revocation::more(&row)), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }
-        Table::Registration => {
+        SealedTable::Registration => {
             for row in view.registrations_after(after_row, but, limit)? {
                 let id = hex::write(&row.lookup);
                 walk.record(registration::place(&row, &id), row.data_key, &row.sealed)?;
                 walk.row("", &id);
             }
         }
-        Table::SigningKey => {
+        SealedTable::SigningKey => {
             for row in view.signing_keys_after(after_row, but, limit)? {
                 walk.record(signing_key::place(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
@@ -127,7 +133,7 @@ impl Walk<'_> {
         self.last = Some(Cursor { user: user.to_owned(), row: row.to_owned() });
     }
 
-    fn record(&mut self, place: Place<'_>, data_key: u32, sealed: &[u8]) -> Result<(), VaultError> {
+    fn record(&mut self, place: RecordAad<'_>, data_key: u32, sealed: &[u8]) -> Result<(), VaultError> {
         let opened = record::open(self.keyring, &place, data_key, sealed);
         (self.visit)(Seen::Record(Box::new(Visited { place, sealed, opened })))
     }
@@ -148,7 +154,7 @@ impl Walk<'_> {
             return Ok(());
         }
         let host = summary.as_ref().ok().and_then(|summary| summary.host.as_ref());
-        let place = Place { revision: secret.revision, ..secret_place(row, host) };
+        let place = RecordAad { revision: secret.revision, ..secret_place(row, host) };
         if secret.revision != row.secret_revision {
             let what = "the secret is of another revision than the summary";
             let opened = Err(VaultError::DamagedRow { table: place.table, id: row.id.clone(), what });

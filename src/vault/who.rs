@@ -6,7 +6,7 @@ use crate::id::{ApiKeyId, IssuerName, RequestId};
 
 /// Who asked, from where, in which request. Ids only: nothing in it is secret.
 #[derive(Clone, Debug)]
-pub struct Who {
+pub struct AuditContext {
     /// Who acts.
     pub actor: Actor,
     /// The caller's address, where there is one.
@@ -28,7 +28,7 @@ pub enum Actor {
     System,
 }
 
-impl Who {
+impl AuditContext {
     /// A person at the command line.
     pub fn command_line() -> Self {
         Self { actor: Actor::CommandLine, address: None, request_id: None }

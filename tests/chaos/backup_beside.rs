@@ -17,7 +17,7 @@ use serde_json::json;
 use strongroom::clock::Clock;
 use strongroom::random::Random;
 use strongroom::secret::Secret;
-use strongroom::vault::{MasterKey, Material, Mode, NewCredential, Vault, Who};
+use strongroom::vault::{AuditContext, CredentialSecret, MasterKey, NewCredential, OpenMode, Vault};
 
 /// What is known of the credentials that the callers asked for: ids.
 #[derive(Clone, Default)]
@@ -101,14 +101,15 @@ fn listed(installation: &Installation, path: &str) -> BTreeSet<String> {
 async fn fill(installation: &Installation, count: u32, bytes: usize) {
     let key =
         MasterKey::parse_file_text(&std::fs::read_to_string(installation.path("strongroom.key")).unwrap()).unwrap();
-    let vault = Vault::open(&installation.path("strongroom.db"), &key, Mode::Command, Clock::system(), Random).unwrap();
+    let vault =
+        Vault::open(&installation.path("strongroom.db"), &key, OpenMode::Command, Clock::system(), Random).unwrap();
     let secret = Secret::new("s".repeat(bytes));
     let store = |_| {
         let (vault, secret) = (vault.clone(), secret.clone());
         async move {
             let (alice, openai) = ("alice".parse().unwrap(), "openai".parse().unwrap());
-            let new = NewCredential::plain(alice, openai, "t", Material::ApiKey(secret));
-            vault.insert_credential(new, &Who::system()).await.unwrap();
+            let new = NewCredential::plain(alice, openai, "t", CredentialSecret::ApiKey(secret));
+            vault.insert_credential(new, &AuditContext::system()).await.unwrap();
         }
     };
     stream::iter(0..count).map(store).buffer_unordered(64).collect::<Vec<()>>().await;

@@ -7,8 +7,8 @@ use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
 use strongroom::secret::Secret;
 use strongroom::vault::{
-    BackupError, Existing, MasterKey, Material, NewCredential, RestoredVault, Restorer, Source, Stop, Vault,
-    VaultError, Who,
+    AuditContext, BackupError, BackupSource, BackupStop, CredentialSecret, Existing, MasterKey, NewCredential,
+    RestoredVault, Restorer, Vault, VaultError,
 };
 
 /// A sealed backup and the same one encrypted with age, of a vault with a few chunks.
@@ -27,16 +27,16 @@ impl Scene {
         let vault = Vault::create(&folder.path().join("v.db"), &key, clock.clone(), Random).unwrap();
         for number in 0..40 {
             let user = format!("user-{}", number % 4).parse().unwrap();
-            let key = Material::ApiKey(Secret::new("s".repeat(100 + number * 150)));
+            let key = CredentialSecret::ApiKey(Secret::new("s".repeat(100 + number * 150)));
             let new = NewCredential::plain(user, "openai".parse().unwrap(), "t", key);
-            vault.insert_credential(new, &Who::system()).await.unwrap();
+            vault.insert_credential(new, &AuditContext::system()).await.unwrap();
         }
         let id = folder.path().join("id.txt");
         std::fs::write(&id, "AGE-SECRET-KEY-17MHU9YP5A3Q0DAQW53V240WF7HYZWL9S9VZ7CXGCLTS7C8GNNKPQVQFNKK").unwrap();
         let identities = Identity::read_file(&id).unwrap();
         let write = |name: &str, recipients: &[_]| {
             let path = folder.path().join(name);
-            vault.back_up(&path, Existing::Keep, recipients, &Stop::default()).unwrap();
+            vault.back_up(&path, Existing::Keep, recipients, &BackupStop::default()).unwrap();
             std::fs::read(path).unwrap()
         };
         let files = [write("plain", &[]), write("age", &[identities[0].recipient()])];
@@ -47,7 +47,7 @@ impl Scene {
         let path: PathBuf = self.folder.path().join("changed");
         std::fs::write(&path, bytes).unwrap();
         let with = Restorer { master: &self.key, clock: self.clock.clone(), random: Random };
-        with.verify(Source::open(&path, &self.identities)?)
+        with.verify(BackupSource::open(&path, &self.identities)?)
     }
 
     /// That it is refused, in words that fit.

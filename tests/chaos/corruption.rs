@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::support::chance::Chance;
 use crate::support::sample::{Copies, Sample, Verdict};
 use strongroom::random::Random;
-use strongroom::vault::{Restorer, Source};
+use strongroom::vault::{BackupSource, Restorer};
 
 /// What is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ async fn trial(sample: &Sample, copies: &Copies, target: Target, damage: Damage,
             std::fs::write(&path, spoilt(&sample.backup, damage, chance)).unwrap();
             let master = sample.master();
             let with = Restorer { master: &master, clock: sample.clock(), random: Random };
-            let restored = Source::open(&path, &[]).and_then(|source| with.verify(source));
+            let restored = BackupSource::open(&path, &[]).and_then(|source| with.verify(source));
             if restored.is_ok() { Verdict::Right } else { Verdict::Refused }
         }
     }

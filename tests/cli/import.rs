@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use strongroom::clock::Clock;
 use strongroom::random::Random;
-use strongroom::vault::{MasterKey, Material, Mode, Page, Vault, Who};
+use strongroom::vault::{AuditContext, CredentialPage, CredentialSecret, MasterKey, OpenMode, Vault};
 
 const ALICE: &str = "3e53486c-cf57-477e-ba2a-cb02dc828e1a";
 const PASSPHRASE: &str = "correct horse battery";
@@ -42,25 +42,28 @@ fn reason(report: &Value, title: &str) -> String {
 
 fn vault(desk: &Desk) -> Vault {
     let key = MasterKey::parse_file_text(&desk.read("strongroom.key")).unwrap();
-    Vault::open(&desk.path("strongroom.db"), &key, Mode::Command, Clock::system(), Random).unwrap()
+    Vault::open(&desk.path("strongroom.db"), &key, OpenMode::Command, Clock::system(), Random).unwrap()
 }
 
 /// Every secret of a user, by the provider.
 async fn secrets(desk: &Desk, user: &str) -> Vec<(String, String)> {
     let vault = vault(desk);
     let mut secrets = Vec::new();
-    for summary in vault.list(&user.parse().unwrap(), None, Page::default()).unwrap() {
-        let (summary, material) = vault.material(&summary.user, &summary.id, &Who::system()).await.unwrap().unwrap();
+    for summary in vault.list(&user.parse().unwrap(), None, CredentialPage::default()).unwrap() {
+        let (summary, material) =
+            vault.material(&summary.user, &summary.id, &AuditContext::system()).await.unwrap().unwrap();
         let text = match material {
-            Material::OAuth2(tokens) => format!(
+            CredentialSecret::OAuth2(tokens) => format!(
                 "{} {} {}",
                 tokens.access_token.expose(),
                 tokens.refresh_token.as_ref().map_or("-", |token| token.expose()),
                 json!(tokens.metadata)
             ),
-            Material::ApiKey(key) => key.expose().to_owned(),
-            Material::UserPassword { username, password } => format!("{} {}", username.expose(), password.expose()),
-            Material::HostScoped { host, headers } => {
+            CredentialSecret::ApiKey(key) => key.expose().to_owned(),
+            CredentialSecret::UserPassword { username, password } => {
+                format!("{} {}", username.expose(), password.expose())
+            }
+            CredentialSecret::HostScoped { host, headers } => {
                 let headers: Vec<_> =
                     headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect();
                 format!("{host} {}", headers.join(", "))

@@ -15,7 +15,7 @@ use strongroom::id::{CredentialId, UserId};
 use strongroom::random::Random;
 use strongroom::sandbox::{Behaviour, Dialect, RedirectUris, RefreshTokens, Sandbox, SandboxClient, SandboxOptions};
 use strongroom::secret::Secret;
-use strongroom::vault::{Material, Tokens, Who};
+use strongroom::vault::{AuditContext, CredentialSecret, Tokens};
 use toml::Table;
 
 use super::mutations::Mutation;
@@ -311,9 +311,14 @@ impl Trial {
         let entry = &self.part.entry;
         let user: UserId = "alice".parse().expect("a user id");
         let id: CredentialId = id.parse().map_err(|_| "no credential id")?;
-        let stored =
-            server.vault.material(&user, &id, &Who::command_line()).await.map_err(|error| error.to_string())?;
-        let Some((summary, Material::OAuth2(tokens))) = stored else { return Err("nothing is stored".to_owned()) };
+        let stored = server
+            .vault
+            .material(&user, &id, &AuditContext::command_line())
+            .await
+            .map_err(|error| error.to_string())?;
+        let Some((summary, CredentialSecret::OAuth2(tokens))) = stored else {
+            return Err("nothing is stored".to_owned());
+        };
         let account = account.map(|pointer| self.part.dialect.says_of(&self.provider, pointer.as_str()));
         expect("account", &summary.account, &account)?;
         expect("expires_at", &summary.expires_at, &self.lifetime().map(|lifetime| NOW.plus(lifetime)))?;

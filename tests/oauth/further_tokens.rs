@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use strongroom::broker::ImportOptions;
 use strongroom::id::UserId;
 use strongroom::secret::Secret;
-use strongroom::vault::{Page, Who, read_export};
+use strongroom::vault::{AuditContext, CredentialPage, read_export};
 
 const ENTRY: &str = r#"token_type = "bearer"
 scope_separator = ","
@@ -201,7 +201,8 @@ async fn a_login_on_another_device_gives_two_credentials_too() {
 async fn two_credentials_of_one_login_stay_together_when_they_move_under_other_ids() {
     let (_acme, server) = provider().await;
     log_in(&server, &json!({})).await.is(200);
-    let (vault, who, passphrase) = (server.broker.vault(), Who::command_line(), Secret::new("correct horse battery"));
+    let (vault, who, passphrase) =
+        (server.broker.vault(), AuditContext::command_line(), Secret::new("correct horse battery"));
     let mut writer = vault.begin_export(Vec::new(), &passphrase).unwrap().unwrap();
     let owner = vault.users().unwrap().into_iter().find(|user| user.credentials == 2).unwrap().id;
     server.broker.export(&mut writer, &[owner], None, &who).await.unwrap();
@@ -217,7 +218,7 @@ async fn two_credentials_of_one_login_stay_together_when_they_move_under_other_i
         let report = server.broker.import_export(records, &options, &who).await;
         let told: Vec<_> = report.items.iter().map(|item| item.source_id.clone()).collect();
         assert_eq!((report.imported, told), (2, order), "in the order of the file");
-        let there = vault.list(&user, None, Page::default()).unwrap();
+        let there = vault.list(&user, None, CredentialPage::default()).unwrap();
         let first = there.iter().find(|one| one.beside.is_none()).unwrap();
         let further = there.iter().find_map(|one| one.beside.as_ref()).unwrap();
         assert_eq!((further.of, further.name.as_str()), (first.id, "user"));

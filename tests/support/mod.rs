@@ -32,7 +32,7 @@ use strongroom::http::{App, Limits, Listener, Settings, serve};
 use strongroom::permission::Permission;
 use strongroom::random::Random;
 use strongroom::sandbox::{Sandbox, SandboxOptions};
-use strongroom::vault::{Holder, MasterKey, NewApiKey, Vault, Who};
+use strongroom::vault::{AuditContext, KeyHolder, MasterKey, NewApiKey, Vault};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -177,48 +177,49 @@ impl Server {
 
     /// A key of `alice` with these permissions.
     pub async fn key_with(&self, permissions: &[Permission]) -> String {
-        self.new_key(Holder::User("alice".parse().expect("a user id")), permissions, None).await
+        self.new_key(KeyHolder::User("alice".parse().expect("a user id")), permissions, None).await
     }
 
     /// A key of `user` with the permissions of everyday use.
     pub async fn key_of(&self, user: &str) -> String {
-        self.new_key(Holder::User(user.parse().expect("a user id")), &EVERYDAY, None).await
+        self.new_key(KeyHolder::User(user.parse().expect("a user id")), &EVERYDAY, None).await
     }
 
     /// A service key with `permissions` for the users that these patterns cover; none means all.
     pub async fn service_key_with(&self, users: &[&str], permissions: &[Permission]) -> String {
         let users = users.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
-        self.new_key(Holder::Service { users }, permissions, None).await
+        self.new_key(KeyHolder::Service { users }, permissions, None).await
     }
 
     /// A service key for the users that these patterns cover; none means all.
     pub async fn service_key(&self, users: &[&str]) -> String {
         let users = users.iter().map(|pattern| pattern.parse().expect("a pattern")).collect();
-        self.new_key(Holder::Service { users }, &EVERYDAY, None).await
+        self.new_key(KeyHolder::Service { users }, &EVERYDAY, None).await
     }
 
     /// A key that was revoked.
     pub async fn revoked_key(&self) -> String {
-        let new = new_key(Holder::User("alice".parse().expect("a user id")), &EVERYDAY, None);
-        let (key, text) = self.vault.create_api_key(new, &Who::command_line()).await.expect("the key is stored");
-        assert!(self.vault.revoke_api_key(key.id, &Who::command_line()).await.expect("the key is revoked"));
+        let new = new_key(KeyHolder::User("alice".parse().expect("a user id")), &EVERYDAY, None);
+        let (key, text) =
+            self.vault.create_api_key(new, &AuditContext::command_line()).await.expect("the key is stored");
+        assert!(self.vault.revoke_api_key(key.id, &AuditContext::command_line()).await.expect("the key is revoked"));
         text.expose().to_owned()
     }
 
     /// A key that has expired.
     pub async fn expired_key(&self) -> String {
         let past = UnixTime(self.clock.now().0 - 1);
-        self.new_key(Holder::User("alice".parse().expect("a user id")), &EVERYDAY, Some(past)).await
+        self.new_key(KeyHolder::User("alice".parse().expect("a user id")), &EVERYDAY, Some(past)).await
     }
 
-    async fn new_key(&self, holder: Holder, permissions: &[Permission], expires_at: Option<UnixTime>) -> String {
+    async fn new_key(&self, holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> String {
         let new = new_key(holder, permissions, expires_at);
-        let made = self.vault.create_api_key(new, &Who::command_line()).await.expect("the key is stored");
+        let made = self.vault.create_api_key(new, &AuditContext::command_line()).await.expect("the key is stored");
         made.1.expose().to_owned()
     }
 }
 
-fn new_key(holder: Holder, permissions: &[Permission], expires_at: Option<UnixTime>) -> NewApiKey {
+fn new_key(holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> NewApiKey {
     NewApiKey { name: None, holder, permissions: permissions.iter().copied().collect(), expires_at }
 }
 

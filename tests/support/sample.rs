@@ -13,8 +13,8 @@ use strongroom::permission::Permission;
 use strongroom::random::Random;
 use strongroom::secret::Secret;
 use strongroom::vault::{
-    ClientRegistration, Existing, Holder, MasterKey, Material, Mode, NewApiKey, Page, RegisteredAt, Stop, Vault,
-    VaultError, Who,
+    AuditContext, BackupStop, ClientRegistration, CredentialPage, CredentialSecret, Existing, KeyHolder, MasterKey,
+    NewApiKey, OpenMode, RegisteredAt, Vault, VaultError,
 };
 
 use super::chance::Chance;
@@ -68,7 +68,7 @@ impl Sample {
         let secrets = note(&vault, &mut histories).await;
         let log = std::fs::read(folder.path().join("strongroom.db-wal")).expect("its log");
         let backup = folder.path().join("backup");
-        vault.back_up(&backup, Existing::Keep, &[], &Stop::default()).expect("a backup");
+        vault.back_up(&backup, Existing::Keep, &[], &BackupStop::default()).expect("a backup");
         let backup = std::fs::read(backup).expect("the backup");
         let keys = vault.api_keys().expect("the keys").iter().map(|key| key.id.to_string()).collect();
         let key = key.to_file_text().expect("a key, not a passphrase").expose().to_owned();
@@ -90,7 +90,7 @@ impl Sample {
 
     /// Looks at a vault: opens it, verifies it, reads what it shows, and some of its secrets.
     pub async fn judge(&self, path: &Path, chance: &mut Chance) -> Verdict {
-        let opened = Vault::open(path, &self.master(), Mode::Command, self.clock.clone(), Random);
+        let opened = Vault::open(path, &self.master(), OpenMode::Command, self.clock.clone(), Random);
         let Ok(vault) = opened else { return Verdict::Refused };
         let verified = vault.verify();
         let shown = self.look(&vault, chance).await;
@@ -106,7 +106,7 @@ impl Sample {
 
     /// Opens and verifies, and reads only where nothing was found.
     pub async fn judge_what_holds(&self, path: &Path, chance: &mut Chance) -> Verdict {
-        let opened = Vault::open(path, &self.master(), Mode::Command, self.clock.clone(), Random);
+        let opened = Vault::open(path, &self.master(), OpenMode::Command, self.clock.clone(), Random);
         let Ok(vault) = opened else { return Verdict::Refused };
         match vault.verify() {
             Ok(found) if found.holds() => self.judge(path, chance).await,
@@ -126,7 +126,7 @@ impl Sample {
             if chance.below(4) > 0 {
                 continue;
             }
-            match vault.material(&summary.user, &summary.id, &Who::system()).await {
+            match vault.material(&summary.user, &summary.id, &AuditContext::system()).await {
                 Ok(Some((_, material))) => {
                     let texts = texts(&material);
                     if !known.contains(&texts) {
@@ -187,9 +187,9 @@ async fn fill(vault: &Vault, clock: &Clock) -> Server {
             secret_expires_at: None,
             token_auth: "basic".to_owned(),
         };
-        vault.put_registration(&at, new, None, &Who::system()).await.expect("it is stored");
+        vault.put_registration(&at, new, None, &AuditContext::system()).await.expect("it is stored");
     }
-    vault.ensure_signing_key(&Who::system()).await.expect("it is made");
+    vault.ensure_signing_key(&AuditContext::system()).await.expect("it is made");
     queue_revocation(&server).await;
     server
 }
@@ -234,18 +234,18 @@ async fn change(server: &Server) {
     server.revoked_key().await;
     let new = NewApiKey {
         name: Some("of dave".to_owned()),
-        holder: Holder::User("dave".parse().expect("a user id")),
+        holder: KeyHolder::User("dave".parse().expect("a user id")),
         permissions: [Permission::ReadIntegrations].into_iter().collect(),
         expires_at: Some(UnixTime(1_900_000_000)),
     };
-    server.vault.create_api_key(new, &Who::command_line()).await.expect("the key is stored");
+    server.vault.create_api_key(new, &AuditContext::command_line()).await.expect("the key is stored");
 }
 
 /// Everybody's credentials.
-fn all(vault: &Vault) -> Result<Vec<strongroom::vault::Summary>, VaultError> {
+fn all(vault: &Vault) -> Result<Vec<strongroom::vault::CredentialMetadata>, VaultError> {
     let mut summaries = Vec::new();
     for user in vault.users()? {
-        summaries.extend(vault.list(&user.id, None, Page::default())?);
+        summaries.extend(vault.list(&user.id, None, CredentialPage::default())?);
     }
     Ok(summaries)
 }
@@ -254,7 +254,7 @@ fn all(vault: &Vault) -> Result<Vec<strongroom::vault::Summary>, VaultError> {
 async fn note(vault: &Vault, histories: &mut Histories) -> BTreeMap<String, Vec<String>> {
     let mut secrets = BTreeMap::new();
     for summary in all(vault).expect("the vault is whole") {
-        let read = vault.material(&summary.user, &summary.id, &Who::system()).await.expect("it can be read");
+        let read = vault.material(&summary.user, &summary.id, &AuditContext::system()).await.expect("it can be read");
         let texts = texts(&read.expect("it is there").1);
         histories.entry(summary.id.to_string()).or_default().insert(texts.clone());
         secrets.insert(summary.id.to_string(), texts);
@@ -262,15 +262,17 @@ async fn note(vault: &Vault, histories: &mut Histories) -> BTreeMap<String, Vec<
     secrets
 }
 
-fn texts(material: &Material) -> Vec<String> {
+fn texts(material: &CredentialSecret) -> Vec<String> {
     match material {
-        Material::OAuth2(tokens) => {
+        CredentialSecret::OAuth2(tokens) => {
             let refresh = tokens.refresh_token.as_ref().map(|token| token.expose().to_owned());
             vec![tokens.access_token.expose().to_owned(), refresh.unwrap_or_default()]
         }
-        Material::ApiKey(key) => vec![key.expose().to_owned()],
-        Material::UserPassword { username, password } => vec![username.expose().into(), password.expose().into()],
-        Material::HostScoped { host, headers } => {
+        CredentialSecret::ApiKey(key) => vec![key.expose().to_owned()],
+        CredentialSecret::UserPassword { username, password } => {
+            vec![username.expose().into(), password.expose().into()]
+        }
+        CredentialSecret::HostScoped { host, headers } => {
             let headers = headers.iter().map(|(name, value)| format!("{name}: {}", value.expose()));
             std::iter::once(host.to_string()).chain(headers).collect()
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use strongroom::clock::Clock;
 use strongroom::random::Random;
 use strongroom::sandbox::Sandbox;
-use strongroom::vault::{MasterKey, Restorer, Source};
+use strongroom::vault::{BackupSource, MasterKey, Restorer};
 
 use super::chance::Chance;
 use super::disk::Disk;
@@ -329,7 +329,7 @@ impl World {
         for key in &self.truth().master_keys {
             let master = MasterKey::parse_file_text(key).expect("a key file");
             let with = Restorer { master: &master, clock: Clock::system(), random: Random };
-            match Source::open(&self.installation.path(BACKUP), &[]).and_then(|source| with.verify(source)) {
+            match BackupSource::open(&self.installation.path(BACKUP), &[]).and_then(|source| with.verify(source)) {
                 Ok(_) => return None,
                 Err(error) => problem = Some(format!("the backup: {error}")),
             }

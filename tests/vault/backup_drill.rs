@@ -11,7 +11,7 @@ use serde_json::Value;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
 use strongroom::sandbox::{Conduct, Endpoint, Sandbox, SandboxOptions};
-use strongroom::vault::{Existing, MasterKey, Mode, Restorer, Source, Stop, Vault, Who};
+use strongroom::vault::{AuditContext, BackupSource, BackupStop, Existing, MasterKey, OpenMode, Restorer, Vault};
 
 /// Long enough for every token to be due, and short enough for none to have ended.
 const DUE: Duration = Duration::from_secs(3_400);
@@ -38,7 +38,7 @@ impl Scene {
 
     fn back_up(&self) -> std::path::PathBuf {
         let path = self.folder.path().join("b.backup");
-        self.live.vault.back_up(&path, Existing::Replace, &[], &Stop::default()).unwrap();
+        self.live.vault.back_up(&path, Existing::Replace, &[], &BackupStop::default()).unwrap();
         path
     }
 
@@ -46,8 +46,8 @@ impl Scene {
     async fn drill(&self, backup: &Path) -> Server {
         let target = self.folder.path().join("drill.db");
         let with = Restorer { master: &self.key, clock: self.clock.clone(), random: Random };
-        with.restore(Source::open(backup, &[]).unwrap(), &target, false, &Who::command_line()).unwrap();
-        let vault = Vault::open(&target, &self.key, Mode::Server, self.clock.clone(), Random).unwrap();
+        with.restore(BackupSource::open(backup, &[]).unwrap(), &target, false, &AuditContext::command_line()).unwrap();
+        let vault = Vault::open(&target, &self.key, OpenMode::Server, self.clock.clone(), Random).unwrap();
         serve(&self.provider, vault, &self.clock).await
     }
 
@@ -115,13 +115,13 @@ async fn bar_59_the_revocation_queue_of_a_restored_vault_waits_until_it_lives() 
 
     scene.clock.advance(Duration::from_secs(600));
     drill.broker.tidy_up().await;
-    assert!(drill.broker.retry_all_revocations(&Who::command_line()).await.is_err(), "not even at will");
+    assert!(drill.broker.retry_all_revocations(&AuditContext::command_line()).await.is_err(), "not even at will");
     let path = format!("/v1/integrations/acme/credentials/{two}");
     let deleted = drill.delete(&path).key(&drill.key).send().await.is(200).json();
     assert_eq!((&deleted["deleted"], &deleted["revoked"]), (&true.into(), &false.into()));
     assert_eq!(scene.asked(), before, "the live one's grant is not revoked by a drill");
 
-    assert!(drill.vault.go_live(&Who::command_line()).await.unwrap());
+    assert!(drill.vault.go_live(&AuditContext::command_line()).await.unwrap());
     scene.clock.advance(Duration::from_secs(24 * 3_600));
     drill.broker.tidy_up().await;
     assert_eq!(scene.asked().1, before.1 + 4, "both tokens of both are revoked by the one that lives now");
@@ -134,7 +134,7 @@ async fn bar_59_a_vault_that_lives_again_refreshes_ahead_and_nothing_is_stale_th
     let drill = scene.drill(&scene.back_up()).await;
     scene.clock.advance(DUE);
     assert_eq!(drill.broker.refresh_due().await.unwrap(), 0);
-    drill.vault.go_live(&Who::command_line()).await.unwrap();
+    drill.vault.go_live(&AuditContext::command_line()).await.unwrap();
     assert_eq!(drill.broker.refresh_due().await.unwrap(), 1);
     assert_eq!(shown(&drill, &id).await["may_be_stale"], false);
 }

@@ -9,7 +9,7 @@ use strongroom::age::Identity;
 use strongroom::broker::{backup_name, backup_status};
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
-use strongroom::vault::{Existing, MasterKey, Restorer, Source, Stop, Vault, Who};
+use strongroom::vault::{AuditContext, BackupSource, BackupStop, Existing, MasterKey, Restorer, Vault};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -47,7 +47,7 @@ async fn a_backup_is_written_when_the_newest_is_too_old_whoever_wrote_it_and_whe
     assert!(!backs_up(&again).await, "nothing is written twice");
     server.clock.advance(DAY);
     let by_hand = folder.path().join(backup_name(&server.vault, server.clock.now(), false));
-    server.vault.back_up(&by_hand, Existing::Keep, &[], &Stop::default()).unwrap();
+    server.vault.back_up(&by_hand, Existing::Keep, &[], &BackupStop::default()).unwrap();
     assert!(!backs_up(&again).await, "one that was written by hand counts");
     assert_eq!(names(folder.path()).len(), 3);
 }
@@ -100,7 +100,7 @@ async fn nothing_is_removed_that_is_not_a_backup_of_this_vault() {
     let other = Vault::create(&at("other.db"), &MasterKey::generate(Random), clock.clone(), Random).unwrap();
     let theirs = backup_name(&other, clock.now(), false);
     for name in [theirs.as_str(), &old(1), &old(2), &old(2).replace(".backup", ".backup.age")] {
-        other.back_up(&at(name), Existing::Keep, &[], &Stop::default()).unwrap();
+        other.back_up(&at(name), Existing::Keep, &[], &BackupStop::default()).unwrap();
     }
     drop(other);
     for file in ["other.db", "other.db.lock", "other.db-wal", "other.db-shm"] {
@@ -161,9 +161,9 @@ async fn with_recipients_the_server_writes_what_it_cannot_read() {
     let kept = names(folder.path());
     assert_eq!(kept.len(), 2);
     let path = folder.path().join(&kept[1]);
-    assert!(Source::open(&path, &[]).is_err());
+    assert!(BackupSource::open(&path, &[]).is_err());
     let with = Restorer { master: &key, clock, random: Random };
-    assert_eq!(with.verify(Source::open(&path, &identities).unwrap()).unwrap().contents.users, 1);
+    assert_eq!(with.verify(BackupSource::open(&path, &identities).unwrap()).unwrap().contents.users, 1);
 }
 
 #[tokio::test]
@@ -172,16 +172,17 @@ async fn a_restored_vault_writes_none_before_it_lives() {
     let (key, clock) = (MasterKey::generate(Random), Clock::manual(UnixTime(1_800_000_000)));
     let at = |name: &str| folder.path().join(name);
     let first = Vault::create(&at("v.db"), &key, clock.clone(), Random).unwrap();
-    first.back_up(&at("b"), Existing::Keep, &[], &Stop::default()).unwrap();
+    first.back_up(&at("b"), Existing::Keep, &[], &BackupStop::default()).unwrap();
     let with = Restorer { master: &key, clock: clock.clone(), random: Random };
-    with.restore(Source::open(&at("b"), &[]).unwrap(), &at("r.db"), false, &Who::command_line()).unwrap();
-    let restored = Vault::open(&at("r.db"), &key, strongroom::vault::Mode::Server, clock.clone(), Random).unwrap();
+    with.restore(BackupSource::open(&at("b"), &[]).unwrap(), &at("r.db"), false, &AuditContext::command_line())
+        .unwrap();
+    let restored = Vault::open(&at("r.db"), &key, strongroom::vault::OpenMode::Server, clock.clone(), Random).unwrap();
     let backups = tempfile::tempdir().unwrap();
     let config = format!("[backup]\ndirectory = \"{}\"\n", backups.path().display());
     let setup = Setup { config, vault: Some(restored), clock: Some(clock), ..Setup::default() };
     let server = Server::with(setup).await;
     assert!(!backs_up(&server).await && names(backups.path()).is_empty());
-    server.vault.go_live(&Who::command_line()).await.unwrap();
+    server.vault.go_live(&AuditContext::command_line()).await.unwrap();
     assert!(backs_up(&server).await);
 }
 

@@ -12,7 +12,8 @@ use strongroom::broker::LiveSecret;
 use strongroom::oauth::{AuthorizationCode, CodeVerifier, Grant, StateToken};
 use strongroom::secret::Secret;
 use strongroom::vault::{
-    Amendment, MasterKey, Material, NewCredential, PendingAuthorization, QueuedRevocation, Refreshed, Tokens,
+    CredentialSecret, CredentialUpdate, MasterKey, NewCredential, PendingAuthorization, QueuedRevocation, Refreshed,
+    Tokens,
 };
 
 /// Whether a type has a trait. Where it has, the inherent constant is found before the trait's.
@@ -46,11 +47,19 @@ fn a_secret_goes_neither_into_json_nor_into_text() {
 #[test]
 fn what_holds_secrets_cannot_be_printed_or_sent() {
     assert!(has!(String: Debug) && !has!(dyn Fn(): Debug), "the question itself");
-    assert!(!has!(Material: Debug) && !has!(Tokens: Debug) && !has!(NewCredential: Debug) && !has!(MasterKey: Debug));
-    assert!(!has!(PendingAuthorization: Debug) && !has!(QueuedRevocation: Debug));
-    assert!(!has!(Material: Serialize) && !has!(Tokens: Serialize) && !has!(NewCredential: Serialize));
     assert!(
-        !has!(LiveSecret: Debug) && !has!(LiveSecret: Serialize) && !has!(Amendment: Debug) && !has!(Refreshed: Debug)
+        !has!(CredentialSecret: Debug)
+            && !has!(Tokens: Debug)
+            && !has!(NewCredential: Debug)
+            && !has!(MasterKey: Debug)
+    );
+    assert!(!has!(PendingAuthorization: Debug) && !has!(QueuedRevocation: Debug));
+    assert!(!has!(CredentialSecret: Serialize) && !has!(Tokens: Serialize) && !has!(NewCredential: Serialize));
+    assert!(
+        !has!(LiveSecret: Debug)
+            && !has!(LiveSecret: Serialize)
+            && !has!(CredentialUpdate: Debug)
+            && !has!(Refreshed: Debug)
     );
     assert!(!has!(MasterKey: Serialize) && !has!(PendingAuthorization: Serialize) && !has!(Grant: Serialize));
     assert!(!has!(StateToken: Serialize) && !has!(CodeVerifier: Serialize) && !has!(AuthorizationCode: Serialize));

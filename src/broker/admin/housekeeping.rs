@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::broker::parts::Broker;
-use crate::vault::{VaultError, Who};
+use crate::vault::{AuditContext, VaultError};
 
 /// How often the house is tidied. States end by their own time whether or not they were erased, so this only bounds how
 /// long a sealed one lies about.
@@ -60,7 +60,7 @@ impl Broker {
         let due = vault.oldest_audit()?.is_some_and(|oldest| oldest.plus(retention + DAY) < now);
         let mut removed = 0;
         for _ in 0..if due { BATCHES } else { 0 } {
-            match vault.prune_audit(now.minus(retention), &Who::system()).await? {
+            match vault.prune_audit(now.minus(retention), &AuditContext::system()).await? {
                 0 => break,
                 rows => removed += rows,
             }

@@ -15,7 +15,7 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, Revocable};
-use crate::vault::{GivenUp, Page, QueuedRevocation, RetryBounds, VaultError, Who};
+use crate::vault::{AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, VaultError};
 
 /// The first wait after a failure; it doubles with every further one.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -87,7 +87,7 @@ pub struct RevocationList {
 
 impl Broker {
     /// What waits in the queue of the users that the administrator acts for.
-    pub fn revocations(&self, administrator: &Administrator, page: Page) -> Result<RevocationList, Error> {
+    pub fn revocations(&self, administrator: &Administrator, page: CredentialPage) -> Result<RevocationList, Error> {
         let queue = self.0.vault.revocations(|user| administrator.holder.acts_for(user), page)?;
         let next_after = queue.waiting.last().filter(|_| queue.more).map(|last| last.credential_id);
         let revocations = queue.waiting.into_iter().map(WaitingRevocation::from).collect();
@@ -116,18 +116,18 @@ impl Broker {
             }
             Err(error) => tracing::warn!(%error, "revocations to be given up could not be erased"),
         }
-        self.try_revocations(now, PER_PASS, &Who::system()).await
+        self.try_revocations(now, PER_PASS, &AuditContext::system()).await
     }
 
     /// Tries everything in the queue once, whether or not its time has come; gives how many the providers confirmed.
-    pub async fn retry_all_revocations(&self, who: &Who) -> Result<usize, Error> {
+    pub async fn retry_all_revocations(&self, who: &AuditContext) -> Result<usize, Error> {
         if self.waits_to_live()?.is_some() {
             return Err(Error::WaitsToLive);
         }
         self.try_revocations(UnixTime(i64::MAX), u32::MAX, who).await
     }
 
-    async fn try_revocations(&self, due: UnixTime, of_each: u32, who: &Who) -> Result<usize, Error> {
+    async fn try_revocations(&self, due: UnixTime, of_each: u32, who: &AuditContext) -> Result<usize, Error> {
         let mut lanes: BTreeMap<ProviderName, Vec<QueuedRevocation>> = BTreeMap::new();
         for queued in self.0.vault.due_revocations(self.0.clock.now(), due, of_each)? {
             match queued {
@@ -140,7 +140,7 @@ impl Broker {
     }
 
     /// Sends the revocations of one provider, a few at a time; gives how many it confirmed.
-    async fn revoke_each(self, lane: Vec<QueuedRevocation>, who: Who) -> usize {
+    async fn revoke_each(self, lane: Vec<QueuedRevocation>, who: AuditContext) -> usize {
         let sent = lane.into_iter().map(|queued| {
             let (broker, who) = (self.clone(), who.clone());
             async move { broker.revoke(queued, &who).await }
@@ -150,7 +150,7 @@ impl Broker {
     }
 
     /// Sends one revocation and records what came of it: whether the provider confirmed.
-    pub(in crate::broker) async fn revoke(&self, queued: QueuedRevocation, who: &Who) -> bool {
+    pub(in crate::broker) async fn revoke(&self, queued: QueuedRevocation, who: &AuditContext) -> bool {
         let provider = &queued.provider;
         let outcome = self.send_revocation(&queued).await;
         let recorded = match &outcome {

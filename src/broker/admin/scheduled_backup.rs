@@ -12,7 +12,8 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::config::BackupSettings;
 use crate::vault::{
-    BackupError, Existing, MadeBackup, Restored, Stop, Vault, VaultError, Who, head_of, remove_abandoned,
+    AuditContext, BackupError, BackupStop, Existing, MadeBackup, RestoreMark, Vault, VaultError, head_of,
+    remove_abandoned,
 };
 
 /// How often it is looked whether one is due.
@@ -87,7 +88,7 @@ impl Broker {
     pub async fn back_up_if_due(&self) -> Result<Option<MadeBackup>, BackupError> {
         let (settings, vault) = (self.0.config.backup.clone(), self.0.vault.clone());
         let now = self.0.clock.now();
-        let stop = StopOnDrop(Stop::default());
+        let stop = StopOnDrop(BackupStop::default());
         let (asked, writer) = (stop.0.clone(), vault.clone());
         let work = move || -> Result<Option<MadeBackup>, BackupError> {
             let Some(status) = backup_status(&settings, &writer, now).filter(|status| status.due_at <= now) else {
@@ -105,7 +106,7 @@ impl Broker {
         };
         let made = tokio::task::spawn_blocking(work).await.map_err(|_| BackupError::GivenUp)??;
         if made.is_some()
-            && let Err(error) = vault.note_backup(&Who::system()).await
+            && let Err(error) = vault.note_backup(&AuditContext::system()).await
         {
             tracing::warn!(%error, "the backup is not in the audit log");
         }
@@ -114,13 +115,13 @@ impl Broker {
 
     /// Whether the vault was restored from a backup, and nobody has said yet that it is the one that lives: then nothing goes to a
     /// provider but what somebody asks for.
-    pub(in crate::broker) fn waits_to_live(&self) -> Result<Option<Restored>, VaultError> {
+    pub(in crate::broker) fn waits_to_live(&self) -> Result<Option<RestoreMark>, VaultError> {
         self.0.vault.restored()
     }
 }
 
 /// A server that stops does not wait for a backup to end.
-struct StopOnDrop(Stop);
+struct StopOnDrop(BackupStop);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {

@@ -13,7 +13,7 @@ use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{HostPattern, Material, NewCredential, Renewal};
+use crate::vault::{CredentialSecret, HostPattern, NewCredential, Renewal};
 
 /// A secret to keep, and what to call it.
 #[derive(Debug)]
@@ -119,9 +119,11 @@ impl Broker {
             return Err(Error::KindNotTaken { kind, provider: provider.to_owned(), takes: takes.join(", ") });
         }
         let (material, expires_at) = match request.secret {
-            NewSecret::ApiKey { api_key, expires_at } => (Material::ApiKey(api_key), expires_at),
-            NewSecret::UserPassword { username, password } => (Material::UserPassword { username, password }, None),
-            NewSecret::HostScoped { host, headers } => (Material::HostScoped { host, headers }, None),
+            NewSecret::ApiKey { api_key, expires_at } => (CredentialSecret::ApiKey(api_key), expires_at),
+            NewSecret::UserPassword { username, password } => {
+                (CredentialSecret::UserPassword { username, password }, None)
+            }
+            NewSecret::HostScoped { host, headers } => (CredentialSecret::HostScoped { host, headers }, None),
             NewSecret::Service(service) => {
                 return Box::pin(self.create_service(caller, provider, request.title, service)).await;
             }

@@ -9,7 +9,7 @@ use crate::broker::parts::Broker;
 use crate::catalog::entry::RevocationEnds;
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
-use crate::vault::{Revocation, Summary};
+use crate::vault::{CredentialMetadata, RevocationScope};
 
 /// What was deleted, and what the provider said.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -48,12 +48,12 @@ impl Broker {
     }
 
     /// What the provider's entry says of ending this credential.
-    pub(in crate::broker) async fn revocation_of(&self, summary: &Summary) -> Revocation {
-        if summary.kind == Kind::OAuth2 { self.revocation_at(&summary.provider).await } else { Revocation::Never }
+    pub(in crate::broker) async fn revocation_of(&self, summary: &CredentialMetadata) -> RevocationScope {
+        if summary.kind == Kind::OAuth2 { self.revocation_at(&summary.provider).await } else { RevocationScope::Never }
     }
 
     /// What the provider's entry, or its server, says of ending a grant.
-    pub(in crate::broker) async fn revocation_at(&self, provider: &ProviderName) -> Revocation {
+    pub(in crate::broker) async fn revocation_at(&self, provider: &ProviderName) -> RevocationScope {
         let provider = self.0.catalog.get(provider.as_str());
         let ends = match provider.and_then(|provider| Some((provider, provider.entry.oauth.as_ref()?))) {
             // What a server that cannot be asked now says of revocations is asked again when its turn comes.
@@ -67,13 +67,13 @@ impl Broker {
         };
         if provider.is_some_and(|provider| provider.entry.mcp.is_some()) {
             // Its server's tokens are its own, and where it has no revocation is known from what is sealed with them.
-            return Revocation::Token;
+            return RevocationScope::Token;
         }
         match (provider, ends) {
-            (None, _) | (_, None) => Revocation::Never,
-            (_, Some(RevocationEnds::Token)) => Revocation::Token,
+            (None, _) | (_, None) => RevocationScope::Never,
+            (_, Some(RevocationEnds::Token)) => RevocationScope::Token,
             (Some(provider), Some(RevocationEnds::Grant)) => {
-                Revocation::UnlessShared(self.0.catalog.of_the_same_server(provider).to_vec())
+                RevocationScope::UnlessShared(self.0.catalog.of_the_same_server(provider).to_vec())
             }
         }
     }

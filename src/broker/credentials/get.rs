@@ -9,7 +9,7 @@ use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
-use crate::vault::{Amended, Amendment, Summary};
+use crate::vault::{CredentialMetadata, CredentialUpdate, UpdateOutcome};
 
 /// One credential as everybody with `READ_INTEGRATIONS` may see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -75,7 +75,7 @@ pub struct ShownError {
 }
 
 impl CredentialDetail {
-    fn of(summary: &Summary, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
+    fn of(summary: &CredentialMetadata, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
         let refreshing = summary.refreshing.clone();
         Self {
             created_at: summary.created_at,
@@ -106,24 +106,29 @@ impl Broker {
         caller: &Caller,
         provider: &str,
         id: &str,
-        amendment: Amendment,
+        amendment: CredentialUpdate,
     ) -> Result<CredentialDetail, Error> {
         let summary = self.owned_at(caller, provider, id)?;
         match self.0.vault.amend_credential(&caller.user, &summary.id, amendment, &caller.who).await? {
-            Amended::Done(summary) => Ok(self.detail(&summary)),
-            Amended::Absent => Err(Error::CredentialNotFound),
-            Amended::OtherKind(kind) => Err(Error::KindChanged(kind)),
+            UpdateOutcome::Done(summary) => Ok(self.detail(&summary)),
+            UpdateOutcome::Absent => Err(Error::CredentialNotFound),
+            UpdateOutcome::OtherKind(kind) => Err(Error::KindChanged(kind)),
         }
     }
 
-    fn detail(&self, summary: &Summary) -> CredentialDetail {
+    fn detail(&self, summary: &CredentialMetadata) -> CredentialDetail {
         let refreshes_now = self.0.flights.are_under_way(&summary.id);
         let may_be_stale = self.0.vault.may_be_stale(summary);
         CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)
     }
 
     /// The user's own credential of this id, which has to be of this provider.
-    pub(in crate::broker) fn owned_at(&self, caller: &Caller, provider: &str, id: &str) -> Result<Summary, Error> {
+    pub(in crate::broker) fn owned_at(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        id: &str,
+    ) -> Result<CredentialMetadata, Error> {
         let summary = self.owned(caller, id)?;
         if summary.provider.as_str() != provider {
             return Err(Error::CredentialOfAnotherProvider);

@@ -9,7 +9,7 @@ use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName};
-use crate::vault::{Page, Summary, VaultError};
+use crate::vault::{CredentialMetadata, CredentialPage, VaultError};
 
 /// One credential as everybody with `READ_INTEGRATIONS` may see it: never a secret.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -38,8 +38,8 @@ pub struct CredentialSummary {
     pub is_managed: bool,
 }
 
-impl From<&Summary> for CredentialSummary {
-    fn from(summary: &Summary) -> Self {
+impl From<&CredentialMetadata> for CredentialSummary {
+    fn from(summary: &CredentialMetadata) -> Self {
         Self {
             id: summary.id,
             provider: summary.provider.clone(),
@@ -65,7 +65,7 @@ pub struct CredentialList {
 }
 
 /// The id of a row, damaged or not.
-fn id_of(row: &Result<&Summary, VaultError>) -> Option<CredentialId> {
+fn id_of(row: &Result<&CredentialMetadata, VaultError>) -> Option<CredentialId> {
     match row {
         Ok(summary) => Some(summary.id),
         Err(VaultError::DamagedRow { id, .. }) => id.parse().ok(),
@@ -87,7 +87,7 @@ impl CredentialList {
 impl Broker {
     /// The user's credentials: all, or those of one provider; whole, or the `limit` that follow `after`.
     /// An unknown provider has none.
-    pub fn list(&self, caller: &Caller, provider: Option<&str>, page: Page) -> Result<CredentialList, Error> {
+    pub fn list(&self, caller: &Caller, provider: Option<&str>, page: CredentialPage) -> Result<CredentialList, Error> {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
             Some(Ok(name)) => Some(name),
@@ -102,7 +102,7 @@ impl Broker {
                 shown => return Ok(CredentialList::whole(shown?)),
             }
         }
-        let one_more = Page { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
+        let one_more = CredentialPage { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
         let mut left = page.limit.map_or(usize::MAX, |limit| limit as usize);
         let (mut sound, mut damaged, mut end, mut more) = (Vec::new(), Vec::new(), None, false);
         self.0.vault.list_each(&caller.user, provider.as_ref(), one_more, |row| {
@@ -121,7 +121,7 @@ impl Broker {
     }
 
     /// The user's own credential of this id; somebody else's is as absent as one that never was.
-    pub(in crate::broker) fn owned(&self, caller: &Caller, id: &str) -> Result<Summary, Error> {
+    pub(in crate::broker) fn owned(&self, caller: &Caller, id: &str) -> Result<CredentialMetadata, Error> {
         let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         self.0.vault.credential(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
     }

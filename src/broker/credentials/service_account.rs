@@ -16,7 +16,7 @@ use crate::catalog::entry::{GrantType, OAuth};
 use crate::jose::{KeyFault, SigningKey};
 use crate::oauth::{self, AssertionIssuer, Client, Grant, TokenError, Unbuildable};
 use crate::secret::Secret;
-use crate::vault::{Material, NewCredential, OwnClient, Renewal, ServiceAccount, Summary, Tokens};
+use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, OwnClient, Renewal, ServiceAccount, Tokens};
 
 fn grant_type(renewal: &Renewal) -> GrantType {
     match renewal {
@@ -96,7 +96,7 @@ impl Broker {
             username,
             client_id,
             expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
-            material: Material::OAuth2(tokens),
+            material: CredentialSecret::OAuth2(tokens),
             refresh_at,
         }
     }
@@ -144,7 +144,7 @@ impl Broker {
     /// Asks for the next token of a credential that was made so.
     pub(in crate::broker) async fn renew(
         &self,
-        summary: &Summary,
+        summary: &CredentialMetadata,
         tokens: &Tokens,
         renewal: &Renewal,
     ) -> Result<Grant, TokenError> {
@@ -158,7 +158,7 @@ impl Broker {
 
     /// What the next token of such a credential is to be bound to. It is another token than the one before it, and nothing
     /// holds it to that one's key: where the entry came to say `dpop`, or no longer says it, this is where it shows.
-    pub(in crate::broker) fn bind_anew(&self, summary: &Summary, tokens: &mut Tokens) {
+    pub(in crate::broker) fn bind_anew(&self, summary: &CredentialMetadata, tokens: &mut Tokens) {
         let known = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
         if let (Some(entry), true) = (known, tokens.renewal.is_some()) {
             tokens.dpop_key = bound_to(entry, tokens.dpop_key.take());

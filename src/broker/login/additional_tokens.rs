@@ -7,7 +7,7 @@ use super::connectable::Connectable;
 use crate::broker::parts::Broker;
 use crate::id::CredentialId;
 use crate::oauth::{self, Grant, Identity};
-use crate::vault::Summary;
+use crate::vault::CredentialMetadata;
 
 /// A credential that came beside the first one.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -30,7 +30,7 @@ pub struct FurtherCredential {
 }
 
 impl FurtherCredential {
-    pub(in crate::broker) fn of(summary: Summary, missing_scopes: Vec<String>) -> Self {
+    pub(in crate::broker) fn of(summary: CredentialMetadata, missing_scopes: Vec<String>) -> Self {
         Self {
             name: summary.beside.map(|beside| beside.name).unwrap_or_default(),
             credentials_id: summary.id,

@@ -28,8 +28,8 @@ use crate::oauth::{
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::vault::{
-    Flow, KeptLogin, Material, NewCredential, NewLogin, PendingAuthorization, Replacement, Summary, Tokens, VaultError,
-    Who,
+    AuditContext, CredentialMetadata, CredentialSecret, KeptLogin, LoginFlow, NewCredential, NewLogin,
+    PendingAuthorization, Replacement, Tokens, VaultError,
 };
 
 /// How long tokens that the vault could not take are held in memory between two tries to store them.
@@ -103,7 +103,7 @@ impl Broker {
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
         let pending = self.take(caller, provider, &request.state_token).await?;
-        if pending.flow == Flow::Connect {
+        if pending.flow == LoginFlow::Connect {
             return Err(Error::StateNotExternal);
         }
         self.finish(caller, provider, pending, request).await
@@ -282,7 +282,12 @@ impl Broker {
 
     /// Stores the tokens. Where the vault cannot take them now (a full disk), they are held in memory and tried again
     /// until it can: the code is spent, and they are all that there is.
-    async fn store(&self, login: NewLogin, reconnect: Option<Replacement>, who: &Who) -> Result<Stored, Error> {
+    async fn store(
+        &self,
+        login: NewLogin,
+        reconnect: Option<Replacement>,
+        who: &AuditContext,
+    ) -> Result<Stored, Error> {
         match self.store_once(login.clone(), reconnect.clone(), who).await {
             Err(Error::Vault(error)) if error.cannot_write() => {
                 tracing::warn!(provider = %login.first.provider, %error, "tokens are held in memory until the vault can take them");
@@ -294,7 +299,12 @@ impl Broker {
         }
     }
 
-    async fn store_once(&self, login: NewLogin, reconnect: Option<Replacement>, who: &Who) -> Result<Stored, Error> {
+    async fn store_once(
+        &self,
+        login: NewLogin,
+        reconnect: Option<Replacement>,
+        who: &AuditContext,
+    ) -> Result<Stored, Error> {
         match self.0.vault.keep_login(login, reconnect, who).await? {
             KeptLogin::Kept { first, further } => Ok((*first, further)),
             KeptLogin::OtherAccount { known: true } => Err(Error::OtherAccount("")),
@@ -304,7 +314,7 @@ impl Broker {
         }
     }
 
-    async fn store_when_possible(&self, login: NewLogin, reconnect: Option<Replacement>, who: Who) {
+    async fn store_when_possible(&self, login: NewLogin, reconnect: Option<Replacement>, who: AuditContext) {
         loop {
             tokio::time::sleep(STORE_AGAIN_AFTER).await;
             match self.store_once(login.clone(), reconnect.clone(), &who).await {
@@ -319,7 +329,7 @@ impl Broker {
 }
 
 /// The credential with the first token, and those with further ones.
-type Stored = (Summary, Vec<Summary>);
+type Stored = (CredentialMetadata, Vec<CredentialMetadata>);
 
 /// What is to be kept of one grant of a login.
 fn credential_of(
@@ -349,7 +359,7 @@ fn credential_of(
         client_id: Some(pending.client_id.clone()),
         expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
         refresh_at: schedule::refresh_at(&tokens, now, random),
-        material: Material::OAuth2(tokens),
+        material: CredentialSecret::OAuth2(tokens),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Connect: the code flow with Strongroom's own command as the one that is called back (RFC 8252 §7.3).
 //!
 //! It differs from the code flow of an application in two things: the redirect URI is a loopback port that this process
-//! listens on, so no configured origin has to allow it; and its states are marked as [`Flow::Connect`], so that no
+//! listens on, so no configured origin has to allow it; and its states are marked as [`LoginFlow::Connect`], so that no
 //! application can complete what it did not begin, nor the command what an application began.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::secret::Secret;
-use crate::vault::Flow;
+use crate::vault::LoginFlow;
 
 /// What the command asks for.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Broker {
             credential_id: request.credential_id,
             allow_account_change: request.allow_account_change,
         };
-        self.begin(caller, provider, request, Flow::Connect, within).await
+        self.begin(caller, provider, request, LoginFlow::Connect, within).await
     }
 
     /// Ends it with what came to the callback.
@@ -74,7 +74,7 @@ impl Broker {
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
         let pending = self.take(caller, provider, &request.state_token).await?;
-        if pending.flow != Flow::Connect {
+        if pending.flow != LoginFlow::Connect {
             return Err(Error::StateInvalid);
         }
         self.finish(caller, provider, pending, request).await

@@ -25,7 +25,7 @@ use crate::id::ProviderName;
 use crate::jose::SigningKey;
 use crate::oauth::{self, Grant, Revocable, StateToken, Undecided};
 use crate::secret::Secret;
-use crate::vault::{DevicePolling, Flow, PendingAuthorization, PollTurn};
+use crate::vault::{DevicePolling, LoginFlow, PendingAuthorization, PollTurn};
 
 /// For how long one caller has the turn to ask: longer than any answer takes, so that nobody asks beside it, and short
 /// enough that a process that was killed meanwhile does not hold up the others for long.
@@ -166,7 +166,7 @@ impl Broker {
         let pending = PendingAuthorization {
             user: caller.user.clone(),
             provider: connectable.provider.name.clone(),
-            flow: Flow::Device,
+            flow: LoginFlow::Device,
             api_key_id: caller.api_key(),
             client_id: connectable.client.id,
             redirect_uri: String::new(),

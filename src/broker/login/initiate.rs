@@ -20,7 +20,7 @@ use crate::id::{CredentialId, ProviderName};
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{self, AuthorizationRequest, CodeVerifier, Nonce, StateToken};
-use crate::vault::{Flow, Page, PendingAuthorization};
+use crate::vault::{CredentialPage, LoginFlow, PendingAuthorization};
 
 /// What a client asks for.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -72,7 +72,7 @@ impl Broker {
         request: InitiateRequest,
     ) -> Result<InitiateResponse, Error> {
         self.check_callback(&request.callback_url)?;
-        self.begin(caller, provider, request, Flow::External, self.0.config.oauth.state_ttl).await
+        self.begin(caller, provider, request, LoginFlow::External, self.0.config.oauth.state_ttl).await
     }
 
     /// Begins a login through either door; whoever calls this has checked the redirect URI.
@@ -81,7 +81,7 @@ impl Broker {
         caller: &Caller,
         provider: &str,
         request: InitiateRequest,
-        flow: Flow,
+        flow: LoginFlow,
         within: Duration,
     ) -> Result<InitiateResponse, Error> {
         let (connectable, inputs) = self.to_connect(caller, provider, &request).await?;
@@ -200,7 +200,7 @@ impl Broker {
         }
         let first = summary.beside.as_ref().map_or(summary.id, |beside| beside.of);
         let mut again = Reconnect { id: first, scopes: Vec::new(), further_scopes: BTreeMap::new() };
-        for one in self.0.vault.list(&caller.user, Some(provider), Page::default())? {
+        for one in self.0.vault.list(&caller.user, Some(provider), CredentialPage::default())? {
             let scopes = one.scopes.unwrap_or_default();
             match one.beside {
                 Some(beside) if beside.of == first => drop(again.further_scopes.insert(beside.name, scopes)),

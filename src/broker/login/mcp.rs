@@ -25,7 +25,7 @@ use crate::oauth::{
     self, Client, DiscoveryError, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
     ResourceError,
 };
-use crate::vault::{ClientRegistration, QueuedRevocation, RegisteredAt, Summary, Who};
+use crate::vault::{AuditContext, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt};
 
 /// Among the values that are kept with a credential, what was found out about its server.
 const SERVER: &str = "server";
@@ -105,7 +105,7 @@ impl Broker {
     }
 
     /// Whether the credential was connected at an MCP server.
-    pub(in crate::broker) fn is_mcp(&self, summary: &Summary) -> bool {
+    pub(in crate::broker) fn is_mcp(&self, summary: &CredentialMetadata) -> bool {
         self.0.catalog.get(summary.provider.as_str()).is_some_and(|provider| provider.entry.mcp.is_some())
     }
 
@@ -139,7 +139,12 @@ impl Broker {
         let issuer = found.oauth.issuer.clone()?;
         let metadata = Metadata::fetch(&self.0.egress, &issuer).await.ok()?;
         let registered = self.register(&metadata, &found.redirect_uri, &found.oauth.default_scopes).await.ok()?;
-        let kept = self.0.vault.put_registration(&found.place(), registered, Some(dead), &Who::system()).await.ok()?;
+        let kept = self
+            .0
+            .vault
+            .put_registration(&found.place(), registered, Some(dead), &AuditContext::system())
+            .await
+            .ok()?;
         Some(self.registered(&kept))
     }
 

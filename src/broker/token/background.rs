@@ -16,7 +16,7 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
-use crate::vault::{Status, VaultError, Who};
+use crate::vault::{AuditContext, CredentialStatus, VaultError};
 
 /// How often it is looked what is due.
 const EVERY: Duration = Duration::from_secs(15);
@@ -99,11 +99,11 @@ impl Broker {
     /// Refreshes one, and sees to it that it does not come up again before it is due again.
     async fn refresh_one(&self, user: &UserId, id: &CredentialId) -> Result<Option<Outcome>, Error> {
         let Some(summary) = self.0.vault.credential(user, id)? else { return Ok(None) };
-        if summary.kind != Kind::OAuth2 || summary.status == Status::NeedsReauth {
+        if summary.kind != Kind::OAuth2 || summary.status == CredentialStatus::NeedsReauth {
             self.look_again(user, id, None).await?;
             return Ok(None);
         }
-        let outcome = match self.refresh_for(&summary, Demand::Ahead, &Who::system()).await {
+        let outcome = match self.refresh_for(&summary, Demand::Ahead, &AuditContext::system()).await {
             // Without a client here nothing can be refreshed; a later configuration may have one.
             Err(Error::NotConfigured(_)) => Outcome::Declined(Declined::OtherClient),
             other => other?,

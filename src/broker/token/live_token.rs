@@ -13,7 +13,7 @@ use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{Material, Status, Summary};
+use crate::vault::{CredentialMetadata, CredentialSecret, CredentialStatus};
 
 /// How much life a token has at least, where the caller does not say.
 pub const DEFAULT_MIN_TTL: Duration = Duration::from_secs(300);
@@ -59,10 +59,10 @@ impl Broker {
         let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
         let is_bound = oauth.is_some_and(|oauth| oauth.dpop);
         let clock = self.0.clock.clone();
-        let is_live = move |summary: &Summary| {
+        let is_live = move |summary: &CredentialMetadata| {
             summary.kind != Kind::OAuth2
                 || !is_bound
-                    && summary.status != Status::NeedsReauth
+                    && summary.status != CredentialStatus::NeedsReauth
                     && schedule::is_fresh(summary, clock.now(), at_least(summary, min_ttl))
         };
         let summary = match self.read_if(caller, provider, id, is_live).await? {
@@ -73,14 +73,15 @@ impl Broker {
             return Err(Error::SenderConstrained);
         }
         // Known without a refresh, and a refresh would only find the same.
-        if summary.status == Status::NeedsReauth {
+        if summary.status == CredentialStatus::NeedsReauth {
             return Err(self.not_refreshed(&summary, Outcome::NeedsReauth));
         }
         let demand = Demand::TimeToLive(at_least(&summary, min_ttl));
         let outcome = Box::pin(self.refresh_for(&summary, demand, &caller.who)).await;
         let refused = matches!(outcome, Ok(Outcome::NeedsReauth | Outcome::Declined(Declined::NeedsReauth)));
         let clock = self.0.clock.clone();
-        let still_valid = move |summary: &Summary| !refused && schedule::is_fresh(summary, clock.now(), Duration::ZERO);
+        let still_valid =
+            move |summary: &CredentialMetadata| !refused && schedule::is_fresh(summary, clock.now(), Duration::ZERO);
         match self.read_if(caller, provider, id, still_valid).await? {
             (summary, Some(material)) => given(summary, material),
             (summary, None) => Err(self.not_refreshed(&summary, outcome?)),
@@ -94,10 +95,10 @@ impl Broker {
         caller: &Caller,
         provider: &str,
         id: CredentialId,
-        is_live: impl Fn(&Summary) -> bool + Send + Sync + 'static,
-    ) -> Result<(Summary, Option<Material>), Error> {
+        is_live: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
+    ) -> Result<(CredentialMetadata, Option<CredentialSecret>), Error> {
         let of = provider.to_owned();
-        let wanted = move |summary: &Summary| summary.provider.as_str() == of && is_live(summary);
+        let wanted = move |summary: &CredentialMetadata| summary.provider.as_str() == of && is_live(summary);
         let read = self.0.vault.material_if(&caller.user, &id, &caller.who, wanted).await?;
         let (summary, material) = read.ok_or(Error::CredentialNotFound)?;
         if summary.provider.as_str() == provider {
@@ -109,21 +110,21 @@ impl Broker {
 }
 
 /// How much life is asked of a token: of one that nothing can renew, none.
-fn at_least(summary: &Summary, min_ttl: Duration) -> Duration {
+fn at_least(summary: &CredentialMetadata, min_ttl: Duration) -> Duration {
     if summary.refreshing.possible == Some(false) { Duration::ZERO } else { min_ttl }
 }
 
-fn given(summary: Summary, material: Material) -> Result<LiveSecret, Error> {
+fn given(summary: CredentialMetadata, material: CredentialSecret) -> Result<LiveSecret, Error> {
     Ok(match material {
-        Material::OAuth2(tokens) if tokens.dpop_key.is_some() => return Err(Error::SenderConstrained),
-        Material::OAuth2(tokens) => LiveSecret::Token {
+        CredentialSecret::OAuth2(tokens) if tokens.dpop_key.is_some() => return Err(Error::SenderConstrained),
+        CredentialSecret::OAuth2(tokens) => LiveSecret::Token {
             access_token: tokens.access_token,
             token_type: tokens.token_type,
             expires_at: summary.expires_at,
             scopes: summary.scopes.unwrap_or_default(),
         },
-        Material::ApiKey(key) => LiveSecret::ApiKey(key),
-        Material::UserPassword { username, password } => LiveSecret::UserPassword { username, password },
-        Material::HostScoped { headers, .. } => LiveSecret::Headers(headers),
+        CredentialSecret::ApiKey(key) => LiveSecret::ApiKey(key),
+        CredentialSecret::UserPassword { username, password } => LiveSecret::UserPassword { username, password },
+        CredentialSecret::HostScoped { headers, .. } => LiveSecret::Headers(headers),
     })
 }

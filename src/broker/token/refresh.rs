@@ -16,7 +16,8 @@ use crate::clock::UnixTime;
 use crate::kind::Kind;
 use crate::oauth::{self, Grant, OldTokens, TokenError, Unbuildable};
 use crate::vault::{
-    Begun, RefreshFailure, RefreshTicket, Refreshed, Renewal, Revocation, Status, Summary, Tokens, VaultError, Who,
+    AuditContext, CredentialMetadata, CredentialStatus, RefreshFailure, RefreshStart, RefreshTicket, Refreshed,
+    Renewal, RevocationScope, Tokens, VaultError,
 };
 
 /// How long tokens that the vault could not take are held in memory between two tries to store them.
@@ -40,9 +41,9 @@ impl Broker {
     /// Has the credential refreshed, by the flight that is under way or by one of its own.
     pub(in crate::broker) async fn refresh_for(
         &self,
-        summary: &Summary,
+        summary: &CredentialMetadata,
         demand: Demand,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<Outcome, Error> {
         // Asked before anything is written: without a client there is nothing to send. What an MCP server said is sealed, and
         // where a credential may have a client of its own, that is seen when its secret is.
@@ -65,7 +66,7 @@ impl Broker {
     }
 
     /// The provider and our client there, where they are still what they were when the account was connected.
-    async fn refresher(&self, summary: &Summary, found: Option<&str>) -> Result<Connectable<'_>, Error> {
+    async fn refresher(&self, summary: &CredentialMetadata, found: Option<&str>) -> Result<Connectable<'_>, Error> {
         let provider = summary.provider.as_str();
         self.connectable_as(provider, found).await.map_err(|error| match error {
             Error::ServerUnusable(_) | Error::ServerTooSlow(_) => error,
@@ -74,18 +75,18 @@ impl Broker {
     }
 
     /// Whether the provider gives tokens to others than the configured client.
-    fn may_have_own_client(&self, summary: &Summary) -> bool {
+    fn may_have_own_client(&self, summary: &CredentialMetadata) -> bool {
         let known = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
         known.is_some_and(|oauth| oauth.grants.iter().any(|grant| *grant != GrantType::AuthorizationCode))
     }
 
     /// One flight: begin, send, end. What has begun is ended whoever is still there to see it.
-    async fn fly(&self, summary: &Summary, demand: Demand, who: &Who, announce: Announce<Outcome>) {
+    async fn fly(&self, summary: &CredentialMetadata, demand: Demand, who: &AuditContext, announce: Announce<Outcome>) {
         let outcome = match self.begin_refresh(summary, demand, who).await {
             Err(error) => Outcome::Vault(Arc::new(error)),
-            Ok(Begun::Gone) => Outcome::Overtaken,
-            Ok(Begun::Declined(reason)) => Outcome::Declined(reason),
-            Ok(Begun::Begun(ticket, mut tokens)) => {
+            Ok(RefreshStart::Gone) => Outcome::Overtaken,
+            Ok(RefreshStart::Declined(reason)) => Outcome::Declined(reason),
+            Ok(RefreshStart::Begun(ticket, mut tokens)) => {
                 self.bind_anew(&ticket.summary, &mut tokens);
                 // Asked before: between the answer and the commit there is no time for anything.
                 let overtaken = self.revocation_of(&ticket.summary).await;
@@ -102,20 +103,25 @@ impl Broker {
         announce.outcome(outcome);
     }
 
-    async fn begin_refresh(&self, summary: &Summary, demand: Demand, who: &Who) -> Result<Begun<Declined>, VaultError> {
+    async fn begin_refresh(
+        &self,
+        summary: &CredentialMetadata,
+        demand: Demand,
+        who: &AuditContext,
+    ) -> Result<RefreshStart<Declined>, VaultError> {
         let clock = self.0.clock.clone();
         let client_id = match self.0.clients.at(&summary.provider) {
             _ if self.is_mcp(summary) => summary.client_id.clone(),
             client => client.map(|client| client.id),
         };
-        let decline = move |summary: &Summary, tokens: &Tokens| {
+        let decline = move |summary: &CredentialMetadata, tokens: &Tokens| {
             decline(summary, tokens, demand, client_id.as_deref(), clock.now())
         };
         self.0.vault.begin_refresh(&summary.user, &summary.id, decline, who).await
     }
 
     /// Sends the one request.
-    async fn exchange_refresh_token(&self, summary: &Summary, tokens: &Tokens) -> Result<Grant, Failed> {
+    async fn exchange_refresh_token(&self, summary: &CredentialMetadata, tokens: &Tokens) -> Result<Grant, Failed> {
         // All three were looked at before the refresh began, but for values that no longer fit a changed entry.
         let unusable = || Failed::Otherwise(Unbuildable::Url.into());
         if let Some(renewal) = tokens.renewal.as_deref() {
@@ -158,8 +164,8 @@ impl Broker {
         &self,
         ticket: &RefreshTicket,
         refreshed: Refreshed,
-        overtaken: Revocation,
-        who: &Who,
+        overtaken: RevocationScope,
+        who: &AuditContext,
         announce: Announce<Outcome>,
     ) {
         let retry_for = self.0.config.vault.revoke_retry;
@@ -194,7 +200,7 @@ impl Broker {
     }
 
     /// The credential's secret as it is to be now: what the answer brought over what was there.
-    fn refreshed(&self, summary: &Summary, old: Tokens, grant: Grant) -> Refreshed {
+    fn refreshed(&self, summary: &CredentialMetadata, old: Tokens, grant: Grant) -> Refreshed {
         let now = self.0.clock.now();
         let mut metadata = old.metadata;
         metadata.extend(grant.metadata);
@@ -219,7 +225,7 @@ impl Broker {
         Refreshed { tokens, scopes: grant.scopes, expires_at, refresh_at }
     }
 
-    async fn note_refusal(&self, ticket: &RefreshTicket, what: String, who: &Who) -> Outcome {
+    async fn note_refusal(&self, ticket: &RefreshTicket, what: String, who: &AuditContext) -> Outcome {
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         tracing::warn!(%provider, credential = %id, reason = what, "the provider refuses the refresh token: the account has to be connected again");
         match self.0.vault.needs_reauth(ticket, what, who).await {
@@ -229,7 +235,7 @@ impl Broker {
         }
     }
 
-    async fn note_failure(&self, ticket: &RefreshTicket, error: TokenError, who: &Who) -> Outcome {
+    async fn note_failure(&self, ticket: &RefreshTicket, error: TokenError, who: &AuditContext) -> Outcome {
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         let now = self.0.clock.now();
         let failures = ticket.summary.refreshing.failures;
@@ -249,7 +255,7 @@ impl Broker {
     }
 
     /// What a caller is told who needed that refresh.
-    pub(in crate::broker) fn not_refreshed(&self, summary: &Summary, outcome: Outcome) -> Error {
+    pub(in crate::broker) fn not_refreshed(&self, summary: &CredentialMetadata, outcome: Outcome) -> Error {
         let needs_reauth =
             |cause: String| Error::NeedsReauth { provider: summary.provider.to_string(), id: summary.id, cause };
         let wait = |until: UnixTime| {
@@ -294,14 +300,14 @@ enum Failed {
 
 /// Whether there is a reason to send nothing, by what the credential is at this moment.
 fn decline(
-    summary: &Summary,
+    summary: &CredentialMetadata,
     tokens: &Tokens,
     demand: Demand,
     client_id: Option<&str>,
     now: UnixTime,
 ) -> Option<Declined> {
     let refreshing = &summary.refreshing;
-    if summary.status == Status::NeedsReauth {
+    if summary.status == CredentialStatus::NeedsReauth {
         return Some(Declined::NeedsReauth);
     }
     let enough = match demand {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 use crate::oauth::RetryAfter;
 use crate::random::Random;
-use crate::vault::{Refreshing, Summary, Tokens};
+use crate::vault::{CredentialMetadata, RefreshState, Tokens};
 
 /// The first wait after a failure; it doubles with every further one.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const LONGEST_LEAD: Duration = Duration::from_secs(86_400);
 
 /// Whether the access token has so much life left; at most half of the life that it came with is asked of it, or a token
 /// of a minute would be refreshed for every caller. One that ends at no known time has.
-pub(in crate::broker) fn is_fresh(summary: &Summary, now: UnixTime, min_ttl: Duration) -> bool {
+pub(in crate::broker) fn is_fresh(summary: &CredentialMetadata, now: UnixTime, min_ttl: Duration) -> bool {
     let Some(ends) = summary.expires_at else { return true };
     let wanted = summary.refreshing.lifetime.map_or(min_ttl, |lifetime| min_ttl.min(lifetime / 2));
     let left = now.seconds_until(ends);
@@ -57,8 +57,8 @@ pub(in crate::broker) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Rand
 }
 
 /// Whether it is time, by what is sealed: what brought the background here is not.
-pub(in crate::broker) fn is_due(summary: &Summary, now: UnixTime) -> bool {
-    let Refreshing { lifetime, lapses_at, in_doubt_since, .. } = &summary.refreshing;
+pub(in crate::broker) fn is_due(summary: &CredentialMetadata, now: UnixTime) -> bool {
+    let RefreshState { lifetime, lapses_at, in_doubt_since, .. } = &summary.refreshing;
     let near = |ends: UnixTime, life: Option<Duration>| ends <= now.plus(2 * lead(life));
     let lapse_life = lapses_at.map(|at| seconds(summary.updated_at.seconds_until(at)));
     in_doubt_since.is_some()
@@ -67,8 +67,8 @@ pub(in crate::broker) fn is_due(summary: &Summary, now: UnixTime) -> bool {
 }
 
 /// When the background looks again at what was not due.
-pub(in crate::broker) fn look_again_at(summary: &Summary) -> Option<UnixTime> {
-    let Refreshing { lifetime, lapses_at, .. } = &summary.refreshing;
+pub(in crate::broker) fn look_again_at(summary: &CredentialMetadata) -> Option<UnixTime> {
+    let RefreshState { lifetime, lapses_at, .. } = &summary.refreshing;
     let before = |ends: UnixTime, life| UnixTime(ends.0.saturating_sub(whole(2 * lead(life))));
     let lapse_life = lapses_at.map(|at| seconds(summary.updated_at.seconds_until(at)));
     let points =

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName, UserId};
-use crate::vault::{ExportWriter, Material, Portable, VaultError, Who};
+use crate::vault::{AuditContext, CredentialSecret, ExportWriter, TransferredCredential, VaultError};
 
 /// How many credentials leave in one transaction.
 const AT_A_TIME: u32 = 100;
@@ -45,7 +45,7 @@ impl Broker {
         writer: &mut ExportWriter<W>,
         users: &[UserId],
         provider: Option<&ProviderName>,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<Vec<ExportedCredential>, ExportError> {
         let mut left = Vec::new();
         for user in users {
@@ -65,8 +65,8 @@ impl Broker {
     }
 
     /// A client that registered itself goes with the credential: it alone can refresh it.
-    fn add_registration(&self, credential: &mut Portable) -> Result<(), VaultError> {
-        let Material::OAuth2(tokens) = &credential.material else { return Ok(()) };
+    fn add_registration(&self, credential: &mut TransferredCredential) -> Result<(), VaultError> {
+        let CredentialSecret::OAuth2(tokens) = &credential.material else { return Ok(()) };
         if let Some(at) = Self::registered_at(&tokens.metadata) {
             credential.registration = self.0.vault.registration(&at)?.map(|client| (at, client));
         }
@@ -75,7 +75,7 @@ impl Broker {
 }
 
 impl ExportedCredential {
-    fn of(credential: &Portable) -> Self {
+    fn of(credential: &TransferredCredential) -> Self {
         let summary = &credential.summary;
         Self {
             id: summary.id,

@@ -9,7 +9,7 @@ use super::import_mapping::{ImportOptions, Refusal};
 use crate::broker::parts::Broker;
 use crate::id::CredentialId;
 use crate::import::Item;
-use crate::vault::{Arrival, Arrived, Portable, VaultError, Who};
+use crate::vault::{AuditContext, ImportCandidate, ImportOutcome, TransferredCredential, VaultError};
 
 /// What became of a file.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -55,7 +55,7 @@ struct Prepared {
     /// Its place in the file.
     at: usize,
     line: ImportedItem,
-    arrival: Result<(Arrival, Option<Portable>), Refusal>,
+    arrival: Result<(ImportCandidate, Option<TransferredCredential>), Refusal>,
 }
 
 impl Prepared {
@@ -68,7 +68,7 @@ impl Prepared {
 
 impl Broker {
     /// Takes in what was found in another program's file.
-    pub async fn import_items(&self, items: Vec<Item>, options: &ImportOptions, who: &Who) -> ImportReport {
+    pub async fn import_items(&self, items: Vec<Item>, options: &ImportOptions, who: &AuditContext) -> ImportReport {
         let items = items.into_iter().enumerate();
         self.take_in(items.map(|(at, item)| self.prepare(at, item, options)).collect(), options, who).await
     }
@@ -76,9 +76,9 @@ impl Broker {
     /// Takes in what was exported from a vault. A record that could not be understood is `None`.
     pub async fn import_export(
         &self,
-        records: Vec<Option<Portable>>,
+        records: Vec<Option<TransferredCredential>>,
         options: &ImportOptions,
-        who: &Who,
+        who: &AuditContext,
     ) -> ImportReport {
         let records = records.into_iter().enumerate();
         self.take_in(records.map(|(at, record)| self.prepare_moved(at, record, options)).collect(), options, who).await
@@ -99,7 +99,7 @@ impl Broker {
         Prepared { at, line, arrival }
     }
 
-    fn prepare_moved(&self, at: usize, record: Option<Portable>, options: &ImportOptions) -> Prepared {
+    fn prepare_moved(&self, at: usize, record: Option<TransferredCredential>, options: &ImportOptions) -> Prepared {
         let Some(mut moved) = record else {
             let line = ImportedItem::new(&format!("record {at}"), None, "", "");
             return Prepared { at, line, arrival: Err(Refusal::NotUnderstood) };
@@ -116,7 +116,7 @@ impl Broker {
         Prepared { at, line, arrival: fits.map(|()| (arrival, Some(moved))) }
     }
 
-    async fn take_in(&self, mut prepared: Vec<Prepared>, options: &ImportOptions, who: &Who) -> ImportReport {
+    async fn take_in(&self, mut prepared: Vec<Prepared>, options: &ImportOptions, who: &AuditContext) -> ImportReport {
         let mut report = ImportReport { dry_run: options.dry_run, ..ImportReport::default() };
         // The further tokens of a login come last: what their first is called here has to be known.
         prepared.sort_by_key(|one| one.first_of_its_login().is_some());
@@ -135,18 +135,20 @@ impl Broker {
                     }
                     let elsewhere = moved.as_ref().map(|moved| moved.summary.id);
                     let stored = self.store_arrival(arrival, moved, options.duplicates, who).await;
-                    if let (Some(elsewhere), Ok(Arrived::Stored(id) | Arrived::Known(id))) = (elsewhere, &stored) {
+                    if let (Some(elsewhere), Ok(ImportOutcome::Stored(id) | ImportOutcome::Known(id))) =
+                        (elsewhere, &stored)
+                    {
                         here.insert(elsewhere, *id);
                     }
                     stored.map_err(|error| error.to_string())
                 }
             };
             match outcome {
-                Ok(Arrived::Stored(id)) => {
+                Ok(ImportOutcome::Stored(id)) => {
                     report.imported += 1;
                     (line.outcome, line.credential) = ("imported", (!options.dry_run).then_some(id));
                 }
-                Ok(Arrived::Known(id)) => {
+                Ok(ImportOutcome::Known(id)) => {
                     report.already_here += 1;
                     (line.outcome, line.credential, line.note) = ("already_here", Some(id), None);
                 }
@@ -165,19 +167,19 @@ impl Broker {
     /// Stores one, after the client that it needs: one that registered itself goes with what it was registered for.
     async fn store_arrival(
         &self,
-        arrival: Arrival,
-        moved: Option<Portable>,
+        arrival: ImportCandidate,
+        moved: Option<TransferredCredential>,
         duplicates: bool,
-        who: &Who,
-    ) -> Result<Arrived, VaultError> {
+        who: &AuditContext,
+    ) -> Result<ImportOutcome, VaultError> {
         if let Some((at, client)) = moved.and_then(|moved| moved.registration) {
             self.0.vault.put_registration(&at, client, None, who).await?;
         }
         self.0.vault.import_credential(arrival, duplicates, who).await
     }
 
-    fn rehearse(&self, prepared: &[Prepared], options: &ImportOptions) -> Vec<Result<Arrived, String>> {
-        let arrivals: Vec<Arrival> =
+    fn rehearse(&self, prepared: &[Prepared], options: &ImportOptions) -> Vec<Result<ImportOutcome, String>> {
+        let arrivals: Vec<ImportCandidate> =
             prepared.iter().filter_map(|one| one.arrival.as_ref().ok()).map(|(arrival, _)| arrival.clone()).collect();
         match self.0.vault.rehearse_import(&arrivals, options.duplicates) {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
@@ -201,7 +203,7 @@ impl ImportedItem {
         }
     }
 
-    fn describe(&mut self, arrival: &Arrival) {
+    fn describe(&mut self, arrival: &ImportCandidate) {
         let summary = arrival.summary();
         self.user = Some(summary.user.to_string());
         self.provider = summary.provider.to_string();

@@ -12,7 +12,9 @@ use crate::id::{IdError, ProviderName, UserId};
 use crate::import::{Found, FoundTokens, Item, NotTaken};
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{HostPattern, HostPatternError, Material, NewCredential, OwnClient, Renewal, Summary, Tokens};
+use crate::vault::{
+    CredentialMetadata, CredentialSecret, HostPattern, HostPatternError, NewCredential, OwnClient, Renewal, Tokens,
+};
 
 /// How a file is to be taken in.
 #[derive(Clone, Debug, Default)]
@@ -73,15 +75,16 @@ impl Broker {
         let user = whose(item.user.as_deref(), options.user.as_ref())?;
         let provider = self.provider_called(&item.names, &item.own_name, options)?;
         let title = if item.title.is_empty() { provider.entry.display_name.clone() } else { item.title };
-        let mut new = NewCredential::plain(user, provider.name.clone(), title, Material::ApiKey(Secret::new("")));
+        let mut new =
+            NewCredential::plain(user, provider.name.clone(), title, CredentialSecret::ApiKey(Secret::new("")));
         takes(provider, found.kind())?;
         match found {
             Found::ApiKey { parts, expires_at } => {
-                new.material = Material::ApiKey(whole_key(provider, &parts)?);
+                new.material = CredentialSecret::ApiKey(whole_key(provider, &parts)?);
                 new.expires_at = expires_at;
             }
             Found::UserPassword { username, password } => {
-                new.material = Material::UserPassword { username, password };
+                new.material = CredentialSecret::UserPassword { username, password };
             }
             Found::HostScoped { host, headers } => {
                 let host = match (options.hosts.get(&item.id), host) {
@@ -139,7 +142,7 @@ impl Broker {
         };
         let has_ended = found.expires_at.is_some_and(|ends| ends <= now) && tokens.can_be_renewed();
         new.refresh_at = if has_ended { Some(now) } else { schedule::refresh_at(&tokens, now, self.0.random) };
-        new.material = Material::OAuth2(tokens);
+        new.material = CredentialSecret::OAuth2(tokens);
         new.scopes = Some(found.scopes.clone());
         new.username.clone_from(&found.username);
         new.client_id.clone_from(&found.client_id);
@@ -148,7 +151,7 @@ impl Broker {
     }
 
     /// Whether what another vault had can be had here: the catalogue may be another.
-    pub(in crate::broker) fn may_have(&self, summary: &Summary) -> Result<(), Refusal> {
+    pub(in crate::broker) fn may_have(&self, summary: &CredentialMetadata) -> Result<(), Refusal> {
         let name = summary.provider.as_str();
         let known = self.0.catalog.get(name).ok_or_else(|| Refusal::ProviderUnknown(name.to_owned()))?;
         takes(known, summary.kind)
@@ -159,9 +162,9 @@ impl Broker {
         &self,
         provider: &ProviderName,
         client_id: Option<&str>,
-        material: &Material,
+        material: &CredentialSecret,
     ) -> Option<String> {
-        let Material::OAuth2(tokens) = material else { return None };
+        let CredentialSecret::OAuth2(tokens) = material else { return None };
         // A client of its own comes with the tokens, and so does one that registered itself.
         let by_our_client = tokens.refresh_token.is_some() && tokens.renewal.is_none();
         let entry = &self.0.catalog.get(provider.as_str())?.entry;
@@ -232,7 +235,7 @@ fn whole_key(provider: &Provider, parts: &[Secret]) -> Result<Secret, Refusal> {
     }
 }
 
-fn headers_for(host: HostPattern, headers: BTreeMap<String, Secret>) -> Result<Material, Refusal> {
+fn headers_for(host: HostPattern, headers: BTreeMap<String, Secret>) -> Result<CredentialSecret, Refusal> {
     let carried = |(name, value): (&String, &Secret)| {
         name.parse::<http::HeaderName>().is_ok()
             && !value.is_empty()
@@ -241,7 +244,7 @@ fn headers_for(host: HostPattern, headers: BTreeMap<String, Secret>) -> Result<M
     if headers.is_empty() || !headers.iter().all(carried) {
         return Err(Refusal::Header);
     }
-    Ok(Material::HostScoped { host, headers })
+    Ok(CredentialSecret::HostScoped { host, headers })
 }
 
 /// What is kept beside tokens: the members of their answer that the entry keeps, and the values of its URLs, checked as those of a

@@ -10,7 +10,7 @@ use crate::cli::{Context, Failure};
 use crate::clock::Clock;
 use crate::config::ClientSecrets;
 use crate::duration;
-use crate::vault::Who;
+use crate::vault::AuditContext;
 
 /// What is removed.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ impl Prune {
         let vault = open_vault(&config)?;
         let (before, mut removed) = (Clock::system().now().minus(retention), 0);
         loop {
-            match block_on(vault.prune_audit(before, &Who::command_line()))?? {
+            match block_on(vault.prune_audit(before, &AuditContext::command_line()))?? {
                 0 => break,
                 rows => removed += rows,
             }

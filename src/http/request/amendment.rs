@@ -7,7 +7,7 @@ use super::fields::{self, Object};
 use super::json_body::FromBody;
 use super::requests::{KINDS, host};
 use crate::clock::UnixTime;
-use crate::vault::{Amendment, SecretAmendment};
+use crate::vault::{CredentialUpdate, SecretUpdate};
 
 /// What each kind is known by where `type` is not given.
 const MEMBERS: [(&str, &[&str]); 3] = [
@@ -16,7 +16,7 @@ const MEMBERS: [(&str, &[&str]); 3] = [
     ("host_scoped", &["host", "headers"]),
 ];
 
-impl FromBody for Amendment {
+impl FromBody for CredentialUpdate {
     fn schema() -> Option<(&'static str, RefOr<Schema>)> {
         let text = |description: &str| {
             ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).description(Some(description))
@@ -62,22 +62,22 @@ impl FromBody for Amendment {
     }
 }
 
-fn secret(kind: &str, body: &mut Object<'_>) -> Option<SecretAmendment> {
+fn secret(kind: &str, body: &mut Object<'_>) -> Option<SecretUpdate> {
     Some(match kind {
         "api_key" => {
             let api_key = body.given("api_key", fields::secret);
             let expires_at = body.given("expires_at", fields::integer);
-            SecretAmendment::ApiKey { api_key: api_key?, expires_at: expires_at?.map(UnixTime) }
+            SecretUpdate::ApiKey { api_key: api_key?, expires_at: expires_at?.map(UnixTime) }
         }
         "user_password" => {
             let username = body.given("username", fields::secret);
             let password = body.given("password", fields::secret);
-            SecretAmendment::UserPassword { username: username?, password: password? }
+            SecretUpdate::UserPassword { username: username?, password: password? }
         }
         _ => {
             let host = body.given("host", host);
             let headers = body.given("headers", fields::secret_headers);
-            SecretAmendment::HostScoped { host: host?, headers: headers? }
+            SecretUpdate::HostScoped { host: host?, headers: headers? }
         }
     })
 }
@@ -91,7 +91,7 @@ mod tests {
 
     fn faults(body: &Value) -> Vec<(&'static str, Value)> {
         let (mut members, mut faults) = (body.as_object().unwrap().clone(), Vec::new());
-        let _ = Amendment::read(&mut Object::new(&mut members, Place::body(), &mut faults));
+        let _ = CredentialUpdate::read(&mut Object::new(&mut members, Place::body(), &mut faults));
         faults.iter().map(|fault| (fault.kind, fault.to_json()["loc"].clone())).collect()
     }
 

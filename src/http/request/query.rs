@@ -8,15 +8,15 @@ use super::fields::{NOT_A_NUMBER, integer_text};
 use crate::broker::DEFAULT_MIN_TTL;
 use crate::http::problem::Problem;
 use crate::id::CredentialId;
-use crate::vault::Page;
+use crate::vault::CredentialPage;
 
 /// Which part of a list is wanted; of two equal names the last counts, others are ignored.
-pub(crate) fn page(query: &str) -> Result<Page, Problem> {
+pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
     let value = |wanted| value(query, wanted);
     let limit = value("limit").map(|text| limit(&text)).transpose();
     let after = value("after").map(|text| after(&text)).transpose();
     match (limit, after) {
-        (Ok(limit), Ok(after)) => Ok(Page { limit: limit.map(NonZeroU32::get), after }),
+        (Ok(limit), Ok(after)) => Ok(CredentialPage { limit: limit.map(NonZeroU32::get), after }),
         (limit, after) => Err(Problem::faults(&limit.err().into_iter().chain(after.err()).collect::<Vec<_>>())),
     }
 }
@@ -58,9 +58,11 @@ mod tests {
 
     #[test]
     fn a_list_is_whole_unless_the_query_says_otherwise() {
-        assert!(matches!(page("x=1&limits=2"), Ok(Page { limit: None, after: None })));
+        assert!(matches!(page("x=1&limits=2"), Ok(CredentialPage { limit: None, after: None })));
         let query = format!("limit=1&limit=2&after={ID}");
-        assert!(matches!(page(&query), Ok(Page { limit: Some(2), after: Some(after) }) if after.to_string() == ID));
+        assert!(
+            matches!(page(&query), Ok(CredentialPage { limit: Some(2), after: Some(after) }) if after.to_string() == ID)
+        );
     }
 
     #[test]

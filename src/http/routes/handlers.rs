@@ -17,7 +17,7 @@ use crate::http::request::json_body::NoBody;
 use crate::http::request::query;
 use crate::http::secret_response::{self, Live};
 use crate::id::CredentialId;
-use crate::vault::{Amendment, Page};
+use crate::vault::{CredentialPage, CredentialUpdate};
 
 pub(crate) async fn providers(app: App, _: Call, _: NoBody) -> Result<Answer<Many<ProviderInfo>>, Problem> {
     Ok(Answer::raw(app.broker().providers()))
@@ -67,7 +67,11 @@ pub(crate) async fn credential(app: App, call: Call, _: NoBody) -> Result<Answer
     Answer::json(&app.broker().credential(&call.caller, call.place(0), call.place(1))?)
 }
 
-pub(crate) async fn amend(app: App, call: Call, body: Amendment) -> Result<Answer<One<CredentialDetail>>, Problem> {
+pub(crate) async fn amend(
+    app: App,
+    call: Call,
+    body: CredentialUpdate,
+) -> Result<Answer<One<CredentialDetail>>, Problem> {
     Answer::json(&app.broker().amend(&call.caller, call.place(0), call.place(1), body).await?)
 }
 
@@ -110,7 +114,7 @@ fn listed(list: &CredentialList) -> Answer<Many<CredentialSummary>> {
 }
 
 /// Where a list goes on, if it does.
-fn next(after: Option<CredentialId>, page: Page, path: &str) -> Option<String> {
+fn next(after: Option<CredentialId>, page: CredentialPage, path: &str) -> Option<String> {
     Some(format!("{path}?limit={}&after={}", page.limit?, after?))
 }
 

@@ -13,14 +13,14 @@ pub(super) use chain::verify;
 pub use head::{HeadFault, HeadFit, SignedRows};
 pub use log::{AuditEntry, AuditFilter, AuditVerdict};
 pub(super) use prune::prune;
-pub use refusal::Refusal;
+pub use refusal::DeniedRequest;
 
 use super::VaultError;
 use super::fields::{number, text};
 use super::keyring::Keyring;
 use super::keys;
 use super::manifest::Manifest;
-use super::who::Who;
+use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::store::{AuditRow, Tx};
@@ -121,7 +121,7 @@ pub(super) struct Subject<'a> {
     pub(super) api_key: Option<&'a ApiKeyId>,
     /// Rows of the audit log, the first and the last of them.
     pub(super) rows: Option<(u64, u64)>,
-    pub(super) refusal: Option<&'a Refusal>,
+    pub(super) refusal: Option<&'a DeniedRequest>,
     pub(super) slot: Option<i64>,
     pub(super) data_key: Option<u32>,
     /// A row that has no column for what it is: its table and its key.
@@ -164,7 +164,7 @@ pub(super) fn append(
     at: UnixTime,
     action: Action,
     subject: Subject<'_>,
-    who: &Who,
+    who: &AuditContext,
 ) -> Result<(), VaultError> {
     let (key_version, key) = keyring.audit_key();
     manifest.audit_length += 1;

@@ -7,7 +7,7 @@ use crate::vault::VaultError;
 use crate::vault::keyring::Keyring;
 use crate::vault::manifest::Manifest;
 use crate::vault::open::Vault;
-use crate::vault::who::Who;
+use crate::vault::who::AuditContext;
 
 /// Rows that go in one transaction: a few milliseconds of the writer's time.
 const BATCH: u32 = 500;
@@ -18,7 +18,7 @@ impl Vault {
     ///
     /// # Errors
     /// Where one of them is not as it was written: what somebody changed is not cleared away.
-    pub async fn prune_audit(&self, before: UnixTime, who: &Who) -> Result<u64, VaultError> {
+    pub async fn prune_audit(&self, before: UnixTime, who: &AuditContext) -> Result<u64, VaultError> {
         self.change(who, move |ledger| ledger.prune_audit(before)).await
     }
 

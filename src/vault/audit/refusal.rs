@@ -6,11 +6,11 @@ use super::{Action, Subject};
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::vault::VaultError;
 use crate::vault::open::Vault;
-use crate::vault::who::Who;
+use crate::vault::who::AuditContext;
 
 /// What was refused. Ids, and words of Strongroom's own.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct DeniedRequest {
     /// For whom it was asked.
     pub user: Option<UserId>,
     /// Of which provider.
@@ -25,7 +25,7 @@ pub struct Refusal {
     pub not_recorded: u64,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for DeniedRequest {
     /// As it stands in the row's subject.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "refused:{} {} {}", self.reason, self.route.0, self.route.1)?;
@@ -38,7 +38,7 @@ impl fmt::Display for Refusal {
 
 impl Vault {
     /// Leaves a row of what a caller was refused.
-    pub async fn record_refusal(&self, refusal: Refusal, who: &Who) -> Result<(), VaultError> {
+    pub async fn record_refusal(&self, refusal: DeniedRequest, who: &AuditContext) -> Result<(), VaultError> {
         self.change(who, move |ledger| {
             let subject = Subject {
                 user: refusal.user.as_ref(),

@@ -47,7 +47,7 @@ mod slot_tag {
 }
 
 /// What a backup says of itself in the clear.
-pub struct Head {
+pub struct BackupHead {
     vault: VaultRow,
     made_at: UnixTime,
     salt: [u8; 32],
@@ -71,7 +71,7 @@ impl BackupKeys {
     }
 }
 
-impl Head {
+impl BackupHead {
     pub(super) fn new(vault: VaultRow, slots: Vec<SlotRow>, made_at: UnixTime, random: Random) -> Self {
         Self { vault, made_at, salt: random.bytes(), slots }
     }
@@ -170,9 +170,9 @@ impl Head {
 }
 
 /// What a file says of itself, if it is a backup that is not encrypted to anybody. Nothing of it is proved.
-pub fn head_of(path: &Path) -> Option<Head> {
+pub fn head_of(path: &Path) -> Option<BackupHead> {
     let mut file = File::open(path).ok()?;
-    Head::read_unproved(&mut file, path).ok().map(|(head, _)| head)
+    BackupHead::read_unproved(&mut file, path).ok().map(|(head, _)| head)
 }
 
 pub(in crate::vault) fn write_slot(slot: &SlotRow) -> FieldWriter {

@@ -33,15 +33,15 @@ mod source;
 mod write;
 
 pub use error::BackupError;
-pub use head::{Head, head_of};
+pub use head::{BackupHead, head_of};
 #[cfg(any(test, fuzzing))]
 pub(super) use head::{read_slot, write_slot};
 pub use new_file::{Existing, remove_abandoned};
 #[cfg(any(test, fuzzing))]
 pub(super) use property::{BackupSubject, SIZES};
 pub use restore::{RestoredVault, Restorer};
-pub use source::Source;
-pub use write::{MadeBackup, Stop};
+pub use source::BackupSource;
+pub use write::{BackupStop, MadeBackup};
 
 use crate::clock::UnixTime;
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use super::chunks::{CHUNK, Opener, Sealer, Summed};
 use super::entries::{Entry, EntryReader, EntryWriter};
-use super::head::Head;
+use super::head::BackupHead;
 use super::read::OpenBackup;
-use super::{BackupContents, BackupError, Source};
+use super::{BackupContents, BackupError, BackupSource};
 use crate::clock::UnixTime;
 use crate::properties::Script;
 use crate::random::Random;
@@ -90,8 +90,8 @@ impl BackupSubject {
         }
     }
 
-    fn head(&self) -> Head {
-        Head::new(self.vault.clone(), self.slots.clone(), MADE_AT, Random)
+    fn head(&self) -> BackupHead {
+        BackupHead::new(self.vault.clone(), self.slots.clone(), MADE_AT, Random)
     }
 
     fn sealed(&self, write: impl FnOnce(&mut EntryWriter<Vec<u8>>) -> Result<(), BackupError>) -> Vec<u8> {
@@ -108,7 +108,7 @@ impl BackupSubject {
 
     fn opener<'f>(&self, file: &'f [u8]) -> Result<Opener<&'f [u8]>, BackupError> {
         let mut from = Summed::new(file);
-        let (_, keys, bound_to) = Head::read(&mut from, &PathBuf::from("f"), &self.master)?;
+        let (_, keys, bound_to) = BackupHead::read(&mut from, &PathBuf::from("f"), &self.master)?;
         Ok(Opener::new(from, &keys.chunks, bound_to))
     }
 
@@ -174,7 +174,7 @@ impl BackupSubject {
             }
             Err(error) => is_refusal(&error),
         }
-        let source = Source { path: PathBuf::from("f"), reader: Box::new(std::io::Cursor::new(file)) };
+        let source = BackupSource { path: PathBuf::from("f"), reader: Box::new(std::io::Cursor::new(file)) };
         let filled = OpenBackup::open(source, &self.master).and_then(|backup| {
             let mut target_file = RestoreTarget::scratch(backup.contents.schema_version)?;
             backup.fill(&mut target_file)

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use super::chunks::{Opener, Summed};
 use super::entries::{Entry, EntryReader};
-use super::head::Head;
-use super::{BackupContents, BackupError, Source};
+use super::head::BackupHead;
+use super::{BackupContents, BackupError, BackupSource};
 use crate::store::{RestoreTarget, StoreError, Table};
 use crate::vault::VaultError;
 use crate::vault::master_key::MasterKey;
@@ -17,9 +17,9 @@ pub(super) struct OpenBackup {
 }
 
 impl OpenBackup {
-    pub(super) fn open(source: Source, master: &MasterKey) -> Result<Self, BackupError> {
+    pub(super) fn open(source: BackupSource, master: &MasterKey) -> Result<Self, BackupError> {
         let mut from = Summed::new(source.reader);
-        let (head, keys, bound_to) = Head::read(&mut from, &source.path, master)?;
+        let (head, keys, bound_to) = BackupHead::read(&mut from, &source.path, master)?;
         let mut entries = EntryReader::new(Opener::new(from, &keys.chunks, bound_to));
         let contents = entries.contents()?;
         if (&contents.vault_id, contents.created_at) != (&head.vault_id(), head.made_at()) {

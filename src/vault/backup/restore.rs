@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::read::OpenBackup;
-use super::{BackupContents, BackupError, Source};
+use super::{BackupContents, BackupError, BackupSource};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::store::{RestoreTarget, SCHEMA_VERSION, Tx, View};
@@ -11,12 +11,12 @@ use crate::vault::audit::{Action, Subject};
 use crate::vault::keyring::Keyring;
 use crate::vault::ledger::Ledger;
 use crate::vault::live;
-use crate::vault::manifest::{Manifest, Restored};
+use crate::vault::manifest::{Manifest, RestoreMark};
 use crate::vault::master_key::MasterKey;
-use crate::vault::open::Mode;
-use crate::vault::summary::Summary;
+use crate::vault::open::OpenMode;
+use crate::vault::summary::CredentialMetadata;
 use crate::vault::verify::verify;
-use crate::vault::{VaultError, Who, hex};
+use crate::vault::{AuditContext, VaultError, hex};
 
 /// What a backup is opened with.
 pub struct Restorer<'m> {
@@ -44,7 +44,13 @@ pub struct RestoredVault {
 impl Restorer<'_> {
     /// Makes the vault `target` of a backup, never over anything. It is marked as restored, and refreshes and revokes nothing
     /// by itself, until somebody says that it is the one that lives; `live` says so at once.
-    pub fn restore(&self, source: Source, target: &Path, live: bool, who: &Who) -> Result<RestoredVault, BackupError> {
+    pub fn restore(
+        &self,
+        source: BackupSource,
+        target: &Path,
+        live: bool,
+        who: &AuditContext,
+    ) -> Result<RestoredVault, BackupError> {
         let backup = OpenBackup::open(source, self.master)?;
         let unique = hex::write(&self.random.bytes::<8>());
         let mut target_file = RestoreTarget::beside(target, backup.contents.schema_version, &unique)?;
@@ -55,7 +61,7 @@ impl Restorer<'_> {
     }
 
     /// Opens every record of a backup, in a file that has no name and is gone afterwards.
-    pub fn verify(&self, source: Source) -> Result<RestoredVault, BackupError> {
+    pub fn verify(&self, source: BackupSource) -> Result<RestoredVault, BackupError> {
         let backup = OpenBackup::open(source, self.master)?;
         let mut target_file = RestoreTarget::scratch(backup.contents.schema_version)?;
         Ok(self.fill(backup, &mut target_file)?.0)
@@ -81,7 +87,7 @@ impl Restorer<'_> {
     fn check(view: &View<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
         let found = verify(view, keyring)?;
         found.must_hold()?;
-        Ok((found.records + found.api_keys, live::count(view, keyring, Summary::may_have_refresh_token)?))
+        Ok((found.records + found.api_keys, live::count(view, keyring, CredentialMetadata::may_have_refresh_token)?))
     }
 
     fn mark(
@@ -90,19 +96,19 @@ impl Restorer<'_> {
         keyring: &Keyring,
         contents: &BackupContents,
         live: bool,
-        who: &Who,
+        who: &AuditContext,
     ) -> Result<(), VaultError> {
         let now = self.clock.now();
         let mut ledger = Ledger::open(tx, keyring, who, now, self.random)?;
         let (times, mark) = ledger.restored();
         *times = times.saturating_add(1);
-        *mark = (!live).then_some(Restored { at: now, backup_at: contents.created_at });
+        *mark = (!live).then_some(RestoreMark { at: now, backup_at: contents.created_at });
         // What was known of the other vault outside it may be on another machine.
         *ledger.epoch_file() = false;
         ledger.record(Action::VaultRestore, Subject::default())?;
         if live {
             ledger.record(Action::VaultLive, Subject::default())?;
         }
-        ledger.close(Mode::Server)
+        ledger.close(OpenMode::Server)
     }
 }

@@ -11,12 +11,12 @@ use crate::age::{self, Identity};
 const BUFFER: usize = 128 * 1024;
 
 /// A file that is to be read from its beginning to its end.
-pub struct Source {
+pub struct BackupSource {
     pub(super) path: PathBuf,
     pub(super) reader: Box<dyn Read>,
 }
 
-impl Source {
+impl BackupSource {
     /// Opens the file. One that is encrypted with age is decrypted while it is read, with the first of these identities that
     /// it was encrypted to.
     pub fn open(path: &Path, identities: &[Identity]) -> Result<Self, BackupError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chunks::{Sealer, Summed};
 use super::entries::EntryWriter;
-use super::head::Head;
+use super::head::BackupHead;
 use super::new_file::NewFile;
 use super::{BackupContents, BackupError, Existing};
 use crate::age::{self, Recipient};
@@ -15,7 +15,7 @@ use crate::store::{SCHEMA_VERSION, Table, View};
 use crate::vault::audit::{Action, Subject};
 use crate::vault::keyring::Keyring;
 use crate::vault::manifest::Manifest;
-use crate::vault::{Vault, VaultError, Who, hex};
+use crate::vault::{AuditContext, Vault, VaultError, hex};
 
 const BUFFER: usize = 128 * 1024;
 
@@ -34,9 +34,9 @@ pub struct MadeBackup {
 
 /// Asks a backup that is being made to end early; nothing is left of it then.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct BackupStop(Arc<AtomicBool>);
 
-impl Stop {
+impl BackupStop {
     /// Asks.
     pub fn ask(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl Vault {
         target: &Path,
         existing: Existing,
         recipients: &[Recipient],
-        stop: &Stop,
+        stop: &BackupStop,
     ) -> Result<MadeBackup, BackupError> {
         let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing, self.inner.random)?);
         let encrypted = !recipients.is_empty();
@@ -71,7 +71,7 @@ impl Vault {
     }
 
     /// Writes the audit row of a backup. It is written after the file is: a full disk keeps nobody from a backup elsewhere.
-    pub async fn note_backup(&self, who: &Who) -> Result<(), VaultError> {
+    pub async fn note_backup(&self, who: &AuditContext) -> Result<(), VaultError> {
         self.change(who, |ledger| ledger.record(Action::VaultBackup, Subject::default())).await
     }
 
@@ -80,7 +80,7 @@ impl Vault {
         format!("strongroom-{}-", hex::write(self.keyring().vault_id()))
     }
 
-    fn write_backup<W: Write>(&self, out: W, stop: &Stop) -> Result<(W, BackupContents), BackupError> {
+    fn write_backup<W: Write>(&self, out: W, stop: &BackupStop) -> Result<(W, BackupContents), BackupError> {
         let known = self.keyring();
         self.inner.store.snapshot(|view| {
             // Another process may have changed the keys since they were read.
@@ -94,10 +94,10 @@ impl Vault {
         view: &View<'_>,
         keyring: &Keyring,
         out: W,
-        stop: &Stop,
+        stop: &BackupStop,
     ) -> Result<(W, BackupContents), BackupError> {
         let contents = self.contents(view, keyring)?;
-        let head = Head::new(view.vault()?, view.slots()?, contents.created_at, self.inner.random);
+        let head = BackupHead::new(view.vault()?, view.slots()?, contents.created_at, self.inner.random);
         let mut out = Summed::new(out);
         let (keys, bound_to) = head.write(&mut out, keyring)?;
         let mut entries = EntryWriter::new(Sealer::new(out, &keys.chunks, bound_to));

@@ -5,9 +5,9 @@ use super::super::credential_record::{read_summary, write_summary};
 use super::super::host_pattern::HostPattern;
 use super::super::keyring::Keyring;
 use super::super::manifest::Manifest;
-use super::super::material::Material;
+use super::super::material::CredentialSecret;
 use super::super::pending::PendingAuthorization;
-use super::super::record::{self, Place};
+use super::super::record::{self, RecordAad};
 use super::super::{keys, portable};
 use crate::kind::Kind;
 use crate::properties::Script;
@@ -65,9 +65,9 @@ impl Spot {
         }
     }
 
-    fn place<'a>(&'a self, patterns: &'a [Option<HostPattern>]) -> Place<'a> {
+    fn place<'a>(&'a self, patterns: &'a [Option<HostPattern>]) -> RecordAad<'a> {
         let [row, kind, provider, user, status] = &self.texts;
-        Place {
+        RecordAad {
             table: self.table,
             column: self.column,
             row,
@@ -127,8 +127,8 @@ fn edited(keyring: &Keyring, mut script: Script<'_>) {
 }
 
 /// Where the seeds that open were put.
-pub(super) fn place_of_seeds() -> Place<'static> {
-    Place { table: "credential", column: "summary", row: "r", revision: 1, user: "alice", ..Place::default() }
+pub(super) fn place_of_seeds() -> RecordAad<'static> {
+    RecordAad { table: "credential", column: "summary", row: "r", revision: 1, user: "alice", ..RecordAad::default() }
 }
 
 fn found(keyring: &Keyring, bytes: &[u8]) {
@@ -165,7 +165,7 @@ fn are_read_as_written(fields: &[u8]) {
     }
     PATTERNS.with(|patterns| {
         for kind in Kind::ALL {
-            let read = |bytes: &[u8]| Material::read(kind, patterns[1].as_ref(), bytes);
+            let read = |bytes: &[u8]| CredentialSecret::read(kind, patterns[1].as_ref(), bytes);
             let Some(material) = read(fields) else { continue };
             assert_eq!(material.kind(), kind);
             let written = material.write();

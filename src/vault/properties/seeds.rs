@@ -11,10 +11,11 @@ use super::super::backup::write_slot;
 use super::super::credential_record::{summary_of, write_summary};
 use super::super::epoch;
 use super::super::keyring::Keyring;
-use super::super::manifest::{Manifest, Restored};
+use super::super::manifest::{Manifest, RestoreMark};
 use super::super::record as sealed_record;
 use super::super::{
-    DevicePolling, Flow, Material, NewCredential, PendingAuthorization, Portable, Renewal, ServiceAccount, Tokens,
+    CredentialSecret, DevicePolling, LoginFlow, NewCredential, PendingAuthorization, Renewal, ServiceAccount, Tokens,
+    TransferredCredential,
 };
 use super::{record, slot, subject};
 use crate::clock::UnixTime;
@@ -67,16 +68,16 @@ fn records() {
         inside(&format!("inside_summary_{kind}"), &write_summary(&summary));
         inside(
             &format!("inside_portable_{kind}"),
-            &Portable { summary, material: new.material, registration: None }.write(),
+            &TransferredCredential { summary, material: new.material, registration: None }.write(),
         );
     }
     inside("inside_pending", &pending().write());
-    let restored = Some(Restored { at: UnixTime(8), backup_at: UnixTime(7) });
+    let restored = Some(RestoreMark { at: UnixTime(8), backup_at: UnixTime(7) });
     let manifest = Manifest { epoch: 7, audit_length: 2, restores: 2, restored, ..Manifest::default() };
     inside("inside_manifest", &manifest.bytes());
 }
 
-fn materials() -> [Material; 4] {
+fn materials() -> [CredentialSecret; 4] {
     let secret = |text: &str| Secret::new(text);
     let account = ServiceAccount {
         key: secret("-----BEGIN PRIVATE KEY-----"),
@@ -96,10 +97,10 @@ fn materials() -> [Material; 4] {
         redirect_uri: Some("https://app.example/cb".into()),
     };
     [
-        Material::OAuth2(tokens),
-        Material::ApiKey(secret("sk-1")),
-        Material::UserPassword { username: secret("u"), password: secret("p") },
-        Material::HostScoped {
+        CredentialSecret::OAuth2(tokens),
+        CredentialSecret::ApiKey(secret("sk-1")),
+        CredentialSecret::UserPassword { username: secret("u"), password: secret("p") },
+        CredentialSecret::HostScoped {
             host: "a.example".parse().unwrap(),
             headers: BTreeMap::from([("X-Key".into(), secret("v")), ("X-Other".into(), secret("w"))]),
         },
@@ -110,7 +111,7 @@ fn pending() -> PendingAuthorization {
     PendingAuthorization {
         user: "alice".parse().unwrap(),
         provider: "github".parse().unwrap(),
-        flow: Flow::Device,
+        flow: LoginFlow::Device,
         api_key_id: None,
         client_id: "c".into(),
         redirect_uri: "https://app.example/cb".into(),

@@ -5,31 +5,31 @@ use std::sync::Arc;
 use super::*;
 use crate::permission::{Permission, Permissions};
 
-pub(super) async fn make(vault: &Vault, holder: Holder) -> (ApiKey, Secret) {
+pub(super) async fn make(vault: &Vault, holder: KeyHolder) -> (ApiKey, Secret) {
     let permissions = Permissions::from_iter([Permission::ReadIntegrations, Permission::Admin]);
     let new = NewApiKey { name: Some("n".into()), holder, permissions, expires_at: None };
-    vault.create_api_key(new, &Who::command_line()).await.unwrap()
+    vault.create_api_key(new, &AuditContext::command_line()).await.unwrap()
 }
 
-fn of_alice() -> Holder {
-    Holder::User(user("alice"))
+fn of_alice() -> KeyHolder {
+    KeyHolder::User(user("alice"))
 }
 
 #[tokio::test]
 async fn a_key_is_recognised_until_it_is_revoked_or_expires() {
     let bench = Bench::new();
     let users = vec!["team-*".parse().unwrap(), "x".parse().unwrap()];
-    let (key, text) = make(&bench.vault, Holder::Service { users }).await;
+    let (key, text) = make(&bench.vault, KeyHolder::Service { users }).await;
     assert!(text.expose().starts_with("srk_") && text.expose().len() == 53);
     assert_eq!(bench.vault.authenticate(text.expose()).unwrap().as_deref(), Some(&key));
     let end = Some(bench.clock.now().plus(Duration::from_secs(10)));
     let new = NewApiKey { name: None, holder: of_alice(), permissions: key.permissions, expires_at: end };
-    let (short, short_text) = bench.vault.create_api_key(new, &Who::system()).await.unwrap();
+    let (short, short_text) = bench.vault.create_api_key(new, &AuditContext::system()).await.unwrap();
     assert_eq!(bench.vault.authenticate(short_text.expose()).unwrap().unwrap().id, short.id);
     bench.clock.advance(Duration::from_secs(10));
     assert!(bench.vault.authenticate(short_text.expose()).unwrap().is_none());
-    assert!(bench.vault.revoke_api_key(key.id, &Who::system()).await.unwrap());
-    assert!(!bench.vault.revoke_api_key(key.id, &Who::system()).await.unwrap());
+    assert!(bench.vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap());
+    assert!(!bench.vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap());
     assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
     assert_eq!(bench.vault.api_keys().unwrap().len(), 2);
     bench.assert_manifest_holds();
@@ -56,7 +56,7 @@ async fn a_server_sees_at_once_what_a_command_changed() {
     for _ in 0..5 {
         let (key, text) = make(&command, of_alice()).await;
         assert!(bench.vault.authenticate(text.expose()).unwrap().is_some());
-        assert!(command.revoke_api_key(key.id, &Who::command_line()).await.unwrap());
+        assert!(command.revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap());
         assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
     }
     bench.assert_manifest_holds();
@@ -96,7 +96,7 @@ async fn an_edited_deleted_inserted_or_replayed_key_is_refused_by_name() {
         let bench = Bench::new();
         let (key, text) = make(&bench.vault, of_alice()).await;
         bench.attack("CREATE TABLE saved AS SELECT * FROM api_key");
-        bench.vault.revoke_api_key(key.id, &Who::system()).await.unwrap();
+        bench.vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap();
         bench.attack(change);
         let fresh = bench.beside();
         let error = fresh.authenticate(text.expose()).expect_err(change);
@@ -110,7 +110,7 @@ async fn a_revocation_holds_although_the_generation_is_set_back() {
     let bench = Bench::new();
     let (key, text) = make(&bench.vault, of_alice()).await;
     assert!(bench.vault.authenticate(text.expose()).unwrap().is_some());
-    assert!(bench.beside().revoke_api_key(key.id, &Who::command_line()).await.unwrap());
+    assert!(bench.beside().revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap());
     bench.attack("UPDATE generation SET value = 1");
     assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
 }
@@ -120,7 +120,7 @@ async fn a_manifest_that_is_put_back_under_a_running_server_is_refused() {
     let bench = Bench::new();
     let (key, text) = make(&bench.vault, of_alice()).await;
     bench.attack("CREATE TABLE key_before AS SELECT * FROM api_key; CREATE TABLE before AS SELECT * FROM manifest");
-    bench.beside().revoke_api_key(key.id, &Who::command_line()).await.unwrap();
+    bench.beside().revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap();
     assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
     bench.attack(
         "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM key_before;
@@ -138,6 +138,6 @@ async fn writes_that_are_no_keys_leave_the_table_in_memory() {
     let of = |vault: &Vault| Arc::as_ptr(&vault.authenticate(text.expose()).unwrap().unwrap());
     let before = of(&bench.vault);
     bench.add("alice", "p", api_key("k")).await;
-    bench.beside().add_user(&user("bob"), &Who::command_line()).await.unwrap();
+    bench.beside().add_user(&user("bob"), &AuditContext::command_line()).await.unwrap();
     assert_eq!(of(&bench.vault), before, "nothing was loaded again");
 }

@@ -7,7 +7,7 @@ use super::*;
 async fn ten_rows() -> Bench {
     let bench = Bench::new();
     for number in 1..10 {
-        bench.vault.add_user(&user(&format!("u{number}")), &Who::command_line()).await.unwrap();
+        bench.vault.add_user(&user(&format!("u{number}")), &AuditContext::command_line()).await.unwrap();
     }
     bench
 }
@@ -64,7 +64,7 @@ async fn whatever_was_done_to_the_log_is_named_by_row() {
 async fn a_log_from_before_is_not_the_log_of_today() {
     let bench = ten_rows().await;
     bench.attack("CREATE TABLE kept AS SELECT * FROM audit");
-    bench.vault.add_user(&user("late"), &Who::command_line()).await.unwrap();
+    bench.vault.add_user(&user("late"), &AuditContext::command_line()).await.unwrap();
     bench.attack("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DROP TABLE kept");
     assert_eq!(faults(&bench), (vec![Cut { first: 11, last: 11 }], 10));
 }
@@ -76,13 +76,13 @@ async fn half_old() -> Bench {
         if number == 5 {
             bench.clock.advance(Duration::from_secs(100 * 86_400));
         }
-        bench.vault.add_user(&user(&format!("u{number}")), &Who::command_line()).await.unwrap();
+        bench.vault.add_user(&user(&format!("u{number}")), &AuditContext::command_line()).await.unwrap();
     }
     bench
 }
 
 async fn prune(bench: &Bench, days: u64) -> Result<u64, VaultError> {
-    bench.vault.prune_audit(bench.clock.now().minus(Duration::from_secs(days * 86_400)), &Who::system()).await
+    bench.vault.prune_audit(bench.clock.now().minus(Duration::from_secs(days * 86_400)), &AuditContext::system()).await
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_log_that_was_shortened_is_whole_and_one_that_was_shortened_by_somebod
         "nothing was done, and no row says so"
     );
     assert_eq!(prune(&bench, 50).await.unwrap(), 5);
-    bench.vault.add_user(&user("late"), &Who::command_line()).await.unwrap();
+    bench.vault.add_user(&user("late"), &AuditContext::command_line()).await.unwrap();
     bench.assert_manifest_holds();
     let (rows, last) = bench.vault.audit(&AuditFilter::default()).unwrap();
     assert_eq!((rows[0].row, rows.len(), last), (6, 7, 12));

@@ -10,7 +10,7 @@ const CHUNK: usize = 4 + 64 * 1024 + 16;
 
 impl Bench {
     /// A vault with enough in it for a few chunks.
-    async fn filled() -> (Self, Vec<Summary>) {
+    async fn filled() -> (Self, Vec<CredentialMetadata>) {
         let bench = Self::new();
         let mut all = Vec::new();
         for user in ["alice", "bob", "carol", "dave"] {
@@ -26,7 +26,7 @@ impl Bench {
 
     fn back_up(&self, name: &str) -> PathBuf {
         let path = self.in_folder(name);
-        self.vault.back_up(&path, Existing::Keep, &[], &Stop::default()).unwrap();
+        self.vault.back_up(&path, Existing::Keep, &[], &BackupStop::default()).unwrap();
         path
     }
 
@@ -35,14 +35,14 @@ impl Bench {
     }
 
     fn verify(&self, path: &Path) -> Result<RestoredVault, BackupError> {
-        self.restorer(&self.key).verify(Source::open(path, &[])?)
+        self.restorer(&self.key).verify(BackupSource::open(path, &[])?)
     }
 
     fn restore(&self, backup: &Path, name: &str, live: bool) -> Vault {
         let target = self.in_folder(name);
-        let source = Source::open(backup, &[]).unwrap();
-        self.restorer(&self.key).restore(source, &target, live, &Who::command_line()).unwrap();
-        Vault::open(&target, &self.key, Mode::Command, self.clock.clone(), Random).unwrap()
+        let source = BackupSource::open(backup, &[]).unwrap();
+        self.restorer(&self.key).restore(source, &target, live, &AuditContext::command_line()).unwrap();
+        Vault::open(&target, &self.key, OpenMode::Command, self.clock.clone(), Random).unwrap()
     }
 
     /// What is in the folder beside the vault itself.
@@ -60,11 +60,11 @@ async fn a_restored_vault_is_the_one_that_was_backed_up() {
     let (bench, all) = Bench::filled().await;
     let new = NewApiKey {
         name: None,
-        holder: Holder::User(user("alice")),
+        holder: KeyHolder::User(user("alice")),
         permissions: "READ_INTEGRATIONS".parse().into_iter().collect(),
         expires_at: None,
     };
-    let (_, key) = bench.vault.create_api_key(new, &Who::command_line()).await.unwrap();
+    let (_, key) = bench.vault.create_api_key(new, &AuditContext::command_line()).await.unwrap();
     let backup = bench.back_up("b");
     let later = bench.add("erin", "openai", api_key("sk-later")).await;
     let restored =
@@ -80,7 +80,7 @@ async fn a_restored_vault_is_the_one_that_was_backed_up() {
     assert!(restored.read(&later).await.is_none(), "it came after the backup");
     assert!(restored.vault.authenticate(key.expose()).unwrap().is_some(), "API keys work");
     assert_eq!(bench.audited("vault.backup"), 0);
-    bench.vault.note_backup(&Who::command_line()).await.unwrap();
+    bench.vault.note_backup(&AuditContext::command_line()).await.unwrap();
     assert_eq!(bench.audited("vault.backup"), 1);
 }
 
@@ -101,13 +101,13 @@ async fn a_restored_vault_holds_against_its_manifest_and_its_chain() {
     let (bench, _) = Bench::filled().await;
     let backup = bench.back_up("b");
     let other = tempfile::tempdir().unwrap();
-    let source = Source::open(&backup, &[]).unwrap();
+    let source = BackupSource::open(&backup, &[]).unwrap();
     let target = other.path().join("v.db");
-    let told = bench.restorer(&bench.key).restore(source, &target, false, &Who::command_line()).unwrap();
+    let told = bench.restorer(&bench.key).restore(source, &target, false, &AuditContext::command_line()).unwrap();
     let (credentials, users) = (told.contents.credentials, told.contents.users);
     assert_eq!((credentials, users, told.may_be_stale), (8, 4, 4));
     assert_eq!(told.opened, 2 * credentials + users, "each credential has two records");
-    let vault = Vault::open(&target, &bench.key, Mode::Server, bench.clock.clone(), Random).unwrap();
+    let vault = Vault::open(&target, &bench.key, OpenMode::Server, bench.clock.clone(), Random).unwrap();
     let restored = Bench { vault, folder: other, ..bench.aside() };
     restored.assert_manifest_holds();
     assert_eq!((restored.audited("vault.restore"), restored.audited("credential.create")), (1, 8));
@@ -191,8 +191,8 @@ async fn a_backup_needs_the_master_key_of_its_day() {
     let path = bench.back_up("b");
     let other = MasterKey::generate(Random);
     let target = bench.in_folder("r.db");
-    let source = Source::open(&path, &[]).unwrap();
-    let refused = bench.restorer(&other).restore(source, &target, false, &Who::command_line());
+    let source = BackupSource::open(&path, &[]).unwrap();
+    let refused = bench.restorer(&other).restore(source, &target, false, &AuditContext::command_line());
     let Err(BackupError::Vault(VaultError::WrongKey { given, .. })) = refused else { panic!("{refused:?}") };
     assert!(given.contains(&other.fingerprint().unwrap()));
     assert_eq!(bench.files(), ["b"], "nothing was begun");
@@ -203,15 +203,15 @@ async fn nothing_is_ever_written_over() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let before = std::fs::read(&path).unwrap();
-    let again = bench.vault.back_up(&path, Existing::Keep, &[], &Stop::default());
+    let again = bench.vault.back_up(&path, Existing::Keep, &[], &BackupStop::default());
     assert!(matches!(again, Err(BackupError::AlreadyExists(_))));
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    bench.vault.back_up(&path, Existing::Replace, &[], &Stop::default()).unwrap();
+    bench.vault.back_up(&path, Existing::Replace, &[], &BackupStop::default()).unwrap();
     assert_ne!(std::fs::read(&path).unwrap(), before, "that was asked for");
     for taken in ["r.db", "r.db-wal", "r.db-shm", "r.db-journal"] {
         std::fs::write(bench.in_folder(taken), "somebody's").unwrap();
-        let (source, target) = (Source::open(&path, &[]).unwrap(), bench.in_folder("r.db"));
-        let refused = bench.restorer(&bench.key).restore(source, &target, true, &Who::command_line());
+        let (source, target) = (BackupSource::open(&path, &[]).unwrap(), bench.in_folder("r.db"));
+        let refused = bench.restorer(&bench.key).restore(source, &target, true, &AuditContext::command_line());
         assert!(matches!(refused, Err(BackupError::Vault(VaultError::AlreadyExists(_)))), "{taken}: {refused:?}");
         assert_eq!(std::fs::read(bench.in_folder(taken)).unwrap(), b"somebody's");
         std::fs::remove_file(bench.in_folder(taken)).unwrap();
@@ -222,11 +222,11 @@ async fn nothing_is_ever_written_over() {
 #[tokio::test]
 async fn a_backup_that_is_given_up_or_fails_leaves_nothing() {
     let (bench, _) = Bench::filled().await;
-    let stop = Stop::default();
+    let stop = BackupStop::default();
     stop.ask();
     let given_up = bench.vault.back_up(&bench.in_folder("b"), Existing::Keep, &[], &stop);
     assert!(matches!(given_up, Err(BackupError::GivenUp)));
-    let nowhere = bench.vault.back_up(&bench.in_folder("none/b"), Existing::Keep, &[], &Stop::default());
+    let nowhere = bench.vault.back_up(&bench.in_folder("none/b"), Existing::Keep, &[], &BackupStop::default());
     assert!(matches!(nowhere, Err(BackupError::File { .. })));
     assert_eq!(bench.files(), Vec::<String>::new());
 }
@@ -279,18 +279,18 @@ async fn a_backup_to_an_age_recipient_is_read_by_its_identity_alone() {
     let identities = age::Identity::read_file(&identity).unwrap();
     let path = bench.in_folder("b.age");
     let recipients = [identities[0].recipient()];
-    let made = bench.vault.back_up(&path, Existing::Keep, &recipients, &Stop::default()).unwrap();
+    let made = bench.vault.back_up(&path, Existing::Keep, &recipients, &BackupStop::default()).unwrap();
     assert!(made.encrypted && made.bytes == std::fs::metadata(&path).unwrap().len());
     assert!(
-        matches!(Source::open(&path, &[]), Err(BackupError::NeedsIdentity(_))),
+        matches!(BackupSource::open(&path, &[]), Err(BackupError::NeedsIdentity(_))),
         "the master key alone reads nothing"
     );
-    let told = bench.restorer(&bench.key).verify(Source::open(&path, &identities).unwrap()).unwrap();
+    let told = bench.restorer(&bench.key).verify(BackupSource::open(&path, &identities).unwrap()).unwrap();
     assert_eq!(told.contents, made.contents);
     let file = std::fs::read(&path).unwrap();
     for end in [file.len() - 1, file.len() - 40, file.len() / 2] {
         std::fs::write(&path, &file[..end]).unwrap();
-        let cut = bench.restorer(&bench.key).verify(Source::open(&path, &identities).unwrap());
+        let cut = bench.restorer(&bench.key).verify(BackupSource::open(&path, &identities).unwrap());
         assert!(cut.as_ref().is_err_and(BackupError::is_damage), "{cut:?}");
     }
 }
@@ -311,14 +311,14 @@ async fn the_mark_of_a_restore_is_sealed_and_goes_by_going_live_alone() {
     let connection = Connection::open(bench.in_folder("r.db")).unwrap();
     let sealed: Vec<u8> = connection.query_row("SELECT sealed FROM manifest", [], |row| row.get(0)).unwrap();
     connection.execute("UPDATE manifest SET sealed = ?", [&old_manifest]).unwrap();
-    let reopen = || Vault::open(&bench.in_folder("r.db"), &bench.key, Mode::Command, bench.clock.clone(), Random);
+    let reopen = || Vault::open(&bench.in_folder("r.db"), &bench.key, OpenMode::Command, bench.clock.clone(), Random);
     assert!(reopen().err().unwrap().is_damage());
     connection.execute("UPDATE manifest SET sealed = ?", [&sealed]).unwrap();
     drop(connection);
     let vault = reopen().unwrap();
     assert!(vault.restored().unwrap().is_some() && vault.may_be_stale(&all[1]) && !vault.may_be_stale(&all[0]));
-    assert!(vault.go_live(&Who::command_line()).await.unwrap());
-    assert!(!vault.go_live(&Who::command_line()).await.unwrap(), "once");
+    assert!(vault.go_live(&AuditContext::command_line()).await.unwrap());
+    assert!(!vault.go_live(&AuditContext::command_line()).await.unwrap(), "once");
     let vault = reopen().unwrap();
     assert_eq!((vault.restored().unwrap(), vault.count_stale().unwrap()), (None, 4), "stale until they are renewed");
     assert!(!bench.vault.may_be_stale(&all[1]), "the vault that was backed up knows nothing of it");
@@ -344,15 +344,15 @@ async fn tokens_that_come_after_a_restore_are_not_stale() {
     for arrival in [
         restored.vault.arrival(&new("frank", "github", tokens("c", "t")), "n8n:1".into()),
         restored.vault.moved_arrival(
-            Portable { summary: elsewhere, material: tokens("b", "s"), registration: None },
+            TransferredCredential { summary: elsewhere, material: tokens("b", "s"), registration: None },
             Some(&user("grace")),
         ),
     ] {
-        restored.vault.import_credential(arrival, false, &Who::command_line()).await.unwrap();
+        restored.vault.import_credential(arrival, false, &AuditContext::command_line()).await.unwrap();
     }
     assert_eq!(restored.vault.count_stale().unwrap(), 2, "what is imported came after the restore");
     let again = restored.in_folder("b2");
-    restored.vault.back_up(&again, Existing::Keep, &[], &Stop::default()).unwrap();
+    restored.vault.back_up(&again, Existing::Keep, &[], &BackupStop::default()).unwrap();
     let twice = restored.restore(&again, "r2.db", false);
     assert_eq!(twice.count_stale().unwrap(), 7, "a second restore makes all of them doubtful again");
 }
@@ -361,23 +361,23 @@ async fn tokens_that_come_after_a_restore_are_not_stale() {
 async fn a_backup_keeps_the_keys_of_its_day_whatever_is_changed_or_destroyed_later() {
     let (bench, all) = Bench::filled().await;
     let before = bench.back_up("before");
-    bench.vault.begin_rotation(&Who::command_line()).await.unwrap();
+    bench.vault.begin_rotation(&AuditContext::command_line()).await.unwrap();
     let mut place = RotationPlace::default();
     while bench.vault.rotate_some(&mut place, 3).await.unwrap().is_some() {
         let name = format!("amid-{}", bench.files().len());
         let told = bench.verify(&bench.back_up(&name)).unwrap();
         assert_eq!(told.contents.credentials, 8, "with half of it under each key");
     }
-    bench.vault.end_rotation(&Who::command_line()).await.unwrap();
+    bench.vault.end_rotation(&AuditContext::command_line()).await.unwrap();
     let new = MasterKey::generate(Random);
-    bench.vault.renew_root(&bench.key, &new, &Who::command_line()).await.unwrap();
+    bench.vault.renew_root(&bench.key, &new, &AuditContext::command_line()).await.unwrap();
     let mut place = RotationPlace::default();
     while bench.vault.rotate_some(&mut place, 100).await.unwrap().is_some() {}
-    bench.vault.end_rotation(&Who::command_line()).await.unwrap();
+    bench.vault.end_rotation(&AuditContext::command_line()).await.unwrap();
     let after = bench.back_up("after");
     for (backup, opens, does_not) in [(&before, &bench.key, &new), (&after, &new, &bench.key)] {
-        bench.restorer(opens).verify(Source::open(backup, &[]).unwrap()).unwrap();
-        let refused = bench.restorer(does_not).verify(Source::open(backup, &[]).unwrap());
+        bench.restorer(opens).verify(BackupSource::open(backup, &[]).unwrap()).unwrap();
+        let refused = bench.restorer(does_not).verify(BackupSource::open(backup, &[]).unwrap());
         assert!(matches!(refused, Err(BackupError::Vault(VaultError::WrongKey { .. }))), "{refused:?}");
     }
     let old = Bench { vault: bench.restore(&before, "old.db", false), ..bench.aside() };

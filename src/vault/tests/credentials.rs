@@ -12,8 +12,8 @@ async fn every_kind_comes_back_as_it_was_stored() {
     let kinds = [
         tokens("access", "refresh"),
         api_key("sk-1"),
-        Material::UserPassword { username: Secret::new("me"), password: Secret::new("pass") },
-        Material::HostScoped { host: "*.Example.com".parse().unwrap(), headers },
+        CredentialSecret::UserPassword { username: Secret::new("me"), password: Secret::new("pass") },
+        CredentialSecret::HostScoped { host: "*.Example.com".parse().unwrap(), headers },
     ];
     for material in kinds {
         let stored = bench.add("alice", "p", material.clone()).await;
@@ -21,7 +21,7 @@ async fn every_kind_comes_back_as_it_was_stored() {
         bench.clock.advance(Duration::from_secs(5));
         let (summary, opened) = bench.read(&stored).await.unwrap();
         assert_eq!(texts(&opened), texts(&material));
-        assert_eq!(summary, Summary { last_used_at: Some(bench.clock.now()), ..stored.clone() });
+        assert_eq!(summary, CredentialMetadata { last_used_at: Some(bench.clock.now()), ..stored.clone() });
         assert_eq!(bench.vault.credential(&stored.user, &stored.id).unwrap(), Some(summary));
     }
     assert_eq!(bench.audited("credential.read"), 4);
@@ -38,7 +38,7 @@ async fn lists_are_of_one_user_oldest_first_and_in_pages() {
     bench.add("bob", "a", api_key("k")).await;
     let list = |provider: Option<&str>, limit, after| {
         let provider = provider.map(|name| name.parse().unwrap());
-        let found = bench.vault.list(&user("alice"), provider.as_ref(), Page { limit, after }).unwrap();
+        let found = bench.vault.list(&user("alice"), provider.as_ref(), CredentialPage { limit, after }).unwrap();
         found.into_iter().map(|summary| summary.id).collect::<Vec<CredentialId>>()
     };
     assert_eq!(list(None, None, None), ids);
@@ -54,14 +54,14 @@ async fn lists_are_of_one_user_oldest_first_and_in_pages() {
 async fn another_users_credential_is_not_there() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("k")).await;
-    let (bob, who) = (user("bob"), Who::system());
+    let (bob, who) = (user("bob"), AuditContext::system());
     assert!(bench.vault.credential(&bob, &stored.id).unwrap().is_none());
     assert!(bench.vault.material(&bob, &stored.id, &who).await.unwrap().is_none());
     let amended = bench.vault.amend_credential(&bob, &stored.id, title("x"), &who).await.unwrap();
-    assert!(matches!(amended, Amended::Absent));
+    assert!(matches!(amended, UpdateOutcome::Absent));
     let replaced = bench.vault.replace_credential(replacement(&stored), new("bob", "p", api_key("x")), &who).await;
-    assert!(matches!(replaced, Ok(Replaced::Absent)));
-    let deleted = bench.vault.delete_credential(&bob, &stored.id, Revocation::Never, WEEK, &who).await.unwrap();
+    assert!(matches!(replaced, Ok(ReplaceOutcome::Absent)));
+    let deleted = bench.vault.delete_credential(&bob, &stored.id, RevocationScope::Never, WEEK, &who).await.unwrap();
     assert!(deleted.is_none());
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["k"]);
 }
@@ -81,16 +81,16 @@ async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
     );
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
     for other in [new("alice", "gitlab", tokens("x", "x")), new("alice", "github", api_key("x"))] {
-        let replaced = bench.vault.replace_credential(replacement(&stored), other, &Who::system()).await;
-        assert!(matches!(replaced, Ok(Replaced::Absent)));
+        let replaced = bench.vault.replace_credential(replacement(&stored), other, &AuditContext::system()).await;
+        assert!(matches!(replaced, Ok(ReplaceOutcome::Absent)));
     }
     let secret = || -> Vec<u8> {
         let connection = Connection::open(bench.path()).unwrap();
         connection.query_row("SELECT secret FROM credential_secret", [], |row| row.get(0)).unwrap()
     };
     let before = secret();
-    let titled = bench.vault.amend_credential(&stored.user, &stored.id, title("new"), &Who::system()).await;
-    assert!(matches!(titled, Ok(Amended::Done(titled)) if titled.title == "new"));
+    let titled = bench.vault.amend_credential(&stored.user, &stored.id, title("new"), &AuditContext::system()).await;
+    assert!(matches!(titled, Ok(UpdateOutcome::Done(titled)) if titled.title == "new"));
     assert_eq!(secret(), before);
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
     bench.assert_manifest_holds();
@@ -99,24 +99,24 @@ async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
 #[tokio::test]
 async fn a_secret_is_changed_in_parts_and_only_to_one_of_its_kind() {
     let bench = Bench::new();
-    let login = Material::UserPassword { username: Secret::new("me"), password: Secret::new("old") };
+    let login = CredentialSecret::UserPassword { username: Secret::new("me"), password: Secret::new("old") };
     let stored = bench.add("alice", "smtp", login).await;
-    let who = Who::system();
+    let who = AuditContext::system();
     let amend = |secret| bench.vault.amend_credential(&stored.user, &stored.id, secret, &who);
-    let password = SecretAmendment::UserPassword { username: None, password: Some(Secret::new("new")) };
-    amend(Amendment { title: None, secret: Some(password) }).await.unwrap();
+    let password = SecretUpdate::UserPassword { username: None, password: Some(Secret::new("new")) };
+    amend(CredentialUpdate { title: None, secret: Some(password) }).await.unwrap();
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["me", "new"]);
-    let key = SecretAmendment::ApiKey { api_key: Some(Secret::new("k")), expires_at: None };
-    let refused = amend(Amendment { title: Some("x".into()), secret: Some(key) }).await.unwrap();
-    assert!(matches!(refused, Amended::OtherKind(Kind::UserPassword)));
+    let key = SecretUpdate::ApiKey { api_key: Some(Secret::new("k")), expires_at: None };
+    let refused = amend(CredentialUpdate { title: Some("x".into()), secret: Some(key) }).await.unwrap();
+    assert!(matches!(refused, UpdateOutcome::OtherKind(Kind::UserPassword)));
     let (summary, material) = bench.read(&stored).await.unwrap();
     assert_eq!((summary.title.as_str(), texts(&material)), ("a title", vec!["me".to_owned(), "new".to_owned()]));
     bench.assert_manifest_holds();
 }
 
 /// What stands for a provider that is alone with its authorization server.
-fn unless_shared() -> Revocation {
-    Revocation::UnlessShared(vec!["github".parse().unwrap()])
+fn unless_shared() -> RevocationScope {
+    RevocationScope::UnlessShared(vec!["github".parse().unwrap()])
 }
 
 #[tokio::test]
@@ -132,11 +132,11 @@ async fn deleting_queues_the_tokens_where_the_grant_is_not_shared() {
     let unknown = bench.connect("alice", None).await;
     assert!(bench.delete(&other_account, unless_shared()).await.unwrap().revocation.is_none());
     let again = bench.connect("alice", Some("3")).await;
-    let token = bench.delete(&again, Revocation::Token).await.unwrap();
+    let token = bench.delete(&again, RevocationScope::Token).await.unwrap();
     assert_eq!(token.revocation.unwrap().tokens.access_token.expose(), "at");
-    assert!(bench.delete(&unknown, Revocation::Never).await.unwrap().revocation.is_none());
+    assert!(bench.delete(&unknown, RevocationScope::Never).await.unwrap().revocation.is_none());
     let key = bench.add("alice", "github", api_key("k")).await;
-    assert!(bench.delete(&key, Revocation::Token).await.unwrap().revocation.is_none());
+    assert!(bench.delete(&key, RevocationScope::Token).await.unwrap().revocation.is_none());
     assert_eq!(bench.vault.status().unwrap().revocations, 2);
     bench.assert_manifest_holds();
 }
@@ -159,10 +159,10 @@ async fn a_revocation_that_was_queued_while_the_clock_was_ahead_is_given_up_afte
     let bench = Bench::new();
     let now = bench.clock.now();
     let in_time = bench.connect("alice", Some("1")).await;
-    let in_time = bench.delete(&in_time, Revocation::Token).await.unwrap().revocation.unwrap();
+    let in_time = bench.delete(&in_time, RevocationScope::Token).await.unwrap().revocation.unwrap();
     bench.clock.advance(Duration::from_secs(10 * 365 * 86_400));
     let late = bench.connect("alice", Some("2")).await;
-    let queued = bench.delete(&late, Revocation::Token).await.unwrap().revocation.unwrap();
+    let queued = bench.delete(&late, RevocationScope::Token).await.unwrap().revocation.unwrap();
     bench.clock.set(now);
     for _ in 0..BOUNDS.tries {
         assert!(bench.vault.drop_expired_revocations(now, BOUNDS).await.unwrap().is_empty());
@@ -179,7 +179,7 @@ async fn a_revocation_that_was_queued_while_the_clock_was_ahead_is_given_up_afte
 async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("1")).await;
-    let queued = bench.delete(&stored, Revocation::Token).await.unwrap().revocation.unwrap();
+    let queued = bench.delete(&stored, RevocationScope::Token).await.unwrap().revocation.unwrap();
     let due = |at: UnixTime| -> Vec<QueuedRevocation> {
         bench.vault.due_revocations(at, at, 10).unwrap().into_iter().map(Result::unwrap).collect()
     };
@@ -204,9 +204,9 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
     let given_up = GivenUp { provider: stored.provider.clone(), credential_id: stored.id };
     assert_eq!(dropped(queued.give_up_at).await, [given_up]);
     let second = bench.connect("alice", Some("1")).await;
-    let queued = bench.delete(&second, Revocation::Token).await.unwrap().revocation.unwrap();
+    let queued = bench.delete(&second, RevocationScope::Token).await.unwrap().revocation.unwrap();
     for _ in 0..2 {
-        bench.vault.finish_revocation(&queued.id, &Who::system()).await.unwrap();
+        bench.vault.finish_revocation(&queued.id, &AuditContext::system()).await.unwrap();
     }
     assert_eq!((bench.vault.status().unwrap().revocations, bench.audited("revocation.finish")), (0, 1));
     bench.assert_manifest_holds();
@@ -215,15 +215,15 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
 #[tokio::test]
 async fn a_user_goes_with_keys_and_logins_but_not_before_the_credentials() {
     let bench = Bench::new();
-    let (alice, who) = (user("alice"), Who::command_line());
+    let (alice, who) = (user("alice"), AuditContext::command_line());
     assert!(bench.vault.add_user(&alice, &who).await.unwrap() && !bench.vault.add_user(&alice, &who).await.unwrap());
     let stored = bench.connect("alice", None).await;
-    let key = super::api_keys::make(&bench.vault, Holder::User(alice.clone())).await;
+    let key = super::api_keys::make(&bench.vault, KeyHolder::User(alice.clone())).await;
     bench.vault.put_pending("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
     let refused = bench.vault.remove_user(&alice, &who).await;
     assert!(matches!(refused, Err(VaultError::UserHasCredentials)));
     assert!(bench.vault.authenticate(key.1.expose()).unwrap().is_some());
-    bench.delete(&stored, Revocation::Never).await;
+    bench.delete(&stored, RevocationScope::Never).await;
     assert!(bench.vault.remove_user(&alice, &who).await.unwrap());
     assert!(!bench.vault.has_user(&alice).unwrap() && !bench.vault.remove_user(&alice, &who).await.unwrap());
     assert!(bench.vault.authenticate(key.1.expose()).unwrap().is_none());
@@ -239,13 +239,15 @@ async fn a_server_and_a_command_write_side_by_side() {
     let writers: Vec<_> = (0..60)
         .map(|i| {
             let vault = if i % 3 == 0 { command.clone() } else { bench.vault.clone() };
-            tokio::spawn(async move { vault.insert_credential(new("alice", "p", api_key("k")), &Who::system()).await })
+            tokio::spawn(async move {
+                vault.insert_credential(new("alice", "p", api_key("k")), &AuditContext::system()).await
+            })
         })
         .collect();
     for writer in writers {
         writer.await.unwrap().unwrap();
     }
-    assert_eq!(bench.vault.list(&user("alice"), None, Page::default()).unwrap().len(), 60);
+    assert_eq!(bench.vault.list(&user("alice"), None, CredentialPage::default()).unwrap().len(), 60);
     bench.assert_manifest_holds();
 }
 
@@ -256,13 +258,13 @@ async fn no_secret_is_in_the_files_in_the_clear() {
     bench.add("alice", "github", tokens(canary, canary)).await;
     let titled =
         NewCredential { title: canary.into(), username: Some(canary.into()), ..new("alice", "x", api_key(canary)) };
-    bench.vault.insert_credential(titled, &Who::system()).await.unwrap();
+    bench.vault.insert_credential(titled, &AuditContext::system()).await.unwrap();
     let login = super::pending::login(&bench, "alice");
     let login = PendingAuthorization { code_verifier: Some(Secret::new(canary)), redirect_uri: canary.into(), ..login };
-    bench.vault.put_pending(canary, login, &Who::system()).await.unwrap();
+    bench.vault.put_pending(canary, login, &AuditContext::system()).await.unwrap();
     let gone = bench.add("alice", "github", tokens(canary, canary)).await;
-    bench.delete(&gone, Revocation::Token).await;
-    let key = super::api_keys::make(&bench.vault, Holder::Service { users: vec![] }).await;
+    bench.delete(&gone, RevocationScope::Token).await;
+    let key = super::api_keys::make(&bench.vault, KeyHolder::Service { users: vec![] }).await;
     let MasterKey::Key(master) = &bench.key else { panic!("a key") };
     for name in ["v.db", "v.db-wal"] {
         let bytes = std::fs::read(bench.folder.path().join(name)).unwrap();
@@ -276,7 +278,7 @@ async fn no_secret_is_in_the_files_in_the_clear() {
 async fn of_changes_that_share_a_commit_those_that_fail_leave_nothing_in_the_manifest() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("first")).await;
-    let (vault, who, alice) = (&bench.vault, Who::command_line(), user("alice"));
+    let (vault, who, alice) = (&bench.vault, AuditContext::command_line(), user("alice"));
     let epoch = vault.look(Manifest::load).unwrap().epoch;
     // All of these wait at the same time, and become one transaction or a few.
     let inserts = (0..40).map(|number| {

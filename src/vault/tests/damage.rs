@@ -3,7 +3,7 @@
 use super::*;
 
 /// Two credentials of alice and one of bob, all API keys of one provider.
-pub(super) async fn three(bench: &Bench) -> [Summary; 3] {
+pub(super) async fn three(bench: &Bench) -> [CredentialMetadata; 3] {
     [
         bench.add("alice", "p", api_key("first")).await,
         bench.add("alice", "p", api_key("second")).await,
@@ -33,11 +33,15 @@ async fn edited_rows_are_refused_by_name() {
         let bench = Bench::new();
         let [first, ..] = three(&bench).await;
         bench.attack(change);
-        let read = bench.vault.material(&first.user, &first.id, &Who::system()).await;
+        let read = bench.vault.material(&first.user, &first.id, &AuditContext::system()).await;
         let Err(VaultError::DamagedRow { table: found, id, .. }) = read else { panic!("read after {change}") };
         assert_eq!((found, id), (table, first.id.to_string()), "{change}");
         assert_eq!(bench.audited("credential.read"), 0);
-        assert_eq!(bench.vault.list(&first.user, None, Page::default()).is_err(), table == "credential", "{change}");
+        assert_eq!(
+            bench.vault.list(&first.user, None, CredentialPage::default()).is_err(),
+            table == "credential",
+            "{change}"
+        );
     }
 }
 
@@ -52,7 +56,7 @@ async fn swapped_and_moved_records_do_not_open() {
              UPDATE {table} SET {column} = (SELECT {column} FROM old WHERE old.id <> {table}.id LIMIT 1)"
         ));
         for summary in three {
-            let read = bench.vault.material(&summary.user, &summary.id, &Who::system()).await;
+            let read = bench.vault.material(&summary.user, &summary.id, &AuditContext::system()).await;
             assert!(matches!(read, Err(VaultError::DamagedRow { .. })), "{table}");
         }
     }
@@ -66,9 +70,9 @@ async fn a_whole_row_given_to_another_user_does_not_open() {
         "PRAGMA foreign_keys = OFF; UPDATE credential SET user = 'bob'; UPDATE credential_secret SET user = 'bob'",
     );
     let bob = user("bob");
-    let read = bench.vault.material(&bob, &first.id, &Who::system()).await;
+    let read = bench.vault.material(&bob, &first.id, &AuditContext::system()).await;
     assert!(matches!(read, Err(VaultError::DamagedRow { table: "credential", .. })));
-    assert!(bench.vault.list(&bob, None, Page::default()).is_err());
+    assert!(bench.vault.list(&bob, None, CredentialPage::default()).is_err());
 }
 
 #[tokio::test]
@@ -78,14 +82,14 @@ async fn an_older_secret_that_is_put_back_is_refused() {
     bench.attack("CREATE TABLE saved AS SELECT * FROM credential_secret");
     bench.replace(&first, new("alice", "p", api_key("newer"))).await.unwrap();
     bench.attack("DELETE FROM credential_secret; INSERT INTO credential_secret SELECT * FROM saved");
-    let read = bench.vault.material(&first.user, &first.id, &Who::system()).await;
+    let read = bench.vault.material(&first.user, &first.id, &AuditContext::system()).await;
     assert!(matches!(read, Err(VaultError::DamagedRow { table: "credential_secret", .. })));
 }
 
 #[tokio::test]
 async fn the_host_of_a_secret_cannot_be_exchanged() {
     let bench = Bench::new();
-    let scoped = |host: &str| Material::HostScoped {
+    let scoped = |host: &str| CredentialSecret::HostScoped {
         host: host.parse().unwrap(),
         headers: BTreeMap::from([("A".to_owned(), Secret::new("b"))]),
     };
@@ -97,7 +101,7 @@ async fn the_host_of_a_secret_cannot_be_exchanged() {
     let opened = bench.vault.look(|view, keyring| {
         let row = view.credential("alice", &good.id.to_string())?.unwrap();
         let secret = view.secret("alice", &good.id.to_string())?.unwrap();
-        let place = |host| record::Place {
+        let place = |host| record::RecordAad {
             table: "credential_secret",
             column: "secret",
             row: &row.id,
@@ -108,7 +112,7 @@ async fn the_host_of_a_secret_cannot_be_exchanged() {
             status: &row.status,
             expiry: row.expires_at,
             host,
-            ..record::Place::default()
+            ..record::RecordAad::default()
         };
         let open = |host| record::open(keyring, &place(host), 1, &secret.secret).is_ok();
         Ok((open(good.host.as_ref()), open(bad.host.as_ref()), open(None)))
@@ -119,12 +123,12 @@ async fn the_host_of_a_secret_cannot_be_exchanged() {
 #[tokio::test]
 async fn an_edited_login_user_or_revocation_is_refused() {
     let bench = Bench::new();
-    bench.vault.put_pending("s", super::pending::login(&bench, "alice"), &Who::system()).await.unwrap();
+    bench.vault.put_pending("s", super::pending::login(&bench, "alice"), &AuditContext::system()).await.unwrap();
     bench.attack("UPDATE pending_authorization SET expires_at = expires_at + 1000000, user = 'bob'");
-    let taken = bench.vault.take_pending("s", &user("bob"), &"github".parse().unwrap(), &Who::system()).await;
+    let taken = bench.vault.take_pending("s", &user("bob"), &"github".parse().unwrap(), &AuditContext::system()).await;
     assert!(matches!(taken, Err(VaultError::DamagedRow { table: "pending_authorization", .. })));
     let stored = bench.connect("alice", None).await;
-    bench.delete(&stored, Revocation::Token).await;
+    bench.delete(&stored, RevocationScope::Token).await;
     bench.attack("UPDATE revocation SET not_before = 0");
     let due = bench.vault.due_revocations(bench.clock.now(), bench.clock.now(), 9).unwrap();
     assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. })]));
@@ -135,7 +139,7 @@ async fn an_edited_login_user_or_revocation_is_refused() {
 #[tokio::test]
 async fn a_trigger_or_a_view_that_was_put_into_the_file_does_nothing() {
     let bench = Bench::new();
-    let (github, who) = ("github".parse().unwrap(), Who::system());
+    let (github, who) = ("github".parse().unwrap(), AuditContext::system());
     bench.vault.put_pending("s", super::pending::login(&bench, "alice"), &who).await.unwrap();
     bench.attack(
         "CREATE TRIGGER again AFTER DELETE ON pending_authorization BEGIN
@@ -147,7 +151,7 @@ async fn a_trigger_or_a_view_that_was_put_into_the_file_does_nothing() {
     let alice = user("alice");
     assert!(bench.vault.take_pending("s", &alice, &github, &who).await.unwrap().is_some());
     assert!(bench.vault.take_pending("s", &alice, &github, &who).await.unwrap().is_none(), "a state works once");
-    let (key, text) = super::api_keys::make(&bench.vault, Holder::User(alice)).await;
+    let (key, text) = super::api_keys::make(&bench.vault, KeyHolder::User(alice)).await;
     assert!(bench.vault.revoke_api_key(key.id, &who).await.unwrap());
     assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
     bench.assert_manifest_holds();
@@ -166,10 +170,10 @@ async fn a_value_that_no_column_can_have_is_damage() {
     ] {
         let bench = Bench::new();
         let [first, ..] = three(&bench).await;
-        let (_, text) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+        let (_, text) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
         bench.attack(change);
         let asked = bench.vault.authenticate(text.expose()).map(|_| ());
-        let read = bench.vault.material(&first.user, &first.id, &Who::system()).await.map(|_| ());
+        let read = bench.vault.material(&first.user, &first.id, &AuditContext::system()).await.map(|_| ());
         let error = asked.and(read).expect_err(change);
         assert!(error.is_damage(), "{change}: {error}");
     }
@@ -180,7 +184,7 @@ async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
     let bench = Bench::new();
     for account in ["1", "2"] {
         let stored = bench.connect("alice", Some(account)).await;
-        bench.delete(&stored, Revocation::Token).await;
+        bench.delete(&stored, RevocationScope::Token).await;
     }
     let later = bench.clock.now().plus(Duration::from_secs(61));
     bench.attack("UPDATE revocation SET not_before = 0 WHERE id = (SELECT min(id) FROM revocation)");
@@ -196,7 +200,7 @@ async fn a_revocation_whose_end_was_edited_is_not_given_up_for_it() {
     let bench = Bench::new();
     for account in ["1", "2"] {
         let stored = bench.connect("alice", Some(account)).await;
-        bench.delete(&stored, Revocation::Token).await;
+        bench.delete(&stored, RevocationScope::Token).await;
     }
     let bounds = RetryBounds { time: WEEK, tries: 40 };
     for edit in ["give_up_at = 1", "give_up_at = 9000000000, attempts = 99", "give_up_at = 1, data_key = -1"] {
@@ -216,7 +220,11 @@ async fn a_begun_login_that_is_damaged_stays_to_be_named_and_keeps_no_other_from
     for edit in ["provider = 'x'", "expires_at = 1", "data_key = -1", "sealed = zeroblob(500)"] {
         let bench = Bench::new();
         for state in ["s", "t"] {
-            bench.vault.put_pending(state, super::pending::login(&bench, "alice"), &Who::system()).await.unwrap();
+            bench
+                .vault
+                .put_pending(state, super::pending::login(&bench, "alice"), &AuditContext::system())
+                .await
+                .unwrap();
         }
         let first = "state_hash = (SELECT min(state_hash) FROM pending_authorization)";
         bench.attack(&format!("UPDATE pending_authorization SET {edit} WHERE {first}"));
@@ -239,8 +247,8 @@ async fn a_damaged_credential_keeps_no_other_from_being_seen() {
         let [first, second, _] = three(&bench).await;
         bench.attack(&format!("{change} WHERE id = '{}'", first.id));
         let mut listed = Vec::new();
-        let each = |row: Result<&Summary, VaultError>| listed.push(row.map(|summary| summary.id));
-        bench.vault.list_each(&first.user, None, Page::default(), each).unwrap();
+        let each = |row: Result<&CredentialMetadata, VaultError>| listed.push(row.map(|summary| summary.id));
+        bench.vault.list_each(&first.user, None, CredentialPage::default(), each).unwrap();
         let [Err(VaultError::DamagedRow { id, .. }), Ok(other)] = &listed[..] else { panic!("{change}") };
         assert_eq!((id, *other), (&first.id.to_string(), second.id), "{change}");
     }
@@ -251,7 +259,7 @@ async fn a_grant_that_a_damaged_credential_may_hang_on_is_not_ended() {
     let bench = Bench::new();
     let (first, second) = (bench.connect("alice", Some("1")).await, bench.connect("alice", Some("2")).await);
     bench.attack(&format!("UPDATE credential SET updated_at = 1 WHERE id = '{}'", first.id));
-    let deleted = bench.delete(&second, Revocation::UnlessShared(vec!["github".parse().unwrap()])).await.unwrap();
+    let deleted = bench.delete(&second, RevocationScope::UnlessShared(vec!["github".parse().unwrap()])).await.unwrap();
     assert!(deleted.revocation.is_none());
 }
 
@@ -267,12 +275,12 @@ async fn a_login_that_comes_back_to_a_damaged_credential_loses_no_tokens() {
         bench.attack(damage);
         let granted = |access: &str| new("alice", "github", tokens(access, "refresh"));
         let login = NewLogin { first: granted("first"), further: vec![("user".into(), granted("further"))] };
-        let kept = bench.vault.keep_login(login, Some(replacement(&old)), &Who::system()).await.unwrap();
+        let kept = bench.vault.keep_login(login, Some(replacement(&old)), &AuditContext::system()).await.unwrap();
         let KeptLogin::Kept { first, further } = kept else { panic!("refused after {damage}") };
         assert!(first.id != old.id && further[0].id != old.id, "{damage}");
         assert_eq!(texts(&bench.read(&first).await.unwrap().1)[0], "first");
         assert_eq!(texts(&bench.read(&further[0]).await.unwrap().1)[0], "further");
-        let damaged = bench.vault.material(&old.user, &old.id, &Who::system()).await;
+        let damaged = bench.vault.material(&old.user, &old.id, &AuditContext::system()).await;
         assert!(matches!(damaged, Err(VaultError::DamagedRow { .. })), "{damage}: it is still told of");
     }
 }

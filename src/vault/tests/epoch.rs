@@ -17,7 +17,7 @@ impl Known {
 
     fn open(&self, accept_rollback: bool) -> Result<Vault, VaultError> {
         let Bench { key, clock, .. } = &self.bench;
-        let how = Opening { epoch_file: Some(self.file.clone()), accept_rollback, ..Mode::Command.into() };
+        let how = OpenOptions { epoch_file: Some(self.file.clone()), accept_rollback, ..OpenMode::Command.into() };
         Vault::open(&self.bench.path(), key, how, clock.clone(), Random)
     }
 
@@ -36,7 +36,7 @@ impl Known {
         for beside in ["v.db-wal", "v.db-shm"] {
             let _ = std::fs::remove_file(folder.path().join(beside));
         }
-        let vault = Vault::open(&path, &key, Mode::Command, clock.clone(), Random).unwrap();
+        let vault = Vault::open(&path, &key, OpenMode::Command, clock.clone(), Random).unwrap();
         Self { bench: Bench { vault, key, clock, folder }, file: self.file }
     }
 
@@ -54,10 +54,10 @@ impl Known {
 async fn a_deletion_and_a_revocation_are_known_outside_before_anybody_is_told() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
-    let who = Who::system();
-    let stored = known.bench.add("alice", "p", Material::ApiKey(Secret::new("k"))).await;
-    let (key, _) = super::api_keys::make(&vault, Holder::User(user("alice"))).await;
-    vault.delete_credential(&stored.user, &stored.id, Revocation::Never, WEEK, &who).await.unwrap().unwrap();
+    let who = AuditContext::system();
+    let stored = known.bench.add("alice", "p", CredentialSecret::ApiKey(Secret::new("k"))).await;
+    let (key, _) = super::api_keys::make(&vault, KeyHolder::User(user("alice"))).await;
+    vault.delete_credential(&stored.user, &stored.id, RevocationScope::Never, WEEK, &who).await.unwrap().unwrap();
     assert_eq!(known.epoch(), known.epoch_of_vault());
     assert!(vault.revoke_api_key(key.id, &who).await.unwrap());
     assert_eq!(known.epoch(), known.epoch_of_vault());
@@ -71,7 +71,7 @@ async fn what_can_wait_is_known_outside_at_the_latest_when_the_vault_is_closed()
     let vault = known.open(false).unwrap();
     let before = known.epoch();
     for name in ["a", "b", "c"] {
-        vault.add_user(&user(name), &Who::system()).await.unwrap();
+        vault.add_user(&user(name), &AuditContext::system()).await.unwrap();
     }
     drop(vault);
     assert_eq!((known.epoch(), known.epoch_of_vault()), (before + 3, before + 3));
@@ -81,9 +81,9 @@ async fn what_can_wait_is_known_outside_at_the_latest_when_the_vault_is_closed()
 async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
-    let (key, text) = super::api_keys::make(&vault, Holder::User(user("alice"))).await;
+    let (key, text) = super::api_keys::make(&vault, KeyHolder::User(user("alice"))).await;
     let older = known.copy();
-    assert!(vault.revoke_api_key(key.id, &Who::system()).await.unwrap());
+    assert!(vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap());
     let newer = known.copy();
     drop(vault);
     let seen = known.epoch();
@@ -115,7 +115,7 @@ async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
 async fn a_vault_that_is_ahead_is_normal_and_another_vaults_file_is_not() {
     let known = Known::new();
     drop(known.open(false).unwrap());
-    known.bench.vault.add_user(&user("alice"), &Who::system()).await.unwrap();
+    known.bench.vault.add_user(&user("alice"), &AuditContext::system()).await.unwrap();
     assert!(known.epoch() < known.epoch_of_vault(), "a vault that was opened without the file");
     drop(known.open(false).unwrap());
     assert_eq!(known.epoch(), known.epoch_of_vault());
@@ -140,7 +140,7 @@ async fn a_file_that_is_gone_is_no_first_time() {
     }
     let vault = known.open(true).unwrap();
     assert_eq!((known.epoch(), known.bench.audited("vault.accept_rollback")), (known.epoch_of_vault(), 1));
-    vault.add_user(&user("alice"), &Who::system()).await.unwrap();
+    vault.add_user(&user("alice"), &AuditContext::system()).await.unwrap();
     drop(vault);
     drop(known.open(false).unwrap());
     known.bench.assert_manifest_holds();
@@ -151,13 +151,15 @@ async fn a_vault_that_was_restored_has_its_first_time_before_it() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
     let backup = known.bench.folder.path().join("b");
-    vault.back_up(&backup, Existing::Keep, &[], &Stop::default()).unwrap();
+    vault.back_up(&backup, Existing::Keep, &[], &BackupStop::default()).unwrap();
     let Bench { key, clock, folder, .. } = &known.bench;
     let restorer = Restorer { master: key, clock: clock.clone(), random: Random };
     let elsewhere = folder.path().join("r.db");
-    restorer.restore(Source::open(&backup, &[]).unwrap(), &elsewhere, true, &Who::command_line()).unwrap();
+    restorer
+        .restore(BackupSource::open(&backup, &[]).unwrap(), &elsewhere, true, &AuditContext::command_line())
+        .unwrap();
     let file = folder.path().join("r.epoch");
-    let how = Opening { epoch_file: Some(file.clone()), ..Mode::Command.into() };
+    let how = OpenOptions { epoch_file: Some(file.clone()), ..OpenMode::Command.into() };
     let open = || Vault::open(&elsewhere, key, how.clone(), clock.clone(), Random);
     drop(open().unwrap());
     std::fs::remove_file(&file).unwrap();

@@ -6,7 +6,7 @@ use super::*;
 fn listed(vault: &Vault) -> Vec<(String, Option<UnixTime>)> {
     let mut seen = Vec::new();
     vault
-        .list_each(&user("alice"), None, Page::default(), |row| {
+        .list_each(&user("alice"), None, CredentialPage::default(), |row| {
             let summary = row.unwrap();
             seen.push((summary.title.clone(), summary.last_used_at));
         })
@@ -16,7 +16,7 @@ fn listed(vault: &Vault) -> Vec<(String, Option<UnixTime>)> {
 
 /// The same out of the file.
 fn stored(vault: &Vault) -> Vec<(String, Option<UnixTime>)> {
-    let all = vault.list(&user("alice"), None, Page::default()).unwrap();
+    let all = vault.list(&user("alice"), None, CredentialPage::default()).unwrap();
     all.into_iter().map(|summary| (summary.title, summary.last_used_at)).collect()
 }
 
@@ -32,14 +32,14 @@ fn has_keys(vault: &Vault) -> bool {
 }
 
 /// Everything that can be done to a credential by itself.
-async fn change(bench: &Bench, number: usize, first: &Summary) {
-    let (vault, who) = (&bench.vault, Who::system());
+async fn change(bench: &Bench, number: usize, first: &CredentialMetadata) {
+    let (vault, who) = (&bench.vault, AuditContext::system());
     match number {
         0 => drop(bench.add("alice", "q", api_key("k")).await),
         1 => drop(vault.amend_credential(&first.user, &first.id, title("new"), &who).await.unwrap()),
         2 => drop(bench.read(first).await),
         3 => drop(bench.replace(first, new("alice", "p", api_key("l"))).await),
-        4 => drop(bench.delete(first, Revocation::Never).await),
+        4 => drop(bench.delete(first, RevocationScope::Never).await),
         _ => unreachable!(),
     }
 }
@@ -56,7 +56,7 @@ async fn a_list_is_kept_until_something_of_its_user_is_written() {
     // What is written of others leaves it where it is.
     bench.read(&bobs).await.unwrap();
     bench.add("carol", "p", api_key("k")).await;
-    vault.put_pending("s", super::pending::login(&bench, "alice"), &Who::system()).await.unwrap();
+    vault.put_pending("s", super::pending::login(&bench, "alice"), &AuditContext::system()).await.unwrap();
     vault.writable().await.unwrap();
     assert!(is_kept(vault, "alice"));
 
@@ -81,12 +81,16 @@ async fn whoever_commits_the_next_list_and_the_next_look_show_it() {
         let name = format!("title {number}");
         listed(&bench.vault);
         let by = if number % 3 == 0 { &other } else { &bench.vault };
-        by.amend_credential(&first.user, &first.id, title(&name), &Who::system()).await.unwrap();
+        by.amend_credential(&first.user, &first.id, title(&name), &AuditContext::system()).await.unwrap();
         let one = bench.vault.credential(&first.user, &first.id).unwrap().unwrap();
         assert_eq!((listed(&bench.vault)[0].0.as_str(), one.title.as_str()), (name.as_str(), name.as_str()));
     }
     listed(&bench.vault);
-    other.delete_credential(&first.user, &first.id, Revocation::Never, WEEK, &Who::system()).await.unwrap().unwrap();
+    other
+        .delete_credential(&first.user, &first.id, RevocationScope::Never, WEEK, &AuditContext::system())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(bench.vault.credential(&first.user, &first.id).unwrap().is_none());
     assert_eq!(listed(&bench.vault), []);
 }
@@ -111,7 +115,7 @@ fn writers_and_readers_at_one_time_leave_no_old_list_behind() {
         for number in 0..150 {
             let name = format!("title {number}");
             let by = if number % 4 == 0 { &other } else { &bench.vault };
-            let who = Who::system();
+            let who = AuditContext::system();
             runtime.block_on(by.amend_credential(&first.user, &first.id, title(&name), &who)).unwrap();
             if listed(&bench.vault)[0].0 != name {
                 over.store(true, Ordering::Relaxed);
@@ -130,7 +134,7 @@ async fn an_edit_in_sql_is_found_although_the_list_is_in_memory() {
     assert!(is_kept(&bench.vault, "alice"));
     bench.attack("UPDATE credential SET status = 'needs_reauth'");
     let mut found = Vec::new();
-    bench.vault.list_each(&first.user, None, Page::default(), |row| found.push(row.is_err())).unwrap();
+    bench.vault.list_each(&first.user, None, CredentialPage::default(), |row| found.push(row.is_err())).unwrap();
     assert_eq!(found, [true]);
     assert!(bench.vault.credential(&first.user, &first.id).is_err());
 }
@@ -142,7 +146,7 @@ async fn pages_and_providers_of_a_kept_list_are_those_of_the_file() {
         bench.add("alice", if number % 2 == 0 { "p" } else { "q" }, api_key("k")).await;
     }
     let (alice, vault) = (user("alice"), &bench.vault);
-    let all = vault.list(&alice, None, Page::default()).unwrap();
+    let all = vault.list(&alice, None, CredentialPage::default()).unwrap();
     for keeps in [false, true] {
         if keeps {
             listed(vault);
@@ -151,7 +155,7 @@ async fn pages_and_providers_of_a_kept_list_are_those_of_the_file() {
         for provider in [None, Some("p"), Some("q"), Some("r")].map(|name| name.map(|name| name.parse().unwrap())) {
             for limit in [None, Some(1), Some(3), Some(9)] {
                 for after in std::iter::once(None).chain(all.iter().map(|summary| Some(summary.id))) {
-                    let page = Page { limit, after };
+                    let page = CredentialPage { limit, after };
                     let mut seen = Vec::new();
                     vault.list_each(&alice, provider.as_ref(), page, |row| seen.push(row.unwrap().clone())).unwrap();
                     assert_eq!(seen, vault.list(&alice, provider.as_ref(), page).unwrap());
@@ -165,7 +169,7 @@ async fn pages_and_providers_of_a_kept_list_are_those_of_the_file() {
 async fn the_table_of_keys_goes_along_with_commits_that_are_no_keys_and_with_no_other() {
     let bench = Bench::new();
     let vault = &bench.vault;
-    let (key, text) = super::api_keys::make(vault, Holder::User(user("alice"))).await;
+    let (key, text) = super::api_keys::make(vault, KeyHolder::User(user("alice"))).await;
     assert!(vault.authenticate(text.expose()).unwrap().is_some());
     assert!(has_keys(vault));
     bench.add("alice", "p", api_key("k")).await;
@@ -173,13 +177,13 @@ async fn the_table_of_keys_goes_along_with_commits_that_are_no_keys_and_with_no_
     assert!(has_keys(vault), "nobody looked since, and it is of this moment");
     assert!(vault.authenticate(text.expose()).unwrap().is_some());
 
-    let (_, other) = super::api_keys::make(vault, Holder::User(user("bob"))).await;
+    let (_, other) = super::api_keys::make(vault, KeyHolder::User(user("bob"))).await;
     assert!(!has_keys(vault));
     assert!(vault.authenticate(other.expose()).unwrap().is_some());
-    bench.beside().add_user(&user("carol"), &Who::command_line()).await.unwrap();
+    bench.beside().add_user(&user("carol"), &AuditContext::command_line()).await.unwrap();
     assert!(!has_keys(vault), "another process committed");
     assert!(vault.authenticate(text.expose()).unwrap().is_some());
-    vault.revoke_api_key(key.id, &Who::command_line()).await.unwrap();
+    vault.revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap();
     assert!(!has_keys(vault));
     assert!(vault.authenticate(text.expose()).unwrap().is_none());
     bench.add("alice", "p", api_key("k")).await;

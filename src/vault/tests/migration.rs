@@ -22,14 +22,16 @@ fn opened(dump: &str) -> Bench {
     let made: i64 =
         Connection::open(&path).unwrap().query_row("SELECT created_at FROM vault", [], |row| row.get(0)).unwrap();
     let clock = Clock::manual(UnixTime(made + 60));
-    let vault = Vault::open(&path, &key, Mode::Server, clock.clone(), Random).unwrap();
+    let vault = Vault::open(&path, &key, OpenMode::Server, clock.clone(), Random).unwrap();
     Bench { vault, key, clock, folder }
 }
 
 #[tokio::test]
 async fn a_vault_of_version_1_opens_with_all_that_is_in_it() {
     let bench = opened(OLDER[0].1);
-    let [oauth, api_key] = &bench.vault.list(&user("dev"), None, Page::default()).unwrap()[..] else { panic!() };
+    let [oauth, api_key] = &bench.vault.list(&user("dev"), None, CredentialPage::default()).unwrap()[..] else {
+        panic!()
+    };
     assert_eq!((oauth.provider.as_str(), oauth.refreshing.possible), ("sandbox", None), "not known, and so assumed");
     assert_eq!(oauth.refreshing.refresh_at, Some(UnixTime(oauth.expires_at.unwrap().0 - 600)));
     assert_eq!(texts(&bench.read(api_key).await.unwrap().1), ["sk-of-version-1"]);
@@ -37,7 +39,7 @@ async fn a_vault_of_version_1_opens_with_all_that_is_in_it() {
     let ticket = super::refreshing::begin(&bench, oauth).await;
     let done = super::refreshing::finish(&bench, &ticket, "new").await.unwrap();
     assert_eq!(done.refreshing.possible, Some(true));
-    assert_eq!(bench.vault.list(&user("dev"), None, Page::default()).unwrap().len(), 2);
+    assert_eq!(bench.vault.list(&user("dev"), None, CredentialPage::default()).unwrap().len(), 2);
     bench.assert_manifest_holds();
 }
 
@@ -49,11 +51,11 @@ async fn a_vault_of_every_version_since_opens_with_all_that_is_in_it_and_goes_on
         bench.assert_manifest_holds();
         assert_eq!(bench.vault.status().unwrap().schema_version, SCHEMA_VERSION);
         assert_eq!(bench.vault.status().unwrap().pending, 1, "version {version}");
-        let listed = bench.vault.list(&user("dev"), None, Page::default()).unwrap();
+        let listed = bench.vault.list(&user("dev"), None, CredentialPage::default()).unwrap();
         let mut seen = Vec::new();
         for summary in &listed {
             let (_, material) = bench.read(summary).await.unwrap();
-            if matches!(material, Material::OAuth2(_)) {
+            if matches!(material, CredentialSecret::OAuth2(_)) {
                 let ticket = super::refreshing::begin(&bench, summary).await;
                 super::refreshing::finish(&bench, &ticket, "new").await.unwrap();
             } else {
@@ -70,7 +72,7 @@ async fn a_vault_of_every_version_since_opens_with_all_that_is_in_it_and_goes_on
         ];
         assert_eq!((listed.len(), seen), (5, expected.to_vec()), "version {version}");
         let again = bench.add("dev", "openai", api_key("after")).await;
-        assert!(bench.delete(&again, Revocation::Never).await.is_some());
+        assert!(bench.delete(&again, RevocationScope::Never).await.is_some());
         bench.assert_manifest_holds();
     }
 }

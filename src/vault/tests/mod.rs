@@ -56,12 +56,12 @@ impl Bench {
 
     /// A second process, as far as the vault can tell.
     fn beside(&self) -> Vault {
-        Vault::open(&self.path(), &self.key, Mode::Command, self.clock.clone(), Random).unwrap()
+        Vault::open(&self.path(), &self.key, OpenMode::Command, self.clock.clone(), Random).unwrap()
     }
 
     /// Opens the vault anew, and says what that gives.
     fn reopen_as(&self, key: &MasterKey) -> Result<Vault, VaultError> {
-        Vault::open(&self.path(), key, Mode::Command, self.clock.clone(), Random)
+        Vault::open(&self.path(), key, OpenMode::Command, self.clock.clone(), Random)
     }
 
     /// Somebody with a SQL shell.
@@ -70,28 +70,28 @@ impl Bench {
         connection.execute_batch(sql).unwrap();
     }
 
-    async fn add(&self, user: &str, provider: &str, material: Material) -> Summary {
-        self.vault.insert_credential(new(user, provider, material), &Who::command_line()).await.unwrap()
+    async fn add(&self, user: &str, provider: &str, material: CredentialSecret) -> CredentialMetadata {
+        self.vault.insert_credential(new(user, provider, material), &AuditContext::command_line()).await.unwrap()
     }
 
-    async fn connect(&self, user: &str, account: Option<&str>) -> Summary {
+    async fn connect(&self, user: &str, account: Option<&str>) -> CredentialMetadata {
         let new = NewCredential { account: account.map(Into::into), ..new(user, "github", tokens("at", "rt")) };
-        self.vault.insert_credential(new, &Who::command_line()).await.unwrap()
+        self.vault.insert_credential(new, &AuditContext::command_line()).await.unwrap()
     }
 
-    async fn read(&self, of: &Summary) -> Option<(Summary, Material)> {
-        self.vault.material(&of.user, &of.id, &Who::system()).await.unwrap()
+    async fn read(&self, of: &CredentialMetadata) -> Option<(CredentialMetadata, CredentialSecret)> {
+        self.vault.material(&of.user, &of.id, &AuditContext::system()).await.unwrap()
     }
 
-    async fn replace(&self, of: &Summary, new: NewCredential) -> Option<Summary> {
-        match self.vault.replace_credential(replacement(of), new, &Who::system()).await.unwrap() {
-            Replaced::Done(summary) => Some(*summary),
+    async fn replace(&self, of: &CredentialMetadata, new: NewCredential) -> Option<CredentialMetadata> {
+        match self.vault.replace_credential(replacement(of), new, &AuditContext::system()).await.unwrap() {
+            ReplaceOutcome::Done(summary) => Some(*summary),
             _ => None,
         }
     }
 
-    async fn delete(&self, of: &Summary, revocation: Revocation) -> Option<Deleted> {
-        self.vault.delete_credential(&of.user, &of.id, revocation, WEEK, &Who::system()).await.unwrap()
+    async fn delete(&self, of: &CredentialMetadata, revocation: RevocationScope) -> Option<DeletedCredential> {
+        self.vault.delete_credential(&of.user, &of.id, revocation, WEEK, &AuditContext::system()).await.unwrap()
     }
 
     /// Counts every record again and holds that against the manifest.
@@ -116,7 +116,7 @@ impl Bench {
             while let Some(row) = rows.next().unwrap() {
                 let (user, id): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
                 let (revision, blob): (i64, Vec<u8>) = (row.get(2).unwrap(), row.get(3).unwrap());
-                let place = record::Place { table, column, row: &id, revision, user: &user, ..Default::default() };
+                let place = record::RecordAad { table, column, row: &id, revision, user: &user, ..Default::default() };
                 tally.add(&record::item(&keyring, &place, &blob).unwrap());
             }
         }
@@ -133,7 +133,7 @@ impl Bench {
     }
 }
 
-fn new(user: &str, provider: &str, material: Material) -> NewCredential {
+fn new(user: &str, provider: &str, material: CredentialSecret) -> NewCredential {
     NewCredential {
         user: user.parse().unwrap(),
         provider: provider.parse().unwrap(),
@@ -148,16 +148,16 @@ fn new(user: &str, provider: &str, material: Material) -> NewCredential {
     }
 }
 
-fn replacement(of: &Summary) -> Replacement {
-    Replacement { id: of.id, any_account: false, revocation: Revocation::Never, retry_for: WEEK }
+fn replacement(of: &CredentialMetadata) -> Replacement {
+    Replacement { id: of.id, any_account: false, revocation: RevocationScope::Never, retry_for: WEEK }
 }
 
-fn title(title: &str) -> Amendment {
-    Amendment { title: Some(title.into()), secret: None }
+fn title(title: &str) -> CredentialUpdate {
+    CredentialUpdate { title: Some(title.into()), secret: None }
 }
 
-fn tokens(access: &str, refresh: &str) -> Material {
-    Material::OAuth2(Tokens {
+fn tokens(access: &str, refresh: &str) -> CredentialSecret {
+    CredentialSecret::OAuth2(Tokens {
         renewal: None,
         access_token: Secret::new(access),
         refresh_token: Some(Secret::new(refresh)),
@@ -170,8 +170,8 @@ fn tokens(access: &str, refresh: &str) -> Material {
     })
 }
 
-fn api_key(key: &str) -> Material {
-    Material::ApiKey(Secret::new(key))
+fn api_key(key: &str) -> CredentialSecret {
+    CredentialSecret::ApiKey(Secret::new(key))
 }
 
 fn user(id: &str) -> UserId {
@@ -179,15 +179,17 @@ fn user(id: &str) -> UserId {
 }
 
 /// The secret texts of a material, to compare.
-fn texts(material: &Material) -> Vec<String> {
+fn texts(material: &CredentialSecret) -> Vec<String> {
     match material {
-        Material::OAuth2(t) => {
+        CredentialSecret::OAuth2(t) => {
             let refresh = t.refresh_token.as_ref().map_or_else(String::new, |secret| secret.expose().to_owned());
             vec![t.access_token.expose().to_owned(), refresh, format!("{:?} {:?}", t.lifetime, t.metadata)]
         }
-        Material::ApiKey(key) => vec![key.expose().to_owned()],
-        Material::UserPassword { username, password } => vec![username.expose().into(), password.expose().into()],
-        Material::HostScoped { host, headers } => {
+        CredentialSecret::ApiKey(key) => vec![key.expose().to_owned()],
+        CredentialSecret::UserPassword { username, password } => {
+            vec![username.expose().into(), password.expose().into()]
+        }
+        CredentialSecret::HostScoped { host, headers } => {
             let headers = headers.iter().map(|(name, value)| format!("{name}: {}", value.expose()));
             std::iter::once(host.to_string()).chain(headers).collect()
         }

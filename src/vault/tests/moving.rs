@@ -7,11 +7,11 @@ use crate::jose::SigningKey;
 
 const PASSPHRASE: &str = "correct horse battery";
 
-fn who() -> Who {
-    Who::command_line()
+fn who() -> AuditContext {
+    AuditContext::command_line()
 }
 
-async fn exported(bench: &Bench) -> Vec<Portable> {
+async fn exported(bench: &Bench) -> Vec<TransferredCredential> {
     let mut writer = bench.vault.begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
     for user in bench.vault.users().unwrap() {
         for one in bench.vault.export_credentials(&user.id, None, None, 100, &who()).await.unwrap() {
@@ -24,9 +24,9 @@ async fn exported(bench: &Bench) -> Vec<Portable> {
 
 /// Tokens with everything that tokens can have.
 fn everything() -> NewCredential {
-    let Material::OAuth2(plain) = tokens("at", "rt") else { unreachable!() };
+    let CredentialSecret::OAuth2(plain) = tokens("at", "rt") else { unreachable!() };
     let own = OwnClient { id: "own".into(), secret: Some(Secret::new("own secret")) };
-    let material = Material::OAuth2(Tokens {
+    let material = CredentialSecret::OAuth2(Tokens {
         lifetime: Some(Duration::from_secs(3_600)),
         refresh_expires_at: Some(UnixTime(1_900_000_000)),
         metadata: BTreeMap::from([("inputs".to_owned(), serde_json::json!({"shop": "acme"}))]),
@@ -51,7 +51,7 @@ async fn a_credential_that_moves_has_there_what_it_had_here() {
     let stored = here.vault.insert_credential(everything(), &who()).await.unwrap();
     let host = "*.example.com:8443".parse().unwrap();
     let headers = BTreeMap::from([("Authorization".to_owned(), Secret::new("Bearer x"))]);
-    let scoped = here.add("bob", "http", Material::HostScoped { host, headers }).await;
+    let scoped = here.add("bob", "http", CredentialSecret::HostScoped { host, headers }).await;
     for moved in exported(&here).await {
         let arrival = there.vault.moved_arrival(moved, None);
         there.vault.import_credential(arrival, false, &who()).await.unwrap();
@@ -74,13 +74,13 @@ async fn what_is_here_already_stays_as_it_is_and_a_rehearsal_says_so() {
     let id = moved.summary.id;
     let again = || there.vault.moved_arrival(moved.clone(), None);
     let rehearse = |duplicates| there.vault.rehearse_import(&[again(), again()], duplicates).unwrap();
-    assert_eq!(rehearse(false), [Arrived::Stored(id), Arrived::Known(id)], "the file has it twice");
+    assert_eq!(rehearse(false), [ImportOutcome::Stored(id), ImportOutcome::Known(id)], "the file has it twice");
     assert_eq!(there.audited("credential.import"), 0, "nothing is written");
     let import = async |duplicates| there.vault.import_credential(again(), duplicates, &who()).await.unwrap();
-    assert_eq!(import(false).await, Arrived::Stored(id));
-    assert_eq!(import(false).await, Arrived::Known(id));
-    assert!(matches!(import(true).await, Arrived::Stored(other) if other != id));
-    assert_eq!(rehearse(false), [Arrived::Known(id), Arrived::Known(id)]);
+    assert_eq!(import(false).await, ImportOutcome::Stored(id));
+    assert_eq!(import(false).await, ImportOutcome::Known(id));
+    assert!(matches!(import(true).await, ImportOutcome::Stored(other) if other != id));
+    assert_eq!(rehearse(false), [ImportOutcome::Known(id), ImportOutcome::Known(id)]);
     assert_eq!(there.audited("credential.import"), 2);
 }
 
@@ -94,9 +94,9 @@ async fn for_another_user_it_has_an_id_of_its_own_and_is_known_again() {
         let arrival = bench.vault.moved_arrival(moved.clone(), Some(&bob));
         bench.vault.import_credential(arrival, false, &who()).await.unwrap()
     };
-    let Arrived::Stored(id) = import().await else { panic!("bob has none") };
+    let ImportOutcome::Stored(id) = import().await else { panic!("bob has none") };
     assert_ne!(id, alices.id);
-    assert_eq!(import().await, Arrived::Known(id));
+    assert_eq!(import().await, ImportOutcome::Known(id));
 }
 
 #[tokio::test]
@@ -104,9 +104,9 @@ async fn the_same_is_known_by_its_origin_its_account_or_its_secret() {
     let bench = Bench::new();
     let store = async |new: NewCredential, origin: &str| {
         let arrival = bench.vault.arrival(&new, origin.to_owned());
-        matches!(bench.vault.import_credential(arrival, false, &who()).await.unwrap(), Arrived::Stored(_))
+        matches!(bench.vault.import_credential(arrival, false, &who()).await.unwrap(), ImportOutcome::Stored(_))
     };
-    let key = |key: &str| new("alice", "github", Material::ApiKey(Secret::new(key)));
+    let key = |key: &str| new("alice", "github", CredentialSecret::ApiKey(Secret::new(key)));
     assert!(store(key("one"), "n8n:1").await);
     assert!(!store(key("changed there since"), "n8n:1").await, "the same origin");
     assert!(!store(key("one"), "nango:7").await, "the same secret");
@@ -128,11 +128,11 @@ async fn where_it_came_from_outlives_a_new_secret() {
     let bench = Bench::new();
     let arrival = bench.vault.arrival(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
     bench.vault.import_credential(arrival, false, &who()).await.unwrap();
-    let stored = bench.vault.list(&"alice".parse().unwrap(), None, Page::default()).unwrap().remove(0);
+    let stored = bench.vault.list(&"alice".parse().unwrap(), None, CredentialPage::default()).unwrap().remove(0);
     let replaced = bench.replace(&stored, new("alice", "github", tokens("other", "other"))).await.unwrap();
     assert_eq!(replaced.origin.as_deref(), Some("n8n:1"));
     let again = bench.vault.arrival(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
-    assert_eq!(bench.vault.import_credential(again, false, &who()).await.unwrap(), Arrived::Known(stored.id));
+    assert_eq!(bench.vault.import_credential(again, false, &who()).await.unwrap(), ImportOutcome::Known(stored.id));
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_client_that_registered_itself_goes_with_its_credential() {
         secret_expires_at: Some(UnixTime(9)),
         token_auth: "client_secret_basic".into(),
     };
-    let moved = Portable { registration: Some((at.clone(), client)), ..exported(&bench).await.remove(0) };
+    let moved = TransferredCredential { registration: Some((at.clone(), client)), ..exported(&bench).await.remove(0) };
     let mut writer = bench.vault.begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
     writer.add(&moved).unwrap();
     let read = read_export(&writer.finish().unwrap(), &Secret::new(PASSPHRASE)).unwrap().remove(0).unwrap();

@@ -23,7 +23,7 @@ fn a_passphrase_opens_what_it_made() {
     let clock = Clock::manual(UnixTime(0));
     let phrase = |text: &str| MasterKey::Passphrase(Secret::new(text));
     drop(Vault::create(&path, &phrase("correct horse"), clock.clone(), Random).unwrap());
-    let open = |key: &MasterKey| Vault::open(&path, key, Mode::Server, clock.clone(), Random);
+    let open = |key: &MasterKey| Vault::open(&path, key, OpenMode::Server, clock.clone(), Random);
     assert!(open(&phrase("correct horse")).is_ok());
     let wrong = open(&phrase("battery staple")).err().unwrap();
     assert!(matches!(wrong, VaultError::WrongKey { .. }), "{wrong}");
@@ -70,7 +70,7 @@ fn a_newer_file_a_strange_one_and_a_missing_one_each_have_their_own_error() {
     ));
     let at = |name: &str| {
         let path = bench.folder.path().join(name);
-        Vault::open(&path, &bench.key, Mode::Command, bench.clock.clone(), Random).err().unwrap()
+        Vault::open(&path, &bench.key, OpenMode::Command, bench.clock.clone(), Random).err().unwrap()
     };
     assert!(matches!(at("absent.db"), VaultError::NotFound(_)));
     assert!(!bench.folder.path().join("absent.db").exists());
@@ -93,20 +93,20 @@ fn a_vault_is_never_made_over_a_file() {
 #[test]
 fn one_server_at_a_time_and_commands_beside_it() {
     let bench = Bench::new();
-    let server = || Vault::open(&bench.path(), &bench.key, Mode::Server, bench.clock.clone(), Random);
+    let server = || Vault::open(&bench.path(), &bench.key, OpenMode::Server, bench.clock.clone(), Random);
     assert!(matches!(server(), Err(VaultError::Locked(_))));
     let command = bench.beside();
     assert!(command.status().is_ok());
     let Bench { vault, key, clock, folder } = bench;
     drop(vault);
     let path = folder.path().join("v.db");
-    assert!(Vault::open(&path, &key, Mode::Server, clock, Random).is_ok());
+    assert!(Vault::open(&path, &key, OpenMode::Server, clock, Random).is_ok());
 }
 
 #[tokio::test]
 async fn files_are_for_their_owner_alone_and_an_open_folder_is_told() {
     let bench = Bench::new();
-    bench.vault.add_user(&user("alice"), &Who::system()).await.unwrap();
+    bench.vault.add_user(&user("alice"), &AuditContext::system()).await.unwrap();
     bench.vault.writable().await.unwrap();
     for name in ["v.db", "v.db-wal", "v.db-shm", "v.db.lock"] {
         let mode = std::fs::metadata(bench.folder.path().join(name)).unwrap().permissions().mode();

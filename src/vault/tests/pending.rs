@@ -6,7 +6,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
     PendingAuthorization {
         user: user(of),
         provider: "github".parse().unwrap(),
-        flow: Flow::External,
+        flow: LoginFlow::External,
         api_key_id: None,
         client_id: "client".into(),
         redirect_uri: "https://app.example/callback".into(),
@@ -26,18 +26,18 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
 }
 
 async fn begin(bench: &Bench) {
-    bench.vault.put_pending("state-1", login(bench, "alice"), &Who::system()).await.unwrap();
+    bench.vault.put_pending("state-1", login(bench, "alice"), &AuditContext::system()).await.unwrap();
 }
 
 async fn take(bench: &Bench, state: &str, of: &str, provider: &str) -> Option<PendingAuthorization> {
-    bench.vault.take_pending(state, &user(of), &provider.parse().unwrap(), &Who::system()).await.unwrap()
+    bench.vault.take_pending(state, &user(of), &provider.parse().unwrap(), &AuditContext::system()).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_login_comes_back_whole_and_once() {
     let bench = Bench::new();
     let put = login(&bench, "alice");
-    bench.vault.put_pending("state-1", put.clone(), &Who::system()).await.unwrap();
+    bench.vault.put_pending("state-1", put.clone(), &AuditContext::system()).await.unwrap();
     let taken = take(&bench, "state-1", "alice", "github").await.unwrap();
     assert_eq!(taken.code_verifier.unwrap().expose(), "verifier");
     assert_eq!((taken.flow, taken.scopes, taken.state_metadata), (put.flow, put.scopes, put.state_metadata));
@@ -70,7 +70,7 @@ async fn an_expired_login_is_not_taken_and_is_purged() {
 }
 
 async fn begin_other(bench: &Bench) {
-    bench.vault.put_pending("state-2", login(bench, "alice"), &Who::system()).await.unwrap();
+    bench.vault.put_pending("state-2", login(bench, "alice"), &AuditContext::system()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +81,9 @@ async fn of_fifty_that_race_for_a_state_one_gets_it() {
         .map(|_| {
             let vault = bench.vault.clone();
             let (alice, github) = (user("alice"), "github".parse().unwrap());
-            tokio::spawn(async move { vault.take_pending("state-1", &alice, &github, &Who::system()).await.unwrap() })
+            tokio::spawn(async move {
+                vault.take_pending("state-1", &alice, &github, &AuditContext::system()).await.unwrap()
+            })
         })
         .collect();
     let mut winners = 0;
@@ -98,7 +100,7 @@ async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
     // A second apart, and all within one second.
     for apart in [1, 0] {
         let bench = Bench::new();
-        let (who, github) = (Who::system(), "github".parse().unwrap());
+        let (who, github) = (AuditContext::system(), "github".parse().unwrap());
         bench.vault.put_pending("other", login(&bench, "bob"), &who).await.unwrap();
         for number in 0..1253 {
             // All of them within the time that a login may take.
@@ -128,9 +130,9 @@ async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
 #[tokio::test]
 async fn a_login_that_is_asked_about_becomes_no_newer() {
     let bench = Bench::new();
-    let (who, github) = (Who::system(), "github".parse().unwrap());
+    let (who, github) = (AuditContext::system(), "github".parse().unwrap());
     let device = DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 0 };
-    let on_a_device = PendingAuthorization { flow: Flow::Device, device: Some(device), ..login(&bench, "alice") };
+    let on_a_device = PendingAuthorization { flow: LoginFlow::Device, device: Some(device), ..login(&bench, "alice") };
     bench.vault.put_pending("device", on_a_device, &who).await.unwrap();
     let (token, alice) = (Secret::new("device"), user("alice"));
     for _ in 0..3 {

@@ -2,30 +2,35 @@
 
 use super::*;
 
-pub(super) async fn begin(bench: &Bench, of: &Summary) -> RefreshTicket {
-    let begun = bench.vault.begin_refresh(&of.user, &of.id, |_, _| None::<()>, &Who::system()).await.unwrap();
-    let Begun::Begun(ticket, _) = begun else { panic!("nothing is against it") };
+pub(super) async fn begin(bench: &Bench, of: &CredentialMetadata) -> RefreshTicket {
+    let begun = bench.vault.begin_refresh(&of.user, &of.id, |_, _| None::<()>, &AuditContext::system()).await.unwrap();
+    let RefreshStart::Begun(ticket, _) = begun else { panic!("nothing is against it") };
     *ticket
 }
 
-pub(super) async fn finish(bench: &Bench, ticket: &RefreshTicket, token: &str) -> Option<Summary> {
-    finish_as(bench, ticket, token, Revocation::Token).await
+pub(super) async fn finish(bench: &Bench, ticket: &RefreshTicket, token: &str) -> Option<CredentialMetadata> {
+    finish_as(bench, ticket, token, RevocationScope::Token).await
 }
 
-async fn finish_as(bench: &Bench, ticket: &RefreshTicket, token: &str, overtaken: Revocation) -> Option<Summary> {
-    let Material::OAuth2(tokens) = tokens(token, &format!("{token}-refresh")) else { panic!() };
+async fn finish_as(
+    bench: &Bench,
+    ticket: &RefreshTicket,
+    token: &str,
+    overtaken: RevocationScope,
+) -> Option<CredentialMetadata> {
+    let CredentialSecret::OAuth2(tokens) = tokens(token, &format!("{token}-refresh")) else { panic!() };
     let expires_at = Some(bench.clock.now().plus(Duration::from_secs(3600)));
     let refreshed = Refreshed { tokens, scopes: vec!["repo".into()], expires_at, refresh_at: expires_at };
-    bench.vault.finish_refresh(ticket, refreshed, overtaken, WEEK, &Who::system()).await.unwrap()
+    bench.vault.finish_refresh(ticket, refreshed, overtaken, WEEK, &AuditContext::system()).await.unwrap()
 }
 
-async fn fail(bench: &Bench, ticket: &RefreshTicket, in_doubt: bool) -> Option<Summary> {
+async fn fail(bench: &Bench, ticket: &RefreshTicket, in_doubt: bool) -> Option<CredentialMetadata> {
     let next_try = bench.clock.now().plus(Duration::from_secs(10));
     let failure = RefreshFailure { what: "status 503".into(), next_try, told_to_wait: false, in_doubt };
-    bench.vault.fail_refresh(ticket, failure, &Who::system()).await.unwrap()
+    bench.vault.fail_refresh(ticket, failure, &AuditContext::system()).await.unwrap()
 }
 
-fn now(bench: &Bench, of: &Summary) -> Summary {
+fn now(bench: &Bench, of: &CredentialMetadata) -> CredentialMetadata {
     bench.vault.credential(&of.user, &of.id).unwrap().unwrap()
 }
 
@@ -45,17 +50,18 @@ async fn bar_53_the_intent_is_on_disk_before_anything_is_sent() {
 async fn bar_52_whether_to_begin_is_decided_by_what_is_there_in_the_transaction() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
-    let decline = |summary: &Summary, tokens: &Tokens| {
+    let decline = |summary: &CredentialMetadata, tokens: &Tokens| {
         Some((summary.title.clone(), tokens.refresh_token.as_ref().map(|token| token.expose().to_owned())))
     };
-    let begun = bench.vault.begin_refresh(&stored.user, &stored.id, decline, &Who::system()).await.unwrap();
-    let Begun::Declined(seen) = begun else { panic!("it was declined") };
+    let begun = bench.vault.begin_refresh(&stored.user, &stored.id, decline, &AuditContext::system()).await.unwrap();
+    let RefreshStart::Declined(seen) = begun else { panic!("it was declined") };
     assert_eq!(seen, ("a title".to_owned(), Some("rt".to_owned())));
     assert_eq!(now(&bench, &stored), stored, "nothing is written");
     assert_eq!(bench.audited("refresh.begin"), 0);
     let key = bench.add("alice", "openai", api_key("k")).await;
-    let begun = bench.vault.begin_refresh(&key.user, &key.id, |_, _| None::<()>, &Who::system()).await.unwrap();
-    assert!(matches!(begun, Begun::Gone), "an API key has no refresh");
+    let begun =
+        bench.vault.begin_refresh(&key.user, &key.id, |_, _| None::<()>, &AuditContext::system()).await.unwrap();
+    assert!(matches!(begun, RefreshStart::Gone), "an API key has no refresh");
 }
 
 #[tokio::test]
@@ -66,14 +72,14 @@ async fn what_a_refresh_brought_replaces_everything_at_once() {
     fail(&bench, &failed, true).await;
     bench.clock.advance(Duration::from_secs(60));
     let ticket = begin(&bench, &stored).await;
-    bench.vault.amend_credential(&stored.user, &stored.id, title("renamed"), &Who::system()).await.unwrap();
+    bench.vault.amend_credential(&stored.user, &stored.id, title("renamed"), &AuditContext::system()).await.unwrap();
     let done = finish(&bench, &ticket, "new").await.expect("a new title is in nobody's way");
     assert_eq!(done.title, "renamed");
     assert_eq!(done.scopes, Some(vec!["repo".to_owned()]));
     assert_eq!(done.expires_at, Some(bench.clock.now().plus(Duration::from_secs(3600))));
     let left =
-        Refreshing { possible: None, lifetime: None, lapses_at: None, refresh_at: None, ..done.refreshing.clone() };
-    assert_eq!(left, Refreshing::default(), "neither doubt nor error is left");
+        RefreshState { possible: None, lifetime: None, lapses_at: None, refresh_at: None, ..done.refreshing.clone() };
+    assert_eq!(left, RefreshState::default(), "neither doubt nor error is left");
     assert_eq!(now(&bench, &stored), done);
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["new", "new-refresh"]);
     assert_eq!(bench.audited("refresh.finish"), 1);
@@ -88,7 +94,7 @@ async fn bar_25_a_doubt_stays_until_an_answer_clears_it_up() {
     let ticket = begin(&bench, &stored).await;
     let failed = fail(&bench, &ticket, false).await.unwrap();
     assert_eq!(failed.refreshing.in_doubt_since, None, "an answer is no doubt, whatever it says");
-    assert_eq!((failed.refreshing.failures, failed.status), (1, Status::Active));
+    assert_eq!((failed.refreshing.failures, failed.status), (1, CredentialStatus::Active));
     assert_eq!(failed.refreshing.next_try, Some(bench.clock.now().plus(Duration::from_secs(10))));
     assert_eq!(failed.refreshing.last_error.unwrap().what, "status 503");
     let ticket = begin(&bench, &stored).await;
@@ -107,31 +113,32 @@ async fn a_refusal_is_for_the_user_and_keeps_what_is_stored() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let ticket = begin(&bench, &stored).await;
-    let refused = bench.vault.needs_reauth(&ticket, "invalid_grant".into(), &Who::system()).await.unwrap().unwrap();
-    assert_eq!((refused.status, refused.refreshing.in_doubt_since), (Status::NeedsReauth, None));
+    let refused =
+        bench.vault.needs_reauth(&ticket, "invalid_grant".into(), &AuditContext::system()).await.unwrap().unwrap();
+    assert_eq!((refused.status, refused.refreshing.in_doubt_since), (CredentialStatus::NeedsReauth, None));
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["at", "rt"]);
     assert!(bench.vault.due_refreshes(UnixTime(i64::MAX), 9).unwrap().is_empty());
     let mended = bench.replace(&stored, new("alice", "github", tokens("two", "r2"))).await.unwrap();
-    assert_eq!((mended.status, mended.refreshing.last_error), (Status::Active, None));
+    assert_eq!((mended.status, mended.refreshing.last_error), (CredentialStatus::Active, None));
     bench.assert_manifest_holds();
 }
 
 #[tokio::test]
 async fn tokens_that_come_too_late_overwrite_nothing_and_are_revoked_where_that_harms_nobody() {
-    let shared = Revocation::UnlessShared(vec!["github".parse().unwrap()]);
+    let shared = RevocationScope::UnlessShared(vec!["github".parse().unwrap()]);
     for (revocation, deleted, queued) in [
-        (Revocation::Token, false, 1),
-        (Revocation::Token, true, 1),
+        (RevocationScope::Token, false, 1),
+        (RevocationScope::Token, true, 1),
         (shared.clone(), true, 1),
         // Connected again to the same account: to revoke would end the new grant too.
         (shared, false, 0),
-        (Revocation::Never, true, 0),
+        (RevocationScope::Never, true, 0),
     ] {
         let bench = Bench::new();
         let stored = bench.connect("alice", Some("42")).await;
         let ticket = begin(&bench, &stored).await;
         if deleted {
-            bench.delete(&stored, Revocation::Never).await.unwrap();
+            bench.delete(&stored, RevocationScope::Never).await.unwrap();
         } else {
             bench.replace(&stored, new("alice", "github", tokens("connected", "again"))).await.unwrap();
         }
@@ -154,8 +161,8 @@ async fn a_reconnected_credential_keeps_its_account_and_what_the_new_grant_lacks
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let no_refresh_token = |account: Option<&str>| {
-        let Material::OAuth2(tokens) = tokens("new", "x") else { panic!() };
-        let material = Material::OAuth2(Tokens { refresh_token: None, ..tokens });
+        let CredentialSecret::OAuth2(tokens) = tokens("new", "x") else { panic!() };
+        let material = CredentialSecret::OAuth2(Tokens { refresh_token: None, ..tokens });
         NewCredential { account: account.map(Into::into), ..new("alice", "github", material) }
     };
     bench.replace(&stored, no_refresh_token(Some("42"))).await.unwrap();
@@ -163,15 +170,16 @@ async fn a_reconnected_credential_keeps_its_account_and_what_the_new_grant_lacks
     for (account, is_known) in [(Some("43"), true), (None, false)] {
         let refused = bench
             .vault
-            .replace_credential(replacement(&stored), no_refresh_token(account), &Who::system())
+            .replace_credential(replacement(&stored), no_refresh_token(account), &AuditContext::system())
             .await
             .unwrap();
-        assert!(matches!(refused, Replaced::OtherAccount { known } if known == is_known));
+        assert!(matches!(refused, ReplaceOutcome::OtherAccount { known } if known == is_known));
     }
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["new", "rt"]);
     let told = Replacement { any_account: true, ..replacement(&stored) };
-    let replaced = bench.vault.replace_credential(told, no_refresh_token(Some("43")), &Who::system()).await.unwrap();
-    assert!(matches!(replaced, Replaced::Done(summary) if summary.account.as_deref() == Some("43")));
+    let replaced =
+        bench.vault.replace_credential(told, no_refresh_token(Some("43")), &AuditContext::system()).await.unwrap();
+    assert!(matches!(replaced, ReplaceOutcome::Done(summary) if summary.account.as_deref() == Some("43")));
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[1], "", "not the other account's");
     bench.assert_manifest_holds();
 }

@@ -21,7 +21,7 @@ async fn bar_38_a_registration_is_kept_sealed_for_its_issuer_and_redirect_uri_al
     let bench = Bench::new();
     let here = at("https://as.example");
     assert!(bench.vault.registration(&here).unwrap().is_none());
-    bench.vault.put_registration(&here, client("one"), None, &Who::system()).await.unwrap();
+    bench.vault.put_registration(&here, client("one"), None, &AuditContext::system()).await.unwrap();
     let kept = bench.vault.registration(&here).unwrap().unwrap();
     assert_eq!((kept.client_id.as_str(), kept.token_auth.as_str()), ("one", "basic"));
     assert_eq!(kept.client_secret.unwrap().expose(), "the registered secret");
@@ -48,7 +48,7 @@ async fn of_two_that_register_at_one_time_both_use_the_first_and_a_dead_one_can_
     let bench = Bench::new();
     let here = at("https://as.example");
     let put = async |id: &str, replaced: Option<&str>| {
-        bench.vault.put_registration(&here, client(id), replaced, &Who::system()).await.unwrap().client_id
+        bench.vault.put_registration(&here, client(id), replaced, &AuditContext::system()).await.unwrap().client_id
     };
     assert_eq!(put("one", None).await, "one");
     assert_eq!(put("two", None).await, "one");

@@ -9,7 +9,7 @@ async fn what_cannot_be_read_just_now_is_not_erased_as_damaged() {
     let [first, ..] = three(&bench).await;
     // A failure that is no damage of the row: under this schema no statement finds its secret.
     bench.attack("ALTER TABLE credential_secret RENAME COLUMN secret TO elsewhere");
-    let refused = bench.vault.remove_damaged(&first.id, &Who::command_line()).await;
+    let refused = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await;
     assert!(matches!(refused, Err(VaultError::DoesNotHold { .. })), "{refused:?}");
     bench.attack("ALTER TABLE credential_secret RENAME COLUMN elsewhere TO secret");
     assert!(bench.read(&first).await.is_some());
@@ -27,14 +27,14 @@ async fn a_damaged_credential_is_erased_and_the_manifest_holds_for_the_rest() {
     ] {
         let bench = Bench::new();
         let [first, second, _] = three(&bench).await;
-        let who = Who::command_line();
+        let who = AuditContext::command_line();
         assert_eq!(bench.vault.remove_damaged(&first.id, &who).await.unwrap(), DamagedRemoval::Sound, "{change}");
         bench.attack(&format!("PRAGMA foreign_keys = OFF; {change} WHERE id = '{}'", first.id));
         assert!(!bench.vault.verify().unwrap().holds(), "{change}");
         let removed = bench.vault.remove_damaged(&first.id, &who).await.unwrap();
         assert_eq!(removed, DamagedRemoval::Done { holds: true }, "{change}");
         assert_eq!(bench.vault.verify().unwrap().findings, [], "{change}");
-        assert_eq!(bench.vault.list(&first.user, None, Page::default()).unwrap().len(), 1);
+        assert_eq!(bench.vault.list(&first.user, None, CredentialPage::default()).unwrap().len(), 1);
         assert!(bench.read(&second).await.is_some());
         let again = bench.vault.remove_damaged(&first.id, &who).await.unwrap();
         assert_eq!(again, DamagedRemoval::Absent, "{change}");
@@ -50,7 +50,7 @@ async fn erasing_a_damaged_credential_covers_up_nothing_else() {
          DELETE FROM credential_secret WHERE id = '{}'; DELETE FROM credential WHERE id = '{}'",
         first.id, second.id, second.id
     ));
-    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    let removed = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await.unwrap();
     assert_eq!(removed, DamagedRemoval::Done { holds: false });
     let named = bench.vault.verify().unwrap().findings;
     assert!(named.iter().any(|found| found.row == second.id.to_string()), "{named:?}");
@@ -59,11 +59,11 @@ async fn erasing_a_damaged_credential_covers_up_nothing_else() {
 
 /// A login that is begun by alice, two revocations, a registration and a key of our own.
 async fn passing(bench: &Bench) {
-    let who = Who::system();
+    let who = AuditContext::system();
     for state in ["sound", "damaged"] {
         bench.vault.put_pending(state, super::pending::login(bench, "alice"), &who).await.unwrap();
         let stored = bench.connect("alice", Some(state)).await;
-        bench.delete(&stored, Revocation::Token).await.unwrap();
+        bench.delete(&stored, RevocationScope::Token).await.unwrap();
     }
     let at = RegisteredAt { issuer: "https://a.example".into(), redirect_uri: "https://b.example".into() };
     let client = ClientRegistration {
@@ -77,7 +77,7 @@ async fn passing(bench: &Bench) {
 }
 
 async fn repair(bench: &Bench, rest: Rest) -> Repair {
-    bench.vault.repair(rest, &Who::command_line()).await.unwrap()
+    bench.vault.repair(rest, &AuditContext::command_line()).await.unwrap()
 }
 
 /// Tables whose rows can be done without, the columns of their keys, and how many of two are left when one is erased.
@@ -185,7 +185,7 @@ async fn a_forged_log_lends_no_faith() {
         first = first.id,
         second = second.id
     ));
-    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    let removed = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await.unwrap();
     assert_eq!(removed, DamagedRemoval::Done { holds: false });
     bench.attack("DELETE FROM audit WHERE seq = 1000000");
     let named = bench.vault.verify().unwrap().findings;
@@ -200,7 +200,7 @@ async fn of_several_that_are_damaged_the_last_one_closes_the_account() {
         "UPDATE credential SET revision = 7 WHERE id = '{}'; UPDATE credential SET data_key = -1 WHERE id = '{}'",
         first.id, second.id
     ));
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     assert_eq!(bench.vault.remove_damaged(&first.id, &who).await.unwrap(), DamagedRemoval::Done { holds: false });
     assert!(!bench.vault.verify().unwrap().holds());
     assert_eq!(bench.vault.remove_damaged(&second.id, &who).await.unwrap(), DamagedRemoval::Done { holds: true });
@@ -216,7 +216,7 @@ async fn where_the_log_cannot_be_read_a_damaged_credential_can_be_erased_all_the
         "UPDATE audit SET action = CAST(x'70ff' AS TEXT) WHERE seq = 2; UPDATE credential SET revision = 7 WHERE id = '{}'",
         first.id
     ));
-    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    let removed = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await.unwrap();
     assert_eq!(removed, DamagedRemoval::Done { holds: false });
     assert!(bench.read(&second).await.is_some());
 }
@@ -231,9 +231,9 @@ async fn where_the_schema_was_changed_nothing_is_taken_for_damaged() {
          ALTER TABLE pending_authorization RENAME COLUMN provider TO user;
          ALTER TABLE pending_authorization RENAME COLUMN other TO provider",
     );
-    let refused = bench.vault.repair(Rest::Accepted, &Who::command_line()).await;
+    let refused = bench.vault.repair(Rest::Accepted, &AuditContext::command_line()).await;
     assert!(matches!(refused, Err(VaultError::DoesNotHold { .. })), "{refused:?}");
-    let refused = bench.vault.remove_damaged(&first.id, &Who::command_line()).await;
+    let refused = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await;
     assert!(matches!(refused, Err(VaultError::DoesNotHold { .. })), "{refused:?}");
     assert_eq!(count(&bench, "pending_authorization"), 2);
 }
@@ -249,7 +249,7 @@ async fn what_does_not_open_is_not_accepted_and_what_is_accepted_is_told() {
         first = first.id,
         second = second.id
     ));
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     let refused = bench.vault.repair(Rest::Accepted, &who).await;
     assert!(matches!(refused, Err(VaultError::DoesNotHold { .. })), "{refused:?}");
     assert_eq!(count(&bench, "pending_authorization"), 2, "nothing was changed");
@@ -282,14 +282,14 @@ async fn erasing_a_damaged_credential_covers_up_nothing_that_was_put_back() {
     let [first, second, _] = three(&bench).await;
     put_back(&bench, &second).await;
     bench.attack(&format!("UPDATE credential SET updated_at = 7 WHERE id = '{}'", first.id));
-    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    let removed = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await.unwrap();
     assert_eq!(removed, DamagedRemoval::Done { holds: false });
     let named = bench.vault.verify().unwrap().findings;
     assert!(named.iter().any(|found| found.row == second.id.to_string()), "{named:?}");
 }
 
 /// Changes a credential's secret, and puts both of its records back to what they were before.
-async fn put_back(bench: &Bench, of: &Summary) {
+async fn put_back(bench: &Bench, of: &CredentialMetadata) {
     bench.attack("CREATE TABLE c AS SELECT * FROM credential; CREATE TABLE s AS SELECT * FROM credential_secret");
     bench.replace(of, new("alice", "p", api_key("newer"))).await.unwrap();
     bench.attack(&format!(
@@ -309,7 +309,7 @@ async fn a_damaged_credential_that_was_given_to_somebody_else_is_erased_for_good
          UPDATE credential_secret SET user = 'bob' WHERE id = '{id}'",
         id = first.id
     ));
-    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    let removed = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await.unwrap();
     assert_eq!(removed, DamagedRemoval::Done { holds: true });
     assert_eq!(bench.vault.verify().unwrap().findings, []);
 }
@@ -320,7 +320,7 @@ async fn a_damaged_revocation_keeps_no_other_from_being_seen() {
         let bench = Bench::new();
         passing(&bench).await;
         bench.attack(&format!("UPDATE revocation SET {change} WHERE id = (SELECT max(id) FROM revocation)"));
-        let queue = bench.vault.revocations(|_| true, Page::default()).unwrap();
+        let queue = bench.vault.revocations(|_| true, CredentialPage::default()).unwrap();
         assert_eq!((queue.waiting.len(), queue.damaged.len(), queue.more), (1, 1, false), "{change}");
     }
 }
@@ -336,7 +336,7 @@ async fn a_page_of_revocations_goes_on_behind_one_that_cannot_be_read() {
     );
     let (mut after, mut seen) = (None, 0);
     for _ in 0..4 {
-        let queue = bench.vault.revocations(|_| true, Page { limit: Some(1), after }).unwrap();
+        let queue = bench.vault.revocations(|_| true, CredentialPage { limit: Some(1), after }).unwrap();
         seen += queue.waiting.len();
         after = queue.waiting.last().map(|last| last.credential_id);
         if !queue.more {
@@ -362,7 +362,7 @@ async fn a_forged_log_lowers_no_count_for_the_next_removal() {
         first = first.id,
         second = second.id
     ));
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     let removed = bench.vault.remove_damaged(&stray.parse().unwrap(), &who).await.unwrap();
     assert_eq!(removed, DamagedRemoval::Done { holds: false });
     bench.attack("DELETE FROM audit WHERE seq = 1000000");
@@ -379,7 +379,7 @@ async fn a_stray_secret_under_the_id_of_a_sound_credential_is_erased_and_the_cre
                   FROM credential_secret WHERE user = 'alice' ORDER BY id LIMIT 1",
     );
     assert!(!bench.vault.verify().unwrap().holds());
-    let removed = bench.vault.remove_damaged(&first.id, &Who::command_line()).await.unwrap();
+    let removed = bench.vault.remove_damaged(&first.id, &AuditContext::command_line()).await.unwrap();
     assert_eq!(removed, DamagedRemoval::Done { holds: true });
     assert_eq!(bench.vault.verify().unwrap().findings, []);
     assert!(bench.read(&first).await.is_some());
@@ -390,7 +390,7 @@ async fn what_does_not_hold_elsewhere_is_not_called_whole() {
     for damage in ["DELETE FROM api_key", "UPDATE credential SET status = 'needs_reauth'"] {
         let bench = Bench::new();
         three(&bench).await;
-        super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+        super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
         passing(&bench).await;
         bench.attack(&format!("{damage}; UPDATE revocation SET not_before = 7"));
         let done = repair(&bench, Rest::Doubted).await;

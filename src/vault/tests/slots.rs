@@ -11,7 +11,7 @@ async fn a_key_and_a_passphrase_open_one_vault_side_by_side() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("k")).await;
     let recovery = passphrase("correct horse battery staple");
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     assert_eq!(bench.vault.add_slot(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::New(2));
     assert_eq!(bench.vault.add_slot(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::ThereAlready(2));
     let kinds: Vec<_> = bench.vault.slots().unwrap().iter().map(|slot| (slot.id, slot.kind, slot.is_weak)).collect();
@@ -26,7 +26,7 @@ async fn a_key_and_a_passphrase_open_one_vault_side_by_side() {
 #[tokio::test]
 async fn a_slot_that_was_removed_opens_nothing_and_the_last_one_stays() {
     let bench = Bench::new();
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     let second = MasterKey::generate(Random);
     bench.vault.add_slot(&bench.key, &second, &who).await.unwrap();
     assert_eq!(bench.vault.remove_slot(1, &who).await.unwrap(), SlotRemoved::Gone);
@@ -42,7 +42,7 @@ async fn a_slot_that_was_removed_opens_nothing_and_the_last_one_stays() {
 async fn only_who_has_a_master_key_can_add_one() {
     let bench = Bench::new();
     let [stranger, new] = [MasterKey::generate(Random), MasterKey::generate(Random)];
-    let added = bench.vault.add_slot(&stranger, &new, &Who::command_line()).await;
+    let added = bench.vault.add_slot(&stranger, &new, &AuditContext::command_line()).await;
     assert!(matches!(added, Err(VaultError::WrongKey { .. })));
     bench.attack("INSERT INTO slot SELECT 2, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum FROM slot");
     assert!(matches!(bench.reopen_as(&bench.key), Err(VaultError::DamagedKeyring(_))));
@@ -55,16 +55,16 @@ async fn a_slot_with_the_last_of_all_numbers_is_damage_and_no_panic() {
         "INSERT INTO slot SELECT 9223372036854775807, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint,
              wrapped_root, checksum FROM slot",
     );
-    let added = bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &Who::command_line()).await;
+    let added = bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &AuditContext::command_line()).await;
     assert!(matches!(added, Err(VaultError::DamagedKeyring(_))), "{added:?}");
 }
 
 #[tokio::test]
 async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
     let bench = Bench::new();
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     let stored = bench.add("alice", "p", api_key("k")).await;
-    let (key, text) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+    let (key, text) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
     let at = super::registrations::at("https://as.example");
     bench.vault.put_registration(&at, super::registrations::client("one"), None, &who).await.unwrap();
     bench.vault.put_pending("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
 #[tokio::test]
 async fn the_slots_of_a_vault_are_bounded_in_number() {
     let bench = Bench::new();
-    let who = Who::command_line();
+    let who = AuditContext::command_line();
     for _ in 1..64 {
         bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &who).await.unwrap();
     }

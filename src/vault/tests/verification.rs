@@ -25,7 +25,7 @@ async fn three(bench: &Bench) -> [String; 3] {
 async fn a_vault_that_nobody_touched_holds() {
     let bench = Bench::new();
     three(&bench).await;
-    super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+    super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
     let report = bench.vault.verify().unwrap();
     assert_eq!((report.findings.as_slice(), report.records, report.api_keys), ([].as_slice(), 7, 1));
 }
@@ -51,11 +51,15 @@ async fn what_was_put_back_is_named() {
     bench.attack("CREATE TABLE c AS SELECT * FROM credential; CREATE TABLE s AS SELECT * FROM credential_secret");
     let of = |id: &str| id.parse::<CredentialId>().unwrap();
     let alice = user("alice");
-    bench.vault.amend_credential(&alice, &of(&first), title("new"), &Who::system()).await.unwrap();
-    let secret = SecretAmendment::ApiKey { api_key: Some(Secret::new("new")), expires_at: None };
-    let amendment = Amendment { title: None, secret: Some(secret) };
-    bench.vault.amend_credential(&alice, &of(&second), amendment, &Who::system()).await.unwrap();
-    bench.vault.delete_credential(&alice, &of(&third), Revocation::Never, WEEK, &Who::system()).await.unwrap();
+    bench.vault.amend_credential(&alice, &of(&first), title("new"), &AuditContext::system()).await.unwrap();
+    let secret = SecretUpdate::ApiKey { api_key: Some(Secret::new("new")), expires_at: None };
+    let amendment = CredentialUpdate { title: None, secret: Some(secret) };
+    bench.vault.amend_credential(&alice, &of(&second), amendment, &AuditContext::system()).await.unwrap();
+    bench
+        .vault
+        .delete_credential(&alice, &of(&third), RevocationScope::Never, WEEK, &AuditContext::system())
+        .await
+        .unwrap();
     assert!(bench.vault.verify().unwrap().findings.iter().all(|one| one.table == "*"), "two strange tables at most");
     bench.attack(
         "DELETE FROM credential_secret; DELETE FROM credential;
@@ -70,10 +74,10 @@ async fn what_was_put_back_is_named() {
 #[tokio::test]
 async fn an_api_key_that_is_gone_or_unrevoked_is_named() {
     let bench = Bench::new();
-    let (gone, _) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
-    let (revoked, _) = super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+    let (gone, _) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
+    let (revoked, _) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
     bench.attack("CREATE TABLE k AS SELECT * FROM api_key");
-    bench.vault.revoke_api_key(revoked.id, &Who::command_line()).await.unwrap();
+    bench.vault.revoke_api_key(revoked.id, &AuditContext::command_line()).await.unwrap();
     bench.attack(&format!(
         "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM k WHERE id <> '{}'; DROP TABLE k",
         gone.id
@@ -96,7 +100,7 @@ async fn moved_and_edited_rows_of_every_table_are_named() {
     ] {
         let bench = Bench::new();
         super::rotation::one_of_each(&bench).await;
-        super::api_keys::make(&bench.vault, Holder::User(user("alice"))).await;
+        super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
         assert_eq!(found(&bench), [], "{change}");
         bench.attack(change);
         let found = found(&bench);
@@ -170,7 +174,7 @@ async fn a_header_that_forbids_writing_is_named() {
     bytes[18] = 3;
     std::fs::write(&path, bytes).unwrap();
     let key = MasterKey::parse_file_text(key.expose()).unwrap();
-    let vault = Vault::open(&path, &key, Mode::Command, clock, Random).unwrap();
+    let vault = Vault::open(&path, &key, OpenMode::Command, clock, Random).unwrap();
     let findings = vault.verify().unwrap().findings;
     assert!(matches!(&findings[..], [one] if one.what.contains("header")), "{findings:?}");
 }

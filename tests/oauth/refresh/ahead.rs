@@ -15,7 +15,7 @@ use strongroom::clock::UnixTime;
 use strongroom::id::{CredentialId, UserId};
 use strongroom::sandbox::{Conduct, Endpoint};
 use strongroom::secret::Secret;
-use strongroom::vault::{Material, NewCredential, Status, Tokens, Who};
+use strongroom::vault::{AuditContext, CredentialSecret, CredentialStatus, NewCredential, Tokens};
 
 const HOUR: i64 = 3_600;
 
@@ -137,7 +137,7 @@ impl Rotating {
                 client_id: Some("c".to_owned()),
                 expires_at: Some(ends),
                 refresh_at: Some(UnixTime(ends.0 - 240)),
-                material: Material::OAuth2(Tokens {
+                material: CredentialSecret::OAuth2(Tokens {
                     renewal: None,
                     access_token: Secret::new(format!("at-{token}")),
                     refresh_token: Some(Secret::new(token)),
@@ -149,7 +149,7 @@ impl Rotating {
                     redirect_uri: None,
                 }),
             };
-            server.vault.insert_credential(new, &Who::system()).await.unwrap().id
+            server.vault.insert_credential(new, &AuditContext::system()).await.unwrap().id
         };
         stream::iter(0..many).map(insert).buffered(64).collect().await
     }
@@ -186,10 +186,10 @@ async fn bar_24_ten_minutes_of_outage_cost_not_one_credential() {
     }
     assert_eq!(refreshed, many as usize);
     assert_eq!(provider.requests.load(Ordering::SeqCst) - during, u64::from(many), "one request each");
-    let (alice, mut spread) = (Caller { user: "alice".parse().unwrap(), who: Who::system() }, BTreeSet::new());
+    let (alice, mut spread) = (Caller { user: "alice".parse().unwrap(), who: AuditContext::system() }, BTreeSet::new());
     for id in &ids {
         let summary = server.vault.credential(&alice.user, id).unwrap().unwrap();
-        assert_eq!((summary.status, summary.refreshing.last_error), (Status::Active, None));
+        assert_eq!((summary.status, summary.refreshing.last_error), (CredentialStatus::Active, None));
         assert!(summary.expires_at.unwrap() > server.clock.now());
         spread.insert(summary.refreshing.refresh_at.unwrap());
     }
