@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::check;
+use super::entry::Entry;
+use super::provider::Provider;
 use super::reader::{self, Misfit};
 use super::text::{self, join};
-use super::{Entry, Provider, check};
 use crate::config::{ConfigErrors, EntryPatch, Finding, Place};
 use crate::id::ProviderName;
 

@@ -6,36 +6,20 @@
 
 mod build;
 mod check;
-mod check_placement;
-mod check_token;
-mod check_urls;
-mod client_auth;
 pub mod entry;
-mod grant;
-mod identity;
-pub mod input;
-mod mcp;
-mod placement;
+mod provider;
 mod reader;
-mod revocation;
-pub mod template;
 mod text;
-mod token;
-pub mod value;
-pub mod values;
 
 #[cfg(test)]
-mod build_tests;
-#[cfg(test)]
-mod docs_tests;
-#[cfg(test)]
-mod entries_tests;
-#[cfg(test)]
-mod faults_tests;
-#[cfg(test)]
-mod template_tests;
-#[cfg(test)]
-mod vocabulary_tests;
+mod tests {
+    mod build;
+    mod docs;
+    mod entries;
+    mod faults;
+    mod template;
+    mod vocabulary;
+}
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -43,7 +27,8 @@ use std::sync::OnceLock;
 use crate::config::{ConfigErrors, EntryPatch};
 use crate::id::ProviderName;
 
-pub use entry::Entry;
+pub use entry::{Entry, input, template, value, values};
+pub use provider::Provider;
 pub use text::read as read_entry;
 
 /// Name, path and text of every embedded entry, sorted by name.
@@ -67,15 +52,6 @@ pub struct Catalog {
 enum Shelf {
     Given(ProviderName),
     Embedded(usize),
-}
-
-/// A provider: its name, and what is known about it.
-#[derive(Clone, Debug)]
-pub struct Provider {
-    /// The name in URLs, in the configuration and on the command line.
-    pub name: ProviderName,
-    /// What its file says, with the configuration's changes.
-    pub entry: Entry,
 }
 
 impl Catalog {

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use toml::{Table, Value};
 
-use super::Entry;
-use super::template::DISCOVERED;
+use super::entry::Entry;
+use super::entry::template::DISCOVERED;
 use super::text::join;
 
 /// Stands in for a required key that is missing, so that the rest is read too; every required key takes it. What was

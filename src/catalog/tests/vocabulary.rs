@@ -6,18 +6,20 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The files that the vocabulary is in.
-const SOURCES: [&str; 11] = [
-    include_str!("client_auth.rs"),
-    include_str!("entry.rs"),
-    include_str!("grant.rs"),
-    include_str!("identity.rs"),
-    include_str!("input.rs"),
-    include_str!("mcp.rs"),
-    include_str!("placement.rs"),
-    include_str!("revocation.rs"),
-    include_str!("token.rs"),
-    include_str!("value.rs"),
-    include_str!("../jose/algorithm.rs"),
+const SOURCES: [&str; 13] = [
+    include_str!("../entry/client_auth.rs"),
+    include_str!("../entry/mod.rs"),
+    include_str!("../entry/grant.rs"),
+    include_str!("../entry/identity.rs"),
+    include_str!("../entry/input.rs"),
+    include_str!("../entry/mcp.rs"),
+    include_str!("../entry/oauth.rs"),
+    include_str!("../entry/placement.rs"),
+    include_str!("../entry/request.rs"),
+    include_str!("../entry/revocation.rs"),
+    include_str!("../entry/token.rs"),
+    include_str!("../entry/value.rs"),
+    include_str!("../../jose/algorithm.rs"),
 ];
 
 /// Each section of an entry, and the type of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Method;
+use super::request::Method;
 use super::template::Template;
 use super::value::JsonPointer;
 

@@ -1,6 +1,6 @@
 //! Every fault that an entry can have, and how it is told.
 
-use super::build_tests::{GOOD, faults};
+use super::build::{GOOD, faults};
 
 /// What the types refuse. Each case: what is in the good entry, what stands there instead, and how the fault begins.
 const VALUES: &[[&str; 3]] = &[

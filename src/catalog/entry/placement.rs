@@ -50,7 +50,7 @@ pub struct ApiKey {
 
 impl ApiKey {
     /// The names that secrets have in a request, each with the key of the entry that says it.
-    pub(super) fn names(&self) -> impl Iterator<Item = (String, &String)> {
+    pub(in crate::catalog) fn names(&self) -> impl Iterator<Item = (String, &String)> {
         let alone = self.name.iter().map(|name| ("api_key.name".to_owned(), name));
         alone.chain(self.secrets.iter().enumerate().map(|(i, name)| (format!("api_key.secrets[{i}]"), name)))
     }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::entry::OAuth;
 use super::input::{Input, InputFault, InputFrom};
+use super::oauth::OAuth;
 use super::template::Template;
 
 /// Checked values by the name of their input.
@@ -21,7 +21,7 @@ const CALLBACK: &str = "callback";
 const LONGEST_KEPT: usize = 2048;
 
 /// What a credential's metadata has for ourselves; no member of a token answer is kept under it.
-pub(super) const RESERVED: [&str; 2] = [INPUTS, CALLBACK];
+pub(in crate::catalog) const RESERVED: [&str; 2] = [INPUTS, CALLBACK];
 
 impl OAuth {
     /// The values that the caller gives, or is spared by a default.

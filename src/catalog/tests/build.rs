@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Catalog, Provider, build, read_entry};
+use crate::catalog::{Catalog, Provider, build, read_entry};
 use crate::config::{EntryPatch, Place};
 use crate::id::ProviderName;
 
@@ -159,7 +159,7 @@ fn client_settings_alone_change_nothing() {
 
 #[test]
 fn the_documentation_names_every_key_of_the_vocabulary() {
-    let docs = include_str!("../../docs/providers.md");
+    let docs = include_str!("../../../docs/providers.md");
     let sections = [
         "",
         "oauth",
@@ -179,7 +179,7 @@ fn the_documentation_names_every_key_of_the_vocabulary() {
         let found = faults(&format!("{table}zzzz = 1\n"));
         let keys = found.lines().find_map(|line| line.split_once("zzzz: unknown key; there are "));
         for key in keys.unwrap_or_else(|| panic!("{found}")).1.split(", ") {
-            let named = [format!("`{key}`"), format!("[{}]", super::text::join(section, key))];
+            let named = [format!("`{key}`"), format!("[{}]", crate::catalog::text::join(section, key))];
             assert!(named.iter().any(|name| docs.contains(name)), "{section}: {key}");
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::yes;
+use super::value::yes;
 use crate::jose::Algorithm;
 
 /// A grant that gives tokens for something else than a refresh token (RFC 6749 §1.3).

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::entry::{Body, OAuth, RevocationEnds, RevokeAuth, TokenAuth, TokenKind};
-use super::{Catalog, EMBEDDED, Entry};
+use crate::catalog::entry::{Body, OAuth, RevocationEnds, RevokeAuth, TokenAuth, TokenKind};
+use crate::catalog::{Catalog, EMBEDDED, Entry};
 use crate::duration;
 use crate::kind::Kind;
 
@@ -97,7 +97,7 @@ fn words(text: &str) -> Vec<String> {
 
 #[test]
 fn every_embedded_entry_is_right() {
-    let read = super::build::build(EMBEDDED, &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
+    let read = crate::catalog::build::build(EMBEDDED, &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(read.len(), catalog().iter().len());
     assert!(EMBEDDED.is_sorted_by_key(|(name, ..)| *name), "they are found by halving");
 }
@@ -181,7 +181,7 @@ fn what_a_caller_asks_for_replaces_defaults_and_never_what_is_always_sent() {
 fn a_username_is_read_from_where_clients_expect_it() {
     for (name, pointer) in USERNAMES {
         let identity = oauth(name).identity.unwrap_or_else(|| panic!("{name}"));
-        assert_eq!(identity.username.as_ref().map(super::value::JsonPointer::as_str), *pointer, "{name}");
+        assert_eq!(identity.username.as_ref().map(crate::catalog::value::JsonPointer::as_str), *pointer, "{name}");
     }
     assert_eq!(oauth("notion").identity.unwrap().title.unwrap().as_str(), "/workspace_name");
 }

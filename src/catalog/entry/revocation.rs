@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Body, Method, yes};
+use super::request::{Body, Method};
 use super::template::Template;
+use super::value::yes;
 
 /// How a token is revoked: RFC 7009 by default, the provider's own way by what is said here.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,69 +1,19 @@
-//! The vocabulary: everything that a provider's file can say, typed and checked while it is read.
-//!
-//! A quirk that this cannot say extends the vocabulary for all providers; no code anywhere branches on a name.
+//! How an entry describes a provider's OAuth: every key of `[oauth]`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::client_auth::{AssertionAudience, TokenAuth};
-pub use super::grant::{AssertionScope, GrantType, JwtBearer};
-pub use super::identity::Identity;
+use super::client_auth::{AssertionAudience, TokenAuth};
+use super::grant::{GrantType, JwtBearer};
+use super::identity::Identity;
 use super::input::Input;
-pub use super::mcp::Mcp;
-pub use super::placement::{ApiKey, Place, UserPassword};
-pub use super::revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
+use super::request::Body;
+use super::revocation::Revoke;
 use super::template::Template;
-pub use super::token::{
-    AccessToken, AccessTokenPlace, ExpiryUnit, FurtherToken, Introspect, LongLived, Refresh, RefreshWith,
-};
-use super::value::{Date, Endpoint, JsonPointer, Lifetime, ScopeSeparator};
+use super::token::{AccessToken, ExpiryUnit, FurtherToken, Introspect, LongLived, Refresh};
+use super::value::{JsonPointer, Lifetime, ScopeSeparator, yes};
 use crate::jose::Algorithm;
-use crate::kind::Kind;
-
-/// One provider: what its file in `providers/` or its section of the configuration says.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// The name for people, as the provider writes it.
-    pub display_name: String,
-    /// The page of the provider's own documentation from which the entry was written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub docs: Option<Endpoint>,
-    /// The day on which the entry was last held against that page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checked: Option<Date>,
-    /// What kind of service it is: `developer-tools`, `ai`, `social`, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub category: Option<String>,
-    /// How to connect an account by OAuth 2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth: Option<OAuth>,
-    /// That the provider is an MCP server, which is asked how an account is connected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mcp: Option<Mcp>,
-    /// That the provider takes API keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<ApiKey>,
-    /// That the provider takes a user name and a password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_password: Option<UserPassword>,
-    /// That headers for a host of the user's choice are kept under this name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host_scoped: Option<HostScoped>,
-}
-
-impl Entry {
-    /// Whether credentials of this kind can be kept for the provider.
-    pub fn takes(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::OAuth2 => self.oauth.is_some() || self.mcp.is_some(),
-            Kind::ApiKey => self.api_key.is_some(),
-            Kind::UserPassword => self.user_password.is_some(),
-            Kind::HostScoped => self.host_scoped.is_some(),
-        }
-    }
-}
 
 /// How the provider's authorization server differs from RFC 6749, and where it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -235,6 +185,19 @@ impl OAuth {
         scopes
     }
 
+    /// What is asked for beside the first token's scopes, by the name of the further token: what the caller asks for, else
+    /// the defaults. What the entry does not know is left out, as every unknown field is.
+    pub fn further_scopes_for(&self, requested: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
+        let chosen = self.further_tokens.iter().map(|(name, token)| {
+            let asked = requested.get(name).filter(|asked| !asked.is_empty());
+            let mut scopes = asked.unwrap_or(&token.default_scopes).clone();
+            let mut seen = std::collections::BTreeSet::new();
+            scopes.retain(|scope| seen.insert(scope.clone()));
+            (name.clone(), scopes)
+        });
+        chosen.filter(|(_, scopes)| !scopes.is_empty()).collect()
+    }
+
     /// Whether something of the entry is found by discovery (RFC 8414).
     pub fn discovers(&self) -> bool {
         let lacks =
@@ -283,48 +246,6 @@ impl OAuth {
     }
 }
 
-/// How the body of a request is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Body {
-    /// `application/x-www-form-urlencoded`, as RFC 6749 has it.
-    #[default]
-    Form,
-    /// `application/json`.
-    Json,
-    /// No body at all.
-    None,
-}
-
-/// The method of a request that an entry describes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// GET
-    #[default]
-    Get,
-    /// POST
-    Post,
-    /// DELETE
-    Delete,
-}
-
-impl Method {
-    pub(super) fn post() -> Self {
-        Self::Post
-    }
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
-    pub(super) fn is_post(&self) -> bool {
-        *self == Self::Post
-    }
-}
-
-/// That headers are kept for a host of the user's choice.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostScoped {}
-
 /// What carries the flow's security: parameters that an entry cannot set, neither where we send them nor where we leave
 /// them out.
 const PROTECTED_PARAMS: &[&str] = &[
@@ -349,8 +270,4 @@ const PROTECTED_PARAMS: &[&str] = &[
 /// Whether only the protocol itself may set the parameter.
 pub fn is_protected_param(name: &str) -> bool {
     PROTECTED_PARAMS.contains(&name)
-}
-
-pub(super) fn yes() -> bool {
-    true
 }

@@ -172,3 +172,8 @@ impl<'de> Deserialize<'de> for Lifetime {
         }
     }
 }
+
+/// The default of a switch that is on unless the entry says otherwise.
+pub(super) fn yes() -> bool {
+    true
+}

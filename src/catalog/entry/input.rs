@@ -116,7 +116,7 @@ impl Input {
 }
 
 /// One label of a host's name (RFC 1123 §2.1), in lower case.
-pub(super) fn label(value: &str) -> Option<String> {
+pub(in crate::catalog) fn label(value: &str) -> Option<String> {
     let legal = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
     let good =
         (1..=63).contains(&value.len()) && value.bytes().all(legal) && !value.starts_with('-') && !value.ends_with('-');

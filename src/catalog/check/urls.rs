@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::check::Checks;
-use super::entry::OAuth;
-use super::input::{self, Input, InputFrom};
-use super::template::{Position, Template};
-use super::text::join;
+use super::checks::Checks;
+use crate::catalog::entry::OAuth;
+use crate::catalog::entry::input::{self, Input, InputFrom};
+use crate::catalog::entry::template::{Position, Template};
+use crate::catalog::text::join;
 
 impl Checks {
     pub(super) fn urls(&mut self, oauth: &OAuth) {

@@ -3,8 +3,8 @@
 
 use http::HeaderName;
 
-use super::check::{Checks, OURS};
-use super::entry::{AccessTokenPlace, FurtherToken, Method, OAuth, RefreshWith, is_protected_param};
+use super::checks::{Checks, OURS};
+use crate::catalog::entry::{AccessTokenPlace, FurtherToken, Method, OAuth, RefreshWith, is_protected_param};
 
 /// Parameters of the callback that are the protocol's own.
 const CALLBACKS_OWN: [&str; 5] = ["state", "iss", "error", "error_description", "error_uri"];

@@ -1,11 +1,10 @@
 //! How an entry says what becomes of tokens after the exchange: how they are used, what they are exchanged for, how they are
 //! refreshed, and when they end.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Method, OAuth, TokenAuth};
+use super::client_auth::TokenAuth;
+use super::request::Method;
 use super::template::Template;
 use super::value::{JsonPointer, Lifetime};
 
@@ -25,21 +24,6 @@ pub struct FurtherToken {
     /// Where in the token answer the stable id of its account is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<JsonPointer>,
-}
-
-impl OAuth {
-    /// What is asked for beside the first token's scopes, by the name of the further token: what the caller asks for, else
-    /// the defaults. What the entry does not know is left out, as every unknown field is.
-    pub fn further_scopes_for(&self, requested: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
-        let chosen = self.further_tokens.iter().map(|(name, token)| {
-            let asked = requested.get(name).filter(|asked| !asked.is_empty());
-            let mut scopes = asked.unwrap_or(&token.default_scopes).clone();
-            let mut seen = std::collections::BTreeSet::new();
-            scopes.retain(|scope| seen.insert(scope.clone()));
-            (name.clone(), scopes)
-        });
-        chosen.filter(|(_, scopes)| !scopes.is_empty()).collect()
-    }
 }
 
 /// How the provider's refresh tokens behave, and how a refresh differs from RFC 6749 §6.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::OAuth;
-use super::template::{Position, Template};
+use crate::catalog::entry::OAuth;
+use crate::catalog::template::{Position, Template};
 
 /// One whole label of the token host by the caller, one listed host by the callback, one listed host by the answer.
 const ENTRY: &str = r#"

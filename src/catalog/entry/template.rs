@@ -43,7 +43,7 @@ pub enum Position {
 }
 
 /// What stands in an entry for a URL that discovery is to find.
-pub(super) const DISCOVERED: &str = "discovered";
+pub(in crate::catalog) const DISCOVERED: &str = "discovered";
 
 impl From<&Endpoint> for Template {
     fn from(endpoint: &Endpoint) -> Self {

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Catalog, Entry};
+use crate::catalog::{Catalog, Entry};
 use crate::kind::Kind;
 
 const BEGIN: &str = "<!-- The list of all providers is generated; do not edit it here. -->\n";

@@ -1,101 +1,22 @@
-//! What an entry may not say although each of its values is well-formed: contradictions, parameters that are the
-//! protocol's own, headers that are ours to send, scopes that cannot be told apart.
+//! What an entry may not say of its authorization server.
 
 use std::collections::BTreeMap;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
-use super::Entry;
-use super::entry::{
-    AssertionAudience, Body, GrantType, Identity, Mcp, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
+use super::checks::Checks;
+use crate::catalog::entry::value::{Endpoint, Lifetime};
+use crate::catalog::entry::values::RESERVED;
+use crate::catalog::entry::{
+    AssertionAudience, Body, GrantType, Identity, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
 };
-use super::reader::Misfit;
-use super::text::join;
-use super::value::{Endpoint, Lifetime};
-use super::values::RESERVED;
-use crate::kind::Kind;
+use crate::catalog::text::join;
 
 /// The one placeholder in the values of headers, and in `revoke.url` besides the inputs: our client's id.
 const CLIENT_ID: &str = "{client_id}";
 
-/// Headers that authenticate, or that belong to the connection or to the body that is sent.
-pub(super) const OURS: &[&str] = &[
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "host",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Every contradiction in the entry.
-pub(super) fn check(entry: &Entry) -> Vec<Misfit> {
-    let mut found = Checks::default();
-    found.text("display_name", &entry.display_name);
-    if let Some(category) = &entry.category {
-        let fits = |c: u8| c.is_ascii_lowercase() || c == b'-';
-        let good = !category.is_empty() && category.bytes().all(fits);
-        found.unless(good, "category", "not a category; lower-case words with hyphens, as in \"developer-tools\"");
-    }
-    let any = Kind::ALL.into_iter().any(|kind| entry.takes(kind));
-    found.unless(
-        any,
-        "",
-        "the provider takes no credential; give it [oauth], [mcp], [api_key], [user_password] or [host_scoped]",
-    );
-    if let Some(oauth) = &entry.oauth {
-        found.oauth(oauth);
-        found.unless(entry.mcp.is_none(), "mcp", "an MCP server says itself what [oauth] would; leave one of them out");
-    }
-    if let Some(mcp) = &entry.mcp {
-        found.mcp(mcp);
-    }
-    if let Some(api_key) = &entry.api_key {
-        found.api_key(api_key);
-    }
-    if let Some(password) = &entry.user_password {
-        found.user_password(password);
-    }
-    found.0
-}
-
-/// What is wrong, as far as it was looked at; [`super::check_placement`] looks at API keys and passwords,
-/// [`super::check_urls`] at URLs and inputs.
-#[derive(Default)]
-pub(super) struct Checks(Vec<Misfit>);
-
 impl Checks {
-    pub(super) fn unless(&mut self, good: bool, key: impl Into<String>, message: impl Into<String>) {
-        if !good {
-            self.0.push(Misfit::new(key, message));
-        }
-    }
-
-    pub(super) fn text(&mut self, key: &str, text: &str) {
-        let good = !text.trim().is_empty() && !text.chars().any(char::is_control);
-        self.unless(good, key, "must say something, without control characters");
-    }
-
-    fn mcp(&mut self, mcp: &Mcp) {
-        if let Some(issuer) = &mcp.issuer {
-            let good = Endpoint::parse(issuer).is_ok_and(|issuer| issuer.url().query().is_none());
-            self.unless(good, "mcp.issuer", "an issuer is an https URL without query and fragment");
-        }
-        for (i, scope) in mcp.default_scopes.iter().enumerate() {
-            let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
-            let good = !scope.is_empty() && scope.bytes().all(legal);
-            self.unless(
-                good,
-                format!("mcp.default_scopes[{i}]"),
-                "not a scope; visible ASCII, without quote and backslash",
-            );
-        }
-    }
-
-    fn oauth(&mut self, oauth: &OAuth) {
+    pub(super) fn oauth(&mut self, oauth: &OAuth) {
         self.scopes("oauth.default_scopes", &oauth.default_scopes, oauth);
         self.scopes("oauth.always_scopes", &oauth.always_scopes, oauth);
         let contradiction = oauth.fixed_scopes && !oauth.default_scopes.is_empty();
@@ -170,24 +91,6 @@ impl Checks {
         }
     }
 
-    /// RFC 6749 §3.3: visible ASCII without quote and backslash; and the separator cannot be part of one.
-    pub(super) fn scopes(&mut self, key: &str, scopes: &[String], oauth: &OAuth) {
-        let separator = oauth.scope_separator.as_str().trim();
-        for (i, scope) in scopes.iter().enumerate() {
-            let key = format!("{key}[{i}]");
-            let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
-            let good = !scope.is_empty() && scope.bytes().all(legal);
-            self.unless(
-                good,
-                &key,
-                "not a scope: one or more visible ASCII characters, without white space (RFC 6749 §3.3)",
-            );
-            let whole = separator.is_empty() || !scope.contains(separator);
-            self.unless(whole, &key, format!("the scope separator '{separator}' is in it; give each scope by itself"));
-            self.unless(!scopes[..i].contains(scope), &key, "this scope stands there twice");
-        }
-    }
-
     fn issuer(&mut self, oauth: &OAuth) {
         let known = oauth.issuer.is_some() || !oauth.announces_iss;
         self.unless(known, "oauth.announces_iss", "needs oauth.issuer, with which iss is compared (RFC 9207)");
@@ -223,16 +126,6 @@ impl Checks {
         self.unless(name != "scope", key, "scopes are given as default_scopes or always_scopes");
         let message = format!("the parameter '{name}' is set by the protocol itself");
         self.unless(!is_protected_param(name), key, message);
-    }
-
-    pub(super) fn headers(&mut self, key: &str, headers: &BTreeMap<String, String>) {
-        for (name, value) in headers {
-            let key = join(key, name);
-            self.unless(HeaderName::try_from(name).is_ok(), &key, "not a header's name (RFC 9110 §5.1)");
-            let ours = OURS.contains(&name.to_ascii_lowercase().as_str());
-            self.unless(!ours, &key, "this header is ours to send; an entry cannot set it");
-            self.unless(HeaderValue::from_str(value).is_ok(), &key, "not a header's value (RFC 9110 §5.5)");
-        }
     }
 
     fn lifetime(&mut self, key: &str, lifetime: Option<Lifetime>) {

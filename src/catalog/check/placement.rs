@@ -2,9 +2,9 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::check::Checks;
-use super::input::InputFrom;
-use super::placement::{ApiKey, Place, UserPassword};
+use super::checks::Checks;
+use crate::catalog::entry::input::InputFrom;
+use crate::catalog::entry::{ApiKey, Place, UserPassword};
 
 impl Checks {
     pub(super) fn api_key(&mut self, api_key: &ApiKey) {

@@ -1,0 +1,63 @@
+//! What an entry may not say although each of its values is well-formed: contradictions, parameters that are the
+//! protocol's own, headers that are ours to send, scopes that cannot be told apart.
+
+mod checks;
+mod oauth;
+mod placement;
+mod token;
+mod urls;
+
+use super::entry::value::Endpoint;
+use super::entry::{Entry, Mcp};
+use super::reader::Misfit;
+use crate::kind::Kind;
+use checks::Checks;
+
+/// Every contradiction in the entry.
+pub(super) fn check(entry: &Entry) -> Vec<Misfit> {
+    let mut found = Checks::default();
+    found.text("display_name", &entry.display_name);
+    if let Some(category) = &entry.category {
+        let fits = |c: u8| c.is_ascii_lowercase() || c == b'-';
+        let good = !category.is_empty() && category.bytes().all(fits);
+        found.unless(good, "category", "not a category; lower-case words with hyphens, as in \"developer-tools\"");
+    }
+    let any = Kind::ALL.into_iter().any(|kind| entry.takes(kind));
+    found.unless(
+        any,
+        "",
+        "the provider takes no credential; give it [oauth], [mcp], [api_key], [user_password] or [host_scoped]",
+    );
+    if let Some(oauth) = &entry.oauth {
+        found.oauth(oauth);
+        found.unless(entry.mcp.is_none(), "mcp", "an MCP server says itself what [oauth] would; leave one of them out");
+    }
+    if let Some(mcp) = &entry.mcp {
+        found.mcp(mcp);
+    }
+    if let Some(api_key) = &entry.api_key {
+        found.api_key(api_key);
+    }
+    if let Some(password) = &entry.user_password {
+        found.user_password(password);
+    }
+    found.0
+}
+
+impl Checks {
+    fn mcp(&mut self, mcp: &Mcp) {
+        if let Some(issuer) = &mcp.issuer {
+            let good = Endpoint::parse(issuer).is_ok_and(|issuer| issuer.url().query().is_none());
+            self.unless(good, "mcp.issuer", "an issuer is an https URL without query and fragment");
+        }
+        for (i, scope) in mcp.default_scopes.iter().enumerate() {
+            let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
+            let good = !scope.is_empty() && scope.bytes().all(legal);
+            self.unless(
+                good,
+                format!("mcp.default_scopes[{i}]"),
+                "not a scope; visible ASCII, without quote and backslash",
+            );
+        }
+    }
+}
