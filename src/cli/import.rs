@@ -137,7 +137,7 @@ impl Import {
         items.map_err(|fault| match fault {
             FileFault::TooLarge => Failure::new(fault.to_string()).advise("nothing was imported"),
             FileFault::Form(_) => Failure::new(format!("{}: {fault}", self.file.display()))
-                .advise("docs/moving-in-and-out.md says how to make the file; nothing was imported"),
+                .advise("docs/how-to/import-and-export.md says how to make the file; nothing was imported"),
         })
     }
 

@@ -162,10 +162,10 @@ fn an_export_is_signed_so_that_a_third_party_can_check_it() {
     assert!(jose::verify(&forged, &keys, &[Algorithm::EdDsa]).is_err());
 }
 
-/// The commands of docs/operations.md, word for word, in an ordinary shell.
+/// The commands of docs/audit-log.md, word for word, in an ordinary shell.
 #[test]
 fn the_documented_way_to_check_a_head_works() {
-    let guide = include_str!("../../docs/operations.md");
+    let guide = include_str!("../../docs/audit-log.md");
     let script = guide.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let desk = three_rows();
     let bin = Path::new(env!("CARGO_BIN_EXE_strongroom")).parent().unwrap().to_owned();

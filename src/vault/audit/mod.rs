@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_action_is_documented_with_how_it_ended() {
-        let documented: Vec<&str> = include_str!("../../../docs/operations.md")
+        let documented: Vec<&str> = include_str!("../../../docs/audit-log.md")
             .lines()
             .filter(|line| {
                 line.starts_with("| `")
@@ -234,12 +234,12 @@ mod tests {
             .collect();
         for (name, outcome) in ACTIONS {
             let row = format!("| `{name}` | {} |", outcome.name());
-            assert!(documented.iter().any(|line| line.starts_with(&row)), "docs/operations.md lacks {row}");
+            assert!(documented.iter().any(|line| line.starts_with(&row)), "docs/audit-log.md lacks {row}");
         }
         assert_eq!(
             documented.len(),
             ACTIONS.len(),
-            "docs/operations.md has an action that does not exist, or one twice"
+            "docs/audit-log.md has an action that does not exist, or one twice"
         );
     }
 
