@@ -1,10 +1,10 @@
 //! `strongroom completions`: the script that lets a shell complete commands.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
+use super::failure::Failure;
 use super::output::Output;
-use super::{Cli, Failure};
 
 /// Print the completion script of a shell
 #[derive(Debug, Args)]
@@ -15,9 +15,9 @@ pub(super) struct Completions {
 
 impl Completions {
     /// Runs the command.
-    pub(super) fn run(self, out: &mut Output) -> Result<(), Failure> {
+    pub(super) fn run(self, mut command: Command, out: &mut Output) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "strongroom", &mut script);
+        clap_complete::generate(self.shell, &mut command, "strongroom", &mut script);
         out.raw(script)
     }
 }

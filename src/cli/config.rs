@@ -3,8 +3,9 @@
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::context::Context;
+use super::failure::Failure;
 use super::output::{Output, note};
-use super::{Context, Failure};
 use crate::config::{ClientSecrets, on_one_line};
 
 /// The configuration

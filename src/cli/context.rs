@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::bootstrap;
+use super::failure::Failure;
 use super::output::note;
-use super::{Failure, application, rekey};
 use crate::broker::Broker;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -34,7 +35,7 @@ impl Context {
         match Config::load(&sources, client_secrets) {
             Ok(mut config) => {
                 config.vault.accept_rollback = self.accept_rollback;
-                let catalog = application::catalog(&config)?;
+                let catalog = bootstrap::catalog(&config)?;
                 Ok((config, catalog))
             }
             Err(ConfigErrors(mut faults)) => {
@@ -71,7 +72,7 @@ impl Context {
             note(format!("warning: {warning}"));
         }
         let vault = open_vault(&config)?;
-        Ok(application::broker(Arc::new(config), vault, Clock::system())?)
+        Ok(bootstrap::broker(Arc::new(config), vault, Clock::system())?)
     }
 }
 
@@ -86,15 +87,15 @@ pub(super) fn open_with_key(config: &Config, mode: OpenMode) -> Result<(Vault, M
     if !config.vault.path.exists() {
         return Err(VaultError::NotFound(config.vault.path.clone()).into());
     }
-    let key = application::master_key(config)?;
+    let key = bootstrap::master_key(config)?;
     let vault = open_with(config, &key, mode)?;
     Ok((vault, key))
 }
 
 /// Opens the vault of the configuration by this master key.
 pub(super) fn open_with(config: &Config, key: &MasterKey, mode: OpenMode) -> Result<Vault, Failure> {
-    let opened = application::open_vault_with(config, key, mode, &Clock::system());
-    opened.map_err(|error| match (&error, rekey::advice_on_wrong_key(config)) {
+    let opened = bootstrap::open_vault_with(config, key, mode, &Clock::system());
+    opened.map_err(|error| match (&error, bootstrap::advice_on_wrong_key(config)) {
         (VaultError::WrongKey { .. }, Some(advice)) => Failure::from(error).advise(advice),
         _ => error.into(),
     })
@@ -103,13 +104,4 @@ pub(super) fn open_with(config: &Config, key: &MasterKey, mode: OpenMode) -> Res
 /// The way out to the network, as the configuration has it.
 pub(super) fn egress(config: &Config) -> Result<Egress, Failure> {
     Ok(Egress::new(&config.egress.allow, &config.egress.ca_certificates)?)
-}
-
-/// A runtime for one short command.
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
-    Ok(runtime.block_on(future))
 }

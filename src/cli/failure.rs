@@ -4,9 +4,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use super::application::StartError;
-use super::dev::DevError;
-use super::serve::ServeError;
+use crate::broker;
 use crate::config::ConfigErrors;
 use crate::egress::EgressSetupError;
 use crate::http::ListenError;
@@ -104,6 +102,15 @@ impl From<ConfigErrors> for Failure {
     }
 }
 
+impl From<broker::Error> for Failure {
+    fn from(error: broker::Error) -> Self {
+        match error {
+            broker::Error::Vault(error) => error.into(),
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
 impl From<MasterKeyError> for Failure {
     fn from(error: MasterKeyError) -> Self {
         let advice = "it is the text that `strongroom init` wrote; take it from your copy of the key";
@@ -117,33 +124,6 @@ impl From<EgressSetupError> for Failure {
     }
 }
 
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Catalog(faults) => faults.into(),
-            StartError::Unreadable { .. } => Self::configuration(error.to_string()).advise(
-                "vault.master_key or vault.passphrase in the configuration says where it is; `strongroom init` makes a \
-                 key with its vault",
-            ),
-            StartError::NoPassphrase(_) => Self::configuration(error.to_string())
-                .advise("run this on a terminal, or give vault.passphrase another source"),
-            StartError::MasterKey(error) => error.into(),
-            StartError::Vault(error) => error.into(),
-            StartError::Egress(error) => error.into(),
-        }
-    }
-}
-
-impl From<ServeError> for Failure {
-    fn from(error: ServeError) -> Self {
-        match error {
-            ServeError::Start(error) => error.into(),
-            ServeError::Listen(error) => error.into(),
-            ServeError::Signals(_) | ServeError::Fatal(_) => Self::new(error.to_string()),
-        }
-    }
-}
-
 impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
         match error {
@@ -153,19 +133,6 @@ impl From<ListenError> for Failure {
             ),
             ListenError::Tls(_) => Self::configuration(error.to_string())
                 .advise("look at server.tls.certificate and server.tls.key in the configuration"),
-        }
-    }
-}
-
-impl From<DevError> for Failure {
-    fn from(error: DevError) -> Self {
-        match error {
-            DevError::Serve(error) => error.into(),
-            DevError::KeyMissing { .. } => {
-                Self::configuration(error.to_string()).advise("bring the key back, or name another file with --vault")
-            }
-            DevError::Output(error) => Self::of_output(&error),
-            DevError::File { .. } | DevError::Sandbox(_) => Self::new(error.to_string()),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::new_master::{PassphraseFrom, cannot_be_made, write_new};
+use super::context::Context;
+use super::failure::Failure;
 use super::output::Output;
-use super::{Context, Failure};
+use super::vault::new_master_key::{PassphraseFrom, cannot_be_made, write_new};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::vault::{MasterKey, Vault};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::context::block_on;
+use super::context::Context;
+use super::failure::Failure;
 use super::output::{Output, note};
-use super::{Context, Failure};
+use super::runtime::block_on;
 use crate::clock::{Clock, UnixTime};
 use crate::duration;
 use crate::id::{ApiKeyId, UserId};

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man as Page;
 
+use super::failure::Failure;
 use super::output::Output;
-use super::{Cli, Failure};
 
 /// Print the manual page
 #[derive(Debug, Args)]
@@ -18,13 +18,13 @@ pub(super) struct Man {
 
 impl Man {
     /// Runs the command.
-    pub(super) fn run(self, out: &mut Output) -> Result<(), Failure> {
+    pub(super) fn run(self, command: Command, out: &mut Output) -> Result<(), Failure> {
         if let Some(folder) = self.dir {
-            return clap_mangen::generate_to(Cli::command(), &folder)
+            return clap_mangen::generate_to(command, &folder)
                 .map_err(|error| Failure::new(format!("{}: {error}", folder.display())));
         }
         let mut page = Vec::new();
-        Page::new(Cli::command()).render(&mut page).map_err(|error| Failure::of_output(&error))?;
+        Page::new(command).render(&mut page).map_err(|error| Failure::of_output(&error))?;
         out.raw(page)
     }
 }

@@ -4,52 +4,36 @@
 //! that runs itself: on a `Context` (settings, vault, broker, made when they are asked for) and an `Output`. What
 //! goes wrong comes back as a [`Failure`], which knows its exit code and what to do next.
 
-pub mod application;
+mod arguments;
 mod audit;
-mod backup;
-mod browser;
-mod callback_page;
+pub mod bootstrap;
 mod completions;
 mod config;
 mod connect;
-mod connect_device;
 mod context;
 mod credential;
-pub mod dev;
 mod doctor;
-mod doctor_process;
-mod export;
 mod failure;
-mod hygiene;
-mod import;
+mod hardening;
 mod init;
 mod key;
-mod loopback;
 mod man;
-mod new_master;
 mod output;
-mod probe;
 mod provider;
-mod provider_check;
-mod rekey;
-mod repair;
-mod restore;
-mod revocations;
-mod rotate;
+mod runtime;
 mod secret_input;
-pub mod serve;
-mod service;
-mod slot;
+mod server;
 mod user;
 mod vault;
-mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
 pub use failure::Failure;
-pub use hygiene::harden;
+pub use hardening::harden;
 use output::Output;
+pub use server::dev;
+use server::serve;
 
 /// Keeps your users' credentials for other services: OAuth tokens, API keys, passwords
 #[derive(Debug, Parser)]
@@ -108,18 +92,10 @@ impl Cli {
             Some(Command::Audit(audit)) => audit.run(context, &mut out),
             Some(Command::Config(config)) => config.run(context, &mut out),
             Some(Command::Doctor(doctor)) => doctor.run(context, &mut out),
-            Some(Command::Completions(completions)) => completions.run(&mut out),
-            Some(Command::Man(man)) => man.run(&mut out),
+            Some(Command::Completions(completions)) => completions.run(Self::command(), &mut out),
+            Some(Command::Man(man)) => man.run(Self::command(), &mut out),
         }?;
         out.flush()
-    }
-}
-
-/// What the broker refused, in the words of the API.
-fn refused(error: crate::broker::Error) -> Failure {
-    match error {
-        crate::broker::Error::Vault(error) => error.into(),
-        other => Failure::new(other.to_string()),
     }
 }
 

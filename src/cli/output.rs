@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use serde::Serialize;
 
-use super::Failure;
+use super::failure::Failure;
 
 /// The standard output.
 pub(super) struct Output(BufWriter<StdoutLock<'static>>);

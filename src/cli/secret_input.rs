@@ -5,7 +5,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::secret::{self, Secret};
 
 /// As much as is read of a file or the standard input, in bytes.

@@ -3,9 +3,10 @@
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::context::block_on;
+use super::context::Context;
+use super::failure::Failure;
 use super::output::Output;
-use super::{Context, Failure};
+use super::runtime::block_on;
 use crate::broker::{Administrator, Broker, Caller};
 use crate::clock::UnixTime;
 use crate::id::UserId;
@@ -75,7 +76,7 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
 /// What its providers have not confirmed, of now and of before: all that is still kept of a user that was removed.
 fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Failure> {
     let administrator = Administrator { holder: KeyHolder::User(id.clone()), who: AuditContext::command_line() };
-    for waiting in broker.revocations(&administrator, CredentialPage::default()).map_err(super::refused)?.revocations {
+    for waiting in broker.revocations(&administrator, CredentialPage::default())?.revocations {
         out.line(format!(
             "not revoked: {} {}; its token is kept, sealed, and tried again until {}",
             waiting.provider, waiting.credential_id, waiting.give_up_at
@@ -96,7 +97,7 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
     for _ in 0..10 {
         for credential in vault.list(id, None, CredentialPage::default())? {
             let (provider, credential) = (credential.provider.to_string(), credential.id.to_string());
-            let answer = block_on(broker.delete(&caller, &provider, &credential))?.map_err(super::refused)?;
+            let answer = block_on(broker.delete(&caller, &provider, &credential))??;
             deleted += 1;
             let revoked = match answer.revoked {
                 Some(true) => "revoked and deleted",

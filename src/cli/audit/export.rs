@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
-use crate::cli::{Context, Failure};
 use crate::jose::SigningKey;
 use crate::vault::Vault;
 
@@ -22,7 +23,7 @@ pub(in crate::cli) struct Export {
 
 impl Export {
     /// Runs the command.
-    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let vault = context.vault()?;
         let Some(path) = self.file else {
             let head = vault.export_audit(|line| out.raw(line))?;
@@ -53,13 +54,13 @@ fn write(vault: &Vault, file: &File, path: &Path) -> Result<(), Failure> {
 }
 
 /// Prints the signed head of the log as it is now.
-pub(super) fn head(context: &Context, out: &mut Output) -> Result<(), Failure> {
+pub(in crate::cli) fn head(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let head = context.vault()?.audit_head()?;
     out.json_line(&json!({ "head": head }))
 }
 
 /// Prints the public keys that signed heads are checked with, the newest first.
-pub(super) fn key(pem: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
+pub(in crate::cli) fn key(pem: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let keys = context.vault()?.audit_signing_keys();
     if pem {
         return keys.iter().filter_map(SigningKey::public_pem).try_for_each(|pem| out.raw(pem));

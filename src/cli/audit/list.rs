@@ -1,13 +1,14 @@
 //! `strongroom audit list`: the rows that are wanted, the newest last, and what comes after them while one waits.
 
+use crate::cli::arguments;
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
 use crate::cli::output::{Output, plain};
-use crate::cli::{Context, Failure};
-use crate::clock::{Clock, UnixTime};
-use crate::duration;
+use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::vault::{AuditEntry, AuditFilter, Vault};
 
@@ -39,10 +40,10 @@ pub(in crate::cli) struct List {
     #[arg(long, value_parser = ["ok", "failed", "denied"])]
     result: Option<String>,
     /// Not before this time (2026-01-31T12:00:00Z), or this long ago (24h)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = arguments::moment)]
     since: Option<UnixTime>,
     /// Not after this time, or this long ago
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = arguments::moment)]
     until: Option<UnixTime>,
     /// The newest so many
     #[arg(long, default_value_t = 100)]
@@ -57,7 +58,7 @@ pub(in crate::cli) struct List {
 
 impl List {
     /// Runs the command.
-    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let vault = context.vault()?;
         let (json, follow) = (self.json, self.follow);
         let mut filter = self.filter();
@@ -139,30 +140,4 @@ fn cells(entry: &AuditEntry) -> [String; 10] {
         or_nothing(&entry.subject),
         or_nothing(&entry.address),
     ]
-}
-
-/// A time of RFC 3339, or how long ago.
-fn moment(text: &str) -> Result<UnixTime, String> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(UnixTime(at.as_second()));
-    }
-    let ago = duration::parse(text)
-        .map_err(|_| "write a time such as 2026-01-31T12:00:00Z, or how long ago, such as 24h or 7d".to_owned())?;
-    Ok(Clock::system().now().minus(ago))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_is_a_time_or_how_long_ago() {
-        assert_eq!(moment("2026-01-01T00:00:00Z"), Ok(UnixTime(1_767_225_600)));
-        assert_eq!(moment("2026-01-01T01:00:00+01:00"), Ok(UnixTime(1_767_225_600)));
-        let day_ago = moment("24h").unwrap();
-        assert!((86_400..86_460).contains(&day_ago.seconds_until(Clock::system().now())));
-        for text in ["", "yesterday", "2026-01-01", "-1h", "10"] {
-            assert!(moment(text).is_err(), "{text}");
-        }
-    }
 }

@@ -7,8 +7,9 @@ mod verify;
 
 use clap::Subcommand;
 
-use super::output::Output;
-use super::{Context, Failure};
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
 
 /// Who did what: every change, and every secret that was read
 #[derive(Debug, Subcommand)]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::context::{block_on, open_vault};
+use crate::cli::context::{Context, open_vault};
+use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::{Context, Failure};
+use crate::cli::runtime::block_on;
 use crate::clock::Clock;
 use crate::config::ClientSecrets;
 use crate::duration;
@@ -22,7 +23,7 @@ pub(in crate::cli) struct Prune {
 
 impl Prune {
     /// Runs the command.
-    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, _) = context.settings(ClientSecrets::Leave)?;
         let retention = self.older_than.or(config.audit.retention).ok_or_else(|| {
             Failure::configuration("nothing says for how long the audit log is kept")

@@ -8,8 +8,9 @@ use clap::Args;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::{Context, Failure};
 use crate::vault::{HeadFit, SignedRows, Vault};
 
 /// How many faults are told one by one; an attacker must not fill somebody's screen.
@@ -25,7 +26,7 @@ pub(in crate::cli) struct Verify {
 
 impl Verify {
     /// Runs the command.
-    pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let vault = context.vault()?;
         whole(&vault, out)?;
         self.head.map_or(Ok(()), |file| contained(&vault, &file, out))

@@ -1,0 +1,77 @@
+//! `strongroom connect --device`: the login happens on another device, with a short code (RFC 8628).
+
+use std::time::Duration;
+
+use super::command::Connect;
+use crate::broker::{Broker, Caller, CompleteResponse, DeviceInitiateRequest, DevicePoll, DevicePollRequest, Error};
+use crate::cli::failure::Failure;
+use crate::cli::output::{note, plain};
+use crate::cli::runtime::signals;
+use crate::duration;
+use crate::secret::Secret;
+
+impl Connect {
+    /// Shows the code, and asks until the user has decided.
+    pub(in crate::cli) async fn on_device(
+        &self,
+        broker: &Broker,
+        caller: &Caller,
+    ) -> Result<CompleteResponse, Failure> {
+        let interrupted = signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+        let request = DeviceInitiateRequest {
+            scopes: self.scopes.clone(),
+            further_scopes: self.further_scopes(),
+            state_metadata: serde_json::Map::new(),
+            inputs: self.inputs.iter().cloned().collect(),
+            credential_id: self.credential.map(|id| id.to_string()),
+            allow_account_change: self.any_account,
+        };
+        let begun = broker.begin_device(caller, &self.provider, request).await;
+        let begun = begun.map_err(|error| self.explained(error))?;
+        note(format!("Open {} on any device and type the code:\n", plain(&begun.verification_uri)));
+        note(format!("  {}\n", plain(&begun.user_code)));
+        if let Some(link) = &begun.verification_uri_complete {
+            note(format!("or open {}", plain(link)));
+        }
+        note(format!(
+            "Waiting for the decision; nobody but you should be asked for this code, until {}.",
+            begun.expires_at
+        ));
+
+        let token = Secret::new(begun.device_token);
+        let within = self.timeout.unwrap_or(Duration::from_secs(86_400));
+        let gone = tokio::select! {
+            ended = self.until_decided(broker, caller, &token, begun.interval) => return ended,
+            () = tokio::time::sleep(within) => {
+                Failure::new(format!("nobody decided within {}", duration::show(within))).advise("run it again")
+            }
+            () = interrupted => Failure::new("interrupted; nothing was connected"),
+        };
+        broker.abandon_device(caller, &self.provider, &token).await?;
+        Err(gone)
+    }
+
+    async fn until_decided(
+        &self,
+        broker: &Broker,
+        caller: &Caller,
+        token: &Secret,
+        mut interval: u64,
+    ) -> Result<CompleteResponse, Failure> {
+        loop {
+            tokio::time::sleep(Duration::from_secs(interval)).await;
+            // In a task of its own: once the provider has given tokens, nothing interrupts before they are stored.
+            let (asking, whose, provider) = (broker.clone(), caller.clone(), self.provider.clone());
+            let request = DevicePollRequest { device_token: token.clone() };
+            let asked = tokio::spawn(async move { asking.device_poll(&whose, &provider, request).await }).await;
+            match asked.map_err(|error| Failure::new(format!("the poll ended early: {error}")))? {
+                Ok(DevicePoll::Connected(completed)) => return Ok(completed),
+                Ok(DevicePoll::Waiting(waiting)) => interval = waiting.interval,
+                Err(Error::StateInvalid) => {
+                    return Err(Failure::new("the code has expired before anybody decided").advise("run it again"));
+                }
+                Err(error) => return Err(self.explained(error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `strongroom credential list`.
+
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::output::note;
+use crate::clock::Clock;
+use crate::clock::UnixTime;
+use crate::id::CredentialId;
+use crate::id::ProviderName;
+use crate::id::UserId;
+use crate::vault::CredentialMetadata;
+use crate::vault::CredentialPage;
+use crate::vault::Vault;
+use serde::Serialize;
+
+/// The one user, or all.
+pub(in crate::cli) fn users(vault: &Vault, one: Option<UserId>) -> Result<Vec<UserId>, Failure> {
+    match one {
+        Some(user) => Ok(vec![user]),
+        None => Ok(vault.users()?.into_iter().map(|user| user.id).collect()),
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: CredentialId,
+    user: UserId,
+    provider: ProviderName,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: String,
+    scopes: Option<Vec<String>>,
+    username: Option<String>,
+    host: Option<String>,
+    status: &'static str,
+    created_at: UnixTime,
+    updated_at: UnixTime,
+    expires_at: Option<UnixTime>,
+    last_used_at: Option<UnixTime>,
+    /// Why the last refresh failed; nothing after one that did not.
+    last_error: Option<String>,
+    reauth_before: Option<UnixTime>,
+    /// The vault was restored from a backup since these tokens came.
+    may_be_stale: bool,
+}
+
+impl Listed {
+    fn of(summary: CredentialMetadata, now: UnixTime, vault: &Vault) -> Self {
+        Self {
+            may_be_stale: vault.may_be_stale(&summary),
+            status: summary.status_at(now).name(),
+            id: summary.id,
+            user: summary.user,
+            provider: summary.provider,
+            kind: summary.kind.name(),
+            title: summary.title,
+            scopes: summary.scopes,
+            username: summary.username,
+            host: summary.host.map(|host| host.to_string()),
+            created_at: summary.created_at,
+            updated_at: summary.updated_at,
+            expires_at: summary.expires_at,
+            last_used_at: summary.last_used_at,
+            last_error: summary.refreshing.last_error.map(|error| error.what),
+            reauth_before: summary.refreshing.lapses_at,
+        }
+    }
+}
+
+/// Lists credentials, oldest first.
+pub(in crate::cli) fn list(
+    user: Option<UserId>,
+    provider: Option<&ProviderName>,
+    json: bool,
+    context: &Context,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let vault = context.vault()?;
+    let mut listed: Vec<Listed> = Vec::new();
+    let mut damaged = Vec::new();
+    let now = Clock::system().now();
+    for user in users(&vault, user)? {
+        vault.list_each(&user, provider, CredentialPage::default(), |row| match row {
+            Ok(summary) => listed.push(Listed::of(summary.clone(), now, &vault)),
+            Err(error) => damaged.push(error),
+        })?;
+    }
+    show(listed, json, out)?;
+    out.flush()?;
+    // The others are shown; that some are not is said by the exit code too.
+    damaged.iter().skip(1).for_each(|error| note(error.to_string()));
+    damaged.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn show(listed: Vec<Listed>, json: bool, out: &mut Output) -> Result<(), Failure> {
+    if json {
+        return out.json(&listed);
+    }
+    let rows: Vec<_> = listed
+        .into_iter()
+        .map(|one| {
+            let whose = one.username.or(one.host).unwrap_or_default();
+            [
+                one.id.to_string(),
+                one.user.to_string(),
+                one.provider.to_string(),
+                one.kind.to_owned(),
+                if one.may_be_stale { format!("{}, may be stale", one.status) } else { one.status.to_owned() },
+                one.title,
+                whose,
+            ]
+        })
+        .collect();
+    out.columns(["ID", "USER", "PROVIDER", "KIND", "STATUS", "TITLE", "ACCOUNT OR HOST"], &rows)
+}

@@ -1,0 +1,75 @@
+//! `strongroom credential add --grant …`: what asks for access tokens without a login.
+
+use crate::cli::arguments;
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::broker::{self, NewSecret, ServiceRequest};
+use crate::cli::failure::Failure;
+use crate::cli::secret_input;
+use crate::secret::Secret;
+use crate::vault::{OwnClient, Renewal};
+
+/// By which grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Grant {
+    /// A client asks for itself (RFC 6749 §4.4)
+    ClientCredentials,
+    /// A service account signs with its key (RFC 7523)
+    ServiceAccount,
+}
+
+/// The options of a credential that asks for its tokens by itself.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Service {
+    /// An OAuth credential that asks for its tokens by itself, where the provider offers that. The secret is the client's, or
+    /// the service account's key file (JSON, or PEM with --issuer)
+    #[arg(long, conflicts_with = "kind")]
+    grant: Option<Grant>,
+    /// For client_credentials: the id of a client of the user's own [default: the configured client]
+    #[arg(long, requires = "grant", value_name = "ID")]
+    client_id: Option<String>,
+    /// For service_account with a bare key: whose it is
+    #[arg(long, requires = "grant")]
+    issuer: Option<String>,
+    /// For service_account: in whose name
+    #[arg(long, requires = "grant")]
+    subject: Option<String>,
+    /// A scope to ask for; may be repeated
+    #[arg(long = "scope", requires = "grant", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// A value that the provider's URLs depend on; may be repeated
+    #[arg(long = "input", requires = "grant", value_name = "NAME=VALUE", value_parser = arguments::named_value)]
+    inputs: Vec<(String, String)>,
+}
+
+impl Service {
+    /// Whether such a credential is asked for.
+    pub(in crate::cli) fn is_wanted(&self) -> bool {
+        self.grant.is_some()
+    }
+
+    /// What to create; `given` is the secret from a file, else it is asked for.
+    pub(in crate::cli) fn secret(&self, given: Option<Secret>) -> Result<NewSecret, Failure> {
+        let renewal = if self.grant == Some(Grant::ServiceAccount) {
+            let key = given.ok_or_else(|| {
+                Failure::configuration("a service account needs its key").advise("give it with --from-file FILE")
+            })?;
+            let account =
+                broker::service_account(&Value::from(key.expose()), self.issuer.clone(), self.subject.clone());
+            Renewal::ServiceAccount(account.map_err(|fault| Failure::new(fault.to_string()))?)
+        } else {
+            let own = match &self.client_id {
+                Some(id) => {
+                    let secret = given.map_or_else(|| secret_input::ask("Client secret"), Ok)?;
+                    Some(OwnClient { id: id.clone(), secret: Some(secret).filter(|secret| !secret.is_empty()) })
+                }
+                None => None,
+            };
+            Renewal::ClientCredentials { own }
+        };
+        let inputs = self.inputs.iter().cloned().collect();
+        Ok(NewSecret::Service(ServiceRequest { renewal, scopes: self.scopes.clone(), inputs }))
+    }
+}

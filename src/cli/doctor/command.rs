@@ -1,0 +1,98 @@
+//! `strongroom doctor`: what would keep this installation from working, or from keeping its promises, and how to mend it.
+
+use super::findings::Findings;
+use crate::cli::doctor::findings::Level;
+use crate::cli::doctor::findings::show;
+use std::os::unix::fs::PermissionsExt;
+
+use clap::Args;
+
+use super::process::process;
+use super::vault;
+use crate::catalog::Catalog;
+use crate::cli::context::{Context, egress};
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::provider::lookup;
+use crate::config::{ClientSecrets, Config, is_loopback};
+use crate::http::Tls;
+
+/// Tell what would keep this installation from working, and how to mend it
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Doctor {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    /// Runs the command.
+    pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        let mut findings = Findings::default();
+        let mut vault_path = None;
+        match context.settings(ClientSecrets::Require) {
+            Ok((config, catalog)) => {
+                settings(&config, &catalog, &mut findings);
+                vault::vault(&config, &mut findings);
+                vault_path = Some(config.vault.path);
+            }
+            Err(failure) => findings.fault(&failure),
+        }
+        process(vault_path.as_deref(), &mut findings);
+        let faults = findings.0.iter().filter(|finding| finding.level == Level::Fault).count();
+        if self.json {
+            out.json(&findings.0)?;
+        } else {
+            findings.0.iter().try_for_each(|finding| show(finding, out))?;
+        }
+        out.flush()?;
+        match faults {
+            0 => Ok(()),
+            1 => Err(Failure::new("one thing would keep Strongroom from working")),
+            _ => Err(Failure::new(format!("{faults} things would keep Strongroom from working"))),
+        }
+    }
+}
+
+fn settings(config: &Config, catalog: &Catalog, findings: &mut Findings) {
+    match &config.file {
+        Some(file) => findings.ok(format!("the configuration {} has no fault", file.display())),
+        None => findings.advice("no configuration was found; the defaults hold", "make one with `strongroom init`"),
+    }
+    for warning in &config.warnings {
+        findings.advice(warning.key.clone(), format!("{}: {}", warning.place, warning.message));
+    }
+    if config.oauth.callback_origins.is_empty() {
+        findings.advice(
+            "oauth.callback_origins is empty, so every login is refused",
+            "name your application's origins, for example [\"https://app.example.com\"]",
+        );
+    }
+    let server = &config.server;
+    if server.public_url.host().is_none_or(|host| is_loopback(&host)) {
+        findings.advice(
+            format!("server.public_url is {}, which no other machine reaches", server.public_url),
+            "that is right for this machine alone; else write the URL that others use",
+        );
+    }
+    if let Some(files) = &server.tls {
+        match Tls::load(&files.certificate, &files.key) {
+            Ok(_) => findings.ok("the TLS certificate and its key make a pair"),
+            Err(error) => findings.fault(&Failure::new(error.to_string()).advise("look at server.tls")),
+        }
+        if std::fs::metadata(&files.key).is_ok_and(|key| key.permissions().mode() & 0o077 != 0) {
+            let key = files.key.display();
+            findings.advice(format!("others can read the TLS key {key}"), format!("do: chmod 0600 {key}"));
+        }
+    }
+    if let Err(failure) = egress(config) {
+        findings.fault(&failure);
+    }
+    for name in config.providers.keys() {
+        let Some(entry) = catalog.get(name.as_str()) else { continue };
+        match lookup::missing(config, entry) {
+            Some(mend) => findings.advice(format!("nobody can connect an account at {name} yet"), mend),
+            None => findings.ok(format!("the provider {name} is configured")),
+        }
+    }
+}

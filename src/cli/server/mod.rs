@@ -1,0 +1,4 @@
+//! `strongroom serve` and `strongroom dev`.
+
+pub mod dev;
+pub(super) mod serve;

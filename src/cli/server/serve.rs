@@ -1,0 +1,175 @@
+//! `strongroom serve`: the server, until it is asked to stop.
+
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
+
+use crate::broker::Broker;
+use crate::cli::bootstrap;
+use crate::cli::bootstrap::StartError;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::runtime;
+use crate::clock::Clock;
+use crate::config::{ClientSecrets, Config, Environment};
+use crate::http::{App, ListenError, Listener, Settings};
+use crate::logging::{self, Log};
+use crate::random::Random;
+use crate::vault::{AuditContext, OpenMode, Vault, VaultError};
+
+/// How long after a panic what is done while nobody asks begins again.
+const AFTER_A_PANIC: Duration = Duration::from_secs(60);
+
+/// Why the server did not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A part of it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The address is taken or not ours, or the certificate cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+    /// A write to the vault failed with an unknown outcome; the next start reads what is true.
+    #[error("{0}; start it again: what was acknowledged is on disk")]
+    Fatal(VaultError),
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Start(error) => error.into(),
+            ServeError::Listen(error) => error.into(),
+            ServeError::Signals(_) | ServeError::Fatal(_) => Self::new(error.to_string()),
+        }
+    }
+}
+
+/// Run the server
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Serve {
+    /// This vault, restored from a backup, takes the place of the one that was backed up: refresh ahead, work off the revocation
+    /// queue and back up again
+    #[arg(long)]
+    live: bool,
+}
+
+impl Serve {
+    /// Runs the command.
+    pub(in crate::cli) fn run(self, context: &Context) -> Result<(), Failure> {
+        let _log = begin_log();
+        let (config, _) = context.settings(ClientSecrets::Require)?;
+        for warning in &config.warnings {
+            tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+        }
+        Ok(runtime::multi_threaded()?.block_on(run(config, self.live))?)
+    }
+}
+
+/// Begins to log to the standard error, as `RUST_LOG` says, for as long as what it gives is held.
+pub(in crate::cli) fn begin_log() -> Option<Log> {
+    // It fails where a log was begun before, and then there is one; or where there is no thread, and then nothing will run.
+    logging::init(Environment::of_process().get("RUST_LOG").as_deref()).ok()
+}
+
+/// Serves until SIGTERM or SIGINT; answers under way are finished. `live` ends the waiting of a restored vault.
+pub(crate) async fn run(config: Config, live: bool) -> Result<(), ServeError> {
+    let clock = Clock::system();
+    let config = Arc::new(config);
+    let vault = bootstrap::open_vault(&config, OpenMode::Server, &clock)?;
+    if live && vault.go_live(&AuditContext::command_line()).await.map_err(StartError::from)? {
+        tracing::info!("this vault was restored from a backup, and lives from now on");
+    }
+    tell_of_restore(&vault)?;
+    let broker = bootstrap::server_broker(Arc::clone(&config), vault, clock.clone()).await?;
+    let listener = Listener::open(&config.server).await?;
+    let signals = runtime::signals().map_err(ServeError::Signals)?;
+    let place = listener.address().map_or_else(|| config.server.listen.to_string(), |address| address.to_string());
+    tracing::info!(listen = place, vault = %config.vault.path.display(), "ready");
+    until_stopped(broker, listener, clock, signals).await
+}
+
+/// A vault that was restored and does not live yet says so at each start.
+fn tell_of_restore(vault: &Vault) -> Result<(), ServeError> {
+    if let Some(restored) = vault.restored().map_err(StartError::from)? {
+        tracing::warn!(
+            restored_at = %restored.at,
+            backup_at = %restored.backup_at,
+            "this vault was restored from a backup: its refresh tokens may be used up elsewhere, so each is tried only when its \
+             credential is asked for; nothing is refreshed ahead, revoked or backed up until `strongroom vault live`"
+        );
+    }
+    Ok(())
+}
+
+/// Serves on `listener`, tidying up meanwhile, until a signal comes or the vault can go on no longer.
+pub(in crate::cli) async fn until_stopped(
+    broker: Broker,
+    listener: Listener,
+    clock: Clock,
+    signals: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
+    let house = going_on("housekeeping", &broker, Broker::keep_house);
+    let ahead = going_on("the refresh ahead", &broker, Broker::refresh_ahead);
+    let backups = going_on("the backup on time", &broker, Broker::back_up_on_time);
+    let verification = going_on("the verification on time", &broker, Broker::verify_on_time);
+    let mut fatal = None;
+    let stop = async {
+        tokio::select! {
+            () = signals => tracing::info!("stopping: answers under way are finished first"),
+            error = broker.vault().fatal() => fatal = Some(error),
+        }
+    };
+    crate::http::serve(vec![listener], app, stop).await;
+    house.abort();
+    ahead.abort();
+    backups.abort();
+    verification.abort();
+    match fatal {
+        Some(error) => Err(ServeError::Fatal(error)),
+        None => Ok(()),
+    }
+}
+
+/// Spawns what is done while nobody asks, until it is aborted.
+fn going_on<F>(what: &'static str, broker: &Broker, work: fn(Broker) -> F) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let broker = broker.clone();
+    tokio::spawn(begun_again(what, AFTER_A_PANIC, move || work(broker.clone())))
+}
+
+/// Begins again what panicked: that is a fault of ours, and everything else goes on without it.
+async fn begun_again<F: Future<Output = ()>>(what: &str, pause: Duration, begin: impl Fn() -> F) {
+    while AssertUnwindSafe(async { begin().await }).catch_unwind().await.is_err() {
+        tracing::error!("{what} panicked, and begins again in {} s", pause.as_secs());
+        tokio::time::sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_done_while_nobody_asks_outlives_its_own_panics() {
+        let begun = Cell::new(0);
+        let work = || async {
+            begun.set(begun.get() + 1);
+            assert!(begun.get() > 2, "a fault of ours");
+        };
+        begun_again("the test", Duration::ZERO, work).await;
+        assert_eq!(begun.get(), 3);
+    }
+}

@@ -1,0 +1,56 @@
+//! `strongroom vault`: the file that everything is in, and the keys that open it.
+
+mod backup;
+pub(in crate::cli) mod new_master_key;
+mod rekey;
+mod repair;
+mod restore;
+mod rotate;
+mod slot;
+mod status;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+
+/// The vault's file, and the keys that open it
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Vault {
+    /// Say what is in the vault, what opens it, and what is due
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    /// Say that this restored vault takes the place of the one that was backed up: refreshing ahead, the revocation queue and
+    /// scheduled backups begin again
+    Live,
+    #[command(subcommand)]
+    Slot(slot::Slot),
+    Rekey(rekey::Rekey),
+    Rotate(rotate::Rotate),
+    Verify(verify::Verify),
+    Repair(repair::Repair),
+}
+
+impl Vault {
+    /// Runs the command.
+    pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::Status { json } => status::status(json, context, out),
+            Self::Backup(backup) => backup.run(context, out),
+            Self::Restore(restore) => restore.run(context, out),
+            Self::Live => restore::live(context, out),
+            Self::Slot(slot) => slot.run(context, out),
+            Self::Rekey(rekey) => rekey.run(context, out),
+            Self::Rotate(rotate) => rotate.run(context, out),
+            Self::Verify(verify) => verify.run(context, out),
+            Self::Repair(repair) => repair.run(context, out),
+        }
+    }
+}
