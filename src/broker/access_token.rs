@@ -4,8 +4,8 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, ToldBy, TrustedIssuer};
 use crate::egress::Egress;
 use crate::id::{IssuerName, UserId};
-use crate::jose::{self, ClaimFault, Claims, Expected, Verified};
-use crate::oauth::{IssuerKeys, Unverified};
+use crate::jose::{self, ClaimError, Claims, ExpectedClaims, Verified};
+use crate::oauth::{IssuerKeys, VerifyError};
 use crate::permission::{Permission, Permissions};
 
 /// Whom an access token stands for, and what it may do.
@@ -46,10 +46,10 @@ impl TrustedIssuers {
 pub(super) enum Refused {
     /// It is of somebody else, for somebody else, or for another time.
     #[error(transparent)]
-    Claim(#[from] ClaimFault),
+    Claim(#[from] ClaimError),
     /// It is no JWT, or not signed by its issuer.
     #[error(transparent)]
-    Unverified(#[from] Unverified),
+    Unverified(#[from] VerifyError),
     /// It is an ID token, or cannot be told from one.
     #[error("the token does not say that it is an access token")]
     NotAnAccessToken,
@@ -66,10 +66,10 @@ pub(super) fn holder(
     now: UnixTime,
 ) -> Result<TokenHolder, Refused> {
     let claims = &token.claims;
-    let is_for = |audience: &String| Expected { issuer: &rule.iss, audience, now }.check(claims);
-    let checked: Vec<Result<(), ClaimFault>> = rule.audience.iter().map(is_for).collect();
+    let is_for = |audience: &String| ExpectedClaims { issuer: &rule.iss, audience, now }.check(claims);
+    let checked: Vec<Result<(), ClaimError>> = rule.audience.iter().map(is_for).collect();
     if !checked.contains(&Ok(())) {
-        return Err(checked.into_iter().find_map(Result::err).unwrap_or(ClaimFault::Audience).into());
+        return Err(checked.into_iter().find_map(Result::err).unwrap_or(ClaimError::Audience).into());
     }
     let is_access_token = match &rule.told_by {
         ToldBy::Type => token.kind.as_deref() == Some("at+jwt"),
@@ -155,12 +155,12 @@ mod tests {
     fn what_is_for_somebody_else_or_no_access_token_is_refused() {
         let at = "at+jwt";
         for (kind, change, refused) in [
-            (at, json!({"iss": "https://login.example.com/"}), Refused::Claim(ClaimFault::Issuer)),
-            (at, json!({"aud": "vault2"}), Refused::Claim(ClaimFault::Audience)),
-            (at, json!({"aud": []}), Refused::Claim(ClaimFault::Malformed("aud"))),
-            (at, json!({"exp": 900}), Refused::Claim(ClaimFault::Expired)),
-            (at, json!({"exp": null}), Refused::Claim(ClaimFault::Malformed("exp"))),
-            (at, json!({"nbf": 1500}), Refused::Claim(ClaimFault::NotYet)),
+            (at, json!({"iss": "https://login.example.com/"}), Refused::Claim(ClaimError::Issuer)),
+            (at, json!({"aud": "vault2"}), Refused::Claim(ClaimError::Audience)),
+            (at, json!({"aud": []}), Refused::Claim(ClaimError::Malformed("aud"))),
+            (at, json!({"exp": 900}), Refused::Claim(ClaimError::Expired)),
+            (at, json!({"exp": null}), Refused::Claim(ClaimError::Malformed("exp"))),
+            (at, json!({"nbf": 1500}), Refused::Claim(ClaimError::NotYet)),
             (at, json!({"sub": "a b"}), Refused::User("sub".into())),
             (at, json!({"sub": ""}), Refused::User("sub".into())),
             (at, json!({"sub": 1}), Refused::User("sub".into())),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::catalog::input::InputFault;
 use crate::id::CredentialId;
 use crate::kind::Kind;
-use crate::oauth::TokenError;
+use crate::oauth::OAuthError;
 use crate::vault::VaultError;
 
 /// Why a use case did not do what it was asked.
@@ -142,11 +142,11 @@ pub enum Error {
 
 impl Error {
     /// Why a grant other than a code gave no tokens: whose fault it was decides what the caller is told.
-    pub(super) fn of_grant(error: &TokenError) -> Self {
+    pub(super) fn of_grant(error: &OAuthError) -> Self {
         let said = error.to_string();
         match error {
-            TokenError::Refused { .. } => Self::GrantRefused(said),
-            TokenError::Unreachable(error) if error.timed_out() => Self::GrantTooSlow(said),
+            OAuthError::Refused(_) => Self::GrantRefused(said),
+            OAuthError::Unreachable(error) if error.timed_out() => Self::GrantTooSlow(said),
             _ => Self::GrantFailed(said),
         }
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum EgressError {
     /// The guard refused the address; nothing was sent.
     #[error("the address is refused: {0}")]
-    Refused(#[from] Refusal),
+    Refused(#[from] AddressRefusal),
     /// No connection came about; nothing was sent.
     #[error("the server could not be reached: {0}")]
     NotSent(NotSent),
@@ -43,7 +43,7 @@ impl EgressError {
     }
 
     /// Whether the same request may succeed later. What the guard refuses stays refused.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }
 }
@@ -67,7 +67,7 @@ pub enum NotSent {
 
 /// Why the guard refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AddressRefusal {
     /// Neither `https` nor `http`.
     #[error("only https URLs are fetched")]
     Scheme,
@@ -109,14 +109,14 @@ pub enum EgressSetupError {
 
 /// Finds out from a failed request what happened. The error itself is dropped: it would print the whole URL.
 pub(super) fn classify(error: &reqwest::Error) -> EgressError {
-    if let Some(refusal) = cause::<Refusal>(error) {
+    if let Some(refusal) = cause::<AddressRefusal>(error) {
         return EgressError::Refused(*refusal);
     }
     if error.is_connect() {
         return not_sent(error);
     }
     if error.is_builder() {
-        return EgressError::Refused(Refusal::NoHost);
+        return EgressError::Refused(AddressRefusal::NoHost);
     }
     match cause::<hyper::Error>(error) {
         Some(hyper) if hyper.is_parse_too_large() => EgressError::TooLarge,

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::address::{embedded, is_public};
-use super::error::Refusal;
+use super::error::AddressRefusal;
 
 /// Headers that frame the message or the connection: hyper sets them, nobody else.
 const FRAMING: [HeaderName; 9] = [
@@ -35,16 +35,16 @@ impl Guard {
     /// Judges what can be judged before any name is resolved. An address in the URL itself is judged here, for it
     /// never comes to the resolver; the URL parser has by now turned octal, hexadecimal and decimal notations into
     /// plain addresses.
-    pub(super) fn check(&self, url: &Url, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn check(&self, url: &Url, headers: &HeaderMap) -> Result<(), AddressRefusal> {
         let host = match url.scheme() {
-            "https" | "http" => url.host().ok_or(Refusal::NoHost)?,
-            _ => return Err(Refusal::Scheme),
+            "https" | "http" => url.host().ok_or(AddressRefusal::NoHost)?,
+            _ => return Err(AddressRefusal::Scheme),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Refusal::UserInfo);
+            return Err(AddressRefusal::UserInfo);
         }
         if url.scheme() == "http" && !names_loopback(&host) {
-            return Err(Refusal::PlainHttp);
+            return Err(AddressRefusal::PlainHttp);
         }
         match host {
             Host::Ipv4(ip) => self.judge(ip.into())?,
@@ -52,13 +52,13 @@ impl Guard {
             Host::Domain(_) => {}
         }
         if FRAMING.iter().any(|name| headers.contains_key(name)) {
-            return Err(Refusal::Header);
+            return Err(AddressRefusal::Header);
         }
         Ok(())
     }
 
     /// Judges one address: public, or in `allow`, itself or through every IPv4 address that it carries.
-    pub(super) fn judge(&self, ip: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn judge(&self, ip: IpAddr) -> Result<(), AddressRefusal> {
         let allowed = |ip: IpAddr| self.allow.iter().any(|net| net.contains(&ip));
         let carried = match ip {
             IpAddr::V6(ip) => embedded(ip).unwrap_or_default(),
@@ -66,7 +66,7 @@ impl Guard {
         };
         let all_carried =
             !carried.is_empty() && carried.iter().all(|ip| allowed((*ip).into()) || is_public((*ip).into()));
-        if is_public(ip) || allowed(ip) || all_carried { Ok(()) } else { Err(Refusal::Address) }
+        if is_public(ip) || allowed(ip) || all_carried { Ok(()) } else { Err(AddressRefusal::Address) }
     }
 }
 

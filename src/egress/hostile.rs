@@ -46,17 +46,17 @@ impl Hostile {
     }
 
     /// Answers the first request with the first bytes, and so on; the last ones are repeated.
-    pub(crate) async fn saying_in_turn(answers: &[String]) -> Self {
-        let steps = answers.iter().map(|answer| vec![Step::Say(answer.clone().into_bytes())]).collect();
+    pub(crate) async fn saying_in_turn(responses: &[String]) -> Self {
+        let steps = responses.iter().map(|response| vec![Step::Say(response.clone().into_bytes())]).collect();
         Self::listening((Ipv4Addr::LOCALHOST, 0).into(), steps, None).await
     }
 
     /// The same at an address of the test's choice, with TLS where there is an acceptor.
-    pub(super) async fn listening(at: SocketAddr, answers: Vec<Vec<Step>>, tls: Option<TlsAcceptor>) -> Self {
+    pub(super) async fn listening(at: SocketAddr, responses: Vec<Vec<Step>>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(at).await.expect("a port on loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(accept(listener, answers, tls, Arc::clone(&seen)));
+        let task = tokio::spawn(accept(listener, responses, tls, Arc::clone(&seen)));
         Self { address, seen, task }
     }
 
@@ -82,8 +82,8 @@ impl Drop for Hostile {
     }
 }
 
-/// An answer with a body and its right length.
-pub(crate) fn answer(status: &str, content_type: &str, body: &str) -> String {
+/// An response with a body and its right length.
+pub(crate) fn response(status: &str, content_type: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -105,7 +105,7 @@ pub(super) fn limited(limits: Limits) -> Egress {
     Egress::assemble(&allow, &[], limits, resolver::system()).expect("a client")
 }
 
-/// A name server that has the same answer for every name.
+/// A name server that has the same response for every name.
 pub(super) fn resolving_to(addresses: &[IpAddr]) -> resolver::Lookup {
     let addresses = addresses.to_vec();
     Arc::new(move |_| {
@@ -116,13 +116,13 @@ pub(super) fn resolving_to(addresses: &[IpAddr]) -> resolver::Lookup {
 
 async fn accept(
     listener: TcpListener,
-    answers: Vec<Vec<Step>>,
+    responses: Vec<Vec<Step>>,
     tls: Option<TlsAcceptor>,
     seen: Arc<Mutex<Vec<String>>>,
 ) {
     let mut count = 0;
     while let Ok((stream, _)) = listener.accept().await {
-        let steps = answers[count.min(answers.len() - 1)].clone();
+        let steps = responses[count.min(responses.len() - 1)].clone();
         let (tls, seen) = (tls.clone(), Arc::clone(&seen));
         count += 1;
         tokio::spawn(async move {

@@ -5,10 +5,10 @@
 //! the configuration allows); and a connection is made only to an address that the guard has judged.
 
 mod address;
-mod answer;
 mod error;
 mod guard;
 mod resolver;
+mod response;
 mod tls;
 
 #[cfg(test)]
@@ -26,7 +26,7 @@ use ipnet::IpNet;
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use error::{EgressError, EgressSetupError, NotSent, Refusal};
+pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
 
 use guard::Guard;
@@ -41,7 +41,7 @@ pub struct Egress {
 }
 
 /// A request to a provider. It has no `Debug`: headers and body carry secrets.
-pub struct Outgoing {
+pub struct EgressRequest {
     /// The method.
     pub method: Method,
     /// Where to; user info in it is refused, a fragment is not sent.
@@ -54,7 +54,7 @@ pub struct Outgoing {
 
 /// A whole answer, whatever its status: a redirect is an answer like any other. It has no `Debug`: the body may carry
 /// tokens.
-pub struct Answer {
+pub struct EgressResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers; `Content-Encoding` is gone where the body was decoded.
@@ -130,14 +130,14 @@ impl Egress {
     ///
     /// # Errors
     /// What the guard refuses, and everything short of a whole answer. Any status is `Ok`.
-    pub async fn send(&self, request: Outgoing) -> Result<Answer, EgressError> {
+    pub async fn send(&self, request: EgressRequest) -> Result<EgressResponse, EgressError> {
         self.guard.check(&request.url, &request.headers)?;
         let mut outgoing = reqwest::Request::new(request.method, request.url);
         *outgoing.headers_mut() = request.headers;
         *outgoing.body_mut() = request.body.map(|body| Bytes::from_owner(body).into());
         let exchange = async {
             let response = self.client.execute(outgoing).await.map_err(|error| error::classify(&error))?;
-            answer::read(response, &self.limits).await
+            response::read(response, &self.limits).await
         };
         // The time to connect has its own, shorter bound: when this one strikes, the request is under way.
         tokio::time::timeout(self.limits.total, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))

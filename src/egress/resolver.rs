@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::error::Refusal;
+use super::error::AddressRefusal;
 use super::guard::{Guard, is_localhost};
 
 /// Asks for the addresses of a name.
@@ -57,7 +57,7 @@ impl Resolve for GuardedResolver {
             let judged: Vec<SocketAddr> =
                 found.into_iter().filter(|ip| guard.judge(*ip).is_ok()).map(|ip| SocketAddr::new(ip, 0)).collect();
             if judged.is_empty() {
-                return Err(Refusal::Address.into());
+                return Err(AddressRefusal::Address.into());
             }
             Ok(Box::new(judged.into_iter()) as Addrs)
         })

@@ -15,7 +15,7 @@ const LONGEST_ID: usize = 1024;
 
 /// Why a text is no key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JwksFault {
+pub enum JwksError {
     /// Not JSON, or it says something twice.
     #[error("the key set is not JSON, or says something twice")]
     NotJson,
@@ -57,14 +57,14 @@ impl Jwks {
     /// Reads `{"keys": […]}`.
     ///
     /// # Errors
-    /// See [`JwksFault`]. A set of which no key can be used is none: it is one without keys.
-    pub fn parse(bytes: &[u8]) -> Result<Self, JwksFault> {
-        let value = json::parse(bytes).ok_or(JwksFault::NotJson)?;
-        let keys = value.get("keys").and_then(Value::as_array).ok_or(JwksFault::NoKeys)?;
+    /// See [`JwksError`]. A set of which no key can be used is none: it is one without keys.
+    pub fn parse(bytes: &[u8]) -> Result<Self, JwksError> {
+        let value = json::parse(bytes).ok_or(JwksError::NotJson)?;
+        let keys = value.get("keys").and_then(Value::as_array).ok_or(JwksError::NoKeys)?;
         if keys.len() > MOST_KEYS {
-            return Err(JwksFault::TooMany);
+            return Err(JwksError::TooMany);
         }
-        let objects = keys.iter().map(|key| key.as_object().ok_or(JwksFault::NoKeys));
+        let objects = keys.iter().map(|key| key.as_object().ok_or(JwksError::NoKeys));
         let objects: Vec<&Map<String, Value>> = objects.collect::<Result<_, _>>()?;
         Ok(Self(objects.into_iter().filter_map(PublicKey::read).collect()))
     }

@@ -25,7 +25,7 @@ pub struct Header {
 
 /// Why nothing was signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsignable {
+pub enum SignError {
     /// The key is not one for this algorithm.
     #[error("the key cannot sign with this algorithm")]
     Algorithm,
@@ -43,7 +43,7 @@ pub fn sign(
     claims: &Map<String, Value>,
     key: &SigningKey,
     algorithm: Algorithm,
-) -> Result<Secret, Unsignable> {
+) -> Result<Secret, SignError> {
     let message = message(header, algorithm.name(), claims);
     let signature = key.signature(algorithm, message.as_bytes())?;
     Ok(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
@@ -70,7 +70,7 @@ fn message(header: &Header, algorithm: &str, claims: &Map<String, Value>) -> Str
 
 /// Why a token is not what it says. Nothing of the token is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JwsFault {
+pub enum JwsError {
     /// Not three parts of base64url, not JSON in the first two, a member twice, or endless.
     #[error("the token is no JWT")]
     Form,
@@ -102,32 +102,32 @@ pub struct Verified {
 /// Checks the signature of `token` against the published `keys`; `allowed` is never empty and never comes from the token.
 ///
 /// # Errors
-/// See [`JwsFault`]; after [`JwsFault::UnknownKey`] it is worth fetching the keys again, rate-limited.
-pub fn verify(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result<Verified, JwsFault> {
-    let (header, claims, signature) = parts(token).ok_or(JwsFault::Form)?;
+/// See [`JwsError`]; after [`JwsError::UnknownKey`] it is worth fetching the keys again, rate-limited.
+pub fn verify(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result<Verified, JwsError> {
+    let (header, claims, signature) = parts(token).ok_or(JwsError::Form)?;
     let read = |part: &str| match json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?) {
         Some(Value::Object(members)) => Some(members),
         _ => None,
     };
-    let members = read(header).ok_or(JwsFault::Form)?;
+    let members = read(header).ok_or(JwsError::Form)?;
     if members.contains_key("crit") {
-        return Err(JwsFault::Critical);
+        return Err(JwsError::Critical);
     }
-    let text = |name: &str| members.get(name).map(|value| value.as_str().ok_or(JwsFault::Form)).transpose();
-    let name = text("alg")?.ok_or(JwsFault::Form)?;
-    let algorithm = name.parse().ok().filter(|algorithm| allowed.contains(algorithm)).ok_or(JwsFault::Algorithm)?;
+    let text = |name: &str| members.get(name).map(|value| value.as_str().ok_or(JwsError::Form)).transpose();
+    let name = text("alg")?.ok_or(JwsError::Form)?;
+    let algorithm = name.parse().ok().filter(|algorithm| allowed.contains(algorithm)).ok_or(JwsError::Algorithm)?;
     let candidates = keys.candidates(text("kid")?, algorithm);
     if candidates.is_empty() {
-        return Err(JwsFault::UnknownKey);
+        return Err(JwsError::UnknownKey);
     }
     let signed = &token[..header.len() + 1 + claims.len()];
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwsFault::Form)?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwsError::Form)?;
     if !candidates.iter().any(|key| key.verifies(algorithm, signed.as_bytes(), &signature)) {
-        return Err(JwsFault::Signature);
+        return Err(JwsError::Signature);
     }
     let kind = text("typ")?.map(str::to_ascii_lowercase);
     let kind = kind.map(|kind| kind.strip_prefix("application/").map_or(kind.clone(), str::to_owned));
-    Ok(Verified { kind, algorithm, claims: Claims(read(claims).ok_or(JwsFault::Form)?) })
+    Ok(Verified { kind, algorithm, claims: Claims(read(claims).ok_or(JwsError::Form)?) })
 }
 
 /// Who a token claims to be of, before anything in it is believed: which issuer's keys to verify it with.

@@ -9,11 +9,11 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::{Algorithm, Unsignable};
+use super::{Algorithm, SignError};
 
 /// Why bytes are no key of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyFault {
+pub enum KeyError {
     /// Not PEM, or nothing in it is an unencrypted PKCS#8 key.
     #[error(
         "there is no private key in PKCS#8 in it (\"BEGIN PRIVATE KEY\"); \
@@ -50,7 +50,7 @@ impl SigningKey {
     ///
     /// # Panics
     /// Where the operating system has no random bytes to give.
-    pub fn fresh() -> Self {
+    pub fn generate() -> Self {
         let algorithm = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new())
             .expect("the operating system's random source never fails after boot");
@@ -71,9 +71,9 @@ impl SigningKey {
     /// Reads the first PKCS#8 key of a PEM text.
     ///
     /// # Errors
-    /// See [`KeyFault`].
-    pub fn from_pem(pem: &str) -> Result<Self, KeyFault> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyFault::NotPkcs8)?;
+    /// See [`KeyError`].
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPkcs8)?;
         Self::from_pkcs8(der.secret_pkcs8_der())
     }
 
@@ -81,7 +81,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// Where no algorithm is for it.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyFault> {
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         let random = SystemRandom::new();
         let ec = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, der, &random).ok();
         let pair = ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING)
@@ -89,7 +89,7 @@ impl SigningKey {
             .or_else(|| ec(&signature::ECDSA_P384_SHA384_FIXED_SIGNING).map(Pair::P384))
             .or_else(|| Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok().map(Pair::Ed25519))
             .or_else(|| RsaKeyPair::from_pkcs8(der).ok().map(|pair| Pair::Rsa(Box::new(pair))))
-            .ok_or(KeyFault::Unusable)?;
+            .ok_or(KeyError::Unusable)?;
         let mut key = Self { pair, id: String::new(), pkcs8: Zeroizing::new(der.to_vec()) };
         key.id = key.thumbprint();
         Ok(key)
@@ -168,9 +168,9 @@ impl SigningKey {
         URL_SAFE_NO_PAD.encode(digest)
     }
 
-    pub(super) fn signature(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Unsignable> {
+    pub(super) fn signature(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
         if !self.algorithms().contains(&algorithm) {
-            return Err(Unsignable::Algorithm);
+            return Err(SignError::Algorithm);
         }
         let random = SystemRandom::new();
         match &self.pair {
@@ -182,11 +182,11 @@ impl SigningKey {
                     _ => &signature::RSA_PKCS1_SHA256,
                 };
                 let mut made = vec![0; pair.public().modulus_len()];
-                pair.sign(padding, &random, message, &mut made).map_err(|_| Unsignable::Failed)?;
+                pair.sign(padding, &random, message, &mut made).map_err(|_| SignError::Failed)?;
                 Ok(made)
             }
             Pair::P256(pair) | Pair::P384(pair) => {
-                pair.sign(&random, message).map(|made| made.as_ref().to_vec()).map_err(|_| Unsignable::Failed)
+                pair.sign(&random, message).map(|made| made.as_ref().to_vec()).map_err(|_| SignError::Failed)
             }
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }

@@ -1,12 +1,15 @@
-//! An OAuth client that knows the RFCs and no provider's name; how a provider differs is in its catalogue entry.
+//! An OAuth client that follows the RFCs and knows no provider by name. Differences between providers
+//! are data of their catalogue entries.
 //!
-//! One flow, in order: [`StateToken`] and [`CodeVerifier`] are made, [`AuthorizationRequest`] is the URL that the user
-//! opens, [`callback`] reads what comes back, [`exchange`] turns the code into a [`Grant`], [`identify`] asks whose
-//! account it is, [`refresh()`] makes it last, and [`revoke()`] ends it.
+//! One flow, in order: [`StateToken`] and [`CodeVerifier`] are generated, [`AuthorizationRequest`] is
+//! the URL that the user opens, [`callback`] reads the response, [`exchange`] turns the code into a
+//! [`Grant`], [`identify`] asks for the account, [`refresh()`] renews the access token, and
+//! [`revoke()`] ends the grant.
 
 mod authorization;
 mod client_auth;
 mod discovery;
+mod identity;
 mod message;
 mod openid;
 #[cfg(any(test, fuzzing))]
@@ -17,20 +20,20 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-pub use authorization::{AuthorizationRequest, CodeVerifier, PushError, Pushed, StateToken, callback, push};
+pub use authorization::{AuthorizationRequest, CodeVerifier, Nonce, Pushed, StateToken, callback, push};
 pub use client_auth::Client;
 pub use discovery::{
     DiscoveryError, IssuerMetadata, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
-    ResourceError, preferred_way, register, resolve,
+    ResourceError, preferred_auth, register, resolve,
 };
-pub use message::{RetryAfter, Unbuildable};
+pub use identity::Identity;
+pub use message::{BuildError, ErrorResponse, InvalidResponse, OAuthError, RetryAfter};
 pub use openid::{
-    Awaited, IdTokenError, Identity, IdentityError, IssuerKeys, Nonce, Unverified, check_id_token, identify,
+    ExpectedIdToken, IdTokenError, IdentityError, IssuerKeys, VerifyError, check_id_token, identify,
     identify_by_id_token,
 };
-pub use revoke::{Revocable, RevokeError, revoke};
+pub use revoke::{RevocableTokens, RevokeError, revoke};
 pub use token::{
-    AssertionIssuer, AuthorizationCode, CodeExchange, DeviceAuthorization, Grant, OldTokens, TokenError, Undecided,
-    Unintelligible, authorize_device, client_credentials, exchange, jwt_bearer, poll_device, refresh, round_off,
-    slower,
+    AssertionIssuer, AuthorizationCode, CodeExchange, DeviceAuthorization, Grant, PollError, RefreshRequest,
+    authorize_device, client_credentials, complete_grant, exchange, jwt_bearer, poll_device, refresh, slower,
 };

@@ -1,24 +1,25 @@
-//! The parsers of this module that nobody outside it calls, for `crate::properties`.
+//! Parsers of untrusted input that are private to this module, for `crate::properties`.
 
-use super::message::sanitize::Cleaner;
+use super::message::sanitize::Sanitizer;
 use super::message::scope;
-use super::token::{Grant, TokenError, response};
+use super::token::{Grant, response};
 use crate::catalog::entry::OAuth;
-use crate::egress::Answer;
+use crate::egress::EgressResponse;
+use crate::oauth::OAuthError;
 
-/// Reads a token answer to a request for the scopes `requested`, in which `secret` was sent.
-pub(crate) fn token_answer(
-    answer: &Answer,
+/// Reads the response to a token request for the scopes `requested` that carried `secret`.
+pub(crate) fn token_response(
+    response: &EgressResponse,
     entry: &OAuth,
     requested: &[String],
     secret: &str,
-) -> Result<Grant, TokenError> {
-    let mut cleaner = Cleaner::default();
-    cleaner.hide(secret);
-    response::read(answer, entry, requested, &cleaner)
+) -> Result<Grant, OAuthError> {
+    let mut sanitizer = Sanitizer::default();
+    sanitizer.mask(secret);
+    response::read(response, entry, requested, &sanitizer)
 }
 
-/// Reads the `scope` member of a token answer; `None` where it is malformed.
+/// Reads the `scope` member of a token response; `None` if it is malformed.
 pub(crate) fn granted_scopes(member: &serde_json::Value, entry: &OAuth) -> Option<Vec<String>> {
     scope::granted(Some(member), entry).ok().flatten()
 }

@@ -1,94 +1,108 @@
-//! Ending a grant at the provider (RFC 7009), or in the provider's own way as the entry describes it.
+//! Token revocation (RFC 7009), or the provider's own way of ending a grant, as the entry describes
+//! it.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use super::client_auth::client::Client;
+use super::client_auth::request::ClientRequest;
+use super::message::error::{BuildError, ClientRejection, error_code};
+use super::message::parameters::Parameters;
+use super::message::request::{add_access_token, add_headers};
+use super::message::sanitize::Sanitizer;
 use crate::catalog::entry::{OAuth, RefreshWith, Revoke, RevokeAuth, TokenAuth, TokenKind};
-use crate::egress::{Answer, Egress, EgressError, Outgoing};
+use crate::egress::{Egress, EgressError, EgressResponse};
 use crate::json;
-use crate::oauth::client_auth::client::Client;
-use crate::oauth::message::parameters::Parameters;
-use crate::oauth::message::request::{self, INVALID_CLIENT, Unbuildable};
-use crate::oauth::message::sanitize::Cleaner;
-use crate::oauth::token::response::error_code;
 use crate::secret::Secret;
 
 /// The tokens of a grant.
 #[derive(Clone, Copy, Debug)]
-pub struct Revocable<'a> {
+pub struct RevocableTokens<'a> {
     /// The access token.
     pub access_token: Option<&'a Secret>,
     /// The refresh token.
     pub refresh_token: Option<&'a Secret>,
 }
 
-/// Why the grant may live on.
+/// Reason why the grant may still be valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevokeError {
     /// The credential has none of the tokens that this provider revokes.
-    #[error("there is no token that this provider revokes")]
+    #[error("the credential has no token that this provider revokes")]
     NoToken,
-    /// There is no whole answer.
+    /// No complete response arrived.
     #[error(transparent)]
     Unreachable(#[from] EgressError),
     /// The provider refuses, or fails.
     #[error("the revocation endpoint answered with status {status}{}", error.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
     Refused {
-        /// The status of the answer.
+        /// Status of the response.
         status: u16,
-        /// The error code of the answer, cleaned like all that a provider says.
+        /// Error code of the response, sanitized.
         error: Option<String>,
     },
-    /// There was nothing to send.
+    /// The request could not be built.
     #[error(transparent)]
-    Unbuildable(#[from] Unbuildable),
+    Build(#[from] BuildError),
 }
 
 impl RevokeError {
-    /// Whether to try again later, with all tokens: to revoke one twice does no harm (RFC 7009 §2.2).
-    pub fn is_passing(&self) -> bool {
+    /// Returns true if a later attempt may succeed. It may repeat all tokens, because revoking one
+    /// twice does no harm (RFC 7009 §2.2).
+    pub fn is_temporary(&self) -> bool {
         match self {
-            Self::NoToken | Self::Unbuildable(_) => false,
-            Self::Unreachable(error) => error.is_passing(),
+            Self::NoToken | Self::Build(_) => false,
+            Self::Unreachable(error) => error.is_temporary(),
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
         }
     }
 }
 
-/// How one token ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    /// The provider says so.
-    Revoked,
-    /// The provider does not revoke tokens of this kind (RFC 7009 §2.2.1); another one may have ended the grant.
-    NotThisKind,
+impl ClientRejection for RevokeError {
+    fn rejects_client(&self) -> bool {
+        matches!(self, Self::Refused { error: Some(error), .. } if error == "invalid_client")
+    }
 }
 
-/// Revokes the tokens of a grant in the entry's order, the refresh token before the access token unless it says
-/// otherwise; only the first of them where the entry says that it takes the others along. All that are sent must succeed; a token that the server does not know any more is a success.
+/// Outcome of the revocation of one token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Revoked {
+    /// The provider confirms it.
+    Confirmed,
+    /// The provider does not revoke tokens of this kind (RFC 7009 §2.2.1); another token may have
+    /// ended the grant.
+    UnsupportedKind,
+}
+
+/// Revokes the tokens of a grant in the entry's order, by default the refresh token first; only the
+/// first one if the entry says that it ends the others. A token that the server does not know counts
+/// as revoked.
 ///
 /// # Errors
-/// The first failure, and of several one that may pass. When the server cannot be reached, the rest is not tried.
+/// The first failure, or the first temporary one if there are several. If the server is unreachable,
+/// the remaining tokens are not sent.
 pub async fn revoke(
     egress: &Egress,
     how: &Revoke,
     entry: &OAuth,
     client: &Client,
-    tokens: &Revocable<'_>,
+    tokens: &RevocableTokens<'_>,
 ) -> Result<(), RevokeError> {
-    // Where the access token is what is refreshed, it stands in both places, and there is one token to end.
-    let one = entry.refresh.as_ref().is_some_and(|refresh| refresh.with == RefreshWith::AccessToken);
-    let tokens = &Revocable { refresh_token: tokens.refresh_token.filter(|_| !one), ..*tokens };
-    let (mut ended, mut failed): (Vec<Ended>, Option<RevokeError>) = (Vec::new(), None);
-    let there = how.tokens.iter().filter_map(|kind| Some((*kind, tokens.of(*kind)?)));
-    for token in there.take(if how.first_only { 1 } else { usize::MAX }) {
+    // If the provider refreshes access tokens, the refresh token is a copy of the access token.
+    let is_copy = entry.refresh.as_ref().is_some_and(|refresh| refresh.with == RefreshWith::AccessToken);
+    let tokens = &RevocableTokens { refresh_token: tokens.refresh_token.filter(|_| !is_copy), ..*tokens };
+    // A revocation carries no DPoP proof: it is the client that it authenticates, not the token.
+    let client = &client.clone().with_dpop(None);
+    let (mut revoked, mut failed): (Vec<Revoked>, Option<RevokeError>) = (Vec::new(), None);
+    let present = how.tokens.iter().filter_map(|kind| Some((*kind, tokens.get(*kind)?)));
+    for token in present.take(if how.first_only { 1 } else { usize::MAX }) {
         match revoke_one(egress, how, entry, client, tokens, token).await {
-            Ok(way) => ended.push(way),
+            Ok(outcome) => revoked.push(outcome),
             Err(error @ RevokeError::Unreachable(_)) => return Err(error),
-            // The token that authenticates this request went with the grant that the one before it ended.
+            // The access token that authenticates this request ended with the previous token.
             Err(RevokeError::Refused { status: 401, .. })
-                if how.auth == RevokeAuth::Bearer && ended.contains(&Ended::Revoked) => {}
-            Err(error) if failed.as_ref().is_none_or(|first| !first.is_passing() && error.is_passing()) => {
+                if how.auth == RevokeAuth::Bearer && revoked.contains(&Revoked::Confirmed) => {}
+            Err(error) if failed.as_ref().is_none_or(|first| !first.is_temporary() && error.is_temporary()) => {
                 failed = Some(error);
             }
             Err(_) => {}
@@ -96,8 +110,8 @@ pub async fn revoke(
     }
     match failed {
         Some(error) => Err(error),
-        None if ended.contains(&Ended::Revoked) => Ok(()),
-        None if ended.is_empty() => Err(RevokeError::NoToken),
+        None if revoked.contains(&Revoked::Confirmed) => Ok(()),
+        None if revoked.is_empty() => Err(RevokeError::NoToken),
         None => Err(RevokeError::Refused { status: 400, error: Some("unsupported_token_type".to_owned()) }),
     }
 }
@@ -107,89 +121,60 @@ async fn revoke_one(
     how: &Revoke,
     entry: &OAuth,
     client: &Client,
-    tokens: &Revocable<'_>,
+    tokens: &RevocableTokens<'_>,
     (kind, token): (TokenKind, &Secret),
-) -> Result<Ended, RevokeError> {
-    let mut cleaner = Cleaner::default();
-    client.hide(&mut cleaner);
-    for token in [Some(token), tokens.access_token, tokens.refresh_token].into_iter().flatten() {
-        cleaner.hide(token.expose());
-    }
-    let way = match how.auth {
-        RevokeAuth::Client => entry.token_auth,
-        RevokeAuth::Basic => TokenAuth::Basic,
-        RevokeAuth::Post => TokenAuth::Post,
-        RevokeAuth::Bearer | RevokeAuth::None => TokenAuth::None,
-    };
-    let mut refused = Err(RevokeError::NoToken);
-    for client in client.tries(way) {
-        let answer = egress.send(revocation_request(how, entry, &client, tokens, (kind, token))?).await?;
-        refused = judge(&answer, how, &cleaner);
-        match &refused {
-            Err(RevokeError::Refused { error: Some(error), .. }) if error == INVALID_CLIENT => {}
-            _ => return refused,
-        }
-    }
-    refused
-}
-
-fn revocation_request(
-    how: &Revoke,
-    entry: &OAuth,
-    client: &Client,
-    tokens: &Revocable<'_>,
-    (kind, token): (TokenKind, &Secret),
-) -> Result<Outgoing, Unbuildable> {
+) -> Result<Revoked, RevokeError> {
     let (mut headers, mut parameters) = (HeaderMap::new(), Parameters::default());
-    let mut url = how.url.with_client_id(&client.id).ok_or(Unbuildable::Url)?;
+    let mut url = how.url.with_client_id(&client.id).ok_or(BuildError::Url)?;
     parameters.set(&how.token_param.replace("{kind}", kind.hint()), token.expose());
     if how.hint {
         parameters.set("token_type_hint", kind.hint());
     }
-    request::add_headers(&mut headers, &how.headers)?;
-    match how.auth {
-        RevokeAuth::Client => client.authenticate(entry.token_auth, entry, &mut headers, &mut parameters)?,
-        RevokeAuth::Basic => client.authenticate(TokenAuth::Basic, entry, &mut headers, &mut parameters)?,
-        RevokeAuth::Post => client.authenticate(TokenAuth::Post, entry, &mut headers, &mut parameters)?,
-        RevokeAuth::Bearer => {
-            let bearer = tokens.access_token.unwrap_or(token);
-            request::present(entry.access_token.as_ref(), "Bearer", bearer, &mut headers, &mut url)?;
-        }
-        RevokeAuth::None => {}
-    }
-    // Not `add`: some token endpoints revoke where `grant_type` says so. What is ours is set already, and stays.
+    // Not `add`, which skips protocol names: some token endpoints revoke if `grant_type` says so.
     for (name, value) in &how.params {
         parameters.set(name, value);
     }
-    request::accept_json(&mut headers);
-    parameters.rename(&entry.rename);
-    let body = request::body(how.body, &parameters, &mut headers);
-    Ok(Outgoing { method: how.method.into(), url, headers, body })
+    add_headers(&mut headers, &how.headers)?;
+    let auth = match how.auth {
+        RevokeAuth::Client => Some(entry.token_auth),
+        RevokeAuth::Basic => Some(TokenAuth::Basic),
+        RevokeAuth::Post => Some(TokenAuth::Post),
+        RevokeAuth::Bearer => {
+            let bearer = tokens.access_token.unwrap_or(token);
+            add_access_token(entry.access_token.as_ref(), "Bearer", bearer, &mut headers, &mut url)?;
+            None
+        }
+        RevokeAuth::None => None,
+    };
+    let masked = [Some(token), tokens.access_token, tokens.refresh_token].into_iter().flatten().collect();
+    let (method, encoding) = (how.method, how.body);
+    let request = ClientRequest { url, method, headers, auth, encoding, parameters, further: Vec::new(), masked };
+    request.send(egress, entry, client, |response, sanitizer| read(response, how, sanitizer)).await
 }
 
-/// Any 2xx is a success (RFC 7009 §2.2) unless its body says otherwise, and so is what the entry knows as the provider's
-/// way to say that the token is dead already. A server that fails (5xx) knows nothing, whatever its body says.
-fn judge(answer: &Answer, how: &Revoke, cleaner: &Cleaner) -> Result<Ended, RevokeError> {
-    let error = match json::parse(&answer.body) {
+/// Reads the response: any 2xx is a success (RFC 7009 §2.2) unless its body reports an error. The
+/// entry's own codes for a token that is gone already count as a success too. The body of a 5xx is
+/// not believed.
+fn read(response: &EgressResponse, how: &Revoke, sanitizer: &Sanitizer) -> Result<Revoked, RevokeError> {
+    let error = match json::parse(&response.body) {
         Some(Value::Object(members)) => error_code(&members),
         _ => None,
     };
-    let refused = |error: Option<&str>| RevokeError::Refused {
-        status: answer.status.as_u16(),
-        error: error.map(|error| cleaner.error(error)),
-    };
-    let answered = answer.status.is_success() || answer.status.is_client_error();
+    let status = response.status;
+    let is_answer = status.is_success() || status.is_client_error();
     match error.as_deref() {
-        None if answer.status.is_success() => Ok(Ended::Revoked),
-        Some(error) if answered && how.gone_errors.iter().any(|gone| gone == error) => Ok(Ended::Revoked),
-        None if how.gone_statuses.contains(&answer.status.as_u16()) => Ok(Ended::Revoked),
-        Some("unsupported_token_type") if answer.status == StatusCode::BAD_REQUEST => Ok(Ended::NotThisKind),
-        error => Err(refused(error)),
+        None if status.is_success() => Ok(Revoked::Confirmed),
+        Some(error) if is_answer && how.gone_errors.iter().any(|gone| gone == error) => Ok(Revoked::Confirmed),
+        None if how.gone_statuses.contains(&status.as_u16()) => Ok(Revoked::Confirmed),
+        Some("unsupported_token_type") if status == StatusCode::BAD_REQUEST => Ok(Revoked::UnsupportedKind),
+        error => {
+            Err(RevokeError::Refused { status: status.as_u16(), error: error.map(|error| sanitizer.error(error)) })
+        }
     }
 }
 
-impl Revocable<'_> {
-    fn of(&self, kind: TokenKind) -> Option<&Secret> {
+impl RevocableTokens<'_> {
+    fn get(&self, kind: TokenKind) -> Option<&Secret> {
         match kind {
             TokenKind::Access => self.access_token,
             TokenKind::Refresh => self.refresh_token,
@@ -198,7 +183,7 @@ impl Revocable<'_> {
 }
 
 impl TokenKind {
-    /// The value of `token_type_hint` (RFC 7009 §2.1).
+    /// Returns the value of `token_type_hint` (RFC 7009 §2.1).
     fn hint(self) -> &'static str {
         match self {
             Self::Access => "access_token",

@@ -7,13 +7,13 @@ use url::form_urlencoded;
 use super::is_fit_to_be_shown;
 use crate::catalog::entry::OAuth;
 use crate::config::{CallbackOrigin, CallbackOrigins, LocalhostPorts};
-use crate::oauth::callback::Denied;
+use crate::oauth::callback::read_error;
 use crate::vault::HostPattern;
 
 /// The query of a callback: its error, and the values that it brings for the entry's URLs.
 pub fn callback_query(query: &str) {
     let parameters: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    if let Some(denied) = Denied::read(&parameters) {
+    if let Some(denied) = read_error(&parameters) {
         let shown = denied.to_string();
         assert!(!shown.is_empty() && shown.chars().count() <= 620 && !shown.contains(char::is_control), "{shown:?}");
     }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::{SECRET, is_fit_to_be_shown};
 use crate::catalog::entry::OAuth;
-use crate::egress::Answer;
+use crate::egress::EgressResponse;
 use crate::oauth::parsers;
 
 const STATUSES: [u16; 8] = [200, 200, 200, 200, 201, 400, 401, 429];
@@ -34,10 +34,10 @@ pub fn token_answer(bytes: &[u8]) {
     let dated: [(HeaderName, &str); 2] =
         [(header::CONTENT_TYPE, KINDS[usize::from(*first >> 3 & 3)]), (header::DATE, "Tue, 24 Nov 2026 05:00:00 GMT")];
     let headers: HeaderMap = dated.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
-    let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.to_vec().into() };
+    let answer = EgressResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: body.to_vec().into() };
     let requested = ["read".to_owned(), "offline_access".to_owned()];
     let read =
-        READ.with(|entries| parsers::token_answer(&answer, &entries[usize::from(*second & 7)], &requested, SECRET));
+        READ.with(|entries| parsers::token_response(&answer, &entries[usize::from(*second & 7)], &requested, SECRET));
     let grant = match read {
         Ok(grant) => grant,
         Err(error) => return is_fit_to_be_shown(&error.to_string()),

@@ -20,7 +20,7 @@ impl Vault {
         if !self.signing_keys()?.is_empty() {
             return Ok(false);
         }
-        let key = SigningKey::fresh();
+        let key = SigningKey::generate();
         self.change(who, move |ledger| {
             if !ledger.tx.signing_keys()?.is_empty() {
                 return Ok(false);

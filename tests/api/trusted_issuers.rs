@@ -31,7 +31,7 @@ impl Bench {
 
     async fn with(more: &str) -> Self {
         let idp = Recording::start().await;
-        let key = SigningKey::fresh().with_id("first");
+        let key = SigningKey::generate().with_id("first");
         let config =
             format!("[trusted_issuers.corp]\nissuer = \"{}/corp\"\naudience = [\"strongroom\"]\n{more}\n", idp.base);
         let server = Server::with(Setup { config, ..Setup::default() }).await;
@@ -121,7 +121,7 @@ async fn every_other_token_gets_the_answer_of_an_unknown_key() {
     let bench = Bench::new().await;
     let now = bench.server.clock.now().0;
     let unknown = bench.server.get(LIST).key("srk_unknown").send().await.is(401);
-    let stranger = SigningKey::fresh().with_id("first");
+    let stranger = SigningKey::generate().with_id("first");
     let public = json!(bench.key.public_jwk()).to_string();
     let header = Header { kind: Some("at+jwt"), key_id: Some("first".into()), jwk: None };
     let with_public_key =
@@ -184,13 +184,13 @@ async fn what_a_token_may_do_is_what_the_configuration_makes_of_its_claims() {
 async fn bar_49_a_new_key_is_fetched_once_and_an_unknown_one_at_most_once_a_minute() {
     let bench = Bench::new().await;
     bench.list(&bench.token(&json!({}))).await.is(200);
-    let second = SigningKey::fresh().with_id("second");
+    let second = SigningKey::generate().with_id("second");
     bench.publishes(&[&bench.key, &second]);
     bench.server.clock.advance(Duration::from_secs(61));
     bench.list(&bench.token_by(&second, "at+jwt", &json!({}))).await.is(200);
     assert_eq!(bench.idp.asked("/keys").len(), 2);
 
-    let unknown = SigningKey::fresh().with_id("unknown");
+    let unknown = SigningKey::generate().with_id("unknown");
     for _ in 0..20 {
         bench.list(&bench.token_by(&unknown, "at+jwt", &json!({}))).await.is(401);
     }
@@ -213,7 +213,7 @@ async fn keys_that_are_old_are_fetched_anew_and_serve_while_their_issuer_is_down
     crate::support::eventually("the keys are asked for again", async || bench.idp.asked(METADATA).len() == 2).await;
     bench.list(&bench.token(&json!({}))).await.is(200);
 
-    let second = SigningKey::fresh().with_id("second");
+    let second = SigningKey::generate().with_id("second");
     bench.publishes(&[&second]);
     bench.server.clock.advance(Duration::from_secs(61));
     crate::support::eventually("the new keys are there, and the old one is gone", async || {

@@ -13,7 +13,7 @@ use strongroom::sandbox::{Endpoint, Sandbox, SandboxOptions};
 
 /// A private key in PEM, and its public half.
 fn key() -> (String, Map<String, Value>) {
-    let key = SigningKey::fresh();
+    let key = SigningKey::generate();
     let lines = base64::engine::general_purpose::STANDARD.encode(key.pkcs8());
     (format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n"), key.public_jwk())
 }

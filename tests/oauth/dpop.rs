@@ -84,7 +84,7 @@ async fn a_token_that_is_not_bound_is_not_taken_for_one_that_is() {
 const SERVICES: &str = "dpop = true\ngrants = [\"authorization_code\", \"client_credentials\", \"jwt_bearer\"]";
 
 fn services() -> [Value; 2] {
-    let pem = base64::engine::general_purpose::STANDARD.encode(SigningKey::fresh().pkcs8());
+    let pem = base64::engine::general_purpose::STANDARD.encode(SigningKey::generate().pkcs8());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
     [
         json!({"type": "client_credentials", "title": "robot"}),

@@ -35,7 +35,7 @@ async fn a_configured_key_is_published_and_where_none_is_needed_there_is_none() 
     let acme = Recording::start().await;
     assert_eq!(keys(&acme.server("").await).await, json!({"keys": []}));
 
-    let key = SigningKey::fresh();
+    let key = SigningKey::generate();
     let lines = base64::engine::general_purpose::STANDARD.encode(key.pkcs8());
     let client = format!(
         "client_id = \"c\"\nclient_key_id = \"k1\"\n\

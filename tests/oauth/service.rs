@@ -130,7 +130,7 @@ const ACCOUNTS: &str = "grants = [\"authorization_code\", \"jwt_bearer\"]\n\
 async fn a_service_account_signs_an_assertion_for_each_token() {
     let acme = Recording::start().await;
     let server = acme.server_with(ACCOUNTS, "", Setup::default()).await;
-    let key = SigningKey::fresh();
+    let key = SigningKey::generate();
     let file = json!({
         "type": "service_account", "client_email": "robot@acme.example", "private_key_id": "k1",
         "private_key": pem(&key), "token_uri": "https://evil.example/token",
@@ -175,7 +175,7 @@ async fn a_service_account_signs_an_assertion_for_each_token() {
 async fn what_is_no_key_is_said_and_not_repeated() {
     let acme = Recording::start().await;
     let server = acme.server_with(ACCOUNTS, "", Setup::default()).await;
-    let key = pem(&SigningKey::fresh());
+    let key = pem(&SigningKey::generate());
     for (wrong, words) in [
         (json!("no key"), "PKCS#8"),
         (json!({"client_email": "x"}), "private_key"),

@@ -14,7 +14,7 @@ use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
-use crate::oauth::{self, Revocable};
+use crate::oauth::{self, RevocableTokens};
 use crate::vault::{AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, VaultError};
 
 /// The first wait after a failure; it doubles with every further one.
@@ -182,7 +182,7 @@ impl Broker {
         let entry = connectable.oauth.for_credential(&queued.tokens.metadata).map_err(|fault| fault.to_string())?;
         let revoke = entry.revoke.as_ref();
         let revoke = revoke.ok_or("the provider's entry has no revocation any more")?;
-        let tokens = Revocable {
+        let tokens = RevocableTokens {
             access_token: Some(&queued.tokens.access_token),
             refresh_token: queued.tokens.refresh_token.as_ref(),
         };

@@ -13,8 +13,8 @@ use crate::broker::login::connectable::Connectable;
 use crate::broker::parts::Broker;
 use crate::broker::token::schedule;
 use crate::catalog::entry::{GrantType, OAuth};
-use crate::jose::{KeyFault, SigningKey};
-use crate::oauth::{self, AssertionIssuer, Client, Grant, TokenError, Unbuildable};
+use crate::jose::{KeyError, SigningKey};
+use crate::oauth::{self, AssertionIssuer, BuildError, Client, Grant, OAuthError};
 use crate::secret::Secret;
 use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, OwnClient, Renewal, ServiceAccount, Tokens};
 
@@ -114,7 +114,7 @@ impl Broker {
                 let client = Client::new(id.clone(), secret.iter().cloned().collect(), clock, random);
                 self.connectable_by(provider, client).await
             }
-            Renewal::ServiceAccount(_) => self.connectable_by(provider, Client::nobody(clock, random)).await,
+            Renewal::ServiceAccount(_) => self.connectable_by(provider, Client::anonymous(clock, random)).await,
         }
     }
 
@@ -124,11 +124,11 @@ impl Broker {
         client: &Client,
         renewal: &Renewal,
         scopes: &[String],
-    ) -> Result<Grant, TokenError> {
+    ) -> Result<Grant, OAuthError> {
         match renewal {
             Renewal::ClientCredentials { .. } => oauth::client_credentials(&self.0.egress, entry, client, scopes).await,
             Renewal::ServiceAccount(account) => {
-                let key = signing_key(account).ok_or(Unbuildable::ClientKey)?;
+                let key = signing_key(account).ok_or(BuildError::ClientKey)?;
                 let issuer = AssertionIssuer {
                     issuer: &account.issuer,
                     subject: account.subject.as_deref(),
@@ -147,8 +147,8 @@ impl Broker {
         summary: &CredentialMetadata,
         tokens: &Tokens,
         renewal: &Renewal,
-    ) -> Result<Grant, TokenError> {
-        let unusable = || TokenError::from(Unbuildable::Url);
+    ) -> Result<Grant, OAuthError> {
+        let unusable = || OAuthError::from(BuildError::Url);
         let connectable = self.for_service(summary.provider.as_str(), renewal).await.map_err(|_| unusable())?;
         let entry: Cow<'_, OAuth> = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let scopes = summary.scopes.as_deref().unwrap_or_default();
@@ -168,7 +168,7 @@ impl Broker {
 
 /// The key that tokens are bound to (RFC 9449), where the entry says that they are: the one that is there, or a fresh one.
 fn bound_to(entry: &OAuth, there: Option<Arc<SigningKey>>) -> Option<Arc<SigningKey>> {
-    entry.dpop.then(|| there.unwrap_or_else(|| Arc::new(SigningKey::fresh())))
+    entry.dpop.then(|| there.unwrap_or_else(|| Arc::new(SigningKey::generate())))
 }
 
 /// Why a service account's key cannot be used.
@@ -182,7 +182,7 @@ pub enum ServiceFault {
     NoIssuer,
     /// The key.
     #[error(transparent)]
-    Key(#[from] KeyFault),
+    Key(#[from] KeyError),
 }
 
 /// A service account from its key: a PEM text, or the JSON object that Google gives (its `token_uri` is not looked at: where

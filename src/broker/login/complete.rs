@@ -21,9 +21,9 @@ use crate::catalog::input::InputFault;
 use crate::catalog::values::Values;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
-use crate::oauth::callback::{Denied, check_issuer};
+use crate::oauth::callback::{check_issuer, read_error};
 use crate::oauth::{
-    self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, Nonce, StateToken, TokenError,
+    self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, Nonce, OAuthError, StateToken,
 };
 use crate::random::Random;
 use crate::secret::Secret;
@@ -127,7 +127,7 @@ impl Broker {
         connectable.client = connectable.client.with_dpop(pending.dpop_key.clone());
         let params = request.callback_params.as_ref();
         self.check_issuer(&pending, &connectable, params)?;
-        if let Some(denied) = params.and_then(Denied::read) {
+        if let Some(denied) = params.and_then(read_error) {
             return Err(Error::AuthorizationDenied(denied.to_string()));
         }
         let own_code = connectable.oauth.code_param.as_ref().and_then(|name| params?.get(name));
@@ -177,7 +177,7 @@ impl Broker {
     ) -> Result<Obtained, Error> {
         let (egress, client) = (&self.0.egress, &connectable.client);
         let entry = connectable.oauth.with_values(values).map_err(refused)?;
-        let verifier = pending.code_verifier.clone().map(CodeVerifier::kept);
+        let verifier = pending.code_verifier.clone().map(CodeVerifier::stored);
         let exchange = CodeExchange {
             code: &AuthorizationCode::new(code.expose()),
             redirect_uri: &pending.redirect_uri,
@@ -187,7 +187,7 @@ impl Broker {
         };
         let exchanged = oauth::exchange(egress, &entry, client, &exchange).await;
         if let (Err(error), Some(found)) = (&exchanged, Self::kept_mcp(&pending.inputs))
-            && error.refuses_client()
+            && error.rejects_client()
         {
             // The code is the dead client's; the next login is the new one's.
             self.register_again(found, &client.id).await;
@@ -370,14 +370,13 @@ fn refused(fault: InputFault) -> Error {
 }
 
 /// Whose fault it was: the request's (400), the provider's (502), or that of its slowness (504).
-fn exchange_error(error: &TokenError) -> Error {
+fn exchange_error(error: &OAuthError) -> Error {
     let message = error.to_string();
     match error {
-        TokenError::Refused { .. } => Error::ExchangeRefused(message),
-        TokenError::Unreachable(error) if error.timed_out() => Error::ProviderTooSlow(message),
-        TokenError::Unreachable(_)
-        | TokenError::Status { .. }
-        | TokenError::Unintelligible(_)
-        | TokenError::Unbuildable(_) => Error::ProviderFailed(message),
+        OAuthError::Refused(_) => Error::ExchangeRefused(message),
+        OAuthError::Unreachable(error) if error.timed_out() => Error::ProviderTooSlow(message),
+        OAuthError::Unreachable(_) | OAuthError::Status { .. } | OAuthError::Invalid(_) | OAuthError::Build(_) => {
+            Error::ProviderFailed(message)
+        }
     }
 }

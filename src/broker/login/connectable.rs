@@ -7,7 +7,7 @@ use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::OAuth;
 use crate::jose::Claims;
-use crate::oauth::{self, Awaited, Client, DiscoveryError, Grant, IdTokenError, Nonce};
+use crate::oauth::{self, Client, DiscoveryError, ExpectedIdToken, Grant, IdTokenError, Nonce};
 
 /// A provider that accounts can be connected at.
 pub(in crate::broker) struct Connectable<'b> {
@@ -89,7 +89,7 @@ impl Broker {
         };
         let issuer = self.0.issuers.of(connectable.provider);
         let (Some(issuer), Some(name)) = (issuer, &connectable.oauth.issuer) else { return Ok(None) };
-        let awaited = Awaited {
+        let awaited = ExpectedIdToken {
             issuer: name,
             client_id: &connectable.client.id,
             nonce,

@@ -23,7 +23,7 @@ use crate::catalog::input::InputFault;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
 use crate::jose::SigningKey;
-use crate::oauth::{self, Grant, Revocable, StateToken, Undecided};
+use crate::oauth::{self, Grant, PollError, RevocableTokens, StateToken};
 use crate::secret::Secret;
 use crate::vault::{DevicePolling, LoginFlow, PendingAuthorization, PollTurn};
 
@@ -159,7 +159,7 @@ impl Broker {
         let begun = oauth::authorize_device(&self.0.egress, &entry, client, &scopes, &further_scopes).await;
         let begun = begun.map_err(|error| Error::of_grant(&error))?;
 
-        let token = StateToken::fresh(self.0.random);
+        let token = StateToken::generate(self.0.random);
         let created_at = self.0.clock.now();
         let expires_at = created_at.plus(begun.expires_in.min(LONGEST));
         let pause = i64::try_from(begun.interval.as_millis()).unwrap_or(i64::MAX);
@@ -171,7 +171,7 @@ impl Broker {
             client_id: connectable.client.id,
             redirect_uri: String::new(),
             code_verifier: None,
-            dpop_key: entry.dpop.then(|| Arc::new(SigningKey::fresh())),
+            dpop_key: entry.dpop.then(|| Arc::new(SigningKey::generate())),
             scopes,
             further_scopes,
             inputs,
@@ -238,13 +238,13 @@ impl Broker {
         caller: &Caller,
         pending: &PendingAuthorization,
         token: &Secret,
-        undecided: Undecided,
+        undecided: PollError,
     ) -> Result<DevicePoll, Error> {
         let known = pending.device.as_ref().map_or(LEASE, |device| device.interval);
         let (status, pause, interval) = match undecided {
-            Undecided::Pending => ("pending", known, known),
-            Undecided::SlowDown => ("slow_down", oauth::slower(known), oauth::slower(known)),
-            Undecided::Unanswered(error) => {
+            PollError::Pending => ("pending", known, known),
+            PollError::SlowDown => ("slow_down", oauth::slower(known), oauth::slower(known)),
+            PollError::Unanswered(error) => {
                 tracing::warn!(provider = %pending.provider, %error, "the provider could not be asked about a login on another device");
                 let now = self.0.clock.now();
                 let wanted = error.retry_after().map(|after| now.seconds_until(after.from(now, LONGEST_PAUSE)));
@@ -255,8 +255,8 @@ impl Broker {
             over => {
                 self.0.vault.take_device(token.expose(), &caller.user, &pending.provider, &caller.who).await?;
                 return Err(match over {
-                    Undecided::Denied(error) => Error::AuthorizationDenied(error.to_string()),
-                    Undecided::Failed(error) => Error::of_grant(&error),
+                    PollError::Denied(error) => Error::AuthorizationDenied(error.to_string()),
+                    PollError::Failed(error) => Error::of_grant(&error),
                     _ => Error::StateInvalid,
                 });
             }
@@ -288,7 +288,7 @@ impl Broker {
             Err(error) => return Err(error.into()),
         }
         // Only now: the turn is lent for one answer's time.
-        oauth::round_off(&self.0.egress, entry, &connectable.client, &mut grant, &pending.further_scopes).await;
+        oauth::complete_grant(&self.0.egress, entry, &connectable.client, &mut grant, &pending.further_scopes).await;
         let mut values = pending.inputs.clone();
         let identity = self.whose(connectable, &grant, None, &mut values).await?;
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
@@ -299,8 +299,10 @@ impl Broker {
     async fn give_back(&self, connectable: &Connectable<'_>, grant: &Grant) {
         let Some(how) = &connectable.oauth.revoke else { return };
         for grant in std::iter::once(grant).chain(grant.further.values()) {
-            let tokens =
-                Revocable { access_token: Some(&grant.access_token), refresh_token: grant.refresh_token.as_ref() };
+            let tokens = RevocableTokens {
+                access_token: Some(&grant.access_token),
+                refresh_token: grant.refresh_token.as_ref(),
+            };
             let revoked = oauth::revoke(&self.0.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
             if let Err(error) = revoked {
                 tracing::warn!(provider = %connectable.provider.name, %error, "tokens of a login that is gone could not be revoked");

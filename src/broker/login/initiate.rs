@@ -89,7 +89,7 @@ impl Broker {
 
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
 
-        let state = StateToken::fresh(self.0.random);
+        let state = StateToken::generate(self.0.random);
         let verifier = CodeVerifier::for_provider(&connectable.oauth, self.0.random);
         let asked = (request.scopes.as_slice(), &request.further_scopes);
         let (scopes, further_scopes) = to_ask_for(&connectable.oauth, asked, reconnect.as_ref());
@@ -116,7 +116,7 @@ impl Broker {
             client_id: connectable.client.id,
             redirect_uri: request.callback_url,
             code_verifier: verifier.as_ref().map(|verifier| verifier.secret().clone()),
-            dpop_key: entry.dpop.then(|| Arc::new(SigningKey::fresh())),
+            dpop_key: entry.dpop.then(|| Arc::new(SigningKey::generate())),
             scopes,
             further_scopes,
             inputs,
@@ -146,12 +146,12 @@ impl Broker {
             return Ok((authorization.url().map_err(unbuildable)?, within));
         }
         let pushed = Box::pin(oauth::push(&self.0.egress, entry, &connectable.client, authorization)).await;
-        let failed = |error: oauth::PushError| {
+        let failed = |error: oauth::OAuthError| {
             let what = error.to_string();
             if error.timed_out() { Error::ServerTooSlow(what) } else { Error::ServerUnusable(what) }
         };
         let pushed = pushed.map_err(failed)?;
-        Ok((authorization.url_of_pushed(&pushed).map_err(unbuildable)?, within.min(pushed.expires_in)))
+        Ok((authorization.url_of_pushed(&pushed.request_uri).map_err(unbuildable)?, within.min(pushed.expires_in)))
     }
 
     /// The provider, and the values that its URLs are made with: what the caller gives, or what an MCP server says.

@@ -218,7 +218,7 @@ impl Broker {
             unable("the authorization server has no registration endpoint: register a client there by hand, and write client_id and mcp.issuer")
         })?;
         let announced = &metadata.token_endpoint_auth_methods_supported;
-        let token_auth = oauth::preferred_way(announced).ok_or_else(|| {
+        let token_auth = oauth::preferred_auth(announced).ok_or_else(|| {
             unable("the authorization server takes no way to authenticate that a registered client can have")
         })?;
         let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, scopes };

@@ -14,7 +14,7 @@ use crate::broker::parts::Broker;
 use crate::catalog::entry::GrantType;
 use crate::clock::UnixTime;
 use crate::kind::Kind;
-use crate::oauth::{self, Grant, OldTokens, TokenError, Unbuildable};
+use crate::oauth::{self, BuildError, ErrorResponse, Grant, OAuthError, RefreshRequest};
 use crate::vault::{
     AuditContext, CredentialMetadata, CredentialStatus, RefreshFailure, RefreshStart, RefreshTicket, Refreshed,
     Renewal, RevocationScope, Tokens, VaultError,
@@ -123,7 +123,7 @@ impl Broker {
     /// Sends the one request.
     async fn exchange_refresh_token(&self, summary: &CredentialMetadata, tokens: &Tokens) -> Result<Grant, Failed> {
         // All three were looked at before the refresh began, but for values that no longer fit a changed entry.
-        let unusable = || Failed::Otherwise(Unbuildable::Url.into());
+        let unusable = || Failed::Otherwise(BuildError::Url.into());
         if let Some(renewal) = tokens.renewal.as_deref() {
             let configured = matches!(renewal, Renewal::ClientCredentials { own: None });
             return self.renew(summary, tokens, renewal).await.map_err(|error| match error {
@@ -137,18 +137,18 @@ impl Broker {
         let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
         let granted = summary.scopes.as_deref().unwrap_or_default();
         let redirect_uri = tokens.redirect_uri.as_deref();
-        let old = OldTokens { refresh_token, access_token: &tokens.access_token, granted, redirect_uri };
+        let old = RefreshRequest { refresh_token, access_token: &tokens.access_token, granted, redirect_uri };
         let client = connectable.client.clone().with_dpop(tokens.dpop_key.clone());
         let sent = oauth::refresh(&self.0.egress, &entry, &client, &old).await;
         if let (Err(error), Some(found)) = (&sent, found)
-            && error.refuses_client()
+            && error.rejects_client()
             && let Some(anew) = self.register_again(found, &client.id).await
         {
             let anew = anew.with_dpop(tokens.dpop_key.clone());
             let sent = oauth::refresh(&self.0.egress, &entry, &anew, &old).await;
             // Nothing is left to try where this is refused: the tokens were given to a client that is no more.
             return sent.map_err(|error| match error {
-                TokenError::Refused { .. } => Failed::Refused(error.to_string()),
+                OAuthError::Refused(_) => Failed::Refused(error.to_string()),
                 other => Failed::Otherwise(other),
             });
         }
@@ -235,7 +235,7 @@ impl Broker {
         }
     }
 
-    async fn note_failure(&self, ticket: &RefreshTicket, error: TokenError, who: &AuditContext) -> Outcome {
+    async fn note_failure(&self, ticket: &RefreshTicket, error: OAuthError, who: &AuditContext) -> Outcome {
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         let now = self.0.clock.now();
         let failures = ticket.summary.refreshing.failures;
@@ -245,8 +245,8 @@ impl Broker {
         let failure = RefreshFailure { what: what.clone(), next_try: until, told_to_wait, in_doubt };
         match self.0.vault.fail_refresh(ticket, failure, who).await {
             Ok(Some(_)) => {
-                let too_slow = matches!(&error, TokenError::Unreachable(error) if error.timed_out())
-                    || matches!(error, TokenError::Status { status: 504, .. });
+                let too_slow = matches!(&error, OAuthError::Unreachable(error) if error.timed_out())
+                    || matches!(error, OAuthError::Status { status: 504, .. });
                 Outcome::Failed { what, too_slow, until }
             }
             Ok(None) => Outcome::Overtaken,
@@ -295,7 +295,7 @@ enum Failed {
     /// The provider refuses, and only the user can mend that.
     Refused(String),
     /// Anything else.
-    Otherwise(TokenError),
+    Otherwise(OAuthError),
 }
 
 /// Whether there is a reason to send nothing, by what the credential is at this moment.
@@ -338,9 +338,11 @@ fn decline(
 }
 
 /// The error in words, with advice where it is the configuration that is wrong.
-fn shown(error: &TokenError) -> String {
+fn shown(error: &OAuthError) -> String {
     match error {
-        TokenError::Refused { error: code, .. } if code == "invalid_client" || code == "unauthorized_client" => {
+        OAuthError::Refused(ErrorResponse { error: code, .. })
+            if code == "invalid_client" || code == "unauthorized_client" =>
+        {
             format!("{error} (does the configured client_id and client_secret still hold?)")
         }
         _ => error.to_string(),

@@ -15,7 +15,7 @@ use crate::cli::output::{Output, plain};
 use crate::cli::runtime::block_on;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::egress::{Egress, Outgoing};
+use crate::egress::{Egress, EgressRequest};
 use crate::oauth::{Client, Metadata, ProtectedResource, resolve};
 use crate::random::Random;
 
@@ -131,7 +131,7 @@ impl Report {
         let mut whole = oauth.clone();
         if let Some(issuer) = oauth.issuer.as_ref().filter(|_| oauth.discovers()) {
             let resolved = match Metadata::fetch(egress, issuer).await {
-                Ok(metadata) => resolve(oauth, &metadata, &Client::nobody(Clock::system(), Random)),
+                Ok(metadata) => resolve(oauth, &metadata, &Client::anonymous(Clock::system(), Random)),
                 Err(error) => Err(error),
             };
             self.discovery = Some(match resolved {
@@ -274,6 +274,6 @@ fn endpoints(oauth: &OAuth) -> Vec<(&'static str, Url)> {
 }
 
 async fn reach(egress: &Egress, url: Url) -> Result<u16, String> {
-    let request = Outgoing { method: http::Method::HEAD, url, headers: http::HeaderMap::new(), body: None };
+    let request = EgressRequest { method: http::Method::HEAD, url, headers: http::HeaderMap::new(), body: None };
     egress.send(request).await.map(|answer| answer.status.as_u16()).map_err(|error| error.to_string())
 }

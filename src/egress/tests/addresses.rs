@@ -9,8 +9,8 @@ use url::Url;
 
 use super::tls::{Authority, https};
 use super::{failure, get};
-use crate::egress::hostile::{Hostile, answer, resolving_to};
-use crate::egress::{Egress, EgressError, LIMITS, NotSent, Refusal, resolver};
+use crate::egress::hostile::{Hostile, resolving_to, response};
+use crate::egress::{AddressRefusal, Egress, EgressError, LIMITS, NotSent, resolver};
 
 /// URLs that lead to this machine, to a private network, or out of `https`; `PORT` is a server that must stay unvisited.
 /// From outside, `tests/oauth/attacks/ssrf.rs` puts the same into every place that a URL can come to us through.
@@ -18,7 +18,7 @@ const FORBIDDEN: &str = include_str!("../../../tests/support/forbidden_urls.txt"
 
 #[tokio::test]
 async fn no_forbidden_url_is_fetched_in_any_of_its_disguises() {
-    let trap = Hostile::saying(answer("200 OK", "text/plain", "caught")).await;
+    let trap = Hostile::saying(response("200 OK", "text/plain", "caught")).await;
     let inside: IpAddr = "10.0.0.1".parse().unwrap();
     let egress = Egress::assemble(&[], &[], LIMITS, resolving_to(&[inside])).unwrap();
     let forbidden: Vec<&str> = FORBIDDEN.lines().filter(|line| !line.starts_with("# ")).collect();
@@ -27,7 +27,7 @@ async fn no_forbidden_url_is_fetched_in_any_of_its_disguises() {
         let url = Url::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
         let error = failure(&egress, url).await;
         assert!(matches!(error, EgressError::Refused(_)), "{text}: {error}");
-        assert!(!error.in_doubt() && !error.is_passing());
+        assert!(!error.in_doubt() && !error.is_temporary());
     }
     assert!(forbidden.len() >= 60);
     assert!(trap.seen().is_empty(), "{:?}", trap.seen());
@@ -35,7 +35,7 @@ async fn no_forbidden_url_is_fetched_in_any_of_its_disguises() {
 
 #[tokio::test]
 async fn plain_http_goes_to_loopback_that_is_allowed_and_nowhere_else() {
-    let server = Hostile::saying(answer("200 OK", "text/plain", "")).await;
+    let server = Hostile::saying(response("200 OK", "text/plain", "")).await;
     let port = server.address().port();
     let at = |host: &str| Url::parse(&format!("http://{host}:{port}/")).unwrap();
     let allow: Vec<IpNet> = ["127.0.0.0/8", "10.0.0.0/8"].map(|net| net.parse().unwrap()).into();
@@ -45,9 +45,9 @@ async fn plain_http_goes_to_loopback_that_is_allowed_and_nowhere_else() {
         assert!(egress.send(get(at(host))).await.is_ok(), "{host}");
     }
     for host in ["10.0.0.1", "internal.example", "localhost.example", "notlocalhost"] {
-        assert_eq!(failure(&egress, at(host)).await, EgressError::Refused(Refusal::PlainHttp), "{host}");
+        assert_eq!(failure(&egress, at(host)).await, EgressError::Refused(AddressRefusal::PlainHttp), "{host}");
     }
-    assert_eq!(failure(&egress, at("[::1]")).await, EgressError::Refused(Refusal::Address), "not in allow");
+    assert_eq!(failure(&egress, at("[::1]")).await, EgressError::Refused(AddressRefusal::Address), "not in allow");
     assert_eq!(server.seen().len(), 6);
 }
 
@@ -60,23 +60,23 @@ async fn a_name_is_judged_again_for_every_connection_and_only_judged_addresses_a
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let rebinding: resolver::Lookup = Arc::new(move |_| {
-        let answer: &[&str] = match counted.fetch_add(1, Ordering::SeqCst) {
+        let response: &[&str] = match counted.fetch_add(1, Ordering::SeqCst) {
             0 => &["127.0.0.2"],
             1 => &["127.0.0.1", "10.0.0.1", "127.0.0.2", "::1"],
             2 => &["127.0.0.1"],
             3 => &["::ffff:127.0.0.1", "::1"],
             _ => &[],
         };
-        let answer = answer.iter().map(|ip| ip.parse().unwrap()).collect();
-        Box::pin(async move { Ok(answer) })
+        let response = response.iter().map(|ip| ip.parse().unwrap()).collect();
+        Box::pin(async move { Ok(response) })
     });
     let allow = ["127.0.0.2/32".parse().unwrap()];
     let egress = Egress::assemble(&allow, &[authority.file()], LIMITS, rebinding).unwrap();
     let url = || https("provider.example", port);
     assert!(egress.send(get(url())).await.is_ok());
     assert!(egress.send(get(url())).await.is_ok(), "the good one of several");
-    assert_eq!(failure(&egress, url()).await, EgressError::Refused(Refusal::Address), "rebound to loopback");
-    assert_eq!(failure(&egress, url()).await, EgressError::Refused(Refusal::Address));
+    assert_eq!(failure(&egress, url()).await, EgressError::Refused(AddressRefusal::Address), "rebound to loopback");
+    assert_eq!(failure(&egress, url()).await, EgressError::Refused(AddressRefusal::Address));
     assert_eq!(failure(&egress, url()).await, EgressError::NotSent(NotSent::Dns), "no address at all");
     assert_eq!((good.seen().len(), trap.seen().len(), calls.load(Ordering::SeqCst)), (2, 0, 5));
 }

@@ -5,29 +5,29 @@ mod tls;
 
 use std::time::Instant;
 
-use super::hostile::{Hostile, Step, answer, hasty, limited, patient};
+use super::hostile::{Hostile, Step, hasty, limited, patient, response};
 use super::*;
 
-fn get(url: Url) -> Outgoing {
-    Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+fn get(url: Url) -> EgressRequest {
+    EgressRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None }
 }
 
 async fn failure(egress: &Egress, url: Url) -> EgressError {
     match egress.send(get(url)).await {
-        Ok(answer) => panic!("answered with {}", answer.status),
+        Ok(response) => panic!("answered with {}", response.status),
         Err(error) => error,
     }
 }
 
 #[tokio::test]
 async fn a_request_arrives_as_it_was_given_and_the_answer_comes_back_whole() {
-    let server = Hostile::saying(answer("201 Created", "text/plain", "hello")).await;
+    let server = Hostile::saying(response("201 Created", "text/plain", "hello")).await;
     let mut headers = HeaderMap::new();
     headers.insert("X-Test", "1".parse().unwrap());
     let body = Some(Zeroizing::new(b"a=b".to_vec()));
-    let request = Outgoing { method: Method::POST, url: server.url("/token?x=1#part"), headers, body };
-    let answer = patient().send(request).await.unwrap();
-    assert_eq!((answer.status, &answer.body[..]), (StatusCode::CREATED, &b"hello"[..]));
+    let request = EgressRequest { method: Method::POST, url: server.url("/token?x=1#part"), headers, body };
+    let response = patient().send(request).await.unwrap();
+    assert_eq!((response.status, &response.body[..]), (StatusCode::CREATED, &b"hello"[..]));
     let seen = server.seen().join("").to_ascii_lowercase();
     assert!(seen.starts_with("post /token?x=1 http/1.1\r\n"), "{seen}");
     assert!(seen.contains("x-test: 1\r\n") && seen.ends_with("\r\n\r\na=b"), "{seen}");
@@ -36,15 +36,15 @@ async fn a_request_arrives_as_it_was_given_and_the_answer_comes_back_whole() {
 
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_is_never_followed() {
-    let trap = Hostile::saying(answer("200 OK", "text/plain", "followed")).await;
+    let trap = Hostile::saying(response("200 OK", "text/plain", "followed")).await;
     let egress = patient();
     for status in ["300 M", "301 P", "302 F", "303 S", "304 N", "305 U", "307 T", "308 P"] {
         let location = trap.url("/stolen");
         let redirect =
             format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let server = Hostile::saying(redirect).await;
-        let answer = egress.send(get(server.url("/"))).await.unwrap();
-        assert_eq!(answer.status.as_str(), &status[..3]);
+        let response = egress.send(get(server.url("/"))).await.unwrap();
+        assert_eq!(response.status.as_str(), &status[..3]);
     }
     assert!(trap.seen().is_empty());
 }
@@ -176,11 +176,11 @@ async fn an_answer_that_breaks_off_is_in_doubt_and_garbage_is_not() {
 
 #[tokio::test]
 async fn nobody_sets_the_headers_that_frame_a_message() {
-    let server = Hostile::saying(answer("200 OK", "text/plain", "")).await;
+    let server = Hostile::saying(response("200 OK", "text/plain", "")).await;
     for name in ["host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"] {
         let mut request = get(server.url("/"));
         request.headers.insert(http::HeaderName::from_static(name), "1".parse().unwrap());
-        assert_eq!(patient().send(request).await.err(), Some(EgressError::Refused(Refusal::Header)), "{name}");
+        assert_eq!(patient().send(request).await.err(), Some(EgressError::Refused(AddressRefusal::Header)), "{name}");
     }
     assert!(server.seen().is_empty());
 }

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::{failure, get};
-use crate::egress::hostile::{Hostile, Step, answer, resolving_to};
+use crate::egress::hostile::{Hostile, Step, resolving_to, response};
 use crate::egress::{Egress, EgressError, EgressSetupError, LIMITS, NotSent};
 
 /// A certificate authority and a server certificate of its for `provider.example`.
@@ -45,7 +45,7 @@ impl Authority {
     }
 
     pub(super) async fn server(&self, at: &str) -> Hostile {
-        let steps = vec![Step::Say(answer("200 OK", "text/plain", "hello").into_bytes())];
+        let steps = vec![Step::Say(response("200 OK", "text/plain", "hello").into_bytes())];
         Hostile::listening(at.parse().unwrap(), vec![steps], Some(self.acceptor.clone())).await
     }
 }

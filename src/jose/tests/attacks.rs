@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::super::{Algorithm, Header, Jwks, JwsFault, SigningKey, sign, sign_with_secret, verify};
+use super::super::{Algorithm, Header, Jwks, JwsError, SigningKey, sign, sign_with_secret, verify};
 use super::{RSA, members, published, token};
 use crate::secret::Secret;
 
@@ -21,7 +21,7 @@ fn with_header(token: &str, header: &Value) -> String {
 
 #[test]
 fn bar_48_none_is_never_an_algorithm() {
-    let key = SigningKey::fresh();
+    let key = SigningKey::generate();
     let good = token(&key, Algorithm::Es256, json!({"iss": "us"}));
     let claims = good.split('.').nth(1).unwrap();
     for name in ["none", "None", "NONE", "nOnE", ""] {
@@ -29,7 +29,7 @@ fn bar_48_none_is_never_an_algorithm() {
             let forged = format!("{}.{claims}.{signature}", encoded(&json!({"alg": name})));
             assert_eq!(
                 verify(&forged, &published(&[&key]), &Algorithm::ALL).err(),
-                Some(JwsFault::Algorithm),
+                Some(JwsError::Algorithm),
                 "{name}"
             );
         }
@@ -46,58 +46,58 @@ fn bar_48_a_public_key_is_never_taken_for_a_secret() {
             format!("{}.{}", encoded(&json!({"alg": "HS256", "kid": key.id()})), encoded(&json!({"iss": "us"})));
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, public), message.as_bytes());
         let forged = format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag));
-        assert_eq!(verify(&forged, &published(&[&key]), &Algorithm::ALL).err(), Some(JwsFault::Algorithm));
+        assert_eq!(verify(&forged, &published(&[&key]), &Algorithm::ALL).err(), Some(JwsError::Algorithm));
     }
     let with_secret = sign_with_secret(&Header::default(), &members(json!({})), &Secret::new("s"));
-    assert_eq!(verify(with_secret.expose(), &published(&[&key]), &Algorithm::ALL).err(), Some(JwsFault::Algorithm));
+    assert_eq!(verify(with_secret.expose(), &published(&[&key]), &Algorithm::ALL).err(), Some(JwsError::Algorithm));
 }
 
 #[test]
 fn the_algorithm_is_one_that_is_allowed_and_that_the_key_is_for() {
     let key = SigningKey::from_pem(RSA).unwrap();
     let good = token(&key, Algorithm::Rs256, json!({}));
-    assert_eq!(verify(&good, &published(&[&key]), &[Algorithm::Ps256]).err(), Some(JwsFault::Algorithm));
-    assert_eq!(verify(&good, &published(&[&key]), &[]).err(), Some(JwsFault::Algorithm));
+    assert_eq!(verify(&good, &published(&[&key]), &[Algorithm::Ps256]).err(), Some(JwsError::Algorithm));
+    assert_eq!(verify(&good, &published(&[&key]), &[]).err(), Some(JwsError::Algorithm));
     let mut jwk = key.public_jwk();
     jwk.insert("alg".to_owned(), json!("PS256"));
-    assert_eq!(verify(&good, &Jwks::single(&jwk), &Algorithm::ALL).err(), Some(JwsFault::UnknownKey));
+    assert_eq!(verify(&good, &Jwks::single(&jwk), &Algorithm::ALL).err(), Some(JwsError::UnknownKey));
     for algorithm in [Algorithm::Ps256, Algorithm::Rs384, Algorithm::Rs512] {
         let forged = with_header(&good, &json!({"alg": algorithm.name(), "kid": key.id()}));
-        assert_eq!(verify(&forged, &published(&[&key]), &Algorithm::ALL).err(), Some(JwsFault::Signature));
+        assert_eq!(verify(&forged, &published(&[&key]), &Algorithm::ALL).err(), Some(JwsError::Signature));
     }
 }
 
 #[test]
 fn bar_49_a_key_that_is_not_published_is_told_from_a_wrong_signature() {
-    let (ours, theirs) = (SigningKey::fresh(), SigningKey::fresh());
+    let (ours, theirs) = (SigningKey::generate(), SigningKey::generate());
     let forged = token(&theirs, Algorithm::Es256, json!({}));
-    assert_eq!(verify(&forged, &published(&[&ours]), &Algorithm::ALL).err(), Some(JwsFault::UnknownKey));
+    assert_eq!(verify(&forged, &published(&[&ours]), &Algorithm::ALL).err(), Some(JwsError::UnknownKey));
     let renamed = theirs.with_id(ours.id());
     let forged = token(&renamed, Algorithm::Es256, json!({}));
-    assert_eq!(verify(&forged, &published(&[&ours]), &Algorithm::ALL).err(), Some(JwsFault::Signature));
+    assert_eq!(verify(&forged, &published(&[&ours]), &Algorithm::ALL).err(), Some(JwsError::Signature));
 }
 
 #[test]
 fn without_a_key_id_there_must_be_one_key_of_the_kind() {
-    let (one, other) = (SigningKey::fresh(), SigningKey::fresh());
+    let (one, other) = (SigningKey::generate(), SigningKey::generate());
     let unnamed = sign(&Header::default(), &members(json!({})), &one, Algorithm::Es256).unwrap();
     let rsa = SigningKey::from_pem(RSA).unwrap();
     assert!(verify(unnamed.expose(), &published(&[&one, &rsa]), &Algorithm::ALL).is_ok());
     let both = published(&[&one, &other]);
-    assert_eq!(verify(unnamed.expose(), &both, &Algorithm::ALL).err(), Some(JwsFault::UnknownKey));
+    assert_eq!(verify(unnamed.expose(), &both, &Algorithm::ALL).err(), Some(JwsError::UnknownKey));
 }
 
 #[test]
 fn a_key_that_the_token_brings_along_is_not_looked_at() {
-    let (ours, theirs) = (SigningKey::fresh(), SigningKey::fresh());
+    let (ours, theirs) = (SigningKey::generate(), SigningKey::generate());
     let header = Header { jwk: Some(theirs.bare_jwk()), key_id: Some(theirs.id().to_owned()), kind: None };
     let forged = sign(&header, &members(json!({})), &theirs, Algorithm::Es256).unwrap();
-    assert_eq!(verify(forged.expose(), &published(&[&ours]), &Algorithm::ALL).err(), Some(JwsFault::UnknownKey));
+    assert_eq!(verify(forged.expose(), &published(&[&ours]), &Algorithm::ALL).err(), Some(JwsError::UnknownKey));
 }
 
 #[test]
 fn every_character_of_a_token_counts() {
-    let key = SigningKey::fresh();
+    let key = SigningKey::generate();
     let keys = published(&[&key]);
     let good = token(&key, Algorithm::Es256, json!({"iss": "us", "n": 1}));
     assert!(verify(&good, &keys, &Algorithm::ALL).is_ok());
@@ -112,7 +112,7 @@ fn every_character_of_a_token_counts() {
 
 #[test]
 fn what_is_no_jwt_is_refused() {
-    let key = SigningKey::fresh();
+    let key = SigningKey::generate();
     let keys = published(&[&key]);
     let good = token(&key, Algorithm::Es256, json!({}));
     let twice = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","alg":"ES256"}"#));
@@ -120,15 +120,15 @@ fn what_is_no_jwt_is_refused() {
     let malformed =
         ["", "..", "a.b", &endless, &nested, &format!("{good}="), &format!(" {good}"), &twice, "e30.e30.AA"];
     for text in malformed {
-        assert_eq!(verify(text, &keys, &Algorithm::ALL).err(), Some(JwsFault::Form), "{text:.80}");
+        assert_eq!(verify(text, &keys, &Algorithm::ALL).err(), Some(JwsError::Form), "{text:.80}");
     }
     let critical = with_header(&good, &json!({"alg": "ES256", "crit": ["b64"], "b64": false}));
-    assert_eq!(verify(&critical, &keys, &Algorithm::ALL).err(), Some(JwsFault::Critical));
+    assert_eq!(verify(&critical, &keys, &Algorithm::ALL).err(), Some(JwsError::Critical));
 }
 
 #[test]
 fn the_type_is_read_without_case_and_prefix() {
-    let key = SigningKey::fresh();
+    let key = SigningKey::generate();
     for (said, read) in [(Some("application/AT+JWT"), Some("at+jwt")), (Some("JWT"), Some("jwt")), (None, None)] {
         let header = Header { kind: said, ..Header::default() };
         let made = sign(&header, &members(json!({})), &key, Algorithm::Es256).unwrap();

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::super::{Algorithm, ClaimFault, Expected, Header, Jwks, JwksFault, KeyFault, SigningKey, sign, verify};
+use super::super::{
+    Algorithm, ClaimError, ExpectedClaims, Header, Jwks, JwksError, KeyError, SigningKey, sign, verify,
+};
 use super::{NOW, RSA, every_kind, members, published, token};
 
 #[test]
@@ -33,7 +35,7 @@ fn what_is_published_has_nothing_private_in_it() {
         assert!(["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().all(|name| !jwk.contains_key(*name)), "{jwk:?}");
         assert_eq!((&jwk["kid"], &jwk["use"]), (&json!("2026-11"), &json!("sig")));
     }
-    let shown = format!("{:?}", SigningKey::fresh());
+    let shown = format!("{:?}", SigningKey::generate());
     assert!(shown.starts_with("SigningKey { id:") && !shown.contains("pair"), "{shown}");
 }
 
@@ -74,15 +76,15 @@ fn what_is_no_private_key_in_pkcs8_says_how_to_make_it_one() {
     for text in
         ["", "hunter2", public, &RSA.replace("PRIVATE", "RSA PRIVATE"), &RSA.replace("PRIVATE", "ENCRYPTED PRIVATE")]
     {
-        assert_eq!(SigningKey::from_pem(text).err(), Some(KeyFault::NotPkcs8), "{text}");
+        assert_eq!(SigningKey::from_pem(text).err(), Some(KeyError::NotPkcs8), "{text}");
     }
-    assert!(KeyFault::NotPkcs8.to_string().contains("openssl pkcs8 -topk8 -nocrypt"));
-    assert_eq!(SigningKey::from_pkcs8(b"0").err(), Some(KeyFault::Unusable));
+    assert!(KeyError::NotPkcs8.to_string().contains("openssl pkcs8 -topk8 -nocrypt"));
+    assert_eq!(SigningKey::from_pkcs8(b"0").err(), Some(KeyError::Unusable));
 }
 
 #[test]
 fn keys_that_cannot_verify_are_passed_over_and_a_set_that_is_none_is_refused() {
-    let good = SigningKey::fresh().public_jwk();
+    let good = SigningKey::generate().public_jwk();
     let changed = |name: &str, value| {
         let mut jwk = good.clone();
         jwk.insert(name.to_owned(), value);
@@ -112,12 +114,12 @@ fn keys_that_cannot_verify_are_passed_over_and_a_set_that_is_none_is_refused() {
     let fine = json!({"keys": [good, changed("key_ops", json!(["verify"])), changed("unknown", json!({}))], "more": 1});
     assert!(!Jwks::parse(fine.to_string().as_bytes()).unwrap().is_empty());
     for (text, fault) in [
-        ("", JwksFault::NotJson),
-        (r#"{"keys":[],"keys":[]}"#, JwksFault::NotJson),
-        ("[]", JwksFault::NoKeys),
-        (r#"{"keys":{}}"#, JwksFault::NoKeys),
-        (r#"{"keys":["x"]}"#, JwksFault::NoKeys),
-        (&json!({"keys": vec![json!({}); 101]}).to_string(), JwksFault::TooMany),
+        ("", JwksError::NotJson),
+        (r#"{"keys":[],"keys":[]}"#, JwksError::NotJson),
+        ("[]", JwksError::NoKeys),
+        (r#"{"keys":{}}"#, JwksError::NoKeys),
+        (r#"{"keys":["x"]}"#, JwksError::NoKeys),
+        (&json!({"keys": vec![json!({}); 101]}).to_string(), JwksError::TooMany),
     ] {
         assert_eq!(Jwks::parse(text.as_bytes()).err(), Some(fault), "{text}");
     }
@@ -125,7 +127,7 @@ fn keys_that_cannot_verify_are_passed_over_and_a_set_that_is_none_is_refused() {
 
 #[test]
 fn claims_are_held_against_issuer_audience_and_time() {
-    let expected = Expected { issuer: "https://as.example", audience: "us", now: NOW };
+    let expected = ExpectedClaims { issuer: "https://as.example", audience: "us", now: NOW };
     let whole =
         json!({"iss": "https://as.example", "aud": ["them", "us"], "exp": NOW.0 + 1, "iat": NOW.0, "nbf": NOW.0});
     let outcome = |name: &str, value: serde_json::Value| {
@@ -139,20 +141,20 @@ fn claims_are_held_against_issuer_audience_and_time() {
     assert_eq!(outcome("nbf", json!(1_800_000_059.5)), None);
     assert_eq!(outcome("iat", json!(null)), None);
     for (name, value, fault) in [
-        ("iss", json!("https://as.example/"), ClaimFault::Issuer),
-        ("iss", json!(null), ClaimFault::Missing("iss")),
-        ("iss", json!(["https://as.example"]), ClaimFault::Malformed("iss")),
-        ("aud", json!("US"), ClaimFault::Audience),
-        ("aud", json!(["them"]), ClaimFault::Audience),
-        ("aud", json!([]), ClaimFault::Malformed("aud")),
-        ("aud", json!({"us": 1}), ClaimFault::Malformed("aud")),
-        ("aud", json!(null), ClaimFault::Missing("aud")),
-        ("exp", json!(NOW.0 - 60), ClaimFault::Expired),
-        ("exp", json!(null), ClaimFault::Missing("exp")),
-        ("exp", json!("2000000000"), ClaimFault::Malformed("exp")),
-        ("exp", json!(1e300), ClaimFault::Malformed("exp")),
-        ("nbf", json!(NOW.0 + 61), ClaimFault::NotYet),
-        ("iat", json!(NOW.0 + 61), ClaimFault::NotYet),
+        ("iss", json!("https://as.example/"), ClaimError::Issuer),
+        ("iss", json!(null), ClaimError::Missing("iss")),
+        ("iss", json!(["https://as.example"]), ClaimError::Malformed("iss")),
+        ("aud", json!("US"), ClaimError::Audience),
+        ("aud", json!(["them"]), ClaimError::Audience),
+        ("aud", json!([]), ClaimError::Malformed("aud")),
+        ("aud", json!({"us": 1}), ClaimError::Malformed("aud")),
+        ("aud", json!(null), ClaimError::Missing("aud")),
+        ("exp", json!(NOW.0 - 60), ClaimError::Expired),
+        ("exp", json!(null), ClaimError::Missing("exp")),
+        ("exp", json!("2000000000"), ClaimError::Malformed("exp")),
+        ("exp", json!(1e300), ClaimError::Malformed("exp")),
+        ("nbf", json!(NOW.0 + 61), ClaimError::NotYet),
+        ("iat", json!(NOW.0 + 61), ClaimError::NotYet),
     ] {
         assert_eq!(outcome(name, value.clone()), Some(fault), "{name} = {value}");
     }

@@ -17,7 +17,7 @@ const NOW: UnixTime = UnixTime(1_800_000_000);
 
 fn every_kind() -> [SigningKey; 4] {
     let read = |pem| SigningKey::from_pem(pem).unwrap();
-    [SigningKey::fresh(), read(RSA), read(P384), read(ED25519)]
+    [SigningKey::generate(), read(RSA), read(P384), read(ED25519)]
 }
 
 fn published(keys: &[&SigningKey]) -> Jwks {

@@ -7,6 +7,6 @@ pub(in crate::oauth) mod request;
 pub(in crate::oauth) mod state;
 
 pub use pkce::CodeVerifier;
-pub use push::{PushError, Pushed, push};
+pub use push::{Pushed, push};
 pub use request::AuthorizationRequest;
-pub use state::StateToken;
+pub use state::{Nonce, StateToken};

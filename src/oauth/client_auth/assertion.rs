@@ -1,51 +1,58 @@
-//! The assertion with which a client proves who it is (RFC 7523 §2.2 and §3, OpenID Connect Core §9): `private_key_jwt` and
-//! `client_secret_jwt`.
+//! JWT assertions (RFC 7523 §3): a client's authentication, and a service account's grant.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::client::Client;
-use crate::catalog::entry::{AssertionAudience, OAuth, TokenAuth};
-use crate::jose::{self, Header};
-use crate::oauth::message::request::Unbuildable;
+use crate::clock::Clock;
+use crate::jose::{self, Algorithm, Header, SigningKey};
+use crate::oauth::message::error::BuildError;
+use crate::random::Random;
 use crate::secret::Secret;
 
-/// The value of `client_assertion_type`.
-pub(in crate::oauth) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// Value of `client_assertion_type` (RFC 7523 §2.2).
+pub(in crate::oauth) const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How long an assertion is good: for its one request, and two clocks that are a little apart.
-const LIFETIME: Duration = Duration::from_secs(60);
+/// Header of an assertion that is signed with a client secret.
+pub(super) const SECRET_HEADER: Header = Header { kind: Some("JWT"), key_id: None, jwk: None };
 
-/// A fresh assertion: good once and for a minute, for this authorization server alone.
-pub(in crate::oauth) fn make(client: &Client, way: TokenAuth, entry: &OAuth) -> Result<Secret, Unbuildable> {
-    let claims = claims(client, entry)?;
-    let mut header = Header { kind: Some("JWT"), ..Header::default() };
-    if way == TokenAuth::ClientSecretJwt {
-        return Ok(jose::sign_with_secret(&header, &claims, client.required_secret()?));
-    }
-    let key = client.required_key()?;
-    header.key_id = Some(key.id().to_owned());
-    let algorithm = entry.token_auth_alg.or_else(|| key.algorithms().first().copied()).ok_or(Unbuildable::ClientKey)?;
-    jose::sign(&header, &claims, key, algorithm).map_err(|_| Unbuildable::ClientKey)
+/// The parties of an assertion.
+pub(in crate::oauth) struct Parties<'a> {
+    pub(in crate::oauth) issuer: &'a str,
+    pub(in crate::oauth) subject: Option<&'a str>,
+    /// One audience: of several, each could replay the assertion at the others.
+    pub(in crate::oauth) audience: &'a str,
 }
 
-/// `aud` is one text: a list of several lets one server replay it at another.
-fn claims(client: &Client, entry: &OAuth) -> Result<Map<String, Value>, Unbuildable> {
-    let audience = match entry.token_auth_audience {
-        AssertionAudience::Issuer => entry.issuer.clone().ok_or(Unbuildable::NoIssuer)?,
-        AssertionAudience::TokenUrl => entry.token_url.url().ok_or(Unbuildable::Url)?.to_string(),
-    };
-    let now = client.clock.now();
+/// Returns the claims of a new assertion that is valid once, for `lifetime` from now.
+pub(in crate::oauth) fn claims(
+    parties: &Parties<'_>,
+    lifetime: Duration,
+    clock: &Clock,
+    random: Random,
+) -> Map<String, Value> {
+    let now = clock.now();
     let members = [
-        ("iss", json!(client.id)),
-        ("sub", json!(client.id)),
-        ("aud", json!(audience)),
-        ("jti", json!(URL_SAFE_NO_PAD.encode(client.random.bytes::<16>()))),
-        ("iat", json!(now.0)),
-        ("exp", json!(now.plus(LIFETIME).0)),
+        ("iss", Some(json!(parties.issuer))),
+        ("sub", parties.subject.map(|subject| json!(subject))),
+        ("aud", Some(json!(parties.audience))),
+        ("jti", Some(json!(random.base64url::<16>()))),
+        ("iat", Some(json!(now.0))),
+        ("exp", Some(json!(now.plus(lifetime).0))),
     ];
-    Ok(members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Signs an assertion with `algorithm`, or with the key's first algorithm if `None`.
+///
+/// # Errors
+/// [`BuildError::ClientKey`] if the key cannot sign with that algorithm.
+pub(in crate::oauth) fn sign(
+    claims: &Map<String, Value>,
+    key: &SigningKey,
+    algorithm: Option<Algorithm>,
+) -> Result<Secret, BuildError> {
+    let header = Header { kind: Some("JWT"), key_id: Some(key.id().to_owned()), jwk: None };
+    let algorithm = algorithm.or_else(|| key.algorithms().first().copied()).ok_or(BuildError::ClientKey)?;
+    jose::sign(&header, claims, key, algorithm).map_err(|_| BuildError::ClientKey)
 }

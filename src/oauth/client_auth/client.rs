@@ -1,7 +1,8 @@
-//! Who we are at the authorization server, and how we prove it (RFC 6749 §2.3, RFC 7523 §2.2).
+//! Our registration at an authorization server and its authentication (RFC 6749 §2.3, RFC 7523 §2.2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,36 +10,38 @@ use http::{HeaderMap, HeaderValue, header};
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
-use super::assertion;
-use super::dpop::Nonces;
-use crate::catalog::entry::{OAuth, TokenAuth};
+use super::assertion::{self, CLIENT_ASSERTION_TYPE, Parties};
+use super::dpop::Dpop;
+use crate::catalog::entry::{AssertionAudience, OAuth, TokenAuth};
 use crate::clock::Clock;
-use crate::jose::{Algorithm, SigningKey};
+use crate::jose::{self, Algorithm, SigningKey};
+use crate::oauth::message::error::BuildError;
 use crate::oauth::message::parameters::Parameters;
-use crate::oauth::message::request::Unbuildable;
-use crate::oauth::message::sanitize::Cleaner;
+use crate::oauth::message::sanitize::Sanitizer;
 use crate::random::Random;
 use crate::secret::Secret;
 
-/// Our registration at a provider. Clones share what was learnt about which secret works.
+/// Lifetime of a client assertion: enough for its one request and two clocks that differ a little.
+const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Our registration at a provider. Clones share which secret worked last.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The client id; not a secret.
     pub id: String,
     secrets: Arc<Secrets>,
-    /// The secret of this try; the one that worked last where none is chosen.
+    /// Index of the secret to use; the one that worked last if `None`.
     chosen: Option<usize>,
     key: Option<Arc<SigningKey>>,
-    /// Whether nothing at all is said about who asks.
-    nobody: bool,
-    /// The key that the tokens of this use are bound to (RFC 9449); each credential has its own.
-    dpop_key: Option<Arc<SigningKey>>,
-    nonces: Arc<Nonces>,
-    pub(in crate::oauth) clock: Clock,
-    pub(in crate::oauth) random: Random,
+    /// True if requests identify no client at all.
+    anonymous: bool,
+    /// Proofs for tokens that are bound to a key; each credential has its own key.
+    pub(in crate::oauth) dpop: Dpop,
+    clock: Clock,
+    random: Random,
 }
 
-/// The client's secrets in the order of the configuration, and which of them the provider took last.
+/// Client secrets in the order of the configuration, and the index of the one that worked last.
 #[derive(Debug, Default)]
 struct Secrets {
     all: Vec<Secret>,
@@ -46,42 +49,35 @@ struct Secrets {
 }
 
 impl Client {
-    /// A client with these secrets, in the order in which they are tried; a public one has none.
+    /// Creates a client with secrets in the order in which they are tried. A public client has none.
     pub fn new(id: impl Into<String>, secrets: Vec<Secret>, clock: Clock, random: Random) -> Self {
         let secrets = Arc::new(Secrets { all: secrets, working: AtomicUsize::new(0) });
-        let nonces = Arc::new(Nonces::default());
-        Self { id: id.into(), secrets, chosen: None, key: None, nobody: false, dpop_key: None, nonces, clock, random }
+        let dpop = Dpop::unbound(clock.clone(), random);
+        Self { id: id.into(), secrets, chosen: None, key: None, anonymous: false, dpop, clock, random }
     }
 
-    /// No client at all: what a grant brings says by itself who asks (RFC 7521 §4.1).
-    pub fn nobody(clock: Clock, random: Random) -> Self {
-        Self { nobody: true, ..Self::new("", Vec::new(), clock, random) }
+    /// Creates a client that identifies itself with nothing: the grant alone says who asks
+    /// (RFC 7521 §4.1).
+    pub fn anonymous(clock: Clock, random: Random) -> Self {
+        Self { anonymous: true, ..Self::new("", Vec::new(), clock, random) }
     }
 
-    /// The same with a private key, for `private_key_jwt`.
+    /// Sets the private key for `private_key_jwt`.
     #[must_use]
     pub fn with_key(self, key: Option<Arc<SigningKey>>) -> Self {
         Self { key, ..self }
     }
 
-    /// The same for tokens that are bound to this key; without one nothing is proved.
+    /// Sets the key that tokens are bound to (RFC 9449); without one, requests carry no proof.
     #[must_use]
     pub fn with_dpop(self, dpop_key: Option<Arc<SigningKey>>) -> Self {
-        Self { dpop_key, ..self }
+        Self { dpop: self.dpop.with_key(dpop_key), ..self }
     }
 
-    pub(in crate::oauth) fn dpop_key(&self) -> Option<&SigningKey> {
-        self.dpop_key.as_deref()
-    }
-
-    pub(in crate::oauth) fn nonces(&self) -> &Nonces {
-        &self.nonces
-    }
-
-    /// Whether it has what this way of authenticating needs.
+    /// Returns true if the client has the secret or key that `way` needs.
     pub fn can(&self, way: TokenAuth) -> bool {
         match way {
-            _ if self.nobody => true,
+            _ if self.anonymous => true,
             TokenAuth::None => true,
             TokenAuth::PrivateKeyJwt => self.key.is_some(),
             TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post | TokenAuth::ClientSecretJwt => {
@@ -90,38 +86,39 @@ impl Client {
         }
     }
 
-    /// What its private key can sign with; nothing where it has none.
+    /// Returns the algorithms of the private key; none without a key.
     pub(in crate::oauth) fn algorithms(&self) -> &'static [Algorithm] {
         self.key.as_ref().map_or(&[], |key| key.algorithms())
     }
 
-    /// The same client once for each of its secrets, the one that worked last first: where the provider answers
-    /// `invalid_client`, nothing was spent, and the next is tried. A client without a secret is tried once.
-    pub(in crate::oauth) fn tries(&self, way: TokenAuth) -> Vec<Self> {
-        let count = if way.needs_secret() { self.secrets.all.len().max(1) } else { 1 };
+    /// Returns the client once for each of its secrets, the one that worked last first; only once if
+    /// `way` needs no secret.
+    pub(super) fn tries(&self, way: Option<TokenAuth>) -> Vec<Self> {
+        let count = if way.is_some_and(TokenAuth::needs_secret) { self.secrets.all.len().max(1) } else { 1 };
         let first = self.secrets.working.load(Ordering::Relaxed);
         (0..count).map(|step| Self { chosen: Some((first + step) % count), ..self.clone() }).collect()
     }
 
-    /// Notes that the provider took the secret of this try.
-    pub(in crate::oauth) fn worked(&self) {
+    /// Records that the provider accepted the secret of this try.
+    pub(super) fn keep_chosen_secret(&self) {
         if let Some(chosen) = self.chosen {
             self.secrets.working.store(chosen, Ordering::Relaxed);
         }
     }
 
-    /// Puts exactly one authentication into a request: in the header or in the body, never in both.
+    /// Adds exactly one authentication: in the header or in the body, never in both.
     pub(in crate::oauth) fn authenticate(
         &self,
         way: TokenAuth,
         entry: &OAuth,
         headers: &mut HeaderMap,
         parameters: &mut Parameters,
-    ) -> Result<(), Unbuildable> {
+    ) -> Result<(), BuildError> {
         match way {
-            _ if self.nobody => {}
+            _ if self.anonymous => {}
             TokenAuth::Basic | TokenAuth::BasicRaw => {
-                let mut value = HeaderValue::from_str(&self.basic(way)?).expect("base64 is visible ASCII");
+                let basic = basic(way, &self.id, self.required_secret()?.expose());
+                let mut value = HeaderValue::from_str(&basic).expect("base64 is visible ASCII");
                 value.set_sensitive(true);
                 headers.insert(header::AUTHORIZATION, value);
             }
@@ -131,42 +128,48 @@ impl Client {
             }
             TokenAuth::None => parameters.set("client_id", &self.id),
             TokenAuth::PrivateKeyJwt | TokenAuth::ClientSecretJwt => {
-                let assertion = assertion::make(self, way, entry)?;
+                let assertion = self.assertion(way, entry)?;
                 parameters.set("client_id", &self.id);
-                parameters.set("client_assertion_type", assertion::TYPE);
+                parameters.set("client_assertion_type", CLIENT_ASSERTION_TYPE);
                 parameters.set("client_assertion", assertion.expose());
             }
         }
         Ok(())
     }
 
-    /// The value of the `Authorization` header. RFC 6749 §2.3.1 wants both parts form-urlencoded first, so that a colon
-    /// in the id does no harm; servers that do not decode them are met with `basic_raw`.
-    fn basic(&self, way: TokenAuth) -> Result<Zeroizing<String>, Unbuildable> {
-        Ok(basic_of(way, &self.id, self.required_secret()?.expose()))
+    /// Signs a client assertion (RFC 7523 §2.2, OpenID Connect Core §9).
+    fn assertion(&self, way: TokenAuth, entry: &OAuth) -> Result<Secret, BuildError> {
+        let audience = match entry.token_auth_audience {
+            AssertionAudience::Issuer => entry.issuer.as_deref().ok_or(BuildError::NoIssuer)?,
+            AssertionAudience::TokenUrl => entry.token_url.url().ok_or(BuildError::Url)?.as_str(),
+        };
+        let parties = Parties { issuer: &self.id, subject: Some(&self.id), audience };
+        let claims = assertion::claims(&parties, ASSERTION_LIFETIME, &self.clock, self.random);
+        if way == TokenAuth::ClientSecretJwt {
+            return Ok(jose::sign_with_secret(&assertion::SECRET_HEADER, &claims, self.required_secret()?));
+        }
+        assertion::sign(&claims, self.key.as_deref().ok_or(BuildError::NoClientKey)?, entry.token_auth_alg)
     }
 
-    pub(in crate::oauth) fn required_secret(&self) -> Result<&Secret, Unbuildable> {
+    fn required_secret(&self) -> Result<&Secret, BuildError> {
         let chosen = self.chosen.unwrap_or_else(|| self.secrets.working.load(Ordering::Relaxed));
-        self.secrets.all.get(chosen).filter(|secret| !secret.is_empty()).ok_or(Unbuildable::NoClientSecret)
+        self.secrets.all.get(chosen).filter(|secret| !secret.is_empty()).ok_or(BuildError::NoClientSecret)
     }
 
-    pub(in crate::oauth) fn required_key(&self) -> Result<&SigningKey, Unbuildable> {
-        self.key.as_deref().ok_or(Unbuildable::NoClientKey)
-    }
-
-    /// Tells `cleaner` what of ours must not come back in a text of the provider's.
-    pub(in crate::oauth) fn hide(&self, cleaner: &mut Cleaner) {
+    /// Masks the client's secrets, also in their `Basic` form.
+    pub(super) fn mask_secrets(&self, sanitizer: &mut Sanitizer) {
         for secret in &self.secrets.all {
-            cleaner.hide(secret.expose());
+            sanitizer.mask(secret.expose());
             for way in [TokenAuth::Basic, TokenAuth::BasicRaw] {
-                cleaner.hide(basic_of(way, &self.id, secret.expose()).trim_start_matches("Basic "));
+                sanitizer.mask(basic(way, &self.id, secret.expose()).trim_start_matches("Basic "));
             }
         }
     }
 }
 
-fn basic_of(way: TokenAuth, id: &str, secret: &str) -> Zeroizing<String> {
+/// Returns the value of the `Authorization` header. RFC 6749 §2.3.1 form-encodes both parts first, so
+/// that the id may contain a colon. `BasicRaw` is for servers that do not decode them.
+fn basic(way: TokenAuth, id: &str, secret: &str) -> Zeroizing<String> {
     let pair = Zeroizing::new(match way {
         TokenAuth::BasicRaw => format!("{id}:{secret}"),
         _ => format!("{}:{}", form_encoded(id), form_encoded(secret)),
@@ -182,7 +185,7 @@ fn form_encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn authenticated(way: TokenAuth, id: &str, secret: Option<&str>) -> Result<(Option<String>, String), Unbuildable> {
+    fn authenticated(way: TokenAuth, id: &str, secret: Option<&str>) -> Result<(Option<String>, String), BuildError> {
         let (mut headers, mut parameters) = (HeaderMap::new(), Parameters::default());
         let client = Client::new(id, secret.map(Secret::new).into_iter().collect(), Clock::system(), Random);
         let entry = crate::oauth::tests::entry("");
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn bar_3_basic_encodes_id_and_secret_each_before_base64() {
+    fn basic_form_encodes_id_and_secret() {
         let (basic, body) = authenticated(TokenAuth::Basic, "an id:1", Some("s+c/r€t %")).unwrap();
         assert_eq!(basic.unwrap(), "an+id%3A1:s%2Bc%2Fr%E2%82%ACt+%25");
         assert_eq!(body, "");
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn bar_3_there_is_one_authentication_in_a_request_and_never_two() {
+    fn a_request_has_one_authentication() {
         let (header, body) = authenticated(TokenAuth::Post, "id", Some("secret")).unwrap();
         assert_eq!((header, body.as_str()), (None, "client_id=id&client_secret=secret"));
         let (header, body) = authenticated(TokenAuth::None, "id", Some("not sent")).unwrap();
@@ -212,10 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn a_confidential_client_without_a_secret_sends_nothing() {
+    fn a_missing_secret_is_an_error() {
         for way in [TokenAuth::Basic, TokenAuth::BasicRaw, TokenAuth::Post] {
-            assert_eq!(authenticated(way, "id", None), Err(Unbuildable::NoClientSecret));
-            assert_eq!(authenticated(way, "id", Some("")), Err(Unbuildable::NoClientSecret));
+            assert_eq!(authenticated(way, "id", None), Err(BuildError::NoClientSecret));
+            assert_eq!(authenticated(way, "id", Some("")), Err(BuildError::NoClientSecret));
         }
     }
 }

@@ -1,114 +1,116 @@
-//! Discovery (RFC 8414, OpenID Connect Discovery 1.0): what an authorization server says about itself, found from its
-//! issuer identifier alone.
+//! Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0), found from the issuer
+//! identifier alone.
 //!
-//! Every URL in the document comes from outside: it is taken only as an [`Endpoint`], and the egress guard has the last word
-//! when it is used. A member that is not what it has to be makes the document unusable; an unknown one is ignored.
+//! Every URL in the document is untrusted: it is parsed as an [`Endpoint`], and the egress guard checks
+//! its address when it is used. A malformed member makes the document unusable; an unknown one is
+//! ignored.
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::catalog::value::Endpoint;
-use crate::egress::{Answer, Egress, EgressError, Outgoing};
+use crate::egress::{Egress, EgressError, EgressRequest, EgressResponse};
 use crate::json;
 use crate::oauth::message::request::accept_json;
 
-/// The longest list that is read.
-const MOST_MEMBERS: usize = 1000;
+/// Maximum length of a list.
+const MAX_LIST: usize = 1000;
 
-/// What an authorization server says about itself (RFC 8414 §2). What it does not say is `None`, or an empty list.
+/// Metadata of an authorization server (RFC 8414 §2). Absent members are `None` or empty lists.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    /// Its issuer identifier, equal to the one that was asked for.
+    /// Issuer identifier, equal to the requested one.
     pub issuer: String,
-    /// Where users log in.
+    /// Authorization endpoint.
     pub authorization_endpoint: Option<Endpoint>,
-    /// Where codes become tokens.
+    /// Token endpoint.
     pub token_endpoint: Option<Endpoint>,
-    /// Its published keys (RFC 7517).
+    /// Published keys (RFC 7517).
     pub jwks_uri: Option<Endpoint>,
-    /// Where an account is asked who it is (OpenID Connect Core §5.3).
+    /// Userinfo endpoint (OpenID Connect Core §5.3).
     pub userinfo_endpoint: Option<Endpoint>,
-    /// Where tokens are revoked (RFC 7009).
+    /// Revocation endpoint (RFC 7009).
     pub revocation_endpoint: Option<Endpoint>,
-    /// Where a token is looked into (RFC 7662).
+    /// Introspection endpoint (RFC 7662).
     pub introspection_endpoint: Option<Endpoint>,
-    /// Where the device flow begins (RFC 8628).
+    /// Device authorization endpoint (RFC 8628).
     pub device_authorization_endpoint: Option<Endpoint>,
-    /// Where authorization requests are pushed (RFC 9126).
+    /// Pushed authorization request endpoint (RFC 9126).
     pub pushed_authorization_request_endpoint: Option<Endpoint>,
-    /// Whether they have to be.
+    /// True if authorization requests must be pushed.
     pub require_pushed_authorization_requests: bool,
-    /// Where clients register themselves (RFC 7591).
+    /// Client registration endpoint (RFC 7591).
     pub registration_endpoint: Option<Endpoint>,
-    /// Whether `iss` is in its answers (RFC 9207 §3).
+    /// True if authorization responses carry `iss` (RFC 9207 §3).
     pub authorization_response_iss_parameter_supported: bool,
-    /// Whether a client's id may be the URL of its metadata (draft-ietf-oauth-client-id-metadata-document).
+    /// True if a client id may be the URL of the client's metadata
+    /// (draft-ietf-oauth-client-id-metadata-document).
     pub client_id_metadata_document_supported: bool,
-    /// How clients authenticate at the token endpoint; empty: `client_secret_basic` (RFC 8414 §2).
+    /// Client authentication methods; an empty list means `client_secret_basic` (RFC 8414 §2).
     pub token_endpoint_auth_methods_supported: Vec<String>,
-    /// With what a client's assertion may be signed.
+    /// Signature algorithms of client assertions.
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// PKCE's methods; empty: it says nothing.
+    /// PKCE methods; an empty list says nothing.
     pub code_challenge_methods_supported: Vec<String>,
-    /// The grants.
+    /// Grant types.
     pub grant_types_supported: Vec<String>,
-    /// The scopes that it tells of.
+    /// Documented scopes.
     pub scopes_supported: Vec<String>,
-    /// With what ID tokens are signed.
+    /// Signature algorithms of ID tokens.
     pub id_token_signing_alg_values_supported: Vec<String>,
-    /// With what a DPoP proof may be signed (RFC 9449 §5.1); empty: it says nothing of DPoP.
+    /// Signature algorithms of DPoP proofs (RFC 9449 §5.1); an empty list says nothing of DPoP.
     pub dpop_signing_alg_values_supported: Vec<String>,
 }
 
-/// Why there is no metadata. Nothing of the document is in it but the names of members.
+/// Reason why there is no usable metadata. Contains nothing of the document but names of members.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
-    /// The issuer is no URL that metadata can be found from.
-    #[error("the issuer is no https URL without a query")]
-    NoIssuer,
-    /// There is no whole answer.
+    /// The issuer is not a URL that metadata can be found from.
+    #[error("the issuer must be an https URL without a query")]
+    InvalidIssuer,
+    /// No complete response arrived.
     #[error("{0}")]
     Unreachable(#[from] EgressError),
-    /// Neither well-known URL has a document; the status of the last.
-    #[error("there are no metadata at the issuer's well-known URLs (status {0})")]
+    /// No well-known URL has a document; holds the last status.
+    #[error("the issuer's well-known URLs have no metadata (status {0})")]
     Status(u16),
-    /// The document is no JSON object, or says something twice.
-    #[error("the metadata are no JSON object, or say something twice")]
+    /// The document is not a JSON object, or a member occurs twice.
+    #[error("the metadata are not a JSON object, or a member occurs twice")]
     NotJson,
-    /// The document is another issuer's (RFC 8414 §3.3).
-    #[error("the metadata are of another issuer than the one that was asked for")]
+    /// The document names another issuer (RFC 8414 §3.3).
+    #[error("the metadata belong to another issuer than the requested one")]
     AnotherIssuer,
-    /// A member is not what it has to be.
+    /// A member is malformed.
     #[error("the metadata's '{0}' is malformed")]
     Malformed(&'static str),
-    /// A member that is needed is not there.
+    /// A required member is missing.
     #[error("the metadata have no '{0}'")]
     Missing(&'static str),
 }
 
 impl Metadata {
-    /// Fetches the metadata of `issuer`: under the path that RFC 8414 §3.1 inserts, else where OpenID Connect Discovery §4
-    /// appends its own. The issuer that the document names must be this one, to the letter.
+    /// Fetches the metadata of `issuer`: from the path that RFC 8414 §3.1 inserts, or else from the one
+    /// that OpenID Connect Discovery §4 appends. The document must name exactly this issuer.
     ///
     /// # Errors
-    /// See [`DiscoveryError`]. A document that is there and wrong ends the search: the next would be no better.
+    /// See [`DiscoveryError`]. An invalid document ends the search.
     pub async fn fetch(egress: &Egress, issuer: &str) -> Result<Self, DiscoveryError> {
         let mut status = StatusCode::NOT_FOUND;
-        for url in well_known(issuer).ok_or(DiscoveryError::NoIssuer)? {
-            let answer = get(egress, url).await?;
-            if answer.status == StatusCode::OK {
-                return Self::read(&answer.body, issuer);
+        for url in well_known(issuer).ok_or(DiscoveryError::InvalidIssuer)? {
+            let response = get(egress, url).await?;
+            if response.status == StatusCode::OK {
+                return Self::read(&response.body, issuer);
             }
-            status = answer.status;
+            status = response.status;
         }
         Err(DiscoveryError::Status(status.as_u16()))
     }
 
-    /// Reads a metadata document.
+    /// Parses a metadata document.
     ///
     /// # Errors
-    /// Where it is another issuer's, or a member is not what it has to be.
+    /// If it names another issuer, or a member is malformed.
     pub fn read(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
         let Some(Value::Object(members)) = json::parse(document) else { return Err(DiscoveryError::NotJson) };
         if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
@@ -141,15 +143,15 @@ impl Metadata {
     }
 }
 
-/// One GET for a JSON document.
-pub(in crate::oauth) async fn get(egress: &Egress, url: Url) -> Result<Answer, EgressError> {
+/// Fetches a JSON document with GET.
+pub(in crate::oauth) async fn get(egress: &Egress, url: Url) -> Result<EgressResponse, EgressError> {
     let mut headers = HeaderMap::new();
     accept_json(&mut headers);
-    egress.send(Outgoing { method: Method::GET, url, headers, body: None }).await
+    egress.send(EgressRequest { method: Method::GET, url, headers, body: None }).await
 }
 
-/// Where the metadata of an issuer may be: RFC 8414's places (§3.1, §5) before OpenID's own. An issuer has no query and no fragment
-/// (RFC 8414 §2), and is a URL that could be an endpoint.
+/// Returns the URLs at which an issuer's metadata may be: those of RFC 8414 (§3.1, §5) before
+/// OpenID's. An issuer has no query and no fragment (§2).
 fn well_known(issuer: &str) -> Option<[Url; 3]> {
     let url = Endpoint::parse(issuer).ok()?.url().clone();
     if url.query().is_some() {
@@ -157,9 +159,9 @@ fn well_known(issuer: &str) -> Option<[Url; 3]> {
     }
     let path = url.path().trim_end_matches('/');
     let at = |path: String| {
-        let mut there = url.clone();
-        there.set_path(&path);
-        there
+        let mut url = url.clone();
+        url.set_path(&path);
+        url
     };
     Some([
         at(format!("/.well-known/oauth-authorization-server{path}")),
@@ -190,7 +192,7 @@ fn flag(members: &Map<String, Value>, name: &'static str) -> Result<bool, Discov
 pub(in crate::oauth) fn list(members: &Map<String, Value>, name: &'static str) -> Result<Vec<String>, DiscoveryError> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(list)) if list.len() <= MOST_MEMBERS => {
+        Some(Value::Array(list)) if list.len() <= MAX_LIST => {
             let texts = list.iter().map(|item| item.as_str().map(str::to_owned).ok_or(DiscoveryError::Malformed(name)));
             texts.collect()
         }

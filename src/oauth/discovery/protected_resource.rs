@@ -1,5 +1,5 @@
-//! A protected resource says who its authorization servers are (RFC 9728): how a client that knows nothing but the URL of an
-//! MCP server finds out where its user logs in.
+//! Protected resource metadata (RFC 9728): finds the authorization server of an MCP server from the
+//! server's URL alone.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_auth::ChallengeParser;
@@ -8,47 +8,47 @@ use url::Url;
 
 use super::metadata::{DiscoveryError, get, list};
 use crate::catalog::value::Endpoint;
-use crate::egress::{Egress, EgressError, Outgoing};
+use crate::egress::{Egress, EgressError, EgressRequest};
 use crate::json;
 
-/// What a resource says about itself, and what it said when it was asked without a token.
+/// Metadata of a resource, combined with its challenge to a request without a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtectedResource {
-    /// Its identifier: what tokens are asked for (RFC 8707).
+    /// Resource identifier, sent with token requests (RFC 8707).
     pub resource: String,
-    /// The issuers of the authorization servers that give tokens for it, in its own order.
+    /// Issuers of its authorization servers, in the resource's order.
     pub authorization_servers: Vec<String>,
-    /// The scopes that it needs: those of its challenge (RFC 6750 §3), else those of its metadata.
+    /// Required scopes: those of the challenge (RFC 6750 §3), or else of the metadata.
     pub scopes: Vec<String>,
 }
 
-/// Why nobody knows where to log in for a resource.
+/// Reason why a resource's authorization server is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResourceError {
-    /// There is no whole answer.
-    #[error("the server could not be asked: {0}")]
+    /// No complete response arrived.
+    #[error("the server could not be reached: {0}")]
     Unreachable(#[from] EgressError),
-    /// It neither says where its metadata are, nor has any at the well-known URLs.
-    #[error("the server says nothing about how it is authorized (RFC 9728): there are no metadata, with status {0}")]
+    /// The challenge names no metadata, and the well-known URLs have none.
+    #[error("the server has no protected resource metadata (RFC 9728): status {0}")]
     NoMetadata(u16),
-    /// The URL that its challenge names is none that is fetched.
-    #[error("the server's resource_metadata is no https URL")]
-    NoUrl,
-    /// The document is no JSON object, or says something twice.
-    #[error("the server's metadata are no JSON object, or say something twice")]
+    /// The metadata URL in the challenge is not allowed.
+    #[error("the server's resource_metadata must be an https URL")]
+    InvalidUrl,
+    /// The document is not a JSON object, or a member occurs twice.
+    #[error("the server's metadata are not a JSON object, or a member occurs twice")]
     NotJson,
-    /// The document is another resource's (RFC 9728 §3.3).
-    #[error("the server's metadata are of another resource than the one that was asked for")]
+    /// The document names another resource (RFC 9728 §3.3).
+    #[error("the server's metadata belong to another resource than the requested one")]
     AnotherResource,
-    /// A member is not what it has to be.
+    /// A member is malformed.
     #[error("the metadata's '{0}' is malformed")]
     Malformed(&'static str),
-    /// It names no authorization server.
+    /// The document names no authorization server.
     #[error("the server's metadata name no authorization server")]
     NoAuthorizationServer,
 }
 
-/// What a `WWW-Authenticate` says to a bearer (RFC 6750 §3, RFC 9728 §5.1).
+/// The challenge in `WWW-Authenticate` (RFC 6750 §3, RFC 9728 §5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Challenge {
     resource_metadata: Option<String>,
@@ -56,44 +56,44 @@ struct Challenge {
 }
 
 impl ProtectedResource {
-    /// Asks `server` without a token, follows what its 401 says, and else looks at the well-known URLs: under its own path,
-    /// then at the root of its host.
+    /// Asks `server` without a token and fetches the metadata that its 401 names, or else those at the
+    /// well-known URLs: under the server's path, then at the root of its host.
     ///
     /// # Errors
-    /// See [`ResourceError`]. The document has to be the server's own: its `resource` is the URL that was asked, or, in the
-    /// document at the root, that of the root.
+    /// See [`ResourceError`]. The document must name the server's URL as its `resource`; the document at
+    /// the root may name the root instead.
     pub async fn find(egress: &Egress, server: &Endpoint) -> Result<Self, ResourceError> {
         let url = server.url();
         let challenge = challenge_of(egress, url).await?;
         let whole = vec![url.clone()];
-        let mut places: Vec<(Url, Vec<Url>)> = Vec::new();
-        if let Some(named) = &challenge.resource_metadata {
-            let named = Endpoint::parse(named).map_err(|_| ResourceError::NoUrl)?;
-            let of = if *named.url() == at_root(url) { vec![url.clone(), root(url)] } else { whole };
-            places.push((named.url().clone(), of));
+        let or_root = vec![url.clone(), root(url)];
+        // Each candidate URL, with the resources that its document may name.
+        let candidates = if let Some(named) = &challenge.resource_metadata {
+            let named = Endpoint::parse(named).map_err(|_| ResourceError::InvalidUrl)?.url().clone();
+            let resources = if named == at_root(url) { or_root } else { whole };
+            vec![(named, resources)]
         } else {
-            places.push((under_path(url), whole));
-            places.push((at_root(url), vec![url.clone(), root(url)]));
-        }
+            vec![(under_path(url), whole), (at_root(url), or_root)]
+        };
         let mut status = StatusCode::NOT_FOUND;
-        for (place, of) in places {
-            let answer = get(egress, place).await?;
-            if answer.status == StatusCode::OK {
-                return Self::read(&answer.body, &of).map(|found| found.with(&challenge));
+        for (candidate, resources) in candidates {
+            let response = get(egress, candidate).await?;
+            if response.status == StatusCode::OK {
+                return Self::read(&response.body, &resources).map(|found| found.with(&challenge));
             }
-            status = answer.status;
+            status = response.status;
         }
         Err(ResourceError::NoMetadata(status.as_u16()))
     }
 
-    /// Reads a metadata document, which has to be of one of the resources `of`.
+    /// Parses a metadata document, which must name one of `resources`.
     ///
     /// # Errors
-    /// Where it is another's, or a member is not what it has to be.
-    pub fn read(document: &[u8], of: &[Url]) -> Result<Self, ResourceError> {
+    /// If it names another resource, or a member is malformed.
+    pub fn read(document: &[u8], resources: &[Url]) -> Result<Self, ResourceError> {
         let Some(Value::Object(members)) = json::parse(document) else { return Err(ResourceError::NotJson) };
         let resource = members.get("resource").and_then(Value::as_str).ok_or(ResourceError::AnotherResource)?;
-        if !Url::parse(resource).is_ok_and(|named| of.contains(&named)) {
+        if !Url::parse(resource).is_ok_and(|named| resources.contains(&named)) {
             return Err(ResourceError::AnotherResource);
         }
         let texts = |name| {
@@ -117,10 +117,10 @@ impl ProtectedResource {
 async fn challenge_of(egress: &Egress, url: &Url) -> Result<Challenge, ResourceError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    let request = Outgoing { method: Method::GET, url: url.clone(), headers, body: None };
+    let request = EgressRequest { method: Method::GET, url: url.clone(), headers, body: None };
     match egress.send(request).await {
-        Ok(answer) => Ok(Challenge::read(&answer.headers)),
-        // A server that needs no token opens a stream of events, which has no end.
+        Ok(response) => Ok(Challenge::read(&response.headers)),
+        // A server that needs no token opens an event stream, which does not end.
         Err(EgressError::TooSlow { sent: true } | EgressError::TooLarge) => Ok(Challenge::default()),
         Err(error) => Err(error.into()),
     }
@@ -131,7 +131,7 @@ impl Challenge {
         let values = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let bearer = values.flat_map(ChallengeParser::new).map_while(Result::ok);
         let mut read = Self::default();
-        for challenge in bearer.filter(|challenge| is_for_tokens(challenge.scheme)) {
+        for challenge in bearer.filter(|challenge| is_token_scheme(challenge.scheme)) {
             for (name, value) in challenge.params {
                 if name.eq_ignore_ascii_case("resource_metadata") {
                     read.resource_metadata.get_or_insert_with(|| value.to_unescaped());
@@ -144,23 +144,23 @@ impl Challenge {
     }
 }
 
-fn is_for_tokens(scheme: &str) -> bool {
+fn is_token_scheme(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("dpop")
 }
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// RFC 9728 §3.1: the well-known path stands before the resource's own; its query stays.
+/// Inserts the well-known path before the resource's own (RFC 9728 §3.1); the query stays.
 fn under_path(resource: &Url) -> Url {
-    let mut there = resource.clone();
-    there.set_path(&format!("{WELL_KNOWN}{}", resource.path().trim_end_matches('/')));
-    there
+    let mut url = resource.clone();
+    url.set_path(&format!("{WELL_KNOWN}{}", resource.path().trim_end_matches('/')));
+    url
 }
 
 fn at_root(resource: &Url) -> Url {
-    let mut there = root(resource);
-    there.set_path(WELL_KNOWN);
-    there
+    let mut url = root(resource);
+    url.set_path(WELL_KNOWN);
+    url
 }
 
 fn root(resource: &Url) -> Url {
@@ -187,16 +187,16 @@ mod tests {
     }
 
     #[test]
-    fn bar_40_the_well_known_path_is_inserted_before_the_resources_own() {
-        let there = |text: &str| (under_path(&url(text)).to_string(), at_root(&url(text)).to_string());
+    fn the_well_known_path_is_inserted() {
+        let urls = |text: &str| (under_path(&url(text)).to_string(), at_root(&url(text)).to_string());
         let root = "https://mcp.example/.well-known/oauth-protected-resource".to_owned();
-        assert_eq!(there("https://mcp.example"), (root.clone(), root.clone()));
-        assert_eq!(there("https://mcp.example/a/b?c=d"), (format!("{root}/a/b?c=d"), root.clone()));
-        assert_eq!(there("https://mcp.example/a/"), (format!("{root}/a"), root));
+        assert_eq!(urls("https://mcp.example"), (root.clone(), root.clone()));
+        assert_eq!(urls("https://mcp.example/a/b?c=d"), (format!("{root}/a/b?c=d"), root.clone()));
+        assert_eq!(urls("https://mcp.example/a/"), (format!("{root}/a"), root));
     }
 
     #[test]
-    fn bar_40_a_challenge_says_where_the_metadata_are_and_bar_42_which_scopes_are_needed() {
+    fn a_challenge_names_metadata_and_scopes() {
         let read = challenge(&[
             "Basic realm=\"x, resource_metadata=\\\"y\\\"\", Bearer error=\"invalid_token\", scope=\"files:read  files:write\", resource_metadata=\"https://a.example/m\"",
             "Bearer resource_metadata=\"https://b.example/\", scope=other",
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn bar_40_metadata_are_taken_of_the_resource_that_was_asked_alone() {
+    fn only_the_requested_resource_is_accepted() {
         let of = [url("https://mcp.example/a")];
         let read = |document: &str| ProtectedResource::read(document.as_bytes(), &of);
         let good = r#"{"resource":"https://MCP.example:443/a","authorization_servers":["https://as.example"],"scopes_supported":["x"],"more":1}"#;

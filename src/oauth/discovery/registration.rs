@@ -1,4 +1,4 @@
-//! A client registers itself (RFC 7591) at an authorization server that has never heard of it.
+//! Dynamic client registration (RFC 7591) at an authorization server that does not know us.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -7,72 +7,73 @@ use zeroize::Zeroizing;
 use crate::catalog::entry::TokenAuth;
 use crate::catalog::value::Endpoint;
 use crate::clock::UnixTime;
-use crate::egress::{Egress, EgressError, Outgoing};
+use crate::egress::{Egress, EgressError, EgressRequest};
 use crate::json;
+use crate::oauth::message::error::ErrorResponse;
 use crate::oauth::message::request::accept_json;
-use crate::oauth::message::sanitize::Cleaner;
+use crate::oauth::message::sanitize::Sanitizer;
 use crate::secret::Secret;
 
-/// The longest client id and secret that are taken, in bytes.
-const LONGEST: usize = 4096;
+/// Maximum length of a client id and secret, in bytes.
+const MAX_TEXT: usize = 4096;
 
-/// What we say of ourselves.
+/// Our client metadata.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistrationRequest<'a> {
-    /// What users are shown.
+    /// Name that users see.
     pub client_name: &'a str,
-    /// The one redirect URI.
+    /// The only redirect URI.
     pub redirect_uri: &'a str,
-    /// How we want to authenticate.
+    /// Requested authentication method.
     pub token_auth: TokenAuth,
-    /// What we may ask for later.
+    /// Scopes that logins may ask for.
     pub scopes: &'a [String],
 }
 
-/// What the server made of it (RFC 7591 §3.2.1). It has no `Debug` that shows the secret.
+/// Our registration at the server (RFC 7591 §3.2.1). `Debug` does not show the secret.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// Our id there.
+    /// The client id.
     pub client_id: String,
-    /// Our secret there; a public client has none.
+    /// The client secret; a public client has none.
     pub client_secret: Option<Secret>,
-    /// When the secret ends; `None`: never.
+    /// Expiry of the secret; `None` if it does not expire.
     pub secret_expires_at: Option<UnixTime>,
-    /// How we authenticate, which may not be what was asked for.
+    /// Authentication method; may differ from the requested one.
     pub token_auth: TokenAuth,
 }
 
-/// Why we are not registered.
+/// Reason why the registration failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
-    /// There is no whole answer.
-    #[error("the registration endpoint could not be asked: {0}")]
+    /// No complete response arrived.
+    #[error("the registration endpoint could not be reached: {0}")]
     Unreachable(#[from] EgressError),
-    /// The server refuses; its words, cleaned.
+    /// The server refuses.
     #[error("the authorization server refused to register this client: {0}")]
-    Refused(String),
-    /// Any other status than 201.
+    Refused(ErrorResponse),
+    /// The status is neither 201 nor 200.
     #[error("the registration endpoint answered with status {0}")]
     Status(u16),
-    /// The answer is no JSON object, or a member is not what it has to be.
-    #[error("the registration endpoint's answer cannot be used: its member '{0}' is missing or malformed")]
+    /// The response is not a JSON object, or a member is missing or malformed.
+    #[error("the registration response is unusable: its member '{0}' is missing or malformed")]
     Malformed(&'static str),
 }
 
-/// The ways to authenticate that a registered client can have, by their registered names (RFC 7591 §2), best first.
-const WAYS: [(TokenAuth, &str); 3] =
+/// Authentication methods of registered clients with their names (RFC 7591 §2), best first.
+const METHODS: [(TokenAuth, &str); 3] =
     [(TokenAuth::Basic, "client_secret_basic"), (TokenAuth::Post, "client_secret_post"), (TokenAuth::None, "none")];
 
-/// Of the ways that a server announces the one to ask for; a server that announces none takes `client_secret_basic`
-/// (RFC 8414 §2). `None`: it takes none that a client that registers itself can have.
-pub fn preferred_way(announced: &[String]) -> Option<TokenAuth> {
+/// Returns the authentication method to request, given those that a server announces; without any,
+/// `client_secret_basic` (RFC 8414 §2). `None` if a registered client can have none of them.
+pub fn preferred_auth(announced: &[String]) -> Option<TokenAuth> {
     if announced.is_empty() {
         return Some(TokenAuth::Basic);
     }
-    WAYS.iter().find(|(_, name)| announced.iter().any(|there| there == name)).map(|(way, _)| *way)
+    METHODS.iter().find(|(_, name)| announced.iter().any(|announced| announced == name)).map(|(way, _)| *way)
 }
 
-/// Registers. One request; the answer is kept, for each further one makes a further client there.
+/// Registers us. The caller has to store the result: each further request registers another client.
 ///
 /// # Errors
 /// See [`RegistrationError`].
@@ -85,16 +86,21 @@ pub async fn register(
     accept_json(&mut headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let body = Zeroizing::new(request.document().to_string().into_bytes());
-    let outgoing = Outgoing { method: Method::POST, url: endpoint.url().clone(), headers, body: Some(body) };
-    let answer = egress.send(outgoing).await?;
-    let members = match json::parse(&answer.body) {
+    let request_out = EgressRequest { method: Method::POST, url: endpoint.url().clone(), headers, body: Some(body) };
+    let response = egress.send(request_out).await?;
+    let members = match json::parse(&response.body) {
         Some(Value::Object(members)) => members,
         _ => Map::new(),
     };
-    match answer.status {
-        // Some servers answer 200, against RFC 7591 §3.2.1.
+    match response.status {
+        // RFC 7591 §3.2.1 requires 201; some servers send 200.
         StatusCode::CREATED | StatusCode::OK => Registration::read(&members, request.token_auth),
-        status if status.is_client_error() && members.contains_key("error") => Err(refusal(&members)),
+        status if status.is_client_error() && members.contains_key("error") => {
+            let text = |name| members.get(name).and_then(Value::as_str);
+            let error = text("error").unwrap_or("error");
+            let refused = ErrorResponse::new(error, text("error_description"), &Sanitizer::default());
+            Err(RegistrationError::Refused(refused))
+        }
         status => Err(RegistrationError::Status(status.as_u16())),
     }
 }
@@ -106,7 +112,7 @@ impl RegistrationRequest<'_> {
             "redirect_uris": [self.redirect_uri],
             "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"],
-            "token_endpoint_auth_method": name_of(self.token_auth),
+            "token_endpoint_auth_method": method_name(self.token_auth),
         });
         if !self.scopes.is_empty() {
             document["scope"] = self.scopes.join(" ").into();
@@ -116,10 +122,12 @@ impl RegistrationRequest<'_> {
 }
 
 impl Registration {
-    fn read(members: &Map<String, Value>, asked: TokenAuth) -> Result<Self, RegistrationError> {
+    fn read(members: &Map<String, Value>, requested: TokenAuth) -> Result<Self, RegistrationError> {
         let text = |name: &'static str| match members.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if (1..=LONGEST).contains(&text.len()) && !text.chars().any(char::is_control) => {
+            Some(Value::String(text))
+                if (1..=MAX_TEXT).contains(&text.len()) && !text.chars().any(char::is_control) =>
+            {
                 Ok(Some(text.clone()))
             }
             Some(_) => Err(RegistrationError::Malformed(name)),
@@ -128,8 +136,8 @@ impl Registration {
         let client_secret = text("client_secret")?.map(Secret::new);
         let expiry = members.get("client_secret_expires_at").and_then(Value::as_i64).filter(|at| *at > 0);
         let token_auth = match text("token_endpoint_auth_method")? {
-            None => asked,
-            Some(name) => way_of(&name).ok_or(RegistrationError::Malformed("token_endpoint_auth_method"))?,
+            None => requested,
+            Some(name) => method_of(&name).ok_or(RegistrationError::Malformed("token_endpoint_auth_method"))?,
         };
         if token_auth != TokenAuth::None && client_secret.is_none() {
             return Err(RegistrationError::Malformed("client_secret"));
@@ -139,29 +147,21 @@ impl Registration {
     }
 }
 
-fn refusal(members: &Map<String, Value>) -> RegistrationError {
-    let cleaner = Cleaner::default();
-    let text = |name: &str| members.get(name).and_then(Value::as_str);
-    let error = cleaner.error(text("error").unwrap_or("error"));
-    let description = text("error_description").and_then(|text| cleaner.description(text));
-    RegistrationError::Refused(description.map_or(error.clone(), |description| format!("{error}: {description}")))
+fn method_name(way: TokenAuth) -> &'static str {
+    METHODS.iter().find(|(known, _)| *known == way).map_or("none", |(_, name)| name)
 }
 
-fn name_of(way: TokenAuth) -> &'static str {
-    WAYS.iter().find(|(known, _)| *known == way).map_or("none", |(_, name)| name)
-}
-
-fn way_of(name: &str) -> Option<TokenAuth> {
-    WAYS.iter().find(|(_, known)| *known == name).map(|(way, _)| *way)
+fn method_of(name: &str) -> Option<TokenAuth> {
+    METHODS.iter().find(|(_, known)| *known == name).map(|(way, _)| *way)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::hostile::{Hostile, answer, patient};
+    use crate::egress::hostile::{Hostile, patient, response};
 
     async fn registered(status: &str, body: &str) -> (Result<Registration, RegistrationError>, String) {
-        let server = Hostile::saying(answer(status, "application/json", body)).await;
+        let server = Hostile::saying(response(status, "application/json", body)).await;
         let endpoint = Endpoint::parse(server.url("/register").as_str()).unwrap();
         let scopes = ["a".to_owned(), "b".to_owned()];
         let request = RegistrationRequest {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_says_who_it_is_and_keeps_what_it_is_given() {
+    async fn client_metadata_are_sent_and_the_result_is_read() {
         let body =
             r#"{"client_id":"c1","client_secret":"s1","client_secret_expires_at":1900000000,"redirect_uris":[]}"#;
         let (registration, seen) = registered("201 Created", body).await;
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_registration_is_an_error_that_says_why() {
+    async fn unusable_responses_are_errors_with_a_reason() {
         use RegistrationError::{Malformed, Refused, Status};
         for (status, body, error) in [
             ("201 Created", "{}", Malformed("client_id")),
@@ -217,7 +217,10 @@ mod tests {
             (
                 "400 Bad Request",
                 r#"{"error":"invalid_redirect_uri","error_description":"not\u0000 this one"}"#,
-                Refused("invalid_redirect_uri: not this one".into()),
+                Refused(ErrorResponse {
+                    error: "invalid_redirect_uri".into(),
+                    description: Some("not this one".into()),
+                }),
             ),
         ] {
             assert_eq!(registered(status, body).await.0.map(|_| ()), Err(error), "{body}");
@@ -225,8 +228,8 @@ mod tests {
     }
 
     #[test]
-    fn of_the_announced_ways_the_best_is_asked_for() {
-        let way = |names: &[&str]| preferred_way(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    fn the_best_announced_method_is_requested() {
+        let way = |names: &[&str]| preferred_auth(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         assert_eq!(way(&[]), Some(TokenAuth::Basic));
         assert_eq!(way(&["none", "client_secret_post"]), Some(TokenAuth::Post));
         assert_eq!(way(&["none"]), Some(TokenAuth::None));

@@ -1,5 +1,4 @@
-//! An entry that leaves something to discovery, completed by what the authorization server says about itself. What the entry
-//! says by itself always wins.
+//! Completes an entry with the authorization server's metadata. Values of the entry always win.
 
 use super::metadata::{DiscoveryError, Metadata};
 use crate::catalog::entry::{Identity, OAuth, Revoke, TokenAuth};
@@ -8,10 +7,10 @@ use crate::catalog::value::Endpoint;
 use crate::jose::Algorithm;
 use crate::oauth::client_auth::client::Client;
 
-/// The entry with the metadata's endpoints and ways where it has none of its own.
+/// Returns the entry, with endpoints and methods of the metadata in place of missing ones.
 ///
 /// # Errors
-/// Where neither says where the endpoints are.
+/// [`DiscoveryError::Missing`] if neither names an endpoint.
 pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OAuth, DiscoveryError> {
     let mut entry = entry.clone();
     let url = |own: &Template, found: &Option<Endpoint>, name| match found {
@@ -49,16 +48,17 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
     Ok(entry)
 }
 
-/// How the client authenticates: as the entry says, where it says something else than the default, or the server takes that;
-/// else in the safest way that the server takes and the client can (RFC 8414 §2: none announced is `client_secret_basic`).
+/// Returns the client authentication: the entry's if it is not the default or the server accepts it,
+/// or else the safest one that the server accepts and the client can use. A server that announces
+/// none accepts `client_secret_basic` (RFC 8414 §2).
 fn token_auth(entry: &OAuth, metadata: &Metadata, client: &Client) -> TokenAuth {
     let announced = &metadata.token_endpoint_auth_methods_supported;
-    let takes = |way: TokenAuth| announced.iter().any(|name| way.method_name() == Some(name.as_str()));
-    let said = entry.token_auth != TokenAuth::default();
-    if said || announced.is_empty() || (takes(TokenAuth::Basic) && client.can(TokenAuth::Basic)) {
+    let accepts = |way: TokenAuth| announced.iter().any(|name| way.method_name() == Some(name.as_str()));
+    let is_explicit = entry.token_auth != TokenAuth::default();
+    if is_explicit || announced.is_empty() || (accepts(TokenAuth::Basic) && client.can(TokenAuth::Basic)) {
         return entry.token_auth;
     }
     let ways =
         [TokenAuth::PrivateKeyJwt, TokenAuth::Basic, TokenAuth::Post, TokenAuth::ClientSecretJwt, TokenAuth::None];
-    ways.into_iter().find(|way| takes(*way) && client.can(*way)).unwrap_or(entry.token_auth)
+    ways.into_iter().find(|way| accepts(*way) && client.can(*way)).unwrap_or(entry.token_auth)
 }

@@ -1,57 +1,75 @@
-//! The parameters of a request: each once, ours before the entry's (RFC 6749 §3.1, §3.2).
+//! Parameters of a request: each name once, ours before the entry's (RFC 6749 §3.1, §3.2).
 
 use std::collections::BTreeMap;
 
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::catalog::entry::is_protected_param;
+use crate::catalog::entry::{OAuth, is_protected_param};
 
-/// The parameters in the order in which they were set; the values are wiped when dropped.
+/// Parameters in the order in which they were set. Values are wiped when dropped.
 #[derive(Clone, Default)]
 pub(in crate::oauth) struct Parameters(Vec<(String, Zeroizing<String>)>);
 
 impl Parameters {
-    /// Sets one, where it is not set already: what was set first stays.
+    /// Sets a parameter unless its name is set already.
     pub(in crate::oauth) fn set(&mut self, name: &str, value: &str) {
-        if !self.0.iter().any(|(there, _)| there == name) {
+        if !self.0.iter().any(|(known, _)| known == name) {
             self.0.push((name.to_owned(), Zeroizing::new(value.to_owned())));
         }
     }
 
-    /// Adds what the provider's entry wants besides.
-    pub(in crate::oauth) fn add(&mut self, further: &BTreeMap<String, String>) {
-        for (name, value) in further.iter().filter(|(name, _)| !is_protected_param(name)) {
+    /// Adds the entry's own parameters, except names that belong to the protocol.
+    pub(in crate::oauth) fn add(&mut self, params: &BTreeMap<String, String>) {
+        for (name, value) in params.iter().filter(|(name, _)| !is_protected_param(name)) {
             self.set(name, value);
         }
     }
 
-    /// Calls parameters what this provider calls them; where the new name is there already, the protocol's own one stays.
+    /// Sets the requested scopes (RFC 6749 §3.3), and those of further tokens under the entry's names
+    /// for them.
+    pub(in crate::oauth) fn set_scopes(
+        &mut self,
+        entry: &OAuth,
+        scopes: &[String],
+        further: &BTreeMap<String, Vec<String>>,
+    ) {
+        if !scopes.is_empty() {
+            self.set("scope", &scopes.join(entry.scope_separator.as_str()));
+        }
+        for (name, scopes) in further {
+            let param = entry.further_tokens.get(name).and_then(|token| token.scope_param.as_ref());
+            if let Some(param) = param {
+                self.set(param, &scopes.join(entry.scope_separator.as_str()));
+            }
+        }
+    }
+
+    /// Renames parameters to the provider's names. If the new name exists already, the renamed one
+    /// replaces it.
     pub(in crate::oauth) fn rename(&mut self, names: &BTreeMap<String, String>) {
         for (name, other) in names {
-            let Some(at) = self.0.iter().position(|(there, _)| there == name) else { continue };
+            let Some(at) = self.0.iter().position(|(known, _)| known == name) else { continue };
             let (_, value) = self.0.remove(at);
-            self.0.retain(|(there, _)| there != other);
+            self.0.retain(|(known, _)| known != other);
             self.0.insert(at.min(self.0.len()), (other.clone(), value));
         }
     }
 
-    /// As `application/x-www-form-urlencoded`.
+    /// Encodes as `application/x-www-form-urlencoded`.
     pub(in crate::oauth) fn form(&self) -> Zeroizing<Vec<u8>> {
         let mut form = form_urlencoded::Serializer::new(String::with_capacity(1024));
-        for (name, value) in &self.0 {
-            form.append_pair(name, value);
-        }
+        form.extend_pairs(self.iter());
         Zeroizing::new(form.finish().into_bytes())
     }
 
-    /// As a JSON object of strings.
+    /// Encodes as a JSON object of strings.
     pub(in crate::oauth) fn json(&self) -> Zeroizing<Vec<u8>> {
-        let object: BTreeMap<&str, &str> = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let object: BTreeMap<&str, &str> = self.iter().collect();
         Zeroizing::new(serde_json::to_vec(&object).expect("a map of strings is always JSON"))
     }
 
-    /// Name and value of each.
+    /// Iterates over names and values.
     pub(in crate::oauth) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -62,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bar_2_no_parameter_is_there_twice_and_none_of_ours_is_overridden() {
+    fn a_name_occurs_once_and_ours_wins() {
         let mut parameters = Parameters::default();
         parameters.set("grant_type", "authorization_code");
         parameters.set("grant_type", "password");

@@ -1,4 +1,4 @@
-//! `Retry-After` (RFC 9110 §10.2.3): when a server that cannot now wants to be asked again.
+//! The `Retry-After` header (RFC 9110 §10.2.3).
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use http::{HeaderMap, header};
 
 use crate::clock::UnixTime;
 
-/// When to ask again, as the server said it.
+/// Time at which the server wants to be asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// After so long.
+    /// After this duration.
     Wait(Duration),
-    /// Not before this time.
+    /// At this time or later.
     At(UnixTime),
 }
 
 impl RetryAfter {
-    /// Reads the header. A date is measured against the answer's own `Date` where it has one: the server's clock and ours
-    /// need not agree. What cannot be read says nothing.
+    /// Reads the header; `None` if it is absent or malformed. A date is taken relative to the
+    /// response's `Date`, if it has one, because the server's clock and ours may differ.
     pub(in crate::oauth) fn read(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
         if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -30,7 +30,7 @@ impl RetryAfter {
         }
     }
 
-    /// The time that is meant, where it is `now`; at most `longest` away.
+    /// Returns the time to ask again, between `now` and `now` plus `longest`.
     pub fn from(self, now: UnixTime, longest: Duration) -> UnixTime {
         let at = match self {
             Self::Wait(wait) => now.plus(wait),
@@ -40,7 +40,7 @@ impl RetryAfter {
     }
 }
 
-/// The one form of RFC 9110 §5.6.7 that servers send today.
+/// Parses an HTTP date in the preferred form of RFC 9110 §5.6.7.
 fn http_date(text: &str) -> Option<UnixTime> {
     let date = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(UnixTime(date.timestamp().as_second()))
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_dates_are_understood_and_nothing_else() {
+    fn seconds_and_dates_are_read_and_nothing_else() {
         let wait = |seconds| Some(RetryAfter::Wait(Duration::from_secs(seconds)));
         assert_eq!(read("120", None), wait(120));
         assert_eq!(read("Fri, 31 Dec 1999 23:59:59 GMT", None), Some(RetryAfter::At(UnixTime(946_684_799))));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_make_us_wait_for_ever_or_go_back_in_time() {
+    fn the_wait_is_between_now_and_the_maximum() {
         let (now, longest) = (UnixTime(1_000), Duration::from_secs(60));
         assert_eq!(RetryAfter::Wait(Duration::MAX).from(now, longest), UnixTime(1_060));
         assert_eq!(RetryAfter::At(UnixTime(5)).from(now, longest), now);

@@ -1,4 +1,4 @@
-//! Scopes as providers write them (RFC 6749 §3.3 and what became of it).
+//! Scope lists in the forms that providers send (RFC 6749 §3.3).
 
 use std::collections::HashSet;
 
@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::catalog::entry::OAuth;
 
-/// More text than this is no list of scopes.
-const LONGEST: usize = 64 * 1024;
+/// Maximum length of a scope list, in bytes.
+const MAX_LIST: usize = 64 * 1024;
 
-/// Takes scopes apart at any white space, comma and plus, and at what the entry says besides; each once, in order.
+/// Splits at white space, comma, plus, and the entry's own separators. Duplicates are dropped; the
+/// order stays.
 pub(in crate::oauth) fn split(text: &str, entry: &OAuth) -> Vec<String> {
     let answered = entry.answer_scope_separator.as_ref().map_or("", |separator| separator.as_str());
     let separates = |c: char| {
@@ -18,15 +19,15 @@ pub(in crate::oauth) fn split(text: &str, entry: &OAuth) -> Vec<String> {
             || entry.scope_separator.as_str().contains(c)
             || answered.contains(c)
     };
-    // A set, for a hostile list of 64 KiB has tens of thousands of them.
+    // A set, because a hostile list of 64 KiB has tens of thousands of scopes.
     let mut seen = HashSet::new();
     text.split(separates).filter(|scope| !scope.is_empty() && seen.insert(*scope)).map(str::to_owned).collect()
 }
 
-/// Reads the `scope` member of an answer, a string or a list of strings; `None` where there is none.
+/// Reads the `scope` member of a response, a string or a list of strings; `None` if it is absent.
 ///
 /// # Errors
-/// For any other type, for control characters, and beyond 64 KiB.
+/// If the member has another type, contains control characters, or is longer than 64 KiB.
 pub(in crate::oauth) fn granted(member: Option<&Value>, entry: &OAuth) -> Result<Option<Vec<String>>, ()> {
     let text = match member {
         None | Some(Value::Null) => return Ok(None),
@@ -34,16 +35,16 @@ pub(in crate::oauth) fn granted(member: Option<&Value>, entry: &OAuth) -> Result
         Some(Value::Array(list)) => list.iter().map(Value::as_str).collect::<Option<Vec<_>>>().ok_or(())?.join(" "),
         Some(_) => return Err(()),
     };
-    if text.len() > LONGEST || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+    if text.len() > MAX_LIST || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
         return Err(());
     }
     Ok(Some(split(&text, entry)))
 }
 
-/// Those of `requested` that were not granted.
+/// Returns the scopes of `requested` that were not granted.
 ///
-/// `offline_access` and `openid` (OpenID Connect Core §11, §3.1.2.1) are seldom named in answers; they are granted when
-/// what they ask for has come: a refresh token, an ID token.
+/// Responses seldom name `offline_access` and `openid` (OpenID Connect Core §11, §3.1.2.1). They
+/// count as granted if the response has the token that they ask for.
 pub(in crate::oauth) fn missing(
     requested: &[String],
     granted: &[String],
@@ -51,9 +52,9 @@ pub(in crate::oauth) fn missing(
     refresh_token: bool,
     id_token: bool,
 ) -> Vec<String> {
-    let came = |scope: &str| (scope == "offline_access" && refresh_token) || (scope == "openid" && id_token);
+    let received = |scope: &str| (scope == "offline_access" && refresh_token) || (scope == "openid" && id_token);
     let named = |scope: &str| granted.iter().any(|granted| entry.same_scope(granted, scope));
-    requested.iter().filter(|scope| !named(scope) && !came(scope)).cloned().collect()
+    requested.iter().filter(|scope| !named(scope) && !received(scope)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ mod tests {
     use crate::oauth::tests::entry;
 
     #[test]
-    fn bar_6_scopes_are_read_with_any_separator_and_from_lists() {
+    fn any_separator_and_lists_are_read() {
         let entry = entry("");
         for text in ["a b", "a,b", "a, b", "a+b", "a\tb", " a  b ", "a b a"] {
             assert_eq!(granted(Some(&text.into()), &entry), Ok(Some(vec!["a".to_owned(), "b".to_owned()])), "{text}");
@@ -73,15 +74,15 @@ mod tests {
         assert_eq!(granted(Some(&list), &entry), Ok(Some(vec!["a".to_owned(), "b".to_owned()])));
         assert_eq!(granted(None, &entry), Ok(None));
         assert_eq!(granted(Some(&Value::Null), &entry), Ok(None));
-        assert_eq!(granted(Some(&"".into()), &entry), Ok(Some(vec![])), "none at all is what was granted");
+        assert_eq!(granted(Some(&"".into()), &entry), Ok(Some(vec![])), "an empty list was granted");
         for wrong in [serde_json::json!(1), serde_json::json!({}), serde_json::json!([1]), "a\u{0}b".into()] {
             assert_eq!(granted(Some(&wrong), &entry), Err(()), "{wrong}");
         }
-        assert_eq!(granted(Some(&"a ".repeat(LONGEST).into()), &entry), Err(()));
+        assert_eq!(granted(Some(&"a ".repeat(MAX_LIST).into()), &entry), Err(()));
     }
 
     #[test]
-    fn bar_6_missing_scopes_are_named() {
+    fn missing_scopes_are_named() {
         let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
         let asked = texts(&["read", "write", "offline_access", "openid"]);
         assert_eq!(
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_with_the_entrys_prefix_is_the_same_as_without_it() {
+    fn the_entrys_scope_prefix_is_optional() {
         let entry = entry("scope_prefix = \"https://graph.example/\"");
         let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
         let asked = texts(&["User.Read", "https://graph.example/Mail.Read", "Mail.Send"]);
@@ -102,7 +103,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scopes_that_are_joined_come_apart_again(
+        fn joined_scopes_split_again(
             scopes in prop::collection::btree_set("[!-*\\--:<-~]{1,12}", 0..12),
             separator in prop::sample::select(vec![" ", ",", "+", ", ", ";"]),
         ) {

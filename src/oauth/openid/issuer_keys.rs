@@ -1,129 +1,100 @@
-//! The keys that an issuer publishes, kept until they are old, and fetched again when a token names one that is not there.
+//! Cached keys of one issuer, for the signatures of its tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use http::StatusCode;
 
-use crate::clock::{Clock, UnixTime};
+use crate::clock::Clock;
 use crate::egress::Egress;
-use crate::jose::{self, Algorithm, Jwks, JwksFault, JwsFault, Verified};
+use crate::jose::{self, Algorithm, Jwks, JwksError, JwsError, Verified};
+use crate::oauth::discovery::cache::{Cache, Fetched};
 use crate::oauth::discovery::metadata::{DiscoveryError, Metadata, get};
 
-/// How long keys are used before they are fetched anew, in the background.
-const OLD_AFTER: Duration = Duration::from_secs(3600);
+/// Minimum time between two fetches. Without it, tokens with invented `kid`s could make us fetch
+/// without end.
+const PAUSE: Duration = Duration::from_secs(60);
 
-/// The least time between two tries to fetch them, whatever tokens name: a stranger can write any `kid` into one.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
-
-/// One issuer's keys. Cheap to clone; all clones share what was fetched.
+/// Keys of one issuer, fetched on first use. Cheap to clone; clones share the cache.
 #[derive(Clone)]
 pub struct IssuerKeys(Arc<Inner>);
 
 struct Inner {
     issuer: String,
     egress: Egress,
-    clock: Clock,
-    fetched: ArcSwapOption<Fetched>,
-    /// When the last try began; whoever holds it fetches, and the others wait for what comes of it.
-    tried: tokio::sync::Mutex<Option<UnixTime>>,
+    cache: Cache<Jwks, FetchError>,
 }
 
-struct Fetched {
-    keys: Jwks,
-    at: UnixTime,
-}
-
-/// Why a token was not verified.
+/// Reason why a token was not verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unverified {
-    /// The token itself is no good.
+pub enum VerifyError {
+    /// The token itself is invalid.
     #[error(transparent)]
-    Token(#[from] JwsFault),
+    Token(#[from] JwsError),
     /// The keys could not be fetched, and there are no older ones.
     #[error("the issuer's keys could not be fetched")]
     NoKeys,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 enum FetchError {
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     #[error("the key set's server answered with status {0}")]
     Status(u16),
     #[error(transparent)]
-    Keys(#[from] JwksFault),
+    Keys(#[from] JwksError),
 }
 
 impl IssuerKeys {
-    /// The keys of `issuer`; nothing is fetched before the first token.
+    /// Creates an empty cache for `issuer`.
     pub fn new(issuer: &str, egress: Egress, clock: Clock) -> Self {
-        let (fetched, tried) = (ArcSwapOption::empty(), tokio::sync::Mutex::new(None));
-        Self(Arc::new(Inner { issuer: issuer.to_owned(), egress, clock, fetched, tried }))
+        Self(Arc::new(Inner { issuer: issuer.to_owned(), egress, cache: Cache::new(clock, PAUSE) }))
     }
 
-    /// Checks the signature of a token. A `kid` that is not known fetches the keys once more, at most once a minute (OpenID
-    /// Connect Core §10.1.1): keys are rotated without warning.
+    /// Verifies the signature of a token. An unknown `kid` fetches the keys again, at most once a
+    /// minute: issuers rotate keys without notice (OpenID Connect Core §10.1.1).
     ///
     /// # Errors
-    /// See [`Unverified`].
-    pub async fn verify(&self, token: &str, allowed: &[Algorithm]) -> Result<Verified, Unverified> {
-        let Some(known) = self.0.fetched.load_full() else {
-            let fetched = self.fetch_after(None).await.ok_or(Unverified::NoKeys)?;
-            return Ok(jose::verify(token, &fetched.keys, allowed)?);
+    /// See [`VerifyError`].
+    pub async fn verify(&self, token: &str, allowed: &[Algorithm]) -> Result<Verified, VerifyError> {
+        let Some(known) = self.0.cache.current() else {
+            let fetched = self.fetch(None).await.ok_or(VerifyError::NoKeys)?;
+            return Ok(jose::verify(token, &fetched.document, allowed)?);
         };
-        if known.at.is_older_than(OLD_AFTER, self.0.clock.now()) {
+        if self.0.cache.is_old(&known) {
             let (this, known) = (self.clone(), Arc::clone(&known));
-            tokio::spawn(async move { this.fetch_after(Some(&known)).await });
+            tokio::spawn(async move { this.fetch(Some(&known)).await });
         }
-        match jose::verify(token, &known.keys, allowed) {
-            Err(JwsFault::UnknownKey) => {
-                let newer = self.fetch_after(Some(&known)).await.ok_or(JwsFault::UnknownKey)?;
-                Ok(jose::verify(token, &newer.keys, allowed)?)
+        match jose::verify(token, &known.document, allowed) {
+            Err(JwsError::UnknownKey) => {
+                let newer = self.fetch(Some(&known)).await.ok_or(JwsError::UnknownKey)?;
+                Ok(jose::verify(token, &newer.document, allowed)?)
             }
             other => Ok(other?),
         }
     }
 
-    /// Keys that are newer than `known`: fetched by us or by whoever was at it already. `None` where it is too early for
-    /// another try, or it failed.
-    async fn fetch_after(&self, known: Option<&Arc<Fetched>>) -> Option<Arc<Fetched>> {
-        let mut tried = self.0.tried.lock().await;
-        let there = self.0.fetched.load_full();
-        let is_newer = |there: &Arc<Fetched>| known.is_none_or(|known| !Arc::ptr_eq(known, there));
-        if let Some(newer) = there.filter(is_newer) {
-            return Some(newer);
-        }
-        let now = self.0.clock.now();
-        if tried.is_some_and(|tried| (0..seconds(TRY_AGAIN_AFTER)).contains(&tried.seconds_until(now))) {
-            return None;
-        }
-        *tried = Some(now);
-        match self.fetch().await {
-            Ok(keys) => {
-                let fetched = Arc::new(Fetched { keys, at: now });
-                self.0.fetched.store(Some(Arc::clone(&fetched)));
-                Some(fetched)
-            }
-            Err(error) => {
+    async fn fetch(&self, known: Option<&Arc<Fetched<Jwks>>>) -> Option<Arc<Fetched<Jwks>>> {
+        let fetch = async {
+            let fetched = self.0.fetch().await;
+            if let Err(error) = &fetched {
                 tracing::warn!(issuer = %self.0.issuer, %error, "an issuer's keys could not be fetched");
-                None
             }
-        }
-    }
-
-    async fn fetch(&self) -> Result<Jwks, FetchError> {
-        let metadata = Metadata::fetch(&self.0.egress, &self.0.issuer).await?;
-        let url = metadata.jwks_uri.ok_or(DiscoveryError::Missing("jwks_uri"))?.url().clone();
-        let answer = get(&self.0.egress, url).await.map_err(DiscoveryError::from)?;
-        if answer.status != StatusCode::OK {
-            return Err(FetchError::Status(answer.status.as_u16()));
-        }
-        Ok(Jwks::parse(&answer.body)?)
+            fetched
+        };
+        self.0.cache.newer(known, fetch).await.ok()
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+impl Inner {
+    async fn fetch(&self) -> Result<Jwks, FetchError> {
+        let metadata = Metadata::fetch(&self.egress, &self.issuer).await?;
+        let url = metadata.jwks_uri.ok_or(DiscoveryError::Missing("jwks_uri"))?.url().clone();
+        let response = get(&self.egress, url).await.map_err(DiscoveryError::from)?;
+        if response.status != StatusCode::OK {
+            return Err(FetchError::Status(response.status.as_u16()));
+        }
+        Ok(Jwks::parse(&response.body)?)
+    }
 }

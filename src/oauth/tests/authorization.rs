@@ -9,7 +9,7 @@ use crate::random::Random;
 fn query(further: &str, authorize_url: &str, scopes: &[&str]) -> (String, BTreeMap<String, String>) {
     let mut entry = entry(further);
     entry.authorize_url = crate::catalog::template::Template::parse(authorize_url).unwrap();
-    let (state, verifier) = (StateToken::fresh(Random), CodeVerifier::for_provider(&entry, Random));
+    let (state, verifier) = (StateToken::generate(Random), CodeVerifier::for_provider(&entry, Random));
     let further_scopes = entry.further_scopes_for(&std::collections::BTreeMap::new());
     let request = AuthorizationRequest {
         further_scopes: &further_scopes,

@@ -1,4 +1,4 @@
-//! The token request, and the answers of honest servers in all their forms.
+//! The token request, and the responses of honest servers in all their forms.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{CLIENT_SECRET, CODE, REDIRECT_URI, exchange_with, exchanged, json, only_request, texts};
-use crate::egress::hostile::{Hostile, answer, patient};
-use crate::oauth::{Grant, TokenError, Unbuildable, Unintelligible};
+use crate::egress::hostile::{Hostile, patient, response};
+use crate::oauth::{BuildError, Grant, InvalidResponse, OAuthError};
 
 const GOOD: &str = r#"{"access_token":"tok","token_type":"bearer"}"#;
 
@@ -87,7 +87,7 @@ async fn bar_3_an_entrys_header_cannot_authenticate_a_second_time() {
     let server = Hostile::saying(json(GOOD)).await;
     let error =
         exchange_with(&patient(), &server, r#"token_headers = { authorization = "Basic x" }"#).await.unwrap_err();
-    assert_eq!(error, TokenError::Unbuildable(Unbuildable::Header("authorization".to_owned())));
+    assert_eq!(error, OAuthError::Build(BuildError::Header("authorization".to_owned())));
     assert!(server.seen().is_empty());
 }
 
@@ -117,7 +117,7 @@ async fn bar_5_a_missing_or_unknown_token_type_is_refused_unless_the_entry_says_
     {
         let body = json(&format!(r#"{{"access_token":"tok"{member}}}"#));
         let error = exchanged(&body, "").await.unwrap_err();
-        assert_eq!(error, TokenError::Unintelligible(Unintelligible::TokenType), "{member}");
+        assert_eq!(error, OAuthError::Invalid(InvalidResponse::TokenType), "{member}");
         assert_eq!(exchanged(&body, "token_type = \"bearer\"").await.unwrap().token_type, "Bearer", "{member}");
     }
 }
@@ -173,7 +173,7 @@ async fn form_encoded_answers_and_mislabelled_ones_are_read() {
         "text/html",
         "",
     ] {
-        let grant = exchanged(&answer("200 OK", kind, body), "").await.unwrap();
+        let grant = exchanged(&response("200 OK", kind, body), "").await.unwrap();
         assert_eq!((grant.access_token.expose(), grant.scopes.len()), ("tok+1", 2), "{kind}");
         assert_eq!(grant.expires_in, Some(Duration::from_secs(60)));
         assert!(grant.refresh_token.is_none());
@@ -186,7 +186,7 @@ async fn form_encoded_answers_and_mislabelled_ones_are_read() {
         "",
         "application/x-www-form-urlencoded",
     ] {
-        let grant = exchanged(&answer("201 Created", kind, &format!("\u{feff} \n{GOOD}\n")), "").await.unwrap();
+        let grant = exchanged(&response("201 Created", kind, &format!("\u{feff} \n{GOOD}\n")), "").await.unwrap();
         assert_eq!(grant.access_token.expose(), "tok", "{kind}");
     }
 }
@@ -219,18 +219,18 @@ async fn bar_11_an_error_with_status_200_is_a_failure_and_so_is_an_answer_withou
         (r#"{"error":"bad_verification_code","error_description":"expired"}"#, "bad_verification_code: expired"),
         (r#"{"access_token":"tok","token_type":"bearer","error":"x"}"#, "x"),
         (r#"{"ok":false,"error":"invalid_code"}"#, "invalid_code"),
-        (r#"{"ok":false,"access_token":"tok","token_type":"bearer"}"#, "the answer is not ok"),
+        (r#"{"ok":false,"access_token":"tok","token_type":"bearer"}"#, "the response is not ok"),
         (r#"{"error":{"code":190,"message":"no"},"access_token":"tok"}"#, "190: no"),
     ] {
         let error = exchanged(&json(body), "").await.unwrap_err();
-        assert!(matches!(error, TokenError::Refused { .. }), "{body}");
+        assert!(matches!(error, OAuthError::Refused(_)), "{body}");
         assert_eq!(error.to_string(), shown);
     }
     let nested = exchanged(&json(r#"{"a":{"error":"nested"}}"#), "token_path = \"/a\"").await.unwrap_err();
     assert_eq!(nested.to_string(), "nested");
     for body in ["{}", r#"{"access_token":""}"#, r#"{"access_token":null}"#, r#"{"error":null}"#, r#"{"ok":true}"#] {
         let error = exchanged(&json(body), "").await.unwrap_err();
-        assert_eq!(error, TokenError::Unintelligible(Unintelligible::NoAccessToken), "{body}");
+        assert_eq!(error, OAuthError::Invalid(InvalidResponse::NoAccessToken), "{body}");
     }
     for (member, further) in [(r#","error":"""#, ""), (r#","error":null,"ok":true"#, ""), (r#","error":0"#, "")] {
         assert_eq!(granted(member, further).await.access_token.expose(), "tok", "an error that says nothing is none");
@@ -247,8 +247,8 @@ async fn a_4xx_is_the_providers_refusal_in_whatever_words() {
         (r#"{"message":"Bad credentials"}"#, "refused: Bad credentials"),
         ("error=bad_code&error_description=no+such+code", "bad_code: no such code"),
     ] {
-        let error = exchanged(&answer("400 Bad Request", "text/plain", body), "").await.unwrap_err();
-        assert!(matches!(error, TokenError::Refused { .. }), "{body}");
+        let error = exchanged(&response("400 Bad Request", "text/plain", body), "").await.unwrap_err();
+        assert!(matches!(error, OAuthError::Refused(_)), "{body}");
         assert_eq!(error.to_string(), shown);
     }
 }
@@ -260,7 +260,7 @@ async fn bar_10_an_error_never_carries_a_secret_of_ours() {
         "error": format!("e {CODE}"),
         "error_description": format!("{CODE} {CLIENT_SECRET} {basic} client%2Fs3cr3t%2B \r\n\u{1b}[2J"),
     });
-    let error = exchanged(&answer("400 Bad Request", "application/json", &body.to_string()), "").await.unwrap_err();
+    let error = exchanged(&response("400 Bad Request", "application/json", &body.to_string()), "").await.unwrap_err();
     assert_eq!(error.to_string(), "e [masked]: [masked] [masked] [masked] [masked] [2J");
     for shown in [format!("{error:?}"), error.to_string()] {
         assert!(!shown.contains("s3cr3t") && !shown.contains("c0de"), "{shown}");
@@ -280,7 +280,7 @@ async fn bar_9_milliseconds_and_absolute_times_are_read_where_the_entry_says_so(
         ("200 OK", r#""expires_in":1795500000"#, "expires_in_unit = \"unix_seconds\"", None),
     ] {
         let body = format!(r#"{{"access_token":"at","token_type":"bearer",{member}}}"#);
-        let grant = exchanged(&answer(status, "application/json", &body), entry).await;
+        let grant = exchanged(&response(status, "application/json", &body), entry).await;
         let told = grant.map(|grant| grant.expires_in.map(|span| span.as_secs()));
         assert_eq!(told, Ok(seconds), "{member} {entry}");
     }
@@ -288,7 +288,7 @@ async fn bar_9_milliseconds_and_absolute_times_are_read_where_the_entry_says_so(
 
 #[tokio::test]
 async fn a_date_is_an_end_and_the_answer_tells_how_long_the_refresh_token_lives() {
-    let answer = |members: &str| {
+    let response = |members: &str| {
         let body = format!(r#"{{"access_token":"a","token_type":"bearer",{members}}}"#);
         super::json(&body).replacen("\r\n", "\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n", 1)
     };
@@ -301,7 +301,7 @@ async fn a_date_is_an_end_and_the_answer_tells_how_long_the_refresh_token_lives(
         (r#""expires_at":"tomorrow","rt_expires":-1"#, None, 86_400),
         (r#""expires_at":1800,"rt_expires":{}"#, None, 86_400),
     ] {
-        let grant = super::exchanged(&answer(members), entry).await.unwrap();
+        let grant = super::exchanged(&response(members), entry).await.unwrap();
         assert_eq!(grant.expires_in.map(|lifetime| lifetime.as_secs()), end, "{members}");
         assert_eq!(grant.refresh_expires_in.map(|lifetime| lifetime.as_secs()), Some(refresh_end), "{members}");
     }

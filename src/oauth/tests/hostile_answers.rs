@@ -1,15 +1,15 @@
-//! What a provider that means harm can answer to a token request: each time one clear error, and nothing taken over.
+//! What a provider that means harm can response to a token request: each time one clear error, and nothing taken over.
 
 use super::{exchange_with, exchanged, json};
 use crate::egress::EgressError;
-use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
-use crate::oauth::{TokenError, Unintelligible};
+use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
+use crate::oauth::{InvalidResponse, OAuthError};
 
-use TokenError::{Unintelligible as Unread, Unreachable};
-use Unintelligible::{Form, Malformed, NoAccessToken};
+use InvalidResponse::{Form, Malformed, NoAccessToken};
+use OAuthError::{Invalid as Unread, Unreachable};
 
-fn status(status: u16) -> TokenError {
-    TokenError::Status { status, retry_after: None }
+fn status(status: u16) -> OAuthError {
+    OAuthError::Status { status, retry_after: None }
 }
 
 #[tokio::test]
@@ -18,11 +18,11 @@ async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
     let with = |members: &str| json(&format!(r#"{{"token_type":"bearer",{members}}}"#));
     let good = r#"{"access_token":"tok","token_type":"bearer"}"#;
     let megabyte = "x".repeat(1_000_000);
-    let cases: Vec<(String, TokenError)> = vec![
-        (answer("200 OK", "text/html", html), Unread(Form)),
-        (answer("200 OK", "application/json", html), Unread(Form)),
-        (answer("200 OK", "application/json", ""), Unread(Form)),
-        (answer("200 OK", "", ""), Unread(Form)),
+    let cases: Vec<(String, OAuthError)> = vec![
+        (response("200 OK", "text/html", html), Unread(Form)),
+        (response("200 OK", "application/json", html), Unread(Form)),
+        (response("200 OK", "application/json", ""), Unread(Form)),
+        (response("200 OK", "", ""), Unread(Form)),
         ("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_owned(), Unread(Form)),
         (json(&format!("[{good}]")), Unread(Form)),
         (json(r#""tok""#), Unread(Form)),
@@ -33,8 +33,8 @@ async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
         (json(&format!("{}{}", "{\"a\":".repeat(5_000), "}".repeat(5_000))), Unread(Form)),
         (with(r#""access_token":"a","access_token":"b""#), Unread(Form)),
         (with(r#""access_token":"a","x":{"y":1,"y":2}"#), Unread(Form)),
-        (answer("200 OK", "text/plain", "access_token=a&token_type=bearer&access_token=b"), Unread(Form)),
-        (answer("200 OK", "text/plain", "token_type=bearer"), Unread(NoAccessToken)),
+        (response("200 OK", "text/plain", "access_token=a&token_type=bearer&access_token=b"), Unread(Form)),
+        (response("200 OK", "text/plain", "token_type=bearer"), Unread(NoAccessToken)),
         (with(r#""access_token":"a\r\nSet-Cookie: x=y""#), Unread(Malformed("access_token"))),
         (with(r#""access_token":"a\u0000b""#), Unread(Malformed("access_token"))),
         (with(r#""access_token":"a b""#), Unread(Malformed("access_token"))),
@@ -48,17 +48,17 @@ async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
         (with(r#""access_token":"a","scope":7"#), Unread(Malformed("scope"))),
         (with(r#""access_token":"a","scope":"a\u0007b""#), Unread(Malformed("scope"))),
         (with(&format!(r#""access_token":"a","scope":"{megabyte}""#)), Unread(Malformed("scope"))),
-        (answer("500 Oops", "application/json", good), status(500)),
-        (answer("503 Later", "application/json", r#"{"error":"temporarily_unavailable"}"#), status(503)),
-        (answer("429 Slow", "application/json", r#"{"error":"slow_down"}"#), status(429)),
-        (answer("401 No", "text/html", html), status(401)),
-        (answer("400 No", "application/json", good), status(400)),
-        (answer("304 Same", "application/json", good), status(304)),
+        (response("500 Oops", "application/json", good), status(500)),
+        (response("503 Later", "application/json", r#"{"error":"temporarily_unavailable"}"#), status(503)),
+        (response("429 Slow", "application/json", r#"{"error":"slow_down"}"#), status(429)),
+        (response("401 No", "text/html", html), status(401)),
+        (response("400 No", "application/json", good), status(400)),
+        (response("304 Same", "application/json", good), status(304)),
     ];
     for (bytes, expected) in cases {
         let error = exchanged(&bytes, "").await.expect_err(&bytes[..bytes.len().min(200)]);
         assert_eq!(error, expected, "{}", &bytes[..bytes.len().min(200)]);
-        assert!(!error.in_doubt(), "a whole answer leaves no doubt");
+        assert!(!error.in_doubt(), "a whole response leaves no doubt");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{client, entry_of, exchanged, json, only_request};
 use crate::egress::EgressError;
-use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
+use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
 use crate::oauth::{Grant, Identity, IdentityError, identify};
 
 async fn grant() -> Grant {
@@ -55,9 +55,9 @@ async fn what_is_no_name_is_none() {
 #[tokio::test]
 async fn a_lookup_that_fails_is_an_error_that_says_how() {
     for (bytes, expected) in [
-        (answer("401 No", "application/json", r#"{"login":"x"}"#), IdentityError::Status(401)),
-        (answer("302 F", "application/json", r#"{"login":"x"}"#), IdentityError::Status(302)),
-        (answer("200 OK", "text/html", "<html>"), IdentityError::NotJson),
+        (response("401 No", "application/json", r#"{"login":"x"}"#), IdentityError::Status(401)),
+        (response("302 F", "application/json", r#"{"login":"x"}"#), IdentityError::Status(302)),
+        (response("200 OK", "text/html", "<html>"), IdentityError::NotJson),
         (json(r#"{"login":"a","login":"b"}"#), IdentityError::NotJson),
         (String::new(), IdentityError::Unreachable(EgressError::InDoubt)),
     ] {

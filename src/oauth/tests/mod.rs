@@ -7,11 +7,11 @@ mod identity;
 mod refreshing;
 mod revocation;
 
-use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, Grant, TokenError, exchange};
+use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, Grant, OAuthError, exchange};
 use crate::catalog::entry::OAuth;
 use crate::clock::Clock;
 use crate::egress::Egress;
-use crate::egress::hostile::{Hostile, answer, patient};
+use crate::egress::hostile::{Hostile, patient, response};
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -42,12 +42,12 @@ fn texts(texts: &[&str]) -> Vec<String> {
 }
 
 fn json(body: &str) -> String {
-    answer("200 OK", "application/json", body)
+    response("200 OK", "application/json", body)
 }
 
 /// One exchange, asking for the scopes `read` and `write`.
-async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, TokenError> {
-    let verifier = CodeVerifier::fresh(Random);
+async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, OAuthError> {
+    let verifier = CodeVerifier::generate(Random);
     let flow = CodeExchange {
         requested_further: &std::collections::BTreeMap::new(),
         code: &AuthorizationCode::new(CODE),
@@ -58,9 +58,9 @@ async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Resu
     exchange(egress, &entry_of(server, further), &client(), &flow).await
 }
 
-/// One exchange with a server that answers with these bytes.
-async fn exchanged(answer: &str, further: &str) -> Result<Grant, TokenError> {
-    let server = Hostile::saying(answer).await;
+/// One exchange with a server that responses with these bytes.
+async fn exchanged(response: &str, further: &str) -> Result<Grant, OAuthError> {
+    let server = Hostile::saying(response).await;
     exchange_with(&patient(), &server, further).await
 }
 

@@ -4,35 +4,35 @@ use std::time::Duration;
 
 use super::{client, entry_of, json, only_request, texts};
 use crate::catalog::entry::OAuth;
-use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
+use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
 use crate::egress::{Egress, EgressError};
-use crate::oauth::{Grant, OldTokens, RetryAfter, TokenError, refresh};
+use crate::oauth::{Grant, OAuthError, RefreshRequest, RetryAfter, refresh};
 use crate::secret::Secret;
 
 const OLD: &str = "the-0ld/refresh=token";
 const OLD_ACCESS: &str = "the-0ld/access=token";
 
-async fn refresh_at(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, TokenError> {
+async fn refresh_at(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, OAuthError> {
     refresh_by(egress, &entry_of(server, further), &texts(&["read", "write"])).await
 }
 
-async fn refresh_by(egress: &Egress, entry: &OAuth, granted: &[String]) -> Result<Grant, TokenError> {
+async fn refresh_by(egress: &Egress, entry: &OAuth, granted: &[String]) -> Result<Grant, OAuthError> {
     let (refresh_token, access_token) = (Secret::new(OLD), Secret::new(OLD_ACCESS));
     let redirect_uri = Some("https://app.example/callback?a=1");
-    let old = OldTokens { refresh_token: &refresh_token, access_token: &access_token, granted, redirect_uri };
+    let old = RefreshRequest { refresh_token: &refresh_token, access_token: &access_token, granted, redirect_uri };
     refresh(egress, entry, &client(), &old).await
 }
 
 #[tokio::test]
 async fn bar_10_neither_of_the_old_tokens_comes_back_in_the_providers_words() {
     let said = format!(r#"{{"error":"invalid_grant","error_description":"{OLD} and {OLD_ACCESS} are too old"}}"#);
-    let server = Hostile::saying(answer("400 Bad Request", "application/json", &said)).await;
+    let server = Hostile::saying(response("400 Bad Request", "application/json", &said)).await;
     let error = refresh_at(&patient(), &server, "").await.unwrap_err().to_string();
     assert!(error.contains("[masked] and [masked] are too old"), "{error}");
 }
 
-async fn refreshed(answer: &str, further: &str) -> Result<Grant, TokenError> {
-    refresh_at(&patient(), &Hostile::saying(answer).await, further).await
+async fn refreshed(response: &str, further: &str) -> Result<Grant, OAuthError> {
+    refresh_at(&patient(), &Hostile::saying(response).await, further).await
 }
 
 #[tokio::test]
@@ -95,25 +95,25 @@ async fn bar_7_what_the_answer_does_not_say_stays_as_it_was() {
 async fn bar_24_only_the_providers_own_refusal_ends_a_grant() {
     let refused = r#"{"error":"invalid_grant","error_description":"revoked the-0ld/refresh=token"}"#;
     for status in ["400 Bad Request", "401 Unauthorized", "200 OK"] {
-        let error = refreshed(&answer(status, "application/json", refused), "").await.unwrap_err();
+        let error = refreshed(&response(status, "application/json", refused), "").await.unwrap_err();
         assert!(error.ends_grant(&super::entry("")), "{status}");
         assert_eq!(error.to_string(), "invalid_grant: revoked [masked]", "{status}");
     }
-    let own_word = answer("200 OK", "application/json", r#"{"error":"bad_refresh_token"}"#);
+    let own_word = response("200 OK", "application/json", r#"{"error":"bad_refresh_token"}"#);
     let named = "[refresh]\nrefused_errors = [\"bad_refresh_token\"]";
     for (entry, ends) in [("", false), (named, true)] {
         let error = refreshed(&own_word, entry).await.unwrap_err();
         assert_eq!(error.ends_grant(&super::entry(entry)), ends);
     }
     for other in [
-        answer("400 Bad Request", "application/json", r#"{"error":"invalid_client"}"#),
-        answer("400 Bad Request", "application/json", r#"{"error":"temporarily_unavailable"}"#),
-        answer("400 Bad Request", "text/html", "invalid_grant"),
-        answer("429 Slow", "application/json", refused),
-        answer("500 Oops", "application/json", refused),
-        answer("503 Later", "application/json", refused),
-        answer("200 OK", "text/html", "<html>maintenance</html>"),
-        answer("200 OK", "application/json", r#"{"ok":false}"#),
+        response("400 Bad Request", "application/json", r#"{"error":"invalid_client"}"#),
+        response("400 Bad Request", "application/json", r#"{"error":"temporarily_unavailable"}"#),
+        response("400 Bad Request", "text/html", "invalid_grant"),
+        response("429 Slow", "application/json", refused),
+        response("500 Oops", "application/json", refused),
+        response("503 Later", "application/json", refused),
+        response("200 OK", "text/html", "<html>maintenance</html>"),
+        response("200 OK", "application/json", r#"{"ok":false}"#),
         json("{}"),
     ] {
         let error = refreshed(&other, "").await.unwrap_err();
@@ -134,7 +134,7 @@ async fn bar_25_what_was_sent_and_never_answered_whole_is_in_doubt() {
     // The port closes with the task, which ends when the runtime gets to it.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let error = refresh_by(&patient(), &entry, &[]).await.unwrap_err();
-    assert!(matches!(error, TokenError::Unreachable(EgressError::NotSent(_))) && !error.in_doubt(), "{error}");
+    assert!(matches!(error, OAuthError::Unreachable(EgressError::NotSent(_))) && !error.in_doubt(), "{error}");
 }
 
 #[tokio::test]
@@ -165,8 +165,8 @@ async fn bar_10_what_stands_in_a_query_is_in_no_error() {
     let said =
         format!(r#"{{"error":"invalid_request","error_description":"what is {OLD} or {}?"}}"#, super::CLIENT_SECRET);
     for (egress, server) in [
-        (patient(), Hostile::saying(answer("400 Bad Request", "application/json", &said)).await),
-        (patient(), Hostile::saying(answer("302 Found", "text/plain", "")).await),
+        (patient(), Hostile::saying(response("400 Bad Request", "application/json", &said)).await),
+        (patient(), Hostile::saying(response("302 Found", "text/plain", "")).await),
         (hasty(), Hostile::saying("").await),
     ] {
         let error = refresh_at(&egress, &server, entry).await.unwrap_err();

@@ -2,8 +2,8 @@
 
 use super::{client, entry_of, json};
 use crate::catalog::entry::Revoke;
-use crate::egress::hostile::{Hostile, Step, answer, hasty, patient};
-use crate::oauth::{Revocable, RevokeError, revoke};
+use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
+use crate::oauth::{RevocableTokens, RevokeError, revoke};
 use crate::secret::Secret;
 
 fn way(server: &Hostile, path: &str, further: &str) -> Revoke {
@@ -13,7 +13,7 @@ fn way(server: &Hostile, path: &str, further: &str) -> Revoke {
 /// Revokes both tokens of a grant; what was sent comes back with the outcome.
 async fn revoked(server: &Hostile, how: &Revoke) -> (Result<(), RevokeError>, Vec<String>) {
     let (access, refresh) = (Secret::new("acc+ess"), Secret::new("refr3sh"));
-    let tokens = Revocable { access_token: Some(&access), refresh_token: Some(&refresh) };
+    let tokens = RevocableTokens { access_token: Some(&access), refresh_token: Some(&refresh) };
     let outcome = revoke(&patient(), how, &entry_of(server, ""), &client(), &tokens).await;
     (outcome, server.seen())
 }
@@ -68,7 +68,7 @@ async fn one_token_is_sent_alone_where_it_takes_the_others_along_and_under_the_n
     assert_eq!((outcome, seen.len()), (Ok(()), 1));
     assert_eq!(body(&seen[0]), "refresh_token=refr3sh");
     let access = Secret::new("acc+ess");
-    let tokens = Revocable { access_token: Some(&access), refresh_token: None };
+    let tokens = RevocableTokens { access_token: Some(&access), refresh_token: None };
     assert_eq!(revoke(&patient(), &how, &entry_of(&server, ""), &client(), &tokens).await, Ok(()));
     assert_eq!(body(&server.seen()[1]), "access_token=acc%2Bess");
 }
@@ -100,11 +100,11 @@ async fn every_way_to_authenticate_a_revocation_is_alone_in_its_request() {
 #[tokio::test]
 async fn bar_29_a_token_that_the_server_does_not_know_any_more_is_a_success() {
     for bytes in [
-        answer("200 OK", "text/html", "<html>thanks</html>"),
+        response("200 OK", "text/html", "<html>thanks</html>"),
         json(r#"{"ok":true,"revoked":true}"#),
         json(r#"{"ok":false,"error":"token_revoked"}"#),
-        answer("400 No", "application/json", r#"{"error":"invalid_token"}"#),
-        answer("401 No", "application/json", r#"{"error":{"code":"token_expired"}}"#),
+        response("400 No", "application/json", r#"{"error":"invalid_token"}"#),
+        response("401 No", "application/json", r#"{"error":{"code":"token_expired"}}"#),
     ] {
         let server = Hostile::saying(bytes.as_str()).await;
         assert_eq!(revoked(&server, &way(&server, "/r", "")).await.0, Ok(()), "{bytes}");
@@ -114,8 +114,8 @@ async fn bar_29_a_token_that_the_server_does_not_know_any_more_is_a_success() {
 #[tokio::test]
 async fn an_entry_knows_how_its_provider_says_that_a_token_is_dead_already() {
     for (further, bytes) in [
-        ("gone_statuses = [404]", answer("404 No", "application/json", r#"{"message":"Not Found"}"#)),
-        (r#"gone_errors = ["no_such_grant"]"#, answer("422 No", "application/json", r#"{"error":"no_such_grant"}"#)),
+        ("gone_statuses = [404]", response("404 No", "application/json", r#"{"message":"Not Found"}"#)),
+        (r#"gone_errors = ["no_such_grant"]"#, response("422 No", "application/json", r#"{"error":"no_such_grant"}"#)),
     ] {
         let server = Hostile::saying(bytes.as_str()).await;
         assert_eq!(revoked(&server, &way(&server, "/r", further)).await.0, Ok(()), "{bytes}");
@@ -127,35 +127,35 @@ async fn an_entry_knows_how_its_provider_says_that_a_token_is_dead_already() {
 async fn a_refusal_is_a_failure_whatever_its_status_and_says_whether_to_try_again() {
     for (bytes, status, error, passing) in [
         (json(r#"{"ok":false,"error":"not_allowed"}"#), 200, Some("not_allowed"), false),
-        (json(r#"{"ok":false}"#), 200, Some("the answer is not ok"), false),
+        (json(r#"{"ok":false}"#), 200, Some("the response is not ok"), false),
         (
-            answer("400 No", "application/json", r#"{"error":"invalid_request refr3sh"}"#),
+            response("400 No", "application/json", r#"{"error":"invalid_request refr3sh"}"#),
             400,
             Some("invalid_request [masked]"),
             false,
         ),
-        (answer("401 No", "application/json", r#"{"error":"invalid_client"}"#), 401, Some("invalid_client"), false),
-        (answer("404 No", "text/html", "gone"), 404, None, false),
-        (answer("302 Login", "text/html", ""), 302, None, false),
-        (answer("429 Slow", "text/html", ""), 429, None, true),
-        (answer("503 Later", "text/html", ""), 503, None, true),
-        (answer("503 Later", "application/json", r#"{"error":"invalid_token"}"#), 503, Some("invalid_token"), true),
+        (response("401 No", "application/json", r#"{"error":"invalid_client"}"#), 401, Some("invalid_client"), false),
+        (response("404 No", "text/html", "gone"), 404, None, false),
+        (response("302 Login", "text/html", ""), 302, None, false),
+        (response("429 Slow", "text/html", ""), 429, None, true),
+        (response("503 Later", "text/html", ""), 503, None, true),
+        (response("503 Later", "application/json", r#"{"error":"invalid_token"}"#), 503, Some("invalid_token"), true),
     ] {
         let server = Hostile::saying(bytes).await;
         let failure = revoked(&server, &way(&server, "/r", "")).await.0.unwrap_err();
         assert_eq!(failure, RevokeError::Refused { status, error: error.map(str::to_owned) });
-        assert_eq!(failure.is_passing(), passing, "{failure}");
+        assert_eq!(failure.is_temporary(), passing, "{failure}");
         assert!(!failure.to_string().contains("refr3sh"));
     }
 }
 
 #[tokio::test]
 async fn all_tokens_that_are_sent_must_end() {
-    let (good, later) = (json("{}"), answer("503 Later", "text/html", ""));
-    let not_this_kind = answer("400 No", "application/json", r#"{"error":"unsupported_token_type"}"#);
-    let refused = answer("403 No", "text/html", "");
+    let (good, later) = (json("{}"), response("503 Later", "text/html", ""));
+    let not_this_kind = response("400 No", "application/json", r#"{"error":"unsupported_token_type"}"#);
+    let refused = response("403 No", "text/html", "");
     let failed = |status| Err(RevokeError::Refused { status, error: None });
-    for (answers, expected) in [
+    for (responses, expected) in [
         ([&good, &later], failed(503)),
         ([&later, &good], failed(503)),
         ([&refused, &later], failed(503)),
@@ -163,14 +163,14 @@ async fn all_tokens_that_are_sent_must_end() {
         ([&good, &not_this_kind], Ok(())),
         ([&not_this_kind, &good], Ok(())),
     ] {
-        let server = Hostile::saying_in_turn(&answers.map(Clone::clone)).await;
+        let server = Hostile::saying_in_turn(&responses.map(Clone::clone)).await;
         let (outcome, seen) = revoked(&server, &way(&server, "/r", "")).await;
         assert_eq!(outcome, expected);
         assert_eq!(seen.len(), 2, "the second is sent whatever became of the first");
     }
     let server = Hostile::saying(not_this_kind.as_str()).await;
     assert!(revoked(&server, &way(&server, "/r", "")).await.0.is_err(), "nothing ended");
-    let server = Hostile::saying_in_turn(&[good, answer("401 No", "text/html", "")]).await;
+    let server = Hostile::saying_in_turn(&[good, response("401 No", "text/html", "")]).await;
     assert_eq!(
         revoked(&server, &way(&server, "/r", "auth = \"bearer\"")).await.0,
         Ok(()),
@@ -183,11 +183,11 @@ async fn without_a_token_or_a_server_nothing_is_claimed() {
     let server = Hostile::new(vec![Step::Hang]).await;
     let how = way(&server, "/r", "tokens = [\"refresh\"]");
     let access = Secret::new("acc+ess");
-    let tokens = Revocable { access_token: Some(&access), refresh_token: None };
+    let tokens = RevocableTokens { access_token: Some(&access), refresh_token: None };
     let outcome = revoke(&hasty(), &how, &entry_of(&server, ""), &client(), &tokens).await;
     assert_eq!(outcome, Err(RevokeError::NoToken));
     assert!(server.seen().is_empty());
     let how = way(&server, "/r", "");
     let failure = revoke(&hasty(), &how, &entry_of(&server, ""), &client(), &tokens).await.unwrap_err();
-    assert!(matches!(failure, RevokeError::Unreachable(_)) && failure.is_passing());
+    assert!(matches!(failure, RevokeError::Unreachable(_)) && failure.is_temporary());
 }

@@ -1,150 +1,146 @@
-//! The device flow (RFC 8628): the user logs in on another device, with a short code; we ask until it has happened.
+//! The device authorization grant (RFC 8628): the user logs in on another device with a short code,
+//! and we poll until they have decided.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::endpoint::{self, TokenError, TokenRequest};
 use super::grant::Grant;
-use super::response::{self, Unintelligible};
+use super::{endpoint, lifetime, response};
 use crate::catalog::entry::OAuth;
 use crate::catalog::value::Endpoint;
 use crate::egress::Egress;
-use crate::oauth::authorization::request::ask_for;
 use crate::oauth::client_auth::client::Client;
+use crate::oauth::message::error::{InvalidResponse, OAuthError};
 use crate::oauth::message::parameters::Parameters;
 use crate::oauth::message::sanitize::visible;
 use crate::secret::Secret;
 
-/// How long to wait between two polls where the server does not say (RFC 8628 §3.2).
-const INTERVAL: Duration = Duration::from_secs(5);
-/// The longest pause that is believed.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(600);
-/// How much longer every pause becomes at `slow_down` (RFC 8628 §3.5).
+/// Default pause between two polls (RFC 8628 §3.2).
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum pause between two polls.
+const MAX_INTERVAL: Duration = Duration::from_secs(600);
+/// Increase of the pause at `slow_down` (RFC 8628 §3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// The longest user code; people type it.
-const LONGEST_USER_CODE: usize = 64;
+/// Maximum length of a user code, in bytes; people type it.
+const MAX_USER_CODE: usize = 64;
 
-/// What the server answers at the start (RFC 8628 §3.2).
+/// The device authorization response (RFC 8628 §3.2).
 #[derive(Clone, Debug)]
 pub struct DeviceAuthorization {
-    /// What polls; it never leaves Strongroom.
+    /// The code for polling. It never leaves Strongroom.
     pub device_code: Secret,
-    /// What the user types.
+    /// The code that the user types.
     pub user_code: String,
-    /// Where.
+    /// The page on which the user types it.
     pub verification_uri: String,
-    /// The same with the code in it, where the server has that.
+    /// That page with the code filled in, if the server offers it.
     pub verification_uri_complete: Option<String>,
-    /// How long both codes live.
+    /// Lifetime of both codes.
     pub expires_in: Duration,
-    /// How long to wait between two polls.
+    /// Pause between two polls.
     pub interval: Duration,
 }
 
-/// What a poll came to, other than tokens.
+/// Outcome of a poll without tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undecided {
+pub enum PollError {
     /// The user has not decided yet.
     Pending,
-    /// The same, and from now on with longer pauses.
+    /// The user has not decided yet, and all further pauses have to be longer.
     SlowDown,
-    /// The server could not say; the pauses become longer, for now.
-    Unanswered(TokenError),
-    /// The user said no.
-    Denied(TokenError),
-    /// The codes are over.
+    /// The server gave no answer this time. The next pause has to be longer.
+    Unanswered(OAuthError),
+    /// The user refused.
+    Denied(OAuthError),
+    /// The codes have expired.
     Expired,
     /// There will be no tokens.
-    Failed(TokenError),
+    Failed(OAuthError),
 }
 
-/// Asks for the two codes (RFC 8628 §3.1), for these scopes and those of further tokens.
+/// Requests the two codes (RFC 8628 §3.1) for these scopes and those of further tokens.
 ///
 /// # Errors
-/// See [`TokenError`]; `Unbuildable` where the entry has no such endpoint.
+/// See [`OAuthError`]; [`OAuthError::Build`] if the entry has no URL for it.
 pub async fn authorize_device(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
     scopes: &[String],
     further_scopes: &BTreeMap<String, Vec<String>>,
-) -> Result<DeviceAuthorization, TokenError> {
+) -> Result<DeviceAuthorization, OAuthError> {
     let mut parameters = Parameters::default();
-    ask_for(&mut parameters, entry, scopes, further_scopes);
+    parameters.set_scopes(entry, scopes, further_scopes);
     let url = entry.device_authorization_url.as_ref().unwrap_or(&entry.token_url);
-    let request = TokenRequest { url, parameters, further: &[], hidden: Vec::new(), requested: scopes };
-    endpoint::ask(egress, entry, client, &request, |answer, cleaner| {
-        Ok(DeviceAuthorization::read(&response::members_of(answer, cleaner)?)?)
-    })
-    .await
+    let request = endpoint::request(entry, url, parameters, Vec::new(), Vec::new())?;
+    let read =
+        |response: &_, sanitizer: &_| Ok(DeviceAuthorization::read(&response::read_members(response, sanitizer)?)?);
+    request.send(egress, entry, client, read).await
 }
 
-/// Asks once whether there are tokens (RFC 8628 §3.4). What the answer does not say of them, [`super::exchange::round_off`] finds out.
+/// Polls once for tokens (RFC 8628 §3.4). [`super::exchange::complete_grant`] completes the grant.
+///
+/// # Errors
+/// See [`PollError`].
 pub async fn poll_device(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
     device_code: &Secret,
     requested: &[String],
-) -> Result<Grant, Undecided> {
+) -> Result<Grant, PollError> {
     let mut parameters = Parameters::default();
     parameters.set("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
     parameters.set("device_code", device_code.expose());
-    let request = TokenRequest {
-        url: &entry.token_url,
-        parameters,
-        further: &[&entry.token_params],
-        hidden: vec![device_code],
-        requested,
-    };
-    endpoint::send(egress, entry, client, request).await.map_err(Undecided::from)
+    let further = vec![&entry.token_params];
+    let request = endpoint::request(entry, &entry.token_url, parameters, further, vec![device_code])
+        .map_err(|error| PollError::Failed(error.into()))?;
+    Ok(endpoint::send(egress, entry, client, &request, requested).await?)
 }
 
-/// The pause after a `slow_down`: longer for good.
+/// Returns the pause between polls after a `slow_down` (RFC 8628 §3.5).
 pub fn slower(interval: Duration) -> Duration {
-    (interval + SLOW_DOWN).min(LONGEST_INTERVAL)
+    (interval + SLOW_DOWN).min(MAX_INTERVAL)
 }
 
-impl From<TokenError> for Undecided {
-    fn from(error: TokenError) -> Self {
-        let code = if let TokenError::Refused { error, .. } = &error { error.as_str() } else { "" };
-        match (code, &error) {
-            ("authorization_pending", _) => Self::Pending,
-            ("slow_down", _) => Self::SlowDown,
-            // Google says `access_denied`, GitHub too; Microsoft has a word of its own.
-            ("access_denied" | "authorization_declined", _) => Self::Denied(error),
-            ("expired_token", _) => Self::Expired,
-            (_, TokenError::Unreachable(_) | TokenError::Status { .. }) => Self::Unanswered(error),
+impl From<OAuthError> for PollError {
+    fn from(error: OAuthError) -> Self {
+        match error.code() {
+            Some("authorization_pending") => Self::Pending,
+            Some("slow_down") => Self::SlowDown,
+            // `authorization_declined` is Microsoft's word.
+            Some("access_denied" | "authorization_declined") => Self::Denied(error),
+            Some("expired_token") => Self::Expired,
+            _ if matches!(error, OAuthError::Unreachable(_) | OAuthError::Status { .. }) => Self::Unanswered(error),
             _ => Self::Failed(error),
         }
     }
 }
 
 impl DeviceAuthorization {
-    fn read(members: &Map<String, Value>) -> Result<Self, Unintelligible> {
-        let device_code = response::token(members, "device_code")?.ok_or(Unintelligible::Malformed("device_code"))?;
-        let user_code = members.get("user_code").and_then(Value::as_str).filter(|code| {
-            (1..=LONGEST_USER_CODE).contains(&code.len()) && visible(code).count() == code.chars().count()
-        });
-        // Google, whose device flow is older than the RFC, says `verification_url`.
-        let uri = ["verification_uri", "verification_url"].into_iter().find_map(|name| address(members, name));
-        let expires_in = response::seconds(members.get("expires_in")).ok_or(Unintelligible::Malformed("expires_in"))?;
+    fn read(members: &Map<String, Value>) -> Result<Self, InvalidResponse> {
+        let device_code = response::token(members, "device_code")?;
+        let user_code = members
+            .get("user_code")
+            .and_then(Value::as_str)
+            .filter(|code| (1..=MAX_USER_CODE).contains(&code.len()) && visible(code).count() == code.chars().count());
+        // `verification_url` is Google's word; its device flow is older than the RFC.
+        let uri = |names: [&str; 2]| names.into_iter().find_map(|name| https_url(members, name));
+        let missing = InvalidResponse::Malformed;
         Ok(Self {
-            device_code,
-            user_code: user_code.ok_or(Unintelligible::Malformed("user_code"))?.to_owned(),
-            verification_uri: uri.ok_or(Unintelligible::Malformed("verification_uri"))?,
-            verification_uri_complete: ["verification_uri_complete", "verification_url_complete"]
-                .into_iter()
-                .find_map(|name| address(members, name)),
-            expires_in,
-            interval: response::seconds(members.get("interval")).unwrap_or(INTERVAL).min(LONGEST_INTERVAL),
+            device_code: device_code.ok_or(missing("device_code"))?,
+            user_code: user_code.ok_or(missing("user_code"))?.to_owned(),
+            verification_uri: uri(["verification_uri", "verification_url"]).ok_or(missing("verification_uri"))?,
+            verification_uri_complete: uri(["verification_uri_complete", "verification_url_complete"]),
+            expires_in: lifetime::seconds(members.get("expires_in")).ok_or(missing("expires_in"))?,
+            interval: lifetime::seconds(members.get("interval")).unwrap_or(DEFAULT_INTERVAL).min(MAX_INTERVAL),
         })
     }
 }
 
-/// An address to show to a person: https, and nobody's name or password in it.
-fn address(members: &Map<String, Value>, name: &str) -> Option<String> {
+/// Reads a URL that is shown to the user: https, without user info.
+fn https_url(members: &Map<String, Value>, name: &str) -> Option<String> {
     Endpoint::parse(members.get(name)?.as_str()?).ok().map(|endpoint| endpoint.url().to_string())
 }

@@ -1,55 +1,60 @@
-//! The code (RFC 6749 §4.1.3): what a flow brings back becomes a grant.
+//! The authorization code grant (RFC 6749 §4.1.3).
 
 use std::collections::BTreeMap;
 
-use super::endpoint::{self, Sending, TokenError, TokenRequest};
 use super::grant::Grant;
-use super::introspect;
-use super::refresh;
+use super::refresh::keep_refreshable;
+use super::{endpoint, introspect};
 use crate::catalog::entry::{LongLived, OAuth};
 use crate::egress::Egress;
 use crate::oauth::authorization::pkce::CodeVerifier;
 use crate::oauth::client_auth::client::Client;
+use crate::oauth::client_auth::request::ClientRequest;
+use crate::oauth::message::error::OAuthError;
 use crate::oauth::message::parameters::Parameters;
 use crate::oauth::message::scope;
 use crate::secret::Secret;
 
-/// An authorization code (RFC 6749 §1.3.1): whoever has it and the verifier has the grant, so it is a secret.
+/// An authorization code (RFC 6749 §1.3.1). With its verifier it is worth a grant, so it is a secret.
 #[derive(Clone, Debug)]
 pub struct AuthorizationCode(Secret);
 
 impl AuthorizationCode {
-    /// The code of a callback, as it is: what is in it is the provider's affair.
+    /// Wraps the code of a callback. Its form is the provider's own.
     pub fn new(code: impl Into<String>) -> Self {
         Self(Secret::new(code))
     }
 }
 
-/// What a flow brings to the token endpoint.
+/// A code and the values of the authorization request that it answers.
 #[derive(Clone, Copy, Debug)]
 pub struct CodeExchange<'a> {
     /// The code of the callback.
     pub code: &'a AuthorizationCode,
-    /// To the letter the one of the authorization request (RFC 6749 §4.1.3).
+    /// Redirect URI of the authorization request, unchanged (RFC 6749 §4.1.3).
     pub redirect_uri: &'a str,
-    /// The verifier whose challenge the authorization request had.
+    /// Verifier of the challenge in the authorization request.
     pub verifier: Option<&'a CodeVerifier>,
-    /// The scopes that the authorization request asked for.
+    /// Scopes of the authorization request.
     pub requested: &'a [String],
-    /// The scopes that it asked for beside these, by the name of the further token.
+    /// Scopes that were requested for further tokens, by the tokens' names.
     pub requested_further: &'a BTreeMap<String, Vec<String>>,
 }
 
-/// Exchanges the code for a grant: one POST, sent once and never again, for a code that is tried twice may cost the
-/// tokens that the first try gave (RFC 6749 §4.1.2).
+/// Exchanges the code for a grant. The request is sent once and never again: a second use of a code
+/// may revoke the tokens of the first (RFC 6749 §4.1.2).
 ///
-/// Where the entry has a second exchange for a long-lived token, that follows, and its token is the grant's.
+/// If the entry has a second exchange for a long-lived token, it follows, and its token becomes the
+/// grant's.
+///
+/// # Errors
+/// See [`OAuthError`]. The code is spent in any case.
 pub async fn exchange(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
     exchange: &CodeExchange<'_>,
-) -> Result<Grant, TokenError> {
+) -> Result<Grant, OAuthError> {
     let mut parameters = Parameters::default();
     parameters.set("grant_type", "authorization_code");
     parameters.set("code", exchange.code.0.expose());
@@ -57,33 +62,28 @@ pub async fn exchange(
     if let Some(verifier) = exchange.verifier {
         parameters.set("code_verifier", verifier.secret().expose());
     }
-    let request = TokenRequest {
-        url: &entry.token_url,
-        parameters,
-        further: &[&entry.token_params],
-        hidden: [Some(&exchange.code.0), exchange.verifier.map(CodeVerifier::secret)].into_iter().flatten().collect(),
-        requested: exchange.requested,
-    };
-    let grant = endpoint::send(egress, entry, client, request).await?;
-    let mut grant = match &entry.long_lived {
-        Some(how) => lengthen(egress, entry, client, grant, how).await?,
-        None => grant,
-    };
-    round_off(egress, entry, client, &mut grant, exchange.requested_further).await;
+    let masked = [Some(&exchange.code.0), exchange.verifier.map(CodeVerifier::secret)];
+    let masked = masked.into_iter().flatten().collect();
+    let request = endpoint::request(entry, &entry.token_url, parameters, vec![&entry.token_params], masked)?;
+    let mut grant = endpoint::send(egress, entry, client, &request, exchange.requested).await?;
+    if let Some(how) = &entry.long_lived {
+        grant = exchange_for_long_lived(egress, entry, client, grant, how).await?;
+    }
+    complete_grant(egress, entry, client, &mut grant, exchange.requested_further).await;
     Ok(grant)
 }
 
-/// What a login's answer does not say of itself, of the first grant and of the further ones: when they end, what was granted of
-/// what was asked for, and what they will be refreshed with.
-pub async fn round_off(
+/// Completes the grants of a login with facts that the response left out: lifetimes (by
+/// introspection), scopes of further tokens, and the token that a refresh uses.
+pub async fn complete_grant(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
     grant: &mut Grant,
     requested_further: &BTreeMap<String, Vec<String>>,
 ) {
-    introspect::learn_end(egress, entry, client, grant).await;
-    refresh::settle(entry, grant);
+    introspect::find_expiry(egress, entry, client, grant).await;
+    keep_refreshable(entry, grant);
     for (name, further) in &mut grant.further {
         let requested = requested_further.get(name).map(Vec::as_slice).unwrap_or_default();
         if further.scopes.is_empty() {
@@ -91,33 +91,31 @@ pub async fn round_off(
         }
         let refreshable = further.refresh_token.is_some();
         further.missing_scopes = scope::missing(requested, &further.scopes, entry, refreshable, false);
-        introspect::learn_end(egress, entry, client, further).await;
-        refresh::settle(entry, further);
+        introspect::find_expiry(egress, entry, client, further).await;
+        keep_refreshable(entry, further);
     }
 }
 
-/// The second exchange: the short-lived token is not kept; who granted what, the first answer said.
-async fn lengthen(
+/// Exchanges a short-lived token for a long-lived one. Account and scopes come from the first
+/// response; the short-lived token is dropped.
+async fn exchange_for_long_lived(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
     short: Grant,
     how: &LongLived,
-) -> Result<Grant, TokenError> {
+) -> Result<Grant, OAuthError> {
     let mut parameters = Parameters::default();
     parameters.set("grant_type", &how.grant_type);
     parameters.set(&how.token_param, short.access_token.expose());
-    let request = TokenRequest {
-        url: &how.url,
-        parameters,
-        further: &[],
-        hidden: vec![&short.access_token],
-        requested: &short.scopes,
-    };
-    // Where the first answer nests its tokens, or names its scopes, this one need not.
+    // `token_path` describes the first response only.
     let plain = OAuth { token_path: None, ..entry.clone() };
-    let sending = Sending { method: how.method, auth: how.auth.unwrap_or(entry.token_auth) };
-    let long = endpoint::send_as(egress, &plain, client, request, &sending).await?;
+    let request = ClientRequest {
+        method: how.method,
+        auth: Some(how.auth.unwrap_or(entry.token_auth)),
+        ..endpoint::request(entry, &how.url, parameters, Vec::new(), vec![&short.access_token])?
+    };
+    let long = endpoint::send(egress, &plain, client, &request, &short.scopes).await?;
     let mut metadata = short.metadata;
     metadata.extend(long.metadata);
     Ok(Grant {

@@ -1,4 +1,4 @@
-//! What the user has granted, as the token endpoint answered it.
+//! The grant: a checked response of the token endpoint.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,45 +6,45 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::oauth::openid::userinfo::Identity;
+use crate::oauth::identity::Identity;
 use crate::secret::Secret;
 
-/// A successful answer of the token endpoint (RFC 6749 §5.1), checked and brought into one form.
+/// A successful response of the token endpoint (RFC 6749 §5.1), checked and in one form.
 pub struct Grant {
     /// The access token: visible ASCII, at most 64 KiB.
     pub access_token: Secret,
-    /// The refresh token, where there is one; the same holds.
+    /// The refresh token, with the same limits.
     pub refresh_token: Option<Secret>,
-    /// How the token is used: `Bearer`, or the entry's word, as the scheme of an `Authorization` header.
+    /// Scheme of the `Authorization` header that carries the token: `Bearer`, or the entry's word.
     pub token_type: String,
-    /// How long the access token lives, as the answer or else the entry says; `None` where it does not end or nobody
-    /// knows.
+    /// Lifetime of the access token, from the response or else the entry; `None` if it does not end
+    /// or is unknown.
     pub expires_in: Option<Duration>,
-    /// How long the refresh token lives when it is not used, as the answer or else the entry says.
+    /// Lifetime of an unused refresh token, from the response or else the entry.
     pub refresh_expires_in: Option<Duration>,
-    /// What was granted: as the answer says, and as requested where it does not (RFC 6749 §5.1).
+    /// Granted scopes, from the response or else as requested (RFC 6749 §5.1).
     pub scopes: Vec<String>,
-    /// What was requested and not granted.
+    /// Requested scopes that were not granted.
     pub missing_scopes: Vec<String>,
-    /// The members that the entry keeps with the credential (`token_metadata`).
+    /// Members that the entry keeps with the credential (`token_metadata`).
     pub metadata: BTreeMap<String, Value>,
-    /// The ID token (OpenID Connect Core §3.1.3.3), where there is one; nothing of it was checked.
+    /// The ID token (OpenID Connect Core §3.1.3.3), unchecked.
     pub id_token: Option<Secret>,
-    /// Whose account it is, where the token answer itself says so (`identity.from_token_answer`).
+    /// The account, if the token response itself names it (`identity.from_token_answer`).
     pub identity: Option<Identity>,
-    /// The further grants that the answer brought, by the names that the entry has for them.
+    /// Further grants of the same response, by the entry's names for them.
     pub further: BTreeMap<String, Grant>,
 }
 
 impl Grant {
-    /// The tokens, for what must not have them in it.
-    pub(in crate::oauth) fn tokens(&self) -> impl Iterator<Item = &Secret> {
+    /// Iterates over the grant's own tokens, to keep them out of texts that are shown.
+    pub fn tokens(&self) -> impl Iterator<Item = &Secret> + Clone {
         [Some(&self.access_token), self.refresh_token.as_ref()].into_iter().flatten()
     }
 }
 
 impl fmt::Debug for Grant {
-    /// Shows nothing: the metadata is not ours to judge.
+    /// Shows no member: the metadata may hold secrets that only the provider knows of.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant").finish_non_exhaustive()
     }

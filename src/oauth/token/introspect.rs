@@ -1,50 +1,39 @@
-//! Introspection (RFC 7662): when a token ends, where no answer told it.
+//! Token introspection (RFC 7662), to find an expiry that the token response left out.
 
-use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use super::grant::Grant;
-use super::response::{believed, sent_at};
-use crate::catalog::entry::{Body, Introspect, OAuth};
-use crate::egress::{Egress, Outgoing};
+use super::lifetime::{plausible, sent_at};
+use crate::catalog::entry::{Introspect, OAuth};
+use crate::egress::{Egress, EgressResponse};
 use crate::json;
 use crate::oauth::client_auth::client::Client;
+use crate::oauth::client_auth::request::ClientRequest;
+use crate::oauth::message::error::OAuthError;
 use crate::oauth::message::parameters::Parameters;
-use crate::oauth::message::request::{self, Unbuildable};
 
-/// Asks when the access token ends, where the grant does not know and the entry says how to ask. Whatever fails, the grant is
-/// as good as before: the end stays unknown.
-pub(in crate::oauth) async fn learn_end(egress: &Egress, entry: &OAuth, client: &Client, grant: &mut Grant) {
+/// Sets the lifetime of the access token, if the grant has none and the entry describes
+/// introspection. On any failure the grant stays as it is.
+pub(super) async fn find_expiry(egress: &Egress, entry: &OAuth, client: &Client, grant: &mut Grant) {
     let Some(how) = entry.introspect.as_ref().filter(|_| grant.expires_in.is_none()) else { return };
-    let Ok(request) = introspection_request(how, entry, client, grant) else { return };
-    let Ok(answer) = egress.send(request).await else { return };
-    if !answer.status.is_success() {
-        return;
-    }
-    let Some(members) = json::parse(&answer.body) else { return };
-    if members.get("active") != Some(&Value::Bool(true)) {
-        return;
-    }
-    // Measured against the provider's own clock, as every absolute time.
-    let now = sent_at(&answer);
-    let end = members.get("exp").and_then(Value::as_f64);
-    grant.expires_in = end.zip(now).and_then(|(end, now)| believed(end - now));
+    let Ok(request) = request(how, entry, grant) else { return };
+    // The client's authentication is all that this request proves (§2.1), so it carries no DPoP proof.
+    let client = client.clone().with_dpop(None);
+    let read = |response: &EgressResponse, _: &_| -> Result<_, OAuthError> {
+        let members = Some(response).filter(|response| response.status.is_success());
+        let members = members.and_then(|response| json::parse(&response.body));
+        let active = members.filter(|members| members.get("active") == Some(&Value::Bool(true)));
+        // Relative to the provider's own clock, as every absolute time.
+        let end = active.and_then(|members| members.get("exp")?.as_f64());
+        Ok(end.zip(sent_at(response)).and_then(|(end, now)| plausible(end - now)))
+    };
+    grant.expires_in = request.send(egress, entry, &client, read).await.unwrap_or_default();
 }
 
-/// RFC 7662 §2.1. The token authenticates nothing here: the client does.
-fn introspection_request(
-    how: &Introspect,
-    entry: &OAuth,
-    client: &Client,
-    grant: &Grant,
-) -> Result<Outgoing, Unbuildable> {
-    let (mut headers, mut parameters) = (HeaderMap::new(), Parameters::default());
+fn request<'a>(how: &Introspect, entry: &OAuth, grant: &Grant) -> Result<ClientRequest<'a>, OAuthError> {
+    let mut parameters = Parameters::default();
     parameters.set("token", grant.access_token.expose());
     parameters.set("token_type_hint", "access_token");
-    client.authenticate(how.auth.unwrap_or(entry.token_auth), entry, &mut headers, &mut parameters)?;
-    parameters.rename(&entry.rename);
-    request::accept_json(&mut headers);
-    let body = request::body(Body::Form, &parameters, &mut headers);
-    let url = how.url.url().ok_or(Unbuildable::Url)?.clone();
-    Ok(Outgoing { method: Method::POST, url, headers, body })
+    let request = ClientRequest::post(how.url.url(), entry, parameters)?;
+    Ok(ClientRequest { auth: Some(how.auth.unwrap_or(entry.token_auth)), ..request })
 }

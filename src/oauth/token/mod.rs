@@ -1,18 +1,18 @@
-//! The token endpoint (RFC 6749 §3.2): one file per grant, one way to send the request and to read the response.
+//! The token endpoint (RFC 6749 §3.2): one file per grant, one way to build and send a request, one
+//! way to read a response.
 
 pub(in crate::oauth) mod device;
 pub(in crate::oauth) mod endpoint;
 pub(in crate::oauth) mod exchange;
 pub(in crate::oauth) mod grant;
-pub(in crate::oauth) mod introspect;
+mod introspect;
+mod lifetime;
 pub(in crate::oauth) mod refresh;
 pub(in crate::oauth) mod response;
-pub(in crate::oauth) mod service;
+mod service;
 
-pub use device::{DeviceAuthorization, Undecided, authorize_device, poll_device, slower};
-pub use endpoint::TokenError;
-pub use exchange::{AuthorizationCode, CodeExchange, exchange, round_off};
+pub use device::{DeviceAuthorization, PollError, authorize_device, poll_device, slower};
+pub use exchange::{AuthorizationCode, CodeExchange, complete_grant, exchange};
 pub use grant::Grant;
-pub use refresh::{OldTokens, refresh};
-pub use response::Unintelligible;
+pub use refresh::{RefreshRequest, refresh};
 pub use service::{AssertionIssuer, client_credentials, jwt_bearer};

@@ -1,91 +1,91 @@
-//! The refresh (RFC 6749 §6): an access token that ends becomes a fresh one.
+//! Refreshing an access token (RFC 6749 §6).
 
-use super::endpoint::{self, Sending, TokenError, TokenRequest};
 use super::grant::Grant;
-use super::introspect;
+use super::{endpoint, introspect};
 use crate::catalog::entry::{OAuth, RefreshWith};
 use crate::egress::Egress;
 use crate::oauth::client_auth::client::Client;
+use crate::oauth::client_auth::request::ClientRequest;
+use crate::oauth::message::error::OAuthError;
 use crate::oauth::message::parameters::Parameters;
 use crate::secret::Secret;
 
-/// The error code that says that the grant is over (RFC 6749 §5.2): expired, revoked, used up, or another client's.
+/// Error code of a grant that is over (RFC 6749 §5.2): expired, revoked, used, or another client's.
 const INVALID_GRANT: &str = "invalid_grant";
 
-/// What a credential brings to the token endpoint.
+/// The tokens of a credential that is refreshed.
 #[derive(Clone, Copy, Debug)]
-pub struct OldTokens<'a> {
+pub struct RefreshRequest<'a> {
     /// The refresh token.
     pub refresh_token: &'a Secret,
-    /// The access token that it came with. It is not sent, and masked where the provider says it back: it may still be good.
+    /// The current access token. It is not sent, but masked in the provider's texts, because it may
+    /// still be valid.
     pub access_token: &'a Secret,
-    /// What was granted.
+    /// The granted scopes.
     pub granted: &'a [String],
-    /// The redirect URI of the login that gave them; a login on another device has none.
+    /// Redirect URI of the login; a login on another device has none.
     pub redirect_uri: Option<&'a str>,
 }
 
-/// Refreshes a grant: one POST, sent once. No scopes are asked for, so that it stays what it was (RFC 6749 §6).
+/// Refreshes a grant. The request is sent once and asks for no scopes, so that the grant keeps those
+/// it has (RFC 6749 §6).
 ///
-/// The grant that comes back is whole: where the answer has no refresh token the old one stays, and where it has no scopes
-/// those that were `granted` before.
+/// The result is complete: without a refresh token in the response the old one stays, and without
+/// scopes the granted ones.
 ///
 /// # Errors
-/// See [`TokenError`]; [`TokenError::ends_grant`] and [`TokenError::in_doubt`] say what it means for the refresh token.
+/// See [`OAuthError`]; [`OAuthError::ends_grant`] and [`OAuthError::in_doubt`] tell the state of the
+/// refresh token.
 pub async fn refresh(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
-    old: &OldTokens<'_>,
-) -> Result<Grant, TokenError> {
-    let OldTokens { refresh_token, access_token, granted, redirect_uri } = *old;
+    old: &RefreshRequest<'_>,
+) -> Result<Grant, OAuthError> {
     let how = entry.refresh.clone().unwrap_or_default();
     let mut parameters = Parameters::default();
     parameters.set("grant_type", how.grant_type.as_deref().unwrap_or("refresh_token"));
-    parameters.set(
-        match how.with {
-            RefreshWith::RefreshToken => "refresh_token",
-            RefreshWith::AccessToken => "access_token",
-        },
-        refresh_token.expose(),
-    );
-    if let Some(redirect_uri) = redirect_uri.filter(|_| how.redirect_uri) {
+    let param = match how.with {
+        RefreshWith::RefreshToken => "refresh_token",
+        RefreshWith::AccessToken => "access_token",
+    };
+    parameters.set(param, old.refresh_token.expose());
+    if let Some(redirect_uri) = old.redirect_uri.filter(|_| how.redirect_uri) {
         parameters.set("redirect_uri", redirect_uri);
     }
-    let request = TokenRequest {
-        url: entry.refresh_url.as_ref().unwrap_or(&entry.token_url),
-        parameters,
-        further: &[&entry.refresh_params, &entry.token_params],
-        hidden: vec![refresh_token, access_token],
-        requested: granted,
+    let url = entry.refresh_url.as_ref().unwrap_or(&entry.token_url);
+    let further = vec![&entry.refresh_params, &entry.token_params];
+    let request = ClientRequest {
+        method: how.method,
+        auth: Some(how.auth.unwrap_or(entry.token_auth)),
+        ..endpoint::request(entry, url, parameters, further, vec![old.refresh_token, old.access_token])?
     };
-    let sending = Sending { method: how.method, auth: how.auth.unwrap_or(entry.token_auth) };
-    let mut grant = endpoint::send_as(egress, entry, client, request, &sending).await?;
-    introspect::learn_end(egress, entry, client, &mut grant).await;
-    settle(entry, &mut grant);
-    grant.refresh_token.get_or_insert_with(|| refresh_token.clone());
+    let mut grant = endpoint::send(egress, entry, client, &request, old.granted).await?;
+    introspect::find_expiry(egress, entry, client, &mut grant).await;
+    keep_refreshable(entry, &mut grant);
+    grant.refresh_token.get_or_insert_with(|| old.refresh_token.clone());
     if grant.scopes.is_empty() {
-        // An empty list of scopes is none (RFC 6749 §3.3): nothing was said.
-        grant.scopes = granted.to_vec();
+        // A scope list cannot be empty (RFC 6749 §3.3), so an empty one says nothing.
+        grant.scopes = old.granted.to_vec();
         grant.missing_scopes.clear();
     }
     Ok(grant)
 }
 
-/// Where the access token is what will be refreshed, it stands in the refresh token's place.
-pub(in crate::oauth) fn settle(entry: &OAuth, grant: &mut Grant) {
+/// Stores the access token as the refresh token, if the provider refreshes access tokens themselves.
+pub(super) fn keep_refreshable(entry: &OAuth, grant: &mut Grant) {
     if entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken) {
         grant.refresh_token = Some(grant.access_token.clone());
     }
 }
 
-impl TokenError {
-    /// Whether the provider says by itself that the grant is over: only the user can mend that. Everything else passes,
-    /// or is a fault of the configuration.
+impl OAuthError {
+    /// Returns true if the provider reports that the grant is over, so that only the user can restore
+    /// it. Every other error is temporary or a fault of the configuration.
     pub fn ends_grant(&self, entry: &OAuth) -> bool {
-        let named = |error: &str| {
-            entry.refresh.as_ref().is_some_and(|refresh| refresh.refused_errors.iter().any(|named| named == error))
+        let names = |code: &str| {
+            entry.refresh.as_ref().is_some_and(|refresh| refresh.refused_errors.iter().any(|name| name == code))
         };
-        matches!(self, Self::Refused { error, .. } if error == INVALID_GRANT || named(error))
+        self.code().is_some_and(|code| code == INVALID_GRANT || names(code))
     }
 }

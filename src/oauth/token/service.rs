@@ -1,134 +1,93 @@
-//! Grants without a user: a client that asks for itself (RFC 6749 §4.4), and a service account that signs an assertion
-//! (RFC 7523 §2.1). There is nothing to refresh: whoever wants another token asks again.
+//! Grants without a user: client credentials (RFC 6749 §4.4) and service accounts that sign an
+//! assertion (RFC 7523 §2.1). Their tokens are not refreshed; the request is repeated instead.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::endpoint::{self, TokenError, TokenRequest};
+use super::endpoint;
 use super::grant::Grant;
 use crate::catalog::entry::{AssertionScope, JwtBearer, OAuth};
 use crate::clock::Clock;
 use crate::egress::Egress;
-use crate::jose::{self, Header, SigningKey};
+use crate::jose::SigningKey;
+use crate::oauth::client_auth::assertion::{self, Parties};
 use crate::oauth::client_auth::client::Client;
+use crate::oauth::message::error::{BuildError, OAuthError};
 use crate::oauth::message::parameters::Parameters;
-use crate::oauth::message::request::Unbuildable;
 use crate::random::Random;
 use crate::secret::Secret;
 
-/// How long an assertion is good: for its one request, and two clocks that are a little apart.
-const LIFETIME: Duration = Duration::from_secs(180);
+/// Lifetime of an assertion: enough for its one request and two clocks that differ a little.
+const ASSERTION_LIFETIME: Duration = Duration::from_secs(180);
 
-/// Who signs an assertion.
+/// The signer of a service account's assertions.
 pub struct AssertionIssuer<'a> {
     /// `iss`.
     pub issuer: &'a str,
-    /// `sub`, where it is another than the issuer.
+    /// `sub`, if it differs from the issuer.
     pub subject: Option<&'a str>,
-    /// The private key, whose id goes into the header.
+    /// The private key; its id goes into the header.
     pub key: &'a SigningKey,
-    /// Whose time.
+    /// Source of `iat` and `exp`.
     pub clock: &'a Clock,
-    /// What makes it unique.
+    /// Source of `jti`.
     pub random: Random,
 }
 
-/// Asks for a token for the client itself (RFC 6749 §4.4.2).
+/// Requests a token for the client itself (RFC 6749 §4.4.2).
 pub async fn client_credentials(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
     scopes: &[String],
-) -> Result<Grant, TokenError> {
+) -> Result<Grant, OAuthError> {
     let mut parameters = Parameters::default();
     parameters.set("grant_type", "client_credentials");
-    add_scopes(&mut parameters, entry, scopes);
-    let request = TokenRequest {
-        url: &entry.token_url,
-        parameters,
-        further: &[&entry.token_params],
-        hidden: Vec::new(),
-        requested: scopes,
-    };
-    endpoint::send(egress, entry, client, request).await
+    parameters.set_scopes(entry, scopes, &BTreeMap::new());
+    let request = endpoint::request(entry, &entry.token_url, parameters, vec![&entry.token_params], Vec::new())?;
+    endpoint::send(egress, entry, client, &request, scopes).await
 }
 
-/// Asks for a token with an assertion (RFC 7523 §2.1); the assertion is all the authentication there is, so the client is
-/// [`Client::nobody`], who may have a key that the token is to be bound to.
+/// Requests a token with an assertion (RFC 7523 §2.1). The assertion is the only authentication, so
+/// the client is [`Client::anonymous`]; it may have a key that the token is bound to.
 pub async fn jwt_bearer(
     egress: &Egress,
     entry: &OAuth,
     client: &Client,
     account: &AssertionIssuer<'_>,
     scopes: &[String],
-) -> Result<Grant, TokenError> {
+) -> Result<Grant, OAuthError> {
     let how = entry.jwt_bearer.clone().unwrap_or_default();
-    let assertion = assertion(entry, &how, account, scopes)?;
+    let assertion = sign_assertion(entry, &how, account, scopes)?;
     let mut parameters = Parameters::default();
     parameters.set("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
     parameters.set("assertion", assertion.expose());
     if how.scope == AssertionScope::Parameter {
-        add_scopes(&mut parameters, entry, scopes);
+        parameters.set_scopes(entry, scopes, &BTreeMap::new());
     }
-    let request = TokenRequest {
-        url: &entry.token_url,
-        parameters,
-        further: &[&entry.token_params],
-        hidden: vec![&assertion],
-        requested: scopes,
-    };
-    endpoint::send(egress, entry, client, request).await
+    let further = vec![&entry.token_params];
+    let request = endpoint::request(entry, &entry.token_url, parameters, further, vec![&assertion])?;
+    endpoint::send(egress, entry, client, &request, scopes).await
 }
 
-fn add_scopes(parameters: &mut Parameters, entry: &OAuth, scopes: &[String]) {
-    if !scopes.is_empty() {
-        parameters.set("scope", &scopes.join(entry.scope_separator.as_str()));
-    }
-}
-
-/// A fresh assertion (RFC 7523 §3): for this server alone, for three minutes.
-fn assertion(
+/// Signs an assertion (RFC 7523 §3) for this authorization server alone.
+fn sign_assertion(
     entry: &OAuth,
     how: &JwtBearer,
     account: &AssertionIssuer<'_>,
     scopes: &[String],
-) -> Result<Secret, Unbuildable> {
+) -> Result<Secret, BuildError> {
     let audience = match &how.audience {
-        Some(audience) => audience.clone(),
-        None => entry.token_url.url().ok_or(Unbuildable::Url)?.to_string(),
+        Some(audience) => audience.as_str(),
+        None => entry.token_url.url().ok_or(BuildError::Url)?.as_str(),
     };
-    let now = account.clock.now();
-    let mut claims: Map<String, Value> = [
-        ("iss", json!(account.issuer)),
-        ("aud", json!(audience)),
-        ("jti", json!(URL_SAFE_NO_PAD.encode(account.random.bytes::<16>()))),
-        ("iat", json!(now.0)),
-        ("exp", json!(now.plus(LIFETIME).0)),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into_iter()
-    .collect();
-    match account.subject {
-        Some(subject) => claims.insert("sub".to_owned(), json!(subject)),
-        None if how.subject_required => claims.insert("sub".to_owned(), json!(account.issuer)),
-        None => None,
-    };
+    let subject = account.subject.or(how.subject_required.then_some(account.issuer));
+    let parties = Parties { issuer: account.issuer, subject, audience };
+    let mut claims = assertion::claims(&parties, ASSERTION_LIFETIME, account.clock, account.random);
     if how.scope == AssertionScope::Claim && !scopes.is_empty() {
         claims.insert("scope".to_owned(), json!(scopes.join(" ")));
     }
-    let header = Header { kind: Some("JWT"), key_id: Some(account.key.id().to_owned()), ..Header::default() };
-    let algorithm = account.key.algorithms().iter().copied().find(|one| how.algorithm.is_none_or(|alg| alg == *one));
-    jose::sign(&header, &claims, account.key, algorithm.ok_or(Unbuildable::ClientKey)?)
-        .map_err(|_| Unbuildable::ClientKey)
-}
-
-impl TokenError {
-    /// Whether the provider says by itself that what was handed in is no good: the assertion's key, the user's own client.
-    pub fn ends_service(&self) -> bool {
-        matches!(self, Self::Refused { error, .. }
-            if matches!(error.as_str(), "invalid_grant" | "invalid_client" | "unauthorized_client"))
-    }
+    assertion::sign(&claims, account.key, how.algorithm)
 }

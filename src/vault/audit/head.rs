@@ -48,7 +48,7 @@ struct Claims {
 pub enum HeadFault {
     /// Not a JWS, or not one by a key of this vault.
     #[error("it is not signed by this vault: {0}")]
-    Signature(jose::JwsFault),
+    Signature(jose::JwsError),
     /// A JWS of another kind, or one of another vault.
     #[error("what is signed is not a head of this vault's audit log")]
     Other,

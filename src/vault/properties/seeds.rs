@@ -93,7 +93,7 @@ fn materials() -> [CredentialSecret; 4] {
         refresh_expires_at: Some(UnixTime(10)),
         metadata: BTreeMap::from([("team".into(), json!({"id": 1}))]),
         renewal: Some(Box::new(Renewal::ServiceAccount(account))),
-        dpop_key: Some(SigningKey::fresh().into()),
+        dpop_key: Some(SigningKey::generate().into()),
         redirect_uri: Some("https://app.example/cb".into()),
     };
     [
@@ -116,7 +116,7 @@ fn pending() -> PendingAuthorization {
         client_id: "c".into(),
         redirect_uri: "https://app.example/cb".into(),
         code_verifier: Some(Secret::new("v")),
-        dpop_key: Some(SigningKey::fresh().into()),
+        dpop_key: Some(SigningKey::generate().into()),
         scopes: vec!["read".into()],
         further_scopes: BTreeMap::from([("bot".into(), vec!["write".into()])]),
         inputs: BTreeMap::from([("shop".into(), "acme".into())]),

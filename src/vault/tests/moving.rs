@@ -31,7 +31,7 @@ fn everything() -> NewCredential {
         refresh_expires_at: Some(UnixTime(1_900_000_000)),
         metadata: BTreeMap::from([("inputs".to_owned(), serde_json::json!({"shop": "acme"}))]),
         renewal: Some(Box::new(Renewal::ClientCredentials { own: Some(own) })),
-        dpop_key: Some(Arc::new(SigningKey::fresh())),
+        dpop_key: Some(Arc::new(SigningKey::generate())),
         ..plain
     });
     NewCredential {

@@ -12,7 +12,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         redirect_uri: "https://app.example/callback".into(),
         code_verifier: Some(Secret::new("verifier")),
         further_scopes: [("user".to_owned(), vec!["search".to_owned()])].into(),
-        dpop_key: Some(std::sync::Arc::new(crate::jose::SigningKey::fresh())),
+        dpop_key: Some(std::sync::Arc::new(crate::jose::SigningKey::generate())),
         scopes: vec!["repo".into()],
         inputs: [("subdomain".to_owned(), "acme".to_owned())].into(),
         state_metadata: serde_json::json!({"a": [1, "b"]}).as_object().unwrap().clone(),

@@ -125,7 +125,7 @@ async fn no_endpoint_of_an_entry_leads_inside() {
 #[tokio::test]
 async fn bar_28_no_document_of_an_issuer_leads_inside() {
     let bench = Bench::new().await;
-    let (base, key) = (&bench.acme.base, SigningKey::fresh().with_id("k"));
+    let (base, key) = (&bench.acme.base, SigningKey::generate().with_id("k"));
     let issuer = |n: usize| format!("{base}/i{n}");
     let mut config = String::new();
     let forbidden = bench.forbidden();

@@ -23,7 +23,7 @@ struct Issuer {
 
 impl Issuer {
     async fn start() -> Self {
-        let this = Self { recording: Recording::start().await, key: SigningKey::fresh() };
+        let this = Self { recording: Recording::start().await, key: SigningKey::generate() };
         this.recording.says(WELL_KNOWN, &this.metadata());
         this.publishes(&[&this.key]);
         this
@@ -234,7 +234,8 @@ async fn bar_48_an_id_token_that_is_not_this_logins_is_an_error_and_nothing_is_s
         URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
         URL_SAFE_NO_PAD.encode(json!(claims).to_string())
     );
-    for token in [unsigned.as_str(), "not a token", &signed_by(&SigningKey::fresh().with_id(issuer.key.id()), &claims)]
+    for token in
+        [unsigned.as_str(), "not a token", &signed_by(&SigningKey::generate().with_id(issuer.key.id()), &claims)]
     {
         let started = begin(&server).await;
         issuer.gives(token);
@@ -266,12 +267,12 @@ async fn bar_49_an_unknown_key_is_asked_for_once_and_then_not_for_a_while() {
     };
     assert_eq!(connected(&issuer.key).await, 200);
     server.clock.advance(Duration::from_secs(61));
-    let new = SigningKey::fresh();
+    let new = SigningKey::generate();
     issuer.publishes(&[&issuer.key, &new]);
     assert_eq!(connected(&new).await, 200, "keys are rotated without warning");
     assert_eq!(issuer.recording.asked("/jwks").len(), 2);
     for _ in 0..3 {
-        assert_eq!(connected(&SigningKey::fresh()).await, 502);
+        assert_eq!(connected(&SigningKey::generate()).await, 502);
     }
     assert_eq!(issuer.recording.asked("/jwks").len(), 2, "a stranger can write any kid into a token");
 }

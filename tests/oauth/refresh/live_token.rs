@@ -207,7 +207,7 @@ async fn bar_24_a_valid_token_is_given_while_the_provider_is_down_and_an_outage_
     assert_eq!(server.token_requests(), asked, "it backs off");
     let shown = detail(&server, "sandbox", &id).await;
     assert_eq!((&shown["status"], &shown["in_doubt_since"]), (&json!("active"), &Value::Null));
-    assert_eq!(shown["last_error"]["message"], "the token endpoint answered with status 503");
+    assert_eq!(shown["last_error"]["message"], "the provider answered with status 503");
     assert!(shown["next_try_at"].as_i64().unwrap() > server.clock.now().0);
     server.clock.advance(4 * MINUTE);
     let failed = token(&server, "sandbox", &id).await.is(502);

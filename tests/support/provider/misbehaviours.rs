@@ -39,8 +39,8 @@ pub struct Misbehaviour {
 
 use Outcome::{Garbage, Refused, Slow, Taken};
 
-const UNREADABLE: &str = "it is neither a JSON object nor form-encoded, or says something twice";
-const NO_TOKEN: &str = "there is no access token in it";
+const UNREADABLE: &str = "it is neither a JSON object nor form-encoded, or a member occurs twice";
+const NO_TOKEN: &str = "it has no access token";
 const SLOW: &str = "no whole answer within the time allowed";
 
 /// Every way that needs no waiting. `server` is the provider, `elsewhere` a server that nobody may be led to.
@@ -145,7 +145,7 @@ fn refusals() -> Vec<Misbehaviour> {
             &format!(r#"{{"error":"invalid_grant",{good}}}"#),
             "tokens: invalid_grant",
         ),
-        refused("200 with ok: false", &format!(r#"{{"ok":false,{good}}}"#), "the answer is not ok"),
+        refused("200 with ok: false", &format!(r#"{{"ok":false,{good}}}"#), "the response is not ok"),
         refused(
             "200 with an error that is an object",
             r#"{"error":{"type":"nope","message":"said so"}}"#,

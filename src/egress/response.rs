@@ -5,12 +5,12 @@ use http::HeaderMap;
 use zeroize::Zeroizing;
 
 use super::error::{EgressError, classify};
-use super::{Answer, Limits};
+use super::{EgressResponse, Limits};
 use crate::secret;
 
 /// Reads the whole body. What `Content-Length` announces is not looked at: every decoded byte is counted as it comes, so
 /// that a small body that unpacks to gigabytes stops at the limit.
-pub(super) async fn read(mut response: reqwest::Response, limits: &Limits) -> Result<Answer, EgressError> {
+pub(super) async fn read(mut response: reqwest::Response, limits: &Limits) -> Result<EgressResponse, EgressError> {
     if size(response.headers()) > limits.headers {
         return Err(EgressError::TooLarge);
     }
@@ -22,7 +22,7 @@ pub(super) async fn read(mut response: reqwest::Response, limits: &Limits) -> Re
         secret::append(&mut body, &chunk);
     }
     let status = response.status();
-    Ok(Answer { status, headers: std::mem::take(response.headers_mut()), body: Bytes::from_owner(body) })
+    Ok(EgressResponse { status, headers: std::mem::take(response.headers_mut()), body: Bytes::from_owner(body) })
 }
 
 fn size(headers: &HeaderMap) -> usize {
