@@ -80,6 +80,23 @@ fn settings(provider: &str) -> String {
     )
 }
 
+/// Bodies of create requests, good and bad, with their provider.
+fn bodies() -> [(&'static str, Value); 8] {
+    [
+        ("openai", json!({"type": "api_key", "api_key": API_KEY, "title": TITLE})),
+        ("smtp", json!({"type": "user_password", "username": USERNAME, "password": PASSWORD, "title": "t"})),
+        ("http", json!({"type": "host_scoped", "host": "example.com", "headers": {"X-K": HEADER}, "title": "t"})),
+        ("openai", json!({"type": "user_password", "username": USERNAME, "password": PASSWORD, "title": "t"})),
+        ("nowhere", json!({"type": "api_key", "api_key": API_KEY, "title": "t"})),
+        ("openai", json!({"type": "api_key", "api_key": {"wrong": BAD_BODY}, "title": 3})),
+        ("openai", json!({"type": BAD_BODY})),
+        (
+            "http",
+            json!({"type": "host_scoped", "host": format!("{BAD_BODY} x"), "headers": {"a": [BAD_BODY]}, "title": "t"}),
+        ),
+    ]
+}
+
 /// What every answer said, one after the other. The one answer that may hold a secret is left out: the state token goes
 /// to the client, who needs it.
 async fn every_route_and_failure(server: &Process, key: &str) -> Vec<u8> {
@@ -94,21 +111,8 @@ async fn every_route_and_failure(server: &Process, key: &str) -> Vec<u8> {
         serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
     };
     let base = "/v1/integrations";
-    let bodies = [
-        ("openai", json!({"type": "api_key", "api_key": API_KEY, "title": TITLE})),
-        ("smtp", json!({"type": "user_password", "username": USERNAME, "password": PASSWORD, "title": "t"})),
-        ("http", json!({"type": "host_scoped", "host": "example.com", "headers": {"X-K": HEADER}, "title": "t"})),
-        ("openai", json!({"type": "user_password", "username": USERNAME, "password": PASSWORD, "title": "t"})),
-        ("nowhere", json!({"type": "api_key", "api_key": API_KEY, "title": "t"})),
-        ("openai", json!({"type": "api_key", "api_key": {"wrong": BAD_BODY}, "title": 3})),
-        ("openai", json!({"type": BAD_BODY})),
-        (
-            "http",
-            json!({"type": "host_scoped", "host": format!("{BAD_BODY} x"), "headers": {"a": [BAD_BODY]}, "title": "t"}),
-        ),
-    ];
     let mut ids = Vec::new();
-    for (provider, body) in bodies {
+    for (provider, body) in bodies() {
         let made = say(Method::POST, &format!("{base}/{provider}/credentials"), key, Some(body)).await;
         ids.extend(made["id"].as_str().map(|id| (provider, id.to_owned())));
     }
