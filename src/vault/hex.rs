@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// The bytes as text.
-pub(super) fn write(bytes: &[u8]) -> String {
+pub(in crate::vault) fn write(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         write!(text, "{byte:02x}").expect("a String takes everything");

@@ -77,7 +77,7 @@ pub enum HostPatternError {
 
 impl HostPattern {
     /// Wipes it: nothing matches it any more.
-    pub(super) fn wipe(&mut self) {
+    pub(in crate::vault) fn wipe(&mut self) {
         self.given.zeroize();
         self.host.zeroize();
     }

@@ -5,96 +5,74 @@
 //! sealed in a record (`record.rs`) under a key of the keyring (`keyring.rs`), which the master key opens through a
 //! slot (`slot.rs`).
 
-mod amend;
-mod api_key;
+mod api_keys;
 mod audit;
 mod backup;
-mod checked_text;
-mod credential_record;
 mod credentials;
-mod damaged;
-mod delete;
-mod device;
-mod epoch;
+mod crypto;
 mod error;
-mod export_file;
-mod fields;
 mod hex;
-mod history;
 mod host_pattern;
-mod import;
-mod key_table;
-mod keyring;
-mod keyring_rows;
-mod keys;
-mod ledger;
-mod live;
-mod login;
-mod manifest;
-mod master_key;
-mod material;
-mod memory;
+mod integrity;
+mod logins;
 mod open;
-mod pending;
-mod portable;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
-mod record;
-mod refresh;
-mod refreshing;
-mod registration;
-mod renewal;
-mod revocation;
-mod rotate;
-mod signing_key;
-mod slot;
-mod slots;
+mod registrations;
+mod revocations;
+mod rotation;
+mod secrets;
+mod signing_keys;
+mod standby;
 mod status;
-mod summary;
-mod transactions;
-mod users;
-mod verify;
-mod walk;
-mod who;
-mod xchacha;
-
 #[cfg(test)]
 mod tests;
+mod transfer;
+mod txn;
+mod users;
 
 pub use crate::store::{FileWarning, check_files};
-pub use amend::{CredentialUpdate, SecretUpdate, UpdateOutcome};
-pub use api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
-pub use audit::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, DeniedRequest, HeadFault, HeadFit, SignedRows};
-pub use backup::{
-    BackupContents, BackupError, BackupHead, BackupSource, BackupStop, Existing, MadeBackup, RestoredVault, Restorer,
-    head_of, remove_abandoned,
+pub use api_keys::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
+pub use audit::chain::AuditFault;
+pub use audit::log::{AuditEntry, AuditFilter, AuditVerdict};
+pub use audit::signed_head::{HeadFault, HeadFit, SignedRows};
+pub use backup::contents::BackupContents;
+pub use backup::error::BackupError;
+pub use backup::head::{BackupHead, head_of};
+pub use backup::new_file::{Existing, remove_abandoned};
+pub use backup::restore::{RestoredVault, Restorer};
+pub use backup::source::BackupSource;
+pub use backup::write::{BackupStop, MadeBackup};
+pub use credentials::keep_login::{KeptLogin, NewLogin};
+pub use credentials::metadata::{
+    AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, KnownUser, NewCredential,
 };
-pub use credentials::{ReplaceOutcome, Replacement};
-pub use damaged::{DamagedRemoval, Repair, Rest};
-pub use device::PollTurn;
+pub use credentials::refresh::{RefreshFailure, RefreshStart, RefreshTicket, Refreshed};
+pub use credentials::refresh_state::{LastError, RefreshState};
+pub use credentials::store::{ReplaceOutcome, Replacement};
+pub use credentials::update_credential::{CredentialUpdate, SecretUpdate, UpdateOutcome};
+pub use crypto::master_key::{MasterKey, MasterKeyError};
 pub use error::VaultError;
-#[cfg(any(test, fuzzing))]
-pub(crate) use export_file::holds as export_holds;
-pub use export_file::{ExportFault, ExportWriter, read_export};
 pub use host_pattern::{HostPattern, HostPatternError};
-pub use import::{ImportCandidate, ImportOutcome};
-pub use login::{KeptLogin, NewLogin};
-pub use manifest::RestoreMark;
-pub use master_key::{MasterKey, MasterKeyError};
-pub use material::{CredentialSecret, Tokens};
+pub use integrity::repair::{DamagedRemoval, Repair, Rest};
+pub use integrity::verify::{IntegrityFinding, Verification};
+pub use logins::device_poll::PollTurn;
+pub use logins::pending_login::{DevicePolling, LoginFlow, PendingAuthorization};
 pub use open::{OpenMode, OpenOptions, Vault};
-pub use pending::{DevicePolling, LoginFlow, PendingAuthorization};
-pub use portable::TransferredCredential;
-pub use refresh::{RefreshFailure, RefreshStart, RefreshTicket, Refreshed};
-pub use refreshing::{LastError, RefreshState};
-pub use registration::{ClientRegistration, RegisteredAt};
-pub use renewal::{OwnClient, Renewal, ServiceAccount};
-pub use revocation::{
+pub use registrations::{ClientRegistration, RegisteredAt};
+pub use revocations::queue::{
     DeletedCredential, GivenUp, QueuedRevocation, RetryBounds, RevocationId, RevocationQueue, RevocationScope,
 };
-pub use rotate::{RotationBegun, RotationEnd, RotationPlace};
-pub use slots::{KeySlot, SlotAdded, SlotKind, SlotRemoved};
+pub use rotation::data_key::{RotationBegun, RotationEnd, RotationPlace};
+pub use rotation::key_slots::{KeySlot, SlotAdded, SlotKind, SlotRemoved};
+pub use secrets::credential_secret::{CredentialSecret, Tokens};
+pub use secrets::renewal::{OwnClient, Renewal, ServiceAccount};
 pub use status::{KeyVersion, VaultStatus};
-pub use summary::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, KnownUser, NewCredential};
-pub use verify::{IntegrityFinding, Verification};
-pub use who::{Actor, AuditContext};
+#[cfg(any(test, fuzzing))]
+pub(crate) use transfer::export_file::holds as export_holds;
+pub use transfer::export_file::{ExportFault, ExportWriter, read_export};
+pub use transfer::import::{ImportCandidate, ImportOutcome};
+pub use transfer::transferred_credential::TransferredCredential;
+pub use txn::audit_context::{Actor, AuditContext};
+pub use txn::denied_request::DeniedRequest;
+pub use txn::manifest::RestoreMark;

@@ -6,20 +6,21 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::VaultError;
-use super::audit::{Action, Subject};
-use super::epoch::{EpochFile, Keeper, Known};
-use super::keyring::Keyring;
-use super::ledger::Ledger;
-use super::manifest::Manifest;
-use super::master_key::MasterKey;
-use super::memory::Memory;
-use super::pending::Room;
-use super::who::AuditContext;
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
 use crate::store::{Lock, Store, Tx, WritePriority};
+use crate::vault::credentials::summary_cache::Memory;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::master_key::MasterKey;
+use crate::vault::error::VaultError;
+use crate::vault::logins::pending_login::Room;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::epoch_file::{EpochFile, Known};
+use crate::vault::txn::epoch_writer::Keeper;
+use crate::vault::txn::manifest::Manifest;
+use crate::vault::txn::write_txn::Ledger;
 
 /// For how long a probe that succeeded is believed: readiness is asked without an API key, and each probe is a sync.
 const PROBE_HOLDS: Duration = Duration::from_secs(1);
@@ -27,22 +28,22 @@ const PROBE_HOLDS: Duration = Duration::from_secs(1);
 /// An open vault. Clones share it; it closes with the last.
 #[derive(Clone)]
 pub struct Vault {
-    pub(super) inner: Arc<Inner>,
+    pub(in crate::vault) inner: Arc<Inner>,
 }
 
-pub(super) struct Inner {
-    pub(super) store: Store,
-    pub(super) keyring: ArcSwap<Keyring>,
-    pub(super) mode: OpenMode,
-    pub(super) clock: Clock,
-    pub(super) random: Random,
-    pub(super) ids: IdMaker,
-    pub(super) memory: Arc<Memory>,
-    pub(super) room_for_logins: Arc<Room>,
+pub(in crate::vault) struct Inner {
+    pub(in crate::vault) store: Store,
+    pub(in crate::vault) keyring: ArcSwap<Keyring>,
+    pub(in crate::vault) mode: OpenMode,
+    pub(in crate::vault) clock: Clock,
+    pub(in crate::vault) random: Random,
+    pub(in crate::vault) ids: IdMaker,
+    pub(in crate::vault) memory: Arc<Memory>,
+    pub(in crate::vault) room_for_logins: Arc<Room>,
     probed: Mutex<Option<Instant>>,
     /// How often the vault was restored. While it is open that does not change.
-    pub(super) restores: u32,
-    pub(super) epoch_keeper: Option<Keeper>,
+    pub(in crate::vault) restores: u32,
+    pub(in crate::vault) epoch_keeper: Option<Keeper>,
 }
 
 /// Who opens the vault.

@@ -1,12 +1,12 @@
 //! How a vault stands, for people.
 
-use super::VaultError;
-use super::hex;
-use super::keyring_rows::KeyringRows;
-use super::open::Vault;
-use super::slots::KeySlot;
 use crate::clock::UnixTime;
 use crate::store::{FileWarning, SCHEMA_VERSION};
+use crate::vault::crypto::keyring_rows::KeyringRows;
+use crate::vault::error::VaultError;
+use crate::vault::hex;
+use crate::vault::open::Vault;
+use crate::vault::rotation::key_slots::KeySlot;
 
 /// What is in a vault; nothing of it is secret.
 #[derive(Clone, Debug)]

@@ -1,18 +1,18 @@
 //! Users: they come into being with their first credential or API key, and go when an operator says so.
 
-use super::VaultError;
-use super::audit::{Action, Subject};
-use super::key_table;
-use super::keyring::Keyring;
-use super::ledger::Ledger;
-use super::open::Vault;
-use super::pending;
-use super::record::{self, RecordAad};
-use super::summary::KnownUser;
-use super::who::AuditContext;
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::store::UserRow;
+use crate::vault::api_keys::api_key_cache;
+use crate::vault::credentials::metadata::KnownUser;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::record::{self, RecordAad};
+use crate::vault::error::VaultError;
+use crate::vault::logins::pending_login;
+use crate::vault::open::Vault;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::write_txn::Ledger;
 
 impl Vault {
     /// Adds a user; `false` where it is there already.
@@ -50,8 +50,8 @@ impl Vault {
             if !ledger.tx.credentials(user.as_str(), None, "", Some(1))?.is_empty() {
                 return Err(VaultError::UserHasCredentials);
             }
-            key_table::remove_of(ledger, user.as_str())?;
-            pending::remove_of(ledger, user.as_str())?;
+            api_key_cache::remove_of(ledger, user.as_str())?;
+            pending_login::remove_of(ledger, user.as_str())?;
             ledger.removed(&place(&row), &row.sealed)?;
             ledger.tx.delete_user(user.as_str())?;
             ledger.record(Action::UserRemove, Subject { user: Some(&user), ..Subject::default() })?;
@@ -62,7 +62,7 @@ impl Vault {
 }
 
 /// Makes the user's row where there is none; whether it was made.
-pub(super) fn ensure(ledger: &mut Ledger<'_>, user: &UserId) -> Result<bool, VaultError> {
+pub(in crate::vault) fn ensure(ledger: &mut Ledger<'_>, user: &UserId) -> Result<bool, VaultError> {
     if ledger.tx.user(user.as_str())?.is_some() {
         return Ok(false);
     }
@@ -84,7 +84,7 @@ fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<KnownUser,
     Ok(KnownUser { id, created_at: UnixTime(row.created_at), credentials })
 }
 
-pub(super) fn place(row: &UserRow) -> RecordAad<'_> {
+pub(in crate::vault) fn place(row: &UserRow) -> RecordAad<'_> {
     RecordAad {
         table: "user",
         column: "sealed",

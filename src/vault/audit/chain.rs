@@ -7,11 +7,11 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-use super::link;
 use crate::store::{AuditRow, View};
-use crate::vault::VaultError;
-use crate::vault::keyring::Keyring;
-use crate::vault::manifest::Manifest;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::error::VaultError;
+use crate::vault::txn::audit_row::link;
+use crate::vault::txn::manifest::Manifest;
 
 /// What is wrong with the audit log. Rows are named by their numbers, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ fn merge(run: &mut Option<AuditFault>, next: AuditFault, report: &mut dyn FnMut(
 }
 
 /// A walk along the chain, from the base to the head.
-pub(super) struct Walk<'k> {
+pub(in crate::vault) struct Walk<'k> {
     keyring: &'k Keyring,
     base: u64,
     length: u64,
@@ -127,7 +127,7 @@ pub(super) struct Walk<'k> {
 }
 
 impl<'k> Walk<'k> {
-    pub(super) fn new(keyring: &'k Keyring, manifest: &Manifest) -> Self {
+    pub(in crate::vault) fn new(keyring: &'k Keyring, manifest: &Manifest) -> Self {
         Self {
             keyring,
             base: manifest.audit_base,
@@ -140,7 +140,7 @@ impl<'k> Walk<'k> {
     }
 
     /// Looks at the next row of the table; at most two faults: that rows before it are missing, and that it is wrong.
-    pub(super) fn step(&mut self, row: &AuditRow) -> [Option<AuditFault>; 2] {
+    pub(in crate::vault) fn step(&mut self, row: &AuditRow) -> [Option<AuditFault>; 2] {
         let Some(number) = u64::try_from(row.seq).ok().filter(|n| (self.base + 1..=self.length).contains(n)) else {
             return [Some(AuditFault::Extra { first: row.seq, last: row.seq }), None];
         };
@@ -156,7 +156,7 @@ impl<'k> Walk<'k> {
     }
 
     /// After the last row: what is missing at the end.
-    pub(super) fn end(&self) -> Option<AuditFault> {
+    pub(in crate::vault) fn end(&self) -> Option<AuditFault> {
         (self.seen < self.length).then_some(AuditFault::Cut { first: self.seen + 1, last: self.length })
     }
 
@@ -166,7 +166,7 @@ impl<'k> Walk<'k> {
 }
 
 /// Whether `row` is as it was written after the row whose MAC is `before`.
-pub(super) fn is_linked(keyring: &Keyring, before: &[u8; 32], row: &AuditRow) -> bool {
+pub(in crate::vault) fn is_linked(keyring: &Keyring, before: &[u8; 32], row: &AuditRow) -> bool {
     let Some(key) = keyring.audit_key_of(row.key_version) else { return false };
     bool::from(link(key, keyring.vault_id(), before, row).ct_eq(&row.mac))
 }

@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 
-use super::chain::is_linked;
-use super::{AuditFault, verify};
+use super::chain::{AuditFault, is_linked, verify};
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::store::{AuditQuery, AuditRow};
-use crate::vault::VaultError;
-use crate::vault::manifest::Manifest;
+use crate::vault::error::VaultError;
 use crate::vault::open::Vault;
+use crate::vault::txn::manifest::Manifest;
 
 /// What a walk along the whole log gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +130,7 @@ fn query(filter: &AuditFilter) -> AuditQuery {
     }
 }
 
-pub(super) fn entry(row: AuditRow, sound: bool) -> AuditEntry {
+pub(in crate::vault) fn entry(row: AuditRow, sound: bool) -> AuditEntry {
     AuditEntry {
         row: row.seq,
         at: UnixTime(row.at),

@@ -3,11 +3,11 @@
 use super::chain::is_linked;
 use crate::clock::UnixTime;
 use crate::store::Tx;
-use crate::vault::VaultError;
-use crate::vault::keyring::Keyring;
-use crate::vault::manifest::Manifest;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::error::VaultError;
 use crate::vault::open::Vault;
-use crate::vault::who::AuditContext;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::manifest::Manifest;
 
 /// Rows that go in one transaction: a few milliseconds of the writer's time.
 const BATCH: u32 = 500;

@@ -5,27 +5,27 @@ use std::io::{self, Read, Write};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::secret;
-use crate::vault::fields::cover;
-use crate::vault::keys::Key;
-use crate::vault::xchacha::{self, NONCE, TAG};
+use crate::vault::crypto::aead::{self, NONCE, TAG};
+use crate::vault::crypto::encoding::cover;
+use crate::vault::crypto::keys::Key;
 
 /// The plaintext of every chunk but the last.
-pub(super) const CHUNK: usize = 64 * 1024;
+pub(in crate::vault) const CHUNK: usize = 64 * 1024;
 /// In a chunk's length: this is the last one.
 const LAST: u32 = 1 << 31;
 /// Bytes of the checksum at the end.
 const SUM: usize = 32;
 
 /// What passes through is summed up.
-pub(super) struct Summed<T> {
+pub(in crate::vault) struct Summed<T> {
     inner: T,
     sum: Sha256,
 }
 
 impl<T> Summed<T> {
-    pub(super) fn new(inner: T) -> Self {
+    pub(in crate::vault) fn new(inner: T) -> Self {
         Self { inner, sum: Sha256::new() }
     }
 
@@ -80,7 +80,7 @@ impl Place {
 }
 
 /// Seals what is written to it.
-pub(super) struct Sealer<W> {
+pub(in crate::vault) struct Sealer<W> {
     out: Summed<W>,
     place: Place,
     plain: Zeroizing<Vec<u8>>,
@@ -88,12 +88,12 @@ pub(super) struct Sealer<W> {
 
 impl<W: Write> Sealer<W> {
     /// Behind a head that was written to `out` already.
-    pub(super) fn new(out: Summed<W>, key: &Key, head: [u8; 32]) -> Self {
+    pub(in crate::vault) fn new(out: Summed<W>, key: &Key, head: [u8; 32]) -> Self {
         Self { out, place: Place::new(key, head), plain: Zeroizing::new(Vec::with_capacity(CHUNK)) }
     }
 
     /// Takes bytes; a chunk is sealed when it is known that it is not the last.
-    pub(super) fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::vault) fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             if self.plain.len() == CHUNK {
                 self.seal(false)?;
@@ -106,7 +106,7 @@ impl<W: Write> Sealer<W> {
     }
 
     /// Seals the last chunk, adds the checksum, and gives back what was written to.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(in crate::vault) fn finish(mut self) -> io::Result<W> {
         self.seal(true)?;
         let sum = self.out.sum();
         self.out.write_all(&sum)?;
@@ -116,7 +116,7 @@ impl<W: Write> Sealer<W> {
     fn seal(&mut self, last: bool) -> io::Result<()> {
         let length = u32::try_from(self.plain.len()).expect("at most CHUNK");
         let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
-        let tag = xchacha::seal(&self.place.key, &nonce, &covered, &mut self.plain);
+        let tag = aead::seal(&self.place.key, &nonce, &covered, &mut self.plain);
         self.out.write_all(&(length | if last { LAST } else { 0 }).to_be_bytes())?;
         self.out.write_all(&self.plain)?;
         self.out.write_all(&tag)?;
@@ -131,7 +131,7 @@ fn cut_off() -> BackupError {
 }
 
 /// Opens chunk by chunk.
-pub(super) struct Opener<R> {
+pub(in crate::vault) struct Opener<R> {
     from: Summed<R>,
     place: Place,
     plain: Zeroizing<Vec<u8>>,
@@ -142,14 +142,14 @@ pub(super) struct Opener<R> {
 
 impl<R: Read> Opener<R> {
     /// Behind a head that was read from `from` already.
-    pub(super) fn new(from: Summed<R>, key: &Key, head: [u8; 32]) -> Self {
+    pub(in crate::vault) fn new(from: Summed<R>, key: &Key, head: [u8; 32]) -> Self {
         let plain = Zeroizing::new(Vec::with_capacity(CHUNK + TAG));
         Self { from, place: Place::new(key, head), plain, taken: 0, ended: false }
     }
 
     /// Fills `wanted`; `false` where there is nothing any more before its first byte. Everything up to here has been
     /// authenticated, and at the end it is known that it was the end.
-    pub(super) fn take(&mut self, wanted: &mut [u8]) -> Result<bool, BackupError> {
+    pub(in crate::vault) fn take(&mut self, wanted: &mut [u8]) -> Result<bool, BackupError> {
         let mut filled = 0;
         while filled < wanted.len() {
             let some = self.some(wanted.len() - filled)?;
@@ -163,7 +163,7 @@ impl<R: Read> Opener<R> {
     }
 
     /// Appends so many bytes to `to`, which grows with what is there and not with what is said to be there.
-    pub(super) fn append(&mut self, to: &mut Zeroizing<Vec<u8>>, length: usize) -> Result<(), BackupError> {
+    pub(in crate::vault) fn append(&mut self, to: &mut Zeroizing<Vec<u8>>, length: usize) -> Result<(), BackupError> {
         let mut left = length;
         while left > 0 {
             let some = self.some(left)?;
@@ -203,7 +203,7 @@ impl<R: Read> Opener<R> {
         let mut tag = [0; TAG];
         self.from.read_exact(&mut tag).map_err(BackupError::reading)?;
         let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
-        if xchacha::open(&self.place.key, &nonce, &covered, &mut self.plain, &tag).is_none() {
+        if aead::open(&self.place.key, &nonce, &covered, &mut self.plain, &tag).is_none() {
             // Nobody is to be given what nobody sealed, should he ask again.
             self.plain.clear();
             return Err(BackupError::Damaged("a chunk was changed, or is not where it was put"));

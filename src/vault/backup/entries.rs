@@ -6,10 +6,11 @@ use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
 use super::chunks::{Opener, Sealer};
-use super::{BackupContents, BackupError};
+use super::contents::BackupContents;
+use super::error::BackupError;
 use crate::clock::UnixTime;
 use crate::store::{Cell, Table};
-use crate::vault::fields::{FieldWriter, Fields};
+use crate::vault::crypto::encoding::{FieldWriter, Fields};
 
 /// Far above any row: a record is at most 8 MiB.
 const LARGEST: u32 = 64 << 20;
@@ -42,18 +43,18 @@ mod cell {
 }
 
 /// Writes entries.
-pub(super) struct EntryWriter<W> {
+pub(in crate::vault) struct EntryWriter<W> {
     sealer: Sealer<W>,
     row: Zeroizing<Vec<u8>>,
     rows: u64,
 }
 
 impl<W: Write> EntryWriter<W> {
-    pub(super) fn new(sealer: Sealer<W>) -> Self {
+    pub(in crate::vault) fn new(sealer: Sealer<W>) -> Self {
         Self { sealer, row: Zeroizing::new(Vec::with_capacity(8 * 1024)), rows: 0 }
     }
 
-    pub(super) fn contents(&mut self, contents: &BackupContents) -> Result<(), BackupError> {
+    pub(in crate::vault) fn contents(&mut self, contents: &BackupContents) -> Result<(), BackupError> {
         let count = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
         let fields = FieldWriter::new()
             .text(tag::VAULT_ID, &contents.vault_id)
@@ -67,13 +68,13 @@ impl<W: Write> EntryWriter<W> {
         self.put(kind::CONTENTS, &fields.finish())
     }
 
-    pub(super) fn table(&mut self, table: &Table) -> Result<(), BackupError> {
+    pub(in crate::vault) fn table(&mut self, table: &Table) -> Result<(), BackupError> {
         let columns = table.columns.iter().map(String::as_str);
         let fields = FieldWriter::new().text(tag::TABLE_NAME, &table.name).list(tag::COLUMNS, columns);
         self.put(kind::TABLE, &fields.finish())
     }
 
-    pub(super) fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), BackupError> {
+    pub(in crate::vault) fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), BackupError> {
         let mut row = std::mem::take(&mut self.row);
         row.clear();
         for value in cells {
@@ -101,7 +102,7 @@ impl<W: Write> EntryWriter<W> {
     }
 
     /// Ends the entries and the file; gives back what was written to.
-    pub(super) fn finish(mut self) -> Result<W, BackupError> {
+    pub(in crate::vault) fn finish(mut self) -> Result<W, BackupError> {
         let rows = self.rows.to_be_bytes();
         self.put(kind::END, &rows)?;
         self.sealer.finish().map_err(BackupError::writing)
@@ -124,7 +125,7 @@ fn length(bytes: &[u8]) -> Result<[u8; 4], BackupError> {
 }
 
 /// What comes next.
-pub(super) enum Entry<'r> {
+pub(in crate::vault) enum Entry<'r> {
     Table(Table),
     Row(Vec<Cell<'r>>),
     /// All rows were read, and the file ends here.
@@ -132,19 +133,19 @@ pub(super) enum Entry<'r> {
 }
 
 /// Reads entries.
-pub(super) struct EntryReader<R> {
+pub(in crate::vault) struct EntryReader<R> {
     opener: Opener<R>,
     body: Zeroizing<Vec<u8>>,
     rows: u64,
 }
 
 impl<R: Read> EntryReader<R> {
-    pub(super) fn new(opener: Opener<R>) -> Self {
+    pub(in crate::vault) fn new(opener: Opener<R>) -> Self {
         Self { opener, body: Zeroizing::new(Vec::with_capacity(8 * 1024)), rows: 0 }
     }
 
     /// The first entry.
-    pub(super) fn contents(&mut self) -> Result<BackupContents, BackupError> {
+    pub(in crate::vault) fn contents(&mut self) -> Result<BackupContents, BackupError> {
         match self.next_body()? {
             Some(kind::CONTENTS) => read_contents(&self.body).ok_or_else(strange),
             _ => Err(strange()),
@@ -152,7 +153,7 @@ impl<R: Read> EntryReader<R> {
     }
 
     /// Every further one.
-    pub(super) fn next(&mut self) -> Result<Entry<'_>, BackupError> {
+    pub(in crate::vault) fn next(&mut self) -> Result<Entry<'_>, BackupError> {
         match self.next_body()? {
             Some(kind::TABLE) => read_table(&self.body).map(Entry::Table).ok_or_else(strange),
             Some(kind::ROW) => {
@@ -238,7 +239,7 @@ fn read_row(mut rest: &[u8]) -> Option<Vec<Cell<'_>>> {
 mod tests {
     use super::super::chunks::Summed;
     use super::*;
-    use crate::vault::keys::Key;
+    use crate::vault::crypto::keys::Key;
 
     #[test]
     fn an_entry_takes_no_more_memory_than_there_is_of_it() {

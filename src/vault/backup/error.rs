@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::age::AgeError;
 use crate::store::StoreError;
-use crate::vault::VaultError;
+use crate::vault::error::VaultError;
 
 /// Why a backup could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +63,12 @@ pub enum BackupError {
 }
 
 impl BackupError {
-    pub(super) fn writing(source: io::Error) -> Self {
+    pub(in crate::vault) fn writing(source: io::Error) -> Self {
         Self::Io { what: "written", source }
     }
 
     /// Of reading: a file that ends early is cut off, one that age does not open is damaged.
-    pub(super) fn reading(source: io::Error) -> Self {
+    pub(in crate::vault) fn reading(source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::UnexpectedEof => Self::CutOff,
             io::ErrorKind::InvalidData => Self::Damaged("what age encrypted was changed or cut off"),

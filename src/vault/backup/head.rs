@@ -6,16 +6,17 @@ use std::path::Path;
 
 use subtle::ConstantTimeEq;
 
-use super::BackupError;
 use super::chunks::Summed;
+use super::error::BackupError;
 use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::store::{SlotRow, VaultRow};
-use crate::vault::fields::{FieldWriter, Fields};
-use crate::vault::keyring::Keyring;
-use crate::vault::keys::{self, Key};
-use crate::vault::master_key::MasterKey;
-use crate::vault::{VaultError, hex};
+use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys::{self, Key};
+use crate::vault::crypto::master_key::MasterKey;
+use crate::vault::error::VaultError;
+use crate::vault::hex;
 
 const MAGIC: &[u8; 18] = b"strongroom backup\n";
 const FORMAT: u16 = 1;
@@ -55,9 +56,9 @@ pub struct BackupHead {
 }
 
 /// The keys of one backup.
-pub(super) struct BackupKeys {
+pub(in crate::vault) struct BackupKeys {
     /// Seals the chunks.
-    pub(super) chunks: Key,
+    pub(in crate::vault) chunks: Key,
     /// Covers the head.
     head: Key,
 }
@@ -72,7 +73,7 @@ impl BackupKeys {
 }
 
 impl BackupHead {
-    pub(super) fn new(vault: VaultRow, slots: Vec<SlotRow>, made_at: UnixTime, random: Random) -> Self {
+    pub(in crate::vault) fn new(vault: VaultRow, slots: Vec<SlotRow>, made_at: UnixTime, random: Random) -> Self {
         Self { vault, made_at, salt: random.bytes(), slots }
     }
 
@@ -87,7 +88,7 @@ impl BackupHead {
     }
 
     /// Writes it; gives the key of the chunks, and what binds them to this head.
-    pub(super) fn write(
+    pub(in crate::vault) fn write(
         &self,
         out: &mut Summed<impl Write>,
         keyring: &Keyring,
@@ -111,7 +112,7 @@ impl BackupHead {
     }
 
     /// Reads it, and opens it with a master key where one is given: then all of it was authenticated.
-    pub(super) fn read(
+    pub(in crate::vault) fn read(
         from: &mut impl Read,
         path: &Path,
         master: &MasterKey,

@@ -20,48 +20,15 @@
 //! A backup is written under a name of its own, synced, and then named; it is read through to its last byte, filled into a new
 //! file, checked row by row, and only then named too.
 
-mod chunks;
-mod entries;
-mod error;
-mod head;
-mod new_file;
+pub(in crate::vault) mod chunks;
+pub(in crate::vault) mod contents;
+pub(in crate::vault) mod entries;
+pub(in crate::vault) mod error;
+pub(in crate::vault) mod head;
+pub(in crate::vault) mod new_file;
 #[cfg(any(test, fuzzing))]
-mod property;
-mod read;
-mod restore;
-mod source;
-mod write;
-
-pub use error::BackupError;
-pub use head::{BackupHead, head_of};
-#[cfg(any(test, fuzzing))]
-pub(super) use head::{read_slot, write_slot};
-pub use new_file::{Existing, remove_abandoned};
-#[cfg(any(test, fuzzing))]
-pub(super) use property::{BackupSubject, SIZES};
-pub use restore::{RestoredVault, Restorer};
-pub use source::BackupSource;
-pub use write::{BackupStop, MadeBackup};
-
-use crate::clock::UnixTime;
-
-/// What is in a backup; nothing of it is secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackupContents {
-    /// The vault's id, in hex.
-    pub vault_id: String,
-    /// When the backup was made.
-    pub created_at: UnixTime,
-    /// How many changes the vault had seen.
-    pub epoch: i64,
-    /// The schema's version.
-    pub schema_version: u32,
-    /// How many users are in it.
-    pub users: u64,
-    /// How many credentials.
-    pub credentials: u64,
-    /// How many API keys.
-    pub api_keys: u64,
-    /// How many audit rows.
-    pub audit: u64,
-}
+pub(in crate::vault) mod property;
+pub(in crate::vault) mod read;
+pub(in crate::vault) mod restore;
+pub(in crate::vault) mod source;
+pub(in crate::vault) mod write;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::random::Random;
 use crate::store::rename_no_replace;
 use crate::vault::hex;
@@ -25,7 +25,7 @@ pub enum Existing {
 }
 
 /// The file, 0600, locked while it is written. Dropped before it is published, it is removed.
-pub(super) struct NewFile {
+pub(in crate::vault) struct NewFile {
     file: File,
     partial: PathBuf,
     target: PathBuf,
@@ -35,7 +35,7 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    pub(super) fn create(target: &Path, existing: Existing, random: Random) -> Result<Self, BackupError> {
+    pub(in crate::vault) fn create(target: &Path, existing: Existing, random: Random) -> Result<Self, BackupError> {
         if existing == Existing::Keep && fs::symlink_metadata(target).is_ok() {
             return Err(BackupError::AlreadyExists(target.to_owned()));
         }
@@ -54,7 +54,7 @@ impl NewFile {
     }
 
     /// Puts it on disk and gives it its name; its size.
-    pub(super) fn publish(mut self) -> Result<u64, BackupError> {
+    pub(in crate::vault) fn publish(mut self) -> Result<u64, BackupError> {
         self.file.sync_all().map_err(|source| failed("cannot sync", &self.partial, source))?;
         let renamed = match self.existing {
             Existing::Keep => rename_no_replace(&self.partial, &self.target),

@@ -5,16 +5,18 @@
 use std::path::PathBuf;
 
 use super::chunks::{CHUNK, Opener, Sealer, Summed};
+use super::contents::BackupContents;
 use super::entries::{Entry, EntryReader, EntryWriter};
+use super::error::BackupError;
 use super::head::BackupHead;
 use super::read::OpenBackup;
-use super::{BackupContents, BackupError, BackupSource};
+use super::source::BackupSource;
 use crate::clock::UnixTime;
 use crate::properties::Script;
 use crate::random::Random;
 use crate::store::{Cell, RestoreTarget, SCHEMA_VERSION, SlotRow, Table, VaultRow};
-use crate::vault::keyring::Keyring;
-use crate::vault::master_key::MasterKey;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::master_key::MasterKey;
 
 /// What is in a backup, with everything of it copied.
 #[derive(Debug, PartialEq)]

@@ -3,21 +3,23 @@
 use std::io::Read;
 
 use super::chunks::{Opener, Summed};
+use super::contents::BackupContents;
 use super::entries::{Entry, EntryReader};
+use super::error::BackupError;
 use super::head::BackupHead;
-use super::{BackupContents, BackupError, BackupSource};
+use super::source::BackupSource;
 use crate::store::{RestoreTarget, StoreError, Table};
-use crate::vault::VaultError;
-use crate::vault::master_key::MasterKey;
+use crate::vault::crypto::master_key::MasterKey;
+use crate::vault::error::VaultError;
 
 /// A backup whose head is proved, with all of its rows still to be read.
-pub(super) struct OpenBackup {
-    pub(super) contents: BackupContents,
+pub(in crate::vault) struct OpenBackup {
+    pub(in crate::vault) contents: BackupContents,
     entries: EntryReader<Box<dyn Read>>,
 }
 
 impl OpenBackup {
-    pub(super) fn open(source: BackupSource, master: &MasterKey) -> Result<Self, BackupError> {
+    pub(in crate::vault) fn open(source: BackupSource, master: &MasterKey) -> Result<Self, BackupError> {
         let mut from = Summed::new(source.reader);
         let (head, keys, bound_to) = BackupHead::read(&mut from, &source.path, master)?;
         let mut entries = EntryReader::new(Opener::new(from, &keys.chunks, bound_to));
@@ -29,7 +31,7 @@ impl OpenBackup {
     }
 
     /// Puts every row into `target`, and brings the schema up to date.
-    pub(super) fn fill(mut self, target: &mut RestoreTarget) -> Result<BackupContents, BackupError> {
+    pub(in crate::vault) fn fill(mut self, target: &mut RestoreTarget) -> Result<BackupContents, BackupError> {
         let mut table: Option<Table> = None;
         loop {
             match self.entries.next()? {

@@ -2,21 +2,24 @@
 
 use std::path::Path;
 
+use super::contents::BackupContents;
+use super::error::BackupError;
 use super::read::OpenBackup;
-use super::{BackupContents, BackupError, BackupSource};
+use super::source::BackupSource;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::store::{RestoreTarget, SCHEMA_VERSION, Tx, View};
-use crate::vault::audit::{Action, Subject};
-use crate::vault::keyring::Keyring;
-use crate::vault::ledger::Ledger;
-use crate::vault::live;
-use crate::vault::manifest::{Manifest, RestoreMark};
-use crate::vault::master_key::MasterKey;
+use crate::vault::credentials::metadata::CredentialMetadata;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::master_key::MasterKey;
+use crate::vault::error::VaultError;
+use crate::vault::integrity::verify::verify;
 use crate::vault::open::OpenMode;
-use crate::vault::summary::CredentialMetadata;
-use crate::vault::verify::verify;
-use crate::vault::{AuditContext, VaultError, hex};
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::manifest::{Manifest, RestoreMark};
+use crate::vault::txn::write_txn::Ledger;
+use crate::vault::{hex, standby};
 
 /// What a backup is opened with.
 pub struct Restorer<'m> {
@@ -87,7 +90,7 @@ impl Restorer<'_> {
     fn check(view: &View<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
         let found = verify(view, keyring)?;
         found.must_hold()?;
-        Ok((found.records + found.api_keys, live::count(view, keyring, CredentialMetadata::may_have_refresh_token)?))
+        Ok((found.records + found.api_keys, standby::count(view, keyring, CredentialMetadata::may_have_refresh_token)?))
     }
 
     fn mark(

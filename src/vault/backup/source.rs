@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::age::{self, Identity};
 
 /// Much at a time: reading is what takes longest.
@@ -12,8 +12,8 @@ const BUFFER: usize = 128 * 1024;
 
 /// A file that is to be read from its beginning to its end.
 pub struct BackupSource {
-    pub(super) path: PathBuf,
-    pub(super) reader: Box<dyn Read>,
+    pub(in crate::vault) path: PathBuf,
+    pub(in crate::vault) reader: Box<dyn Read>,
 }
 
 impl BackupSource {

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chunks::{Sealer, Summed};
+use super::contents::BackupContents;
 use super::entries::EntryWriter;
+use super::error::BackupError;
 use super::head::BackupHead;
-use super::new_file::NewFile;
-use super::{BackupContents, BackupError, Existing};
+use super::new_file::{Existing, NewFile};
 use crate::age::{self, Recipient};
 use crate::store::{SCHEMA_VERSION, Table, View};
-use crate::vault::audit::{Action, Subject};
-use crate::vault::keyring::Keyring;
-use crate::vault::manifest::Manifest;
-use crate::vault::{AuditContext, Vault, VaultError, hex};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::error::VaultError;
+use crate::vault::hex;
+use crate::vault::open::Vault;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::manifest::Manifest;
 
 const BUFFER: usize = 128 * 1024;
 

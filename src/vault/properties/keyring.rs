@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::super::keyring::Keyring;
-use super::super::keyring_rows::{KeyringRows, purpose};
-use super::super::keys::{Key, Root};
-use super::super::master_key::MasterKey;
-use super::super::slot;
 use super::{MASTER, ROOT, VAULT_ID, is_refusal_of_keys, key};
 use crate::clock::UnixTime;
 use crate::properties::Script;
 use crate::random::Random;
 use crate::store::{KeyRow, SlotRow};
+use crate::vault::crypto::key_slot;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keyring_rows::{KeyringRows, purpose};
+use crate::vault::crypto::keys::{Key, Root};
+use crate::vault::crypto::master_key::MasterKey;
 
 /// Every key that is not destroyed.
 type Keys = BTreeMap<(&'static str, u32), [u8; 32]>;
@@ -22,7 +22,7 @@ type Keys = BTreeMap<(&'static str, u32), [u8; 32]>;
 thread_local! {
     static FRESH: KeyringRows = {
         let root = key(ROOT);
-        let slot = slot::make(1, &MasterKey::Key(key(MASTER)), &root, &VAULT_ID, UnixTime(1), Random).unwrap();
+        let slot = key_slot::make(1, &MasterKey::Key(key(MASTER)), &root, &VAULT_ID, UnixTime(1), Random).unwrap();
         KeyringRows::fresh(VAULT_ID, &root, slot, UnixTime(1), Random).unwrap()
     };
 }
@@ -81,14 +81,15 @@ fn change(rows: &mut KeyringRows, root_key: &mut Key, script: &mut Script<'_>) {
             let new = Root::new(root_key, &VAULT_ID);
             rows.rewrap(&root, &new, Random).unwrap();
             let master = MasterKey::Key(key(MASTER));
-            rows.slots =
-                vec![slot::make(rows.next_slot().unwrap(), &master, root_key, &VAULT_ID, UnixTime(3), Random).unwrap()];
+            rows.slots = vec![
+                key_slot::make(rows.next_slot().unwrap(), &master, root_key, &VAULT_ID, UnixTime(3), Random).unwrap(),
+            ];
             root = new;
         }
         _ => {
             let another = MasterKey::Key(Zeroizing::new([script.byte(); 32]));
             let made =
-                slot::make(rows.next_slot().unwrap(), &another, root_key, &VAULT_ID, UnixTime(4), Random).unwrap();
+                key_slot::make(rows.next_slot().unwrap(), &another, root_key, &VAULT_ID, UnixTime(4), Random).unwrap();
             rows.slots.push(made);
         }
     }

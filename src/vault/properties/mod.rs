@@ -18,13 +18,13 @@ pub(crate) use slot::slot;
 
 use zeroize::Zeroizing;
 
-use super::VaultError;
-use super::backup::{BackupSubject, SIZES};
-use super::epoch;
-use super::keyring::Keyring;
-use super::keys::{Key, Root};
-use super::master_key::MasterKey;
 use crate::store::VaultRow;
+use crate::vault::VaultError;
+use crate::vault::backup::property::{BackupSubject, SIZES};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys::{Key, Root};
+use crate::vault::crypto::master_key::MasterKey;
+use crate::vault::txn::epoch_file;
 
 /// The id of the vault whose things these are, and its root: those of `Keyring::for_tests`.
 const VAULT_ID: [u8; 16] = [9; 16];
@@ -58,7 +58,7 @@ pub(crate) fn backup(bytes: &[u8]) {
 
 /// An epoch file: see `epoch/file.rs`.
 pub(crate) fn epoch_file(bytes: &[u8]) {
-    KEYRING.with(|keyring| epoch::holds(bytes, keyring));
+    KEYRING.with(|keyring| epoch_file::holds(bytes, keyring));
 }
 
 fn subject() -> BackupSubject {

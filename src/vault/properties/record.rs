@@ -1,18 +1,19 @@
 //! A sealed record: it opens in its own place to what was put into it, or not at all.
 
-use super::super::VaultError;
-use super::super::credential_record::{read_summary, write_summary};
-use super::super::host_pattern::HostPattern;
-use super::super::keyring::Keyring;
-use super::super::manifest::Manifest;
-use super::super::material::CredentialSecret;
-use super::super::pending::PendingAuthorization;
-use super::super::record::{self, RecordAad};
-use super::super::{keys, portable};
 use crate::kind::Kind;
 use crate::properties::Script;
 use crate::random::Random;
 use crate::store::{CredentialRow, PendingRow};
+use crate::vault::VaultError;
+use crate::vault::credentials::credential_record::{read_summary, write_summary};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys;
+use crate::vault::crypto::record::{self, RecordAad};
+use crate::vault::host_pattern::HostPattern;
+use crate::vault::logins::pending_login::PendingAuthorization;
+use crate::vault::secrets::credential_secret::CredentialSecret;
+use crate::vault::transfer::transferred_credential;
+use crate::vault::txn::manifest::Manifest;
 
 /// What is in the seeds that open.
 pub(super) const SEALED: &[u8] = b"what was sealed";
@@ -159,7 +160,7 @@ fn inside(keyring: &Keyring, plain: &[u8]) {
 
 /// What is read is the same when it is written and read again.
 fn are_read_as_written(fields: &[u8]) {
-    portable::reads_as_written(fields);
+    transferred_credential::reads_as_written(fields);
     if let Some(manifest) = Manifest::read(7, fields) {
         assert_eq!(Manifest::read(7, &manifest.bytes()), Some(manifest));
     }

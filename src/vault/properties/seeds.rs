@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::backup::write_slot;
-use super::super::credential_record::{summary_of, write_summary};
-use super::super::epoch;
-use super::super::keyring::Keyring;
-use super::super::manifest::{Manifest, RestoreMark};
-use super::super::record as sealed_record;
-use super::super::{
-    CredentialSecret, DevicePolling, LoginFlow, NewCredential, PendingAuthorization, Renewal, ServiceAccount, Tokens,
-    TransferredCredential,
-};
 use super::{record, slot, subject};
 use crate::clock::UnixTime;
 use crate::jose::SigningKey;
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::vault::backup::head::write_slot;
+use crate::vault::credentials::credential_record::{summary_of, write_summary};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::record as sealed_record;
+use crate::vault::txn::epoch_file;
+use crate::vault::txn::manifest::{Manifest, RestoreMark};
+use crate::vault::{
+    CredentialSecret, DevicePolling, LoginFlow, NewCredential, PendingAuthorization, Renewal, ServiceAccount, Tokens,
+    TransferredCredential,
+};
 
 #[test]
 #[ignore = "it writes into fuzz/corpus"]
@@ -32,7 +32,7 @@ fn the_seeds_are_written_anew() {
     write("backup", "found", &[&[2], &subject.backup(10)]);
     write("backup", "inside", &[&[3], &subject.plaintext()]);
     write("age_file", "found", &[&[0], &crate::age::encrypted(crate::age::ENCRYPTED)]);
-    write("epoch_file", "written", &[epoch::text(1042, &Keyring::for_tests()).as_bytes()]);
+    write("epoch_file", "written", &[epoch_file::text(1042, &Keyring::for_tests()).as_bytes()]);
 }
 
 fn write(target: &str, name: &str, parts: &[&[u8]]) {

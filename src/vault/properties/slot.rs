@@ -2,11 +2,6 @@
 
 use zeroize::Zeroizing;
 
-use super::super::backup::{read_slot, write_slot};
-use super::super::keys::Key;
-use super::super::master_key::MasterKey;
-use super::super::slot::{self, Tried};
-use super::super::{VaultError, hex};
 use super::keyring::tamper_slot;
 use super::{MASTER, ROOT, VAULT_ID, key};
 use crate::clock::UnixTime;
@@ -14,6 +9,11 @@ use crate::properties::Script;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::SlotRow;
+use crate::vault::backup::head::{read_slot, write_slot};
+use crate::vault::crypto::key_slot::{self, Tried};
+use crate::vault::crypto::keys::Key;
+use crate::vault::crypto::master_key::MasterKey;
+use crate::vault::{VaultError, hex};
 
 /// What Argon2id would make of the passphrase of a slot; it is not run.
 const STRETCHED: [u8; 32] = [3; 32];
@@ -52,18 +52,19 @@ fn opens_to_the_root_or_not_at_all(row: &SlotRow) -> bool {
         }
         Tried::Other | Tried::Damaged => false,
     };
-    let by_key = is_the_root(slot::attempt(row, &MasterKey::Key(key(MASTER)), &VAULT_ID).unwrap());
+    let by_key = is_the_root(key_slot::attempt(row, &MasterKey::Key(key(MASTER)), &VAULT_ID).unwrap());
     assert!(!by_key || row.kind == "key");
-    let by_passphrase =
-        row.kind == "passphrase" && is_bounded(row) && is_the_root(slot::attempt_with(row, &key(STRETCHED), &VAULT_ID));
-    assert_eq!(slot::describe(row), format!("{} {}", row.kind, hex::write(&row.fingerprint)));
-    let _ = slot::is_weak(row);
+    let by_passphrase = row.kind == "passphrase"
+        && is_bounded(row)
+        && is_the_root(key_slot::attempt_with(row, &key(STRETCHED), &VAULT_ID));
+    assert_eq!(key_slot::describe(row), format!("{} {}", row.kind, hex::write(&row.fingerprint)));
+    let _ = key_slot::is_weak(row);
     by_key || by_passphrase
 }
 
 /// Parameters that are out of bounds are refused before anything is derived; the others Argon2id takes.
 fn is_bounded(row: &SlotRow) -> bool {
-    match slot::parameters(row) {
+    match key_slot::parameters(row) {
         Ok((cost, salt)) => {
             assert!((19 * 1024..=1024 * 1024).contains(&cost.memory_kib), "KiB: {}", cost.memory_kib);
             assert!((2..=10).contains(&cost.time) && (1..=64).contains(&cost.lanes), "{} {}", cost.time, cost.lanes);
@@ -72,7 +73,7 @@ fn is_bounded(row: &SlotRow) -> bool {
         }
         Err(error) => {
             assert!(matches!(error, VaultError::DamagedKeyring(_)), "{error}");
-            let refused = slot::attempt(row, &MasterKey::Passphrase(Secret::new("correct horse")), &VAULT_ID);
+            let refused = key_slot::attempt(row, &MasterKey::Passphrase(Secret::new("correct horse")), &VAULT_ID);
             assert!(matches!(refused, Err(VaultError::DamagedKeyring(_))), "it was tried all the same");
             false
         }
@@ -88,16 +89,16 @@ fn is_alike_without_salt(one: &SlotRow, other: &SlotRow) -> bool {
 /// One for a key, and one for a passphrase.
 pub(super) fn good() -> [SlotRow; 2] {
     let root: Key = Zeroizing::new(ROOT);
-    let for_key = slot::make(1, &MasterKey::Key(key(MASTER)), &root, &VAULT_ID, UnixTime(1), Random).unwrap();
+    let for_key = key_slot::make(1, &MasterKey::Key(key(MASTER)), &root, &VAULT_ID, UnixTime(1), Random).unwrap();
     let mut for_passphrase = SlotRow {
         id: 2,
         kind: "passphrase".into(),
-        memory_kib: Some(slot::DEFAULT.memory_kib),
-        time_cost: Some(slot::DEFAULT.time),
-        lanes: Some(slot::DEFAULT.lanes),
+        memory_kib: Some(key_slot::DEFAULT.memory_kib),
+        time_cost: Some(key_slot::DEFAULT.time),
+        lanes: Some(key_slot::DEFAULT.lanes),
         salt: Some(vec![8; 16]),
         ..for_key.clone()
     };
-    slot::lock(&mut for_passphrase, &key(STRETCHED), &root, &VAULT_ID, Random);
+    key_slot::lock(&mut for_passphrase, &key(STRETCHED), &root, &VAULT_ID, Random);
     [for_key, for_passphrase]
 }

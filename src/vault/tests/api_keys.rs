@@ -39,7 +39,7 @@ async fn a_key_is_recognised_until_it_is_revoked_or_expires() {
 async fn what_is_no_key_is_nobody() {
     let bench = Bench::new();
     let (_, text) = make(&bench.vault, of_alice()).await;
-    let unknown = checked_text::write("srk_", &[1; 32]);
+    let unknown = key_encoding::write("srk_", &[1; 32]);
     let (cut, longer) = (&text.expose()[..52], format!("{}x", text.expose()));
     let zeros = format!("srk_{}", "0".repeat(49));
     for presented in ["", "x", "srk_", cut, &longer, &zeros, unknown.expose(), &text.expose().to_lowercase()] {

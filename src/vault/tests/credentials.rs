@@ -291,7 +291,10 @@ async fn of_changes_that_share_a_commit_those_that_fail_leave_nothing_in_the_man
     let undone = (0..20).map(|_| async {
         let fails_late = vault.change(&who, |ledger| -> Result<(), VaultError> {
             super::super::users::ensure(ledger, &"nobody".parse().unwrap())?;
-            ledger.record(super::super::audit::Action::UserAdd, super::super::audit::Subject::default())?;
+            ledger.record(
+                super::super::txn::audit_row::Action::UserAdd,
+                super::super::txn::audit_row::Subject::default(),
+            )?;
             Err(VaultError::UserHasCredentials)
         });
         fails_late.await

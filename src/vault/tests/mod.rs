@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::manifest::{Manifest, Tally};
+use super::crypto::{key_encoding, record};
+use super::txn::manifest::{Manifest, Tally};
 use super::*;
 use crate::clock::{Clock, UnixTime};
 use crate::id::{CredentialId, UserId};

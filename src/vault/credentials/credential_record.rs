@@ -1,0 +1,284 @@
+//! The two records of a credential: how they are sealed, opened, written over and erased, each bound to its place.
+
+use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, NewCredential};
+use super::refresh_state::RefreshState;
+use crate::clock::UnixTime;
+use crate::id::CredentialId;
+use crate::kind::Kind;
+use crate::store::{CredentialRow, SecretRow, View};
+use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::record::{self, RecordAad};
+use crate::vault::error::VaultError;
+use crate::vault::host_pattern::HostPattern;
+use crate::vault::secrets::credential_secret::CredentialSecret;
+use crate::vault::txn::audit_row::Subject;
+use crate::vault::txn::write_txn::Ledger;
+
+/// Tags of the fields in a sealed summary; one that was ever used is not given another meaning.
+mod tag {
+    pub(super) const TITLE: u8 = 1;
+    pub(super) const SCOPES: u8 = 2;
+    pub(super) const USERNAME: u8 = 3;
+    pub(super) const HOST: u8 = 4;
+    pub(super) const ACCOUNT: u8 = 5;
+    pub(super) const CLIENT_ID: u8 = 6;
+    pub(super) const ORIGIN: u8 = 7;
+    pub(super) const BESIDE: u8 = 8;
+    pub(super) const BESIDE_AS: u8 = 9;
+}
+
+/// What an audit row says about a credential.
+pub(in crate::vault) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
+    Subject {
+        user: Some(&summary.user),
+        provider: Some(&summary.provider),
+        credential: Some(&summary.id),
+        ..Subject::default()
+    }
+}
+
+/// Opens a summary in its place.
+pub(in crate::vault) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<CredentialMetadata, VaultError> {
+    let bytes = record::open(keyring, &summary_place(row, &more(row)), row.data_key, &row.summary)?;
+    read_summary(row, &bytes).ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))
+}
+
+/// Reads and opens the secret that belongs to a summary.
+pub(in crate::vault) fn open_secret(
+    ledger: &Ledger<'_>,
+    row: &CredentialRow,
+    summary: &CredentialMetadata,
+) -> Result<CredentialSecret, VaultError> {
+    open_secret_in(ledger.tx, ledger.keyring, row, summary)
+}
+
+/// The same for what is only looked at.
+pub(in crate::vault) fn open_secret_in(
+    view: &View<'_>,
+    keyring: &Keyring,
+    row: &CredentialRow,
+    summary: &CredentialMetadata,
+) -> Result<CredentialSecret, VaultError> {
+    let secret = secret_of(view, row)?;
+    let place = secret_place(row, summary.host.as_ref());
+    let bytes = record::open(keyring, &place, secret.data_key, &secret.secret)?;
+    CredentialSecret::read(summary.kind, summary.host.as_ref(), &bytes)
+        .ok_or_else(|| damaged("credential_secret", row, "the secret cannot be understood"))
+}
+
+/// Erases both records of a credential.
+pub(in crate::vault) fn erase(
+    ledger: &mut Ledger<'_>,
+    row: &CredentialRow,
+    host: Option<&HostPattern>,
+) -> Result<(), VaultError> {
+    let secret = secret_of(ledger.tx, row)?;
+    ledger.removed(&summary_place(row, &more(row)), &row.summary)?;
+    ledger.removed(&secret_place(row, host), &secret.secret)?;
+    ledger.tx.delete_credential(&row.user, &row.id)?;
+    Ok(())
+}
+
+/// The secret's row, which has to be of the revision that the summary names: an older one was put back.
+fn secret_of(view: &View<'_>, row: &CredentialRow) -> Result<SecretRow, VaultError> {
+    let secret = view.secret(&row.user, &row.id)?;
+    let secret = secret.ok_or_else(|| damaged("credential_secret", row, "the secret is missing"))?;
+    if secret.revision == row.secret_revision {
+        Ok(secret)
+    } else {
+        Err(damaged("credential_secret", row, "the secret is of another revision than the summary"))
+    }
+}
+
+/// The summary of what is new, active and never used.
+pub(in crate::vault) fn summary_of(
+    id: CredentialId,
+    new: &NewCredential,
+    created_at: UnixTime,
+    updated_at: UnixTime,
+) -> CredentialMetadata {
+    let host = if let CredentialSecret::HostScoped { host, .. } = &new.material { Some(host.clone()) } else { None };
+    CredentialMetadata {
+        id,
+        user: new.user.clone(),
+        provider: new.provider.clone(),
+        kind: new.material.kind(),
+        title: new.title.clone(),
+        scopes: new.scopes.clone(),
+        username: new.username.clone(),
+        host,
+        account: new.account.clone(),
+        client_id: new.client_id.clone(),
+        created_at,
+        updated_at,
+        expires_at: new.expires_at,
+        last_used_at: None,
+        status: CredentialStatus::Active,
+        refreshing: RefreshState::fresh(&new.material, new.refresh_at),
+        origin: None,
+        beside: None,
+    }
+}
+
+/// Adds both records of a credential.
+pub(in crate::vault) fn new_records(
+    ledger: &mut Ledger<'_>,
+    summary: &CredentialMetadata,
+    material: &CredentialSecret,
+) -> Result<(), VaultError> {
+    let (row, secret) = seal_both(ledger, summary, material, (1, 1))?;
+    ledger.tx.insert_credential(&row, &secret)?;
+    ledger.added(&summary_place(&row, &more(&row)), &row.summary)?;
+    ledger.added(&secret_place(&row, summary.host.as_ref()), &secret.secret)
+}
+
+/// Writes both records over the old ones, each under its next revision: status, marker and expiry are sealed with both.
+/// Gives the new row.
+pub(in crate::vault) fn rewrite(
+    ledger: &mut Ledger<'_>,
+    old: &CredentialRow,
+    before: &CredentialMetadata,
+    summary: &CredentialMetadata,
+    material: &CredentialSecret,
+) -> Result<CredentialRow, VaultError> {
+    let old_secret = secret_of(ledger.tx, old)?;
+    let revisions = (old.revision + 1, old.secret_revision + 1);
+    let (row, secret) = seal_both(ledger, summary, material, revisions)?;
+    ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
+    ledger.removed(&secret_place(old, before.host.as_ref()), &old_secret.secret)?;
+    ledger.tx.update_credential(&row)?;
+    ledger.tx.update_secret(&row.user, &row.id, &secret)?;
+    ledger.added(&summary_place(&row, &more(&row)), &row.summary)?;
+    ledger.added(&secret_place(&row, summary.host.as_ref()), &secret.secret)?;
+    Ok(row)
+}
+
+/// Writes a new title; the secret is not touched, so nothing may change that is sealed with it.
+pub(in crate::vault) fn retitle(
+    ledger: &mut Ledger<'_>,
+    old: &CredentialRow,
+    summary: &CredentialMetadata,
+) -> Result<(), VaultError> {
+    let mut row = CredentialRow { updated_at: summary.updated_at.0, revision: old.revision + 1, ..old.clone() };
+    row.summary = ledger.seal(&summary_place(&row, &more(&row)), &write_summary(summary))?;
+    ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
+    ledger.tx.update_credential(&row)?;
+    ledger.added(&summary_place(&row, &more(&row)), &row.summary)
+}
+
+/// Seals summary and secret with the revisions given (summary's, secret's).
+fn seal_both(
+    ledger: &Ledger<'_>,
+    summary: &CredentialMetadata,
+    material: &CredentialSecret,
+    (revision, secret_revision): (i64, i64),
+) -> Result<(CredentialRow, SecretRow), VaultError> {
+    let data_key = ledger.keyring.current_data_key().version;
+    let mut row = CredentialRow {
+        user: summary.user.to_string(),
+        id: summary.id.to_string(),
+        provider: summary.provider.to_string(),
+        kind: summary.kind.name().to_owned(),
+        status: summary.status.name().to_owned(),
+        in_doubt: summary.refreshing.in_doubt_since.map(|at| at.0),
+        created_at: summary.created_at.0,
+        updated_at: summary.updated_at.0,
+        expires_at: summary.expires_at.map(|at| at.0),
+        last_used_at: summary.last_used_at.map(|at| at.0),
+        refresh_at: summary.refreshing.refresh_at.map(|at| at.0),
+        revision,
+        secret_revision,
+        data_key,
+        summary: Vec::new(),
+    };
+    row.summary = ledger.seal(&summary_place(&row, &more(&row)), &write_summary(summary))?;
+    let secret = ledger.seal(&secret_place(&row, summary.host.as_ref()), &material.write())?;
+    Ok((row, SecretRow { revision: secret_revision, data_key, secret }))
+}
+
+/// The sealed part of a summary.
+pub(in crate::vault) fn write_summary(summary: &CredentialMetadata) -> zeroize::Zeroizing<Vec<u8>> {
+    let mut fields = FieldWriter::new().text(tag::TITLE, &summary.title);
+    if let Some(scopes) = &summary.scopes {
+        fields = fields.list(tag::SCOPES, scopes.iter().map(String::as_str));
+    }
+    let fields = fields
+        .optional(tag::USERNAME, summary.username.as_deref())
+        .optional(tag::HOST, summary.host.as_ref().map(HostPattern::as_given))
+        .optional(tag::ACCOUNT, summary.account.as_deref())
+        .optional(tag::CLIENT_ID, summary.client_id.as_deref())
+        .optional(tag::ORIGIN, summary.origin.as_deref())
+        .optional(tag::BESIDE, summary.beside.as_ref().map(|beside| beside.of.to_string()).as_deref())
+        .optional(tag::BESIDE_AS, summary.beside.as_ref().map(|beside| beside.name.as_str()));
+    summary.refreshing.write(fields).finish()
+}
+
+/// The summary of which `bytes` is the sealed part, and `row` what stands beside it.
+pub(in crate::vault) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<CredentialMetadata> {
+    let fields = Fields::read(bytes)?;
+    let host = match fields.text(tag::HOST) {
+        Some(given) => Some(given.parse().ok()?),
+        None => None,
+    };
+    Some(CredentialMetadata {
+        id: row.id.parse().ok()?,
+        user: row.user.parse().ok()?,
+        provider: row.provider.parse().ok()?,
+        kind: row.kind.parse::<Kind>().ok()?,
+        title: fields.owned(tag::TITLE)?,
+        scopes: fields.list(tag::SCOPES).map(|scopes| scopes.into_iter().map(str::to_owned).collect()),
+        username: fields.owned(tag::USERNAME),
+        host,
+        account: fields.owned(tag::ACCOUNT),
+        client_id: fields.owned(tag::CLIENT_ID),
+        created_at: UnixTime(row.created_at),
+        updated_at: UnixTime(row.updated_at),
+        expires_at: row.expires_at.map(UnixTime),
+        last_used_at: row.last_used_at.map(UnixTime),
+        status: CredentialStatus::from_name(&row.status)?,
+        refreshing: RefreshState::read(&fields, row.in_doubt, row.refresh_at),
+        origin: fields.owned(tag::ORIGIN),
+        beside: match fields.text(tag::BESIDE) {
+            Some(of) => Some(AdditionalToken { of: of.parse().ok()?, name: fields.owned(tag::BESIDE_AS)? }),
+            None => None,
+        },
+    })
+}
+
+/// What a summary is bound to beside the usual: its times, and which revision of the secret it goes with.
+pub(in crate::vault) fn more(row: &CredentialRow) -> [i64; 3] {
+    [row.created_at, row.updated_at, row.secret_revision]
+}
+
+pub(in crate::vault) fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> RecordAad<'a> {
+    RecordAad {
+        table: "credential",
+        column: "summary",
+        row: &row.id,
+        revision: row.revision,
+        kind: &row.kind,
+        provider: &row.provider,
+        user: &row.user,
+        status: &row.status,
+        in_doubt: row.in_doubt,
+        expiry: row.expires_at,
+        host: None,
+        more,
+    }
+}
+
+pub(in crate::vault) fn secret_place<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> RecordAad<'a> {
+    RecordAad {
+        table: "credential_secret",
+        column: "secret",
+        revision: row.secret_revision,
+        host,
+        more: &[],
+        ..summary_place(row, &[0; 3])
+    }
+}
+
+fn damaged(table: &'static str, row: &CredentialRow, what: &'static str) -> VaultError {
+    VaultError::DamagedRow { table, id: row.id.clone(), what }
+}

@@ -1,0 +1,205 @@
+//! Slots: each wraps the root of the vault for one master key.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use zeroize::Zeroizing;
+
+use super::encoding::{cover, number};
+use super::keys::{self, Key};
+use super::master_key::MasterKey;
+use crate::clock::UnixTime;
+use crate::random::Random;
+use crate::secret::Secret;
+use crate::store::SlotRow;
+use crate::vault::error::VaultError;
+use crate::vault::hex;
+
+/// What Argon2id (RFC 9106) costs in a new slot.
+pub(in crate::vault) const DEFAULT: Cost = Cost { memory_kib: 64 * 1024, time: 3, lanes: 4 };
+/// Less than this is not used, whatever a slot says.
+const FLOOR: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
+/// More than this is not used either: a changed slot must not take the machine's memory.
+const CEILING: Cost = Cost { memory_kib: 1024 * 1024, time: 10, lanes: 64 };
+
+#[derive(Clone, Copy)]
+pub(in crate::vault) struct Cost {
+    pub(in crate::vault) memory_kib: u32,
+    pub(in crate::vault) time: u32,
+    pub(in crate::vault) lanes: u32,
+}
+
+impl Cost {
+    /// Whether it is worth its name, and takes neither the machine's memory nor its day.
+    pub(in crate::vault) fn is_within_bounds(self) -> bool {
+        (FLOOR.memory_kib..=CEILING.memory_kib).contains(&self.memory_kib)
+            && (FLOOR.time..=CEILING.time).contains(&self.time)
+            && (FLOOR.lanes..=CEILING.lanes).contains(&self.lanes)
+    }
+
+    pub(in crate::vault) fn params(self) -> Result<Params, argon2::Error> {
+        Params::new(self.memory_kib, self.time, self.lanes, Some(32))
+    }
+}
+
+/// What trying a master key on a slot gave.
+pub(in crate::vault) enum Tried {
+    /// The root.
+    Opened(Key),
+    /// The slot belongs to another master key.
+    Other,
+    /// The slot belongs to this master key and does not open, or its checksum does not hold.
+    Damaged,
+}
+
+/// Makes a slot in which `master` opens `root`.
+pub(in crate::vault) fn make(
+    id: i64,
+    master: &MasterKey,
+    root: &Key,
+    vault_id: &[u8; 16],
+    now: UnixTime,
+    random: Random,
+) -> Result<SlotRow, VaultError> {
+    let (kind, cost, salt) = match master {
+        MasterKey::Key(_) => ("key", None, None),
+        MasterKey::Passphrase(_) => ("passphrase", Some(DEFAULT), Some(random.bytes::<16>().to_vec())),
+    };
+    let mut row = SlotRow {
+        id,
+        kind: kind.into(),
+        created_at: now.0,
+        memory_kib: cost.map(|cost| cost.memory_kib),
+        time_cost: cost.map(|cost| cost.time),
+        lanes: cost.map(|cost| cost.lanes),
+        salt,
+        fingerprint: [0; 8],
+        wrapped_root: Vec::new(),
+        checksum: 0,
+    };
+    let key = slot_key(&row, master)?.ok_or_else(|| VaultError::DamagedKeyring("a new slot of another kind".into()))?;
+    lock(&mut row, &key, root, vault_id, random);
+    Ok(row)
+}
+
+/// Wraps the root into a slot of which all else is said, under the key that its kind makes of a master key.
+pub(in crate::vault) fn lock(row: &mut SlotRow, key: &Key, root: &Key, vault_id: &[u8; 16], random: Random) {
+    row.fingerprint = keys::fingerprint(key);
+    row.wrapped_root = keys::wrap(&wrapping_key(key, vault_id), &associated_data(row, vault_id), root, random);
+    row.checksum = checksum(row, vault_id);
+}
+
+/// Tries `master` on a slot.
+pub(in crate::vault) fn attempt(row: &SlotRow, master: &MasterKey, vault_id: &[u8; 16]) -> Result<Tried, VaultError> {
+    match slot_key(row, master)? {
+        Some(key) => Ok(attempt_with(row, &key, vault_id)),
+        None if checksum(row, vault_id) == row.checksum => Ok(Tried::Other),
+        None => Ok(Tried::Damaged),
+    }
+}
+
+/// Tries the key that the slot's kind makes of a master key.
+pub(in crate::vault) fn attempt_with(row: &SlotRow, key: &Key, vault_id: &[u8; 16]) -> Tried {
+    let covered = associated_data(row, vault_id);
+    match keys::unwrap(&wrapping_key(key, vault_id), &covered, &row.wrapped_root) {
+        Some(root) => Tried::Opened(root),
+        None if checksum(row, vault_id) != row.checksum || keys::fingerprint(key) == row.fingerprint => Tried::Damaged,
+        None => Tried::Other,
+    }
+}
+
+/// Whether a new slot would cost more to guess at.
+pub(in crate::vault) fn is_weak(row: &SlotRow) -> bool {
+    let less = |own: Option<u32>, wanted: u32| own.is_some_and(|own| own < wanted);
+    less(row.memory_kib, DEFAULT.memory_kib) || less(row.time_cost, DEFAULT.time)
+}
+
+/// Every field of the slot, for the MAC over the keyring.
+pub(in crate::vault) fn covered(row: &SlotRow, vault_id: &[u8; 16]) -> Vec<u8> {
+    let checksum = row.checksum.to_be_bytes();
+    cover([associated_data(row, vault_id).as_slice(), &row.fingerprint, &row.wrapped_root, &checksum])
+}
+
+/// What opens the slot, for people.
+pub(in crate::vault) fn describe(row: &SlotRow) -> String {
+    format!("{} {}", row.kind, hex::write(&row.fingerprint))
+}
+
+/// The key that the slot's kind makes of a master key; `None` where the master key is of the other kind.
+fn slot_key(row: &SlotRow, master: &MasterKey) -> Result<Option<Key>, VaultError> {
+    match (row.kind.as_str(), master) {
+        ("key", MasterKey::Key(key)) => Ok(Some(key.clone())),
+        ("passphrase", MasterKey::Passphrase(passphrase)) => stretch(row, passphrase).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn stretch(row: &SlotRow, passphrase: &Secret) -> Result<Key, VaultError> {
+    let (cost, salt) = parameters(row)?;
+    stretch_at(cost, salt, passphrase)
+}
+
+/// What the slot of a passphrase asks for, which is within bounds.
+pub(in crate::vault) fn parameters(row: &SlotRow) -> Result<(Cost, &[u8]), VaultError> {
+    let damaged = |what: &str| VaultError::DamagedKeyring(format!("slot {}: {what}", row.id));
+    let (Some(memory_kib), Some(time), Some(lanes), Some(salt)) =
+        (row.memory_kib, row.time_cost, row.lanes, row.salt.as_deref())
+    else {
+        return Err(damaged("it lacks the parameters for its passphrase"));
+    };
+    let cost = Cost { memory_kib, time, lanes };
+    if !cost.is_within_bounds() || salt.len() != 16 {
+        return Err(damaged("its parameters for Argon2id are out of bounds"));
+    }
+    Ok((cost, salt))
+}
+
+/// Argon2id of a passphrase, at a cost that is within bounds.
+pub(in crate::vault) fn stretch_at(cost: Cost, salt: &[u8], passphrase: &Secret) -> Result<Key, VaultError> {
+    let failed = |error: argon2::Error| VaultError::Passphrase(error.to_string());
+    let params = cost.params().map_err(failed)?;
+    let mut key = Zeroizing::new([0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(passphrase.expose().as_bytes(), salt, key.as_mut())
+        .map_err(failed)?;
+    Ok(key)
+}
+
+fn wrapping_key(key: &Key, vault_id: &[u8; 16]) -> Key {
+    keys::derive(key, vault_id, "slot")
+}
+
+fn associated_data(row: &SlotRow, vault_id: &[u8; 16]) -> Vec<u8> {
+    let cost = [row.memory_kib, row.time_cost, row.lanes].map(|value| number(value.map(i64::from)));
+    let [memory, time, lanes] = &cost;
+    let (id, created_at) = (row.id.to_be_bytes(), row.created_at.to_be_bytes());
+    let salt = row.salt.as_deref().unwrap_or_default();
+    cover([b"strongroom slot 1".as_slice(), vault_id, &id, row.kind.as_bytes(), &created_at, memory, time, lanes, salt])
+}
+
+fn checksum(row: &SlotRow, vault_id: &[u8; 16]) -> i64 {
+    let bytes = cover([associated_data(row, vault_id).as_slice(), &row.fingerprint, &row.wrapped_root]);
+    i64::from(crc32fast::hash(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn argon2_out_of_bounds_is_refused_before_it_is_run() {
+        let master = MasterKey::Passphrase(Secret::new("correct horse"));
+        let good = make(1, &master, &Zeroizing::new([1; 32]), &[2; 16], UnixTime(0), Random).unwrap();
+        for change in [
+            |row: &mut SlotRow| row.memory_kib = Some(8),
+            |row: &mut SlotRow| row.memory_kib = Some(2 * 1024 * 1024),
+            |row: &mut SlotRow| row.time_cost = Some(1),
+            |row: &mut SlotRow| row.time_cost = Some(11),
+            |row: &mut SlotRow| row.lanes = Some(0),
+            |row: &mut SlotRow| row.lanes = None,
+            |row: &mut SlotRow| row.salt = Some(vec![0; 8]),
+        ] {
+            let mut row = good.clone();
+            change(&mut row);
+            assert!(matches!(attempt(&row, &master, &[2; 16]), Err(VaultError::DamagedKeyring(_))));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The sealed record: `format 1 | data-key version 4 | nonce 24 | ciphertext | tag 16`, XChaCha20-Poly1305
+//! (draft-irtf-cfrg-xchacha) with a nonce from the operating system.
+//!
+//! The plaintext is `length 4 | fields | zeros` up to a multiple of 64: the length of a password is a secret. What
+//! stands in the clear beside the record and decides anything is its associated data, so that a record opens only in
+//! its own place.
+
+use zeroize::Zeroizing;
+
+use super::encoding::{cover, number};
+use super::keyring::Keyring;
+use super::keys::{self, DataKey};
+use crate::random::Random;
+use crate::vault::error::VaultError;
+use crate::vault::host_pattern::HostPattern;
+
+const FORMAT: u8 = 1;
+const HEADER: usize = 5;
+const TAG: usize = 16;
+const PADDING: usize = 64;
+
+/// Far above what a request can carry (1 MiB) with everything that is kept beside it.
+const LARGEST: usize = 8 << 20;
+
+/// Where a record belongs, and what holds of it there.
+#[derive(Clone, Copy, Default)]
+pub(in crate::vault) struct RecordAad<'a> {
+    pub(in crate::vault) table: &'static str,
+    pub(in crate::vault) column: &'static str,
+    pub(in crate::vault) row: &'a str,
+    pub(in crate::vault) revision: i64,
+    pub(in crate::vault) kind: &'a str,
+    pub(in crate::vault) provider: &'a str,
+    pub(in crate::vault) user: &'a str,
+    pub(in crate::vault) status: &'a str,
+    pub(in crate::vault) in_doubt: Option<i64>,
+    pub(in crate::vault) expiry: Option<i64>,
+    pub(in crate::vault) host: Option<&'a HostPattern>,
+    /// Further numbers of the row, in the order of its columns.
+    pub(in crate::vault) more: &'a [i64],
+}
+
+impl RecordAad<'_> {
+    pub(in crate::vault) fn associated_data(&self, vault_id: &[u8; 16]) -> Vec<u8> {
+        let (scheme, host, port) = match self.host {
+            Some(pattern) => (pattern.scheme(), pattern.host(), pattern.port().to_string()),
+            None => ("", String::new(), String::new()),
+        };
+        let (in_doubt, expiry) = (number(self.in_doubt), number(self.expiry));
+        let revision = self.revision.to_be_bytes();
+        let more: Vec<[u8; 8]> = self.more.iter().map(|value| value.to_be_bytes()).collect();
+        let fixed: [&[u8]; 15] = [
+            b"strongroom record 1",
+            vault_id,
+            self.table.as_bytes(),
+            self.column.as_bytes(),
+            self.row.as_bytes(),
+            &revision,
+            self.kind.as_bytes(),
+            self.provider.as_bytes(),
+            self.user.as_bytes(),
+            self.status.as_bytes(),
+            &in_doubt,
+            &expiry,
+            scheme.as_bytes(),
+            host.as_bytes(),
+            port.as_bytes(),
+        ];
+        cover(fixed.into_iter().chain(more.iter().map(<[u8; 8]>::as_slice)))
+    }
+
+    fn damaged(&self, what: &'static str) -> VaultError {
+        VaultError::DamagedRow { table: self.table, id: self.row.to_owned(), what }
+    }
+}
+
+/// Seals `fields` for `place` under the current data key.
+pub(in crate::vault) fn seal(
+    keyring: &Keyring,
+    place: &RecordAad<'_>,
+    fields: &[u8],
+    random: Random,
+) -> Result<Vec<u8>, VaultError> {
+    if fields.len() > LARGEST {
+        return Err(VaultError::TooLarge("a credential"));
+    }
+    Ok(seal_under(keyring.current_data_key(), keyring.vault_id(), place, fields, random))
+}
+
+/// The same for what is known to be small, under a data key of this vault.
+pub(in crate::vault) fn seal_under(
+    key: &DataKey,
+    vault_id: &[u8; 16],
+    place: &RecordAad<'_>,
+    fields: &[u8],
+    random: Random,
+) -> Vec<u8> {
+    let length = u32::try_from(fields.len()).expect("at most LARGEST");
+    let padded = (4 + fields.len()).next_multiple_of(PADDING);
+    let mut plain = Zeroizing::new(Vec::with_capacity(padded));
+    plain.extend_from_slice(&length.to_be_bytes());
+    plain.extend_from_slice(fields);
+    plain.resize(padded, 0);
+    let mut header = [FORMAT; HEADER];
+    header[1..].copy_from_slice(&key.version.to_be_bytes());
+    let covered = place.associated_data(vault_id);
+    keys::encrypt(&key.record, &header, &covered, &mut plain, random)
+}
+
+/// Opens a record that stands in `place` with `data_key` beside it, and gives its fields.
+pub(in crate::vault) fn open(
+    keyring: &Keyring,
+    place: &RecordAad<'_>,
+    data_key: u32,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let (header, body) = sealed.split_first_chunk::<HEADER>().ok_or_else(|| place.damaged("the record is cut"))?;
+    if header[0] != FORMAT {
+        return Err(place.damaged("the record is of no known format"));
+    }
+    let key = key_of(keyring, place, sealed)?;
+    if key.version != data_key {
+        return Err(place.damaged("the row names another data key than the record"));
+    }
+    let mut plain = keys::decrypt(&key.record, &place.associated_data(keyring.vault_id()), body)
+        .ok_or_else(|| place.damaged("the record was changed, or is not where it was put"))?;
+    let (length, rest) = plain.split_first_chunk::<4>().ok_or_else(|| place.damaged("the record is empty"))?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if length > rest.len() {
+        return Err(place.damaged("the record's length is wrong"));
+    }
+    plain.copy_within(4..4 + length, 0);
+    plain.truncate(length);
+    Ok(plain)
+}
+
+/// The hash with which the manifest counts a record, under the data key that sealed it.
+pub(in crate::vault) fn item(keyring: &Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Result<[u8; 32], VaultError> {
+    let key = key_of(keyring, place, sealed)?;
+    let tag = sealed.last_chunk::<TAG>().ok_or_else(|| place.damaged("the record is cut"))?;
+    let revision = place.revision.to_be_bytes();
+    let parts: [&[u8]; 6] =
+        [place.table.as_bytes(), place.column.as_bytes(), place.user.as_bytes(), place.row.as_bytes(), &revision, tag];
+    Ok(keys::mac(&key.manifest, parts))
+}
+
+fn key_of<'k>(keyring: &'k Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Result<&'k DataKey, VaultError> {
+    let version = sealed.get(1..HEADER).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+    version
+        .and_then(|version| keyring.data_key(version))
+        .ok_or_else(|| place.damaged("the record names a data key that the keyring does not have"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place<'a>() -> RecordAad<'a> {
+        RecordAad {
+            table: "credential",
+            column: "summary",
+            row: "r",
+            revision: 1,
+            user: "alice",
+            ..RecordAad::default()
+        }
+    }
+
+    #[test]
+    fn a_record_has_the_layout_that_the_format_promises() {
+        let keyring = Keyring::for_tests();
+        let sealed = seal(&keyring, &place(), b"secret", Random).unwrap();
+        assert_eq!(sealed[..5], [1, 0, 0, 0, 1]);
+        for (length, padded) in [(0, 64), (6, 64), (60, 64), (61, 128), (124, 128), (125, 192)] {
+            let sealed = seal(&keyring, &place(), &vec![b'x'; length], Random).unwrap();
+            assert_eq!(sealed.len(), 5 + 24 + padded + 16, "{length}");
+            assert_eq!(open(&keyring, &place(), 1, &sealed).unwrap().len(), length);
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_record_counts() {
+        let keyring = Keyring::for_tests();
+        let sealed = seal(&keyring, &place(), b"secret", Random).unwrap();
+        for i in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[i] ^= 1;
+            assert!(matches!(open(&keyring, &place(), 1, &changed), Err(VaultError::DamagedRow { .. })), "byte {i}");
+            assert!(open(&keyring, &place(), 1, &sealed[..i]).is_err(), "cut at {i}");
+        }
+        assert!(open(&keyring, &place(), 2, &sealed).is_err(), "the version beside it");
+    }
+
+    #[test]
+    fn a_record_opens_only_in_its_own_place() {
+        let keyring = Keyring::for_tests();
+        let host = "a.example".parse::<HostPattern>().unwrap();
+        let other_host = "http://a.example".parse::<HostPattern>().unwrap();
+        let own = RecordAad { host: Some(&host), kind: "host_scoped", more: &[1], ..place() };
+        let sealed = seal(&keyring, &own, b"secret", Random).unwrap();
+        assert!(open(&keyring, &own, 1, &sealed).is_ok());
+        let elsewhere = [
+            RecordAad { table: "revocation", ..own },
+            RecordAad { column: "secret", ..own },
+            RecordAad { row: "s", ..own },
+            RecordAad { revision: 2, ..own },
+            RecordAad { kind: "api_key", ..own },
+            RecordAad { provider: "github", ..own },
+            RecordAad { user: "bob", ..own },
+            RecordAad { status: "active", ..own },
+            RecordAad { in_doubt: Some(0), ..own },
+            RecordAad { expiry: Some(0), ..own },
+            RecordAad { host: Some(&other_host), ..own },
+            RecordAad { host: None, ..own },
+            RecordAad { more: &[2], ..own },
+            RecordAad { more: &[], ..own },
+        ];
+        for (i, place) in elsewhere.iter().enumerate() {
+            assert!(open(&keyring, place, 1, &sealed).is_err(), "place {i}");
+        }
+    }
+}

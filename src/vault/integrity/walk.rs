@@ -1,0 +1,167 @@
+//! Every sealed record of the vault, one after the other, each with its place: rotation seals them anew, and verification
+//! looks whether they open. A table that gets sealed records is added here, and both know it.
+
+use zeroize::Zeroizing;
+
+use crate::store::{View, WholeCredential};
+use crate::vault::credentials::credential_record::{more, open_summary, secret_place, summary_place};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::record::{self, RecordAad};
+use crate::vault::error::VaultError;
+use crate::vault::logins::pending_login;
+use crate::vault::revocations::queue;
+use crate::vault::{hex, registrations, signing_keys, users};
+
+/// A table with sealed records; a credential's two are walked through together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vault) enum SealedTable {
+    User,
+    Credential,
+    Pending,
+    Revocation,
+    Registration,
+    SigningKey,
+}
+
+impl SealedTable {
+    /// As it is called in the vault.
+    pub(in crate::vault) fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Credential => "credential",
+            Self::Pending => "pending_authorization",
+            Self::Revocation => "revocation",
+            Self::Registration => "client_registration",
+            Self::SigningKey => "signing_key",
+        }
+    }
+}
+
+/// In this order.
+pub(in crate::vault) const TABLES: [SealedTable; 6] = [
+    SealedTable::User,
+    SealedTable::Credential,
+    SealedTable::Pending,
+    SealedTable::Revocation,
+    SealedTable::Registration,
+    SealedTable::SigningKey,
+];
+
+/// Behind which row a walk goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::vault) struct Cursor {
+    user: String,
+    row: String,
+}
+
+/// One record, and what came of opening it.
+pub(in crate::vault) struct Visited<'a> {
+    pub(in crate::vault) place: RecordAad<'a>,
+    pub(in crate::vault) sealed: &'a [u8],
+    pub(in crate::vault) opened: Result<Zeroizing<Vec<u8>>, VaultError>,
+}
+
+/// A record, or that there is none where one should be.
+pub(in crate::vault) enum Seen<'a> {
+    Record(Box<Visited<'a>>),
+    NoSecret { id: &'a str },
+}
+
+/// Walks through up to `limit` rows of a table behind a cursor or from the first on, those left out whose records are all under the data key
+/// `but`. Gives the cursor to go on with; `None` where the table has ended.
+pub(in crate::vault) fn walk(
+    table: SealedTable,
+    view: &View<'_>,
+    keyring: &Keyring,
+    after: Option<&Cursor>,
+    (but, limit): (Option<u32>, u32),
+    visit: &mut dyn FnMut(Seen<'_>) -> Result<(), VaultError>,
+) -> Result<Option<Cursor>, VaultError> {
+    let mut walk = Walk { keyring, visit, rows: 0, last: None };
+    let after_row = after.map(|after| after.row.as_str());
+    match table {
+        SealedTable::User => {
+            for row in view.users_after(after_row, but, limit)? {
+                walk.record(users::place(&row), row.data_key, &row.sealed)?;
+                walk.row("", &row.id);
+            }
+        }
+        SealedTable::Credential => {
+            for whole in view.credentials_after(after.map(|after| (&*after.user, &*after.row)), but, limit)? {
+                walk.credential(&whole, but)?;
+                walk.row(&whole.row.user, &whole.row.id);
+            }
+        }
+        SealedTable::Pending => {
+            for row in view.pending_after(after_row, but, limit)? {
+                let id = hex::write(&row.state_hash);
+                walk.record(pending_login::place(&row, &id), row.data_key, &row.sealed)?;
+                walk.row("", &id);
+            }
+        }
+        SealedTable::Revocation => {
+            for row in view.queue_after(after_row, but, limit)? {
+                walk.record(queue::place(&row, &queue::more(&row)), row.data_key, &row.sealed)?;
+                walk.row("", &row.id);
+            }
+        }
+        SealedTable::Registration => {
+            for row in view.registrations_after(after_row, but, limit)? {
+                let id = hex::write(&row.lookup);
+                walk.record(registrations::place(&row, &id), row.data_key, &row.sealed)?;
+                walk.row("", &id);
+            }
+        }
+        SealedTable::SigningKey => {
+            for row in view.signing_keys_after(after_row, but, limit)? {
+                walk.record(signing_keys::place(&row), row.data_key, &row.sealed)?;
+                walk.row("", &row.id);
+            }
+        }
+    }
+    Ok(walk.last.filter(|_| walk.rows >= limit))
+}
+
+struct Walk<'w> {
+    keyring: &'w Keyring,
+    visit: &'w mut dyn FnMut(Seen<'_>) -> Result<(), VaultError>,
+    rows: u32,
+    last: Option<Cursor>,
+}
+
+impl Walk<'_> {
+    fn row(&mut self, user: &str, row: &str) {
+        self.rows += 1;
+        self.last = Some(Cursor { user: user.to_owned(), row: row.to_owned() });
+    }
+
+    fn record(&mut self, place: RecordAad<'_>, data_key: u32, sealed: &[u8]) -> Result<(), VaultError> {
+        let opened = record::open(self.keyring, &place, data_key, sealed);
+        (self.visit)(Seen::Record(Box::new(Visited { place, sealed, opened })))
+    }
+
+    /// Both records of a credential, the one left out that is under the data key `but`. Where the summary does not open, the
+    /// secret cannot either: its host is not known.
+    fn credential(&mut self, whole: &WholeCredential, but: Option<u32>) -> Result<(), VaultError> {
+        let row = &whole.row;
+        let more = more(row);
+        let summary = open_summary(self.keyring, row);
+        if Some(row.data_key) != but {
+            self.record(summary_place(row, &more), row.data_key, &row.summary)?;
+        }
+        let Some(secret) = &whole.secret else {
+            return (self.visit)(Seen::NoSecret { id: &row.id });
+        };
+        if Some(secret.data_key) == but {
+            return Ok(());
+        }
+        let host = summary.as_ref().ok().and_then(|summary| summary.host.as_ref());
+        let place = RecordAad { revision: secret.revision, ..secret_place(row, host) };
+        if secret.revision != row.secret_revision {
+            let what = "the secret is of another revision than the summary";
+            let opened = Err(VaultError::DamagedRow { table: place.table, id: row.id.clone(), what });
+            return (self.visit)(Seen::Record(Box::new(Visited { place, sealed: &secret.secret, opened })));
+        }
+        self.record(place, secret.data_key, &secret.secret)
+    }
+}

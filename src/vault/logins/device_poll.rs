@@ -1,0 +1,102 @@
+//! A login on another device (RFC 8628): who may ask the provider about it now. That is decided here, in one transaction,
+//! so that all callers together, and all processes, ask no more often than the provider wants.
+
+use std::time::Duration;
+
+use super::pending_login::{DevicePolling, LoginFlow, PendingAuthorization, damaged, place, state_hash};
+use crate::id::{ProviderName, UserId};
+use crate::secret::Secret;
+use crate::store::PendingRow;
+use crate::vault::crypto::record;
+use crate::vault::error::VaultError;
+use crate::vault::hex;
+use crate::vault::open::Vault;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::write_txn::Ledger;
+
+/// Whether the provider may be asked now.
+pub enum PollTurn {
+    /// It was asked a moment ago, or is being asked: the pause between two polls.
+    Wait(Duration),
+    /// It is this caller's turn, and nobody else's until [`Vault::end_poll`] or the end of the lease.
+    Ask(Box<PendingAuthorization>, Secret),
+}
+
+impl Vault {
+    /// Takes the turn to ask the provider about a login, if it is time; `None` where there is no such login of this user at
+    /// this provider. The turn is lent for `lease`, longer than any answer takes. `now` is in milliseconds.
+    pub async fn begin_poll(
+        &self,
+        token: &Secret,
+        user: &UserId,
+        provider: &ProviderName,
+        (now, lease): (i64, Duration),
+        who: &AuditContext,
+    ) -> Result<Option<PollTurn>, VaultError> {
+        let (token, user, provider) = (token.clone(), user.clone(), provider.clone());
+        self.change(who, move |ledger| {
+            let Some((row, mut pending, device)) = find(ledger, &token, &user, &provider)? else { return Ok(None) };
+            if now < device.next_poll_at {
+                return Ok(Some(PollTurn::Wait(device.interval)));
+            }
+            let next_poll_at = later(now, lease);
+            pending.device = Some(DevicePolling { next_poll_at, ..device.clone() });
+            replace(ledger, row, &pending)?;
+            Ok(Some(PollTurn::Ask(Box::new(pending), device.code)))
+        })
+        .await
+    }
+
+    /// Gives the turn back: the provider was asked, and is to be asked again after `pause`, from then on every `interval`.
+    pub async fn end_poll(
+        &self,
+        token: &Secret,
+        user: &UserId,
+        provider: &ProviderName,
+        now: i64,
+        (pause, interval): (Duration, Duration),
+        who: &AuditContext,
+    ) -> Result<(), VaultError> {
+        let (token, user, provider) = (token.clone(), user.clone(), provider.clone());
+        self.change(who, move |ledger| {
+            let Some((row, mut pending, device)) = find(ledger, &token, &user, &provider)? else { return Ok(()) };
+            pending.device = Some(DevicePolling { interval, next_poll_at: later(now, pause), ..device });
+            replace(ledger, row, &pending)
+        })
+        .await
+    }
+}
+
+fn later(now: i64, by: Duration) -> i64 {
+    now.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+}
+
+type Found = (PendingRow, PendingAuthorization, DevicePolling);
+
+fn find(
+    ledger: &Ledger<'_>,
+    token: &Secret,
+    user: &UserId,
+    provider: &ProviderName,
+) -> Result<Option<Found>, VaultError> {
+    for key in ledger.keyring.index_keys() {
+        let hash = state_hash(key, ledger.keyring, LoginFlow::Device, token.expose());
+        let Some(row) = ledger.tx.pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)? else { continue };
+        let id = hex::write(&row.state_hash);
+        let bytes = record::open(ledger.keyring, &place(&row, &id), row.data_key, &row.sealed)?;
+        let pending = PendingAuthorization::read(&row, user, provider, &bytes).ok_or_else(|| damaged(&row))?;
+        let device = pending.device.clone().ok_or_else(|| damaged(&row))?;
+        return Ok(Some((row, pending, device)));
+    }
+    Ok(None)
+}
+
+fn replace(ledger: &mut Ledger<'_>, old: PendingRow, pending: &PendingAuthorization) -> Result<(), VaultError> {
+    let id = hex::write(&old.state_hash);
+    ledger.removed(&place(&old, &id), &old.sealed)?;
+    let data_key = ledger.keyring.current_data_key().version;
+    let mut row = PendingRow { revision: old.revision + 1, data_key, ..old };
+    row.sealed = ledger.seal(&place(&row, &id), &pending.write())?;
+    ledger.tx.update_pending(&row)?;
+    ledger.added(&place(&row, &id), &row.sealed)
+}

@@ -1,0 +1,182 @@
+//! Clients that registered themselves (RFC 7591): kept for each issuer and redirect URI, sealed like every other secret.
+
+use crate::clock::UnixTime;
+use crate::secret::Secret;
+use crate::store::{RegistrationRow, View};
+use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys::{self, Key};
+use crate::vault::crypto::record::{self, RecordAad};
+use crate::vault::error::VaultError;
+use crate::vault::hex;
+use crate::vault::open::Vault;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::write_txn::Ledger;
+
+/// Tags of the fields in a sealed registration; one that was ever used is not given another meaning.
+mod tag {
+    pub(super) const CLIENT_ID: u8 = 1;
+    pub(super) const CLIENT_SECRET: u8 = 2;
+    pub(super) const SECRET_EXPIRES_AT: u8 = 3;
+    pub(super) const TOKEN_AUTH: u8 = 4;
+    pub(super) const ISSUER: u8 = 5;
+    pub(super) const REDIRECT_URI: u8 = 6;
+}
+
+/// Our client at an authorization server that had never heard of us.
+#[derive(Clone, Debug)]
+pub struct ClientRegistration {
+    /// Its id.
+    pub client_id: String,
+    /// Its secret; a public client has none.
+    pub client_secret: Option<Secret>,
+    /// When the secret ends; `None`: never.
+    pub secret_expires_at: Option<UnixTime>,
+    /// How it authenticates, in the vocabulary's word.
+    pub token_auth: String,
+}
+
+/// Where a registration belongs: another issuer's is never used (RFC 7591 §5), and neither is one for another redirect URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredAt {
+    /// The authorization server.
+    pub issuer: String,
+    /// What it calls back.
+    pub redirect_uri: String,
+}
+
+impl Vault {
+    /// The registration for this place.
+    pub fn registration(&self, at: &RegisteredAt) -> Result<Option<ClientRegistration>, VaultError> {
+        self.look(|view, keyring| find(view, keyring, at)?.map(|row| open(keyring, &row)).transpose())
+    }
+
+    /// Keeps a registration, and gives back the one that counts from now on: where somebody else registered meanwhile it is
+    /// theirs, so that all use one. `replaced` is the id of the client whose place it takes.
+    pub async fn put_registration(
+        &self,
+        at: &RegisteredAt,
+        new: ClientRegistration,
+        replaced: Option<&str>,
+        who: &AuditContext,
+    ) -> Result<ClientRegistration, VaultError> {
+        let (at, replaced) = (at.clone(), replaced.map(str::to_owned));
+        self.change(who, move |ledger| {
+            let old = find(ledger.tx, ledger.keyring, &at)?;
+            if let Some(old) = &old {
+                let known = open(ledger.keyring, old)?;
+                if replaced.as_deref() != Some(known.client_id.as_str()) {
+                    return Ok(known);
+                }
+            }
+            let mut row = RegistrationRow {
+                lookup: lookup(&ledger.keyring.root().index, ledger.keyring, &at),
+                created_at: ledger.now.0,
+                revision: old.as_ref().map_or(1, |old| old.revision + 1),
+                data_key: ledger.keyring.current_data_key().version,
+                sealed: Vec::new(),
+            };
+            let id = hex::write(&row.lookup);
+            row.sealed = ledger.seal(&place(&row, &id), &new.write(&at))?;
+            if let Some(old) = &old {
+                ledger.removed(&place(old, &hex::write(&old.lookup)), &old.sealed)?;
+                ledger.tx.delete_registration(&old.lookup)?;
+            }
+            ledger.tx.put_registration(&row)?;
+            ledger.added(&place(&row, &id), &row.sealed)?;
+            ledger.record(Action::ClientRegister, Subject::default())?;
+            Ok(new.clone())
+        })
+        .await
+    }
+}
+
+impl ClientRegistration {
+    /// The fields to be sealed; with them where it belongs, of which the row has a hash alone.
+    pub(in crate::vault) fn write(&self, at: &RegisteredAt) -> zeroize::Zeroizing<Vec<u8>> {
+        FieldWriter::new()
+            .text(tag::CLIENT_ID, &self.client_id)
+            .optional(tag::CLIENT_SECRET, self.client_secret.as_ref().map(Secret::expose))
+            .int(tag::SECRET_EXPIRES_AT, self.secret_expires_at.map(|at| at.0))
+            .text(tag::TOKEN_AUTH, &self.token_auth)
+            .text(tag::ISSUER, &at.issuer)
+            .text(tag::REDIRECT_URI, &at.redirect_uri)
+            .finish()
+    }
+
+    /// Reads them back.
+    pub(in crate::vault) fn read(bytes: &[u8]) -> Option<Self> {
+        let fields = Fields::read(bytes)?;
+        Some(Self {
+            client_id: fields.owned(tag::CLIENT_ID)?,
+            client_secret: fields.text(tag::CLIENT_SECRET).map(Secret::new),
+            secret_expires_at: fields.int(tag::SECRET_EXPIRES_AT).map(UnixTime),
+            token_auth: fields.owned(tag::TOKEN_AUTH)?,
+        })
+    }
+}
+
+fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, VaultError> {
+    let id = hex::write(&row.lookup);
+    let bytes = record::open(keyring, &place(row, &id), row.data_key, &row.sealed)?;
+    ClientRegistration::read(&bytes).ok_or(VaultError::DamagedRow {
+        table: "client_registration",
+        id,
+        what: "it cannot be understood",
+    })
+}
+
+/// That a registration opens.
+pub(in crate::vault) fn check(keyring: &Keyring, row: &RegistrationRow) -> Result<(), VaultError> {
+    open(keyring, row).map(|_| ())
+}
+
+/// The row of this place.
+fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<RegistrationRow>, VaultError> {
+    for key in keyring.index_keys() {
+        if let Some(row) = view.registration(&lookup(key, keyring, at))? {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
+/// Puts every registration where this index key has it: the root becomes another one. Where it belongs is sealed
+/// with it; the few that an early version kept without are forgotten, and made anew when they are wanted.
+pub(in crate::vault) fn move_all(ledger: &mut Ledger<'_>, index: &Key) -> Result<(), VaultError> {
+    for old in ledger.tx.registrations_after(None, None, u32::MAX)? {
+        let id = hex::write(&old.lookup);
+        let bytes = record::open(ledger.keyring, &place(&old, &id), old.data_key, &old.sealed)?;
+        ledger.removed(&place(&old, &id), &old.sealed)?;
+        ledger.tx.delete_registration(&old.lookup)?;
+        let fields = Fields::read(&bytes);
+        let belongs = |fields: &Fields<'_>| Some((fields.owned(tag::ISSUER)?, fields.owned(tag::REDIRECT_URI)?));
+        let Some((issuer, redirect_uri)) = fields.as_ref().and_then(belongs) else { continue };
+        let at = RegisteredAt { issuer, redirect_uri };
+        let row = RegistrationRow { lookup: lookup(index, ledger.keyring, &at), ..old };
+        let id = hex::write(&row.lookup);
+        let row =
+            RegistrationRow { sealed: record::seal(ledger.keyring, &place(&row, &id), &bytes, ledger.random)?, ..row };
+        ledger.tx.put_registration(&row)?;
+        ledger.added(&place(&row, &id), &row.sealed)?;
+    }
+    Ok(())
+}
+
+fn lookup(key: &Key, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
+    let parts =
+        [b"strongroom registration 1".as_slice(), keyring.vault_id(), at.issuer.as_bytes(), at.redirect_uri.as_bytes()];
+    keys::mac(key, parts)
+}
+
+pub(in crate::vault) fn place<'a>(row: &'a RegistrationRow, id: &'a str) -> RecordAad<'a> {
+    RecordAad {
+        table: "client_registration",
+        column: "sealed",
+        row: id,
+        revision: row.revision,
+        more: std::slice::from_ref(&row.created_at),
+        ..RecordAad::default()
+    }
+}

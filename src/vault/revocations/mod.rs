@@ -1,0 +1,3 @@
+//! The queue of tokens that still have to be revoked at their providers.
+
+pub(in crate::vault) mod queue;

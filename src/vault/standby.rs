@@ -1,0 +1,71 @@
+//! A vault that was restored from a backup, and is not yet the one that lives: another may be at work with the same tokens.
+
+use crate::store::View;
+use crate::vault::credentials::credential_record::open_summary;
+use crate::vault::credentials::metadata::CredentialMetadata;
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::error::VaultError;
+use crate::vault::open::Vault;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::manifest::{Manifest, RestoreMark};
+
+/// Rows that are read at a time.
+const BATCH: u32 = 500;
+
+impl Vault {
+    /// Whether the vault was restored and nobody has said since that it is the one that lives.
+    pub fn restored(&self) -> Result<Option<RestoreMark>, VaultError> {
+        self.look(|view, keyring| Ok(Manifest::load(view, keyring)?.restored))
+    }
+
+    /// Says that this is the vault that lives; `false` where nobody doubted it.
+    pub async fn go_live(&self, who: &AuditContext) -> Result<bool, VaultError> {
+        if self.restored()?.is_none() {
+            return Ok(false);
+        }
+        self.change(who, |ledger| {
+            let (_, restored) = ledger.restored();
+            if restored.take().is_none() {
+                return Ok(false);
+            }
+            ledger.record(Action::VaultLive, Subject::default())?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Whether the refresh token may be used up: the vault was restored after it came, and another may have refreshed since.
+    pub fn may_be_stale(&self, summary: &CredentialMetadata) -> bool {
+        summary.may_have_refresh_token() && summary.refreshing.restores < self.inner.restores
+    }
+
+    /// How many credentials there are of which that is so. It opens every summary.
+    pub fn count_stale(&self) -> Result<u64, VaultError> {
+        if self.inner.restores == 0 {
+            return Ok(0);
+        }
+        self.look(|view, keyring| count(view, keyring, |summary| self.may_be_stale(summary)))
+    }
+}
+
+/// How many credentials there are of which something holds. It opens every summary, some hundred at a time.
+pub(in crate::vault) fn count(
+    view: &View<'_>,
+    keyring: &Keyring,
+    holds: impl Fn(&CredentialMetadata) -> bool,
+) -> Result<u64, VaultError> {
+    let mut counted = 0;
+    for (user, _) in view.users()? {
+        let mut after = String::new();
+        loop {
+            let rows = view.credentials(&user.id, None, &after, Some(BATCH))?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.id);
+            for row in &rows {
+                counted += u64::from(holds(&open_summary(keyring, row)?));
+            }
+        }
+    }
+    Ok(counted)
+}

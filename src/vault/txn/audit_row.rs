@@ -1,0 +1,261 @@
+//! The audit log: who did what, in the transaction that did it, in a chain of keyed hashes.
+//!
+//! The columns are a list of what may be in it, and each has a type that cannot hold a secret.
+
+use super::audit_context::AuditContext;
+use super::denied_request::DeniedRequest;
+use super::manifest::Manifest;
+use crate::clock::UnixTime;
+use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
+use crate::store::{AuditRow, Tx};
+use crate::vault::crypto::encoding::{number, text};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys;
+use crate::vault::error::VaultError;
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It was done.
+    Ok,
+    /// It was tried, and did not come off.
+    Failed,
+    /// The caller may not, or cannot have it.
+    Denied,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($action:ident $name:literal $outcome:ident,)+) => {
+        /// What was done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::vault) enum Action {
+            $($action,)+
+        }
+
+        impl Action {
+            pub(in crate::vault) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$action => $name,)+
+                }
+            }
+
+            fn outcome(self) -> Outcome {
+                match self {
+                    $(Self::$action => Outcome::$outcome,)+
+                }
+            }
+        }
+
+        /// The name of every action that a row can have, and how it ended.
+        #[cfg(test)]
+        const ACTIONS: &[(&str, Outcome)] = &[$(($name, Outcome::$outcome)),+];
+    };
+}
+
+actions! {
+    VaultCreate "vault.create" Ok,
+    VaultBackup "vault.backup" Ok,
+    VaultRestore "vault.restore" Ok,
+    VaultLive "vault.live" Ok,
+    VaultRollback "vault.accept_rollback" Ok,
+    VaultRepair "vault.repair" Ok,
+    UserAdd "user.add" Ok,
+    UserRemove "user.remove" Ok,
+    KeyCreate "key.create" Ok,
+    KeyRevoke "key.revoke" Ok,
+    LoginBegin "login.begin" Ok,
+    LoginTake "login.take" Ok,
+    CredentialCreate "credential.create" Ok,
+    CredentialReplace "credential.replace" Ok,
+    CredentialRetitle "credential.retitle" Ok,
+    CredentialRead "credential.read" Ok,
+    CredentialDelete "credential.delete" Ok,
+    CredentialChange "credential.change" Ok,
+    CredentialImport "credential.import" Ok,
+    CredentialExport "credential.export" Ok,
+    RefreshBegin "refresh.begin" Ok,
+    RefreshFinish "refresh.finish" Ok,
+    RefreshFail "refresh.fail" Failed,
+    NeedsReauth "credential.needs_reauth" Failed,
+    RevocationFinish "revocation.finish" Ok,
+    RevocationGiveUp "revocation.give_up" Failed,
+    ClientRegister "client.register" Ok,
+    SigningKeyCreate "signing_key.create" Ok,
+    SlotAdd "slot.add" Ok,
+    SlotRemove "slot.remove" Ok,
+    RootRenew "root.renew" Ok,
+    RotationBegin "rotation.begin" Ok,
+    RotationEnd "rotation.end" Ok,
+    AuditPrune "audit.prune" Ok,
+    RequestRefuse "request.refuse" Denied,
+}
+
+/// What an action was done to.
+#[derive(Clone, Copy, Default)]
+pub(in crate::vault) struct Subject<'a> {
+    pub(in crate::vault) user: Option<&'a UserId>,
+    pub(in crate::vault) provider: Option<&'a ProviderName>,
+    pub(in crate::vault) credential: Option<&'a CredentialId>,
+    pub(in crate::vault) api_key: Option<&'a ApiKeyId>,
+    /// Rows of the audit log, the first and the last of them.
+    pub(in crate::vault) rows: Option<(u64, u64)>,
+    pub(in crate::vault) refusal: Option<&'a DeniedRequest>,
+    pub(in crate::vault) slot: Option<i64>,
+    pub(in crate::vault) data_key: Option<u32>,
+    /// A row that has no column for what it is: its table and its key.
+    pub(in crate::vault) row: Option<(&'a str, &'a str)>,
+    /// Which revisions of a credential's two records were written with this; the ledger knows them.
+    pub(in crate::vault) revisions: Option<(i64, Option<i64>)>,
+}
+
+impl Subject<'_> {
+    /// What has no column of its own, with its kind before it.
+    fn other(&self) -> Option<String> {
+        let key = self.api_key.map(|id| format!("key:{id}"));
+        let slot = self.slot.map(|id| format!("slot:{id}"));
+        let data_key = self.data_key.map(|version| format!("data-key:{version}"));
+        let revisions = self.revisions.map(|(summary, secret)| match secret {
+            Some(secret) => format!("revision:{summary}.{secret}"),
+            None => format!("revision:{summary}"),
+        });
+        let row = self.row.map(|(table, key)| format!("row:{table}.{key}"));
+        let rows = self.rows.map(|(first, last)| format!("rows:{first}-{last}"));
+        let refusal = self.refusal.map(ToString::to_string);
+        key.or(slot).or(data_key).or(revisions).or(row).or(rows).or(refusal)
+    }
+}
+
+/// The revisions of a credential's summary and secret that a row's subject names.
+pub(in crate::vault) fn revisions_in(subject: &str) -> Option<(i64, Option<i64>)> {
+    let revisions = subject.strip_prefix("revision:")?;
+    match revisions.split_once('.') {
+        Some((summary, secret)) => Some((summary.parse().ok()?, Some(secret.parse().ok()?))),
+        None => Some((revisions.parse().ok()?, None)),
+    }
+}
+
+/// Appends a row and moves the manifest's head on to it.
+pub(in crate::vault) fn append(
+    tx: &Tx<'_>,
+    keyring: &Keyring,
+    manifest: &mut Manifest,
+    at: UnixTime,
+    action: Action,
+    subject: Subject<'_>,
+    who: &AuditContext,
+) -> Result<(), VaultError> {
+    let (key_version, key) = keyring.audit_key();
+    manifest.audit_length += 1;
+    let mut row = AuditRow {
+        seq: i64::try_from(manifest.audit_length).expect("no log reaches 2^63 rows"),
+        at: at.0,
+        action: action.name().into(),
+        result: action.outcome().name().into(),
+        actor: who.actor.to_string(),
+        user: subject.user.map(ToString::to_string),
+        provider: subject.provider.map(ToString::to_string),
+        credential: subject.credential.map(ToString::to_string),
+        subject: subject.other(),
+        address: who.address.map(|address| address.to_string()),
+        request_id: who.request_id.map(|id| id.to_string()),
+        key_version,
+        mac: [0; 32],
+    };
+    row.mac = link(key, keyring.vault_id(), &manifest.audit_head, &row);
+    manifest.audit_head = row.mac;
+    tx.append_audit(&row)?;
+    Ok(())
+}
+
+/// The MAC over the row and the one before it.
+pub(in crate::vault) fn link(key: &keys::Key, vault_id: &[u8; 16], before: &[u8; 32], row: &AuditRow) -> [u8; 32] {
+    let numbers = [Some(row.seq), Some(row.at), Some(i64::from(row.key_version))].map(number);
+    let texts = [&row.user, &row.provider, &row.credential, &row.subject, &row.address, &row.request_id]
+        .map(|t| text(t.as_deref()));
+    let fixed: [&[u8]; 6] =
+        [b"strongroom audit 1", vault_id, before, row.action.as_bytes(), row.result.as_bytes(), row.actor.as_bytes()];
+    keys::mac(key, fixed.into_iter().chain(numbers.iter().chain(&texts).map(Vec::as_slice)))
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn row() -> AuditRow {
+        AuditRow {
+            seq: 7,
+            at: 8,
+            action: "a".into(),
+            result: "ok".into(),
+            actor: "system".into(),
+            user: None,
+            provider: None,
+            credential: None,
+            subject: None,
+            address: None,
+            request_id: None,
+            key_version: 1,
+            mac: [0; 32],
+        }
+    }
+
+    #[test]
+    fn every_action_is_documented_with_how_it_ended() {
+        let documented: Vec<&str> = include_str!("../../../docs/audit-log.md")
+            .lines()
+            .filter(|line| {
+                line.starts_with("| `")
+                    && (line.contains(" | ok |") || line.contains(" | failed |") || line.contains(" | denied |"))
+            })
+            .collect();
+        for (name, outcome) in ACTIONS {
+            let row = format!("| `{name}` | {} |", outcome.name());
+            assert!(documented.iter().any(|line| line.starts_with(&row)), "docs/audit-log.md lacks {row}");
+        }
+        assert_eq!(
+            documented.len(),
+            ACTIONS.len(),
+            "docs/audit-log.md has an action that does not exist, or one twice"
+        );
+    }
+
+    #[test]
+    fn every_column_and_the_row_before_are_in_the_chain() {
+        let (key, vault) = (Zeroizing::new([1; 32]), [2; 16]);
+        let x = || Some("x".to_owned());
+        let mut macs = vec![link(&key, &vault, &[0; 32], &row()), link(&key, &vault, &[1; 32], &row())];
+        for changed in [
+            AuditRow { seq: 9, ..row() },
+            AuditRow { at: 9, ..row() },
+            AuditRow { action: "b".into(), ..row() },
+            AuditRow { result: "no".into(), ..row() },
+            AuditRow { actor: "x".into(), ..row() },
+            AuditRow { user: x(), ..row() },
+            AuditRow { provider: x(), ..row() },
+            AuditRow { credential: x(), ..row() },
+            AuditRow { subject: x(), ..row() },
+            AuditRow { address: x(), ..row() },
+            AuditRow { request_id: x(), ..row() },
+            AuditRow { user: Some(String::new()), ..row() },
+            AuditRow { key_version: 2, ..row() },
+        ] {
+            macs.push(link(&key, &vault, &[0; 32], &changed));
+        }
+        let count = macs.len();
+        macs.sort_unstable();
+        macs.dedup();
+        assert_eq!(macs.len(), count);
+    }
+}

@@ -1,0 +1,243 @@
+//! The file: four lines of text, under a key of the vault's keyring, replaced as a whole.
+//!
+//! ```text
+//! strongroom epoch file 1
+//! vault 5f1c…
+//! epoch 1042
+//! mac 1 90ab…          the version of the audit log's key, from which the MAC's key comes
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use subtle::ConstantTimeEq;
+
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys;
+use crate::vault::error::VaultError;
+use crate::vault::hex;
+
+const FIRST_LINE: &str = "strongroom epoch file 1";
+
+/// More than it ever has.
+const LARGEST: u64 = 1024;
+
+/// Where it is.
+#[derive(Clone)]
+pub(in crate::vault) struct EpochFile(PathBuf);
+
+/// What was read from it before the vault was opened, and is not believed yet.
+pub(in crate::vault) struct Known(Option<String>);
+
+impl EpochFile {
+    pub(in crate::vault) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(in crate::vault) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Reads it as it is. This comes before the vault is looked at, so that a commit in between leaves the vault ahead.
+    pub(in crate::vault) fn read(&self) -> Result<Known, VaultError> {
+        let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).expect("a flag of open(2) is an int");
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&self.0) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Known(None)),
+            Err(error) => return Err(self.refused("cannot read the epoch file", error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(LARGEST)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.refused("cannot read the epoch file", error))?;
+        String::from_utf8(bytes).map(|text| Known(Some(text))).map_err(|_| self.wrong("it is no epoch file"))
+    }
+
+    /// The epoch that it vouches for; `None` where there is no file yet.
+    pub(in crate::vault) fn believe(&self, known: &Known, keyring: &Keyring) -> Result<Option<i64>, VaultError> {
+        let Some(text) = &known.0 else { return Ok(None) };
+        let (vault, epoch, version, mac) =
+            parse(text).ok_or_else(|| self.wrong("it is no epoch file, or was edited"))?;
+        if vault != hex::write(keyring.vault_id()) {
+            return Err(self.wrong("it is the epoch file of another vault"));
+        }
+        let key = keyring.epoch_key(version).ok_or_else(|| {
+            self.wrong(
+                "it is under a key that this vault does not have: the vault is an older copy, or the file was edited",
+            )
+        })?;
+        let right = hex::write(&seal(key, keyring, epoch));
+        if bool::from(right.as_bytes().ct_eq(mac.as_bytes())) {
+            Ok(Some(epoch))
+        } else {
+            Err(self.wrong("it was edited, or not written by this vault"))
+        }
+    }
+
+    /// Writes an epoch, unless a later one is there: a process beside this one may have been faster. It is on disk when this
+    /// returns.
+    pub(in crate::vault) fn write(&self, epoch: i64, keyring: &Keyring) -> Result<(), VaultError> {
+        let _alone = self.alone()?;
+        if self.believe(&self.read()?, keyring)?.is_some_and(|there| there > epoch) {
+            return Ok(());
+        }
+        let text = text(epoch, keyring);
+        let mut new = self.0.clone().into_os_string();
+        new.push(".new");
+        let replace = || {
+            // One whose writing was cut short; we are alone, so it is nobody's now.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &self.0)?;
+            File::open(self.folder())?.sync_all()
+        };
+        replace().map_err(|error| self.refused("cannot write the epoch file", error))
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// A lock against the other processes of this vault, for as long as it is open. It is on a file that nobody else can
+    /// open: whoever may look into the folder could lock that, and hold up every deletion.
+    fn alone(&self) -> Result<File, VaultError> {
+        let mut path = self.0.clone().into_os_string();
+        path.push(".lock");
+        let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        let locked = options.open(&path).and_then(|open| {
+            flock(&open, FlockOperation::LockExclusive)?;
+            Ok(open)
+        });
+        locked.map_err(|error| self.refused("cannot lock the epoch file", error))
+    }
+
+    fn refused(&self, what: &'static str, source: io::Error) -> VaultError {
+        VaultError::File { what, path: self.0.clone(), source }
+    }
+
+    fn wrong(&self, what: &'static str) -> VaultError {
+        VaultError::EpochFile { path: self.0.clone(), what }
+    }
+}
+
+/// The text of the file.
+pub(in crate::vault) fn text(epoch: i64, keyring: &Keyring) -> String {
+    let (version, key) = keyring.current_epoch_key();
+    let (vault, mac) = (hex::write(keyring.vault_id()), hex::write(&seal(key, keyring, epoch)));
+    format!("{FIRST_LINE}\nvault {vault}\nepoch {epoch}\nmac {version} {mac}\n")
+}
+
+/// Vault id, epoch, version of the key, MAC: as they are written, and in no other way.
+fn parse(text: &str) -> Option<(&str, i64, u32, &str)> {
+    let mut lines = text.strip_suffix('\n')?.split('\n');
+    if lines.next()? != FIRST_LINE {
+        return None;
+    }
+    let vault = lines.next()?.strip_prefix("vault ")?;
+    let epoch = number(lines.next()?.strip_prefix("epoch ")?)?;
+    let (version, mac) = lines.next()?.strip_prefix("mac ")?.split_once(' ')?;
+    lines.next().is_none().then_some((vault, epoch, number(version)?, mac))
+}
+
+/// A number without a plus and without zeros in front.
+fn number<N: FromStr + ToString>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|number: &N| number.to_string() == text)
+}
+
+fn seal(key: &[u8; 32], keyring: &Keyring, epoch: i64) -> [u8; 32] {
+    keys::mac(key, [b"strongroom epoch file 1".as_slice(), keyring.vault_id(), &epoch.to_be_bytes()])
+}
+
+/// For the property tests and the fuzz targets: what is believed of a text, this vault wrote, and as it writes it.
+#[cfg(any(test, fuzzing))]
+pub(in crate::vault) fn holds(bytes: &[u8], keyring: &Keyring) {
+    let file = EpochFile::at("v.epoch".into());
+    let known = Known(String::from_utf8(bytes.to_vec()).ok());
+    match file.believe(&known, keyring) {
+        Ok(None) => assert!(known.0.is_none()),
+        Ok(Some(epoch)) => assert_eq!(known.0, Some(text(epoch, keyring)), "nobody wrote this"),
+        Err(error) => assert!(matches!(error, VaultError::EpochFile { .. }), "{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_a_folder() -> (tempfile::TempDir, EpochFile, Keyring) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = EpochFile::at(folder.path().join("v.epoch"));
+        (folder, file, Keyring::for_tests())
+    }
+
+    #[test]
+    fn it_goes_forward_and_never_back() {
+        let (_folder, file, keyring) = in_a_folder();
+        let known = |file: &EpochFile| file.believe(&file.read().unwrap(), &keyring).unwrap();
+        assert_eq!(known(&file), None);
+        for (written, there) in [(7, 7), (5, 7), (8, 8)] {
+            file.write(written, &keyring).unwrap();
+            assert_eq!(known(&file), Some(there));
+        }
+    }
+
+    #[test]
+    fn whatever_was_edited_is_refused_and_never_written_over() {
+        let (_folder, file, keyring) = in_a_folder();
+        file.write(1042, &keyring).unwrap();
+        let good = fs::read_to_string(file.path()).unwrap();
+        for edited in [
+            good.replace("epoch 1042", "epoch 1041"),
+            good.replace("mac 1", "mac 2"),
+            good.replace("epoch 1042", "epoch +1042"),
+            good.replace("epoch 1042", "epoch 01042"),
+            good.replace("mac 1 ", "mac +1 "),
+            good.trim_end().to_owned(),
+            format!("{good}\n"),
+            String::new(),
+            "x".repeat(5000),
+        ] {
+            fs::write(file.path(), &edited).unwrap();
+            let read = file.believe(&file.read().unwrap(), &keyring);
+            assert!(matches!(read, Err(VaultError::EpochFile { .. })), "{edited}");
+            assert!(file.write(2000, &keyring).is_err());
+            assert_eq!(fs::read_to_string(file.path()).unwrap(), edited);
+        }
+        fs::write(file.path(), [0xff, 0xfe]).unwrap();
+        assert!(matches!(file.read(), Err(VaultError::EpochFile { .. })));
+    }
+
+    #[test]
+    fn whoever_may_look_into_the_folder_cannot_hold_up_a_writing() {
+        let (folder, file, keyring) = in_a_folder();
+        let held = File::open(folder.path()).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        let (done, waits) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(file.write(7, &keyring).is_ok()));
+        assert_eq!(waits.recv_timeout(std::time::Duration::from_secs(30)), Ok(true));
+    }
+
+    #[test]
+    fn a_link_or_a_folder_in_its_place_is_an_error_and_not_a_missing_file() {
+        let (folder, file, keyring) = in_a_folder();
+        std::os::unix::fs::symlink("/no/such/file", file.path()).unwrap();
+        assert!(matches!(file.read(), Err(VaultError::File { .. })));
+        fs::remove_file(file.path()).unwrap();
+        fs::create_dir(file.path()).unwrap();
+        assert!(file.read().is_err());
+        let nowhere = EpochFile::at(folder.path().join("no/such/v.epoch"));
+        let error = nowhere.write(1, &keyring).unwrap_err();
+        assert!(error.to_string().contains("no/such/v.epoch"), "{error}");
+    }
+}
