@@ -71,6 +71,8 @@ pub enum Unsynced {
 pub struct Disk {
     folder: PathBuf,
     image: tempfile::TempDir,
+    /// A sync of a file whose path ends so reports success and makes nothing durable. Empty: every sync works.
+    pub ignores_syncs_of: &'static str,
 }
 
 /// Offsets into `struct control`.
@@ -91,14 +93,20 @@ impl Disk {
         let folder = folder.canonicalize().expect("the folder is there");
         // Beside it, because files that lose their names are kept alive by links.
         let beside = folder.parent().expect("a temporary folder has a parent");
-        let disk = Self { image: tempfile::tempdir_in(beside).expect("a folder for the image"), folder };
+        let disk =
+            Self { image: tempfile::tempdir_in(beside).expect("a folder for the image"), folder, ignores_syncs_of: "" };
         disk.settle();
         disk
     }
 
     /// The environment of a process on this disk.
-    pub fn variables(&self) -> [(&'static str, PathBuf); 3] {
-        [("LD_PRELOAD", shim()), ("DISK_FOLDER", self.folder.clone()), ("DISK_IMAGE", self.image.path().to_owned())]
+    pub fn variables(&self) -> [(&'static str, PathBuf); 4] {
+        [
+            ("LD_PRELOAD", shim()),
+            ("DISK_FOLDER", self.folder.clone()),
+            ("DISK_IMAGE", self.image.path().to_owned()),
+            ("DISK_IGNORES_SYNCS_OF", self.ignores_syncs_of.into()),
+        ]
     }
 
     /// Everything in the folder becomes durable, and nothing is to happen: only while no process runs on the disk.

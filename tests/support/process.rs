@@ -17,7 +17,6 @@ use super::http::Ask;
 pub struct Installation {
     pub folder: tempfile::TempDir,
     port: u16,
-    program: PathBuf,
 }
 
 /// A running `strongroom serve`; killed when dropped.
@@ -30,14 +29,9 @@ pub struct Process {
 impl Installation {
     /// `strongroom init`, with `settings` (TOML) put under its configuration.
     pub async fn new(settings: &str) -> Self {
-        Self::of(Path::new(env!("CARGO_BIN_EXE_strongroom")), settings).await
-    }
-
-    /// The same of another build of the program.
-    pub async fn of(program: &Path, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = super::provider::peers::free_port().await;
-        let this = Self { folder, port, program: program.to_owned() };
+        let this = Self { folder, port };
         this.run(&["init"]).must_succeed();
         let file = this.path("strongroom.toml");
         let config = format!(
@@ -53,7 +47,7 @@ impl Installation {
     }
 
     fn binary(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command.current_dir(self.folder.path()).env_clear();
         command
     }

@@ -85,13 +85,8 @@ const OF_SANDBOX: &str = "/v1/integrations/sandbox";
 
 impl World {
     pub async fn new() -> Self {
-        Self::of(Path::new(env!("CARGO_BIN_EXE_strongroom"))).await
-    }
-
-    /// The same with another build of the program.
-    pub async fn of(program: &Path) -> Self {
         let provider = sandbox().await;
-        let installation = Installation::of(program, &sandbox_settings(&provider)).await;
+        let installation = Installation::new(&sandbox_settings(&provider)).await;
         let key = installation.key("alice");
         let disk = Disk::under(installation.folder.path());
         Self { installation, disk, provider, key, truth: Mutex::default() }
@@ -427,6 +422,6 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-fn with_paths<'p>(variables: &'p [(&'static str, std::path::PathBuf); 3]) -> Vec<(&'p str, &'p Path)> {
+fn with_paths<'p>(variables: &'p [(&'static str, std::path::PathBuf)]) -> Vec<(&'p str, &'p Path)> {
     variables.iter().map(|(name, path)| (*name, path.as_path())).collect()
 }

@@ -19,26 +19,34 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(1);
 const WRITER_STATEMENTS: usize = 64;
 const READER_STATEMENTS: usize = 24;
 
-/// What `synchronous` is. The other value is for the proof that a power cut finds it out, and the program is not compiled with
-/// it (src/main.rs).
-const SYNCHRONOUS: &str = if cfg!(feature = "weakened-sync-for-proof") { "NORMAL" } else { "FULL" };
-
-/// The connection that writes. WAL with `synchronous=FULL`: an answered commit survives a power cut (`NORMAL` lost
-/// almost half in a measured one). `secure_delete=ON` overwrites what is deleted (`FAST` leaves 94 % of it).
+/// Opens the connection that writes. WAL with `synchronous=FULL`: an answered commit survives a power cut (`NORMAL` lost
+/// almost half in a measured one).
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_new(path)?;
+    use_wal(&connection)?;
+    Ok(connection)
+}
+
+/// Opens the connection that writes a new, empty file, with a rollback journal. `secure_delete=ON` overwrites what is deleted
+/// (`FAST` leaves 94 % of it).
+pub(crate) fn open_new(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_handler(Some(wait_for_another))?;
     connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
     connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -2048)?;
+    Ok(connection)
+}
+
+/// Changes the file's journal to a write-ahead log, for good.
+pub(crate) fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(StoreError::Sqlite(format!("the file's journal mode is {mode} and cannot be changed to WAL")));
     }
-    connection.pragma_update(None, "synchronous", SYNCHRONOUS)?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cache_size", -2048)?;
-    connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
-    Ok(connection)
+    Ok(connection.pragma_update(None, "journal_size_limit", 8 << 20)?)
 }
 
 /// Runs one of the few statements that begin and end things; each is prepared once on each connection.
@@ -104,7 +112,7 @@ fn harden(connection: Connection) -> Result<Connection, StoreError> {
 mod tests {
     use super::*;
 
-    /// What the disk promises rests on; tests/chaos/power_cut.rs shows that the next lower setting loses acknowledged writes.
+    // tests/chaos/power_cut.rs shows that acknowledged writes are lost if syncs of the WAL are dropped.
     #[test]
     fn every_commit_is_synced_and_what_is_deleted_is_overwritten() {
         const FULL: i64 = 2;

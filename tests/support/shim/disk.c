@@ -47,6 +47,7 @@ struct control {
 
 #define FILES 4096
 static char folder[PATH_MAX], image[PATH_MAX];
+static const char *ignored = ""; /* a sync of a file whose path ends so succeeds and makes nothing durable; empty: of none */
 static struct control *control;
 static char *names[FILES]; /* of each descriptor: the path within the folder */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -55,6 +56,7 @@ static int gate = -1; /* flock between processes */
 __attribute__((constructor)) static void begin(void) {
     const char *d = getenv("DISK_FOLDER"), *i = getenv("DISK_IMAGE");
     if (!d || !i || !realpath(d, folder) || !realpath(i, image)) { folder[0] = 0; return; }
+    if (getenv("DISK_IGNORES_SYNCS_OF")) ignored = getenv("DISK_IGNORES_SYNCS_OF");
     char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s/control", image);
     int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
@@ -340,6 +342,7 @@ static int sync_in(int fd, long number) {
         pthread_mutex_unlock(&mutex);
     }
     if (met < 0) return refuse();
+    if (ignored[0] && ends_with(name, ignored)) return after(met, 0);
     /* The real disk is not troubled: what it would keep is not what is asked here. */
     pthread_mutex_lock(&mutex);
     if (is_folder) make_names_durable(name);
