@@ -1,11 +1,15 @@
--- The schema of a vault, version 1: what a new vault is made from. Later versions are steps in src/store/schema.rs.
---
--- (Version 4: `refresh_at` of a credential, when the background looks at it next.)
+-- The whole schema of a vault, version 1. A new vault is made from this file. After the first release this file stays as it is,
+-- and later versions are steps in src/store/schema.rs.
 --
 -- Whatever is confidential is in a sealed column: a record `format 1 | data-key version 4 | nonce 24 | ciphertext |
--- tag 16` (src/vault/record.rs). What stands in the clear is authenticated with it, unless a comment says that it
--- decides nothing. Times are Unix seconds. `data_key` repeats the version in the record, so that rotation can find
+-- tag 16` (src/vault/record.rs). The other columns are authenticated with it, unless a comment says that they
+-- decide nothing. Times are Unix seconds. `data_key` repeats the version in the record, so that rotation can find
 -- what is still sealed under an old key.
+
+-- Free pages can be given back to the file system a few at a time. Only an empty file takes this setting.
+PRAGMA auto_vacuum = INCREMENTAL;
+-- "SRVT". Files of the unreleased versions have another one.
+PRAGMA application_id = 0x53525654;
 
 -- One row: the identity of the vault. `key_check` tells whether a root is the right one; `keyring_mac` covers this
 -- row, every slot and every key.
@@ -64,7 +68,8 @@ CREATE TABLE user (
 
 -- A credential as lists show it. `summary` holds title, scopes, username, host, account and client. Ids are UUIDs of
 -- version 7, so that the primary key sorts a user's credentials oldest first. `in_doubt` marks a refresh whose answer
--- never came. `last_used_at` changes with every use, is authenticated by nothing and decides nothing.
+-- never came. `last_used_at` changes with every use; `refresh_at` is when the background refresh looks at it next. Neither is
+-- authenticated, and neither decides anything.
 CREATE TABLE credential (
     user TEXT NOT NULL REFERENCES user (id),
     id TEXT NOT NULL,
@@ -76,6 +81,7 @@ CREATE TABLE credential (
     updated_at INTEGER NOT NULL,
     expires_at INTEGER,
     last_used_at INTEGER,
+    refresh_at INTEGER,
     revision INTEGER NOT NULL,
     secret_revision INTEGER NOT NULL,
     data_key INTEGER NOT NULL,
@@ -84,6 +90,7 @@ CREATE TABLE credential (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX credential_provider ON credential (user, provider);
+CREATE INDEX credential_refresh ON credential (refresh_at) WHERE refresh_at IS NOT NULL;
 
 -- Its secret, apart, so that listing never reads a page with secrets on it.
 CREATE TABLE credential_secret (
@@ -143,6 +150,24 @@ CREATE TABLE revocation (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX revocation_due ON revocation (not_before);
+
+-- Client registrations (RFC 7591), found by a keyed hash of issuer and redirect URI. `sealed` holds the rest.
+CREATE TABLE client_registration (
+    lookup BLOB NOT NULL PRIMARY KEY CHECK (length(lookup) = 32),
+    created_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    data_key INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Private keys with which Strongroom authenticates to providers (RFC 7523), by thumbprint. The newest signs; all are published.
+CREATE TABLE signing_key (
+    id TEXT NOT NULL PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    data_key INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- One row, sealed: how many records there are, a sum of keyed hashes over them, the same for API keys, and length and
 -- head of the audit chain. `epoch` goes up by one with every change.

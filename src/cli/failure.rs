@@ -213,6 +213,7 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file as it is, and bring back a backup beside it"
         }
+        VaultError::Unreleased(_) => "export its credentials with that version, and import them into a new vault",
         VaultError::NewerFormat { .. } => "install that Strongroom or a newer one",
         VaultError::Locked(_) => {
             "stop the other server first; short commands such as `strongroom key list` work beside it"

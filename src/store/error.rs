@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The file is not one of ours.
     #[error("{0} is not a vault of Strongroom")]
     NotAVault(PathBuf),
+    /// A version before the first release wrote it.
+    #[error("{0} was made by an unreleased version of Strongroom")]
+    Unreleased(PathBuf),
     /// A newer program wrote it.
     #[error("format {found} is newer than {known}")]
     NewerFormat {

@@ -67,8 +67,9 @@ impl Store {
         let path = file::create(path)?;
         let lay_out = || -> Result<_, E> {
             let lock = file::lock(&path)?;
-            let mut connection = connection::open_writer(&path)?;
+            let mut connection = connection::open_new(&path)?;
             schema::create(&mut connection, fill)?;
+            connection::use_wal(&connection)?;
             Ok((connection, lock))
         };
         match lay_out() {

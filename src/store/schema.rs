@@ -7,54 +7,17 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::engine::{Tx, TxnState};
 use super::error::StoreError;
 
-/// "SROM": what `file(1)` and SQLite see in the header.
-const APPLICATION_ID: i32 = 0x5352_4F4D;
+/// The `application_id` in the file's header, as schema.sql sets it.
+const APPLICATION_ID: i32 = 0x5352_5654;
 
-/// Version 1, commented.
+/// The `application_id` of the versions before the first release, whose schema is not read.
+const UNRELEASED_ID: i32 = 0x5352_4F4D;
+
+/// Version 1 of the schema.
 const FIRST: &str = include_str!("../../schema.sql");
 
-/// Our own private keys (RFC 7523), by thumbprint; `sealed` holds the key. The newest signs, and all of them are published.
-const SIGNING_KEYS: &str = "
-    CREATE TABLE signing_key (
-        id TEXT NOT NULL PRIMARY KEY,
-        created_at INTEGER NOT NULL,
-        revision INTEGER NOT NULL,
-        data_key INTEGER NOT NULL,
-        sealed BLOB NOT NULL
-    ) STRICT, WITHOUT ROWID;
-";
-
-/// Clients that registered themselves (RFC 7591), by a keyed hash of issuer and redirect URI; `sealed` holds the rest.
-const CLIENT_REGISTRATIONS: &str = "
-    CREATE TABLE client_registration (
-        lookup BLOB NOT NULL PRIMARY KEY CHECK (length(lookup) = 32),
-        created_at INTEGER NOT NULL,
-        revision INTEGER NOT NULL,
-        data_key INTEGER NOT NULL,
-        sealed BLOB NOT NULL
-    ) STRICT, WITHOUT ROWID;
-";
-
-/// Step `i` brings version `i + 1` to version `i + 2`. Steps that landed are never changed.
-const STEPS: &[&str] = &[SIGNING_KEYS, CLIENT_REGISTRATIONS, BACKGROUND_REFRESH, AUDIT_BASE, RESTORED];
-
-/// To version 4: `refresh_at` is when the background looks at a credential next, whether to refresh it. It is authenticated
-/// by nothing and decides nothing: what is done then is decided by what is sealed. Credentials of version 1 are looked at
-/// ten minutes before their tokens end.
-const BACKGROUND_REFRESH: &str = "
-    ALTER TABLE credential ADD COLUMN refresh_at INTEGER;
-    CREATE INDEX credential_refresh ON credential (refresh_at) WHERE refresh_at IS NOT NULL;
-    UPDATE credential SET refresh_at = expires_at - 600
-        WHERE kind = 'oauth2' AND status = 'active' AND expires_at IS NOT NULL;
-";
-
-/// To version 5: the sealed manifest knows where the audit log begins, which an older program would take for damage. An older
-/// manifest is read as it is, so that no table changes.
-const AUDIT_BASE: &str = "-- nothing but the version";
-
-/// To version 6: the sealed manifest may say that the vault was restored from a backup. The tables stay; a program that would
-/// not heed it refuses the file.
-const RESTORED: &str = "-- nothing but the version";
+/// Migration steps: step `i` brings version `i + 1` to version `i + 2`. A released step is never changed.
+const STEPS: &[&str] = &[];
 
 /// The version that this program writes and reads.
 #[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]
@@ -65,7 +28,8 @@ pub(super) fn create<E: From<StoreError>>(
     connection: &mut Connection,
     fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+    // Not an immediate one: that would write the first page before the schema sets auto_vacuum. Nobody else has the file.
+    let whole = connection.transaction().map_err(StoreError::from)?;
     lay_out_version(&whole, VERSION)?;
     whole.execute("INSERT INTO generation (one, value) VALUES (1, 1)", []).map_err(StoreError::from)?;
     TxnState::alone(&whole, fill)?;
@@ -75,15 +39,13 @@ pub(super) fn create<E: From<StoreError>>(
 
 /// Makes the tables of a version in an empty file, without a row.
 pub(super) fn lay_out_version(connection: &Connection, version: u32) -> Result<(), StoreError> {
-    let steps = match version {
-        1..=VERSION => usize::try_from(version - 1).expect("a handful"),
-        found => return Err(StoreError::NewerFormat { found, known: VERSION }),
-    };
+    if version == 0 || version > VERSION {
+        return Err(StoreError::NewerFormat { found: version, known: VERSION });
+    }
     connection.execute_batch(FIRST)?;
-    for step in &STEPS[..steps] {
+    for step in STEPS.iter().take(usize::try_from(version - 1).expect("a small number")) {
         connection.execute_batch(step)?;
     }
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", version)?;
     Ok(())
 }
@@ -158,6 +120,7 @@ fn version(connection: &Connection, path: &Path, known: u32) -> Result<u32, Stor
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
+        _ if id == UNRELEASED_ID => Err(StoreError::Unreleased(path.to_owned())),
         _ if id != APPLICATION_ID => Err(StoreError::NotAVault(path.to_owned())),
         0 => Err(StoreError::NotAVault(path.to_owned())),
         found if found > known => Err(StoreError::NewerFormat { found, known }),
@@ -168,13 +131,12 @@ fn version(connection: &Connection, path: &Path, known: u32) -> Result<u32, Stor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::engine::connection::{open_new, open_writer, use_wal};
+    use crate::store::engine::file::beside;
 
-    /// A vault as version 1 made it.
     fn first_version() -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(FIRST).unwrap();
-        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
+        let mut connection = Connection::open_in_memory().unwrap();
+        create::<StoreError>(&mut connection, |_| Ok(())).unwrap();
         connection
     }
 
@@ -197,27 +159,59 @@ mod tests {
     }
 
     #[test]
-    fn a_migrated_vault_and_a_new_one_have_one_schema() {
-        let schema = |connection: &Connection| -> Vec<String> {
-            let sql = "SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY type, name";
-            let mut statement = connection.prepare(sql).unwrap();
-            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    fn new_file_has_auto_vacuum_and_wal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("v.db");
+        std::fs::write(&path, "").unwrap();
+        let mut connection = open_new(&path).unwrap();
+        create::<StoreError>(&mut connection, |_| Ok(())).unwrap();
+        use_wal(&connection).unwrap();
+        const INCREMENTAL: i64 = 2;
+        let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap();
+        let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!((auto_vacuum, journal.as_str()), (INCREMENTAL, "wal"));
+    }
+
+    // A kill is a copy of the files as they are at that moment.
+    #[test]
+    fn a_killed_migration_leaves_the_old_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, killed] = ["v.db", "killed.db"].map(|name| folder.path().canonicalize().unwrap().join(name));
+        std::fs::write(&path, "").unwrap();
+        let mut connection = open_new(&path).unwrap();
+        create::<StoreError>(&mut connection, |_| Ok(())).unwrap();
+        use_wal(&connection).unwrap();
+        let step = "CREATE TABLE later (a INTEGER) STRICT";
+        let version_after_kill = |known: u32| {
+            for suffix in ["", "-wal"] {
+                std::fs::copy(beside(&path, suffix), beside(&killed, suffix)).unwrap();
+            }
+            let _ = std::fs::remove_file(beside(&killed, "-shm"));
+            let connection = open_writer(&killed).unwrap();
+            (version(&connection, &killed, known).unwrap(), tables(&connection))
         };
-        let mut new = Connection::open_in_memory().unwrap();
-        create::<StoreError>(&mut new, |_| Ok(())).unwrap();
-        let mut old = first_version();
-        migrate(&mut old, Path::new("x")).unwrap();
-        assert_eq!(schema(&old), schema(&new));
-        assert_eq!(version(&old, Path::new("x"), VERSION).unwrap(), VERSION);
+        let before = tables(&connection);
+        let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        whole.pragma_update(None, "cache_size", 1).unwrap();
+        whole.execute_batch(step).unwrap();
+        whole.pragma_update(None, "user_version", 2).unwrap();
+        whole.cache_flush().unwrap();
+        assert_eq!(version_after_kill(2), (1, before));
+        whole.rollback().unwrap();
+        migrate_by(&mut connection, &path, &[step]).unwrap();
+        assert_eq!(version_after_kill(2), (2, before + 1));
     }
 
     #[test]
-    fn a_newer_file_and_a_strange_one_are_refused() {
+    fn newer_unreleased_and_foreign_files_are_refused() {
         let mut connection = first_version();
         connection.pragma_update(None, "user_version", 700).unwrap();
         let error = migrate(&mut connection, Path::new("x")).unwrap_err();
         assert!(matches!(error, StoreError::NewerFormat { found: 700, known: VERSION }), "{error}");
-        let mut strange = Connection::open_in_memory().unwrap();
-        assert!(matches!(migrate(&mut strange, Path::new("x")), Err(StoreError::NotAVault(_))));
+        connection.pragma_update(None, "application_id", UNRELEASED_ID).unwrap();
+        connection.pragma_update(None, "user_version", 6).unwrap();
+        assert!(matches!(migrate(&mut connection, Path::new("x")), Err(StoreError::Unreleased(_))));
+        let mut foreign = Connection::open_in_memory().unwrap();
+        assert!(matches!(migrate(&mut foreign, Path::new("x")), Err(StoreError::NotAVault(_))));
     }
 }

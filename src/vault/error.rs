@@ -67,6 +67,9 @@ pub enum VaultError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A version before the first release wrote the file; its schema is not read.
+    #[error("{0} was made by an unreleased version of Strongroom")]
+    Unreleased(PathBuf),
     /// A newer Strongroom wrote the file.
     #[error("the vault has format {found} and this program knows up to {known}: a newer Strongroom wrote it")]
     NewerFormat {
@@ -157,6 +160,7 @@ impl From<StoreError> for VaultError {
             StoreError::NotFound(path) => Self::NotFound(path),
             StoreError::AlreadyExists(path) => Self::AlreadyExists(path),
             StoreError::NotAVault(path) => Self::NotAVault(path),
+            StoreError::Unreleased(path) => Self::Unreleased(path),
             StoreError::NewerFormat { found, known } => Self::NewerFormat { found, known },
             StoreError::Locked(path) => Self::Locked(path),
             StoreError::Full => Self::Full,

@@ -17,7 +17,6 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod kill_points;
 #[cfg(target_os = "linux")]
-mod migration;
 #[cfg(target_os = "linux")]
 mod power_cut;
 mod refresh_kill;

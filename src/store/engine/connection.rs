@@ -46,7 +46,9 @@ pub(crate) fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     if mode != "wal" {
         return Err(StoreError::Sqlite(format!("the file's journal mode is {mode} and cannot be changed to WAL")));
     }
-    Ok(connection.pragma_update(None, "journal_size_limit", 8 << 20)?)
+    connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
+    // Reads once, so that the files beside the database exist.
+    Ok(connection.pragma_query_value(None, "user_version", |_| Ok(()))?)
 }
 
 /// Runs one of the few statements that begin and end things; each is prepared once on each connection.

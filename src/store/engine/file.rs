@@ -66,7 +66,7 @@ pub(crate) fn create(path: &Path) -> Result<PathBuf, StoreError> {
 
 /// Takes back a file whose making failed.
 pub(crate) fn remove_unfinished(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
         // Nothing can be done about a file that does not go away; the error that led here is the one to report.
         let _ = fs::remove_file(beside(path, suffix));
     }

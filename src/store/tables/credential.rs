@@ -42,8 +42,8 @@ macro_rules! with_columns {
     ($before:literal, $behind:literal) => {
         concat!(
             $before,
-            "user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at, last_used_at, revision, \
-             secret_revision, data_key, summary, refresh_at",
+            "user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at, last_used_at, \
+             refresh_at, revision, secret_revision, data_key, summary",
             $behind
         )
     };
@@ -66,11 +66,11 @@ impl CredentialRow {
             updated_at: row.get(7)?,
             expires_at: row.get(8)?,
             last_used_at: row.get(9)?,
-            revision: row.get(10)?,
-            secret_revision: row.get(11)?,
-            data_key: row.get(12)?,
-            summary: row.get(13)?,
-            refresh_at: row.get(14)?,
+            refresh_at: row.get(10)?,
+            revision: row.get(11)?,
+            secret_revision: row.get(12)?,
+            data_key: row.get(13)?,
+            summary: row.get(14)?,
         })
     }
 }
@@ -178,11 +178,11 @@ impl Tx<'_> {
                 row.updated_at,
                 row.expires_at,
                 row.last_used_at,
+                row.refresh_at,
                 row.revision,
                 row.secret_revision,
                 data_key,
-                row.summary,
-                row.refresh_at
+                row.summary
             ])?;
         let data_key = self.current_data_key(&secret.secret)?;
         self.connection

@@ -7,7 +7,6 @@ mod credentials;
 mod damage;
 mod epoch;
 mod memory;
-mod migration;
 mod moving;
 mod opening;
 mod pending;

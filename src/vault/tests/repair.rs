@@ -179,7 +179,7 @@ async fn a_forged_log_lends_no_faith() {
              request_id, key_version, mac FROM audit WHERE credential = '{second}';
          DELETE FROM credential_secret WHERE id = '{second}'; DELETE FROM credential WHERE id = '{second}';
          INSERT INTO credential SELECT user, 'y', provider, kind, status, in_doubt, created_at, updated_at, expires_at,
-             last_used_at, revision, secret_revision, data_key, summary, refresh_at FROM credential WHERE id = '{first}';
+             last_used_at, refresh_at, revision, secret_revision, data_key, summary FROM credential WHERE id = '{first}';
          INSERT INTO credential_secret SELECT user, 'y', revision, data_key, secret FROM credential_secret WHERE id = '{first}';
          UPDATE credential SET revision = 9 WHERE id = '{first}'",
         first = first.id,
@@ -356,7 +356,7 @@ async fn a_forged_log_lowers_no_count_for_the_next_removal() {
         "INSERT INTO audit SELECT 1000000, at, 'credential.create', result, actor, user, provider, '{stray}', 'revision:1.1', address,
              request_id, key_version, mac FROM audit WHERE credential = '{first}';
          INSERT INTO credential SELECT user, '{stray}', provider, kind, status, in_doubt, created_at, updated_at, expires_at,
-             last_used_at, revision, secret_revision, data_key, summary, refresh_at FROM credential WHERE id = '{first}';
+             last_used_at, refresh_at, revision, secret_revision, data_key, summary FROM credential WHERE id = '{first}';
          DELETE FROM revocation;
          UPDATE credential SET revision = 9 WHERE id = '{second}'",
         first = first.id,

@@ -120,7 +120,7 @@ async fn a_row_whose_key_is_empty_is_named_like_any_other() {
         (
             "credential",
             "PRAGMA foreign_keys = OFF; INSERT INTO credential SELECT '', '', provider, kind, status, in_doubt, created_at,
-                 updated_at, expires_at, last_used_at, revision, secret_revision, data_key, summary, refresh_at
+                 updated_at, expires_at, last_used_at, refresh_at, revision, secret_revision, data_key, summary
              FROM credential LIMIT 1",
         ),
     ] {
