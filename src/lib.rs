@@ -39,4 +39,5 @@ pub mod random;
 pub mod sandbox;
 pub mod secret;
 pub mod store;
+pub mod validation;
 pub mod vault;

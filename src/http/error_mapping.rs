@@ -1,9 +1,9 @@
 //! What each error of the core is called at the door. The cause of our own failures is logged here, once, and not told.
 
 use super::problem::{self, Problem};
-use super::request::fault::{Fault, Place};
 use crate::broker::Error;
 use crate::catalog::input::InputFault;
+use crate::validation::RequestFault;
 use crate::vault::VaultError;
 
 impl From<Error> for Problem {
@@ -66,11 +66,12 @@ impl From<Error> for Problem {
 }
 
 /// Each in the 422 list, at the input that it is about.
-fn inputs_faults(faults: &[InputFault]) -> Vec<Fault> {
-    let place = Place::body().at("inputs");
+fn inputs_faults(faults: &[InputFault]) -> Vec<RequestFault> {
+    let loc =
+        |fault: &InputFault| ["body", "inputs"].map(str::to_owned).into_iter().chain(fault.name().map(str::to_owned));
     let fault = |fault: &InputFault| match fault {
-        InputFault::Missing { name, .. } => Fault::new("missing", place.at(name), format!("Field required: {fault}")),
-        _ => Fault::value(fault.name().map_or(place.clone(), |name| place.at(name)), &fault.to_string()),
+        InputFault::Missing { .. } => RequestFault::new("missing", loc(fault), format!("Field required: {fault}")),
+        _ => RequestFault::value(loc(fault), &fault.to_string()),
     };
     faults.iter().map(fault).collect()
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::request::fault::Fault;
 use crate::id::RequestId;
+use crate::validation::RequestFault;
 
 /// One row of the table. The type is a stable relative URI; `docs/api.md` describes each.
 #[derive(Debug, PartialEq, Eq)]
@@ -133,8 +133,8 @@ impl Problem {
     }
 
     /// The 422 list: every fault of a request at once.
-    pub fn faults(faults: &[Fault]) -> Self {
-        let list = faults.iter().map(Fault::to_json).collect();
+    pub fn faults(faults: &[RequestFault]) -> Self {
+        let list = faults.iter().filter_map(|fault| serde_json::to_value(fault).ok()).collect();
         Self { detail: Detail::Original(Value::Array(list)), ..Self::new(&INVALID_REQUEST, "") }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -38,15 +38,31 @@ const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The callback's `iss` (RFC 9207 §2).
 const ISS: &str = "iss";
 
-/// What a client received at its callback.
+/// The callback's parameters, as the client received them.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = OAuthCompleteRequest)]
+#[serde(remote = "Self")]
 pub struct CompleteRequest {
-    /// The authorization code; absent only where the callback carried an error.
+    /// The other query parameters of the callback: `iss`, `error`, `error_description`, … Clients of the original do not
+    /// send them.
+    pub callback_params: Option<BTreeMap<String, String>>,
+    /// The authorization code. It may be missing only if `callback_params` has an `error`.
+    #[schema(value_type = String, required = false)]
     pub code: Option<Secret>,
     /// The `state` that came back.
+    #[schema(value_type = String)]
     pub state_token: Secret,
-    /// The other query parameters of the callback: `iss`, `error`, `error_description`, … `None` where the client does
-    /// not send them, as clients of the original do not.
-    pub callback_params: Option<BTreeMap<String, String>>,
+}
+
+impl<'de> Deserialize<'de> for CompleteRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let request = Self::deserialize(deserializer)?;
+        let denied = request.callback_params.as_ref().is_some_and(|params| params.contains_key("error"));
+        if request.code.is_none() && !denied {
+            return Err(serde::de::Error::missing_field("code"));
+        }
+        Ok(request)
+    }
 }
 
 impl fmt::Debug for CompleteRequest {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -36,13 +36,15 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a client asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct DeviceInitiateRequest {
     /// The scopes to ask for; none means the provider's defaults.
     pub scopes: Vec<String>,
     /// The scopes of further tokens, by the names that the entry has for them; none means the entry's own.
     pub further_scopes: BTreeMap<String, Vec<String>>,
-    /// What the client wants back at the end. Nothing here is ever trusted.
+    /// What the client wants back at the end. Nothing here is ever trusted: do not take the user from it.
+    #[schema(value_type = Object)]
     pub state_metadata: Map<String, Value>,
     /// What the provider's URLs need to know.
     pub inputs: BTreeMap<String, String>,
@@ -72,9 +74,10 @@ pub struct DeviceInitiateResponse {
 }
 
 /// What a client polls with.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct DevicePollRequest {
     /// The token of initiate.
+    #[schema(value_type = String)]
     pub device_token: Secret,
 }
 

@@ -1,43 +1,43 @@
 //! Parses a body: JSON under any of its media types, with every fault at once.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use hyper::body::Body;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
-use zeroize::Zeroize as _;
 
 use super::body;
-use super::fault::{Fault, Place};
-use super::fields::{self, Object};
 use crate::http::limits::Limits;
 use crate::http::problem::Problem;
+use crate::validation::{self, Format, NOT_AN_OBJECT, RequestFault};
 
-/// What a route can take as its body.
-pub(crate) trait FromBody: Sized + Send + 'static {
-    /// Whether there is one.
-    const IS_READ: bool = true;
-
-    /// The name and the shape, for OpenAPI; nothing for a route without a body.
+/// A type that a route accepts as its body. One description serves both: serde reads it and OpenAPI shows it.
+pub(crate) trait FromBody: DeserializeOwned + Send + 'static {
+    /// Returns the name and the schema for OpenAPI; `None` for a route without a body.
     fn schema() -> Option<(&'static str, RefOr<Schema>)>;
-
-    /// Takes it out of the members of the body; nothing where there were faults, which are noted all.
-    fn read(body: &mut Object<'_>) -> Option<Self>;
 }
 
-/// The body of a route that has none. What is sent all the same is not read.
-pub(crate) struct NoBody;
+impl<B: DeserializeOwned + ToSchema + Send + 'static> FromBody for B {
+    fn schema() -> Option<(&'static str, RefOr<Schema>)> {
+        // Derived names are borrowed.
+        let Cow::Borrowed(name) = B::name() else { return None };
+        Some((name, <B as utoipa::PartialSchema>::schema()))
+    }
+}
+
+/// The body of a route that has none. A body that is sent anyway is not read.
+#[derive(Deserialize)]
+pub(crate) struct NoBody {}
 
 impl FromBody for NoBody {
-    const IS_READ: bool = false;
-
     fn schema() -> Option<(&'static str, RefOr<Schema>)> {
         None
-    }
-
-    fn read(_body: &mut Object<'_>) -> Option<Self> {
-        Some(Self)
     }
 }
 
@@ -47,49 +47,42 @@ pub(crate) async fn read<B: FromBody>(
     body: impl Body<Data = Bytes> + Unpin,
     limits: &Limits,
 ) -> Result<B, Problem> {
-    if !B::IS_READ {
-        // Nothing can be wrong with what nobody looks at.
-        let (mut nothing, mut faults) = (serde_json::Map::new(), Vec::new());
-        return B::read(&mut Object::new(&mut nothing, Place::body(), &mut faults))
-            .ok_or_else(|| Problem::faults(&faults));
+    if B::schema().is_none() {
+        return parse(None, b"{}").map_err(|faults| Problem::faults(&faults));
     }
     let bytes = body::whole(headers, body, limits).await?;
     parse(headers.get(header::CONTENT_TYPE), &bytes).map_err(|faults| Problem::faults(&faults))
 }
 
-/// Wipes every text in a value that nobody took over.
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        _ => {}
-    }
-}
-
-/// Checks a whole body.
-pub(crate) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8]) -> Result<B, Vec<Fault>> {
+/// Parses a whole body, or returns every fault of it. The bounds are checked before anything is built, and what was not taken
+/// over is wiped: it may be a secret.
+pub(crate) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8]) -> Result<B, Vec<RequestFault>> {
+    let fault = |kind, msg: &str| Err(vec![RequestFault::new(kind, ["body"], msg)]);
     if bytes.is_empty() {
-        return Err(vec![Fault::new("missing", Place::body(), "Field required")]);
+        return fault("missing", "Field required");
     }
     if !content_type.is_none_or(is_json) {
-        let message = format!("{}; the Content-Type is not one of JSON", fields::NOT_AN_OBJECT);
-        return Err(vec![Fault::new("model_attributes_type", Place::body(), message)]);
+        return fault("model_attributes_type", &format!("{NOT_AN_OBJECT}; the Content-Type is not one of JSON"));
     }
-    let mut members = match serde_json::from_slice(bytes) {
-        Ok(Value::Object(members)) => members,
-        Ok(_) => return Err(vec![Fault::new("model_attributes_type", Place::body(), fields::NOT_AN_OBJECT)]),
+    let parsed = match validation::exceeded(bytes) {
+        Some(bound) => {
+            let place: [Value; 2] = ["body".into(), 0.into()];
+            return Err(vec![RequestFault::new("json_invalid", place, format!("JSON decode error: {bound}"))]);
+        }
+        None => serde_json::from_slice(bytes),
+    };
+    let mut input: Value = match parsed {
+        Ok(input) => input,
         Err(error) => {
-            let place = Place::body().item(position(bytes, &error));
-            return Err(vec![Fault::new("json_invalid", place, "JSON decode error")]);
+            let place: [Value; 2] = ["body".into(), position(bytes, &error).into()];
+            return Err(vec![RequestFault::new("json_invalid", place, "JSON decode error")]);
         }
     };
-    let mut faults = Vec::new();
-    let read = B::read(&mut Object::new(&mut members, Place::body(), &mut faults));
-    members.values_mut().for_each(wipe);
-    match read {
+    let (body, faults) = validation::read(&input, Format::Json);
+    validation::wipe(&mut input);
+    match body {
         Some(body) if faults.is_empty() => Ok(body),
-        _ => Err(faults),
+        _ => Err(faults.iter().map(RequestFault::from).collect()),
     }
 }
 
@@ -102,7 +95,7 @@ fn is_json(content_type: &HeaderValue) -> bool {
         .is_some_and(|subtype| subtype == "json" || subtype.strip_suffix("+json").is_some_and(|name| !name.is_empty()))
 }
 
-/// How many characters stand before the place of a syntax error.
+/// Returns the number of characters before a syntax error.
 fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
     let before = bytes.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1);
     let offset = before.sum::<usize>() + error.column().saturating_sub(1);
@@ -115,32 +108,24 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, PartialEq)]
-    struct Named(String);
-
-    impl FromBody for Named {
-        fn schema() -> Option<(&'static str, RefOr<Schema>)> {
-            Some(("Named", utoipa::openapi::ObjectBuilder::new().into()))
-        }
-
-        fn read(body: &mut Object<'_>) -> Option<Self> {
-            body.required("name", fields::text).map(Self)
-        }
+    #[derive(Debug, PartialEq, Deserialize, ToSchema)]
+    struct Named {
+        name: String,
     }
 
     fn faults(content_type: Option<&'static str>, bytes: &[u8]) -> Value {
         let content_type = content_type.map(HeaderValue::from_static);
         let faults = parse::<Named>(content_type.as_ref(), bytes).unwrap_err();
-        Value::Array(faults.iter().map(Fault::to_json).collect())
+        serde_json::to_value(faults).unwrap()
     }
 
     #[test]
-    fn json_is_taken_under_each_of_its_names() {
+    fn each_json_media_type_is_accepted() {
         for name in [None, Some("application/json"), Some("Application/Vnd.x+JSON; charset=utf-8")] {
             let content_type = name.map(HeaderValue::from_static);
             assert_eq!(
                 parse(content_type.as_ref(), br#"{"name": "x", "other": 1}"#),
-                Ok(Named("x".to_owned())),
+                Ok(Named { name: "x".to_owned() }),
                 "{name:?}"
             );
         }
@@ -151,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_said_once_and_with_its_place() {
+    fn invalid_json_is_one_fault_with_its_position() {
         let deep = "[".repeat(100_000);
         let bad: [&[u8]; 12] = [
             b"{",
@@ -181,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_said_in_the_originals_words() {
+    fn a_body_that_is_not_an_object_is_rejected() {
         for bytes in ["[]", "1", "\"x\"", "null", "true"] {
             assert_eq!(faults(None, bytes.as_bytes())[0]["type"], "model_attributes_type");
         }
@@ -191,13 +176,6 @@ mod tests {
 
     #[test]
     fn the_last_of_two_equal_names_counts() {
-        assert_eq!(parse(None, br#"{"name": 1, "name": "x"}"#), Ok(Named("x".to_owned())));
-    }
-
-    #[test]
-    fn texts_left_in_a_body_are_wiped() {
-        let mut left = serde_json::json!({"a": "secret", "b": ["secret", {"c": "secret"}], "d": 1});
-        wipe(&mut left);
-        assert_eq!(left, serde_json::json!({"a": "", "b": ["", {"c": ""}], "d": 1}));
+        assert_eq!(parse(None, br#"{"name": 1, "name": "x"}"#), Ok(Named { name: "x".to_owned() }));
     }
 }

@@ -1,11 +1,8 @@
 //! Reading of a request: its body within the limits, JSON into typed bodies, the query, and the list of faults.
 
-pub(crate) mod amendment;
+pub(crate) mod bodies;
 pub(crate) mod body;
-pub(crate) mod fault;
-pub(crate) mod fields;
 pub(crate) mod json_body;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod parsers;
 pub(crate) mod query;
-pub(crate) mod requests;

@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::fault::Fault;
+use super::bodies::CreateBody;
 use super::json_body;
-use crate::broker::{CompleteRequest, CreateRequest, InitiateRequest};
+use crate::broker::{CompleteRequest, InitiateRequest};
 
 /// Reads `bytes` as every body that there is; gives the faults of each that it is not.
 pub(crate) fn bodies(bytes: &[u8]) -> Vec<Value> {
     let faults = [
         json_body::parse::<InitiateRequest>(None, bytes).err(),
         json_body::parse::<CompleteRequest>(None, bytes).err(),
-        json_body::parse::<CreateRequest>(None, bytes).err(),
+        json_body::parse::<CreateBody>(None, bytes).err(),
     ];
-    faults.into_iter().flatten().map(|faults| faults.iter().map(Fault::to_json).collect()).collect()
+    faults.into_iter().flatten().filter_map(|faults| serde_json::to_value(faults).ok()).collect()
 }

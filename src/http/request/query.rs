@@ -3,11 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::fault::{Fault, Place};
-use super::fields::{NOT_A_NUMBER, integer_text};
 use crate::broker::DEFAULT_MIN_TTL;
 use crate::http::problem::Problem;
 use crate::id::CredentialId;
+use crate::validation::{NOT_A_NUMBER, RequestFault, decimal};
 use crate::vault::CredentialPage;
 
 /// Which part of a list is wanted; of two equal names the last counts, others are ignored.
@@ -24,8 +23,8 @@ pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
 /// How much life a token has to have left, in seconds.
 pub(crate) fn min_ttl(query: &str) -> Result<Duration, Problem> {
     let Some(text) = value(query, "min_ttl") else { return Ok(DEFAULT_MIN_TTL) };
-    let fault = |kind, message| Problem::faults(&[Fault::new(kind, Place::query("min_ttl"), message)]);
-    let number = integer_text(&text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
+    let fault = |kind, message| Problem::faults(&[RequestFault::new(kind, ["query", "min_ttl"], message)]);
+    let number = decimal(&text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
     let seconds = u64::try_from(number);
     seconds
         .map(Duration::from_secs)
@@ -37,13 +36,13 @@ fn value(query: &str, wanted: &str) -> Option<String> {
     pairs.filter(|(name, _)| name == wanted).last().map(|(_, value)| value.into_owned())
 }
 
-fn after(text: &str) -> Result<CredentialId, Fault> {
-    text.parse().map_err(|_| Fault::new("uuid_parsing", Place::query("after"), "Input should be a valid UUID"))
+fn after(text: &str) -> Result<CredentialId, RequestFault> {
+    text.parse().map_err(|_| RequestFault::new("uuid_parsing", ["query", "after"], "Input should be a valid UUID"))
 }
 
-fn limit(text: &str) -> Result<NonZeroU32, Fault> {
-    let fault = |kind, message| Fault::new(kind, Place::query("limit"), message);
-    let number = integer_text(text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
+fn limit(text: &str) -> Result<NonZeroU32, RequestFault> {
+    let fault = |kind, message| RequestFault::new(kind, ["query", "limit"], message);
+    let number = decimal(text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
     if number < 1 {
         return Err(fault("greater_than_equal", "Input should be greater than or equal to 1"));
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::broker::{
-    ClientMetadata, CompleteRequest, CompleteResponse, CreateRequest, CreateResponse, CredentialDetail, CredentialList,
+    ClientMetadata, CompleteRequest, CompleteResponse, CreateResponse, CredentialDetail, CredentialList,
     CredentialSummary, DeleteResponse, DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest,
     InitiateRequest, InitiateResponse, ProviderInfo, PublishedKeys, WaitingRevocation,
 };
@@ -13,11 +13,12 @@ use crate::http::app::App;
 use crate::http::auth::{AdminCall, Call};
 use crate::http::json::{Answer, Many, One};
 use crate::http::problem::{self, Problem};
+use crate::http::request::bodies::{CreateBody, UpdateBody};
 use crate::http::request::json_body::NoBody;
 use crate::http::request::query;
 use crate::http::secret_response::{self, Live};
 use crate::id::CredentialId;
-use crate::vault::{CredentialPage, CredentialUpdate};
+use crate::vault::CredentialPage;
 
 pub(crate) async fn providers(app: App, _: Call, _: NoBody) -> Result<Answer<Many<ProviderInfo>>, Problem> {
     Ok(Answer::raw(app.broker().providers()))
@@ -55,8 +56,8 @@ pub(crate) async fn device_poll(
     Answer::json(&app.broker().device_poll(&call.caller, call.place(0), body).await?)
 }
 
-pub(crate) async fn create(app: App, call: Call, body: CreateRequest) -> Result<Answer<One<CreateResponse>>, Problem> {
-    Answer::json(&app.broker().create(&call.caller, call.place(0), body).await?)
+pub(crate) async fn create(app: App, call: Call, body: CreateBody) -> Result<Answer<One<CreateResponse>>, Problem> {
+    Answer::json(&app.broker().create(&call.caller, call.place(0), body.into()).await?)
 }
 
 pub(crate) async fn delete(app: App, call: Call, _: NoBody) -> Result<Answer<One<DeleteResponse>>, Problem> {
@@ -67,12 +68,8 @@ pub(crate) async fn credential(app: App, call: Call, _: NoBody) -> Result<Answer
     Answer::json(&app.broker().credential(&call.caller, call.place(0), call.place(1))?)
 }
 
-pub(crate) async fn amend(
-    app: App,
-    call: Call,
-    body: CredentialUpdate,
-) -> Result<Answer<One<CredentialDetail>>, Problem> {
-    Answer::json(&app.broker().amend(&call.caller, call.place(0), call.place(1), body).await?)
+pub(crate) async fn amend(app: App, call: Call, body: UpdateBody) -> Result<Answer<One<CredentialDetail>>, Problem> {
+    Answer::json(&app.broker().amend(&call.caller, call.place(0), call.place(1), body.into()).await?)
 }
 
 pub(crate) async fn refresh(app: App, call: Call, _: NoBody) -> Result<Answer<One<CredentialDetail>>, Problem> {

@@ -1,0 +1,71 @@
+//! Faults of settings and entries: a dotted key and a sentence.
+
+use super::fault::{Fault, Problem, Step, Type};
+use super::nearest::nearest;
+
+impl Fault {
+    /// The key in the file: `oauth.default_scopes[1]`; empty for the input as a whole.
+    pub fn key(&self) -> String {
+        let mut key = String::new();
+        for step in &self.path {
+            match step {
+                Step::Index(index) => key.push_str(&format!("[{index}]")),
+                named => {
+                    let name = named.name().unwrap_or_default();
+                    if !key.is_empty() && !name.is_empty() {
+                        key.push('.');
+                    }
+                    key.push_str(name);
+                }
+            }
+        }
+        key
+    }
+
+    /// The problem, and what to write instead.
+    pub fn message(&self) -> String {
+        match &self.problem {
+            Problem::Missing => "is missing".to_owned(),
+            Problem::MissingOneOf(names) => format!("is missing: {names}"),
+            Problem::UnknownField(known) => {
+                let written = self.path.last().and_then(Step::name).unwrap_or_default();
+                format!("unknown key; {}", instead(written, known))
+            }
+            Problem::UnknownWord(word, known) if word.is_empty() => format!("must be one of {}", known.join(", ")),
+            Problem::UnknownWord(word, known) => format!("'{word}' is not one of its words; {}", instead(word, known)),
+            Problem::TagMissing => "the type is missing".to_owned(),
+            Problem::TagUnknown(known) => format!("the type must be one of {}", known.join(", ")),
+            Problem::WrongType(expected, found) => {
+                format!("this is {}, and must be {}", name_of(*found), name_of(*expected))
+            }
+            Problem::NotAnInteger | Problem::Fraction => "must be a whole number".to_owned(),
+            Problem::IntegerTooLarge => "the number is too large or too small".to_owned(),
+            Problem::Empty(_) => "must not be empty".to_owned(),
+            Problem::Rejected(reason) => reason.clone(),
+            Problem::More(count, at_least) => {
+                format!("{}{count} more faults are not listed", if *at_least { "at least " } else { "" })
+            }
+        }
+    }
+}
+
+fn name_of(found: Type) -> &'static str {
+    match found {
+        Type::Null => "not a finite number",
+        Type::Boolean => "true or false",
+        Type::Integer => "a whole number",
+        Type::Float => "a number",
+        Type::String => "a string",
+        Type::List => "a list",
+        Type::Map | Type::Struct => "a table",
+    }
+}
+
+/// Names what may be written in the place of `written`.
+fn instead(written: &str, known: &[&str]) -> String {
+    match nearest(written, known.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if known.is_empty() => "no key is known here".to_owned(),
+        None => format!("the known ones are {}", known.join(", ")),
+    }
+}
