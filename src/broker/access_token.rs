@@ -1,4 +1,4 @@
-//! Who calls, where it is no API key but an access token of an OpenID provider that the configuration trusts (RFC 9068).
+//! Access tokens (RFC 9068) of trusted OpenID providers, as an alternative to API keys.
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, ToldBy, TrustedIssuer};
@@ -8,18 +8,18 @@ use crate::jose::{self, ClaimError, Claims, ExpectedClaims, Verified};
 use crate::oauth::{IssuerKeys, VerifyError};
 use crate::permission::{Permission, Permissions};
 
-/// Whom an access token stands for, and what it may do.
+/// User and permissions of a valid access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenHolder {
-    /// Whose token it is, in the configuration's words.
+    /// Name of the issuer in the configuration.
     pub issuer: IssuerName,
-    /// The user whose credentials it is about.
+    /// User that the token acts for.
     pub user: UserId,
-    /// What it may do.
+    /// Permissions that the token grants.
     pub permissions: Permissions,
 }
 
-/// The issuers that the configuration trusts, with their keys.
+/// Trusted issuers of the configuration, with their keys.
 pub(super) struct TrustedIssuers(Vec<(IssuerName, TrustedIssuer, IssuerKeys)>);
 
 impl TrustedIssuers {
@@ -29,7 +29,8 @@ impl TrustedIssuers {
         Self(issuers.collect())
     }
 
-    /// Returns who the access token stands for; `None` if it is not a valid access token of a trusted issuer. The log says why.
+    /// Returns the holder of the access token; `None` if no trusted issuer signed it or it is
+    /// invalid. The log has the reason.
     pub(super) async fn holder(&self, token: &str, now: UnixTime) -> Option<TokenHolder> {
         let issuer = jose::claimed_issuer(token)?;
         let (name, rule, keys) = self.0.iter().find(|(_, rule, _)| rule.iss == issuer)?;
@@ -37,28 +38,29 @@ impl TrustedIssuers {
             Ok(verified) => holder(name, rule, &verified, now),
             Err(fault) => Err(fault.into()),
         };
-        outcome.map_err(|error| tracing::info!(issuer = %name, %error, "an access token is refused")).ok()
+        outcome.map_err(|error| tracing::info!(issuer = %name, %error, "rejected an access token")).ok()
     }
 }
 
-/// Why a token is not taken. Nothing of the token is in it; callers get one answer for all.
+/// Reason to reject an access token. It contains nothing of the token. Callers get one answer for
+/// all reasons.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    /// It is of somebody else, for somebody else, or for another time.
+    /// Wrong issuer, wrong audience, expired or not valid yet.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// It is no JWT, or not signed by its issuer.
+    /// Not a JWT, or not signed by its issuer.
     #[error(transparent)]
     Unverified(#[from] VerifyError),
-    /// It is an ID token, or cannot be told from one.
-    #[error("the token does not say that it is an access token")]
+    /// An ID token, or a token that cannot be told apart from one.
+    #[error("the token is not marked as an access token")]
     NotAnAccessToken,
-    /// The claim that names the user names none.
-    #[error("the claim '{0}' is no user id")]
+    /// The claim that names the user is missing or is not a user id.
+    #[error("the claim '{0}' is not a user id")]
     User(String),
 }
 
-/// Reads a token whose signature is good.
+/// Reads a token whose signature was verified.
 pub(super) fn holder(
     name: &IssuerName,
     rule: &TrustedIssuer,
@@ -84,8 +86,8 @@ pub(super) fn holder(
     Ok(TokenHolder { issuer: name.clone(), user, permissions: permissions(rule, claims) })
 }
 
-/// What every token of the issuer may do, and what the values of its claim stand for. A value that stands for nothing here
-/// is somebody else's.
+/// Returns the permissions that the configuration gives to every token of the issuer, and those
+/// that the token's own claim names or maps to. Unknown values are ignored.
 fn permissions(rule: &TrustedIssuer, claims: &Claims) -> Permissions {
     let values: Vec<&str> = match claims.0.get(&rule.permissions_claim) {
         Some(serde_json::Value::String(text)) => text.split(' ').collect(),
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_stands_for_its_subject() {
+    fn token_names_its_user() {
         let holder = read("", "at+jwt", &json!({"scope": "openid READ_INTEGRATIONS profile"})).unwrap();
         assert_eq!((holder.user.as_str(), holder.permissions.to_string().as_str()), ("ann", "READ_INTEGRATIONS"));
         assert_eq!(holder.issuer.to_string(), "corp");
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn permissions_are_everybodys_the_claims_and_the_mapped_ones() {
+    fn permissions_come_from_configuration_and_claims() {
         let more = "permissions = [\"READ_INTEGRATIONS\"]\npermissions_claim = \"roles\"\n\
                     claim_permissions = [\"vault user=USE_INTEGRATIONS\", \"boss=ADMIN\"]";
         let permissions =
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_somebody_else_or_no_access_token_is_refused() {
+    fn foreign_tokens_and_id_tokens_are_rejected() {
         let at = "at+jwt";
         for (kind, change, refused) in [
             (at, json!({"iss": "https://login.example.com/"}), Refused::Claim(ClaimError::Issuer)),

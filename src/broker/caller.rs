@@ -3,33 +3,33 @@
 use crate::id::{ApiKeyId, UserId};
 use crate::vault::{Actor, AuditContext, KeyHolder};
 
-/// Who asks, and for whose credentials.
+/// An authenticated caller and the user that it acts for.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The user whose credentials are meant.
+    /// User whose credentials are read or changed.
     pub user: UserId,
-    /// Who it is, for the audit log.
+    /// Identity for the audit log.
     pub who: AuditContext,
 }
 
-/// Who administers, and whose things it may see.
+/// An authenticated administrator and the users that it may act for.
 #[derive(Clone, Debug)]
 pub struct Administrator {
-    /// The users that it may act for.
+    /// Users that it may act for.
     pub holder: KeyHolder,
-    /// Who it is, for the audit log.
+    /// Identity for the audit log.
     pub who: AuditContext,
 }
 
 impl Administrator {
-    /// The operator at the command line, whose everything is.
+    /// The local operator; may act for every user.
     pub fn command_line() -> Self {
         Self { holder: KeyHolder::Service { users: Vec::new() }, who: AuditContext::command_line() }
     }
 }
 
 impl Caller {
-    /// The API key that the request came with; a state remembers which key began it.
+    /// Returns the API key of the request. A pending login records the key that started it.
     pub(super) fn api_key(&self) -> Option<ApiKeyId> {
         match &self.who.actor {
             Actor::ApiKey(id) => Some(*id),

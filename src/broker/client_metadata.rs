@@ -11,48 +11,48 @@ use crate::config::{Config, ProviderSettings};
 use crate::id::ProviderName;
 use crate::vault::{AuditContext, Vault, VaultError};
 
-/// Where our public keys are, under the base path.
+/// Path of the public keys, under the base path.
 const JWKS: &str = "/v1/oauth/jwks.json";
 
-/// Where our client-id metadata document is, under the base path.
+/// Path of the client-id metadata document, under the base path.
 const CLIENT_METADATA: &str = "/v1/oauth/client.json";
 
 /// Our public keys (RFC 7517 §5).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = JwkSet)]
 pub struct PublishedKeys {
-    /// Each as a JWK, without anything private.
+    /// One JWK per key, without private members.
     #[schema(value_type = Vec<Object>)]
     pub keys: Vec<Map<String, Value>>,
 }
 
-/// Who we are, at authorization servers where a client's id is the URL of this document
+/// Client-id metadata document, for authorization servers that accept its URL as a client id
 /// (draft-ietf-oauth-client-id-metadata-document, RFC 7591 §2).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ClientMetadata)]
 pub struct ClientMetadata {
-    /// The URL of this document.
+    /// URL of this document.
     pub client_id: String,
-    /// What people are asked about.
+    /// Name shown to users.
     pub client_name: &'static str,
-    /// Where users are sent back to.
+    /// Redirect URIs.
     pub redirect_uris: Vec<String>,
-    /// What is asked for at the token endpoint.
+    /// Grants used at the token endpoint.
     pub grant_types: [&'static str; 2],
-    /// What is asked for at the authorization endpoint.
+    /// Response types used at the authorization endpoint.
     pub response_types: [&'static str; 1],
-    /// How we prove who we are.
+    /// Client authentication method.
     pub token_endpoint_auth_method: &'static str,
-    /// With what.
+    /// Signature algorithm of the client assertion.
     pub token_endpoint_auth_signing_alg: &'static str,
-    /// Our public keys.
+    /// URL of the public keys.
     pub jwks_uri: String,
 }
 
-/// Makes our own private key, where something of this configuration needs one and the vault has none.
+/// Generates a signing key if this configuration needs one and the vault has none.
 ///
 /// # Errors
-/// Where the vault cannot take it.
+/// Fails if the vault cannot store the key.
 pub async fn prepare_signing_key(vault: &Vault, config: &Config, catalog: &Catalog) -> Result<(), VaultError> {
     let needs = |(name, settings): (&ProviderName, &ProviderSettings)| {
         let oauth = catalog.get(name.as_str()).and_then(|provider| provider.entry.oauth.as_ref());
@@ -62,24 +62,25 @@ pub async fn prepare_signing_key(vault: &Vault, config: &Config, catalog: &Catal
     if (has_metadata(config) || config.providers.iter().any(needs))
         && vault.ensure_signing_key(&AuditContext::system()).await?
     {
-        tracing::info!("made a private key of our own, for providers that clients prove themselves to by one");
+        tracing::info!("generated a signing key for private_key_jwt");
     }
     Ok(())
 }
 
-/// Whether the metadata document can be handed out: its URL is our client id, so it is https, and it names redirect URIs.
+/// Returns true if the metadata document can be served: its URL is the client id, so it must be
+/// https, and it must name redirect URIs.
 fn has_metadata(config: &Config) -> bool {
     config.server.public_url.scheme() == "https" && !config.oauth.redirect_uris.is_empty()
 }
 
 impl Broker {
-    /// All our public keys: those that sign, and those that did.
+    /// Returns all public keys, including those that no longer sign.
     pub fn published_keys(&self) -> PublishedKeys {
         PublishedKeys { keys: self.0.clients.published.clone() }
     }
 
-    /// Our client-id metadata document; `None` without an https `public_url` and `oauth.redirect_uris`, or where our own key
-    /// could not be made.
+    /// Returns the client-id metadata document; `None` if `public_url` is not https,
+    /// `oauth.redirect_uris` is empty, or there is no signing key.
     pub fn client_metadata(&self) -> Option<ClientMetadata> {
         let config = &self.0.config;
         if !has_metadata(config) || self.0.clients.published.is_empty() {

@@ -1,5 +1,5 @@
-//! Our registrations at the providers, made once from the settings: a client remembers which of its secrets works. And what
-//! we publish about ourselves: our public keys, and our client-id metadata document.
+//! Our OAuth clients at the providers, built once from the settings. A client remembers which of
+//! its secrets works.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::jose::SigningKey;
 use crate::oauth::Client;
 use crate::random::Random;
 
-/// Our client at each provider for which the configuration has an id.
+/// OAuth clients by provider.
 pub(super) struct Clients {
     by_provider: BTreeMap<ProviderName, Client>,
-    /// Every public key of ours: the vault's, the newest first, and the configuration's.
+    /// Public keys to publish: those of the vault, newest first, then those of the configuration.
     pub(super) published: Vec<Map<String, Value>>,
-    /// The newest key of the vault.
+    /// Newest signing key of the vault.
     own: Option<Arc<SigningKey>>,
 }
 
 impl Clients {
-    /// `own` are the vault's keys; the first of them signs where the configuration gives a client none.
+    /// Builds the clients. The first key in `own` signs for each client that has no configured key.
     pub(super) fn new(config: &Config, own: Vec<SigningKey>, clock: &Clock, random: Random) -> Self {
         let own: Vec<Arc<SigningKey>> = own.into_iter().map(Arc::new).collect();
         let client = |(name, settings): (&ProviderName, &ProviderSettings)| {
@@ -45,17 +45,18 @@ impl Clients {
         Self { by_provider, published, own: own.first().cloned() }
     }
 
-    /// The key that our metadata document names, where the vault has one.
+    /// Returns the key that the metadata document names, if the vault has one.
     pub(super) fn own_key(&self) -> Option<Arc<SigningKey>> {
         self.own.clone()
     }
 
-    /// Our client at the provider, where the configuration has one.
+    /// Returns the configured client at the provider.
     pub(super) fn at(&self, provider: &ProviderName) -> Option<Client> {
         self.by_provider.get(provider).cloned()
     }
 
-    /// Whether the configuration has all that the provider's way of authenticating needs, as far as the entry says which.
+    /// Returns true if the configuration has everything that the provider's client authentication
+    /// needs, as far as the entry says.
     pub(super) fn is_configured(&self, provider: &Provider, oauth: &OAuth) -> bool {
         self.by_provider.get(&provider.name).is_some_and(|client| oauth.discovers() || client.can(oauth.token_auth))
     }

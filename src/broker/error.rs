@@ -1,4 +1,4 @@
-//! Everything that a use case can answer instead of what it was asked for. `http/problem.rs` turns each into one problem.
+//! Errors of the use cases. `http` turns each into one problem.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::kind::Kind;
 use crate::oauth::OAuthError;
 use crate::vault::VaultError;
 
-/// Why a use case did not do what it was asked.
+/// Reason why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The callback URL is malformed, or its origin is not configured.
@@ -17,10 +17,10 @@ pub enum Error {
     OriginNotAllowed {
         /// The configured origins.
         allowed: Vec<String>,
-        /// What is wrong with this one.
+        /// Reason for this URL.
         reason: String,
     },
-    /// No entry of this name in the catalogue.
+    /// The catalogue has no entry with this name.
     #[error("Provider '{0}' not found")]
     ProviderUnknown(String),
     /// The provider's entry has no OAuth.
@@ -32,116 +32,118 @@ pub enum Error {
     /// Values that the provider's URLs need are missing or malformed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Inputs(Vec<InputFault>),
-    /// The state is unknown, expired, used, of another user or provider, or `iss` names somebody else.
+    /// The state is unknown, expired, used, or belongs to another user or provider; or `iss` is
+    /// wrong.
     #[error("Invalid or expired state token")]
     StateInvalid,
-    /// The state belongs to a flow that Strongroom began by itself.
+    /// The state belongs to a flow that Strongroom started itself.
     #[error("State token was not created for external OAuth flow")]
     StateNotExternal,
     /// The provider sent the user back with an error (RFC 6749 §4.1.2.1).
     #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
     AuthorizationDenied(String),
-    /// The token endpoint refused the code, or its answer cannot be used.
+    /// The token endpoint refused the code, or its answer is unusable.
     #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
     ExchangeRefused(String),
-    /// The provider could not be reached, or what it answered is not OAuth.
+    /// The provider was unreachable or did not answer with OAuth.
     #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
     ProviderFailed(String),
     /// The provider did not answer in time.
     #[error("OAuth2 callback failed to exchange code for tokens: {0}")]
     ProviderTooSlow(String),
     /// The token is bound to a key that never leaves Strongroom (RFC 9449).
-    #[error("The access token is bound to a key that stays in Strongroom (DPoP): send the request through the proxy.")]
+    #[error("The access token is bound to a key that stays in Strongroom (DPoP). Send the request through the proxy.")]
     SenderConstrained,
-    /// The authorization server cannot be asked what a login needs: about itself, or to take the request.
+    /// The authorization server's metadata or pushed authorization request failed.
     #[error("The provider's authorization server cannot be used: {0}")]
     ServerUnusable(String),
-    /// It did not answer in time.
+    /// The authorization server did not answer in time.
     #[error("The provider's authorization server cannot be used: {0}")]
     ServerTooSlow(String),
     /// The provider has no device flow, or the configuration does not allow it.
     #[error("{0}")]
     NoDeviceFlow(String),
-    /// The provider refuses a grant other than a code.
+    /// The provider refused a grant other than a code.
     #[error("The provider gave no tokens: {0}")]
     GrantRefused(String),
-    /// The provider could not be reached for one, or what it answered is not OAuth.
+    /// The provider was unreachable or did not answer with OAuth.
     #[error("The provider gave no tokens: {0}")]
     GrantFailed(String),
     /// The provider did not answer in time.
     #[error("The provider gave no tokens: {0}")]
     GrantTooSlow(String),
     /// The provider's entry does not take credentials of this kind.
-    #[error("Unsupported credential type: {kind} (provider '{provider}' takes {takes})")]
+    #[error("Unsupported credential type: {kind} (provider '{provider}' accepts {takes})")]
     KindNotTaken {
-        /// The kind that was sent.
+        /// Kind of the secret that was sent.
         kind: Kind,
-        /// The provider.
+        /// Provider.
         provider: String,
-        /// The kinds that it takes.
+        /// Kinds that it accepts.
         takes: String,
     },
-    /// The provider's entry does not offer the grant that this credential lives by.
+    /// The provider's entry does not offer this grant.
     #[error("Unsupported credential type: {grant} (provider '{provider}' does not offer it)")]
     GrantNotOffered {
         /// `client_credentials` or `service_account`.
         grant: &'static str,
-        /// The provider.
+        /// Provider.
         provider: String,
     },
-    /// No such credential of this user.
+    /// The user has no such credential.
     #[error("Credentials not found")]
     CredentialNotFound,
-    /// The user's credential is of another provider.
+    /// The credential belongs to another provider.
     #[error("Credentials do not match the specified provider")]
     CredentialOfAnotherProvider,
-    /// The credential is of another kind than the secret that was sent for it.
+    /// The secret that was sent is of another kind than the credential.
     #[error("Unsupported credential type: {}", unchanged(*.0))]
     KindChanged(Kind),
-    /// Only an account has an access token to refresh.
-    #[error("Unsupported credential type: a credential of type {0} has nothing to refresh")]
+    /// Only an OAuth account can be refreshed.
+    #[error("Unsupported credential type: a credential of type {0} cannot be refreshed")]
     NothingToRefresh(Kind),
-    /// Only the user can mend it: the provider refuses the refresh token, or there is none.
-    #[error("The account has to be connected again: {cause}")]
+    /// The provider refuses the refresh token or gave none; the user must connect the account
+    /// again.
+    #[error("The account must be connected again: {cause}")]
     NeedsReauth {
-        /// The provider.
+        /// Provider.
         provider: String,
-        /// The credential, which keeps its id when it is connected again.
+        /// Credential; it keeps its id when it is connected again.
         id: CredentialId,
-        /// Why.
+        /// Reason.
         cause: String,
     },
-    /// The account that was logged into is not the credential's.
-    #[error("The account that was connected is not the one of this credential{0}")]
+    /// The user logged in to another account than the credential's.
+    #[error("The account that logged in is not the account of this credential{0}")]
     OtherAccount(&'static str),
-    /// There is no valid access token, and no new one could be had.
-    #[error("The access token could not be refreshed: {what}")]
+    /// There is no valid access token, and the refresh failed.
+    #[error("Cannot refresh the access token: {what}")]
     NotRefreshed {
-        /// Why.
+        /// Reason.
         what: String,
-        /// Whether the provider took too long.
+        /// True if the provider took too long.
         too_slow: bool,
-        /// When to try again, where that is known.
+        /// Time to wait before the next attempt, if known.
         retry_after: Option<Duration>,
     },
-    /// The refresh ended without saying what came of it.
-    #[error("The refresh broke off")]
+    /// The refresh task ended without a result.
+    #[error("The refresh ended without a result. Try again.")]
     RefreshBroke,
-    /// The vault was restored from a backup, and nobody has said yet that it is the one that lives.
+    /// The vault was restored from a backup and not promoted yet.
     #[error(
         "this vault was restored from a backup, and revokes nothing until `strongroom vault live` says that it lives"
     )]
-    WaitsToLive,
-    /// The vault, seen by several callers at one time.
+    NotPromoted,
+    /// A vault error that several callers share.
     #[error(transparent)]
     SharedVault(Arc<VaultError>),
-    /// The vault.
+    /// A vault error.
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
 
 impl Error {
-    /// Why a grant other than a code gave no tokens: whose fault it was decides what the caller is told.
+    /// Builds the error of a grant other than a code. The status depends on who caused it.
     pub(super) fn of_grant(error: &OAuthError) -> Self {
         let said = error.to_string();
         match error {
@@ -152,14 +154,16 @@ impl Error {
     }
 }
 
-/// The list of origins as clients of the original read it: `['https://a.example', 'http://localhost']`.
+/// Formats the origins as clients of AutoGPT Platform's v1 API expect them: `['https://a.example',
+/// 'http://localhost']`.
 fn shown(allowed: &[String]) -> String {
     let quoted: Vec<String> = allowed.iter().map(|origin| format!("'{origin}'")).collect();
     format!("[{}]", quoted.join(", "))
 }
 
-/// The kind of a credential never changes, and an account's tokens come from a login alone.
+/// Explains that the kind of a credential cannot change, and that an account's tokens come from a
+/// login.
 fn unchanged(kind: Kind) -> String {
     let again = if kind == Kind::OAuth2 { "; connect the account again with `credential_id` at initiate" } else { "" };
-    format!("the credential is of type {kind}, which stays{again}")
+    format!("the credential is of type {kind}, which cannot change{again}")
 }

@@ -17,7 +17,7 @@ use crate::egress::Egress;
 use crate::random::Random;
 use crate::vault::{Vault, VaultError};
 
-/// Everything that the use cases work with. Cheap to share, immutable but for the vault and the refreshes under way.
+/// The parts that the use cases work with. Cheap to clone.
 #[derive(Clone)]
 pub struct Broker(pub(super) Arc<Parts>);
 
@@ -33,14 +33,14 @@ pub(super) struct Parts {
     pub(super) issuers: IssuerCache,
     pub(super) mcp_servers: McpServers,
     pub(super) trusted_issuers: TrustedIssuers,
-    pub(super) flights: SingleFlight<Outcome>,
+    pub(super) single_flight: SingleFlight<Outcome>,
 }
 
 impl Broker {
-    /// Puts the parts together.
+    /// Builds a broker.
     ///
     /// # Errors
-    /// Where the vault's own private keys cannot be read.
+    /// Fails if the signing keys of the vault cannot be read.
     pub fn new(
         config: Arc<Config>,
         catalog: Arc<Catalog>,
@@ -64,27 +64,28 @@ impl Broker {
             issuers,
             mcp_servers: McpServers::default(),
             trusted_issuers,
-            flights: SingleFlight::default(),
+            single_flight: SingleFlight::default(),
         };
         Ok(Self(Arc::new(parts)))
     }
 
-    /// The vault that the credentials are in.
+    /// Returns the vault.
     pub fn vault(&self) -> &Vault {
         &self.0.vault
     }
 
-    /// The catalogue as this configuration has it.
+    /// Returns the catalogue, as this configuration extends it.
     pub fn catalog(&self) -> &Catalog {
         &self.0.catalog
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.0.config
     }
 
-    /// Returns who the access token stands for; `None` if it is not a valid access token of a trusted issuer. The log says why.
+    /// Returns the holder of the access token; `None` if no trusted issuer signed it or it is
+    /// invalid.
     pub async fn access_token(&self, token: &str) -> Option<TokenHolder> {
         self.0.trusted_issuers.holder(token, self.0.clock.now()).await
     }

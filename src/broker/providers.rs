@@ -1,4 +1,4 @@
-//! Which providers there are, and what each takes: derived from the catalogue once, at start-up.
+//! Provider list, derived from the catalogue once.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,55 +11,55 @@ use crate::catalog::input::InputFrom;
 use crate::catalog::{Catalog, Provider};
 use crate::kind::Kind;
 
-/// What a provider takes, and what it is called.
+/// A provider and what it accepts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the contract's own fields")]
 pub struct ProviderInfo {
-    /// The name in the API: `github`.
+    /// Name in the API, for example `github`.
     #[schema(value_type = String)]
     pub name: String,
-    /// Whether accounts can be connected by OAuth.
+    /// True if accounts can be connected by OAuth.
     pub supports_oauth: bool,
-    /// Whether an API key can be kept.
+    /// True if an API key can be stored.
     pub supports_api_key: bool,
-    /// Whether a user name and a password can be kept.
+    /// True if a user name and a password can be stored.
     pub supports_user_password: bool,
-    /// Whether headers for a host can be kept.
+    /// True if headers for a host can be stored.
     pub supports_host_scoped: bool,
-    /// The scopes that are asked for where a request names none.
+    /// Scopes that are requested if a request names none.
     pub default_scopes: Vec<String>,
-    /// The name for people: `GitHub`.
+    /// Name for people, for example `GitHub`.
     pub display_name: String,
-    /// The page of the provider's documentation that the entry was written from.
+    /// Page of the provider's documentation.
     #[schema(required = true)]
     pub docs_url: Option<String>,
-    /// Whether this server has what it needs to connect accounts: a client id, and a secret where one is due.
-    /// `true` for a provider without OAuth, which needs nothing.
+    /// True if the configuration has the client id, and the secret if one is needed. Always `true`
+    /// for a provider without OAuth.
     pub configured: bool,
-    /// What kind of service it is: `developer-tools`, `crm`, …
+    /// Category, for example `developer-tools` or `crm`.
     #[schema(required = true)]
     pub category: Option<String>,
-    /// What the provider's URLs need to know from whoever connects an account: initiate takes it as `inputs`.
+    /// Values that initiate takes as `inputs` for the provider's URLs.
     pub inputs: Vec<InputInfo>,
 }
 
 /// One value that initiate needs.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct InputInfo {
-    /// What it is called in `inputs`.
+    /// Name in `inputs`.
     pub name: String,
-    /// Whether it may be left out, because the entry has a default.
+    /// True if the entry has a default.
     pub optional: bool,
-    /// The regular expression that the whole value matches.
+    /// Regular expression that the whole value matches.
     #[schema(required = true)]
     pub pattern: Option<String>,
-    /// A good value.
+    /// Example of a valid value.
     pub example: String,
 }
 
 impl Broker {
-    /// Every provider, sorted by name: a JSON array of [`ProviderInfo`]. Nothing in it changes while the program runs, so it is
-    /// written once, soon after the start, and only lent from then on.
+    /// Returns every provider, sorted by name, as a JSON array of [`ProviderInfo`]. It cannot
+    /// change while the program runs, so it is written once.
     pub fn providers(&self) -> Bytes {
         self.0.providers.get_or_init(|| describe(&self.0.catalog, &self.0.clients)).clone()
     }

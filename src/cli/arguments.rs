@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_a_time_or_how_long_ago() {
+    fn moment_is_a_time_or_an_age() {
         assert_eq!(moment("2026-01-01T00:00:00Z"), Ok(UnixTime(1_767_225_600)));
         assert_eq!(moment("2026-01-01T01:00:00+01:00"), Ok(UnixTime(1_767_225_600)));
         let day_ago = moment("24h").unwrap();

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_commands_is_sound() {
+    fn command_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 }

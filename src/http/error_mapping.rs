@@ -38,7 +38,7 @@ impl From<Error> for Problem {
             Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
             Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
             Error::RefreshBroke => &problem::INTERNAL,
-            Error::WaitsToLive | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
+            Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };
         let detail = error.to_string();
         match error {

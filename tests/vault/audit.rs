@@ -233,14 +233,14 @@ async fn the_server_keeps_the_log_for_as_long_as_the_configuration_says() {
     for server in [&server, &forever] {
         server.clock.advance(days(30));
         server.key_of("bob").await;
-        server.broker.tidy_up().await;
+        server.broker.housekeeping_round().await;
         assert_eq!(actions(server).len(), before.len() + 1);
         server.clock.advance(days(1) + std::time::Duration::from_secs(1));
-        server.broker.tidy_up().await;
+        server.broker.housekeeping_round().await;
     }
     assert_eq!(actions(&server), ["key.create", "audit.prune"]);
     assert_eq!(actions(&forever).len(), before.len() + 1);
-    server.broker.tidy_up().await;
+    server.broker.housekeeping_round().await;
     assert_eq!(actions(&server).len(), 2);
     server.vault.verify_audit(&mut |fault| panic!("{fault}")).unwrap();
 }

@@ -77,7 +77,7 @@ async fn bar_59_a_drill_tells_the_provider_nothing_until_somebody_asks() {
 
     scene.clock.advance(DUE);
     assert_eq!(drill.broker.refresh_due().await.unwrap(), 0);
-    drill.broker.tidy_up().await;
+    drill.broker.housekeeping_round().await;
     assert_eq!(scene.asked(), before, "due, and left alone");
     assert_eq!(shown(&drill, &one).await["may_be_stale"], true);
     assert_eq!(shown(&scene.live, &one).await["may_be_stale"], false);
@@ -114,7 +114,7 @@ async fn bar_59_the_revocation_queue_of_a_restored_vault_waits_until_it_lives() 
     let before = scene.asked();
 
     scene.clock.advance(Duration::from_secs(600));
-    drill.broker.tidy_up().await;
+    drill.broker.housekeeping_round().await;
     assert!(drill.broker.retry_all_revocations(&AuditContext::command_line()).await.is_err(), "not even at will");
     let path = format!("/v1/integrations/acme/credentials/{two}");
     let deleted = drill.delete(&path).key(&drill.key).send().await.is(200).json();
@@ -123,7 +123,7 @@ async fn bar_59_the_revocation_queue_of_a_restored_vault_waits_until_it_lives() 
 
     assert!(drill.vault.go_live(&AuditContext::command_line()).await.unwrap());
     scene.clock.advance(Duration::from_secs(24 * 3_600));
-    drill.broker.tidy_up().await;
+    drill.broker.housekeeping_round().await;
     assert_eq!(scene.asked().1, before.1 + 4, "both tokens of both are revoked by the one that lives now");
 }
 
@@ -146,7 +146,7 @@ async fn a_restored_vault_says_so_at_the_start_and_in_status_and_doctor_until_it
     installation.run(&["vault", "backup", "b"]).must_succeed();
     installation.run(&["vault", "restore", "b", "--vault", "r.db"]).must_succeed();
     let status = || installation.run(&["vault", "status", "--json", "--vault", "r.db"]).must_succeed().json();
-    assert!(status()["waits_to_live"]["backup_at"].is_i64());
+    assert!(status()["unpromoted_restore"]["backup_at"].is_i64());
     let doctor = installation.run(&["doctor", "--vault", "r.db"]).stdout();
     assert!(doctor.contains("restored at") && doctor.contains("vault live"), "{doctor}");
 
@@ -156,7 +156,7 @@ async fn a_restored_vault_says_so_at_the_start_and_in_status_and_doctor_until_it
     let mut serving = installation.start(&["serve", "--vault", "r.db", "--live"], &[]);
     serving.says("lives from now on");
     drop(serving);
-    assert!(status()["waits_to_live"].is_null());
+    assert!(status()["unpromoted_restore"].is_null());
     let again = installation.run(&["vault", "live", "--vault", "r.db"]).must_succeed().stdout();
     assert!(again.contains("nothing was changed"), "{again}");
     let audit = installation.run(&["audit", "list", "--vault", "r.db"]).must_succeed().stdout();

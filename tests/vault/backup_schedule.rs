@@ -193,7 +193,7 @@ async fn a_server_writes_its_backup_by_itself_and_a_restart_writes_no_other() {
     let doctor = || installation.run(&["doctor"]).stdout();
     assert!(doctor().contains("there is none yet"), "{}", doctor());
     let server = installation.serve().await;
-    let written = || server.log().contains("a backup is written");
+    let written = || server.log().contains("backup written");
     crate::support::eventually("the server writes a backup", async || written()).await;
     server.kill();
     let server = installation.serve().await;

@@ -182,15 +182,13 @@ async fn a_server_finds_by_itself_what_does_not_hold() {
         crate::support::http::Ask::new(Method::POST, format!("{}/v1/integrations/openai/credentials", server.url));
     let made = ask.key(&key).json(&body).send().await.is(201).json();
     let id = made["id"].as_str().unwrap();
-    crate::support::eventually("it says that all is well", async || {
-        server.log().contains("everything in the vault holds")
-    })
-    .await;
+    crate::support::eventually("it says that all is well", async || server.log().contains("vault verification passed"))
+        .await;
     let file = rusqlite::Connection::open(installation.path("strongroom.db")).unwrap();
     file.execute("UPDATE credential SET provider = 'github' WHERE id = ?", [id]).unwrap();
     crate::support::eventually("it says what is not", async || {
         let log = server.log();
-        log.contains("the vault does not hold") && log.contains(id)
+        log.contains("vault verification failed") && log.contains(id)
     })
     .await;
     assert!(server.stop().success());

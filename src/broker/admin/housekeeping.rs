@@ -1,59 +1,61 @@
-//! What is done while nobody asks: expired states are erased, revocations that failed are tried again, and the audit log
-//! is kept for as long as the configuration says.
+//! Housekeeping of a running server: erases expired states, retries failed revocations, and prunes
+//! the audit log.
 
 use std::time::Duration;
 
 use crate::broker::parts::Broker;
 use crate::vault::{AuditContext, VaultError};
 
-/// How often the house is tidied. States end by their own time whether or not they were erased, so this only bounds how
-/// long a sealed one lies about.
+/// Time between two rounds. An expired state is rejected even if it was not erased yet, so this
+/// only bounds how long its sealed row stays in the file.
 const EVERY: Duration = Duration::from_secs(30);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Batches of audit rows that are removed in one round, so that the rest of the house does not wait.
+/// Audit-log batches removed in one round, so that one round stays short.
 const BATCHES: u32 = 20;
 
 impl Broker {
-    /// Tidies up until it is dropped: a server spawns it and aborts it at the end. Failures are logged and tried again.
-    pub async fn keep_house(self) {
+    /// Runs until the task is aborted. Failures are logged and retried in the next round.
+    pub async fn run_housekeeping(self) {
         let broker = self.clone();
-        // Not before the start, which does not wait for it, and not by the first who asks.
+        // Prepares the provider list in the background: neither the start nor the first request
+        // waits for it.
         tokio::task::spawn_blocking(move || broker.providers().len());
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.tidy_up().await;
+            self.housekeeping_round().await;
         }
     }
 
-    /// One round of it.
-    pub async fn tidy_up(&self) {
-        // A vault that waits to live asks nobody anything by itself.
-        if self.waits_to_live().is_ok_and(|restored| restored.is_none()) {
+    /// Runs one round.
+    pub async fn housekeeping_round(&self) {
+        // A restored vault that was not promoted sends no request unless a caller asks for it.
+        if self.unpromoted_restore().is_ok_and(|restored| restored.is_none()) {
             self.discover_ahead().await;
         }
         match self.vault().purge_pending(self.0.clock.now()).await {
             Ok(0) => {}
-            Ok(erased) => tracing::debug!(erased, "expired states are erased"),
-            Err(error) => tracing::warn!(%error, "expired states could not be erased; the next round tries again"),
+            Ok(erased) => tracing::debug!(erased, "erased expired states"),
+            Err(error) => tracing::warn!(%error, "cannot erase expired states; the next round retries"),
         }
         match self.retry_revocations().await {
             Ok(0) => {}
-            Ok(confirmed) => tracing::info!(confirmed, "revocations that had failed are confirmed now"),
-            Err(error) => tracing::warn!(%error, "the revocation queue could not be read; the next round tries again"),
+            Ok(confirmed) => tracing::info!(confirmed, "retried revocations are confirmed"),
+            Err(error) => tracing::warn!(%error, "cannot read the revocation queue; the next round retries"),
         }
         match self.prune_audit().await {
             Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "audit rows that were kept long enough are removed"),
-            Err(error) => tracing::warn!(%error, "the audit log could not be shortened; the next round tries again"),
+            Ok(removed) => tracing::info!(removed, "removed audit rows older than audit.retention"),
+            Err(error) => tracing::warn!(%error, "cannot prune the audit log; the next round retries"),
         }
     }
 
-    /// Removes what is older than the retention. It begins when the oldest row is a day older than that, so that a busy log
-    /// is shortened once a day and not row by row, each with a row that says so.
+    /// Removes rows older than the retention. It starts only if the oldest row exceeds the
+    /// retention by a day. A busy log is then pruned once a day instead of row by row, because each
+    /// pruning adds a row.
     async fn prune_audit(&self) -> Result<u64, VaultError> {
         let Some(retention) = self.config().audit.retention else { return Ok(0) };
         let (vault, now) = (self.vault(), self.0.clock.now());

@@ -1,5 +1,6 @@
-//! The revocation queue: what is deleted here and not yet confirmed there is tried again, backing off, until its time is
-//! up; and who administers can see what waits, and why.
+//! Revocation queue: retries revocations that the provider did not confirm, with backoff, until
+//! `vault.revoke_retry` is over. Administrators can list the queue with the last error of each
+//! entry.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,44 +18,45 @@ use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, RevocableTokens};
 use crate::vault::{AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, VaultError};
 
-/// The first wait after a failure; it doubles with every further one.
+/// Wait after the first failure; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
 
-/// The longest wait between two tries.
+/// Maximum wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
 
-/// How many of one provider are tried in one pass.
+/// Maximum attempts per provider in one pass.
 const PER_PASS: u32 = 50;
 
-/// How many of one provider are under way at once.
+/// Concurrent requests per provider.
 const AT_ONE_PROVIDER: usize = 4;
 
-/// How many providers are asked at once. One that hangs takes up one place of these, and holds up nobody else.
+/// Providers contacted concurrently. One that hangs takes one of these places and does not delay
+/// the others.
 const PROVIDERS_AT_ONCE: usize = 16;
 
-/// A revocation that a provider has not yet confirmed. Never a token.
+/// A revocation that the provider did not confirm yet. It contains no token.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct WaitingRevocation {
-    /// The id of the revocation.
+    /// Id of the revocation.
     pub id: String,
-    /// Whose credential it was.
+    /// User that owned the credential.
     #[schema(value_type = String)]
     pub user: UserId,
-    /// At which provider.
+    /// Provider that issued the tokens.
     #[schema(value_type = String)]
     pub provider: ProviderName,
-    /// The credential that was deleted.
+    /// Id of the deleted credential.
     #[schema(value_type = String)]
     pub credential_id: CredentialId,
-    /// How often it was tried in vain.
+    /// Number of failed attempts.
     pub attempts: u32,
-    /// Why the last try failed; `null` where none has failed yet.
+    /// Error of the last attempt; `null` if none failed yet.
     #[schema(required = true)]
     pub last_error: Option<String>,
-    /// When it is tried next, in Unix seconds.
+    /// Time of the next attempt, in Unix seconds.
     #[schema(value_type = i64)]
     pub next_attempt_at: UnixTime,
-    /// When it is given up and its tokens are erased, in Unix seconds.
+    /// Time at which the revocation is given up and its tokens are erased, in Unix seconds.
     #[schema(value_type = i64)]
     pub give_up_at: UnixTime,
 }
@@ -74,19 +76,19 @@ impl From<QueuedRevocation> for WaitingRevocation {
     }
 }
 
-/// The queue, or a part of it, and where it goes on.
+/// One page of the queue.
 #[derive(Debug)]
 pub struct RevocationList {
-    /// What waits, in the order in which the credentials were connected.
+    /// Entries in the order in which the credentials were connected.
     pub revocations: Vec<WaitingRevocation>,
-    /// The last credential of these, where there are more behind it: what to give as `after`.
+    /// Last credential id of this page if more follow: the next value of `after`.
     pub next_after: Option<CredentialId>,
-    /// What is damaged, and therefore not among these.
+    /// Errors of entries that cannot be read; they are missing from `revocations`.
     pub damaged: Vec<VaultError>,
 }
 
 impl Broker {
-    /// What waits in the queue of the users that the administrator acts for.
+    /// Lists the queued revocations of the users that the administrator may act for.
     pub fn revocations(&self, administrator: &Administrator, page: CredentialPage) -> Result<RevocationList, Error> {
         let queue = self.0.vault.revocations(|user| administrator.holder.acts_for(user), page)?;
         let next_after = queue.waiting.last().filter(|_| queue.more).map(|last| last.credential_id);
@@ -94,10 +96,10 @@ impl Broker {
         Ok(RevocationList { revocations, next_after, damaged: queue.damaged })
     }
 
-    /// Tries what is due once, and drops what has been tried for longer than `vault.revoke_retry`.
-    /// Gives how many the providers confirmed.
+    /// Retries what is due once and gives up what was tried for longer than `vault.revoke_retry`.
+    /// Returns the number of confirmed revocations.
     pub async fn retry_revocations(&self) -> Result<usize, Error> {
-        if self.waits_to_live()?.is_some() {
+        if self.unpromoted_restore()?.is_some() {
             return Ok(0);
         }
         let now = self.0.clock.now();
@@ -108,21 +110,23 @@ impl Broker {
                 for one in given_up {
                     match one {
                         Ok(GivenUp { provider, credential_id }) => {
-                            tracing::warn!(%provider, credential = %credential_id, "no provider confirmed this revocation in time, and it is given up; revoke it by hand");
+                            tracing::warn!(%provider, credential = %credential_id, "gave up a revocation that the provider never confirmed; revoke the token at the provider");
                         }
-                        Err(error) => tracing::error!(%error, "a queued revocation cannot be read; revoke it by hand"),
+                        Err(error) => {
+                            tracing::error!(%error, "cannot read a queued revocation; revoke the token at the provider")
+                        }
                     }
                 }
             }
-            Err(error) => tracing::warn!(%error, "revocations to be given up could not be erased"),
+            Err(error) => tracing::warn!(%error, "cannot erase revocations that were given up"),
         }
         self.try_revocations(now, PER_PASS, &AuditContext::system()).await
     }
 
-    /// Tries everything in the queue once, whether or not its time has come; gives how many the providers confirmed.
+    /// Retries the whole queue once, due or not. Returns the number of confirmed revocations.
     pub async fn retry_all_revocations(&self, who: &AuditContext) -> Result<usize, Error> {
-        if self.waits_to_live()?.is_some() {
-            return Err(Error::WaitsToLive);
+        if self.unpromoted_restore()?.is_some() {
+            return Err(Error::NotPromoted);
         }
         self.try_revocations(UnixTime(i64::MAX), u32::MAX, who).await
     }
@@ -132,14 +136,17 @@ impl Broker {
         for queued in self.0.vault.due_revocations(self.0.clock.now(), due, of_each)? {
             match queued {
                 Ok(queued) => lanes.entry(queued.provider.clone()).or_default().push(queued),
-                Err(error) => tracing::error!(%error, "a queued revocation cannot be read; revoke it by hand"),
+                Err(error) => {
+                    tracing::error!(%error, "cannot read a queued revocation; revoke the token at the provider")
+                }
             }
         }
         let lanes = stream::iter(lanes.into_values().map(|lane| self.clone().revoke_each(lane, who.clone())));
         Ok(lanes.buffer_unordered(PROVIDERS_AT_ONCE).collect::<Vec<usize>>().await.into_iter().sum())
     }
 
-    /// Sends the revocations of one provider, a few at a time; gives how many it confirmed.
+    /// Sends the revocations of one provider, a few at a time. Returns the number of confirmed
+    /// ones.
     async fn revoke_each(self, lane: Vec<QueuedRevocation>, who: AuditContext) -> usize {
         let sent = lane.into_iter().map(|queued| {
             let (broker, who) = (self.clone(), who.clone());
@@ -149,26 +156,26 @@ impl Broker {
         outcomes.into_iter().filter(|confirmed| *confirmed).count()
     }
 
-    /// Sends one revocation and records what came of it: whether the provider confirmed.
+    /// Sends one revocation and records the outcome. Returns true if the provider confirmed.
     pub(in crate::broker) async fn revoke(&self, queued: QueuedRevocation, who: &AuditContext) -> bool {
         let provider = &queued.provider;
         let outcome = self.send_revocation(&queued).await;
         let recorded = match &outcome {
             Ok(()) => self.0.vault.finish_revocation(&queued.id, who).await,
             Err(reason) => {
-                tracing::warn!(%provider, %reason, attempts = queued.attempts + 1, "a revocation failed and will be tried again");
+                tracing::warn!(%provider, %reason, attempts = queued.attempts + 1, "revocation failed; it will be retried");
                 self.postpone(&queued, reason).await
             }
         };
         if let Err(error) = recorded {
-            tracing::error!(%provider, %error, credential = %queued.credential_id, "what came of a revocation could not be recorded");
+            tracing::error!(%provider, %error, credential = %queued.credential_id, "cannot record the outcome of a revocation");
         }
         outcome.is_ok()
     }
 
     async fn send_revocation(&self, queued: &QueuedRevocation) -> Result<(), String> {
-        if self.waits_to_live().map_err(|error| error.to_string())?.is_some() {
-            return Err(Error::WaitsToLive.to_string());
+        if self.unpromoted_restore().map_err(|error| error.to_string())?.is_some() {
+            return Err(Error::NotPromoted.to_string());
         }
         let provider = queued.provider.as_str();
         let connectable = match queued.tokens.renewal.as_deref() {
@@ -177,11 +184,11 @@ impl Broker {
         };
         let connectable = connectable.map_err(|error| error.to_string())?;
         if queued.client_id.as_ref().is_some_and(|id| *id != connectable.client.id) {
-            return Err("the tokens belong to another client than the configured one".to_owned());
+            return Err("the tokens were issued to another client than the configured one".to_owned());
         }
         let entry = connectable.oauth.for_credential(&queued.tokens.metadata).map_err(|fault| fault.to_string())?;
         let revoke = entry.revoke.as_ref();
-        let revoke = revoke.ok_or("the provider's entry has no revocation any more")?;
+        let revoke = revoke.ok_or("the provider's entry no longer has a revocation endpoint")?;
         let tokens = RevocableTokens {
             access_token: Some(&queued.tokens.access_token),
             refresh_token: queued.tokens.refresh_token.as_ref(),
@@ -196,12 +203,12 @@ impl Broker {
     }
 }
 
-/// The wait after a failure that follows `failures` others.
+/// Returns the wait after a failure that follows `failures` others.
 fn wait_after(failures: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT)
 }
 
-/// How many tries fit into `time`, with their waits.
+/// Returns the number of attempts, with their waits, that fit into `time`.
 fn tries_within(time: Duration) -> u32 {
     let (mut tries, mut passed) = (0, Duration::ZERO);
     while passed < time {

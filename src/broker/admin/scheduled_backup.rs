@@ -1,8 +1,8 @@
-//! Backups by the clock: when the newest is older than `backup.every` another is written, and those that are too many are
-//! removed after it.
+//! Scheduled backups: writes a backup when the newest is older than `backup.every`, then removes
+//! the oldest beyond `backup.keep`.
 //!
-//! What there is stands in the folder: the name of a backup has the vault's id and its time, so a restart changes nothing.
-//! Nothing is removed that is not a backup of this very vault.
+//! The folder itself is the state: a backup's name contains the vault id and the time, so a restart
+//! changes nothing. Only backups of this vault are ever removed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,48 +16,48 @@ use crate::vault::{
     remove_abandoned,
 };
 
-/// How often it is looked whether one is due.
+/// Time between two checks.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// How long after a failure the next is tried.
+/// Wait after a failure.
 const AGAIN_AFTER: Duration = Duration::from_secs(300);
 
-/// What the names end in.
+/// Suffixes of file names.
 const PLAIN: &str = ".backup";
 const ENCRYPTED: &str = ".backup.age";
 
-/// How `[backup]` stands with the files that are there.
+/// State of the scheduled backups, read from the folder.
 #[derive(Clone, Debug)]
 pub struct BackupStatus {
-    /// The folder.
+    /// Folder of the backups.
     pub directory: PathBuf,
-    /// When the newest backup of this vault was made; `None` where there is none.
+    /// Time of the newest backup of this vault; `None` if there is none.
     pub newest: Option<UnixTime>,
-    /// How many there are.
+    /// Number of backups in the folder.
     pub kept: usize,
-    /// When the next is due.
+    /// Time at which the next backup is due.
     pub due_at: UnixTime,
 }
 
-/// The name of a backup that is made at `at`.
+/// Returns the file name of a backup made at `at`.
 pub fn backup_name(vault: &Vault, at: UnixTime, encrypted: bool) -> String {
     let time = at.to_string().replace(['-', ':'], "");
     format!("{}{time}{}", vault.backup_prefix(), if encrypted { ENCRYPTED } else { PLAIN })
 }
 
-/// What there is of this vault's backups, and when the next is due; `None` where none are configured.
+/// Returns the state of the scheduled backups; `None` if none are configured.
 pub fn backup_status(settings: &BackupSettings, vault: &Vault, now: UnixTime) -> Option<BackupStatus> {
     let directory = settings.directory.clone()?;
     let found = find(&directory, &vault.backup_prefix());
-    // One that is from the future was made by a clock that was wrong: it keeps nobody from making another.
+    // A wrong clock can date a backup in the future. It must not delay the next one.
     let newest = found.iter().map(|(at, _)| *at).filter(|at| *at <= now).max();
     let due_at = newest.map_or(now, |newest| newest.plus(settings.every));
     Some(BackupStatus { directory, newest, kept: found.len(), due_at })
 }
 
 impl Broker {
-    /// Backs up by the clock until it is dropped, where `backup.directory` is set: a server spawns it and aborts it at the end.
-    pub async fn back_up_on_time(self) {
+    /// Runs until the task is aborted, if `backup.directory` is set.
+    pub async fn run_scheduled_backups(self) {
         if self.0.config.backup.directory.is_none() {
             return;
         }
@@ -73,18 +73,18 @@ impl Broker {
             match self.back_up_if_due().await {
                 Ok(None) => {}
                 Ok(Some(made)) => {
-                    tracing::info!(file = %made.path.display(), bytes = made.bytes, epoch = made.contents.epoch, "a backup is written");
+                    tracing::info!(file = %made.path.display(), bytes = made.bytes, epoch = made.contents.epoch, "backup written");
                 }
                 Err(error) => {
                     not_before = now.plus(AGAIN_AFTER);
-                    tracing::error!(%error, "no backup could be written; it is tried again in five minutes");
+                    tracing::error!(%error, "scheduled backup failed; the next attempt is in five minutes");
                 }
             }
         }
     }
 
-    /// Writes a backup if one is due, and removes those that are too many then. A vault that was restored and does not live yet
-    /// writes none: the folder may be that of the vault that does.
+    /// Writes a backup if one is due, then removes the oldest. A restored vault that was not
+    /// promoted writes none: the folder may belong to the original vault.
     pub async fn back_up_if_due(&self) -> Result<Option<MadeBackup>, BackupError> {
         let (settings, vault) = (self.0.config.backup.clone(), self.0.vault.clone());
         let now = self.0.clock.now();
@@ -108,19 +108,19 @@ impl Broker {
         if made.is_some()
             && let Err(error) = vault.note_backup(&AuditContext::system()).await
         {
-            tracing::warn!(%error, "the backup is not in the audit log");
+            tracing::warn!(%error, "cannot record the backup in the audit log");
         }
         Ok(made)
     }
 
-    /// Whether the vault was restored from a backup, and nobody has said yet that it is the one that lives: then nothing goes to a
-    /// provider but what somebody asks for.
-    pub(in crate::broker) fn waits_to_live(&self) -> Result<Option<RestoreMark>, VaultError> {
+    /// Returns the restore that this vault comes from, if it was not promoted since. Such a vault
+    /// sends no request unless a caller asks for it.
+    pub(in crate::broker) fn unpromoted_restore(&self) -> Result<Option<RestoreMark>, VaultError> {
         self.0.vault.restored()
     }
 }
 
-/// A server that stops does not wait for a backup to end.
+/// Stops a running backup when the server stops.
 struct StopOnDrop(BackupStop);
 
 impl Drop for StopOnDrop {
@@ -129,22 +129,22 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Removes the oldest beyond `keep`; the one just made stays whatever the clock said. Those from the future go first: a clock
-/// that was ahead dated them, and they would displace every right one.
+/// Removes the oldest beyond `keep`, but never the one just made. Backups dated in the future go
+/// first: a wrong clock dated them, and they would displace correct ones.
 fn thin_out(directory: &Path, prefix: &str, keep: usize, (made, now): (&Path, UnixTime)) {
     let mut others: Vec<_> = find(directory, prefix).into_iter().filter(|(_, path)| path != made).collect();
     others.sort_by(|one, other| (one.0 <= now, one).cmp(&(other.0 <= now, other)));
     let too_many = (others.len() + 1).saturating_sub(keep);
     for (_, path) in others.into_iter().take(too_many) {
         match std::fs::remove_file(&path) {
-            Ok(()) => tracing::info!(file = %path.display(), "an old backup is removed"),
-            Err(error) => tracing::warn!(file = %path.display(), %error, "an old backup could not be removed"),
+            Ok(()) => tracing::info!(file = %path.display(), "removed an old backup"),
+            Err(error) => tracing::warn!(file = %path.display(), %error, "cannot remove an old backup"),
         }
     }
 }
 
-/// The backups of this vault in a folder, with their times. What has another name, or is something else under such a name, is
-/// not one.
+/// Returns the backups of this vault in a folder, with their times. Files with other names or other
+/// contents are ignored.
 fn find(directory: &Path, prefix: &str) -> Vec<(UnixTime, PathBuf)> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let backup = |entry: std::fs::DirEntry| {
@@ -167,7 +167,7 @@ fn is_of(path: &Path, prefix: &str) -> bool {
     head_of(path).is_some_and(|head| prefix.contains(&head.vault_id()))
 }
 
-/// Whose it is only its name says: that is what encryption is for.
+/// Only the name of an encrypted backup says which vault it belongs to.
 fn is_encrypted(path: &Path) -> bool {
     use std::io::Read as _;
 

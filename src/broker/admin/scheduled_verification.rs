@@ -1,19 +1,19 @@
-//! Verification by the clock: soon after the start, and then as often as `vault.verify_every` says, the server looks whether
-//! everything in the vault holds. At the start itself only the manifest is checked, so that it stays fast.
+//! Scheduled verification: checks the whole vault soon after the start and then every
+//! `vault.verify_every`. The start itself checks only the manifest, so that it stays fast.
 
 use std::time::Duration;
 
 use crate::broker::parts::Broker;
 
-/// How long after the start the first one is, at most.
+/// Maximum time between the start and the first verification.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 
-/// How many findings are logged one by one.
+/// Findings that are logged one by one.
 const LOGGED: usize = 20;
 
 impl Broker {
-    /// Verifies until it is dropped: a server spawns it and aborts it at the end.
-    pub async fn verify_on_time(self) {
+    /// Runs until the task is aborted.
+    pub async fn run_scheduled_verification(self) {
         let every = self.0.config.vault.verify_every;
         if every.is_zero() {
             return;
@@ -33,7 +33,7 @@ impl Broker {
                     records = found.records,
                     api_keys = found.api_keys,
                     audit_rows = found.audit_rows,
-                    "everything in the vault holds"
+                    "vault verification passed"
                 );
             }
             Ok(Ok(found)) => {
@@ -41,10 +41,10 @@ impl Broker {
                     tracing::error!(table = one.table, row = one.row, "{}", one.what);
                 }
                 let count = found.findings.len() as u64 + found.more;
-                tracing::error!(count, "the vault does not hold: `strongroom vault verify` names everything");
+                tracing::error!(count, "vault verification failed; `strongroom vault verify` lists every finding");
             }
-            Ok(Err(error)) => tracing::error!(%error, "the vault could not be verified"),
-            Err(error) => tracing::error!(%error, "the verification of the vault ended early"),
+            Ok(Err(error)) => tracing::error!(%error, "cannot verify the vault"),
+            Err(error) => tracing::error!(%error, "the verification task ended early"),
         }
     }
 }

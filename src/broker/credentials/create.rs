@@ -1,4 +1,4 @@
-//! Create: a key, a user name and password, or headers for a host, sealed as they come.
+//! Create: stores an API key, a user name and password, or headers for a host.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,44 +15,45 @@ use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::{CredentialSecret, HostPattern, NewCredential, Renewal};
 
-/// A secret to keep, and what to call it.
+/// Secret to store, and its title.
 #[derive(Debug)]
 pub struct CreateRequest {
-    /// What it is called; may be empty.
+    /// Title; may be empty.
     pub title: String,
-    /// The secret.
+    /// Secret.
     pub secret: NewSecret,
 }
 
-/// The kinds of secret that a client can hand in.
+/// Secret of each kind that a client can submit.
 pub enum NewSecret {
-    /// One API key, and when it ends if that is known.
+    /// API key, with its expiry if known.
     ApiKey {
-        /// The key.
+        /// Key.
         api_key: Secret,
-        /// When it ends.
+        /// Expiry.
         expires_at: Option<UnixTime>,
     },
-    /// A user name and a password; the name is a secret too.
+    /// User name and password. The name is a secret too.
     UserPassword {
-        /// The user name.
+        /// User name.
         username: Secret,
-        /// The password.
+        /// Password.
         password: Secret,
     },
     /// Headers for requests to one host.
     HostScoped {
-        /// Which host.
+        /// Host pattern.
         host: HostPattern,
-        /// The headers by name.
+        /// Header values by name.
         headers: BTreeMap<String, Secret>,
     },
-    /// What asks for access tokens without a user's login; the result is an `oauth2` credential.
+    /// Client or service account that requests access tokens without a user's login. The result is
+    /// an `oauth2` credential.
     Service(ServiceRequest),
 }
 
 impl fmt::Debug for NewSecret {
-    /// Shows the kind alone.
+    /// Shows only the kind.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NewSecret({})", self.kind())
     }
@@ -69,42 +70,42 @@ impl NewSecret {
     }
 }
 
-/// What a credential without a user's login is made of.
+/// Grant that needs no user login.
 pub struct ServiceRequest {
-    /// Who asks.
+    /// Client or service account that requests the tokens.
     pub renewal: Renewal,
-    /// The scopes to ask for; none: whatever the provider gives.
+    /// Scopes to request; empty for the provider's default.
     pub scopes: Vec<String>,
-    /// What the provider's URLs need to know.
+    /// Values for the provider's URLs.
     pub inputs: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for ServiceRequest {
-    /// Shows nothing: there are keys in it.
+    /// Hides everything: the value contains keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceRequest").finish_non_exhaustive()
     }
 }
 
-/// What was stored.
+/// Stored credential.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = CreateCredentialResponse)]
 pub struct CreateResponse {
-    /// The new credential's id.
+    /// Id of the new credential.
     #[schema(value_type = String)]
     pub id: CredentialId,
-    /// The provider's name.
+    /// Provider.
     #[schema(value_type = String)]
     pub provider: ProviderName,
-    /// `api_key`, `user_password`, `host_scoped`, or `oauth2` for what was made without a login.
+    /// `api_key`, `user_password`, `host_scoped`, or `oauth2` for a grant without a login.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// What it is called.
+    /// Title.
     pub title: String,
 }
 
 impl Broker {
-    /// Stores a secret of the caller's user; it is on disk when this returns.
+    /// Stores a secret for the caller's user. It is on disk when this returns.
     pub async fn create(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! Delete: the credential is gone first, then it is revoked at the provider, and the answer says what came of that.
+//! Delete: erases the credential first, then revokes it at the provider and reports the outcome.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,24 +11,26 @@ use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
 use crate::vault::{CredentialMetadata, RevocationScope};
 
-/// What was deleted, and what the provider said.
+/// Outcome of a deletion.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = DeleteCredentialResponse)]
 pub struct DeleteResponse {
     /// Always `true`.
     pub deleted: bool,
-    /// The id of the credential that is gone.
+    /// Id of the deleted credential.
     #[schema(value_type = String)]
     pub credentials_id: CredentialId,
-    /// `true`: revoked at the provider. `false`: the provider refused or could not be reached, and it will be tried again.
-    /// `null`: nothing was to be revoked, or another credential hangs on the same grant.
+    /// `true`: the provider confirmed the revocation. `false`: the provider refused or was
+    /// unreachable, and Strongroom will retry. `null`: there was nothing to revoke, or another
+    /// credential uses the same grant.
     #[schema(required = true)]
     pub revoked: Option<bool>,
 }
 
 impl Broker {
-    /// Deletes the user's credential. From the first commit on it is neither listed nor usable; its tokens wait, sealed, in
-    /// the revocation queue until the provider has confirmed (RFC 7009 §2.2) or their time is up.
+    /// Deletes the user's credential. It disappears with the first commit. Its sealed tokens stay
+    /// in the revocation queue until the provider confirms (RFC 7009 §2.2) or `vault.revoke_retry`
+    /// is over.
     pub async fn delete(&self, caller: &Caller, provider: &str, id: &str) -> Result<DeleteResponse, Error> {
         let summary = self.owned_at(caller, provider, id)?;
         let revocation = self.revocation_of(&summary).await;
@@ -47,16 +49,16 @@ impl Broker {
         Ok(DeleteResponse { deleted: true, credentials_id: deleted.summary.id, revoked })
     }
 
-    /// What the provider's entry says of ending this credential.
+    /// Returns how the provider revokes this credential.
     pub(in crate::broker) async fn revocation_of(&self, summary: &CredentialMetadata) -> RevocationScope {
         if summary.kind == Kind::OAuth2 { self.revocation_at(&summary.provider).await } else { RevocationScope::Never }
     }
 
-    /// What the provider's entry, or its server, says of ending a grant.
+    /// Returns how the provider, or its server's metadata, revokes a grant.
     pub(in crate::broker) async fn revocation_at(&self, provider: &ProviderName) -> RevocationScope {
         let provider = self.0.catalog.get(provider.as_str());
         let ends = match provider.and_then(|provider| Some((provider, provider.entry.oauth.as_ref()?))) {
-            // What a server that cannot be asked now says of revocations is asked again when its turn comes.
+            // If discovery fails now, it runs again when the queued revocation is sent.
             Some((provider, oauth)) if oauth.discovers() && oauth.revoke.is_none() => {
                 match Box::pin(self.connectable(provider.name.as_str())).await {
                     Ok(connectable) => connectable.oauth.revoke.as_ref().map(|revoke| revoke.ends),
@@ -66,7 +68,8 @@ impl Broker {
             other => other.and_then(|(_, oauth)| oauth.revoke.as_ref()).map(|revoke| revoke.ends),
         };
         if provider.is_some_and(|provider| provider.entry.mcp.is_some()) {
-            // Its server's tokens are its own, and where it has no revocation is known from what is sealed with them.
+            // Each MCP server's tokens stand alone. The sealed values say if it has a revocation
+            // endpoint.
             return RevocationScope::Token;
         }
         match (provider, ends) {

@@ -1,4 +1,4 @@
-//! One credential, with what a list leaves out: when it was what, and how it stands. Never a secret.
+//! Get: one credential with its times and refresh state. Never a secret.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,66 +11,67 @@ use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::vault::{CredentialMetadata, CredentialUpdate, UpdateOutcome};
 
-/// One credential as everybody with `READ_INTEGRATIONS` may see it.
+/// One credential as callers with `READ_INTEGRATIONS` see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CredentialDetail {
-    /// What a list shows of it.
+    /// Fields of the list.
     #[serde(flatten)]
     pub summary: CredentialSummary,
-    /// When it was stored.
+    /// Creation time.
     #[schema(value_type = i64)]
     pub created_at: UnixTime,
-    /// When its title or its secret last changed.
+    /// Time of the last change of its title or secret.
     #[schema(value_type = i64)]
     pub updated_at: UnixTime,
-    /// When the access token or the key ends, where that is known.
+    /// Expiry of the access token or key, if known.
     #[schema(value_type = Option<i64>, required = true)]
     pub expires_at: Option<UnixTime>,
-    /// When its secret was last handed out.
+    /// Time at which its secret was last returned.
     #[schema(value_type = Option<i64>, required = true)]
     pub last_used_at: Option<UnixTime>,
     /// `active`, `refreshing` or `needs_reauth`.
     pub status: &'static str,
-    /// What went wrong when it was last to be refreshed; `null` where nothing did since it last went well.
+    /// Error of the last refresh; `null` if the last refresh succeeded.
     #[schema(required = true)]
     pub last_error: Option<ShownError>,
-    /// Since when a refresh may have happened of which Strongroom does not know: one was sent, and its answer never came
-    /// whole. It is tried again.
+    /// Start time of a refresh that was sent and not fully answered; its outcome is unknown.
+    /// Strongroom retries it.
     #[schema(value_type = Option<i64>, required = true)]
     pub in_doubt_since: Option<UnixTime>,
-    /// Before when it is not tried again.
+    /// Time before which Strongroom does not retry.
     #[schema(value_type = Option<i64>, required = true)]
     pub next_try_at: Option<UnixTime>,
-    /// By when it has to be refreshed or connected again: a refresh token that is not used until then lapses.
+    /// Time before which it must be refreshed or reconnected, because an unused refresh token
+    /// expires then.
     #[schema(value_type = Option<i64>, required = true)]
     pub reauth_before: Option<UnixTime>,
-    /// Whether the vault was restored from a backup after these tokens came: the refresh token may be used up since. It is
-    /// tried when somebody asks for this credential.
+    /// True if the vault was restored from a backup after these tokens were stored. The refresh
+    /// token may have been used since. Strongroom tries it at the next request for this credential.
     pub may_be_stale: bool,
-    /// Of a further token of a login: with which credential it came. `null` for all others.
+    /// For an additional token of a login: the credential that it came with. `null` for all others.
     #[schema(required = true)]
     pub beside: Option<ShownBeside>,
 }
 
-/// With which credential a further token came out of one login.
+/// Credential that an additional token came with.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Beside)]
 pub struct ShownBeside {
-    /// The credential with the first token; it may be gone.
+    /// Credential of the first token; it may be deleted.
     #[schema(value_type = String)]
     pub credentials_id: CredentialId,
-    /// What the provider's entry calls this token.
+    /// Name of this token in the provider's entry.
     pub name: String,
 }
 
-/// What went wrong, and when.
+/// An error and its time.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = LastError)]
 pub struct ShownError {
-    /// When.
+    /// Time of the error.
     #[schema(value_type = i64)]
     pub at: UnixTime,
-    /// What, with the provider's own words where it said any.
+    /// Error text, with the provider's own description if it sent one.
     pub message: String,
 }
 
@@ -95,12 +96,12 @@ impl CredentialDetail {
 }
 
 impl Broker {
-    /// The user's credential of this id and provider.
+    /// Returns the user's credential with this id and provider.
     pub fn credential(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
         Ok(self.detail(&self.owned_at(caller, provider, id)?))
     }
 
-    /// Gives the user's credential another title, or another secret of the same kind; its id stays.
+    /// Changes the title, or replaces the secret with one of the same kind. The id stays.
     pub async fn amend(
         &self,
         caller: &Caller,
@@ -117,12 +118,12 @@ impl Broker {
     }
 
     fn detail(&self, summary: &CredentialMetadata) -> CredentialDetail {
-        let refreshes_now = self.0.flights.are_under_way(&summary.id);
+        let refreshes_now = self.0.single_flight.are_under_way(&summary.id);
         let may_be_stale = self.0.vault.may_be_stale(summary);
         CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)
     }
 
-    /// The user's own credential of this id, which has to be of this provider.
+    /// Returns the user's credential with this id, if it belongs to this provider.
     pub(in crate::broker) fn owned_at(
         &self,
         caller: &Caller,

@@ -1,5 +1,5 @@
-//! List: what a user has connected, oldest first. One indexed read of sealed summaries; where nobody wrote since the last, not even
-//! that, and the answer is the one that was written then. No secret is opened.
+//! List: a user's credentials, oldest first. It reads sealed summaries by an index and opens no
+//! secret. If nothing was written since the last list, the previous answer is reused.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,27 +11,27 @@ use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName};
 use crate::vault::{CredentialMetadata, CredentialPage, VaultError};
 
-/// One credential as everybody with `READ_INTEGRATIONS` may see it: never a secret.
+/// One credential as callers with `READ_INTEGRATIONS` see it. Never a secret.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CredentialSummary {
-    /// The id: a lower-case UUID.
+    /// Id: a lower-case UUID.
     #[schema(value_type = String)]
     pub id: CredentialId,
-    /// The provider's name.
+    /// Provider.
     #[schema(value_type = String)]
     pub provider: ProviderName,
     /// `oauth2`, `api_key`, `user_password` or `host_scoped`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// What it is called.
+    /// Title.
     pub title: String,
-    /// The granted scopes; for oauth2 alone.
+    /// Granted scopes; for oauth2 only.
     #[schema(required = true)]
     pub scopes: Option<Vec<String>>,
-    /// The account's name at the provider; for oauth2 alone.
+    /// Name of the account at the provider; for oauth2 only.
     #[schema(required = true)]
     pub username: Option<String>,
-    /// The host pattern, as it was given; for host_scoped alone.
+    /// Host pattern as it was given; for host_scoped only.
     #[schema(required = true)]
     pub host: Option<String>,
     /// Always `false`: every credential here belongs to its user.
@@ -53,18 +53,18 @@ impl From<&CredentialMetadata> for CredentialSummary {
     }
 }
 
-/// A list, and where it goes on.
+/// One page of a list.
 #[derive(Debug)]
 pub struct CredentialList {
     /// The credentials as JSON: a list of [`CredentialSummary`], oldest first.
     pub json: Bytes,
-    /// The last of these, where there are more behind it: what to give as `after`.
+    /// Last id of this page if more follow: the next value of `after`.
     pub next_after: Option<CredentialId>,
-    /// The credentials that are damaged, and therefore not among these.
+    /// Errors of damaged credentials; they are missing from `json`.
     pub damaged: Vec<VaultError>,
 }
 
-/// The id of a row, damaged or not.
+/// Returns the id of a row, damaged or not.
 fn id_of(row: &Result<&CredentialMetadata, VaultError>) -> Option<CredentialId> {
     match row {
         Ok(summary) => Some(summary.id),
@@ -78,15 +78,15 @@ fn json(credentials: &[CredentialSummary]) -> Vec<u8> {
 }
 
 impl CredentialList {
-    /// One that does not go on, and of which nothing is damaged.
+    /// Builds a complete list without damage.
     fn whole(json: Bytes) -> Self {
         Self { json, next_after: None, damaged: Vec::new() }
     }
 }
 
 impl Broker {
-    /// The user's credentials: all, or those of one provider; whole, or the `limit` that follow `after`.
-    /// An unknown provider has none.
+    /// Lists the user's credentials: all or those of one provider, whole or the `limit` entries
+    /// that follow `after`. An unknown provider gives an empty list.
     pub fn list(&self, caller: &Caller, provider: Option<&str>, page: CredentialPage) -> Result<CredentialList, Error> {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
@@ -120,7 +120,8 @@ impl Broker {
         Ok(CredentialList { json: json(&sound).into(), next_after: end.filter(|_| more), damaged })
     }
 
-    /// The user's own credential of this id; somebody else's is as absent as one that never was.
+    /// Returns the user's own credential with this id. Another user's credential is reported as not
+    /// found.
     pub(in crate::broker) fn owned(&self, caller: &Caller, id: &str) -> Result<CredentialMetadata, Error> {
         let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         self.0.vault.credential(&caller.user, &id)?.ok_or(Error::CredentialNotFound)

@@ -1,5 +1,6 @@
-//! Credentials without a user's login: a client that asks for itself, a service account. The first token is asked for at once,
-//! so that what is wrong is told while somebody looks; every further one through the same single flight as a refresh.
+//! Credentials without a user login: client credentials and service accounts. The first token is
+//! requested at once, so that an error is seen at creation. Later tokens use the same single-flight
+//! refresh.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ fn grant_type(renewal: &Renewal) -> GrantType {
 }
 
 impl Broker {
-    /// Asks for the first token and keeps it, with what asks for the next ones.
+    /// Requests the first token and stores it with the data needed to request more.
     pub(in crate::broker) async fn create_service(
         &self,
         caller: &Caller,
@@ -76,7 +77,7 @@ impl Broker {
         };
         let tokens = Tokens {
             access_token: grant.access_token,
-            // None is to be expected (RFC 6749 §4.4.3); one that comes nevertheless is not needed.
+            // RFC 6749 §4.4.3: a refresh token should not be issued, and it would not be needed.
             refresh_token: None,
             token_type: grant.token_type,
             lifetime: grant.expires_in,
@@ -101,7 +102,8 @@ impl Broker {
         }
     }
 
-    /// The provider with the client that asks: the user's own, where there is one; none is needed for a service account.
+    /// Returns the provider with the client that requests tokens: the user's own client if there is
+    /// one. A service account needs no client.
     pub(in crate::broker) async fn for_service(
         &self,
         provider: &str,
@@ -141,7 +143,7 @@ impl Broker {
         }
     }
 
-    /// Asks for the next token of a credential that was made so.
+    /// Requests the next token of such a credential.
     pub(in crate::broker) async fn renew(
         &self,
         summary: &CredentialMetadata,
@@ -156,9 +158,9 @@ impl Broker {
         self.ask_for_service(&entry, &client, renewal, scopes).await
     }
 
-    /// What the next token of such a credential is to be bound to. It is another token than the one before it, and nothing
-    /// holds it to that one's key: where the entry came to say `dpop`, or no longer says it, this is where it shows.
-    pub(in crate::broker) fn bind_anew(&self, summary: &CredentialMetadata, tokens: &mut Tokens) {
+    /// Chooses the DPoP key of the next token. It is a new token, so it need not keep the old key:
+    /// a change of the entry's `dpop` setting takes effect here.
+    pub(in crate::broker) fn choose_dpop_key(&self, summary: &CredentialMetadata, tokens: &mut Tokens) {
         let known = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
         if let (Some(entry), true) = (known, tokens.renewal.is_some()) {
             tokens.dpop_key = bound_to(entry, tokens.dpop_key.take());
@@ -166,27 +168,28 @@ impl Broker {
     }
 }
 
-/// The key that tokens are bound to (RFC 9449), where the entry says that they are: the one that is there, or a fresh one.
+/// Returns the key that tokens are bound to (RFC 9449) if the entry requires it: the existing key,
+/// or a new one.
 fn bound_to(entry: &OAuth, there: Option<Arc<SigningKey>>) -> Option<Arc<SigningKey>> {
     entry.dpop.then(|| there.unwrap_or_else(|| Arc::new(SigningKey::generate())))
 }
 
-/// Why a service account's key cannot be used.
+/// Reason why a service account's key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceFault {
-    /// It is no key file.
-    #[error("neither a PEM text nor an object with `private_key` and `client_email`")]
+    /// Not a key file.
+    #[error("the key must be a PEM text or an object with `private_key` and `client_email`")]
     Form,
-    /// A PEM text does not say whose it is.
-    #[error("a bare key does not say whose it is; name the issuer")]
+    /// A PEM text without an issuer.
+    #[error("a PEM key has no issuer; give the issuer as well")]
     NoIssuer,
-    /// The key.
+    /// Key that cannot be parsed or used.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
-/// A service account from its key: a PEM text, or the JSON object that Google gives (its `token_uri` is not looked at: where
-/// to ask, the catalogue says). Also as the text of that object.
+/// Builds a service account from its key: a PEM text, or Google's JSON object as a value or as
+/// text. `token_uri` is ignored: the catalogue says where to send requests.
 pub fn service_account(
     key: &Value,
     issuer: Option<String>,
@@ -208,7 +211,7 @@ pub fn service_account(
     Ok(ServiceAccount { key: Secret::new(pem), key_id, issuer, subject })
 }
 
-/// The account's key, under the id that the provider knows it by.
+/// Returns the account's key with the key id that the provider knows.
 pub(in crate::broker) fn signing_key(account: &ServiceAccount) -> Option<SigningKey> {
     let key = SigningKey::from_pem(account.key.expose()).ok()?;
     Some(match &account.key_id {

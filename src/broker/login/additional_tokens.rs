@@ -1,4 +1,5 @@
-//! Further tokens that come with a login's answer: whose they are, and what the application is told of their credentials.
+//! Additional tokens in a login's token response, for example Slack's user token: one credential
+//! each.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,22 +10,22 @@ use crate::id::CredentialId;
 use crate::oauth::{self, Grant, Identity};
 use crate::vault::CredentialMetadata;
 
-/// A credential that came beside the first one.
+/// A credential stored beside the first one.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FurtherCredential {
-    /// What the provider's entry calls the token: `user`.
+    /// Name of the token in the provider's entry, for example `user`.
     pub name: String,
-    /// The credential's id: it is listed, handed out, refreshed and deleted like any other.
+    /// Id of the credential. It is listed, read, refreshed and deleted like any other.
     #[schema(value_type = String)]
     pub credentials_id: CredentialId,
-    /// What the credential is called.
+    /// Title.
     pub title: String,
-    /// The scopes that were granted.
+    /// Granted scopes.
     pub scopes: Vec<String>,
-    /// The account's name at the provider; `null` where it could not be learnt.
+    /// Name of the account at the provider; `null` if unknown.
     #[schema(required = true)]
     pub username: Option<String>,
-    /// The scopes that were asked for and not granted; absent where there are none.
+    /// Requested scopes that were not granted; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing_scopes: Vec<String>,
 }
@@ -42,7 +43,7 @@ impl FurtherCredential {
     }
 }
 
-/// A further grant, and whose it is.
+/// An additional grant with the identity of its account.
 pub(in crate::broker) struct Further {
     pub(in crate::broker) name: String,
     pub(in crate::broker) title: String,
@@ -51,8 +52,8 @@ pub(in crate::broker) struct Further {
 }
 
 impl Broker {
-    /// Takes the further grants out of the first one and asks of each whose it is, which may fail without harm. What is kept
-    /// of callback and answer for the provider's URLs is kept with each.
+    /// Takes the additional grants out of the first one and looks up each account. A failed lookup
+    /// is not an error. Each keeps the values that the provider's URLs need.
     pub(in crate::broker) async fn further(&self, connectable: &Connectable<'_>, first: &mut Grant) -> Vec<Further> {
         let mut found = Vec::new();
         for (name, mut grant) in std::mem::take(&mut first.further) {
@@ -74,7 +75,7 @@ impl Broker {
         match oauth::identify(&self.0.egress, &entry, &connectable.client, grant).await {
             Ok(identity) => identity,
             Err(error) => {
-                tracing::warn!(provider = %connectable.provider.name, %error, "the account of a further token could not be asked who it is");
+                tracing::warn!(provider = %connectable.provider.name, %error, "cannot look up the account of an additional token");
                 Identity::default()
             }
         }

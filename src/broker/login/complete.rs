@@ -1,7 +1,7 @@
-//! Complete: the state is taken, the code is exchanged, the account is asked who it is, and the tokens are sealed.
+//! Complete: consumes the state, exchanges the code, looks up the account, and stores the tokens.
 //!
-//! The steps are types: a [`PendingAuthorization`] comes out of the vault once, an [`Obtained`] grant comes out of the
-//! exchange, and only that can be stored. Nothing can be done in another order.
+//! The types fix the order: a [`PendingAuthorization`] comes out of the vault once, the exchange
+//! turns it into an [`Obtained`] grant, and only that can be stored.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,24 +32,24 @@ use crate::vault::{
     PendingAuthorization, Replacement, Tokens, VaultError,
 };
 
-/// How long tokens that the vault could not take are held in memory between two tries to store them.
+/// Wait between two attempts to store tokens that the vault could not take.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The callback's `iss` (RFC 9207 §2).
 const ISS: &str = "iss";
 
-/// The callback's parameters, as the client received them.
+/// Parameters that the client received at its callback.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = OAuthCompleteRequest)]
 #[serde(remote = "Self")]
 pub struct CompleteRequest {
-    /// The other query parameters of the callback: `iss`, `error`, `error_description`, … Clients of the original do not
-    /// send them.
+    /// Other query parameters of the callback: `iss`, `error`, `error_description`, … Clients of
+    /// AutoGPT Platform's v1 API do not send them.
     pub callback_params: Option<BTreeMap<String, String>>,
-    /// The authorization code. It may be missing only if `callback_params` has an `error`.
+    /// Authorization code. It may be missing only if `callback_params` has an `error`.
     #[schema(value_type = String, required = false)]
     pub code: Option<Secret>,
-    /// The `state` that came back.
+    /// The `state` of the callback.
     #[schema(value_type = String)]
     pub state_token: Secret,
 }
@@ -66,52 +66,52 @@ impl<'de> Deserialize<'de> for CompleteRequest {
 }
 
 impl fmt::Debug for CompleteRequest {
-    /// Shows nothing: what a provider puts into a callback is not ours to judge.
+    /// Hides everything: a provider may put secrets into a callback.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CompleteRequest").finish_non_exhaustive()
     }
 }
 
-/// The new (or reconnected) credential.
+/// New or reconnected credential.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = OAuthCompleteResponse)]
 pub struct CompleteResponse {
-    /// The credential's id.
+    /// Id of the credential.
     #[schema(value_type = String)]
     pub credentials_id: CredentialId,
-    /// The provider's name.
+    /// Provider.
     #[schema(value_type = String)]
     pub provider: ProviderName,
     /// Always `oauth2`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// What the credential is called.
+    /// Title.
     pub title: String,
-    /// The scopes that were granted.
+    /// Granted scopes.
     pub scopes: Vec<String>,
-    /// The account's name at the provider; `null` where it could not be learnt.
+    /// Name of the account at the provider; `null` if unknown.
     #[schema(required = true)]
     pub username: Option<String>,
-    /// What the client gave at initiate.
+    /// The object that the client sent at initiate.
     #[schema(value_type = Object)]
     pub state_metadata: Map<String, Value>,
-    /// The scopes that were asked for and not granted; absent where there are none.
+    /// Requested scopes that were not granted; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing_scopes: Vec<String>,
-    /// The credentials of further tokens that came with the same answer; absent where there are none.
+    /// Credentials of additional tokens in the same response; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further_credentials: Vec<FurtherCredential>,
 }
 
-/// What came out of the exchange: tokens, and whose they are.
+/// Tokens and the identity of their account.
 pub(in crate::broker) struct Obtained {
     pub(in crate::broker) grant: Grant,
     pub(in crate::broker) identity: Identity,
 }
 
 impl Broker {
-    /// Ends the code flow. The state is gone before anything leaves the machine, so that of two requests with the same
-    /// state one goes on, and exactly one token request is sent.
+    /// Completes the code flow. The state is consumed before any request is sent. If two requests
+    /// present the same state, exactly one succeeds, and one token request is sent.
     pub async fn complete(
         &self,
         caller: &Caller,
@@ -125,7 +125,7 @@ impl Broker {
         self.finish(caller, provider, pending, request).await
     }
 
-    /// The rest of a login whose state was taken, through either door.
+    /// Continues a login whose state was consumed.
     pub(in crate::broker) async fn finish(
         &self,
         caller: &Caller,
@@ -133,7 +133,8 @@ impl Broker {
         pending: PendingAuthorization,
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
-        // A provider that left the catalogue since has no client here any more: the 501 of complete, not initiate's 404.
+        // If the provider left the catalogue since initiate, the answer is the 501 of complete, not
+        // the 404 of initiate.
         let found = Self::kept_mcp(&pending.inputs);
         let mut connectable = self.connectable_as(provider, found).await.map_err(|error| match error {
             Error::ServerUnusable(what) => Error::ProviderFailed(what),
@@ -150,7 +151,7 @@ impl Broker {
         let code = own_code
             .map(|code| Secret::new(code.as_str()))
             .or(request.code)
-            .ok_or_else(|| Error::ExchangeRefused("the callback carried no code".to_owned()))?;
+            .ok_or_else(|| Error::ExchangeRefused("the callback has no code".to_owned()))?;
         let mut values = pending.inputs.clone();
         values.extend(connectable.oauth.callbacks_values(params.unwrap_or(&BTreeMap::new())).map_err(refused)?);
         let mut obtained = self.obtain(&connectable, &pending, code, &request.state_token, &mut values).await?;
@@ -158,7 +159,7 @@ impl Broker {
         self.keep(caller, &connectable, pending, obtained).await
     }
 
-    /// Takes the login that this state belongs to out of the vault: from here on the state is spent.
+    /// Consumes the state and returns its pending login.
     pub(in crate::broker) async fn take(
         &self,
         caller: &Caller,
@@ -170,7 +171,8 @@ impl Broker {
         taken.ok_or(Error::StateInvalid)
     }
 
-    /// Mix-up defence (RFC 9207, RFC 9700 §4.4): an answer that names its issuer must name the one that was asked.
+    /// Mix-up defence (RFC 9207, RFC 9700 §4.4): if the callback names an issuer, it must be the
+    /// one that the login started at.
     fn check_issuer(
         &self,
         pending: &PendingAuthorization,
@@ -205,7 +207,8 @@ impl Broker {
         if let (Err(error), Some(found)) = (&exchanged, Self::kept_mcp(&pending.inputs))
             && error.rejects_client()
         {
-            // The code is the dead client's; the next login is the new one's.
+            // The code was issued to a client that the server has deleted. The next login uses the
+            // new client.
             self.register_again(found, &client.id).await;
         }
         let grant = exchanged.map_err(|error| exchange_error(&error))?;
@@ -213,8 +216,8 @@ impl Broker {
         Ok(Obtained { grant, identity })
     }
 
-    /// Asks the provider whose account it is, with what the token answer told of further URLs; an ID token tells it where it
-    /// has the nonce of this `state`.
+    /// Looks up whose account it is. If the grant has an ID token with the nonce of `state`, its
+    /// claims are used.
     pub(in crate::broker) async fn whose(
         &self,
         connectable: &Connectable<'_>,
@@ -230,7 +233,7 @@ impl Broker {
                 connectable.oauth.with_values(values).map_err(refused)?
             }
             Err(fault) => {
-                tracing::warn!(provider = %connectable.provider.name, %fault, "the token answer lacks what further URLs need");
+                tracing::warn!(provider = %connectable.provider.name, %fault, "the token response lacks values that the provider's URLs need");
                 entry
             }
         };
@@ -245,7 +248,7 @@ impl Broker {
         Ok(match identified {
             Ok(identity) => identity,
             Err(error) => {
-                tracing::warn!(provider = %connectable.provider.name, %error, "the account could not be asked who it is");
+                tracing::warn!(provider = %connectable.provider.name, %error, "cannot look up the account");
                 Identity::default()
             }
         })
@@ -261,7 +264,7 @@ impl Broker {
         let Obtained { mut grant, identity } = obtained;
         let missing_scopes = grant.missing_scopes.clone();
         if !missing_scopes.is_empty() {
-            tracing::warn!(provider = %connectable.provider.name, missing = ?missing_scopes, "fewer scopes were granted than asked for");
+            tracing::warn!(provider = %connectable.provider.name, missing = ?missing_scopes, "the provider granted fewer scopes than requested");
         }
         let further = self.further(connectable, &mut grant).await;
         let now = self.0.clock.now();
@@ -296,8 +299,8 @@ impl Broker {
         })
     }
 
-    /// Stores the tokens. Where the vault cannot take them now (a full disk), they are held in memory and tried again
-    /// until it can: the code is spent, and they are all that there is.
+    /// Stores the tokens. If the vault cannot be written now (a full disk), they are held in memory
+    /// and stored later: the code is spent, so they cannot be requested again.
     async fn store(
         &self,
         login: NewLogin,
@@ -306,7 +309,7 @@ impl Broker {
     ) -> Result<Stored, Error> {
         match self.store_once(login.clone(), reconnect.clone(), who).await {
             Err(Error::Vault(error)) if error.cannot_write() => {
-                tracing::warn!(provider = %login.first.provider, %error, "tokens are held in memory until the vault can take them");
+                tracing::warn!(provider = %login.first.provider, %error, "cannot store tokens; they stay in memory until the vault can be written");
                 let (broker, who) = (self.clone(), who.clone());
                 tokio::spawn(async move { broker.store_when_possible(login, reconnect, who).await });
                 Err(error.into())
@@ -325,7 +328,7 @@ impl Broker {
             KeptLogin::Kept { first, further } => Ok((*first, further)),
             KeptLogin::OtherAccount { known: true } => Err(Error::OtherAccount("")),
             KeptLogin::OtherAccount { known: false } => {
-                Err(Error::OtherAccount(", as far as can be known: it could not be asked whose it is"))
+                Err(Error::OtherAccount(", or its identity could not be determined"))
             }
         }
     }
@@ -335,19 +338,19 @@ impl Broker {
             tokio::time::sleep(STORE_AGAIN_AFTER).await;
             match self.store_once(login.clone(), reconnect.clone(), &who).await {
                 Ok((stored, _)) => {
-                    return tracing::info!(credential = %stored.id, "tokens held in memory are stored now");
+                    return tracing::info!(credential = %stored.id, "stored tokens that were held in memory");
                 }
                 Err(Error::Vault(error)) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {}
-                Err(error) => return tracing::error!(%error, "tokens held in memory are lost: the vault refused them"),
+                Err(error) => return tracing::error!(%error, "tokens held in memory are lost: the vault rejected them"),
             }
         }
     }
 }
 
-/// The credential with the first token, and those with further ones.
+/// Credential of the first token, and those of additional tokens.
 type Stored = (CredentialMetadata, Vec<CredentialMetadata>);
 
-/// What is to be kept of one grant of a login.
+/// Builds the credential of one grant.
 fn credential_of(
     pending: &PendingAuthorization,
     (title, identity): (String, Identity),
@@ -379,13 +382,14 @@ fn credential_of(
     }
 }
 
-/// A value that the callback brought is not one of this provider's: nothing is sent anywhere.
+/// The callback brought a value that does not fit this provider. No request is sent.
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
 fn refused(fault: InputFault) -> Error {
     Error::ExchangeRefused(format!("the callback's {fault}"))
 }
 
-/// Whose fault it was: the request's (400), the provider's (502), or that of its slowness (504).
+/// Maps to 400 if the provider refused the request, 502 if the provider failed, 504 if it was too
+/// slow.
 fn exchange_error(error: &OAuthError) -> Error {
     let message = error.to_string();
     match error {

@@ -1,8 +1,9 @@
-//! Connect: the code flow with Strongroom's own command as the one that is called back (RFC 8252 §7.3).
+//! Connect: the code flow with a terminal command as the application (RFC 8252 §7.3).
 //!
-//! It differs from the code flow of an application in two things: the redirect URI is a loopback port that this process
-//! listens on, so no configured origin has to allow it; and its states are marked as [`LoginFlow::Connect`], so that no
-//! application can complete what it did not begin, nor the command what an application began.
+//! It differs from an application's code flow in two ways. The redirect URI is a loopback port of
+//! this process, so no configured origin needs to allow it. Its states are marked
+//! [`LoginFlow::Connect`], so that an application cannot complete a login of the command, nor the
+//! command a login of an application.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,36 +17,36 @@ use crate::broker::parts::Broker;
 use crate::secret::Secret;
 use crate::vault::LoginFlow;
 
-/// What the command asks for.
+/// Parameters of a login from a terminal.
 #[derive(Clone, Debug)]
 pub struct ConnectRequest {
-    /// Where this process listens for the callback; a loopback address.
+    /// Loopback address on which this process listens for the callback.
     pub listening: SocketAddr,
-    /// The scopes to ask for; none means the provider's defaults.
+    /// Scopes to request; empty for the provider's defaults.
     pub scopes: Vec<String>,
-    /// The scopes of further tokens, by the names that the entry has for them.
+    /// Scopes of additional tokens, by token name.
     pub further_scopes: BTreeMap<String, Vec<String>>,
-    /// What the provider's URLs need to know.
+    /// Values for the provider's URLs.
     pub inputs: BTreeMap<String, String>,
-    /// The credential to reconnect, which keeps its id.
+    /// Credential to reconnect; it keeps its id.
     pub credential_id: Option<String>,
-    /// Whether that credential may become one of another account.
+    /// True if the credential may change to another account.
     pub allow_account_change: bool,
-    /// How long the command waits for the browser.
+    /// Time that the command waits for the browser.
     pub within: Duration,
 }
 
-/// How much longer than the command waits its state lives, so that it can be taken away at the end, and a browser that
-/// comes in the last second is not too late.
+/// Extra lifetime of the state after the command stops waiting. The command can then delete it, and
+/// a callback in the last second still succeeds.
 const AFTERWARDS: Duration = Duration::from_secs(60);
 
-/// The path of the callback: one for each provider, so that one server cannot pass for another (RFC 9700 §4.4.2.2).
+/// Returns the callback path. Each provider has its own, as a mix-up defence (RFC 9700 §4.4.2.2).
 pub fn callback_path(provider: &str) -> String {
     format!("/callback/{provider}")
 }
 
 impl Broker {
-    /// Begins a login whose callback comes to `request.listening`.
+    /// Starts a login whose callback comes to `request.listening`.
     pub async fn begin_connect(
         &self,
         caller: &Caller,
@@ -66,7 +67,7 @@ impl Broker {
         self.begin(caller, provider, request, LoginFlow::Connect, within).await
     }
 
-    /// Ends it with what came to the callback.
+    /// Completes the login with the parameters of the callback.
     pub async fn finish_connect(
         &self,
         caller: &Caller,
@@ -80,10 +81,10 @@ impl Broker {
         self.finish(caller, provider, pending, request).await
     }
 
-    /// Forgets a login that nobody will come back to.
+    /// Deletes a login that was given up.
     pub async fn abandon_connect(&self, caller: &Caller, provider: &str, state: &Secret) -> Result<(), Error> {
         match self.take(caller, provider, state).await {
-            // Expired, or taken already: it is gone either way.
+            // Expired or already consumed: there is nothing to delete.
             Ok(_) | Err(Error::StateInvalid) => Ok(()),
             Err(error) => Err(error),
         }

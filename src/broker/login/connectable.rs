@@ -1,4 +1,5 @@
-//! A provider with its OAuth entry, completed by discovery, and our client there.
+//! Preparation of every OAuth request: the provider's entry, completed by discovery, and our
+//! client.
 
 use std::borrow::Cow;
 
@@ -9,17 +10,17 @@ use crate::catalog::entry::OAuth;
 use crate::jose::Claims;
 use crate::oauth::{self, Client, DiscoveryError, ExpectedIdToken, Grant, IdTokenError, Nonce};
 
-/// A provider that accounts can be connected at.
+/// A provider with its OAuth entry and our client.
 pub(in crate::broker) struct Connectable<'b> {
     pub(in crate::broker) provider: &'b Provider,
     pub(in crate::broker) oauth: Cow<'b, OAuth>,
     pub(in crate::broker) client: Client,
-    /// What a credential is called whose account has no name.
+    /// Title of a credential whose account has no name.
     pub(in crate::broker) title: String,
 }
 
 impl Broker {
-    /// The provider with its OAuth entry, complete, and our client there: what all of OAuth begins with.
+    /// Returns the provider with its complete OAuth entry and the configured client.
     pub(in crate::broker) async fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
         let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
         let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
@@ -27,7 +28,8 @@ impl Broker {
         self.complete_with(provider, oauth, client).await
     }
 
-    /// The same with a client that is not the configured one.
+    /// Returns the provider with its complete OAuth entry and another client than the configured
+    /// one.
     pub(in crate::broker) async fn connectable_by(&self, name: &str, client: Client) -> Result<Connectable<'_>, Error> {
         let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
         let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
@@ -53,7 +55,8 @@ impl Broker {
         Ok(Connectable { provider, oauth, client, title: provider.entry.display_name.clone() })
     }
 
-    /// The same for a login or a credential that was begun with what an MCP server said about itself: as it was then.
+    /// Returns the provider for a login or a credential. For an MCP server, `found` is the sealed
+    /// result of the discovery at that time.
     pub(in crate::broker) async fn connectable_as(
         &self,
         name: &str,
@@ -65,19 +68,20 @@ impl Broker {
         }
     }
 
-    /// Fetches ahead what the configured providers leave to discovery, so that no request waits for it.
+    /// Runs discovery for the configured providers in advance, so that no request waits for it.
     pub(in crate::broker) async fn discover_ahead(&self) {
         let configured = self.0.config.providers.keys().filter_map(|name| self.0.catalog.get(name.as_str()));
         for provider in configured.filter(|provider| self.0.clients.at(&provider.name).is_some()) {
             let discovers = provider.entry.oauth.as_ref().is_some_and(OAuth::discovers);
             let Some(issuer) = self.0.issuers.of(provider).filter(|_| discovers) else { continue };
             if let Err(error) = issuer.metadata.get().await {
-                tracing::warn!(provider = %provider.name, %error, "the provider could not be asked about itself");
+                tracing::warn!(provider = %provider.name, %error, "discovery failed at the provider");
             }
         }
     }
 
-    /// The claims of the grant's ID token, checked; `None` where there is none, or the entry has no use for one.
+    /// Returns the validated claims of the grant's ID token; `None` if there is none or the entry
+    /// does not use it.
     pub(in crate::broker) async fn id_token(
         &self,
         connectable: &Connectable<'_>,
@@ -101,7 +105,7 @@ impl Broker {
     }
 }
 
-/// Why the server behind an issuer cannot be used: too slow (504), or anything else (502).
+/// Maps a failed discovery to 504 if the server was too slow, else to 502.
 pub(in crate::broker) fn undiscovered(error: &DiscoveryError) -> Error {
     match error {
         DiscoveryError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),

@@ -1,8 +1,8 @@
-//! The device flow (RFC 8628): the user logs in on another device, and whoever waits asks here until it has happened.
+//! Device flow (RFC 8628): the user logs in on another device while the caller polls.
 //!
-//! The device code stays in the vault, sealed; the caller has a token of ours for it. However many callers ask however
-//! often, the provider is asked one at a time, and never faster than it wants (RFC 8628 §3.5): whose turn it is, the vault
-//! decides in a transaction.
+//! The device code stays sealed in the vault; the caller polls with a token of ours. The vault
+//! hands out turns in a transaction: the provider gets one request at a time, and no more often
+//! than its interval allows (RFC 8628 §3.5), however many callers poll.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::complete::{CompleteResponse, Obtained};
 use super::connectable::Connectable;
-use super::initiate::to_ask_for;
+use super::initiate::requested_scopes;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
@@ -27,76 +27,77 @@ use crate::oauth::{self, Grant, PollError, RevocableTokens, StateToken};
 use crate::secret::Secret;
 use crate::vault::{DevicePolling, LoginFlow, PendingAuthorization, PollTurn};
 
-/// For how long one caller has the turn to ask: longer than any answer takes, so that nobody asks beside it, and short
-/// enough that a process that was killed meanwhile does not hold up the others for long.
+/// Duration of one turn: longer than any answer takes, so that no second request runs beside it. It
+/// is short enough that a killed process does not block the others for long.
 const LEASE: Duration = Duration::from_secs(30);
-/// The longest a login may take, whatever the provider says.
+/// Maximum duration of a login, whatever the provider says.
 const LONGEST: Duration = Duration::from_secs(86_400);
-/// The longest pause after a server could not answer.
+/// Maximum pause after a server error.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a client asks for.
+/// Parameters of a device login.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct DeviceInitiateRequest {
-    /// The scopes to ask for; none means the provider's defaults.
+    /// Scopes to request; empty for the provider's defaults.
     pub scopes: Vec<String>,
-    /// The scopes of further tokens, by the names that the entry has for them; none means the entry's own.
+    /// Scopes of additional tokens, by token name; empty for the entry's defaults.
     pub further_scopes: BTreeMap<String, Vec<String>>,
-    /// What the client wants back at the end. Nothing here is ever trusted: do not take the user from it.
+    /// Object that the client gets back at the end. It is not trusted: do not take the user from it.
     #[schema(value_type = Object)]
     pub state_metadata: Map<String, Value>,
-    /// What the provider's URLs need to know.
+    /// Values for the provider's URLs.
     pub inputs: BTreeMap<String, String>,
-    /// The credential to reconnect: it keeps its id.
+    /// Credential to reconnect; it keeps its id.
     pub credential_id: Option<String>,
-    /// Whether that credential may become one of another account.
+    /// True if the credential may change to another account.
     pub allow_account_change: bool,
 }
 
-/// What to show to the user, and what to ask with.
+/// Codes to show to the user, and the token to poll with.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct DeviceInitiateResponse {
-    /// What the user types.
+    /// Code that the user types.
     pub user_code: String,
-    /// Where.
+    /// Page where the user types the code.
     pub verification_uri: String,
-    /// The same with the code in it, for a link or a QR code; `null` where the provider has none.
+    /// Page with the code included, for a link or a QR code; `null` if the provider sends none.
     #[schema(required = true)]
     pub verification_uri_complete: Option<String>,
-    /// When the codes end, in Unix seconds.
+    /// Expiry of the codes, in Unix seconds.
     #[schema(value_type = i64)]
     pub expires_at: UnixTime,
     /// Seconds to wait between two polls.
     pub interval: u64,
-    /// What to poll with: a token of Strongroom's. The provider's device code never leaves it.
+    /// Token to poll with. The provider's device code is never returned.
     pub device_token: String,
 }
 
-/// What a client polls with.
+/// Parameters of a poll.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct DevicePollRequest {
-    /// The token of initiate.
+    /// Token from initiate.
     #[schema(value_type = String)]
     pub device_token: Secret,
 }
 
-/// What a poll came to.
+/// Result of a poll.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum DevicePoll {
     /// The user has not decided yet.
     Waiting(DeviceWaiting),
-    /// There is a credential: what complete answers.
+    /// The credential exists; the body is that of complete.
     Connected(CompleteResponse),
 }
 
 /// The user has not decided yet.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeviceWaiting {
-    /// `pending`, or `slow_down`: the pauses have become longer.
+    /// `pending`, or `slow_down` if the interval has grown.
     pub status: &'static str,
-    /// Seconds to wait before the next poll. One that comes earlier is answered without asking the provider.
+    /// Seconds to wait before the next poll. An earlier poll is answered without a request to the
+    /// provider.
     pub interval: u64,
 }
 
@@ -107,8 +108,9 @@ impl DevicePoll {
 }
 
 impl Broker {
-    /// Begins the device flow for an application, where the configuration allows it: nothing binds it to the user's browser,
-    /// so whoever makes a user type a code receives the account (RFC 8628 §5.4).
+    /// Starts the device flow for an application, if `oauth.device` is on. The flow is not bound to
+    /// the user's browser: an attacker who makes a user type a code receives the account (RFC 8628
+    /// §5.4).
     pub async fn device_initiate(
         &self,
         caller: &Caller,
@@ -122,7 +124,7 @@ impl Broker {
         self.begin_device(caller, provider, request).await
     }
 
-    /// Begins it for the operator at a terminal, who shows the code to nobody else.
+    /// Starts the device flow for the operator at a terminal.
     pub async fn begin_device(
         &self,
         caller: &Caller,
@@ -137,7 +139,7 @@ impl Broker {
         self.begin_on(caller, connectable, request).await
     }
 
-    /// Whether the provider has the device flow, as far as its entry says.
+    /// Checks that the provider's entry has the device flow or may discover it.
     fn check_device_flow(&self, provider: &str) -> Result<(), Error> {
         let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
         let oauth = known.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(provider.to_owned()))?;
@@ -157,7 +159,7 @@ impl Broker {
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
         let asked = (request.scopes.as_slice(), &request.further_scopes);
-        let (scopes, further_scopes) = to_ask_for(&connectable.oauth, asked, reconnect.as_ref());
+        let (scopes, further_scopes) = requested_scopes(&connectable.oauth, asked, reconnect.as_ref());
         let client = &connectable.client;
         let begun = oauth::authorize_device(&self.0.egress, &entry, client, &scopes, &further_scopes).await;
         let begun = begun.map_err(|error| Error::of_grant(&error))?;
@@ -201,7 +203,7 @@ impl Broker {
         })
     }
 
-    /// Asks the provider whether the user has decided, where it is time to; the tokens make a credential, once.
+    /// Asks the provider if the user has decided, when it is time to. Creates the credential once.
     pub async fn device_poll(
         &self,
         caller: &Caller,
@@ -229,7 +231,7 @@ impl Broker {
         }
     }
 
-    /// Forgets a login on another device that nobody waits for any more.
+    /// Deletes a device login that was given up.
     pub async fn abandon_device(&self, caller: &Caller, provider: &str, token: &Secret) -> Result<(), Error> {
         let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
         self.0.vault.take_device(token.expose(), &caller.user, &name, &caller.who).await?;
@@ -248,7 +250,7 @@ impl Broker {
             PollError::Pending => ("pending", known, known),
             PollError::SlowDown => ("slow_down", oauth::slower(known), oauth::slower(known)),
             PollError::Unanswered(error) => {
-                tracing::warn!(provider = %pending.provider, %error, "the provider could not be asked about a login on another device");
+                tracing::warn!(provider = %pending.provider, %error, "cannot poll the provider for a device login");
                 let now = self.0.clock.now();
                 let wanted = error.retry_after().map(|after| now.seconds_until(after.from(now, LONGEST_PAUSE)));
                 let wanted = wanted.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
@@ -269,8 +271,8 @@ impl Broker {
         Ok(DevicePoll::waiting(status, pause))
     }
 
-    /// The user said yes. The login is taken out before its tokens are stored: where it is gone already, its user is, and the
-    /// tokens are nobody's.
+    /// Stores the tokens of an approved login. The pending login is consumed first. If it is gone,
+    /// its user was removed, and the tokens are revoked.
     async fn device_connected(
         &self,
         caller: &Caller,
@@ -286,11 +288,12 @@ impl Broker {
                 self.give_back(connectable, &grant).await;
                 return Err(Error::StateInvalid);
             }
-            // Where the vault cannot be written, what is kept below waits in memory until it can.
+            // The vault cannot be written now: `keep` below holds the tokens in memory until it
+            // can.
             Err(error) if error.cannot_write() => {}
             Err(error) => return Err(error.into()),
         }
-        // Only now: the turn is lent for one answer's time.
+        // Only now, because a turn lasts for one request only.
         oauth::complete_grant(&self.0.egress, entry, &connectable.client, &mut grant, &pending.further_scopes).await;
         let mut values = pending.inputs.clone();
         let identity = self.whose(connectable, &grant, None, &mut values).await?;
@@ -298,7 +301,7 @@ impl Broker {
         self.keep(caller, connectable, pending, Obtained { grant, identity }).await
     }
 
-    /// Revokes tokens that no credential was made of.
+    /// Revokes tokens that no credential was made from.
     async fn give_back(&self, connectable: &Connectable<'_>, grant: &Grant) {
         let Some(how) = &connectable.oauth.revoke else { return };
         for grant in std::iter::once(grant).chain(grant.further.values()) {
@@ -308,7 +311,7 @@ impl Broker {
             };
             let revoked = oauth::revoke(&self.0.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
             if let Err(error) = revoked {
-                tracing::warn!(provider = %connectable.provider.name, %error, "tokens of a login that is gone could not be revoked");
+                tracing::warn!(provider = %connectable.provider.name, %error, "cannot revoke the tokens of a deleted login");
             }
         }
     }
@@ -318,7 +321,7 @@ fn no_device_flow(provider: &str) -> Error {
     Error::NoDeviceFlow(format!("Provider '{provider}' has no device flow"))
 }
 
-/// The entry has changed since the login was begun.
+/// The entry has changed since the login started.
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
 fn gone(fault: InputFault) -> Error {
     Error::GrantRefused(format!("the login's {fault}"))

@@ -1,4 +1,5 @@
-//! Initiate: a callback that is allowed, a provider that is configured, a state that is on disk, and the URL to log in at.
+//! Initiate: checks callback, provider and client, stores a pending login, and returns the URL to
+//! log in at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,49 +23,52 @@ use crate::kind::Kind;
 use crate::oauth::{self, AuthorizationRequest, CodeVerifier, Nonce, StateToken};
 use crate::vault::{CredentialPage, LoginFlow, PendingAuthorization};
 
-/// What a client asks for.
+/// Parameters of a login.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[schema(as = OAuthInitiateRequest)]
 pub struct InitiateRequest {
-    /// Where the provider sends the user back to: the redirect URI, sent exactly as given here. Its origin must be allowed.
+    /// Redirect URI, sent to the provider exactly as given. Its origin must be allowed.
     pub callback_url: String,
-    /// The scopes to ask for; none means the provider's defaults.
+    /// Scopes to request; empty for the provider's defaults.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// The scopes of further tokens, by the names that the entry has for them; none means the entry's own.
+    /// Scopes of additional tokens, by token name; empty for the entry's defaults.
     #[serde(default)]
     pub further_scopes: BTreeMap<String, Vec<String>>,
-    /// What the client wants back at complete. Nothing here is ever trusted: do not take the user from it.
+    /// Object that the client gets back at complete. It is not trusted: do not take the user from
+    /// it.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub state_metadata: Map<String, Value>,
-    /// What the provider's URLs need to know: a customer's subdomain, say.
+    /// Values for the provider's URLs, for example a customer's subdomain.
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
-    /// The credential to reconnect: it keeps its id. Without it, every complete makes a new one.
+    /// Credential to reconnect; it keeps its id. Without it, every complete creates a new
+    /// credential.
     #[serde(default)]
     pub credential_id: Option<String>,
-    /// Whether that credential may become one of another account.
+    /// True if the credential may change to another account.
     #[serde(default)]
     pub allow_account_change: bool,
 }
 
-/// Where to send the user.
+/// URL for the user, and the state of the login.
 #[derive(Clone, Serialize, ToSchema)]
 #[schema(as = OAuthInitiateResponse)]
 pub struct InitiateResponse {
-    /// The authorization URL, with everything in it.
+    /// Authorization URL.
     pub login_url: String,
-    /// The `state` in it: what complete takes, once.
+    /// The `state` of the URL. Complete accepts it once.
     pub state_token: String,
-    /// When the state ends, in Unix seconds.
+    /// Expiry of the state, in Unix seconds.
     #[schema(value_type = i64)]
     pub expires_at: UnixTime,
 }
 
 impl Broker {
-    /// Begins the code flow (RFC 6749 §4.1) with PKCE (RFC 7636). Nothing leaves the machine, except where the entry leaves
-    /// something to discovery that nobody asked for yet; the state is on disk, sealed, before the URL is known to anybody.
+    /// Starts the code flow (RFC 6749 §4.1) with PKCE (RFC 7636). The state is on disk before the
+    /// URL is returned. No request is sent, except for discovery and pushed authorization requests
+    /// (RFC 9126).
     pub async fn initiate(
         &self,
         caller: &Caller,
@@ -75,7 +79,7 @@ impl Broker {
         self.begin(caller, provider, request, LoginFlow::External, self.0.config.oauth.state_ttl).await
     }
 
-    /// Begins a login through either door; whoever calls this has checked the redirect URI.
+    /// Starts a login. The caller has checked the redirect URI.
     pub(in crate::broker) async fn begin(
         &self,
         caller: &Caller,
@@ -92,7 +96,7 @@ impl Broker {
         let state = StateToken::generate(self.0.random);
         let verifier = CodeVerifier::for_provider(&connectable.oauth, self.0.random);
         let asked = (request.scopes.as_slice(), &request.further_scopes);
-        let (scopes, further_scopes) = to_ask_for(&connectable.oauth, asked, reconnect.as_ref());
+        let (scopes, further_scopes) = requested_scopes(&connectable.oauth, asked, reconnect.as_ref());
         let nonce = entry.is_openid(&scopes).then(|| Nonce::of(&state));
         let authorization = AuthorizationRequest {
             entry: &entry,
@@ -132,8 +136,8 @@ impl Broker {
         Ok(InitiateResponse { login_url: login_url.into(), state_token: state.expose().to_owned(), expires_at })
     }
 
-    /// Where the user is sent, and for how long that is good: the shorter of our own time and, where the request was pushed
-    /// (RFC 9126), the server's.
+    /// Returns the authorization URL and its lifetime: the shorter of ours and, if the request was
+    /// pushed (RFC 9126), the server's.
     async fn login_url(
         &self,
         connectable: &Connectable<'_>,
@@ -154,7 +158,7 @@ impl Broker {
         Ok((authorization.url_of_pushed(&pushed.request_uri).map_err(unbuildable)?, within.min(pushed.expires_in)))
     }
 
-    /// The provider, and the values that its URLs are made with: what the caller gives, or what an MCP server says.
+    /// Returns the provider and the values for its URLs: from the caller, or from an MCP server.
     async fn to_connect(
         &self,
         caller: &Caller,
@@ -179,8 +183,9 @@ impl Broker {
         }
     }
 
-    /// The credential that keeps its id, where the request names one: the user's own, of this provider, from OAuth. One that
-    /// came beside another out of one login is reconnected with it, for the provider gives them together.
+    /// Returns the credential that keeps its id, if the request names one. It must be the user's
+    /// own OAuth credential of this provider. Credentials of one login are reconnected together,
+    /// because the provider issues their tokens together.
     pub(in crate::broker) fn to_reconnect(
         &self,
         caller: &Caller,
@@ -212,21 +217,22 @@ impl Broker {
     }
 }
 
-/// What is to be connected again, and the scopes that it has.
+/// A credential to reconnect, with its current scopes.
 pub(in crate::broker) struct Reconnect {
-    /// The credential with the login's first token; it may be gone.
+    /// Credential of the login's first token; it may be deleted.
     pub(in crate::broker) id: CredentialId,
-    /// The scopes of that one.
+    /// Scopes of the first token.
     pub(in crate::broker) scopes: Vec<String>,
-    /// The scopes of those beside it, by the names of their tokens.
+    /// Scopes of the additional tokens, by token name.
     pub(in crate::broker) further_scopes: BTreeMap<String, Vec<String>>,
 }
 
-/// The scopes of the first token and those of further ones, by their names.
+/// Scopes of the first token, and of additional tokens by token name.
 type AllScopes = (Vec<String>, BTreeMap<String, Vec<String>>);
 
-/// What a login asks for: what the caller wants, else the defaults, and what a credential has that is to be reconnected.
-pub(in crate::broker) fn to_ask_for(
+/// Returns the scopes to request: those of the caller or the defaults, and those that the
+/// credential to reconnect already has.
+pub(in crate::broker) fn requested_scopes(
     entry: &OAuth,
     (wanted, further_wanted): (&[String], &BTreeMap<String, Vec<String>>),
     reconnect: Option<&Reconnect>,
@@ -242,7 +248,7 @@ pub(in crate::broker) fn to_ask_for(
     (scopes, further_scopes)
 }
 
-/// A reconnected credential asks for what it has and for what is new; where the provider always gets the same, for that.
+/// Adds the scopes that a credential already has, unless the provider always grants fixed scopes.
 fn add_scopes(scopes: &mut Vec<String>, entry: &OAuth, held: &[String]) {
     if entry.fixed_scopes {
         return;

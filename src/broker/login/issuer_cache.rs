@@ -1,5 +1,4 @@
-//! The issuers behind the providers: what each says about itself, and the keys that its ID tokens are checked with. Entries
-//! that leave something to discovery are completed here, from memory but for the very first time.
+//! Cache of issuers: their metadata, and the keys that verify their ID tokens.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +9,7 @@ use crate::egress::Egress;
 use crate::id::ProviderName;
 use crate::oauth::{IssuerKeys, IssuerMetadata};
 
-/// What is known of each issuer that was asked for.
+/// Issuers by provider.
 pub(in crate::broker) struct IssuerCache {
     known: Mutex<BTreeMap<ProviderName, Arc<Issuer>>>,
     egress: Egress,
@@ -23,12 +22,12 @@ pub(in crate::broker) struct Issuer {
 }
 
 impl IssuerCache {
-    /// Nothing is fetched yet.
+    /// Creates an empty cache; nothing is fetched yet.
     pub(in crate::broker) fn new(egress: &Egress, clock: &Clock) -> Self {
         Self { known: Mutex::default(), egress: egress.clone(), clock: clock.clone() }
     }
 
-    /// The issuer of the provider, where its entry names one.
+    /// Returns the issuer of the provider, if its entry names one.
     pub(in crate::broker) fn of(&self, provider: &Provider) -> Option<Arc<Issuer>> {
         let issuer = provider.entry.oauth.as_ref()?.issuer.as_ref()?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

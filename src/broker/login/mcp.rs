@@ -1,8 +1,10 @@
-//! MCP servers as providers: who a server's users log in at, and who we are there, is found out when an account is connected,
-//! and sealed with it (MCP's authorization specification of 2025-11-25; RFC 9728, 8414, 7591, 8707).
+//! MCP servers as providers: the authorization server and our client there are discovered at each
+//! login and sealed with it (MCP authorization specification of 2025-11-25; RFC 9728, 8414, 7591,
+//! 8707).
 //!
-//! What was found is used for that login and that credential alone. So one authorization server's client never goes to another,
-//! and a server that names another one later does not get the tokens that it has been given before.
+//! The result of a discovery is used for that login and credential only. One authorization server's
+//! client is therefore never sent to another. A server that later names another authorization
+//! server does not receive tokens issued before.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,16 +29,17 @@ use crate::oauth::{
 };
 use crate::vault::{AuditContext, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt};
 
-/// Among the values that are kept with a credential, what was found out about its server.
+/// Name of the value that holds the discovery result, among the values kept with a credential.
 const SERVER: &str = "server";
 
-/// How long what a server says about itself is used before it is asked again.
+/// Age at which a server's metadata is fetched again.
 const OLD_AFTER: Duration = Duration::from_secs(3600);
 
-/// How long before its end a registered client's secret is not used for a new login, in seconds.
+/// Seconds before its expiry at which a registered client's secret is no longer used for new
+/// logins.
 const TOO_SHORT: i64 = 900;
 
-/// What was found out about a server, as it is sealed with a login and with the credential that comes of it.
+/// Result of a discovery, sealed with the login and then with the credential.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Found {
     oauth: OAuth,
@@ -44,21 +47,21 @@ struct Found {
     client: Whose,
 }
 
-/// Where our client at an authorization server comes from.
+/// Origin of our client at an authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Whose {
-    /// The configuration: it was registered by hand.
+    /// Registered by hand; from the configuration.
     Configured,
-    /// Our client-id metadata document.
+    /// Client-id metadata document.
     Document,
-    /// We registered ourselves.
+    /// Registered by us (RFC 7591).
     Registered,
 }
 
 impl Broker {
-    /// Finds out how an account is connected at the MCP server that the caller, or the entry, names: the provider as it is
-    /// for this login, and the value to be kept with it.
+    /// Discovers how to connect an account at the MCP server that the caller or the entry names.
+    /// Returns the provider for this login, and the values to keep with it.
     pub(in crate::broker) async fn discover_mcp<'b>(
         &'b self,
         caller: &Caller,
@@ -71,14 +74,14 @@ impl Broker {
         let server = self.mcp_server(&url, mcp.issuer.as_deref()).await.map_err(|error| unusable(&error))?;
         let metadata = server.metadata.get().await.map_err(|error| undiscovered(&error))?;
         if !metadata.code_challenge_methods_supported.iter().any(|method| method == "S256") {
-            let what = "the authorization server does not announce PKCE with S256, without which no login is safe";
+            let what = "the authorization server does not announce PKCE with S256, which Strongroom requires";
             return Err(Error::ServerUnusable(what.to_owned()));
         }
         let (whose, client, token_auth) =
             self.mcp_client(caller, provider, mcp, &server.resource, &metadata, redirect_uri).await?;
         let base = entry(mcp, &server.resource, &metadata, token_auth).map_err(|error| undiscovered(&error))?;
         let oauth = oauth::resolve(&base, &metadata, &client).map_err(|error| undiscovered(&error))?;
-        // A server says nothing about whose account it is.
+        // MCP defines no identity endpoint.
         let oauth = OAuth { identity: None, ..oauth };
         let found = Found { oauth, redirect_uri: redirect_uri.to_owned(), client: whose };
         let kept = serde_json::to_string(&found).map_err(|error| Error::ServerUnusable(error.to_string()))?;
@@ -87,7 +90,7 @@ impl Broker {
         Ok((connectable, BTreeMap::from([(SERVER.to_owned(), kept)])))
     }
 
-    /// The provider as it was found for a login or a credential that keeps this.
+    /// Returns the provider as it was discovered for a login or a credential.
     pub(in crate::broker) fn found_mcp<'b>(
         &'b self,
         provider: &'b Provider,
@@ -104,36 +107,36 @@ impl Broker {
         Ok(Connectable { provider, title: found.title(provider), oauth: Cow::Owned(found.oauth), client })
     }
 
-    /// Whether the credential was connected at an MCP server.
+    /// Returns true if the credential's provider is an MCP server.
     pub(in crate::broker) fn is_mcp(&self, summary: &CredentialMetadata) -> bool {
         self.0.catalog.get(summary.provider.as_str()).is_some_and(|provider| provider.entry.mcp.is_some())
     }
 
-    /// Whether the tokens are of an MCP server whose authorization server has no revocation.
+    /// Returns true if the tokens belong to an MCP server without a revocation endpoint.
     pub(in crate::broker) fn has_no_revocation(queued: &QueuedRevocation) -> bool {
         let found =
             Self::kept_mcp_of(&queued.tokens.metadata).and_then(|kept| serde_json::from_str::<Found>(kept).ok());
         found.is_some_and(|found| found.oauth.revoke.is_none())
     }
 
-    /// Where the client registered itself that a credential with this metadata was connected through.
+    /// Returns the registration that a credential with this metadata was connected through.
     pub(in crate::broker) fn registered_at(metadata: &BTreeMap<String, Value>) -> Option<RegisteredAt> {
         let found: Found = serde_json::from_str(Self::kept_mcp_of(metadata)?).ok()?;
         (found.client == Whose::Registered).then(|| found.place())
     }
 
-    /// What is kept of an MCP server among the values of a login.
+    /// Returns the discovery result among the values of a login.
     pub(in crate::broker) fn kept_mcp(values: &BTreeMap<String, String>) -> Option<&str> {
         values.get(SERVER).map(String::as_str)
     }
 
-    /// The same in a credential's metadata.
+    /// Returns the discovery result in a credential's metadata.
     pub(in crate::broker) fn kept_mcp_of(metadata: &BTreeMap<String, Value>) -> Option<&str> {
         metadata.get("inputs")?.get(SERVER)?.as_str()
     }
 
-    /// Registers anew where the authorization server no longer knows the client that we registered; `None` where it was none of
-    /// those, or is taken by nobody now.
+    /// Registers a new client if the authorization server has deleted ours. Returns `None` if ours
+    /// was not registered by us, or the registration fails.
     pub(in crate::broker) async fn register_again(&self, kept: &str, dead: &str) -> Option<Client> {
         let found: Found = serde_json::from_str(kept).ok().filter(|found: &Found| found.client == Whose::Registered)?;
         let issuer = found.oauth.issuer.clone()?;
@@ -166,8 +169,8 @@ impl Broker {
         Ok(server)
     }
 
-    /// Who we are at this authorization server, in the specification's order: registered by hand, by our metadata document, by
-    /// ourselves.
+    /// Chooses our client at this authorization server, in the order of the specification:
+    /// configured, metadata document, dynamic registration.
     async fn mcp_client(
         &self,
         caller: &Caller,
@@ -215,12 +218,11 @@ impl Broker {
     ) -> Result<ClientRegistration, Error> {
         let unable = |what: &str| Error::ServerUnusable(what.to_owned());
         let endpoint = metadata.registration_endpoint.as_ref().ok_or_else(|| {
-            unable("the authorization server has no registration endpoint: register a client there by hand, and write client_id and mcp.issuer")
+            unable("the authorization server has no registration endpoint: register a client there and set client_id and mcp.issuer")
         })?;
         let announced = &metadata.token_endpoint_auth_methods_supported;
-        let token_auth = oauth::preferred_auth(announced).ok_or_else(|| {
-            unable("the authorization server takes no way to authenticate that a registered client can have")
-        })?;
+        let token_auth = oauth::preferred_auth(announced)
+            .ok_or_else(|| unable("the authorization server offers no supported client authentication method"))?;
         let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, scopes };
         let registered = oauth::register(&self.0.egress, endpoint, &request).await;
         registered.map(ClientRegistration::from).map_err(|error| match error {
@@ -242,7 +244,7 @@ impl Broker {
 }
 
 impl Found {
-    /// The host of the server, where the entry is every server's.
+    /// Returns the host of the server, if the entry does not fix one server.
     fn title(&self, provider: &Provider) -> String {
         let fixed = provider.entry.mcp.as_ref().is_some_and(|mcp| mcp.server_url.is_some());
         let resource = self.oauth.token_params.get("resource").and_then(|text| Url::parse(text).ok());
@@ -272,8 +274,8 @@ fn way_of(name: &str) -> TokenAuth {
     ways.into_iter().find(|way| way.method_name() == Some(name)).unwrap_or(TokenAuth::None)
 }
 
-/// The entry of such a provider, as far as the entry of the catalogue and the server decide it; the rest is discovery's. The
-/// resource is named in every request (RFC 8707 §2), so that the tokens are good there and nowhere else.
+/// Builds the OAuth entry that discovery then completes. Every request names the resource (RFC 8707
+/// §2), so that the tokens are valid only there.
 fn entry(
     mcp: &Mcp,
     resource: &ProtectedResource,
@@ -282,7 +284,7 @@ fn entry(
 ) -> Result<OAuth, DiscoveryError> {
     let mut default_scopes =
         if mcp.default_scopes.is_empty() { resource.scopes.clone() } else { mcp.default_scopes.clone() };
-    // What gives a refresh token where the server knows it (OpenID Connect Core §11).
+    // Requests a refresh token if the server knows this scope (OpenID Connect Core §11).
     let offline = "offline_access";
     if metadata.scopes_supported.iter().any(|scope| scope == offline)
         && !default_scopes.iter().any(|scope| scope == offline)
@@ -301,7 +303,7 @@ fn entry(
         "refresh_params": indicator,
         "identity": null,
     });
-    // A URL with a brace in it would be a template, and is none that a server has.
+    // A URL with a brace would be read as a template; no server has one.
     serde_json::from_value(entry).map_err(|_| DiscoveryError::Malformed("authorization_endpoint"))
 }
 

@@ -1,4 +1,4 @@
-//! Memory cache of what MCP servers say about themselves.
+//! Memory cache of the metadata of MCP servers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +8,14 @@ use crate::clock::{Clock, UnixTime};
 use crate::egress::Egress;
 use crate::oauth::{IssuerMetadata, ProtectedResource, ResourceError};
 
-/// Servers that are remembered; callers name them, so there is an end.
+/// Maximum number of cached servers, because callers choose them.
 const MOST_SERVERS: usize = 1000;
 
-/// What the servers said about themselves. Each is asked once; the next who connects there does not wait.
+/// Metadata of MCP servers by URL.
 #[derive(Default)]
 pub(in crate::broker) struct McpServers(Mutex<BTreeMap<String, Arc<Server>>>);
 
-/// What one server said.
+/// Metadata of one server.
 pub(in crate::broker) struct Server {
     pub(in crate::broker) resource: ProtectedResource,
     pub(in crate::broker) metadata: IssuerMetadata,
@@ -45,7 +45,8 @@ impl Server {
         issuer: Option<&str>,
     ) -> Result<Self, ResourceError> {
         let resource = ProtectedResource::find(egress, url).await?;
-        // Of several it is the one at which our configured client is registered, else the first.
+        // If there are several, take the one that our configured client is registered at, else the
+        // first.
         let preferred = resource.authorization_servers.iter().find(|one| Some(one.as_str()) == issuer);
         let chosen =
             preferred.or(resource.authorization_servers.first()).ok_or(ResourceError::NoAuthorizationServer)?;

@@ -1,7 +1,7 @@
-//! Background refresh: ahead of their end, tokens are refreshed that nobody is asking for at the moment.
+//! Refresh ahead of expiry, for tokens that no caller is asking for at the moment.
 //!
-//! What is due is asked of the vault, so a restart forgets nothing. A provider that fails several times in a row is left
-//! alone until the next pass: an outage costs it a handful of requests, and no credential anything.
+//! The vault stores what is due, so a restart loses nothing. A provider that fails several times in
+//! a row is skipped until the next pass. An outage then costs a few requests and no credential.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,25 +18,25 @@ use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 use crate::vault::{AuditContext, CredentialStatus, VaultError};
 
-/// How often it is looked what is due.
+/// Time between two passes.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// How many of one provider are looked at in one pass.
+/// Maximum credentials of one provider in one pass.
 const PER_PASS: u32 = 1_000;
 
-/// At how many providers at one time.
+/// Providers contacted concurrently.
 const PROVIDERS: usize = 8;
 
-/// How many at one provider at one time.
+/// Concurrent refreshes at one provider.
 const PER_PROVIDER: usize = 4;
 
-/// After how many failures in a row a provider is left alone until the next pass.
+/// Consecutive failures after which a provider is skipped until the next pass.
 const ENOUGH_FAILURES: u32 = 5;
 
 impl Broker {
-    /// Refreshes ahead until it is dropped, where `oauth.background_refresh` is on: a server spawns it and aborts it at the
-    /// end. A refresh that is under way then is a task of its own.
-    pub async fn refresh_ahead(self) {
+    /// Runs until the task is aborted, if `oauth.background_refresh` is on. A refresh under way is
+    /// a task of its own and continues.
+    pub async fn run_background_refresh(self) {
         if !self.0.config.oauth.background_refresh {
             return;
         }
@@ -46,16 +46,17 @@ impl Broker {
             ticks.tick().await;
             match self.refresh_due().await {
                 Ok(0) => {}
-                Ok(refreshed) => tracing::info!(refreshed, "tokens are refreshed ahead of their end"),
-                Err(error) => tracing::warn!(%error, "what is due could not be read; the next pass tries again"),
+                Ok(refreshed) => tracing::info!(refreshed, "refreshed tokens ahead of expiry"),
+                Err(error) => tracing::warn!(%error, "cannot read the due refreshes; the next pass retries"),
             }
         }
     }
 
-    /// One pass over what is due now; gives how many were refreshed. None in a vault that was restored and does not live yet:
-    /// another may be refreshing with the same tokens, and the provider would end their grants.
+    /// Refreshes what is due now; returns the number of refreshed tokens. A restored vault that was
+    /// not promoted refreshes nothing: the original may still use the same tokens, and the provider
+    /// would revoke their grants.
     pub async fn refresh_due(&self) -> Result<usize, Error> {
-        if self.waits_to_live()?.is_some() {
+        if self.unpromoted_restore()?.is_some() {
             return Ok(0);
         }
         let due = self.0.vault.due_refreshes(self.0.clock.now(), PER_PASS)?;
@@ -69,7 +70,7 @@ impl Broker {
 
     async fn refresh_due_at(&self, provider: ProviderName, due: Vec<(UserId, CredentialId)>) -> usize {
         let (mut refreshed, many) = (0, due.len());
-        // Those that are under way are waited for; what has not begun then does not begin.
+        // Refreshes under way are awaited; the others do not start.
         let in_a_row = AtomicU32::new(0);
         let fails = || in_a_row.load(Ordering::Relaxed) >= ENOUGH_FAILURES;
         let try_one = async |(user, id): (UserId, CredentialId)| {
@@ -86,17 +87,17 @@ impl Broker {
                 Ok(_) => {}
                 Err(error) => {
                     in_a_row.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%provider, %error, "a credential could not be refreshed ahead of its end");
+                    tracing::warn!(%provider, %error, "cannot refresh a credential ahead of expiry");
                 }
             }
         }
         if fails() {
-            tracing::warn!(%provider, due = many, "the provider fails; what is due there waits for the next pass");
+            tracing::warn!(%provider, due = many, "the provider keeps failing; its other refreshes wait for the next pass");
         }
         refreshed
     }
 
-    /// Refreshes one, and sees to it that it does not come up again before it is due again.
+    /// Refreshes one credential, and schedules its next check.
     async fn refresh_one(&self, user: &UserId, id: &CredentialId) -> Result<Option<Outcome>, Error> {
         let Some(summary) = self.0.vault.credential(user, id)? else { return Ok(None) };
         if summary.kind != Kind::OAuth2 || summary.status == CredentialStatus::NeedsReauth {
@@ -104,7 +105,7 @@ impl Broker {
             return Ok(None);
         }
         let outcome = match self.refresh_for(&summary, Demand::Ahead, &AuditContext::system()).await {
-            // Without a client here nothing can be refreshed; a later configuration may have one.
+            // There is no client here now; a later configuration may have one.
             Err(Error::NotConfigured(_)) => Outcome::Declined(Declined::OtherClient),
             other => other?,
         };
@@ -126,5 +127,5 @@ impl Broker {
     }
 }
 
-/// When it is looked again whether the configuration has the credential's client.
+/// Wait until the configuration is checked for the credential's client again.
 const LATER: Duration = Duration::from_secs(3_600);

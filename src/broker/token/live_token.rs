@@ -1,5 +1,5 @@
-//! Token: a secret to use right now. An access token that has too little life left is refreshed first; a read is in the
-//! audit log, on disk, before anybody sees the secret.
+//! Live token: a secret that is usable now. A token with too little life left is refreshed first.
+//! The audit row is on disk before the secret is returned.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,38 +15,39 @@ use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::{CredentialMetadata, CredentialSecret, CredentialStatus};
 
-/// How much life a token has at least, where the caller does not say.
+/// Default minimum remaining life of a token.
 pub const DEFAULT_MIN_TTL: Duration = Duration::from_secs(300);
 
-/// A secret that can be used now. It has no `Debug`: it is the secret.
+/// A secret that is usable now. It has no `Debug`, because it is the secret.
 pub enum LiveSecret {
-    /// Of an OAuth credential.
+    /// OAuth access token.
     Token {
-        /// The access token.
+        /// Access token.
         access_token: Secret,
-        /// How it is used: `Bearer`, or the provider's word.
+        /// `Bearer`, or the provider's word.
         token_type: String,
-        /// When it ends, where that is known.
+        /// Expiry, if known.
         expires_at: Option<UnixTime>,
-        /// What was granted.
+        /// Granted scopes.
         scopes: Vec<String>,
     },
-    /// An API key.
+    /// API key.
     ApiKey(Secret),
-    /// A user name and its password.
+    /// User name and password.
     UserPassword {
-        /// The user name.
+        /// User name.
         username: Secret,
-        /// The password.
+        /// Password.
         password: Secret,
     },
-    /// Headers, by name.
+    /// Headers by name.
     Headers(BTreeMap<String, Secret>),
 }
 
 impl Broker {
-    /// The secret of the user's credential. An access token is refreshed first where it has less than `min_ttl` left; while
-    /// the provider cannot be reached, one that has not ended is given all the same.
+    /// Returns the secret of the user's credential. An access token with less than `min_ttl` left
+    /// is refreshed first. If the provider cannot be reached, a token that has not expired is
+    /// returned.
     pub async fn token(
         &self,
         caller: &Caller,
@@ -55,7 +56,7 @@ impl Broker {
         min_ttl: Duration,
     ) -> Result<LiveSecret, Error> {
         let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
-        // What is bound to a key is of no use without the key, which stays here (RFC 9449).
+        // A token bound to a DPoP key (RFC 9449) is useless without the key, which stays here.
         let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
         let is_bound = oauth.is_some_and(|oauth| oauth.dpop);
         let clock = self.0.clock.clone();
@@ -72,7 +73,7 @@ impl Broker {
         if is_bound {
             return Err(Error::SenderConstrained);
         }
-        // Known without a refresh, and a refresh would only find the same.
+        // A refresh would only find the same.
         if summary.status == CredentialStatus::NeedsReauth {
             return Err(self.not_refreshed(&summary, Outcome::NeedsReauth));
         }
@@ -88,8 +89,8 @@ impl Broker {
         }
     }
 
-    /// The summary of the user's credential, and its secret where that `is_live`: both in the one transaction that notes that
-    /// it was read, so that there is no look beforehand.
+    /// Returns the metadata of the user's credential, and its secret if `is_live` accepts it. One
+    /// transaction reads both and writes the audit row.
     async fn read_if(
         &self,
         caller: &Caller,
@@ -109,7 +110,7 @@ impl Broker {
     }
 }
 
-/// How much life is asked of a token: of one that nothing can renew, none.
+/// Returns the minimum remaining life to require: none if the token cannot be renewed.
 fn at_least(summary: &CredentialMetadata, min_ttl: Duration) -> Duration {
     if summary.refreshing.possible == Some(false) { Duration::ZERO } else { min_ttl }
 }

@@ -1,4 +1,4 @@
-//! Types that describe a refresh: what the caller needs, and how it ended.
+//! Types that describe a refresh: the demand, and the outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,47 +6,48 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 use crate::vault::VaultError;
 
-/// What somebody wants of a refresh.
+/// Demand of a caller on a refresh.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::broker) enum Demand {
-    /// A token with so much life left.
+    /// A token with at least this much life left.
     TimeToLive(Duration),
-    /// A new token, whatever the old one is good for.
+    /// A new token in any case.
     Forced,
-    /// A new token if it is time for one: nobody is waiting.
+    /// A new token if one is due; no caller waits.
     Ahead,
 }
 
-/// Why there is nothing to send.
+/// Reason to send no request.
 #[derive(Clone, Debug)]
 pub(in crate::broker) enum Declined {
-    /// The token is as fresh as was wanted.
+    /// The token has enough life left.
     Fresh,
     /// There is no refresh token.
     NoRefreshToken,
-    /// The provider has refused it before.
+    /// The provider refused the refresh token before.
     NeedsReauth,
-    /// Our client there is not configured any more.
+    /// The configuration no longer has a client for the provider.
     NotConfigured,
-    /// The tokens are those of another client than the configured one, and no server would take them from it.
+    /// The tokens were issued to another client than the configured one, so the provider would
+    /// refuse.
     OtherClient,
-    /// It failed just now, and is not to be tried again before this time.
+    /// The last attempt failed, and the next one is due at `until`.
     BackingOff { until: UnixTime, what: String },
 }
 
-/// What came of a flight, for everybody who waited.
+/// Outcome of a refresh, for every caller that waited for it.
 #[derive(Clone, Debug)]
 pub(in crate::broker) enum Outcome {
     /// The new tokens are on disk.
     Refreshed,
-    /// Nothing was sent.
+    /// No request was sent.
     Declined(Declined),
-    /// The credential is gone, or was connected again meanwhile.
+    /// The credential was deleted or reconnected meanwhile.
     Overtaken,
     /// The provider refuses the refresh token.
     NeedsReauth,
-    /// It did not come about.
+    /// The refresh failed.
     Failed { what: String, too_slow: bool, until: UnixTime },
-    /// The vault could not do its part.
+    /// The vault failed.
     Vault(Arc<VaultError>),
 }

@@ -1,4 +1,5 @@
-//! Refresh: the intent is on disk, one request is sent, and what came of it is on disk before anybody sees it.
+//! Refresh: one transaction records the intent, one request is sent, and one transaction stores the
+//! outcome before any caller sees it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +21,12 @@ use crate::vault::{
     Renewal, RevocationScope, Tokens, VaultError,
 };
 
-/// How long tokens that the vault could not take are held in memory between two tries to store them.
+/// Wait between two attempts to store tokens that the vault could not take.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Broker {
-    /// Refreshes the user's credential now, whatever its token is still good for. What the provider said about when to come
-    /// back holds; our own guess does not.
+    /// Refreshes the user's credential now, however fresh its token is. A `Retry-After` of the
+    /// provider is respected; our own backoff is not.
     pub async fn refresh(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
         let summary = self.owned_at(caller, provider, id)?;
         if summary.kind != Kind::OAuth2 {
@@ -38,15 +39,15 @@ impl Broker {
         self.credential(caller, provider, id)
     }
 
-    /// Has the credential refreshed, by the flight that is under way or by one of its own.
+    /// Refreshes the credential, or joins the refresh under way.
     pub(in crate::broker) async fn refresh_for(
         &self,
         summary: &CredentialMetadata,
         demand: Demand,
         who: &AuditContext,
     ) -> Result<Outcome, Error> {
-        // Asked before anything is written: without a client there is nothing to send. What an MCP server said is sealed, and
-        // where a credential may have a client of its own, that is seen when its secret is.
+        // Checked before anything is written: without a client there is no request to send. MCP
+        // servers and credentials with their own client are checked when the secret is open.
         if !self.is_mcp(summary)
             && let Err(error) = self.refresher(summary, None).await
             && !self.may_have_own_client(summary)
@@ -54,10 +55,10 @@ impl Broker {
             return Err(error);
         }
         loop {
-            let (broker, flying, who) = (self.clone(), summary.clone(), who.clone());
-            let fly = |announce| async move { broker.fly(&flying, demand, &who, announce).await };
-            match self.0.flights.join(summary.id, fly).await {
-                // Somebody else's flight found nothing to do for what *they* wanted.
+            let (broker, credential, who) = (self.clone(), summary.clone(), who.clone());
+            let run = |announce| async move { broker.run_refresh(&credential, demand, &who, announce).await };
+            match self.0.single_flight.join(summary.id, run).await {
+                // Another caller's refresh declined because of *that* caller's demand.
                 (Some(Outcome::Declined(_)), false) => tokio::task::yield_now().await,
                 (Some(outcome), _) => return Ok(outcome),
                 (None, _) => return Err(Error::RefreshBroke),
@@ -65,7 +66,7 @@ impl Broker {
         }
     }
 
-    /// The provider and our client there, where they are still what they were when the account was connected.
+    /// Returns the provider and our client, if both are still configured.
     async fn refresher(&self, summary: &CredentialMetadata, found: Option<&str>) -> Result<Connectable<'_>, Error> {
         let provider = summary.provider.as_str();
         self.connectable_as(provider, found).await.map_err(|error| match error {
@@ -74,21 +75,27 @@ impl Broker {
         })
     }
 
-    /// Whether the provider gives tokens to others than the configured client.
+    /// Returns true if the provider may issue tokens to clients other than the configured one.
     fn may_have_own_client(&self, summary: &CredentialMetadata) -> bool {
         let known = self.0.catalog.get(summary.provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
         known.is_some_and(|oauth| oauth.grants.iter().any(|grant| *grant != GrantType::AuthorizationCode))
     }
 
-    /// One flight: begin, send, end. What has begun is ended whoever is still there to see it.
-    async fn fly(&self, summary: &CredentialMetadata, demand: Demand, who: &AuditContext, announce: Announce<Outcome>) {
+    /// Runs one refresh: begin, send, end. It runs to its end even if no caller waits any more.
+    async fn run_refresh(
+        &self,
+        summary: &CredentialMetadata,
+        demand: Demand,
+        who: &AuditContext,
+        announce: Announce<Outcome>,
+    ) {
         let outcome = match self.begin_refresh(summary, demand, who).await {
             Err(error) => Outcome::Vault(Arc::new(error)),
             Ok(RefreshStart::Gone) => Outcome::Overtaken,
             Ok(RefreshStart::Declined(reason)) => Outcome::Declined(reason),
             Ok(RefreshStart::Begun(ticket, mut tokens)) => {
-                self.bind_anew(&ticket.summary, &mut tokens);
-                // Asked before: between the answer and the commit there is no time for anything.
+                self.choose_dpop_key(&ticket.summary, &mut tokens);
+                // Looked up before the request, so that nothing delays the commit after the answer.
                 let overtaken = self.revocation_of(&ticket.summary).await;
                 match self.exchange_refresh_token(&ticket.summary, &tokens).await {
                     Ok(grant) => {
@@ -120,9 +127,10 @@ impl Broker {
         self.0.vault.begin_refresh(&summary.user, &summary.id, decline, who).await
     }
 
-    /// Sends the one request.
+    /// Sends the request.
     async fn exchange_refresh_token(&self, summary: &CredentialMetadata, tokens: &Tokens) -> Result<Grant, Failed> {
-        // All three were looked at before the refresh began, but for values that no longer fit a changed entry.
+        // These were checked before the refresh began; only values that no longer fit a changed
+        // entry can fail here.
         let unusable = || Failed::Otherwise(BuildError::Url.into());
         if let Some(renewal) = tokens.renewal.as_deref() {
             let configured = matches!(renewal, Renewal::ClientCredentials { own: None });
@@ -146,7 +154,8 @@ impl Broker {
         {
             let anew = anew.with_dpop(tokens.dpop_key.clone());
             let sent = oauth::refresh(&self.0.egress, &entry, &anew, &old).await;
-            // Nothing is left to try where this is refused: the tokens were given to a client that is no more.
+            // If this is refused, the grant is lost: its tokens belong to a client that no longer
+            // exists.
             return sent.map_err(|error| match error {
                 OAuthError::Refused(_) => Failed::Refused(error.to_string()),
                 other => Failed::Otherwise(other),
@@ -158,8 +167,9 @@ impl Broker {
         })
     }
 
-    /// Stores the new tokens, and only then says so. Where the vault cannot take them now (a full disk), they are held in
-    /// memory and tried again until it can: at a provider that rotates they are all that there is.
+    /// Stores the new tokens, then announces them. If the vault cannot be written now (a full
+    /// disk), they are held in memory and stored later: a provider with rotation has invalidated
+    /// the old ones.
     async fn keep_refreshed(
         &self,
         ticket: &RefreshTicket,
@@ -180,26 +190,26 @@ impl Broker {
                     return announce.outcome(Outcome::Refreshed);
                 }
                 Ok(None) => {
-                    tracing::info!(%provider, credential = %id, "deleted or connected again during a refresh, whose tokens are given up");
+                    tracing::info!(%provider, credential = %id, "the credential was deleted or reconnected during a refresh; the new tokens are discarded");
                     return announce.outcome(Outcome::Overtaken);
                 }
                 Err(error) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {
                     if !told {
-                        tracing::warn!(%provider, credential = %id, %error, "refreshed tokens are held in memory until the vault can take them");
+                        tracing::warn!(%provider, credential = %id, %error, "cannot store refreshed tokens; they stay in memory until the vault can be written");
                         announce.outcome(Outcome::Vault(Arc::new(error)));
                         told = true;
                     }
                     tokio::time::sleep(STORE_AGAIN_AFTER).await;
                 }
                 Err(error) => {
-                    tracing::error!(%provider, credential = %id, %error, "refreshed tokens are lost: the vault refused them");
+                    tracing::error!(%provider, credential = %id, %error, "refreshed tokens are lost: the vault rejected them");
                     return announce.outcome(Outcome::Vault(Arc::new(error)));
                 }
             }
         }
     }
 
-    /// The credential's secret as it is to be now: what the answer brought over what was there.
+    /// Merges the token response into the previous tokens.
     fn refreshed(&self, summary: &CredentialMetadata, old: Tokens, grant: Grant) -> Refreshed {
         let now = self.0.clock.now();
         let mut metadata = old.metadata;
@@ -227,7 +237,7 @@ impl Broker {
 
     async fn note_refusal(&self, ticket: &RefreshTicket, what: String, who: &AuditContext) -> Outcome {
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
-        tracing::warn!(%provider, credential = %id, reason = what, "the provider refuses the refresh token: the account has to be connected again");
+        tracing::warn!(%provider, credential = %id, reason = what, "the provider refused the refresh token; the user must connect the account again");
         match self.0.vault.needs_reauth(ticket, what, who).await {
             Ok(Some(_)) => Outcome::NeedsReauth,
             Ok(None) => Outcome::Overtaken,
@@ -241,7 +251,7 @@ impl Broker {
         let failures = ticket.summary.refreshing.failures;
         let (until, told_to_wait) = schedule::next_try(failures, error.retry_after(), now, self.0.random);
         let (what, in_doubt) = (shown(&error), error.in_doubt());
-        tracing::warn!(%provider, credential = %id, reason = what, in_doubt, failures = failures + 1, "a refresh failed and will be tried again");
+        tracing::warn!(%provider, credential = %id, reason = what, in_doubt, failures = failures + 1, "refresh failed; it will be retried");
         let failure = RefreshFailure { what: what.clone(), next_try: until, told_to_wait, in_doubt };
         match self.0.vault.fail_refresh(ticket, failure, who).await {
             Ok(Some(_)) => {
@@ -254,7 +264,7 @@ impl Broker {
         }
     }
 
-    /// What a caller is told who needed that refresh.
+    /// Returns the error for a caller that needed this refresh.
     pub(in crate::broker) fn not_refreshed(&self, summary: &CredentialMetadata, outcome: Outcome) -> Error {
         let needs_reauth =
             |cause: String| Error::NeedsReauth { provider: summary.provider.to_string(), id: summary.id, cause };
@@ -279,10 +289,10 @@ impl Broker {
             }
             Outcome::Declined(Declined::NotConfigured) => Error::NotConfigured(summary.provider.to_string()),
             Outcome::Declined(Declined::OtherClient) => needs_reauth(
-                "the account was connected through another OAuth client than the one that is configured now".to_owned(),
+                "the account was connected through another OAuth client than the configured one".to_owned(),
             ),
             Outcome::Refreshed | Outcome::Overtaken | Outcome::Declined(Declined::Fresh) => Error::NotRefreshed {
-                what: "the provider's new access token has ended already".to_owned(),
+                what: "the provider's new access token has already expired".to_owned(),
                 too_slow: false,
                 retry_after: None,
             },
@@ -290,15 +300,15 @@ impl Broker {
     }
 }
 
-/// Why there is no new token.
+/// Reason why there is no new token.
 enum Failed {
-    /// The provider refuses, and only the user can mend that.
+    /// The provider refuses for good; the user must connect the account again.
     Refused(String),
-    /// Anything else.
+    /// Any other error.
     Otherwise(OAuthError),
 }
 
-/// Whether there is a reason to send nothing, by what the credential is at this moment.
+/// Returns the reason to send no request, if there is one at this moment.
 fn decline(
     summary: &CredentialMetadata,
     tokens: &Tokens,
@@ -337,13 +347,13 @@ fn decline(
     Some(Declined::BackingOff { until, what })
 }
 
-/// The error in words, with advice where it is the configuration that is wrong.
+/// Formats the error, with advice if the configuration is wrong.
 fn shown(error: &OAuthError) -> String {
     match error {
         OAuthError::Refused(ErrorResponse { error: code, .. })
             if code == "invalid_client" || code == "unauthorized_client" =>
         {
-            format!("{error} (does the configured client_id and client_secret still hold?)")
+            format!("{error} (check client_id and client_secret of this provider)")
         }
         _ => error.to_string(),
     }

@@ -1,4 +1,5 @@
-//! When to refresh, and when to try again: all that is known of it is in the credential, so a restart changes nothing.
+//! Schedule of refreshes and retries. Everything it depends on is stored with the credential, so a
+//! restart changes nothing.
 
 use std::time::Duration;
 
@@ -7,24 +8,25 @@ use crate::oauth::RetryAfter;
 use crate::random::Random;
 use crate::vault::{CredentialMetadata, RefreshState, Tokens};
 
-/// The first wait after a failure; it doubles with every further one.
+/// Wait after the first failure; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 
-/// The longest wait that we guess by ourselves.
+/// Maximum wait of our own backoff.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 60);
 
-/// The longest wait that a provider can tell us.
+/// Maximum wait that a provider may request.
 const LONGEST_TOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// How far ahead of its end something is refreshed at the latest: short enough for the default `min_ttl` of a caller never
-/// to find less.
+/// Minimum time between a refresh and the expiry. A caller with the default `min_ttl` then never
+/// has to wait.
 const SHORTEST_LEAD: Duration = Duration::from_secs(300);
 
-/// And at the earliest, half of the time.
+/// Maximum time between a refresh and the expiry.
 const LONGEST_LEAD: Duration = Duration::from_secs(86_400);
 
-/// Whether the access token has so much life left; at most half of the life that it came with is asked of it, or a token
-/// of a minute would be refreshed for every caller. One that ends at no known time has.
+/// Returns true if the access token has at least `min_ttl` left. At most half of its lifetime is
+/// required, else a token of one minute would be refreshed for every caller. A token without an
+/// expiry is fresh.
 pub(in crate::broker) fn is_fresh(summary: &CredentialMetadata, now: UnixTime, min_ttl: Duration) -> bool {
     let Some(ends) = summary.expires_at else { return true };
     let wanted = summary.refreshing.lifetime.map_or(min_ttl, |lifetime| min_ttl.min(lifetime / 2));
@@ -34,16 +36,16 @@ pub(in crate::broker) fn is_fresh(summary: &CredentialMetadata, now: UnixTime, m
         && left >= i64::try_from(wanted.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Whether an end is further away than the whole life: it was written by a clock that was ahead, and says nothing. A clock
-/// that is put right by a moment is none.
+/// Returns true if the expiry is further away than the whole lifetime. A wrong clock wrote it then,
+/// and it means nothing. A small correction of the clock does not count.
 fn is_beyond_its_life(ends: UnixTime, now: UnixTime, lifetime: Option<Duration>) -> bool {
     const A_MOMENT: i64 = 60;
     lifetime.is_some_and(|life| now.seconds_until(ends) > whole(life).saturating_add(A_MOMENT))
 }
 
-/// When the background refreshes tokens that came `now`: ahead of the end of the access token, and of the refresh token
-/// where an unused one lapses; each credential at a point of its own, so that a thousand that were connected at one time
-/// do not come back at one time.
+/// Returns the time of the background refresh for tokens received `now`: ahead of the expiry of the
+/// access token and, if an unused refresh token lapses, ahead of that. A random part spreads
+/// credentials that were connected at the same time.
 pub(in crate::broker) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Random) -> Option<UnixTime> {
     if !tokens.can_be_renewed() {
         return None;
@@ -56,7 +58,8 @@ pub(in crate::broker) fn refresh_at(tokens: &Tokens, now: UnixTime, random: Rand
     [tokens.lifetime, lapse].into_iter().flatten().map(ahead).min()
 }
 
-/// Whether it is time, by what is sealed: what brought the background here is not.
+/// Returns true if a refresh is due by the sealed metadata. The index that the background reads is
+/// not sealed.
 pub(in crate::broker) fn is_due(summary: &CredentialMetadata, now: UnixTime) -> bool {
     let RefreshState { lifetime, lapses_at, in_doubt_since, .. } = &summary.refreshing;
     let near = |ends: UnixTime, life: Option<Duration>| ends <= now.plus(2 * lead(life));
@@ -66,7 +69,7 @@ pub(in crate::broker) fn is_due(summary: &CredentialMetadata, now: UnixTime) -> 
         || lapses_at.is_some_and(|ends| near(ends, lapse_life))
 }
 
-/// When the background looks again at what was not due.
+/// Returns the time at which the background checks a credential again that was not due.
 pub(in crate::broker) fn look_again_at(summary: &CredentialMetadata) -> Option<UnixTime> {
     let RefreshState { lifetime, lapses_at, .. } = &summary.refreshing;
     let before = |ends: UnixTime, life| UnixTime(ends.0.saturating_sub(whole(2 * lead(life))));
@@ -76,7 +79,8 @@ pub(in crate::broker) fn look_again_at(summary: &CredentialMetadata) -> Option<U
     points.into_iter().flatten().min()
 }
 
-/// When to try again after the failure that follows `failures` others, and whether it was the provider who said so.
+/// Returns the time of the next attempt after a failure that follows `failures` others, and true if
+/// the provider requested that time.
 pub(in crate::broker) fn next_try(
     failures: u32,
     told: Option<RetryAfter>,
@@ -91,8 +95,8 @@ pub(in crate::broker) fn next_try(
     }
 }
 
-/// Whether a time before which nothing is to be tried still holds. One that is further away than any wait of ours was written
-/// by a clock that was wrong.
+/// Returns true if `until` still lies ahead. A time further away than any wait was written by a
+/// wrong clock and is ignored.
 pub(in crate::broker) fn is_to_come(until: UnixTime, now: UnixTime) -> bool {
     until > now && until <= now.plus(LONGEST_TOLD)
 }
@@ -101,7 +105,7 @@ fn lead(life: Option<Duration>) -> Duration {
     life.map_or(SHORTEST_LEAD, |life| (life / 10).clamp(SHORTEST_LEAD, LONGEST_LEAD).min(life / 4))
 }
 
-/// A random part of it, in whole seconds.
+/// Returns a random part of a duration, in whole seconds.
 fn portion(of: Duration, random: Random) -> Duration {
     let drawn = u64::from(u32::from_be_bytes(random.bytes()));
     Duration::from_secs((of.as_secs() + 1).saturating_mul(drawn) >> 32)
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn refreshes_are_spread_out_well_ahead_of_the_end() {
+    fn refreshes_are_spread_ahead_of_expiry() {
         let points: Vec<i64> =
             (0..500).map(|_| refresh_at(&tokens(Some(3_600), None), NOW, Random).unwrap().0 - NOW.0).collect();
         let (least, most) = (points.iter().min().unwrap(), points.iter().max().unwrap());
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_that_lapses_before_the_access_token_ends_is_used_in_time() {
+    fn lapsing_refresh_token_is_used_in_time() {
         let point = refresh_at(&tokens(None, Some(30 * 86_400)), NOW, Random).unwrap().0 - NOW.0;
         assert!((28 * 86_400..=29 * 86_400).contains(&point), "{point}");
         assert_eq!(refresh_at(&tokens(None, None), NOW, Random), None, "nothing ends");
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn tries_back_off_with_jitter_and_an_end() {
+    fn retries_back_off_with_jitter_up_to_a_limit() {
         let waits =
             |failures| -> Vec<i64> { (0..200).map(|_| next_try(failures, None, NOW, Random).0.0 - NOW.0).collect() };
         for (failures, least, most) in [(0, 5, 10), (1, 10, 20), (5, 160, 320), (8, 900, 1_800), (u32::MAX, 900, 1_800)]
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_says_counts_where_it_is_longer_and_not_for_ever() {
+    fn longer_retry_after_is_respected_within_a_limit() {
         let told = |seconds| next_try(0, Some(RetryAfter::Wait(Duration::from_secs(seconds))), NOW, Random);
         assert_eq!(told(3_600), (UnixTime(NOW.0 + 3_600), true));
         assert!(!told(0).1 && told(0).0 > NOW, "nobody makes us hammer");

@@ -1,4 +1,4 @@
-//! Single flight: of all who want a credential refreshed at one time, one refresh is sent and everybody gets its outcome.
+//! Single-flight refresh: concurrent callers of one credential share one refresh and its outcome.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,19 +7,21 @@ use tokio::sync::watch;
 
 use crate::id::CredentialId;
 
-/// The refreshes under way, one at most for each credential. Those of different credentials share nothing but this table,
-/// which is held for no longer than it takes to look into it.
+/// Refreshes under way, at most one per credential. The lock is held only for a look into the
+/// table.
 pub(in crate::broker) struct SingleFlight<O>(Arc<Mutex<HashMap<CredentialId, watch::Receiver<Option<O>>>>>);
 
-/// Where a flight says what came of it. It may go on working after that: who comes then gets the same outcome at once.
+/// Announces the outcome of a refresh to all waiting callers. The refresh may continue after that;
+/// later callers get the same outcome at once.
 pub(in crate::broker) struct Announce<O> {
-    /// Dropped before the sender: who finds that nothing was said finds no flight in the table either.
+    /// Dropped before the sender: a caller that sees no outcome then also finds no entry in the
+    /// table.
     _end: EndGuard<O>,
     waiting: watch::Sender<Option<O>>,
 }
 
 impl<O> Announce<O> {
-    /// Tells everybody who waits.
+    /// Announces the outcome.
     pub(in crate::broker) fn outcome(&self, outcome: O) {
         self.waiting.send_replace(Some(outcome));
     }
@@ -32,51 +34,56 @@ impl<O> Default for SingleFlight<O> {
 }
 
 impl<O: Clone + Send + Sync + 'static> SingleFlight<O> {
-    /// Waits for the flight of this credential, where there is none begins it with `fly`. It is a task of its own: who stops
-    /// waiting stops nothing. Gives the outcome, and whether the flight was begun here; `None` where it panicked.
+    /// Joins the refresh of this credential, or starts one with `run` as a task of its own, so that
+    /// a caller may stop waiting. Returns the outcome, `None` if the task panicked, and true if it
+    /// was started here.
     pub(in crate::broker) async fn join<F>(
         &self,
         id: CredentialId,
-        fly: impl FnOnce(Announce<O>) -> F,
+        run: impl FnOnce(Announce<O>) -> F,
     ) -> (Option<O>, bool)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (mut outcome, begun_here) = self.board(id, fly);
+        let (mut outcome, started_here) = self.join_or_start(id, run);
         let announced = outcome.wait_for(Option::is_some).await;
-        (announced.ok().and_then(|outcome| outcome.clone()), begun_here)
+        (announced.ok().and_then(|outcome| outcome.clone()), started_here)
     }
 
-    /// Whether one is under way for this credential.
+    /// Returns true if a refresh of this credential is under way.
     pub(in crate::broker) fn are_under_way(&self, id: &CredentialId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
     }
 
-    fn board<F>(&self, id: CredentialId, fly: impl FnOnce(Announce<O>) -> F) -> (watch::Receiver<Option<O>>, bool)
+    fn join_or_start<F>(
+        &self,
+        id: CredentialId,
+        run: impl FnOnce(Announce<O>) -> F,
+    ) -> (watch::Receiver<Option<O>>, bool)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(there) = flights.get(&id) {
+        let mut single_flight = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = single_flight.get(&id) {
             return (there.clone(), false);
         }
         let (announce, outcome) = watch::channel(None);
-        flights.insert(id, outcome.clone());
-        let end = EndGuard { id, flights: Arc::clone(&self.0) };
-        tokio::spawn(fly(Announce { _end: end, waiting: announce }));
+        single_flight.insert(id, outcome.clone());
+        let end = EndGuard { id, single_flight: Arc::clone(&self.0) };
+        tokio::spawn(run(Announce { _end: end, waiting: announce }));
         (outcome, true)
     }
 }
 
-/// Takes the flight out of the table, whatever ended it.
+/// Removes the table entry when the refresh ends, however it ends.
 struct EndGuard<O> {
     id: CredentialId,
-    flights: Arc<Mutex<HashMap<CredentialId, watch::Receiver<Option<O>>>>>,
+    single_flight: Arc<Mutex<HashMap<CredentialId, watch::Receiver<Option<O>>>>>,
 }
 
 impl<O> Drop for EndGuard<O> {
     fn drop(&mut self) {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.single_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
@@ -92,28 +99,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everybody_gets_the_outcome_of_the_one_flight() {
-        let (flights, begun) = (SingleFlight::<u32>::default(), AtomicU32::new(0));
-        let fly = |announce: Announce<u32>| {
+    async fn concurrent_callers_share_one_outcome() {
+        let (single_flight, begun) = (SingleFlight::<u32>::default(), AtomicU32::new(0));
+        let run = |announce: Announce<u32>| {
             begun.fetch_add(1, Ordering::SeqCst);
             async move {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 announce.outcome(7);
             }
         };
-        let all = futures_util::future::join_all((0..100).map(|_| flights.join(id(1), fly))).await;
+        let all = futures_util::future::join_all((0..100).map(|_| single_flight.join(id(1), run))).await;
         assert!(all.iter().all(|(outcome, _)| *outcome == Some(7)));
-        assert_eq!(all.iter().filter(|(_, begun_here)| *begun_here).count(), 1);
+        assert_eq!(all.iter().filter(|(_, started_here)| *started_here).count(), 1);
         assert_eq!(begun.load(Ordering::SeqCst), 1);
         tokio::task::yield_now().await;
-        assert_eq!(flights.join(id(1), fly).await, (Some(7), true), "it has landed");
+        assert_eq!(single_flight.join(id(1), run).await, (Some(7), true), "it has landed");
     }
 
     #[tokio::test]
-    async fn who_stops_waiting_stops_nothing() {
-        let flights = SingleFlight::<u32>::default();
+    async fn refresh_continues_without_its_caller() {
+        let single_flight = SingleFlight::<u32>::default();
         let (done, seen) = tokio::sync::oneshot::channel();
-        let joined = flights.join(id(1), |announce| async move {
+        let joined = single_flight.join(id(1), |announce| async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
             announce.outcome(1);
             done.send(()).unwrap();
@@ -123,15 +130,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flight_that_panics_leaves_nobody_waiting() {
-        let flights = SingleFlight::<u32>::default();
-        let joined = flights.join(id(1), |announce| async move {
+    async fn panic_releases_waiting_callers() {
+        let single_flight = SingleFlight::<u32>::default();
+        let joined = single_flight.join(id(1), |announce| async move {
             let _announce = announce;
             panic!("on purpose")
         });
         let joined = joined.await;
         assert_eq!(joined, (None, true));
-        let again = flights.join(id(1), |announce| async move { announce.outcome(2) }).await;
+        let again = single_flight.join(id(1), |announce| async move { announce.outcome(2) }).await;
         assert_eq!(again.0, Some(2));
     }
 }

@@ -1,4 +1,5 @@
-//! Export: a user's credentials, or everybody's, into a sealed file. Each that leaves is in the audit log before it does.
+//! Export: writes credentials into a sealed file. The audit row of each credential is on disk
+//! before it is written.
 
 use std::io::Write;
 
@@ -8,38 +9,38 @@ use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::vault::{AuditContext, CredentialSecret, ExportWriter, TransferredCredential, VaultError};
 
-/// How many credentials leave in one transaction.
+/// Credentials exported in one transaction.
 const AT_A_TIME: u32 = 100;
 
-/// Why an export was not finished.
+/// Reason why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The vault could not do its part.
+    /// The vault failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// The file could not be written.
-    #[error("the export cannot be written: {0}")]
+    #[error("cannot write the export: {0}")]
     File(#[from] std::io::Error),
 }
 
-/// One credential that left; never its secret.
+/// An exported credential, without its secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportedCredential {
-    /// Its id.
+    /// Id.
     pub id: CredentialId,
-    /// Whose it is.
+    /// Owner.
     pub user: UserId,
-    /// For which provider.
+    /// Provider.
     pub provider: ProviderName,
-    /// Its kind.
+    /// Kind.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// What it is called.
+    /// Title.
     pub title: String,
 }
 
 impl Broker {
-    /// Adds to an export what these users have, of one provider or of all.
+    /// Adds the credentials of these users, of one provider or of all, to an export.
     pub async fn export<W: Write>(
         &self,
         writer: &mut ExportWriter<W>,
@@ -64,7 +65,8 @@ impl Broker {
         Ok(left)
     }
 
-    /// A client that registered itself goes with the credential: it alone can refresh it.
+    /// Adds the OAuth client that was registered for this credential: no other client can refresh
+    /// it.
     fn add_registration(&self, credential: &mut TransferredCredential) -> Result<(), VaultError> {
         let CredentialSecret::OAuth2(tokens) = &credential.material else { return Ok(()) };
         if let Some(at) = Self::registered_at(&tokens.metadata) {

@@ -1,5 +1,5 @@
-//! Import: what a file holds becomes credentials here, each whole or not at all, and each with a line in the report. A file may be
-//! imported twice: what is here already stays as it is.
+//! Import: creates credentials from a file, each in a transaction of its own, with one line in the
+//! report. A second import of the same file changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,55 +11,56 @@ use crate::id::CredentialId;
 use crate::import::Item;
 use crate::vault::{AuditContext, ImportCandidate, ImportOutcome, TransferredCredential, VaultError};
 
-/// What became of a file.
+/// Report of an import.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ImportReport {
-    /// Whether nothing was written.
+    /// True if nothing was written.
     pub dry_run: bool,
-    /// How many came over; would, where nothing was written.
+    /// Number of imported credentials; in a dry run, of those that would be.
     pub imported: usize,
-    /// How many were here already.
+    /// Number of credentials that existed already.
     pub already_here: usize,
-    /// How many could not come.
+    /// Number of items that cannot be imported.
     pub not_imported: usize,
-    /// Each of them, in the order of the file.
+    /// One entry per item, in the order of the file.
     pub items: Vec<ImportedItem>,
 }
 
-/// What became of one item: ids and names, never a secret.
+/// Outcome of one item: ids and names, never a secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImportedItem {
     /// `imported`, `already_here` or `not_imported`.
     pub outcome: &'static str,
-    /// Its id in the file.
+    /// Id in the file.
     pub source_id: String,
-    /// Whose it is, as far as that is known.
+    /// Owner, if known.
     pub user: Option<String>,
-    /// Its provider here, else what the file calls it.
+    /// Provider, or the name in the file if it is unknown here.
     pub provider: String,
-    /// Its kind, as far as that is known.
+    /// Kind, if known.
     #[serde(rename = "type")]
     pub kind: Option<&'static str>,
-    /// What it is called.
+    /// Title.
     pub title: String,
-    /// Its id here.
+    /// Id of the credential in this vault.
     pub credential: Option<CredentialId>,
-    /// Why it could not come.
+    /// Reason why it cannot be imported.
     pub reason: Option<String>,
-    /// What is to be known of it although it came.
+    /// Advice about an imported credential.
     pub note: Option<String>,
 }
 
-/// An item that was looked at, and is still to be stored.
+/// A checked item that is still to be stored.
 struct Prepared {
-    /// Its place in the file.
+    /// Position in the file.
     at: usize,
     line: ImportedItem,
     arrival: Result<(ImportCandidate, Option<TransferredCredential>), Refusal>,
 }
 
 impl Prepared {
-    /// The credential of the vault that it comes from which has the first token of its login.
+    /// Returns the id, in the original vault, of the credential with the first token of the same
+    /// login.
     fn first_of_its_login(&self) -> Option<CredentialId> {
         let (arrival, _) = self.arrival.as_ref().ok()?;
         arrival.summary().beside.as_ref().map(|beside| beside.of)
@@ -67,13 +68,13 @@ impl Prepared {
 }
 
 impl Broker {
-    /// Takes in what was found in another program's file.
+    /// Imports the items of another program's file.
     pub async fn import_items(&self, items: Vec<Item>, options: &ImportOptions, who: &AuditContext) -> ImportReport {
         let items = items.into_iter().enumerate();
         self.take_in(items.map(|(at, item)| self.prepare(at, item, options)).collect(), options, who).await
     }
 
-    /// Takes in what was exported from a vault. A record that could not be understood is `None`.
+    /// Imports the records of another vault's export. A record that could not be read is `None`.
     pub async fn import_export(
         &self,
         records: Vec<Option<TransferredCredential>>,
@@ -118,7 +119,8 @@ impl Broker {
 
     async fn take_in(&self, mut prepared: Vec<Prepared>, options: &ImportOptions, who: &AuditContext) -> ImportReport {
         let mut report = ImportReport { dry_run: options.dry_run, ..ImportReport::default() };
-        // The further tokens of a login come last: what their first is called here has to be known.
+        // Additional tokens come last, because the new id of their login's first credential must be
+        // known.
         prepared.sort_by_key(|one| one.first_of_its_login().is_some());
         let mut rehearsed = options.dry_run.then(|| self.rehearse(&prepared, options).into_iter());
         let mut here: BTreeMap<CredentialId, CredentialId> = BTreeMap::new();
@@ -164,7 +166,7 @@ impl Broker {
         report
     }
 
-    /// Stores one, after the client that it needs: one that registered itself goes with what it was registered for.
+    /// Stores one credential, after the OAuth client that was registered for it.
     async fn store_arrival(
         &self,
         arrival: ImportCandidate,

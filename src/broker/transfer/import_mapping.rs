@@ -1,4 +1,4 @@
-//! What an item of another program's file would be as a credential here, or why it cannot be one.
+//! Mapping of another program's item to a credential.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,56 +16,56 @@ use crate::vault::{
     CredentialMetadata, CredentialSecret, HostPattern, HostPatternError, NewCredential, OwnClient, Renewal, Tokens,
 };
 
-/// How a file is to be taken in.
+/// Options of an import.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// Whose all of it is to be; as the file says where there is nobody.
+    /// Owner of all imported credentials; `None` takes the owner from the file.
     pub user: Option<UserId>,
-    /// Which provider is meant by a name of the other program's.
+    /// Provider by name in the other program.
     pub providers: BTreeMap<String, ProviderName>,
-    /// For which host the headers of an item are, by its id in the file.
+    /// Host by item id in the file, for items with headers.
     pub hosts: BTreeMap<String, HostPattern>,
-    /// Whether to take in what is here already, once more.
+    /// True to import again what exists already.
     pub duplicates: bool,
-    /// Whether to say only what would happen.
+    /// True to write nothing and only report.
     pub dry_run: bool,
 }
 
-/// Why an item cannot come. Its text has names and ids in it, and no secret.
+/// Reason why an item cannot be imported. It contains names and ids, never a secret.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::broker) enum Refusal {
     #[error(transparent)]
     Found(#[from] NotTaken),
-    #[error("this version of Strongroom does not understand the record: use the one that exported it, or a newer one")]
+    #[error("the record has an unknown format: use the version of Strongroom that exported it, or a newer one")]
     NotUnderstood,
-    #[error("the file does not say whose it is: say so with --user")]
+    #[error("the file names no user: give one with --user")]
     NoUser,
-    #[error("whose it is in the file cannot be said here ({0}): say whose it is with --user")]
+    #[error("the user in the file is not a valid user id ({0}): give one with --user")]
     User(IdError),
-    #[error("Strongroom knows no provider of that name: say which it is with --map {0}=PROVIDER")]
+    #[error("there is no provider '{0}': map it with --map {0}=PROVIDER")]
     ProviderUnknown(String),
-    #[error("{provider} takes no credentials of the kind {kind}")]
+    #[error("{provider} does not accept credentials of kind {kind}")]
     KindNotTaken { provider: String, kind: Kind },
-    #[error("{0} gives no tokens to a client that asks for itself")]
+    #[error("{0} does not offer the client-credentials grant")]
     GrantNotOffered(String),
-    #[error("an account at an MCP server is connected anew: strongroom connect {0}")]
+    #[error("an account at an MCP server must be connected again: `strongroom connect {0}`")]
     Mcp(String),
     #[error("a key of {provider} consists of {}, joined by colons", .parts.join(" and "))]
     Parts { provider: String, parts: Vec<String> },
-    #[error("the file does not say for which host the headers are: say so with --host {0}=HOST")]
+    #[error("the file names no host for the headers: give it with --host {0}=HOST")]
     NoHost(String),
-    #[error("the host is none that headers can be kept for: {0}")]
+    #[error("the host of the headers is invalid: {0}")]
     Host(#[from] HostPatternError),
-    #[error("HTTP cannot carry one of its headers")]
+    #[error("a header has an invalid name or value")]
     Header,
-    #[error("{0}; connect the account anew")]
+    #[error("{0}; connect the account again")]
     Input(InputFault),
-    #[error("its tokens are bound to a key that is not in the file: connect the account anew")]
+    #[error("its tokens are bound to a key that is not in the file: connect the account again")]
     Bound,
 }
 
 impl Broker {
-    /// The credential that an item would be, and what is to be known of it.
+    /// Maps an item to a new credential, with advice about it.
     pub(in crate::broker) fn new_credential(
         &self,
         item: Item,
@@ -100,7 +100,8 @@ impl Broker {
         Ok((new, note))
     }
 
-    /// The provider that an item is for: what the operator says of any of its names, else the first that is one.
+    /// Returns the provider of an item: the operator's mapping of any of its names, else the first
+    /// name that is in the catalogue.
     fn provider_called(&self, names: &[String], own: &str, options: &ImportOptions) -> Result<&Provider, Refusal> {
         let told = names.iter().map(String::as_str).chain([own]).find_map(|name| options.providers.get(name));
         let known = match told {
@@ -150,14 +151,14 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether what another vault had can be had here: the catalogue may be another.
+    /// Checks that the catalogue here accepts a credential of another vault.
     pub(in crate::broker) fn may_have(&self, summary: &CredentialMetadata) -> Result<(), Refusal> {
         let name = summary.provider.as_str();
         let known = self.0.catalog.get(name).ok_or_else(|| Refusal::ProviderUnknown(name.to_owned()))?;
         takes(known, summary.kind)
     }
 
-    /// What is to be known of the refreshing of tokens that come from elsewhere.
+    /// Returns advice about refreshing imported tokens.
     pub(in crate::broker) fn refresh_note(
         &self,
         provider: &ProviderName,
@@ -165,7 +166,7 @@ impl Broker {
         material: &CredentialSecret,
     ) -> Option<String> {
         let CredentialSecret::OAuth2(tokens) = material else { return None };
-        // A client of its own comes with the tokens, and so does one that registered itself.
+        // A client that comes with the tokens, or was registered for them, can refresh them.
         let by_our_client = tokens.refresh_token.is_some() && tokens.renewal.is_none();
         let entry = &self.0.catalog.get(provider.as_str())?.entry;
         if !by_our_client || entry.mcp.is_some() {
@@ -174,21 +175,23 @@ impl Broker {
         let how = entry.oauth.as_ref().and_then(|oauth| oauth.refresh.as_ref());
         if tokens.redirect_uri.is_none() && how.is_some_and(|how| how.redirect_uri) {
             return Some(
-                "it may not be refreshed: the provider wants the login's redirect URI, which is not in the file".into(),
+                "it may not be refreshable: the provider requires the login's redirect URI, which is not in the file"
+                    .into(),
             );
         }
         self.client_note(provider, client_id)
     }
 
-    /// Tokens are refreshed by the client that they were given to, and by no other.
+    /// Compares the clients: a provider accepts a refresh token only from the client that it was
+    /// issued to.
     fn client_note(&self, provider: &ProviderName, client_id: Option<&str>) -> Option<String> {
         let ours = self.0.clients.at(provider);
         match (ours, client_id) {
             (None, _) => Some(format!(
-                "it cannot be refreshed until providers.{provider}.client_id is the client that it was connected through"
+                "it cannot be refreshed until providers.{provider}.client_id is the client that issued it"
             )),
             (Some(ours), Some(theirs)) if ours.id != theirs => Some(format!(
-                "it cannot be refreshed: it was connected through another client than providers.{provider}.client_id"
+                "it cannot be refreshed: it was issued to another client than providers.{provider}.client_id"
             )),
             (Some(_), _) => None,
         }
@@ -222,7 +225,7 @@ fn takes(provider: &Provider, kind: Kind) -> Result<(), Refusal> {
     }
 }
 
-/// A key in one text: where it consists of several secrets, they are joined by colons.
+/// Joins the secrets of a key with colons.
 fn whole_key(provider: &Provider, parts: &[Secret]) -> Result<Secret, Refusal> {
     let wanted = provider.entry.api_key.as_ref().map_or(&[][..], |key| &key.secrets);
     let joined = zeroize::Zeroizing::new(parts.iter().map(Secret::expose).collect::<Vec<_>>().join(":"));
@@ -247,14 +250,15 @@ fn headers_for(host: HostPattern, headers: BTreeMap<String, Secret>) -> Result<C
     Ok(CredentialSecret::HostScoped { host, headers })
 }
 
-/// What is kept beside tokens: the members of their answer that the entry keeps, and the values of its URLs, checked as those of a
-/// login.
+/// Returns the metadata to keep with tokens: the members that the entry names, and the values of
+/// its URLs, checked as at a login.
 fn metadata_of(oauth: &OAuth, found: &FoundTokens) -> Result<BTreeMap<String, serde_json::Value>, Refusal> {
     let mut metadata: BTreeMap<String, serde_json::Value> = (oauth.token_metadata.iter())
         .filter_map(|name| Some((name.clone(), found.members.0.get(name)?.clone())))
         .collect();
     let mut given = found.values.clone();
-    // Who has but one thing to say about where an account is calls it a subdomain, whatever it is here.
+    // A program with a single value for an account's location calls it a subdomain, whatever the
+    // entry calls it.
     if let ([name], Some(only)) = (&oauth.inputs.keys().collect::<Vec<_>>()[..], found.values.get("subdomain")) {
         given.entry((*name).clone()).or_insert_with(|| only.clone());
     }
@@ -274,7 +278,7 @@ mod tests {
     use crate::import::{Made, known_names, n8n_table};
 
     #[test]
-    fn every_name_that_other_programs_have_for_a_provider_is_one_here_and_takes_what_comes() {
+    fn mapped_names_are_providers_of_the_right_kind() {
         let catalog = Catalog::build([]).unwrap();
         for name in known_names() {
             assert!(catalog.get(&name).is_some(), "{name}");
@@ -296,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_several_secrets_is_whole_or_refused() {
+    fn key_with_missing_parts_is_rejected() {
         let catalog = Catalog::build([]).unwrap();
         let key = |provider: &str, parts: &[&str]| {
             let parts: Vec<Secret> = parts.iter().map(|part| Secret::new(*part)).collect();

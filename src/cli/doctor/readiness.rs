@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_server_is_told_from_one_that_is_not_and_from_something_else() {
+    fn readiness_is_read_from_the_status_line() {
         assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(), Answer::Ready);
         assert_eq!(answered(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap(), Answer::NotReady(503));
         for bytes in [b"SSH-2.0-OpenSSH_9.2".as_slice(), b"HTTP/1.1 ", b""] {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_says_nothing_is_given_up() {
+    fn silent_server_times_out() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         assert_eq!(exchange(ours).unwrap_err().kind(), io::ErrorKind::TimedOut);

@@ -117,10 +117,10 @@ pub(in crate::cli) async fn until_stopped(
     signals: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
-    let house = going_on("housekeeping", &broker, Broker::keep_house);
-    let ahead = going_on("the refresh ahead", &broker, Broker::refresh_ahead);
-    let backups = going_on("the backup on time", &broker, Broker::back_up_on_time);
-    let verification = going_on("the verification on time", &broker, Broker::verify_on_time);
+    let house = going_on("housekeeping", &broker, Broker::run_housekeeping);
+    let ahead = going_on("the refresh ahead", &broker, Broker::run_background_refresh);
+    let backups = going_on("the backup on time", &broker, Broker::run_scheduled_backups);
+    let verification = going_on("the verification on time", &broker, Broker::run_scheduled_verification);
     let mut fatal = None;
     let stop = async {
         tokio::select! {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_done_while_nobody_asks_outlives_its_own_panics() {
+    async fn background_task_restarts_after_a_panic() {
         let begun = Cell::new(0);
         let work = || async {
             begun.set(begun.get() + 1);

@@ -29,7 +29,7 @@ struct Status {
     waiting_revocations: u64,
     audit_rows: u64,
     backups: Option<Backups>,
-    waits_to_live: Option<WaitsToLive>,
+    unpromoted_restore: Option<UnpromotedRestore>,
     may_be_stale: u64,
     due: Vec<String>,
     warnings: Vec<String>,
@@ -59,7 +59,7 @@ struct Backups {
 
 /// From what the vault was restored, as long as it does not live.
 #[derive(Serialize)]
-struct WaitsToLive {
+struct UnpromotedRestore {
     restored_at: UnixTime,
     backup_at: UnixTime,
 }
@@ -76,9 +76,9 @@ pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) ->
         kept: found.kept,
         due_at: found.due_at,
     });
-    let waits_to_live = vault.restored()?;
-    let waits_to_live =
-        waits_to_live.map(|restored| WaitsToLive { restored_at: restored.at, backup_at: restored.backup_at });
+    let unpromoted_restore = vault.restored()?;
+    let unpromoted_restore = unpromoted_restore
+        .map(|restored| UnpromotedRestore { restored_at: restored.at, backup_at: restored.backup_at });
     let may_be_stale = vault.count_stale()?;
     let status = vault.status()?;
     let due = due(&status, now);
@@ -90,7 +90,7 @@ pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) ->
     });
     let status = Status {
         backups,
-        waits_to_live,
+        unpromoted_restore,
         may_be_stale,
         vault_id: status.vault_id,
         created_at: status.created_at,
@@ -149,7 +149,7 @@ fn tell(status: &Status, out: &mut Output) -> Result<(), Failure> {
         status.audit_rows
     ))?;
     status.backups.iter().try_for_each(|backups| show_backups(backups, out))?;
-    if let Some(waits) = &status.waits_to_live {
+    if let Some(waits) = &status.unpromoted_restore {
         out.line(format!(
             "restored at {} from a backup of {}: it refreshes ahead, revokes and backs up nothing until `strongroom vault live`",
             waits.restored_at, waits.backup_at

@@ -208,7 +208,7 @@ async fn what_is_due_is_refreshed_by_the_server_itself_where_it_is_to() {
         let server = Server::with(Setup { config, ..Setup::default() }).await;
         provider.connect(&server, 5).await;
         server.clock.advance(Duration::from_secs(120));
-        let background = tokio::spawn(server.broker.clone().refresh_ahead());
+        let background = tokio::spawn(server.broker.clone().run_background_refresh());
         if on {
             crate::support::eventually("all are fresh", async || provider.requests.load(Ordering::SeqCst) == 5).await;
             background.abort();
