@@ -1,4 +1,4 @@
-//! The table of endpoints: path and method of each, how it conducts itself, and how often it was asked.
+//! The table of endpoints: path, method, state and number of requests of each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,22 +7,22 @@ use tokio::sync::watch;
 
 use super::options::Conduct;
 
-/// One endpoint of the sandbox.
+/// An endpoint of the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum SandboxEndpoint {
     /// The authorization page (RFC 6749 §3.1).
     Authorize,
-    /// Where its form goes.
+    /// Target of its form.
     Decision,
     /// The token endpoint (RFC 6749 §3.2).
     Token,
-    /// Where the device flow begins (RFC 8628 §3.1).
+    /// Device authorization (RFC 8628 §3.1).
     DeviceAuthorization,
-    /// The page for its user code.
+    /// The page for the user code.
     Device,
-    /// Where that page's form goes.
+    /// Target of that page's form.
     DeviceDecision,
-    /// Whose account a token is for.
+    /// The account of an access token (OpenID Connect Core §5.3).
     Userinfo,
     /// Revocation (RFC 7009).
     Revoke,
@@ -30,12 +30,12 @@ pub enum Endpoint {
     Introspect,
     /// The metadata document (RFC 8414).
     Metadata,
-    /// The counters of this table, as JSON.
+    /// Number of requests of each endpoint, as JSON.
     Requests,
 }
 
-impl Endpoint {
-    /// Every endpoint.
+impl SandboxEndpoint {
+    /// All endpoints.
     pub const ALL: [Self; 11] = [
         Self::Authorize,
         Self::Decision,
@@ -67,7 +67,7 @@ impl Endpoint {
         }
     }
 
-    /// The one method that it answers.
+    /// The only method.
     pub(super) fn method(self) -> Method {
         match self {
             Self::Decision
@@ -81,47 +81,48 @@ impl Endpoint {
     }
 }
 
-/// How often each endpoint was asked.
+/// Number of requests of each endpoint.
 #[derive(Debug, Default)]
-pub(super) struct RequestCounts([AtomicU64; Endpoint::ALL.len()]);
+pub(super) struct RequestCounts([AtomicU64; SandboxEndpoint::ALL.len()]);
 
 impl RequestCounts {
-    pub(super) fn of(&self, endpoint: Endpoint) -> u64 {
+    pub(super) fn of(&self, endpoint: SandboxEndpoint) -> u64 {
         self.0[endpoint as usize].load(Ordering::SeqCst)
     }
 
-    pub(super) fn add(&self, endpoint: Endpoint) {
+    pub(super) fn add(&self, endpoint: SandboxEndpoint) {
         self.0[endpoint as usize].fetch_add(1, Ordering::SeqCst);
     }
 
-    /// One member a path.
+    /// Returns one member for each path.
     pub(super) fn to_json(&self) -> serde_json::Value {
-        let counted = |endpoint: Endpoint| (endpoint.path().to_owned(), serde_json::Value::from(self.of(endpoint)));
-        Endpoint::ALL.into_iter().map(counted).collect()
+        let counted =
+            |endpoint: SandboxEndpoint| (endpoint.path().to_owned(), serde_json::Value::from(self.of(endpoint)));
+        SandboxEndpoint::ALL.into_iter().map(counted).collect()
     }
 }
 
-/// How each endpoint conducts itself.
+/// State of each endpoint.
 #[derive(Debug)]
-pub(super) struct Conducts(watch::Sender<[Conduct; Endpoint::ALL.len()]>);
+pub(super) struct Conducts(watch::Sender<[Conduct; SandboxEndpoint::ALL.len()]>);
 
 impl Conducts {
     pub(super) fn normal() -> Self {
-        Self(watch::Sender::new([Conduct::default(); Endpoint::ALL.len()]))
+        Self(watch::Sender::new([Conduct::default(); SandboxEndpoint::ALL.len()]))
     }
 
-    pub(super) fn of(&self, endpoint: Endpoint) -> Conduct {
+    pub(super) fn of(&self, endpoint: SandboxEndpoint) -> Conduct {
         self.0.borrow()[endpoint as usize]
     }
 
-    pub(super) fn set(&self, endpoint: Endpoint, conduct: Conduct) {
+    pub(super) fn set(&self, endpoint: SandboxEndpoint, conduct: Conduct) {
         self.0.send_modify(|conducts| conducts[endpoint as usize] = conduct);
     }
 
-    /// Waits until the answers of this endpoint are not held back.
-    pub(super) async fn released(&self, endpoint: Endpoint) {
+    /// Waits until the responses of this endpoint are not held.
+    pub(super) async fn released(&self, endpoint: SandboxEndpoint) {
         let mut conducts = self.0.subscribe();
-        // An error means that the sender is gone, and with it whoever could release anything.
+        // An error means that the sender is gone, so that no one can release the endpoint.
         let _ = conducts.wait_for(|conducts| conducts[endpoint as usize] != Conduct::Held).await;
     }
 }

@@ -1,14 +1,15 @@
-//! The sandbox as the catalogue sees it: its entry in the vocabulary that every other provider is written in.
+//! The catalogue entry of a sandbox.
 
-use super::RefreshTokens;
-use super::endpoint::Endpoint;
-use super::server::AuthorizationServer;
+use super::endpoint::SandboxEndpoint;
+use super::options::RefreshTokens;
+use super::state::authorization_server::AuthorizationServer;
 use crate::catalog::entry::{RevocationEnds, TokenAuth};
 use crate::duration;
 
-/// The entry of a running sandbox. Nothing in it needs escaping: the base URL is an address and a port.
+/// Returns the entry of a running sandbox. Nothing in it needs escaping, because the base URL is an
+/// address and a port.
 pub(super) fn toml(server: &AuthorizationServer) -> String {
-    let url = |endpoint: Endpoint| format!("{}{}", server.base_url, endpoint.path());
+    let url = |endpoint: SandboxEndpoint| format!("{}{}", server.base_url, endpoint.path());
     let behaviour = server.behaviour();
     let ends = match behaviour.revocation_ends {
         RevocationEnds::Grant => "grant",
@@ -52,13 +53,13 @@ lifetime = "{lifetime}"
 
 [api_key]
 "#,
-        authorize = url(Endpoint::Authorize),
-        token = url(Endpoint::Token),
-        device = url(Endpoint::DeviceAuthorization),
+        authorize = url(SandboxEndpoint::Authorize),
+        token = url(SandboxEndpoint::Token),
+        device = url(SandboxEndpoint::DeviceAuthorization),
         issuer = server.base_url,
         announces_iss = behaviour.announces_iss,
-        userinfo = url(Endpoint::Userinfo),
-        revoke = url(Endpoint::Revoke),
+        userinfo = url(SandboxEndpoint::Userinfo),
+        revoke = url(SandboxEndpoint::Revoke),
         rotates = behaviour.refresh_tokens == RefreshTokens::Rotating,
         lifetime = duration::show(behaviour.refresh_token_lifetime),
     )

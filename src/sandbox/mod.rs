@@ -1,30 +1,22 @@
-//! A small, real authorization server on a loopback port, so that the whole loop runs offline: `strongroom dev` has it
-//! as the provider `sandbox`, and tests drive it.
+//! A small authorization server on a loopback port, so that every flow runs offline: `strongroom dev`
+//! offers it as the provider `sandbox`, and tests use it.
 //!
-//! It is an authorization server by the letter (RFC 6749, 7636, 7009, 7662, 8414, 9207, 9700): PKCE with S256 is
-//! enforced, codes work once and for a minute, refresh tokens rotate and a reused one ends its grant. Only its accounts
-//! are make-believe: whoever opens the page says who they are. That is why it listens on loopback addresses alone.
+//! It follows the RFCs (6749, 7636, 7009, 7662, 8414, 8628, 9207, 9700): PKCE with S256 is required,
+//! codes work once and for a minute, refresh tokens rotate, and reuse of one ends its grant. Only its
+//! accounts are invented: the user types any name. For that reason it listens on loopback only.
 //!
-//! **Without a browser.** The page is a plain form, so a test can read and post it. Or add `sandbox_decision=approve`
-//! (or `deny`) to the login URL, and `sandbox_user=alice` if `dev` will not do: the answer is then the redirect itself.
-//! No other server understands these two; `GET /sandbox/requests` tells how often each endpoint was asked.
+//! **Without a browser.** The page is a plain form that a test can read and post. Or a test adds
+//! `sandbox_decision=approve` (or `deny`) to the login URL, and `sandbox_user=alice` for a user other
+//! than `dev`: the response is then the redirect itself. No other server understands these two
+//! parameters. `GET /sandbox/requests` returns the number of requests of each endpoint.
 
-mod afterwards;
-mod answer;
-mod authorize;
-mod client;
-mod device;
-mod dialect;
 mod endpoint;
+mod endpoints;
 mod entry;
-mod expiring;
-mod form;
-mod grants;
-mod metadata;
+mod listener;
+mod message;
 mod options;
-mod page;
-mod server;
-mod token;
+mod state;
 
 #[cfg(test)]
 mod tests;
@@ -39,81 +31,79 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::secret::Secret;
-pub use dialect::Dialect;
-pub use endpoint::Endpoint;
+pub use endpoint::SandboxEndpoint;
 pub use options::{Behaviour, Conduct, RedirectUris, RefreshTokens, SandboxClient, SandboxOptions};
-use server::AuthorizationServer;
+use state::authorization_server::AuthorizationServer;
 
-/// A running authorization server; it stops, and forgets everything, when this is dropped.
+/// A running authorization server. It stops and forgets everything when dropped.
 pub struct Sandbox {
     server: Arc<AuthorizationServer>,
     accepting: JoinHandle<()>,
 }
 
 impl Sandbox {
-    /// Starts it on `address`, whose port may be 0 for any free one. It answers as soon as this returns.
+    /// Starts the server on `address`; port 0 picks a free one. It accepts connections when this
+    /// returns.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] where the address is not a loopback one or `options` has no client, and what
-    /// binding it gives.
+    /// [`io::ErrorKind::InvalidInput`] if the address is not a loopback one or `options` has no
+    /// client, and the error of the bind.
     pub async fn start(address: SocketAddr, clock: Clock, random: Random, options: SandboxOptions) -> io::Result<Self> {
+        let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         if !address.ip().is_loopback() {
-            let why = format!("the sandbox gives tokens to anybody, so it listens on loopback only, not on {address}");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            return invalid(format!(
+                "the sandbox issues tokens to anyone, so it listens on loopback only, not {address}"
+            ));
         }
         if options.clients.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the sandbox needs at least one client"));
+            return invalid("the sandbox needs at least one client".to_owned());
         }
         let listener = TcpListener::bind(address).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let server = Arc::new(AuthorizationServer::new(base_url, clock, random, options));
-        let accepting = tokio::spawn(server::accept(listener, Arc::clone(&server)));
+        let accepting = tokio::spawn(listener::accept(listener, Arc::clone(&server)));
         Ok(Self { server, accepting })
     }
 
-    /// Where it is, which is also its issuer identifier: `http://127.0.0.1:40123`, without a slash at the end.
+    /// Returns the base URL and issuer identifier, such as `http://127.0.0.1:40123`, without a slash
+    /// at the end.
     pub fn base_url(&self) -> &str {
         &self.server.base_url
     }
 
-    /// The id of the first client of the options, which is the one that [`Self::entry_toml`] is about.
+    /// Returns the id of the first client of the options, which [`Self::entry_toml`] describes.
     pub fn client_id(&self) -> &str {
         &self.server.first_client().id
     }
 
-    /// The secret of that client; `None` where it is a public one.
+    /// Returns the secret of that client; `None` for a public one.
     pub fn client_secret(&self) -> Option<&Secret> {
         self.server.first_client().secret.as_ref()
     }
 
-    /// The catalogue entry of this server, as TOML in the vocabulary of [`crate::catalog::entry`]. Client id and secret
-    /// are not part of an entry: they are [`Self::client_id`] and [`Self::client_secret`].
+    /// Returns the catalogue entry of this server as TOML (see [`crate::catalog::entry`]). Client id
+    /// and secret are not part of an entry.
     pub fn entry_toml(&self) -> String {
         entry::toml(&self.server)
     }
 
-    /// Changes how it behaves, from the next request on. What was issued before stays as it is.
+    /// Changes the behaviour from the next request on. Issued codes and tokens stay as they are.
     pub fn adjust(&self, change: impl FnOnce(&mut Behaviour)) {
         self.server.adjust(change);
     }
 
-    /// Makes one endpoint fail, or hold its answers back, or behave again.
-    pub fn conduct(&self, endpoint: Endpoint, conduct: Conduct) {
+    /// Makes one endpoint fail, delay its responses, or work again.
+    pub fn conduct(&self, endpoint: SandboxEndpoint, conduct: Conduct) {
         self.server.conducts.set(endpoint, conduct);
     }
 
-    /// How many grants are alive: have not been revoked, and have a token that is good for something.
+    /// Returns the number of grants that are not revoked and have a valid token.
     pub fn live_grants(&self) -> usize {
-        self.server.grants().alive()
+        self.server.grants().live()
     }
 
-    /// The same of one user alone.
-    pub fn live_grants_of(&self, user: &str) -> usize {
-        self.server.grants().alive_of(user)
-    }
-
-    /// How many requests this endpoint has had, the refused ones included.
-    pub fn requests(&self, endpoint: Endpoint) -> u64 {
+    /// Returns the number of requests that this endpoint received, rejected ones included.
+    pub fn requests(&self, endpoint: SandboxEndpoint) -> u64 {
         self.server.requests.of(endpoint)
     }
 }

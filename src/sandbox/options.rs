@@ -1,64 +1,59 @@
-//! How a sandbox behaves: every knob that a test of a client wants to turn.
+//! Options of a sandbox: everything that a test of a client may want to vary.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use super::dialect::Dialect;
 use crate::catalog::entry::{RevocationEnds, TokenAuth};
 use crate::random::Random;
 use crate::secret::Secret;
 
-/// What a sandbox starts with.
+/// Options of a new sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
-    /// Who may ask for tokens; at least one.
+    /// Registered clients; at least one.
     pub clients: Vec<SandboxClient>,
-    /// How it behaves at first; [`super::Sandbox::adjust`] changes it on the way.
+    /// Initial behaviour; [`super::Sandbox::adjust`] changes it later.
     pub behaviour: Behaviour,
-    /// The provider whose part it plays; none for the standard's.
-    pub dialect: Option<Dialect>,
 }
 
 impl SandboxOptions {
-    /// One confidential client with a fresh secret, and the behaviour of [`Behaviour::default`].
+    /// Returns options with one confidential client with a random secret, and the default behaviour.
     pub fn new(random: Random) -> Self {
-        Self { clients: vec![SandboxClient::confidential(random)], behaviour: Behaviour::default(), dialect: None }
+        Self { clients: vec![SandboxClient::confidential(random)], behaviour: Behaviour::default() }
     }
 }
 
-/// What the server demands, and what it gives.
+/// What the server requires and issues.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-    /// Whether an authorization request without a `code_challenge` is refused (RFC 7636 §4.4.1). A challenge that is
-    /// sent counts in any case, and only S256 is known.
+    /// Rejects authorization requests without a `code_challenge` (RFC 7636 §4.4.1). A challenge that is
+    /// sent is always checked; only S256 is supported.
     pub pkce_required: bool,
-    /// Whether `iss` is in every redirect and announced in the metadata (RFC 9207).
+    /// Sends `iss` in every redirect and announces it in the metadata (RFC 9207).
     pub announces_iss: bool,
-    /// Where it is given, only these of the requested scopes are granted.
+    /// Grants only these of the requested scopes; all if `None`.
     pub granted_scopes: Option<Vec<String>>,
-    /// How long an access token lives.
+    /// Lifetime of an access token.
     pub access_token_lifetime: Duration,
-    /// Whether there are refresh tokens, and how they behave.
+    /// Handling of refresh tokens.
     pub refresh_tokens: RefreshTokens,
-    /// How long a refresh token lives when it is not used.
+    /// Lifetime of an unused refresh token.
     pub refresh_token_lifetime: Duration,
-    /// How long an authorization code can be exchanged (RFC 6749 §4.1.2 recommends at most ten minutes).
+    /// Lifetime of an authorization code (RFC 6749 §4.1.2 recommends at most ten minutes).
     pub code_lifetime: Duration,
-    /// How long a client waits between two questions about a login on another device (RFC 8628 §3.2); one that asks sooner is
-    /// told to slow down.
+    /// Minimum pause between two polls for a login on another device (RFC 8628 §3.2); a client that
+    /// polls sooner gets `slow_down`.
     pub device_interval: Duration,
-    /// How long such a login may take.
+    /// Lifetime of such a login.
     pub device_code_lifetime: Duration,
-    /// What ends when a token is revoked: everything that this user has granted to this client, as at many providers,
-    /// or (RFC 7009 §2.1 at its narrowest) an access token alone, and with a refresh token what came from the same code.
+    /// What ends when a token is revoked. `Grant`: everything that this user has granted to this client,
+    /// as at many providers. `Token`: only an access token, or all tokens of a refresh token's code (the
+    /// minimum of RFC 7009 §2.1).
     pub revocation_ends: RevocationEnds,
 }
 
 impl Default for Behaviour {
-    /// As strict as a good server is: PKCE required, refresh tokens rotate, a revocation ends the whole grant. Every
-    /// scope is granted.
+    /// Strict behaviour: PKCE is required, refresh tokens rotate, a revocation ends the whole grant.
+    /// Every scope is granted.
     fn default() -> Self {
         Self {
             pkce_required: true,
@@ -75,31 +70,32 @@ impl Default for Behaviour {
     }
 }
 
-/// A client that is registered at the sandbox.
+/// A client registered at the sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxClient {
-    /// Its `client_id`.
+    /// The `client_id`.
     pub id: String,
-    /// Its secret; `None` for a public client, which then authenticates by [`TokenAuth::None`] alone.
+    /// The secret; `None` for a public client, which authenticates with [`TokenAuth::None`] only.
     pub secret: Option<Secret>,
-    /// The ways in which it may authenticate; the first is the one that the sandbox's catalogue entry names.
+    /// Allowed authentication methods; the sandbox's catalogue entry names the first.
     pub token_auth: Vec<TokenAuth>,
-    /// Where its users may be sent back to.
+    /// Allowed redirect URIs.
     pub redirect_uris: RedirectUris,
 }
 
 impl SandboxClient {
-    /// The client `sandbox` with a fresh secret, in the header or in the body, and any redirect URI.
+    /// Returns the client `sandbox` with a random secret, accepted in the header and in the body, and
+    /// with any redirect URI.
     pub fn confidential(random: Random) -> Self {
         Self {
             id: "sandbox".to_owned(),
-            secret: Some(Secret::new(format!("sandbox-secret-{}", URL_SAFE_NO_PAD.encode(random.bytes::<24>())))),
+            secret: Some(Secret::new(format!("sandbox-secret-{}", random.base64url::<24>()))),
             token_auth: vec![TokenAuth::Basic, TokenAuth::Post],
             redirect_uris: RedirectUris::Any,
         }
     }
 
-    /// The client `sandbox-public`, which has no secret.
+    /// Returns the client `sandbox-public`, which has no secret.
     pub fn public() -> Self {
         Self {
             id: "sandbox-public".to_owned(),
@@ -110,34 +106,35 @@ impl SandboxClient {
     }
 }
 
-/// Which redirect URIs a client may name.
+/// Redirect URIs that a client may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedirectUris {
-    /// Any absolute URI without a fragment, except of schemes that a browser runs or reads itself (`javascript:`, …).
+    /// Any absolute URI without a fragment, except for schemes that the browser itself handles
+    /// (`javascript:`, …).
     Any,
     /// Exactly these, compared as text (RFC 9700 §2.1).
     Exactly(Vec<String>),
 }
 
-/// How refresh tokens behave.
+/// Handling of refresh tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshTokens {
-    /// There are none.
+    /// There are no refresh tokens.
     Absent,
-    /// One refresh token serves again and again.
-    Lasting,
-    /// Every refresh gives a new one, and the reuse of a spent one ends the grant (RFC 9700 §4.14.2).
+    /// A refresh token can be used many times.
+    Reusable,
+    /// Every refresh issues a new one; reuse of a replaced one ends the grant (RFC 9700 §4.14.2).
     Rotating,
 }
 
-/// How one endpoint conducts itself: for tests of what a client does about it.
+/// State of one endpoint, to test a client's reaction to failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Conduct {
-    /// It answers.
+    /// The endpoint works.
     #[default]
     Normal,
-    /// Every request is answered 503, and nothing comes of it.
+    /// Every request is answered with 503 and has no effect.
     Down,
-    /// A request is carried out, and its answer held back until the conduct is another.
+    /// Requests take effect, but their responses wait until the state changes.
     Held,
 }

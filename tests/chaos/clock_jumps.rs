@@ -11,7 +11,7 @@ use http::Method;
 use serde_json::json;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
-use strongroom::sandbox::{Endpoint, Sandbox, SandboxOptions};
+use strongroom::sandbox::{Sandbox, SandboxEndpoint, SandboxOptions};
 
 const TRUE_TIME: i64 = 1_800_000_000;
 const YEAR: i64 = 365 * 86_400;
@@ -63,7 +63,7 @@ impl Scene {
     }
 
     fn refreshes(&self) -> u64 {
-        self.provider.requests(Endpoint::Token) - 1
+        self.provider.requests(SandboxEndpoint::Token) - 1
     }
 }
 

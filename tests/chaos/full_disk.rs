@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::json;
 use strongroom::clock::Clock;
 use strongroom::random::Random;
-use strongroom::sandbox::{Conduct, Endpoint, Sandbox, SandboxOptions};
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint, SandboxOptions};
 
 fn create(server: &Process, key: &str, bytes: usize) -> impl Future<Output = Reply> + use<> {
     let body = json!({"type": "api_key", "api_key": "k".repeat(bytes), "title": "t"});
@@ -87,17 +87,18 @@ async fn refreshed_tokens_that_the_disk_has_no_room_for_are_not_lost() {
     let path = |rest: &str| format!("/v1/integrations/acme/credentials/{id}{rest}");
     let before = server.ask(Method::GET, &path("/token")).key(&key).send().await.is(200).json();
 
-    let asked = provider.requests(Endpoint::Token);
-    provider.conduct(Endpoint::Token, Conduct::Held);
+    let asked = provider.requests(SandboxEndpoint::Token);
+    provider.conduct(SandboxEndpoint::Token, Conduct::Held);
     let refresh = tokio::spawn(server.ask(Method::POST, &path("/refresh")).key(&key).send());
-    crate::support::eventually("the provider has rotated", async || provider.requests(Endpoint::Token) > asked).await;
+    crate::support::eventually("the provider has rotated", async || provider.requests(SandboxEndpoint::Token) > asked)
+        .await;
     fill(&server, &key, 60_000).await;
     fill(&server, &key, 1).await;
-    provider.conduct(Endpoint::Token, Conduct::Normal);
+    provider.conduct(SandboxEndpoint::Token, Conduct::Normal);
     let refused = refresh.await.expect("no panic").is(503);
     assert_eq!(refused.json()["type"], "/problems/vault-unavailable");
     server.ask(Method::POST, &path("/refresh")).key(&key).send().await.is(503);
-    assert_eq!(provider.requests(Endpoint::Token), asked + 1, "nothing is sent that could not be stored");
+    assert_eq!(provider.requests(SandboxEndpoint::Token), asked + 1, "nothing is sent that could not be stored");
 
     server.remove(&installation.path("disk/filler"));
     let fresh = async || {
@@ -139,13 +140,14 @@ async fn for_refreshed_tokens_the_ballast_is_given_up() {
     };
     let id = connect_acme(&server, &key).await;
     let path = format!("/v1/integrations/acme/credentials/{id}/refresh");
-    let asked = provider.requests(Endpoint::Token);
-    provider.conduct(Endpoint::Token, Conduct::Held);
+    let asked = provider.requests(SandboxEndpoint::Token);
+    provider.conduct(SandboxEndpoint::Token, Conduct::Held);
     let refresh = tokio::spawn(server.ask(Method::POST, &path).key(&key).send());
-    crate::support::eventually("the provider has rotated", async || provider.requests(Endpoint::Token) > asked).await;
+    crate::support::eventually("the provider has rotated", async || provider.requests(SandboxEndpoint::Token) > asked)
+        .await;
     fill(&server, &key, 60_000).await;
     fill(&server, &key, 1).await;
-    provider.conduct(Endpoint::Token, Conduct::Normal);
+    provider.conduct(SandboxEndpoint::Token, Conduct::Normal);
     refresh.await.expect("no panic").is(200);
     create(&server, &key, 1).await.is(503);
 }
@@ -277,10 +279,10 @@ impl Level {
 
     /// The provider is asked only where what it answers can be stored, and the caller is told the truth.
     async fn refresh(&self, given_up: bool) {
-        let asked = self.provider.requests(Endpoint::Token);
+        let asked = self.provider.requests(SandboxEndpoint::Token);
         let path = format!("/v1/integrations/acme/credentials/{}/refresh", self.account);
         let reply = self.server.ask(Method::POST, &path).key(&self.key).send().await;
-        let sent = self.provider.requests(Endpoint::Token) - asked;
+        let sent = self.provider.requests(SandboxEndpoint::Token) - asked;
         let told = (reply.status, sent);
         assert!(told == (503, 0) || (told == (200, 1) && !given_up), "{} KiB: {told:?}", self.leaving_kib);
         assert_eq!(self.provider.live_grants(), 1);

@@ -3,7 +3,7 @@
 use crate::support::process::{Installation, sandbox, sandbox_settings};
 use http::Method;
 use serde_json::json;
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, SandboxEndpoint};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn removing_a_user_revokes_every_account_at_its_provider() {
@@ -34,7 +34,7 @@ async fn a_revocation_that_fails_is_reported_and_left_to_the_server() {
     let key = installation.key("alice");
     let server = installation.serve().await;
     server.connect_sandbox(&key).await;
-    sandbox.conduct(Endpoint::Revoke, Conduct::Down);
+    sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Down);
     let said = installation.run(&["user", "remove", "alice"]).must_succeed().stdout();
     assert!(said.contains("the revocation failed, and the server will try it again"), "{said}");
     assert_eq!(sandbox.live_grants(), 1);

@@ -5,6 +5,8 @@
 #![allow(unreachable_pub, reason = "what the modules of a test share")]
 #![expect(clippy::unwrap_used, reason = "a test that gets what it does not expect has failed")]
 
+#[path = "../support/emulator/mod.rs"]
+mod emulator;
 #[path = "../support/mod.rs"]
 mod support;
 

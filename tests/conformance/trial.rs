@@ -1,23 +1,20 @@
 //! One provider's part, and one account that is connected, looked at and disconnected there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::catalog::Provider;
-use strongroom::catalog::entry::{ExpiryUnit, OAuth, RefreshWith};
+use strongroom::catalog::entry::{ExpiryUnit, OAuth};
 use strongroom::catalog::value::{JsonPointer, Lifetime};
-use strongroom::clock::{Clock, UnixTime};
+use strongroom::clock::UnixTime;
 use strongroom::id::{CredentialId, UserId};
-use strongroom::random::Random;
-use strongroom::sandbox::{Behaviour, Dialect, RedirectUris, RefreshTokens, Sandbox, SandboxClient, SandboxOptions};
-use strongroom::secret::Secret;
 use strongroom::vault::{AuditContext, CredentialSecret, Tokens};
 use toml::Table;
 
+use super::emulator::{Clients, Emulator, Options, Rules};
 use super::mutations::Mutation;
 use super::support::flow::CALLBACK;
 use super::support::http::Ask;
@@ -44,10 +41,9 @@ pub struct Bench {
     config: Table,
 }
 
-/// A sandbox in the part of a provider.
+/// An emulated provider.
 struct Part {
-    sandbox: Sandbox,
-    dialect: Dialect,
+    emulator: Emulator,
     entry: OAuth,
     display_name: String,
 }
@@ -136,39 +132,28 @@ fn merge(table: &mut Table, over: &Table) {
 impl Part {
     async fn of(provider: &Provider) -> Self {
         let entry = provider.entry.oauth.clone().expect("a provider with OAuth");
-        let dialect = Dialect::of(&entry, &SCOPES);
-        let refresh = entry.refresh.as_ref();
         let withheld = withheld(&entry);
         let known = [&entry.always_scopes, &SCOPES.map(str::to_owned).to_vec()].map(Clone::clone).concat();
-        let behaviour = Behaviour {
-            pkce_required: entry.pkce,
-            granted_scopes: Some(known.into_iter().filter(|scope| Some(scope) != withheld.as_ref()).collect()),
+        let clients = Clients {
+            ids: (0..CLIENTS).map(client_id).collect(),
+            secret: CLIENT_SECRET.to_owned(),
+            redirect_uri: CALLBACK.to_owned(),
+        };
+        let options = Options {
+            clients,
+            granted_scopes: known.into_iter().filter(|scope| Some(scope) != withheld.as_ref()).collect(),
             access_token_lifetime: Duration::from_secs(LIFETIME),
-            refresh_tokens: match refresh {
-                Some(refresh) if refresh.with == RefreshWith::AccessToken => RefreshTokens::Absent,
-                Some(refresh) if refresh.rotates => RefreshTokens::Rotating,
-                _ => RefreshTokens::Lasting,
-            },
-            ..Behaviour::default()
+            now: NOW,
         };
-        let client = |number| SandboxClient {
-            id: client_id(number),
-            secret: Some(Secret::new(CLIENT_SECRET)),
-            token_auth: vec![entry.token_auth],
-            redirect_uris: RedirectUris::Exactly(vec![CALLBACK.to_owned()]),
-        };
-        let clients = (0..CLIENTS).map(client).collect();
-        let options = SandboxOptions { clients, behaviour, dialect: Some(dialect.clone()) };
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sandbox = Sandbox::start(loopback, Clock::manual(NOW), Random, options).await.expect("the sandbox starts");
-        Self { sandbox, dialect, entry, display_name: provider.entry.display_name.clone() }
+        let emulator = Emulator::start(Rules::new(&entry, &SCOPES), options).await;
+        Self { emulator, entry, display_name: provider.entry.display_name.clone() }
     }
 
     /// The entry's URLs at the sandbox; and the hosts that only an operator can name.
     fn moved_urls(&self) -> Table {
         let OAuth { authorize_url, token_url, refresh_url, identity, revoke, inputs, .. } = &self.entry;
         let OAuth { long_lived, introspect, .. } = &self.entry;
-        let moved = |url| toml::Value::from(Dialect::moved(self.sandbox.base_url(), url));
+        let moved = |url| toml::Value::from(self.emulator.url(url));
         let section = |url| Table::from_iter([("url".to_owned(), moved(url))]);
         let mut table = Table::from_iter([
             ("authorize_url".to_owned(), moved(authorize_url)),
@@ -233,7 +218,7 @@ impl Trial {
         }
         let entry = &self.part.entry;
         let left = if entry.revoke.is_some() { 0 } else { 1 + entry.further_tokens.len() };
-        expect("grants that live on", &self.part.sandbox.live_grants_of(&self.provider), &left)
+        expect("grants that live on", &self.part.emulator.live_grants_of(&self.provider), &left)
     }
 
     /// What is stored of one token, before and after a refresh; then its credential goes.
@@ -251,7 +236,7 @@ impl Trial {
     }
 
     async fn initiate(&self, server: &Server) -> Result<String, String> {
-        let inputs = self.part.dialect.callers_inputs();
+        let inputs = self.part.emulator.rules().caller_inputs();
         let further: BTreeMap<_, _> = self.part.entry.further_tokens.keys().map(|name| (name, SCOPES)).collect();
         let body = json!({ "callback_url": CALLBACK, "scopes": SCOPES, "inputs": inputs, "further_scopes": further });
         let started = self.post(server, "oauth/initiate", &body).await?;
@@ -260,7 +245,7 @@ impl Trial {
 
     /// The user approves; gives the callback's parameters.
     async fn approve(&self, login_url: &str) -> Result<BTreeMap<String, String>, String> {
-        let url = format!("{login_url}&sandbox_decision=approve&sandbox_user={}", self.provider);
+        let url = format!("{login_url}&emulator_user={}", self.provider);
         let reply = Ask::new(Method::GET, url).send().await;
         let target = reply.header("Location").filter(|_| reply.status == 303);
         let target = target.ok_or_else(|| format!("authorize: {} {}", reply.status, reply.text()))?;
@@ -286,7 +271,7 @@ impl Trial {
     fn check_completed(&self, completed: &Value) -> Result<(), String> {
         let entry = &self.part.entry;
         let told = |pointer: &strongroom::catalog::value::JsonPointer| {
-            self.part.dialect.says_of(&self.provider, pointer.as_str())
+            self.part.emulator.rules().account_value(&self.provider, pointer.as_str())
         };
         let identity = entry.identity.as_ref();
         let username = identity.and_then(|how| how.username.as_ref()).map(told);
@@ -319,7 +304,7 @@ impl Trial {
         let Some((summary, CredentialSecret::OAuth2(tokens))) = stored else {
             return Err("nothing is stored".to_owned());
         };
-        let account = account.map(|pointer| self.part.dialect.says_of(&self.provider, pointer.as_str()));
+        let account = account.map(|pointer| self.part.emulator.rules().account_value(&self.provider, pointer.as_str()));
         expect("account", &summary.account, &account)?;
         expect("expires_at", &summary.expires_at, &self.lifetime().map(|lifetime| NOW.plus(lifetime)))?;
         let scheme =
@@ -327,7 +312,7 @@ impl Trial {
         expect("token_type", &tokens.token_type.as_str(), &scheme)?;
         expect("refresh_token", &tokens.refresh_token.is_some(), &true)?;
         let refresh = entry.refresh.as_ref();
-        let told = refresh.and_then(|how| how.lifetime_member.as_ref()).map(|_| Dialect::REFRESH_LIFETIME);
+        let told = refresh.and_then(|how| how.lifetime_member.as_ref()).map(|_| Rules::REFRESH_LIFETIME);
         let known = refresh.and_then(|how| how.lifetime).and_then(Lifetime::duration);
         let ends = told.or(known).map(|lifetime| NOW.plus(lifetime));
         expect("refresh_expires_at", &tokens.refresh_expires_at, &ends)?;
@@ -344,7 +329,7 @@ impl Trial {
     }
 
     fn check_metadata(&self, tokens: &Tokens) -> Result<(), String> {
-        let (entry, says) = (&self.part.entry, |name: &String| json!(self.part.dialect.says_in(name)));
+        let (entry, says) = (&self.part.entry, |name: &String| json!(self.part.emulator.rules().member_value(name)));
         // What the answer has under this name for another reason is not the sandbox's own word, but it is kept.
         for name in &entry.token_metadata {
             expect(name, &tokens.metadata.contains_key(name), &true)?;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use strongroom::clock::Clock;
 use strongroom::jose::{Algorithm, Claims, Jwks, SigningKey, verify};
 use strongroom::random::Random;
-use strongroom::sandbox::{Endpoint, Sandbox, SandboxOptions};
+use strongroom::sandbox::{Sandbox, SandboxEndpoint, SandboxOptions};
 
 /// A private key in PEM, and its public half.
 fn key() -> (String, Map<String, Value>) {
@@ -125,9 +125,9 @@ async fn bar_58_the_next_secret_is_tried_where_one_is_refused_and_the_good_one_r
     let (sandbox, server) =
         with_secrets("client_secret = \"old\"\nclient_secrets = [\"older\", \"SECRET\", \"not needed\"]").await;
     let id = server.connect("acme").await;
-    assert_eq!(sandbox.requests(Endpoint::Token), 3);
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 3);
     server.connect("acme").await;
-    assert_eq!(sandbox.requests(Endpoint::Token), 4, "the one that worked comes first");
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 4, "the one that worked comes first");
     let path = format!("/v1/integrations/acme/credentials/{id}");
     server.delete(&path).key(&server.key).send().await.is(200);
 }
@@ -140,7 +140,7 @@ async fn bar_58_where_every_secret_is_refused_the_answer_says_so_and_names_none(
     let refused = server.complete("acme", &callback).await.is(400);
     assert!(refused.json()["detail"].as_str().unwrap().contains("invalid_client"));
     assert!(!refused.text().contains("wr0ng"));
-    assert_eq!(sandbox.requests(Endpoint::Token), 2);
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 2);
 }
 
 #[tokio::test]

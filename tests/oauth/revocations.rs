@@ -9,7 +9,7 @@ use crate::support::{Server, Setup, eventually};
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::permission::Permission;
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, SandboxEndpoint};
 
 const PATH: &str = "/v1/revocations";
 const CLIENT: &str = "client_id = \"my id\"\nclient_secret = \"the client's own secret\"";
@@ -150,12 +150,12 @@ async fn a_provider_that_hangs_holds_up_no_other() {
     acme.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
     let server = acme.server_with(REVOKE, CLIENT, Setup::default()).await;
     let first = server.connect("sandbox").await;
-    server.sandbox.conduct(Endpoint::Revoke, Conduct::Down);
+    server.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Down);
     let path = format!("/v1/integrations/sandbox/credentials/{first}");
     assert_eq!(server.delete(&path).key(&server.key).send().await.is(200).json()["revoked"], false);
     server.clock.advance(Duration::from_secs(1));
     connect_and_delete(&server, &server.key).await;
-    server.sandbox.conduct(Endpoint::Revoke, Conduct::Held);
+    server.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Held);
     acme.says("/revoke", &json!({}));
     server.clock.advance(Duration::from_secs(60));
     let broker = server.broker.clone();
@@ -163,7 +163,7 @@ async fn a_provider_that_hangs_holds_up_no_other() {
     eventually("acme has confirmed", async || queue(&server).await.len() == 1).await;
     assert_eq!(queue(&server).await[0]["provider"], "sandbox");
     assert!(!pass.is_finished(), "the sandbox hangs still");
-    server.sandbox.conduct(Endpoint::Revoke, Conduct::Normal);
+    server.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
     pass.await.unwrap();
     assert_eq!(queue(&server).await, Vec::<Value>::new());
 }
@@ -225,7 +225,7 @@ async fn the_operator_sees_the_queue_after_a_crash_and_may_try_at_once() {
         let path = format!("/v1/integrations/sandbox/credentials/{id}");
         (server.ask(Method::DELETE, &path).key(&key).send().await.is(200).json()["revoked"].clone(), id)
     };
-    sandbox.conduct(Endpoint::Revoke, Conduct::Down);
+    sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Down);
     let (revoked, id) = delete(&server).await;
     assert_eq!(revoked, false);
     server.kill();
@@ -248,7 +248,7 @@ async fn the_operator_sees_the_queue_after_a_crash_and_may_try_at_once() {
     assert!(table.contains(&id) && table.lines().count() == 2, "{table}");
 
     let server = installation.serve().await;
-    sandbox.conduct(Endpoint::Revoke, Conduct::Normal);
+    sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
     let retried = installation.run(&["credential", "revocations", "--retry"]).must_succeed();
     assert!(retried.stderr().contains("1 confirmed"), "{}", retried.stderr());
     assert_eq!((queue(&[]), sandbox.live_grants()), (json!([]), 0));
@@ -259,7 +259,7 @@ async fn the_operator_sees_the_queue_after_a_crash_and_may_try_at_once() {
     let file = installation.path("strongroom.toml");
     let config = std::fs::read_to_string(&file).unwrap().replace("[vault]", "[vault]\nrevoke_retry = \"0s\"");
     std::fs::write(&file, config).unwrap();
-    sandbox.conduct(Endpoint::Revoke, Conduct::Down);
+    sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Down);
     let server = installation.serve().await;
     assert_eq!(delete(&server).await.0, false);
     server.kill();

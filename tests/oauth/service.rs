@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use strongroom::jose::{Algorithm, Jwks, SigningKey, verify};
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, SandboxEndpoint};
 
 async fn create(server: &Server, provider: &str, body: &Value) -> Reply {
     let path = format!("/v1/integrations/{provider}/credentials");
@@ -59,9 +59,9 @@ async fn an_outage_costs_a_client_nothing() {
     let server = Server::start().await;
     let made = create(&server, "sandbox", &json!({"type": "client_credentials", "title": ""})).await.is(201).json();
     server.clock.advance(Duration::from_secs(3601));
-    server.sandbox.conduct(Endpoint::Token, Conduct::Down);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Down);
     token(&server, "sandbox", &made["id"]).await.is(502);
-    server.sandbox.conduct(Endpoint::Token, Conduct::Normal);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Normal);
     server.clock.advance(Duration::from_secs(3600));
     token(&server, "sandbox", &made["id"]).await.is(200);
 }
@@ -106,7 +106,7 @@ async fn what_the_provider_refuses_is_told_at_once_and_nothing_is_kept() {
     assert_eq!(refused["type"], "/problems/grant-refused");
     assert!(refused["detail"].as_str().expect("a text").contains("invalid_client"), "{refused}");
     assert!(!refused.to_string().contains("guessed-s3cret"));
-    server.sandbox.conduct(Endpoint::Token, Conduct::Down);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Down);
     create(&server, "sandbox", &json!({"type": "client_credentials", "title": "t"})).await.is(502);
     assert!(listed(&server).await.is_empty());
 

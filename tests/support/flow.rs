@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::{Value, json};
-use strongroom::sandbox::{Conduct, Endpoint, Sandbox};
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint};
 
 use super::Server;
 use super::http::{Ask, Reply};
@@ -82,15 +82,15 @@ impl Server {
 
     /// How many token requests the sandbox has had.
     pub fn token_requests(&self) -> u64 {
-        self.sandbox.requests(Endpoint::Token)
+        self.sandbox.requests(SandboxEndpoint::Token)
     }
 
     pub fn sandbox_fails_revocations(&self, fails: bool) {
-        self.sandbox.conduct(Endpoint::Revoke, if fails { Conduct::Down } else { Conduct::Normal });
+        self.sandbox.conduct(SandboxEndpoint::Revoke, if fails { Conduct::Down } else { Conduct::Normal });
     }
 
     pub fn sandbox_holds_token_answers(&self, holds: bool) {
-        self.sandbox.conduct(Endpoint::Token, if holds { Conduct::Held } else { Conduct::Normal });
+        self.sandbox.conduct(SandboxEndpoint::Token, if holds { Conduct::Held } else { Conduct::Normal });
     }
 
     pub fn sandbox_grants_only(&self, scopes: &[&str]) {

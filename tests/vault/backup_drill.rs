@@ -10,7 +10,7 @@ use crate::support::{Server, Setup};
 use serde_json::Value;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
-use strongroom::sandbox::{Conduct, Endpoint, Sandbox, SandboxOptions};
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint, SandboxOptions};
 use strongroom::vault::{AuditContext, BackupSource, BackupStop, Existing, MasterKey, OpenMode, Restorer, Vault};
 
 /// Long enough for every token to be due, and short enough for none to have ended.
@@ -53,7 +53,7 @@ impl Scene {
 
     /// Everything that was ever asked of the provider.
     fn asked(&self) -> (u64, u64) {
-        (self.provider.requests(Endpoint::Token), self.provider.requests(Endpoint::Revoke))
+        (self.provider.requests(SandboxEndpoint::Token), self.provider.requests(SandboxEndpoint::Revoke))
     }
 }
 
@@ -104,11 +104,11 @@ async fn bar_59_a_drill_tells_the_provider_nothing_until_somebody_asks() {
 async fn bar_59_the_revocation_queue_of_a_restored_vault_waits_until_it_lives() {
     let scene = Scene::new().await;
     let one = scene.live.connect("acme").await;
-    scene.provider.conduct(Endpoint::Revoke, Conduct::Down);
+    scene.provider.conduct(SandboxEndpoint::Revoke, Conduct::Down);
     let path = format!("/v1/integrations/acme/credentials/{one}");
     let deleted = scene.live.delete(&path).key(&scene.live.key).send().await.is(200).json();
     assert_eq!(deleted["revoked"], false);
-    scene.provider.conduct(Endpoint::Revoke, Conduct::Normal);
+    scene.provider.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
     let two = scene.live.connect("acme").await;
     let drill = scene.drill(&scene.back_up()).await;
     let before = scene.asked();

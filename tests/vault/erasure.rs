@@ -5,7 +5,7 @@ use crate::support::process::{Installation, Process, sandbox, sandbox_settings};
 use http::Method;
 use rusqlite::Connection;
 use serde_json::json;
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, SandboxEndpoint};
 
 /// Every sealed record of this user's, as it is in the file: the random part of each, which nothing else has.
 fn sealed_of(installation: &Installation, user: &str) -> Vec<Vec<u8>> {
@@ -85,7 +85,7 @@ async fn of_a_removed_user_nothing_is_left_and_what_was_not_revoked_is_said() {
     let (alice, bob) = (installation.key("alice"), installation.key("bob"));
     let server = installation.serve().await;
     let earlier = server.connect_sandbox(&alice).await;
-    sandbox.conduct(Endpoint::Revoke, Conduct::Down);
+    sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Down);
     let path = format!("/v1/integrations/sandbox/credentials/{earlier}");
     let deleted = server.ask(Method::DELETE, &path).key(&alice).send().await.is(200).json();
     assert_eq!(deleted["revoked"], false);
@@ -114,7 +114,7 @@ async fn of_a_removed_user_nothing_is_left_and_what_was_not_revoked_is_said() {
     assert_eq!(still_there(&installation, &of_bob), of_bob.len());
     assert_eq!(installation.audited("user.remove"), 1);
 
-    sandbox.conduct(Endpoint::Revoke, Conduct::Normal);
+    sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
     installation.run(&["credential", "revocations", "--retry"]).must_succeed();
     assert_eq!(sealed_of(&installation, "alice").len(), 0);
     assert_eq!((still_there(&installation, &kept), sandbox.live_grants()), (0, 0));

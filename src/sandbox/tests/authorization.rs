@@ -1,7 +1,7 @@
 //! The authorization endpoint: what it takes, what it refuses, and to whom it says so.
 
 use super::{CALLBACK, Reply, bench, bench_with, challenge};
-use crate::sandbox::{Endpoint, RedirectUris};
+use crate::sandbox::{RedirectUris, SandboxEndpoint};
 
 /// What the client is told in a redirect.
 fn told(reply: &Reply) -> String {
@@ -44,7 +44,7 @@ async fn a_doubtful_client_or_redirect_uri_is_shown_and_never_followed() {
         let reply = bench.authorize(&[change, ("sandbox_decision", "approve")]).await;
         assert_eq!(reply.status, 400, "{change:?}");
         assert!(!reply.headers.contains_key("location"), "{change:?}");
-        assert!(reply.body.contains("This does not work"));
+        assert!(reply.body.contains("Invalid request"));
     }
 }
 
@@ -116,8 +116,8 @@ async fn every_request_is_counted_by_its_endpoint() {
     let bench = bench().await;
     bench.tokens().await;
     bench.exchange("nonsense", &[]).await;
-    assert_eq!(bench.sandbox.requests(Endpoint::Authorize), 1);
-    assert_eq!(bench.sandbox.requests(Endpoint::Token), 2);
+    assert_eq!(bench.sandbox.requests(SandboxEndpoint::Authorize), 1);
+    assert_eq!(bench.sandbox.requests(SandboxEndpoint::Token), 2);
     let seen = bench.ask("GET", "/sandbox/requests", &[], "").await.json();
     assert_eq!((&seen["/token"], &seen["/revoke"]), (&2.into(), &0.into()));
 }

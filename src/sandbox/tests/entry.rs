@@ -3,7 +3,7 @@
 use super::{bench, bench_with};
 use crate::catalog::entry::{Entry, RevocationEnds, TokenAuth};
 use crate::kind::Kind;
-use crate::sandbox::{Endpoint, RefreshTokens, SandboxClient};
+use crate::sandbox::{RefreshTokens, SandboxClient, SandboxEndpoint};
 
 #[tokio::test]
 async fn the_entry_is_one_of_the_catalogue() {
@@ -23,13 +23,13 @@ async fn entry_and_metadata_follow_the_options() {
     let bench = bench_with(|options| {
         options.clients = vec![SandboxClient::public()];
         options.behaviour.announces_iss = false;
-        options.behaviour.refresh_tokens = RefreshTokens::Lasting;
+        options.behaviour.refresh_tokens = RefreshTokens::Reusable;
     })
     .await;
     let oauth = toml::from_str::<Entry>(&bench.sandbox.entry_toml()).unwrap().oauth.unwrap();
     assert_eq!(oauth.token_auth, TokenAuth::None);
     assert!(!oauth.announces_iss && !oauth.refresh.unwrap().rotates);
-    let metadata = bench.ask("GET", Endpoint::Metadata.path(), &[], "").await.json();
+    let metadata = bench.ask("GET", SandboxEndpoint::Metadata.path(), &[], "").await.json();
     assert_eq!(metadata["issuer"], bench.sandbox.base_url());
     assert_eq!(metadata["token_endpoint_auth_methods_supported"], serde_json::json!(["none"]));
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], false);

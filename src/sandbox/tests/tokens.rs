@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{VERIFIER, bench, bench_with, encoded};
 use crate::catalog::entry::{RevocationEnds, TokenAuth};
-use crate::sandbox::{Conduct, Endpoint, RefreshTokens, SandboxClient};
+use crate::sandbox::{Conduct, RefreshTokens, SandboxClient, SandboxEndpoint};
 use crate::secret::Secret;
 
 fn invalid_grant() -> (u16, String) {
@@ -98,7 +98,7 @@ async fn a_refresh_rotates_and_a_reused_token_ends_the_family() {
 
 #[tokio::test]
 async fn refresh_tokens_last_or_are_absent_where_the_options_say_so() {
-    let bench = bench_with(|options| options.behaviour.refresh_tokens = RefreshTokens::Lasting).await;
+    let bench = bench_with(|options| options.behaviour.refresh_tokens = RefreshTokens::Reusable).await;
     let tokens = bench.tokens().await;
     for _ in 0..3 {
         let again = bench.refresh(&tokens["refresh_token"]).await;
@@ -177,17 +177,17 @@ async fn revoking_what_is_unknown_is_a_success() {
 async fn an_endpoint_fails_or_holds_its_answers_while_it_is_told_to() {
     let bench = bench().await;
     let tokens = bench.tokens().await;
-    bench.sandbox.conduct(Endpoint::Revoke, Conduct::Down);
+    bench.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Down);
     assert_eq!(bench.revoke(&tokens["refresh_token"]).await.status, 503);
     assert_eq!(bench.sandbox.live_grants(), 1);
-    bench.sandbox.conduct(Endpoint::Revoke, Conduct::Held);
+    bench.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Held);
     let held = tokio::time::timeout(Duration::from_millis(100), bench.revoke(&tokens["refresh_token"])).await;
     assert!(held.is_err(), "no answer");
     assert_eq!(bench.sandbox.live_grants(), 0, "but it was carried out");
     let again = async { bench.revoke(&tokens["refresh_token"]).await.status };
     let release = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        bench.sandbox.conduct(Endpoint::Revoke, Conduct::Normal);
+        bench.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
     };
     assert_eq!(tokio::join!(again, release).0, 200);
 }

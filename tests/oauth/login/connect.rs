@@ -6,7 +6,7 @@ use crate::support::http::{Ask, Reply};
 use crate::support::process::{Installation, Running, sandbox, sandbox_settings};
 use http::Method;
 use serde_json::json;
-use strongroom::sandbox::{Conduct, Endpoint, Sandbox};
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint};
 
 /// An installation with one user and the sandbox as a provider.
 async fn installation(sandbox: &Sandbox) -> Installation {
@@ -116,18 +116,18 @@ async fn what_does_not_belong_to_the_login_changes_nothing() {
     get(&callback.replace("/callback/sandbox", "/callback/github")).await.is(404);
     Ask::new(Method::GET, callback.clone()).header("Host", "evil.example").send().await.is(421);
     Ask::new(Method::POST, callback.clone()).send().await.is(405);
-    assert_eq!(sandbox.requests(Endpoint::Token), 0);
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 0);
 
     // The second callback comes while the first one's code is being exchanged.
-    sandbox.conduct(Endpoint::Token, Conduct::Held);
+    sandbox.conduct(SandboxEndpoint::Token, Conduct::Held);
     let first = get(&callback).await.is(303);
     let second = get(&callback).await.is(409);
     assert!(second.text().contains("answered already"), "{}", second.text());
-    sandbox.conduct(Endpoint::Token, Conduct::Normal);
+    sandbox.conduct(SandboxEndpoint::Token, Conduct::Normal);
     get(&format!("{base}{}", location(&first))).await.is(200);
     let (code, _, stderr) = running.end();
     assert_eq!(code, 0, "{stderr}");
-    assert_eq!(sandbox.requests(Endpoint::Token), 1);
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +177,7 @@ async fn who_answers_as_another_server_gets_no_code() {
     let (code, _, stderr) = running.end();
     assert_eq!(code, 1);
     assert!(stderr.contains("not that of the server that was asked"), "{stderr}");
-    assert_eq!(sandbox.requests(Endpoint::Token), 0, "bar 18");
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 0, "bar 18");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +214,7 @@ async fn no_application_completes_what_the_command_began() {
     let path = "/v1/integrations/sandbox/oauth/complete";
     let refused = server.ask(Method::POST, path).key(&key).json(&body).send().await.is(400);
     assert_eq!(refused.detail(), "State token was not created for external OAuth flow");
-    assert_eq!(sandbox.requests(Endpoint::Token), 0);
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use crate::support::process::{Installation, sandbox, sandbox_settings};
 use crate::support::{Server, Setup};
 use http::Method;
 use serde_json::{Value, json};
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, SandboxEndpoint};
 
 const ON: &str = "[oauth]\ndevice = true";
 
@@ -154,10 +154,10 @@ async fn bar_31_denial_and_expiry_end_it() {
 async fn a_provider_that_is_down_meanwhile_costs_nothing_but_time() {
     let server = server().await;
     let begun = begin(&server, &json!({})).await;
-    server.sandbox.conduct(Endpoint::Token, Conduct::Down);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Down);
     server.clock.advance(Duration::from_secs(5));
     assert_eq!(poll(&server, &begun.token).await.is(200).json(), json!({"status": "pending", "interval": 10}));
-    server.sandbox.conduct(Endpoint::Token, Conduct::Normal);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Normal);
     decide(&begun, "approve").await;
     server.clock.advance(Duration::from_secs(10));
     assert!(poll(&server, &begun.token).await.is(200).json()["credentials_id"].is_string());
@@ -217,7 +217,7 @@ async fn it_is_off_until_it_is_turned_on_and_told_apart_from_not_offered() {
     assert_eq!(ask("smtp").await.is(404).json()["type"], "/problems/oauth-not-supported");
     assert_eq!(ask("notion").await.is(404).json()["type"], "/problems/device-flow-not-offered");
     ask("github").await.is(501);
-    on.sandbox.conduct(Endpoint::DeviceAuthorization, Conduct::Down);
+    on.sandbox.conduct(SandboxEndpoint::DeviceAuthorization, Conduct::Down);
     assert_eq!(ask("sandbox").await.is(502).json()["type"], "/problems/provider-unavailable");
 }
 

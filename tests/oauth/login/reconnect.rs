@@ -6,7 +6,7 @@ use crate::support::http::{Ask, Reply};
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::catalog::entry::RevocationEnds;
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, SandboxEndpoint};
 
 fn path(id: &str, rest: &str) -> String {
     format!("/v1/integrations/sandbox/credentials/{id}{rest}")
@@ -82,10 +82,10 @@ async fn a_refused_login_never_ends_a_grant_that_a_credential_hangs_on() {
     let bobs = connected_as(&server, "bob", &[]).await;
     connect_as(&server, "bob", again(&anns, &[])).await.is(400);
     // The same account, but nobody can say so: to revoke would end Ann's own grant.
-    server.sandbox.conduct(Endpoint::Userinfo, Conduct::Down);
+    server.sandbox.conduct(SandboxEndpoint::Userinfo, Conduct::Down);
     let unknown = connect_as(&server, "ann", again(&anns, &[])).await.is(400);
     assert_eq!(unknown.json()["type"], "/problems/account-mismatch");
-    server.sandbox.conduct(Endpoint::Userinfo, Conduct::Normal);
+    server.sandbox.conduct(SandboxEndpoint::Userinfo, Conduct::Normal);
     server.clock.advance(std::time::Duration::from_secs(120));
     assert_eq!(server.broker.retry_revocations().await.unwrap(), 0);
     for id in [&anns, &bobs] {

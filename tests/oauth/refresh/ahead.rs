@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use strongroom::broker::Caller;
 use strongroom::clock::UnixTime;
 use strongroom::id::{CredentialId, UserId};
-use strongroom::sandbox::{Conduct, Endpoint};
+use strongroom::sandbox::{Conduct, SandboxEndpoint};
 use strongroom::secret::Secret;
 use strongroom::vault::{AuditContext, CredentialSecret, CredentialStatus, NewCredential, Tokens};
 
@@ -68,7 +68,7 @@ async fn a_refresh_token_that_lapses_unused_is_used_in_time() {
 async fn the_background_leaves_alone_what_only_its_user_can_mend() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
-    server.sandbox.conduct(Endpoint::Token, Conduct::Down);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Down);
     server.clock.advance(Duration::from_secs(3_400));
     assert_eq!(server.broker.refresh_due().await.unwrap(), 0);
     let asked = server.token_requests();

@@ -8,7 +8,7 @@ use crate::support::provider::recording::Recording;
 use crate::support::{Server, Setup};
 use http::Method;
 use serde_json::{Value, json};
-use strongroom::sandbox::{Conduct, Endpoint, RefreshTokens};
+use strongroom::sandbox::{Conduct, RefreshTokens, SandboxEndpoint};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -153,7 +153,7 @@ async fn a_forced_refresh_does_not_ask_whether_it_is_time() {
 async fn bar_24_a_refusal_needs_the_user_and_nothing_is_tried_in_a_loop() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
-    server.sandbox.adjust(|behaviour| behaviour.refresh_tokens = RefreshTokens::Lasting);
+    server.sandbox.adjust(|behaviour| behaviour.refresh_tokens = RefreshTokens::Reusable);
     revoke_at_the_provider(&server, &id).await;
     server.clock.advance(59 * MINUTE);
     let problem = token(&server, "sandbox", &id).await.is(409);
@@ -197,7 +197,7 @@ async fn bar_24_a_valid_token_is_given_while_the_provider_is_down_and_an_outage_
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let first = token(&server, "sandbox", &id).await.is(200).json();
-    server.sandbox.conduct(Endpoint::Token, Conduct::Down);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Down);
     server.clock.advance(57 * MINUTE);
     assert_eq!(token(&server, "sandbox", &id).await.is(200).json(), first);
     let asked = server.token_requests();
@@ -215,7 +215,7 @@ async fn bar_24_a_valid_token_is_given_while_the_provider_is_down_and_an_outage_
     assert!(failed.header("Retry-After").unwrap().parse::<u64>().unwrap() > 0);
     token(&server, "sandbox", &id).await.is(502);
     assert_eq!(server.token_requests(), asked + 1);
-    server.sandbox.conduct(Endpoint::Token, Conduct::Normal);
+    server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Normal);
     assert_eq!(token(&server, "sandbox", &id).await.is(502).status, 502, "our own guess holds for those who only ask");
     refresh(&server, "sandbox", &id).await.is(200);
     assert_eq!(detail(&server, "sandbox", &id).await["last_error"], Value::Null);

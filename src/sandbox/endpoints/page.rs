@@ -1,4 +1,4 @@
-//! The two pages that a person sees: the decision, and why there is none. Plain HTML, no script, everything escaped.
+//! The pages for the user: plain HTML without scripts, every value escaped.
 
 use std::fmt::Write as _;
 
@@ -7,11 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use url::Url;
 
-use super::answer::{Answer, page_answer};
-use super::endpoint::Endpoint;
-use super::grants::Asked;
 use crate::html::escape;
 use crate::random::Random;
+use crate::sandbox::endpoint::SandboxEndpoint;
+use crate::sandbox::message::reply::{Reply, page_reply};
+use crate::sandbox::state::grants::RequestedAccess;
 use crate::secret::Secret;
 
 const STYLE: &str = "
@@ -26,17 +26,22 @@ p.decide button { flex: 1; }
 small { opacity: .75; }
 ";
 
-/// The page on which a person approves or denies what a client asks for.
-pub(super) fn decision(asked: &Asked, transaction: &Secret, user: &str, random: Random) -> Answer {
+/// Returns the page on which the user approves or denies a request.
+pub(in crate::sandbox) fn decision(
+    request: &RequestedAccess,
+    transaction: &Secret,
+    user: &str,
+    random: Random,
+) -> Reply {
     let nonce = STANDARD.encode(random.bytes::<18>());
     let mut scopes = String::new();
-    for scope in &asked.scopes {
+    for scope in &request.scopes {
         let _ = write!(scopes, "<li><code>{}</code></li>", escape(scope));
     }
     let body = format!(
         r#"<h1>Sandbox: sign in and decide</h1>
-<p>The application <strong>{client}</strong> asks for access to an account of your choice, and will answer at <code>{redirect_uri}</code>.</p>
-<p>It asks for:</p>
+<p>The application <strong>{client}</strong> asks for access to an account. You will be sent back to <code>{redirect_uri}</code>.</p>
+<p>Requested scopes:</p>
 <ul>{scopes}</ul>
 <form method="post" action="{action}">
 <input type="hidden" name="transaction" value="{transaction}">
@@ -47,37 +52,37 @@ pub(super) fn decision(asked: &Asked, transaction: &Secret, user: &str, random: 
 <button type="submit" name="decision" value="deny">Deny</button>
 </p>
 </form>
-<p><small>This is Strongroom's own authorization server for trying things out. Its accounts are make-believe: any user name will do.</small></p>"#,
-        client = escape(&asked.client_id),
-        redirect_uri = escape(&asked.redirect_uri),
-        action = Endpoint::Decision.path(),
+<p><small>This is Strongroom's test authorization server. Its accounts are invented: you can type any user name.</small></p>"#,
+        client = escape(&request.client_id),
+        redirect_uri = escape(&request.redirect_uri),
+        action = SandboxEndpoint::Decision.path(),
         transaction = escape(transaction.expose()),
         user = escape(user),
     );
-    let policy = policy(&nonce, &form_targets(&asked.redirect_uri));
-    page_answer(StatusCode::OK, document("Sandbox: sign in", &nonce, &body), &policy)
+    let policy = policy(&nonce, &form_targets(&request.redirect_uri));
+    page_reply(StatusCode::OK, document("Sandbox: sign in", &nonce, &body), &policy)
 }
 
-/// The page on which a person types the code of another device.
-pub(super) fn ask_for_code(random: Random) -> Answer {
+/// Returns the page on which the user types the code of another device.
+pub(in crate::sandbox) fn ask_for_code(random: Random) -> Reply {
     let body = format!(
         r#"<h1>Sandbox: connect a device</h1>
 <form method="get" action="{action}">
-<label>The code that the device shows
+<label>Code shown on the device
 <input name="user_code" maxlength="16" autocomplete="off" autocapitalize="characters" spellcheck="false" autofocus></label>
-<p class="decide"><button type="submit">Go on</button></p>
+<p class="decide"><button type="submit">Continue</button></p>
 </form>"#,
-        action = Endpoint::Device.path(),
+        action = SandboxEndpoint::Device.path(),
     );
     own_page(&body, random)
 }
 
-/// The page on which a person approves or denies what another device asks for.
-pub(super) fn device_decision(client: &str, scopes: &[String], user_code: &str, random: Random) -> Answer {
+/// Returns the page on which the user approves or denies a request of another device.
+pub(in crate::sandbox) fn device_decision(client: &str, scopes: &[String], user_code: &str, random: Random) -> Reply {
     let list: Vec<String> = scopes.iter().map(|scope| format!("<li><code>{}</code></li>", escape(scope))).collect();
     let body = format!(
         r#"<h1>Sandbox: connect a device</h1>
-<p>The application <strong>{client}</strong> on another device shows the code <strong>{user_code}</strong>, and asks for:</p>
+<p>The application <strong>{client}</strong> on another device shows the code <strong>{user_code}</strong>. Requested scopes:</p>
 <ul>{list}</ul>
 <form method="post" action="{action}">
 <input type="hidden" name="user_code" value="{user_code}">
@@ -91,26 +96,26 @@ pub(super) fn device_decision(client: &str, scopes: &[String], user_code: &str, 
         client = escape(client),
         user_code = escape(user_code),
         list = list.concat(),
-        action = Endpoint::DeviceDecision.path(),
+        action = SandboxEndpoint::DeviceDecision.path(),
     );
     own_page(&body, random)
 }
 
-/// The page after the decision about another device.
-pub(super) fn device_decided(random: Random) -> Answer {
-    own_page("<h1>Done</h1>\n<p>Go back to your device.</p>", random)
+/// Returns the page after the decision for another device.
+pub(in crate::sandbox) fn device_decided(random: Random) -> Reply {
+    own_page("<h1>Done</h1>\n<p>You can return to your device.</p>", random)
 }
 
-/// A page whose form leads to the sandbox alone.
-fn own_page(body: &str, random: Random) -> Answer {
+/// Returns a page whose form is sent to the sandbox only.
+fn own_page(body: &str, random: Random) -> Reply {
     let nonce = STANDARD.encode(random.bytes::<18>());
-    page_answer(StatusCode::OK, document("Sandbox: connect a device", &nonce, body), &policy(&nonce, "'self'"))
+    page_reply(StatusCode::OK, document("Sandbox: connect a device", &nonce, body), &policy(&nonce, "'self'"))
 }
 
-/// The page that says why there is nothing to decide.
-pub(super) fn refusal(status: StatusCode, why: &str) -> Answer {
-    let body = format!("<h1>This does not work</h1>\n<p>{}</p>", escape(why));
-    page_answer(status, document("Sandbox: error", "", &body), &policy("", "'none'"))
+/// Returns the page that explains an error.
+pub(in crate::sandbox) fn error(status: StatusCode, why: &str) -> Reply {
+    let body = format!("<h1>Invalid request</h1>\n<p>{}</p>", escape(why));
+    page_reply(status, document("Sandbox: error", "", &body), &policy("", "'none'"))
 }
 
 fn document(title: &str, nonce: &str, body: &str) -> String {
@@ -129,8 +134,8 @@ fn policy(nonce: &str, form_targets: &str) -> String {
     )
 }
 
-/// Where the form may lead. Chromium holds `form-action` against every redirect that follows a submission, up to where
-/// the application at last shows a page: hence not only the sandbox itself.
+/// Returns the targets for `form-action`. Chromium checks it against every redirect after the
+/// submission, until the application shows a page, so the sandbox alone is not enough.
 fn form_targets(redirect_uri: &str) -> String {
     let mut targets = "'self' https: http://localhost:* http://127.0.0.1:*".to_owned();
     if let Ok(url) = Url::parse(redirect_uri)

@@ -1,0 +1,5 @@
+//! Request parameters and responses.
+
+pub(super) mod error;
+pub(super) mod form;
+pub(super) mod reply;

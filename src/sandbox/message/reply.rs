@@ -1,0 +1,48 @@
+//! Replies of the endpoints: JSON, a page, a redirect, plain text.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::Value;
+
+/// A complete response.
+pub(in crate::sandbox) type Reply = Response<Full<Bytes>>;
+
+/// Returns a JSON document that must not be stored (RFC 6749 §5.1).
+pub(in crate::sandbox) fn json_reply(status: StatusCode, value: &Value) -> Reply {
+    reply(status, "application/json", value.to_string())
+}
+
+/// Returns a page with the given Content-Security-Policy.
+pub(in crate::sandbox) fn page_reply(status: StatusCode, html: String, policy: &str) -> Reply {
+    let mut reply = reply(status, "text/html; charset=utf-8", html);
+    let policy = HeaderValue::from_str(policy).expect("a policy is made of nonces and schemes, which are ASCII");
+    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    reply.headers_mut().insert("x-frame-options", HeaderValue::from_static("DENY"));
+    reply
+}
+
+/// Returns a redirect that the browser follows with GET (RFC 9700 §4.12).
+pub(in crate::sandbox) fn redirect(to: &url::Url) -> Reply {
+    let mut reply = reply(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", String::new());
+    let location = HeaderValue::from_str(to.as_str()).expect("a parsed URL is printable ASCII");
+    reply.headers_mut().insert(LOCATION, location);
+    reply
+}
+
+/// Returns one sentence of plain text.
+pub(in crate::sandbox) fn text_reply(status: StatusCode, text: &str) -> Reply {
+    reply(status, "text/plain; charset=utf-8", format!("{text}\n"))
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    reply
+}
