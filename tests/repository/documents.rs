@@ -56,6 +56,29 @@ fn has_heading(page: &Path, anchor: &str) -> bool {
     text.lines().filter(|line| line.starts_with('#')).any(|line| anchor_of(line.trim_start_matches('#')) == anchor)
 }
 
+#[test]
+fn paths_in_pages_exist() {
+    let mut bases = vec![root(), root().join("src")];
+    bases.extend(std::fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path()));
+    let mut seen = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for path in text.split('`').skip(1).step_by(2).filter(|span| is_path(span)) {
+            seen += 1;
+            assert!(bases.iter().any(|base| base.join(path).exists()), "{} names {path}", page.display());
+        }
+    }
+    assert!(seen > 100, "paths were found: {seen}");
+}
+
+/// True if the text in backticks is a path of this repository, from its root, from `src` or from a module.
+fn is_path(span: &str) -> bool {
+    let relative = !span.starts_with(['/', '.', '~']) && span.contains('/');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let file = [".rs", ".toml", ".sql", ".md", ".c", ".js", ".txt"].iter().any(|extension| span.ends_with(extension));
+    relative && span.chars().all(plain) && (file || span.ends_with('/'))
+}
+
 /// The tests that a table's last column names: `` `file`: `test`, `test`; `file`: `test` ``.
 fn tests_named_in(row: &str) -> Vec<(String, String)> {
     let column = row.trim_end_matches(['|', ' ']).rsplit("| ").next().unwrap_or("");
@@ -98,7 +121,7 @@ fn every_row_of_the_threat_table_names_tests_that_run() {
 }
 
 #[test]
-fn the_page_of_the_bar_has_every_line_with_a_test_that_exists_or_what_it_waits_for() {
+fn standards_name_tests_that_exist() {
     let page = read("docs/standards.md");
     for line in 1..=60 {
         let mut rows = page.lines().filter(|row| row.starts_with(&format!("| {line} | ")));
