@@ -7,6 +7,8 @@
 mod support;
 
 mod beside_server;
+#[cfg(target_os = "linux")]
+mod cases;
 mod commands;
 mod config;
 mod import;

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Makes a vault in the folder of the case.
+exec "$PROGRAM" init >/dev/null
