@@ -10,12 +10,12 @@ use syn::{Item, Visibility};
 use crate::source::{files, is_test_only, program, repeated, root};
 
 /// Files of Rust source in one folder. The goal is 18.
-const MAX_FILES_IN_FOLDER: usize = 48;
+const MAX_FILES_IN_FOLDER: usize = 19;
 const MAX_FUNCTION_LINES: usize = 75;
 /// Lines of `src/` that are neither blank nor comments nor tests. The goal is 31,500.
-const MAX_CODE_LINES: usize = 36_000;
+const MAX_CODE_LINES: usize = 36_300;
 /// Type names that two modules define with different meanings. The goal is 0.
-const MAX_REPEATED_TYPES: usize = 32;
+const MAX_REPEATED_TYPES: usize = 30;
 
 /// Names that several modules define on purpose, with the reason.
 const ALLOWED_TYPES: &[(&str, &str)] = &[];
