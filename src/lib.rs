@@ -10,11 +10,9 @@
 //! - [`egress`] is the only way out to the network.
 //! - [`import`] reads the files of other programs: bytes in, typed credentials out.
 //! - [`jose`] signs and verifies JWTs: a leaf that the doors and the OAuth client share.
-//! - [`age`] encrypts backups to recipients: a leaf that the vault and the settings share.
 //! - [`config`] reads the settings, and [`sandbox`] is a small real authorization server to try all of this with.
 //! - [`clock`], [`random`], [`id`], [`secret`], [`permission`], [`kind`] and [`duration`] are the words that all of it is written in.
 
-pub mod age;
 pub mod broker;
 pub mod catalog;
 pub mod cli;

@@ -161,8 +161,6 @@ impl From<BackupError> for Failure {
             BackupError::NotABackup(_) => "name a file that `strongroom vault backup` wrote",
             BackupError::NewerFormat { .. } => "install that Strongroom or a newer one",
             BackupError::Damaged(_) | BackupError::CutOff => "take an older backup, or another copy of this one",
-            BackupError::NeedsIdentity(_) => "name the file with the identity: --age-identity FILE",
-            BackupError::Age(_) => "name the file with the identity that it was encrypted to: --age-identity FILE",
             BackupError::AlreadyExists(_) => "name another file, or give --force to replace this one",
             BackupError::GivenUp => "start it again",
             BackupError::File { .. } | BackupError::Io { .. } => {

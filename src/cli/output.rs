@@ -26,6 +26,11 @@ impl Output {
         self.0.write_all(bytes.as_ref()).map_err(|error| Failure::of_output(&error))
     }
 
+    /// The stream itself.
+    pub(super) fn writer(&mut self) -> &mut impl Write {
+        &mut self.0
+    }
+
     /// A value as JSON, indented where a person reads it.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::Reader;
-use crate::age::Recipient;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
@@ -18,8 +17,6 @@ pub struct BackupSettings {
     pub every: Duration,
     /// How many are kept.
     pub keep: usize,
-    /// To whom they are encrypted; to nobody where this is empty.
-    pub age_recipients: Vec<Recipient>,
 }
 
 pub(super) fn backup(r: &mut Reader) -> BackupSettings {
@@ -27,8 +24,5 @@ pub(super) fn backup(r: &mut Reader) -> BackupSettings {
         directory: r.path("backup.directory"),
         every: r.duration("backup.every", MINUTE..=YEAR),
         keep: r.number("backup.keep", 1..=10_000),
-        age_recipients: r.each("backup.age_recipients", |text| {
-            text.parse().map_err(|error: crate::age::AgeError| error.to_string())
-        }),
     }
 }

@@ -168,12 +168,6 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How many backups of this vault stay in the folder; the oldest goes after a new one is written.",
     },
     Setting {
-        key: "backup.age_recipients",
-        takes: Takes::List,
-        default: Some("[]"),
-        doc: "To whom backups are encrypted besides (age1…): a machine can write backups that it cannot read.",
-    },
-    Setting {
         key: "audit.retention",
         takes: Takes::Duration,
         default: None,

@@ -19,7 +19,7 @@ pub use documents::{json, key_set_and_token, metadata};
 pub use doors::{callback_query, callback_url, host_pattern, request_body};
 pub use imports::{export_file, import_files};
 pub(crate) use script::Script;
-pub use sealed::{age_file, backup, epoch_file, keyring, record, slot};
+pub use sealed::{backup, epoch_file, keyring, record, slot};
 pub use settings::config;
 pub use token_answer::{scope_list, token_answer};
 pub use url_template::url_template;

@@ -26,8 +26,3 @@ pub fn backup(bytes: &[u8]) {
 pub fn epoch_file(bytes: &[u8]) {
     properties::epoch_file(bytes);
 }
-
-/// A file that is encrypted to our recipient.
-pub fn age_file(bytes: &[u8]) {
-    crate::age::opens_what_was_encrypted(bytes);
-}

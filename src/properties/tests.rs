@@ -352,18 +352,13 @@ proptest! {
     fn a_backup_is_read_as_it_was_written_or_not_at_all(bytes in edits(0..4)) {
         super::backup(&bytes);
     }
-
-    #[test]
-    fn a_file_of_age_is_read_to_its_end_as_it_was_encrypted_or_not_at_all(bytes in edits(0..2)) {
-        super::age_file(&bytes);
-    }
 }
 
 type Target = fn(&[u8]);
 
 #[test]
 fn the_seeds_of_the_fuzz_targets_hold() {
-    let targets: [(&str, Target); 19] = [
+    let targets: [(&str, Target); 18] = [
         ("token_answer", super::token_answer),
         ("scope_list", |bytes| text(bytes, super::scope_list)),
         ("callback_query", |bytes| text(bytes, super::callback_query)),
@@ -381,7 +376,6 @@ fn the_seeds_of_the_fuzz_targets_hold() {
         ("slot", super::slot),
         ("backup", super::backup),
         ("epoch_file", super::epoch_file),
-        ("age_file", super::age_file),
         ("config", |bytes| text(bytes, super::config)),
     ];
     for (name, target) in targets {

@@ -88,7 +88,7 @@ async fn trial(sample: &Sample, copies: &Copies, target: Target, damage: Damage,
             std::fs::write(&path, spoilt(&sample.backup, damage, chance)).unwrap();
             let master = sample.master();
             let with = Restorer { master: &master, clock: sample.clock(), random: Random };
-            let restored = BackupSource::open(&path, &[]).and_then(|source| with.verify(source));
+            let restored = BackupSource::open(&path).and_then(|source| with.verify(source));
             if restored.is_ok() { Verdict::Right } else { Verdict::Refused }
         }
     }

@@ -68,7 +68,7 @@ impl Sample {
         let secrets = note(&vault, &mut histories).await;
         let log = std::fs::read(folder.path().join("strongroom.db-wal")).expect("its log");
         let backup = folder.path().join("backup");
-        vault.back_up(&backup, Existing::Keep, &[], &BackupStop::default()).expect("a backup");
+        vault.back_up(&backup, Existing::Keep, &BackupStop::default()).expect("a backup");
         let backup = std::fs::read(backup).expect("the backup");
         let keys = vault.api_keys().expect("the keys").iter().map(|key| key.id.to_string()).collect();
         let key = key.to_file_text().expect("a key, not a passphrase").expose().to_owned();

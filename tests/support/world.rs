@@ -324,7 +324,7 @@ impl World {
         for key in &self.truth().master_keys {
             let master = MasterKey::parse_file_text(key).expect("a key file");
             let with = Restorer { master: &master, clock: Clock::system(), random: Random };
-            match BackupSource::open(&self.installation.path(BACKUP), &[]).and_then(|source| with.verify(source)) {
+            match BackupSource::open(&self.installation.path(BACKUP)).and_then(|source| with.verify(source)) {
                 Ok(_) => return None,
                 Err(error) => problem = Some(format!("the backup: {error}")),
             }

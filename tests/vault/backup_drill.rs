@@ -38,7 +38,7 @@ impl Scene {
 
     fn back_up(&self) -> std::path::PathBuf {
         let path = self.folder.path().join("b.backup");
-        self.live.vault.back_up(&path, Existing::Replace, &[], &BackupStop::default()).unwrap();
+        self.live.vault.back_up(&path, Existing::Replace, &BackupStop::default()).unwrap();
         path
     }
 
@@ -46,7 +46,7 @@ impl Scene {
     async fn drill(&self, backup: &Path) -> Server {
         let target = self.folder.path().join("drill.db");
         let with = Restorer { master: &self.key, clock: self.clock.clone(), random: Random };
-        with.restore(BackupSource::open(backup, &[]).unwrap(), &target, false, &AuditContext::command_line()).unwrap();
+        with.restore(BackupSource::open(backup).unwrap(), &target, false, &AuditContext::command_line()).unwrap();
         let vault = Vault::open(&target, &self.key, OpenMode::Server, self.clock.clone(), Random).unwrap();
         serve(&self.provider, vault, &self.clock).await
     }

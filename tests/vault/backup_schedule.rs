@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::support::process::Installation;
 use crate::support::{Server, Setup};
-use strongroom::age::Identity;
 use strongroom::broker::{backup_name, backup_status};
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
@@ -46,8 +45,8 @@ async fn a_backup_is_written_when_the_newest_is_too_old_whoever_wrote_it_and_whe
     let again = Server::with(Setup { config, vault, clock, ..Setup::default() }).await;
     assert!(!backs_up(&again).await, "nothing is written twice");
     server.clock.advance(DAY);
-    let by_hand = folder.path().join(backup_name(&server.vault, server.clock.now(), false));
-    server.vault.back_up(&by_hand, Existing::Keep, &[], &BackupStop::default()).unwrap();
+    let by_hand = folder.path().join(backup_name(&server.vault, server.clock.now()));
+    server.vault.back_up(&by_hand, Existing::Keep, &BackupStop::default()).unwrap();
     assert!(!backs_up(&again).await, "one that was written by hand counts");
     assert_eq!(names(folder.path()).len(), 3);
 }
@@ -95,12 +94,12 @@ async fn nothing_is_removed_that_is_not_a_backup_of_this_vault() {
     let at = |name: &str| folder.path().join(name);
     let server = server(folder.path(), "").await;
     let clock = Clock::manual(UnixTime(1_000_000_000));
-    let old = |day: i64| backup_name(&server.vault, UnixTime(1_000_000_000 + day * 86_400), false);
+    let old = |day: i64| backup_name(&server.vault, UnixTime(1_000_000_000 + day * 86_400));
     // Another vault's backups, under its own name and under one of ours; what is no backup under such a name; a link; a folder.
     let other = Vault::create(&at("other.db"), &MasterKey::generate(Random), clock.clone(), Random).unwrap();
-    let theirs = backup_name(&other, clock.now(), false);
-    for name in [theirs.as_str(), &old(1), &old(2), &old(2).replace(".backup", ".backup.age")] {
-        other.back_up(&at(name), Existing::Keep, &[], &BackupStop::default()).unwrap();
+    let theirs = backup_name(&other, clock.now());
+    for name in [theirs.as_str(), &old(1), &old(2)] {
+        other.back_up(&at(name), Existing::Keep, &BackupStop::default()).unwrap();
     }
     drop(other);
     for file in ["other.db", "other.db.lock", "other.db-wal", "other.db-shm"] {
@@ -140,42 +139,14 @@ async fn a_backup_from_the_future_keeps_nobody_from_the_next_and_the_newest_writ
 }
 
 #[tokio::test]
-async fn with_recipients_the_server_writes_what_it_cannot_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let secret = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(secret.path(), "AGE-SECRET-KEY-17MHU9YP5A3Q0DAQW53V240WF7HYZWL9S9VZ7CXGCLTS7C8GNNKPQVQFNKK\n")
-        .unwrap();
-    let identities = Identity::read_file(secret.path()).unwrap();
-    let further = format!("age_recipients = [\"{}\"]", identities[0].recipient());
-    let key = MasterKey::generate(Random);
-    let clock = Clock::manual(UnixTime(1_800_000_000));
-    let home = tempfile::tempdir().unwrap();
-    let vault = Vault::create(&home.path().join("v.db"), &key, clock.clone(), Random).unwrap();
-    let config = format!("[backup]\ndirectory = \"{}\"\nkeep = 2\n{further}\n", folder.path().display());
-    let setup = Setup { config, vault: Some(vault), clock: Some(clock.clone()), ..Setup::default() };
-    let server = Server::with(setup).await;
-    for _ in 0..4 {
-        assert!(backs_up(&server).await && !backs_up(&server).await);
-        server.clock.advance(DAY);
-    }
-    let kept = names(folder.path());
-    assert_eq!(kept.len(), 2);
-    let path = folder.path().join(&kept[1]);
-    assert!(BackupSource::open(&path, &[]).is_err());
-    let with = Restorer { master: &key, clock, random: Random };
-    assert_eq!(with.verify(BackupSource::open(&path, &identities).unwrap()).unwrap().contents.users, 1);
-}
-
-#[tokio::test]
 async fn a_restored_vault_writes_none_before_it_lives() {
     let folder = tempfile::tempdir().unwrap();
     let (key, clock) = (MasterKey::generate(Random), Clock::manual(UnixTime(1_800_000_000)));
     let at = |name: &str| folder.path().join(name);
     let first = Vault::create(&at("v.db"), &key, clock.clone(), Random).unwrap();
-    first.back_up(&at("b"), Existing::Keep, &[], &BackupStop::default()).unwrap();
+    first.back_up(&at("b"), Existing::Keep, &BackupStop::default()).unwrap();
     let with = Restorer { master: &key, clock: clock.clone(), random: Random };
-    with.restore(BackupSource::open(&at("b"), &[]).unwrap(), &at("r.db"), false, &AuditContext::command_line())
-        .unwrap();
+    with.restore(BackupSource::open(&at("b")).unwrap(), &at("r.db"), false, &AuditContext::command_line()).unwrap();
     let restored = Vault::open(&at("r.db"), &key, strongroom::vault::OpenMode::Server, clock.clone(), Random).unwrap();
     let backups = tempfile::tempdir().unwrap();
     let config = format!("[backup]\ndirectory = \"{}\"\n", backups.path().display());
@@ -207,4 +178,23 @@ async fn a_server_writes_its_backup_by_itself_and_a_restart_writes_no_other() {
     installation.run(&["vault", "restore", path.to_str().unwrap(), "--verify"]).must_succeed();
     let audit = installation.run(&["audit", "list", "--action", "vault.backup"]).must_succeed().stdout();
     assert!(audit.contains("system"), "{audit}");
+}
+
+#[tokio::test]
+async fn backup_to_stdout_is_restored_from_stdin() {
+    let installation = Installation::new("").await;
+    installation.key("alice");
+    let streamed = installation.run(&["vault", "backup", "-"]).must_succeed();
+    assert_eq!((streamed.0.stdout.starts_with(b"strongroom backup"), streamed.stderr().as_str()), (true, ""));
+    assert_eq!(installation.audited("vault.backup"), 1);
+    std::fs::write(installation.path("piped"), &streamed.0.stdout).unwrap();
+    let restored = std::process::Command::new(env!("CARGO_BIN_EXE_strongroom"))
+        .args(["vault", "restore", "-", "--verify"])
+        .current_dir(installation.folder.path())
+        .stdin(std::fs::File::open(installation.path("piped")).unwrap())
+        .output()
+        .unwrap();
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let both = installation.run(&["vault", "backup", "-", "--json"]);
+    assert_eq!((both.0.status.code(), both.0.stdout.as_slice()), (Some(2), b"".as_slice()));
 }

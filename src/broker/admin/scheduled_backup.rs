@@ -7,7 +7,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::age;
 use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::config::BackupSettings;
@@ -22,9 +21,8 @@ const EVERY: Duration = Duration::from_secs(30);
 /// Wait after a failure.
 const AGAIN_AFTER: Duration = Duration::from_secs(300);
 
-/// Suffixes of file names.
-const PLAIN: &str = ".backup";
-const ENCRYPTED: &str = ".backup.age";
+/// End of a backup's name.
+const SUFFIX: &str = ".backup";
 
 /// State of the scheduled backups, read from the folder.
 #[derive(Clone, Debug)]
@@ -40,9 +38,9 @@ pub struct BackupStatus {
 }
 
 /// Returns the file name of a backup made at `at`.
-pub fn backup_name(vault: &Vault, at: UnixTime, encrypted: bool) -> String {
+pub fn backup_name(vault: &Vault, at: UnixTime) -> String {
     let time = at.to_string().replace(['-', ':'], "");
-    format!("{}{time}{}", vault.backup_prefix(), if encrypted { ENCRYPTED } else { PLAIN })
+    format!("{}{time}{SUFFIX}", vault.backup_prefix())
 }
 
 /// Returns the state of the scheduled backups; `None` if none are configured.
@@ -98,9 +96,8 @@ impl Broker {
                 return Ok(None);
             }
             remove_abandoned(&status.directory, &writer.backup_prefix());
-            let name = backup_name(&writer, now, !settings.age_recipients.is_empty());
-            let target = status.directory.join(name);
-            let made = writer.back_up(&target, Existing::Keep, &settings.age_recipients, &asked)?;
+            let target = status.directory.join(backup_name(&writer, now));
+            let made = writer.back_up(&target, Existing::Keep, &asked)?;
             thin_out(&status.directory, &writer.backup_prefix(), settings.keep, (&made.path, now));
             Ok(Some(made))
         };
@@ -149,15 +146,9 @@ fn find(directory: &Path, prefix: &str) -> Vec<(UnixTime, PathBuf)> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let backup = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
-        let rest = name.strip_prefix(prefix)?;
+        let time: jiff::Timestamp = name.strip_prefix(prefix)?.strip_suffix(SUFFIX)?.parse().ok()?;
         let path = entry.path();
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        let (time, is_one) = match (rest.strip_suffix(ENCRYPTED), rest.strip_suffix(PLAIN)) {
-            (Some(time), _) => (time, is_file && is_encrypted(&path)),
-            (None, Some(time)) => (time, is_file && is_of(&path, prefix)),
-            (None, None) => return None,
-        };
-        let time: jiff::Timestamp = time.parse().ok()?;
+        let is_one = entry.file_type().is_ok_and(|kind| kind.is_file()) && is_of(&path, prefix);
         is_one.then_some((UnixTime(time.as_second()), path))
     };
     entries.filter_map(backup).collect()
@@ -165,13 +156,4 @@ fn find(directory: &Path, prefix: &str) -> Vec<(UnixTime, PathBuf)> {
 
 fn is_of(path: &Path, prefix: &str) -> bool {
     head_of(path).is_some_and(|head| prefix.contains(&head.vault_id()))
-}
-
-/// Only the name of an encrypted backup says which vault it belongs to.
-fn is_encrypted(path: &Path) -> bool {
-    use std::io::Read as _;
-
-    let mut start = [0; age::INTRODUCTION.len()];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start == age::INTRODUCTION.as_bytes()
 }

@@ -1,11 +1,11 @@
 //! `strongroom vault backup`: the whole vault in one sealed file, beside a running server or without one.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::age::Recipient;
 use crate::broker::backup_name;
 use crate::cli::context::{Context, open_vault};
 use crate::cli::failure::Failure;
@@ -15,22 +15,18 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{ClientSecrets, Config};
 use crate::vault::{AuditContext, BackupContents, BackupStop, Existing, MadeBackup, Vault};
 
-/// Write a backup: the whole vault of one moment, sealed, beside a running server or without one
+/// Write a backup: the whole vault at one moment, sealed, while the server runs or not
 ///
-/// It is opened by the master key that opens the vault today; keep a copy of the key where the backups are not.
+/// The master key that opens the vault today opens the backup. Keep a copy of the key somewhere else than the backups.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Backup {
-    /// Where to write it: a file, or a folder, in which it gets a name of its own [default: backup.directory of the
+    /// A file, a folder, in which the backup gets its own name, or - for standard output [default: backup.directory of the
     /// configuration]
     file: Option<PathBuf>,
-    /// Replace a file of that name
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
-    /// Encrypt it to this recipient of age (age1…) as well; may be repeated [default: backup.age_recipients of the
-    /// configuration]
-    #[arg(long = "age-recipient", value_name = "RECIPIENT")]
-    age_recipients: Vec<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -38,47 +34,48 @@ pub(in crate::cli) struct Backup {
 impl Backup {
     /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let recipients = self.recipients()?;
+        let is_stream = self.file.as_deref() == Some(Path::new("-"));
+        if is_stream && self.json {
+            return Err(Failure::configuration("--json and - would both write to standard output"));
+        }
+        if is_stream && std::io::stdout().is_terminal() {
+            return Err(Failure::configuration("a backup is not written to a terminal")
+                .advise("redirect standard output to a file or to another program, or name a file"));
+        }
         let (config, _) = context.settings(ClientSecrets::Leave)?;
         let vault = open_vault(&config)?;
-        let recipients = if recipients.is_empty() { &config.backup.age_recipients } else { &recipients };
-        let target = target(self.file.as_deref(), &config, &vault, !recipients.is_empty())?;
-        let existing = if self.force { Existing::Replace } else { Existing::Keep };
-        let made = vault.back_up(&target, existing, recipients, &BackupStop::default())?;
-        if let Err(error) = block_on(vault.note_backup(&AuditContext::command_line()))? {
-            note(format!("warning: the backup is not in the audit log: {error}"));
+        if is_stream {
+            vault.back_up_to(out.writer(), &BackupStop::default())?;
+            out.flush()?;
+            return record(&vault);
         }
+        let target = target(self.file.as_deref(), &config, &vault)?;
+        let existing = if self.force { Existing::Replace } else { Existing::Keep };
+        let made = vault.back_up(&target, existing, &BackupStop::default())?;
+        record(&vault)?;
         if self.json {
             return out.json(&Made::from(&made));
         }
-        let contents = &made.contents;
         out.line(format!("wrote {} ({} bytes)", made.path.display(), made.bytes))?;
-        show(contents, out)?;
-        out.line(if made.encrypted {
-            "encrypted with age; `strongroom vault restore FILE --verify --age-identity FILE` reads it"
-        } else {
-            "`strongroom vault restore FILE --verify` reads it with today's master key"
-        })
+        show(&made.contents, out)?;
+        out.line("`strongroom vault restore FILE --verify` checks it with today's master key")
     }
 }
 
-impl Backup {
-    /// Not read by the parser of the command line, whose message would show a secret that was given by mistake.
-    fn recipients(&self) -> Result<Vec<Recipient>, Failure> {
-        let recipient = |(at, text): (usize, &String)| {
-            text.parse().map_err(|error| Failure::configuration(format!("--age-recipient, number {}: {error}", at + 1)))
-        };
-        self.age_recipients.iter().enumerate().map(recipient).collect()
+/// Writes the audit row of a backup that was made.
+fn record(vault: &Vault) -> Result<(), Failure> {
+    if let Err(error) = block_on(vault.note_backup(&AuditContext::command_line()))? {
+        note(format!("warning: the backup is not in the audit log: {error}"));
     }
+    Ok(())
 }
 
-fn target(asked: Option<&Path>, config: &Config, vault: &Vault, encrypted: bool) -> Result<PathBuf, Failure> {
+fn target(asked: Option<&Path>, config: &Config, vault: &Vault) -> Result<PathBuf, Failure> {
     let asked = asked.or(config.backup.directory.as_deref()).ok_or_else(|| {
-        Failure::configuration("nothing says where to write the backup")
+        Failure::configuration("no place to write the backup to")
             .advise("name a file or a folder, or set backup.directory in the configuration")
     })?;
-    let named = || asked.join(backup_name(vault, Clock::system().now(), encrypted));
-    Ok(if asked.is_dir() { named() } else { asked.to_owned() })
+    Ok(if asked.is_dir() { asked.join(backup_name(vault, Clock::system().now())) } else { asked.to_owned() })
 }
 
 /// What is in a backup, for people.
@@ -128,7 +125,6 @@ impl From<&BackupContents> for Contents {
 struct Made {
     path: PathBuf,
     bytes: u64,
-    encrypted: bool,
     #[serde(flatten)]
     contents: Contents,
 }
@@ -136,6 +132,6 @@ struct Made {
 impl From<&MadeBackup> for Made {
     fn from(made: &MadeBackup) -> Self {
         let contents = Contents::from(&made.contents);
-        Self { path: made.path.clone(), bytes: made.bytes, encrypted: made.encrypted, contents }
+        Self { path: made.path.clone(), bytes: made.bytes, contents }
     }
 }

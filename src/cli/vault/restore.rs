@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::backup;
 use super::backup::Contents;
-use crate::age::Identity;
 use crate::cli::bootstrap;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -24,7 +23,7 @@ use crate::vault::{AuditContext, BackupSource, Restorer, VaultError};
 /// until `strongroom vault live` or --live says that it takes the place of the one that was lost.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Restore {
-    /// The backup
+    /// The backup, or - for standard input
     file: PathBuf,
     /// Read all of it and open every record, and leave nothing
     #[arg(long, conflicts_with = "live")]
@@ -32,9 +31,6 @@ pub(in crate::cli) struct Restore {
     /// This vault lives from now on: the one that was backed up is gone for good
     #[arg(long)]
     live: bool,
-    /// A file with the identity that the backup is encrypted to, as age-keygen writes it; may be repeated
-    #[arg(long = "age-identity", value_name = "FILE")]
-    age_identities: Vec<PathBuf>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -61,11 +57,7 @@ impl Restore {
         if !self.verify && target.symlink_metadata().is_ok() {
             return Err(VaultError::AlreadyExists(target.clone()).into());
         }
-        let mut identities = Vec::new();
-        for path in &self.age_identities {
-            identities.extend(Identity::read_file(path).map_err(|error| Failure::new(error.to_string()))?);
-        }
-        let source = BackupSource::open(&self.file, &identities)?;
+        let source = if self.file.as_os_str() == "-" { BackupSource::stdin() } else { BackupSource::open(&self.file)? };
         let master = bootstrap::master_key(&config)?;
         let with = Restorer { master: &master, clock: Clock::system(), random: Random };
         let restored = if self.verify {

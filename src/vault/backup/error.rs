@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::age::AgeError;
 use crate::store::StoreError;
 use crate::vault::error::VaultError;
 
@@ -30,12 +29,6 @@ pub enum BackupError {
     /// The file ends early.
     #[error("the backup is cut off: it ends before its last chunk")]
     CutOff,
-    /// It is encrypted to somebody, and nobody was named.
-    #[error("{0} is encrypted with age")]
-    NeedsIdentity(PathBuf),
-    /// It is encrypted to somebody else, or the file of the identity is none.
-    #[error(transparent)]
-    Age(#[from] AgeError),
     /// Something is there already.
     #[error("{0} already exists")]
     AlreadyExists(PathBuf),
@@ -67,11 +60,10 @@ impl BackupError {
         Self::Io { what: "written", source }
     }
 
-    /// Of reading: a file that ends early is cut off, one that age does not open is damaged.
+    /// Returns the error of a failed read: a file that ends early is cut off.
     pub(in crate::vault) fn reading(source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::UnexpectedEof => Self::CutOff,
-            io::ErrorKind::InvalidData => Self::Damaged("what age encrypted was changed or cut off"),
             _ => Self::Io { what: "read", source },
         }
     }

@@ -170,7 +170,7 @@ impl BackupHead {
     }
 }
 
-/// What a file says of itself, if it is a backup that is not encrypted to anybody. Nothing of it is proved.
+/// What a file says of itself, if it is a backup. Nothing of it is proved.
 pub fn head_of(path: &Path) -> Option<BackupHead> {
     let mut file = File::open(path).ok()?;
     BackupHead::read_unproved(&mut file, path).ok().map(|(head, _)| head)

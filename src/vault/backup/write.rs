@@ -11,7 +11,6 @@ use super::entries::EntryWriter;
 use super::error::BackupError;
 use super::head::BackupHead;
 use super::new_file::{Existing, NewFile};
-use crate::age::{self, Recipient};
 use crate::store::{SCHEMA_VERSION, Table, View};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
@@ -32,8 +31,6 @@ pub struct MadeBackup {
     pub bytes: u64,
     /// What is in it.
     pub contents: BackupContents,
-    /// Whether it is encrypted to recipients of age.
-    pub encrypted: bool,
 }
 
 /// Asks a backup that is being made to end early; nothing is left of it then.
@@ -52,26 +49,23 @@ impl BackupStop {
 }
 
 impl Vault {
-    /// Writes a backup to `target`, encrypted to the recipients where there are any. It takes long: not on a thread that
-    /// serves. Nobody who reads or writes the vault waits for it; the write-ahead log grows until it is done.
-    pub fn back_up(
-        &self,
-        target: &Path,
-        existing: Existing,
-        recipients: &[Recipient],
-        stop: &BackupStop,
-    ) -> Result<MadeBackup, BackupError> {
+    /// Writes a backup to a file. This takes long, so it must not run on a thread that serves requests. Readers and writers of the
+    /// vault do not wait for it; the write-ahead log grows until it is done.
+    pub fn back_up(&self, target: &Path, existing: Existing, stop: &BackupStop) -> Result<MadeBackup, BackupError> {
         let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing, self.inner.random)?);
-        let encrypted = !recipients.is_empty();
-        let (file, contents) = if encrypted {
-            let age = age::Encryptor::new(file, recipients, self.inner.random).map_err(BackupError::writing)?;
-            let (age, contents) = self.write_backup(age, stop)?;
-            (age.finish().map_err(BackupError::writing)?, contents)
-        } else {
-            self.write_backup(file, stop)?
-        };
+        let (file, contents) = self.back_up_to(file, stop)?;
         let file = file.into_inner().map_err(|error| BackupError::writing(error.into_error()))?;
-        Ok(MadeBackup { path: target.to_owned(), bytes: file.publish()?, contents, encrypted })
+        Ok(MadeBackup { path: target.to_owned(), bytes: file.publish()?, contents })
+    }
+
+    /// Writes a backup to a stream, and returns the stream.
+    pub fn back_up_to<W: Write>(&self, out: W, stop: &BackupStop) -> Result<(W, BackupContents), BackupError> {
+        let known = self.keyring();
+        self.inner.store.snapshot(|view| {
+            // Another process may have changed the keys since they were read.
+            let changed = known.read_again(view)?;
+            self.write_view(view, changed.as_ref().unwrap_or(&known), out, stop)
+        })
     }
 
     /// Writes the audit row of a backup. It is written after the file is: a full disk keeps nobody from a backup elsewhere.
@@ -82,15 +76,6 @@ impl Vault {
     /// What the name of a backup of this vault begins with where Strongroom chooses it: its vault's id is in it.
     pub fn backup_prefix(&self) -> String {
         format!("strongroom-{}-", hex::write(self.keyring().vault_id()))
-    }
-
-    fn write_backup<W: Write>(&self, out: W, stop: &BackupStop) -> Result<(W, BackupContents), BackupError> {
-        let known = self.keyring();
-        self.inner.store.snapshot(|view| {
-            // Another process may have changed the keys since they were read.
-            let changed = known.read_again(view)?;
-            self.write_view(view, changed.as_ref().unwrap_or(&known), out, stop)
-        })
     }
 
     fn write_view<W: Write>(

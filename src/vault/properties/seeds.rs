@@ -31,7 +31,6 @@ fn the_seeds_are_written_anew() {
     let subject = subject();
     write("backup", "found", &[&[2], &subject.backup(10)]);
     write("backup", "inside", &[&[3], &subject.plaintext()]);
-    write("age_file", "found", &[&[0], &crate::age::encrypted(crate::age::ENCRYPTED)]);
     write("epoch_file", "written", &[epoch_file::text(1042, &Keyring::for_tests()).as_bytes()]);
 }
 

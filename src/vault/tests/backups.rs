@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::age;
 
 /// The plaintext of a full chunk with its length and its tag.
 const CHUNK: usize = 4 + 64 * 1024 + 16;
@@ -26,7 +25,7 @@ impl Bench {
 
     fn back_up(&self, name: &str) -> PathBuf {
         let path = self.in_folder(name);
-        self.vault.back_up(&path, Existing::Keep, &[], &BackupStop::default()).unwrap();
+        self.vault.back_up(&path, Existing::Keep, &BackupStop::default()).unwrap();
         path
     }
 
@@ -35,12 +34,12 @@ impl Bench {
     }
 
     fn verify(&self, path: &Path) -> Result<RestoredVault, BackupError> {
-        self.restorer(&self.key).verify(BackupSource::open(path, &[])?)
+        self.restorer(&self.key).verify(BackupSource::open(path)?)
     }
 
     fn restore(&self, backup: &Path, name: &str, live: bool) -> Vault {
         let target = self.in_folder(name);
-        let source = BackupSource::open(backup, &[]).unwrap();
+        let source = BackupSource::open(backup).unwrap();
         self.restorer(&self.key).restore(source, &target, live, &AuditContext::command_line()).unwrap();
         Vault::open(&target, &self.key, OpenMode::Command, self.clock.clone(), Random).unwrap()
     }
@@ -101,7 +100,7 @@ async fn a_restored_vault_holds_against_its_manifest_and_its_chain() {
     let (bench, _) = Bench::filled().await;
     let backup = bench.back_up("b");
     let other = tempfile::tempdir().unwrap();
-    let source = BackupSource::open(&backup, &[]).unwrap();
+    let source = BackupSource::open(&backup).unwrap();
     let target = other.path().join("v.db");
     let told = bench.restorer(&bench.key).restore(source, &target, false, &AuditContext::command_line()).unwrap();
     let (credentials, users) = (told.contents.credentials, told.contents.users);
@@ -191,7 +190,7 @@ async fn a_backup_needs_the_master_key_of_its_day() {
     let path = bench.back_up("b");
     let other = MasterKey::generate(Random);
     let target = bench.in_folder("r.db");
-    let source = BackupSource::open(&path, &[]).unwrap();
+    let source = BackupSource::open(&path).unwrap();
     let refused = bench.restorer(&other).restore(source, &target, false, &AuditContext::command_line());
     let Err(BackupError::Vault(VaultError::WrongKey { given, .. })) = refused else { panic!("{refused:?}") };
     assert!(given.contains(&other.fingerprint().unwrap()));
@@ -203,14 +202,14 @@ async fn nothing_is_ever_written_over() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let before = std::fs::read(&path).unwrap();
-    let again = bench.vault.back_up(&path, Existing::Keep, &[], &BackupStop::default());
+    let again = bench.vault.back_up(&path, Existing::Keep, &BackupStop::default());
     assert!(matches!(again, Err(BackupError::AlreadyExists(_))));
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    bench.vault.back_up(&path, Existing::Replace, &[], &BackupStop::default()).unwrap();
+    bench.vault.back_up(&path, Existing::Replace, &BackupStop::default()).unwrap();
     assert_ne!(std::fs::read(&path).unwrap(), before, "that was asked for");
     for taken in ["r.db", "r.db-wal", "r.db-shm", "r.db-journal"] {
         std::fs::write(bench.in_folder(taken), "somebody's").unwrap();
-        let (source, target) = (BackupSource::open(&path, &[]).unwrap(), bench.in_folder("r.db"));
+        let (source, target) = (BackupSource::open(&path).unwrap(), bench.in_folder("r.db"));
         let refused = bench.restorer(&bench.key).restore(source, &target, true, &AuditContext::command_line());
         assert!(matches!(refused, Err(BackupError::Vault(VaultError::AlreadyExists(_)))), "{taken}: {refused:?}");
         assert_eq!(std::fs::read(bench.in_folder(taken)).unwrap(), b"somebody's");
@@ -224,9 +223,9 @@ async fn a_backup_that_is_given_up_or_fails_leaves_nothing() {
     let (bench, _) = Bench::filled().await;
     let stop = BackupStop::default();
     stop.ask();
-    let given_up = bench.vault.back_up(&bench.in_folder("b"), Existing::Keep, &[], &stop);
+    let given_up = bench.vault.back_up(&bench.in_folder("b"), Existing::Keep, &stop);
     assert!(matches!(given_up, Err(BackupError::GivenUp)));
-    let nowhere = bench.vault.back_up(&bench.in_folder("none/b"), Existing::Keep, &[], &BackupStop::default());
+    let nowhere = bench.vault.back_up(&bench.in_folder("none/b"), Existing::Keep, &BackupStop::default());
     assert!(matches!(nowhere, Err(BackupError::File { .. })));
     assert_eq!(bench.files(), Vec::<String>::new());
 }
@@ -267,32 +266,6 @@ async fn a_table_that_somebody_put_into_the_file_is_not_carried_along() {
     let connection = Connection::open(bench.in_folder("r.db")).unwrap();
     let planted = "SELECT count(*) FROM sqlite_schema WHERE name IN ('planted', 't')";
     assert_eq!(connection.query_row(planted, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
-}
-
-#[tokio::test]
-async fn a_backup_to_an_age_recipient_is_read_by_its_identity_alone() {
-    let (bench, _) = Bench::filled().await;
-    let folder = tempfile::tempdir().unwrap();
-    let identity = folder.path().join("id.txt");
-    let text = "AGE-SECRET-KEY-17MHU9YP5A3Q0DAQW53V240WF7HYZWL9S9VZ7CXGCLTS7C8GNNKPQVQFNKK";
-    std::fs::write(&identity, text).unwrap();
-    let identities = age::Identity::read_file(&identity).unwrap();
-    let path = bench.in_folder("b.age");
-    let recipients = [identities[0].recipient()];
-    let made = bench.vault.back_up(&path, Existing::Keep, &recipients, &BackupStop::default()).unwrap();
-    assert!(made.encrypted && made.bytes == std::fs::metadata(&path).unwrap().len());
-    assert!(
-        matches!(BackupSource::open(&path, &[]), Err(BackupError::NeedsIdentity(_))),
-        "the master key alone reads nothing"
-    );
-    let told = bench.restorer(&bench.key).verify(BackupSource::open(&path, &identities).unwrap()).unwrap();
-    assert_eq!(told.contents, made.contents);
-    let file = std::fs::read(&path).unwrap();
-    for end in [file.len() - 1, file.len() - 40, file.len() / 2] {
-        std::fs::write(&path, &file[..end]).unwrap();
-        let cut = bench.restorer(&bench.key).verify(BackupSource::open(&path, &identities).unwrap());
-        assert!(cut.as_ref().is_err_and(BackupError::is_damage), "{cut:?}");
-    }
 }
 
 #[tokio::test]
@@ -352,7 +325,7 @@ async fn tokens_that_come_after_a_restore_are_not_stale() {
     }
     assert_eq!(restored.vault.count_stale().unwrap(), 2, "what is imported came after the restore");
     let again = restored.in_folder("b2");
-    restored.vault.back_up(&again, Existing::Keep, &[], &BackupStop::default()).unwrap();
+    restored.vault.back_up(&again, Existing::Keep, &BackupStop::default()).unwrap();
     let twice = restored.restore(&again, "r2.db", false);
     assert_eq!(twice.count_stale().unwrap(), 7, "a second restore makes all of them doubtful again");
 }
@@ -376,8 +349,8 @@ async fn a_backup_keeps_the_keys_of_its_day_whatever_is_changed_or_destroyed_lat
     bench.vault.end_rotation(&AuditContext::command_line()).await.unwrap();
     let after = bench.back_up("after");
     for (backup, opens, does_not) in [(&before, &bench.key, &new), (&after, &new, &bench.key)] {
-        bench.restorer(opens).verify(BackupSource::open(backup, &[]).unwrap()).unwrap();
-        let refused = bench.restorer(does_not).verify(BackupSource::open(backup, &[]).unwrap());
+        bench.restorer(opens).verify(BackupSource::open(backup).unwrap()).unwrap();
+        let refused = bench.restorer(does_not).verify(BackupSource::open(backup).unwrap());
         assert!(matches!(refused, Err(BackupError::Vault(VaultError::WrongKey { .. }))), "{refused:?}");
     }
     let old = Bench { vault: bench.restore(&before, "old.db", false), ..bench.aside() };

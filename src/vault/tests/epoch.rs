@@ -151,13 +151,11 @@ async fn a_vault_that_was_restored_has_its_first_time_before_it() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
     let backup = known.bench.folder.path().join("b");
-    vault.back_up(&backup, Existing::Keep, &[], &BackupStop::default()).unwrap();
+    vault.back_up(&backup, Existing::Keep, &BackupStop::default()).unwrap();
     let Bench { key, clock, folder, .. } = &known.bench;
     let restorer = Restorer { master: key, clock: clock.clone(), random: Random };
     let elsewhere = folder.path().join("r.db");
-    restorer
-        .restore(BackupSource::open(&backup, &[]).unwrap(), &elsewhere, true, &AuditContext::command_line())
-        .unwrap();
+    restorer.restore(BackupSource::open(&backup).unwrap(), &elsewhere, true, &AuditContext::command_line()).unwrap();
     let file = folder.path().join("r.epoch");
     let how = OpenOptions { epoch_file: Some(file.clone()), ..OpenMode::Command.into() };
     let open = || Vault::open(&elsewhere, key, how.clone(), clock.clone(), Random);
