@@ -21,13 +21,10 @@ CREATE TABLE vault (
     keyring_mac BLOB NOT NULL CHECK (length(keyring_mac) = 32)
 ) STRICT;
 
--- One row: raised by every commit of a process that is not the server, so that the server can tell when what it keeps
--- in memory is old. It is authenticated by nothing, so nothing rests on it that an old copy could harm: API keys are
--- held against the manifest. `probed_at` is what the readiness probe writes; it decides nothing.
-CREATE TABLE generation (
+-- One row, written by the readiness probe to find out whether the vault can be written. It decides nothing.
+CREATE TABLE probe (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    value INTEGER NOT NULL,
-    probed_at INTEGER
+    at INTEGER NOT NULL
 ) STRICT;
 
 -- One row for each master key that opens the vault. Argon2id's parameters are there for passphrases alone. `checksum`

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 pub(crate) use dump::Cell;
 pub(crate) use engine::file::rename_no_replace;
 pub use engine::file::{FileWarning, check as check_files};
-pub(crate) use engine::{Commit, DeferredWrite, Moment, Tx, View, WritePriority};
+pub(crate) use engine::{Cached, DeferredWrite, Tx, View, WritePriority};
 pub(crate) use error::JobError;
 pub use error::StoreError;
 pub(crate) use restore_target::RestoreTarget;
@@ -28,7 +28,7 @@ pub(crate) use schema::Table;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use tables::*;
 
-use engine::{Ballast, Moments, Readers, Writer, connection, file, wal};
+use engine::{Ballast, Readers, Writer, connection, file, wal};
 
 /// An open file. Dropping the last clone stops the writer after what it was given, and lets the lock go.
 #[derive(Clone)]
@@ -41,7 +41,6 @@ pub(crate) struct Store {
 struct Shared {
     readers: Readers,
     writer: Writer,
-    moments: Arc<Moments>,
     path: PathBuf,
     ballast: u64,
     _lock: Option<File>,
@@ -62,7 +61,6 @@ impl Store {
     pub(crate) fn create<E: From<StoreError>>(
         path: &Path,
         fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
-        told: impl Fn(&Commit) + Send + 'static,
     ) -> Result<Self, E> {
         let path = file::create(path)?;
         let lay_out = || -> Result<_, E> {
@@ -73,7 +71,7 @@ impl Store {
             Ok((connection, lock))
         };
         match lay_out() {
-            Ok((connection, lock)) => Ok(Self::around(connection, path, 0, Some(lock), told)?),
+            Ok((connection, lock)) => Ok(Self::around(connection, path, 0, Some(lock))?),
             Err(error) => {
                 file::remove_unfinished(&path);
                 Err(error)
@@ -84,12 +82,7 @@ impl Store {
     /// Opens a file that is there, bringing an older schema up to date. `ballast` is how many bytes are held back beside it
     /// for what must be written even where the disk is full. `told` hears of every commit of the server that can be told from
     /// those of other processes, on the writer's thread, before whoever waits for it is answered.
-    pub(crate) fn open(
-        path: &Path,
-        lock: Lock,
-        ballast: u64,
-        told: impl Fn(&Commit) + Send + 'static,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path, lock: Lock, ballast: u64) -> Result<Self, StoreError> {
         let path = file::resolve(path)?;
         let lock = if lock == Lock::Server { Some(file::lock(&path)?) } else { None };
         let mut connection = connection::open_writer(&path)?;
@@ -97,28 +90,13 @@ impl Store {
             wal::write_again(&connection, &path)?;
         }
         schema::migrate(&mut connection, &path)?;
-        Self::around(connection, path, ballast, lock, told)
+        Self::around(connection, path, ballast, lock)
     }
 
-    fn around(
-        connection: Connection,
-        path: PathBuf,
-        ballast: u64,
-        lock: Option<File>,
-        told: impl Fn(&Commit) + Send + 'static,
-    ) -> Result<Self, StoreError> {
-        // A command does one thing, and keeps nothing for later.
-        let moments = if lock.is_some() { Moments::beside(&path) } else { Moments::unknown() };
-        let moments = Arc::new(moments);
-        let writer = Writer::start(connection, Ballast::beside(&path, ballast), moments.clone(), told)?;
+    fn around(connection: Connection, path: PathBuf, ballast: u64, lock: Option<File>) -> Result<Self, StoreError> {
+        let writer = Writer::start(connection, Ballast::beside(&path, ballast))?;
         let readers = Readers::new(path.clone());
-        Ok(Self { shared: Arc::new(Shared { readers, writer, moments, path, ballast, _lock: lock }) })
-    }
-
-    /// The moment that it is now: what a reading transaction saw that began behind it is right for as long as it is still the
-    /// same. `None` where that cannot be said, and to whoever is not the server.
-    pub(crate) fn moment(&self) -> Option<Moment> {
-        self.shared.moments.now()
+        Ok(Self { shared: Arc::new(Shared { readers, writer, path, ballast, _lock: lock }) })
     }
 
     /// Runs `work` in the next group's transaction and answers when that is on disk. `work` is run
@@ -154,6 +132,11 @@ impl Store {
         self.shared.readers.read(read)
     }
 
+    /// Runs `find` on what a reader has kept since the last commit, without a transaction.
+    pub(crate) fn cached<C: Cached, T>(&self, find: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
+        self.shared.readers.cached(find)
+    }
+
     /// Runs `read` in a reading transaction on a connection of its own: for what takes long, and must not take a reader from
     /// those who serve.
     pub(crate) fn snapshot<T, E: From<StoreError>>(
@@ -161,9 +144,9 @@ impl Store {
         read: impl FnOnce(&View<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = connection::open_reader(&self.shared.path)?;
-        let moment = connection.transaction().map_err(StoreError::from)?;
-        let seen = read(&View { connection: &moment })?;
-        moment.finish().map_err(StoreError::from)?;
+        let transaction = connection.transaction().map_err(StoreError::from)?;
+        let seen = read(&View::uncached(&transaction))?;
+        transaction.finish().map_err(StoreError::from)?;
         Ok(seen)
     }
 

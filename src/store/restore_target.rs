@@ -75,7 +75,7 @@ impl RestoreTarget {
 
     /// Looks at what is there.
     pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
-        read(&View { connection: self.connection() })
+        read(&View::uncached(self.connection()))
     }
 
     /// Changes it, all or nothing.

@@ -31,7 +31,6 @@ pub(super) fn create<E: From<StoreError>>(
     // Not an immediate one: that would write the first page before the schema sets auto_vacuum. Nobody else has the file.
     let whole = connection.transaction().map_err(StoreError::from)?;
     lay_out_version(&whole, VERSION)?;
-    whole.execute("INSERT INTO generation (one, value) VALUES (1, 1)", []).map_err(StoreError::from)?;
     TxnState::alone(&whole, fill)?;
     whole.commit().map_err(StoreError::from)?;
     Ok(())

@@ -8,8 +8,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use url::Host;
-use zeroize::Zeroize;
-
 /// A pattern such as `api.example.com`, `api.example.com:8443`, `*.example.com`, `192.0.2.1`, `[2001:db8::1]` or
 /// `http://internal.example/`. A bare name means https on port 443.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +74,6 @@ pub enum HostPatternError {
 }
 
 impl HostPattern {
-    /// Wipes it: nothing matches it any more.
-    pub(in crate::vault) fn wipe(&mut self) {
-        self.given.zeroize();
-        self.host.zeroize();
-    }
-
     /// The text as it was given.
     pub fn as_given(&self) -> &str {
         &self.given

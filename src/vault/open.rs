@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
 use crate::store::{Lock, Store, Tx, WritePriority};
-use crate::vault::credentials::summary_cache::Memory;
+use crate::vault::api_keys::api_key_cache::KeyTable;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::error::VaultError;
@@ -34,11 +34,10 @@ pub struct Vault {
 pub(in crate::vault) struct Inner {
     pub(in crate::vault) store: Store,
     pub(in crate::vault) keyring: ArcSwap<Keyring>,
-    pub(in crate::vault) mode: OpenMode,
     pub(in crate::vault) clock: Clock,
     pub(in crate::vault) random: Random,
     pub(in crate::vault) ids: IdMaker,
-    pub(in crate::vault) memory: Arc<Memory>,
+    pub(in crate::vault) api_keys: ArcSwapOption<KeyTable>,
     pub(in crate::vault) room_for_logins: Arc<Room>,
     probed: Mutex<Option<Instant>>,
     /// How often the vault was restored. While it is open that does not change.
@@ -80,20 +79,18 @@ impl Vault {
     pub fn create(path: &Path, master: &MasterKey, clock: Clock, random: Random) -> Result<Self, VaultError> {
         let (now, who) = (clock.now(), AuditContext::command_line());
         let mut made = None;
-        let memory = Arc::new(Memory::default());
-        let told = memory.clone();
         let fill = |tx: &Tx<'_>| {
             let keyring = Keyring::create(tx, master, now, random)?;
             Manifest::default().leave(tx, &keyring, random);
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
             ledger.record(Action::VaultCreate, Subject::default())?;
-            ledger.close(OpenMode::Server)?;
+            ledger.close();
             made = Some(keyring);
             Ok::<_, VaultError>(())
         };
-        let store = Store::create(path, fill, move |commit| told.follow(commit))?;
+        let store = Store::create(path, fill)?;
         let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not made".into()))?;
-        Ok(Self { inner: Arc::new(Self::parts((store, memory), keyring, OpenMode::Server, clock, random, 0)) })
+        Ok(Self { inner: Arc::new(Self::parts(store, keyring, clock, random, 0)) })
     }
 
     /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked, the latter also
@@ -107,9 +104,7 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let OpenOptions { mode, ballast, epoch_file, accept_rollback } = how.into();
         let lock = if mode == OpenMode::Server { Lock::Server } else { Lock::None };
-        let memory = Arc::new(Memory::default());
-        let told = memory.clone();
-        let store = Store::open(path, lock, ballast, move |commit| told.follow(commit))?;
+        let store = Store::open(path, lock, ballast)?;
         let epoch_file = epoch_file.map(EpochFile::at);
         let known = epoch_file.as_ref().map(EpochFile::read).transpose()?;
         let (keyring, manifest) = store.read(|view| {
@@ -117,7 +112,7 @@ impl Vault {
             let manifest = Manifest::load(view, &keyring)?;
             Ok::<_, VaultError>((keyring, manifest))
         })?;
-        let mut inner = Self::parts((store, memory), keyring, mode, clock, random, manifest.restores);
+        let mut inner = Self::parts(store, keyring, clock, random, manifest.restores);
         if let (Some(file), Some(known)) = (epoch_file, known) {
             inner.hold_against(&file, &known, &manifest, accept_rollback)?;
             inner.epoch_keeper = Some(Keeper::start(file)?);
@@ -125,22 +120,14 @@ impl Vault {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    fn parts(
-        (store, memory): (Store, Arc<Memory>),
-        keyring: Keyring,
-        mode: OpenMode,
-        clock: Clock,
-        random: Random,
-        restores: u32,
-    ) -> Inner {
+    fn parts(store: Store, keyring: Keyring, clock: Clock, random: Random, restores: u32) -> Inner {
         Inner {
             store,
             keyring: ArcSwap::from_pointee(keyring),
-            mode,
             ids: IdMaker::new(clock.clone()),
             clock,
             random,
-            memory,
+            api_keys: ArcSwapOption::empty(),
             room_for_logins: Arc::default(),
             probed: Mutex::new(None),
             restores,
@@ -220,13 +207,13 @@ impl Inner {
         &self,
         work: impl Fn(&mut Ledger<'_>) -> Result<(), VaultError> + Send + 'static,
     ) -> Result<i64, VaultError> {
-        let (keyring, now, random, mode) = (self.keyring.load_full(), self.clock.now(), self.random, self.mode);
+        let (keyring, now, random) = (self.keyring.load_full(), self.clock.now(), self.random);
         self.store.write_now(WritePriority::Critical, move |tx| {
             let who = AuditContext::command_line();
             let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
             work(&mut ledger)?;
             let epoch = ledger.next_epoch();
-            ledger.close(mode)?;
+            ledger.close();
             epoch.ok_or(VaultError::Contended)
         })
     }

@@ -76,13 +76,10 @@ async fn a_revoked_key_opens_nothing_again_whatever_is_put_back() {
     assert_eq!(status(&server, &key).await, 200);
     attack(
         &installation,
-        "CREATE TABLE key_before AS SELECT * FROM api_key; CREATE TABLE generation_before AS SELECT * FROM generation;
-         CREATE TABLE manifest_before AS SELECT * FROM manifest",
+        "CREATE TABLE key_before AS SELECT * FROM api_key; CREATE TABLE manifest_before AS SELECT * FROM manifest",
     );
     let id = installation.run(&["key", "list", "--json"]).must_succeed().json()[0]["id"].as_str().unwrap().to_owned();
     installation.run(&["key", "revoke", &id]).must_succeed();
-    // Before the server has looked: what is in its memory still has the key.
-    attack(&installation, "DELETE FROM generation; INSERT INTO generation SELECT * FROM generation_before");
     assert_eq!(status(&server, &key).await, 401);
     for table in ["api_key", "manifest"] {
         let before = table.trim_start_matches("api_");

@@ -95,7 +95,7 @@ impl Broker {
         };
         if page.is_whole() {
             let shown = self.0.vault.list_shown(&caller.user, provider.as_ref(), |all| {
-                json(&all.map(CredentialSummary::from).collect::<Vec<_>>())
+                json(&all.iter().map(CredentialSummary::from).collect::<Vec<_>>())
             });
             match shown {
                 Err(error) if error.is_damage() => {}

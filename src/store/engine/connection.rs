@@ -46,9 +46,7 @@ pub(crate) fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     if mode != "wal" {
         return Err(StoreError::Sqlite(format!("the file's journal mode is {mode} and cannot be changed to WAL")));
     }
-    connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
-    // Reads once, so that the files beside the database exist.
-    Ok(connection.pragma_query_value(None, "user_version", |_| Ok(()))?)
+    Ok(connection.pragma_update(None, "journal_size_limit", 8 << 20)?)
 }
 
 /// Runs one of the few statements that begin and end things; each is prepared once on each connection.

@@ -152,12 +152,6 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Opens a file that SQLite keeps beside the database, to read it.
-pub(crate) fn open_companion(path: &Path, suffix: &str) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
-    OpenOptions::new().read(true).custom_flags(flags).open(beside(path, suffix))
-}
-
 /// Looks at the modes and owners of a vault's files and their folder, without opening any; a file that is not there
 /// is not looked at.
 pub fn check(path: &Path) -> Vec<FileWarning> {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use r2d2::{ManageConnection, Pool};
+use r2d2::{ManageConnection, Pool, PooledConnection};
 use rusqlite::Connection;
 
 use super::connection::{execute, open_reader};
+use super::reader_cache::{Cached, ReaderCache};
 use super::txn_state::View;
 use crate::store::error::StoreError;
 
@@ -21,20 +22,26 @@ pub(crate) struct Readers(Pool<Opener>);
 
 struct Opener(PathBuf);
 
+/// A read connection with its cache.
+pub(crate) struct Reader {
+    connection: Connection,
+    cache: ReaderCache,
+}
+
 impl ManageConnection for Opener {
-    type Connection = Connection;
+    type Connection = Reader;
     type Error = StoreError;
 
-    fn connect(&self) -> Result<Connection, StoreError> {
-        open_reader(&self.0)
+    fn connect(&self) -> Result<Reader, StoreError> {
+        Ok(Reader { connection: open_reader(&self.0)?, cache: ReaderCache::default() })
     }
 
-    fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        Ok(connection.execute_batch("SELECT 1")?)
+    fn is_valid(&self, reader: &mut Reader) -> Result<(), StoreError> {
+        Ok(reader.connection.execute_batch("SELECT 1")?)
     }
 
-    fn has_broken(&self, connection: &mut Connection) -> bool {
-        !connection.is_autocommit()
+    fn has_broken(&self, reader: &mut Reader) -> bool {
+        !reader.connection.is_autocommit()
     }
 }
 
@@ -53,15 +60,25 @@ impl Readers {
         Self(pool)
     }
 
-    /// Runs `read` in a reading transaction.
+    /// Runs `read` in a read transaction.
     pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
-        let connection = self.0.get().map_err(|_| StoreError::Busy)?;
-        execute(&connection, "BEGIN")?;
-        let seen = read(&View { connection: &connection });
-        // There is nothing to be undone. Where `read` panics, the pool lets the connection go.
-        let ended = execute(&connection, "COMMIT");
+        let reader = self.get()?;
+        execute(&reader.connection, "BEGIN")?;
+        let seen = read(&View { connection: &reader.connection, cache: Some(&reader.cache) });
+        // Nothing has to be rolled back. If `read` panics, the pool drops the connection.
+        let ended = execute(&reader.connection, "COMMIT");
         let seen = seen?;
         ended?;
         Ok(seen)
+    }
+
+    /// Runs `find` on what a reader has kept since the last commit, without a transaction.
+    pub(crate) fn cached<C: Cached, T>(&self, find: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
+        let reader = self.get()?;
+        reader.cache.with(&reader.connection, find)
+    }
+
+    fn get(&self) -> Result<PooledConnection<Opener>, StoreError> {
+        self.0.get().map_err(|_| StoreError::Busy)
     }
 }

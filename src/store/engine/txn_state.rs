@@ -1,24 +1,40 @@
-//! What the jobs of one transaction hand on to each other: each finds what the one before it left, and what the last one
-//! left is written before the COMMIT, once. A job that fails takes its part with it, as it does its rows.
-//! Behind the COMMIT it is told to whoever keeps things in memory, with whose rows were changed.
+//! Transactions: what one sees and changes, and the state that the jobs of one write transaction share.
+//!
+//! Each job finds what the job before it left, and what the last one left is written before the COMMIT, once. If a job fails, its
+//! part is undone together with its rows.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::rc::Rc;
 
 use rusqlite::Connection;
 
-use super::moment::Moment;
+use super::reader_cache::{Cached, ReaderCache};
 use crate::store::error::StoreError;
 
-/// What one transaction sees.
+/// One transaction, for reading.
 pub(crate) struct View<'c> {
     pub(in crate::store) connection: &'c Connection,
+    pub(super) cache: Option<&'c ReaderCache>,
 }
 
-/// One job's part of a write transaction: everything that a [`View`] can, and the verbs that change.
+impl<'c> View<'c> {
+    /// Returns a transaction on a connection that keeps nothing.
+    pub(in crate::store) fn uncached(connection: &'c Connection) -> Self {
+        Self { connection, cache: None }
+    }
+
+    /// Runs `work` on what this reader has kept since the last commit. A connection without a cache keeps nothing.
+    pub(crate) fn cached<C: Cached, T>(&self, work: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
+        match self.cache {
+            Some(cache) => cache.with(self.connection, work),
+            None => Ok(work(&mut C::default())),
+        }
+    }
+}
+
+/// One job's part of a write transaction: reads as [`View`] does, and writes.
 pub(crate) struct Tx<'c> {
     view: View<'c>,
     pub(in crate::store) state: &'c TxnState,
@@ -32,55 +48,47 @@ impl<'c> Deref for Tx<'c> {
     }
 }
 
-/// Something that goes with the rows of every job, and that it is enough to write once for all of them.
+/// A value that jobs pass on, and that is written once a transaction.
 pub(crate) trait DeferredWrite: Any {
-    /// Writes it, behind the last job of the transaction.
+    /// Writes it, after the last job of the transaction.
     fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError>;
 }
 
-/// What is carried within one transaction. It goes with it, whatever becomes of it.
+/// State of one write transaction; dropped with it.
 #[derive(Default)]
 pub(crate) struct TxnState {
-    left: RefCell<Option<Rc<dyn DeferredWrite>>>,
-    /// The keyring's current data key, where a job of this transaction has asked for it.
-    pub(crate) data_key: Cell<Option<u32>>,
-    /// The users whose credentials were written, by jobs that failed too.
-    touched: RefCell<BTreeSet<String>>,
+    deferred: RefCell<Option<Rc<dyn DeferredWrite>>>,
+    /// The keyring's current data key, if a job of this transaction has read it.
+    pub(in crate::store) data_key: Cell<Option<u32>>,
 }
 
-/// What a job found, to be put back where it fails.
+/// The state before a job, restored if the job fails.
 pub(crate) struct Savepoint(Option<Rc<dyn DeferredWrite>>);
 
 impl TxnState {
-    /// A job begins.
-    pub(crate) fn found(&self) -> Savepoint {
-        Savepoint(self.left.borrow().clone())
+    /// Returns the state before a job.
+    pub(crate) fn savepoint(&self) -> Savepoint {
+        Savepoint(self.deferred.borrow().clone())
     }
 
-    /// The job failed, and its rows are undone.
-    pub(crate) fn undo(&self, Savepoint(found): Savepoint) {
-        self.left.replace(found);
+    /// Restores the state before a job that failed.
+    pub(crate) fn undo(&self, Savepoint(before): Savepoint) {
+        self.deferred.replace(before);
         self.data_key.set(None);
     }
 
-    /// Writes what the last job left.
+    /// Writes what the last job deferred.
     pub(crate) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
-        let left = self.left.borrow().clone();
-        left.map_or(Ok(()), |left| left.write(&self.job(connection)))
+        let deferred = self.deferred.borrow().clone();
+        deferred.map_or(Ok(()), |deferred| deferred.write(&self.job(connection)))
     }
 
-    /// The transaction is on disk. Nothing can be said of it where another process may have committed beside it.
-    pub(crate) fn committed(self, from: Option<Moment>, to: Option<Moment>) -> Option<Commit> {
-        let (from, to) = from.zip(to).filter(|(from, to)| from.is_just_before(*to))?;
-        Some(Commit { from, to, touched: self.touched.into_inner(), left: self.left.into_inner() })
-    }
-
-    /// What one job works with.
+    /// Returns the transaction of one job.
     pub(crate) fn job<'c>(&'c self, connection: &'c Connection) -> Tx<'c> {
-        Tx { view: View { connection }, state: self }
+        Tx { view: View::uncached(connection), state: self }
     }
 
-    /// Runs the one job of a transaction of its own.
+    /// Runs the only job of a transaction.
     pub(crate) fn alone<T, E: From<StoreError>>(
         connection: &Connection,
         work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
@@ -92,40 +100,15 @@ impl TxnState {
     }
 }
 
-/// A commit of this process, between two moments between which there was no other.
-pub(crate) struct Commit {
-    pub(crate) from: Moment,
-    pub(crate) to: Moment,
-    /// The users whose credentials are not what they were.
-    pub(crate) touched: BTreeSet<String>,
-    left: Option<Rc<dyn DeferredWrite>>,
-}
-
-impl Commit {
-    /// What was carried and written in it, where it is of this kind.
-    pub(crate) fn deferred<T: DeferredWrite>(&self) -> Option<Rc<T>> {
-        let left: Rc<dyn Any> = self.left.clone()?;
-        left.downcast().ok()
-    }
-}
-
 impl Tx<'_> {
-    /// Notes that a credential of this user is written.
-    pub(crate) fn touch(&self, user: &str) {
-        let mut touched = self.state.touched.borrow_mut();
-        if !touched.contains(user) {
-            touched.insert(user.to_owned());
-        }
-    }
-
-    /// What the jobs before this one left, where it is of this kind.
+    /// Returns the value that the jobs before this one deferred, if it is of this type.
     pub(crate) fn deferred<T: DeferredWrite>(&self) -> Option<Rc<T>> {
-        let left: Rc<dyn Any> = self.state.left.borrow().clone()?;
-        left.downcast().ok()
+        let deferred: Rc<dyn Any> = self.state.deferred.borrow().clone()?;
+        deferred.downcast().ok()
     }
 
-    /// Leaves something for the jobs behind this one, in the place of what was there.
-    pub(crate) fn defer(&self, what: impl DeferredWrite) {
-        self.state.left.replace(Some(Rc::new(what)));
+    /// Passes a value on to the jobs after this one, in place of the one before.
+    pub(crate) fn defer(&self, value: impl DeferredWrite) {
+        self.state.deferred.replace(Some(Rc::new(value)));
     }
 }

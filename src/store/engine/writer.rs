@@ -7,7 +7,6 @@
 //! On a full disk there are two kinds of jobs. For those that cannot wait the ballast is given up; those that can are then
 //! refused without being tried, so that they do not eat what was freed, until the ballast could be made again.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,9 +17,8 @@ use tokio::sync::{oneshot, watch};
 use super::ballast::Ballast;
 use super::connection::execute;
 use super::job::{Done, Job, Waiting, WritePriority};
-use super::moment::{Moment, Moments};
 use super::txn_state::Tx;
-use super::txn_state::{Commit, TxnState};
+use super::txn_state::TxnState;
 use crate::store::error::{JobError, StoreError};
 
 /// Jobs in one transaction at most: a bound on what a failure has to run again.
@@ -34,16 +32,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its connection, with what it may give up. `told` hears of its commits.
-    pub(crate) fn start(
-        connection: Connection,
-        ballast: Ballast,
-        moments: Arc<Moments>,
-        told: impl Fn(&Commit) + Send + 'static,
-    ) -> Result<Self, StoreError> {
+    /// Starts the thread on its connection, with what it may give up.
+    pub(crate) fn start(connection: Connection, ballast: Ballast) -> Result<Self, StoreError> {
         let (jobs, queue) = channel();
         let (tell, fatal) = watch::channel(None);
-        let desk = Desk { connection, ballast, moments, told: Box::new(told), fatal: tell };
+        let desk = Desk { connection, ballast, fatal: tell };
         let thread = std::thread::Builder::new()
             .name("vault-writer".into())
             .spawn(move || desk.serve(&queue))
@@ -156,8 +149,6 @@ impl From<StoreError> for Broken {
 struct Desk {
     connection: Connection,
     ballast: Ballast,
-    moments: Arc<Moments>,
-    told: Box<dyn Fn(&Commit) + Send>,
     fatal: watch::Sender<Option<String>>,
 }
 
@@ -245,15 +236,13 @@ impl Desk {
         if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
             return Some(Ended::Refused(error));
         }
-        // No other process can commit before this transaction ends.
-        let from = self.moments.now();
         let state = TxnState::default();
         let run = group.iter_mut().try_for_each(|job| match undo {
             Undo::Nothing => self.in_the_open(job.as_mut(), &state),
             Undo::Job => Ok(self.in_savepoint(job.as_mut(), &state)?),
         });
         match run.and_then(|()| Ok(state.write(&self.connection)?)) {
-            Ok(()) => Some(self.commit(state, from)),
+            Ok(()) => Some(self.commit()),
             Err(Broken::By(error)) => Some(self.abandon(error)),
             Err(Broken::Mixed) => {
                 self.roll_back();
@@ -263,14 +252,9 @@ impl Desk {
         }
     }
 
-    fn commit(&self, state: TxnState, from: Option<Moment>) -> Ended {
+    fn commit(&self) -> Ended {
         match execute(&self.connection, "COMMIT") {
-            Ok(()) => {
-                if let Some(commit) = state.committed(from, self.moments.now()) {
-                    (self.told)(&commit);
-                }
-                Ended::Committed
-            }
+            Ok(()) => Ended::Committed,
             Err(error) => match error {
                 // These are known to have left nothing behind.
                 error @ (StoreError::Full | StoreError::Busy | StoreError::ReadOnly(_)) => self.give_up(error),
@@ -284,7 +268,7 @@ impl Desk {
 
     /// Runs a job that must not fail behind a change. Jobs change rows and nothing else, and SQLite counts them.
     fn in_the_open(&self, job: &mut dyn Job, state: &TxnState) -> Result<(), Broken> {
-        let (found, changes) = (state.found(), self.connection.total_changes());
+        let (found, changes) = (state.savepoint(), self.connection.total_changes());
         let done = job.run(&state.job(&self.connection));
         self.look_after(&done)?;
         if matches!(done, Done::Badly) {
@@ -298,7 +282,7 @@ impl Desk {
 
     /// An error here means that the savepoint could not be kept or undone, so that the group cannot go on.
     fn in_savepoint(&self, job: &mut dyn Job, state: &TxnState) -> Result<(), StoreError> {
-        let found = state.found();
+        let found = state.savepoint();
         execute(&self.connection, "SAVEPOINT job")?;
         let done = job.run(&state.job(&self.connection));
         self.look_after(&done)?;

@@ -160,7 +160,6 @@ impl View<'_> {
 impl Tx<'_> {
     /// Adds a credential with its secret.
     pub(crate) fn insert_credential(&self, row: &CredentialRow, secret: &SecretRow) -> Result<(), StoreError> {
-        self.touch(&row.user);
         let data_key = self.current_data_key(&row.summary)?;
         self.connection
             .prepare_cached(with_columns!(
@@ -196,7 +195,6 @@ impl Tx<'_> {
     /// Writes a changed credential over the old row; who it belongs to, for which provider and of which kind it is
     /// never changes.
     pub(crate) fn update_credential(&self, row: &CredentialRow) -> Result<(), StoreError> {
-        self.touch(&row.user);
         let data_key = self.current_data_key(&row.summary)?;
         self.connection
             .prepare_cached(
@@ -233,7 +231,6 @@ impl Tx<'_> {
 
     /// Notes that a secret was used.
     pub(crate) fn touch_credential(&self, user: &str, id: &str, at: i64) -> Result<(), StoreError> {
-        self.touch(user);
         self.connection
             .prepare_cached("UPDATE credential SET last_used_at = ? WHERE user = ? AND id = ?")?
             .execute(params![at, user, id])?;
@@ -242,7 +239,6 @@ impl Tx<'_> {
 
     /// Sets when the background looks at a credential next.
     pub(crate) fn schedule_refresh(&self, user: &str, id: &str, at: Option<i64>) -> Result<(), StoreError> {
-        self.touch(user);
         self.connection
             .prepare_cached("UPDATE credential SET refresh_at = ? WHERE user = ? AND id = ?")?
             .execute(params![at, user, id])?;
@@ -251,7 +247,6 @@ impl Tx<'_> {
 
     /// Erases a credential with its secret.
     pub(crate) fn delete_credential(&self, user: &str, id: &str) -> Result<(), StoreError> {
-        self.touch(user);
         self.connection
             .prepare_cached("DELETE FROM credential_secret WHERE user = ? AND id = ?")?
             .execute([user, id])?;

@@ -1,4 +1,4 @@
-//! The rows from which a vault is opened: its identity, the slots, the wrapped keys, and the generation.
+//! The rows from which a vault is opened: its identity, the slots and the wrapped keys.
 
 use rusqlite::{Row, params};
 
@@ -93,14 +93,6 @@ impl View<'_> {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-
-    /// How often processes other than the server have written. The API keys do not rest on it: whoever can write SQL
-    /// can set it back.
-    #[cfg(test)]
-    pub(crate) fn generation(&self) -> Result<i64, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT value FROM generation")?;
-        Ok(statement.query_row([], |row| row.get(0))?)
-    }
 }
 
 impl Tx<'_> {
@@ -146,15 +138,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Tells the server that something changed without it.
-    pub(crate) fn raise_generation(&self) -> Result<(), StoreError> {
-        self.connection.prepare_cached("UPDATE generation SET value = value + 1")?.execute([])?;
-        Ok(())
-    }
-
-    /// Writes something that means nothing, to see whether writing works.
+    /// Writes a value without a meaning, to find out whether the vault can be written.
     pub(crate) fn probe(&self, now: i64) -> Result<(), StoreError> {
-        self.connection.prepare_cached("UPDATE generation SET probed_at = ?")?.execute([now])?;
+        self.connection.prepare_cached("INSERT OR REPLACE INTO probe (one, at) VALUES (1, ?)")?.execute([now])?;
         Ok(())
     }
 

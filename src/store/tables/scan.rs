@@ -155,7 +155,6 @@ impl View<'_> {
 impl Tx<'_> {
     /// Writes the same record, sealed anew, over the old one.
     pub(crate) fn reseal(&self, at: &RecordKey<'_>, sealed: &[u8]) -> Result<(), StoreError> {
-        self.touch(at.user);
         let data_key = self.current_data_key(sealed)?;
         let table = SEALED.iter().find(|table| table.name == at.table);
         let table = table.ok_or_else(|| StoreError::Sqlite(format!("{} has no sealed records", at.table)))?;

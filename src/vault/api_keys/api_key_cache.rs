@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use subtle::ConstantTimeEq;
 
 use super::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern};
@@ -17,7 +16,7 @@ use crate::clock::UnixTime;
 use crate::id::ApiKeyId;
 use crate::permission::{Permission, Permissions};
 use crate::secret::Secret;
-use crate::store::{ApiKeyRow, Commit, ManifestRow, Moment, View};
+use crate::store::{ApiKeyRow, Cached, ManifestRow, View};
 use crate::vault::crypto::encoding::{number, text};
 use crate::vault::crypto::key_encoding;
 use crate::vault::crypto::keyring::Keyring;
@@ -27,21 +26,23 @@ use crate::vault::integrity::verify::Verification;
 use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
-use crate::vault::txn::manifest::{Changed, Manifest, Tally};
+use crate::vault::txn::manifest::{Manifest, Tally};
 
 const PREFIX: &str = "srk_";
 const TABLE: &str = "api_key";
 
-/// Every API key, as of one moment.
-#[derive(Clone)]
+/// All API keys, as one manifest covers them.
 pub(in crate::vault) struct KeyTable {
-    /// The moment, where it is known.
-    at: Option<Moment>,
-    /// The manifest that last vouched for it, as it stood in the file.
-    vouched: ManifestRow,
+    manifest: ManifestRow,
     tally: Tally,
     by_lookup: Arc<HashMap<[u8; 32], Arc<ApiKey>>>,
 }
+
+/// The table that a reader of the store has checked since the last commit.
+#[derive(Default)]
+struct CheckedTable(Option<Arc<KeyTable>>);
+
+impl Cached for CheckedTable {}
 
 impl Vault {
     /// The API key that `presented` is, if it is a live one. Unknown, malformed, revoked and expired are all `None`,
@@ -123,66 +124,47 @@ impl Vault {
         .await
     }
 
-    /// The table in memory, while nobody has committed since, or if the manifest of this moment vouches for it; else a
-    /// fresh one. After a write that was no key's, that is the opening of one small record.
+    /// Returns the table in memory if nothing was committed since a reader checked it; otherwise checks it again.
     fn key_table(&self) -> Result<Arc<KeyTable>, VaultError> {
-        // Both are taken before the reading transaction begins, which therefore sees nothing older.
-        let (known, at) = (self.inner.memory.keys.load_full(), self.inner.store.moment());
-        if let Some(known) = known.as_ref().filter(|known| known.is_of(at)) {
-            return Ok(known.clone());
+        let checked = self.inner.store.cached(|checked: &mut CheckedTable| checked.0.clone())?;
+        if let Some(table) = checked {
+            return Ok(table);
         }
-        let table = self.read_key_table(known.as_ref())?;
-        let at = at.filter(|at| self.inner.store.moment() == Some(*at));
-        let table = Arc::new(KeyTable { at, ..table });
-        self.inner.memory.keys.store(Some(table.clone()));
+        // Loaded before the transaction begins, which therefore sees nothing older.
+        let known = self.inner.api_keys.load_full();
+        let table = self.look(|view, keyring| {
+            let table = Self::read_key_table(view, keyring, known.as_ref())?;
+            view.cached(|checked: &mut CheckedTable| checked.0 = Some(table.clone()))?;
+            Ok(table)
+        })?;
+        self.inner.api_keys.store(Some(table.clone()));
         Ok(table)
     }
 
-    fn read_key_table(&self, known: Option<&Arc<KeyTable>>) -> Result<KeyTable, VaultError> {
-        self.look(|view, keyring| {
-            let row = view.manifest()?;
-            if let (Some(known), Some(row)) = (known, &row)
-                && known.vouched == *row
-            {
-                return Ok(KeyTable::clone(known));
-            }
-            let manifest = Manifest::open(row.as_ref(), keyring)?;
-            let vouched = row.ok_or_else(Manifest::missing)?;
-            if known.is_some_and(|known| vouched.epoch < known.vouched.epoch) {
-                let what = "it was put back to what it was before";
-                return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
-            }
-            let same_keys = |known: &&Arc<KeyTable>| known.tally == manifest.api_keys;
-            let by_lookup = if let Some(known) = known.filter(same_keys) {
-                known.by_lookup.clone()
-            } else {
+    /// Returns the known table if its manifest is still the one in the file. If the manifest is another one, but covers the same
+    /// keys, only the manifest is opened.
+    fn read_key_table(
+        view: &View<'_>,
+        keyring: &Keyring,
+        known: Option<&Arc<KeyTable>>,
+    ) -> Result<Arc<KeyTable>, VaultError> {
+        let row = view.manifest()?.ok_or_else(Manifest::missing)?;
+        if let Some(known) = known.filter(|known| known.manifest == row) {
+            return Ok(known.clone());
+        }
+        let manifest = Manifest::open(Some(&row), keyring)?;
+        if known.is_some_and(|known| row.epoch < known.manifest.epoch) {
+            let what = "it was put back to what it was before";
+            return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
+        }
+        let by_lookup = match known.filter(|known| known.tally == manifest.api_keys) {
+            Some(known) => known.by_lookup.clone(),
+            None => {
                 let keys = load(view, keyring, &manifest)?.into_iter();
                 Arc::new(keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect())
-            };
-            Ok(KeyTable { at: None, vouched, tally: manifest.api_keys, by_lookup })
-        })
-    }
-}
-
-impl KeyTable {
-    /// Whether it is known to be right at this moment.
-    pub(in crate::vault) fn is_of(&self, at: Option<Moment>) -> bool {
-        at.is_some() && self.at == at
-    }
-
-    /// Takes the table along where a commit of ours was no key's: what that wrote vouches for it.
-    pub(in crate::vault) fn follow(known: &ArcSwapOption<Self>, commit: &Commit) {
-        let Some(table) = known.load_full().filter(|table| table.at == Some(commit.from)) else { return };
-        let at = Some(commit.to);
-        let followed = match commit.deferred::<Changed>() {
-            None => Self { at, ..Self::clone(&table) },
-            Some(changed) if changed.manifest.api_keys == table.tally => match changed.written.get() {
-                Some(written) => Self { at, vouched: written.clone(), ..Self::clone(&table) },
-                None => return,
-            },
-            Some(_) => return,
+            }
         };
-        known.store(Some(Arc::new(followed)));
+        Ok(Arc::new(KeyTable { manifest: row, tally: manifest.api_keys, by_lookup }))
     }
 }
 

@@ -14,7 +14,6 @@ use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::error::VaultError;
 use crate::vault::integrity::verify::verify;
-use crate::vault::open::OpenMode;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::manifest::{Manifest, RestoreMark};
@@ -112,6 +111,7 @@ impl Restorer<'_> {
         if live {
             ledger.record(Action::VaultLive, Subject::default())?;
         }
-        ledger.close(OpenMode::Server)
+        ledger.close();
+        Ok(())
     }
 }

@@ -8,9 +8,8 @@ use bytes::Bytes;
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
 use super::metadata::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
 use super::refresh::discard;
-use super::summary_cache::List;
+use super::summary_cache::{List, SummaryCache};
 use crate::id::{CredentialId, ProviderName, UserId};
-use crate::store::Moment;
 use crate::vault::error::VaultError;
 use crate::vault::open::Vault;
 use crate::vault::revocations::queue::{self, RevocationScope};
@@ -72,11 +71,11 @@ impl Vault {
         self.must_change(who, move |ledger| replace(ledger, &how, new.clone(), None)).await
     }
 
-    /// One credential of a user, without its secret.
+    /// Returns one credential of a user, without its secret.
     pub fn credential(&self, user: &UserId, id: &CredentialId) -> Result<Option<CredentialMetadata>, VaultError> {
-        let kept = self.inner.store.moment().and_then(|at| self.inner.memory.list(at, user.as_str(), None));
-        if let Some(all) = kept {
-            return Ok(all.iter().find(|summary| summary.id == *id).cloned());
+        let find = |cache: &mut SummaryCache| cache.find(user.as_str(), None);
+        if let Some(list) = self.inner.store.cached(find)? {
+            return Ok(list.all.iter().find(|metadata| metadata.id == *id).cloned());
         }
         self.look(|view, keyring| {
             let row = view.credential(user.as_str(), &id.to_string())?;
@@ -98,62 +97,8 @@ impl Vault {
         })
     }
 
-    /// Gives `each` the same, out of memory where they are there; a damaged credential is an error in its own place, and keeps
-    /// no other from being seen.
+    /// Calls `each` with a user's credentials without their secrets, oldest first. A damaged one is an error in its place.
     pub fn list_each(
-        &self,
-        user: &UserId,
-        provider: Option<&ProviderName>,
-        page: CredentialPage,
-        mut each: impl FnMut(Result<&CredentialMetadata, VaultError>),
-    ) -> Result<(), VaultError> {
-        let inner = &self.inner;
-        // Taken before anything is read.
-        let at = inner.store.moment();
-        let kept = at.and_then(|at| inner.memory.list(at, user.as_str(), provider));
-        let list = match kept.map_or_else(|| self.read_list(at, user, provider, page), Ok) {
-            Ok(list) => list,
-            Err(error) if error.is_damage() => return self.list_damaged(user, provider, page, each),
-            Err(error) => return Err(error),
-        };
-        let of_provider = |summary: &&CredentialMetadata| provider.is_none_or(|provider| summary.provider == *provider);
-        let behind = |summary: &&CredentialMetadata| page.after.is_none_or(|after| summary.id > after);
-        let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
-        list.iter().filter(of_provider).filter(behind).take(limit).for_each(|summary| each(Ok(summary)));
-        Ok(())
-    }
-
-    /// A whole list as `show` writes it, out of memory where it was written so before; an error where one of it is damaged.
-    pub fn list_shown(
-        &self,
-        user: &UserId,
-        provider: Option<&ProviderName>,
-        show: impl FnOnce(&mut dyn Iterator<Item = &CredentialMetadata>) -> Vec<u8>,
-    ) -> Result<Bytes, VaultError> {
-        // Taken before anything is read.
-        let at = self.inner.store.moment();
-        let kept = at.and_then(|at| self.inner.memory.list(at, user.as_str(), provider));
-        let list = kept.map_or_else(|| self.read_list(at, user, provider, CredentialPage::default()), Ok)?;
-        Ok(list.shown(provider, show))
-    }
-
-    /// Reads a list, and keeps it where it is a whole one.
-    fn read_list(
-        &self,
-        at: Option<Moment>,
-        user: &UserId,
-        provider: Option<&ProviderName>,
-        page: CredentialPage,
-    ) -> Result<Arc<List>, VaultError> {
-        let list = Arc::new(List::new(provider, self.list(user, provider, page)?));
-        if let Some(at) = at.filter(|_| page.is_whole()) {
-            let now = || self.inner.store.moment();
-            self.inner.memory.keep(at, now, user.as_str(), &list);
-        }
-        Ok(list)
-    }
-
-    fn list_damaged(
         &self,
         user: &UserId,
         provider: Option<&ProviderName>,
@@ -178,6 +123,29 @@ impl Vault {
             }
         }
         Ok(())
+    }
+
+    /// Returns a whole list as `show` writes it, from the cache if nothing was committed since. Fails if one is damaged.
+    pub fn list_shown(
+        &self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        show: impl FnOnce(&[CredentialMetadata]) -> Vec<u8>,
+    ) -> Result<Bytes, VaultError> {
+        let cached = self.inner.store.cached(|cache: &mut SummaryCache| cache.find(user.as_str(), provider))?;
+        let list = cached.map_or_else(|| self.read_list(user, provider), Ok)?;
+        Ok(list.shown(show))
+    }
+
+    fn read_list(&self, user: &UserId, provider: Option<&ProviderName>) -> Result<Arc<List>, VaultError> {
+        self.look(|view, keyring| {
+            let rows = view.credentials(user.as_str(), provider.map(ProviderName::as_str), "", None)?;
+            let sealed_bytes = rows.iter().map(|row| row.summary.len()).sum();
+            let all = rows.iter().map(|row| open_summary(keyring, row)).collect::<Result<_, _>>()?;
+            let list = Arc::new(List::new(provider, all, sealed_bytes));
+            view.cached(|cache: &mut SummaryCache| cache.keep(user.as_str(), &list))?;
+            Ok(list)
+        })
     }
 
     /// A credential with its secret. That it was read is in the audit log, on disk, before this returns.

@@ -1,37 +1,29 @@
-//! What is in memory is never older than a commit that was answered, whoever made it; and it is used.
+//! Cached lists and API keys are never older than a commit that was answered, whichever process made it.
 
 use super::*;
+use crate::vault::credentials::summary_cache::SummaryCache;
 
-/// Titles and times of the last use as the list of alice shows them.
-fn listed(vault: &Vault) -> Vec<(String, Option<UnixTime>)> {
-    let mut seen = Vec::new();
-    vault
-        .list_each(&user("alice"), None, CredentialPage::default(), |row| {
-            let summary = row.unwrap();
-            seen.push((summary.title.clone(), summary.last_used_at));
-        })
-        .unwrap();
-    seen
+fn text(all: &[CredentialMetadata]) -> Vec<u8> {
+    let all: Vec<_> = all.iter().map(|metadata| (&metadata.title, metadata.last_used_at)).collect();
+    format!("{all:?}").into_bytes()
 }
 
-/// The same out of the file.
-fn stored(vault: &Vault) -> Vec<(String, Option<UnixTime>)> {
-    let all = vault.list(&user("alice"), None, CredentialPage::default()).unwrap();
-    all.into_iter().map(|summary| (summary.title, summary.last_used_at)).collect()
+/// Alice's list, from the cache if it is there.
+fn shown(vault: &Vault) -> String {
+    let shown = vault.list_shown(&user("alice"), None, text).unwrap();
+    String::from_utf8(shown.to_vec()).unwrap()
 }
 
-/// Whether a user's whole list is in memory, for this moment.
-fn is_kept(vault: &Vault, user: &str) -> bool {
-    let at = vault.inner.store.moment().expect("the server knows the moment");
-    vault.inner.memory.list(at, user, None).is_some()
+/// Alice's list, from the file.
+fn stored(vault: &Vault) -> String {
+    String::from_utf8(text(&vault.list(&user("alice"), None, CredentialPage::default()).unwrap())).unwrap()
 }
 
-/// Whether the table of API keys is, without a look into the file.
-fn has_keys(vault: &Vault) -> bool {
-    vault.inner.memory.keys.load().as_ref().is_some_and(|table| table.is_of(vault.inner.store.moment()))
+fn is_cached(vault: &Vault) -> bool {
+    vault.inner.store.cached(|cache: &mut SummaryCache| cache.find("alice", None).is_some()).unwrap()
 }
 
-/// Everything that can be done to a credential by itself.
+/// Changes alice's credentials in one of five ways.
 async fn change(bench: &Bench, number: usize, first: &CredentialMetadata) {
     let (vault, who) = (&bench.vault, AuditContext::system());
     match number {
@@ -45,58 +37,46 @@ async fn change(bench: &Bench, number: usize, first: &CredentialMetadata) {
 }
 
 #[tokio::test]
-async fn a_list_is_kept_until_something_of_its_user_is_written() {
+async fn list_is_cached_until_a_commit() {
     let bench = Bench::new();
     let vault = &bench.vault;
     let first = bench.add("alice", "p", api_key("k")).await;
-    let bobs = bench.add("bob", "p", api_key("k")).await;
-    assert!(!is_kept(vault, "alice"));
-    listed(vault);
-    assert!(is_kept(vault, "alice"));
-    // What is written of others leaves it where it is.
-    bench.read(&bobs).await.unwrap();
-    bench.add("carol", "p", api_key("k")).await;
-    vault.put_pending("s", super::pending::login(&bench, "alice"), &AuditContext::system()).await.unwrap();
-    vault.writable().await.unwrap();
-    assert!(is_kept(vault, "alice"));
-
     for number in 0..5 {
-        listed(vault);
-        assert!(is_kept(vault, "alice"), "{number}");
+        assert!(!is_cached(vault), "{number}");
+        shown(vault);
+        assert!(is_cached(vault), "{number}");
         bench.clock.advance(Duration::from_secs(1));
         let before = stored(vault);
         change(&bench, number, &first).await;
-        assert!(!is_kept(vault, "alice"), "{number}");
-        assert_eq!(listed(vault), stored(vault), "{number}");
+        assert!(!is_cached(vault), "{number}");
+        assert_eq!(shown(vault), stored(vault), "{number}");
         assert!(number == 3 || before != stored(vault), "{number} changes what is seen");
+        bench.add("bob", "p", api_key("k")).await;
     }
 }
 
 #[tokio::test]
-async fn whoever_commits_the_next_list_and_the_next_look_show_it() {
+async fn list_shows_the_commits_of_every_process() {
     let bench = Bench::new();
     let other = bench.beside();
     let first = bench.add("alice", "p", api_key("k")).await;
     for number in 0..30 {
         let name = format!("title {number}");
-        listed(&bench.vault);
+        shown(&bench.vault);
         let by = if number % 3 == 0 { &other } else { &bench.vault };
         by.amend_credential(&first.user, &first.id, title(&name), &AuditContext::system()).await.unwrap();
         let one = bench.vault.credential(&first.user, &first.id).unwrap().unwrap();
-        assert_eq!((listed(&bench.vault)[0].0.as_str(), one.title.as_str()), (name.as_str(), name.as_str()));
+        assert!(one.title == name && shown(&bench.vault).contains(&format!("{name:?}")), "{number}");
     }
-    listed(&bench.vault);
-    other
-        .delete_credential(&first.user, &first.id, RevocationScope::Never, WEEK, &AuditContext::system())
-        .await
-        .unwrap()
-        .unwrap();
+    shown(&bench.vault);
+    let who = AuditContext::system();
+    other.delete_credential(&first.user, &first.id, RevocationScope::Never, WEEK, &who).await.unwrap().unwrap();
     assert!(bench.vault.credential(&first.user, &first.id).unwrap().is_none());
-    assert_eq!(listed(&bench.vault), []);
+    assert_eq!(shown(&bench.vault), "[]");
 }
 
 #[test]
-fn writers_and_readers_at_one_time_leave_no_old_list_behind() {
+fn no_list_is_older_than_the_last_commit() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -108,7 +88,7 @@ fn writers_and_readers_at_one_time_leave_no_old_list_behind() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    listed(&bench.vault);
+                    shown(&bench.vault);
                 }
             });
         }
@@ -117,7 +97,7 @@ fn writers_and_readers_at_one_time_leave_no_old_list_behind() {
             let by = if number % 4 == 0 { &other } else { &bench.vault };
             let who = AuditContext::system();
             runtime.block_on(by.amend_credential(&first.user, &first.id, title(&name), &who)).unwrap();
-            if listed(&bench.vault)[0].0 != name {
+            if !shown(&bench.vault).contains(&format!("{name:?}")) {
                 over.store(true, Ordering::Relaxed);
                 panic!("an old list after commit {number}");
             }
@@ -127,75 +107,55 @@ fn writers_and_readers_at_one_time_leave_no_old_list_behind() {
 }
 
 #[tokio::test]
-async fn an_edit_in_sql_is_found_although_the_list_is_in_memory() {
+async fn edit_in_sql_is_found_although_the_list_is_cached() {
     let bench = Bench::new();
     let first = bench.add("alice", "p", api_key("k")).await;
-    listed(&bench.vault);
-    assert!(is_kept(&bench.vault, "alice"));
+    shown(&bench.vault);
+    assert!(is_cached(&bench.vault));
     bench.attack("UPDATE credential SET status = 'needs_reauth'");
-    let mut found = Vec::new();
-    bench.vault.list_each(&first.user, None, CredentialPage::default(), |row| found.push(row.is_err())).unwrap();
-    assert_eq!(found, [true]);
+    assert!(bench.vault.list_shown(&first.user, None, text).is_err_and(|error| error.is_damage()));
     assert!(bench.vault.credential(&first.user, &first.id).is_err());
 }
 
 #[tokio::test]
-async fn pages_and_providers_of_a_kept_list_are_those_of_the_file() {
+async fn pages_and_providers_are_parts_of_the_list() {
     let bench = Bench::new();
     for number in 0..7 {
         bench.add("alice", if number % 2 == 0 { "p" } else { "q" }, api_key("k")).await;
     }
     let (alice, vault) = (user("alice"), &bench.vault);
     let all = vault.list(&alice, None, CredentialPage::default()).unwrap();
-    for keeps in [false, true] {
-        if keeps {
-            listed(vault);
-            assert!(is_kept(vault, "alice"));
+    for provider in [None, Some("p"), Some("q"), Some("r")].map(|name| name.map(|name| name.parse().unwrap())) {
+        let of_provider = |metadata: &&CredentialMetadata| provider.as_ref().is_none_or(|p| metadata.provider == *p);
+        let expected: Vec<_> = all.iter().filter(of_provider).cloned().collect();
+        for _ in 0..2 {
+            assert_eq!(vault.list_shown(&alice, provider.as_ref(), text).unwrap(), text(&expected));
         }
-        for provider in [None, Some("p"), Some("q"), Some("r")].map(|name| name.map(|name| name.parse().unwrap())) {
-            for limit in [None, Some(1), Some(3), Some(9)] {
-                for after in std::iter::once(None).chain(all.iter().map(|summary| Some(summary.id))) {
-                    let page = CredentialPage { limit, after };
-                    let mut seen = Vec::new();
-                    vault.list_each(&alice, provider.as_ref(), page, |row| seen.push(row.unwrap().clone())).unwrap();
-                    assert_eq!(seen, vault.list(&alice, provider.as_ref(), page).unwrap());
-                }
+        for limit in [None, Some(1), Some(3), Some(9)] {
+            for after in std::iter::once(None).chain(all.iter().map(|metadata| Some(metadata.id))) {
+                let page = CredentialPage { limit, after };
+                let mut seen = Vec::new();
+                vault.list_each(&alice, provider.as_ref(), page, |row| seen.push(row.unwrap().clone())).unwrap();
+                let behind = expected.iter().filter(|metadata| after.is_none_or(|after| metadata.id > after));
+                let expected: Vec<_> = behind.take(limit.map_or(usize::MAX, |limit| limit as usize)).cloned().collect();
+                assert_eq!(seen, expected);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn the_table_of_keys_goes_along_with_commits_that_are_no_keys_and_with_no_other() {
+async fn api_keys_follow_every_commit() {
     let bench = Bench::new();
     let vault = &bench.vault;
     let (key, text) = super::api_keys::make(vault, KeyHolder::User(user("alice"))).await;
     assert!(vault.authenticate(text.expose()).unwrap().is_some());
-    assert!(has_keys(vault));
-    bench.add("alice", "p", api_key("k")).await;
-    vault.writable().await.unwrap();
-    assert!(has_keys(vault), "nobody looked since, and it is of this moment");
-    assert!(vault.authenticate(text.expose()).unwrap().is_some());
-
     let (_, other) = super::api_keys::make(vault, KeyHolder::User(user("bob"))).await;
-    assert!(!has_keys(vault));
     assert!(vault.authenticate(other.expose()).unwrap().is_some());
     bench.beside().add_user(&user("carol"), &AuditContext::command_line()).await.unwrap();
-    assert!(!has_keys(vault), "another process committed");
     assert!(vault.authenticate(text.expose()).unwrap().is_some());
     vault.revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap();
-    assert!(!has_keys(vault));
     assert!(vault.authenticate(text.expose()).unwrap().is_none());
     bench.add("alice", "p", api_key("k")).await;
-    assert!(has_keys(vault));
-    assert!(vault.authenticate(text.expose()).unwrap().is_none(), "and it stays revoked");
-}
-
-#[tokio::test]
-async fn a_command_keeps_nothing() {
-    let bench = Bench::new();
-    bench.add("alice", "p", api_key("k")).await;
-    let other = bench.beside();
-    assert!(other.inner.store.moment().is_none());
-    assert_eq!(listed(&other), stored(&bench.vault));
+    assert!(vault.authenticate(text.expose()).unwrap().is_none(), "it stays revoked");
 }

@@ -3,10 +3,10 @@
 mod api_keys;
 mod audit;
 mod backups;
+mod caches;
 mod credentials;
 mod damage;
 mod epoch;
-mod memory;
 mod moving;
 mod opening;
 mod pending;

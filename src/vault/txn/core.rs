@@ -108,12 +108,12 @@ impl Vault {
         for _ in 0..ATTEMPTS {
             let (work, who, keyring) = (work.clone(), who.clone(), self.keyring());
             let used = keyring.clone();
-            let (now, random, mode) = (self.inner.clock.now(), self.inner.random, self.inner.mode);
+            let (now, random) = (self.inner.clock.now(), self.inner.random);
             let job = move |tx: &Tx<'_>| {
                 let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
                 let done = work(&mut ledger)?;
                 let epoch = ledger.next_epoch();
-                ledger.close(mode)?;
+                ledger.close();
                 Ok((done, epoch))
             };
             match self.inner.store.write(priority, job).await {
@@ -139,7 +139,7 @@ impl Vault {
         for _ in 0..ATTEMPTS {
             let (edit, who, keyring) = (edit.clone(), who.clone(), self.keyring());
             let used = keyring.clone();
-            let (now, random, mode) = (self.inner.clock.now(), self.inner.random, self.inner.mode);
+            let (now, random) = (self.inner.clock.now(), self.inner.random);
             let job = move |tx: &Tx<'_>| {
                 let mut rows = KeyringRows::read(tx)?;
                 keyring.is_of(&rows)?;
@@ -152,7 +152,7 @@ impl Vault {
                 rows.write(tx)?;
                 let changed = Keyring::assemble(root, &rows)?;
                 let epoch = ledger.next_epoch();
-                ledger.close_under(&changed, mode)?;
+                ledger.close_under(&changed);
                 Ok((done, Some(changed), epoch))
             };
             match self.inner.store.write(WritePriority::Normal, job).await {

@@ -6,7 +6,6 @@
 //! A sum of 256 bits can be kept up to date by adding and subtracting, whatever the order; sealed, because in the
 //! clear it could be corrected without any key.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use crate::clock::UnixTime;
@@ -83,10 +82,9 @@ pub struct RestoreMark {
     pub backup_at: UnixTime,
 }
 
-/// A manifest that was changed, with what seals it at the end of its transaction, and then what was written.
+/// A changed manifest, with the key that seals it at the end of the transaction.
 pub(in crate::vault) struct Changed {
     pub(in crate::vault) manifest: Manifest,
-    pub(in crate::vault) written: OnceCell<ManifestRow>,
     key: Arc<DataKey>,
     vault_id: [u8; 16],
     random: Random,
@@ -96,7 +94,7 @@ impl DeferredWrite for Changed {
     fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
         let (epoch, fields) = (self.manifest.epoch, self.manifest.bytes());
         let sealed = record::seal_under(&self.key, &self.vault_id, &place(epoch), &fields, self.random);
-        tx.write_manifest(self.written.get_or_init(|| ManifestRow { epoch, data_key: self.key.version, sealed }))
+        tx.write_manifest(&ManifestRow { epoch, data_key: self.key.version, sealed })
     }
 }
 
@@ -143,7 +141,7 @@ impl Manifest {
     /// Leaves it to the jobs behind this one. It is sealed and written with the last of them, in the same transaction.
     pub(in crate::vault) fn leave(self, tx: &Tx<'_>, keyring: &Keyring, random: Random) {
         let (key, vault_id) = (keyring.current_data_key().clone(), *keyring.vault_id());
-        tx.defer(Changed { manifest: self, written: OnceCell::new(), key, vault_id, random });
+        tx.defer(Changed { manifest: self, key, vault_id, random });
     }
 
     pub(in crate::vault) fn bytes(&self) -> Vec<u8> {

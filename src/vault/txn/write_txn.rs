@@ -15,7 +15,6 @@ use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::integrity::verify::{self, Verification};
-use crate::vault::open::OpenMode;
 
 /// A change that is under way. One that adds, removes or records nothing writes nothing.
 pub(in crate::vault) struct Ledger<'t> {
@@ -164,22 +163,17 @@ impl<'t> Ledger<'t> {
         Ok(rows.1 - rows.0 + 1)
     }
 
-    /// Leaves the manifest to be written; beside a server, tells it that something changed.
-    pub(in crate::vault) fn close(self, mode: OpenMode) -> Result<(), VaultError> {
+    /// Leaves the manifest to be written at the end of the transaction, if something was changed.
+    pub(in crate::vault) fn close(self) {
         let keyring = self.keyring;
-        self.close_under(keyring, mode)
+        self.close_under(keyring);
     }
 
-    /// The same where the keyring has changed with it: the manifest is the first record under the new one.
-    pub(in crate::vault) fn close_under(mut self, keyring: &Keyring, mode: OpenMode) -> Result<(), VaultError> {
-        if !self.changed {
-            return Ok(());
+    /// Closes after a change of the keyring: the manifest is the first record under the new one.
+    pub(in crate::vault) fn close_under(mut self, keyring: &Keyring) {
+        if self.changed {
+            self.manifest.epoch += 1;
+            self.manifest.leave(self.tx, keyring, self.random);
         }
-        self.manifest.epoch += 1;
-        self.manifest.leave(self.tx, keyring, self.random);
-        if mode == OpenMode::Command {
-            self.tx.raise_generation()?;
-        }
-        Ok(())
     }
 }
