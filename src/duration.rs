@@ -1,19 +1,20 @@
-//! Durations as people write them: `"10m"`, `"8h"`, `"90d"`, `"1h 30m"`.
+//! Durations in text form: `"10m"`, `"8h"`, `"90d"`, `"1h 30m"`.
 
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, de};
 
-/// Reads a duration; a day has 24 hours. Months and years are refused, for they have no fixed length.
+/// Parses a duration; a day has 24 hours. Months and years are rejected, because their length
+/// varies.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is not a duration; write for example \"30s\", \"10m\", \"8h\" or \"90d\"");
+    let wrong = || format!("'{text}' is not a duration; use for example \"30s\", \"10m\", \"8h\" or \"90d\"");
     let span: Span = text.parse().map_err(|_| wrong())?;
     let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Duration::try_from(signed).map_err(|_| wrong())
 }
 
-/// Writes a duration in the largest unit that holds it whole.
+/// Formats a duration in the largest unit that divides it.
 pub fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if duration.subsec_nanos() > 0 {
@@ -27,7 +28,7 @@ pub fn show(duration: Duration) -> String {
     format!("{seconds}s")
 }
 
-/// For serde's `deserialize_with`.
+/// Deserializes a duration, for serde's `deserialize_with`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_people_write_them() {
+    fn durations_are_parsed() {
         for (text, seconds) in
             [("30s", 30), ("10m", 600), ("8h", 28_800), ("90d", 7_776_000), ("1h 30m", 5_400), ("0s", 0)]
         {
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shown_duration_reads_back() {
+    fn a_formatted_duration_parses_again() {
         for seconds in [0, 1, 59, 60, 3_600, 5_400, 86_400, 7_776_000] {
             let duration = Duration::from_secs(seconds);
             assert_eq!(parse(&show(duration)), Ok(duration));

@@ -1,8 +1,8 @@
-//! Text on its way into a page.
+//! Escaping of text in HTML.
 
 use std::borrow::Cow;
 
-/// Makes text of anything: in an element and in a quoted attribute alike.
+/// Escapes text for element content and quoted attributes.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"', '\'']) {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! The identifiers: each can only hold what is right, so that past the door there are no raw strings.
+//! Identifiers. Each type holds valid values only, so raw strings end at the edge of the program.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,14 +10,14 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use crate::clock::Clock;
 use crate::random::Random;
 
-/// Why a text is not an identifier.
+/// Reason why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Not a provider's name.
-    #[error("a provider's name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
+    #[error("a provider name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
     ProviderName,
     /// Not a name for a trusted issuer.
-    #[error("an issuer's name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
+    #[error("an issuer name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
     IssuerName,
     /// Not a user id.
     #[error("a user id has 1 to 128 characters from A–Z a–z 0–9 . _ - @ : |")]
@@ -26,7 +26,7 @@ pub enum IdError {
     #[error("a credential id is a lower-case UUID")]
     CredentialId,
     /// Not an API key's id.
-    #[error("an API key's id is a lower-case UUID (see `strongroom key list`)")]
+    #[error("an API key id is a lower-case UUID (see `strongroom key list`)")]
     ApiKeyId,
 }
 
@@ -56,7 +56,8 @@ fn is_name(text: &str) -> bool {
     starts_well && text.len() <= 64 && text.bytes().all(legal)
 }
 
-/// What the configuration calls an OpenID provider whose access tokens callers may present. Cheap to clone.
+/// The configuration's name of an OpenID provider whose access tokens callers may present. Cheap to
+/// clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IssuerName(std::sync::Arc<str>);
 
@@ -74,7 +75,7 @@ impl fmt::Display for IssuerName {
     }
 }
 
-/// Whose credentials they are: an opaque id that the application chooses.
+/// The user whom credentials belong to: an opaque id that the application chooses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct UserId(String);
@@ -99,22 +100,24 @@ impl FromStr for UserId {
     }
 }
 
-/// The id of a stored credential: a UUID of version 7 (RFC 9562), so that ids sort by the time they were made.
+/// The id of a stored credential: a UUID of version 7 (RFC 9562), so that ids sort by creation
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CredentialId(Uuid);
 
-/// The id of an API key (never the key itself): a UUID of version 7.
+/// The id of an API key, which is not the key itself: a UUID of version 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ApiKeyId(Uuid);
 
-/// The id of one request, as in `X-Request-Id` and in the log.
+/// The id of a request, in `X-Request-Id` and in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// A fresh one. Each thread fetches the random bytes of several at one time: such an id is no secret.
+    /// Generates an id. Each thread fetches random bytes for several ids at once; they are no
+    /// secrets.
     pub fn fresh(random: Random) -> Self {
         thread_local! {
             static AHEAD: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
@@ -130,7 +133,7 @@ impl RequestId {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
-    /// As it is shown.
+    /// Returns the text form.
     pub fn text(self) -> IdText {
         let mut text = [0; 36];
         self.0.as_hyphenated().encode_lower(&mut text);
@@ -138,18 +141,19 @@ impl RequestId {
     }
 }
 
-/// The text of an id, in no memory of its own.
+/// The text of an id, without an allocation.
 #[derive(Clone, Copy)]
 pub struct IdText([u8; 36]);
 
 impl IdText {
-    /// As text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a UUID is written in ASCII")
     }
 }
 
-/// Makes time-ordered identifiers: two from one maker never sort the wrong way round, even within a millisecond.
+/// Generates time-ordered identifiers: ids of one generator sort in creation order, even within a
+/// millisecond.
 #[derive(Debug)]
 pub struct IdMaker {
     clock: Clock,
@@ -157,17 +161,17 @@ pub struct IdMaker {
 }
 
 impl IdMaker {
-    /// A maker that takes the time from `clock`.
+    /// Creates a generator that takes the time from `clock`.
     pub fn new(clock: Clock) -> Self {
         Self { clock, order: std::sync::Mutex::new(ContextV7::new()) }
     }
 
-    /// A fresh credential id.
+    /// Generates a credential id.
     pub fn credential(&self) -> CredentialId {
         CredentialId(self.fresh())
     }
 
-    /// A fresh id for an API key.
+    /// Generates an id for an API key.
     pub fn api_key(&self) -> ApiKeyId {
         ApiKeyId(self.fresh())
     }
@@ -180,7 +184,7 @@ impl IdMaker {
     }
 }
 
-/// Reads a UUID in the one form in which it is handed out: lower case, with hyphens.
+/// Parses a UUID in its only accepted form: lower case, with hyphens.
 fn lower_case_uuid(text: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(text).ok()?;
     (id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(id)
@@ -246,7 +250,7 @@ mod tests {
     use crate::clock::UnixTime;
 
     #[test]
-    fn only_lower_case_hyphenated_uuids_are_credential_ids() {
+    fn credential_ids_are_lower_case_uuids() {
         let id = "0192d3f0-7c3a-7000-8000-00000000000f";
         assert_eq!(id.parse::<CredentialId>().unwrap().to_string(), id);
         for bad in ["", "x", &id.to_uppercase(), &id.replace('-', ""), &format!("{{{id}}}"), &format!("urn:uuid:{id}")]
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn users_and_providers_keep_to_their_alphabets() {
+    fn names_have_a_fixed_alphabet() {
         assert!("auth0|64.A_b-c@x:1".parse::<UserId>().is_ok());
         for bad in ["", "a b", "ü", "a/b", "a\0", &"x".repeat(129)] {
             assert!(bad.parse::<UserId>().is_err(), "{bad}");
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_made_within_one_millisecond_sort_in_the_order_they_were_made() {
+    fn ids_of_one_millisecond_sort_in_creation_order() {
         let maker = IdMaker::new(Clock::manual(UnixTime(1_800_000_000)));
         let ids: Vec<_> = (0..1000).map(|_| maker.credential()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));

@@ -1,11 +1,13 @@
-//! JSON from a stranger: read whole, and refused where a member is there twice, for then two readers see two things.
+//! Parsing of untrusted JSON. Duplicate members are rejected, because two parsers could read
+//! different values.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads exactly one JSON text, a byte order mark before it allowed. Nesting beyond 128 levels is refused.
+/// Parses exactly one JSON text; a byte order mark is allowed. More than 128 nested levels are
+/// rejected.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     serde_json::from_slice::<Strict>(bytes).ok().map(|strict| strict.0)
@@ -64,7 +66,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is there twice"));
+                return Err(A::Error::custom("a member occurs twice"));
             }
         }
         Ok(Value::Object(object))
@@ -76,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_as_serde_reads_it_but_for_members_that_are_there_twice() {
+    fn json_is_parsed_without_duplicate_members() {
         let text = r#"{"a": [1, -2, 3.5, "x\u00e9", null, true], "b": {"c": {}}}"#;
         assert_eq!(parse(text.as_bytes()), serde_json::from_str(text).ok());
         assert!(parse(b"\xef\xbb\xbf{}").is_some());
@@ -94,6 +96,6 @@ mod tests {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(parse(b"{\"a\":\"\xff\"}"), None);
-        assert_eq!(parse("[".repeat(100_000).as_bytes()), None, "deep nesting ends, and does not overflow the stack");
+        assert_eq!(parse("[".repeat(100_000).as_bytes()), None, "deep nesting is rejected without a stack overflow");
     }
 }

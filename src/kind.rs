@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a credential is made of.
+/// Kind of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[clap(rename_all = "snake_case")]
@@ -23,10 +23,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order in which they are listed.
+    /// All kinds, in the order of lists.
     pub const ALL: [Self; 4] = [Self::OAuth2, Self::ApiKey, Self::UserPassword, Self::HostScoped];
 
-    /// The name that stands in the API, on the command line and in the vault.
+    /// Returns the name in the API, on the command line and in the vault.
     pub fn name(self) -> &'static str {
         match self {
             Self::OAuth2 => "oauth2",
@@ -43,9 +43,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A text that names no kind.
+/// The text names no kind.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown kind of credential '{0}'; there are oauth2, api_key, user_password and host_scoped")]
+#[error("unknown credential type '{0}'; use oauth2, api_key, user_password or host_scoped")]
 pub struct UnknownKind(String);
 
 impl FromStr for Kind {

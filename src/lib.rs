@@ -1,17 +1,25 @@
-//! Strongroom keeps other services' credentials for applications and AI agents, in one binary and one file.
+//! Strongroom stores OAuth tokens, API keys and passwords that belong to the users of an
+//! application, encrypted in one SQLite file, and keeps OAuth tokens refreshed.
 //!
-//! The map, from the door inwards; nothing points back (ARCHITECTURE.md draws it and walks one request through it):
+//! The map, from the outside in. Dependencies point downwards only; ARCHITECTURE.md shows the whole
+//! picture and follows one request through it.
 //!
-//! - [`cli`] and [`http`] are the two doors: what a person types, and what a program asks.
-//! - [`broker`] is what Strongroom does, one file a use case: initiate, complete, create, list, delete.
-//! - [`oauth`] is an OAuth client that knows the RFCs and no provider's name; [`catalog`] is what a provider is, as data;
-//!   [`vault`] seals and opens: master key, keyring, sealed record, credential, state, API key, audit.
-//! - [`store`] is SQLite: the writer, the readers, the migrations. It moves sealed bytes and holds no key.
-//! - [`egress`] is the only way out to the network.
-//! - [`import`] reads the files of other programs: bytes in, typed credentials out.
-//! - [`jose`] signs and verifies JWTs: a leaf that the doors and the OAuth client share.
-//! - [`config`] reads the settings, and [`sandbox`] is a small real authorization server to try all of this with.
-//! - [`clock`], [`random`], [`id`], [`secret`], [`permission`], [`kind`] and [`duration`] are the words that all of it is written in.
+//! - [`cli`] and [`http`] are the two interfaces: the command line, and the HTTP API.
+//! - [`broker`] has the use cases, one file each. `cli` and `http` call these.
+//! - [`oauth`] is an OAuth client that follows the RFCs and knows no provider by name. [`catalog`]
+//!   describes providers as data. [`vault`] seals and opens everything confidential: master key,
+//!   keyring, credentials, pending logins, API keys, audit log, backups.
+//! - [`store`] is SQLite: the writer, the readers, the schema, and every SQL statement. It holds no
+//!   key.
+//! - [`egress`] is the HTTP client for all outbound requests, with its limits and the address
+//!   guard.
+//! - [`import`] reads credential files of other programs.
+//! - [`config`] reads the settings. [`validation`] collects every fault of a settings file, a
+//!   catalogue entry or a request body at once.
+//! - [`jose`] signs and verifies JWTs. [`logging`] writes the log.
+//! - [`sandbox`] is a small authorization server, for `strongroom dev` and for tests.
+//! - [`clock`], [`random`], [`id`], [`secret`], [`permission`], [`kind`] and [`duration`] are the
+//!   values that all other modules use.
 
 pub mod broker;
 pub mod catalog;

@@ -1,4 +1,5 @@
-//! The program `strongroom`: reads the command line, runs the command, turns a failure into an exit code.
+//! The program `strongroom`: parses the command line, runs the command, and maps errors to exit
+//! codes.
 
 use std::process::ExitCode;
 

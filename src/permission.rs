@@ -1,16 +1,16 @@
-//! What an API key may do. No permission implies another.
+//! Permissions of API keys. No permission implies another.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// One permission, in the words of the API.
+/// A permission, named as in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[clap(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Permission {
-    /// See providers and credentials; never a secret.
+    /// See providers and credentials, but no secrets.
     ReadIntegrations,
     /// Connect accounts, store and change credentials.
     ManageIntegrations,
@@ -23,7 +23,7 @@ pub enum Permission {
 }
 
 impl Permission {
-    /// Every permission there is, in the order in which they are listed.
+    /// All permissions, in the order of lists.
     pub const ALL: [Self; 5] = [
         Self::ReadIntegrations,
         Self::ManageIntegrations,
@@ -32,7 +32,7 @@ impl Permission {
         Self::Admin,
     ];
 
-    /// The name that stands in the API, on the command line and in the vault.
+    /// Returns the name in the API, on the command line and in the vault.
     pub fn name(self) -> &'static str {
         match self {
             Self::ReadIntegrations => "READ_INTEGRATIONS",
@@ -48,10 +48,10 @@ impl Permission {
     }
 }
 
-/// A text that names no permission.
+/// The text names no permission.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown permission '{0}'; there are READ_INTEGRATIONS, MANAGE_INTEGRATIONS, DELETE_INTEGRATIONS, USE_INTEGRATIONS and ADMIN"
+    "unknown permission '{0}'; use READ_INTEGRATIONS, MANAGE_INTEGRATIONS, DELETE_INTEGRATIONS, USE_INTEGRATIONS or ADMIN"
 )]
 pub struct UnknownPermission(String);
 
@@ -68,17 +68,17 @@ impl FromStr for Permission {
 pub struct Permissions(u8);
 
 impl Permissions {
-    /// Whether `permission` is in the set.
+    /// Returns true if `permission` is in the set.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & permission.bit() != 0
     }
 
-    /// The members, in the order of [`Permission::ALL`].
+    /// Iterates over the set in the order of [`Permission::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.into_iter().filter(move |p| self.contains(*p))
     }
 
-    /// Whether nothing is in it.
+    /// Returns true if the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -91,7 +91,7 @@ impl FromIterator<Permission> for Permissions {
 }
 
 impl fmt::Display for Permissions {
-    /// The names, separated by a comma and a space.
+    /// Writes the names, separated by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, permission) in self.iter().enumerate() {
             write!(f, "{}{}", if i == 0 { "" } else { ", " }, permission.name())?;
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_what_was_put_into_it_and_nothing_else() {
+    fn a_set_contains_its_members_only() {
         for permission in Permission::ALL {
             let set = Permissions::from_iter([permission]);
             assert_eq!(set.iter().collect::<Vec<_>>(), [permission]);

@@ -1,4 +1,4 @@
-//! The type that a secret is always in: it prints as nothing, serialises to nothing, and is wiped when dropped.
+//! The type of all secrets: not printable, not serializable, and wiped when dropped.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -10,28 +10,28 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 /// A secret text: a token, a password, an API key, a client secret, a code verifier.
 ///
-/// It has no `Serialize`, and its `Debug` says only that it is one; whoever needs the text asks with
+/// It does not implement `Serialize`, and its `Debug` shows nothing. Code that needs the text calls
 /// [`Secret::expose`], which is easy to search for.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
     }
 
-    /// The text itself. Every call is a place to look at in a review.
+    /// Returns the text. Reviews should look at every call.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Whether there is nothing in it.
+    /// Returns true if the text is empty.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }
 
-    /// Compares in a time that depends on the lengths alone.
+    /// Compares in a time that depends on the lengths only.
     pub fn equals(&self, other: &str) -> bool {
         self.expose().as_bytes().ct_eq(other.as_bytes()).into()
     }
@@ -55,7 +55,8 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Appends to a buffer that is wiped when it is dropped; where it has to move, the place that it leaves is wiped too.
+/// Appends to a buffer that is wiped when dropped. If the buffer has to move, its old memory is
+/// wiped too.
 pub(crate) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
     let needed = buffer.len() + bytes.len();
     if needed > buffer.capacity() {
@@ -66,8 +67,8 @@ pub(crate) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
     buffer.extend_from_slice(bytes);
 }
 
-/// Reads what may hold a secret, and leaves nothing of it behind but what it gives: up to `most` bytes and one more, so that
-/// the caller sees that there is too much.
+/// Reads text that may contain a secret, and wipes all intermediate buffers. Reads up to `most`
+/// bytes plus one, so that the caller can detect a longer input.
 pub(crate) fn read(mut from: impl Read, most: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let (mut all, mut piece) = (Zeroizing::new(Vec::with_capacity(4 * 1024)), Zeroizing::new([0; 4 * 1024]));
@@ -90,16 +91,16 @@ mod tests {
 
     use super::*;
 
-    /// What nobody's memory holds by chance, and ours only as what it is written from.
+    /// A sequence that no other memory contains by chance.
     fn letter(at: usize) -> u8 {
-        // SplitMix64: no run of it comes again.
+        // SplitMix64: its output does not repeat.
         let mut mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         b'A' + u8::try_from((mixed ^ mixed >> 31) % 26).unwrap()
     }
 
-    /// Gives it bit by bit, so that a buffer has to grow.
+    /// Returns the bytes in small pieces, so that the buffer has to grow.
     struct Dripping(usize);
 
     impl Read for Dripping {
@@ -117,11 +118,11 @@ mod tests {
         const LENGTH: usize = 9_000;
     }
 
-    /// In how many places of our own writable memory the first letters of it stand.
+    /// Counts the places in our own writable memory that contain the first bytes of the sequence.
     fn copies() -> usize {
         const LENGTH: usize = 24;
         let mut piece = vec![0; 64 * 1024];
-        // What is looked through is itself in this memory, and is passed over: else what was found is found again in there.
+        // Skip the search buffer, which is itself in this memory.
         let begin = u64::try_from(piece.as_ptr().addr()).unwrap();
         let own = begin..begin + u64::try_from(piece.len()).unwrap();
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
@@ -139,12 +140,13 @@ mod tests {
                 let most = if until_own == 0 { piece.len() } else { piece.len().min(until_own) };
                 piece.fill(0);
                 memory.seek(SeekFrom::Start(at)).unwrap();
-                // Some of what is mapped cannot be read, and another thread may have given it back.
+                // Some mappings cannot be read, or another thread has just released them.
                 let Ok(length) = memory.read(&mut piece[..most]) else { break };
                 let is_it = |place: usize| (1..LENGTH).all(|next| piece.get(place + next) == Some(&letter(next)));
                 let first = letter(0);
                 found += piece.iter().enumerate().filter(|(place, byte)| **byte == first && is_it(*place)).count();
-                // Pieces overlap by less than the letters, so that none is seen twice or missed.
+                // Pieces overlap by less than the length searched for, so that nothing is counted
+                // twice or missed.
                 at += u64::try_from(length.saturating_sub(LENGTH - 1).max(1)).unwrap();
             }
         }
@@ -152,17 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn of_a_secret_that_was_read_and_dropped_nothing_is_left_in_memory() {
+    fn a_dropped_secret_leaves_no_copy_in_memory() {
         let held = read(Dripping(0), 1 << 20).unwrap();
         assert_eq!((held.len(), held[8_999]), (Dripping::LENGTH, letter(8_999)));
-        assert_eq!(copies(), 1, "where it is, and nowhere that it was");
+        assert_eq!(copies(), 1, "one copy while it is alive");
         drop(held);
         assert_eq!(copies(), 0);
-        assert_eq!(read(Dripping(0), 100).unwrap().len(), 101, "one more than may be");
+        assert_eq!(read(Dripping(0), 100).unwrap().len(), 101, "one more than the limit");
     }
 
     #[test]
-    fn a_secret_prints_as_nothing() {
+    fn debug_shows_no_secret() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "[secret]");
         assert!(secret.equals("hunter2") && !secret.equals("hunter3") && !secret.equals("hunter"));

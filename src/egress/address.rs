@@ -1,11 +1,11 @@
-//! Which addresses are public: the IANA special-purpose registries (RFC 6890), and the IPv6 forms that carry an IPv4
-//! address in them.
+//! Public addresses: the IANA special-purpose registries (RFC 6890), applied also to IPv4 addresses
+//! inside IPv6 ones.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// Every IPv4 block that is not globally reachable, with what it is.
+/// All IPv4 blocks that are not globally reachable.
 const NOT_PUBLIC_V4: &[(Ipv4Addr, u8)] = &[
     (Ipv4Addr::UNSPECIFIED, 8),           // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
@@ -24,10 +24,11 @@ const NOT_PUBLIC_V4: &[(Ipv4Addr, u8)] = &[
     (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, and broadcast
 ];
 
-/// The only IPv6 space that is handed out; everything else is loopback, link-local, unique-local, multicast or reserved.
+/// The only assigned global IPv6 block. All others are loopback, link-local, unique-local,
+/// multicast or reserved.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Within it, what is not globally reachable all the same.
+/// Blocks inside [`GLOBAL_V6`] that are not globally reachable.
 const NOT_PUBLIC_V6: &[(Ipv6Addr, u8)] = &[
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments: ORCHID, benchmarking
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -35,10 +36,11 @@ const NOT_PUBLIC_V6: &[(Ipv6Addr, u8)] = &[
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
-/// Whether the address is globally reachable, which is where providers live.
+/// Returns true if the address is globally reachable.
 ///
-/// An IPv6 address that carries IPv4 ones is as public as these are. The local-use translation prefix
-/// `64:ff9b:1::/48` (RFC 8215) is never public: where in it the IPv4 address stands is each network's own choice.
+/// An IPv6 address that contains IPv4 addresses is public if these are. The local-use translation
+/// prefix `64:ff9b:1::/48` (RFC 8215) is never public, because each network decides where in it the
+/// IPv4 address is.
 pub(super) fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -49,8 +51,8 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address carries: mapped and compatible (RFC 4291 §2.5.5), NAT64 (RFC 6052), 6to4
-/// (RFC 3056), Teredo (RFC 4380: server and client).
+/// Returns the IPv4 addresses inside an IPv6 address: mapped and compatible (RFC 4291 §2.5.5),
+/// NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo (RFC 4380: server and client).
 pub(super) fn embedded(ip: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     let segments = ip.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
@@ -58,7 +60,7 @@ pub(super) fn embedded(ip: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     match segments {
         [0x2002, high, low, ..] => Some(vec![v4(high, low)]),
         [0x2001, 0, high, low, ..] => Some(vec![v4(high, low), v4(!segments[6], !segments[7])]),
-        // `::` and `::1` are addresses in their own right.
+        // `::` and `::1` contain no IPv4 address.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0, 0 | 0xffff, ..] => Some(vec![last]),
         _ => None,

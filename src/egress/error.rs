@@ -1,94 +1,98 @@
-//! What can go wrong on the way out, told apart by one question: may the provider have acted on the request?
+//! Errors of outbound requests. The main question is whether the provider may have acted on the
+//! request.
 
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 
-/// Why there is no whole answer. No variant holds a URL, a header or a body.
+/// Reason why no complete response arrived. No variant contains a URL, a header or a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressError {
-    /// The guard refused the address; nothing was sent.
-    #[error("the address is refused: {0}")]
+    /// The guard rejected the request; nothing was sent.
+    #[error("the request is not allowed: {0}")]
     Refused(#[from] AddressRefusal),
-    /// No connection came about; nothing was sent.
+    /// The connection failed; nothing was sent.
     #[error("the server could not be reached: {0}")]
     NotSent(NotSent),
-    /// It took too long.
-    #[error("the server is too slow: {}", if *.sent { "no whole answer within the time allowed" } else { "no connection within the time allowed" })]
+    /// The time limit was exceeded.
+    #[error("the server is too slow: {}", if *.sent { "no complete response in time" } else { "no connection in time" })]
     TooSlow {
-        /// Whether the request had been sent: then it is in doubt.
+        /// True if the request had been sent, so that its effect is in doubt.
         sent: bool,
     },
-    /// The answer's headers or its decoded body are over the limit.
-    #[error("the answer is larger than the limit")]
+    /// The response's headers or decoded body exceed the limit.
+    #[error("the response is larger than the limit")]
     TooLarge,
-    /// Something came back that is not HTTP, or a body that is not in the encoding that its header names.
-    #[error("the answer is not valid HTTP")]
+    /// The response is not HTTP, or its body is not in the encoding that the header names.
+    #[error("the response is not valid HTTP")]
     Garbled,
-    /// The request was sent, at least in part, and the connection broke before the answer was whole.
-    #[error("the connection broke before the answer was whole")]
+    /// The request was sent, at least in part, and the connection broke before the end of the
+    /// response.
+    #[error("the connection broke before the response was complete")]
     InDoubt,
 }
 
 impl EgressError {
-    /// Whether the provider may have acted on the request although no whole answer came: then a code or a refresh
-    /// token may be spent. Garbage is an answer, and no doubt.
+    /// Returns true if the provider may have acted on the request although no complete response
+    /// arrived: a code or refresh token may be spent. An invalid response is no reason for
+    /// doubt.
     pub fn in_doubt(&self) -> bool {
         matches!(self, Self::InDoubt | Self::TooLarge | Self::TooSlow { sent: true })
     }
 
-    /// Whether time ran out: a gateway answers 504 then, and 502 otherwise.
+    /// Returns true if the time limit was exceeded.
     pub fn timed_out(&self) -> bool {
         matches!(self, Self::TooSlow { .. })
     }
 
-    /// Whether the same request may succeed later. What the guard refuses stays refused.
+    /// Returns true if the same request may succeed later. A rejection by the guard is
+    /// permanent.
     pub fn is_temporary(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }
 }
 
-/// At which step of the connection it failed.
+/// Step at which the connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSent {
     /// The name has no address.
     #[error("its name cannot be resolved")]
     Dns,
-    /// No TCP connection.
-    #[error("it takes no connection")]
+    /// The TCP connection failed.
+    #[error("it does not accept connections")]
     Connect,
     /// The certificate is not trusted, not valid now, or not for this name.
-    #[error("its certificate is not trusted (a private authority belongs in egress.ca_certificates)")]
+    #[error("its certificate is not trusted; add a private authority to egress.ca_certificates")]
     Certificate,
     /// The TLS handshake failed for another reason.
     #[error("the TLS handshake failed")]
     Tls,
 }
 
-/// Why the guard refused.
+/// Reason why the guard rejected a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressRefusal {
-    /// Neither `https` nor `http`.
-    #[error("only https URLs are fetched")]
+    /// The scheme is neither `https` nor `http`.
+    #[error("only https URLs are allowed")]
     Scheme,
-    /// `http` to something else than a loopback address.
-    #[error("plain http is possible only to loopback addresses")]
+    /// The scheme is `http` and the host is not a loopback address.
+    #[error("plain http is allowed to loopback addresses only")]
     PlainHttp,
-    /// User name or password in the URL.
-    #[error("the URL has a user name or a password in it")]
+    /// The URL contains a user name or password.
+    #[error("the URL contains a user name or a password")]
     UserInfo,
-    /// No host.
+    /// The URL has no host.
     #[error("the URL has no host")]
     NoHost,
-    /// No address of the host is public, and none is in `egress.allow`.
+    /// No address of the host is public or in `egress.allow`.
     #[error("the address is not public, and egress.allow does not cover it")]
     Address,
-    /// A header that frames the message.
+    /// A header would change the framing of the message.
     #[error("the request sets a header that belongs to the connection")]
     Header,
 }
 
-/// Why there is no outbound client.
+/// Reason why the egress client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum EgressSetupError {
     /// A file of `egress.ca_certificates` cannot be read.
@@ -96,18 +100,18 @@ pub enum EgressSetupError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file of `egress.ca_certificates` has no usable certificate in it.
-    #[error("egress.ca_certificates: {}: no usable PEM certificate in it", .0.display())]
+    /// A file of `egress.ca_certificates` has no usable certificate.
+    #[error("egress.ca_certificates: {}: the file has no usable PEM certificate", .0.display())]
     NoCertificate(PathBuf),
     /// The TLS library refused the settings.
-    #[error("the outbound client cannot be set up")]
+    #[error("the egress client could not be set up (TLS settings)")]
     Client,
 }
 
-/// Finds out from a failed request what happened. The error itself is dropped: it would print the whole URL.
+/// Classifies a failed request. The error itself is dropped, because its text contains the URL.
 pub(super) fn classify(error: &reqwest::Error) -> EgressError {
     if let Some(refusal) = cause::<AddressRefusal>(error) {
         return EgressError::Refused(*refusal);
@@ -138,7 +142,8 @@ fn not_sent(error: &reqwest::Error) -> EgressError {
     })
 }
 
-/// The first cause of type `T`; `io::Error` hides what it wraps from `source`, so that is looked into as well.
+/// Returns the first cause of type `T`. `io::Error` does not return what it wraps as its `source`,
+/// so that is searched too.
 fn cause<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
     while let Some(error) = next {

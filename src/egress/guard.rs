@@ -1,4 +1,4 @@
-//! Which URLs and which addresses may be reached.
+//! Checks of URLs and addresses before a connection.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::address::{embedded, is_public};
 use super::error::AddressRefusal;
 
-/// Headers that frame the message or the connection: hyper sets them, nobody else.
+/// Headers that frame the message or the connection. Only hyper may set them.
 const FRAMING: [HeaderName; 9] = [
     header::HOST,
     header::CONTENT_LENGTH,
@@ -22,7 +22,7 @@ const FRAMING: [HeaderName; 9] = [
     header::PROXY_AUTHORIZATION,
 ];
 
-/// The judge of every request and of every address.
+/// Checks every request and every address.
 pub(super) struct Guard {
     allow: Vec<IpNet>,
 }
@@ -32,9 +32,9 @@ impl Guard {
         Self { allow: allow.to_vec() }
     }
 
-    /// Judges what can be judged before any name is resolved. An address in the URL itself is judged here, for it
-    /// never comes to the resolver; the URL parser has by now turned octal, hexadecimal and decimal notations into
-    /// plain addresses.
+    /// Checks a request before any name is resolved. An address in the URL is checked here,
+    /// because it does not go through the resolver. The URL parser has already turned octal,
+    /// hexadecimal and decimal notations into plain addresses.
     pub(super) fn check(&self, url: &Url, headers: &HeaderMap) -> Result<(), AddressRefusal> {
         let host = match url.scheme() {
             "https" | "http" => url.host().ok_or(AddressRefusal::NoHost)?,
@@ -47,8 +47,8 @@ impl Guard {
             return Err(AddressRefusal::PlainHttp);
         }
         match host {
-            Host::Ipv4(ip) => self.judge(ip.into())?,
-            Host::Ipv6(ip) => self.judge(ip.into())?,
+            Host::Ipv4(ip) => self.check_address(ip.into())?,
+            Host::Ipv6(ip) => self.check_address(ip.into())?,
             Host::Domain(_) => {}
         }
         if FRAMING.iter().any(|name| headers.contains_key(name)) {
@@ -57,8 +57,9 @@ impl Guard {
         Ok(())
     }
 
-    /// Judges one address: public, or in `allow`, itself or through every IPv4 address that it carries.
-    pub(super) fn judge(&self, ip: IpAddr) -> Result<(), AddressRefusal> {
+    /// Checks one address. It must be public or in `allow`, either itself or all the IPv4
+    /// addresses inside it.
+    pub(super) fn check_address(&self, ip: IpAddr) -> Result<(), AddressRefusal> {
         let allowed = |ip: IpAddr| self.allow.iter().any(|net| net.contains(&ip));
         let carried = match ip {
             IpAddr::V6(ip) => embedded(ip).unwrap_or_default(),
@@ -70,7 +71,7 @@ impl Guard {
     }
 }
 
-/// Whether the host is a loopback address or `localhost`, which the resolver never asks anybody about.
+/// Returns true for a loopback address and for `localhost`, which is never looked up.
 fn names_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Ipv4(ip) => ip.is_loopback(),
@@ -79,7 +80,8 @@ fn names_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// `localhost` and every name under it (RFC 6761 §6.3), with or without the root's dot.
+/// Returns true for `localhost` and every name under it (RFC 6761 §6.3), with or without a final
+/// dot.
 pub(super) fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name == "localhost" || name.ends_with(".localhost")

@@ -1,4 +1,4 @@
-//! A provider that means harm, for tests: a server on loopback that says exactly the bytes that it is told to say.
+//! A hostile provider for tests: a loopback server that sends exactly the given bytes.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -10,24 +10,25 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::{Egress, LIMITS, Limits, resolver};
+use super::message::{LIMITS, Limits};
+use super::{Egress, resolver};
 
 /// What the server does after it has read a request.
 #[derive(Clone)]
 pub(crate) enum Step {
     /// Sends the bytes.
     Say(Vec<u8>),
-    /// Sends the bytes again and again until nobody listens.
+    /// Sends the bytes repeatedly until the client disconnects.
     Repeat(Vec<u8>),
-    /// Sends the bytes one by one, a few milliseconds apart, and begins again at the end.
+    /// Sends the bytes one by one, a few milliseconds apart, repeatedly.
     Drip(Vec<u8>),
-    /// Says nothing more, and keeps the connection.
+    /// Sends nothing and keeps the connection.
     Hang,
-    /// Breaks the connection off with a reset.
+    /// Resets the connection.
     Reset,
 }
 
-/// The server; it ends when it is dropped.
+/// The server; it stops when dropped.
 pub(crate) struct Hostile {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -45,13 +46,13 @@ impl Hostile {
         Self::new(vec![Step::Say(bytes.into())]).await
     }
 
-    /// Answers the first request with the first bytes, and so on; the last ones are repeated.
+    /// Answers the n-th request with the n-th bytes; the last ones are repeated.
     pub(crate) async fn saying_in_turn(responses: &[String]) -> Self {
         let steps = responses.iter().map(|response| vec![Step::Say(response.clone().into_bytes())]).collect();
         Self::listening((Ipv4Addr::LOCALHOST, 0).into(), steps, None).await
     }
 
-    /// The same at an address of the test's choice, with TLS where there is an acceptor.
+    /// Listens on `at`, with TLS if there is an acceptor.
     pub(super) async fn listening(at: SocketAddr, responses: Vec<Vec<Step>>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(at).await.expect("a port on loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -60,17 +61,17 @@ impl Hostile {
         Self { address, seen, task }
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A URL there.
+    /// Returns a URL of the server.
     pub(crate) fn url(&self, path: &str) -> Url {
         Url::parse(&format!("http://{}{path}", self.address)).expect("a URL")
     }
 
-    /// The requests so far, headers and body as they came; a connection without a request is an empty one.
+    /// Returns all requests with headers and body; a connection without a request is empty.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().expect("no test panics while it holds this").clone()
     }
@@ -82,7 +83,7 @@ impl Drop for Hostile {
     }
 }
 
-/// An response with a body and its right length.
+/// Returns a response with a body and its correct length.
 pub(crate) fn response(status: &str, content_type: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -90,12 +91,12 @@ pub(crate) fn response(status: &str, content_type: &str, body: &str) -> String {
     )
 }
 
-/// A client with the true limits that may reach loopback.
+/// Returns a client with the real limits that may reach loopback.
 pub(crate) fn patient() -> Egress {
     limited(LIMITS)
 }
 
-/// A client that gives up after some milliseconds, so that no test waits for 15 s.
+/// Returns a client with limits of some milliseconds, so that no test waits for 15 s.
 pub(crate) fn hasty() -> Egress {
     limited(Limits { total: Duration::from_millis(60), ..LIMITS })
 }
@@ -105,7 +106,7 @@ pub(super) fn limited(limits: Limits) -> Egress {
     Egress::assemble(&allow, &[], limits, resolver::system()).expect("a client")
 }
 
-/// A name server that has the same response for every name.
+/// Returns a resolver with the same addresses for every name.
 pub(super) fn resolving_to(addresses: &[IpAddr]) -> resolver::Lookup {
     let addresses = addresses.to_vec();
     Arc::new(move |_| {
@@ -137,7 +138,7 @@ async fn accept(
     }
 }
 
-/// Somebody that can be told to break a connection off instead of closing it.
+/// A connection that can be reset instead of closed.
 trait Peer: AsyncRead + AsyncWrite + Unpin {
     fn reset(&self) {}
 }
@@ -195,7 +196,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8_lossy(&request).into_owned()
 }
 
-/// Whether the request is there with its body. What does not begin with a method is TLS, and is not waited for.
+/// Returns true if the request is complete. Data that does not begin with a method is TLS.
 fn is_whole(request: &str) -> bool {
     if !request.starts_with(|c: char| c.is_ascii_uppercase()) {
         return true;

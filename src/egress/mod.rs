@@ -1,12 +1,14 @@
-//! The only way out to the network: one HTTP client, with every limit and the address guard built in.
+//! The egress client: all outbound requests go through it, within limits and the address guard.
 //!
-//! A provider may be hostile, and its URLs may come from a customer. So there are no redirects, no proxy and no
-//! cookies; 5 s to connect, 15 s in all, 1 MiB of decoded answer; `https` alone (`http` to a loopback address that
-//! the configuration allows); and a connection is made only to an address that the guard has judged.
+//! A provider may be hostile, and its URLs may come from a customer. Redirects, proxies and cookies
+//! are off. The limits are 5 s to connect, 15 s in total and 1 MiB of decoded response. Only
+//! `https` is allowed, and `http` to loopback addresses that the configuration allows. A connection
+//! is made only to an address that the guard has checked.
 
 mod address;
 mod error;
 mod guard;
+mod message;
 mod resolver;
 mod response;
 mod tls;
@@ -21,18 +23,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
-use url::Url;
-use zeroize::Zeroizing;
 
 pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
+pub use message::{EgressRequest, EgressResponse, Limits};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
 
 use guard::Guard;
+use message::LIMITS;
 use resolver::GuardedResolver;
 
-/// The outbound client. Cheap to clone; all clones share connections and limits.
+/// The outbound client. Cheap to clone; clones share connections and limits.
 #[derive(Clone)]
 pub struct Egress {
     client: reqwest::Client,
@@ -40,61 +41,16 @@ pub struct Egress {
     limits: Limits,
 }
 
-/// A request to a provider. It has no `Debug`: headers and body carry secrets.
-pub struct EgressRequest {
-    /// The method.
-    pub method: Method,
-    /// Where to; user info in it is refused, a fragment is not sent.
-    pub url: Url,
-    /// The headers; those that frame the message (`Host`, `Content-Length`, …) are not the caller's to set.
-    pub headers: HeaderMap,
-    /// The body, wiped from memory once it is sent.
-    pub body: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// A whole answer, whatever its status: a redirect is an answer like any other. It has no `Debug`: the body may carry
-/// tokens.
-pub struct EgressResponse {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers; `Content-Encoding` is gone where the body was decoded.
-    pub headers: HeaderMap,
-    /// The decoded body, at most 1 MiB; wiped from memory when the last clone is dropped.
-    pub body: Bytes,
-}
-
-/// The bounds of one request. The default is what this house promises; a test that waits for a bound has shorter ones.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Name resolution, TCP and TLS together.
-    pub connect: Duration,
-    /// From the call to the last byte of the answer.
-    pub total: Duration,
-    /// Bytes of the decoded body.
-    pub body: usize,
-    /// Bytes of all header names and values.
-    pub headers: usize,
-}
-
-const LIMITS: Limits =
-    Limits { connect: Duration::from_secs(5), total: Duration::from_secs(15), body: 1024 * 1024, headers: 64 * 1024 };
-
-impl Default for Limits {
-    fn default() -> Self {
-        LIMITS
-    }
-}
-
 impl Egress {
-    /// A client that may reach public addresses and those in `allow`, and that trusts Mozilla's roots and the
-    /// certificates in the PEM files `ca_certificates`.
+    /// Creates a client that may reach public addresses and those in `allow`. It trusts
+    /// Mozilla's roots and the certificates in the PEM files `ca_certificates`.
     ///
-    /// It takes less than a millisecond, and touches no network.
+    /// Takes less than a millisecond and uses no network.
     pub fn new(allow: &[IpNet], ca_certificates: &[PathBuf]) -> Result<Self, EgressSetupError> {
         Self::assemble(allow, ca_certificates, LIMITS, resolver::system())
     }
 
-    /// The same with bounds and a name server of one's own, behind which the guard stands all the same: for tests.
+    /// Creates a client with other limits and another resolver, for tests. The guard stays.
     pub fn assemble(
         allow: &[IpNet],
         ca_certificates: &[PathBuf],
@@ -102,7 +58,7 @@ impl Egress {
         lookup: resolver::Lookup,
     ) -> Result<Self, EgressSetupError> {
         let guard = Arc::new(Guard::new(allow));
-        #[expect(clippy::disallowed_methods, reason = "this is the one home of the outbound client")]
+        #[expect(clippy::disallowed_methods, reason = "all outbound requests go through this client")]
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(ca_certificates)?)
             .dns_resolver(GuardedResolver::new(Arc::clone(&guard), lookup))
@@ -116,8 +72,9 @@ impl Egress {
             // gzip is enough: brotli lets the server choose a window of 16 MiB in our memory.
             .no_brotli()
             .no_deflate()
-            // Long enough for the requests of one use case. A connection that idles longer may be closed by the server
-            // just while a code is on its way, and a code can be sent only once.
+            // Long enough for the requests of one use case. The server may close an
+            // older idle connection just while a code is being sent, and a code can be
+            // sent only once.
             .pool_max_idle_per_host(2)
             .pool_idle_timeout(Duration::from_secs(5))
             .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
@@ -126,10 +83,10 @@ impl Egress {
         Ok(Self { client, guard, limits })
     }
 
-    /// Sends the request and reads the whole answer.
+    /// Sends the request and reads the complete response.
     ///
     /// # Errors
-    /// What the guard refuses, and everything short of a whole answer. Any status is `Ok`.
+    /// A rejection of the guard, or the failure to get a complete response. Any status is `Ok`.
     pub async fn send(&self, request: EgressRequest) -> Result<EgressResponse, EgressError> {
         self.guard.check(&request.url, &request.headers)?;
         let mut outgoing = reqwest::Request::new(request.method, request.url);
@@ -139,7 +96,8 @@ impl Egress {
             let response = self.client.execute(outgoing).await.map_err(|error| error::classify(&error))?;
             response::read(response, &self.limits).await
         };
-        // The time to connect has its own, shorter bound: when this one strikes, the request is under way.
+        // Connecting has its own, shorter limit, so at this limit the request has been
+        // sent.
         tokio::time::timeout(self.limits.total, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))
     }
 }

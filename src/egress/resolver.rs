@@ -1,4 +1,4 @@
-//! Names to addresses, of which only the ones that the guard has judged are ever connected to.
+//! Name resolution: only addresses that the guard has checked are used.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,13 +10,13 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::error::AddressRefusal;
 use super::guard::{Guard, is_localhost};
 
-/// Asks for the addresses of a name.
+/// Looks up the addresses of a name.
 pub type Lookup = Arc<dyn Fn(String) -> Addresses + Send + Sync>;
 
-/// The addresses, when they have come.
+/// The future addresses.
 pub type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// The operating system's resolver.
+/// Returns the operating system's resolver.
 pub fn system() -> Lookup {
     Arc::new(|name| {
         Box::pin(async move {
@@ -26,8 +26,8 @@ pub fn system() -> Lookup {
     })
 }
 
-/// The resolver that hands reqwest judged addresses and no others. It is asked anew for every connection, and the
-/// connection is made to what it answers: a name that resolves differently the next time is judged again.
+/// The resolver of the HTTP client; returns checked addresses only. It is asked for every
+/// connection, so a name that resolves differently later (DNS rebinding) is checked again.
 pub(super) struct GuardedResolver {
     guard: Arc<Guard>,
     lookup: Lookup,
@@ -40,8 +40,8 @@ impl GuardedResolver {
 }
 
 impl Resolve for GuardedResolver {
-    /// Keeps the addresses that may be reached, and refuses where none is left: a `localhost` that is both `::1` and
-    /// `127.0.0.1` works where only the latter is allowed.
+    /// Keeps the allowed addresses, and fails if there are none. A `localhost` with both `::1`
+    /// and `127.0.0.1` works if only the latter is allowed.
     fn resolve(&self, name: Name) -> Resolving {
         let guard = Arc::clone(&self.guard);
         let lookup = Arc::clone(&self.lookup);
@@ -54,12 +54,15 @@ impl Resolve for GuardedResolver {
             if found.is_empty() {
                 return Err(io::Error::from(io::ErrorKind::NotFound).into());
             }
-            let judged: Vec<SocketAddr> =
-                found.into_iter().filter(|ip| guard.judge(*ip).is_ok()).map(|ip| SocketAddr::new(ip, 0)).collect();
-            if judged.is_empty() {
+            let checked: Vec<SocketAddr> = found
+                .into_iter()
+                .filter(|ip| guard.check_address(*ip).is_ok())
+                .map(|ip| SocketAddr::new(ip, 0))
+                .collect();
+            if checked.is_empty() {
                 return Err(AddressRefusal::Address.into());
             }
-            Ok(Box::new(judged.into_iter()) as Addrs)
+            Ok(Box::new(checked.into_iter()) as Addrs)
         })
     }
 }

@@ -1,15 +1,15 @@
-//! Reading an answer that may be meant to do harm: bounded while it streams, counted after decoding.
+//! Reading of a response that may be hostile: limited while it streams, counted after decoding.
 
 use bytes::Bytes;
 use http::HeaderMap;
 use zeroize::Zeroizing;
 
 use super::error::{EgressError, classify};
-use super::{EgressResponse, Limits};
+use super::message::{EgressResponse, Limits};
 use crate::secret;
 
-/// Reads the whole body. What `Content-Length` announces is not looked at: every decoded byte is counted as it comes, so
-/// that a small body that unpacks to gigabytes stops at the limit.
+/// Reads the whole body. `Content-Length` is ignored and every decoded byte is counted, so that a
+/// small body that unpacks to gigabytes stops at the limit.
 pub(super) async fn read(mut response: reqwest::Response, limits: &Limits) -> Result<EgressResponse, EgressError> {
     if size(response.headers()) > limits.headers {
         return Err(EgressError::TooLarge);

@@ -1,4 +1,5 @@
-//! TLS as every request uses it: verified against Mozilla's roots and the operator's own authorities, never without.
+//! TLS settings of every request: certificates are always verified, with Mozilla's roots and the
+//! operator's own authorities.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::error::EgressSetupError;
 
-/// TLS 1.2 and 1.3 over ring, with the certificates of the given PEM files beside Mozilla's roots.
+/// Returns settings for TLS 1.2 and 1.3 with Mozilla's roots and the certificates of the PEM files.
 pub(super) fn client_config(ca_certificates: &[PathBuf]) -> Result<ClientConfig, EgressSetupError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for path in ca_certificates {
@@ -24,7 +25,7 @@ pub(super) fn client_config(ca_certificates: &[PathBuf]) -> Result<ClientConfig,
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A vault talks to a handful of servers; the default keeps sessions of 256.
+    // A vault talks to few servers; the default keeps 256 sessions.
     config.resumption = Resumption::in_memory_sessions(16);
     Ok(config)
 }

@@ -1,26 +1,27 @@
-//! AutoGPT Platform: the `integrations` column of its table `User`, a Fernet token for each user, in which is JSON:
-//! `{"credentials": […], "managed_credentials": {…}, "oauth_states": […]}`. Logins that were only begun are passed over.
+//! AutoGPT Platform: the column `integrations` of its table `User`. It holds a Fernet token for
+//! each user with `{"credentials": […], "managed_credentials": {…}, "oauth_states": […]}`. Pending
+//! logins are ignored.
 
 use serde_json::Value;
 
 use super::document::{self, Document, secret, text, time};
 use super::fernet::FernetKey;
-use super::{FileFault, Found, FoundTokens, Item, Members, NotTaken, scopes, token};
+use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
 use crate::secret::Secret;
 
-const FORM: FileFault =
-    FileFault::Form("AutoGPT's: neither one `integrations` value, nor rows of `id, integrations` in JSON or CSV");
+const FORM: FileError =
+    FileError::Form("in AutoGPT's format: one `integrations` value, or rows of `id, integrations` in JSON or CSV");
 
-/// How a Fernet token begins: version 0x80, and a time before the year 2106.
+/// Beginning of a Fernet token: version 0x80 and a time before the year 2106.
 const BEGINS: &str = "gAAAAA";
 
-/// One user's column.
+/// The column of one user.
 struct Row {
     user: Option<String>,
     sealed: String,
 }
 
-pub(super) fn items(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileFault> {
+pub(super) fn items(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileError> {
     let rows = rows(bytes).ok_or(FORM)?;
     let filled = rows.iter().filter(|row| !row.sealed.trim().is_empty());
     Ok(filled.flat_map(|row| of_user(row, key)).collect())
@@ -47,7 +48,7 @@ fn row_of_json(row: &Document) -> Option<Row> {
     Some(Row { user, sealed })
 }
 
-/// With a head that names the columns, or without one: then the id comes first.
+/// Reads CSV with a header that names the columns, or without one and the id first.
 fn rows_of_csv(text: &str) -> Option<Vec<Row>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let records = reader.records().collect::<Result<Vec<_>, _>>().ok()?;
@@ -70,24 +71,24 @@ fn of_user(row: &Row, key: &FernetKey) -> Vec<Item> {
         let origin = format!("autogpt:{}", row.user.as_deref().unwrap_or_default());
         vec![Item::new(origin, "integrations", row.user.clone(), "").with(Err(why))]
     };
-    let Some(opened) = key.open(&row.sealed) else { return whole(NotTaken::DoesNotOpen) };
-    let Some(document) = Document::parse(&opened) else { return whole(NotTaken::Member("the JSON in it")) };
+    let Some(opened) = key.open(&row.sealed) else { return whole(ItemError::DoesNotOpen) };
+    let Some(document) = Document::parse(&opened) else { return whole(ItemError::Member("the JSON in it")) };
     of_opened(document.value(), row.user.as_deref()).unwrap_or_else(whole)
 }
 
-/// What is in a column that was opened.
-pub(super) fn of_opened(opened: &Value, user: Option<&str>) -> Result<Vec<Item>, NotTaken> {
+/// Reads the decrypted column.
+pub(super) fn of_opened(opened: &Value, user: Option<&str>) -> Result<Vec<Item>, ItemError> {
     let none = Vec::new();
     let credentials = match opened.get("credentials") {
         None | Some(Value::Null) => &none,
         Some(Value::Array(credentials)) => credentials,
-        Some(_) => return Err(NotTaken::Member("credentials")),
+        Some(_) => return Err(ItemError::Member("credentials")),
     };
     let mut items: Vec<Item> = credentials.iter().map(|one| item(one, user)).collect();
     let managed = document::object(opened, "managed_credentials");
     for (name, _) in managed.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         let item = Item::new(format!("autogpt:managed:{name}"), name, user.map(str::to_owned), "");
-        items.push(item.with(Err(NotTaken::Managed)));
+        items.push(item.with(Err(ItemError::Managed)));
     }
     Ok(items)
 }
@@ -101,32 +102,32 @@ fn item(value: &Value, user: Option<&str>) -> Item {
         .with(found(value, id))
 }
 
-fn found(value: &Value, id: &str) -> Result<Found, NotTaken> {
+fn found(value: &Value, id: &str) -> Result<ItemSecret, ItemError> {
     if id.is_empty() {
-        return Err(NotTaken::Member("id"));
+        return Err(ItemError::Member("id"));
     }
     if value.get("is_managed").and_then(Value::as_bool) == Some(true) {
-        return Err(NotTaken::Managed);
+        return Err(ItemError::Managed);
     }
-    let needed = |name: &'static str| secret(value, name).ok_or(NotTaken::Member(name));
-    Ok(match text(value, "type").ok_or(NotTaken::Member("type"))? {
-        "oauth2" => Found::OAuth2(Box::new(tokens(value)?)),
-        "api_key" => Found::ApiKey { parts: vec![needed("api_key")?], expires_at: time(value, "expires_at") },
-        "user_password" => Found::UserPassword { username: needed("username")?, password: needed("password")? },
+    let needed = |name: &'static str| secret(value, name).ok_or(ItemError::Member(name));
+    Ok(match text(value, "type").ok_or(ItemError::Member("type"))? {
+        "oauth2" => ItemSecret::OAuth2(Box::new(tokens(value)?)),
+        "api_key" => ItemSecret::ApiKey { parts: vec![needed("api_key")?], expires_at: time(value, "expires_at") },
+        "user_password" => ItemSecret::UserPassword { username: needed("username")?, password: needed("password")? },
         "host_scoped" => {
-            let headers = document::object(value, "headers").ok_or(NotTaken::Member("headers"))?;
+            let headers = document::object(value, "headers").ok_or(ItemError::Member("headers"))?;
             let header = |(name, value): (&String, &Value)| Some((name.clone(), Secret::new(value.as_str()?)));
-            let headers = headers.iter().map(header).collect::<Option<_>>().ok_or(NotTaken::Member("headers"))?;
-            Found::HostScoped { host: text(value, "host").map(str::to_owned), headers }
+            let headers = headers.iter().map(header).collect::<Option<_>>().ok_or(ItemError::Member("headers"))?;
+            ItemSecret::HostScoped { host: text(value, "host").map(str::to_owned), headers }
         }
-        other => return Err(NotTaken::of_kind(other)),
+        other => return Err(ItemError::of_kind(other)),
     })
 }
 
-fn tokens(value: &Value) -> Result<FoundTokens, NotTaken> {
-    let access_token = token(text(value, "access_token"), "access_token")?.ok_or(NotTaken::NeverConnected)?;
+fn tokens(value: &Value) -> Result<ItemTokens, ItemError> {
+    let access_token = token(text(value, "access_token"), "access_token")?.ok_or(ItemError::NeverConnected)?;
     let granted = value.get("scopes").and_then(Value::as_array);
-    Ok(FoundTokens {
+    Ok(ItemTokens {
         access_token,
         refresh_token: token(text(value, "refresh_token"), "refresh_token")?,
         token_type: None,

@@ -1,4 +1,4 @@
-//! JSON with secrets in it: read strictly, looked at by member, wiped when it is dropped.
+//! JSON documents with secrets: read strictly and wiped when dropped.
 
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
@@ -16,7 +16,7 @@ impl Drop for Document {
     }
 }
 
-/// Wipes every text in a value.
+/// Wipes all texts in a value.
 pub(super) fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
@@ -27,17 +27,18 @@ pub(super) fn wipe(value: &mut Value) {
 }
 
 impl Document {
-    /// One JSON text.
+    /// Parses one JSON text.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         json::parse(bytes).map(Self)
     }
 
-    /// The value.
+    /// Returns the value.
     pub(super) fn value(&self) -> &Value {
         &self.0
     }
 
-    /// Every object of a file: that of an object, those of a list (which may be in a member of an object), or one a line.
+    /// Returns all objects of a file: a single one, those of a list (possibly the member `list` of
+    /// an object), or one per line.
     pub(super) fn all(bytes: &[u8], list: &str) -> Option<Vec<Self>> {
         let Some(whole) = json::parse(bytes) else { return Self::lines(bytes) };
         Some(match whole {
@@ -61,12 +62,12 @@ impl Document {
     }
 }
 
-/// A member that is a text, and not an empty one.
+/// Returns a member that is a non-empty text.
 pub(super) fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
     value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-/// A member that is a text or a whole number, as text: ids are either.
+/// Returns a member that is a text or a whole number, as text; ids are either.
 pub(super) fn id(value: &Value, name: &str) -> Option<String> {
     match value.get(name)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -75,12 +76,12 @@ pub(super) fn id(value: &Value, name: &str) -> Option<String> {
     }
 }
 
-/// A member that is a secret, and not an empty one.
+/// Returns a member that is a non-empty secret.
 pub(super) fn secret(value: &Value, name: &str) -> Option<Secret> {
     text(value, name).map(Secret::new)
 }
 
-/// A member that is a time: Unix seconds, or RFC 3339.
+/// Returns a member that is a time: Unix seconds or RFC 3339.
 pub(super) fn time(value: &Value, name: &str) -> Option<UnixTime> {
     match value.get(name)? {
         Value::Number(number) => number.as_i64().map(UnixTime),
@@ -89,7 +90,7 @@ pub(super) fn time(value: &Value, name: &str) -> Option<UnixTime> {
     }
 }
 
-/// A member that is an object; an empty one where there is none.
+/// Returns a member that is an object.
 pub(super) fn object<'v>(value: &'v Value, name: &str) -> Option<&'v Map<String, Value>> {
     value.get(name).and_then(Value::as_object)
 }

@@ -1,6 +1,5 @@
-//! Fernet (github.com/fernet/spec): `0x80 | time 8 | iv 16 | AES-128-CBC | HMAC-SHA256 32`, in URL-safe base64.
-//!
-//! Only opened, and only what another program sealed: nothing of ours is ever in it.
+//! Fernet (github.com/fernet/spec): `0x80 | time 8 | iv 16 | AES-128-CBC | HMAC-SHA256 32`, in
+//! URL-safe base64. Only decryption, for files of other programs.
 
 use aes::Aes128;
 use aes::cipher::block_padding::Pkcs7;
@@ -19,28 +18,28 @@ const HEADER: usize = 1 + 8 + 16;
 const BLOCK: usize = 16;
 const MAC: usize = 32;
 
-/// URL-safe, with or without padding: what was copied by hand has often lost it.
+/// URL-safe base64 with or without padding, which is often lost when a key is copied by hand.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
 );
 
-/// A key of Fernet's: half of it authenticates, half decrypts.
+/// A Fernet key: half of it authenticates, half decrypts.
 pub struct FernetKey(Zeroizing<[u8; 32]>);
 
-/// A text that is no such key.
+/// The text is not a Fernet key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a Fernet key: it would be 32 bytes in URL-safe base64, 44 characters")]
-pub struct NotAFernetKey;
+#[error("not a Fernet key: expected 32 bytes in URL-safe base64 (44 characters)")]
+pub struct FernetKeyError;
 
 impl FernetKey {
-    /// Reads a key as `ENCRYPTION_KEY` holds it; white space around it does not matter.
-    pub fn parse(text: &Secret) -> Result<Self, NotAFernetKey> {
-        let bytes = Zeroizing::new(BASE64.decode(text.expose().trim()).map_err(|_| NotAFernetKey)?);
-        Ok(Self(Zeroizing::new(bytes.as_slice().try_into().map_err(|_| NotAFernetKey)?)))
+    /// Parses a key as in `ENCRYPTION_KEY`; surrounding white space is ignored.
+    pub fn parse(text: &Secret) -> Result<Self, FernetKeyError> {
+        let bytes = Zeroizing::new(BASE64.decode(text.expose().trim()).map_err(|_| FernetKeyError)?);
+        Ok(Self(Zeroizing::new(bytes.as_slice().try_into().map_err(|_| FernetKeyError)?)))
     }
 
-    /// Opens a token; `None` where another key sealed it, or anything of it was changed. When it was made does not matter.
+    /// Decrypts a token of any age; `None` if it was sealed with another key or modified.
     pub(super) fn open(&self, token: &str) -> Option<Zeroizing<Vec<u8>>> {
         let bytes = BASE64.decode(token.trim()).ok()?;
         let (covered, mac) = bytes.split_last_chunk::<MAC>()?;
@@ -72,19 +71,19 @@ mod tests {
     const TOKEN: &str =
         "gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==";
 
-    fn key(text: &str) -> Result<FernetKey, NotAFernetKey> {
+    fn key(text: &str) -> Result<FernetKey, FernetKeyError> {
         FernetKey::parse(&Secret::new(text))
     }
 
     #[test]
-    fn the_example_of_the_specification_opens() {
+    fn the_specifications_example_decrypts() {
         let Ok(key) = key(&format!("{KEY}\n")) else { panic!("it is a key") };
         assert_eq!(key.open(TOKEN).unwrap().as_slice(), b"hello");
         assert_eq!(key.open(TOKEN.trim_end_matches('=')).unwrap().as_slice(), b"hello");
     }
 
     #[test]
-    fn a_token_that_was_changed_anywhere_and_another_key_do_not_open() {
+    fn modified_tokens_and_other_keys_do_not_decrypt() {
         let Ok(right) = key(KEY) else { panic!("it is a key") };
         let bytes = BASE64.decode(TOKEN).unwrap();
         for at in 0..bytes.len() {

@@ -1,8 +1,9 @@
-//! Credentials in the files of other programs: bytes in, typed items out. Knows neither vault nor catalogue: what the items become
-//! is `broker/import.rs`.
+//! Readers for the credential files of other programs: bytes in, typed items out. Independent of
+//! vault and catalogue; `broker` stores the items.
 //!
-//! A file comes from somebody else's program and is read as from a stranger: bounded, without a panic, each item by itself, so that
-//! one that cannot be understood keeps no other from coming. Nothing that is said about an item has anything of its secrets in it.
+//! A file comes from another program and is untrusted: it is read within limits and without panics.
+//! Each item is read on its own, so that an unreadable one does not affect the others. Texts about
+//! an item contain none of its secrets.
 
 mod autogpt;
 mod document;
@@ -15,43 +16,43 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-pub use fernet::{FernetKey, NotAFernetKey};
+pub use fernet::{FernetKey, FernetKeyError};
 #[cfg(test)]
 pub(crate) use names::{Made, known_names, n8n_table};
 
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
-/// More than this of a file is not read, in bytes.
-pub const LARGEST_FILE: u64 = 32 << 20;
+/// Maximum size of a file, in bytes.
+pub const MAX_IMPORT_FILE: u64 = 32 << 20;
 
-/// One credential of a file, or why it is none for us.
+/// One credential of a file, or the reason why it cannot be imported.
 pub struct Item {
-    /// What the other program calls it, the same each time: its program, and its id there.
+    /// Stable origin: the other program and the id there.
     pub origin: String,
-    /// Its id there, fit to be shown.
+    /// The id there, fit to be shown.
     pub id: String,
-    /// Whose it is there, as far as the file says.
+    /// The user there, if the file names one.
     pub user: Option<String>,
-    /// What the other program calls its provider: what `--map` is told.
+    /// The other program's name of the provider, for `--map`.
     pub own_name: String,
-    /// What its provider may be called, the likeliest first, the other program's own names among them.
+    /// Possible names of the provider, the likeliest first, with the other program's own names.
     pub names: Vec<String>,
-    /// What people call it, without any of its secrets; may be empty.
+    /// Title without any of the item's secrets; may be empty.
     pub title: String,
-    /// What it is made of.
-    pub found: Result<Found, NotTaken>,
+    /// The secrets.
+    pub found: Result<ItemSecret, ItemError>,
 }
 
-/// What a credential is made of, as the other program has it. It has no `Debug`: it holds secrets.
-pub enum Found {
+/// Secrets of an item, as the other program has them. `Debug` is not implemented.
+pub enum ItemSecret {
     /// Tokens of an OAuth 2 authorization server.
-    OAuth2(Box<FoundTokens>),
-    /// An API key, in as many parts as it consists of.
+    OAuth2(Box<ItemTokens>),
+    /// An API key in one or more parts.
     ApiKey {
-        /// Its parts.
+        /// The parts.
         parts: Vec<Secret>,
-        /// When it ends.
+        /// Expiry.
         expires_at: Option<UnixTime>,
     },
     /// A user name and a password.
@@ -63,40 +64,40 @@ pub enum Found {
     },
     /// Headers for one host.
     HostScoped {
-        /// Which, where the file says.
+        /// The host, if the file names it.
         host: Option<String>,
         /// The headers by name.
         headers: BTreeMap<String, Secret>,
     },
 }
 
-/// Tokens, and what is known about them.
-pub struct FoundTokens {
+/// OAuth tokens and their properties.
+pub struct ItemTokens {
     /// The access token.
     pub access_token: Secret,
     /// The refresh token.
     pub refresh_token: Option<Secret>,
-    /// How the access token is used, where the file says.
+    /// Token type, if the file names it.
     pub token_type: Option<String>,
-    /// What was granted.
+    /// Granted scopes.
     pub scopes: Vec<String>,
-    /// The account's name.
+    /// User name of the account.
     pub username: Option<String>,
-    /// Through which client it was connected.
+    /// Id of the client that connected the account.
     pub client_id: Option<String>,
-    /// That client's secret, where the client asks for itself (RFC 6749 §4.4).
+    /// Secret of that client, if the grant is client credentials (RFC 6749 §4.4).
     pub own_client: Option<Secret>,
-    /// When the access token ends.
+    /// Expiry of the access token.
     pub expires_at: Option<UnixTime>,
-    /// When the refresh token ends.
+    /// Expiry of the refresh token.
     pub refresh_expires_at: Option<UnixTime>,
-    /// What the provider's URLs may need to know.
+    /// Possible values for placeholders in the provider's URLs.
     pub values: BTreeMap<String, String>,
-    /// Members of the token answer, of which some are kept.
+    /// Members of the token response; some of them are kept.
     pub members: Members,
 }
 
-/// Members of a token answer: there are tokens in them, so they are wiped when dropped.
+/// Members of a token response. They include tokens, so they are wiped when dropped.
 #[derive(Default)]
 pub struct Members(pub Map<String, Value>);
 
@@ -106,84 +107,83 @@ impl Drop for Members {
     }
 }
 
-/// Why an item is none for us.
+/// Reason why an item cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
-    /// It is sealed with another key.
-    #[error("this key does not open it, or it was changed")]
+pub enum ItemError {
+    /// It is sealed with another key, or was modified.
+    #[error("the key does not decrypt it, or it was modified")]
     DoesNotOpen,
-    /// n8n exports credentials encrypted unless told otherwise.
+    /// n8n encrypts exports by default.
     #[error("its data is still encrypted: export with `n8n export:credentials --all --decrypted`")]
     Encrypted,
-    /// A list of connections, which has no secrets.
-    #[error(
-        "there are no credentials in it: a list has none; fetch each connection by itself (GET /connection/{{id}})"
-    )]
+    /// It is an entry of a list of connections, which has no secrets.
+    #[error("it has no credentials, because lists have none; fetch each connection with GET /connection/{{id}}")]
     WithoutCredentials,
-    /// It was made, and no account connected.
-    #[error("there is no token in it: no account was connected")]
+    /// No account was ever connected.
+    #[error("it has no token: no account was connected")]
     NeverConnected,
-    /// Strongroom keeps nothing of that kind.
-    #[error("Strongroom keeps no credentials of the type {0}")]
+    /// Strongroom has no such kind of credential.
+    #[error("Strongroom stores no credentials of type {0}")]
     NoSuchKind(String),
-    /// The platform's own, which no user of it holds.
-    #[error("it belongs to the platform itself, and not to the user")]
+    /// It belongs to the platform and not to the user.
+    #[error("it belongs to the platform and not to the user")]
     Managed,
-    /// A member is missing, or is not what it should be.
-    #[error("{0} is missing, or is not what it should be")]
+    /// A member is missing or malformed.
+    #[error("{0} is missing or malformed")]
     Member(&'static str),
 }
 
-impl NotTaken {
-    /// A type is a word; what is none is not said back.
+impl ItemError {
+    /// Names the type only if it is a plain word, because the text could be a secret.
     fn of_kind(name: &str) -> Self {
         let is_word = name.len() <= 64 && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
         Self::NoSuchKind(if is_word { name.to_owned() } else { "that it names".to_owned() })
     }
 }
 
-/// Why a file as a whole cannot be read.
+/// Reason why a whole file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FileFault {
-    /// Larger than [`LARGEST_FILE`].
+pub enum FileError {
+    /// Larger than [`MAX_IMPORT_FILE`].
     #[error("the file is larger than 32 MiB; import it in parts")]
     TooLarge,
-    /// Neither JSON nor what else is understood.
+    /// Not in the expected format.
     #[error("the file is not {0}")]
     Form(&'static str),
 }
 
-/// Reads a file of AutoGPT's encrypted `integrations`: one by itself, or rows of `id, integrations` as JSON or CSV.
-pub fn autogpt(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileFault> {
+/// Reads AutoGPT's encrypted `integrations`: a single value, or rows of `id, integrations` as JSON
+/// or CSV.
+pub fn autogpt(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileError> {
     bounded(bytes)?;
     autogpt::items(bytes, key)
 }
 
-/// Reads connections as Nango's API gives them: one, or several as a list or line by line.
-pub fn nango(bytes: &[u8]) -> Result<Vec<Item>, FileFault> {
+/// Reads connections in the format of Nango's API: one, or several as a list or line by line.
+pub fn nango(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
     bounded(bytes)?;
     nango::items(bytes)
 }
 
-/// Reads what `n8n export:credentials --decrypted` wrote.
-pub fn n8n(bytes: &[u8]) -> Result<Vec<Item>, FileFault> {
+/// Reads the output of `n8n export:credentials --decrypted`.
+pub fn n8n(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
     bounded(bytes)?;
     n8n::items(bytes)
 }
 
-/// What AutoGPT's column holds once it is opened, for the property tests and the fuzz targets, which have no key.
+/// Reads AutoGPT's column after decryption, for property tests and fuzz targets, which have no key.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn autogpt_opened(bytes: &[u8]) -> Vec<Item> {
     let opened = document::Document::parse(bytes);
     opened.and_then(|opened| autogpt::of_opened(opened.value(), Some("alice")).ok()).unwrap_or_default()
 }
 
-fn bounded(bytes: &[u8]) -> Result<(), FileFault> {
-    if bytes.len() as u64 > LARGEST_FILE { Err(FileFault::TooLarge) } else { Ok(()) }
+fn bounded(bytes: &[u8]) -> Result<(), FileError> {
+    if bytes.len() as u64 > MAX_IMPORT_FILE { Err(FileError::TooLarge) } else { Ok(()) }
 }
 
-impl Found {
-    /// Every secret in it.
+impl ItemSecret {
+    /// Returns all secrets of the item.
     pub(crate) fn secrets(&self) -> Vec<&Secret> {
         match self {
             Self::OAuth2(tokens) => {
@@ -198,9 +198,9 @@ impl Found {
 }
 
 impl Item {
-    /// An item of which nothing has a secret in it but the secrets: people do call a key by the key.
+    /// Creates an item whose texts contain no secret. Some people use the key itself as a name.
     fn new(origin: String, id: &str, user: Option<String>, title: &str) -> Self {
-        let found = Err(NotTaken::NeverConnected);
+        let found = Err(ItemError::NeverConnected);
         Self { origin, id: shown(id), user, own_name: String::new(), names: Vec::new(), title: shown(title), found }
     }
 
@@ -208,15 +208,15 @@ impl Item {
         Self { own_name: shown(own_name), names, ..self }
     }
 
-    fn with(mut self, found: Result<Found, NotTaken>) -> Self {
+    fn with(mut self, found: Result<ItemSecret, ItemError>) -> Self {
         self.found = found;
         if let Ok(found) = &mut self.found {
-            if found.secrets().iter().any(|secret| gives_away(&self.title, secret)) {
+            if found.secrets().iter().any(|secret| contains_secret(&self.title, secret)) {
                 self.title = String::new();
             }
-            if let Found::OAuth2(tokens) = found {
+            if let ItemSecret::OAuth2(tokens) = found {
                 let secrets = [Some(&tokens.access_token), tokens.refresh_token.as_ref(), tokens.own_client.as_ref()];
-                let known = |name: &String| secrets.iter().flatten().any(|secret| gives_away(name, secret));
+                let known = |name: &String| secrets.iter().flatten().any(|secret| contains_secret(name, secret));
                 tokens.username = tokens.username.take().filter(|name| !known(name));
             }
         }
@@ -224,27 +224,27 @@ impl Item {
     }
 }
 
-/// Whether a text has a secret in it.
-fn gives_away(text: &str, secret: &Secret) -> bool {
+/// Returns true if the text contains the secret.
+fn contains_secret(text: &str, secret: &Secret) -> bool {
     let secret = secret.expose();
     text == secret || (secret.len() >= 8 && text.contains(secret))
 }
 
-/// A text of the file as it can be shown: of one line, and not long.
+/// Returns a text of the file for display: one line of limited length.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// A token as the OAuth endpoints let one pass (RFC 6749 §A.12): visible ASCII.
-fn token(text: Option<&str>, name: &'static str) -> Result<Option<Secret>, NotTaken> {
+/// Reads a token of visible ASCII (RFC 6749 §A.12).
+fn token(text: Option<&str>, name: &'static str) -> Result<Option<Secret>, ItemError> {
     match text {
         None | Some("") => Ok(None),
         Some(text) if text.bytes().all(|c| (0x20..=0x7e).contains(&c)) => Ok(Some(Secret::new(text))),
-        Some(_) => Err(NotTaken::Member(name)),
+        Some(_) => Err(ItemError::Member(name)),
     }
 }
 
-/// Scopes, each once, without what no scope is.
+/// Returns the valid scopes without duplicates.
 fn scopes<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
     for scope in texts.into_iter().flat_map(|text| text.split([' ', ',', '\t', '\n', '\r'])) {

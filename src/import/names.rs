@@ -1,4 +1,5 @@
-//! What other programs call the providers, as data: `names/nango.toml` and `names/n8n.toml`. What is not there goes by the same name.
+//! Provider names of other programs: `names/nango.toml` and `names/n8n.toml`. A name that is not
+//! listed is the same as here.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +8,30 @@ use serde::Deserialize;
 const NANGO: &str = include_str!("names/nango.toml");
 const N8N: &str = include_str!("names/n8n.toml");
 
-/// What n8n's types of credential are.
+/// Credential types of n8n.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct N8nTable {
-    /// The members in which a type that is not listed may have its one key.
+    /// Members that may hold the only key of an unlisted type.
     pub(crate) key_members: Vec<String>,
-    /// The types that are called otherwise, or whose secrets are in other members.
+    /// Types with another name or with secrets in other members.
     pub(crate) types: BTreeMap<String, N8nType>,
 }
 
-/// One type of n8n's.
+/// One credential type of n8n.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct N8nType {
     /// The provider's name here.
     pub(crate) provider: String,
-    /// What it is made of.
+    /// The kind of its secrets.
     pub(crate) made: Made,
-    /// The members with its secrets, in their order.
+    /// The members with its secrets, in order.
     #[serde(default)]
     pub(crate) members: Vec<String>,
 }
 
-/// What a credential of n8n's is made of.
+/// Kinds of secrets in n8n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Made {
@@ -41,15 +42,15 @@ pub(crate) enum Made {
     ApiKey,
     /// A user name and a password.
     UserPassword,
-    /// The name of a header, and its value.
+    /// The name and the value of a header.
     Header,
-    /// A token that goes as bearer.
+    /// A bearer token.
     Bearer,
-    /// A user name and a password that go as HTTP Basic.
+    /// A user name and a password for HTTP Basic.
     Basic,
 }
 
-/// The table of n8n's types.
+/// Returns the table of n8n's types.
 pub(crate) fn n8n_table() -> N8nTable {
     toml::from_str(N8N).expect("the table is part of the program, and a test reads it")
 }
@@ -58,15 +59,16 @@ fn nango_table() -> BTreeMap<String, String> {
     toml::from_str(NANGO).expect("the table is part of the program, and a test reads it")
 }
 
-/// Every name of ours that a table has.
+/// Returns all provider names of the tables.
 #[cfg(test)]
 pub(crate) fn known_names() -> Vec<String> {
     let n8n = n8n_table().types.into_values().map(|one| one.provider);
     nango_table().into_values().chain(n8n).collect()
 }
 
-/// The names of a connection's provider, by what Nango calls it: each as the table has it, as it is, and in our spelling. The first
-/// that is a provider here counts, so what somebody chose to call it comes after what it is.
+/// Returns possible provider names for a Nango connection: for each name the table's, the name
+/// itself, and the name in our spelling. The first that exists is used, so the provider's type
+/// comes before the user's own name.
 pub(super) fn of_nango<'a>(own: impl Iterator<Item = &'a str>) -> Vec<String> {
     let table = nango_table();
     let readings = |name: &'a str| {
@@ -76,7 +78,8 @@ pub(super) fn of_nango<'a>(own: impl Iterator<Item = &'a str>) -> Vec<String> {
     own.filter(|name| !name.is_empty()).flat_map(readings).collect()
 }
 
-/// The names of a type's provider: as the table has it, what the type's name says (`googleSheetsOAuth2Api`), and the type itself.
+/// Returns possible provider names for an n8n type: the table's, the name inside the type's name
+/// (`googleSheetsOAuth2Api`), and the type itself.
 pub(super) fn of_n8n(kind: &str, table: &N8nTable) -> Vec<String> {
     let listed = table.types.get(kind).map(|known| known.provider.clone());
     let bare = ["OAuth2Api", "OAuth2", "TokenApi", "Api"].iter().find_map(|end| kind.strip_suffix(end)).unwrap_or(kind);

@@ -1,4 +1,4 @@
-//! Nango: connections as `GET /connection/{id}` gives them, with `credentials` in them, one or many.
+//! Nango: connections in the format of `GET /connection/{id}`, with `credentials`; one or many.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::document::{self, Document, secret, text, time};
 use super::names;
-use super::{FileFault, Found, FoundTokens, Item, Members, NotTaken, scopes, token};
+use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
 
-const FORM: FileFault = FileFault::Form("Nango's: neither a connection, nor several as a JSON list or line by line");
+const FORM: FileError = FileError::Form("in Nango's format: a connection, or several as a JSON list or line by line");
 
-pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileFault> {
+pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
     let documents = Document::all(bytes, "connections").ok_or(FORM)?;
     let is_connection = |one: &Document| document::id(one.value(), "connection_id").is_some();
     if !documents.iter().all(is_connection) {
@@ -29,35 +29,35 @@ fn item(value: &Value) -> Item {
     Item::new(origin, &id, Some(user), "").called(key, names::of_nango(own)).with(found(value))
 }
 
-/// The application's own user, where the connection was made for one.
+/// Returns the application's user, if the connection was made for one.
 fn whose(value: &Value) -> Option<String> {
     let named = ["end_user", "endUser"].iter().find_map(|name| document::id(value.get(name)?, "id"));
     named.or_else(|| document::id(value.get("tags")?, "end_user_id"))
 }
 
-fn found(value: &Value) -> Result<Found, NotTaken> {
+fn found(value: &Value) -> Result<ItemSecret, ItemError> {
     let Some(credentials) = value.get("credentials").filter(|credentials| credentials.is_object()) else {
-        return Err(NotTaken::WithoutCredentials);
+        return Err(ItemError::WithoutCredentials);
     };
-    let needed = |name: &'static str| secret(credentials, name).ok_or(NotTaken::Member(name));
+    let needed = |name: &'static str| secret(credentials, name).ok_or(ItemError::Member(name));
     let values = strings(value, "connection_config");
-    Ok(match text(credentials, "type").ok_or(NotTaken::Member("credentials.type"))? {
-        "OAUTH2" => Found::OAuth2(Box::new(tokens(credentials, values)?)),
-        "OAUTH2_CC" => Found::OAuth2(Box::new(client_credentials(credentials, values)?)),
+    Ok(match text(credentials, "type").ok_or(ItemError::Member("credentials.type"))? {
+        "OAUTH2" => ItemSecret::OAuth2(Box::new(tokens(credentials, values)?)),
+        "OAUTH2_CC" => ItemSecret::OAuth2(Box::new(client_credentials(credentials, values)?)),
         "API_KEY" => {
             let key = secret(credentials, "apiKey").or_else(|| secret(credentials, "api_key"));
-            Found::ApiKey { parts: vec![key.ok_or(NotTaken::Member("apiKey"))?], expires_at: None }
+            ItemSecret::ApiKey { parts: vec![key.ok_or(ItemError::Member("apiKey"))?], expires_at: None }
         }
-        "BASIC" => Found::UserPassword { username: needed("username")?, password: needed("password")? },
-        other => return Err(NotTaken::of_kind(other)),
+        "BASIC" => ItemSecret::UserPassword { username: needed("username")?, password: needed("password")? },
+        other => return Err(ItemError::of_kind(other)),
     })
 }
 
-fn tokens(credentials: &Value, values: BTreeMap<String, String>) -> Result<FoundTokens, NotTaken> {
-    let access_token = token(text(credentials, "access_token"), "access_token")?.ok_or(NotTaken::NeverConnected)?;
+fn tokens(credentials: &Value, values: BTreeMap<String, String>) -> Result<ItemTokens, ItemError> {
+    let access_token = token(text(credentials, "access_token"), "access_token")?.ok_or(ItemError::NeverConnected)?;
     let raw = document::object(credentials, "raw").cloned().unwrap_or_default();
     let client = credentials.get("config_override").and_then(|client| text(client, "client_id"));
-    Ok(FoundTokens {
+    Ok(ItemTokens {
         access_token,
         refresh_token: token(text(credentials, "refresh_token"), "refresh_token")?,
         token_type: raw.get("token_type").and_then(Value::as_str).map(super::shown),
@@ -72,19 +72,19 @@ fn tokens(credentials: &Value, values: BTreeMap<String, String>) -> Result<Found
     })
 }
 
-/// A client that asks for itself: its secret is what the next token is asked for with.
-fn client_credentials(credentials: &Value, values: BTreeMap<String, String>) -> Result<FoundTokens, NotTaken> {
-    let access_token = token(text(credentials, "token"), "token")?.ok_or(NotTaken::NeverConnected)?;
-    let client_id = text(credentials, "client_id").ok_or(NotTaken::Member("client_id"))?;
+/// Reads client credentials: the client's secret requests the next token.
+fn client_credentials(credentials: &Value, values: BTreeMap<String, String>) -> Result<ItemTokens, ItemError> {
+    let access_token = token(text(credentials, "token"), "token")?.ok_or(ItemError::NeverConnected)?;
+    let client_id = text(credentials, "client_id").ok_or(ItemError::Member("client_id"))?;
     let raw = document::object(credentials, "raw").cloned().unwrap_or_default();
-    Ok(FoundTokens {
+    Ok(ItemTokens {
         access_token,
         refresh_token: None,
         token_type: raw.get("token_type").and_then(Value::as_str).map(super::shown),
         scopes: granted(raw.get("scope")),
         username: None,
         client_id: Some(client_id.to_owned()),
-        own_client: Some(secret(credentials, "client_secret").ok_or(NotTaken::Member("client_secret"))?),
+        own_client: Some(secret(credentials, "client_secret").ok_or(ItemError::Member("client_secret"))?),
         expires_at: time(credentials, "expires_at"),
         refresh_expires_at: None,
         values,

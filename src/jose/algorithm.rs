@@ -1,11 +1,12 @@
-//! The algorithms of RFC 7518 §3.1 and RFC 8037 that are in use: all of them with a public and a private key.
+//! Signature algorithms (RFC 7518 §3.1, RFC 8037): asymmetric ones only.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How a token is signed. There is no `none`, and nothing symmetric: those have no place beside published keys.
+/// A signature algorithm. There is no `none` and no symmetric algorithm, because verification uses
+/// published keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256.
@@ -14,7 +15,7 @@ pub enum Algorithm {
     /// ECDSA on P-384 with SHA-384.
     #[serde(rename = "ES384")]
     Es384,
-    /// Ed25519 (RFC 8037 §3.1); RFC 9864 calls it `Ed25519`, which is understood too.
+    /// Ed25519 (RFC 8037 §3.1). The name `Ed25519` of RFC 9864 is accepted too.
     #[serde(rename = "EdDSA", alias = "Ed25519")]
     EdDsa,
     /// RSASSA-PSS with SHA-256.
@@ -32,11 +33,11 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// All algorithms.
     pub const ALL: [Self; 7] =
         [Self::Es256, Self::Es384, Self::EdDsa, Self::Ps256, Self::Rs256, Self::Rs384, Self::Rs512];
 
-    /// Its name in a header.
+    /// Returns the value of `alg` in a header.
     pub fn name(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -49,7 +50,8 @@ impl Algorithm {
         }
     }
 
-    /// The hash whose left half is an `at_hash` (OpenID Connect Core §3.1.3.6); for EdDSA that of Ed25519, SHA-512.
+    /// Hashes with the algorithm's hash, whose left half is an `at_hash` (OpenID Connect Core
+    /// §3.1.3.6). For EdDSA this is the hash of Ed25519, SHA-512.
     pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         use ring::digest::{SHA256, SHA384, SHA512, digest};
         let hash = match self {
@@ -67,9 +69,9 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A name that is none of [`Algorithm::ALL`].
+/// The name is not one of [`Algorithm::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an algorithm that is used here; there are ES256, ES384, EdDSA, PS256, RS256, RS384 and RS512")]
+#[error("unknown algorithm; use ES256, ES384, EdDSA, PS256, RS256, RS384 or RS512")]
 pub struct UnknownAlgorithm;
 
 impl FromStr for Algorithm {

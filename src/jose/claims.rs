@@ -1,4 +1,4 @@
-//! What a token says (RFC 7519 §4), and holding it against who should have said it, to whom and when.
+//! Claims of a token (RFC 7519 §4) and their checks: issuer, audience and time.
 
 use std::time::Duration;
 
@@ -6,52 +6,52 @@ use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
 
-/// How far two honest clocks may be apart.
-const LEEWAY: Duration = Duration::from_secs(60);
+/// Allowed difference between two clocks.
+const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
 
 /// The claims of a token.
 #[derive(Clone, Debug, Default)]
 pub struct Claims(pub Map<String, Value>);
 
-/// Why a token is not for us, or not for now.
+/// Reason why a token's claims are rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// A claim that has to be there is not.
-    #[error("the token lacks the claim '{0}'")]
+    /// A required claim is absent.
+    #[error("the token has no claim '{0}'")]
     Missing(&'static str),
-    /// A claim of another type than it has to be.
+    /// A claim has the wrong type.
     #[error("the token's claim '{0}' is malformed")]
     Malformed(&'static str),
-    /// `iss` is somebody else.
-    #[error("the token is of another issuer")]
+    /// `iss` names another issuer.
+    #[error("the token comes from another issuer")]
     Issuer,
     /// `aud` does not name us.
     #[error("the token is for another audience")]
     Audience,
-    /// `exp` is over.
+    /// `exp` is in the past.
     #[error("the token has expired")]
     Expired,
-    /// `nbf` or `iat` is yet to come.
+    /// `nbf` or `iat` is in the future.
     #[error("the token is not valid yet")]
     NotYet,
 }
 
-/// Whom a token has to come from, and for whom it has to be.
+/// Issuer and audience that a token must have.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpectedClaims<'a> {
-    /// `iss`, to the letter.
+    /// Exact value of `iss`.
     pub issuer: &'a str,
-    /// One of the members of `aud`.
+    /// A member of `aud`.
     pub audience: &'a str,
-    /// Now. Clocks may be a minute apart.
+    /// The current time. Clocks may differ by a minute.
     pub now: UnixTime,
 }
 
 impl ExpectedClaims<'_> {
-    /// Checks `iss`, `aud`, `exp` and, where they are there, `nbf` and `iat`.
+    /// Checks `iss`, `aud` and `exp`, and `nbf` and `iat` if they are present.
     ///
     /// # Errors
-    /// The first that does not hold.
+    /// The first check that fails.
     pub fn check(&self, claims: &Claims) -> Result<(), ClaimError> {
         if claims.required_text("iss")? != self.issuer {
             return Err(ClaimError::Issuer);
@@ -59,7 +59,7 @@ impl ExpectedClaims<'_> {
         if !claims.audience()?.contains(&self.audience) {
             return Err(ClaimError::Audience);
         }
-        let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(i64::MAX);
+        let leeway = i64::try_from(CLOCK_LEEWAY.as_secs()).unwrap_or(i64::MAX);
         let ends = claims.time("exp")?.ok_or(ClaimError::Missing("exp"))?;
         if self.now.0.saturating_sub(leeway) >= ends {
             return Err(ClaimError::Expired);
@@ -74,26 +74,26 @@ impl ExpectedClaims<'_> {
 }
 
 impl Claims {
-    /// A claim that is a text; `None` where it is absent.
+    /// Returns a text claim; `None` if it is absent.
     ///
     /// # Errors
-    /// Where it is something else.
+    /// [`ClaimError::Malformed`] if the claim is not a text.
     pub fn text(&self, name: &'static str) -> Result<Option<&str>, ClaimError> {
         self.0.get(name).map(|value| value.as_str().ok_or(ClaimError::Malformed(name))).transpose()
     }
 
-    /// A claim that is a text and has to be there.
+    /// Returns a text claim that must be present.
     ///
     /// # Errors
-    /// Where it is not.
+    /// [`ClaimError::Missing`] or [`ClaimError::Malformed`].
     pub fn required_text(&self, name: &'static str) -> Result<&str, ClaimError> {
         self.text(name)?.ok_or(ClaimError::Missing(name))
     }
 
-    /// `aud`: one text or a list of them (RFC 7519 §4.1.3).
+    /// Returns the members of `aud`, which is one text or a list (RFC 7519 §4.1.3).
     ///
     /// # Errors
-    /// Where it is absent, empty or neither.
+    /// If the claim is absent, empty or malformed.
     pub fn audience(&self) -> Result<Vec<&str>, ClaimError> {
         let malformed = ClaimError::Malformed("aud");
         let members = match self.0.get("aud").ok_or(ClaimError::Missing("aud"))? {
@@ -106,10 +106,10 @@ impl Claims {
         if members.is_empty() { Err(malformed) } else { Ok(members) }
     }
 
-    /// A `NumericDate` (RFC 7519 §2), in whole seconds; `None` where it is absent.
+    /// Returns a `NumericDate` (RFC 7519 §2) in whole seconds; `None` if it is absent.
     ///
     /// # Errors
-    /// Where it is no number, or none that is a time.
+    /// [`ClaimError::Malformed`] if the claim is not a number or out of range.
     pub fn time(&self, name: &'static str) -> Result<Option<i64>, ClaimError> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let seconds = value.as_f64().filter(|seconds| seconds.is_finite() && seconds.abs() < 1e15);

@@ -1,47 +1,47 @@
-//! A key set as its issuer publishes it (RFC 7517): read strictly, and of its keys only those that can verify.
+//! JSON Web Key Sets (RFC 7517). Only keys that can verify a signature are kept.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 use serde_json::{Map, Value};
 
-use super::Algorithm;
+use super::algorithm::Algorithm;
 use crate::json;
 
-/// Keys in one set; the largest public ones have two dozen.
-const MOST_KEYS: usize = 100;
-/// The longest `kid`, in bytes.
-const LONGEST_ID: usize = 1024;
+/// Maximum number of keys; the largest public sets have two dozen.
+const MAX_KEYS: usize = 100;
+/// Maximum length of a `kid`, in bytes.
+const MAX_KEY_ID: usize = 1024;
 
-/// Why a text is no key set.
+/// Reason why a key set cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
-    /// Not JSON, or it says something twice.
-    #[error("the key set is not JSON, or says something twice")]
+    /// Not JSON, or a member occurs twice.
+    #[error("the key set is not JSON, or a member occurs twice")]
     NotJson,
-    /// No list `keys` of objects.
+    /// There is no list `keys` of objects.
     #[error("the key set has no list of keys")]
     NoKeys,
-    /// More keys than any honest set has.
+    /// There are too many keys.
     #[error("the key set has more than 100 keys")]
     TooMany,
 }
 
-/// Public keys that can verify a signature. Keys of another use, of a type or curve that is not known here, or malformed
-/// ones are left out (RFC 7517 §5), and so is every symmetric or private one: what is published is no secret.
+/// Public keys for verification. Left out are keys of another use, type or curve, malformed keys
+/// (RFC 7517 §5), and all symmetric and private keys: a published secret is worthless.
 #[derive(Clone, Debug, Default)]
 pub struct Jwks(Vec<PublicKey>);
 
 #[derive(Clone, Debug)]
 pub(super) struct PublicKey {
     id: Option<String>,
-    /// What the key says that it is for, where it says so.
+    /// The key's own `alg`, if it has one.
     algorithm: Option<Algorithm>,
-    material: Material,
+    point: KeyPoint,
 }
 
 #[derive(Clone, Debug)]
-enum Material {
+enum KeyPoint {
     /// Modulus and exponent, big-endian without leading zeros.
     Rsa {
         n: Vec<u8>,
@@ -54,14 +54,14 @@ enum Material {
 }
 
 impl Jwks {
-    /// Reads `{"keys": […]}`.
+    /// Parses `{"keys": […]}`.
     ///
     /// # Errors
-    /// See [`JwksError`]. A set of which no key can be used is none: it is one without keys.
+    /// See [`JwksError`]. A set without any usable key is valid and empty.
     pub fn parse(bytes: &[u8]) -> Result<Self, JwksError> {
         let value = json::parse(bytes).ok_or(JwksError::NotJson)?;
         let keys = value.get("keys").and_then(Value::as_array).ok_or(JwksError::NoKeys)?;
-        if keys.len() > MOST_KEYS {
+        if keys.len() > MAX_KEYS {
             return Err(JwksError::TooMany);
         }
         let objects = keys.iter().map(|key| key.as_object().ok_or(JwksError::NoKeys));
@@ -69,20 +69,20 @@ impl Jwks {
         Ok(Self(objects.into_iter().filter_map(PublicKey::read).collect()))
     }
 
-    /// A set of one key, given as a JWK.
+    /// Returns a set of one key, given as a JWK.
     pub fn single(jwk: &Map<String, Value>) -> Self {
         Self(PublicKey::read(jwk).into_iter().collect())
     }
 
-    /// Whether no key can verify anything.
+    /// Returns true if there is no usable key.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The keys that a token with this header may be signed with. One without `kid` names its key only where there is
-    /// just one of its kind (OpenID Connect Core §10.1).
+    /// Returns the keys that may have signed a token with this header. Without `kid` there must
+    /// be exactly one key for the algorithm (OpenID Connect Core §10.1).
     pub(super) fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<&PublicKey> {
-        let fitting = self.0.iter().filter(|key| key.takes(algorithm));
+        let fitting = self.0.iter().filter(|key| key.supports(algorithm));
         match id {
             Some(id) => fitting.filter(|key| key.id.as_deref() == Some(id)).collect(),
             None => Some(fitting.collect::<Vec<_>>()).filter(|keys| keys.len() == 1).unwrap_or_default(),
@@ -102,29 +102,29 @@ impl PublicKey {
             return None;
         }
         let id = text("kid").transpose().ok()?;
-        if id.is_some_and(|id| id.len() > LONGEST_ID) {
+        if id.is_some_and(|id| id.len() > MAX_KEY_ID) {
             return None;
         }
         let algorithm = match text("alg").transpose().ok()? {
             Some(name) => Some(name.parse().ok()?),
             None => None,
         };
-        let key = Self { id: id.map(str::to_owned), algorithm, material: Material::read(jwk)? };
-        let consistent = algorithm.is_none_or(|algorithm| key.material.takes(algorithm));
+        let key = Self { id: id.map(str::to_owned), algorithm, point: KeyPoint::read(jwk)? };
+        let consistent = algorithm.is_none_or(|algorithm| key.point.supports(algorithm));
         consistent.then_some(key)
     }
 
-    fn takes(&self, algorithm: Algorithm) -> bool {
-        self.algorithm.is_none_or(|own| own == algorithm) && self.material.takes(algorithm)
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        self.algorithm.is_none_or(|own| own == algorithm) && self.point.supports(algorithm)
     }
 
-    /// Whether `signature` over `message` is this key's.
+    /// Returns true if `signature` over `message` was made with this key.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        if !self.takes(algorithm) {
+        if !self.supports(algorithm) {
             return false;
         }
-        match &self.material {
-            Material::Rsa { n, e } => {
+        match &self.point {
+            KeyPoint::Rsa { n, e } => {
                 let parameters = match algorithm {
                     Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
                     Algorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
@@ -133,14 +133,14 @@ impl PublicKey {
                 };
                 RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).is_ok()
             }
-            Material::P256(point) => good(&signature::ECDSA_P256_SHA256_FIXED, point, message, signature),
-            Material::P384(point) => good(&signature::ECDSA_P384_SHA384_FIXED, point, message, signature),
-            Material::Ed25519(point) => good(&signature::ED25519, point, message, signature),
+            KeyPoint::P256(point) => is_valid(&signature::ECDSA_P256_SHA256_FIXED, point, message, signature),
+            KeyPoint::P384(point) => is_valid(&signature::ECDSA_P384_SHA384_FIXED, point, message, signature),
+            KeyPoint::Ed25519(point) => is_valid(&signature::ED25519, point, message, signature),
         }
     }
 }
 
-fn good(
+fn is_valid(
     algorithm: &'static dyn signature::VerificationAlgorithm,
     key: &[u8],
     message: &[u8],
@@ -149,7 +149,7 @@ fn good(
     UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok()
 }
 
-impl Material {
+impl KeyPoint {
     fn read(jwk: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
@@ -164,7 +164,7 @@ impl Material {
         }
     }
 
-    fn takes(&self, algorithm: Algorithm) -> bool {
+    fn supports(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{EdDsa, Es256, Es384, Ps256, Rs256, Rs384, Rs512};
         match self {
             Self::Rsa { .. } => matches!(algorithm, Ps256 | Rs256 | Rs384 | Rs512),
@@ -175,7 +175,8 @@ impl Material {
     }
 }
 
-/// Some servers put a zero before a number whose first bit is set, against RFC 7518 §6.3.1.1.
+/// Removes leading zeros. Some servers send one if the first bit is set, which RFC 7518 §6.3.1.1
+/// forbids.
 fn number(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().copied().skip_while(|byte| *byte == 0).collect()
 }

@@ -1,43 +1,37 @@
-//! The compact form (RFC 7515 §7.1): header, claims and signature, each in base64url, with points between them.
+//! Signed tokens in compact form (RFC 7515 §7.1): base64url of header, claims and signature, joined
+//! by dots.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Map, Value, json};
 
-use super::{Algorithm, Claims, Jwks, SigningKey};
+use super::algorithm::Algorithm;
+use super::claims::Claims;
+use super::jwks::Jwks;
+use super::signing::{SignError, SigningKey};
 use crate::json;
 use crate::secret::Secret;
 
-/// The longest token that is read, in bytes: what a header of a request has room for, several times over.
-const LONGEST: usize = 64 * 1024;
+/// Maximum length of a token, in bytes; several times what fits into a request's head.
+const MAX_TOKEN: usize = 64 * 1024;
 
-/// What stands in the header besides the algorithm.
+/// Header members beside `alg`.
 #[derive(Clone, Debug, Default)]
 pub struct Header {
     /// `typ`: `JWT`, `dpop+jwt`, …
     pub kind: Option<&'static str>,
-    /// `kid`: which of our published keys it is.
+    /// `kid`: id of the signing key.
     pub key_id: Option<String>,
     /// `jwk`: the public key itself (RFC 9449 §4.2).
     pub jwk: Option<Map<String, Value>>,
 }
 
-/// Why nothing was signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    /// The key is not one for this algorithm.
-    #[error("the key cannot sign with this algorithm")]
-    Algorithm,
-    /// The primitive failed.
-    #[error("the signature could not be made")]
-    Failed,
-}
-
-/// Signs the claims with our key. The token is a secret: whoever has it can use it until it ends.
+/// Signs the claims with our key. The token is a secret, because anyone can use it until it
+/// expires.
 ///
 /// # Errors
-/// Where the key is not one for `algorithm`.
+/// [`SignError::Algorithm`] if the key cannot sign with `algorithm`.
 pub fn sign(
     header: &Header,
     claims: &Map<String, Value>,
@@ -49,8 +43,8 @@ pub fn sign(
     Ok(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
 }
 
-/// Signs the claims with a secret that both sides know (HS256, RFC 7518 §3.2), as `client_secret_jwt` does (OpenID Connect
-/// Core §9). Nothing here verifies by a secret.
+/// Signs the claims with a shared secret (HS256, RFC 7518 §3.2), for `client_secret_jwt` (OpenID
+/// Connect Core §9). Tokens signed like this are never verified here.
 pub fn sign_with_secret(header: &Header, claims: &Map<String, Value>, secret: &Secret) -> Secret {
     let message = message(header, "HS256", claims);
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
@@ -68,41 +62,44 @@ fn message(header: &Header, algorithm: &str, claims: &Map<String, Value>) -> Str
     format!("{}.{}", part(&members), part(claims))
 }
 
-/// Why a token is not what it says. Nothing of the token is in it.
+/// Reason why a token is rejected. Contains nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
-    /// Not three parts of base64url, not JSON in the first two, a member twice, or endless.
-    #[error("the token is no JWT")]
+    /// Not three parts of base64url with JSON in the first two, a member occurs twice, or too
+    /// long.
+    #[error("the token is not a JWT")]
     Form,
-    /// `crit` names something that has to be understood and is not (RFC 7515 §4.1.11).
-    #[error("the token's header asks for an extension that is not known")]
+    /// `crit` requires an extension (RFC 7515 §4.1.11), and none is supported.
+    #[error("the token requires an unsupported extension (crit)")]
     Critical,
-    /// `none`, a symmetric algorithm, an unknown one, or one that is not allowed here.
-    #[error("the token is signed by an algorithm that is not allowed")]
+    /// `none`, a symmetric or unknown algorithm, or one that is not allowed here.
+    #[error("the token's algorithm is not allowed")]
     Algorithm,
-    /// The key set has no such key; it may be a new one.
-    #[error("the token is signed by a key that its issuer does not publish")]
+    /// The key set has no such key. The issuer may have a new one.
+    #[error("the issuer does not publish the token's key")]
     UnknownKey,
-    /// The key is there, and the signature is not its.
+    /// The signature does not match the key.
     #[error("the token's signature is wrong")]
     Signature,
 }
 
-/// A token whose signature was good. Of its claims nothing was looked at yet.
+/// A token with a valid signature. Its claims are not checked yet.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// `typ`, in lower case and without `application/` before it (RFC 8725 §3.11).
+    /// `typ`, in lower case and without the prefix `application/` (RFC 8725 §3.11).
     pub kind: Option<String>,
-    /// What it is signed with.
+    /// Algorithm of the signature.
     pub algorithm: Algorithm,
-    /// What it says.
+    /// The unchecked claims.
     pub claims: Claims,
 }
 
-/// Checks the signature of `token` against the published `keys`; `allowed` is never empty and never comes from the token.
+/// Verifies the signature of `token` with the published `keys`. `allowed` must come from the
+/// configuration, never from the token.
 ///
 /// # Errors
-/// See [`JwsError`]; after [`JwsError::UnknownKey`] it is worth fetching the keys again, rate-limited.
+/// See [`JwsError`]. After [`JwsError::UnknownKey`] the caller may fetch the keys again,
+/// rate-limited.
 pub fn verify(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result<Verified, JwsError> {
     let (header, claims, signature) = parts(token).ok_or(JwsError::Form)?;
     let read = |part: &str| match json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?) {
@@ -130,7 +127,7 @@ pub fn verify(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result<Verifie
     Ok(Verified { kind, algorithm, claims: Claims(read(claims).ok_or(JwsError::Form)?) })
 }
 
-/// Who a token claims to be of, before anything in it is believed: which issuer's keys to verify it with.
+/// Returns `iss` of an unverified token, to select the issuer whose keys verify it.
 pub fn claimed_issuer(token: &str) -> Option<String> {
     let (_, claims, _) = parts(token)?;
     let claims = json::parse(&URL_SAFE_NO_PAD.decode(claims).ok()?)?;
@@ -138,7 +135,7 @@ pub fn claimed_issuer(token: &str) -> Option<String> {
 }
 
 fn parts(token: &str) -> Option<(&str, &str, &str)> {
-    if token.len() > LONGEST {
+    if token.len() > MAX_TOKEN {
         return None;
     }
     let mut parts = token.split('.');

@@ -1,15 +1,18 @@
-//! Signed tokens (JOSE): a JWT is signed with a key of ours, or verified against the keys that its issuer publishes.
+//! JSON Web Tokens: signed with our keys, or verified with the keys that an issuer publishes.
 //!
-//! - Ours: [`SigningKey`] is read from PKCS#8 (or made: [`SigningKey::generate`]), [`sign`] makes a JWT with it, and
-//!   [`SigningKey::public_jwk`] is what others verify that with. [`sign_with_secret`] is for `client_secret_jwt` alone.
-//! - Theirs: [`Jwks::parse`] reads a key set, [`verify`] checks a signature against it within a list of allowed algorithms
-//!   and gives the [`Verified`] token, and [`ExpectedClaims::check`] holds its claims against issuer, audience and time.
+//! - Signing: [`SigningKey`] is read from PKCS#8 or generated, [`sign`] makes a token with it, and
+//!   [`SigningKey::public_jwk`] is the key for verification. [`sign_with_secret`] is for
+//!   `client_secret_jwt` only.
+//! - Verification: [`Jwks::parse`] reads a key set, [`verify`] checks a signature with a list of
+//!   allowed algorithms and returns the [`Verified`] token, and [`ExpectedClaims::check`] checks
+//!   issuer, audience and time.
 //!
-//! What cannot go wrong here (RFC 8725): `none` is no [`Algorithm`]; a symmetric algorithm can only sign, so that no public
-//! key is ever taken for a secret; a key is used with its own algorithms alone; `crit`, and a member that is there twice, are
-//! refused; what a token's header says about where its key is (`jku`, `x5u`, `jwk`, `x5c`) is never looked at.
+//! Known attacks (RFC 8725) are ruled out: [`Algorithm`] has no `none`. Symmetric algorithms only
+//! sign, so a public key is never used as a secret. A key is used with its own algorithms only.
+//! `crit` and duplicate members are rejected. Key references in a token's header (`jku`, `x5u`,
+//! `jwk`, `x5c`) are ignored.
 //!
-//! The primitives are ring's, which TLS has in the binary anyway.
+//! The primitives are ring's, which TLS needs anyway.
 
 mod algorithm;
 mod claims;
@@ -23,5 +26,5 @@ mod tests;
 pub use algorithm::Algorithm;
 pub use claims::{ClaimError, Claims, ExpectedClaims};
 pub use jwks::{Jwks, JwksError};
-pub use jws::{Header, JwsError, SignError, Verified, claimed_issuer, sign, sign_with_secret, verify};
-pub use signing::{KeyError, SigningKey};
+pub use jws::{Header, JwsError, Verified, claimed_issuer, sign, sign_with_secret, verify};
+pub use signing::{KeyError, SignError, SigningKey};

@@ -1,4 +1,4 @@
-//! A private key of ours: read from PKCS#8 or made here, used to sign, and published as a JWK.
+//! Private keys for signatures: read from PKCS#8 or generated, and published as JWKs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -9,29 +9,40 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::{Algorithm, SignError};
+use super::algorithm::Algorithm;
 
-/// Why bytes are no key of ours.
+/// Reason why a private key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not PEM, or nothing in it is an unencrypted PKCS#8 key.
+    /// Not PEM, or without an unencrypted PKCS#8 key.
     #[error(
-        "there is no private key in PKCS#8 in it (\"BEGIN PRIVATE KEY\"); \
-         openssl pkcs8 -topk8 -nocrypt turns other forms into it"
+        "the file has no PKCS#8 private key (\"BEGIN PRIVATE KEY\"); \
+         convert it with `openssl pkcs8 -topk8 -nocrypt`"
     )]
     NotPkcs8,
-    /// A key that none of the algorithms is for, or a damaged one.
-    #[error("the key is damaged, or is neither RSA with 2048 to 4096 bits, nor on P-256 or P-384, nor Ed25519")]
+    /// The key is damaged, or no algorithm uses such a key.
+    #[error("the key is damaged or unsupported; use RSA (2048 to 4096 bits), P-256, P-384 or Ed25519")]
     Unusable,
 }
 
-/// What stands before the seed of an Ed25519 key in PKCS#8 (RFC 8410 §7).
+/// Reason why nothing was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The key cannot sign with this algorithm.
+    #[error("the key cannot sign with this algorithm")]
+    Algorithm,
+    /// The cryptographic operation failed.
+    #[error("the signature failed")]
+    Failed,
+}
+
+/// DER bytes before the seed of an Ed25519 key in PKCS#8 (RFC 8410 §7).
 const ED25519_PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-/// What stands before the point of an Ed25519 public key in a SubjectPublicKeyInfo (RFC 8410 §4).
+/// DER bytes before the point of an Ed25519 public key in a SubjectPublicKeyInfo (RFC 8410 §4).
 const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
 
-/// A private key that signs.
+/// A private key for signatures.
 pub struct SigningKey {
     pair: Pair,
     id: String,
@@ -46,21 +57,18 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// A fresh key for [`Algorithm::Es256`].
+    /// Generates a key for [`Algorithm::Es256`].
     ///
     /// # Panics
-    /// Where the operating system has no random bytes to give.
+    /// If the operating system has no random bytes.
     pub fn generate() -> Self {
         let algorithm = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new())
             .expect("the operating system's random source never fails after boot");
-        Self::from_pkcs8(pkcs8.as_ref()).expect("what was just made can be read")
+        Self::from_pkcs8(pkcs8.as_ref()).expect("a generated key can be read")
     }
 
-    /// The Ed25519 key of this seed (RFC 8032 §5.1.5).
-    ///
-    /// # Panics
-    /// Never: every seed makes a key.
+    /// Returns the Ed25519 key of this seed (RFC 8032 §5.1.5).
     pub fn ed25519(seed: &[u8; 32]) -> Self {
         let mut pkcs8 = Zeroizing::new([0; ED25519_PKCS8.len() + 32]);
         pkcs8[..ED25519_PKCS8.len()].copy_from_slice(&ED25519_PKCS8);
@@ -77,10 +85,11 @@ impl SigningKey {
         Self::from_pkcs8(der.secret_pkcs8_der())
     }
 
-    /// Reads a PKCS#8 key (RFC 5958). Its id is its thumbprint until [`SigningKey::with_id`] gives it another.
+    /// Reads a PKCS#8 key (RFC 5958). Its id is its thumbprint unless [`SigningKey::with_id`]
+    /// sets another.
     ///
     /// # Errors
-    /// Where no algorithm is for it.
+    /// [`KeyError::Unusable`].
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         let random = SystemRandom::new();
         let ec = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, der, &random).ok();
@@ -95,23 +104,23 @@ impl SigningKey {
         Ok(key)
     }
 
-    /// The same key under the id that it is known by elsewhere.
+    /// Sets the key's id.
     #[must_use]
     pub fn with_id(self, id: impl Into<String>) -> Self {
         Self { id: id.into(), ..self }
     }
 
-    /// Its `kid`.
+    /// Returns the value of `kid`.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The private key itself, in PKCS#8: to be sealed, and for nothing else.
+    /// Returns the private key in PKCS#8, to be sealed.
     pub fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
 
-    /// What it can sign with, the most usual first.
+    /// Returns the algorithms of the key, the most common first.
     pub fn algorithms(&self) -> &'static [Algorithm] {
         match self.pair {
             Pair::Rsa(_) => &[Algorithm::Rs256, Algorithm::Ps256, Algorithm::Rs384, Algorithm::Rs512],
@@ -121,7 +130,8 @@ impl SigningKey {
         }
     }
 
-    /// The public half as a JWK with the members that make the key and no others: what a DPoP proof carries.
+    /// Returns the public key as a JWK with only the members that define the key, for DPoP
+    /// proofs.
     pub fn bare_jwk(&self) -> Map<String, Value> {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let on_curve = |name: &str, point: &[u8]| {
@@ -142,7 +152,8 @@ impl SigningKey {
         members
     }
 
-    /// The public half as it is published (RFC 7517 §4): with `kid` and `use`, and `alg` where there is but one.
+    /// Returns the public key as it is published (RFC 7517 §4): with `kid`, `use`, and `alg` if
+    /// the key has only one algorithm.
     pub fn public_jwk(&self) -> Map<String, Value> {
         let mut jwk = self.bare_jwk();
         jwk.insert("kid".to_owned(), json!(self.id));
@@ -153,16 +164,17 @@ impl SigningKey {
         jwk
     }
 
-    /// The public half in PEM, as openssl reads it; `None` for a key that is not Ed25519.
+    /// Returns the public key in PEM, as OpenSSL reads it; `None` if it is not Ed25519.
     pub fn public_pem(&self) -> Option<String> {
         let Pair::Ed25519(pair) = &self.pair else { return None };
         let der = STANDARD.encode([&ED25519_SPKI, pair.public_key().as_ref()].concat());
         Some(format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n"))
     }
 
-    /// The SHA-256 thumbprint of the public key (RFC 7638): what a token that is bound to the key calls it (`jkt`).
+    /// Returns the SHA-256 thumbprint of the public key (RFC 7638), the `jkt` of bound tokens.
     pub fn thumbprint(&self) -> String {
-        // The members that RFC 7638 §3.2 asks for are exactly those, and serde_json sorts them.
+        // RFC 7638 §3.2 hashes exactly these members in lexical order, which a BTreeMap
+        // keeps.
         let members: std::collections::BTreeMap<String, Value> = self.bare_jwk().into_iter().collect();
         let digest = ring::digest::digest(&ring::digest::SHA256, json!(members).to_string().as_bytes());
         URL_SAFE_NO_PAD.encode(digest)
@@ -181,12 +193,12 @@ impl SigningKey {
                     Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
                     _ => &signature::RSA_PKCS1_SHA256,
                 };
-                let mut made = vec![0; pair.public().modulus_len()];
-                pair.sign(padding, &random, message, &mut made).map_err(|_| SignError::Failed)?;
-                Ok(made)
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(padding, &random, message, &mut signature).map_err(|_| SignError::Failed)?;
+                Ok(signature)
             }
             Pair::P256(pair) | Pair::P384(pair) => {
-                pair.sign(&random, message).map(|made| made.as_ref().to_vec()).map_err(|_| SignError::Failed)
+                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(|_| SignError::Failed)
             }
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
@@ -194,7 +206,7 @@ impl SigningKey {
 }
 
 impl std::fmt::Debug for SigningKey {
-    /// Shows which key it is, and nothing of it.
+    /// Shows the id only.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@ use crate::catalog::Provider;
 use crate::catalog::entry::{GrantType, OAuth};
 use crate::catalog::input::InputFault;
 use crate::id::{IdError, ProviderName, UserId};
-use crate::import::{Found, FoundTokens, Item, NotTaken};
+use crate::import::{Item, ItemError, ItemSecret, ItemTokens};
 use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::{
@@ -35,7 +35,7 @@ pub struct ImportOptions {
 #[derive(Debug, thiserror::Error)]
 pub(in crate::broker) enum Refusal {
     #[error(transparent)]
-    Found(#[from] NotTaken),
+    ItemSecret(#[from] ItemError),
     #[error("the record has an unknown format: use the version of Strongroom that exported it, or a newer one")]
     NotUnderstood,
     #[error("the file names no user: give one with --user")]
@@ -79,14 +79,14 @@ impl Broker {
             NewCredential::plain(user, provider.name.clone(), title, CredentialSecret::ApiKey(Secret::new("")));
         takes(provider, found.kind())?;
         match found {
-            Found::ApiKey { parts, expires_at } => {
+            ItemSecret::ApiKey { parts, expires_at } => {
                 new.material = CredentialSecret::ApiKey(whole_key(provider, &parts)?);
                 new.expires_at = expires_at;
             }
-            Found::UserPassword { username, password } => {
+            ItemSecret::UserPassword { username, password } => {
                 new.material = CredentialSecret::UserPassword { username, password };
             }
-            Found::HostScoped { host, headers } => {
+            ItemSecret::HostScoped { host, headers } => {
                 let host = match (options.hosts.get(&item.id), host) {
                     (Some(host), _) => host.clone(),
                     (None, Some(host)) => host.parse()?,
@@ -94,7 +94,7 @@ impl Broker {
                 };
                 new.material = headers_for(host, headers)?;
             }
-            Found::OAuth2(tokens) => self.with_tokens(&mut new, provider, &tokens)?,
+            ItemSecret::OAuth2(tokens) => self.with_tokens(&mut new, provider, &tokens)?,
         }
         let note = self.refresh_note(&new.provider, new.client_id.as_deref(), &new.material);
         Ok((new, note))
@@ -111,7 +111,7 @@ impl Broker {
         known.ok_or_else(|| Refusal::ProviderUnknown(own.to_owned()))
     }
 
-    fn with_tokens(&self, new: &mut NewCredential, provider: &Provider, found: &FoundTokens) -> Result<(), Refusal> {
+    fn with_tokens(&self, new: &mut NewCredential, provider: &Provider, found: &ItemTokens) -> Result<(), Refusal> {
         let Some(oauth) = &provider.entry.oauth else { return Err(Refusal::Mcp(provider.name.to_string())) };
         let token_type = oauth.token_type.clone().or_else(|| found.token_type.clone());
         let token_type = token_type.unwrap_or_else(|| "Bearer".to_owned());
@@ -198,7 +198,7 @@ impl Broker {
     }
 }
 
-impl Found {
+impl ItemSecret {
     fn kind(&self) -> Kind {
         match self {
             Self::OAuth2(_) => Kind::OAuth2,
@@ -252,7 +252,7 @@ fn headers_for(host: HostPattern, headers: BTreeMap<String, Secret>) -> Result<C
 
 /// Returns the metadata to keep with tokens: the members that the entry names, and the values of
 /// its URLs, checked as at a login.
-fn metadata_of(oauth: &OAuth, found: &FoundTokens) -> Result<BTreeMap<String, serde_json::Value>, Refusal> {
+fn metadata_of(oauth: &OAuth, found: &ItemTokens) -> Result<BTreeMap<String, serde_json::Value>, Refusal> {
     let mut metadata: BTreeMap<String, serde_json::Value> = (oauth.token_metadata.iter())
         .filter_map(|name| Some((name.clone(), found.members.0.get(name)?.clone())))
         .collect();

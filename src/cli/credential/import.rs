@@ -15,7 +15,7 @@ use crate::cli::provider::lookup;
 use crate::cli::runtime::block_on;
 use crate::cli::secret_input;
 use crate::id::{ProviderName, UserId};
-use crate::import::{self, FernetKey, FileFault, Item, LARGEST_FILE};
+use crate::import::{self, FernetKey, FileError, Item, MAX_IMPORT_FILE};
 use crate::secret;
 use crate::vault::{AuditContext, ExportFault, HostPattern, read_export};
 
@@ -120,7 +120,7 @@ impl Import {
 
     /// What is in the file of another program.
     fn items(&self) -> Result<Vec<Item>, Failure> {
-        let bytes = self.read(LARGEST_FILE)?;
+        let bytes = self.read(MAX_IMPORT_FILE)?;
         let items = match self.from {
             From::Nango => import::nango(&bytes),
             From::N8n => import::n8n(&bytes),
@@ -134,8 +134,8 @@ impl Import {
             }
         };
         items.map_err(|fault| match fault {
-            FileFault::TooLarge => Failure::new(fault.to_string()).advise("nothing was imported"),
-            FileFault::Form(_) => Failure::new(format!("{}: {fault}", self.file.display()))
+            FileError::TooLarge => Failure::new(fault.to_string()).advise("nothing was imported"),
+            FileError::Form(_) => Failure::new(format!("{}: {fault}", self.file.display()))
                 .advise("docs/how-to/import-and-export.md says how to make the file; nothing was imported"),
         })
     }

@@ -6,6 +6,11 @@ mod tls;
 use std::time::Instant;
 
 use super::hostile::{Hostile, Step, hasty, limited, patient, response};
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::message::LIMITS;
 use super::*;
 
 fn get(url: Url) -> EgressRequest {

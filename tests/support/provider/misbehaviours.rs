@@ -41,7 +41,7 @@ use Outcome::{Garbage, Refused, Slow, Taken};
 
 const UNREADABLE: &str = "it is neither a JSON object nor form-encoded, or a member occurs twice";
 const NO_TOKEN: &str = "it has no access token";
-const SLOW: &str = "no whole answer within the time allowed";
+const SLOW: &str = "no complete response in time";
 
 /// Every way that needs no waiting. `server` is the provider, `elsewhere` a server that nobody may be led to.
 pub fn instant(server: &str, elsewhere: &str) -> Vec<Misbehaviour> {

@@ -6,9 +6,9 @@ use super::Outcome::{Garbage, Taken};
 use super::{Misbehaviour, PLANTED, UNREADABLE};
 use crate::support::provider::hostile::{Step, answer};
 
-const TOO_LARGE: &str = "the answer is larger than the limit";
-const NOT_HTTP: &str = "the answer is not valid HTTP";
-const BROKEN: &str = "the connection broke before the answer was whole";
+const TOO_LARGE: &str = "the response is larger than the limit";
+const NOT_HTTP: &str = "the response is not valid HTTP";
+const BROKEN: &str = "the connection broke before the response was complete";
 
 pub(super) fn redirects(server: &str, elsewhere: &str) -> Vec<Misbehaviour> {
     let mut all = Vec::new();
