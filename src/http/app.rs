@@ -1,4 +1,4 @@
-//! What the door works with: the broker behind it, its limits, and what is answered from memory.
+//! State that all requests share: the broker, the limits, and the counters that enforce them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,24 +6,20 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::auth_rate_limit::FailedAttempts;
-use super::denial_audit::Refusals;
+use super::denial_audit::DenialAudit;
 use super::limits::Limits;
-use super::load_shed::Gate;
-use super::openapi;
-use super::routes::Routes;
-use super::server::service::Door;
+use super::load_shed::LoadShed;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::ServerSettings;
 use crate::random::Random;
-use crate::vault::Vault;
 
-/// How the door is set up.
+/// Settings of the HTTP server.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// What stands before `/v1/integrations`: empty, or `/external-api`, without a slash at its end.
+    /// Prefix of `/v1/integrations`: empty, or `/external-api`, without a slash at its end.
     pub base_path: String,
-    /// Whose `X-Forwarded-For` counts.
+    /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Sizes, times and numbers.
     pub limits: Limits,
@@ -40,35 +36,43 @@ impl From<&ServerSettings> for Settings {
     }
 }
 
-/// Everything that the handlers need. Cheap to clone.
+/// State of the HTTP server. Cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Shared>);
 
-struct Parts {
+struct Shared {
     broker: Broker,
     settings: Settings,
     random: Random,
     failed_attempts: FailedAttempts,
-    refusals: Refusals,
-    gate: Gate,
+    denial_audit: DenialAudit,
+    load_shed: LoadShed,
     openapi: OnceLock<Bytes>,
 }
 
 impl App {
-    /// Puts the door before the broker.
+    /// Creates the state of a server in front of this broker.
     pub fn new(broker: Broker, settings: Settings, clock: Clock, random: Random) -> Self {
         let failed_attempts = FailedAttempts::new(&settings.limits, clock.clone());
-        let refusals = Refusals::new(&settings.limits, clock);
-        let gate = Gate::new(&settings.limits);
-        Self(Arc::new(Parts { broker, settings, random, failed_attempts, refusals, gate, openapi: OnceLock::new() }))
+        let denial_audit = DenialAudit::new(&settings.limits, clock);
+        let load_shed = LoadShed::new(&settings.limits);
+        Self(Arc::new(Shared {
+            broker,
+            settings,
+            random,
+            failed_attempts,
+            denial_audit,
+            load_shed,
+            openapi: OnceLock::new(),
+        }))
     }
 
     pub(crate) fn broker(&self) -> &Broker {
         &self.0.broker
     }
 
-    pub(crate) fn vault(&self) -> &Vault {
-        self.0.broker.vault()
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -79,32 +83,24 @@ impl App {
         &self.0.settings.base_path
     }
 
+    pub(crate) fn random(&self) -> Random {
+        self.0.random
+    }
+
     pub(crate) fn failed_attempts(&self) -> &FailedAttempts {
         &self.0.failed_attempts
     }
 
-    pub(crate) fn refusals(&self) -> &Refusals {
-        &self.0.refusals
+    pub(crate) fn denial_audit(&self) -> &DenialAudit {
+        &self.0.denial_audit
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
-        &self.0.gate
+    pub(crate) fn load_shed(&self) -> &LoadShed {
+        &self.0.load_shed
     }
 
-    /// The description of the API, written when it is first asked for.
-    pub(crate) fn openapi(&self) -> Bytes {
-        let describe = || serde_json::to_vec(&openapi::describe(self.base_path()));
-        let written = || Bytes::from(describe().expect("the description has text keys alone"));
-        self.0.openapi.get_or_init(written).clone()
-    }
-
-    pub(crate) fn door(&self) -> Door {
-        let routes = Arc::new(Routes::new(self.clone()));
-        Door {
-            routes: Box::new(move |head, body, arrival| Box::pin(routes.clone().answer(head, body, arrival))),
-            trusted_proxies: self.0.settings.trusted_proxies.clone(),
-            come_back: self.limits().come_back,
-            random: self.0.random,
-        }
+    /// Returns the description of the API, written on first use.
+    pub(crate) fn openapi(&self, describe: impl FnOnce(&str) -> Bytes) -> Bytes {
+        self.0.openapi.get_or_init(|| describe(self.base_path())).clone()
     }
 }

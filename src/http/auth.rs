@@ -1,76 +1,77 @@
-//! Who calls: the API key, what it may do, and for whom. All of this before a byte of the body is read.
+//! Authenticates and authorises a request: its API key or access token, the permission, and the user that it acts for.
+//! All of this happens before a byte of the body is read.
 
-use std::sync::Arc;
+use http::{HeaderMap, HeaderValue, header};
 
-use http::{HeaderMap, HeaderValue, Uri, header};
-
-use super::app::App;
+use super::auth_rate_limit::FailedAttempts;
 use super::problem::{self, Problem};
-use super::routes::pattern::Params;
-use super::server::service::Arrival;
-use crate::broker::{Administrator, Caller, TokenHolder};
+use super::request::context::{RequestContext, RequestHead};
+use crate::broker::{Administrator, Broker, Caller, TokenHolder};
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
 use crate::vault::{Actor, ApiKey, AuditContext, KeyHolder};
 
-/// The header in which a service key names its user.
+/// Header in which a service key names its user.
 pub(crate) const USER_HEADER: &str = "strongroom-user";
 
-/// A request that reached its route, without its body.
-pub(crate) struct Head {
-    pub(crate) arrival: Arrival,
-    pub(crate) params: Params,
-    pub(crate) headers: HeaderMap,
-    pub(crate) uri: Uri,
-}
-
-impl Head {
-    /// The query, without its question mark.
-    pub(crate) fn query(&self) -> &str {
-        self.uri.query().unwrap_or_default()
-    }
-}
-
-/// What is asked, by whom, before the body is read.
-pub(crate) struct Call {
-    pub(crate) caller: Caller,
-    pub(crate) head: Arc<Head>,
-}
-
-impl Call {
-    /// The value of the place with that number in the path.
-    pub(crate) fn place(&self, index: usize) -> &str {
-        self.head.params.get(index)
-    }
-}
-
-/// The same of a route for who administers.
-pub(crate) struct AdminCall {
-    pub(crate) administrator: Administrator,
-    pub(crate) head: Arc<Head>,
-}
-
-/// What the request proves: who acts, for whom, and what they may do.
-pub(crate) struct Proof {
+/// The holder of a valid API key or access token, and the permissions of that key or token.
+pub(crate) struct Authenticated {
     holder: KeyHolder,
     permissions: Permissions,
     actor: Actor,
 }
 
-impl Proof {
-    /// The API key's id, where it was one.
-    pub(crate) fn key(&self) -> Option<ApiKeyId> {
+/// A party that a route acts for, once the permission of the route was checked.
+pub(crate) trait Authorize: Sized + Send + 'static {
+    /// Returns the party, or the problem that keeps the request from it.
+    fn authorize(authenticated: &Authenticated, needed: Permission, head: &RequestHead) -> Result<Self, Problem>;
+}
+
+impl Authorize for Caller {
+    /// One user: the one of the key or token, or the one that a service key names.
+    fn authorize(authenticated: &Authenticated, needed: Permission, head: &RequestHead) -> Result<Self, Problem> {
+        authenticated.require(needed)?;
+        Ok(Self { user: user(&authenticated.holder, &head.headers)?, who: authenticated.audit_context(&head.context) })
+    }
+}
+
+impl Authorize for Administrator {
+    /// All users that the key may act for; a service key may name one of them.
+    fn authorize(authenticated: &Authenticated, needed: Permission, head: &RequestHead) -> Result<Self, Problem> {
+        authenticated.require(needed)?;
+        let holder = match &authenticated.holder {
+            all @ KeyHolder::Service { .. } if !head.headers.contains_key(USER_HEADER) => all.clone(),
+            holder => KeyHolder::User(user(holder, &head.headers)?),
+        };
+        Ok(Self { holder, who: authenticated.audit_context(&head.context) })
+    }
+}
+
+impl Authenticated {
+    /// Returns the id of the API key, if the request was authenticated by one.
+    pub(crate) fn api_key(&self) -> Option<ApiKeyId> {
         match self.actor {
             Actor::ApiKey(id) => Some(id),
             _ => None,
         }
     }
 
-    pub(crate) fn who(&self, arrival: Arrival) -> AuditContext {
-        AuditContext { actor: self.actor.clone(), address: arrival.address, request_id: Some(arrival.id) }
+    /// Returns the actor, address and request id for the audit log.
+    pub(crate) fn audit_context(&self, context: &RequestContext) -> AuditContext {
+        AuditContext { actor: self.actor.clone(), address: context.address, request_id: Some(context.id) }
     }
 
-    fn permit(&self, needed: Permission) -> Result<(), Problem> {
+    /// Returns the user that the request is about, for the audit row of a denied one: the user that it names, else the
+    /// user of the key or token.
+    pub(crate) fn intended_user(&self, headers: &HeaderMap) -> Option<UserId> {
+        match (headers.get(USER_HEADER), &self.holder) {
+            (Some(named), _) => named.to_str().ok()?.parse().ok(),
+            (None, KeyHolder::User(user)) => Some(user.clone()),
+            (None, KeyHolder::Service { .. }) => None,
+        }
+    }
+
+    fn require(&self, needed: Permission) -> Result<(), Problem> {
         if self.permissions.contains(needed) {
             return Ok(());
         }
@@ -80,14 +81,13 @@ impl Proof {
     }
 }
 
-impl From<Arc<ApiKey>> for Proof {
-    fn from(key: Arc<ApiKey>) -> Self {
+impl From<&ApiKey> for Authenticated {
+    fn from(key: &ApiKey) -> Self {
         Self { holder: key.holder.clone(), permissions: key.permissions, actor: Actor::ApiKey(key.id) }
     }
 }
 
-impl From<TokenHolder> for Proof {
-    /// A token is one user's, as most API keys are.
+impl From<TokenHolder> for Authenticated {
     fn from(token: TokenHolder) -> Self {
         Self {
             holder: KeyHolder::User(token.user),
@@ -97,14 +97,21 @@ impl From<TokenHolder> for Proof {
     }
 }
 
-/// Looks at the API key or access token that the request presents. Unknown, malformed, revoked and expired ones get one and
-/// the same answer; from an address that presented too many of those it is 429, and a right one passes all the same.
-pub(crate) async fn authenticate(app: &App, head: &Head) -> Result<Proof, Problem> {
-    let proved = match presented(&head.headers) {
-        Presented::Key(key) => app.vault().authenticate(key)?.map(Proof::from),
-        Presented::Bearer(token) => match app.vault().authenticate(token)? {
-            Some(key) => Some(key.into()),
-            None => Box::pin(app.broker().access_token(token)).await.map(Proof::from),
+/// Checks the API key or access token of a request.
+///
+/// Unknown, malformed, revoked and expired ones all get the same answer. An address that presented too many of them gets
+/// 429 instead; a valid one passes from there too.
+pub(crate) async fn authenticate(
+    broker: &Broker,
+    failed_attempts: &FailedAttempts,
+    head: &RequestHead,
+) -> Result<Authenticated, Problem> {
+    let found = match presented(&head.headers) {
+        Presented::ApiKey(key) => broker.vault().authenticate(key)?.map(|key| key.as_ref().into()),
+        Presented::Bearer(token) => match broker.vault().authenticate(token)? {
+            Some(key) => Some(key.as_ref().into()),
+            // Boxed: this future is much larger than the rest, and few requests carry an access token.
+            None => Box::pin(broker.access_token(token)).await.map(Authenticated::from),
         },
         Presented::Unreadable => None,
         Presented::Nothing => {
@@ -115,10 +122,10 @@ pub(crate) async fn authenticate(app: &App, head: &Head) -> Result<Proof, Proble
             );
         }
     };
-    if let Some(proof) = proved {
-        return Ok(proof);
+    if let Some(authenticated) = found {
+        return Ok(authenticated);
     }
-    if let Err(wait) = app.failed_attempts().count(head.arrival.address) {
+    if let Err(wait) = failed_attempts.count(head.context.address) {
         let detail = "Too many requests with an invalid API key from this address.";
         return Err(Problem::new(&problem::RATE_LIMITED, detail).retry_after(wait));
     }
@@ -130,23 +137,23 @@ pub(crate) async fn authenticate(app: &App, head: &Head) -> Result<Proof, Proble
 #[derive(Debug, PartialEq, Eq)]
 enum Presented<'h> {
     Nothing,
-    /// Two different keys, or bytes that no key has.
+    /// Two values, or bytes that are not ASCII.
     Unreadable,
-    /// In the header that is for API keys alone.
-    Key(&'h str),
-    /// An API key, or an access token.
+    /// The value of `X-API-Key`.
+    ApiKey(&'h str),
+    /// A bearer: an API key or an access token.
     Bearer(&'h str),
 }
 
-/// `X-API-Key` first and, where it is given, alone; an empty one counts as absent. Then `Authorization: Bearer`, the
-/// scheme in any case (RFC 9110 §11.1).
+/// Reads `X-API-Key`, and `Authorization: Bearer` only if that header is absent or empty. The scheme may be in any case
+/// (RFC 9110 §11.1).
 fn presented(headers: &HeaderMap) -> Presented<'_> {
     let given = |name: &str| -> Vec<&HeaderValue> {
         headers.get_all(name).iter().filter(|value| !value.as_bytes().trim_ascii().is_empty()).collect()
     };
     let own = given("x-api-key");
     if !own.is_empty() {
-        return single(&own, |value| Some(Presented::Key(value)));
+        return single(&own, |value| Some(Presented::ApiKey(value)));
     }
     single(&given("authorization"), |value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -166,33 +173,7 @@ fn single<'h>(values: &[&'h HeaderValue], read: impl Fn(&'h str) -> Option<Prese
     }
 }
 
-/// Whether the caller may do this, and for whom it does it.
-pub(crate) fn authorize(proof: &Proof, needed: Permission, head: &Head) -> Result<Caller, Problem> {
-    proof.permit(needed)?;
-    Ok(Caller { user: user(&proof.holder, &head.headers)?, who: proof.who(head.arrival) })
-}
-
-/// Whether the caller may administer, and whose things: those of the users that it may act for, of whom a service key may
-/// name one.
-pub(crate) fn administer(proof: &Proof, needed: Permission, head: &Head) -> Result<Administrator, Problem> {
-    proof.permit(needed)?;
-    let holder = match &proof.holder {
-        all @ KeyHolder::Service { .. } if !head.headers.contains_key(USER_HEADER) => all.clone(),
-        holder => KeyHolder::User(user(holder, &head.headers)?),
-    };
-    Ok(Administrator { holder, who: proof.who(head.arrival) })
-}
-
-/// For whom a request that may be refused asks: the user that it names, else the one of its key or token.
-pub(crate) fn asked_for(proof: &Proof, headers: &HeaderMap) -> Option<UserId> {
-    match (headers.get(USER_HEADER), &proof.holder) {
-        (Some(named), _) => named.to_str().ok()?.parse().ok(),
-        (None, KeyHolder::User(user)) => Some(user.clone()),
-        (None, KeyHolder::Service { .. }) => None,
-    }
-}
-
-/// The user of a key or a token of one user; for a service key the one that the request names.
+/// Returns the user of a key or token of one user, or the user that a service key names in its header.
 fn user(holder: &KeyHolder, headers: &HeaderMap) -> Result<UserId, Problem> {
     let mut named = headers.get_all(USER_HEADER).iter();
     let (first, more) = (named.next(), named.next().is_some());
@@ -235,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn x_api_key_comes_first_and_alone() {
+    fn x_api_key_takes_precedence() {
         let seen = |lines: &[_]| format!("{:?}", presented(&headers(lines)));
         assert_eq!(seen(&[]), "Nothing");
-        assert_eq!(seen(&[("x-api-key", "a"), ("authorization", "Bearer b")]), "Key(\"a\")");
+        assert_eq!(seen(&[("x-api-key", "a"), ("authorization", "Bearer b")]), "ApiKey(\"a\")");
         assert_eq!(seen(&[("x-api-key", " "), ("authorization", "bEARER  b ")]), "Bearer(\"b\")");
         assert_eq!(seen(&[("x-api-key", "")]), "Nothing");
         assert_eq!(seen(&[("authorization", "Basic b")]), "Nothing");
@@ -248,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_key_names_its_user_and_no_other_key_does() {
+    fn only_service_keys_name_their_user() {
         let own = KeyHolder::User("me".parse().unwrap());
         let team = KeyHolder::Service { users: vec!["team-*".parse().unwrap()] };
         let outcome = |holder, lines: &[_]| match user(holder, &headers(lines)) {

@@ -1,4 +1,4 @@
-//! Wrong API keys: how many one address may try. A right key is never counted and never refused.
+//! Rate limit for wrong API keys by address. A valid key is neither counted nor refused.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,68 +10,69 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use super::client_address::subscriber;
 use super::limits::Limits;
-use super::server::connections::party;
 use crate::clock::Clock;
 
-/// How many parties are remembered one by one; the rest share one allowance.
-const REMEMBERED: usize = 10_000;
+/// Addresses with an allowance of their own; further ones share one allowance.
+const MAX_ADDRESSES: usize = 10_000;
 
-/// By how much the time goes on at most from one look at the clock to the next: every allowance is whole again by then.
-const LONGEST_STEP: i64 = 3_600_000;
+/// Longest step, in milliseconds, from one reading of the clock to the next: every allowance is full again after it.
+const MAX_STEP_MS: i64 = 3_600_000;
 
-/// The time as governor wants it: it goes on with the clock, never back, and by no more than an hour at once. A clock that was
-/// ahead would leave whoever was refused meanwhile refused until that time comes, and governor panics beyond 584 years.
+/// Clock for governor: follows the system clock, never goes back, and advances by at most one hour per reading.
+///
+/// If a clock that was ahead is set back, a caller refused meanwhile would otherwise stay refused until that time comes;
+/// and governor panics on times beyond 584 years.
 #[derive(Clone, Debug)]
-pub(crate) struct Ticks {
+pub(crate) struct SteadyClock {
     clock: Clock,
-    passed: Arc<Mutex<Passed>>,
+    elapsed: Arc<Mutex<Elapsed>>,
 }
 
 /// In milliseconds.
 #[derive(Debug)]
-struct Passed {
-    /// What the clock said at the last look.
-    last: i64,
-    in_all: u64,
+struct Elapsed {
+    last_reading: i64,
+    total: u64,
 }
 
-impl Ticks {
+impl SteadyClock {
     pub(crate) fn new(clock: Clock) -> Self {
-        let passed = Passed { last: clock.now_millis(), in_all: 0 };
-        Self { clock, passed: Arc::new(Mutex::new(passed)) }
+        let elapsed = Elapsed { last_reading: clock.now_millis(), total: 0 };
+        Self { clock, elapsed: Arc::new(Mutex::new(elapsed)) }
     }
 }
 
-impl governor::clock::Clock for Ticks {
+impl governor::clock::Clock for SteadyClock {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
         let now = self.clock.now_millis();
-        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        let step = now.saturating_sub(passed.last).clamp(0, LONGEST_STEP);
-        passed.last = now;
-        passed.in_all = passed.in_all.saturating_add(step.unsigned_abs());
-        Duration::from_millis(passed.in_all)
+        let mut elapsed = self.elapsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = now.saturating_sub(elapsed.last_reading).clamp(0, MAX_STEP_MS);
+        elapsed.last_reading = now;
+        elapsed.total = elapsed.total.saturating_add(step.unsigned_abs());
+        Duration::from_millis(elapsed.total)
     }
 }
 
-type Limiter = RateLimiter<Party, HashMapStateStore<Party>, Ticks, NoOpMiddleware<Duration>>;
+type Limiter = RateLimiter<Source, HashMapStateStore<Source>, SteadyClock, NoOpMiddleware<Duration>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Party {
+enum Source {
     Address(IpAddr),
-    /// A caller on the Unix socket.
+    /// The Unix socket.
     Local,
-    /// Whoever came when the memory was full.
-    Crowd,
+    /// Every address beyond `MAX_ADDRESSES`.
+    Others,
 }
 
-/// The count of wrong keys, in memory of a fixed size.
+/// Counts wrong keys in memory of a bounded size.
 #[derive(Debug)]
 pub(crate) struct FailedAttempts {
     limiter: Limiter,
-    clock: Ticks,
+    clock: SteadyClock,
 }
 
 impl FailedAttempts {
@@ -79,20 +80,20 @@ impl FailedAttempts {
         let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(at_least_one(limits.failed_attempts_per_minute))
             .allow_burst(at_least_one(limits.failed_attempts_burst));
-        let clock = Ticks::new(clock);
+        let clock = SteadyClock::new(clock);
         Self { limiter: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }
     }
 
-    /// Counts a wrong key from `address`; how long to wait, where there were too many.
+    /// Counts a wrong key from `address`; if there were too many, returns the time to wait.
     pub(crate) fn count(&self, address: Option<IpAddr>) -> Result<(), Duration> {
-        let mut who = address.map_or(Party::Local, |address| Party::Address(party(address)));
-        if self.limiter.len() >= REMEMBERED {
+        let mut source = address.map_or(Source::Local, |address| Source::Address(subscriber(address)));
+        if self.limiter.len() >= MAX_ADDRESSES {
             self.limiter.retain_recent();
-            if self.limiter.len() >= REMEMBERED {
-                who = Party::Crowd;
+            if self.limiter.len() >= MAX_ADDRESSES {
+                source = Source::Others;
             }
         }
-        self.limiter.check_key(&who).map_err(|refusal| refusal.wait_time_from(self.clock.now()))
+        self.limiter.check_key(&source).map_err(|denied| denied.wait_time_from(self.clock.now()))
     }
 }
 
@@ -102,7 +103,7 @@ mod tests {
     use crate::clock::UnixTime;
 
     #[test]
-    fn one_address_runs_out_of_attempts_and_gets_new_ones() {
+    fn allowance_of_one_address_runs_out_and_refills() {
         let clock = Clock::manual(UnixTime(1_800_000_000));
         let limits = Limits { failed_attempts_burst: 3, failed_attempts_per_minute: 60, ..Limits::default() };
         let attempts = FailedAttempts::new(&limits, clock.clone());
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_put_right_keeps_nobody_out_and_no_time_is_too_far_away() {
+    fn corrected_clock_refuses_no_address() {
         const RIGHT: UnixTime = UnixTime(1_800_000_000);
         let limits = Limits { failed_attempts_burst: 3, failed_attempts_per_minute: 60, ..Limits::default() };
         for wrong in [i64::MIN, 0, 1_799_999_999, 2_100_000_000, 40_000_000_000, i64::MAX] {
@@ -134,11 +135,11 @@ mod tests {
     }
 
     #[test]
-    fn a_million_addresses_do_not_fill_the_memory() {
+    fn remembered_addresses_are_bounded() {
         let attempts = FailedAttempts::new(&Limits::default(), Clock::manual(UnixTime(1_800_000_000)));
         for number in 0..20_000_u32 {
             attempts.count(Some(IpAddr::V4(number.into()))).ok();
         }
-        assert!(attempts.limiter.len() <= REMEMBERED + 1);
+        assert!(attempts.limiter.len() <= MAX_ADDRESSES + 1);
     }
 }

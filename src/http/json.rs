@@ -1,4 +1,4 @@
-//! A good answer: its JSON, and where a list goes on.
+//! Successful JSON responses.
 
 use std::io;
 use std::marker::PhantomData;
@@ -9,14 +9,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
+use warp::Reply;
 use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
+use crate::id::CredentialId;
+use crate::vault::CredentialPage;
 
-/// What a route answers with, for OpenAPI: one object, or a list of them.
+/// Shape of a response body for OpenAPI: one object, or a list of objects.
 pub(crate) trait Shape: Send + 'static {
-    /// The name of the object's schema, and the schema.
+    /// Returns the schema, and adds the named schemas that it refers to.
     fn schema(components: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema>;
 }
 
@@ -40,25 +43,25 @@ impl<T: ToSchema + 'static> Shape for Many<T> {
     }
 }
 
-/// The answer of a route whose body is of the shape `R`.
-pub(crate) struct Answer<R> {
+/// Response with a JSON body of the shape `R`.
+pub(crate) struct JsonReply<R> {
     body: Bytes,
     link: Option<HeaderValue>,
     damaged: Option<HeaderValue>,
     of: PhantomData<fn() -> R>,
 }
 
-impl<R> Answer<R> {
-    /// `body` as JSON. Lists may be given as slices.
+impl<R> JsonReply<R> {
+    /// Writes `body` as JSON. A list may be given as a slice.
     pub(crate) fn json(body: &(impl Serialize + ?Sized)) -> Result<Self, Problem> {
-        let failed = |_| Problem::new(&problem::INTERNAL, "The answer could not be written.");
+        let failed = |_| Problem::new(&problem::INTERNAL, "The response could not be written.");
         Ok(Self::raw(serde_json::to_vec(body).map_err(failed)?.into()))
     }
 
-    /// The same for a body that carries a secret: the bytes are wiped when the answer has gone out.
+    /// Writes a body that carries a secret: its bytes are wiped when the response has been sent.
     pub(crate) fn secret(body: &impl Serialize) -> Result<Self, Problem> {
-        let failed = |_| Problem::new(&problem::INTERNAL, "The answer could not be written.");
-        // Written twice: a buffer that is too small moves, and leaves a copy behind.
+        let failed = |_| Problem::new(&problem::INTERNAL, "The response could not be written.");
+        // Written twice: a buffer that grows moves, and leaves a copy of the secret behind.
         let mut length = Length(0);
         serde_json::to_writer(&mut length, body).map_err(failed)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
@@ -66,26 +69,28 @@ impl<R> Answer<R> {
         Ok(Self::raw(Bytes::from_owner(bytes)))
     }
 
-    /// JSON that is written already.
+    /// Takes a body that is JSON already.
     pub(crate) fn raw(body: Bytes) -> Self {
         Self { body, link: None, damaged: None, of: PhantomData }
     }
 
-    /// The same, with where the list goes on (RFC 8288).
+    /// Adds the URL of the next page, if there is one, as a `Link` (RFC 8288).
     #[must_use]
     pub(crate) fn next(mut self, target: Option<String>) -> Self {
         self.link = target.and_then(|target| HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")).ok());
         self
     }
 
-    /// The same, with how many things are left out because they are damaged.
+    /// Adds the number of damaged entries that a list leaves out.
     #[must_use]
-    pub(crate) fn without(mut self, damaged: usize) -> Self {
+    pub(crate) fn damaged(mut self, damaged: usize) -> Self {
         self.damaged = (damaged > 0).then(|| damaged.into());
         self
     }
+}
 
-    pub(crate) fn into_response(self) -> Response {
+impl<R> Reply for JsonReply<R> {
+    fn into_response(self) -> Response {
         let mut response = Response::new(self.body.into());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(link) = self.link {
@@ -98,7 +103,12 @@ impl<R> Answer<R> {
     }
 }
 
-/// Counts what is written.
+/// Returns the URL of the next page of a list, if it has one.
+pub(crate) fn next_page(path: &str, page: CredentialPage, after: Option<CredentialId>) -> Option<String> {
+    Some(format!("{path}?limit={}&after={}", page.limit?, after?))
+}
+
+/// Counts the bytes that are written.
 struct Length(usize);
 
 impl io::Write for Length {

@@ -7,12 +7,14 @@
 mod app;
 mod auth;
 mod auth_rate_limit;
+mod client_address;
 mod denial_audit;
 mod error_mapping;
 mod json;
 mod limits;
 mod load_shed;
 mod openapi;
+mod permits;
 pub mod problem;
 mod request;
 pub mod routes;

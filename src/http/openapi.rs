@@ -1,4 +1,4 @@
-//! The description of the API, OpenAPI 3.1, from the route table and the types that it serves.
+//! OpenAPI 3.1 description of the API, written from the route table and the types that it serves.
 
 use std::collections::BTreeMap;
 
@@ -12,29 +12,28 @@ use utoipa::openapi::{
     Required, ResponseBuilder, SecurityRequirement, ServerBuilder,
 };
 
-use super::load_shed::Needs;
+use super::load_shed::Cost;
 use super::problem;
-use super::routes::pattern::places;
+use super::request::path_params;
 use super::routes::route::{Route, Shapes};
-use super::routes::table;
 
 const KEY_HEADER: &str = "apiKey";
 const BEARER: &str = "bearer";
 
-/// The whole description; `base_path` is what stands before every path.
-pub(crate) fn describe(base_path: &str) -> OpenApi {
+/// Describes these routes. `base_path` is the prefix of every path.
+pub(crate) fn describe(routes: &[&Route], base_path: &str) -> OpenApi {
     let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
     schemas.insert("Problem".to_owned(), problem_schema());
     schemas.insert("Faults".to_owned(), faults_schema());
     schemas.insert("NotConfigured".to_owned(), not_configured_schema());
     let mut paths = PathsBuilder::new();
-    for route in table() {
+    for route in routes {
         let mut shapes = (route.shapes)();
         schemas.extend(std::mem::take(&mut shapes.components));
         if let Some((name, schema)) = &shapes.request {
             schemas.insert((*name).to_owned(), schema.clone());
         }
-        let item = utoipa::openapi::path::PathItem::new(method(&route.method), operation(&route, &shapes));
+        let item = utoipa::openapi::path::PathItem::new(method(&route.method), operation(route, &shapes));
         paths = paths.path(route.pattern, item);
     }
     let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
@@ -70,7 +69,7 @@ fn method(method: &Method) -> HttpMethod {
 
 fn operation(route: &Route, shapes: &Shapes) -> Operation {
     let mut operation = OperationBuilder::new().summary(Some(route.summary)).operation_id(Some(operation_id(route)));
-    for place in places(route.pattern) {
+    for place in path_params::names(route.pattern) {
         let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
         let parameter = ParameterBuilder::new().name(place).parameter_in(ParameterIn::Path).required(Required::True);
         operation = operation.parameter(parameter.schema(Some(text)).build());
@@ -165,7 +164,7 @@ fn can_happen(route: &Route, shapes: &Shapes, kind: &problem::ProblemType) -> bo
         "provider-not-found" => initiate || device || complete || create,
         "oauth-not-supported" => initiate || device || complete,
         "credential-not-found" | "credential-of-another-provider" => initiate || device || one,
-        "overloaded" => route.needs != Needs::Nothing,
+        "overloaded" => route.cost == Cost::Waiting,
         // Else the answer to what fits no route.
         "not-found" => ends("/client.json"),
         _ => match kind.status.as_u16() {
@@ -173,7 +172,7 @@ fn can_happen(route: &Route, shapes: &Shapes, kind: &problem::ProblemType) -> bo
             408 | 413 => has_body,
             422 => has_body || takes_a_page(route, shapes) || ends("/token"),
             503 => guarded || route.pattern == "/readyz",
-            405 | 414 | 431 => false,
+            405 => false,
             _ => true,
         },
     }
@@ -243,10 +242,11 @@ fn not_configured_schema() -> RefOr<Schema> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::routes::table;
 
     #[test]
     fn every_route_is_described_and_every_reference_leads_somewhere() {
-        let document = serde_json::to_value(describe("/base")).unwrap();
+        let document = serde_json::to_value(describe(&table(), "/base")).unwrap();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         for route in table() {
             let operation = &document["paths"][route.pattern][route.method.as_str().to_lowercase()];

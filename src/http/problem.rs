@@ -1,9 +1,11 @@
-//! The problems: one table of everything that can go wrong at the door, and the answer that each becomes (RFC 9457).
+//! Problem types: one table of every error response (RFC 9457).
 
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
+
+use warp::reply::{Reply, Response};
 
 use crate::id::RequestId;
 use crate::validation::RequestFault;
@@ -30,11 +32,11 @@ macro_rules! problems {
 }
 
 problems! {
-    /// The bytes are no acceptable HTTP/1.1 request.
+    /// The request has no `Host`, or two; or its body ended early.
     MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "The request is not well-formed HTTP";
     /// A service key without the `Strongroom-User` header.
     USER_REQUIRED = BAD_REQUEST "user-required" "A service key must name its user";
-    /// `Strongroom-User` is no user id.
+    /// `Strongroom-User` is not a user id.
     USER_MALFORMED = BAD_REQUEST "user-malformed" "The named user is not a user id";
     /// The callback URL's origin is not in the configuration, or the URL is malformed.
     CALLBACK_ORIGIN_NOT_ALLOWED = BAD_REQUEST "callback-origin-not-allowed" "The callback origin is not allowed";
@@ -42,11 +44,11 @@ problems! {
     INVALID_STATE = BAD_REQUEST "invalid-state" "The state token cannot be used";
     /// The state token comes from Strongroom's own connect flow.
     STATE_OF_CONNECT_FLOW = BAD_REQUEST "state-of-connect-flow" "The state token belongs to the connect flow";
-    /// The user, or the provider, said no.
+    /// The user or the provider denied the authorization.
     AUTHORIZATION_DENIED = BAD_REQUEST "authorization-denied" "The authorization was denied";
     /// The provider refused the code.
     EXCHANGE_FAILED = BAD_REQUEST "exchange-failed" "The provider refused the code";
-    /// The account that was logged into is not the one of the credential that is being connected again.
+    /// The user logged into another account than that of the credential to reconnect.
     ACCOUNT_MISMATCH = BAD_REQUEST "account-mismatch" "Another account was connected";
     /// The provider refused a grant other than a code.
     GRANT_REFUSED = BAD_REQUEST "grant-refused" "The provider refused the grant";
@@ -62,55 +64,53 @@ problems! {
     USER_NOT_NAMEABLE = FORBIDDEN "user-not-nameable" "This API key belongs to one user and must not name one";
     /// A service key named a user outside its patterns.
     USER_NOT_ALLOWED = FORBIDDEN "user-not-allowed" "The API key may not act for this user";
-    /// There is nothing at this path.
+    /// No route has this path.
     NOT_FOUND = NOT_FOUND "not-found" "There is nothing here";
     /// The catalogue has no such provider.
     PROVIDER_NOT_FOUND = NOT_FOUND "provider-not-found" "The provider is unknown";
     /// The provider has no OAuth.
     OAUTH_NOT_SUPPORTED = NOT_FOUND "oauth-not-supported" "The provider does not support OAuth";
-    /// The provider has no device flow, or it is not turned on.
+    /// The provider has no device flow, or it is off.
     NO_DEVICE_FLOW = NOT_FOUND "device-flow-not-offered" "There is no device flow here";
     /// The user has no such credential.
     CREDENTIAL_NOT_FOUND = NOT_FOUND "credential-not-found" "The credential does not exist";
-    /// The credential is one of another provider.
+    /// The credential belongs to another provider.
     CREDENTIAL_OF_ANOTHER_PROVIDER =
         NOT_FOUND "credential-of-another-provider" "The credential belongs to another provider";
-    /// Only the user can mend it: the provider refuses the refresh token, or there is none.
+    /// The user has to log in again: the provider refuses the refresh token, or there is none.
     NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
     /// The token is bound to a key that never leaves Strongroom.
     SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";
     /// The path exists, the method does not.
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
-    /// The headers or the body did not come in time.
+    /// The body did not arrive in time.
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request took too long to arrive";
     /// The body is larger than the limit.
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large";
-    /// The request line is longer than the limit.
-    URI_TOO_LONG = URI_TOO_LONG "uri-too-long" "The URI is too long";
     /// The body or the query has faults.
     INVALID_REQUEST = UNPROCESSABLE_ENTITY "invalid-request" "The request has faults";
     /// Too many wrong API keys from one address.
     RATE_LIMITED = TOO_MANY_REQUESTS "rate-limited" "Too many failed attempts";
-    /// The headers are larger than the limit.
-    HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "headers-too-large" "The headers are too large";
-    /// A fault of Strongroom's own.
+    /// A bug, or damage in the vault.
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something failed inside Strongroom";
-    /// The credential is there, and does not open.
+    /// The record of the credential does not open.
     CREDENTIAL_DAMAGED = INTERNAL_SERVER_ERROR "credential-damaged" "The credential is damaged";
     /// The provider has no client id or secret in the configuration.
     NOT_CONFIGURED = NOT_IMPLEMENTED "not-configured" "The provider is not configured";
-    /// The provider cannot be reached, or answers what nobody understands.
+    /// The provider cannot be reached, or its response is not understood.
     PROVIDER_UNAVAILABLE = BAD_GATEWAY "provider-unavailable" "The provider did not answer as it should";
     /// The vault cannot write, or is busy.
     VAULT_UNAVAILABLE = SERVICE_UNAVAILABLE "vault-unavailable" "The vault cannot do this now";
-    /// There is more to do than can be done in time.
+    /// Too many requests wait for the disk or for this provider.
     OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "The server has too much to do";
     /// The provider took too long.
     PROVIDER_TIMEOUT = GATEWAY_TIMEOUT "provider-timeout" "The provider took too long";
 }
 
-/// Something went wrong, and this is what the caller is told.
-#[derive(Debug)]
+/// An error response.
+///
+/// As a reply it travels in the extensions of a response: the server writes its body, because that names the request id.
+#[derive(Clone, Debug)]
 pub struct Problem {
     kind: &'static ProblemType,
     detail: Detail,
@@ -118,62 +118,62 @@ pub struct Problem {
     headers: Vec<(http::HeaderName, HeaderValue)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Detail {
     /// RFC 9457's string.
     Text(String),
-    /// What clients of the original expect in its place: sent as plain JSON.
-    Original(Value),
+    /// JSON that clients of AutoGPT Platform's v1 API expect in its place; sent as `application/json`.
+    Compatible(Value),
 }
 
 impl Problem {
-    /// A problem of this type; `detail` says what happened this time, without any secret.
+    /// Creates a problem of this type. `detail` describes this occurrence and must not hold a secret.
     pub fn new(kind: &'static ProblemType, detail: impl Into<String>) -> Self {
         Self { kind, detail: Detail::Text(detail.into()), members: Map::new(), headers: Vec::new() }
     }
 
-    /// The 422 list: every fault of a request at once.
+    /// Creates the 422 list: every fault of a request at once.
     pub fn faults(faults: &[RequestFault]) -> Self {
         let list = faults.iter().filter_map(|fault| serde_json::to_value(fault).ok()).collect();
-        Self { detail: Detail::Original(Value::Array(list)), ..Self::new(&INVALID_REQUEST, "") }
+        Self { detail: Detail::Compatible(Value::Array(list)), ..Self::new(&INVALID_REQUEST, "") }
     }
 
-    /// The 501 object of a provider without client id or secret.
+    /// Creates the 501 object of a provider without client id or secret.
     pub fn not_configured(message: impl Into<String>, hint: impl Into<String>) -> Self {
         let detail = json!({"message": message.into(), "hint": hint.into()});
-        Self { detail: Detail::Original(detail), ..Self::new(&NOT_CONFIGURED, "") }
+        Self { detail: Detail::Compatible(detail), ..Self::new(&NOT_CONFIGURED, "") }
     }
 
-    /// The same with an extension member (RFC 9457 §3.2).
+    /// Adds an extension member (RFC 9457 §3.2).
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.members.insert(member.to_owned(), value.into());
         self
     }
 
-    /// The same with a header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The same, and when to try again (RFC 9110 §10.2.3), rounded up to a whole second.
+    /// Adds `Retry-After` (RFC 9110 §10.2.3), rounded up to a whole second.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
-    /// Its row in the table.
+    /// Returns the row of the table.
     pub fn kind(&self) -> &'static ProblemType {
         self.kind
     }
 
-    /// The media type and the body of the answer.
+    /// Writes the body; returns its media type too.
     pub(crate) fn body(&self, id: RequestId) -> (&'static str, Vec<u8>) {
         let (media_type, body) = match &self.detail {
-            Detail::Original(detail) => ("application/json", json!({ "detail": detail })),
+            Detail::Compatible(detail) => ("application/json", json!({ "detail": detail })),
             Detail::Text(detail) => {
                 let mut body = Map::new();
                 body.insert("type".to_owned(), self.kind.uri.into());
@@ -188,15 +188,23 @@ impl Problem {
         (media_type, body.to_string().into_bytes())
     }
 
-    /// The whole answer.
-    pub(crate) fn into_response(self, id: RequestId) -> warp::reply::Response {
-        let (media_type, body) = self.body(id);
-        let mut response = warp::reply::Response::new(body.into());
-        *response.status_mut() = self.kind.status;
+    /// Writes the problem into the response that carries it, if there is one.
+    pub(crate) fn render(response: &mut Response, id: RequestId) {
+        let Some(problem) = response.extensions_mut().remove::<Self>() else { return };
+        let (media_type, body) = problem.body(id);
+        *response.body_mut() = Response::new(body.into()).into_body();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        for (name, value) in self.headers {
+        for (name, value) in problem.headers {
             response.headers_mut().insert(name, value);
         }
+    }
+}
+
+impl Reply for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        *response.status_mut() = self.kind.status;
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -207,7 +215,7 @@ mod tests {
     use crate::random::Random;
 
     #[test]
-    fn every_problem_has_a_type_of_its_own() {
+    fn types_are_unique() {
         let mut uris: Vec<_> = ALL.iter().map(|kind| kind.uri).collect();
         uris.sort_unstable();
         uris.dedup();
@@ -215,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_documented_with_its_status_and_no_other_is() {
+    fn api_docs_list_exactly_these_problems() {
         let rows = include_str!("../../docs/api.md").lines().filter(|line| line.contains("| `/problems/"));
         let documented: Vec<String> = rows.map(|row| row.split('|').take(3).collect::<Vec<_>>().join("|")).collect();
         let known: Vec<String> =
@@ -227,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_answered_with_the_members_of_rfc_9457() {
+    fn body_has_the_members_of_rfc_9457() {
         let id = RequestId::fresh(Random);
         let (media_type, body) = Problem::new(&NOT_FOUND, "Not Found").with("extra", 1).body(id);
         let body: Value = serde_json::from_slice(&body).unwrap();
@@ -237,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_of_the_original_read_keeps_its_shape() {
+    fn compatible_detail_is_plain_json() {
         let id = RequestId::fresh(Random);
         let (media_type, body) = Problem::not_configured("m", "h").body(id);
         let body: Value = serde_json::from_slice(&body).unwrap();

@@ -1,4 +1,4 @@
-//! The answer that carries a secret, one shape for each kind of credential.
+//! Response that carries a secret, with one shape for each kind of credential.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,16 +13,16 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::broker::LiveSecret;
 
-/// What the token route answers with, as OpenAPI has it.
-pub(crate) struct Live;
+/// Schema of the response of the token route.
+pub(crate) struct SecretResponse;
 
-impl ToSchema for Live {
+impl ToSchema for SecretResponse {
     fn name() -> Cow<'static, str> {
         "LiveSecret".into()
     }
 }
 
-impl PartialSchema for Live {
+impl PartialSchema for SecretResponse {
     fn schema() -> RefOr<Schema> {
         let text = || ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
         let kind = |name: &str, members: &[&str]| {
@@ -51,7 +51,7 @@ impl PartialSchema for Live {
     }
 }
 
-/// The body of the answer; the only place where a secret is written into JSON.
+/// Returns the body. This is the only place where a secret is written into JSON.
 pub(crate) fn body(secret: &LiveSecret) -> impl Serialize + '_ {
     Body(secret)
 }

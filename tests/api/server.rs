@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::raw::{Raw, get};
-use crate::support::{Server, Setup};
+use crate::support::{Server, Setup, eventually};
 use rustls::pki_types::ServerName;
 use strongroom::http::{Limits, Listener, Settings, Tls};
 use tokio::net::{TcpStream, UnixStream};
@@ -16,25 +16,23 @@ const CREATE: &str = "/v1/integrations/smtp/credentials";
 
 fn hurried() -> Limits {
     let short = Duration::from_millis(150);
-    Limits { header_time: short, body_time: short, idle_time: short, linger_time: short, ..Limits::default() }
+    Limits { header_time: short, body_time: short, discard_time: short, ..Limits::default() }
 }
 
 #[tokio::test]
-async fn a_slow_head_is_told_and_cut_off() {
+async fn slow_head_ends_the_connection() {
     let server = Server::with(Setup::limits(hurried())).await;
     let began = Instant::now();
-    let mut dripping = server.raw().await;
-    let answer = dripping.ask("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Dri").await;
-    assert_eq!(answer.status, 408);
-    assert!(answer.head.contains("x-request-id: ") && answer.body.contains("/problems/request-timeout"));
-    assert_eq!(dripping.end().await, "");
+    let mut stalled = server.raw().await;
+    stalled.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Dri").await;
+    assert_eq!(stalled.end().await, "");
     let mut silent = server.raw().await;
-    assert_eq!(silent.end().await, "", "who says nothing is told nothing");
+    assert_eq!(silent.end().await, "");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
-async fn a_head_that_drips_does_not_win_time_by_dripping() {
+async fn dripping_head_wins_no_time() {
     let server = Server::with(Setup::limits(hurried())).await;
     let mut dripping = server.raw().await;
     let began = Instant::now();
@@ -42,7 +40,7 @@ async fn a_head_that_drips_does_not_win_time_by_dripping() {
         dripping.try_send([*byte]).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(dripping.answer().await.map(|answer| answer.status), Some(408));
+    assert!(dripping.answer().await.is_none());
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
@@ -62,7 +60,7 @@ async fn a_slow_body_is_given_up_and_a_kept_connection_ends_after_its_idle_time(
 }
 
 #[tokio::test]
-async fn huge_heads_are_431_in_the_shape_of_every_problem() {
+async fn huge_heads_are_431() {
     let server = Server::start().await;
     for head in [
         format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Huge: {}\r\n\r\n", "a".repeat(20_000)),
@@ -73,34 +71,56 @@ async fn huge_heads_are_431_in_the_shape_of_every_problem() {
         socket.try_send(head).await;
         let answer = socket.answer().await.expect("an answer");
         assert_eq!(answer.status, 431);
-        assert!(answer.head.contains("x-request-id: ") && answer.head.contains("application/problem+json"));
-        assert!(answer.body.contains("\"type\":\"/problems/headers-too-large\""), "{}", answer.body);
+        assert_eq!(answer.body, "", "hyper writes this response alone");
     }
     let fits = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "a".repeat(15_000));
     assert_eq!(server.raw().await.ask(fits).await.status, 200);
 }
 
 #[tokio::test]
-async fn ambiguous_and_malformed_requests_are_400_and_the_connection_ends() {
+async fn malformed_requests_are_400_and_end_the_connection() {
     let server = Server::start().await;
-    for request in [
-        "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-        "GET /healthz HTTP/1.1\r\n\r\n",
-        "GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
-        "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        "GET /healthz HTTP/1.1\r\nHost: x\r\nBad Name: y\r\n\r\n",
-        "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
-        "nonsense\r\n\r\n",
+    for (request, ours) in [
+        ("GET /healthz HTTP/1.1\r\n\r\n", true),
+        ("GET http://x/healthz HTTP/1.1\r\n\r\n", true),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", true),
+        ("POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", false),
+        ("POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", false),
+        ("POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", false),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\nBad Name: y\r\n\r\n", false),
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n", false),
+        ("nonsense\r\n\r\n", false),
     ] {
         let mut socket = server.raw().await;
         socket.send(request).await;
         let answer = socket.answer().await.unwrap_or_else(|| panic!("no answer to {request:?}"));
         assert_eq!(answer.status, 400, "{request:?}");
-        assert!(answer.head.contains("x-request-id: "), "{request:?}: {}", answer.head);
-        assert!(answer.body.contains("/problems/malformed-request"), "{request:?}: {}", answer.body);
+        if ours {
+            assert!(answer.head.contains("x-request-id: "), "{request:?}: {}", answer.head);
+            assert!(answer.body.contains("/problems/malformed-request"), "{request:?}: {}", answer.body);
+        } else {
+            assert_eq!(answer.body, "", "{request:?}: hyper writes this response alone");
+        }
         assert_eq!(socket.end().await, "", "{request:?}");
+    }
+    let old = server.raw().await.ask("GET /healthz HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.status, 200, "HTTP/1.0 has no Host");
+}
+
+/// RFC 9112 §6.1. A hidden second request would be answered if the length counted.
+#[tokio::test]
+async fn transfer_encoding_wins_over_content_length_and_closes() {
+    let server = Server::start().await;
+    for headers in
+        ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 5"]
+    {
+        let mut socket = server.raw().await;
+        let request = format!("POST /healthz HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n0\r\n\r\n");
+        socket.send([request.as_str(), &get("/healthz")].concat()).await;
+        let answer = socket.answer().await.expect("an answer");
+        assert_eq!(answer.status, 405);
+        assert!(answer.head.contains("connection: close"), "{}", answer.head);
+        assert_eq!(socket.end().await, "", "nothing behind it is answered");
     }
 }
 
@@ -155,23 +175,55 @@ async fn whoever_asks_and_never_takes_the_answers_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_idle_and_slow_connections_do_not_keep_a_good_one_out() {
-    for limits in [Limits::default(), Limits::default().with_connections(200)] {
-        let server = Server::with(Setup::limits(limits)).await;
-        let mut held = Vec::new();
-        for number in 0..1000 {
-            let mut socket = server.raw().await;
-            if number % 2 == 0 {
-                socket.try_send("POST /healthz HTTP/1.1\r\nHos").await;
-            }
-            held.push(socket);
+async fn idle_connections_below_the_cap_keep_nobody_out() {
+    let server = Server::start().await;
+    let mut held = Vec::new();
+    for number in 0..1000 {
+        let mut socket = server.raw().await;
+        if number % 2 == 0 {
+            socket.try_send("POST /healthz HTTP/1.1\r\nHos").await;
         }
-        for _ in 0..20 {
-            let began = Instant::now();
-            assert_eq!(server.raw().await.ask(get("/healthz")).await.status, 200);
-            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-        }
+        held.push(socket);
     }
+    for _ in 0..20 {
+        let began = Instant::now();
+        assert_eq!(server.raw().await.ask(get("/healthz")).await.status, 200);
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+}
+
+async fn connect_from(source: &str, server: &Server) -> Raw<TcpStream> {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(format!("{source}:0").parse().expect("an address")).expect("an address of the loopback network");
+    Raw::new(socket.connect(server.address).await.expect("the server listens"))
+}
+
+#[tokio::test]
+async fn connection_over_the_cap_of_its_address_is_closed() {
+    let server = Server::with(Setup::limits(Limits::default().with_connections(8))).await;
+    let mut first = connect_from("127.0.0.1", &server).await;
+    assert_eq!(first.ask(get("/healthz")).await.status, 200);
+    let mut second = connect_from("127.0.0.1", &server).await;
+    assert_eq!(second.ask(get("/healthz")).await.status, 200);
+    assert_eq!(connect_from("127.0.0.1", &server).await.end().await, "", "the address has its two");
+    assert_eq!(connect_from("127.0.0.2", &server).await.ask(get("/healthz")).await.status, 200);
+    drop(first);
+    eventually("a connection that ends makes room", async || {
+        let mut third = connect_from("127.0.0.1", &server).await;
+        third.try_send(get("/healthz")).await;
+        third.answer().await.is_some()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connection_over_the_total_cap_is_closed() {
+    let limits = Limits { connections: 2, connections_per_address: 2, ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
+    let (mut first, mut second) = (server.raw().await, server.raw().await);
+    assert_eq!(first.ask(get("/healthz")).await.status, 200);
+    assert_eq!(second.ask(get("/healthz")).await.status, 200);
+    assert_eq!(connect_from("127.0.0.2", &server).await.end().await, "");
 }
 
 #[tokio::test]

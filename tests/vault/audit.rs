@@ -317,7 +317,7 @@ async fn what_a_caller_is_refused_leaves_a_row_with_ids_alone() {
 
 #[tokio::test]
 async fn nobody_fills_the_disk_with_refusals() {
-    let limits = Limits { refusals_burst: 3, refusals_per_minute: 1, ..Limits::default() };
+    let limits = Limits { denials_burst: 3, denials_per_minute: 1, ..Limits::default() };
     let server = Server::with(Setup::limits(limits)).await;
     let weak = server.key_with(&[]).await;
     let ask = async || server.get("/v1/integrations/credentials").key(&weak).send().await.is(403);

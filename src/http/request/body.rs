@@ -1,35 +1,32 @@
-//! Reads the bytes of a body within its size and its time. Parsing is `json_body`'s.
+//! Reads the bytes of a body within its limits of size and time. `json_body` parses them.
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
-use http_body_util::BodyExt as _;
-use hyper::body::Body;
+use futures_util::{Stream, StreamExt as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::http::limits::Limits;
 use crate::http::problem::{self, Problem};
 
-/// All bytes of the body, within its limits. A body may hold secrets: this copy of it is wiped when it is dropped.
-pub(crate) async fn whole(
-    headers: &HeaderMap,
-    mut body: impl Body<Data = Bytes> + Unpin,
+/// Reads a whole body. It may hold secrets: this copy is wiped when it is dropped.
+///
+/// `announced` is its `Content-Length`, if it has one: a body that is too large is then refused before it is read.
+pub(crate) async fn read<E>(
+    body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    announced: Option<u64>,
     limits: &Limits,
 ) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes as u64) {
         return Err(too_large(limits));
     }
     let collect = async {
         let mut bytes = Zeroizing::new(Vec::new());
-        while let Some(frame) = body.frame().await {
-            let frame =
-                frame.map_err(|_| Problem::new(&problem::MALFORMED_REQUEST, "The body ended in the middle."))?;
-            // What is not data are trailers, which nobody asked for.
-            let Ok(piece) = frame.into_data() else { continue };
-            if bytes.len() + piece.len() > limits.body_bytes {
+        while let Some(chunk) = body.next().await {
+            let chunk =
+                chunk.map_err(|_| Problem::new(&problem::MALFORMED_REQUEST, "The body ended in the middle."))?;
+            if bytes.len() + chunk.len() > limits.body_bytes {
                 return Err(too_large(limits));
             }
-            append(&mut bytes, piece);
+            append(&mut bytes, chunk);
         }
         Ok(bytes)
     };
@@ -37,18 +34,17 @@ pub(crate) async fn whole(
     tokio::time::timeout(limits.body_time, collect).await.unwrap_or_else(too_slow)
 }
 
-/// Takes a piece over. A buffer that it does not fit into is wiped when it is left, and so is the piece, unless hyper still
-/// has it.
-fn append(bytes: &mut Zeroizing<Vec<u8>>, piece: Bytes) {
-    let needed = bytes.len() + piece.len();
+/// Appends a chunk. An outgrown buffer is wiped, and so is the chunk unless hyper still shares its memory.
+fn append(bytes: &mut Zeroizing<Vec<u8>>, chunk: Bytes) {
+    let needed = bytes.len() + chunk.len();
     if needed > bytes.capacity() {
         let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
         larger.extend_from_slice(bytes);
         *bytes = larger;
     }
-    bytes.extend_from_slice(&piece);
-    if let Ok(mut piece) = piece.try_into_mut() {
-        piece.zeroize();
+    bytes.extend_from_slice(&chunk);
+    if let Ok(mut chunk) = chunk.try_into_mut() {
+        chunk.zeroize();
     }
 }
 
@@ -61,32 +57,25 @@ fn too_large(limits: &Limits) -> Problem {
 mod tests {
     use std::convert::Infallible;
 
-    use http::HeaderValue;
-    use http_body_util::StreamBody;
-    use hyper::body::Frame;
+    use futures_util::stream;
 
     use super::*;
 
-    type Frames = Vec<Result<Frame<Bytes>, Infallible>>;
-
-    fn pieces(pieces: Vec<Vec<u8>>) -> impl Body<Data = Bytes> + Unpin {
-        let frames: Frames = pieces.into_iter().map(|piece| Ok(Frame::data(Bytes::from(piece)))).collect();
-        StreamBody::new(futures_util::stream::iter(frames))
+    fn chunks(count: usize) -> impl Stream<Item = Result<Bytes, Infallible>> + Unpin {
+        stream::iter((0..count).map(|_| Ok(Bytes::from_static(b"xxxxx"))))
     }
 
     #[tokio::test]
-    async fn the_size_is_counted_while_it_comes() {
+    async fn size_is_counted_while_the_body_comes() {
         let limits = Limits { body_bytes: 10, ..Limits::default() };
-        let read = async |count: usize| whole(&HeaderMap::new(), pieces(vec![vec![b'x'; 5]; count]), &limits).await;
-        assert_eq!(read(2).await.unwrap().len(), 10);
-        assert_eq!(read(3).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("11"));
-        assert_eq!(whole(&headers, pieces(vec![]), &limits).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
+        let read = async |count, announced| read(&mut chunks(count), announced, &limits).await;
+        assert_eq!(read(2, None).await.unwrap().len(), 10);
+        assert_eq!(read(3, None).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
+        assert_eq!(read(0, Some(11)).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
     }
 
     #[test]
-    fn pieces_become_one_body() {
+    fn chunks_become_one_body() {
         let mut whole = Zeroizing::new(Vec::new());
         for _ in 0..10 {
             append(&mut whole, Bytes::from(b"secret ".repeat(100)));
@@ -95,10 +84,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_never_ends_is_given_up() {
+    async fn endless_body_times_out() {
         let limits = Limits { body_time: std::time::Duration::from_millis(5), ..Limits::default() };
-        let never = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let refused = whole(&HeaderMap::new(), never, &limits).await.unwrap_err();
-        assert_eq!(refused.kind(), &problem::REQUEST_TIMEOUT);
+        let mut never = stream::pending::<Result<Bytes, Infallible>>();
+        assert_eq!(read(&mut never, None, &limits).await.unwrap_err().kind(), &problem::REQUEST_TIMEOUT);
     }
 }

@@ -2,19 +2,13 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
-use hyper::body::Body;
-use serde::Deserialize;
+use http::HeaderValue;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
-use super::body;
-use crate::http::limits::Limits;
-use crate::http::problem::Problem;
 use crate::validation::{self, Format, NOT_AN_OBJECT, RequestFault};
 
 /// A type that a route accepts as its body. One description serves both: serde reads it and OpenAPI shows it.
@@ -29,29 +23,6 @@ impl<B: DeserializeOwned + ToSchema + Send + 'static> FromBody for B {
         let Cow::Borrowed(name) = B::name() else { return None };
         Some((name, <B as utoipa::PartialSchema>::schema()))
     }
-}
-
-/// The body of a route that has none. A body that is sent anyway is not read.
-#[derive(Deserialize)]
-pub(crate) struct NoBody {}
-
-impl FromBody for NoBody {
-    fn schema() -> Option<(&'static str, RefOr<Schema>)> {
-        None
-    }
-}
-
-/// Reads and checks the body of a request.
-pub(crate) async fn read<B: FromBody>(
-    headers: &HeaderMap,
-    body: impl Body<Data = Bytes> + Unpin,
-    limits: &Limits,
-) -> Result<B, Problem> {
-    if B::schema().is_none() {
-        return parse(None, b"{}").map_err(|faults| Problem::faults(&faults));
-    }
-    let bytes = body::whole(headers, body, limits).await?;
-    parse(headers.get(header::CONTENT_TYPE), &bytes).map_err(|faults| Problem::faults(&faults))
 }
 
 /// Parses a whole body, or returns every fault of it. The bounds are checked before anything is built, and what was not taken
@@ -104,6 +75,7 @@ fn position(bytes: &[u8], error: &serde_json::Error) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;

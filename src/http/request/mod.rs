@@ -2,7 +2,9 @@
 
 pub(crate) mod bodies;
 pub(crate) mod body;
+pub(crate) mod context;
 pub(crate) mod json_body;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod parsers;
+pub(crate) mod path_params;
 pub(crate) mod query;

@@ -1,217 +1,272 @@
-//! One row of the route table, and how it answers.
+//! Descriptor of a route: the method, pattern, permission and handler from which filters, `Allow`, OpenAPI and the
+//! permission test come.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
-use hyper::body::Incoming;
+use http::{Method, StatusCode, header};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
+use warp::Reply as _;
 use warp::reply::Response;
 
+use crate::broker::Caller;
 use crate::http::app::App;
-use crate::http::auth::{self, AdminCall, Call, Head, Proof};
-use crate::http::denial_audit;
-use crate::http::json::{Answer, Shape};
-use crate::http::load_shed::{self, Needs};
+use crate::http::auth::{self, Authenticated, Authorize};
+use crate::http::denial_audit::Denial;
+use crate::http::json::{JsonReply, Shape};
+use crate::http::load_shed::{Cost, Permit};
 use crate::http::problem::{self, Problem};
-use crate::http::request::json_body::{self, FromBody, NoBody};
-use crate::http::server::service::Answered;
+use crate::http::request::body;
+use crate::http::request::context::{ApiRequest, BodyStream, Outcome, RequestHead};
+use crate::http::request::json_body::{self, FromBody};
+use crate::http::request::path_params::PathParams;
 use crate::id::ApiKeyId;
 use crate::permission::Permission;
 
-/// Everything that is known of one route; OpenAPI, the `Allow` header and the permission test come from it too.
-#[derive(Clone)]
+/// One route.
 pub struct Route {
-    /// The method; `GET` answers `HEAD` too.
+    /// Method; `GET` answers `HEAD` too.
     pub method: Method,
-    /// The pattern of its path, without the base path: `/v1/integrations/{provider}/credentials`.
+    /// Pattern of the path without the base path: `/v1/integrations/{provider}/credentials`.
     pub pattern: &'static str,
-    /// The permission that the API key must have; nothing where no key is needed.
+    /// Permission that the API key must have; `None` if the route needs no key.
     pub permission: Option<Permission>,
-    /// What it does, in one line.
+    /// Summary of one line.
     pub summary: &'static str,
-    /// The status of a good answer.
+    /// Status of a successful response.
     pub success: StatusCode,
-    pub(crate) needs: Needs,
-    /// Asked for where the API is described, and nowhere else.
+    pub(crate) cost: Cost,
+    /// Called only to describe the API.
     pub(crate) shapes: fn() -> Shapes,
-    run: Run,
+    pub(crate) run: fn(Exchange) -> Running,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
-
-type Guarded = dyn Fn(App, Needs, Arc<Proof>, Arc<Head>, Incoming) -> Answering + Send + Sync;
-
-#[derive(Clone)]
-enum Run {
-    Open(Arc<dyn Fn(App) -> Answering + Send + Sync>),
-    Guarded(Arc<Guarded>),
+/// Defines the descriptor of a route, with its handler.
+macro_rules! route {
+    ($name:ident: $method:ident $pattern:literal, $permission:expr, $success:ident, $cost:ident, $summary:literal,
+     $handler:ident) => {
+        pub(crate) static $name: $crate::http::routes::route::Route = $crate::http::routes::route::Route {
+            method: http::Method::$method,
+            pattern: $pattern,
+            permission: $permission,
+            summary: $summary,
+            success: http::StatusCode::$success,
+            cost: $crate::http::load_shed::Cost::$cost,
+            shapes: || $crate::http::routes::route::Handler::shapes(&$handler),
+            run: |exchange| $crate::http::routes::route::Handler::run(&$handler, exchange),
+        };
+    };
 }
 
-/// The types of a route, as OpenAPI wants them.
-#[derive(Clone)]
+pub(crate) use route;
+
+type Running = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
+
+/// A request on its way to the handler of its route.
+pub(crate) struct Exchange {
+    app: App,
+    route: &'static Route,
+    /// `None` if the route needs no key.
+    authenticated: Option<Arc<Authenticated>>,
+    head: Arc<RequestHead>,
+    params: Arc<PathParams>,
+    body: BodyStream,
+}
+
+impl Exchange {
+    /// Checks the permission of the route and the user that the request is for.
+    fn authorize<C: Authorize>(&self) -> Result<C, Problem> {
+        let (Some(permission), Some(authenticated)) = (self.route.permission, &self.authenticated) else {
+            return Err(Problem::new(&problem::INTERNAL, "The route has no permission."));
+        };
+        C::authorize(authenticated, permission, &self.head)
+    }
+
+    async fn read_body<B: FromBody>(&mut self) -> Result<B, Problem> {
+        let bytes = body::read(&mut self.body, self.head.context.body_length, self.app.limits()).await?;
+        let content_type = self.head.headers.get(header::CONTENT_TYPE);
+        json_body::parse(content_type, &bytes).map_err(|faults| Problem::faults(&faults))
+    }
+
+    fn permit(&self) -> Result<Permit, Problem> {
+        self.app.load_shed().acquire(self.route.cost, self.params.get(0))
+    }
+
+    fn authorized<C>(self, caller: C) -> Authorized<C> {
+        Authorized { app: self.app, caller, head: self.head, params: self.params }
+    }
+}
+
+/// A request that may be carried out, on behalf of the party `C`.
+pub(crate) struct Authorized<C = Caller> {
+    pub(crate) app: App,
+    pub(crate) caller: C,
+    head: Arc<RequestHead>,
+    params: Arc<PathParams>,
+}
+
+impl<C> Authorized<C> {
+    /// Returns the path parameter with that number, percent-decoded.
+    pub(crate) fn param(&self, index: usize) -> &str {
+        self.params.get(index)
+    }
+
+    /// Returns the query without its question mark.
+    pub(crate) fn query(&self) -> &str {
+        &self.head.query
+    }
+}
+
+/// An asynchronous function that carries out a route. `Args` tells the implementations apart.
+pub(crate) trait Handler<Args> {
+    /// Returns the types of the bodies, for OpenAPI.
+    fn shapes(&self) -> Shapes;
+
+    /// Reads what the function needs of the request, in the order of the contract, and calls it.
+    fn run(&self, exchange: Exchange) -> Running;
+}
+
+/// Handler of a route that needs no key.
+impl<H, R, F> Handler<App> for H
+where
+    H: Fn(App) -> F,
+    R: Shape,
+    F: Future<Output = Result<JsonReply<R>, Problem>> + Send + 'static,
+{
+    fn shapes(&self) -> Shapes {
+        Shapes::of::<R>(None)
+    }
+
+    fn run(&self, exchange: Exchange) -> Running {
+        let reply = self(exchange.app);
+        Box::pin(async move { Ok(reply.await?.into_response()) })
+    }
+}
+
+/// Handler of a route without a body.
+impl<H, C, R, F> Handler<(C,)> for H
+where
+    H: Fn(Authorized<C>) -> F + Copy + Send + 'static,
+    C: Authorize,
+    R: Shape,
+    F: Future<Output = Result<JsonReply<R>, Problem>> + Send + 'static,
+{
+    fn shapes(&self) -> Shapes {
+        Shapes::of::<R>(None)
+    }
+
+    fn run(&self, exchange: Exchange) -> Running {
+        let handler = *self;
+        Box::pin(async move {
+            let caller = exchange.authorize()?;
+            let _permit = exchange.permit()?;
+            Ok(handler(exchange.authorized(caller)).await?.into_response())
+        })
+    }
+}
+
+/// Handler of a route with a body.
+impl<H, C, B, R, F> Handler<(C, B)> for H
+where
+    H: Fn(Authorized<C>, B) -> F + Copy + Send + 'static,
+    C: Authorize,
+    B: FromBody,
+    R: Shape,
+    F: Future<Output = Result<JsonReply<R>, Problem>> + Send + 'static,
+{
+    fn shapes(&self) -> Shapes {
+        Shapes::of::<R>(B::schema())
+    }
+
+    fn run(&self, mut exchange: Exchange) -> Running {
+        let handler = *self;
+        Box::pin(async move {
+            let caller = exchange.authorize()?;
+            let body = exchange.read_body().await?;
+            let _permit = exchange.permit()?;
+            Ok(handler(exchange.authorized(caller), body).await?.into_response())
+        })
+    }
+}
+
+/// Types of a route for OpenAPI.
 pub(crate) struct Shapes {
     pub(crate) request: Option<(&'static str, RefOr<Schema>)>,
     pub(crate) response: RefOr<Schema>,
-    /// The schemas that the two refer to, by name.
+    /// Schemas that the two refer to, by name.
     pub(crate) components: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Shapes {
-    fn of<B: FromBody, R: Shape>() -> Self {
+    fn of<R: Shape>(request: Option<(&'static str, RefOr<Schema>)>) -> Self {
         let mut components = Vec::new();
         let response = R::schema(&mut components);
-        Self { request: B::schema(), response, components }
-    }
-}
-
-/// A route for everybody.
-pub(crate) fn open<R: Shape, F>(pattern: &'static str, summary: &'static str, handler: fn(App) -> F) -> Route
-where
-    F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
-{
-    let run = move |app: App| -> Answering {
-        let answer = handler(app);
-        Box::pin(async move { Ok(answer.await?.into_response()) })
-    };
-    Route {
-        method: Method::GET,
-        pattern,
-        permission: None,
-        summary,
-        success: StatusCode::OK,
-        needs: Needs::Processor,
-        shapes: Shapes::of::<NoBody, R>,
-        run: Run::Open(Arc::new(run)),
-    }
-}
-
-/// A route for whoever presents a key with `permission`.
-pub(crate) fn guarded<B: FromBody, R: Shape, F>(
-    method: Method,
-    pattern: &'static str,
-    permission: Permission,
-    summary: &'static str,
-    handler: fn(App, Call, B) -> F,
-) -> Route
-where
-    F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
-{
-    let run = move |app: App, needs: Needs, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
-        Box::pin(async move {
-            let caller = auth::authorize(&proof, permission, &head)?;
-            let body = json_body::read(&head.headers, body, app.limits()).await?;
-            let _place = load_shed::take_place(&app, needs, head.params.get(0))?;
-            Ok(handler(app, Call { caller, head }, body).await?.into_response())
-        })
-    };
-    let needs = if method == Method::GET { Needs::Processor } else { Needs::Waiting };
-    Route {
-        method,
-        pattern,
-        permission: Some(permission),
-        summary,
-        success: StatusCode::OK,
-        needs,
-        shapes: Shapes::of::<B, R>,
-        run: Run::Guarded(Arc::new(run)),
-    }
-}
-
-/// A route for whoever administers, of all the users that the key acts for: a service key need not name one.
-pub(crate) fn administered<R: Shape, F>(
-    method: Method,
-    pattern: &'static str,
-    permission: Permission,
-    summary: &'static str,
-    handler: fn(App, AdminCall) -> F,
-) -> Route
-where
-    F: Future<Output = Result<Answer<R>, Problem>> + Send + 'static,
-{
-    let run = move |app: App, needs: Needs, proof: Arc<Proof>, head: Arc<Head>, body: Incoming| -> Answering {
-        Box::pin(async move {
-            let administrator = auth::administer(&proof, permission, &head)?;
-            json_body::read::<NoBody>(&head.headers, body, app.limits()).await?;
-            let _place = load_shed::take_place(&app, needs, head.params.get(0))?;
-            Ok(handler(app, AdminCall { administrator, head }).await?.into_response())
-        })
-    };
-    Route {
-        method,
-        pattern,
-        permission: Some(permission),
-        summary,
-        success: StatusCode::OK,
-        needs: Needs::Processor,
-        shapes: Shapes::of::<NoBody, R>,
-        run: Run::Guarded(Arc::new(run)),
+        Self { request, response, components }
     }
 }
 
 impl Route {
-    /// The same, answering 201.
-    #[must_use]
-    pub(crate) fn created(self) -> Self {
-        Self { success: StatusCode::CREATED, ..self }
-    }
-
-    /// The same, answered whatever else there is to do.
-    #[must_use]
-    pub(crate) fn probe(self) -> Self {
-        Self { needs: Needs::Nothing, ..self }
-    }
-
-    /// The same for a GET that waits for the disk or for a provider.
-    #[must_use]
-    pub(crate) fn waits(self) -> Self {
-        Self { needs: Needs::Waiting, ..self }
-    }
-
-    /// A path that fits the pattern, for tests: each place holds its own name.
+    /// Returns a path that matches the pattern, for tests: the value of each parameter is its own name.
     pub fn example_path(&self) -> String {
         self.pattern.replace(['{', '}'], "")
     }
 
     /// Answers a request for this route.
-    pub(crate) async fn answer(&self, app: &App, head: Arc<Head>, body: Incoming) -> Answered {
-        let id = head.arrival.id;
-        let mut key = None;
-        let mut refused = false;
-        let response = match self.run(app, head, body, &mut key).await {
+    pub(crate) async fn answer(&'static self, app: App, request: ApiRequest) -> Response {
+        let mut api_key = None;
+        let mut response = match self.carry_out(app, request, &mut api_key).await {
             Ok(mut response) => {
                 *response.status_mut() = self.success;
                 response
             }
-            Err(problem) => {
-                refused = problem.kind() == &problem::OVERLOADED;
-                problem.into_response(id)
-            }
+            Err(problem) => problem.into_response(),
         };
-        Answered { response, route: Some(self.pattern), key, refused }
+        response.extensions_mut().insert(Outcome { pattern: self.pattern, api_key });
+        response
     }
 
-    /// The key or token (401), what it may do (403), for whom (400, 403), then the body (422), then what was asked. What is refused to somebody who showed a key
-    /// leaves an audit row.
-    async fn run(
-        &self,
-        app: &App,
-        head: Arc<Head>,
-        body: Incoming,
-        key: &mut Option<ApiKeyId>,
+    /// Checks in the order of the contract: load (503), key or token (401), permission (403), user (400, 403), body (422).
+    /// A denied request of an authenticated caller leaves an audit row.
+    async fn carry_out(
+        &'static self,
+        app: App,
+        request: ApiRequest,
+        api_key: &mut Option<ApiKeyId>,
     ) -> Result<Response, Problem> {
-        match &self.run {
-            Run::Open(run) => run(app.clone()).await,
-            Run::Guarded(run) => {
-                let proof = Arc::new(auth::authenticate(app, &head).await?);
-                *key = proof.key();
-                let answer = run(app.clone(), self.needs, proof.clone(), head.clone(), body).await;
-                if let Err(problem) = &answer {
-                    Box::pin(denial_audit::record(app, self, &proof, &head, problem.kind())).await;
-                }
-                answer
-            }
+        let ApiRequest { head, body } = request;
+        let path = head.path.as_str();
+        let params = PathParams::of(self.pattern, path.strip_prefix(app.base_path()).unwrap_or(path));
+        app.load_shed().check(self.cost, params.get(0))?;
+        let (head, params) = (Arc::new(head), Arc::new(params));
+        let mut exchange = Exchange {
+            app: app.clone(),
+            route: self,
+            authenticated: None,
+            head: head.clone(),
+            params: params.clone(),
+            body,
+        };
+        if self.permission.is_none() {
+            return (self.run)(exchange).await;
         }
+        let authenticated = Arc::new(auth::authenticate(app.broker(), app.failed_attempts(), &head).await?);
+        *api_key = authenticated.api_key();
+        exchange.authenticated = Some(authenticated.clone());
+        let result = (self.run)(exchange).await;
+        if let Err(problem) = &result {
+            let denial = Denial {
+                problem: problem.kind(),
+                method: &self.method,
+                pattern: self.pattern,
+                permission: self.permission,
+                authenticated: &authenticated,
+                head: &head,
+                params: &params,
+            };
+            // Boxed: rare, and larger than the rest of this future.
+            Box::pin(app.denial_audit().record(app.broker(), denial)).await;
+        }
+        result
     }
 }

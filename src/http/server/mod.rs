@@ -1,75 +1,102 @@
-//! The accept loop: takes connections in, within their limits, and lets them go in peace when it is asked to stop.
+//! The HTTP server: accepts connections within their limits, and stops gracefully.
 
-mod address;
-mod conn_state;
-pub(crate) mod connections;
-mod head;
+mod connection;
+mod counted;
 pub(crate) mod listener;
-pub(crate) mod service;
-mod timeout_stream;
+mod request_body;
+mod service;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tls;
 
-use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
 
-use self::address::is_trusted;
-use self::conn_state::{Wanted, Watch};
-use self::connections::Connections;
+use self::connection::Protocol;
+use self::counted::{ConnectionPermit, Counted};
 use self::listener::{Accepted, Listener};
-use self::service::{Connection, Door, Requests, refusals};
-use self::timeout_stream::Wire;
-use super::app::App;
-use super::limits::Limits;
+use self::service::{Api, RequestService, Shared};
+use super::app::{App, Settings};
+use super::client_address::{is_trusted, subscriber};
+use super::permits::KeyedSemaphore;
+use super::request::context::RequestContext;
+use super::routes;
+use crate::random::Random;
 
-/// The largest piece that is read from a connection at once.
-const READ_BUFFER: usize = 64 * 1024;
-
-/// Serves `app` on all of `listeners` until `shutdown` comes. Then nothing more is accepted, idle connections are closed,
-/// and answers under way are finished; what is not finished after the grace period is cut. Returns when all of that is done.
+/// Serves `app` on all `listeners` until `shutdown` completes.
+///
+/// Then nothing more is accepted, idle connections are closed, and requests in progress are finished. Those that are not
+/// finished within `Limits::shutdown_grace` are cut off.
 pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Output = ()>) {
-    let limits = Arc::new(app.limits().clone());
-    serve_door(listeners, Arc::new(app.door()), limits, shutdown).await;
+    let (settings, random) = (app.settings().clone(), app.random());
+    let filter = routes::api(app.base_path());
+    let api = api(filter, move |context| {
+        let mut extensions = http::Extensions::new();
+        extensions.insert(app.clone());
+        extensions.insert(context);
+        extensions
+    });
+    serve_api(listeners, api, settings, random, shutdown).await;
 }
 
-pub(crate) async fn serve_door(
+/// Makes the service of a filter. `extend` returns the extensions of each request, for `warp::ext`.
+fn api(
+    filter: BoxedFilter<(Response,)>,
+    extend: impl Fn(RequestContext) -> http::Extensions + Send + Sync + 'static,
+) -> Api {
+    let service = TowerToHyperService::new(warp::service(filter));
+    Box::new(move |mut request, context| {
+        request.extensions_mut().extend(extend(context));
+        let response = hyper::service::Service::call(&service, request);
+        Box::pin(async move { response.await.unwrap_or_else(|never| match never {}) })
+    })
+}
+
+async fn serve_api(
     listeners: Vec<Listener>,
-    door: Arc<Door>,
-    limits: Arc<Limits>,
+    api: Api,
+    settings: Settings,
+    random: Random,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (accepting, may_accept) = watch::channel(true);
-    let (busy, mut done) = mpsc::channel(1);
-    let connections = Connections::new(&limits);
+    let Settings { trusted_proxies, limits, .. } = settings;
     allow_open_files(limits.connections);
-    let server = Server { door, connections: connections.clone(), accepting: may_accept, busy, limits: limits.clone() };
+    let (stop, cut, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+    let server = Arc::new(Server {
+        connections: Arc::new(Semaphore::new(limits.connections)),
+        per_address: KeyedSemaphore::new(limits.connections_per_address),
+        stop: stop.clone(),
+        cut: cut.clone(),
+        shared: Arc::new(Shared { api, trusted_proxies, limits, random, tasks: tasks.clone() }),
+    });
+    let grace = server.shared.limits.shutdown_grace;
     for listener in listeners {
-        tokio::spawn(server.clone().accept_all(listener));
+        tasks.spawn(server.clone().accept_all(listener));
     }
     drop(server);
     shutdown.await;
-    accepting.send_replace(false);
-    connections.want(Wanted::Stop);
-    if tokio::time::timeout(limits.shutdown_grace, done.recv()).await.is_err() {
-        tracing::warn!("the grace period is over; what is still under way is cut off");
-        connections.want(Wanted::Cut);
+    stop.cancel();
+    tasks.close();
+    if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+        tracing::warn!("the grace period is over; requests in progress are cut off");
+        cut.cancel();
     }
 }
 
-/// Raises the soft limit of open files as far as the hard one lets it: the usual 1,024 are fewer than the connections.
+/// Raises the soft limit of open files towards the hard one: the usual 1,024 are fewer than the connections.
 fn allow_open_files(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    // What is not a connection: the database and its readers, sockets to providers, the log.
+    // The rest are the database and its readers, sockets to providers, and the log.
     let wanted = connections as u64 + 256;
     let possible = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
     if limit.current.is_some_and(|soft| soft < possible) {
@@ -80,180 +107,82 @@ fn allow_open_files(connections: usize) {
     }
 }
 
-#[derive(Clone)]
+/// State of a running server.
 struct Server {
-    door: Arc<Door>,
-    connections: Arc<Connections>,
-    accepting: watch::Receiver<bool>,
-    /// Dropped by everybody who is done: the channel closes with the last.
-    busy: mpsc::Sender<Infallible>,
-    limits: Arc<Limits>,
+    connections: Arc<Semaphore>,
+    per_address: Arc<KeyedSemaphore<IpAddr>>,
+    /// Cancelled when the server is to stop gracefully.
+    stop: CancellationToken,
+    /// Cancelled when the grace period is over.
+    cut: CancellationToken,
+    shared: Arc<Shared>,
 }
 
 impl Server {
-    async fn accept_all(mut self, listener: Listener) {
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                _ = self.accepting.wait_for(|accepting| !accepting) => return,
-                accepted = listener.accept() => accepted,
-            };
+    async fn accept_all(self: Arc<Self>, listener: Listener) {
+        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok(connection) => self.admit(connection, &listener),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    // Most likely there are no more file descriptors.
-                    self.connections.evict_one();
+                    // Most likely there are no file descriptors left; connections that end return theirs.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
         }
     }
 
-    fn admit(&self, connection: Accepted, listener: &Listener) {
+    /// Serves a connection in a task of its own. A connection over a cap is closed.
+    fn admit(self: &Arc<Self>, connection: Accepted, listener: &Listener) {
         let peer = match &connection {
             Accepted::Tcp(_, address) => Some(address.ip()),
             Accepted::Unix(_) => None,
         };
-        let watch = Watch::new();
-        let counted = peer.filter(|peer| !is_trusted(*peer, &self.door.trusted_proxies));
-        let Some(admission) = self.connections.admit(counted, watch.clone()) else {
-            // Not louder: whoever fills the room must not fill the log too.
-            tracing::debug!(address = peer.map(tracing::field::display), "no room for another connection");
+        let Some(permit) = self.permit(peer) else {
+            // Not louder, so that whoever opens too many connections cannot fill the log.
+            tracing::debug!(address = peer.map(tracing::field::display), "a connection over the limit was closed");
             return;
         };
-        let server = self.clone();
-        let tls = listener.tls.clone();
-        tokio::spawn(async move {
-            let _admission = admission;
-            let cut = watch.clone();
-            let talk = pin!(async move {
+        let (server, tls) = (self.clone(), listener.tls.clone());
+        self.shared.tasks.spawn(async move {
+            let served = async {
                 match (connection, tls) {
-                    (Accepted::Tcp(stream, _), None) => server.talk(stream, peer, false, watch).await,
                     (Accepted::Tcp(stream, _), Some(tls)) => {
-                        let acceptor = TlsAcceptor::from(tls.current(server.limits.tls_check));
-                        let handshake = tokio::time::timeout(server.limits.handshake_time, acceptor.accept(stream));
-                        if let Ok(Ok(stream)) = Box::pin(handshake).await {
-                            // Much larger than the others, which would be as large beside it.
-                            Box::pin(server.talk(stream, peer, true, watch)).await;
+                        let acceptor = TlsAcceptor::from(tls.current(server.shared.limits.tls_check));
+                        let handshake = acceptor.accept(Counted::new(stream, permit));
+                        let in_time = tokio::time::timeout(server.shared.limits.handshake_time, handshake);
+                        // Boxed twice: TLS streams and handshakes are large, and plain connections need neither.
+                        if let Ok(Ok(stream)) = Box::pin(in_time).await {
+                            let protocol = Protocol::negotiated(stream.get_ref().1.alpn_protocol());
+                            Box::pin(server.serve(stream, peer, true, protocol)).await;
                         }
                     }
-                    (Accepted::Unix(stream), _) => server.talk(stream, peer, false, watch).await,
+                    (Accepted::Tcp(stream, _), None) => {
+                        server.serve(Counted::new(stream, permit), peer, false, Protocol::Http1).await;
+                    }
+                    (Accepted::Unix(stream), _) => {
+                        server.serve(Counted::new(stream, permit), peer, false, Protocol::Http1).await;
+                    }
                 }
-            });
-            cut.until_cut(talk).await;
+            };
+            server.cut.run_until_cancelled(served).await;
         });
     }
 
-    /// Speaks HTTP/1.1 on one connection until it ends.
-    async fn talk<S>(self, stream: S, peer: Option<IpAddr>, tls: bool, watch: Arc<Watch>)
+    fn permit(&self, peer: Option<IpAddr>) -> Option<ConnectionPermit> {
+        let counted = peer.filter(|peer| !is_trusted(*peer, &self.shared.trusted_proxies));
+        let of_address = match counted {
+            Some(address) => Some(self.per_address.try_acquire(subscriber(address))?),
+            None => None,
+        };
+        Some(ConnectionPermit { _total: self.connections.clone().try_acquire_owned().ok()?, _of_address: of_address })
+    }
+
+    async fn serve<S>(&self, stream: S, peer: Option<IpAddr>, tls: bool, protocol: Protocol)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let refusal = refusals(self.door.random, peer);
-        let wire = Wire::new(stream, watch.clone(), self.limits.clone(), refusal);
-        let connection = Connection::new(self.door.clone(), watch.clone(), peer, tls, self.busy.clone());
-        let requests = Requests(Arc::new(connection));
-        // Pinned where it is made: a value that is moved into its place has two.
-        let talk = pin!(
-            http1::Builder::new()
-                // The wire keeps the times, for hyper's timer cannot tell an idle connection from a slow head. This one never
-                // comes, and is there so that hyper looks at the wire again after each answer.
-                .timer(Never)
-                .header_read_timeout(self.limits.idle_time)
-                .max_header_size(self.limits.header_bytes)
-                .max_buf_size(READ_BUFFER)
-                .serve_connection(TokioIo::new(wire), requests)
-        );
-        let ended = watch.until_done(talk, http1::Connection::graceful_shutdown).await;
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended in the middle");
-        }
-    }
-}
-
-/// A timer that never comes and costs nothing.
-#[derive(Clone, Copy, Debug)]
-struct Never;
-
-impl hyper::rt::Timer for Never {
-    fn sleep(&self, _: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(*self)
-    }
-
-    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(*self)
-    }
-}
-
-impl hyper::rt::Sleep for Never {}
-
-impl Future for Never {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-    use warp::reply::Response;
-
-    use super::*;
-    use crate::http::server::service::{Answered, Arrival};
-    use crate::random::Random;
-
-    /// A door with a route that panics, and one that takes its time and then sets `done`.
-    async fn open(done: Arc<AtomicBool>) -> std::net::SocketAddr {
-        let answer = async |path: &str, done: &AtomicBool| {
-            match path {
-                "/panic" => panic!("a secret"),
-                "/slow" => tokio::time::sleep(Duration::from_millis(100)).await,
-                _ => return Response::new("fine".into()),
-            }
-            done.store(true, Ordering::SeqCst);
-            Response::new("done".into())
-        };
-        let routes = move |head: http::request::Parts, _: hyper::body::Incoming, _: Arrival| {
-            let done = done.clone();
-            let answered = async move { Answered::bare(answer(head.uri.path(), &done).await) };
-            Box::pin(answered) as _
-        };
-        let door =
-            Door { routes: Box::new(routes), trusted_proxies: Vec::new(), come_back: Duration::ZERO, random: Random };
-        let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
-        let address = listener.address().unwrap();
-        tokio::spawn(serve_door(vec![listener], Arc::new(door), Arc::default(), std::future::pending()));
-        address
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_one_500_without_a_word_of_it_and_the_connection_goes_on() {
-        let mut socket = TcpStream::connect(open(Arc::default()).await).await.unwrap();
-        for method in ["GET", "POST"] {
-            socket.write_all(format!("{method} /panic HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
-        }
-        socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut answers = String::new();
-        socket.read_to_string(&mut answers).await.unwrap();
-        assert_eq!(answers.matches("HTTP/1.1 500").count(), 2, "{answers}");
-        assert_eq!(answers.matches("/problems/internal").count(), 2);
-        assert!(answers.ends_with("fine") && !answers.contains("a secret"), "{answers}");
-    }
-
-    #[tokio::test]
-    async fn what_was_begun_comes_to_its_end_when_the_caller_hangs_up() {
-        let done = Arc::new(AtomicBool::new(false));
-        let mut socket = TcpStream::connect(open(done.clone()).await).await.unwrap();
-        socket.write_all(b"POST /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        drop(socket);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(done.load(Ordering::SeqCst));
+        let service = RequestService::new(self.shared.clone(), peer, tls);
+        connection::serve(stream, service, protocol, &self.shared.limits, &self.stop).await;
     }
 }

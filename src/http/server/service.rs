@@ -1,242 +1,249 @@
-//! One request: gives it an id, looks at its head a second time, runs it in a task of its own, and ends every answer alike.
+//! One request: gives it an id, passes it to warp, and completes its response with the standard headers and a log line.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
-use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+use warp::Reply as _;
 use warp::reply::Response;
 
-use super::address;
-use super::conn_state::Watch;
-use super::timeout_stream::Refusal;
+use super::request_body::{RequestBody, Unread};
+use crate::http::client_address;
+use crate::http::limits::Limits;
 use crate::http::problem::{self, Problem};
-use crate::id::{ApiKeyId, RequestId};
+use crate::http::request::context::{Outcome, RequestContext};
+use crate::id::RequestId;
 use crate::random::Random;
 
-/// What a request knows of itself before anything in it is read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
-    pub(crate) id: RequestId,
-    /// The caller's address; nothing on a Unix socket without a proxy.
-    pub(crate) address: Option<IpAddr>,
-    /// When the connection was told to come back, where that is still to come.
-    pub(crate) not_before: Option<Instant>,
+type Responding = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// The warp service.
+pub(crate) type Api = Box<dyn Fn(Request<RequestBody>, RequestContext) -> Responding + Send + Sync>;
+
+/// State that all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) api: Api,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) limits: Limits,
+    pub(crate) random: Random,
+    /// Connections and requests that a graceful stop waits for.
+    pub(crate) tasks: TaskTracker,
 }
 
-/// An answer, and what the log says of it.
-pub(crate) struct Answered {
-    pub(crate) response: Response,
-    /// The pattern of the route, never the path.
-    pub(crate) route: Option<&'static str>,
-    pub(crate) key: Option<ApiKeyId>,
-    /// Whether nothing was done of the request, because there is too much to do.
-    pub(crate) refused: bool,
+/// The requests of one connection, for hyper.
+#[derive(Clone)]
+pub(crate) struct RequestService(Arc<Connection>);
+
+struct Connection {
+    shared: Arc<Shared>,
+    peer: Option<IpAddr>,
+    tls: bool,
+    requests: Arc<Requests>,
 }
 
-impl Answered {
-    /// The answer of no route.
-    pub(crate) fn bare(response: Response) -> Self {
-        Self { response, route: None, key: None, refused: false }
+/// Counts of the requests of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+impl Requests {
+    /// Returns the number of requests so far.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of requests without a response yet.
+    pub(crate) fn open(&self) -> usize {
+        self.begun().saturating_sub(self.ended.load(Ordering::Relaxed))
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+impl RequestService {
+    pub(crate) fn new(shared: Arc<Shared>, peer: Option<IpAddr>, tls: bool) -> Self {
+        Self(Arc::new(Connection { shared, peer, tls, requests: Arc::default() }))
+    }
 
-/// What all connections of a server share.
-pub(crate) struct Door {
-    /// The table of routes.
-    pub(crate) routes: Box<dyn Fn(Parts, Incoming, Arrival) -> Answering + Send + Sync>,
-    pub(crate) trusted_proxies: Vec<IpNet>,
-    /// How long who was refused for want of room is let wait.
-    pub(crate) come_back: Duration,
-    pub(crate) random: Random,
+    pub(crate) fn requests(&self) -> Arc<Requests> {
+        self.0.requests.clone()
+    }
 }
 
-/// One connection's view of the door.
-#[derive(Clone)]
-pub(crate) struct Requests(pub(crate) Arc<Connection>);
-
-/// What the requests of one connection share.
-pub(crate) struct Connection {
-    door: Arc<Door>,
-    watch: Arc<Watch>,
-    peer: Option<IpAddr>,
-    tls: bool,
-    /// When it was told to come back. Only where the connection is one party's: behind a proxy, or on the Unix socket, somebody
-    /// else may ask next.
-    not_before: Option<Mutex<Option<Instant>>>,
-    /// Held until the last request has run to its end.
-    _busy: mpsc::Sender<Infallible>,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Requests {
+impl hyper::service::Service<Request<Incoming>> for RequestService {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connection = self.0.clone();
-        Box::pin(async move {
-            let (head, body) = request.into_parts();
-            let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
-            let length = body.size_hint().exact();
-            let facts = connection.watch.request_begins(if chunked { None } else { length });
-            let mut response = connection.clone().answer(head, body, facts.fault()).await;
-            if chunked || facts.fault().is_some() {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            connection.watch.request_ends();
-            Ok(response)
-        })
+        connection.requests.begun.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move { Ok(connection.respond(request).await) })
+    }
+}
+
+/// Counts a request as ended also if the peer resets its stream.
+struct Ended(Arc<Requests>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Connection {
-    pub(crate) fn new(
-        door: Arc<Door>,
-        watch: Arc<Watch>,
-        peer: Option<IpAddr>,
-        tls: bool,
-        busy: mpsc::Sender<Infallible>,
-    ) -> Self {
-        let own = peer.is_some_and(|peer| !address::is_trusted(peer, &door.trusted_proxies));
-        Self { door, watch, peer, tls, not_before: own.then(Mutex::default), _busy: busy }
-    }
-
-    /// Answers a request, unless its head has a `fault`. Whatever may change something runs in a task of its own, so that what
-    /// it has begun comes to its end whether the caller waits or hangs up; a GET is answered where it is, for a task costs a hop.
-    async fn answer(self: Arc<Self>, head: Parts, body: Incoming, fault: Option<&'static str>) -> Response {
+    /// Responds to a request. If it may change state it runs in a task of its own, so that it runs to its end although the
+    /// caller hangs up. A GET runs in place, because a task costs time.
+    async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let began = Instant::now();
-        let address = address::caller(self.peer, &head.headers, &self.door.trusted_proxies);
-        let not_before = self.not_before().filter(|when| *when > began);
-        let arrival = Arrival { id: RequestId::fresh(self.door.random), address, not_before };
-        let detached = head.method != Method::GET && head.method != Method::HEAD;
-        let answer = self.run(head, body, fault, arrival, began);
-        let answer = answer.instrument(tracing::info_span!("request", id = %arrival.id));
-        if detached {
-            // The task catches panics itself, and nobody aborts it.
-            tokio::spawn(answer).await.unwrap_or_else(|_| failed(arrival.id))
+        let _ended = Ended(self.requests.clone());
+        let (head, body) = request.into_parts();
+        let context = RequestContext {
+            id: RequestId::fresh(self.shared.random),
+            address: client_address::caller(self.peer, &head.headers, &self.shared.trusted_proxies),
+            tls: self.tls,
+            version: head.version,
+            body_length: body.size_hint().exact(),
+        };
+        let changes_state = head.method != Method::GET && head.method != Method::HEAD;
+        let tasks = self.shared.tasks.clone();
+        let run = self.run(head, body, context, began).instrument(tracing::info_span!("request", id = %context.id));
+        if changes_state {
+            // The task catches panics, and nothing aborts it.
+            tasks.spawn(run).await.unwrap_or_else(|_| internal_error())
         } else {
-            answer.await
+            run.await
         }
     }
 
-    /// Asks the routes; a panic in there is one answer of 500, and the connection goes on.
     async fn run(
         self: Arc<Self>,
-        head: Parts,
+        mut head: Parts,
         body: Incoming,
-        fault: Option<&'static str>,
-        arrival: Arrival,
+        context: RequestContext,
         began: Instant,
     ) -> Response {
         let method = head.method.clone();
-        let mut answered = if let Some(fault) = fault {
-            Answered::bare(Problem::new(&problem::MALFORMED_REQUEST, fault).into_response(arrival.id))
-        } else {
-            let answer = (self.door.routes)(head, body, arrival);
-            let answered = std::panic::AssertUnwindSafe(answer).catch_unwind().await;
-            answered.unwrap_or_else(|_panic| Answered::bare(failed(arrival.id)))
+        if method == Method::HEAD {
+            head.method = Method::GET;
+        }
+        let limits = &self.shared.limits;
+        let (lent, unread) = RequestBody::lend(body);
+        // A caller that waits for 100 Continue has not sent its body, and must not be asked for it.
+        let expects_continue = head.headers.contains_key(header::EXPECT);
+        let ambiguous = host_fault(&head);
+        let mut response = match ambiguous {
+            Some(fault) => {
+                drop(lent);
+                Problem::new(&problem::MALFORMED_REQUEST, fault).into_response()
+            }
+            None => {
+                let request = Request::from_parts(head, lent);
+                let responding = AssertUnwindSafe((self.shared.api)(request, context)).catch_unwind().await;
+                responding.unwrap_or_else(|_panic| internal_error())
+            }
         };
-        if answered.refused {
-            self.come_back(Instant::now() + self.door.come_back);
+        let all_read = expects_continue || discard(unread, limits).await;
+        if context.version < Version::HTTP_2 && (ambiguous.is_some() || !all_read) {
+            close(&mut response);
         }
-        let id = arrival.id.text();
-        self.finish(&mut answered.response, id.as_str());
-        log(&answered, &method, arrival, id.as_str(), began);
-        answered.response
-    }
-
-    fn not_before(&self) -> Option<Instant> {
-        *self.not_before.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn come_back(&self, when: Instant) {
-        if let Some(not_before) = &self.not_before {
-            *not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(when);
+        Problem::render(&mut response, context.id);
+        let outcome = response.extensions_mut().remove::<Outcome>();
+        if method == Method::HEAD {
+            empty_body(&mut response);
         }
-    }
-
-    /// What every answer carries.
-    fn finish(&self, response: &mut Response, id: &str) {
-        let headers = response.headers_mut();
-        let id = HeaderValue::from_str(id).expect("a UUID is ASCII");
-        headers.insert("x-request-id", id);
-        for (name, value) in ALWAYS {
-            headers.entry(name).or_insert(value);
-        }
-        if self.tls {
-            headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-        }
+        let id = context.id.text();
+        add_headers(&mut response, &context, id.as_str());
+        log(&response, outcome, &method, &context, id.as_str(), began);
+        response
     }
 }
 
-fn failed(id: RequestId) -> Response {
-    Problem::new(&problem::INTERNAL, "Internal Server Error").into_response(id)
+/// Adds the headers that every response carries.
+fn add_headers(response: &mut Response, context: &RequestContext, id: &str) {
+    let headers = response.headers_mut();
+    headers.insert("x-request-id", HeaderValue::from_str(id).expect("a UUID is ASCII"));
+    for (name, value) in STANDARD_HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    if context.tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
 }
 
-/// For an API that nobody shows in a frame, and whose answers are nobody else's business.
-const ALWAYS: [(header::HeaderName, HeaderValue); 4] = [
+/// Boxed, because few requests have an unread body.
+async fn discard(unread: Unread, limits: &Limits) -> bool {
+    if unread.is_empty() { true } else { Box::pin(unread.discard(limits)).await }
+}
+
+fn close(response: &mut Response) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn internal_error() -> Response {
+    Problem::new(&problem::INTERNAL, "Internal Server Error").into_response()
+}
+
+/// Requires exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). HTTP/1.0, as some health checks speak it, has none, and HTTP/2
+/// has `:authority` in its place.
+fn host_fault(head: &Parts) -> Option<&'static str> {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    let required =
+        head.version == Version::HTTP_11 || head.version == Version::HTTP_2 && head.uri.authority().is_none();
+    if hosts > 1 {
+        Some("A request must have one Host header.")
+    } else if hosts == 0 && required {
+        Some("A request must have a Host header.")
+    } else {
+        None
+    }
+}
+
+/// Removes the body but keeps its length, as the response to HEAD wants it (RFC 9110 §9.3.2).
+fn empty_body(response: &mut Response) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    *response.body_mut() = Response::default().into_body();
+}
+
+/// Headers for an API that is never shown in a frame and whose responses are never cached.
+const STANDARD_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-/// One line a request. Of what the caller sent there is the method, and nothing else.
-fn log(answered: &Answered, method: &Method, arrival: Arrival, id: &str, began: Instant) {
-    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let address = arrival.address.map(tracing::field::display);
-    let key = answered.key.map(tracing::field::display);
+/// Writes one line for a request. Of the caller's text it holds nothing but a known method.
+fn log(
+    response: &Response,
+    outcome: Option<Outcome>,
+    method: &Method,
+    context: &RequestContext,
+    id: &str,
+    began: Instant,
+) {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    let method = if known.contains(method) { method.as_str() } else { "OTHER" };
     tracing::info!(
         request_id = %id,
-        method,
-        route = answered.route.unwrap_or("-"),
-        status = answered.response.status().as_u16(),
-        ms,
-        key,
-        address,
+        method = if known.contains(method) { method.as_str() } else { "OTHER" },
+        route = outcome.map_or("-", |outcome| outcome.pattern),
+        status = response.status().as_u16(),
+        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        key = outcome.and_then(|outcome| outcome.api_key).map(tracing::field::display),
+        address = context.address.map(tracing::field::display),
         "answered"
     );
-}
-
-/// The answers to what never became a request: hyper's own refusals, in our shape.
-pub(crate) fn refusals(random: Random, peer: Option<IpAddr>) -> Refusal {
-    Arc::new(move |status| {
-        let (kind, detail) = match status {
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-                (&problem::HEADERS_TOO_LARGE, "The request line and the headers are too large.")
-            }
-            StatusCode::URI_TOO_LONG => (&problem::URI_TOO_LONG, "The request's URI is too long."),
-            StatusCode::REQUEST_TIMEOUT => (&problem::REQUEST_TIMEOUT, "The request's headers did not come in time."),
-            _ => (&problem::MALFORMED_REQUEST, "The request is not well-formed HTTP/1.1."),
-        };
-        let id = RequestId::fresh(random);
-        let (media_type, body) = Problem::new(kind, detail).body(id);
-        let status = kind.status;
-        tracing::info!(request_id = %id, status = status.as_u16(), address = peer.map(tracing::field::display), "refused");
-        let length = body.len();
-        let mut answer = format!(
-            "HTTP/1.1 {status}\r\nx-request-id: {id}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\
-             connection: close\r\n"
-        )
-        .into_bytes();
-        for (name, value) in ALWAYS {
-            answer.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-        }
-        answer.extend_from_slice(b"\r\n");
-        answer.extend_from_slice(&body);
-        answer
-    })
 }

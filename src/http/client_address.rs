@@ -1,13 +1,14 @@
-//! Where a request comes from: the peer, or what a trusted proxy says of it.
+//! Address of the caller: the peer, or the address that a trusted proxy reports.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// The address of the caller. `X-Forwarded-For` counts only where the peer is a trusted proxy, or sits on our Unix socket
-/// (whose mode admits its owner alone); then it is the right-most hop that is no trusted proxy itself, for everything to
-/// its left was written by whoever wanted to.
+/// Returns the address of the caller.
+///
+/// `X-Forwarded-For` counts only if the peer is a trusted proxy, or is connected to our Unix socket, which only its owner
+/// may open. Then the caller is the right-most hop that is not a trusted proxy: an attacker can write the hops to its left.
 pub(crate) fn caller(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     if peer.is_some_and(|peer| !is_trusted(peer, trusted)) {
         return peer.map(|peer| peer.to_canonical());
@@ -26,13 +27,21 @@ pub(crate) fn caller(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet
     nearest
 }
 
-/// Whether the address is one of a proxy that the configuration trusts.
+/// Returns true if `server.trusted_proxies` covers the address.
 pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// An address as proxies write it: bare, with a port, in brackets.
+/// Returns the part of an address that one subscriber controls: the whole address for IPv4, the /64 network for IPv6.
+pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// Parses an address as proxies write it: bare, with a port, or in brackets.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
     let address = bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()))?;
@@ -53,13 +62,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_say_who_it_is() {
+    fn untrusted_peer_cannot_forge_its_address() {
         assert_eq!(seen(Some("192.0.2.1"), &["198.51.100.1"]).as_deref(), Some("192.0.2.1"));
         assert_eq!(seen(Some("::ffff:192.0.2.1"), &[]).as_deref(), Some("192.0.2.1"));
     }
 
     #[test]
-    fn behind_a_trusted_proxy_the_right_most_untrusted_hop_is_the_caller() {
+    fn right_most_untrusted_hop_is_the_caller() {
         let proxy = Some("10.0.0.1");
         assert_eq!(seen(proxy, &[]).as_deref(), Some("10.0.0.1"));
         assert_eq!(seen(proxy, &["1.1.1.1, 192.0.2.7"]).as_deref(), Some("192.0.2.7"));
@@ -70,8 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn on_the_unix_socket_the_proxy_speaks_for_its_callers() {
+    fn forwarded_address_counts_on_the_unix_socket() {
         assert_eq!(seen(None, &[]), None);
         assert_eq!(seen(None, &["192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+    }
+
+    #[test]
+    fn ipv6_network_is_one_subscriber() {
+        let [a, b, c] =
+            ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"].map(|text| subscriber(text.parse().unwrap()));
+        assert!(a == b && a != c);
+        assert_eq!(subscriber("::ffff:192.0.2.1".parse().unwrap()), subscriber("192.0.2.1".parse().unwrap()));
     }
 }
