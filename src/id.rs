@@ -58,7 +58,8 @@ fn is_name(text: &str) -> bool {
 
 /// The configuration's name of an OpenID provider whose access tokens callers may present. Cheap to
 /// clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct IssuerName(std::sync::Arc<str>);
 
 impl FromStr for IssuerName {
@@ -241,6 +242,7 @@ macro_rules! shown_as_inner {
 uuid_id!(CredentialId, IdError::CredentialId);
 uuid_id!(ApiKeyId, IdError::ApiKeyId);
 text_id!(ProviderName);
+text_id!(IssuerName);
 text_id!(UserId);
 shown_as_inner!(ProviderName, UserId, CredentialId, ApiKeyId, RequestId);
 

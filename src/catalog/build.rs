@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+
 use super::check;
 use super::entry::Entry;
+use super::entry::template::DISCOVERED;
+use super::entry_fault::EntryFault;
 use super::provider::Provider;
-use super::reader::{self, Misfit};
-use super::text::{self, join};
-use crate::config::{ConfigErrors, EntryPatch, Finding, Place};
+use crate::config::document::join;
+use crate::config::{ConfigErrors, EntryPatch, Finding, Location};
 use crate::id::ProviderName;
+use crate::validation::{self, Format};
 
 type Providers = BTreeMap<ProviderName, Provider>;
 
@@ -25,7 +29,7 @@ pub(super) fn build(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> R
 /// Reads what the configuration changes or adds, and leaves the other embedded entries unread: start-up is not to wait for
 /// what nobody asks for.
 pub(super) fn changed(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> Result<Providers, ConfigErrors> {
-    read(embedded, patches, |patch| patch.is_some_and(|patch| !patch.table.is_empty()))
+    read(embedded, patches, |patch| patch.is_some_and(|patch| !patch.values.is_empty()))
 }
 
 /// An embedded entry as it is.
@@ -85,85 +89,102 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn read(self, name: &ProviderName, patch: Option<&EntryPatch>) -> Result<Entry, Vec<Finding>> {
-        let mut table = text::table(self.path, self.text).map_err(|fault| vec![fault])?;
+        let mut embedded = EntryPatch::parse(self.path, self.text).map_err(|fault| vec![fault])?;
         if let Some(patch) = patch {
-            merge(&mut table, &patch.table);
+            merge(&mut embedded.values, &patch.values);
         }
-        // The lines are looked up only where something is wrong: start-up is not to wait for them.
-        entry(table).map_err(|misfits| {
-            let places = text::places(self.path, self.text);
-            misfits.into_iter().map(|misfit| locate(misfit, name, &places, patch)).collect()
+        entry(embedded.values).map_err(|faults| {
+            faults.into_iter().map(|fault| locate(fault, name, Some(&embedded.locations), patch)).collect()
         })
     }
 
-    fn whole(self) -> Place {
-        Place::File { path: PathBuf::from(self.path), line: 1 }
+    fn whole(self) -> Location {
+        Location::File { path: PathBuf::from(self.path), line: 1 }
     }
 }
 
-/// An entry that the configuration alone describes.
+/// Reads an entry that the configuration alone describes.
 fn stands_alone(
     name: &ProviderName,
     patch: &EntryPatch,
     embedded: &[(&str, &str, &str)],
 ) -> Result<Entry, Vec<Finding>> {
-    if patch.table.is_empty() {
-        let near = reader::nearest(name.as_str(), embedded.iter().map(|(name, ..)| *name));
+    if patch.values.is_empty() {
+        let near = validation::nearest(name.as_str(), embedded.iter().map(|(name, ..)| *name));
         let meant = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
         let message = format!("the catalogue has no such provider, and nothing here describes one{meant}");
-        return Err(vec![Finding::new(patch.place(""), format!("providers.{name}"), message)]);
+        return Err(vec![Finding::new(patch.location(""), format!("providers.{name}"), message)]);
     }
-    entry(patch.table.clone()).map_err(|misfits| {
-        misfits.into_iter().map(|misfit| locate(misfit, name, &BTreeMap::new(), Some(patch))).collect()
-    })
+    entry(patch.values.clone())
+        .map_err(|faults| faults.into_iter().map(|fault| locate(fault, name, None, Some(patch))).collect())
 }
 
-/// Reads and checks one entry; what is wrong, by key.
-fn entry(table: toml::Table) -> Result<Entry, Vec<Misfit>> {
-    let (entry, mut misfits) = reader::read(table);
+/// Reads and checks one entry, or returns every fault of it by key.
+fn entry(mut values: Map<String, Value>) -> Result<Entry, Vec<EntryFault>> {
+    leave_to_discovery(&mut values);
+    let (entry, found) = validation::read::<Entry>(&Value::Object(values), Format::Toml);
+    let mut faults: Vec<_> = found.iter().map(|fault| EntryFault::new(fault.key(), fault.message())).collect();
     if let Some(entry) = &entry {
-        // What could not be read was left out, and what lacks it is no second fault.
-        let follows = |key: &str| misfits.iter().any(|misfit: &Misfit| misfit.key.starts_with(key));
-        let further: Vec<_> = check::check(entry).into_iter().filter(|misfit| !follows(&misfit.key)).collect();
-        misfits.extend(further);
+        // A consequence of a value that could not be read is not a fault of its own.
+        let follows = |key: &str| faults.iter().any(|fault: &EntryFault| fault.key.starts_with(key));
+        let further: Vec<_> = check::check(entry).into_iter().filter(|fault| !follows(&fault.key)).collect();
+        faults.extend(further);
     }
     match entry {
-        Some(entry) if misfits.is_empty() => Ok(entry),
-        _ => Err(misfits),
+        Some(entry) if faults.is_empty() => Ok(entry),
+        _ => Err(faults),
     }
 }
 
-/// Lays `over` over `table`, key by key; lists and single values are replaced as a whole.
-fn merge(table: &mut toml::Table, over: &toml::Table) {
+/// Writes into an entry with an issuer that the endpoints which are not given are left to discovery.
+fn leave_to_discovery(values: &mut Map<String, Value>) {
+    let Some(Value::Object(oauth)) = values.get_mut("oauth") else { return };
+    if oauth.contains_key("issuer") {
+        for name in ["authorize_url", "token_url"] {
+            oauth.entry(name).or_insert_with(|| DISCOVERED.into());
+        }
+    }
+    if let Some(Value::Object(identity)) = oauth.get_mut("identity")
+        && identity.get("from_id_token") == Some(&Value::Bool(true))
+    {
+        identity.entry("url").or_insert_with(|| DISCOVERED.into());
+    }
+}
+
+/// Lays `over` over `values`, key by key; lists and single values are replaced as a whole.
+fn merge(values: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (key, value) in over {
-        match (table.get_mut(key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => merge(below, above),
-            _ => drop(table.insert(key.clone(), value.clone())),
+        match (values.get_mut(key), value) {
+            (Some(Value::Object(below)), Value::Object(above)) => merge(below, above),
+            _ => drop(values.insert(key.clone(), value.clone())),
         }
     }
 }
 
-/// Where the misfit was written: the longest part of its key that stands in the configuration or in the embedded file.
+/// Finds where the fault was written: the longest part of its key that is in the configuration or in the embedded file.
 fn locate(
-    misfit: Misfit,
+    fault: EntryFault,
     name: &ProviderName,
-    embedded: &BTreeMap<String, Place>,
+    embedded: Option<&BTreeMap<String, Location>>,
     patch: Option<&EntryPatch>,
 ) -> Finding {
-    let mut key = misfit.key.as_str();
-    loop {
-        if let Some(place) =
-            patch.and_then(|patch| patch.places.get(key)).filter(|_| !key.is_empty() || embedded.is_empty())
-        {
-            return Finding::new(place.clone(), join(&format!("providers.{name}"), &misfit.key), misfit.message);
+    let mut key = fault.key.as_str();
+    while !key.is_empty() {
+        if let Some(location) = patch.and_then(|patch| patch.locations.get(key)) {
+            return Finding::new(location.clone(), join(&format!("providers.{name}"), &fault.key), fault.message);
         }
-        if let Some(place) = embedded.get(key) {
-            return Finding::new(place.clone(), misfit.key, misfit.message);
+        if let Some(location) = embedded.and_then(|embedded| embedded.get(key)) {
+            return Finding::new(location.clone(), fault.key, fault.message);
         }
-        match key.rfind(['.', '[']) {
-            Some(end) => key = &key[..end],
-            None if key.is_empty() => return Finding::new(Place::Default, misfit.key, misfit.message),
-            None => key = "",
+        key = key.rfind(['.', '[']).map_or("", |end| &key[..end]);
+    }
+    match (embedded, patch) {
+        (Some(embedded), _) => {
+            Finding::new(embedded.get("").cloned().unwrap_or(Location::Default), fault.key, fault.message)
+        }
+        (None, patch) => {
+            let location = patch.map_or(Location::Default, |patch| patch.location(""));
+            Finding::new(location, join(&format!("providers.{name}"), &fault.key), fault.message)
         }
     }
 }

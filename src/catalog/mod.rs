@@ -7,9 +7,8 @@
 mod build;
 mod check;
 pub mod entry;
+mod entry_fault;
 mod provider;
-mod reader;
-mod text;
 
 #[cfg(test)]
 mod tests {
@@ -29,7 +28,6 @@ use crate::id::ProviderName;
 
 pub use entry::{Entry, input, template, value, values};
 pub use provider::Provider;
-pub use text::read as read_entry;
 
 /// Name, path and text of every embedded entry, sorted by name.
 const EMBEDDED: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/providers.rs"));

@@ -55,7 +55,7 @@ fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
 fn show(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (config, _) = context.settings(ClientSecrets::Leave)?;
     let listed =
-        config.shown.into_iter().map(|one| Listed { key: one.key, value: one.value, from: one.place.to_string() });
+        config.shown.into_iter().map(|one| Listed { key: one.key, value: one.value, from: one.location.to_string() });
     if json {
         return out.json(&listed.collect::<Vec<_>>());
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use serde::Deserialize;
 use url::{Host, Url};
 
 /// Schemes that no list can allow: each runs code, reads local things, carries another URL inside it, or is no place
@@ -27,7 +28,8 @@ const NEVER: [&str; 13] = [
 ];
 
 /// Whether a callback on `localhost` may use any port once one origin with that host is configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LocalhostPorts {
     /// Any port, as the original allows.
     #[default]
@@ -59,7 +61,7 @@ pub struct CallbackFault {
 #[derive(Clone, Debug, Default)]
 pub struct CallbackOrigins {
     origins: Vec<CallbackOrigin>,
-    localhost_ports: LocalhostPorts,
+    pub(super) localhost_ports: LocalhostPorts,
 }
 
 impl CallbackOrigins {

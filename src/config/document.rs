@@ -1,94 +1,104 @@
-//! A TOML file as a table, with the line of every key: every fault of its form at once.
+//! A TOML file as a tree of values, with the line of every key; every syntax error at once.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use serde_json::{Map, Value};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use toml::{Table, Value};
 
-use super::fault::{Finding, Place};
+use super::finding::{Finding, Location};
 
-/// A table, and where each of its keys was written: `server.tls.key`, `oauth.callback_origins[1]`.
+/// Values, and where each key was written: `server.tls.key`, `oauth.callback_origins[1]`.
 #[derive(Debug, Default)]
-pub(super) struct Document {
-    pub table: Table,
-    pub places: BTreeMap<String, Place>,
+pub(crate) struct Document {
+    pub(crate) values: Map<String, Value>,
+    pub(crate) locations: BTreeMap<String, Location>,
 }
 
 /// Reads the text of a file. What could be read comes back beside the faults.
-pub(super) fn parse(text: &str, path: &Path) -> (Document, Vec<Finding>) {
+pub(crate) fn parse(text: &str, path: &Path) -> (Document, Vec<Finding>) {
     let (root, errors) = DeTable::parse_recoverable(text);
     let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
-    let mut reader = Reader { lines, path, places: BTreeMap::new(), faults: Vec::new() };
+    let mut reader = Reader { lines, path, locations: BTreeMap::new(), faults: Vec::new() };
     for error in errors {
-        // The message alone: the parser's own display would repeat the line, and a secret may stand in it.
-        let place = reader.place(error.span().unwrap_or(0..0));
-        reader.faults.push(Finding::new(place, "", format!("this is not TOML: {}", error.message())));
+        // The message alone: the parser's own display would repeat the line, which may hold a secret.
+        let location = reader.location(error.span().unwrap_or(0..0));
+        reader.faults.push(Finding::new(location, "", format!("this is not TOML: {}", error.message())));
     }
-    let table = reader.table(root.get_ref(), "");
-    (Document { table, places: reader.places }, reader.faults)
+    let values = reader.table(root.get_ref(), "");
+    (Document { values, locations: reader.locations }, reader.faults)
 }
 
 struct Reader<'t> {
-    /// Where the lines of the text end.
+    /// The offsets of the ends of lines.
     lines: Vec<usize>,
     path: &'t Path,
-    places: BTreeMap<String, Place>,
+    locations: BTreeMap<String, Location>,
     faults: Vec<Finding>,
 }
 
 impl Reader<'_> {
-    fn place(&self, span: Range<usize>) -> Place {
-        Place::File { path: self.path.to_owned(), line: 1 + self.lines.partition_point(|end| *end < span.start) }
+    fn location(&self, span: Range<usize>) -> Location {
+        Location::File { path: self.path.to_owned(), line: 1 + self.lines.partition_point(|end| *end < span.start) }
     }
 
-    fn table(&mut self, table: &DeTable<'_>, parent: &str) -> Table {
-        let mut read = Table::new();
+    fn table(&mut self, table: &DeTable<'_>, parent: &str) -> Map<String, Value> {
+        let mut read = Map::new();
         for (name, value) in table {
-            let key =
-                if parent.is_empty() { name.get_ref().to_string() } else { format!("{parent}.{}", name.get_ref()) };
-            let place = self.place(name.span());
-            self.places.insert(key.clone(), place);
-            if let Some(value) = self.value(value.get_ref(), value.span(), &key) {
+            let key = join(parent, name.get_ref());
+            let location = self.location(name.span());
+            self.locations.insert(key.clone(), location);
+            if let Some(value) = self.value(value, &key) {
                 read.insert(name.get_ref().to_string(), value);
             }
         }
         read
     }
 
-    fn value(&mut self, value: &DeValue<'_>, span: Range<usize>, key: &str) -> Option<Value> {
-        Some(match value {
-            DeValue::String(text) => Value::String(text.to_string()),
-            DeValue::Boolean(switch) => Value::Boolean(*switch),
-            // No setting takes a date of its own type; as a text it reads the same.
-            DeValue::Datetime(date) => Value::String(date.to_string()),
-            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Value::Integer(number),
-                Err(_) => return self.no_number(span, key),
-            },
-            DeValue::Float(number) => match number.as_str().parse() {
-                Ok(number) => Value::Float(number),
-                Err(_) => return self.no_number(span, key),
-            },
-            DeValue::Table(table) => Value::Table(self.table(table, key)),
+    fn value(&mut self, value: &Spanned<DeValue<'_>>, key: &str) -> Option<Value> {
+        let number = match value.get_ref() {
+            DeValue::String(text) => return Some(Value::from(text.as_ref())),
+            DeValue::Boolean(is) => return Some(Value::from(*is)),
+            // No key takes a date of its own type; as a text it reads the same.
+            DeValue::Datetime(date) => return Some(Value::from(date.to_string())),
+            DeValue::Table(table) => return Some(Value::Object(self.table(table, key))),
             DeValue::Array(array) => {
                 let mut list = Vec::new();
                 for (index, item) in array.iter().enumerate() {
                     let key = format!("{key}[{index}]");
-                    let place = self.place(item.span());
-                    self.places.insert(key.clone(), place);
-                    list.extend(self.value(item.get_ref(), item.span(), &key));
+                    let location = self.location(item.span());
+                    self.locations.insert(key.clone(), location);
+                    list.extend(self.value(item, &key));
                 }
-                Value::Array(list)
+                return Some(Value::Array(list));
             }
-        })
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::from),
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok().map(Value::from),
+        };
+        if number.is_none() {
+            let location = self.location(value.span());
+            self.faults.push(Finding::new(location, key, "the number is too large"));
+        }
+        number
     }
+}
 
-    fn no_number(&mut self, span: Range<usize>, key: &str) -> Option<Value> {
-        let place = self.place(span);
-        self.faults.push(Finding::new(place, key, "the number is too large"));
-        None
+/// The key `name` of the table at `parent`.
+pub(crate) fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
+}
+
+/// Returns where the longest part of `key` that was written stands: `oauth.scopes[1]`, else `oauth.scopes`, else `oauth`.
+pub(crate) fn nearest<'l>(locations: &'l BTreeMap<String, Location>, key: &str) -> Option<&'l Location> {
+    let mut key = key;
+    loop {
+        match (locations.get(key), key.rfind(['.', '['])) {
+            (Some(location), _) => return Some(location),
+            (None, Some(end)) => key = &key[..end],
+            (None, None) => return locations.get(""),
+        }
     }
 }
 
@@ -102,15 +112,15 @@ mod tests {
             "[server]\nlisten = \"x\"\n\n[oauth]\ncallback_origins = [\n  \"a\",\n  \"b\",\n]\ntls = { key = 1 }\n";
         let (document, faults) = parse(text, Path::new("f.toml"));
         assert_eq!(faults, []);
-        let line = |key: &str| match &document.places[key] {
-            Place::File { line, .. } => *line,
+        let line = |key: &str| match &document.locations[key] {
+            Location::File { line, .. } => *line,
             other => panic!("{other}"),
         };
         assert_eq!(["server", "server.listen", "oauth.callback_origins[1]", "oauth.tls.key"].map(line), [1, 2, 7, 9]);
     }
 
     #[test]
-    fn faults_of_form_are_all_found_and_repeat_nothing() {
+    fn all_syntax_errors_are_found_and_repeat_no_value() {
         let (_, faults) = parse("a = \"hunter2\nb = hunter3\nc = 1\nc = 2\nd = 99999999999999999999\n", Path::new("f"));
         let text = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         assert!(faults.len() >= 4 && !text.contains("hunter"), "{text}");

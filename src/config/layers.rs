@@ -1,185 +1,203 @@
-//! The layers that settings come in, the later over the earlier: defaults, file, environment, command line.
+//! The layers of the settings, the later over the earlier: defaults, file, environment, command line. figment merges them,
+//! and its tags say which layer each value comes from.
 
 use std::path::Path;
 
-use figment::Figment;
-use figment::providers::Serialized;
-use toml::{Table, Value};
+use figment::value::{Dict, Map as Profiles, Value as Tagged};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde_json::{Map, Value, json};
 
-use super::document::Document;
+use super::document::{Document, join};
 use super::environment::Environment;
-use super::fault::{Finding, Place};
-use super::table::{SETTINGS, Takes, setting};
+use super::finding::{Finding, Location};
+use super::table::{SETTINGS, Takes, is_section, setting};
 
 const PREFIX: &str = "STRONGROOM_";
 
-/// Lays the layers over each other: what is in force, and where each key of it was written.
-pub(super) fn merge(layers: Vec<Document>) -> Result<Document, Finding> {
-    let mut merged = Document::default();
-    let mut tables: Vec<Table> = Vec::new();
-    for layer in layers {
-        // A setting is replaced whole: `{ env = … }` over `{ file = … }` must not become both.
-        for key in settings_in(&layer.table, "") {
-            for table in &mut tables {
-                remove(table, &key);
-            }
-            merged.places.retain(|written, _| !is_within(written, &key));
-        }
-        merged.places.extend(layer.places);
-        tables.push(layer.table);
+/// One layer, as figment takes it.
+struct Layer<'d>(usize, &'d Document);
+
+impl Provider for Layer<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.0.to_string())
     }
-    let figment = tables.into_iter().fold(Figment::new(), |figment, table| figment.merge(Serialized::defaults(table)));
-    merged.table =
-        figment.extract().map_err(|error| Finding::new(Place::Default, "", format!("cannot be merged: {error}")))?;
+
+    fn data(&self) -> Result<Profiles<Profile, Dict>, figment::Error> {
+        let values = Tagged::serialize(whole_secrets(&self.1.values, ""))?;
+        Ok(Profile::Default.collect(values.into_dict().unwrap_or_default()))
+    }
+}
+
+/// Wraps each secret in a list of one: figment joins tables and replaces lists, and `{ env = … }` over `{ file = … }` must
+/// not become both.
+fn whole_secrets(values: &Map<String, Value>, parent: &str) -> Map<String, Value> {
+    let wrap = |(name, value): (&String, &Value)| {
+        let key = join(parent, name);
+        let value = match (setting(&key).map(|setting| setting.takes), value) {
+            (Some(Takes::Secret), value) => json!([value]),
+            (Some(Takes::Secrets), value) if !value.is_array() => json!([value]),
+            (None, Value::Object(inner)) => Value::Object(whole_secrets(inner, &key)),
+            _ => value.clone(),
+        };
+        (name.clone(), value)
+    };
+    values.iter().map(wrap).collect()
+}
+
+/// Lays the layers over each other: the values in force, and where each of them was written.
+pub(super) fn merge(layers: &[Document]) -> Result<Document, Finding> {
+    let providers = layers.iter().enumerate().map(|(at, document)| Layer(at, document));
+    let figment = providers.fold(Figment::new(), Figment::merge);
+    // figment's own message would show the value.
+    let cannot = |_| Finding::new(Location::Default, "", "the layers of the settings cannot be merged");
+    let values = figment.data().map_err(cannot)?.remove(&Profile::Default).unwrap_or_default();
+    let mut merged = Document::default();
+    merged.values = unwrap(&values, "", &mut |tagged, key| {
+        let layer: Option<usize> = figment.get_metadata(tagged.tag()).and_then(|metadata| metadata.name.parse().ok());
+        let Some(written) = layer.and_then(|at| layers.get(at)).map(|layer| &layer.locations) else { return };
+        let within =
+            |other: &str| other.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        let is_leaf = !matches!(tagged, Tagged::Dict(..));
+        let some = written.range(key.to_owned()..).take_while(|(other, _)| other.starts_with(key));
+        let some = some.filter(|(other, _)| *other == key || (is_leaf && within(other)));
+        merged.locations.extend(some.map(|(key, location)| (key.clone(), location.clone())));
+    });
     Ok(merged)
+}
+
+/// The values without figment's tags, which `locate` gets to see.
+fn unwrap(values: &Dict, parent: &str, locate: &mut impl FnMut(&Tagged, &str)) -> Map<String, Value> {
+    let mut plain = Map::new();
+    for (name, tagged) in values {
+        let key = join(parent, name);
+        locate(tagged, &key);
+        let takes = setting(&key).map(|setting| setting.takes);
+        let value = match tagged {
+            Tagged::Dict(_, inner) => Value::Object(unwrap(inner, &key, locate)),
+            tagged => serde_json::to_value(tagged).unwrap_or_default(),
+        };
+        let value = match (takes, value) {
+            (Some(Takes::Secret), Value::Array(mut list)) if list.len() == 1 => list.remove(0),
+            (_, value) => value,
+        };
+        plain.insert(name.clone(), value);
+    }
+    plain
 }
 
 /// The defaults of the table of settings.
 pub(super) fn defaults() -> Document {
     let mut document = Document::default();
     for setting in SETTINGS {
-        if let Some(default) = setting.default {
-            let value = inline(default).expect("a test reads every default");
-            insert(&mut document.table, setting.key, value);
-            document.places.insert(setting.key.to_owned(), Place::Default);
+        if let Some(value) = setting.default.and_then(inline) {
+            insert(&mut document.values, setting.key, value);
+            document.locations.insert(setting.key.to_owned(), Location::Default);
         }
     }
     document
 }
 
-/// What the environment sets: `STRONGROOM_SECTION__KEY`. Variables without `__` are not settings.
+/// The environment's settings: `STRONGROOM_SECTION__KEY`. Variables without `__` are not settings.
 pub(super) fn environment(environment: &Environment) -> Document {
     let mut document = Document::default();
     for (name, text) in environment.beginning_with(PREFIX) {
         let rest = &name[PREFIX.len()..];
-        if !rest.contains("__") {
-            continue;
+        if rest.contains("__") {
+            let key = rest.to_lowercase().replace("__", ".");
+            insert(&mut document.values, &key, read_variable(&key, &name, &text));
+            document.locations.insert(key, Location::Variable(name));
         }
-        let key = rest.to_lowercase().replace("__", ".");
-        insert(&mut document.table, &key, read_variable(&key, &name, &text));
-        document.places.insert(key, Place::Variable(name));
     }
     document
 }
 
-/// What the command line sets: `--vault FILE`.
+/// The command line's setting: `--vault FILE`.
 pub(super) fn command_line(vault: Option<&Path>) -> Document {
     let mut document = Document::default();
     if let Some(path) = vault {
-        insert(&mut document.table, "vault.path", Value::String(path.to_string_lossy().into_owned()));
-        document.places.insert("vault.path".to_owned(), Place::Option("--vault"));
+        insert(&mut document.values, "vault.path", Value::from(path.to_string_lossy()));
+        document.locations.insert("vault.path".to_owned(), Location::Option("--vault"));
     }
     document
 }
 
-/// Reads a variable as what its setting takes; the checks come later, and name the variable.
-fn read_variable(key: &str, name: &str, text: &str) -> Value {
-    let as_text = || Value::String(text.to_owned());
-    match setting(key).map(|setting| setting.takes) {
-        // A secret that stands in the variable stays there until it is needed.
-        Some(Takes::Secret) => match source_in(text) {
-            Some(source) => source,
-            None if key == "vault.passphrase" && matches!(text, "prompt" | "stdin") => as_text(),
-            None => Value::Table(Table::from_iter([("env".to_owned(), Value::String(name.to_owned()))])),
-        },
-        // A list of sources; anything else is one secret, which stays in its variable.
-        Some(Takes::Secrets) => match inline(text) {
-            Some(list @ Value::Array(_)) => list,
-            _ => source_in(text).unwrap_or_else(|| {
-                Value::Table(Table::from_iter([("env".to_owned(), Value::String(name.to_owned()))]))
-            }),
-        },
-        Some(Takes::Switch) => text.parse().map_or_else(|_| as_text(), Value::Boolean),
-        Some(Takes::Number) => text.parse().map_or_else(|_| as_text(), Value::Integer),
-        Some(Takes::List) => match inline(text) {
-            Some(list @ Value::Array(_)) => list,
-            _ => {
-                Value::Array(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect())
+/// Takes out of a layer what would replace a whole section: a section that is written as a value.
+pub(super) fn sections_as_values(layer: &mut Document) -> Vec<Finding> {
+    fn take_out(values: &mut Map<String, Value>, parent: &str, found: &mut Vec<String>) {
+        values.retain(|name, value| {
+            let key = join(parent, name);
+            match value {
+                Value::Object(inner) => take_out(inner, &key, found),
+                _ if is_section(&key) => found.push(key),
+                _ => return true,
             }
-        },
+            value.is_object()
+        });
+    }
+    let mut found = Vec::new();
+    take_out(&mut layer.values, "", &mut found);
+    let finding = |key: String| {
+        let location = layer.locations.get(&key).cloned().unwrap_or(Location::Default);
+        let message = format!("this is a section; write [{key}] and its settings below");
+        Finding::new(location, key, message)
+    };
+    found.into_iter().map(finding).collect()
+}
+
+/// Reads a variable as what its setting takes. The checks come later and name the variable.
+fn read_variable(key: &str, name: &str, text: &str) -> Value {
+    let as_text = || Value::from(text);
+    // A secret in a variable stays there until it is needed.
+    let in_variable = || json!({ "env": name });
+    let list = || inline(text).filter(Value::is_array);
+    match setting(key).map(|setting| setting.takes) {
+        Some(Takes::Secret) if key == "vault.passphrase" && matches!(text, "prompt" | "stdin") => as_text(),
+        Some(Takes::Secret) => source_in(text).unwrap_or_else(in_variable),
+        Some(Takes::Secrets) => list().or_else(|| source_in(text)).unwrap_or_else(in_variable),
+        Some(Takes::Switch) => text.parse().map_or_else(|_| as_text(), Value::Bool),
+        Some(Takes::Number) => text.parse::<i64>().map_or_else(|_| as_text(), Value::from),
+        Some(Takes::List) => list().unwrap_or_else(|| {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
+        }),
         Some(Takes::Text | Takes::Word(_) | Takes::Duration | Takes::Path) => as_text(),
-        // A provider's entry: the catalogue knows what its keys take, so TOML decides, but for numbers.
-        None => match inline(text) {
-            Some(value @ (Value::Boolean(_) | Value::Array(_) | Value::Table(_))) => value,
-            _ => as_text(),
-        },
+        // The catalogue knows the types of an entry's keys. TOML decides here, except about numbers: a client id of digits
+        // is a text.
+        None => inline(text)
+            .filter(|value| value.is_boolean() || value.is_array() || value.is_object())
+            .unwrap_or_else(as_text),
     }
 }
 
-/// A source such as `{ file = "…" }`; a secret that happens to begin with a brace is none.
+/// A source such as `{ file = "…" }`; a secret that happens to begin with a brace is not one.
 fn source_in(text: &str) -> Option<Value> {
-    match inline(text) {
-        Some(Value::Table(table))
-            if table.len() == 1
-                && table.keys().all(|k| matches!(k.as_str(), "file" | "env" | "credential" | "command")) =>
-        {
-            Some(Value::Table(table))
-        }
-        _ => None,
-    }
+    let value = inline(text)?;
+    let source = value.as_object().filter(|table| table.len() == 1)?;
+    source.keys().all(|kind| ["file", "env", "credential", "command"].contains(&kind.as_str())).then_some(value)
 }
 
 /// Reads one TOML value.
 pub(super) fn inline(text: &str) -> Option<Value> {
-    text.parse().ok()
+    let (mut document, faults) = super::document::parse(&format!("value = {text}"), Path::new(""));
+    document.values.remove("value").filter(|_| faults.is_empty() && document.values.is_empty())
 }
 
-/// The keys of the settings that the table sets.
-fn settings_in(table: &Table, parent: &str) -> Vec<String> {
-    let mut keys = Vec::new();
-    for (name, value) in table {
-        let key = if parent.is_empty() { name.clone() } else { format!("{parent}.{name}") };
-        if setting(&key).is_some() {
-            keys.push(key);
-        } else if let Value::Table(inner) = value {
-            keys.extend(settings_in(inner, &key));
-        }
+fn insert(values: &mut Map<String, Value>, key: &str, value: Value) {
+    let Some((section, rest)) = key.split_once('.') else {
+        values.insert(key.to_owned(), value);
+        return;
+    };
+    let inner = values.entry(section).or_insert_with(|| json!({}));
+    if !inner.is_object() {
+        *inner = json!({});
     }
-    keys
-}
-
-/// Whether `written` is `key` or a part of it.
-fn is_within(written: &str, key: &str) -> bool {
-    written.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-}
-
-fn insert(table: &mut Table, key: &str, value: Value) {
-    match key.split_once('.') {
-        None => {
-            table.insert(key.to_owned(), value);
-        }
-        Some((section, rest)) => {
-            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-            if !inner.is_table() {
-                *inner = Value::Table(Table::new());
-            }
-            if let Value::Table(inner) = inner {
-                insert(inner, rest, value);
-            }
-        }
-    }
-}
-
-fn remove(table: &mut Table, key: &str) {
-    match key.split_once('.') {
-        None => {
-            table.remove(key);
-        }
-        Some((section, rest)) => {
-            if let Some(Value::Table(inner)) = table.get_mut(section) {
-                remove(inner, rest);
-            }
-        }
+    if let Value::Object(inner) = inner {
+        insert(inner, rest, value);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of_environment(variables: &[(&str, &str)]) -> Table {
-        environment(&Environment::given(variables.iter().copied())).table
-    }
 
     #[test]
     fn every_default_is_toml() {
@@ -189,8 +207,8 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_read_as_what_their_setting_takes() {
-        let table = of_environment(&[
+    fn variables_are_read_by_the_type_of_their_setting() {
+        let variables = Environment::given([
             ("STRONGROOM_SERVER__LISTEN", "8484"),
             ("STRONGROOM_SERVER__MAX_CONNECTIONS", "7"),
             ("STRONGROOM_OAUTH__REQUIRE_ISS", "true"),
@@ -202,15 +220,17 @@ mod tests {
             ("STRONGROOM_PROVIDERS__ACME__DISPLAY_NAME", "42"),
             ("STRONGROOM_PORT", "tcp://10.0.0.1:80"),
         ]);
-        let expected: Table = toml::from_str(
-            "[server]\nlisten = \"8484\"\nmax_connections = 7\n[oauth]\nrequire_iss = true\n\
-             callback_origins = [\"https://a.example\", \"https://b.example\"]\n[egress]\nallow = [\"10.0.0.0/8\"]\n\
-             [vault]\nmaster_key = { env = \"STRONGROOM_VAULT__MASTER_KEY\" }\n\
-             [providers.github]\nclient_secret = { file = \"x\" }\n\
-             [providers.acme]\ndisplay_name = \"42\"\n[providers.acme.oauth]\npkce = false\n",
-        )
-        .unwrap();
-        assert_eq!(table, expected);
+        let expected = json!({
+            "server": {"listen": "8484", "max_connections": 7},
+            "oauth": {"require_iss": true, "callback_origins": ["https://a.example", "https://b.example"]},
+            "egress": {"allow": ["10.0.0.0/8"]},
+            "vault": {"master_key": {"env": "STRONGROOM_VAULT__MASTER_KEY"}},
+            "providers": {
+                "github": {"client_secret": {"file": "x"}},
+                "acme": {"display_name": "42", "oauth": {"pkce": false}},
+            },
+        });
+        assert_eq!(Value::Object(environment(&variables).values), expected);
     }
 
     #[test]
@@ -223,12 +243,22 @@ mod tests {
             ("STRONGROOM_VAULT__MASTER_KEY", "{ command = [\"c\"] }"),
             ("STRONGROOM_PROVIDERS__X__OAUTH__B", "true"),
         ]);
-        let merged = merge(vec![defaults(), file, environment(&variables)]).unwrap();
-        assert_eq!(merged.table["vault"]["master_key"], inline("{ command = [\"c\"] }").unwrap());
-        assert_eq!(merged.table["vault"]["path"].as_str(), Some("p"));
-        assert_eq!(merged.table["providers"]["x"]["oauth"], inline("{ a = 1, b = true }").unwrap());
-        assert_eq!(merged.places["vault.master_key"], Place::Variable("STRONGROOM_VAULT__MASTER_KEY".into()));
-        assert_eq!(merged.places["vault.path"], Place::File { path: "f".into(), line: 3 });
-        assert_eq!(merged.places["server.listen"], Place::Default);
+        let merged = merge(&[defaults(), file, environment(&variables)]).unwrap();
+        assert_eq!(merged.values["vault"]["master_key"], json!({"command": ["c"]}));
+        assert_eq!(merged.values["vault"]["path"], json!("p"));
+        assert_eq!(merged.values["providers"]["x"]["oauth"], json!({"a": 1, "b": true}));
+        let location = |key: &str| &merged.locations[key];
+        assert_eq!(*location("vault.master_key"), Location::Variable("STRONGROOM_VAULT__MASTER_KEY".into()));
+        assert_eq!(*location("vault.path"), Location::File { path: "f".into(), line: 3 });
+        assert_eq!(*location("server.listen"), Location::Default);
+        assert!(!merged.locations.contains_key("vault.master_key.file"));
+    }
+
+    #[test]
+    fn a_section_that_is_a_value_is_taken_out_of_its_layer() {
+        let (mut file, _) = super::super::document::parse("server = 1\noauth.x = 1\nproviders.x = 2\n", Path::new("f"));
+        let keys: Vec<_> = sections_as_values(&mut file).into_iter().map(|fault| fault.key).collect();
+        assert_eq!(keys, ["providers.x", "server"]);
+        assert_eq!(Value::Object(file.values), json!({"oauth": {"x": 1}, "providers": {}}));
     }
 }

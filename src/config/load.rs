@@ -5,21 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toml::Value;
+use serde_json::Value;
 
-use super::backup::backup;
 use super::document::{self, Document};
 use super::environment::Environment;
-use super::fault::{ConfigErrors, Finding, Place};
-use super::reader::Reader;
+use super::finding::{ConfigErrors, Finding, Location};
 use super::secret_source::{SecretReader, SecretSource};
-use super::settings::{Config, EntryPatch, ProviderSettings, Unlock, VaultSettings};
+use super::settings::{Config, EntryPatch, ProviderSettings, Sections, Unlock};
 use super::show::shown;
-use super::trusted_issuers::trusted_issuers;
-use super::unknown::unknown_keys;
-use super::{layers, sections, warnings};
-use crate::id::ProviderName;
+use super::table::{Takes, nearest, setting};
+use super::{layers, warnings};
+use crate::id::{IssuerName, ProviderName};
 use crate::jose::SigningKey;
+use crate::validation::{self, Fault, Format, Problem};
 
 /// Where the settings come from.
 #[derive(Clone, Debug, Default)]
@@ -111,21 +109,19 @@ fn find(sources: &Sources) -> Result<Option<(PathBuf, String)>, Finding> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Finding {
-    let place = Place::File { path: path.to_owned(), line: 1 };
-    Finding::new(place, "", format!("the configuration cannot be read: {error}; name another file with --config"))
+    let location = Location::File { path: path.to_owned(), line: 1 };
+    Finding::new(location, "", format!("the configuration cannot be read: {error}; name another file with --config"))
 }
 
-/// What the settings say about providers' entries, even where something else in them is wrong: so that the faults of
-/// the entries can be told together with the others.
+/// Returns what the settings say about providers' entries, even if other settings are faulty, so that the faults of the
+/// entries can be reported together with the others.
 pub fn provider_entries(sources: &Sources) -> BTreeMap<ProviderName, EntryPatch> {
     let Ok(Some((path, text))) = find(sources) else { return BTreeMap::new() };
-    let (mut file, _) = document::parse(&text, &path);
-    let mut variables = layers::environment(&sources.environment);
-    misnamed_providers(&mut file);
-    misnamed_providers(&mut variables);
-    let Ok(merged) = layers::merge(vec![file, variables]) else { return BTreeMap::new() };
-    let mut reader = Reader::new(merged, Path::new(""), Vec::new());
-    sections::providers(&mut reader).into_iter().map(|(name, provider)| (name, provider.entry)).collect()
+    let mut layers = [document::parse(&text, &path).0, layers::environment(&sources.environment)];
+    for layer in &mut layers {
+        layers::sections_as_values(layer);
+    }
+    layers::merge(&layers).map(|mut merged| take_entries(&mut merged)).unwrap_or_default()
 }
 
 struct Input<'t> {
@@ -137,32 +133,37 @@ struct Input<'t> {
 }
 
 fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, ConfigErrors> {
-    let (mut file, syntax) = document::parse(input.text, input.path.as_deref().unwrap_or(Path::new("")));
-    let mut variables = layers::environment(&input.environment);
-    let mut faults: Vec<Finding> = Vec::new();
-    for layer in [&mut file, &mut variables] {
-        faults.extend(misnamed_providers(layer));
-        faults.extend(unknown_keys(layer));
-    }
-    let stack = vec![layers::defaults(), file, variables, layers::command_line(input.vault.as_deref())];
-    let merged = layers::merge(stack).map_err(|fault| ConfigErrors(vec![fault]))?;
+    let (file, syntax) = document::parse(input.text, input.path.as_deref().unwrap_or(Path::new("")));
+    let (variables, options) = (layers::environment(&input.environment), layers::command_line(input.vault.as_deref()));
+    let mut layers = [layers::defaults(), file, variables, options];
+    let mut faults: Vec<Finding> = layers.iter_mut().flat_map(layers::sections_as_values).collect();
+    let mut merged = layers::merge(&layers).map_err(|fault| ConfigErrors(vec![fault]))?;
+    let [defaults, ..] = layers;
+    let shown = shown(&merged);
+    let mut entries = take_entries(&mut merged);
+    let Document { values, locations } = merged;
+    let location = |key: &str| document::nearest(&locations, key).cloned().unwrap_or(Location::Default);
 
-    let mut reader = Reader::new(merged, &input.folder, faults);
-    let (server, vault) = (sections::server(&mut reader), sections::vault(&mut reader));
-    let audit = sections::audit(&mut reader);
-    let (oauth, egress) = (sections::oauth(&mut reader), sections::egress(&mut reader));
-    let backup = backup(&mut reader);
-    let mut providers = sections::providers(&mut reader);
-    let trusted_issuers = trusted_issuers(&mut reader);
+    let (mut values, defaults) = (Value::Object(values), Value::Object(defaults.values));
+    let (sections, found) = validation::read_over::<Sections>(&values, Some(&defaults), Format::Toml);
+    validation::wipe(&mut values);
+    faults.extend(found.iter().map(|fault| Finding::new(location(&fault.key()), fault.key(), message(fault))));
+    let Some(mut sections) = sections else { return Err(ConfigErrors(in_order(syntax, faults))) };
+    faults.extend(finish(&mut sections, &location));
+    sections.resolve(&input.folder);
     let mut warnings = Vec::new();
-    let secrets = SecretReader::new(input.environment, variables_with_secrets(vault.as_ref(), &providers));
-    read_client_secrets(&mut providers, &secrets, client_secrets, &mut reader, &mut warnings);
-
-    let shown = shown(reader.settings());
-    let faults = in_order(syntax, std::mem::take(&mut reader.faults));
-    let (Some(server), Some(vault), Some(oauth), true) = (server, vault, oauth, faults.is_empty()) else {
+    let secrets = SecretReader::new(input.environment, variables_with_secrets(&sections));
+    for finding in read_client_secrets(&mut sections.providers, &secrets, client_secrets, &location) {
+        if client_secrets == ClientSecrets::Require { faults.push(finding) } else { warnings.push(finding) }
+    }
+    let faults = in_order(syntax, faults);
+    if !faults.is_empty() {
         return Err(ConfigErrors(faults));
-    };
+    }
+    for (name, provider) in &mut sections.providers {
+        provider.entry = entries.remove(name).unwrap_or_default();
+    }
+    let Sections { server, vault, backup, audit, oauth, egress, providers, trusted_issuers } = sections;
     let file = input.path;
     let mut config = Config {
         server,
@@ -178,37 +179,88 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
         secrets,
         shown,
     };
-    let found = warnings::of(&config, &reader);
+    let found = warnings::of(&config, location);
     config.warnings.extend(found);
     config.warnings.sort();
     Ok(config)
 }
 
-/// Takes providers out whose name is none.
-fn misnamed_providers(layer: &mut Document) -> Vec<Finding> {
-    let Some(Value::Table(providers)) = layer.table.get_mut("providers") else { return Vec::new() };
-    let misnamed: Vec<String> =
-        providers.keys().filter(|name| name.parse::<ProviderName>().is_err()).cloned().collect();
+/// The keys of `[providers.NAME]` that belong to our client there.
+const CLIENT_KEYS: [&str; 5] = ["client_id", "client_secret", "client_secrets", "client_key", "client_key_id"];
+
+/// Takes the parts of `[providers.NAME]` that belong to the catalogue out of the settings. A key that resembles one of ours
+/// stays: it is mistyped.
+fn take_entries(settings: &mut Document) -> BTreeMap<ProviderName, EntryPatch> {
+    let mut entries = BTreeMap::new();
+    let Some(Value::Object(providers)) = settings.values.get_mut("providers") else { return entries };
+    for (name, provider) in providers {
+        let (Ok(parsed), Value::Object(provider)) = (name.parse::<ProviderName>(), provider) else { continue };
+        let ours = |key: &str| CLIENT_KEYS.iter().any(|ours| strsim::damerau_levenshtein(key, ours) <= 2);
+        let (client, values) = std::mem::take(provider).into_iter().partition(|(key, _)| ours(key));
+        *provider = client;
+        let section = format!("providers.{name}");
+        let within = |key: &str| key.strip_prefix(&section)?.strip_prefix('.').map(str::to_owned);
+        let mut locations: BTreeMap<String, Location> =
+            settings.locations.iter().filter_map(|(key, at)| Some((within(key)?, at.clone()))).collect();
+        // A section that begins with a sub-section ([providers.acme.oauth]) has no line of its own.
+        let first = settings.locations.get(&section).or_else(|| locations.values().min()).cloned();
+        locations.extend(first.map(|location| (String::new(), location)));
+        entries.insert(parsed, EntryPatch { values, locations });
+    }
+    entries
+}
+
+/// The message of a fault, with what the table of settings knows of the key.
+fn message(fault: &Fault) -> String {
+    let key = fault.key();
+    let takes = setting(key.trim_end_matches(|c: char| c == '[' || c == ']' || c.is_ascii_digit()))
+        .map(|setting| setting.takes);
+    match (&fault.problem, takes) {
+        (Problem::UnknownField(_), _) => format!("unknown key; the nearest known one is {}", nearest(&key)),
+        (Problem::WrongType(_, found), Some(takes)) if key.ends_with(']') => {
+            format!("this is {found}; write {}", if takes == Takes::List { "a text in quotes" } else { "a secret" })
+        }
+        (Problem::WrongType(_, found), Some(takes)) => format!("this is {found}; {}", takes.advice()),
+        (Problem::UnknownWord(..), Some(takes @ Takes::Word(_))) => takes.advice(),
+        _ => fault.message(),
+    }
+}
+
+/// Combines settings that depend on each other, and checks them against each other.
+fn finish(sections: &mut Sections, location: &impl Fn(&str) -> Location) -> Vec<Finding> {
     let mut faults = Vec::new();
-    for name in misnamed {
-        providers.remove(&name);
-        let key = format!("providers.{name}");
-        let place = layer.places.get(&key).cloned().unwrap_or(Place::Default);
-        faults.push(Finding::new(place, key, crate::id::IdError::ProviderName.to_string()));
+    let mut fault = |key: &str, message: String| faults.push(Finding::new(location(key), key, message));
+    if let Some(passphrase) = sections.vault.passphrase.take() {
+        sections.vault.unlock = passphrase;
+        if location("vault.master_key") != Location::Default {
+            let message = "the vault is opened by vault.master_key or by vault.passphrase; take one of them out";
+            fault("vault.passphrase", message.to_owned());
+        }
+    }
+    let oauth = &mut sections.oauth;
+    oauth.callback_origins.localhost_ports = oauth.localhost_ports;
+    for (at, uri) in oauth.redirect_uris.iter().enumerate() {
+        if let Err(refused) = oauth.callback_origins.check(uri) {
+            fault(&format!("oauth.redirect_uris[{at}]"), format!("no login may return there: {refused}"));
+        }
+    }
+    let mut seen: BTreeMap<&str, &IssuerName> = BTreeMap::new();
+    for (name, issuer) in &sections.trusted_issuers {
+        if let Some(first) = seen.insert(&issuer.iss, name) {
+            let message = format!("this is the issuer of trusted_issuers.{first}; write one section for both");
+            fault(&format!("trusted_issuers.{name}.issuer"), message);
+        }
     }
     faults
 }
 
 /// The variables that hold secrets: no command that is run inherits them.
-fn variables_with_secrets(
-    vault: Option<&VaultSettings>,
-    providers: &BTreeMap<ProviderName, ProviderSettings>,
-) -> BTreeSet<String> {
-    let unlock = match vault.map(|vault| &vault.unlock) {
-        Some(Unlock::MasterKey(source) | Unlock::Passphrase(source)) => Some(source),
-        _ => None,
+fn variables_with_secrets(sections: &Sections) -> BTreeSet<String> {
+    let unlock = match &sections.vault.unlock {
+        Unlock::MasterKey(source) | Unlock::Passphrase(source) => Some(source),
+        Unlock::Prompt | Unlock::Stdin => None,
     };
-    let clients = providers.values().flat_map(|provider| provider.secret_sources().map(|(_, source)| source));
+    let clients = sections.providers.values().flat_map(|provider| provider.secret_sources().map(|(_, source)| source));
     let names = unlock.into_iter().chain(clients).filter_map(|source| match source {
         SecretSource::Variable(name) => Some(name.clone()),
         _ => None,
@@ -216,30 +268,30 @@ fn variables_with_secrets(
     names.collect()
 }
 
+/// Reads the secrets of the clients, unless they are to be left; returns a finding for each that cannot be read.
 fn read_client_secrets(
     providers: &mut BTreeMap<ProviderName, ProviderSettings>,
     secrets: &SecretReader,
     wanted: ClientSecrets,
-    reader: &mut Reader,
-    warnings: &mut Vec<Finding>,
-) {
+    location: &impl Fn(&str) -> Location,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if wanted == ClientSecrets::Leave {
-        return;
+        return findings;
     }
-    let mut amiss = |key: String, message: String| {
-        if wanted == ClientSecrets::Require {
-            reader.fault(&key, message);
-        } else {
-            warnings.push(Finding::new(reader.place(&key), key, message));
-        }
-    };
     for (name, provider) in providers {
-        for (key, source) in &provider.client_secret_sources {
+        let mut note = |key: &str, message: String| {
+            let key = format!("providers.{name}.{key}");
+            findings.push(Finding::new(location(&key), key, message));
+        };
+        let mut read_secrets = Vec::new();
+        for (key, source) in provider.client_secret_sources() {
             match secrets.read(source) {
-                Ok(secret) => provider.client_secrets.push(secret),
-                Err(fault) => amiss(format!("providers.{name}.{key}"), fault.to_string()),
+                Ok(secret) => read_secrets.push(secret),
+                Err(fault) => note(&key, fault.to_string()),
             }
         }
+        provider.client_secrets = read_secrets;
         let Some(source) = &provider.client_key_source else { continue };
         let read = secrets.read(source).map_err(|fault| fault.to_string());
         let key = read.and_then(|pem| SigningKey::from_pem(pem.expose()).map_err(|fault| format!("{source}: {fault}")));
@@ -248,16 +300,17 @@ fn read_client_secrets(
                 let id = provider.client_key_id.clone().unwrap_or_else(|| key.id().to_owned());
                 provider.client_key = Some(Arc::new(key.with_id(id)));
             }
-            Err(message) => amiss(format!("providers.{name}.client_key"), message),
+            Err(message) => note("client_key", message),
         }
     }
+    findings
 }
 
 /// The faults in the order of the file, each once. Where a line is no TOML, that says it all.
 fn in_order(syntax: Vec<Finding>, others: Vec<Finding>) -> Vec<Finding> {
-    let broken: BTreeSet<Place> = syntax.iter().map(|fault| fault.place.clone()).collect();
+    let broken: BTreeSet<Location> = syntax.iter().map(|fault| fault.location.clone()).collect();
     let mut faults = syntax;
-    faults.extend(others.into_iter().filter(|fault| !broken.contains(&fault.place)));
+    faults.extend(others.into_iter().filter(|fault| !broken.contains(&fault.location)));
     faults.sort();
     faults.dedup();
     faults

@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use toml::Table;
+use serde_json::Map;
 
-use super::super::ToldBy;
 use super::super::settings::Listen;
 use super::super::table::SETTINGS;
+use super::super::trusted_issuers::ToldBy;
 use super::*;
 use crate::jose::Algorithm;
 
@@ -28,7 +28,7 @@ fn a_fault_is_one_line_whatever_stands_in_the_file() {
     for fault in faults(text) {
         assert!(!fault.contains(char::is_control), "{fault:?}");
     }
-    assert!(faults(text)[0].contains("'a\\u{1b}[31m\\nb' is no address"), "{:?}", faults(text));
+    assert!(faults(text)[0].contains("'a\\u{1b}[31m\\nb' is not an address"), "{:?}", faults(text));
 }
 
 #[test]
@@ -51,7 +51,8 @@ fn nothing_written_means_the_defaults() {
 #[test]
 fn the_example_shows_every_setting_with_its_default() {
     let text = include_str!("../../config.example.toml");
-    let example: Table = text.parse().unwrap();
+    let (Document { values: example, .. }, faults) = document::parse(text, Path::new("f"));
+    assert_eq!(faults, []);
     let config = load(text).unwrap();
     assert!(config.warnings.is_empty() && config.providers.is_empty());
     for setting in SETTINGS {
@@ -67,7 +68,8 @@ fn the_example_shows_every_setting_with_its_default() {
             assert!(shown, "{} is not in the example", setting.key);
         }
     }
-    let count = |table: &Table| table.values().map(|value| value.as_table().map_or(1, Table::len)).sum::<usize>();
+    let count =
+        |table: &Map<String, Value>| table.values().map(|value| value.as_object().map_or(1, Map::len)).sum::<usize>();
     assert_eq!(count(&example), SETTINGS.iter().filter(|setting| setting.default.is_some()).count());
 }
 
@@ -92,7 +94,7 @@ fn what_the_example_has_in_comments_is_right_too() {
         .collect();
     let config = load(&commented.join("\n")).unwrap();
     assert_eq!((config.providers.len(), config.trusted_issuers.len()), (2, 1));
-    assert_eq!(config.providers[&"acme".parse().unwrap()].entry.table.len(), 2);
+    assert_eq!(config.providers[&"acme".parse().unwrap()].entry.values.len(), 2);
     let retention = text.lines().find_map(|line| line.strip_prefix("# retention = ")).unwrap();
     let config = load(&format!("[audit]\nretention = {retention}")).unwrap();
     assert_eq!(config.audit.retention.unwrap().as_secs(), 400 * 86_400);
@@ -134,13 +136,13 @@ client_secret = { env = "SURELY_NOT_SET" }
     let expected = [
         "f:2: server.listn: unknown key; the nearest known one is server.listen",
         "f:3: server.base_path: write a path with a slash before",
-        "f:4: server.public_url: this is no URL",
+        "f:4: server.public_url: this is not a URL",
         "f:5: server.trusted_proxies[0]: '10.0.0.1/8' has bits beyond its prefix; write \"10.0.0.0/8\"",
         "f:5: server.trusted_proxies[1]: 'proxy' is not a network",
         "f:6: server.shutdown_grace: 'soon' is not a duration",
         "f:7: server.max_connections: out of range; write a number from 1 to 1000000",
-        "f:8: server.tls.certificate: TLS needs both files; write server.tls.key too",
-        "f:10: vault.path: this is an integer; write a path in quotes",
+        "f:8: server.tls.key: is missing",
+        "f:10: vault.path: this is a whole number; write a path in quotes",
         "f:11: vault.passphrase: unknown source 'fil'; the nearest known one is file",
         "f:14: oauth.callback_origins[0]: an origin has no path, query or fragment; write \"https://app.example.com\"",
         "f:15: oauth.callback_origins[1]: http is allowed for loopback hosts alone; write \"https://app.example.com\"",
@@ -276,7 +278,7 @@ fn what_is_shown_masks_secrets_and_says_where_each_value_is_from() {
          [providers.x.oauth]\ntoken_headers = { Authorization = \"hunter2\" }\n",
     )
     .unwrap();
-    let shown: Vec<String> = config.shown.iter().map(|s| format!("{} = {} # {}", s.key, s.value, s.place)).collect();
+    let shown: Vec<String> = config.shown.iter().map(|s| format!("{} = {} # {}", s.key, s.value, s.location)).collect();
     assert!(!shown.join("\n").contains("hunter2"), "{shown:?}");
     assert!(shown[0].starts_with("server.listen = \"127.0.0.1:8484\" # default"), "{shown:?}");
     assert!(shown.contains(&"vault.master_key = \"********\" # /nowhere/strongroom.toml:2".to_owned()), "{shown:?}");
@@ -290,8 +292,8 @@ fn what_is_shown_masks_secrets_and_says_where_each_value_is_from() {
 fn a_provider_s_entry_keeps_the_place_of_each_key() {
     let config = load("[providers.acme.oauth]\ntoken_url = \"x\"\ndefault_scopes = [\n\"a\",\n\"b\"]\n").unwrap();
     let entry = &config.providers[&"acme".parse().unwrap()].entry;
-    let line = |key: &str| match entry.place(key) {
-        Place::File { line, .. } => line,
+    let line = |key: &str| match entry.location(key) {
+        Location::File { line, .. } => line,
         other => panic!("{other}"),
     };
     assert_eq!(["", "oauth.token_url", "oauth.default_scopes[1]", "oauth.authorize_url"].map(line), [1, 2, 5, 1]);
@@ -315,9 +317,9 @@ fn a_trusted_issuer_says_whose_tokens_and_for_what() {
     assert_eq!(told.told_by, ToldBy::Claim("token_use".into(), "access".into()));
     assert_eq!(told.claim_permissions["v:a"].to_string(), "READ_INTEGRATIONS, USE_INTEGRATIONS");
     for (wrong, message) in [
-        ("algorithms = [\"HS256\"]", "toml:4: trusted_issuers.corp.algorithms[0]: this algorithm is not taken"),
-        ("algorithms = [\"none\"]", "this algorithm is not taken"),
-        ("permissions = [\"EVERYTHING\"]", "unknown permission 'EVERYTHING'"),
+        ("algorithms = [\"HS256\"]", "toml:4: trusted_issuers.corp.algorithms[0]: unknown value 'HS256'"),
+        ("algorithms = [\"none\"]", "unknown value 'none'"),
+        ("permissions = [\"EVERYTHING\"]", "unknown value 'EVERYTHING'"),
         ("claim_permissions = [\"ADMIN\"]", "write a value of the claim and the permission"),
         ("access_token_claim = \"token_use\"", "write the claim and its value"),
         ("user_prefix = \"a b\"", "a user id has"),
@@ -327,7 +329,7 @@ fn a_trusted_issuer_says_whose_tokens_and_for_what() {
         assert!(error.contains(message), "{wrong}: {error}");
     }
     let missing = faults("[trusted_issuers.corp]\nuser_claim = \"sub\"\n").join("\n");
-    assert!(missing.contains("issuer is missing") && missing.contains("audience is missing"), "{missing}");
+    assert!(missing.contains("corp.issuer: is missing") && missing.contains("corp.audience: is missing"), "{missing}");
     let issuer = "issuer = \"https://a.example\"\naudience = [\"a\"]\n";
     let twice = faults(&format!("[trusted_issuers.a]\n{issuer}[trusted_issuers.b]\n{issuer}"));
     assert!(

@@ -10,8 +10,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
 use super::environment::Environment;
+use super::table::Takes;
 use crate::secret::{self, Secret};
+use crate::validation;
 
 /// How long a command may take.
 const COMMAND_TIME: Duration = Duration::from_secs(10);
@@ -44,6 +49,54 @@ impl fmt::Display for SecretSource {
             Self::Variable(name) => write!(f, "the environment variable {name}"),
             Self::Credential(name) => write!(f, "the systemd credential {name}"),
             Self::Command(argv) => write!(f, "the command {}", argv.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    /// Reads a text (the secret itself) or a table with one source. A relative path stays relative.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(deserializer)?;
+        let source = read_source(&value);
+        validation::wipe(&mut value);
+        source.map_err(de::Error::custom)
+    }
+}
+
+fn read_source(value: &Value) -> Result<SecretSource, String> {
+    match value {
+        Value::String(text) if text.is_empty() => Err("the secret is empty".to_owned()),
+        Value::String(text) => Ok(SecretSource::Inline(Secret::new(text.clone()))),
+        Value::Object(table) => match table.iter().collect::<Vec<_>>()[..] {
+            [(kind, value)] => source_of(kind, value),
+            _ => Err(format!("give one source; {}", Takes::Secret.advice())),
+        },
+        _ => Err(Takes::Secret.advice()),
+    }
+}
+
+fn source_of(kind: &str, value: &Value) -> Result<SecretSource, String> {
+    let text = || match value.as_str() {
+        Some(text) if !text.is_empty() && !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err(format!("write {{ {kind} = \"…\" }}")),
+    };
+    match kind {
+        "file" => text().map(|path| SecretSource::File(path.into())),
+        "env" => text().map(SecretSource::Variable),
+        "credential" => text().map(SecretSource::Credential),
+        "command" => {
+            let argv: Option<Vec<String>> =
+                value.as_array().and_then(|list| list.iter().map(|item| item.as_str().map(str::to_owned)).collect());
+            argv.filter(|argv| argv.first().is_some_and(|program| !program.is_empty()))
+                .map(SecretSource::Command)
+                .ok_or_else(|| "write { command = [\"program\", \"argument\"] }; no shell is involved".to_owned())
+        }
+        other => {
+            let nearest = ["file", "env", "credential", "command"]
+                .into_iter()
+                .min_by_key(|known| strsim::damerau_levenshtein(other, known))
+                .unwrap_or("file");
+            Err(format!("unknown source '{other}'; the nearest known one is {nearest}: {}", Takes::Secret.advice()))
         }
     }
 }

@@ -1,25 +1,31 @@
-//! The settings as the rest of the program sees them: typed, checked, with every path made absolute.
+//! The settings as the rest of the program sees them: typed, checked, with every path made absolute. The types are read by
+//! [`crate::validation`]; their defaults are in the table of settings.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 use url::Url;
 
-use super::backup::BackupSettings;
-use super::callback_origin::CallbackOrigins;
-use super::fault::{Finding, Place};
+use super::callback_origin::{CallbackOrigins, LocalhostPorts};
+use super::document;
+use super::fields;
+use super::finding::{Finding, Location};
 use super::secret_source::{SecretReader, SecretSource};
 use super::show::Shown;
+use super::trusted_issuers::TrustedIssuer;
 use crate::id::{IssuerName, ProviderName};
-use crate::jose::{Algorithm, SigningKey};
-use crate::permission::Permissions;
+use crate::jose::SigningKey;
 use crate::secret::Secret;
 
-/// Everything that can be set.
+const DAY: u64 = 86_400;
+const YEAR: u64 = 365 * DAY;
+
+/// Every setting, and what was found out about them.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `[server]`
@@ -34,40 +40,92 @@ pub struct Config {
     pub oauth: OAuthSettings,
     /// `[egress]`
     pub egress: EgressSettings,
-    /// `[providers.NAME]`: our client there, and what is said about the provider itself.
+    /// `[providers.NAME]`: our client at the provider, and changes of the provider's entry.
     pub providers: BTreeMap<ProviderName, ProviderSettings>,
-    /// `[trusted_issuers.NAME]`: whose access tokens callers may present.
+    /// `[trusted_issuers.NAME]`: OpenID providers whose access tokens callers may present.
     pub trusted_issuers: BTreeMap<IssuerName, TrustedIssuer>,
-    /// The file that was read; `None` where none was found and the defaults hold.
+    /// The file that was read; `None` if none was found and the defaults are in force.
     pub file: Option<PathBuf>,
-    /// What works and had better be otherwise.
+    /// Warnings: settings that work and are not advisable.
     pub warnings: Vec<Finding>,
     /// Reads the secrets that are not read yet.
     pub secrets: SecretReader,
-    /// Every setting that is in force, with where it was written, for `config show`; secrets are masked.
+    /// Every setting that is in force, with where it was written, for `config show`. Secrets are masked.
     pub shown: Vec<Shown>,
 }
 
+/// The sections of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sections {
+    pub(super) server: ServerSettings,
+    pub(super) vault: VaultSettings,
+    pub(super) backup: BackupSettings,
+    #[serde(default)]
+    pub(super) audit: AuditSettings,
+    pub(super) oauth: OAuthSettings,
+    pub(super) egress: EgressSettings,
+    #[serde(default)]
+    pub(super) providers: BTreeMap<ProviderName, ProviderSettings>,
+    #[serde(default)]
+    pub(super) trusted_issuers: BTreeMap<IssuerName, TrustedIssuer>,
+}
+
+impl Sections {
+    /// Makes every relative path absolute.
+    pub(super) fn resolve(&mut self, folder: &Path) {
+        let paths = [self.vault.epoch_file.as_mut(), self.backup.directory.as_mut()];
+        let tls = self.server.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        let listen = match &mut self.server.listen {
+            Listen::Unix(path) => Some(path),
+            Listen::Tcp { .. } => None,
+        };
+        let unlock = match &mut self.vault.unlock {
+            Unlock::MasterKey(source) | Unlock::Passphrase(source) => Some(source),
+            Unlock::Prompt | Unlock::Stdin => None,
+        };
+        let clients = self.providers.values_mut().flat_map(|provider| {
+            let secrets = provider.client_secret_source.iter_mut().chain(&mut provider.further_secret_sources);
+            secrets.chain(&mut provider.client_key_source)
+        });
+        let sources = unlock.into_iter().chain(clients).filter_map(|source| match source {
+            SecretSource::File(path) => Some(path),
+            _ => None,
+        });
+        let paths = paths.into_iter().flatten().chain(tls).chain(listen).chain(sources);
+        for path in paths.chain(&mut self.egress.ca_certificates).chain([&mut self.vault.path]) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
 /// How the server is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Where it listens.
+    /// The address that the server listens on.
     pub listen: Listen,
-    /// What stands before `/v1/integrations`: empty, or a path with a leading and without a trailing slash.
+    /// The path before `/v1/integrations`: empty, or with a leading and without a trailing slash.
+    #[serde(deserialize_with = "fields::base_path")]
     pub base_path: String,
-    /// How others reach it, for URLs that are handed out; without a trailing slash in its path.
+    /// The server's URL for others, for URLs that it hands out; without a trailing slash in its path.
+    #[serde(deserialize_with = "fields::public_url")]
     pub public_url: Url,
     /// Peers whose `X-Forwarded-For` counts.
+    #[serde(deserialize_with = "fields::networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// Certificate and key; `None`: plain HTTP.
+    #[serde(default)]
     pub tls: Option<TlsFiles>,
-    /// How long answers that are under way may take after a stop was asked for.
+    /// The time that requests may still take after a stop was asked for.
+    #[serde(deserialize_with = "fields::duration::<_, 0, 3600>")]
     pub shutdown_grace: Duration,
-    /// How many connections may be open at once.
+    /// The number of connections that may be open at once.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000>")]
     pub max_connections: usize,
 }
 
-/// Where the server listens.
+/// The address that the server listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A TCP port; the host is a name or an address, without brackets. Port 0: a free one.
@@ -82,7 +140,7 @@ pub enum Listen {
 }
 
 impl fmt::Display for Listen {
-    /// As it is written in the configuration.
+    /// Writes it as in the configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
@@ -93,34 +151,48 @@ impl fmt::Display for Listen {
 }
 
 /// Two PEM files, read again when they change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TlsFiles {
-    /// The certificate and those that vouch for it.
+    /// The certificate and its chain.
+    #[serde(deserialize_with = "fields::path")]
     pub certificate: PathBuf,
     /// Its private key.
+    #[serde(deserialize_with = "fields::path")]
     pub key: PathBuf,
 }
 
-/// Where the vault is and what opens it.
-#[derive(Clone, Debug)]
+/// The vault's file and the key that opens it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VaultSettings {
     /// The file.
+    #[serde(deserialize_with = "fields::path")]
     pub path: PathBuf,
-    /// What opens it.
+    /// The source of the master key or of the passphrase.
+    #[serde(rename = "master_key", deserialize_with = "fields::master_key")]
     pub unlock: Unlock,
-    /// How long a revocation that failed is tried again.
+    /// The passphrase; it takes the place of the master key.
+    #[serde(default, deserialize_with = "fields::passphrase")]
+    pub(super) passphrase: Option<Unlock>,
+    /// The time for which a revocation that failed is tried again.
+    #[serde(deserialize_with = "fields::duration::<_, 0, YEAR>")]
     pub revoke_retry: Duration,
-    /// How many bytes are held back beside the file, for what must be written even where the disk is full.
+    /// The number of bytes that are held back beside the file, for writes that must succeed on a full disk.
+    #[serde(deserialize_with = "fields::mebibytes::<_, 1024>")]
     pub ballast: u64,
-    /// How often the server looks whether everything in the vault holds; zero: never.
+    /// The time between two verifications of the whole vault; zero: never.
+    #[serde(deserialize_with = "fields::duration::<_, 0, YEAR>")]
     pub verify_every: Duration,
-    /// The file outside the vault that knows its epoch.
+    /// The file outside the vault that records the vault's epoch.
+    #[serde(default, deserialize_with = "fields::some_path")]
     pub epoch_file: Option<PathBuf>,
-    /// Whether to go on where the vault is older than that file says: `--accept-rollback` alone says so.
+    /// Set by `--accept-rollback` alone: go on although the vault is older than that file says.
+    #[serde(skip)]
     pub accept_rollback: bool,
 }
 
-/// What opens the vault: where to read it, not the thing itself.
+/// The source of what opens the vault.
 #[derive(Clone, Debug)]
 pub enum Unlock {
     /// The master key's text, as `strongroom init` writes it.
@@ -133,126 +205,140 @@ pub enum Unlock {
     Stdin,
 }
 
-/// What becomes of the audit log.
-#[derive(Clone, Debug, Default)]
+/// Scheduled backups, and the defaults of those by hand.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupSettings {
+    /// The folder that backups are written to; `None`: the server writes none.
+    #[serde(default, deserialize_with = "fields::some_path")]
+    pub directory: Option<PathBuf>,
+    /// The age of the newest backup at which the next one is written.
+    #[serde(deserialize_with = "fields::duration::<_, 60, { 366 * DAY }>")]
+    pub every: Duration,
+    /// The number of backups that are kept.
+    #[serde(deserialize_with = "fields::number::<_, 1, 10_000>")]
+    pub keep: usize,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuditSettings {
-    /// For how long its rows are kept; `None`: for ever.
+    /// The time for which its rows are kept; `None`: for ever.
+    #[serde(default, deserialize_with = "fields::some_duration::<_, DAY, { 36_500 * DAY }>")]
     pub retention: Option<Duration>,
 }
 
-/// What the OAuth flows do.
-#[derive(Clone, Debug)]
+/// The OAuth flows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OAuthSettings {
-    /// Where logins may return to.
+    /// The origins that a login may return to.
+    #[serde(deserialize_with = "fields::callback_origins")]
     pub callback_origins: CallbackOrigins,
+    pub(super) localhost_ports: LocalhostPorts,
     /// The callback URLs that our client-id metadata document names.
     pub redirect_uris: Vec<String>,
-    /// How long a begun login may take.
+    /// The time that a login may take.
+    #[serde(deserialize_with = "fields::duration::<_, 1, DAY>")]
     pub state_ttl: Duration,
-    /// Whether an `iss` that a provider announces must be given at complete (RFC 9207).
+    /// Requires at complete the `iss` that a provider announces (RFC 9207).
     pub require_iss: bool,
-    /// Whether applications may begin the device flow (RFC 8628), which no browser session is bound to.
+    /// Allows applications to begin the device flow (RFC 8628), which is not bound to a browser session.
     pub device: bool,
-    /// Whether tokens are refreshed before anybody asks for them.
+    /// Refreshes tokens before they expire.
     pub background_refresh: bool,
 }
 
-/// What outbound connections may reach.
-#[derive(Clone, Debug, Default)]
+/// Outbound connections.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EgressSettings {
     /// Networks that may be reached although they are not public.
+    #[serde(deserialize_with = "fields::networks")]
     pub allow: Vec<IpNet>,
-    /// PEM files with certification authorities that are trusted besides Mozilla's.
+    /// PEM files with certification authorities that are trusted in addition to Mozilla's.
+    #[serde(deserialize_with = "fields::paths")]
     pub ca_certificates: Vec<PathBuf>,
 }
 
-/// An OpenID provider whose access tokens are taken, and what they are worth here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustedIssuer {
-    /// What `iss` must be, to the letter; its metadata lead to the keys.
-    pub issuer: Url,
-    /// As it was written: `iss` is compared with this text, not with what a URL parser makes of it.
-    pub iss: String,
-    /// `aud` must name one of these.
-    pub audience: Vec<String>,
-    /// With which algorithms a token may be signed.
-    pub algorithms: Vec<Algorithm>,
-    /// How an access token is told from an ID token.
-    pub told_by: ToldBy,
-    /// The claim that names the user.
-    pub user_claim: String,
-    /// What is put before it, so that two issuers' users are never one.
-    pub user_prefix: String,
-    /// What every token of this issuer may do.
-    pub permissions: Permissions,
-    /// The claim that says what a token may do besides: a text with spaces, or a list.
-    pub permissions_claim: String,
-    /// What a value of that claim stands for; without an entry, a permission's own name stands for it.
-    pub claim_permissions: BTreeMap<String, Permissions>,
-}
-
-/// How an access token is told from an ID token, which is refused: it says who somebody is, and allows nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToldBy {
-    /// By its header's `typ`: `at+jwt` (RFC 9068 §2.1).
-    Type,
-    /// By a claim with this value: `token_use = access`, say.
-    Claim(String, String),
-}
-
-/// What is configured for one provider.
-#[derive(Clone, Debug, Default)]
+/// Our client at one provider, and the changes of the provider's entry.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
-    /// Our client's id there.
+    /// The client's id.
+    #[serde(default, deserialize_with = "fields::client_id")]
     pub client_id: Option<String>,
-    /// Our client's secrets there, in the order in which they are tried; empty also where secrets were left unread.
+    /// The source of the client's secret.
+    #[serde(default, rename = "client_secret")]
+    pub client_secret_source: Option<SecretSource>,
+    /// The sources of further secrets, tried in this order if the provider rejects the one before.
+    #[serde(default, rename = "client_secrets")]
+    pub further_secret_sources: Vec<SecretSource>,
+    /// The client's secrets in the order in which they are tried; empty also if they were not read.
+    #[serde(skip)]
     pub client_secrets: Vec<Secret>,
-    /// Where each of them comes from, with the key that it was written under.
-    pub client_secret_sources: Vec<(String, SecretSource)>,
-    /// Our private key there (RFC 7523); `None` also where secrets were left unread.
+    /// The client's private key (RFC 7523); `None` also if it was not read.
+    #[serde(skip)]
     pub client_key: Option<Arc<SigningKey>>,
-    /// Where the private key comes from.
+    /// The source of the private key.
+    #[serde(default, rename = "client_key")]
     pub client_key_source: Option<SecretSource>,
-    /// What the provider calls the private key (`kid`); its thumbprint where absent.
+    /// The provider's id for the private key (`kid`); its thumbprint if absent.
+    #[serde(default, deserialize_with = "fields::client_id")]
     pub client_key_id: Option<String>,
-    /// What changes the catalogue's entry, or is a whole one.
+    /// The changes of the catalogue's entry, or a whole entry.
+    #[serde(skip)]
     pub entry: EntryPatch,
 }
 
 impl ProviderSettings {
-    /// Whether the operator gave a secret, be it readable now or not.
+    /// Returns true if the operator gave a secret, readable now or not.
     pub fn has_client_secret(&self) -> bool {
-        !self.client_secret_sources.is_empty()
+        self.client_secret_sources().next().is_some()
     }
 
-    /// Where every secret of the client comes from, with its key below `[providers.NAME]`.
-    pub fn secret_sources(&self) -> impl Iterator<Item = (&str, &SecretSource)> {
-        let secrets = self.client_secret_sources.iter().map(|(key, source)| (key.as_str(), source));
-        secrets.chain(self.client_key_source.iter().map(|source| ("client_key", source)))
+    /// The sources of the client's secrets in the order in which they are tried, with their keys below `[providers.NAME]`.
+    pub fn client_secret_sources(&self) -> impl Iterator<Item = (String, &SecretSource)> {
+        let one = self.client_secret_source.iter().map(|source| ("client_secret".to_owned(), source));
+        let further = self.further_secret_sources.iter().enumerate();
+        one.chain(further.map(|(at, source)| (format!("client_secrets[{at}]"), source)))
+    }
+
+    /// The sources of all secrets of the client, with their keys below `[providers.NAME]`.
+    pub fn secret_sources(&self) -> impl Iterator<Item = (String, &SecretSource)> {
+        let key = self.client_key_source.iter().map(|source| ("client_key".to_owned(), source));
+        self.client_secret_sources().chain(key)
     }
 }
 
-/// The part of `[providers.NAME]` that is the catalogue's, unread, with where each key was written.
+/// The part of `[providers.NAME]` that belongs to the catalogue, unread, with where each key was written.
 #[derive(Clone, Debug, Default)]
 pub struct EntryPatch {
-    /// The keys below `[providers.NAME]`, without the client's id and secret.
-    pub table: toml::Table,
+    /// The keys below `[providers.NAME]`, without those of the client.
+    pub values: serde_json::Map<String, serde_json::Value>,
     /// Where each key was written: `oauth.token_url` → the file and line, or the environment variable.
-    pub places: BTreeMap<String, Place>,
+    pub locations: BTreeMap<String, Location>,
 }
 
 impl EntryPatch {
-    /// Where `key` was written (`oauth.scopes[1]`), else the nearest key above it.
-    pub fn place(&self, key: &str) -> Place {
-        let mut key = key;
-        loop {
-            if let Some(place) = self.places.get(key) {
-                return place.clone();
-            }
-            match key.rfind(['.', '[']) {
-                Some(end) => key = &key[..end],
-                None => return self.places.get("").cloned().unwrap_or(Place::Default),
-            }
-        }
+    /// Reads the text of an entry, for example of a provider that is described at run time. `path` is shown in messages. The
+    /// keys are checked when the catalogue is built.
+    ///
+    /// # Errors
+    /// The first syntax error of the text, with its line.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Finding> {
+        let (document, faults) = document::parse(text, path);
+        let Some(fault) = faults.into_iter().next() else {
+            let mut locations = document.locations;
+            locations.insert(String::new(), Location::File { path: path.to_owned(), line: 1 });
+            return Ok(Self { values: document.values, locations });
+        };
+        Err(fault)
+    }
+
+    /// Returns where `key` (`oauth.scopes[1]`) was written, else the nearest key above it.
+    pub fn location(&self, key: &str) -> Location {
+        document::nearest(&self.locations, key).cloned().unwrap_or(Location::Default)
     }
 }

@@ -1,9 +1,9 @@
 //! The settings that are in force, as `config show` prints them: each with where it was written, secrets masked.
 
-use toml::{Table, Value};
+use serde_json::{Map, Value};
 
-use super::document::Document;
-use super::fault::Place;
+use super::document::{Document, join};
+use super::finding::Location;
 use super::table::{SETTINGS, Takes, setting};
 
 const MASK: &str = "********";
@@ -13,27 +13,27 @@ const MASK: &str = "********";
 pub struct Shown {
     /// Its key.
     pub key: String,
-    /// Its value; what is secret in it is masked.
-    pub value: Value,
-    /// Where it was written.
-    pub place: Place,
+    /// Its value; secrets in it are masked.
+    pub value: toml::Value,
+    /// The place where it was written.
+    pub location: Location,
 }
 
 /// Every setting that has a value, in the order of the table, then the providers'.
 pub(super) fn shown(settings: &Document) -> Vec<Shown> {
     let mut leaves = Vec::new();
-    collect(&settings.table, "", settings, &mut leaves);
+    collect(&settings.values, "", settings, &mut leaves);
     let rank = |key: &str| SETTINGS.iter().position(|setting| setting.key == key).unwrap_or(SETTINGS.len());
     leaves.sort_by_cached_key(|leaf| (rank(&leaf.key), leaf.key.clone()));
     leaves
 }
 
-fn collect(table: &Table, parent: &str, settings: &Document, leaves: &mut Vec<Shown>) {
+fn collect(table: &Map<String, Value>, parent: &str, settings: &Document, leaves: &mut Vec<Shown>) {
     for (name, value) in table {
-        let key = if parent.is_empty() { name.clone() } else { format!("{parent}.{name}") };
+        let key = join(parent, name);
         let takes = setting(&key).map(|setting| setting.takes);
         match value {
-            Value::Table(inner) if takes.is_none() => collect(inner, &key, settings, leaves),
+            Value::Object(inner) if takes.is_none() => collect(inner, &key, settings, leaves),
             _ => {
                 let value = match takes {
                     Some(Takes::Secret) => masked(value),
@@ -44,8 +44,10 @@ fn collect(table: &Table, parent: &str, settings: &Document, leaves: &mut Vec<Sh
                     None if sounds_secret(name) => Value::from(MASK),
                     _ => value.clone(),
                 };
-                let place = settings.places.get(&key).cloned().unwrap_or(Place::Default);
-                leaves.push(Shown { key, value, place });
+                let location = settings.locations.get(&key).cloned().unwrap_or(Location::Default);
+                // JSON's null, a number that is not finite, is a fault and never shown.
+                let Ok(value) = toml::Value::try_from(&value) else { continue };
+                leaves.push(Shown { key, value, location });
             }
         }
     }
@@ -55,7 +57,7 @@ fn collect(table: &Table, parent: &str, settings: &Document, leaves: &mut Vec<Sh
 fn masked(value: &Value) -> Value {
     match value {
         Value::String(word) if matches!(word.as_str(), "prompt" | "stdin") => value.clone(),
-        Value::Table(table) => Value::Table(
+        Value::Object(table) => Value::Object(
             table
                 .iter()
                 .map(|(kind, value)| match value {

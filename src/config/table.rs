@@ -42,7 +42,7 @@ impl Takes {
     pub fn advice(self) -> String {
         match self {
             Self::Text => "write a text in quotes".to_owned(),
-            Self::Word(words) => format!("write one of {}", quoted(words)),
+            Self::Word(words) => format!("write {}", quoted(words)),
             Self::Switch => "write true or false".to_owned(),
             Self::Number => "write a whole number without quotes".to_owned(),
             Self::Duration => "write a duration such as \"30s\", \"10m\" or \"7d\"".to_owned(),
@@ -59,7 +59,7 @@ impl Takes {
 }
 
 fn quoted(words: &[&str]) -> String {
-    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" and ")
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }
 
 /// Every setting there is, in the order in which they are shown.

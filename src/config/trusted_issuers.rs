@@ -1,131 +1,148 @@
-//! `[trusted_issuers.NAME]`: whose access tokens callers may present in place of an API key.
+//! `[trusted_issuers.NAME]`: OpenID providers whose access tokens callers may present in place of an API key.
 
 use std::collections::BTreeMap;
 
-use toml::Value;
+use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
-use super::reader::Reader;
-use super::settings::{ToldBy, TrustedIssuer};
-use crate::id::IssuerName;
+use crate::id::{IdError, UserId};
 use crate::jose::Algorithm;
 use crate::permission::{Permission, Permissions};
 
-pub(super) fn trusted_issuers(r: &mut Reader) -> BTreeMap<IssuerName, TrustedIssuer> {
-    let names: Vec<String> = match r.value("trusted_issuers") {
-        Some(Value::Table(table)) => table.keys().cloned().collect(),
-        _ => Vec::new(),
-    };
-    let mut read = BTreeMap::new();
-    for name in names {
-        let section = format!("trusted_issuers.{name}");
-        match name.parse::<IssuerName>() {
-            Ok(name) => read.extend(trusted_issuer(r, &section).map(|issuer| (name, issuer))),
-            Err(error) => r.fault(&section, error.to_string()),
-        }
-    }
-    let mut seen: BTreeMap<&str, &IssuerName> = BTreeMap::new();
-    for (name, issuer) in &read {
-        if let Some(first) = seen.insert(&issuer.iss, name) {
-            r.fault(
-                &format!("trusted_issuers.{name}.issuer"),
-                format!("this is the issuer of trusted_issuers.{first}; say it all there"),
-            );
-        }
-    }
-    read
+/// An OpenID provider whose access tokens are accepted, and the permissions that they give.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedIssuer {
+    /// The issuer as it was written: `iss` is compared with this text, not with what a URL parser makes of it.
+    #[serde(rename = "issuer", deserialize_with = "issuer")]
+    pub iss: String,
+    /// `aud` must name one of these.
+    #[serde(deserialize_with = "audience")]
+    pub audience: Vec<String>,
+    /// The algorithms that a token may be signed with.
+    #[serde(default = "standard_algorithms")]
+    pub algorithms: Vec<Algorithm>,
+    /// How an access token is told from an ID token.
+    #[serde(default, rename = "access_token_claim", deserialize_with = "told_by")]
+    pub told_by: ToldBy,
+    /// The claim that names the user.
+    #[serde(default = "sub", deserialize_with = "not_empty")]
+    pub user_claim: String,
+    /// A prefix of the user's name, so that users of two issuers are never the same.
+    #[serde(default, deserialize_with = "user_prefix")]
+    pub user_prefix: String,
+    /// The permissions of every token of this issuer.
+    #[serde(default, deserialize_with = "permissions")]
+    pub permissions: Permissions,
+    /// The claim that gives further permissions: a text with spaces, or a list.
+    #[serde(default = "scope", deserialize_with = "not_empty")]
+    pub permissions_claim: String,
+    /// The permissions that a value of that claim stands for. A permission's own name always stands for it.
+    #[serde(default, deserialize_with = "claim_permissions")]
+    pub claim_permissions: BTreeMap<String, Permissions>,
 }
 
-fn trusted_issuer(r: &mut Reader, section: &str) -> Option<TrustedIssuer> {
-    let key = |name: &str| format!("{section}.{name}");
-    for name in ["issuer", "audience"] {
-        if r.value(&key(name)).is_none() {
-            r.fault(section, format!("{name} is missing; write {} = …", key(name)));
-        }
-    }
-    let issuer = r.parsed(&key("issuer"), |text| Ok((issuer_url(text)?, text.to_owned())));
-    let audience = r.each(&key("audience"), not_empty);
-    if r.is_written(&key("audience")) && audience.is_empty() {
-        r.fault(
-            &key("audience"),
-            "name at least one audience: a token for somebody else's service is none for this one",
-        );
-    }
-    let mut algorithms = r.each(&key("algorithms"), algorithm);
-    if algorithms.is_empty() {
-        algorithms = vec![Algorithm::Rs256, Algorithm::Es256];
-    }
-    let told_by = r.parsed(&key("access_token_claim"), told_by).unwrap_or(ToldBy::Type);
-    let permissions = r.each(&key("permissions"), permission).into_iter().collect();
-    let mut claim_permissions: BTreeMap<String, Permissions> = BTreeMap::new();
-    for (value, permission) in r.each(&key("claim_permissions"), claim_permission) {
-        let known = claim_permissions.entry(value).or_default();
-        *known = known.iter().chain([permission]).collect();
-    }
-    let text = |r: &mut Reader, name: &str, default: &str| {
-        r.parsed(&key(name), not_empty).unwrap_or_else(|| default.to_owned())
-    };
-    let (issuer, iss) = issuer?;
-    Some(TrustedIssuer {
-        issuer,
-        iss,
-        audience,
-        algorithms,
-        told_by,
-        user_claim: text(r, "user_claim", "sub"),
-        user_prefix: r.parsed(&key("user_prefix"), user_prefix).unwrap_or_default(),
-        permissions,
-        permissions_claim: text(r, "permissions_claim", "scope"),
-        claim_permissions,
-    })
+/// How an access token is told from an ID token, which is rejected: it names a user and gives no permission.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToldBy {
+    /// By its header's `typ`: `at+jwt` (RFC 9068 §2.1).
+    #[default]
+    Type,
+    /// By a claim with this value: `token_use = access`, for example.
+    Claim(String, String),
 }
 
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("this is empty; write a text".to_owned()) } else { Ok(text.to_owned()) }
+fn standard_algorithms() -> Vec<Algorithm> {
+    vec![Algorithm::Rs256, Algorithm::Es256]
+}
+
+fn sub() -> String {
+    "sub".to_owned()
+}
+
+fn scope() -> String {
+    "scope".to_owned()
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Err(de::Error::invalid_length(0, &"a text")) } else { Ok(text) }
+}
+
+struct NotEmpty(String);
+
+impl<'de> Deserialize<'de> for NotEmpty {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        not_empty(deserializer).map(Self)
+    }
+}
+
+fn audience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let audience = Vec::<NotEmpty>::deserialize(deserializer)?;
+    if audience.is_empty() {
+        let message = "name at least one audience: a token for another service is not accepted";
+        return Err(de::Error::custom(message));
+    }
+    Ok(audience.into_iter().map(|name| name.0).collect())
 }
 
 /// An issuer identifier (RFC 8414 §2): https, or http for loopback, which egress guards; no query, no fragment.
-fn issuer_url(text: &str) -> Result<Url, String> {
-    let advice = "write the issuer as the provider's metadata have it, such as \"https://login.example.com\"";
-    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error}); {advice}"))?;
+fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let advice = "write the issuer as in the provider's metadata, such as \"https://login.example.com\"";
+    let url = Url::parse(&text).map_err(|error| de::Error::custom(format!("this is not a URL ({error}); {advice}")))?;
     let plain =
         url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if plain && matches!(url.scheme(), "https" | "http") && url.has_host() {
-        Ok(url)
+        Ok(text)
     } else {
-        Err(format!("an issuer has a scheme, a host and perhaps a path; {advice}"))
+        Err(de::Error::custom(format!("an issuer has a scheme, a host and perhaps a path; {advice}")))
     }
 }
 
-fn algorithm(text: &str) -> Result<Algorithm, String> {
-    let known = || Algorithm::ALL.map(Algorithm::name).join(", ");
-    text.parse().map_err(|_| format!("this algorithm is not taken; there are {}", known()))
-}
-
-fn told_by(text: &str) -> Result<ToldBy, String> {
+fn told_by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ToldBy, D::Error> {
+    let text = String::deserialize(deserializer)?;
     match text.split_once('=').map(|(claim, value)| (claim.trim(), value.trim())) {
         Some((claim, value)) if !claim.is_empty() && !value.is_empty() => {
             Ok(ToldBy::Claim(claim.to_owned(), value.to_owned()))
         }
-        _ => Err("write the claim and its value, such as \"token_use=access\"".to_owned()),
+        _ => Err(de::Error::custom("write the claim and its value, such as \"token_use=access\"")),
     }
 }
 
-fn user_prefix(text: &str) -> Result<String, String> {
-    if format!("{text}x").parse::<crate::id::UserId>().is_ok() {
-        Ok(text.to_owned())
-    } else {
-        Err(crate::id::IdError::UserId.to_string())
+fn user_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let good = format!("{text}x").parse::<UserId>().is_ok();
+    if good { Ok(text) } else { Err(de::Error::custom(IdError::UserId)) }
+}
+
+fn permissions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Permissions, D::Error> {
+    Ok(Vec::<Permission>::deserialize(deserializer)?.into_iter().collect())
+}
+
+/// One item of `claim_permissions`: a value of the claim, and the permission that it stands for.
+struct ClaimPermission(String, Permission);
+
+impl<'de> Deserialize<'de> for ClaimPermission {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.rsplit_once('=').map(|(value, name)| (value.trim(), name.trim())) {
+            Some((value, name)) if !value.is_empty() => {
+                Ok(Self(value.to_owned(), name.parse().map_err(de::Error::custom)?))
+            }
+            _ => Err(de::Error::custom(
+                "write a value of the claim and the permission that it stands for, such as \
+                 \"vault:read=READ_INTEGRATIONS\"",
+            )),
+        }
     }
 }
 
-fn permission(text: &str) -> Result<Permission, String> {
-    text.parse::<Permission>().map_err(|error| error.to_string())
-}
-
-fn claim_permission(text: &str) -> Result<(String, Permission), String> {
-    match text.rsplit_once('=').map(|(value, name)| (value.trim(), name.trim())) {
-        Some((value, name)) if !value.is_empty() => Ok((value.to_owned(), permission(name)?)),
-        _ => Err("write a value of the claim and the permission that it stands for, such as \"vault:read=READ_INTEGRATIONS\"".to_owned()),
+fn claim_permissions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Permissions>, D::Error> {
+    let mut by_value: BTreeMap<String, Permissions> = BTreeMap::new();
+    for ClaimPermission(value, permission) in Vec::deserialize(deserializer)? {
+        let known = by_value.entry(value).or_default();
+        *known = known.iter().chain([permission]).collect();
     }
+    Ok(by_value)
 }

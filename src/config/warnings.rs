@@ -1,14 +1,13 @@
 //! What works and had better be otherwise.
 
 use super::callback_origin::is_loopback;
-use super::fault::Finding;
-use super::reader::Reader;
+use super::finding::{Finding, Location};
 use super::secret_source::SecretSource;
 use super::settings::{Config, Listen, Unlock};
 
-pub(super) fn of(config: &Config, reader: &Reader) -> Vec<Finding> {
+pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut warn = |key: &str, message: String| found.push(Finding::new(reader.place(key), key, message));
+    let mut warn = |key: &str, message: String| found.push(Finding::new(location(key), key, message));
     let server = &config.server;
     let is_public = server.public_url.host().is_some_and(|host| !is_loopback(&host));
 

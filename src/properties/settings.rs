@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::SECRET;
 use crate::catalog::Catalog;
-use crate::config::{Config, ConfigErrors, Place, without_secrets};
+use crate::config::{Config, ConfigErrors, Location, without_secrets};
 
 /// A folder that is not there: no file that is named is looked at.
 const FOLDER: &str = "/no/such/folder";
@@ -40,7 +40,7 @@ fn read(text: &str) -> Result<Config, ConfigErrors> {
         Ok(config) => {
             have_places(&ConfigErrors(config.warnings.clone()), lines);
             let patches = config.providers.iter().map(|(name, provider)| (name, &provider.entry));
-            if let Err(errors) = Catalog::build(patches.filter(|(_, entry)| !entry.table.is_empty())) {
+            if let Err(errors) = Catalog::build(patches.filter(|(_, entry)| !entry.values.is_empty())) {
                 have_places(&errors, lines);
             }
         }
@@ -54,7 +54,7 @@ fn have_places(errors: &ConfigErrors, lines: usize) {
         let shown = fault.to_string();
         assert!(!shown.contains(char::is_control), "{shown:?}");
         assert!(!fault.message.is_empty());
-        if let Place::File { path, line } = &fault.place {
+        if let Location::File { path, line } = &fault.location {
             // An entry of the catalogue has lines of its own.
             assert!(*line >= 1 && (*line <= lines || !path.starts_with(FOLDER)), "{fault}");
         }
@@ -119,7 +119,7 @@ fn planted(mut table: Table) -> Option<String> {
 /// Written as they are shown, they are read and shown again as before.
 fn shown_means_the_same(config: &Config) {
     let mut table = Table::new();
-    for shown in config.shown.iter().filter(|shown| shown.place != Place::Default) {
+    for shown in config.shown.iter().filter(|shown| shown.location != Location::Default) {
         if !put(&mut table, &shown.key, shown.value.clone()) {
             return;
         }

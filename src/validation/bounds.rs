@@ -1,10 +1,10 @@
 //! Bounds of a JSON text, checked before anything is built from it.
 
 /// The number of elements (members and items) that a text may have.
-pub const MAX_ELEMENTS: usize = 20_000;
+pub(super) const MAX_ELEMENTS: usize = 20_000;
 
 /// The number of lists and tables that may be open at once.
-pub const MAX_DEPTH: usize = 127;
+pub(super) const MAX_DEPTH: usize = 127;
 
 /// Returns the bound that the text exceeds, in words. It counts commas and brackets outside strings, so that a text that
 /// is not JSON is counted too.

@@ -16,11 +16,16 @@ pub(super) const TAG: &str = "type";
 /// The fields of a type, in their order.
 pub(super) type Fields = Cell<&'static [&'static str]>;
 
+/// A value, and the default of its place.
+type WithDefault<'v> = (&'v Value, Option<&'v Value>);
+
 /// A value, and the marks on it.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'v> {
     pub(super) value: &'v Value,
     pub(super) marks: Option<&'v Marks>,
+    /// Stands in for members that are left out.
+    pub(super) defaults: Option<&'v Value>,
     pub(super) format: Format,
     /// Where the type that is read leaves the names of its fields.
     pub(super) fields: &'v Fields,
@@ -29,13 +34,13 @@ pub(super) struct Reader<'v> {
 /// Reads `value` by `seed`; an error that comes from it is seen from the value above, `step` away.
 pub(super) fn read_at<'de, S: DeserializeSeed<'de>>(
     seed: S,
-    value: &Value,
+    (value, defaults): WithDefault<'_>,
     marks: Option<&Marks>,
     format: Format,
     step: Option<Step>,
 ) -> Result<S::Value, PassError> {
     let fields = Fields::default();
-    let reader = Reader { value, marks, format, fields: &fields };
+    let reader = Reader { value, marks, defaults, format, fields: &fields };
     seed.deserialize(reader).map_err(|mut error| {
         if let Problem::Empty(found @ Type::Null) = &mut error.problem {
             *found = type_of(value);
@@ -62,11 +67,16 @@ impl<'v> Reader<'v> {
     }
 
     fn members(&self, members: &'v Map<String, Value>, fields: &'static [&'static str]) -> Members<'v> {
-        let wanted = |name: &str| !self.is_left_out(name);
+        let default = |name: &str| self.defaults.and_then(|defaults| defaults.get(name));
         let known = fields.iter().filter_map(|field| Some((Step::Field(field), members.get(*field)?)));
         let others = members.iter().filter(|(name, _)| !fields.contains(&name.as_str()));
         let others = others.map(|(name, value)| (Step::Key(name.clone()), value));
-        let mut given: Vec<_> = known.chain(others).filter(|(step, _)| step.name().is_some_and(wanted)).collect();
+        let given = known.chain(others).filter_map(|(step, value)| {
+            let name = step.name()?;
+            let (value, default) = if self.is_left_out(name) { (default(name)?, None) } else { (value, default(name)) };
+            Some((step, (value, default)))
+        });
+        let mut given: Vec<_> = given.collect();
         given.reverse();
         let stand_ins = self.marks.map_or(&[][..], |marks| &marks.stand_ins);
         Members { given, stand_ins, marks: self.marks, format: self.format, value: None }
@@ -231,7 +241,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
             let Some((index, value)) = self.list.next() else { return Ok(None) };
             let marks = self.reader.marks.and_then(|marks| marks.items.get(&index));
             if marks.is_none_or(|marks| !marks.left_out) {
-                return read_at(seed, value, marks, self.reader.format, Some(Step::Index(index))).map(Some);
+                return read_at(seed, (value, None), marks, self.reader.format, Some(Step::Index(index))).map(Some);
             }
         }
     }
@@ -239,12 +249,12 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 
 /// The members of a table that are not left out, and stand-ins for missing ones.
 struct Members<'v> {
-    /// In reverse order.
-    given: Vec<(Step, &'v Value)>,
+    /// In reverse order; each with its default.
+    given: Vec<(Step, WithDefault<'v>)>,
     stand_ins: &'v [&'static str],
     marks: Option<&'v Marks>,
     format: Format,
-    value: Option<(Step, Option<&'v Value>)>,
+    value: Option<(Step, Option<WithDefault<'v>>)>,
 }
 
 impl<'de> de::MapAccess<'de> for Members<'_> {

@@ -17,9 +17,9 @@ mod wipe;
 
 pub use bounds::exceeded;
 pub use deserializer::decimal;
-pub use fault::{Fault, Problem, Step, at};
+pub use fault::{Fault, Problem, Step, Type, at};
 pub use nearest::nearest;
-pub use pass::{Format, read};
+pub use pass::{Format, read, read_over};
 pub use pydantic::{NOT_A_NUMBER, NOT_AN_OBJECT, RequestFault};
 pub use wipe::wipe;
 

@@ -11,7 +11,7 @@ use super::fault::{Fault, PassError, Problem, Step, Type};
 use super::nearest::nearest;
 
 /// The number of faults that are listed at most; the last one says how many more there are.
-pub const MAX_FAULTS: usize = 100;
+pub(super) const MAX_FAULTS: usize = 100;
 
 /// The number of faults up to which they are counted. It bounds the number of passes.
 const MAX_COUNTED: usize = 2 * MAX_FAULTS;
@@ -71,10 +71,19 @@ impl Marks {
 /// Reads a value and finds every fault of it, in the order of the type's fields. With faults, the value is what could be
 /// read beside them, if anything: stand-ins are in the place of missing members.
 pub fn read<T: DeserializeOwned>(input: &Value, format: Format) -> (Option<T>, Vec<Fault>) {
+    read_over(input, None, format)
+}
+
+/// Reads a value as [`read`] does. A member of `defaults` takes the place of a faulty member.
+pub fn read_over<T: DeserializeOwned>(
+    input: &Value,
+    defaults: Option<&Value>,
+    format: Format,
+) -> (Option<T>, Vec<Fault>) {
     let mut marks = Marks::default();
     let mut found = Found::default();
     let value = loop {
-        let error = match read_at(PhantomData::<T>, input, Some(&marks), format, None) {
+        let error = match read_at(PhantomData::<T>, (input, defaults), Some(&marks), format, None) {
             Ok(value) => break Some(value),
             Err(error) => error,
         };

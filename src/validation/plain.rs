@@ -1,5 +1,7 @@
 //! Faults of settings and entries: a dotted key and a sentence.
 
+use std::fmt::{self, Write as _};
+
 use super::fault::{Fault, Problem, Step, Type};
 use super::nearest::nearest;
 
@@ -9,7 +11,7 @@ impl Fault {
         let mut key = String::new();
         for step in &self.path {
             match step {
-                Step::Index(index) => key.push_str(&format!("[{index}]")),
+                Step::Index(index) => drop(write!(key, "[{index}]")),
                 named => {
                     let name = named.name().unwrap_or_default();
                     if !key.is_empty() && !name.is_empty() {
@@ -32,11 +34,11 @@ impl Fault {
                 format!("unknown key; {}", instead(written, known))
             }
             Problem::UnknownWord(word, known) if word.is_empty() => format!("must be one of {}", known.join(", ")),
-            Problem::UnknownWord(word, known) => format!("'{word}' is not one of its words; {}", instead(word, known)),
+            Problem::UnknownWord(word, known) => format!("unknown value '{word}'; {}", instead(word, known)),
             Problem::TagMissing => "the type is missing".to_owned(),
             Problem::TagUnknown(known) => format!("the type must be one of {}", known.join(", ")),
             Problem::WrongType(expected, found) => {
-                format!("this is {}, and must be {}", name_of(*found), name_of(*expected))
+                format!("this is {found}, and must be {expected}")
             }
             Problem::NotAnInteger | Problem::Fraction => "must be a whole number".to_owned(),
             Problem::IntegerTooLarge => "the number is too large or too small".to_owned(),
@@ -49,15 +51,17 @@ impl Fault {
     }
 }
 
-fn name_of(found: Type) -> &'static str {
-    match found {
-        Type::Null => "not a finite number",
-        Type::Boolean => "true or false",
-        Type::Integer => "a whole number",
-        Type::Float => "a number",
-        Type::String => "a string",
-        Type::List => "a list",
-        Type::Map | Type::Struct => "a table",
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "not a finite number",
+            Self::Boolean => "true or false",
+            Self::Integer => "a whole number",
+            Self::Float => "a number",
+            Self::String => "a string",
+            Self::List => "a list",
+            Self::Map | Self::Struct => "a table",
+        })
     }
 }
 

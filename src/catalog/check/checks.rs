@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 
 use crate::catalog::entry::OAuth;
-use crate::catalog::reader::Misfit;
-use crate::catalog::text::join;
+use crate::catalog::entry_fault::EntryFault;
+use crate::config::document::join;
 
 /// Headers that authenticate, or that belong to the connection or to the body that is sent.
 pub(super) const OURS: &[&str] = &[
@@ -24,12 +24,12 @@ pub(super) const OURS: &[&str] = &[
 /// What is wrong, as far as it was looked at; [`super::placement`] looks at API keys and passwords,
 /// [`super::urls`] at URLs and inputs.
 #[derive(Default)]
-pub(super) struct Checks(pub(super) Vec<Misfit>);
+pub(super) struct Checks(pub(super) Vec<EntryFault>);
 
 impl Checks {
     pub(super) fn unless(&mut self, good: bool, key: impl Into<String>, message: impl Into<String>) {
         if !good {
-            self.0.push(Misfit::new(key, message));
+            self.0.push(EntryFault::new(key, message));
         }
     }
 

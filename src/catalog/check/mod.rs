@@ -9,12 +9,12 @@ mod urls;
 
 use super::entry::value::Endpoint;
 use super::entry::{Entry, Mcp};
-use super::reader::Misfit;
+use super::entry_fault::EntryFault;
 use crate::kind::Kind;
 use checks::Checks;
 
 /// Every contradiction in the entry.
-pub(super) fn check(entry: &Entry) -> Vec<Misfit> {
+pub(super) fn check(entry: &Entry) -> Vec<EntryFault> {
     let mut found = Checks::default();
     found.text("display_name", &entry.display_name);
     if let Some(category) = &entry.category {

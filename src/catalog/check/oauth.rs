@@ -10,7 +10,7 @@ use crate::catalog::entry::values::RESERVED;
 use crate::catalog::entry::{
     AssertionAudience, Body, GrantType, Identity, Method, OAuth, Revoke, RevokeAuth, TokenAuth, is_protected_param,
 };
-use crate::catalog::text::join;
+use crate::config::document::join;
 
 /// The one placeholder in the values of headers, and in `revoke.url` besides the inputs: our client's id.
 const CLIENT_ID: &str = "{client_id}";

@@ -6,7 +6,7 @@ use super::checks::Checks;
 use crate::catalog::entry::OAuth;
 use crate::catalog::entry::input::{self, Input, InputFrom};
 use crate::catalog::entry::template::{Position, Template};
-use crate::catalog::text::join;
+use crate::config::document::join;
 
 impl Checks {
     pub(super) fn urls(&mut self, oauth: &OAuth) {

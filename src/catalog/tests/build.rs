@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::catalog::{Catalog, Provider, build, read_entry};
-use crate::config::{EntryPatch, Place};
+use crate::catalog::{Catalog, Provider, build};
+use crate::config::{EntryPatch, Location};
 use crate::id::ProviderName;
 
 /// An entry with a little of everything.
@@ -42,7 +42,7 @@ fn name(text: &str) -> ProviderName {
 }
 
 fn patch(text: &str) -> EntryPatch {
-    read_entry(Path::new("strongroom.toml"), text).unwrap()
+    EntryPatch::parse(Path::new("strongroom.toml"), text).unwrap()
 }
 
 /// The good entry with a patch over it.
@@ -122,8 +122,8 @@ fn a_faulty_patch_is_told_where_it_was_written() {
 #[test]
 fn a_patch_from_a_variable_is_told_by_the_variables_name() {
     let mut patch = patch("oauth.pkce = \"maybe\"\n");
-    patch.places =
-        [("oauth.pkce".to_owned(), Place::Variable("STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE".to_owned()))].into();
+    patch.locations =
+        [("oauth.pkce".to_owned(), Location::Variable("STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE".to_owned()))].into();
     let name = name("acme");
     let found = build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &patch)].into()).map(|_| ()).unwrap_err();
     let expected = "environment variable STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE: providers.acme.oauth.pkce: ";
@@ -142,7 +142,7 @@ fn a_provider_of_ones_own_stands_beside_the_embedded_ones() {
 #[test]
 fn client_settings_for_an_unknown_provider_name_the_nearest_known_one() {
     let name = name("htpp");
-    let patch = EntryPatch { places: patch("").places, ..EntryPatch::default() };
+    let patch = EntryPatch { locations: patch("").locations, ..EntryPatch::default() };
     let found = Catalog::build([(&name, &patch)]).map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         found,
@@ -177,9 +177,9 @@ fn the_documentation_names_every_key_of_the_vocabulary() {
     for section in sections {
         let table = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
         let found = faults(&format!("{table}zzzz = 1\n"));
-        let keys = found.lines().find_map(|line| line.split_once("zzzz: unknown key; there are "));
+        let keys = found.lines().find_map(|line| line.split_once("zzzz: unknown key; the known ones are "));
         for key in keys.unwrap_or_else(|| panic!("{found}")).1.split(", ") {
-            let named = [format!("`{key}`"), format!("[{}]", crate::catalog::text::join(section, key))];
+            let named = [format!("`{key}`"), format!("[{}]", crate::config::document::join(section, key))];
             assert!(named.iter().any(|name| docs.contains(name)), "{section}: {key}");
         }
     }

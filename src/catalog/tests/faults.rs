@@ -32,9 +32,13 @@ const VALUES: &[[&str; 3]] = &[
     [
         "scope_separator = \",\"",
         "token_auth = \"post_body\"",
-        "acme.toml:9: oauth.token_auth: 'post_body' is not a word for it; did you mean 'post'?",
+        "acme.toml:9: oauth.token_auth: unknown value 'post_body'; did you mean 'post'?",
     ],
-    ["scope_separator = \",\"", "pkce = \"no\"", "acme.toml:9: oauth.pkce: this is a string, and must be a boolean"],
+    [
+        "scope_separator = \",\"",
+        "pkce = \"no\"",
+        "acme.toml:9: oauth.pkce: this is a string, and must be true or false",
+    ],
     ["scope_separator = \",\"", "expires_in = \"1 moon\"", "acme.toml:9: oauth.expires_in: '1 moon' is not a duration"],
     ["scope_separator = \",\"", "issuer = \"acme\"", "acme.toml:9: oauth.issuer: not a URL"],
     ["scope_separator = \",\"", "token_path = \"user\"", "acme.toml:9: oauth.token_path: not a JSON pointer"],
@@ -61,7 +65,7 @@ const RULES: &[[&str; 3]] = &[
     [
         "scope_separator = \",\"",
         "refresh = { with = \"acces_token\" }",
-        "acme.toml:9: oauth.refresh.with: 'acces_token' is not a word for it; did you mean 'access_token'?",
+        "acme.toml:9: oauth.refresh.with: unknown value 'acces_token'; did you mean 'access_token'?",
     ],
     [
         "scope_separator = \",\"",
@@ -276,7 +280,7 @@ const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
     [
         "{client_id}/revoke\"",
         "revoke\"\nends = \"session\"",
-        "acme.toml:21: oauth.revoke.ends: 'session' is not a word for it; there are grant, token",
+        "acme.toml:21: oauth.revoke.ends: unknown value 'session'; the known ones are grant, token",
     ],
 ];
 

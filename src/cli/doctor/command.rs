@@ -60,7 +60,7 @@ fn settings(config: &Config, catalog: &Catalog, findings: &mut Findings) {
         None => findings.advice("no configuration was found; the defaults hold", "make one with `strongroom init`"),
     }
     for warning in &config.warnings {
-        findings.advice(warning.key.clone(), format!("{}: {}", warning.place, warning.message));
+        findings.advice(warning.key.clone(), format!("{}: {}", warning.location, warning.message));
     }
     if config.oauth.callback_origins.is_empty() {
         findings.advice(

@@ -60,7 +60,7 @@ impl Dev {
         let settings = Context { config: context.config.clone(), vault: None, accept_rollback: false };
         let (mut config, _) = settings.settings(ClientSecrets::Try)?;
         for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
-            tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+            tracing::warn!(place = %warning.location, key = warning.key, "{}", warning.message);
         }
         if let Some(address) = self.listen {
             config.server.listen = Listen::Tcp { host: address.ip().to_string(), port: address.port() };
@@ -250,11 +250,11 @@ pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     let localhost = CallbackOrigin::parse_entry("http://localhost").expect("a legal origin");
     config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(localhost);
     config.egress.allow.push("127.0.0.0/8".parse::<IpNet>().expect("a legal network"));
-    let entry: toml::Table = sandbox.entry_toml().parse().expect("the sandbox describes itself in good TOML");
+    let entry = EntryPatch::parse(Path::new("sandbox.toml"), &sandbox.entry_toml());
     let settings = ProviderSettings {
         client_id: Some(sandbox.client_id().to_owned()),
         client_secrets: sandbox.client_secret().cloned().into_iter().collect(),
-        entry: EntryPatch { table: entry, ..EntryPatch::default() },
+        entry: entry.expect("the sandbox describes itself in good TOML"),
         ..ProviderSettings::default()
     };
     config.providers.insert("sandbox".parse::<ProviderName>().expect("a legal name"), settings);

@@ -67,7 +67,7 @@ impl Serve {
         let _log = begin_log();
         let (config, _) = context.settings(ClientSecrets::Require)?;
         for warning in &config.warnings {
-            tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+            tracing::warn!(place = %warning.location, key = warning.key, "{}", warning.message);
         }
         Ok(runtime::multi_threaded()?.block_on(run(config, self.live))?)
     }

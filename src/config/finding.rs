@@ -1,12 +1,12 @@
-//! What is wrong with the settings, and where: every fault at once.
+//! Faults and warnings of the settings, each with the place where it was written.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a setting was written.
+/// The place where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Location {
     /// In a file, on this line; lines count from 1.
     File {
         /// The file.
@@ -18,11 +18,11 @@ pub enum Place {
     Variable(String),
     /// On the command line, by this option.
     Option(&'static str),
-    /// Nowhere: it is the default.
+    /// Nowhere: the default is in force.
     Default,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
@@ -33,21 +33,21 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong (or, as a warning, had better be otherwise), and what to write instead.
+/// A fault or a warning, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// Where it was written.
-    pub place: Place,
-    /// The key, for example `server.listen`; empty where the file as a whole is meant.
+    /// The place where it was written.
+    pub location: Location,
+    /// The key, for example `server.listen`; empty if the file as a whole is meant.
     pub key: String,
-    /// What is wrong, and what to write instead. Never the value of a secret.
+    /// The problem, and what to write instead. Never the value of a secret.
     pub message: String,
 }
 
 impl Finding {
     /// A finding.
-    pub fn new(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, key: key.into(), message: message.into() }
+    pub fn new(location: Location, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { location, key: key.into(), message: message.into() }
     }
 }
 
@@ -55,14 +55,14 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = on_one_line(&self.message);
         if self.key.is_empty() {
-            write!(f, "{}: {message}", self.place)
+            write!(f, "{}: {message}", self.location)
         } else {
-            write!(f, "{}: {}: {message}", self.place, on_one_line(&self.key))
+            write!(f, "{}: {}: {message}", self.location, on_one_line(&self.key))
         }
     }
 }
 
-/// What a file says, fit to be shown on one line of a terminal: what would end the line or move the cursor is escaped.
+/// Escapes control characters, so that a text from a file takes one line of a terminal and cannot move its cursor.
 pub(crate) fn on_one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return text.into();
