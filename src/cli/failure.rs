@@ -200,14 +200,16 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
             "see whether its disk is mounted and vault.epoch_file names its place, or bring it back. Where it is lost for good \
              and you know by other means that this is the newest vault, start once with --accept-rollback"
         }
-        VaultError::DamagedRow { table: "credential" | "credential_secret", .. } => {
-            "keep a copy of the file, and bring back a backup; or erase this credential alone: \
-             `strongroom credential remove ID --damaged`"
-        }
         VaultError::DamagedRow {
-            table: "pending_authorization" | "revocation" | "client_registration" | "signing_key",
+            table:
+                "credential"
+                | "credential_secret"
+                | "pending_authorization"
+                | "revocation"
+                | "client_registration"
+                | "signing_key",
             ..
-        } => "keep a copy of the file, and bring back a backup; or erase this alone: `strongroom vault repair`",
+        } => "bring back a backup, or erase the damaged rows: `strongroom vault repair`",
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file as it is, and bring back a backup beside it"
         }

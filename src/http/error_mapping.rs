@@ -89,7 +89,7 @@ impl From<&VaultError> for Problem {
                 Self::new(&problem::BODY_TOO_LARGE, format!("What was sent as {what} is too large to be stored."))
             }
             VaultError::DamagedRow { table: "credential" | "credential_secret", id, .. } if id != "*" => {
-                tracing::error!(%error, "a credential is damaged: bring back a backup, or `strongroom credential remove ID --damaged` erases it");
+                tracing::error!(%error, "a credential is damaged: bring back a backup, or `strongroom vault repair` erases it");
                 Self::new(
                     &problem::CREDENTIAL_DAMAGED,
                     "This credential cannot be read, and neither used, changed nor revoked. The operator can bring it back from a \

@@ -1,7 +1,8 @@
-//! SQLite: the writer, the readers, the migrations. Moves sealed bytes; holds no key.
+//! Storage in SQLite: writer, readers, schema, and every SQL statement. It moves sealed bytes and
+//! holds no key.
 //!
-//! Its face is a few dozen verbs over rows: `View` reads, `Tx` also writes. Every statement stands beside the
-//! type that it fills, and nobody above sees SQL.
+//! [`View`] reads and [`Tx`] also writes, with one verb for each statement. No SQL exists above
+//! this module.
 
 mod dump;
 mod engine;
@@ -30,14 +31,15 @@ pub(crate) use tables::*;
 
 use engine::{Ballast, Readers, Writer, connection, file, wal};
 
-/// An open file. Dropping the last clone stops the writer after what it was given, and lets the lock go.
+/// An open vault file. When the last clone is dropped, the writer finishes its jobs and the lock is
+/// released.
 #[derive(Clone)]
 pub(crate) struct Store {
     shared: Arc<Shared>,
 }
 
-/// The order matters: readers go first, then the writer (whose connection checkpoints when it closes), then the head of the
-/// log that both had open, then the lock.
+/// Fields are dropped in this order: the readers, then the writer, whose connection makes a
+/// checkpoint when it closes, then the lock.
 struct Shared {
     readers: Readers,
     writer: Writer,
@@ -46,18 +48,18 @@ struct Shared {
     _lock: Option<File>,
 }
 
-/// Whether the file is locked for the one server.
+/// Lock of the one server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lock {
     /// Take the lock, or fail.
     Server,
-    /// Work beside whoever has it.
+    /// Do not take the lock; a server may be running.
     None,
 }
 
 impl Store {
-    /// Makes a new file (0600, never over an existing one), locks it for the one server, and fills it in one
-    /// transaction. `told` hears of every commit, as in [`Store::open`].
+    /// Creates a new file (0600, never over an existing one), locks it for the server, and fills it
+    /// in one transaction.
     pub(crate) fn create<E: From<StoreError>>(
         path: &Path,
         fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
@@ -79,9 +81,8 @@ impl Store {
         }
     }
 
-    /// Opens a file that is there, bringing an older schema up to date. `ballast` is how many bytes are held back beside it
-    /// for what must be written even where the disk is full. `told` hears of every commit of the server that can be told from
-    /// those of other processes, on the writer's thread, before whoever waits for it is answered.
+    /// Opens an existing file and migrates an older schema. `ballast` is the number of bytes that
+    /// are reserved beside it for critical writes on a full disk.
     pub(crate) fn open(path: &Path, lock: Lock, ballast: u64) -> Result<Self, StoreError> {
         let path = file::resolve(path)?;
         let lock = if lock == Lock::Server { Some(file::lock(&path)?) } else { None };
@@ -99,8 +100,9 @@ impl Store {
         Ok(Self { shared: Arc::new(Shared { readers, writer, path, ballast, _lock: lock }) })
     }
 
-    /// Runs `work` in the next group's transaction and answers when that is on disk. `work` is run
-    /// again where its group failed through no fault of its own, so it touches nothing but the transaction.
+    /// Runs `work` in the transaction of the next group, and returns when that is on disk. If
+    /// another job makes the group fail, `work` is run again, so it must touch nothing but the
+    /// transaction.
     pub(crate) async fn write<T: Send + 'static, E: JobError>(
         &self,
         priority: WritePriority,
@@ -109,7 +111,7 @@ impl Store {
         self.shared.writer.write(priority, work).await
     }
 
-    /// The same for the opening of a vault, which waits for it where it stands.
+    /// Runs `work` like [`Store::write`], and blocks the thread. For the opening of a vault.
     pub(crate) fn write_now<T: Send + 'static, E: JobError>(
         &self,
         priority: WritePriority,
@@ -118,16 +120,16 @@ impl Store {
         self.shared.writer.write_now(priority, work)
     }
 
-    /// Whether SQLite takes the file for one that cannot be written, although this process may write it: its header was damaged.
-    /// Nothing is written to find that out.
+    /// Returns true if SQLite refuses to write the file although the process may write it, because
+    /// its header was damaged. Nothing is written.
     pub(crate) fn is_kept_from_writing(&self) -> bool {
-        // Known when a transaction has looked at the first page; to begin one is not refused.
+        // SQLite knows it once a transaction has read the first page; BEGIN does not fail.
         let asked = self.write_now(WritePriority::Normal, |tx| Ok::<_, StoreError>(tx.connection.is_readonly("main")?));
         asked.is_ok_and(|is_readonly| is_readonly)
             && rustix::fs::access(&self.shared.path, rustix::fs::Access::WRITE_OK).is_ok()
     }
 
-    /// Runs `read` in a reading transaction: all that it sees is of one moment.
+    /// Runs `read` in a read transaction, which sees one state of the file.
     pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
         self.shared.readers.read(read)
     }
@@ -137,8 +139,8 @@ impl Store {
         self.shared.readers.cached(find)
     }
 
-    /// Runs `read` in a reading transaction on a connection of its own: for what takes long, and must not take a reader from
-    /// those who serve.
+    /// Runs `read` in a read transaction on a new connection: long reads must not take a reader
+    /// from requests.
     pub(crate) fn snapshot<T, E: From<StoreError>>(
         &self,
         read: impl FnOnce(&View<'_>) -> Result<T, E>,
@@ -150,25 +152,39 @@ impl Store {
         Ok(seen)
     }
 
-    /// Puts everything that is in the log beside the file into the file, and empties the log; what was deleted is in
-    /// neither then. A reader that is still at an old moment keeps the log from being emptied: `false`.
+    /// Copies the log into the file and empties the log, so that deleted data is in neither.
+    /// Returns false if a reader of an older state prevents this.
     pub(crate) fn checkpoint(&self) -> Result<bool, StoreError> {
         let connection = connection::open_writer(&self.shared.path)?;
         let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }
 
-    /// Resolves when the writer stopped because it does not know what is on disk, with the reason.
+    /// Copies the file, as it is at this moment, to a new file (0600) with this suffix, and returns its path.
+    pub(crate) fn copy_beside(&self, suffix: &str) -> Result<PathBuf, StoreError> {
+        let target = file::create(&file::beside(&self.shared.path, suffix))?;
+        let copy = || -> Result<(), StoreError> {
+            // An empty file is taken as a new one, so the copy keeps the mode.
+            let connection = connection::open_writer(&self.shared.path)?;
+            connection.execute("VACUUM INTO ?", [target.to_string_lossy()])?;
+            file::sync(&target)
+        };
+        copy().inspect_err(|_| file::remove_unfinished(&target))?;
+        Ok(target)
+    }
+
+    /// Resolves with the reason when the writer has stopped because the outcome of a commit is
+    /// unknown.
     pub(crate) async fn fatal(&self) -> String {
         self.shared.writer.fatal().await
     }
 
-    /// Whether room is held back beside the file, where it was asked for.
+    /// Returns true if the ballast is held, or none was asked for.
     pub(crate) fn holds_ballast(&self) -> bool {
         Ballast::beside(&self.shared.path, self.shared.ballast).is_held()
     }
 
-    /// What is not as it should be with the file, its lock and its folder.
+    /// Returns warnings about the file, its lock and its folder.
     pub(crate) fn warnings(&self) -> Vec<FileWarning> {
         file::check(&self.shared.path)
     }

@@ -54,7 +54,7 @@ pub use credentials::update_credential::{CredentialUpdate, SecretUpdate, UpdateO
 pub use crypto::master_key::{MasterKey, MasterKeyError};
 pub use error::VaultError;
 pub use host_pattern::{HostPattern, HostPatternError};
-pub use integrity::repair::{DamagedRemoval, Repair, Rest};
+pub use integrity::repair::Repair;
 pub use integrity::verify::{IntegrityFinding, Verification};
 pub use logins::device_poll::PollTurn;
 pub use logins::pending_login::{DevicePolling, LoginFlow, PendingAuthorization};

@@ -45,11 +45,12 @@ async fn a_damaged_credential_is_left_out_said_and_erased_by_the_operator() {
 
     let listed = installation.run(&["credential", "list", "--json"]);
     assert_eq!(listed.0.status.code(), Some(4));
-    assert!(listed.json()[0]["id"] == json!(ids[1]) && listed.stderr().contains("--damaged"), "{}", listed.stderr());
-    let sound = installation.run(&["credential", "remove", &ids[1], "--damaged"]);
-    assert!(sound.0.status.code() == Some(1) && sound.stderr().contains("not damaged"), "{}", sound.stderr());
-    let erased = installation.run(&["credential", "remove", &ids[0], "--damaged"]).must_succeed();
-    assert!(erased.stdout().contains("nothing of it could be revoked"), "{}", erased.stdout());
+    assert!(listed.json()[0]["id"] == json!(ids[1]) && listed.stderr().contains("vault repair"), "{}", listed.stderr());
+    let erased = installation.run(&["vault", "repair", "--json"]).must_succeed();
+    assert_eq!(erased.json()["erased"][0]["row"], json!(ids[0]));
+    assert!(erased.stderr().contains("was not revoked"), "{}", erased.stderr());
+    let copy = erased.json()["copy"].as_str().expect("a path").to_owned();
+    assert!(std::fs::metadata(copy).expect("the copy").len() > 0);
     installation.run(&["vault", "verify"]).must_succeed();
     let list = server.ask(Method::GET, "/v1/integrations/credentials").key(&key).send().await.is(200);
     assert_eq!((list.header("Strongroom-Damaged"), list.json().as_array().expect("a list").len()), (None, 1));
@@ -79,18 +80,19 @@ async fn what_can_be_done_without_is_said_and_erased_by_the_operator() {
     assert_eq!(listed.0.status.code(), Some(4));
     assert!(listed.stderr().contains("vault repair"), "{}", listed.stderr());
     assert_eq!(installation.run(&["vault", "verify"]).0.status.code(), Some(4));
-    // One was counted and one was not, and which is which nobody knows: what is left has to be accepted.
-    let repaired = installation.run(&["vault", "repair"]);
-    assert_eq!(repaired.0.status.code(), Some(4));
-    for table in ["pending_authorization", "revocation"] {
-        assert!(repaired.stdout().contains(&format!("erased: table {table}, row ")), "{}", repaired.stdout());
+    // One was counted and one was not: what else is missing is not known.
+    let refused = installation.run(&["vault", "repair", "--yes"]);
+    assert_eq!(refused.0.status.code(), Some(4));
+    for text in
+        ["does not open: table pending_authorization, row ", "does not open: table revocation, row ", "--accept-rest"]
+    {
+        assert!(refused.stderr().contains(text), "{}", refused.stderr());
     }
-    assert!(repaired.stderr().contains("--accept"), "{}", repaired.stderr());
     assert_eq!(installation.run(&["vault", "verify"]).0.status.code(), Some(4));
-    installation.run(&["vault", "repair", "--accept"]).must_succeed();
+    installation.run(&["vault", "repair", "--yes", "--accept-rest"]).must_succeed();
     installation.run(&["vault", "verify"]).must_succeed();
     let again = installation.run(&["vault", "repair", "--json"]).must_succeed();
-    assert_eq!(again.json(), json!({"erased": [], "accepted": [], "holds": true}));
+    assert_eq!(again.json(), json!({"copy": null, "erased": [], "rest": []}));
     begin().await.is(200);
     server.ask(Method::GET, "/readyz").send().await.is(200);
 }

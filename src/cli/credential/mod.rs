@@ -43,9 +43,6 @@ pub(in crate::cli) enum Credential {
         /// Whose it is [default: whoever has it]
         #[arg(long)]
         user: Option<UserId>,
-        /// It is damaged: erase what is there of it. Nothing can be revoked
-        #[arg(long, conflicts_with = "user")]
-        damaged: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -61,8 +58,7 @@ impl Credential {
             Self::Import(import) => import.run(context, out),
             Self::Export(export) => export.run(context, out),
             Self::Revocations(revocations) => revocations.run(context, out),
-            Self::Remove { id, damaged: true, json, .. } => remove::remove_damaged(id, json, context, out),
-            Self::Remove { id, user, json, .. } => remove::remove(id, user, json, context, out),
+            Self::Remove { id, user, json } => remove::remove(id, user, json, context, out),
         }
     }
 }

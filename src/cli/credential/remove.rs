@@ -11,7 +11,6 @@ use crate::id::CredentialId;
 use crate::id::UserId;
 use crate::vault::AuditContext;
 use crate::vault::CredentialMetadata;
-use crate::vault::DamagedRemoval;
 
 /// Deletes a credential and revokes it.
 pub(in crate::cli) fn remove(
@@ -34,37 +33,6 @@ pub(in crate::cli) fn remove(
         Some(false) => format!("deleted {id}; the revocation failed, and the server will try it again"),
         None => format!("deleted {id}; nothing was to be revoked"),
     })
-}
-
-/// Erases what does not open.
-pub(in crate::cli) fn remove_damaged(
-    id: CredentialId,
-    json: bool,
-    context: &Context,
-    out: &mut Output,
-) -> Result<(), Failure> {
-    let vault = context.vault()?;
-    let holds = match block_on(vault.remove_damaged(&id, &AuditContext::command_line()))?? {
-        DamagedRemoval::Done { holds } => holds,
-        DamagedRemoval::Absent => return Err(absent(&id)),
-        DamagedRemoval::Sound => {
-            return Err(Failure::new(format!("the credential {id} is not damaged"))
-                .advise("remove it without --damaged: then it is revoked at its provider too"));
-        }
-    };
-    if json {
-        out.json(&serde_json::json!({"deleted": true, "credentials_id": id, "revoked": null, "vault_holds": holds}))?;
-    } else {
-        out.line(format!("erased {id}; nothing of it could be revoked: end its grant by hand, at the provider"))?;
-    }
-    out.flush()?;
-    if holds {
-        return Ok(());
-    }
-    Err(Failure::damaged("it is erased; that nothing else is missing from this vault cannot be shown").advise(
-        "`strongroom vault verify` names what does not hold. Where you know that what is left is all that there should be: \
-         `strongroom vault repair --accept`",
-    ))
 }
 
 fn absent(id: &CredentialId) -> Failure {

@@ -1,4 +1,7 @@
-//! `strongroom vault repair`: what is damaged and can be done without is taken out of the vault.
+//! `strongroom vault repair`.
+
+use std::io::{IsTerminal as _, stderr, stdin};
+use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
@@ -8,61 +11,94 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note, plain};
 use crate::cli::runtime::block_on;
-use crate::vault::{AuditContext, IntegrityFinding, Rest};
+use crate::vault::{AuditContext, IntegrityFinding};
 
-/// Erase what is damaged of begun logins, queued revocations, our registrations (RFC 7591) and our own keys
+/// Erase the rows that do not open, and count the others again
 ///
-/// They end by themselves or are made anew when they are wanted. A damaged credential stays: `credential remove ID --damaged`
-/// erases it. Nothing that opens is touched. Exit code 4 where something does not hold afterwards.
+/// Lists the rows, asks, and copies the vault beside itself first. Rows of users, API keys and the audit log cannot be repaired:
+/// if one of them is damaged, nothing is changed and the exit code is 4.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Repair {
-    /// Take what is left for the whole vault, although it cannot be shown that nothing else is missing. All of it has to open, and
-    /// API keys and audit log to hold
+    /// Do not ask whether to erase the rows
     #[arg(long)]
-    accept: bool,
-    /// As JSON
+    yes: bool,
+    /// Accept what the manifest misses in addition to these rows: somebody may have removed other rows
+    #[arg(long)]
+    accept_rest: bool,
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
 struct Report<'r> {
+    copy: Option<&'r Path>,
     erased: Vec<Finding<'r>>,
-    accepted: Vec<Finding<'r>>,
-    holds: bool,
+    rest: Vec<Finding<'r>>,
 }
 
 impl Repair {
     /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let rest = if self.accept { Rest::Accepted } else { Rest::Doubted };
-        let done = block_on(context.vault()?.repair(rest, &AuditContext::command_line()))??;
+        let (vault, who) = (context.vault()?, AuditContext::command_line());
+        let plan = block_on(vault.plan_repair(&who))??;
+        for (what, rows) in [("does not open", &plan.damaged), ("missing in addition", &plan.rest)] {
+            for one in rows {
+                note(plain(&format!("{what}: table {}, row {}: {}", one.table, one.row, one.what)));
+            }
+        }
+        let copy = if plan.is_empty() { None } else { Some(self.agreed(&plan, || Ok(vault.copy_before_repair()?))?) };
+        if let Some(copy) = &copy {
+            note(format!("the vault as it was is in {}", copy.display()));
+            block_on(vault.repair(&plan, &who))??;
+        }
         if self.json {
-            out.json(&Report { erased: told(&done.erased), accepted: told(&done.accepted), holds: done.holds })?;
+            out.json(&Report { copy: copy.as_deref(), erased: told(&plan.damaged), rest: told(&plan.rest) })?;
+        } else if plan.is_empty() {
+            out.line("nothing to repair")?;
         } else {
-            for (what, rows) in [("erased", &done.erased), ("accepted", &done.accepted)] {
-                for one in rows {
-                    out.line(plain(&format!("{what}: table {}, row {}: {}", one.table, one.row, one.what)))?;
-                }
-            }
-            if self.accept && done.holds {
-                out.line("what is left is the whole vault")?;
-            } else if done.erased.is_empty() {
-                out.line("nothing of this kind is damaged")?;
-            }
+            out.line(format!("erased {} rows; the vault is consistent again", plan.damaged.len()))?;
         }
-        out.flush()?;
-        if done.erased.iter().any(|one| one.table == "revocation") {
-            note("what a damaged revocation was to end is unknown: look for it at the providers, by hand");
-        }
-        if !done.holds {
-            return Err(Failure::damaged("it cannot be shown that nothing else is missing from this vault").advise(
-                "`strongroom vault verify` names what does not hold. Where you know that what is left is all that there should be: \
-                 `strongroom vault repair --accept`",
-            ));
+        for (table, advice) in [
+            ("credential", "an erased credential was not revoked: end its grant at the provider"),
+            (
+                "revocation",
+                "an erased revocation may have held a token that is still valid: end that grant at the provider",
+            ),
+        ] {
+            if plan.damaged.iter().any(|one| one.table == table) {
+                note(advice);
+            }
         }
         Ok(())
     }
+
+    /// Runs `then` if the operator agrees to the whole plan.
+    fn agreed<T>(&self, plan: &crate::vault::Repair, then: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let erases = || format!("Erase these {} rows?", plan.damaged.len());
+        if !plan.damaged.is_empty() && !self.yes && !ask(&erases(), true) {
+            return Err(Failure::new("nothing was changed"));
+        }
+        if !plan.rest.is_empty()
+            && !self.accept_rest
+            && !ask("More is missing. Is what is left the whole vault?", false)
+        {
+            return Err(Failure::damaged("the vault misses more than the rows that do not open; nothing was changed").advise(
+                "bring back a backup. If you know that nothing else is missing: `strongroom vault repair --accept-rest`",
+            ));
+        }
+        then()
+    }
+}
+
+/// Asks on the terminal. Without one, the answer is `otherwise`.
+fn ask(question: &str, otherwise: bool) -> bool {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return otherwise;
+    }
+    note(format!("{question} [y/N]"));
+    let mut answer = String::new();
+    stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 fn told(findings: &[IntegrityFinding]) -> Vec<Finding<'_>> {

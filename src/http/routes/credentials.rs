@@ -48,7 +48,7 @@ fn reply(list: &CredentialList) -> JsonReply<Many<CredentialSummary>> {
     for error in &list.damaged {
         tracing::error!(
             %error,
-            "a damaged credential is left out of a list: `strongroom credential remove ID --damaged` erases it"
+            "a damaged credential is left out of a list: `strongroom vault repair` erases it"
         );
     }
     JsonReply::raw(list.json.clone()).damaged(list.damaged.len())

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use rusqlite::Connection;
 
+use super::connection::execute;
 use super::reader_cache::{Cached, ReaderCache};
 use crate::store::error::StoreError;
 
@@ -105,6 +106,15 @@ impl Tx<'_> {
     pub(crate) fn deferred<T: DeferredWrite>(&self) -> Option<Rc<T>> {
         let deferred: Rc<dyn Any> = self.state.deferred.borrow().clone()?;
         deferred.downcast().ok()
+    }
+
+    /// Runs `work`, and undoes what it changed.
+    pub(crate) fn undone<T, E: From<StoreError>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        execute(self.connection, "SAVEPOINT undone")?;
+        let done = work();
+        execute(self.connection, "ROLLBACK TO undone")?;
+        execute(self.connection, "RELEASE undone")?;
+        done
     }
 
     /// Passes a value on to the jobs after this one, in place of the one before.

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// A credential as lists show it.
+/// Metadata of a credential, as lists show it.
 #[derive(Clone)]
 pub(crate) struct CredentialRow {
     pub(crate) user: String,
@@ -33,11 +33,11 @@ pub(crate) struct SecretRow {
     pub(crate) secret: Vec<u8>,
 }
 
-/// A row; where it cannot be read, its id and why.
+/// A row, or its id and the error of reading it.
 pub(crate) type ReadRow = Result<CredentialRow, (String, StoreError)>;
 
-/// A statement around the columns of a credential, in the order of the table. They are read by their places: a column that is
-/// asked for by its name is compared with every name before it, in every row.
+/// A statement around the columns of a credential, in the order of the table. They are read by
+/// index: a read by name compares the name with every column before it, in every row.
 macro_rules! with_columns {
     ($before:literal, $behind:literal) => {
         concat!(
@@ -49,7 +49,7 @@ macro_rules! with_columns {
     };
 }
 
-/// The place of the id among them, and how many they are.
+/// Index of the id, and number of columns.
 const ID: usize = 1;
 pub(super) const COLUMNS: usize = 15;
 
@@ -76,7 +76,7 @@ impl CredentialRow {
 }
 
 impl View<'_> {
-    /// One credential of a user.
+    /// Returns one credential of a user.
     pub(crate) fn credential(&self, user: &str, id: &str) -> Result<Option<CredentialRow>, StoreError> {
         let mut statement =
             self.connection.prepare_cached(with_columns!("SELECT ", " FROM credential WHERE user = ? AND id = ?"))?;
@@ -94,7 +94,8 @@ impl View<'_> {
         Ok(secret.optional()?)
     }
 
-    /// A user's credentials, oldest first: all, or those of one provider; those after an id, or from the start.
+    /// Returns a user's credentials, oldest first: all or those of one provider, after an id or
+    /// from the first.
     pub(crate) fn credentials(
         &self,
         user: &str,
@@ -106,7 +107,8 @@ impl View<'_> {
         rows.into_iter().map(|row| row.map_err(|(_, error)| error)).collect()
     }
 
-    /// The same; a row that cannot be read is an error in its own place, with its id.
+    /// Returns a user's credentials like [`View::credentials`]. A row that cannot be read is an
+    /// error in its place, with its id.
     pub(crate) fn credentials_each(
         &self,
         user: &str,
@@ -121,7 +123,7 @@ impl View<'_> {
                 " FROM credential WHERE user = ? AND id > ? AND provider = ?4 ORDER BY id LIMIT ?3"
             ),
         })?;
-        // SQLite reads a negative limit as none.
+        // SQLite takes a negative limit as no limit.
         let limit = limit.map_or(-1, i64::from);
         let read = |row: &Row<'_>| {
             let id = |_: &rusqlite::Error| row.get(ID).unwrap_or_else(|_| "*".to_owned());
@@ -134,16 +136,8 @@ impl View<'_> {
         Ok(rows?)
     }
 
-    /// The users in whose name there is a row of a credential with this id, or of its secret.
-    pub(crate) fn holders_of(&self, id: &str) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT user FROM credential WHERE id = ?1 UNION SELECT user FROM credential_secret WHERE id = ?1",
-        )?;
-        Ok(statement.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
-    }
-
-    /// User, id and provider of the credentials that the background is to look at by `now`, the longest due first: at most
-    /// `limit` of each provider, so that none keeps another from its turn.
+    /// Returns user, id and provider of the credentials that are due for a background refresh,
+    /// longest due first. At most `limit` of each provider, so that no provider delays another.
     pub(crate) fn due_refreshes(&self, now: i64, limit: u32) -> Result<Vec<[String; 3]>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT user, id, provider FROM (
@@ -158,7 +152,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a credential with its secret.
+    /// Inserts a credential with its secret.
     pub(crate) fn insert_credential(&self, row: &CredentialRow, secret: &SecretRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.summary)?;
         self.connection
@@ -192,8 +186,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes a changed credential over the old row; who it belongs to, for which provider and of which kind it is
-    /// never changes.
+    /// Updates a credential. Its user, provider and kind never change.
     pub(crate) fn update_credential(&self, row: &CredentialRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.summary)?;
         self.connection
@@ -218,7 +211,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes a changed secret over the old row.
+    /// Updates a secret.
     pub(crate) fn update_secret(&self, user: &str, id: &str, secret: &SecretRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&secret.secret)?;
         self.connection
@@ -229,7 +222,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes that a secret was used.
+    /// Records the time at which a secret was used.
     pub(crate) fn touch_credential(&self, user: &str, id: &str, at: i64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE credential SET last_used_at = ? WHERE user = ? AND id = ?")?
@@ -237,7 +230,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Sets when the background looks at a credential next.
+    /// Sets the time of the next background refresh.
     pub(crate) fn schedule_refresh(&self, user: &str, id: &str, at: Option<i64>) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE credential SET refresh_at = ? WHERE user = ? AND id = ?")?
@@ -245,7 +238,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Erases a credential with its secret.
+    /// Deletes a credential with its secret.
     pub(crate) fn delete_credential(&self, user: &str, id: &str) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM credential_secret WHERE user = ? AND id = ?")?
@@ -263,7 +256,7 @@ mod tests {
     use crate::store::schema;
 
     #[test]
-    fn the_columns_of_a_credential_are_read_in_the_order_of_the_table() {
+    fn columns_are_in_the_order_of_the_table() {
         let connection = Connection::open_in_memory().unwrap();
         schema::lay_out_version(&connection, schema::VERSION).unwrap();
         let names = |sql: &str| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Rows that can be erased whatever is wrong with them, by the bytes of their keys: they end by themselves, or are made anew.
+//! Rows that a repair can erase whatever is wrong with them, by the bytes of their keys.
 
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
@@ -6,6 +6,8 @@ use crate::store::error::StoreError;
 /// A table of such rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Erasable {
+    /// Credentials with their secrets.
+    Credential,
     Pending,
     Revocation,
     Registration,
@@ -13,47 +15,73 @@ pub(crate) enum Erasable {
 }
 
 /// All of them.
-pub(crate) const ERASABLE: [Erasable; 4] =
-    [Erasable::Pending, Erasable::Revocation, Erasable::Registration, Erasable::SigningKey];
+pub(crate) const ERASABLE: [Erasable; 5] =
+    [Erasable::Credential, Erasable::Pending, Erasable::Revocation, Erasable::Registration, Erasable::SigningKey];
+
+/// The key of a row, as bytes: it may be no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowKey {
+    /// The user of a credential; empty for the other tables.
+    pub(crate) user: Vec<u8>,
+    pub(crate) id: Vec<u8>,
+}
+
+impl RowKey {
+    /// Returns the user, if it is a text.
+    pub(crate) fn user_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.user).ok()
+    }
+
+    /// Returns the id, if it is a text.
+    pub(crate) fn id_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.id).ok()
+    }
+}
 
 impl Erasable {
-    /// As the vault calls the table, and the column of its key.
-    fn names(self) -> (&'static str, &'static str) {
+    /// Returns the table's name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Pending => ("pending_authorization", "state_hash"),
-            Self::Revocation => ("revocation", "id"),
-            Self::Registration => ("client_registration", "lookup"),
-            Self::SigningKey => ("signing_key", "id"),
+            Self::Credential => "credential",
+            Self::Pending => "pending_authorization",
+            Self::Revocation => "revocation",
+            Self::Registration => "client_registration",
+            Self::SigningKey => "signing_key",
         }
     }
 
-    /// As the vault calls it.
-    pub(crate) fn table(self) -> &'static str {
-        self.names().0
+    /// Returns the tables with the rows, the referring one first, and their columns of user and id.
+    fn tables(self) -> (&'static [&'static str], &'static str, &'static str) {
+        match self {
+            Self::Credential => (&["credential_secret", "credential"], "user", "id"),
+            Self::Pending => (&["pending_authorization"], "x''", "state_hash"),
+            Self::Revocation => (&["revocation"], "x''", "id"),
+            Self::Registration => (&["client_registration"], "x''", "lookup"),
+            Self::SigningKey => (&["signing_key"], "x''", "id"),
+        }
     }
 }
 
 impl View<'_> {
-    /// The key of every row, whether or not it is a text.
-    pub(crate) fn erasable_keys(&self, table: Erasable) -> Result<Vec<Vec<u8>>, StoreError> {
-        let (table, key) = table.names();
-        let mut statement = self.connection.prepare_cached(&format!("SELECT CAST({key} AS BLOB) FROM {table}"))?;
-        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    /// Returns the key of every row.
+    pub(crate) fn erasable_keys(&self, table: Erasable) -> Result<Vec<RowKey>, StoreError> {
+        let (tables, user, id) = table.tables();
+        let select = |table| format!("SELECT CAST({user} AS BLOB), CAST({id} AS BLOB) FROM {table}");
+        let sql = tables.iter().map(select).collect::<Vec<_>>().join(" UNION ");
+        let mut statement = self.connection.prepare(&sql)?;
+        let keys = statement.query_map([], |row| Ok(RowKey { user: row.get(0)?, id: row.get(1)? }))?;
+        Ok(keys.collect::<Result<_, _>>()?)
     }
 }
 
 impl Tx<'_> {
-    /// Erases the row with this key; whether there was one.
-    pub(crate) fn erase(&self, table: Erasable, key: &[u8]) -> Result<bool, StoreError> {
-        let (table, column) = table.names();
-        let is = if column == "id" { "CAST(? AS TEXT)" } else { "?" };
-        let by_key =
-            self.connection.prepare_cached(&format!("DELETE FROM {table} WHERE {column} = {is}"))?.execute([key])?;
-        if by_key > 0 {
-            return Ok(true);
+    /// Erases the rows with this key.
+    pub(crate) fn erase(&self, table: Erasable, key: &RowKey) -> Result<(), StoreError> {
+        let (tables, user, id) = table.tables();
+        for table in tables {
+            let sql = format!("DELETE FROM {table} WHERE CAST({user} AS BLOB) = ? AND CAST({id} AS BLOB) = ?");
+            self.connection.prepare(&sql)?.execute([&key.user, &key.id])?;
         }
-        // It is not where its key would be looked for.
-        let sql = format!("DELETE FROM {table} WHERE CAST({column} AS BLOB) = ?");
-        Ok(self.connection.prepare_cached(&sql)?.execute([key])? > 0)
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! One file for the statements of each table, and the scans over all sealed records.
+//! The SQL statements: one file for each table, and the scans over all sealed records.
 
 mod api_key;
 mod audit;
@@ -18,7 +18,7 @@ mod user;
 pub(crate) use api_key::ApiKeyRow;
 pub(crate) use audit::{AuditQuery, AuditRow};
 pub(crate) use credential::{CredentialRow, SecretRow};
-pub(crate) use erasable::{ERASABLE, Erasable};
+pub(crate) use erasable::{ERASABLE, Erasable, RowKey};
 pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};
 pub(crate) use manifest::ManifestRow;
 pub(crate) use pending::PendingRow;

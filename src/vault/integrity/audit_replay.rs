@@ -71,12 +71,6 @@ impl History {
         }
     }
 
-    /// Who has a credential of this id, as far as the log says.
-    pub(in crate::vault) fn holders_of(&self, id: &str) -> Vec<String> {
-        let of_it = self.credentials.iter().filter(|((_, known), state)| known == id && !state.deleted);
-        of_it.map(|((user, _), _)| user.clone()).collect()
-    }
-
     /// Whether the log reaches back to the beginning.
     pub(in crate::vault) fn is_whole(&self) -> bool {
         self.whole

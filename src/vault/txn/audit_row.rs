@@ -112,8 +112,6 @@ pub(in crate::vault) struct Subject<'a> {
     pub(in crate::vault) refusal: Option<&'a DeniedRequest>,
     pub(in crate::vault) slot: Option<i64>,
     pub(in crate::vault) data_key: Option<u32>,
-    /// A row that has no column for what it is: its table and its key.
-    pub(in crate::vault) row: Option<(&'a str, &'a str)>,
     /// Which revisions of a credential's two records were written with this; the ledger knows them.
     pub(in crate::vault) revisions: Option<(i64, Option<i64>)>,
 }
@@ -128,10 +126,9 @@ impl Subject<'_> {
             Some(secret) => format!("revision:{summary}.{secret}"),
             None => format!("revision:{summary}"),
         });
-        let row = self.row.map(|(table, key)| format!("row:{table}.{key}"));
         let rows = self.rows.map(|(first, last)| format!("rows:{first}-{last}"));
         let refusal = self.refusal.map(ToString::to_string);
-        key.or(slot).or(data_key).or(revisions).or(row).or(rows).or(refusal)
+        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal)
     }
 }
 

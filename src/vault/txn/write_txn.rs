@@ -71,9 +71,9 @@ impl<'t> Ledger<'t> {
         self.manifest.records == counted
     }
 
-    /// Whether the manifest counts so many records more, and there are some.
-    pub(in crate::vault) fn lacks(&self, records: u64, counted: Tally) -> bool {
-        records > 0 && counted.count.checked_add(records) == Some(self.manifest.records.count)
+    /// Returns the number of records that the manifest counts.
+    pub(in crate::vault) fn records_due(&self) -> u64 {
+        self.manifest.records.count
     }
 
     /// Takes what was counted again for the truth.
@@ -82,22 +82,11 @@ impl<'t> Ledger<'t> {
         self.changed = true;
     }
 
-    /// Counts so many records less, of which nobody knows any more how they were counted: the sum stays, and does not fit.
-    pub(in crate::vault) fn lower_count(&mut self, records: u64) {
-        self.manifest.records.count = self.manifest.records.count.saturating_sub(records);
-        self.changed = true;
-    }
-
     /// Names what does not hold of the API keys and of the audit log.
     pub(in crate::vault) fn verify_others(&self, report: &mut Verification) {
         if api_key_cache::recount(self.tx, self.keyring, report) != self.manifest.api_keys {
             report.found("api_key", "*", "they are not those that the manifest knows");
         }
-        self.verify_log(report);
-    }
-
-    /// Walks the audit log and names what does not hold.
-    pub(in crate::vault) fn verify_log(&self, report: &mut Verification) {
         verify::log(self.tx, self.keyring, &self.manifest, report);
     }
 
