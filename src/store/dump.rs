@@ -1,7 +1,7 @@
-//! Every row of every table, as plain values: what a backup reads and a restored file is filled with.
+//! Rows of all tables as plain values, for backups.
 //!
-//! The tables and columns are those of this program's own schema: a table that somebody else put into the file is not
-//! carried along.
+//! Tables and columns are those of this program's schema. A table that another program created is
+//! not included.
 
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -10,7 +10,7 @@ use super::engine::View;
 use super::error::StoreError;
 use super::schema::{Table, quoted};
 
-/// One value of a row. The tables are STRICT, and none has a column of another type.
+/// One value of a row. The tables are STRICT and have no other types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cell<'r> {
     Null,
@@ -46,7 +46,7 @@ impl<'r> TryFrom<ValueRef<'r>> for Cell<'r> {
 }
 
 impl View<'_> {
-    /// Gives each row of a table, one at a time; nothing is kept.
+    /// Calls `each` with every row of a table. No row is kept in memory.
     pub(crate) fn each_row<E: From<StoreError>>(
         &self,
         table: &Table,

@@ -1,11 +1,11 @@
-//! What SQLite or the file system answered, sorted by what has to be done about it.
+//! Errors of SQLite and the file system, by what has to be done about them.
 
 use std::io;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-/// Why the store could not do what was asked. It can be cloned because everybody in a failed group gets it.
+/// Error of the store. It is `Clone` because every job of a failed group gets it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no file at this path.
@@ -14,13 +14,13 @@ pub enum StoreError {
     /// A file is already there.
     #[error("{0} already exists")]
     AlreadyExists(PathBuf),
-    /// The file is not one of ours.
+    /// The file is not a vault.
     #[error("{0} is not a vault of Strongroom")]
     NotAVault(PathBuf),
     /// A version before the first release wrote it.
     #[error("{0} was made by an unreleased version of Strongroom")]
     Unreleased(PathBuf),
-    /// A newer program wrote it.
+    /// A newer version of Strongroom wrote it.
     #[error("format {found} is newer than {known}")]
     NewerFormat {
         /// The version in the file.
@@ -37,39 +37,40 @@ pub enum StoreError {
     /// The file or its folder cannot be written.
     #[error("the file cannot be written: {0}")]
     ReadOnly(String),
-    /// The disk did not do what it was asked, or a file beside the database cannot be opened; nothing was changed.
+    /// The disk failed, or a file beside the database cannot be opened; nothing was changed.
     #[error("the disk failed: {0}")]
     Disk(String),
-    /// Another process held the write lock for longer than we wait.
+    /// Another process held the write lock for too long.
     #[error("the file is locked by another process")]
     Busy,
-    /// A COMMIT failed with an unknown outcome, or the writer is gone: no write is taken any more.
+    /// A COMMIT failed with an unknown outcome, or the writer has ended. No write is accepted any
+    /// more.
     #[error("no more writes: {0}")]
     Stopped(String),
-    /// A row was sealed under a data key that is not the current one: the caller seals again.
+    /// A record was sealed under a data key that is no longer current; the caller seals again.
     #[error("sealed under a data key that is no longer current")]
     StaleDataKey,
-    /// SQLite found the file damaged, or a row has a value in it that we never write.
+    /// SQLite found the file damaged, or a row has a value that Strongroom never writes.
     #[error("the file is damaged: {0}")]
     Corrupt(String),
-    /// The file system refused.
+    /// The file system refused an operation.
     #[error("{what} {path}: {kind}")]
     File {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Kind of the error.
         kind: io::ErrorKind,
     },
-    /// Anything else that SQLite reports; the statement's text, never a value.
+    /// Another error of SQLite, with the statement's text, never a value.
     #[error("SQLite: {0}")]
     Sqlite(String),
 }
 
-/// What a job of the writer can fail with.
+/// Error of a job.
 pub(crate) trait JobError: From<StoreError> + Send + 'static {
-    /// Whether the disk was full: the writer may have room that it can give up.
+    /// Returns true if the disk was full: the writer may have a ballast to release.
     fn is_full(&self) -> bool;
 }
 

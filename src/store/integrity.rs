@@ -1,4 +1,4 @@
-//! Checks of the file itself: its schema, and SQLite's own integrity check.
+//! Checks of the file: its schema, and SQLite's own integrity check.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use super::error::StoreError;
 use super::schema::{VERSION, lay_out_version};
 
 impl View<'_> {
-    /// What is not as it was laid out in the schema, each with its name: the name of a column that was damaged, say, under which
-    /// nothing is found any more.
+    /// Returns the parts of the schema that are not as this program lays them out, each with its
+    /// name.
     pub(crate) fn schema_faults(&self) -> Result<Vec<(String, &'static str)>, StoreError> {
         faults(self.connection)
     }
 
-    /// What SQLite finds wrong with the file itself, in its words.
+    /// Returns the faults that SQLite finds in the file, in its words.
     pub(crate) fn integrity(&self) -> Result<Vec<String>, StoreError> {
         let mut check = self.connection.prepare("PRAGMA integrity_check(20)")?;
         let mut found = check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
@@ -23,22 +23,22 @@ impl View<'_> {
         let mut check = self.connection.prepare("PRAGMA foreign_key_check")?;
         let broken = check.query_map([], |row| {
             let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
-            Ok(format!("a row of {table} belongs to no row of {parent}"))
+            Ok(format!("a row of {table} refers to a missing row of {parent}"))
         })?;
         found.extend(broken.collect::<Result<Vec<_>, _>>()?);
-        // A connection that can only read knows no CHECK, and so does its integrity_check.
-        for table in ["vault", "manifest"] {
+        // The integrity check of a read-only connection does not evaluate CHECK constraints.
+        for table in ["vault", "probe", "manifest"] {
             let sql = format!("SELECT count(*) = 1 AND min(one) = 1 FROM {table}");
             if !self.connection.query_row(&sql, [], |row| row.get(0))? {
-                found.push(format!("{table} has to have one row, and one alone"));
+                found.push(format!("{table} must have exactly one row"));
             }
         }
         Ok(found)
     }
 }
 
-/// What is not as this program lays it out, each with its name. Tables of others are none of our business (Litestream keeps two),
-/// and neither are their indexes; whatever else was put there is a fault.
+/// Compares a schema with the one that this program lays out. Tables of other programs and their
+/// indexes are allowed (Litestream keeps two tables); every other addition is a fault.
 pub(super) fn faults(connection: &Connection) -> Result<Vec<(String, &'static str)>, StoreError> {
     let model = Connection::open_in_memory()?;
     lay_out_version(&model, VERSION)?;
@@ -54,23 +54,23 @@ pub(super) fn faults(connection: &Connection) -> Result<Vec<(String, &'static st
         }
     }
     for ((kind, name), (table, _)) in there.iter().filter(|(key, _)| !due.contains_key(*key)) {
-        // A table that refers to one of ours keeps rows from being deleted.
+        // A foreign key of another table would keep our rows from being deleted.
         let is_strange = match kind.as_str() {
             "table" => refers_to(connection, name)?.iter().any(|table| is_ours(table)),
             "index" => is_ours(table),
             _ => true,
         };
         if is_strange {
-            faults.push((name.clone(), "it was put into the schema by somebody else"));
+            faults.push((name.clone(), "it does not belong to the schema"));
         }
     }
     Ok(faults)
 }
 
-/// Kind and name of what is in a schema, with the table that it belongs to and the text that makes it.
+/// Objects of a schema by kind and name, with the table and the SQL text of each.
 type Objects = BTreeMap<(String, String), (String, Option<String>)>;
 
-/// The tables to which a table's foreign keys refer.
+/// Returns the tables that a table's foreign keys refer to.
 fn refers_to(connection: &Connection, table: &str) -> Result<Vec<String>, StoreError> {
     let mut tables = connection.prepare("SELECT \"table\" FROM pragma_foreign_key_list(?)")?;
     Ok(tables.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?)

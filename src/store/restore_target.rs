@@ -1,5 +1,6 @@
-//! A file that is being filled with the rows of a backup. It has a name of its own until it is whole, and nobody opens
-//! it before; or it has no name at all, and goes with whoever looked at it.
+//! New vault file that is filled with the rows of a backup.
+//!
+//! It has a temporary name until it is complete, or no name at all if a backup is only verified.
 
 use std::path::{Path, PathBuf};
 
@@ -10,21 +11,22 @@ use super::engine::{Tx, TxnState, View, connection, file};
 use super::error::StoreError;
 use super::schema::{self, Table};
 
-/// The file. Dropped before it is published, it is removed.
+/// The file. It is removed if it is dropped before it is published.
 pub(crate) struct RestoreTarget {
     connection: Option<Connection>,
     tables: Vec<Table>,
-    /// Where it is; `None` where it has no name.
+    /// Path of the file; `None` if it has no name.
     path: Option<PathBuf>,
 }
 
 impl RestoreTarget {
-    /// Begins a file in the folder of `target` (0600), laid out as version `version` of the schema was. `target` has to
-    /// be free, its companions too: the journal of another file would be taken for the new one's.
+    /// Creates a file in the folder of `target` (0600) with the schema of this version. Neither
+    /// `target` nor a journal beside it may exist: SQLite would apply an old journal to the new
+    /// file.
     pub(crate) fn beside(target: &Path, version: u32, unique: &str) -> Result<Self, StoreError> {
         file::must_be_free(target)?;
         let path = file::create(&file::partial(target, unique))?;
-        match connection::open_filling(&path) {
+        match connection::open_restore_target(&path) {
             Ok(connection) => Self::begin(connection, Some(path), version),
             Err(error) => {
                 file::remove_unfinished(&path);
@@ -33,61 +35,61 @@ impl RestoreTarget {
         }
     }
 
-    /// Begins a file without a name, where the system keeps what is temporary.
+    /// Creates a file without a name, in the system's temporary folder.
     pub(crate) fn scratch(version: u32) -> Result<Self, StoreError> {
         Self::begin(connection::open_scratch()?, None, version)
     }
 
     fn begin(connection: Connection, path: Option<PathBuf>, version: u32) -> Result<Self, StoreError> {
-        let mut target_file = Self { connection: Some(connection), tables: Vec::new(), path };
-        schema::lay_out_version(target_file.connection(), version)?;
-        target_file.tables = schema::tables_in(target_file.connection())?;
-        // Keys are held against each other when all of it is there: tables come in no order.
-        target_file.connection().execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE")?;
-        Ok(target_file)
+        let mut target = Self { connection: Some(connection), tables: Vec::new(), path };
+        schema::lay_out_version(target.connection(), version)?;
+        target.tables = schema::tables_in(target.connection())?;
+        // Foreign keys are checked at the end: the tables come in any order.
+        target.connection().execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE")?;
+        Ok(target)
     }
 
-    /// Puts a row in.
+    /// Inserts a row.
     pub(crate) fn insert(&self, table: &Table, row: &[Cell<'_>]) -> Result<(), StoreError> {
         let known = self.tables.iter().find(|known| known.name == table.name);
         let known = known.filter(|known| table.columns.iter().all(|column| known.columns.contains(column)));
         if known.is_none() || row.len() != table.columns.len() {
-            return Err(StoreError::Corrupt("a row of a table that this version of the schema does not have".into()));
+            return Err(StoreError::Corrupt("a row of a table that this schema version does not have".into()));
         }
         self.connection().prepare_cached(&table.insertion())?.execute(params_from_iter(row))?;
         Ok(())
     }
 
-    /// Ends the rows: what refers to another row refers to one that is there, and an older schema is brought up to date.
+    /// Ends the rows: checks the foreign keys and migrates an older schema.
     pub(crate) fn end_rows(&mut self) -> Result<(), StoreError> {
         self.connection().execute_batch("COMMIT")?;
         let loose: bool =
             self.connection()
                 .query_row("SELECT EXISTS (SELECT 1 FROM pragma_foreign_key_check)", [], |row| row.get(0))?;
         if loose {
-            return Err(StoreError::Corrupt("a row refers to one that is not there".into()));
+            return Err(StoreError::Corrupt("a row refers to a missing row".into()));
         }
         let path = self.path.clone().unwrap_or_default();
-        let connection = self.connection.as_mut().expect("only publishing takes it");
+        let connection = self.connection.as_mut().expect("only publish takes it");
         schema::migrate(connection, &path)?;
         Ok(connection.pragma_update(None, "foreign_keys", true)?)
     }
 
-    /// Looks at what is there.
+    /// Reads the file.
     pub(crate) fn read<T, E: From<StoreError>>(&self, read: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
         read(&View::uncached(self.connection()))
     }
 
-    /// Changes it, all or nothing.
+    /// Changes the file in one transaction.
     pub(crate) fn write<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
-        let connection = self.connection.as_mut().expect("only publishing takes it");
+        let connection = self.connection.as_mut().expect("only publish takes it");
         let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
         let done = TxnState::alone(&whole, work)?;
         whole.commit().map_err(StoreError::from)?;
         Ok(done)
     }
 
-    /// Closes the file, syncs it, and gives it its name, never over another file; then the folder is synced.
+    /// Closes and syncs the file, renames it without replacing another file, and syncs the folder.
     pub(crate) fn publish(mut self, target: &Path) -> Result<(), StoreError> {
         let (Some(connection), Some(path)) = (self.connection.take(), &self.path) else { return Ok(()) };
         connection.close().map_err(|(_, error)| StoreError::from(error))?;
@@ -99,7 +101,7 @@ impl RestoreTarget {
     }
 
     fn connection(&self) -> &Connection {
-        self.connection.as_ref().expect("only publishing takes it")
+        self.connection.as_ref().expect("only publish takes it")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Versions of the schema: a new file gets the first, an older one is brought up to date, a newer one is refused.
+//! Schema versions: creates a new file, migrates an older one, and refuses a newer one.
 
 use std::path::Path;
 
@@ -19,24 +19,26 @@ const FIRST: &str = include_str!("../../schema.sql");
 /// Migration steps: step `i` brings version `i + 1` to version `i + 2`. A released step is never changed.
 const STEPS: &[&str] = &[];
 
-/// The version that this program writes and reads.
+/// Schema version that this program writes and reads.
 #[expect(clippy::cast_possible_truncation, reason = "there will never be four thousand million steps")]
 pub const VERSION: u32 = 1 + STEPS.len() as u32;
 
-/// Makes the schema in an empty file and lets `fill` put the first rows in, all in one transaction.
+/// Creates the schema in an empty file and lets `fill` insert the first rows, in one transaction.
 pub(super) fn create<E: From<StoreError>>(
     connection: &mut Connection,
     fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    // Not an immediate one: that would write the first page before the schema sets auto_vacuum. Nobody else has the file.
+    // An immediate transaction would write the first page before the schema sets auto_vacuum. No
+    // other process has the file open.
     let whole = connection.transaction().map_err(StoreError::from)?;
     lay_out_version(&whole, VERSION)?;
+    whole.execute("INSERT INTO probe (one, at) VALUES (1, 0)", []).map_err(StoreError::from)?;
     TxnState::alone(&whole, fill)?;
     whole.commit().map_err(StoreError::from)?;
     Ok(())
 }
 
-/// Makes the tables of a version in an empty file, without a row.
+/// Creates the tables of a version in an empty file, without rows.
 pub(super) fn lay_out_version(connection: &Connection, version: u32) -> Result<(), StoreError> {
     if version == 0 || version > VERSION {
         return Err(StoreError::NewerFormat { found: version, known: VERSION });
@@ -49,7 +51,7 @@ pub(super) fn lay_out_version(connection: &Connection, version: u32) -> Result<(
     Ok(())
 }
 
-/// A table, and its columns in their order.
+/// A table with its columns in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) name: String,
@@ -57,7 +59,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Every table of the schema that this program writes, by name.
+    /// Returns all tables of the current schema, by name.
     pub(crate) fn all() -> Result<Vec<Self>, StoreError> {
         let model = Connection::open_in_memory()?;
         lay_out_version(&model, VERSION)?;
@@ -74,7 +76,7 @@ impl Table {
     }
 }
 
-/// The tables of a file, by name, each with its columns in their order.
+/// Returns the tables of a file by name, each with its columns in order.
 pub(super) fn tables_in(connection: &Connection) -> Result<Vec<Table>, StoreError> {
     let mut names = connection.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
@@ -93,8 +95,8 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Checks what the file is and applies the steps that it lacks, all in one transaction: a kill leaves the old or the
-/// new.
+/// Checks the file's version and applies the missing steps in one transaction, so that a kill
+/// leaves the old version or the new one.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     migrate_by(connection, path, STEPS)
 }
@@ -105,7 +107,7 @@ fn migrate_by(connection: &mut Connection, path: &Path, steps: &[&str]) -> Resul
         return Ok(());
     }
     let whole = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Asked again inside: another process may have migrated in between.
+    // Read again, because another process may have migrated in the meantime.
     let found = version(&whole, path, known)?;
     for step in steps.iter().skip(usize::try_from(found - 1).expect("a handful")) {
         whole.execute_batch(step)?;
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn later_steps_are_applied_together_or_not_at_all() {
+    fn steps_are_applied_together_or_not_at_all() {
         let mut connection = first_version();
         let before = tables(&connection);
         let path = Path::new("x");

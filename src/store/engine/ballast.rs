@@ -1,7 +1,8 @@
-//! The ballast: a file beside the vault that is there to be given up. On a full disk even a DELETE needs room, and so does
-//! the audit row of a secret that is handed out; what the ballast leaves free is theirs alone.
+//! Ballast: a file beside the vault that is deleted when the disk is full. Even a DELETE needs
+//! room, and so does the audit row of a read; the released room is reserved for them.
 //!
-//! Whether it is there is asked of the file system and of nothing else: a command beside the server may have given it up.
+//! Only the file system knows whether the ballast exists: a command beside the server may have
+//! released it.
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
@@ -15,13 +16,13 @@ use rustix::fs::{FallocateFlags, fallocate};
 use super::file;
 use crate::random::Random;
 
-/// How long to wait before another try to make it again.
+/// Wait before the next attempt to make it.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is written in one go where the file system does not reserve room by itself.
+/// Block size on file systems that cannot reserve room.
 const BLOCK: usize = 64 * 1024;
 
-/// A file of a fixed size, or the wish for one.
+/// A file of a fixed size that exists or is wanted.
 pub(crate) struct Ballast {
     path: PathBuf,
     size: u64,
@@ -30,18 +31,20 @@ pub(crate) struct Ballast {
 }
 
 impl Ballast {
-    /// Beside the vault at `vault`; of size 0 it is none, and nothing is ever given up or refused for its sake.
+    /// Returns the ballast of a vault. With size 0 there is none, and nothing is released or
+    /// refused.
     pub(crate) fn beside(vault: &Path, size: u64) -> Self {
         Self { path: file::beside(vault, ".ballast"), size, pause: PAUSE, tried: Cell::new(None) }
     }
 
-    /// Whether room is held back: only then may what can wait be written.
+    /// Returns true if the room is reserved. Only then may normal jobs be written.
     pub(crate) fn is_held(&self) -> bool {
         self.size == 0
             || fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_file() && found.len() == self.size)
     }
 
-    /// Whether room is held back, after a try to make it so where it was not and the last try was not just now.
+    /// Returns true if the room is reserved; tries to reserve it first, unless the last attempt was
+    /// a moment ago.
     pub(crate) fn hold(&self) -> bool {
         if self.is_held() {
             return true;
@@ -52,44 +55,45 @@ impl Ballast {
         self.tried.set(Some(Instant::now()));
         match self.make() {
             Ok(()) => {
-                tracing::info!(bytes = self.size, "there is room on the vault's disk: the ballast is held");
+                tracing::info!(bytes = self.size, "the vault's disk has room again; the ballast is held");
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, bytes = self.size, "no room for the ballast beside the vault: writes that can wait are refused");
+                tracing::warn!(%error, bytes = self.size, "no room for the ballast beside the vault; normal writes are refused");
                 false
             }
         }
     }
 
-    /// Gives the room up; `false` where there was none to give.
-    pub(crate) fn give_up(&self) -> bool {
+    /// Releases the room; returns false if there was none.
+    pub(crate) fn release(&self) -> bool {
         if self.size == 0 || fs::remove_file(&self.path).is_err() {
             return false;
         }
         self.tried.set(Some(Instant::now()));
         tracing::warn!(
-            "the vault's disk is full: the ballast is given up for reads of secrets, deletions and revocations; other \
+            "the vault's disk is full; the ballast is released for reads of secrets, deletions and revocations, and other \
              writes are refused until there is room"
         );
         true
     }
 
     fn make(&self) -> io::Result<()> {
-        // One of another size, or one whose making was cut short.
+        // It has another size, or its creation was interrupted.
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
         reserve(&made, self.size).inspect_err(|_| {
-            // What was reserved of it is needed elsewhere; the error that led here is the one to report.
+            // The part that was reserved is needed elsewhere. The error that led here is the one to
+            // report.
             let _ = fs::remove_file(&self.path);
         })
     }
 }
 
-/// Takes room on the disk: by asking for it, else by writing what no file system can make smaller.
+/// Reserves room on the disk, or fills it with random bytes, which no file system can compress.
 fn reserve(file: &File, size: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), 0, size) {
         Ok(()) => return Ok(()),
@@ -108,7 +112,7 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
 
 #[cfg(test)]
 impl Ballast {
-    /// One that is tried for again at once.
+    /// Returns a ballast that is tried again without a wait.
     pub(crate) fn for_tests(vault: &Path, size: u64) -> Self {
         Self { pause: Duration::ZERO, ..Self::beside(vault, size) }
     }
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_the_room_that_it_says_and_gives_it_up_once() {
+    fn ballast_takes_its_room_and_is_released_once() {
         use std::os::unix::fs::MetadataExt;
 
         let folder = tempfile::tempdir().unwrap();
@@ -129,13 +133,13 @@ mod tests {
         let found = fs::metadata(folder.path().join("v.db.ballast")).unwrap();
         assert!(found.len() == 300_000 && found.blocks() * 512 >= 300_000, "{} blocks", found.blocks());
         assert_eq!(found.mode() & 0o777, 0o600);
-        assert!(ballast.give_up() && !ballast.is_held());
-        assert!(!ballast.give_up());
+        assert!(ballast.release() && !ballast.is_held());
+        assert!(!ballast.release());
         assert!(ballast.hold());
     }
 
     #[test]
-    fn one_of_another_size_is_made_anew() {
+    fn ballast_of_another_size_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v.db.ballast");
         fs::write(&path, "cut short").unwrap();
@@ -144,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_leaves_nothing_behind() {
+    fn failed_ballast_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let ballast = Ballast::for_tests(&folder.path().join("v.db"), 1 << 60);
         assert!(!ballast.hold());
@@ -152,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn none_is_always_held_and_never_given_up() {
+    fn no_ballast_is_always_held() {
         let ballast = Ballast::beside(Path::new("/no/such/folder/v.db"), 0);
-        assert!(ballast.hold() && !ballast.give_up());
+        assert!(ballast.hold() && !ballast.release());
     }
 }

@@ -1,4 +1,4 @@
-//! How a connection is opened: the settings on which the promises about durability and tampering rest.
+//! Opens connections, with the settings that durability and tamper resistance depend on.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::error::StoreError;
 
-/// How long to wait for another process that writes; its commands are short.
+/// Longest wait for the write lock of another process, whose commands are short.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// How long to sleep between two tries. SQLite's own waiting grows to a tenth of a second, in which a command that writes a
-/// little again and again (a rotation) could come first many times over.
+/// Sleep between two attempts. SQLite's own busy handler sleeps up to 100 ms, and a process that
+/// writes again and again (a rotation) would win each time.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
-/// Prepared statements kept on each connection; the writer knows some forty.
+/// Prepared statements kept by each connection; the writer has about forty.
 const WRITER_STATEMENTS: usize = 64;
 const READER_STATEMENTS: usize = 24;
 
@@ -31,7 +31,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 /// (`FAST` leaves 94 % of it).
 pub(crate) fn open_new(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_handler(Some(wait_for_another))?;
+    connection.busy_handler(Some(try_again))?;
     connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -49,19 +49,19 @@ pub(crate) fn use_wal(connection: &Connection) -> Result<(), StoreError> {
     Ok(connection.pragma_update(None, "journal_size_limit", 8 << 20)?)
 }
 
-/// Runs one of the few statements that begin and end things; each is prepared once on each connection.
+/// Runs a statement that begins or ends a transaction; it is prepared once for each connection.
 pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
 
-/// Whether to try once more, after the so manieth try.
-fn wait_for_another(tries: i32) -> bool {
+/// Returns true if SQLite is to try again, after this many attempts.
+fn try_again(tries: i32) -> bool {
     std::thread::sleep(TRY_AGAIN_AFTER);
     u128::from(tries.unsigned_abs()) < BUSY.as_millis() / TRY_AGAIN_AFTER.as_millis()
 }
 
-/// A connection that can only read.
+/// Opens a connection that can only read.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.set_prepared_statement_cache_capacity(READER_STATEMENTS);
@@ -70,19 +70,19 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The connection that fills a file which nobody else knows of yet: its undoing is kept in memory, and it is synced as a
-/// whole when it is done.
-pub(crate) fn open_filling(path: &Path) -> Result<Connection, StoreError> {
-    filling(open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+/// Opens the connection that fills a new file. The rollback journal is in memory, and the file is
+/// synced once at the end.
+pub(crate) fn open_restore_target(path: &Path) -> Result<Connection, StoreError> {
+    for_restore(open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
 }
 
-/// The same in a file without a name: SQLite unlinks it as soon as it is made, so that not even a kill leaves it.
+/// Opens a file without a name. SQLite unlinks it at once, so that nothing remains after a kill.
 pub(crate) fn open_scratch() -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    filling(harden(Connection::open_with_flags("", flags)?)?)
+    for_restore(harden(Connection::open_with_flags("", flags)?)?)
 }
 
-fn filling(connection: Connection) -> Result<Connection, StoreError> {
+fn for_restore(connection: Connection) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(WRITER_STATEMENTS);
     connection.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "OFF")?;
@@ -90,8 +90,9 @@ fn filling(connection: Connection) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// What all have in common: no links, no SQL from the schema that could do harm, damaged cells found on reading. Our
-/// schema has neither triggers nor views: one that is there was put there to undo what we write.
+/// Opens a connection with the common settings: no symbolic links, no SQL from the schema that
+/// could do harm, damaged cells found on reading. Our schema has no triggers and no views; an
+/// attacker would add them to undo our writes.
 fn open(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     harden(Connection::open_with_flags(path, flags)?)
@@ -114,7 +115,7 @@ mod tests {
 
     // tests/chaos/power_cut.rs shows that acknowledged writes are lost if syncs of the WAL are dropped.
     #[test]
-    fn every_commit_is_synced_and_what_is_deleted_is_overwritten() {
+    fn commits_are_synced_and_deleted_data_is_overwritten() {
         const FULL: i64 = 2;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("t.db");

@@ -1,4 +1,4 @@
-//! The file itself: made so that nobody else can ever read it, locked for one server, checked for its modes.
+//! The file: created for its owner only, locked for one server, checked for its modes.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::store::error::StoreError;
 
-/// Something about the file or its folder that lets others near it.
+/// Fault of the modes or owner of the file or its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileWarning {
     /// The folder is open to others; it should be 0700.
@@ -52,7 +52,7 @@ impl fmt::Display for FileWarning {
     }
 }
 
-/// Makes the file, empty and 0600 from its first moment whatever the umask is, and returns its resolved path.
+/// Creates the file, empty and with mode 0600 whatever the umask is, and returns its resolved path.
 pub(crate) fn create(path: &Path) -> Result<PathBuf, StoreError> {
     let path = resolve_folder(path)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
@@ -64,21 +64,23 @@ pub(crate) fn create(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-/// Takes back a file whose making failed.
+/// Removes a file whose creation failed.
 pub(crate) fn remove_unfinished(path: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        // Nothing can be done about a file that does not go away; the error that led here is the one to report.
+        // A file that cannot be removed stays; the error that led here is the one to report.
         let _ = fs::remove_file(beside(path, suffix));
     }
 }
 
-/// Where a file that is to be `target` is made: beside it, hidden, told apart by `unique`.
+/// Returns the temporary path of a file that will be renamed to `target`: hidden, in the same
+/// folder.
 pub(crate) fn partial(target: &Path, unique: &str) -> PathBuf {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     target.with_file_name(format!(".{name}.{unique}.part"))
 }
 
-/// Refuses a place where a vault is, or what is left of one: a journal there would be taken for the new file's.
+/// Fails if a vault or a journal of one exists at this path: SQLite would apply an old journal to
+/// the new file.
 pub(crate) fn must_be_free(target: &Path) -> Result<(), StoreError> {
     let target = resolve_folder(target)?;
     for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -92,12 +94,12 @@ pub(crate) fn must_be_free(target: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts a file's content on disk.
+/// Syncs a file.
 pub(crate) fn sync(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| refused("cannot sync", path, &error))
 }
 
-/// Gives a file another name in its folder, which must be free, and puts the name on disk.
+/// Renames a file in its folder without replacing another one, and syncs the folder.
 pub(crate) fn rename_to_free(path: &Path, target: &Path) -> Result<(), StoreError> {
     let target = resolve_folder(target)?;
     rename_no_replace(path, &target).map_err(|error| match error.kind() {
@@ -107,7 +109,7 @@ pub(crate) fn rename_to_free(path: &Path, target: &Path) -> Result<(), StoreErro
     sync_folder(&target)
 }
 
-/// Renames without ever replacing; by a hard link where the file system cannot rename so.
+/// Renames without replacing; by a hard link if the file system has no such rename.
 pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;
@@ -121,8 +123,8 @@ pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The path with every link in its folder resolved: SQLite refuses links (`SQLITE_OPEN_NOFOLLOW`) all along the path,
-/// and it is the file itself that must not be one.
+/// Resolves the links in the path of the folder. SQLite refuses links anywhere in a path
+/// (`SQLITE_OPEN_NOFOLLOW`), and only the file itself must not be one.
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let path = resolve_folder(path)?;
     match fs::symlink_metadata(&path) {
@@ -133,7 +135,7 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
-/// Takes the lock of the one server; it is held as long as the returned file is open, and goes with the process.
+/// Takes the lock of the server. It is held as long as the returned file is open.
 pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock_path = beside(path, ".lock");
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
@@ -152,8 +154,8 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Looks at the modes and owners of a vault's files and their folder, without opening any; a file that is not there
-/// is not looked at.
+/// Checks modes and owners of a vault's files and folder without opening them. A missing file is
+/// skipped.
 pub fn check(path: &Path) -> Vec<FileWarning> {
     let mut warnings = Vec::new();
     let path = resolve_folder(path).unwrap_or_else(|_| path.to_owned());
@@ -190,13 +192,13 @@ fn resolve_folder(path: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
-/// A file's name is on disk only when its folder is.
+/// Syncs the folder of a file: only then its name is on disk.
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| refused("cannot sync", folder, &error))
 }
 
-/// A file that goes with the vault: its name and a suffix.
+/// Returns the path of a file beside the vault: its name with a suffix.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! What the writer is given to do, and who is told what came of it.
+//! Jobs of the writer thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,40 +7,42 @@ use tokio::sync::oneshot;
 use super::txn_state::Tx;
 use crate::store::error::{JobError, StoreError};
 
-/// What a job is priority where the disk is full.
+/// Priority of a job when the disk is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WritePriority {
-    /// It can wait until there is room.
+    /// The job waits until there is room.
     Normal,
-    /// It cannot: a secret is handed out, something is deleted or revoked, or what a provider gave is to be stored.
+    /// The job cannot wait: it hands out a secret, deletes, revokes, or stores what a provider
+    /// gave.
     Critical,
 }
 
-/// Something to be done within a transaction, perhaps more than once, with somebody who waits for it.
+/// Work within a transaction, which may be run more than once, and the caller that waits for it.
 pub(crate) trait Job: Send {
-    /// What it is priority where the disk is full.
+    /// Returns the priority.
     fn priority(&self) -> WritePriority;
-    /// Does it and keeps the result; what is to become of its changes.
+    /// Runs the work and keeps its result.
     fn run(&mut self, tx: &Tx<'_>) -> Done;
     /// Answers with the kept result.
     fn answer(self: Box<Self>);
-    /// Answers that nothing was stored. Its own result does not count: it may rest on what others did in the group.
+    /// Answers that nothing was stored. The kept result is dropped, because it may depend on other
+    /// jobs of the group.
     fn refuse(self: Box<Self>, error: StoreError);
-    /// Answers a job that was alone: its own error where it had one, else `error`.
+    /// Answers a job that ran alone: with its own error if it has one, else with `error`.
     fn fail(self: Box<Self>, error: StoreError);
 }
 
-/// How a job ended.
+/// Outcome of a job.
 pub(crate) enum Done {
     /// Its changes stay.
-    Well,
-    /// It failed, and its changes are to be undone.
-    Badly,
+    Succeeded,
+    /// It failed, and its changes must be undone.
+    Failed,
     /// It failed because the disk is full.
     Full,
 }
 
-/// A job, and where its answer goes.
+/// A job with the channel for its answer.
 pub(crate) struct Waiting<F, T, E> {
     priority: WritePriority,
     work: F,
@@ -68,16 +70,16 @@ where
         let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)));
         let result = result.unwrap_or_else(|_| Err(StoreError::Sqlite("a write panicked".into()).into()));
         match self.done.insert(result) {
-            Ok(_) => Done::Well,
+            Ok(_) => Done::Succeeded,
             Err(error) if error.is_full() => Done::Full,
-            Err(_) => Done::Badly,
+            Err(_) => Done::Failed,
         }
     }
 
     fn answer(self: Box<Self>) {
         let Self { done, answer, .. } = *self;
-        let result = done.unwrap_or_else(|| Err(StoreError::Stopped("a write was never run".into()).into()));
-        // Nobody waits any more: the write stands all the same, as it was promised.
+        let result = done.unwrap_or_else(|| Err(StoreError::Stopped("a write was not run".into()).into()));
+        // The caller may have gone away; the write stands.
         let _ = answer.send(result);
     }
 

@@ -1,4 +1,5 @@
-//! The SQLite engine: the file, its connections, the writer thread, the pool of readers, and transactions.
+//! The SQLite engine: the file, its connections, the writer thread, the pool of readers, and
+//! transactions.
 
 mod ballast;
 pub(super) mod connection;

@@ -1,4 +1,4 @@
-//! The connections that read: an r2d2 pool, small because each has a page cache of its own.
+//! Pool of read connections (r2d2). It is small because each connection has its own page cache.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::reader_cache::{Cached, ReaderCache};
 use super::txn_state::View;
 use crate::store::error::StoreError;
 
-/// Readers at one time; more would wait for the two cores of a small machine anyway.
+/// Largest number of readers. More would only wait for the cores of a small machine.
 const READERS: u32 = 4;
 
-/// How long a request waits for a free reader before it is told that the vault is busy.
+/// Longest wait for a free reader.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// The pool. r2d2_sqlite does not link beside this rusqlite, and this is all there is to it.
+/// The pool. r2d2_sqlite supports only older versions of rusqlite.
 pub(crate) struct Readers(Pool<Opener>);
 
 struct Opener(PathBuf);
@@ -46,7 +46,7 @@ impl ManageConnection for Opener {
 }
 
 impl Readers {
-    /// Opens none yet; each is opened when it is first wanted, and kept.
+    /// Creates an empty pool. Connections are opened when they are needed, and kept.
     pub(crate) fn new(path: PathBuf) -> Self {
         let pool = Pool::builder()
             .max_size(READERS)

@@ -1,8 +1,8 @@
-//! The log that the process before this one left (`-wal`): it is brought to the disk once more before anything is built on it.
+//! Write-ahead log of the process before: written again and synced before anything is built on it.
 //!
-//! Where a sync fails, Linux counts the pages that it should have written as written, and no later sync finds them. So a commit
-//! whose sync failed can be in the log as everybody reads it and not on the disk; SQLite takes it for true at the next start,
-//! and what is committed behind it would be lost with it when the power goes.
+//! After a failed sync Linux counts the pages as written, and no later sync writes them. A commit
+//! whose sync failed can be readable in the log and not be on disk. SQLite would build on it at the
+//! next start, and a power cut would lose the commits after it as well.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,7 +18,8 @@ use crate::store::error::StoreError;
 
 const PIECE: usize = 1 << 16;
 
-/// Writes the log over itself, so that there is something to be synced, and syncs it. Nobody can commit meanwhile.
+/// Writes the log over itself, so that its pages are dirty again, and syncs it. No other process
+/// can commit meanwhile.
 pub(crate) fn write_again(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let path = beside(path, "-wal");
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).expect("a flag of open(2) is an int");
@@ -31,7 +32,7 @@ pub(crate) fn write_again(connection: &Connection, path: &Path) -> Result<(), St
     let written = over_itself(&log);
     execute(connection, "ROLLBACK")?;
     match written {
-        // A file system that gives every write new room has none left: then nothing was changed.
+        // A copy-on-write file system needs new room for this. On a full disk nothing was changed.
         Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
         written => written.map_err(|error| refused("cannot write again", &path, &error)),
     }

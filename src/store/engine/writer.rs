@@ -1,11 +1,12 @@
-//! The one thread that writes, and its group commit: everything that is waiting shares one COMMIT, and nobody is answered
-//! before the commit is on disk.
+//! The writer thread and its group commit: waiting jobs share one COMMIT, and no caller is answered
+//! before it is on disk.
 //!
-//! A job that fails takes its own changes with it and nothing else. Nearly all that fail have changed nothing yet. Where one has,
-//! the group begins again with each job in a savepoint of its own, which costs every job a tenth of its time.
+//! A job that fails loses only its own changes. Most failing jobs have changed nothing yet. If one
+//! has, the group is run again with a savepoint for each job, which makes every job about 10 %
+//! slower.
 //!
-//! On a full disk there are two kinds of jobs. For those that cannot wait the ballast is given up; those that can are then
-//! refused without being tried, so that they do not eat what was freed, until the ballast could be made again.
+//! On a full disk the ballast is released for critical jobs. Normal jobs are then refused without
+//! being tried, so that they do not use the released room, until the ballast can be made again.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -21,10 +22,10 @@ use super::txn_state::Tx;
 use super::txn_state::TxnState;
 use crate::store::error::{JobError, StoreError};
 
-/// Jobs in one transaction at most: a bound on what a failure has to run again.
+/// Largest number of jobs in one transaction. It bounds the work that a failure repeats.
 const GROUP: usize = 256;
 
-/// A handle to the thread.
+/// Handle to the thread.
 pub(crate) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
     fatal: watch::Receiver<Option<String>>,
@@ -32,15 +33,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its connection, with what it may give up.
+    /// Starts the thread.
     pub(crate) fn start(connection: Connection, ballast: Ballast) -> Result<Self, StoreError> {
         let (jobs, queue) = channel();
-        let (tell, fatal) = watch::channel(None);
-        let desk = Desk { connection, ballast, fatal: tell };
+        let (report, fatal) = watch::channel(None);
+        let writer = WriterThread { connection, ballast, fatal: report };
         let thread = std::thread::Builder::new()
             .name("vault-writer".into())
-            .spawn(move || desk.serve(&queue))
-            .map_err(|error| StoreError::Stopped(format!("no thread for the writer: {error}")))?;
+            .spawn(move || writer.serve(&queue))
+            .map_err(|error| StoreError::Stopped(format!("cannot start the writer thread: {error}")))?;
         Ok(Self { jobs: Some(jobs), fatal, thread: Some(thread) })
     }
 
@@ -50,7 +51,7 @@ impl Writer {
         priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.give(priority, work).await.unwrap_or_else(|_| Err(gone().into()))
+        self.send(priority, work).await.unwrap_or_else(|_| Err(gone().into()))
     }
 
     /// See [`super::Store::write_now`].
@@ -59,26 +60,27 @@ impl Writer {
         priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        let mut answered = self.give(priority, work);
+        let mut answered = self.send(priority, work);
         loop {
             match answered.try_recv() {
                 Ok(result) => return result,
                 Err(oneshot::error::TryRecvError::Closed) => return Err(gone().into()),
-                // Waiting on the channel itself is forbidden to whoever is inside a runtime, as a server's start is.
+                // tokio forbids blocking on the channel inside a runtime, and a server starts
+                // inside one.
                 Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(1)),
             }
         }
     }
 
-    /// Hands a job over; where the thread is gone the answer never comes, and says so.
-    fn give<T: Send + 'static, E: JobError>(
+    /// Sends a job to the thread. If the thread has ended, the receiver reports a closed channel.
+    fn send<T: Send + 'static, E: JobError>(
         &self,
         priority: WritePriority,
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, E>> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Waiting::new(priority, work, answer));
-        // A job that cannot be sent is dropped, and its answer with it.
+        // A job that cannot be sent is dropped together with its answer channel.
         let _ = self.jobs.as_ref().expect("only dropping takes it").send(job);
         answered
     }
@@ -88,52 +90,53 @@ impl Writer {
         let mut fatal = self.fatal.clone();
         match fatal.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the writer is gone".into(),
+            Err(_) => "the writer has ended".into(),
         }
     }
 }
 
 fn gone() -> StoreError {
-    StoreError::Stopped("the writer is gone".into())
+    StoreError::Stopped("the writer has ended".into())
 }
 
 impl Drop for Writer {
-    /// Lets the thread finish what it was given, and close its connection.
+    /// Lets the thread finish its jobs and close its connection.
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
         {
-            // The thread catches the panics of jobs; a panic of its own has nobody left to report it to.
+            // The thread catches panics of jobs. A panic of the thread itself cannot be reported
+            // any more.
             let _ = thread.join();
         }
     }
 }
 
-/// How a group's transaction ended.
+/// Outcome of a group's transaction.
 enum Ended {
-    /// Everything that was not refused by itself is on disk.
+    /// All jobs that did not fail are on disk.
     Committed,
     /// Nothing is on disk.
     Refused(StoreError),
-    /// An error inside one job took the whole transaction with it; nothing is on disk.
+    /// An error inside a job ended the whole transaction; nothing is on disk.
     Lost(StoreError),
-    /// COMMIT failed, and whether it is on disk only the next start can tell.
+    /// COMMIT failed. Only the next start can tell whether it is on disk.
     Unknown(StoreError),
 }
 
-/// How much of a transaction a failing job can undo.
+/// Part of a transaction that a failing job can undo.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Undo {
-    /// Nothing: it must not have changed anything.
+    /// Nothing; the job must not have changed anything.
     Nothing,
     /// Its own part.
     Job,
 }
 
-/// Why the jobs of a group could not be run to their end in one transaction.
+/// Reason why a group could not be run to its end.
 enum Broken {
-    /// A job failed behind changes that only the end of the transaction undoes.
+    /// A job failed after changes that only a rollback of the transaction undoes.
     Mixed,
     /// An error that ends the transaction.
     By(StoreError),
@@ -145,33 +148,33 @@ impl From<StoreError> for Broken {
     }
 }
 
-/// The thread's side.
-struct Desk {
+/// State of the thread.
+struct WriterThread {
     connection: Connection,
     ballast: Ballast,
     fatal: watch::Sender<Option<String>>,
 }
 
-impl Desk {
+impl WriterThread {
     fn serve(&self, queue: &Receiver<Box<dyn Job>>) {
         self.ballast.hold();
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
-            self.settle(group);
+            self.run_group(group);
         }
-        // Closing the connection does the same where it is the last one. A reader that another thread is about to close would
-        // be in its way, and leave what was written in the log alone.
+        // The last connection that closes does the same. A reader that another thread is about to
+        // close would prevent it, and the file without its log would be incomplete.
         let _ = self.checkpoint();
     }
 
-    /// Puts what is in the log into the file, as far as no reader needs it; waits for nobody.
+    /// Copies the log into the file, as far as no reader needs it, without waiting.
     fn checkpoint(&self) -> Result<(), rusqlite::Error> {
         self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
-    /// Runs a group, and one by one what a lost transaction took down or a full disk refused.
-    fn settle(&self, group: Vec<Box<dyn Job>>) {
+    /// Runs a group. Jobs of a lost transaction and of a full disk are run again one by one.
+    fn run_group(&self, group: Vec<Box<dyn Job>>) {
         if let Some(reason) = self.fatal.borrow().clone() {
             return refuse_all(group, &StoreError::Stopped(reason));
         }
@@ -184,17 +187,17 @@ impl Desk {
             Ended::Committed => group.into_iter().for_each(Job::answer),
             Ended::Refused(StoreError::Full) if has_critical && group.len() > 1 => {
                 for job in group {
-                    self.settle(vec![job]);
+                    self.run_group(vec![job]);
                 }
             }
             Ended::Refused(StoreError::Full) | Ended::Lost(StoreError::Full)
                 if has_critical && group.len() == 1 && self.make_room() =>
             {
-                self.settle(group);
+                self.run_group(group);
             }
             Ended::Refused(error) => refuse_all(group, &error),
             Ended::Lost(error) if group.len() == 1 => group.into_iter().for_each(|job| job.fail(error.clone())),
-            Ended::Lost(_) => group.into_iter().for_each(|job| self.settle(vec![job])),
+            Ended::Lost(_) => group.into_iter().for_each(|job| self.run_group(vec![job])),
             Ended::Unknown(error) => {
                 let reason = format!("a commit failed and its outcome is unknown: {error}");
                 self.fatal.send_replace(Some(reason.clone()));
@@ -203,7 +206,7 @@ impl Desk {
         }
     }
 
-    /// Refuses what can wait while the ballast is given up, and gives the rest.
+    /// Refuses normal jobs while the ballast is released, and returns the others.
     fn admit(&self, group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
         if group.iter().all(|job| job.priority() == WritePriority::Critical) || self.ballast.hold() {
             return group;
@@ -213,37 +216,38 @@ impl Desk {
         essential
     }
 
-    /// Gives the ballast up. A checkpoint then makes the log's room usable again, so that small writes go on for as long as
-    /// the database itself hardly grows.
+    /// Releases the ballast. The checkpoint then makes the room of the log reusable, so that small
+    /// writes succeed as long as the database hardly grows.
     fn make_room(&self) -> bool {
-        let freed = self.ballast.give_up();
-        if freed {
-            // Where it does not work the log grows instead, into the room that was just freed.
+        let released = self.ballast.release();
+        if released {
+            // If this fails, the log grows into the released room instead.
             let _ = self.checkpoint();
         }
-        freed
+        released
     }
 
-    /// The group in one transaction.
+    /// Runs the group in one transaction.
     fn attempt(&self, group: &mut [Box<dyn Job>]) -> Ended {
         let at_once = self.attempt_with(group, Undo::Nothing);
         at_once.or_else(|| self.attempt_with(group, Undo::Job)).expect("a job can undo its own part")
     }
 
-    /// The same; nothing where a job could not undo what it had to. After every error SQLite is asked whether the transaction is
-    /// still there: a full disk, an I/O error or a lack of memory can end it as a whole, and what came after would commit alone.
+    /// Runs the group in one transaction; returns `None` if a job could not undo its changes. After
+    /// every error SQLite is asked whether the transaction still exists: a full disk, an I/O error
+    /// or a lack of memory can end it, and later changes would commit alone.
     fn attempt_with(&self, group: &mut [Box<dyn Job>], undo: Undo) -> Option<Ended> {
         if let Err(error) = execute(&self.connection, "BEGIN IMMEDIATE") {
             return Some(Ended::Refused(error));
         }
         let state = TxnState::default();
         let run = group.iter_mut().try_for_each(|job| match undo {
-            Undo::Nothing => self.in_the_open(job.as_mut(), &state),
+            Undo::Nothing => self.run_plain(job.as_mut(), &state),
             Undo::Job => Ok(self.in_savepoint(job.as_mut(), &state)?),
         });
         match run.and_then(|()| Ok(state.write(&self.connection)?)) {
             Ok(()) => Some(self.commit()),
-            Err(Broken::By(error)) => Some(self.abandon(error)),
+            Err(Broken::By(error)) => Some(self.lose(error)),
             Err(Broken::Mixed) => {
                 self.roll_back();
                 let gone = self.connection.is_autocommit();
@@ -256,8 +260,8 @@ impl Desk {
         match execute(&self.connection, "COMMIT") {
             Ok(()) => Ended::Committed,
             Err(error) => match error {
-                // These are known to have left nothing behind.
-                error @ (StoreError::Full | StoreError::Busy | StoreError::ReadOnly(_)) => self.give_up(error),
+                // After these errors nothing was written.
+                error @ (StoreError::Full | StoreError::Busy | StoreError::ReadOnly(_)) => self.refuse(error),
                 error => {
                     self.roll_back();
                     Ended::Unknown(error)
@@ -266,58 +270,58 @@ impl Desk {
         }
     }
 
-    /// Runs a job that must not fail behind a change. Jobs change rows and nothing else, and SQLite counts them.
-    fn in_the_open(&self, job: &mut dyn Job, state: &TxnState) -> Result<(), Broken> {
-        let (found, changes) = (state.savepoint(), self.connection.total_changes());
+    /// Runs a job that must not fail after a change. Jobs change rows only, and SQLite counts them.
+    fn run_plain(&self, job: &mut dyn Job, state: &TxnState) -> Result<(), Broken> {
+        let (before, changes) = (state.savepoint(), self.connection.total_changes());
         let done = job.run(&state.job(&self.connection));
-        self.look_after(&done)?;
-        if matches!(done, Done::Badly) {
+        self.check_transaction(&done)?;
+        if matches!(done, Done::Failed) {
             if self.connection.total_changes() != changes {
                 return Err(Broken::Mixed);
             }
-            state.undo(found);
+            state.undo(before);
         }
         Ok(())
     }
 
-    /// An error here means that the savepoint could not be kept or undone, so that the group cannot go on.
+    /// Runs a job in a savepoint. If the savepoint itself fails, the group cannot continue.
     fn in_savepoint(&self, job: &mut dyn Job, state: &TxnState) -> Result<(), StoreError> {
-        let found = state.savepoint();
+        let before = state.savepoint();
         execute(&self.connection, "SAVEPOINT job")?;
         let done = job.run(&state.job(&self.connection));
-        self.look_after(&done)?;
-        if matches!(done, Done::Badly) {
+        self.check_transaction(&done)?;
+        if matches!(done, Done::Failed) {
             execute(&self.connection, "ROLLBACK TO job")?;
-            state.undo(found);
+            state.undo(before);
         }
         execute(&self.connection, "RELEASE job")
     }
 
-    /// Whether a transaction can go on behind a job.
-    fn look_after(&self, done: &Done) -> Result<(), StoreError> {
+    /// Returns an error if the transaction cannot continue after a job.
+    fn check_transaction(&self, done: &Done) -> Result<(), StoreError> {
         match done {
-            // Whether it is the job that needs too much, or those before it in the group, is seen when it is alone.
+            // When the job is run alone, it turns out whether it needs too much itself.
             Done::Full => Err(StoreError::Full),
             _ if self.connection.is_autocommit() => {
                 Err(StoreError::Sqlite("the transaction was ended by an error".into()))
             }
-            Done::Well | Done::Badly => Ok(()),
+            Done::Succeeded | Done::Failed => Ok(()),
         }
     }
 
-    fn abandon(&self, error: StoreError) -> Ended {
+    fn lose(&self, error: StoreError) -> Ended {
         self.roll_back();
         if self.connection.is_autocommit() { Ended::Lost(error) } else { Ended::Unknown(error) }
     }
 
-    fn give_up(&self, error: StoreError) -> Ended {
+    fn refuse(&self, error: StoreError) -> Ended {
         self.roll_back();
         if self.connection.is_autocommit() { Ended::Refused(error) } else { Ended::Unknown(error) }
     }
 
     fn roll_back(&self) {
         if !self.connection.is_autocommit() {
-            // Whether it worked is seen from `is_autocommit`, which the callers ask.
+            // The callers ask `is_autocommit` for the outcome.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
     }

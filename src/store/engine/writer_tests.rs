@@ -1,4 +1,4 @@
-//! The writer: groups, what a failure in one costs, a full disk, an unknown outcome.
+//! Tests of the writer: groups, failing jobs, a full disk, an unknown outcome.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -7,14 +7,14 @@ use super::*;
 use crate::store::engine::connection;
 use crate::store::engine::txn_state::DeferredWrite;
 
-/// A file with one table, and the writer on it.
+/// A file with one table, and a writer.
 struct Bench {
     writer: Arc<Writer>,
     path: std::path::PathBuf,
     folder: tempfile::TempDir,
 }
 
-/// What the writer can give up here.
+/// Size of the ballast.
 const BALLAST: u64 = 4096;
 
 impl Bench {
@@ -33,7 +33,8 @@ impl Bench {
         Self { writer: Arc::new(Writer::start(connection, ballast).unwrap()), path, folder }
     }
 
-    /// Keeps the writer busy until the returned sender is dropped, so that what comes next makes one group.
+    /// Keeps the writer busy until the returned sender is dropped, so that the next jobs form one
+    /// group.
     async fn hold(&self) -> Sender<()> {
         let (release, wait) = channel::<()>();
         let (begun, has_begun) = oneshot::channel();
@@ -64,7 +65,7 @@ impl Bench {
         tokio::spawn(async move { writer.write(priority, move |tx: &Tx<'_>| work(tx.connection)).await })
     }
 
-    /// Inserts `a` where there is room: for these jobs there is, as soon as the ballast is given up.
+    /// Inserts `a` if the ballast is released.
     fn insert_on_a_full_disk(
         &self,
         priority: WritePriority,
@@ -101,7 +102,7 @@ fn insert(connection: &Connection, a: i64) -> Result<(), StoreError> {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_in_a_group_loses_only_itself() {
+async fn failing_job_loses_only_its_own_changes() {
     let bench = Bench::new();
     let release = bench.hold().await;
     let mut jobs = Vec::new();
@@ -127,7 +128,7 @@ async fn a_job_that_fails_in_a_group_loses_only_itself() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_before_it_changes_anything_makes_nobody_begin_again() {
+async fn failure_before_a_change_repeats_no_job() {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     for (changes_first, runs) in [(false, 1), (true, 2)] {
@@ -159,9 +160,9 @@ async fn a_job_that_fails_before_it_changes_anything_makes_nobody_begin_again() 
     }
 }
 
-/// Whether a job has changed anything is seen from how many rows SQLite counts: of every way of changing them.
+/// SQLite's count of changed rows covers each kind of change.
 #[tokio::test]
-async fn a_job_that_fails_behind_any_kind_of_change_loses_it() {
+async fn failure_after_any_kind_of_change_undoes_it() {
     for change in [
         "DELETE FROM t WHERE a = 1 RETURNING a",
         "DELETE FROM t RETURNING a",
@@ -190,7 +191,7 @@ async fn a_job_that_fails_behind_any_kind_of_change_loses_it() {
 }
 
 #[tokio::test]
-async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
+async fn lost_transaction_is_run_again_job_by_job() {
     let bench = Bench::new();
     let release = bench.hold().await;
     let first = bench.spawn(|connection| insert(connection, 1));
@@ -210,7 +211,7 @@ async fn a_group_whose_transaction_was_ended_is_run_again_one_by_one() {
     assert_eq!(bench.stored(), [1, 3]);
 }
 
-/// What each job counts one up, and what is written once for all of them.
+/// A number that each job increments, written once for all of them.
 struct Count(i64);
 
 impl DeferredWrite for Count {
@@ -221,7 +222,7 @@ impl DeferredWrite for Count {
 }
 
 impl Bench {
-    /// A job that counts one up and then ends like this.
+    /// Runs a job that increments the number and then ends with this result.
     fn count(&self, end: fn(&Connection) -> Result<(), StoreError>) -> tokio::task::JoinHandle<Result<(), StoreError>> {
         let writer = self.writer.clone();
         let work = move |tx: &Tx<'_>| {
@@ -231,7 +232,7 @@ impl Bench {
         tokio::spawn(async move { writer.write(WritePriority::Normal, work).await })
     }
 
-    /// What was written at the end of each transaction.
+    /// Returns the numbers written at the end of each transaction.
     fn counts(&self) -> Vec<i64> {
         let connection = Connection::open(&self.path).unwrap();
         let mut statement = connection.prepare("SELECT b FROM t WHERE b IS NOT NULL ORDER BY rowid").unwrap();
@@ -240,7 +241,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn what_jobs_carry_is_written_once_and_without_the_part_of_those_that_failed() {
+async fn deferred_value_is_written_once_without_failed_jobs() {
     let bench = Bench::new();
     for (end, counted) in [
         ((|_| Err(StoreError::Busy)) as fn(&Connection) -> Result<(), StoreError>, vec![2]),
@@ -266,7 +267,7 @@ async fn what_jobs_carry_is_written_once_and_without_the_part_of_those_that_fail
 }
 
 #[tokio::test]
-async fn where_what_is_carried_cannot_be_written_nothing_of_its_transaction_is() {
+async fn failing_deferred_write_undoes_the_transaction() {
     struct Unwritable;
     impl DeferredWrite for Unwritable {
         fn write(&self, _: &Tx<'_>) -> Result<(), StoreError> {
@@ -294,7 +295,7 @@ async fn where_what_is_carried_cannot_be_written_nothing_of_its_transaction_is()
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_what_does_not_fit_and_goes_on() {
+async fn full_disk_refuses_a_job_and_goes_on() {
     let bench = Bench::new();
     bench.run("PRAGMA max_page_count = 8").await.unwrap();
     let large = bench.run("INSERT INTO t VALUES (1, randomblob(100000))").await;
@@ -304,7 +305,7 @@ async fn a_full_disk_refuses_what_does_not_fit_and_goes_on() {
 }
 
 #[tokio::test]
-async fn for_what_cannot_wait_the_ballast_is_given_up_and_what_can_is_refused_untried() {
+async fn ballast_is_released_for_critical_jobs_only() {
     let bench = Bench::new();
     let release = bench.hold().await;
     let mut jobs = Vec::new();
@@ -350,7 +351,7 @@ async fn for_what_cannot_wait_the_ballast_is_given_up_and_what_can_is_refused_un
 }
 
 #[tokio::test]
-async fn a_full_disk_that_only_refuses_what_can_wait_costs_no_ballast() {
+async fn normal_jobs_never_release_the_ballast() {
     let bench = Bench::new();
     let refused = bench.insert_on_a_full_disk(WritePriority::Normal, 1).await.unwrap();
     assert!(matches!(refused, Err(StoreError::Full)));
@@ -358,7 +359,7 @@ async fn a_full_disk_that_only_refuses_what_can_wait_costs_no_ballast() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_even_so_is_refused_and_leaves_nothing() {
+async fn job_too_large_for_the_ballast_is_refused() {
     let bench = Bench::new();
     let refused = bench.spawn_as(WritePriority::Critical, |connection| -> Result<(), StoreError> {
         insert(connection, 1)?;
@@ -371,7 +372,7 @@ async fn what_does_not_fit_even_so_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_of_unknown_outcome_stops_the_writer() {
+async fn unknown_commit_outcome_stops_the_writer() {
     let bench = Bench::new();
     bench.run("INSERT INTO t (a) VALUES (1)").await.unwrap();
     // A deferred constraint is the one way to make COMMIT itself fail without a faulty disk.
@@ -383,7 +384,7 @@ async fn a_commit_of_unknown_outcome_stops_the_writer() {
 }
 
 #[tokio::test]
-async fn a_job_that_panics_loses_only_itself() {
+async fn panicking_job_loses_only_itself() {
     let bench = Bench::new();
     let panicked = bench.spawn(|connection| -> Result<(), StoreError> {
         insert(connection, 1)?;
@@ -395,7 +396,7 @@ async fn a_job_that_panics_loses_only_itself() {
 }
 
 #[tokio::test]
-async fn what_was_given_to_the_writer_is_done_before_it_goes() {
+async fn writer_finishes_its_jobs_before_it_ends() {
     let bench = Bench::new();
     let release = bench.hold().await;
     let late = bench.spawn(|connection| insert(connection, 1));
@@ -407,9 +408,9 @@ async fn what_was_given_to_the_writer_is_done_before_it_goes() {
     assert_eq!(stored(&Connection::open(path).unwrap()), [1]);
 }
 
-/// Whoever copies the file alone after a command, beside a connection that is only slow to close, has everything.
+/// A copy of the file without its log is complete, even while another connection is slow to close.
 #[tokio::test]
-async fn what_was_written_is_in_the_file_itself_when_the_writer_has_ended() {
+async fn log_is_copied_into_the_file_when_the_writer_ends() {
     let bench = Bench::new();
     let slow = connection::open_reader(&bench.path).unwrap();
     let count =

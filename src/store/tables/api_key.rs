@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, named_params};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// An API key, without the key.
+/// An API key without its secret part.
 #[derive(Clone)]
 pub(crate) struct ApiKeyRow {
     pub(crate) id: String,
@@ -43,7 +43,7 @@ impl ApiKeyRow {
     }
 }
 
-/// What we write is 0 or 1; SQLite itself would take any other number for a yes, and the MAC would not know the difference.
+/// Reads a flag. SQLite would take any other number for true, and the MAC covers only the flag.
 fn yes_or_no(row: &Row<'_>, column: &str) -> rusqlite::Result<bool> {
     match row.get(column)? {
         0 => Ok(false),
@@ -53,13 +53,13 @@ fn yes_or_no(row: &Row<'_>, column: &str) -> rusqlite::Result<bool> {
 }
 
 impl View<'_> {
-    /// Every API key, oldest first.
+    /// Returns all API keys, oldest first.
     pub(crate) fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM api_key ORDER BY id")?;
         Ok(statement.query_map([], ApiKeyRow::read)?.collect::<Result<_, _>>()?)
     }
 
-    /// One API key.
+    /// Returns one API key.
     pub(crate) fn api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM api_key WHERE id = ?")?;
         Ok(statement.query_row([id], ApiKeyRow::read).optional()?)
@@ -67,7 +67,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds an API key.
+    /// Inserts an API key.
     pub(crate) fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -85,7 +85,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes the end of an API key's life over its row.
+    /// Marks an API key as revoked.
     pub(crate) fn revoke_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE api_key SET revoked_at = :at, revision = :revision, mac = :mac WHERE id = :id")?
@@ -95,7 +95,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes out all API keys of a user.
+    /// Deletes all API keys of a user and returns them.
     pub(crate) fn take_api_keys_of(&self, user: &str) -> Result<Vec<ApiKeyRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("DELETE FROM api_key WHERE user = ? RETURNING *")?;
         Ok(statement.query_map([user], ApiKeyRow::read)?.collect::<Result<_, _>>()?)

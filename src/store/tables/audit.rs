@@ -7,7 +7,7 @@ use rusqlite::{Row, named_params, params};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// What was done, by whom. Ids only.
+/// One row of the audit log. It holds ids only.
 pub(crate) struct AuditRow {
     pub(crate) seq: i64,
     pub(crate) at: i64,
@@ -24,31 +24,31 @@ pub(crate) struct AuditRow {
     pub(crate) mac: [u8; 32],
 }
 
-/// A row, and the MAC of the row before it where that is there.
+/// A row, and the MAC of the row before it if there is one.
 pub(crate) type FoundAudit = (AuditRow, Option<[u8; 32]>);
 
-/// Which rows are wanted; what is `None` lets everything through.
+/// Filter of audit rows. A field that is `None` matches every row.
 #[derive(Default)]
 pub(crate) struct AuditQuery {
-    /// Rows with a greater number.
+    /// Matches rows with a greater number.
     pub(crate) after: i64,
     pub(crate) since: Option<i64>,
     pub(crate) until: Option<i64>,
-    /// A pattern of SQLite's GLOB.
+    /// Pattern of SQLite's GLOB.
     pub(crate) action: Option<String>,
     pub(crate) result: Option<String>,
     pub(crate) actor: Option<String>,
     pub(crate) user: Option<String>,
     pub(crate) provider: Option<String>,
     pub(crate) credential: Option<String>,
-    /// Who acted, or what it was done to.
+    /// Matches the actor or the subject.
     pub(crate) party: Option<String>,
-    /// The newest so many; all where nothing is said.
+    /// Number of newest rows; all if it is `None`.
     pub(crate) limit: Option<u32>,
 }
 
 impl View<'_> {
-    /// The rows that are wanted, the oldest first.
+    /// Returns the rows that match, oldest first.
     pub(crate) fn find_audit(&self, query: &AuditQuery) -> Result<Vec<FoundAudit>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT *, (SELECT mac FROM audit AS earlier WHERE earlier.seq = audit.seq - 1) AS before FROM audit
@@ -75,13 +75,13 @@ impl View<'_> {
         Ok(rows)
     }
 
-    /// At most `limit` rows whose number is above `after`, in their order.
+    /// Returns up to `limit` rows after the number `after`, in order.
     pub(crate) fn audit_page(&self, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?")?;
         statement.query_map((after, limit), read)?.map(|row| Ok(row?)).collect()
     }
 
-    /// Gives `each` every row, one by one, in their order.
+    /// Calls `each` with every row, in order.
     pub(crate) fn walk_audit<E: From<StoreError>>(
         &self,
         mut each: impl FnMut(AuditRow) -> Result<(), E>,
@@ -97,13 +97,13 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Removes the rows up to this number.
+    /// Deletes the rows up to this number.
     pub(crate) fn delete_audit_through(&self, seq: i64) -> Result<(), StoreError> {
         self.connection.prepare_cached("DELETE FROM audit WHERE seq <= ?")?.execute([seq])?;
         Ok(())
     }
 
-    /// Appends a row; a number that is there already is an error.
+    /// Appends a row. An existing number is an error.
     pub(crate) fn append_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -130,8 +130,8 @@ impl Tx<'_> {
     }
 }
 
-/// Reads a row whatever somebody made of it: what cannot be right is read as something that no MAC is over, so that the
-/// chain names the row.
+/// Reads a row even if it was changed. A value of a wrong type is read as one that no MAC covers,
+/// so that the chain names the row.
 fn read(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     let optional = |name: &str| -> rusqlite::Result<Option<String>> {
         let bytes = row.get_ref(name)?.as_bytes_or_null().unwrap_or(Some(b"\xff"));

@@ -1,9 +1,9 @@
-//! How many rows there are, for people.
+//! Row counts for the status command.
 
 use crate::store::engine::View;
 use crate::store::error::StoreError;
 
-/// How much is in the file.
+/// Number of rows of each table.
 pub(crate) struct Counts {
     pub(crate) users: u64,
     pub(crate) credentials: u64,

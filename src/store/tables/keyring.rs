@@ -1,11 +1,11 @@
-//! The rows from which a vault is opened: its identity, the slots and the wrapped keys.
+//! Rows that a vault is opened from: its identity, the slots and the wrapped keys.
 
 use rusqlite::{Row, params};
 
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// The vault's identity.
+/// Identity of the vault.
 #[derive(Clone)]
 #[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(crate) struct VaultRow {
@@ -15,7 +15,7 @@ pub(crate) struct VaultRow {
     pub(crate) keyring_mac: [u8; 32],
 }
 
-/// What one master key opens.
+/// A slot: the root, wrapped by one master key.
 #[derive(Clone)]
 #[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(crate) struct SlotRow {
@@ -31,7 +31,7 @@ pub(crate) struct SlotRow {
     pub(crate) checksum: i64,
 }
 
-/// One wrapped key.
+/// A wrapped key of the keyring.
 #[derive(Clone)]
 #[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(crate) struct KeyRow {
@@ -60,7 +60,7 @@ impl SlotRow {
 }
 
 impl View<'_> {
-    /// The vault's one row.
+    /// Returns the identity of the vault.
     pub(crate) fn vault(&self) -> Result<VaultRow, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM vault")?;
         Ok(statement.query_row([], |row| {
@@ -73,13 +73,13 @@ impl View<'_> {
         })?)
     }
 
-    /// Every slot, by id.
+    /// Returns all slots by id.
     pub(crate) fn slots(&self) -> Result<Vec<SlotRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM slot ORDER BY id")?;
         Ok(statement.query_map([], SlotRow::read)?.collect::<Result<_, _>>()?)
     }
 
-    /// Every key, destroyed ones included, by purpose and version.
+    /// Returns all keys by purpose and version, destroyed ones included.
     pub(crate) fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM key ORDER BY purpose, version")?;
         let rows = statement.query_map([], |row| {
@@ -96,7 +96,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes identity, slots and keys over all that is there, or for the first time.
+    /// Replaces identity, slots and keys, or writes them for the first time.
     pub(crate) fn replace_keyring(
         &self,
         vault: &VaultRow,
@@ -138,13 +138,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes a value without a meaning, to find out whether the vault can be written.
+    /// Writes a value without a meaning, to test whether the vault can be written.
     pub(crate) fn probe(&self, now: i64) -> Result<(), StoreError> {
-        self.connection.prepare_cached("INSERT OR REPLACE INTO probe (one, at) VALUES (1, ?)")?.execute([now])?;
+        self.connection.prepare_cached("UPDATE probe SET at = ?")?.execute([now])?;
         Ok(())
     }
 
-    /// As it stands in the keyring now; only this transaction itself can change that before it ends.
+    /// Reads the version of the current data key. Until the transaction ends, only the transaction
+    /// itself can change it.
     fn read_current_data_key(&self) -> Result<u32, StoreError> {
         let mut statement =
             self.connection.prepare_cached("SELECT version FROM key WHERE purpose = 'data' AND state = 'current'")?;
@@ -153,8 +154,9 @@ impl Tx<'_> {
         Ok(current)
     }
 
-    /// The data-key version in a record's header, where it is the keyring's current one. A record sealed under any
-    /// other is not written: the key may be on its way out, and the caller seals again.
+    /// Returns the data-key version in a record's header, which must be the current one. A record
+    /// under another key is not written, because that key may be about to be destroyed; the caller
+    /// seals again.
     pub(super) fn current_data_key(&self, record: &[u8]) -> Result<u32, StoreError> {
         let sealed_under = record.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
         let current = match self.state.data_key.get() {

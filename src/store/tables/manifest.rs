@@ -1,4 +1,4 @@
-//! The manifest's one row.
+//! The row of the manifest.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -14,7 +14,7 @@ pub(crate) struct ManifestRow {
 }
 
 impl View<'_> {
-    /// The manifest as this transaction sees it.
+    /// Returns the manifest.
     pub(crate) fn manifest(&self) -> Result<Option<ManifestRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT epoch, data_key, sealed FROM manifest")?;
         let manifest = statement
@@ -24,7 +24,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes the manifest over the old one, or for the first time.
+    /// Writes the manifest, in place of the one before.
     pub(crate) fn write_manifest(&self, row: &ManifestRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection

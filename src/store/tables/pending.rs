@@ -1,4 +1,4 @@
-//! Rows of logins that were begun.
+//! Rows of pending logins.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -6,11 +6,11 @@ use super::scan_start::behind;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// A login that was begun so many seconds in the future was begun by a clock that was ahead, and would live as much too long:
-/// it has ended.
+/// Seconds that a login may lie in the future. One further ahead was written by a wrong clock and
+/// would live too long; it counts as expired.
 const AHEAD: i64 = 600;
 
-/// A login that was begun.
+/// A pending login.
 pub(crate) struct PendingRow {
     pub(crate) state_hash: [u8; 32],
     pub(crate) user: String,
@@ -37,12 +37,12 @@ impl PendingRow {
     }
 }
 
-/// The hash of a begun login in hex, where that can be read, and the login, where that can.
+/// Hash of a pending login in hex, if it can be read, and the login or the error of reading it.
 pub(crate) type PerhapsPending = (Option<String>, Result<PendingRow, StoreError>);
 
 impl View<'_> {
-    /// Up to `limit` logins that expired by `now`, by their hashes from behind `after` (in hex) on, each with its hash where
-    /// that can be read. One that cannot be read is an error in its own place.
+    /// Returns up to `limit` logins that expired by `now`, in the order of their hashes after
+    /// `after` (in hex). A row that cannot be read is an error in its place.
     pub(crate) fn expired_pending(
         &self,
         now: i64,
@@ -59,7 +59,7 @@ impl View<'_> {
         Ok(statement.query_map(params![after, now, latest, limit], read)?.collect::<Result<_, _>>()?)
     }
 
-    /// The login with this hash, whoever began it.
+    /// Returns the login with this hash, of any user.
     pub(crate) fn pending_at(&self, state_hash: &[u8; 32]) -> Result<Option<PendingRow>, StoreError> {
         let mut statement =
             self.connection.prepare_cached("SELECT * FROM pending_authorization WHERE state_hash = ?")?;
@@ -68,7 +68,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Remembers a login.
+    /// Inserts a login.
     pub(crate) fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection
@@ -90,8 +90,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes a login out: one statement deletes and returns it, so that it is found once; only for its own user and
-    /// provider, and only before it expires.
+    /// Deletes a login and returns it. It is one statement, so exactly one caller gets it. User and
+    /// provider must match, and it must not have expired.
     pub(crate) fn take_pending(
         &self,
         state_hash: &[u8; 32],
@@ -107,7 +107,7 @@ impl Tx<'_> {
         Ok(statement.query_row(params![state_hash, user, provider, now, latest], PendingRow::read).optional()?)
     }
 
-    /// A login that does not expire yet, left where it is.
+    /// Returns a login that has not expired, without deleting it.
     pub(crate) fn pending(
         &self,
         state_hash: &[u8; 32],
@@ -123,7 +123,7 @@ impl Tx<'_> {
         Ok(statement.query_row(params![state_hash, user, provider, now, latest], PendingRow::read).optional()?)
     }
 
-    /// Writes the sealed part of a login anew.
+    /// Replaces the sealed part of a login.
     pub(crate) fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection
@@ -134,7 +134,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Erases a login.
+    /// Deletes a login.
     pub(crate) fn delete_pending(&self, state_hash: &[u8; 32]) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("DELETE FROM pending_authorization WHERE state_hash = ?")?
@@ -142,14 +142,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes all logins out.
+    /// Deletes all logins and returns them.
     pub(crate) fn take_all_pending(&self) -> Result<Vec<PendingRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("DELETE FROM pending_authorization RETURNING *")?;
         Ok(statement.query_map([], PendingRow::read)?.collect::<Result<_, _>>()?)
     }
 
-    /// Takes out what a user began before its newest `keep` logins, up to `limit` of them. Of those of one second the one with
-    /// the higher revision is the newer.
+    /// Deletes up to `limit` logins of a user, all but the newest `keep`, and returns them. Within
+    /// one second the higher revision is the newer.
     pub(crate) fn take_pending_beyond(&self, user: &str, keep: u32, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "DELETE FROM pending_authorization WHERE state_hash IN
@@ -159,14 +159,14 @@ impl Tx<'_> {
         Ok(statement.query_map(params![user, limit, keep], PendingRow::read)?.collect::<Result<_, _>>()?)
     }
 
-    /// How many logins a user began that are still there.
+    /// Returns the number of a user's pending logins.
     pub(crate) fn count_pending_of(&self, user: &str) -> Result<u32, StoreError> {
         let mut statement =
             self.connection.prepare_cached("SELECT count(*) FROM pending_authorization WHERE user = ?")?;
         Ok(statement.query_row([user], |row| row.get(0))?)
     }
 
-    /// Takes out all logins that a user began.
+    /// Deletes all logins of a user and returns them.
     pub(crate) fn take_pending_of(&self, user: &str) -> Result<Vec<PendingRow>, StoreError> {
         let mut statement =
             self.connection.prepare_cached("DELETE FROM pending_authorization WHERE user = ? RETURNING *")?;

@@ -1,4 +1,4 @@
-//! Rows of clients that registered themselves.
+//! Rows of client registrations (RFC 7591).
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -29,7 +29,7 @@ impl RegistrationRow {
 }
 
 impl View<'_> {
-    /// The registration under this keyed hash.
+    /// Returns the registration with this keyed hash.
     pub(crate) fn registration(&self, lookup: &[u8; 32]) -> Result<Option<RegistrationRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM client_registration WHERE lookup = ?")?;
         Ok(statement.query_row([lookup], RegistrationRow::read).optional()?)
@@ -37,8 +37,8 @@ impl View<'_> {
 }
 
 impl View<'_> {
-    /// Up to `limit` registrations after the one with this hash in hex, or from the first on, those under the data key `but`
-    /// left out.
+    /// Returns up to `limit` registrations after the one with this hash in hex, or from the first,
+    /// without those under the data key `but`.
     pub(crate) fn registrations_after(
         &self,
         after: Option<&str>,
@@ -55,13 +55,13 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Erases the registration under this hash.
+    /// Deletes the registration with this hash.
     pub(crate) fn delete_registration(&self, lookup: &[u8; 32]) -> Result<(), StoreError> {
         self.connection.prepare_cached("DELETE FROM client_registration WHERE lookup = ?")?.execute([lookup])?;
         Ok(())
     }
 
-    /// Keeps a registration, in the place of an older one under the same hash.
+    /// Stores a registration, in place of an older one with the same hash.
     pub(crate) fn put_registration(&self, row: &RegistrationRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection

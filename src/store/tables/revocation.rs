@@ -1,4 +1,4 @@
-//! Rows of the queue of revocations.
+//! Rows of the revocation queue.
 
 use rusqlite::{OptionalExtension, Row, named_params, params};
 
@@ -6,24 +6,25 @@ use super::scan_start::behind;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// Nobody puts a revocation off for longer, in seconds; six hours are the longest wait.
+/// Longest delay of a revocation, in seconds. The longest backoff is six hours.
 const LONGEST_PUT_OFF: i64 = 86_400;
 
-/// A row, or why it cannot be read.
+/// A row, or the error of reading it.
 pub(crate) type ReadRevocation = Result<RevocationRow, StoreError>;
 
-/// Which revocations have been tried for long enough.
+/// Selects the revocations that are given up.
 #[derive(Clone, Copy)]
 pub(crate) struct GiveUp {
-    /// Those whose time is over by now.
+    /// Those whose time is over at this moment.
     pub(crate) now: i64,
-    /// Those whose time ends later than any that is queued now, because the clock was ahead when they were queued...
+    /// Those whose time ends after this moment, later than any that is queued now: the clock was
+    /// ahead when they were queued.
     pub(crate) beyond: i64,
-    /// ...and that were tried as often as fits into the time that they should have.
+    /// Of these, only those with at least as many attempts as fit into the regular time.
     pub(crate) attempts: u32,
 }
 
-/// Tokens that are to be revoked.
+/// Tokens that wait for their revocation.
 #[derive(Clone)]
 pub(crate) struct RevocationRow {
     pub(crate) id: String,
@@ -56,14 +57,15 @@ impl RevocationRow {
 }
 
 impl View<'_> {
-    /// One row of the queue.
+    /// Returns one revocation.
     pub(crate) fn revocation(&self, id: &str) -> Result<Option<RevocationRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM revocation WHERE id = ?")?;
         Ok(statement.query_row([id], RevocationRow::read).optional()?)
     }
 
-    /// What is not yet given up at `now` and may be tried at `due`, the longest waiting first: at most `limit` rows of each
-    /// provider, so that none keeps another from its turn, and neither does one that cannot be read.
+    /// Returns the revocations that may be tried at `due` and are not given up at `now`, longest
+    /// waiting first. At most `limit` of each provider, so that no provider and no unreadable row
+    /// delays another.
     pub(crate) fn due_revocations(&self, now: i64, due: i64, limit: u32) -> Result<Vec<ReadRevocation>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT * FROM (
@@ -71,14 +73,14 @@ impl View<'_> {
                  FROM revocation WHERE (not_before <= ?2 OR not_before > ?4) AND give_up_at > ?1)
              WHERE turn <= ?3 ORDER BY not_before, id",
         )?;
-        // Put off by longer than ever happens: a clock that was ahead wrote it.
+        // A longer delay was written by a clock that was ahead.
         let beyond = now.saturating_add(LONGEST_PUT_OFF);
         let read = |row: &Row<'_>| Ok(RevocationRow::read(row).map_err(StoreError::from));
         Ok(statement.query_map(params![now, due, limit, beyond], read)?.collect::<Result<_, _>>()?)
     }
 
-    /// Up to `limit` revocations that are to be given up, by their ids from behind `after` on, each with its id where that can be
-    /// read.
+    /// Returns up to `limit` revocations that are given up, in the order of their ids after
+    /// `after`, each with its id if that can be read.
     pub(crate) fn overdue_revocations(
         &self,
         which: GiveUp,
@@ -95,8 +97,8 @@ impl View<'_> {
         Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
     }
 
-    /// The rows whose credential comes after `after`, in the order of their credentials, for as long as `wanted` says so. One that
-    /// cannot be read is an error in its own place.
+    /// Calls `wanted` with the rows whose credential comes after `after`, in the order of their
+    /// credentials, until it returns false. A row that cannot be read is an error in its place.
     pub(crate) fn revocations_after<E: From<StoreError>>(
         &self,
         after: &str,
@@ -118,7 +120,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Puts tokens into the queue.
+    /// Inserts a revocation.
     pub(crate) fn insert_revocation(&self, row: &RevocationRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection
@@ -136,7 +138,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes a postponed revocation over its row.
+    /// Updates a postponed revocation.
     pub(crate) fn update_revocation(&self, row: &RevocationRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection
@@ -152,7 +154,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Takes a revocation out.
+    /// Deletes a revocation and returns it.
     pub(crate) fn take_revocation(&self, id: &str) -> Result<Option<RevocationRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("DELETE FROM revocation WHERE id = ? RETURNING *")?;
         Ok(statement.query_row([id], RevocationRow::read).optional()?)

@@ -1,5 +1,5 @@
-//! Walking through every sealed record, a batch at a time: to seal all of them under another data key, and to look at all
-//! of them. The order is that of the primary keys, so that a walk can go on behind any row.
+//! Scans over all sealed records, a batch at a time, in the order of the primary keys: for rotation
+//! and for verification.
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row, params};
@@ -19,7 +19,7 @@ pub(crate) struct WholeCredential {
     pub(crate) secret: Option<SecretRow>,
 }
 
-/// Where one sealed record is.
+/// Location of one sealed record.
 pub(crate) struct RecordKey<'a> {
     pub(crate) table: &'a str,
     pub(crate) user: &'a str,
@@ -27,8 +27,8 @@ pub(crate) struct RecordKey<'a> {
 }
 
 impl View<'_> {
-    /// Up to `limit` credentials after a user's with this id, or from the first on, with their secrets; where `but` is a data
-    /// key, those alone of which a record is under another one.
+    /// Returns up to `limit` credentials with their secrets, after one or from the first. With
+    /// `but`, only those with a record under another data key.
     pub(crate) fn credentials_after(
         &self,
         after: Option<(&str, &str)>,
@@ -55,7 +55,7 @@ impl View<'_> {
         })
     }
 
-    /// User and id of secrets that belong to no credential, up to `limit`, with their revision and their record.
+    /// Returns user, id and record of up to `limit` secrets without a credential.
     pub(crate) fn stray_secrets(&self, limit: u32) -> Result<Vec<(String, String, SecretRow)>, StoreError> {
         let sql = "SELECT s.* FROM credential_secret s LEFT JOIN credential c ON c.user = s.user AND c.id = s.id
              WHERE c.id IS NULL ORDER BY s.user, s.id LIMIT ?";
@@ -69,7 +69,7 @@ impl View<'_> {
         })
     }
 
-    /// Up to `limit` users after this one, or from the first on.
+    /// Returns up to `limit` users after one, or from the first.
     pub(crate) fn users_after(
         &self,
         after: Option<&str>,
@@ -84,7 +84,7 @@ impl View<'_> {
         rows(self.connection, &sql, &[&after, &but, &limit], UserRow::read)
     }
 
-    /// Up to `limit` begun logins after the one whose hash this is, in hex, or from the first on.
+    /// Returns up to `limit` pending logins after the one with this hash in hex, or from the first.
     pub(crate) fn pending_after(
         &self,
         after: Option<&str>,
@@ -99,7 +99,7 @@ impl View<'_> {
         rows(self.connection, &sql, &[&after, &but, &limit], PendingRow::read)
     }
 
-    /// Up to `limit` queued revocations after this one, or from the first on.
+    /// Returns up to `limit` queued revocations after one, or from the first.
     pub(crate) fn queue_after(
         &self,
         after: Option<&str>,
@@ -111,7 +111,7 @@ impl View<'_> {
         rows(self.connection, &sql, &[&after, &but, &limit], RevocationRow::read)
     }
 
-    /// Up to `limit` of our own keys after this one, or from the first on.
+    /// Returns up to `limit` signing keys after one, or from the first.
     pub(crate) fn signing_keys_after(
         &self,
         after: Option<&str>,
@@ -123,7 +123,7 @@ impl View<'_> {
         rows(self.connection, &sql, &[&after, &but, &limit], SigningKeyRow::read)
     }
 
-    /// How many records are sealed under another data key than this one.
+    /// Returns the number of records under another data key than this one.
     pub(crate) fn sealed_otherwise(&self, than: u32) -> Result<u64, StoreError> {
         let mut count = 0;
         for table in SEALED {
@@ -134,7 +134,7 @@ impl View<'_> {
         Ok(count)
     }
 
-    /// Shows user, id and the revisions of summary and secret of every credential.
+    /// Calls `show` with user, id and the two revisions of every credential.
     pub(crate) fn credential_revisions(
         &self,
         mut show: impl FnMut(&str, &str, (i64, Option<i64>)),
@@ -153,12 +153,12 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes the same record, sealed anew, over the old one.
+    /// Replaces a record by the same one under the current data key.
     pub(crate) fn reseal(&self, at: &RecordKey<'_>, sealed: &[u8]) -> Result<(), StoreError> {
         let data_key = self.current_data_key(sealed)?;
         let table = SEALED.iter().find(|table| table.name == at.table);
         let table = table.ok_or_else(|| StoreError::Sqlite(format!("{} has no sealed records", at.table)))?;
-        // The user's number is in the statement even where no column wants it.
+        // SQLite requires that each bound parameter is used, also in tables without a user.
         let sql = format!(
             "UPDATE {} SET data_key = ?1, {} = ?2 WHERE {} AND ?3 IS NOT NULL",
             table.name, table.column, table.key
@@ -168,7 +168,8 @@ impl Tx<'_> {
     }
 }
 
-/// A table with sealed records: how the record's column is called, and how a row is found by user and id.
+/// A table with sealed records: the column of the record, and the condition that finds a row by
+/// user and id.
 struct Sealed {
     name: &'static str,
     column: &'static str,

@@ -1,11 +1,11 @@
-//! Rows of our own private keys.
+//! Rows of Strongroom's private signing keys.
 
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// A private key of ours, sealed.
+/// A sealed private key.
 pub(crate) struct SigningKeyRow {
     pub(crate) id: String,
     pub(crate) created_at: i64,
@@ -27,13 +27,13 @@ impl SigningKeyRow {
 }
 
 impl View<'_> {
-    /// Every key, the newest first.
+    /// Returns all keys, newest first.
     pub(crate) fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM signing_key ORDER BY created_at DESC, id")?;
         Ok(statement.query_map([], SigningKeyRow::read)?.collect::<Result<_, _>>()?)
     }
 
-    /// One key.
+    /// Returns one key.
     pub(crate) fn signing_key(&self, id: &str) -> Result<Option<SigningKeyRow>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM signing_key WHERE id = ?")?;
         Ok(statement.query_row([id], SigningKeyRow::read).optional()?)
@@ -41,7 +41,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a key.
+    /// Inserts a key.
     pub(crate) fn insert_signing_key(&self, row: &SigningKeyRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection

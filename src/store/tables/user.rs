@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// Whose credentials they are.
+/// A user.
 pub(crate) struct UserRow {
     pub(crate) id: String,
     pub(crate) created_at: i64,
@@ -27,7 +27,7 @@ impl UserRow {
 }
 
 impl View<'_> {
-    /// One user.
+    /// Returns one user.
     pub(crate) fn user(&self, id: &str) -> Result<Option<UserRow>, StoreError> {
         let mut statement = self
             .connection
@@ -35,7 +35,7 @@ impl View<'_> {
         Ok(statement.query_row([id], UserRow::read).optional()?)
     }
 
-    /// Every user by id, with the number of credentials.
+    /// Returns all users by id, each with the number of credentials.
     pub(crate) fn users(&self) -> Result<Vec<(UserRow, u64)>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, created_at, revision, data_key, sealed,
@@ -51,7 +51,7 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Adds a user.
+    /// Inserts a user.
     pub(crate) fn insert_user(&self, row: &UserRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
         self.connection
@@ -60,7 +60,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Erases a user who has no credentials.
+    /// Deletes a user without credentials.
     pub(crate) fn delete_user(&self, id: &str) -> Result<(), StoreError> {
         self.connection.prepare_cached("DELETE FROM user WHERE id = ?")?.execute([id])?;
         Ok(())
