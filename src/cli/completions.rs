@@ -1,4 +1,4 @@
-//! `strongroom completions`: the script that lets a shell complete commands.
+//! `strongroom completions`: shell completion scripts.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -9,12 +9,11 @@ use super::output::Output;
 /// Print the completion script of a shell
 #[derive(Debug, Args)]
 pub(super) struct Completions {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 
 impl Completions {
-    /// Runs the command.
     pub(super) fn run(self, mut command: Command, out: &mut Output) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "strongroom", &mut script);

@@ -1,4 +1,4 @@
-//! `strongroom config`: what the settings are, and everything that is wrong with them.
+//! `strongroom config`: checks and shows the settings.
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -8,28 +8,27 @@ use super::failure::Failure;
 use super::output::{Output, note};
 use crate::config::{ClientSecrets, on_one_line};
 
-/// The configuration
+/// Check or show the configuration
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
-    /// Report every fault at once, with file, line and key
+    /// Check the configuration: report every fault at once, with file, line and key
     Check,
-    /// Show every setting that is in force, and where it was written; secrets are masked
+    /// Show every setting and its source; secrets are masked
     Show {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct SettingRow {
     key: String,
     value: toml::Value,
     from: String,
 }
 
 impl Config {
-    /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Check => check(context, out),
@@ -43,7 +42,8 @@ fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
     for warning in &config.warnings {
         note(format!("warning: {warning}"));
     }
-    let source = config.file.map_or_else(|| "no file was found; the defaults".to_owned(), |f| f.display().to_string());
+    let source =
+        config.file.map_or_else(|| "no configuration file; the defaults".to_owned(), |f| f.display().to_string());
     let warnings = match config.warnings.len() {
         0 => String::new(),
         1 => ", one warning".to_owned(),
@@ -54,8 +54,11 @@ fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
 
 fn show(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (config, _) = context.settings(ClientSecrets::Leave)?;
-    let listed =
-        config.shown.into_iter().map(|one| Listed { key: one.key, value: one.value, from: one.location.to_string() });
+    let listed = config.shown.into_iter().map(|one| SettingRow {
+        key: one.key,
+        value: one.value,
+        from: one.location.to_string(),
+    });
     if json {
         return out.json(&listed.collect::<Vec<_>>());
     }

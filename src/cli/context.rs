@@ -1,4 +1,4 @@
-//! What commands stand on: the settings, the catalogue, the vault, the broker; each made when a command asks for it.
+//! Global options of the command line, and the settings, vault and broker that they select.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use crate::config::{ClientSecrets, Config, ConfigErrors, Environment, Sources, p
 use crate::egress::Egress;
 use crate::vault::{MasterKey, OpenMode, Vault, VaultError};
 
-/// The options that every command takes.
+/// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Context {
-    /// The configuration [default: the first found of ./strongroom.toml,
+    /// Configuration file [default: the first of ./strongroom.toml,
     /// $XDG_CONFIG_HOME/strongroom/strongroom.toml, /etc/strongroom/strongroom.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// The vault, in place of the configuration's vault.path
+    /// Vault file, instead of vault.path
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) vault: Option<PathBuf>,
-    /// Go on with a vault that is older than vault.epoch_file says, as after the restore of a backup: say it once, knowingly
+    /// Accept a vault older than vault.epoch_file records, for example after restoring a backup
     #[arg(long, global = true)]
     pub(super) accept_rollback: bool,
 }
 
 impl Context {
-    /// Settings and catalogue; every fault of both at once.
+    /// Loads settings and catalogue, and reports every fault of both at once.
     pub(super) fn settings(&self, client_secrets: ClientSecrets) -> Result<(Config, Catalog), Failure> {
         let sources = self.sources();
         match Config::load(&sources, client_secrets) {
@@ -54,14 +54,14 @@ impl Context {
         Sources { file: self.config.clone(), vault: self.vault.clone(), environment: Environment::of_process() }
     }
 
-    /// The vault, for a short command: it works beside a running server.
+    /// Opens the vault for a short command. A server may be running.
     pub(super) fn vault(&self) -> Result<Vault, Failure> {
         let (config, _) = self.settings(ClientSecrets::Leave)?;
         open_vault(&config)
     }
 
-    /// Everything that a use case needs, for a short command. A client's secret that cannot be read here, where the
-    /// server may well read it, is a warning.
+    /// Builds a broker for a short command. A client secret that cannot be read gives a warning
+    /// only, because the server may be able to read it.
     pub(super) fn broker(&self) -> Result<Broker, Failure> {
         let (config, _) = self.settings(ClientSecrets::Try)?;
         for warning in config
@@ -81,9 +81,9 @@ pub(super) fn open_vault(config: &Config) -> Result<Vault, Failure> {
     open_with_key(config, OpenMode::Command).map(|(vault, _)| vault)
 }
 
-/// The same, with the master key that opened it.
+/// Opens the vault of the configuration, and returns the master key too.
 pub(super) fn open_with_key(config: &Config, mode: OpenMode) -> Result<(Vault, MasterKey), Failure> {
-    // Before somebody types a passphrase for nothing.
+    // Checked before a passphrase is asked for.
     if !config.vault.path.exists() {
         return Err(VaultError::NotFound(config.vault.path.clone()).into());
     }
@@ -92,7 +92,7 @@ pub(super) fn open_with_key(config: &Config, mode: OpenMode) -> Result<(Vault, M
     Ok((vault, key))
 }
 
-/// Opens the vault of the configuration by this master key.
+/// Opens the vault of the configuration with this master key.
 pub(super) fn open_with(config: &Config, key: &MasterKey, mode: OpenMode) -> Result<Vault, Failure> {
     let opened = bootstrap::open_vault_with(config, key, mode, &Clock::system());
     opened.map_err(|error| match (&error, bootstrap::advice_on_wrong_key(config)) {
@@ -101,7 +101,7 @@ pub(super) fn open_with(config: &Config, key: &MasterKey, mode: OpenMode) -> Res
     })
 }
 
-/// The way out to the network, as the configuration has it.
+/// Builds the egress client of the configuration.
 pub(super) fn egress(config: &Config) -> Result<Egress, Failure> {
     Ok(Egress::new(&config.egress.allow, &config.egress.ca_certificates)?)
 }

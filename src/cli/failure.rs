@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked: the exit code, what happened, and what to do next.
+//! Failure of a command: exit code, message and advice.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -10,10 +10,10 @@ use crate::egress::EgressSetupError;
 use crate::http::ListenError;
 use crate::vault::{BackupError, MasterKeyError, VaultError};
 
-/// The exit codes, as the contract has them.
+/// Exit codes of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
-    /// Nobody reads the output any more: nothing to complain about.
+    /// The reader of the output has gone away.
     Closed = 0,
     Failed = 1,
     Configuration = 2,
@@ -21,7 +21,7 @@ enum Code {
     Damaged = 4,
 }
 
-/// A command's failure. Its text never holds a secret.
+/// Failure of a command. Its text never contains a secret.
 #[derive(Debug)]
 pub struct Failure {
     code: Code,
@@ -30,51 +30,52 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// It failed (exit code 1).
+    /// Builds a general failure (exit code 1).
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { code: Code::Failed, message: message.into(), advice: None }
     }
 
-    /// It was used or configured wrongly (exit code 2).
+    /// Builds a usage or configuration failure (exit code 2).
     pub(super) fn configuration(message: impl Into<String>) -> Self {
         Self { code: Code::Configuration, message: message.into(), advice: None }
     }
 
-    /// The vault holds what Strongroom did not write there, or lacks what it wrote (exit code 4).
+    /// Builds a damage failure (exit code 4): the vault was changed by something other than
+    /// Strongroom.
     pub(super) fn damaged(message: impl Into<String>) -> Self {
-        let advice = "keep the file as it is, and bring back a backup beside it";
+        let advice = "keep the file unchanged, and restore a backup beside it";
         Self { code: Code::Damaged, message: message.into(), advice: Some(advice.to_owned()) }
     }
 
-    /// What to do next.
+    /// Sets the advice: the next step for the operator.
     #[must_use]
     pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
-    /// Whether the master key does not open the vault.
+    /// Returns true if the master key does not open the vault.
     pub(super) fn is_wrong_key(&self) -> bool {
         self.code == Code::WrongKey
     }
 
-    /// What happened, and what to do next.
+    /// Returns message and advice.
     pub(super) fn parts(&self) -> (&str, Option<&str>) {
         (&self.message, self.advice.as_deref())
     }
 
-    /// The standard output could not be written.
+    /// Builds the failure of a write to standard output.
     pub(super) fn of_output(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self { code: Code::Closed, message: String::new(), advice: None },
-            _ => Self::new(format!("the output cannot be written: {error}")),
+            _ => Self::new(format!("cannot write the output: {error}")),
         }
     }
 
-    /// Tells it on the standard error, and gives the code to exit with.
+    /// Prints the failure to standard error and returns its exit code.
     pub fn report(&self) -> ExitCode {
         if self.code != Code::Closed {
-            // Where even the standard error is closed, the exit code says it.
+            // If standard error is closed too, the exit code remains.
             let _ = writeln!(io::stderr().lock(), "{self}");
         }
         ExitCode::from(self.code as u8)
@@ -95,7 +96,7 @@ impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         let count = errors.0.len();
         let message = match count {
-            1 => "the configuration has a fault".to_owned(),
+            1 => "the configuration has one fault".to_owned(),
             _ => format!("the configuration has {count} faults"),
         };
         Self::configuration(message).advise(errors.to_string())
@@ -113,14 +114,14 @@ impl From<broker::Error> for Failure {
 
 impl From<MasterKeyError> for Failure {
     fn from(error: MasterKeyError) -> Self {
-        let advice = "it is the text that `strongroom init` wrote; take it from your copy of the key";
+        let advice = "use the text that `strongroom init` wrote, from your copy of the key file";
         Self { code: Code::WrongKey, message: error.to_string(), advice: Some(advice.to_owned()) }
     }
 }
 
 impl From<EgressSetupError> for Failure {
     fn from(error: EgressSetupError) -> Self {
-        Self::configuration(error.to_string()).advise("look at egress.ca_certificates in the configuration")
+        Self::configuration(error.to_string()).advise("check egress.ca_certificates in the configuration")
     }
 }
 
@@ -128,11 +129,10 @@ impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
         match error {
             ListenError::Address { .. } => Self::new(error.to_string()).advise(
-                "set server.listen (for dev: --listen) to an address of this machine that nobody else listens on; port 0 \
-                 is a free one",
+                "set server.listen (for dev: --listen) to a free address of this machine; port 0 takes a free port",
             ),
             ListenError::Tls(_) => Self::configuration(error.to_string())
-                .advise("look at server.tls.certificate and server.tls.key in the configuration"),
+                .advise("check server.tls.certificate and server.tls.key in the configuration"),
         }
     }
 }
@@ -152,19 +152,19 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         let advice = match &error {
             BackupError::Vault(VaultError::WrongKey { .. }) => {
-                "a backup needs the master key of its day: set vault.master_key to it"
+                "set vault.master_key to the master key of the backup's time"
             }
             BackupError::Vault(_) => {
                 let BackupError::Vault(error) = error else { unreachable!("it was looked at") };
                 return error.into();
             }
             BackupError::NotABackup(_) => "name a file that `strongroom vault backup` wrote",
-            BackupError::NewerFormat { .. } => "install that Strongroom or a newer one",
-            BackupError::Damaged(_) | BackupError::CutOff => "take an older backup, or another copy of this one",
+            BackupError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
+            BackupError::Damaged(_) | BackupError::CutOff => "use another copy of this backup, or an older one",
             BackupError::AlreadyExists(_) => "name another file, or give --force to replace this one",
-            BackupError::GivenUp => "start it again",
+            BackupError::GivenUp => "run the command again",
             BackupError::File { .. } | BackupError::Io { .. } => {
-                "look at the folder, its owner and mode, and the room on its disk; nothing was left behind"
+                "check the folder, its owner and mode, and the disk space; no partial file was left"
             }
         };
         let code = if error.is_damage() {
@@ -180,25 +180,18 @@ impl From<BackupError> for Failure {
 
 fn advice_on(error: &VaultError) -> Option<&'static str> {
     Some(match error {
-        VaultError::NotFound(_) => {
-            "make one with `strongroom init`, or say where it is: --vault FILE, or vault.path in the configuration"
-        }
+        VaultError::NotFound(_) => "create one with `strongroom init`, or name it with --vault FILE or vault.path",
         VaultError::AlreadyExists(_) => "name another file with --vault, or move this one away",
-        VaultError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or bring back a backup of it",
-        VaultError::WrongKey { .. } => {
-            "set vault.master_key to the key of this vault, or take --vault to the vault of this key"
-        }
+        VaultError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or restore a backup",
+        VaultError::WrongKey { .. } => "set vault.master_key to this vault's key, or name another vault with --vault",
         VaultError::Rollback { .. } => {
-            "bring the newest vault back, with its -wal and -shm. Where the older one is meant (a backup that was restored), \
-             start once with --accept-rollback: what was deleted and revoked since may be there again"
+            "restore the newest vault with its -wal and -shm files. If the older vault is intended (a restored backup), start once with --accept-rollback; credentials and keys deleted since may exist again"
         }
         VaultError::EpochFile { .. } => {
-            "see whether vault.epoch_file names the file of this vault. Where it is lost for good, remove it, and start once \
-             with --accept-rollback: a new one is begun, and nothing tells whether this vault is the newest"
+            "check that vault.epoch_file is the file of this vault. If the right file is lost, remove this one and start once with --accept-rollback; Strongroom then cannot tell if this vault is the newest"
         }
         VaultError::NoEpochFile(_) => {
-            "see whether its disk is mounted and vault.epoch_file names its place, or bring it back. Where it is lost for good \
-             and you know by other means that this is the newest vault, start once with --accept-rollback"
+            "check that its disk is mounted and that vault.epoch_file names it, or restore it. If it is lost and you know that this is the newest vault, start once with --accept-rollback"
         }
         VaultError::DamagedRow {
             table:
@@ -211,16 +204,14 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
             ..
         } => "bring back a backup, or erase the damaged rows: `strongroom vault repair`",
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
-            "keep the file as it is, and bring back a backup beside it"
+            "keep the file unchanged, and restore a backup beside it"
         }
         VaultError::Unreleased(_) => "export its credentials with that version, and import them into a new vault",
-        VaultError::NewerFormat { .. } => "install that Strongroom or a newer one",
-        VaultError::Locked(_) => {
-            "stop the other server first; short commands such as `strongroom key list` work beside it"
-        }
-        VaultError::Full => "make room on the disk; reading and deleting go on meanwhile",
-        VaultError::ReadOnly(_) => "look at the owner and the mode of the file, its folder and its file system",
-        VaultError::TooManySlots(_) => "end one that nobody needs any more first: `strongroom vault slot remove SLOT`",
+        VaultError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
+        VaultError::Locked(_) => "stop the other server first; commands such as `strongroom key list` work beside it",
+        VaultError::Full => "free disk space; reading and deleting still work",
+        VaultError::ReadOnly(_) => "check owner, mode and file system of the file and its folder",
+        VaultError::TooManySlots(_) => "remove an unused slot first: `strongroom vault slot remove SLOT`",
         VaultError::Busy | VaultError::Contended => "try again",
         _ => return None,
     })

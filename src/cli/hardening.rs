@@ -1,7 +1,8 @@
-//! What every start does first: nobody else reads this process's memory, its core, or a file that it makes.
+//! Process hardening at every start.
 
-/// Files are made for their owner alone, no core is dumped, and (on Linux) other processes of the same user cannot
-/// look into this one (`prctl(2)`, `PR_SET_DUMPABLE`). What the system refuses is left as it is: `doctor` tells.
+/// Sets umask 0077, disables core files and, on Linux, makes the process not dumpable (`prctl(2)`,
+/// `PR_SET_DUMPABLE`), so that processes of the same user cannot read its memory. Failures are
+/// ignored here and reported by `doctor`.
 pub fn harden() {
     use rustix::process::{Resource, Rlimit, setrlimit, umask};
 

@@ -1,4 +1,4 @@
-//! `strongroom init`: settings, master key and vault, made once and never over existing files.
+//! `strongroom init`: creates settings, master key and vault; never overwrites a file.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -14,29 +14,28 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::vault::{MasterKey, Vault};
 
-/// Make strongroom.toml, strongroom.key and strongroom.db here, or where --config and --vault say
+/// Create strongroom.toml, strongroom.key and strongroom.db here, or as --config and --vault say
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// Open the vault by a passphrase instead of a key file
+    /// Protect the vault with a passphrase instead of a key file
     #[arg(long, value_name = "FROM")]
     passphrase: Option<PassphraseFrom>,
 }
 
-/// What is made, and taken back where a later step fails.
+/// Created files, removed again if a later step fails.
 #[derive(Default)]
-struct Made(Vec<PathBuf>);
+struct CreatedFiles(Vec<PathBuf>);
 
-impl Drop for Made {
+impl Drop for CreatedFiles {
     fn drop(&mut self) {
         for path in &self.0 {
-            // What cannot be taken back is seen at the next try, which names it.
+            // A file that cannot be removed is named at the next attempt.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
 impl Init {
-    /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let config = context.config.clone().unwrap_or_else(|| PathBuf::from("strongroom.toml"));
         let vault = context.vault.clone().unwrap_or_else(|| PathBuf::from("strongroom.db"));
@@ -49,24 +48,25 @@ impl Init {
             .map(|path| path.display().to_string())
             .collect();
         if !existing.is_empty() {
-            return Err(Failure::new(format!("{} already exists, and nothing is written over", existing.join(", ")))
-                .advise("move it away, or name other files with --config and --vault"));
+            return Err(Failure::new(format!("{} already exists", existing.join(", "))).advise(
+                "move it away, or name other files with --config and --vault; existing files are not overwritten",
+            ));
         }
         files.iter().try_for_each(|path| make_folder_of(path))?;
 
-        let mut made = Made::default();
+        let mut created = CreatedFiles::default();
         let master = match self.passphrase {
             None => {
                 let master = MasterKey::generate(Random);
                 let text = master.to_file_text().expect("a generated key is no passphrase");
-                write(&key, text.expose(), 0o400, &mut made)?;
+                write(&key, text.expose(), 0o400, &mut created)?;
                 master
             }
             Some(from) => from.read()?,
         };
-        write(&config, &settings(&config, &vault, self.passphrase), 0o600, &mut made)?;
+        write(&config, &settings(&config, &vault, self.passphrase), 0o600, &mut created)?;
         Vault::create(&vault, &master, Clock::system(), Random)?;
-        made.0.clear();
+        created.0.clear();
         tell(&config, &vault, self.passphrase.is_none().then_some(key.as_path()), out)
     }
 }
@@ -81,14 +81,14 @@ fn make_folder_of(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Writes a new file, to be taken back where a later step fails.
-fn write(path: &Path, text: &str, permissions: u32, made: &mut Made) -> Result<(), Failure> {
+/// Writes a new file and registers it for removal.
+fn write(path: &Path, text: &str, permissions: u32, created: &mut CreatedFiles) -> Result<(), Failure> {
     write_new(path, text, permissions).map_err(|error| cannot_be_made(path, &error))?;
-    made.0.push(path.to_owned());
+    created.0.push(path.to_owned());
     Ok(())
 }
 
-/// The settings to begin with: short, with what most people change first.
+/// Returns the initial settings.
 fn settings(config: &Path, vault: &Path, passphrase: Option<PassphraseFrom>) -> String {
     let unlock = match passphrase {
         None => {
@@ -124,7 +124,8 @@ callback_origins = []
     )
 }
 
-/// The vault's path as the settings can say it: relative to their folder where it is in there, else absolute.
+/// Returns the vault's path for the settings: relative if it lies below their folder, else
+/// absolute.
 fn seen_from(config: &Path, vault: &Path) -> PathBuf {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (config, vault) = (absolute(config), absolute(vault));
@@ -135,11 +136,11 @@ fn seen_from(config: &Path, vault: &Path) -> PathBuf {
 }
 
 fn tell(config: &Path, vault: &Path, key: Option<&Path>, out: &mut Output) -> Result<(), Failure> {
-    out.line(format!("made {}  the settings", config.display()))?;
+    out.line(format!("created {}  settings", config.display()))?;
     if let Some(key) = key {
-        out.line(format!("made {}  the master key: keep a copy of it apart from the vault", key.display()))?;
+        out.line(format!("created {}  master key: keep a copy of it apart from the vault", key.display()))?;
     }
-    out.line(format!("made {}  the vault", vault.display()))?;
+    out.line(format!("created {}  vault", vault.display()))?;
     let option =
         if config == Path::new("strongroom.toml") { String::new() } else { format!(" --config {}", config.display()) };
     out.line(format!(

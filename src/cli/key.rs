@@ -1,4 +1,4 @@
-//! `strongroom key`: the API keys that programs present.
+//! `strongroom key`: manage API keys.
 
 use std::time::Duration;
 
@@ -15,46 +15,46 @@ use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
 use crate::vault::{ApiKey, AuditContext, KeyHolder, NewApiKey, UserPattern};
 
-/// The API keys that programs present
+/// Manage API keys
 #[derive(Debug, Subcommand)]
 pub(super) enum Key {
-    /// Make an API key; it is shown this once
+    /// Create an API key; it is shown once
     Create(Create),
-    /// List the API keys; the keys themselves are not kept anywhere
+    /// List API keys; the keys themselves are not stored
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Revoke an API key, at once and for good
+    /// Revoke an API key, at once and permanently
     Revoke {
-        /// Its id, as `key list` shows it
+        /// Key id, as `key list` shows it
         id: ApiKeyId,
     },
 }
 
-/// What an API key is to be.
+/// Properties of the new key.
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// The user that the key acts for
+    /// User that the key acts for
     #[arg(long, value_name = "USER", required_unless_present = "service", conflicts_with = "service")]
     user: Option<UserId>,
-    /// A service key: it names the user in each request, in the header Strongroom-User
+    /// Create a service key: each request names its user in the header Strongroom-User
     #[arg(long)]
     service: bool,
-    /// The users that a service key may name; `*` stands for any text [default: all]
+    /// Users that a service key may act for; `*` matches any text [default: all]
     #[arg(long, value_name = "PATTERN", requires = "service", conflicts_with = "user", num_args = 1..)]
     users: Vec<UserPattern>,
-    /// What the key may do; may be repeated. No permission implies another
+    /// Permission of the key; may be repeated. No permission implies another
     #[arg(long = "permission", value_name = "PERMISSION", required = true, num_args = 1.., value_delimiter = ',')]
     permissions: Vec<Permission>,
-    /// After how long the key ends, for example 90d [default: never]
+    /// Lifetime of the key, for example 90d [default: unlimited]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     expires: Option<Duration>,
-    /// What to call the key
+    /// Name of the key
     #[arg(long)]
     name: Option<String>,
-    /// As JSON: {id, api_key, user, permissions, expires_at}
+    /// Print JSON: {id, api_key, user, permissions, expires_at}
     #[arg(long)]
     json: bool,
 }
@@ -69,7 +69,7 @@ struct Created<'k> {
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct KeyRow {
     id: ApiKeyId,
     name: Option<String>,
     user: Option<UserId>,
@@ -83,7 +83,6 @@ struct Listed {
 }
 
 impl Key {
-    /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(context, out),
@@ -113,7 +112,7 @@ impl Create {
             return out.json(&Created { id: key.id, api_key: text.expose(), user, permissions, expires_at });
         }
         note(format!(
-            "API key {} of {} with {}; it is shown this once:",
+            "API key {} for {} with {}. It is shown only once:",
             key.id,
             holder_text(&key.holder),
             key.permissions
@@ -144,13 +143,13 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
     out.columns(["ID", "NAME", "FOR", "PERMISSIONS", "EXPIRES", "STATUS"], &rows)
 }
 
-fn listed(key: ApiKey, now: UnixTime) -> Listed {
+fn listed(key: ApiKey, now: UnixTime) -> KeyRow {
     let status = status(&key, now);
     let (user, service, users) = match key.holder {
         KeyHolder::User(user) => (Some(user), false, Vec::new()),
         KeyHolder::Service { users } => (None, true, users.iter().map(ToString::to_string).collect()),
     };
-    Listed {
+    KeyRow {
         id: key.id,
         name: key.name,
         user,
@@ -187,6 +186,6 @@ fn revoke(id: ApiKeyId, context: &Context, out: &mut Output) -> Result<(), Failu
     if block_on(vault.revoke_api_key(id, &AuditContext::command_line()))?? {
         out.line(format!("revoked API key {id}"))
     } else {
-        Err(Failure::new(format!("there is no live API key {id}")).advise("`strongroom key list` shows all of them"))
+        Err(Failure::new(format!("there is no active API key {id}")).advise("`strongroom key list` lists all keys"))
     }
 }

@@ -1,4 +1,4 @@
-//! `strongroom man`: the manual page, from the same table of commands as the help.
+//! `strongroom man`: manual pages, from the same definitions as the help.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,6 @@ pub(super) struct Man {
 }
 
 impl Man {
-    /// Runs the command.
     pub(super) fn run(self, command: Command, out: &mut Output) -> Result<(), Failure> {
         if let Some(folder) = self.dir {
             return clap_mangen::generate_to(command, &folder)

@@ -1,8 +1,8 @@
-//! The command line, one file a command; no logic of its own.
+//! The command line: one file a command, without logic of its own.
 //!
-//! Every command is a type that says in its doc comments what `--help`, the manual page and the completions show, and
-//! that runs itself: on a `Context` (settings, vault, broker, made when they are asked for) and an `Output`. What
-//! goes wrong comes back as a [`Failure`], which knows its exit code and what to do next.
+//! Each command is a clap type. Its doc comments are the text of `--help`, the manual page and the
+//! completions. A command takes a `Context` (settings, vault, broker) and an `Output`, calls a use
+//! case of the broker, and prints the result. A [`Failure`] carries the exit code and advice.
 
 mod arguments;
 mod audit;
@@ -35,7 +35,7 @@ use output::Output;
 pub use server::dev;
 use server::serve;
 
-/// Keeps your users' credentials for other services: OAuth tokens, API keys, passwords
+/// Stores your users' OAuth tokens, API keys and passwords, encrypted in one file
 #[derive(Debug, Parser)]
 #[command(name = "strongroom", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -45,8 +45,7 @@ pub struct Cli {
     command: Option<Command>,
 }
 
-const AFTER_HELP: &str = "Exit codes: 0 done; 1 it failed; 2 usage or configuration; 3 the master key does not open \
-this vault; 4 the vault is damaged. RUST_LOG sets the log's filter.";
+const AFTER_HELP: &str = "Exit codes: 0 success; 1 failure; 2 usage or configuration; 3 wrong master key; 4 damaged vault. RUST_LOG sets the log filter.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -74,7 +73,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs what was asked for; help, where nothing was.
+    /// Runs the command; prints the help if there is none.
     pub fn run(self) -> Result<(), Failure> {
         let mut out = Output::locked();
         let context = &self.context;

@@ -1,5 +1,5 @@
-//! What a command prints: lines, aligned columns or JSON on a locked standard output. A reader that goes away
-//! (`… | head`) ends the command quietly.
+//! Output of a command: lines, columns or JSON on a locked standard output. A closed pipe (`… |
+//! head`) ends the command quietly.
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
@@ -7,31 +7,31 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-/// The standard output.
+/// Standard output.
 pub(super) struct Output(BufWriter<StdoutLock<'static>>);
 
 impl Output {
-    /// Locks the standard output until this is dropped.
+    /// Locks standard output until this is dropped.
     pub(super) fn locked() -> Self {
         Self(BufWriter::new(io::stdout().lock()))
     }
 
-    /// One line.
+    /// Writes one line.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         writeln!(self.0, "{}", text.as_ref()).map_err(|error| Failure::of_output(&error))
     }
 
-    /// Text or bytes as they are.
+    /// Writes text or bytes unchanged.
     pub(super) fn raw(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
         self.0.write_all(bytes.as_ref()).map_err(|error| Failure::of_output(&error))
     }
 
-    /// The stream itself.
+    /// Returns the buffered stream.
     pub(super) fn writer(&mut self) -> &mut impl Write {
         &mut self.0
     }
 
-    /// A value as JSON, indented where a person reads it.
+    /// Writes JSON, indented on a terminal.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {
             self.line(
@@ -42,12 +42,12 @@ impl Output {
         }
     }
 
-    /// A value as JSON on one line, for programs.
+    /// Writes JSON on one line.
     pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         self.line(serde_json::to_string(value).expect("every key is a text, and no value refuses to be written"))
     }
 
-    /// Rows under a header, in columns. What could steer a terminal is taken out of the cells.
+    /// Writes rows in columns under a header. Control characters in cells are replaced.
     pub(super) fn columns<const N: usize>(&mut self, header: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
         let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
         let mut widths = header.map(|name| name.chars().count());
@@ -65,19 +65,19 @@ impl Output {
         self.line(line.join("  ").trim_end())
     }
 
-    /// Hands over what is still in the buffer.
+    /// Flushes the buffer.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|error| Failure::of_output(&error))
     }
 }
 
-/// The text without control characters: a title that a provider gave must not move somebody's cursor.
+/// Replaces control characters: a title from a provider must not control the terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// One line on the standard error, beside what a script reads.
+/// Writes one line to standard error.
 pub(super) fn note(text: impl AsRef<str>) {
-    // Nothing depends on it, and there is no other place to complain to.
+    // There is no other place to report that standard error is closed.
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }

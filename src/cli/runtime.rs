@@ -1,4 +1,4 @@
-//! Tokio runtimes for commands and servers, and the signals that end them.
+//! Tokio runtimes for commands and servers, and the signals that stop them.
 
 use std::io;
 
@@ -6,24 +6,25 @@ use tokio::runtime::Runtime;
 
 use super::failure::Failure;
 
-/// A runtime for one short command.
+/// Runs a future on a runtime for one short command.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
     Ok(runtime.block_on(future))
 }
 
-/// A runtime for a server.
+/// Builds the runtime of a server.
 pub(super) fn multi_threaded() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("the runtime cannot start: {error}")))
+        .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))
 }
 
-/// Resolves at the first SIGTERM or SIGINT. From the moment this returns, neither ends the process by itself.
+/// Returns a future that resolves at the first SIGTERM or SIGINT. From now on neither signal ends
+/// the process.
 pub(super) fn signals() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

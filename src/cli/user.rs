@@ -1,4 +1,4 @@
-//! `strongroom user`: the users whose credentials are kept.
+//! `strongroom user`: manage users.
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -12,36 +12,35 @@ use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::vault::{AuditContext, CredentialPage, KeyHolder, VaultError};
 
-/// The users whose credentials are kept
+/// Manage the users whose credentials are stored
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
-    /// Add a user; one that is there already stays as it is
+    /// Add a user; does nothing if the user exists
     Add {
-        /// The id, as your application knows the user
+        /// User id in your application
         id: UserId,
     },
     /// List the users
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Remove a user: revoke and delete every credential, then the API keys and the user
+    /// Remove a user: revokes and deletes every credential, then removes the API keys and the user
     Remove {
-        /// The id
+        /// User id
         id: UserId,
     },
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct UserRow {
     id: UserId,
     created_at: UnixTime,
     credentials: u64,
 }
 
 impl User {
-    /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Add { id } => add(&id, context, out),
@@ -54,15 +53,15 @@ impl User {
 fn add(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
     let new = block_on(vault.add_user(id, &AuditContext::command_line()))??;
-    out.line(if new { format!("added user {id}") } else { format!("user {id} was there already") })
+    out.line(if new { format!("added user {id}") } else { format!("user {id} exists already") })
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let users = context.vault()?.users()?;
     if json {
-        let listed: Vec<Listed> = users
+        let listed: Vec<UserRow> = users
             .into_iter()
-            .map(|user| Listed { id: user.id, created_at: user.created_at, credentials: user.credentials })
+            .map(|user| UserRow { id: user.id, created_at: user.created_at, credentials: user.credentials })
             .collect();
         return out.json(&listed);
     }
@@ -73,12 +72,12 @@ fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> 
     out.columns(["USER", "CREDENTIALS", "SINCE"], &rows)
 }
 
-/// What its providers have not confirmed, of now and of before: all that is still kept of a user that was removed.
+/// Prints the revocations that providers have not confirmed: all that remains of a removed user.
 fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Failure> {
     let administrator = Administrator { holder: KeyHolder::User(id.clone()), who: AuditContext::command_line() };
     for waiting in broker.revocations(&administrator, CredentialPage::default())?.revocations {
         out.line(format!(
-            "not revoked: {} {}; its token is kept, sealed, and tried again until {}",
+            "not revoked: {} {}; its sealed token stays in the revocation queue until {}",
             waiting.provider, waiting.credential_id, waiting.give_up_at
         ))?;
     }
@@ -89,20 +88,20 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
     let broker = context.broker()?;
     let vault = broker.vault();
     if !vault.has_user(id)? {
-        return Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` shows all of them"));
+        return Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` lists all users"));
     }
     let caller = Caller { user: id.clone(), who: AuditContext::command_line() };
     let mut deleted = 0;
-    // A server may store a credential of this user meanwhile: then there is one more to delete.
+    // A server may store another credential of this user meanwhile.
     for _ in 0..10 {
         for credential in vault.list(id, None, CredentialPage::default())? {
             let (provider, credential) = (credential.provider.to_string(), credential.id.to_string());
             let answer = block_on(broker.delete(&caller, &provider, &credential))??;
             deleted += 1;
             let revoked = match answer.revoked {
-                Some(true) => "revoked and deleted",
-                Some(false) => "deleted; the revocation failed, and the server will try it again",
-                None => "deleted; nothing was to be revoked",
+                Some(true) => "deleted and revoked",
+                Some(false) => "deleted; the revocation failed and will be retried by the server",
+                None => "deleted; there was nothing to revoke",
             };
             out.line(format!("{provider} {credential}: {revoked}"))?;
         }
@@ -116,6 +115,6 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Failure::new(format!("user {id} gets new credentials faster than they are deleted"))
-        .advise("revoke the API keys that store them (`strongroom key list`), then try again"))
+    Err(Failure::new(format!("user {id} gets new credentials while they are being deleted"))
+        .advise("revoke the API keys that create them (`strongroom key list`), then run the command again"))
 }

@@ -84,7 +84,7 @@ async fn fail_at(world: &World, event: Event, call: u32) -> Took {
     assert_eq!(status.code(), Some(i32::from(!all_done)), "{}", said());
     assert!(!said().contains("panicked"), "{}", said());
     if took == Took::Ended {
-        assert!(said().contains("its outcome is unknown") && said().contains("start it again"), "{}", said());
+        assert!(said().contains("its outcome is unknown") && said().contains("restart the server"), "{}", said());
     }
     took
 }

@@ -151,7 +151,7 @@ fn a_key_is_shown_once_and_can_be_revoked() {
     assert_eq!(listed.json()[1]["users"], json!(["team-*"]));
     let id = created["id"].as_str().unwrap();
     desk.run(&["key", "revoke", id]).succeeded();
-    desk.run(&["key", "revoke", id]).ended_with(1).complained("no live API key");
+    desk.run(&["key", "revoke", id]).ended_with(1).complained("no active API key");
     assert_eq!(desk.run(&["key", "list", "--json"]).json()[0]["status"], "revoked");
 }
 
@@ -237,7 +237,7 @@ fn a_credential_that_makes_no_sense_is_refused_and_nothing_is_stored() {
     };
     add(&["opena"], "x").ended_with(1).complained("did you mean 'openai'?");
     add(&["openai"], "\n").ended_with(1).complained("the API key is empty");
-    add(&["openai", "--kind", "user_password"], "a\nb\n").ended_with(1).complained("does not take");
+    add(&["openai", "--kind", "user_password"], "a\nb\n").ended_with(1).complained("does not accept");
     add(&["github", "--kind", "oauth2"], "x").ended_with(2).complained("strongroom connect");
     add(&["smtp", "--kind", "user_password"], "just one line\n").ended_with(1).complained("two lines");
     add(&["http", "--kind", "host_scoped"], "A: b\n").ended_with(2).complained("--host");
@@ -273,7 +273,7 @@ fn the_catalogue_is_listed_and_shown_in_its_own_vocabulary() {
         desk.run(&["provider", "show", "google"])
             .succeeded()
             .stdout
-            .contains("configured: no; write client_id and client_secret")
+            .contains("configured: no; set client_id and client_secret")
     );
     desk.run(&["provider", "show", "githb"]).ended_with(1).complained("did you mean 'github'?");
 }
@@ -301,16 +301,12 @@ fn a_provider_s_check_says_what_is_missing_and_what_cannot_be_reached() {
         "[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.acme]\ndisplay_name = \"Acme\"\n[providers.acme.oauth]\n\
          authorize_url = \"http://127.0.0.1:1/authorize\"\ntoken_url = \"http://127.0.0.1:1/token\"\n",
     );
-    let said = desk.run(&["provider", "check"]).ended_with(1).complained("3 things above");
-    assert!(
-        said.stdout.contains("MISSING: write client_id and client_secret under [providers.acme]"),
-        "{}",
-        said.stdout
-    );
+    let said = desk.run(&["provider", "check"]).ended_with(1).complained("found 3 problems");
+    assert!(said.stdout.contains("MISSING: set client_id and client_secret in [providers.acme]"), "{}", said.stdout);
     assert_eq!(said.stdout.matches("NOT reachable").count(), 2, "{}", said.stdout);
     assert!(said.stdout.contains("set oauth.callback_origins"), "{}", said.stdout);
     let found = desk.run(&["provider", "check", "--json"]).ended_with(1).json();
-    assert_eq!((&found[0]["name"], &found[0]["amiss"]), (&json!("acme"), &json!(3)));
+    assert_eq!((&found[0]["name"], &found[0]["problems"]), (&json!("acme"), &json!(3)));
     assert_eq!((&found[0]["client"]["ok"], &found[0]["redirect_uris"]), (&json!(false), &json!([])));
     assert_eq!(found[0]["endpoints"][1]["url"], "http://127.0.0.1:1/token");
     assert!(found[0]["endpoints"][1]["error"].is_string() && found[0]["endpoints"][1]["status"].is_null());
@@ -339,8 +335,7 @@ fn a_provider_s_check_proposes_one_redirect_uri_of_its_own_for_each_origin() {
     assert_eq!((&found[1]["redirect_uris"], &found[1]["loopback_redirect_uri"]), (&json!([]), &json!(null)));
     let said = desk.run(&["provider", "check", "shop"]).succeeded().stdout;
     assert!(
-        said.contains("register   https://app.example.com/callback/shop")
-            && said.contains("one path for each provider"),
+        said.contains("register   https://app.example.com/callback/shop") && said.contains("one path per provider"),
         "{said}"
     );
 
@@ -377,7 +372,7 @@ fn doctor_tells_how_to_mend_what_it_finds() {
     let desk = Desk::initialised();
     let well = desk.run(&["doctor"]).succeeded();
     for found in
-        ["oauth.callback_origins is empty", "there is no API key", "no server has the vault open", "can be written"]
+        ["oauth.callback_origins is empty", "there is no API key", "no server is running on this vault", "is writable"]
     {
         assert!(well.stdout.contains(found), "{found}: {}", well.stdout);
     }
@@ -387,7 +382,7 @@ fn doctor_tells_how_to_mend_what_it_finds() {
     assert!(open.stdout.contains("chmod 0400") && open.stdout.contains("chmod 0600"), "{}", open.stdout);
 
     std::fs::remove_file(desk.path("strongroom.key")).unwrap();
-    let ill = desk.run(&["doctor", "--json"]).ended_with(1).complained("one thing would keep Strongroom from working");
+    let ill = desk.run(&["doctor", "--json"]).ended_with(1).complained("found one fault");
     assert!(ill.json().as_array().unwrap().iter().any(|finding| finding["level"] == "fault"));
 }
 

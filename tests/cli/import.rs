@@ -95,7 +95,7 @@ fn no_secret_in(said: &Said) {
 async fn autogpts_sealed_rows_come_over_for_each_user_and_what_cannot_is_told() {
     let desk = Desk::initialised();
     let said =
-        import(&desk, "autogpt.csv", &["--from", "autogpt"]).ended_with(1).complained("2 of 8 cannot be imported");
+        import(&desk, "autogpt.csv", &["--from", "autogpt"]).ended_with(1).complained("2 of 8 items were not imported");
     no_secret_in(&said);
     let report = said.json();
     assert_eq!(
@@ -271,9 +271,9 @@ async fn an_export_takes_everything_to_another_vault_and_only_its_passphrase_ope
             passphrase,
         )
     };
-    export(&[], "short").ended_with(1).complained("fewer than 12 characters");
+    export(&[], "short").ended_with(1).complained("shorter than 12 characters");
     export(&["--user", "nobody"], PASSPHRASE).ended_with(1).complained("there is no user nobody");
-    export(&["--provider", "slack"], PASSPHRASE).ended_with(1).complained("there is nothing to export");
+    export(&["--provider", "slack"], PASSPHRASE).ended_with(1).complained("there are no credentials to export");
     assert!(!Path::new(&file).exists(), "there is a file only where the export is whole");
     let said = export(&[], PASSPHRASE).succeeded();
     no_secret_in(&said);

@@ -237,13 +237,13 @@ async fn the_operator_sees_the_queue_after_a_crash_and_may_try_at_once() {
     assert_eq!((&waiting[0]["credential_id"], &waiting[0]["attempts"]), (&json!(id), &json!(1)));
     assert_eq!((queue(&["--user", "alice"]), queue(&["--user", "bob"])), (waiting, json!([])));
     let doctor = || installation.run(&["doctor"]).stdout();
-    assert!(!doctor().contains("waiting revocations"), "one failure is no reason to worry");
+    assert!(!doctor().contains("queued revocations"), "one failure is no reason to worry");
     for attempts in 2..=3 {
         assert_eq!(queue(&["--retry"])[0]["attempts"], attempts);
     }
     let said = doctor();
-    assert!(said.contains("1 of 1 waiting revocations fail again and again"), "{said}");
-    assert!(said.contains("one at sandbox, tried 3 times: the revocation endpoint answered with status 503"), "{said}");
+    assert!(said.contains("1 of 1 queued revocations keep failing"), "{said}");
+    assert!(said.contains("at sandbox, after 3 attempts: the revocation endpoint answered with status 503"), "{said}");
     let table = installation.run(&["credential", "revocations"]).must_succeed().stdout();
     assert!(table.contains(&id) && table.lines().count() == 2, "{table}");
 

@@ -33,7 +33,7 @@ fn sql(desk: &Desk, sql: &str) {
 #[test]
 fn a_log_that_does_not_hold_is_exit_code_4_and_its_first_wrong_row_is_named() {
     let said = three_rows().run(&["audit", "verify"]).succeeded().stdout;
-    assert_eq!(said, "all 3 rows of the audit log are as they were written\n");
+    assert_eq!(said, "the audit log is intact: 3 rows\n");
     for (attack, named) in [
         ("UPDATE audit SET user = 'carol' WHERE seq = 2", "audit row 2: not as written"),
         ("DELETE FROM audit WHERE seq = 2", "audit row 2: missing"),
@@ -48,7 +48,7 @@ fn a_log_that_does_not_hold_is_exit_code_4_and_its_first_wrong_row_is_named() {
         sql(&desk, attack);
         let said = desk.run(&["audit", "verify"]).ended_with(4);
         assert!(said.stdout.contains(named), "{}", said.stdout);
-        said.complained(&format!("the audit log does not hold: {named}"));
+        said.complained(&format!("the audit log was tampered with: {named}"));
     }
 }
 
@@ -86,7 +86,7 @@ fn the_list_is_filtered_and_its_newest_row_comes_last() {
     ] {
         assert_eq!(list(&filter), expected, "{filter:?}");
     }
-    desk.run(&["audit", "list", "--since", "yesterday"]).ended_with(2).complained("how long ago, such as 24h");
+    desk.run(&["audit", "list", "--since", "yesterday"]).ended_with(2).complained("an age such as 24h");
     desk.run(&["audit", "list", "--result", "good"]).ended_with(2);
     let table = desk.run(&["audit", "list", "--user", "bob"]).succeeded().stdout;
     assert_eq!(table.lines().count(), 3, "{table}");
@@ -142,7 +142,7 @@ fn an_export_is_signed_so_that_a_third_party_can_check_it() {
     let desk = three_rows();
     desk.run(&["audit", "export", "a.jsonl"]).succeeded();
     assert_eq!(desk.path("a.jsonl").metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    desk.run(&["audit", "export", "a.jsonl"]).ended_with(1).complained("name a file that is not there yet");
+    desk.run(&["audit", "export", "a.jsonl"]).ended_with(1).complained("name a file that does not exist yet");
     let export = desk.read("a.jsonl");
     let (head, rows) = head_of(&export);
     assert_eq!(rows, head_of(&desk.run(&["audit", "export"]).succeeded().stdout).1);
@@ -202,14 +202,14 @@ fn a_head_that_was_kept_elsewhere_finds_a_log_that_was_cut_or_written_anew() {
         let said = desk.run(&["audit", "verify", "--head", file]).succeeded().stdout;
         assert!(said.ends_with(&format!("still contains what is in {file}\n")), "{said}");
         let old = ["--vault", "old.db", "audit", "verify", "--head", file];
-        desk.run(&old).ended_with(4).complained("it was cut off, or an older vault was put back");
+        desk.run(&old).ended_with(4).complained("it was truncated, or an older vault was restored");
     }
     add("old.db", "mallory");
     let old = ["--vault", "old.db", "audit", "verify", "--head", "head"];
-    desk.run(&old).ended_with(4).complained("it was written anew");
+    desk.run(&old).ended_with(4).complained("it was rewritten");
 
     desk.write("changed.jsonl", &desk.read("a.jsonl").replace("alice", "eve"));
-    desk.run(&["audit", "verify", "--head", "changed.jsonl"]).ended_with(1).complained("not those that its head was");
+    desk.run(&["audit", "verify", "--head", "changed.jsonl"]).ended_with(1).complained("do not match its signed head");
     desk.write("no.jsonl", "{}\n");
     desk.run(&["audit", "verify", "--head", "no.jsonl"]).ended_with(1).complained("is not a signed head");
     desk.write("foreign", &three_rows().run(&["audit", "head"]).succeeded().stdout);
@@ -250,14 +250,14 @@ fn an_operator_shortens_the_log_by_hand() {
     let desk = three_rows();
     desk.run(&["audit", "prune"]).ended_with(2).complained("--older-than 400d");
     let said = desk.run(&["audit", "prune", "--older-than", "1d"]).succeeded().stdout;
-    assert!(said.starts_with("removed 0 audit rows from before "), "{said}");
+    assert!(said.starts_with("removed 0 audit rows older than "), "{said}");
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let said = desk.run(&["audit", "prune", "--older-than", "0s"]).succeeded().stdout;
     assert!(said.starts_with("removed 3 audit rows"), "{said}");
     let rows = desk.run(&["audit", "list", "--json"]).succeeded();
     assert_eq!(actions(&rows), ["audit.prune"]);
     let said = desk.run(&["audit", "verify"]).succeeded().stdout;
-    assert_eq!(said, "all 1 rows of the audit log since row 4 are as they were written\n");
+    assert_eq!(said, "the audit log is intact since row 4: 1 rows\n");
 }
 
 /// The rows of what was refused, each as (actor, user, provider, credential, subject, request id).

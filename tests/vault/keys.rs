@@ -48,7 +48,7 @@ fn a_recovery_passphrase_stands_beside_the_key_file() {
 #[test]
 fn the_last_slot_and_the_own_one_are_not_removed_by_mistake() {
     let desk = desk();
-    desk.run(&["vault", "slot", "remove", "1"]).ended_with(1).complained("opens the vault by");
+    desk.run(&["vault", "slot", "remove", "1"]).ended_with(1).complained("opens the vault with");
     desk.run(&["vault", "slot", "remove", "1", "--own"]).ended_with(1).complained("only one");
     desk.run(&["vault", "slot", "add", "--key-file", "second.key"]).succeeded();
     desk.run(&["vault", "slot", "remove", "7"]).ended_with(1).complained("there is no slot 7");
@@ -87,7 +87,7 @@ fn a_rekey_that_was_interrupted_is_ended_by_the_next_one() {
     assert_eq!(slots(&desk).len(), 1);
     // After the root was renewed, when the old key opens nothing any more.
     desk.run(&["vault", "rekey", "--compromised", "--key-file", "strongroom.key.new"]).succeeded();
-    desk.run(&["vault", "status"]).ended_with(3).complained("`strongroom vault rekey` ends it");
+    desk.run(&["vault", "status"]).ended_with(3).complained("`strongroom vault rekey` to complete it");
     desk.run(&["vault", "rekey"]).succeeded();
     assert!(!desk.path("strongroom.key.new").exists());
     assert_whole(&desk);

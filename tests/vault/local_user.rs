@@ -133,7 +133,9 @@ async fn doctor_says_how_the_processes_are_kept_from_others() {
     let installation = Installation::new("").await;
     let server = installation.serve().await;
     let said = installation.run(&["doctor"]).must_succeed().stdout();
-    for found in ["umask 0077", "no core file is written", "no other process of this user can read the memory"] {
+    for found in
+        ["umask 0077", "core files are disabled", "other processes of this user cannot read this process's memory"]
+    {
         assert!(said.contains(found), "{found}: {said}");
     }
     assert!(!said.contains(&format!("(process {})", server.id())), "nothing is wrong with the server: {said}");

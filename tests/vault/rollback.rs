@@ -101,7 +101,7 @@ async fn a_file_that_was_edited_cannot_be_read_or_written_or_is_no_file_says_so(
     says(4, "is gone");
     installation.run(&["vault", "status", "--accept-rollback"]).must_succeed();
     let doctor = installation.run(&["doctor"]);
-    assert!(doctor.stdout().contains("lies beside the vault"), "{}", doctor.stdout());
+    assert!(doctor.stdout().contains("is in the vault's folder"), "{}", doctor.stdout());
 
     let first = Installation::new("epoch_file = \"nowhere/strongroom.epoch\"").await.run(&["vault", "status"]);
     assert_eq!(first.0.status.code(), Some(1), "{}", first.stderr());

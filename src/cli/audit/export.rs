@@ -1,4 +1,5 @@
-//! `strongroom audit export`, `head` and `key`: the log for somebody else, what proves it, and what checks the proof.
+//! `strongroom audit export`, `head` and `key`: the signed log, its head alone, and the key that
+//! verifies it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write as _};
@@ -14,15 +15,14 @@ use crate::cli::output::{Output, note};
 use crate::jose::SigningKey;
 use crate::vault::Vault;
 
-/// Where to.
+/// Target of the export.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
-    /// A new file, of mode 0600 [default: the standard output]
+    /// New file, created with mode 0600 [default: standard output]
     file: Option<PathBuf>,
 }
 
 impl Export {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let vault = context.vault()?;
         let Some(path) = self.file else {
@@ -30,36 +30,36 @@ impl Export {
             return out.json_line(&json!({ "head": head }));
         };
         let refused = |error: std::io::Error| {
-            Failure::new(format!("{} cannot be written: {error}", path.display()))
-                .advise("name a file that is not there yet")
+            Failure::new(format!("cannot write {}: {error}", path.display()))
+                .advise("name a file that does not exist yet")
         };
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(refused)?;
         let written = write(&vault, &file, &path);
         if written.is_err() {
-            // Half an export proves nothing; the error that led here is the one to report.
+            // An incomplete export proves nothing. The first error is the one to report.
             let _ = fs::remove_file(&path);
         }
         written?;
-        note(format!("exported to {}; its last line is the signed head", path.display()));
+        note(format!("exported the audit log to {}; the last line is the signed head", path.display()));
         Ok(())
     }
 }
 
 fn write(vault: &Vault, file: &File, path: &Path) -> Result<(), Failure> {
-    let refused = |error: std::io::Error| Failure::new(format!("{} cannot be written: {error}", path.display()));
+    let refused = |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", path.display()));
     let mut buffer = BufWriter::new(file);
     let head = vault.export_audit(|line| buffer.write_all(line.as_bytes()).map_err(refused))?;
     writeln!(buffer, "{}", json!({ "head": head })).map_err(refused)?;
     buffer.flush().and_then(|()| file.sync_all()).map_err(refused)
 }
 
-/// Prints the signed head of the log as it is now.
+/// Prints the signed head of the log.
 pub(in crate::cli) fn head(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let head = context.vault()?.audit_head()?;
     out.json_line(&json!({ "head": head }))
 }
 
-/// Prints the public keys that signed heads are checked with, the newest first.
+/// Prints the public keys that verify signed heads, newest first.
 pub(in crate::cli) fn key(pem: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let keys = context.vault()?.audit_signing_keys();
     if pem {

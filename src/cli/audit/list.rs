@@ -1,4 +1,4 @@
-//! `strongroom audit list`: the rows that are wanted, the newest last, and what comes after them while one waits.
+//! `strongroom audit list`: filtered rows, newest last, and new rows as they are written.
 
 use crate::cli::arguments;
 use std::time::Duration;
@@ -12,52 +12,51 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::vault::{AuditEntry, AuditFilter, Vault};
 
-/// How often a command that follows the log looks for new rows.
+/// Interval at which `--follow` looks for new rows.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Which rows are listed, and how.
+/// Filter and output format.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Of this user's credentials
+    /// Only rows about this user's credentials
     #[arg(long)]
     user: Option<UserId>,
-    /// Of this provider
+    /// Only rows about this provider
     #[arg(long)]
     provider: Option<ProviderName>,
-    /// Of this credential
+    /// Only rows about this credential
     #[arg(long, value_name = "ID")]
     credential: Option<CredentialId>,
-    /// This action; `*` stands for any text, as in 'credential.*'
+    /// Only this action; `*` matches any text, as in 'credential.*'
     #[arg(long)]
     action: Option<String>,
-    /// By whom: key:ID, token:ISSUER, command-line or system
+    /// Only this actor: key:ID, token:ISSUER, command-line or system
     #[arg(long)]
     actor: Option<String>,
-    /// What this API key did, and what was done to it
+    /// Only what this API key did, and what was done to it
     #[arg(long, value_name = "ID")]
     key: Option<ApiKeyId>,
-    /// How it ended
+    /// Only this result
     #[arg(long, value_parser = ["ok", "failed", "denied"])]
     result: Option<String>,
-    /// Not before this time (2026-01-31T12:00:00Z), or this long ago (24h)
+    /// Only rows from this time on (2026-01-31T12:00:00Z), or from this long ago (24h)
     #[arg(long, value_name = "TIME", value_parser = arguments::moment)]
     since: Option<UnixTime>,
-    /// Not after this time, or this long ago
+    /// Only rows up to this time, or up to this long ago
     #[arg(long, value_name = "TIME", value_parser = arguments::moment)]
     until: Option<UnixTime>,
-    /// The newest so many
+    /// Maximum number of rows; the newest are shown
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// Go on with new rows as they are written, until it is interrupted
+    /// Print new rows as they are written, until Ctrl-C
     #[arg(long, conflicts_with = "until")]
     follow: bool,
-    /// As JSON, a row on each line
+    /// Print JSON, one row a line
     #[arg(long)]
     json: bool,
 }
 
 impl List {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let vault = context.vault()?;
         let (json, follow) = (self.json, self.follow);
@@ -118,12 +117,13 @@ fn go_on(vault: &Vault, mut filter: AuditFilter, json: bool, out: &mut Output) -
     }
 }
 
-/// What is shown was not looked at as a whole, but nobody is to take a forged row for a true one.
+/// The list is not a verification of the whole log, but it must not show a forged row as a valid
+/// one.
 fn all_sound(entries: &[AuditEntry], out: &mut Output) -> Result<(), Failure> {
     let Some(wrong) = entries.iter().find(|entry| !entry.sound) else { return Ok(()) };
     out.flush()?;
-    let message = format!("audit row {} is not as it was written, or the row before it is gone", wrong.row);
-    Err(Failure::damaged(message).advise("`strongroom audit verify` looks at the whole log"))
+    let message = format!("audit row {} was changed, or the row before it was removed", wrong.row);
+    Err(Failure::damaged(message).advise("run `strongroom audit verify` to check the whole log"))
 }
 
 fn cells(entry: &AuditEntry) -> [String; 10] {

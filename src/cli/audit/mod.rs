@@ -1,4 +1,4 @@
-//! `strongroom audit`: who did what, and whether the log of it is whole.
+//! `strongroom audit`: list, verify, export and prune the audit log.
 
 mod export;
 mod list;
@@ -11,29 +11,28 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 
-/// Who did what: every change, and every secret that was read
+/// Show and verify the audit log: every change, and every secret that was read
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
-    /// List the log, the newest row last
+    /// List audit rows, newest last
     List(list::List),
-    /// Check that no row was changed, removed or put in since it was written
+    /// Verify that no row was changed, removed or inserted
     Verify(verify::Verify),
-    /// Write the whole log as JSON lines, the last of which is a signed head
+    /// Export the whole log as JSON lines; the last line is a signed head
     Export(export::Export),
-    /// Remove rows that were kept long enough, as the server does by audit.retention; the log stays verifiable
+    /// Remove old rows, as the server does after audit.retention; the log stays verifiable
     Prune(prune::Prune),
-    /// Print a signed head of the log, to be kept where nobody who has the vault can change it
+    /// Print a signed head of the log; keep it out of reach of anyone who can change the vault
     Head,
-    /// Print the public key that signed heads are checked with
+    /// Print the public key that verifies signed heads
     Key {
-        /// In PEM, for openssl [default: a set of JWKs (RFC 7517)]
+        /// Print PEM for openssl [default: a JWK set (RFC 7517)]
         #[arg(long)]
         pem: bool,
     },
 }
 
 impl Audit {
-    /// Runs the command.
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context, out),

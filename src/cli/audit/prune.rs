@@ -1,4 +1,4 @@
-//! `strongroom audit prune`: rows that were kept long enough are removed now, and the log stays verifiable.
+//! `strongroom audit prune`: removes old rows; the log stays verifiable.
 
 use std::time::Duration;
 
@@ -13,21 +13,20 @@ use crate::config::ClientSecrets;
 use crate::duration;
 use crate::vault::AuditContext;
 
-/// What is removed.
+/// Age of the rows to remove.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Prune {
-    /// Rows that are older than this, 400d say [default: audit.retention]
+    /// Remove rows older than this, for example 400d [default: audit.retention]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     older_than: Option<Duration>,
 }
 
 impl Prune {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, _) = context.settings(ClientSecrets::Leave)?;
         let retention = self.older_than.or(config.audit.retention).ok_or_else(|| {
-            Failure::configuration("nothing says for how long the audit log is kept")
-                .advise("set audit.retention in the configuration, or name a time: --older-than 400d")
+            Failure::configuration("no retention is set for the audit log")
+                .advise("set audit.retention in the configuration, or give --older-than 400d")
         })?;
         let vault = open_vault(&config)?;
         let (before, mut removed) = (Clock::system().now().minus(retention), 0);
@@ -37,6 +36,6 @@ impl Prune {
                 rows => removed += rows,
             }
         }
-        out.line(format!("removed {removed} audit rows from before {before}"))
+        out.line(format!("removed {removed} audit rows older than {before}"))
     }
 }

@@ -1,4 +1,4 @@
-//! `strongroom audit verify`: whether the log is whole, and whether it still contains what was exported.
+//! `strongroom audit verify`: checks the log, and that it still contains an exported head.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -13,19 +13,18 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::vault::{HeadFit, SignedRows, Vault};
 
-/// How many faults are told one by one; an attacker must not fill somebody's screen.
+/// Faults printed one by one, so that an attacker cannot fill the screen.
 const TOLD: u64 = 20;
 
-/// What is checked besides the log itself.
+/// Checks beyond the log itself.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
-    /// That the log still contains what `audit export` or `audit head` wrote to this file
+    /// Also check that the log contains what `audit export` or `audit head` wrote to this file
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
 }
 
 impl Verify {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let vault = context.vault()?;
         whole(&vault, out)?;
@@ -39,20 +38,20 @@ fn whole(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
         told += 1;
         first.get_or_insert(fault);
         if told <= TOLD {
-            // Where nobody reads the output, the exit code says it all the same.
+            // If the output is closed, the exit code still reports the fault.
             let _ = out.line(fault.to_string());
         }
     })?;
     let Some(first) = first else {
         return out.line(match verdict.first {
-            1 => format!("all {} rows of the audit log are as they were written", verdict.sound),
-            first => format!("all {} rows of the audit log since row {first} are as they were written", verdict.sound),
+            1 => format!("the audit log is intact: {} rows", verdict.sound),
+            first => format!("the audit log is intact since row {first}: {} rows", verdict.sound),
         });
     };
     out.flush()?;
     let more = if told > TOLD { format!(" ({} more faults)", told - TOLD) } else { String::new() };
-    Err(Failure::damaged(format!("the audit log does not hold: {first}{more}")).advise(
-        "keep the file as it is, and hold it against a backup or an exported head (`strongroom audit verify --head FILE`)",
+    Err(Failure::damaged(format!("the audit log was tampered with: {first}{more}")).advise(
+        "keep the file unchanged, and compare it with a backup or an exported head (`strongroom audit verify --head FILE`)",
     ))
 }
 
@@ -61,29 +60,29 @@ fn contained(vault: &Vault, path: &Path, out: &mut Output) -> Result<(), Failure
     let (count, sha256, head) = read(path)?;
     let (fit, rows) = vault
         .check_audit_head(&head)?
-        .map_err(|fault| Failure::new(format!("the head in {shown} cannot be used: {fault}")))?;
+        .map_err(|fault| Failure::new(format!("the head in {shown} is not valid: {fault}")))?;
     if count > 0 && rows.is_none_or(|rows: SignedRows| (rows.count, rows.sha256) != (count, sha256)) {
-        return Err(Failure::new(format!("the rows in {shown} are not those that its head was signed over"))
-            .advise("the file was changed after it was exported; use another copy of it"));
+        return Err(Failure::new(format!("the rows in {shown} do not match its signed head"))
+            .advise("the file was changed after the export; use another copy"));
     }
     match fit {
-        HeadFit::Contained => out.line(format!("the audit log still contains what is in {shown}")),
+        HeadFit::Contained => out.line(format!("the audit log contains everything in {shown}")),
         HeadFit::Removed => {
-            Err(Failure::new(format!("retention has removed the last row of {shown} from the audit log"))
-                .advise("so nothing can be said; hold the log against a newer head"))
+            Err(Failure::new(format!("pruning has removed the last row of {shown} from the audit log"))
+                .advise("compare the log with a newer head"))
         }
         HeadFit::Rewritten => Err(Failure::damaged(format!(
-            "the audit log is not the one of {shown}: it was written anew, or it is another copy's"
+            "the audit log does not match {shown}: it was rewritten, or it belongs to another vault"
         ))),
         HeadFit::Shorter => Err(Failure::damaged(format!(
-            "the audit log ends before the last row of {shown}: it was cut off, or an older vault was put back"
+            "the audit log ends before the last row of {shown}: it was truncated, or an older vault was restored"
         ))),
     }
 }
 
-/// How many rows there are in an export, their digest, and the head in its last line.
+/// Returns the number of rows of an export, their digest, and the head in its last line.
 fn read(path: &Path) -> Result<(u64, String, String), Failure> {
-    let refused = |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", path.display()));
+    let refused = |error: std::io::Error| Failure::new(format!("cannot read {}: {error}", path.display()));
     let mut file = BufReader::new(File::open(path).map_err(refused)?);
     let (mut digest, mut count, mut last) = (Sha256::new(), 0, Vec::new());
     loop {
@@ -101,7 +100,7 @@ fn read(path: &Path) -> Result<(u64, String, String), Failure> {
         serde_json::from_slice::<Value>(&last).ok().and_then(|line| Some(line.get("head")?.as_str()?.to_owned()));
     let head = head.ok_or_else(|| {
         Failure::new(format!("the last line of {} is not a signed head", path.display()))
-            .advise("take what `strongroom audit export` or `strongroom audit head` wrote, whole")
+            .advise("use an unchanged file of `strongroom audit export` or `strongroom audit head`")
     })?;
     let sha256 = digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     Ok((count, sha256, head))

@@ -1,4 +1,5 @@
-//! What the browser shows at the end of a login from a terminal. Plain HTML, no script, everything escaped.
+//! Pages for the browser at the end of a login from a terminal. Plain HTML, no script, everything
+//! escaped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,26 +18,26 @@ h1 { font-size: 1.3rem; }
 p { overflow-wrap: anywhere; }
 ";
 
-/// How a login ended.
-pub(in crate::cli) struct Outcome {
-    /// Whether there is a credential now.
+/// Result of a login.
+pub(in crate::cli) struct LoginResult {
+    /// True if the account is connected.
     pub(in crate::cli) connected: bool,
-    /// One sentence about it.
+    /// One sentence about the result.
     pub(in crate::cli) text: String,
 }
 
-/// The last page.
-pub(in crate::cli) fn outcome(outcome: &Outcome, random: Random) -> Response<Full<Bytes>> {
+/// Returns the page that shows the result.
+pub(in crate::cli) fn outcome(outcome: &LoginResult, random: Random) -> Response<Full<Bytes>> {
     let heading = if outcome.connected { "Connected" } else { "Not connected" };
     page(StatusCode::OK, heading, &outcome.text, "You can close this page and go back to the terminal.", random)
 }
 
-/// The page for what does not belong here.
+/// Returns the page for an invalid request.
 pub(in crate::cli) fn refusal(status: StatusCode, why: &str, random: Random) -> Response<Full<Bytes>> {
-    page(status, "This does not work", why, "Go back to the terminal.", random)
+    page(status, "This request is not valid", why, "Go back to the terminal.", random)
 }
 
-/// An answer without a page.
+/// Returns a response without a page.
 pub(in crate::cli) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
@@ -64,7 +65,8 @@ fn page(status: StatusCode, heading: &str, text: &str, next: &str, random: Rando
     answer
 }
 
-/// The headers that every answer carries: nothing from elsewhere, nobody's frame, no referrer, no copy kept.
+/// Sets the security headers of every response: no external content, no frames, no referrer, no
+/// caching.
 fn guard(headers: &mut HeaderMap, policy: &str) {
     let policy = HeaderValue::from_str(policy).expect("a policy of ours is ASCII");
     headers.insert(CONTENT_SECURITY_POLICY, policy);

@@ -1,5 +1,5 @@
-//! `strongroom connect`: an account is connected from a terminal, in a browser that comes back to a loopback port
-//! (RFC 8252 §7.3).
+//! `strongroom connect`: connects an account from a terminal, with a browser and a loopback
+//! callback (RFC 8252 §7.3).
 
 use crate::cli::arguments;
 use crate::cli::provider::lookup;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::browser;
-use super::callback_page::Outcome;
+use super::callback_page::LoginResult;
 use super::loopback::{Answering, Login, Loopback, Parameters};
 use crate::broker::{Broker, Caller, CompleteRequest, CompleteResponse, ConnectRequest, Error, callback_path};
 use crate::cli::context::Context;
@@ -23,49 +23,48 @@ use crate::random::Random;
 use crate::secret::Secret;
 use crate::vault::AuditContext;
 
-/// Connect an account at a provider, in the browser of this machine; prints the credential's id
+/// Connect an account at a provider; prints the credential's id
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(in crate::cli) struct Connect {
-    /// The provider's name
+    /// Provider, as `strongroom provider list` shows it
     pub(in crate::cli) provider: String,
-    /// Whose credential it is to be [default: the one user that there is]
+    /// User that gets the credential [default: the only user]
     #[arg(long)]
     user: Option<UserId>,
-    /// A scope to ask for; may be repeated [default: the provider's default scopes]
+    /// Scope to request; may be repeated [default: the provider's default scopes]
     #[arg(long = "scope", value_name = "SCOPE")]
     pub(in crate::cli) scopes: Vec<String>,
-    /// A scope of a further token that the provider gives beside the first; may be repeated: user=search:read
+    /// Scope of an additional token, for example user=search:read; may be repeated
     #[arg(long = "further-scope", value_name = "TOKEN=SCOPE", value_parser = arguments::named_value)]
     further_scopes: Vec<(String, String)>,
-    /// A value that the provider's URLs depend on; may be repeated. `strongroom provider show` names them
+    /// Value for the provider's URLs; may be repeated. `strongroom provider show` lists them
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = arguments::named_value)]
     pub(in crate::cli) inputs: Vec<(String, String)>,
-    /// Connect this credential again: it keeps its id
+    /// Reconnect this credential; it keeps its id
     #[arg(long, value_name = "ID")]
     pub(in crate::cli) credential: Option<CredentialId>,
-    /// Where the login is into another account than that credential's: take it nevertheless
+    /// Accept a login to another account than the credential's
     #[arg(long, requires = "credential")]
     pub(in crate::cli) any_account: bool,
-    /// The port for the callback, where the provider wants the whole redirect URI to be registered [default: a free one]
+    /// Port of the callback, if the provider compares the whole redirect URI [default: a free port]
     #[arg(long)]
     port: Option<u16>,
-    /// Log in on another device, with a short code, where the provider offers that (RFC 8628)
+    /// Log in on another device with a short code, if the provider offers it (RFC 8628)
     #[arg(long, conflicts_with_all = ["port", "no_browser"])]
     device: bool,
-    /// Do not open a browser; the login URL is shown in any case
+    /// Do not open a browser; the login URL is always printed
     #[arg(long)]
     no_browser: bool,
-    /// How long to wait for the browser to come back [default: oauth.state_ttl, 10m]
+    /// Time to wait for the browser [default: oauth.state_ttl, 10m]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(in crate::cli) timeout: Option<Duration>,
-    /// The whole answer as JSON: {credentials_id, provider, type, title, scopes, username, …}
+    /// Print JSON: {credentials_id, provider, type, title, scopes, username, …}
     #[arg(long)]
     json: bool,
 }
 
 impl Connect {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
         lookup::found(broker.catalog(), &self.provider)?;
@@ -79,7 +78,7 @@ impl Connect {
         if self.json { out.json(&completed) } else { out.line(completed.credentials_id.to_string()) }
     }
 
-    /// Who was named; else the only user that there is.
+    /// Returns the named user, or the only user.
     fn user(&self, broker: &Broker) -> Result<UserId, Failure> {
         if let Some(user) = &self.user {
             return Ok(user.clone());
@@ -87,11 +86,12 @@ impl Connect {
         let users = broker.vault().users()?;
         match &users[..] {
             [only] => Ok(only.id.clone()),
-            [] => {
-                Err(Failure::configuration("there is no user yet").advise("say whose credential it is: --user alice"))
+            [] => Err(Failure::configuration("there is no user yet")
+                .advise("name the user with --user, for example --user alice")),
+            _ => {
+                Err(Failure::configuration(format!("there are {} users", users.len()))
+                    .advise("name the user with --user"))
             }
-            _ => Err(Failure::configuration(format!("there are {} users", users.len()))
-                .advise("say whose credential it is to be, with --user")),
         }
     }
 
@@ -104,7 +104,8 @@ impl Connect {
     }
 
     async fn in_browser(&self, broker: &Broker, caller: &Caller) -> Result<CompleteResponse, Failure> {
-        let interrupted = signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+        let interrupted =
+            signals().map_err(|error| Failure::new(format!("cannot install signal handlers: {error}")))?;
         let within = self.timeout.unwrap_or(broker.config().oauth.state_ttl);
         let loopback = Loopback::bind(self.port.unwrap_or(0)).await.map_err(|error| self.no_port(&error))?;
         let listening = loopback.address();
@@ -127,31 +128,31 @@ impl Connect {
         let mut answering = loopback.answer(login, Random);
         self.show_browser(&answering);
 
-        let gone = tokio::select! {
+        let failure = tokio::select! {
             parameters = answering.callback() => {
                 return self.finish(broker, caller, state, parameters, answering).await;
             }
             () = tokio::time::sleep(within) => {
-                Failure::new(format!("the browser did not come back within {}", duration::show(within)))
-                    .advise("run it again; --timeout waits longer")
+                Failure::new(format!("no callback within {}", duration::show(within)))
+                    .advise("run the command again; --timeout sets a longer wait")
             }
-            () = interrupted => Failure::new("interrupted; nothing was connected"),
+            () = interrupted => Failure::new("interrupted; no account was connected"),
         };
         broker.abandon_connect(caller, &self.provider, &state).await?;
-        Err(gone)
+        Err(failure)
     }
 
     fn show_browser(&self, answering: &Answering) {
         if self.no_browser {
-            note("Waiting for the browser to come back …");
+            note("Waiting for the login …");
         } else if browser::open(&answering.start_url) {
-            note("Opened it in your browser; waiting for it to come back …");
+            note("Opened the browser. Waiting for the login …");
         } else {
-            note("No browser was found here; open it in one on this machine. Waiting for it to come back …");
+            note("No browser found. Open the URL in a browser on this machine. Waiting for the login …");
         }
     }
 
-    /// The browser came back: from here on nothing interrupts, for the code works once.
+    /// Completes the login. It is not interruptible, because the code works only once.
     async fn finish(
         &self,
         broker: &Broker,
@@ -160,7 +161,7 @@ impl Connect {
         mut parameters: Parameters,
         answering: Answering,
     ) -> Result<CompleteResponse, Failure> {
-        note(format!("The browser came back; asking {} for the tokens …", self.provider));
+        note(format!("Received the callback. Requesting tokens from {} …", self.provider));
         let code = parameters.remove("code");
         let exposed = |(name, value): (String, Secret)| (name, value.expose().to_owned());
         let params: BTreeMap<String, String> = parameters.into_iter().map(exposed).collect();
@@ -171,61 +172,60 @@ impl Connect {
             Ok(completed) => (true, sentence(completed)),
             Err(failure) => (false, failure.parts().0.to_owned()),
         };
-        answering.end(Outcome { connected, text }).await;
+        answering.end(LoginResult { connected, text }).await;
         finished
     }
 
-    /// What the broker refused, in the words of somebody at a terminal.
+    /// Turns an error of the broker into advice for the command line.
     pub(in crate::cli) fn explained(&self, error: Error) -> Failure {
         let name = &self.provider;
         match error {
-            Error::NoOAuth(_) => Failure::new(format!("{name} has no OAuth; its accounts are not connected")).advise(
-                format!("`strongroom credential add {name}` stores a key; `provider show {name}` has the kinds"),
-            ),
-            Error::NotConfigured(_) => Failure::configuration(format!("our client at {name} is not configured"))
-                .advise(format!("`strongroom provider check {name}` says what to write")),
+            Error::NoOAuth(_) => Failure::new(format!("{name} does not support OAuth")).advise(format!(
+                "`strongroom credential add {name}` stores a key; `strongroom provider show {name}` lists the kinds"
+            )),
+            Error::NotConfigured(_) => Failure::configuration(format!("no OAuth client is configured for {name}"))
+                .advise(format!("`strongroom provider check {name}` says what to set")),
             Error::Inputs(faults) => {
                 let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                Failure::configuration(said.join("; ")).advise("give each with --input NAME=VALUE")
+                Failure::configuration(said.join("; ")).advise("give each value with --input NAME=VALUE")
             }
-            Error::StateInvalid => {
-                Failure::new("the answer is not that of the server that was asked, or it came too late")
-                    .advise("run it again; if it stays so, do not log in there")
+            Error::StateInvalid => Failure::new("the callback came too late, or from another authorization server")
+                .advise("run the command again; if it happens again, do not log in there"),
+            Error::AuthorizationDenied(said) => Failure::new(format!("{name} denied the login: {}", plain(&said))),
+            Error::ExchangeRefused(said) => {
+                Failure::new(format!("{name} issued no tokens: {}", plain(&said))).advise(format!(
+                    "check that the redirect URI above is registered; `strongroom provider show {name}` names the page"
+                ))
             }
-            Error::AuthorizationDenied(said) => Failure::new(format!("{name} refused: {}", plain(&said))),
-            Error::ExchangeRefused(said) => Failure::new(format!("{name} gave no tokens: {}", plain(&said))).advise(
-                format!("is the redirect URI above registered there? `strongroom provider show {name}` names the page"),
-            ),
             Error::ProviderFailed(said) | Error::ProviderTooSlow(said) => {
-                Failure::new(format!("{name} gave no tokens: {}", plain(&said))).advise("run it again")
+                Failure::new(format!("{name} issued no tokens: {}", plain(&said))).advise("run the command again")
             }
             Error::NoDeviceFlow(said) => {
-                Failure::new(said).advise("leave out --device: a browser on this machine will do")
+                Failure::new(said).advise("leave out --device to use a browser on this machine")
             }
             Error::GrantRefused(said) | Error::GrantFailed(said) | Error::GrantTooSlow(said) => {
-                Failure::new(format!("{name} gave no tokens: {}", plain(&said)))
+                Failure::new(format!("{name} issued no tokens: {}", plain(&said)))
             }
             error @ Error::OtherAccount(_) => {
-                Failure::new(error.to_string()).advise("log in as the right one, or add --any-account")
+                Failure::new(error.to_string()).advise("log in to the credential's account, or add --any-account")
             }
             other => other.into(),
         }
     }
 
     fn no_port(&self, error: &io::Error) -> Failure {
-        Failure::new(format!("port {} on 127.0.0.1 cannot be listened on: {error}", self.port.unwrap_or(0)))
-            .advise("take another one with --port, or none for any that is free")
+        Failure::new(format!("cannot listen on port {} of 127.0.0.1: {error}", self.port.unwrap_or(0)))
+            .advise("give another --port, or none to take a free one")
     }
 }
 
-/// Who is connected, in one line.
+/// Describes the connected account in one line.
 fn sentence(completed: &CompleteResponse) -> String {
     let account = match &completed.username {
         Some(username) if *username != completed.title => format!("{} ({username})", completed.title),
         _ => completed.title.clone(),
     };
-    let scopes =
-        if completed.scopes.is_empty() { "none that it names".to_owned() } else { completed.scopes.join(", ") };
+    let scopes = if completed.scopes.is_empty() { "none reported".to_owned() } else { completed.scopes.join(", ") };
     let missing = match completed.missing_scopes.join(", ") {
         none if none.is_empty() => String::new(),
         missing => format!("; not granted: {missing}"),
@@ -233,7 +233,7 @@ fn sentence(completed: &CompleteResponse) -> String {
     let beside = completed
         .further_credentials
         .iter()
-        .map(|one| format!(" Beside it {}: {}, with {}.", one.name, one.credentials_id, one.scopes.join(", ")));
+        .map(|one| format!(" Also connected {}: {}, with {}.", one.name, one.credentials_id, one.scopes.join(", ")));
     let beside: String = beside.collect();
     plain(&format!("Connected {} at {}. Scopes: {scopes}{missing}.{beside}", account, completed.provider))
 }

@@ -1,4 +1,4 @@
-//! `strongroom connect --device`: the login happens on another device, with a short code (RFC 8628).
+//! `strongroom connect --device`: login on another device with a short code (RFC 8628).
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use crate::duration;
 use crate::secret::Secret;
 
 impl Connect {
-    /// Shows the code, and asks until the user has decided.
+    /// Shows the code and polls until the user has decided.
     pub(in crate::cli) async fn on_device(
         &self,
         broker: &Broker,
         caller: &Caller,
     ) -> Result<CompleteResponse, Failure> {
-        let interrupted = signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+        let interrupted =
+            signals().map_err(|error| Failure::new(format!("cannot install signal handlers: {error}")))?;
         let request = DeviceInitiateRequest {
             scopes: self.scopes.clone(),
             further_scopes: self.further_scopes(),
@@ -28,27 +29,24 @@ impl Connect {
         };
         let begun = broker.begin_device(caller, &self.provider, request).await;
         let begun = begun.map_err(|error| self.explained(error))?;
-        note(format!("Open {} on any device and type the code:\n", plain(&begun.verification_uri)));
+        note(format!("Open {} on any device and enter the code:\n", plain(&begun.verification_uri)));
         note(format!("  {}\n", plain(&begun.user_code)));
         if let Some(link) = &begun.verification_uri_complete {
-            note(format!("or open {}", plain(link)));
+            note(format!("Or open {}", plain(link)));
         }
-        note(format!(
-            "Waiting for the decision; nobody but you should be asked for this code, until {}.",
-            begun.expires_at
-        ));
+        note(format!("Waiting until {}. Do not give this code to anyone.", begun.expires_at));
 
         let token = Secret::new(begun.device_token);
         let within = self.timeout.unwrap_or(Duration::from_secs(86_400));
-        let gone = tokio::select! {
+        let failure = tokio::select! {
             ended = self.until_decided(broker, caller, &token, begun.interval) => return ended,
             () = tokio::time::sleep(within) => {
-                Failure::new(format!("nobody decided within {}", duration::show(within))).advise("run it again")
+                Failure::new(format!("no decision within {}", duration::show(within))).advise("run the command again")
             }
-            () = interrupted => Failure::new("interrupted; nothing was connected"),
+            () = interrupted => Failure::new("interrupted; no account was connected"),
         };
         broker.abandon_device(caller, &self.provider, &token).await?;
-        Err(gone)
+        Err(failure)
     }
 
     async fn until_decided(
@@ -60,15 +58,16 @@ impl Connect {
     ) -> Result<CompleteResponse, Failure> {
         loop {
             tokio::time::sleep(Duration::from_secs(interval)).await;
-            // In a task of its own: once the provider has given tokens, nothing interrupts before they are stored.
+            // A task of its own: once the provider has issued tokens, nothing may interrupt before
+            // they are stored.
             let (asking, whose, provider) = (broker.clone(), caller.clone(), self.provider.clone());
             let request = DevicePollRequest { device_token: token.clone() };
             let asked = tokio::spawn(async move { asking.device_poll(&whose, &provider, request).await }).await;
-            match asked.map_err(|error| Failure::new(format!("the poll ended early: {error}")))? {
+            match asked.map_err(|error| Failure::new(format!("the poll failed: {error}")))? {
                 Ok(DevicePoll::Connected(completed)) => return Ok(completed),
                 Ok(DevicePoll::Waiting(waiting)) => interval = waiting.interval,
                 Err(Error::StateInvalid) => {
-                    return Err(Failure::new("the code has expired before anybody decided").advise("run it again"));
+                    return Err(Failure::new("the code has expired").advise("run the command again"));
                 }
                 Err(error) => return Err(self.explained(error)),
             }

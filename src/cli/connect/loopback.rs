@@ -1,9 +1,8 @@
-//! The callback of a login that a command began: a listener on a loopback port, for as long as the login takes (RFC 8252
-//! §7.3).
+//! Loopback listener for the callback of `strongroom connect` (RFC 8252 §7.3).
 //!
-//! Its pages load nothing, frame nowhere and tell nobody where they were (RFC 9700 §4.2). The callback itself shows
-//! nothing: it answers with a redirect to another page, so that the code does not stay in the browser's history. Whatever
-//! else comes to the port, from a page that guesses it or a second callback, changes nothing.
+//! Its pages load nothing, cannot be framed and send no referrer (RFC 9700 §4.2). The callback
+//! answers with a redirect, so that the code does not stay in the browser's history. Other requests
+//! to the port, and a second callback, change nothing.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -28,68 +27,69 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::callback_page;
-use super::callback_page::Outcome;
+use super::callback_page::LoginResult;
 use crate::cli::output::note;
 use crate::random::Random;
 use crate::secret::Secret;
 
-/// How long the browser may take to send the head of a request.
+/// Time limit for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections are served at once; a browser opens a few.
+/// Maximum concurrent connections; a browser opens a few.
 const MAX_CONNECTIONS: usize = 32;
-/// How long the command stays after the end so that the browser can fetch the last page.
+/// Time that the browser has to fetch the last page after the login.
 const LAST_PAGE: Duration = Duration::from_secs(3);
 
-/// A bound port that does not answer yet.
+/// A bound port that does not accept yet.
 pub(in crate::cli) struct Loopback {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-/// The login that the listener is for.
+/// The login that the listener serves.
 pub(in crate::cli) struct Login {
-    /// The path of the redirect URI.
+    /// Path of the redirect URI.
     pub(in crate::cli) callback_path: String,
-    /// The authorization URL.
+    /// Authorization URL.
     pub(in crate::cli) authorization_url: String,
-    /// Its state.
+    /// State of the login.
     pub(in crate::cli) state: Secret,
 }
 
-/// What the browser brought: every query parameter but `state`.
+/// Query parameters of the callback, except `state`.
 pub(in crate::cli) type Parameters = BTreeMap<String, Secret>;
 
-/// The listener, answering. Dropped, it is gone.
+/// The running listener. It stops when dropped.
 pub(in crate::cli) struct Answering {
-    /// A URL on this machine that leads to the login, once: what a browser is started with, for the list of processes shows
-    /// its arguments to everybody here, and the login URL has the state in it.
+    /// One-time URL on this machine that redirects to the login. The browser is started with it,
+    /// because process arguments are visible to every user of the machine and the login URL
+    /// contains the state.
     pub(in crate::cli) start_url: String,
     callback: oneshot::Receiver<Parameters>,
-    outcome: watch::Sender<Option<Outcome>>,
+    outcome: watch::Sender<Option<LoginResult>>,
     shown: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
 impl Loopback {
-    /// Binds the port on 127.0.0.1; 0 is any free one.
+    /// Binds the port on 127.0.0.1; 0 takes a free one.
     pub(in crate::cli) async fn bind(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
 
-    /// Where it is.
+    /// Returns the bound address.
     pub(in crate::cli) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Begins to answer, for this one login.
+    /// Starts to answer requests for this login.
     pub(in crate::cli) fn answer(self, login: Login, random: Random) -> Answering {
         let (bring, callback) = oneshot::channel();
         let (outcome, told) = watch::channel(None);
         let shown = Arc::new(Notify::new());
         let unguessable = || URL_SAFE_NO_PAD.encode(random.bytes::<16>());
-        let desk = Desk {
+        let state = LoginState {
             host: self.address.to_string(),
             start_path: format!("/start/{}", unguessable()),
             last_path: format!("/done/{}", unguessable()),
@@ -99,14 +99,14 @@ impl Loopback {
             told,
             random,
         };
-        let start_url = format!("http://{}{}", self.address, desk.start_path);
-        let accepting = tokio::spawn(accept(self.listener, Arc::new(desk), Arc::clone(&shown)));
+        let start_url = format!("http://{}{}", self.address, state.start_path);
+        let accepting = tokio::spawn(accept(self.listener, Arc::new(state), Arc::clone(&shown)));
         Answering { start_url, callback, outcome, shown, accepting }
     }
 }
 
 impl Answering {
-    /// What the browser brings back to the login; never resolves if it does not.
+    /// Waits for the callback and returns its parameters.
     pub(in crate::cli) async fn callback(&mut self) -> Parameters {
         match (&mut self.callback).await {
             Ok(parameters) => parameters,
@@ -114,12 +114,13 @@ impl Answering {
         }
     }
 
-    /// Shows the browser how it ended, and waits a little until it has seen that.
-    pub(in crate::cli) async fn end(self, outcome: Outcome) {
+    /// Shows the result in the browser, and waits until the browser has fetched it, or for
+    /// `LAST_PAGE`.
+    pub(in crate::cli) async fn end(self, outcome: LoginResult) {
         let shown = Arc::clone(&self.shown);
         let seen = shown.notified();
         self.outcome.send_replace(Some(outcome));
-        // A browser that was closed meanwhile keeps nobody.
+        // The browser may have been closed.
         let _ = tokio::time::timeout(LAST_PAGE, seen).await;
     }
 }
@@ -130,25 +131,26 @@ impl Drop for Answering {
     }
 }
 
-/// What all connections share.
-struct Desk {
+/// State shared by all connections.
+struct LoginState {
     host: String,
     start_path: String,
     last_path: String,
     login: Login,
     started: AtomicBool,
     bring: Mutex<Option<oneshot::Sender<Parameters>>>,
-    told: watch::Receiver<Option<Outcome>>,
+    told: watch::Receiver<Option<LoginResult>>,
     random: Random,
 }
 
 type Page = Response<Full<Bytes>>;
 
-impl Desk {
+impl LoginState {
     async fn answer(&self, request: &Request<Incoming>) -> Page {
-        // A page elsewhere whose name was made to resolve to this machine sends its own name.
+        // DNS rebinding: a foreign page whose name resolves to this machine sends its own host
+        // name.
         if request.headers().get(HOST).and_then(|host| host.to_str().ok()) != Some(self.host.as_str()) {
-            return self.refusal(StatusCode::MISDIRECTED_REQUEST, "This is no page for visitors.");
+            return self.refusal(StatusCode::MISDIRECTED_REQUEST, "This page is not available here.");
         }
         if request.method() != Method::GET {
             let mut page = self.refusal(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -160,41 +162,42 @@ impl Desk {
             path if path == self.start_path && !self.started.swap(true, Ordering::SeqCst) => {
                 redirect(&self.login.authorization_url)
             }
-            path if path == self.start_path => self
-                .refusal(StatusCode::GONE, "This link was used already. Open the login URL that the terminal shows."),
+            path if path == self.start_path => {
+                self.refusal(StatusCode::GONE, "This link was already used. Open the login URL in the terminal.")
+            }
             path if path == self.last_path => self.last_page().await,
-            _ => self.refusal(StatusCode::NOT_FOUND, "There is no such page."),
+            _ => self.refusal(StatusCode::NOT_FOUND, "Page not found."),
         }
     }
 
-    /// The provider sends the browser here (RFC 6749 §4.1.2).
+    /// Handles the redirect of the provider (RFC 6749 §4.1.2).
     fn callback(&self, query: &str) -> Page {
         let mut parameters = Parameters::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if parameters.insert(name.into_owned(), Secret::new(value)).is_some() {
-                return self.strange("A parameter came twice (RFC 6749 §3.1).");
+                return self.strange("A parameter was repeated (RFC 6749 §3.1).");
             }
         }
         match parameters.remove("state") {
             Some(state) if self.login.state.equals(state.expose()) => {}
-            _ => return self.strange("This answer does not belong to the login that the terminal waits for."),
+            _ => return self.strange("This callback does not belong to the login in the terminal."),
         }
         let bring = self.bring.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(bring) = bring else {
-            return self.refusal(StatusCode::CONFLICT, "This login was answered already; it works once.");
+            return self.refusal(StatusCode::CONFLICT, "This login was already completed.");
         };
-        // An error means that the command has just given up, and the last page will say nothing: so be it.
+        // An error means that the command has just given up.
         let _ = bring.send(parameters);
         redirect(&self.last_path)
     }
 
-    /// A callback that changes nothing.
+    /// Rejects a callback; the login still waits.
     fn strange(&self, why: &str) -> Page {
-        note(format!("Ignored a callback. {why}"));
+        note(format!("Ignored a callback: {why}"));
         self.refusal(StatusCode::BAD_REQUEST, why)
     }
 
-    /// How it ended, as soon as that is known.
+    /// Returns the result page as soon as the result is known.
     async fn last_page(&self) -> Page {
         let mut told = self.told.clone();
         match told.wait_for(Option::is_some).await {
@@ -208,7 +211,7 @@ impl Desk {
     }
 }
 
-/// Sends the browser on with GET, so that what it came with leaves its history.
+/// Redirects the browser with GET, which keeps the parameters out of its history.
 fn redirect(to: &str) -> Page {
     let mut page = callback_page::empty(StatusCode::SEE_OTHER);
     let location = HeaderValue::from_str(to).expect("a URL that was parsed, or a path of ours, is printable ASCII");
@@ -216,8 +219,8 @@ fn redirect(to: &str) -> Page {
     page
 }
 
-/// Accepts connections until it is aborted; `shown` hears of every last page that has left.
-async fn accept(listener: TcpListener, desk: Arc<Desk>, shown: Arc<Notify>) {
+/// Accepts connections until the task is aborted. Notifies `shown` after each last page.
+async fn accept(listener: TcpListener, state: Arc<LoginState>, shown: Arc<Notify>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.len() >= MAX_CONNECTIONS || connections.try_join_next().is_some() {
@@ -229,18 +232,18 @@ async fn accept(listener: TcpListener, desk: Arc<Desk>, shown: Arc<Notify>) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (desk, shown) = (Arc::clone(&desk), Arc::clone(&shown));
+        let (state, shown) = (Arc::clone(&state), Arc::clone(&shown));
         connections.spawn(async move {
             let last = AtomicBool::new(false);
             let service = service_fn(|request: Request<Incoming>| {
-                let (desk, last) = (&desk, &last);
+                let (state, last) = (&state, &last);
                 async move {
-                    let page = desk.answer(&request).await;
-                    last.store(request.uri().path() == desk.last_path && page.status().is_success(), Ordering::SeqCst);
+                    let page = state.answer(&request).await;
+                    last.store(request.uri().path() == state.last_path && page.status().is_success(), Ordering::SeqCst);
                     Ok::<_, Infallible>(page)
                 }
             });
-            // One page a connection, so that its end says that the page was handed over.
+            // One page per connection: the end of the connection then means that the page was sent.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)

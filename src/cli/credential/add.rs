@@ -1,4 +1,4 @@
-//! `strongroom credential`: what is kept for whom; adding and removing by hand.
+//! `strongroom credential add`: stores a credential.
 
 use crate::cli::arguments;
 use crate::cli::provider::lookup;
@@ -20,49 +20,49 @@ use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::{AuditContext, HostPattern};
 
-/// A credential to store. The secret comes from a prompt, a file or the standard input, never from an argument.
+/// Credential to store. The secret comes from a prompt, a file or standard input, never from an
+/// argument.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Add {
-    /// The provider's name
+    /// Provider, as `strongroom provider list` shows it
     provider: String,
-    /// Whose it is
+    /// User that owns the credential
     #[arg(long)]
     user: UserId,
-    /// What it is made of
+    /// Kind of the credential
     #[arg(long, default_value = "api_key")]
     kind: Kind,
-    /// What to call it [default: the provider's name]
+    /// Title [default: the provider's name]
     #[arg(long)]
     title: Option<String>,
-    /// When an API key ends, for example 2027-01-31T00:00:00Z or Unix seconds
+    /// Expiry of an API key, for example 2027-01-31T00:00:00Z or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = arguments::time)]
     expires_at: Option<UnixTime>,
-    /// For host_scoped: the host, for example api.example.com or *.example.com
+    /// For host_scoped: host pattern, for example api.example.com or *.example.com
     #[arg(long)]
     host: Option<HostPattern>,
-    /// For host_scoped: the name of a header, whose value is asked for; may be repeated
+    /// For host_scoped: name of a header; its value is asked for; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "from_file")]
     header: Vec<http::HeaderName>,
-    /// Read the secret from this file, or from the standard input for `-`. api_key: the key; user_password: two lines;
-    /// host_scoped: a line `Name: value` for each header
+    /// Read the secret from this file, or from standard input for `-`. api_key: the key;
+    /// user_password: two lines; host_scoped: one line `Name: value` for each header
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
     #[command(flatten)]
     service: Service,
-    /// As JSON: {id, provider, type, title}
+    /// Print JSON: {id, provider, type, title}
     #[arg(long)]
     json: bool,
 }
 
 impl Add {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
-        // Before somebody types a secret for nothing.
+        // Checked before a secret is asked for.
         let takes = lookup::found(broker.catalog(), &self.provider)?.entry.takes(self.kind);
         if self.kind != Kind::OAuth2 && !self.service.is_wanted() && !takes {
-            return Err(Failure::new(format!("{} does not take credentials of the kind {}", self.provider, self.kind))
-                .advise(format!("`strongroom provider show {}` shows what it takes", self.provider)));
+            return Err(Failure::new(format!("{} does not accept credentials of kind {}", self.provider, self.kind))
+                .advise(format!("`strongroom provider show {}` lists the kinds that it accepts", self.provider)));
         }
         let secret = self.secret()?;
         let caller = Caller { user: self.user, who: AuditContext::command_line() };
@@ -75,7 +75,7 @@ impl Add {
         out.line(format!("stored {} {} of user {}", created.kind, created.id, caller.user))
     }
 
-    /// Reads the secret from where the command line says.
+    /// Reads the secret from a file or a prompt.
     fn secret(&self) -> Result<NewSecret, Failure> {
         let given = self.from_file.as_deref().map(secret_input::from_file).transpose()?;
         if self.service.is_wanted() {
@@ -97,8 +97,8 @@ impl Add {
             }
             Kind::HostScoped => {
                 let host = self.host.clone().ok_or_else(|| {
-                    Failure::configuration("a host-scoped credential needs its host")
-                        .advise("add --host api.example.com")
+                    Failure::configuration("a host_scoped credential needs a host")
+                        .advise("give --host, for example --host api.example.com")
                 })?;
                 let headers = match given {
                     Some(text) => header_lines(&text)?,
@@ -111,8 +111,8 @@ impl Add {
 
     fn ask_headers(&self) -> Result<BTreeMap<String, Secret>, Failure> {
         if self.header.is_empty() {
-            return Err(Failure::configuration("a host-scoped credential needs headers")
-                .advise("add --header Authorization, or --from-file FILE with lines `Name: value`"));
+            return Err(Failure::configuration("a host_scoped credential needs headers")
+                .advise("give --header Authorization, or --from-file FILE with lines `Name: value`"));
         }
         self.header
             .iter()
@@ -122,8 +122,8 @@ impl Add {
 }
 
 fn oauth_is_connected() -> Failure {
-    Failure::configuration("an oauth2 credential is connected, not typed in")
-        .advise("`strongroom connect PROVIDER` connects one; --grant makes one that asks for its tokens by itself")
+    Failure::configuration("an oauth2 credential cannot be entered by hand")
+        .advise("use `strongroom connect PROVIDER`, or --grant for a grant without a login")
 }
 
 fn not_empty(secret: Secret, what: &str) -> Result<Secret, Failure> {
@@ -133,28 +133,29 @@ fn not_empty(secret: Secret, what: &str) -> Result<Secret, Failure> {
 fn two_lines(text: &Secret) -> Result<(Secret, Secret), Failure> {
     match text.expose().lines().collect::<Vec<_>>()[..] {
         [username, password] => Ok((Secret::new(username), Secret::new(password))),
-        _ => Err(Failure::new("a user name and a password are two lines: first the name, then the password")),
+        _ => Err(Failure::new("a user name and password must be two lines: the name, then the password")),
     }
 }
 
 fn header_lines(text: &Secret) -> Result<BTreeMap<String, Secret>, Failure> {
     let mut headers = BTreeMap::new();
     for (number, line) in text.expose().lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = || Failure::new(format!("line {} is no header", number + 1)).advise("write each as `Name: value`");
+        let wrong =
+            || Failure::new(format!("line {} is not a header", number + 1)).advise("use the form `Name: value`");
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
         let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
         if headers.insert(name.to_string(), header_value(Secret::new(value.trim()))?).is_some() {
-            return Err(Failure::new(format!("line {} names {name} again", number + 1)));
+            return Err(Failure::new(format!("line {} repeats the header {name}", number + 1)));
         }
     }
-    if headers.is_empty() { Err(Failure::new("there is no header in it")) } else { Ok(headers) }
+    if headers.is_empty() { Err(Failure::new("the file contains no header")) } else { Ok(headers) }
 }
 
-/// A value that can stand in a header (RFC 9110 §5.5), and is not empty.
+/// Checks that a value is not empty and valid in a header (RFC 9110 §5.5).
 fn header_value(value: Secret) -> Result<Secret, Failure> {
     let value = not_empty(value, "header's value")?;
     match http::HeaderValue::from_str(value.expose()) {
         Ok(_) => Ok(value),
-        Err(_) => Err(Failure::new("a header's value has no line ends, control characters or characters beyond ASCII")),
+        Err(_) => Err(Failure::new("a header value must be printable ASCII without line ends")),
     }
 }

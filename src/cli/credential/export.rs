@@ -1,4 +1,4 @@
-//! `strongroom credential export`: credentials into a file that a passphrase opens, to be imported into another vault.
+//! `strongroom credential export`: writes credentials into a file sealed by a passphrase.
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter};
@@ -18,24 +18,24 @@ use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::vault::AuditContext;
 
-/// Whoever has the file can try passphrases for as long as they like.
+/// Minimum length in characters: an attacker who has the file can try passphrases offline.
 const SHORTEST_PASSPHRASE: usize = 12;
 
-/// Export credentials into a file sealed by a passphrase, to be imported into another vault
+/// Export credentials into a file sealed by a passphrase, for import into another vault
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
-    /// The file to make; never over one that is there
+    /// File to create; an existing file is never overwritten
     file: PathBuf,
-    /// Of this user alone
+    /// Only this user's credentials
     #[arg(long)]
     user: Option<UserId>,
-    /// Of this provider alone
+    /// Only this provider's credentials
     #[arg(long)]
     provider: Option<ProviderName>,
-    /// Read the passphrase from this file, or from the standard input for `-` [default: it is asked for, twice]
+    /// Read the passphrase from this file, or from standard input for `-` [default: ask twice]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,6 @@ struct Exported<'e> {
 }
 
 impl Export {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         if self.file.symlink_metadata().is_ok() {
             return Err(self.there_already());
@@ -60,7 +59,7 @@ impl Export {
             return out.json(&Exported { file: &self.file, credentials });
         }
         out.line(format!("exported {} credentials to {}", credentials.len(), self.file.display()))?;
-        out.line("they are here too: let one vault alone refresh them, and remove none here, which would revoke it at its provider")
+        out.line("The credentials also remain here. Let only one vault refresh them. Removing one here revokes it at the provider.")
     }
 
     fn users(&self, broker: &Broker) -> Result<Vec<UserId>, Failure> {
@@ -68,7 +67,7 @@ impl Export {
         match &self.user {
             Some(user) if vault.has_user(user)? => Ok(vec![user.clone()]),
             Some(user) => {
-                Err(Failure::new(format!("there is no user {user}")).advise("`strongroom user list` shows all"))
+                Err(Failure::new(format!("there is no user {user}")).advise("`strongroom user list` lists all users"))
             }
             None => Ok(vault.users()?.into_iter().map(|user| user.id).collect()),
         }
@@ -80,13 +79,14 @@ impl Export {
             None => secret_input::ask_twice("Passphrase for the export")?,
         };
         if passphrase.expose().chars().count() < SHORTEST_PASSPHRASE {
-            return Err(Failure::new(format!("the passphrase has fewer than {SHORTEST_PASSPHRASE} characters"))
-                .advise("whoever has the file can try passphrases for ever: take a longer one; nothing was exported"));
+            return Err(Failure::new(format!("the passphrase is shorter than {SHORTEST_PASSPHRASE} characters"))
+                .advise("nothing was exported; choose a longer passphrase, because the file can be attacked offline"));
         }
         Ok(passphrase)
     }
 
-    /// Beside its place first, so that under its name there is never half a file; on disk before this returns.
+    /// Writes a temporary file and renames it, so that the name never shows half an export. The
+    /// file is on disk when this returns.
     async fn write(
         &self,
         broker: &Broker,
@@ -94,16 +94,15 @@ impl Export {
         passphrase: &Secret,
     ) -> Result<Vec<ExportedCredential>, Failure> {
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let unwritable = |error: io::Error| Failure::new(format!("{} cannot be made: {error}", self.file.display()));
+        let unwritable = |error: io::Error| Failure::new(format!("cannot create {}: {error}", self.file.display()));
         let private = Permissions::from_mode(0o600);
         let temporary = tempfile::Builder::new().prefix(".strongroom-export-").permissions(private).tempfile_in(folder);
         let temporary = temporary.map_err(unwritable)?;
         let mut writer = broker.vault().begin_export(BufWriter::new(temporary), passphrase)?.map_err(unwritable)?;
         let left = broker.export(&mut writer, users, self.provider.as_ref(), &AuditContext::command_line()).await?;
         if left.is_empty() {
-            return Err(
-                Failure::new("there is nothing to export").advise("`strongroom credential list` shows what is there")
-            );
+            return Err(Failure::new("there are no credentials to export")
+                .advise("`strongroom credential list` lists all credentials"));
         }
         let temporary = writer.finish().and_then(|out| Ok(out.into_inner()?)).map_err(unwritable)?;
         temporary.as_file().sync_all().map_err(unwritable)?;
@@ -116,8 +115,8 @@ impl Export {
     }
 
     fn there_already(&self) -> Failure {
-        Failure::new(format!("{} already exists, and an export is never made over a file", self.file.display()))
-            .advise("name another file, or move this one away")
+        Failure::new(format!("{} already exists", self.file.display()))
+            .advise("name another file; existing files are not overwritten")
     }
 }
 
@@ -125,7 +124,9 @@ impl std::convert::From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Vault(error) => error.into(),
-            ExportError::File(_) => Self::new(error.to_string()).advise("no file was made; make room, and try again"),
+            ExportError::File(_) => {
+                Self::new(error.to_string()).advise("no file was written; free disk space, then try again")
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `strongroom credential import`: credentials out of another program's file, or out of another vault's sealed export.
+//! `strongroom credential import`: reads credentials from another program's file or from another
+//! vault's export.
 
 use crate::cli::arguments;
 use std::collections::BTreeMap;
@@ -19,63 +20,65 @@ use crate::import::{self, FernetKey, FileError, Item, MAX_IMPORT_FILE};
 use crate::secret;
 use crate::vault::{AuditContext, ExportFault, HostPattern, read_export};
 
-/// More than this of a sealed export is not read, in bytes.
+/// Maximum size of a sealed export, in bytes.
 const LARGEST_EXPORT: u64 = 256 << 20;
 
 /// Import credentials from AutoGPT Platform, Nango, n8n, or another vault's export
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
-    /// The file; `-` for the standard input
+    /// File to import; `-` for standard input
     file: PathBuf,
-    /// Whose file it is
+    /// Program that wrote the file
     #[arg(long, value_name = "PROGRAM")]
     from: From,
-    /// Whose everything is to be [default: as the file says; n8n's does not]
+    /// User that gets all credentials [default: the users in the file; n8n's files name none]
     #[arg(long)]
     user: Option<UserId>,
-    /// What a provider is called there, and here: `--map google-mail-prod=gmail`; for n8n a type of credential, or the id of one;
-    /// may be repeated
+    /// Map a provider's name in the file to a provider here, for example google-mail-prod=gmail.
+    /// For n8n: a credential type or id. May be repeated
     #[arg(long, value_name = "NAME=PROVIDER", value_parser = arguments::pair::<ProviderName>)]
     map: Vec<(String, ProviderName)>,
-    /// For which host the headers of a credential are, by its id there: `--host 12=api.example.com`; may be repeated
+    /// Host for the headers of a credential, by its id in the file, for example 12=api.example.com;
+    /// may be repeated
     #[arg(long, value_name = "ID=HOST", value_parser = arguments::pair::<HostPattern>)]
     host: Vec<(String, HostPattern)>,
-    /// For autogpt: read its ENCRYPTION_KEY from this file, or from the standard input for `-` [default: it is asked for]
+    /// For autogpt: read ENCRYPTION_KEY from this file, or from standard input for `-` [default:
+    /// ask]
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// For strongroom: read the export's passphrase from this file, or from the standard input for `-` [default: it is asked for]
+    /// For strongroom: read the passphrase of the export from this file, or from standard input for
+    /// `-` [default: ask]
     #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
     passphrase_file: Option<PathBuf>,
-    /// Say what would come and what could not, and write nothing
+    /// Report what would be imported, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Import what is here already once more
+    /// Import credentials again that exist already
     #[arg(long)]
     duplicates: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// The programs whose files are understood.
+/// Programs whose files can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum From {
     /// AutoGPT Platform: the column `integrations` of its table User
     Autogpt,
-    /// Nango: connections as GET /connection/{id} gives them
+    /// Nango: connections as GET /connection/{id} returns them
     Nango,
-    /// n8n: what `n8n export:credentials --all --decrypted` writes
+    /// n8n: output of `n8n export:credentials --all --decrypted`
     N8n,
-    /// Strongroom: what `strongroom credential export` writes
+    /// Strongroom: output of `strongroom credential export`
     Strongroom,
 }
 
 impl Import {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         self.check()?;
         let broker = context.broker()?;
-        // Before somebody types a secret for nothing.
+        // Checked before a secret is asked for.
         for (_, name) in &self.map {
             lookup::found(broker.catalog(), name.as_str())?;
         }
@@ -102,23 +105,24 @@ impl Import {
 
     fn check(&self) -> Result<(), Failure> {
         if self.from == From::N8n && self.user.is_none() {
-            return Err(Failure::configuration("an export of n8n does not say whose its credentials are")
-                .advise("say so with --user; `n8n export:credentials --id=ID --decrypted` exports them one by one"));
+            return Err(Failure::configuration("an export of n8n names no users").advise(
+                "name the user with --user; `n8n export:credentials --id=ID --decrypted` exports one credential",
+            ));
         }
         if self.key_file.is_some() && self.from != From::Autogpt {
-            return Err(Failure::configuration("--key-file is for --from autogpt alone"));
+            return Err(Failure::configuration("--key-file works only with --from autogpt"));
         }
         if self.passphrase_file.is_some() && self.from != From::Strongroom {
-            return Err(Failure::configuration("--passphrase-file is for --from strongroom alone"));
+            return Err(Failure::configuration("--passphrase-file works only with --from strongroom"));
         }
         let secret = self.key_file.as_deref().or(self.passphrase_file.as_deref());
         if self.file == Path::new("-") && secret == Some(Path::new("-")) {
-            return Err(Failure::configuration("the standard input cannot be both the file and its key"));
+            return Err(Failure::configuration("standard input cannot be both the file and its key"));
         }
         Ok(())
     }
 
-    /// What is in the file of another program.
+    /// Reads the items of another program's file.
     fn items(&self) -> Result<Vec<Item>, Failure> {
         let bytes = self.read(MAX_IMPORT_FILE)?;
         let items = match self.from {
@@ -128,7 +132,7 @@ impl Import {
                 let text = secret_input::given_or_asked(self.key_file.as_deref(), "AutoGPT's ENCRYPTION_KEY")?;
                 let key = FernetKey::parse(&text).map_err(|error| {
                     Failure::new(error.to_string())
-                        .advise("it is ENCRYPTION_KEY in the environment of AutoGPT's backend; nothing was imported")
+                        .advise("nothing was imported; use ENCRYPTION_KEY from the environment of AutoGPT's backend")
                 })?;
                 import::autogpt(&bytes, &key)
             }
@@ -140,9 +144,9 @@ impl Import {
         })
     }
 
-    /// Reads one byte more than may be there, so that the parsers see that there is too much.
+    /// Reads one byte more than the maximum, so that the parser detects an oversized file.
     fn read(&self, most: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", self.file.display()));
+        let unreadable = |error| Failure::new(format!("cannot read {}: {error}", self.file.display()));
         let bytes = if self.file == Path::new("-") {
             secret::read(std::io::stdin().lock(), most)
         } else {
@@ -151,7 +155,7 @@ impl Import {
         let bytes = bytes.map_err(unreadable)?;
         if bytes.len() as u64 > most {
             return Err(Failure::new(format!("{} is larger than {} MiB", self.file.display(), most >> 20))
-                .advise("import it in parts; nothing was imported"));
+                .advise("nothing was imported; split the file"));
         }
         Ok(bytes)
     }
@@ -160,9 +164,9 @@ impl Import {
         let failure = Failure::new(format!("{}: {fault}", self.file.display()));
         failure.advise(match fault {
             ExportFault::Passphrase => "nothing was imported; try the passphrase again",
-            ExportFault::Newer => "nothing was imported; use that Strongroom or a newer one",
-            ExportFault::NotAnExport => "--from says whose file it is: autogpt, nango, n8n or strongroom",
-            _ => "nothing was imported; copy the file again, or export once more",
+            ExportFault::Newer => "nothing was imported; use that version of Strongroom or a newer one",
+            ExportFault::NotAnExport => "nothing was imported; check --from: autogpt, nango, n8n or strongroom",
+            _ => "nothing was imported; copy the file again, or repeat the export",
         })
     }
 
@@ -176,8 +180,8 @@ impl Import {
             return Ok(());
         }
         out.flush()?;
-        Err(Failure::new(format!("{} of {} cannot be imported", report.not_imported, report.items.len()))
-            .advise("the report says why each; what came over does not come twice when you run it again"))
+        Err(Failure::new(format!("{} of {} items were not imported", report.not_imported, report.items.len()))
+            .advise("the report gives each reason; running the import again does not duplicate anything"))
     }
 }
 
@@ -189,7 +193,7 @@ fn table(report: &ImportReport, out: &mut Output) -> Result<(), Failure> {
             let outcome = match item.outcome {
                 "imported" if report.dry_run => "would be imported",
                 "imported" => "imported",
-                "already_here" => "already here",
+                "already_here" => "exists",
                 _ => "not imported",
             };
             [
@@ -203,9 +207,9 @@ fn table(report: &ImportReport, out: &mut Output) -> Result<(), Failure> {
             ]
         })
         .collect();
-    out.columns(["OUTCOME", "USER", "PROVIDER", "KIND", "TITLE", "ID", "WHY"], &rows)?;
+    out.columns(["OUTCOME", "USER", "PROVIDER", "KIND", "TITLE", "ID", "NOTE"], &rows)?;
     out.line(format!(
-        "{} {}, {} already here, {} not imported",
+        "{} {}, {} existed already, {} not imported",
         report.imported,
         if report.dry_run { "would be imported" } else { "imported" },
         report.already_here,

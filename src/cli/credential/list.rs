@@ -1,4 +1,4 @@
-//! `strongroom credential list`.
+//! `strongroom credential list`: shows credentials, oldest first.
 
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -14,7 +14,7 @@ use crate::vault::CredentialPage;
 use crate::vault::Vault;
 use serde::Serialize;
 
-/// The one user, or all.
+/// Returns the given user, or all users.
 pub(in crate::cli) fn users(vault: &Vault, one: Option<UserId>) -> Result<Vec<UserId>, Failure> {
     match one {
         Some(user) => Ok(vec![user]),
@@ -23,7 +23,7 @@ pub(in crate::cli) fn users(vault: &Vault, one: Option<UserId>) -> Result<Vec<Us
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct CredentialRow {
     id: CredentialId,
     user: UserId,
     provider: ProviderName,
@@ -38,14 +38,14 @@ struct Listed {
     updated_at: UnixTime,
     expires_at: Option<UnixTime>,
     last_used_at: Option<UnixTime>,
-    /// Why the last refresh failed; nothing after one that did not.
+    /// Error of the last refresh; `None` after a successful one.
     last_error: Option<String>,
     reauth_before: Option<UnixTime>,
-    /// The vault was restored from a backup since these tokens came.
+    /// True if the vault was restored from a backup after these tokens were stored.
     may_be_stale: bool,
 }
 
-impl Listed {
+impl CredentialRow {
     fn of(summary: CredentialMetadata, now: UnixTime, vault: &Vault) -> Self {
         Self {
             may_be_stale: vault.may_be_stale(&summary),
@@ -77,23 +77,23 @@ pub(in crate::cli) fn list(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let vault = context.vault()?;
-    let mut listed: Vec<Listed> = Vec::new();
+    let mut listed: Vec<CredentialRow> = Vec::new();
     let mut damaged = Vec::new();
     let now = Clock::system().now();
     for user in users(&vault, user)? {
         vault.list_each(&user, provider, CredentialPage::default(), |row| match row {
-            Ok(summary) => listed.push(Listed::of(summary.clone(), now, &vault)),
+            Ok(summary) => listed.push(CredentialRow::of(summary.clone(), now, &vault)),
             Err(error) => damaged.push(error),
         })?;
     }
     show(listed, json, out)?;
     out.flush()?;
-    // The others are shown; that some are not is said by the exit code too.
+    // The readable credentials are shown first; the exit code reports the damaged ones.
     damaged.iter().skip(1).for_each(|error| note(error.to_string()));
     damaged.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
 }
 
-fn show(listed: Vec<Listed>, json: bool, out: &mut Output) -> Result<(), Failure> {
+fn show(listed: Vec<CredentialRow>, json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
         return out.json(&listed);
     }

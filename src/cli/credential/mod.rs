@@ -1,4 +1,4 @@
-//! `strongroom credential`: what is kept for whom; adding and removing by hand.
+//! `strongroom credential`: manage stored credentials.
 
 mod add;
 mod export;
@@ -15,42 +15,41 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::id::{CredentialId, ProviderName, UserId};
 
-/// The credentials that are kept
+/// Manage stored credentials
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Credential {
-    /// List credentials, oldest first; never a secret
+    /// List credentials, oldest first; never shows a secret
     List {
-        /// Of this user alone
+        /// Only this user's credentials
         #[arg(long)]
         user: Option<UserId>,
-        /// Of this provider alone
+        /// Only this provider's credentials
         #[arg(long)]
         provider: Option<ProviderName>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Store an API key, a user name with password, or headers for a host
+    /// Store an API key, a user name and password, or headers for a host
     Add(Box<add::Add>),
     Import(Box<import::Import>),
     Export(export::Export),
-    /// List the revocations that no provider has confirmed yet; with --retry, try them all now
+    /// List revocations that no provider has confirmed yet; --retry tries them now
     Revocations(revocations::Revocations),
-    /// Delete a credential, and revoke it at the provider
+    /// Delete a credential and revoke it at the provider
     Remove {
-        /// Its id, as `credential list` shows it
+        /// Credential id, as `credential list` shows it
         id: CredentialId,
-        /// Whose it is [default: whoever has it]
+        /// User that owns it [default: any user]
         #[arg(long)]
         user: Option<UserId>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
 }
 
 impl Credential {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List { user, provider, json } => list::list(user, provider.as_ref(), json, context, out),

@@ -1,4 +1,4 @@
-//! `strongroom credential remove`.
+//! `strongroom credential remove`: deletes and revokes a credential.
 
 use crate::broker::Broker;
 use crate::broker::Caller;
@@ -29,17 +29,17 @@ pub(in crate::cli) fn remove(
         return out.json(&deleted);
     }
     out.line(match deleted.revoked {
-        Some(true) => format!("revoked and deleted {id}"),
-        Some(false) => format!("deleted {id}; the revocation failed, and the server will try it again"),
-        None => format!("deleted {id}; nothing was to be revoked"),
+        Some(true) => format!("deleted and revoked {id}"),
+        Some(false) => format!("deleted {id}; the revocation failed and will be retried by the server"),
+        None => format!("deleted {id}; there was nothing to revoke"),
     })
 }
 
 fn absent(id: &CredentialId) -> Failure {
-    Failure::new(format!("there is no credential {id}")).advise("`strongroom credential list` shows all of them")
+    Failure::new(format!("there is no credential {id}")).advise("`strongroom credential list` lists all credentials")
 }
 
-/// The credential's summary, whoever has it.
+/// Returns the credential's metadata, for one user or for any.
 fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<CredentialMetadata, Failure> {
     for user in users(broker.vault(), user)? {
         if let Some(summary) = broker.vault().credential(&user, id)? {

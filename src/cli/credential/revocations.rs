@@ -1,4 +1,4 @@
-//! `strongroom credential revocations`: what was deleted here and is not yet confirmed to be dead at its provider.
+//! `strongroom credential revocations`: lists revocations that the provider has not confirmed.
 
 use clap::Args;
 
@@ -10,28 +10,27 @@ use crate::cli::runtime::block_on;
 use crate::id::UserId;
 use crate::vault::{CredentialPage, KeyHolder};
 
-/// What is listed, and how.
+/// Filter and output format.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Revocations {
-    /// Of this user alone
+    /// Only this user's revocations
     #[arg(long)]
     user: Option<UserId>,
-    /// Try all of them now, whether or not their time has come, and list what is left
+    /// Try all of them now, due or not, and list the remaining ones
     #[arg(long, conflicts_with = "user")]
     retry: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Revocations {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
         let mut administrator = Administrator::command_line();
         if self.retry {
             let confirmed = block_on(broker.retry_all_revocations(&administrator.who))??;
-            note(format!("{confirmed} confirmed"));
+            note(format!("{confirmed} revocations confirmed"));
         }
         if let Some(user) = self.user {
             administrator.holder = KeyHolder::User(user);

@@ -1,4 +1,4 @@
-//! `strongroom credential add --grant …`: what asks for access tokens without a login.
+//! `strongroom credential add --grant …`: credentials that need no user login.
 
 use crate::cli::arguments;
 use clap::{Args, ValueEnum};
@@ -10,51 +10,51 @@ use crate::cli::secret_input;
 use crate::secret::Secret;
 use crate::vault::{OwnClient, Renewal};
 
-/// By which grant.
+/// Grant that needs no user login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Grant {
-    /// A client asks for itself (RFC 6749 §4.4)
+    /// Client credentials (RFC 6749 §4.4)
     ClientCredentials,
-    /// A service account signs with its key (RFC 7523)
+    /// Service account that signs with its key (RFC 7523)
     ServiceAccount,
 }
 
-/// The options of a credential that asks for its tokens by itself.
+/// Options of a credential that needs no user login.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Service {
-    /// An OAuth credential that asks for its tokens by itself, where the provider offers that. The secret is the client's, or
-    /// the service account's key file (JSON, or PEM with --issuer)
+    /// Store an OAuth credential that needs no user login. The secret is the client secret, or the
+    /// service account's key file (JSON, or PEM with --issuer)
     #[arg(long, conflicts_with = "kind")]
     grant: Option<Grant>,
-    /// For client_credentials: the id of a client of the user's own [default: the configured client]
+    /// For client_credentials: id of the user's own client [default: the configured client]
     #[arg(long, requires = "grant", value_name = "ID")]
     client_id: Option<String>,
-    /// For service_account with a bare key: whose it is
+    /// For service_account with a PEM key: issuer
     #[arg(long, requires = "grant")]
     issuer: Option<String>,
-    /// For service_account: in whose name
+    /// For service_account: subject to act for
     #[arg(long, requires = "grant")]
     subject: Option<String>,
-    /// A scope to ask for; may be repeated
+    /// Scope to request; may be repeated
     #[arg(long = "scope", requires = "grant", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// A value that the provider's URLs depend on; may be repeated
+    /// Value for the provider's URLs; may be repeated
     #[arg(long = "input", requires = "grant", value_name = "NAME=VALUE", value_parser = arguments::named_value)]
     inputs: Vec<(String, String)>,
 }
 
 impl Service {
-    /// Whether such a credential is asked for.
+    /// Returns true if `--grant` was given.
     pub(in crate::cli) fn is_wanted(&self) -> bool {
         self.grant.is_some()
     }
 
-    /// What to create; `given` is the secret from a file, else it is asked for.
+    /// Builds the grant. `given` is the secret from a file; without it the secret is asked for.
     pub(in crate::cli) fn secret(&self, given: Option<Secret>) -> Result<NewSecret, Failure> {
         let renewal = if self.grant == Some(Grant::ServiceAccount) {
             let key = given.ok_or_else(|| {
-                Failure::configuration("a service account needs its key").advise("give it with --from-file FILE")
+                Failure::configuration("a service account needs a key").advise("give it with --from-file FILE")
             })?;
             let account =
                 broker::service_account(&Value::from(key.expose()), self.issuer.clone(), self.subject.clone());

@@ -1,4 +1,5 @@
-//! `strongroom doctor`: what would keep this installation from working, or from keeping its promises, and how to mend it.
+//! `strongroom doctor`: finds what would keep this installation from working, and says how to fix
+//! it.
 
 use super::findings::Findings;
 use crate::cli::doctor::findings::Level;
@@ -17,16 +18,15 @@ use crate::cli::provider::lookup;
 use crate::config::{ClientSecrets, Config, is_loopback};
 use crate::http::Tls;
 
-/// Tell what would keep this installation from working, and how to mend it
+/// Check this installation, and say how to fix what is wrong
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Doctor {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Doctor {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let mut findings = Findings::default();
         let mut vault_path = None;
@@ -48,41 +48,41 @@ impl Doctor {
         out.flush()?;
         match faults {
             0 => Ok(()),
-            1 => Err(Failure::new("one thing would keep Strongroom from working")),
-            _ => Err(Failure::new(format!("{faults} things would keep Strongroom from working"))),
+            1 => Err(Failure::new("found one fault")),
+            _ => Err(Failure::new(format!("found {faults} faults"))),
         }
     }
 }
 
 fn settings(config: &Config, catalog: &Catalog, findings: &mut Findings) {
     match &config.file {
-        Some(file) => findings.ok(format!("the configuration {} has no fault", file.display())),
-        None => findings.advice("no configuration was found; the defaults hold", "make one with `strongroom init`"),
+        Some(file) => findings.ok(format!("the configuration {} is valid", file.display())),
+        None => findings.advice("no configuration file found; the defaults apply", "create one with `strongroom init`"),
     }
     for warning in &config.warnings {
         findings.advice(warning.key.clone(), format!("{}: {}", warning.location, warning.message));
     }
     if config.oauth.callback_origins.is_empty() {
         findings.advice(
-            "oauth.callback_origins is empty, so every login is refused",
-            "name your application's origins, for example [\"https://app.example.com\"]",
+            "oauth.callback_origins is empty, so every login is rejected",
+            "set it to your application's origins, for example [\"https://app.example.com\"]",
         );
     }
     let server = &config.server;
     if server.public_url.host().is_none_or(|host| is_loopback(&host)) {
         findings.advice(
-            format!("server.public_url is {}, which no other machine reaches", server.public_url),
-            "that is right for this machine alone; else write the URL that others use",
+            format!("server.public_url is {}, which other machines cannot reach", server.public_url),
+            "correct if only this machine uses Strongroom; otherwise set the URL that others use",
         );
     }
     if let Some(files) = &server.tls {
         match Tls::load(&files.certificate, &files.key) {
-            Ok(_) => findings.ok("the TLS certificate and its key make a pair"),
-            Err(error) => findings.fault(&Failure::new(error.to_string()).advise("look at server.tls")),
+            Ok(_) => findings.ok("the TLS certificate and its key match"),
+            Err(error) => findings.fault(&Failure::new(error.to_string()).advise("check server.tls")),
         }
         if std::fs::metadata(&files.key).is_ok_and(|key| key.permissions().mode() & 0o077 != 0) {
             let key = files.key.display();
-            findings.advice(format!("others can read the TLS key {key}"), format!("do: chmod 0600 {key}"));
+            findings.advice(format!("other users can read the TLS key {key}"), format!("run: chmod 0600 {key}"));
         }
     }
     if let Err(failure) = egress(config) {
@@ -91,7 +91,7 @@ fn settings(config: &Config, catalog: &Catalog, findings: &mut Findings) {
     for name in config.providers.keys() {
         let Some(entry) = catalog.get(name.as_str()) else { continue };
         match lookup::missing(config, entry) {
-            Some(mend) => findings.advice(format!("nobody can connect an account at {name} yet"), mend),
+            Some(fix) => findings.advice(format!("accounts cannot be connected at {name} yet"), fix),
             None => findings.ok(format!("the provider {name} is configured")),
         }
     }

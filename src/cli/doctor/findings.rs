@@ -1,4 +1,4 @@
-//! The list of results that `doctor` shows.
+//! Results of `doctor`.
 
 use serde::Serialize;
 
@@ -8,11 +8,11 @@ use crate::cli::output::Output;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
-    /// As it should be.
+    /// Works as it should.
     Ok,
-    /// It works, and had better be otherwise.
+    /// Works, but should be changed.
     Advice,
-    /// It keeps Strongroom from working.
+    /// Keeps Strongroom from working.
     Fault,
 }
 
@@ -20,28 +20,28 @@ pub(super) enum Level {
 pub(super) struct Finding {
     pub(super) level: Level,
     what: String,
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
-/// What was found, one by one.
+/// Results in the order of the checks.
 #[derive(Default)]
 pub(in crate::cli) struct Findings(pub(super) Vec<Finding>);
 
 impl Findings {
-    /// This is as it should be.
+    /// Adds a result: works as it should.
     pub(in crate::cli) fn ok(&mut self, what: impl Into<String>) {
-        self.0.push(Finding { level: Level::Ok, what: what.into(), mend: None });
+        self.0.push(Finding { level: Level::Ok, what: what.into(), fix: None });
     }
 
-    /// This works, and had better be otherwise.
-    pub(in crate::cli) fn advice(&mut self, what: impl Into<String>, mend: impl Into<String>) {
-        self.0.push(Finding { level: Level::Advice, what: what.into(), mend: Some(mend.into()) });
+    /// Adds a result: works, but should be changed.
+    pub(in crate::cli) fn advice(&mut self, what: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Finding { level: Level::Advice, what: what.into(), fix: Some(fix.into()) });
     }
 
-    /// This keeps Strongroom from working.
+    /// Adds a result: keeps Strongroom from working.
     pub(in crate::cli) fn fault(&mut self, failure: &Failure) {
-        let (what, mend) = failure.parts();
-        self.0.push(Finding { level: Level::Fault, what: what.to_owned(), mend: mend.map(str::to_owned) });
+        let (what, fix) = failure.parts();
+        self.0.push(Finding { level: Level::Fault, what: what.to_owned(), fix: fix.map(str::to_owned) });
     }
 }
 
@@ -52,8 +52,8 @@ pub(super) fn show(finding: &Finding, out: &mut Output) -> Result<(), Failure> {
         Level::Fault => "FAULT ",
     };
     out.line(format!("{word}  {}", finding.what))?;
-    match &finding.mend {
-        Some(mend) => out.line(format!("        {}", mend.replace('\n', "\n        "))),
+    match &finding.fix {
+        Some(fix) => out.line(format!("        {}", fix.replace('\n', "\n        "))),
         None => Ok(()),
     }
 }

@@ -1,22 +1,19 @@
-//! What `strongroom doctor` says of processes: whether others can read the memory of this one and of the running server, and
-//! whether it may come to rest on a disk.
+//! Process checks of `strongroom doctor`: memory protection of this process and of the running
+//! server, core files, and swap.
 
 use std::path::Path;
 
 use super::findings::Findings;
 use crate::clock::{Clock, UnixTime};
 
-/// 2026-01-01: no clock that is right shows less.
+/// 2026-01-01: no correct clock shows an earlier time.
 const EARLIEST: UnixTime = UnixTime(1_767_225_600);
 
-/// Looks at this process, and at the server that has the vault open.
+/// Checks this process, and the server that has the vault open.
 pub(in crate::cli) fn process(vault: Option<&Path>, findings: &mut Findings) {
     let now = Clock::system().now();
     if now < EARLIEST {
-        findings.advice(
-            format!("this machine's clock says {now}"),
-            "set the clock: expiry of logins and keys depends on it",
-        );
+        findings.advice(format!("this machine's clock says {now}"), "set the clock: logins and keys expire by it");
     }
     own_limits(findings);
     #[cfg(target_os = "linux")]
@@ -28,20 +25,21 @@ pub(in crate::cli) fn process(vault: Option<&Path>, findings: &mut Findings) {
 fn own_limits(findings: &mut Findings) {
     use rustix::process::{Resource, getrlimit, umask};
 
-    // There is no way to read it but to set it.
+    // The only way to read the mask is to set it.
     let mode = umask(rustix::fs::Mode::from_raw_mode(0o077)).bits();
     if mode & 0o077 == 0o077 {
-        findings.ok("files are made for their owner alone (umask 0077)");
+        findings.ok("new files are accessible to their owner only (umask 0077)");
     } else {
-        findings
-            .advice(format!("files are made with umask {mode:04o}"), "set umask 0077, which something here refuses");
+        findings.advice(
+            format!("new files are created with umask {mode:04o}"),
+            "allow umask 0077; something on this machine prevents it",
+        );
     }
     let core = getrlimit(Resource::Core);
     if core.current == Some(0) && core.maximum == Some(0) {
-        findings.ok("no core file is written");
+        findings.ok("core files are disabled");
     } else {
-        findings
-            .advice("a crash would write the memory, with its secrets, to disk", "set the limit for core files to 0");
+        findings.advice("a crash would write memory with secrets to disk", "set the core file limit to 0");
     }
 }
 
@@ -57,11 +55,11 @@ mod linux {
 
     pub(in crate::cli) fn look(vault: Option<&Path>, findings: &mut Findings) {
         if matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)) {
-            findings.ok("no other process of this user can read the memory of this one");
+            findings.ok("other processes of this user cannot read this process's memory");
         } else {
             findings.advice(
-                "other processes of this user can read the memory of this one",
-                "allow prctl(PR_SET_DUMPABLE), which something here refuses",
+                "other processes of this user can read this process's memory",
+                "allow prctl(PR_SET_DUMPABLE); something on this machine prevents it",
             );
         }
         let server = vault.and_then(holder);
@@ -71,7 +69,8 @@ mod linux {
         swap(server, findings);
     }
 
-    /// The process that holds the lock of the server: the kernel tells it to everybody, by device and inode.
+    /// Returns the process that holds the server's lock. The kernel lists locks by device and
+    /// inode.
     fn holder(vault: &Path) -> Option<u32> {
         let mut lock = vault.as_os_str().to_owned();
         lock.push(".lock");
@@ -84,31 +83,31 @@ mod linux {
         words.filter(|words| words.get(5) == Some(&place.as_str())).find_map(|words| words.get(4)?.parse().ok())
     }
 
-    /// Whether the running server took the same precautions.
+    /// Checks that the running server took the same precautions.
     fn of_server(pid: u32, findings: &mut Findings) {
         let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let (limits, status) = (read("limits"), read("status"));
         let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
         if core.is_some_and(|core| core.split_whitespace().take(2).any(|limit| limit != "0")) {
             findings.advice(
-                format!("the server (process {pid}) may write a core file, with its secrets"),
-                "set LimitCORE=0 in its unit, and look in its log why it could not set that itself",
+                format!("the server (process {pid}) may write a core file with secrets"),
+                "set LimitCORE=0 in its unit",
             );
         }
-        // Where a process is not dumpable, the files of its folder in /proc belong to root.
+        // The /proc files of a process that is not dumpable belong to root.
         let user = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok());
         let owner = fs::metadata(format!("/proc/{pid}/environ")).map(|file| file.uid()).ok();
         if user.is_some_and(|user: u32| user != 0 && owner == Some(user)) {
             findings.advice(
                 format!("other processes of its user can read the memory of the server (process {pid})"),
-                "allow it prctl(PR_SET_DUMPABLE): a filter of system calls refuses it",
+                "allow prctl(PR_SET_DUMPABLE) in its system call filter",
             );
         }
     }
 
-    /// Whether the memory may be swapped out: of the server, where one runs, else of this process.
+    /// Checks if memory may be swapped out: the server's if one runs, else this process's.
     fn swap(server: Option<u32>, findings: &mut Findings) {
-        // The first line is a header; every other one is a swap area.
+        // The first line is a header; every other line is a swap area.
         let areas = fs::read_to_string("/proc/swaps").unwrap_or_default();
         if areas.lines().count() <= 1 {
             return findings.ok("this machine does not swap");
@@ -118,11 +117,11 @@ mod linux {
         let group = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         let most = fs::read_to_string(Path::new("/sys/fs/cgroup").join(group).join("memory.swap.max"));
         if most.is_ok_and(|most| most.trim() == "0") {
-            return findings.ok("this machine swaps, and the memory of Strongroom is kept out of it");
+            return findings.ok("this machine swaps, but Strongroom's memory is not swapped");
         }
         findings.advice(
-            "this machine swaps, so secrets in memory may come to rest on disk",
-            "set MemorySwapMax=0 in the unit (the packaged one does), or encrypt the swap",
+            "this machine swaps, so secrets in memory may be written to disk",
+            "set MemorySwapMax=0 in the unit (the packaged unit does), or encrypt the swap",
         );
     }
 }

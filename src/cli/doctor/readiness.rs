@@ -1,4 +1,4 @@
-//! Asks the running server whether it is ready, at the address of the settings, as a probe of an orchestrator would.
+//! Readiness check of the running server, as an orchestrator's probe does it.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -7,26 +7,27 @@ use std::time::Duration;
 
 use crate::config::{Listen, ServerSettings};
 
-/// How long the server may take for each step.
+/// Time limit of each step.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What came of it.
+/// Result of the check.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Answer {
-    /// It is ready.
+pub(in crate::cli) enum Readiness {
+    /// The server is ready.
     Ready,
-    /// It takes connections; with TLS nothing is asked, for its certificate is for another name than the address.
+    /// The server accepts connections. With TLS no request is sent, because the certificate names
+    /// another host than the address.
     TakesConnections,
-    /// It answered with this status.
+    /// The server answered with this status.
     NotReady(u16),
 }
 
-/// Asks `GET /readyz`. `None` where the settings leave the port open, so that nobody can know it.
-pub(in crate::cli) fn ask(server: &ServerSettings) -> Option<io::Result<Answer>> {
+/// Sends `GET /readyz`. Returns `None` if the settings do not fix the port.
+pub(in crate::cli) fn ask(server: &ServerSettings) -> Option<io::Result<Readiness>> {
     match &server.listen {
         Listen::Tcp { port: 0, .. } => None,
         Listen::Tcp { host, port } => Some(connect(host, *port).and_then(|stream| match &server.tls {
-            Some(_) => Ok(Answer::TakesConnections),
+            Some(_) => Ok(Readiness::TakesConnections),
             None => exchange(stream),
         })),
         Listen::Unix(path) => Some(UnixStream::connect(path).and_then(|stream| {
@@ -52,13 +53,13 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-fn exchange(mut stream: impl Read + Write) -> io::Result<Answer> {
+fn exchange(mut stream: impl Read + Write) -> io::Result<Readiness> {
     let mut line = [0; 12];
     stream
         .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .and_then(|()| stream.read_exact(&mut line))
         .map_err(|error| match error.kind() {
-            // What a socket says whose time is up.
+            // A socket reports its read timeout as WouldBlock.
             io::ErrorKind::WouldBlock => {
                 io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs()))
             }
@@ -66,9 +67,9 @@ fn exchange(mut stream: impl Read + Write) -> io::Result<Answer> {
         })?;
     let status = line.strip_prefix(b"HTTP/1.1 ").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     match status {
-        Some(200) => Ok(Answer::Ready),
-        Some(status) => Ok(Answer::NotReady(status)),
-        None => Err(io::Error::new(io::ErrorKind::InvalidData, "what answers there is no HTTP server")),
+        Some(200) => Ok(Readiness::Ready),
+        Some(status) => Ok(Readiness::NotReady(status)),
+        None => Err(io::Error::new(io::ErrorKind::InvalidData, "the server there does not speak HTTP")),
     }
 }
 
@@ -76,7 +77,7 @@ fn exchange(mut stream: impl Read + Write) -> io::Result<Answer> {
 mod tests {
     use super::*;
 
-    fn answered(bytes: &[u8]) -> io::Result<Answer> {
+    fn answered(bytes: &[u8]) -> io::Result<Readiness> {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(bytes).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
@@ -85,8 +86,8 @@ mod tests {
 
     #[test]
     fn readiness_is_read_from_the_status_line() {
-        assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(), Answer::Ready);
-        assert_eq!(answered(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap(), Answer::NotReady(503));
+        assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(), Readiness::Ready);
+        assert_eq!(answered(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap(), Readiness::NotReady(503));
         for bytes in [b"SSH-2.0-OpenSSH_9.2".as_slice(), b"HTTP/1.1 ", b""] {
             assert!(answered(bytes).is_err());
         }

@@ -1,5 +1,5 @@
-//! `strongroom provider check`: whether accounts could be connected at a provider. Is our client configured? Do the endpoints
-//! answer, those that discovery finds among them? And what is to be registered at the provider.
+//! `strongroom provider check`: checks that accounts can be connected: client, discovery and
+//! endpoints, and what to register at the provider.
 
 use serde::Serialize;
 use url::Url;
@@ -19,44 +19,44 @@ use crate::egress::{Egress, EgressRequest};
 use crate::oauth::{Client, Metadata, ProtectedResource, resolve};
 use crate::random::Random;
 
-/// What was found about one provider.
+/// Result for one provider.
 #[derive(Debug, Serialize)]
-struct Report {
+struct ProviderReport {
     name: String,
     display_name: String,
     kinds: Vec<&'static str>,
-    /// What our client there lacks; `null` for providers without OAuth, and for those where none is needed.
-    client: Option<Finding>,
-    /// One redirect URI for each place where the application may be, of a path that is this provider's alone.
+    /// State of the client configuration; `None` if the provider needs no client.
+    client: Option<ConfigurationCheck>,
+    /// Redirect URIs to register, one per allowed origin, with a path that only this provider uses.
     redirect_uris: Vec<String>,
-    /// The redirect URI of `strongroom connect`, whose port is any free one unless `--port` names it.
+    /// Redirect URI of `strongroom connect`. The port is any free one unless `--port` is given.
     loopback_redirect_uri: Option<String>,
-    /// The inputs that a caller has to give; the URLs that depend on them are not asked.
+    /// Inputs that a caller must give. URLs that contain one are not requested.
     inputs: Vec<String>,
-    /// What the provider's server says about itself, where the entry leaves that to it.
-    discovery: Option<Finding>,
-    endpoints: Vec<Endpoint>,
-    /// How many things would keep accounts from being connected.
-    amiss: usize,
+    /// Result of discovery, if the entry uses it.
+    discovery: Option<ConfigurationCheck>,
+    endpoints: Vec<EndpointCheck>,
+    /// Number of problems that would keep accounts from being connected.
+    problems: usize,
 }
 
-/// Whether something is as it should be, and what it is or why it is not.
+/// Result of one check, with its value or its error.
 #[derive(Debug, Serialize)]
-struct Finding {
+struct ConfigurationCheck {
     ok: bool,
     message: String,
 }
 
-/// Whether anything answers at a URL of the provider's; what it says does not matter, for nothing was asked.
+/// Reachability of one URL. Any HTTP status counts, because no real request was sent.
 #[derive(Debug, Serialize)]
-struct Endpoint {
+struct EndpointCheck {
     name: &'static str,
     url: String,
     status: Option<u16>,
     error: Option<String>,
 }
 
-/// Checks the providers of these names; those that the configuration has a section for, where there are none.
+/// Checks the named providers, or those with a section in the configuration.
 pub(in crate::cli) fn check(
     config: &Config,
     catalog: &Catalog,
@@ -70,17 +70,17 @@ pub(in crate::cli) fn check(
         names.iter().map(|name| found(catalog, name)).collect::<Result<_, _>>()?
     };
     if !json {
-        out.line(format!("the catalogue's {} entries are ok", catalog.iter().len()))?;
+        out.line(format!("the catalogue is valid: {} entries", catalog.iter().len()))?;
     }
     if chosen.is_empty() && !json {
-        return out.line("the configuration has no provider; write [providers.NAME] with client_id and client_secret");
+        return out.line("the configuration has no provider; add [providers.NAME] with client_id and client_secret");
     }
     let egress = egress(config)?;
     let mut reports = Vec::with_capacity(chosen.len());
     for provider in chosen {
-        let report = block_on(Report::of(config, provider, &egress))?;
+        let report = block_on(ProviderReport::of(config, provider, &egress))?;
         if !json {
-            report.tell(config, out)?;
+            report.print(config, out)?;
             out.flush()?;
         }
         reports.push(report);
@@ -89,14 +89,14 @@ pub(in crate::cli) fn check(
         out.json(&reports)?;
         out.flush()?;
     }
-    match reports.iter().map(|report| report.amiss).sum() {
+    match reports.iter().map(|report| report.problems).sum() {
         0 => Ok(()),
-        1 => Err(Failure::new("one thing above would keep accounts from being connected")),
-        amiss => Err(Failure::new(format!("{amiss} things above would keep accounts from being connected"))),
+        1 => Err(Failure::new("found one problem")),
+        problems => Err(Failure::new(format!("found {problems} problems"))),
     }
 }
 
-impl Report {
+impl ProviderReport {
     async fn of(config: &Config, provider: &Provider, egress: &Egress) -> Self {
         let connects = provider.entry.oauth.is_some() || provider.entry.mcp.is_some();
         let mut report = Self {
@@ -110,24 +110,24 @@ impl Report {
             inputs: Vec::new(),
             discovery: None,
             endpoints: Vec::new(),
-            amiss: 0,
+            problems: 0,
         };
         if let Some(oauth) = &provider.entry.oauth {
             let given = oauth.inputs.iter().filter(|(_, input)| input.from == InputFrom::Caller);
             report.inputs = given.map(|(name, _)| name.clone()).collect();
-            report.look_at(oauth, egress).await;
+            report.check_endpoints(oauth, egress).await;
         }
         if let Some(mcp) = &provider.entry.mcp {
-            report.look_at_server(mcp, egress).await;
+            report.check_mcp_server(mcp, egress).await;
         }
         let unwell = [&report.client, &report.discovery].into_iter().flatten().filter(|finding| !finding.ok).count();
         let silent = report.endpoints.iter().filter(|endpoint| endpoint.error.is_some()).count();
-        report.amiss = unwell + silent;
+        report.problems = unwell + silent;
         report
     }
 
-    /// Asks what the entry leaves to discovery, and then each endpoint whether it is there.
-    async fn look_at(&mut self, oauth: &OAuth, egress: &Egress) {
+    /// Runs discovery if the entry needs it, then requests each endpoint.
+    async fn check_endpoints(&mut self, oauth: &OAuth, egress: &Egress) {
         let mut whole = oauth.clone();
         if let Some(issuer) = oauth.issuer.as_ref().filter(|_| oauth.discovers()) {
             let resolved = match Metadata::fetch(egress, issuer).await {
@@ -137,9 +137,9 @@ impl Report {
             self.discovery = Some(match resolved {
                 Ok(resolved) => {
                     whole = resolved;
-                    Finding { ok: true, message: issuer.clone() }
+                    ConfigurationCheck { ok: true, message: issuer.clone() }
                 }
-                Err(error) => Finding { ok: false, message: error.to_string() },
+                Err(error) => ConfigurationCheck { ok: false, message: error.to_string() },
             });
         }
         for (name, url) in endpoints(&whole) {
@@ -149,12 +149,12 @@ impl Report {
                 Ok(status) => (Some(status), None),
                 Err(error) => (None, Some(error)),
             };
-            self.endpoints.push(Endpoint { name, url: shown, status, error });
+            self.endpoints.push(EndpointCheck { name, url: shown, status, error });
         }
     }
 
-    /// Asks an MCP server where its users log in, and that server about itself.
-    async fn look_at_server(&mut self, mcp: &Mcp, egress: &Egress) {
+    /// Looks up an MCP server's authorization server and its metadata.
+    async fn check_mcp_server(&mut self, mcp: &Mcp, egress: &Egress) {
         let Some(server) = &mcp.server_url else {
             self.inputs.push(Mcp::INPUT.to_owned());
             return;
@@ -169,27 +169,27 @@ impl Report {
             Err(error) => Err(error.to_string()),
         };
         self.discovery = Some(match asked {
-            Ok(message) => Finding { ok: true, message },
-            Err(message) => Finding { ok: false, message },
+            Ok(message) => ConfigurationCheck { ok: true, message },
+            Err(message) => ConfigurationCheck { ok: false, message },
         });
     }
 
-    fn tell(&self, config: &Config, out: &mut Output) -> Result<(), Failure> {
+    fn print(&self, config: &Config, out: &mut Output) -> Result<(), Failure> {
         out.line(format!("{} ({})", self.name, self.display_name))?;
-        out.line(format!("  entry      ok; takes {}", self.kinds.join(", ")))?;
+        out.line(format!("  entry      ok; accepts {}", self.kinds.join(", ")))?;
         if let Some(client) = &self.client {
             out.line(format!("  client     {}", client.message))?;
         }
-        self.tell_where(config, out)?;
+        self.print_redirect_uris(config, out)?;
         if !self.inputs.is_empty() {
             let names = self.inputs.join(", ");
-            out.line(format!("  inputs     {names}: given by the caller; URLs with one in them are not asked here"))?;
+            out.line(format!("  inputs     {names}: given by the caller; URLs that contain one are not checked"))?;
         }
         if let Some(discovery) = &self.discovery {
             let word = if discovery.ok { "ok" } else { "FAILED" };
             out.line(format!("  discovery  {word}: {}", plain(&discovery.message)))?;
         }
-        for Endpoint { name, status, error, .. } in &self.endpoints {
+        for EndpointCheck { name, status, error, .. } in &self.endpoints {
             match (status, error) {
                 (_, Some(error)) => out.line(format!("  {name:<10} NOT reachable: {error}"))?,
                 (status, None) => out.line(format!("  {name:<10} reachable ({})", status.unwrap_or_default()))?,
@@ -198,8 +198,8 @@ impl Report {
         Ok(())
     }
 
-    /// What to register, and why so.
-    fn tell_where(&self, config: &Config, out: &mut Output) -> Result<(), Failure> {
+    /// Prints what to register at the provider.
+    fn print_redirect_uris(&self, config: &Config, out: &mut Output) -> Result<(), Failure> {
         let Some(loopback) = &self.loopback_redirect_uri else { return Ok(()) };
         if self.redirect_uris.is_empty() {
             out.line("  register   no callback is allowed yet; set oauth.callback_origins")?;
@@ -210,23 +210,19 @@ impl Report {
         if !self.redirect_uris.is_empty() {
             let listed = self.redirect_uris.iter().any(|uri| config.oauth.redirect_uris.contains(uri));
             let exactly = if listed {
-                "as oauth.redirect_uris has it"
+                "exactly as in oauth.redirect_uris"
             } else {
-                "or what your application sends instead, to the letter"
+                "or exactly what your application sends instead"
             };
-            out.line(format!(
-                "             {exactly}; one path for each provider, so that none can pass for another (RFC 9700 §4.4)"
-            ))?;
+            out.line(format!("             {exactly}; one path per provider prevents mix-up attacks (RFC 9700 §4.4)"))?;
         }
-        out.line(format!(
-            "  register   {loopback} for `strongroom connect` (any port; --port N where it is to be exact)"
-        ))
+        out.line(format!("  register   {loopback} for `strongroom connect` (any port; --port N if it must be exact)"))
     }
 }
 
-/// What our client at the provider lacks; nothing to say where there is none to configure.
-fn client(config: &Config, provider: &Provider) -> Option<Finding> {
-    let finding = |ok, message| Some(Finding { ok, message });
+/// Checks the client configuration; `None` if no client is needed.
+fn client(config: &Config, provider: &Provider) -> Option<ConfigurationCheck> {
+    let finding = |ok, message| Some(ConfigurationCheck { ok, message });
     if let Some(missing) = missing(config, provider) {
         return finding(false, format!("MISSING: {missing}"));
     }
@@ -234,7 +230,7 @@ fn client(config: &Config, provider: &Provider) -> Option<Finding> {
     let faults: Vec<String> = settings
         .secret_sources()
         .filter_map(|(_, source)| config.secrets.read(source).err())
-        .map(|fault| format!("its secret cannot be read: {fault}"))
+        .map(|fault| format!("cannot read its secret: {fault}"))
         .collect();
     match &faults[..] {
         [] if provider.entry.oauth.is_none() && settings.client_id.is_none() => None,
@@ -243,7 +239,8 @@ fn client(config: &Config, provider: &Provider) -> Option<Finding> {
     }
 }
 
-/// The configured redirect URIs that have the provider's name for a part of their path, else one for each allowed origin.
+/// Returns the configured redirect URIs with the provider's name in their path, else one for each
+/// allowed origin.
 fn redirect_uris(config: &Config, provider: &str) -> Vec<String> {
     let is_own = |uri: &&String| {
         let parsed = Url::parse(uri).ok();
@@ -269,7 +266,7 @@ fn endpoints(oauth: &OAuth) -> Vec<(&'static str, Url)> {
         ("identity", oauth.identity.as_ref().filter(|how| !how.from_token_answer).map(|how| &how.url)),
         ("revoke", oauth.revoke.as_ref().map(|revoke| &revoke.url)),
     ];
-    // A template is not a URL that could be asked.
+    // A URL template cannot be requested.
     written.into_iter().filter_map(|(name, url)| Some((name, url?.url()?.clone()))).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Finding a provider by its name, and what its configuration lacks.
+//! Lookup of a provider by name, and of what its configuration lacks.
 
 use crate::catalog::{Catalog, Provider};
 use crate::cli::failure::Failure;
@@ -16,11 +16,11 @@ pub(in crate::cli) fn found<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c 
         let nearest = catalog.iter().filter(|known| distance(known) <= 3).min_by_key(distance);
         let nearest = nearest.map(|known| format!("; did you mean '{}'?", known.name));
         Failure::new(format!("there is no provider '{}'{}", plain(name), nearest.unwrap_or_default()))
-            .advise("`strongroom provider list` shows all of them")
+            .advise("`strongroom provider list` lists all providers")
     })
 }
 
-/// What the configuration lacks for connecting accounts at the provider.
+/// Returns what the configuration lacks to connect accounts at the provider.
 pub(in crate::cli) fn missing(config: &Config, provider: &Provider) -> Option<String> {
     let oauth = provider.entry.oauth.as_ref()?;
     let none = ProviderSettings::default();
@@ -28,5 +28,5 @@ pub(in crate::cli) fn missing(config: &Config, provider: &Provider) -> Option<St
     let proof = Some("client_secret").filter(|_| oauth.token_auth.needs_secret() && !settings.has_client_secret());
     let id = Some("client_id").filter(|_| settings.client_id.is_none());
     let lacks: Vec<&str> = id.into_iter().chain(proof).collect();
-    (!lacks.is_empty()).then(|| format!("write {} under [providers.{}]", lacks.join(" and "), provider.name))
+    (!lacks.is_empty()).then(|| format!("set {} in [providers.{}]", lacks.join(" and "), provider.name))
 }

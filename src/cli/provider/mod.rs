@@ -1,4 +1,4 @@
-//! `strongroom provider`: the catalogue, as this configuration has it.
+//! `strongroom provider`: the catalogue, as this configuration extends it.
 
 mod check;
 pub(in crate::cli) mod lookup;
@@ -11,37 +11,36 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::config::ClientSecrets;
 
-/// The catalogue of providers, as this configuration has it
+/// Show the catalogue of providers, as this configuration extends it
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Provider {
     /// List the providers
     List {
-        /// Only those with each of these words in their name, their display name or their category
+        /// Only providers with each of these words in their name, display name or category
         words: Vec<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show one provider's whole entry
+    /// Show the whole entry of a provider
     Show {
-        /// Its name
+        /// Provider name
         name: String,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Check that accounts can be connected: client, endpoints, what to register at the provider
+    /// Check that accounts can be connected: client, endpoints, and what to register
     Check {
-        /// Their names [default: those that the configuration has a section for]
+        /// Provider names [default: those in the configuration]
         names: Vec<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
 }
 
 impl Provider {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, catalog) = context.settings(ClientSecrets::Leave)?;
         match self {

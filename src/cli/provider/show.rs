@@ -1,4 +1,4 @@
-//! `strongroom provider`: the catalogue, as this configuration has it.
+//! `strongroom provider list` and `show`.
 
 use crate::cli::provider::lookup::kinds;
 use crate::cli::provider::lookup::missing;
@@ -11,7 +11,7 @@ use crate::cli::output::Output;
 use crate::config::Config;
 
 #[derive(Serialize)]
-struct Listed {
+struct ProviderRow {
     name: String,
     display_name: String,
     kinds: Vec<&'static str>,
@@ -28,7 +28,7 @@ pub(in crate::cli) fn list(
     json: bool,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let listed = catalog.iter().filter(|provider| is_about(provider, words)).map(|provider| Listed {
+    let listed = catalog.iter().filter(|provider| is_about(provider, words)).map(|provider| ProviderRow {
         name: provider.name.to_string(),
         display_name: provider.entry.display_name.clone(),
         kinds: kinds(provider),
@@ -48,7 +48,7 @@ pub(in crate::cli) fn list(
     out.columns(["NAME", "PROVIDER", "KINDS", "CONFIGURED"], &rows)
 }
 
-/// Whether each of the words is in the provider's name, display name or category, in any case.
+/// Returns true if each word occurs in the provider's name, display name or category, in any case.
 fn is_about(provider: &Entry, words: &[String]) -> bool {
     let Described { display_name, category, .. } = &provider.entry;
     let text = format!("{}\n{display_name}\n{}", provider.name, category.as_deref().unwrap_or("")).to_lowercase();
@@ -70,6 +70,6 @@ pub(in crate::cli) fn show(config: &Config, provider: &Entry, json: bool, out: &
         Some(what) => format!("# configured: no; {what}"),
     })?;
     let text = toml::to_string(&provider.entry)
-        .map_err(|error| Failure::new(format!("the entry cannot be written as TOML: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot write the entry as TOML: {error}")))?;
     out.raw(text)
 }

@@ -1,6 +1,7 @@
-//! `strongroom dev`: everything on and nothing to set up, for a first look and for test suites.
+//! `strongroom dev`: a server with nothing to set up, for a first look and for test suites.
 //!
-//! A temporary vault, one user, one fresh API key, and an authorization server of its own. Nothing leaves the machine.
+//! It uses a temporary vault, one user, a fresh API key and a sandbox provider. It sends no request
+//! to another machine.
 
 use super::serve;
 use std::io::{self, Write as _};
@@ -31,32 +32,32 @@ use crate::vault::{AuditContext, KeyHolder, MasterKey, NewApiKey, OpenMode, Vaul
 const USER: &str = "dev";
 const KEY_NAME: &str = "strongroom dev";
 
-/// Run everything with nothing to set up: a vault that is gone at the end, a user, an API key, a sandbox provider
+/// Run a server with nothing to set up: temporary vault, user, API key and sandbox provider
 ///
-/// With --vault FILE the vault is kept, with its master key in FILE.key: the same user, and a fresh API key at each start.
+/// The temporary vault is deleted on exit. --vault FILE keeps the vault, with its master key in
+/// FILE.key. Each start creates a fresh API key for the same user.
 #[derive(Debug, Args)]
 pub struct Dev {
-    /// Where to listen, for example 127.0.0.1:0 for a free port [default: server.listen of the configuration]
+    /// Address to listen on, for example 127.0.0.1:0 for a free port [default: server.listen]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// What to print when ready
+    /// Output when ready
     #[arg(long, value_name = "FORM", default_value = "text")]
     print: Print,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Print {
-    /// The address, the key, and three curl lines to copy
+    /// The address, the key, and three curl commands to copy
     Text,
-    /// One line {"url", "api_key", "user", "vault", "pid"}, and nothing else on the standard output
+    /// One line {"url", "api_key", "user", "vault", "pid"}, and nothing else on standard output
     Json,
 }
 
 impl Dev {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context) -> Result<(), Failure> {
         let _log = serve::begin_log();
-        // The vault of the configuration is a real one: dev does not touch it.
+        // The configuration's vault holds real data; dev does not open it.
         let settings = Context { config: context.config.clone(), vault: None, accept_rollback: false };
         let (mut config, _) = settings.settings(ClientSecrets::Try)?;
         for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
@@ -70,41 +71,41 @@ impl Dev {
     }
 }
 
-/// What `dev` was asked for beyond its defaults.
+/// Options of `dev`.
 #[derive(Debug)]
 pub struct Options {
-    /// A vault that is kept, with its master key beside it in `FILE.key`.
+    /// A vault to keep, with its master key in `FILE.key`.
     pub vault: Option<PathBuf>,
-    /// Print one line of JSON and nothing else.
+    /// Prints one line of JSON and nothing else.
     pub json: bool,
 }
 
-/// Why `dev` did not start, or had to stop.
+/// Reason why `dev` did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum DevError {
-    /// As for the server.
+    /// An error of the server.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// A file or a folder of its own.
+    /// A file or folder of `dev` failed.
     #[error("{what} {path}: {source}")]
     File {
-        /// What was tried.
+        /// Attempted operation.
         what: &'static str,
-        /// On which file.
+        /// File.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The vault is there and its key is not.
-    #[error("{vault} exists and {key} does not: without its master key the vault cannot be opened")]
+    /// The vault exists, but its key does not.
+    #[error("{vault} exists but its master key {key} does not")]
     KeyMissing {
-        /// The vault.
+        /// Vault file.
         vault: PathBuf,
-        /// Where its key should be.
+        /// Expected key file.
         key: PathBuf,
     },
-    /// The sandbox.
-    #[error("the sandbox provider cannot start: {0}")]
+    /// The sandbox did not start.
+    #[error("cannot start the sandbox provider: {0}")]
     Sandbox(io::Error),
     /// Standard output is closed.
     #[error("cannot write to standard output: {0}")]
@@ -127,21 +128,21 @@ impl From<DevError> for Failure {
     fn from(error: DevError) -> Self {
         match error {
             DevError::Serve(error) => error.into(),
-            DevError::KeyMissing { .. } => {
-                Self::configuration(error.to_string()).advise("bring the key back, or name another file with --vault")
-            }
+            DevError::KeyMissing { .. } => Self::configuration(error.to_string())
+                .advise("restore the key file, or name another vault with --vault"),
             DevError::Output(error) => Self::of_output(&error),
             DevError::File { .. } | DevError::Sandbox(_) => Self::new(error.to_string()),
         }
     }
 }
 
-/// Runs until it is stopped. `config` is what `--config` says, or the defaults; `dev` adds to it what it needs.
+/// Runs until a signal comes. `config` is the configuration or the defaults; `dev` adds its own
+/// settings.
 pub async fn run(mut config: Config, options: Options) -> Result<(), DevError> {
     let clock = Clock::system();
-    let place = Place::of(options.vault)?;
-    config.vault.path.clone_from(&place.vault);
-    let vault = place.open(&clock)?;
+    let files = DevVault::of(options.vault)?;
+    config.vault.path.clone_from(&files.vault);
+    let vault = files.open(&clock)?;
     let key = fresh_key(&vault).await?;
 
     let sandbox_options = SandboxOptions::new(Random);
@@ -163,19 +164,19 @@ pub async fn run(mut config: Config, options: Options) -> Result<(), DevError> {
         _ => config.server.listen.to_string(),
     };
     let signals = runtime::signals().map_err(ServeError::Signals)?;
-    announce(&url, &key, &place, options.json).map_err(DevError::Output)?;
+    announce(&url, &key, &files, options.json).map_err(DevError::Output)?;
     serve::until_stopped(broker, listener, clock, signals).await?;
     Ok(())
 }
 
-/// Where the vault of this run is; the folder of a temporary one goes when this is dropped.
-struct Place {
+/// Files of this run. A temporary folder is deleted on drop.
+struct DevVault {
     vault: PathBuf,
     key_file: Option<PathBuf>,
     _folder: Option<TempDir>,
 }
 
-impl Place {
+impl DevVault {
     fn of(kept: Option<PathBuf>) -> Result<Self, DevError> {
         if let Some(vault) = kept {
             let vault = std::path::absolute(&vault).unwrap_or(vault);
@@ -185,7 +186,7 @@ impl Place {
         }
         let folder = tempfile::Builder::new().prefix("strongroom-dev-").tempdir();
         let folder = folder.map_err(|source| DevError::File {
-            what: "cannot make a folder in",
+            what: "cannot create a folder in",
             path: std::env::temp_dir(),
             source,
         })?;
@@ -215,7 +216,7 @@ fn read_key(file: &Path) -> Result<MasterKey, DevError> {
     Ok(MasterKey::parse_file_text(Secret::new(text).expose()).map_err(StartError::from)?)
 }
 
-/// Makes a master key and writes it where only its owner can read it.
+/// Creates a master key in a file that only its owner can read.
 fn write_key(file: &Path) -> Result<MasterKey, DevError> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let key = MasterKey::generate(Random);
@@ -229,7 +230,8 @@ fn write_key(file: &Path) -> Result<MasterKey, DevError> {
     Ok(key)
 }
 
-/// The user `dev` and a key with every permission but `ADMIN`; keys of earlier runs are revoked.
+/// Creates the user `dev` and a key with every permission but `ADMIN`. Revokes the keys of earlier
+/// runs.
 async fn fresh_key(vault: &Vault) -> Result<Secret, VaultError> {
     let user: UserId = USER.parse().expect("a legal user id");
     let who = AuditContext::command_line();
@@ -245,7 +247,8 @@ async fn fresh_key(vault: &Vault) -> Result<Secret, VaultError> {
     Ok(vault.create_api_key(new, &who).await?.1)
 }
 
-/// What `dev` has over a bare configuration: callbacks to localhost, the way to this machine, and the sandbox.
+/// Adds the settings of `dev`: callbacks to localhost, egress to this machine, and the sandbox
+/// provider.
 pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     let localhost = CallbackOrigin::parse_entry("http://localhost").expect("a legal origin");
     config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(localhost);
@@ -260,30 +263,30 @@ pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     config.providers.insert("sandbox".parse::<ProviderName>().expect("a legal name"), settings);
 }
 
-fn announce(url: &str, key: &Secret, place: &Place, as_json: bool) -> io::Result<()> {
+fn announce(url: &str, key: &Secret, files: &DevVault, as_json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if as_json {
         let line = json!({
             "url": url, "api_key": key.expose(), "user": USER,
-            "vault": place.vault.display().to_string(), "pid": std::process::id(),
+            "vault": files.vault.display().to_string(), "pid": std::process::id(),
         });
         writeln!(out, "{line}")?;
     } else {
-        write!(out, "{}", greeting(url, key, place))?;
+        write!(out, "{}", greeting(url, key, files))?;
     }
     out.flush()
 }
 
-fn greeting(url: &str, key: &Secret, place: &Place) -> String {
-    let (key, vault) = (key.expose(), place.vault.display());
-    let kept = if place.key_file.is_some() { "kept" } else { "gone when this ends" };
+fn greeting(url: &str, key: &Secret, files: &DevVault) -> String {
+    let (key, vault) = (key.expose(), files.vault.display());
+    let kept = if files.key_file.is_some() { "kept" } else { "deleted on exit" };
     let base = format!("{url}/v1/integrations");
     format!(
         "Strongroom is ready at {url}\n\
          API key   {key}   (user '{USER}', every permission but ADMIN)\n\
          vault     {vault}   ({kept})\n\
          \n\
-         Three lines to copy: the providers; a login at the built-in sandbox (open its login_url); what is stored.\n\
+         Three commands to try: list the providers; start a login at the sandbox (open its login_url); list the credentials.\n\
          \n\
          curl -s {base}/providers -H 'X-API-Key: {key}'\n\
          curl -s {base}/sandbox/oauth/initiate -H 'X-API-Key: {key}' --json '{{\"callback_url\": \"http://localhost:3000/callback\"}}'\n\

@@ -1,4 +1,4 @@
-//! `strongroom serve`: the server, until it is asked to stop.
+//! `strongroom serve`: runs the server until it is stopped.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -22,23 +22,23 @@ use crate::logging::{self, Log};
 use crate::random::Random;
 use crate::vault::{AuditContext, OpenMode, Vault, VaultError};
 
-/// How long after a panic what is done while nobody asks begins again.
+/// Pause after a panic of a background task.
 const AFTER_A_PANIC: Duration = Duration::from_secs(60);
 
-/// Why the server did not start, or had to stop.
+/// Reason why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A part of it.
+    /// Setting up the vault or the broker failed.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The address is taken or not ours, or the certificate cannot be used.
+    /// The address cannot be bound, or the certificate cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Signals cannot be waited for.
-    #[error("cannot wait for signals: {0}")]
+    /// Signal handlers cannot be installed.
+    #[error("cannot install signal handlers: {0}")]
     Signals(io::Error),
-    /// A write to the vault failed with an unknown outcome; the next start reads what is true.
-    #[error("{0}; start it again: what was acknowledged is on disk")]
+    /// A write to the vault failed with an unknown outcome. The next start reads the true state.
+    #[error("{0}; restart the server: every acknowledged write is on disk")]
     Fatal(VaultError),
 }
 
@@ -62,7 +62,6 @@ pub(in crate::cli) struct Serve {
 }
 
 impl Serve {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context) -> Result<(), Failure> {
         let _log = begin_log();
         let (config, _) = context.settings(ClientSecrets::Require)?;
@@ -73,9 +72,9 @@ impl Serve {
     }
 }
 
-/// Begins to log to the standard error, as `RUST_LOG` says, for as long as what it gives is held.
+/// Starts logging to standard error, filtered by `RUST_LOG`, while the returned value lives.
 pub(in crate::cli) fn begin_log() -> Option<Log> {
-    // It fails where a log was begun before, and then there is one; or where there is no thread, and then nothing will run.
+    // It fails if logging was started before, or if no thread can be started.
     logging::init(Environment::of_process().get("RUST_LOG").as_deref()).ok()
 }
 
@@ -109,7 +108,7 @@ fn tell_of_restore(vault: &Vault) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Serves on `listener`, tidying up meanwhile, until a signal comes or the vault can go on no longer.
+/// Serves on `listener` and runs the background tasks, until a signal comes or the vault fails.
 pub(in crate::cli) async fn until_stopped(
     broker: Broker,
     listener: Listener,
@@ -118,13 +117,13 @@ pub(in crate::cli) async fn until_stopped(
 ) -> Result<(), ServeError> {
     let app = App::new(broker.clone(), Settings::from(&broker.config().server), clock, Random);
     let house = going_on("housekeeping", &broker, Broker::run_housekeeping);
-    let ahead = going_on("the refresh ahead", &broker, Broker::run_background_refresh);
-    let backups = going_on("the backup on time", &broker, Broker::run_scheduled_backups);
-    let verification = going_on("the verification on time", &broker, Broker::run_scheduled_verification);
+    let ahead = going_on("background refresh", &broker, Broker::run_background_refresh);
+    let backups = going_on("scheduled backup", &broker, Broker::run_scheduled_backups);
+    let verification = going_on("scheduled verification", &broker, Broker::run_scheduled_verification);
     let mut fatal = None;
     let stop = async {
         tokio::select! {
-            () = signals => tracing::info!("stopping: answers under way are finished first"),
+            () = signals => tracing::info!("stopping; requests under way are completed first"),
             error = broker.vault().fatal() => fatal = Some(error),
         }
     };
@@ -139,7 +138,7 @@ pub(in crate::cli) async fn until_stopped(
     }
 }
 
-/// Spawns what is done while nobody asks, until it is aborted.
+/// Spawns a background task that runs until it is aborted.
 fn going_on<F>(what: &'static str, broker: &Broker, work: fn(Broker) -> F) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -148,10 +147,10 @@ where
     tokio::spawn(begun_again(what, AFTER_A_PANIC, move || work(broker.clone())))
 }
 
-/// Begins again what panicked: that is a fault of ours, and everything else goes on without it.
+/// Restarts a background task that panicked: the server must go on in spite of our bug.
 async fn begun_again<F: Future<Output = ()>>(what: &str, pause: Duration, begin: impl Fn() -> F) {
     while AssertUnwindSafe(async { begin().await }).catch_unwind().await.is_err() {
-        tracing::error!("{what} panicked, and begins again in {} s", pause.as_secs());
+        tracing::error!("{what} panicked and restarts in {} s", pause.as_secs());
         tokio::time::sleep(pause).await;
     }
 }

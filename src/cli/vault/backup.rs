@@ -32,7 +32,6 @@ pub(in crate::cli) struct Backup {
 }
 
 impl Backup {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let is_stream = self.file.as_deref() == Some(Path::new("-"));
         if is_stream && self.json {

@@ -1,4 +1,4 @@
-//! `strongroom vault`: the file that everything is in, and the keys that open it.
+//! `strongroom vault`: manage the vault file and its keys.
 
 mod backup;
 pub(in crate::cli) mod new_master_key;
@@ -16,12 +16,12 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 
-/// The vault's file, and the keys that open it
+/// Manage the vault file and its keys
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Vault {
-    /// Say what is in the vault, what opens it, and what is due
+    /// Show what the vault contains, which keys open it, and what is due
     Status {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -39,7 +39,6 @@ pub(in crate::cli) enum Vault {
 }
 
 impl Vault {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Status { json } => status::status(json, context, out),

@@ -1,4 +1,4 @@
-//! `strongroom vault rekey`: another master key in the place of the one that opens the vault.
+//! `strongroom vault rekey`: replaces the master key of this configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -15,30 +15,30 @@ use crate::config::{ClientSecrets, Config, SecretSource, Unlock};
 use crate::secret::Secret;
 use crate::vault::{AuditContext, MasterKey, OpenMode, Vault};
 
-/// Change the master key that this configuration opens the vault by
+/// Replace the master key of this configuration
 ///
-/// A key file is replaced in its place; it may be run again after a crash at any point. Other slots stay.
+/// A key file is replaced in place. After a crash at any point, run the command again. Other slots
+/// stay.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rekey {
     #[command(flatten)]
     new: NewMaster,
-    /// Somebody may know the old master key: make root, data key, audit key and API-key key anew too, end every other slot
-    /// and every begun login, and seal everything anew. No server may be running
+    /// The old master key may be known to an attacker: also replace every internal key, remove all
+    /// other slots and pending logins, and re-encrypt everything. Stop the server first
     #[arg(long)]
     compromised: bool,
 }
 
-/// The way from the old master key to the new one.
+/// The change from the old master key to the new one.
 struct Change {
     vault: Vault,
     old: MasterKey,
     new: MasterKey,
-    /// The key file that takes the old one's place at the end, and that place.
+    /// New key file and the key file that it replaces.
     replaces: Option<(PathBuf, PathBuf)>,
 }
 
 impl Rekey {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, _) = context.settings(ClientSecrets::Leave)?;
         let mode = if self.compromised { OpenMode::Server } else { OpenMode::Command };
@@ -52,7 +52,7 @@ impl Rekey {
         } else {
             block_on(change.vault.add_slot(&change.old, &change.new, &AuditContext::command_line()))??;
         }
-        // From here on the new key opens the vault; until the old slot goes, the old one does too.
+        // From here on both keys open the vault, until the old slot is removed.
         let old_slot = change.vault.slot_of(&change.old)?;
         if let Some((new, old)) = &change.replaces {
             put_in_place(new, old)?;
@@ -67,7 +67,8 @@ impl Rekey {
         let old = bootstrap::master_key(config)?;
         let vault = open_with(config, &old, mode)?;
         if !self.compromised && (self.new.makes_a_file() || waiting.is_some_and(|(new_file, _)| !new_file.exists())) {
-            // The new slot is there before the old one ends; without room for it there would be a key file that opens nothing.
+            // The new slot is added before the old one is removed. Without room for it, a key file
+            // would be created that opens nothing.
             vault.has_room_for_a_slot()?;
         }
         let new = match (self.new.read()?, waiting) {
@@ -78,14 +79,14 @@ impl Rekey {
             }
             (None, None) => {
                 return Err(Failure::configuration(
-                    "the master key of this configuration is in no file that could be replaced",
+                    "the master key of this configuration is not in a replaceable file",
                 )
-                .advise("say where the new one is to be: --key-file FILE, or --passphrase prompt"));
+                .advise("name the new one: --key-file FILE or --passphrase prompt"));
             }
         };
         if vault.slot_of(&new)? == vault.slot_of(&old)? {
             return Err(
-                Failure::new("the new master key is the old one").advise("name another file, or another passphrase")
+                Failure::new("the new master key is the same as the old one").advise("give another file or passphrase")
             );
         }
         Ok(Change { vault, old, new, replaces: waiting.filter(|_| self.new.is_unsaid()).cloned() })
@@ -94,22 +95,22 @@ impl Rekey {
     fn tell(&self, change: &Change, out: &mut Output) -> Result<(), Failure> {
         match &change.replaces {
             Some((_, place)) => out.line(format!("{} is the new master key; keep a copy of it", place.display()))?,
-            None => out.line(format!("the vault is opened from now on by: {}", self.new.setting()))?,
+            None => out.line(format!("set this in the configuration: {}", self.new.setting()))?,
         }
-        out.line("backups of before are opened by the old master key: keep it as long as you keep them")?;
+        out.line("older backups still need the old master key; keep it as long as you keep them")?;
         let slots = change.vault.slots()?.len();
         if slots > 1 {
-            out.line(format!("{slots} slots open the vault: `strongroom vault slot list` shows them"))?;
+            out.line(format!("{slots} slots open the vault: `strongroom vault slot list` lists them"))?;
         }
         if !self.compromised {
             return Ok(());
         }
-        out.line("API keys of before still work: make new ones, then revoke them (`strongroom key list`)")?;
+        out.line("existing API keys still work; create new ones, then revoke the old ones (`strongroom key list`)")?;
         rotate(&change.vault, false, out)
     }
 }
 
-/// A key file of ours whose writing was cut short holds no key, and so has opened nothing yet: it is made anew.
+/// Removes an incomplete new key file. It contains no key, so it has opened nothing yet.
 fn forget_unfinished(new: &Path) -> Result<(), Failure> {
     let is_key = |text: &Secret| MasterKey::parse_file_text(text.expose()).is_ok();
     if !new.exists() || secret_input::from_file(new).is_ok_and(|text| is_key(&text)) {
@@ -118,7 +119,8 @@ fn forget_unfinished(new: &Path) -> Result<(), Failure> {
     std::fs::remove_file(new).map_err(|error| cannot_be_made(new, &error))
 }
 
-/// The key file does not open the vault: was a change interrupted when its key was the only one, and not in place yet?
+/// Completes an interrupted change: the new key is the only valid one, but its file was not renamed
+/// yet.
 fn end_interrupted(
     config: &Config,
     mode: OpenMode,
@@ -132,11 +134,11 @@ fn end_interrupted(
     let new = read_or_make(&new_file)?;
     let Ok(vault) = open_with(config, &new, mode) else { return Err(failure) };
     put_in_place(&new_file, &place)?;
-    out.line(format!("a change that was interrupted is at its end: {} opens the vault", place.display()))?;
+    out.line(format!("completed the interrupted change: {} opens the vault", place.display()))?;
     if vault.unfinished_rotation()?.is_some() { rotate(&vault, false, out) } else { Ok(()) }
 }
 
-/// The key file that the configuration names, where it is to be replaced.
+/// Returns the key file of the configuration if it is to be replaced.
 fn replaced_file(config: &Config, new: &NewMaster) -> Option<PathBuf> {
     match &config.vault.unlock {
         Unlock::MasterKey(SecretSource::File(path)) if new.is_unsaid() => Some(path.clone()),
@@ -146,7 +148,6 @@ fn replaced_file(config: &Config, new: &NewMaster) -> Option<PathBuf> {
 
 fn put_in_place(new: &Path, place: &Path) -> Result<(), Failure> {
     std::fs::rename(new, place).and_then(|()| sync_folder(place)).map_err(|error| {
-        cannot_be_made(place, &error)
-            .advise(format!("{} is the key that opens the vault: put it there by hand", new.display()))
+        cannot_be_made(place, &error).advise(format!("{} is the new key file: rename it by hand", new.display()))
     })
 }

@@ -38,7 +38,6 @@ struct Report<'r> {
 }
 
 impl Repair {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (vault, who) = (context.vault()?, AuditContext::command_line());
         let plan = block_on(vault.plan_repair(&who))??;

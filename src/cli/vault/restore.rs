@@ -49,7 +49,6 @@ struct Told {
 }
 
 impl Restore {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, _) = context.settings(ClientSecrets::Leave)?;
         let target = &config.vault.path;

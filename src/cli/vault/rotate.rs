@@ -1,4 +1,5 @@
-//! `strongroom vault rotate`: a new data key, and everything sealed anew under it while the server goes on.
+//! `strongroom vault rotate`: creates a new data key and re-encrypts everything, beside a running
+//! server.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -13,29 +14,29 @@ use crate::cli::runtime;
 use crate::cli::runtime::block_on;
 use crate::vault::{AuditContext, RotationBegun, RotationEnd, RotationPlace, Vault};
 
-/// A transaction is to take about so long: whoever writes meanwhile waits for one of them at most.
+/// Target duration of one transaction, which other writers wait for.
 const BATCH: Duration = Duration::from_millis(6);
-/// Rows in the first transaction, and the most and the fewest in one.
+/// Rows of the first transaction, and maximum and minimum rows of one.
 const FIRST: u32 = 32;
 const MOST: u32 = 512;
 const FEWEST: u32 = 4;
-/// How often progress is told on a terminal.
+/// Interval of progress output on a terminal.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
-/// Make a new data key and seal everything anew under it, beside a running server; then destroy the old one
+/// Create a new data key and re-encrypt everything with it, then destroy the old one
 ///
-/// Ctrl-C pauses it, and the same command goes on where it was left, also after a crash. Backups of before keep a keyring
-/// of their own and need the master key of their day.
+/// It works beside a running server. Ctrl-C pauses it; run the command again to continue, also
+/// after a crash. Older backups still need the master key of their time.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rotate {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// How it ended.
+/// Result of a rotation.
 #[derive(Serialize)]
-struct Report {
+struct RotationReport {
     data_key: u32,
     resumed: bool,
     resealed: u64,
@@ -45,7 +46,6 @@ struct Report {
 }
 
 impl Rotate {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         rotate(&context.vault()?, self.json, out)
     }
@@ -55,7 +55,8 @@ impl Rotate {
 pub(in crate::cli) fn rotate(vault: &Vault, json: bool, out: &mut Output) -> Result<(), Failure> {
     let (begun, resealed, place, ended) = block_on(async {
         let begun = vault.begin_rotation(&AuditContext::command_line()).await?;
-        let stop = runtime::signals().map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+        let stop =
+            runtime::signals().map_err(|error| Failure::new(format!("cannot install signal handlers: {error}")))?;
         let (resealed, place, paused) = reseal(vault, &begun, stop).await?;
         let ended = if paused { None } else { Some(vault.end_rotation(&AuditContext::command_line()).await?) };
         Ok::<_, Failure>((begun, resealed, place, ended))
@@ -65,15 +66,21 @@ pub(in crate::cli) fn rotate(vault: &Vault, json: bool, out: &mut Output) -> Res
         Some(RotationEnd::StillUsed(left)) => (*left, Vec::new()),
         None => (vault.unfinished_rotation()?.unwrap_or(0), Vec::new()),
     };
-    let report =
-        Report { data_key: begun.data_key, resumed: begun.resumed, resealed, left, destroyed, damaged: place.damaged };
+    let report = RotationReport {
+        data_key: begun.data_key,
+        resumed: begun.resumed,
+        resealed,
+        left,
+        destroyed,
+        damaged: place.damaged,
+    };
     if json {
         out.json(&report)?;
     }
     tell(&report, ended.is_none(), json, out)
 }
 
-/// Seals everything anew, with pauses in which others have their turn; until the end or until `stop`.
+/// Re-encrypts all records until the end or until `stop`, with pauses in which other writers run.
 async fn reseal(
     vault: &Vault,
     begun: &RotationBegun,
@@ -99,17 +106,17 @@ async fn reseal(
     Ok((done, place, false))
 }
 
-fn tell(report: &Report, paused: bool, json: bool, out: &mut Output) -> Result<(), Failure> {
+fn tell(report: &RotationReport, paused: bool, json: bool, out: &mut Output) -> Result<(), Failure> {
     for (table, row) in &report.damaged {
-        note(format!("damaged: table {table}, row {row}; it could not be sealed anew"));
+        note(format!("damaged: table {table}, row {row}; it cannot be re-encrypted"));
     }
     if paused {
-        return Err(Failure::new(format!("paused: {} records are still under an old data key", report.left))
-            .advise("`strongroom vault rotate` goes on from here"));
+        return Err(Failure::new(format!("paused: {} records still use an old data key", report.left))
+            .advise("run `strongroom vault rotate` to continue"));
     }
     if report.left > 0 {
         return Err(Failure::new(format!(
-            "{} records are still under an old data key, which therefore stays",
+            "{} records still use an old data key, which is therefore kept",
             report.left
         ))
         .advise(
@@ -121,14 +128,14 @@ fn tell(report: &Report, paused: bool, json: bool, out: &mut Output) -> Result<(
     }
     let destroyed: Vec<String> = report.destroyed.iter().map(ToString::to_string).collect();
     out.line(format!(
-        "everything is sealed under data key {} ({} records anew); destroyed: data key {}",
+        "everything is encrypted with data key {} ({} records re-encrypted); destroyed data key {}",
         report.data_key,
         report.resealed,
         destroyed.join(", ")
     ))
 }
 
-/// What a person at a terminal sees meanwhile.
+/// Progress output on a terminal.
 struct Progress {
     total: u64,
     told: Instant,
@@ -138,7 +145,7 @@ impl Progress {
     fn tell(&mut self, done: u64) {
         if io::stderr().is_terminal() && self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
-            // Nothing depends on it.
+            // Progress output may fail.
             let _ = write!(io::stderr(), "\r{done} of {} records", self.total);
         }
     }

@@ -1,4 +1,4 @@
-//! `strongroom vault slot`: the master keys that open the vault.
+//! `strongroom vault slot`: manage the master keys that open the vault.
 
 use std::fmt;
 
@@ -14,33 +14,33 @@ use crate::clock::UnixTime;
 use crate::config::ClientSecrets;
 use crate::vault::{AuditContext, OpenMode, SlotAdded, SlotRemoved};
 
-/// The master keys that open the vault: a key file and a recovery passphrase side by side, for example
+/// Manage the master keys that open the vault, for example a key file and a recovery passphrase
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Slot {
-    /// List what opens the vault; never a key
+    /// List the slots; never shows a key
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Let one more master key open the vault
+    /// Add a master key that opens the vault
     Add {
         #[command(flatten)]
         new: NewMaster,
     },
-    /// End a slot: its master key opens the vault no more. The last one cannot be removed
+    /// Remove a slot: its master key no longer opens the vault. The last slot cannot be removed
     Remove {
-        /// Its number, as `vault slot list` shows it
+        /// Slot number, as `vault slot list` shows it
         id: i64,
-        /// Even if it is the one that the configuration opens the vault by
+        /// Remove it even if this configuration opens the vault with it
         #[arg(long)]
         own: bool,
     },
 }
 
-/// A slot, as it is shown.
+/// A slot as it is shown.
 #[derive(Serialize)]
-pub(in crate::cli) struct Listed {
+pub(in crate::cli) struct SlotRow {
     id: i64,
     kind: &'static str,
     fingerprint: String,
@@ -48,13 +48,13 @@ pub(in crate::cli) struct Listed {
     weak: bool,
 }
 
-impl fmt::Display for Listed {
+impl fmt::Display for SlotRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "slot {}: {} {}, of {}", self.id, self.kind, self.fingerprint, self.created_at)
+        write!(f, "slot {}: {} {}, since {}", self.id, self.kind, self.fingerprint, self.created_at)
     }
 }
 
-impl From<crate::vault::KeySlot> for Listed {
+impl From<crate::vault::KeySlot> for SlotRow {
     fn from(slot: crate::vault::KeySlot) -> Self {
         Self {
             id: slot.id,
@@ -67,7 +67,6 @@ impl From<crate::vault::KeySlot> for Listed {
 }
 
 impl Slot {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List { json } => list(json, context, out),
@@ -78,11 +77,11 @@ impl Slot {
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let slots: Vec<Listed> = context.vault()?.slots()?.into_iter().map(Listed::from).collect();
+    let slots: Vec<SlotRow> = context.vault()?.slots()?.into_iter().map(SlotRow::from).collect();
     if json {
         return out.json(&slots);
     }
-    let row = |slot: Listed| {
+    let row = |slot: SlotRow| {
         let kind = if slot.weak { format!("{} (weak)", slot.kind) } else { slot.kind.to_owned() };
         [slot.id.to_string(), kind, slot.fingerprint, slot.created_at.to_string()]
     };
@@ -93,22 +92,22 @@ fn add(new: &NewMaster, context: &Context, out: &mut Output) -> Result<(), Failu
     let (config, _) = context.settings(ClientSecrets::Leave)?;
     let (vault, known) = open_with_key(&config, OpenMode::Command)?;
     if new.makes_a_file() {
-        // Else there would be a key file that opens nothing.
+        // Without room, a key file would be created that opens nothing.
         vault.has_room_for_a_slot()?;
     }
     let Some(master) = new.read()? else {
-        return Err(Failure::configuration("say which master key is to open the vault")
-            .advise("--key-file FILE, which is made where it is not there, or --passphrase prompt"));
+        return Err(Failure::configuration("no new master key was given")
+            .advise("give --key-file FILE (created if it does not exist) or --passphrase prompt"));
     };
     match block_on(vault.add_slot(&known, &master, &AuditContext::command_line()))?? {
         SlotAdded::New(id) => {
-            out.line(format!("slot {id} is new; with it the vault is opened by: {}", new.setting()))?;
+            out.line(format!("added slot {id}; to use it, set: {}", new.setting()))?;
             if let Some(file) = &new.key_file {
                 out.line(format!("keep a copy of {} apart from the vault and its backups", file.display()))?;
             }
             Ok(())
         }
-        SlotAdded::ThereAlready(id) => out.line(format!("this master key opens slot {id} already")),
+        SlotAdded::ThereAlready(id) => out.line(format!("this master key already opens slot {id}")),
     }
 }
 
@@ -116,20 +115,18 @@ fn remove(id: i64, own: bool, context: &Context, out: &mut Output) -> Result<(),
     let (config, _) = context.settings(ClientSecrets::Leave)?;
     let (vault, known) = open_with_key(&config, OpenMode::Command)?;
     if !own && vault.slot_of(&known)? == Some(id) {
-        return Err(Failure::new(format!("slot {id} is the one that this configuration opens the vault by")).advise(
-            "without it the next start fails; change vault.master_key or vault.passphrase first, or say --own",
+        return Err(Failure::new(format!("this configuration opens the vault with slot {id}")).advise(
+            "change vault.master_key or vault.passphrase first, or give --own; otherwise the next start fails",
         ));
     }
     match block_on(vault.remove_slot(id, &AuditContext::command_line()))?? {
-        SlotRemoved::Gone => {
-            out.line(format!("slot {id} is removed; its master key still opens the backups that were made before now"))
-        }
+        SlotRemoved::Gone => out.line(format!("removed slot {id}; its master key still opens older backups")),
         SlotRemoved::Absent => {
-            Err(Failure::new(format!("there is no slot {id}")).advise("`strongroom vault slot list` shows all of them"))
+            Err(Failure::new(format!("there is no slot {id}")).advise("`strongroom vault slot list` lists all slots"))
         }
         SlotRemoved::Last => {
-            Err(Failure::new(format!("slot {id} is the only one, and without it nobody could open the vault"))
-                .advise("add another one first: `strongroom vault slot add --key-file FILE`"))
+            Err(Failure::new(format!("slot {id} is the only one; without it the vault cannot be opened"))
+                .advise("add another slot first: `strongroom vault slot add --key-file FILE`"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `strongroom vault`: the file that everything is in, and the keys that open it.
+//! `strongroom vault status`: shows the state of the vault.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ struct Status {
     vault_id: String,
     created_at: UnixTime,
     schema_version: u32,
-    slots: Vec<slot::Listed>,
+    slots: Vec<slot::SlotRow>,
     keys: Vec<Key>,
     data_key_version: u32,
     rotation_left: Option<u64>,
@@ -35,7 +35,7 @@ struct Status {
     warnings: Vec<String>,
 }
 
-/// A key of the keyring: never the key.
+/// A key of the keyring, without its secret.
 #[derive(Serialize)]
 struct Key {
     purpose: String,
@@ -44,10 +44,10 @@ struct Key {
     created_at: UnixTime,
 }
 
-/// A data key that is older than this is due to be changed, in seconds: a year.
+/// Age in seconds at which a data key should be rotated: one year.
 const OLD_KEY: i64 = 365 * 86_400;
 
-/// How the scheduled backups stand.
+/// State of the scheduled backups.
 #[derive(Serialize)]
 struct Backups {
     directory: PathBuf,
@@ -57,14 +57,13 @@ struct Backups {
     due: bool,
 }
 
-/// From what the vault was restored, as long as it does not live.
+/// The restore that this vault comes from, until it is promoted.
 #[derive(Serialize)]
 struct UnpromotedRestore {
     restored_at: UnixTime,
     backup_at: UnixTime,
 }
 
-/// Runs the command.
 pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (config, _) = context.settings(ClientSecrets::Leave)?;
     let vault = open_vault(&config)?;
@@ -95,7 +94,7 @@ pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) ->
         vault_id: status.vault_id,
         created_at: status.created_at,
         schema_version: status.schema_version,
-        slots: status.slots.into_iter().map(slot::Listed::from).collect(),
+        slots: status.slots.into_iter().map(slot::SlotRow::from).collect(),
         keys: keys.collect(),
         data_key_version: status.data_key_version,
         rotation_left: status.rotation_left,
@@ -111,22 +110,21 @@ pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) ->
     if json { out.json(&status) } else { tell(&status, out) }
 }
 
-/// What had better be done, each with the command for it.
+/// Returns what is due, each with its command.
 fn due(status: &VaultStatus, now: UnixTime) -> Vec<String> {
     let mut due = Vec::new();
     if let Some(left) = status.rotation_left {
         due.push(format!(
-            "a rotation is unfinished, {left} records are under an old data key: `strongroom vault rotate` goes on"
+            "a rotation is incomplete, {left} records use an old data key: run `strongroom vault rotate`"
         ));
     }
     let current = status.keys.iter().find(|key| key.purpose == "data" && key.version == status.data_key_version);
     if let Some(days) = current.map(|key| key.created_at.seconds_until(now)).filter(|age| *age > OLD_KEY) {
-        due.push(format!("the data key is {} days old: `strongroom vault rotate` makes a new one", days / 86_400));
+        due.push(format!("the data key is {} days old: run `strongroom vault rotate`", days / 86_400));
     }
     for slot in status.slots.iter().filter(|slot| slot.is_weak) {
         due.push(format!(
-            "slot {} is easier to guess at than a new one: add its passphrase again (`strongroom vault slot add`), then \
-             remove it",
+            "slot {} uses weaker passphrase hashing than a new one: add its passphrase again (`strongroom vault slot add`), then remove it",
             slot.id
         ));
     }
@@ -134,13 +132,13 @@ fn due(status: &VaultStatus, now: UnixTime) -> Vec<String> {
 }
 
 fn tell(status: &Status, out: &mut Output) -> Result<(), Failure> {
-    out.line(format!("vault {} of {}, schema {}", status.vault_id, status.created_at, status.schema_version))?;
+    out.line(format!("vault {}, created {}, schema {}", status.vault_id, status.created_at, status.schema_version))?;
     status.slots.iter().try_for_each(|slot| out.line(format!("opened by {slot}")))?;
     for key in &status.keys {
-        out.line(format!("{} key {}: {}, of {}", key.purpose, key.version, key.state, key.created_at))?;
+        out.line(format!("{} key {}: {}, since {}", key.purpose, key.version, key.state, key.created_at))?;
     }
     out.line(format!(
-        "{} users, {} credentials, {} API keys, {} begun logins, {} waiting revocations, {} audit rows",
+        "{} users, {} credentials, {} API keys, {} pending logins, {} queued revocations, {} audit rows",
         status.users,
         status.credentials,
         status.api_keys,
@@ -166,7 +164,7 @@ fn tell(status: &Status, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn show_backups(backups: &Backups, out: &mut Output) -> Result<(), Failure> {
-    let newest = backups.newest.map_or_else(|| "none yet".to_owned(), |at| format!("the newest of {at}"));
+    let newest = backups.newest.map_or_else(|| "none yet".to_owned(), |at| format!("the newest from {at}"));
     let due = if backups.due { "one is due".to_owned() } else { format!("the next is due at {}", backups.due_at) };
     out.line(format!("{} backups in {}, {newest}; {due}", backups.kept, backups.directory.display()))
 }

@@ -1,4 +1,4 @@
-//! `strongroom vault verify`: whether everything in the vault is as it was written.
+//! `strongroom vault verify`: checks everything in the vault.
 
 use clap::Args;
 use serde::Serialize;
@@ -8,12 +8,13 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Output, plain};
 use crate::vault::{IntegrityFinding, Verification};
 
-/// Open every record, count everything again, and name what is damaged, moved, missing, extra or put back
+/// Verify the vault: open every record, recount everything, and list what is damaged, missing or
+/// unexpected
 ///
-/// It works beside a server and changes nothing. Exit code 4 where something does not hold.
+/// It works beside a running server and changes nothing. Exit code 4 if something is wrong.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -28,7 +29,7 @@ struct Report<'r> {
     more: u64,
 }
 
-/// Something that does not hold, as JSON has it.
+/// A finding in JSON.
 #[derive(Serialize)]
 pub(in crate::cli) struct Finding<'r> {
     table: &'r str,
@@ -43,13 +44,12 @@ impl<'r> From<&'r IntegrityFinding> for Finding<'r> {
 }
 
 impl Verify {
-    /// Runs the command.
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         tell(&context.vault()?.verify()?, self.json, out)
     }
 }
 
-/// Says what was found; a failure where something does not hold.
+/// Prints the findings; fails if there are any.
 pub(in crate::cli) fn tell(found: &Verification, json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
         out.json(&Report {
@@ -65,20 +65,20 @@ pub(in crate::cli) fn tell(found: &Verification, json: bool, out: &mut Output) -
             out.line(plain(&format!("table {}, row {}: {}", one.table, one.row, one.what)))?;
         }
         if found.more > 0 {
-            out.line(format!("and {} findings more", found.more))?;
+            out.line(format!("and {} more findings", found.more))?;
         }
     }
     out.flush()?;
     if !found.holds() {
         let count = found.findings.len() as u64 + found.more;
-        let things = if count == 1 { "one thing does".to_owned() } else { format!("{count} things do") };
-        return Err(Failure::damaged(format!("{things} not hold in this vault")));
+        let things = if count == 1 { "one finding".to_owned() } else { format!("{count} findings") };
+        return Err(Failure::damaged(format!("the vault failed verification: {things}")));
     }
     if json {
         return Ok(());
     }
     out.line(format!(
-        "everything holds: {} records, {} API keys, {} audit rows",
+        "verified: {} records, {} API keys, {} audit rows",
         found.records, found.api_keys, found.audit_rows
     ))
 }

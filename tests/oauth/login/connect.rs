@@ -20,7 +20,7 @@ fn connect(installation: &Installation, arguments: &[&str]) -> (Running, String)
     let arguments = [&["connect", "sandbox", "--no-browser"], arguments].concat();
     let mut running = installation.start(&arguments, &[]);
     let login = running.says("/authorize?");
-    running.says("Waiting for the browser");
+    running.says("Waiting for the login");
     (running, login)
 }
 
@@ -110,7 +110,7 @@ async fn what_does_not_belong_to_the_login_changes_nothing() {
 
     let strange = format!("{base}/callback/sandbox?code=stolen&state={}", "A".repeat(43));
     get(&strange).await.is(400);
-    running.says("Ignored a callback.");
+    running.says("Ignored a callback:");
     get(&format!("{base}/callback/sandbox?error=access_denied")).await.is(400);
     get(&format!("{callback}&code=another")).await.is(400);
     get(&callback.replace("/callback/sandbox", "/callback/github")).await.is(404);
@@ -122,7 +122,7 @@ async fn what_does_not_belong_to_the_login_changes_nothing() {
     sandbox.conduct(SandboxEndpoint::Token, Conduct::Held);
     let first = get(&callback).await.is(303);
     let second = get(&callback).await.is(409);
-    assert!(second.text().contains("answered already"), "{}", second.text());
+    assert!(second.text().contains("already completed"), "{}", second.text());
     sandbox.conduct(SandboxEndpoint::Token, Conduct::Normal);
     get(&format!("{base}{}", location(&first))).await.is(200);
     let (code, _, stderr) = running.end();
@@ -162,7 +162,7 @@ async fn a_provider_that_refuses_the_code_ends_it_with_its_words() {
     assert!(page.contains("invalid_grant"), "{page}");
     let (code, _, stderr) = running.end();
     assert_eq!(code, 1);
-    assert!(stderr.contains("error: sandbox gave no tokens: ") && stderr.contains("invalid_grant"), "{stderr}");
+    assert!(stderr.contains("error: sandbox issued no tokens: ") && stderr.contains("invalid_grant"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn who_answers_as_another_server_gets_no_code() {
     last_page(&parts.collect::<Vec<_>>().join("&")).await.is(200);
     let (code, _, stderr) = running.end();
     assert_eq!(code, 1);
-    assert!(stderr.contains("not that of the server that was asked"), "{stderr}");
+    assert!(stderr.contains("from another authorization server"), "{stderr}");
     assert_eq!(sandbox.requests(SandboxEndpoint::Token), 0, "bar 18");
 }
 
@@ -187,7 +187,7 @@ async fn a_browser_that_never_comes_back_and_ctrl_c_leave_nothing() {
     let (running, _) = connect(&installation, &["--timeout", "1s"]);
     let (code, stdout, stderr) = running.end();
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("error: the browser did not come back within 1s"), "{stderr}");
+    assert!(stderr.contains("error: no callback within 1s"), "{stderr}");
     assert_eq!(installation.rows("pending_authorization"), 0);
 
     for signal in ["INT", "TERM"] {
@@ -196,7 +196,7 @@ async fn a_browser_that_never_comes_back_and_ctrl_c_leave_nothing() {
         running.signal(signal);
         let (code, stdout, stderr) = running.end();
         assert_eq!((code, stdout.as_str()), (1, ""));
-        assert!(stderr.contains("error: interrupted; nothing was connected"), "{stderr}");
+        assert!(stderr.contains("error: interrupted; no account was connected"), "{stderr}");
         assert_eq!(installation.rows("pending_authorization"), 0);
     }
 }
@@ -228,7 +228,7 @@ async fn the_browser_gets_a_link_that_works_once_and_not_the_state() {
     let more = [("PATH", path.as_str()), ("DISPLAY", ":0")];
     let mut running = installation.start(&["connect", "sandbox"], &more);
     let login = running.says("/authorize?");
-    running.says("Opened it in your browser");
+    running.says("Opened the browser");
     let mut link = String::new();
     while link.is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -259,14 +259,14 @@ async fn what_cannot_begin_says_why_and_how_to_mend_it() {
     refused(&["sandbox"], 2, &["there are 2 users", "--user"]);
     refused(&["sandbx", "--user", "alice"], 1, &["did you mean 'sandbox'?"]);
     refused(&["smtp", "--user", "alice"], 1, &["smtp has no OAuth", "credential add"]);
-    refused(&["github", "--user", "alice"], 2, &["not configured", "provider check github"]);
+    refused(&["github", "--user", "alice"], 2, &["no OAuth client is configured", "provider check github"]);
     refused(&["sandbox", "--user", "alice", "--input", "x"], 2, &["NAME=VALUE"]);
     refused(&["sandbox", "--user", "alice", "--timeout", "soon"], 2, &["not a duration"]);
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
     refused(&["sandbox", "--user", "alice", "--credential", unknown], 1, &["Credentials not found"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    refused(&["sandbox", "--user", "alice", "--port", &port], 1, &["cannot be listened on", "--port"]);
+    refused(&["sandbox", "--user", "alice", "--port", &port], 1, &["cannot listen on port", "--port"]);
     assert_eq!(installation.rows("pending_authorization"), 0);
 }
 
@@ -291,5 +291,5 @@ async fn a_check_asks_what_discovery_finds_and_says_where_it_fails() {
     let lost = installation.run(&["provider", "check", "lost", "--json"]);
     assert_eq!(lost.0.status.code(), Some(1));
     let lost: serde_json::Value = serde_json::from_slice(&lost.0.stdout).expect("JSON all the same");
-    assert_eq!((&lost[0]["discovery"]["ok"], &lost[0]["amiss"]), (&json!(false), &json!(1)));
+    assert_eq!((&lost[0]["discovery"]["ok"], &lost[0]["problems"]), (&json!(false), &json!(1)));
 }

@@ -229,7 +229,7 @@ async fn a_terminal_connects_from_another_device() {
     installation.run(&["user", "add", "alice"]).must_succeed();
 
     let mut running = installation.start(&["connect", "sandbox", "--device", "--scope", "read"], &[]);
-    let link = running.says("or open ").trim_start_matches("or open ").to_owned();
+    let link = running.says("Or open ").trim_start_matches("Or open ").to_owned();
     Ask::new(Method::GET, format!("{link}&sandbox_decision=approve")).send().await.is(200);
     let (code, stdout, stderr) = running.end();
     assert_eq!(code, 0, "{stderr}");
@@ -237,14 +237,14 @@ async fn a_terminal_connects_from_another_device() {
     assert_eq!(installation.run(&["credential", "list", "--json"]).json()[0]["id"], stdout.trim());
 
     let mut running = installation.start(&["connect", "sandbox", "--device"], &[]);
-    let link = running.says("or open ").trim_start_matches("or open ").to_owned();
+    let link = running.says("Or open ").trim_start_matches("Or open ").to_owned();
     Ask::new(Method::GET, format!("{link}&sandbox_decision=deny")).send().await.is(200);
     let (code, _, stderr) = running.end();
     assert_eq!(code, 1);
     assert!(stderr.contains("sandbox refused: access_denied"), "{stderr}");
 
     let mut running = installation.start(&["connect", "sandbox", "--device"], &[]);
-    running.says("or open ");
+    running.says("Or open ");
     running.says("Waiting");
     running.signal("INT");
     assert_eq!(running.end().0, 1);
