@@ -1,9 +1,10 @@
 //! The log on stderr: readable lines on a terminal, JSON lines elsewhere.
 //!
-//! Each call chooses the fields of its line. Nothing here sees a query, a body or a header of a request.
+//! Each call chooses the fields of its line. Nothing here sees a query, a body or a header of a
+//! request.
 //!
-//! A thread writes the lines. If nobody reads stderr, lines are dropped and counted, so that logging never blocks a request.
-//! Facts that must not be lost are in the audit log.
+//! A thread writes the lines. If nobody reads stderr, lines are dropped and counted, so that
+//! logging never blocks a request. Facts that must not be lost are in the audit log.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::Duration;
@@ -21,8 +22,8 @@ pub const DEFAULT_FILTER: &str = "info";
 /// Lines that may wait for the writing thread. More are dropped.
 const MAX_WAITING_LINES: usize = 8192;
 
-/// Pause of the writing thread between two batches of lines. Without it, each line would wake the thread, which costs as
-/// much as a small request.
+/// Pause of the writing thread between two batches of lines. Without it, each line would wake the
+/// thread, which costs as much as a small request.
 const BATCH_PAUSE: Duration = Duration::from_millis(10);
 
 /// Time between two checks for lost lines.
@@ -33,10 +34,12 @@ pub struct Log {
     _writer: WorkerGuard,
 }
 
-/// Starts the log on stderr. `filter` is the text of `RUST_LOG`; invalid directives in it are ignored.
+/// Starts the log on stderr. `filter` is the text of `RUST_LOG`; invalid directives in it are
+/// ignored.
 ///
-/// Libraries that would log bytes of requests stay at `info` whatever the filter says. A panic becomes one line with its
-/// place and without its message, which might hold anything. An error means that a log was started before.
+/// Libraries that would log bytes of requests stay at `info` whatever the filter says. A panic
+/// becomes one line with its place and without its message, which might hold anything. An error
+/// means that a log was started before.
 pub fn init(filter: Option<&str>) -> Result<Log, TryInitError> {
     let registry = tracing_subscriber::registry()
         .with(read_filter(filter.unwrap_or(DEFAULT_FILTER)))

@@ -1,5 +1,5 @@
-//! Authenticates and authorises a request: its API key or access token, the permission, and the user that it acts for.
-//! All of this happens before a byte of the body is read.
+//! Authenticates and authorises a request: its API key or access token, the permission, and the
+//! user that it acts for. All of this happens before a byte of the body is read.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -61,8 +61,8 @@ impl Authenticated {
         AuditContext { actor: self.actor.clone(), address: context.address, request_id: Some(context.id) }
     }
 
-    /// Returns the user that the request is about, for the audit row of a denied one: the user that it names, else the
-    /// user of the key or token.
+    /// Returns the user that the request is about, for the audit row of a denied one: the user that
+    /// it names, else the user of the key or token.
     pub(crate) fn intended_user(&self, headers: &HeaderMap) -> Option<UserId> {
         match (headers.get(USER_HEADER), &self.holder) {
             (Some(named), _) => named.to_str().ok()?.parse().ok(),
@@ -99,8 +99,8 @@ impl From<TokenHolder> for Authenticated {
 
 /// Checks the API key or access token of a request.
 ///
-/// Unknown, malformed, revoked and expired ones all get the same answer. An address that presented too many of them gets
-/// 429 instead; a valid one passes from there too.
+/// Unknown, malformed, revoked and expired ones all get the same answer. An address that presented
+/// too many of them gets 429 instead; a valid one passes from there too.
 pub(crate) async fn authenticate(
     broker: &Broker,
     failed_attempts: &FailedAttempts,
@@ -110,7 +110,8 @@ pub(crate) async fn authenticate(
         Presented::ApiKey(key) => broker.vault().authenticate(key)?.map(|key| key.as_ref().into()),
         Presented::Bearer(token) => match broker.vault().authenticate(token)? {
             Some(key) => Some(key.as_ref().into()),
-            // Boxed: this future is much larger than the rest, and few requests carry an access token.
+            // Boxed: this future is much larger than the rest, and few requests carry an access
+            // token.
             None => Box::pin(broker.access_token(token)).await.map(Authenticated::from),
         },
         Presented::Unreadable => None,
@@ -145,8 +146,8 @@ enum Presented<'h> {
     Bearer(&'h str),
 }
 
-/// Reads `X-API-Key`, and `Authorization: Bearer` only if that header is absent or empty. The scheme may be in any case
-/// (RFC 9110 §11.1).
+/// Reads `X-API-Key`, and `Authorization: Bearer` only if that header is absent or empty. The
+/// scheme may be in any case (RFC 9110 §11.1).
 fn presented(headers: &HeaderMap) -> Presented<'_> {
     let given = |name: &str| -> Vec<&HeaderValue> {
         headers.get_all(name).iter().filter(|value| !value.as_bytes().trim_ascii().is_empty()).collect()
@@ -173,7 +174,8 @@ fn single<'h>(values: &[&'h HeaderValue], read: impl Fn(&'h str) -> Option<Prese
     }
 }
 
-/// Returns the user of a key or token of one user, or the user that a service key names in its header.
+/// Returns the user of a key or token of one user, or the user that a service key names in its
+/// header.
 fn user(holder: &KeyHolder, headers: &HeaderMap) -> Result<UserId, Problem> {
     let mut named = headers.get_all(USER_HEADER).iter();
     let (first, more) = (named.next(), named.next().is_some());

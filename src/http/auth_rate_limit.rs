@@ -17,13 +17,15 @@ use crate::clock::Clock;
 /// Addresses with an allowance of their own; further ones share one allowance.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// Longest step, in milliseconds, from one reading of the clock to the next: every allowance is full again after it.
+/// Longest step, in milliseconds, from one reading of the clock to the next: every allowance is
+/// full again after it.
 const MAX_STEP_MS: i64 = 3_600_000;
 
-/// Clock for governor: follows the system clock, never goes back, and advances by at most one hour per reading.
+/// Clock for governor: follows the system clock, never goes back, and advances by at most one hour
+/// per reading.
 ///
-/// If a clock that was ahead is set back, a caller refused meanwhile would otherwise stay refused until that time comes;
-/// and governor panics on times beyond 584 years.
+/// If a clock that was ahead is set back, a caller refused meanwhile would otherwise stay refused
+/// until that time comes; and governor panics on times beyond 584 years.
 #[derive(Clone, Debug)]
 pub(crate) struct SteadyClock {
     clock: Clock,

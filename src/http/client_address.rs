@@ -7,8 +7,9 @@ use ipnet::IpNet;
 
 /// Returns the address of the caller.
 ///
-/// `X-Forwarded-For` counts only if the peer is a trusted proxy, or is connected to our Unix socket, which only its owner
-/// may open. Then the caller is the right-most hop that is not a trusted proxy: an attacker can write the hops to its left.
+/// `X-Forwarded-For` counts only if the peer is a trusted proxy, or is connected to our Unix
+/// socket, which only its owner may open. Then the caller is the right-most hop that is not a
+/// trusted proxy: an attacker can write the hops to its left.
 pub(crate) fn caller(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     if peer.is_some_and(|peer| !is_trusted(peer, trusted)) {
         return peer.map(|peer| peer.to_canonical());
@@ -33,7 +34,8 @@ pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// Returns the part of an address that one subscriber controls: the whole address for IPv4, the /64 network for IPv6.
+/// Returns the part of an address that one subscriber controls: the whole address for IPv4, the /64
+/// network for IPv6.
 pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),

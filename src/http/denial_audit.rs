@@ -1,8 +1,8 @@
-//! Audit rows for denied requests of authenticated callers: a missing permission, another user, another user's
-//! credential, a secret that cannot be given out.
+//! Audit rows for denied requests of authenticated callers: a missing permission, another user,
+//! another user's credential, a secret that cannot be given out.
 //!
-//! Each API key has an allowance of rows, so that a caller who repeats a denied request cannot fill the disk. Denials
-//! beyond it are counted in the next row of that key.
+//! Each API key has an allowance of rows, so that a caller who repeats a denied request cannot fill
+//! the disk. Denials beyond it are counted in the next row of that key.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -25,7 +25,8 @@ use crate::id::ProviderName;
 use crate::permission::Permission;
 use crate::vault::DeniedRequest;
 
-/// Keyed by the actor as the audit log names it: there are only as many as API keys and trusted issuers.
+/// Keyed by the actor as the audit log names it: there are only as many as API keys and trusted
+/// issuers.
 type Limiter = RateLimiter<String, HashMapStateStore<String>, SteadyClock, NoOpMiddleware<Duration>>;
 
 /// Allowances of audit rows, and the denials that got none.
@@ -50,7 +51,8 @@ pub(crate) struct Denial<'r> {
 impl Denial<'_> {
     /// Returns true if the problem is a denial and not a mistake of the caller.
     ///
-    /// A credential that does not exist counts too: to find out if it is another user's would take a different time.
+    /// A credential that does not exist counts too: to find out if it is another user's would take
+    /// a different time.
     fn is_recorded(&self) -> bool {
         let absent = [&problem::CREDENTIAL_NOT_FOUND, &problem::CREDENTIAL_OF_ANOTHER_PROVIDER];
         self.problem.status == http::StatusCode::FORBIDDEN
@@ -72,7 +74,8 @@ impl DenialAudit {
         Self { limiter: RateLimiter::hashmap_with_clock(quota, SteadyClock::new(clock)), unrecorded: Mutex::default() }
     }
 
-    /// Writes the audit row of a denial, if it is to have one. The caller is denied even if the vault cannot take the row.
+    /// Writes the audit row of a denial, if it is to have one. The caller is denied even if the
+    /// vault cannot take the row.
     pub(crate) async fn record(&self, broker: &Broker, denial: Denial<'_>) {
         if !denial.is_recorded() {
             return;
@@ -97,8 +100,8 @@ impl DenialAudit {
         }
     }
 
-    /// Uses up one row of the allowance; returns the number of earlier denials without a row, or `None` if the allowance
-    /// is used up.
+    /// Uses up one row of the allowance; returns the number of earlier denials without a row, or
+    /// `None` if the allowance is used up.
     fn admit(&self, actor: &str) -> Option<u64> {
         let mut unrecorded = self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner);
         if self.limiter.check_key(&actor.to_owned()).is_ok() {

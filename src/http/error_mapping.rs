@@ -1,4 +1,5 @@
-//! What each error of the core is called at the door. The cause of our own failures is logged here, once, and not told.
+//! Maps each error of the broker and the vault to its problem. The cause of an internal failure is
+//! logged here, once, and not sent.
 
 use super::problem::{self, Problem};
 use crate::broker::Error;
@@ -65,7 +66,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// Each in the 422 list, at the input that it is about.
+/// Returns the rows of the 422 list, each at its input.
 fn inputs_faults(faults: &[InputFault]) -> Vec<RequestFault> {
     let loc =
         |fault: &InputFault| ["body", "inputs"].map(str::to_owned).into_iter().chain(fault.name().map(str::to_owned));

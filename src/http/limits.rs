@@ -7,8 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of a request line with its headers (431 beyond).
     pub header_bytes: usize,
-    /// Time for the head of a request to arrive, counted from the end of the last response. It bounds idle keep-alive
-    /// connections too.
+    /// Time for the head of a request to arrive, counted from the end of the last response. It
+    /// bounds idle keep-alive connections too.
     pub header_time: Duration,
     /// Bytes of a body, counted while it arrives (413 beyond).
     pub body_bytes: usize,
@@ -26,7 +26,8 @@ pub struct Limits {
     pub h2_idle_time: Duration,
     /// Connections at one time.
     pub connections: usize,
-    /// Connections at one time from one address (one /64 network for IPv6). Unix sockets and trusted proxies are exempt.
+    /// Connections at one time from one address (one /64 network for IPv6). Unix sockets and
+    /// trusted proxies are exempt.
     pub connections_per_address: usize,
     /// Time that a graceful stop waits for requests in progress.
     pub shutdown_grace: Duration,
@@ -42,7 +43,8 @@ pub struct Limits {
     pub waiting_per_provider: usize,
     /// `Retry-After` of those 503.
     pub retry_after: Duration,
-    /// Denied requests of one API key that get an audit row at once; more are counted in its next row.
+    /// Denied requests of one API key that get an audit row at once; more are counted in its next
+    /// row.
     pub denials_burst: u32,
     /// Audit rows a minute for denied requests of one API key.
     pub denials_per_minute: u32,

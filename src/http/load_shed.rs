@@ -1,8 +1,9 @@
-//! Load shedding: limits the requests that wait for the disk or for a provider, in total and by provider.
+//! Load shedding: limits the requests that wait for the disk or for a provider, in total and by
+//! provider.
 //!
-//! Requests beyond a limit are refused with 503 before they are authenticated. A request takes its permit only when its
-//! whole body has arrived, so that a caller who sends slowly holds none. One provider gets a part of all permits: if it
-//! hangs, the others go on.
+//! Requests beyond a limit are refused with 503 before they are authenticated. A request takes its
+//! permit only when its whole body has arrived, so that a caller who sends slowly holds none. One
+//! provider gets a part of all permits: if it hangs, the others go on.
 
 use std::sync::Arc;
 
@@ -45,7 +46,8 @@ impl LoadShed {
         }
     }
 
-    /// Refuses a request that would find no permit now. `provider` is the one in its path, or empty.
+    /// Refuses a request that would find no permit now. `provider` is the one in its path, or
+    /// empty.
     pub(crate) fn check(&self, cost: Cost, provider: &str) -> Result<(), Problem> {
         let free = || self.total.available_permits() > 0 && self.per_provider.is_available(provider);
         if cost == Cost::Cheap || free() { Ok(()) } else { Err(self.overloaded()) }

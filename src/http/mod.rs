@@ -1,8 +1,9 @@
-//! The door: routes, requests, answers.
+//! The HTTP API: server, routes, authentication, problems, OpenAPI.
 //!
-//! A connection comes in by a [`Listener`], is let in by [`serve`] within the [`Limits`], and speaks HTTP/1.1 over a wire
-//! that keeps time. A request gets an id, goes to its route, shows its key, and only then is its body read. [`routes`] is the
-//! table of all there is; [`problem`] the table of all that can go wrong.
+//! [`serve`] accepts connections on each [`Listener`] within the [`Limits`]; hyper parses requests
+//! and warp routes them. A handler runs after the load, the key, the permission and the body of the
+//! request were checked, in this order. [`routes`] is the whole API on one screen; [`problem`] is
+//! the table of all error responses.
 
 mod app;
 mod auth;

@@ -69,9 +69,9 @@ fn method(method: &Method) -> HttpMethod {
 
 fn operation(route: &Route, shapes: &Shapes) -> Operation {
     let mut operation = OperationBuilder::new().summary(Some(route.summary)).operation_id(Some(operation_id(route)));
-    for place in path_params::names(route.pattern) {
+    for name in path_params::names(route.pattern) {
         let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
-        let parameter = ParameterBuilder::new().name(place).parameter_in(ParameterIn::Path).required(Required::True);
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
         operation = operation.parameter(parameter.schema(Some(text)).build());
     }
     if let Some((name, _)) = &shapes.request {
@@ -94,7 +94,7 @@ fn operation(route: &Route, shapes: &Shapes) -> Operation {
         operation = page_parameters().into_iter().fold(operation, OperationBuilder::parameter);
     }
     if route.pattern.ends_with("/token") {
-        let description = "How many seconds of life the token has at least; 300 where it is not given.";
+        let description = "Minimum remaining lifetime of the token in seconds; 300 by default.";
         operation = operation.parameter(parameter("min_ttl", Type::Integer, description));
     }
     let success = ContentBuilder::new().schema(Some(shapes.response.clone())).build();
@@ -108,19 +108,20 @@ fn operation(route: &Route, shapes: &Shapes) -> Operation {
     operation.build()
 }
 
-/// Whether the route lists credentials, of which a part can be asked for.
+/// Returns true if the route lists credentials page by page.
 fn takes_a_page(route: &Route, shapes: &Shapes) -> bool {
     matches!(shapes.response, RefOr::T(Schema::Array(_))) && route.pattern.ends_with("credentials")
 }
 
-/// `post_v1_integrations_provider_credentials` and the like: stable, and unique because the table's rows are.
+/// Returns an id such as `post_v1_integrations_provider_credentials`: stable, and unique in the
+/// table.
 fn operation_id(route: &Route) -> String {
     let words = route.pattern.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
     let words: Vec<_> = std::iter::once(route.method.as_str()).chain(words).collect();
     words.join("_").to_lowercase()
 }
 
-/// The statuses other than success, what each is sent as, and the problems behind it.
+/// Returns the statuses other than success: media type, schema, and the titles of the problems.
 fn failures(route: &Route, shapes: &Shapes) -> Vec<(u16, &'static str, &'static str, String)> {
     let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
     for kind in problem::ALL.iter().filter(|kind| can_happen(route, shapes, kind)) {
@@ -137,7 +138,7 @@ fn failures(route: &Route, shapes: &Shapes) -> Vec<(u16, &'static str, &'static 
     by_status.into_iter().map(describe).collect()
 }
 
-/// Whether a route can answer with a problem, as far as that follows from its row.
+/// Returns true if a route can answer with a problem, as far as its descriptor tells.
 fn can_happen(route: &Route, shapes: &Shapes, kind: &problem::ProblemType) -> bool {
     let guarded = route.permission.is_some();
     let has_body = shapes.request.is_some();
@@ -165,7 +166,7 @@ fn can_happen(route: &Route, shapes: &Shapes, kind: &problem::ProblemType) -> bo
         "oauth-not-supported" => initiate || device || complete,
         "credential-not-found" | "credential-of-another-provider" => initiate || device || one,
         "overloaded" => route.cost == Cost::Waiting,
-        // Else the answer to what fits no route.
+        // Elsewhere it means that no route has the path.
         "not-found" => ends("/client.json"),
         _ => match kind.status.as_u16() {
             401 | 403 | 429 => guarded,
@@ -197,8 +198,8 @@ fn parameter(name: &str, schema_type: Type, description: &str) -> utoipa::openap
 
 fn page_parameters() -> [utoipa::openapi::path::Parameter; 2] {
     [
-        parameter("limit", Type::Integer, "At most so many; the header Link then says where the list goes on."),
-        parameter("after", Type::String, "Only those that come after the credential with this id."),
+        parameter("limit", Type::Integer, "Maximum number of entries; the header Link then names the next page."),
+        parameter("after", Type::String, "Only entries after the credential with this id."),
     ]
 }
 
@@ -245,7 +246,7 @@ mod tests {
     use crate::http::routes::table;
 
     #[test]
-    fn every_route_is_described_and_every_reference_leads_somewhere() {
+    fn every_route_and_reference_is_described() {
         let document = serde_json::to_value(describe(&table(), "/base")).unwrap();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         for route in table() {

@@ -109,7 +109,8 @@ problems! {
 
 /// An error response.
 ///
-/// As a reply it travels in the extensions of a response: the server writes its body, because that names the request id.
+/// As a reply it travels in the extensions of a response: the server writes its body, because that
+/// names the request id.
 #[derive(Clone, Debug)]
 pub struct Problem {
     kind: &'static ProblemType,
@@ -122,12 +123,14 @@ pub struct Problem {
 enum Detail {
     /// RFC 9457's string.
     Text(String),
-    /// JSON that clients of AutoGPT Platform's v1 API expect in its place; sent as `application/json`.
+    /// JSON that clients of AutoGPT Platform's v1 API expect in its place; sent as
+    /// `application/json`.
     Compatible(Value),
 }
 
 impl Problem {
-    /// Creates a problem of this type. `detail` describes this occurrence and must not hold a secret.
+    /// Creates a problem of this type. `detail` describes this occurrence and must not hold a
+    /// secret.
     pub fn new(kind: &'static ProblemType, detail: impl Into<String>) -> Self {
         Self { kind, detail: Detail::Text(detail.into()), members: Map::new(), headers: Vec::new() }
     }

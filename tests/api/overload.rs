@@ -1,4 +1,4 @@
-//! More than can be served: who is refused, who is not, and that nothing is lost by it.
+//! Load shedding: requests beyond the limits get 503, others go on, and nothing is lost.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use strongroom::http::Limits;
 const CREATE: &str = "/v1/integrations/openai/credentials";
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Nobody who waits for the disk or a provider is let in.
+/// Limits without a permit for requests that wait.
 fn full() -> Limits {
     Limits { waiting: 0, retry_after: HOUR, ..Limits::default() }
 }
@@ -29,7 +29,7 @@ fn is_refusal(reply: Reply) {
 }
 
 #[tokio::test]
-async fn a_provider_that_hangs_takes_its_share_of_the_room_and_everything_else_goes_on() {
+async fn hanging_provider_leaves_permits_for_others() {
     let limits = Limits { waiting: 3, waiting_per_provider: 2, ..Limits::default() };
     let server = Server::with(Setup::limits(limits)).await;
     let mut callbacks = Vec::new();
@@ -58,7 +58,7 @@ async fn a_provider_that_hangs_takes_its_share_of_the_room_and_everything_else_g
 }
 
 #[tokio::test]
-async fn whoever_sends_slowly_keeps_nobody_out() {
+async fn slow_sender_holds_no_permit() {
     let limits = Limits { waiting: 1, waiting_per_provider: 1, ..Limits::default() };
     let server = Server::with(Setup::limits(limits)).await;
     let whole = create(&server.key);
@@ -72,7 +72,7 @@ async fn whoever_sends_slowly_keeps_nobody_out() {
 }
 
 #[tokio::test]
-async fn whoever_is_refused_is_refused_before_anything_is_looked_at() {
+async fn overload_is_503_before_authentication() {
     let server = Server::with(Setup::limits(full())).await;
     for key in [server.key.as_str(), "guess", ""] {
         let mut socket = server.raw().await;

@@ -1,4 +1,4 @@
-//! The door under bad manners: slow, huge, ambiguous, too many; and how it closes.
+//! The server with slow, huge, ambiguous and too many requests, and its graceful stop.
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -45,7 +45,7 @@ async fn dripping_head_wins_no_time() {
 }
 
 #[tokio::test]
-async fn a_slow_body_is_given_up_and_a_kept_connection_ends_after_its_idle_time() {
+async fn slow_body_is_408_and_idle_connection_is_closed() {
     let server = Server::with(Setup::limits(hurried())).await;
     let mut slow = server.raw().await;
     let key = &server.key;
@@ -125,7 +125,7 @@ async fn transfer_encoding_wins_over_content_length_and_closes() {
 }
 
 #[tokio::test]
-async fn requests_that_follow_each_other_are_looked_at_one_by_one() {
+async fn pipelined_requests_are_checked_one_by_one() {
     let server = Server::start().await;
     let mut socket = server.raw().await;
     let post = "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nHost:";
@@ -138,7 +138,7 @@ async fn requests_that_follow_each_other_are_looked_at_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_413_announced_or_not() {
+async fn body_over_the_limit_is_413() {
     let server = Server::start().await;
     let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n", server.key);
     let mut announced = server.raw().await;
@@ -156,14 +156,14 @@ async fn a_body_over_the_limit_is_413_announced_or_not() {
 }
 
 #[tokio::test]
-async fn without_a_key_the_body_is_not_waited_for() {
+async fn missing_key_is_401_before_the_body() {
     let server = Server::start().await;
     let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
     assert_eq!(server.raw().await.ask(head).await.status, 401);
 }
 
 #[tokio::test]
-async fn whoever_asks_and_never_takes_the_answers_is_cut_off() {
+async fn caller_that_reads_no_response_is_disconnected() {
     let limits = Limits { write_time: Duration::from_millis(150), ..Limits::default() };
     let server = Server::with(Setup::limits(limits)).await;
     let mut socket = server.raw().await;
@@ -227,7 +227,7 @@ async fn connection_over_the_total_cap_is_closed() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_its_id_and_the_headers_of_a_careful_server() {
+async fn responses_carry_an_id_and_the_standard_headers() {
     let server = Server::start().await;
     let mut ids = Vec::new();
     for (path, status) in
@@ -248,7 +248,7 @@ async fn every_answer_carries_its_id_and_the_headers_of_a_careful_server() {
 }
 
 #[tokio::test]
-async fn paths_and_methods_are_told_apart() {
+async fn unknown_path_is_404_and_wrong_method_405() {
     let server = Server::start().await;
     server.get("/v1/integrations").send().await.is(404);
     server.get("/v1/integrations/providers/x").send().await.is(404);
@@ -263,7 +263,7 @@ async fn paths_and_methods_are_told_apart() {
 }
 
 #[tokio::test]
-async fn everything_moves_under_the_base_path_and_the_probes_answer_at_both() {
+async fn base_path_prefixes_routes_but_probes_answer_at_both() {
     let settings = Settings { base_path: "/external-api".to_owned(), ..Settings::default() };
     let server = Server::with(Setup { settings, ..Setup::default() }).await;
     server.get("/external-api/v1/integrations/providers").key(&server.key).send().await.is(200);
@@ -291,7 +291,7 @@ async fn wrong_keys_are_limited_and_a_right_one_always_passes() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_its_owners_alone_and_a_stale_one_is_replaced() {
+async fn unix_socket_is_private_and_replaces_a_stale_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("strongroom.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -336,7 +336,7 @@ async fn over_tls(
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_served_and_a_broken_one_is_not() {
+async fn new_certificate_is_served_and_a_broken_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let first = write_certificate(&certificate, &key);
@@ -356,7 +356,7 @@ async fn a_new_certificate_is_served_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_comes_is_cut_off() {
+async fn missing_handshake_ends_the_connection() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     write_certificate(&certificate, &key);
@@ -369,7 +369,7 @@ async fn a_handshake_that_never_comes_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_graceful_stop_finishes_what_has_begun_and_takes_nothing_new() {
+async fn graceful_stop_finishes_requests_and_accepts_no_more() {
     let mut server = Server::start().await;
     let body = r#"{"type": "api_key", "api_key": "k", "title": "t"}"#;
     let head = format!(
@@ -394,7 +394,7 @@ async fn a_graceful_stop_finishes_what_has_begun_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn what_is_not_finished_in_the_grace_period_is_cut() {
+async fn graceful_stop_ends_after_its_grace_period() {
     let limits = Limits { shutdown_grace: Duration::from_millis(100), ..Limits::default() };
     let mut server = Server::with(Setup::limits(limits)).await;
     let mut busy = server.raw().await;

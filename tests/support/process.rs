@@ -319,6 +319,8 @@ impl Process {
 
     /// Everything that the process wrote to stdout and stderr.
     pub fn log(&self) -> String {
+        // The server writes its lines in batches, some milliseconds later.
+        std::thread::sleep(Duration::from_millis(50));
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 

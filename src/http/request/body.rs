@@ -9,7 +9,8 @@ use crate::http::problem::{self, Problem};
 
 /// Reads a whole body. It may hold secrets: this copy is wiped when it is dropped.
 ///
-/// `announced` is its `Content-Length`, if it has one: a body that is too large is then refused before it is read.
+/// `announced` is its `Content-Length`, if it has one: a body that is too large is then refused
+/// before it is read.
 pub(crate) async fn read<E>(
     body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
     announced: Option<u64>,
@@ -34,7 +35,8 @@ pub(crate) async fn read<E>(
     tokio::time::timeout(limits.body_time, collect).await.unwrap_or_else(too_slow)
 }
 
-/// Appends a chunk. An outgrown buffer is wiped, and so is the chunk unless hyper still shares its memory.
+/// Appends a chunk. An outgrown buffer is wiped, and so is the chunk unless hyper still shares its
+/// memory.
 fn append(bytes: &mut Zeroizing<Vec<u8>>, chunk: Bytes) {
     let needed = bytes.len() + chunk.len();
     if needed > bytes.capacity() {

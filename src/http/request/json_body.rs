@@ -11,7 +11,8 @@ use utoipa::openapi::schema::Schema;
 
 use crate::validation::{self, Format, NOT_AN_OBJECT, RequestFault};
 
-/// A type that a route accepts as its body. One description serves both: serde reads it and OpenAPI shows it.
+/// A type that a route accepts as its body. One description serves both: serde reads it and OpenAPI
+/// shows it.
 pub(crate) trait FromBody: DeserializeOwned + Send + 'static {
     /// Returns the name and the schema for OpenAPI; `None` for a route without a body.
     fn schema() -> Option<(&'static str, RefOr<Schema>)>;
@@ -25,8 +26,8 @@ impl<B: DeserializeOwned + ToSchema + Send + 'static> FromBody for B {
     }
 }
 
-/// Parses a whole body, or returns every fault of it. The bounds are checked before anything is built, and what was not taken
-/// over is wiped: it may be a secret.
+/// Parses a whole body, or returns every fault of it. The bounds are checked before anything is
+/// built, and what was not taken over is wiped: it may be a secret.
 pub(crate) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8]) -> Result<B, Vec<RequestFault>> {
     let fault = |kind, msg: &str| Err(vec![RequestFault::new(kind, ["body"], msg)]);
     if bytes.is_empty() {

@@ -1,4 +1,5 @@
-//! Reading of a request: its body within the limits, JSON into typed bodies, the query, and the list of faults.
+//! Reading of a request: its body within the limits, JSON into typed bodies, the query, and the
+//! list of faults.
 
 pub(crate) mod bodies;
 pub(crate) mod body;

@@ -1,4 +1,4 @@
-//! The parsers of this module that nobody outside it calls, for `crate::properties`.
+//! Private parsers of this module, for `crate::properties`.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::bodies::CreateBody;
 use super::json_body;
 use crate::broker::{CompleteRequest, InitiateRequest};
 
-/// Reads `bytes` as every body that there is; gives the faults of each that it is not.
+/// Parses `bytes` as each kind of body; returns the faults of each kind that it is not.
 pub(crate) fn bodies(bytes: &[u8]) -> Vec<Value> {
     let faults = [
         json_body::parse::<InitiateRequest>(None, bytes).err(),

@@ -1,4 +1,4 @@
-//! What queries say: `limit` and `after` of a list, `min_ttl` of a token.
+//! Queries: `limit` and `after` of a list, `min_ttl` of a token.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use crate::id::CredentialId;
 use crate::validation::{NOT_A_NUMBER, RequestFault, decimal};
 use crate::vault::CredentialPage;
 
-/// Which part of a list is wanted; of two equal names the last counts, others are ignored.
+/// Reads the page of a list. If a name appears twice, the last value counts; unknown names are
+/// ignored.
 pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
     let value = |wanted| value(query, wanted);
     let limit = value("limit").map(|text| limit(&text)).transpose();
@@ -20,7 +21,7 @@ pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
     }
 }
 
-/// How much life a token has to have left, in seconds.
+/// Reads the minimum remaining lifetime of a token, given in seconds.
 pub(crate) fn min_ttl(query: &str) -> Result<Duration, Problem> {
     let Some(text) = value(query, "min_ttl") else { return Ok(DEFAULT_MIN_TTL) };
     let fault = |kind, message| Problem::faults(&[RequestFault::new(kind, ["query", "min_ttl"], message)]);
@@ -56,7 +57,7 @@ mod tests {
     const ID: &str = "0192d3f0-7c3a-7000-8000-00000000000f";
 
     #[test]
-    fn a_list_is_whole_unless_the_query_says_otherwise() {
+    fn list_without_limit_is_whole() {
         assert!(matches!(page("x=1&limits=2"), Ok(CredentialPage { limit: None, after: None })));
         let query = format!("limit=1&limit=2&after={ID}");
         assert!(
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_asked_for_with_a_life_of_five_minutes_or_as_the_query_says() {
+    fn min_ttl_defaults_to_five_minutes() {
         assert_eq!(min_ttl("").unwrap(), Duration::from_secs(300));
         assert_eq!(min_ttl("min_ttl=0").unwrap(), Duration::ZERO);
         assert_eq!(min_ttl("x=1&min_ttl=60").unwrap(), Duration::from_secs(60));
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_the_query_is_named() {
+    fn every_fault_of_a_query_is_reported() {
         let id = crate::id::RequestId::fresh(crate::random::Random);
         let body = page("limit=0&after=x").unwrap_err().body(id).1;
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();

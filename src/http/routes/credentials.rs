@@ -1,4 +1,5 @@
-//! `/v1/integrations/…/credentials…`: stored credentials, and the live secrets of those who may use them.
+//! `/v1/integrations/…/credentials…`: stored credentials, and the live secrets of those who may use
+//! them.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

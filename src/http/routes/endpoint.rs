@@ -1,4 +1,5 @@
-//! Building blocks of the filters: the request context, path parameters, and the end of a path with its methods.
+//! Building blocks of the filters: the request context, path parameters, and the end of a path with
+//! its methods.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -15,14 +16,14 @@ use crate::http::app::App;
 use crate::http::problem::{self, Problem};
 use crate::http::request::context::{ApiRequest, RequestContext, RequestHead};
 
-/// Matches one segment that is not empty. The value is taken out of the full path by the pattern of the route, because
-/// what a filter extracts before an `or` does not reach the handlers behind it.
+/// Matches one segment that is not empty. The value is taken out of the full path by the pattern of
+/// the route, because what a filter extracts before an `or` does not reach the handlers behind it.
 pub(crate) fn param() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::path::param().map(|_: String| ()).untuple_one()
 }
 
-/// Matches the end of the path and answers with the route of the method. Other methods get 405 with `Allow`, so that a
-/// rejection always means that no route has this path.
+/// Matches the end of the path and answers with the route of the method. Other methods get 405 with
+/// `Allow`, so that a rejection always means that no route has this path.
 pub(crate) fn endpoint<const N: usize>(
     routes: [&'static Route; N],
 ) -> impl Filter<Extract = (Response,), Error = Rejection> + Copy {
@@ -37,7 +38,8 @@ pub(crate) fn endpoint<const N: usize>(
     })
 }
 
-/// Extracts everything that handlers read. Nothing in it can reject a request that came through our server.
+/// Extracts everything that handlers read. Nothing in it can reject a request that came through our
+/// server.
 fn request() -> impl Filter<Extract = (ApiRequest,), Error = Rejection> + Copy {
     warp::ext::get::<RequestContext>()
         .and(warp::method())

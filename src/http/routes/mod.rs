@@ -1,8 +1,10 @@
-//! The HTTP API: a tree of warp filters, one file a resource, each route with its descriptor beside its handler.
+//! The HTTP API: a tree of warp filters, one file a resource, each route with its descriptor beside
+//! its handler.
 //!
-//! Everything but the probes and the description of the API is under the base path. Those are at the root, where probes
-//! look, and under the base path too, for a reverse proxy that forwards nothing else. `HEAD` is answered wherever `GET` is
-//! (RFC 9110 §9.1): the server turns it into `GET` before warp sees it.
+//! Everything but the probes and the description of the API is under the base path. Those are at
+//! the root, where probes look, and under the base path too, for a reverse proxy that forwards
+//! nothing else. `HEAD` is answered wherever `GET` is (RFC 9110 §9.1): the server turns it into
+//! `GET` before warp sees it.
 
 mod credentials;
 mod endpoint;

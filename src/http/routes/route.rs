@@ -1,5 +1,5 @@
-//! Descriptor of a route: the method, pattern, permission and handler from which filters, `Allow`, OpenAPI and the
-//! permission test come.
+//! Descriptor of a route: the method, pattern, permission and handler from which filters, `Allow`,
+//! OpenAPI and the permission test come.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -207,7 +207,8 @@ impl Shapes {
 }
 
 impl Route {
-    /// Returns a path that matches the pattern, for tests: the value of each parameter is its own name.
+    /// Returns a path that matches the pattern, for tests: the value of each parameter is its own
+    /// name.
     pub fn example_path(&self) -> String {
         self.pattern.replace(['{', '}'], "")
     }
@@ -226,8 +227,8 @@ impl Route {
         response
     }
 
-    /// Checks in the order of the contract: load (503), key or token (401), permission (403), user (400, 403), body (422).
-    /// A denied request of an authenticated caller leaves an audit row.
+    /// Checks in the order of the contract: load (503), key or token (401), permission (403), user
+    /// (400, 403), body (422). A denied request of an authenticated caller leaves an audit row.
     async fn carry_out(
         &'static self,
         app: App,

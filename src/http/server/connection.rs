@@ -100,7 +100,8 @@ where
             () = stop.cancelled() => break,
             () = tokio::time::sleep(limits.h2_idle_time) => {
                 if begun == 0 && streams.begun() == 0 {
-                    // Maybe not even the preface has arrived, and a graceful shutdown would wait for it.
+                    // Maybe not even the preface has arrived, and a graceful shutdown would wait
+                    // for it.
                     return Ok(());
                 }
                 if streams.open() == 0 && streams.begun() == begun {

@@ -1,4 +1,5 @@
-//! A socket that counts against the connection caps until it is closed, also while it is a WebSocket.
+//! A socket that counts against the connection caps until it is closed, also while it is a
+//! WebSocket.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Where connections come in: a TCP port, with or without TLS, or a Unix socket that only its owner may open.
+//! Listeners: a TCP port, with or without TLS, or a Unix socket that only its owner may open.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,15 +14,15 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, UnixListener, UnixStream
 use super::tls::{Tls, TlsError};
 use crate::config::{Listen, ServerSettings};
 
-/// Why nobody can connect.
+/// Error of a listener that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address or the path cannot be listened on.
     #[error("cannot listen on {listen}: {source}")]
     Address {
-        /// What the settings say.
+        /// Address in the settings.
         listen: Listen,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The certificate or its key cannot be used.
@@ -35,7 +35,7 @@ pub enum ListenError {
 pub struct Listener {
     pub(crate) socket: Socket,
     pub(crate) tls: Option<Arc<Tls>>,
-    /// Goes with the listener.
+    /// Removed when the listener is dropped.
     _file: Option<SocketFile>,
 }
 
@@ -45,14 +45,14 @@ pub(crate) enum Socket {
     Unix(UnixListener),
 }
 
-/// A connection as it was accepted.
+/// An accepted connection.
 pub(crate) enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
 
 impl Listener {
-    /// Listens where the settings say, with TLS if they name its files.
+    /// Listens on the address in the settings, with TLS if they name a certificate.
     pub async fn open(settings: &ServerSettings) -> Result<Self, ListenError> {
         let failed = |source| ListenError::Address { listen: settings.listen.clone(), source };
         let listener = match &settings.listen {
@@ -70,12 +70,14 @@ impl Listener {
         Ok(Self { socket: Socket::Tcp(TcpListener::bind(address).await?), tls: None, _file: None })
     }
 
-    /// Listens on a Unix socket with the mode 0600. The file of a server that is gone is replaced; that of a server
-    /// that answers, or anything that is no socket, is an error.
+    /// Listens on a Unix socket with the mode 0600.
+    ///
+    /// The socket of a server that no longer runs is replaced. The socket of a running server, or a
+    /// file that is not a socket, is an error.
     pub fn unix(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // On Linux the file is born with the mode of the socket; elsewhere the second line gives it.
+        // Linux creates the file with the mode of the socket; elsewhere `set_permissions` sets it.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).ok();
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
@@ -86,13 +88,13 @@ impl Listener {
         Ok(Self { socket: Socket::Unix(UnixListener::from_std(listener)?), tls: None, _file: Some(file) })
     }
 
-    /// The same, with TLS.
+    /// Adds TLS.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(Arc::new(tls)), ..self }
     }
 
-    /// The address of a TCP listener, with the port that was picked.
+    /// Returns the address of a TCP listener, with the port that was picked.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().ok(),
@@ -104,7 +106,7 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // An answer is written at once and whole; waiting for more to send would only delay it.
+                // A response is written in one piece: Nagle's algorithm would only delay it.
                 stream.set_nodelay(true).ok();
                 Ok(Accepted::Tcp(stream, address))
             }
@@ -113,7 +115,7 @@ impl Listener {
     }
 }
 
-/// The file of a Unix socket, removed with the listener if it is still the same one.
+/// File of a Unix socket. Dropping it removes the file, unless another server has replaced it.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,

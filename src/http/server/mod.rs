@@ -35,8 +35,8 @@ use crate::random::Random;
 
 /// Serves `app` on all `listeners` until `shutdown` completes.
 ///
-/// Then nothing more is accepted, idle connections are closed, and requests in progress are finished. Those that are not
-/// finished within `Limits::shutdown_grace` are cut off.
+/// Then nothing more is accepted, idle connections are closed, and requests in progress are
+/// finished. Those that are not finished within `Limits::shutdown_grace` are cut off.
 pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Output = ()>) {
     let (settings, random) = (app.settings().clone(), app.random());
     let filter = routes::api(app.base_path());
@@ -93,7 +93,8 @@ async fn serve_api(
     }
 }
 
-/// Raises the soft limit of open files towards the hard one: the usual 1,024 are fewer than the connections.
+/// Raises the soft limit of open files towards the hard one: the usual 1,024 are fewer than the
+/// connections.
 fn allow_open_files(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     // The rest are the database and its readers, sockets to providers, and the log.
@@ -125,7 +126,8 @@ impl Server {
                 Ok(connection) => self.admit(connection, &listener),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    // Most likely there are no file descriptors left; connections that end return theirs.
+                    // Most likely there are no file descriptors left; connections that end return
+                    // theirs.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -151,7 +153,8 @@ impl Server {
                         let acceptor = TlsAcceptor::from(tls.current(server.shared.limits.tls_check));
                         let handshake = acceptor.accept(Counted::new(stream, permit));
                         let in_time = tokio::time::timeout(server.shared.limits.handshake_time, handshake);
-                        // Boxed twice: TLS streams and handshakes are large, and plain connections need neither.
+                        // Boxed twice: TLS streams and handshakes are large, and plain connections
+                        // need neither.
                         if let Ok(Ok(stream)) = Box::pin(in_time).await {
                             let protocol = Protocol::negotiated(stream.get_ref().1.alpn_protocol());
                             Box::pin(server.serve(stream, peer, true, protocol)).await;

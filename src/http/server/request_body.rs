@@ -1,6 +1,8 @@
-//! The body of a request, lent to the handler. A rest that nobody reads is discarded before the response is sent.
+//! The body of a request, lent to the handler. A rest that nobody reads is discarded before the
+//! response is sent.
 //!
-//! If a server closes a socket that has unread bytes, the peer gets a reset, and that can overtake an early 401 or 413.
+//! If a server closes a socket that has unread bytes, the peer gets a reset, and that can overtake
+//! an early 401 or 413.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,7 +55,8 @@ impl Unread {
 
     /// Discards the rest of the body within the limits; returns true if all of it was read.
     ///
-    /// A body that the handler still holds is left alone: a proxy may go on sending it while it responds.
+    /// A body that the handler still holds is left alone: a proxy may go on sending it while it
+    /// responds.
     pub(crate) async fn discard(self, limits: &Limits) -> bool {
         let Some(body) = self.0.and_then(Arc::into_inner) else { return true };
         let mut body = body.into_inner().unwrap_or_else(PoisonError::into_inner);

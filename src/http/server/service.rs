@@ -1,4 +1,5 @@
-//! One request: gives it an id, passes it to warp, and completes its response with the standard headers and a log line.
+//! One request: gives it an id, passes it to warp, and completes its response with the standard
+//! headers and a log line.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -103,8 +104,8 @@ impl Drop for Ended {
 }
 
 impl Connection {
-    /// Responds to a request. If it may change state it runs in a task of its own, so that it runs to its end although the
-    /// caller hangs up. A GET runs in place, because a task costs time.
+    /// Responds to a request. If it may change state it runs in a task of its own, so that it runs
+    /// to its end although the caller hangs up. A GET runs in place, because a task costs time.
     async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let began = Instant::now();
         let _ended = Ended(self.requests.clone());
@@ -195,8 +196,8 @@ fn internal_error() -> Response {
     Problem::new(&problem::INTERNAL, "Internal Server Error").into_response()
 }
 
-/// Requires exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). HTTP/1.0, as some health checks speak it, has none, and HTTP/2
-/// has `:authority` in its place.
+/// Requires exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). HTTP/1.0, as some health checks speak
+/// it, has none, and HTTP/2 has `:authority` in its place.
 fn host_fault(head: &Parts) -> Option<&'static str> {
     let hosts = head.headers.get_all(header::HOST).iter().count();
     let required =

@@ -1,4 +1,5 @@
-//! TLS from PEM files that are read again when they change. A broken new pair leaves the old one in service.
+//! TLS from PEM files, which are read again when they change. If the new files are invalid, the old
+//! ones stay in use.
 
 use std::fs;
 use std::io;
@@ -12,31 +13,31 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Why a certificate and its key cannot be used.
+/// Error of a certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
-    /// A file is no PEM, or holds nothing of what it should.
+    /// A file is not PEM, or has no certificate or no private key.
     #[error("{} holds no {what} in PEM form", path.display())]
     NotPem {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What it should hold.
+        /// Object that it lacks.
         what: &'static str,
     },
-    /// They do not belong together, or rustls knows no such key.
+    /// The key does not belong to the certificate, or rustls does not support it.
     #[error("the certificate and the key do not make a pair: {0}")]
     Mismatch(rustls::Error),
 }
 
-/// The certificate in service.
+/// The certificate in use.
 #[derive(Debug)]
 pub struct Tls {
     certificate: PathBuf,
@@ -51,11 +52,12 @@ struct Seen {
     stamps: [Stamp; 2],
 }
 
-/// What tells that a file is another one than before.
+/// Modification time and size of a file; another value means that the file has changed.
 type Stamp = Option<(SystemTime, u64)>;
 
 impl Tls {
-    /// Reads both files: the certificate chain with the server's own certificate first, and the private key.
+    /// Reads both files: the certificate chain with the server's own certificate first, and the
+    /// private key.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let stamps = [stamp(certificate), stamp(key)];
         Ok(Self {
@@ -66,7 +68,8 @@ impl Tls {
         })
     }
 
-    /// What a new connection is served with. Looks at the files again where the last look was `every` ago or longer.
+    /// Returns the configuration for a new connection. Checks the files if the last check was at
+    /// least `every` ago.
     pub(crate) fn current(&self, every: Duration) -> Arc<ServerConfig> {
         if self.changed(every) {
             match read(&self.certificate, &self.key) {
@@ -74,7 +77,7 @@ impl Tls {
                     self.current.store(Arc::new(config));
                     tracing::info!("the TLS certificate was read again");
                 }
-                Err(error) => tracing::error!(%error, "the new TLS files are not usable; the old ones stay in service"),
+                Err(error) => tracing::error!(%error, "the new TLS files cannot be used; the old ones stay in use"),
             }
         }
         self.current.load_full()
