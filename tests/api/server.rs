@@ -256,10 +256,36 @@ async fn unknown_path_is_404_and_wrong_method_405() {
     assert_eq!(wrong.header("Allow"), Some("GET, HEAD, POST"));
     assert_eq!(wrong.detail(), "Method Not Allowed");
     server.get("/v1/integrations/providers/").key(&server.key).send().await.is(200);
+    server.get("/v1/integrations/providers//").key(&server.key).send().await.is(404);
+    server.get("/v1/integrations//credentials").key(&server.key).send().await.is(404);
     server.get("/v1/integrations/%70roviders").key(&server.key).send().await.is(404);
     let mut socket = server.raw().await;
     let head = socket.ask("HEAD /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert_eq!((head.status, head.body.as_str()), (200, ""), "HEAD is GET without its body");
+}
+
+#[tokio::test]
+async fn path_parameters_are_percent_decoded() {
+    let server = Server::start().await;
+    server.create_api_key_credential("openai").await;
+    for path in ["openai/credentials", "open%61i/credentials/", "%6F%70enai/credentials"] {
+        let listed = server.get(&format!("/v1/integrations/{path}")).key(&server.key).send().await.is(200).json();
+        let id = listed[0]["id"].as_str().expect("one credential").to_owned();
+        let encoded = id.replace('-', "%2D");
+        let path = path.trim_end_matches('/');
+        server.get(&format!("/v1/integrations/{path}/{encoded}/")).key(&server.key).send().await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn early_401_asks_for_no_body() {
+    let server = Server::start().await;
+    let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
+    let mut socket = server.raw().await;
+    let began = Instant::now();
+    assert_eq!(socket.ask(head).await.status, 401, "and not 100");
+    assert!(began.elapsed() < Duration::from_millis(500), "nothing is waited for");
+    assert_eq!(socket.end().await, "");
 }
 
 #[tokio::test]

@@ -89,15 +89,25 @@ impl hyper::service::Service<Request<Incoming>> for RequestService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connection = self.0.clone();
-        connection.requests.begun.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async move { Ok(connection.respond(request).await) })
+        let open = OpenRequest::new(connection.requests.clone());
+        Box::pin(async move {
+            let _open = open;
+            Ok(connection.respond(request).await)
+        })
     }
 }
 
-/// Counts a request as ended also if the peer resets its stream.
-struct Ended(Arc<Requests>);
+/// A request without a response. It ends when this is dropped, also if the peer resets its stream.
+struct OpenRequest(Arc<Requests>);
 
-impl Drop for Ended {
+impl OpenRequest {
+    fn new(requests: Arc<Requests>) -> Self {
+        requests.begun.fetch_add(1, Ordering::Relaxed);
+        Self(requests)
+    }
+}
+
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
@@ -108,7 +118,6 @@ impl Connection {
     /// to its end although the caller hangs up. A GET runs in place, because a task costs time.
     async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let began = Instant::now();
-        let _ended = Ended(self.requests.clone());
         let (head, body) = request.into_parts();
         let context = RequestContext {
             id: RequestId::fresh(self.shared.random),
@@ -121,8 +130,8 @@ impl Connection {
         let tasks = self.shared.tasks.clone();
         let run = self.run(head, body, context, began).instrument(tracing::info_span!("request", id = %context.id));
         if changes_state {
-            // The task catches panics, and nothing aborts it.
-            tasks.spawn(run).await.unwrap_or_else(|_| internal_error())
+            // Nothing aborts the task, and it catches the panics of handlers.
+            tasks.spawn(run).await.unwrap_or_else(|_panic| internal_error())
         } else {
             run.await
         }
