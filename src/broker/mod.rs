@@ -1,8 +1,8 @@
-//! What Strongroom does, one file a use case.
+//! Use cases of Strongroom, one file each.
 //!
-//! The command line, the HTTP API and every other entry point call these use cases and never the vault directly. A
-//! [`Caller`] has been authenticated and has the permission that it needs; the use cases check which user's data it reads
-//! or changes.
+//! The command line, the HTTP API and every other entry point call these use cases. A [`Caller`] is
+//! authenticated and has the permission that it needs. The use cases check which user's data it
+//! reads or changes.
 //!
 //! - `login/`: initiate, complete, connect from a terminal, device flow, MCP servers
 //! - `token/`: the live token, single-flight refresh, refresh ahead of expiry

@@ -154,7 +154,7 @@ async fn a_restored_vault_says_so_at_the_start_and_in_status_and_doctor_until_it
     serving.says("restored from a backup");
     drop(serving);
     let mut serving = installation.start(&["serve", "--vault", "r.db", "--live"], &[]);
-    serving.says("lives from now on");
+    serving.says("is now in service");
     drop(serving);
     assert!(status()["unpromoted_restore"].is_null());
     let again = installation.run(&["vault", "live", "--vault", "r.db"]).must_succeed().stdout();

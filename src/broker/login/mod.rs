@@ -1,4 +1,4 @@
-//! OAuth logins: the code flow of an application or of a terminal, the device flow, and MCP servers.
+//! OAuth logins: the code flow of an application or a terminal, the device flow, and MCP servers.
 
 mod additional_tokens;
 mod complete;

@@ -149,10 +149,10 @@ fn backups(settings: &BackupSettings, vault: &Vault, findings: &mut Findings) {
         Ok(None) => {}
         Ok(Some(restored)) => findings.advice(
             format!(
-                "the vault was restored at {} from a backup of {}: it refreshes ahead, revokes and backs up nothing",
+                "the vault was restored at {} from a backup of {} and is not in service: it sends no refreshes or revocations on its own",
                 restored.at, restored.backup_at
             ),
-            "if it takes the place of the one that was backed up: `strongroom vault live`; for a drill that is right",
+            "if it replaces the original vault, run `strongroom vault live`; for a drill, leave it so",
         ),
         Err(_) => return,
     }

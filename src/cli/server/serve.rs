@@ -55,8 +55,8 @@ impl From<ServeError> for Failure {
 /// Run the server
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
-    /// This vault, restored from a backup, takes the place of the one that was backed up: refresh ahead, work off the revocation
-    /// queue and back up again
+    /// Put this restored vault into service: background refresh, revocation queue and scheduled
+    /// backups start again
     #[arg(long)]
     live: bool,
 }
@@ -78,13 +78,14 @@ pub(in crate::cli) fn begin_log() -> Option<Log> {
     logging::init(Environment::of_process().get("RUST_LOG").as_deref()).ok()
 }
 
-/// Serves until SIGTERM or SIGINT; answers under way are finished. `live` ends the waiting of a restored vault.
+/// Serves until SIGTERM or SIGINT; requests under way are completed. `live` puts a restored vault
+/// into service.
 pub(crate) async fn run(config: Config, live: bool) -> Result<(), ServeError> {
     let clock = Clock::system();
     let config = Arc::new(config);
     let vault = bootstrap::open_vault(&config, OpenMode::Server, &clock)?;
     if live && vault.go_live(&AuditContext::command_line()).await.map_err(StartError::from)? {
-        tracing::info!("this vault was restored from a backup, and lives from now on");
+        tracing::info!("this vault was restored from a backup and is now in service");
     }
     tell_of_restore(&vault)?;
     let broker = bootstrap::server_broker(Arc::clone(&config), vault, clock.clone()).await?;
@@ -95,14 +96,13 @@ pub(crate) async fn run(config: Config, live: bool) -> Result<(), ServeError> {
     until_stopped(broker, listener, clock, signals).await
 }
 
-/// A vault that was restored and does not live yet says so at each start.
+/// Logs at each start that a restored vault is not in service yet.
 fn tell_of_restore(vault: &Vault) -> Result<(), ServeError> {
     if let Some(restored) = vault.restored().map_err(StartError::from)? {
         tracing::warn!(
             restored_at = %restored.at,
             backup_at = %restored.backup_at,
-            "this vault was restored from a backup: its refresh tokens may be used up elsewhere, so each is tried only when its \
-             credential is asked for; nothing is refreshed ahead, revoked or backed up until `strongroom vault live`"
+            "this vault was restored from a backup and is not in service: it refreshes, revokes and backs up nothing on its own until `strongroom vault live`"
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `strongroom vault backup`: the whole vault in one sealed file, beside a running server or without one.
+//! `strongroom vault backup`: writes the whole vault into one sealed file.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{ClientSecrets, Config};
 use crate::vault::{AuditContext, BackupContents, BackupStop, Existing, MadeBackup, Vault};
 
-/// Write a backup: the whole vault at one moment, sealed, while the server runs or not
+/// Write a sealed backup of the whole vault; a server may be running
 ///
-/// The master key that opens the vault today opens the backup. Keep a copy of the key somewhere else than the backups.
+/// The vault's current master key opens the backup. Store a copy of the key apart from the backups.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Backup {
-    /// A file, a folder, in which the backup gets its own name, or - for standard output [default: backup.directory of the
-    /// configuration]
+    /// File, folder (the backup gets its own name there), or - for standard output [default:
+    /// backup.directory]
     file: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long)]
@@ -61,26 +61,26 @@ impl Backup {
     }
 }
 
-/// Writes the audit row of a backup that was made.
+/// Writes the audit row of a backup.
 fn record(vault: &Vault) -> Result<(), Failure> {
     if let Err(error) = block_on(vault.note_backup(&AuditContext::command_line()))? {
-        note(format!("warning: the backup is not in the audit log: {error}"));
+        note(format!("warning: cannot record the backup in the audit log: {error}"));
     }
     Ok(())
 }
 
 fn target(asked: Option<&Path>, config: &Config, vault: &Vault) -> Result<PathBuf, Failure> {
     let asked = asked.or(config.backup.directory.as_deref()).ok_or_else(|| {
-        Failure::configuration("no place to write the backup to")
+        Failure::configuration("no target was given for the backup")
             .advise("name a file or a folder, or set backup.directory in the configuration")
     })?;
     Ok(if asked.is_dir() { asked.join(backup_name(vault, Clock::system().now())) } else { asked.to_owned() })
 }
 
-/// What is in a backup, for people.
+/// Prints the contents of a backup.
 pub(in crate::cli) fn show(contents: &BackupContents, out: &mut Output) -> Result<(), Failure> {
     out.line(format!(
-        "vault {} of {}, change {}, schema {}: {} users, {} credentials, {} API keys, {} audit rows",
+        "vault {}, backup of {}, change {}, schema {}: {} users, {} credentials, {} API keys, {} audit rows",
         contents.vault_id,
         contents.created_at,
         contents.epoch,
@@ -92,7 +92,7 @@ pub(in crate::cli) fn show(contents: &BackupContents, out: &mut Output) -> Resul
     ))
 }
 
-/// The same for programs.
+/// Contents of a backup in JSON.
 #[derive(Serialize)]
 pub(in crate::cli) struct Contents {
     vault_id: String,

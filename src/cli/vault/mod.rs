@@ -27,8 +27,8 @@ pub(in crate::cli) enum Vault {
     },
     Backup(backup::Backup),
     Restore(restore::Restore),
-    /// Say that this restored vault takes the place of the one that was backed up: refreshing ahead, the revocation queue and
-    /// scheduled backups begin again
+    /// Put a restored vault into service: background refresh, revocation queue and scheduled
+    /// backups start again
     Live,
     #[command(subcommand)]
     Slot(slot::Slot),

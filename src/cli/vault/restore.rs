@@ -1,4 +1,5 @@
-//! `strongroom vault restore` and `strongroom vault live`: a backup becomes a vault again, and then the one that lives.
+//! `strongroom vault restore` and `strongroom vault live`: turns a backup into a vault, then puts
+//! it into service.
 
 use std::path::PathBuf;
 
@@ -17,28 +18,29 @@ use crate::config::ClientSecrets;
 use crate::random::Random;
 use crate::vault::{AuditContext, BackupSource, Restorer, VaultError};
 
-/// Make the vault of a backup, where there is none: every chunk is checked and every record opened before it is there
+/// Restore a backup into a new vault; every chunk is checked and every record opened first
 ///
-/// It needs the master key of the backup's day (vault.master_key). The restored vault refreshes and revokes nothing by itself
-/// until `strongroom vault live` or --live says that it takes the place of the one that was lost.
+/// It needs the master key of the backup's time (vault.master_key). The restored vault sends no
+/// refreshes or revocations on its own until `strongroom vault live` or --live puts it into
+/// service.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Restore {
-    /// The backup, or - for standard input
+    /// Backup file, or - for standard input
     file: PathBuf,
-    /// Read all of it and open every record, and leave nothing
+    /// Check the backup completely, and restore nothing
     #[arg(long, conflicts_with = "live")]
     verify: bool,
-    /// This vault lives from now on: the one that was backed up is gone for good
+    /// Put the restored vault into service: the original vault is gone for good
     #[arg(long)]
     live: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
 struct Told {
-    /// Where the vault is now; `null` where it was only read.
+    /// Path of the vault; `null` after `--verify`.
     path: Option<PathBuf>,
     live: bool,
     opened_records: u64,
@@ -52,7 +54,7 @@ impl Restore {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, _) = context.settings(ClientSecrets::Leave)?;
         let target = &config.vault.path;
-        // Before somebody types a passphrase for nothing.
+        // Checked before a passphrase is asked for.
         if !self.verify && target.symlink_metadata().is_ok() {
             return Err(VaultError::AlreadyExists(target.clone()).into());
         }
@@ -76,13 +78,12 @@ impl Restore {
         }
         backup::show(&restored.contents, out)?;
         if self.verify {
-            return out.line(format!("every chunk is whole, and all {} records open", restored.opened));
+            return out.line(format!("the backup is intact: all {} records open", restored.opened));
         }
         out.line(format!("restored to {}; all {} records open", target.display(), restored.opened))?;
         if !self.live {
             note(format!(
-                "{} credentials have refresh tokens that may be used up since the backup. Nothing is refreshed or revoked by itself until \
-                 this vault takes the place of the one that was backed up: then run `strongroom vault live`",
+                "{} credentials have refresh tokens that may have been used since the backup. To put this vault into service, run `strongroom vault live`; until then it sends no refreshes or revocations on its own",
                 restored.may_be_stale
             ));
         }
@@ -90,13 +91,13 @@ impl Restore {
     }
 }
 
-/// Says that the vault lives.
+/// Puts a restored vault into service.
 pub(in crate::cli) fn live(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
     let lives_now = block_on(vault.go_live(&AuditContext::command_line()))??;
     out.line(if lives_now {
-        "this is the vault that lives: refreshing ahead, the revocation queue and scheduled backups are on again"
+        "this vault is in service: background refresh, revocation queue and scheduled backups are on again"
     } else {
-        "this vault was not waiting for that; nothing was changed"
+        "this vault is already in service; nothing was changed"
     })
 }

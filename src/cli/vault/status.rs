@@ -149,13 +149,13 @@ fn tell(status: &Status, out: &mut Output) -> Result<(), Failure> {
     status.backups.iter().try_for_each(|backups| show_backups(backups, out))?;
     if let Some(waits) = &status.unpromoted_restore {
         out.line(format!(
-            "restored at {} from a backup of {}: it refreshes ahead, revokes and backs up nothing until `strongroom vault live`",
+            "restored at {} from a backup of {}; not in service until `strongroom vault live`",
             waits.restored_at, waits.backup_at
         ))?;
     }
     if status.may_be_stale > 0 {
         out.line(format!(
-            "{} credentials have refresh tokens that may be used up since the backup",
+            "{} credentials have refresh tokens that may have been used since the backup",
             status.may_be_stale
         ))?;
     }
