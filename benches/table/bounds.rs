@@ -1,4 +1,4 @@
-//! What the vault's own work takes: rotation, verification and backup beside a server, and a start after `kill -9`.
+//! Duration of the vault's own work: rotation, verification and backup beside a server, and a start after `kill -9`.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ fn run(stage: &Stage, arguments: &[&str]) -> (f64, f64, String) {
     (seconds, watching.join().expect("no panic"), String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-/// How long two callers waited, who each ask one thing after the other with a little pause.
+/// Waiting times of two callers that each send one request after the other, with a short pause.
 struct Waits {
     count: usize,
     p99: f64,

@@ -1,4 +1,4 @@
-//! How long `serve` takes to be ready with a key file, what it needs when idle, and how large it is.
+//! Start time of `serve` with a key file, its memory when idle, and the size of the binary.
 
 use super::installation::Installation;
 use super::options::binary;

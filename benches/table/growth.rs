@@ -1,4 +1,4 @@
-//! How it grows: the same requests in vaults of a thousand, a hundred thousand and (with `--full`) a million credentials,
+//! Growth: the same requests in vaults of a thousand, a hundred thousand and (with `--full`) a million credentials,
 //! of one user and of ten thousand, in turns.
 
 use std::sync::Arc;

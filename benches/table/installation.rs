@@ -162,7 +162,7 @@ impl Server {
     }
 }
 
-/// The same of any process; nothing where it has ended.
+/// Resident memory of any process; none if it has ended.
 pub fn memory_of(pid: u32, which: &str) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;

@@ -1,4 +1,4 @@
-//! What this machine can do at most: bare warp, raw SQLite, a sync, one AEAD.
+//! Limits of this machine: bare warp, raw SQLite, a sync, one AEAD.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::stats::percentile;
 
-/// What is asked.
+/// The request.
 #[derive(Clone)]
 pub enum Requests {
     /// These, over and over.
@@ -41,7 +41,7 @@ pub struct Load {
     pub right: &'static [u16],
 }
 
-/// What came of it.
+/// Results of the load.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub done: u64,

@@ -1,9 +1,9 @@
-//! What is asked for on the command line. `cargo bench` itself adds `--bench`.
+//! Command-line options. `cargo bench` itself adds `--bench`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What this process is to do.
+/// Task of this process.
 pub enum Task {
     /// Be the bare warp server; started by the measuring process.
     BareWarp,
@@ -15,7 +15,7 @@ pub enum Task {
     Measure(Options),
 }
 
-/// How to measure.
+/// Options of a measurement.
 pub struct Options {
     /// A minute instead of six: one round, shorter, no overload.
     pub quick: bool,
@@ -23,14 +23,14 @@ pub struct Options {
     pub full: bool,
     /// One part alone: `table`, `growth`, `footprint`, `bounds` or `overload`.
     only: Option<String>,
-    /// How often everything is measured.
+    /// Number of rounds.
     pub rounds: usize,
-    /// How long one measurement takes.
+    /// Duration of one measurement.
     pub time: Duration,
 }
 
 impl Options {
-    /// Whether a part is to be run.
+    /// Returns true if a part is to be run.
     pub fn wants(&self, part: &str) -> bool {
         self.only.as_deref().is_none_or(|only| only == part)
     }

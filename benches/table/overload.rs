@@ -18,7 +18,7 @@ const CONNECTIONS: usize = 1_800;
 const SLOW: usize = 200;
 const TIME: Duration = Duration::from_secs(8);
 
-/// What happened.
+/// Results.
 #[derive(Default)]
 struct Seen {
     good: AtomicU64,
@@ -136,7 +136,7 @@ fn watch_health(address: SocketAddr, over: Arc<AtomicBool>) -> std::thread::Join
     })
 }
 
-/// How long after the storm a list is within `usual` milliseconds.
+/// Time after the storm until a list takes at most `usual` milliseconds.
 fn recovery(address: SocketAddr, list: &[u8], usual: f64) -> Duration {
     let began = Instant::now();
     on_a_runtime(async {

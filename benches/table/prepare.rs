@@ -1,4 +1,4 @@
-//! What has to be there before something can be measured: keys, credentials to delete, logins to complete.
+//! Preparation of a measurement: keys, credentials to delete, logins to complete.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -140,7 +140,7 @@ impl Stage {
         })
     }
 
-    /// How many credentials a key's user has.
+    /// Number of credentials of a key's user.
     pub fn count(&self, key: &str) -> u64 {
         self.ids(&[("X-API-Key", key)], "", usize::MAX).len() as u64
     }

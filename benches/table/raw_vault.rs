@@ -11,14 +11,14 @@ use super::installation::Installation;
 /// Rows of one group.
 const GROUP: usize = 64;
 
-/// What a request writes.
+/// Rows that a request writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// Summary, secret, audit row, manifest.
     Create,
     /// The time of the last use, audit row, manifest.
     Read,
-    /// A begun login, audit row, manifest.
+    /// A pending login, audit row, manifest.
     Initiate,
     /// Both records go; audit row, manifest.
     Delete,

@@ -34,7 +34,7 @@ pub struct Figure {
     pub goal: Option<f64>,
     pub cpu_us: Option<f64>,
     pub failed: u64,
-    /// How many a second in each round.
+    /// Requests a second in each round.
     pub rounds: Vec<f64>,
 }
 
@@ -53,7 +53,7 @@ pub struct Round {
     pub outcome: Outcome,
     /// Seconds of CPU time that the server took.
     pub cpu: f64,
-    /// What the limit did in this round.
+    /// Result of the limit in this round.
     pub limit: Option<f64>,
 }
 

@@ -19,7 +19,7 @@ use super::stats::median;
 /// Logins completed and credentials refreshed in a round, unless all is to be measured at length.
 const PREPARED: usize = 400;
 
-/// What a row is held against.
+/// Limit with which a row is compared.
 #[derive(Clone, Copy)]
 enum Limit {
     Warp,
@@ -119,7 +119,7 @@ impl Row {
         self.rounds.push(Round { outcome, cpu: stage.server.cpu() - before, limit });
     }
 
-    /// How many times the median its 99th percentile is.
+    /// Ratio of the 99th percentile to the median.
     fn spread(&self) -> f64 {
         let of = |part| median(self.rounds.iter().map(|round| round.outcome.percentile(part) as f64));
         of(0.99) / of(0.5)

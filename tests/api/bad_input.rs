@@ -7,7 +7,7 @@ const CREATE: &str = "/v1/integrations/openai/credentials";
 const INITIATE: &str = "/v1/integrations/sandbox/oauth/initiate";
 
 #[tokio::test]
-async fn every_bad_body_is_a_422_or_413_and_stores_nothing() {
+async fn bad_bodies_are_rejected_and_store_nothing() {
     let server = Server::start().await;
     for (what, body, status) in bodies() {
         let reply =
@@ -94,7 +94,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16)> {
 }
 
 #[tokio::test]
-async fn odd_bodies_that_mean_something_are_taken() {
+async fn unusual_but_valid_bodies_are_accepted() {
     let server = Server::start().await;
     let bodies = [
         ("unknown fields", r#"{"type":"api_key","api_key":"k","title":"t","more":[1,2,{}]}"#),
@@ -114,7 +114,7 @@ async fn odd_bodies_that_mean_something_are_taken() {
 }
 
 #[tokio::test]
-async fn json_is_told_by_its_content_type() {
+async fn json_is_recognised_by_its_content_type() {
     let server = Server::start().await;
     let body = json!({"type": "api_key", "api_key": "k", "title": "t"}).to_string();
     let send = |content_type: Option<&str>| {

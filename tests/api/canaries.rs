@@ -24,11 +24,11 @@ const QUERY: &str = "canary-query-1l9qB";
 const ALL: [&str; 12] =
     [API_KEY, USERNAME, PASSWORD, HEADER, ACCESS, REFRESH, ID_TOKEN, CODE, CLIENT_SECRET, BAD_KEY, BAD_BODY, QUERY];
 
-/// A title is no secret: it is listed, and sealed in the file all the same. The search has to find it in the lists.
+/// A title is not a secret, but it is sealed in the file. The search must find it in the lists.
 const TITLE: &str = "planted-title-2m0rC";
 
 #[tokio::test]
-async fn twelve_canaries_are_nowhere_and_the_planted_one_is_found() {
+async fn canaries_appear_nowhere_and_the_control_is_found() {
     let provider = crate::support::provider::peers::fake_provider(json!({
         "access_token": ACCESS, "refresh_token": REFRESH, "id_token": ID_TOKEN, "token_type": "bearer", "expires_in": 60
     }))
@@ -63,7 +63,7 @@ async fn twelve_canaries_are_nowhere_and_the_planted_one_is_found() {
 }
 
 #[test]
-fn the_search_finds_a_secret_in_each_of_the_six_encodings() {
+fn search_finds_a_secret_in_all_six_encodings() {
     for encoding in encodings(ACCESS) {
         let leak = format!("something {encoding} else");
         assert_eq!(found(leak.as_bytes(), &ALL), [ACCESS]);
@@ -97,8 +97,8 @@ fn bodies() -> [(&'static str, Value); 8] {
     ]
 }
 
-/// What every answer said, one after the other. The one answer that may hold a secret is left out: the state token goes
-/// to the client, who needs it.
+/// All responses, one after the other, without the one that may hold a secret: the state token goes
+/// to the client.
 async fn every_route_and_failure(server: &Process, key: &str) -> Vec<u8> {
     let mut answers = Vec::new();
     let mut say = async |method: Method, path: &str, key: &str, body: Option<Value>| -> Value {
@@ -128,7 +128,7 @@ async fn every_route_and_failure(server: &Process, key: &str) -> Vec<u8> {
     assert_eq!(ids.len(), 5, "three kinds and two connected accounts");
     for (provider, id) in &ids {
         let path = format!("{base}/{provider}/credentials/{id}");
-        // The answer that is there to hold a secret, and all that could be told of it besides.
+        // The response that holds a secret on purpose.
         let live = server.ask(Method::GET, &format!("{path}/token?x={QUERY}")).key(key).send().await.is(200);
         assert!([API_KEY, PASSWORD, HEADER, ACCESS].iter().any(|secret| live.text().contains(secret)), "{provider}");
         say(Method::GET, &path, key, None).await;

@@ -10,7 +10,7 @@ const COMPLETE: &str = "/v1/integrations/sandbox/oauth/complete";
 const NOBODY: &str = "0192d3f0-7c3a-7000-8000-00000000000f";
 
 #[tokio::test]
-async fn without_a_key_the_answer_is_one_401() {
+async fn missing_key_is_401() {
     let server = Server::start().await;
     let reply = server.get("/v1/integrations/providers").send().await.is(401);
     assert_eq!(reply.detail(), "Missing authentication. Provide API key or access token.");
@@ -20,7 +20,7 @@ async fn without_a_key_the_answer_is_one_401() {
 }
 
 #[tokio::test]
-async fn unknown_malformed_revoked_and_expired_keys_get_one_answer() {
+async fn unusable_keys_get_one_answer() {
     let server = Server::start().await;
     let revoked = server.revoked_key().await;
     let expired = server.expired_key().await;
@@ -40,7 +40,7 @@ async fn unknown_malformed_revoked_and_expired_keys_get_one_answer() {
 }
 
 #[tokio::test]
-async fn both_ways_of_presenting_a_key_work_and_the_header_of_the_original_goes_first() {
+async fn both_key_headers_work_and_x_api_key_wins() {
     let server = Server::start().await;
     let path = "/v1/integrations/providers";
     for scheme in ["Bearer", "bearer", "BEARER"] {
@@ -52,7 +52,7 @@ async fn both_ways_of_presenting_a_key_work_and_the_header_of_the_original_goes_
 }
 
 #[tokio::test]
-async fn a_missing_permission_is_named() {
+async fn missing_permission_is_named() {
     let server = Server::start().await;
     let reader = server.key_with(&[Permission::ReadIntegrations]).await;
     let reply = server.post(INITIATE).key(&reader).json(&json!({})).send().await.is(403);
@@ -60,7 +60,7 @@ async fn a_missing_permission_is_named() {
 }
 
 #[tokio::test]
-async fn a_callback_origin_that_is_not_configured_is_refused_with_a_string_that_lists_those_that_are() {
+async fn unlisted_callback_origin_is_400_with_the_list() {
     let server = Server::start().await;
     for callback in ["https://evil.example/cb", "not a url", "javascript://localhost/", "http://localhost:80@evil/", ""]
     {
@@ -77,7 +77,7 @@ async fn a_callback_origin_that_is_not_configured_is_refused_with_a_string_that_
 }
 
 #[tokio::test]
-async fn initiate_looks_at_the_origin_then_the_provider_then_the_client() {
+async fn initiate_checks_origin_then_provider_then_client() {
     let server = Server::start().await;
     let ask = |provider: &str, callback: &str| {
         let path = format!("/v1/integrations/{provider}/oauth/initiate");
@@ -93,7 +93,7 @@ async fn initiate_looks_at_the_origin_then_the_provider_then_the_client() {
 }
 
 #[tokio::test]
-async fn a_state_that_is_unknown_used_expired_or_somebody_elses_gets_one_answer() {
+async fn unusable_states_get_one_answer() {
     let server = Server::start().await;
     let complete = |key: String, path: &'static str, state: String| {
         server.post(path).key(&key).json(&json!({"code": "c", "state_token": state})).send()
@@ -120,7 +120,7 @@ async fn a_state_that_is_unknown_used_expired_or_somebody_elses_gets_one_answer(
 }
 
 #[tokio::test]
-async fn a_failed_exchange_says_what_the_provider_said() {
+async fn failed_exchange_shows_the_providers_words() {
     let server = Server::start().await;
     let started = server.initiate("sandbox").await;
     let body = json!({"code": "no-such-code", "state_token": started.state});
@@ -131,7 +131,7 @@ async fn a_failed_exchange_says_what_the_provider_said() {
 }
 
 #[tokio::test]
-async fn a_callback_with_an_error_spends_the_state_and_sends_nothing() {
+async fn callback_error_consumes_the_state_and_sends_nothing() {
     let server = Server::start().await;
     let started = server.initiate("sandbox").await;
     let iss = server.sandbox.base_url();
@@ -147,7 +147,7 @@ async fn a_callback_with_an_error_spends_the_state_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_code_may_be_missing_only_where_the_callback_carried_an_error() {
+async fn code_may_be_missing_only_with_a_callback_error() {
     let server = Server::start().await;
     for body in [json!({"state_token": "s"}), json!({"state_token": "s", "callback_params": {"iss": "x"}})] {
         let reply = server.post(COMPLETE).key(&server.key).json(&body).send().await.is(422);
@@ -157,7 +157,7 @@ async fn a_code_may_be_missing_only_where_the_callback_carried_an_error() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_be_reached_or_makes_no_sense_is_a_502() {
+async fn unreachable_or_unreadable_provider_is_502() {
     for (what, base) in [
         ("closed port", crate::support::provider::peers::closed_port().await),
         ("html", crate::support::provider::peers::html_server().await),
@@ -174,7 +174,7 @@ async fn a_provider_that_cannot_be_reached_or_makes_no_sense_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_faulty_body_is_answered_with_every_fault_at_once_and_never_with_what_was_sent() {
+async fn bad_body_lists_every_fault_and_no_value() {
     let server = Server::start().await;
     let body = json!({"scopes": "s3cret-canary", "state_metadata": ["s3cret-canary"]});
     let reply = server.post(INITIATE).key(&server.key).json(&body).send().await.is(422);
@@ -196,7 +196,7 @@ async fn a_faulty_body_is_answered_with_every_fault_at_once_and_never_with_what_
 }
 
 #[tokio::test]
-async fn the_kind_of_a_new_credential_is_told_by_its_type() {
+async fn type_selects_the_kind_of_a_new_credential() {
     let server = Server::start().await;
     let path = "/v1/integrations/openai/credentials";
     let fault =
@@ -215,7 +215,7 @@ async fn the_kind_of_a_new_credential_is_told_by_its_type() {
 }
 
 #[tokio::test]
-async fn a_kind_that_the_provider_does_not_take_is_refused_after_the_provider_is_known() {
+async fn unsupported_kind_is_400_after_the_provider_check() {
     let server = Server::start().await;
     let create = |provider: &str, body: Value| {
         server.post(&format!("/v1/integrations/{provider}/credentials")).key(&server.key).json(&body).send()
@@ -228,7 +228,7 @@ async fn a_kind_that_the_provider_does_not_take_is_refused_after_the_provider_is
 }
 
 #[tokio::test]
-async fn a_credential_that_is_absent_somebody_elses_or_of_another_provider_is_a_404() {
+async fn absent_or_foreign_credential_is_404() {
     let server = Server::start().await;
     let mine = server.create_api_key_credential("openai").await;
     let bob = server.key_of("bob").await;
@@ -246,7 +246,7 @@ async fn a_credential_that_is_absent_somebody_elses_or_of_another_provider_is_a_
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_a_413_that_names_the_limit() {
+async fn oversized_body_is_413_with_the_limit() {
     let server = Server::start().await;
     let big = json!({"type": "api_key", "api_key": "k".repeat(1 << 20), "title": "t"});
     let reply = server.post("/v1/integrations/openai/credentials").key(&server.key).json(&big).send().await.is(413);
@@ -254,7 +254,7 @@ async fn a_body_over_the_limit_is_a_413_that_names_the_limit() {
 }
 
 #[tokio::test]
-async fn wrong_methods_and_wrong_paths() {
+async fn wrong_method_is_405_and_wrong_path_404() {
     let server = Server::start().await;
     let wrong = server.ask(http::Method::PUT, "/v1/integrations/providers").key(&server.key).send().await.is(405);
     assert_eq!(wrong.detail(), "Method Not Allowed");
@@ -266,7 +266,7 @@ async fn wrong_methods_and_wrong_paths() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_a_request_id_and_problems_repeat_it() {
+async fn every_answer_has_a_request_id() {
     let server = Server::start().await;
     for path in ["/healthz", "/nowhere", "/v1/integrations/providers", "/openapi.json"] {
         let reply = server.get(path).send().await;

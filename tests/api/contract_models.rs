@@ -14,7 +14,7 @@ fn fields(object: &Value) -> BTreeSet<&str> {
     object.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-/// How pydantic names what is wrong with `body`: the type and the place of each fault.
+/// The faults of `body` in pydantic's words: the type and the location of each.
 async fn faults(server: &Server, path: &str, body: &Value) -> Value {
     let reply = server.post(path).key(&server.key).json(body).send().await.is(422);
     assert_eq!(reply.header("Content-Type"), Some("application/json"));
@@ -27,7 +27,7 @@ async fn faults(server: &Server, path: &str, body: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_answers_of_the_code_flow_have_these_fields_and_no_others() {
+async fn code_flow_answers_have_exactly_these_fields() {
     let server = Server::start().await;
     let body = json!({"callback_url": CALLBACK, "unknown": {"fields": ["are", "ignored"]}, "inputs": {"x": "y"}});
     let path = "/v1/integrations/sandbox/oauth/initiate";
@@ -42,7 +42,7 @@ async fn the_answers_of_the_code_flow_have_these_fields_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_provider_has_these_fields_whatever_it_takes() {
+async fn provider_has_exactly_these_fields() {
     let server = Server::start().await;
     let list = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200).json();
     for provider in list.as_array().unwrap() {
@@ -60,7 +60,7 @@ async fn a_provider_has_these_fields_whatever_it_takes() {
 }
 
 #[tokio::test]
-async fn hosts_are_taken_in_each_of_their_forms_and_shown_exactly_as_given() {
+async fn hosts_are_accepted_in_every_form_and_kept_verbatim() {
     let server = Server::start().await;
     let body = |host: &str| json!({"type": "host_scoped", "host": host, "headers": {"X-Key": "v"}, "title": "t"});
     let good = [
@@ -88,7 +88,7 @@ async fn hosts_are_taken_in_each_of_their_forms_and_shown_exactly_as_given() {
 }
 
 #[tokio::test]
-async fn an_expiry_is_an_integer_an_integral_float_or_a_decimal_text() {
+async fn expiry_is_integer_integral_float_or_decimal_text() {
     let server = Server::start().await;
     let body = |expiry: Value| json!({"type": "api_key", "api_key": "k", "title": "t", "expires_at": expiry});
     for good in [json!(1_900_000_000), json!(1.9e9), json!("1900000000"), json!(null)] {
@@ -107,7 +107,7 @@ async fn an_expiry_is_an_integer_an_integral_float_or_a_decimal_text() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_body_is_named_in_the_words_of_the_original() {
+async fn body_faults_use_the_originals_words() {
     let server = Server::start().await;
     let complete = "/v1/integrations/sandbox/oauth/complete";
     let initiate = "/v1/integrations/sandbox/oauth/initiate";
@@ -159,7 +159,7 @@ async fn every_fault_of_a_body_is_named_in_the_words_of_the_original() {
 }
 
 #[tokio::test]
-async fn no_two_answers_carry_the_same_request_id_and_none_takes_the_callers() {
+async fn request_ids_are_unique_and_never_the_callers() {
     let server = Server::start().await;
     let mut seen = BTreeSet::new();
     for path in ["/healthz", "/nowhere", "/v1/integrations/providers", "/v1/integrations/credentials"] {
@@ -173,7 +173,7 @@ async fn no_two_answers_carry_the_same_request_id_and_none_takes_the_callers() {
 }
 
 #[tokio::test]
-async fn every_answer_under_the_base_path_is_not_to_be_stored() {
+async fn answers_under_the_base_path_are_no_store() {
     let settings = Settings { base_path: "/external-api".to_owned(), ..Settings::default() };
     let server = Server::with(Setup { settings, ..Setup::default() }).await;
     for route in routes::table() {
@@ -186,7 +186,7 @@ async fn every_answer_under_the_base_path_is_not_to_be_stored() {
 }
 
 #[tokio::test]
-async fn every_path_names_its_methods_and_answers_head_where_it_answers_get() {
+async fn paths_name_their_methods_and_answer_head() {
     let server = Server::start().await;
     for route in routes::table() {
         let path = route.example_path();
@@ -201,7 +201,7 @@ async fn every_path_names_its_methods_and_answers_head_where_it_answers_get() {
 }
 
 #[tokio::test]
-async fn a_list_names_its_next_page_under_the_path_that_the_caller_used() {
+async fn list_links_to_its_next_page_under_the_callers_path() {
     let settings = Settings { base_path: "/external-api".to_owned(), ..Settings::default() };
     let server = Server::with(Setup { settings, ..Setup::default() }).await;
     let body = json!({"type": "api_key", "api_key": "k", "title": ""});
@@ -222,7 +222,7 @@ async fn a_list_names_its_next_page_under_the_path_that_the_caller_used() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_each_caller_has_its_own_allowance_of_wrong_keys() {
+async fn trusted_proxy_gives_each_caller_its_own_allowance() {
     let limits = Limits { failed_attempts_burst: 2, ..Limits::default() };
     let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     let settings = Settings { limits, trusted_proxies, ..Settings::default() };
@@ -237,7 +237,7 @@ async fn behind_a_trusted_proxy_each_caller_has_its_own_allowance_of_wrong_keys(
 }
 
 #[tokio::test]
-async fn nobody_but_a_trusted_proxy_says_who_the_caller_is() {
+async fn untrusted_proxy_cannot_name_the_caller() {
     let server = Server::with(Setup::limits(Limits { failed_attempts_burst: 2, ..Limits::default() })).await;
     let mut statuses = Vec::new();
     for caller in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
@@ -248,7 +248,7 @@ async fn nobody_but_a_trusted_proxy_says_who_the_caller_is() {
 }
 
 #[tokio::test]
-async fn the_names_in_a_path_are_percent_decoded() {
+async fn path_names_are_percent_decoded() {
     let server = Server::start().await;
     let id = server.create_api_key_credential("open%5Frouter").await;
     let listed = server.get("/v1/integrations/%6Fpen_router/credentials").key(&server.key).send().await.is(200).json();
@@ -258,7 +258,7 @@ async fn the_names_in_a_path_are_percent_decoded() {
 }
 
 #[tokio::test]
-async fn openapi_promises_every_field_that_every_answer_has() {
+async fn openapi_lists_every_field_of_every_answer() {
     let server = Server::start().await;
     let document = server.get("/openapi.json").send().await.is(200).json();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -277,7 +277,7 @@ async fn openapi_promises_every_field_that_every_answer_has() {
 }
 
 #[tokio::test]
-async fn openapi_names_for_each_route_what_can_happen_there() {
+async fn openapi_lists_every_status_of_every_route() {
     let server = Server::start().await;
     let document = server.get("/openapi.json").send().await.is(200).json();
     let statuses = |path: &str, method: &str| {

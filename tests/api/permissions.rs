@@ -1,4 +1,4 @@
-//! Who may do what: every route of the table, every subset of the permissions, service keys and their users.
+//! Permissions: every route, every subset of the permissions, service keys and their users.
 
 use crate::support::Server;
 use http::Method;
@@ -7,7 +7,7 @@ use strongroom::http::routes;
 use strongroom::permission::{Permission, Permissions};
 
 #[tokio::test]
-async fn every_route_asks_for_its_permission_and_for_no_other() {
+async fn each_route_needs_its_permission_and_no_other() {
     let server = Server::start().await;
     for bits in 0..1_u8 << Permission::ALL.len() {
         let held: Vec<Permission> =
@@ -33,7 +33,7 @@ async fn every_route_asks_for_its_permission_and_for_no_other() {
 }
 
 #[tokio::test]
-async fn a_service_key_acts_for_the_user_that_the_header_names() {
+async fn service_key_acts_for_the_user_in_the_header() {
     let server = Server::start().await;
     let service = server.service_key(&[]).await;
     let path = "/v1/integrations/openai/credentials";
@@ -48,14 +48,14 @@ async fn a_service_key_acts_for_the_user_that_the_header_names() {
 }
 
 #[tokio::test]
-async fn a_users_key_that_names_a_user_is_refused_even_if_it_is_its_own() {
+async fn user_key_with_a_user_header_is_rejected() {
     let server = Server::start().await;
     let ask = server.get("/v1/integrations/credentials").key(&server.key);
     ask.header("Strongroom-User", "alice").send().await.is(403);
 }
 
 #[tokio::test]
-async fn a_service_key_can_be_limited_to_some_users() {
+async fn service_key_can_be_limited_to_some_users() {
     let server = Server::start().await;
     let service = server.service_key(&["team-a-*", "boss"]).await;
     let list =
@@ -69,7 +69,7 @@ async fn a_service_key_can_be_limited_to_some_users() {
 }
 
 #[tokio::test]
-async fn authentication_comes_before_permission_and_permission_before_the_body() {
+async fn authentication_precedes_permission_and_body() {
     let server = Server::start().await;
     let path = "/v1/integrations/sandbox/oauth/initiate";
     let reader = server.key_with(&[Permission::ReadIntegrations]).await;

@@ -50,7 +50,7 @@ impl Bench {
         self.idp.says("/keys", &json!({"keys": keys}));
     }
 
-    /// What a good token says, with changes; a null takes a claim away.
+    /// Claims of a valid token, with changes. A null removes a claim.
     fn claims(&self, changes: &Value) -> Map<String, Value> {
         let now = self.server.clock.now().0;
         let mut claims = json!({
@@ -80,7 +80,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn an_access_token_acts_for_the_user_that_it_names() {
+async fn access_token_acts_for_its_user() {
     let bench = Bench::new().await;
     let token = bench.token(&json!({}));
     let bearer = format!("bearer {token}");
@@ -101,7 +101,7 @@ async fn an_access_token_acts_for_the_user_that_it_names() {
 }
 
 #[tokio::test]
-async fn a_login_that_a_token_began_is_completed_by_any_proof_of_the_same_user() {
+async fn login_may_be_completed_by_any_proof_of_its_user() {
     let bench = Bench::new().await;
     let bearer = format!("Bearer {}", bench.token(&json!({})));
     let begin = bench.server.post("/v1/integrations/sandbox/oauth/initiate").header("Authorization", &bearer);
@@ -117,7 +117,7 @@ async fn a_login_that_a_token_began_is_completed_by_any_proof_of_the_same_user()
 }
 
 #[tokio::test]
-async fn every_other_token_gets_the_answer_of_an_unknown_key() {
+async fn other_tokens_are_answered_like_unknown_keys() {
     let bench = Bench::new().await;
     let now = bench.server.clock.now().0;
     let unknown = bench.server.get(LIST).key("srk_unknown").send().await.is(401);
@@ -167,7 +167,7 @@ async fn every_other_token_gets_the_answer_of_an_unknown_key() {
 }
 
 #[tokio::test]
-async fn what_a_token_may_do_is_what_the_configuration_makes_of_its_claims() {
+async fn configuration_maps_claims_to_permissions() {
     let more = "access_token_claim = \"token_use=access\"\nuser_claim = \"oid\"\nuser_prefix = \"corp|\"\n\
                 permissions_claim = \"roles\"\nclaim_permissions = [\"reader=READ_INTEGRATIONS\"]";
     let bench = Bench::with(more).await;
@@ -180,8 +180,9 @@ async fn what_a_token_may_do_is_what_the_configuration_makes_of_its_claims() {
     bench.list(&bench.token(&json!({"oid": "7", "roles": ["reader"]}))).await.is(401);
 }
 
+// docs/standards.md: 49.
 #[tokio::test]
-async fn bar_49_a_new_key_is_fetched_once_and_an_unknown_one_at_most_once_a_minute() {
+async fn unknown_key_is_fetched_at_most_once_a_minute() {
     let bench = Bench::new().await;
     bench.list(&bench.token(&json!({}))).await.is(200);
     let second = SigningKey::generate().with_id("second");
@@ -204,7 +205,7 @@ async fn bar_49_a_new_key_is_fetched_once_and_an_unknown_one_at_most_once_a_minu
 }
 
 #[tokio::test]
-async fn keys_that_are_old_are_fetched_anew_and_serve_while_their_issuer_is_down() {
+async fn old_keys_are_refetched_and_serve_during_an_outage() {
     let bench = Bench::new().await;
     bench.list(&bench.token(&json!({}))).await.is(200);
     bench.idp.answers_with(METADATA, "503 Service Unavailable", "text/plain", "later");
@@ -223,8 +224,9 @@ async fn keys_that_are_old_are_fetched_anew_and_serve_while_their_issuer_is_down
     bench.list(&bench.token_by(&second, "at+jwt", &json!({}))).await.is(200);
 }
 
+// docs/standards.md: 26.
 #[tokio::test]
-async fn bar_26_metadata_are_found_by_path_insertion_or_openids_way_and_must_be_of_the_issuer() {
+async fn metadata_must_be_of_the_issuer() {
     let bench = Bench::new().await;
     let (issuer, keys) = (bench.issuer(), format!("{}/keys", bench.idp.base));
     let good = json!({"issuer": issuer, "jwks_uri": keys}).to_string();

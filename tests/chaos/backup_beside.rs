@@ -19,17 +19,17 @@ use strongroom::random::Random;
 use strongroom::secret::Secret;
 use strongroom::vault::{AuditContext, CredentialSecret, MasterKey, NewCredential, OpenMode, Vault};
 
-/// What is known of the credentials that the callers asked for: ids.
+/// Ids of the credentials that the callers created and deleted.
 #[derive(Clone, Default)]
 struct Known {
     created: BTreeSet<String>,
-    /// Whose deletion was asked for, whatever came of it.
+    /// Deletion requested, with any outcome.
     ending: BTreeSet<String>,
     deleted: BTreeSet<String>,
 }
 
 impl Known {
-    /// What has to be there when all of them have ended.
+    /// Ids that must exist when all requests have ended.
     fn kept(&self) -> BTreeSet<String> {
         self.created.difference(&self.deleted).cloned().collect()
     }
@@ -116,7 +116,7 @@ async fn fill(installation: &Installation, count: u32, bytes: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_beside_a_server_that_writes_has_all_that_was_acknowledged_before_it_and_nothing_deleted() {
+async fn backup_beside_a_writer_holds_what_was_acknowledged() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let server = installation.serve().await;
@@ -146,7 +146,7 @@ async fn a_backup_beside_a_server_that_writes_has_all_that_was_acknowledged_befo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_in_the_middle_leaves_a_whole_file_or_none() {
+async fn kill_leaves_a_whole_backup_or_none() {
     let installation = Installation::new("").await;
     fill(&installation, 100, 60_000).await;
     let takes = time(&installation, &["vault", "backup", "b"]);
@@ -175,7 +175,7 @@ async fn a_kill_in_the_middle_leaves_a_whole_file_or_none() {
     installation.run(&["doctor"]).must_succeed();
 }
 
-/// How long the command takes here.
+/// Time that the command takes on this machine.
 fn time(installation: &Installation, arguments: &[&str]) -> Duration {
     let begun = Instant::now();
     installation.run(arguments).must_succeed();
@@ -187,7 +187,7 @@ fn moment(takes: Duration, round: u32) -> Duration {
     takes * (10 + round * 37 % 110) / 100
 }
 
-/// Whether the command was still at it.
+/// Returns true if the command was still running.
 fn kill_after(installation: &Installation, arguments: &[&str], moment: Duration) -> bool {
     let mut child = command(installation.folder.path(), arguments).spawn().unwrap();
     std::thread::sleep(moment);
@@ -248,9 +248,9 @@ async fn memory_does_not_grow_with_the_vault() {
     }
 }
 
-/// Litestream holds a read transaction and checkpoints by itself, and now and then asks for a checkpoint that begins the log anew.
+/// Acts like Litestream: holds a read transaction, runs checkpoints, and sometimes one that restarts the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_process_that_reads_and_checkpoints_costs_nothing_and_blocks_nobody() {
+async fn checkpoints_by_another_process_block_nothing() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let mut kept = BTreeSet::new();

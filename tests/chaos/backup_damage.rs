@@ -58,7 +58,7 @@ fn below(end: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_backup_with_changed_bits_is_refused() {
+async fn backup_with_changed_bits_is_rejected() {
     let scene = Scene::new().await;
     scene.verify(&scene.file).unwrap();
     for _ in 0..crate::support::campaign(40, 400, 3_000) {
@@ -70,7 +70,7 @@ async fn a_backup_with_changed_bits_is_refused() {
 }
 
 #[tokio::test]
-async fn a_backup_that_was_cut_or_torn_is_refused() {
+async fn cut_or_torn_backup_is_rejected() {
     let scene = Scene::new().await;
     for _ in 0..crate::support::campaign(20, 100, 500) {
         let file = &scene.file;

@@ -16,7 +16,7 @@ use strongroom::sandbox::{Sandbox, SandboxEndpoint, SandboxOptions};
 const TRUE_TIME: i64 = 1_800_000_000;
 const YEAR: i64 = 365 * 86_400;
 
-/// Where our clock jumps to, while the provider's is right.
+/// Jumps of our clock, while the provider's clock is right.
 fn jumps() -> Vec<i64> {
     let by = [1, 59, 300, 601, 3_599, 3_601, 86_400, 30 * 86_400, YEAR, 10 * YEAR];
     let mut jumps: Vec<i64> = by.into_iter().flat_map(|by| [TRUE_TIME + by, TRUE_TIME - by]).collect();
@@ -69,7 +69,7 @@ impl Scene {
 
 /// The clock is right when the account is connected, and then jumps.
 #[tokio::test]
-async fn a_jump_costs_at_most_one_refresh() {
+async fn clock_jump_costs_at_most_one_refresh() {
     for to in jumps() {
         let case = format!("a jump by {}", to - TRUE_TIME);
         let scene = Scene::at(TRUE_TIME).await;
@@ -87,7 +87,7 @@ async fn a_jump_costs_at_most_one_refresh() {
 /// The clock is wrong when the account is connected, and then put right; an hour and more later the first token is over, at
 /// the provider, whatever we once thought of its end.
 #[tokio::test]
-async fn a_token_that_came_under_a_wrong_clock_is_not_served_for_ever() {
+async fn token_from_a_wrong_clock_is_not_served_forever() {
     for from in jumps() {
         let case = format!("a clock that was wrong by {}", from - TRUE_TIME);
         let scene = Scene::at(from).await;
@@ -104,9 +104,9 @@ async fn a_token_that_came_under_a_wrong_clock_is_not_served_for_ever() {
     }
 }
 
-/// A login that was begun under a wrong clock ends all the same, and so does its row.
+/// A login that started under a wrong clock expires, and so does its row.
 #[tokio::test]
-async fn no_begun_login_lives_for_ever() {
+async fn pending_login_does_not_live_forever() {
     for from in jumps() {
         let case = format!("a clock that was wrong by {}", from - TRUE_TIME);
         let scene = Scene::at(from).await;
@@ -126,7 +126,7 @@ async fn no_begun_login_lives_for_ever() {
     }
 }
 
-/// Whatever the clock says, the server answers, and says so in numbers that fit.
+/// The server answers at every time, with numbers that fit.
 #[tokio::test]
 async fn every_time_can_be_served_and_shown() {
     let server = Server::start().await;

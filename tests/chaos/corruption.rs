@@ -10,7 +10,7 @@ use crate::support::sample::{Copies, Sample, Verdict};
 use strongroom::random::Random;
 use strongroom::vault::{BackupSource, Restorer};
 
-/// What is damaged.
+/// The damaged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     Database,
@@ -18,7 +18,7 @@ enum Target {
     Backup,
 }
 
-/// How.
+/// Kind of damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Damage {
     Flip,
@@ -28,15 +28,13 @@ enum Damage {
 
 const PAGE: usize = 4096;
 
-/// How many panics there were, in whatever thread.
+/// Panics in all threads.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_is_named_or_changes_nothing_and_no_wrong_plaintext_ever_comes_out() {
+async fn damage_is_reported_or_harmless() {
     // The panic hook counts the panics of every thread, so no other test may run in this process.
-    if !crate::support::in_own_process(
-        "corruption::damage_is_named_or_changes_nothing_and_no_wrong_plaintext_ever_comes_out",
-    ) {
+    if !crate::support::in_own_process("corruption::damage_is_reported_or_harmless") {
         return;
     }
     let sample = Arc::new(Sample::new().await);

@@ -7,29 +7,29 @@ use std::collections::BTreeMap;
 use crate::support::disk::{Call, Event, Unsynced};
 use crate::support::world::World;
 
-/// How the server took it.
+/// Reaction of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Took {
     /// It did not start, and said why.
     NotStarted,
-    /// It ended by itself, and said what to do.
+    /// It exited and said what to do.
     Ended,
     /// Nothing was in doubt: it goes on.
     GoesOn,
 }
 
-/// When the power goes.
+/// Time of the power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Power {
     Stays,
     /// Before the next start.
     Goes,
-    /// When more was promised after it.
+    /// After more writes were acknowledged.
     GoesLater,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_sync_that_fails_loses_what_was_acknowledged() {
+async fn failed_sync_loses_nothing_acknowledged() {
     let world = World::new().await;
     let step = usize::try_from(crate::support::campaign(25, 8, 1)).unwrap();
     let mut seen: BTreeMap<(Event, Took), u32> = BTreeMap::new();
@@ -41,9 +41,9 @@ async fn no_sync_that_fails_loses_what_was_acknowledged() {
                 *seen.entry((event, took)).or_default() += 1;
                 world.disk.disarm();
                 if power == Power::GoesLater {
-                    // Nobody looks at the vault before: whoever opens and closes it tidies up.
+                    // The vault is not opened before, because opening and closing it repairs the log.
                     let server = world.serve().await.unwrap();
-                    // A login whose refresh was cut off may have to be made anew; everybody else goes on.
+                    // A credential whose refresh was interrupted may need a new login. All others continue.
                     let before = world.promises();
                     world.work(&server, u64::try_from(call).unwrap(), 5).await;
                     assert!(world.promises() > before, "{case}: it does not go on");
@@ -79,7 +79,7 @@ async fn fail_at(world: &World, event: Event, call: u32) -> Took {
     };
     let all_done = world.work(&server, u64::from(call), 60).await;
     assert!(world.disk.fired() > 0, "the work was over before sync {call}");
-    // Either nobody noticed, and it stops when it is asked to; or it ends by itself with the code of a failure.
+    // Either it did not notice and stops on request, or it exited with the code of a failure.
     let (took, status) = if all_done { (Took::GoesOn, server.stop()) } else { (Took::Ended, server.end().await) };
     assert_eq!(status.code(), Some(i32::from(!all_done)), "{}", said());
     assert!(!said().contains("panicked"), "{}", said());

@@ -35,7 +35,7 @@ async fn listed(server: &Process, key: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_the_answer_is_503_and_what_was_acknowledged_is_there() {
+async fn full_disk_is_503_and_keeps_what_was_acknowledged() {
     let installation = Installation::new("ballast = 1").await;
     let key = installation.key("alice");
     let Some(server) = installation.serve_on_a_small_disk(4096).await else {
@@ -69,7 +69,7 @@ async fn on_a_full_disk_the_answer_is_503_and_what_was_acknowledged_is_there() {
 /// The provider has rotated and answered, and there is no room for what it said, nor anything to be given up for it: it is
 /// kept in memory, and stored as soon as there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refreshed_tokens_that_the_disk_has_no_room_for_are_not_lost() {
+async fn refreshed_tokens_survive_a_full_disk() {
     let loopback = ([127, 0, 0, 1], 0).into();
     let provider =
         Sandbox::start(loopback, Clock::system(), Random, SandboxOptions::new(Random)).await.expect("it starts");
@@ -126,7 +126,7 @@ async fn connect_acme(server: &Process, key: &str) -> String {
 
 /// With something to give up there is room for it: the caller has the answer, although nothing else is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn for_refreshed_tokens_the_ballast_is_given_up() {
+async fn ballast_is_released_for_refreshed_tokens() {
     let provider = crate::support::process::sandbox().await;
     let installation =
         Installation::new(&format!("ballast = 1\n{}", acme_like(&provider, provider.base_url(), ""))).await;
@@ -152,9 +152,9 @@ async fn for_refreshed_tokens_the_ballast_is_given_up() {
     create(&server, &key, 1).await.is(503);
 }
 
-/// What holds however full the disk is when something begins.
+/// Properties that hold at every level of a full disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_every_level_of_a_full_disk_what_cannot_wait_is_done_and_nothing_is_lost() {
+async fn urgent_writes_succeed_at_every_level_of_a_full_disk() {
     let levels = u64::from(crate::support::campaign(4, 6, 20));
     let mut given_up = 0;
     for level in 0..levels {
@@ -309,7 +309,7 @@ impl Level {
     }
 }
 
-/// Whether a write was taken; what it made is in `there` then.
+/// Returns true if a write was accepted, and adds what it created to `there`.
 async fn create_one(server: &Process, key: &str, there: &mut BTreeSet<String>) -> bool {
     let reply = create(server, key, 1).await;
     reply.status == 201 && there.insert(reply.json()["id"].as_str().expect("an id").to_owned())

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_kill_9() {
+async fn acknowledged_writes_survive_kill_9() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let mut acknowledged = BTreeSet::new();

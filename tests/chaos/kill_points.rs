@@ -9,7 +9,7 @@ use crate::support::disk::{Call, Event, Unsynced};
 use crate::support::process::Process;
 use crate::support::world::{Act, BACKUP, Told, World};
 
-/// What is killed.
+/// The operation that is killed.
 #[derive(Clone, Copy)]
 enum Operation {
     /// The server starts after it was killed before.
@@ -48,10 +48,10 @@ const OPERATIONS: &[Operation] = &[
     Operation::Alone("restore", &["--vault", RESTORED, "vault", "restore", BACKUP]),
 ];
 
-/// Where a backup becomes a vault again.
+/// Path of the restored vault.
 const RESTORED: &str = "restored.db";
 
-/// Where it is killed: at which of the calls of this kind on this file.
+/// The call at which it is killed: a number among the calls of this kind on this file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Point {
     event: Event,
@@ -154,7 +154,7 @@ fn points(trace: &[String], database_alone: bool) -> Vec<Point> {
             continue;
         }
         for event in [Event::Before, Event::After] {
-            // The rest of such a name is drawn anew each time.
+            // The rest of such a name is random.
             let file = if Path::new(file).extension().is_some_and(|kind| kind == "part") { ".part" } else { file };
             points.insert(Point { event, call, file: file.to_owned(), number: *number });
         }
@@ -170,7 +170,7 @@ fn spread(points: Vec<Point>) -> Vec<Point> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_at_any_point_of_any_operation_leaves_what_was_before_or_what_is_after() {
+async fn kill_at_any_point_leaves_before_or_after() {
     let world = World::new().await;
     let server = world.serve().await.unwrap();
     world.work(&server, 0, 12).await;
@@ -223,7 +223,7 @@ async fn a_kill_at_any_point_of_any_operation_leaves_what_was_before_or_what_is_
     println!("{killed} kills at {} points, {} runs did not come to theirs: {names:#?}", names.len(), missed.len());
 }
 
-/// What is wrong with a vault that a restore made: it is there whole, or not at all and can be made.
+/// Problems of a restored vault. It must exist completely, or not at all and be restorable.
 fn restored(world: &World) -> Option<String> {
     let there = world.installation.path(RESTORED).exists();
     let problem = there.then(|| world.problems_of(&["--vault", RESTORED, "vault", "verify"])).flatten();

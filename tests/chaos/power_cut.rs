@@ -8,7 +8,7 @@ use crate::support::disk::{Call, Event, Unsynced};
 use crate::support::world::{BACKUP, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_a_power_cut() {
+async fn acknowledged_writes_survive_a_power_cut() {
     let world = World::new().await;
     let mut places: BTreeMap<String, u32> = BTreeMap::new();
     for cycle in 0..u64::from(crate::support::campaign(4, 25, 240)) {
@@ -39,7 +39,7 @@ async fn dropped_syncs_lose_acknowledged_writes() {
     panic!("ten power cuts on a disk that ignores syncs, and no loss was found");
 }
 
-/// What goes on beside the server, in which of eight cycles.
+/// Commands beside the server, by the number of the cycle modulo eight.
 const BESIDE: &[(u64, &[&str])] = &[
     (0, &["vault", "backup", BACKUP, "--force"]),
     (1, &["vault", "rotate"]),

@@ -15,7 +15,7 @@ use strongroom::clock::Clock;
 use strongroom::random::Random;
 use strongroom::sandbox::{Sandbox, SandboxOptions};
 
-/// Where the server is killed.
+/// Step at which the server is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     /// While the request to refresh comes in, until about when the intent is written.
@@ -26,19 +26,20 @@ enum Step {
     AfterTheAnswer,
     /// The answer is on its way to us; the kill falls somewhere around the commit.
     AroundTheCommit,
-    /// Whoever asked has been told.
+    /// After the response to the caller.
     AfterTheCommit,
 }
 
-/// What the credential was found to be afterwards.
+/// State of the credential after the restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Found {
     Fresh,
     NeedsReauth,
 }
 
+// docs/standards.md: 53.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bar_53_a_kill_at_any_step_of_a_refresh_loses_no_good_token() {
+async fn kill_during_a_refresh_loses_no_valid_token() {
     let mut scene = Scene::new().await;
     let mut seen: BTreeMap<(Step, Found), u32> = BTreeMap::new();
     for round in 0..crate::support::campaign(1, 8, 100) {
@@ -142,7 +143,7 @@ impl Scene {
         }
     }
 
-    /// What is on disk while no server runs.
+    /// The stored state while no server runs.
     fn is_in_doubt(&self) -> bool {
         let path = self.installation.path("strongroom.db");
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();

@@ -25,7 +25,7 @@ async fn a_hundred(server: &Server, id: &str) -> Vec<Reply> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_callers_get_one_answer_out_of_one_request() {
+async fn hundred_callers_share_one_refresh() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let mut given = BTreeSet::new();
@@ -42,7 +42,7 @@ async fn a_hundred_callers_get_one_answer_out_of_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_that_hang_up_cancel_nobody() {
+async fn hung_up_callers_cancel_nobody() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     for round in 0..crate::support::campaign(2, 10, 100) {
@@ -63,7 +63,7 @@ async fn callers_that_hang_up_cancel_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forced_and_background_refreshes_join_the_one_that_is_under_way() {
+async fn forced_and_background_refreshes_join_the_running_one() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     for round in 0..crate::support::campaign(2, 10, 100) {
@@ -91,7 +91,7 @@ async fn forced_and_background_refreshes_join_the_one_that_is_under_way() {
     }
 }
 
-/// What may happen to a credential while it is refreshed.
+/// Events during the refresh of a credential.
 #[derive(Clone, Copy, Debug)]
 enum Meanwhile {
     Retitled,
@@ -100,7 +100,7 @@ enum Meanwhile {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delete_patch_and_reconnect_may_come_in_between() {
+async fn delete_patch_and_reconnect_may_interrupt_a_refresh() {
     let server = Server::start().await;
     let mut stored = server.connect("sandbox").await;
     for round in 0..crate::support::campaign(6, 30, 200) {
@@ -130,7 +130,7 @@ async fn delete_patch_and_reconnect_may_come_in_between() {
                 assert_eq!(statuses, [200].into(), "round {round} {what:?}");
                 assert!(tokens.len() <= 1 + usize::from(reconnected), "round {round} {what:?}: {tokens:?}");
                 assert_eq!(server.token_requests() - before, 1 + u64::from(reconnected), "round {round} {what:?}");
-                // Whatever is stored now serves: the next refresh is not refused.
+                // The stored tokens work: the next refresh succeeds.
                 server.post(&path(&stored, "/refresh")).key(&server.key).send().await.is(200);
             }
         }
@@ -167,7 +167,7 @@ async fn happen(server: &Server, id: &str, what: Meanwhile) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fresh_token_waits_for_no_other_credentials_refresh() {
+async fn fresh_token_waits_for_no_other_refresh() {
     let server = Server::start().await;
     let [stuck, fresh] = [server.connect("sandbox").await, server.connect("sandbox").await];
     server.clock.advance(Duration::from_secs(3_400));

@@ -6,7 +6,7 @@ use serde_json::json;
 use strongroom::sandbox::{Conduct, SandboxEndpoint};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn removing_a_user_revokes_every_account_at_its_provider() {
+async fn user_remove_revokes_every_account() {
     let sandbox = sandbox().await;
     let installation = Installation::new(&sandbox_settings(&sandbox)).await;
     let key = installation.key("alice");
@@ -28,7 +28,7 @@ async fn removing_a_user_revokes_every_account_at_its_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revocation_that_fails_is_reported_and_left_to_the_server() {
+async fn failed_revocation_is_reported_and_queued() {
     let sandbox = sandbox().await;
     let installation = Installation::new(&sandbox_settings(&sandbox)).await;
     let key = installation.key("alice");
@@ -42,7 +42,7 @@ async fn a_revocation_that_fails_is_reported_and_left_to_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_sees_new_and_revoked_keys_at_once() {
+async fn server_sees_new_and_revoked_keys_at_once() {
     let installation = Installation::new("").await;
     let server = installation.serve().await;
     let create = ["key", "create", "--user", "alice", "--permission", "READ_INTEGRATIONS", "--json"];

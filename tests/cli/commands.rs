@@ -18,7 +18,7 @@ fn terminate(child: &Child) {
 }
 
 #[test]
-fn without_a_command_it_prints_help() {
+fn no_command_prints_help() {
     let said = Desk::new().run(&[]).succeeded();
     for word in [
         "dev",
@@ -43,7 +43,7 @@ fn without_a_command_it_prints_help() {
 }
 
 #[test]
-fn init_makes_three_files_for_their_owner_alone_and_never_writes_over_one() {
+fn init_creates_three_private_files_and_overwrites_none() {
     let desk = Desk::new();
     let said = desk.run(&["init"]).succeeded();
     assert!(said.stdout.contains("strongroom serve"), "it says what to do next: {}", said.stdout);
@@ -66,7 +66,7 @@ fn init_makes_three_files_for_their_owner_alone_and_never_writes_over_one() {
 }
 
 #[test]
-fn a_vault_can_be_opened_by_a_passphrase_from_stdin() {
+fn passphrase_from_stdin_opens_the_vault() {
     let desk = Desk::new();
     desk.run_with(&["init", "--passphrase", "stdin"], "correct horse\n").succeeded();
     assert!(!desk.path("strongroom.key").exists());
@@ -77,7 +77,7 @@ fn a_vault_can_be_opened_by_a_passphrase_from_stdin() {
 }
 
 #[test]
-fn the_exit_code_says_what_is_wrong_with_vault_or_key() {
+fn exit_code_tells_vault_and_key_faults_apart() {
     let desk = Desk::initialised();
     let other = Desk::initialised();
     desk.run(&["user", "list", "--vault", "none.db"]).ended_with(1).complained("strongroom init");
@@ -89,14 +89,14 @@ fn the_exit_code_says_what_is_wrong_with_vault_or_key() {
     desk.write("strongroom.key", "srm_nonsense");
     desk.run(&["user", "list"]).ended_with(3);
 
-    // Without its write-ahead log, from which SQLite would mend the file.
+    // Without its write-ahead log, from which SQLite would restore the file.
     let _ = std::fs::remove_file(other.path("strongroom.db-wal"));
     other.write("strongroom.db", "this is no database at all, but long enough to look at");
     other.run(&["user", "list"]).ended_with(4);
 }
 
 #[test]
-fn users_come_and_go() {
+fn users_are_added_and_removed() {
     let desk = Desk::initialised();
     desk.run(&["user", "add", "alice"]).succeeded();
     desk.run(&["user", "add", "alice"]).succeeded();
@@ -114,7 +114,7 @@ fn users_come_and_go() {
 }
 
 #[test]
-fn a_key_is_shown_once_and_can_be_revoked() {
+fn key_is_shown_once_and_can_be_revoked() {
     let desk = Desk::initialised();
     let created = desk
         .run(&[
@@ -156,7 +156,7 @@ fn a_key_is_shown_once_and_can_be_revoked() {
 }
 
 #[test]
-fn a_key_that_makes_no_sense_is_a_usage_error() {
+fn invalid_key_is_a_usage_error() {
     let desk = Desk::initialised();
     for wrong in [
         &["key", "create", "--user", "alice"][..],
@@ -173,7 +173,7 @@ fn a_key_that_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
-fn a_secret_is_stored_from_stdin_or_a_file_and_never_printed() {
+fn secret_is_read_from_stdin_or_file_and_never_printed() {
     let desk = Desk::initialised();
     let key = desk
         .run_with(&["credential", "add", "openai", "--user", "alice", "--from-file", "-", "--json"], "hunter2-key\n");
@@ -229,7 +229,7 @@ fn a_secret_is_stored_from_stdin_or_a_file_and_never_printed() {
 }
 
 #[test]
-fn a_credential_that_makes_no_sense_is_refused_and_nothing_is_stored() {
+fn invalid_credential_is_rejected_and_not_stored() {
     let desk = Desk::initialised();
     let add = |arguments: &[&str], stdin: &str| {
         let common = ["credential", "add"].iter().chain(arguments).chain(&["--user", "alice", "--from-file", "-"]);
@@ -250,7 +250,7 @@ fn a_credential_that_makes_no_sense_is_refused_and_nothing_is_stored() {
 }
 
 #[test]
-fn the_catalogue_is_listed_and_shown_in_its_own_vocabulary() {
+fn catalogue_is_listed_and_shown_as_toml() {
     let desk = Desk::new();
     desk.write(
         "strongroom.toml",
@@ -279,7 +279,7 @@ fn the_catalogue_is_listed_and_shown_in_its_own_vocabulary() {
 }
 
 #[test]
-fn providers_are_found_by_words_of_their_name_their_display_name_and_their_category() {
+fn provider_search_matches_names_and_category() {
     let desk = Desk::new();
     let names = |words: &[&str]| -> Vec<String> {
         let listed = desk.run(&[&["provider", "list", "--json"], words].concat()).succeeded().json();
@@ -294,7 +294,7 @@ fn providers_are_found_by_words_of_their_name_their_display_name_and_their_categ
 }
 
 #[test]
-fn a_provider_s_check_says_what_is_missing_and_what_cannot_be_reached() {
+fn provider_check_reports_missing_and_unreachable() {
     let desk = Desk::new();
     desk.write(
         "strongroom.toml",
@@ -313,7 +313,7 @@ fn a_provider_s_check_says_what_is_missing_and_what_cannot_be_reached() {
 }
 
 #[test]
-fn a_provider_s_check_proposes_one_redirect_uri_of_its_own_for_each_origin() {
+fn provider_check_proposes_one_redirect_uri_per_origin() {
     let desk = Desk::new();
     let (origins, providers) = (
         "[oauth]\ncallback_origins = [\"https://app.example.com\", \"http://localhost\", \"com.example.app://back\"]\n",
@@ -347,7 +347,7 @@ fn a_provider_s_check_proposes_one_redirect_uri_of_its_own_for_each_origin() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_panic() {
+fn closed_stdout_is_not_a_panic() {
     let desk = Desk::new();
     let mut child = desk.command(&["provider", "list"]).spawn().unwrap();
     drop(child.stdout.take());
@@ -356,7 +356,7 @@ fn a_reader_that_goes_away_is_no_panic() {
 }
 
 #[test]
-fn completions_and_manual_pages_come_out_of_the_table_of_commands() {
+fn completions_and_man_pages_cover_every_command() {
     let desk = Desk::new();
     for shell in ["bash", "zsh", "fish"] {
         assert!(desk.run(&["completions", shell]).succeeded().stdout.contains("doctor"));
@@ -368,7 +368,7 @@ fn completions_and_manual_pages_come_out_of_the_table_of_commands() {
 }
 
 #[test]
-fn doctor_tells_how_to_mend_what_it_finds() {
+fn doctor_gives_advice_for_each_finding() {
     let desk = Desk::initialised();
     let well = desk.run(&["doctor"]).succeeded();
     for found in
@@ -421,7 +421,7 @@ fn dev_prints_one_line_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_kept_vault_of_dev_has_its_key_beside_it_and_one_live_api_key() {
+fn dev_vault_keeps_its_key_file_and_one_live_api_key() {
     let desk = Desk::new();
     let (first, child, stdout) = dev(&desk, &["--vault", "kept.db"]);
     desk.run(&["dev", "--listen", "127.0.0.1:0", "--vault", "kept.db"]).ended_with(1).complained("another server");
@@ -443,7 +443,7 @@ fn a_kept_vault_of_dev_has_its_key_beside_it_and_one_live_api_key() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_running_process_dumps_no_core_and_makes_files_for_its_owner_alone() {
+fn process_dumps_no_core_and_creates_private_files() {
     let desk = Desk::new();
     let (ready, child, stdout) = dev(&desk, &[]);
     let proc = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", ready["pid"])).unwrap();

@@ -28,7 +28,7 @@ token_url = "ftp://acme.example/token"
 "#;
 
 #[test]
-fn ten_faults_are_reported_at_once_with_file_line_and_key() {
+fn ten_faults_are_reported_at_once_with_file_line_key() {
     let desk = Desk::new();
     desk.write("strongroom.toml", TEN_FAULTS);
     let said = desk.run(&["config", "check"]).ended_with(2).complained("the configuration has 10 faults");
@@ -50,7 +50,7 @@ fn ten_faults_are_reported_at_once_with_file_line_and_key() {
 }
 
 #[test]
-fn a_faulty_configuration_stops_every_command_with_the_same_words() {
+fn faulty_configuration_stops_every_command_alike() {
     let desk = Desk::new();
     desk.write("strongroom.toml", "[sever]\nlisten = \"127.0.0.1:1\"\n");
     for command in [&["serve"][..], &["user", "list"], &["provider", "list"], &["dev"], &["config", "show"]] {
@@ -61,7 +61,7 @@ fn a_faulty_configuration_stops_every_command_with_the_same_words() {
 }
 
 #[test]
-fn a_fault_of_an_environment_variable_names_the_variable() {
+fn environment_fault_names_the_variable() {
     let mut desk = Desk::new();
     desk.set("STRONGROOM_SERVER__LISTN", "127.0.0.1:1");
     desk.run(&["config", "check"])
@@ -70,7 +70,7 @@ fn a_fault_of_an_environment_variable_names_the_variable() {
 }
 
 #[test]
-fn what_is_shown_has_its_source_and_no_secret() {
+fn config_show_prints_sources_and_no_secret() {
     let mut desk = Desk::new();
     desk.write(
         "strongroom.toml",
@@ -98,7 +98,7 @@ fn what_is_shown_has_its_source_and_no_secret() {
 }
 
 #[test]
-fn the_command_line_is_over_the_environment_over_the_file() {
+fn command_line_overrides_environment_overrides_file() {
     let mut desk = Desk::initialised();
     let text = desk.read("strongroom.toml").replace("path = \"strongroom.db\"", "path = \"none.db\"");
     desk.write("strongroom.toml", &text);
@@ -109,7 +109,7 @@ fn the_command_line_is_over_the_environment_over_the_file() {
 }
 
 #[test]
-fn relative_paths_are_relative_to_the_file_and_not_to_the_current_folder() {
+fn relative_paths_are_relative_to_the_file() {
     let desk = Desk::new();
     desk.run(&["init", "--config", "etc/strongroom.toml", "--vault", "var/vault.db"]).succeeded();
     assert!(desk.path("etc/strongroom.key").exists() && desk.path("var/vault.db").exists());
@@ -120,7 +120,7 @@ fn relative_paths_are_relative_to_the_file_and_not_to_the_current_folder() {
 }
 
 #[test]
-fn the_example_configuration_is_one_that_works() {
+fn example_configuration_is_valid() {
     let desk = Desk::initialised();
     desk.write("strongroom.toml", include_str!("../../config.example.toml"));
     desk.run(&["config", "check"]).succeeded();
@@ -128,7 +128,7 @@ fn the_example_configuration_is_one_that_works() {
 }
 
 #[test]
-fn several_client_secrets_and_a_private_key_are_masked_and_checked() {
+fn client_secrets_and_private_key_are_masked_and_checked() {
     let mut desk = Desk::new();
     desk.set("STRONGROOM_PROVIDERS__GITLAB__CLIENT_SECRETS", "hunter3");
     desk.write(

@@ -34,7 +34,7 @@ fn lines(report: &Value) -> Vec<[String; 4]> {
     items.iter().map(|item| ["outcome", "provider", "type", "title"].map(|name| text(item, name))).collect()
 }
 
-/// What is said of an item by its title.
+/// The report's entry for the item with this title.
 fn reason(report: &Value, title: &str) -> String {
     let item = report["items"].as_array().unwrap().iter().find(|item| item["title"] == title);
     item.unwrap_or_else(|| panic!("no {title}"))["reason"].as_str().unwrap_or_default().to_owned()
@@ -92,7 +92,7 @@ fn no_secret_in(said: &Said) {
 }
 
 #[tokio::test]
-async fn autogpts_sealed_rows_come_over_for_each_user_and_what_cannot_is_told() {
+async fn autogpt_rows_are_imported_per_user() {
     let desk = Desk::initialised();
     let said =
         import(&desk, "autogpt.csv", &["--from", "autogpt"]).ended_with(1).complained("2 of 8 items were not imported");
@@ -133,7 +133,7 @@ async fn autogpts_sealed_rows_come_over_for_each_user_and_what_cannot_is_told() 
 }
 
 #[tokio::test]
-async fn a_file_that_is_imported_twice_doubles_nothing_unless_told() {
+async fn second_import_duplicates_nothing_unless_told() {
     let desk = Desk::initialised();
     let counts =
         |report: &Value| ["imported", "already_here", "not_imported"].map(|name| report[name].as_u64().unwrap());
@@ -151,7 +151,7 @@ async fn a_file_that_is_imported_twice_doubles_nothing_unless_told() {
 }
 
 #[tokio::test]
-async fn one_users_column_by_itself_needs_the_user_and_the_right_key() {
+async fn autogpt_column_needs_the_user_and_the_right_key() {
     let desk = Desk::initialised();
     let csv = std::fs::read_to_string(sample("autogpt.csv")).unwrap();
     let sealed = csv.lines().nth(1).unwrap().split(',').nth(1).unwrap();
@@ -176,7 +176,7 @@ async fn one_users_column_by_itself_needs_the_user_and_the_right_key() {
 }
 
 #[tokio::test]
-async fn nangos_connections_come_over_with_the_values_of_their_urls() {
+async fn nango_connections_keep_the_inputs_of_their_urls() {
     let desk = Desk::initialised();
     let said = import(&desk, "nango.json", &["--from", "nango"]).ended_with(1);
     no_secret_in(&said);
@@ -207,7 +207,7 @@ async fn nangos_connections_come_over_with_the_values_of_their_urls() {
 }
 
 #[tokio::test]
-async fn n8ns_types_become_what_they_are_here() {
+async fn n8n_types_are_mapped() {
     let desk = Desk::initialised();
     import(&desk, "n8n.json", &["--from", "n8n"]).ended_with(2).complained("--user");
     let said = import(&desk, "n8n.json", &["--from", "n8n", "--user", "alice"]).ended_with(1);
@@ -237,7 +237,7 @@ async fn n8ns_types_become_what_they_are_here() {
 }
 
 #[test]
-fn files_that_are_something_else_are_refused_whole() {
+fn unrecognised_files_are_rejected_whole() {
     let desk = Desk::initialised();
     desk.write("junk", "hunter2 is my password");
     desk.write("list", "[1, {\"connection_id\": \"x\"}]");
@@ -261,7 +261,7 @@ fn files_that_are_something_else_are_refused_whole() {
 }
 
 #[tokio::test]
-async fn an_export_takes_everything_to_another_vault_and_only_its_passphrase_opens_it() {
+async fn export_moves_everything_under_its_passphrase() {
     let (here, there) = (Desk::initialised(), Desk::initialised());
     import(&here, "autogpt.csv", &["--from", "autogpt"]).ended_with(1);
     let file = there.path("all.strongroom").to_str().unwrap().to_owned();
@@ -305,7 +305,7 @@ async fn an_export_takes_everything_to_another_vault_and_only_its_passphrase_ope
 }
 
 #[test]
-fn an_export_is_for_its_owner_alone() {
+fn export_file_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let desk = Desk::initialised();
     import(&desk, "n8n.json", &["--from", "n8n", "--user", "alice"]).ended_with(1);
@@ -319,7 +319,7 @@ fn an_export_is_for_its_owner_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_moved_account_is_refreshed_by_the_other_vault_under_the_same_id() {
+async fn moved_account_is_refreshed_by_the_other_vault() {
     let sandbox = sandbox().await;
     let (here, there) =
         (Installation::new(&sandbox_settings(&sandbox)).await, Installation::new(&sandbox_settings(&sandbox)).await);

@@ -27,7 +27,7 @@ use trial::{Bench, Trial};
 const AT_ONCE: usize = 24;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_word_of_the_vocabulary_is_kept_and_every_change_of_one_is_seen() {
+async fn every_vocabulary_key_is_honoured() {
     let (mut bench, entries) = (Bench::new(), words::entries());
     let mut changes = 0;
     for provider in &entries {
@@ -49,10 +49,10 @@ async fn every_word_of_the_vocabulary_is_kept_and_every_change_of_one_is_seen() 
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), ended.len(), wrong.join("\n"));
 }
 
-/// What is changed in every entry; all the rest in one of eight, in CI in one of four, in a full campaign everywhere.
+/// Changes tried in every entry. All others are tried in one of eight entries, in CI one of four, in a full campaign all.
 const ALWAYS: [&str; 2] = ["scope_separator", "token_auth"];
 
-/// How many entries with all their changes one server knows.
+/// Entries, with all their changes, of one server.
 const PROVIDERS_A_SERVER: usize = 8;
 
 /// Every provider of the catalogue with OAuth.
@@ -84,7 +84,7 @@ async fn run(bench: Bench) -> BTreeMap<String, Result<(), String>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_oauth_entry_gets_through_a_server_with_its_quirks_that_refuses_everything_else() {
+async fn every_oauth_entry_passes_a_strict_server() {
     let mut bench = Bench::new();
     let providers = providers();
     for provider in &providers {
@@ -98,7 +98,7 @@ async fn every_oauth_entry_gets_through_a_server_with_its_quirks_that_refuses_ev
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_with_any_one_quirk_of_any_entry_changed_does_not_get_through() {
+async fn every_changed_quirk_is_noticed() {
     let providers = providers();
     let (mut classes, mut ended): (BTreeMap<&str, usize>, BTreeMap<_, _>) = Default::default();
     for some in providers.chunks(PROVIDERS_A_SERVER) {
@@ -112,7 +112,7 @@ async fn a_client_with_any_one_quirk_of_any_entry_changed_does_not_get_through()
         }
         ended.extend(run(bench).await);
     }
-    // Every entry authenticates, or says that nobody does: there is always another way to do it.
+    // Every entry authenticates, or declares that no client does: another way always exists.
     assert_eq!(classes["token_auth"], providers.len() * 3);
     assert!(classes["scope_separator"] > providers.len() / 2, "{classes:?}");
     let unseen: Vec<_> = ended.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(name, _)| name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! What a client could have wrong about a provider: every quirk of an entry changed, one at a time, where the provider can
+//! Mistakes of a client about a provider: every quirk of an entry changed, one at a time, if the provider can
 //! tell the difference.
 
 use strongroom::catalog::Provider;
@@ -11,7 +11,7 @@ use super::trial::{asked, withheld};
 pub struct Mutation {
     /// The kind of change: the key that it is about.
     pub class: &'static str,
-    /// Which one.
+    /// The changed quirk.
     pub detail: String,
     /// The `[oauth]` that it changes.
     before: Table,

@@ -26,15 +26,15 @@ const SCOPES: [&str; 2] = ["conformance.first", "conformance.second"];
 const NAMELESS: [&str; 2] = ["openid", "offline_access"];
 /// A secret that looks different in every encoding.
 const CLIENT_SECRET: &str = "s+c/r%41t:=&~";
-/// How long the provider's access tokens live: no entry's default.
+/// Lifetime of the provider's access tokens: not the default of any entry.
 const LIFETIME: u64 = 3607;
-/// How many clients are registered at each provider: one for each change of its entry.
+/// Clients at each provider: one for each change of its entry.
 const CLIENTS: usize = 256;
 
 /// The clock of the servers of these tests begins here.
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
-/// What is to be tried with one running server.
+/// Trials with one running server.
 pub struct Bench {
     parts: BTreeMap<String, Arc<Part>>,
     trials: Vec<Trial>,
@@ -50,7 +50,7 @@ struct Part {
 
 /// One flow with one provider.
 pub struct Trial {
-    /// What is tried, for people.
+    /// Description of the trial.
     pub name: String,
     /// The provider's name in the configuration, and the user's at the provider.
     provider: String,
@@ -191,7 +191,7 @@ pub fn withheld(entry: &OAuth) -> Option<String> {
     entry.always_scopes.iter().rev().find(|scope| !NAMELESS.contains(&scope.as_str())).cloned()
 }
 
-/// What a step gave that it should not have given.
+/// Unexpected result of a step.
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, seen: &T, wanted: &T) -> Result<(), String> {
     if seen == wanted { Ok(()) } else { Err(format!("{what}: {seen:?} in place of {wanted:?}")) }
 }
@@ -221,7 +221,7 @@ impl Trial {
         expect("grants that live on", &self.part.emulator.live_grants_of(&self.provider), &left)
     }
 
-    /// What is stored of one token, before and after a refresh; then its credential goes.
+    /// Checks the stored token before and after a refresh, then deletes its credential.
     async fn live_and_end(&self, server: &Server, id: &str, account: Option<&JsonPointer>) -> Result<(), String> {
         self.check_stored(server, id, account).await?;
         self.refresh(server, id).await?;

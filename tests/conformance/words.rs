@@ -2,7 +2,7 @@
 
 use strongroom::catalog::Provider;
 
-/// A name, and what its `[oauth]` says besides where everything is.
+/// A name, and the keys of its `[oauth]` beyond the URLs.
 const ENTRIES: &[(&str, &str)] = &[
     ("code_under_another_name", r#"code_param = "auth_code""#),
     ("callback_kept", r#"callback_metadata = ["realmId", "shop"]"#),

@@ -1,4 +1,4 @@
-//! How Strongroom proves who it is at a token endpoint, beyond a secret in the request: assertions (RFC 7523), and several
+//! Client authentication beyond a secret in the request: assertions (RFC 7523), and several
 //! secrets in order.
 
 use crate::support::provider::recording::{Asked, Recording};
@@ -32,8 +32,9 @@ fn assertion(asked: &Asked, jwk: &Map<String, Value>) -> (Value, Claims) {
     (serde_json::from_slice(&header).unwrap(), verified.claims)
 }
 
+// docs/standards.md: 37.
 #[tokio::test]
-async fn bar_37_an_assertion_is_for_the_issuer_alone_for_a_minute_and_once() {
+async fn assertion_is_for_the_issuer_for_a_minute_and_once() {
     let acme = Recording::start().await;
     let (pem, mut jwk) = key();
     let entry = "issuer = \"https://acme.example\"\ntoken_auth = \"private_key_jwt\"";
@@ -58,8 +59,9 @@ async fn bar_37_an_assertion_is_for_the_issuer_alone_for_a_minute_and_once() {
     assert_ne!(ids[0], ids[1]);
 }
 
+// docs/standards.md: 37.
 #[tokio::test]
-async fn bar_37_an_assertion_is_for_the_token_endpoint_only_where_the_entry_says_so() {
+async fn assertion_audience_is_the_token_endpoint_if_declared() {
     let acme = Recording::start().await;
     let (pem, jwk) = key();
     let entry = "token_url = \"BASE/token\"\ntoken_auth = \"private_key_jwt\"\ntoken_auth_audience = \"token_url\"";
@@ -71,7 +73,7 @@ async fn bar_37_an_assertion_is_for_the_token_endpoint_only_where_the_entry_says
 }
 
 #[tokio::test]
-async fn a_client_secret_can_sign_instead_of_being_sent() {
+async fn client_secret_can_sign_instead_of_being_sent() {
     let acme = Recording::start().await;
     let entry = "issuer = \"https://acme.example\"\ntoken_auth = \"client_secret_jwt\"";
     let server = acme.server(entry).await;
@@ -85,7 +87,7 @@ async fn a_client_secret_can_sign_instead_of_being_sent() {
 }
 
 #[tokio::test]
-async fn a_revocation_is_authenticated_by_an_assertion_of_its_own() {
+async fn revocation_has_its_own_assertion() {
     let acme = Recording::start().await;
     acme.says("/revoke", &json!({}));
     let (pem, jwk) = key();
@@ -100,7 +102,7 @@ async fn a_revocation_is_authenticated_by_an_assertion_of_its_own() {
 }
 
 #[tokio::test]
-async fn without_its_key_such_a_client_is_not_configured() {
+async fn client_without_its_key_is_not_configured() {
     let acme = Recording::start().await;
     let entry = "issuer = \"https://acme.example\"\ntoken_auth = \"client_secret_jwt\"";
     let server = acme.server_with(entry, "client_id = \"c\"", Setup::default()).await;
@@ -120,8 +122,9 @@ async fn with_secrets(secrets: &str) -> (Sandbox, Server) {
     (sandbox, server)
 }
 
+// docs/standards.md: 58.
 #[tokio::test]
-async fn bar_58_the_next_secret_is_tried_where_one_is_refused_and_the_good_one_remembered() {
+async fn next_secret_is_tried_after_invalid_client() {
     let (sandbox, server) =
         with_secrets("client_secret = \"old\"\nclient_secrets = [\"older\", \"SECRET\", \"not needed\"]").await;
     let id = server.connect("acme").await;
@@ -132,8 +135,9 @@ async fn bar_58_the_next_secret_is_tried_where_one_is_refused_and_the_good_one_r
     server.delete(&path).key(&server.key).send().await.is(200);
 }
 
+// docs/standards.md: 58.
 #[tokio::test]
-async fn bar_58_where_every_secret_is_refused_the_answer_says_so_and_names_none() {
+async fn refused_secrets_are_reported_without_their_values() {
     let (sandbox, server) = with_secrets("client_secrets = [\"wr0ng-one\", \"wr0ng-two\"]").await;
     let started = server.initiate("acme").await;
     let callback = server.log_in(&started).await;
@@ -143,8 +147,9 @@ async fn bar_58_where_every_secret_is_refused_the_answer_says_so_and_names_none(
     assert_eq!(sandbox.requests(SandboxEndpoint::Token), 2);
 }
 
+// docs/standards.md: 58.
 #[tokio::test]
-async fn bar_58_no_other_refusal_sends_a_code_twice() {
+async fn other_refusals_never_send_a_code_twice() {
     let acme = Recording::start().await;
     let client = "client_id = \"c\"\nclient_secrets = [\"one\", \"two\"]";
     let server = acme.server_with("", client, Setup::default()).await;

@@ -29,8 +29,9 @@ fn proof(asked: &Asked) -> (Map<String, Value>, Claims) {
     (jwk, verified.claims)
 }
 
+// docs/standards.md: 34, 36.
 #[tokio::test]
-async fn bar_34_and_36_every_request_has_a_proof_of_its_own_by_the_credentials_key() {
+async fn every_request_has_a_proof_by_the_credentials_key() {
     let acme = Recording::start().await;
     acme.says("/token", &token_answer("dpop"));
     acme.says("/me?x=1", &json!({"login": "alice"}));
@@ -68,7 +69,7 @@ async fn bar_34_and_36_every_request_has_a_proof_of_its_own_by_the_credentials_k
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_bound_is_not_taken_for_one_that_is() {
+async fn unbound_token_is_not_treated_as_bound() {
     let acme = Recording::start().await;
     for (dpop, kind, status) in
         [(true, "Bearer", 502), (true, "DPoP", 200), (false, "DPoP", 502), (false, "bearer", 200)]
@@ -96,8 +97,9 @@ async fn make(server: &Server, body: &Value) -> crate::support::http::Reply {
     server.post("/v1/integrations/acme/credentials").key(&server.key).json(body).send().await
 }
 
+// docs/standards.md: 34, 36.
 #[tokio::test]
-async fn bar_34_and_36_what_asks_without_a_user_is_bound_to_a_key_of_its_own_too() {
+async fn userless_tokens_are_bound_to_their_own_key() {
     let acme = Recording::start().await;
     let server = acme.server(SERVICES).await;
     acme.says("/token", &json!({"access_token": "at", "token_type": "DPoP", "expires_in": 3600}));
@@ -123,7 +125,7 @@ async fn bar_34_and_36_what_asks_without_a_user_is_bound_to_a_key_of_its_own_too
 }
 
 #[tokio::test]
-async fn a_token_of_a_service_that_is_not_bound_is_not_kept() {
+async fn unbound_service_token_is_not_stored() {
     let acme = Recording::start().await;
     let server = acme.server(SERVICES).await;
     acme.says("/token", &json!({"access_token": "at", "token_type": "Bearer", "expires_in": 3600}));

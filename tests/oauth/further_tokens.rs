@@ -17,7 +17,7 @@ further_tokens = { user = { path = "/authed_user", scope_param = "user_scope", a
 identity = { url = "BASE/me", username = "/user", title = "/team", account = "/team_id" }
 revoke = { url = "BASE/revoke", auth = "bearer", body = "none", tokens = ["access"], hint = false }"#;
 
-/// What the provider answers where `user` granted both.
+/// The token response if `user` granted both tokens.
 fn both(user: &str, serial: u32) -> Value {
     json!({
         "ok": true, "access_token": format!("bot-{serial}"), "token_type": "bot", "scope": "chat:write",
@@ -59,7 +59,7 @@ async fn listed(server: &Server) -> usize {
 }
 
 #[tokio::test]
-async fn one_complete_gives_two_credentials_and_each_is_refreshed_and_ended_by_itself() {
+async fn one_complete_stores_two_independent_credentials() {
     let (acme, server) = provider().await;
     let done = log_in(&server, &json!({})).await.is(200).json();
     let (bot, further) = (&done["credentials_id"], &done["further_credentials"][0]);
@@ -97,7 +97,7 @@ async fn one_complete_gives_two_credentials_and_each_is_refreshed_and_ended_by_i
 }
 
 #[tokio::test]
-async fn the_scopes_of_each_token_are_asked_for_by_a_parameter_of_its_own() {
+async fn each_tokens_scopes_have_their_own_parameter() {
     let (_acme, server) = provider().await;
     let url = async |body: Value| server.initiate_with("acme", &body).await.login_url;
     let both = url(
@@ -115,7 +115,7 @@ async fn the_scopes_of_each_token_are_asked_for_by_a_parameter_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_login_that_brings_one_token_makes_one_credential() {
+async fn login_with_one_token_stores_one_credential() {
     let (acme, server) = provider().await;
     for authed_user in [json!({"id": "U1"}), json!({"id": "U1", "access_token": ""}), Value::Null] {
         let mut answer = both("U1", 1);
@@ -137,7 +137,7 @@ async fn a_login_that_brings_one_token_makes_one_credential() {
 }
 
 #[tokio::test]
-async fn a_reconnect_of_either_keeps_both_ids_and_a_stranger_changes_neither() {
+async fn reconnect_of_either_keeps_both_ids() {
     let (acme, server) = provider().await;
     let done = log_in(&server, &json!({})).await.is(200).json();
     let (bot, user) = (&done["credentials_id"], &done["further_credentials"][0]["credentials_id"]);
@@ -159,7 +159,7 @@ async fn a_reconnect_of_either_keeps_both_ids_and_a_stranger_changes_neither() {
     log_in(&server, &json!({"credential_id": bot, "allow_account_change": true})).await.is(200);
     assert_eq!((live(&server, bot).await, live(&server, user).await), (json!("bot-4"), json!("user-4")));
 
-    // Whoever deleted the first of them gets it back beside the one that stayed.
+    // A deleted first credential is stored again beside the second.
     ask(&server, http::Method::DELETE, bot, "").await.is(200);
     acme.says("/token", &both("U2", 5));
     let anew = log_in(&server, &json!({"credential_id": user})).await.is(200).json();
@@ -169,7 +169,7 @@ async fn a_reconnect_of_either_keeps_both_ids_and_a_stranger_changes_neither() {
 }
 
 #[tokio::test]
-async fn a_login_on_another_device_gives_two_credentials_too() {
+async fn device_login_stores_two_credentials_too() {
     let acme = Recording::start().await;
     acme.says("/token", &both("U1", 1));
     acme.says("/me", &json!({"user": "ann", "team": "Team", "team_id": "T1"}));
@@ -198,7 +198,7 @@ async fn a_login_on_another_device_gives_two_credentials_too() {
 }
 
 #[tokio::test]
-async fn two_credentials_of_one_login_stay_together_when_they_move_under_other_ids() {
+async fn paired_credentials_stay_together_under_new_ids() {
     let (_acme, server) = provider().await;
     log_in(&server, &json!({})).await.is(200);
     let (vault, who, passphrase) =

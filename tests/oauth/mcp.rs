@@ -92,8 +92,9 @@ fn query(started: &Value) -> BTreeMap<String, String> {
     url.query_pairs().into_owned().collect()
 }
 
+// docs/standards.md: 38.
 #[tokio::test]
-async fn bar_38_an_account_is_connected_at_a_server_of_which_only_the_url_is_known() {
+async fn account_is_connected_by_the_servers_url_alone() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     let started = mcp.begin(&server).await.is(200).json();
     let asked_for = query(&started);
@@ -128,8 +129,9 @@ async fn bar_38_an_account_is_connected_at_a_server_of_which_only_the_url_is_kno
     assert_eq!(mcp.0.asked("/revoke")[0].param("client_secret").as_deref(), Some("secret-1"));
 }
 
+// docs/standards.md: 38.
 #[tokio::test]
-async fn bar_38_a_registration_serves_every_login_at_its_issuer_for_its_redirect_uri() {
+async fn registration_serves_every_login_at_its_issuer() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     mcp.connect(&server).await;
     mcp.connect(&server).await;
@@ -142,8 +144,9 @@ async fn bar_38_a_registration_serves_every_login_at_its_issuer_for_its_redirect
     assert_eq!((query(&again)["client_id"].as_str(), mcp.registrations()), ("client-1", 2));
 }
 
+// docs/standards.md: 39.
 #[tokio::test]
-async fn bar_39_a_secret_that_ends_soon_is_replaced_before_it_is_used() {
+async fn expiring_client_secret_is_replaced_before_use() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     let ends = server.clock.now().0 + 3600;
     mcp.registers("client-1", "secret-1", ends);
@@ -157,8 +160,9 @@ async fn bar_39_a_secret_that_ends_soon_is_replaced_before_it_is_used() {
     assert_eq!((mcp.registrations(), mcp.0.asked("/token")[2].param("client_id").as_deref()), (2, Some("client-2")));
 }
 
+// docs/standards.md: 39, 41.
 #[tokio::test]
-async fn bar_39_and_41_a_client_that_was_registered_by_hand_goes_to_its_own_issuer_and_to_no_other() {
+async fn manual_client_goes_to_its_own_issuer_only() {
     let mcp = Mcp::start().await;
     let config = format!(
         "[providers.acme_mcp]\ndisplay_name = \"Acme\"\nclient_id = \"by hand\"\nclient_secret = \"kept\"\n\
@@ -201,8 +205,9 @@ async fn bar_39_and_41_a_client_that_was_registered_by_hand_goes_to_its_own_issu
     }
 }
 
+// docs/standards.md: 40.
 #[tokio::test]
-async fn bar_40_what_the_challenge_says_is_followed_and_must_be_of_the_server() {
+async fn challenge_metadata_must_be_of_the_server() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     let challenge = format!(
         "text/plain\r\nWWW-Authenticate: Bearer resource_metadata=\"{}/meta\", scope=\"files:write\"",
@@ -232,7 +237,7 @@ async fn bar_40_what_the_challenge_says_is_followed_and_must_be_of_the_server() 
 }
 
 #[tokio::test]
-async fn a_server_is_named_by_a_url_that_may_be_fetched() {
+async fn server_url_must_be_fetchable() {
     let server = Server::start().await;
     let body = json!({"callback_url": CALLBACK});
     let missing = server.post(INITIATE).key(&server.key).json(&body).send().await.is(422).json();
@@ -253,7 +258,7 @@ async fn a_server_is_named_by_a_url_that_may_be_fetched() {
 }
 
 #[tokio::test]
-async fn without_pkce_or_a_way_to_register_there_is_no_login() {
+async fn login_needs_pkce_and_a_way_to_register() {
     let mcp = Mcp::start().await;
     for (member, value) in [
         ("code_challenge_methods_supported", json!(["plain"])),
@@ -274,8 +279,9 @@ async fn without_pkce_or_a_way_to_register_there_is_no_login() {
     assert!(refused.detail().as_str().unwrap().contains("access_denied"), "{}", refused.text());
 }
 
+// docs/standards.md: 39.
 #[tokio::test]
-async fn bar_39_our_metadata_document_is_our_id_where_the_server_fetches_it() {
+async fn client_metadata_url_is_the_client_id_if_fetched() {
     let mcp = Mcp::start().await;
     let mut metadata = mcp.metadata();
     metadata["client_id_metadata_document_supported"] = json!(true);
@@ -293,8 +299,9 @@ async fn bar_39_our_metadata_document_is_our_id_where_the_server_fetches_it() {
     assert_eq!(mcp.registrations(), 0);
 }
 
+// docs/standards.md: 22, 39.
 #[tokio::test]
-async fn bar_22_and_39_a_refresh_names_the_resource_and_a_client_that_is_no_more_is_registered_once_again() {
+async fn refresh_names_the_resource_and_may_register_again() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     let completed = mcp.connect(&server).await;
     let path = format!("/v1/integrations/mcp/credentials/{}", completed["credentials_id"].as_str().unwrap());
@@ -317,8 +324,9 @@ async fn bar_22_and_39_a_refresh_names_the_resource_and_a_client_that_is_no_more
     assert_eq!(query(&again)["client_id"], "client-2", "the next login is the new client's");
 }
 
+// docs/standards.md: 42.
 #[tokio::test]
-async fn bar_42_a_step_up_asks_for_what_was_granted_and_for_what_is_needed() {
+async fn step_up_asks_for_granted_and_needed_scopes() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     let completed = mcp.connect(&server).await;
     let body = json!({
@@ -333,7 +341,7 @@ async fn bar_42_a_step_up_asks_for_what_was_granted_and_for_what_is_needed() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_revocation_nothing_is_claimed() {
+async fn missing_revocation_endpoint_claims_nothing() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     let mut metadata = mcp.metadata();
     metadata["revocation_endpoint"] = Value::Null;

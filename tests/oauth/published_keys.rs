@@ -1,4 +1,4 @@
-//! What Strongroom publishes about itself: its public keys, and its client-id metadata document. Neither needs an API key.
+//! Public keys and the client-id metadata document of Strongroom. Neither needs an API key.
 
 use crate::support::provider::recording::Recording;
 use crate::support::{Server, Setup};
@@ -13,8 +13,9 @@ async fn keys(server: &Server) -> Value {
     server.get("/v1/oauth/jwks.json").send().await.is(200).json()
 }
 
+// docs/standards.md: 37.
 #[tokio::test]
-async fn bar_37_without_a_configured_key_strongroom_signs_with_one_of_its_own_and_publishes_it() {
+async fn generated_signing_key_is_published() {
     let acme = Recording::start().await;
     let server = acme.server_with(BY_KEY, "client_id = \"my id\"", Setup::default()).await;
     server.connect_acme(&[]).await.is(200);
@@ -31,7 +32,7 @@ async fn bar_37_without_a_configured_key_strongroom_signs_with_one_of_its_own_an
 }
 
 #[tokio::test]
-async fn a_configured_key_is_published_and_where_none_is_needed_there_is_none() {
+async fn configured_key_is_published_and_unneeded_is_not() {
     let acme = Recording::start().await;
     assert_eq!(keys(&acme.server("").await).await, json!({"keys": []}));
 
@@ -46,7 +47,7 @@ async fn a_configured_key_is_published_and_where_none_is_needed_there_is_none() 
 }
 
 #[tokio::test]
-async fn the_client_metadata_document_names_itself_and_where_the_keys_are() {
+async fn client_metadata_names_itself_and_its_keys() {
     let config = "[server]\nbase_path = \"/api\"\npublic_url = \"https://vault.example/here\"\n\
                   [oauth]\ncallback_origins = [\"https://app.example\"]\n\
                   redirect_uris = [\"https://app.example/oauth/acme\"]\n";
@@ -64,7 +65,7 @@ async fn the_client_metadata_document_names_itself_and_where_the_keys_are() {
 }
 
 #[tokio::test]
-async fn without_https_or_redirect_uris_there_is_no_client_metadata_document() {
+async fn client_metadata_needs_https_and_redirect_uris() {
     let uris = "[oauth]\ncallback_origins = [\"https://app.example\"]\nredirect_uris = [\"https://app.example/cb\"]\n";
     for config in [uris, "[server]\npublic_url = \"https://vault.example\"\n"] {
         let server = Server::with(Setup { config: config.to_owned(), ..Setup::default() }).await;

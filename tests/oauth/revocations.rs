@@ -32,8 +32,9 @@ async fn connect_and_delete(server: &Server, key: &str) -> (String, Value) {
     (id, deleted["revoked"].clone())
 }
 
+// docs/standards.md: 30.
 #[tokio::test]
-async fn bar_30_what_the_provider_did_not_confirm_waits_in_sight_through_a_restart_until_it_does() {
+async fn unconfirmed_revocation_survives_a_restart() {
     let acme = Recording::start().await;
     acme.says("/token", &json!({"access_token": "at-s3cr3t", "refresh_token": "rt-s3cr3t", "token_type": "bearer"}));
     let echo = "{\"error\":\"down: at-s3cr3t rt-s3cr3t\\u0007\"}";
@@ -66,8 +67,9 @@ async fn bar_30_what_the_provider_did_not_confirm_waits_in_sight_through_a_resta
     assert_eq!(acme.asked("/revoke")[sent].param("token_type_hint").as_deref(), Some("refresh_token"));
 }
 
+// docs/standards.md: 29.
 #[tokio::test]
-async fn bar_29_an_unknown_token_is_a_success_and_503_is_queued() {
+async fn unknown_token_is_success_and_503_is_queued() {
     let acme = Recording::start().await;
     let server = acme.server_with(REVOKE, CLIENT, Setup::default()).await;
     for (status, body, confirmed, reason) in [
@@ -93,7 +95,7 @@ async fn bar_29_an_unknown_token_is_a_success_and_503_is_queued() {
 }
 
 #[tokio::test]
-async fn a_provider_that_stays_down_is_asked_less_and_less_and_given_up_in_the_end() {
+async fn retries_back_off_and_end() {
     let acme = Recording::start().await;
     acme.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
     let setup = Setup { config: "[vault]\nrevoke_retry = \"24h\"".to_owned(), ..Setup::default() };
@@ -124,7 +126,7 @@ async fn a_provider_that_stays_down_is_asked_less_and_less_and_given_up_in_the_e
 }
 
 #[tokio::test]
-async fn what_was_queued_while_the_clock_was_ahead_is_given_up_in_time_once_it_is_put_right() {
+async fn revocation_from_a_wrong_clock_ends_in_time() {
     const HALF_AN_HOUR: u64 = 1_800;
     let acme = Recording::start().await;
     acme.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
@@ -145,7 +147,7 @@ async fn what_was_queued_while_the_clock_was_ahead_is_given_up_in_time_once_it_i
 }
 
 #[tokio::test]
-async fn a_provider_that_hangs_holds_up_no_other() {
+async fn hanging_provider_delays_no_other() {
     let acme = Recording::start().await;
     acme.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
     let server = acme.server_with(REVOKE, CLIENT, Setup::default()).await;
@@ -169,7 +171,7 @@ async fn a_provider_that_hangs_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_key_sees_the_queue_of_the_users_that_it_acts_for() {
+async fn key_sees_the_queue_of_its_users() {
     let acme = Recording::start().await;
     acme.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
     let server = acme.server_with(REVOKE, CLIENT, Setup::default()).await;
@@ -214,7 +216,7 @@ async fn a_key_sees_the_queue_of_the_users_that_it_acts_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_sees_the_queue_after_a_crash_and_may_try_at_once() {
+async fn operator_sees_the_queue_and_may_retry_at_once() {
     let sandbox = sandbox().await;
     let settings = sandbox_settings(&sandbox);
     let installation = Installation::new(&settings).await;

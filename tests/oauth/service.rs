@@ -1,5 +1,5 @@
-//! OAuth credentials that nobody logs in for: a client that asks for itself (RFC 6749 §4.4), and service accounts (RFC 7523
-//! §2.1). How they are made, used, renewed, and how they end.
+//! OAuth credentials without a login: client credentials (RFC 6749 §4.4) and service accounts (RFC 7523
+//! §2.1), created, used, renewed and ended.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn listed(server: &Server) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_client_asks_for_itself_and_asks_again_once_for_all_when_the_token_ends() {
+async fn client_credentials_are_renewed_once_for_all_callers() {
     let server = Server::start().await;
     let body = json!({"type": "client_credentials", "title": "the robot", "scopes": ["read"]});
     let made = create(&server, "sandbox", &body).await.is(201).json();
@@ -55,7 +55,7 @@ async fn a_client_asks_for_itself_and_asks_again_once_for_all_when_the_token_end
 }
 
 #[tokio::test]
-async fn an_outage_costs_a_client_nothing() {
+async fn outage_costs_a_client_nothing() {
     let server = Server::start().await;
     let made = create(&server, "sandbox", &json!({"type": "client_credentials", "title": ""})).await.is(201).json();
     server.clock.advance(Duration::from_secs(3601));
@@ -67,7 +67,7 @@ async fn an_outage_costs_a_client_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_users_own_needs_no_configured_one_and_never_meets_it() {
+async fn users_own_client_needs_no_configured_client() {
     let acme = Recording::start().await;
     let entry = "grants = [\"authorization_code\", \"client_credentials\"]\n[providers.acme.oauth.revoke]\nurl = \"BASE/revoke\"";
     let server = acme.server_with(entry, "", Setup::default()).await;
@@ -98,7 +98,7 @@ async fn a_client_of_the_users_own_needs_no_configured_one_and_never_meets_it() 
 }
 
 #[tokio::test]
-async fn what_the_provider_refuses_is_told_at_once_and_nothing_is_kept() {
+async fn refused_client_is_reported_and_not_stored() {
     let server = Server::start().await;
     let wrong =
         json!({"type": "client_credentials", "title": "t", "client_id": "sandbox", "client_secret": "guessed-s3cret"});
@@ -127,7 +127,7 @@ const ACCOUNTS: &str = "grants = [\"authorization_code\", \"jwt_bearer\"]\n\
                         jwt_bearer = { audience = \"https://acme.example/token\", scope = \"claim\", subject_required = false }";
 
 #[tokio::test]
-async fn a_service_account_signs_an_assertion_for_each_token() {
+async fn service_account_signs_an_assertion_per_token() {
     let acme = Recording::start().await;
     let server = acme.server_with(ACCOUNTS, "", Setup::default()).await;
     let key = SigningKey::generate();
@@ -172,7 +172,7 @@ async fn a_service_account_signs_an_assertion_for_each_token() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_said_and_not_repeated() {
+async fn invalid_service_key_is_reported_and_not_repeated() {
     let acme = Recording::start().await;
     let server = acme.server_with(ACCOUNTS, "", Setup::default()).await;
     let key = pem(&SigningKey::generate());
@@ -195,7 +195,7 @@ async fn what_is_no_key_is_said_and_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_makes_one_and_the_server_renews_it() {
+async fn command_line_creates_one_and_the_server_renews_it() {
     let sandbox = sandbox().await;
     let installation = Installation::new(&sandbox_settings(&sandbox)).await;
     let key = installation.key("alice");

@@ -46,7 +46,7 @@ fn every_link_leads_somewhere() {
     assert!(seen > 20, "links were found: {seen}");
 }
 
-/// Whether a heading of the page gets this anchor, as GitHub makes them.
+/// Returns true if a heading of the page has this anchor on GitHub.
 fn has_heading(page: &Path, anchor: &str) -> bool {
     let anchor_of = |heading: &str| -> String {
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));

@@ -144,7 +144,7 @@ impl Modules {
     }
 }
 
-/// What a path leads to.
+/// Target of a path.
 enum Found<'m> {
     Module,
     /// The file that defines the item.
@@ -179,7 +179,7 @@ struct Paths {
     found: Vec<(Path, Path)>,
     /// The names that stand in the code alone or at the head of a path.
     heads: BTreeSet<String>,
-    /// What `pub use` brings in: the module, the name, the path.
+    /// Names that `pub use` brings in: the module, the name, the path.
     reexports: Vec<(Path, String, Path)>,
 }
 

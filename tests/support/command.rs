@@ -12,7 +12,7 @@ pub struct Desk {
     variables: Vec<(String, String)>,
 }
 
-/// What a command said.
+/// Output and exit code of a command.
 pub struct Said {
     pub code: i32,
     pub stdout: String,

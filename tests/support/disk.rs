@@ -45,7 +45,7 @@ impl Call {
     }
 }
 
-/// What happens at the call.
+/// Event at the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// The power goes, or the process is killed, before the call is done; from then on nothing becomes durable.
@@ -58,7 +58,7 @@ pub enum Event {
     FailsForEver = 4,
 }
 
-/// What is left of writes that nobody synced, at a power cut.
+/// Fate of unsynced writes at a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsynced {
     /// Nothing.
@@ -154,7 +154,7 @@ impl Disk {
         self.fired() > 0
     }
 
-    /// How often the event happened.
+    /// Number of times that the event happened.
     pub fn fired(&self) -> u64 {
         let mut bytes = [0; 8];
         self.control().read_exact_at(&mut bytes, FIRED).expect("the image can be read");
@@ -175,7 +175,7 @@ impl Disk {
         self.put(TRACE, 1);
     }
 
-    /// Whether this call is in the trace.
+    /// Returns true if this call is in the trace.
     pub fn has_traced(&self, call: &str) -> bool {
         fs::read_to_string(self.image("trace")).is_ok_and(|trace| trace.lines().any(|line| line == call))
     }
@@ -214,7 +214,7 @@ impl Disk {
         self.settle();
     }
 
-    /// What the kernel had of a file, synced or not.
+    /// The kernel's content of a file, synced or not.
     fn real(&self, inode: &str, path: &Path) -> Vec<u8> {
         let here = fs::metadata(path).is_ok_and(|found| found.ino().to_string() == inode);
         let path = if here { path.to_owned() } else { self.image(&format!("g{inode}")) };

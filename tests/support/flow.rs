@@ -12,14 +12,14 @@ use super::http::{Ask, Reply};
 /// A callback that the servers of these tests allow.
 pub const CALLBACK: &str = "http://localhost:3000/callback";
 
-/// What initiate answered.
+/// Response of initiate.
 pub struct Started {
     pub login_url: String,
     pub state: String,
     pub expires_at: i64,
 }
 
-/// What the user's browser brought back.
+/// Parameters of the callback.
 pub struct Callback {
     pub code: String,
     pub state: String,
@@ -80,7 +80,7 @@ impl Server {
         made["id"].as_str().expect("an id").to_owned()
     }
 
-    /// How many token requests the sandbox has had.
+    /// Number of token requests at the sandbox.
     pub fn token_requests(&self) -> u64 {
         self.sandbox.requests(SandboxEndpoint::Token)
     }

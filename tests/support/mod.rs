@@ -48,22 +48,22 @@ pub const EVERYDAY: [Permission; 4] = [
     Permission::UseIntegrations,
 ];
 
-/// How a server is to be started.
+/// Options for starting a server.
 #[derive(Default)]
 pub struct Setup {
     /// The configuration in TOML.
     pub config: String,
     pub settings: Settings,
-    /// Where to listen; a free TCP port on loopback where nothing is said.
+    /// Listener; by default a free TCP port on loopback.
     pub listener: Option<Listener>,
-    /// The vault of another server, which this one takes over; a new one where nothing is said.
+    /// Vault of another server, which this one takes over; by default a new one.
     pub vault: Option<Vault>,
     /// The bounds of requests to providers, and who resolves names for them.
     pub egress: (egress::Limits, Option<egress::Lookup>),
-    /// Which networks a provider may be in although they are not public; what the configuration and `dev` say where
-    /// nothing is said here.
+    /// Private networks in which a provider may be; by default those of the configuration and of
+    /// `dev`.
     pub allow: Option<Vec<ipnet::IpNet>>,
-    /// The clock of another server; one of its own where nothing is said.
+    /// Clock of another server; by default its own.
     pub clock: Option<Clock>,
 }
 
@@ -257,14 +257,14 @@ pub fn in_own_process(test: &str) -> bool {
     false
 }
 
-/// Whether this is CI, where a test that cannot run has failed.
+/// Returns true in CI, where a test that cannot run fails.
 #[expect(clippy::disallowed_methods, reason = "a test is told by its environment where it runs")]
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
-/// How often a campaign is repeated: short in `cargo test`, reduced in `.ci/run`, in full by `.ci/campaigns`, which say so
-/// in `STRONGROOM_CAMPAIGN`.
+/// Repetitions of a campaign: `short` in `cargo test`, `reduced` in `.ci/run`, `full` in `.ci/campaigns`, which set
+/// `STRONGROOM_CAMPAIGN`.
 #[expect(clippy::disallowed_methods, reason = "a test is told by its environment how long it may take")]
 pub fn campaign(short: u32, reduced: u32, full: u32) -> u32 {
     match std::env::var("STRONGROOM_CAMPAIGN").as_deref() {

@@ -57,7 +57,7 @@ impl Installation {
         self.run_with_stdin(arguments, "")
     }
 
-    /// Starts a command that does not end by itself; `more` are variables of its environment.
+    /// Starts a command that runs until it is stopped. `more` are variables of its environment.
     pub fn start(&self, arguments: &[&str], more: &[(&str, &str)]) -> Running {
         use std::io::BufRead as _;
         let mut child = self
@@ -79,7 +79,7 @@ impl Installation {
         Running { child, told, said: String::new() }
     }
 
-    /// How many rows a table of the vault has.
+    /// Number of rows in a table of the vault.
     pub fn rows(&self, table: &str) -> u32 {
         let file = rusqlite::Connection::open(self.path("strongroom.db")).expect("the vault's file");
         file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("the table can be read")
@@ -123,7 +123,7 @@ impl Installation {
     }
 
     /// `strongroom serve` with the vault on a disk of its own of so many KiB, half of it taken by a file `filler`; nothing
-    /// where this machine lets nobody mount one (Linux without user namespaces, another system).
+    /// if this machine does not allow such mounts (Linux without user namespaces, another system).
     pub async fn serve_on_a_small_disk(&self, kib: u32) -> Option<Process> {
         let may = Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|ended| ended.status.success());
         if !may {
@@ -150,7 +150,7 @@ impl Installation {
         Some(process)
     }
 
-    /// How many audit rows say `action`.
+    /// Number of audit rows with this action.
     pub fn audited(&self, action: &str) -> u32 {
         let file = rusqlite::Connection::open(self.path("strongroom.db")).expect("the vault's file");
         let count = file.query_row("SELECT count(*) FROM audit WHERE action = ?", [action], |row| row.get(0));
@@ -188,12 +188,12 @@ impl Installation {
         command.spawn().expect("the binary runs")
     }
 
-    /// How much its servers have written to their log so far.
+    /// Length of its servers' log so far.
     pub fn log_length(&self) -> usize {
         std::fs::read(self.path("server.log")).map_or(0, |log| log.len())
     }
 
-    /// What they wrote after that.
+    /// Log lines after that length.
     pub fn log_since(&self, length: usize) -> String {
         let log = std::fs::read(self.path("server.log")).unwrap_or_default();
         String::from_utf8_lossy(&log[length.min(log.len())..]).into_owned()
@@ -290,7 +290,7 @@ impl Process {
         panic!("serve is not ready: {}", self.log());
     }
 
-    /// Waits for an end that comes by itself.
+    /// Waits until the process exits on its own.
     pub async fn end(mut self) -> ExitStatus {
         for _ in 0..1_500 {
             if let Some(status) = self.child.try_wait().expect("the process can be asked") {
@@ -389,7 +389,7 @@ impl Drop for Process {
 pub struct Running {
     child: Child,
     told: std::sync::mpsc::Receiver<String>,
-    /// What it wrote to stderr, as far as it was waited for.
+    /// Its stderr, as far as it was read.
     pub said: String,
 }
 

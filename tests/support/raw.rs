@@ -15,7 +15,7 @@ pub struct Answer {
 /// A socket that is spoken to in bytes.
 pub struct Raw<S> {
     stream: S,
-    /// What came behind the last answer.
+    /// Bytes after the last response.
     ahead: Vec<u8>,
 }
 

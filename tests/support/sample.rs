@@ -38,7 +38,7 @@ pub struct Sample {
     keys: BTreeSet<String>,
 }
 
-/// What came of looking at a vault that was tampered with.
+/// Outcome of reading a vault after tampering.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// It does not open.
@@ -49,7 +49,7 @@ pub enum Verdict {
     Right,
     /// It is as it was at some earlier moment: the end of the write-ahead log is gone.
     Earlier,
-    /// Nobody noticed.
+    /// Not detected.
     Wrong(String),
 }
 

@@ -29,7 +29,7 @@ pub struct World {
     truth: Mutex<Truth>,
 }
 
-/// What callers were told. What was never answered may have happened or not.
+/// Acknowledged outcomes. A request without a response may have happened or not.
 #[derive(Default)]
 struct Truth {
     /// Credentials that were acknowledged, with their secret.
@@ -42,7 +42,7 @@ struct Truth {
     deleted: BTreeSet<String>,
     /// Accounts at the provider: whether a refresh was sent and not answered.
     logins: BTreeMap<String, bool>,
-    /// What has to be in the audit log: request, action, credential.
+    /// Required rows of the audit log: request, action, credential.
     audited: Vec<[String; 3]>,
     /// Numbers the secrets.
     made: u64,
@@ -50,11 +50,11 @@ struct Truth {
     master_keys: BTreeSet<String>,
     /// A backup was written, and said to be.
     backed_up: bool,
-    /// How many answers made a promise.
+    /// Number of acknowledgements.
     promises: u64,
 }
 
-/// What a caller can do.
+/// Request of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     Create,
@@ -64,7 +64,7 @@ pub enum Act {
     Refresh,
 }
 
-/// Whether it was answered as it should be.
+/// Outcome of a request: answered correctly or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     Done,
@@ -77,7 +77,7 @@ pub enum Told {
 /// The commands that say whether everything is as it was written.
 const CHECKS: [&[&str]; 1] = [&["vault", "verify"]];
 
-/// Where commands of the tests write backups.
+/// Folder for the backups of the tests.
 pub const BACKUP: &str = "backup.strongroom";
 
 const OF_OPENAI: &str = "/v1/integrations/openai/credentials";
@@ -110,7 +110,7 @@ impl World {
         ended
     }
 
-    /// The same, while something else goes on; it ends by itself, or with the power.
+    /// Runs the requests while another task runs, which ends on its own or at the power cut.
     pub fn begin(&self, arguments: &[&str]) -> Child {
         self.note_keys();
         let variables = self.disk.variables();
@@ -136,13 +136,13 @@ impl World {
         self.truth.lock().expect("no holder panics")
     }
 
-    /// How many promises were made so far.
+    /// Number of acknowledgements so far.
     pub fn promises(&self) -> u64 {
         self.truth().promises
     }
 
     /// Several callers at once, until the server is gone or `rounds` are over: they create, read, delete, connect, refresh.
-    /// Whether all of it was done.
+    /// Returns true if all of it was done.
     pub async fn work(&self, server: &Process, seed: u64, rounds: u32) -> bool {
         let caller = async |number: u64, acts: &[Act]| {
             let mut chance = Chance::new(seed.wrapping_mul(31).wrapping_add(number));
@@ -204,7 +204,7 @@ impl World {
         let Some((id, secret)) = any(&self.truth().stored, chance) else { return Told::Nothing };
         let path = format!("{OF_OPENAI}/{id}/token");
         let Ok(reply) = self.ask(server, Method::GET, &path).try_send().await else { return Told::Failed };
-        // Somebody else may delete it meanwhile.
+        // Another caller may delete it meanwhile.
         if reply.status == 404 && !self.truth().stored.contains_key(&id) {
             return Told::Nothing;
         }
@@ -317,7 +317,7 @@ impl World {
         problems
     }
 
-    /// A backup is opened by the master key of its day, which is one of those that there were.
+    /// A backup is opened by the master key at its time, which is one of the keys so far.
     fn problems_of_the_backup(&self) -> Option<String> {
         self.note_keys();
         let mut problem = None;
@@ -342,8 +342,8 @@ impl World {
         }
     }
 
-    /// What a command complains of. It is on this disk like every other: when it ends it puts what is in the log into the
-    /// vault's file, of which the disk would not know otherwise.
+    /// Complaint of a command. The command runs on this disk too: at its end it moves the write-ahead log into the
+    /// vault's file, which the disk has to record.
     pub fn problems_of(&self, command: &[&str]) -> Option<String> {
         let ended = self.run(command);
         (!ended.0.status.success()).then(|| format!("{command:?}: {}{}", ended.stdout(), ended.stderr()))
@@ -377,7 +377,7 @@ impl World {
         }
     }
 
-    /// What SQLite says of the file, what the vault says of it, and whether the audit log covers every answer.
+    /// Problems that SQLite and the vault find in the file, and responses without an audit row.
     fn problems_of_the_file(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let path = self.installation.path("strongroom.db");

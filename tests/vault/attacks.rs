@@ -12,7 +12,7 @@ use serde_json::json;
 
 const CREDENTIALS: &str = "/v1/integrations/credentials";
 
-/// Somebody with a SQL shell on the vault's file.
+/// Runs SQL on the vault's file, as an attacker would.
 fn attack(installation: &Installation, sql: &str) {
     Connection::open(installation.path("strongroom.db")).unwrap().execute_batch(sql).unwrap();
 }
@@ -26,7 +26,7 @@ async fn status(server: &Process, key: &str) -> u16 {
     server.ask(Method::GET, CREDENTIALS).key(key).send().await.status
 }
 
-/// What a command said when it failed, and how.
+/// Checks that a command failed with this exit code, and returns its message.
 #[track_caller]
 fn failed_with(code: i32, finished: &Finished) -> String {
     let said = finished.stderr();
@@ -40,7 +40,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn a_running_server_refuses_an_edited_row_and_goes_on_for_everybody_else() {
+async fn edited_row_is_rejected_and_other_users_are_served() {
     let installation = Installation::new("").await;
     let (alice, bob) = (installation.key("alice"), installation.key("bob"));
     let server = installation.serve().await;
@@ -54,7 +54,7 @@ async fn a_running_server_refuses_an_edited_row_and_goes_on_for_everybody_else()
 }
 
 #[tokio::test]
-async fn a_row_given_to_another_user_is_not_theirs() {
+async fn row_given_to_another_user_is_rejected() {
     let installation = Installation::new("").await;
     let (alice, bob) = (installation.key("alice"), installation.key("bob"));
     let server = installation.serve().await;
@@ -69,7 +69,7 @@ async fn a_row_given_to_another_user_is_not_theirs() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_opens_nothing_again_whatever_is_put_back() {
+async fn revoked_key_stays_revoked_after_a_rollback() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let server = installation.serve().await;
@@ -89,7 +89,7 @@ async fn a_revoked_key_opens_nothing_again_whatever_is_put_back() {
 }
 
 #[tokio::test]
-async fn nobody_makes_widens_or_brings_back_an_api_key_by_sql() {
+async fn sql_cannot_create_widen_or_restore_an_api_key() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     attack(&installation, "CREATE TABLE before AS SELECT * FROM api_key");
@@ -118,7 +118,7 @@ async fn nobody_makes_widens_or_brings_back_an_api_key_by_sql() {
 }
 
 #[tokio::test]
-async fn each_fault_of_a_vault_has_its_own_message_and_exit_code() {
+async fn each_vault_fault_has_its_message_and_exit_code() {
     let installation = Installation::new("").await;
     installation.run(&["user", "add", "alice"]).must_succeed();
     let db = installation.path("strongroom.db");
@@ -148,7 +148,7 @@ async fn each_fault_of_a_vault_has_its_own_message_and_exit_code() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_and_a_mistyped_one_are_told_apart_and_never_repeated() {
+async fn wrong_and_mistyped_keys_are_told_apart() {
     let (installation, other) = (Installation::new("").await, Installation::new("").await);
     let file = installation.path("strongroom.key");
     let own = std::fs::read_to_string(&file).unwrap();
@@ -164,7 +164,7 @@ async fn a_wrong_key_and_a_mistyped_one_are_told_apart_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn nothing_is_made_for_others_to_read_whatever_the_umask_is() {
+async fn files_are_private_under_any_umask() {
     let installation = Installation::new("").await;
     let script = "umask 000; exec \"$0\" --config new/folder/s.toml --vault new/folder/s.db init";
     let made = Command::new("sh")
@@ -191,7 +191,7 @@ async fn nothing_is_made_for_others_to_read_whatever_the_umask_is() {
 }
 
 #[tokio::test]
-async fn links_in_the_place_of_the_vault_or_of_its_lock_are_refused() {
+async fn links_instead_of_vault_or_lock_are_rejected() {
     let installation = Installation::new("").await;
     symlink("strongroom.db", installation.path("link.db")).unwrap();
     assert!(failed_with(4, &installation.run(&["--vault", "link.db", "user", "list"])).contains("is not a vault"));
@@ -202,7 +202,7 @@ async fn links_in_the_place_of_the_vault_or_of_its_lock_are_refused() {
     let refused = installation.run(&["serve"]);
     assert_eq!(refused.0.status.code(), Some(1), "{}", refused.stderr());
     assert!(refused.stderr().contains("strongroom.db.lock"), "{}", refused.stderr());
-    // A link that leads nowhere: making a vault through it would put it where somebody else said.
+    // A dangling link: a vault created through it would be where the attacker wants it.
     symlink("elsewhere.db", installation.path("new.db")).unwrap();
     failed_with(1, &installation.run(&["--config", "n.toml", "--vault", "new.db", "init"]));
     assert!(!installation.path("elsewhere.db").exists());
@@ -211,7 +211,7 @@ async fn links_in_the_place_of_the_vault_or_of_its_lock_are_refused() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn another_user_of_the_machine_sees_neither_the_process_nor_the_files() {
+async fn other_user_sees_neither_process_nor_files() {
     let installation = Installation::new("").await;
     let server = installation.serve().await;
     let pid = server.id();
@@ -229,7 +229,7 @@ async fn another_user_of_the_machine_sees_neither_the_process_nor_the_files() {
             let mut nobody = Command::new("setpriv");
             nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).args(command).output()
         };
-        // Only root can become somebody else.
+        // Only root can become another user.
         if !as_nobody(&["true"]).is_ok_and(|ended| ended.status.success()) {
             return;
         }
@@ -239,10 +239,10 @@ async fn another_user_of_the_machine_sees_neither_the_process_nor_the_files() {
     }
 }
 
-/// What somebody reads who has the file and no key: exactly what `docs/security.md` lists. A new column in the clear has
-/// to be put there and here.
+/// An attacker with the file and without the key reads exactly what `docs/security.md` lists. A new plaintext column has
+/// to be added there and here.
 #[tokio::test]
-async fn what_stands_in_the_clear_is_what_the_security_page_lists() {
+async fn plaintext_is_what_the_security_page_lists() {
     let installation = Installation::new("").await;
     let connection = Connection::open(installation.path("strongroom.db")).unwrap();
     let mut statement = connection

@@ -25,13 +25,13 @@ fn three_rows() -> Desk {
     desk
 }
 
-/// Somebody with a SQL shell.
+/// Runs SQL on the vault's file.
 fn sql(desk: &Desk, sql: &str) {
     rusqlite::Connection::open(desk.path("strongroom.db")).unwrap().execute_batch(sql).unwrap();
 }
 
 #[test]
-fn a_log_that_does_not_hold_is_exit_code_4_and_its_first_wrong_row_is_named() {
+fn broken_log_is_exit_4_and_names_the_first_row() {
     let said = three_rows().run(&["audit", "verify"]).succeeded().stdout;
     assert_eq!(said, "the audit log is intact: 3 rows\n");
     for (attack, named) in [
@@ -59,7 +59,7 @@ fn actions(said: &Said) -> Vec<String> {
 }
 
 #[test]
-fn the_list_is_filtered_and_its_newest_row_comes_last() {
+fn list_is_filtered_and_ends_with_the_newest_row() {
     let desk = three_rows();
     let create = ["key", "create", "--user", "alice", "--permission", "READ_INTEGRATIONS", "--json"];
     let key = desk.run(&create).succeeded().json()["id"].as_str().unwrap().to_owned();
@@ -94,7 +94,7 @@ fn the_list_is_filtered_and_its_newest_row_comes_last() {
 }
 
 #[test]
-fn nobody_is_shown_a_forged_row_as_a_true_one() {
+fn forged_row_is_never_shown_as_genuine() {
     let desk = three_rows();
     sql(&desk, "UPDATE audit SET user = 'carol' WHERE seq = 2");
     desk.run(&["audit", "list"]).ended_with(4).complained("audit row 2 is not as it was written");
@@ -102,7 +102,7 @@ fn nobody_is_shown_a_forged_row_as_a_true_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_follows_shows_what_a_running_server_writes() {
+async fn followed_list_shows_new_rows_of_a_server() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let server = installation.serve().await;
@@ -138,7 +138,7 @@ fn head_of(export: &str) -> (String, &str) {
 }
 
 #[test]
-fn an_export_is_signed_so_that_a_third_party_can_check_it() {
+fn export_is_signed_for_third_parties() {
     let desk = three_rows();
     desk.run(&["audit", "export", "a.jsonl"]).succeeded();
     assert_eq!(desk.path("a.jsonl").metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -164,7 +164,7 @@ fn an_export_is_signed_so_that_a_third_party_can_check_it() {
 
 /// The commands of docs/audit-log.md, word for word, in an ordinary shell.
 #[test]
-fn the_documented_way_to_check_a_head_works() {
+fn documented_check_of_a_head_works() {
     let guide = include_str!("../../docs/audit-log.md");
     let script = guide.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let desk = three_rows();
@@ -190,7 +190,7 @@ fn the_documented_way_to_check_a_head_works() {
 }
 
 #[test]
-fn a_head_that_was_kept_elsewhere_finds_a_log_that_was_cut_or_written_anew() {
+fn external_head_detects_a_cut_or_rewritten_log() {
     let desk = three_rows();
     std::fs::copy(desk.path("strongroom.db"), desk.path("old.db")).unwrap();
     let add = |vault: &str, user: &str| desk.run(&["--vault", vault, "user", "add", user]).succeeded();
@@ -220,7 +220,7 @@ fn a_head_that_was_kept_elsewhere_finds_a_log_that_was_cut_or_written_anew() {
 }
 
 #[tokio::test]
-async fn the_server_keeps_the_log_for_as_long_as_the_configuration_says() {
+async fn server_keeps_the_log_for_audit_retention() {
     let days = |days: u64| std::time::Duration::from_secs(days * 86_400);
     let setup = || Setup { config: "[audit]\nretention = \"30d\"".into(), ..Setup::default() };
     let (server, forever) = (Server::with(setup()).await, Server::start().await);
@@ -246,7 +246,7 @@ async fn the_server_keeps_the_log_for_as_long_as_the_configuration_says() {
 }
 
 #[test]
-fn an_operator_shortens_the_log_by_hand() {
+fn operator_prunes_the_log() {
     let desk = three_rows();
     desk.run(&["audit", "prune"]).ended_with(2).complained("--older-than 400d");
     let said = desk.run(&["audit", "prune", "--older-than", "1d"]).succeeded().stdout;
@@ -267,7 +267,7 @@ fn refused(server: &Server) -> Vec<AuditEntry> {
 }
 
 #[tokio::test]
-async fn what_a_caller_is_refused_leaves_a_row_with_ids_alone() {
+async fn denied_request_leaves_a_row_with_ids_only() {
     let server = Server::start().await;
     let weak = server.key_with(&[Permission::ReadIntegrations]).await;
     let team = server.service_key(&["team-*"]).await;
@@ -316,7 +316,7 @@ async fn what_a_caller_is_refused_leaves_a_row_with_ids_alone() {
 }
 
 #[tokio::test]
-async fn nobody_fills_the_disk_with_refusals() {
+async fn denials_cannot_fill_the_disk() {
     let limits = Limits { denials_burst: 3, denials_per_minute: 1, ..Limits::default() };
     let server = Server::with(Setup::limits(limits)).await;
     let weak = server.key_with(&[]).await;
@@ -333,9 +333,9 @@ async fn nobody_fills_the_disk_with_refusals() {
     assert!(rows[3].subject.as_deref().unwrap().ends_with("(47 before it not recorded)"), "{:?}", rows[3]);
 }
 
-/// Somebody else keeps the vault from being written: then no secret leaves. When one has left, its row is there.
+/// If another process blocks writes to the vault, no secret leaves. If a secret has left, its row exists.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_leaves_before_its_row_is_on_disk() {
+async fn secret_leaves_only_after_its_row_is_durable() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let server = installation.serve().await;

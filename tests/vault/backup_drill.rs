@@ -1,4 +1,4 @@
-//! A restore drill: a second vault, restored from the first one's backup, tells the provider nothing until somebody asks, and
+//! A restore drill: a second vault, restored from a backup, contacts no provider before a request needs it, and
 //! the first one's grants live on.
 
 use std::path::Path;
@@ -67,8 +67,9 @@ async fn shown(server: &Server, id: &str) -> Value {
     server.get(&path).key(&server.key).send().await.is(200).json()
 }
 
+// docs/standards.md: 59.
 #[tokio::test]
-async fn bar_59_a_drill_tells_the_provider_nothing_until_somebody_asks() {
+async fn restored_vault_contacts_no_provider_unasked() {
     let scene = Scene::new().await;
     let (one, two) = (scene.live.connect("acme").await, scene.live.connect("acme").await);
     let backup = scene.back_up();
@@ -100,8 +101,9 @@ async fn bar_59_a_drill_tells_the_provider_nothing_until_somebody_asks() {
     assert_eq!(shown(&scene.live, &one).await["status"], "active", "its grant is alive");
 }
 
+// docs/standards.md: 59.
 #[tokio::test]
-async fn bar_59_the_revocation_queue_of_a_restored_vault_waits_until_it_lives() {
+async fn restored_revocation_queue_waits_for_promotion() {
     let scene = Scene::new().await;
     let one = scene.live.connect("acme").await;
     scene.provider.conduct(SandboxEndpoint::Revoke, Conduct::Down);
@@ -127,8 +129,9 @@ async fn bar_59_the_revocation_queue_of_a_restored_vault_waits_until_it_lives() 
     assert_eq!(scene.asked().1, before.1 + 4, "both tokens of both are revoked by the one that lives now");
 }
 
+// docs/standards.md: 59.
 #[tokio::test]
-async fn bar_59_a_vault_that_lives_again_refreshes_ahead_and_nothing_is_stale_then() {
+async fn promoted_vault_refreshes_ahead_again() {
     let scene = Scene::new().await;
     let id = scene.live.connect("acme").await;
     let drill = scene.drill(&scene.back_up()).await;
@@ -140,7 +143,7 @@ async fn bar_59_a_vault_that_lives_again_refreshes_ahead_and_nothing_is_stale_th
 }
 
 #[tokio::test]
-async fn a_restored_vault_says_so_at_the_start_and_in_status_and_doctor_until_it_lives() {
+async fn restored_vault_says_that_it_is_not_promoted() {
     let installation = Installation::new("").await;
     installation.key("alice");
     installation.run(&["vault", "backup", "b"]).must_succeed();

@@ -17,7 +17,7 @@ async fn server(folder: &Path, further: &str) -> Server {
     Server::with(Setup { config, ..Setup::default() }).await
 }
 
-/// Whether a backup was due and written.
+/// Returns true if a backup was due and written.
 async fn backs_up(server: &Server) -> bool {
     server.broker.back_up_if_due().await.unwrap().is_some()
 }
@@ -30,7 +30,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_backup_is_written_when_the_newest_is_too_old_whoever_wrote_it_and_whenever() {
+async fn backup_is_written_if_the_newest_is_too_old() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path(), "").await;
     assert!(backs_up(&server).await, "there is none yet");
@@ -52,7 +52,7 @@ async fn a_backup_is_written_when_the_newest_is_too_old_whoever_wrote_it_and_whe
 }
 
 #[tokio::test]
-async fn as_many_stay_as_are_wanted_and_the_oldest_go_after_a_new_one_is_written() {
+async fn oldest_backups_are_removed_after_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path(), "").await;
     let mut written = Vec::new();
@@ -72,7 +72,7 @@ async fn as_many_stay_as_are_wanted_and_the_oldest_go_after_a_new_one_is_written
 }
 
 #[tokio::test]
-async fn backups_of_a_clock_that_was_ahead_go_before_right_ones() {
+async fn backups_from_a_fast_clock_are_removed_first() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path(), "").await;
     let right = server.clock.now();
@@ -89,7 +89,7 @@ async fn backups_of_a_clock_that_was_ahead_go_before_right_ones() {
 }
 
 #[tokio::test]
-async fn nothing_is_removed_that_is_not_a_backup_of_this_vault() {
+async fn only_backups_of_this_vault_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let server = server(folder.path(), "").await;
@@ -123,7 +123,7 @@ async fn nothing_is_removed_that_is_not_a_backup_of_this_vault() {
 }
 
 #[tokio::test]
-async fn a_backup_from_the_future_keeps_nobody_from_the_next_and_the_newest_written_stays() {
+async fn future_backup_does_not_prevent_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path(), "").await;
     let now = server.clock.now();
@@ -139,7 +139,7 @@ async fn a_backup_from_the_future_keeps_nobody_from_the_next_and_the_newest_writ
 }
 
 #[tokio::test]
-async fn a_restored_vault_writes_none_before_it_lives() {
+async fn restored_vault_writes_no_backup_before_promotion() {
     let folder = tempfile::tempdir().unwrap();
     let (key, clock) = (MasterKey::generate(Random), Clock::manual(UnixTime(1_800_000_000)));
     let at = |name: &str| folder.path().join(name);
@@ -158,7 +158,7 @@ async fn a_restored_vault_writes_none_before_it_lives() {
 }
 
 #[tokio::test]
-async fn a_server_writes_its_backup_by_itself_and_a_restart_writes_no_other() {
+async fn server_writes_its_backup_once_across_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let installation = Installation::new(&format!("[backup]\ndirectory = \"{}\"\n", folder.path().display())).await;
     let doctor = || installation.run(&["doctor"]).stdout();

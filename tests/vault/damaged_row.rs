@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_damaged_credential_is_left_out_said_and_erased_by_the_operator() {
+async fn damaged_credential_is_omitted_reported_and_erased() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let server = installation.serve().await;
@@ -58,7 +58,7 @@ async fn a_damaged_credential_is_left_out_said_and_erased_by_the_operator() {
 }
 
 #[tokio::test]
-async fn what_can_be_done_without_is_said_and_erased_by_the_operator() {
+async fn damaged_recreatable_rows_are_reported_and_erased() {
     let settings = "[oauth]\ncallback_origins = [\"http://localhost\"]\n[providers.github]\nclient_id = \"c\"\nclient_secret = \"s\"\n";
     let installation = Installation::new(settings).await;
     let key = installation.key("alice");

@@ -26,7 +26,7 @@ fn sealed_of(installation: &Installation, user: &str) -> Vec<Vec<u8>> {
     found
 }
 
-/// How many of these records are still in the vault's files, whole or in any part of 24 bytes, after a checkpoint.
+/// Number of these records that are still in the vault's files after a checkpoint, whole or in any part of 24 bytes.
 fn still_there(installation: &Installation, records: &[Vec<u8>]) -> usize {
     let file = Connection::open(installation.path("strongroom.db")).unwrap();
     let busy: i64 = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
@@ -48,7 +48,7 @@ async fn store(server: &Process, key: &str, secret: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_deleted_is_in_no_file_any_more() {
+async fn deleted_secret_is_in_no_file() {
     let installation = Installation::new("").await;
     let (alice, bob) = (installation.key("alice"), installation.key("bob"));
     let server = installation.serve().await;
@@ -79,7 +79,7 @@ async fn what_was_deleted_is_in_no_file_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_removed_user_nothing_is_left_and_what_was_not_revoked_is_said() {
+async fn removed_user_leaves_only_its_audit_trail() {
     let sandbox = sandbox().await;
     let installation = Installation::new(&sandbox_settings(&sandbox)).await;
     let (alice, bob) = (installation.key("alice"), installation.key("bob"));
@@ -105,7 +105,7 @@ async fn of_a_removed_user_nothing_is_left_and_what_was_not_revoked_is_said() {
     assert!(!said.contains("not revoked: openai"), "{said}");
     server.ask(Method::GET, "/v1/integrations/credentials").key(&alice).send().await.is(401);
 
-    // The queue alone, whose records were written anew or are of before; and the log.
+    // Only the queue, whose records were rewritten or are older, and the audit log.
     let queued = installation.rows("revocation");
     let kept = sealed_of(&installation, "alice");
     assert_eq!((kept.len(), queued), (2, 2), "the tokens that are still to be revoked");

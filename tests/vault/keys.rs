@@ -29,7 +29,7 @@ fn slots(desk: &Desk) -> Vec<i64> {
 }
 
 #[test]
-fn a_recovery_passphrase_stands_beside_the_key_file() {
+fn recovery_passphrase_works_beside_the_key_file() {
     let desk = desk();
     desk.run_with(&["vault", "slot", "add", "--passphrase", "stdin"], "correct horse\n").succeeded();
     assert_eq!(slots(&desk), [1, 2]);
@@ -46,7 +46,7 @@ fn a_recovery_passphrase_stands_beside_the_key_file() {
 }
 
 #[test]
-fn the_last_slot_and_the_own_one_are_not_removed_by_mistake() {
+fn last_and_own_slots_are_not_removed_by_mistake() {
     let desk = desk();
     desk.run(&["vault", "slot", "remove", "1"]).ended_with(1).complained("opens the vault with");
     desk.run(&["vault", "slot", "remove", "1", "--own"]).ended_with(1).complained("only one");
@@ -58,7 +58,7 @@ fn the_last_slot_and_the_own_one_are_not_removed_by_mistake() {
 }
 
 #[test]
-fn rekey_puts_a_new_key_file_in_the_place_of_the_old_one() {
+fn rekey_replaces_the_key_file() {
     let desk = desk();
     let old = desk.read("strongroom.key");
     desk.run(&["vault", "rekey"]).succeeded();
@@ -72,7 +72,7 @@ fn rekey_puts_a_new_key_file_in_the_place_of_the_old_one() {
 }
 
 #[test]
-fn a_rekey_that_was_interrupted_is_ended_by_the_next_one() {
+fn interrupted_rekey_is_finished_by_the_next() {
     // After the new key was written.
     let desk = desk();
     desk.run(&["--vault", "other.db", "--config", "other.toml", "init"]).ended_with(1);
@@ -94,7 +94,7 @@ fn a_rekey_that_was_interrupted_is_ended_by_the_next_one() {
 }
 
 #[test]
-fn a_new_key_file_whose_writing_was_cut_short_is_made_anew() {
+fn truncated_new_key_file_is_written_again() {
     for torn in ["", "srm_abc", "srm_0000000000000000000000000000000000000000000\0\0\0\0\0\0\n"] {
         let desk = desk();
         desk.write("strongroom.key.new", torn);
@@ -105,7 +105,7 @@ fn a_new_key_file_whose_writing_was_cut_short_is_made_anew() {
 }
 
 #[test]
-fn rekey_to_a_passphrase_says_what_to_write_into_the_settings() {
+fn rekey_to_a_passphrase_says_what_to_configure() {
     let desk = desk();
     let said = desk.run_with(&["vault", "rekey", "--passphrase", "stdin"], "a passphrase\n").succeeded();
     assert!(said.stdout.contains("passphrase = \"stdin\""), "{}", said.stdout);
@@ -119,7 +119,7 @@ fn rekey_to_a_passphrase_says_what_to_write_into_the_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_compromised_key_is_not_changed_under_a_running_server() {
+async fn compromised_rekey_needs_a_stopped_server() {
     let installation = Installation::new("").await;
     let server = installation.serve().await;
     let refused = installation.run(&["vault", "rekey", "--compromised"]);
@@ -131,7 +131,7 @@ async fn a_compromised_key_is_not_changed_under_a_running_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_data_and_master_key_change_no_request_is_refused() {
+async fn rotation_and_rekey_reject_no_request() {
     let installation = Installation::new("").await;
     let key = installation.key("alice");
     let server = installation.serve().await;
@@ -173,7 +173,7 @@ async fn while_data_and_master_key_change_no_request_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_finds_by_itself_what_does_not_hold() {
+async fn server_detects_damage_on_its_own() {
     let installation = Installation::new("verify_every = \"1s\"\n").await;
     let key = installation.key("alice");
     let server = installation.serve().await;
@@ -195,7 +195,7 @@ async fn a_server_finds_by_itself_what_does_not_hold() {
 }
 
 #[test]
-fn a_slot_too_many_leaves_no_key_file_that_opens_nothing() {
+fn excess_slot_leaves_no_useless_key_file() {
     let desk = Desk::initialised();
     for n in 2..=64 {
         desk.run(&["vault", "slot", "add", "--key-file", &format!("{n}.key")]).succeeded();

@@ -41,7 +41,7 @@ fn by(user: u32, program: &Path) -> Command {
     command
 }
 
-/// What the attack on a process got, by the name of each attempt; nothing where everything was denied.
+/// Results of the attack on a process by the name of each attempt. Empty if everything was denied.
 fn got(user: u32, attack: &Path, pid: u32) -> Vec<String> {
     let output = by(user, attack).arg(pid.to_string()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -69,7 +69,7 @@ async fn server(installation: &Installation) -> Process {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_another_user_nor_another_process_of_the_same_one_gets_anything() {
+async fn other_user_and_other_process_get_nothing() {
     let Some((_folder, attack)) = attack_program() else {
         assert!(!crate::support::in_ci(), "CI has a C compiler: nothing is skipped there");
         return eprintln!("skipped: no C compiler here");
@@ -92,7 +92,7 @@ async fn neither_another_user_nor_another_process_of_the_same_one_gets_anything(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_user_reads_none_of_the_files_even_where_the_folder_is_open() {
+async fn other_user_reads_no_file_in_an_open_folder() {
     if !is_root() {
         return eprintln!(
             "not root: nobody else's eyes can be borrowed, and the modes are checked in tests/vault/attacks.rs"
@@ -115,7 +115,7 @@ async fn another_user_reads_none_of_the_files_even_where_the_folder_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_crashes_leaves_no_core() {
+async fn crashed_server_leaves_no_core_file() {
     let installation = Installation::new("").await;
     let server = server(&installation).await;
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
@@ -129,7 +129,7 @@ async fn a_server_that_crashes_leaves_no_core() {
 
 /// Everything of it is said by `doctor`, beside the running server.
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_says_how_the_processes_are_kept_from_others() {
+async fn doctor_reports_process_isolation() {
     let installation = Installation::new("").await;
     let server = installation.serve().await;
     let said = installation.run(&["doctor"]).must_succeed().stdout();

@@ -1,4 +1,4 @@
-//! Somebody puts an older vault in the place of the newest: it is found out by what is known outside, from the outside.
+//! Rollback protection: an older copy of the vault is detected by the epoch file.
 
 use crate::support::process::{Finished, Installation};
 use http::Method;
@@ -40,7 +40,7 @@ fn ids(installation: &Installation) -> usize {
 }
 
 #[tokio::test]
-async fn an_older_copy_of_the_vault_opens_for_nobody_until_it_is_accepted() {
+async fn older_vault_opens_only_when_accepted() {
     let (installation, key, id) = installation().await;
     let older = std::fs::read(installation.path("strongroom.db")).expect("the vault");
     delete_and_die(&installation, &key, &id).await;
@@ -63,7 +63,7 @@ async fn an_older_copy_of_the_vault_opens_for_nobody_until_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_vault_that_has_lost_its_log_is_an_older_copy() {
+async fn vault_without_its_wal_is_an_older_copy() {
     let (installation, key, id) = installation().await;
     delete_and_die(&installation, &key, &id).await;
     std::fs::remove_file(installation.path("strongroom.db-wal")).expect("a server that was killed leaves its log");
@@ -71,7 +71,7 @@ async fn a_vault_that_has_lost_its_log_is_an_older_copy() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_edited_cannot_be_read_or_written_or_is_no_file_says_so() {
+async fn unusable_epoch_file_says_so() {
     let (installation, ..) = installation().await;
     let file = installation.path("elsewhere/strongroom.epoch");
     let good = std::fs::read_to_string(&file).expect("the epoch file");
@@ -108,9 +108,9 @@ async fn a_file_that_was_edited_cannot_be_read_or_written_or_is_no_file_says_so(
     assert!(first.stderr().contains("nowhere/strongroom.epoch"), "{}", first.stderr());
 }
 
-/// Whoever had the old master key is not to open an older copy with it; and the file goes with the new keys.
+/// The old master key must not open an older copy, and the epoch file follows the new keys.
 #[tokio::test]
-async fn a_change_of_the_keys_is_known_outside_and_an_older_copy_with_the_old_ones_is_refused() {
+async fn older_copy_with_old_keys_is_rejected() {
     let (installation, ..) = installation().await;
     let older = std::fs::read(installation.path("strongroom.db")).expect("the vault");
     let old_key = std::fs::read(installation.path("strongroom.key")).expect("the key");

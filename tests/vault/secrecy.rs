@@ -1,6 +1,6 @@
-//! What would let a secret out by accident does not compile: the types that hold one lack the traits for it.
+//! Types that hold secrets lack the traits that would print or serialize them, so a leak by accident does not compile.
 //!
-//! Asked of the traits, and not by programs that must not compile: those would need every dependency built a second time.
+//! The traits are checked directly. Programs that must not compile would need every dependency built a second time.
 
 use std::borrow::Borrow;
 use std::fmt::{Debug, Display};
@@ -16,7 +16,7 @@ use strongroom::vault::{
     Tokens,
 };
 
-/// Whether a type has a trait. Where it has, the inherent constant is found before the trait's.
+/// True if a type has a trait. If it does, the inherent constant is found before the trait's.
 macro_rules! has {
     ($type:ty: $wanted:path) => {{
         #[allow(dead_code, reason = "where the type has the trait, nobody finds this one's constant")]
@@ -36,7 +36,7 @@ macro_rules! has {
 }
 
 #[test]
-fn a_secret_goes_neither_into_json_nor_into_text() {
+fn secret_has_neither_serialize_nor_display() {
     assert!(has!(String: Serialize) && has!(String: Display) && has!(String: AsRef<str>), "the question itself");
     assert!(!has!(Secret: Serialize), "json!({{\"token\": secret}}) must not compile");
     assert!(!has!(Secret: Display) && !has!(Secret: ToString), "nor format!(\"{{secret}}\")");
@@ -45,7 +45,7 @@ fn a_secret_goes_neither_into_json_nor_into_text() {
 }
 
 #[test]
-fn what_holds_secrets_cannot_be_printed_or_sent() {
+fn secret_holders_cannot_be_printed_or_serialized() {
     assert!(has!(String: Debug) && !has!(dyn Fn(): Debug), "the question itself");
     assert!(
         !has!(CredentialSecret: Debug)
@@ -66,9 +66,9 @@ fn what_holds_secrets_cannot_be_printed_or_sent() {
     assert!(!has!(StateToken: Display) && !has!(CodeVerifier: Display) && !has!(AuthorizationCode: Display));
 }
 
-/// What people do without thinking about it: `#[derive(Debug)]` on a struct that has a secret in it.
+/// A struct with a secret and `#[derive(Debug)]`, as is easily written by accident.
 #[test]
-fn a_derived_debug_prints_nothing_of_a_secret() {
+fn derived_debug_prints_no_secret() {
     #[derive(Debug)]
     #[expect(dead_code, reason = "it is there to be printed")]
     struct Login {

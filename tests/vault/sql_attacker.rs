@@ -1,5 +1,5 @@
-//! Somebody who can write SQL, and tries everything on every table and column of the schema as it is: each edit, move, swap,
-//! deletion, insertion and replay is refused at once or named by `vault verify`. A column that is new is tried by itself.
+//! An attacker who can write SQL, on every table and column of the schema: each edit, move, swap,
+//! deletion, insertion and replay is rejected on read or reported by `vault verify`. New columns are included automatically.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn shell(path: &Path) -> Connection {
     file
 }
 
-/// What was tried, and what came of it.
+/// Attempts and their outcomes.
 #[derive(Default)]
 struct Tally(BTreeMap<(String, Verdict), u32>);
 
@@ -86,7 +86,7 @@ impl Tally {
 }
 
 #[tokio::test]
-async fn every_edit_of_every_column_is_refused_or_named() {
+async fn edits_of_every_column_are_detected() {
     let (sample, copies, mut tally) = (Sample::new().await, Copies::new(), Tally::default());
     let file = Connection::open(copies.put(&sample.database, None)).unwrap();
     let tables = tables(&file);
@@ -134,7 +134,7 @@ fn values(table: &Table, column: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_deletion_insertion_and_swap_of_rows_is_refused_or_named() {
+async fn deletions_insertions_and_swaps_are_detected() {
     let (sample, copies, mut tally) = (Sample::new().await, Copies::new(), Tally::default());
     let file = Connection::open(copies.put(&sample.database, None)).unwrap();
     for table in tables(&file) {
@@ -195,7 +195,7 @@ async fn swap(table: &Table, row: usize, sample: &Sample, copies: &Copies, tally
 
 /// The attacker has an older copy of the file, and puts back what was in it: each row, each table, and the manifest with it.
 #[tokio::test]
-async fn every_replay_of_older_rows_is_refused_or_named() {
+async fn replays_of_older_rows_are_detected() {
     let (sample, copies, mut tally) = (Sample::new().await, Copies::new(), Tally::default());
     let file = Connection::open(copies.put(&sample.database, None)).unwrap();
     let older = copies.path("older.db");
@@ -254,7 +254,7 @@ fn is_the_same(file: &Connection, table: &Table, old: &str) -> bool {
 /// A credential is taken out with all its rows, and the manifest is made to agree: its count is known, and a stream cipher's
 /// text can be changed bit by bit without the key. Without the tag it would be believed.
 #[tokio::test]
-async fn a_manifest_that_is_corrected_by_subtraction_is_refused() {
+async fn subtracted_manifest_is_detected() {
     let (sample, copies, mut tally) = (Sample::new().await, Copies::new(), Tally::default());
     let path = copies.put(&sample.database, None);
     let file = Connection::open(&path).unwrap();

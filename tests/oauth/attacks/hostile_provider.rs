@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const PREFIX: &str = "OAuth2 callback failed to exchange code for tokens: ";
 
-/// The real program, the provider `acme` that it is set up for, and somebody to whom nobody may be led.
+/// The real program, its provider `acme`, and a server that no redirect may reach.
 struct Bench {
     server: Process,
     key: String,
@@ -84,7 +84,7 @@ impl Bench {
         unspoilt(ask.send().await).is(200).json()
     }
 
-    /// What must hold in the end, whatever was asked.
+    /// Checks the state after all requests.
     fn assert_nothing_leaked(&self) {
         let log = self.server.log();
         for secret in SECRETS {
@@ -99,7 +99,7 @@ impl Bench {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_token_endpoint_answers_there_is_one_clear_error_and_nothing_is_stored() {
+async fn bad_token_response_is_one_clear_error() {
     let bench = Bench::new().await;
     for case in bench.misbehaviours() {
         let name = &case.name;
@@ -132,7 +132,7 @@ async fn whatever_the_token_endpoint_answers_there_is_one_clear_error_and_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_identity_endpoint_answers_costs_the_name_alone() {
+async fn bad_identity_response_costs_only_the_username() {
     let bench = Bench::new().await;
     for case in bench.misbehaviours() {
         bench.acme.behaves("/me", case.steps.clone());
@@ -146,7 +146,7 @@ async fn whatever_the_identity_endpoint_answers_costs_the_name_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_revocation_endpoint_answers_is_a_confirmation_or_is_queued() {
+async fn bad_revocation_response_confirms_or_queues() {
     let bench = Bench::new().await;
     let mut waiting = Vec::new();
     for case in bench.misbehaviours() {
@@ -170,8 +170,9 @@ async fn whatever_the_revocation_endpoint_answers_is_a_confirmation_or_is_queued
     bench.assert_nothing_leaked();
 }
 
+// docs/standards.md: 11.
 #[tokio::test(flavor = "multi_thread")]
-async fn bar_11_whatever_the_token_endpoint_answers_to_a_refresh_what_is_stored_stays_untouched() {
+async fn bad_refresh_response_keeps_what_is_stored() {
     let bench = Bench::new().await;
     for mut case in bench.misbehaviours() {
         let name = &case.name;
@@ -216,8 +217,9 @@ async fn bar_11_whatever_the_token_endpoint_answers_to_a_refresh_what_is_stored_
     bench.assert_nothing_leaked();
 }
 
+// docs/standards.md: 28.
 #[tokio::test(flavor = "multi_thread")]
-async fn bar_28_whatever_an_issuer_says_about_itself_there_is_one_clear_error() {
+async fn bad_issuer_metadata_is_one_clear_error() {
     let all = |acme: &Hostile, elsewhere: &Hostile| instant(&acme.base, &elsewhere.base);
     let bench = Bench::with(|acme, elsewhere| {
         let mut config = String::new();
@@ -243,7 +245,7 @@ async fn bar_28_whatever_an_issuer_says_about_itself_there_is_one_clear_error() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_is_a_short_text_that_is_no_token() {
+async fn username_is_short_and_never_a_token() {
     let bench = Bench::new().await;
     let name = |value: Value| json!({"name": value});
     for (body, username) in [
@@ -268,7 +270,7 @@ async fn a_name_is_a_short_text_that_is_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scopes_are_no_place_for_a_token() {
+async fn scopes_never_hold_a_token() {
     let bench = Bench::new().await;
     for scope in [json!(ACCESS_TOKEN), json!(["a", ACCESS_TOKEN]), json!(format!("a:{ACCESS_TOKEN}"))] {
         bench.acme.says("/token", &json!({"access_token": ACCESS_TOKEN, "token_type": "bearer", "scope": scope}));
@@ -280,7 +282,7 @@ async fn scopes_are_no_place_for_a_token() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_stays_flat_however_often_a_provider_misbehaves() {
+async fn memory_stays_flat_under_misbehaving_providers() {
     let bench = Bench::new().await;
     // The most is what was there while bodies were read, as it happened to be seen; the lowest is what stays.
     let round = async || {
@@ -300,8 +302,8 @@ async fn memory_stays_flat_however_often_a_provider_misbehaves() {
         (lowest, most)
     };
     let idle = bench.server.resident_kib();
-    // What the allocator keeps differs by some 10 MiB from one round to the next, and SQLite's caches fill as the log of
-    // what was done grows. What is held against them is some hundred connections a round, each with bodies of up to 1 MiB.
+    // The allocator keeps some 10 MiB more or less from one round to the next, and SQLite's caches fill as the
+    // audit log grows. Each round has some hundred connections with bodies of up to 1 MiB.
     round().await;
     let (mut first, mut last, mut largest) = (None, 0, 0);
     for n in 0..campaign(2, 3, 60) {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use strongroom::egress::Limits;
 
 #[tokio::test]
-async fn whoever_takes_too_long_is_given_up() {
+async fn slow_provider_times_out() {
     let acme = Hostile::start().await;
     let limits = Limits { total: Duration::from_millis(250), ..Limits::default() };
     let server = Server::with(Setup { config: settings(&acme), egress: (limits, None), ..Setup::default() }).await;
@@ -48,7 +48,7 @@ async fn whoever_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
-async fn whoever_takes_a_connection_and_says_nothing_is_given_up_before_anything_is_sent() {
+async fn silent_provider_times_out_before_anything_is_sent() {
     let acme = Hostile::start().await;
     let limits = Limits { connect: Duration::from_millis(100), ..Limits::default() };
     let config = settings(&acme).replace(&format!("{}/token", acme.base), &format!("{}/token", mute().await));
@@ -57,8 +57,9 @@ async fn whoever_takes_a_connection_and_says_nothing_is_given_up_before_anything
     assert!(reply.text().contains("no connection in time"), "{}", reply.text());
 }
 
+// docs/standards.md: 12.
 #[tokio::test(flavor = "multi_thread")]
-async fn bar_12_a_server_whose_certificate_is_not_right_is_told_nothing() {
+async fn bad_certificate_is_told_nothing() {
     let authority = Authority::new();
     let good = Hostile::with_tls(authority.acceptor("127.0.0.1", 2020..2200)).await;
     good.says("/token", &json!({"access_token": ACCESS_TOKEN, "token_type": "bearer"}));

@@ -1,5 +1,5 @@
-//! Nobody leads Strongroom to an inner address: every URL of `support/forbidden_urls.txt`, in every place that a URL can come
-//! to us through, and names that change their address under way.
+//! Requests to inner addresses are rejected: every URL of `support/forbidden_urls.txt`, in every place that a URL can come
+//! from, and names that change their address between two lookups.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -81,7 +81,7 @@ async fn delete(server: &Server, provider: &str, connected: &Value) -> Value {
     server.delete(&path).key(&server.key).send().await.is(200).json()["revoked"].clone()
 }
 
-/// Why the revocations that wait have failed.
+/// The last errors of the queued revocations.
 async fn reasons(server: &Server) -> Vec<String> {
     let admin = server.service_key_with(&[], &[Permission::Admin]).await;
     let queue = server.get("/v1/revocations").key(&admin).send().await.is(200).json();
@@ -122,8 +122,9 @@ async fn no_endpoint_of_an_entry_leads_inside() {
     assert_eq!(bench.trap.connections(), 0);
 }
 
+// docs/standards.md: 28.
 #[tokio::test]
-async fn bar_28_no_document_of_an_issuer_leads_inside() {
+async fn no_document_of_an_issuer_leads_inside() {
     let bench = Bench::new().await;
     let (base, key) = (&bench.acme.base, SigningKey::generate().with_id("k"));
     let issuer = |n: usize| format!("{base}/i{n}");
@@ -154,8 +155,9 @@ async fn bar_28_no_document_of_an_issuer_leads_inside() {
     assert_eq!(bench.trap.connections(), 0);
 }
 
+// docs/standards.md: 28.
 #[tokio::test]
-async fn bar_28_no_mcp_server_leads_inside() {
+async fn no_mcp_server_leads_inside() {
     let bench = Bench::new().await;
     let base = &bench.acme.base;
     let server = bench.server("").await;
@@ -186,8 +188,9 @@ async fn bar_28_no_mcp_server_leads_inside() {
     assert_eq!(bench.trap.connections(), 0);
 }
 
+// docs/standards.md: 28.
 #[tokio::test]
-async fn bar_28_no_metadata_of_a_provider_lead_inside() {
+async fn no_metadata_of_a_provider_leads_inside() {
     let bench = Bench::new().await;
     let base = &bench.acme.base;
     let (mut config, forbidden) = (String::new(), bench.forbidden());
@@ -239,7 +242,7 @@ async fn bar_28_no_metadata_of_a_provider_lead_inside() {
 }
 
 #[tokio::test]
-async fn a_name_that_changes_its_address_under_way_is_judged_each_time() {
+async fn rebinding_name_is_checked_at_each_connection() {
     let bench = Bench::new().await;
     let acceptor = bench.authority.acceptor("provider.example", 2020..2200);
     let good = Hostile::listen("127.0.0.2:0", Some(acceptor.clone())).await;

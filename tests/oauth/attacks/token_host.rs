@@ -1,5 +1,5 @@
-//! Who chooses the host of the token endpoint receives the code, the verifier and the client secret: the caller, the callback
-//! and the token answer try to, and no secret leaves.
+//! Attempts of the caller, the callback and the token response to choose the host of the token endpoint, which receives
+//! the code, the verifier and the client secret. No secret may leave.
 
 use std::net::Ipv4Addr;
 
@@ -15,7 +15,7 @@ use strongroom::permission::Permission;
 
 const HOST: &str = "accounts.acme.invalid";
 
-/// The honest provider, somebody who would like to be it, and who asks for which names.
+/// The honest provider, the attacker's server, and the names that were resolved.
 struct Bench {
     acme: Hostile,
     evil: Hostile,
@@ -33,7 +33,7 @@ impl Bench {
     }
 
     /// A server whose provider `acme` has this entry, in which `BASE` is the honest provider. Every name is said to be this
-    /// machine, where nobody listens on the port of https.
+    /// machine, which does not listen on the port of https.
     async fn server(&self, oauth: &str) -> Server {
         self.server_with(oauth, Setup::default()).await
     }
@@ -88,7 +88,7 @@ impl Bench {
         ]
     }
 
-    /// That nobody was asked but the honest provider and the names that `may` lets.
+    /// Checks that only the honest provider and the names that `may` allows were asked.
     fn assert_nobody_was_asked(&self, may: impl Fn(&str) -> bool) {
         assert_eq!(self.evil.connections(), 0, "evil was connected to");
         let strangers: Vec<String> = self.names.asked().into_iter().filter(|name| !may(name)).collect();
@@ -99,7 +99,7 @@ impl Bench {
 async fn initiate(server: &Server, inputs: &Value) -> Reply {
     let body = json!({
         "callback_url": CALLBACK, "inputs": inputs,
-        // Nobody asks for these, and nobody heeds them.
+        // These are neither requested nor used.
         "token_url": "https://evil.example/token", "authorize_url": "https://evil.example/", "issuer": "https://evil.example",
     });
     server.post("/v1/integrations/acme/oauth/initiate").key(&server.key).json(&body).send().await
@@ -116,7 +116,7 @@ async fn delete(server: &Server, completed: &Reply) -> Value {
 }
 
 #[tokio::test]
-async fn a_caller_chooses_a_label_under_the_fixed_domain_and_no_host() {
+async fn caller_chooses_a_label_and_never_a_host() {
     let bench = Bench::new().await;
     let server = bench
         .server(
@@ -139,7 +139,7 @@ async fn a_caller_chooses_a_label_under_the_fixed_domain_and_no_host() {
 }
 
 #[tokio::test]
-async fn a_caller_who_chooses_a_part_of_the_path_stays_within_it() {
+async fn caller_stays_within_its_path_segment() {
     let bench = Bench::new().await;
     let server = bench
         .server(
@@ -164,7 +164,7 @@ async fn a_caller_who_chooses_a_part_of_the_path_stays_within_it() {
 }
 
 #[tokio::test]
-async fn a_callback_chooses_among_the_listed_hosts_alone() {
+async fn callback_chooses_only_among_listed_hosts() {
     let bench = Bench::new().await;
     let server = bench
         .server(&format!(
@@ -177,13 +177,13 @@ async fn a_callback_chooses_among_the_listed_hosts_alone() {
         let callback = json!({"accounts-server": way, "iss": "https://evil.example", "token_endpoint": way});
         let refused = complete(&server, &started, &callback).await.is(400);
         assert!(refused.text().contains("'accounts' is malformed"), "{way}: {}", refused.text());
-        // The state is spent: nobody tries hosts with one code.
+        // The state is consumed: one code cannot try several hosts.
         complete(&server, &started, &json!({"accounts-server": HOST})).await.is(400);
     }
     let started = initiate(&server, &json!({})).await.is(200);
     assert!(complete(&server, &started, &json!({})).await.is(400).text().contains("'accounts' is missing"));
     assert_eq!(bench.names.asked(), Vec::<String>::new(), "nobody was asked for any name");
-    // The listed host is asked: nobody is there, so the provider is unreachable and not refused.
+    // The listed host does not listen, so the provider is unreachable, and the host was not rejected.
     let started = initiate(&server, &json!({})).await.is(200);
     complete(&server, &started, &json!({"accounts-server": format!("https://{}/", HOST.to_uppercase())})).await.is(502);
     bench.assert_nobody_was_asked(|name| name == HOST);
@@ -202,7 +202,7 @@ fn instance(hosts: &str, example: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_token_answer_chooses_among_the_listed_hosts_alone() {
+async fn token_response_chooses_only_among_listed_hosts() {
     let bench = Bench::new().await;
     let server = bench.server(&instance("*.acme.invalid", HOST)).await;
     for way in bench.ways().into_iter().filter(|way| way != "evil.accounts.acme.invalid") {
@@ -233,7 +233,7 @@ async fn a_token_answer_chooses_among_the_listed_hosts_alone() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_refresh_moves_nothing_elsewhere() {
+async fn refresh_response_moves_nothing() {
     let bench = Bench::new().await;
     let server =
         bench.server(&instance("*.acme.invalid", HOST).replace("https://{instance}/refresh", "BASE/refresh")).await;
@@ -260,7 +260,7 @@ async fn an_answer_to_a_refresh_moves_nothing_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_refresh_goes_to_the_host_that_the_entry_lists_or_nowhere() {
+async fn refresh_goes_to_a_listed_host_or_nowhere() {
     let bench = Bench::new().await;
     let before = bench.server(&instance("old.acme.invalid", "old.acme.invalid")).await;
     let answer = json!({"access_token": "at", "refresh_token": "rt", "token_type": "bearer", "instance_url": "old.acme.invalid"});
@@ -281,7 +281,7 @@ async fn a_refresh_goes_to_the_host_that_the_entry_lists_or_nowhere() {
 }
 
 #[tokio::test]
-async fn a_host_that_the_entry_lists_no_more_gets_nothing_any_more() {
+async fn unlisted_host_receives_nothing_any_more() {
     let bench = Bench::new().await;
     let before = bench.server(&instance("old.acme.invalid", "old.acme.invalid")).await;
     bench

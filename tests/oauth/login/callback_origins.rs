@@ -15,13 +15,13 @@ async fn initiate(server: &Server, callback: &str) -> Reply {
     server.post("/v1/integrations/sandbox/oauth/initiate").key(&server.key).json(&body).send().await
 }
 
-/// The servers of these tests allow `http://localhost` besides.
+/// Starts a server, which also allows `http://localhost`.
 async fn server(config: &str) -> Server {
     Server::with(Setup { config: config.to_owned(), ..Setup::default() }).await
 }
 
 #[tokio::test]
-async fn what_is_allowed_is_the_redirect_uri_to_the_letter() {
+async fn allowed_callback_is_sent_verbatim() {
     let server = server(ORIGINS).await;
     for callback in [
         "https://app.example.com",
@@ -124,7 +124,7 @@ const REFUSED: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn everything_else_is_one_400_that_does_not_repeat_it() {
+async fn other_callbacks_are_400_and_not_repeated() {
     let server = server(ORIGINS).await;
     assert!(REFUSED.len() >= 60);
     for callback in REFUSED {
@@ -141,7 +141,7 @@ async fn everything_else_is_one_400_that_does_not_repeat_it() {
 }
 
 #[tokio::test]
-async fn localhost_ports_can_be_held_to_the_letter() {
+async fn localhost_ports_can_be_exact() {
     let server = server("[oauth]\nlocalhost_ports = \"exact\"\n").await;
     initiate(&server, "http://localhost/cb").await.is(200);
     initiate(&server, "http://localhost:3000/cb").await.is(400);

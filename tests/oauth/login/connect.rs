@@ -1,4 +1,4 @@
-//! `strongroom connect` as somebody at a terminal uses it: the test is the browser.
+//! `strongroom connect` as a user at a terminal runs it. The test is the browser.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -32,7 +32,7 @@ fn location(reply: &Reply) -> String {
     reply.header("Location").expect("a redirect").to_owned()
 }
 
-/// What the sandbox sends the browser to, after this decision.
+/// The URL to which the sandbox redirects the browser after this decision.
 async fn decided(login: &str, decision: &str) -> String {
     location(&get(&format!("{login}&sandbox_decision={decision}")).await.is(303))
 }
@@ -45,7 +45,7 @@ async fn last_page(callback: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_connects_an_account_beside_a_running_server_and_prints_its_id() {
+async fn connect_stores_an_account_and_prints_its_id() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let server = installation.serve().await;
@@ -80,8 +80,9 @@ async fn a_terminal_connects_an_account_beside_a_running_server_and_prints_its_i
     assert_eq!(installation.rows("pending_authorization"), 0);
 }
 
+// docs/standards.md: 20.
 #[tokio::test(flavor = "multi_thread")]
-async fn bar_20_our_callback_leaves_no_code_in_the_history_and_its_pages_load_nothing() {
+async fn callback_page_hides_the_code_and_loads_nothing() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let (_running, login) = connect(&installation, &[]);
@@ -101,7 +102,7 @@ async fn bar_20_our_callback_leaves_no_code_in_the_history_and_its_pages_load_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_belong_to_the_login_changes_nothing() {
+async fn unrelated_requests_change_nothing() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let (mut running, login) = connect(&installation, &[]);
@@ -130,8 +131,9 @@ async fn what_does_not_belong_to_the_login_changes_nothing() {
     assert_eq!(sandbox.requests(SandboxEndpoint::Token), 1);
 }
 
+// docs/standards.md: 4.
 #[tokio::test(flavor = "multi_thread")]
-async fn bar_4_an_error_at_the_callback_ends_the_login_and_is_shown_escaped() {
+async fn callback_error_ends_the_login_and_is_escaped() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let (running, login) = connect(&installation, &[]);
@@ -149,7 +151,7 @@ async fn bar_4_an_error_at_the_callback_ends_the_login_and_is_shown_escaped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_refuses_the_code_ends_it_with_its_words() {
+async fn refused_code_ends_it_with_the_providers_words() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let (running, login) = connect(&installation, &[]);
@@ -166,7 +168,7 @@ async fn a_provider_that_refuses_the_code_ends_it_with_its_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_answers_as_another_server_gets_no_code() {
+async fn other_server_gets_no_code() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let (running, login) = connect(&installation, &[]);
@@ -181,7 +183,7 @@ async fn who_answers_as_another_server_gets_no_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_that_never_comes_back_and_ctrl_c_leave_nothing() {
+async fn abandoned_login_and_ctrl_c_leave_nothing() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let (running, _) = connect(&installation, &["--timeout", "1s"]);
@@ -202,7 +204,7 @@ async fn a_browser_that_never_comes_back_and_ctrl_c_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_application_completes_what_the_command_began() {
+async fn application_cannot_complete_the_commands_login() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let server = installation.serve().await;
@@ -218,7 +220,7 @@ async fn no_application_completes_what_the_command_began() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_browser_gets_a_link_that_works_once_and_not_the_state() {
+async fn browser_link_works_once_and_hides_the_state() {
     let sandbox = sandbox().await;
     let installation = installation(&sandbox).await;
     let opener = installation.path("xdg-open");
@@ -242,7 +244,7 @@ async fn the_browser_gets_a_link_that_works_once_and_not_the_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_begin_says_why_and_how_to_mend_it() {
+async fn login_that_cannot_start_says_why_and_what_to_do() {
     let sandbox = sandbox().await;
     let installation = Installation::new(&sandbox_settings(&sandbox)).await;
     let refused = |arguments: &[&str], code: i32, words: &[&str]| {
@@ -271,7 +273,7 @@ async fn what_cannot_begin_says_why_and_how_to_mend_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_asks_what_discovery_finds_and_says_where_it_fails() {
+async fn provider_check_reports_discovery_and_its_failures() {
     let sandbox = sandbox().await;
     let base = sandbox.base_url();
     let found = format!(

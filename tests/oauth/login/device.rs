@@ -40,7 +40,7 @@ async fn decide(begun: &Begun, decision: &str) {
 }
 
 #[tokio::test]
-async fn an_account_is_connected_from_another_device() {
+async fn device_login_connects_an_account() {
     let server = server().await;
     let begun = begin(&server, &json!({"scopes": ["read", "write"], "state_metadata": {"from": "the tv"}})).await;
     assert_eq!(begun.answer["interval"], 5);
@@ -68,7 +68,7 @@ async fn an_account_is_connected_from_another_device() {
 }
 
 #[tokio::test]
-async fn reconnecting_from_another_device_keeps_the_id() {
+async fn device_reconnect_keeps_the_id() {
     let server = server().await;
     // It is dev's; the other device logs in as alice.
     let id = server.connect("sandbox").await;
@@ -86,8 +86,9 @@ async fn reconnecting_from_another_device_keeps_the_id() {
     assert_eq!(connected["scopes"], json!(["more", "profile"]), "what it had is asked for again");
 }
 
+// docs/standards.md: 31.
 #[tokio::test]
-async fn bar_31_however_many_ask_however_often_the_provider_is_asked_once_an_interval() {
+async fn provider_is_polled_once_per_interval() {
     let server = server().await;
     let begun = begin(&server, &json!({})).await;
     for _ in 0..3 {
@@ -111,8 +112,9 @@ async fn bar_31_however_many_ask_however_often_the_provider_is_asked_once_an_int
     assert_eq!(listed.as_array().expect("a list").len(), 1);
 }
 
+// docs/standards.md: 31.
 #[tokio::test]
-async fn bar_31_slow_down_adds_five_seconds_for_good() {
+async fn slow_down_adds_five_seconds_permanently() {
     let server = server().await;
     let begun = begin(&server, &json!({})).await;
     // The provider comes to want longer pauses than it said.
@@ -131,8 +133,9 @@ async fn bar_31_slow_down_adds_five_seconds_for_good() {
     assert!(poll(&server, &begun.token).await.is(200).json()["credentials_id"].is_string());
 }
 
+// docs/standards.md: 31.
 #[tokio::test]
-async fn bar_31_denial_and_expiry_end_it() {
+async fn denial_and_expiry_end_the_login() {
     let server = server().await;
     let denied = begin(&server, &json!({})).await;
     decide(&denied, "deny").await;
@@ -151,7 +154,7 @@ async fn bar_31_denial_and_expiry_end_it() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_meanwhile_costs_nothing_but_time() {
+async fn outage_only_delays_the_login() {
     let server = server().await;
     let begun = begin(&server, &json!({})).await;
     server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Down);
@@ -163,8 +166,9 @@ async fn a_provider_that_is_down_meanwhile_costs_nothing_but_time() {
     assert!(poll(&server, &begun.token).await.is(200).json()["credentials_id"].is_string());
 }
 
+// docs/standards.md: 32.
 #[tokio::test]
-async fn bar_32_the_device_code_never_leaves_strongroom() {
+async fn device_code_never_leaves_strongroom() {
     let server = server().await;
     let begun = begin(&server, &json!({})).await;
     server.clock.advance(Duration::from_secs(5));
@@ -187,7 +191,7 @@ async fn bar_32_the_device_code_never_leaves_strongroom() {
 }
 
 #[tokio::test]
-async fn another_user_and_another_provider_find_nothing() {
+async fn other_user_and_other_provider_find_nothing() {
     let server = server().await;
     let begun = begin(&server, &json!({})).await;
     server.clock.advance(Duration::from_secs(5));
@@ -201,7 +205,7 @@ async fn another_user_and_another_provider_find_nothing() {
 }
 
 #[tokio::test]
-async fn it_is_off_until_it_is_turned_on_and_told_apart_from_not_offered() {
+async fn device_login_is_off_by_default() {
     let off = Server::start().await;
     let path = "/v1/integrations/sandbox/oauth/device/initiate";
     let refused = off.post(path).key(&off.key).json(&json!({})).send().await.is(404).json();
@@ -222,7 +226,7 @@ async fn it_is_off_until_it_is_turned_on_and_told_apart_from_not_offered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_connects_from_another_device() {
+async fn connect_uses_the_device_flow() {
     let sandbox = sandbox().await;
     sandbox.adjust(|behaviour| behaviour.device_interval = Duration::from_secs(1));
     let installation = Installation::new(&sandbox_settings(&sandbox)).await;

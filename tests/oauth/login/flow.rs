@@ -24,8 +24,9 @@ fn query(login_url: &str) -> BTreeMap<String, String> {
     query
 }
 
+// docs/standards.md: 1.
 #[tokio::test]
-async fn bar_1_the_login_url_has_every_parameter_once_and_keeps_the_endpoints_own() {
+async fn login_url_has_each_parameter_once() {
     let acme = Recording::start().await;
     let entry = "authorize_url = \"BASE/authorize?tenant=a%20b\"\nscope_separator = \",\"\nauthorize_params = { prompt = \"consent\" }";
     let server = acme.server(entry).await;
@@ -48,8 +49,9 @@ async fn bar_1_the_login_url_has_every_parameter_once_and_keeps_the_endpoints_ow
     assert_eq!(query, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
 }
 
+// docs/standards.md: 19.
 #[tokio::test]
-async fn bar_19_a_code_is_all_that_is_asked_for_and_all_that_is_taken() {
+async fn only_the_code_flow_is_used() {
     let acme = Recording::start().await;
     let server = acme.server("").await;
     let started = server.initiate_with("acme", &json!({"callback_url": CALLBACK})).await;
@@ -67,8 +69,9 @@ async fn bar_19_a_code_is_all_that_is_asked_for_and_all_that_is_taken() {
     assert!(!acme.asked("/token")[0].body.contains("somebody"));
 }
 
+// docs/standards.md: 22.
 #[tokio::test]
-async fn bar_22_an_entry_names_the_resource_or_the_audience_in_both_requests() {
+async fn resource_or_audience_is_in_both_requests() {
     let acme = Recording::start().await;
     let params = "{ resource = \"https://api.acme.example/\", audience = \"acme\" }";
     let server = acme.server(&format!("authorize_params = {params}\ntoken_params = {params}")).await;
@@ -81,8 +84,9 @@ async fn bar_22_an_entry_names_the_resource_or_the_audience_in_both_requests() {
     }
 }
 
+// docs/standards.md: 2.
 #[tokio::test]
-async fn bar_2_the_token_request_repeats_the_redirect_uri_to_the_letter() {
+async fn token_request_repeats_the_redirect_uri_verbatim() {
     let acme = Recording::start().await;
     let server = acme.server("token_params = { audience = \"x\" }").await;
     for callback in ["http://localhost:3000/callback", "HTTP://LOCALHOST:80/a/../b?x=%7e&y=ü", "http://localhost"] {
@@ -98,8 +102,9 @@ async fn bar_2_the_token_request_repeats_the_redirect_uri_to_the_letter() {
     }
 }
 
+// docs/standards.md: 3.
 #[tokio::test]
-async fn bar_3_the_client_authenticates_in_one_way_and_no_other() {
+async fn client_authenticates_in_exactly_one_way() {
     let acme = Recording::start().await;
     for (way, basic, id, secret) in [
         ("basic", Some("my+id:s%2Bc%2Fr"), None, None),
@@ -118,7 +123,7 @@ async fn bar_3_the_client_authenticates_in_one_way_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_client_without_what_its_authentication_needs_is_not_configured() {
+async fn incomplete_client_is_not_configured() {
     let acme = Recording::start().await;
     for (auth, client, status) in
         [("post", "client_id = \"c\"", 501), ("none", "client_id = \"c\"", 200), ("none", "client_secret = \"s\"", 501)]
@@ -132,8 +137,9 @@ async fn a_client_without_what_its_authentication_needs_is_not_configured() {
     }
 }
 
+// docs/standards.md: 13, 14.
 #[tokio::test]
-async fn bar_13_and_14_every_flow_has_a_verifier_of_its_own_that_is_sent_once() {
+async fn verifier_is_per_flow_and_sent_once() {
     let acme = Recording::start().await;
     let server = acme.server("").await;
     let mut verifiers = Vec::new();
@@ -152,7 +158,7 @@ async fn bar_13_and_14_every_flow_has_a_verifier_of_its_own_that_is_sent_once() 
 }
 
 #[tokio::test]
-async fn pkce_is_left_out_only_where_the_entry_says_that_the_provider_rejects_it() {
+async fn pkce_is_omitted_only_if_the_entry_says_so() {
     let acme = Recording::start().await;
     let server = acme.server("pkce = false").await;
     let started = server.initiate_with("acme", &json!({"callback_url": CALLBACK})).await;
@@ -162,7 +168,7 @@ async fn pkce_is_left_out_only_where_the_entry_says_that_the_provider_rejects_it
 }
 
 #[tokio::test]
-async fn defaults_stand_in_for_no_scopes_and_what_is_always_sent_is_added() {
+async fn empty_scopes_mean_defaults_plus_always_scopes() {
     let acme = Recording::start().await;
     let both = "default_scopes = [\"d1\", \"d2\"]\nalways_scopes = [\"a\", \"d1\"]";
     let fixed = "fixed_scopes = true\nalways_scopes = [\"a\"]";
@@ -183,8 +189,9 @@ async fn defaults_stand_in_for_no_scopes_and_what_is_always_sent_is_added() {
     }
 }
 
+// docs/standards.md: 6.
 #[tokio::test]
-async fn bar_6_missing_scopes_are_those_of_the_defaults_too() {
+async fn missing_scopes_include_missing_defaults() {
     let acme = Recording::start().await;
     let server = acme.server("default_scopes = [\"read\", \"write\"]").await;
     acme.says("/token", &json!({"access_token": "at", "token_type": "Bearer", "scope": "read,extra"}));
@@ -195,7 +202,7 @@ async fn bar_6_missing_scopes_are_those_of_the_defaults_too() {
 }
 
 #[tokio::test]
-async fn answers_are_read_in_every_form_that_providers_are_known_to_use() {
+async fn known_token_response_forms_are_read() {
     let acme = Recording::start().await;
     let json = "application/json";
     for (entry, kind, body) in [
@@ -219,8 +226,9 @@ async fn answers_are_read_in_every_form_that_providers_are_known_to_use() {
     }
 }
 
+// docs/standards.md: 5, 11.
 #[tokio::test]
-async fn bar_5_and_11_a_refusal_is_a_400_and_nonsense_a_502_whatever_the_status_and_neither_stores() {
+async fn refusal_is_400_nonsense_502_and_neither_stores() {
     let acme = Recording::start().await;
     let server = acme.server("").await;
     for (status, body, expected) in [
@@ -249,7 +257,7 @@ async fn bar_5_and_11_a_refusal_is_a_400_and_nonsense_a_502_whatever_the_status_
 }
 
 #[tokio::test]
-async fn where_nobody_can_say_whose_account_it_is_the_username_is_null_and_the_answer_200() {
+async fn unknown_account_has_no_username_and_is_200() {
     let acme = Recording::start().await;
     let server = acme.server("identity = { url = \"BASE/me\", username = \"/login\", title = \"/name\" }").await;
     for (status, body) in [
@@ -268,7 +276,7 @@ async fn where_nobody_can_say_whose_account_it_is_the_username_is_null_and_the_a
 }
 
 #[tokio::test]
-async fn a_title_is_the_accounts_name_else_its_username_else_the_providers_name() {
+async fn title_is_display_name_then_username_then_provider() {
     let acme = Recording::start().await;
     let server = acme.server("identity = { url = \"BASE/me\", username = \"/login\", title = \"/name\" }").await;
     for (identity, username, title) in [
@@ -294,7 +302,7 @@ fn revoking(ends: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_grant_is_revoked_only_with_the_last_credential_of_its_account() {
+async fn grant_is_revoked_with_its_last_credential() {
     let acme = Recording::start().await;
     let server = acme.server(&revoking("grant")).await;
     acme.says("/revoke", &json!({}));
@@ -314,7 +322,7 @@ async fn a_grant_is_revoked_only_with_the_last_credential_of_its_account() {
 }
 
 #[tokio::test]
-async fn providers_of_one_authorization_server_share_their_grants() {
+async fn providers_of_one_server_share_their_grants() {
     let acme = Recording::start().await;
     let files = |url: &str, client: &str| {
         format!(
@@ -343,7 +351,7 @@ async fn providers_of_one_authorization_server_share_their_grants() {
 }
 
 #[tokio::test]
-async fn another_users_credential_of_the_same_account_keeps_no_grant_alive() {
+async fn other_users_credential_keeps_no_grant_alive() {
     let acme = Recording::start().await;
     let server = acme.server(&revoking("grant")).await;
     acme.says("/revoke", &json!({}));
@@ -357,7 +365,7 @@ async fn another_users_credential_of_the_same_account_keeps_no_grant_alive() {
 }
 
 #[tokio::test]
-async fn where_a_revocation_ends_one_token_alone_it_is_always_sent_refresh_token_first() {
+async fn per_token_revocation_sends_the_refresh_token_first() {
     let acme = Recording::start().await;
     let server = acme.server(&revoking("token")).await;
     acme.says("/token", &json!({"access_token": "at", "refresh_token": "rt", "token_type": "bearer"}));
@@ -371,7 +379,7 @@ async fn where_a_revocation_ends_one_token_alone_it_is_always_sent_refresh_token
 }
 
 #[tokio::test]
-async fn a_provider_that_refuses_to_revoke_is_false_and_one_that_has_no_way_is_null() {
+async fn refused_revocation_is_false_and_impossible_is_null() {
     let acme = Recording::start().await;
     let server = acme.server(&revoking("token")).await;
     for (status, revoked) in [("400 Bad Request", false), ("503 Service Unavailable", false), ("200 OK", true)] {
@@ -385,7 +393,7 @@ async fn a_provider_that_refuses_to_revoke_is_false_and_one_that_has_no_way_is_n
 }
 
 #[tokio::test]
-async fn what_is_connected_at_a_provider_that_left_the_catalogue_stays_listed_and_can_be_deleted() {
+async fn credential_of_a_removed_provider_can_be_deleted() {
     let acme = Recording::start().await;
     let before = acme.server(&revoking("token")).await;
     let connected = before.connect_acme(&[]).await.is(200);
@@ -399,7 +407,7 @@ async fn what_is_connected_at_a_provider_that_left_the_catalogue_stays_listed_an
 }
 
 #[tokio::test]
-async fn a_login_that_returns_after_its_provider_left_the_catalogue_is_told_that_it_is_not_configured() {
+async fn login_of_a_removed_provider_is_not_configured() {
     let acme = Recording::start().await;
     let before = acme.server(&revoking("token")).await;
     let started = before.initiate_with("acme", &json!({"callback_url": CALLBACK})).await;
@@ -409,8 +417,9 @@ async fn a_login_that_returns_after_its_provider_left_the_catalogue_is_told_that
     assert!(acme.asked("/token").is_empty());
 }
 
+// docs/standards.md: 15.
 #[tokio::test]
-async fn bar_15_a_state_lives_as_long_as_the_configuration_says() {
+async fn state_lives_as_long_as_configured() {
     let acme = Recording::start().await;
     let setup = Setup { config: "[oauth]\nstate_ttl = \"90s\"".to_owned(), ..Setup::default() };
     let server = acme.server_with("", "client_id = \"c\"\nclient_secret = \"s\"", setup).await;
@@ -440,7 +449,7 @@ async fn any_key_of_the_same_user_may_complete() {
 }
 
 #[tokio::test]
-async fn a_state_of_one_server_means_nothing_to_another() {
+async fn state_of_another_server_is_unknown() {
     let acme = Recording::start().await;
     let [one, other] = [acme.server("").await, acme.server("").await];
     let started = one.initiate_with("acme", &json!({"callback_url": CALLBACK})).await;
@@ -450,7 +459,7 @@ async fn a_state_of_one_server_means_nothing_to_another() {
 }
 
 #[tokio::test]
-async fn what_was_given_as_state_metadata_comes_back_as_it_was() {
+async fn state_metadata_is_returned_unchanged() {
     let acme = Recording::start().await;
     let server = acme.server("").await;
     let given = json!({"b": [1, 2.5, 202.648_927_362_717_22, 9_007_199_254_740_993_u64, null, true, "é\u{0}"], "a": {"": {}}, "state": "x"});
@@ -461,7 +470,7 @@ async fn what_was_given_as_state_metadata_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn iss_is_ignored_where_the_issuer_is_unknown_and_may_be_required_of_everybody() {
+async fn iss_is_ignored_without_an_issuer_unless_required() {
     let acme = Recording::start().await;
     let complete = async |server: &Server, params: Option<Value>| {
         let state = server.initiate_with("acme", &json!({"callback_url": CALLBACK})).await.state;
@@ -484,7 +493,7 @@ async fn iss_is_ignored_where_the_issuer_is_unknown_and_may_be_required_of_every
 }
 
 #[tokio::test]
-async fn reconnecting_takes_ones_own_oauth_credential_of_that_provider_alone() {
+async fn reconnect_needs_the_users_own_oauth_credential() {
     let acme = Recording::start().await;
     let server = acme.server("revoke = { url = \"BASE/revoke\" }").await;
     let id = server.connect_acme(&[]).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
@@ -503,7 +512,7 @@ async fn reconnecting_takes_ones_own_oauth_credential_of_that_provider_alone() {
 }
 
 #[tokio::test]
-async fn a_delete_whose_caller_hangs_up_still_revokes() {
+async fn delete_revokes_even_if_the_caller_hangs_up() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let mut raw = server.raw().await;

@@ -20,7 +20,7 @@ async fn initiate(server: &Server, inputs: &Value) -> Reply {
 }
 
 #[tokio::test]
-async fn a_missing_or_malformed_input_is_a_422_that_names_it_and_gives_the_example() {
+async fn bad_input_is_422_with_its_name_and_an_example() {
     let acme = Recording::start().await;
     let server = acme.server(TENANT).await;
     for (inputs, kind, place) in [
@@ -41,7 +41,7 @@ async fn a_missing_or_malformed_input_is_a_422_that_names_it_and_gives_the_examp
 }
 
 #[tokio::test]
-async fn the_list_of_providers_says_which_inputs_a_caller_gives() {
+async fn provider_list_names_the_inputs() {
     let acme = Recording::start().await;
     let more = "\ninputs.host = { from = \"callback\", hosts = [\"a.example.com\"], example = \"a.example.com\" }\n\
                 api_base_url = \"https://{host}/\"\ncallback_metadata = [\"host\"]";
@@ -54,7 +54,7 @@ async fn the_list_of_providers_says_which_inputs_a_caller_gives() {
 }
 
 #[tokio::test]
-async fn an_input_leads_every_request_of_the_flow_and_the_revocation() {
+async fn input_reaches_every_request_of_the_flow() {
     let acme = Recording::start().await;
     let server = acme.server(TENANT).await;
     acme.says("/a%20b/token", &json!({"access_token": "at", "token_type": "bearer"}));

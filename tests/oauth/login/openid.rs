@@ -100,8 +100,9 @@ async fn complete(server: &Server, started: &Started) -> Reply {
     server.complete_acme(&server.key, &started.state).await
 }
 
+// docs/standards.md: 26, 27.
 #[tokio::test]
-async fn bar_26_and_27_an_entry_that_knows_the_issuer_alone_connects_and_revokes() {
+async fn entry_with_only_an_issuer_connects_and_revokes() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     let started = begin(&server).await;
@@ -117,8 +118,9 @@ async fn bar_26_and_27_an_entry_that_knows_the_issuer_alone_connects_and_revokes
     assert_eq!(issuer.recording.asked("/me").len(), 0, "the ID token said it all");
 }
 
+// docs/standards.md: 26.
 #[tokio::test]
-async fn bar_26_metadata_of_another_issuer_are_not_used_and_come_by_two_ways() {
+async fn metadata_of_another_issuer_is_rejected() {
     let issuer = Issuer::start().await;
     for wrong in [format!("{}/", issuer.base()), "https://evil.example".to_owned()] {
         let mut document = issuer.metadata();
@@ -134,8 +136,9 @@ async fn bar_26_metadata_of_another_issuer_are_not_used_and_come_by_two_ways() {
     begin(&issuer.server("").await).await;
 }
 
+// docs/standards.md: 28.
 #[tokio::test]
-async fn bar_28_metadata_are_fetched_once_and_renewed_behind_the_requests() {
+async fn metadata_is_cached_and_renewed_in_the_background() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     let fetched = || issuer.recording.asked(WELL_KNOWN).len();
@@ -154,7 +157,7 @@ async fn bar_28_metadata_are_fetched_once_and_renewed_behind_the_requests() {
 }
 
 #[tokio::test]
-async fn what_the_entry_says_itself_beats_the_metadata() {
+async fn entry_overrides_the_metadata() {
     let issuer = Issuer::start().await;
     let further = format!("token_url = \"{}/other\"\ntoken_auth = \"none\"\npkce = false", issuer.base());
     let server = issuer.server(&further).await;
@@ -166,8 +169,9 @@ async fn what_the_entry_says_itself_beats_the_metadata() {
     assert_eq!((asked.param("client_id").as_deref(), asked.param("client_secret")), (Some("us"), None));
 }
 
+// docs/standards.md: 18.
 #[tokio::test]
-async fn bar_18_discovered_servers_announce_iss_and_a_missing_one_is_refused_where_callback_params_are_sent() {
+async fn missing_announced_iss_is_rejected() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     for (params, status) in
@@ -180,8 +184,9 @@ async fn bar_18_discovered_servers_announce_iss_and_a_missing_one_is_refused_whe
     }
 }
 
+// docs/standards.md: 50.
 #[tokio::test]
-async fn bar_50_every_openid_login_has_a_nonce_of_its_own_and_no_other_has_one() {
+async fn openid_login_has_its_own_nonce() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     let nonce = |started: &Started| {
@@ -196,8 +201,9 @@ async fn bar_50_every_openid_login_has_a_nonce_of_its_own_and_no_other_has_one()
     assert_eq!(nonce(&server.initiate_with("acme", &body).await), None);
 }
 
+// docs/standards.md: 48.
 #[tokio::test]
-async fn bar_48_an_id_token_that_is_not_this_logins_is_an_error_and_nothing_is_stored() {
+async fn foreign_id_token_is_an_error_and_stores_nothing() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     let now = server.clock.now().0;
@@ -245,7 +251,7 @@ async fn bar_48_an_id_token_that_is_not_this_logins_is_an_error_and_nothing_is_s
 }
 
 #[tokio::test]
-async fn an_id_token_for_several_parties_is_ours_where_it_was_issued_to_us() {
+async fn shared_id_token_is_accepted_if_issued_to_us() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     let started = begin(&server).await;
@@ -256,8 +262,9 @@ async fn an_id_token_for_several_parties_is_ours_where_it_was_issued_to_us() {
     complete(&server, &started).await.is(200);
 }
 
+// docs/standards.md: 49.
 #[tokio::test]
-async fn bar_49_an_unknown_key_is_asked_for_once_and_then_not_for_a_while() {
+async fn unknown_key_is_fetched_once_then_rate_limited() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     let connected = async |key: &SigningKey| {
@@ -277,8 +284,9 @@ async fn bar_49_an_unknown_key_is_asked_for_once_and_then_not_for_a_while() {
     assert_eq!(issuer.recording.asked("/jwks").len(), 2, "a stranger can write any kid into a token");
 }
 
+// docs/standards.md: 49.
 #[tokio::test]
-async fn bar_49_userinfo_is_believed_only_about_the_account_of_the_id_token() {
+async fn userinfo_must_match_the_id_tokens_account() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;
     for (subject, username) in [("subject-1", json!("from-userinfo")), ("subject-2", Value::Null)] {
@@ -292,7 +300,7 @@ async fn bar_49_userinfo_is_believed_only_about_the_account_of_the_id_token() {
 }
 
 #[tokio::test]
-async fn an_entry_says_which_claims_are_username_title_and_account() {
+async fn entry_maps_claims_to_username_title_and_account() {
     let issuer = Issuer::start().await;
     let identity = "[providers.acme.oauth.identity]\nfrom_id_token = true\nusername = \"/email\"\naccount = \"/oid\"";
     let server = issuer.server(identity).await;
@@ -308,7 +316,7 @@ async fn an_entry_says_which_claims_are_username_title_and_account() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_the_entry_has_no_use_for_is_ignored() {
+async fn unneeded_id_token_is_ignored() {
     let issuer = Issuer::start().await;
     let identity = format!("[providers.acme.oauth.identity]\nurl = \"{}/me\"\nusername = \"/login\"", issuer.base());
     let server = issuer.server(&identity).await;

@@ -18,8 +18,9 @@ async fn refused(server: &Server, status: u16) -> String {
     server.post("/v1/integrations/acme/oauth/initiate").key(&server.key).json(&body).send().await.is(status).text()
 }
 
+// docs/standards.md: 33.
 #[tokio::test]
-async fn bar_33_a_pushed_request_leaves_the_id_and_the_reference_in_the_url_and_nothing_else() {
+async fn pushed_login_url_has_only_client_id_and_reference() {
     let acme = Recording::start().await;
     let reference = REFERENCE.replace(' ', "%20");
     acme.answers_with(
@@ -52,8 +53,9 @@ async fn bar_33_a_pushed_request_leaves_the_id_and_the_reference_in_the_url_and_
     server.complete_acme(&server.key, &started.state).await.is(200);
 }
 
+// docs/standards.md: 33.
 #[tokio::test]
-async fn bar_33_a_state_ends_by_our_own_time_where_that_is_earlier() {
+async fn state_expires_at_the_earlier_of_both_times() {
     let acme = Recording::start().await;
     acme.says("/par", &json!({"request_uri": "urn:x", "expires_in": 86_400}));
     let server = acme.server("par_url = \"BASE/par\"").await;
@@ -61,8 +63,9 @@ async fn bar_33_a_state_ends_by_our_own_time_where_that_is_earlier() {
     assert_eq!(started.expires_at, server.clock.now().0 + 600);
 }
 
+// docs/standards.md: 33.
 #[tokio::test]
-async fn bar_33_a_server_that_requires_it_gets_it_and_one_that_only_offers_it_does_not() {
+async fn pushing_is_used_if_required_and_not_if_offered() {
     let acme = Recording::start().await;
     acme.says("/par", &json!({"request_uri": "urn:x", "expires_in": 60}));
     let config = format!(
@@ -85,7 +88,7 @@ async fn bar_33_a_server_that_requires_it_gets_it_and_one_that_only_offers_it_do
 }
 
 #[tokio::test]
-async fn a_request_that_was_not_taken_begins_no_login_and_tells_why() {
+async fn refused_push_starts_no_login_and_says_why() {
     let acme = Recording::start().await;
     let server = acme.server("par_url = \"BASE/par\"").await;
     for (status, body, said) in [

@@ -1,4 +1,4 @@
-//! Connecting an account again: the id stays, the scopes add up, and nobody ends up with another account unawares.
+//! Connecting an account again: the id stays, the scopes add up, and another account is rejected.
 
 use crate::support::Server;
 use crate::support::flow::{CALLBACK, Callback};
@@ -39,7 +39,7 @@ fn again(id: &str, scopes: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_reconnect_asks_for_what_is_there_and_what_is_new_and_keeps_id_and_title() {
+async fn reconnect_adds_scopes_and_keeps_id_and_title() {
     let server = Server::start().await;
     let id = connected_as(&server, "ann", &["profile", "read"]).await;
     server.ask(Method::PATCH, &path(&id, "")).key(&server.key).json(&json!({"title": "Ann's"})).send().await.is(200);
@@ -53,7 +53,7 @@ async fn a_reconnect_asks_for_what_is_there_and_what_is_new_and_keeps_id_and_tit
 }
 
 #[tokio::test]
-async fn another_account_is_refused_and_its_tokens_are_revoked() {
+async fn other_account_is_rejected_and_its_tokens_revoked() {
     let server = Server::start().await;
     let id = connected_as(&server, "ann", &[]).await;
     let before = shown(&server, &id).await;
@@ -76,12 +76,12 @@ async fn another_account_is_refused_and_its_tokens_are_revoked() {
 }
 
 #[tokio::test]
-async fn a_refused_login_never_ends_a_grant_that_a_credential_hangs_on() {
+async fn rejected_login_never_ends_a_grant_in_use() {
     let server = Server::start().await;
     let anns = connected_as(&server, "ann", &[]).await;
     let bobs = connected_as(&server, "bob", &[]).await;
     connect_as(&server, "bob", again(&anns, &[])).await.is(400);
-    // The same account, but nobody can say so: to revoke would end Ann's own grant.
+    // The account is the same, but unknown: a revocation would end Ann's own grant.
     server.sandbox.conduct(SandboxEndpoint::Userinfo, Conduct::Down);
     let unknown = connect_as(&server, "ann", again(&anns, &[])).await.is(400);
     assert_eq!(unknown.json()["type"], "/problems/account-mismatch");
@@ -94,7 +94,7 @@ async fn a_refused_login_never_ends_a_grant_that_a_credential_hangs_on() {
 }
 
 #[tokio::test]
-async fn where_one_token_ends_alone_the_old_ones_are_revoked_by_a_reconnect() {
+async fn reconnect_revokes_old_tokens_if_revoked_singly() {
     let clock = strongroom::clock::Clock::manual(strongroom::clock::UnixTime(1_800_000_000));
     let mut options = strongroom::sandbox::SandboxOptions::new(strongroom::random::Random);
     options.behaviour.revocation_ends = RevocationEnds::Token;

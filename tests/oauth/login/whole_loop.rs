@@ -5,7 +5,7 @@ use crate::support::flow::CALLBACK;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn an_account_is_connected_listed_and_revoked() {
+async fn account_is_connected_listed_and_revoked() {
     let server = Server::start().await;
     let started = server.initiate("sandbox").await;
     assert!(started.login_url.contains(&format!("state={}", started.state)));
@@ -42,7 +42,7 @@ async fn an_account_is_connected_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_grant_on_which_another_credential_hangs_is_not_revoked() {
+async fn grant_of_another_credential_is_not_revoked() {
     let server = Server::start().await;
     let first = server.connect("sandbox").await;
     let second = server.connect("sandbox").await;
@@ -54,7 +54,7 @@ async fn a_grant_on_which_another_credential_hangs_is_not_revoked() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_fails_still_deletes_and_is_tried_again() {
+async fn failed_revocation_deletes_and_is_retried() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     server.sandbox_fails_revocations(true);
@@ -69,7 +69,7 @@ async fn a_revocation_that_fails_still_deletes_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_reconnected_credential_keeps_its_id() {
+async fn reconnected_credential_keeps_its_id() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let body = json!({"callback_url": CALLBACK, "credential_id": id});
@@ -81,7 +81,7 @@ async fn a_reconnected_credential_keeps_its_id() {
 }
 
 #[tokio::test]
-async fn fewer_scopes_than_asked_for_are_named() {
+async fn missing_scopes_are_named() {
     let server = Server::start().await;
     server.sandbox_grants_only(&["profile"]);
     let body = json!({"callback_url": CALLBACK, "scopes": ["profile", "write"]});
@@ -93,7 +93,7 @@ async fn fewer_scopes_than_asked_for_are_named() {
 }
 
 #[tokio::test]
-async fn of_two_completes_with_one_state_exactly_one_sends_a_token_request() {
+async fn two_completes_of_one_state_send_one_token_request() {
     let server = Server::start().await;
     for _ in 0..20 {
         let started = server.initiate("sandbox").await;
@@ -108,7 +108,7 @@ async fn of_two_completes_with_one_state_exactly_one_sends_a_token_request() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_leaves_nothing_half_done() {
+async fn hung_up_caller_leaves_nothing_half_done() {
     let server = Server::start().await;
     let started = server.initiate("sandbox").await;
     let callback = server.log_in(&started).await;
@@ -123,7 +123,7 @@ async fn a_caller_that_hangs_up_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn the_iss_of_another_server_spends_the_state_and_no_token_request_leaves() {
+async fn wrong_iss_consumes_the_state_and_sends_nothing() {
     let server = Server::start().await;
     let started = server.initiate("sandbox").await;
     let mut callback = server.log_in(&started).await;
@@ -136,7 +136,7 @@ async fn the_iss_of_another_server_spends_the_state_and_no_token_request_leaves(
 }
 
 #[tokio::test]
-async fn an_announced_iss_may_be_absent_only_from_a_client_of_the_original() {
+async fn announced_iss_may_be_absent_without_callback_params() {
     let server = Server::start().await;
     let started = server.initiate("sandbox").await;
     let mut callback = server.log_in(&started).await;
@@ -151,7 +151,7 @@ async fn an_announced_iss_may_be_absent_only_from_a_client_of_the_original() {
 }
 
 #[tokio::test]
-async fn the_other_kinds_are_stored_and_listed_without_their_secrets() {
+async fn other_kinds_are_listed_without_their_secrets() {
     let server = Server::start().await;
     let bodies = [
         ("openai", json!({"type": "api_key", "api_key": "sk-1", "title": "key", "expires_at": "1900000000"})),
@@ -182,7 +182,7 @@ async fn the_other_kinds_are_stored_and_listed_without_their_secrets() {
 }
 
 #[tokio::test]
-async fn lists_can_be_taken_in_pages() {
+async fn lists_are_paged() {
     let server = Server::start().await;
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -203,7 +203,7 @@ async fn lists_can_be_taken_in_pages() {
 }
 
 #[tokio::test]
-async fn providers_are_listed_with_every_field_sorted_by_name() {
+async fn providers_are_sorted_and_complete() {
     let server = Server::start().await;
     let list = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200).json();
     let list = list.as_array().unwrap();

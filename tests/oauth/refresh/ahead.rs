@@ -19,11 +19,11 @@ use strongroom::vault::{AuditContext, CredentialSecret, CredentialStatus, NewCre
 
 const HOUR: i64 = 3_600;
 
-/// How often the background looks.
+/// Interval of the background refresh.
 const PASS: Duration = Duration::from_secs(15);
 
 #[tokio::test]
-async fn tokens_are_refreshed_ahead_of_their_end_before_anybody_asks() {
+async fn tokens_are_refreshed_before_they_expire() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let path = format!("/v1/integrations/sandbox/credentials/{id}");
@@ -43,7 +43,7 @@ async fn tokens_are_refreshed_ahead_of_their_end_before_anybody_asks() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_lapses_unused_is_used_in_time() {
+async fn idle_refresh_token_is_used_before_it_lapses() {
     let server = Server::start().await;
     server.sandbox.adjust(|behaviour| {
         behaviour.access_token_lifetime = Duration::from_secs(90 * 86_400);
@@ -65,7 +65,7 @@ async fn a_refresh_token_that_lapses_unused_is_used_in_time() {
 }
 
 #[tokio::test]
-async fn the_background_leaves_alone_what_only_its_user_can_mend() {
+async fn background_skips_what_needs_the_user() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     server.sandbox.conduct(SandboxEndpoint::Token, Conduct::Down);
@@ -155,8 +155,9 @@ impl Rotating {
     }
 }
 
+// docs/standards.md: 24.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bar_24_ten_minutes_of_outage_cost_not_one_credential() {
+async fn ten_minute_outage_loses_no_credential() {
     let many = crate::support::campaign(200, 1_000, 1_000);
     let provider = Rotating::default();
     let base = provider.start().await;
@@ -167,7 +168,7 @@ async fn bar_24_ten_minutes_of_outage_cost_not_one_credential() {
         server.clock.advance(PASS);
         assert_eq!(server.broker.refresh_due().await.unwrap(), 0);
     }
-    // Somebody asks too: their own credential is tried once, and then left alone.
+    // A request also tries its own credential once.
     let asked = provider.requests.load(Ordering::SeqCst);
     let one = format!("/v1/integrations/acme/credentials/{}/token", ids[0]);
     for _ in 0..20 {
@@ -197,7 +198,7 @@ async fn bar_24_ten_minutes_of_outage_cost_not_one_credential() {
 }
 
 #[tokio::test]
-async fn what_is_due_is_refreshed_by_the_server_itself_where_it_is_to() {
+async fn server_refreshes_due_tokens_if_enabled() {
     for on in [true, false] {
         let provider = Rotating::default();
         let base = provider.start().await;
@@ -220,7 +221,7 @@ async fn what_is_due_is_refreshed_by_the_server_itself_where_it_is_to() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_neither_what_is_due_nor_what_failed() {
+async fn restart_keeps_due_times_and_failures() {
     let provider = Rotating::default();
     let base = provider.start().await;
     let first = Server::with_provider("acme", &base).await;

@@ -48,8 +48,9 @@ impl Scene {
     }
 }
 
+// docs/standards.md: 25.
 #[tokio::test]
-async fn bar_25_a_request_that_was_lost_costs_nothing() {
+async fn lost_request_costs_nothing() {
     let mut scene = Scene::new().await;
     let before = scene.token().await.is(200).json();
     scene.relay.set(Wire::SwallowRequest);
@@ -73,8 +74,9 @@ async fn bar_25_a_request_that_was_lost_costs_nothing() {
     assert_eq!(scene.provider.live_grants(), 1);
 }
 
+// docs/standards.md: 25.
 #[tokio::test]
-async fn bar_25_an_answer_that_was_lost_is_in_doubt_until_the_provider_itself_refuses() {
+async fn lost_response_is_in_doubt_until_refused() {
     let mut scene = Scene::new().await;
     let before = scene.token().await.is(200).json();
     scene.relay.set(Wire::LoseAnswer);

@@ -29,7 +29,7 @@ async fn refresh(server: &Server, provider: &str, id: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_fresh_token_costs_no_request_and_one_that_ends_is_refreshed() {
+async fn fresh_token_sends_nothing_and_ending_one_refreshes() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let first = token(&server, "sandbox", &id).await.is(200);
@@ -58,7 +58,7 @@ async fn a_fresh_token_costs_no_request_and_one_that_ends_is_refreshed() {
 }
 
 #[tokio::test]
-async fn no_more_life_is_asked_of_a_token_than_half_of_what_it_came_with() {
+async fn min_ttl_is_at_most_half_of_the_tokens_life() {
     let server = Server::start().await;
     server.sandbox.adjust(|behaviour| behaviour.access_token_lifetime = Duration::from_secs(60));
     let id = server.connect("sandbox").await;
@@ -78,7 +78,7 @@ async fn no_more_life_is_asked_of_a_token_than_half_of_what_it_came_with() {
 }
 
 #[tokio::test]
-async fn the_other_kinds_give_their_secret() {
+async fn other_kinds_return_their_secret() {
     let server = Server::start().await;
     for (provider, body, secret) in [
         ("openai", json!({"type": "api_key", "api_key": "sk-1", "title": ""}), json!({"api_key": "sk-1"})),
@@ -107,7 +107,7 @@ async fn the_other_kinds_give_their_secret() {
 }
 
 #[tokio::test]
-async fn one_credential_is_shown_with_how_it_stands() {
+async fn credential_is_shown_with_its_status() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let now = server.clock.now().0;
@@ -136,7 +136,7 @@ async fn one_credential_is_shown_with_how_it_stands() {
 }
 
 #[tokio::test]
-async fn a_forced_refresh_does_not_ask_whether_it_is_time() {
+async fn forced_refresh_ignores_the_expiry() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let first = token(&server, "sandbox", &id).await.is(200).json();
@@ -149,8 +149,9 @@ async fn a_forced_refresh_does_not_ask_whether_it_is_time() {
     refresh(&server, "sandbox", "nobody").await.is(404);
 }
 
+// docs/standards.md: 24.
 #[tokio::test]
-async fn bar_24_a_refusal_needs_the_user_and_nothing_is_tried_in_a_loop() {
+async fn invalid_grant_sets_needs_reauth_without_a_loop() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     server.sandbox.adjust(|behaviour| behaviour.refresh_tokens = RefreshTokens::Reusable);
@@ -192,8 +193,9 @@ async fn revoke_at_the_provider(server: &Server, id: &str) {
     ask.header("Content-Type", "application/x-www-form-urlencoded").bytes(form).send().await.is(200);
 }
 
+// docs/standards.md: 24.
 #[tokio::test]
-async fn bar_24_a_valid_token_is_given_while_the_provider_is_down_and_an_outage_costs_nothing() {
+async fn valid_token_is_served_during_an_outage() {
     let server = Server::start().await;
     let id = server.connect("sandbox").await;
     let first = token(&server, "sandbox", &id).await.is(200).json();
@@ -222,7 +224,7 @@ async fn bar_24_a_valid_token_is_given_while_the_provider_is_down_and_an_outage_
 }
 
 #[tokio::test]
-async fn a_retry_after_of_the_provider_holds_for_a_forced_refresh_too() {
+async fn retry_after_also_delays_a_forced_refresh() {
     let acme = Recording::start().await;
     let server = acme.server("").await;
     acme.says(
@@ -245,7 +247,7 @@ async fn a_retry_after_of_the_provider_holds_for_a_forced_refresh_too() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_token_answer_leaves_everything_as_it_was() {
+async fn unreadable_token_response_changes_nothing() {
     let acme = Recording::start().await;
     let server = acme.server("token_metadata = [\"team\"]").await;
     let good = json!({"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 3600, "team": "T",
@@ -287,7 +289,7 @@ async fn what_cannot_be_a_token_answer_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_credential_is_given_another_title_or_secret_and_keeps_its_id() {
+async fn patch_changes_title_or_secret_and_keeps_the_id() {
     let server = Server::start().await;
     let id = server.create_api_key_credential("openai").await;
     let patch = |provider: &str, id: &str, body: Value| {
@@ -321,7 +323,7 @@ async fn a_credential_is_given_another_title_or_secret_and_keeps_its_id() {
 }
 
 #[tokio::test]
-async fn a_changed_client_id_or_a_provider_without_a_client_costs_nothing() {
+async fn changed_client_costs_nothing() {
     let acme = Recording::start().await;
     let first = acme.server("").await;
     let answer = json!({"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 3600});
@@ -348,7 +350,7 @@ async fn a_changed_client_id_or_a_provider_without_a_client_costs_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_providers_urls_depend_on_is_kept_through_refreshes() {
+async fn url_inputs_survive_refreshes() {
     let acme = Recording::start().await;
     let oauth = "token_url = \"BASE/token\"\nrefresh_url = \"BASE/{region}/renew\"\ncallback_metadata = [\"shop\"]\n\
                  [providers.acme.oauth.inputs.region]\npattern = \"[a-z]+\"\nexample = \"eu\"";
@@ -367,7 +369,7 @@ async fn what_a_providers_urls_depend_on_is_kept_through_refreshes() {
 }
 
 #[tokio::test]
-async fn a_token_that_nothing_can_refresh_is_given_until_it_ends() {
+async fn unrefreshable_token_is_served_until_it_expires() {
     let acme = Recording::start().await;
     let server = acme.server("").await;
     acme.says("/token", &json!({"access_token": "a", "token_type": "bearer", "expires_in": 600}));
@@ -383,7 +385,7 @@ async fn a_token_that_nothing_can_refresh_is_given_until_it_ends() {
 }
 
 #[tokio::test]
-async fn the_redirect_uri_of_the_newest_login_goes_with_every_refresh_where_the_provider_wants_it() {
+async fn newest_redirect_uri_goes_with_every_refresh() {
     let acme = Recording::start().await;
     acme.says("/token", &json!({"access_token": "at", "token_type": "bearer", "refresh_token": "rt"}));
     let server = acme.server("refresh = { redirect_uri = true }").await;

@@ -30,7 +30,7 @@ pub struct Redemption {
     pub code_verifier: Option<String>,
 }
 
-/// How a provider handles refresh tokens.
+/// Handling of refresh tokens by a provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RefreshMode {
     Absent,
@@ -38,7 +38,7 @@ pub enum RefreshMode {
     Rotating,
 }
 
-/// What a user granted to a client.
+/// A user's grant to a client.
 pub struct Grant {
     pub client_id: String,
     pub user: String,

@@ -10,7 +10,7 @@ use crate::support::http::Reply;
 pub const ACCESS_TOKEN: &str = "the-s3cr3t-access-token";
 pub const REFRESH_TOKEN: &str = "the-s3cr3t-refresh-token";
 
-/// What may be in no answer and no log.
+/// Values that must not appear in any response or log.
 pub const SECRETS: [&str; 5] = [PLANTED, CODE, CLIENT_SECRET, ACCESS_TOKEN, REFRESH_TOKEN];
 
 /// Settings that describe the server as the provider `acme`.

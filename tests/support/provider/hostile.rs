@@ -11,12 +11,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::recording::Asked;
 
-/// What the server does after it has read a request.
+/// Action of the server after it has read a request.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Says the bytes.
     Say(Vec<u8>),
-    /// Says the bytes again and again until nobody listens.
+    /// Sends the bytes repeatedly until the peer disconnects.
     Repeat(Vec<u8>),
     /// Says the bytes one by one, a few milliseconds apart, and begins again at the end.
     Drip(Vec<u8>),
@@ -86,7 +86,7 @@ impl Hostile {
         self.asked.lock().expect("no holder panics").iter().filter(|asked| asked.path == path).cloned().collect()
     }
 
-    /// How often somebody connected, whatever came of it.
+    /// Number of connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }

@@ -12,14 +12,14 @@ pub const PLANTED: &str = "planted-s3cr3t-7Qx";
 pub const CODE: &str = "the-s3cr3t/code";
 pub const CLIENT_SECRET: &str = "cl13nt-s3cr3t";
 
-/// What a token request comes to.
+/// Outcome of a token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The tokens are taken: the answer is odd, and says all that is needed.
     Taken,
     /// 400: the provider refuses.
     Refused,
-    /// 502: it answers what nobody understands, or not at all.
+    /// 502: the response is unreadable, or missing.
     Garbage,
     /// 504: it takes too long.
     Slow,
@@ -29,11 +29,11 @@ pub enum Outcome {
 pub struct Misbehaviour {
     pub name: String,
     pub steps: Vec<Step>,
-    /// What a token request comes to.
+    /// Outcome of a token request.
     pub outcome: Outcome,
-    /// What the error says.
+    /// Text in the error.
     pub says: &'static str,
-    /// Whether it would be the confirmation of a revocation: any whole answer of success that names no error.
+    /// True if it would confirm a revocation: any complete success response without an error.
     pub confirms: bool,
 }
 
@@ -43,7 +43,7 @@ const UNREADABLE: &str = "it is neither a JSON object nor form-encoded, or a mem
 const NO_TOKEN: &str = "it has no access token";
 const SLOW: &str = "no complete response in time";
 
-/// Every way that needs no waiting. `server` is the provider, `elsewhere` a server that nobody may be led to.
+/// Every misbehaviour without a delay. `server` is the provider, `elsewhere` a server that no redirect may reach.
 pub fn instant(server: &str, elsewhere: &str) -> Vec<Misbehaviour> {
     let mut all = transport::redirects(server, elsewhere);
     all.extend(bodies());

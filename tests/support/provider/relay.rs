@@ -1,4 +1,4 @@
-//! Somebody on the wire before a provider, who can keep a request from it, or an answer from us, and tells when.
+//! A relay before a provider that can drop a request or a response, and reports when it did.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::peers::whole;
 
-/// What is done with the next request.
+/// Treatment of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// It goes through, and so does its answer.
@@ -24,7 +24,7 @@ pub enum Wire {
     HoldAnswer,
 }
 
-/// What has happened on the wire.
+/// Events on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// A whole request has arrived.

@@ -1,4 +1,4 @@
-//! What can be wrong beneath the body: where it leads, its status, its framing, its size.
+//! Faults beneath the body: redirect, status, framing, size.
 
 use std::io::Write as _;
 
