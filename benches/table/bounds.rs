@@ -1,4 +1,5 @@
 //! Duration of the vault's own work: rotation, verification and backup beside a server, and a start after `kill -9`.
+//! Start time, idle memory and size of the binary.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -6,11 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::client::Client;
-use super::installation::{Provider, memory_of};
-use super::options::Options;
+use super::installation::{Installation, Provider, memory_of};
+use super::options::{Options, binary};
 use super::prepare::{Stage, on_a_runtime};
 use super::report::Report;
-use super::stats::{millis, percentile};
+use super::stats::{median, millis, percentile};
+
+/// Starts of which the footprint takes the median.
+const STARTS: usize = 11;
 
 /// Measures them on a vault of 100,000 credentials (a million with `--full`).
 pub fn measure(options: &Options, report: &mut Report) {
@@ -108,4 +112,17 @@ impl Waits {
         let longest = waits.last().copied().unwrap_or(0);
         Self { count: waits.len(), p99: millis(percentile(&waits, 0.99)), longest: millis(longest) }
     }
+}
+
+/// Measures the start of `serve` with a key file, its memory when idle, and the size of the binary.
+pub fn footprint(report: &mut Report) {
+    let installation = Installation::new(None);
+    let starts: Vec<f64> = (0..STARTS).map(|_| installation.serve().1.as_secs_f64() * 1000.0).collect();
+    let (server, _) = installation.serve();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let size = std::fs::metadata(binary()).expect("the binary is there").len();
+    Report::title("footprint");
+    report.at_most("start to ready, with a key file", median(starts), "ms", Some(50.0));
+    report.at_most("resident, idle", server.memory("VmRSS"), "MB", Some(20.0));
+    report.at_most("binary", size as f64 / f64::from(1 << 20), "MB", Some(15.0));
 }

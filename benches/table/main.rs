@@ -18,7 +18,6 @@ mod bounds;
 mod client;
 mod compare;
 mod fill;
-mod footprint;
 mod growth;
 mod installation;
 mod limits;
@@ -60,7 +59,7 @@ fn measure(options: &Options) {
         growth::measure(options, &mut report);
     }
     if options.wants("footprint") {
-        footprint::measure(&mut report);
+        bounds::footprint(&mut report);
     }
     if options.wants("bounds") {
         bounds::measure(options, &mut report);

@@ -9,13 +9,13 @@ use syn::{Item, Visibility};
 
 use crate::source::{files, is_test_only, program, repeated, root};
 
-/// Files of Rust source in one folder. The goal is 18.
-const MAX_FILES_IN_FOLDER: usize = 19;
+/// Files of Rust source in one folder.
+const MAX_FILES_IN_FOLDER: usize = 18;
 const MAX_FUNCTION_LINES: usize = 75;
 /// Lines of `src/` that are neither blank nor comments nor tests. The goal is 31,500.
-const MAX_CODE_LINES: usize = 36_300;
+const MAX_CODE_LINES: usize = 34_000;
 /// Type names that two modules define with different meanings. The goal is 0.
-const MAX_REPEATED_TYPES: usize = 30;
+const MAX_REPEATED_TYPES: usize = 22;
 
 /// Names that several modules define on purpose, with the reason.
 const ALLOWED_TYPES: &[(&str, &str)] = &[];
