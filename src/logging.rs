@@ -3,7 +3,7 @@
 //! Each call chooses the fields of its line. Nothing here sees a query, a body or a header of a
 //! request.
 //!
-//! A thread writes the lines. If nobody reads stderr, lines are dropped and counted, so that
+//! A thread writes the lines. If stderr is not read, lines are dropped and counted, so that
 //! logging never blocks a request. Facts that must not be lost are in the audit log.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -123,7 +123,37 @@ fn may_be_logged(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    /// A stderr without a reader until the other end of the channel is dropped.
+    struct Blocked(mpsc::Receiver<()>);
+
+    impl Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().ok();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Sends what is written to a channel.
+    struct Sent(mpsc::Sender<String>);
+
+    impl Write for Sent {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(String::from_utf8_lossy(bytes).into_owned()).unwrap();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     #[test]
     fn no_filter_shows_bytes_of_requests() {
@@ -163,18 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn stderr_that_nobody_reads_blocks_no_caller() {
-        let (blocked, release) = std::sync::mpsc::channel::<()>();
-        struct Blocked(std::sync::mpsc::Receiver<()>);
-        impl Write for Blocked {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.recv().ok();
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
+    fn stderr_without_a_reader_blocks_no_caller() {
+        let (blocked, release) = mpsc::channel::<()>();
         let (mut lines, writer) = non_blocking(Blocked(release));
         for _ in 0..3 * MAX_WAITING_LINES {
             lines.write_all(b"a line of a log\n").unwrap();
@@ -186,17 +206,7 @@ mod tests {
 
     #[test]
     fn waiting_lines_are_written_when_the_log_ends() {
-        let (written, lines_written) = std::sync::mpsc::channel();
-        struct Sent(std::sync::mpsc::Sender<String>);
-        impl Write for Sent {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.send(String::from_utf8_lossy(bytes).into_owned()).unwrap();
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
+        let (written, lines_written) = mpsc::channel();
         let (mut lines, writer) = non_blocking(Sent(written));
         for number in 0..100 {
             writeln!(lines, "{number}").unwrap();

@@ -47,7 +47,7 @@ fn request() -> impl Filter<Extract = (ApiRequest,), Error = Rejection> + Copy {
         .and(query())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .map(|context, method, path, query, headers, body| assemble(context, method, path, query, headers, body))
+        .map(assemble)
 }
 
 /// Extracts the query, empty if there is none.

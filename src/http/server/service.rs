@@ -153,16 +153,13 @@ impl Connection {
         // A caller that waits for 100 Continue has not sent its body, and must not be asked for it.
         let expects_continue = head.headers.contains_key(header::EXPECT);
         let ambiguous = host_fault(&head);
-        let mut response = match ambiguous {
-            Some(fault) => {
-                drop(lent);
-                Problem::new(&problem::MALFORMED_REQUEST, fault).into_response()
-            }
-            None => {
-                let request = Request::from_parts(head, lent);
-                let responding = AssertUnwindSafe((self.shared.api)(request, context)).catch_unwind().await;
-                responding.unwrap_or_else(|_panic| internal_error())
-            }
+        let mut response = if let Some(fault) = ambiguous {
+            drop(lent);
+            Problem::new(&problem::MALFORMED_REQUEST, fault).into_response()
+        } else {
+            let request = Request::from_parts(head, lent);
+            let responding = AssertUnwindSafe((self.shared.api)(request, context)).catch_unwind().await;
+            responding.unwrap_or_else(|_panic| internal_error())
         };
         let all_read = expects_continue || discard(unread, limits).await;
         if context.version < Version::HTTP_2 && (ambiguous.is_some() || !all_read) {
