@@ -198,3 +198,18 @@ async fn backup_to_stdout_is_restored_from_stdin() {
     let both = installation.run(&["vault", "backup", "-", "--json"]);
     assert_eq!((both.0.status.code(), both.0.stdout.as_slice()), (Some(2), b"".as_slice()));
 }
+
+#[tokio::test]
+async fn backup_is_not_written_to_a_terminal() {
+    let installation = Installation::new("").await;
+    let command = format!("{} vault backup -", env!("CARGO_BIN_EXE_strongroom"));
+    // `script` (util-linux) runs a command on a terminal of its own.
+    let said = std::process::Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(installation.folder.path())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.code() == Some(2) && text.contains("not written to a terminal"), "{text}");
+}
