@@ -1,17 +1,19 @@
--- The whole schema of a vault, version 1. A new vault is made from this file. After the first release this file stays as it is,
--- and later versions are steps in src/store/schema.rs.
+-- The whole schema of a vault, version 1. New vaults are created from this file. After the first
+-- release it is not changed any more: later versions are steps in src/store/schema.rs.
 --
--- Whatever is confidential is in a sealed column: a record `format 1 | data-key version 4 | nonce 24 | ciphertext |
--- tag 16` (src/vault/record.rs). The other columns are authenticated with it, unless a comment says that they
--- decide nothing. Times are Unix seconds. `data_key` repeats the version in the record, so that rotation can find
--- what is still sealed under an old key.
+-- Confidential data is in sealed columns: records of the form `format 1 | data-key version 4 |
+-- nonce 24 | ciphertext | tag 16` (src/vault/crypto/record.rs). The other columns are authenticated
+-- with the record, unless a comment says that they decide nothing. Times are Unix seconds.
+-- `data_key` repeats the key version in the record, so that rotation finds records under an old
+-- key.
 
--- Free pages can be given back to the file system a few at a time. Only an empty file takes this setting.
+-- Free pages can be returned to the file system in small steps. SQLite accepts this setting for an
+-- empty file only.
 PRAGMA auto_vacuum = INCREMENTAL;
--- "SRVT". Files of the unreleased versions have another one.
+-- "SRVT" in ASCII. Files of unreleased versions have another id.
 PRAGMA application_id = 0x53525654;
 
--- One row: the identity of the vault. `key_check` tells whether a root is the right one; `keyring_mac` covers this
+-- One row: the identity of the vault. `key_check` verifies the root key. `keyring_mac` covers this
 -- row, every slot and every key.
 CREATE TABLE vault (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -21,14 +23,16 @@ CREATE TABLE vault (
     keyring_mac BLOB NOT NULL CHECK (length(keyring_mac) = 32)
 ) STRICT;
 
--- One row, written by the readiness probe to find out whether the vault can be written. It decides nothing.
+-- One row, written by the readiness probe to test whether the vault can be written. Decides
+-- nothing.
 CREATE TABLE probe (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     at INTEGER NOT NULL
 ) STRICT;
 
--- One row for each master key that opens the vault. Argon2id's parameters are there for passphrases alone. `checksum`
--- is a CRC-32 without a key: it tells a damaged slot from a wrong passphrase.
+-- One row for each master key that opens the vault. The Argon2id parameters are set for passphrases
+-- only. `checksum` is a CRC-32 without a key; it distinguishes a damaged slot from a wrong
+-- passphrase.
 CREATE TABLE slot (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('key', 'passphrase')),
@@ -42,7 +46,8 @@ CREATE TABLE slot (
     checksum INTEGER NOT NULL
 ) STRICT;
 
--- The keyring: random keys, each wrapped by the key-encryption key. A destroyed key keeps its row and loses its bytes.
+-- The keyring: random keys, each wrapped by the key-encryption key. A destroyed key keeps its row
+-- and loses its bytes.
 CREATE TABLE key (
     purpose TEXT NOT NULL CHECK (purpose IN ('data', 'audit', 'api_key')),
     version INTEGER NOT NULL CHECK (version > 0),
@@ -54,7 +59,7 @@ CREATE TABLE key (
 
 CREATE UNIQUE INDEX key_current ON key (purpose) WHERE state = 'current';
 
--- Whose credentials they are. `sealed` holds nothing yet; it proves that Strongroom wrote the row.
+-- Users. `sealed` holds no data yet; it proves that Strongroom wrote the row.
 CREATE TABLE user (
     id TEXT NOT NULL PRIMARY KEY,
     created_at INTEGER NOT NULL,
@@ -63,10 +68,11 @@ CREATE TABLE user (
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A credential as lists show it. `summary` holds title, scopes, username, host, account and client. Ids are UUIDs of
--- version 7, so that the primary key sorts a user's credentials oldest first. `in_doubt` marks a refresh whose answer
--- never came. `last_used_at` changes with every use; `refresh_at` is when the background refresh looks at it next. Neither is
--- authenticated, and neither decides anything.
+-- Credentials as lists show them. `summary` holds title, scopes, username, host, account and
+-- client. Ids are UUIDs of version 7, so the primary key orders a user's credentials by age.
+-- `in_doubt` marks a refresh whose answer was not received. `last_used_at` changes with every use;
+-- `refresh_at` is the time of the next background refresh. Neither is authenticated, and neither
+-- decides anything.
 CREATE TABLE credential (
     user TEXT NOT NULL REFERENCES user (id),
     id TEXT NOT NULL,
@@ -89,7 +95,8 @@ CREATE TABLE credential (
 CREATE INDEX credential_provider ON credential (user, provider);
 CREATE INDEX credential_refresh ON credential (refresh_at) WHERE refresh_at IS NOT NULL;
 
--- Its secret, apart, so that listing never reads a page with secrets on it.
+-- Secrets of credentials, in a table of their own: listing never reads a page that contains
+-- secrets.
 CREATE TABLE credential_secret (
     user TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -100,7 +107,7 @@ CREATE TABLE credential_secret (
     FOREIGN KEY (user, id) REFERENCES credential (user, id)
 ) STRICT, WITHOUT ROWID;
 
--- A login that was begun, found again by a keyed hash of its state token. `sealed` holds the rest.
+-- Pending logins, found by a keyed hash of the state token. `sealed` holds the rest.
 CREATE TABLE pending_authorization (
     state_hash BLOB NOT NULL PRIMARY KEY CHECK (length(state_hash) = 32),
     user TEXT NOT NULL,
@@ -115,7 +122,7 @@ CREATE TABLE pending_authorization (
 CREATE INDEX pending_authorization_expiry ON pending_authorization (expires_at);
 CREATE INDEX pending_authorization_user ON pending_authorization (user);
 
--- What programs present: never the key, but an HMAC of it under a key of the keyring. `mac` covers the whole row.
+-- API keys: only an HMAC of each key, under a key of the keyring. `mac` covers the whole row.
 CREATE TABLE api_key (
     id TEXT NOT NULL PRIMARY KEY,
     lookup BLOB NOT NULL UNIQUE CHECK (length(lookup) = 32),
@@ -132,7 +139,8 @@ CREATE TABLE api_key (
     mac BLOB NOT NULL CHECK (length(mac) = 32)
 ) STRICT, WITHOUT ROWID;
 
--- Tokens of deleted credentials that are still to be revoked at the provider, at most until `give_up_at`.
+-- Tokens of deleted credentials that still have to be revoked at the provider, until `give_up_at`
+-- at the latest.
 CREATE TABLE revocation (
     id TEXT NOT NULL PRIMARY KEY,
     user TEXT NOT NULL,
@@ -148,7 +156,8 @@ CREATE TABLE revocation (
 
 CREATE INDEX revocation_due ON revocation (not_before);
 
--- Client registrations (RFC 7591), found by a keyed hash of issuer and redirect URI. `sealed` holds the rest.
+-- Client registrations (RFC 7591), found by a keyed hash of issuer and redirect URI. `sealed` holds
+-- the rest.
 CREATE TABLE client_registration (
     lookup BLOB NOT NULL PRIMARY KEY CHECK (length(lookup) = 32),
     created_at INTEGER NOT NULL,
@@ -157,7 +166,8 @@ CREATE TABLE client_registration (
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Private keys with which Strongroom authenticates to providers (RFC 7523), by thumbprint. The newest signs; all are published.
+-- Private keys with which Strongroom authenticates to providers (RFC 7523), by thumbprint. The
+-- newest signs; all are published.
 CREATE TABLE signing_key (
     id TEXT NOT NULL PRIMARY KEY,
     created_at INTEGER NOT NULL,
@@ -166,8 +176,8 @@ CREATE TABLE signing_key (
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row, sealed: how many records there are, a sum of keyed hashes over them, the same for API keys, and length and
--- head of the audit chain. `epoch` goes up by one with every change.
+-- One row, sealed: the number of records and a sum of keyed hashes over them, the same for API
+-- keys, and length and head of the audit chain. `epoch` grows by one with every change.
 CREATE TABLE manifest (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     epoch INTEGER NOT NULL,
@@ -175,7 +185,8 @@ CREATE TABLE manifest (
     sealed BLOB NOT NULL
 ) STRICT;
 
--- Who did what, in the transaction that did it. `mac` is keyed and covers the row and the `mac` before it.
+-- The audit log, written in the transaction of the audited action. `mac` is keyed and covers the
+-- row and the `mac` of the row before.
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

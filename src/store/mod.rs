@@ -160,7 +160,8 @@ impl Store {
         Ok(busy == 0)
     }
 
-    /// Copies the file, as it is at this moment, to a new file (0600) with this suffix, and returns its path.
+    /// Copies the file, as it is at this moment, to a new file (0600) with this suffix, and returns
+    /// its path.
     pub(crate) fn copy_beside(&self, suffix: &str) -> Result<PathBuf, StoreError> {
         let target = file::create(&file::beside(&self.shared.path, suffix))?;
         let copy = || -> Result<(), StoreError> {

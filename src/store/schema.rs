@@ -16,7 +16,8 @@ const UNRELEASED_ID: i32 = 0x5352_4F4D;
 /// Version 1 of the schema.
 const FIRST: &str = include_str!("../../schema.sql");
 
-/// Migration steps: step `i` brings version `i + 1` to version `i + 2`. A released step is never changed.
+/// Migration steps: step `i` brings version `i + 1` to version `i + 2`. A released step is never
+/// changed.
 const STEPS: &[&str] = &[];
 
 /// Schema version that this program writes and reads.

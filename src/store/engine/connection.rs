@@ -19,16 +19,16 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(1);
 const WRITER_STATEMENTS: usize = 64;
 const READER_STATEMENTS: usize = 24;
 
-/// Opens the connection that writes. WAL with `synchronous=FULL`: an answered commit survives a power cut (`NORMAL` lost
-/// almost half in a measured one).
+/// Opens the connection that writes. WAL with `synchronous=FULL`: an answered commit survives a
+/// power cut (`NORMAL` lost almost half in a measured one).
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let connection = open_new(path)?;
     use_wal(&connection)?;
     Ok(connection)
 }
 
-/// Opens the connection that writes a new, empty file, with a rollback journal. `secure_delete=ON` overwrites what is deleted
-/// (`FAST` leaves 94 % of it).
+/// Opens the connection that writes a new, empty file, with a rollback journal. `secure_delete=ON`
+/// overwrites what is deleted (`FAST` leaves 94 % of it).
 pub(crate) fn open_new(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_handler(Some(try_again))?;
@@ -113,7 +113,8 @@ fn harden(connection: Connection) -> Result<Connection, StoreError> {
 mod tests {
     use super::*;
 
-    // tests/chaos/power_cut.rs shows that acknowledged writes are lost if syncs of the WAL are dropped.
+    // tests/chaos/power_cut.rs shows that acknowledged writes are lost if syncs of the WAL are
+    // dropped.
     #[test]
     fn commits_are_synced_and_deleted_data_is_overwritten() {
         const FULL: i64 = 2;

@@ -1,7 +1,7 @@
 //! Values that callers keep with a read connection until another connection commits.
 //!
-//! `PRAGMA data_version` is per connection. Its value changes when another connection, of this process or of another one, has
-//! committed.
+//! `PRAGMA data_version` is per connection. Its value changes when another connection, of this
+//! process or of another one, has committed.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -21,7 +21,8 @@ pub(super) struct ReaderCache {
 }
 
 impl ReaderCache {
-    /// Runs `work` on the value of this type. If another connection has committed since the last call, it is a default value.
+    /// Runs `work` on the value of this type. If another connection has committed since the last
+    /// call, it is a default value.
     pub(super) fn with<C: Cached, T>(
         &self,
         connection: &Connection,

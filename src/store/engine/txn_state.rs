@@ -1,7 +1,8 @@
-//! Transactions: what one sees and changes, and the state that the jobs of one write transaction share.
+//! Transactions: what one sees and changes, and the state that the jobs of one write transaction
+//! share.
 //!
-//! Each job finds what the job before it left, and what the last one left is written before the COMMIT, once. If a job fails, its
-//! part is undone together with its rows.
+//! Each job finds what the job before it left, and what the last one left is written before the
+//! COMMIT, once. If a job fails, its part is undone together with its rows.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -26,7 +27,8 @@ impl<'c> View<'c> {
         Self { connection, cache: None }
     }
 
-    /// Runs `work` on what this reader has kept since the last commit. A connection without a cache keeps nothing.
+    /// Runs `work` on what this reader has kept since the last commit. A connection without a cache
+    /// keeps nothing.
     pub(crate) fn cached<C: Cached, T>(&self, work: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
         match self.cache {
             Some(cache) => cache.with(self.connection, work),
