@@ -14,7 +14,7 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&out).join("providers.rs"), list(&names()?))
 }
 
-/// The names of the providers, sorted. Whatever else lies in the folder is a mistake, and is not passed over.
+/// Returns the names of the providers, sorted. Any other file in the folder is an error.
 fn names() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for file in fs::read_dir(FOLDER)? {
@@ -23,14 +23,19 @@ fn names() -> io::Result<Vec<String>> {
             path.file_stem().and_then(|stem| stem.to_str()).filter(|_| path.extension().is_some_and(|e| e == "toml"));
         match name {
             Some(name) => names.push(name.to_owned()),
-            None => return Err(io::Error::other(format!("{} is no provider's entry: NAME.toml", path.display()))),
+            None => {
+                return Err(io::Error::other(format!(
+                    "{} is not a provider's entry: name it NAME.toml",
+                    path.display()
+                )));
+            }
         }
     }
     names.sort();
     Ok(names)
 }
 
-/// A slice of name, path and text of each, as Rust.
+/// Returns a slice of name, path and text of each, as Rust.
 fn list(names: &[String]) -> String {
     let mut rust = String::from("&[\n");
     for name in names {

@@ -1,4 +1,4 @@
-//! From texts to the catalogue: each embedded entry with the configuration's changes over it, read and checked.
+//! Parses and checks entries: the embedded ones with the configuration's changes over them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,13 +26,13 @@ pub(super) fn build(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> R
     read(embedded, patches, |_| true)
 }
 
-/// Reads what the configuration changes or adds, and leaves the other embedded entries unread: start-up is not to wait for
-/// what nobody asks for.
+/// Reads the entries that the configuration changes or adds. The other embedded entries stay unread, so
+/// that start-up does not wait for them.
 pub(super) fn changed(embedded: &[(&str, &str, &str)], patches: &Patches<'_>) -> Result<Providers, ConfigErrors> {
     read(embedded, patches, |patch| patch.is_some_and(|patch| !patch.values.is_empty()))
 }
 
-/// An embedded entry as it is.
+/// Reads an embedded entry.
 pub(super) fn embedded((name, path, text): (&str, &str, &str)) -> Provider {
     let name: ProviderName = name.parse().expect("a test reads every embedded entry");
     let entry = Source { path: Path::new(path), text }.read(&name, None).expect("a test reads every embedded entry");
@@ -136,7 +136,7 @@ fn entry(mut values: Map<String, Value>) -> Result<Entry, Vec<EntryFault>> {
     }
 }
 
-/// Writes into an entry with an issuer that the endpoints which are not given are left to discovery.
+/// Marks absent endpoints of an entry with an issuer as left to discovery.
 fn leave_to_discovery(values: &mut Map<String, Value>) {
     let Some(Value::Object(oauth)) = values.get_mut("oauth") else { return };
     if oauth.contains_key("issuer") {
@@ -161,7 +161,8 @@ fn merge(values: &mut Map<String, Value>, over: &Map<String, Value>) {
     }
 }
 
-/// Finds where the fault was written: the longest part of its key that is in the configuration or in the embedded file.
+/// Finds the location of a fault: that of the longest part of its key that is in the configuration or in
+/// the embedded file.
 fn locate(
     fault: EntryFault,
     name: &ProviderName,

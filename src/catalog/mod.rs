@@ -1,8 +1,8 @@
-//! What a provider is: the vocabulary, the embedded entries, and what the configuration adds to them.
+//! The catalogue of providers: the vocabulary, the embedded entries, and the configuration's changes.
 //!
-//! The catalogue is laid out once, at start-up, and never changes. Each file of `providers/` is embedded by `build.rs`;
+//! The catalogue is built once, at start-up, and never changes. Each file of `providers/` is embedded by `build.rs`;
 //! a section `[providers.NAME]` of the configuration changes the entry of that name key by key, or is a whole entry of
-//! its own. Whatever is wrong with any of them is told at once, with file, line and key.
+//! its own. Every fault of every entry is reported at once, with file, line and key.
 
 mod build;
 mod check;
@@ -32,12 +32,12 @@ pub use provider::Provider;
 /// Name, path and text of every embedded entry, sorted by name.
 const EMBEDDED: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/providers.rs"));
 
-/// Every provider there is, by name. An embedded entry is read when it is first asked for: most are never.
+/// All providers by name. An embedded entry is parsed when it is first used: most never are.
 #[derive(Debug)]
 pub struct Catalog {
-    /// What the configuration changes or adds.
+    /// The entries that the configuration changes or adds.
     given: BTreeMap<ProviderName, Provider>,
-    /// The embedded entries, in the order of [`EMBEDDED`]; a place that is empty is small.
+    /// The embedded entries, in the order of [`EMBEDDED`].
     embedded: Vec<OnceLock<Box<Provider>>>,
     /// All of them, sorted by name.
     order: Vec<Shelf>,
@@ -45,7 +45,7 @@ pub struct Catalog {
     servers: OnceLock<BTreeMap<String, Vec<ProviderName>>>,
 }
 
-/// Where an entry is.
+/// The place of an entry.
 #[derive(Clone, Debug)]
 enum Shelf {
     Given(ProviderName),
@@ -53,7 +53,7 @@ enum Shelf {
 }
 
 impl Catalog {
-    /// The embedded entries, changed and extended by `patches`; one without any key changes nothing.
+    /// Builds the catalogue from the embedded entries and `patches`. A patch without keys changes nothing.
     ///
     /// # Errors
     /// Every fault of every entry, each with the file, the line and the key.
@@ -73,7 +73,7 @@ impl Catalog {
         })
     }
 
-    /// The provider of that name; none for a text that cannot be a name.
+    /// Returns the provider of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<&Provider> {
         if let Some(given) = self.given.get(&name.parse::<ProviderName>().ok()?) {
             return Some(given);
@@ -81,8 +81,8 @@ impl Catalog {
         EMBEDDED.binary_search_by_key(&name, |(name, ..)| name).ok().map(|at| self.embedded(at))
     }
 
-    /// The names whose tokens come from the same authorization server, this one's among them: Google's products, say.
-    /// There, what a user granted to a client is one grant, under whichever of their names it was asked for.
+    /// Returns the names of the providers that share this one's authorization server, such as Google's
+    /// products. A user's grant to a client is then one grant for all of them.
     pub fn of_the_same_server(&self, provider: &Provider) -> &[ProviderName] {
         let server =
             |provider: &Provider| provider.entry.oauth.as_ref().map(|oauth| oauth.token_url.as_str().to_owned());
@@ -98,7 +98,7 @@ impl Catalog {
         server(provider).and_then(|server| servers.get(&server)).map_or(&[], Vec::as_slice)
     }
 
-    /// All of them, sorted by name; each is read, and kept.
+    /// Iterates over all providers, sorted by name. Each entry is parsed and kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Provider> {
         self.order.iter().map(|shelf| match shelf {
             Shelf::Given(name) => &self.given[name],
@@ -106,7 +106,7 @@ impl Catalog {
         })
     }
 
-    /// Shows each of them, sorted by name; what was not read before is not kept.
+    /// Calls `look` for each provider, sorted by name. An entry that was not parsed before is not kept.
     pub fn read_each(&self, mut look: impl FnMut(&Provider)) {
         for shelf in &self.order {
             match shelf {

@@ -1,4 +1,5 @@
-//! Callback origins: where a login may return to. Parsed as a browser parses it (WHATWG URL), never compared as text.
+//! Callback origins: the origins that a login may return to. They are parsed as a browser does
+//! (WHATWG URL) and never compared as text.
 //!
 //! The original compared strings and let any scheme pass on `localhost`; here a URL is refused first for what no list
 //! can allow, and then its origin must equal a configured one.
@@ -27,7 +28,7 @@ const NEVER: [&str; 13] = [
     "wss",
 ];
 
-/// Whether a callback on `localhost` may use any port once one origin with that host is configured.
+/// The ports that a callback on `localhost` may use if an origin with that host is configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LocalhostPorts {
@@ -38,7 +39,8 @@ pub enum LocalhostPorts {
     Exact,
 }
 
-/// A callback URL that may be used, exactly as the caller wrote it: that text is the `redirect_uri` (RFC 6749 §3.1.2).
+/// An allowed callback URL, exactly as the caller wrote it: that text is the `redirect_uri`
+/// (RFC 6749 §3.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallbackUrl(String);
 
@@ -49,7 +51,7 @@ impl CallbackUrl {
     }
 }
 
-/// Why a callback URL is refused. The reason never repeats the URL.
+/// The reason for rejecting a callback URL. It never repeats the URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct CallbackFault {
@@ -65,12 +67,12 @@ pub struct CallbackOrigins {
 }
 
 impl CallbackOrigins {
-    /// These origins and no others.
+    /// Allows these origins and no others.
     pub fn new(origins: Vec<CallbackOrigin>, localhost_ports: LocalhostPorts) -> Self {
         Self { origins, localhost_ports }
     }
 
-    /// The same and one more: `dev` adds its own.
+    /// Adds an origin. `dev` adds its own.
     #[must_use]
     pub fn with(mut self, origin: CallbackOrigin) -> Self {
         if !self.origins.contains(&origin) {
@@ -79,7 +81,7 @@ impl CallbackOrigins {
         self
     }
 
-    /// Whether a login may return to `text`.
+    /// Checks that a login may return to `text`.
     pub fn check(&self, text: &str) -> Result<CallbackUrl, CallbackFault> {
         let url = parse(text)?;
         if url.fragment().is_some() {
@@ -101,12 +103,12 @@ impl CallbackOrigins {
         self.origins.iter().map(ToString::to_string).collect()
     }
 
-    /// Whether nothing is configured: then every callback is refused.
+    /// Returns true if no origin is configured. Every callback is then rejected.
     pub fn is_empty(&self) -> bool {
         self.origins.is_empty()
     }
 
-    /// Whether any port of `localhost` is open to callbacks.
+    /// Returns true if callbacks may use any port of `localhost`.
     pub fn opens_every_localhost_port(&self) -> bool {
         self.localhost_ports == LocalhostPorts::Any && self.origins.iter().any(CallbackOrigin::is_localhost)
     }
@@ -117,7 +119,7 @@ impl CallbackOrigins {
     }
 }
 
-/// One origin: a scheme, a host and a port; of an app's own scheme (RFC 8252 §7.1) a scheme and a host.
+/// One origin: scheme, host and port. A private-use scheme (RFC 8252 §7.1) has no port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallbackOrigin {
     scheme: String,
@@ -170,7 +172,7 @@ impl CallbackOrigin {
         self.port.is_some() && self.host == Host::Domain("localhost".to_owned())
     }
 
-    /// Whether the host is this machine and can be nothing else.
+    /// Returns true if the host is certainly this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
@@ -186,7 +188,7 @@ impl fmt::Display for CallbackOrigin {
     }
 }
 
-/// Whether a host is this machine: `localhost`, 127.0.0.0/8 or `::1`.
+/// Returns true if a host is this machine: `localhost`, 127.0.0.0/8 or `::1`.
 pub fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(name) => name.as_ref() == "localhost",

@@ -23,7 +23,7 @@ fn usual() -> CallbackOrigins {
 }
 
 #[test]
-fn callbacks_of_configured_origins_are_allowed_as_they_are_written() {
+fn callbacks_of_configured_origins_are_allowed() {
     let allowed = [
         "https://app.example.com",
         "https://app.example.com/",
@@ -58,7 +58,7 @@ fn callbacks_of_configured_origins_are_allowed_as_they_are_written() {
 }
 
 #[test]
-fn everything_else_is_refused_and_says_why() {
+fn other_callbacks_are_rejected_with_a_reason() {
     let refused = [
         // other origins
         ("https://evil.example/cb", "not a configured one"),
@@ -162,7 +162,7 @@ fn everything_else_is_refused_and_says_why() {
 }
 
 #[test]
-fn localhost_takes_any_port_only_with_the_scheme_of_a_configured_origin() {
+fn localhost_allows_any_port_of_a_configured_scheme() {
     let one = origins(&["https://localhost:3000"], LocalhostPorts::Any);
     assert!(one.check("https://localhost:9/cb").is_ok() && one.opens_every_localhost_port());
     assert!(one.check("http://localhost:3000/cb").is_err());
@@ -195,7 +195,7 @@ fn the_list_shows_each_origin_as_it_is_compared() {
 }
 
 #[test]
-fn an_entry_that_is_no_origin_says_what_to_write() {
+fn an_entry_that_is_not_an_origin_is_rejected() {
     for (entry, advice) in [
         ("http://app.example.com", "write \"https://app.example.com\""),
         ("https://app.example.com/cb", "write \"https://app.example.com\""),

@@ -23,7 +23,7 @@ pub(crate) fn parse(text: &str, path: &Path) -> (Document, Vec<Finding>) {
     let lines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
     let mut reader = Reader { lines, path, locations: BTreeMap::new(), faults: Vec::new() };
     for error in errors {
-        // The message alone: the parser's own display would repeat the line, which may hold a secret.
+        // The parser's own display repeats the line, which may hold a secret.
         let location = reader.location(error.span().unwrap_or(0..0));
         reader.faults.push(Finding::new(location, "", format!("this is not TOML: {}", error.message())));
     }
@@ -85,12 +85,13 @@ impl Reader<'_> {
     }
 }
 
-/// The key `name` of the table at `parent`.
+/// Joins the keys of a table and of one of its members.
 pub(crate) fn join(parent: &str, name: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
 
-/// Returns where the longest part of `key` that was written stands: `oauth.scopes[1]`, else `oauth.scopes`, else `oauth`.
+/// Returns the location of the longest known part of `key`: `oauth.scopes[1]`, else `oauth.scopes`,
+/// else `oauth`.
 pub(crate) fn nearest<'l>(locations: &'l BTreeMap<String, Location>, key: &str) -> Option<&'l Location> {
     let mut key = key;
     loop {

@@ -1,8 +1,8 @@
-//! The environment: the one place where it is read, and a stand-in for tests.
+//! The process environment. Nothing else in the program reads it; tests pass variables of their own.
 
 use std::collections::BTreeMap;
 
-/// The environment that settings and secrets are read from. Nothing is kept in memory until it is asked for.
+/// The environment that settings and secrets are read from. A variable is read when it is needed.
 #[derive(Clone, Default)]
 pub struct Environment(Variables);
 
@@ -14,18 +14,18 @@ enum Variables {
 }
 
 impl Environment {
-    /// The environment that this process was started with.
+    /// Uses the environment of this process.
     pub fn of_process() -> Self {
         Self(Variables::OfProcess)
     }
 
-    /// These variables and no others.
+    /// Uses these variables and no others.
     pub fn given<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
         Self(Variables::Given(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
     }
 
-    /// The value of a variable; `None` where it is not set or not UTF-8.
-    #[expect(clippy::disallowed_methods, reason = "this is the one home of the environment")]
+    /// Returns the value of a variable; `None` if it is not set or not UTF-8.
+    #[expect(clippy::disallowed_methods, reason = "only this module reads the environment")]
     pub fn get(&self, name: &str) -> Option<String> {
         match &self.0 {
             Variables::OfProcess => std::env::var(name).ok(),
@@ -33,7 +33,7 @@ impl Environment {
         }
     }
 
-    /// The variables whose names begin with `prefix`, sorted by name.
+    /// Returns the variables whose names begin with `prefix`, sorted by name.
     pub fn beginning_with(&self, prefix: &str) -> BTreeMap<String, String> {
         match &self.0 {
             Variables::OfProcess => std::env::vars_os()

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_layer_replaces_a_setting_whole_and_leaves_the_others() {
+    fn a_later_layer_replaces_a_setting_whole() {
         let (file, _) = super::super::document::parse(
             "[vault]\nmaster_key = { file = \"a\" }\npath = \"p\"\n[providers.x.oauth]\na = 1\nb = 1\n",
             Path::new("f"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_a_value_is_taken_out_of_its_layer() {
+    fn a_section_written_as_a_value_is_a_fault() {
         let (mut file, _) = super::super::document::parse("server = 1\noauth.x = 1\nproviders.x = 2\n", Path::new("f"));
         let keys: Vec<_> = sections_as_values(&mut file).into_iter().map(|fault| fault.key).collect();
         assert_eq!(keys, ["providers.x", "server"]);

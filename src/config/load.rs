@@ -1,4 +1,4 @@
-//! From a file, the environment and the command line to a [`Config`], or to every fault at once.
+//! Reads the file, the environment and the command line into a [`Config`], or reports every fault at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,7 +19,7 @@ use crate::id::{IssuerName, ProviderName};
 use crate::jose::SigningKey;
 use crate::validation::{self, Fault, Format, Problem};
 
-/// Where the settings come from.
+/// The sources of the settings.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The file that `--config` names; `None`: the first that is found of `./strongroom.toml`,
@@ -31,7 +31,7 @@ pub struct Sources {
     pub environment: Environment,
 }
 
-/// What is to be done about the clients' secrets: a short command may run where they cannot be read.
+/// Treatment of the clients' secrets: a short command may run without access to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientSecrets {
     /// They are not needed.
@@ -72,7 +72,8 @@ impl Config {
     }
 }
 
-/// For the property tests and the fuzz targets: reads a text as [`Config::from_toml`] does, and no secret; so nothing is run.
+/// Reads a text as [`Config::from_toml`] does, but no secrets, so that the property tests and the fuzz
+/// targets run no command.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn without_secrets(text: &str, folder: &Path) -> Result<Config, ConfigErrors> {
     let none: [(String, String); 0] = [];
@@ -81,7 +82,7 @@ pub(crate) fn without_secrets(text: &str, folder: &Path) -> Result<Config, Confi
     build(Input { text, path, folder, vault: None, environment }, ClientSecrets::Leave)
 }
 
-/// The file that is to be read, and its text.
+/// Finds the file to read, and reads its text.
 fn find(sources: &Sources) -> Result<Option<(PathBuf, String)>, Finding> {
     if let Some(path) = &sources.file {
         return match std::fs::read_to_string(path) {
@@ -306,7 +307,7 @@ fn read_client_secrets(
     findings
 }
 
-/// The faults in the order of the file, each once. Where a line is no TOML, that says it all.
+/// Sorts the faults by file and line, each once. A line that is not TOML has no other faults.
 fn in_order(syntax: Vec<Finding>, others: Vec<Finding>) -> Vec<Finding> {
     let broken: BTreeSet<Location> = syntax.iter().map(|fault| fault.location.clone()).collect();
     let mut faults = syntax;

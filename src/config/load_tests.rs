@@ -1,4 +1,4 @@
-//! The settings as a whole: what is read, what is refused, what earns a warning.
+//! The settings as a whole: defaults, faults and warnings.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -23,7 +23,7 @@ fn warnings(text: &str) -> String {
 }
 
 #[test]
-fn a_fault_is_one_line_whatever_stands_in_the_file() {
+fn a_fault_is_one_line() {
     let text = "[server]\nlisten = \"a\\u001b[31m\\nb\"\n\"x\\ny\" = 1\n";
     for fault in faults(text) {
         assert!(!fault.contains(char::is_control), "{fault:?}");
@@ -32,7 +32,7 @@ fn a_fault_is_one_line_whatever_stands_in_the_file() {
 }
 
 #[test]
-fn nothing_written_means_the_defaults() {
+fn an_empty_file_means_the_defaults() {
     let config = load("").unwrap();
     assert_eq!(config.server.listen, Listen::Tcp { host: "127.0.0.1".into(), port: 8484 });
     assert_eq!(config.server.public_url.as_str(), "http://127.0.0.1:8484/");
@@ -49,7 +49,7 @@ fn nothing_written_means_the_defaults() {
 }
 
 #[test]
-fn the_example_shows_every_setting_with_its_default() {
+fn the_example_has_every_setting_and_default() {
     let text = include_str!("../../config.example.toml");
     let (Document { values: example, .. }, faults) = document::parse(text, Path::new("f"));
     assert_eq!(faults, []);
@@ -74,7 +74,7 @@ fn the_example_shows_every_setting_with_its_default() {
 }
 
 #[test]
-fn what_the_example_has_in_comments_is_right_too() {
+fn comments_of_the_example_are_legal_settings() {
     let text = include_str!("../../config.example.toml");
     let commented: Vec<String> = text
         .lines()
@@ -101,7 +101,7 @@ fn what_the_example_has_in_comments_is_right_too() {
 }
 
 #[test]
-fn every_fault_is_reported_at_once_with_its_line_and_what_to_write() {
+fn every_fault_is_reported_with_its_line() {
     let text = r#"[server]
 listn = "127.0.0.1:1"
 base_path = "api/"
@@ -153,7 +153,7 @@ client_secret = { env = "SURELY_NOT_SET" }
         "f:22: provider: unknown key; the nearest known one is providers",
         "f:25: providers.github.client_id: a client id is not empty",
         "f:26: providers.github.client_secret: give one source",
-        "f:27: providers.GitLab: a provider's name has",
+        "f:27: providers.GitLab: a provider name has",
         "f:30: providers.acme.client_secret: the environment variable SURELY_NOT_SET: it is not set",
     ];
     let found = faults(text);
@@ -164,14 +164,14 @@ client_secret = { env = "SURELY_NOT_SET" }
 }
 
 #[test]
-fn a_line_that_is_no_toml_does_not_hide_the_other_faults() {
+fn a_syntax_error_does_not_hide_other_faults() {
     let found = faults("[server]\nlisten = \"127.0.0.1\nbase_path = \"x\"\n");
     assert!(found.iter().any(|fault| fault.starts_with("f:2: this is not TOML")), "{found:?}");
     assert!(found.iter().any(|fault| fault.starts_with("f:3: server.base_path")), "{found:?}");
 }
 
 #[test]
-fn no_message_repeats_a_secret() {
+fn messages_repeat_no_secret() {
     let text = "[vault]\nmaster_key = [\"hunter2\"]\n[providers.x]\nclient_secret = { command = \"hunter2\" }\n\
                 client_secrt = \"hunter2\"\n[providers.y]\nclient_secret = { hunter = \"hunter2\", file = \"hunter2\" }\n";
     let found = faults(text);
@@ -180,7 +180,7 @@ fn no_message_repeats_a_secret() {
 }
 
 #[test]
-fn the_environment_is_over_the_file_and_the_command_line_over_both() {
+fn environment_overrides_file_and_options_both() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s.toml");
     std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\nbase_path = \"/a\"\n[vault]\npath = \"a\"\n").unwrap();
@@ -213,7 +213,7 @@ fn the_environment_is_over_the_file_and_the_command_line_over_both() {
 }
 
 #[test]
-fn the_file_is_looked_for_in_three_places_and_a_named_one_must_exist() {
+fn the_file_is_searched_in_three_places() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("strongroom")).unwrap();
     let file = folder.path().join("strongroom/strongroom.toml");
@@ -228,7 +228,7 @@ fn the_file_is_looked_for_in_three_places_and_a_named_one_must_exist() {
 }
 
 #[test]
-fn clients_secrets_are_read_as_far_as_is_asked() {
+fn client_secrets_are_read_if_requested() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s.toml");
     std::fs::write(&file, "[providers.x]\nclient_id = \"i\"\nclient_secret = { file = \"none\" }\n").unwrap();
@@ -243,7 +243,7 @@ fn clients_secrets_are_read_as_far_as_is_asked() {
 }
 
 #[test]
-fn what_had_better_be_otherwise_earns_a_warning() {
+fn inadvisable_settings_earn_a_warning() {
     let public = warnings(
         "[server]\nlisten = \"0.0.0.0:80\"\npublic_url = \"http://a.example/\"\n[oauth]\n\
          callback_origins = [\"http://localhost\"]\nbackground_refresh = true\n[egress]\nallow = [\"0.0.0.0/0\"]\n\
@@ -254,9 +254,9 @@ fn what_had_better_be_otherwise_earns_a_warning() {
         "toml:3: server.public_url: plain http",
         "toml:5: oauth.callback_origins: logins of this public server may return to any port of localhost",
         "toml:8: egress.allow: 0.0.0.0/0 is every address",
-        "toml:10: vault.master_key: the secret stands in the file itself",
-        "toml:12: providers.x.client_secret: the secret stands in the file itself",
-        "toml:12: providers.x.client_secret: a secret without an id",
+        "toml:10: vault.master_key: the secret is in the configuration file",
+        "toml:12: providers.x.client_secret: the secret is in the configuration file",
+        "toml:12: providers.x.client_secret: a secret needs a client id",
     ] {
         assert!(public.contains(warning), "{warning}\nis not in\n{public}");
     }
@@ -271,7 +271,7 @@ fn what_had_better_be_otherwise_earns_a_warning() {
 }
 
 #[test]
-fn what_is_shown_masks_secrets_and_says_where_each_value_is_from() {
+fn config_show_masks_secrets_and_names_sources() {
     let config = load(
         "[vault]\nmaster_key = \"hunter2\"\n[providers.x]\nclient_id = \"i\"\n\
          client_secret = { command = [\"echo\", \"hunter2\"] }\n\
@@ -289,7 +289,7 @@ fn what_is_shown_masks_secrets_and_says_where_each_value_is_from() {
 }
 
 #[test]
-fn a_provider_s_entry_keeps_the_place_of_each_key() {
+fn an_entry_keeps_the_location_of_each_key() {
     let config = load("[providers.acme.oauth]\ntoken_url = \"x\"\ndefault_scopes = [\n\"a\",\n\"b\"]\n").unwrap();
     let entry = &config.providers[&"acme".parse().unwrap()].entry;
     let line = |key: &str| match entry.location(key) {
@@ -300,7 +300,7 @@ fn a_provider_s_entry_keeps_the_place_of_each_key() {
 }
 
 #[test]
-fn a_trusted_issuer_says_whose_tokens_and_for_what() {
+fn trusted_issuers_are_read_and_checked() {
     let read = |more: &str| {
         let text =
             format!("[trusted_issuers.corp]\nissuer = \"https://login.example.com\"\naudience = [\"vault\"]\n{more}");
@@ -336,5 +336,5 @@ fn a_trusted_issuer_says_whose_tokens_and_for_what() {
         twice.join("\n").contains(":5: trusted_issuers.b.issuer: this is the issuer of trusted_issuers.a"),
         "{twice:?}"
     );
-    assert!(faults("[trusted_issuers.\"Corp Inc\"]\n").join("\n").contains("an issuer's name has"));
+    assert!(faults("[trusted_issuers.\"Corp Inc\"]\n").join("\n").contains("an issuer name has"));
 }

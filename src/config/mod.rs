@@ -1,4 +1,4 @@
-//! The settings: TOML and the environment over it, checked; nothing else in the program reads either.
+//! The settings: a TOML file and the environment over it, checked. No other module reads either.
 
 mod callback_origin;
 pub(crate) mod document;

@@ -1,4 +1,4 @@
-//! Where a secret comes from, and how it is read: inline, a file, a variable, a systemd credential, a command.
+//! Sources of secrets: inline text, a file, a variable, a systemd credential, a command.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,14 +18,14 @@ use super::table::Takes;
 use crate::secret::{self, Secret};
 use crate::validation;
 
-/// How long a command may take.
+/// The time limit of a command.
 const COMMAND_TIME: Duration = Duration::from_secs(10);
-/// How much a command may write, in bytes.
+/// The output limit of a command, in bytes.
 const COMMAND_OUTPUT: u64 = 4 * 1024;
-/// How large a file may be, in bytes: room for a PEM key, and no device that never ends.
+/// The size limit of a file, in bytes: enough for a PEM key. It also bounds a device file.
 const FILE_SIZE: u64 = 64 * 1024;
 
-/// Where a secret comes from.
+/// The source of a secret.
 #[derive(Clone, Debug)]
 pub enum SecretSource {
     /// Written into the configuration itself.
@@ -36,7 +36,7 @@ pub enum SecretSource {
     Variable(String),
     /// A systemd credential: a file in `$CREDENTIALS_DIRECTORY`.
     Credential(String),
-    /// What a program writes to its standard output; no shell is involved.
+    /// The standard output of a program; no shell is involved.
     Command(Vec<String>),
 }
 
@@ -101,7 +101,7 @@ fn source_of(kind: &str, value: &Value) -> Result<SecretSource, String> {
     }
 }
 
-/// Why a secret could not be read. Says nothing of what is in it.
+/// The reason why a secret could not be read. It never has the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{source_name}: {reason}")]
 pub struct SecretFault {
@@ -109,7 +109,7 @@ pub struct SecretFault {
     reason: String,
 }
 
-/// Reads secrets. It knows which variables hold some, so that no command that it runs inherits them.
+/// Reads secrets. Commands that it runs do not inherit the variables that hold secrets.
 #[derive(Clone, Debug, Default)]
 pub struct SecretReader {
     environment: Environment,
@@ -117,7 +117,7 @@ pub struct SecretReader {
 }
 
 impl SecretReader {
-    /// A reader; `hidden` are the variables that hold secrets.
+    /// Makes a reader. `hidden` are the variables that hold secrets.
     pub fn new(environment: Environment, hidden: impl IntoIterator<Item = String>) -> Self {
         Self { environment, hidden: hidden.into_iter().collect() }
     }
@@ -137,7 +137,7 @@ impl SecretReader {
             .map_err(|reason| SecretFault { source_name: source.to_string(), reason })
     }
 
-    /// Where the file of a credential is.
+    /// Returns the path of a credential's file.
     fn credential_path(&self, name: &str) -> Result<PathBuf, String> {
         if name.is_empty() || name.contains('/') || name == "." || name == ".." {
             return Err("a credential's name is a file name without '/'".to_owned());
@@ -148,7 +148,7 @@ impl SecretReader {
         Ok(Path::new(&folder).join(name))
     }
 
-    /// What is amiss with the modes of the file that the secret is in: others than its owner can read or change it.
+    /// Warns if users other than the owner can read or change the file of the secret.
     pub fn mode_warning(&self, source: &SecretSource) -> Option<String> {
         let SecretSource::File(path) = source else { return None };
         let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
@@ -189,7 +189,7 @@ fn wait_for_output(child: &mut Child) -> Result<Secret, String> {
     let stdout = child.stdout.take().ok_or("its output cannot be read")?;
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        // Nobody receives where the time was up.
+        // The receiver is gone if the time limit has passed.
         let _ = sender.send(secret::read(stdout, COMMAND_OUTPUT));
     });
     let bytes = receiver
@@ -212,7 +212,7 @@ fn wait_for_output(child: &mut Child) -> Result<Secret, String> {
 /// Ends the program and what it started.
 fn end_group(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // It may have ended by itself meanwhile.
+        // The program may have ended meanwhile.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
     let _ = child.wait();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_comes_from_the_environment_and_from_a_credential() {
+    fn secrets_come_from_variables_and_credentials() {
         assert!(reader().read(&SecretSource::Variable("A_SECRET".into())).unwrap().equals("hunter2"));
         assert!(fault(&SecretSource::Variable("NONE".into())).ends_with("it is not set"));
         assert!(fault(&SecretSource::Variable("EMPTY".into())).ends_with("it is empty"));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_does_not_inherit_the_secrets_of_the_environment() {
+    fn commands_do_not_inherit_secrets() {
         let reader = SecretReader::new(Environment::of_process(), ["PATH".to_owned()]);
         let seen = reader.read(&command(&["/usr/bin/env"])).unwrap();
         assert!(!seen.expose().lines().any(|line| line.starts_with("PATH=")));

@@ -1,5 +1,5 @@
-//! The settings as the rest of the program sees them: typed, checked, with every path made absolute. The types are read by
-//! [`crate::validation`]; their defaults are in the table of settings.
+//! The settings as the rest of the program sees them: typed, checked, with absolute paths.
+//! [`crate::validation`] reads the types; their defaults are in the table of settings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::secret::Secret;
 const DAY: u64 = 86_400;
 const YEAR: u64 = 365 * DAY;
 
-/// Every setting, and what was found out about them.
+/// All settings, with warnings about them.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `[server]`
@@ -99,7 +99,7 @@ impl Sections {
     }
 }
 
-/// How the server is reached.
+/// Addresses, TLS and limits of the server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {

@@ -1,4 +1,4 @@
-//! The settings that are in force, as `config show` prints them: each with where it was written, secrets masked.
+//! The settings for `config show`: each value with its location, secrets masked.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::table::{SETTINGS, Takes, setting};
 
 const MASK: &str = "********";
 
-/// One setting that is in force.
+/// One setting and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
     /// Its key.
@@ -19,7 +19,7 @@ pub struct Shown {
     pub location: Location,
 }
 
-/// Every setting that has a value, in the order of the table, then the providers'.
+/// Returns every setting that has a value, in the order of the table, then those of the providers.
 pub(super) fn shown(settings: &Document) -> Vec<Shown> {
     let mut leaves = Vec::new();
     collect(&settings.values, "", settings, &mut leaves);
@@ -53,7 +53,7 @@ fn collect(table: &Map<String, Value>, parent: &str, settings: &Document, leaves
     }
 }
 
-/// The source of a secret, without what may be one: the text itself, and a command's arguments.
+/// Masks what may be a secret: an inline text, and a command's arguments.
 fn masked(value: &Value) -> Value {
     match value {
         Value::String(word) if matches!(word.as_str(), "prompt" | "stdin") => value.clone(),
@@ -74,7 +74,7 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-/// Whether a key of a provider's entry (a parameter, a header) may carry a secret that the vocabulary does not know of.
+/// Returns true if a key of a provider's entry (a parameter, a header) may hold a secret, by its name.
 fn sounds_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     ["secret", "password", "passphrase", "authorization", "api_key", "api-key", "cookie"]

@@ -1,20 +1,20 @@
-//! The table of settings: key, what it takes, default, meaning. What the loader knows, what `config show` prints and
-//! what `config.example.toml` is held against all come from here.
+//! The table of settings: key, type, default and meaning. The loader, `config show` and the test of
+//! `config.example.toml` use it.
 
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
     /// Its key. `NAME` in it stands for a provider's or an issuer's name.
     pub key: &'static str,
-    /// What it takes.
+    /// The type of its value.
     pub takes: Takes,
-    /// Its default as TOML; `None` where there is none.
+    /// Its default as TOML; `None` if there is none.
     pub default: Option<&'static str>,
-    /// What it does, in one sentence.
+    /// Its meaning, in a sentence or two.
     pub doc: &'static str,
 }
 
-/// What a setting takes.
+/// The type of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     /// A text.
@@ -38,7 +38,7 @@ pub enum Takes {
 }
 
 impl Takes {
-    /// What to write, for messages.
+    /// Advice what to write, for messages.
     pub fn advice(self) -> String {
         match self {
             Self::Text => "write a text in quotes".to_owned(),
@@ -62,270 +62,112 @@ fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }
 
-/// Every setting there is, in the order in which they are shown.
+/// Every setting, in the order in which they are shown.
+#[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    Setting {
-        key: "server.listen",
-        takes: Takes::Text,
-        default: Some(r#""127.0.0.1:8484""#),
-        doc: "Where the server listens: \"host:port\" (port 0: a free one), or \"unix:/path\" for a Unix socket of mode 0600.",
-    },
-    Setting {
-        key: "server.base_path",
-        takes: Takes::Text,
-        default: Some(r#""""#),
-        doc: "What stands before /v1/integrations; clients of AutoGPT Platform look under \"/external-api\".",
-    },
-    Setting {
-        key: "server.public_url",
-        takes: Takes::Text,
-        default: Some(r#""http://127.0.0.1:8484""#),
-        doc: "How others reach the server, for the URLs that it hands out.",
-    },
-    Setting {
-        key: "server.trusted_proxies",
-        takes: Takes::List,
-        default: Some("[]"),
-        doc: "Addresses or networks of reverse proxies whose X-Forwarded-For counts.",
-    },
-    Setting {
-        key: "server.tls.certificate",
-        takes: Takes::Path,
-        default: None,
-        doc: "PEM file with the certificate and its chain, read again when it changes; without it, put a reverse proxy in front.",
-    },
-    Setting {
-        key: "server.tls.key",
-        takes: Takes::Path,
-        default: None,
-        doc: "PEM file with the certificate's private key.",
-    },
-    Setting {
-        key: "server.shutdown_grace",
-        takes: Takes::Duration,
-        default: Some(r#""20s""#),
-        doc: "How long answers that are under way may take after a stop was asked for.",
-    },
-    Setting {
-        key: "server.max_connections",
-        takes: Takes::Number,
-        default: Some("4096"),
-        doc: "How many connections may be open at once.",
-    },
-    Setting { key: "vault.path", takes: Takes::Path, default: Some(r#""strongroom.db""#), doc: "The vault's file." },
-    Setting {
-        key: "vault.master_key",
-        takes: Takes::Secret,
-        default: Some(r#"{ file = "strongroom.key" }"#),
-        doc: "The master key that opens the vault, as `strongroom init` writes it.",
-    },
-    Setting {
-        key: "vault.passphrase",
-        takes: Takes::Secret,
-        default: None,
-        doc: "A passphrase in place of the master key: from the same sources, or \"prompt\" or \"stdin\".",
-    },
-    Setting {
-        key: "vault.revoke_retry",
-        takes: Takes::Duration,
-        default: Some(r#""7d""#),
-        doc: "How long a revocation that failed is tried again.",
-    },
-    Setting {
-        key: "vault.ballast",
-        takes: Takes::Number,
-        default: Some("8"),
-        doc: "How many MiB are held back beside the vault, so that deleting, revoking and audited reads go on on a full disk; 0: none.",
-    },
-    Setting {
-        key: "vault.verify_every",
-        takes: Takes::Duration,
-        default: Some(r#""24h""#),
-        doc: "How often the server opens every record and counts everything again, as `vault verify` does; \"0s\": never.",
-    },
-    Setting {
-        key: "vault.epoch_file",
-        takes: Takes::Path,
-        default: None,
-        doc: "A file outside the vault's folder and its backups that knows how new the vault is: an older copy put in its place is found out.",
-    },
-    Setting {
-        key: "backup.directory",
-        takes: Takes::Path,
-        default: None,
-        doc: "The folder that the server writes backups to; without it, it writes none by itself.",
-    },
-    Setting {
-        key: "backup.every",
-        takes: Takes::Duration,
-        default: Some(r#""24h""#),
-        doc: "How old the newest backup may get before the server writes another.",
-    },
-    Setting {
-        key: "backup.keep",
-        takes: Takes::Number,
-        default: Some("7"),
-        doc: "How many backups of this vault stay in the folder; the oldest goes after a new one is written.",
-    },
-    Setting {
-        key: "audit.retention",
-        takes: Takes::Duration,
-        default: None,
-        doc: "For how long rows of the audit log are kept, \"400d\" say; for ever where nothing is said.",
-    },
-    Setting {
-        key: "oauth.callback_origins",
-        takes: Takes::List,
-        default: Some("[]"),
-        doc: "Origins (scheme, host and port) that a login may return to; none until you set some.",
-    },
-    Setting {
-        key: "oauth.localhost_ports",
-        takes: Takes::Word(&["any", "exact"]),
-        default: Some(r#""any""#),
-        doc: "Whether an origin with the host localhost opens every port of localhost, or just its own.",
-    },
-    Setting {
-        key: "oauth.redirect_uris",
-        takes: Takes::List,
-        default: Some("[]"),
-        doc: "The callback URLs, each in full, that the client-id metadata document names (/v1/oauth/client.json).",
-    },
-    Setting {
-        key: "oauth.state_ttl",
-        takes: Takes::Duration,
-        default: Some(r#""10m""#),
-        doc: "How long a begun login may take.",
-    },
-    Setting {
-        key: "oauth.require_iss",
-        takes: Takes::Switch,
-        default: Some("false"),
-        doc: "Whether an `iss` that a provider announces must be handed on at complete (RFC 9207).",
-    },
-    Setting {
-        key: "oauth.device",
-        takes: Takes::Switch,
-        default: Some("false"),
-        doc: "Whether applications may begin the device flow (RFC 8628); nothing binds it to the user's browser, so it can be used for phishing.",
-    },
-    Setting {
-        key: "oauth.background_refresh",
-        takes: Takes::Switch,
-        default: Some("false"),
-        doc: "Whether tokens are refreshed ahead of their end, before anybody asks for them.",
-    },
-    Setting {
-        key: "egress.allow",
-        takes: Takes::List,
-        default: Some("[]"),
-        doc: "Networks where a provider may live although they are not public, such as \"10.0.0.0/8\".",
-    },
-    Setting {
-        key: "egress.ca_certificates",
-        takes: Takes::List,
-        default: Some("[]"),
-        doc: "PEM files with certification authorities that are trusted besides Mozilla's.",
-    },
-    Setting {
-        key: "providers.NAME.client_id",
-        takes: Takes::Text,
-        default: None,
-        doc: "The id that the provider gave to your OAuth client.",
-    },
-    Setting {
-        key: "providers.NAME.client_secret",
-        takes: Takes::Secret,
-        default: None,
-        doc: "The secret that the provider gave to your OAuth client.",
-    },
-    Setting {
-        key: "providers.NAME.client_secrets",
-        takes: Takes::Secrets,
-        default: None,
-        doc: "Further secrets, tried in this order where the provider refuses the one before: change secrets without a pause.",
-    },
-    Setting {
-        key: "providers.NAME.client_key",
-        takes: Takes::Secret,
-        default: None,
-        doc: "Your OAuth client's private key as PEM (PKCS#8), where the provider's entry has token_auth = \"private_key_jwt\".",
-    },
-    Setting {
-        key: "providers.NAME.client_key_id",
-        takes: Takes::Text,
-        default: None,
-        doc: "What the provider calls that key (`kid`); its thumbprint (RFC 7638) where absent.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.issuer",
-        takes: Takes::Text,
-        default: None,
-        doc: "An OpenID provider whose access tokens (JWTs) callers may present; `iss` must be this, to the letter.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.audience",
-        takes: Takes::List,
-        default: None,
-        doc: "What `aud` must name one of.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.algorithms",
-        takes: Takes::List,
-        default: None,
-        doc: "With what a token may be signed; RS256 and ES256 where nothing is said.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.access_token_claim",
-        takes: Takes::Text,
-        default: None,
-        doc: "By which claim an access token is told from an ID token, for issuers that do not write typ at+jwt (RFC 9068): \"token_use=access\".",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.user_claim",
-        takes: Takes::Text,
-        default: None,
-        doc: "The claim that names the user; `sub` where nothing is said.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.user_prefix",
-        takes: Takes::Text,
-        default: None,
-        doc: "What is put before it, so that this issuer's users and others are never one.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.permissions",
-        takes: Takes::List,
-        default: None,
-        doc: "What every token of this issuer may do.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.permissions_claim",
-        takes: Takes::Text,
-        default: None,
-        doc: "The claim that says what a token may do besides; `scope` where nothing is said.",
-    },
-    Setting {
-        key: "trusted_issuers.NAME.claim_permissions",
-        takes: Takes::List,
-        default: None,
-        doc: "What values of that claim stand for; a permission's own name always stands for it.",
-    },
+    setting_of("server.listen", Takes::Text, Some(r#""127.0.0.1:8484""#),
+        "The server's address: \"host:port\" (port 0: a free one), or \"unix:/path\" for a Unix socket of mode 0600."),
+    setting_of("server.base_path", Takes::Text, Some(r#""""#),
+        "A path before /v1/integrations. Clients of AutoGPT Platform look under \"/external-api\"."),
+    setting_of("server.public_url", Takes::Text, Some(r#""http://127.0.0.1:8484""#),
+        "The server's URL for others. The URLs that it hands out begin with it."),
+    setting_of("server.trusted_proxies", Takes::List, Some(r#"[]"#),
+        "Addresses or networks of reverse proxies whose X-Forwarded-For counts."),
+    setting_of("server.tls.certificate", Takes::Path, None,
+        "PEM file with the certificate and its chain, read again when it changes. Without it, put a reverse proxy in front."),
+    setting_of("server.tls.key", Takes::Path, None,
+        "PEM file with the certificate's private key."),
+    setting_of("server.shutdown_grace", Takes::Duration, Some(r#""20s""#),
+        "Time that running requests may still take after a stop was asked for."),
+    setting_of("server.max_connections", Takes::Number, Some(r#"4096"#),
+        "Number of connections that may be open at once."),
+    setting_of("vault.path", Takes::Path, Some(r#""strongroom.db""#),
+        "The vault's file."),
+    setting_of("vault.master_key", Takes::Secret, Some(r#"{ file = "strongroom.key" }"#),
+        "The master key that opens the vault, as `strongroom init` writes it."),
+    setting_of("vault.passphrase", Takes::Secret, None,
+        "A passphrase in place of the master key: from the same sources, or \"prompt\" or \"stdin\"."),
+    setting_of("vault.revoke_retry", Takes::Duration, Some(r#""7d""#),
+        "Time for which a failed revocation is tried again."),
+    setting_of("vault.ballast", Takes::Number, Some(r#"8"#),
+        "MiB held back beside the vault, so that deleting, revoking and audited reads work on a full disk; 0: none."),
+    setting_of("vault.verify_every", Takes::Duration, Some(r#""24h""#),
+        "Interval at which the server opens every record and counts everything again, as `vault verify` does; \"0s\": never."),
+    setting_of("vault.epoch_file", Takes::Path, None,
+        "Rollback protection: the newest vault version is also recorded in this file. Put it on storage that an attacker with access to the vault file cannot write."),
+    setting_of("backup.directory", Takes::Path, None,
+        "The folder that the server writes backups to. Without it, it writes none."),
+    setting_of("backup.every", Takes::Duration, Some(r#""24h""#),
+        "Age of the newest backup at which the server writes another."),
+    setting_of("backup.keep", Takes::Number, Some(r#"7"#),
+        "Number of backups of this vault that are kept. The oldest is deleted after a new one is written."),
+    setting_of("audit.retention", Takes::Duration, None,
+        "Time for which rows of the audit log are kept, for example \"400d\". Without it, they are kept for ever."),
+    setting_of("oauth.callback_origins", Takes::List, Some(r#"[]"#),
+        "Origins (scheme, host and port) that a login may return to. There are none until you set some."),
+    setting_of("oauth.localhost_ports", Takes::Word(&["any", "exact"]), Some(r#""any""#),
+        "\"any\": an origin with the host localhost allows every port of localhost; \"exact\": its own port only."),
+    setting_of("oauth.redirect_uris", Takes::List, Some(r#"[]"#),
+        "Complete callback URLs for the client-id metadata document (/v1/oauth/client.json)."),
+    setting_of("oauth.state_ttl", Takes::Duration, Some(r#""10m""#),
+        "Time that a login may take."),
+    setting_of("oauth.require_iss", Takes::Switch, Some(r#"false"#),
+        "Require at complete the `iss` that a provider announces (RFC 9207)."),
+    setting_of("oauth.device", Takes::Switch, Some(r#"false"#),
+        "Allow applications to start the device flow (RFC 8628). It is not bound to the user's browser, so it can be used for phishing."),
+    setting_of("oauth.background_refresh", Takes::Switch, Some(r#"false"#),
+        "Refresh tokens before they expire, without a request for them."),
+    setting_of("egress.allow", Takes::List, Some(r#"[]"#),
+        "Networks where a provider may live although they are not public, such as \"10.0.0.0/8\"."),
+    setting_of("egress.ca_certificates", Takes::List, Some(r#"[]"#),
+        "PEM files with certification authorities that are trusted in addition to Mozilla's."),
+    setting_of("providers.NAME.client_id", Takes::Text, None,
+        "The id that the provider gave to your OAuth client."),
+    setting_of("providers.NAME.client_secret", Takes::Secret, None,
+        "The secret that the provider gave to your OAuth client."),
+    setting_of("providers.NAME.client_secrets", Takes::Secrets, None,
+        "Further secrets, tried in this order if the provider rejects the one before. Use them to change secrets without a pause."),
+    setting_of("providers.NAME.client_key", Takes::Secret, None,
+        "Your OAuth client's private key as PEM (PKCS#8), if the provider's entry has token_auth = \"private_key_jwt\"."),
+    setting_of("providers.NAME.client_key_id", Takes::Text, None,
+        "The provider's id for that key (`kid`). Without it, its thumbprint (RFC 7638)."),
+    setting_of("trusted_issuers.NAME.issuer", Takes::Text, None,
+        "An OpenID provider whose access tokens (JWTs) callers may present. `iss` must be exactly this text."),
+    setting_of("trusted_issuers.NAME.audience", Takes::List, None,
+        "Names of this service. `aud` must contain one of them."),
+    setting_of("trusted_issuers.NAME.algorithms", Takes::List, None,
+        "Algorithms that a token may be signed with. Without it, RS256 and ES256."),
+    setting_of("trusted_issuers.NAME.access_token_claim", Takes::Text, None,
+        "The claim that tells an access token from an ID token, for issuers that do not write typ at+jwt (RFC 9068): \"token_use=access\"."),
+    setting_of("trusted_issuers.NAME.user_claim", Takes::Text, None,
+        "The claim that names the user. Without it, `sub`."),
+    setting_of("trusted_issuers.NAME.user_prefix", Takes::Text, None,
+        "A prefix of the user's name, so that users of two issuers are never the same."),
+    setting_of("trusted_issuers.NAME.permissions", Takes::List, None,
+        "Permissions of every token of this issuer."),
+    setting_of("trusted_issuers.NAME.permissions_claim", Takes::Text, None,
+        "The claim that gives a token further permissions. Without it, `scope`."),
+    setting_of("trusted_issuers.NAME.claim_permissions", Takes::List, None,
+        "Permissions that values of that claim stand for. A permission's own name always stands for it."),
 ];
 
-/// The setting with this key; `providers.github.client_id` is found as `providers.NAME.client_id`.
+const fn setting_of(key: &'static str, takes: Takes, default: Option<&'static str>, doc: &'static str) -> Setting {
+    Setting { key, takes, default, doc }
+}
+
+/// Returns the setting with this key; `providers.github.client_id` is `providers.NAME.client_id`.
 pub(super) fn setting(key: &str) -> Option<&'static Setting> {
     let key = general(key);
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// Whether `key` is a section: a part of the key of some setting, or one provider.
+/// Returns true if `key` is a section: the beginning of a setting's key, or one provider.
 pub(super) fn is_section(key: &str) -> bool {
     let prefix = format!("{}.", general(key));
     SETTINGS.iter().any(|setting| setting.key.starts_with(&prefix))
 }
 
-/// The key with `NAME` in place of a provider's or an issuer's name.
+/// Puts `NAME` in the place of a provider's or an issuer's name.
 pub(super) fn general(key: &str) -> String {
     match key.split('.').collect::<Vec<_>>()[..] {
         [section @ ("providers" | "trusted_issuers"), _, ref rest @ ..] => {
@@ -335,7 +177,7 @@ pub(super) fn general(key: &str) -> String {
     }
 }
 
-/// The known key that `key` most likely stands for.
+/// Returns the known key that `key` was most likely meant to be.
 pub(super) fn nearest(key: &str) -> String {
     let wanted = general(key);
     let sections = SETTINGS.iter().flat_map(|setting| {
@@ -366,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_known_key_is_the_one_that_was_meant() {
+    fn the_nearest_known_key_is_found() {
         for (wrong, right) in [
             ("server.listn", "server.listen"),
             ("sever", "server"),
@@ -384,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_and_settings_are_told_apart() {
+    fn sections_are_not_settings() {
         assert!(is_section("server") && is_section("server.tls") && is_section("providers"));
         assert!(is_section("providers.github") && !is_section("server.listen") && !is_section("serv"));
         assert!(setting("providers.x.client_id").is_some() && setting("server").is_none());

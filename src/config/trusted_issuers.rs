@@ -22,7 +22,7 @@ pub struct TrustedIssuer {
     /// The algorithms that a token may be signed with.
     #[serde(default = "standard_algorithms")]
     pub algorithms: Vec<Algorithm>,
-    /// How an access token is told from an ID token.
+    /// The mark by which an access token differs from an ID token.
     #[serde(default, rename = "access_token_claim", deserialize_with = "told_by")]
     pub told_by: ToldBy,
     /// The claim that names the user.
@@ -42,7 +42,7 @@ pub struct TrustedIssuer {
     pub claim_permissions: BTreeMap<String, Permissions>,
 }
 
-/// How an access token is told from an ID token, which is rejected: it names a user and gives no permission.
+/// The mark by which an access token differs from an ID token. ID tokens are not accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ToldBy {
     /// By its header's `typ`: `at+jwt` (RFC 9068 §2.1).

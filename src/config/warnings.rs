@@ -1,4 +1,4 @@
-//! What works and had better be otherwise.
+//! Warnings about settings that work and are not advisable.
 
 use super::callback_origin::is_loopback;
 use super::finding::{Finding, Location};
@@ -13,7 +13,10 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
 
     for (key, source) in secrets(config) {
         if matches!(source, SecretSource::Inline(_)) {
-            warn(&key, "the secret stands in the file itself; write { file = \"…\" } or another source instead".into());
+            warn(
+                &key,
+                "the secret is in the configuration file; write { file = \"…\" } or another source instead".into(),
+            );
         }
         if let Some(message) = config.secrets.mode_warning(source) {
             warn(&key, message);
@@ -22,7 +25,7 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
     if is_public && server.public_url.scheme() == "http" {
         warn(
             "server.public_url",
-            "plain http over a network shows every key and token to whoever listens; use https".into(),
+            "plain http shows every key and token to anyone who can read the network; use https".into(),
         );
     }
     if listens_openly(&server.listen) && server.tls.is_none() && server.trusted_proxies.is_empty() {
@@ -42,18 +45,18 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
         );
     }
     for network in config.egress.allow.iter().filter(|network| network.prefix_len() == 0) {
-        warn("egress.allow", format!("{network} is every address there is: nothing internal is guarded any more"));
+        warn("egress.allow", format!("{network} is every address: internal addresses are not guarded any more"));
     }
     for (name, provider) in &config.providers {
         if provider.client_id.is_none() && provider.has_client_secret() {
             let key = format!("providers.{name}.client_secret");
-            warn(&key, format!("a secret without an id is of no use; write providers.{name}.client_id too"));
+            warn(&key, format!("a secret needs a client id; write providers.{name}.client_id too"));
         }
     }
     found
 }
 
-/// Every secret that has a source, with its key.
+/// Returns the source of every secret, with its key.
 fn secrets(config: &Config) -> Vec<(String, &SecretSource)> {
     let mut sources = match &config.vault.unlock {
         Unlock::MasterKey(source) => vec![("vault.master_key".to_owned(), source)],

@@ -27,7 +27,7 @@ pub(super) struct Reader<'v> {
     /// Stands in for members that are left out.
     pub(super) defaults: Option<&'v Value>,
     pub(super) format: Format,
-    /// Where the type that is read leaves the names of its fields.
+    /// The names of the fields, set by the type that is read.
     pub(super) fields: &'v Fields,
 }
 

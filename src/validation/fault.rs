@@ -116,7 +116,7 @@ impl PassError {
         Self { steps: vec![(step, UNORDERED)], problem }
     }
 
-    /// The same error, seen from the value above: `fields` are those of the value that was read, in their order.
+    /// Adds a step to the path. `fields` are the fields of the value that was read, in their order.
     pub(super) fn under(mut self, step: Option<Step>, fields: &[&str]) -> Self {
         if let Some((last, position)) = self.steps.last_mut()
             && *position == UNORDERED
@@ -157,15 +157,15 @@ impl de::Error for PassError {
         }
     }
 
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Problem::WrongType(expected_type(&expected.to_string()), found_type(&found)))
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(Problem::Rejected(format!("must be {expected}")))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::new(Problem::Rejected(format!("must be {expected}")))
     }
 
-    /// For a value that is too short. Its type becomes known where the value was read.
+    /// Reports a value that is too short. `read_at` adds its type.
     fn invalid_length(_: usize, _: &dyn Expected) -> Self {
         Self::new(Problem::Empty(Type::Null))
     }
@@ -185,29 +185,5 @@ impl de::Error for PassError {
         } else {
             Self::at(Step::Field(name), Problem::Missing)
         }
-    }
-}
-
-fn found_type(found: &Unexpected<'_>) -> Type {
-    match found {
-        Unexpected::Bool(_) => Type::Boolean,
-        Unexpected::Signed(_) | Unexpected::Unsigned(_) => Type::Integer,
-        Unexpected::Float(_) => Type::Float,
-        Unexpected::Str(_) => Type::String,
-        Unexpected::Seq => Type::List,
-        Unexpected::Map => Type::Map,
-        _ => Type::Null,
-    }
-}
-
-/// What a visitor of the standard library expects, by the words that serde has for it.
-fn expected_type(words: &str) -> Type {
-    match words {
-        words if words.starts_with("a bool") => Type::Boolean,
-        words if words.starts_with("a sequence") => Type::List,
-        words if words.starts_with("a map") => Type::Map,
-        words if words.starts_with('i') || words.starts_with('u') => Type::Integer,
-        words if words.starts_with("struct") => Type::Struct,
-        _ => Type::String,
     }
 }

@@ -8,7 +8,7 @@ use crate::catalog::entry::OAuth;
 use crate::catalog::entry_fault::EntryFault;
 use crate::config::document::join;
 
-/// Headers that authenticate, or that belong to the connection or to the body that is sent.
+/// Headers that authenticate or that belong to the connection or to the body. An entry cannot set them.
 pub(super) const OURS: &[&str] = &[
     "authorization",
     "connection",

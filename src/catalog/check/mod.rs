@@ -1,5 +1,5 @@
-//! What an entry may not say although each of its values is well-formed: contradictions, parameters that are the
-//! protocol's own, headers that are ours to send, scopes that cannot be told apart.
+//! Checks of an entry whose values are all well-formed: contradictions, parameters and headers that an
+//! entry must not set, ambiguous scopes.
 
 mod checks;
 mod oauth;
@@ -13,7 +13,7 @@ use super::entry_fault::EntryFault;
 use crate::kind::Kind;
 use checks::Checks;
 
-/// Every contradiction in the entry.
+/// Returns every contradiction in the entry.
 pub(super) fn check(entry: &Entry) -> Vec<EntryFault> {
     let mut found = Checks::default();
     found.text("display_name", &entry.display_name);

@@ -1,4 +1,4 @@
-//! What an entry may not say of its authorization server.
+//! Checks of `[oauth]`: scopes, parameters, headers, identity and revocation.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::catalog::entry::{
 };
 use crate::config::document::join;
 
-/// The one placeholder in the values of headers, and in `revoke.url` besides the inputs: our client's id.
+/// The placeholder for our client's id, in the values of headers and in `revoke.url`.
 const CLIENT_ID: &str = "{client_id}";
 
 impl Checks {
@@ -104,7 +104,7 @@ impl Checks {
         }
     }
 
-    /// What an assertion of the client needs to say (RFC 7523 §3).
+    /// Checks that the audience of client assertions is known (RFC 7523 §3).
     fn assertion(&mut self, oauth: &OAuth) {
         let addressed = !oauth.token_auth.is_assertion()
             || oauth.issuer.is_some()

@@ -1,4 +1,4 @@
-//! What an entry may not say of how an API key or a password goes into a request.
+//! Checks of `[api_key]` and `[user_password]`.
 
 use http::{HeaderName, HeaderValue};
 
@@ -29,7 +29,7 @@ impl Checks {
         self.headers("user_password.headers", &password.headers);
     }
 
-    /// One secret has one name, several have one each, and where nothing has a name there is none.
+    /// Checks the names: one secret has one name, several have one each, and HTTP Basic has none.
     fn secrets(&mut self, api_key: &ApiKey) {
         let ApiKey { place, name, prefix, secrets, .. } = api_key;
         let named = matches!(place, Some(Place::Header | Place::Query | Place::Body));
@@ -59,7 +59,8 @@ impl Checks {
         self.unless(distinct, "api_key.secrets", "two secrets cannot have one name");
     }
 
-    /// The two halves of RFC 7617: the key is one of them and the other is fixed, or each is a secret.
+    /// Checks the two halves of HTTP Basic (RFC 7617): one is the key and the other is fixed, or both are
+    /// secrets.
     fn basic(&mut self, api_key: &ApiKey) {
         let ApiKey { place, user, user_suffix, password, secrets, .. } = api_key;
         let basic = *place == Some(Place::Basic);

@@ -1,12 +1,11 @@
-//! What an entry may not say of its tokens after the exchange: contradictions in `refresh`, `long_lived`, `introspect` and
-//! `access_token`.
+//! Checks of `refresh`, `long_lived`, `introspect`, `access_token` and `further_tokens`.
 
 use http::HeaderName;
 
 use super::checks::{Checks, OURS};
 use crate::catalog::entry::{AccessTokenPlace, FurtherToken, Method, OAuth, RefreshWith, is_protected_param};
 
-/// Parameters of the callback that are the protocol's own.
+/// Parameters of the callback that the protocol defines.
 const CALLBACKS_OWN: [&str; 5] = ["state", "iss", "error", "error_description", "error_uri"];
 
 impl Checks {

@@ -1,4 +1,4 @@
-//! What an entry may not say of its URLs, and of the inputs that they are made with.
+//! Checks of the URLs and of their inputs.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +35,8 @@ impl Checks {
         }
     }
 
-    /// Each placeholder has its input and each input its place; a value comes before it is needed, and where it chooses a
-    /// host there is a list.
+    /// Checks that each placeholder has an input and each input a placeholder, that a value is known before
+    /// its URL is needed, and that a value which chooses the host has a list of hosts.
     pub(super) fn inputs(
         &mut self,
         section: &str,

@@ -1,15 +1,15 @@
-//! How our client proves itself to an authorization server.
+//! Authentication of our client at an authorization server.
 
 use serde::{Deserialize, Serialize};
 
-/// How the client authenticates at the token endpoint (RFC 6749 §2.3.1, OpenID Connect Core §9).
+/// Client authentication at the token endpoint (RFC 6749 §2.3.1, OpenID Connect Core §9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenAuth {
     /// `client_secret_basic`: id and secret form-urlencoded, then base64 in the `Authorization` header.
     #[default]
     Basic,
-    /// The same without the form-urlencoding, for servers that do not decode it.
+    /// `client_secret_basic` without the form-urlencoding, for servers that do not decode it.
     BasicRaw,
     /// `client_secret_post`: `client_id` and `client_secret` in the body.
     Post,
@@ -22,12 +22,12 @@ pub enum TokenAuth {
 }
 
 impl TokenAuth {
-    /// Whether the client proves itself by an assertion.
+    /// Returns true if the client authenticates by an assertion.
     pub fn is_assertion(self) -> bool {
         matches!(self, Self::PrivateKeyJwt | Self::ClientSecretJwt)
     }
 
-    /// The name that it is registered under (RFC 7591 §2); nothing for a way that has none of its own.
+    /// Returns the registered name (RFC 7591 §2), if there is one.
     pub fn method_name(self) -> Option<&'static str> {
         match self {
             Self::Basic => Some("client_secret_basic"),
@@ -39,13 +39,13 @@ impl TokenAuth {
         }
     }
 
-    /// Whether the client secret is needed for it.
+    /// Returns true if the client secret is needed.
     pub fn needs_secret(self) -> bool {
         !matches!(self, Self::None | Self::PrivateKeyJwt)
     }
 }
 
-/// Whom a client's assertion is for (`aud`, RFC 7523 §3): one text, never a list.
+/// The audience of a client assertion (`aud`, RFC 7523 §3): one text, never a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AssertionAudience {

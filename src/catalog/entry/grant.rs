@@ -1,24 +1,24 @@
-//! What an authorization server gives tokens for, beside a user's login: the vocabulary of grants.
+//! Grant types of an authorization server.
 
 use serde::{Deserialize, Serialize};
 
 use super::value::yes;
 use crate::jose::Algorithm;
 
-/// A grant that gives tokens for something else than a refresh token (RFC 6749 §1.3).
+/// A grant type (RFC 6749 §1.3) other than a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {
     /// A user logs in (RFC 6749 §4.1).
     AuthorizationCode,
-    /// A client asks for itself (RFC 6749 §4.4).
+    /// A client acts for itself (RFC 6749 §4.4).
     ClientCredentials,
     /// A service account signs an assertion (RFC 7523 §2.1).
     JwtBearer,
 }
 
 impl GrantType {
-    /// The `type` under which such a credential is made.
+    /// Returns the `type` of a create request for such a credential.
     pub fn credential_type(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "oauth2",
@@ -28,20 +28,20 @@ impl GrantType {
     }
 }
 
-/// How a service account's assertion is made (RFC 7523 §3).
+/// The assertion of a service account (RFC 7523 §3).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtBearer {
-    /// Whom it is for; the token endpoint where nothing is said.
+    /// The audience. Without it, the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// Where the scopes stand.
+    /// The place of the scopes.
     #[serde(default)]
     pub scope: AssertionScope,
-    /// Whether the account names itself as `sub` where it asks for nobody else (RFC 7523 §3 wants it).
+    /// The account names itself as `sub` if it acts for no other user (RFC 7523 §3).
     #[serde(default = "yes")]
     pub subject_required: bool,
-    /// With what it is signed; the first that the key is for where nothing is said.
+    /// The signature algorithm. Without it, the first one that the key supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Algorithm>,
 }
@@ -52,7 +52,7 @@ impl Default for JwtBearer {
     }
 }
 
-/// Where the scopes of an assertion's token request stand.
+/// The place of the scopes in the token request of an assertion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AssertionScope {

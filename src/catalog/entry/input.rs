@@ -1,52 +1,52 @@
-//! A value from outside that a provider's URLs depend on: a customer's subdomain, the data centre that the callback
-//! names, the instance that the token answer names.
+//! Inputs: values that a provider's URLs depend on, such as a customer's subdomain, the data centre in the
+//! callback, or the instance in the token response.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// The longest value that is taken, in bytes.
+/// The maximal length of a value, in bytes.
 const LONGEST: usize = 253;
 
-/// One value: who gives it, and what it can be.
+/// One input: its source, and its legal values.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Who gives it.
+    /// The source of the value.
     #[serde(default)]
     pub from: InputFrom,
-    /// What it is called there, where that is not the input's own name; for a token answer also a JSON pointer.
+    /// Its name at the source, if it is not the input's own name; for a token response also a JSON pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
-    /// What the whole of it matches.
+    /// A pattern that the whole value matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Pattern>,
-    /// The hosts that it can be: a name, or `*.name` for one label before it; `https://` before a host is taken off. Only with
-    /// this list is it a whole host.
+    /// The hosts that it can be: a name, or `*.name` for one label before it. `https://` before a host is removed. Only an input
+    /// with this list can be a whole host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
-    /// What it is where nobody gives it.
+    /// The value if none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// A good value, for whoever has to give one; the answer to a missing or malformed one (422) shows it.
+    /// A legal value, shown in the response to a missing or malformed one (422).
     pub example: String,
 }
 
-/// Who gives the value of an input.
+/// The source of an input's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputFrom {
-    /// Who calls us, at initiate.
+    /// The caller, at initiate.
     #[default]
     Caller,
     /// The provider, in the parameters of the callback.
     Callback,
-    /// The provider, in the token answer.
+    /// The provider, in the token response.
     Token,
 }
 
-/// Why a value is not taken. The value itself is in no message: somebody may have put a secret there.
+/// The reason for rejecting a value. The value is in no message: it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputFault {
-    /// Nobody gave it.
+    /// It was not given.
     #[error("'{name}' is missing; for example \"{example}\"")]
     Missing {
         /// The input.
@@ -54,7 +54,7 @@ pub enum InputFault {
         /// A good value.
         example: String,
     },
-    /// It is not what the entry describes.
+    /// It does not match the entry's description.
     #[error("'{name}' is malformed; for example \"{example}\"")]
     Malformed {
         /// The input.
@@ -62,7 +62,7 @@ pub enum InputFault {
         /// A good value.
         example: String,
     },
-    /// With the values in it, the URL is none.
+    /// With the values in it, the URL is invalid.
     #[error("the values make no URL")]
     Unusable,
 }
@@ -76,7 +76,7 @@ impl InputFault {
         Self::Missing { name: name.to_owned(), example: input.example.clone() }
     }
 
-    /// The input that is at fault, where one is.
+    /// Returns the name of the faulty input, if there is one.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Missing { name, .. } | Self::Malformed { name, .. } => Some(name),
@@ -86,8 +86,8 @@ impl InputFault {
 }
 
 impl Input {
-    /// The value in the one form that is kept, where the entry takes it. What a provider sends may be a URL with
-    /// nothing but a host in it (`https://accounts.zoho.eu`).
+    /// Returns the value in the form that is kept, if it is legal. A provider may send a URL that has only a host
+    /// (`https://accounts.zoho.eu`).
     pub fn taken(&self, value: &str) -> Option<String> {
         let fits = !value.is_empty() && value.len() <= LONGEST && !value.chars().any(char::is_control);
         let matches = fits && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(value));
@@ -98,7 +98,7 @@ impl Input {
         }
     }
 
-    /// The host that the value is, in lower case, where the list has it.
+    /// Returns the value as a host in lower case, if the list has it.
     pub(super) fn listed_host(&self, value: &str) -> Option<String> {
         let bare = value.strip_prefix("https://").map_or(value, |host| host.strip_suffix('/').unwrap_or(host));
         let host = bare.to_ascii_lowercase();
@@ -109,13 +109,13 @@ impl Input {
                 .is_some_and(|start| label(start).is_some()),
             None => *pattern == host,
         };
-        // The list was checked when the entry was; what is no host's name is none whoever lists it.
+        // The list was checked with the entry. A value that is not a host name is rejected even if it is listed.
         let is_name = host.split('.').all(|part| label(part).is_some());
         (is_name && self.hosts.as_ref()?.iter().any(listed)).then_some(host)
     }
 }
 
-/// One label of a host's name (RFC 1123 §2.1), in lower case.
+/// Returns the value in lower case if it is one label of a host name (RFC 1123 §2.1).
 pub(in crate::catalog) fn label(value: &str) -> Option<String> {
     let legal = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
     let good =
@@ -133,12 +133,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The expression as the entry has it.
+    /// Returns the expression as the entry has it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether all of `value` matches.
+    /// Returns true if the whole of `value` matches.
     pub fn matches(&self, value: &str) -> bool {
         self.whole.is_match(value)
     }

@@ -1,5 +1,5 @@
-//! A provider that is a server of the Model Context Protocol: everything about its authorization is asked of the server itself
-//! (RFC 9728, RFC 8414, RFC 7591), so the entry has little to say.
+//! MCP servers (Model Context Protocol). The server itself describes its authorization (RFC 9728, RFC 8414,
+//! RFC 7591), so the entry has few keys.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 use super::input::InputFault;
 use super::value::Endpoint;
 
-/// What an entry says of an MCP server.
+/// The entry of an MCP server.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mcp {
-    /// The server; where nothing is said the caller names it, as the input `server_url`.
+    /// The server. Without it, the caller names the server as the input `server_url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_url: Option<Endpoint>,
-    /// The authorization server at which our configured client is registered: no other ever sees it.
+    /// The authorization server at which the configured client is registered. No other server ever sees the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// Scopes that are asked for where the caller names none; those that the server says it needs, where this is empty.
+    /// Scopes for requests in which the caller names none. If this is empty, the scopes that the server requires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_scopes: Vec<String>,
 }
 
 impl Mcp {
-    /// What the input is called by which the caller names the server.
+    /// The name of the input by which the caller names the server.
     pub const INPUT: &str = "server_url";
-    /// A good value of it.
+    /// A legal value of it.
     pub const EXAMPLE: &str = "https://mcp.example.com/mcp";
 
-    /// The server: the entry's own, or the one that the caller names.
+    /// Returns the server of the entry, or the one that the caller names.
     ///
     /// # Errors
-    /// Where nobody names one, or it is no URL that is fetched.
+    /// The caller names none, or its URL is not accepted.
     pub fn server(&self, inputs: &BTreeMap<String, String>) -> Result<Endpoint, InputFault> {
         if let Some(fixed) = &self.server_url {
             return Ok(fixed.clone());

@@ -1,6 +1,6 @@
-//! The vocabulary: everything that a provider's file can say, typed and checked while it is read.
+//! The vocabulary of entries: every key that a provider's file can have, typed and checked while it is read.
 //!
-//! A quirk that this cannot say extends the vocabulary for all providers; no code anywhere branches on a name.
+//! A quirk that the vocabulary cannot express extends it for all providers. No code branches on a provider's name.
 
 mod client_auth;
 mod grant;
@@ -31,7 +31,7 @@ use value::{Date, Endpoint};
 
 use crate::kind::Kind;
 
-/// One provider: what its file in `providers/` or its section of the configuration says.
+/// The entry of one provider: its file in `providers/` or its section of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -40,31 +40,31 @@ pub struct Entry {
     /// The page of the provider's own documentation from which the entry was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<Endpoint>,
-    /// The day on which the entry was last held against that page.
+    /// The day on which the entry was last compared with that page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked: Option<Date>,
-    /// What kind of service it is: `developer-tools`, `ai`, `social`, …
+    /// The category of the service: `developer-tools`, `ai`, `social`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// How to connect an account by OAuth 2.
+    /// OAuth 2 of the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuth>,
-    /// That the provider is an MCP server, which is asked how an account is connected.
+    /// The provider is an MCP server: the server itself describes its authorization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<Mcp>,
-    /// That the provider takes API keys.
+    /// The provider accepts API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
-    /// That the provider takes a user name and a password.
+    /// The provider accepts a user name and a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_password: Option<UserPassword>,
-    /// That headers for a host of the user's choice are kept under this name.
+    /// Credentials of this provider are headers for a host that the user chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_scoped: Option<HostScoped>,
 }
 
 impl Entry {
-    /// Whether credentials of this kind can be kept for the provider.
+    /// Returns true if the provider has credentials of this kind.
     pub fn takes(&self, kind: Kind) -> bool {
         match kind {
             Kind::OAuth2 => self.oauth.is_some() || self.mcp.is_some(),
@@ -75,7 +75,7 @@ impl Entry {
     }
 }
 
-/// That headers are kept for a host of the user's choice.
+/// Credentials are headers for a host that the user chooses.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostScoped {}

@@ -15,7 +15,7 @@ use super::token::{AccessToken, ExpiryUnit, FurtherToken, Introspect, LongLived,
 use super::value::{JsonPointer, Lifetime, ScopeSeparator, yes};
 use crate::jose::Algorithm;
 
-/// How the provider's authorization server differs from RFC 6749, and where it is.
+/// The provider's authorization server: its endpoints, and its differences from RFC 6749.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of the vocabulary, and independent of the others")]
@@ -26,75 +26,75 @@ pub struct OAuth {
     /// The token endpoint (RFC 6749 §3.2). With an issuer it may be left to discovery.
     #[serde(skip_serializing_if = "Template::is_absent")]
     pub token_url: Template,
-    /// Where authorization requests are pushed (RFC 9126); given, they are: the login URL then has `client_id` and `request_uri`
-    /// alone, and what initiate gives ends with the earlier of the two.
+    /// The endpoint that authorization requests are pushed to (RFC 9126). The login URL then has only `client_id` and
+    /// `request_uri`, and it expires at the earlier of the two expiries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub par_url: Option<Template>,
-    /// Whether they are pushed to the endpoint that discovery finds; where the server requires it, they are anyway.
+    /// Pushes them to the endpoint that discovery finds. If the server requires it, they are pushed anyway.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub par: bool,
-    /// Whether tokens are bound to a key of the credential's own (DPoP, RFC 9449): an ES256 key, made when the login begins (for
-    /// client credentials and service accounts at once) and sealed with the credential. An answer with any other `token_type`
-    /// is refused, and the token is not handed out (409).
+    /// Binds tokens to a key of the credential (DPoP, RFC 9449): an ES256 key, generated when the login starts (for client
+    /// credentials and service accounts at once) and sealed with the credential. A response with another `token_type` is
+    /// rejected, and the token is never handed out (409).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop: bool,
-    /// Whether what the entry does not say is found from the issuer (RFC 8414), although both endpoints are given.
+    /// Uses discovery (RFC 8414) for absent keys although both endpoints are given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discover: bool,
-    /// Where tokens are refreshed, where that is not the token endpoint.
+    /// The endpoint for refreshes, if it is not the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_url: Option<Template>,
-    /// The device authorization endpoint (RFC 8628 §3.1), where the provider has the device flow.
+    /// The device authorization endpoint (RFC 8628 §3.1), if the provider has the device flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_authorization_url: Option<Template>,
-    /// Under which URL the provider's API is.
+    /// The base URL of the provider's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_base_url: Option<Template>,
-    /// The values from outside that the URLs depend on.
+    /// The inputs that the URLs depend on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Input>,
-    /// Who answers: the issuer identifier (RFC 9207 §2); compared with `iss` at the callback. Where `authorize_url` or `token_url`
-    /// is left out, they come from the metadata that it publishes.
+    /// The issuer identifier (RFC 9207 §2), compared with `iss` at the callback. If `authorize_url` or `token_url` is absent,
+    /// it comes from the issuer's metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// Whether the server announces `iss` in its answers (RFC 9207 §3).
+    /// The server announces `iss` in its responses (RFC 9207 §3).
     #[serde(default)]
     pub announces_iss: bool,
-    /// What stands between two scopes in a request.
+    /// The separator between two scopes in a request.
     #[serde(default)]
     pub scope_separator: ScopeSeparator,
-    /// What stands between two scopes in an answer, where it differs; any of space, comma and plus is understood anyway.
+    /// The separator in a response, if it differs. Space, comma and plus are understood anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_scope_separator: Option<ScopeSeparator>,
-    /// The member of the token answer that names the granted scopes, where it is not `scope`.
+    /// The member of the token response that names the granted scopes, if it is not `scope`.
     #[serde(default = "OAuth::standard_scope_member", skip_serializing_if = "OAuth::is_standard_scope_member")]
     pub scope_member: String,
-    /// What may stand before a scope or be left out: with it and without it, it is the same scope.
+    /// A prefix that a scope may have or not: both forms are the same scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_prefix: Option<String>,
-    /// Scopes that are asked for when the caller names none.
+    /// Scopes for requests in which the caller names none.
     #[serde(default)]
     pub default_scopes: Vec<String>,
     /// Scopes that are added to every request.
     #[serde(default)]
     pub always_scopes: Vec<String>,
-    /// Whether the caller's scopes are put aside: the request has `always_scopes` alone.
+    /// Ignores the caller's scopes: the request has only `always_scopes`.
     #[serde(default)]
     pub fixed_scopes: bool,
     /// PKCE with S256 (RFC 7636); off only for a server that rejects it.
     #[serde(default = "yes")]
     pub pkce: bool,
-    /// How the client authenticates at the token endpoint.
+    /// Client authentication at the token endpoint.
     #[serde(default)]
     pub token_auth: TokenAuth,
-    /// The algorithm of a `private_key_jwt`; the first that the key is for, where absent.
+    /// The algorithm of a `private_key_jwt`. Without it, the first one that the key supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_auth_alg: Option<Algorithm>,
-    /// For whom a client's assertion says it is: the issuer (draft-ietf-oauth-rfc7523bis), or the token endpoint, for
-    /// servers that know only that.
+    /// The audience of a client assertion: the issuer (draft-ietf-oauth-rfc7523bis), or the token endpoint for servers that
+    /// know only that.
     #[serde(default)]
     pub token_auth_audience: AssertionAudience,
-    /// How the token request is written.
+    /// The format of the token request.
     #[serde(default)]
     pub token_body: Body,
     /// Further parameters of the authorization request; none can replace `state`, `redirect_uri`, `client_id`, `response_type` or
@@ -107,69 +107,69 @@ pub struct OAuth {
     /// Further parameters of a refresh, in place of [`OAuth::token_params`] of the same name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refresh_params: BTreeMap<String, String>,
-    /// Parameters of RFC 6749 that this provider calls something else, in every request: `client_id` → `client_key`.
+    /// Other names for parameters of RFC 6749, in every request: `client_id` → `client_key`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
     /// Further headers of the token request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub token_headers: BTreeMap<String, String>,
-    /// Where in the token answer the tokens are, where they are not at its top.
+    /// The place of the tokens in the token response, if it is not the top.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_path: Option<JsonPointer>,
-    /// Further tokens in the same answer, by a name of ours for each.
+    /// Further tokens in the same response, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub further_tokens: BTreeMap<String, FurtherToken>,
-    /// How the token is used, whatever the answer says of it (RFC 6749 §7.1): `bearer`.
+    /// The token type (RFC 6749 §7.1), in place of the one in the response: `bearer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
-    /// How long an access token lives, where the answer does not say.
+    /// The lifetime of an access token, if the response does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Lifetime>,
-    /// In what the answer's `expires_in` is counted.
+    /// The unit of `expires_in` in the response.
     #[serde(default)]
     pub expires_in_unit: ExpiryUnit,
-    /// The member of the token answer that says when the access token ends.
+    /// The member of the token response with the expiry of the access token.
     #[serde(default = "OAuth::standard_expiry_member", skip_serializing_if = "OAuth::is_standard_expiry_member")]
     pub expires_in_member: String,
-    /// The parameter of the callback that carries the code, where it is not `code`; it is sent on as `code`.
+    /// The parameter of the callback that has the code, if it is not `code`. It is sent on as `code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_param: Option<String>,
     /// Parameters of the callback that are kept with the credential; the application sends them as `callback_params`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callback_metadata: Vec<String>,
-    /// Members of the token answer that are kept with the credential: by name beside the tokens or at the top, or by JSON
+    /// Members of the token response that are kept with the credential: by name beside the tokens or at the top, or by JSON
     /// pointer from the top.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_metadata: Vec<String>,
-    /// How the access token goes into a request, where that is not as bearer.
+    /// The place of the access token in a request, if it is not a bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<AccessToken>,
     /// The second exchange, for a long-lived access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_lived: Option<LongLived>,
-    /// How the end of an access token is asked for, where the answer does not say.
+    /// The introspection request for the expiry of an access token, if the response does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub introspect: Option<Introspect>,
-    /// How to learn whose account it is.
+    /// The request for the account's identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// How a token is revoked; absent where the provider has no way.
+    /// The revocation request; absent if the provider has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<Revoke>,
-    /// Which grants the server gives tokens for.
+    /// The grant types of the server.
     #[serde(default = "OAuth::code_alone", skip_serializing_if = "OAuth::is_code_alone")]
     pub grants: Vec<GrantType>,
-    /// How a service account's assertion is made (RFC 7523).
+    /// The assertion of a service account (RFC 7523).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt_bearer: Option<JwtBearer>,
-    /// How refresh tokens behave.
+    /// Refresh tokens and refresh requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
 }
 
 impl OAuth {
-    /// What is asked for when the caller asks for `requested`: the defaults where that is empty, and always what is
-    /// always sent; in order, each once.
+    /// Returns the scopes of a request: `requested`, or the defaults if that is empty, and the scopes that are always sent.
+    /// Each scope is there once.
     pub fn scopes_for(&self, requested: &[String]) -> Vec<String> {
         let chosen: &[String] = match requested {
             _ if self.fixed_scopes => &[],
@@ -185,8 +185,8 @@ impl OAuth {
         scopes
     }
 
-    /// What is asked for beside the first token's scopes, by the name of the further token: what the caller asks for, else
-    /// the defaults. What the entry does not know is left out, as every unknown field is.
+    /// Returns the scopes of further tokens by their names: those that the caller asks for, else the defaults. Unknown names
+    /// are ignored, as unknown fields are.
     pub fn further_scopes_for(&self, requested: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
         let chosen = self.further_tokens.iter().map(|(name, token)| {
             let asked = requested.get(name).filter(|asked| !asked.is_empty());
@@ -198,24 +198,24 @@ impl OAuth {
         chosen.filter(|(_, scopes)| !scopes.is_empty()).collect()
     }
 
-    /// Whether something of the entry is found by discovery (RFC 8414).
+    /// Returns true if discovery (RFC 8414) completes the entry.
     pub fn discovers(&self) -> bool {
         let lacks =
             self.authorize_url.is_absent() || self.token_url.is_absent() || (self.par && self.par_url.is_none());
         self.issuer.is_some() && (self.discover || lacks)
     }
 
-    /// Whether a login for these scopes is one of OpenID Connect, whose answer has an ID token.
+    /// Returns true if a login with these scopes is an OpenID Connect login, whose response has an ID token.
     pub fn is_openid(&self, scopes: &[String]) -> bool {
         scopes.iter().any(|scope| scope == "openid")
     }
 
-    /// Whether the account is learnt from the ID token: where the entry says so, or knows the issuer and no other way.
+    /// Returns true if the ID token identifies the account: the entry says so, or it has an issuer and no `identity`.
     pub fn identifies_by_id_token(&self) -> bool {
         self.issuer.is_some() && self.identity.as_ref().is_none_or(|identity| identity.from_id_token)
     }
 
-    /// Whether two scopes are one to this provider: equal, or equal but for [`OAuth::scope_prefix`].
+    /// Returns true if two scopes are equal, apart from [`OAuth::scope_prefix`].
     pub fn same_scope(&self, one: &str, other: &str) -> bool {
         let prefix = self.scope_prefix.as_deref().unwrap_or("");
         one.strip_prefix(prefix).unwrap_or(one) == other.strip_prefix(prefix).unwrap_or(other)
@@ -246,8 +246,7 @@ impl OAuth {
     }
 }
 
-/// What carries the flow's security: parameters that an entry cannot set, neither where we send them nor where we leave
-/// them out.
+/// Parameters that the flow's security depends on. An entry cannot set them, even if a request does not have them.
 const PROTECTED_PARAMS: &[&str] = &[
     "response_type",
     "client_id",
@@ -267,7 +266,7 @@ const PROTECTED_PARAMS: &[&str] = &[
     "request_uri",
 ];
 
-/// Whether only the protocol itself may set the parameter.
+/// Returns true if an entry cannot set the parameter.
 pub fn is_protected_param(name: &str) -> bool {
     PROTECTED_PARAMS.contains(&name)
 }

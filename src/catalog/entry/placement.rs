@@ -1,4 +1,4 @@
-//! How an API key or a password goes into a request, and under which URL the API is.
+//! API keys and passwords: their place in a request, and the base URL of the API.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use super::input::Input;
 use super::template::Template;
 use super::value::Endpoint;
 
-/// That the provider takes API keys, and how a key goes into a request.
+/// The provider accepts API keys: the place of a key in a request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
-    /// Where a user makes a key.
+    /// The page on which a user creates a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<Endpoint>,
-    /// In which part of a request the key goes; absent where it is not known.
+    /// The part of a request that carries the key; absent if it is not known.
     #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
-    /// What it is called there: the header, the query's parameter, the body's member.
+    /// Its name there: the header, the query parameter, the member of the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What stands before the key: `Bearer `, or `/bot` in a path; before the first of several secrets.
+    /// A prefix of the key, or of the first of several secrets: `Bearer `, or `/bot` in a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// With `basic`: the fixed user name to which the key is the password. Without it the key is the user name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// With `basic` and two secrets: what stands after the user name (`/token`).
+    /// With `basic` and two secrets: a suffix of the user name (`/token`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_suffix: Option<String>,
     /// With `basic`: the fixed password to which the key is the user name. Without it that password is empty.
@@ -37,19 +37,19 @@ pub struct ApiKey {
     /// own name. With `basic` they are user name and password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// Further headers that every request has (a version, say).
+    /// Further headers of every request (a version, for example).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Under which URL the API is.
+    /// The base URL of the API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Template>,
-    /// The values from outside that `base_url` depends on.
+    /// The inputs that `base_url` depends on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Input>,
 }
 
 impl ApiKey {
-    /// The names that secrets have in a request, each with the key of the entry that says it.
+    /// Returns the names of the secrets in a request, each with its key in the entry.
     pub(in crate::catalog) fn names(&self) -> impl Iterator<Item = (String, &String)> {
         let alone = self.name.iter().map(|name| ("api_key.name".to_owned(), name));
         alone.chain(self.secrets.iter().enumerate().map(|(i, name)| (format!("api_key.secrets[{i}]"), name)))
@@ -62,7 +62,7 @@ impl ApiKey {
 pub enum Place {
     /// A header.
     Header,
-    /// A parameter of the query, where the provider has no better way.
+    /// A parameter of the query, if the provider offers nothing better.
     Query,
     /// HTTP Basic (RFC 7617).
     Basic,
@@ -72,20 +72,20 @@ pub enum Place {
     Body,
 }
 
-/// That the provider takes a user name and a password: HTTP Basic (RFC 7617) where there is a URL to send them to.
+/// The provider accepts a user name and a password: HTTP Basic (RFC 7617) if there is a URL to send them to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserPassword {
-    /// Where a user finds them.
+    /// The page on which a user finds them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<Endpoint>,
-    /// Further headers that every request has (a version, say).
+    /// Further headers of every request (a version, for example).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Under which URL the API is.
+    /// The base URL of the API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Template>,
-    /// The values from outside that `base_url` depends on.
+    /// The inputs that `base_url` depends on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Input>,
 }

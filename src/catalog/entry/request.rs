@@ -1,8 +1,8 @@
-//! How a request that an entry describes is written.
+//! Method and body of a request that an entry describes.
 
 use serde::{Deserialize, Serialize};
 
-/// How the body of a request is written.
+/// The format of a request's body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {

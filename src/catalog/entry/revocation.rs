@@ -1,4 +1,4 @@
-//! How an entry says that tokens are ended: RFC 7009, or the provider's own way.
+//! Revocation of tokens: RFC 7009, or the provider's own request.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::request::{Body, Method};
 use super::template::Template;
 use super::value::yes;
 
-/// How a token is revoked: RFC 7009 by default, the provider's own way by what is said here.
+/// The revocation request: RFC 7009 by default, with the provider's differences.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
@@ -17,23 +17,23 @@ pub struct Revoke {
     /// The method of the request.
     #[serde(default = "Method::post")]
     pub method: Method,
-    /// How the request is authenticated.
+    /// The authentication of the request.
     #[serde(default)]
     pub auth: RevokeAuth,
-    /// How the body is written.
+    /// The format of the body.
     #[serde(default)]
     pub body: Body,
     /// The parameter that carries the token (RFC 7009 §2.1); `{kind}`: the one named `access_token` or `refresh_token`
     /// after the token in it.
     #[serde(default = "Revoke::standard_token_param")]
     pub token_param: String,
-    /// Which tokens are sent, in this order; a token that the credential does not have is passed over.
+    /// The tokens that are sent, in this order. A token that the credential does not have is skipped.
     #[serde(default = "Revoke::standard_tokens")]
     pub tokens: Vec<TokenKind>,
-    /// Whether the first token that the credential has is sent alone, for the others end with it.
+    /// Sends only the first token that the credential has: the others end with it.
     #[serde(default)]
     pub first_only: bool,
-    /// Whether `token_type_hint` is sent (RFC 7009 §2.1).
+    /// Sends `token_type_hint` (RFC 7009 §2.1).
     #[serde(default = "yes")]
     pub hint: bool,
     /// Further parameters of the request.
@@ -42,19 +42,19 @@ pub struct Revoke {
     /// Further headers of the request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Error codes by which the provider says that the token is dead already, with whatever status: a success.
+    /// Error codes for a token that is already invalid, with any status. They count as success.
     #[serde(default = "Revoke::standard_gone_errors")]
     pub gone_errors: Vec<String>,
-    /// Statuses that say the same, where the body does not: `404`, say.
+    /// Statuses for a token that is already invalid: `404`, for example.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone_statuses: Vec<u16>,
-    /// What a revocation ends: the whole grant of user and client (assumed unless documented otherwise), or one token.
+    /// The scope of a revocation: the whole grant of user and client (assumed unless documented otherwise), or one token.
     #[serde(default)]
     pub ends: RevocationEnds,
 }
 
 impl Revoke {
-    /// RFC 7009 by the letter, at this endpoint.
+    /// Makes the request of RFC 7009 to this endpoint.
     pub fn at(url: Template) -> Self {
         Self {
             url,
@@ -86,11 +86,11 @@ impl Revoke {
     }
 }
 
-/// How a revocation request is authenticated.
+/// The authentication of a revocation request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevokeAuth {
-    /// As at the token endpoint (RFC 7009 §2.1).
+    /// The same as at the token endpoint (RFC 7009 §2.1).
     #[default]
     Client,
     /// HTTP Basic with client id and secret.
@@ -99,7 +99,7 @@ pub enum RevokeAuth {
     Post,
     /// The access token as bearer.
     Bearer,
-    /// Not at all: the token is enough.
+    /// None: the token is enough.
     None,
 }
 
@@ -113,11 +113,11 @@ pub enum TokenKind {
     Refresh,
 }
 
-/// What ends when a token is revoked.
+/// The scope of a revocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationEnds {
-    /// Everything that user and client agreed on at this provider.
+    /// The whole grant of user and client at this provider.
     #[default]
     Grant,
     /// This one token (and what was made from it).

@@ -1,8 +1,8 @@
-//! A URL with places for values from outside: `https://{subdomain}.acme.example/oauth/token`.
+//! URLs with placeholders for inputs: `https://{subdomain}.acme.example/oauth/token`.
 //!
-//! Whoever chooses the host of the token endpoint receives the code, the verifier and the client secret. So a value
-//! stands in a host only as one whole label under a domain that the entry fixes, or as the whole host, and then only
-//! if the entry's own list has it. In a path or a query it is percent-encoded, so that it cannot leave its place.
+//! The host of the token endpoint receives the code, the verifier and the client secret. So a value can be one whole
+//! label under a domain that the entry fixes, or the whole host if the entry's list has it. In a path or a query it is
+//! percent-encoded, so that it cannot change the rest of the URL.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -11,13 +11,13 @@ use url::Url;
 use super::input::{self, Input, InputFault};
 use super::value::Endpoint;
 
-/// Everything but the unreserved characters of RFC 3986 is escaped in a path or a query.
+/// The characters that are escaped in a path or a query: all but the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What stands in for a value while a template is checked: a label, a segment of a path and a value of a query alike.
+/// The value for checking a template: it is a legal label, path segment and query value.
 const STAND_IN: &str = "x";
 
-/// A URL, or how to make one; whatever the values are, it is an [`Endpoint`] under the hosts that are written here.
+/// A URL, or a URL with placeholders. Any values make it an [`Endpoint`] under the hosts that it allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
@@ -31,7 +31,7 @@ enum Piece {
     Value(String, Position),
 }
 
-/// Where in the URL a value stands.
+/// The place of a value in the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// One label of the host, under a fixed domain.
@@ -42,7 +42,7 @@ pub enum Position {
     Beyond,
 }
 
-/// What stands in an entry for a URL that discovery is to find.
+/// The text in an entry for a URL that discovery finds.
 pub(in crate::catalog) const DISCOVERED: &str = "discovered";
 
 impl From<&Endpoint> for Template {
@@ -53,12 +53,12 @@ impl From<&Endpoint> for Template {
 }
 
 impl Template {
-    /// A URL that is not known yet: discovery finds it.
+    /// Makes a URL that is not known yet: discovery finds it.
     pub fn absent() -> Self {
         Self { text: DISCOVERED.to_owned(), pieces: Vec::new(), url: None }
     }
 
-    /// Whether discovery is to find it.
+    /// Returns true if discovery finds it.
     pub fn is_absent(&self) -> bool {
         self.pieces.is_empty()
     }
@@ -69,7 +69,7 @@ impl Template {
             return Err("not a URL: there is a backslash, a white space or a control character in it".to_owned());
         }
         let host = host_of(text);
-        // The URL parser takes one slash, or three, for two: then the host would be elsewhere than we think it is.
+        // The URL parser accepts one slash, or three, as two. The host would then be in another place than here.
         let begins = ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
         if text.contains('{') && (!begins || host.is_empty()) {
             return Err("a URL with a placeholder begins with https:// and its host".to_owned());
@@ -100,17 +100,17 @@ impl Template {
         Ok(template)
     }
 
-    /// The URL; `None` while a value is missing from it, so that nothing can be sent to a template.
+    /// Returns the URL; `None` if a value is missing, so that nothing can be sent to a template.
     pub fn url(&self) -> Option<&Url> {
         self.url.as_ref()
     }
 
-    /// The text as the entry has it.
+    /// Returns the text as the entry has it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The names of the values, and where each stands.
+    /// Returns the names of the values and their places.
     pub fn names(&self) -> impl Iterator<Item = (&str, Position)> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Value(name, position) => Some((name.as_str(), *position)),
@@ -118,11 +118,11 @@ impl Template {
         })
     }
 
-    /// The template with those values in their places that `value` gives: each with the input that it belongs to, whose
-    /// list of hosts has the last word. What `value` does not know stays a placeholder.
+    /// Fills in the values that `value` gives, each with its input, whose list of hosts is checked again. Other
+    /// placeholders stay.
     ///
     /// # Errors
-    /// Where a value cannot stand where it should.
+    /// A value is not legal in its place.
     pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<(&'v Input, &'v str)>) -> Result<Self, InputFault> {
         if self.url.is_some() || self.is_absent() {
             return Ok(self.clone());
@@ -134,7 +134,7 @@ impl Template {
         Self::parse(&text).map_err(|_| InputFault::Unusable)
     }
 
-    /// The template with our client's id, which is the operator's and stands in a path alone, for `{client_id}`.
+    /// Fills in the client id, which the operator sets, for `{client_id}` in a path.
     #[must_use]
     pub fn with_client_id(&self, id: &str) -> Option<Url> {
         let id = utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
@@ -154,7 +154,7 @@ impl Template {
     }
 }
 
-/// The value as it stands in the URL.
+/// Returns the value as it is written into the URL.
 fn placed(name: &str, input: &Input, value: &str, position: Position) -> Result<String, InputFault> {
     let good = match position {
         Position::Label => input::label(value),
@@ -166,14 +166,14 @@ fn placed(name: &str, input: &Input, value: &str, position: Position) -> Result<
     good.ok_or_else(|| InputFault::malformed(name, input))
 }
 
-/// Where the host is in the text: after `://`, up to the port, the path or the query.
+/// Returns the range of the host in the text: after `://`, up to the port, the path or the query.
 fn host_of(text: &str) -> std::ops::Range<usize> {
     let start = text.find("://").map_or(0, |at| at + 3);
     let end = text[start..].find(['/', '?', '#', '\\', ':', '@']).map_or(text.len(), |end| start + end);
     start..end
 }
 
-/// What the placeholder at `at` stands for.
+/// Returns the place of the placeholder at `at`.
 fn position(text: &str, host: &std::ops::Range<usize>, at: usize) -> Result<Position, String> {
     if at >= host.end {
         let authority = text[host.start..].find(['/', '?', '#', '\\']).map_or(text.len(), |end| host.start + end);

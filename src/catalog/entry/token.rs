@@ -1,5 +1,4 @@
-//! How an entry says what becomes of tokens after the exchange: how they are used, what they are exchanged for, how they are
-//! refreshed, and when they end.
+//! Tokens after the exchange: their use, a second exchange, refresh and expiry.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,60 +7,60 @@ use super::request::Method;
 use super::template::Template;
 use super::value::{JsonPointer, Lifetime};
 
-/// A further token that comes with the same answer, for somebody else than the first: it becomes a credential of its own,
-/// refreshed and revoked by itself.
+/// A further token in the same response, for another account than the first. It becomes a credential of its own, which is
+/// refreshed and revoked separately.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FurtherToken {
-    /// Where in the token answer its members are.
+    /// The place of its members in the token response.
     pub path: JsonPointer,
-    /// The parameter of the authorization request that asks for its scopes; absent where it comes unasked.
+    /// The parameter of the authorization request for its scopes; absent if the provider sends it without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_param: Option<String>,
-    /// Its scopes where the caller names none; with none at all it is not asked for.
+    /// Its scopes if the caller names none. Without any, it is not requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_scopes: Vec<String>,
-    /// Where in the token answer the stable id of its account is.
+    /// The stable id of its account in the token response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<JsonPointer>,
 }
 
-/// How the provider's refresh tokens behave, and how a refresh differs from RFC 6749 §6.
+/// Refresh tokens of the provider, and the differences of a refresh from RFC 6749 §6.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
-    /// Whether every refresh gives a new refresh token and spends the old one.
+    /// Every refresh gives a new refresh token and invalidates the old one.
     #[serde(default)]
     pub rotates: bool,
-    /// How long a refresh token lives when it is not used.
+    /// The lifetime of an unused refresh token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Lifetime>,
-    /// The member of the token answer that says for how many seconds the refresh token lives.
+    /// The member of the token response with the lifetime of the refresh token, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_member: Option<String>,
-    /// Error codes beside `invalid_grant` (RFC 6749 §5.2) by which the provider says that the refresh token is dead, and
-    /// the user has to connect the account again.
+    /// Error codes for an invalid refresh token, in addition to `invalid_grant` (RFC 6749 §5.2). The user then has to connect
+    /// the account again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_errors: Vec<String>,
-    /// What is sent to be refreshed: a refresh token, or the access token itself while it is good.
+    /// The token that is sent: the refresh token, or the access token while it is valid.
     #[serde(default, skip_serializing_if = "RefreshWith::is_refresh_token")]
     pub with: RefreshWith,
     /// The method of the request; with GET the parameters go into the query, secrets too.
     #[serde(default = "Method::post", skip_serializing_if = "Method::is_post")]
     pub method: Method,
-    /// The `grant_type` of the request, where it is the provider's own word.
+    /// The `grant_type` of the request, if it is not `refresh_token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_type: Option<String>,
-    /// How the client authenticates, where that is not `token_auth`; `none`: `client_id` alone.
+    /// Client authentication, if it is not `token_auth`; `none`: only `client_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TokenAuth>,
-    /// Whether the redirect URI of the login is sent with it, as at the exchange of the code.
+    /// Sends the redirect URI of the login, as the exchange of the code does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redirect_uri: bool,
 }
 
 impl Default for Refresh {
-    /// By the letter of RFC 6749, and nothing known besides.
+    /// The request of RFC 6749 §6, with no further knowledge.
     fn default() -> Self {
         Self {
             rotates: false,
@@ -77,14 +76,14 @@ impl Default for Refresh {
     }
 }
 
-/// What is sent to be refreshed.
+/// The token that a refresh request sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefreshWith {
     /// The refresh token (RFC 6749 §6).
     #[default]
     RefreshToken,
-    /// The access token, as `access_token`; there is no refresh token.
+    /// The access token, as `access_token`: the provider has no refresh tokens.
     AccessToken,
 }
 
@@ -99,7 +98,7 @@ impl RefreshWith {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LongLived {
-    /// Where it is exchanged.
+    /// The endpoint of the exchange.
     pub url: Template,
     /// The method of the request; with GET the parameters go into the query, secrets too.
     #[serde(default)]
@@ -109,7 +108,7 @@ pub struct LongLived {
     /// The parameter that carries the short-lived token.
     #[serde(default = "LongLived::standard_token_param")]
     pub token_param: String,
-    /// How the client authenticates, where that is not `token_auth`.
+    /// Client authentication, if it is not `token_auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TokenAuth>,
 }
@@ -120,27 +119,27 @@ impl LongLived {
     }
 }
 
-/// How the end of an access token is asked for, where no answer tells it (RFC 7662).
+/// The introspection request (RFC 7662) for the expiry of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Introspect {
     /// The introspection endpoint.
     pub url: Template,
-    /// How the client authenticates, where that is not `token_auth`.
+    /// Client authentication, if it is not `token_auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TokenAuth>,
 }
 
-/// How the access token goes into a request, where that is not `Authorization: Bearer` (RFC 6750 §2.1).
+/// The place of the access token in a request, if it is not `Authorization: Bearer` (RFC 6750 §2.1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessToken {
     /// The part of the request that carries it.
     #[serde(default, rename = "in")]
     pub place: AccessTokenPlace,
-    /// What it is called there: the header or the query's parameter.
+    /// Its name there: the header or the query parameter.
     pub name: String,
-    /// What stands before it in a header.
+    /// A prefix of it in a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
 }
@@ -152,11 +151,11 @@ pub enum AccessTokenPlace {
     /// A header.
     #[default]
     Header,
-    /// A parameter of the query, where the provider has no other way.
+    /// A parameter of the query, if the provider offers nothing else.
     Query,
 }
 
-/// In what the end of a token is counted.
+/// The unit of a token's expiry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiryUnit {

@@ -1,4 +1,4 @@
-//! The values an entry is made of: each can only hold what is right.
+//! Value types of an entry: each holds only legal values.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use url::Url;
 
 use crate::duration;
 
-/// A URL of a provider: `https`, or `http` to a loopback host (the egress guard has the last word); no user info and
-/// no fragment.
+/// A URL of a provider: `https`, or `http` to a loopback host, which the egress guard checks again; without user info and
+/// fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
 impl Endpoint {
-    /// Reads and checks the URL.
+    /// Parses and checks the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
         let loopback = match url.host() {
@@ -30,15 +30,15 @@ impl Endpoint {
             other => return Err(format!("the scheme is '{other}', and must be https")),
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("a URL with a user name or a password in it is not taken".to_owned());
+            return Err("a URL with a user name or a password is not accepted".to_owned());
         }
         if url.fragment().is_some() {
-            return Err("a URL with a fragment ('#…') is not taken".to_owned());
+            return Err("a URL with a fragment ('#…') is not accepted".to_owned());
         }
         Ok(Self(url))
     }
 
-    /// The URL.
+    /// Returns the URL.
     pub fn url(&self) -> &Url {
         &self.0
     }
@@ -79,7 +79,7 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
-/// What stands between two scopes: a space, a comma, a plus, or a comma and a space.
+/// The separator between two scopes: a space, a comma, a plus, or a comma and a space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ScopeSeparator(String);
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for ScopeSeparator {
 pub struct JsonPointer(String);
 
 impl JsonPointer {
-    /// What the pointer points at in `value`.
+    /// Returns the value that the pointer points at.
     pub fn find<'v>(&self, value: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
         value.pointer(&self.0)
     }
@@ -135,7 +135,7 @@ impl<'de> Deserialize<'de> for JsonPointer {
     }
 }
 
-/// How long something lives: `"8h"`, `"90d"`, or `"never"` for what does not end.
+/// A lifetime: `"8h"`, `"90d"`, or `"never"` for one that does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// It ends after this long.
@@ -145,7 +145,7 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// The duration; `None` where it never ends.
+    /// Returns the duration; `None` if it never ends.
     pub fn duration(self) -> Option<Duration> {
         match self {
             Self::For(duration) => Some(duration),

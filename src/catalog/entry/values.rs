@@ -1,5 +1,5 @@
-//! The values of an entry's inputs: taken from the caller, the callback and the token answer, checked each time, and put
-//! into the entry's URLs.
+//! The values of an entry's inputs: read from the caller, the callback and the token response, checked each time, and
+//! filled into the entry's URLs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,21 +13,21 @@ use super::template::Template;
 /// Checked values by the name of their input.
 pub type Values = BTreeMap<String, String>;
 
-/// Under which name a credential's metadata has the values of the inputs.
+/// The name of the inputs' values in a credential's metadata.
 const INPUTS: &str = "inputs";
-/// Under which name it has what the callback brought.
+/// The name of the kept callback parameters there.
 const CALLBACK: &str = "callback";
-/// The longest parameter of a callback that is kept, in bytes.
+/// The maximal length of a callback parameter that is kept, in bytes.
 const LONGEST_KEPT: usize = 2048;
 
-/// What a credential's metadata has for ourselves; no member of a token answer is kept under it.
+/// Reserved names in a credential's metadata. No member of a token response is kept under them.
 pub(in crate::catalog) const RESERVED: [&str; 2] = [INPUTS, CALLBACK];
 
 impl OAuth {
-    /// The values that the caller gives, or is spared by a default.
+    /// Returns the values that the caller gives, or their defaults.
     ///
     /// # Errors
-    /// Every input that is missing or malformed. A value that is for no input is ignored, as every unknown field is.
+    /// Every input that is missing or malformed. Values without an input are ignored, as unknown fields are.
     pub fn callers_values(&self, given: &BTreeMap<String, String>) -> Result<Values, Vec<InputFault>> {
         let mut faults = Vec::new();
         let values = self
@@ -43,7 +43,7 @@ impl OAuth {
         if faults.is_empty() { Ok(values) } else { Err(faults) }
     }
 
-    /// The values that the callback brings: anybody can have written them, so they are checked before anything is sent.
+    /// Returns the values in the callback. An attacker may have written them, so they are checked before anything is sent.
     ///
     /// # Errors
     /// For the first one that is missing or malformed.
@@ -56,7 +56,7 @@ impl OAuth {
             .collect()
     }
 
-    /// The values that the token answer brought, out of the members that are kept of it.
+    /// Returns the values in the kept members of the token response.
     ///
     /// # Errors
     /// For the first one that is missing or malformed.
@@ -69,11 +69,11 @@ impl OAuth {
             .collect()
     }
 
-    /// The entry with these values in its URLs. A value is checked again here, for the entry may have changed since it
-    /// was taken; where one is missing the URL stays a template, to which nothing can be sent.
+    /// Returns the entry with these values in its URLs. Each value is checked again, because the entry may have changed. If
+    /// one is missing, the URL stays a template, to which nothing can be sent.
     ///
     /// # Errors
-    /// For the first value that cannot stand where it should.
+    /// The first value that is not legal in its place.
     pub fn with_values(&self, values: &Values) -> Result<Cow<'_, Self>, InputFault> {
         if self.inputs.is_empty() {
             return Ok(Cow::Borrowed(self));
@@ -94,7 +94,7 @@ impl OAuth {
         Ok(Cow::Owned(entry))
     }
 
-    /// The entry as it was for a credential with this metadata.
+    /// Returns the entry with the values of a credential's metadata.
     ///
     /// # Errors
     /// See [`OAuth::with_values`].
@@ -105,7 +105,7 @@ impl OAuth {
         self.with_values(&values.collect())
     }
 
-    /// Puts into a credential's metadata the values that its URLs were made with, and what the entry keeps of the callback.
+    /// Adds the values of the URLs, and the kept callback parameters, to a credential's metadata.
     pub fn keep_values(
         &self,
         metadata: &mut BTreeMap<String, Value>,
@@ -125,8 +125,7 @@ impl OAuth {
         }
     }
 
-    /// Brings those values that a token answer gives up to date with what is kept of the newest one; what it leaves out or
-    /// says badly stays as it was.
+    /// Updates the values that the newest token response gives. Values that are absent or malformed there stay as they were.
     pub fn renew_token_values(&self, metadata: &mut BTreeMap<String, Value>) {
         let Ok(newest) = self.token_values(metadata) else { return };
         if newest.is_empty() {

@@ -1,4 +1,4 @@
-//! What the loader makes of faulty entries, and of the configuration's changes.
+//! Building the catalogue: faulty entries, and the configuration's changes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ url = "https://acme.example/apps/{client_id}/revoke"
 [api_key]
 "#;
 
-/// The faults of an embedded file with this text, one a line.
+/// Returns the faults of an embedded file with this text, one per line.
 pub(super) fn faults(text: &str) -> String {
     build::build(&[("acme", "acme.toml", text)], &BTreeMap::new()).map(|_| ()).unwrap_err().to_string()
 }
@@ -52,19 +52,19 @@ fn patched(text: &str) -> Result<BTreeMap<ProviderName, Provider>, String> {
 }
 
 #[test]
-fn the_good_entry_is_good() {
+fn the_good_entry_has_no_faults() {
     assert!(build::build(&[("acme", "acme.toml", GOOD)], &BTreeMap::new()).is_ok());
 }
 
 #[test]
-fn an_entry_that_takes_nothing_and_a_file_with_a_bad_name_are_faults() {
+fn entries_without_a_kind_and_bad_names_are_faults() {
     assert!(faults("display_name = \"Acme\"\n").starts_with("acme.toml:1: the provider takes no credential"));
     let misnamed = build::build(&[("Ac me", "Ac me.toml", GOOD)], &BTreeMap::new()).map(|_| ()).unwrap_err();
-    assert!(misnamed.to_string().starts_with("Ac me.toml:1: a provider's name has"), "{misnamed}");
+    assert!(misnamed.to_string().starts_with("Ac me.toml:1: a provider name has"), "{misnamed}");
 }
 
 #[test]
-fn all_faults_are_told_at_once_in_the_order_of_the_files() {
+fn all_faults_are_reported_in_the_order_of_files() {
     let bad =
         "[oauth]\npkce = 1\nscopes = []\n[oauth.identity]\nusername = \"name\"\n[oauth.revoke]\nbody = \"none\"\n";
     let (name, patch) = (name("other"), patch("display_name = \"\"\n\n[oauth]\npkce = 0\n"));
@@ -92,7 +92,7 @@ fn all_faults_are_told_at_once_in_the_order_of_the_files() {
 }
 
 #[test]
-fn a_patch_changes_what_it_names_and_leaves_the_rest() {
+fn a_patch_changes_only_its_keys() {
     let catalog = patched(
         "display_name = \"Ours\"\n[oauth]\ndefault_scopes = [\"all\"]\nauthorize_params = { tenant = \"t\" }\n",
     )
@@ -108,7 +108,7 @@ fn a_patch_changes_what_it_names_and_leaves_the_rest() {
 }
 
 #[test]
-fn a_faulty_patch_is_told_where_it_was_written() {
+fn a_fault_of_a_patch_has_the_line_of_the_patch() {
     let found = patched("[oauth]\n\ntoken_url = \"x\"\n[oauth.identity]\nusrname = \"/x\"\n").unwrap_err();
     let found: Vec<_> = found.lines().collect();
     assert!(found[0].starts_with("strongroom.toml:3: providers.acme.oauth.token_url: not a URL"), "{found:?}");
@@ -120,7 +120,7 @@ fn a_faulty_patch_is_told_where_it_was_written() {
 }
 
 #[test]
-fn a_patch_from_a_variable_is_told_by_the_variables_name() {
+fn a_fault_of_a_variable_names_the_variable() {
     let mut patch = patch("oauth.pkce = \"maybe\"\n");
     patch.locations =
         [("oauth.pkce".to_owned(), Location::Variable("STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE".to_owned()))].into();
@@ -131,7 +131,7 @@ fn a_patch_from_a_variable_is_told_by_the_variables_name() {
 }
 
 #[test]
-fn a_provider_of_ones_own_stands_beside_the_embedded_ones() {
+fn the_configuration_can_add_a_provider() {
     let (own, patch) = (name("own"), patch(GOOD));
     let catalog = Catalog::build([(&own, &patch)]).unwrap();
     assert_eq!(catalog.get("own").unwrap().entry.display_name, "Acme");
@@ -140,7 +140,7 @@ fn a_provider_of_ones_own_stands_beside_the_embedded_ones() {
 }
 
 #[test]
-fn client_settings_for_an_unknown_provider_name_the_nearest_known_one() {
+fn an_unknown_provider_names_the_nearest_one() {
     let name = name("htpp");
     let patch = EntryPatch { locations: patch("").locations, ..EntryPatch::default() };
     let found = Catalog::build([(&name, &patch)]).map(|_| ()).unwrap_err().to_string();
@@ -158,7 +158,7 @@ fn client_settings_alone_change_nothing() {
 }
 
 #[test]
-fn the_documentation_names_every_key_of_the_vocabulary() {
+fn the_documentation_names_every_key() {
     let docs = include_str!("../../../docs/providers.md");
     let sections = [
         "",

@@ -1,4 +1,4 @@
-//! The list of all providers in `docs/providers.md` is made from the entries. To make it anew:
+//! The list of all providers in `docs/providers.md` is made from the entries. To regenerate it:
 //! `UPDATE_DOCS=1 cargo test --lib every_provider_is_listed_in_the_documentation`
 
 use std::fmt::Write as _;

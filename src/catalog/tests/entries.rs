@@ -1,4 +1,4 @@
-//! What the embedded entries say: what clients rely on, to the letter.
+//! The embedded entries: names, scopes and endpoints that clients rely on.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,7 +96,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_embedded_entry_is_right() {
+fn every_embedded_entry_has_no_faults() {
     let read = crate::catalog::build::build(EMBEDDED, &BTreeMap::new()).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(read.len(), catalog().iter().len());
     assert!(EMBEDDED.is_sorted_by_key(|(name, ..)| *name), "they are found by halving");
@@ -120,7 +120,7 @@ fn every_file_of_the_folder_is_embedded() {
 }
 
 #[test]
-fn every_entry_that_clients_know_takes_api_keys_and_every_one_says_from_what_and_when_it_was_written() {
+fn entries_take_api_keys_and_name_their_source() {
     let known = words(NAMES);
     let (mut undocumented, mut unchecked) = (Vec::new(), Vec::new());
     for provider in catalog().iter() {
@@ -143,7 +143,7 @@ fn every_entry_that_clients_know_takes_api_keys_and_every_one_says_from_what_and
 }
 
 #[test]
-fn the_kinds_beside_api_keys_are_those_that_clients_know() {
+fn kinds_other_than_api_keys_are_as_clients_expect() {
     let taking = |kind| -> Vec<String> {
         catalog().iter().filter(|provider| provider.entry.takes(kind)).map(|p| p.name.to_string()).collect()
     };
@@ -158,14 +158,14 @@ fn the_kinds_beside_api_keys_are_those_that_clients_know() {
 }
 
 #[test]
-fn what_is_asked_for_when_nothing_is_asked_is_what_clients_know() {
+fn default_scopes_are_as_clients_expect() {
     for (name, scopes) in DEFAULT_SCOPES {
         assert_eq!(oauth(name).scopes_for(&[]), words(scopes), "{name}");
     }
 }
 
 #[test]
-fn what_a_caller_asks_for_replaces_defaults_and_never_what_is_always_sent() {
+fn requested_scopes_replace_the_defaults_alone() {
     let asked = words("one two");
     for name in ["twitter", "todoist"] {
         assert_eq!(oauth(name).scopes_for(&asked), oauth(name).scopes_for(&[]), "{name}");
@@ -200,7 +200,7 @@ fn pkce_is_off_only_where_the_provider_rejects_it() {
 }
 
 #[test]
-fn separators_authentication_and_bodies_are_the_providers_own() {
+fn separators_authentication_and_bodies_are_kept() {
     let commas: Vec<_> =
         words(WITH_OAUTH).into_iter().filter(|name| oauth(name).scope_separator.as_str() == ",").collect();
     assert_eq!(commas, ["linear", "slack", "todoist"]);
@@ -213,7 +213,7 @@ fn separators_authentication_and_bodies_are_the_providers_own() {
 }
 
 #[test]
-fn what_a_provider_wants_for_a_refresh_token_is_asked_for() {
+fn parameters_for_a_refresh_token_are_sent() {
     for (name, params) in [
         ("google", "access_type=offline prompt=consent"),
         ("reddit", "duration=permanent"),
@@ -256,7 +256,7 @@ fn refresh_tokens_live_as_long_as_the_provider_says() {
 }
 
 #[test]
-fn a_revocation_ends_one_token_only_where_the_provider_says_so() {
+fn a_revocation_ends_the_grant_unless_documented() {
     let (mut none, mut token) = (Vec::new(), Vec::new());
     for name in words(WITH_OAUTH) {
         match oauth(&name).revoke.map(|revoke| revoke.ends) {
@@ -281,7 +281,7 @@ fn github_ends_a_grant_in_its_own_way() {
 }
 
 #[test]
-fn an_expired_access_token_is_not_taken_for_a_dead_grant() {
+fn an_expired_access_token_is_not_a_dead_grant() {
     for name in words(WITH_OAUTH) {
         let OAuth { revoke: Some(revoke), refresh, .. } = oauth(&name) else { continue };
         let only_access = revoke.tokens == [TokenKind::Access];
@@ -301,7 +301,7 @@ fn an_entry_shown_as_toml_reads_back() {
 }
 
 #[test]
-fn names_of_one_authorization_server_tell_accounts_apart_in_one_way() {
+fn names_of_one_server_share_the_account_id() {
     let catalog = catalog();
     let account = |oauth: &OAuth| {
         let identity = oauth.identity.clone();

@@ -1,8 +1,8 @@
-//! Every fault that an entry can have, and how it is told.
+//! Every fault that an entry can have, with its message.
 
 use super::build::{GOOD, faults};
 
-/// What the types refuse. Each case: what is in the good entry, what stands there instead, and how the fault begins.
+/// Faults of single values. Each case: a text of the good entry, its replacement, and the beginning of the fault.
 const VALUES: &[[&str; 3]] = &[
     ["scope_separator = \",\"", "scope_member = \"\"", "acme.toml:9: oauth.scope_member: must say something"],
     [
@@ -44,7 +44,8 @@ const VALUES: &[[&str; 3]] = &[
     ["scope_separator = \",\"", "token_path = \"user\"", "acme.toml:9: oauth.token_path: not a JSON pointer"],
 ];
 
-/// What contradicts itself, or is the protocol's own. Each case: what is in the good entry, what stands there instead, and how the fault begins.
+/// Contradictions and protected parameters. Each case: a text of the good entry, its replacement, and the beginning of
+/// the fault.
 const RULES: &[[&str; 3]] = &[
     ["scope_separator = \",\"", "token_body = \"none\"", "acme.toml:9: oauth.token_body: a token request has a body"],
     [
@@ -234,7 +235,8 @@ const RULES: &[[&str; 3]] = &[
     ],
 ];
 
-/// The same in the two requests that an entry describes. Each case: what is in the good entry, what stands there instead, and how the fault begins.
+/// Faults of identity and revocation. Each case: a text of the good entry, its replacement, and the beginning of the
+/// fault.
 const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
     [
         "{client_id}/revoke\"",
@@ -284,21 +286,21 @@ const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
     ],
 ];
 
-/// The same where `old` in the good entry is `new`.
+/// Returns the faults of the good entry with `new` in the place of `old`.
 fn faults_with(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old}");
     faults(&GOOD.replacen(old, new, 1))
 }
 
 #[test]
-fn every_fault_is_told_with_its_file_line_and_key() {
+fn every_fault_has_its_file_line_and_key() {
     for [old, new, fault] in [VALUES, RULES, IDENTITY_AND_REVOCATION].into_iter().flatten() {
         let found = faults_with(old, new);
         assert!(found.starts_with(fault) && found.lines().count() == 1, "expected {fault}\n   found {found}");
     }
 }
 
-/// What inputs may not be. Each case: the lines of the entry's only input, and how the fault goes on.
+/// Faults of inputs. Each case: the lines of the entry's only input, and the rest of the fault.
 const INPUTS: &[[&str; 2]] = &[
     ["example = \"a\"", ": say what it can be: a pattern, or a list of hosts"],
     ["pattern = \"[a-z]\"\nexample = \"1\"", ".example: the example is not a good value itself"],
@@ -311,7 +313,7 @@ const INPUTS: &[[&str; 2]] = &[
 ];
 
 #[test]
-fn what_an_input_cannot_be_is_told_with_its_key() {
+fn every_fault_of_an_input_has_its_key() {
     for [lines, expected] in INPUTS {
         let entry = GOOD.replace("acme.example/token", "{x}.acme.example/token");
         let found = faults(&format!("{entry}[oauth.inputs.x]\n{lines}\n"));

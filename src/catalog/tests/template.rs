@@ -1,4 +1,4 @@
-//! Who may choose a host: nobody, but for one label under a fixed domain and the entry's own list.
+//! A value can be one label under a fixed domain, or a host on the entry's list, and no other host.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn given(name: &str, value: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_placeholder_is_a_whole_label_the_whole_host_or_beyond_the_host() {
+fn a_placeholder_is_a_label_a_host_or_after_the_host() {
     for (text, position) in [
         ("https://{a}.acme.example/x", Position::Label),
         ("https://login.{a}.acme.example", Position::Label),
@@ -55,7 +55,7 @@ fn a_placeholder_is_a_whole_label_the_whole_host_or_beyond_the_host() {
 }
 
 #[test]
-fn a_template_that_lets_a_value_choose_the_host_is_none() {
+fn a_template_with_a_free_host_is_rejected() {
     for text in [
         "https://{a}.example/x",
         "https://acme.{a}/x",
@@ -84,7 +84,7 @@ fn a_template_that_lets_a_value_choose_the_host_is_none() {
 }
 
 #[test]
-fn twenty_five_ways_of_a_caller_to_choose_the_host_end_before_a_url_is_made() {
+fn callers_cannot_choose_the_host() {
     let entry = entry();
     for value in [
         "evil.example",
@@ -127,7 +127,7 @@ fn twenty_five_ways_of_a_caller_to_choose_the_host_end_before_a_url_is_made() {
 }
 
 #[test]
-fn twenty_ways_of_a_callback_to_choose_the_token_host_end_before_a_url_is_made() {
+fn callbacks_cannot_choose_the_token_host() {
     let entry = entry();
     for value in [
         "evil.example",
@@ -171,7 +171,7 @@ fn twenty_ways_of_a_callback_to_choose_the_token_host_end_before_a_url_is_made()
 }
 
 #[test]
-fn a_token_answer_names_one_label_under_the_entrys_domain() {
+fn a_token_response_names_one_label_of_the_host() {
     let entry = entry();
     let values = |value: &str| entry.token_values(&[("instance".to_owned(), value.into())].into());
     for bad in [
@@ -208,7 +208,7 @@ fn a_value_in_a_path_or_a_query_stays_in_its_place() {
 }
 
 #[test]
-fn what_a_credential_was_made_with_is_held_against_the_entry_again() {
+fn kept_values_are_checked_again() {
     let mut entry = entry();
     let mut metadata = BTreeMap::new();
     let values: BTreeMap<_, _> = [("tenant", "t"), ("accounts", "accounts.acme.eu")]
@@ -223,7 +223,7 @@ fn what_a_credential_was_made_with_is_held_against_the_entry_again() {
 }
 
 #[test]
-fn a_caller_is_told_what_is_missing_and_how_it_looks() {
+fn a_missing_input_is_named_with_an_example() {
     let told = |given: BTreeMap<String, String>| {
         entry().callers_values(&given).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
     };
@@ -234,7 +234,7 @@ fn a_caller_is_told_what_is_missing_and_how_it_looks() {
 }
 
 #[test]
-fn no_placeholder_is_a_host_that_we_take_for_a_path() {
+fn a_placeholder_in_the_host_is_not_a_path() {
     for text in
         ["https:/{v}/x", "https:///{v}/x", "https:{v}/x", "https:/.{v}.acme.example/x", "HTTPS:/{v}", "https://?{v}"]
     {

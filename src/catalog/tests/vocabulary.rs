@@ -1,6 +1,6 @@
-//! The tables of the vocabulary in `docs/providers.md` are made from the types: what a key takes from its type, what it means
-//! from its documentation, its default from its attribute. To make them anew:
-//! `UPDATE_DOCS=1 cargo test --lib the_vocabulary_in_the_documentation_is_that_of_the_types`
+//! The tables of the vocabulary in `docs/providers.md` are generated from the types, their documentation and their
+//! attributes. To regenerate them:
+//! `UPDATE_DOCS=1 cargo test --lib the_documented_vocabulary_is_that_of_the_types`
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -229,7 +229,7 @@ fn table(kind: &str) -> String {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test is told by its environment to write the file")]
-fn the_vocabulary_in_the_documentation_is_that_of_the_types() {
+fn the_documented_vocabulary_is_that_of_the_types() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
     let mut docs = std::fs::read_to_string(&path).unwrap();
     let mut stale = Vec::new();
@@ -247,7 +247,7 @@ fn the_vocabulary_in_the_documentation_is_that_of_the_types() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, docs).unwrap();
     } else {
-        let how = "UPDATE_DOCS=1 cargo test --lib the_vocabulary_in_the_documentation_is_that_of_the_types";
+        let how = "UPDATE_DOCS=1 cargo test --lib the_documented_vocabulary_is_that_of_the_types";
         assert!(
             stale.is_empty(),
             "docs/providers.md does not say what the types say of {stale:?}; make it anew with\n{how}"
@@ -256,7 +256,7 @@ fn the_vocabulary_in_the_documentation_is_that_of_the_types() {
 }
 
 #[test]
-fn words_defaults_and_links_are_read_as_they_are_written() {
+fn words_defaults_and_links_are_parsed() {
     assert_eq!(said(" See [`OAuth::token_params`], [`Body`] | x "), "See `token_params`, `Body` \\| x");
     assert_eq!(value_of("Revoke::standard_tokens"), "`[\"refresh\", \"access\"]`");
     assert_eq!(
