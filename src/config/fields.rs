@@ -1,6 +1,6 @@
 //! Checks of single values, as `deserialize_with` of the settings takes them.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use super::callback_origin::{CallbackOrigin, CallbackOrigins, LocalhostPorts};
-use super::secret_source::SecretSource;
-use super::settings::{Listen, Unlock};
+use super::secret_source::{SecretSource, Unlock};
 use crate::duration;
 
 /// A type that is read from a text.
-trait FromText: Sized {
+pub(super) trait FromText: Sized {
     /// The error says what to write instead.
     fn from_text(text: &str) -> Result<Self, String>;
 }
@@ -32,7 +31,10 @@ fn each<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T
     Ok(Vec::<Text<T>>::deserialize(deserializer)?.into_iter().map(|text| text.0).collect())
 }
 
-fn parsed<'de, T, D: Deserializer<'de>>(deserializer: D, parse: fn(&str) -> Result<T, String>) -> Result<T, D::Error> {
+pub(super) fn parsed<'de, T, D: Deserializer<'de>>(
+    deserializer: D,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
     parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
@@ -163,30 +165,4 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U
         url.set_path(&path);
         Ok(url)
     })
-}
-
-impl<'de> Deserialize<'de> for Listen {
-    /// `host:port`, or `unix:/path`.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, |text| {
-            if let Some(path) = text.strip_prefix("unix:") {
-                return PathBuf::from_text(path).map(Self::Unix);
-            }
-            let tcp = || {
-                let (host, port) = text.rsplit_once(':')?;
-                let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-                    Some(address) => address.parse::<Ipv6Addr>().ok().map(|_| address)?,
-                    None if host.is_empty() || host.contains([':', '/', '@']) || host.contains(char::is_whitespace) => {
-                        return None;
-                    }
-                    None => host,
-                };
-                let digits = !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit());
-                Some(Self::Tcp { host: host.to_owned(), port: digits.then(|| port.parse().ok())?? })
-            };
-            tcp().ok_or_else(|| {
-                format!("'{text}' is not an address to listen on; write \"127.0.0.1:8484\", \"[::1]:8484\" or \"unix:/path\"")
-            })
-        })
-    }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Map;
 
-use super::super::settings::Listen;
+use super::super::listen::Listen;
 use super::super::table::SETTINGS;
 use super::super::trusted_issuers::ToldBy;
 use super::*;

@@ -6,6 +6,7 @@ mod environment;
 mod fields;
 mod finding;
 mod layers;
+mod listen;
 mod load;
 mod secret_source;
 mod settings;
@@ -18,13 +19,14 @@ pub use callback_origin::{CallbackFault, CallbackOrigin, CallbackOrigins, Callba
 pub use environment::Environment;
 pub(crate) use finding::on_one_line;
 pub use finding::{ConfigErrors, Finding, Location};
+pub use listen::Listen;
 #[cfg(any(test, fuzzing))]
 pub(crate) use load::without_secrets;
 pub use load::{ClientSecrets, Sources, provider_entries};
-pub use secret_source::{SecretFault, SecretReader, SecretSource};
+pub use secret_source::{SecretFault, SecretReader, SecretSource, Unlock};
 pub use settings::{
-    BackupSettings, Config, EgressSettings, EntryPatch, Listen, OAuthSettings, ProviderSettings, ServerSettings,
-    TlsFiles, Unlock, VaultSettings,
+    BackupSettings, Config, EgressSettings, EntryPatch, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles,
+    VaultSettings,
 };
 pub use show::Shown;
 pub use table::{SETTINGS, Setting, Takes};

@@ -40,6 +40,19 @@ pub enum SecretSource {
     Command(Vec<String>),
 }
 
+/// The source of what opens the vault.
+#[derive(Clone, Debug)]
+pub enum Unlock {
+    /// The master key's text, as `strongroom init` writes it.
+    MasterKey(SecretSource),
+    /// A passphrase.
+    Passphrase(SecretSource),
+    /// A passphrase that a person types at start.
+    Prompt,
+    /// A passphrase, the first line of the standard input.
+    Stdin,
+}
+
 impl fmt::Display for SecretSource {
     /// Names the source; never the secret, nor a command's arguments, which may hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

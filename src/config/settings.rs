@@ -2,7 +2,6 @@
 //! [`crate::validation`] reads the types; their defaults are in the table of settings.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,8 @@ use super::callback_origin::{CallbackOrigins, LocalhostPorts};
 use super::document;
 use super::fields;
 use super::finding::{Finding, Location};
-use super::secret_source::{SecretReader, SecretSource};
+use super::listen::Listen;
+use super::secret_source::{SecretReader, SecretSource, Unlock};
 use super::show::Shown;
 use super::trusted_issuers::TrustedIssuer;
 use crate::id::{IssuerName, ProviderName};
@@ -125,31 +125,6 @@ pub struct ServerSettings {
     pub max_connections: usize,
 }
 
-/// The address that the server listens on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// A TCP port; the host is a name or an address, without brackets. Port 0: a free one.
-    Tcp {
-        /// The name or address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix socket at this path.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Listen {
-    /// Writes it as in the configuration.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// Two PEM files, read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,19 +165,6 @@ pub struct VaultSettings {
     /// Set by `--accept-rollback` alone: go on although the vault is older than that file says.
     #[serde(skip)]
     pub accept_rollback: bool,
-}
-
-/// The source of what opens the vault.
-#[derive(Clone, Debug)]
-pub enum Unlock {
-    /// The master key's text, as `strongroom init` writes it.
-    MasterKey(SecretSource),
-    /// A passphrase.
-    Passphrase(SecretSource),
-    /// A passphrase that a person types at start.
-    Prompt,
-    /// A passphrase, the first line of the standard input.
-    Stdin,
 }
 
 /// Scheduled backups, and the defaults of those by hand.

@@ -2,8 +2,9 @@
 
 use super::callback_origin::is_loopback;
 use super::finding::{Finding, Location};
-use super::secret_source::SecretSource;
-use super::settings::{Config, Listen, Unlock};
+use super::listen::Listen;
+use super::secret_source::{SecretSource, Unlock};
+use super::settings::Config;
 
 pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Finding> {
     let mut found = Vec::new();

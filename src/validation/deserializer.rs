@@ -7,7 +7,7 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer as _, Visitor};
 use serde_json::{Map, Value};
 
 use super::fault::{PassError, Problem, Step, Type};
-use super::pass::{Format, Marks};
+use super::marks::{Format, Marks};
 use super::stand_in::StandIn;
 
 /// The member that tells the variants of a union apart.

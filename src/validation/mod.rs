@@ -8,6 +8,7 @@
 mod bounds;
 mod deserializer;
 mod fault;
+mod marks;
 mod nearest;
 mod pass;
 mod plain;
@@ -18,8 +19,9 @@ mod wipe;
 pub use bounds::exceeded;
 pub use deserializer::decimal;
 pub use fault::{Fault, Problem, Step, Type, at};
+pub use marks::Format;
 pub use nearest::nearest;
-pub use pass::{Format, read, read_over};
+pub use pass::{read, read_over};
 pub use pydantic::{NOT_A_NUMBER, NOT_AN_OBJECT, RequestFault};
 pub use wipe::wipe;
 

@@ -1,6 +1,5 @@
 //! The passes over the input: each finds one fault, and the next one leaves it out.
 
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
@@ -8,6 +7,7 @@ use serde_json::Value;
 
 use super::deserializer::read_at;
 use super::fault::{Fault, PassError, Problem, Step, Type};
+use super::marks::{Format, Marks};
 use super::nearest::nearest;
 
 /// The number of faults that are listed at most; the last one says how many more there are.
@@ -15,58 +15,6 @@ pub(super) const MAX_FAULTS: usize = 100;
 
 /// The number of faults up to which they are counted. It bounds the number of passes.
 const MAX_COUNTED: usize = 2 * MAX_FAULTS;
-
-/// The format that the input came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Settings and entries: numbers are numbers.
-    Toml,
-    /// Request bodies: whole numbers may be decimal strings, and unions have the tag `type`.
-    Json,
-}
-
-/// Marks on the input: a tree of the same shape.
-#[derive(Debug, Default)]
-pub(super) struct Marks {
-    pub(super) left_out: bool,
-    /// Missing members that get a stand-in.
-    pub(super) stand_ins: Vec<&'static str>,
-    pub(super) below: BTreeMap<String, Marks>,
-    pub(super) items: BTreeMap<usize, Marks>,
-}
-
-impl Marks {
-    fn at(&mut self, path: &[Step]) -> &mut Self {
-        path.iter().fold(self, |marks, step| match step {
-            Step::Field(name) => marks.below.entry((*name).to_owned()).or_default(),
-            Step::Key(name) => marks.below.entry(name.clone()).or_default(),
-            Step::Index(index) => marks.items.entry(*index).or_default(),
-            Step::Tag(_) => marks,
-        })
-    }
-
-    /// Marks what is at the path as faulty; `None` if that changes nothing.
-    fn leave_out(&mut self, path: &[Step]) -> Option<()> {
-        path.iter().any(|step| !matches!(step, Step::Tag(_))).then_some(())?;
-        let marks = self.at(path);
-        (!std::mem::replace(&mut marks.left_out, true)).then_some(())
-    }
-
-    /// Gives the missing member at the path a stand-in; `None` if it has one.
-    fn stand_in(&mut self, path: &[Step]) -> Option<()> {
-        let (Step::Field(name), above) = path.split_last()? else { return None };
-        let stand_ins = &mut self.at(above).stand_ins;
-        (!stand_ins.contains(name)).then(|| stand_ins.push(name))
-    }
-
-    /// Returns the path of the table in which a stand-in is on the way to `path`.
-    fn above_stand_in<'p>(&mut self, path: &'p [Step]) -> Option<&'p [Step]> {
-        (1..=path.len()).find_map(|length| match path[..length].split_last() {
-            Some((Step::Field(name), above)) => self.at(above).stand_ins.contains(name).then_some(above),
-            _ => None,
-        })
-    }
-}
 
 /// Reads a value and finds every fault of it, in the order of the type's fields. With faults, the value is what could be
 /// read beside them, if anything: stand-ins are in the place of missing members.
