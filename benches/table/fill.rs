@@ -32,7 +32,7 @@ pub fn fill(vault: &Vault, credentials: usize, users: usize) -> Vec<CredentialId
 async fn insert(vault: &Vault, users: impl Iterator<Item = String>) -> Vec<CredentialId> {
     let (who, mut ids, mut users) = (AuditContext::command_line(), Vec::new(), users.peekable());
     while users.peek().is_some() {
-        let group = users.by_ref().take(AT_ONCE).map(|user| vault.insert_credential(credential(&user), &who));
+        let group = users.by_ref().take(AT_ONCE).map(|user| vault.credentials().insert(credential(&user), &who));
         let stored = join_all(group).await;
         ids.extend(stored.into_iter().map(|summary| summary.expect("the vault takes it").id));
     }

@@ -60,7 +60,7 @@ pub async fn prepare_signing_key(vault: &Vault, config: &Config, catalog: &Catal
         by_key && settings.client_id.is_some() && settings.client_key_source.is_none()
     };
     if (has_metadata(config) || config.providers.iter().any(needs))
-        && vault.ensure_signing_key(&AuditContext::system()).await?
+        && vault.signing_keys().ensure(&AuditContext::system()).await?
     {
         tracing::info!("generated a signing key for private_key_jwt");
     }

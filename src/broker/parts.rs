@@ -49,7 +49,7 @@ impl Broker {
         clock: Clock,
         random: Random,
     ) -> Result<Self, VaultError> {
-        let clients = Clients::new(&config, vault.signing_keys()?, &clock, random);
+        let clients = Clients::new(&config, vault.signing_keys().list()?, &clock, random);
         let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
         let issuers = IssuerCache::new(&egress, &clock);
         let parts = Parts {

@@ -52,12 +52,12 @@ impl User {
 
 fn add(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
-    let new = block_on(vault.add_user(id, &AuditContext::command_line()))??;
+    let new = block_on(vault.users().add(id, &AuditContext::command_line()))??;
     out.line(if new { format!("added user {id}") } else { format!("user {id} exists already") })
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let users = context.vault()?.users()?;
+    let users = context.vault()?.users().list()?;
     if json {
         let listed: Vec<UserRow> = users
             .into_iter()
@@ -87,14 +87,14 @@ fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Fai
 fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let broker = context.broker()?;
     let vault = broker.vault();
-    if !vault.has_user(id)? {
+    if !vault.users().exists(id)? {
         return Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` lists all users"));
     }
     let caller = Caller { user: id.clone(), who: AuditContext::command_line() };
     let mut deleted = 0;
     // A server may store another credential of this user meanwhile.
     for _ in 0..10 {
-        for credential in vault.list(id, None, CredentialPage::default())? {
+        for credential in vault.credentials().list(id, None, CredentialPage::default())? {
             let (provider, credential) = (credential.provider.to_string(), credential.id.to_string());
             let answer = block_on(broker.delete(&caller, &provider, &credential))??;
             deleted += 1;
@@ -105,7 +105,7 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
             };
             out.line(format!("{provider} {credential}: {revoked}"))?;
         }
-        match block_on(vault.remove_user(id, &AuditContext::command_line()))? {
+        match block_on(vault.users().remove(id, &AuditContext::command_line()))? {
             Ok(_) => {
                 let credentials = if deleted == 1 { "credential" } else { "credentials" };
                 out.line(format!("removed user {id} with {deleted} {credentials}"))?;

@@ -107,8 +107,8 @@ pub(crate) async fn authenticate(
     head: &RequestHead,
 ) -> Result<Authenticated, Problem> {
     let found = match presented(&head.headers) {
-        Presented::ApiKey(key) => broker.vault().authenticate(key)?.map(|key| key.as_ref().into()),
-        Presented::Bearer(token) => match broker.vault().authenticate(token)? {
+        Presented::ApiKey(key) => broker.vault().api_keys().authenticate(key)?.map(|key| key.as_ref().into()),
+        Presented::Bearer(token) => match broker.vault().api_keys().authenticate(token)? {
             Some(key) => Some(key.as_ref().into()),
             // Boxed: this future is much larger than the rest, and few requests carry an access
             // token.

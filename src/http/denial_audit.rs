@@ -94,7 +94,7 @@ impl DenialAudit {
             route: (denial.method.to_string(), denial.pattern),
             not_recorded,
         };
-        if let Err(error) = broker.vault().record_refusal(denied, &who).await {
+        if let Err(error) = broker.vault().audit().record_denied(denied, &who).await {
             tracing::warn!(%error, actor, "a denied request could not be recorded in the audit log");
             self.put_back(&actor, not_recorded + 1);
         }

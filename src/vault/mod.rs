@@ -29,6 +29,7 @@ mod status;
 mod tests;
 mod transfer;
 mod txn;
+mod user_removal;
 mod users;
 
 pub use crate::store::{FileWarning, check_files};
@@ -43,12 +44,12 @@ pub use backup::new_file::{Existing, remove_abandoned};
 pub use backup::restore::{RestoredVault, Restorer};
 pub use backup::source::BackupSource;
 pub use backup::write::{BackupStop, MadeBackup};
+pub use credentials::delete::DeletedCredential;
 pub use credentials::keep_login::{KeptLogin, NewLogin};
-pub use credentials::metadata::{
-    AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, KnownUser, NewCredential,
-};
+pub use credentials::metadata::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
 pub use credentials::refresh::{RefreshFailure, RefreshStart, RefreshTicket, Refreshed};
 pub use credentials::refresh_state::{LastError, RefreshState};
+pub use credentials::shared_grant::RevocationScope;
 pub use credentials::store::{ReplaceOutcome, Replacement};
 pub use credentials::update_credential::{CredentialUpdate, SecretUpdate, UpdateOutcome};
 pub use crypto::master_key::{MasterKey, MasterKeyError};
@@ -60,9 +61,8 @@ pub use logins::device_poll::PollTurn;
 pub use logins::pending_login::{DevicePolling, LoginFlow, PendingAuthorization};
 pub use open::{OpenMode, OpenOptions, Vault};
 pub use registrations::{ClientRegistration, RegisteredAt};
-pub use revocations::queue::{
-    DeletedCredential, GivenUp, QueuedRevocation, RetryBounds, RevocationId, RevocationQueue, RevocationScope,
-};
+pub use revocations::queue::{GivenUp, RetryBounds, RevocationQueue};
+pub use revocations::queued_revocation::{QueuedRevocation, RevocationId};
 pub use rotation::data_key::{RotationBegun, RotationEnd, RotationPlace};
 pub use rotation::key_slots::{KeySlot, SlotAdded, SlotKind, SlotRemoved};
 pub use secrets::credential_secret::{CredentialSecret, Tokens};
@@ -76,3 +76,4 @@ pub use transfer::transferred_credential::TransferredCredential;
 pub use txn::audit_context::{Actor, AuditContext};
 pub use txn::denied_request::DeniedRequest;
 pub use txn::manifest::RestoreMark;
+pub use users::KnownUser;

@@ -1,100 +1,110 @@
-//! A vault, made or opened, and held against what is known of it outside.
+//! An open vault: creation, opening, and the handles for what is in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
 use crate::store::{Lock, Store, Tx, WritePriority};
-use crate::vault::api_keys::api_key_cache::KeyTable;
+use crate::vault::api_keys::api_key_cache::ApiKeyCache;
+use crate::vault::api_keys::store::ApiKeys;
+use crate::vault::audit::log::AuditLog;
+use crate::vault::backup::write::Backups;
+use crate::vault::credentials::read::Credentials;
+use crate::vault::credentials::refresh::Refreshes;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::error::VaultError;
-use crate::vault::logins::pending_login::Room;
+use crate::vault::integrity::rollback;
+use crate::vault::integrity::verify::Integrity;
+use crate::vault::logins::store::{LoginQuota, Logins};
+use crate::vault::registrations::Registrations;
+use crate::vault::revocations::queue::Revocations;
+use crate::vault::rotation::data_key::Rotation;
+use crate::vault::rotation::key_slots::KeySlots;
+use crate::vault::signing_keys::SigningKeys;
+use crate::vault::standby::Standby;
+use crate::vault::status::{self, VaultStatus};
+use crate::vault::transfer::import::Transfer;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
-use crate::vault::txn::epoch_file::{EpochFile, Known};
-use crate::vault::txn::epoch_writer::Keeper;
+use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::epoch_file::EpochFile;
+use crate::vault::txn::epoch_writer::EpochWriter;
 use crate::vault::txn::manifest::Manifest;
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::write_txn::WriteTxn;
+use crate::vault::users::Users;
 
-/// For how long a probe that succeeded is believed: readiness is asked without an API key, and each probe is a sync.
-const PROBE_HOLDS: Duration = Duration::from_secs(1);
+/// Time for which a successful write probe is reused. Readiness needs no API key, and each probe costs a sync.
+const PROBE_LIFETIME: Duration = Duration::from_secs(1);
 
-/// An open vault. Clones share it; it closes with the last.
+/// An open vault. Clones share it; it closes with the last clone.
 #[derive(Clone)]
 pub struct Vault {
-    pub(in crate::vault) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
-pub(in crate::vault) struct Inner {
-    pub(in crate::vault) store: Store,
-    pub(in crate::vault) keyring: ArcSwap<Keyring>,
-    pub(in crate::vault) clock: Clock,
-    pub(in crate::vault) random: Random,
-    pub(in crate::vault) ids: IdMaker,
-    pub(in crate::vault) api_keys: ArcSwapOption<KeyTable>,
-    pub(in crate::vault) room_for_logins: Arc<Room>,
+struct Inner {
+    core: VaultCore,
+    api_key_cache: ApiKeyCache,
+    login_quota: Arc<LoginQuota>,
     probed: Mutex<Option<Instant>>,
-    /// How often the vault was restored. While it is open that does not change.
-    pub(in crate::vault) restores: u32,
-    pub(in crate::vault) epoch_keeper: Option<Keeper>,
 }
 
-/// Who opens the vault.
+/// The kind of process that opens the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// The one server: takes the lock file.
     Server,
-    /// A short command, which works beside a server; the server notices what it changed.
+    /// A short command, which may run beside a server. The server detects its commits.
     Command,
 }
 
-/// How a vault is opened.
+/// Options for opening a vault.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Who opens it.
+    /// The kind of process.
     pub mode: OpenMode,
-    /// How many bytes are held back beside it, for what must be written even where the disk is full.
+    /// Bytes of disk space held back beside the vault, for writes that must succeed on a full disk.
     pub ballast: u64,
-    /// The file outside it that knows its epoch.
+    /// The file outside the vault that records its newest epoch.
     pub epoch_file: Option<PathBuf>,
-    /// Whether to go on where the vault is older than that file says.
+    /// Continue although the vault is older than the epoch file says.
     pub accept_rollback: bool,
 }
 
 impl From<OpenMode> for OpenOptions {
-    /// With nothing held back, and nothing known outside.
+    /// Options without ballast and without an epoch file.
     fn from(mode: OpenMode) -> Self {
         Self { mode, ballast: 0, epoch_file: None, accept_rollback: false }
     }
 }
 
 impl Vault {
-    /// Makes a new vault at `path`, never over an existing file, and opens it in [`OpenMode::Server`].
+    /// Creates a vault at `path`, never over an existing file, and opens it in [`OpenMode::Server`].
     pub fn create(path: &Path, master: &MasterKey, clock: Clock, random: Random) -> Result<Self, VaultError> {
         let (now, who) = (clock.now(), AuditContext::command_line());
         let mut made = None;
         let fill = |tx: &Tx<'_>| {
             let keyring = Keyring::create(tx, master, now, random)?;
             Manifest::default().leave(tx, &keyring, random);
-            let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
-            ledger.record(Action::VaultCreate, Subject::default())?;
-            ledger.close();
+            let mut txn = WriteTxn::open(tx, &keyring, &who, now, random)?;
+            txn.record(Action::VaultCreate, Subject::default())?;
+            txn.close();
             made = Some(keyring);
             Ok::<_, VaultError>(())
         };
         let store = Store::create(path, fill)?;
-        let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not made".into()))?;
-        Ok(Self { inner: Arc::new(Self::parts(store, keyring, clock, random, 0)) })
+        let keyring = made.ok_or_else(|| VaultError::DamagedKeyring("it was not created".into()))?;
+        Ok(Self::assemble(Self::build_core(store, keyring, clock, random, 0)))
     }
 
-    /// Opens the vault at `path`: master key, keyring, and the manifest's seal and epoch are checked, the latter also
-    /// against what is known of it outside.
+    /// Opens the vault at `path`. Checks the master key, the keyring's MAC, the manifest's seal, and the epoch against
+    /// the epoch file.
     pub fn open(
         path: &Path,
         master: &MasterKey,
@@ -105,6 +115,7 @@ impl Vault {
         let OpenOptions { mode, ballast, epoch_file, accept_rollback } = how.into();
         let lock = if mode == OpenMode::Server { Lock::Server } else { Lock::None };
         let store = Store::open(path, lock, ballast)?;
+        // The epoch file is read before the vault: a commit between the two reads leaves the vault ahead, which is fine.
         let epoch_file = epoch_file.map(EpochFile::at);
         let known = epoch_file.as_ref().map(EpochFile::read).transpose()?;
         let (keyring, manifest) = store.read(|view| {
@@ -112,109 +123,134 @@ impl Vault {
             let manifest = Manifest::load(view, &keyring)?;
             Ok::<_, VaultError>((keyring, manifest))
         })?;
-        let mut inner = Self::parts(store, keyring, clock, random, manifest.restores);
+        let mut core = Self::build_core(store, keyring, clock, random, manifest.restores);
         if let (Some(file), Some(known)) = (epoch_file, known) {
-            inner.hold_against(&file, &known, &manifest, accept_rollback)?;
-            inner.epoch_keeper = Some(Keeper::start(file)?);
+            rollback::check(&core, &file, &known, &manifest, accept_rollback)?;
+            core.epoch_writer = Some(EpochWriter::start(file)?);
         }
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::assemble(core))
     }
 
-    fn parts(store: Store, keyring: Keyring, clock: Clock, random: Random, restores: u32) -> Inner {
-        Inner {
-            store,
-            keyring: ArcSwap::from_pointee(keyring),
-            ids: IdMaker::new(clock.clone()),
-            clock,
-            random,
-            api_keys: ArcSwapOption::empty(),
-            room_for_logins: Arc::default(),
+    fn build_core(store: Store, keyring: Keyring, clock: Clock, random: Random, restores: u32) -> VaultCore {
+        let (keyring, ids) = (ArcSwap::from_pointee(keyring), IdMaker::new(clock.clone()));
+        VaultCore { store, keyring, clock, random, ids, restores, epoch_writer: None }
+    }
+
+    fn assemble(core: VaultCore) -> Self {
+        let inner = Inner {
+            core,
+            api_key_cache: ApiKeyCache::default(),
+            login_quota: Arc::default(),
             probed: Mutex::new(None),
-            restores,
-            epoch_keeper: None,
-        }
+        };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// Whether the vault can write at this moment: writes something that means nothing, at most once a second.
+    /// The stored credentials.
+    pub fn credentials(&self) -> Credentials<'_> {
+        Credentials { core: &self.inner.core }
+    }
+
+    /// The refreshes of OAuth credentials.
+    pub fn refreshes(&self) -> Refreshes<'_> {
+        Refreshes { core: &self.inner.core }
+    }
+
+    /// The pending logins.
+    pub fn logins(&self) -> Logins<'_> {
+        Logins { core: &self.inner.core, quota: &self.inner.login_quota }
+    }
+
+    /// The API keys.
+    pub fn api_keys(&self) -> ApiKeys<'_> {
+        ApiKeys { core: &self.inner.core, cache: &self.inner.api_key_cache }
+    }
+
+    /// The users.
+    pub fn users(&self) -> Users<'_> {
+        Users { core: &self.inner.core }
+    }
+
+    /// The revocation queue.
+    pub fn revocations(&self) -> Revocations<'_> {
+        Revocations { core: &self.inner.core }
+    }
+
+    /// The client registrations.
+    pub fn registrations(&self) -> Registrations<'_> {
+        Registrations { core: &self.inner.core }
+    }
+
+    /// The vault's own private keys.
+    pub fn signing_keys(&self) -> SigningKeys<'_> {
+        SigningKeys { core: &self.inner.core }
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> AuditLog<'_> {
+        AuditLog { core: &self.inner.core }
+    }
+
+    /// Backups.
+    pub fn backups(&self) -> Backups<'_> {
+        Backups { core: &self.inner.core }
+    }
+
+    /// Import and export of credentials.
+    pub fn transfer(&self) -> Transfer<'_> {
+        Transfer { core: &self.inner.core }
+    }
+
+    /// The key slots.
+    pub fn key_slots(&self) -> KeySlots<'_> {
+        KeySlots { core: &self.inner.core }
+    }
+
+    /// Rotation of the data key.
+    pub fn rotation(&self) -> Rotation<'_> {
+        Rotation { core: &self.inner.core }
+    }
+
+    /// Verification and repair.
+    pub fn integrity(&self) -> Integrity<'_> {
+        Integrity { core: &self.inner.core }
+    }
+
+    /// The standby mark of a restored vault.
+    pub fn standby(&self) -> Standby<'_> {
+        Standby { core: &self.inner.core }
+    }
+
+    /// Collects the status. It counts rows, so it is for people and not for every request.
+    pub fn status(&self) -> Result<VaultStatus, VaultError> {
+        status::status(&self.inner.core)
+    }
+
+    /// Returns true if the configured ballast is held back beside the vault; if not, the disk is full.
+    pub fn holds_ballast(&self) -> bool {
+        self.inner.core.store.holds_ballast()
+    }
+
+    /// Checks that the vault can write now: writes a row without meaning, at most once a second.
     pub async fn writable(&self) -> Result<(), VaultError> {
-        let lately = |probed: &Option<Instant>| probed.is_some_and(|at| at.elapsed() < PROBE_HOLDS);
+        let lately = |probed: &Option<Instant>| probed.is_some_and(|at| at.elapsed() < PROBE_LIFETIME);
         if lately(&self.inner.probed.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
         }
-        let now = self.inner.clock.now();
-        self.inner.store.write(WritePriority::Normal, move |tx| Ok::<_, VaultError>(tx.probe(now.0)?)).await?;
+        let now = self.inner.core.clock.now();
+        self.inner.core.store.write(WritePriority::Normal, move |tx| Ok::<_, VaultError>(tx.probe(now.0)?)).await?;
         *self.inner.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
     }
 
-    /// Resolves when a commit failed with an unknown outcome: no write is taken any more, and the server has to stop.
+    /// Resolves when a commit failed with an unknown outcome. The vault then takes no more writes, and the server has to
+    /// stop.
     pub async fn fatal(&self) -> VaultError {
-        VaultError::Stopped(self.inner.store.fatal().await)
-    }
-}
-
-impl Inner {
-    /// Holds the vault's epoch against what is known outside it, and brings the file up to date. The first time, the vault
-    /// remembers that there is one: a file that is gone later is no first time.
-    fn hold_against(
-        &self,
-        file: &EpochFile,
-        known: &Known,
-        manifest: &Manifest,
-        accept: bool,
-    ) -> Result<(), VaultError> {
-        let keyring = self.keyring.load_full();
-        let (found, path) = (manifest.epoch, || file.path().to_owned());
-        let epoch = match file.believe(known, &keyring)? {
-            Some(known) if known > found && accept => self.accept_rollback(known)?,
-            Some(known) if known > found => {
-                return Err(VaultError::Rollback { found, known, epoch_file: path() });
-            }
-            None if manifest.epoch_file && accept => self.accept_rollback(found)?,
-            None if manifest.epoch_file => return Err(VaultError::NoEpochFile(path())),
-            _ => found,
-        };
-        file.write(epoch, &keyring)?;
-        if manifest.epoch_file {
-            return Ok(());
-        }
-        // After the file, so that a kill in between leaves the one without the other that does no harm.
-        match self.remember_epoch_file() {
-            Ok(epoch) => file.write(epoch, &keyring),
-            // There is another first time.
-            Err(error) if error.cannot_write() => Ok(()),
-            Err(error) => Err(error),
-        }
+        VaultError::Stopped(self.inner.core.store.fatal().await)
     }
 
-    fn remember_epoch_file(&self) -> Result<i64, VaultError> {
-        self.change_now(|ledger| {
-            *ledger.epoch_file() = true;
-            Ok(())
-        })
-    }
-
-    /// Goes on with an older copy, whose next epoch is behind all that were: the newer copy is an older one from now on.
-    fn accept_rollback(&self, known: i64) -> Result<i64, VaultError> {
-        self.change_now(move |ledger| {
-            ledger.leap_to(known);
-            ledger.record(Action::VaultRollback, Subject::default())
-        })
-    }
-
-    /// Changes something while the vault is being opened; its epoch after that.
-    fn change_now(
-        &self,
-        work: impl Fn(&mut Ledger<'_>) -> Result<(), VaultError> + Send + 'static,
-    ) -> Result<i64, VaultError> {
-        let (keyring, now, random) = (self.keyring.load_full(), self.clock.now(), self.random);
-        self.store.write_now(WritePriority::Critical, move |tx| {
-            let who = AuditContext::command_line();
-            let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
-            work(&mut ledger)?;
-            let epoch = ledger.next_epoch();
-            ledger.close();
-            epoch.ok_or(VaultError::Contended)
-        })
+    #[cfg(test)]
+    pub(super) fn core(&self) -> &VaultCore {
+        &self.inner.core
     }
 }

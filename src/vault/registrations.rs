@@ -9,10 +9,10 @@ use crate::vault::crypto::keys::{self, Key};
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::hex;
-use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::write_txn::WriteTxn;
 
 /// Tags of the fields in a sealed registration; one that was ever used is not given another meaning.
 mod tag {
@@ -46,49 +46,56 @@ pub struct RegisteredAt {
     pub redirect_uri: String,
 }
 
-impl Vault {
+/// The client registrations of a vault (RFC 7591).
+#[derive(Clone, Copy)]
+pub struct Registrations<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Registrations<'_> {
     /// The registration for this place.
-    pub fn registration(&self, at: &RegisteredAt) -> Result<Option<ClientRegistration>, VaultError> {
-        self.look(|view, keyring| find(view, keyring, at)?.map(|row| open(keyring, &row)).transpose())
+    pub fn get(self, at: &RegisteredAt) -> Result<Option<ClientRegistration>, VaultError> {
+        self.core.read(|view, keyring| find(view, keyring, at)?.map(|row| open(keyring, &row)).transpose())
     }
 
     /// Keeps a registration, and gives back the one that counts from now on: where somebody else registered meanwhile it is
     /// theirs, so that all use one. `replaced` is the id of the client whose place it takes.
-    pub async fn put_registration(
-        &self,
+    pub async fn put(
+        self,
         at: &RegisteredAt,
         new: ClientRegistration,
         replaced: Option<&str>,
         who: &AuditContext,
     ) -> Result<ClientRegistration, VaultError> {
         let (at, replaced) = (at.clone(), replaced.map(str::to_owned));
-        self.change(who, move |ledger| {
-            let old = find(ledger.tx, ledger.keyring, &at)?;
-            if let Some(old) = &old {
-                let known = open(ledger.keyring, old)?;
-                if replaced.as_deref() != Some(known.client_id.as_str()) {
-                    return Ok(known);
+        self.core
+            .write(who, move |txn| {
+                let old = find(txn.tx, txn.keyring, &at)?;
+                if let Some(old) = &old {
+                    let known = open(txn.keyring, old)?;
+                    if replaced.as_deref() != Some(known.client_id.as_str()) {
+                        return Ok(known);
+                    }
                 }
-            }
-            let mut row = RegistrationRow {
-                lookup: lookup(&ledger.keyring.root().index, ledger.keyring, &at),
-                created_at: ledger.now.0,
-                revision: old.as_ref().map_or(1, |old| old.revision + 1),
-                data_key: ledger.keyring.current_data_key().version,
-                sealed: Vec::new(),
-            };
-            let id = hex::write(&row.lookup);
-            row.sealed = ledger.seal(&place(&row, &id), &new.write(&at))?;
-            if let Some(old) = &old {
-                ledger.removed(&place(old, &hex::write(&old.lookup)), &old.sealed)?;
-                ledger.tx.delete_registration(&old.lookup)?;
-            }
-            ledger.tx.put_registration(&row)?;
-            ledger.added(&place(&row, &id), &row.sealed)?;
-            ledger.record(Action::ClientRegister, Subject::default())?;
-            Ok(new.clone())
-        })
-        .await
+                let mut row = RegistrationRow {
+                    lookup: lookup(&txn.keyring.root().index, txn.keyring, &at),
+                    created_at: txn.now.0,
+                    revision: old.as_ref().map_or(1, |old| old.revision + 1),
+                    data_key: txn.keyring.current_data_key().version,
+                    sealed: Vec::new(),
+                };
+                let id = hex::write(&row.lookup);
+                row.sealed = txn.seal(&aad(&row, &id), &new.write(&at))?;
+                if let Some(old) = &old {
+                    txn.removed(&aad(old, &hex::write(&old.lookup)), &old.sealed)?;
+                    txn.tx.delete_registration(&old.lookup)?;
+                }
+                txn.tx.put_registration(&row)?;
+                txn.added(&aad(&row, &id), &row.sealed)?;
+                txn.record(Action::ClientRegister, Subject::default())?;
+                Ok(new.clone())
+            })
+            .await
     }
 }
 
@@ -119,7 +126,7 @@ impl ClientRegistration {
 
 fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, VaultError> {
     let id = hex::write(&row.lookup);
-    let bytes = record::open(keyring, &place(row, &id), row.data_key, &row.sealed)?;
+    let bytes = record::open(keyring, &aad(row, &id), row.data_key, &row.sealed)?;
     ClientRegistration::read(&bytes).ok_or(VaultError::DamagedRow {
         table: "client_registration",
         id,
@@ -144,22 +151,21 @@ fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<
 
 /// Puts every registration where this index key has it: the root becomes another one. Where it belongs is sealed
 /// with it; the few that an early version kept without are forgotten, and made anew when they are wanted.
-pub(in crate::vault) fn move_all(ledger: &mut Ledger<'_>, index: &Key) -> Result<(), VaultError> {
-    for old in ledger.tx.registrations_after(None, None, u32::MAX)? {
+pub(in crate::vault) fn move_all(txn: &mut WriteTxn<'_>, index: &Key) -> Result<(), VaultError> {
+    for old in txn.tx.registrations_after(None, None, u32::MAX)? {
         let id = hex::write(&old.lookup);
-        let bytes = record::open(ledger.keyring, &place(&old, &id), old.data_key, &old.sealed)?;
-        ledger.removed(&place(&old, &id), &old.sealed)?;
-        ledger.tx.delete_registration(&old.lookup)?;
+        let bytes = record::open(txn.keyring, &aad(&old, &id), old.data_key, &old.sealed)?;
+        txn.removed(&aad(&old, &id), &old.sealed)?;
+        txn.tx.delete_registration(&old.lookup)?;
         let fields = Fields::read(&bytes);
         let belongs = |fields: &Fields<'_>| Some((fields.owned(tag::ISSUER)?, fields.owned(tag::REDIRECT_URI)?));
         let Some((issuer, redirect_uri)) = fields.as_ref().and_then(belongs) else { continue };
         let at = RegisteredAt { issuer, redirect_uri };
-        let row = RegistrationRow { lookup: lookup(index, ledger.keyring, &at), ..old };
+        let row = RegistrationRow { lookup: lookup(index, txn.keyring, &at), ..old };
         let id = hex::write(&row.lookup);
-        let row =
-            RegistrationRow { sealed: record::seal(ledger.keyring, &place(&row, &id), &bytes, ledger.random)?, ..row };
-        ledger.tx.put_registration(&row)?;
-        ledger.added(&place(&row, &id), &row.sealed)?;
+        let row = RegistrationRow { sealed: record::seal(txn.keyring, &aad(&row, &id), &bytes, txn.random)?, ..row };
+        txn.tx.put_registration(&row)?;
+        txn.added(&aad(&row, &id), &row.sealed)?;
     }
     Ok(())
 }
@@ -170,7 +176,7 @@ fn lookup(key: &Key, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
     keys::mac(key, parts)
 }
 
-pub(in crate::vault) fn place<'a>(row: &'a RegistrationRow, id: &'a str) -> RecordAad<'a> {
+pub(in crate::vault) fn aad<'a>(row: &'a RegistrationRow, id: &'a str) -> RecordAad<'a> {
     RecordAad {
         table: "client_registration",
         column: "sealed",

@@ -5,37 +5,44 @@ use crate::store::SigningKeyRow;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::core::VaultCore;
 
-impl Vault {
+/// The vault's own private keys.
+#[derive(Clone, Copy)]
+pub struct SigningKeys<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl SigningKeys<'_> {
     /// Our own keys, the newest first: that one signs, and the public halves of all are published.
-    pub fn signing_keys(&self) -> Result<Vec<SigningKey>, VaultError> {
-        self.look(|view, keyring| view.signing_keys()?.iter().map(|row| read(keyring, row)).collect())
+    pub fn list(self) -> Result<Vec<SigningKey>, VaultError> {
+        self.core.read(|view, keyring| view.signing_keys()?.iter().map(|row| read(keyring, row)).collect())
     }
 
     /// Makes a key where there is none; whether it was made.
-    pub async fn ensure_signing_key(&self, who: &AuditContext) -> Result<bool, VaultError> {
-        if !self.signing_keys()?.is_empty() {
+    pub async fn ensure(self, who: &AuditContext) -> Result<bool, VaultError> {
+        if !self.list()?.is_empty() {
             return Ok(false);
         }
         let key = SigningKey::generate();
-        self.change(who, move |ledger| {
-            if !ledger.tx.signing_keys()?.is_empty() {
-                return Ok(false);
-            }
-            let data_key = ledger.keyring.current_data_key().version;
-            let created_at = ledger.now.0;
-            let mut row =
-                SigningKeyRow { id: key.id().to_owned(), created_at, revision: 1, data_key, sealed: Vec::new() };
-            row.sealed = ledger.seal(&place(&row), key.pkcs8())?;
-            ledger.tx.insert_signing_key(&row)?;
-            ledger.added(&place(&row), &row.sealed)?;
-            ledger.record(Action::SigningKeyCreate, Subject::default())?;
-            Ok(true)
-        })
-        .await
+        self.core
+            .write(who, move |txn| {
+                if !txn.tx.signing_keys()?.is_empty() {
+                    return Ok(false);
+                }
+                let data_key = txn.keyring.current_data_key().version;
+                let created_at = txn.now.0;
+                let mut row =
+                    SigningKeyRow { id: key.id().to_owned(), created_at, revision: 1, data_key, sealed: Vec::new() };
+                row.sealed = txn.seal(&aad(&row), key.pkcs8())?;
+                txn.tx.insert_signing_key(&row)?;
+                txn.added(&aad(&row), &row.sealed)?;
+                txn.record(Action::SigningKeyCreate, Subject::default())?;
+                Ok(true)
+            })
+            .await
     }
 }
 
@@ -45,7 +52,7 @@ pub(in crate::vault) fn check(keyring: &Keyring, row: &SigningKeyRow) -> Result<
 }
 
 fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError> {
-    let opened = record::open(keyring, &place(row), row.data_key, &row.sealed)?;
+    let opened = record::open(keyring, &aad(row), row.data_key, &row.sealed)?;
     SigningKey::from_pkcs8(&opened).map_err(|_| VaultError::DamagedRow {
         table: "signing_key",
         id: row.id.clone(),
@@ -53,7 +60,7 @@ fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError
     })
 }
 
-pub(in crate::vault) fn place(row: &SigningKeyRow) -> RecordAad<'_> {
+pub(in crate::vault) fn aad(row: &SigningKeyRow) -> RecordAad<'_> {
     RecordAad {
         table: "signing_key",
         column: "sealed",

@@ -5,47 +5,54 @@ use crate::vault::credentials::credential_record::open_summary;
 use crate::vault::credentials::metadata::CredentialMetadata;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::{Manifest, RestoreMark};
 
 /// Rows that are read at a time.
 const BATCH: u32 = 500;
 
-impl Vault {
+/// The standby mark of a restored vault.
+#[derive(Clone, Copy)]
+pub struct Standby<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Standby<'_> {
     /// Whether the vault was restored and nobody has said since that it is the one that lives.
-    pub fn restored(&self) -> Result<Option<RestoreMark>, VaultError> {
-        self.look(|view, keyring| Ok(Manifest::load(view, keyring)?.restored))
+    pub fn mark(self) -> Result<Option<RestoreMark>, VaultError> {
+        self.core.read(|view, keyring| Ok(Manifest::load(view, keyring)?.restored))
     }
 
     /// Says that this is the vault that lives; `false` where nobody doubted it.
-    pub async fn go_live(&self, who: &AuditContext) -> Result<bool, VaultError> {
-        if self.restored()?.is_none() {
+    pub async fn promote(self, who: &AuditContext) -> Result<bool, VaultError> {
+        if self.mark()?.is_none() {
             return Ok(false);
         }
-        self.change(who, |ledger| {
-            let (_, restored) = ledger.restored();
-            if restored.take().is_none() {
-                return Ok(false);
-            }
-            ledger.record(Action::VaultLive, Subject::default())?;
-            Ok(true)
-        })
-        .await
+        self.core
+            .write(who, |txn| {
+                if txn.manifest().restored.is_none() {
+                    return Ok(false);
+                }
+                txn.manifest_mut().restored = None;
+                txn.record(Action::VaultLive, Subject::default())?;
+                Ok(true)
+            })
+            .await
     }
 
     /// Whether the refresh token may be used up: the vault was restored after it came, and another may have refreshed since.
-    pub fn may_be_stale(&self, summary: &CredentialMetadata) -> bool {
-        summary.may_have_refresh_token() && summary.refreshing.restores < self.inner.restores
+    pub fn may_be_stale(self, summary: &CredentialMetadata) -> bool {
+        summary.may_have_refresh_token() && summary.refreshing.restores < self.core.restores
     }
 
     /// How many credentials there are of which that is so. It opens every summary.
-    pub fn count_stale(&self) -> Result<u64, VaultError> {
-        if self.inner.restores == 0 {
+    pub fn count_stale(self) -> Result<u64, VaultError> {
+        if self.core.restores == 0 {
             return Ok(0);
         }
-        self.look(|view, keyring| count(view, keyring, |summary| self.may_be_stale(summary)))
+        self.core.read(|view, keyring| count(view, keyring, |summary| self.may_be_stale(summary)))
     }
 }
 

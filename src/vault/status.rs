@@ -5,8 +5,9 @@ use crate::store::{FileWarning, SCHEMA_VERSION};
 use crate::vault::crypto::keyring_rows::KeyringRows;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
-use crate::vault::open::Vault;
-use crate::vault::rotation::key_slots::KeySlot;
+use crate::vault::rotation::data_key::Rotation;
+use crate::vault::rotation::key_slots::{KeySlot, KeySlots};
+use crate::vault::txn::core::VaultCore;
 
 /// What is in a vault; nothing of it is secret.
 #[derive(Clone, Debug)]
@@ -54,40 +55,33 @@ pub struct KeyVersion {
     pub created_at: UnixTime,
 }
 
-impl Vault {
-    /// Whether the room that was asked for is held back beside the vault; where it is not, the disk is full.
-    pub fn holds_ballast(&self) -> bool {
-        self.inner.store.holds_ballast()
-    }
-
-    /// Looks at what is there. It counts rows, so it is for people and not for every request.
-    pub fn status(&self) -> Result<VaultStatus, VaultError> {
-        let warnings = self.inner.store.warnings();
-        let (slots, rotation_left) = (self.slots()?, self.unfinished_rotation()?);
-        self.look(|view, keyring| {
-            let counts = view.counts()?;
-            let keys = KeyringRows::read(view)?.keys.into_iter().map(|row| KeyVersion {
-                purpose: row.purpose,
-                version: row.version,
-                state: row.state,
-                created_at: UnixTime(row.created_at),
-            });
-            Ok(VaultStatus {
-                schema_version: SCHEMA_VERSION,
-                vault_id: hex::write(keyring.vault_id()),
-                created_at: keyring.created_at(),
-                slots: slots.clone(),
-                keys: keys.collect(),
-                data_key_version: keyring.current_data_key().version,
-                rotation_left,
-                users: counts.users,
-                credentials: counts.credentials,
-                api_keys: counts.api_keys,
-                pending: counts.pending,
-                revocations: counts.revocations,
-                audit: counts.audit,
-                warnings: warnings.clone(),
-            })
+/// Collects the status. It counts rows, so it is for people and not for every request.
+pub(in crate::vault) fn status(core: &VaultCore) -> Result<VaultStatus, VaultError> {
+    let warnings = core.store.warnings();
+    let (slots, rotation_left) = (KeySlots { core }.list()?, Rotation { core }.unfinished()?);
+    core.read(|view, keyring| {
+        let counts = view.counts()?;
+        let keys = KeyringRows::read(view)?.keys.into_iter().map(|row| KeyVersion {
+            purpose: row.purpose,
+            version: row.version,
+            state: row.state,
+            created_at: UnixTime(row.created_at),
+        });
+        Ok(VaultStatus {
+            schema_version: SCHEMA_VERSION,
+            vault_id: hex::write(keyring.vault_id()),
+            created_at: keyring.created_at(),
+            slots: slots.clone(),
+            keys: keys.collect(),
+            data_key_version: keyring.current_data_key().version,
+            rotation_left,
+            users: counts.users,
+            credentials: counts.credentials,
+            api_keys: counts.api_keys,
+            pending: counts.pending,
+            revocations: counts.revocations,
+            audit: counts.audit,
+            warnings: warnings.clone(),
         })
-    }
+    })
 }

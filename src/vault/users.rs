@@ -3,79 +3,75 @@
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::store::UserRow;
-use crate::vault::api_keys::api_key_cache;
-use crate::vault::credentials::metadata::KnownUser;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
-use crate::vault::logins::pending_login;
-use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::write_txn::WriteTxn;
 
-impl Vault {
+/// A user, as the operator sees one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownUser {
+    /// The id that the application chose.
+    pub id: UserId,
+    /// When it was first seen.
+    pub created_at: UnixTime,
+    /// How many credentials are stored for it.
+    pub credentials: u64,
+}
+
+/// The users of a vault. A user is created with its first credential or API key.
+#[derive(Clone, Copy)]
+pub struct Users<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Users<'_> {
     /// Adds a user; `false` where it is there already.
-    pub async fn add_user(&self, user: &UserId, who: &AuditContext) -> Result<bool, VaultError> {
+    pub async fn add(self, user: &UserId, who: &AuditContext) -> Result<bool, VaultError> {
         let user = user.clone();
-        self.change(who, move |ledger| {
-            let new = ensure(ledger, &user)?;
-            if new {
-                ledger.record(Action::UserAdd, Subject { user: Some(&user), ..Subject::default() })?;
-            }
-            Ok(new)
-        })
-        .await
+        self.core
+            .write(who, move |txn| {
+                let new = ensure(txn, &user)?;
+                if new {
+                    txn.record(Action::UserAdd, Subject { user: Some(&user), ..Subject::default() })?;
+                }
+                Ok(new)
+            })
+            .await
     }
 
     /// Every user, by id.
-    pub fn users(&self) -> Result<Vec<KnownUser>, VaultError> {
-        self.look(|view, keyring| view.users()?.iter().map(|(row, count)| read(keyring, row, *count)).collect())
+    pub fn list(self) -> Result<Vec<KnownUser>, VaultError> {
+        self.core.read(|view, keyring| view.users()?.iter().map(|(row, count)| read(keyring, row, *count)).collect())
     }
 
     /// Whether the user is known.
-    pub fn has_user(&self, user: &UserId) -> Result<bool, VaultError> {
-        self.look(|view, keyring| match view.user(user.as_str())? {
+    pub fn exists(self, user: &UserId) -> Result<bool, VaultError> {
+        self.core.read(|view, keyring| match view.user(user.as_str())? {
             Some(row) => read(keyring, &row, 0).map(|_| true),
             None => Ok(false),
         })
     }
-
-    /// Erases a user with its API keys and begun logins; `false` where it is unknown. Its credentials are to be
-    /// deleted before, each with its revocation: [`VaultError::UserHasCredentials`] where one is left.
-    pub async fn remove_user(&self, user: &UserId, who: &AuditContext) -> Result<bool, VaultError> {
-        let user = user.clone();
-        self.change_for_good(who, move |ledger| {
-            let Some(row) = ledger.tx.user(user.as_str())? else { return Ok(false) };
-            if !ledger.tx.credentials(user.as_str(), None, "", Some(1))?.is_empty() {
-                return Err(VaultError::UserHasCredentials);
-            }
-            api_key_cache::remove_of(ledger, user.as_str())?;
-            pending_login::remove_of(ledger, user.as_str())?;
-            ledger.removed(&place(&row), &row.sealed)?;
-            ledger.tx.delete_user(user.as_str())?;
-            ledger.record(Action::UserRemove, Subject { user: Some(&user), ..Subject::default() })?;
-            Ok(true)
-        })
-        .await
-    }
 }
 
 /// Makes the user's row where there is none; whether it was made.
-pub(in crate::vault) fn ensure(ledger: &mut Ledger<'_>, user: &UserId) -> Result<bool, VaultError> {
-    if ledger.tx.user(user.as_str())?.is_some() {
+pub(in crate::vault) fn ensure(txn: &mut WriteTxn<'_>, user: &UserId) -> Result<bool, VaultError> {
+    if txn.tx.user(user.as_str())?.is_some() {
         return Ok(false);
     }
-    let data_key = ledger.keyring.current_data_key().version;
-    let mut row = UserRow { id: user.to_string(), created_at: ledger.now.0, revision: 1, data_key, sealed: Vec::new() };
-    row.sealed = ledger.seal(&place(&row), &[])?;
-    ledger.tx.insert_user(&row)?;
-    ledger.added(&place(&row), &row.sealed)?;
+    let data_key = txn.keyring.current_data_key().version;
+    let mut row = UserRow { id: user.to_string(), created_at: txn.now.0, revision: 1, data_key, sealed: Vec::new() };
+    row.sealed = txn.seal(&aad(&row), &[])?;
+    txn.tx.insert_user(&row)?;
+    txn.added(&aad(&row), &row.sealed)?;
     Ok(true)
 }
 
 fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<KnownUser, VaultError> {
-    record::open(keyring, &place(row), row.data_key, &row.sealed)?;
+    record::open(keyring, &aad(row), row.data_key, &row.sealed)?;
     let id = row.id.parse().map_err(|_| VaultError::DamagedRow {
         table: "user",
         id: row.id.clone(),
@@ -84,7 +80,7 @@ fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<KnownUser,
     Ok(KnownUser { id, created_at: UnixTime(row.created_at), credentials })
 }
 
-pub(in crate::vault) fn place(row: &UserRow) -> RecordAad<'_> {
+pub(in crate::vault) fn aad(row: &UserRow) -> RecordAad<'_> {
     RecordAad {
         table: "user",
         column: "sealed",

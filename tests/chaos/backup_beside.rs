@@ -109,7 +109,7 @@ async fn fill(installation: &Installation, count: u32, bytes: usize) {
         async move {
             let (alice, openai) = ("alice".parse().unwrap(), "openai".parse().unwrap());
             let new = NewCredential::plain(alice, openai, "t", CredentialSecret::ApiKey(secret));
-            vault.insert_credential(new, &AuditContext::system()).await.unwrap();
+            vault.credentials().insert(new, &AuditContext::system()).await.unwrap();
         }
     };
     stream::iter(0..count).map(store).buffer_unordered(64).collect::<Vec<()>>().await;

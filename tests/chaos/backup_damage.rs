@@ -27,10 +27,10 @@ impl Scene {
             let user = format!("user-{}", number % 4).parse().unwrap();
             let key = CredentialSecret::ApiKey(Secret::new("s".repeat(100 + number * 150)));
             let new = NewCredential::plain(user, "openai".parse().unwrap(), "t", key);
-            vault.insert_credential(new, &AuditContext::system()).await.unwrap();
+            vault.credentials().insert(new, &AuditContext::system()).await.unwrap();
         }
         let path = folder.path().join("backup");
-        vault.back_up(&path, Existing::Keep, &BackupStop::default()).unwrap();
+        vault.backups().write(&path, Existing::Keep, &BackupStop::default()).unwrap();
         let file = std::fs::read(path).unwrap();
         Self { key, clock, folder, file }
     }

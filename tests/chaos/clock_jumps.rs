@@ -121,7 +121,7 @@ async fn pending_login_does_not_live_forever() {
             "{case}: a login of ten minutes was completed after twenty: {}",
             completed.text()
         );
-        scene.server.vault.purge_pending(now).await.unwrap();
+        scene.server.vault.logins().purge_expired(now).await.unwrap();
         assert_eq!(scene.server.vault.status().unwrap().pending, 0, "{case}");
     }
 }
@@ -142,5 +142,5 @@ async fn every_time_can_be_served_and_shown() {
         server.get(&format!("{path}/token")).key(&server.key).send().await.is(200);
         server.delete(&path).key(&server.key).send().await.is(200);
     }
-    assert!(server.vault.verify().unwrap().holds());
+    assert!(server.vault.integrity().verify().unwrap().holds());
 }

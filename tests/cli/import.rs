@@ -49,9 +49,13 @@ fn vault(desk: &Desk) -> Vault {
 async fn secrets(desk: &Desk, user: &str) -> Vec<(String, String)> {
     let vault = vault(desk);
     let mut secrets = Vec::new();
-    for summary in vault.list(&user.parse().unwrap(), None, CredentialPage::default()).unwrap() {
-        let (summary, material) =
-            vault.material(&summary.user, &summary.id, &AuditContext::system()).await.unwrap().unwrap();
+    for summary in vault.credentials().list(&user.parse().unwrap(), None, CredentialPage::default()).unwrap() {
+        let (summary, material) = vault
+            .credentials()
+            .read_secret(&summary.user, &summary.id, &AuditContext::system())
+            .await
+            .unwrap()
+            .unwrap();
         let text = match material {
             CredentialSecret::OAuth2(tokens) => format!(
                 "{} {} {}",

@@ -298,7 +298,8 @@ impl Trial {
         let id: CredentialId = id.parse().map_err(|_| "no credential id")?;
         let stored = server
             .vault
-            .material(&user, &id, &AuditContext::command_line())
+            .credentials()
+            .read_secret(&user, &id, &AuditContext::command_line())
             .await
             .map_err(|error| error.to_string())?;
         let Some((summary, CredentialSecret::OAuth2(tokens))) = stored else {

@@ -203,8 +203,8 @@ async fn paired_credentials_stay_together_under_new_ids() {
     log_in(&server, &json!({})).await.is(200);
     let (vault, who, passphrase) =
         (server.broker.vault(), AuditContext::command_line(), Secret::new("correct horse battery"));
-    let mut writer = vault.begin_export(Vec::new(), &passphrase).unwrap().unwrap();
-    let owner = vault.users().unwrap().into_iter().find(|user| user.credentials == 2).unwrap().id;
+    let mut writer = vault.transfer().begin_export(Vec::new(), &passphrase).unwrap().unwrap();
+    let owner = vault.users().list().unwrap().into_iter().find(|user| user.credentials == 2).unwrap().id;
     server.broker.export(&mut writer, &[owner], None, &who).await.unwrap();
     let file = writer.finish().unwrap();
     for (user, reversed) in [("bob", false), ("carol", true)] {
@@ -218,7 +218,7 @@ async fn paired_credentials_stay_together_under_new_ids() {
         let report = server.broker.import_export(records, &options, &who).await;
         let told: Vec<_> = report.items.iter().map(|item| item.source_id.clone()).collect();
         assert_eq!((report.imported, told), (2, order), "in the order of the file");
-        let there = vault.list(&user, None, CredentialPage::default()).unwrap();
+        let there = vault.credentials().list(&user, None, CredentialPage::default()).unwrap();
         let first = there.iter().find(|one| one.beside.is_none()).unwrap();
         let further = there.iter().find_map(|one| one.beside.as_ref()).unwrap();
         assert_eq!((further.of, further.name.as_str()), (first.id, "user"));

@@ -201,8 +201,8 @@ impl Server {
     pub async fn revoked_key(&self) -> String {
         let new = new_key(KeyHolder::User("alice".parse().expect("a user id")), &EVERYDAY, None);
         let (key, text) =
-            self.vault.create_api_key(new, &AuditContext::command_line()).await.expect("the key is stored");
-        assert!(self.vault.revoke_api_key(key.id, &AuditContext::command_line()).await.expect("the key is revoked"));
+            self.vault.api_keys().create(new, &AuditContext::command_line()).await.expect("the key is stored");
+        assert!(self.vault.api_keys().revoke(key.id, &AuditContext::command_line()).await.expect("the key is revoked"));
         text.expose().to_owned()
     }
 
@@ -214,7 +214,7 @@ impl Server {
 
     async fn new_key(&self, holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> String {
         let new = new_key(holder, permissions, expires_at);
-        let made = self.vault.create_api_key(new, &AuditContext::command_line()).await.expect("the key is stored");
+        let made = self.vault.api_keys().create(new, &AuditContext::command_line()).await.expect("the key is stored");
         made.1.expose().to_owned()
     }
 }

@@ -68,9 +68,9 @@ impl Sample {
         let secrets = note(&vault, &mut histories).await;
         let log = std::fs::read(folder.path().join("strongroom.db-wal")).expect("its log");
         let backup = folder.path().join("backup");
-        vault.back_up(&backup, Existing::Keep, &BackupStop::default()).expect("a backup");
+        vault.backups().write(&backup, Existing::Keep, &BackupStop::default()).expect("a backup");
         let backup = std::fs::read(backup).expect("the backup");
-        let keys = vault.api_keys().expect("the keys").iter().map(|key| key.id.to_string()).collect();
+        let keys = vault.api_keys().list().expect("the keys").iter().map(|key| key.id.to_string()).collect();
         let key = key.to_file_text().expect("a key, not a passphrase").expose().to_owned();
         let after = in_memory();
         std::fs::write(after.path().join("a.db"), &early).expect("a copy");
@@ -92,7 +92,7 @@ impl Sample {
     pub async fn judge(&self, path: &Path, chance: &mut Chance) -> Verdict {
         let opened = Vault::open(path, &self.master(), OpenMode::Command, self.clock.clone(), Random);
         let Ok(vault) = opened else { return Verdict::Refused };
-        let verified = vault.verify();
+        let verified = vault.integrity().verify();
         let shown = self.look(&vault, chance).await;
         let named = !verified.is_ok_and(|found| found.holds());
         match shown {
@@ -108,7 +108,7 @@ impl Sample {
     pub async fn judge_what_holds(&self, path: &Path, chance: &mut Chance) -> Verdict {
         let opened = Vault::open(path, &self.master(), OpenMode::Command, self.clock.clone(), Random);
         let Ok(vault) = opened else { return Verdict::Refused };
-        match vault.verify() {
+        match vault.integrity().verify() {
             Ok(found) if found.holds() => self.judge(path, chance).await,
             _ => Verdict::Named,
         }
@@ -126,7 +126,7 @@ impl Sample {
             if chance.below(4) > 0 {
                 continue;
             }
-            match vault.material(&summary.user, &summary.id, &AuditContext::system()).await {
+            match vault.credentials().read_secret(&summary.user, &summary.id, &AuditContext::system()).await {
                 Ok(Some((_, material))) => {
                     let texts = texts(&material);
                     if !known.contains(&texts) {
@@ -137,7 +137,7 @@ impl Sample {
                 Ok(None) | Err(_) => readable = false,
             }
         }
-        let Ok(keys) = vault.api_keys() else { return Ok(None) };
+        let Ok(keys) = vault.api_keys().list() else { return Ok(None) };
         whole &= keys.iter().map(|key| key.id.to_string()).collect::<BTreeSet<_>>() == self.keys;
         Ok(readable.then_some(whole))
     }
@@ -187,9 +187,9 @@ async fn fill(vault: &Vault, clock: &Clock) -> Server {
             secret_expires_at: None,
             token_auth: "basic".to_owned(),
         };
-        vault.put_registration(&at, new, None, &AuditContext::system()).await.expect("it is stored");
+        vault.registrations().put(&at, new, None, &AuditContext::system()).await.expect("it is stored");
     }
-    vault.ensure_signing_key(&AuditContext::system()).await.expect("it is made");
+    vault.signing_keys().ensure(&AuditContext::system()).await.expect("it is made");
     queue_revocation(&server).await;
     server
 }
@@ -238,14 +238,14 @@ async fn change(server: &Server) {
         permissions: [Permission::ReadIntegrations].into_iter().collect(),
         expires_at: Some(UnixTime(1_900_000_000)),
     };
-    server.vault.create_api_key(new, &AuditContext::command_line()).await.expect("the key is stored");
+    server.vault.api_keys().create(new, &AuditContext::command_line()).await.expect("the key is stored");
 }
 
 /// Everybody's credentials.
 fn all(vault: &Vault) -> Result<Vec<strongroom::vault::CredentialMetadata>, VaultError> {
     let mut summaries = Vec::new();
-    for user in vault.users()? {
-        summaries.extend(vault.list(&user.id, None, CredentialPage::default())?);
+    for user in vault.users().list()? {
+        summaries.extend(vault.credentials().list(&user.id, None, CredentialPage::default())?);
     }
     Ok(summaries)
 }
@@ -254,7 +254,11 @@ fn all(vault: &Vault) -> Result<Vec<strongroom::vault::CredentialMetadata>, Vaul
 async fn note(vault: &Vault, histories: &mut Histories) -> BTreeMap<String, Vec<String>> {
     let mut secrets = BTreeMap::new();
     for summary in all(vault).expect("the vault is whole") {
-        let read = vault.material(&summary.user, &summary.id, &AuditContext::system()).await.expect("it can be read");
+        let read = vault
+            .credentials()
+            .read_secret(&summary.user, &summary.id, &AuditContext::system())
+            .await
+            .expect("it can be read");
         let texts = texts(&read.expect("it is there").1);
         histories.entry(summary.id.to_string()).or_default().insert(texts.clone());
         secrets.insert(summary.id.to_string(), texts);

@@ -225,7 +225,7 @@ async fn server_keeps_the_log_for_audit_retention() {
     let setup = || Setup { config: "[audit]\nretention = \"30d\"".into(), ..Setup::default() };
     let (server, forever) = (Server::with(setup()).await, Server::start().await);
     let actions = |server: &Server| -> Vec<String> {
-        let rows = server.vault.audit(&AuditFilter::default()).unwrap().0;
+        let rows = server.vault.audit().find(&AuditFilter::default()).unwrap().0;
         rows.into_iter().map(|row| row.action).collect()
     };
     let before = actions(&server);
@@ -242,7 +242,7 @@ async fn server_keeps_the_log_for_audit_retention() {
     assert_eq!(actions(&forever).len(), before.len() + 1);
     server.broker.housekeeping_round().await;
     assert_eq!(actions(&server).len(), 2);
-    server.vault.verify_audit(&mut |fault| panic!("{fault}")).unwrap();
+    server.vault.audit().verify(&mut |fault| panic!("{fault}")).unwrap();
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn operator_prunes_the_log() {
 /// The rows of what was refused, each as (actor, user, provider, credential, subject, request id).
 fn refused(server: &Server) -> Vec<AuditEntry> {
     let filter = AuditFilter { result: Some("denied".into()), ..AuditFilter::default() };
-    server.vault.audit(&filter).unwrap().0
+    server.vault.audit().find(&filter).unwrap().0
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn denied_request_leaves_a_row_with_ids_only() {
     assert!(rows.iter().all(|row| row.action == "request.refuse" && row.actor.starts_with("key:")));
     assert_eq!(rows[1].request_id.as_deref(), missing.header("X-Request-Id"));
     assert_eq!(rows[4].provider.as_deref(), Some("sandbox"));
-    server.vault.verify_audit(&mut |fault| panic!("{fault}")).unwrap();
+    server.vault.audit().verify(&mut |fault| panic!("{fault}")).unwrap();
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ impl Scene {
 
     fn back_up(&self) -> std::path::PathBuf {
         let path = self.folder.path().join("b.backup");
-        self.live.vault.back_up(&path, Existing::Replace, &BackupStop::default()).unwrap();
+        self.live.vault.backups().write(&path, Existing::Replace, &BackupStop::default()).unwrap();
         path
     }
 
@@ -123,7 +123,7 @@ async fn restored_revocation_queue_waits_for_promotion() {
     assert_eq!((&deleted["deleted"], &deleted["revoked"]), (&true.into(), &false.into()));
     assert_eq!(scene.asked(), before, "the live one's grant is not revoked by a drill");
 
-    assert!(drill.vault.go_live(&AuditContext::command_line()).await.unwrap());
+    assert!(drill.vault.standby().promote(&AuditContext::command_line()).await.unwrap());
     scene.clock.advance(Duration::from_secs(24 * 3_600));
     drill.broker.housekeeping_round().await;
     assert_eq!(scene.asked().1, before.1 + 4, "both tokens of both are revoked by the one that lives now");
@@ -137,7 +137,7 @@ async fn promoted_vault_refreshes_ahead_again() {
     let drill = scene.drill(&scene.back_up()).await;
     scene.clock.advance(DUE);
     assert_eq!(drill.broker.refresh_due().await.unwrap(), 0);
-    drill.vault.go_live(&AuditContext::command_line()).await.unwrap();
+    drill.vault.standby().promote(&AuditContext::command_line()).await.unwrap();
     assert_eq!(drill.broker.refresh_due().await.unwrap(), 1);
     assert_eq!(shown(&drill, &id).await["may_be_stale"], false);
 }

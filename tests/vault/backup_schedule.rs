@@ -46,7 +46,7 @@ async fn backup_is_written_if_the_newest_is_too_old() {
     assert!(!backs_up(&again).await, "nothing is written twice");
     server.clock.advance(DAY);
     let by_hand = folder.path().join(backup_name(&server.vault, server.clock.now()));
-    server.vault.back_up(&by_hand, Existing::Keep, &BackupStop::default()).unwrap();
+    server.vault.backups().write(&by_hand, Existing::Keep, &BackupStop::default()).unwrap();
     assert!(!backs_up(&again).await, "one that was written by hand counts");
     assert_eq!(names(folder.path()).len(), 3);
 }
@@ -99,7 +99,7 @@ async fn only_backups_of_this_vault_are_removed() {
     let other = Vault::create(&at("other.db"), &MasterKey::generate(Random), clock.clone(), Random).unwrap();
     let theirs = backup_name(&other, clock.now());
     for name in [theirs.as_str(), &old(1), &old(2)] {
-        other.back_up(&at(name), Existing::Keep, &BackupStop::default()).unwrap();
+        other.backups().write(&at(name), Existing::Keep, &BackupStop::default()).unwrap();
     }
     drop(other);
     for file in ["other.db", "other.db.lock", "other.db-wal", "other.db-shm"] {
@@ -144,7 +144,7 @@ async fn restored_vault_writes_no_backup_before_promotion() {
     let (key, clock) = (MasterKey::generate(Random), Clock::manual(UnixTime(1_800_000_000)));
     let at = |name: &str| folder.path().join(name);
     let first = Vault::create(&at("v.db"), &key, clock.clone(), Random).unwrap();
-    first.back_up(&at("b"), Existing::Keep, &BackupStop::default()).unwrap();
+    first.backups().write(&at("b"), Existing::Keep, &BackupStop::default()).unwrap();
     let with = Restorer { master: &key, clock: clock.clone(), random: Random };
     with.restore(BackupSource::open(&at("b")).unwrap(), &at("r.db"), false, &AuditContext::command_line()).unwrap();
     let restored = Vault::open(&at("r.db"), &key, strongroom::vault::OpenMode::Server, clock.clone(), Random).unwrap();
@@ -153,7 +153,7 @@ async fn restored_vault_writes_no_backup_before_promotion() {
     let setup = Setup { config, vault: Some(restored), clock: Some(clock), ..Setup::default() };
     let server = Server::with(setup).await;
     assert!(!backs_up(&server).await && names(backups.path()).is_empty());
-    server.vault.go_live(&AuditContext::command_line()).await.unwrap();
+    server.vault.standby().promote(&AuditContext::command_line()).await.unwrap();
     assert!(backs_up(&server).await);
 }
 

@@ -36,7 +36,7 @@ impl Broker {
         if self.unpromoted_restore().is_ok_and(|restored| restored.is_none()) {
             self.discover_ahead().await;
         }
-        match self.vault().purge_pending(self.0.clock.now()).await {
+        match self.vault().logins().purge_expired(self.0.clock.now()).await {
             Ok(0) => {}
             Ok(erased) => tracing::debug!(erased, "erased expired states"),
             Err(error) => tracing::warn!(%error, "cannot erase expired states; the next round retries"),
@@ -59,10 +59,10 @@ impl Broker {
     async fn prune_audit(&self) -> Result<u64, VaultError> {
         let Some(retention) = self.config().audit.retention else { return Ok(0) };
         let (vault, now) = (self.vault(), self.0.clock.now());
-        let due = vault.oldest_audit()?.is_some_and(|oldest| oldest.plus(retention + DAY) < now);
+        let due = vault.audit().oldest()?.is_some_and(|oldest| oldest.plus(retention + DAY) < now);
         let mut removed = 0;
         for _ in 0..if due { BATCHES } else { 0 } {
-            match vault.prune_audit(now.minus(retention), &AuditContext::system()).await? {
+            match vault.audit().prune(now.minus(retention), &AuditContext::system()).await? {
                 0 => break,
                 rows => removed += rows,
             }

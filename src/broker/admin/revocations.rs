@@ -90,7 +90,8 @@ pub struct RevocationList {
 impl Broker {
     /// Lists the queued revocations of the users that the administrator may act for.
     pub fn revocations(&self, administrator: &Administrator, page: CredentialPage) -> Result<RevocationList, Error> {
-        let queue = self.0.vault.revocations(|user| administrator.holder.acts_for(user), page)?;
+        let queue =
+            self.0.vault.revocations().list(|user| administrator.holder.acts_for(user), page.after, page.limit)?;
         let next_after = queue.waiting.last().filter(|_| queue.more).map(|last| last.credential_id);
         let revocations = queue.waiting.into_iter().map(WaitingRevocation::from).collect();
         Ok(RevocationList { revocations, next_after, damaged: queue.damaged })
@@ -105,7 +106,7 @@ impl Broker {
         let now = self.0.clock.now();
         let time = self.0.config.vault.revoke_retry;
         let bounds = RetryBounds { time, tries: tries_within(time) };
-        match self.0.vault.drop_expired_revocations(now, bounds).await {
+        match self.0.vault.revocations().drop_expired(now, bounds).await {
             Ok(given_up) => {
                 for one in given_up {
                     match one {
@@ -133,7 +134,7 @@ impl Broker {
 
     async fn try_revocations(&self, due: UnixTime, of_each: u32, who: &AuditContext) -> Result<usize, Error> {
         let mut lanes: BTreeMap<ProviderName, Vec<QueuedRevocation>> = BTreeMap::new();
-        for queued in self.0.vault.due_revocations(self.0.clock.now(), due, of_each)? {
+        for queued in self.0.vault.revocations().due(self.0.clock.now(), due, of_each)? {
             match queued {
                 Ok(queued) => lanes.entry(queued.provider.clone()).or_default().push(queued),
                 Err(error) => {
@@ -161,7 +162,7 @@ impl Broker {
         let provider = &queued.provider;
         let outcome = self.send_revocation(&queued).await;
         let recorded = match &outcome {
-            Ok(()) => self.0.vault.finish_revocation(&queued.id, who).await,
+            Ok(()) => self.0.vault.revocations().finish(&queued.id, who).await,
             Err(reason) => {
                 tracing::warn!(%provider, %reason, attempts = queued.attempts + 1, "revocation failed; it will be retried");
                 self.postpone(&queued, reason).await
@@ -199,7 +200,7 @@ impl Broker {
 
     async fn postpone(&self, queued: &QueuedRevocation, reason: &str) -> Result<(), VaultError> {
         let next = self.0.clock.now().plus(wait_after(queued.attempts));
-        self.0.vault.postpone_revocation(&queued.id, next, reason).await
+        self.0.vault.revocations().postpone(&queued.id, next, reason).await
     }
 }
 

@@ -40,13 +40,13 @@ pub struct BackupStatus {
 /// Returns the file name of a backup made at `at`.
 pub fn backup_name(vault: &Vault, at: UnixTime) -> String {
     let time = at.to_string().replace(['-', ':'], "");
-    format!("{}{time}{SUFFIX}", vault.backup_prefix())
+    format!("{}{time}{SUFFIX}", vault.backups().file_prefix())
 }
 
 /// Returns the state of the scheduled backups; `None` if none are configured.
 pub fn backup_status(settings: &BackupSettings, vault: &Vault, now: UnixTime) -> Option<BackupStatus> {
     let directory = settings.directory.clone()?;
-    let found = find(&directory, &vault.backup_prefix());
+    let found = find(&directory, &vault.backups().file_prefix());
     // A wrong clock can date a backup in the future. It must not delay the next one.
     let newest = found.iter().map(|(at, _)| *at).filter(|at| *at <= now).max();
     let due_at = newest.map_or(now, |newest| newest.plus(settings.every));
@@ -92,18 +92,18 @@ impl Broker {
             let Some(status) = backup_status(&settings, &writer, now).filter(|status| status.due_at <= now) else {
                 return Ok(None);
             };
-            if writer.restored()?.is_some() {
+            if writer.standby().mark()?.is_some() {
                 return Ok(None);
             }
-            remove_abandoned(&status.directory, &writer.backup_prefix());
+            remove_abandoned(&status.directory, &writer.backups().file_prefix());
             let target = status.directory.join(backup_name(&writer, now));
-            let made = writer.back_up(&target, Existing::Keep, &asked)?;
-            thin_out(&status.directory, &writer.backup_prefix(), settings.keep, (&made.path, now));
+            let made = writer.backups().write(&target, Existing::Keep, &asked)?;
+            thin_out(&status.directory, &writer.backups().file_prefix(), settings.keep, (&made.path, now));
             Ok(Some(made))
         };
         let made = tokio::task::spawn_blocking(work).await.map_err(|_| BackupError::GivenUp)??;
         if made.is_some()
-            && let Err(error) = vault.note_backup(&AuditContext::system()).await
+            && let Err(error) = vault.backups().record(&AuditContext::system()).await
         {
             tracing::warn!(%error, "cannot record the backup in the audit log");
         }
@@ -113,7 +113,7 @@ impl Broker {
     /// Returns the restore that this vault comes from, if it was not promoted since. Such a vault
     /// sends no request unless a caller asks for it.
     pub(in crate::broker) fn unpromoted_restore(&self) -> Result<Option<RestoreMark>, VaultError> {
-        self.0.vault.restored()
+        self.0.vault.standby().mark()
     }
 }
 

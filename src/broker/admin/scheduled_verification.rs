@@ -27,7 +27,7 @@ impl Broker {
 
     async fn verify_once(&self) {
         let vault = self.vault().clone();
-        match tokio::task::spawn_blocking(move || vault.verify()).await {
+        match tokio::task::spawn_blocking(move || vault.integrity().verify()).await {
             Ok(Ok(found)) if found.holds() => {
                 tracing::info!(
                     records = found.records,

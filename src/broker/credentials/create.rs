@@ -131,7 +131,7 @@ impl Broker {
         };
         let plain = NewCredential::plain(caller.user.clone(), known.name.clone(), request.title, material);
         let new = NewCredential { expires_at, ..plain };
-        let stored = self.0.vault.insert_credential(new, &caller.who).await?;
+        let stored = self.0.vault.credentials().insert(new, &caller.who).await?;
         Ok(CreateResponse { id: stored.id, provider: stored.provider, kind: stored.kind.name(), title: stored.title })
     }
 }

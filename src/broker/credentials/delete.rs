@@ -36,11 +36,11 @@ impl Broker {
         let revocation = self.revocation_of(&summary).await;
         let retry_for = self.0.config.vault.revoke_retry;
         let deleted =
-            self.0.vault.delete_credential(&caller.user, &summary.id, revocation, retry_for, &caller.who).await?;
+            self.0.vault.credentials().delete(&caller.user, &summary.id, revocation, retry_for, &caller.who).await?;
         let deleted = deleted.ok_or(Error::CredentialNotFound)?;
         let revoked = match deleted.revocation {
             Some(queued) if Self::has_no_revocation(&queued) => {
-                self.0.vault.finish_revocation(&queued.id, &caller.who).await?;
+                self.0.vault.revocations().finish(&queued.id, &caller.who).await?;
                 None
             }
             Some(queued) => Some(Box::pin(self.revoke(queued, &caller.who)).await),

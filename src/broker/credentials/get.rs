@@ -110,7 +110,7 @@ impl Broker {
         amendment: CredentialUpdate,
     ) -> Result<CredentialDetail, Error> {
         let summary = self.owned_at(caller, provider, id)?;
-        match self.0.vault.amend_credential(&caller.user, &summary.id, amendment, &caller.who).await? {
+        match self.0.vault.credentials().update(&caller.user, &summary.id, amendment, &caller.who).await? {
             UpdateOutcome::Done(summary) => Ok(self.detail(&summary)),
             UpdateOutcome::Absent => Err(Error::CredentialNotFound),
             UpdateOutcome::OtherKind(kind) => Err(Error::KindChanged(kind)),
@@ -119,7 +119,7 @@ impl Broker {
 
     fn detail(&self, summary: &CredentialMetadata) -> CredentialDetail {
         let refreshes_now = self.0.single_flight.are_under_way(&summary.id);
-        let may_be_stale = self.0.vault.may_be_stale(summary);
+        let may_be_stale = self.0.vault.standby().may_be_stale(summary);
         CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)
     }
 

@@ -94,7 +94,7 @@ impl Broker {
             Some(Err(_)) => return Ok(CredentialList::whole(json(&[]).into())),
         };
         if page.is_whole() {
-            let shown = self.0.vault.list_shown(&caller.user, provider.as_ref(), |all| {
+            let shown = self.0.vault.credentials().list_rendered(&caller.user, provider.as_ref(), |all| {
                 json(&all.iter().map(CredentialSummary::from).collect::<Vec<_>>())
             });
             match shown {
@@ -105,7 +105,7 @@ impl Broker {
         let one_more = CredentialPage { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
         let mut left = page.limit.map_or(usize::MAX, |limit| limit as usize);
         let (mut sound, mut damaged, mut end, mut more) = (Vec::new(), Vec::new(), None, false);
-        self.0.vault.list_each(&caller.user, provider.as_ref(), one_more, |row| {
+        self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), one_more, |row| {
             more |= left == 0;
             if left == 0 {
                 return;
@@ -124,6 +124,6 @@ impl Broker {
     /// found.
     pub(in crate::broker) fn owned(&self, caller: &Caller, id: &str) -> Result<CredentialMetadata, Error> {
         let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
-        self.0.vault.credential(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
+        self.0.vault.credentials().get(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
     }
 }

@@ -167,7 +167,7 @@ impl Broker {
         state: &Secret,
     ) -> Result<PendingAuthorization, Error> {
         let provider: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
-        let taken = self.0.vault.take_pending(state.expose(), &caller.user, &provider, &caller.who).await?;
+        let taken = self.0.vault.logins().take(state.expose(), &caller.user, &provider, &caller.who).await?;
         taken.ok_or(Error::StateInvalid)
     }
 
@@ -324,7 +324,7 @@ impl Broker {
         reconnect: Option<Replacement>,
         who: &AuditContext,
     ) -> Result<Stored, Error> {
-        match self.0.vault.keep_login(login, reconnect, who).await? {
+        match self.0.vault.credentials().keep_login(login, reconnect, who).await? {
             KeptLogin::Kept { first, further } => Ok((*first, further)),
             KeptLogin::OtherAccount { known: true } => Err(Error::OtherAccount("")),
             KeptLogin::OtherAccount { known: false } => {

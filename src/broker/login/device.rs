@@ -192,7 +192,7 @@ impl Broker {
             created_at,
             expires_at,
         };
-        self.0.vault.put_pending(token.expose(), pending, &caller.who).await?;
+        self.0.vault.logins().begin(token.expose(), pending, &caller.who).await?;
         Ok(DeviceInitiateResponse {
             user_code: begun.user_code,
             verification_uri: begun.verification_uri,
@@ -213,7 +213,7 @@ impl Broker {
         let token = request.device_token;
         let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
         let now = self.0.clock.now_millis();
-        let turn = self.0.vault.begin_poll(&token, &caller.user, &name, (now, LEASE), &caller.who).await?;
+        let turn = self.0.vault.logins().begin_poll(&token, &caller.user, &name, (now, LEASE), &caller.who).await?;
         let (pending, code) = match turn.ok_or(Error::StateInvalid)? {
             PollTurn::Wait(interval) => return Ok(DevicePoll::waiting("pending", interval)),
             PollTurn::Ask(pending, code) => (pending, code),
@@ -234,7 +234,7 @@ impl Broker {
     /// Deletes a device login that was given up.
     pub async fn abandon_device(&self, caller: &Caller, provider: &str, token: &Secret) -> Result<(), Error> {
         let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
-        self.0.vault.take_device(token.expose(), &caller.user, &name, &caller.who).await?;
+        self.0.vault.logins().take_device(token.expose(), &caller.user, &name, &caller.who).await?;
         Ok(())
     }
 
@@ -258,7 +258,7 @@ impl Broker {
                 ("pending", pause, known)
             }
             over => {
-                self.0.vault.take_device(token.expose(), &caller.user, &pending.provider, &caller.who).await?;
+                self.0.vault.logins().take_device(token.expose(), &caller.user, &pending.provider, &caller.who).await?;
                 return Err(match over {
                     PollError::Denied(error) => Error::AuthorizationDenied(error.to_string()),
                     PollError::Failed(error) => Error::of_grant(&error),
@@ -267,7 +267,11 @@ impl Broker {
             }
         };
         let now = self.0.clock.now_millis();
-        self.0.vault.end_poll(token, &caller.user, &pending.provider, now, (pause, interval), &caller.who).await?;
+        self.0
+            .vault
+            .logins()
+            .end_poll(token, &caller.user, &pending.provider, now, (pause, interval), &caller.who)
+            .await?;
         Ok(DevicePoll::waiting(status, pause))
     }
 
@@ -282,7 +286,7 @@ impl Broker {
         mut grant: Grant,
     ) -> Result<CompleteResponse, Error> {
         let name = &connectable.provider.name;
-        match self.0.vault.take_device(token.expose(), &caller.user, name, &caller.who).await {
+        match self.0.vault.logins().take_device(token.expose(), &caller.user, name, &caller.who).await {
             Ok(Some(_)) => {}
             Ok(None) => {
                 self.give_back(connectable, &grant).await;

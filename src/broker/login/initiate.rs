@@ -132,7 +132,7 @@ impl Broker {
             created_at,
             expires_at,
         };
-        self.0.vault.put_pending(state.expose(), pending, &caller.who).await?;
+        self.0.vault.logins().begin(state.expose(), pending, &caller.who).await?;
         Ok(InitiateResponse { login_url: login_url.into(), state_token: state.expose().to_owned(), expires_at })
     }
 
@@ -205,7 +205,7 @@ impl Broker {
         }
         let first = summary.beside.as_ref().map_or(summary.id, |beside| beside.of);
         let mut again = Reconnect { id: first, scopes: Vec::new(), further_scopes: BTreeMap::new() };
-        for one in self.0.vault.list(&caller.user, Some(provider), CredentialPage::default())? {
+        for one in self.0.vault.credentials().list(&caller.user, Some(provider), CredentialPage::default())? {
             let scopes = one.scopes.unwrap_or_default();
             match one.beside {
                 Some(beside) if beside.of == first => drop(again.further_scopes.insert(beside.name, scopes)),

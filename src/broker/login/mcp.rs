@@ -101,7 +101,7 @@ impl Broker {
         let client = match found.client {
             Whose::Configured => self.0.clients.at(&provider.name),
             Whose::Document => self.document_client(),
-            Whose::Registered => self.0.vault.registration(&found.place())?.map(|known| self.registered(&known)),
+            Whose::Registered => self.0.vault.registrations().get(&found.place())?.map(|known| self.registered(&known)),
         };
         let client = client.ok_or_else(not_configured)?;
         Ok(Connectable { provider, title: found.title(provider), oauth: Cow::Owned(found.oauth), client })
@@ -145,7 +145,8 @@ impl Broker {
         let kept = self
             .0
             .vault
-            .put_registration(&found.place(), registered, Some(dead), &AuditContext::system())
+            .registrations()
+            .put(&found.place(), registered, Some(dead), &AuditContext::system())
             .await
             .ok()?;
         Some(self.registered(&kept))
@@ -193,7 +194,7 @@ impl Broker {
             return Ok((Whose::Document, client, TokenAuth::PrivateKeyJwt));
         }
         let at = RegisteredAt { issuer: metadata.issuer.clone(), redirect_uri: redirect_uri.to_owned() };
-        let known = self.0.vault.registration(&at)?;
+        let known = self.0.vault.registrations().get(&at)?;
         let ends = |known: &ClientRegistration| {
             let now = self.0.clock.now();
             known.secret_expires_at.is_some_and(|at| now.seconds_until(at) < TOO_SHORT)
@@ -203,7 +204,7 @@ impl Broker {
             known => {
                 let new = self.register(metadata, redirect_uri, &resource.scopes).await?;
                 let dead = known.map(|known| known.client_id);
-                self.0.vault.put_registration(&at, new, dead.as_deref(), &caller.who).await?
+                self.0.vault.registrations().put(&at, new, dead.as_deref(), &caller.who).await?
             }
         };
         let way = way_of(&registration.token_auth);

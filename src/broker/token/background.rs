@@ -59,7 +59,7 @@ impl Broker {
         if self.unpromoted_restore()?.is_some() {
             return Ok(0);
         }
-        let due = self.0.vault.due_refreshes(self.0.clock.now(), PER_PASS)?;
+        let due = self.0.vault.refreshes().due(self.0.clock.now(), PER_PASS)?;
         let mut by_provider: BTreeMap<ProviderName, Vec<(UserId, CredentialId)>> = BTreeMap::new();
         for (user, id, provider) in due {
             by_provider.entry(provider).or_default().push((user, id));
@@ -99,7 +99,7 @@ impl Broker {
 
     /// Refreshes one credential, and schedules its next check.
     async fn refresh_one(&self, user: &UserId, id: &CredentialId) -> Result<Option<Outcome>, Error> {
-        let Some(summary) = self.0.vault.credential(user, id)? else { return Ok(None) };
+        let Some(summary) = self.0.vault.credentials().get(user, id)? else { return Ok(None) };
         if summary.kind != Kind::OAuth2 || summary.status == CredentialStatus::NeedsReauth {
             self.look_again(user, id, None).await?;
             return Ok(None);
@@ -123,7 +123,7 @@ impl Broker {
     }
 
     async fn look_again(&self, user: &UserId, id: &CredentialId, at: Option<UnixTime>) -> Result<(), VaultError> {
-        self.0.vault.schedule_refresh(user, id, at).await
+        self.0.vault.refreshes().schedule(user, id, at).await
     }
 }
 

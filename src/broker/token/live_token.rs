@@ -100,7 +100,7 @@ impl Broker {
     ) -> Result<(CredentialMetadata, Option<CredentialSecret>), Error> {
         let of = provider.to_owned();
         let wanted = move |summary: &CredentialMetadata| summary.provider.as_str() == of && is_live(summary);
-        let read = self.0.vault.material_if(&caller.user, &id, &caller.who, wanted).await?;
+        let read = self.0.vault.credentials().read_secret_if(&caller.user, &id, &caller.who, wanted).await?;
         let (summary, material) = read.ok_or(Error::CredentialNotFound)?;
         if summary.provider.as_str() == provider {
             Ok((summary, material))

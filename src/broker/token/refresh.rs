@@ -124,7 +124,7 @@ impl Broker {
         let decline = move |summary: &CredentialMetadata, tokens: &Tokens| {
             decline(summary, tokens, demand, client_id.as_deref(), clock.now())
         };
-        self.0.vault.begin_refresh(&summary.user, &summary.id, decline, who).await
+        self.0.vault.refreshes().begin(&summary.user, &summary.id, decline, who).await
     }
 
     /// Sends the request.
@@ -183,7 +183,7 @@ impl Broker {
         let mut told = false;
         loop {
             let stored =
-                self.0.vault.finish_refresh(ticket, refreshed.clone(), overtaken.clone(), retry_for, who).await;
+                self.0.vault.refreshes().finish(ticket, refreshed.clone(), overtaken.clone(), retry_for, who).await;
             match stored {
                 Ok(Some(_)) => {
                     tracing::debug!(%provider, credential = %id, "refreshed");
@@ -238,7 +238,7 @@ impl Broker {
     async fn note_refusal(&self, ticket: &RefreshTicket, what: String, who: &AuditContext) -> Outcome {
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         tracing::warn!(%provider, credential = %id, reason = what, "the provider refused the refresh token; the user must connect the account again");
-        match self.0.vault.needs_reauth(ticket, what, who).await {
+        match self.0.vault.refreshes().mark_needs_reauth(ticket, what, who).await {
             Ok(Some(_)) => Outcome::NeedsReauth,
             Ok(None) => Outcome::Overtaken,
             Err(error) => Outcome::Vault(Arc::new(error)),
@@ -253,7 +253,7 @@ impl Broker {
         let (what, in_doubt) = (shown(&error), error.in_doubt());
         tracing::warn!(%provider, credential = %id, reason = what, in_doubt, failures = failures + 1, "refresh failed; it will be retried");
         let failure = RefreshFailure { what: what.clone(), next_try: until, told_to_wait, in_doubt };
-        match self.0.vault.fail_refresh(ticket, failure, who).await {
+        match self.0.vault.refreshes().fail(ticket, failure, who).await {
             Ok(Some(_)) => {
                 let too_slow = matches!(&error, OAuthError::Unreachable(error) if error.timed_out())
                     || matches!(error, OAuthError::Status { status: 504, .. });

@@ -52,7 +52,7 @@ impl Broker {
         for user in users {
             let mut after = None;
             loop {
-                let page = self.0.vault.export_credentials(user, provider, after, AT_A_TIME, who).await?;
+                let page = self.0.vault.transfer().export(user, provider, after, AT_A_TIME, who).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.summary.id);
                 for mut credential in page {
@@ -70,7 +70,7 @@ impl Broker {
     fn add_registration(&self, credential: &mut TransferredCredential) -> Result<(), VaultError> {
         let CredentialSecret::OAuth2(tokens) = &credential.material else { return Ok(()) };
         if let Some(at) = Self::registered_at(&tokens.metadata) {
-            credential.registration = self.0.vault.registration(&at)?.map(|client| (at, client));
+            credential.registration = self.0.vault.registrations().get(&at)?.map(|client| (at, client));
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ impl Broker {
         }
         let origin = item.origin.clone();
         let arrival = self.new_credential(item, options).map(|(new, note)| {
-            let arrival = self.0.vault.arrival(&new, origin);
+            let arrival = self.0.vault.transfer().candidate(&new, origin);
             line.describe(&arrival);
             line.note = note;
             (arrival, None)
@@ -110,7 +110,7 @@ impl Broker {
             moved.summary.provider = provider.clone();
         }
         let fits = self.may_have(&moved.summary);
-        let arrival = self.0.vault.moved_arrival(moved.clone(), options.user.as_ref());
+        let arrival = self.0.vault.transfer().moved_candidate(moved.clone(), options.user.as_ref());
         line.describe(&arrival);
         let summary = arrival.summary();
         line.note = self.refresh_note(&summary.provider, summary.client_id.as_deref(), &moved.material);
@@ -175,15 +175,15 @@ impl Broker {
         who: &AuditContext,
     ) -> Result<ImportOutcome, VaultError> {
         if let Some((at, client)) = moved.and_then(|moved| moved.registration) {
-            self.0.vault.put_registration(&at, client, None, who).await?;
+            self.0.vault.registrations().put(&at, client, None, who).await?;
         }
-        self.0.vault.import_credential(arrival, duplicates, who).await
+        self.0.vault.transfer().import(arrival, duplicates, who).await
     }
 
     fn rehearse(&self, prepared: &[Prepared], options: &ImportOptions) -> Vec<Result<ImportOutcome, String>> {
         let arrivals: Vec<ImportCandidate> =
             prepared.iter().filter_map(|one| one.arrival.as_ref().ok()).map(|(arrival, _)| arrival.clone()).collect();
-        match self.0.vault.rehearse_import(&arrivals, options.duplicates) {
+        match self.0.vault.transfer().rehearse(&arrivals, options.duplicates) {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(error) => arrivals.iter().map(|_| Err(error.to_string())).collect(),
         }

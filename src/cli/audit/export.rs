@@ -26,7 +26,7 @@ impl Export {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let vault = context.vault()?;
         let Some(path) = self.file else {
-            let head = vault.export_audit(|line| out.raw(line))?;
+            let head = vault.audit().export(|line| out.raw(line))?;
             return out.json_line(&json!({ "head": head }));
         };
         let refused = |error: std::io::Error| {
@@ -48,20 +48,20 @@ impl Export {
 fn write(vault: &Vault, file: &File, path: &Path) -> Result<(), Failure> {
     let refused = |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", path.display()));
     let mut buffer = BufWriter::new(file);
-    let head = vault.export_audit(|line| buffer.write_all(line.as_bytes()).map_err(refused))?;
+    let head = vault.audit().export(|line| buffer.write_all(line.as_bytes()).map_err(refused))?;
     writeln!(buffer, "{}", json!({ "head": head })).map_err(refused)?;
     buffer.flush().and_then(|()| file.sync_all()).map_err(refused)
 }
 
 /// Prints the signed head of the log.
 pub(in crate::cli) fn head(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let head = context.vault()?.audit_head()?;
+    let head = context.vault()?.audit().signed_head()?;
     out.json_line(&json!({ "head": head }))
 }
 
 /// Prints the public keys that verify signed heads, newest first.
 pub(in crate::cli) fn key(pem: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let keys = context.vault()?.audit_signing_keys();
+    let keys = context.vault()?.audit().signing_keys();
     if pem {
         return keys.iter().filter_map(SigningKey::public_pem).try_for_each(|pem| out.raw(pem));
     }

@@ -61,7 +61,7 @@ impl List {
         let vault = context.vault()?;
         let (json, follow) = (self.json, self.follow);
         let mut filter = self.filter();
-        let (entries, last) = vault.audit(&filter)?;
+        let (entries, last) = vault.audit().find(&filter)?;
         print(&entries, json, out)?;
         if follow {
             filter = AuditFilter { after: last, limit: None, ..filter };
@@ -104,7 +104,7 @@ fn go_on(vault: &Vault, mut filter: AuditFilter, json: bool, out: &mut Output) -
     loop {
         out.flush()?;
         std::thread::sleep(LOOK_AGAIN);
-        let (entries, last) = vault.audit(&filter)?;
+        let (entries, last) = vault.audit().find(&filter)?;
         for entry in &entries {
             if json {
                 out.json_line(entry)?;

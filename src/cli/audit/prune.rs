@@ -31,7 +31,7 @@ impl Prune {
         let vault = open_vault(&config)?;
         let (before, mut removed) = (Clock::system().now().minus(retention), 0);
         loop {
-            match block_on(vault.prune_audit(before, &AuditContext::command_line()))?? {
+            match block_on(vault.audit().prune(before, &AuditContext::command_line()))?? {
                 0 => break,
                 rows => removed += rows,
             }

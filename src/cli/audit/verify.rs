@@ -34,7 +34,7 @@ impl Verify {
 
 fn whole(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
     let (mut told, mut first) = (0, None);
-    let verdict = vault.verify_audit(&mut |fault| {
+    let verdict = vault.audit().verify(&mut |fault| {
         told += 1;
         first.get_or_insert(fault);
         if told <= TOLD {
@@ -59,7 +59,8 @@ fn contained(vault: &Vault, path: &Path, out: &mut Output) -> Result<(), Failure
     let shown = path.display();
     let (count, sha256, head) = read(path)?;
     let (fit, rows) = vault
-        .check_audit_head(&head)?
+        .audit()
+        .check_head(&head)?
         .map_err(|fault| Failure::new(format!("the head in {shown} is not valid: {fault}")))?;
     if count > 0 && rows.is_none_or(|rows: SignedRows| (rows.count, rows.sha256) != (count, sha256)) {
         return Err(Failure::new(format!("the rows in {shown} do not match its signed head"))

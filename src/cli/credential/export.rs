@@ -65,11 +65,11 @@ impl Export {
     fn users(&self, broker: &Broker) -> Result<Vec<UserId>, Failure> {
         let vault = broker.vault();
         match &self.user {
-            Some(user) if vault.has_user(user)? => Ok(vec![user.clone()]),
+            Some(user) if vault.users().exists(user)? => Ok(vec![user.clone()]),
             Some(user) => {
                 Err(Failure::new(format!("there is no user {user}")).advise("`strongroom user list` lists all users"))
             }
-            None => Ok(vault.users()?.into_iter().map(|user| user.id).collect()),
+            None => Ok(vault.users().list()?.into_iter().map(|user| user.id).collect()),
         }
     }
 
@@ -98,7 +98,8 @@ impl Export {
         let private = Permissions::from_mode(0o600);
         let temporary = tempfile::Builder::new().prefix(".strongroom-export-").permissions(private).tempfile_in(folder);
         let temporary = temporary.map_err(unwritable)?;
-        let mut writer = broker.vault().begin_export(BufWriter::new(temporary), passphrase)?.map_err(unwritable)?;
+        let mut writer =
+            broker.vault().transfer().begin_export(BufWriter::new(temporary), passphrase)?.map_err(unwritable)?;
         let left = broker.export(&mut writer, users, self.provider.as_ref(), &AuditContext::command_line()).await?;
         if left.is_empty() {
             return Err(Failure::new("there are no credentials to export")

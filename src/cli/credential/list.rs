@@ -18,7 +18,7 @@ use serde::Serialize;
 pub(in crate::cli) fn users(vault: &Vault, one: Option<UserId>) -> Result<Vec<UserId>, Failure> {
     match one {
         Some(user) => Ok(vec![user]),
-        None => Ok(vault.users()?.into_iter().map(|user| user.id).collect()),
+        None => Ok(vault.users().list()?.into_iter().map(|user| user.id).collect()),
     }
 }
 
@@ -48,7 +48,7 @@ struct CredentialRow {
 impl CredentialRow {
     fn of(summary: CredentialMetadata, now: UnixTime, vault: &Vault) -> Self {
         Self {
-            may_be_stale: vault.may_be_stale(&summary),
+            may_be_stale: vault.standby().may_be_stale(&summary),
             status: summary.status_at(now).name(),
             id: summary.id,
             user: summary.user,
@@ -81,7 +81,7 @@ pub(in crate::cli) fn list(
     let mut damaged = Vec::new();
     let now = Clock::system().now();
     for user in users(&vault, user)? {
-        vault.list_each(&user, provider, CredentialPage::default(), |row| match row {
+        vault.credentials().list_each(&user, provider, CredentialPage::default(), |row| match row {
             Ok(summary) => listed.push(CredentialRow::of(summary.clone(), now, &vault)),
             Err(error) => damaged.push(error),
         })?;

@@ -42,7 +42,7 @@ fn absent(id: &CredentialId) -> Failure {
 /// Returns the credential's metadata, for one user or for any.
 fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<CredentialMetadata, Failure> {
     for user in users(broker.vault(), user)? {
-        if let Some(summary) = broker.vault().credential(&user, id)? {
+        if let Some(summary) = broker.vault().credentials().get(&user, id)? {
             return Ok(summary);
         }
     }

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::runtime::block_on;
 use crate::clock::Clock;
 use crate::config::{BackupSettings, Config, ServerSettings};
-use crate::vault::{CredentialPage, Vault, check_files};
+use crate::vault::{Vault, check_files};
 
 /// Minimum free disk space in bytes.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
@@ -119,7 +119,7 @@ fn epoch_file(config: &Config, findings: &mut Findings) {
 
 /// Checks that revocations succeed.
 fn revocations(vault: &Vault, findings: &mut Findings) {
-    let waiting = match vault.revocations(|_| true, CredentialPage::default()) {
+    let waiting = match vault.revocations().list(|_| true, None, None) {
         Ok(queue) => {
             queue.damaged.into_iter().for_each(|error| findings.fault(&error.into()));
             queue.waiting
@@ -144,7 +144,7 @@ fn revocations(vault: &Vault, findings: &mut Findings) {
 /// Checks that backups are written, and that a restored vault was promoted.
 fn backups(settings: &BackupSettings, vault: &Vault, findings: &mut Findings) {
     let now = Clock::system().now();
-    let restored = vault.restored();
+    let restored = vault.standby().mark();
     match &restored {
         Ok(None) => {}
         Ok(Some(restored)) => findings.advice(
@@ -156,7 +156,7 @@ fn backups(settings: &BackupSettings, vault: &Vault, findings: &mut Findings) {
         ),
         Err(_) => return,
     }
-    match vault.count_stale() {
+    match vault.standby().count_stale() {
         Ok(0) => {}
         Ok(stale) => findings.advice(
             format!("{stale} credentials have refresh tokens that may have been used since the backup"),

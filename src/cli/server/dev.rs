@@ -235,16 +235,16 @@ fn write_key(file: &Path) -> Result<MasterKey, DevError> {
 async fn fresh_key(vault: &Vault) -> Result<Secret, VaultError> {
     let user: UserId = USER.parse().expect("a legal user id");
     let who = AuditContext::command_line();
-    vault.add_user(&user, &who).await?;
-    for old in vault.api_keys()? {
+    vault.users().add(&user, &who).await?;
+    for old in vault.api_keys().list()? {
         if old.name.as_deref() == Some(KEY_NAME) && old.revoked_at.is_none() {
-            vault.revoke_api_key(old.id, &who).await?;
+            vault.api_keys().revoke(old.id, &who).await?;
         }
     }
     let permissions: Permissions = Permission::ALL.into_iter().filter(|p| *p != Permission::Admin).collect();
     let new =
         NewApiKey { name: Some(KEY_NAME.to_owned()), holder: KeyHolder::User(user), permissions, expires_at: None };
-    Ok(vault.create_api_key(new, &who).await?.1)
+    Ok(vault.api_keys().create(new, &who).await?.1)
 }
 
 /// Adds the settings of `dev`: callbacks to localhost, egress to this machine, and the sandbox

@@ -84,7 +84,7 @@ pub(crate) async fn run(config: Config, live: bool) -> Result<(), ServeError> {
     let clock = Clock::system();
     let config = Arc::new(config);
     let vault = bootstrap::open_vault(&config, OpenMode::Server, &clock)?;
-    if live && vault.go_live(&AuditContext::command_line()).await.map_err(StartError::from)? {
+    if live && vault.standby().promote(&AuditContext::command_line()).await.map_err(StartError::from)? {
         tracing::info!("this vault was restored from a backup and is now in service");
     }
     tell_of_restore(&vault)?;
@@ -98,7 +98,7 @@ pub(crate) async fn run(config: Config, live: bool) -> Result<(), ServeError> {
 
 /// Logs at each start that a restored vault is not in service yet.
 fn tell_of_restore(vault: &Vault) -> Result<(), ServeError> {
-    if let Some(restored) = vault.restored().map_err(StartError::from)? {
+    if let Some(restored) = vault.standby().mark().map_err(StartError::from)? {
         tracing::warn!(
             restored_at = %restored.at,
             backup_at = %restored.backup_at,

@@ -44,13 +44,13 @@ impl Backup {
         let (config, _) = context.settings(ClientSecrets::Leave)?;
         let vault = open_vault(&config)?;
         if is_stream {
-            vault.back_up_to(out.writer(), &BackupStop::default())?;
+            vault.backups().write_to(out.writer(), &BackupStop::default())?;
             out.flush()?;
             return record(&vault);
         }
         let target = target(self.file.as_deref(), &config, &vault)?;
         let existing = if self.force { Existing::Replace } else { Existing::Keep };
-        let made = vault.back_up(&target, existing, &BackupStop::default())?;
+        let made = vault.backups().write(&target, existing, &BackupStop::default())?;
         record(&vault)?;
         if self.json {
             return out.json(&Made::from(&made));
@@ -63,7 +63,7 @@ impl Backup {
 
 /// Writes the audit row of a backup.
 fn record(vault: &Vault) -> Result<(), Failure> {
-    if let Err(error) = block_on(vault.note_backup(&AuditContext::command_line()))? {
+    if let Err(error) = block_on(vault.backups().record(&AuditContext::command_line()))? {
         note(format!("warning: cannot record the backup in the audit log: {error}"));
     }
     Ok(())

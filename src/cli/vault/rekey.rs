@@ -48,17 +48,17 @@ impl Rekey {
             Err(failure) => return end_interrupted(&config, mode, waiting, failure, out),
         };
         if self.compromised {
-            block_on(change.vault.renew_root(&change.old, &change.new, &AuditContext::command_line()))??;
+            block_on(change.vault.key_slots().renew_root(&change.old, &change.new, &AuditContext::command_line()))??;
         } else {
-            block_on(change.vault.add_slot(&change.old, &change.new, &AuditContext::command_line()))??;
+            block_on(change.vault.key_slots().add(&change.old, &change.new, &AuditContext::command_line()))??;
         }
         // From here on both keys open the vault, until the old slot is removed.
-        let old_slot = change.vault.slot_of(&change.old)?;
+        let old_slot = change.vault.key_slots().find(&change.old)?;
         if let Some((new, old)) = &change.replaces {
             put_in_place(new, old)?;
         }
         if let Some(id) = old_slot {
-            block_on(change.vault.remove_slot(id, &AuditContext::command_line()))??;
+            block_on(change.vault.key_slots().remove(id, &AuditContext::command_line()))??;
         }
         self.tell(&change, out)
     }
@@ -69,7 +69,7 @@ impl Rekey {
         if !self.compromised && (self.new.makes_a_file() || waiting.is_some_and(|(new_file, _)| !new_file.exists())) {
             // The new slot is added before the old one is removed. Without room for it, a key file
             // would be created that opens nothing.
-            vault.has_room_for_a_slot()?;
+            vault.key_slots().check_room()?;
         }
         let new = match (self.new.read()?, waiting) {
             (Some(new), _) => new,
@@ -84,7 +84,7 @@ impl Rekey {
                 .advise("name the new one: --key-file FILE or --passphrase prompt"));
             }
         };
-        if vault.slot_of(&new)? == vault.slot_of(&old)? {
+        if vault.key_slots().find(&new)? == vault.key_slots().find(&old)? {
             return Err(
                 Failure::new("the new master key is the same as the old one").advise("give another file or passphrase")
             );
@@ -98,7 +98,7 @@ impl Rekey {
             None => out.line(format!("set this in the configuration: {}", self.new.setting()))?,
         }
         out.line("older backups still need the old master key; keep it as long as you keep them")?;
-        let slots = change.vault.slots()?.len();
+        let slots = change.vault.key_slots().list()?.len();
         if slots > 1 {
             out.line(format!("{slots} slots open the vault: `strongroom vault slot list` lists them"))?;
         }
@@ -135,7 +135,7 @@ fn end_interrupted(
     let Ok(vault) = open_with(config, &new, mode) else { return Err(failure) };
     put_in_place(&new_file, &place)?;
     out.line(format!("completed the interrupted change: {} opens the vault", place.display()))?;
-    if vault.unfinished_rotation()?.is_some() { rotate(&vault, false, out) } else { Ok(()) }
+    if vault.rotation().unfinished()?.is_some() { rotate(&vault, false, out) } else { Ok(()) }
 }
 
 /// Returns the key file of the configuration if it is to be replaced.

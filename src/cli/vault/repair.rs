@@ -40,16 +40,20 @@ struct Report<'r> {
 impl Repair {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (vault, who) = (context.vault()?, AuditContext::command_line());
-        let plan = block_on(vault.plan_repair(&who))??;
+        let plan = block_on(vault.integrity().plan_repair(&who))??;
         for (what, rows) in [("does not open", &plan.damaged), ("missing in addition", &plan.rest)] {
             for one in rows {
                 note(plain(&format!("{what}: table {}, row {}: {}", one.table, one.row, one.what)));
             }
         }
-        let copy = if plan.is_empty() { None } else { Some(self.agreed(&plan, || Ok(vault.copy_before_repair()?))?) };
+        let copy = if plan.is_empty() {
+            None
+        } else {
+            Some(self.agreed(&plan, || Ok(vault.integrity().copy_before_repair()?))?)
+        };
         if let Some(copy) = &copy {
             note(format!("the vault as it was is in {}", copy.display()));
-            block_on(vault.repair(&plan, &who))??;
+            block_on(vault.integrity().repair(&plan, &who))??;
         }
         if self.json {
             out.json(&Report { copy: copy.as_deref(), erased: told(&plan.damaged), rest: told(&plan.rest) })?;

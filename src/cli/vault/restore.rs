@@ -94,7 +94,7 @@ impl Restore {
 /// Puts a restored vault into service.
 pub(in crate::cli) fn live(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
-    let lives_now = block_on(vault.go_live(&AuditContext::command_line()))??;
+    let lives_now = block_on(vault.standby().promote(&AuditContext::command_line()))??;
     out.line(if lives_now {
         "this vault is in service: background refresh, revocation queue and scheduled backups are on again"
     } else {

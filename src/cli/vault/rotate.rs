@@ -54,17 +54,17 @@ impl Rotate {
 /// Rotates the vault to the end, or until Ctrl-C.
 pub(in crate::cli) fn rotate(vault: &Vault, json: bool, out: &mut Output) -> Result<(), Failure> {
     let (begun, resealed, place, ended) = block_on(async {
-        let begun = vault.begin_rotation(&AuditContext::command_line()).await?;
+        let begun = vault.rotation().begin(&AuditContext::command_line()).await?;
         let stop =
             runtime::signals().map_err(|error| Failure::new(format!("cannot install signal handlers: {error}")))?;
         let (resealed, place, paused) = reseal(vault, &begun, stop).await?;
-        let ended = if paused { None } else { Some(vault.end_rotation(&AuditContext::command_line()).await?) };
+        let ended = if paused { None } else { Some(vault.rotation().end(&AuditContext::command_line()).await?) };
         Ok::<_, Failure>((begun, resealed, place, ended))
     })??;
     let (left, destroyed) = match &ended {
         Some(RotationEnd::Destroyed(versions)) => (0, versions.clone()),
         Some(RotationEnd::StillUsed(left)) => (*left, Vec::new()),
-        None => (vault.unfinished_rotation()?.unwrap_or(0), Vec::new()),
+        None => (vault.rotation().unfinished()?.unwrap_or(0), Vec::new()),
     };
     let report = RotationReport {
         data_key: begun.data_key,
@@ -91,7 +91,7 @@ async fn reseal(
     let mut progress = Progress { total: begun.left, told: Instant::now() };
     loop {
         let start = Instant::now();
-        let Some(count) = vault.rotate_some(&mut place, limit).await? else { break };
+        let Some(count) = vault.rotation().reseal_some(&mut place, limit).await? else { break };
         let took = start.elapsed();
         done += count;
         progress.tell(done);

@@ -77,7 +77,7 @@ impl Slot {
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let slots: Vec<SlotRow> = context.vault()?.slots()?.into_iter().map(SlotRow::from).collect();
+    let slots: Vec<SlotRow> = context.vault()?.key_slots().list()?.into_iter().map(SlotRow::from).collect();
     if json {
         return out.json(&slots);
     }
@@ -93,13 +93,13 @@ fn add(new: &NewMaster, context: &Context, out: &mut Output) -> Result<(), Failu
     let (vault, known) = open_with_key(&config, OpenMode::Command)?;
     if new.makes_a_file() {
         // Without room, a key file would be created that opens nothing.
-        vault.has_room_for_a_slot()?;
+        vault.key_slots().check_room()?;
     }
     let Some(master) = new.read()? else {
         return Err(Failure::configuration("no new master key was given")
             .advise("give --key-file FILE (created if it does not exist) or --passphrase prompt"));
     };
-    match block_on(vault.add_slot(&known, &master, &AuditContext::command_line()))?? {
+    match block_on(vault.key_slots().add(&known, &master, &AuditContext::command_line()))?? {
         SlotAdded::New(id) => {
             out.line(format!("added slot {id}; to use it, set: {}", new.setting()))?;
             if let Some(file) = &new.key_file {
@@ -114,12 +114,12 @@ fn add(new: &NewMaster, context: &Context, out: &mut Output) -> Result<(), Failu
 fn remove(id: i64, own: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (config, _) = context.settings(ClientSecrets::Leave)?;
     let (vault, known) = open_with_key(&config, OpenMode::Command)?;
-    if !own && vault.slot_of(&known)? == Some(id) {
+    if !own && vault.key_slots().find(&known)? == Some(id) {
         return Err(Failure::new(format!("this configuration opens the vault with slot {id}")).advise(
             "change vault.master_key or vault.passphrase first, or give --own; otherwise the next start fails",
         ));
     }
-    match block_on(vault.remove_slot(id, &AuditContext::command_line()))?? {
+    match block_on(vault.key_slots().remove(id, &AuditContext::command_line()))?? {
         SlotRemoved::Gone => out.line(format!("removed slot {id}; its master key still opens older backups")),
         SlotRemoved::Absent => {
             Err(Failure::new(format!("there is no slot {id}")).advise("`strongroom vault slot list` lists all slots"))

@@ -75,10 +75,10 @@ pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) ->
         kept: found.kept,
         due_at: found.due_at,
     });
-    let unpromoted_restore = vault.restored()?;
+    let unpromoted_restore = vault.standby().mark()?;
     let unpromoted_restore = unpromoted_restore
         .map(|restored| UnpromotedRestore { restored_at: restored.at, backup_at: restored.backup_at });
-    let may_be_stale = vault.count_stale()?;
+    let may_be_stale = vault.standby().count_stale()?;
     let status = vault.status()?;
     let due = due(&status, now);
     let keys = status.keys.into_iter().map(|key| Key {

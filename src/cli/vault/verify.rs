@@ -45,7 +45,7 @@ impl<'r> From<&'r IntegrityFinding> for Finding<'r> {
 
 impl Verify {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        tell(&context.vault()?.verify()?, self.json, out)
+        tell(&context.vault()?.integrity().verify()?, self.json, out)
     }
 }
 

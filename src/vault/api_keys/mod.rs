@@ -2,3 +2,5 @@
 
 pub(in crate::vault) mod api_key;
 pub(in crate::vault) mod api_key_cache;
+pub(in crate::vault) mod api_key_record;
+pub(in crate::vault) mod store;

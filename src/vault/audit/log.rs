@@ -7,7 +7,10 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::store::{AuditQuery, AuditRow};
 use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::denied_request::DeniedRequest;
 use crate::vault::txn::manifest::Manifest;
 
 /// What a walk along the whole log gave.
@@ -78,11 +81,17 @@ pub struct AuditEntry {
     pub sound: bool,
 }
 
-impl Vault {
+/// The audit log of a vault.
+#[derive(Clone, Copy)]
+pub struct AuditLog<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl AuditLog<'_> {
     /// Walks the whole audit log, in bounded memory, and tells `report` everything that does not hold.
-    pub fn verify_audit(&self, report: &mut dyn FnMut(AuditFault)) -> Result<AuditVerdict, VaultError> {
-        let keyring = self.keyring();
-        self.inner.store.read(|view| {
+    pub fn verify(self, report: &mut dyn FnMut(AuditFault)) -> Result<AuditVerdict, VaultError> {
+        let keyring = self.core.keyring();
+        self.core.store.read(|view| {
             let manifest = Manifest::load(view, &keyring)?;
             let sound = verify(view, &keyring, &manifest, report)?;
             Ok(AuditVerdict { sound, first: manifest.audit_base + 1, last: manifest.audit_length })
@@ -90,18 +99,34 @@ impl Vault {
     }
 
     /// The rows that are wanted, the oldest first, and the number of the last row there is.
-    pub fn audit(&self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
-        let found = self.find_audit(filter)?;
+    pub fn find(self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
+        let found = self.find_once(filter)?;
         // Another process may have made a new key for the log meanwhile.
-        if found.0.iter().any(|entry| !entry.sound) && self.read_keyring_again()? {
-            return self.find_audit(filter);
+        if found.0.iter().any(|entry| !entry.sound) && self.core.reload_keyring()? {
+            return self.find_once(filter);
         }
         Ok(found)
     }
 
-    fn find_audit(&self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
+    /// Records a request that an authenticated caller was denied.
+    pub async fn record_denied(self, denied: DeniedRequest, who: &AuditContext) -> Result<(), VaultError> {
+        self.core
+            .write(who, move |txn| {
+                let subject = Subject {
+                    user: denied.user.as_ref(),
+                    provider: denied.provider.as_ref(),
+                    credential: denied.credential.as_ref(),
+                    refusal: Some(&denied),
+                    ..Subject::default()
+                };
+                txn.record(Action::RequestRefuse, subject)
+            })
+            .await
+    }
+
+    fn find_once(self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
         let query = query(filter);
-        self.look(|view, keyring| {
+        self.core.read(|view, keyring| {
             let manifest = Manifest::load(view, keyring)?;
             let entries = view.find_audit(&query)?.into_iter().map(|(row, before)| {
                 let first = row.seq.checked_sub(1).and_then(|before| u64::try_from(before).ok());

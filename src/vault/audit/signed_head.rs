@@ -3,6 +3,7 @@
 //!
 //! It is a JWS (RFC 7515) by an Ed25519 key (RFC 8037), which is derived from the keyring's key for the log.
 
+use super::log::AuditLog;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -13,7 +14,6 @@ use crate::jose::{self, Algorithm, Header, Jwks, SigningKey};
 use crate::store::AuditRow;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
-use crate::vault::open::Vault;
 use crate::vault::txn::manifest::Manifest;
 
 /// `typ` of the JWS, so that nobody takes it for another kind of token (RFC 8725 §3.11).
@@ -75,28 +75,28 @@ struct Line<'e> {
     mac: String,
 }
 
-impl Vault {
+impl AuditLog<'_> {
     /// The public halves of the keys that sign heads, the newest first, which is the one in use.
-    pub fn audit_signing_keys(&self) -> Vec<SigningKey> {
-        self.keyring().audit_signing_keys().map(|seed| SigningKey::ed25519(seed)).collect()
+    pub fn signing_keys(self) -> Vec<SigningKey> {
+        self.core.keyring().audit_signing_keys().map(|seed| SigningKey::ed25519(seed)).collect()
     }
 
     /// The signed head of the log as it is now.
-    pub fn audit_head(&self) -> Result<String, VaultError> {
-        let manifest = self.look(Manifest::load)?;
+    pub fn signed_head(self) -> Result<String, VaultError> {
+        let manifest = self.core.read(Manifest::load)?;
         self.sign_head(&manifest, None)
     }
 
     /// Writes every row of the log as a line of JSON, checking the chain on the way, and gives the head that signs them.
     /// What is written meanwhile is not in it.
-    pub fn export_audit<E: From<VaultError>>(&self, mut write: impl FnMut(&str) -> Result<(), E>) -> Result<String, E> {
-        let manifest = self.look(Manifest::load)?;
-        let keyring = self.keyring();
+    pub fn export<E: From<VaultError>>(self, mut write: impl FnMut(&str) -> Result<(), E>) -> Result<String, E> {
+        let manifest = self.core.read(Manifest::load)?;
+        let keyring = self.core.keyring();
         let mut walk = Walk::new(&keyring, &manifest);
         let mut digest = Sha256::new();
         let (first, mut after, mut count) = (manifest.audit_base + 1, number(manifest.audit_base), 0);
         loop {
-            let page = self.inner.store.read(|view| Ok::<_, VaultError>(view.audit_page(after, PAGE)?))?;
+            let page = self.core.store.read(|view| Ok::<_, VaultError>(view.audit_page(after, PAGE)?))?;
             let page: Vec<_> = page.into_iter().take_while(|row| row.seq <= number(manifest.audit_length)).collect();
             let Some(last) = page.last() else { break };
             after = last.seq;
@@ -114,14 +114,14 @@ impl Vault {
         Ok(self.sign_head(&manifest, Some(SignedRows { first, count, sha256 }))?)
     }
 
-    fn sign_head(&self, manifest: &Manifest, rows: Option<SignedRows>) -> Result<String, VaultError> {
-        let keys = self.audit_signing_keys();
+    fn sign_head(self, manifest: &Manifest, rows: Option<SignedRows>) -> Result<String, VaultError> {
+        let keys = self.signing_keys();
         let key = keys.first().ok_or_else(|| VaultError::DamagedKeyring("there is no key for the audit log".into()))?;
         let claims = Claims {
-            vault: hex::write(self.keyring().vault_id()),
+            vault: hex::write(self.core.keyring().vault_id()),
             row: manifest.audit_length,
             mac: hex::write(&manifest.audit_head),
-            iat: self.inner.clock.now().0,
+            iat: self.core.clock.now().0,
             rows,
         };
         let Value::Object(claims) = json!(claims) else { unreachable!("a struct is an object") };
@@ -132,18 +132,18 @@ impl Vault {
 
     /// Checks the signature of a head, and whether today's log still contains its row. What was exported with it comes
     /// back, to be compared.
-    pub fn check_audit_head(&self, head: &str) -> Result<Result<(HeadFit, Option<SignedRows>), HeadFault>, VaultError> {
-        let keys: Vec<Map<String, Value>> = self.audit_signing_keys().iter().map(SigningKey::public_jwk).collect();
+    pub fn check_head(self, head: &str) -> Result<Result<(HeadFit, Option<SignedRows>), HeadFault>, VaultError> {
+        let keys: Vec<Map<String, Value>> = self.signing_keys().iter().map(SigningKey::public_jwk).collect();
         let keys = Jwks::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap_or_default();
         let verified = match jose::verify(head, &keys, &[Algorithm::EdDsa]) {
             Ok(verified) => verified,
             Err(fault) => return Ok(Err(HeadFault::Signature(fault))),
         };
         let claims = serde_json::from_value::<Claims>(Value::Object(verified.claims.0)).ok();
-        let own = hex::write(self.keyring().vault_id());
+        let own = hex::write(self.core.keyring().vault_id());
         let claims = claims.filter(|claims| verified.kind.as_deref() == Some(TYPE) && claims.vault == own);
         let Some(claims) = claims else { return Ok(Err(HeadFault::Other)) };
-        let fit = self.look(|view, keyring| {
+        let fit = self.core.read(|view, keyring| {
             let manifest = Manifest::load(view, keyring)?;
             let mac = match claims.row {
                 row if row > manifest.audit_length => return Ok(HeadFit::Shorter),

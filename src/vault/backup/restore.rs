@@ -17,7 +17,7 @@ use crate::vault::integrity::verify::verify;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::manifest::{Manifest, RestoreMark};
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::write_txn::WriteTxn;
 use crate::vault::{hex, standby};
 
 /// What a backup is opened with.
@@ -101,17 +101,17 @@ impl Restorer<'_> {
         who: &AuditContext,
     ) -> Result<(), VaultError> {
         let now = self.clock.now();
-        let mut ledger = Ledger::open(tx, keyring, who, now, self.random)?;
-        let (times, mark) = ledger.restored();
-        *times = times.saturating_add(1);
-        *mark = (!live).then_some(RestoreMark { at: now, backup_at: contents.created_at });
+        let mut txn = WriteTxn::open(tx, keyring, who, now, self.random)?;
+        let manifest = txn.manifest_mut();
+        manifest.restores = manifest.restores.saturating_add(1);
+        manifest.restored = (!live).then_some(RestoreMark { at: now, backup_at: contents.created_at });
         // What was known of the other vault outside it may be on another machine.
-        *ledger.epoch_file() = false;
-        ledger.record(Action::VaultRestore, Subject::default())?;
+        manifest.epoch_file = false;
+        txn.record(Action::VaultRestore, Subject::default())?;
         if live {
-            ledger.record(Action::VaultLive, Subject::default())?;
+            txn.record(Action::VaultLive, Subject::default())?;
         }
-        ledger.close();
+        txn.close();
         Ok(())
     }
 }

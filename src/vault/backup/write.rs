@@ -15,9 +15,9 @@ use crate::store::{SCHEMA_VERSION, Table, View};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
-use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::Manifest;
 
 const BUFFER: usize = 128 * 1024;
@@ -48,20 +48,26 @@ impl BackupStop {
     }
 }
 
-impl Vault {
-    /// Writes a backup to a file. This takes long, so it must not run on a thread that serves requests. Readers and writers of the
-    /// vault do not wait for it; the write-ahead log grows until it is done.
-    pub fn back_up(&self, target: &Path, existing: Existing, stop: &BackupStop) -> Result<MadeBackup, BackupError> {
-        let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing, self.inner.random)?);
-        let (file, contents) = self.back_up_to(file, stop)?;
+/// Backups of a vault.
+#[derive(Clone, Copy)]
+pub struct Backups<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Backups<'_> {
+    /// Writes a backup to a file. This takes long, so it must not run on a thread that serves requests. Readers and
+    /// writers of the vault do not wait for it; the write-ahead log grows until it is done.
+    pub fn write(self, target: &Path, existing: Existing, stop: &BackupStop) -> Result<MadeBackup, BackupError> {
+        let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing, self.core.random)?);
+        let (file, contents) = self.write_to(file, stop)?;
         let file = file.into_inner().map_err(|error| BackupError::writing(error.into_error()))?;
         Ok(MadeBackup { path: target.to_owned(), bytes: file.publish()?, contents })
     }
 
     /// Writes a backup to a stream, and returns the stream.
-    pub fn back_up_to<W: Write>(&self, out: W, stop: &BackupStop) -> Result<(W, BackupContents), BackupError> {
-        let known = self.keyring();
-        self.inner.store.snapshot(|view| {
+    pub fn write_to<W: Write>(self, out: W, stop: &BackupStop) -> Result<(W, BackupContents), BackupError> {
+        let known = self.core.keyring();
+        self.core.store.snapshot(|view| {
             // Another process may have changed the keys since they were read.
             let changed = known.read_again(view)?;
             self.write_view(view, changed.as_ref().unwrap_or(&known), out, stop)
@@ -69,24 +75,24 @@ impl Vault {
     }
 
     /// Writes the audit row of a backup. It is written after the file is: a full disk keeps nobody from a backup elsewhere.
-    pub async fn note_backup(&self, who: &AuditContext) -> Result<(), VaultError> {
-        self.change(who, |ledger| ledger.record(Action::VaultBackup, Subject::default())).await
+    pub async fn record(self, who: &AuditContext) -> Result<(), VaultError> {
+        self.core.write(who, |txn| txn.record(Action::VaultBackup, Subject::default())).await
     }
 
     /// What the name of a backup of this vault begins with where Strongroom chooses it: its vault's id is in it.
-    pub fn backup_prefix(&self) -> String {
-        format!("strongroom-{}-", hex::write(self.keyring().vault_id()))
+    pub fn file_prefix(self) -> String {
+        format!("strongroom-{}-", hex::write(self.core.keyring().vault_id()))
     }
 
     fn write_view<W: Write>(
-        &self,
+        self,
         view: &View<'_>,
         keyring: &Keyring,
         out: W,
         stop: &BackupStop,
     ) -> Result<(W, BackupContents), BackupError> {
         let contents = self.contents(view, keyring)?;
-        let head = BackupHead::new(view.vault()?, view.slots()?, contents.created_at, self.inner.random);
+        let head = BackupHead::new(view.vault()?, view.slots()?, contents.created_at, self.core.random);
         let mut out = Summed::new(out);
         let (keys, bound_to) = head.write(&mut out, keyring)?;
         let mut entries = EntryWriter::new(Sealer::new(out, &keys.chunks, bound_to));
@@ -98,11 +104,11 @@ impl Vault {
         Ok((entries.finish()?, contents))
     }
 
-    fn contents(&self, view: &View<'_>, keyring: &Keyring) -> Result<BackupContents, BackupError> {
+    fn contents(self, view: &View<'_>, keyring: &Keyring) -> Result<BackupContents, BackupError> {
         let (counts, manifest) = (view.counts()?, Manifest::load(view, keyring)?);
         Ok(BackupContents {
             vault_id: hex::write(keyring.vault_id()),
-            created_at: self.inner.clock.now(),
+            created_at: self.core.clock.now(),
             epoch: manifest.epoch,
             schema_version: SCHEMA_VERSION,
             users: counts.users,

@@ -13,7 +13,7 @@ use crate::vault::error::VaultError;
 use crate::vault::host_pattern::HostPattern;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_row::Subject;
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::write_txn::WriteTxn;
 
 /// Tags of the fields in a sealed summary; one that was ever used is not given another meaning.
 mod tag {
@@ -40,17 +40,17 @@ pub(in crate::vault) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
 
 /// Opens a summary in its place.
 pub(in crate::vault) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<CredentialMetadata, VaultError> {
-    let bytes = record::open(keyring, &summary_place(row, &more(row)), row.data_key, &row.summary)?;
+    let bytes = record::open(keyring, &metadata_aad(row, &more(row)), row.data_key, &row.summary)?;
     read_summary(row, &bytes).ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))
 }
 
 /// Reads and opens the secret that belongs to a summary.
 pub(in crate::vault) fn open_secret(
-    ledger: &Ledger<'_>,
+    txn: &WriteTxn<'_>,
     row: &CredentialRow,
     summary: &CredentialMetadata,
 ) -> Result<CredentialSecret, VaultError> {
-    open_secret_in(ledger.tx, ledger.keyring, row, summary)
+    open_secret_in(txn.tx, txn.keyring, row, summary)
 }
 
 /// The same for what is only looked at.
@@ -61,7 +61,7 @@ pub(in crate::vault) fn open_secret_in(
     summary: &CredentialMetadata,
 ) -> Result<CredentialSecret, VaultError> {
     let secret = secret_of(view, row)?;
-    let place = secret_place(row, summary.host.as_ref());
+    let place = secret_aad(row, summary.host.as_ref());
     let bytes = record::open(keyring, &place, secret.data_key, &secret.secret)?;
     CredentialSecret::read(summary.kind, summary.host.as_ref(), &bytes)
         .ok_or_else(|| damaged("credential_secret", row, "the secret cannot be understood"))
@@ -69,14 +69,14 @@ pub(in crate::vault) fn open_secret_in(
 
 /// Erases both records of a credential.
 pub(in crate::vault) fn erase(
-    ledger: &mut Ledger<'_>,
+    txn: &mut WriteTxn<'_>,
     row: &CredentialRow,
     host: Option<&HostPattern>,
 ) -> Result<(), VaultError> {
-    let secret = secret_of(ledger.tx, row)?;
-    ledger.removed(&summary_place(row, &more(row)), &row.summary)?;
-    ledger.removed(&secret_place(row, host), &secret.secret)?;
-    ledger.tx.delete_credential(&row.user, &row.id)?;
+    let secret = secret_of(txn.tx, row)?;
+    txn.removed(&metadata_aad(row, &more(row)), &row.summary)?;
+    txn.removed(&secret_aad(row, host), &secret.secret)?;
+    txn.tx.delete_credential(&row.user, &row.id)?;
     Ok(())
 }
 
@@ -123,58 +123,58 @@ pub(in crate::vault) fn summary_of(
 
 /// Adds both records of a credential.
 pub(in crate::vault) fn new_records(
-    ledger: &mut Ledger<'_>,
+    txn: &mut WriteTxn<'_>,
     summary: &CredentialMetadata,
     material: &CredentialSecret,
 ) -> Result<(), VaultError> {
-    let (row, secret) = seal_both(ledger, summary, material, (1, 1))?;
-    ledger.tx.insert_credential(&row, &secret)?;
-    ledger.added(&summary_place(&row, &more(&row)), &row.summary)?;
-    ledger.added(&secret_place(&row, summary.host.as_ref()), &secret.secret)
+    let (row, secret) = seal_both(txn, summary, material, (1, 1))?;
+    txn.tx.insert_credential(&row, &secret)?;
+    txn.added(&metadata_aad(&row, &more(&row)), &row.summary)?;
+    txn.added(&secret_aad(&row, summary.host.as_ref()), &secret.secret)
 }
 
 /// Writes both records over the old ones, each under its next revision: status, marker and expiry are sealed with both.
 /// Gives the new row.
 pub(in crate::vault) fn rewrite(
-    ledger: &mut Ledger<'_>,
+    txn: &mut WriteTxn<'_>,
     old: &CredentialRow,
     before: &CredentialMetadata,
     summary: &CredentialMetadata,
     material: &CredentialSecret,
 ) -> Result<CredentialRow, VaultError> {
-    let old_secret = secret_of(ledger.tx, old)?;
+    let old_secret = secret_of(txn.tx, old)?;
     let revisions = (old.revision + 1, old.secret_revision + 1);
-    let (row, secret) = seal_both(ledger, summary, material, revisions)?;
-    ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
-    ledger.removed(&secret_place(old, before.host.as_ref()), &old_secret.secret)?;
-    ledger.tx.update_credential(&row)?;
-    ledger.tx.update_secret(&row.user, &row.id, &secret)?;
-    ledger.added(&summary_place(&row, &more(&row)), &row.summary)?;
-    ledger.added(&secret_place(&row, summary.host.as_ref()), &secret.secret)?;
+    let (row, secret) = seal_both(txn, summary, material, revisions)?;
+    txn.removed(&metadata_aad(old, &more(old)), &old.summary)?;
+    txn.removed(&secret_aad(old, before.host.as_ref()), &old_secret.secret)?;
+    txn.tx.update_credential(&row)?;
+    txn.tx.update_secret(&row.user, &row.id, &secret)?;
+    txn.added(&metadata_aad(&row, &more(&row)), &row.summary)?;
+    txn.added(&secret_aad(&row, summary.host.as_ref()), &secret.secret)?;
     Ok(row)
 }
 
 /// Writes a new title; the secret is not touched, so nothing may change that is sealed with it.
 pub(in crate::vault) fn retitle(
-    ledger: &mut Ledger<'_>,
+    txn: &mut WriteTxn<'_>,
     old: &CredentialRow,
     summary: &CredentialMetadata,
 ) -> Result<(), VaultError> {
     let mut row = CredentialRow { updated_at: summary.updated_at.0, revision: old.revision + 1, ..old.clone() };
-    row.summary = ledger.seal(&summary_place(&row, &more(&row)), &write_summary(summary))?;
-    ledger.removed(&summary_place(old, &more(old)), &old.summary)?;
-    ledger.tx.update_credential(&row)?;
-    ledger.added(&summary_place(&row, &more(&row)), &row.summary)
+    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &write_summary(summary))?;
+    txn.removed(&metadata_aad(old, &more(old)), &old.summary)?;
+    txn.tx.update_credential(&row)?;
+    txn.added(&metadata_aad(&row, &more(&row)), &row.summary)
 }
 
 /// Seals summary and secret with the revisions given (summary's, secret's).
 fn seal_both(
-    ledger: &Ledger<'_>,
+    txn: &WriteTxn<'_>,
     summary: &CredentialMetadata,
     material: &CredentialSecret,
     (revision, secret_revision): (i64, i64),
 ) -> Result<(CredentialRow, SecretRow), VaultError> {
-    let data_key = ledger.keyring.current_data_key().version;
+    let data_key = txn.keyring.current_data_key().version;
     let mut row = CredentialRow {
         user: summary.user.to_string(),
         id: summary.id.to_string(),
@@ -192,8 +192,8 @@ fn seal_both(
         data_key,
         summary: Vec::new(),
     };
-    row.summary = ledger.seal(&summary_place(&row, &more(&row)), &write_summary(summary))?;
-    let secret = ledger.seal(&secret_place(&row, summary.host.as_ref()), &material.write())?;
+    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &write_summary(summary))?;
+    let secret = txn.seal(&secret_aad(&row, summary.host.as_ref()), &material.write())?;
     Ok((row, SecretRow { revision: secret_revision, data_key, secret }))
 }
 
@@ -251,7 +251,7 @@ pub(in crate::vault) fn more(row: &CredentialRow) -> [i64; 3] {
     [row.created_at, row.updated_at, row.secret_revision]
 }
 
-pub(in crate::vault) fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> RecordAad<'a> {
+pub(in crate::vault) fn metadata_aad<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> RecordAad<'a> {
     RecordAad {
         table: "credential",
         column: "summary",
@@ -268,14 +268,14 @@ pub(in crate::vault) fn summary_place<'a>(row: &'a CredentialRow, more: &'a [i64
     }
 }
 
-pub(in crate::vault) fn secret_place<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> RecordAad<'a> {
+pub(in crate::vault) fn secret_aad<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> RecordAad<'a> {
     RecordAad {
         table: "credential_secret",
         column: "secret",
         revision: row.secret_revision,
         host,
         more: &[],
-        ..summary_place(row, &[0; 3])
+        ..metadata_aad(row, &[0; 3])
     }
 }
 

@@ -6,6 +6,7 @@ use crate::kind::Kind;
 
 use super::refresh_state::RefreshState;
 use crate::vault::host_pattern::HostPattern;
+use crate::vault::revocations::queue::RevokedCredential;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 
 /// A credential without its secret.
@@ -59,6 +60,12 @@ pub struct AdditionalToken {
 }
 
 impl CredentialMetadata {
+    /// The part that a queued revocation of its tokens keeps.
+    pub(in crate::vault) fn revoked(&self) -> RevokedCredential<'_> {
+        let Self { id, user, provider, client_id, .. } = self;
+        RevokedCredential { id: *id, user, provider, client_id: client_id.as_ref() }
+    }
+
     /// Whether there is a refresh token, as far as is known, and it can still be used.
     pub(in crate::vault) fn may_have_refresh_token(&self) -> bool {
         self.kind == Kind::OAuth2 && self.status == CredentialStatus::Active && self.refreshing.possible != Some(false)
@@ -153,15 +160,4 @@ impl CredentialPage {
     pub fn is_whole(&self) -> bool {
         self.limit.is_none() && self.after.is_none()
     }
-}
-
-/// A user, as the operator sees one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownUser {
-    /// The id that the application chose.
-    pub id: UserId,
-    /// When it was first seen.
-    pub created_at: UnixTime,
-    /// How many credentials are stored for it.
-    pub credentials: u64,
 }

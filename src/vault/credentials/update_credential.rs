@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::credential_record::{open_secret, open_summary, retitle, rewrite, subject};
 use super::metadata::CredentialMetadata;
+use super::read::Credentials;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, UserId};
 use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::error::VaultError;
 use crate::vault::host_pattern::HostPattern;
-use crate::vault::open::Vault;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
@@ -61,39 +61,40 @@ pub enum UpdateOutcome {
     OtherKind(Kind),
 }
 
-impl Vault {
+impl Credentials<'_> {
     /// Changes a credential, all of it or nothing.
-    pub async fn amend_credential(
-        &self,
+    pub async fn update(
+        self,
         user: &UserId,
         id: &CredentialId,
         amendment: CredentialUpdate,
         who: &AuditContext,
     ) -> Result<UpdateOutcome, VaultError> {
         let (user, id) = (user.clone(), *id);
-        self.change(who, move |ledger| {
-            let Some(old) = ledger.tx.credential(user.as_str(), &id.to_string())? else {
-                return Ok(UpdateOutcome::Absent);
-            };
-            let before = open_summary(ledger.keyring, &old)?;
-            let mut summary = CredentialMetadata { updated_at: ledger.now, ..before.clone() };
-            if let Some(title) = &amendment.title {
-                summary.title.clone_from(title);
-            }
-            let Some(secret) = &amendment.secret else {
-                retitle(ledger, &old, &summary)?;
-                ledger.record(Action::CredentialRetitle, subject(&summary))?;
-                return Ok(UpdateOutcome::Done(Box::new(summary)));
-            };
-            let mut material = open_secret(ledger, &old, &before)?;
-            if !secret.apply(&mut material, &mut summary) {
-                return Ok(UpdateOutcome::OtherKind(summary.kind));
-            }
-            rewrite(ledger, &old, &before, &summary, &material)?;
-            ledger.record(Action::CredentialChange, subject(&summary))?;
-            Ok(UpdateOutcome::Done(Box::new(summary)))
-        })
-        .await
+        self.core
+            .write(who, move |txn| {
+                let Some(old) = txn.tx.credential(user.as_str(), &id.to_string())? else {
+                    return Ok(UpdateOutcome::Absent);
+                };
+                let before = open_summary(txn.keyring, &old)?;
+                let mut summary = CredentialMetadata { updated_at: txn.now, ..before.clone() };
+                if let Some(title) = &amendment.title {
+                    summary.title.clone_from(title);
+                }
+                let Some(secret) = &amendment.secret else {
+                    retitle(txn, &old, &summary)?;
+                    txn.record(Action::CredentialRetitle, subject(&summary))?;
+                    return Ok(UpdateOutcome::Done(Box::new(summary)));
+                };
+                let mut material = open_secret(txn, &old, &before)?;
+                if !secret.apply(&mut material, &mut summary) {
+                    return Ok(UpdateOutcome::OtherKind(summary.kind));
+                }
+                rewrite(txn, &old, &before, &summary, &material)?;
+                txn.record(Action::CredentialChange, subject(&summary))?;
+                Ok(UpdateOutcome::Done(Box::new(summary)))
+            })
+            .await
     }
 }
 

@@ -155,7 +155,7 @@ fn key_of<'k>(keyring: &'k Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Res
 mod tests {
     use super::*;
 
-    fn place<'a>() -> RecordAad<'a> {
+    fn aad<'a>() -> RecordAad<'a> {
         RecordAad {
             table: "credential",
             column: "summary",
@@ -169,26 +169,26 @@ mod tests {
     #[test]
     fn a_record_has_the_layout_that_the_format_promises() {
         let keyring = Keyring::for_tests();
-        let sealed = seal(&keyring, &place(), b"secret", Random).unwrap();
+        let sealed = seal(&keyring, &aad(), b"secret", Random).unwrap();
         assert_eq!(sealed[..5], [1, 0, 0, 0, 1]);
         for (length, padded) in [(0, 64), (6, 64), (60, 64), (61, 128), (124, 128), (125, 192)] {
-            let sealed = seal(&keyring, &place(), &vec![b'x'; length], Random).unwrap();
+            let sealed = seal(&keyring, &aad(), &vec![b'x'; length], Random).unwrap();
             assert_eq!(sealed.len(), 5 + 24 + padded + 16, "{length}");
-            assert_eq!(open(&keyring, &place(), 1, &sealed).unwrap().len(), length);
+            assert_eq!(open(&keyring, &aad(), 1, &sealed).unwrap().len(), length);
         }
     }
 
     #[test]
     fn every_byte_of_a_record_counts() {
         let keyring = Keyring::for_tests();
-        let sealed = seal(&keyring, &place(), b"secret", Random).unwrap();
+        let sealed = seal(&keyring, &aad(), b"secret", Random).unwrap();
         for i in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[i] ^= 1;
-            assert!(matches!(open(&keyring, &place(), 1, &changed), Err(VaultError::DamagedRow { .. })), "byte {i}");
-            assert!(open(&keyring, &place(), 1, &sealed[..i]).is_err(), "cut at {i}");
+            assert!(matches!(open(&keyring, &aad(), 1, &changed), Err(VaultError::DamagedRow { .. })), "byte {i}");
+            assert!(open(&keyring, &aad(), 1, &sealed[..i]).is_err(), "cut at {i}");
         }
-        assert!(open(&keyring, &place(), 2, &sealed).is_err(), "the version beside it");
+        assert!(open(&keyring, &aad(), 2, &sealed).is_err(), "the version beside it");
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let keyring = Keyring::for_tests();
         let host = "a.example".parse::<HostPattern>().unwrap();
         let other_host = "http://a.example".parse::<HostPattern>().unwrap();
-        let own = RecordAad { host: Some(&host), kind: "host_scoped", more: &[1], ..place() };
+        let own = RecordAad { host: Some(&host), kind: "host_scoped", more: &[1], ..aad() };
         let sealed = seal(&keyring, &own, b"secret", Random).unwrap();
         assert!(open(&keyring, &own, 1, &sealed).is_ok());
         let elsewhere = [

@@ -2,5 +2,6 @@
 
 pub(in crate::vault) mod audit_replay;
 pub(in crate::vault) mod repair;
+pub(in crate::vault) mod rollback;
 pub(in crate::vault) mod verify;
 pub(in crate::vault) mod walk;

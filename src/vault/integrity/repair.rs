@@ -5,18 +5,17 @@
 use std::path::PathBuf;
 
 use super::audit_replay::History;
-use super::verify::{self, IntegrityFinding, Verification};
+use super::verify::{self, Integrity, IntegrityFinding, Verification};
 use crate::id::{CredentialId, UserId};
 use crate::store::{ERASABLE, Erasable, RowKey, StoreError};
 use crate::vault::credentials::credential_record::{open_secret, open_summary};
 use crate::vault::error::VaultError;
 use crate::vault::logins::pending_login;
-use crate::vault::open::Vault;
-use crate::vault::revocations::queue;
+use crate::vault::revocations::queued_revocation;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::manifest::Tally;
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::write_txn::WriteTxn;
 use crate::vault::{hex, registrations, signing_keys};
 
 /// Damaged rows of a table up to which it is repaired even if they are more than half of it.
@@ -44,44 +43,45 @@ impl Repair {
     }
 }
 
-impl Vault {
+impl Integrity<'_> {
     /// Returns what a repair would do, and changes nothing.
     ///
     /// # Errors
     /// [`VaultError::DoesNotHold`] if something is damaged that cannot be repaired, or more than half of a table.
-    pub async fn plan_repair(&self, who: &AuditContext) -> Result<Repair, VaultError> {
-        self.change(who, |ledger| ledger.tx.undone(|| attempt(ledger).map(|attempt| attempt.repair))).await
+    pub async fn plan_repair(self, who: &AuditContext) -> Result<Repair, VaultError> {
+        self.core.write(who, |txn| txn.tx.undone(|| attempt(txn).map(|attempt| attempt.repair))).await
     }
 
     /// Carries out a planned repair. The caller has agreed to all of it, the rest included.
     ///
     /// # Errors
-    /// As [`Vault::plan_repair`]; [`VaultError::Contended`] if the vault was changed since the plan was made.
-    pub async fn repair(&self, plan: &Repair, who: &AuditContext) -> Result<(), VaultError> {
+    /// As [`Integrity::plan_repair`]; [`VaultError::Contended`] if the vault was changed since the plan was made.
+    pub async fn repair(self, plan: &Repair, who: &AuditContext) -> Result<(), VaultError> {
         let plan = plan.clone();
-        self.change_for_good(who, move |ledger| {
-            let found = attempt(ledger)?;
-            if found.repair.damaged != plan.damaged || (plan.rest.is_empty() && !found.repair.rest.is_empty()) {
-                return Err(VaultError::Contended);
-            }
-            for (user, id) in &found.credentials {
-                let (user, id): (Option<UserId>, Option<CredentialId>) = (user.parse().ok(), id.parse().ok());
-                let subject = Subject { user: user.as_ref(), credential: id.as_ref(), ..Subject::default() };
-                ledger.record(Action::CredentialDelete, subject)?;
-            }
-            ledger.record(Action::VaultRepair, Subject::default())?;
-            ledger.take_count(found.left);
-            Ok(())
-        })
-        .await
+        self.core
+            .write_durable(who, move |txn| {
+                let found = attempt(txn)?;
+                if found.repair.damaged != plan.damaged || (plan.rest.is_empty() && !found.repair.rest.is_empty()) {
+                    return Err(VaultError::Contended);
+                }
+                for (user, id) in &found.credentials {
+                    let (user, id): (Option<UserId>, Option<CredentialId>) = (user.parse().ok(), id.parse().ok());
+                    let subject = Subject { user: user.as_ref(), credential: id.as_ref(), ..Subject::default() };
+                    txn.record(Action::CredentialDelete, subject)?;
+                }
+                txn.record(Action::VaultRepair, Subject::default())?;
+                txn.manifest_mut().records = found.left;
+                Ok(())
+            })
+            .await
     }
 }
 
-impl Vault {
+impl Integrity<'_> {
     /// Copies the vault's file beside itself, damaged rows included, and returns the path of the copy.
-    pub fn copy_before_repair(&self) -> Result<PathBuf, VaultError> {
-        let now = self.inner.clock.now().to_string().replace(['-', ':'], "");
-        Ok(self.inner.store.copy_beside(&format!(".before-repair-{now}"))?)
+    pub fn copy_before_repair(self) -> Result<PathBuf, VaultError> {
+        let now = self.core.clock.now().to_string().replace(['-', ':'], "");
+        Ok(self.core.store.copy_beside(&format!(".before-repair-{now}"))?)
     }
 }
 
@@ -100,19 +100,22 @@ struct Erased {
     finding: IntegrityFinding,
 }
 
-fn attempt(ledger: &Ledger<'_>) -> Result<Attempt, VaultError> {
+fn attempt(txn: &WriteTxn<'_>) -> Result<Attempt, VaultError> {
     let mut report = Verification::default();
-    verify::schema(ledger.tx, &mut report);
-    ledger.verify_others(&mut report);
+    verify::schema(txn.tx, &mut report);
+    if verify::api_keys(txn.tx, txn.keyring, &mut report) != txn.manifest().api_keys {
+        report.found("api_key", "*", "they are not those that the manifest knows");
+    }
+    verify::log(txn.tx, txn.keyring, txn.manifest(), &mut report);
     report.must_hold()?;
-    let before = verify::records(ledger.tx, ledger.keyring, &mut Verification::default());
-    let erased = erase(ledger)?;
+    let before = verify::records(txn.tx, txn.keyring, &mut Verification::default());
+    let erased = erase(txn)?;
     let mut report = Verification::default();
-    let left = verify::records(ledger.tx, ledger.keyring, &mut report);
+    let left = verify::records(txn.tx, txn.keyring, &mut report);
     report.must_hold()?;
-    let (rest, mut credentials) = rest(ledger, &erased, left)?;
+    let (rest, mut credentials) = rest(txn, &erased, left)?;
     // If the damage was in nothing that is counted, or in rows that were never counted, then nothing else is missing.
-    let is_exact = ledger.count_is(before) || ledger.count_is(left);
+    let is_exact = txn.manifest().records == before || txn.manifest().records == left;
     for one in erased.iter().filter(|one| one.table == Erasable::Credential) {
         let (user, id) = (one.key.user_text(), one.key.id_text());
         if !credentials.iter().any(|(_, known)| known.as_bytes() == one.key.id) && user.is_some() && id.is_some() {
@@ -124,14 +127,14 @@ fn attempt(ledger: &Ledger<'_>) -> Result<Attempt, VaultError> {
 }
 
 /// Erases every row that does not open.
-fn erase(ledger: &Ledger<'_>) -> Result<Vec<Erased>, VaultError> {
+fn erase(txn: &WriteTxn<'_>) -> Result<Vec<Erased>, VaultError> {
     let mut erased = Vec::new();
     for table in ERASABLE {
-        let keys = ledger.tx.erasable_keys(table)?;
+        let keys = txn.tx.erasable_keys(table)?;
         let rows = keys.len();
         let mut damaged = Vec::new();
         for key in keys {
-            if let Some(error) = fault(table, &key, ledger)? {
+            if let Some(error) = fault(table, &key, txn)? {
                 let what = match error {
                     VaultError::DamagedRow { what, .. } => what.to_owned(),
                     other => other.to_string(),
@@ -146,7 +149,7 @@ fn erase(ledger: &Ledger<'_>) -> Result<Vec<Erased>, VaultError> {
             return Err(VaultError::DoesNotHold { first, count: damaged.len() as u64 });
         }
         for one in damaged {
-            ledger.tx.erase(table, &one.key)?;
+            txn.tx.erase(table, &one.key)?;
             erased.push(one);
         }
     }
@@ -156,14 +159,14 @@ fn erase(ledger: &Ledger<'_>) -> Result<Vec<Erased>, VaultError> {
 /// Returns what the manifest misses in addition to the erased rows, as far as its count and the audit log show it; and the
 /// credentials that are missing by the audit log.
 fn rest(
-    ledger: &Ledger<'_>,
+    txn: &WriteTxn<'_>,
     erased: &[Erased],
     left: Tally,
 ) -> Result<(Vec<IntegrityFinding>, Vec<(String, String)>), VaultError> {
-    let history = History::read(ledger.tx)?;
+    let history = History::read(txn.tx)?;
     let is_whole = history.is_whole();
     let mut report = Verification::default();
-    let missing = history.compare(ledger.tx, &mut report);
+    let missing = history.compare(txn.tx, &mut report);
     let is_erased =
         |id: &str| erased.iter().any(|one| one.table == Erasable::Credential && one.key.id == id.as_bytes());
     let known: Vec<&str> = missing.iter().map(|(_, id)| id.as_str()).filter(|id| is_erased(id)).collect();
@@ -171,7 +174,7 @@ fn rest(
     rest.retain(|finding| !known.contains(&finding.row.as_str()));
     // Only for credentials the audit log says which were there. The count of the other tables is not known apart.
     let are_credentials = erased.iter().all(|one| one.table == Erasable::Credential);
-    let due = ledger.records_due();
+    let due = txn.manifest().records.count;
     if !is_whole || !are_credentials || left.count + RECORDS * known.len() as u64 != due {
         let what = format!("the manifest counts {due} records, and {} are left without the erased rows", left.count);
         rest.insert(0, IntegrityFinding { table: "*".to_owned(), row: "*".to_owned(), what });
@@ -180,8 +183,8 @@ fn rest(
 }
 
 /// Returns the reason why a row does not open; `None` if it opens.
-fn fault(table: Erasable, key: &RowKey, ledger: &Ledger<'_>) -> Result<Option<VaultError>, VaultError> {
-    let (view, keyring) = (ledger.tx, ledger.keyring);
+fn fault(table: Erasable, key: &RowKey, txn: &WriteTxn<'_>) -> Result<Option<VaultError>, VaultError> {
+    let (view, keyring) = (txn.tx, txn.keyring);
     let opened = || -> Result<(), VaultError> {
         let (id, hash) = (|| key.id_text().ok_or_else(no_key), || key.id.as_slice().try_into().map_err(|_| no_key()));
         match table {
@@ -189,10 +192,10 @@ fn fault(table: Erasable, key: &RowKey, ledger: &Ledger<'_>) -> Result<Option<Va
                 let user = key.user_text().ok_or_else(no_key)?;
                 let row = view.credential(user, id()?)?.ok_or_else(no_key)?;
                 let summary = open_summary(keyring, &row)?;
-                open_secret(ledger, &row, &summary).map(|_| ())
+                open_secret(txn, &row, &summary).map(|_| ())
             }
             Erasable::Pending => pending_login::check(keyring, &view.pending_at(hash()?)?.ok_or_else(no_key)?),
-            Erasable::Revocation => queue::check(keyring, &view.revocation(id()?)?.ok_or_else(no_key)?),
+            Erasable::Revocation => queued_revocation::check(keyring, &view.revocation(id()?)?.ok_or_else(no_key)?),
             Erasable::Registration => registrations::check(keyring, &view.registration(hash()?)?.ok_or_else(no_key)?),
             Erasable::SigningKey => signing_keys::check(keyring, &view.signing_key(id()?)?.ok_or_else(no_key)?),
         }

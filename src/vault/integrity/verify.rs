@@ -4,12 +4,12 @@
 use super::audit_replay::History;
 use super::walk::{Cursor, Seen, TABLES, Visited, walk};
 use crate::store::View;
-use crate::vault::api_keys::api_key_cache;
+use crate::vault::api_keys::api_key_record;
 use crate::vault::audit::chain;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
+use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::{Manifest, Tally};
 
 /// Rows that are read at a time.
@@ -79,14 +79,20 @@ impl Verification {
     }
 }
 
-impl Vault {
+/// Verification and repair of a whole vault.
+#[derive(Clone, Copy)]
+pub struct Integrity<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Integrity<'_> {
     /// Looks at everything that there is, once.
     ///
     /// # Errors
     /// Where the keyring or the manifest cannot be read: then nothing can be said about the rest.
-    pub fn verify(&self) -> Result<Verification, VaultError> {
-        let mut report = self.look_long(verify)?;
-        if self.inner.store.is_kept_from_writing() {
+    pub fn verify(self) -> Result<Verification, VaultError> {
+        let mut report = self.core.snapshot(verify)?;
+        if self.core.store.is_kept_from_writing() {
             report.found("*", "*", "the file's header says that nothing may be written: it was damaged");
         }
         Ok(report)
@@ -103,7 +109,7 @@ pub(in crate::vault) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Ver
     schema(view, &mut report);
     let manifest = Manifest::load(view, keyring)?;
     let counted = records(view, keyring, &mut report);
-    let keys = api_key_cache::recount(view, keyring, &mut report);
+    let keys = api_keys(view, keyring, &mut report);
     report.audit_rows = log(view, keyring, &manifest, &mut report);
     if counted != manifest.records || keys != manifest.api_keys {
         explain(view, (counted, &manifest.records), (keys, &manifest.api_keys), &mut report);
@@ -128,6 +134,28 @@ pub(in crate::vault) fn log(view: &View<'_>, keyring: &Keyring, manifest: &Manif
         report.error("audit", &error);
         0
     })
+}
+
+/// Holds every row against its MAC, and counts all of them as the manifest does.
+pub(in crate::vault) fn api_keys(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
+    let mut tally = Tally::default();
+    let rows = match view.api_keys() {
+        Ok(rows) => rows,
+        Err(error) => {
+            report.error("api_key", &error.into());
+            return tally;
+        }
+    };
+    for row in rows {
+        report.api_keys += 1;
+        if let Err(error) = api_key_record::read(&row, keyring) {
+            report.error("api_key", &error);
+        }
+        if let Ok(item) = api_key_record::item(keyring, &row) {
+            tally.add(&item);
+        }
+    }
+    tally
 }
 
 /// Opens every sealed record, and counts it as the manifest does.

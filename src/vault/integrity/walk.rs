@@ -1,15 +1,16 @@
 //! Every sealed record of the vault, one after the other, each with its place: rotation seals them anew, and verification
 //! looks whether they open. A table that gets sealed records is added here, and both know it.
 
+use crate::vault::credentials::credential_record::more;
 use zeroize::Zeroizing;
 
 use crate::store::{View, WholeCredential};
-use crate::vault::credentials::credential_record::{more, open_summary, secret_place, summary_place};
+use crate::vault::credentials::credential_record::{metadata_aad, open_summary, secret_aad};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::logins::pending_login;
-use crate::vault::revocations::queue;
+use crate::vault::revocations::queued_revocation;
 use crate::vault::{hex, registrations, signing_keys, users};
 
 /// A table with sealed records; a credential's two are walked through together.
@@ -82,7 +83,7 @@ pub(in crate::vault) fn walk(
     match table {
         SealedTable::User => {
             for row in view.users_after(after_row, but, limit)? {
-                walk.record(users::place(&row), row.data_key, &row.sealed)?;
+                walk.record(users::aad(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }
@@ -95,26 +96,26 @@ pub(in crate::vault) fn walk(
         SealedTable::Pending => {
             for row in view.pending_after(after_row, but, limit)? {
                 let id = hex::write(&row.state_hash);
-                walk.record(pending_login::place(&row, &id), row.data_key, &row.sealed)?;
+                walk.record(pending_login::aad(&row, &id), row.data_key, &row.sealed)?;
                 walk.row("", &id);
             }
         }
         SealedTable::Revocation => {
             for row in view.queue_after(after_row, but, limit)? {
-                walk.record(queue::place(&row, &queue::more(&row)), row.data_key, &row.sealed)?;
+                walk.record(queued_revocation::aad(&row, &queued_revocation::more(&row)), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }
         SealedTable::Registration => {
             for row in view.registrations_after(after_row, but, limit)? {
                 let id = hex::write(&row.lookup);
-                walk.record(registrations::place(&row, &id), row.data_key, &row.sealed)?;
+                walk.record(registrations::aad(&row, &id), row.data_key, &row.sealed)?;
                 walk.row("", &id);
             }
         }
         SealedTable::SigningKey => {
             for row in view.signing_keys_after(after_row, but, limit)? {
-                walk.record(signing_keys::place(&row), row.data_key, &row.sealed)?;
+                walk.record(signing_keys::aad(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }
@@ -147,7 +148,7 @@ impl Walk<'_> {
         let more = more(row);
         let summary = open_summary(self.keyring, row);
         if Some(row.data_key) != but {
-            self.record(summary_place(row, &more), row.data_key, &row.summary)?;
+            self.record(metadata_aad(row, &more), row.data_key, &row.summary)?;
         }
         let Some(secret) = &whole.secret else {
             return (self.visit)(Seen::NoSecret { id: &row.id });
@@ -156,7 +157,7 @@ impl Walk<'_> {
             return Ok(());
         }
         let host = summary.as_ref().ok().and_then(|summary| summary.host.as_ref());
-        let place = RecordAad { revision: secret.revision, ..secret_place(row, host) };
+        let place = RecordAad { revision: secret.revision, ..secret_aad(row, host) };
         if secret.revision != row.secret_revision {
             let what = "the secret is of another revision than the summary";
             let opened = Err(VaultError::DamagedRow { table: place.table, id: row.id.clone(), what });

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use super::pending_login::{DevicePolling, LoginFlow, PendingAuthorization, damaged, place, state_hash};
+use super::pending_login::{DevicePolling, LoginFlow, PendingAuthorization, aad, damaged, state_hash};
+use super::store::Logins;
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::store::PendingRow;
 use crate::vault::crypto::record;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
-use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::write_txn::WriteTxn;
 
 /// Whether the provider may be asked now.
 pub enum PollTurn {
@@ -22,11 +22,11 @@ pub enum PollTurn {
     Ask(Box<PendingAuthorization>, Secret),
 }
 
-impl Vault {
+impl Logins<'_> {
     /// Takes the turn to ask the provider about a login, if it is time; `None` where there is no such login of this user at
     /// this provider. The turn is lent for `lease`, longer than any answer takes. `now` is in milliseconds.
     pub async fn begin_poll(
-        &self,
+        self,
         token: &Secret,
         user: &UserId,
         provider: &ProviderName,
@@ -34,22 +34,23 @@ impl Vault {
         who: &AuditContext,
     ) -> Result<Option<PollTurn>, VaultError> {
         let (token, user, provider) = (token.clone(), user.clone(), provider.clone());
-        self.change(who, move |ledger| {
-            let Some((row, mut pending, device)) = find(ledger, &token, &user, &provider)? else { return Ok(None) };
-            if now < device.next_poll_at {
-                return Ok(Some(PollTurn::Wait(device.interval)));
-            }
-            let next_poll_at = later(now, lease);
-            pending.device = Some(DevicePolling { next_poll_at, ..device.clone() });
-            replace(ledger, row, &pending)?;
-            Ok(Some(PollTurn::Ask(Box::new(pending), device.code)))
-        })
-        .await
+        self.core
+            .write(who, move |txn| {
+                let Some((row, mut pending, device)) = find(txn, &token, &user, &provider)? else { return Ok(None) };
+                if now < device.next_poll_at {
+                    return Ok(Some(PollTurn::Wait(device.interval)));
+                }
+                let next_poll_at = later(now, lease);
+                pending.device = Some(DevicePolling { next_poll_at, ..device.clone() });
+                replace(txn, row, &pending)?;
+                Ok(Some(PollTurn::Ask(Box::new(pending), device.code)))
+            })
+            .await
     }
 
     /// Gives the turn back: the provider was asked, and is to be asked again after `pause`, from then on every `interval`.
     pub async fn end_poll(
-        &self,
+        self,
         token: &Secret,
         user: &UserId,
         provider: &ProviderName,
@@ -58,12 +59,13 @@ impl Vault {
         who: &AuditContext,
     ) -> Result<(), VaultError> {
         let (token, user, provider) = (token.clone(), user.clone(), provider.clone());
-        self.change(who, move |ledger| {
-            let Some((row, mut pending, device)) = find(ledger, &token, &user, &provider)? else { return Ok(()) };
-            pending.device = Some(DevicePolling { interval, next_poll_at: later(now, pause), ..device });
-            replace(ledger, row, &pending)
-        })
-        .await
+        self.core
+            .write(who, move |txn| {
+                let Some((row, mut pending, device)) = find(txn, &token, &user, &provider)? else { return Ok(()) };
+                pending.device = Some(DevicePolling { interval, next_poll_at: later(now, pause), ..device });
+                replace(txn, row, &pending)
+            })
+            .await
     }
 }
 
@@ -74,16 +76,16 @@ fn later(now: i64, by: Duration) -> i64 {
 type Found = (PendingRow, PendingAuthorization, DevicePolling);
 
 fn find(
-    ledger: &Ledger<'_>,
+    txn: &WriteTxn<'_>,
     token: &Secret,
     user: &UserId,
     provider: &ProviderName,
 ) -> Result<Option<Found>, VaultError> {
-    for key in ledger.keyring.index_keys() {
-        let hash = state_hash(key, ledger.keyring, LoginFlow::Device, token.expose());
-        let Some(row) = ledger.tx.pending(&hash, user.as_str(), provider.as_str(), ledger.now.0)? else { continue };
+    for key in txn.keyring.index_keys() {
+        let hash = state_hash(key, txn.keyring, LoginFlow::Device, token.expose());
+        let Some(row) = txn.tx.pending(&hash, user.as_str(), provider.as_str(), txn.now.0)? else { continue };
         let id = hex::write(&row.state_hash);
-        let bytes = record::open(ledger.keyring, &place(&row, &id), row.data_key, &row.sealed)?;
+        let bytes = record::open(txn.keyring, &aad(&row, &id), row.data_key, &row.sealed)?;
         let pending = PendingAuthorization::read(&row, user, provider, &bytes).ok_or_else(|| damaged(&row))?;
         let device = pending.device.clone().ok_or_else(|| damaged(&row))?;
         return Ok(Some((row, pending, device)));
@@ -91,12 +93,12 @@ fn find(
     Ok(None)
 }
 
-fn replace(ledger: &mut Ledger<'_>, old: PendingRow, pending: &PendingAuthorization) -> Result<(), VaultError> {
+fn replace(txn: &mut WriteTxn<'_>, old: PendingRow, pending: &PendingAuthorization) -> Result<(), VaultError> {
     let id = hex::write(&old.state_hash);
-    ledger.removed(&place(&old, &id), &old.sealed)?;
-    let data_key = ledger.keyring.current_data_key().version;
+    txn.removed(&aad(&old, &id), &old.sealed)?;
+    let data_key = txn.keyring.current_data_key().version;
     let mut row = PendingRow { revision: old.revision + 1, data_key, ..old };
-    row.sealed = ledger.seal(&place(&row, &id), &pending.write())?;
-    ledger.tx.update_pending(&row)?;
-    ledger.added(&place(&row, &id), &row.sealed)
+    row.sealed = txn.seal(&aad(&row, &id), &pending.write())?;
+    txn.tx.update_pending(&row)?;
+    txn.added(&aad(&row, &id), &row.sealed)
 }

@@ -2,3 +2,4 @@
 
 pub(in crate::vault) mod device_poll;
 pub(in crate::vault) mod pending_login;
+pub(in crate::vault) mod store;

@@ -66,7 +66,7 @@ impl Spot {
         }
     }
 
-    fn place<'a>(&'a self, patterns: &'a [Option<HostPattern>]) -> RecordAad<'a> {
+    fn aad<'a>(&'a self, patterns: &'a [Option<HostPattern>]) -> RecordAad<'a> {
         let [row, kind, provider, user, status] = &self.texts;
         RecordAad {
             table: self.table,
@@ -110,7 +110,7 @@ fn edited(keyring: &Keyring, mut script: Script<'_>) {
     let plain = script.piece();
     let own = Spot::read(&mut script);
     PATTERNS.with(|patterns| {
-        let sealed = record::seal(keyring, &own.place(patterns), plain, Random).unwrap();
+        let sealed = record::seal(keyring, &own.aad(patterns), plain, Random).unwrap();
         let (mut bytes, mut there, mut data_key) = (sealed.clone(), own.clone(), 1);
         while !script.is_over() {
             match script.byte() % 4 {
@@ -120,7 +120,7 @@ fn edited(keyring: &Keyring, mut script: Script<'_>) {
             }
         }
         let untouched = bytes == sealed && there == own && data_key == 1;
-        match record::open(keyring, &there.place(patterns), data_key, &bytes) {
+        match record::open(keyring, &there.aad(patterns), data_key, &bytes) {
             Ok(opened) => assert!(untouched && *opened == plain),
             Err(error) => assert!(!untouched && matches!(error, VaultError::DamagedRow { .. }), "{error}"),
         }

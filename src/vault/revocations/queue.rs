@@ -1,66 +1,24 @@
 //! The queue of tokens that are still to be revoked at their providers; the credentials are gone already.
 
-use std::fmt;
-use std::time::Duration;
-
-use zeroize::Zeroizing;
-
+use super::queued_revocation::{QueuedRevocation, RevocationId, aad, ids, more, opened, read};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
-use crate::kind::Kind;
 use crate::store::{GiveUp, ReadRevocation, RevocationRow, View};
-use crate::vault::credentials::credential_record::open_summary;
-use crate::vault::credentials::metadata::{CredentialMetadata, CredentialPage};
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
 use crate::vault::crypto::keyring::Keyring;
-use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::hex;
-use crate::vault::open::Vault;
 use crate::vault::secrets::credential_secret::Tokens;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::write_txn::WriteTxn;
+use std::time::Duration;
 
 /// For how long the queue leaves a revocation to the request that deleted the credential and is still at it.
 const FIRST_TRY: Duration = Duration::from_secs(60);
 
 /// Rows erased in one transaction at most.
 const BATCH: u32 = 200;
-
-/// The fields beside the tokens' own (see `material.rs`).
-const CLIENT_ID: u8 = 40;
-const LAST_ERROR: u8 = 41;
-
-/// What deleting a credential means for the grant behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RevocationScope {
-    /// Nothing is revoked.
-    Never,
-    /// The tokens are revoked: at this provider that ends them alone.
-    Token,
-    /// The tokens are revoked unless another credential of the user hangs on the same grant: one of these providers,
-    /// same client, same account, where an unknown client or account counts as the same.
-    UnlessShared(Vec<ProviderName>),
-}
-
-/// What deleting did.
-pub struct DeletedCredential {
-    /// The credential, as it was.
-    pub summary: CredentialMetadata,
-    /// What is to be revoked now; it is in the queue already, so that a crash does not lose it.
-    pub revocation: Option<QueuedRevocation>,
-}
-
-/// The id of a row in the queue.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RevocationId(pub(in crate::vault) String);
-
-impl fmt::Display for RevocationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// For how long revocations are tried.
 #[derive(Clone, Copy, Debug)]
@@ -81,92 +39,71 @@ pub struct GivenUp {
     pub credential_id: CredentialId,
 }
 
-/// Tokens that are to be revoked.
-#[derive(Clone)]
-pub struct QueuedRevocation {
-    /// The row.
-    pub id: RevocationId,
-    /// Whose credential it was.
-    pub user: UserId,
-    /// At which provider.
-    pub provider: ProviderName,
-    /// Which credential it was.
-    pub credential_id: CredentialId,
-    /// The OAuth client through which it was connected, where that is known.
-    pub client_id: Option<String>,
-    /// The tokens.
-    pub tokens: Tokens,
-    /// How often it was tried in vain.
-    pub attempts: u32,
-    /// Why the last try failed: in words of ours, with what the provider said cleaned.
-    pub last_error: Option<String>,
-    /// When to try next.
-    pub not_before: UnixTime,
-    /// When to give up; the tokens are erased then.
-    pub give_up_at: UnixTime,
+/// The revocation queue of a vault.
+#[derive(Clone, Copy)]
+pub struct Revocations<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
 }
 
-impl Vault {
+impl Revocations<'_> {
     /// Takes a revocation out of the queue: it was done, or there is nothing left to do.
-    pub async fn finish_revocation(&self, id: &RevocationId, who: &AuditContext) -> Result<(), VaultError> {
+    pub async fn finish(self, id: &RevocationId, who: &AuditContext) -> Result<(), VaultError> {
         let id = id.clone();
-        self.must_change(who, move |ledger| match ledger.tx.take_revocation(&id.0)? {
-            Some(row) => gone(ledger, &row, Action::RevocationFinish),
-            None => Ok(()),
-        })
-        .await
+        self.core
+            .write_critical(who, move |txn| match txn.tx.take_revocation(&id.0)? {
+                Some(row) => gone(txn, &row, Action::RevocationFinish),
+                None => Ok(()),
+            })
+            .await
     }
 
     /// Puts a revocation off until `not_before`, counts the attempt and keeps why it failed.
-    pub async fn postpone_revocation(
-        &self,
-        id: &RevocationId,
-        not_before: UnixTime,
-        reason: &str,
-    ) -> Result<(), VaultError> {
+    pub async fn postpone(self, id: &RevocationId, not_before: UnixTime, reason: &str) -> Result<(), VaultError> {
         let (id, reason) = (id.clone(), reason.to_owned());
-        self.must_change(&AuditContext::system(), move |ledger| {
-            let Some(old) = ledger.tx.revocation(&id.0)? else { return Ok(()) };
-            let queued = QueuedRevocation { last_error: Some(reason.clone()), ..read(ledger.keyring, &old)? };
-            let mut row = RevocationRow {
-                attempts: old.attempts.saturating_add(1),
-                not_before: not_before.0,
-                revision: old.revision + 1,
-                ..old.clone()
-            };
-            row.sealed = ledger.seal(&place(&row, &more(&row)), &queued.write())?;
-            ledger.removed(&place(&old, &more(&old)), &old.sealed)?;
-            ledger.tx.update_revocation(&row)?;
-            ledger.added(&place(&row, &more(&row)), &row.sealed)
-        })
-        .await
+        self.core
+            .write_critical(&AuditContext::system(), move |txn| {
+                let Some(old) = txn.tx.revocation(&id.0)? else { return Ok(()) };
+                let queued = QueuedRevocation { last_error: Some(reason.clone()), ..read(txn.keyring, &old)? };
+                let mut row = RevocationRow {
+                    attempts: old.attempts.saturating_add(1),
+                    not_before: not_before.0,
+                    revision: old.revision + 1,
+                    ..old.clone()
+                };
+                row.sealed = txn.seal(&aad(&row, &more(&row)), &queued.write())?;
+                txn.removed(&aad(&old, &more(&old)), &old.sealed)?;
+                txn.tx.update_revocation(&row)?;
+                txn.added(&aad(&row, &more(&row)), &row.sealed)
+            })
+            .await
     }
 
     /// The revocations that may be tried at `due` and are not to be given up at `now`, the longest waiting first, up to
     /// `limit` of each provider. A damaged row is an error in its own place, and keeps no other from its turn.
-    pub fn due_revocations(
-        &self,
+    pub fn due(
+        self,
         now: UnixTime,
         due: UnixTime,
         limit: u32,
     ) -> Result<Vec<Result<QueuedRevocation, VaultError>>, VaultError> {
-        let rows = self.look(|view, _| Ok(view.due_revocations(now.0, due.0, limit)?))?;
-        Ok(rows.iter().map(|row| self.look(|_, keyring| opened(keyring, row))).collect())
+        let rows = self.core.read(|view, _| Ok(view.due_revocations(now.0, due.0, limit)?))?;
+        Ok(rows.iter().map(|row| self.core.read(|_, keyring| opened(keyring, row))).collect())
     }
 
     /// The whole queue, or a part of it, for the users that `covers` names; in the order of the credentials' ids, which is
     /// that in which they were connected. A damaged one keeps no other from being seen.
-    pub fn revocations(
-        &self,
+    pub fn list(
+        self,
         covers: impl Fn(&UserId) -> bool,
-        page: CredentialPage,
+        after: Option<CredentialId>,
+        limit: Option<u32>,
     ) -> Result<RevocationQueue, VaultError> {
-        let after = page.after.map(|id| id.to_string()).unwrap_or_default();
-        let limit = page.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let look = || self.look(|view, keyring| Self::part_of_queue(view, keyring, &covers, &after, limit));
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let look = || self.core.read(|view, keyring| Self::part_of_queue(view, keyring, &covers, &after, limit));
         let queue = look()?;
         // What a rotation by another process has sealed anew opens with the keyring of now.
-        if !queue.damaged.is_empty() && self.read_keyring_again()? { look() } else { Ok(queue) }
+        if !queue.damaged.is_empty() && self.core.reload_keyring()? { look() } else { Ok(queue) }
     }
 
     fn part_of_queue(
@@ -201,8 +138,8 @@ impl Vault {
 
     /// Erases the revocations that are to be given up at `now`, and says which. A damaged row is an error in its own place and
     /// stays as it is: its end is not known, and what it counted for is not either.
-    pub async fn drop_expired_revocations(
-        &self,
+    pub async fn drop_expired(
+        self,
         now: UnixTime,
         bounds: RetryBounds,
     ) -> Result<Vec<Result<GivenUp, VaultError>>, VaultError> {
@@ -210,11 +147,11 @@ impl Vault {
         let (who, mut dropped, mut after) = (AuditContext::system(), Vec::new(), None::<String>);
         loop {
             let from = after.take();
-            let batch = self.must_change(&who, move |ledger| {
-                let rows = ledger.tx.overdue_revocations(which, from.as_deref(), BATCH)?;
+            let batch = self.core.write_critical(&who, move |txn| {
+                let rows = txn.tx.overdue_revocations(which, from.as_deref(), BATCH)?;
                 let last = rows.iter().rev().find_map(|(id, _)| id.clone());
                 let next = last.filter(|_| rows.len() >= BATCH as usize);
-                let given_up = rows.iter().map(|(_, row)| give_up(ledger, row)).collect::<Result<Vec<_>, _>>()?;
+                let given_up = rows.iter().map(|(_, row)| give_up(txn, row)).collect::<Result<Vec<_>, _>>()?;
                 Ok((given_up, next))
             });
             let (given_up, next) = batch.await?;
@@ -238,24 +175,33 @@ pub struct RevocationQueue {
     pub more: bool,
 }
 
+/// A credential whose tokens are to be revoked.
+#[derive(Clone, Copy)]
+pub(in crate::vault) struct RevokedCredential<'a> {
+    pub(in crate::vault) id: CredentialId,
+    pub(in crate::vault) user: &'a UserId,
+    pub(in crate::vault) provider: &'a ProviderName,
+    pub(in crate::vault) client_id: Option<&'a String>,
+}
+
 /// Puts the tokens of a credential that is being deleted into the queue.
-pub(in crate::vault) fn queue(
-    ledger: &mut Ledger<'_>,
-    summary: &CredentialMetadata,
+pub(in crate::vault) fn enqueue(
+    txn: &mut WriteTxn<'_>,
+    of: RevokedCredential<'_>,
     tokens: Tokens,
     retry_for: Duration,
 ) -> Result<QueuedRevocation, VaultError> {
     let queued = QueuedRevocation {
-        id: RevocationId(hex::write(&ledger.random.bytes::<16>())),
-        user: summary.user.clone(),
-        provider: summary.provider.clone(),
-        credential_id: summary.id,
-        client_id: summary.client_id.clone(),
+        id: RevocationId(hex::write(&txn.random.bytes::<16>())),
+        user: of.user.clone(),
+        provider: of.provider.clone(),
+        credential_id: of.id,
+        client_id: of.client_id.cloned(),
         tokens,
         attempts: 0,
         last_error: None,
-        not_before: ledger.now.plus(FIRST_TRY),
-        give_up_at: ledger.now.plus(retry_for),
+        not_before: txn.now.plus(FIRST_TRY),
+        give_up_at: txn.now.plus(retry_for),
     };
     let mut row = RevocationRow {
         id: queued.id.0.clone(),
@@ -266,130 +212,31 @@ pub(in crate::vault) fn queue(
         not_before: queued.not_before.0,
         give_up_at: queued.give_up_at.0,
         revision: 1,
-        data_key: ledger.keyring.current_data_key().version,
+        data_key: txn.keyring.current_data_key().version,
         sealed: Vec::new(),
     };
-    row.sealed = ledger.seal(&place(&row, &more(&row)), &queued.write())?;
-    ledger.tx.insert_revocation(&row)?;
-    ledger.added(&place(&row, &more(&row)), &row.sealed)?;
+    row.sealed = txn.seal(&aad(&row, &more(&row)), &queued.write())?;
+    txn.tx.insert_revocation(&row)?;
+    txn.added(&aad(&row, &more(&row)), &row.sealed)?;
     Ok(queued)
 }
 
-impl QueuedRevocation {
-    /// The fields to be sealed.
-    fn write(&self) -> Zeroizing<Vec<u8>> {
-        self.tokens
-            .write(FieldWriter::new())
-            .optional(CLIENT_ID, self.client_id.as_deref())
-            .optional(LAST_ERROR, self.last_error.as_deref())
-            .finish()
-    }
-}
-
 /// Erases one whose time is over. Within: that it is damaged, and was left.
-fn give_up(ledger: &mut Ledger<'_>, row: &ReadRevocation) -> Result<Result<GivenUp, VaultError>, VaultError> {
-    let queued = match opened(ledger.keyring, row) {
+fn give_up(txn: &mut WriteTxn<'_>, row: &ReadRevocation) -> Result<Result<GivenUp, VaultError>, VaultError> {
+    let queued = match opened(txn.keyring, row) {
         Err(error) if error.is_damage() => return Ok(Err(error)),
         queued => queued?,
     };
-    if let Some(row) = ledger.tx.take_revocation(&queued.id.0)? {
-        gone(ledger, &row, Action::RevocationGiveUp)?;
+    if let Some(row) = txn.tx.take_revocation(&queued.id.0)? {
+        gone(txn, &row, Action::RevocationGiveUp)?;
     }
     Ok(Ok(GivenUp { provider: queued.provider, credential_id: queued.credential_id }))
 }
 
-/// That a queued revocation opens.
-pub(in crate::vault) fn check(keyring: &Keyring, row: &RevocationRow) -> Result<(), VaultError> {
-    read(keyring, row).map(|_| ())
-}
-
-fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, VaultError> {
-    read(keyring, row.as_ref().map_err(|error| VaultError::from(error.clone()))?)
-}
-
-/// Whether a credential of the user hangs on the same grant as `summary` does, as far as can be known; `except` is not
-/// looked at.
-pub(in crate::vault) fn is_shared(
-    ledger: &Ledger<'_>,
-    summary: &CredentialMetadata,
-    among: &[ProviderName],
-    except: Option<&CredentialId>,
-) -> Result<bool, VaultError> {
-    let except = except.map(ToString::to_string);
-    for provider in among {
-        for row in ledger.tx.credentials_each(summary.user.as_str(), Some(provider.as_str()), "", None)? {
-            let id = row.as_ref().map_or_else(|(id, _)| id, |row| &row.id);
-            if Some(id) == except.as_ref() || row.as_ref().is_ok_and(|row| row.kind != Kind::OAuth2.name()) {
-                continue;
-            }
-            // Of a damaged one nothing is known.
-            let Some(other) = row.ok().and_then(|row| open_summary(ledger.keyring, &row).ok()) else { return Ok(true) };
-            if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
-                && may_be_same(other.account.as_ref(), summary.account.as_ref())
-            {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// What is unknown counts as the same: revoking would kill a credential that somebody relies on.
-fn may_be_same(one: Option<&String>, other: Option<&String>) -> bool {
-    one.is_none() || other.is_none() || one == other
-}
-
-fn gone(ledger: &mut Ledger<'_>, row: &RevocationRow, action: Action) -> Result<(), VaultError> {
-    ledger.removed(&place(row, &more(row)), &row.sealed)?;
+fn gone(txn: &mut WriteTxn<'_>, row: &RevocationRow, action: Action) -> Result<(), VaultError> {
+    txn.removed(&aad(row, &more(row)), &row.sealed)?;
     let (user, provider, credential) = ids(row)?;
     let subject =
         Subject { user: Some(&user), provider: Some(&provider), credential: Some(&credential), ..Subject::default() };
-    ledger.record(action, subject)
-}
-
-fn read(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, VaultError> {
-    let bytes = record::open(keyring, &place(row, &more(row)), row.data_key, &row.sealed)?;
-    let (user, provider, credential_id) = ids(row)?;
-    let fields = Fields::read(&bytes).ok_or_else(|| damaged(row))?;
-    Ok(QueuedRevocation {
-        id: RevocationId(row.id.clone()),
-        user,
-        provider,
-        credential_id,
-        client_id: fields.owned(CLIENT_ID),
-        tokens: Tokens::read(&fields).ok_or_else(|| damaged(row))?,
-        attempts: row.attempts,
-        last_error: fields.owned(LAST_ERROR),
-        not_before: UnixTime(row.not_before),
-        give_up_at: UnixTime(row.give_up_at),
-    })
-}
-
-fn ids(row: &RevocationRow) -> Result<(UserId, ProviderName, CredentialId), VaultError> {
-    let parsed = || Some((row.user.parse().ok()?, row.provider.parse().ok()?, row.credential.parse().ok()?));
-    parsed().ok_or_else(|| damaged(row))
-}
-
-fn damaged(row: &RevocationRow) -> VaultError {
-    VaultError::DamagedRow { table: "revocation", id: row.id.clone(), what: "it cannot be understood" }
-}
-
-pub(in crate::vault) fn more(row: &RevocationRow) -> [i64; 2] {
-    [i64::from(row.attempts), row.not_before]
-}
-
-/// The credential's id stands where other records have their kind: it says what the tokens are.
-pub(in crate::vault) fn place<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> RecordAad<'a> {
-    RecordAad {
-        table: "revocation",
-        column: "sealed",
-        row: &row.id,
-        revision: row.revision,
-        kind: &row.credential,
-        provider: &row.provider,
-        user: &row.user,
-        expiry: Some(row.give_up_at),
-        more,
-        ..RecordAad::default()
-    }
+    txn.record(action, subject)
 }

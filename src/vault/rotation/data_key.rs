@@ -8,10 +8,10 @@ use crate::store::RecordKey;
 use crate::vault::crypto::keyring_rows::{KeyringRows, purpose};
 use crate::vault::error::VaultError;
 use crate::vault::integrity::walk::{Cursor, Seen, TABLES, walk};
-use crate::vault::open::Vault;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
-use crate::vault::txn::write_txn::Ledger;
+use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::write_txn::WriteTxn;
 
 /// How a rotation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,34 +42,41 @@ pub enum RotationEnd {
     StillUsed(u64),
 }
 
-impl Vault {
+/// Rotation of the data key.
+#[derive(Clone, Copy)]
+pub struct Rotation<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Rotation<'_> {
     /// Begins a rotation, or finds the one that was begun and not ended.
-    pub async fn begin_rotation(&self, who: &AuditContext) -> Result<RotationBegun, VaultError> {
-        self.change_keyring(who, |ledger, rows| {
-            let root = ledger.keyring.root().clone();
-            let old = ledger.keyring.current_data_key().version;
-            let resumed = rows.has_retired(purpose::DATA);
-            let data_key = if resumed {
-                old
-            } else {
-                let new = rows.add_key(&root, purpose::DATA, ledger.now, ledger.random)?;
-                ledger.record(Action::RotationBegin, Subject { data_key: Some(new), ..Subject::default() })?;
-                new
-            };
-            let left = ledger.tx.sealed_otherwise(data_key)?;
-            Ok((RotationBegun { data_key, resumed, left }, root))
-        })
-        .await
+    pub async fn begin(self, who: &AuditContext) -> Result<RotationBegun, VaultError> {
+        self.core
+            .change_keyring(who, |txn, rows| {
+                let root = txn.keyring.root().clone();
+                let old = txn.keyring.current_data_key().version;
+                let resumed = rows.has_retired(purpose::DATA);
+                let data_key = if resumed {
+                    old
+                } else {
+                    let new = rows.add_key(&root, purpose::DATA, txn.now, txn.random)?;
+                    txn.record(Action::RotationBegin, Subject { data_key: Some(new), ..Subject::default() })?;
+                    new
+                };
+                let left = txn.tx.sealed_otherwise(data_key)?;
+                Ok((RotationBegun { data_key, resumed, left }, root))
+            })
+            .await
     }
 
     /// Seals up to `limit` rows anew from `place` on, in one transaction, and moves it on. Gives how many records that
     /// were, and `None` when the walk is at its end.
-    pub async fn rotate_some(&self, place: &mut RotationPlace, limit: u32) -> Result<Option<u64>, VaultError> {
+    pub async fn reseal_some(self, place: &mut RotationPlace, limit: u32) -> Result<Option<u64>, VaultError> {
         let Some(table) = TABLES.get(place.table).copied() else { return Ok(None) };
         let after = place.after.clone();
         let who = AuditContext::system();
-        let resealed = self.change(&who, move |ledger| {
-            let (tx, keyring) = (ledger.tx, ledger.keyring);
+        let resealed = self.core.write(&who, move |txn| {
+            let (tx, keyring) = (txn.tx, txn.keyring);
             let but = Some(keyring.current_data_key().version);
             let (mut count, mut damaged) = (0, Vec::new());
             let next = walk(table, tx, keyring, after.as_ref(), (but, limit), &mut |seen| match seen {
@@ -79,7 +86,7 @@ impl Vault {
                         return Ok(());
                     };
                     count += 1;
-                    reseal(ledger, &record.place, record.sealed, &fields)
+                    reseal(txn, &record.place, record.sealed, &fields)
                 }
                 Seen::NoSecret { .. } => Ok(()),
             })?;
@@ -93,27 +100,27 @@ impl Vault {
     }
 
     /// Destroys the old data keys, in a transaction that sees no record under them, and takes their bytes out of the file.
-    pub async fn end_rotation(&self, who: &AuditContext) -> Result<RotationEnd, VaultError> {
-        let end = self.change_keyring(who, |ledger, rows| {
-            let root = ledger.keyring.root().clone();
-            let left = ledger.tx.sealed_otherwise(ledger.keyring.current_data_key().version)?;
+    pub async fn end(self, who: &AuditContext) -> Result<RotationEnd, VaultError> {
+        let end = self.core.change_keyring(who, |txn, rows| {
+            let root = txn.keyring.root().clone();
+            let left = txn.tx.sealed_otherwise(txn.keyring.current_data_key().version)?;
             if left > 0 {
                 return Ok((RotationEnd::StillUsed(left), root));
             }
             let destroyed = rows.destroy_retired(purpose::DATA);
             for version in &destroyed {
-                ledger.record(Action::RotationEnd, Subject { data_key: Some(*version), ..Subject::default() })?;
+                txn.record(Action::RotationEnd, Subject { data_key: Some(*version), ..Subject::default() })?;
             }
             Ok((RotationEnd::Destroyed(destroyed), root))
         });
         let end = end.await?;
-        self.inner.store.checkpoint()?;
+        self.core.store.checkpoint()?;
         Ok(end)
     }
 
     /// The data keys that are retired and not yet destroyed, and how many records are under one of them.
-    pub fn unfinished_rotation(&self) -> Result<Option<u64>, VaultError> {
-        self.look(|view, keyring| {
+    pub fn unfinished(self) -> Result<Option<u64>, VaultError> {
+        self.core.read(|view, keyring| {
             if KeyringRows::read(view)?.has_retired(purpose::DATA) {
                 return Ok(Some(view.sealed_otherwise(keyring.current_data_key().version)?));
             }
@@ -124,13 +131,13 @@ impl Vault {
 
 /// Writes the same fields over a record, sealed under the current data key, and counts them so.
 fn reseal(
-    ledger: &mut Ledger<'_>,
+    txn: &mut WriteTxn<'_>,
     place: &crate::vault::crypto::record::RecordAad<'_>,
     old: &[u8],
     fields: &[u8],
 ) -> Result<(), VaultError> {
-    let sealed = ledger.seal(place, fields)?;
-    ledger.removed(place, old)?;
-    ledger.tx.reseal(&RecordKey { table: place.table, user: place.user, row: place.row }, &sealed)?;
-    ledger.added(place, &sealed)
+    let sealed = txn.seal(place, fields)?;
+    txn.removed(place, old)?;
+    txn.tx.reseal(&RecordKey { table: place.table, user: place.user, row: place.row }, &sealed)?;
+    txn.added(place, &sealed)
 }

@@ -13,10 +13,10 @@ use crate::vault::crypto::keyring_rows::{KeyringRows, MOST_SLOTS, purpose};
 use crate::vault::crypto::keys::{Key, Root};
 use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::error::VaultError;
-use crate::vault::logins::pending_login;
-use crate::vault::open::Vault;
+use crate::vault::logins::store as logins;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::core::VaultCore;
 use crate::vault::{hex, registrations};
 
 /// How often a slot is made anew because the keyring changed meanwhile.
@@ -76,32 +76,33 @@ pub enum SlotRemoved {
     Last,
 }
 
-impl Vault {
+/// The key slots of a vault: each wraps the root key for one master key.
+#[derive(Clone, Copy)]
+pub struct KeySlots<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl KeySlots<'_> {
     /// Every slot, by number.
-    pub fn slots(&self) -> Result<Vec<KeySlot>, VaultError> {
-        self.look(|view, _| Ok(KeyringRows::read(view)?.slots.iter().map(describe).collect()))
+    pub fn list(self) -> Result<Vec<KeySlot>, VaultError> {
+        self.core.read(|view, _| Ok(KeyringRows::read(view)?.slots.iter().map(describe).collect()))
     }
 
     /// That one more slot can be added.
-    pub fn has_room_for_a_slot(&self) -> Result<(), VaultError> {
-        self.look(|view, _| is_room_in(&KeyringRows::read(view)?))
+    pub fn check_room(self) -> Result<(), VaultError> {
+        self.core.read(|view, _| is_room_in(&KeyringRows::read(view)?))
     }
 
     /// The slot that a master key opens.
-    pub fn slot_of(&self, master: &MasterKey) -> Result<Option<i64>, VaultError> {
-        let rows = self.look(|view, _| KeyringRows::read(view))?;
+    pub fn find(self, master: &MasterKey) -> Result<Option<i64>, VaultError> {
+        let rows = self.core.read(|view, _| KeyringRows::read(view))?;
         opened_by(&rows, master)
     }
 
     /// Lets one more master key open the vault; `opened_by` is one that does already.
-    pub async fn add_slot(
-        &self,
-        known: &MasterKey,
-        new: &MasterKey,
-        who: &AuditContext,
-    ) -> Result<SlotAdded, VaultError> {
+    pub async fn add(self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<SlotAdded, VaultError> {
         for _ in 0..ATTEMPTS {
-            let rows = self.look(|view, _| KeyringRows::read(view))?;
+            let rows = self.core.read(|view, _| KeyringRows::read(view))?;
             let (root_key, _) = rows.find_root(known)?;
             if let Some(id) = opened_by(&rows, new)? {
                 return Ok(SlotAdded::ThereAlready(id));
@@ -109,11 +110,11 @@ impl Vault {
             is_room_in(&rows)?;
             let made = self.make_slot(&rows, new, &root_key)?;
             let (id, seen) = (made.id, rows.vault.keyring_mac);
-            let added = self.change_keyring(who, move |ledger, rows| {
+            let added = self.core.change_keyring(who, move |txn, rows| {
                 unchanged(rows, &seen)?;
                 rows.slots.push(made.clone());
-                ledger.record(Action::SlotAdd, Subject { slot: Some(id), ..Subject::default() })?;
-                Ok(((), ledger.keyring.root().clone()))
+                txn.record(Action::SlotAdd, Subject { slot: Some(id), ..Subject::default() })?;
+                Ok(((), txn.keyring.root().clone()))
             });
             match added.await {
                 Err(VaultError::Contended) => {}
@@ -124,20 +125,21 @@ impl Vault {
     }
 
     /// Ends a slot, unless it is the last: its master key opens the vault no more. (It still opens backups of before.)
-    pub async fn remove_slot(&self, id: i64, who: &AuditContext) -> Result<SlotRemoved, VaultError> {
-        self.change_keyring(who, move |ledger, rows| {
-            let root = ledger.keyring.root().clone();
-            if !rows.slots.iter().any(|slot| slot.id == id) {
-                return Ok((SlotRemoved::Absent, root));
-            }
-            if rows.slots.len() == 1 {
-                return Ok((SlotRemoved::Last, root));
-            }
-            rows.slots.retain(|slot| slot.id != id);
-            ledger.record(Action::SlotRemove, Subject { slot: Some(id), ..Subject::default() })?;
-            Ok((SlotRemoved::Gone, root))
-        })
-        .await
+    pub async fn remove(self, id: i64, who: &AuditContext) -> Result<SlotRemoved, VaultError> {
+        self.core
+            .change_keyring(who, move |txn, rows| {
+                let root = txn.keyring.root().clone();
+                if !rows.slots.iter().any(|slot| slot.id == id) {
+                    return Ok((SlotRemoved::Absent, root));
+                }
+                if rows.slots.len() == 1 {
+                    return Ok((SlotRemoved::Last, root));
+                }
+                rows.slots.retain(|slot| slot.id != id);
+                txn.record(Action::SlotRemove, Subject { slot: Some(id), ..Subject::default() })?;
+                Ok((SlotRemoved::Gone, root))
+            })
+            .await
     }
 
     /// Makes root and keyring anew, as where an old master key may be known to somebody: `new` alone opens the vault from
@@ -145,24 +147,24 @@ impl Vault {
     /// that were begun are over. What is there has to be sealed anew after this: by a rotation, which has begun.
     ///
     /// No server may have the vault open, for it would know the old root alone.
-    pub async fn renew_root(&self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<i64, VaultError> {
+    pub async fn renew_root(self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<i64, VaultError> {
         for _ in 0..ATTEMPTS {
-            let rows = self.look(|view, _| KeyringRows::read(view))?;
+            let rows = self.core.read(|view, _| KeyringRows::read(view))?;
             rows.find_root(known)?;
-            let root_key: Key = Zeroizing::new(self.inner.random.bytes());
+            let root_key: Key = Zeroizing::new(self.core.random.bytes());
             let made = self.make_slot(&rows, new, &root_key)?;
             let new_root = Root::new(&root_key, &rows.vault.vault_id);
             let (id, seen) = (made.id, rows.vault.keyring_mac);
-            let renewed = self.change_keyring(who, move |ledger, rows| {
+            let renewed = self.core.change_keyring(who, move |txn, rows| {
                 unchanged(rows, &seen)?;
-                rows.rewrap(ledger.keyring.root(), &new_root, ledger.random)?;
+                rows.rewrap(txn.keyring.root(), &new_root, txn.random)?;
                 rows.slots = vec![made.clone()];
                 for purpose in purpose::ALL {
-                    rows.add_key(&new_root, purpose, ledger.now, ledger.random)?;
+                    rows.add_key(&new_root, purpose, txn.now, txn.random)?;
                 }
-                pending_login::remove_all(ledger)?;
-                registrations::move_all(ledger, &new_root.index)?;
-                ledger.record(Action::RootRenew, Subject { slot: Some(id), ..Subject::default() })?;
+                logins::remove_all(txn)?;
+                registrations::move_all(txn, &new_root.index)?;
+                txn.record(Action::RootRenew, Subject { slot: Some(id), ..Subject::default() })?;
                 Ok(((), new_root.clone()))
             });
             match renewed.await {
@@ -173,8 +175,8 @@ impl Vault {
         Err(VaultError::Contended)
     }
 
-    fn make_slot(&self, rows: &KeyringRows, master: &MasterKey, root: &Key) -> Result<SlotRow, VaultError> {
-        key_slot::make(rows.next_slot()?, master, root, &rows.vault.vault_id, self.inner.clock.now(), self.inner.random)
+    fn make_slot(self, rows: &KeyringRows, master: &MasterKey, root: &Key) -> Result<SlotRow, VaultError> {
+        key_slot::make(rows.next_slot()?, master, root, &rows.vault.vault_id, self.core.clock.now(), self.core.random)
     }
 }
 

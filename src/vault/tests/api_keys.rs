@@ -8,7 +8,7 @@ use crate::permission::{Permission, Permissions};
 pub(super) async fn make(vault: &Vault, holder: KeyHolder) -> (ApiKey, Secret) {
     let permissions = Permissions::from_iter([Permission::ReadIntegrations, Permission::Admin]);
     let new = NewApiKey { name: Some("n".into()), holder, permissions, expires_at: None };
-    vault.create_api_key(new, &AuditContext::command_line()).await.unwrap()
+    vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap()
 }
 
 fn of_alice() -> KeyHolder {
@@ -21,17 +21,17 @@ async fn a_key_is_recognised_until_it_is_revoked_or_expires() {
     let users = vec!["team-*".parse().unwrap(), "x".parse().unwrap()];
     let (key, text) = make(&bench.vault, KeyHolder::Service { users }).await;
     assert!(text.expose().starts_with("srk_") && text.expose().len() == 53);
-    assert_eq!(bench.vault.authenticate(text.expose()).unwrap().as_deref(), Some(&key));
+    assert_eq!(bench.vault.api_keys().authenticate(text.expose()).unwrap().as_deref(), Some(&key));
     let end = Some(bench.clock.now().plus(Duration::from_secs(10)));
     let new = NewApiKey { name: None, holder: of_alice(), permissions: key.permissions, expires_at: end };
-    let (short, short_text) = bench.vault.create_api_key(new, &AuditContext::system()).await.unwrap();
-    assert_eq!(bench.vault.authenticate(short_text.expose()).unwrap().unwrap().id, short.id);
+    let (short, short_text) = bench.vault.api_keys().create(new, &AuditContext::system()).await.unwrap();
+    assert_eq!(bench.vault.api_keys().authenticate(short_text.expose()).unwrap().unwrap().id, short.id);
     bench.clock.advance(Duration::from_secs(10));
-    assert!(bench.vault.authenticate(short_text.expose()).unwrap().is_none());
-    assert!(bench.vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap());
-    assert!(!bench.vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap());
-    assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
-    assert_eq!(bench.vault.api_keys().unwrap().len(), 2);
+    assert!(bench.vault.api_keys().authenticate(short_text.expose()).unwrap().is_none());
+    assert!(bench.vault.api_keys().revoke(key.id, &AuditContext::system()).await.unwrap());
+    assert!(!bench.vault.api_keys().revoke(key.id, &AuditContext::system()).await.unwrap());
+    assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_none());
+    assert_eq!(bench.vault.api_keys().list().unwrap().len(), 2);
     bench.assert_manifest_holds();
 }
 
@@ -43,7 +43,7 @@ async fn what_is_no_key_is_nobody() {
     let (cut, longer) = (&text.expose()[..52], format!("{}x", text.expose()));
     let zeros = format!("srk_{}", "0".repeat(49));
     for presented in ["", "x", "srk_", cut, &longer, &zeros, unknown.expose(), &text.expose().to_lowercase()] {
-        assert!(bench.vault.authenticate(presented).unwrap().is_none(), "{presented}");
+        assert!(bench.vault.api_keys().authenticate(presented).unwrap().is_none(), "{presented}");
     }
 }
 
@@ -51,13 +51,13 @@ async fn what_is_no_key_is_nobody() {
 async fn a_server_sees_at_once_what_a_command_changed() {
     let bench = Bench::new();
     let (_, own) = make(&bench.vault, of_alice()).await;
-    assert!(bench.vault.authenticate(own.expose()).unwrap().is_some());
+    assert!(bench.vault.api_keys().authenticate(own.expose()).unwrap().is_some());
     let command = bench.beside();
     for _ in 0..5 {
         let (key, text) = make(&command, of_alice()).await;
-        assert!(bench.vault.authenticate(text.expose()).unwrap().is_some());
-        assert!(command.revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap());
-        assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+        assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_some());
+        assert!(command.api_keys().revoke(key.id, &AuditContext::command_line()).await.unwrap());
+        assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_none());
     }
     bench.assert_manifest_holds();
 }
@@ -85,12 +85,12 @@ async fn an_edited_deleted_inserted_or_replayed_key_is_refused_by_name() {
         let bench = Bench::new();
         let (key, text) = make(&bench.vault, of_alice()).await;
         bench.attack("CREATE TABLE saved AS SELECT * FROM api_key");
-        bench.vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap();
+        bench.vault.api_keys().revoke(key.id, &AuditContext::system()).await.unwrap();
         bench.attack(change);
         let fresh = bench.beside();
-        let error = fresh.authenticate(text.expose()).expect_err(change);
+        let error = fresh.api_keys().authenticate(text.expose()).expect_err(change);
         assert!(matches!(error, VaultError::DamagedRow { table: "api_key", .. }), "{change}: {error}");
-        assert!(fresh.api_keys().is_err());
+        assert!(fresh.api_keys().list().is_err());
     }
 }
 
@@ -98,11 +98,11 @@ async fn an_edited_deleted_inserted_or_replayed_key_is_refused_by_name() {
 async fn a_revocation_holds_although_its_row_is_set_back() {
     let bench = Bench::new();
     let (key, text) = make(&bench.vault, of_alice()).await;
-    assert!(bench.vault.authenticate(text.expose()).unwrap().is_some());
+    assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_some());
     bench.attack("CREATE TABLE before AS SELECT * FROM api_key");
-    assert!(bench.beside().revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap());
+    assert!(bench.beside().api_keys().revoke(key.id, &AuditContext::command_line()).await.unwrap());
     bench.attack("DELETE FROM api_key; INSERT INTO api_key SELECT * FROM before");
-    let refused = bench.vault.authenticate(text.expose());
+    let refused = bench.vault.api_keys().authenticate(text.expose());
     assert!(matches!(refused, Err(VaultError::DamagedRow { table: "api_key", .. })), "{refused:?}");
 }
 
@@ -111,13 +111,13 @@ async fn a_manifest_that_is_put_back_under_a_running_server_is_refused() {
     let bench = Bench::new();
     let (key, text) = make(&bench.vault, of_alice()).await;
     bench.attack("CREATE TABLE key_before AS SELECT * FROM api_key; CREATE TABLE before AS SELECT * FROM manifest");
-    bench.beside().revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap();
-    assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+    bench.beside().api_keys().revoke(key.id, &AuditContext::command_line()).await.unwrap();
+    assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_none());
     bench.attack(
         "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM key_before;
          DELETE FROM manifest; INSERT INTO manifest SELECT * FROM before",
     );
-    let refused = bench.vault.authenticate(text.expose());
+    let refused = bench.vault.api_keys().authenticate(text.expose());
     assert!(matches!(refused, Err(VaultError::DamagedRow { table: "manifest", .. })));
 }
 
@@ -125,10 +125,10 @@ async fn a_manifest_that_is_put_back_under_a_running_server_is_refused() {
 async fn writes_that_are_no_keys_leave_the_table_in_memory() {
     let bench = Bench::new();
     let (_, text) = make(&bench.vault, of_alice()).await;
-    bench.vault.authenticate(text.expose()).unwrap().unwrap();
-    let of = |vault: &Vault| Arc::as_ptr(&vault.authenticate(text.expose()).unwrap().unwrap());
+    bench.vault.api_keys().authenticate(text.expose()).unwrap().unwrap();
+    let of = |vault: &Vault| Arc::as_ptr(&vault.api_keys().authenticate(text.expose()).unwrap().unwrap());
     let before = of(&bench.vault);
     bench.add("alice", "p", api_key("k")).await;
-    bench.beside().add_user(&user("bob"), &AuditContext::command_line()).await.unwrap();
+    bench.beside().users().add(&user("bob"), &AuditContext::command_line()).await.unwrap();
     assert_eq!(of(&bench.vault), before, "nothing was loaded again");
 }

@@ -7,14 +7,14 @@ use super::*;
 async fn ten_rows() -> Bench {
     let bench = Bench::new();
     for number in 1..10 {
-        bench.vault.add_user(&user(&format!("u{number}")), &AuditContext::command_line()).await.unwrap();
+        bench.vault.users().add(&user(&format!("u{number}")), &AuditContext::command_line()).await.unwrap();
     }
     bench
 }
 
 fn faults(bench: &Bench) -> (Vec<AuditFault>, u64) {
     let mut faults = Vec::new();
-    let verdict = bench.vault.verify_audit(&mut |fault| faults.push(fault)).unwrap();
+    let verdict = bench.vault.audit().verify(&mut |fault| faults.push(fault)).unwrap();
     (faults, verdict.sound)
 }
 
@@ -64,7 +64,7 @@ async fn whatever_was_done_to_the_log_is_named_by_row() {
 async fn a_log_from_before_is_not_the_log_of_today() {
     let bench = ten_rows().await;
     bench.attack("CREATE TABLE kept AS SELECT * FROM audit");
-    bench.vault.add_user(&user("late"), &AuditContext::command_line()).await.unwrap();
+    bench.vault.users().add(&user("late"), &AuditContext::command_line()).await.unwrap();
     bench.attack("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept; DROP TABLE kept");
     assert_eq!(faults(&bench), (vec![Cut { first: 11, last: 11 }], 10));
 }
@@ -76,13 +76,17 @@ async fn half_old() -> Bench {
         if number == 5 {
             bench.clock.advance(Duration::from_secs(100 * 86_400));
         }
-        bench.vault.add_user(&user(&format!("u{number}")), &AuditContext::command_line()).await.unwrap();
+        bench.vault.users().add(&user(&format!("u{number}")), &AuditContext::command_line()).await.unwrap();
     }
     bench
 }
 
 async fn prune(bench: &Bench, days: u64) -> Result<u64, VaultError> {
-    bench.vault.prune_audit(bench.clock.now().minus(Duration::from_secs(days * 86_400)), &AuditContext::system()).await
+    bench
+        .vault
+        .audit()
+        .prune(bench.clock.now().minus(Duration::from_secs(days * 86_400)), &AuditContext::system())
+        .await
 }
 
 #[tokio::test]
@@ -96,9 +100,9 @@ async fn a_log_that_was_shortened_is_whole_and_one_that_was_shortened_by_somebod
         "nothing was done, and no row says so"
     );
     assert_eq!(prune(&bench, 50).await.unwrap(), 5);
-    bench.vault.add_user(&user("late"), &AuditContext::command_line()).await.unwrap();
+    bench.vault.users().add(&user("late"), &AuditContext::command_line()).await.unwrap();
     bench.assert_manifest_holds();
-    let (rows, last) = bench.vault.audit(&AuditFilter::default()).unwrap();
+    let (rows, last) = bench.vault.audit().find(&AuditFilter::default()).unwrap();
     assert_eq!((rows[0].row, rows.len(), last), (6, 7, 12));
     assert!(rows.iter().all(|row| row.sound));
     assert_eq!((rows[5].action.as_str(), rows[5].subject.as_deref()), ("audit.prune", Some("rows:1-5")));
@@ -114,8 +118,8 @@ async fn the_whole_log_may_be_old() {
     bench.clock.advance(Duration::from_secs(86_400));
     assert_eq!((prune(&bench, 0).await.unwrap(), prune(&bench, 0).await.unwrap()), (10, 0));
     assert_eq!(faults(&bench), (vec![], 1));
-    let head = bench.vault.audit_head().unwrap();
-    assert_eq!(bench.vault.check_audit_head(&head).unwrap().unwrap(), (HeadFit::Contained, None));
+    let head = bench.vault.audit().signed_head().unwrap();
+    assert_eq!(bench.vault.audit().check_head(&head).unwrap().unwrap(), (HeadFit::Contained, None));
 }
 
 #[tokio::test]
@@ -132,8 +136,8 @@ async fn what_somebody_changed_is_not_cleared_away() {
 #[tokio::test]
 async fn a_head_whose_row_was_removed_says_nothing() {
     let bench = half_old().await;
-    let head = bench.vault.audit_head().unwrap();
-    let fit = || bench.vault.check_audit_head(&head).unwrap().unwrap().0;
+    let head = bench.vault.audit().signed_head().unwrap();
+    let fit = || bench.vault.audit().check_head(&head).unwrap().unwrap().0;
     bench.clock.advance(Duration::from_secs(86_400));
     assert_eq!(prune(&bench, 0).await.unwrap(), 10);
     assert_eq!(fit(), HeadFit::Contained, "its row is the last that was removed, and the manifest knows it");

@@ -25,7 +25,7 @@ impl Bench {
 
     fn back_up(&self, name: &str) -> PathBuf {
         let path = self.in_folder(name);
-        self.vault.back_up(&path, Existing::Keep, &BackupStop::default()).unwrap();
+        self.vault.backups().write(&path, Existing::Keep, &BackupStop::default()).unwrap();
         path
     }
 
@@ -63,7 +63,7 @@ async fn a_restored_vault_is_the_one_that_was_backed_up() {
         permissions: "READ_INTEGRATIONS".parse().into_iter().collect(),
         expires_at: None,
     };
-    let (_, key) = bench.vault.create_api_key(new, &AuditContext::command_line()).await.unwrap();
+    let (_, key) = bench.vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap();
     let backup = bench.back_up("b");
     let later = bench.add("erin", "openai", api_key("sk-later")).await;
     let restored =
@@ -77,9 +77,9 @@ async fn a_restored_vault_is_the_one_that_was_backed_up() {
         );
     }
     assert!(restored.read(&later).await.is_none(), "it came after the backup");
-    assert!(restored.vault.authenticate(key.expose()).unwrap().is_some(), "API keys work");
+    assert!(restored.vault.api_keys().authenticate(key.expose()).unwrap().is_some(), "API keys work");
     assert_eq!(bench.audited("vault.backup"), 0);
-    bench.vault.note_backup(&AuditContext::command_line()).await.unwrap();
+    bench.vault.backups().record(&AuditContext::command_line()).await.unwrap();
     assert_eq!(bench.audited("vault.backup"), 1);
 }
 
@@ -202,10 +202,10 @@ async fn nothing_is_ever_written_over() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let before = std::fs::read(&path).unwrap();
-    let again = bench.vault.back_up(&path, Existing::Keep, &BackupStop::default());
+    let again = bench.vault.backups().write(&path, Existing::Keep, &BackupStop::default());
     assert!(matches!(again, Err(BackupError::AlreadyExists(_))));
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    bench.vault.back_up(&path, Existing::Replace, &BackupStop::default()).unwrap();
+    bench.vault.backups().write(&path, Existing::Replace, &BackupStop::default()).unwrap();
     assert_ne!(std::fs::read(&path).unwrap(), before, "that was asked for");
     for taken in ["r.db", "r.db-wal", "r.db-shm", "r.db-journal"] {
         std::fs::write(bench.in_folder(taken), "somebody's").unwrap();
@@ -223,9 +223,9 @@ async fn a_backup_that_is_given_up_or_fails_leaves_nothing() {
     let (bench, _) = Bench::filled().await;
     let stop = BackupStop::default();
     stop.ask();
-    let given_up = bench.vault.back_up(&bench.in_folder("b"), Existing::Keep, &stop);
+    let given_up = bench.vault.backups().write(&bench.in_folder("b"), Existing::Keep, &stop);
     assert!(matches!(given_up, Err(BackupError::GivenUp)));
-    let nowhere = bench.vault.back_up(&bench.in_folder("none/b"), Existing::Keep, &BackupStop::default());
+    let nowhere = bench.vault.backups().write(&bench.in_folder("none/b"), Existing::Keep, &BackupStop::default());
     assert!(matches!(nowhere, Err(BackupError::File { .. })));
     assert_eq!(bench.files(), Vec::<String>::new());
 }
@@ -233,7 +233,7 @@ async fn a_backup_that_is_given_up_or_fails_leaves_nothing() {
 #[tokio::test]
 async fn what_a_killed_process_left_is_removed_and_what_is_being_written_is_not() {
     let bench = Bench::new();
-    let name = |what: &str| format!(".{}{what}", bench.vault.backup_prefix());
+    let name = |what: &str| format!(".{}{what}", bench.vault.backups().file_prefix());
     let (abandoned, other) = (bench.in_folder(&name("x.backup.1.part")), bench.in_folder(".other.1.part"));
     let busy = bench.in_folder(&name("y.backup.2.part"));
     for path in [&abandoned, &other, &busy] {
@@ -241,7 +241,7 @@ async fn what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(
     }
     let writer = std::fs::File::open(&busy).unwrap();
     rustix::fs::flock(&writer, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    remove_abandoned(bench.folder.path(), &bench.vault.backup_prefix());
+    remove_abandoned(bench.folder.path(), &bench.vault.backups().file_prefix());
     assert!(!abandoned.exists() && other.exists() && busy.exists());
 }
 
@@ -277,7 +277,7 @@ async fn the_mark_of_a_restore_is_sealed_and_goes_by_going_live_alone() {
         connection.query_row("SELECT sealed FROM manifest", [], |row| row.get(0)).unwrap()
     };
     let vault = bench.restore(&backup, "r.db", false);
-    let restored = vault.restored().unwrap().unwrap();
+    let restored = vault.standby().mark().unwrap().unwrap();
     assert_eq!(restored.backup_at, bench.clock.now());
     drop(vault);
     // Somebody with a SQL shell puts the manifest of before the restore back: it is of another epoch.
@@ -289,12 +289,20 @@ async fn the_mark_of_a_restore_is_sealed_and_goes_by_going_live_alone() {
     connection.execute("UPDATE manifest SET sealed = ?", [&sealed]).unwrap();
     drop(connection);
     let vault = reopen().unwrap();
-    assert!(vault.restored().unwrap().is_some() && vault.may_be_stale(&all[1]) && !vault.may_be_stale(&all[0]));
-    assert!(vault.go_live(&AuditContext::command_line()).await.unwrap());
-    assert!(!vault.go_live(&AuditContext::command_line()).await.unwrap(), "once");
+    assert!(
+        vault.standby().mark().unwrap().is_some()
+            && vault.standby().may_be_stale(&all[1])
+            && !vault.standby().may_be_stale(&all[0])
+    );
+    assert!(vault.standby().promote(&AuditContext::command_line()).await.unwrap());
+    assert!(!vault.standby().promote(&AuditContext::command_line()).await.unwrap(), "once");
     let vault = reopen().unwrap();
-    assert_eq!((vault.restored().unwrap(), vault.count_stale().unwrap()), (None, 4), "stale until they are renewed");
-    assert!(!bench.vault.may_be_stale(&all[1]), "the vault that was backed up knows nothing of it");
+    assert_eq!(
+        (vault.standby().mark().unwrap(), vault.standby().count_stale().unwrap()),
+        (None, 4),
+        "stale until they are renewed"
+    );
+    assert!(!bench.vault.standby().may_be_stale(&all[1]), "the vault that was backed up knows nothing of it");
 }
 
 #[tokio::test]
@@ -302,51 +310,51 @@ async fn tokens_that_come_after_a_restore_are_not_stale() {
     let (bench, all) = Bench::filled().await;
     let backup = bench.back_up("b");
     let restored = Bench { vault: bench.restore(&backup, "r.db", true), ..bench.aside() };
-    assert_eq!(restored.vault.restored().unwrap(), None, "it lives at once");
-    assert_eq!(restored.vault.count_stale().unwrap(), 4);
+    assert_eq!(restored.vault.standby().mark().unwrap(), None, "it lives at once");
+    assert_eq!(restored.vault.standby().count_stale().unwrap(), 4);
     let ticket = super::refreshing::begin(&restored, &all[1]).await;
     let refreshed = super::refreshing::finish(&restored, &ticket, "new").await.unwrap();
-    assert!(!restored.vault.may_be_stale(&refreshed));
+    assert!(!restored.vault.standby().may_be_stale(&refreshed));
     let replaced = restored.replace(&all[3], new("bob", "github", tokens("at2", "rt2"))).await.unwrap();
-    assert!(!restored.vault.may_be_stale(&replaced));
+    assert!(!restored.vault.standby().may_be_stale(&replaced));
     let added = restored.add("erin", "github", tokens("a", "r")).await;
-    assert!(!restored.vault.may_be_stale(&added));
+    assert!(!restored.vault.standby().may_be_stale(&added));
     let theirs = Bench::new();
     let mut elsewhere = theirs.add("frank", "github", tokens("b", "s")).await;
     elsewhere.refreshing.restores = 7;
     for arrival in [
-        restored.vault.arrival(&new("frank", "github", tokens("c", "t")), "n8n:1".into()),
-        restored.vault.moved_arrival(
+        restored.vault.transfer().candidate(&new("frank", "github", tokens("c", "t")), "n8n:1".into()),
+        restored.vault.transfer().moved_candidate(
             TransferredCredential { summary: elsewhere, material: tokens("b", "s"), registration: None },
             Some(&user("grace")),
         ),
     ] {
-        restored.vault.import_credential(arrival, false, &AuditContext::command_line()).await.unwrap();
+        restored.vault.transfer().import(arrival, false, &AuditContext::command_line()).await.unwrap();
     }
-    assert_eq!(restored.vault.count_stale().unwrap(), 2, "what is imported came after the restore");
+    assert_eq!(restored.vault.standby().count_stale().unwrap(), 2, "what is imported came after the restore");
     let again = restored.in_folder("b2");
-    restored.vault.back_up(&again, Existing::Keep, &BackupStop::default()).unwrap();
+    restored.vault.backups().write(&again, Existing::Keep, &BackupStop::default()).unwrap();
     let twice = restored.restore(&again, "r2.db", false);
-    assert_eq!(twice.count_stale().unwrap(), 7, "a second restore makes all of them doubtful again");
+    assert_eq!(twice.standby().count_stale().unwrap(), 7, "a second restore makes all of them doubtful again");
 }
 
 #[tokio::test]
 async fn a_backup_keeps_the_keys_of_its_day_whatever_is_changed_or_destroyed_later() {
     let (bench, all) = Bench::filled().await;
     let before = bench.back_up("before");
-    bench.vault.begin_rotation(&AuditContext::command_line()).await.unwrap();
+    bench.vault.rotation().begin(&AuditContext::command_line()).await.unwrap();
     let mut place = RotationPlace::default();
-    while bench.vault.rotate_some(&mut place, 3).await.unwrap().is_some() {
+    while bench.vault.rotation().reseal_some(&mut place, 3).await.unwrap().is_some() {
         let name = format!("amid-{}", bench.files().len());
         let told = bench.verify(&bench.back_up(&name)).unwrap();
         assert_eq!(told.contents.credentials, 8, "with half of it under each key");
     }
-    bench.vault.end_rotation(&AuditContext::command_line()).await.unwrap();
+    bench.vault.rotation().end(&AuditContext::command_line()).await.unwrap();
     let new = MasterKey::generate(Random);
-    bench.vault.renew_root(&bench.key, &new, &AuditContext::command_line()).await.unwrap();
+    bench.vault.key_slots().renew_root(&bench.key, &new, &AuditContext::command_line()).await.unwrap();
     let mut place = RotationPlace::default();
-    while bench.vault.rotate_some(&mut place, 100).await.unwrap().is_some() {}
-    bench.vault.end_rotation(&AuditContext::command_line()).await.unwrap();
+    while bench.vault.rotation().reseal_some(&mut place, 100).await.unwrap().is_some() {}
+    bench.vault.rotation().end(&AuditContext::command_line()).await.unwrap();
     let after = bench.back_up("after");
     for (backup, opens, does_not) in [(&before, &bench.key, &new), (&after, &new, &bench.key)] {
         bench.restorer(opens).verify(BackupSource::open(backup).unwrap()).unwrap();

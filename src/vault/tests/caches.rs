@@ -10,17 +10,18 @@ fn text(all: &[CredentialMetadata]) -> Vec<u8> {
 
 /// Alice's list, from the cache if it is there.
 fn shown(vault: &Vault) -> String {
-    let shown = vault.list_shown(&user("alice"), None, text).unwrap();
+    let shown = vault.credentials().list_rendered(&user("alice"), None, text).unwrap();
     String::from_utf8(shown.to_vec()).unwrap()
 }
 
 /// Alice's list, from the file.
 fn stored(vault: &Vault) -> String {
-    String::from_utf8(text(&vault.list(&user("alice"), None, CredentialPage::default()).unwrap())).unwrap()
+    String::from_utf8(text(&vault.credentials().list(&user("alice"), None, CredentialPage::default()).unwrap()))
+        .unwrap()
 }
 
 fn is_cached(vault: &Vault) -> bool {
-    vault.inner.store.cached(|cache: &mut SummaryCache| cache.find("alice", None).is_some()).unwrap()
+    vault.core().store.cached(|cache: &mut SummaryCache| cache.find("alice", None).is_some()).unwrap()
 }
 
 /// Changes alice's credentials in one of five ways.
@@ -28,7 +29,7 @@ async fn change(bench: &Bench, number: usize, first: &CredentialMetadata) {
     let (vault, who) = (&bench.vault, AuditContext::system());
     match number {
         0 => drop(bench.add("alice", "q", api_key("k")).await),
-        1 => drop(vault.amend_credential(&first.user, &first.id, title("new"), &who).await.unwrap()),
+        1 => drop(vault.credentials().update(&first.user, &first.id, title("new"), &who).await.unwrap()),
         2 => drop(bench.read(first).await),
         3 => drop(bench.replace(first, new("alice", "p", api_key("l"))).await),
         4 => drop(bench.delete(first, RevocationScope::Never).await),
@@ -64,14 +65,14 @@ async fn list_shows_the_commits_of_every_process() {
         let name = format!("title {number}");
         shown(&bench.vault);
         let by = if number % 3 == 0 { &other } else { &bench.vault };
-        by.amend_credential(&first.user, &first.id, title(&name), &AuditContext::system()).await.unwrap();
-        let one = bench.vault.credential(&first.user, &first.id).unwrap().unwrap();
+        by.credentials().update(&first.user, &first.id, title(&name), &AuditContext::system()).await.unwrap();
+        let one = bench.vault.credentials().get(&first.user, &first.id).unwrap().unwrap();
         assert!(one.title == name && shown(&bench.vault).contains(&format!("{name:?}")), "{number}");
     }
     shown(&bench.vault);
     let who = AuditContext::system();
-    other.delete_credential(&first.user, &first.id, RevocationScope::Never, WEEK, &who).await.unwrap().unwrap();
-    assert!(bench.vault.credential(&first.user, &first.id).unwrap().is_none());
+    other.credentials().delete(&first.user, &first.id, RevocationScope::Never, WEEK, &who).await.unwrap().unwrap();
+    assert!(bench.vault.credentials().get(&first.user, &first.id).unwrap().is_none());
     assert_eq!(shown(&bench.vault), "[]");
 }
 
@@ -96,7 +97,7 @@ fn no_list_is_older_than_the_last_commit() {
             let name = format!("title {number}");
             let by = if number % 4 == 0 { &other } else { &bench.vault };
             let who = AuditContext::system();
-            runtime.block_on(by.amend_credential(&first.user, &first.id, title(&name), &who)).unwrap();
+            runtime.block_on(by.credentials().update(&first.user, &first.id, title(&name), &who)).unwrap();
             if !shown(&bench.vault).contains(&format!("{name:?}")) {
                 over.store(true, Ordering::Relaxed);
                 panic!("an old list after commit {number}");
@@ -113,8 +114,8 @@ async fn edit_in_sql_is_found_although_the_list_is_cached() {
     shown(&bench.vault);
     assert!(is_cached(&bench.vault));
     bench.attack("UPDATE credential SET status = 'needs_reauth'");
-    assert!(bench.vault.list_shown(&first.user, None, text).is_err_and(|error| error.is_damage()));
-    assert!(bench.vault.credential(&first.user, &first.id).is_err());
+    assert!(bench.vault.credentials().list_rendered(&first.user, None, text).is_err_and(|error| error.is_damage()));
+    assert!(bench.vault.credentials().get(&first.user, &first.id).is_err());
 }
 
 #[tokio::test]
@@ -124,18 +125,21 @@ async fn pages_and_providers_are_parts_of_the_list() {
         bench.add("alice", if number % 2 == 0 { "p" } else { "q" }, api_key("k")).await;
     }
     let (alice, vault) = (user("alice"), &bench.vault);
-    let all = vault.list(&alice, None, CredentialPage::default()).unwrap();
+    let all = vault.credentials().list(&alice, None, CredentialPage::default()).unwrap();
     for provider in [None, Some("p"), Some("q"), Some("r")].map(|name| name.map(|name| name.parse().unwrap())) {
         let of_provider = |metadata: &&CredentialMetadata| provider.as_ref().is_none_or(|p| metadata.provider == *p);
         let expected: Vec<_> = all.iter().filter(of_provider).cloned().collect();
         for _ in 0..2 {
-            assert_eq!(vault.list_shown(&alice, provider.as_ref(), text).unwrap(), text(&expected));
+            assert_eq!(vault.credentials().list_rendered(&alice, provider.as_ref(), text).unwrap(), text(&expected));
         }
         for limit in [None, Some(1), Some(3), Some(9)] {
             for after in std::iter::once(None).chain(all.iter().map(|metadata| Some(metadata.id))) {
                 let page = CredentialPage { limit, after };
                 let mut seen = Vec::new();
-                vault.list_each(&alice, provider.as_ref(), page, |row| seen.push(row.unwrap().clone())).unwrap();
+                vault
+                    .credentials()
+                    .list_each(&alice, provider.as_ref(), page, |row| seen.push(row.unwrap().clone()))
+                    .unwrap();
                 let behind = expected.iter().filter(|metadata| after.is_none_or(|after| metadata.id > after));
                 let expected: Vec<_> = behind.take(limit.map_or(usize::MAX, |limit| limit as usize)).cloned().collect();
                 assert_eq!(seen, expected);
@@ -149,13 +153,13 @@ async fn api_keys_follow_every_commit() {
     let bench = Bench::new();
     let vault = &bench.vault;
     let (key, text) = super::api_keys::make(vault, KeyHolder::User(user("alice"))).await;
-    assert!(vault.authenticate(text.expose()).unwrap().is_some());
+    assert!(vault.api_keys().authenticate(text.expose()).unwrap().is_some());
     let (_, other) = super::api_keys::make(vault, KeyHolder::User(user("bob"))).await;
-    assert!(vault.authenticate(other.expose()).unwrap().is_some());
-    bench.beside().add_user(&user("carol"), &AuditContext::command_line()).await.unwrap();
-    assert!(vault.authenticate(text.expose()).unwrap().is_some());
-    vault.revoke_api_key(key.id, &AuditContext::command_line()).await.unwrap();
-    assert!(vault.authenticate(text.expose()).unwrap().is_none());
+    assert!(vault.api_keys().authenticate(other.expose()).unwrap().is_some());
+    bench.beside().users().add(&user("carol"), &AuditContext::command_line()).await.unwrap();
+    assert!(vault.api_keys().authenticate(text.expose()).unwrap().is_some());
+    vault.api_keys().revoke(key.id, &AuditContext::command_line()).await.unwrap();
+    assert!(vault.api_keys().authenticate(text.expose()).unwrap().is_none());
     bench.add("alice", "p", api_key("k")).await;
-    assert!(vault.authenticate(text.expose()).unwrap().is_none(), "it stays revoked");
+    assert!(vault.api_keys().authenticate(text.expose()).unwrap().is_none(), "it stays revoked");
 }

@@ -22,7 +22,7 @@ async fn every_kind_comes_back_as_it_was_stored() {
         let (summary, opened) = bench.read(&stored).await.unwrap();
         assert_eq!(texts(&opened), texts(&material));
         assert_eq!(summary, CredentialMetadata { last_used_at: Some(bench.clock.now()), ..stored.clone() });
-        assert_eq!(bench.vault.credential(&stored.user, &stored.id).unwrap(), Some(summary));
+        assert_eq!(bench.vault.credentials().get(&stored.user, &stored.id).unwrap(), Some(summary));
     }
     assert_eq!(bench.audited("credential.read"), 4);
     bench.assert_manifest_holds();
@@ -38,7 +38,8 @@ async fn lists_are_of_one_user_oldest_first_and_in_pages() {
     bench.add("bob", "a", api_key("k")).await;
     let list = |provider: Option<&str>, limit, after| {
         let provider = provider.map(|name| name.parse().unwrap());
-        let found = bench.vault.list(&user("alice"), provider.as_ref(), CredentialPage { limit, after }).unwrap();
+        let found =
+            bench.vault.credentials().list(&user("alice"), provider.as_ref(), CredentialPage { limit, after }).unwrap();
         found.into_iter().map(|summary| summary.id).collect::<Vec<CredentialId>>()
     };
     assert_eq!(list(None, None, None), ids);
@@ -46,7 +47,7 @@ async fn lists_are_of_one_user_oldest_first_and_in_pages() {
     assert_eq!(list(None, Some(2), Some(ids[0])), [ids[1], ids[2]]);
     assert_eq!(list(Some("b"), Some(9), Some(ids[0])), [ids[2]]);
     assert_eq!(list(None, None, Some(ids[3])), []);
-    let users = bench.vault.users().unwrap();
+    let users = bench.vault.users().list().unwrap();
     assert_eq!(users.iter().map(|u| (u.id.as_str(), u.credentials)).collect::<Vec<_>>(), [("alice", 4), ("bob", 1)]);
 }
 
@@ -55,13 +56,13 @@ async fn another_users_credential_is_not_there() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("k")).await;
     let (bob, who) = (user("bob"), AuditContext::system());
-    assert!(bench.vault.credential(&bob, &stored.id).unwrap().is_none());
-    assert!(bench.vault.material(&bob, &stored.id, &who).await.unwrap().is_none());
-    let amended = bench.vault.amend_credential(&bob, &stored.id, title("x"), &who).await.unwrap();
+    assert!(bench.vault.credentials().get(&bob, &stored.id).unwrap().is_none());
+    assert!(bench.vault.credentials().read_secret(&bob, &stored.id, &who).await.unwrap().is_none());
+    let amended = bench.vault.credentials().update(&bob, &stored.id, title("x"), &who).await.unwrap();
     assert!(matches!(amended, UpdateOutcome::Absent));
-    let replaced = bench.vault.replace_credential(replacement(&stored), new("bob", "p", api_key("x")), &who).await;
+    let replaced = bench.vault.credentials().replace(replacement(&stored), new("bob", "p", api_key("x")), &who).await;
     assert!(matches!(replaced, Ok(ReplaceOutcome::Absent)));
-    let deleted = bench.vault.delete_credential(&bob, &stored.id, RevocationScope::Never, WEEK, &who).await.unwrap();
+    let deleted = bench.vault.credentials().delete(&bob, &stored.id, RevocationScope::Never, WEEK, &who).await.unwrap();
     assert!(deleted.is_none());
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["k"]);
 }
@@ -81,7 +82,7 @@ async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
     );
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
     for other in [new("alice", "gitlab", tokens("x", "x")), new("alice", "github", api_key("x"))] {
-        let replaced = bench.vault.replace_credential(replacement(&stored), other, &AuditContext::system()).await;
+        let replaced = bench.vault.credentials().replace(replacement(&stored), other, &AuditContext::system()).await;
         assert!(matches!(replaced, Ok(ReplaceOutcome::Absent)));
     }
     let secret = || -> Vec<u8> {
@@ -89,7 +90,8 @@ async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
         connection.query_row("SELECT secret FROM credential_secret", [], |row| row.get(0)).unwrap()
     };
     let before = secret();
-    let titled = bench.vault.amend_credential(&stored.user, &stored.id, title("new"), &AuditContext::system()).await;
+    let titled =
+        bench.vault.credentials().update(&stored.user, &stored.id, title("new"), &AuditContext::system()).await;
     assert!(matches!(titled, Ok(UpdateOutcome::Done(titled)) if titled.title == "new"));
     assert_eq!(secret(), before);
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["two", "r2"]);
@@ -102,7 +104,7 @@ async fn a_secret_is_changed_in_parts_and_only_to_one_of_its_kind() {
     let login = CredentialSecret::UserPassword { username: Secret::new("me"), password: Secret::new("old") };
     let stored = bench.add("alice", "smtp", login).await;
     let who = AuditContext::system();
-    let amend = |secret| bench.vault.amend_credential(&stored.user, &stored.id, secret, &who);
+    let amend = |secret| bench.vault.credentials().update(&stored.user, &stored.id, secret, &who);
     let password = SecretUpdate::UserPassword { username: None, password: Some(Secret::new("new")) };
     amend(CredentialUpdate { title: None, secret: Some(password) }).await.unwrap();
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["me", "new"]);
@@ -165,11 +167,11 @@ async fn a_revocation_that_was_queued_while_the_clock_was_ahead_is_given_up_afte
     let queued = bench.delete(&late, RevocationScope::Token).await.unwrap().revocation.unwrap();
     bench.clock.set(now);
     for _ in 0..BOUNDS.tries {
-        assert!(bench.vault.drop_expired_revocations(now, BOUNDS).await.unwrap().is_empty());
-        bench.vault.postpone_revocation(&queued.id, now, "no answer").await.unwrap();
-        bench.vault.postpone_revocation(&in_time.id, now, "no answer").await.unwrap();
+        assert!(bench.vault.revocations().drop_expired(now, BOUNDS).await.unwrap().is_empty());
+        bench.vault.revocations().postpone(&queued.id, now, "no answer").await.unwrap();
+        bench.vault.revocations().postpone(&in_time.id, now, "no answer").await.unwrap();
     }
-    let given_up = bench.vault.drop_expired_revocations(now, BOUNDS).await.unwrap();
+    let given_up = bench.vault.revocations().drop_expired(now, BOUNDS).await.unwrap();
     let given_up: Vec<_> = given_up.into_iter().map(|one| one.unwrap().credential_id).collect();
     assert_eq!(given_up, [late.id], "the other has its time still before it");
     bench.assert_manifest_holds();
@@ -181,7 +183,7 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
     let stored = bench.connect("alice", Some("1")).await;
     let queued = bench.delete(&stored, RevocationScope::Token).await.unwrap().revocation.unwrap();
     let due = |at: UnixTime| -> Vec<QueuedRevocation> {
-        bench.vault.due_revocations(at, at, 10).unwrap().into_iter().map(Result::unwrap).collect()
+        bench.vault.revocations().due(at, at, 10).unwrap().into_iter().map(Result::unwrap).collect()
     };
     let now = bench.clock.now();
     assert!(due(now).is_empty(), "the request that deleted it is still at it");
@@ -190,13 +192,13 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
     assert_eq!(found[0].client_id.as_deref(), Some("client"));
     assert_eq!(found[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
     let later = now.plus(Duration::from_secs(3600));
-    bench.vault.postpone_revocation(&queued.id, later, "no answer").await.unwrap();
+    bench.vault.revocations().postpone(&queued.id, later, "no answer").await.unwrap();
     assert!(due(now.plus(Duration::from_secs(60))).is_empty());
     assert_eq!((due(later)[0].attempts, due(later)[0].last_error.as_deref()), (1, Some("no answer")));
     assert_eq!(due(later)[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
     bench.assert_manifest_holds();
     let dropped = async |at| -> Vec<GivenUp> {
-        let dropped = bench.vault.drop_expired_revocations(at, BOUNDS).await.unwrap();
+        let dropped = bench.vault.revocations().drop_expired(at, BOUNDS).await.unwrap();
         dropped.into_iter().map(Result::unwrap).collect()
     };
     assert_eq!(dropped(later).await, []);
@@ -206,7 +208,7 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
     let second = bench.connect("alice", Some("1")).await;
     let queued = bench.delete(&second, RevocationScope::Token).await.unwrap().revocation.unwrap();
     for _ in 0..2 {
-        bench.vault.finish_revocation(&queued.id, &AuditContext::system()).await.unwrap();
+        bench.vault.revocations().finish(&queued.id, &AuditContext::system()).await.unwrap();
     }
     assert_eq!((bench.vault.status().unwrap().revocations, bench.audited("revocation.finish")), (0, 1));
     bench.assert_manifest_holds();
@@ -216,17 +218,19 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
 async fn a_user_goes_with_keys_and_logins_but_not_before_the_credentials() {
     let bench = Bench::new();
     let (alice, who) = (user("alice"), AuditContext::command_line());
-    assert!(bench.vault.add_user(&alice, &who).await.unwrap() && !bench.vault.add_user(&alice, &who).await.unwrap());
+    assert!(
+        bench.vault.users().add(&alice, &who).await.unwrap() && !bench.vault.users().add(&alice, &who).await.unwrap()
+    );
     let stored = bench.connect("alice", None).await;
     let key = super::api_keys::make(&bench.vault, KeyHolder::User(alice.clone())).await;
-    bench.vault.put_pending("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
-    let refused = bench.vault.remove_user(&alice, &who).await;
+    bench.vault.logins().begin("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
+    let refused = bench.vault.users().remove(&alice, &who).await;
     assert!(matches!(refused, Err(VaultError::UserHasCredentials)));
-    assert!(bench.vault.authenticate(key.1.expose()).unwrap().is_some());
+    assert!(bench.vault.api_keys().authenticate(key.1.expose()).unwrap().is_some());
     bench.delete(&stored, RevocationScope::Never).await;
-    assert!(bench.vault.remove_user(&alice, &who).await.unwrap());
-    assert!(!bench.vault.has_user(&alice).unwrap() && !bench.vault.remove_user(&alice, &who).await.unwrap());
-    assert!(bench.vault.authenticate(key.1.expose()).unwrap().is_none());
+    assert!(bench.vault.users().remove(&alice, &who).await.unwrap());
+    assert!(!bench.vault.users().exists(&alice).unwrap() && !bench.vault.users().remove(&alice, &who).await.unwrap());
+    assert!(bench.vault.api_keys().authenticate(key.1.expose()).unwrap().is_none());
     let status = bench.vault.status().unwrap();
     assert_eq!((status.users, status.api_keys, status.pending, status.credentials), (0, 0, 0, 0));
     bench.assert_manifest_holds();
@@ -240,14 +244,14 @@ async fn a_server_and_a_command_write_side_by_side() {
         .map(|i| {
             let vault = if i % 3 == 0 { command.clone() } else { bench.vault.clone() };
             tokio::spawn(async move {
-                vault.insert_credential(new("alice", "p", api_key("k")), &AuditContext::system()).await
+                vault.credentials().insert(new("alice", "p", api_key("k")), &AuditContext::system()).await
             })
         })
         .collect();
     for writer in writers {
         writer.await.unwrap().unwrap();
     }
-    assert_eq!(bench.vault.list(&user("alice"), None, CredentialPage::default()).unwrap().len(), 60);
+    assert_eq!(bench.vault.credentials().list(&user("alice"), None, CredentialPage::default()).unwrap().len(), 60);
     bench.assert_manifest_holds();
 }
 
@@ -258,10 +262,10 @@ async fn no_secret_is_in_the_files_in_the_clear() {
     bench.add("alice", "github", tokens(canary, canary)).await;
     let titled =
         NewCredential { title: canary.into(), username: Some(canary.into()), ..new("alice", "x", api_key(canary)) };
-    bench.vault.insert_credential(titled, &AuditContext::system()).await.unwrap();
+    bench.vault.credentials().insert(titled, &AuditContext::system()).await.unwrap();
     let login = super::pending::login(&bench, "alice");
     let login = PendingAuthorization { code_verifier: Some(Secret::new(canary)), redirect_uri: canary.into(), ..login };
-    bench.vault.put_pending(canary, login, &AuditContext::system()).await.unwrap();
+    bench.vault.logins().begin(canary, login, &AuditContext::system()).await.unwrap();
     let gone = bench.add("alice", "github", tokens(canary, canary)).await;
     bench.delete(&gone, RevocationScope::Token).await;
     let key = super::api_keys::make(&bench.vault, KeyHolder::Service { users: vec![] }).await;
@@ -279,19 +283,20 @@ async fn of_changes_that_share_a_commit_those_that_fail_leave_nothing_in_the_man
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("first")).await;
     let (vault, who, alice) = (&bench.vault, AuditContext::command_line(), user("alice"));
-    let epoch = vault.look(Manifest::load).unwrap().epoch;
+    let epoch = vault.core().read(Manifest::load).unwrap().epoch;
     // All of these wait at the same time, and become one transaction or a few.
     let inserts = (0..40).map(|number| {
         let user = format!("user-{}", number % 7);
         let who = &who;
-        async move { vault.insert_credential(new(&user, "p", api_key("k")), who).await.map(|_| ()) }
+        async move { vault.credentials().insert(new(&user, "p", api_key("k")), who).await.map(|_| ()) }
     });
-    let refused = (0..20).map(|_| async { vault.remove_user(&alice, &who).await.map(|_| ()) });
-    let reads = (0..20).map(|_| async { vault.material(&stored.user, &stored.id, &who).await.map(|_| ()) });
+    let refused = (0..20).map(|_| async { vault.users().remove(&alice, &who).await.map(|_| ()) });
+    let reads =
+        (0..20).map(|_| async { vault.credentials().read_secret(&stored.user, &stored.id, &who).await.map(|_| ()) });
     let undone = (0..20).map(|_| async {
-        let fails_late = vault.change(&who, |ledger| -> Result<(), VaultError> {
-            super::super::users::ensure(ledger, &"nobody".parse().unwrap())?;
-            ledger.record(
+        let fails_late = vault.core().write(&who, |txn| -> Result<(), VaultError> {
+            super::super::users::ensure(txn, &"nobody".parse().unwrap())?;
+            txn.record(
                 super::super::txn::audit_row::Action::UserAdd,
                 super::super::txn::audit_row::Subject::default(),
             )?;
@@ -304,7 +309,7 @@ async fn of_changes_that_share_a_commit_those_that_fail_leave_nothing_in_the_man
     assert!(inserts.iter().chain(&reads).all(Result::is_ok));
     assert!(refused.iter().chain(&undone).all(|result| matches!(result, Err(VaultError::UserHasCredentials))));
     bench.assert_manifest_holds();
-    assert_eq!(vault.look(Manifest::load).unwrap().epoch, epoch + 60, "one for each change that was made");
-    assert!(!vault.has_user(&user("nobody")).unwrap());
-    assert_eq!(vault.verify().unwrap().findings, []);
+    assert_eq!(vault.core().read(Manifest::load).unwrap().epoch, epoch + 60, "one for each change that was made");
+    assert!(!vault.users().exists(&user("nobody")).unwrap());
+    assert_eq!(vault.integrity().verify().unwrap().findings, []);
 }

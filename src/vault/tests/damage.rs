@@ -33,12 +33,12 @@ async fn edited_rows_are_refused_by_name() {
         let bench = Bench::new();
         let [first, ..] = three(&bench).await;
         bench.attack(change);
-        let read = bench.vault.material(&first.user, &first.id, &AuditContext::system()).await;
+        let read = bench.vault.credentials().read_secret(&first.user, &first.id, &AuditContext::system()).await;
         let Err(VaultError::DamagedRow { table: found, id, .. }) = read else { panic!("read after {change}") };
         assert_eq!((found, id), (table, first.id.to_string()), "{change}");
         assert_eq!(bench.audited("credential.read"), 0);
         assert_eq!(
-            bench.vault.list(&first.user, None, CredentialPage::default()).is_err(),
+            bench.vault.credentials().list(&first.user, None, CredentialPage::default()).is_err(),
             table == "credential",
             "{change}"
         );
@@ -56,7 +56,7 @@ async fn swapped_and_moved_records_do_not_open() {
              UPDATE {table} SET {column} = (SELECT {column} FROM old WHERE old.id <> {table}.id LIMIT 1)"
         ));
         for summary in three {
-            let read = bench.vault.material(&summary.user, &summary.id, &AuditContext::system()).await;
+            let read = bench.vault.credentials().read_secret(&summary.user, &summary.id, &AuditContext::system()).await;
             assert!(matches!(read, Err(VaultError::DamagedRow { .. })), "{table}");
         }
     }
@@ -70,9 +70,9 @@ async fn a_whole_row_given_to_another_user_does_not_open() {
         "PRAGMA foreign_keys = OFF; UPDATE credential SET user = 'bob'; UPDATE credential_secret SET user = 'bob'",
     );
     let bob = user("bob");
-    let read = bench.vault.material(&bob, &first.id, &AuditContext::system()).await;
+    let read = bench.vault.credentials().read_secret(&bob, &first.id, &AuditContext::system()).await;
     assert!(matches!(read, Err(VaultError::DamagedRow { table: "credential", .. })));
-    assert!(bench.vault.list(&bob, None, CredentialPage::default()).is_err());
+    assert!(bench.vault.credentials().list(&bob, None, CredentialPage::default()).is_err());
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn an_older_secret_that_is_put_back_is_refused() {
     bench.attack("CREATE TABLE saved AS SELECT * FROM credential_secret");
     bench.replace(&first, new("alice", "p", api_key("newer"))).await.unwrap();
     bench.attack("DELETE FROM credential_secret; INSERT INTO credential_secret SELECT * FROM saved");
-    let read = bench.vault.material(&first.user, &first.id, &AuditContext::system()).await;
+    let read = bench.vault.credentials().read_secret(&first.user, &first.id, &AuditContext::system()).await;
     assert!(matches!(read, Err(VaultError::DamagedRow { table: "credential_secret", .. })));
 }
 
@@ -98,7 +98,7 @@ async fn the_host_of_a_secret_cannot_be_exchanged() {
         bench.add("alice", "http", scoped("bad.example")).await,
     ];
     // Even somebody who could seal a summary for another host would not open the secret with it.
-    let opened = bench.vault.look(|view, keyring| {
+    let opened = bench.vault.core().read(|view, keyring| {
         let row = view.credential("alice", &good.id.to_string())?.unwrap();
         let secret = view.secret("alice", &good.id.to_string())?.unwrap();
         let place = |host| record::RecordAad {
@@ -123,24 +123,24 @@ async fn the_host_of_a_secret_cannot_be_exchanged() {
 #[tokio::test]
 async fn an_edited_login_user_or_revocation_is_refused() {
     let bench = Bench::new();
-    bench.vault.put_pending("s", super::pending::login(&bench, "alice"), &AuditContext::system()).await.unwrap();
+    bench.vault.logins().begin("s", super::pending::login(&bench, "alice"), &AuditContext::system()).await.unwrap();
     bench.attack("UPDATE pending_authorization SET expires_at = expires_at + 1000000, user = 'bob'");
-    let taken = bench.vault.take_pending("s", &user("bob"), &"github".parse().unwrap(), &AuditContext::system()).await;
+    let taken = bench.vault.logins().take("s", &user("bob"), &"github".parse().unwrap(), &AuditContext::system()).await;
     assert!(matches!(taken, Err(VaultError::DamagedRow { table: "pending_authorization", .. })));
     let stored = bench.connect("alice", None).await;
     bench.delete(&stored, RevocationScope::Token).await;
     bench.attack("UPDATE revocation SET not_before = 0");
-    let due = bench.vault.due_revocations(bench.clock.now(), bench.clock.now(), 9).unwrap();
+    let due = bench.vault.revocations().due(bench.clock.now(), bench.clock.now(), 9).unwrap();
     assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. })]));
     bench.attack("UPDATE user SET created_at = 0");
-    assert!(matches!(bench.vault.users(), Err(VaultError::DamagedRow { table: "user", .. })));
+    assert!(matches!(bench.vault.users().list(), Err(VaultError::DamagedRow { table: "user", .. })));
 }
 
 #[tokio::test]
 async fn a_trigger_or_a_view_that_was_put_into_the_file_does_nothing() {
     let bench = Bench::new();
     let (github, who) = ("github".parse().unwrap(), AuditContext::system());
-    bench.vault.put_pending("s", super::pending::login(&bench, "alice"), &who).await.unwrap();
+    bench.vault.logins().begin("s", super::pending::login(&bench, "alice"), &who).await.unwrap();
     bench.attack(
         "CREATE TRIGGER again AFTER DELETE ON pending_authorization BEGIN
              INSERT INTO pending_authorization VALUES (OLD.state_hash, OLD.user, OLD.provider, OLD.created_at,
@@ -149,14 +149,14 @@ async fn a_trigger_or_a_view_that_was_put_into_the_file_does_nothing() {
          CREATE TRIGGER untouched BEFORE UPDATE ON api_key BEGIN SELECT RAISE(IGNORE); END;",
     );
     let alice = user("alice");
-    assert!(bench.vault.take_pending("s", &alice, &github, &who).await.unwrap().is_some());
-    assert!(bench.vault.take_pending("s", &alice, &github, &who).await.unwrap().is_none(), "a state works once");
+    assert!(bench.vault.logins().take("s", &alice, &github, &who).await.unwrap().is_some());
+    assert!(bench.vault.logins().take("s", &alice, &github, &who).await.unwrap().is_none(), "a state works once");
     let (key, text) = super::api_keys::make(&bench.vault, KeyHolder::User(alice)).await;
-    assert!(bench.vault.revoke_api_key(key.id, &who).await.unwrap());
-    assert!(bench.vault.authenticate(text.expose()).unwrap().is_none());
+    assert!(bench.vault.api_keys().revoke(key.id, &who).await.unwrap());
+    assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_none());
     bench.assert_manifest_holds();
     bench.attack("ALTER TABLE user RENAME TO kept; CREATE VIEW user AS SELECT * FROM kept");
-    assert!(bench.beside().users().is_err());
+    assert!(bench.beside().users().list().is_err());
 }
 
 #[tokio::test]
@@ -172,8 +172,9 @@ async fn a_value_that_no_column_can_have_is_damage() {
         let [first, ..] = three(&bench).await;
         let (_, text) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
         bench.attack(change);
-        let asked = bench.vault.authenticate(text.expose()).map(|_| ());
-        let read = bench.vault.material(&first.user, &first.id, &AuditContext::system()).await.map(|_| ());
+        let asked = bench.vault.api_keys().authenticate(text.expose()).map(|_| ());
+        let read =
+            bench.vault.credentials().read_secret(&first.user, &first.id, &AuditContext::system()).await.map(|_| ());
         let error = asked.and(read).expect_err(change);
         assert!(error.is_damage(), "{change}: {error}");
     }
@@ -188,10 +189,10 @@ async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
     }
     let later = bench.clock.now().plus(Duration::from_secs(61));
     bench.attack("UPDATE revocation SET not_before = 0 WHERE id = (SELECT min(id) FROM revocation)");
-    let due = bench.vault.due_revocations(later, later, 9).unwrap();
+    let due = bench.vault.revocations().due(later, later, 9).unwrap();
     assert!(matches!(due[..], [Err(VaultError::DamagedRow { table: "revocation", .. }), Ok(_)]), "the oldest first");
     bench.attack("UPDATE revocation SET data_key = -1 WHERE not_before = 0");
-    let due = bench.vault.due_revocations(later, later, 9).unwrap();
+    let due = bench.vault.revocations().due(later, later, 9).unwrap();
     assert!(matches!(&due[..], [Err(error), Ok(_)] if error.is_damage()), "one that cannot even be read");
 }
 
@@ -205,12 +206,12 @@ async fn a_revocation_whose_end_was_edited_is_not_given_up_for_it() {
     let bounds = RetryBounds { time: WEEK, tries: 40 };
     for edit in ["give_up_at = 1", "give_up_at = 9000000000, attempts = 99", "give_up_at = 1, data_key = -1"] {
         bench.attack(&format!("UPDATE revocation SET {edit} WHERE id = (SELECT min(id) FROM revocation)"));
-        let dropped = bench.vault.drop_expired_revocations(bench.clock.now(), bounds).await.unwrap();
+        let dropped = bench.vault.revocations().drop_expired(bench.clock.now(), bounds).await.unwrap();
         assert!(matches!(&dropped[..], [Err(error)] if error.is_damage()), "{edit}");
         assert_eq!(bench.audited("revocation.give_up"), 0, "{edit}");
     }
     let end = bench.clock.now().plus(WEEK);
-    let dropped = bench.vault.drop_expired_revocations(end, bounds).await.unwrap();
+    let dropped = bench.vault.revocations().drop_expired(end, bounds).await.unwrap();
     assert!(matches!(&dropped[..], [Err(_), Ok(_)]), "it keeps no other from being given up");
     assert_eq!((bench.audited("revocation.give_up"), bench.vault.status().unwrap().revocations), (1, 1));
 }
@@ -222,17 +223,18 @@ async fn a_begun_login_that_is_damaged_stays_to_be_named_and_keeps_no_other_from
         for state in ["s", "t"] {
             bench
                 .vault
-                .put_pending(state, super::pending::login(&bench, "alice"), &AuditContext::system())
+                .logins()
+                .begin(state, super::pending::login(&bench, "alice"), &AuditContext::system())
                 .await
                 .unwrap();
         }
         let first = "state_hash = (SELECT min(state_hash) FROM pending_authorization)";
         bench.attack(&format!("UPDATE pending_authorization SET {edit} WHERE {first}"));
-        assert_eq!(bench.vault.purge_pending(bench.clock.now()).await.unwrap(), 0, "{edit}");
+        assert_eq!(bench.vault.logins().purge_expired(bench.clock.now()).await.unwrap(), 0, "{edit}");
         let end = bench.clock.now().plus(Duration::from_secs(600));
-        assert_eq!(bench.vault.purge_pending(end).await.unwrap(), 1, "{edit}");
+        assert_eq!(bench.vault.logins().purge_expired(end).await.unwrap(), 1, "{edit}");
         assert_eq!(bench.vault.status().unwrap().pending, 1, "{edit}");
-        assert!(!bench.beside().verify().unwrap().holds(), "{edit}");
+        assert!(!bench.beside().integrity().verify().unwrap().holds(), "{edit}");
     }
 }
 
@@ -248,7 +250,7 @@ async fn a_damaged_credential_keeps_no_other_from_being_seen() {
         bench.attack(&format!("{change} WHERE id = '{}'", first.id));
         let mut listed = Vec::new();
         let each = |row: Result<&CredentialMetadata, VaultError>| listed.push(row.map(|summary| summary.id));
-        bench.vault.list_each(&first.user, None, CredentialPage::default(), each).unwrap();
+        bench.vault.credentials().list_each(&first.user, None, CredentialPage::default(), each).unwrap();
         let [Err(VaultError::DamagedRow { id, .. }), Ok(other)] = &listed[..] else { panic!("{change}") };
         assert_eq!((id, *other), (&first.id.to_string(), second.id), "{change}");
     }
@@ -275,12 +277,17 @@ async fn a_login_that_comes_back_to_a_damaged_credential_loses_no_tokens() {
         bench.attack(damage);
         let granted = |access: &str| new("alice", "github", tokens(access, "refresh"));
         let login = NewLogin { first: granted("first"), further: vec![("user".into(), granted("further"))] };
-        let kept = bench.vault.keep_login(login, Some(replacement(&old)), &AuditContext::system()).await.unwrap();
+        let kept = bench
+            .vault
+            .credentials()
+            .keep_login(login, Some(replacement(&old)), &AuditContext::system())
+            .await
+            .unwrap();
         let KeptLogin::Kept { first, further } = kept else { panic!("refused after {damage}") };
         assert!(first.id != old.id && further[0].id != old.id, "{damage}");
         assert_eq!(texts(&bench.read(&first).await.unwrap().1)[0], "first");
         assert_eq!(texts(&bench.read(&further[0]).await.unwrap().1)[0], "further");
-        let damaged = bench.vault.material(&old.user, &old.id, &AuditContext::system()).await;
+        let damaged = bench.vault.credentials().read_secret(&old.user, &old.id, &AuditContext::system()).await;
         assert!(matches!(damaged, Err(VaultError::DamagedRow { .. })), "{damage}: it is still told of");
     }
 }

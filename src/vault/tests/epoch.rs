@@ -46,7 +46,7 @@ impl Known {
     }
 
     fn epoch_of_vault(&self) -> i64 {
-        self.bench.vault.look(Manifest::load).unwrap().epoch
+        self.bench.vault.core().read(Manifest::load).unwrap().epoch
     }
 }
 
@@ -57,11 +57,11 @@ async fn a_deletion_and_a_revocation_are_known_outside_before_anybody_is_told() 
     let who = AuditContext::system();
     let stored = known.bench.add("alice", "p", CredentialSecret::ApiKey(Secret::new("k"))).await;
     let (key, _) = super::api_keys::make(&vault, KeyHolder::User(user("alice"))).await;
-    vault.delete_credential(&stored.user, &stored.id, RevocationScope::Never, WEEK, &who).await.unwrap().unwrap();
+    vault.credentials().delete(&stored.user, &stored.id, RevocationScope::Never, WEEK, &who).await.unwrap().unwrap();
     assert_eq!(known.epoch(), known.epoch_of_vault());
-    assert!(vault.revoke_api_key(key.id, &who).await.unwrap());
+    assert!(vault.api_keys().revoke(key.id, &who).await.unwrap());
     assert_eq!(known.epoch(), known.epoch_of_vault());
-    assert!(vault.remove_user(&user("alice"), &who).await.unwrap());
+    assert!(vault.users().remove(&user("alice"), &who).await.unwrap());
     assert_eq!(known.epoch(), known.epoch_of_vault());
 }
 
@@ -71,7 +71,7 @@ async fn what_can_wait_is_known_outside_at_the_latest_when_the_vault_is_closed()
     let vault = known.open(false).unwrap();
     let before = known.epoch();
     for name in ["a", "b", "c"] {
-        vault.add_user(&user(name), &AuditContext::system()).await.unwrap();
+        vault.users().add(&user(name), &AuditContext::system()).await.unwrap();
     }
     drop(vault);
     assert_eq!((known.epoch(), known.epoch_of_vault()), (before + 3, before + 3));
@@ -83,7 +83,7 @@ async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
     let vault = known.open(false).unwrap();
     let (key, text) = super::api_keys::make(&vault, KeyHolder::User(user("alice"))).await;
     let older = known.copy();
-    assert!(vault.revoke_api_key(key.id, &AuditContext::system()).await.unwrap());
+    assert!(vault.api_keys().revoke(key.id, &AuditContext::system()).await.unwrap());
     let newer = known.copy();
     drop(vault);
     let seen = known.epoch();
@@ -98,7 +98,7 @@ async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
     assert_eq!(known.bench.audited("vault.accept_rollback"), 0);
 
     let vault = known.open(true).unwrap();
-    assert!(vault.authenticate(text.expose()).unwrap().is_some(), "that is what was accepted");
+    assert!(vault.api_keys().authenticate(text.expose()).unwrap().is_some(), "that is what was accepted");
     assert_eq!((known.epoch(), known.epoch_of_vault()), (seen + 1, seen + 1));
     assert_eq!(known.bench.audited("vault.accept_rollback"), 1);
     known.bench.assert_manifest_holds();
@@ -115,7 +115,7 @@ async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
 async fn a_vault_that_is_ahead_is_normal_and_another_vaults_file_is_not() {
     let known = Known::new();
     drop(known.open(false).unwrap());
-    known.bench.vault.add_user(&user("alice"), &AuditContext::system()).await.unwrap();
+    known.bench.vault.users().add(&user("alice"), &AuditContext::system()).await.unwrap();
     assert!(known.epoch() < known.epoch_of_vault(), "a vault that was opened without the file");
     drop(known.open(false).unwrap());
     assert_eq!(known.epoch(), known.epoch_of_vault());
@@ -140,7 +140,7 @@ async fn a_file_that_is_gone_is_no_first_time() {
     }
     let vault = known.open(true).unwrap();
     assert_eq!((known.epoch(), known.bench.audited("vault.accept_rollback")), (known.epoch_of_vault(), 1));
-    vault.add_user(&user("alice"), &AuditContext::system()).await.unwrap();
+    vault.users().add(&user("alice"), &AuditContext::system()).await.unwrap();
     drop(vault);
     drop(known.open(false).unwrap());
     known.bench.assert_manifest_holds();
@@ -151,7 +151,7 @@ async fn a_vault_that_was_restored_has_its_first_time_before_it() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
     let backup = known.bench.folder.path().join("b");
-    vault.back_up(&backup, Existing::Keep, &BackupStop::default()).unwrap();
+    vault.backups().write(&backup, Existing::Keep, &BackupStop::default()).unwrap();
     let Bench { key, clock, folder, .. } = &known.bench;
     let restorer = Restorer { master: key, clock: clock.clone(), random: Random };
     let elsewhere = folder.path().join("r.db");

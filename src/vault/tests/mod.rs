@@ -71,27 +71,27 @@ impl Bench {
     }
 
     async fn add(&self, user: &str, provider: &str, material: CredentialSecret) -> CredentialMetadata {
-        self.vault.insert_credential(new(user, provider, material), &AuditContext::command_line()).await.unwrap()
+        self.vault.credentials().insert(new(user, provider, material), &AuditContext::command_line()).await.unwrap()
     }
 
     async fn connect(&self, user: &str, account: Option<&str>) -> CredentialMetadata {
         let new = NewCredential { account: account.map(Into::into), ..new(user, "github", tokens("at", "rt")) };
-        self.vault.insert_credential(new, &AuditContext::command_line()).await.unwrap()
+        self.vault.credentials().insert(new, &AuditContext::command_line()).await.unwrap()
     }
 
     async fn read(&self, of: &CredentialMetadata) -> Option<(CredentialMetadata, CredentialSecret)> {
-        self.vault.material(&of.user, &of.id, &AuditContext::system()).await.unwrap()
+        self.vault.credentials().read_secret(&of.user, &of.id, &AuditContext::system()).await.unwrap()
     }
 
     async fn replace(&self, of: &CredentialMetadata, new: NewCredential) -> Option<CredentialMetadata> {
-        match self.vault.replace_credential(replacement(of), new, &AuditContext::system()).await.unwrap() {
+        match self.vault.credentials().replace(replacement(of), new, &AuditContext::system()).await.unwrap() {
             ReplaceOutcome::Done(summary) => Some(*summary),
             _ => None,
         }
     }
 
     async fn delete(&self, of: &CredentialMetadata, revocation: RevocationScope) -> Option<DeletedCredential> {
-        self.vault.delete_credential(&of.user, &of.id, revocation, WEEK, &AuditContext::system()).await.unwrap()
+        self.vault.credentials().delete(&of.user, &of.id, revocation, WEEK, &AuditContext::system()).await.unwrap()
     }
 
     /// Counts every record again and holds that against the manifest.
@@ -105,8 +105,8 @@ impl Bench {
             ("client_registration", "sealed", "''", "lower(hex(lookup))", "revision"),
             ("signing_key", "sealed", "''", "id", "revision"),
         ];
-        let keyring = self.vault.keyring();
-        let manifest = self.vault.look(Manifest::load).unwrap();
+        let keyring = self.vault.core().keyring();
+        let manifest = self.vault.core().read(Manifest::load).unwrap();
         let connection = Connection::open(self.path()).unwrap();
         let mut tally = Tally::default();
         for (table, column, user, id, revision) in sealed {
@@ -121,9 +121,9 @@ impl Bench {
             }
         }
         assert_eq!(manifest.records, tally);
-        let verdict = self.vault.verify_audit(&mut |fault| panic!("{fault}")).unwrap();
+        let verdict = self.vault.audit().verify(&mut |fault| panic!("{fault}")).unwrap();
         assert_eq!((verdict.sound, verdict.last), (manifest.audit_length - manifest.audit_base, manifest.audit_length));
-        self.vault.api_keys().expect("the API keys hold against their sum");
+        self.vault.api_keys().list().expect("the API keys hold against their sum");
     }
 
     /// How many audit rows there are of an action.

@@ -12,9 +12,9 @@ fn who() -> AuditContext {
 }
 
 async fn exported(bench: &Bench) -> Vec<TransferredCredential> {
-    let mut writer = bench.vault.begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
-    for user in bench.vault.users().unwrap() {
-        for one in bench.vault.export_credentials(&user.id, None, None, 100, &who()).await.unwrap() {
+    let mut writer = bench.vault.transfer().begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
+    for user in bench.vault.users().list().unwrap() {
+        for one in bench.vault.transfer().export(&user.id, None, None, 100, &who()).await.unwrap() {
             writer.add(&one).unwrap();
         }
     }
@@ -48,17 +48,17 @@ fn everything() -> NewCredential {
 #[tokio::test]
 async fn a_credential_that_moves_has_there_what_it_had_here() {
     let (here, there) = (Bench::new(), Bench::new());
-    let stored = here.vault.insert_credential(everything(), &who()).await.unwrap();
+    let stored = here.vault.credentials().insert(everything(), &who()).await.unwrap();
     let host = "*.example.com:8443".parse().unwrap();
     let headers = BTreeMap::from([("Authorization".to_owned(), Secret::new("Bearer x"))]);
     let scoped = here.add("bob", "http", CredentialSecret::HostScoped { host, headers }).await;
     for moved in exported(&here).await {
-        let arrival = there.vault.moved_arrival(moved, None);
-        there.vault.import_credential(arrival, false, &who()).await.unwrap();
+        let arrival = there.vault.transfer().moved_candidate(moved, None);
+        there.vault.transfer().import(arrival, false, &who()).await.unwrap();
     }
     for before in [stored, scoped] {
         let (_, old) = here.read(&before).await.unwrap();
-        let after = there.vault.credential(&before.user, &before.id).unwrap().unwrap();
+        let after = there.vault.credentials().get(&before.user, &before.id).unwrap().unwrap();
         assert_eq!(after, before);
         assert!(*there.read(&after).await.unwrap().1.write() == *old.write());
     }
@@ -72,11 +72,11 @@ async fn what_is_here_already_stays_as_it_is_and_a_rehearsal_says_so() {
     here.add("alice", "github", tokens("at", "rt")).await;
     let moved = exported(&here).await.remove(0);
     let id = moved.summary.id;
-    let again = || there.vault.moved_arrival(moved.clone(), None);
-    let rehearse = |duplicates| there.vault.rehearse_import(&[again(), again()], duplicates).unwrap();
+    let again = || there.vault.transfer().moved_candidate(moved.clone(), None);
+    let rehearse = |duplicates| there.vault.transfer().rehearse(&[again(), again()], duplicates).unwrap();
     assert_eq!(rehearse(false), [ImportOutcome::Stored(id), ImportOutcome::Known(id)], "the file has it twice");
     assert_eq!(there.audited("credential.import"), 0, "nothing is written");
-    let import = async |duplicates| there.vault.import_credential(again(), duplicates, &who()).await.unwrap();
+    let import = async |duplicates| there.vault.transfer().import(again(), duplicates, &who()).await.unwrap();
     assert_eq!(import(false).await, ImportOutcome::Stored(id));
     assert_eq!(import(false).await, ImportOutcome::Known(id));
     assert!(matches!(import(true).await, ImportOutcome::Stored(other) if other != id));
@@ -91,8 +91,8 @@ async fn for_another_user_it_has_an_id_of_its_own_and_is_known_again() {
     let moved = exported(&bench).await.remove(0);
     let bob: UserId = "bob".parse().unwrap();
     let import = async || {
-        let arrival = bench.vault.moved_arrival(moved.clone(), Some(&bob));
-        bench.vault.import_credential(arrival, false, &who()).await.unwrap()
+        let arrival = bench.vault.transfer().moved_candidate(moved.clone(), Some(&bob));
+        bench.vault.transfer().import(arrival, false, &who()).await.unwrap()
     };
     let ImportOutcome::Stored(id) = import().await else { panic!("bob has none") };
     assert_ne!(id, alices.id);
@@ -103,8 +103,8 @@ async fn for_another_user_it_has_an_id_of_its_own_and_is_known_again() {
 async fn the_same_is_known_by_its_origin_its_account_or_its_secret() {
     let bench = Bench::new();
     let store = async |new: NewCredential, origin: &str| {
-        let arrival = bench.vault.arrival(&new, origin.to_owned());
-        matches!(bench.vault.import_credential(arrival, false, &who()).await.unwrap(), ImportOutcome::Stored(_))
+        let arrival = bench.vault.transfer().candidate(&new, origin.to_owned());
+        matches!(bench.vault.transfer().import(arrival, false, &who()).await.unwrap(), ImportOutcome::Stored(_))
     };
     let key = |key: &str| new("alice", "github", CredentialSecret::ApiKey(Secret::new(key)));
     assert!(store(key("one"), "n8n:1").await);
@@ -126,13 +126,14 @@ async fn the_same_is_known_by_its_origin_its_account_or_its_secret() {
 #[tokio::test]
 async fn where_it_came_from_outlives_a_new_secret() {
     let bench = Bench::new();
-    let arrival = bench.vault.arrival(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
-    bench.vault.import_credential(arrival, false, &who()).await.unwrap();
-    let stored = bench.vault.list(&"alice".parse().unwrap(), None, CredentialPage::default()).unwrap().remove(0);
+    let arrival = bench.vault.transfer().candidate(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
+    bench.vault.transfer().import(arrival, false, &who()).await.unwrap();
+    let stored =
+        bench.vault.credentials().list(&"alice".parse().unwrap(), None, CredentialPage::default()).unwrap().remove(0);
     let replaced = bench.replace(&stored, new("alice", "github", tokens("other", "other"))).await.unwrap();
     assert_eq!(replaced.origin.as_deref(), Some("n8n:1"));
-    let again = bench.vault.arrival(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
-    assert_eq!(bench.vault.import_credential(again, false, &who()).await.unwrap(), ImportOutcome::Known(stored.id));
+    let again = bench.vault.transfer().candidate(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
+    assert_eq!(bench.vault.transfer().import(again, false, &who()).await.unwrap(), ImportOutcome::Known(stored.id));
 }
 
 #[tokio::test]
@@ -147,7 +148,7 @@ async fn a_client_that_registered_itself_goes_with_its_credential() {
         token_auth: "client_secret_basic".into(),
     };
     let moved = TransferredCredential { registration: Some((at.clone(), client)), ..exported(&bench).await.remove(0) };
-    let mut writer = bench.vault.begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
+    let mut writer = bench.vault.transfer().begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
     writer.add(&moved).unwrap();
     let read = read_export(&writer.finish().unwrap(), &Secret::new(PASSPHRASE)).unwrap().remove(0).unwrap();
     let (there, client) = read.registration.unwrap();

@@ -106,7 +106,7 @@ fn one_server_at_a_time_and_commands_beside_it() {
 #[tokio::test]
 async fn files_are_for_their_owner_alone_and_an_open_folder_is_told() {
     let bench = Bench::new();
-    bench.vault.add_user(&user("alice"), &AuditContext::system()).await.unwrap();
+    bench.vault.users().add(&user("alice"), &AuditContext::system()).await.unwrap();
     bench.vault.writable().await.unwrap();
     for name in ["v.db", "v.db-wal", "v.db-shm", "v.db.lock"] {
         let mode = std::fs::metadata(bench.folder.path().join(name)).unwrap().permissions().mode();

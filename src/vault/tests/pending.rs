@@ -26,18 +26,18 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
 }
 
 async fn begin(bench: &Bench) {
-    bench.vault.put_pending("state-1", login(bench, "alice"), &AuditContext::system()).await.unwrap();
+    bench.vault.logins().begin("state-1", login(bench, "alice"), &AuditContext::system()).await.unwrap();
 }
 
 async fn take(bench: &Bench, state: &str, of: &str, provider: &str) -> Option<PendingAuthorization> {
-    bench.vault.take_pending(state, &user(of), &provider.parse().unwrap(), &AuditContext::system()).await.unwrap()
+    bench.vault.logins().take(state, &user(of), &provider.parse().unwrap(), &AuditContext::system()).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_login_comes_back_whole_and_once() {
     let bench = Bench::new();
     let put = login(&bench, "alice");
-    bench.vault.put_pending("state-1", put.clone(), &AuditContext::system()).await.unwrap();
+    bench.vault.logins().begin("state-1", put.clone(), &AuditContext::system()).await.unwrap();
     let taken = take(&bench, "state-1", "alice", "github").await.unwrap();
     assert_eq!(taken.code_verifier.unwrap().expose(), "verifier");
     assert_eq!((taken.flow, taken.scopes, taken.state_metadata), (put.flow, put.scopes, put.state_metadata));
@@ -64,13 +64,13 @@ async fn an_expired_login_is_not_taken_and_is_purged() {
     bench.clock.advance(Duration::from_secs(600));
     assert!(take(&bench, "state-1", "alice", "github").await.is_none());
     begin_other(&bench).await;
-    assert_eq!(bench.vault.purge_pending(bench.clock.now()).await.unwrap(), 1);
+    assert_eq!(bench.vault.logins().purge_expired(bench.clock.now()).await.unwrap(), 1);
     assert_eq!(bench.vault.status().unwrap().pending, 1);
     bench.assert_manifest_holds();
 }
 
 async fn begin_other(bench: &Bench) {
-    bench.vault.put_pending("state-2", login(bench, "alice"), &AuditContext::system()).await.unwrap();
+    bench.vault.logins().begin("state-2", login(bench, "alice"), &AuditContext::system()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +82,7 @@ async fn of_fifty_that_race_for_a_state_one_gets_it() {
             let vault = bench.vault.clone();
             let (alice, github) = (user("alice"), "github".parse().unwrap());
             tokio::spawn(async move {
-                vault.take_pending("state-1", &alice, &github, &AuditContext::system()).await.unwrap()
+                vault.logins().take("state-1", &alice, &github, &AuditContext::system()).await.unwrap()
             })
         })
         .collect();
@@ -101,14 +101,14 @@ async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
     for apart in [1, 0] {
         let bench = Bench::new();
         let (who, github) = (AuditContext::system(), "github".parse().unwrap());
-        bench.vault.put_pending("other", login(&bench, "bob"), &who).await.unwrap();
+        bench.vault.logins().begin("other", login(&bench, "bob"), &who).await.unwrap();
         for number in 0..1253 {
             // All of them within the time that a login may take.
             bench.clock.advance(Duration::from_secs(if number < 5 { apart } else { 0 }));
-            bench.vault.put_pending(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
+            bench.vault.logins().begin(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
         }
         let take = async |state: &str, of: &str| {
-            bench.vault.take_pending(state, &user(of), &github, &who).await.unwrap().is_some()
+            bench.vault.logins().take(state, &user(of), &github, &who).await.unwrap().is_some()
         };
         // With the 1,251st the oldest 251 went, and two more came since.
         assert_eq!(bench.vault.status().unwrap().pending, 1 + 1002);
@@ -119,7 +119,7 @@ async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
         assert!(take("other", "bob").await, "nobody begins logins at another's cost");
         // Another process, and a server that was started again, know nothing of the room that was left.
         let other = bench.beside();
-        other.put_pending("beside", login(&bench, "alice"), &who).await.unwrap();
+        other.logins().begin("beside", login(&bench, "alice"), &who).await.unwrap();
         assert_eq!(bench.vault.status().unwrap().pending, 1000);
         assert!(take("beside", "alice").await);
         assert!(!take("state 252", "alice").await && take("state 253", "alice").await, "{apart} s apart");
@@ -133,16 +133,16 @@ async fn a_login_that_is_asked_about_becomes_no_newer() {
     let (who, github) = (AuditContext::system(), "github".parse().unwrap());
     let device = DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 0 };
     let on_a_device = PendingAuthorization { flow: LoginFlow::Device, device: Some(device), ..login(&bench, "alice") };
-    bench.vault.put_pending("device", on_a_device, &who).await.unwrap();
+    bench.vault.logins().begin("device", on_a_device, &who).await.unwrap();
     let (token, alice) = (Secret::new("device"), user("alice"));
     for _ in 0..3 {
         let turn = (bench.clock.now_millis(), Duration::ZERO);
-        assert!(bench.vault.begin_poll(&token, &alice, &github, turn, &who).await.unwrap().is_some());
+        assert!(bench.vault.logins().begin_poll(&token, &alice, &github, turn, &who).await.unwrap().is_some());
     }
     for number in 0..1250 {
-        bench.vault.put_pending(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
+        bench.vault.logins().begin(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
     }
     assert_eq!(bench.vault.status().unwrap().pending, 1000);
-    assert!(bench.vault.take_device("device", &alice, &github, &who).await.unwrap().is_none());
-    assert!(bench.vault.take_pending("state 250", &alice, &github, &who).await.unwrap().is_some());
+    assert!(bench.vault.logins().take_device("device", &alice, &github, &who).await.unwrap().is_none());
+    assert!(bench.vault.logins().take("state 250", &alice, &github, &who).await.unwrap().is_some());
 }

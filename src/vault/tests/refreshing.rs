@@ -3,7 +3,8 @@
 use super::*;
 
 pub(super) async fn begin(bench: &Bench, of: &CredentialMetadata) -> RefreshTicket {
-    let begun = bench.vault.begin_refresh(&of.user, &of.id, |_, _| None::<()>, &AuditContext::system()).await.unwrap();
+    let begun =
+        bench.vault.refreshes().begin(&of.user, &of.id, |_, _| None::<()>, &AuditContext::system()).await.unwrap();
     let RefreshStart::Begun(ticket, _) = begun else { panic!("nothing is against it") };
     *ticket
 }
@@ -21,17 +22,17 @@ async fn finish_as(
     let CredentialSecret::OAuth2(tokens) = tokens(token, &format!("{token}-refresh")) else { panic!() };
     let expires_at = Some(bench.clock.now().plus(Duration::from_secs(3600)));
     let refreshed = Refreshed { tokens, scopes: vec!["repo".into()], expires_at, refresh_at: expires_at };
-    bench.vault.finish_refresh(ticket, refreshed, overtaken, WEEK, &AuditContext::system()).await.unwrap()
+    bench.vault.refreshes().finish(ticket, refreshed, overtaken, WEEK, &AuditContext::system()).await.unwrap()
 }
 
 async fn fail(bench: &Bench, ticket: &RefreshTicket, in_doubt: bool) -> Option<CredentialMetadata> {
     let next_try = bench.clock.now().plus(Duration::from_secs(10));
     let failure = RefreshFailure { what: "status 503".into(), next_try, told_to_wait: false, in_doubt };
-    bench.vault.fail_refresh(ticket, failure, &AuditContext::system()).await.unwrap()
+    bench.vault.refreshes().fail(ticket, failure, &AuditContext::system()).await.unwrap()
 }
 
 fn now(bench: &Bench, of: &CredentialMetadata) -> CredentialMetadata {
-    bench.vault.credential(&of.user, &of.id).unwrap().unwrap()
+    bench.vault.credentials().get(&of.user, &of.id).unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -40,7 +41,7 @@ async fn bar_53_the_intent_is_on_disk_before_anything_is_sent() {
     let stored = bench.connect("alice", Some("42")).await;
     begin(&bench, &stored).await;
     assert_eq!(bench.audited("refresh.begin"), 1);
-    let after_a_crash = bench.beside().credential(&stored.user, &stored.id).unwrap().unwrap();
+    let after_a_crash = bench.beside().credentials().get(&stored.user, &stored.id).unwrap().unwrap();
     assert_eq!(after_a_crash.refreshing.in_doubt_since, Some(bench.clock.now()));
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[1], "rt", "with the token that is to be tried again");
     bench.assert_manifest_holds();
@@ -53,14 +54,15 @@ async fn bar_52_whether_to_begin_is_decided_by_what_is_there_in_the_transaction(
     let decline = |summary: &CredentialMetadata, tokens: &Tokens| {
         Some((summary.title.clone(), tokens.refresh_token.as_ref().map(|token| token.expose().to_owned())))
     };
-    let begun = bench.vault.begin_refresh(&stored.user, &stored.id, decline, &AuditContext::system()).await.unwrap();
+    let begun =
+        bench.vault.refreshes().begin(&stored.user, &stored.id, decline, &AuditContext::system()).await.unwrap();
     let RefreshStart::Declined(seen) = begun else { panic!("it was declined") };
     assert_eq!(seen, ("a title".to_owned(), Some("rt".to_owned())));
     assert_eq!(now(&bench, &stored), stored, "nothing is written");
     assert_eq!(bench.audited("refresh.begin"), 0);
     let key = bench.add("alice", "openai", api_key("k")).await;
     let begun =
-        bench.vault.begin_refresh(&key.user, &key.id, |_, _| None::<()>, &AuditContext::system()).await.unwrap();
+        bench.vault.refreshes().begin(&key.user, &key.id, |_, _| None::<()>, &AuditContext::system()).await.unwrap();
     assert!(matches!(begun, RefreshStart::Gone), "an API key has no refresh");
 }
 
@@ -72,7 +74,12 @@ async fn what_a_refresh_brought_replaces_everything_at_once() {
     fail(&bench, &failed, true).await;
     bench.clock.advance(Duration::from_secs(60));
     let ticket = begin(&bench, &stored).await;
-    bench.vault.amend_credential(&stored.user, &stored.id, title("renamed"), &AuditContext::system()).await.unwrap();
+    bench
+        .vault
+        .credentials()
+        .update(&stored.user, &stored.id, title("renamed"), &AuditContext::system())
+        .await
+        .unwrap();
     let done = finish(&bench, &ticket, "new").await.expect("a new title is in nobody's way");
     assert_eq!(done.title, "renamed");
     assert_eq!(done.scopes, Some(vec!["repo".to_owned()]));
@@ -113,11 +120,16 @@ async fn a_refusal_is_for_the_user_and_keeps_what_is_stored() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let ticket = begin(&bench, &stored).await;
-    let refused =
-        bench.vault.needs_reauth(&ticket, "invalid_grant".into(), &AuditContext::system()).await.unwrap().unwrap();
+    let refused = bench
+        .vault
+        .refreshes()
+        .mark_needs_reauth(&ticket, "invalid_grant".into(), &AuditContext::system())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((refused.status, refused.refreshing.in_doubt_since), (CredentialStatus::NeedsReauth, None));
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["at", "rt"]);
-    assert!(bench.vault.due_refreshes(UnixTime(i64::MAX), 9).unwrap().is_empty());
+    assert!(bench.vault.refreshes().due(UnixTime(i64::MAX), 9).unwrap().is_empty());
     let mended = bench.replace(&stored, new("alice", "github", tokens("two", "r2"))).await.unwrap();
     assert_eq!((mended.status, mended.refreshing.last_error), (CredentialStatus::Active, None));
     bench.assert_manifest_holds();
@@ -142,12 +154,12 @@ async fn tokens_that_come_too_late_overwrite_nothing_and_are_revoked_where_that_
         } else {
             bench.replace(&stored, new("alice", "github", tokens("connected", "again"))).await.unwrap();
         }
-        let before = bench.vault.credential(&stored.user, &stored.id).unwrap();
+        let before = bench.vault.credentials().get(&stored.user, &stored.id).unwrap();
         assert!(finish_as(&bench, &ticket, "late", revocation.clone()).await.is_none());
         assert!(fail(&bench, &ticket, true).await.is_none());
-        assert_eq!(bench.vault.credential(&stored.user, &stored.id).unwrap(), before);
+        assert_eq!(bench.vault.credentials().get(&stored.user, &stored.id).unwrap(), before);
         bench.clock.advance(Duration::from_secs(120));
-        let due = bench.vault.due_revocations(bench.clock.now(), bench.clock.now(), 9).unwrap();
+        let due = bench.vault.revocations().due(bench.clock.now(), bench.clock.now(), 9).unwrap();
         assert_eq!(due.len(), queued, "{revocation:?} {deleted}");
         for one in due {
             assert_eq!(one.unwrap().tokens.access_token.expose(), "late");
@@ -170,7 +182,8 @@ async fn a_reconnected_credential_keeps_its_account_and_what_the_new_grant_lacks
     for (account, is_known) in [(Some("43"), true), (None, false)] {
         let refused = bench
             .vault
-            .replace_credential(replacement(&stored), no_refresh_token(account), &AuditContext::system())
+            .credentials()
+            .replace(replacement(&stored), no_refresh_token(account), &AuditContext::system())
             .await
             .unwrap();
         assert!(matches!(refused, ReplaceOutcome::OtherAccount { known } if known == is_known));
@@ -178,7 +191,7 @@ async fn a_reconnected_credential_keeps_its_account_and_what_the_new_grant_lacks
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["new", "rt"]);
     let told = Replacement { any_account: true, ..replacement(&stored) };
     let replaced =
-        bench.vault.replace_credential(told, no_refresh_token(Some("43")), &AuditContext::system()).await.unwrap();
+        bench.vault.credentials().replace(told, no_refresh_token(Some("43")), &AuditContext::system()).await.unwrap();
     assert!(matches!(replaced, ReplaceOutcome::Done(summary) if summary.account.as_deref() == Some("43")));
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[1], "", "not the other account's");
     bench.assert_manifest_holds();
@@ -189,16 +202,16 @@ async fn the_background_finds_what_is_due_by_an_index() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let at = |seconds| Some(UnixTime(bench.clock.now().0 + seconds));
-    assert!(bench.vault.due_refreshes(UnixTime(i64::MAX), 9).unwrap().is_empty(), "it has no time yet");
-    bench.vault.schedule_refresh(&stored.user, &stored.id, at(60)).await.unwrap();
-    assert!(bench.vault.due_refreshes(bench.clock.now(), 9).unwrap().is_empty());
-    let due = bench.vault.due_refreshes(at(60).unwrap(), 9).unwrap();
+    assert!(bench.vault.refreshes().due(UnixTime(i64::MAX), 9).unwrap().is_empty(), "it has no time yet");
+    bench.vault.refreshes().schedule(&stored.user, &stored.id, at(60)).await.unwrap();
+    assert!(bench.vault.refreshes().due(bench.clock.now(), 9).unwrap().is_empty());
+    let due = bench.vault.refreshes().due(at(60).unwrap(), 9).unwrap();
     assert_eq!(due, [(stored.user.clone(), stored.id, stored.provider.clone())]);
     let other = bench.add("bob", "gitlab", tokens("a", "r")).await;
     for one in [&other, &bench.add("bob", "github", tokens("a", "r")).await] {
-        bench.vault.schedule_refresh(&one.user, &one.id, at(61)).await.unwrap();
+        bench.vault.refreshes().schedule(&one.user, &one.id, at(61)).await.unwrap();
     }
-    let due = bench.vault.due_refreshes(at(99).unwrap(), 1).unwrap();
+    let due = bench.vault.refreshes().due(at(99).unwrap(), 1).unwrap();
     assert_eq!(due.iter().map(|(_, id, _)| *id).collect::<Vec<_>>(), [stored.id, other.id], "one of each provider");
     let plan: String = Connection::open(bench.path())
         .unwrap()

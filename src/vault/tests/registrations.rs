@@ -20,9 +20,9 @@ pub(super) fn client(id: &str) -> ClientRegistration {
 async fn bar_38_a_registration_is_kept_sealed_for_its_issuer_and_redirect_uri_alone() {
     let bench = Bench::new();
     let here = at("https://as.example");
-    assert!(bench.vault.registration(&here).unwrap().is_none());
-    bench.vault.put_registration(&here, client("one"), None, &AuditContext::system()).await.unwrap();
-    let kept = bench.vault.registration(&here).unwrap().unwrap();
+    assert!(bench.vault.registrations().get(&here).unwrap().is_none());
+    bench.vault.registrations().put(&here, client("one"), None, &AuditContext::system()).await.unwrap();
+    let kept = bench.vault.registrations().get(&here).unwrap().unwrap();
     assert_eq!((kept.client_id.as_str(), kept.token_auth.as_str()), ("one", "basic"));
     assert_eq!(kept.client_secret.unwrap().expose(), "the registered secret");
     assert_eq!(kept.secret_expires_at, Some(UnixTime(2_000_000_000)));
@@ -31,7 +31,7 @@ async fn bar_38_a_registration_is_kept_sealed_for_its_issuer_and_redirect_uri_al
         at("https://evil.example"),
         RegisteredAt { redirect_uri: "https://app.example/other".to_owned(), ..here.clone() },
     ] {
-        assert!(bench.vault.registration(&elsewhere).unwrap().is_none(), "{elsewhere:?}");
+        assert!(bench.vault.registrations().get(&elsewhere).unwrap().is_none(), "{elsewhere:?}");
     }
     assert_eq!(bench.audited("client.register"), 1);
     bench.assert_manifest_holds();
@@ -48,12 +48,12 @@ async fn of_two_that_register_at_one_time_both_use_the_first_and_a_dead_one_can_
     let bench = Bench::new();
     let here = at("https://as.example");
     let put = async |id: &str, replaced: Option<&str>| {
-        bench.vault.put_registration(&here, client(id), replaced, &AuditContext::system()).await.unwrap().client_id
+        bench.vault.registrations().put(&here, client(id), replaced, &AuditContext::system()).await.unwrap().client_id
     };
     assert_eq!(put("one", None).await, "one");
     assert_eq!(put("two", None).await, "one");
     assert_eq!(put("three", Some("one")).await, "three");
     assert_eq!(put("four", Some("one")).await, "three", "it was replaced already");
-    assert_eq!(bench.vault.registration(&here).unwrap().unwrap().client_id, "three");
+    assert_eq!(bench.vault.registrations().get(&here).unwrap().unwrap().client_id, "three");
     bench.assert_manifest_holds();
 }

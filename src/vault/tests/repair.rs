@@ -4,13 +4,13 @@ use super::damage::three;
 use super::*;
 
 async fn plan(bench: &Bench) -> Result<Repair, VaultError> {
-    bench.vault.plan_repair(&AuditContext::command_line()).await
+    bench.vault.integrity().plan_repair(&AuditContext::command_line()).await
 }
 
 /// Carries out a repair, the rest included, and returns what it did.
 async fn repair(bench: &Bench) -> Repair {
     let plan = plan(bench).await.unwrap();
-    bench.vault.repair(&plan, &AuditContext::command_line()).await.unwrap();
+    bench.vault.integrity().repair(&plan, &AuditContext::command_line()).await.unwrap();
     plan
 }
 
@@ -22,7 +22,7 @@ fn names(findings: &[IntegrityFinding], row: &CredentialId) -> bool {
 async fn passing(bench: &Bench) {
     let who = AuditContext::system();
     for state in ["sound", "damaged"] {
-        bench.vault.put_pending(state, super::pending::login(bench, "alice"), &who).await.unwrap();
+        bench.vault.logins().begin(state, super::pending::login(bench, "alice"), &who).await.unwrap();
         let stored = bench.connect("alice", Some(state)).await;
         bench.delete(&stored, RevocationScope::Token).await.unwrap();
     }
@@ -33,8 +33,8 @@ async fn passing(bench: &Bench) {
         secret_expires_at: None,
         token_auth: "none".into(),
     };
-    bench.vault.put_registration(&at, client, None, &who).await.unwrap();
-    bench.vault.ensure_signing_key(&who).await.unwrap();
+    bench.vault.registrations().put(&at, client, None, &who).await.unwrap();
+    bench.vault.signing_keys().ensure(&who).await.unwrap();
 }
 
 /// Tables whose rows can be done without, the columns of their keys, and how many of two are left when one is erased.
@@ -68,14 +68,14 @@ async fn damaged_credential_is_erased_and_the_manifest_holds() {
         let [first, second, _] = three(&bench).await;
         assert!(plan(&bench).await.unwrap().is_empty(), "{change}");
         bench.attack(&format!("PRAGMA foreign_keys = OFF; {change} WHERE id = '{}'", first.id));
-        assert!(!bench.vault.verify().unwrap().holds(), "{change}");
+        assert!(!bench.vault.integrity().verify().unwrap().holds(), "{change}");
         let done = repair(&bench).await;
         assert!(
             names(&done.damaged, &first.id) && done.damaged.len() == 1 && done.rest.is_empty(),
             "{change}: {done:?}"
         );
-        assert_eq!(bench.vault.verify().unwrap().findings, [], "{change}");
-        assert_eq!(bench.vault.list(&first.user, None, CredentialPage::default()).unwrap().len(), 1);
+        assert_eq!(bench.vault.integrity().verify().unwrap().findings, [], "{change}");
+        assert_eq!(bench.vault.credentials().list(&first.user, None, CredentialPage::default()).unwrap().len(), 1);
         assert!(bench.read(&second).await.is_some());
         assert_eq!((bench.audited("vault.repair"), bench.audited("credential.delete")), (1, 1), "{change}");
         assert!(plan(&bench).await.unwrap().is_empty(), "{change}");
@@ -92,7 +92,7 @@ async fn plan_changes_nothing() {
     let before = (count(&bench, "credential"), count(&bench, "pending_authorization"), epoch());
     assert_eq!(plan(&bench).await.unwrap().damaged.len(), 5);
     assert_eq!((count(&bench, "credential"), count(&bench, "pending_authorization"), epoch()), before);
-    assert!(bench.vault.credential(&first.user, &first.id).is_err());
+    assert!(bench.vault.credentials().get(&first.user, &first.id).is_err());
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn vault_that_changed_since_the_plan_is_not_repaired() {
     bench.attack(&format!("UPDATE credential SET revision = 7 WHERE id = '{}'", first.id));
     let old = plan(&bench).await.unwrap();
     bench.attack(&format!("UPDATE credential SET revision = 7 WHERE id = '{}'", second.id));
-    let refused = bench.vault.repair(&old, &AuditContext::command_line()).await;
+    let refused = bench.vault.integrity().repair(&old, &AuditContext::command_line()).await;
     assert!(matches!(refused, Err(VaultError::Contended)), "{refused:?}");
     assert_eq!(count(&bench, "credential"), 3);
 }
@@ -114,7 +114,7 @@ async fn copy_has_the_damaged_rows_and_is_for_its_owner_alone() {
     let bench = Bench::new();
     three(&bench).await;
     bench.attack("UPDATE credential SET revision = 7");
-    let copy = bench.vault.copy_before_repair().unwrap();
+    let copy = bench.vault.integrity().copy_before_repair().unwrap();
     assert_eq!(std::fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
     let rows = "SELECT count(*) FROM credential WHERE revision = 7";
     assert_eq!(Connection::open(&copy).unwrap().query_row(rows, [], |row| row.get::<_, i64>(0)).unwrap(), 3);
@@ -148,12 +148,12 @@ async fn other_damaged_rows_are_erased_and_nothing_else_is() {
             let [first, ..] = three(&bench).await;
             passing(&bench).await;
             bench.attack(&change_one(table, key, &change));
-            assert!(!bench.vault.verify().unwrap().holds(), "{table} {change}");
+            assert!(!bench.vault.integrity().verify().unwrap().holds(), "{table} {change}");
             let done = repair(&bench).await;
             assert!(matches!(&done.damaged[..], [one] if one.table == table), "{table} {change}: {done:?}");
             // It is not known whether the erased row is the one that was counted.
             assert_eq!(done.rest.len(), 1, "{table} {change}: {done:?}");
-            assert_eq!(bench.vault.verify().unwrap().findings, [], "{table} {change}");
+            assert_eq!(bench.vault.integrity().verify().unwrap().findings, [], "{table} {change}");
             assert_eq!(bench.audited("vault.repair"), 1);
             assert_eq!(count(&bench, table), left, "{table} {change}");
             assert_eq!((count(&bench, "credential"), count(&bench, "user")), (3, 2), "{table} {change}");
@@ -171,7 +171,7 @@ async fn damage_of_uncounted_columns_leaves_no_rest() {
         bench.attack(&change_one(table, key, &format!("{column} = 7")));
         let done = repair(&bench).await;
         assert_eq!((done.damaged.len(), done.rest.len()), (1, 0), "{table}");
-        assert_eq!(bench.vault.verify().unwrap().findings, [], "{table}");
+        assert_eq!(bench.vault.integrity().verify().unwrap().findings, [], "{table}");
         assert_eq!(count(&bench, table), left, "{table}");
     }
 }
@@ -183,7 +183,7 @@ async fn inserted_row_is_erased_and_leaves_no_rest() {
     bench.attack(GARBAGE);
     let done = repair(&bench).await;
     assert_eq!((done.damaged.len(), done.rest.len()), (1, 0));
-    assert_eq!(bench.vault.verify().unwrap().findings, []);
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
 }
 
 /// A revocation that nobody queued.
@@ -212,7 +212,7 @@ async fn several_credentials_are_erased_at_once() {
     ));
     let done = repair(&bench).await;
     assert_eq!((done.damaged.len(), done.rest.len()), (2, 0));
-    assert_eq!(bench.vault.verify().unwrap().findings, []);
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
     assert!(bench.read(&third).await.is_some());
 }
 
@@ -265,7 +265,7 @@ async fn accepted_rest_is_taken_as_deleted() {
     ));
     let done = repair(&bench).await;
     assert!(done.damaged.len() == 3 && names(&done.rest, &second.id), "{done:?}");
-    assert_eq!(bench.vault.verify().unwrap().findings, []);
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
     assert_eq!(bench.audited("credential.delete"), 4, "two by their user, one erased, one missing");
     assert!(bench.read(&third).await.is_some());
 }
@@ -307,7 +307,7 @@ async fn credential_given_to_another_user_is_erased() {
     ));
     let done = repair(&bench).await;
     assert_eq!((done.damaged.len(), done.rest.len()), (1, 0), "{done:?}");
-    assert_eq!(bench.vault.verify().unwrap().findings, []);
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
 }
 
 #[tokio::test]
@@ -318,10 +318,10 @@ async fn stray_secret_is_erased_and_the_credential_of_its_id_stays() {
         "PRAGMA foreign_keys = OFF; INSERT INTO credential_secret SELECT 'zzz', id, revision, data_key, secret
                   FROM credential_secret WHERE user = 'alice' ORDER BY id LIMIT 1",
     );
-    assert!(!bench.vault.verify().unwrap().holds());
+    assert!(!bench.vault.integrity().verify().unwrap().holds());
     let done = repair(&bench).await;
     assert_eq!((done.damaged.len(), done.rest.len()), (1, 0), "{done:?}");
-    assert_eq!(bench.vault.verify().unwrap().findings, []);
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
     assert!(bench.read(&first).await.is_some());
 }
 
@@ -343,7 +343,7 @@ async fn a_damaged_revocation_keeps_no_other_from_being_seen() {
         let bench = Bench::new();
         passing(&bench).await;
         bench.attack(&format!("UPDATE revocation SET {change} WHERE id = (SELECT max(id) FROM revocation)"));
-        let queue = bench.vault.revocations(|_| true, CredentialPage::default()).unwrap();
+        let queue = bench.vault.revocations().list(|_| true, None, None).unwrap();
         assert_eq!((queue.waiting.len(), queue.damaged.len(), queue.more), (1, 1, false), "{change}");
     }
 }
@@ -359,7 +359,7 @@ async fn a_page_of_revocations_goes_on_behind_one_that_cannot_be_read() {
     );
     let (mut after, mut seen) = (None, 0);
     for _ in 0..4 {
-        let queue = bench.vault.revocations(|_| true, CredentialPage { limit: Some(1), after }).unwrap();
+        let queue = bench.vault.revocations().list(|_| true, after, Some(1)).unwrap();
         seen += queue.waiting.len();
         after = queue.waiting.last().map(|last| last.credential_id);
         if !queue.more {

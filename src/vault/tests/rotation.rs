@@ -7,7 +7,7 @@ use super::*;
 async fn reseal(vault: &Vault, meanwhile: impl AsyncFn(u32)) -> RotationPlace {
     let mut place = RotationPlace::default();
     let mut step = 0;
-    while vault.rotate_some(&mut place, 2).await.unwrap().is_some() {
+    while vault.rotation().reseal_some(&mut place, 2).await.unwrap().is_some() {
         meanwhile(step).await;
         step += 1;
     }
@@ -16,9 +16,9 @@ async fn reseal(vault: &Vault, meanwhile: impl AsyncFn(u32)) -> RotationPlace {
 
 /// A rotation from its beginning to its end.
 async fn rotate(vault: &Vault) -> RotationEnd {
-    vault.begin_rotation(&AuditContext::command_line()).await.unwrap();
+    vault.rotation().begin(&AuditContext::command_line()).await.unwrap();
     assert!(reseal(vault, async |_| {}).await.damaged.is_empty());
-    vault.end_rotation(&AuditContext::command_line()).await.unwrap()
+    vault.rotation().end(&AuditContext::command_line()).await.unwrap()
 }
 
 fn sealed_under(bench: &Bench, id: CredentialId) -> (u32, Vec<u8>) {
@@ -33,10 +33,10 @@ pub(super) async fn one_of_each(bench: &Bench) -> CredentialMetadata {
     let kept = bench.add("alice", "p", api_key("old")).await;
     let gone = bench.connect("alice", None).await;
     bench.delete(&gone, RevocationScope::Token).await;
-    vault.put_pending("state", super::pending::login(bench, "alice"), &AuditContext::system()).await.unwrap();
+    vault.logins().begin("state", super::pending::login(bench, "alice"), &AuditContext::system()).await.unwrap();
     let at = super::registrations::at("https://as.example");
-    vault.put_registration(&at, super::registrations::client("one"), None, &AuditContext::system()).await.unwrap();
-    vault.ensure_signing_key(&AuditContext::system()).await.unwrap();
+    vault.registrations().put(&at, super::registrations::client("one"), None, &AuditContext::system()).await.unwrap();
+    vault.signing_keys().ensure(&AuditContext::system()).await.unwrap();
     kept
 }
 
@@ -45,14 +45,14 @@ async fn assert_all_of_use(bench: &Bench, kept: &CredentialMetadata) {
     let vault = &bench.vault;
     assert_eq!(texts(&bench.read(kept).await.unwrap().1), ["old"]);
     let github = "github".parse().unwrap();
-    assert!(vault.take_pending("state", &user("alice"), &github, &AuditContext::system()).await.unwrap().is_some());
+    assert!(vault.logins().take("state", &user("alice"), &github, &AuditContext::system()).await.unwrap().is_some());
     let at = super::registrations::at("https://as.example");
-    assert_eq!(vault.registration(&at).unwrap().unwrap().client_id, "one");
-    assert_eq!(vault.signing_keys().unwrap().len(), 1);
-    let queued = vault.revocations(|_| true, CredentialPage::default()).unwrap().waiting;
+    assert_eq!(vault.registrations().get(&at).unwrap().unwrap().client_id, "one");
+    assert_eq!(vault.signing_keys().list().unwrap().len(), 1);
+    let queued = vault.revocations().list(|_| true, None, None).unwrap().waiting;
     assert_eq!(queued[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
-    assert!(vault.has_user(&user("alice")).unwrap());
-    assert!(vault.verify().unwrap().holds(), "{:?}", vault.verify().unwrap());
+    assert!(vault.users().exists(&user("alice")).unwrap());
+    assert!(vault.integrity().verify().unwrap().holds(), "{:?}", vault.integrity().verify().unwrap());
     bench.assert_manifest_holds();
 }
 
@@ -61,12 +61,12 @@ async fn a_record_sealed_under_the_old_key_is_sealed_again_before_it_is_stored()
     let bench = Bench::new();
     let old = bench.add("alice", "p", api_key("old")).await;
     let reader = bench.beside();
-    bench.beside().begin_rotation(&AuditContext::command_line()).await.unwrap();
+    bench.beside().rotation().begin(&AuditContext::command_line()).await.unwrap();
     let new = bench.add("alice", "p", api_key("new")).await;
     let (version, record) = sealed_under(&bench, new.id);
     assert_eq!((version, &record[1..5]), (2, [0, 0, 0, 2].as_slice()));
     assert_eq!(sealed_under(&bench, old.id).0, 1);
-    assert_eq!(reader.list(&user("alice"), None, CredentialPage::default()).unwrap().len(), 2);
+    assert_eq!(reader.credentials().list(&user("alice"), None, CredentialPage::default()).unwrap().len(), 2);
     assert_eq!(texts(&bench.read(&old).await.unwrap().1), ["old"]);
     assert!(bench.delete(&old, RevocationScope::Never).await.is_some());
     assert_eq!(bench.vault.status().unwrap().data_key_version, 2);
@@ -99,21 +99,21 @@ async fn bar_55_a_rotation_that_was_cut_short_goes_on_where_it_was_left() {
         bench.add("alice", "p", api_key(&i.to_string())).await;
     }
     let command = bench.beside();
-    command.begin_rotation(&AuditContext::command_line()).await.unwrap();
+    command.rotation().begin(&AuditContext::command_line()).await.unwrap();
     let mut place = RotationPlace::default();
     for _ in 0..3 {
-        command.rotate_some(&mut place, 2).await.unwrap();
+        command.rotation().reseal_some(&mut place, 2).await.unwrap();
     }
     drop(command);
     let again = bench.reopen_as(&bench.key).unwrap();
-    let left = again.unfinished_rotation().unwrap().unwrap();
+    let left = again.rotation().unfinished().unwrap().unwrap();
     assert!((1..19).contains(&left), "{left}");
-    assert_eq!(again.end_rotation(&AuditContext::command_line()).await.unwrap(), RotationEnd::StillUsed(left));
-    let begun = again.begin_rotation(&AuditContext::command_line()).await.unwrap();
+    assert_eq!(again.rotation().end(&AuditContext::command_line()).await.unwrap(), RotationEnd::StillUsed(left));
+    let begun = again.rotation().begin(&AuditContext::command_line()).await.unwrap();
     assert_eq!(begun, RotationBegun { data_key: 2, resumed: true, left });
     assert_eq!(rotate(&again).await, RotationEnd::Destroyed(vec![1]));
-    assert_eq!(bench.vault.list(&user("alice"), None, CredentialPage::default()).unwrap().len(), 9);
-    assert!(bench.vault.verify().unwrap().holds());
+    assert_eq!(bench.vault.credentials().list(&user("alice"), None, CredentialPage::default()).unwrap().len(), 9);
+    assert!(bench.vault.integrity().verify().unwrap().holds());
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn whatever_happens_during_a_rotation_happens_as_without_it() {
     let refreshed = bench.connect("bob", Some("7")).await;
     let ticket = super::refreshing::begin(&bench, &refreshed).await;
     let command = bench.beside();
-    command.begin_rotation(&AuditContext::command_line()).await.unwrap();
+    command.rotation().begin(&AuditContext::command_line()).await.unwrap();
     let bench_ref = &bench;
     reseal(&command, async |step| {
         let stored = bench_ref.add("carol", "p", api_key(&format!("c{step}"))).await;
@@ -132,7 +132,8 @@ async fn whatever_happens_during_a_rotation_happens_as_without_it() {
         } else {
             bench_ref
                 .vault
-                .amend_credential(&stored.user, &stored.id, title("t"), &AuditContext::system())
+                .credentials()
+                .update(&stored.user, &stored.id, title("t"), &AuditContext::system())
                 .await
                 .unwrap();
         }
@@ -140,7 +141,7 @@ async fn whatever_happens_during_a_rotation_happens_as_without_it() {
     .await;
     let done = super::refreshing::finish(&bench, &ticket, "fresh").await.expect("a refresh under way ends as it would");
     assert_eq!(done.refreshing.failures, 0);
-    assert_eq!(command.end_rotation(&AuditContext::command_line()).await.unwrap(), RotationEnd::Destroyed(vec![1]));
+    assert_eq!(command.rotation().end(&AuditContext::command_line()).await.unwrap(), RotationEnd::Destroyed(vec![1]));
     assert_all_of_use(&bench, &kept).await;
 }
 
@@ -149,11 +150,11 @@ async fn a_damaged_record_keeps_the_old_key_and_is_named() {
     let bench = Bench::new();
     let [good, bad] = [bench.add("alice", "p", api_key("a")).await, bench.add("alice", "p", api_key("b")).await];
     bench.attack(&format!("UPDATE credential SET expires_at = 5 WHERE id = '{}'", bad.id));
-    bench.vault.begin_rotation(&AuditContext::command_line()).await.unwrap();
+    bench.vault.rotation().begin(&AuditContext::command_line()).await.unwrap();
     let place = reseal(&bench.vault, async |_| {}).await;
     let named = |table: &str| (table.to_owned(), bad.id.to_string());
     assert_eq!(place.damaged, [named("credential"), named("credential_secret")]);
-    assert_eq!(bench.vault.end_rotation(&AuditContext::command_line()).await.unwrap(), RotationEnd::StillUsed(2));
+    assert_eq!(bench.vault.rotation().end(&AuditContext::command_line()).await.unwrap(), RotationEnd::StillUsed(2));
     assert_eq!(texts(&bench.read(&good).await.unwrap().1), ["a"]);
 }
 
@@ -163,19 +164,24 @@ async fn a_login_that_comes_back_during_a_rotation_by_another_process_replaces_i
         let bench = Bench::new();
         let old = bench.connect("alice", Some("42")).await;
         let command = bench.beside();
-        command.begin_rotation(&AuditContext::command_line()).await.unwrap();
+        command.rotation().begin(&AuditContext::command_line()).await.unwrap();
         reseal(&command, async |_| {}).await;
         if ends {
-            command.end_rotation(&AuditContext::command_line()).await.unwrap();
+            command.rotation().end(&AuditContext::command_line()).await.unwrap();
         }
         // What the server has in memory does not open the row any more: it is not damaged for that.
         let first = NewCredential { account: Some("42".into()), ..new("alice", "github", tokens("new", "refresh")) };
         let login = NewLogin { first, further: Vec::new() };
-        let kept = bench.vault.keep_login(login, Some(replacement(&old)), &AuditContext::system()).await.unwrap();
+        let kept = bench
+            .vault
+            .credentials()
+            .keep_login(login, Some(replacement(&old)), &AuditContext::system())
+            .await
+            .unwrap();
         let KeptLogin::Kept { first, .. } = kept else { panic!("refused") };
         assert_eq!(first.id, old.id, "the rotation has ended: {ends}");
         assert_eq!(texts(&bench.read(&old).await.unwrap().1)[0], "new");
-        assert_eq!(bench.vault.list(&old.user, None, CredentialPage::default()).unwrap().len(), 1);
+        assert_eq!(bench.vault.credentials().list(&old.user, None, CredentialPage::default()).unwrap().len(), 1);
         bench.assert_manifest_holds();
     }
 }

@@ -12,15 +12,16 @@ async fn a_key_and_a_passphrase_open_one_vault_side_by_side() {
     let stored = bench.add("alice", "p", api_key("k")).await;
     let recovery = passphrase("correct horse battery staple");
     let who = AuditContext::command_line();
-    assert_eq!(bench.vault.add_slot(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::New(2));
-    assert_eq!(bench.vault.add_slot(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::ThereAlready(2));
-    let kinds: Vec<_> = bench.vault.slots().unwrap().iter().map(|slot| (slot.id, slot.kind, slot.is_weak)).collect();
+    assert_eq!(bench.vault.key_slots().add(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::New(2));
+    assert_eq!(bench.vault.key_slots().add(&bench.key, &recovery, &who).await.unwrap(), SlotAdded::ThereAlready(2));
+    let kinds: Vec<_> =
+        bench.vault.key_slots().list().unwrap().iter().map(|slot| (slot.id, slot.kind, slot.is_weak)).collect();
     assert_eq!(kinds, [(1, SlotKind::Key, false), (2, SlotKind::Passphrase, false)]);
     let by_passphrase = bench.reopen_as(&recovery).unwrap();
-    assert!(by_passphrase.material(&stored.user, &stored.id, &who).await.unwrap().is_some());
+    assert!(by_passphrase.credentials().read_secret(&stored.user, &stored.id, &who).await.unwrap().is_some());
     assert!(matches!(bench.reopen_as(&passphrase("correct horse")), Err(VaultError::WrongKey { .. })));
-    assert_eq!((bench.audited("slot.add"), by_passphrase.slot_of(&bench.key).unwrap()), (1, Some(1)));
-    assert!(bench.vault.verify().unwrap().holds());
+    assert_eq!((bench.audited("slot.add"), by_passphrase.key_slots().find(&bench.key).unwrap()), (1, Some(1)));
+    assert!(bench.vault.integrity().verify().unwrap().holds());
 }
 
 #[tokio::test]
@@ -28,10 +29,10 @@ async fn a_slot_that_was_removed_opens_nothing_and_the_last_one_stays() {
     let bench = Bench::new();
     let who = AuditContext::command_line();
     let second = MasterKey::generate(Random);
-    bench.vault.add_slot(&bench.key, &second, &who).await.unwrap();
-    assert_eq!(bench.vault.remove_slot(1, &who).await.unwrap(), SlotRemoved::Gone);
-    assert_eq!(bench.vault.remove_slot(1, &who).await.unwrap(), SlotRemoved::Absent);
-    assert_eq!(bench.vault.remove_slot(2, &who).await.unwrap(), SlotRemoved::Last);
+    bench.vault.key_slots().add(&bench.key, &second, &who).await.unwrap();
+    assert_eq!(bench.vault.key_slots().remove(1, &who).await.unwrap(), SlotRemoved::Gone);
+    assert_eq!(bench.vault.key_slots().remove(1, &who).await.unwrap(), SlotRemoved::Absent);
+    assert_eq!(bench.vault.key_slots().remove(2, &who).await.unwrap(), SlotRemoved::Last);
     let Err(VaultError::WrongKey { expected, given }) = bench.reopen_as(&bench.key) else { panic!("it opens") };
     assert_eq!(expected, [format!("key {}", second.fingerprint().unwrap())]);
     assert_eq!(given, format!("key {}", bench.key.fingerprint().unwrap()));
@@ -42,7 +43,7 @@ async fn a_slot_that_was_removed_opens_nothing_and_the_last_one_stays() {
 async fn only_who_has_a_master_key_can_add_one() {
     let bench = Bench::new();
     let [stranger, new] = [MasterKey::generate(Random), MasterKey::generate(Random)];
-    let added = bench.vault.add_slot(&stranger, &new, &AuditContext::command_line()).await;
+    let added = bench.vault.key_slots().add(&stranger, &new, &AuditContext::command_line()).await;
     assert!(matches!(added, Err(VaultError::WrongKey { .. })));
     bench.attack("INSERT INTO slot SELECT 2, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum FROM slot");
     assert!(matches!(bench.reopen_as(&bench.key), Err(VaultError::DamagedKeyring(_))));
@@ -55,7 +56,8 @@ async fn a_slot_with_the_last_of_all_numbers_is_damage_and_no_panic() {
         "INSERT INTO slot SELECT 9223372036854775807, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint,
              wrapped_root, checksum FROM slot",
     );
-    let added = bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &AuditContext::command_line()).await;
+    let added =
+        bench.vault.key_slots().add(&bench.key, &MasterKey::generate(Random), &AuditContext::command_line()).await;
     assert!(matches!(added, Err(VaultError::DamagedKeyring(_))), "{added:?}");
 }
 
@@ -66,30 +68,33 @@ async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
     let stored = bench.add("alice", "p", api_key("k")).await;
     let (key, text) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
     let at = super::registrations::at("https://as.example");
-    bench.vault.put_registration(&at, super::registrations::client("one"), None, &who).await.unwrap();
-    bench.vault.put_pending("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
-    bench.vault.add_slot(&bench.key, &passphrase("recovery passphrase"), &who).await.unwrap();
+    bench.vault.registrations().put(&at, super::registrations::client("one"), None, &who).await.unwrap();
+    bench.vault.logins().begin("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
+    bench.vault.key_slots().add(&bench.key, &passphrase("recovery passphrase"), &who).await.unwrap();
     let new = MasterKey::generate(Random);
-    assert_eq!(bench.vault.renew_root(&bench.key, &new, &who).await.unwrap(), 3);
+    assert_eq!(bench.vault.key_slots().renew_root(&bench.key, &new, &who).await.unwrap(), 3);
     for old in [&bench.key, &passphrase("recovery passphrase")] {
         assert!(matches!(bench.reopen_as(old), Err(VaultError::WrongKey { .. })));
     }
     let again = bench.reopen_as(&new).unwrap();
     let current: Vec<_> = again.status().unwrap().keys.into_iter().filter(|key| key.state == "current").collect();
     assert_eq!(current.iter().map(|key| key.version).collect::<Vec<_>>(), [2, 2, 2], "api_key, audit, data");
-    assert_eq!(texts(&again.material(&stored.user, &stored.id, &who).await.unwrap().unwrap().1), ["k"]);
-    assert_eq!(again.authenticate(text.expose()).unwrap().unwrap().id, key.id, "API keys go on");
-    assert_eq!(again.registration(&at).unwrap().unwrap().client_id, "one");
+    assert_eq!(
+        texts(&again.credentials().read_secret(&stored.user, &stored.id, &who).await.unwrap().unwrap().1),
+        ["k"]
+    );
+    assert_eq!(again.api_keys().authenticate(text.expose()).unwrap().unwrap().id, key.id, "API keys go on");
+    assert_eq!(again.registrations().get(&at).unwrap().unwrap().client_id, "one");
     let github = "github".parse().unwrap();
     assert!(
-        again.take_pending("state", &user("alice"), &github, &who).await.unwrap().is_none(),
+        again.logins().take("state", &user("alice"), &github, &who).await.unwrap().is_none(),
         "begun logins are over"
     );
     assert!(
-        again.unfinished_rotation().unwrap().is_some_and(|left| left > 0),
+        again.rotation().unfinished().unwrap().is_some_and(|left| left > 0),
         "what is there is still to be sealed anew"
     );
-    assert!(again.verify().unwrap().holds(), "{:?}", again.verify().unwrap());
+    assert!(again.integrity().verify().unwrap().holds(), "{:?}", again.integrity().verify().unwrap());
 }
 
 #[tokio::test]
@@ -97,14 +102,14 @@ async fn the_slots_of_a_vault_are_bounded_in_number() {
     let bench = Bench::new();
     let who = AuditContext::command_line();
     for _ in 1..64 {
-        bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &who).await.unwrap();
+        bench.vault.key_slots().add(&bench.key, &MasterKey::generate(Random), &who).await.unwrap();
     }
-    let more = bench.vault.add_slot(&bench.key, &MasterKey::generate(Random), &who).await;
+    let more = bench.vault.key_slots().add(&bench.key, &MasterKey::generate(Random), &who).await;
     assert!(matches!(more, Err(VaultError::TooManySlots(64))), "{more:?}");
     let Err(wrong) = bench.reopen_as(&MasterKey::generate(Random)) else { panic!("it opened") };
     let said = wrong.to_string();
     assert!(said.contains("or one of 56 more") && said.len() < 500, "{said}");
-    assert!(bench.reopen_as(&bench.key).is_ok() && bench.vault.verify().unwrap().holds());
+    assert!(bench.reopen_as(&bench.key).is_ok() && bench.vault.integrity().verify().unwrap().holds());
     bench.attack("INSERT INTO slot SELECT id + 100, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum FROM slot");
     let Err(VaultError::DamagedKeyring(what)) = bench.reopen_as(&passphrase("a guess")) else { panic!("it was tried") };
     assert!(what.contains("128 slots"), "{what}");

@@ -4,7 +4,7 @@ use super::*;
 
 /// What is found after an attack, as `table row`, and each with its reason for the failure message.
 fn found(bench: &Bench) -> Vec<(String, String)> {
-    let report = bench.beside().verify().unwrap();
+    let report = bench.beside().integrity().verify().unwrap();
     report.findings.into_iter().map(|one| (one.table, one.row)).collect()
 }
 
@@ -26,7 +26,7 @@ async fn a_vault_that_nobody_touched_holds() {
     let bench = Bench::new();
     three(&bench).await;
     super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
-    let report = bench.vault.verify().unwrap();
+    let report = bench.vault.integrity().verify().unwrap();
     assert_eq!((report.findings.as_slice(), report.records, report.api_keys), ([].as_slice(), 7, 1));
 }
 
@@ -51,16 +51,20 @@ async fn what_was_put_back_is_named() {
     bench.attack("CREATE TABLE c AS SELECT * FROM credential; CREATE TABLE s AS SELECT * FROM credential_secret");
     let of = |id: &str| id.parse::<CredentialId>().unwrap();
     let alice = user("alice");
-    bench.vault.amend_credential(&alice, &of(&first), title("new"), &AuditContext::system()).await.unwrap();
+    bench.vault.credentials().update(&alice, &of(&first), title("new"), &AuditContext::system()).await.unwrap();
     let secret = SecretUpdate::ApiKey { api_key: Some(Secret::new("new")), expires_at: None };
     let amendment = CredentialUpdate { title: None, secret: Some(secret) };
-    bench.vault.amend_credential(&alice, &of(&second), amendment, &AuditContext::system()).await.unwrap();
+    bench.vault.credentials().update(&alice, &of(&second), amendment, &AuditContext::system()).await.unwrap();
     bench
         .vault
-        .delete_credential(&alice, &of(&third), RevocationScope::Never, WEEK, &AuditContext::system())
+        .credentials()
+        .delete(&alice, &of(&third), RevocationScope::Never, WEEK, &AuditContext::system())
         .await
         .unwrap();
-    assert!(bench.vault.verify().unwrap().findings.iter().all(|one| one.table == "*"), "two strange tables at most");
+    assert!(
+        bench.vault.integrity().verify().unwrap().findings.iter().all(|one| one.table == "*"),
+        "two strange tables at most"
+    );
     bench.attack(
         "DELETE FROM credential_secret; DELETE FROM credential;
          INSERT INTO credential SELECT * FROM c; INSERT INTO credential_secret SELECT * FROM s;
@@ -77,7 +81,7 @@ async fn an_api_key_that_is_gone_or_unrevoked_is_named() {
     let (gone, _) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
     let (revoked, _) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
     bench.attack("CREATE TABLE k AS SELECT * FROM api_key");
-    bench.vault.revoke_api_key(revoked.id, &AuditContext::command_line()).await.unwrap();
+    bench.vault.api_keys().revoke(revoked.id, &AuditContext::command_line()).await.unwrap();
     bench.attack(&format!(
         "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM k WHERE id <> '{}'; DROP TABLE k",
         gone.id
@@ -175,6 +179,6 @@ async fn a_header_that_forbids_writing_is_named() {
     std::fs::write(&path, bytes).unwrap();
     let key = MasterKey::parse_file_text(key.expose()).unwrap();
     let vault = Vault::open(&path, &key, OpenMode::Command, clock, Random).unwrap();
-    let findings = vault.verify().unwrap().findings;
+    let findings = vault.integrity().verify().unwrap().findings;
     assert!(matches!(&findings[..], [one] if one.what.contains("header")), "{findings:?}");
 }

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 
 use zeroize::Zeroizing;
 
+use super::import::Transfer;
 use super::transferred_credential::TransferredCredential;
 use crate::clock::UnixTime;
 use crate::random::Random;
@@ -21,7 +22,6 @@ use crate::vault::crypto::encoding::cover;
 use crate::vault::crypto::key_slot::{self, Cost};
 use crate::vault::crypto::keys::{self, Key};
 use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
 
 const MAGIC: &[u8; 20] = b"strongroom export 1\n";
 /// How every version's files begin.
@@ -65,18 +65,18 @@ pub struct ExportWriter<W> {
     random: Random,
 }
 
-impl Vault {
+impl Transfer<'_> {
     /// Begins an export of this vault's credentials into `out`; the passphrase is stretched here, which takes a moment.
     ///
     /// # Errors
     /// The first is the vault's, where there is no memory for the passphrase; the second is of writing.
     pub fn begin_export<W: Write>(
-        &self,
+        self,
         out: W,
         passphrase: &Secret,
     ) -> Result<io::Result<ExportWriter<W>>, VaultError> {
-        let (random, now) = (self.inner.random, self.inner.clock.now());
-        let (head, key) = head_of(key_slot::DEFAULT, self.keyring().vault_id(), now, passphrase, random)?;
+        let (random, now) = (self.core.random, self.core.clock.now());
+        let (head, key) = head_of(key_slot::DEFAULT, self.core.keyring().vault_id(), now, passphrase, random)?;
         Ok(ExportWriter::begin(out, head, key, random))
     }
 }

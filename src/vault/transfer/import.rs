@@ -8,10 +8,10 @@ use crate::vault::credentials::credential_record::{new_records, open_secret_in, 
 use crate::vault::credentials::metadata::{CredentialMetadata, NewCredential};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
 use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
+use crate::vault::txn::core::VaultCore;
 use crate::vault::users;
 
 /// A credential that is to be taken in.
@@ -31,61 +31,64 @@ pub enum ImportOutcome {
     Known(CredentialId),
 }
 
-impl Vault {
+/// Import and export of credentials.
+#[derive(Clone, Copy)]
+pub struct Transfer<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Transfer<'_> {
     /// A credential from another program: `origin` is what it is called there, the same each time.
-    pub fn arrival(&self, new: &NewCredential, origin: String) -> ImportCandidate {
-        let now = self.inner.clock.now();
+    pub fn candidate(self, new: &NewCredential, origin: String) -> ImportCandidate {
+        let now = self.core.clock.now();
         let summary =
-            CredentialMetadata { origin: Some(origin), ..summary_of(self.inner.ids.credential(), new, now, now) };
+            CredentialMetadata { origin: Some(origin), ..summary_of(self.core.ids.credential(), new, now, now) };
         ImportCandidate { summary, material: new.material.clone(), keeps_times: false }
     }
 
     /// A credential from another vault, with all that it had there; it keeps its id, unless it is given to another user.
-    pub fn moved_arrival(&self, moved: TransferredCredential, user: Option<&UserId>) -> ImportCandidate {
+    pub fn moved_candidate(self, moved: TransferredCredential, user: Option<&UserId>) -> ImportCandidate {
         let mut summary = moved.summary;
         if let Some(user) = user.filter(|user| **user != summary.user) {
             summary.origin.get_or_insert_with(|| origin_in_vault(&summary.id));
             summary.user = user.clone();
-            summary.id = self.inner.ids.credential();
+            summary.id = self.core.ids.credential();
         }
         ImportCandidate { summary, material: moved.material, keeps_times: true }
     }
 
     /// Takes a credential in, whole or not at all. With `duplicates` it comes although it is here already, under an id of its own.
-    pub async fn import_credential(
-        &self,
+    pub async fn import(
+        self,
         arrival: ImportCandidate,
         duplicates: bool,
         who: &AuditContext,
     ) -> Result<ImportOutcome, VaultError> {
-        let another = self.inner.ids.credential();
-        self.change(who, move |ledger| {
-            let mut summary = arrival.summary.clone();
-            match known(ledger.tx, ledger.keyring, &arrival)? {
-                Some(id) if !duplicates => return Ok(ImportOutcome::Known(id)),
-                Some(_) => summary.id = another,
-                None => {}
-            }
-            if !arrival.keeps_times {
-                (summary.created_at, summary.updated_at) = (ledger.now, ledger.now);
-            }
-            // Of the time since, like all that comes now; how often another vault was restored says nothing here.
-            summary.refreshing.restores = ledger.restores();
-            users::ensure(ledger, &summary.user)?;
-            new_records(ledger, &summary, &arrival.material)?;
-            ledger.record(Action::CredentialImport, subject(&summary))?;
-            Ok(ImportOutcome::Stored(summary.id))
-        })
-        .await
+        let another = self.core.ids.credential();
+        self.core
+            .write(who, move |txn| {
+                let mut summary = arrival.summary.clone();
+                match known(txn.tx, txn.keyring, &arrival)? {
+                    Some(id) if !duplicates => return Ok(ImportOutcome::Known(id)),
+                    Some(_) => summary.id = another,
+                    None => {}
+                }
+                if !arrival.keeps_times {
+                    (summary.created_at, summary.updated_at) = (txn.now, txn.now);
+                }
+                // Of the time since, like all that comes now; how often another vault was restored says nothing here.
+                summary.refreshing.restores = txn.manifest().restores;
+                users::ensure(txn, &summary.user)?;
+                new_records(txn, &summary, &arrival.material)?;
+                txn.record(Action::CredentialImport, subject(&summary))?;
+                Ok(ImportOutcome::Stored(summary.id))
+            })
+            .await
     }
 
     /// What [`Vault::import_credential`] would do with each of these, one after the other; nothing is written.
-    pub fn rehearse_import(
-        &self,
-        arrivals: &[ImportCandidate],
-        duplicates: bool,
-    ) -> Result<Vec<ImportOutcome>, VaultError> {
-        self.look(|view, keyring| {
+    pub fn rehearse(self, arrivals: &[ImportCandidate], duplicates: bool) -> Result<Vec<ImportOutcome>, VaultError> {
+        self.core.read(|view, keyring| {
             let mut stored: Vec<&ImportCandidate> = Vec::new();
             let mut outcomes = Vec::with_capacity(arrivals.len());
             for arrival in arrivals {
@@ -108,8 +111,8 @@ impl Vault {
 
     /// Credentials of a user that come after `after`, at most `limit`, whole: that they left is in the audit log, on disk, before
     /// this returns.
-    pub async fn export_credentials(
-        &self,
+    pub async fn export(
+        self,
         user: &UserId,
         provider: Option<&ProviderName>,
         after: Option<CredentialId>,
@@ -118,19 +121,20 @@ impl Vault {
     ) -> Result<Vec<TransferredCredential>, VaultError> {
         let (user, provider) = (user.clone(), provider.cloned());
         let after = after.map_or_else(String::new, |id| id.to_string());
-        self.change(who, move |ledger| {
-            let provider = provider.as_ref().map(ProviderName::as_str);
-            let rows = ledger.tx.credentials(user.as_str(), provider, &after, Some(limit))?;
-            let mut left = Vec::with_capacity(rows.len());
-            for row in &rows {
-                let summary = open_summary(ledger.keyring, row)?;
-                let material = open_secret_in(ledger.tx, ledger.keyring, row, &summary)?;
-                ledger.record(Action::CredentialExport, subject(&summary))?;
-                left.push(TransferredCredential { summary, material, registration: None });
-            }
-            Ok(left)
-        })
-        .await
+        self.core
+            .write(who, move |txn| {
+                let provider = provider.as_ref().map(ProviderName::as_str);
+                let rows = txn.tx.credentials(user.as_str(), provider, &after, Some(limit))?;
+                let mut left = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    let summary = open_summary(txn.keyring, row)?;
+                    let material = open_secret_in(txn.tx, txn.keyring, row, &summary)?;
+                    txn.record(Action::CredentialExport, subject(&summary))?;
+                    left.push(TransferredCredential { summary, material, registration: None });
+                }
+                Ok(left)
+            })
+            .await
     }
 }
 

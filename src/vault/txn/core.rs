@@ -1,41 +1,61 @@
-//! The two ways in which everything is done with an open vault: looking, and changing. Both use the keyring that is in
-//! memory, and begin again where another process has changed it meanwhile.
+//! The core of an open vault: store, keyring, clock and randomness, with the read and write transactions on them.
+//!
+//! Every operation uses the keyring in memory. If another process has changed the keyring meanwhile, the operation
+//! reloads it and runs again.
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::audit_context::AuditContext;
-use super::write_txn::Ledger;
-use crate::store::{Tx, View, WritePriority};
+use super::epoch_writer::EpochWriter;
+use super::write_txn::WriteTxn;
+use crate::clock::Clock;
+use crate::id::IdMaker;
+use crate::random::Random;
+use crate::store::{Store, Tx, View, WritePriority};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keyring_rows::KeyringRows;
 use crate::vault::crypto::keys::Root;
 use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
 
-/// How often something is begun at most, because the keyring changed meanwhile.
+/// Attempts of one operation if the keyring keeps changing.
 const ATTEMPTS: usize = 4;
 
-impl Vault {
-    /// Reads something of one moment; again where it does not open and the keyring turns out to have changed.
-    pub(in crate::vault) fn look<T>(
+/// What all handles of a vault share.
+pub(in crate::vault) struct VaultCore {
+    pub(in crate::vault) store: Store,
+    pub(in crate::vault) keyring: ArcSwap<Keyring>,
+    pub(in crate::vault) clock: Clock,
+    pub(in crate::vault) random: Random,
+    pub(in crate::vault) ids: IdMaker,
+    /// Number of times that the vault was restored from a backup. It cannot change while the vault is open.
+    pub(in crate::vault) restores: u32,
+    pub(in crate::vault) epoch_writer: Option<EpochWriter>,
+}
+
+impl VaultCore {
+    /// Runs `read` in one read transaction.
+    pub(in crate::vault) fn read<T>(
         &self,
         read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        self.with_keyring(|keyring| self.inner.store.read(|view| read(view, keyring)))
+        self.with_keyring(|keyring| self.store.read(|view| read(view, keyring)))
     }
 
-    /// Reads something of one moment that takes long, on a connection of its own.
-    pub(in crate::vault) fn look_long<T>(
+    /// Runs a long `read` in one read transaction on its own connection, so that it blocks no reader of the pool.
+    pub(in crate::vault) fn snapshot<T>(
         &self,
         read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        self.with_keyring(|keyring| self.inner.store.snapshot(|view| read(view, keyring)))
+        self.with_keyring(|keyring| self.store.snapshot(|view| read(view, keyring)))
     }
 
     fn with_keyring<T>(&self, read: impl Fn(&Keyring) -> Result<T, VaultError>) -> Result<T, VaultError> {
         let mut keyring = self.keyring();
         for _ in 1..ATTEMPTS {
             match read(&keyring) {
+                // A record that does not open may have been sealed by another process under a newer key.
                 Err(error) if error.is_damage() => match self.newer_than(&keyring)? {
                     Some(newer) => keyring = newer,
                     None => return Err(error),
@@ -46,77 +66,77 @@ impl Vault {
         read(&keyring)
     }
 
-    /// Changes something: `work` is one job of the writer, with audit row and manifest in it, and the
-    /// answer comes when all of it is on disk. It may be run more than once, and only the last run counts. On a full disk it
-    /// is refused, and can wait.
-    pub(in crate::vault) async fn change<T: Send + 'static>(
+    /// Runs `work` as one job of the writer, with its audit rows and the manifest in the same transaction, and returns
+    /// when all of it is on disk. `work` may run more than once; only the last run counts. On a full disk the job is
+    /// refused.
+    pub(in crate::vault) async fn write<T: Send + 'static>(
         &self,
         who: &AuditContext,
-        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        self.change_worth(WritePriority::Normal, who, work).await
+        self.write_with(WritePriority::Normal, who, work).await
     }
 
-    /// The same for what cannot wait: on a full disk the ballast is given up for it.
-    pub(in crate::vault) async fn must_change<T: Send + 'static>(
+    /// Like [`Self::write`], but on a full disk the ballast is released for the job.
+    pub(in crate::vault) async fn write_critical<T: Send + 'static>(
         &self,
         who: &AuditContext,
-        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        self.change_worth(WritePriority::Critical, who, work).await
+        self.write_with(WritePriority::Critical, who, work).await
     }
 
-    /// The same for what nobody is to undo by putting an older copy of the vault in its place: a deletion, a revocation.
-    /// What is known of the vault outside it is on disk too when this returns.
-    pub(in crate::vault) async fn change_for_good<T: Send + 'static>(
+    /// Like [`Self::write_critical`], and the epoch file is on disk too when this returns. For deletions and
+    /// revocations: an attacker must not undo them by putting back an older copy of the vault.
+    pub(in crate::vault) async fn write_durable<T: Send + 'static>(
         &self,
         who: &AuditContext,
-        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         let (done, epoch) = self.commit(WritePriority::Critical, who, work).await?;
-        self.keep_epoch(epoch, true).await;
+        self.note_epoch(epoch, true).await;
         Ok(done)
     }
 
-    /// The same, for those that only sometimes can wait.
-    pub(in crate::vault) async fn change_worth<T: Send + 'static>(
+    /// Like [`Self::write`], with an explicit priority.
+    pub(in crate::vault) async fn write_with<T: Send + 'static>(
         &self,
         priority: WritePriority,
         who: &AuditContext,
-        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         let (done, epoch) = self.commit(priority, who, work).await?;
-        self.keep_epoch(epoch, false).await;
+        self.note_epoch(epoch, false).await;
         Ok(done)
     }
 
-    /// Tells the file outside, if there is one, of a commit that changed something.
-    async fn keep_epoch(&self, epoch: Option<i64>, is_final: bool) {
-        if let (Some(keeper), Some(epoch)) = (&self.inner.epoch_keeper, epoch) {
-            keeper.note(epoch, self.keyring(), is_final).await;
+    /// Tells the epoch file, if there is one, about a commit that changed something.
+    async fn note_epoch(&self, epoch: Option<i64>, is_durable: bool) {
+        if let (Some(writer), Some(epoch)) = (&self.epoch_writer, epoch) {
+            writer.note(epoch, self.keyring(), is_durable).await;
         }
     }
 
-    /// Does it, and says the vault's new epoch where something was changed.
+    /// Commits `work`, and returns the new epoch if something was changed.
     async fn commit<T: Send + 'static>(
         &self,
         priority: WritePriority,
         who: &AuditContext,
-        work: impl Fn(&mut Ledger<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<(T, Option<i64>), VaultError> {
         let work = Arc::new(work);
         for _ in 0..ATTEMPTS {
             let (work, who, keyring) = (work.clone(), who.clone(), self.keyring());
             let used = keyring.clone();
-            let (now, random) = (self.inner.clock.now(), self.inner.random);
+            let (now, random) = (self.clock.now(), self.random);
             let job = move |tx: &Tx<'_>| {
-                let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
-                let done = work(&mut ledger)?;
-                let epoch = ledger.next_epoch();
-                ledger.close();
+                let mut txn = WriteTxn::open(tx, &keyring, &who, now, random)?;
+                let done = work(&mut txn)?;
+                let epoch = txn.next_epoch();
+                txn.close();
                 Ok((done, epoch))
             };
-            match self.inner.store.write(priority, job).await {
+            match self.store.write(priority, job).await {
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
                     if self.newer_than(&used)?.is_none() {
                         return Err(error);
@@ -128,40 +148,56 @@ impl Vault {
         Err(VaultError::Contended)
     }
 
-    /// Changes the keyring: `edit` works on its rows, and gives with its result the root that they are to be covered under.
-    /// Where it records nothing, nothing is written.
+    /// Changes something while the vault is being opened, and returns the new epoch.
+    pub(in crate::vault) fn write_now(
+        &self,
+        work: impl Fn(&mut WriteTxn<'_>) -> Result<(), VaultError> + Send + 'static,
+    ) -> Result<i64, VaultError> {
+        let (keyring, now, random) = (self.keyring(), self.clock.now(), self.random);
+        self.store.write_now(WritePriority::Critical, move |tx| {
+            let who = AuditContext::command_line();
+            let mut txn = WriteTxn::open(tx, &keyring, &who, now, random)?;
+            work(&mut txn)?;
+            let epoch = txn.next_epoch();
+            txn.close();
+            epoch.ok_or(VaultError::Contended)
+        })
+    }
+
+    /// Changes the keyring in a job of its own. `edit` changes the rows, and returns the root whose MAC covers them
+    /// afterwards. If `edit` records nothing, nothing is written.
     pub(in crate::vault) async fn change_keyring<T: Send + 'static>(
         &self,
         who: &AuditContext,
-        edit: impl Fn(&mut Ledger<'_>, &mut KeyringRows) -> Result<(T, Root), VaultError> + Send + Sync + 'static,
+        edit: impl Fn(&mut WriteTxn<'_>, &mut KeyringRows) -> Result<(T, Root), VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
         let edit = Arc::new(edit);
         for _ in 0..ATTEMPTS {
             let (edit, who, keyring) = (edit.clone(), who.clone(), self.keyring());
             let used = keyring.clone();
-            let (now, random) = (self.inner.clock.now(), self.inner.random);
+            let (now, random) = (self.clock.now(), self.random);
             let job = move |tx: &Tx<'_>| {
                 let mut rows = KeyringRows::read(tx)?;
                 keyring.is_of(&rows)?;
-                let mut ledger = Ledger::open(tx, &keyring, &who, now, random)?;
-                let (done, root) = edit(&mut ledger, &mut rows)?;
-                if !ledger.is_changed() {
+                let mut txn = WriteTxn::open(tx, &keyring, &who, now, random)?;
+                let (done, root) = edit(&mut txn, &mut rows)?;
+                if !txn.is_changed() {
                     return Ok((done, None, None));
                 }
                 rows.cover(&root);
                 rows.write(tx)?;
                 let changed = Keyring::assemble(root, &rows)?;
-                let epoch = ledger.next_epoch();
-                ledger.close_under(&changed);
+                let epoch = txn.next_epoch();
+                txn.close_under(&changed);
                 Ok((done, Some(changed), epoch))
             };
-            match self.inner.store.write(WritePriority::Normal, job).await {
+            match self.store.write(WritePriority::Normal, job).await {
                 Ok((done, changed, epoch)) => {
                     if let Some(changed) = changed {
-                        self.inner.keyring.store(Arc::new(changed));
+                        self.keyring.store(Arc::new(changed));
                     }
-                    // A master key that opens no more is not to open an older copy.
-                    self.keep_epoch(epoch, true).await;
+                    // A removed master key must not open an older copy of the vault.
+                    self.note_epoch(epoch, true).await;
                     return Ok(done);
                 }
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
@@ -176,25 +212,25 @@ impl Vault {
     }
 
     pub(in crate::vault) fn keyring(&self) -> Arc<Keyring> {
-        self.inner.keyring.load_full()
+        self.keyring.load_full()
     }
 
-    /// Whether another process changed the keyring; what it wrote is in use then.
-    pub(in crate::vault) fn read_keyring_again(&self) -> Result<bool, VaultError> {
+    /// Reloads the keyring if another process changed it, and returns true if so.
+    pub(in crate::vault) fn reload_keyring(&self) -> Result<bool, VaultError> {
         Ok(self.newer_than(&self.keyring())?.is_some())
     }
 
-    /// The keyring of this moment, where it is another than the one that was used: another process changed it, and this or
-    /// another thread of this process has seen it.
+    /// Returns the current keyring if it is not `used`: another process changed it, and this or another thread has
+    /// loaded the change.
     fn newer_than(&self, used: &Arc<Keyring>) -> Result<Option<Arc<Keyring>>, VaultError> {
         let known = self.keyring();
         if !Arc::ptr_eq(&known, used) {
             return Ok(Some(known));
         }
-        let changed = self.inner.store.read(|view| known.read_again(view))?;
+        let changed = self.store.read(|view| known.read_again(view))?;
         Ok(changed.map(|changed| {
             let changed = Arc::new(changed);
-            self.inner.keyring.store(changed.clone());
+            self.keyring.store(changed.clone());
             changed
         }))
     }

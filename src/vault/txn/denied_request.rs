@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use super::audit_context::AuditContext;
-use super::audit_row::{Action, Subject};
 use crate::id::{CredentialId, ProviderName, UserId};
-use crate::vault::error::VaultError;
-use crate::vault::open::Vault;
 
 /// What was refused. Ids, and words of Strongroom's own.
 #[derive(Clone, Debug)]
@@ -33,22 +29,5 @@ impl fmt::Display for DeniedRequest {
             write!(f, " ({} before it not recorded)", self.not_recorded)?;
         }
         Ok(())
-    }
-}
-
-impl Vault {
-    /// Leaves a row of what a caller was refused.
-    pub async fn record_refusal(&self, refusal: DeniedRequest, who: &AuditContext) -> Result<(), VaultError> {
-        self.change(who, move |ledger| {
-            let subject = Subject {
-                user: refusal.user.as_ref(),
-                provider: refusal.provider.as_ref(),
-                credential: refusal.credential.as_ref(),
-                refusal: Some(&refusal),
-                ..Subject::default()
-            };
-            ledger.record(Action::RequestRefuse, subject)
-        })
-        .await
     }
 }

@@ -16,7 +16,7 @@ use crate::vault::error::VaultError;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A handle to the thread. Dropping it writes what is left.
-pub(in crate::vault) struct Keeper {
+pub(in crate::vault) struct EpochWriter {
     notes: Option<Sender<Note>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,7 +29,7 @@ struct Note {
     at_once: Option<oneshot::Sender<()>>,
 }
 
-impl Keeper {
+impl EpochWriter {
     pub(in crate::vault) fn start(file: EpochFile) -> Result<Self, VaultError> {
         let (notes, queue) = channel();
         let desk = Desk { file, left: None, written: None, fails: false };
@@ -52,7 +52,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for EpochWriter {
     fn drop(&mut self) {
         self.notes = None;
         if let Some(thread) = self.thread.take() {

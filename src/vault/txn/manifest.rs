@@ -93,7 +93,7 @@ pub(in crate::vault) struct Changed {
 impl DeferredWrite for Changed {
     fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
         let (epoch, fields) = (self.manifest.epoch, self.manifest.bytes());
-        let sealed = record::seal_under(&self.key, &self.vault_id, &place(epoch), &fields, self.random);
+        let sealed = record::seal_under(&self.key, &self.vault_id, &aad(epoch), &fields, self.random);
         tx.write_manifest(&ManifestRow { epoch, data_key: self.key.version, sealed })
     }
 }
@@ -119,7 +119,7 @@ impl Manifest {
     /// Checks the seal and the epoch of what was read.
     pub(in crate::vault) fn open(row: Option<&ManifestRow>, keyring: &Keyring) -> Result<Self, VaultError> {
         let row = row.ok_or_else(Self::missing)?;
-        let bytes = record::open(keyring, &place(row.epoch), row.data_key, &row.sealed)?;
+        let bytes = record::open(keyring, &aad(row.epoch), row.data_key, &row.sealed)?;
         Self::read(row.epoch, &bytes).ok_or_else(|| damaged("its length is wrong"))
     }
 
@@ -196,7 +196,7 @@ fn pair(bytes: &[u8]) -> Option<(Tally, &[u8])> {
     Some((Tally { count: u64::from_be_bytes(*count), sum: *sum }, rest))
 }
 
-fn place<'a>(epoch: i64) -> RecordAad<'a> {
+fn aad<'a>(epoch: i64) -> RecordAad<'a> {
     RecordAad { table: "manifest", column: "sealed", row: "1", revision: epoch, ..RecordAad::default() }
 }
 

@@ -149,7 +149,7 @@ impl Rotating {
                     redirect_uri: None,
                 }),
             };
-            server.vault.insert_credential(new, &AuditContext::system()).await.unwrap().id
+            server.vault.credentials().insert(new, &AuditContext::system()).await.unwrap().id
         };
         stream::iter(0..many).map(insert).buffered(64).collect().await
     }
@@ -189,7 +189,7 @@ async fn ten_minute_outage_loses_no_credential() {
     assert_eq!(provider.requests.load(Ordering::SeqCst) - during, u64::from(many), "one request each");
     let (alice, mut spread) = (Caller { user: "alice".parse().unwrap(), who: AuditContext::system() }, BTreeSet::new());
     for id in &ids {
-        let summary = server.vault.credential(&alice.user, id).unwrap().unwrap();
+        let summary = server.vault.credentials().get(&alice.user, id).unwrap().unwrap();
         assert_eq!((summary.status, summary.refreshing.last_error), (CredentialStatus::Active, None));
         assert!(summary.expires_at.unwrap() > server.clock.now());
         spread.insert(summary.refreshing.refresh_at.unwrap());
@@ -232,14 +232,14 @@ async fn restart_keeps_due_times_and_failures() {
     let asked = provider.requests.load(Ordering::SeqCst);
     assert!((5..=8).contains(&asked), "{asked}");
     let alice: UserId = "alice".parse().unwrap();
-    let before: Vec<_> = ids.iter().map(|id| first.vault.credential(&alice, id).unwrap()).collect();
+    let before: Vec<_> = ids.iter().map(|id| first.vault.credentials().get(&alice, id).unwrap()).collect();
     let config = format!(
         "[providers.acme]\ndisplay_name = \"Acme\"\nclient_id = \"c\"\nclient_secret = \"s\"\n\
          [providers.acme.oauth]\nauthorize_url = \"{base}/authorize\"\ntoken_url = \"{base}/token\"\n"
     );
     let second = Server::with(Setup { config, vault: Some(first.vault.clone()), ..Setup::default() }).await;
     second.clock.set(first.clock.now());
-    let after: Vec<_> = ids.iter().map(|id| second.vault.credential(&alice, id).unwrap()).collect();
+    let after: Vec<_> = ids.iter().map(|id| second.vault.credentials().get(&alice, id).unwrap()).collect();
     assert!(before == after, "what was to be remembered is in the vault");
     provider.out.store(false, Ordering::SeqCst);
     for clock in [&first.clock, &second.clock] {

@@ -1,0 +1,142 @@
+//! The row of an API key: found by an HMAC of the key, covered by a MAC, and summed up in the manifest.
+
+use super::api_key::{ApiKey, KeyHolder, UserPattern};
+use crate::clock::UnixTime;
+use crate::permission::{Permission, Permissions};
+use crate::store::{ApiKeyRow, View};
+use crate::vault::crypto::encoding::{number, text};
+use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys::{self, ApiKeyKey};
+use crate::vault::error::VaultError;
+use crate::vault::txn::manifest::{Manifest, Tally};
+use subtle::ConstantTimeEq;
+
+const TABLE: &str = "api_key";
+
+/// Takes the API keys of a user out of the vault.
+pub(in crate::vault) fn remove_of(
+    txn: &mut crate::vault::txn::write_txn::WriteTxn<'_>,
+    user: &str,
+) -> Result<(), VaultError> {
+    for row in txn.tx.take_api_keys_of(user)? {
+        let item = item(txn.keyring, &row)?;
+        txn.manifest_mut().api_keys.remove(&item);
+    }
+    Ok(())
+}
+
+/// Every row, each held against its MAC and all against the manifest.
+pub(in crate::vault) fn load(
+    view: &View<'_>,
+    keyring: &Keyring,
+    manifest: &Manifest,
+) -> Result<Vec<(ApiKeyRow, ApiKey)>, VaultError> {
+    let mut tally = Tally::default();
+    let mut keys = Vec::new();
+    for row in view.api_keys()? {
+        let key = read(&row, keyring)?;
+        tally.add(&item(keyring, &row)?);
+        keys.push((row, key));
+    }
+    if tally == manifest.api_keys {
+        Ok(keys)
+    } else {
+        let what = "an API key is missing, was added, or was put back to what it was before";
+        Err(VaultError::DamagedRow { table: TABLE, id: "*".into(), what })
+    }
+}
+
+pub(in crate::vault) fn lookup(key: &ApiKeyKey, presented: &str) -> [u8; 32] {
+    keys::mac(&key.lookup, [b"strongroom api key 1".as_slice(), presented.as_bytes()])
+}
+
+pub(in crate::vault) fn row_of(
+    key: &ApiKey,
+    lookup: [u8; 32],
+    key_version: u32,
+    keyring: &Keyring,
+) -> Result<ApiKeyRow, VaultError> {
+    let (user, service, users) = match &key.holder {
+        KeyHolder::User(user) => (Some(user.to_string()), false, String::new()),
+        KeyHolder::Service { users } => {
+            (None, true, users.iter().map(UserPattern::as_str).collect::<Vec<_>>().join(" "))
+        }
+    };
+    let mut row = ApiKeyRow {
+        id: key.id.to_string(),
+        lookup,
+        name: key.name.clone(),
+        user,
+        service,
+        users,
+        permissions: key.permissions.iter().map(Permission::name).collect::<Vec<_>>().join(" "),
+        created_at: key.created_at.0,
+        expires_at: key.expires_at.map(|at| at.0),
+        revoked_at: key.revoked_at.map(|at| at.0),
+        revision: 1,
+        key_version,
+        mac: [0; 32],
+    };
+    row.mac = cover_row(keyring, &row)?;
+    Ok(row)
+}
+
+/// Checks the row's MAC and reads it.
+pub(in crate::vault) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultError> {
+    if !bool::from(cover_row(keyring, row)?.ct_eq(&row.mac)) {
+        return Err(damaged(row, "the API key was changed"));
+    }
+    let parsed = || -> Option<ApiKey> {
+        let users =
+            row.users.split_ascii_whitespace().map(|text| text.parse().ok()).collect::<Option<Vec<UserPattern>>>()?;
+        let permissions = row.permissions.split_ascii_whitespace().map(|name| name.parse().ok());
+        Some(ApiKey {
+            id: row.id.parse().ok()?,
+            name: row.name.clone(),
+            holder: match &row.user {
+                Some(user) if !row.service => KeyHolder::User(user.parse().ok()?),
+                None if row.service => KeyHolder::Service { users },
+                _ => return None,
+            },
+            permissions: permissions.collect::<Option<Permissions>>()?,
+            created_at: UnixTime(row.created_at),
+            expires_at: row.expires_at.map(UnixTime),
+            revoked_at: row.revoked_at.map(UnixTime),
+        })
+    };
+    parsed().ok_or_else(|| damaged(row, "the API key cannot be understood"))
+}
+
+pub(in crate::vault) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
+    let key = key_of(keyring, row)?;
+    let (service, version) = ([u8::from(row.service)], row.key_version.to_be_bytes());
+    let numbers = [Some(row.created_at), row.expires_at, row.revoked_at, Some(row.revision)].map(number);
+    let (name, user) = (text(row.name.as_deref()), text(row.user.as_deref()));
+    let fixed: [&[u8]; 10] = [
+        b"strongroom api key row 1",
+        keyring.vault_id(),
+        row.id.as_bytes(),
+        &row.lookup,
+        &name,
+        &user,
+        &service,
+        row.users.as_bytes(),
+        row.permissions.as_bytes(),
+        &version,
+    ];
+    Ok(keys::mac(&key.row, fixed.into_iter().chain(numbers.iter().map(Vec::as_slice))))
+}
+
+pub(in crate::vault) fn item(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
+    let revision = row.revision.to_be_bytes();
+    let parts: [&[u8]; 4] = [TABLE.as_bytes(), row.id.as_bytes(), &revision, &row.mac];
+    Ok(keys::mac(&key_of(keyring, row)?.manifest, parts))
+}
+
+fn key_of<'k>(keyring: &'k Keyring, row: &ApiKeyRow) -> Result<&'k ApiKeyKey, VaultError> {
+    keyring.api_key_key(row.key_version).ok_or_else(|| damaged(row, "it names a key that the keyring does not have"))
+}
+
+fn damaged(row: &ApiKeyRow, what: &'static str) -> VaultError {
+    VaultError::DamagedRow { table: TABLE, id: row.id.clone(), what }
+}

@@ -1,0 +1,107 @@
+//! The API keys of a vault: creation, lookup and revocation.
+
+use super::api_key::{ApiKey, KeyHolder, NewApiKey};
+use super::api_key_cache::ApiKeyCache;
+use super::api_key_record::{cover_row, item, load, lookup, read, row_of};
+use crate::id::ApiKeyId;
+use crate::secret::Secret;
+use crate::store::ApiKeyRow;
+use crate::vault::crypto::key_encoding;
+use crate::vault::error::VaultError;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::{Action, Subject};
+use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::manifest::Manifest;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+const PREFIX: &str = "srk_";
+
+/// The API keys of a vault.
+#[derive(Clone, Copy)]
+pub struct ApiKeys<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+    pub(in crate::vault) cache: &'v ApiKeyCache,
+}
+
+impl ApiKeys<'_> {
+    /// The API key that `presented` is, if it is a live one. Unknown, malformed, revoked and expired are all `None`,
+    /// after the same work.
+    pub fn authenticate(self, presented: &str) -> Result<Option<Arc<ApiKey>>, VaultError> {
+        let table = self.cache.key_table(self.core)?;
+        let keyring = self.core.keyring();
+        // A malformed key is hashed all the same, as a well-formed one that nobody has.
+        let well_formed = key_encoding::read(PREFIX, presented).is_ok();
+        let hashed = if well_formed { presented } else { "srk_0000000000000000000000000000000000000000000000000" };
+        let mut found = None;
+        for key in keyring.api_key_keys() {
+            let lookup = lookup(key, hashed);
+            let candidate = table.by_lookup.get_key_value(&lookup);
+            let stored = candidate.map_or(&[0; 32], |(stored, _)| stored);
+            if bool::from(stored.ct_eq(&lookup)) && well_formed {
+                found = candidate.map(|(_, key)| key.clone());
+            }
+        }
+        let now = self.core.clock.now();
+        Ok(found.filter(|key| key.is_live(now)))
+    }
+
+    /// Makes an API key. Its text is given here and never again.
+    pub async fn create(self, new: NewApiKey, who: &AuditContext) -> Result<(ApiKey, Secret), VaultError> {
+        let secret = key_encoding::write(PREFIX, &self.core.random.bytes());
+        let key = ApiKey {
+            id: self.core.ids.api_key(),
+            name: new.name,
+            holder: new.holder,
+            permissions: new.permissions,
+            created_at: self.core.clock.now(),
+            expires_at: new.expires_at,
+            revoked_at: None,
+        };
+        let (made, text) = (key.clone(), secret.clone());
+        let stored = self.core.write(who, move |txn| {
+            let (version, key) = txn.keyring.current_api_key_key();
+            let row = row_of(&made, lookup(key, text.expose()), version, txn.keyring)?;
+            if let KeyHolder::User(user) = &made.holder {
+                crate::vault::users::ensure(txn, user)?;
+            }
+            txn.tx.insert_api_key(&row)?;
+            let item = item(txn.keyring, &row)?;
+            txn.manifest_mut().api_keys.add(&item);
+            let user = if let KeyHolder::User(user) = &made.holder { Some(user) } else { None };
+            txn.record(Action::KeyCreate, Subject { user, api_key: Some(&made.id), ..Subject::default() })
+        });
+        stored.await?;
+        Ok((key, secret))
+    }
+
+    /// Every API key, oldest first, revoked and expired ones too.
+    pub fn list(self) -> Result<Vec<ApiKey>, VaultError> {
+        self.core.read(|view, keyring| {
+            let manifest = Manifest::load(view, keyring)?;
+            Ok(load(view, keyring, &manifest)?.into_iter().map(|(_, key)| key).collect())
+        })
+    }
+
+    /// Revokes an API key from this moment on; `false` where there is none of that id, or it was revoked before.
+    pub async fn revoke(self, id: ApiKeyId, who: &AuditContext) -> Result<bool, VaultError> {
+        self.core
+            .write_durable(who, move |txn| {
+                let Some(row) = txn.tx.api_key(&id.to_string())? else { return Ok(false) };
+                let mut key = read(&row, txn.keyring)?;
+                if key.revoked_at.is_some() {
+                    return Ok(false);
+                }
+                key.revoked_at = Some(txn.now);
+                let mut changed = ApiKeyRow { revoked_at: Some(txn.now.0), revision: row.revision + 1, ..row.clone() };
+                changed.mac = cover_row(txn.keyring, &changed)?;
+                txn.tx.revoke_api_key(&changed)?;
+                let (before, after) = (item(txn.keyring, &row)?, item(txn.keyring, &changed)?);
+                txn.manifest_mut().api_keys.remove(&before);
+                txn.manifest_mut().api_keys.add(&after);
+                txn.record(Action::KeyRevoke, Subject { api_key: Some(&id), ..Subject::default() })?;
+                Ok(true)
+            })
+            .await
+    }
+}

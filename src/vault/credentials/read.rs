@@ -1,0 +1,134 @@
+//! Reading credentials: one, a list, or a secret. Lists open the metadata records alone.
+
+use super::credential_record::{open_secret, open_summary, subject};
+use super::metadata::{CredentialMetadata, CredentialPage};
+use super::summary_cache::{List, SummaryCache};
+use crate::id::{CredentialId, ProviderName, UserId};
+use crate::vault::error::VaultError;
+use crate::vault::secrets::credential_secret::CredentialSecret;
+use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_row::Action;
+use crate::vault::txn::core::VaultCore;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The credentials of a vault.
+#[derive(Clone, Copy)]
+pub struct Credentials<'v> {
+    pub(in crate::vault) core: &'v VaultCore,
+}
+
+impl Credentials<'_> {
+    /// Returns one credential of a user, without its secret.
+    pub fn get(self, user: &UserId, id: &CredentialId) -> Result<Option<CredentialMetadata>, VaultError> {
+        let find = |cache: &mut SummaryCache| cache.find(user.as_str(), None);
+        if let Some(list) = self.core.store.cached(find)? {
+            return Ok(list.all.iter().find(|metadata| metadata.id == *id).cloned());
+        }
+        self.core.read(|view, keyring| {
+            let row = view.credential(user.as_str(), &id.to_string())?;
+            row.map(|row| open_summary(keyring, &row)).transpose()
+        })
+    }
+
+    /// A user's credentials without their secrets, oldest first.
+    pub fn list(
+        self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        page: CredentialPage,
+    ) -> Result<Vec<CredentialMetadata>, VaultError> {
+        let after = page.after.map_or_else(String::new, |id| id.to_string());
+        self.core.read(|view, keyring| {
+            let rows = view.credentials(user.as_str(), provider.map(ProviderName::as_str), &after, page.limit)?;
+            rows.iter().map(|row| open_summary(keyring, row)).collect()
+        })
+    }
+
+    /// Calls `each` with a user's credentials without their secrets, oldest first. A damaged one is an error in its place.
+    pub fn list_each(
+        self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        page: CredentialPage,
+        mut each: impl FnMut(Result<&CredentialMetadata, VaultError>),
+    ) -> Result<(), VaultError> {
+        let after = page.after.map_or_else(String::new, |id| id.to_string());
+        let rows = self.core.read(|view, keyring| {
+            let rows = view.credentials_each(user.as_str(), provider.map(ProviderName::as_str), &after, page.limit)?;
+            let read = |row| match row {
+                Ok(row) => open_summary(keyring, &row),
+                Err((id, _)) => {
+                    Err(VaultError::DamagedRow { table: "credential", id, what: "the row is not as it was written" })
+                }
+            };
+            Ok(rows.into_iter().map(read).collect::<Vec<_>>())
+        })?;
+        for row in rows {
+            match row {
+                Ok(summary) => each(Ok(&summary)),
+                Err(error) => each(Err(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a whole list as `show` writes it, from the cache if nothing was committed since. Fails if one is damaged.
+    pub fn list_rendered(
+        self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        show: impl FnOnce(&[CredentialMetadata]) -> Vec<u8>,
+    ) -> Result<Bytes, VaultError> {
+        let cached = self.core.store.cached(|cache: &mut SummaryCache| cache.find(user.as_str(), provider))?;
+        let list = cached.map_or_else(|| self.read_list(user, provider), Ok)?;
+        Ok(list.shown(show))
+    }
+
+    fn read_list(self, user: &UserId, provider: Option<&ProviderName>) -> Result<Arc<List>, VaultError> {
+        self.core.read(|view, keyring| {
+            let rows = view.credentials(user.as_str(), provider.map(ProviderName::as_str), "", None)?;
+            let sealed_bytes = rows.iter().map(|row| row.summary.len()).sum();
+            let all = rows.iter().map(|row| open_summary(keyring, row)).collect::<Result<_, _>>()?;
+            let list = Arc::new(List::new(provider, all, sealed_bytes));
+            view.cached(|cache: &mut SummaryCache| cache.keep(user.as_str(), &list))?;
+            Ok(list)
+        })
+    }
+
+    /// A credential with its secret. That it was read is in the audit log, on disk, before this returns.
+    pub async fn read_secret(
+        self,
+        user: &UserId,
+        id: &CredentialId,
+        who: &AuditContext,
+    ) -> Result<Option<(CredentialMetadata, CredentialSecret)>, VaultError> {
+        let read = self.read_secret_if(user, id, who, |_| true).await?;
+        Ok(read.and_then(|(summary, material)| Some((summary, material?))))
+    }
+
+    /// The same where the summary, as it is at that moment, is `wanted`; else the summary alone, and nothing is written.
+    pub async fn read_secret_if(
+        self,
+        user: &UserId,
+        id: &CredentialId,
+        who: &AuditContext,
+        wanted: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
+    ) -> Result<Option<(CredentialMetadata, Option<CredentialSecret>)>, VaultError> {
+        let (user, id) = (user.clone(), *id);
+        self.core
+            .write_critical(who, move |txn| {
+                let Some(row) = txn.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
+                let mut summary = open_summary(txn.keyring, &row)?;
+                if !wanted(&summary) {
+                    return Ok(Some((summary, None)));
+                }
+                let material = open_secret(txn, &row, &summary)?;
+                summary.last_used_at = Some(txn.now);
+                txn.tx.touch_credential(&row.user, &row.id, txn.now.0)?;
+                txn.record(Action::CredentialRead, subject(&summary))?;
+                Ok(Some((summary, Some(material))))
+            })
+            .await
+    }
+}
