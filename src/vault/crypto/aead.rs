@@ -132,6 +132,79 @@ mod tests {
         assert_eq!(text, *TEXT);
     }
 
+    /// One sealed thing of each kind, as the implementation on ring sealed it.
+    struct KnownAnswer {
+        name: &'static str,
+        key: &'static str,
+        nonce: &'static str,
+        aad: &'static str,
+        plain: &'static str,
+        sealed: &'static str,
+    }
+
+    const KNOWN_ANSWERS: [KnownAnswer; 4] = [
+        KnownAnswer {
+            name: "record",
+            key: "59495c8fa1685a657186fa2a117f4c2a11073ef6eb1a4fa6a940acfb9b740bb9",
+            nonce: "70ce871f8a3d3fb449bc3c3ace6547cef02dfc74ffe48d91",
+            aad: "000000137374726f6e67726f6f6d207265636f7264203100000010090909090909090909090909090909090000\
+             000475736572000000067365616c656400000005616c6963650000000800000000000000010000000000000000\
+             00000005616c69636500000000000000000000000000000000000000000000000000000008000000006b49d200",
+            plain: "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\
+             00000000000000000000000000000000000000",
+            sealed: "0faea1a2c1f83f13e6d64877c3f7b5c8b020a859b0a2c827fc46d1212a7659bc8fcaecf864709e5e45d48e8ed9\
+             dedfa83e2fe063eae3199127ba98879876535cdc095022ecfdcd4c0aea172c45e82cd8",
+        },
+        KnownAnswer {
+            name: "wrapped key",
+            key: "b794385f2d1ef7ab4d9273d1906381b44f2f6f2588a3efb96a49188331984753",
+            nonce: "f0a289923ed634acec748941a7fab6a057e5d4a5cb29e5e2",
+            aad: "000000107374726f6e67726f6f6d206b6579203100000010090909090909090909090909090909090000000464\
+             6174610000000400000001",
+            plain: "0707070707070707070707070707070707070707070707070707070707070707",
+            sealed: "c36f5710e3ac047b75ca6dab4b28d778331b3e82d83a8703e7b3d99a2c1098e52cf477c3fcf2a91d427778f4bb\
+             9625c1",
+        },
+        KnownAnswer {
+            name: "last chunk of a backup",
+            key: "42f35ebeda1aae772b7834b8a6947a49de2e6ad4af0a80250d4d7a155cbc5d86",
+            nonce: "000000000000000000000000000000000000000000000003",
+            aad: "000000197374726f6e67726f6f6d206261636b7570206368756e6b203100000020010101010101010101010101\
+             01010101010101010101010101010101010101010000000800000000000000030000000101",
+            plain: "726f7773206f662061206261636b7570",
+            sealed: "09bb3b0cfab572e2ac0f961bd1009048513c7de00cafcc603e04da64644b928a",
+        },
+        KnownAnswer {
+            name: "first record of an export",
+            key: "c82e453c0a47378433f4d879ecc5aea33e7eb5bcb59bd5142b1e8f3c6dd6889d",
+            nonce: "d46aee08cc49f6d1eb41800c1d6bab4506c960c700cff0ef",
+            aad: "000000187374726f6e67726f6f6d206578706f7274207265636f72640000005802020202020202020202020202\
+             020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202\
+             020202020202020202020202020202020202020202020202020202020202000000080000000000000000000000\
+             0100",
+            plain: "0000000a63726564656e7469616c00000000000000000000000000000000000000000000000000000000000000\
+             00000000000000000000000000000000000000",
+            sealed: "5070a4d755a153c7c1cde21159f3023eb7b07bd4b111b9868e564198c05f3ba1ec4abb1e11790a31c02f44fad6\
+             d25cb2fe8972741ee7108b1e6b3b442c7f14ef9067b135c1cd4631781bf007bd8bee6c",
+        },
+    ];
+
+    fn variable(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn known_answers_seal_and_open() {
+        for KnownAnswer { name, key, nonce, aad, plain, sealed } in KNOWN_ANSWERS {
+            let (key, nonce, aad): ([u8; 32], [u8; NONCE], _) = (bytes(key), bytes(nonce), variable(aad));
+            let mut text = variable(plain);
+            let tag = seal(&key, &nonce, &aad, &mut text);
+            assert_eq!([text.as_slice(), &tag].concat(), variable(sealed), "{name}");
+            assert_eq!(open(&key, &nonce, &aad, &mut text, &tag), Some(()), "{name}");
+            assert_eq!(text, variable(plain), "{name}");
+        }
+    }
+
     proptest! {
         /// The crate that sealed every record so far reads what we write, and we read what it wrote.
         #[test]
