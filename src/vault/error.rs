@@ -1,70 +1,73 @@
-//! What can go wrong with a vault: each case says what happened and carries what is needed to say it well.
+//! Errors of the vault.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::store::{JobError, StoreError};
 
-/// Why the vault could not do what was asked.
+/// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// There is no file at this path.
     #[error("there is no vault at {0}")]
     NotFound(PathBuf),
-    /// A new vault was to be made where a file already is.
+    /// A file exists where a vault was to be created.
     #[error("{0} already exists, and a vault is never made over existing data")]
     AlreadyExists(PathBuf),
-    /// The file is not a vault: another program's, or one whose making was cut short.
+    /// The file is not a vault: it is another program's file, or its creation was interrupted.
     #[error("{0} is not a vault of Strongroom")]
     NotAVault(PathBuf),
-    /// The master key opens none of the vault's slots. Fingerprints tell keys apart and open nothing.
+    /// The master key opens none of the vault's slots. Fingerprints identify keys and open
+    /// nothing.
     #[error("this master key does not open the vault: it is {given}, and the vault is opened by {}", .expected.join(" or "))]
     WrongKey {
-        /// What each slot wants, for example `key 1f2e3d4c5b6a7988`.
+        /// The key of each slot, for example `key 1f2e3d4c5b6a7988`.
         expected: Vec<String>,
-        /// What was given.
+        /// The given key.
         given: String,
     },
-    /// The slots or the wrapped keys were changed or damaged; nothing that they open can be trusted.
+    /// The slots or the wrapped keys were changed or damaged. Nothing that they open can be
+    /// trusted.
     #[error("the vault's keyring is damaged: {0}")]
     DamagedKeyring(String),
-    /// A row does not open, or is not where it was put: damaged, moved, edited or replayed.
+    /// A row does not open, or is in the wrong place: damaged, moved, edited or replayed.
     #[error("the vault is damaged in table {table}, row {id}: {what}")]
     DamagedRow {
         /// The table of the row.
         table: &'static str,
-        /// The row's id, never a value from it; `*` where the table as a whole is wrong.
+        /// The row's id, never a value from it; `*` if the whole table is affected.
         id: String,
-        /// What does not hold.
+        /// The fault.
         what: &'static str,
     },
-    /// A verification found what Strongroom did not write there, or not what it wrote.
+    /// A verification found rows that Strongroom did not write.
     #[error("the vault does not hold: {first}{}", .count.checked_sub(1).filter(|more| *more > 0).map_or(String::new(), |more| format!("; and {more} more")))]
     DoesNotHold {
-        /// Where the first of them is, and what it is.
+        /// The first finding and its row.
         first: String,
-        /// How many there are.
+        /// Number of findings.
         count: u64,
     },
-    /// The vault is older than the epoch file outside it says: somebody put an older copy in its place, or its `-wal` is gone.
+    /// The vault is older than the epoch file says: it was replaced by an older copy, or its
+    /// `-wal` is missing.
     #[error("this is an older copy of the vault, of epoch {found}: {} has seen epoch {known}", .epoch_file.display())]
     Rollback {
         /// The epoch in the vault.
         found: i64,
-        /// The epoch that is known outside it.
+        /// The epoch in the epoch file.
         known: i64,
-        /// Where it is known.
+        /// The epoch file.
         epoch_file: PathBuf,
     },
-    /// The vault knows that there was an epoch file, and it is not there.
-    #[error("the epoch file {} is gone, and without it nobody can tell whether this is the newest copy of the vault", .0.display())]
+    /// The vault records that an epoch file exists, but the file is missing.
+    #[error("the epoch file {} is missing; without it an older copy of the vault cannot be detected", .0.display())]
     NoEpochFile(PathBuf),
-    /// The epoch file says nothing that can be believed.
-    #[error("the epoch file {path} cannot be believed: {what}")]
+    /// The epoch file is not valid.
+    #[error("the epoch file {path} is not valid: {what}")]
     EpochFile {
-        /// Which file.
+        /// The epoch file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         what: &'static str,
     },
     /// A version before the first release wrote the file; its schema is not read.
@@ -87,53 +90,54 @@ pub enum VaultError {
     /// The file cannot be written; nothing was changed.
     #[error("the vault cannot be written: {0}")]
     ReadOnly(String),
-    /// The disk did not do what it was asked; nothing was changed.
+    /// The disk reported an error; nothing was changed.
     #[error("the disk that holds the vault failed: {0}")]
     Disk(String),
-    /// Another process kept the file locked for too long; nothing was changed.
-    #[error("another process keeps the vault locked")]
+    /// Another process held the lock for too long; nothing was changed.
+    #[error("the vault is locked by another process")]
     Busy,
-    /// Writing failed in a way that leaves the outcome unknown, now or before: the process has to stop, and its
-    /// next start reads the truth.
-    #[error("the vault takes no more writes until the program is started again: {0}")]
+    /// A write failed with an unknown outcome, now or earlier. The process has to stop; the
+    /// next start reads the real state.
+    #[error("the vault accepts no more writes until the program is restarted: {0}")]
     Stopped(String),
-    /// The data key was changed several times while a record was being sealed, or several writers changed one row.
-    #[error("the vault changed under this request too often; try again")]
+    /// The keyring changed several times during the operation, or several writers changed one
+    /// row.
+    #[error("the vault changed too often during this request; try again")]
     Contended,
     /// The user still has credentials and cannot be removed.
     #[error("the user still has credentials")]
     UserHasCredentials,
-    /// One slot more than a vault can have.
-    #[error("the vault has {0} slots, and no vault has more")]
+    /// The vault has the maximum number of slots.
+    #[error("the vault has {0} slots, which is the maximum")]
     TooManySlots(usize),
-    /// The text to be sealed is larger than a record can be.
+    /// The data is larger than a record may be.
     #[error("{0} is too large to be stored")]
     TooLarge(&'static str),
-    /// The passphrase could not be stretched: not enough memory.
-    #[error("the passphrase could not be stretched: {0}")]
+    /// Argon2id failed: not enough memory.
+    #[error("no key could be derived from the passphrase: {0}")]
     Passphrase(String),
     /// The operating system refused an operation on the file or its folder.
     #[error("{what} {path}: {source}")]
     File {
-        /// What was tried, for example `cannot create`.
+        /// The failed operation, for example `cannot create`.
         what: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// SQLite failed in another way.
+    /// Another failure of SQLite.
     #[error("the vault's database failed: {0}")]
     Database(String),
 }
 
 impl VaultError {
-    /// Whether the vault cannot write at present although nothing is wrong with what was asked (503).
+    /// Returns true if the vault cannot write at present, although the request was valid (503).
     pub fn cannot_write(&self) -> bool {
         matches!(self, Self::Full | Self::ReadOnly(_) | Self::Disk(_) | Self::Busy | Self::Stopped(_) | Self::Contended)
     }
 
-    /// Whether the file holds what Strongroom did not write there (exit code 4).
+    /// Returns true if the file contains data that Strongroom did not write (exit code 4).
     pub fn is_damage(&self) -> bool {
         matches!(
             self,

@@ -1,15 +1,17 @@
-//! Where a host-scoped secret may be sent: one scheme, one host (or all names below one), one port.
+//! The host to which a host-scoped secret may be sent: one scheme, one host (or all names below
+//! one), one port.
 //!
-//! The text is kept as it was given, for display; what counts is its normal form: lower case, IDNA-encoded (UTS 46),
-//! with the port written out. Matching is exact, and whatever has two readings is refused when it is stored.
+//! The text is kept as given, for display. Matching uses its normal form: lower case, IDNA-encoded
+//! (UTS 46), with an explicit port. Matching is exact, and ambiguous texts are rejected when they
+//! are stored.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use url::Host;
-/// A pattern such as `api.example.com`, `api.example.com:8443`, `*.example.com`, `192.0.2.1`, `[2001:db8::1]` or
-/// `http://internal.example/`. A bare name means https on port 443.
+/// A pattern such as `api.example.com`, `api.example.com:8443`, `*.example.com`, `192.0.2.1`,
+/// `[2001:db8::1]` or `http://internal.example/`. A bare name means https on port 443.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     given: String,
@@ -41,10 +43,10 @@ impl Scheme {
     }
 }
 
-/// Why a text is no host pattern, and what to write instead.
+/// The reason why a text is not a host pattern, and the advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostPatternError {
-    /// Nothing in it, or more than a host can be.
+    /// Empty, or longer than a host can be.
     #[error("write a host such as \"api.example.com\", \"api.example.com:8443\" or \"*.example.com\", or an https URL")]
     Form,
     /// White space, a control character or a backslash.
@@ -59,7 +61,7 @@ pub enum HostPatternError {
     /// Not a number from 1 to 65535.
     #[error("a port is a number from 1 to 65535: write for example \"api.example.com:8443\"")]
     Port,
-    /// A star anywhere but as the first label of a name.
+    /// A star that is not the whole first label of a name.
     #[error("'*' can only stand for the labels in front of a name: write for example \"*.example.com\"")]
     Star,
     /// An IPv4 address in octal, hex, as one number or shortened.
@@ -68,34 +70,36 @@ pub enum HostPatternError {
     /// Not an IPv6 address.
     #[error("write an IPv6 address in brackets: \"[2001:db8::1]\"")]
     Ipv6,
-    /// Not a name of the DNS.
+    /// Not a DNS name.
     #[error("this is not a host name: write for example \"api.example.com\", without a dot at its end")]
     Name,
 }
 
 impl HostPattern {
-    /// The text as it was given.
+    /// Returns the text as it was given.
     pub fn as_given(&self) -> &str {
         &self.given
     }
 
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         self.scheme.name()
     }
 
-    /// The host in its normal form, an IPv6 address in brackets, with `*.` in front where names below it count too.
+    /// Returns the host in its normal form: an IPv6 address in brackets, `*.` before a name
+    /// whose subdomains match.
     pub fn host(&self) -> String {
         if self.below { format!("*.{}", self.host) } else { self.host.clone() }
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether a request to this scheme, host and port is covered. `host` is as [`url::Url::host_str`] gives it: an
-    /// IPv6 address in brackets, a name in IDNA form. A name with a dot at its end is never covered.
+    /// Returns true if a request to this scheme, host and port matches. `host` is the value of
+    /// [`url::Url::host_str`]: an IPv6 address in brackets, a name in IDNA form. A name with a
+    /// final dot never matches.
     pub fn matches(&self, scheme: &str, host: &str, port: u16) -> bool {
         let host = host.to_ascii_lowercase();
         let named = host == self.host
@@ -171,7 +175,8 @@ fn normal_host(text: &str, below: bool) -> Result<String, HostPatternError> {
         let address = bare.and_then(|bare| bare.parse::<Ipv6Addr>().ok()).ok_or(HostPatternError::Ipv6)?;
         return if below { Err(HostPatternError::Star) } else { Ok(format!("[{address}]")) };
     }
-    // The URL parser would decode percent signs first: two texts for one host.
+    // The URL parser would decode percent signs first, so one host could be written in two
+    // ways.
     if text.contains('%') {
         return Err(HostPatternError::Name);
     }
@@ -189,7 +194,8 @@ fn looks_numeric(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit() || c == b'.')
 }
 
-/// RFC 1035 §2.3.4 for the lengths; an underscore is let through, for such hosts exist.
+/// Checks a name. Lengths follow RFC 1035 §2.3.4; underscores are accepted, because such hosts
+/// exist.
 fn is_dns_name(name: &str) -> bool {
     let legal = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
     let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(legal);
@@ -197,7 +203,7 @@ fn is_dns_name(name: &str) -> bool {
 }
 
 impl fmt::Display for HostPattern {
-    /// As it was given.
+    /// Writes the text as it was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.given)
     }
@@ -212,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_kept_as_given_and_read_in_its_normal_form() {
+    fn pattern_is_kept_as_given_and_normalized() {
         for (given, scheme, host, port) in [
             ("api.example.com", "https", "api.example.com", 443),
             ("API.Example.COM:8443", "https", "api.example.com", 8443),
@@ -234,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_two_readings_is_refused_and_says_what_to_write() {
+    fn ambiguous_text_is_rejected_with_advice() {
         use HostPatternError as E;
         for (text, error) in [
             ("", E::Form),
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_matches_by_scheme_host_and_port_together() {
+    fn match_needs_scheme_host_and_port() {
         let plain = pattern("api.example.com");
         assert!(plain.matches("https", "api.example.com", 443) && plain.matches("https", "API.example.com", 443));
         assert!(!plain.matches("http", "api.example.com", 443) && !plain.matches("https", "api.example.com", 8443));

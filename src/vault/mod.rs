@@ -1,9 +1,12 @@
-//! Seals and opens: master key, keyring, record, credential, state, API key, audit.
+//! The vault: everything confidential, sealed in one SQLite file.
 //!
-//! [`Vault`] is all of it: everything that is done with the data is a method of it, and each change is one job of the
-//! store's writer, with its audit row and the manifest in the same job (`ledger.rs`). What is confidential is
-//! sealed in a record (`record.rs`) under a key of the keyring (`keyring.rs`), which the master key opens through a
-//! slot (`slot.rs`).
+//! [`Vault`] opens the file and gives out handles: `credentials()`, `logins()`, `api_keys()`,
+//! `audit()` and others. Every change is one job of the store's writer, with its audit row and the
+//! manifest in the same transaction (`txn/`). Each record is sealed (`crypto/record.rs`) under a
+//! key of the keyring, which the master key opens through a key slot.
+//!
+//! Imports point one way: `crypto` → `txn` → one folder for each kind of row → `audit`, `transfer`
+//! → `integrity` → `backup`, `rotation` → `open.rs`.
 
 mod api_keys;
 mod audit;
@@ -55,8 +58,8 @@ pub use credentials::update_credential::{CredentialUpdate, SecretUpdate, UpdateO
 pub use crypto::master_key::{MasterKey, MasterKeyError};
 pub use error::VaultError;
 pub use host_pattern::{HostPattern, HostPatternError};
+pub use integrity::findings::{IntegrityFinding, Verification};
 pub use integrity::repair::Repair;
-pub use integrity::verify::{IntegrityFinding, Verification};
 pub use logins::device_poll::PollTurn;
 pub use logins::pending_login::{DevicePolling, LoginFlow, PendingAuthorization};
 pub use open::{OpenMode, OpenOptions, Vault};

@@ -39,7 +39,8 @@ use crate::vault::txn::manifest::Manifest;
 use crate::vault::txn::write_txn::WriteTxn;
 use crate::vault::users::Users;
 
-/// Time for which a successful write probe is reused. Readiness needs no API key, and each probe costs a sync.
+/// Time for which a successful write probe is reused. Readiness needs no API key, and each probe
+/// costs a sync.
 const PROBE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// An open vault. Clones share it; it closes with the last clone.
@@ -85,7 +86,8 @@ impl From<OpenMode> for OpenOptions {
 }
 
 impl Vault {
-    /// Creates a vault at `path`, never over an existing file, and opens it in [`OpenMode::Server`].
+    /// Creates a vault at `path`, never over an existing file, and opens it in
+    /// [`OpenMode::Server`].
     pub fn create(path: &Path, master: &MasterKey, clock: Clock, random: Random) -> Result<Self, VaultError> {
         let (now, who) = (clock.now(), AuditContext::command_line());
         let mut made = None;
@@ -103,8 +105,8 @@ impl Vault {
         Ok(Self::assemble(Self::build_core(store, keyring, clock, random, 0)))
     }
 
-    /// Opens the vault at `path`. Checks the master key, the keyring's MAC, the manifest's seal, and the epoch against
-    /// the epoch file.
+    /// Opens the vault at `path`. Checks the master key, the keyring's MAC, the manifest's seal,
+    /// and the epoch against the epoch file.
     pub fn open(
         path: &Path,
         master: &MasterKey,
@@ -115,7 +117,8 @@ impl Vault {
         let OpenOptions { mode, ballast, epoch_file, accept_rollback } = how.into();
         let lock = if mode == OpenMode::Server { Lock::Server } else { Lock::None };
         let store = Store::open(path, lock, ballast)?;
-        // The epoch file is read before the vault: a commit between the two reads leaves the vault ahead, which is fine.
+        // The epoch file is read before the vault: a commit between the two reads leaves the vault
+        // ahead, which is fine.
         let epoch_file = epoch_file.map(EpochFile::at);
         let known = epoch_file.as_ref().map(EpochFile::read).transpose()?;
         let (keyring, manifest) = store.read(|view| {
@@ -226,7 +229,8 @@ impl Vault {
         status::status(&self.inner.core)
     }
 
-    /// Returns true if the configured ballast is held back beside the vault; if not, the disk is full.
+    /// Returns true if the configured ballast is held back beside the vault; if not, the disk is
+    /// full.
     pub fn holds_ballast(&self) -> bool {
         self.inner.core.store.holds_ballast()
     }
@@ -243,8 +247,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Resolves when a commit failed with an unknown outcome. The vault then takes no more writes, and the server has to
-    /// stop.
+    /// Resolves when a commit failed with an unknown outcome. The vault then takes no more writes,
+    /// and the server has to stop.
     pub async fn fatal(&self) -> VaultError {
         VaultError::Stopped(self.inner.core.store.fatal().await)
     }

@@ -1,4 +1,4 @@
-//! Clients that registered themselves (RFC 7591): kept for each issuer and redirect URI, sealed like every other secret.
+//! Client registrations (RFC 7591): one for each issuer and redirect URI, sealed.
 
 use crate::clock::UnixTime;
 use crate::secret::Secret;
@@ -14,7 +14,7 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// Tags of the fields in a sealed registration; one that was ever used is not given another meaning.
+/// Tags of the fields in a sealed registration. A tag is never reused with another meaning.
 mod tag {
     pub(super) const CLIENT_ID: u8 = 1;
     pub(super) const CLIENT_SECRET: u8 = 2;
@@ -24,42 +24,44 @@ mod tag {
     pub(super) const REDIRECT_URI: u8 = 6;
 }
 
-/// Our client at an authorization server that had never heard of us.
+/// A client that Strongroom registered at an authorization server.
 #[derive(Clone, Debug)]
 pub struct ClientRegistration {
-    /// Its id.
+    /// The client id.
     pub client_id: String,
-    /// Its secret; a public client has none.
+    /// The client secret; a public client has none.
     pub client_secret: Option<Secret>,
-    /// When the secret ends; `None`: never.
+    /// Expiry of the secret; `None`: never.
     pub secret_expires_at: Option<UnixTime>,
-    /// How it authenticates, in the vocabulary's word.
+    /// The authentication method, in the catalogue's vocabulary.
     pub token_auth: String,
 }
 
-/// Where a registration belongs: another issuer's is never used (RFC 7591 §5), and neither is one for another redirect URI.
+/// The place of a registration. It is never used for another issuer (RFC 7591 §5), nor for another
+/// redirect URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredAt {
     /// The authorization server.
     pub issuer: String,
-    /// What it calls back.
+    /// The redirect URI.
     pub redirect_uri: String,
 }
 
 /// The client registrations of a vault (RFC 7591).
 #[derive(Clone, Copy)]
 pub struct Registrations<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Registrations<'_> {
-    /// The registration for this place.
+    /// Returns the registration of this place.
     pub fn get(self, at: &RegisteredAt) -> Result<Option<ClientRegistration>, VaultError> {
         self.core.read(|view, keyring| find(view, keyring, at)?.map(|row| open(keyring, &row)).transpose())
     }
 
-    /// Keeps a registration, and gives back the one that counts from now on: where somebody else registered meanwhile it is
-    /// theirs, so that all use one. `replaced` is the id of the client whose place it takes.
+    /// Stores a registration, and returns the valid one: if another process registered
+    /// meanwhile, it is that one, so that all use one client. `replaced` is the id of the
+    /// client that is replaced.
     pub async fn put(
         self,
         at: &RegisteredAt,
@@ -100,8 +102,8 @@ impl Registrations<'_> {
 }
 
 impl ClientRegistration {
-    /// The fields to be sealed; with them where it belongs, of which the row has a hash alone.
-    pub(in crate::vault) fn write(&self, at: &RegisteredAt) -> zeroize::Zeroizing<Vec<u8>> {
+    /// Encodes the fields to seal, including the place, of which the row has only a hash.
+    pub(crate) fn write(&self, at: &RegisteredAt) -> zeroize::Zeroizing<Vec<u8>> {
         FieldWriter::new()
             .text(tag::CLIENT_ID, &self.client_id)
             .optional(tag::CLIENT_SECRET, self.client_secret.as_ref().map(Secret::expose))
@@ -112,8 +114,8 @@ impl ClientRegistration {
             .finish()
     }
 
-    /// Reads them back.
-    pub(in crate::vault) fn read(bytes: &[u8]) -> Option<Self> {
+    /// Reads the fields.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         Some(Self {
             client_id: fields.owned(tag::CLIENT_ID)?,
@@ -134,12 +136,12 @@ fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, 
     })
 }
 
-/// That a registration opens.
-pub(in crate::vault) fn check(keyring: &Keyring, row: &RegistrationRow) -> Result<(), VaultError> {
+/// Checks that a registration opens.
+pub(crate) fn check(keyring: &Keyring, row: &RegistrationRow) -> Result<(), VaultError> {
     open(keyring, row).map(|_| ())
 }
 
-/// The row of this place.
+/// Finds the row of this place.
 fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<RegistrationRow>, VaultError> {
     for key in keyring.index_keys() {
         if let Some(row) = view.registration(&lookup(key, keyring, at))? {
@@ -149,9 +151,10 @@ fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<
     Ok(None)
 }
 
-/// Puts every registration where this index key has it: the root becomes another one. Where it belongs is sealed
-/// with it; the few that an early version kept without are forgotten, and made anew when they are wanted.
-pub(in crate::vault) fn move_all(txn: &mut WriteTxn<'_>, index: &Key) -> Result<(), VaultError> {
+/// Moves every registration to a new index key, because the root changes. The place is sealed in
+/// the record; the few records of an early version without it are deleted, and registered again
+/// when needed.
+pub(crate) fn move_all(txn: &mut WriteTxn<'_>, index: &Key) -> Result<(), VaultError> {
     for old in txn.tx.registrations_after(None, None, u32::MAX)? {
         let id = hex::write(&old.lookup);
         let bytes = record::open(txn.keyring, &aad(&old, &id), old.data_key, &old.sealed)?;
@@ -176,7 +179,7 @@ fn lookup(key: &Key, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
     keys::mac(key, parts)
 }
 
-pub(in crate::vault) fn aad<'a>(row: &'a RegistrationRow, id: &'a str) -> RecordAad<'a> {
+pub(crate) fn aad<'a>(row: &'a RegistrationRow, id: &'a str) -> RecordAad<'a> {
     RecordAad {
         table: "client_registration",
         column: "sealed",

@@ -1,4 +1,5 @@
-//! Our own private keys (RFC 7523), for providers to which the configuration gives none: sealed, made when first needed.
+//! The vault's own private keys (RFC 7523), for providers without a configured key: sealed, created
+//! when first needed.
 
 use crate::jose::SigningKey;
 use crate::store::SigningKeyRow;
@@ -12,16 +13,17 @@ use crate::vault::txn::core::VaultCore;
 /// The vault's own private keys.
 #[derive(Clone, Copy)]
 pub struct SigningKeys<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl SigningKeys<'_> {
-    /// Our own keys, the newest first: that one signs, and the public halves of all are published.
+    /// Returns the keys, newest first. The newest signs, and the public keys of all are
+    /// published.
     pub fn list(self) -> Result<Vec<SigningKey>, VaultError> {
         self.core.read(|view, keyring| view.signing_keys()?.iter().map(|row| read(keyring, row)).collect())
     }
 
-    /// Makes a key where there is none; whether it was made.
+    /// Creates a key if there is none, and returns true if so.
     pub async fn ensure(self, who: &AuditContext) -> Result<bool, VaultError> {
         if !self.list()?.is_empty() {
             return Ok(false);
@@ -46,8 +48,8 @@ impl SigningKeys<'_> {
     }
 }
 
-/// That a key opens.
-pub(in crate::vault) fn check(keyring: &Keyring, row: &SigningKeyRow) -> Result<(), VaultError> {
+/// Checks that a key opens.
+pub(crate) fn check(keyring: &Keyring, row: &SigningKeyRow) -> Result<(), VaultError> {
     read(keyring, row).map(|_| ())
 }
 
@@ -60,7 +62,7 @@ fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError
     })
 }
 
-pub(in crate::vault) fn aad(row: &SigningKeyRow) -> RecordAad<'_> {
+pub(crate) fn aad(row: &SigningKeyRow) -> RecordAad<'_> {
     RecordAad {
         table: "signing_key",
         column: "sealed",

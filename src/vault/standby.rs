@@ -1,4 +1,5 @@
-//! A vault that was restored from a backup, and is not yet the one that lives: another may be at work with the same tokens.
+//! Standby: a vault that was restored from a backup may not use its tokens on its own until the
+//! operator promotes it, because another vault may use the same tokens.
 
 use crate::store::View;
 use crate::vault::credentials::credential_record::open_summary;
@@ -10,22 +11,22 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::{Manifest, RestoreMark};
 
-/// Rows that are read at a time.
+/// Rows per read.
 const BATCH: u32 = 500;
 
 /// The standby mark of a restored vault.
 #[derive(Clone, Copy)]
 pub struct Standby<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Standby<'_> {
-    /// Whether the vault was restored and nobody has said since that it is the one that lives.
+    /// Returns the restore that the operator has not promoted yet.
     pub fn mark(self) -> Result<Option<RestoreMark>, VaultError> {
         self.core.read(|view, keyring| Ok(Manifest::load(view, keyring)?.restored))
     }
 
-    /// Says that this is the vault that lives; `false` where nobody doubted it.
+    /// Promotes the vault; returns false if it has no standby mark.
     pub async fn promote(self, who: &AuditContext) -> Result<bool, VaultError> {
         if self.mark()?.is_none() {
             return Ok(false);
@@ -42,12 +43,14 @@ impl Standby<'_> {
             .await
     }
 
-    /// Whether the refresh token may be used up: the vault was restored after it came, and another may have refreshed since.
+    /// Returns true if the refresh token may be used up: it is older than the last restore, and
+    /// the other vault may have refreshed since.
     pub fn may_be_stale(self, summary: &CredentialMetadata) -> bool {
         summary.may_have_refresh_token() && summary.refreshing.restores < self.core.restores
     }
 
-    /// How many credentials there are of which that is so. It opens every summary.
+    /// Counts the credentials for which [`Self::may_be_stale`] holds. It opens the metadata of
+    /// all credentials.
     pub fn count_stale(self) -> Result<u64, VaultError> {
         if self.core.restores == 0 {
             return Ok(0);
@@ -56,8 +59,8 @@ impl Standby<'_> {
     }
 }
 
-/// How many credentials there are of which something holds. It opens every summary, some hundred at a time.
-pub(in crate::vault) fn count(
+/// Counts the credentials that match. It opens the metadata of all credentials, a batch at a time.
+pub(crate) fn count(
     view: &View<'_>,
     keyring: &Keyring,
     holds: impl Fn(&CredentialMetadata) -> bool,

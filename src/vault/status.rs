@@ -1,4 +1,4 @@
-//! How a vault stands, for people.
+//! The status of a vault, for people.
 
 use crate::clock::UnixTime;
 use crate::store::{FileWarning, SCHEMA_VERSION};
@@ -9,36 +9,36 @@ use crate::vault::rotation::data_key::Rotation;
 use crate::vault::rotation::key_slots::{KeySlot, KeySlots};
 use crate::vault::txn::core::VaultCore;
 
-/// What is in a vault; nothing of it is secret.
+/// The content of a vault in numbers; nothing of it is secret.
 #[derive(Clone, Debug)]
 pub struct VaultStatus {
     /// The schema's version.
     pub schema_version: u32,
     /// The vault's id, in hex.
     pub vault_id: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixTime,
-    /// What opens it.
+    /// The key slots.
     pub slots: Vec<KeySlot>,
     /// The keys of the keyring.
     pub keys: Vec<KeyVersion>,
     /// The version of the data key that seals new records.
     pub data_key_version: u32,
-    /// How many records a rotation that was begun has still to seal anew; `None` where none was begun.
+    /// Number of records that a running rotation still has to seal; `None` without a rotation.
     pub rotation_left: Option<u64>,
-    /// How many users there are.
+    /// Number of users.
     pub users: u64,
-    /// How many credentials there are.
+    /// Number of credentials.
     pub credentials: u64,
-    /// How many API keys there are, revoked ones included.
+    /// Number of API keys, including revoked ones.
     pub api_keys: u64,
-    /// How many logins were begun and not completed.
+    /// Number of pending logins.
     pub pending: u64,
-    /// How many revocations are still to be done.
+    /// Number of queued revocations.
     pub revocations: u64,
-    /// How many audit rows there are.
+    /// Number of audit rows.
     pub audit: u64,
-    /// What lets others near the file.
+    /// File permissions that give access to other users.
     pub warnings: Vec<FileWarning>,
 }
 
@@ -47,16 +47,16 @@ pub struct VaultStatus {
 pub struct KeyVersion {
     /// `data`, `audit` or `api_key`.
     pub purpose: String,
-    /// Its version.
+    /// The version.
     pub version: u32,
     /// `current`, `retired` or `destroyed`.
     pub state: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixTime,
 }
 
 /// Collects the status. It counts rows, so it is for people and not for every request.
-pub(in crate::vault) fn status(core: &VaultCore) -> Result<VaultStatus, VaultError> {
+pub(crate) fn status(core: &VaultCore) -> Result<VaultStatus, VaultError> {
     let warnings = core.store.warnings();
     let (slots, rotation_left) = (KeySlots { core }.list()?, Rotation { core }.unfinished()?);
     core.read(|view, keyring| {

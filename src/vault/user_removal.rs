@@ -9,8 +9,9 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::users::{Users, aad};
 
 impl Users<'_> {
-    /// Erases a user with its API keys and begun logins; `false` where it is unknown. Its credentials are to be
-    /// deleted before, each with its revocation: [`VaultError::UserHasCredentials`] where one is left.
+    /// Erases a user with its API keys and pending logins; returns false if it does not exist.
+    /// Its credentials must be deleted before, each with its revocation; otherwise the error is
+    /// [`VaultError::UserHasCredentials`].
     pub async fn remove(self, user: &UserId, who: &AuditContext) -> Result<bool, VaultError> {
         let user = user.clone();
         self.core

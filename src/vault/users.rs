@@ -1,4 +1,4 @@
-//! Users: they come into being with their first credential or API key, and go when an operator says so.
+//! Users: created with their first credential or API key, removed by the operator.
 
 use crate::clock::UnixTime;
 use crate::id::UserId;
@@ -11,25 +11,25 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// A user, as the operator sees one.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownUser {
-    /// The id that the application chose.
+    /// The id, chosen by the application.
     pub id: UserId,
-    /// When it was first seen.
+    /// Time of creation.
     pub created_at: UnixTime,
-    /// How many credentials are stored for it.
+    /// Number of stored credentials.
     pub credentials: u64,
 }
 
 /// The users of a vault. A user is created with its first credential or API key.
 #[derive(Clone, Copy)]
 pub struct Users<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Users<'_> {
-    /// Adds a user; `false` where it is there already.
+    /// Adds a user; returns false if it exists.
     pub async fn add(self, user: &UserId, who: &AuditContext) -> Result<bool, VaultError> {
         let user = user.clone();
         self.core
@@ -43,12 +43,12 @@ impl Users<'_> {
             .await
     }
 
-    /// Every user, by id.
+    /// Lists all users, by id.
     pub fn list(self) -> Result<Vec<KnownUser>, VaultError> {
         self.core.read(|view, keyring| view.users()?.iter().map(|(row, count)| read(keyring, row, *count)).collect())
     }
 
-    /// Whether the user is known.
+    /// Returns true if the user exists.
     pub fn exists(self, user: &UserId) -> Result<bool, VaultError> {
         self.core.read(|view, keyring| match view.user(user.as_str())? {
             Some(row) => read(keyring, &row, 0).map(|_| true),
@@ -57,8 +57,8 @@ impl Users<'_> {
     }
 }
 
-/// Makes the user's row where there is none; whether it was made.
-pub(in crate::vault) fn ensure(txn: &mut WriteTxn<'_>, user: &UserId) -> Result<bool, VaultError> {
+/// Creates the user's row if it does not exist, and returns true if so.
+pub(crate) fn ensure(txn: &mut WriteTxn<'_>, user: &UserId) -> Result<bool, VaultError> {
     if txn.tx.user(user.as_str())?.is_some() {
         return Ok(false);
     }
@@ -80,7 +80,7 @@ fn read(keyring: &Keyring, row: &UserRow, credentials: u64) -> Result<KnownUser,
     Ok(KnownUser { id, created_at: UnixTime(row.created_at), credentials })
 }
 
-pub(in crate::vault) fn aad(row: &UserRow) -> RecordAad<'_> {
+pub(crate) fn aad(row: &UserRow) -> RecordAad<'_> {
     RecordAad {
         table: "user",
         column: "sealed",

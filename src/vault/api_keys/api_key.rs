@@ -1,4 +1,4 @@
-//! An API key as everybody but its holder sees it, and whose users it may act for.
+//! An API key without its text, and the users that it may act for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,46 +7,46 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::Permissions;
 
-/// A key that a program presents. The key's text itself is not kept anywhere.
+/// A key that a program presents. The text of the key is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id, which may be shown and logged.
+    /// The id, which may be shown and logged.
     pub id: ApiKeyId,
-    /// What a person called it.
+    /// The name, chosen by the operator.
     pub name: Option<String>,
-    /// Whose key it is.
+    /// The holder.
     pub holder: KeyHolder,
-    /// What it may do.
+    /// The permissions.
     pub permissions: Permissions,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixTime,
-    /// From when on it is refused; `None`: never.
+    /// Time from which it is rejected; `None`: never.
     pub expires_at: Option<UnixTime>,
-    /// When it was revoked; `None`: it was not.
+    /// Time of revocation; `None` if it is not revoked.
     pub revoked_at: Option<UnixTime>,
 }
 
 impl ApiKey {
-    /// Whether it is neither revoked nor expired at `now`.
+    /// Returns true if it is neither revoked nor expired at `now`.
     pub fn is_live(&self, now: UnixTime) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 }
 
-/// Whom an API key acts for.
+/// The holder of an API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyHolder {
     /// One user.
     User(UserId),
     /// A service, which names the user in each request.
     Service {
-        /// The users that it may name; empty: any.
+        /// The users that it may name; if empty, all.
         users: Vec<UserPattern>,
     },
 }
 
 impl KeyHolder {
-    /// Whether a key of this holder may act for `user`.
+    /// Returns true if a key of this holder may act for `user`.
     pub fn acts_for(&self, user: &UserId) -> bool {
         match self {
             Self::User(own) => own == user,
@@ -55,41 +55,41 @@ impl KeyHolder {
     }
 }
 
-/// What a new API key is to be.
+/// A new API key.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
-    /// What a person calls it.
+    /// The name, chosen by the operator.
     pub name: Option<String>,
-    /// Whose key it is.
+    /// The holder.
     pub holder: KeyHolder,
-    /// What it may do.
+    /// The permissions.
     pub permissions: Permissions,
-    /// From when on it is refused; `None`: never.
+    /// Time from which it is rejected; `None`: never.
     pub expires_at: Option<UnixTime>,
 }
 
-/// Some users: a user id in which `*` stands for any number of any characters.
+/// A pattern for user ids, in which `*` stands for any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserPattern(String);
 
-/// A text that is no pattern for users.
+/// A text that is not a valid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a user pattern has 1 to 128 characters from A–Z a–z 0–9 . _ - @ : | and *, which stands for any text")]
 pub struct UserPatternError;
 
 impl UserPattern {
-    /// The pattern as text.
+    /// Returns the pattern as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the pattern covers the whole of `user`'s id.
+    /// Returns true if the pattern covers the whole of `user`'s id.
     pub fn matches(&self, user: &UserId) -> bool {
         covers(self.0.as_bytes(), user.as_str().as_bytes())
     }
 }
 
-/// Greedy matching with one step back: time is at most the product of the lengths, whatever the pattern.
+/// Matches greedily, with one backtracking point: time is at most the product of the lengths.
 fn covers(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn star_matches_any_text() {
         let covered = |pattern: &str, user: &str| {
             pattern.parse::<UserPattern>().unwrap().matches(&user.parse::<UserId>().unwrap())
         };
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_acts_for_its_own_users_alone() {
+    fn holder_acts_for_its_own_users_only() {
         let [alice, bob] = ["alice", "bob"].map(|id| id.parse::<UserId>().unwrap());
         assert!(KeyHolder::User(alice.clone()).acts_for(&alice) && !KeyHolder::User(alice.clone()).acts_for(&bob));
         assert!(KeyHolder::Service { users: vec![] }.acts_for(&bob));

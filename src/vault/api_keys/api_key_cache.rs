@@ -1,9 +1,10 @@
 //! Cache of the API keys, which every request reads.
 //!
-//! An API key is found by an HMAC under a vault key, so an attacker who can write SQL cannot create one. Each row is
-//! covered by a MAC, and all rows by the sealed manifest: an edited, inserted, deleted or replayed row is rejected when
-//! the table is loaded. After a commit the table is compared with the sealed manifest only. A counter in plain text
-//! could be set back after a revocation.
+//! An API key is found by an HMAC under a vault key, so an attacker who can write SQL cannot create
+//! one. Each row is covered by a MAC, and all rows by the sealed manifest: an edited, inserted,
+//! deleted or replayed row is rejected when the table is loaded. After a commit the table is
+//! compared with the sealed manifest only. A counter in plain text could be set back after a
+//! revocation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::{Manifest, Tally};
 
 /// All API keys, as one manifest covers them.
-pub(in crate::vault) struct KeyTable {
+pub(crate) struct KeyTable {
     manifest: ManifestRow,
     tally: Tally,
     pub(super) by_lookup: Arc<HashMap<[u8; 32], Arc<ApiKey>>>,
@@ -33,11 +34,12 @@ impl Cached for CheckedTable {}
 
 /// The API keys in memory.
 #[derive(Default)]
-pub(in crate::vault) struct ApiKeyCache(ArcSwapOption<KeyTable>);
+pub(crate) struct ApiKeyCache(ArcSwapOption<KeyTable>);
 
 impl ApiKeyCache {
-    /// Returns the table in memory if nothing was committed since a reader checked it; otherwise checks it again.
-    pub(in crate::vault) fn key_table(&self, core: &VaultCore) -> Result<Arc<KeyTable>, VaultError> {
+    /// Returns the table in memory if nothing was committed since a reader checked it; otherwise
+    /// checks it again.
+    pub(crate) fn key_table(&self, core: &VaultCore) -> Result<Arc<KeyTable>, VaultError> {
         let checked = core.store.cached(|checked: &mut CheckedTable| checked.0.clone())?;
         if let Some(table) = checked {
             return Ok(table);
@@ -53,8 +55,8 @@ impl ApiKeyCache {
         Ok(table)
     }
 
-    /// Returns the known table if its manifest is still the one in the file. If the manifest is another one, but covers the same
-    /// keys, only the manifest is opened.
+    /// Returns the known table if its manifest is still the one in the file. If the manifest is
+    /// another one, but covers the same keys, only the manifest is opened.
     fn read_key_table(
         view: &View<'_>,
         keyring: &Keyring,

@@ -1,4 +1,5 @@
-//! The row of an API key: found by an HMAC of the key, covered by a MAC, and summed up in the manifest.
+//! The row of an API key: found by an HMAC of the key, covered by a MAC, and counted in the
+//! manifest.
 
 use super::api_key::{ApiKey, KeyHolder, UserPattern};
 use crate::clock::UnixTime;
@@ -13,11 +14,8 @@ use subtle::ConstantTimeEq;
 
 const TABLE: &str = "api_key";
 
-/// Takes the API keys of a user out of the vault.
-pub(in crate::vault) fn remove_of(
-    txn: &mut crate::vault::txn::write_txn::WriteTxn<'_>,
-    user: &str,
-) -> Result<(), VaultError> {
+/// Deletes the API keys of a user.
+pub(crate) fn remove_of(txn: &mut crate::vault::txn::write_txn::WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
     for row in txn.tx.take_api_keys_of(user)? {
         let item = item(txn.keyring, &row)?;
         txn.manifest_mut().api_keys.remove(&item);
@@ -25,8 +23,8 @@ pub(in crate::vault) fn remove_of(
     Ok(())
 }
 
-/// Every row, each held against its MAC and all against the manifest.
-pub(in crate::vault) fn load(
+/// Loads every row, and checks each against its MAC and all against the manifest.
+pub(crate) fn load(
     view: &View<'_>,
     keyring: &Keyring,
     manifest: &Manifest,
@@ -46,11 +44,11 @@ pub(in crate::vault) fn load(
     }
 }
 
-pub(in crate::vault) fn lookup(key: &ApiKeyKey, presented: &str) -> [u8; 32] {
+pub(crate) fn lookup(key: &ApiKeyKey, presented: &str) -> [u8; 32] {
     keys::mac(&key.lookup, [b"strongroom api key 1".as_slice(), presented.as_bytes()])
 }
 
-pub(in crate::vault) fn row_of(
+pub(crate) fn row_of(
     key: &ApiKey,
     lookup: [u8; 32],
     key_version: u32,
@@ -81,8 +79,8 @@ pub(in crate::vault) fn row_of(
     Ok(row)
 }
 
-/// Checks the row's MAC and reads it.
-pub(in crate::vault) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultError> {
+/// Checks the row's MAC and parses the row.
+pub(crate) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultError> {
     if !bool::from(cover_row(keyring, row)?.ct_eq(&row.mac)) {
         return Err(damaged(row, "the API key was changed"));
     }
@@ -107,7 +105,7 @@ pub(in crate::vault) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKe
     parsed().ok_or_else(|| damaged(row, "the API key cannot be understood"))
 }
 
-pub(in crate::vault) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
+pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
     let key = key_of(keyring, row)?;
     let (service, version) = ([u8::from(row.service)], row.key_version.to_be_bytes());
     let numbers = [Some(row.created_at), row.expires_at, row.revoked_at, Some(row.revision)].map(number);
@@ -127,7 +125,7 @@ pub(in crate::vault) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<
     Ok(keys::mac(&key.row, fixed.into_iter().chain(numbers.iter().map(Vec::as_slice))))
 }
 
-pub(in crate::vault) fn item(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
+pub(crate) fn item(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
     let revision = row.revision.to_be_bytes();
     let parts: [&[u8]; 4] = [TABLE.as_bytes(), row.id.as_bytes(), &revision, &row.mac];
     Ok(keys::mac(&key_of(keyring, row)?.manifest, parts))

@@ -20,17 +20,18 @@ const PREFIX: &str = "srk_";
 /// The API keys of a vault.
 #[derive(Clone, Copy)]
 pub struct ApiKeys<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
-    pub(in crate::vault) cache: &'v ApiKeyCache,
+    pub(crate) core: &'v VaultCore,
+    pub(crate) cache: &'v ApiKeyCache,
 }
 
 impl ApiKeys<'_> {
-    /// The API key that `presented` is, if it is a live one. Unknown, malformed, revoked and expired are all `None`,
-    /// after the same work.
+    /// Returns the API key that was presented, if it is valid. For an unknown, malformed,
+    /// revoked or expired key it returns `None`, after the same work.
     pub fn authenticate(self, presented: &str) -> Result<Option<Arc<ApiKey>>, VaultError> {
         let table = self.cache.key_table(self.core)?;
         let keyring = self.core.keyring();
-        // A malformed key is hashed all the same, as a well-formed one that nobody has.
+        // A malformed key is hashed too, as a well-formed key that does not exist, so that
+        // the time does not differ.
         let well_formed = key_encoding::read(PREFIX, presented).is_ok();
         let hashed = if well_formed { presented } else { "srk_0000000000000000000000000000000000000000000000000" };
         let mut found = None;
@@ -46,7 +47,7 @@ impl ApiKeys<'_> {
         Ok(found.filter(|key| key.is_live(now)))
     }
 
-    /// Makes an API key. Its text is given here and never again.
+    /// Creates an API key. Its text is returned here and never again.
     pub async fn create(self, new: NewApiKey, who: &AuditContext) -> Result<(ApiKey, Secret), VaultError> {
         let secret = key_encoding::write(PREFIX, &self.core.random.bytes());
         let key = ApiKey {
@@ -75,7 +76,7 @@ impl ApiKeys<'_> {
         Ok((key, secret))
     }
 
-    /// Every API key, oldest first, revoked and expired ones too.
+    /// Lists all API keys, oldest first, including revoked and expired ones.
     pub fn list(self) -> Result<Vec<ApiKey>, VaultError> {
         self.core.read(|view, keyring| {
             let manifest = Manifest::load(view, keyring)?;
@@ -83,7 +84,7 @@ impl ApiKeys<'_> {
         })
     }
 
-    /// Revokes an API key from this moment on; `false` where there is none of that id, or it was revoked before.
+    /// Revokes an API key; returns false if it does not exist or was already revoked.
     pub async fn revoke(self, id: ApiKeyId, who: &AuditContext) -> Result<bool, VaultError> {
         self.core
             .write_durable(who, move |txn| {

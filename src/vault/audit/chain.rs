@@ -1,7 +1,9 @@
-//! The chain, walked: whether every row is as it was written, none is missing, and none was put in.
+//! Verification of the audit chain: every row is as it was written, none is missing, and none was
+//! inserted.
 //!
-//! The manifest is sealed and knows the two ends: the number and MAC of the last row that retention removed (the base),
-//! and of the last row there is (the head). Between them every row's MAC covers the one before it.
+//! The sealed manifest records both ends: number and MAC of the last row that retention removed
+//! (the base), and of the last row (the head). Between them, the MAC of each row covers the row
+//! before it.
 
 use std::fmt;
 
@@ -13,7 +15,7 @@ use crate::vault::error::VaultError;
 use crate::vault::txn::audit_row::link;
 use crate::vault::txn::manifest::Manifest;
 
-/// What is wrong with the audit log. Rows are named by their numbers, both ends included.
+/// A fault of the audit log. Rows are named by their numbers, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditFault {
     /// These rows are not as they were written.
@@ -23,21 +25,21 @@ pub enum AuditFault {
         /// The last of them.
         last: u64,
     },
-    /// These rows are gone from the middle or from the beginning.
+    /// These rows are missing from the middle or from the beginning.
     Missing {
         /// The first of them.
         first: u64,
         /// The last of them.
         last: u64,
     },
-    /// The end of the log is gone.
+    /// The end of the log is missing.
     Cut {
-        /// The first row that is missing.
+        /// The first missing row.
         first: u64,
-        /// The last row that there should be.
+        /// The last row that should exist.
         last: u64,
     },
-    /// Rows that Strongroom did not write, or that it removed, are there.
+    /// These rows were not written by Strongroom, or were removed by it.
     Extra {
         /// The first of them, by its number in the table.
         first: i64,
@@ -47,8 +49,8 @@ pub enum AuditFault {
 }
 
 impl AuditFault {
-    /// The number of the first row that it is about.
-    pub(in crate::vault) fn row(&self) -> String {
+    /// Returns the number of the first affected row.
+    pub(crate) fn row(&self) -> String {
         match self {
             Self::Changed { first, .. } | Self::Missing { first, .. } | Self::Cut { first, .. } => first.to_string(),
             Self::Extra { first, .. } => first.to_string(),
@@ -73,9 +75,9 @@ fn rows<N: fmt::Display + PartialEq>(first: &N, last: &N) -> String {
     if first == last { format!("audit row {first}") } else { format!("audit rows {first} to {last}") }
 }
 
-/// Walks the whole log in one pass and tells `report` everything that does not hold, in the order of the rows. What it
-/// gives is how many rows hold. It keeps one row at a time.
-pub(in crate::vault) fn verify(
+/// Walks the whole log in one pass, one row in memory at a time. Reports every fault in the order
+/// of the rows, and returns the number of sound rows.
+pub(crate) fn verify(
     view: &View<'_>,
     keyring: &Keyring,
     manifest: &Manifest,
@@ -99,7 +101,7 @@ pub(in crate::vault) fn verify(
     Ok(walk.sound)
 }
 
-/// Keeps what may be the beginning of a run of rows with one fault; reports it when something else comes.
+/// Merges a fault with the same fault of the rows before; reports a run when another fault follows.
 fn merge(run: &mut Option<AuditFault>, next: AuditFault, report: &mut dyn FnMut(AuditFault)) {
     use AuditFault::{Changed, Extra};
     match (run.as_mut(), next) {
@@ -114,20 +116,20 @@ fn merge(run: &mut Option<AuditFault>, next: AuditFault, report: &mut dyn FnMut(
 }
 
 /// A walk along the chain, from the base to the head.
-pub(in crate::vault) struct Walk<'k> {
+pub(crate) struct Walk<'k> {
     keyring: &'k Keyring,
     base: u64,
     length: u64,
     head: [u8; 32],
-    /// The number of the last row that was seen.
+    /// The number of the last row.
     seen: u64,
-    /// Its MAC as it stands there; the next row's covers it.
+    /// The stored MAC of that row, which the next row's MAC covers.
     before: [u8; 32],
     sound: u64,
 }
 
 impl<'k> Walk<'k> {
-    pub(in crate::vault) fn new(keyring: &'k Keyring, manifest: &Manifest) -> Self {
+    pub(crate) fn new(keyring: &'k Keyring, manifest: &Manifest) -> Self {
         Self {
             keyring,
             base: manifest.audit_base,
@@ -139,14 +141,16 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// Looks at the next row of the table; at most two faults: that rows before it are missing, and that it is wrong.
-    pub(in crate::vault) fn step(&mut self, row: &AuditRow) -> [Option<AuditFault>; 2] {
+    /// Checks the next row. It can have two faults: rows before it are missing, and it is
+    /// changed.
+    pub(crate) fn step(&mut self, row: &AuditRow) -> [Option<AuditFault>; 2] {
         let Some(number) = u64::try_from(row.seq).ok().filter(|n| (self.base + 1..=self.length).contains(n)) else {
             return [Some(AuditFault::Extra { first: row.seq, last: row.seq }), None];
         };
         let gap = number > self.seen + 1;
         let missing = gap.then_some(AuditFault::Missing { first: self.seen + 1, last: number - 1 });
-        // After a gap nobody knows what the row's MAC covers; the row after it tells whether that MAC was the right one.
+        // After a gap the MAC of the row before is unknown, so this row cannot be checked;
+        // the next row checks its MAC.
         let changed = !gap && !self.holds(row) || number == self.length && row.mac != self.head;
         (self.seen, self.before) = (number, row.mac);
         if !gap && !changed {
@@ -155,8 +159,8 @@ impl<'k> Walk<'k> {
         [missing, changed.then_some(AuditFault::Changed { first: number, last: number })]
     }
 
-    /// After the last row: what is missing at the end.
-    pub(in crate::vault) fn end(&self) -> Option<AuditFault> {
+    /// Returns the fault at the end, after the last row.
+    pub(crate) fn end(&self) -> Option<AuditFault> {
         (self.seen < self.length).then_some(AuditFault::Cut { first: self.seen + 1, last: self.length })
     }
 
@@ -165,8 +169,8 @@ impl<'k> Walk<'k> {
     }
 }
 
-/// Whether `row` is as it was written after the row whose MAC is `before`.
-pub(in crate::vault) fn is_linked(keyring: &Keyring, before: &[u8; 32], row: &AuditRow) -> bool {
+/// Returns true if `row` is as it was written after the row whose MAC is `before`.
+pub(crate) fn is_linked(keyring: &Keyring, before: &[u8; 32], row: &AuditRow) -> bool {
     let Some(key) = keyring.audit_key_of(row.key_version) else { return false };
     bool::from(link(key, keyring.vault_id(), before, row).ct_eq(&row.mac))
 }

@@ -1,4 +1,4 @@
-//! The log as it is read by people: verified as a whole, and looked through.
+//! The audit log for people: verification as a whole, and queries.
 
 use serde::Serialize;
 
@@ -13,70 +13,71 @@ use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::denied_request::DeniedRequest;
 use crate::vault::txn::manifest::Manifest;
 
-/// What a walk along the whole log gave.
+/// The result of a verification of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditVerdict {
-    /// How many rows are as they were written.
+    /// Number of rows that are as they were written.
     pub sound: u64,
-    /// The number of the first row that should be there; earlier ones were removed by retention.
+    /// Number of the first row that should exist; retention removed earlier ones.
     pub first: u64,
-    /// The number of the last row that was ever written.
+    /// Number of the last row that was written.
     pub last: u64,
 }
 
-/// Which rows are wanted; what is empty lets everything through.
+/// A filter for rows; an empty field matches every row.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
     /// Rows with a greater number.
     pub after: u64,
-    /// Not before this time.
+    /// Earliest time.
     pub since: Option<UnixTime>,
-    /// Not after this time.
+    /// Latest time.
     pub until: Option<UnixTime>,
     /// The action; `*` stands for any text: `credential.*`.
     pub action: Option<String>,
     /// `ok`, `failed` or `denied`.
     pub result: Option<String>,
-    /// Who acted, as the log has it: `key:ID`, `token:ISSUER`, `command-line`, `system`.
+    /// The actor as the log stores it: `key:ID`, `token:ISSUER`, `command-line`, `system`.
     pub actor: Option<String>,
-    /// Whose credentials.
+    /// The user.
     pub user: Option<UserId>,
-    /// Of which provider.
+    /// The provider.
     pub provider: Option<ProviderName>,
-    /// Which one.
+    /// The credential.
     pub credential: Option<CredentialId>,
-    /// What this API key did, and what was done to it.
+    /// An API key, as actor or as object.
     pub key: Option<ApiKeyId>,
-    /// The newest so many; all where nothing is said.
+    /// The number of newest rows to return; `None`: all.
     pub limit: Option<u32>,
 }
 
 /// One row of the log: ids, never values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// Its number.
+    /// The number.
     pub row: i64,
-    /// When.
+    /// The time.
     pub at: UnixTime,
-    /// What was done.
+    /// The action.
     pub action: String,
     /// `ok`, `failed` or `denied`.
     pub result: String,
-    /// By whom.
+    /// The actor.
     pub actor: String,
-    /// Whose credentials it is about.
+    /// The user.
     pub user: Option<String>,
-    /// Of which provider.
+    /// The provider.
     pub provider: Option<String>,
-    /// Which one.
+    /// The credential.
     pub credential: Option<String>,
-    /// What else it was done to.
+    /// Any other object.
     pub subject: Option<String>,
-    /// From where.
+    /// The address of the caller.
     pub address: Option<String>,
-    /// In which request.
+    /// The request.
     pub request_id: Option<String>,
-    /// Whether the row is as it was written. The log as a whole is another question: see [`Vault::verify_audit`].
+    /// True if the row is as it was written. The log as a whole is checked by
+    /// [`AuditLog::verify`].
     #[serde(skip)]
     pub sound: bool,
 }
@@ -84,11 +85,11 @@ pub struct AuditEntry {
 /// The audit log of a vault.
 #[derive(Clone, Copy)]
 pub struct AuditLog<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl AuditLog<'_> {
-    /// Walks the whole audit log, in bounded memory, and tells `report` everything that does not hold.
+    /// Walks the whole audit log in bounded memory, and reports every fault.
     pub fn verify(self, report: &mut dyn FnMut(AuditFault)) -> Result<AuditVerdict, VaultError> {
         let keyring = self.core.keyring();
         self.core.store.read(|view| {
@@ -98,10 +99,10 @@ impl AuditLog<'_> {
         })
     }
 
-    /// The rows that are wanted, the oldest first, and the number of the last row there is.
+    /// Returns the matching rows, oldest first, and the number of the last row of the log.
     pub fn find(self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
         let found = self.find_once(filter)?;
-        // Another process may have made a new key for the log meanwhile.
+        // Another process may have created a new audit key meanwhile.
         if found.0.iter().any(|entry| !entry.sound) && self.core.reload_keyring()? {
             return self.find_once(filter);
         }
@@ -155,7 +156,7 @@ fn query(filter: &AuditFilter) -> AuditQuery {
     }
 }
 
-pub(in crate::vault) fn entry(row: AuditRow, sound: bool) -> AuditEntry {
+pub(crate) fn entry(row: AuditRow, sound: bool) -> AuditEntry {
     AuditEntry {
         row: row.seq,
         at: UnixTime(row.at),

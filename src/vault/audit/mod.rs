@@ -1,6 +1,6 @@
 //! The audit log: the chain of keyed hashes, its signed head, queries and retention.
 
-pub(in crate::vault) mod chain;
-pub(in crate::vault) mod log;
-pub(in crate::vault) mod prune;
-pub(in crate::vault) mod signed_head;
+pub(crate) mod chain;
+pub(crate) mod log;
+pub(crate) mod prune;
+pub(crate) mod signed_head;

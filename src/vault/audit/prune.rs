@@ -1,4 +1,4 @@
-//! Retention: rows are removed from the front of the log, and the manifest remembers where it begins now.
+//! Retention: removes the oldest rows; the manifest records where the log begins.
 
 use super::chain::is_linked;
 use super::log::AuditLog;
@@ -9,20 +9,20 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::manifest::Manifest;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// Rows that go in one transaction: a few milliseconds of the writer's time.
+/// Rows per transaction: a few milliseconds of the writer's time.
 const BATCH: u32 = 500;
 
 impl AuditLog<'_> {
-    /// Removes the audit rows from before this time from the front of the log, some hundreds at a time; how many went. A row
-    /// of that age behind a younger one (the clock was set back) stays until that one goes.
+    /// Removes audit rows from before this time, one batch, and returns their number. A row
+    /// behind a younger one (the clock was set back) stays until the younger one is removed.
     ///
     /// # Errors
-    /// Where one of them is not as it was written: what somebody changed is not cleared away.
+    /// If one of the rows is not as it was written: evidence of manipulation is not removed.
     pub async fn prune(self, before: UnixTime, who: &AuditContext) -> Result<u64, VaultError> {
         self.core.write(who, move |txn| prune_batch(txn, before)).await
     }
 
-    /// When the oldest row was written that is still there.
+    /// Returns the time of the oldest row.
     pub fn oldest(self) -> Result<Option<UnixTime>, VaultError> {
         self.core.read(|view, keyring| {
             let after = Manifest::load(view, keyring)?.audit_base;
@@ -32,7 +32,8 @@ impl AuditLog<'_> {
     }
 }
 
-/// Removes a batch and advances the manifest's base, with an audit row. Returns the number of removed rows.
+/// Removes a batch and advances the manifest's base, with an audit row. Returns the number of
+/// removed rows.
 fn prune_batch(txn: &mut WriteTxn<'_>, before: UnixTime) -> Result<u64, VaultError> {
     let (mut base, mut base_mac) = (txn.manifest().audit_base, txn.manifest().audit_base_mac);
     let first = base + 1;

@@ -1,7 +1,8 @@
-//! The signed head: a short text that says how long the log is and what its last row's MAC is, to be kept where nobody
-//! who has the vault can change it. Whoever has the public key can check it, and the rows that were exported with it.
+//! The signed head: a short text with the length of the log and the MAC of its last row. It is kept
+//! where an attacker with access to the vault cannot change it. The public key verifies it, and the
+//! rows that were exported with it.
 //!
-//! It is a JWS (RFC 7515) by an Ed25519 key (RFC 8037), which is derived from the keyring's key for the log.
+//! It is a JWS (RFC 7515) by an Ed25519 key (RFC 8037) that is derived from the audit key.
 
 use super::log::AuditLog;
 use serde::{Deserialize, Serialize};
@@ -16,20 +17,20 @@ use crate::vault::error::VaultError;
 use crate::vault::hex;
 use crate::vault::txn::manifest::Manifest;
 
-/// `typ` of the JWS, so that nobody takes it for another kind of token (RFC 8725 §3.11).
+/// `typ` of the JWS, so that it is not mistaken for another token (RFC 8725 §3.11).
 const TYPE: &str = "strongroom-audit-head+jwt";
 
-/// Rows that are read at one time.
+/// Rows per read.
 const PAGE: u32 = 1000;
 
-/// Rows that were exported, as the head that follows them signs them.
+/// Exported rows, as the head after them signs them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedRows {
-    /// The number of the first; the last is the head's row.
+    /// Number of the first row; the last is the head's row.
     pub first: u64,
-    /// How many there are.
+    /// Number of rows.
     pub count: u64,
-    /// SHA-256, in hex, over the lines as they were written, each with its line feed.
+    /// SHA-256, in hex, over the exported lines, each with its line feed.
     pub sha256: String,
 }
 
@@ -43,7 +44,7 @@ struct Claims {
     rows: Option<SignedRows>,
 }
 
-/// Why a text is no head of this vault's log.
+/// The reason why a text is not a head of this vault's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadFault {
     /// Not a JWS, or not one by a key of this vault.
@@ -54,16 +55,16 @@ pub enum HeadFault {
     Other,
 }
 
-/// How today's log stands to a head.
+/// Comparison of the log with a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadFit {
-    /// The row is there, as it was.
+    /// The row exists unchanged.
     Contained,
-    /// The row is another one: the log was written anew.
+    /// The row differs: the log was rewritten.
     Rewritten,
-    /// The log is shorter than it was: it was cut, or an older vault was put back.
+    /// The log is shorter: it was cut, or an older vault was put back.
     Shorter,
-    /// Retention has removed the row, so that nothing can be said.
+    /// Retention has removed the row, so it cannot be compared.
     Removed,
 }
 
@@ -76,19 +77,19 @@ struct Line<'e> {
 }
 
 impl AuditLog<'_> {
-    /// The public halves of the keys that sign heads, the newest first, which is the one in use.
+    /// Returns the keys that sign heads, newest first. The newest is in use.
     pub fn signing_keys(self) -> Vec<SigningKey> {
         self.core.keyring().audit_signing_keys().map(|seed| SigningKey::ed25519(seed)).collect()
     }
 
-    /// The signed head of the log as it is now.
+    /// Signs the current head of the log.
     pub fn signed_head(self) -> Result<String, VaultError> {
         let manifest = self.core.read(Manifest::load)?;
         self.sign_head(&manifest, None)
     }
 
-    /// Writes every row of the log as a line of JSON, checking the chain on the way, and gives the head that signs them.
-    /// What is written meanwhile is not in it.
+    /// Writes every row of the log as a line of JSON, checks the chain, and returns the head
+    /// that signs the lines. Rows that are written meanwhile are not included.
     pub fn export<E: From<VaultError>>(self, mut write: impl FnMut(&str) -> Result<(), E>) -> Result<String, E> {
         let manifest = self.core.read(Manifest::load)?;
         let keyring = self.core.keyring();
@@ -130,8 +131,8 @@ impl AuditLog<'_> {
         Ok(signed.expect("an Ed25519 key signs whatever there is").expose().to_owned())
     }
 
-    /// Checks the signature of a head, and whether today's log still contains its row. What was exported with it comes
-    /// back, to be compared.
+    /// Verifies the signature of a head, and checks that the log still contains its row.
+    /// Returns the data about the rows that were exported with it, for comparison.
     pub fn check_head(self, head: &str) -> Result<Result<(HeadFit, Option<SignedRows>), HeadFault>, VaultError> {
         let keys: Vec<Map<String, Value>> = self.signing_keys().iter().map(SigningKey::public_jwk).collect();
         let keys = Jwks::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap_or_default();

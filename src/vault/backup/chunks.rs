@@ -1,4 +1,5 @@
-//! The sealed body of a backup: chunks of up to 64 KiB, each bound to its place, and a checksum over the file behind them.
+//! The sealed body of a backup: chunks of up to 64 KiB, each bound to its position, and a checksum
+//! over the whole file.
 
 use std::io::{self, Read, Write};
 
@@ -11,21 +12,21 @@ use crate::vault::crypto::aead::{self, NONCE, TAG};
 use crate::vault::crypto::encoding::cover;
 use crate::vault::crypto::keys::Key;
 
-/// The plaintext of every chunk but the last.
-pub(in crate::vault) const CHUNK: usize = 64 * 1024;
-/// In a chunk's length: this is the last one.
+/// Bytes of plaintext in every chunk but the last.
+pub(crate) const CHUNK: usize = 64 * 1024;
+/// Marks the last chunk in the length field.
 const LAST: u32 = 1 << 31;
-/// Bytes of the checksum at the end.
+/// Bytes of the checksum.
 const SUM: usize = 32;
 
-/// What passes through is summed up.
-pub(in crate::vault) struct Summed<T> {
+/// Reader or writer that computes the checksum of what passes through.
+pub(crate) struct Summed<T> {
     inner: T,
     sum: Sha256,
 }
 
 impl<T> Summed<T> {
-    pub(in crate::vault) fn new(inner: T) -> Self {
+    pub(crate) fn new(inner: T) -> Self {
         Self { inner, sum: Sha256::new() }
     }
 
@@ -54,7 +55,7 @@ impl<R: Read> Read for Summed<R> {
     }
 }
 
-/// What both sides know of a chunk: the key, and the head that it belongs to.
+/// Key, head and number of a chunk, from which nonce and associated data are made.
 struct Place {
     key: Key,
     head: [u8; 32],
@@ -66,7 +67,8 @@ impl Place {
         Self { key: key.clone(), head, number: 0 }
     }
 
-    /// The key is of this backup alone, so that a counter is a nonce that never comes twice.
+    /// Returns the nonce. The key is used for one backup only, so a counter never repeats a
+    /// nonce.
     fn nonce(&self) -> [u8; NONCE] {
         let mut nonce = [0; NONCE];
         nonce[16..].copy_from_slice(&self.number.to_be_bytes());
@@ -79,21 +81,22 @@ impl Place {
     }
 }
 
-/// Seals what is written to it.
-pub(in crate::vault) struct Sealer<W> {
+/// Writer that seals chunks.
+pub(crate) struct Sealer<W> {
     out: Summed<W>,
     place: Place,
     plain: Zeroizing<Vec<u8>>,
 }
 
 impl<W: Write> Sealer<W> {
-    /// Behind a head that was written to `out` already.
-    pub(in crate::vault) fn new(out: Summed<W>, key: &Key, head: [u8; 32]) -> Self {
+    /// Starts after the head, which was already written to `out`.
+    pub(crate) fn new(out: Summed<W>, key: &Key, head: [u8; 32]) -> Self {
         Self { out, place: Place::new(key, head), plain: Zeroizing::new(Vec::with_capacity(CHUNK)) }
     }
 
-    /// Takes bytes; a chunk is sealed when it is known that it is not the last.
-    pub(in crate::vault) fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes bytes. A chunk is sealed when more bytes follow, because the last chunk is
+    /// marked.
+    pub(crate) fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             if self.plain.len() == CHUNK {
                 self.seal(false)?;
@@ -105,8 +108,8 @@ impl<W: Write> Sealer<W> {
         Ok(())
     }
 
-    /// Seals the last chunk, adds the checksum, and gives back what was written to.
-    pub(in crate::vault) fn finish(mut self) -> io::Result<W> {
+    /// Seals the last chunk, writes the checksum, and returns the output.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.seal(true)?;
         let sum = self.out.sum();
         self.out.write_all(&sum)?;
@@ -130,26 +133,26 @@ fn cut_off() -> BackupError {
     BackupError::Damaged("its last entry is cut off")
 }
 
-/// Opens chunk by chunk.
-pub(in crate::vault) struct Opener<R> {
+/// Reader that opens chunks.
+pub(crate) struct Opener<R> {
     from: Summed<R>,
     place: Place,
     plain: Zeroizing<Vec<u8>>,
-    /// How much of the chunk was given out.
+    /// Number of bytes of the chunk that were returned.
     taken: usize,
     ended: bool,
 }
 
 impl<R: Read> Opener<R> {
-    /// Behind a head that was read from `from` already.
-    pub(in crate::vault) fn new(from: Summed<R>, key: &Key, head: [u8; 32]) -> Self {
+    /// Starts after the head, which was already read from `from`.
+    pub(crate) fn new(from: Summed<R>, key: &Key, head: [u8; 32]) -> Self {
         let plain = Zeroizing::new(Vec::with_capacity(CHUNK + TAG));
         Self { from, place: Place::new(key, head), plain, taken: 0, ended: false }
     }
 
-    /// Fills `wanted`; `false` where there is nothing any more before its first byte. Everything up to here has been
-    /// authenticated, and at the end it is known that it was the end.
-    pub(in crate::vault) fn take(&mut self, wanted: &mut [u8]) -> Result<bool, BackupError> {
+    /// Fills `wanted`; returns false at the end. All returned bytes are authenticated, and the
+    /// end is too.
+    pub(crate) fn take(&mut self, wanted: &mut [u8]) -> Result<bool, BackupError> {
         let mut filled = 0;
         while filled < wanted.len() {
             let some = self.some(wanted.len() - filled)?;
@@ -162,8 +165,9 @@ impl<R: Read> Opener<R> {
         Ok(true)
     }
 
-    /// Appends so many bytes to `to`, which grows with what is there and not with what is said to be there.
-    pub(in crate::vault) fn append(&mut self, to: &mut Zeroizing<Vec<u8>>, length: usize) -> Result<(), BackupError> {
+    /// Appends `length` bytes to `to`. The buffer grows with the bytes that exist, not with a
+    /// claimed length.
+    pub(crate) fn append(&mut self, to: &mut Zeroizing<Vec<u8>>, length: usize) -> Result<(), BackupError> {
         let mut left = length;
         while left > 0 {
             let some = self.some(left)?;
@@ -176,7 +180,7 @@ impl<R: Read> Opener<R> {
         Ok(())
     }
 
-    /// What comes next, up to so many bytes; nothing at the end.
+    /// Returns the next bytes, up to `most`; empty at the end.
     fn some(&mut self, most: usize) -> Result<&[u8], BackupError> {
         while self.taken == self.plain.len() {
             if self.ended {
@@ -204,7 +208,8 @@ impl<R: Read> Opener<R> {
         self.from.read_exact(&mut tag).map_err(BackupError::reading)?;
         let (nonce, covered) = (self.place.nonce(), self.place.covered(last));
         if aead::open(&self.place.key, &nonce, &covered, &mut self.plain, &tag).is_none() {
-            // Nobody is to be given what nobody sealed, should he ask again.
+            // A caller that continues after the error must not get bytes that were not
+            // authenticated.
             self.plain.clear();
             return Err(BackupError::Damaged("a chunk was changed, or is not where it was put"));
         }
@@ -213,7 +218,7 @@ impl<R: Read> Opener<R> {
         if last { self.end() } else { Ok(()) }
     }
 
-    /// The checksum holds, and nothing follows it.
+    /// Checks the checksum, and that nothing follows it.
     fn end(&mut self) -> Result<(), BackupError> {
         let sum = self.from.sum();
         let mut written = [0; SUM];

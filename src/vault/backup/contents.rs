@@ -1,24 +1,24 @@
-//! What a backup says about the vault in it.
+//! The description of a vault in its backup.
 
 use crate::clock::UnixTime;
 
-/// What is in a backup; nothing of it is secret.
+/// The content of a backup in numbers; nothing of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupContents {
     /// The vault's id, in hex.
     pub vault_id: String,
-    /// When the backup was made.
+    /// Time of the backup.
     pub created_at: UnixTime,
-    /// How many changes the vault had seen.
+    /// The vault's epoch.
     pub epoch: i64,
     /// The schema's version.
     pub schema_version: u32,
-    /// How many users are in it.
+    /// Number of users.
     pub users: u64,
-    /// How many credentials.
+    /// Number of credentials.
     pub credentials: u64,
-    /// How many API keys.
+    /// Number of API keys.
     pub api_keys: u64,
-    /// How many audit rows.
+    /// Number of audit rows.
     pub audit: u64,
 }

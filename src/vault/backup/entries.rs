@@ -1,5 +1,5 @@
-//! The plaintext of a backup: entries of `length 4 | kind 1 | body`, in the order contents, then each table with its rows,
-//! then the end with their number.
+//! The plaintext of a backup: entries of `length 4 | kind 1 | body`. The contents come first, then
+//! each table with its rows, then the end with the number of rows.
 
 use std::io::{Read, Write};
 
@@ -12,7 +12,7 @@ use crate::clock::UnixTime;
 use crate::store::{Cell, Table};
 use crate::vault::crypto::encoding::{FieldWriter, Fields};
 
-/// Far above any row: a record is at most 8 MiB.
+/// Maximum size of an entry, far above any row: a record has at most 8 MiB.
 const LARGEST: u32 = 64 << 20;
 
 mod kind {
@@ -42,19 +42,19 @@ mod cell {
     pub(super) const BLOB: u8 = 3;
 }
 
-/// Writes entries.
-pub(in crate::vault) struct EntryWriter<W> {
+/// Writer of entries.
+pub(crate) struct EntryWriter<W> {
     sealer: Sealer<W>,
     row: Zeroizing<Vec<u8>>,
     rows: u64,
 }
 
 impl<W: Write> EntryWriter<W> {
-    pub(in crate::vault) fn new(sealer: Sealer<W>) -> Self {
+    pub(crate) fn new(sealer: Sealer<W>) -> Self {
         Self { sealer, row: Zeroizing::new(Vec::with_capacity(8 * 1024)), rows: 0 }
     }
 
-    pub(in crate::vault) fn contents(&mut self, contents: &BackupContents) -> Result<(), BackupError> {
+    pub(crate) fn contents(&mut self, contents: &BackupContents) -> Result<(), BackupError> {
         let count = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
         let fields = FieldWriter::new()
             .text(tag::VAULT_ID, &contents.vault_id)
@@ -68,13 +68,13 @@ impl<W: Write> EntryWriter<W> {
         self.put(kind::CONTENTS, &fields.finish())
     }
 
-    pub(in crate::vault) fn table(&mut self, table: &Table) -> Result<(), BackupError> {
+    pub(crate) fn table(&mut self, table: &Table) -> Result<(), BackupError> {
         let columns = table.columns.iter().map(String::as_str);
         let fields = FieldWriter::new().text(tag::TABLE_NAME, &table.name).list(tag::COLUMNS, columns);
         self.put(kind::TABLE, &fields.finish())
     }
 
-    pub(in crate::vault) fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), BackupError> {
+    pub(crate) fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), BackupError> {
         let mut row = std::mem::take(&mut self.row);
         row.clear();
         for value in cells {
@@ -101,8 +101,8 @@ impl<W: Write> EntryWriter<W> {
         Ok(())
     }
 
-    /// Ends the entries and the file; gives back what was written to.
-    pub(in crate::vault) fn finish(mut self) -> Result<W, BackupError> {
+    /// Writes the last entry, ends the file, and returns the output.
+    pub(crate) fn finish(mut self) -> Result<W, BackupError> {
         let rows = self.rows.to_be_bytes();
         self.put(kind::END, &rows)?;
         self.sealer.finish().map_err(BackupError::writing)
@@ -124,36 +124,36 @@ fn length(bytes: &[u8]) -> Result<[u8; 4], BackupError> {
     length.map(u32::to_be_bytes).ok_or(BackupError::Damaged("the vault has a row that is larger than any can be"))
 }
 
-/// What comes next.
-pub(in crate::vault) enum Entry<'r> {
+/// An entry after the first.
+pub(crate) enum Entry<'r> {
     Table(Table),
     Row(Vec<Cell<'r>>),
     /// All rows were read, and the file ends here.
     End,
 }
 
-/// Reads entries.
-pub(in crate::vault) struct EntryReader<R> {
+/// Reader of entries.
+pub(crate) struct EntryReader<R> {
     opener: Opener<R>,
     body: Zeroizing<Vec<u8>>,
     rows: u64,
 }
 
 impl<R: Read> EntryReader<R> {
-    pub(in crate::vault) fn new(opener: Opener<R>) -> Self {
+    pub(crate) fn new(opener: Opener<R>) -> Self {
         Self { opener, body: Zeroizing::new(Vec::with_capacity(8 * 1024)), rows: 0 }
     }
 
-    /// The first entry.
-    pub(in crate::vault) fn contents(&mut self) -> Result<BackupContents, BackupError> {
+    /// Reads the first entry.
+    pub(crate) fn contents(&mut self) -> Result<BackupContents, BackupError> {
         match self.next_body()? {
             Some(kind::CONTENTS) => read_contents(&self.body).ok_or_else(strange),
             _ => Err(strange()),
         }
     }
 
-    /// Every further one.
-    pub(in crate::vault) fn next(&mut self) -> Result<Entry<'_>, BackupError> {
+    /// Reads the next entry.
+    pub(crate) fn next(&mut self) -> Result<Entry<'_>, BackupError> {
         match self.next_body()? {
             Some(kind::TABLE) => read_table(&self.body).map(Entry::Table).ok_or_else(strange),
             Some(kind::ROW) => {
@@ -242,7 +242,7 @@ mod tests {
     use crate::vault::crypto::keys::Key;
 
     #[test]
-    fn an_entry_takes_no_more_memory_than_there_is_of_it() {
+    fn claimed_length_allocates_no_memory() {
         let (key, head) = (Key::new([7; 32]), [0; 32]);
         let mut sealer = Sealer::new(Summed::new(Vec::new()), &key, head);
         sealer.put(&LARGEST.to_be_bytes()).unwrap();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_does_not_open_gives_nothing_to_who_asks_again() {
+    fn rejected_chunk_returns_no_bytes_later() {
         let (key, head) = (Key::new([7; 32]), [0; 32]);
         let mut sealer = Sealer::new(Summed::new(Vec::new()), &key, head);
         sealer.put(b"sealed").unwrap();

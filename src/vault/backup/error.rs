@@ -1,4 +1,4 @@
-//! What can go wrong with a backup.
+//! Errors of backups.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use crate::store::StoreError;
 use crate::vault::error::VaultError;
 
-/// Why a backup could not be made or read.
+/// The reason why a backup could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The vault: its own failures, and those of what was restored from the backup.
+    /// An error of the vault, or of the vault in the backup.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// The file is no backup.
+    /// The file is not a backup.
     #[error("{0} is not a backup of Strongroom")]
     NotABackup(PathBuf),
     /// A newer Strongroom made it.
@@ -23,52 +23,52 @@ pub enum BackupError {
         /// The newest version that this program knows.
         known: u16,
     },
-    /// The file is not as it was written.
+    /// The file was changed.
     #[error("the backup is damaged: {0}")]
     Damaged(&'static str),
     /// The file ends early.
     #[error("the backup is cut off: it ends before its last chunk")]
     CutOff,
-    /// Something is there already.
+    /// The file exists.
     #[error("{0} already exists")]
     AlreadyExists(PathBuf),
     /// The process is stopping.
     #[error("the backup was given up: the server stops")]
     GivenUp,
-    /// The operating system refused.
+    /// The operating system refused an operation.
     #[error("{what} {path}: {source}")]
     File {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The backup could not be written or read any further.
+    /// Writing or reading failed in the middle.
     #[error("the backup cannot be {what}: {source}")]
     Io {
         /// `written` or `read`.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl BackupError {
-    pub(in crate::vault) fn writing(source: io::Error) -> Self {
+    pub(crate) fn writing(source: io::Error) -> Self {
         Self::Io { what: "written", source }
     }
 
     /// Returns the error of a failed read: a file that ends early is cut off.
-    pub(in crate::vault) fn reading(source: io::Error) -> Self {
+    pub(crate) fn reading(source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::UnexpectedEof => Self::CutOff,
             _ => Self::Io { what: "read", source },
         }
     }
 
-    /// Whether the backup itself is not as it was written (exit code 4).
+    /// Returns true if the backup itself is damaged (exit code 4).
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged(_) | Self::CutOff | Self::NotABackup(_) => true,

@@ -1,4 +1,4 @@
-//! The head of a backup: whose it is, and what opens it.
+//! The head of a backup: the vault's identity, and the key slots that open it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,10 +20,10 @@ use crate::vault::hex;
 
 const MAGIC: &[u8; 18] = b"strongroom backup\n";
 const FORMAT: u16 = 1;
-/// Far above what slots can take up.
+/// Maximum size of the fields, far above that of all slots.
 const LARGEST: u32 = 1 << 20;
 
-/// Tags of the fields; one that was ever used is not given another meaning.
+/// Tags of the fields. A tag is never reused with another meaning.
 mod tag {
     pub(super) const VAULT_ID: u8 = 1;
     pub(super) const MADE_AT: u8 = 2;
@@ -33,7 +33,7 @@ mod tag {
     pub(super) const SLOT: u8 = 6;
 }
 
-/// Tags within a slot.
+/// Tags of the fields of a slot.
 mod slot_tag {
     pub(super) const ID: u8 = 1;
     pub(super) const KIND: u8 = 2;
@@ -47,7 +47,7 @@ mod slot_tag {
     pub(super) const CHECKSUM: u8 = 10;
 }
 
-/// What a backup says of itself in the clear.
+/// The plain-text part of a backup.
 pub struct BackupHead {
     vault: VaultRow,
     made_at: UnixTime,
@@ -56,10 +56,10 @@ pub struct BackupHead {
 }
 
 /// The keys of one backup.
-pub(in crate::vault) struct BackupKeys {
+pub(crate) struct BackupKeys {
     /// Seals the chunks.
-    pub(in crate::vault) chunks: Key,
-    /// Covers the head.
+    pub(crate) chunks: Key,
+    /// Authenticates the head.
     head: Key,
 }
 
@@ -73,22 +73,22 @@ impl BackupKeys {
 }
 
 impl BackupHead {
-    pub(in crate::vault) fn new(vault: VaultRow, slots: Vec<SlotRow>, made_at: UnixTime, random: Random) -> Self {
+    pub(crate) fn new(vault: VaultRow, slots: Vec<SlotRow>, made_at: UnixTime, random: Random) -> Self {
         Self { vault, made_at, salt: random.bytes(), slots }
     }
 
-    /// The vault's id, in hex.
+    /// Returns the vault's id, in hex.
     pub fn vault_id(&self) -> String {
         hex::write(&self.vault.vault_id)
     }
 
-    /// When the backup was made.
+    /// Returns the time of the backup.
     pub fn made_at(&self) -> UnixTime {
         self.made_at
     }
 
-    /// Writes it; gives the key of the chunks, and what binds them to this head.
-    pub(in crate::vault) fn write(
+    /// Writes the head. Returns the keys, and the MAC to which the chunks are bound.
+    pub(crate) fn write(
         &self,
         out: &mut Summed<impl Write>,
         keyring: &Keyring,
@@ -111,8 +111,8 @@ impl BackupHead {
         Ok((keys, mac))
     }
 
-    /// Reads it, and opens it with a master key where one is given: then all of it was authenticated.
-    pub(in crate::vault) fn read(
+    /// Reads the head, opens it with a master key, and authenticates it.
+    pub(crate) fn read(
         from: &mut impl Read,
         path: &Path,
         master: &MasterKey,
@@ -162,7 +162,7 @@ impl BackupHead {
             vault_id: fields.bytes(tag::VAULT_ID)?.try_into().ok()?,
             created_at: fields.int(tag::VAULT_CREATED_AT)?,
             key_check: fields.bytes(tag::KEY_CHECK)?.try_into().ok()?,
-            // It stands in the rows, which are all sealed; nothing is asked of it here.
+            // The keyring's MAC is in the sealed rows; it is not needed here.
             keyring_mac: [0; 32],
         };
         let made_at = UnixTime(fields.int(tag::MADE_AT)?);
@@ -170,13 +170,13 @@ impl BackupHead {
     }
 }
 
-/// What a file says of itself, if it is a backup. Nothing of it is proved.
+/// Reads the head of a file, if it is a backup. Nothing of it is authenticated.
 pub fn head_of(path: &Path) -> Option<BackupHead> {
     let mut file = File::open(path).ok()?;
     BackupHead::read_unproved(&mut file, path).ok().map(|(head, _)| head)
 }
 
-pub(in crate::vault) fn write_slot(slot: &SlotRow) -> FieldWriter {
+pub(crate) fn write_slot(slot: &SlotRow) -> FieldWriter {
     FieldWriter::new()
         .int(slot_tag::ID, Some(slot.id))
         .text(slot_tag::KIND, &slot.kind)
@@ -190,7 +190,7 @@ pub(in crate::vault) fn write_slot(slot: &SlotRow) -> FieldWriter {
         .int(slot_tag::CHECKSUM, Some(slot.checksum))
 }
 
-pub(in crate::vault) fn read_slot(bytes: &[u8]) -> Option<SlotRow> {
+pub(crate) fn read_slot(bytes: &[u8]) -> Option<SlotRow> {
     let fields = Fields::read(bytes)?;
     let small = |tag| fields.int(tag).and_then(|number| u32::try_from(number).ok());
     Some(SlotRow {

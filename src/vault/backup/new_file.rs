@@ -1,4 +1,5 @@
-//! A file that is there whole or not at all: written under a name of its own, synced, then named.
+//! A file that appears only when it is complete: written under a temporary name, synced, then
+//! renamed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,20 +13,21 @@ use crate::random::Random;
 use crate::store::rename_no_replace;
 use crate::vault::hex;
 
-/// What the name of a file ends in that is being written.
+/// Suffix of a file that is being written.
 const PARTIAL: &str = ".part";
 
-/// What is done with a file of the same name.
+/// Treatment of an existing file with the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// It stays, and nothing is written.
     Keep,
-    /// It is replaced, when the new one is whole.
+    /// It is replaced when the new file is complete.
     Replace,
 }
 
-/// The file, 0600, locked while it is written. Dropped before it is published, it is removed.
-pub(in crate::vault) struct NewFile {
+/// The new file: mode 0600, and locked while it is written. It is removed if it is dropped before
+/// it is published.
+pub(crate) struct NewFile {
     file: File,
     partial: PathBuf,
     target: PathBuf,
@@ -35,7 +37,7 @@ pub(in crate::vault) struct NewFile {
 }
 
 impl NewFile {
-    pub(in crate::vault) fn create(target: &Path, existing: Existing, random: Random) -> Result<Self, BackupError> {
+    pub(crate) fn create(target: &Path, existing: Existing, random: Random) -> Result<Self, BackupError> {
         if existing == Existing::Keep && fs::symlink_metadata(target).is_ok() {
             return Err(BackupError::AlreadyExists(target.to_owned()));
         }
@@ -47,14 +49,15 @@ impl NewFile {
         let partial = target.with_file_name(format!(".{}.{unique}{PARTIAL}", name.to_string_lossy()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
         let file = file.map_err(|source| failed("cannot create", &partial, source))?;
-        // It tells one that is being written from one whose writer was killed; without it nothing would be wrong with the file.
+        // The lock distinguishes a file that is being written from one whose writer was
+        // killed.
         let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         let target = target.to_owned();
         Ok(Self { file, partial, target, existing, published: false, written: 0 })
     }
 
-    /// Puts it on disk and gives it its name; its size.
-    pub(in crate::vault) fn publish(mut self) -> Result<u64, BackupError> {
+    /// Syncs the file, renames it, and returns its size.
+    pub(crate) fn publish(mut self) -> Result<u64, BackupError> {
         self.file.sync_all().map_err(|source| failed("cannot sync", &self.partial, source))?;
         let renamed = match self.existing {
             Existing::Keep => rename_no_replace(&self.partial, &self.target),
@@ -87,13 +90,14 @@ impl Write for NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.published {
-            // Nothing can be done about a file that does not go away; the error that led here is the one to report.
+            // The error that led here is the one to report, not a failed removal.
             let _ = fs::remove_file(&self.partial);
         }
     }
 }
 
-/// Removes what a killed process left of files whose names begin with `prefix`; one that is being written is left alone.
+/// Removes the files that a killed process left, whose names begin with `prefix`. Files that are
+/// being written stay.
 pub fn remove_abandoned(folder: &Path, prefix: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

@@ -1,4 +1,5 @@
-//! For the property tests and the fuzz targets: a backup is read to what was put into it, or refused.
+//! For the property tests and the fuzz targets: a backup is read to what was put into it, or
+//! refused.
 
 #![allow(clippy::unwrap_used, reason = "a property that does not hold panics")]
 
@@ -26,19 +27,19 @@ enum Owned {
 }
 
 /// A vault whose backups these are.
-pub(in crate::vault) struct BackupSubject {
-    pub(in crate::vault) master: MasterKey,
-    pub(in crate::vault) keyring: Keyring,
-    pub(in crate::vault) vault: VaultRow,
-    pub(in crate::vault) slots: Vec<SlotRow>,
+pub(crate) struct BackupSubject {
+    pub(crate) master: MasterKey,
+    pub(crate) keyring: Keyring,
+    pub(crate) vault: VaultRow,
+    pub(crate) slots: Vec<SlotRow>,
 }
 
 const MADE_AT: UnixTime = UnixTime(1_800_000_000);
 
 impl BackupSubject {
-    /// The first byte says what the rest is: what is done to a good file of one chunk or of several, a file that was found,
-    /// or what stands in one that we sealed.
-    pub(in crate::vault) fn holds(&self, bytes: &[u8], good: &[Vec<u8>; 2]) {
+    /// The first byte says what the rest is: what is done to a good file of one chunk or of
+    /// several, a file that was found, or what stands in one that we sealed.
+    pub(crate) fn holds(&self, bytes: &[u8], good: &[Vec<u8>; 2]) {
         let mut script = Script::new(bytes);
         match script.byte() % 4 {
             0 => self.edited(&good[0], 1, script),
@@ -49,7 +50,7 @@ impl BackupSubject {
     }
 
     /// A whole backup with one row of so many bytes.
-    pub(in crate::vault) fn backup(&self, large: usize) -> Vec<u8> {
+    pub(crate) fn backup(&self, large: usize) -> Vec<u8> {
         let large = vec![b'x'; large];
         self.sealed(|entries| {
             entries.contents(&self.contents())?;
@@ -63,7 +64,7 @@ impl BackupSubject {
 
     /// The plaintext of a backup that has rows of a real table.
     #[cfg(test)]
-    pub(in crate::vault) fn plaintext(&self) -> Vec<u8> {
+    pub(crate) fn plaintext(&self) -> Vec<u8> {
         let sealed = self.sealed(|entries| {
             entries.contents(&self.contents())?;
             let columns = ["id", "created_at", "revision", "data_key", "sealed"].map(str::to_owned).to_vec();
@@ -157,8 +158,8 @@ impl BackupSubject {
         }
     }
 
-    /// Whatever stands behind the seal is understood and is the same when it is written again, or is refused; and rows that no
-    /// vault has are refused by the file that they would go into.
+    /// Whatever stands behind the seal is understood and is the same when it is written again, or
+    /// is refused; and rows that no vault has are refused by the file that they would go into.
     fn inside(&self, plain: &[u8]) {
         let mut sealer = self.sealer();
         sealer.put(plain).unwrap();
@@ -190,7 +191,7 @@ impl BackupSubject {
 /// The sizes of the large row: all in one chunk, and over three.
 const SMALL: usize = 10;
 const CHUNKS: usize = 3;
-pub(in crate::vault) const SIZES: [usize; 2] = [SMALL, 2 * CHUNK + 100];
+pub(crate) const SIZES: [usize; 2] = [SMALL, 2 * CHUNK + 100];
 
 fn is_refusal(error: &BackupError) {
     let is_expected = match error {

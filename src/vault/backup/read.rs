@@ -1,4 +1,4 @@
-//! A backup is read: into a file that is being filled, from its first byte to its last.
+//! Reading a backup into a new vault file.
 
 use std::io::Read;
 
@@ -12,14 +12,14 @@ use crate::store::{RestoreTarget, StoreError, Table};
 use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::error::VaultError;
 
-/// A backup whose head is proved, with all of its rows still to be read.
-pub(in crate::vault) struct OpenBackup {
-    pub(in crate::vault) contents: BackupContents,
+/// A backup whose head is authenticated, and whose rows are still to be read.
+pub(crate) struct OpenBackup {
+    pub(crate) contents: BackupContents,
     entries: EntryReader<Box<dyn Read>>,
 }
 
 impl OpenBackup {
-    pub(in crate::vault) fn open(source: BackupSource, master: &MasterKey) -> Result<Self, BackupError> {
+    pub(crate) fn open(source: BackupSource, master: &MasterKey) -> Result<Self, BackupError> {
         let mut from = Summed::new(source.reader);
         let (head, keys, bound_to) = BackupHead::read(&mut from, &source.path, master)?;
         let mut entries = EntryReader::new(Opener::new(from, &keys.chunks, bound_to));
@@ -30,8 +30,8 @@ impl OpenBackup {
         Ok(Self { contents, entries })
     }
 
-    /// Puts every row into `target`, and brings the schema up to date.
-    pub(in crate::vault) fn fill(mut self, target: &mut RestoreTarget) -> Result<BackupContents, BackupError> {
+    /// Inserts every row into `target`, and migrates the schema.
+    pub(crate) fn fill(mut self, target: &mut RestoreTarget) -> Result<BackupContents, BackupError> {
         let mut table: Option<Table> = None;
         loop {
             match self.entries.next()? {
@@ -48,7 +48,8 @@ impl OpenBackup {
     }
 }
 
-/// All of it was authenticated, so rows that do not go in were wrong when they were written.
+/// Converts an error of inserting rows. The rows were authenticated, so invalid ones were already
+/// wrong when they were written.
 fn unfit(error: StoreError) -> BackupError {
     match error {
         StoreError::Corrupt(_) | StoreError::Sqlite(_) => {

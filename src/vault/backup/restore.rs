@@ -1,4 +1,4 @@
-//! A backup becomes a vault again, or is read through as if it did: the same checks either way.
+//! Restore of a backup, and its verification: both run the same checks.
 
 use std::path::Path;
 
@@ -20,32 +20,33 @@ use crate::vault::txn::manifest::{Manifest, RestoreMark};
 use crate::vault::txn::write_txn::WriteTxn;
 use crate::vault::{hex, standby};
 
-/// What a backup is opened with.
+/// Master key and environment of a restore.
 pub struct Restorer<'m> {
-    /// The master key of its day.
+    /// The master key of the time of the backup.
     pub master: &'m MasterKey,
-    /// The time, for the mark and the audit row.
+    /// The clock, for the standby mark and the audit row.
     pub clock: Clock,
-    /// For what is sealed anew.
+    /// Randomness for new records.
     pub random: Random,
 }
 
-/// What came of it.
+/// The result of a restore.
 #[derive(Clone, Debug)]
 pub struct RestoredVault {
-    /// What was in the backup.
+    /// The content of the backup.
     pub contents: BackupContents,
-    /// The schema's version that the vault has now.
+    /// The vault's schema version.
     pub schema_version: u32,
-    /// How many sealed records were opened.
+    /// Number of sealed records that were opened.
     pub opened: u64,
-    /// How many credentials have refresh tokens that may be used up elsewhere since.
+    /// Number of credentials whose refresh tokens may be used up by another vault.
     pub may_be_stale: u64,
 }
 
 impl Restorer<'_> {
-    /// Makes the vault `target` of a backup, never over anything. It is marked as restored, and refreshes and revokes nothing
-    /// by itself, until somebody says that it is the one that lives; `live` says so at once.
+    /// Restores a backup to `target`, never over an existing file. The vault gets a standby
+    /// mark: it refreshes and revokes nothing on its own until the operator promotes it. With
+    /// `live` it is promoted at once.
     pub fn restore(
         &self,
         source: BackupSource,
@@ -62,7 +63,7 @@ impl Restorer<'_> {
         Ok(restored)
     }
 
-    /// Opens every record of a backup, in a file that has no name and is gone afterwards.
+    /// Opens every record of a backup in an unnamed temporary file.
     pub fn verify(&self, source: BackupSource) -> Result<RestoredVault, BackupError> {
         let backup = OpenBackup::open(source, self.master)?;
         let mut target_file = RestoreTarget::scratch(backup.contents.schema_version)?;
@@ -84,8 +85,8 @@ impl Restorer<'_> {
         Ok((RestoredVault { contents, schema_version: SCHEMA_VERSION, opened, may_be_stale }, keyring))
     }
 
-    /// Holds everything against everything, and gives how many records were opened and how many credentials have a refresh
-    /// token.
+    /// Verifies everything. Returns the number of opened records, and the number of credentials
+    /// that may have a refresh token.
     fn check(view: &View<'_>, keyring: &Keyring) -> Result<(u64, u64), VaultError> {
         let found = verify(view, keyring)?;
         found.must_hold()?;
@@ -105,7 +106,7 @@ impl Restorer<'_> {
         let manifest = txn.manifest_mut();
         manifest.restores = manifest.restores.saturating_add(1);
         manifest.restored = (!live).then_some(RestoreMark { at: now, backup_at: contents.created_at });
-        // What was known of the other vault outside it may be on another machine.
+        // The epoch file of the other vault may be on another machine.
         manifest.epoch_file = false;
         txn.record(Action::VaultRestore, Subject::default())?;
         if live {

@@ -10,8 +10,8 @@ const BUFFER: usize = 128 * 1024;
 
 /// A backup that is read once, from its first byte to its last.
 pub struct BackupSource {
-    pub(in crate::vault) path: PathBuf,
-    pub(in crate::vault) reader: Box<dyn Read>,
+    pub(crate) path: PathBuf,
+    pub(crate) reader: Box<dyn Read>,
 }
 
 impl BackupSource {
@@ -22,7 +22,7 @@ impl BackupSource {
         Ok(Self { path: path.to_owned(), reader: Box::new(BufReader::with_capacity(BUFFER, file)) })
     }
 
-    /// Reads standard input.
+    /// Opens standard input.
     pub fn stdin() -> Self {
         let reader = BufReader::with_capacity(BUFFER, io::stdin());
         Self { path: PathBuf::from("standard input"), reader: Box::new(reader) }

@@ -1,4 +1,4 @@
-//! A backup is made: from one reading transaction, beside whoever writes, in memory that does not grow with the vault.
+//! Writing a backup from one read transaction, beside other readers and writers, in bounded memory.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -22,23 +22,23 @@ use crate::vault::txn::manifest::Manifest;
 
 const BUFFER: usize = 128 * 1024;
 
-/// A backup that is on disk.
+/// A completed backup.
 #[derive(Clone, Debug)]
 pub struct MadeBackup {
-    /// Where.
+    /// The file.
     pub path: PathBuf,
-    /// Of how many bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// What is in it.
+    /// The content.
     pub contents: BackupContents,
 }
 
-/// Asks a backup that is being made to end early; nothing is left of it then.
+/// Stops a running backup early; nothing of it is left then.
 #[derive(Clone, Debug, Default)]
 pub struct BackupStop(Arc<AtomicBool>);
 
 impl BackupStop {
-    /// Asks.
+    /// Requests the stop.
     pub fn ask(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -51,12 +51,13 @@ impl BackupStop {
 /// Backups of a vault.
 #[derive(Clone, Copy)]
 pub struct Backups<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Backups<'_> {
-    /// Writes a backup to a file. This takes long, so it must not run on a thread that serves requests. Readers and
-    /// writers of the vault do not wait for it; the write-ahead log grows until it is done.
+    /// Writes a backup to a file. This takes long, so it must not run on a thread that serves
+    /// requests. Readers and writers of the vault do not wait for it; the write-ahead log grows
+    /// until it is done.
     pub fn write(self, target: &Path, existing: Existing, stop: &BackupStop) -> Result<MadeBackup, BackupError> {
         let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing, self.core.random)?);
         let (file, contents) = self.write_to(file, stop)?;
@@ -74,12 +75,13 @@ impl Backups<'_> {
         })
     }
 
-    /// Writes the audit row of a backup. It is written after the file is: a full disk keeps nobody from a backup elsewhere.
+    /// Writes the audit row of a backup, after the file: on a full disk a backup to another
+    /// disk still succeeds.
     pub async fn record(self, who: &AuditContext) -> Result<(), VaultError> {
         self.core.write(who, |txn| txn.record(Action::VaultBackup, Subject::default())).await
     }
 
-    /// What the name of a backup of this vault begins with where Strongroom chooses it: its vault's id is in it.
+    /// Returns the beginning of the names of automatic backups, which contains the vault's id.
     pub fn file_prefix(self) -> String {
         format!("strongroom-{}-", hex::write(self.core.keyring().vault_id()))
     }

@@ -1,4 +1,5 @@
-//! The two records of a credential: how they are sealed, opened, written over and erased, each bound to its place.
+//! The two sealed records of a credential, metadata and secret: sealed, opened, rewritten and
+//! erased.
 
 use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, NewCredential};
 use super::refresh_state::RefreshState;
@@ -15,7 +16,7 @@ use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_row::Subject;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// Tags of the fields in a sealed summary; one that was ever used is not given another meaning.
+/// Tags of the fields in sealed metadata. A tag is never reused with another meaning.
 mod tag {
     pub(super) const TITLE: u8 = 1;
     pub(super) const SCOPES: u8 = 2;
@@ -28,8 +29,8 @@ mod tag {
     pub(super) const BESIDE_AS: u8 = 9;
 }
 
-/// What an audit row says about a credential.
-pub(in crate::vault) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
+/// The object of an audit row about a credential.
+pub(crate) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
     Subject {
         user: Some(&summary.user),
         provider: Some(&summary.provider),
@@ -38,14 +39,14 @@ pub(in crate::vault) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
     }
 }
 
-/// Opens a summary in its place.
-pub(in crate::vault) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<CredentialMetadata, VaultError> {
+/// Opens the metadata of a row.
+pub(crate) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<CredentialMetadata, VaultError> {
     let bytes = record::open(keyring, &metadata_aad(row, &more(row)), row.data_key, &row.summary)?;
     read_summary(row, &bytes).ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))
 }
 
-/// Reads and opens the secret that belongs to a summary.
-pub(in crate::vault) fn open_secret(
+/// Opens the secret that belongs to the metadata.
+pub(crate) fn open_secret(
     txn: &WriteTxn<'_>,
     row: &CredentialRow,
     summary: &CredentialMetadata,
@@ -53,8 +54,8 @@ pub(in crate::vault) fn open_secret(
     open_secret_in(txn.tx, txn.keyring, row, summary)
 }
 
-/// The same for what is only looked at.
-pub(in crate::vault) fn open_secret_in(
+/// Opens the secret in a read transaction.
+pub(crate) fn open_secret_in(
     view: &View<'_>,
     keyring: &Keyring,
     row: &CredentialRow,
@@ -68,11 +69,7 @@ pub(in crate::vault) fn open_secret_in(
 }
 
 /// Erases both records of a credential.
-pub(in crate::vault) fn erase(
-    txn: &mut WriteTxn<'_>,
-    row: &CredentialRow,
-    host: Option<&HostPattern>,
-) -> Result<(), VaultError> {
+pub(crate) fn erase(txn: &mut WriteTxn<'_>, row: &CredentialRow, host: Option<&HostPattern>) -> Result<(), VaultError> {
     let secret = secret_of(txn.tx, row)?;
     txn.removed(&metadata_aad(row, &more(row)), &row.summary)?;
     txn.removed(&secret_aad(row, host), &secret.secret)?;
@@ -80,7 +77,8 @@ pub(in crate::vault) fn erase(
     Ok(())
 }
 
-/// The secret's row, which has to be of the revision that the summary names: an older one was put back.
+/// Reads the secret's row. Its revision must be the one in the metadata's row; an older one was put
+/// back.
 fn secret_of(view: &View<'_>, row: &CredentialRow) -> Result<SecretRow, VaultError> {
     let secret = view.secret(&row.user, &row.id)?;
     let secret = secret.ok_or_else(|| damaged("credential_secret", row, "the secret is missing"))?;
@@ -91,8 +89,8 @@ fn secret_of(view: &View<'_>, row: &CredentialRow) -> Result<SecretRow, VaultErr
     }
 }
 
-/// The summary of what is new, active and never used.
-pub(in crate::vault) fn summary_of(
+/// Returns the metadata of a new, active, unused credential.
+pub(crate) fn summary_of(
     id: CredentialId,
     new: &NewCredential,
     created_at: UnixTime,
@@ -122,7 +120,7 @@ pub(in crate::vault) fn summary_of(
 }
 
 /// Adds both records of a credential.
-pub(in crate::vault) fn new_records(
+pub(crate) fn new_records(
     txn: &mut WriteTxn<'_>,
     summary: &CredentialMetadata,
     material: &CredentialSecret,
@@ -133,9 +131,9 @@ pub(in crate::vault) fn new_records(
     txn.added(&secret_aad(&row, summary.host.as_ref()), &secret.secret)
 }
 
-/// Writes both records over the old ones, each under its next revision: status, marker and expiry are sealed with both.
-/// Gives the new row.
-pub(in crate::vault) fn rewrite(
+/// Rewrites both records, each with its next revision, because status, marker and expiry are bound
+/// to both. Returns the new row.
+pub(crate) fn rewrite(
     txn: &mut WriteTxn<'_>,
     old: &CredentialRow,
     before: &CredentialMetadata,
@@ -154,8 +152,8 @@ pub(in crate::vault) fn rewrite(
     Ok(row)
 }
 
-/// Writes a new title; the secret is not touched, so nothing may change that is sealed with it.
-pub(in crate::vault) fn retitle(
+/// Writes a new title. The secret is not rewritten, so nothing that is bound to it may change.
+pub(crate) fn retitle(
     txn: &mut WriteTxn<'_>,
     old: &CredentialRow,
     summary: &CredentialMetadata,
@@ -167,7 +165,7 @@ pub(in crate::vault) fn retitle(
     txn.added(&metadata_aad(&row, &more(&row)), &row.summary)
 }
 
-/// Seals summary and secret with the revisions given (summary's, secret's).
+/// Seals metadata and secret with the given revisions.
 fn seal_both(
     txn: &WriteTxn<'_>,
     summary: &CredentialMetadata,
@@ -197,8 +195,8 @@ fn seal_both(
     Ok((row, SecretRow { revision: secret_revision, data_key, secret }))
 }
 
-/// The sealed part of a summary.
-pub(in crate::vault) fn write_summary(summary: &CredentialMetadata) -> zeroize::Zeroizing<Vec<u8>> {
+/// Encodes the sealed part of the metadata.
+pub(crate) fn write_summary(summary: &CredentialMetadata) -> zeroize::Zeroizing<Vec<u8>> {
     let mut fields = FieldWriter::new().text(tag::TITLE, &summary.title);
     if let Some(scopes) = &summary.scopes {
         fields = fields.list(tag::SCOPES, scopes.iter().map(String::as_str));
@@ -214,8 +212,8 @@ pub(in crate::vault) fn write_summary(summary: &CredentialMetadata) -> zeroize::
     summary.refreshing.write(fields).finish()
 }
 
-/// The summary of which `bytes` is the sealed part, and `row` what stands beside it.
-pub(in crate::vault) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<CredentialMetadata> {
+/// Reads metadata from its row and the opened sealed part.
+pub(crate) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<CredentialMetadata> {
     let fields = Fields::read(bytes)?;
     let host = match fields.text(tag::HOST) {
         Some(given) => Some(given.parse().ok()?),
@@ -246,12 +244,12 @@ pub(in crate::vault) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Optio
     })
 }
 
-/// What a summary is bound to beside the usual: its times, and which revision of the secret it goes with.
-pub(in crate::vault) fn more(row: &CredentialRow) -> [i64; 3] {
+/// The further numbers in the associated data: the times, and the revision of the secret.
+pub(crate) fn more(row: &CredentialRow) -> [i64; 3] {
     [row.created_at, row.updated_at, row.secret_revision]
 }
 
-pub(in crate::vault) fn metadata_aad<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> RecordAad<'a> {
+pub(crate) fn metadata_aad<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> RecordAad<'a> {
     RecordAad {
         table: "credential",
         column: "summary",
@@ -268,7 +266,7 @@ pub(in crate::vault) fn metadata_aad<'a>(row: &'a CredentialRow, more: &'a [i64;
     }
 }
 
-pub(in crate::vault) fn secret_aad<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> RecordAad<'a> {
+pub(crate) fn secret_aad<'a>(row: &'a CredentialRow, host: Option<&'a HostPattern>) -> RecordAad<'a> {
     RecordAad {
         table: "credential_secret",
         column: "secret",

@@ -1,5 +1,5 @@
-//! Deleting a credential: its records are gone, the audit row is there and its tokens are in the revocation queue in
-//! one transaction, or none of it happened.
+//! Deletion of a credential: erasing the records, the audit row and queueing the tokens happen in
+//! one transaction.
 
 use super::metadata::CredentialMetadata;
 use super::shared_grant::{RevocationScope, is_shared};
@@ -16,20 +16,20 @@ use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
 
-/// What deleting did.
+/// The result of a deletion.
 pub struct DeletedCredential {
-    /// The credential, as it was.
+    /// The deleted credential.
     pub summary: CredentialMetadata,
-    /// What is to be revoked now; it is in the queue already, so that a crash does not lose it.
+    /// The queued revocation. It is already stored, so that a crash does not lose it.
     pub revocation: Option<QueuedRevocation>,
 }
 
 impl Credentials<'_> {
-    /// Erases a credential and queues its tokens where `revocation` says so; `retry_for` is for how long the queue
-    /// may keep them. `None` where the user has no such credential.
+    /// Erases a credential, and queues its tokens as `revocation` says; the queue keeps them
+    /// for `retry_for`. Returns `None` if the user has no such credential.
     ///
-    /// Whether the grant is shared is decided inside the transaction: of two siblings that are deleted at one time,
-    /// one sees the other gone.
+    /// The transaction decides if the grant is shared: if two credentials of a grant are
+    /// deleted at the same time, the second deletion sees the first.
     pub async fn delete(
         self,
         user: &UserId,

@@ -1,4 +1,5 @@
-//! What came of a login, kept in one transaction: the credential, and beside it one for each further token of the same answer.
+//! Storage of a completed login in one transaction: the credential, and one for each additional
+//! token.
 
 use super::credential_record::open_summary;
 use super::metadata::{AdditionalToken, CredentialMetadata, NewCredential};
@@ -11,35 +12,37 @@ use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// What a login brought.
+/// The credentials of a completed login.
 #[derive(Clone)]
 pub struct NewLogin {
-    /// The first token.
+    /// The credential with the first token.
     pub first: NewCredential,
-    /// The further ones, by the names that the entry has for them.
+    /// The credentials with additional tokens, by the names that the entry gives them.
     pub further: Vec<(String, NewCredential)>,
 }
 
-/// What came of keeping it.
+/// The result of storing a login.
 #[derive(Debug)]
 pub enum KeptLogin {
-    /// These are the credentials now.
+    /// The credentials are stored.
     Kept {
         /// The one with the first token.
         first: Box<CredentialMetadata>,
-        /// Those with the further ones, in their order.
+        /// The credentials with additional tokens, in their order.
         further: Vec<CredentialMetadata>,
     },
-    /// One of the tokens is not of its credential's account, or nobody knows whose it is; nothing was changed.
+    /// One of the tokens belongs to another account than its credential, or its account is
+    /// unknown. Nothing was changed.
     OtherAccount {
-        /// Whether it is known whose it is.
+        /// True if the account is known.
         known: bool,
     },
 }
 
 impl Credentials<'_> {
-    /// Keeps all that a login brought, or nothing. With `reconnect` the credential of that id, and those that came beside it,
-    /// are replaced where they are still there (see [`Vault::replace_credential`]); everything else is new.
+    /// Stores all credentials of a login, or none. With `reconnect` the credential with that
+    /// id, and those with its additional tokens, are replaced if they still exist (see
+    /// [`Credentials::replace`]); the others are new.
     pub async fn keep_login(
         self,
         login: NewLogin,
@@ -47,7 +50,7 @@ impl Credentials<'_> {
         who: &AuditContext,
     ) -> Result<KeptLogin, VaultError> {
         let fresh: Vec<CredentialId> = (0..=login.further.len()).map(|_| self.core.ids.credential()).collect();
-        // A code is spent: what came of it cannot wait for room on the disk.
+        // The code is used up, so its tokens must be stored even on a full disk.
         self.core.write_critical(who, move |txn| keep(txn, &login, reconnect.as_ref(), &fresh)).await
     }
 }
@@ -80,7 +83,7 @@ fn keep(
             let Some(how) = reconnect else { return Ok(KeptLogin::OtherAccount { known }) };
             return refused(txn, login, how, known);
         }
-        // Deleted or damaged while the user logged in: what they have just granted is a new one.
+        // Deleted or damaged during the login: the new grant becomes a new credential.
         Some(ReplaceOutcome::Absent) | None => Box::new(insert(txn, fresh[0], &login.first, None)?),
     };
     let mut further = Vec::with_capacity(login.further.len());
@@ -96,17 +99,18 @@ fn keep(
     Ok(KeptLogin::Kept { first, further })
 }
 
-/// The credentials that came beside the one that is replaced, each where the new login has its further token.
+/// Returns the existing credentials of the additional tokens, each at the position of its new
+/// token.
 fn further_of(
     txn: &WriteTxn<'_>,
     login: &NewLogin,
     how: &Replacement,
 ) -> Result<Vec<Option<CredentialMetadata>>, VaultError> {
     let (user, provider) = (login.first.user.as_str(), login.first.provider.as_str());
-    // Few entries have further tokens: nobody else waits for the rows to be opened.
+    // Few entries have additional tokens; other logins skip the opening of all rows.
     let rows =
         if login.further.is_empty() { Vec::new() } else { txn.tx.credentials(user, Some(provider), "", None)? };
-    // One that is damaged is nobody's any more.
+    // A damaged credential cannot be replaced.
     let there: Vec<_> = rows.iter().filter_map(|row| open_summary(txn.keyring, row).ok()).collect();
     let of = |name: &String| {
         let beside = Some(AdditionalToken { of: how.id, name: name.clone() });
@@ -115,7 +119,7 @@ fn further_of(
     Ok(login.further.iter().map(|(name, _)| of(name)).collect())
 }
 
-/// The further tokens of a login that is refused go the way of the first.
+/// Discards the additional tokens of a login that is rejected, like the first.
 fn refused(txn: &mut WriteTxn<'_>, login: &NewLogin, how: &Replacement, known: bool) -> Result<KeptLogin, VaultError> {
     for (_, new) in &login.further {
         give_up(txn, new, how)?;

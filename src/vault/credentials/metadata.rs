@@ -1,4 +1,4 @@
-//! The public half of a credential: what lists show.
+//! Metadata of a credential: everything that lists show.
 
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
@@ -12,84 +12,84 @@ use crate::vault::secrets::credential_secret::CredentialSecret;
 /// A credential without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialMetadata {
-    /// Its id.
+    /// The id.
     pub id: CredentialId,
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// For which provider.
+    /// The provider.
     pub provider: ProviderName,
-    /// Of which kind.
+    /// The kind.
     pub kind: Kind,
-    /// What people call it.
+    /// The title.
     pub title: String,
-    /// What was granted; OAuth 2 only.
+    /// The granted scopes; OAuth 2 only.
     pub scopes: Option<Vec<String>>,
     /// The account's name at the provider; OAuth 2 only.
     pub username: Option<String>,
-    /// Where it may be sent; host-scoped only.
+    /// The host to which the secret may be sent; host-scoped only.
     pub host: Option<HostPattern>,
     /// The account's unchangeable id at the provider (its subject); OAuth 2 only.
     pub account: Option<String>,
-    /// The OAuth client through which it was connected; OAuth 2 only.
+    /// The OAuth client of the login; OAuth 2 only.
     pub client_id: Option<String>,
-    /// When it was stored.
+    /// Time of creation.
     pub created_at: UnixTime,
-    /// When its title or its secret last changed.
+    /// Time of the last change of title or secret.
     pub updated_at: UnixTime,
-    /// When the access token or the key ends, where that is known.
+    /// Expiry of the access token or the key, if known.
     pub expires_at: Option<UnixTime>,
-    /// When its secret was last handed out or used.
+    /// Time at which the secret was last returned or used.
     pub last_used_at: Option<UnixTime>,
-    /// Whether it can be used.
+    /// The status.
     pub status: CredentialStatus,
-    /// How its refreshing stands; OAuth 2 only.
+    /// The state of the refreshes; OAuth 2 only.
     pub refreshing: RefreshState,
-    /// Where it was imported from, so that it is known when the same comes again.
+    /// The source of an import, by which a second import of the same credential is detected.
     pub origin: Option<String>,
-    /// With which other one it came out of one login; OAuth 2 only.
+    /// The credential with the first token of the same login; OAuth 2 only.
     pub beside: Option<AdditionalToken>,
 }
 
-/// Of a further token of a login: which credential has the first one.
+/// Marks an additional token of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdditionalToken {
-    /// The credential with the first token; it may be gone.
+    /// The credential with the first token; it may be deleted.
     pub of: CredentialId,
-    /// What the entry calls this token.
+    /// The entry's name for this token.
     pub name: String,
 }
 
 impl CredentialMetadata {
     /// The part that a queued revocation of its tokens keeps.
-    pub(in crate::vault) fn revoked(&self) -> RevokedCredential<'_> {
+    pub(crate) fn revoked(&self) -> RevokedCredential<'_> {
         let Self { id, user, provider, client_id, .. } = self;
         RevokedCredential { id: *id, user, provider, client_id: client_id.as_ref() }
     }
 
-    /// Whether there is a refresh token, as far as is known, and it can still be used.
-    pub(in crate::vault) fn may_have_refresh_token(&self) -> bool {
+    /// Returns true if it may have a usable refresh token.
+    pub(crate) fn may_have_refresh_token(&self) -> bool {
         self.kind == Kind::OAuth2 && self.status == CredentialStatus::Active && self.refreshing.possible != Some(false)
     }
 
-    /// Whether it can be used at `now`: an access token that has ended, and that nothing can refresh, needs its user as much
-    /// as one that the provider refuses.
+    /// Returns the status at `now`. An expired access token that cannot be refreshed needs the
+    /// user, like one that the provider refuses.
     pub fn status_at(&self, now: UnixTime) -> CredentialStatus {
         let has_ended = self.kind == Kind::OAuth2 && self.expires_at.is_some_and(|ends| ends <= now);
         if has_ended && self.refreshing.possible == Some(false) { CredentialStatus::NeedsReauth } else { self.status }
     }
 }
 
-/// Whether a credential can be used.
+/// The status of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialStatus {
-    /// It can.
+    /// It can be used.
     Active,
-    /// The provider does not take its refresh token any more: the user has to connect the account again.
+    /// The provider refuses the refresh token; the user has to connect the account again.
     NeedsReauth,
 }
 
 impl CredentialStatus {
-    /// The word that stands in the API and in the vault.
+    /// Returns the word in the API and in the vault.
     pub fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -97,39 +97,39 @@ impl CredentialStatus {
         }
     }
 
-    /// The status of that name.
-    pub(in crate::vault) fn from_name(name: &str) -> Option<Self> {
+    /// Returns the status with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         [Self::Active, Self::NeedsReauth].into_iter().find(|status| status.name() == name)
     }
 }
 
-/// What a credential is to be; for a reconnected one, what it is to become.
+/// A new credential, or the new content of a reconnected one.
 #[derive(Clone)]
 pub struct NewCredential {
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// For which provider.
+    /// The provider.
     pub provider: ProviderName,
-    /// What people call it; may be empty.
+    /// The title; may be empty.
     pub title: String,
     /// The secret; its kind is the credential's.
     pub material: CredentialSecret,
-    /// What was granted; OAuth 2 only.
+    /// The granted scopes; OAuth 2 only.
     pub scopes: Option<Vec<String>>,
     /// The account's name at the provider; OAuth 2 only.
     pub username: Option<String>,
     /// The account's unchangeable id at the provider; OAuth 2 only.
     pub account: Option<String>,
-    /// The OAuth client through which it was connected; OAuth 2 only.
+    /// The OAuth client of the login; OAuth 2 only.
     pub client_id: Option<String>,
-    /// When the access token or the key ends, where that is known.
+    /// Expiry of the access token or the key, if known.
     pub expires_at: Option<UnixTime>,
-    /// When the background looks at it, to refresh it; OAuth 2 only.
+    /// Time of the background's next refresh; OAuth 2 only.
     pub refresh_at: Option<UnixTime>,
 }
 
 impl NewCredential {
-    /// One of which nothing is known but its secret.
+    /// A credential with no data besides its secret.
     pub fn plain(user: UserId, provider: ProviderName, title: impl Into<String>, material: CredentialSecret) -> Self {
         Self {
             user,
@@ -146,17 +146,17 @@ impl NewCredential {
     }
 }
 
-/// Which part of a list is wanted. The default is all of it.
+/// A page of a list. The default is the whole list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CredentialPage {
-    /// At most so many.
+    /// Maximum number of credentials.
     pub limit: Option<u32>,
-    /// Only those that come after this one, whether or not it still exists.
+    /// Only credentials after this id, even if that credential no longer exists.
     pub after: Option<CredentialId>,
 }
 
 impl CredentialPage {
-    /// Whether all is wanted.
+    /// Returns true for the whole list.
     pub fn is_whole(&self) -> bool {
         self.limit.is_none() && self.after.is_none()
     }

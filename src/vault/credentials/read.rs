@@ -1,4 +1,4 @@
-//! Reading credentials: one, a list, or a secret. Lists open the metadata records alone.
+//! Reading credentials: one, a list, or a secret. Lists open the metadata records only.
 
 use super::credential_record::{open_secret, open_summary, subject};
 use super::metadata::{CredentialMetadata, CredentialPage};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// The credentials of a vault.
 #[derive(Clone, Copy)]
 pub struct Credentials<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Credentials<'_> {
@@ -31,7 +31,7 @@ impl Credentials<'_> {
         })
     }
 
-    /// A user's credentials without their secrets, oldest first.
+    /// Lists a user's credentials without their secrets, oldest first.
     pub fn list(
         self,
         user: &UserId,
@@ -45,7 +45,8 @@ impl Credentials<'_> {
         })
     }
 
-    /// Calls `each` with a user's credentials without their secrets, oldest first. A damaged one is an error in its place.
+    /// Calls `each` with a user's credentials without their secrets, oldest first. A damaged one is
+    /// an error in its place.
     pub fn list_each(
         self,
         user: &UserId,
@@ -73,7 +74,8 @@ impl Credentials<'_> {
         Ok(())
     }
 
-    /// Returns a whole list as `show` writes it, from the cache if nothing was committed since. Fails if one is damaged.
+    /// Returns a whole list as `show` writes it, from the cache if nothing was committed since.
+    /// Fails if one is damaged.
     pub fn list_rendered(
         self,
         user: &UserId,
@@ -96,7 +98,8 @@ impl Credentials<'_> {
         })
     }
 
-    /// A credential with its secret. That it was read is in the audit log, on disk, before this returns.
+    /// Returns a credential with its secret. The audit row of the read is on disk before this
+    /// returns.
     pub async fn read_secret(
         self,
         user: &UserId,
@@ -107,7 +110,8 @@ impl Credentials<'_> {
         Ok(read.and_then(|(summary, material)| Some((summary, material?))))
     }
 
-    /// The same where the summary, as it is at that moment, is `wanted`; else the summary alone, and nothing is written.
+    /// Like [`Self::read_secret`], if `wanted` accepts the current metadata. Otherwise only the
+    /// metadata is returned, and nothing is written.
     pub async fn read_secret_if(
         self,
         user: &UserId,

@@ -1,5 +1,6 @@
-//! The verbs of a refresh. Its intent is on disk before anything is sent, so that a crash leaves it in doubt; what came
-//! of it is written only over the very tokens that it began with.
+//! Refreshes in the vault. The intent is on disk before the request is sent, so that a crash leaves
+//! the credential in doubt. The result is written only over the tokens with which the refresh
+//! began.
 
 use super::shared_grant::{RevocationScope, discard};
 use std::time::Duration;
@@ -17,60 +18,61 @@ use crate::vault::txn::audit_row::Action;
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// A refresh that has begun: whoever has it may end it, once, and only while the secret is the one that it began with.
+/// A running refresh. It ends once, and only if the secret is still the one with which it began.
 #[derive(Clone)]
 pub struct RefreshTicket {
-    /// The credential, as it was.
+    /// The metadata before the refresh.
     pub summary: CredentialMetadata,
-    /// Of the secret, with the marker in it.
+    /// The revision of the secret, with the marker.
     revision: i64,
 }
 
-/// What came of beginning one.
+/// The result of starting a refresh.
 pub enum RefreshStart<D> {
-    /// It has begun: the marker is on disk, and these are the tokens.
+    /// It has begun: the marker is on disk. These are the tokens.
     Begun(Box<RefreshTicket>, Tokens),
     /// There is nothing to do, for this reason; nothing was written.
     Declined(D),
-    /// The user has no such OAuth credential any more.
+    /// The user no longer has such an OAuth credential.
     Gone,
 }
 
-/// What a refresh brought.
+/// The result of a successful refresh.
 #[derive(Clone)]
 pub struct Refreshed {
-    /// The tokens, whole: with the old refresh token where there is no new one.
+    /// All tokens, including the old refresh token if there is no new one.
     pub tokens: Tokens,
-    /// The scopes that hold now.
+    /// The granted scopes.
     pub scopes: Vec<String>,
-    /// When the access token ends.
+    /// Expiry of the access token.
     pub expires_at: Option<UnixTime>,
-    /// When the background looks at it next.
+    /// Time of the background's next refresh.
     pub refresh_at: Option<UnixTime>,
 }
 
-/// How a refresh failed.
+/// The result of a failed refresh.
 #[derive(Clone, Debug)]
 pub struct RefreshFailure {
-    /// In words that are fit to be shown.
+    /// The reason, without any secret.
     pub what: String,
-    /// Before when it is not to be tried again.
+    /// Earliest time of the next attempt.
     pub next_try: UnixTime,
-    /// Whether the provider named that time.
+    /// True if the provider named that time.
     pub told_to_wait: bool,
-    /// Whether the refresh may have happened all the same.
+    /// True if the provider may have refreshed the tokens.
     pub in_doubt: bool,
 }
 
 /// Refreshes of OAuth credentials.
 #[derive(Clone, Copy)]
 pub struct Refreshes<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Refreshes<'_> {
-    /// Begins a refresh where `decline` has no reason against it, which it is asked inside the transaction, of what is
-    /// there now. When this returns the vault has proved that it can write, and the intent would survive a crash.
+    /// Begins a refresh unless `decline` returns a reason. `decline` is called inside the
+    /// transaction, with the current data. When this returns, the vault is known to be
+    /// writable, and the intent survives a crash.
     pub async fn begin<D: Send + 'static>(
         self,
         user: &UserId,
@@ -92,7 +94,7 @@ impl Refreshes<'_> {
                 }
                 let mut summary = before.clone();
                 summary.refreshing.in_doubt_since = before.refreshing.in_doubt_since.or(Some(txn.now));
-                // After a crash it is the first thing that the background looks at.
+                // After a crash the background handles this credential first.
                 summary.refreshing.refresh_at = Some(txn.now);
                 let written = rewrite(txn, &row, &before, &summary, &secret)?;
                 txn.record(Action::RefreshBegin, subject(&summary))?;
@@ -102,8 +104,9 @@ impl Refreshes<'_> {
             .await
     }
 
-    /// Stores what a refresh brought; it is on disk when this returns. `None` where the credential was deleted, or its
-    /// secret replaced meanwhile: then nothing is overwritten, and the tokens are in the revocation queue, if that may be.
+    /// Stores refreshed tokens; they are on disk when this returns. Returns `None` if the
+    /// credential was deleted or its secret was replaced meanwhile. Then nothing is
+    /// overwritten, and the tokens are queued for revocation if no credential needs the grant.
     pub async fn finish(
         self,
         ticket: &RefreshTicket,
@@ -137,9 +140,9 @@ impl Refreshes<'_> {
             .await
     }
 
-    /// Notes that a refresh failed; the tokens stay as they are. It stays in doubt where this one is, or where one before
-    /// it was: only a success or the provider's refusal clears that up. `None` where there is nothing any more to note
-    /// it of.
+    /// Records a failed refresh; the tokens stay. The credential stays in doubt if this refresh
+    /// or an earlier one is: only a success or the provider's refusal resolves that. Returns
+    /// `None` if the credential or its secret no longer exists.
     pub async fn fail(
         self,
         ticket: &RefreshTicket,
@@ -159,7 +162,8 @@ impl Refreshes<'_> {
         .await
     }
 
-    /// Notes that the provider refuses the refresh token: from now on only the user can mend it. The tokens stay.
+    /// Records that the provider refuses the refresh token: the user has to connect the account
+    /// again. The tokens stay.
     pub async fn mark_needs_reauth(
         self,
         ticket: &RefreshTicket,
@@ -180,7 +184,8 @@ impl Refreshes<'_> {
         .await
     }
 
-    /// Credentials that the background is to look at by `now`, the longest due first, up to `limit` of each provider.
+    /// Lists the credentials that the background has to refresh by `now`, longest due first, up
+    /// to `limit` per provider.
     pub fn due(self, now: UnixTime, limit: u32) -> Result<Vec<(UserId, CredentialId, ProviderName)>, VaultError> {
         let rows = self.core.read(|view, _| Ok(view.due_refreshes(now.0, limit)?))?;
         let read =
@@ -188,7 +193,7 @@ impl Refreshes<'_> {
         Ok(rows.iter().filter_map(read).collect())
     }
 
-    /// Sets when the background looks at a credential next.
+    /// Sets the time of the background's next refresh.
     pub async fn schedule(self, user: &UserId, id: &CredentialId, at: Option<UnixTime>) -> Result<(), VaultError> {
         let (user, id) = (user.clone(), *id);
         let write = move |txn: &mut WriteTxn<'_>| {
@@ -197,8 +202,8 @@ impl Refreshes<'_> {
         self.core.write(&AuditContext::system(), write).await
     }
 
-    /// Writes a changed summary, given what the credential was before the refresh, while the secret is the one that the
-    /// refresh began with.
+    /// Writes changed metadata if the secret is still the one with which the refresh began.
+    /// `change` also gets the metadata from before the refresh.
     async fn update_metadata(
         self,
         ticket: &RefreshTicket,
@@ -221,7 +226,8 @@ impl Refreshes<'_> {
     }
 }
 
-/// The credential, where its secret is still the one that the refresh began with. (A new title does not touch it.)
+/// Returns the credential if its secret is still the one with which the refresh began. A new title
+/// does not change the secret.
 fn still_there(
     txn: &WriteTxn<'_>,
     ticket: &RefreshTicket,

@@ -1,4 +1,5 @@
-//! How the refreshing of a credential stands: what is known of its tokens without opening them, and what went wrong.
+//! The state of the refreshes of a credential: what is known of its tokens without opening them,
+//! and the last error.
 
 use std::time::Duration;
 
@@ -6,42 +7,44 @@ use crate::clock::UnixTime;
 use crate::vault::crypto::encoding::{FieldWriter, Fields};
 use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
 
-/// How the refreshing of an OAuth credential stands. For the other kinds it says nothing.
+/// The state of the refreshes of an OAuth credential; unused for the other kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefreshState {
-    /// Whether there is a refresh token; unknown of a credential that version 1 of the vault stored.
+    /// True if there is a refresh token; `None` for a credential that version 1 of the vault
+    /// stored.
     pub possible: Option<bool>,
-    /// For how long the access token was given, counted from when it came.
+    /// Lifetime of the access token when it was issued.
     pub lifetime: Option<Duration>,
-    /// When the refresh token lapses where it is not used, as far as that is known.
+    /// Time at which an unused refresh token expires, if known.
     pub lapses_at: Option<UnixTime>,
-    /// Since when a refresh may have happened of which we do not know: one was sent, and its answer never came whole.
-    /// While a refresh is under way it stands here too, so that a crash leaves it.
+    /// Start of a refresh whose outcome is unknown: it was sent, and no complete answer came.
+    /// It is also set while a refresh is running, so that a crash leaves the marker.
     pub in_doubt_since: Option<UnixTime>,
-    /// How many tries in a row have failed.
+    /// Number of failed attempts in a row.
     pub failures: u32,
-    /// Before when it is not to be tried again.
+    /// Earliest time of the next attempt.
     pub next_try: Option<UnixTime>,
-    /// Whether the provider named that time, and it is not a guess of ours.
+    /// True if the provider named that time.
     pub told_to_wait: bool,
-    /// What went wrong the last time; gone with the next success.
+    /// The last error; removed by the next success.
     pub last_error: Option<LastError>,
-    /// How often the vault had been restored when these tokens came.
+    /// Number of restores of the vault when these tokens were stored.
     pub restores: u32,
-    /// When the background looks at it next. It is not sealed, and decides nothing.
+    /// Time of the background's next refresh. It is not sealed, and no security decision
+    /// depends on it.
     pub refresh_at: Option<UnixTime>,
 }
 
-/// What went wrong, and when.
+/// An error and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {
-    /// When.
+    /// The time.
     pub at: UnixTime,
-    /// What, in words that are fit to be shown: cleaned, and without any secret.
+    /// The reason, sanitized and without any secret.
     pub what: String,
 }
 
-/// Tags of the fields in a sealed summary, after those of `credential_record.rs`.
+/// Tags of the fields in sealed metadata, after those of `credential_record.rs`.
 mod tag {
     pub(super) const POSSIBLE: u8 = 20;
     pub(super) const LIFETIME: u8 = 21;
@@ -55,16 +58,16 @@ mod tag {
 }
 
 impl RefreshState {
-    /// Of a credential that was just stored or connected again.
-    pub(in crate::vault) fn fresh(material: &CredentialSecret, refresh_at: Option<UnixTime>) -> Self {
+    /// The state of a credential that was just stored or reconnected.
+    pub(crate) fn fresh(material: &CredentialSecret, refresh_at: Option<UnixTime>) -> Self {
         match material {
             CredentialSecret::OAuth2(tokens) => Self::after(tokens, refresh_at),
             _ => Self::default(),
         }
     }
 
-    /// Of a credential whose tokens just came.
-    pub(in crate::vault) fn after(tokens: &Tokens, refresh_at: Option<UnixTime>) -> Self {
+    /// The state after new tokens.
+    pub(crate) fn after(tokens: &Tokens, refresh_at: Option<UnixTime>) -> Self {
         Self {
             possible: Some(tokens.can_be_renewed()),
             lifetime: tokens.lifetime,
@@ -74,8 +77,8 @@ impl RefreshState {
         }
     }
 
-    /// Adds the sealed part. A credential that has nothing of it is written as version 1 wrote it.
-    pub(in crate::vault) fn write(&self, fields: FieldWriter) -> FieldWriter {
+    /// Adds the sealed part. Without any of it, a credential is written as version 1 wrote it.
+    pub(crate) fn write(&self, fields: FieldWriter) -> FieldWriter {
         let error = self.last_error.as_ref();
         fields
             .int(tag::POSSIBLE, self.possible.map(i64::from))
@@ -89,8 +92,8 @@ impl RefreshState {
             .int(tag::RESTORES, (self.restores > 0).then_some(i64::from(self.restores)))
     }
 
-    /// Reads it back, with what stands in the clear beside it.
-    pub(in crate::vault) fn read(fields: &Fields<'_>, in_doubt: Option<i64>, refresh_at: Option<i64>) -> Self {
+    /// Reads the sealed part, and the plain-text columns.
+    pub(crate) fn read(fields: &Fields<'_>, in_doubt: Option<i64>, refresh_at: Option<i64>) -> Self {
         let time = |tag| fields.int(tag).map(UnixTime);
         Self {
             possible: fields.int(tag::POSSIBLE).map(|possible| possible != 0),

@@ -1,4 +1,5 @@
-//! Grants that several credentials share: tokens are revoked only if no other credential depends on the grant.
+//! Grants that several credentials share: tokens are revoked only if no other credential depends on
+//! the grant.
 
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
@@ -10,21 +11,22 @@ use crate::vault::secrets::credential_secret::Tokens;
 use crate::vault::txn::write_txn::WriteTxn;
 use std::time::Duration;
 
-/// What deleting a credential means for the grant behind it.
+/// The effect of a deletion on the grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevocationScope {
     /// Nothing is revoked.
     Never,
-    /// The tokens are revoked: at this provider that ends them alone.
+    /// The tokens are revoked; at this provider a revocation affects these tokens only.
     Token,
-    /// The tokens are revoked unless another credential of the user hangs on the same grant: one of these providers,
-    /// same client, same account, where an unknown client or account counts as the same.
+    /// The tokens are revoked unless another credential of the user depends on the same grant:
+    /// one of these providers, the same client, the same account. An unknown client or account
+    /// counts as the same.
     UnlessShared(Vec<ProviderName>),
 }
 
-/// Whether a credential of the user hangs on the same grant as `summary` does, as far as can be known; `except` is not
-/// looked at.
-pub(in crate::vault) fn is_shared(
+/// Returns true if another credential of the user may depend on the grant of `summary`; `except` is
+/// ignored.
+pub(crate) fn is_shared(
     txn: &WriteTxn<'_>,
     summary: &CredentialMetadata,
     among: &[ProviderName],
@@ -37,7 +39,7 @@ pub(in crate::vault) fn is_shared(
             if Some(id) == except.as_ref() || row.as_ref().is_ok_and(|row| row.kind != Kind::OAuth2.name()) {
                 continue;
             }
-            // Of a damaged one nothing is known.
+            // A damaged credential may depend on it.
             let Some(other) = row.ok().and_then(|row| open_summary(txn.keyring, &row).ok()) else { return Ok(true) };
             if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
                 && may_be_same(other.account.as_ref(), summary.account.as_ref())
@@ -49,14 +51,15 @@ pub(in crate::vault) fn is_shared(
     Ok(false)
 }
 
-/// What is unknown counts as the same: revoking would kill a credential that somebody relies on.
+/// Returns true if the values are equal or one is unknown: a revocation would break a credential in
+/// use.
 fn may_be_same(one: Option<&String>, other: Option<&String>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
-/// Puts tokens that no credential has any use for into the revocation queue, unless revoking them would end a grant on
-/// which a credential hangs: the one that was connected again meanwhile, say.
-pub(in crate::vault) fn discard(
+/// Queues tokens that no credential needs for revocation, unless another credential depends on the
+/// grant, for example after a reconnection.
+pub(crate) fn discard(
     txn: &mut WriteTxn<'_>,
     of: &CredentialMetadata,
     tokens: &Tokens,

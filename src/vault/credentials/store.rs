@@ -1,4 +1,4 @@
-//! Credentials: stored, listed, read and replaced. Each is two sealed records, of which lists open the summary alone.
+//! Storing and replacing credentials. Each has two sealed records; lists open the metadata only.
 
 use super::shared_grant::{RevocationScope, discard};
 use std::time::Duration;
@@ -15,45 +15,49 @@ use crate::vault::txn::audit_row::Action;
 use crate::vault::txn::write_txn::WriteTxn;
 use crate::vault::users;
 
-/// Which credential is to be replaced, and what is to become of tokens that are not kept.
+/// The credential to replace, and the treatment of unused tokens.
 #[derive(Clone, Debug)]
 pub struct Replacement {
-    /// Which one.
+    /// The credential.
     pub id: CredentialId,
-    /// Whether it may become one of another account, or of one that is not known.
+    /// True if it may change to another account, or to an unknown one.
     pub any_account: bool,
-    /// What a revocation means at this provider.
+    /// The effect of a revocation at this provider.
     pub revocation: RevocationScope,
-    /// For how long the queue may keep tokens.
+    /// Time for which the queue may keep tokens.
     pub retry_for: Duration,
 }
 
-/// What came of it.
+/// The result of a replacement.
 #[derive(Debug)]
 pub enum ReplaceOutcome {
-    /// This is the credential now.
+    /// The new metadata.
     Done(Box<CredentialMetadata>),
-    /// The user has none of that id, provider and kind, or it is damaged: nobody knows whose account it was of.
+    /// The user has no such credential of that provider and kind, or it is damaged, so its
+    /// account is unknown.
     Absent,
-    /// The new grant is not of the credential's account, or nobody knows whose it is; nothing was changed.
+    /// The new grant belongs to another account, or its account is unknown. Nothing was
+    /// changed.
     OtherAccount {
-        /// Whether it is known whose it is.
+        /// True if the account is known.
         known: bool,
     },
 }
 
 impl Credentials<'_> {
-    /// Stores a credential; the user comes into being with the first.
+    /// Stores a credential, and creates the user if needed.
     pub async fn insert(self, new: NewCredential, who: &AuditContext) -> Result<CredentialMetadata, VaultError> {
         let id = self.core.ids.credential();
         self.core.write(who, move |txn| insert(txn, id, &new, None)).await
     }
 
-    /// Gives a credential a new secret with all that goes with it, and makes it active again. Its id and its title stay.
+    /// Replaces the secret and the metadata of a credential, and makes it active again. Id and
+    /// title stay.
     ///
-    /// Where the new grant has no refresh token, and is of the same account and client, that of the old one stays: some
-    /// servers give one only the first time. Otherwise the old tokens go into the revocation queue, where they can be ended
-    /// alone. Of a grant that is refused the new tokens go there, unless a credential hangs on it.
+    /// If the new grant has no refresh token, and belongs to the same account and client, the
+    /// old refresh token stays: some servers issue one only the first time. Otherwise the old
+    /// tokens are queued for revocation, if that affects them only. If the replacement is
+    /// rejected, the new tokens are queued, unless a credential depends on their grant.
     pub async fn replace(
         self,
         how: Replacement,
@@ -64,8 +68,8 @@ impl Credentials<'_> {
     }
 }
 
-/// Adds a credential under this id; one with a further token of a login beside the one with the first.
-pub(in crate::vault) fn insert(
+/// Adds a credential with this id. `beside` marks an additional token of a login.
+pub(crate) fn insert(
     txn: &mut WriteTxn<'_>,
     id: CredentialId,
     new: &NewCredential,
@@ -79,8 +83,8 @@ pub(in crate::vault) fn insert(
     Ok(summary)
 }
 
-/// See [`Vault::replace_credential`].
-pub(in crate::vault) fn replace(
+/// See [`Credentials::replace`].
+pub(crate) fn replace(
     txn: &mut WriteTxn<'_>,
     how: &Replacement,
     mut new: NewCredential,
@@ -126,8 +130,8 @@ pub(in crate::vault) fn replace(
 }
 
 impl Replacement {
-    /// Whether the credential may not become one of this account.
-    pub(in crate::vault) fn refuses(&self, before: &CredentialMetadata, account: Option<&str>) -> bool {
+    /// Returns true if the credential may not change to this account.
+    pub(crate) fn refuses(&self, before: &CredentialMetadata, account: Option<&str>) -> bool {
         !self.any_account && before.account.is_some() && before.account.as_deref() != account
     }
 }

@@ -1,4 +1,5 @@
-//! Cache of opened lists: each reader of the store keeps those that it opened since the last commit.
+//! Cache of opened lists: each reader of the store keeps those that it opened since the last
+//! commit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +21,7 @@ const OVERHEAD: usize = 512;
 
 /// Opened lists of one reader, by user.
 #[derive(Default)]
-pub(in crate::vault) struct SummaryCache {
+pub(crate) struct SummaryCache {
     bytes: usize,
     of_user: HashMap<String, Vec<Arc<List>>>,
 }
@@ -29,7 +30,7 @@ impl Cached for SummaryCache {}
 
 impl SummaryCache {
     /// Returns a user's list of one provider, or of all.
-    pub(in crate::vault) fn find(&self, user: &str, provider: Option<&ProviderName>) -> Option<Arc<List>> {
+    pub(crate) fn find(&self, user: &str, provider: Option<&ProviderName>) -> Option<Arc<List>> {
         self.of_user.get(user)?.iter().find(|list| list.provider.as_ref() == provider).cloned()
     }
 
@@ -47,7 +48,7 @@ impl SummaryCache {
 }
 
 /// Opened metadata of a user's credentials, oldest first, and the answer that was made of them.
-pub(in crate::vault) struct List {
+pub(crate) struct List {
     provider: Option<ProviderName>,
     bytes: usize,
     pub(super) all: Vec<CredentialMetadata>,

@@ -1,4 +1,5 @@
-//! Changing a credential by hand: another title, or another secret of the same kind, under the same id.
+//! Changes of a credential by the user: another title, or another secret of the same kind, under
+//! the same id.
 
 use std::collections::BTreeMap;
 
@@ -15,54 +16,54 @@ use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
 
-/// What is to be changed; what is absent stays.
+/// The changes; an absent field stays as it is.
 #[derive(Clone)]
 pub struct CredentialUpdate {
     /// The new title.
     pub title: Option<String>,
-    /// What is new of the secret.
+    /// The changes of the secret.
     pub secret: Option<SecretUpdate>,
 }
 
-/// What is new of a secret, by kind; what is absent stays.
+/// The changes of a secret, by kind; an absent field stays as it is.
 #[derive(Clone)]
 pub enum SecretUpdate {
-    /// A new key ends when it says so: the end of the old one goes with it.
+    /// A new key has its own expiry: the old expiry is removed.
     ApiKey {
         /// The key.
         api_key: Option<Secret>,
-        /// When it ends.
+        /// The expiry.
         expires_at: Option<UnixTime>,
     },
-    /// Either or both.
+    /// User name, password or both.
     UserPassword {
         /// The user name.
         username: Option<Secret>,
         /// The password.
         password: Option<Secret>,
     },
-    /// Either or both; the headers are replaced as a whole.
+    /// Host, headers or both. The headers are replaced as a whole.
     HostScoped {
-        /// Which host.
+        /// The host.
         host: Option<HostPattern>,
         /// The headers by name.
         headers: Option<BTreeMap<String, Secret>>,
     },
 }
 
-/// What came of it.
+/// The result of a change.
 #[derive(Debug)]
 pub enum UpdateOutcome {
-    /// This is the credential now.
+    /// The new metadata.
     Done(Box<CredentialMetadata>),
-    /// The user has none of that id.
+    /// The user has no credential with that id.
     Absent,
-    /// It is of this other kind, and was left as it is.
+    /// The credential is of this other kind and was not changed.
     OtherKind(Kind),
 }
 
 impl Credentials<'_> {
-    /// Changes a credential, all of it or nothing.
+    /// Applies all changes, or none.
     pub async fn update(
         self,
         user: &UserId,
@@ -99,7 +100,7 @@ impl Credentials<'_> {
 }
 
 impl SecretUpdate {
-    /// Changes both halves of a credential; nothing, and `false`, where it is of another kind.
+    /// Changes metadata and secret; returns false, and changes nothing, if the kind differs.
     fn apply(&self, material: &mut CredentialSecret, summary: &mut CredentialMetadata) -> bool {
         match (self, material) {
             (Self::ApiKey { api_key, expires_at }, CredentialSecret::ApiKey(there)) => {

@@ -4,19 +4,20 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 
 /// Bytes of a nonce: long enough to be random for every record.
-pub(in crate::vault) const NONCE: usize = 24;
+pub(crate) const NONCE: usize = 24;
 /// Bytes of the tag.
-pub(in crate::vault) const TAG: usize = 16;
+pub(crate) const TAG: usize = 16;
 
 /// Seals `text` in place, bound to `covered`, and returns the tag.
-pub(in crate::vault) fn seal(key: &[u8; 32], nonce: &[u8; NONCE], covered: &[u8], text: &mut [u8]) -> [u8; TAG] {
+pub(crate) fn seal(key: &[u8; 32], nonce: &[u8; NONCE], covered: &[u8], text: &mut [u8]) -> [u8; TAG] {
     let cipher = XChaCha20Poly1305::new(key.into());
     let tag = cipher.encrypt_inout_detached(&XNonce::from(*nonce), covered, text.into());
     tag.expect("a record or a chunk is far below the cipher's limit of 256 GiB").into()
 }
 
-/// Opens `text` in place; `None` if the text, its tag or `covered` was changed. Then `text` must not be used.
-pub(in crate::vault) fn open(
+/// Opens `text` in place; `None` if the text, its tag or `covered` was changed. Then `text` must
+/// not be used.
+pub(crate) fn open(
     key: &[u8; 32],
     nonce: &[u8; NONCE],
     covered: &[u8],

@@ -1,7 +1,7 @@
-//! How a record's plaintext is laid out: fields of one tag byte, a length of four bytes and the value.
+//! Encoding of a record's plaintext: fields of a tag (1 byte), a length (4 bytes) and a value.
 //!
-//! A field that is not known is passed over, so that later versions can add some. Every buffer is wiped, those that
-//! were outgrown too, which is why this is not JSON.
+//! Unknown tags are skipped, so that later versions can add fields. JSON is not used because every
+//! buffer must be wiped, including those that were outgrown.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::jose::SigningKey;
 
-/// Appends length-prefixed parts to what a MAC or an AEAD is to cover, so that no two lists of parts read the same.
-pub(in crate::vault) fn cover<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+/// Joins parts for a MAC or an AEAD, each with its length before it, so that different lists of
+/// parts differ.
+pub(crate) fn cover<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut covered = Vec::with_capacity(256);
     for part in parts {
         covered.extend_from_slice(&length(part));
@@ -19,13 +20,13 @@ pub(in crate::vault) fn cover<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> 
     covered
 }
 
-/// A number that may be absent, for [`cover`]: eight bytes, or none.
-pub(in crate::vault) fn number(value: Option<i64>) -> Vec<u8> {
+/// Encodes an optional number for [`cover`]: eight bytes, or none.
+pub(crate) fn number(value: Option<i64>) -> Vec<u8> {
     value.map_or_else(Vec::new, |value| value.to_be_bytes().to_vec())
 }
 
-/// A text that may be absent, for [`cover`]: an empty one and none are not the same.
-pub(in crate::vault) fn text(value: Option<&str>) -> Vec<u8> {
+/// Encodes an optional text for [`cover`]: an empty text and an absent one differ.
+pub(crate) fn text(value: Option<&str>) -> Vec<u8> {
     value.map_or_else(Vec::new, |value| [b"=", value.as_bytes()].concat())
 }
 
@@ -33,57 +34,58 @@ fn length(part: &[u8]) -> [u8; 4] {
     u32::try_from(part.len()).expect("a part is far below 4 GiB: requests end at 1 MiB").to_be_bytes()
 }
 
-/// Writes fields.
-pub(in crate::vault) struct FieldWriter(Zeroizing<Vec<u8>>);
+/// Encoder of fields.
+pub(crate) struct FieldWriter(Zeroizing<Vec<u8>>);
 
 impl FieldWriter {
-    pub(in crate::vault) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Zeroizing::new(Vec::with_capacity(512)))
     }
 
-    pub(in crate::vault) fn bytes(mut self, tag: u8, value: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, tag: u8, value: &[u8]) -> Self {
         self.push(&[tag]);
         self.push(&length(value));
         self.push(value);
         self
     }
 
-    pub(in crate::vault) fn text(self, tag: u8, value: &str) -> Self {
+    pub(crate) fn text(self, tag: u8, value: &str) -> Self {
         self.bytes(tag, value.as_bytes())
     }
 
-    pub(in crate::vault) fn optional(self, tag: u8, value: Option<&str>) -> Self {
+    pub(crate) fn optional(self, tag: u8, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(tag, value),
             None => self,
         }
     }
 
-    pub(in crate::vault) fn optional_bytes(self, tag: u8, value: Option<&[u8]>) -> Self {
+    pub(crate) fn optional_bytes(self, tag: u8, value: Option<&[u8]>) -> Self {
         match value {
             Some(value) => self.bytes(tag, value),
             None => self,
         }
     }
 
-    pub(in crate::vault) fn int(self, tag: u8, value: Option<i64>) -> Self {
+    pub(crate) fn int(self, tag: u8, value: Option<i64>) -> Self {
         match value {
             Some(value) => self.bytes(tag, &value.to_be_bytes()),
             None => self,
         }
     }
 
-    /// A list, which may be empty and is there all the same.
-    pub(in crate::vault) fn list<'a>(self, tag: u8, values: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Writes a list. An empty list differs from an absent one.
+    pub(crate) fn list<'a>(self, tag: u8, values: impl IntoIterator<Item = &'a str>) -> Self {
         let inner = values.into_iter().fold(Self::new(), |inner, value| inner.text(0, value));
         self.bytes(tag, &inner.0)
     }
 
-    pub(in crate::vault) fn finish(self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn finish(self) -> Zeroizing<Vec<u8>> {
         self.0
     }
 
-    /// Grows by moving to a larger buffer, which wipes the old one.
+    /// Appends bytes. If the buffer must grow, a larger one replaces it and the old one is
+    /// wiped.
     fn push(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
@@ -95,12 +97,12 @@ impl FieldWriter {
     }
 }
 
-/// Fields that were read; they point into the plaintext.
-pub(in crate::vault) struct Fields<'a>(Vec<(u8, &'a [u8])>);
+/// Decoded fields, borrowed from the plaintext.
+pub(crate) struct Fields<'a>(Vec<(u8, &'a [u8])>);
 
 impl<'a> Fields<'a> {
-    /// Splits a plaintext; `None` where its lengths do not add up.
-    pub(in crate::vault) fn read(mut rest: &'a [u8]) -> Option<Self> {
+    /// Splits a plaintext into fields; `None` if the lengths do not add up.
+    pub(crate) fn read(mut rest: &'a [u8]) -> Option<Self> {
         let mut fields = Vec::new();
         while let Some((tag, after)) = rest.split_first() {
             let (length, after) = after.split_first_chunk::<4>()?;
@@ -111,35 +113,35 @@ impl<'a> Fields<'a> {
         Some(Self(fields))
     }
 
-    pub(in crate::vault) fn bytes(&self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&self, tag: u8) -> Option<&'a [u8]> {
         self.0.iter().find(|(found, _)| *found == tag).map(|(_, value)| *value)
     }
 
-    /// Every field of this tag, in order.
-    pub(in crate::vault) fn all(&self, tag: u8) -> impl Iterator<Item = &'a [u8]> {
+    /// Returns every field of this tag, in order.
+    pub(crate) fn all(&self, tag: u8) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter(move |(found, _)| *found == tag).map(|(_, value)| *value)
     }
 
-    pub(in crate::vault) fn text(&self, tag: u8) -> Option<&'a str> {
+    pub(crate) fn text(&self, tag: u8) -> Option<&'a str> {
         std::str::from_utf8(self.bytes(tag)?).ok()
     }
 
-    pub(in crate::vault) fn owned(&self, tag: u8) -> Option<String> {
+    pub(crate) fn owned(&self, tag: u8) -> Option<String> {
         self.text(tag).map(str::to_owned)
     }
 
-    /// A private key that may be absent; `None` where it is there and is none.
+    /// Returns an optional private key; `None` if the field exists and is not a key.
     #[expect(clippy::option_option, reason = "absent and unreadable are not the same")]
-    pub(in crate::vault) fn key(&self, tag: u8) -> Option<Option<Arc<SigningKey>>> {
+    pub(crate) fn key(&self, tag: u8) -> Option<Option<Arc<SigningKey>>> {
         let Some(pkcs8) = self.bytes(tag) else { return Some(None) };
         SigningKey::from_pkcs8(pkcs8).ok().map(|key| Some(Arc::new(key)))
     }
 
-    pub(in crate::vault) fn int(&self, tag: u8) -> Option<i64> {
+    pub(crate) fn int(&self, tag: u8) -> Option<i64> {
         Some(i64::from_be_bytes(self.bytes(tag)?.try_into().ok()?))
     }
 
-    pub(in crate::vault) fn list(&self, tag: u8) -> Option<Vec<&'a str>> {
+    pub(crate) fn list(&self, tag: u8) -> Option<Vec<&'a str>> {
         let inner = Self::read(self.bytes(tag)?)?;
         inner.0.into_iter().map(|(_, value)| std::str::from_utf8(value).ok()).collect()
     }
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_read_back_and_a_cut_one_is_refused() {
+    fn fields_read_back_and_a_cut_field_is_rejected() {
         let long = "x".repeat(5_000);
         let bytes = FieldWriter::new()
             .text(1, &long)
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_are_split_elsewhere_are_not_covered_alike() {
+    fn cover_separates_its_parts() {
         assert_ne!(cover([b"ab".as_slice(), b"c"]), cover([b"a".as_slice(), b"bc"]));
         assert_ne!(text(Some("")), text(None));
     }

@@ -1,27 +1,27 @@
-//! Thirty-two secret bytes as one word that a person can select and a secret scanner can recognise: a prefix, 43
-//! characters of base 62, and 6 of a CRC-32 over all that stands before.
+//! Text form of 32 secret bytes, for people and secret scanners: a prefix, 43 characters of base
+//! 62, and 6 characters of a CRC-32 over everything before them.
 
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 62^43 is the first power that exceeds 2^256.
+/// Digits of a key: 62^43 is the first power that exceeds 2^256.
 const KEY_DIGITS: usize = 43;
-/// 62^6 exceeds 2^32.
+/// Digits of the checksum: 62^6 exceeds 2^32.
 const CHECK_DIGITS: usize = 6;
 
-/// What is wrong with a text.
+/// The reason why a text is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vault) enum Fault {
+pub(crate) enum Fault {
     /// Wrong prefix, length or alphabet.
     Form,
-    /// The right form, and a wrong checksum.
+    /// The right form with a wrong checksum.
     Checksum,
 }
 
-/// Writes `bytes` behind `prefix`.
-pub(in crate::vault) fn write(prefix: &str, bytes: &[u8; 32]) -> Secret {
+/// Writes `bytes` after `prefix`.
+pub(crate) fn write(prefix: &str, bytes: &[u8; 32]) -> Secret {
     let mut text = String::with_capacity(prefix.len() + KEY_DIGITS + CHECK_DIGITS);
     text.push_str(prefix);
     let digits = Zeroizing::new(key_digits(bytes));
@@ -31,8 +31,8 @@ pub(in crate::vault) fn write(prefix: &str, bytes: &[u8; 32]) -> Secret {
     Secret::new(text)
 }
 
-/// Reads what [`write`] wrote.
-pub(in crate::vault) fn read(prefix: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, Fault> {
+/// Reads the text that [`write`] made.
+pub(crate) fn read(prefix: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, Fault> {
     let body = text.strip_prefix(prefix).ok_or(Fault::Form)?;
     if body.len() != KEY_DIGITS + CHECK_DIGITS || !body.bytes().all(|c| c.is_ascii_alphanumeric()) {
         return Err(Fault::Form);
@@ -44,7 +44,8 @@ pub(in crate::vault) fn read(prefix: &str, text: &str) -> Result<Zeroizing<[u8; 
     number(&body.as_bytes()[..KEY_DIGITS]).ok_or(Fault::Form)
 }
 
-/// The number that these digits are, if it has 256 bits: ten digits at a time, which fit one word.
+/// Converts digits to a number of 256 bits, ten digits at a time, which fit one word. `None` if it
+/// is larger.
 fn number(digits: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     const AT_ONCE: usize = 10;
     const LOW: u128 = u64::MAX as u128;
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_reads_back_from_a_word_of_one_length() {
+    fn every_key_reads_back_from_text_of_fixed_length() {
         let mut keys = vec![[0u8; 32], [0xff; 32]];
         keys.extend((0..50).map(|_| crate::random::Random.bytes()));
         for key in keys {
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_character_is_found() {
+    fn changed_character_fails_the_checksum() {
         let text = write("srk_", &[7; 32]);
         for i in 4..53 {
             let mut changed = text.expose().as_bytes().to_vec();

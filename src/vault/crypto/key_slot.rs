@@ -1,4 +1,4 @@
-//! Slots: each wraps the root of the vault for one master key.
+//! Key slots: each wraps the root key of the vault for one master key.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
@@ -13,45 +13,45 @@ use crate::store::SlotRow;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
 
-/// What Argon2id (RFC 9106) costs in a new slot.
-pub(in crate::vault) const DEFAULT: Cost = Cost { memory_kib: 64 * 1024, time: 3, lanes: 4 };
-/// Less than this is not used, whatever a slot says.
+/// Cost of Argon2id (RFC 9106) in a new slot.
+pub(crate) const DEFAULT: Cost = Cost { memory_kib: 64 * 1024, time: 3, lanes: 4 };
+/// Lower bound of the cost. A slot with less is rejected.
 const FLOOR: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
-/// More than this is not used either: a changed slot must not take the machine's memory.
+/// Upper bound of the cost: a manipulated slot must not exhaust the machine's memory.
 const CEILING: Cost = Cost { memory_kib: 1024 * 1024, time: 10, lanes: 64 };
 
 #[derive(Clone, Copy)]
-pub(in crate::vault) struct Cost {
-    pub(in crate::vault) memory_kib: u32,
-    pub(in crate::vault) time: u32,
-    pub(in crate::vault) lanes: u32,
+pub(crate) struct Cost {
+    pub(crate) memory_kib: u32,
+    pub(crate) time: u32,
+    pub(crate) lanes: u32,
 }
 
 impl Cost {
-    /// Whether it is worth its name, and takes neither the machine's memory nor its day.
-    pub(in crate::vault) fn is_within_bounds(self) -> bool {
+    /// Returns true if the cost is within both bounds.
+    pub(crate) fn is_within_bounds(self) -> bool {
         (FLOOR.memory_kib..=CEILING.memory_kib).contains(&self.memory_kib)
             && (FLOOR.time..=CEILING.time).contains(&self.time)
             && (FLOOR.lanes..=CEILING.lanes).contains(&self.lanes)
     }
 
-    pub(in crate::vault) fn params(self) -> Result<Params, argon2::Error> {
+    pub(crate) fn params(self) -> Result<Params, argon2::Error> {
         Params::new(self.memory_kib, self.time, self.lanes, Some(32))
     }
 }
 
-/// What trying a master key on a slot gave.
-pub(in crate::vault) enum Tried {
-    /// The root.
+/// Result of trying a master key on a slot.
+pub(crate) enum Tried {
+    /// The root key.
     Opened(Key),
     /// The slot belongs to another master key.
     Other,
-    /// The slot belongs to this master key and does not open, or its checksum does not hold.
+    /// The slot belongs to this master key but does not open, or its checksum is wrong.
     Damaged,
 }
 
-/// Makes a slot in which `master` opens `root`.
-pub(in crate::vault) fn make(
+/// Creates a slot in which `master` opens `root`.
+pub(crate) fn make(
     id: i64,
     master: &MasterKey,
     root: &Key,
@@ -80,15 +80,16 @@ pub(in crate::vault) fn make(
     Ok(row)
 }
 
-/// Wraps the root into a slot of which all else is said, under the key that its kind makes of a master key.
-pub(in crate::vault) fn lock(row: &mut SlotRow, key: &Key, root: &Key, vault_id: &[u8; 16], random: Random) {
+/// Wraps the root key into a slot whose other fields are set, under the key that the slot's kind
+/// derives from a master key.
+pub(crate) fn lock(row: &mut SlotRow, key: &Key, root: &Key, vault_id: &[u8; 16], random: Random) {
     row.fingerprint = keys::fingerprint(key);
     row.wrapped_root = keys::wrap(&wrapping_key(key, vault_id), &associated_data(row, vault_id), root, random);
     row.checksum = checksum(row, vault_id);
 }
 
 /// Tries `master` on a slot.
-pub(in crate::vault) fn attempt(row: &SlotRow, master: &MasterKey, vault_id: &[u8; 16]) -> Result<Tried, VaultError> {
+pub(crate) fn attempt(row: &SlotRow, master: &MasterKey, vault_id: &[u8; 16]) -> Result<Tried, VaultError> {
     match slot_key(row, master)? {
         Some(key) => Ok(attempt_with(row, &key, vault_id)),
         None if checksum(row, vault_id) == row.checksum => Ok(Tried::Other),
@@ -96,8 +97,8 @@ pub(in crate::vault) fn attempt(row: &SlotRow, master: &MasterKey, vault_id: &[u
     }
 }
 
-/// Tries the key that the slot's kind makes of a master key.
-pub(in crate::vault) fn attempt_with(row: &SlotRow, key: &Key, vault_id: &[u8; 16]) -> Tried {
+/// Tries the key that the slot's kind derives from a master key.
+pub(crate) fn attempt_with(row: &SlotRow, key: &Key, vault_id: &[u8; 16]) -> Tried {
     let covered = associated_data(row, vault_id);
     match keys::unwrap(&wrapping_key(key, vault_id), &covered, &row.wrapped_root) {
         Some(root) => Tried::Opened(root),
@@ -106,24 +107,24 @@ pub(in crate::vault) fn attempt_with(row: &SlotRow, key: &Key, vault_id: &[u8; 1
     }
 }
 
-/// Whether a new slot would cost more to guess at.
-pub(in crate::vault) fn is_weak(row: &SlotRow) -> bool {
+/// Returns true if a new slot would be harder to guess.
+pub(crate) fn is_weak(row: &SlotRow) -> bool {
     let less = |own: Option<u32>, wanted: u32| own.is_some_and(|own| own < wanted);
     less(row.memory_kib, DEFAULT.memory_kib) || less(row.time_cost, DEFAULT.time)
 }
 
-/// Every field of the slot, for the MAC over the keyring.
-pub(in crate::vault) fn covered(row: &SlotRow, vault_id: &[u8; 16]) -> Vec<u8> {
+/// Encodes every field of the slot for the MAC over the keyring.
+pub(crate) fn covered(row: &SlotRow, vault_id: &[u8; 16]) -> Vec<u8> {
     let checksum = row.checksum.to_be_bytes();
     cover([associated_data(row, vault_id).as_slice(), &row.fingerprint, &row.wrapped_root, &checksum])
 }
 
-/// What opens the slot, for people.
-pub(in crate::vault) fn describe(row: &SlotRow) -> String {
+/// Describes the slot's master key in a message.
+pub(crate) fn describe(row: &SlotRow) -> String {
     format!("{} {}", row.kind, hex::write(&row.fingerprint))
 }
 
-/// The key that the slot's kind makes of a master key; `None` where the master key is of the other kind.
+/// Derives the slot's key from a master key; `None` if the master key is of the other kind.
 fn slot_key(row: &SlotRow, master: &MasterKey) -> Result<Option<Key>, VaultError> {
     match (row.kind.as_str(), master) {
         ("key", MasterKey::Key(key)) => Ok(Some(key.clone())),
@@ -137,8 +138,8 @@ fn stretch(row: &SlotRow, passphrase: &Secret) -> Result<Key, VaultError> {
     stretch_at(cost, salt, passphrase)
 }
 
-/// What the slot of a passphrase asks for, which is within bounds.
-pub(in crate::vault) fn parameters(row: &SlotRow) -> Result<(Cost, &[u8]), VaultError> {
+/// Returns cost and salt of a passphrase slot, if they are within bounds.
+pub(crate) fn parameters(row: &SlotRow) -> Result<(Cost, &[u8]), VaultError> {
     let damaged = |what: &str| VaultError::DamagedKeyring(format!("slot {}: {what}", row.id));
     let (Some(memory_kib), Some(time), Some(lanes), Some(salt)) =
         (row.memory_kib, row.time_cost, row.lanes, row.salt.as_deref())
@@ -152,8 +153,8 @@ pub(in crate::vault) fn parameters(row: &SlotRow) -> Result<(Cost, &[u8]), Vault
     Ok((cost, salt))
 }
 
-/// Argon2id of a passphrase, at a cost that is within bounds.
-pub(in crate::vault) fn stretch_at(cost: Cost, salt: &[u8], passphrase: &Secret) -> Result<Key, VaultError> {
+/// Runs Argon2id on a passphrase, at a cost that is within bounds.
+pub(crate) fn stretch_at(cost: Cost, salt: &[u8], passphrase: &Secret) -> Result<Key, VaultError> {
     let failed = |error: argon2::Error| VaultError::Passphrase(error.to_string());
     let params = cost.params().map_err(failed)?;
     let mut key = Zeroizing::new([0; 32]);

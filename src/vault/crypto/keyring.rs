@@ -1,4 +1,4 @@
-//! The keyring: what the root opens.
+//! The keyring: all keys that the root key opens.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::random::Random;
 use crate::store::{SlotRow, Tx, VaultRow, View};
 use crate::vault::error::VaultError;
 
-/// The opened keys of a vault, and what may be said about them.
-pub(in crate::vault) struct Keyring {
+/// The opened keys of a vault.
+pub(crate) struct Keyring {
     root: Root,
     vault_id: [u8; 16],
     created_at: UnixTime,
@@ -27,7 +27,7 @@ pub(in crate::vault) struct Keyring {
     api_key: Versions<ApiKeyKey>,
 }
 
-/// The versions of one purpose's key, of which one is used for what is new.
+/// The versions of one purpose's key. The current one is used for new data.
 struct Versions<K> {
     current: u32,
     all: BTreeMap<u32, K>,
@@ -40,13 +40,8 @@ impl<K> Versions<K> {
 }
 
 impl Keyring {
-    /// Makes identity, slot and keys of a new vault and puts them into it.
-    pub(in crate::vault) fn create(
-        tx: &Tx<'_>,
-        master: &MasterKey,
-        now: UnixTime,
-        random: Random,
-    ) -> Result<Self, VaultError> {
+    /// Creates identity, slot and keys of a new vault, and writes them.
+    pub(crate) fn create(tx: &Tx<'_>, master: &MasterKey, now: UnixTime, random: Random) -> Result<Self, VaultError> {
         let vault_id = random.bytes();
         let root_key: Key = Zeroizing::new(random.bytes());
         let slot = key_slot::make(1, master, &root_key, &vault_id, now, random)?;
@@ -56,14 +51,14 @@ impl Keyring {
     }
 
     /// Opens the keyring with a master key.
-    pub(in crate::vault) fn open(view: &View<'_>, master: &MasterKey) -> Result<Self, VaultError> {
+    pub(crate) fn open(view: &View<'_>, master: &MasterKey) -> Result<Self, VaultError> {
         let rows = KeyringRows::read(view)?;
         let (root, _) = rows.find_root(master)?;
         Self::assemble(Root::new(&root, &rows.vault.vault_id), &rows)
     }
 
-    /// Reads the keyring again with the root that is known; `None` where it has not changed.
-    pub(in crate::vault) fn read_again(&self, view: &View<'_>) -> Result<Option<Self>, VaultError> {
+    /// Reloads the keyring under the known root; `None` if it has not changed.
+    pub(crate) fn read_again(&self, view: &View<'_>) -> Result<Option<Self>, VaultError> {
         let rows = KeyringRows::read(view)?;
         if rows.vault.keyring_mac == self.mac {
             return Ok(None);
@@ -71,13 +66,13 @@ impl Keyring {
         Self::assemble(self.root.clone(), &rows).map(Some)
     }
 
-    /// Whether this is what these rows hold; else it has to be read again.
-    pub(in crate::vault) fn is_of(&self, rows: &KeyringRows) -> Result<(), VaultError> {
+    /// Checks that these rows hold this keyring; if not, it has to be reloaded.
+    pub(crate) fn is_of(&self, rows: &KeyringRows) -> Result<(), VaultError> {
         if rows.vault.keyring_mac == self.mac { rows.check(&self.root) } else { Err(VaultError::Contended) }
     }
 
-    /// The keyring that these rows are, which have to be covered under this root.
-    pub(in crate::vault) fn assemble(root: Root, rows: &KeyringRows) -> Result<Self, VaultError> {
+    /// Builds the keyring from rows whose MAC is valid under this root.
+    pub(crate) fn assemble(root: Root, rows: &KeyringRows) -> Result<Self, VaultError> {
         rows.check(&root)?;
         let id = &rows.vault.vault_id;
         Ok(Self {
@@ -93,88 +88,87 @@ impl Keyring {
         })
     }
 
-    /// What the keys of backups are derived from.
-    pub(in crate::vault) fn backup_key(&self) -> &Key {
+    /// The key from which the keys of backups are derived.
+    pub(crate) fn backup_key(&self) -> &Key {
         &self.root.backup
     }
 
-    /// The same from the slots alone, as they stand in the head of a backup.
-    pub(in crate::vault) fn backup_key_by(
-        vault: &VaultRow,
-        slots: &[SlotRow],
-        master: &MasterKey,
-    ) -> Result<Key, VaultError> {
+    /// Derives the backup key from the slots in the head of a backup.
+    pub(crate) fn backup_key_by(vault: &VaultRow, slots: &[SlotRow], master: &MasterKey) -> Result<Key, VaultError> {
         let rows = KeyringRows { vault: vault.clone(), slots: slots.to_vec(), keys: Vec::new() };
         let root = Root::new(&rows.find_root(master)?.0, &vault.vault_id);
         rows.check_root(&root)?;
         Ok(root.backup)
     }
 
-    /// What the root is used for.
-    pub(in crate::vault) fn root(&self) -> &Root {
+    /// The keys derived from the root.
+    pub(crate) fn root(&self) -> &Root {
         &self.root
     }
 
-    pub(in crate::vault) fn vault_id(&self) -> &[u8; 16] {
+    pub(crate) fn vault_id(&self) -> &[u8; 16] {
         &self.vault_id
     }
 
-    pub(in crate::vault) fn created_at(&self) -> UnixTime {
+    pub(crate) fn created_at(&self) -> UnixTime {
         self.created_at
     }
 
-    pub(in crate::vault) fn current_data_key(&self) -> &Arc<DataKey> {
+    pub(crate) fn current_data_key(&self) -> &Arc<DataKey> {
         self.data.current()
     }
 
-    pub(in crate::vault) fn data_key(&self, version: u32) -> Option<&DataKey> {
+    pub(crate) fn data_key(&self, version: u32) -> Option<&DataKey> {
         self.data.all.get(&version).map(Arc::as_ref)
     }
 
-    /// The keys by which what is looked up may have been hashed, the one for what is new first: the root's, which stays
-    /// when data keys change, and those of the data keys, which had this task before.
-    pub(in crate::vault) fn index_keys(&self) -> impl Iterator<Item = &Key> {
+    /// Returns the keys by which lookup values may have been hashed. The root's key comes
+    /// first; it is used for new rows and stays the same when the data key is rotated. The data
+    /// keys' own keys follow, for older rows.
+    pub(crate) fn index_keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.root.index).chain(self.data.all.values().rev().map(|key| &key.index))
     }
 
-    pub(in crate::vault) fn audit_key(&self) -> (u32, &Key) {
+    pub(crate) fn audit_key(&self) -> (u32, &Key) {
         (self.audit.current, self.audit.current())
     }
 
-    /// The seeds of the Ed25519 keys that sign heads of the audit chain, the newest first, which is the one in use.
-    pub(in crate::vault) fn audit_signing_keys(&self) -> impl Iterator<Item = &Key> {
+    /// Returns the seeds of the Ed25519 keys that sign audit heads, newest first. The newest is
+    /// in use.
+    pub(crate) fn audit_signing_keys(&self) -> impl Iterator<Item = &Key> {
         self.audit_signing.all.values().rev()
     }
 
-    /// A key of the audit chain, of this version.
-    pub(in crate::vault) fn audit_key_of(&self, version: u32) -> Option<&Key> {
+    /// Returns the audit key of this version.
+    pub(crate) fn audit_key_of(&self, version: u32) -> Option<&Key> {
         self.audit.all.get(&version)
     }
 
-    /// What covers the epoch file. It goes with the audit log's key, which is kept as long as the log.
-    pub(in crate::vault) fn current_epoch_key(&self) -> (u32, &Key) {
+    /// Returns the key that covers the epoch file. It is derived from the audit key, which is
+    /// kept as long as the log.
+    pub(crate) fn current_epoch_key(&self) -> (u32, &Key) {
         (self.epoch.current, self.epoch.current())
     }
 
-    pub(in crate::vault) fn epoch_key(&self, version: u32) -> Option<&Key> {
+    pub(crate) fn epoch_key(&self, version: u32) -> Option<&Key> {
         self.epoch.all.get(&version)
     }
 
-    pub(in crate::vault) fn current_api_key_key(&self) -> (u32, &ApiKeyKey) {
+    pub(crate) fn current_api_key_key(&self) -> (u32, &ApiKeyKey) {
         (self.api_key.current, self.api_key.current())
     }
 
-    pub(in crate::vault) fn api_key_key(&self, version: u32) -> Option<&ApiKeyKey> {
+    pub(crate) fn api_key_key(&self, version: u32) -> Option<&ApiKeyKey> {
         self.api_key.all.get(&version)
     }
 
-    /// Every API-key key that is not destroyed.
-    pub(in crate::vault) fn api_key_keys(&self) -> impl Iterator<Item = &ApiKeyKey> {
+    /// Returns every API-key key that is not destroyed.
+    pub(crate) fn api_key_keys(&self) -> impl Iterator<Item = &ApiKeyKey> {
         self.api_key.all.values()
     }
 
     #[cfg(any(test, fuzzing))]
-    pub(in crate::vault) fn for_tests() -> Self {
+    pub(crate) fn for_tests() -> Self {
         let (vault_id, key): ([u8; 16], Key) = ([9; 16], Zeroizing::new([7; 32]));
         Self {
             root: Root::new(&key, &vault_id),

@@ -1,5 +1,5 @@
-//! The rows that a keyring is opened from: the vault's identity, its slots and its wrapped keys, covered by one MAC as a
-//! whole. A change of the keyring is made here, on all of them together, and covered anew.
+//! The rows of a keyring: the vault's identity, its key slots and its wrapped keys, covered by one
+//! MAC. The keyring is changed here, on all rows together.
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -13,36 +13,37 @@ use crate::random::Random;
 use crate::store::{KeyRow, SlotRow, StoreError, Tx, VaultRow, View};
 use crate::vault::error::VaultError;
 
-/// What a key of the keyring is for, as it stands in its row.
-pub(in crate::vault) mod purpose {
-    pub(in crate::vault) const DATA: &str = "data";
-    pub(in crate::vault) const AUDIT: &str = "audit";
-    pub(in crate::vault) const API_KEY: &str = "api_key";
-    pub(in crate::vault) const ALL: [&str; 3] = [API_KEY, AUDIT, DATA];
+/// Purposes of keys, as they are stored.
+pub(crate) mod purpose {
+    pub(crate) const DATA: &str = "data";
+    pub(crate) const AUDIT: &str = "audit";
+    pub(crate) const API_KEY: &str = "api_key";
+    pub(crate) const ALL: [&str; 3] = [API_KEY, AUDIT, DATA];
 }
 
 const CURRENT: &str = "current";
 const RETIRED: &str = "retired";
 const DESTROYED: &str = "destroyed";
 
-/// Slots of a vault at most: each may have to be stretched for (Argon2id) before it is known whether a passphrase opens it.
-pub(in crate::vault) const MOST_SLOTS: usize = 64;
+/// Maximum number of slots. Argon2id may have to run for each before a passphrase is known not to
+/// open the vault.
+pub(crate) const MOST_SLOTS: usize = 64;
 
-/// Slots that the message about a wrong master key names one by one.
+/// Maximum number of slots that the message about a wrong master key names.
 const MOST_NAMED: usize = 8;
 
-/// All rows of a keyring, as they stand in the file or are to stand there.
+/// All rows of a keyring.
 #[derive(Clone)]
 #[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
-pub(in crate::vault) struct KeyringRows {
-    pub(in crate::vault) vault: VaultRow,
-    pub(in crate::vault) slots: Vec<SlotRow>,
-    pub(in crate::vault) keys: Vec<KeyRow>,
+pub(crate) struct KeyringRows {
+    pub(crate) vault: VaultRow,
+    pub(crate) slots: Vec<SlotRow>,
+    pub(crate) keys: Vec<KeyRow>,
 }
 
 impl KeyringRows {
-    /// Identity, one slot and one key of each purpose, for a new vault.
-    pub(in crate::vault) fn fresh(
+    /// Creates identity, one slot and one key of each purpose, for a new vault.
+    pub(crate) fn fresh(
         vault_id: [u8; 16],
         root_key: &Key,
         slot: SlotRow,
@@ -59,8 +60,8 @@ impl KeyringRows {
         Ok(rows)
     }
 
-    /// Reads them; what cannot be read is a damaged keyring.
-    pub(in crate::vault) fn read(view: &View<'_>) -> Result<Self, VaultError> {
+    /// Reads the rows. Rows that cannot be read are a damaged keyring.
+    pub(crate) fn read(view: &View<'_>) -> Result<Self, VaultError> {
         let unreadable = |error: StoreError| match error {
             StoreError::Sqlite(what) | StoreError::Corrupt(what) => VaultError::DamagedKeyring(what),
             other => other.into(),
@@ -72,13 +73,13 @@ impl KeyringRows {
         })
     }
 
-    /// Writes all of them over what is there.
-    pub(in crate::vault) fn write(&self, tx: &Tx<'_>) -> Result<(), VaultError> {
+    /// Replaces the stored rows.
+    pub(crate) fn write(&self, tx: &Tx<'_>) -> Result<(), VaultError> {
         Ok(tx.replace_keyring(&self.vault, &self.slots, &self.keys)?)
     }
 
-    /// Whether this is the root that the vault was made with.
-    pub(in crate::vault) fn check_root(&self, root: &Root) -> Result<(), VaultError> {
+    /// Checks that this is the root that the vault was created with.
+    pub(crate) fn check_root(&self, root: &Root) -> Result<(), VaultError> {
         if bool::from(root.check.ct_eq(&self.vault.key_check)) {
             Ok(())
         } else {
@@ -86,8 +87,8 @@ impl KeyringRows {
         }
     }
 
-    /// The same, and whether the rows are as they were written under it.
-    pub(in crate::vault) fn check(&self, root: &Root) -> Result<(), VaultError> {
+    /// Checks the root, and that the rows were written under it.
+    pub(crate) fn check(&self, root: &Root) -> Result<(), VaultError> {
         self.check_root(root)?;
         if !bool::from(self.mac(root).ct_eq(&self.vault.keyring_mac)) {
             return Err(VaultError::DamagedKeyring("slots and keys are not as they were written".into()));
@@ -95,16 +96,16 @@ impl KeyringRows {
         Ok(())
     }
 
-    /// Covers them as they are now.
-    pub(in crate::vault) fn cover(&mut self, root: &Root) {
+    /// Sets the MAC over the rows.
+    pub(crate) fn cover(&mut self, root: &Root) {
         self.keys.sort_by(|one, other| (&one.purpose, one.version).cmp(&(&other.purpose, other.version)));
         self.slots.sort_by_key(|slot| slot.id);
         self.vault.key_check = *root.check;
         self.vault.keyring_mac = self.mac(root);
     }
 
-    /// The root, from the first slot that `master` opens, and that slot's id.
-    pub(in crate::vault) fn find_root(&self, master: &MasterKey) -> Result<(Key, i64), VaultError> {
+    /// Returns the root key, from the first slot that `master` opens, and the id of that slot.
+    pub(crate) fn find_root(&self, master: &MasterKey) -> Result<(Key, i64), VaultError> {
         if self.slots.is_empty() {
             return Err(VaultError::DamagedKeyring("there is no slot left that a master key could open".into()));
         }
@@ -129,7 +130,7 @@ impl KeyringRows {
         }
     }
 
-    /// What opens the vault, as far as a message has room for it.
+    /// Describes the slots for a message, up to [`MOST_NAMED`].
     fn name_slots(&self) -> Vec<String> {
         let mut named: Vec<_> = self.slots.iter().take(MOST_NAMED).map(key_slot::describe).collect();
         let more = self.slots.len() - named.len();
@@ -139,15 +140,15 @@ impl KeyringRows {
         named
     }
 
-    /// The id for a slot that is to be added: one that no slot had yet, as far as can be seen.
-    pub(in crate::vault) fn next_slot(&self) -> Result<i64, VaultError> {
+    /// Returns the id for a new slot: greater than every id in use.
+    pub(crate) fn next_slot(&self) -> Result<i64, VaultError> {
         let last = self.slots.iter().map(|slot| slot.id).max().unwrap_or(0);
         last.checked_add(1)
             .ok_or_else(|| VaultError::DamagedKeyring(format!("slot {last} has a number that none can have")))
     }
 
-    /// Adds a random key, which is the one to be used from now on, and gives its version.
-    pub(in crate::vault) fn add_key(
+    /// Adds a random key, which becomes the current one, and returns its version.
+    pub(crate) fn add_key(
         &mut self,
         root: &Root,
         purpose: &str,
@@ -175,13 +176,14 @@ impl KeyringRows {
         Ok(version)
     }
 
-    /// Whether a key of a purpose is retired and not yet destroyed.
-    pub(in crate::vault) fn has_retired(&self, purpose: &str) -> bool {
+    /// Returns true if a key of this purpose is retired and not yet destroyed.
+    pub(crate) fn has_retired(&self, purpose: &str) -> bool {
         self.keys.iter().any(|row| row.purpose == purpose && row.state == RETIRED)
     }
 
-    /// Destroys the keys of a purpose that are retired: their rows stay, their bytes go. Gives their versions.
-    pub(in crate::vault) fn destroy_retired(&mut self, purpose: &str) -> Vec<u32> {
+    /// Destroys the retired keys of a purpose: the rows stay, the key bytes are deleted.
+    /// Returns their versions.
+    pub(crate) fn destroy_retired(&mut self, purpose: &str) -> Vec<u32> {
         let retired = self.keys.iter_mut().filter(|row| row.purpose == purpose && row.state == RETIRED);
         retired
             .map(|row| {
@@ -192,8 +194,8 @@ impl KeyringRows {
             .collect()
     }
 
-    /// Wraps every key that there is under another root.
-    pub(in crate::vault) fn rewrap(&mut self, old: &Root, new: &Root, random: Random) -> Result<(), VaultError> {
+    /// Wraps every existing key under another root.
+    pub(crate) fn rewrap(&mut self, old: &Root, new: &Root, random: Random) -> Result<(), VaultError> {
         let vault_id = self.vault.vault_id;
         for row in &mut self.keys {
             let Some(wrapped) = &row.wrapped else { continue };
@@ -205,8 +207,9 @@ impl KeyringRows {
         Ok(())
     }
 
-    /// The keys of a purpose that are not destroyed, with their versions, and the version that is used for what is new.
-    pub(in crate::vault) fn unwrapped(&self, root: &Root, purpose: &str) -> Result<(Vec<(u32, Key)>, u32), VaultError> {
+    /// Returns the keys of a purpose that are not destroyed, by version, and the current
+    /// version.
+    pub(crate) fn unwrapped(&self, root: &Root, purpose: &str) -> Result<(Vec<(u32, Key)>, u32), VaultError> {
         let mut all = Vec::new();
         let mut current = None;
         for row in self.keys.iter().filter(|row| row.purpose == purpose) {
@@ -222,7 +225,7 @@ impl KeyringRows {
         Ok((all, current.ok_or_else(|| damaged(purpose, "none is current"))?))
     }
 
-    /// The MAC over the vault's identity, every slot and every key.
+    /// Computes the MAC over the vault's identity, every slot and every key.
     fn mac(&self, root: &Root) -> [u8; 32] {
         let vault = &self.vault;
         let created_at = vault.created_at.to_be_bytes();

@@ -1,4 +1,4 @@
-//! The master key: what opens a vault, and is never in it.
+//! The master key: opens a vault, and is never stored in it.
 
 use zeroize::Zeroizing;
 
@@ -8,38 +8,40 @@ use crate::secret::Secret;
 
 const PREFIX: &str = "srm_";
 
-/// What opens a vault.
+/// A master key.
 #[derive(Clone)]
 pub enum MasterKey {
     /// 32 random bytes.
     Key(Zeroizing<[u8; 32]>),
-    /// A text that a person chose; Argon2id makes a key of it.
+    /// A passphrase, from which Argon2id derives a key.
     Passphrase(Secret),
 }
 
-/// A text that holds no master key.
+/// A text that is not a master key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MasterKeyError {
-    /// It does not begin as a master key does.
-    #[error("this is not a master key of Strongroom: it would begin with srm_ and have 53 characters")]
+    /// It has another form.
+    #[error("this is not a master key of Strongroom: it must begin with srm_ and have 53 characters")]
     Form,
-    /// A character was lost or changed.
-    #[error("this master key has a mistake in it: its checksum does not hold")]
+    /// The checksum is wrong.
+    #[error("this master key has a typing error: its checksum is wrong")]
     Checksum,
 }
 
 impl MasterKey {
-    /// A fresh key of 32 random bytes.
+    /// Generates a key of 32 random bytes.
     pub fn generate(random: Random) -> Self {
         Self::Key(Zeroizing::new(random.bytes()))
     }
 
-    /// The text for a key file, with a line's end: `srm_`, the key in base 62, a checksum. `None` for a passphrase.
+    /// Returns the content of a key file: `srm_`, the key in base 62, a checksum and a line
+    /// feed. `None` for a passphrase.
     pub fn to_file_text(&self) -> Option<Secret> {
         match self {
             Self::Key(key) => {
                 let text = key_encoding::write(PREFIX, key);
-                // With room for all of it: a text that has to move leaves a copy behind.
+                // The whole capacity at once: a String that grows leaves a copy of
+                // the secret behind.
                 let mut line = String::with_capacity(text.expose().len() + 1);
                 line.extend([text.expose(), "\n"]);
                 Some(Secret::new(line))
@@ -48,7 +50,7 @@ impl MasterKey {
         }
     }
 
-    /// Reads what [`MasterKey::to_file_text`] wrote; white space around it does not matter.
+    /// Parses the text of [`MasterKey::to_file_text`]; surrounding white space is ignored.
     pub fn parse_file_text(text: &str) -> Result<Self, MasterKeyError> {
         match key_encoding::read(PREFIX, text.trim()) {
             Ok(key) => Ok(Self::Key(key)),
@@ -57,8 +59,8 @@ impl MasterKey {
         }
     }
 
-    /// What tells this key from others and opens nothing: 16 hex digits. A passphrase has none outside its slot,
-    /// for that would help to guess it.
+    /// Returns 16 hex digits that identify this key and open nothing. A passphrase has no
+    /// fingerprint outside its slot, because a fingerprint would help to guess it.
     pub fn fingerprint(&self) -> Option<String> {
         match self {
             Self::Key(key) => Some(crate::vault::hex::write(&super::keys::fingerprint(key))),
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_file_reads_back_and_a_typo_in_it_is_found() {
+    fn key_file_reads_back_and_a_typo_is_rejected() {
         let key = MasterKey::generate(Random);
         let text = key.to_file_text().unwrap();
         let again = MasterKey::parse_file_text(text.expose()).unwrap();

@@ -1,9 +1,9 @@
-//! The sealed record: `format 1 | data-key version 4 | nonce 24 | ciphertext | tag 16`, XChaCha20-Poly1305
-//! (draft-irtf-cfrg-xchacha) with a nonce from the operating system.
+//! The sealed record: `format 1 | data-key version 4 | nonce 24 | ciphertext | tag 16`,
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) with a random nonce.
 //!
-//! The plaintext is `length 4 | fields | zeros` up to a multiple of 64: the length of a password is a secret. What
-//! stands in the clear beside the record and decides anything is its associated data, so that a record opens only in
-//! its own place.
+//! The plaintext is `length 4 | fields | zeros`, padded to a multiple of 64 bytes, because the
+//! length of a password is confidential. The associated data contains every plain-text column that
+//! affects a decision, so a record opens only in its own row.
 
 use zeroize::Zeroizing;
 
@@ -19,29 +19,29 @@ const HEADER: usize = 5;
 const TAG: usize = 16;
 const PADDING: usize = 64;
 
-/// Far above what a request can carry (1 MiB) with everything that is kept beside it.
+/// Maximum size of the fields. A request (at most 1 MiB) never reaches it.
 const LARGEST: usize = 8 << 20;
 
-/// Where a record belongs, and what holds of it there.
+/// The associated data of a record: its row, and the plain-text columns that are bound to it.
 #[derive(Clone, Copy, Default)]
-pub(in crate::vault) struct RecordAad<'a> {
-    pub(in crate::vault) table: &'static str,
-    pub(in crate::vault) column: &'static str,
-    pub(in crate::vault) row: &'a str,
-    pub(in crate::vault) revision: i64,
-    pub(in crate::vault) kind: &'a str,
-    pub(in crate::vault) provider: &'a str,
-    pub(in crate::vault) user: &'a str,
-    pub(in crate::vault) status: &'a str,
-    pub(in crate::vault) in_doubt: Option<i64>,
-    pub(in crate::vault) expiry: Option<i64>,
-    pub(in crate::vault) host: Option<&'a HostPattern>,
+pub(crate) struct RecordAad<'a> {
+    pub(crate) table: &'static str,
+    pub(crate) column: &'static str,
+    pub(crate) row: &'a str,
+    pub(crate) revision: i64,
+    pub(crate) kind: &'a str,
+    pub(crate) provider: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) status: &'a str,
+    pub(crate) in_doubt: Option<i64>,
+    pub(crate) expiry: Option<i64>,
+    pub(crate) host: Option<&'a HostPattern>,
     /// Further numbers of the row, in the order of its columns.
-    pub(in crate::vault) more: &'a [i64],
+    pub(crate) more: &'a [i64],
 }
 
 impl RecordAad<'_> {
-    pub(in crate::vault) fn associated_data(&self, vault_id: &[u8; 16]) -> Vec<u8> {
+    pub(crate) fn associated_data(&self, vault_id: &[u8; 16]) -> Vec<u8> {
         let (scheme, host, port) = match self.host {
             Some(pattern) => (pattern.scheme(), pattern.host(), pattern.port().to_string()),
             None => ("", String::new(), String::new()),
@@ -74,8 +74,8 @@ impl RecordAad<'_> {
     }
 }
 
-/// Seals `fields` for `place` under the current data key.
-pub(in crate::vault) fn seal(
+/// Seals `fields` under the current data key, bound to `place`.
+pub(crate) fn seal(
     keyring: &Keyring,
     place: &RecordAad<'_>,
     fields: &[u8],
@@ -87,8 +87,8 @@ pub(in crate::vault) fn seal(
     Ok(seal_under(keyring.current_data_key(), keyring.vault_id(), place, fields, random))
 }
 
-/// The same for what is known to be small, under a data key of this vault.
-pub(in crate::vault) fn seal_under(
+/// Seals fields that are known to be small, under a given data key of this vault.
+pub(crate) fn seal_under(
     key: &DataKey,
     vault_id: &[u8; 16],
     place: &RecordAad<'_>,
@@ -107,8 +107,8 @@ pub(in crate::vault) fn seal_under(
     keys::encrypt(&key.record, &header, &covered, &mut plain, random)
 }
 
-/// Opens a record that stands in `place` with `data_key` beside it, and gives its fields.
-pub(in crate::vault) fn open(
+/// Opens a record. `data_key` is the version in the row's plain-text column. Returns the fields.
+pub(crate) fn open(
     keyring: &Keyring,
     place: &RecordAad<'_>,
     data_key: u32,
@@ -134,8 +134,8 @@ pub(in crate::vault) fn open(
     Ok(plain)
 }
 
-/// The hash with which the manifest counts a record, under the data key that sealed it.
-pub(in crate::vault) fn item(keyring: &Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Result<[u8; 32], VaultError> {
+/// Returns the hash by which the manifest counts a record, under the data key that sealed it.
+pub(crate) fn item(keyring: &Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Result<[u8; 32], VaultError> {
     let key = key_of(keyring, place, sealed)?;
     let tag = sealed.last_chunk::<TAG>().ok_or_else(|| place.damaged("the record is cut"))?;
     let revision = place.revision.to_be_bytes();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_the_layout_that_the_format_promises() {
+    fn record_has_the_documented_layout() {
         let keyring = Keyring::for_tests();
         let sealed = seal(&keyring, &aad(), b"secret", Random).unwrap();
         assert_eq!(sealed[..5], [1, 0, 0, 0, 1]);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_a_record_counts() {
+    fn every_changed_byte_is_detected() {
         let keyring = Keyring::for_tests();
         let sealed = seal(&keyring, &aad(), b"secret", Random).unwrap();
         for i in 0..sealed.len() {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_opens_only_in_its_own_place() {
+    fn record_opens_only_with_its_own_aad() {
         let keyring = Keyring::for_tests();
         let host = "a.example".parse::<HostPattern>().unwrap();
         let other_host = "http://a.example".parse::<HostPattern>().unwrap();

@@ -1,22 +1,22 @@
-//! What the audit log says that there should be: which credentials, at which revisions, and which API keys. It names what
-//! is missing, put back or smuggled in, where sums alone can only say that something is.
+//! Replay of the audit log: derives which credentials, revisions and API keys should exist. It
+//! names what is missing, put back or inserted; the manifest's sums only show that something is.
 
 use std::collections::HashMap;
 
-use super::verify::Verification;
+use super::findings::Verification;
 use crate::store::View;
 use crate::vault::error::VaultError;
 use crate::vault::txn::audit_row::{Action, revisions_in};
 
-/// A credential, as the log has it.
+/// A credential according to the log.
 #[derive(Clone, Copy, Default)]
 struct Known {
-    /// Of its summary and its secret, as far as the log says.
+    /// The revisions of metadata and secret, as far as the log has them.
     revisions: (Option<i64>, Option<i64>),
     deleted: bool,
 }
 
-/// An API key, as the log has it.
+/// An API key according to the log.
 #[derive(Default)]
 struct KnownKey {
     user: Option<String>,
@@ -24,18 +24,19 @@ struct KnownKey {
     gone: bool,
 }
 
-/// Everything that the log knows.
+/// The state that the log describes.
 #[derive(Default)]
-pub(in crate::vault) struct History {
+pub(crate) struct History {
     credentials: HashMap<(String, String), Known>,
     api_keys: HashMap<String, KnownKey>,
-    /// Whether the log reaches back to the beginning: else there may be more than it knows.
+    /// True if the log reaches back to the creation of the vault. If not, more may exist than
+    /// it describes.
     whole: bool,
 }
 
 impl History {
-    /// Reads the log from its beginning.
-    pub(in crate::vault) fn read(view: &View<'_>) -> Result<Self, VaultError> {
+    /// Replays the log.
+    pub(crate) fn read(view: &View<'_>) -> Result<Self, VaultError> {
         let mut history = Self::default();
         let mut first = None;
         view.walk_audit(|row| {
@@ -71,13 +72,14 @@ impl History {
         }
     }
 
-    /// Whether the log reaches back to the beginning.
-    pub(in crate::vault) fn is_whole(&self) -> bool {
+    /// Returns true if the log reaches back to the creation of the vault.
+    pub(crate) fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// Names what is not as the log has it; gives user and id of the credentials that are missing.
-    pub(in crate::vault) fn compare(mut self, view: &View<'_>, report: &mut Verification) -> Vec<(String, String)> {
+    /// Reports every difference between log and rows; returns user and id of the missing
+    /// credentials.
+    pub(crate) fn compare(mut self, view: &View<'_>, report: &mut Verification) -> Vec<(String, String)> {
         let there = view.credential_revisions(|user, id, revisions| self.credential(user, id, revisions, report));
         if let Err(error) = there {
             report.error("credential", &error.into());

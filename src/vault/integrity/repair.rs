@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 
 use super::audit_replay::History;
-use super::verify::{self, Integrity, IntegrityFinding, Verification};
+use super::findings::{IntegrityFinding, Verification};
+use super::verify::{self, Integrity};
 use crate::id::{CredentialId, UserId};
 use crate::store::{ERASABLE, Erasable, RowKey, StoreError};
 use crate::vault::credentials::credential_record::{open_secret, open_summary};

@@ -6,12 +6,13 @@ use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::epoch_file::{EpochFile, Known};
 use crate::vault::txn::manifest::Manifest;
 
-/// Compares the vault's epoch with `known`, which was read from the epoch file before the vault was opened, and writes
-/// the file. The first time, the vault records that an epoch file exists, so that a missing file is an error later.
+/// Compares the vault's epoch with `known`, which was read from the epoch file before the vault was
+/// opened, and writes the file. The first time, the vault records that an epoch file exists, so
+/// that a missing file is an error later.
 ///
 /// # Errors
 /// If the vault is older than the file says, or the file is gone, and `accept` is false.
-pub(in crate::vault) fn check(
+pub(crate) fn check(
     core: &VaultCore,
     file: &EpochFile,
     known: &Known,
@@ -33,8 +34,8 @@ pub(in crate::vault) fn check(
     if manifest.epoch_file {
         return Ok(());
     }
-    // The file comes first: if the process is killed between the two writes, a file that the vault does not know about
-    // is harmless, and a vault that misses its file would not open.
+    // The file comes first: if the process is killed between the two writes, a file that the vault
+    // does not know about is harmless, and a vault that misses its file would not open.
     let recorded = core.write_now(|txn| {
         txn.manifest_mut().epoch_file = true;
         Ok(())
@@ -47,8 +48,8 @@ pub(in crate::vault) fn check(
     }
 }
 
-/// Continues with an older copy of the vault. Its next epoch is greater than every epoch before, so that the newer copy
-/// is rejected from now on.
+/// Continues with an older copy of the vault. Its next epoch is greater than every epoch before, so
+/// that the newer copy is rejected from now on.
 fn accept_rollback(core: &VaultCore, known: i64) -> Result<i64, VaultError> {
     core.write_now(move |txn| {
         let manifest = txn.manifest_mut();

@@ -1,7 +1,9 @@
-//! Verification: every record is opened, everything is counted again and held against the manifest, and what does not hold
-//! is named. It reads one moment of the vault, beside a server, and changes nothing.
+//! Verification: opens every record, counts everything again, compares the result with the
+//! manifest, and names every fault. It reads one snapshot beside a running server, and changes
+//! nothing.
 
 use super::audit_replay::History;
+use super::findings::Verification;
 use super::walk::{Cursor, Seen, TABLES, Visited, walk};
 use crate::store::View;
 use crate::vault::api_keys::api_key_record;
@@ -12,84 +14,20 @@ use crate::vault::error::VaultError;
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::{Manifest, Tally};
 
-/// Rows that are read at a time.
+/// Rows per read.
 const BATCH: u32 = 500;
-
-/// Findings that are named one by one; more are counted.
-const MOST_NAMED: usize = 1_000;
-
-/// What a verification found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verification {
-    /// Sealed records that were opened.
-    pub records: u64,
-    /// API keys whose rows were held against their MACs.
-    pub api_keys: u64,
-    /// Audit rows that were held against the chain.
-    pub audit_rows: u64,
-    /// What does not hold; empty where everything does.
-    pub findings: Vec<IntegrityFinding>,
-    /// Findings beyond those that are named.
-    pub more: u64,
-}
-
-/// One thing that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IntegrityFinding {
-    /// In which table; `*` for the file as a whole.
-    pub table: String,
-    /// Which row, by its id, never a value from it; `*` for the table as a whole.
-    pub row: String,
-    /// What does not hold.
-    pub what: String,
-}
-
-impl Verification {
-    /// Whether everything holds.
-    pub fn holds(&self) -> bool {
-        self.findings.is_empty()
-    }
-
-    /// That everything holds; else the first thing that does not, as an error.
-    pub(in crate::vault) fn must_hold(&self) -> Result<(), VaultError> {
-        match self.findings.first() {
-            None => Ok(()),
-            Some(IntegrityFinding { table, row, what }) => {
-                let count = self.findings.len() as u64 + self.more;
-                Err(VaultError::DoesNotHold { first: format!("table {table}, row {row}: {what}"), count })
-            }
-        }
-    }
-
-    /// Notes something that does not hold.
-    pub(in crate::vault) fn found(&mut self, table: &str, row: &str, what: impl Into<String>) {
-        if self.findings.len() < MOST_NAMED {
-            self.findings.push(IntegrityFinding { table: table.to_owned(), row: row.to_owned(), what: what.into() });
-        } else {
-            self.more += 1;
-        }
-    }
-
-    /// Notes an error that has a place, or ends the table.
-    pub(in crate::vault) fn error(&mut self, table: &str, error: &VaultError) {
-        match error {
-            VaultError::DamagedRow { table, id, what } => self.found(table, id, *what),
-            other => self.found(table, "*", other.to_string()),
-        }
-    }
-}
 
 /// Verification and repair of a whole vault.
 #[derive(Clone, Copy)]
 pub struct Integrity<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Integrity<'_> {
-    /// Looks at everything that there is, once.
+    /// Verifies the whole vault once.
     ///
     /// # Errors
-    /// Where the keyring or the manifest cannot be read: then nothing can be said about the rest.
+    /// If the keyring or the manifest cannot be read, because the rest cannot be judged then.
     pub fn verify(self) -> Result<Verification, VaultError> {
         let mut report = self.core.snapshot(verify)?;
         if self.core.store.is_kept_from_writing() {
@@ -99,8 +37,8 @@ impl Integrity<'_> {
     }
 }
 
-/// The same of one moment.
-pub(in crate::vault) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Verification, VaultError> {
+/// Verifies one snapshot.
+pub(crate) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Verification, VaultError> {
     let mut report = Verification::default();
     match view.integrity() {
         Ok(faults) => faults.iter().for_each(|fault| report.found("*", "*", fault)),
@@ -117,16 +55,16 @@ pub(in crate::vault) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Ver
     Ok(report)
 }
 
-/// Names what is not in the schema as it was laid out.
-pub(in crate::vault) fn schema(view: &View<'_>, report: &mut Verification) {
+/// Reports differences from the expected schema.
+pub(crate) fn schema(view: &View<'_>, report: &mut Verification) {
     match view.schema_faults() {
         Ok(faults) => faults.iter().for_each(|(name, what)| report.found("sqlite_schema", name, *what)),
         Err(error) => report.error("sqlite_schema", &error.into()),
     }
 }
 
-/// Walks the audit log, names what does not hold, and says how many rows do.
-pub(in crate::vault) fn log(view: &View<'_>, keyring: &Keyring, manifest: &Manifest, report: &mut Verification) -> u64 {
+/// Verifies the audit log, and returns the number of sound rows.
+pub(crate) fn log(view: &View<'_>, keyring: &Keyring, manifest: &Manifest, report: &mut Verification) -> u64 {
     let walked = chain::verify(view, keyring, manifest, &mut |fault| {
         report.found("audit", &fault.row(), fault.to_string());
     });
@@ -136,8 +74,8 @@ pub(in crate::vault) fn log(view: &View<'_>, keyring: &Keyring, manifest: &Manif
     })
 }
 
-/// Holds every row against its MAC, and counts all of them as the manifest does.
-pub(in crate::vault) fn api_keys(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
+/// Checks the MAC of every API key, and counts them as the manifest does.
+pub(crate) fn api_keys(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
     let mut tally = Tally::default();
     let rows = match view.api_keys() {
         Ok(rows) => rows,
@@ -159,7 +97,7 @@ pub(in crate::vault) fn api_keys(view: &View<'_>, keyring: &Keyring, report: &mu
 }
 
 /// Opens every sealed record, and counts it as the manifest does.
-pub(in crate::vault) fn records(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
+pub(crate) fn records(view: &View<'_>, keyring: &Keyring, report: &mut Verification) -> Tally {
     let mut tally = Tally::default();
     for table in TABLES {
         let mut after: Option<Cursor> = None;
@@ -190,14 +128,14 @@ fn one(keyring: &Keyring, record: &Visited<'_>, tally: &mut Tally, report: &mut 
     if let Err(error) = &record.opened {
         report.error(record.place.table, error);
     }
-    // A record that does not open counts all the same, so that one damage is not told twice. One whose data key nobody
-    // has cannot be counted.
+    // A record that does not open is counted too, so that one fault is not reported twice.
+    // Without its data key it cannot be counted.
     if let Ok(item) = record::item(keyring, &record.place, record.sealed) {
         tally.add(&item);
     }
 }
 
-/// Secrets of no credential.
+/// Reports secrets without a credential.
 fn strays(view: &View<'_>, keyring: &Keyring, tally: &mut Tally, report: &mut Verification) {
     match view.stray_secrets(BATCH) {
         Ok(strays) => {
@@ -216,7 +154,7 @@ fn strays(view: &View<'_>, keyring: &Keyring, tally: &mut Tally, report: &mut Ve
     }
 }
 
-/// Why the sums are not those of the manifest, as far as the audit log tells; at least that they are not.
+/// Explains a difference from the manifest by the audit log, or at least reports it.
 fn explain(
     view: &View<'_>,
     (records, of_manifest): (Tally, &Tally),

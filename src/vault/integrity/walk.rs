@@ -1,5 +1,5 @@
-//! Every sealed record of the vault, one after the other, each with its place: rotation seals them anew, and verification
-//! looks whether they open. A table that gets sealed records is added here, and both know it.
+//! Walk through every sealed record, with its associated data. Rotation seals the records again,
+//! and verification opens them. A new table with sealed records is added here for both.
 
 use crate::vault::credentials::credential_record::more;
 use zeroize::Zeroizing;
@@ -13,9 +13,9 @@ use crate::vault::logins::pending_login;
 use crate::vault::revocations::queued_revocation;
 use crate::vault::{hex, registrations, signing_keys, users};
 
-/// A table with sealed records; a credential's two are walked through together.
+/// A table with sealed records. The two records of a credential are visited together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vault) enum SealedTable {
+pub(crate) enum SealedTable {
     User,
     Credential,
     Pending,
@@ -25,8 +25,8 @@ pub(in crate::vault) enum SealedTable {
 }
 
 impl SealedTable {
-    /// As it is called in the vault.
-    pub(in crate::vault) fn name(self) -> &'static str {
+    /// Returns the table's name in the vault.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::User => "user",
             Self::Credential => "credential",
@@ -38,8 +38,8 @@ impl SealedTable {
     }
 }
 
-/// In this order.
-pub(in crate::vault) const TABLES: [SealedTable; 6] = [
+/// The tables in the order of the walk.
+pub(crate) const TABLES: [SealedTable; 6] = [
     SealedTable::User,
     SealedTable::Credential,
     SealedTable::Pending,
@@ -48,29 +48,30 @@ pub(in crate::vault) const TABLES: [SealedTable; 6] = [
     SealedTable::SigningKey,
 ];
 
-/// Behind which row a walk goes on.
+/// The row after which a walk continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::vault) struct Cursor {
+pub(crate) struct Cursor {
     user: String,
     row: String,
 }
 
-/// One record, and what came of opening it.
-pub(in crate::vault) struct Visited<'a> {
-    pub(in crate::vault) place: RecordAad<'a>,
-    pub(in crate::vault) sealed: &'a [u8],
-    pub(in crate::vault) opened: Result<Zeroizing<Vec<u8>>, VaultError>,
+/// One record, and the result of opening it.
+pub(crate) struct Visited<'a> {
+    pub(crate) place: RecordAad<'a>,
+    pub(crate) sealed: &'a [u8],
+    pub(crate) opened: Result<Zeroizing<Vec<u8>>, VaultError>,
 }
 
-/// A record, or that there is none where one should be.
-pub(in crate::vault) enum Seen<'a> {
+/// A record, or a missing secret.
+pub(crate) enum Seen<'a> {
     Record(Box<Visited<'a>>),
     NoSecret { id: &'a str },
 }
 
-/// Walks through up to `limit` rows of a table behind a cursor or from the first on, those left out whose records are all under the data key
-/// `but`. Gives the cursor to go on with; `None` where the table has ended.
-pub(in crate::vault) fn walk(
+/// Visits up to `limit` rows of a table, after a cursor or from the first. Rows whose records are
+/// all sealed under the data key `but` are skipped. Returns the cursor to continue with; `None` at
+/// the end of the table.
+pub(crate) fn walk(
     table: SealedTable,
     view: &View<'_>,
     keyring: &Keyring,
@@ -141,8 +142,8 @@ impl Walk<'_> {
         (self.visit)(Seen::Record(Box::new(Visited { place, sealed, opened })))
     }
 
-    /// Both records of a credential, the one left out that is under the data key `but`. Where the summary does not open, the
-    /// secret cannot either: its host is not known.
+    /// Visits both records of a credential, except one under the data key `but`. If the
+    /// metadata does not open, the secret cannot open either, because its host is unknown.
     fn credential(&mut self, whole: &WholeCredential, but: Option<u32>) -> Result<(), VaultError> {
         let row = &whole.row;
         let more = more(row);

@@ -1,5 +1,5 @@
-//! A login on another device (RFC 8628): who may ask the provider about it now. That is decided here, in one transaction,
-//! so that all callers together, and all processes, ask no more often than the provider wants.
+//! Polling for a login on another device (RFC 8628). One transaction decides which caller may poll,
+//! so that all callers and processes together poll no more often than the provider wants.
 
 use std::time::Duration;
 
@@ -14,17 +14,18 @@ use crate::vault::hex;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// Whether the provider may be asked now.
+/// The permission to poll.
 pub enum PollTurn {
-    /// It was asked a moment ago, or is being asked: the pause between two polls.
+    /// Not yet: wait for the interval between two polls.
     Wait(Duration),
-    /// It is this caller's turn, and nobody else's until [`Vault::end_poll`] or the end of the lease.
+    /// The caller may poll. Nobody else may until [`Logins::end_poll`] or the end of the lease.
     Ask(Box<PendingAuthorization>, Secret),
 }
 
 impl Logins<'_> {
-    /// Takes the turn to ask the provider about a login, if it is time; `None` where there is no such login of this user at
-    /// this provider. The turn is lent for `lease`, longer than any answer takes. `now` is in milliseconds.
+    /// Takes the turn to poll for a login, if it is time; `None` if the user has no such login
+    /// at this provider. The turn is leased for `lease`, which must be longer than a request.
+    /// `now` is in milliseconds.
     pub async fn begin_poll(
         self,
         token: &Secret,
@@ -48,7 +49,8 @@ impl Logins<'_> {
             .await
     }
 
-    /// Gives the turn back: the provider was asked, and is to be asked again after `pause`, from then on every `interval`.
+    /// Ends the turn: the next poll is allowed after `pause`, and later ones after every
+    /// `interval`.
     pub async fn end_poll(
         self,
         token: &Secret,

@@ -1,5 +1,5 @@
 //! Pending logins: stored under a hash of their state token, taken once.
 
-pub(in crate::vault) mod device_poll;
-pub(in crate::vault) mod pending_login;
-pub(in crate::vault) mod store;
+pub(crate) mod device_poll;
+pub(crate) mod pending_login;
+pub(crate) mod store;

@@ -1,4 +1,4 @@
-//! A login that was begun and not yet completed, found again by its state token alone, once.
+//! A pending login: its data, and the sealed row that is found by the state token.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::hex;
 
-/// Tags of the fields in a sealed login; one that was ever used is not given another meaning.
+/// Tags of the fields in a sealed login. A tag is never reused with another meaning.
 mod tag {
     pub(super) const FLOW: u8 = 1;
     pub(super) const API_KEY_ID: u8 = 2;
@@ -38,55 +38,56 @@ mod tag {
     pub(super) const DPOP_KEY: u8 = 23;
 }
 
-/// What has to be remembered between the start of a login and its callback.
+/// The data that is kept between the start of a login and its callback.
 #[derive(Clone)]
 pub struct PendingAuthorization {
-    /// Who began.
+    /// The user.
     pub user: UserId,
-    /// At which provider.
+    /// The provider.
     pub provider: ProviderName,
-    /// Through which door.
+    /// The flow.
     pub flow: LoginFlow,
-    /// The API key with which it was begun.
+    /// The API key of the request that started it.
     pub api_key_id: Option<ApiKeyId>,
-    /// The OAuth client in use.
+    /// The OAuth client.
     pub client_id: String,
-    /// What the provider calls back.
+    /// The redirect URI.
     pub redirect_uri: String,
-    /// The code verifier (RFC 7636), where the provider takes one.
+    /// The code verifier (RFC 7636), if the provider supports PKCE.
     pub code_verifier: Option<Secret>,
-    /// The key that the tokens will be bound to (RFC 9449), where they will be.
+    /// The key that the tokens will be bound to (RFC 9449), if any.
     pub dpop_key: Option<Arc<SigningKey>>,
-    /// What was asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
-    /// The same for further tokens, by the names that the entry has for them.
+    /// The requested scopes of additional tokens, by the names that the entry gives them.
     pub further_scopes: BTreeMap<String, Vec<String>>,
-    /// The values that the provider's URLs were made with.
+    /// The inputs from which the provider's URLs were made.
     pub inputs: BTreeMap<String, String>,
-    /// What the application wants back with the answer.
+    /// Metadata that the application gets back with the answer.
     pub state_metadata: serde_json::Map<String, serde_json::Value>,
-    /// The authorization server's issuer, where it is known (RFC 9207).
+    /// The authorization server's issuer, if known (RFC 9207).
     pub issuer: Option<String>,
-    /// The credential to connect again, instead of making a new one.
+    /// The credential to reconnect; `None` for a new one.
     pub reconnect: Option<CredentialId>,
-    /// Whether that one may become a credential of another account.
+    /// True if the reconnected credential may change to another account.
     pub any_account: bool,
-    /// What a login on another device is asked for with (RFC 8628); such a login has no redirect URI.
+    /// The state of a login on another device (RFC 8628), which has no redirect URI.
     pub device: Option<DevicePolling>,
-    /// When it was begun.
+    /// Time of the start.
     pub created_at: UnixTime,
-    /// From when on it cannot be completed.
+    /// Time from which it cannot be completed.
     pub expires_at: UnixTime,
 }
 
-/// Through which door a login was begun.
+/// The flow of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginFlow {
-    /// The application takes the callback and completes.
+    /// The application receives the callback and completes the login.
     External,
-    /// Strongroom's own connect page or command takes it.
+    /// Strongroom's connect page or command receives the callback.
     Connect,
-    /// Nothing is called back: the provider is asked until the user has decided on another device (RFC 8628).
+    /// No callback: the provider is polled until the user has decided on another device (RFC
+    /// 8628).
     Device,
 }
 
@@ -100,19 +101,20 @@ impl LoginFlow {
     }
 }
 
-/// How the provider is asked about a login on another device.
+/// The polling state of a login on another device.
 #[derive(Clone)]
 pub struct DevicePolling {
     /// The device code.
     pub code: Secret,
-    /// How long to wait between two polls, as the provider has it now.
+    /// The current interval between two polls.
     pub interval: Duration,
-    /// Not before this, in milliseconds since 1970: a pause is a few seconds, so whole ones would be too coarse.
+    /// Earliest time of the next poll, in milliseconds since 1970: an interval of a few seconds
+    /// needs that precision.
     pub next_poll_at: i64,
 }
 
-/// That a login opens.
-pub(in crate::vault) fn check(keyring: &Keyring, row: &PendingRow) -> Result<(), VaultError> {
+/// Checks that a login opens.
+pub(crate) fn check(keyring: &Keyring, row: &PendingRow) -> Result<(), VaultError> {
     let bytes = record::open(keyring, &aad(row, &hex::write(&row.state_hash)), row.data_key, &row.sealed)?;
     let of = (|| Some((row.user.parse().ok()?, row.provider.parse().ok()?)))();
     let read = of.and_then(|(user, provider)| PendingAuthorization::read(row, &user, &provider, &bytes));
@@ -120,7 +122,7 @@ pub(in crate::vault) fn check(keyring: &Keyring, row: &PendingRow) -> Result<(),
 }
 
 impl PendingAuthorization {
-    pub(in crate::vault) fn write(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
         let device = self.device.as_ref();
         let further_scopes =
             (!self.further_scopes.is_empty()).then(|| serde_json::json!(self.further_scopes).to_string());
@@ -144,12 +146,7 @@ impl PendingAuthorization {
             .finish()
     }
 
-    pub(in crate::vault) fn read(
-        row: &PendingRow,
-        user: &UserId,
-        provider: &ProviderName,
-        bytes: &[u8],
-    ) -> Option<Self> {
+    pub(crate) fn read(row: &PendingRow, user: &UserId, provider: &ProviderName, bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         let api_key_id = fields.text(tag::API_KEY_ID).map(str::parse).transpose().ok()?;
         let reconnect = fields.text(tag::RECONNECT).map(str::parse).transpose().ok()?;
@@ -169,7 +166,7 @@ impl PendingAuthorization {
                 Some(text) => serde_json::from_str(text).ok()?,
                 None => BTreeMap::new(),
             },
-            // A login of before there were inputs has none.
+            // Logins from before inputs existed have none.
             inputs: fields.text(tag::INPUTS).map_or(Some(BTreeMap::new()), |text| serde_json::from_str(text).ok())?,
             state_metadata: serde_json::from_str(fields.text(tag::STATE_METADATA)?).ok()?,
             issuer: fields.owned(tag::ISSUER),
@@ -189,8 +186,8 @@ impl PendingAuthorization {
     }
 }
 
-/// What a login is found by. Those of the two kinds cannot be found by each other's tokens.
-pub(in crate::vault) fn state_hash(key: &Key, keyring: &Keyring, flow: LoginFlow, state: &str) -> [u8; 32] {
+/// Hashes a token for the lookup. The two kinds of login have separate tokens.
+pub(crate) fn state_hash(key: &Key, keyring: &Keyring, flow: LoginFlow, state: &str) -> [u8; 32] {
     let kind: &[u8] = match flow {
         LoginFlow::External | LoginFlow::Connect => b"strongroom state 1",
         LoginFlow::Device => b"strongroom device 1",
@@ -198,7 +195,7 @@ pub(in crate::vault) fn state_hash(key: &Key, keyring: &Keyring, flow: LoginFlow
     keys::mac(key, [kind, keyring.vault_id(), state.as_bytes()])
 }
 
-pub(in crate::vault) fn aad<'a>(row: &'a PendingRow, id: &'a str) -> RecordAad<'a> {
+pub(crate) fn aad<'a>(row: &'a PendingRow, id: &'a str) -> RecordAad<'a> {
     RecordAad {
         table: "pending_authorization",
         column: "sealed",
@@ -212,7 +209,7 @@ pub(in crate::vault) fn aad<'a>(row: &'a PendingRow, id: &'a str) -> RecordAad<'
     }
 }
 
-pub(in crate::vault) fn damaged(row: &PendingRow) -> VaultError {
+pub(crate) fn damaged(row: &PendingRow) -> VaultError {
     let id = hex::write(&row.state_hash);
     VaultError::DamagedRow { table: "pending_authorization", id, what: "it cannot be understood" }
 }

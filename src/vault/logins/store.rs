@@ -1,4 +1,5 @@
-//! Pending logins in the vault: stored under a keyed hash of their state token, taken once, removed when they expire.
+//! Pending logins in the vault: stored under a keyed hash of their state token, taken once, removed
+//! when they expire.
 
 use super::pending_login::{LoginFlow, PendingAuthorization, aad, damaged, state_hash};
 use crate::clock::UnixTime;
@@ -15,26 +16,27 @@ use crate::vault::txn::write_txn::WriteTxn;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Rows erased in one transaction at most, so that cleaning up never keeps a request waiting for long.
+/// Maximum number of rows deleted in one transaction, so that clean-up does not delay requests.
 const BATCH: u32 = 500;
 
-/// A user's newest begun logins, which are kept whatever comes; older ones go, so that a key that may begin them cannot fill the
-/// vault.
+/// Number of newest pending logins kept for each user. Older ones are deleted, so that an API key
+/// that may start logins cannot fill the vault.
 const MOST: u32 = 1_000;
 
-/// How many more there can be until the older ones go, all at once: to find them is to look at every one that is there.
+/// Number of further logins until the older ones are deleted in one pass: finding them reads every
+/// row of the user.
 const MORE: u32 = 250;
 
-/// Users of whom it is remembered how many logins they may begin until that look.
+/// Maximum number of users in the quota.
 const USERS: usize = 4_096;
 
-/// How many logins each user may begin until it is looked at how many there are. Nobody is in it at the start, and other
-/// processes begin few.
+/// Number of logins that each user may start before their rows are counted again. It is empty at
+/// the start. Logins of other processes are not included; they start few.
 #[derive(Default)]
-pub(in crate::vault) struct LoginQuota(Mutex<HashMap<UserId, u32>>);
+pub(crate) struct LoginQuota(Mutex<HashMap<UserId, u32>>);
 
 impl LoginQuota {
-    /// Takes a place; `false` where none is known of.
+    /// Uses one login of the quota; returns false if none is left or the user is unknown.
     fn take(&self, user: &UserId) -> bool {
         let mut room = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(left) = room.get_mut(user).filter(|left| **left > 0) else { return false };
@@ -51,20 +53,20 @@ impl LoginQuota {
     }
 }
 
-/// How often a login can be written anew before its revision reaches that of the next one: a poll of a device writes it twice,
-/// and none lives for longer than a day.
+/// Number of revisions reserved for each login: each poll of a device writes it twice, and a login
+/// lives for at most a day.
 const WRITINGS: i64 = 1 << 20;
 
 /// The pending logins of a vault.
 #[derive(Clone, Copy)]
 pub struct Logins<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
-    pub(in crate::vault) quota: &'v Arc<LoginQuota>,
+    pub(crate) core: &'v VaultCore,
+    pub(crate) quota: &'v Arc<LoginQuota>,
 }
 
 impl Logins<'_> {
-    /// Remembers a begun login under a keyed hash of its state token; the token itself is not kept. Of each user the newest
-    /// thousand are kept.
+    /// Stores a pending login under a keyed hash of its state token; the token is not stored.
+    /// For each user the newest thousand are kept.
     pub async fn begin(self, state: &str, pending: PendingAuthorization, who: &AuditContext) -> Result<(), VaultError> {
         let (state, room) = (Secret::new(state), self.quota.clone());
         self.core
@@ -94,8 +96,8 @@ impl Logins<'_> {
             .await
     }
 
-    /// Takes a begun login out: once, for its own user and provider, and before it expires. In every other case it
-    /// is `None`, and the login stays as it is.
+    /// Takes a pending login: once, for its own user and provider, and before it expires.
+    /// Otherwise it returns `None`, and the login stays.
     pub async fn take(
         self,
         state: &str,
@@ -106,7 +108,7 @@ impl Logins<'_> {
         self.take_of_flow(LoginFlow::External, state, user, provider, who).await
     }
 
-    /// The same for a login on another device, whose tokens are of another kind than states.
+    /// Takes a login on another device, whose tokens are separate from state tokens.
     pub async fn take_device(
         self,
         token: &str,
@@ -126,7 +128,8 @@ impl Logins<'_> {
         who: &AuditContext,
     ) -> Result<Option<PendingAuthorization>, VaultError> {
         let (state, user, provider) = (Secret::new(state), user.clone(), provider.clone());
-        // A code is not to be spent where what it brings could not be stored; the tokens of a device are here already.
+        // A code must not be used up if its tokens could not be stored. The tokens of a
+        // device login already exist.
         let priority = if flow == LoginFlow::Device { WritePriority::Critical } else { WritePriority::Normal };
         self.core
             .write_with(priority, who, move |txn| {
@@ -148,8 +151,9 @@ impl Logins<'_> {
             .await
     }
 
-    /// Erases the logins that expired by `now`, and says how many. One that does not open stays, for a verification to name: what
-    /// it counted for is not known, and it keeps no other from being erased.
+    /// Deletes the logins that expired by `now`, and returns their number. A damaged login
+    /// stays for a verification to report, because its share of the manifest's sum is unknown.
+    /// It does not block the others.
     pub async fn purge_expired(self, now: UnixTime) -> Result<u64, VaultError> {
         let (who, mut purged, mut after) = (AuditContext::system(), 0, None::<String>);
         loop {
@@ -180,7 +184,7 @@ impl Logins<'_> {
     }
 }
 
-/// Erases what a user began before its newest logins, and says how many are left.
+/// Deletes the oldest logins of a user, and returns the number of the remaining ones.
 fn remove_oldest(txn: &mut WriteTxn<'_>, user: &str) -> Result<u32, VaultError> {
     for old in txn.tx.take_pending_beyond(user, MOST - 1, BATCH)? {
         txn.removed(&aad(&old, &hex::write(&old.state_hash)), &old.sealed)?;
@@ -188,20 +192,20 @@ fn remove_oldest(txn: &mut WriteTxn<'_>, user: &str) -> Result<u32, VaultError> 
     Ok(txn.tx.count_pending_of(user)?)
 }
 
-/// The revision of a login that is begun after so many audit rows. Times are whole seconds: which of two logins of one second is
-/// the newer, their revisions say.
+/// The first revision of a login, from the number of audit rows. Times are whole seconds, so
+/// revisions order the logins of one second.
 fn first_revision(audit_rows: u64) -> i64 {
     i64::try_from(audit_rows).unwrap_or(i64::MAX).min(i64::MAX / WRITINGS - 1) * WRITINGS
 }
 
-/// Erases all begun logins: what they are found by is not known any more.
-pub(in crate::vault) fn remove_all(txn: &mut WriteTxn<'_>) -> Result<(), VaultError> {
+/// Deletes all pending logins: the root changes, and with it the hash by which they are found.
+pub(crate) fn remove_all(txn: &mut WriteTxn<'_>) -> Result<(), VaultError> {
     let rows = txn.tx.take_all_pending()?;
     rows.iter().try_for_each(|row| txn.removed(&aad(row, &hex::write(&row.state_hash)), &row.sealed))
 }
 
-/// Erases all logins that a user began.
-pub(in crate::vault) fn remove_of(txn: &mut WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
+/// Deletes all pending logins of a user.
+pub(crate) fn remove_of(txn: &mut WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
     let rows = txn.tx.take_pending_of(user)?;
     rows.iter().try_for_each(|row| txn.removed(&aad(row, &hex::write(&row.state_hash)), &row.sealed))
 }

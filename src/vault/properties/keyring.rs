@@ -1,5 +1,5 @@
-//! The keyring: a change of anything in it that was not made under the root is refused, and no change that was made loses a
-//! key that is not to be destroyed.
+//! The keyring: a change of anything in it that was not made under the root is refused, and no
+//! change that was made loses a key that is not to be destroyed.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,8 @@ pub(crate) fn keyring(bytes: &[u8]) {
     }
 }
 
-/// A change that is made under the root: no key is lost or becomes another one, but for those that are to be destroyed.
+/// A change that is made under the root: no key is lost or becomes another one, but for those that
+/// are to be destroyed.
 fn change(rows: &mut KeyringRows, root_key: &mut Key, script: &mut Script<'_>) {
     let mut root = Root::new(root_key, &VAULT_ID);
     let mut expected = keys_in(rows, &root);
@@ -151,7 +152,8 @@ fn tamper_key(row: &mut KeyRow, script: &mut Script<'_>) {
     }
 }
 
-/// Of a salt, none and an empty one are covered alike: no slot that has either opens with a passphrase.
+/// Of a salt, none and an empty one are covered alike: no slot that has either opens with a
+/// passphrase.
 fn without_empty_salts(rows: &KeyringRows) -> KeyringRows {
     let mut rows = rows.clone();
     rows.slots.iter_mut().for_each(|slot| slot.salt = slot.salt.take().filter(|salt| !salt.is_empty()));

@@ -28,8 +28,8 @@ thread_local! {
         HOSTS.iter().map(|host| host.map(|host| host.parse().unwrap())).collect();
 }
 
-/// The first byte says what the rest is: a record that is edited after it was sealed, one that was found, or what stands in
-/// one that we sealed.
+/// The first byte says what the rest is: a record that is edited after it was sealed, one that was
+/// found, or what stands in one that we sealed.
 pub(crate) fn record(bytes: &[u8]) {
     let mut script = Script::new(bytes);
     match script.byte() % 3 {
@@ -141,7 +141,8 @@ fn found(keyring: &Keyring, bytes: &[u8]) {
     let _ = record::item(keyring, &place_of_seeds(), bytes);
 }
 
-/// Whatever stands behind the seal is given as it is, or refused, and read or refused by everybody who reads records.
+/// Whatever stands behind the seal is given as it is, or refused, and read or refused by everybody
+/// who reads records.
 fn inside(keyring: &Keyring, plain: &[u8]) {
     let place = place_of_seeds();
     let (header, key) = ([1, 0, 0, 0, 1], &keyring.current_data_key().record);

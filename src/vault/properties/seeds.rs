@@ -1,5 +1,6 @@
-//! The seeds of the targets whose bytes are sealed: valid ones, which nobody writes by hand. Run it where a format has changed,
-//! and commit what it writes: `cargo test --lib the_seeds_are_written_anew -- --ignored`.
+//! The seeds of the targets whose bytes are sealed: valid ones, which nobody writes by hand. Run it
+//! where a format has changed, and commit what it writes: `cargo test --lib
+//! the_seeds_are_written_anew -- --ignored`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

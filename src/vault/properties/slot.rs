@@ -1,4 +1,5 @@
-//! A slot: it gives the root that was wrapped into it, or none; and what it asks of Argon2id is bounded before it is paid.
+//! A slot: it gives the root that was wrapped into it, or none; and what it asks of Argon2id is
+//! bounded before it is paid.
 
 use zeroize::Zeroizing;
 
@@ -22,7 +23,8 @@ thread_local! {
     static GOOD: [SlotRow; 2] = good();
 }
 
-/// The first byte says what the rest is: a slot as the head of a backup has it, or what is done to a good one.
+/// The first byte says what the rest is: a slot as the head of a backup has it, or what is done to
+/// a good one.
 pub(crate) fn slot(bytes: &[u8]) {
     let mut script = Script::new(bytes);
     if script.byte().is_multiple_of(2) {
@@ -62,7 +64,8 @@ fn opens_to_the_root_or_not_at_all(row: &SlotRow) -> bool {
     by_key || by_passphrase
 }
 
-/// Parameters that are out of bounds are refused before anything is derived; the others Argon2id takes.
+/// Parameters that are out of bounds are refused before anything is derived; the others Argon2id
+/// takes.
 fn is_bounded(row: &SlotRow) -> bool {
     match key_slot::parameters(row) {
         Ok((cost, salt)) => {

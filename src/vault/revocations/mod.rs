@@ -1,4 +1,4 @@
 //! The queue of tokens that still have to be revoked at their providers.
 
-pub(in crate::vault) mod queue;
-pub(in crate::vault) mod queued_revocation;
+pub(crate) mod queue;
+pub(crate) mod queued_revocation;

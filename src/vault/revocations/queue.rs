@@ -1,4 +1,5 @@
-//! The queue of tokens that are still to be revoked at their providers; the credentials are gone already.
+//! The revocation queue: tokens of deleted credentials that still have to be revoked at their
+//! providers.
 
 use super::queued_revocation::{QueuedRevocation, RevocationId, aad, ids, more, opened, read};
 use crate::clock::UnixTime;
@@ -14,39 +15,39 @@ use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
 use std::time::Duration;
 
-/// For how long the queue leaves a revocation to the request that deleted the credential and is still at it.
+/// Time for which the queue leaves a revocation to the request that deleted the credential.
 const FIRST_TRY: Duration = Duration::from_secs(60);
 
-/// Rows erased in one transaction at most.
+/// Maximum number of rows deleted in one transaction.
 const BATCH: u32 = 200;
 
-/// For how long revocations are tried.
+/// Limits of the attempts to revoke.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryBounds {
-    /// For so long.
+    /// The time limit.
     pub time: Duration,
-    /// How many tries fit into that time. One that was queued by a clock that was ahead has an end that never comes: it is
-    /// given up after so many.
+    /// Number of attempts that fit into the time limit. A revocation that was queued by a fast
+    /// clock has an end far in the future; it is given up after this number.
     pub tries: u32,
 }
 
-/// A revocation that nobody confirmed in time; its tokens are erased.
+/// A revocation that was not confirmed in time. Its tokens are erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenUp {
-    /// At which provider.
+    /// The provider.
     pub provider: ProviderName,
-    /// Which credential it was.
+    /// The deleted credential.
     pub credential_id: CredentialId,
 }
 
 /// The revocation queue of a vault.
 #[derive(Clone, Copy)]
 pub struct Revocations<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Revocations<'_> {
-    /// Takes a revocation out of the queue: it was done, or there is nothing left to do.
+    /// Removes a revocation from the queue: it is done, or nothing is left to do.
     pub async fn finish(self, id: &RevocationId, who: &AuditContext) -> Result<(), VaultError> {
         let id = id.clone();
         self.core
@@ -57,7 +58,8 @@ impl Revocations<'_> {
             .await
     }
 
-    /// Puts a revocation off until `not_before`, counts the attempt and keeps why it failed.
+    /// Postpones a revocation until `not_before`, counts the attempt, and stores the reason of
+    /// the failure.
     pub async fn postpone(self, id: &RevocationId, not_before: UnixTime, reason: &str) -> Result<(), VaultError> {
         let (id, reason) = (id.clone(), reason.to_owned());
         self.core
@@ -78,8 +80,9 @@ impl Revocations<'_> {
             .await
     }
 
-    /// The revocations that may be tried at `due` and are not to be given up at `now`, the longest waiting first, up to
-    /// `limit` of each provider. A damaged row is an error in its own place, and keeps no other from its turn.
+    /// Returns the revocations that may be tried at `due` and are not to be given up at `now`,
+    /// longest waiting first, up to `limit` per provider. A damaged row is an error in its own
+    /// place and does not block the others.
     pub fn due(
         self,
         now: UnixTime,
@@ -90,8 +93,8 @@ impl Revocations<'_> {
         Ok(rows.iter().map(|row| self.core.read(|_, keyring| opened(keyring, row))).collect())
     }
 
-    /// The whole queue, or a part of it, for the users that `covers` names; in the order of the credentials' ids, which is
-    /// that in which they were connected. A damaged one keeps no other from being seen.
+    /// Returns the queue, or a part of it, for the users that `covers` accepts, ordered by the
+    /// ids of the credentials. A damaged row does not hide the others.
     pub fn list(
         self,
         covers: impl Fn(&UserId) -> bool,
@@ -102,7 +105,7 @@ impl Revocations<'_> {
         let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let look = || self.core.read(|view, keyring| Self::part_of_queue(view, keyring, &covers, &after, limit));
         let queue = look()?;
-        // What a rotation by another process has sealed anew opens with the keyring of now.
+        // A rotation in another process may have sealed the rows under a newer key.
         if !queue.damaged.is_empty() && self.core.reload_keyring()? { look() } else { Ok(queue) }
     }
 
@@ -115,15 +118,17 @@ impl Revocations<'_> {
     ) -> Result<RevocationQueue, VaultError> {
         let mut queue = RevocationQueue::default();
         view.revocations_after(after, |row| {
-            // Whose one is that cannot be read nobody knows.
+            // The user of an unreadable row is unknown, so it is shown to everyone who
+            // asks.
             let user: Option<UserId> = row.as_ref().ok().and_then(|row| row.user.parse().ok());
             if user.is_some_and(|user| !covers(&user)) {
                 return Ok::<_, VaultError>(true);
             }
             let last = queue.waiting.last().map(|last| last.credential_id.to_string());
-            // Of which credential one is that cannot be read nobody knows either.
+            // The credential of an unreadable row is unknown too.
             let is_same = row.as_ref().is_ok_and(|row| last.as_ref() == Some(&row.credential)) || row.is_err();
-            // A page ends with the last row of a credential: the next one begins behind that credential.
+            // A page ends with the last row of a credential, because the next page
+            // begins after that credential.
             queue.more = queue.waiting.len() >= limit && !is_same;
             if !queue.more {
                 match opened(keyring, &row) {
@@ -136,8 +141,9 @@ impl Revocations<'_> {
         Ok(queue)
     }
 
-    /// Erases the revocations that are to be given up at `now`, and says which. A damaged row is an error in its own place and
-    /// stays as it is: its end is not known, and what it counted for is not either.
+    /// Erases the revocations that are to be given up at `now`, and returns them. A damaged row
+    /// is an error in its own place and stays, because its end and its share of the manifest's
+    /// sum are unknown.
     pub async fn drop_expired(
         self,
         now: UnixTime,
@@ -164,28 +170,28 @@ impl Revocations<'_> {
     }
 }
 
-/// What waits, or a part of it.
+/// The queue, or a part of it.
 #[derive(Default)]
 pub struct RevocationQueue {
-    /// In the order in which the credentials were connected.
+    /// The revocations, ordered by the ids of the credentials.
     pub waiting: Vec<QueuedRevocation>,
-    /// What is among them and does not open; nothing of it can be revoked.
+    /// The damaged rows among them; nothing of those can be revoked.
     pub damaged: Vec<VaultError>,
-    /// Whether there are more behind them.
+    /// True if there are more after them.
     pub more: bool,
 }
 
 /// A credential whose tokens are to be revoked.
 #[derive(Clone, Copy)]
-pub(in crate::vault) struct RevokedCredential<'a> {
-    pub(in crate::vault) id: CredentialId,
-    pub(in crate::vault) user: &'a UserId,
-    pub(in crate::vault) provider: &'a ProviderName,
-    pub(in crate::vault) client_id: Option<&'a String>,
+pub(crate) struct RevokedCredential<'a> {
+    pub(crate) id: CredentialId,
+    pub(crate) user: &'a UserId,
+    pub(crate) provider: &'a ProviderName,
+    pub(crate) client_id: Option<&'a String>,
 }
 
-/// Puts the tokens of a credential that is being deleted into the queue.
-pub(in crate::vault) fn enqueue(
+/// Queues the tokens of a credential that is being deleted.
+pub(crate) fn enqueue(
     txn: &mut WriteTxn<'_>,
     of: RevokedCredential<'_>,
     tokens: Tokens,
@@ -221,7 +227,7 @@ pub(in crate::vault) fn enqueue(
     Ok(queued)
 }
 
-/// Erases one whose time is over. Within: that it is damaged, and was left.
+/// Erases a revocation whose time is over. The inner error is a damaged row, which stays.
 fn give_up(txn: &mut WriteTxn<'_>, row: &ReadRevocation) -> Result<Result<GivenUp, VaultError>, VaultError> {
     let queued = match opened(txn.keyring, row) {
         Err(error) if error.is_damage() => return Ok(Err(error)),

@@ -1,4 +1,5 @@
-//! A queued revocation: tokens that still have to be revoked at their provider, and the sealed row that keeps them.
+//! A queued revocation: tokens that still have to be revoked at their provider, and the sealed row
+//! that keeps them.
 
 use std::fmt;
 
@@ -13,13 +14,13 @@ use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::secrets::credential_secret::Tokens;
 
-/// The fields beside the tokens' own (see `material.rs`).
+/// Tags of the fields after those of the tokens (`credential_secret.rs`).
 const CLIENT_ID: u8 = 40;
 const LAST_ERROR: u8 = 41;
 
-/// The id of a row in the queue.
+/// The id of a queued revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RevocationId(pub(in crate::vault) String);
+pub struct RevocationId(pub(crate) String);
 
 impl fmt::Display for RevocationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,31 +31,31 @@ impl fmt::Display for RevocationId {
 /// Tokens that are to be revoked.
 #[derive(Clone)]
 pub struct QueuedRevocation {
-    /// The row.
+    /// The id.
     pub id: RevocationId,
-    /// Whose credential it was.
+    /// The user of the deleted credential.
     pub user: UserId,
-    /// At which provider.
+    /// The provider.
     pub provider: ProviderName,
-    /// Which credential it was.
+    /// The deleted credential.
     pub credential_id: CredentialId,
-    /// The OAuth client through which it was connected, where that is known.
+    /// The OAuth client of the login, if known.
     pub client_id: Option<String>,
     /// The tokens.
     pub tokens: Tokens,
-    /// How often it was tried in vain.
+    /// Number of failed attempts.
     pub attempts: u32,
-    /// Why the last try failed: in words of ours, with what the provider said cleaned.
+    /// The reason of the last failure, sanitized.
     pub last_error: Option<String>,
-    /// When to try next.
+    /// Earliest time of the next attempt.
     pub not_before: UnixTime,
-    /// When to give up; the tokens are erased then.
+    /// Time at which the revocation is given up and the tokens are erased.
     pub give_up_at: UnixTime,
 }
 
 impl QueuedRevocation {
-    /// The fields to be sealed.
-    pub(in crate::vault) fn write(&self) -> Zeroizing<Vec<u8>> {
+    /// Encodes the fields to seal.
+    pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
         self.tokens
             .write(FieldWriter::new())
             .optional(CLIENT_ID, self.client_id.as_deref())
@@ -63,16 +64,16 @@ impl QueuedRevocation {
     }
 }
 
-/// That a queued revocation opens.
-pub(in crate::vault) fn check(keyring: &Keyring, row: &RevocationRow) -> Result<(), VaultError> {
+/// Checks that a queued revocation opens.
+pub(crate) fn check(keyring: &Keyring, row: &RevocationRow) -> Result<(), VaultError> {
     read(keyring, row).map(|_| ())
 }
 
-pub(in crate::vault) fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, VaultError> {
+pub(crate) fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, VaultError> {
     read(keyring, row.as_ref().map_err(|error| VaultError::from(error.clone()))?)
 }
 
-pub(in crate::vault) fn read(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, VaultError> {
+pub(crate) fn read(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, VaultError> {
     let bytes = record::open(keyring, &aad(row, &more(row)), row.data_key, &row.sealed)?;
     let (user, provider, credential_id) = ids(row)?;
     let fields = Fields::read(&bytes).ok_or_else(|| damaged(row))?;
@@ -90,7 +91,7 @@ pub(in crate::vault) fn read(keyring: &Keyring, row: &RevocationRow) -> Result<Q
     })
 }
 
-pub(in crate::vault) fn ids(row: &RevocationRow) -> Result<(UserId, ProviderName, CredentialId), VaultError> {
+pub(crate) fn ids(row: &RevocationRow) -> Result<(UserId, ProviderName, CredentialId), VaultError> {
     let parsed = || Some((row.user.parse().ok()?, row.provider.parse().ok()?, row.credential.parse().ok()?));
     parsed().ok_or_else(|| damaged(row))
 }
@@ -99,12 +100,13 @@ fn damaged(row: &RevocationRow) -> VaultError {
     VaultError::DamagedRow { table: "revocation", id: row.id.clone(), what: "it cannot be understood" }
 }
 
-pub(in crate::vault) fn more(row: &RevocationRow) -> [i64; 2] {
+pub(crate) fn more(row: &RevocationRow) -> [i64; 2] {
     [i64::from(row.attempts), row.not_before]
 }
 
-/// The credential's id stands where other records have their kind: it says what the tokens are.
-pub(in crate::vault) fn aad<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> RecordAad<'a> {
+/// The associated data. The credential's id takes the field of the kind, so that the tokens are
+/// bound to it.
+pub(crate) fn aad<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> RecordAad<'a> {
     RecordAad {
         table: "revocation",
         column: "sealed",

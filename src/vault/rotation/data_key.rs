@@ -1,8 +1,8 @@
-//! Rotation: a new data key, under which everything is sealed anew while the vault is in use, a few records at a time;
-//! then the old one is destroyed.
+//! Rotation of the data key: a new key seals every record again, a batch at a time, while the vault
+//! is in use. Then the old key is destroyed.
 //!
-//! Nothing of its progress is kept but what the rows themselves say, their data key: whoever is killed in the middle goes
-//! on where the work was left. Revisions stay, so that a refresh under way ends as if nothing had been.
+//! The only progress data is the data-key version of each row, so a rotation that was killed
+//! continues where it stopped. Revisions do not change, so a running refresh can finish.
 
 use crate::store::RecordKey;
 use crate::vault::crypto::keyring_rows::{KeyringRows, purpose};
@@ -13,43 +13,43 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
 
-/// How a rotation stands.
+/// The state of a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationBegun {
-    /// The data key under which everything is sealed from now on.
+    /// The new data key.
     pub data_key: u32,
-    /// Whether it was begun before, and goes on now.
+    /// True if an earlier rotation is continued.
     pub resumed: bool,
-    /// How many records are still under older ones.
+    /// Number of records under older keys.
     pub left: u64,
 }
 
-/// How far a walk through the vault has come.
+/// The position of a walk through the vault.
 #[derive(Clone, Debug, Default)]
 pub struct RotationPlace {
     table: usize,
     after: Option<Cursor>,
-    /// Records that do not open, and so cannot be sealed anew: table and row of each.
+    /// Records that do not open and cannot be sealed again: table and row of each.
     pub damaged: Vec<(String, String)>,
 }
 
-/// What came of the end of a rotation.
+/// The result of ending a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RotationEnd {
     /// These data keys are destroyed.
     Destroyed(Vec<u32>),
-    /// So many records are still sealed under an old data key, which therefore stays.
+    /// This number of records is still sealed under an old data key, which therefore stays.
     StillUsed(u64),
 }
 
 /// Rotation of the data key.
 #[derive(Clone, Copy)]
 pub struct Rotation<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Rotation<'_> {
-    /// Begins a rotation, or finds the one that was begun and not ended.
+    /// Begins a rotation, or continues an unfinished one.
     pub async fn begin(self, who: &AuditContext) -> Result<RotationBegun, VaultError> {
         self.core
             .change_keyring(who, |txn, rows| {
@@ -69,8 +69,8 @@ impl Rotation<'_> {
             .await
     }
 
-    /// Seals up to `limit` rows anew from `place` on, in one transaction, and moves it on. Gives how many records that
-    /// were, and `None` when the walk is at its end.
+    /// Seals up to `limit` rows again in one transaction, from `place` on, and advances
+    /// `place`. Returns the number of records; `None` at the end of the walk.
     pub async fn reseal_some(self, place: &mut RotationPlace, limit: u32) -> Result<Option<u64>, VaultError> {
         let Some(table) = TABLES.get(place.table).copied() else { return Ok(None) };
         let after = place.after.clone();
@@ -99,7 +99,8 @@ impl Rotation<'_> {
         Ok(Some(count))
     }
 
-    /// Destroys the old data keys, in a transaction that sees no record under them, and takes their bytes out of the file.
+    /// Destroys the old data keys if no record uses them, and removes their bytes from the
+    /// file.
     pub async fn end(self, who: &AuditContext) -> Result<RotationEnd, VaultError> {
         let end = self.core.change_keyring(who, |txn, rows| {
             let root = txn.keyring.root().clone();
@@ -118,7 +119,8 @@ impl Rotation<'_> {
         Ok(end)
     }
 
-    /// The data keys that are retired and not yet destroyed, and how many records are under one of them.
+    /// Returns the number of records under retired data keys; `None` without an unfinished
+    /// rotation.
     pub fn unfinished(self) -> Result<Option<u64>, VaultError> {
         self.core.read(|view, keyring| {
             if KeyringRows::read(view)?.has_retired(purpose::DATA) {
@@ -129,7 +131,7 @@ impl Rotation<'_> {
     }
 }
 
-/// Writes the same fields over a record, sealed under the current data key, and counts them so.
+/// Rewrites a record with the same fields, sealed under the current data key.
 fn reseal(
     txn: &mut WriteTxn<'_>,
     place: &crate::vault::crypto::record::RecordAad<'_>,

@@ -1,8 +1,8 @@
-//! The master keys of a vault: which slots there are, one more, one less, and a new root where an old key is known to
-//! somebody.
+//! Key slots: listing, adding and removing them, and renewing the root if an old master key may be
+//! known to an attacker.
 //!
-//! A slot is made outside the transaction, for Argon2id takes its time, and is written only over the keyring that it was
-//! made for.
+//! A slot is created outside the transaction, because Argon2id takes long. It is written only if
+//! the keyring has not changed meanwhile.
 
 use zeroize::Zeroizing;
 
@@ -19,35 +19,35 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::{hex, registrations};
 
-/// How often a slot is made anew because the keyring changed meanwhile.
+/// Maximum number of attempts to create a slot if the keyring keeps changing.
 const ATTEMPTS: usize = 4;
 
-/// What opens a vault, as far as it may be shown.
+/// A key slot, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySlot {
-    /// Its number, which no other slot of the vault ever had or gets while it is the highest.
+    /// The number. A removed slot's number is not used again while a higher one exists.
     pub id: i64,
-    /// Which kind of master key it takes.
+    /// The kind of its master key.
     pub kind: SlotKind,
-    /// What tells its key from others and opens nothing: 16 hex digits.
+    /// 16 hex digits that identify its key and open nothing.
     pub fingerprint: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixTime,
-    /// Whether a new slot for a passphrase would be harder to guess at than this one.
+    /// True if a new passphrase slot would be harder to guess.
     pub is_weak: bool,
 }
 
-/// Which kind of master key a slot takes.
+/// The kind of a master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotKind {
     /// 32 random bytes.
     Key,
-    /// A passphrase, through Argon2id.
+    /// A passphrase, with Argon2id.
     Passphrase,
 }
 
 impl SlotKind {
-    /// As it stands in the vault.
+    /// Returns the name in the vault.
     pub fn name(self) -> &'static str {
         match self {
             Self::Key => "key",
@@ -56,50 +56,50 @@ impl SlotKind {
     }
 }
 
-/// What came of adding a slot.
+/// The result of adding a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotAdded {
-    /// There is one more.
+    /// The new slot.
     New(i64),
-    /// The master key opens this slot already; nothing was written.
+    /// The master key already opens this slot; nothing was written.
     ThereAlready(i64),
 }
 
-/// What came of removing a slot.
+/// The result of removing a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotRemoved {
-    /// It is gone.
+    /// The slot is removed.
     Gone,
-    /// There is none of that number.
+    /// No slot has this number.
     Absent,
-    /// It is the only one, and without it nobody could open the vault; it stays.
+    /// It is the last slot, without which the vault could not be opened; it stays.
     Last,
 }
 
 /// The key slots of a vault: each wraps the root key for one master key.
 #[derive(Clone, Copy)]
 pub struct KeySlots<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl KeySlots<'_> {
-    /// Every slot, by number.
+    /// Lists all slots, by number.
     pub fn list(self) -> Result<Vec<KeySlot>, VaultError> {
         self.core.read(|view, _| Ok(KeyringRows::read(view)?.slots.iter().map(describe).collect()))
     }
 
-    /// That one more slot can be added.
+    /// Checks that one more slot can be added.
     pub fn check_room(self) -> Result<(), VaultError> {
         self.core.read(|view, _| is_room_in(&KeyringRows::read(view)?))
     }
 
-    /// The slot that a master key opens.
+    /// Returns the slot that a master key opens.
     pub fn find(self, master: &MasterKey) -> Result<Option<i64>, VaultError> {
         let rows = self.core.read(|view, _| KeyringRows::read(view))?;
         opened_by(&rows, master)
     }
 
-    /// Lets one more master key open the vault; `opened_by` is one that does already.
+    /// Adds a slot for `new`; `known` is a master key that already opens the vault.
     pub async fn add(self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<SlotAdded, VaultError> {
         for _ in 0..ATTEMPTS {
             let rows = self.core.read(|view, _| KeyringRows::read(view))?;
@@ -124,7 +124,7 @@ impl KeySlots<'_> {
         Err(VaultError::Contended)
     }
 
-    /// Ends a slot, unless it is the last: its master key opens the vault no more. (It still opens backups of before.)
+    /// Removes a slot, unless it is the last. Its master key still opens older backups.
     pub async fn remove(self, id: i64, who: &AuditContext) -> Result<SlotRemoved, VaultError> {
         self.core
             .change_keyring(who, move |txn, rows| {
@@ -142,11 +142,12 @@ impl KeySlots<'_> {
             .await
     }
 
-    /// Makes root and keyring anew, as where an old master key may be known to somebody: `new` alone opens the vault from
-    /// now on, every key is wrapped anew, and what is written from now on is sealed, counted and chained by new keys. Logins
-    /// that were begun are over. What is there has to be sealed anew after this: by a rotation, which has begun.
+    /// Replaces the root and adds new keys, for the case that an old master key may be known to
+    /// an attacker. Afterwards only `new` opens the vault, every key is wrapped again, and new
+    /// data uses new keys. Pending logins are deleted. The existing records have to be sealed
+    /// again by a rotation, which has begun.
     ///
-    /// No server may have the vault open, for it would know the old root alone.
+    /// No server may have the vault open: it would only know the old root.
     pub async fn renew_root(self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<i64, VaultError> {
         for _ in 0..ATTEMPTS {
             let rows = self.core.read(|view, _| KeyringRows::read(view))?;

@@ -1,4 +1,4 @@
-//! The secret half of a credential: what is handed out or sent to a provider, and never listed.
+//! The secret of a credential. It is returned to callers or sent to a provider, and never listed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::secret::Secret;
 use crate::vault::crypto::encoding::{FieldWriter, Fields};
 use crate::vault::host_pattern::HostPattern;
 
-/// What a credential consists of. It has no `Debug`, and no way to JSON.
+/// The secret of a credential. It has no `Debug` and cannot be serialized to JSON.
 #[derive(Clone)]
 pub enum CredentialSecret {
     /// Tokens from an OAuth 2 authorization server.
     OAuth2(Tokens),
     /// One API key.
     ApiKey(Secret),
-    /// A user name and a password; the name is kept as secretly as the password.
+    /// A user name and a password. The name is as secret as the password.
     UserPassword {
         /// The user name.
         username: Secret,
@@ -30,15 +30,16 @@ pub enum CredentialSecret {
     },
     /// Headers for requests to one host.
     HostScoped {
-        /// Where they may be sent. It is kept with the summary, and sealed with the headers as their condition.
+        /// The host to which they may be sent. It is stored in the metadata, and bound to
+        /// the sealed headers.
         host: HostPattern,
-        /// Name and value of each.
+        /// The headers, by name.
         headers: BTreeMap<String, Secret>,
     },
 }
 
 impl CredentialSecret {
-    /// Which kind of credential this makes.
+    /// Returns the kind of the credential.
     pub fn kind(&self) -> Kind {
         match self {
             Self::OAuth2(_) => Kind::OAuth2,
@@ -49,31 +50,31 @@ impl CredentialSecret {
     }
 }
 
-/// What a token endpoint gave (RFC 6749 §5.1).
+/// The tokens of a token response (RFC 6749 §5.1).
 #[derive(Clone)]
 pub struct Tokens {
     /// The access token.
     pub access_token: Secret,
-    /// The refresh token, where one was given.
+    /// The refresh token, if there is one.
     pub refresh_token: Option<Secret>,
-    /// `Bearer`, or what the provider called it.
+    /// The token type: `Bearer`, or the provider's word.
     pub token_type: String,
-    /// For how long the access token was given, counted from when it came.
+    /// Lifetime of the access token when it was issued.
     pub lifetime: Option<Duration>,
-    /// When the refresh token ends, where the provider says so.
+    /// Expiry of the refresh token, if the provider names it.
     pub refresh_expires_at: Option<UnixTime>,
-    /// Further members of the answer that the provider's entry asks to keep.
+    /// Further members of the response that the entry asks to keep.
     pub metadata: BTreeMap<String, serde_json::Value>,
-    /// What asks for the next access token, where that is no refresh token.
+    /// The source of the next access token, if that is not a refresh token.
     pub renewal: Option<Box<Renewal>>,
-    /// The key that the tokens are bound to (RFC 9449), where they are.
+    /// The key to which the tokens are bound (RFC 9449), if any.
     pub dpop_key: Option<Arc<SigningKey>>,
-    /// The redirect URI of the login, which some providers want to see again at a refresh; absent where the login had none,
-    /// or was before it was kept.
+    /// The redirect URI of the login, which some providers require at a refresh. It is absent
+    /// if the login had none, or is older than this field.
     pub redirect_uri: Option<String>,
 }
 
-/// Tags of the fields in a sealed secret; one that was ever used is not given another meaning.
+/// Tags of the fields in a sealed secret. A tag is never reused with another meaning.
 mod tag {
     pub(super) const ACCESS_TOKEN: u8 = 1;
     pub(super) const REFRESH_TOKEN: u8 = 2;
@@ -91,8 +92,8 @@ mod tag {
 }
 
 impl CredentialSecret {
-    /// The fields to be sealed.
-    pub(in crate::vault) fn write(&self) -> Zeroizing<Vec<u8>> {
+    /// Encodes the fields to seal.
+    pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
         let fields = FieldWriter::new();
         match self {
             Self::OAuth2(tokens) => tokens.write(fields),
@@ -107,8 +108,8 @@ impl CredentialSecret {
         .finish()
     }
 
-    /// What [`CredentialSecret::write`] wrote, for a credential of that kind and host.
-    pub(in crate::vault) fn read(kind: Kind, host: Option<&HostPattern>, bytes: &[u8]) -> Option<Self> {
+    /// Reads the output of [`CredentialSecret::write`], for a credential of this kind and host.
+    pub(crate) fn read(kind: Kind, host: Option<&HostPattern>, bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         let secret = |tag| fields.text(tag).map(Secret::new);
         Some(match kind {
@@ -127,13 +128,13 @@ impl CredentialSecret {
 }
 
 impl Tokens {
-    /// Whether there is something to ask for the next access token with.
+    /// Returns true if a new access token can be requested.
     pub fn can_be_renewed(&self) -> bool {
         self.refresh_token.is_some() || self.renewal.is_some()
     }
 
-    /// Adds the tokens' fields.
-    pub(in crate::vault) fn write(&self, fields: FieldWriter) -> FieldWriter {
+    /// Adds the fields of the tokens.
+    pub(crate) fn write(&self, fields: FieldWriter) -> FieldWriter {
         let metadata = Zeroizing::new(serde_json::json!(self.metadata).to_string());
         let fields = fields
             .text(tag::ACCESS_TOKEN, self.access_token.expose())
@@ -150,8 +151,8 @@ impl Tokens {
         }
     }
 
-    /// Reads them back.
-    pub(in crate::vault) fn read(fields: &Fields<'_>) -> Option<Self> {
+    /// Reads the fields of the tokens.
+    pub(crate) fn read(fields: &Fields<'_>) -> Option<Self> {
         Some(Self {
             access_token: Secret::new(fields.text(tag::ACCESS_TOKEN)?),
             refresh_token: fields.text(tag::REFRESH_TOKEN).map(Secret::new),

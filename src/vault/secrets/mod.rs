@@ -1,4 +1,4 @@
 //! The secret half of a credential, as typed values.
 
-pub(in crate::vault) mod credential_secret;
-pub(in crate::vault) mod renewal;
+pub(crate) mod credential_secret;
+pub(crate) mod renewal;

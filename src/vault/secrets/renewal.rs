@@ -1,10 +1,10 @@
-//! How an access token without a refresh token is renewed: by asking again with what was handed in once (RFC 6749 §4.4.3,
-//! RFC 7523 §2.1). It is sealed with the tokens.
+//! Renewal of an access token without a refresh token: the stored client or service account
+//! requests a new one (RFC 6749 §4.4.3, RFC 7523 §2.1). It is sealed with the tokens.
 
 use crate::secret::Secret;
 use crate::vault::crypto::encoding::{FieldWriter, Fields};
 
-/// Tags of its fields among those of a sealed secret; one that was ever used is not given another meaning.
+/// Tags of the fields, among those of a sealed secret. A tag is never reused with another meaning.
 mod tag {
     pub(super) const RENEWAL: u8 = 20;
     pub(super) const CLIENT_ID: u8 = 21;
@@ -18,12 +18,12 @@ mod tag {
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 const SERVICE_ACCOUNT: &str = "service_account";
 
-/// What asks for the next access token. It has no `Debug`: it holds secrets.
+/// The source of the next access token. It has no `Debug`, because it contains secrets.
 #[derive(Clone)]
 pub enum Renewal {
-    /// A client that asks for itself (RFC 6749 §4.4).
+    /// The client credentials grant (RFC 6749 §4.4).
     ClientCredentials {
-        /// The user's own client; the configured one where there is none.
+        /// The user's own client; `None` for the configured one.
         own: Option<OwnClient>,
     },
     /// A service account: an assertion signed with its key (RFC 7523 §2.1).
@@ -33,28 +33,28 @@ pub enum Renewal {
 /// A client that the user registered at the provider.
 #[derive(Clone)]
 pub struct OwnClient {
-    /// Its id.
+    /// The client id.
     pub id: String,
-    /// Its secret; a public client has none.
+    /// The client secret; a public client has none.
     pub secret: Option<Secret>,
 }
 
-/// Who signs, and for whom.
+/// The account that signs assertions.
 #[derive(Clone)]
 pub struct ServiceAccount {
     /// The private key: PKCS#8 in PEM.
     pub key: Secret,
-    /// Under which id the provider knows it.
+    /// The id of the key at the provider.
     pub key_id: Option<String>,
-    /// Who asks: the account's name, or a client id.
+    /// The issuer of assertions: the account's name, or a client id.
     pub issuer: String,
-    /// In whose name; the issuer's own where there is none.
+    /// The subject of assertions; `None` for the issuer.
     pub subject: Option<String>,
 }
 
 impl Renewal {
-    /// Adds its fields.
-    pub(in crate::vault) fn write(&self, fields: FieldWriter) -> FieldWriter {
+    /// Adds the fields.
+    pub(crate) fn write(&self, fields: FieldWriter) -> FieldWriter {
         match self {
             Self::ClientCredentials { own } => {
                 let secret = own.as_ref().and_then(|own| own.secret.as_ref());
@@ -72,11 +72,11 @@ impl Renewal {
         }
     }
 
-    /// Reads them back; `None` where there are none.
+    /// Reads the fields; `None` if there are none.
     ///
     /// # Errors
-    /// Where they cannot be understood.
-    pub(in crate::vault) fn read(fields: &Fields<'_>) -> Result<Option<Self>, ()> {
+    /// If the fields are malformed.
+    pub(crate) fn read(fields: &Fields<'_>) -> Result<Option<Self>, ()> {
         let secret = |tag| fields.text(tag).map(Secret::new);
         Ok(match fields.text(tag::RENEWAL) {
             None => None,

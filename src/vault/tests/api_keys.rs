@@ -16,7 +16,7 @@ fn of_alice() -> KeyHolder {
 }
 
 #[tokio::test]
-async fn a_key_is_recognised_until_it_is_revoked_or_expires() {
+async fn key_authenticates_until_revoked_or_expired() {
     let bench = Bench::new();
     let users = vec!["team-*".parse().unwrap(), "x".parse().unwrap()];
     let (key, text) = make(&bench.vault, KeyHolder::Service { users }).await;
@@ -36,7 +36,7 @@ async fn a_key_is_recognised_until_it_is_revoked_or_expires() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_nobody() {
+async fn unknown_text_does_not_authenticate() {
     let bench = Bench::new();
     let (_, text) = make(&bench.vault, of_alice()).await;
     let unknown = key_encoding::write("srk_", &[1; 32]);
@@ -48,7 +48,7 @@ async fn what_is_no_key_is_nobody() {
 }
 
 #[tokio::test]
-async fn a_server_sees_at_once_what_a_command_changed() {
+async fn server_sees_the_changes_of_a_command_at_once() {
     let bench = Bench::new();
     let (_, own) = make(&bench.vault, of_alice()).await;
     assert!(bench.vault.api_keys().authenticate(own.expose()).unwrap().is_some());
@@ -63,7 +63,7 @@ async fn a_server_sees_at_once_what_a_command_changed() {
 }
 
 #[tokio::test]
-async fn an_edited_deleted_inserted_or_replayed_key_is_refused_by_name() {
+async fn manipulated_api_key_row_is_rejected_by_name() {
     for change in [
         "UPDATE api_key SET permissions = 'READ_INTEGRATIONS ADMIN USE_INTEGRATIONS'",
         "UPDATE api_key SET expires_at = 1",
@@ -95,7 +95,7 @@ async fn an_edited_deleted_inserted_or_replayed_key_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_revocation_holds_although_its_row_is_set_back() {
+async fn revocation_holds_after_its_row_is_put_back() {
     let bench = Bench::new();
     let (key, text) = make(&bench.vault, of_alice()).await;
     assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_some());
@@ -107,7 +107,7 @@ async fn a_revocation_holds_although_its_row_is_set_back() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_put_back_under_a_running_server_is_refused() {
+async fn manifest_put_back_under_a_server_is_rejected() {
     let bench = Bench::new();
     let (key, text) = make(&bench.vault, of_alice()).await;
     bench.attack("CREATE TABLE key_before AS SELECT * FROM api_key; CREATE TABLE before AS SELECT * FROM manifest");
@@ -122,7 +122,7 @@ async fn a_manifest_that_is_put_back_under_a_running_server_is_refused() {
 }
 
 #[tokio::test]
-async fn writes_that_are_no_keys_leave_the_table_in_memory() {
+async fn other_writes_keep_the_api_key_cache() {
     let bench = Bench::new();
     let (_, text) = make(&bench.vault, of_alice()).await;
     bench.vault.api_keys().authenticate(text.expose()).unwrap().unwrap();

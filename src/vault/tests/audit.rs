@@ -23,7 +23,7 @@ const COPY: &str = "INSERT INTO audit SELECT 0, at, action, result, actor, user,
                     request_id, key_version, mac FROM audit WHERE seq = 5";
 
 #[tokio::test]
-async fn whatever_was_done_to_the_log_is_named_by_row() {
+async fn manipulated_log_is_reported_by_row() {
     assert_eq!(faults(&ten_rows().await), (vec![], 10));
     let changed = |first, last| Changed { first, last };
     let shifted = format!(
@@ -61,7 +61,7 @@ async fn whatever_was_done_to_the_log_is_named_by_row() {
 }
 
 #[tokio::test]
-async fn a_log_from_before_is_not_the_log_of_today() {
+async fn older_log_is_rejected() {
     let bench = ten_rows().await;
     bench.attack("CREATE TABLE kept AS SELECT * FROM audit");
     bench.vault.users().add(&user("late"), &AuditContext::command_line()).await.unwrap();
@@ -90,7 +90,7 @@ async fn prune(bench: &Bench, days: u64) -> Result<u64, VaultError> {
 }
 
 #[tokio::test]
-async fn a_log_that_was_shortened_is_whole_and_one_that_was_shortened_by_somebody_else_is_not() {
+async fn pruned_log_is_whole_and_a_cut_one_is_not() {
     let bench = half_old().await;
     bench.attack("CREATE TABLE kept AS SELECT * FROM audit");
     assert_eq!(prune(&bench, 101).await.unwrap(), 0);
@@ -113,7 +113,7 @@ async fn a_log_that_was_shortened_is_whole_and_one_that_was_shortened_by_somebod
 }
 
 #[tokio::test]
-async fn the_whole_log_may_be_old() {
+async fn whole_log_can_be_pruned() {
     let bench = ten_rows().await;
     bench.clock.advance(Duration::from_secs(86_400));
     assert_eq!((prune(&bench, 0).await.unwrap(), prune(&bench, 0).await.unwrap()), (10, 0));
@@ -123,7 +123,7 @@ async fn the_whole_log_may_be_old() {
 }
 
 #[tokio::test]
-async fn what_somebody_changed_is_not_cleared_away() {
+async fn manipulated_rows_are_not_pruned() {
     for attack in ["UPDATE audit SET user = 'x' WHERE seq = 3", "DELETE FROM audit WHERE seq = 3"] {
         let bench = half_old().await;
         bench.attack(attack);
@@ -134,7 +134,7 @@ async fn what_somebody_changed_is_not_cleared_away() {
 }
 
 #[tokio::test]
-async fn a_head_whose_row_was_removed_says_nothing() {
+async fn head_of_a_pruned_row_cannot_be_compared() {
     let bench = half_old().await;
     let head = bench.vault.audit().signed_head().unwrap();
     let fit = || bench.vault.audit().check_head(&head).unwrap().unwrap().0;

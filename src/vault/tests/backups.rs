@@ -55,7 +55,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_restored_vault_is_the_one_that_was_backed_up() {
+async fn restored_vault_equals_the_backed_up_one() {
     let (bench, all) = Bench::filled().await;
     let new = NewApiKey {
         name: None,
@@ -96,7 +96,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_restored_vault_holds_against_its_manifest_and_its_chain() {
+async fn restored_vault_passes_verification() {
     let (bench, _) = Bench::filled().await;
     let backup = bench.back_up("b");
     let other = tempfile::tempdir().unwrap();
@@ -114,7 +114,7 @@ async fn a_restored_vault_holds_against_its_manifest_and_its_chain() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_vault_is_in_a_backup_in_the_clear() {
+async fn backup_contains_no_plain_text_of_the_vault() {
     let (bench, _) = Bench::filled().await;
     let file = std::fs::read(bench.back_up("b")).unwrap();
     for text in ["alice", "sk-alice", "rt-bob", "github", "openai", "credential", "octocat", "CREATE"] {
@@ -125,7 +125,7 @@ async fn nothing_of_the_vault_is_in_a_backup_in_the_clear() {
 }
 
 #[tokio::test]
-async fn a_backup_that_ends_early_is_not_whole_wherever_it_ends() {
+async fn truncated_backup_is_rejected() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let file = std::fs::read(&path).unwrap();
@@ -146,7 +146,7 @@ async fn a_backup_that_ends_early_is_not_whole_wherever_it_ends() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_swapped_left_out_or_of_another_backup_do_not_open() {
+async fn moved_or_foreign_chunks_do_not_open() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let (file, other) = (std::fs::read(&path).unwrap(), std::fs::read(bench.back_up("c")).unwrap());
@@ -166,7 +166,7 @@ async fn chunks_that_are_swapped_left_out_or_of_another_backup_do_not_open() {
 }
 
 #[tokio::test]
-async fn no_byte_of_a_backup_can_be_changed_unseen() {
+async fn changed_byte_of_a_backup_is_detected() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let file = std::fs::read(&path).unwrap();
@@ -185,7 +185,7 @@ async fn no_byte_of_a_backup_can_be_changed_unseen() {
 }
 
 #[tokio::test]
-async fn a_backup_needs_the_master_key_of_its_day() {
+async fn backup_needs_the_master_key_of_its_time() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let other = MasterKey::generate(Random);
@@ -198,7 +198,7 @@ async fn a_backup_needs_the_master_key_of_its_day() {
 }
 
 #[tokio::test]
-async fn nothing_is_ever_written_over() {
+async fn existing_file_is_not_overwritten() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
     let before = std::fs::read(&path).unwrap();
@@ -219,7 +219,7 @@ async fn nothing_is_ever_written_over() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_given_up_or_fails_leaves_nothing() {
+async fn stopped_or_failed_backup_leaves_no_file() {
     let (bench, _) = Bench::filled().await;
     let stop = BackupStop::default();
     stop.ask();
@@ -231,7 +231,7 @@ async fn a_backup_that_is_given_up_or_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_killed_process_left_is_removed_and_what_is_being_written_is_not() {
+async fn abandoned_files_are_removed_and_running_ones_stay() {
     let bench = Bench::new();
     let name = |what: &str| format!(".{}{what}", bench.vault.backups().file_prefix());
     let (abandoned, other) = (bench.in_folder(&name("x.backup.1.part")), bench.in_folder(".other.1.part"));
@@ -246,7 +246,7 @@ async fn what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(
 }
 
 #[tokio::test]
-async fn a_damaged_vault_is_found_by_reading_its_backup() {
+async fn damaged_vault_is_detected_in_its_backup() {
     let (bench, all) = Bench::filled().await;
     bench.attack(&format!("UPDATE credential SET provider = 'gitlab' WHERE id = '{}'", all[1].id));
     let backup = bench.back_up("b");
@@ -255,7 +255,7 @@ async fn a_damaged_vault_is_found_by_reading_its_backup() {
 }
 
 #[tokio::test]
-async fn a_table_that_somebody_put_into_the_file_is_not_carried_along() {
+async fn foreign_table_is_not_backed_up() {
     let (bench, _) = Bench::filled().await;
     bench.attack(
         "CREATE TABLE planted (a) ; INSERT INTO planted VALUES ('x');
@@ -269,7 +269,7 @@ async fn a_table_that_somebody_put_into_the_file_is_not_carried_along() {
 }
 
 #[tokio::test]
-async fn the_mark_of_a_restore_is_sealed_and_goes_by_going_live_alone() {
+async fn standby_mark_is_sealed_and_removed_by_promotion_only() {
     let (bench, all) = Bench::filled().await;
     let backup = bench.back_up("b");
     let old_manifest: Vec<u8> = {
@@ -280,7 +280,8 @@ async fn the_mark_of_a_restore_is_sealed_and_goes_by_going_live_alone() {
     let restored = vault.standby().mark().unwrap().unwrap();
     assert_eq!(restored.backup_at, bench.clock.now());
     drop(vault);
-    // Somebody with a SQL shell puts the manifest of before the restore back: it is of another epoch.
+    // Somebody with a SQL shell puts the manifest of before the restore back: it is of another
+    // epoch.
     let connection = Connection::open(bench.in_folder("r.db")).unwrap();
     let sealed: Vec<u8> = connection.query_row("SELECT sealed FROM manifest", [], |row| row.get(0)).unwrap();
     connection.execute("UPDATE manifest SET sealed = ?", [&old_manifest]).unwrap();
@@ -306,7 +307,7 @@ async fn the_mark_of_a_restore_is_sealed_and_goes_by_going_live_alone() {
 }
 
 #[tokio::test]
-async fn tokens_that_come_after_a_restore_are_not_stale() {
+async fn tokens_after_a_restore_are_not_stale() {
     let (bench, all) = Bench::filled().await;
     let backup = bench.back_up("b");
     let restored = Bench { vault: bench.restore(&backup, "r.db", true), ..bench.aside() };
@@ -339,7 +340,7 @@ async fn tokens_that_come_after_a_restore_are_not_stale() {
 }
 
 #[tokio::test]
-async fn a_backup_keeps_the_keys_of_its_day_whatever_is_changed_or_destroyed_later() {
+async fn backup_keeps_the_keys_of_its_time() {
     let (bench, all) = Bench::filled().await;
     let before = bench.back_up("before");
     bench.vault.rotation().begin(&AuditContext::command_line()).await.unwrap();

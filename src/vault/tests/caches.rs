@@ -1,4 +1,5 @@
-//! Cached lists and API keys are never older than a commit that was answered, whichever process made it.
+//! Cached lists and API keys are never older than a commit that was answered, whichever process
+//! made it.
 
 use super::*;
 use crate::vault::credentials::summary_cache::SummaryCache;

@@ -6,7 +6,7 @@ use super::*;
 use crate::kind::Kind;
 
 #[tokio::test]
-async fn every_kind_comes_back_as_it_was_stored() {
+async fn every_kind_reads_back_as_stored() {
     let bench = Bench::new();
     let headers = BTreeMap::from([("X-Api-Key".to_owned(), Secret::new("k")), ("A".to_owned(), Secret::new(""))]);
     let kinds = [
@@ -29,7 +29,7 @@ async fn every_kind_comes_back_as_it_was_stored() {
 }
 
 #[tokio::test]
-async fn lists_are_of_one_user_oldest_first_and_in_pages() {
+async fn lists_are_per_user_sorted_and_paged() {
     let bench = Bench::new();
     let mut ids = Vec::new();
     for provider in ["b", "a", "b", "a"] {
@@ -52,7 +52,7 @@ async fn lists_are_of_one_user_oldest_first_and_in_pages() {
 }
 
 #[tokio::test]
-async fn another_users_credential_is_not_there() {
+async fn credential_of_another_user_is_not_found() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("k")).await;
     let (bob, who) = (user("bob"), AuditContext::system());
@@ -68,7 +68,7 @@ async fn another_users_credential_is_not_there() {
 }
 
 #[tokio::test]
-async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
+async fn replacing_keeps_the_id_and_retitling_the_secret() {
     let bench = Bench::new();
     let stored = bench.add("alice", "github", tokens("one", "r1")).await;
     bench.clock.advance(Duration::from_secs(9));
@@ -99,7 +99,7 @@ async fn replacing_keeps_the_id_and_retitling_keeps_the_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_is_changed_in_parts_and_only_to_one_of_its_kind() {
+async fn secret_changes_in_parts_and_keeps_its_kind() {
     let bench = Bench::new();
     let login = CredentialSecret::UserPassword { username: Secret::new("me"), password: Secret::new("old") };
     let stored = bench.add("alice", "smtp", login).await;
@@ -122,7 +122,7 @@ fn unless_shared() -> RevocationScope {
 }
 
 #[tokio::test]
-async fn deleting_queues_the_tokens_where_the_grant_is_not_shared() {
+async fn deletion_queues_tokens_unless_the_grant_is_shared() {
     let bench = Bench::new();
     let first = bench.connect("alice", Some("1")).await;
     let second = bench.connect("alice", Some("1")).await;
@@ -144,7 +144,7 @@ async fn deleting_queues_the_tokens_where_the_grant_is_not_shared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn siblings_deleted_at_one_time_never_both_skip_the_revocation() {
+async fn concurrent_deletions_revoke_a_shared_grant_once() {
     let bench = Bench::new();
     for _ in 0..20 {
         let (one, two) = (bench.connect("alice", Some("1")).await, bench.connect("alice", Some("1")).await);
@@ -157,7 +157,7 @@ async fn siblings_deleted_at_one_time_never_both_skip_the_revocation() {
 const BOUNDS: RetryBounds = RetryBounds { time: WEEK, tries: 5 };
 
 #[tokio::test]
-async fn a_revocation_that_was_queued_while_the_clock_was_ahead_is_given_up_after_as_many_tries_as_fit() {
+async fn revocation_of_a_fast_clock_is_given_up() {
     let bench = Bench::new();
     let now = bench.clock.now();
     let in_time = bench.connect("alice", Some("1")).await;
@@ -178,7 +178,7 @@ async fn a_revocation_that_was_queued_while_the_clock_was_ahead_is_given_up_afte
 }
 
 #[tokio::test]
-async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
+async fn revocation_waits_is_postponed_and_given_up() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("1")).await;
     let queued = bench.delete(&stored, RevocationScope::Token).await.unwrap().revocation.unwrap();
@@ -215,7 +215,7 @@ async fn a_queued_revocation_waits_is_put_off_and_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_user_goes_with_keys_and_logins_but_not_before_the_credentials() {
+async fn user_removal_needs_its_credentials_deleted() {
     let bench = Bench::new();
     let (alice, who) = (user("alice"), AuditContext::command_line());
     assert!(
@@ -237,7 +237,7 @@ async fn a_user_goes_with_keys_and_logins_but_not_before_the_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_and_a_command_write_side_by_side() {
+async fn server_and_command_write_side_by_side() {
     let bench = Bench::new();
     let command = bench.beside();
     let writers: Vec<_> = (0..60)
@@ -256,7 +256,7 @@ async fn a_server_and_a_command_write_side_by_side() {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_the_files_in_the_clear() {
+async fn files_contain_no_secret_in_plain_text() {
     let bench = Bench::new();
     let canary = "CANARY-7f3a";
     bench.add("alice", "github", tokens(canary, canary)).await;
@@ -279,7 +279,7 @@ async fn no_secret_is_in_the_files_in_the_clear() {
 }
 
 #[tokio::test]
-async fn of_changes_that_share_a_commit_those_that_fail_leave_nothing_in_the_manifest() {
+async fn failed_job_leaves_the_manifest_unchanged() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("first")).await;
     let (vault, who, alice) = (&bench.vault, AuditContext::command_line(), user("alice"));

@@ -12,7 +12,7 @@ pub(super) async fn three(bench: &Bench) -> [CredentialMetadata; 3] {
 }
 
 #[tokio::test]
-async fn edited_rows_are_refused_by_name() {
+async fn edited_rows_are_rejected_by_name() {
     for (table, change) in [
         ("credential", "UPDATE credential SET provider = 'q'"),
         ("credential", "UPDATE credential SET kind = 'user_password'"),
@@ -46,7 +46,7 @@ async fn edited_rows_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn swapped_and_moved_records_do_not_open() {
+async fn moved_records_do_not_open() {
     for column in [("credential", "summary"), ("credential_secret", "secret")] {
         let (table, column) = column;
         let bench = Bench::new();
@@ -63,7 +63,7 @@ async fn swapped_and_moved_records_do_not_open() {
 }
 
 #[tokio::test]
-async fn a_whole_row_given_to_another_user_does_not_open() {
+async fn row_moved_to_another_user_does_not_open() {
     let bench = Bench::new();
     let [first, ..] = three(&bench).await;
     bench.attack(
@@ -76,7 +76,7 @@ async fn a_whole_row_given_to_another_user_does_not_open() {
 }
 
 #[tokio::test]
-async fn an_older_secret_that_is_put_back_is_refused() {
+async fn older_secret_is_rejected() {
     let bench = Bench::new();
     let [first, ..] = three(&bench).await;
     bench.attack("CREATE TABLE saved AS SELECT * FROM credential_secret");
@@ -87,7 +87,7 @@ async fn an_older_secret_that_is_put_back_is_refused() {
 }
 
 #[tokio::test]
-async fn the_host_of_a_secret_cannot_be_exchanged() {
+async fn host_is_bound_to_the_secret() {
     let bench = Bench::new();
     let scoped = |host: &str| CredentialSecret::HostScoped {
         host: host.parse().unwrap(),
@@ -121,7 +121,7 @@ async fn the_host_of_a_secret_cannot_be_exchanged() {
 }
 
 #[tokio::test]
-async fn an_edited_login_user_or_revocation_is_refused() {
+async fn edited_login_user_or_revocation_is_rejected() {
     let bench = Bench::new();
     bench.vault.logins().begin("s", super::pending::login(&bench, "alice"), &AuditContext::system()).await.unwrap();
     bench.attack("UPDATE pending_authorization SET expires_at = expires_at + 1000000, user = 'bob'");
@@ -137,7 +137,7 @@ async fn an_edited_login_user_or_revocation_is_refused() {
 }
 
 #[tokio::test]
-async fn a_trigger_or_a_view_that_was_put_into_the_file_does_nothing() {
+async fn inserted_trigger_or_view_has_no_effect() {
     let bench = Bench::new();
     let (github, who) = ("github".parse().unwrap(), AuditContext::system());
     bench.vault.logins().begin("s", super::pending::login(&bench, "alice"), &who).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_trigger_or_a_view_that_was_put_into_the_file_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_value_that_no_column_can_have_is_damage() {
+async fn impossible_column_value_is_damage() {
     for change in [
         "UPDATE credential SET data_key = -1",
         "UPDATE credential SET provider = CAST(x'ff' AS TEXT)",
@@ -181,7 +181,7 @@ async fn a_value_that_no_column_can_have_is_damage() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
+async fn damaged_revocation_does_not_block_the_others() {
     let bench = Bench::new();
     for account in ["1", "2"] {
         let stored = bench.connect("alice", Some(account)).await;
@@ -197,7 +197,7 @@ async fn a_damaged_row_in_the_queue_does_not_keep_the_others_from_their_turn() {
 }
 
 #[tokio::test]
-async fn a_revocation_whose_end_was_edited_is_not_given_up_for_it() {
+async fn edited_end_does_not_give_up_a_revocation() {
     let bench = Bench::new();
     for account in ["1", "2"] {
         let stored = bench.connect("alice", Some(account)).await;
@@ -217,7 +217,7 @@ async fn a_revocation_whose_end_was_edited_is_not_given_up_for_it() {
 }
 
 #[tokio::test]
-async fn a_begun_login_that_is_damaged_stays_to_be_named_and_keeps_no_other_from_its_end() {
+async fn damaged_login_stays_and_does_not_block_clean_up() {
     for edit in ["provider = 'x'", "expires_at = 1", "data_key = -1", "sealed = zeroblob(500)"] {
         let bench = Bench::new();
         for state in ["s", "t"] {
@@ -239,7 +239,7 @@ async fn a_begun_login_that_is_damaged_stays_to_be_named_and_keeps_no_other_from
 }
 
 #[tokio::test]
-async fn a_damaged_credential_keeps_no_other_from_being_seen() {
+async fn damaged_credential_does_not_hide_the_others() {
     for change in [
         "UPDATE credential SET status = 'needs_reauth'",
         "UPDATE credential SET data_key = -1",
@@ -257,7 +257,7 @@ async fn a_damaged_credential_keeps_no_other_from_being_seen() {
 }
 
 #[tokio::test]
-async fn a_grant_that_a_damaged_credential_may_hang_on_is_not_ended() {
+async fn grant_of_a_damaged_credential_is_not_revoked() {
     let bench = Bench::new();
     let (first, second) = (bench.connect("alice", Some("1")).await, bench.connect("alice", Some("2")).await);
     bench.attack(&format!("UPDATE credential SET updated_at = 1 WHERE id = '{}'", first.id));
@@ -266,7 +266,7 @@ async fn a_grant_that_a_damaged_credential_may_hang_on_is_not_ended() {
 }
 
 #[tokio::test]
-async fn a_login_that_comes_back_to_a_damaged_credential_loses_no_tokens() {
+async fn login_for_a_damaged_credential_keeps_its_tokens() {
     for damage in [
         "UPDATE credential SET summary = randomblob(109)",
         "UPDATE credential_secret SET secret = randomblob(109)",

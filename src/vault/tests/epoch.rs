@@ -1,4 +1,5 @@
-//! An older copy of the whole file, put back by somebody who cannot put back what is known outside it.
+//! An older copy of the whole file, put back by somebody who cannot put back what is known outside
+//! it.
 
 use super::*;
 
@@ -51,7 +52,7 @@ impl Known {
 }
 
 #[tokio::test]
-async fn a_deletion_and_a_revocation_are_known_outside_before_anybody_is_told() {
+async fn durable_write_updates_the_epoch_file_first() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
     let who = AuditContext::system();
@@ -66,7 +67,7 @@ async fn a_deletion_and_a_revocation_are_known_outside_before_anybody_is_told() 
 }
 
 #[tokio::test]
-async fn what_can_wait_is_known_outside_at_the_latest_when_the_vault_is_closed() {
+async fn closing_writes_the_epoch_file() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
     let before = known.epoch();
@@ -78,7 +79,7 @@ async fn what_can_wait_is_known_outside_at_the_latest_when_the_vault_is_closed()
 }
 
 #[tokio::test]
-async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
+async fn older_copy_is_rejected_unless_accepted() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
     let (key, text) = super::api_keys::make(&vault, KeyHolder::User(user("alice"))).await;
@@ -112,7 +113,7 @@ async fn an_older_copy_is_refused_and_taken_only_knowingly_and_with_a_trace() {
 }
 
 #[tokio::test]
-async fn a_vault_that_is_ahead_is_normal_and_another_vaults_file_is_not() {
+async fn vault_may_be_ahead_of_its_own_epoch_file_only() {
     let known = Known::new();
     drop(known.open(false).unwrap());
     known.bench.vault.users().add(&user("alice"), &AuditContext::system()).await.unwrap();
@@ -129,7 +130,7 @@ async fn a_vault_that_is_ahead_is_normal_and_another_vaults_file_is_not() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_no_first_time() {
+async fn missing_epoch_file_is_rejected() {
     let known = Known::new();
     drop(known.open(false).unwrap());
     std::fs::remove_file(&known.file).unwrap();
@@ -147,7 +148,7 @@ async fn a_file_that_is_gone_is_no_first_time() {
 }
 
 #[tokio::test]
-async fn a_vault_that_was_restored_has_its_first_time_before_it() {
+async fn restored_vault_accepts_a_new_epoch_file() {
     let known = Known::new();
     let vault = known.open(false).unwrap();
     let backup = known.bench.folder.path().join("b");

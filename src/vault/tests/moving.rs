@@ -46,7 +46,7 @@ fn everything() -> NewCredential {
 }
 
 #[tokio::test]
-async fn a_credential_that_moves_has_there_what_it_had_here() {
+async fn moved_credential_keeps_its_data() {
     let (here, there) = (Bench::new(), Bench::new());
     let stored = here.vault.credentials().insert(everything(), &who()).await.unwrap();
     let host = "*.example.com:8443".parse().unwrap();
@@ -67,7 +67,7 @@ async fn a_credential_that_moves_has_there_what_it_had_here() {
 }
 
 #[tokio::test]
-async fn what_is_here_already_stays_as_it_is_and_a_rehearsal_says_so() {
+async fn existing_credential_stays_and_a_rehearsal_tells() {
     let (here, there) = (Bench::new(), Bench::new());
     here.add("alice", "github", tokens("at", "rt")).await;
     let moved = exported(&here).await.remove(0);
@@ -85,7 +85,7 @@ async fn what_is_here_already_stays_as_it_is_and_a_rehearsal_says_so() {
 }
 
 #[tokio::test]
-async fn for_another_user_it_has_an_id_of_its_own_and_is_known_again() {
+async fn import_for_another_user_gets_a_new_id() {
     let bench = Bench::new();
     let alices = bench.add("alice", "github", tokens("at", "rt")).await;
     let moved = exported(&bench).await.remove(0);
@@ -100,7 +100,7 @@ async fn for_another_user_it_has_an_id_of_its_own_and_is_known_again() {
 }
 
 #[tokio::test]
-async fn the_same_is_known_by_its_origin_its_account_or_its_secret() {
+async fn duplicate_is_detected_by_origin_account_or_secret() {
     let bench = Bench::new();
     let store = async |new: NewCredential, origin: &str| {
         let arrival = bench.vault.transfer().candidate(&new, origin.to_owned());
@@ -124,7 +124,7 @@ async fn the_same_is_known_by_its_origin_its_account_or_its_secret() {
 }
 
 #[tokio::test]
-async fn where_it_came_from_outlives_a_new_secret() {
+async fn origin_survives_a_new_secret() {
     let bench = Bench::new();
     let arrival = bench.vault.transfer().candidate(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
     bench.vault.transfer().import(arrival, false, &who()).await.unwrap();
@@ -137,7 +137,7 @@ async fn where_it_came_from_outlives_a_new_secret() {
 }
 
 #[tokio::test]
-async fn a_client_that_registered_itself_goes_with_its_credential() {
+async fn registration_moves_with_its_credential() {
     let bench = Bench::new();
     bench.add("alice", "mcp", tokens("at", "rt")).await;
     let at = RegisteredAt { issuer: "https://as.example".into(), redirect_uri: "http://localhost/cb".into() };

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::*;
 
 #[test]
-fn a_vault_is_opened_by_its_own_key_alone_and_the_error_names_both() {
+fn wrong_key_is_rejected_with_both_fingerprints() {
     let bench = Bench::new();
     assert!(bench.reopen_as(&bench.key).is_ok());
     let other = MasterKey::generate(Random);
@@ -17,7 +17,7 @@ fn a_vault_is_opened_by_its_own_key_alone_and_the_error_names_both() {
 }
 
 #[test]
-fn a_passphrase_opens_what_it_made() {
+fn passphrase_opens_its_vault() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("v.db");
     let clock = Clock::manual(UnixTime(0));
@@ -34,7 +34,7 @@ fn a_passphrase_opens_what_it_made() {
 }
 
 #[test]
-fn a_changed_keyring_is_damaged_and_not_a_wrong_key() {
+fn changed_keyring_is_damage_and_not_a_wrong_key() {
     for change in [
         "UPDATE slot SET wrapped_root = randomblob(72)",
         "UPDATE slot SET fingerprint = randomblob(8)",
@@ -61,7 +61,7 @@ fn a_changed_keyring_is_damaged_and_not_a_wrong_key() {
 }
 
 #[test]
-fn a_newer_file_a_strange_one_and_a_missing_one_each_have_their_own_error() {
+fn newer_foreign_and_missing_files_have_own_errors() {
     let bench = Bench::new();
     bench.attack("PRAGMA user_version = 9");
     assert!(matches!(
@@ -83,7 +83,7 @@ fn a_newer_file_a_strange_one_and_a_missing_one_each_have_their_own_error() {
 }
 
 #[test]
-fn a_vault_is_never_made_over_a_file() {
+fn vault_is_not_created_over_a_file() {
     let bench = Bench::new();
     let again = Vault::create(&bench.path(), &bench.key, bench.clock.clone(), Random);
     assert!(matches!(again, Err(VaultError::AlreadyExists(_))));
@@ -91,7 +91,7 @@ fn a_vault_is_never_made_over_a_file() {
 }
 
 #[test]
-fn one_server_at_a_time_and_commands_beside_it() {
+fn one_server_runs_with_commands_beside_it() {
     let bench = Bench::new();
     let server = || Vault::open(&bench.path(), &bench.key, OpenMode::Server, bench.clock.clone(), Random);
     assert!(matches!(server(), Err(VaultError::Locked(_))));
@@ -104,7 +104,7 @@ fn one_server_at_a_time_and_commands_beside_it() {
 }
 
 #[tokio::test]
-async fn files_are_for_their_owner_alone_and_an_open_folder_is_told() {
+async fn files_are_private_and_an_open_folder_is_reported() {
     let bench = Bench::new();
     bench.vault.users().add(&user("alice"), &AuditContext::system()).await.unwrap();
     bench.vault.writable().await.unwrap();
@@ -121,7 +121,7 @@ async fn files_are_for_their_owner_alone_and_an_open_folder_is_told() {
 }
 
 #[test]
-fn a_manifest_that_was_changed_keeps_the_vault_closed() {
+fn changed_manifest_keeps_the_vault_closed() {
     for change in [
         "DELETE FROM manifest",
         "UPDATE manifest SET sealed = randomblob(length(sealed))",

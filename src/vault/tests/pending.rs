@@ -34,7 +34,7 @@ async fn take(bench: &Bench, state: &str, of: &str, provider: &str) -> Option<Pe
 }
 
 #[tokio::test]
-async fn a_login_comes_back_whole_and_once() {
+async fn login_is_taken_once_with_all_data() {
     let bench = Bench::new();
     let put = login(&bench, "alice");
     bench.vault.logins().begin("state-1", put.clone(), &AuditContext::system()).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_login_comes_back_whole_and_once() {
 }
 
 #[tokio::test]
-async fn another_user_another_provider_and_another_state_leave_it() {
+async fn login_stays_for_other_users_providers_and_states() {
     let bench = Bench::new();
     begin(&bench).await;
     assert!(take(&bench, "state-1", "bob", "github").await.is_none());
@@ -58,7 +58,7 @@ async fn another_user_another_provider_and_another_state_leave_it() {
 }
 
 #[tokio::test]
-async fn an_expired_login_is_not_taken_and_is_purged() {
+async fn expired_login_is_purged_and_not_taken() {
     let bench = Bench::new();
     begin(&bench).await;
     bench.clock.advance(Duration::from_secs(600));
@@ -74,7 +74,7 @@ async fn begin_other(bench: &Bench) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_fifty_that_race_for_a_state_one_gets_it() {
+async fn concurrent_takes_of_one_state_succeed_once() {
     let bench = Bench::new();
     begin(&bench).await;
     let racers: Vec<_> = (0..50)
@@ -96,7 +96,7 @@ async fn of_fifty_that_race_for_a_state_one_gets_it() {
 }
 
 #[tokio::test]
-async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
+async fn newest_thousand_logins_of_a_user_are_kept() {
     // A second apart, and all within one second.
     for apart in [1, 0] {
         let bench = Bench::new();
@@ -117,7 +117,8 @@ async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
         }
         assert!(take("state 1252", "alice").await);
         assert!(take("other", "bob").await, "nobody begins logins at another's cost");
-        // Another process, and a server that was started again, know nothing of the room that was left.
+        // Another process, and a server that was started again, know nothing of the room that was
+        // left.
         let other = bench.beside();
         other.logins().begin("beside", login(&bench, "alice"), &who).await.unwrap();
         assert_eq!(bench.vault.status().unwrap().pending, 1000);
@@ -128,7 +129,7 @@ async fn of_one_users_begun_logins_the_newest_thousand_are_kept() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_asked_about_becomes_no_newer() {
+async fn polling_does_not_renew_a_login() {
     let bench = Bench::new();
     let (who, github) = (AuditContext::system(), "github".parse().unwrap());
     let device = DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 0 };

@@ -1,4 +1,5 @@
-//! A refresh, as the vault sees it: intent, end, failure, refusal, and what happens when somebody else was quicker.
+//! A refresh, as the vault sees it: intent, end, failure, refusal, and what happens when somebody
+//! else was quicker.
 
 use super::*;
 
@@ -36,7 +37,8 @@ fn now(bench: &Bench, of: &CredentialMetadata) -> CredentialMetadata {
 }
 
 #[tokio::test]
-async fn bar_53_the_intent_is_on_disk_before_anything_is_sent() {
+// Requirement 53.
+async fn refresh_intent_is_on_disk_before_the_request() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     begin(&bench, &stored).await;
@@ -48,7 +50,8 @@ async fn bar_53_the_intent_is_on_disk_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn bar_52_whether_to_begin_is_decided_by_what_is_there_in_the_transaction() {
+// Requirement 52.
+async fn refresh_is_decided_inside_the_transaction() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let decline = |summary: &CredentialMetadata, tokens: &Tokens| {
@@ -67,7 +70,7 @@ async fn bar_52_whether_to_begin_is_decided_by_what_is_there_in_the_transaction(
 }
 
 #[tokio::test]
-async fn what_a_refresh_brought_replaces_everything_at_once() {
+async fn refreshed_tokens_replace_everything_at_once() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let failed = begin(&bench, &stored).await;
@@ -95,7 +98,8 @@ async fn what_a_refresh_brought_replaces_everything_at_once() {
 }
 
 #[tokio::test]
-async fn bar_25_a_doubt_stays_until_an_answer_clears_it_up() {
+// Requirement 25.
+async fn doubt_stays_until_an_answer_resolves_it() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let ticket = begin(&bench, &stored).await;
@@ -116,7 +120,7 @@ async fn bar_25_a_doubt_stays_until_an_answer_clears_it_up() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_for_the_user_and_keeps_what_is_stored() {
+async fn refusal_needs_reauth_and_keeps_the_tokens() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let ticket = begin(&bench, &stored).await;
@@ -136,7 +140,7 @@ async fn a_refusal_is_for_the_user_and_keeps_what_is_stored() {
 }
 
 #[tokio::test]
-async fn tokens_that_come_too_late_overwrite_nothing_and_are_revoked_where_that_harms_nobody() {
+async fn late_tokens_overwrite_nothing_and_are_revoked() {
     let shared = RevocationScope::UnlessShared(vec!["github".parse().unwrap()]);
     for (revocation, deleted, queued) in [
         (RevocationScope::Token, false, 1),
@@ -169,7 +173,7 @@ async fn tokens_that_come_too_late_overwrite_nothing_and_are_revoked_where_that_
 }
 
 #[tokio::test]
-async fn a_reconnected_credential_keeps_its_account_and_what_the_new_grant_lacks() {
+async fn reconnection_keeps_account_and_refresh_token() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let no_refresh_token = |account: Option<&str>| {
@@ -198,7 +202,7 @@ async fn a_reconnected_credential_keeps_its_account_and_what_the_new_grant_lacks
 }
 
 #[tokio::test]
-async fn the_background_finds_what_is_due_by_an_index() {
+async fn due_refreshes_use_an_index() {
     let bench = Bench::new();
     let stored = bench.connect("alice", Some("42")).await;
     let at = |seconds| Some(UnixTime(bench.clock.now().0 + seconds));

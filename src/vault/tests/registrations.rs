@@ -17,7 +17,8 @@ pub(super) fn client(id: &str) -> ClientRegistration {
 }
 
 #[tokio::test]
-async fn bar_38_a_registration_is_kept_sealed_for_its_issuer_and_redirect_uri_alone() {
+// Requirement 38.
+async fn registration_belongs_to_issuer_and_redirect_uri() {
     let bench = Bench::new();
     let here = at("https://as.example");
     assert!(bench.vault.registrations().get(&here).unwrap().is_none());
@@ -44,7 +45,7 @@ async fn bar_38_a_registration_is_kept_sealed_for_its_issuer_and_redirect_uri_al
 }
 
 #[tokio::test]
-async fn of_two_that_register_at_one_time_both_use_the_first_and_a_dead_one_can_be_replaced() {
+async fn concurrent_registrations_use_the_first_one() {
     let bench = Bench::new();
     let here = at("https://as.example");
     let put = async |id: &str, replaced: Option<&str>| {

@@ -352,7 +352,8 @@ async fn a_damaged_revocation_keeps_no_other_from_being_seen() {
 async fn a_page_of_revocations_goes_on_behind_one_that_cannot_be_read() {
     let bench = Bench::new();
     passing(&bench).await;
-    // Three of one credential, of which the second cannot be read; the third is a copy that opens as little.
+    // Three of one credential, of which the second cannot be read; the third is a copy that opens
+    // as little.
     bench.attack(
         "INSERT INTO revocation SELECT 'zz' || id, user, provider, credential, -1, 0, 0, 1, 1, sealed FROM revocation
              ORDER BY credential LIMIT 1",

@@ -1,5 +1,5 @@
-//! The data key changes under a running vault: nothing new is sealed under the old one, nothing old is lost, and afterwards
-//! the old one opens nothing.
+//! The data key changes under a running vault: nothing new is sealed under the old one, nothing old
+//! is lost, and afterwards the old one opens nothing.
 
 use super::*;
 
@@ -57,7 +57,7 @@ async fn assert_all_of_use(bench: &Bench, kept: &CredentialMetadata) {
 }
 
 #[tokio::test]
-async fn a_record_sealed_under_the_old_key_is_sealed_again_before_it_is_stored() {
+async fn stale_data_key_is_replaced_before_a_write() {
     let bench = Bench::new();
     let old = bench.add("alice", "p", api_key("old")).await;
     let reader = bench.beside();
@@ -74,7 +74,8 @@ async fn a_record_sealed_under_the_old_key_is_sealed_again_before_it_is_stored()
 }
 
 #[tokio::test]
-async fn bar_55_after_a_rotation_everything_is_there_and_the_old_key_opens_nothing() {
+// Requirement 55.
+async fn rotation_keeps_all_data_and_ends_the_old_key() {
     let bench = Bench::new();
     let kept = one_of_each(&bench).await;
     let wrapped: Vec<u8> = {
@@ -93,7 +94,8 @@ async fn bar_55_after_a_rotation_everything_is_there_and_the_old_key_opens_nothi
 }
 
 #[tokio::test]
-async fn bar_55_a_rotation_that_was_cut_short_goes_on_where_it_was_left() {
+// Requirement 55.
+async fn interrupted_rotation_continues() {
     let bench = Bench::new();
     for i in 0..9 {
         bench.add("alice", "p", api_key(&i.to_string())).await;
@@ -117,7 +119,7 @@ async fn bar_55_a_rotation_that_was_cut_short_goes_on_where_it_was_left() {
 }
 
 #[tokio::test]
-async fn whatever_happens_during_a_rotation_happens_as_without_it() {
+async fn operations_succeed_during_a_rotation() {
     let bench = Bench::new();
     let kept = one_of_each(&bench).await;
     let refreshed = bench.connect("bob", Some("7")).await;
@@ -146,7 +148,7 @@ async fn whatever_happens_during_a_rotation_happens_as_without_it() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_keeps_the_old_key_and_is_named() {
+async fn damaged_record_keeps_the_old_key_and_is_reported() {
     let bench = Bench::new();
     let [good, bad] = [bench.add("alice", "p", api_key("a")).await, bench.add("alice", "p", api_key("b")).await];
     bench.attack(&format!("UPDATE credential SET expires_at = 5 WHERE id = '{}'", bad.id));
@@ -159,7 +161,7 @@ async fn a_damaged_record_keeps_the_old_key_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_login_that_comes_back_during_a_rotation_by_another_process_replaces_its_credential() {
+async fn login_during_a_foreign_rotation_replaces_its_credential() {
     for ends in [false, true] {
         let bench = Bench::new();
         let old = bench.connect("alice", Some("42")).await;

@@ -7,7 +7,7 @@ fn passphrase(text: &str) -> MasterKey {
 }
 
 #[tokio::test]
-async fn a_key_and_a_passphrase_open_one_vault_side_by_side() {
+async fn key_and_passphrase_open_one_vault() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("k")).await;
     let recovery = passphrase("correct horse battery staple");
@@ -25,7 +25,7 @@ async fn a_key_and_a_passphrase_open_one_vault_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_slot_that_was_removed_opens_nothing_and_the_last_one_stays() {
+async fn removed_slot_opens_nothing_and_the_last_stays() {
     let bench = Bench::new();
     let who = AuditContext::command_line();
     let second = MasterKey::generate(Random);
@@ -40,7 +40,7 @@ async fn a_slot_that_was_removed_opens_nothing_and_the_last_one_stays() {
 }
 
 #[tokio::test]
-async fn only_who_has_a_master_key_can_add_one() {
+async fn adding_a_slot_needs_a_master_key() {
     let bench = Bench::new();
     let [stranger, new] = [MasterKey::generate(Random), MasterKey::generate(Random)];
     let added = bench.vault.key_slots().add(&stranger, &new, &AuditContext::command_line()).await;
@@ -50,7 +50,7 @@ async fn only_who_has_a_master_key_can_add_one() {
 }
 
 #[tokio::test]
-async fn a_slot_with_the_last_of_all_numbers_is_damage_and_no_panic() {
+async fn slot_with_the_maximum_id_is_damage() {
     let bench = Bench::new();
     bench.attack(
         "INSERT INTO slot SELECT 9223372036854775807, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint,
@@ -62,7 +62,7 @@ async fn a_slot_with_the_last_of_all_numbers_is_damage_and_no_panic() {
 }
 
 #[tokio::test]
-async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
+async fn old_master_key_is_useless_after_a_new_root() {
     let bench = Bench::new();
     let who = AuditContext::command_line();
     let stored = bench.add("alice", "p", api_key("k")).await;
@@ -98,7 +98,7 @@ async fn a_new_root_leaves_nothing_to_whoever_knows_the_old_master_key() {
 }
 
 #[tokio::test]
-async fn the_slots_of_a_vault_are_bounded_in_number() {
+async fn number_of_slots_is_bounded() {
     let bench = Bench::new();
     let who = AuditContext::command_line();
     for _ in 1..64 {

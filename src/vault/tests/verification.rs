@@ -22,7 +22,7 @@ async fn three(bench: &Bench) -> [String; 3] {
 }
 
 #[tokio::test]
-async fn a_vault_that_nobody_touched_holds() {
+async fn untouched_vault_passes() {
     let bench = Bench::new();
     three(&bench).await;
     super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
@@ -31,7 +31,7 @@ async fn a_vault_that_nobody_touched_holds() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
+async fn missing_rows_are_reported() {
     let bench = Bench::new();
     let [first, second, _] = three(&bench).await;
     bench.attack(&format!(
@@ -45,7 +45,7 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test]
-async fn what_was_put_back_is_named() {
+async fn rows_put_back_are_reported() {
     let bench = Bench::new();
     let [first, second, third] = three(&bench).await;
     bench.attack("CREATE TABLE c AS SELECT * FROM credential; CREATE TABLE s AS SELECT * FROM credential_secret");
@@ -76,7 +76,7 @@ async fn what_was_put_back_is_named() {
 }
 
 #[tokio::test]
-async fn an_api_key_that_is_gone_or_unrevoked_is_named() {
+async fn missing_or_unrevoked_api_key_is_reported() {
     let bench = Bench::new();
     let (gone, _) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
     let (revoked, _) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
@@ -91,7 +91,7 @@ async fn an_api_key_that_is_gone_or_unrevoked_is_named() {
 }
 
 #[tokio::test]
-async fn moved_and_edited_rows_of_every_table_are_named() {
+async fn moved_and_edited_rows_are_reported() {
     for (change, table) in [
         ("UPDATE credential SET provider = 'github'", "credential"),
         ("UPDATE credential_secret SET revision = 2", "credential_secret"),
@@ -113,7 +113,7 @@ async fn moved_and_edited_rows_of_every_table_are_named() {
 }
 
 #[tokio::test]
-async fn a_row_whose_key_is_empty_is_named_like_any_other() {
+async fn row_with_an_empty_key_is_reported() {
     for (table, sql) in [
         ("user", "INSERT INTO user SELECT '', created_at, revision, data_key, sealed FROM user LIMIT 1"),
         ("signing_key", "INSERT INTO signing_key SELECT '', created_at, revision, data_key, sealed FROM user LIMIT 1"),
@@ -136,7 +136,7 @@ async fn a_row_whose_key_is_empty_is_named_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_schema_that_was_damaged_or_added_to_is_named_and_a_table_of_another_program_is_not() {
+async fn changed_schema_is_reported() {
     let edit = |name: &str, from: &str, to: &str| {
         format!(
             "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '{from}', '{to}') WHERE name = '{name}'"
@@ -165,7 +165,7 @@ async fn a_schema_that_was_damaged_or_added_to_is_named_and_a_table_of_another_p
 }
 
 #[tokio::test]
-async fn a_header_that_forbids_writing_is_named() {
+async fn header_that_forbids_writing_is_reported() {
     let bench = Bench::new();
     bench.add("alice", "p", api_key("a")).await;
     let (path, key, clock) = (bench.path(), bench.key.to_file_text().unwrap(), bench.clock.clone());
@@ -173,7 +173,8 @@ async fn a_header_that_forbids_writing_is_named() {
     let file = Connection::open(&path).unwrap();
     file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(file);
-    // The version for writing (the file format of SQLite, 1.3.3): what is larger than 2 may be read and not written.
+    // The version for writing (the file format of SQLite, 1.3.3): what is larger than 2 may be read
+    // and not written.
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[18] = 3;
     std::fs::write(&path, bytes).unwrap();

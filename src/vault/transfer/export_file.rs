@@ -1,13 +1,14 @@
-//! A sealed export: credentials in a file that a passphrase opens, to be moved from one vault to another.
+//! The export file: credentials sealed with a passphrase, to move them from one vault to another.
 //!
 //! ```text
 //! "strongroom export 1\n" | memory 4 | time 4 | lanes 4 | salt 16 | vault 16 | made at 8 | check 16
-//! then, as often as there is something: length 4 | nonce 24 | ciphertext | tag 16
+//! then for each record: length 4 | nonce 24 | ciphertext | tag 16
 //! ```
 //!
-//! The key is Argon2id of the passphrase, as in a slot, and what is derived of it. Each record is sealed by XChaCha20-Poly1305 with
-//! the whole head, its place and whether it is the last in its associated data, and the last holds how many came before: so one
-//! that was left out, put elsewhere, cut off or added is found before anything of the file is used.
+//! The key is derived from the passphrase by Argon2id, as in a key slot. Each record is sealed with
+//! XChaCha20-Poly1305. Its associated data contains the whole head, its position, and a mark on the
+//! last record, which holds the number of records before it. So a record that was removed, moved,
+//! cut or added is detected before any record is used.
 
 use std::io::{self, Write};
 
@@ -24,39 +25,39 @@ use crate::vault::crypto::keys::{self, Key};
 use crate::vault::error::VaultError;
 
 const MAGIC: &[u8; 20] = b"strongroom export 1\n";
-/// How every version's files begin.
+/// The beginning of the files of every version.
 const FAMILY: &[u8] = b"strongroom export ";
 const CHECK: usize = 16;
 const HEAD: usize = MAGIC.len() + 3 * 4 + 16 + 16 + 8 + CHECK;
-/// A record is padded to a multiple of this: the length of a password is a secret.
+/// A record is padded to a multiple of this, because the length of a password is confidential.
 const PADDING: usize = 64;
-/// Far above what one credential can be.
+/// Maximum size of a record, far above any credential.
 const LARGEST: usize = 16 << 20;
 
-/// What is wrong with a file that should be an export.
+/// The reason why an export is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ExportFault {
-    /// Not one of ours.
+    /// It is not an export of Strongroom.
     #[error("this is not an export of Strongroom")]
     NotAnExport,
-    /// One of a later version.
+    /// A later version made it.
     #[error("a newer Strongroom wrote this export")]
     Newer,
-    /// Its parameters ask for more, or for less, than is ever used.
+    /// Its Argon2id parameters are out of bounds.
     #[error("the export's parameters for Argon2id are out of bounds: its head was changed")]
     Parameters,
-    /// The passphrase is not the one that it was sealed with.
+    /// The passphrase is wrong.
     #[error("this passphrase does not open the export, or its head was changed")]
     Passphrase,
-    /// Not enough memory for the passphrase.
+    /// There is not enough memory to derive the key.
     #[error("the passphrase could not be stretched: there is not enough memory for it")]
     Memory,
-    /// Something in it is not as it was written.
+    /// The file was changed.
     #[error("the export is damaged: record {0} was changed, is not where it was put, or is not there")]
     Damaged(u64),
 }
 
-/// Writes an export, record by record.
+/// Writer of an export, record by record.
 pub struct ExportWriter<W> {
     out: W,
     key: Key,
@@ -66,10 +67,11 @@ pub struct ExportWriter<W> {
 }
 
 impl Transfer<'_> {
-    /// Begins an export of this vault's credentials into `out`; the passphrase is stretched here, which takes a moment.
+    /// Begins an export of this vault's credentials into `out`. It derives the key from the
+    /// passphrase, which takes a moment.
     ///
     /// # Errors
-    /// The first is the vault's, where there is no memory for the passphrase; the second is of writing.
+    /// The outer error is a lack of memory for the passphrase; the inner one is a failed write.
     pub fn begin_export<W: Write>(
         self,
         out: W,
@@ -108,7 +110,7 @@ impl<W: Write> ExportWriter<W> {
         self.put(&credential.write(), false)
     }
 
-    /// Writes the end, without which the file is not whole, and gives back what was written to.
+    /// Writes the last record, without which the file is not complete, and returns the output.
     pub fn finish(mut self) -> io::Result<W> {
         let count = self.count.to_be_bytes();
         self.put(&count, true)?;
@@ -137,7 +139,7 @@ fn covered(head: &[u8], index: u64, last: bool) -> Vec<u8> {
     cover([b"strongroom export record".as_slice(), head, &index.to_be_bytes(), &[u8::from(last)]])
 }
 
-/// Opens an export, all of it or nothing. A record that is whole and cannot be understood (a later version wrote it) is `None`.
+/// Opens a whole export or nothing. A valid record in the format of a later version is `None`.
 ///
 /// # Errors
 /// See [`ExportFault`].
@@ -158,8 +160,8 @@ pub fn read_export(bytes: &[u8], passphrase: &Secret) -> Result<Vec<Option<Trans
     open_records(head, rest, &keys::derive(&stretched, &vault_id, "export: record"))
 }
 
-/// The head, and what comes after it.
-pub(in crate::vault) fn split_head(bytes: &[u8]) -> Result<(&[u8; HEAD], &[u8]), ExportFault> {
+/// Splits the head from the rest.
+pub(crate) fn split_head(bytes: &[u8]) -> Result<(&[u8; HEAD], &[u8]), ExportFault> {
     if !bytes.starts_with(MAGIC) {
         return Err(if bytes.starts_with(FAMILY) { ExportFault::Newer } else { ExportFault::NotAnExport });
     }
@@ -190,7 +192,7 @@ fn open_records(
     unreachable!("each record takes some of the file")
 }
 
-/// The first record, and what comes after it.
+/// Splits the first record from the rest.
 fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
@@ -201,8 +203,8 @@ fn fields_of(plain: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
-/// For the property tests and the fuzz targets: nothing that is made without the passphrase opens, whatever the key would be, and
-/// what a file's records could say is read or refused.
+/// For property tests and fuzz targets: bytes that were made without the passphrase never open, and
+/// the content of a record is read or rejected.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn holds(bytes: &[u8]) {
     super::transferred_credential::reads_as_written(bytes);
@@ -219,7 +221,7 @@ mod tests {
     use crate::vault::credentials::credential_record::summary_of;
     use crate::vault::{CredentialSecret, NewCredential};
 
-    /// The cheapest that is used at all.
+    /// The lowest cost that is accepted.
     const COST: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
 
     fn portable(at: u8) -> TransferredCredential {
@@ -247,7 +249,7 @@ mod tests {
         Ok(open_records(head, rest, key)?.into_iter().map(|one| one.unwrap().summary.title).collect())
     }
 
-    /// Where each record begins, and where the file ends.
+    /// The start of each record, and the end of the file.
     fn borders(bytes: &[u8]) -> Vec<usize> {
         let mut borders = vec![HEAD];
         while *borders.last().unwrap() < bytes.len() {
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_opens_with_its_passphrase_and_with_no_other() {
+    fn export_opens_with_its_passphrase_only() {
         let (bytes, _) = export();
         let opened = read_export(&bytes, &Secret::new("correct horse")).unwrap();
         assert_eq!(opened.len(), 3);
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_was_changed_anywhere_is_found_before_anything_is_used() {
+    fn changed_byte_is_detected_before_use() {
         let (bytes, key) = export();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_off_left_out_put_elsewhere_or_added_is_found() {
+    fn cut_moved_or_added_records_are_detected() {
         let (bytes, key) = export();
         assert_eq!(opened(&bytes, &key).unwrap(), ["key 0", "key 1", "key 2"]);
         for end in 0..bytes.len() {
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_asks_for_too_much_is_refused_before_it_is_paid() {
+    fn expensive_parameters_are_rejected_before_argon2_runs() {
         let (bytes, _) = export();
         for (at, value) in [(0, u32::MAX), (0, 8), (4, 11), (4, 1), (8, 0), (8, 1_000)] {
             let mut changed = bytes.clone();

@@ -1,5 +1,5 @@
-//! Credentials that come from elsewhere: from another program, or from another vault. What is here already is found, so that a
-//! file that is imported twice doubles nothing.
+//! Import of credentials from another program or another vault. Existing credentials are detected,
+//! so that importing a file twice creates no duplicates.
 
 use super::transferred_credential::TransferredCredential;
 use crate::id::{CredentialId, ProviderName, UserId};
@@ -14,7 +14,7 @@ use crate::vault::txn::audit_row::Action;
 use crate::vault::txn::core::VaultCore;
 use crate::vault::users;
 
-/// A credential that is to be taken in.
+/// A credential to import.
 #[derive(Clone)]
 pub struct ImportCandidate {
     summary: CredentialMetadata,
@@ -22,23 +22,23 @@ pub struct ImportCandidate {
     keeps_times: bool,
 }
 
-/// What became of it.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
-    /// It is stored under this id.
+    /// It is stored with this id.
     Stored(CredentialId),
-    /// It is here already, under this id; nothing was changed.
+    /// It already exists with this id; nothing was changed.
     Known(CredentialId),
 }
 
 /// Import and export of credentials.
 #[derive(Clone, Copy)]
 pub struct Transfer<'v> {
-    pub(in crate::vault) core: &'v VaultCore,
+    pub(crate) core: &'v VaultCore,
 }
 
 impl Transfer<'_> {
-    /// A credential from another program: `origin` is what it is called there, the same each time.
+    /// A credential from another program. `origin` is its name there, the same at each import.
     pub fn candidate(self, new: &NewCredential, origin: String) -> ImportCandidate {
         let now = self.core.clock.now();
         let summary =
@@ -46,7 +46,8 @@ impl Transfer<'_> {
         ImportCandidate { summary, material: new.material.clone(), keeps_times: false }
     }
 
-    /// A credential from another vault, with all that it had there; it keeps its id, unless it is given to another user.
+    /// A credential from another vault, with all its data. It keeps its id unless it is given
+    /// to another user.
     pub fn moved_candidate(self, moved: TransferredCredential, user: Option<&UserId>) -> ImportCandidate {
         let mut summary = moved.summary;
         if let Some(user) = user.filter(|user| **user != summary.user) {
@@ -57,7 +58,8 @@ impl Transfer<'_> {
         ImportCandidate { summary, material: moved.material, keeps_times: true }
     }
 
-    /// Takes a credential in, whole or not at all. With `duplicates` it comes although it is here already, under an id of its own.
+    /// Imports a whole credential or nothing. With `duplicates` an existing credential is
+    /// imported again with a new id.
     pub async fn import(
         self,
         arrival: ImportCandidate,
@@ -76,7 +78,7 @@ impl Transfer<'_> {
                 if !arrival.keeps_times {
                     (summary.created_at, summary.updated_at) = (txn.now, txn.now);
                 }
-                // Of the time since, like all that comes now; how often another vault was restored says nothing here.
+                // The counter of the other vault's restores means nothing here.
                 summary.refreshing.restores = txn.manifest().restores;
                 users::ensure(txn, &summary.user)?;
                 new_records(txn, &summary, &arrival.material)?;
@@ -86,7 +88,8 @@ impl Transfer<'_> {
             .await
     }
 
-    /// What [`Vault::import_credential`] would do with each of these, one after the other; nothing is written.
+    /// Returns what [`Transfer::import`] would do with these credentials one after the other;
+    /// nothing is written.
     pub fn rehearse(self, arrivals: &[ImportCandidate], duplicates: bool) -> Result<Vec<ImportOutcome>, VaultError> {
         self.core.read(|view, keyring| {
             let mut stored: Vec<&ImportCandidate> = Vec::new();
@@ -109,8 +112,8 @@ impl Transfer<'_> {
         })
     }
 
-    /// Credentials of a user that come after `after`, at most `limit`, whole: that they left is in the audit log, on disk, before
-    /// this returns.
+    /// Exports up to `limit` credentials of a user after `after`. The audit rows are on disk
+    /// before this returns.
     pub async fn export(
         self,
         user: &UserId,
@@ -138,13 +141,13 @@ impl Transfer<'_> {
     }
 }
 
-/// What a credential is called that was another user's in another vault.
+/// The origin of a credential that belonged to another user in another vault.
 fn origin_in_vault(id: &CredentialId) -> String {
     format!("strongroom:{id}")
 }
 
-/// Under which id the user has it already: one of the same name, else one that is the same. A secret is opened only where it has to
-/// be compared.
+/// Returns the id of the existing credential: one with the same name, or one with the same content.
+/// A secret is opened only if it has to be compared.
 fn known(view: &View<'_>, keyring: &Keyring, arrival: &ImportCandidate) -> Result<Option<CredentialId>, VaultError> {
     let rows = view.credentials(arrival.summary.user.as_str(), None, "", None)?;
     let summaries = rows.iter().map(|row| open_summary(keyring, row)).collect::<Result<Vec<_>, _>>()?;
@@ -160,20 +163,20 @@ fn known(view: &View<'_>, keyring: &Keyring, arrival: &ImportCandidate) -> Resul
 }
 
 impl ImportCandidate {
-    /// Whose it will be.
+    /// The metadata of the candidate.
     pub fn summary(&self) -> &CredentialMetadata {
         &self.summary
     }
 
-    /// Says which credential has the first token of the login that this one has a further token of: it may have another id
-    /// here than it had elsewhere.
+    /// Sets the credential with the first token of the same login, whose id may differ from the
+    /// other vault.
     pub fn came_beside(&mut self, first: CredentialId) {
         if let Some(beside) = &mut self.summary.beside {
             beside.of = first;
         }
     }
 
-    /// Whether it has the name of one that is here: the id that it had elsewhere, or the same origin.
+    /// Returns true if the other has the same id or origin.
     fn is_called_the_same(&self, other: &CredentialMetadata) -> bool {
         let same_user = self.summary.user == other.user;
         let same_origin = self.summary.origin.is_some() && self.summary.origin == other.origin;
@@ -185,7 +188,7 @@ impl ImportCandidate {
         (&mine.user, &mine.provider, mine.kind) == (&other.user, &other.provider, other.kind) && mine.host == other.host
     }
 
-    /// Whether it is one that is here: by its name, by the account, or because the secret is the same.
+    /// Returns true if the other is the same: by name, by account, or by secret.
     fn is_the_same(&self, other: &CredentialMetadata, material: &CredentialSecret) -> bool {
         if self.is_called_the_same(other) {
             return true;
@@ -202,7 +205,7 @@ impl ImportCandidate {
     }
 }
 
-/// Whether both are known to be of one account, through what may be one client.
+/// Returns true if both belong to one known account, through what may be one client.
 fn is_same_account(one: &CredentialMetadata, other: &CredentialMetadata) -> bool {
     let may_be_one_client = one.client_id.is_none() || other.client_id.is_none() || one.client_id == other.client_id;
     one.account.is_some() && one.account == other.account && may_be_one_client

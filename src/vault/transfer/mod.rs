@@ -1,5 +1,5 @@
 //! Credentials that move between vaults: import, export and the export file.
 
-pub(in crate::vault) mod export_file;
-pub(in crate::vault) mod import;
-pub(in crate::vault) mod transferred_credential;
+pub(crate) mod export_file;
+pub(crate) mod import;
+pub(crate) mod transferred_credential;

@@ -1,5 +1,5 @@
-//! A credential whole, as it is moved from one vault to another: what lists show, the secret, and our client where it is one
-//! that registered itself.
+//! A whole credential for the move to another vault: metadata, secret, and the client registration
+//! if it has one.
 
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ use crate::vault::crypto::encoding::{FieldWriter, Fields};
 use crate::vault::registrations::{ClientRegistration, RegisteredAt};
 use crate::vault::secrets::credential_secret::CredentialSecret;
 
-/// Tags of its fields; one that was ever used is not given another meaning.
+/// Tags of the fields. A tag is never reused with another meaning.
 mod tag {
     pub(super) const USER: u8 = 1;
     pub(super) const ID: u8 = 2;
@@ -30,20 +30,21 @@ mod tag {
     pub(super) const REGISTRATION: u8 = 16;
 }
 
-/// A credential with everything that belongs to it. It has no `Debug`: it holds the secret.
+/// A whole credential. It has no `Debug`, because it contains the secret.
 #[derive(Clone)]
 pub struct TransferredCredential {
-    /// What lists show.
+    /// The metadata.
     pub summary: CredentialMetadata,
     /// The secret.
     pub material: CredentialSecret,
-    /// Our client at its authorization server, where it registered itself there (RFC 7591): no other can refresh.
+    /// The client registration at its authorization server (RFC 7591): no other client can
+    /// refresh its tokens.
     pub registration: Option<(RegisteredAt, ClientRegistration)>,
 }
 
 impl TransferredCredential {
-    /// The fields to be sealed.
-    pub(in crate::vault) fn write(&self) -> Zeroizing<Vec<u8>> {
+    /// Encodes the fields to seal.
+    pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
         let summary = &self.summary;
         let fields = FieldWriter::new()
             .text(tag::USER, summary.user.as_str())
@@ -69,8 +70,8 @@ impl TransferredCredential {
         .finish()
     }
 
-    /// What [`TransferredCredential::write`] wrote; `None` where it cannot be understood.
-    pub(in crate::vault) fn read(bytes: &[u8]) -> Option<Self> {
+    /// Reads the output of [`TransferredCredential::write`]; `None` if it is malformed.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
         let row = CredentialRow {
             user: fields.owned(tag::USER)?,
@@ -103,7 +104,8 @@ impl TransferredCredential {
     }
 }
 
-/// For the property tests and the fuzz targets: what is read is the same when it is written and read again.
+/// For property tests and fuzz targets: a decoded credential is the same after encoding and
+/// decoding again.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn reads_as_written(bytes: &[u8]) {
     let Some(read) = TransferredCredential::read(bytes) else { return };

@@ -1,47 +1,48 @@
-//! Who does something, for the audit row that is written in the same transaction.
+//! The actor of an operation, for the audit row that is written in the same transaction.
 
 use std::net::IpAddr;
 
 use crate::id::{ApiKeyId, IssuerName, RequestId};
 
-/// Who asked, from where, in which request. Ids only: nothing in it is secret.
+/// Actor, address and request of an operation. Only ids: nothing in it is secret.
 #[derive(Clone, Debug)]
 pub struct AuditContext {
-    /// Who acts.
+    /// The actor.
     pub actor: Actor,
-    /// The caller's address, where there is one.
+    /// The caller's address, if known.
     pub address: Option<IpAddr>,
-    /// The request's id, where there is one.
+    /// The request's id, if there is one.
     pub request_id: Option<RequestId>,
 }
 
-/// The one who acts.
+/// The actor of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A program that presented this API key.
     ApiKey(ApiKeyId),
-    /// A program that presented an access token of this issuer; the row's user is the one that the token names.
+    /// A program that presented an access token of this issuer. The audit row's user is the one
+    /// that the token names.
     AccessToken(IssuerName),
-    /// A person at the command line of this machine.
+    /// The operator at the command line of this machine.
     CommandLine,
-    /// Strongroom itself: clean-up, retries.
+    /// Strongroom, for clean-up and retries.
     System,
 }
 
 impl AuditContext {
-    /// A person at the command line.
+    /// The context of the operator at the command line.
     pub fn command_line() -> Self {
         Self { actor: Actor::CommandLine, address: None, request_id: None }
     }
 
-    /// Strongroom itself.
+    /// The context of Strongroom's own operations.
     pub fn system() -> Self {
         Self { actor: Actor::System, address: None, request_id: None }
     }
 }
 
 impl std::fmt::Display for Actor {
-    /// As it stands in the audit log.
+    /// Writes the actor as the audit log stores it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::ApiKey(id) => write!(f, "key:{id}"),

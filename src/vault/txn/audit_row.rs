@@ -1,6 +1,7 @@
-//! The audit log: who did what, in the transaction that did it, in a chain of keyed hashes.
+//! One row of the audit log, written in the transaction that it describes, in a chain of keyed
+//! hashes.
 //!
-//! The columns are a list of what may be in it, and each has a type that cannot hold a secret.
+//! The columns are a closed list, and the type of each cannot hold a secret.
 
 use super::audit_context::AuditContext;
 use super::denied_request::DeniedRequest;
@@ -13,14 +14,14 @@ use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys;
 use crate::vault::error::VaultError;
 
-/// How it ended.
+/// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It was done.
     Ok,
-    /// It was tried, and did not come off.
+    /// It was tried and failed.
     Failed,
-    /// The caller may not, or cannot have it.
+    /// The caller was not allowed to do it.
     Denied,
 }
 
@@ -36,14 +37,14 @@ impl Outcome {
 
 macro_rules! actions {
     ($($action:ident $name:literal $outcome:ident,)+) => {
-        /// What was done.
+                /// An action.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(in crate::vault) enum Action {
+        pub(crate) enum Action {
             $($action,)+
         }
 
         impl Action {
-            pub(in crate::vault) fn name(self) -> &'static str {
+            pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Self::$action => $name,)+
                 }
@@ -56,7 +57,7 @@ macro_rules! actions {
             }
         }
 
-        /// The name of every action that a row can have, and how it ended.
+                /// The name and the result of every action.
         #[cfg(test)]
         const ACTIONS: &[(&str, Outcome)] = &[$(($name, Outcome::$outcome)),+];
     };
@@ -100,24 +101,24 @@ actions! {
     RequestRefuse "request.refuse" Denied,
 }
 
-/// What an action was done to.
+/// The object of an action.
 #[derive(Clone, Copy, Default)]
-pub(in crate::vault) struct Subject<'a> {
-    pub(in crate::vault) user: Option<&'a UserId>,
-    pub(in crate::vault) provider: Option<&'a ProviderName>,
-    pub(in crate::vault) credential: Option<&'a CredentialId>,
-    pub(in crate::vault) api_key: Option<&'a ApiKeyId>,
-    /// Rows of the audit log, the first and the last of them.
-    pub(in crate::vault) rows: Option<(u64, u64)>,
-    pub(in crate::vault) refusal: Option<&'a DeniedRequest>,
-    pub(in crate::vault) slot: Option<i64>,
-    pub(in crate::vault) data_key: Option<u32>,
+pub(crate) struct Subject<'a> {
+    pub(crate) user: Option<&'a UserId>,
+    pub(crate) provider: Option<&'a ProviderName>,
+    pub(crate) credential: Option<&'a CredentialId>,
+    pub(crate) api_key: Option<&'a ApiKeyId>,
+    /// The first and the last of some rows of the audit log.
+    pub(crate) rows: Option<(u64, u64)>,
+    pub(crate) refusal: Option<&'a DeniedRequest>,
+    pub(crate) slot: Option<i64>,
+    pub(crate) data_key: Option<u32>,
     /// Which revisions of a credential's two records were written with this; the ledger knows them.
-    pub(in crate::vault) revisions: Option<(i64, Option<i64>)>,
+    pub(crate) revisions: Option<(i64, Option<i64>)>,
 }
 
 impl Subject<'_> {
-    /// What has no column of its own, with its kind before it.
+    /// The object that has no column of its own, after its kind.
     fn other(&self) -> Option<String> {
         let key = self.api_key.map(|id| format!("key:{id}"));
         let slot = self.slot.map(|id| format!("slot:{id}"));
@@ -132,8 +133,8 @@ impl Subject<'_> {
     }
 }
 
-/// The revisions of a credential's summary and secret that a row's subject names.
-pub(in crate::vault) fn revisions_in(subject: &str) -> Option<(i64, Option<i64>)> {
+/// Reads the revisions of a credential's metadata and secret from a row's subject.
+pub(crate) fn revisions_in(subject: &str) -> Option<(i64, Option<i64>)> {
     let revisions = subject.strip_prefix("revision:")?;
     match revisions.split_once('.') {
         Some((summary, secret)) => Some((summary.parse().ok()?, Some(secret.parse().ok()?))),
@@ -141,8 +142,8 @@ pub(in crate::vault) fn revisions_in(subject: &str) -> Option<(i64, Option<i64>)
     }
 }
 
-/// Appends a row and moves the manifest's head on to it.
-pub(in crate::vault) fn append(
+/// Appends a row, and advances the manifest's head to it.
+pub(crate) fn append(
     tx: &Tx<'_>,
     keyring: &Keyring,
     manifest: &mut Manifest,
@@ -174,8 +175,8 @@ pub(in crate::vault) fn append(
     Ok(())
 }
 
-/// The MAC over the row and the one before it.
-pub(in crate::vault) fn link(key: &keys::Key, vault_id: &[u8; 16], before: &[u8; 32], row: &AuditRow) -> [u8; 32] {
+/// Computes the MAC over the row and the MAC of the row before it.
+pub(crate) fn link(key: &keys::Key, vault_id: &[u8; 16], before: &[u8; 32], row: &AuditRow) -> [u8; 32] {
     let numbers = [Some(row.seq), Some(row.at), Some(i64::from(row.key_version))].map(number);
     let texts = [&row.user, &row.provider, &row.credential, &row.subject, &row.address, &row.request_id]
         .map(|t| text(t.as_deref()));
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn every_action_is_documented_with_how_it_ended() {
+    fn every_action_is_documented_with_its_result() {
         let documented: Vec<&str> = include_str!("../../../docs/audit-log.md")
             .lines()
             .filter(|line| {
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_column_and_the_row_before_are_in_the_chain() {
+    fn chain_covers_every_column_and_the_row_before() {
         let (key, vault) = (Zeroizing::new([1; 32]), [2; 16]);
         let x = || Some("x".to_owned());
         let mut macs = vec![link(&key, &vault, &[0; 32], &row()), link(&key, &vault, &[1; 32], &row())];

@@ -1,7 +1,8 @@
-//! The core of an open vault: store, keyring, clock and randomness, with the read and write transactions on them.
+//! The core of an open vault: store, keyring, clock and randomness, with the read and write
+//! transactions on them.
 //!
-//! Every operation uses the keyring in memory. If another process has changed the keyring meanwhile, the operation
-//! reloads it and runs again.
+//! Every operation uses the keyring in memory. If another process has changed the keyring
+//! meanwhile, the operation reloads it and runs again.
 
 use std::sync::Arc;
 
@@ -23,28 +24,27 @@ use crate::vault::error::VaultError;
 const ATTEMPTS: usize = 4;
 
 /// What all handles of a vault share.
-pub(in crate::vault) struct VaultCore {
-    pub(in crate::vault) store: Store,
-    pub(in crate::vault) keyring: ArcSwap<Keyring>,
-    pub(in crate::vault) clock: Clock,
-    pub(in crate::vault) random: Random,
-    pub(in crate::vault) ids: IdMaker,
-    /// Number of times that the vault was restored from a backup. It cannot change while the vault is open.
-    pub(in crate::vault) restores: u32,
-    pub(in crate::vault) epoch_writer: Option<EpochWriter>,
+pub(crate) struct VaultCore {
+    pub(crate) store: Store,
+    pub(crate) keyring: ArcSwap<Keyring>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) ids: IdMaker,
+    /// Number of times that the vault was restored from a backup. It cannot change while the vault
+    /// is open.
+    pub(crate) restores: u32,
+    pub(crate) epoch_writer: Option<EpochWriter>,
 }
 
 impl VaultCore {
     /// Runs `read` in one read transaction.
-    pub(in crate::vault) fn read<T>(
-        &self,
-        read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>,
-    ) -> Result<T, VaultError> {
+    pub(crate) fn read<T>(&self, read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>) -> Result<T, VaultError> {
         self.with_keyring(|keyring| self.store.read(|view| read(view, keyring)))
     }
 
-    /// Runs a long `read` in one read transaction on its own connection, so that it blocks no reader of the pool.
-    pub(in crate::vault) fn snapshot<T>(
+    /// Runs a long `read` in one read transaction on its own connection, so that it blocks no
+    /// reader of the pool.
+    pub(crate) fn snapshot<T>(
         &self,
         read: impl Fn(&View<'_>, &Keyring) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
@@ -55,7 +55,8 @@ impl VaultCore {
         let mut keyring = self.keyring();
         for _ in 1..ATTEMPTS {
             match read(&keyring) {
-                // A record that does not open may have been sealed by another process under a newer key.
+                // A record that does not open may have been sealed by another process under a newer
+                // key.
                 Err(error) if error.is_damage() => match self.newer_than(&keyring)? {
                     Some(newer) => keyring = newer,
                     None => return Err(error),
@@ -66,10 +67,10 @@ impl VaultCore {
         read(&keyring)
     }
 
-    /// Runs `work` as one job of the writer, with its audit rows and the manifest in the same transaction, and returns
-    /// when all of it is on disk. `work` may run more than once; only the last run counts. On a full disk the job is
-    /// refused.
-    pub(in crate::vault) async fn write<T: Send + 'static>(
+    /// Runs `work` as one job of the writer, with its audit rows and the manifest in the same
+    /// transaction, and returns when all of it is on disk. `work` may run more than once; only the
+    /// last run counts. On a full disk the job is refused.
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
@@ -78,7 +79,7 @@ impl VaultCore {
     }
 
     /// Like [`Self::write`], but on a full disk the ballast is released for the job.
-    pub(in crate::vault) async fn write_critical<T: Send + 'static>(
+    pub(crate) async fn write_critical<T: Send + 'static>(
         &self,
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
@@ -86,9 +87,10 @@ impl VaultCore {
         self.write_with(WritePriority::Critical, who, work).await
     }
 
-    /// Like [`Self::write_critical`], and the epoch file is on disk too when this returns. For deletions and
-    /// revocations: an attacker must not undo them by putting back an older copy of the vault.
-    pub(in crate::vault) async fn write_durable<T: Send + 'static>(
+    /// Like [`Self::write_critical`], and the epoch file is on disk too when this returns. For
+    /// deletions and revocations: an attacker must not undo them by putting back an older copy of
+    /// the vault.
+    pub(crate) async fn write_durable<T: Send + 'static>(
         &self,
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
@@ -99,7 +101,7 @@ impl VaultCore {
     }
 
     /// Like [`Self::write`], with an explicit priority.
-    pub(in crate::vault) async fn write_with<T: Send + 'static>(
+    pub(crate) async fn write_with<T: Send + 'static>(
         &self,
         priority: WritePriority,
         who: &AuditContext,
@@ -149,7 +151,7 @@ impl VaultCore {
     }
 
     /// Changes something while the vault is being opened, and returns the new epoch.
-    pub(in crate::vault) fn write_now(
+    pub(crate) fn write_now(
         &self,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<(), VaultError> + Send + 'static,
     ) -> Result<i64, VaultError> {
@@ -164,9 +166,9 @@ impl VaultCore {
         })
     }
 
-    /// Changes the keyring in a job of its own. `edit` changes the rows, and returns the root whose MAC covers them
-    /// afterwards. If `edit` records nothing, nothing is written.
-    pub(in crate::vault) async fn change_keyring<T: Send + 'static>(
+    /// Changes the keyring in a job of its own. `edit` changes the rows, and returns the root whose
+    /// MAC covers them afterwards. If `edit` records nothing, nothing is written.
+    pub(crate) async fn change_keyring<T: Send + 'static>(
         &self,
         who: &AuditContext,
         edit: impl Fn(&mut WriteTxn<'_>, &mut KeyringRows) -> Result<(T, Root), VaultError> + Send + Sync + 'static,
@@ -211,17 +213,17 @@ impl VaultCore {
         Err(VaultError::Contended)
     }
 
-    pub(in crate::vault) fn keyring(&self) -> Arc<Keyring> {
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
         self.keyring.load_full()
     }
 
     /// Reloads the keyring if another process changed it, and returns true if so.
-    pub(in crate::vault) fn reload_keyring(&self) -> Result<bool, VaultError> {
+    pub(crate) fn reload_keyring(&self) -> Result<bool, VaultError> {
         Ok(self.newer_than(&self.keyring())?.is_some())
     }
 
-    /// Returns the current keyring if it is not `used`: another process changed it, and this or another thread has
-    /// loaded the change.
+    /// Returns the current keyring if it is not `used`: another process changed it, and this or
+    /// another thread has loaded the change.
     fn newer_than(&self, used: &Arc<Keyring>) -> Result<Option<Arc<Keyring>>, VaultError> {
         let known = self.keyring();
         if !Arc::ptr_eq(&known, used) {

@@ -1,28 +1,28 @@
-//! Refusals: what an authenticated caller asked for and did not get.
+//! A request that an authenticated caller was denied.
 
 use std::fmt;
 
 use crate::id::{CredentialId, ProviderName, UserId};
 
-/// What was refused. Ids, and words of Strongroom's own.
+/// The denied request: ids, and fixed words.
 #[derive(Clone, Debug)]
 pub struct DeniedRequest {
-    /// For whom it was asked.
+    /// The user named in the request.
     pub user: Option<UserId>,
-    /// Of which provider.
+    /// The provider.
     pub provider: Option<ProviderName>,
-    /// Which credential.
+    /// The credential.
     pub credential: Option<CredentialId>,
-    /// Why, in one word: `permission-missing`.
+    /// The reason, in one word: `permission-missing`.
     pub reason: &'static str,
-    /// The route: its method, and its pattern, which is not the path.
+    /// Method and pattern of the route, not its path.
     pub route: (String, &'static str),
-    /// Earlier refusals of this caller that have no row of their own.
+    /// Number of earlier denials of this caller without a row of their own.
     pub not_recorded: u64,
 }
 
 impl fmt::Display for DeniedRequest {
-    /// As it stands in the row's subject.
+    /// Writes the subject of the audit row.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "refused:{} {} {}", self.reason, self.route.0, self.route.1)?;
         if self.not_recorded > 0 {

@@ -1,11 +1,17 @@
-//! The file: four lines of text, under a key of the vault's keyring, replaced as a whole.
+//! The epoch file: four lines of text with a MAC under a key of the keyring, replaced as a whole.
+//!
+//! It records the newest epoch outside the vault, so that an older copy of the vault is detected.
+//! Keep it on storage that an attacker with access to the vault file cannot write.
 //!
 //! ```text
 //! strongroom epoch file 1
 //! vault 5f1c…
 //! epoch 1042
-//! mac 1 90ab…          the version of the audit log's key, from which the MAC's key comes
+//! mac 1 90ab…          version of the audit key, from which the MAC's key is derived
 //! ```
+//!
+//! A vault that is ahead of the file is normal: the commit comes first, and the file after it. A
+//! vault that is behind is an older copy, or has lost its `-wal`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -23,27 +29,28 @@ use crate::vault::hex;
 
 const FIRST_LINE: &str = "strongroom epoch file 1";
 
-/// More than it ever has.
+/// Maximum number of bytes that are read.
 const LARGEST: u64 = 1024;
 
-/// Where it is.
+/// The epoch file at a path.
 #[derive(Clone)]
-pub(in crate::vault) struct EpochFile(PathBuf);
+pub(crate) struct EpochFile(PathBuf);
 
-/// What was read from it before the vault was opened, and is not believed yet.
-pub(in crate::vault) struct Known(Option<String>);
+/// The content of the file, read before the vault was opened, and not verified yet.
+pub(crate) struct Known(Option<String>);
 
 impl EpochFile {
-    pub(in crate::vault) fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self(path)
     }
 
-    pub(in crate::vault) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Reads it as it is. This comes before the vault is looked at, so that a commit in between leaves the vault ahead.
-    pub(in crate::vault) fn read(&self) -> Result<Known, VaultError> {
+    /// Reads the file. This happens before the vault is read, so that a commit in between
+    /// leaves the vault ahead.
+    pub(crate) fn read(&self) -> Result<Known, VaultError> {
         let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).expect("a flag of open(2) is an int");
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(&self.0) {
             Ok(file) => file,
@@ -57,8 +64,8 @@ impl EpochFile {
         String::from_utf8(bytes).map(|text| Known(Some(text))).map_err(|_| self.wrong("it is no epoch file"))
     }
 
-    /// The epoch that it vouches for; `None` where there is no file yet.
-    pub(in crate::vault) fn believe(&self, known: &Known, keyring: &Keyring) -> Result<Option<i64>, VaultError> {
+    /// Verifies the content and returns its epoch; `None` if there is no file yet.
+    pub(crate) fn believe(&self, known: &Known, keyring: &Keyring) -> Result<Option<i64>, VaultError> {
         let Some(text) = &known.0 else { return Ok(None) };
         let (vault, epoch, version, mac) =
             parse(text).ok_or_else(|| self.wrong("it is no epoch file, or was edited"))?;
@@ -78,9 +85,9 @@ impl EpochFile {
         }
     }
 
-    /// Writes an epoch, unless a later one is there: a process beside this one may have been faster. It is on disk when this
-    /// returns.
-    pub(in crate::vault) fn write(&self, epoch: i64, keyring: &Keyring) -> Result<(), VaultError> {
+    /// Writes an epoch, unless the file already has a later one from another process. The file
+    /// is on disk when this returns.
+    pub(crate) fn write(&self, epoch: i64, keyring: &Keyring) -> Result<(), VaultError> {
         let _alone = self.alone()?;
         if self.believe(&self.read()?, keyring)?.is_some_and(|there| there > epoch) {
             return Ok(());
@@ -89,7 +96,8 @@ impl EpochFile {
         let mut new = self.0.clone().into_os_string();
         new.push(".new");
         let replace = || {
-            // One whose writing was cut short; we are alone, so it is nobody's now.
+            // A file of an interrupted write. The lock is held, so no other process
+            // uses it.
             match fs::remove_file(&new) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -107,8 +115,9 @@ impl EpochFile {
         self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    /// A lock against the other processes of this vault, for as long as it is open. It is on a file that nobody else can
-    /// open: whoever may look into the folder could lock that, and hold up every deletion.
+    /// Takes a lock against other processes of this vault, held until the file is dropped. A
+    /// separate file is locked, which no other user can open: a lock on the folder could be
+    /// taken by any user who may read it, and would block every deletion.
     fn alone(&self) -> Result<File, VaultError> {
         let mut path = self.0.clone().into_os_string();
         path.push(".lock");
@@ -131,14 +140,14 @@ impl EpochFile {
     }
 }
 
-/// The text of the file.
-pub(in crate::vault) fn text(epoch: i64, keyring: &Keyring) -> String {
+/// Writes the text of the file.
+pub(crate) fn text(epoch: i64, keyring: &Keyring) -> String {
     let (version, key) = keyring.current_epoch_key();
     let (vault, mac) = (hex::write(keyring.vault_id()), hex::write(&seal(key, keyring, epoch)));
     format!("{FIRST_LINE}\nvault {vault}\nepoch {epoch}\nmac {version} {mac}\n")
 }
 
-/// Vault id, epoch, version of the key, MAC: as they are written, and in no other way.
+/// Parses vault id, epoch, key version and MAC, in exactly the form in which they are written.
 fn parse(text: &str) -> Option<(&str, i64, u32, &str)> {
     let mut lines = text.strip_suffix('\n')?.split('\n');
     if lines.next()? != FIRST_LINE {
@@ -150,7 +159,7 @@ fn parse(text: &str) -> Option<(&str, i64, u32, &str)> {
     lines.next().is_none().then_some((vault, epoch, number(version)?, mac))
 }
 
-/// A number without a plus and without zeros in front.
+/// Parses a number without a plus sign and without leading zeros.
 fn number<N: FromStr + ToString>(text: &str) -> Option<N> {
     text.parse().ok().filter(|number: &N| number.to_string() == text)
 }
@@ -159,9 +168,10 @@ fn seal(key: &[u8; 32], keyring: &Keyring, epoch: i64) -> [u8; 32] {
     keys::mac(key, [b"strongroom epoch file 1".as_slice(), keyring.vault_id(), &epoch.to_be_bytes()])
 }
 
-/// For the property tests and the fuzz targets: what is believed of a text, this vault wrote, and as it writes it.
+/// For property tests and fuzz targets: a text that is accepted was written by this vault, byte for
+/// byte.
 #[cfg(any(test, fuzzing))]
-pub(in crate::vault) fn holds(bytes: &[u8], keyring: &Keyring) {
+pub(crate) fn holds(bytes: &[u8], keyring: &Keyring) {
     let file = EpochFile::at("v.epoch".into());
     let known = Known(String::from_utf8(bytes.to_vec()).ok());
     match file.believe(&known, keyring) {
@@ -182,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_forward_and_never_back() {
+    fn epoch_never_goes_back() {
         let (_folder, file, keyring) = in_a_folder();
         let known = |file: &EpochFile| file.believe(&file.read().unwrap(), &keyring).unwrap();
         assert_eq!(known(&file), None);
@@ -193,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_was_edited_is_refused_and_never_written_over() {
+    fn edited_file_is_rejected_and_not_overwritten() {
         let (_folder, file, keyring) = in_a_folder();
         file.write(1042, &keyring).unwrap();
         let good = fs::read_to_string(file.path()).unwrap();
@@ -219,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_look_into_the_folder_cannot_hold_up_a_writing() {
+    fn lock_on_the_folder_does_not_block_a_write() {
         let (folder, file, keyring) = in_a_folder();
         let held = File::open(folder.path()).unwrap();
         flock(&held, FlockOperation::LockExclusive).unwrap();
@@ -229,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_or_a_folder_in_its_place_is_an_error_and_not_a_missing_file() {
+    fn link_or_folder_is_an_error_and_not_a_missing_file() {
         let (folder, file, keyring) = in_a_folder();
         std::os::unix::fs::symlink("/no/such/file", file.path()).unwrap();
         assert!(matches!(file.read(), Err(VaultError::File { .. })));

@@ -1,5 +1,5 @@
-//! The thread that writes the epoch file: at most once a second for what can wait, at once for what cannot, and whatever is
-//! left when the vault is closed.
+//! The thread that writes the epoch file: at most once a second for ordinary commits, at once for
+//! durable ones, and once more when the vault is closed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,25 +12,25 @@ use super::epoch_file::EpochFile;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
 
-/// Each writing is two syncs, which nobody needs after every commit.
+/// Time between two writes. Each is two syncs, which ordinary commits do not need at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A handle to the thread. Dropping it writes what is left.
-pub(in crate::vault) struct EpochWriter {
+/// Handle of the thread. Dropping it writes the last epoch.
+pub(crate) struct EpochWriter {
     notes: Option<Sender<Note>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A commit.
+/// A commit that the file does not record yet.
 struct Note {
     epoch: i64,
     keyring: Arc<Keyring>,
-    /// Who waits until the file says so.
+    /// Told when the file is written.
     at_once: Option<oneshot::Sender<()>>,
 }
 
 impl EpochWriter {
-    pub(in crate::vault) fn start(file: EpochFile) -> Result<Self, VaultError> {
+    pub(crate) fn start(file: EpochFile) -> Result<Self, VaultError> {
         let (notes, queue) = channel();
         let desk = Desk { file, left: None, written: None, fails: false };
         let thread = std::thread::Builder::new().name("epoch-keeper".into()).spawn(move || desk.serve(&queue));
@@ -38,13 +38,13 @@ impl EpochWriter {
         Ok(Self { notes: Some(notes), thread: Some(thread) })
     }
 
-    /// Notes a commit; where it is `final_`, waits until the file says so. A file that cannot be written takes nothing back:
-    /// the commit is on disk. The log says so, and `doctor` too.
-    pub(in crate::vault) async fn note(&self, epoch: i64, keyring: Arc<Keyring>, is_final: bool) {
+    /// Reports a commit. If `is_final`, waits until the file records it. A file that cannot be
+    /// written does not undo the commit; the log and `doctor` report it.
+    pub(crate) async fn note(&self, epoch: i64, keyring: Arc<Keyring>, is_final: bool) {
         let Some(notes) = &self.notes else { return };
         let (told, waits) = oneshot::channel();
         let at_once = is_final.then_some(told);
-        // The thread ends with the handle alone.
+        // The thread lives as long as this handle, so sending cannot fail.
         let _ = notes.send(Note { epoch, keyring, at_once });
         if is_final {
             let _ = waits.await;
@@ -56,19 +56,19 @@ impl Drop for EpochWriter {
     fn drop(&mut self) {
         self.notes = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of its own has nobody left to report it to.
+            // A panic of the thread was already reported by the panic hook.
             let _ = thread.join();
         }
     }
 }
 
-/// The thread's side.
+/// State of the thread.
 struct Desk {
     file: EpochFile,
-    /// The newest commit that the file does not know.
+    /// The newest commit that the file does not record.
     left: Option<(i64, Arc<Keyring>)>,
     written: Option<Instant>,
-    /// Whether the last try failed, so that the log says it once.
+    /// True if the last write failed, so that the failure is logged once.
     fails: bool,
 }
 
@@ -89,7 +89,8 @@ impl Desk {
                         self.write();
                     }
                     if let Some(told) = at_once {
-                        // Whoever asked may be gone; the file is written all the same.
+                        // The waiting request may be gone; the file is
+                        // written anyway.
                         let _ = told.send(());
                     }
                 }
@@ -99,7 +100,7 @@ impl Desk {
         }
     }
 
-    /// How long until what can wait is written.
+    /// Time until an ordinary commit may be written.
     fn wait(&self) -> Duration {
         self.written.map_or(Duration::ZERO, |at| PAUSE.saturating_sub(at.elapsed()))
     }

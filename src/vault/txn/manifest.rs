@@ -1,10 +1,11 @@
-//! The manifest: one sealed row that knows how many records there are, a sum of keyed hashes over them, the same for
-//! API keys, and both ends of the audit chain.
+//! The manifest: one sealed row with the number of sealed records and a sum of keyed hashes over
+//! them, the same for API keys, and both ends of the audit chain.
 //!
-//! A vault that was restored from a backup says so here: no one without the keys can make it forget that.
+//! It also records that a vault was restored from a backup; without the keys nobody can remove that
+//! mark.
 //!
-//! A sum of 256 bits can be kept up to date by adding and subtracting, whatever the order; sealed, because in the
-//! clear it could be corrected without any key.
+//! A 256-bit sum can be updated by addition and subtraction in any order. It is sealed, because an
+//! attacker could correct a plain-text sum without any key.
 
 use std::sync::Arc;
 
@@ -17,16 +18,16 @@ use crate::vault::crypto::keys::DataKey;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 
-/// How many rows there are, and the sum of their hashes modulo 2^256.
+/// Number of rows, and the sum of their hashes modulo 2^256.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::vault) struct Tally {
-    pub(in crate::vault) count: u64,
-    pub(in crate::vault) sum: [u8; 32],
+pub(crate) struct Tally {
+    pub(crate) count: u64,
+    pub(crate) sum: [u8; 32],
 }
 
 impl Tally {
-    /// Counts a row.
-    pub(in crate::vault) fn add(&mut self, item: &[u8; 32]) {
+    /// Adds a row.
+    pub(crate) fn add(&mut self, item: &[u8; 32]) {
         self.count = self.count.wrapping_add(1);
         let mut carry = 0u16;
         for (own, other) in self.sum.iter_mut().zip(item).rev() {
@@ -36,8 +37,8 @@ impl Tally {
         }
     }
 
-    /// Takes a row out of the count.
-    pub(in crate::vault) fn remove(&mut self, item: &[u8; 32]) {
+    /// Removes a row.
+    pub(crate) fn remove(&mut self, item: &[u8; 32]) {
         self.count = self.count.wrapping_sub(1);
         let mut borrow = 0u16;
         for (own, other) in self.sum.iter_mut().zip(item).rev() {
@@ -48,43 +49,45 @@ impl Tally {
     }
 }
 
-/// What the manifest says.
+/// The content of the manifest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::vault) struct Manifest {
-    /// Goes up by one with every change.
-    pub(in crate::vault) epoch: i64,
-    /// Sealed records: users, summaries, secrets, begun logins, queued revocations.
-    pub(in crate::vault) records: Tally,
+pub(crate) struct Manifest {
+    /// Increases by one with every change.
+    pub(crate) epoch: i64,
+    /// Sealed records: users, metadata, secrets, pending logins, queued revocations,
+    /// registrations and signing keys.
+    pub(crate) records: Tally,
     /// API keys.
-    pub(in crate::vault) api_keys: Tally,
-    /// How many audit rows were ever written: the number of the last.
-    pub(in crate::vault) audit_length: u64,
-    /// The MAC of the last of them.
-    pub(in crate::vault) audit_head: [u8; 32],
-    /// How many of them retention removed, from the first on.
-    pub(in crate::vault) audit_base: u64,
-    /// The MAC of the last of those; zeros where none was.
-    pub(in crate::vault) audit_base_mac: [u8; 32],
-    /// How often the vault was restored from a backup: tokens that came before the last time may be used up elsewhere.
-    pub(in crate::vault) restores: u32,
-    /// From what it was restored, as long as nobody has said that it is the one that lives.
-    pub(in crate::vault) restored: Option<RestoreMark>,
-    /// Whether the epoch is known in a file outside: then one that is not there has been taken away.
-    pub(in crate::vault) epoch_file: bool,
+    pub(crate) api_keys: Tally,
+    /// Number of audit rows ever written, which is the number of the last row.
+    pub(crate) audit_length: u64,
+    /// The MAC of the last audit row.
+    pub(crate) audit_head: [u8; 32],
+    /// Number of the oldest rows that retention removed.
+    pub(crate) audit_base: u64,
+    /// The MAC of the last removed row; zeros if none was removed.
+    pub(crate) audit_base_mac: [u8; 32],
+    /// Number of restores from a backup. Tokens from before the last restore may already be
+    /// used elsewhere.
+    pub(crate) restores: u32,
+    /// The restore that the operator has not promoted yet.
+    pub(crate) restored: Option<RestoreMark>,
+    /// True if an epoch file exists. If it is missing then, it was taken away.
+    pub(crate) epoch_file: bool,
 }
 
-/// A restore that nobody has confirmed yet.
+/// A restore that is not promoted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoreMark {
-    /// When it was restored.
+    /// Time of the restore.
     pub at: UnixTime,
-    /// When the backup was made.
+    /// Time at which the backup was made.
     pub backup_at: UnixTime,
 }
 
 /// A changed manifest, with the key that seals it at the end of the transaction.
-pub(in crate::vault) struct Changed {
-    pub(in crate::vault) manifest: Manifest,
+pub(crate) struct Changed {
+    pub(crate) manifest: Manifest,
     key: Arc<DataKey>,
     vault_id: [u8; 16],
     random: Random,
@@ -98,11 +101,12 @@ impl DeferredWrite for Changed {
     }
 }
 
-/// Four numbers and four sums. Before version 5 of the schema the last of each was not there.
+/// Length of the fixed part: four numbers and four sums. Before version 5 of the schema it had
+/// three of each.
 const LENGTH: usize = 4 * 8 + 4 * 32;
 
-/// Tags of the fields behind them; one that was ever used is not given another meaning. A vault that was never restored
-/// has none.
+/// Tags of the fields after the fixed part. A tag is never reused with another meaning. A vault
+/// that was never restored has no such field.
 mod tag {
     pub(super) const RESTORES: u8 = 1;
     pub(super) const RESTORED_AT: u8 = 2;
@@ -111,40 +115,43 @@ mod tag {
 }
 
 impl Manifest {
-    /// Reads it and checks its seal and epoch.
-    pub(in crate::vault) fn load(view: &View<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
+    /// Reads the row, and checks its seal and epoch.
+    pub(crate) fn load(view: &View<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
         Self::open(view.manifest()?.as_ref(), keyring)
     }
 
-    /// Checks the seal and the epoch of what was read.
-    pub(in crate::vault) fn open(row: Option<&ManifestRow>, keyring: &Keyring) -> Result<Self, VaultError> {
+    /// Checks the seal and the epoch of a row.
+    pub(crate) fn open(row: Option<&ManifestRow>, keyring: &Keyring) -> Result<Self, VaultError> {
         let row = row.ok_or_else(Self::missing)?;
         let bytes = record::open(keyring, &aad(row.epoch), row.data_key, &row.sealed)?;
         Self::read(row.epoch, &bytes).ok_or_else(|| damaged("its length is wrong"))
     }
 
-    /// There is none.
-    pub(in crate::vault) fn missing() -> VaultError {
+    /// The error for a missing row.
+    pub(crate) fn missing() -> VaultError {
         damaged("it is missing")
     }
 
-    /// As a job of this transaction finds it: what the jobs before it made of it, or what is in the file.
-    pub(in crate::vault) fn find(tx: &Tx<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
+    /// Returns the manifest as the jobs before left it in this transaction, or else as it is in
+    /// the file.
+    pub(crate) fn find(tx: &Tx<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
         match tx.deferred::<Changed>() {
-            // A job before this one changed the data key, which is not known here yet: nothing can be sealed.
+            // An earlier job of this transaction changed the data key. This keyring
+            // does not have it, and cannot seal.
             Some(changed) if changed.key.version != keyring.current_data_key().version => Err(VaultError::Contended),
             Some(changed) => Ok(changed.manifest),
             None => Self::load(tx, keyring),
         }
     }
 
-    /// Leaves it to the jobs behind this one. It is sealed and written with the last of them, in the same transaction.
-    pub(in crate::vault) fn leave(self, tx: &Tx<'_>, keyring: &Keyring, random: Random) {
+    /// Hands the manifest to the following jobs. It is sealed and written once, at the end of
+    /// the transaction.
+    pub(crate) fn leave(self, tx: &Tx<'_>, keyring: &Keyring, random: Random) {
         let (key, vault_id) = (keyring.current_data_key().clone(), *keyring.vault_id());
         tx.defer(Changed { manifest: self, key, vault_id, random });
     }
 
-    pub(in crate::vault) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LENGTH);
         for (number, sum) in [
             (self.records.count, &self.records.sum),
@@ -164,7 +171,7 @@ impl Manifest {
         bytes
     }
 
-    pub(in crate::vault) fn read(epoch: i64, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(epoch: i64, bytes: &[u8]) -> Option<Self> {
         let (first, rest) = pair(bytes)?;
         let (second, rest) = pair(rest)?;
         let (audit, rest) = pair(rest)?;
@@ -205,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manifest_of_an_older_version_is_read_and_a_cut_one_is_not() {
+    fn older_manifest_is_read_and_a_cut_one_is_rejected() {
         let bytes: Vec<u8> = (0..160).collect();
         let (old, new) = (Manifest::read(1, &bytes[..120]).unwrap(), Manifest::read(1, &bytes).unwrap());
         assert_eq!((old.audit_base, old.audit_base_mac), (0, [0; 32]));
@@ -216,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_does_not_know_the_order_and_forgets_what_is_taken_out() {
+    fn sum_ignores_order_and_forgets_removed_items() {
         let items: [[u8; 32]; 3] = [[0xff; 32], Random.bytes(), Random.bytes()];
         let [mut forward, mut backward] = [Tally::default(); 2];
         for (one, other) in items.iter().zip(items.iter().rev()) {
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_reads_back_and_is_that_of_an_older_version_where_nothing_was_restored() {
+    fn manifest_reads_back_with_and_without_a_restore_mark() {
         let restored = Some(RestoreMark { at: UnixTime(8), backup_at: UnixTime(7) });
         let marked = Manifest { epoch: 3, audit_length: 2, restores: 2, restored, ..Manifest::default() };
         let plain = Manifest { epoch: 3, audit_length: 2, ..Manifest::default() };

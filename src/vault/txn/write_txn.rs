@@ -1,7 +1,9 @@
-//! One change to the vault, as one job of the writer: the rows that it writes, its audit rows, and the manifest.
+//! One change to the vault, as one job of the writer: the rows that it writes, its audit rows, and
+//! the manifest.
 //!
-//! The manifest is loaded once per SQLite transaction and handed from job to job; the last job seals and writes it
-//! (`manifest.rs`). If a job fails, its changes to the manifest are rolled back together with its rows.
+//! The manifest is loaded once per SQLite transaction and handed from job to job; the last job
+//! seals and writes it (`manifest.rs`). If a job fails, its changes to the manifest are rolled back
+//! together with its rows.
 
 use super::audit_context::AuditContext;
 use super::audit_row::{self, Action, Subject};
@@ -14,11 +16,11 @@ use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 
 /// A running change. If it adds, removes and records nothing, nothing is written.
-pub(in crate::vault) struct WriteTxn<'t> {
-    pub(in crate::vault) tx: &'t Tx<'t>,
-    pub(in crate::vault) keyring: &'t Keyring,
-    pub(in crate::vault) now: UnixTime,
-    pub(in crate::vault) random: Random,
+pub(crate) struct WriteTxn<'t> {
+    pub(crate) tx: &'t Tx<'t>,
+    pub(crate) keyring: &'t Keyring,
+    pub(crate) now: UnixTime,
+    pub(crate) random: Random,
     who: &'t AuditContext,
     manifest: Manifest,
     changed: bool,
@@ -28,7 +30,7 @@ pub(in crate::vault) struct WriteTxn<'t> {
 
 impl<'t> WriteTxn<'t> {
     /// Takes the manifest from the job before, or loads it and checks its seal.
-    pub(in crate::vault) fn open(
+    pub(crate) fn open(
         tx: &'t Tx<'t>,
         keyring: &'t Keyring,
         who: &'t AuditContext,
@@ -40,12 +42,12 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Seals encoded fields under the current data key, bound to `aad`.
-    pub(in crate::vault) fn seal(&self, aad: &RecordAad<'_>, fields: &[u8]) -> Result<Vec<u8>, VaultError> {
+    pub(crate) fn seal(&self, aad: &RecordAad<'_>, fields: &[u8]) -> Result<Vec<u8>, VaultError> {
         record::seal(self.keyring, aad, fields, self.random)
     }
 
     /// Counts a record that was written.
-    pub(in crate::vault) fn added(&mut self, aad: &RecordAad<'_>, sealed: &[u8]) -> Result<(), VaultError> {
+    pub(crate) fn added(&mut self, aad: &RecordAad<'_>, sealed: &[u8]) -> Result<(), VaultError> {
         self.manifest.records.add(&record::item(self.keyring, aad, sealed)?);
         self.changed = true;
         match aad.table {
@@ -57,26 +59,26 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Takes a record out of the count that was deleted or is about to be replaced.
-    pub(in crate::vault) fn removed(&mut self, aad: &RecordAad<'_>, sealed: &[u8]) -> Result<(), VaultError> {
+    pub(crate) fn removed(&mut self, aad: &RecordAad<'_>, sealed: &[u8]) -> Result<(), VaultError> {
         self.manifest.records.remove(&record::item(self.keyring, aad, sealed)?);
         self.changed = true;
         Ok(())
     }
 
     /// The manifest, as far as it was changed.
-    pub(in crate::vault) fn manifest(&self) -> &Manifest {
+    pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
     /// The manifest, to be changed.
-    pub(in crate::vault) fn manifest_mut(&mut self) -> &mut Manifest {
+    pub(crate) fn manifest_mut(&mut self) -> &mut Manifest {
         self.changed = true;
         &mut self.manifest
     }
 
-    /// Appends an audit row. The row of a written credential names the revisions: a later verification compares them
-    /// with the rows, and detects an older credential that was put back.
-    pub(in crate::vault) fn record(&mut self, action: Action, mut subject: Subject<'_>) -> Result<(), VaultError> {
+    /// Appends an audit row. The row of a written credential names the revisions: a later
+    /// verification compares them with the rows, and detects an older credential that was put back.
+    pub(crate) fn record(&mut self, action: Action, mut subject: Subject<'_>) -> Result<(), VaultError> {
         self.changed = true;
         if let (Some(metadata), secret) = std::mem::take(&mut self.written)
             && subject.credential.is_some()
@@ -87,23 +89,23 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Returns true if there is something to write.
-    pub(in crate::vault) fn is_changed(&self) -> bool {
+    pub(crate) fn is_changed(&self) -> bool {
         self.changed
     }
 
     /// The epoch after [`WriteTxn::close`]; `None` if nothing was changed.
-    pub(in crate::vault) fn next_epoch(&self) -> Option<i64> {
+    pub(crate) fn next_epoch(&self) -> Option<i64> {
         self.changed.then(|| self.manifest.epoch + 1)
     }
 
     /// Leaves the manifest to be written at the end of the transaction, if something was changed.
-    pub(in crate::vault) fn close(self) {
+    pub(crate) fn close(self) {
         let keyring = self.keyring;
         self.close_under(keyring);
     }
 
     /// Closes after a change of the keyring: the manifest is the first record under the new one.
-    pub(in crate::vault) fn close_under(mut self, keyring: &Keyring) {
+    pub(crate) fn close_under(mut self, keyring: &Keyring) {
         if self.changed {
             self.manifest.epoch += 1;
             self.manifest.leave(self.tx, keyring, self.random);
