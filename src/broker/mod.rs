@@ -8,7 +8,7 @@
 //! - `token/`: the live token, single-flight refresh, refresh ahead of expiry
 //! - `credentials/`: create, list, get, delete
 //! - `transfer/`: import and export
-//! - `admin/`: revocation queue, housekeeping, scheduled backups and verification
+//! - `admin/`: users, API keys, audit log, rotation, revocation queue, housekeeping, scheduled backups and verification
 
 mod access_token;
 mod admin;
@@ -24,7 +24,10 @@ mod token;
 mod transfer;
 
 pub use access_token::TokenHolder;
-pub use admin::{BackupStatus, RevocationList, WaitingRevocation, backup_name, backup_status};
+pub use admin::{
+    BackupStatus, RemovedCredential, RevocationList, RotationReport, UserRemoval, WaitingRevocation, backup_name,
+    backup_status,
+};
 pub use caller::{Administrator, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{

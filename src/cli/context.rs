@@ -71,9 +71,19 @@ impl Context {
         {
             note(format!("warning: {warning}"));
         }
-        let vault = open_vault(&config)?;
-        Ok(bootstrap::broker(Arc::new(config), vault, Clock::system())?)
+        broker_of(config)
     }
+
+    /// Builds a broker for a command that contacts no provider: it reads no client secret.
+    pub(super) fn local_broker(&self) -> Result<Broker, Failure> {
+        broker_of(self.settings(ClientSecrets::Leave)?.0)
+    }
+}
+
+/// Builds a broker around the vault of the configuration.
+fn broker_of(config: Config) -> Result<Broker, Failure> {
+    let vault = open_vault(&config)?;
+    Ok(bootstrap::broker(Arc::new(config), vault, Clock::system())?)
 }
 
 /// Opens the vault of the configuration.

@@ -101,8 +101,8 @@ impl Create {
         let expires_at = self.expires.map(|after| Clock::system().now().plus(after));
         let permissions = Permissions::from_iter(self.permissions);
         let new = NewApiKey { name: self.name, holder, permissions, expires_at };
-        let vault = context.vault()?;
-        let (key, text) = block_on(vault.api_keys().create(new, &AuditContext::command_line()))??;
+        let broker = context.local_broker()?;
+        let (key, text) = block_on(broker.create_api_key(new, &AuditContext::command_line()))??;
         if self.json {
             let user = match &key.holder {
                 KeyHolder::User(user) => Some(user),
@@ -122,7 +122,7 @@ impl Create {
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let keys = context.vault()?.api_keys().list()?;
+    let keys = context.local_broker()?.api_keys()?;
     let now = Clock::system().now();
     if json {
         return out.json(&keys.into_iter().map(|key| listed(key, now)).collect::<Vec<_>>());
@@ -182,8 +182,8 @@ fn holder_text(holder: &KeyHolder) -> String {
 }
 
 fn revoke(id: ApiKeyId, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let vault = context.vault()?;
-    if block_on(vault.api_keys().revoke(id, &AuditContext::command_line()))?? {
+    let broker = context.local_broker()?;
+    if block_on(broker.revoke_api_key(id, &AuditContext::command_line()))?? {
         out.line(format!("revoked API key {id}"))
     } else {
         Err(Failure::new(format!("there is no active API key {id}")).advise("`strongroom key list` lists all keys"))

@@ -7,10 +7,10 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
 use super::runtime::block_on;
-use crate::broker::{Administrator, Broker, Caller};
+use crate::broker::{Administrator, Broker, UserRemoval};
 use crate::clock::UnixTime;
 use crate::id::UserId;
-use crate::vault::{AuditContext, CredentialPage, KeyHolder, VaultError};
+use crate::vault::{AuditContext, KeyHolder};
 
 /// Manage the users whose credentials are stored
 #[derive(Debug, Subcommand)]
@@ -51,31 +51,28 @@ impl User {
 }
 
 fn add(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let vault = context.vault()?;
-    let new = block_on(vault.users().add(id, &AuditContext::command_line()))??;
+    let new = block_on(context.local_broker()?.add_user(id, &AuditContext::command_line()))??;
     out.line(if new { format!("added user {id}") } else { format!("user {id} exists already") })
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let users = context.vault()?.users().list()?;
-    if json {
-        let listed: Vec<UserRow> = users
-            .into_iter()
-            .map(|user| UserRow { id: user.id, created_at: user.created_at, credentials: user.credentials })
-            .collect();
-        return out.json(&listed);
-    }
-    let rows: Vec<_> = users
+    let rows: Vec<UserRow> = context
+        .local_broker()?
+        .users()?
         .into_iter()
-        .map(|user| [user.id.to_string(), user.credentials.to_string(), user.created_at.to_string()])
+        .map(|user| UserRow { id: user.id, created_at: user.created_at, credentials: user.credentials })
         .collect();
-    out.columns(["USER", "CREDENTIALS", "SINCE"], &rows)
+    if json {
+        return out.json(&rows);
+    }
+    let cells = |row: UserRow| [row.id.to_string(), row.credentials.to_string(), row.created_at.to_string()];
+    out.columns(["USER", "CREDENTIALS", "SINCE"], &rows.into_iter().map(cells).collect::<Vec<_>>())
 }
 
 /// Prints the revocations that providers have not confirmed: all that remains of a removed user.
 fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Failure> {
     let administrator = Administrator { holder: KeyHolder::User(id.clone()), who: AuditContext::command_line() };
-    for waiting in broker.revocations(&administrator, CredentialPage::default())?.revocations {
+    for waiting in broker.revocations(&administrator, crate::vault::CredentialPage::default())?.revocations {
         out.line(format!(
             "not revoked: {} {}; its sealed token stays in the revocation queue until {}",
             waiting.provider, waiting.credential_id, waiting.give_up_at
@@ -86,35 +83,28 @@ fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Fai
 
 fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let broker = context.broker()?;
-    let vault = broker.vault();
-    if !vault.users().exists(id)? {
-        return Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` lists all users"));
-    }
-    let caller = Caller { user: id.clone(), who: AuditContext::command_line() };
-    let mut deleted = 0;
-    // A server may store another credential of this user meanwhile.
-    for _ in 0..10 {
-        for credential in vault.credentials().list(id, None, CredentialPage::default())? {
-            let (provider, credential) = (credential.provider.to_string(), credential.id.to_string());
-            let answer = block_on(broker.delete(&caller, &provider, &credential))??;
-            deleted += 1;
-            let revoked = match answer.revoked {
-                Some(true) => "deleted and revoked",
-                Some(false) => "deleted; the revocation failed and will be retried by the server",
-                None => "deleted; there was nothing to revoke",
-            };
-            out.line(format!("{provider} {credential}: {revoked}"))?;
+    let mut lines = Vec::new();
+    let removal = block_on(broker.remove_user(id, &AuditContext::command_line(), |gone| {
+        let revoked = match gone.revoked {
+            Some(true) => "deleted and revoked",
+            Some(false) => "deleted; the revocation failed and will be retried by the server",
+            None => "deleted; there was nothing to revoke",
+        };
+        lines.push(format!("{} {}: {revoked}", gone.provider, gone.id));
+    }))?;
+    lines.iter().try_for_each(|line| out.line(line))?;
+    match removal? {
+        UserRemoval::Removed => {
+            let credentials = if lines.len() == 1 { "credential" } else { "credentials" };
+            out.line(format!("removed user {id} with {} {credentials}", lines.len()))?;
+            not_revoked(id, &broker, out)
         }
-        match block_on(vault.users().remove(id, &AuditContext::command_line()))? {
-            Ok(_) => {
-                let credentials = if deleted == 1 { "credential" } else { "credentials" };
-                out.line(format!("removed user {id} with {deleted} {credentials}"))?;
-                return not_revoked(id, &broker, out);
-            }
-            Err(VaultError::UserHasCredentials) => {}
-            Err(error) => return Err(error.into()),
+        UserRemoval::NotFound => {
+            Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` lists all users"))
+        }
+        UserRemoval::Growing => {
+            Err(Failure::new(format!("user {id} gets new credentials while they are being deleted"))
+                .advise("revoke the API keys that create them (`strongroom key list`), then run the command again"))
         }
     }
-    Err(Failure::new(format!("user {id} gets new credentials while they are being deleted"))
-        .advise("revoke the API keys that create them (`strongroom key list`), then run the command again"))
 }

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use crate::broker::Broker;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::jose::SigningKey;
-use crate::vault::Vault;
 
 /// Target of the export.
 #[derive(Debug, Args)]
@@ -24,9 +24,9 @@ pub(in crate::cli) struct Export {
 
 impl Export {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let vault = context.vault()?;
+        let broker = context.local_broker()?;
         let Some(path) = self.file else {
-            let head = vault.audit().export(|line| out.raw(line))?;
+            let head = broker.export_audit(|line| out.raw(line))?;
             return out.json_line(&json!({ "head": head }));
         };
         let refused = |error: std::io::Error| {
@@ -34,7 +34,7 @@ impl Export {
                 .advise("name a file that does not exist yet")
         };
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(refused)?;
-        let written = write(&vault, &file, &path);
+        let written = write(&broker, &file, &path);
         if written.is_err() {
             // An incomplete export proves nothing. The first error is the one to report.
             let _ = fs::remove_file(&path);
@@ -45,23 +45,23 @@ impl Export {
     }
 }
 
-fn write(vault: &Vault, file: &File, path: &Path) -> Result<(), Failure> {
+fn write(broker: &Broker, file: &File, path: &Path) -> Result<(), Failure> {
     let refused = |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", path.display()));
     let mut buffer = BufWriter::new(file);
-    let head = vault.audit().export(|line| buffer.write_all(line.as_bytes()).map_err(refused))?;
+    let head = broker.export_audit(|line| buffer.write_all(line.as_bytes()).map_err(refused))?;
     writeln!(buffer, "{}", json!({ "head": head })).map_err(refused)?;
     buffer.flush().and_then(|()| file.sync_all()).map_err(refused)
 }
 
 /// Prints the signed head of the log.
 pub(in crate::cli) fn head(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let head = context.vault()?.audit().signed_head()?;
+    let head = context.local_broker()?.audit_head()?;
     out.json_line(&json!({ "head": head }))
 }
 
 /// Prints the public keys that verify signed heads, newest first.
 pub(in crate::cli) fn key(pem: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let keys = context.vault()?.audit().signing_keys();
+    let keys = context.local_broker()?.audit_keys();
     if pem {
         return keys.iter().filter_map(SigningKey::public_pem).try_for_each(|pem| out.raw(pem));
     }

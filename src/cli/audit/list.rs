@@ -1,5 +1,6 @@
 //! `strongroom audit list`: filtered rows, newest last, and new rows as they are written.
 
+use crate::broker::Broker;
 use crate::cli::arguments;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Output, plain};
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
-use crate::vault::{AuditEntry, AuditFilter, Vault};
+use crate::vault::{AuditEntry, AuditFilter};
 
 /// Interval at which `--follow` looks for new rows.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -58,14 +59,14 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let vault = context.vault()?;
-        let (json, follow) = (self.json, self.follow);
+        let broker = context.local_broker()?;
+        let (json, follows) = (self.json, self.follow);
         let mut filter = self.filter();
-        let (entries, last) = vault.audit().find(&filter)?;
+        let (entries, last) = broker.audit_rows(&filter)?;
         print(&entries, json, out)?;
-        if follow {
+        if follows {
             filter = AuditFilter { after: last, limit: None, ..filter };
-            go_on(&vault, filter, json, out)?;
+            follow(&broker, filter, json, out)?;
         }
         Ok(())
     }
@@ -100,11 +101,11 @@ fn print(entries: &[AuditEntry], json: bool, out: &mut Output) -> Result<(), Fai
     all_sound(entries, out)
 }
 
-fn go_on(vault: &Vault, mut filter: AuditFilter, json: bool, out: &mut Output) -> Result<(), Failure> {
+fn follow(broker: &Broker, mut filter: AuditFilter, json: bool, out: &mut Output) -> Result<(), Failure> {
     loop {
         out.flush()?;
         std::thread::sleep(LOOK_AGAIN);
-        let (entries, last) = vault.audit().find(&filter)?;
+        let (entries, last) = broker.audit_rows(&filter)?;
         for entry in &entries {
             if json {
                 out.json_line(entry)?;

@@ -8,10 +8,11 @@ use clap::Args;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::broker::Broker;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::vault::{HeadFit, SignedRows, Vault};
+use crate::vault::{HeadFit, SignedRows};
 
 /// Faults printed one by one, so that an attacker cannot fill the screen.
 const TOLD: u64 = 20;
@@ -26,15 +27,15 @@ pub(in crate::cli) struct Verify {
 
 impl Verify {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let vault = context.vault()?;
-        whole(&vault, out)?;
-        self.head.map_or(Ok(()), |file| contained(&vault, &file, out))
+        let broker = context.local_broker()?;
+        whole(&broker, out)?;
+        self.head.map_or(Ok(()), |file| contained(&broker, &file, out))
     }
 }
 
-fn whole(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+fn whole(broker: &Broker, out: &mut Output) -> Result<(), Failure> {
     let (mut told, mut first) = (0, None);
-    let verdict = vault.audit().verify(&mut |fault| {
+    let verdict = broker.verify_audit(&mut |fault| {
         told += 1;
         first.get_or_insert(fault);
         if told <= TOLD {
@@ -55,12 +56,11 @@ fn whole(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
     ))
 }
 
-fn contained(vault: &Vault, path: &Path, out: &mut Output) -> Result<(), Failure> {
+fn contained(broker: &Broker, path: &Path, out: &mut Output) -> Result<(), Failure> {
     let shown = path.display();
     let (count, sha256, head) = read(path)?;
-    let (fit, rows) = vault
-        .audit()
-        .check_head(&head)?
+    let (fit, rows) = broker
+        .check_audit_head(&head)?
         .map_err(|fault| Failure::new(format!("the head in {shown} is not valid: {fault}")))?;
     if count > 0 && rows.is_none_or(|rows: SignedRows| (rows.count, rows.sha256) != (count, sha256)) {
         return Err(Failure::new(format!("the rows in {shown} do not match its signed head"))

@@ -83,7 +83,7 @@ impl Connect {
         if let Some(user) = &self.user {
             return Ok(user.clone());
         }
-        let users = broker.vault().users().list()?;
+        let users = broker.users()?;
         match &users[..] {
             [only] => Ok(only.id.clone()),
             [] => Err(Failure::configuration("there is no user yet")

@@ -63,13 +63,12 @@ impl Export {
     }
 
     fn users(&self, broker: &Broker) -> Result<Vec<UserId>, Failure> {
-        let vault = broker.vault();
         match &self.user {
-            Some(user) if vault.users().exists(user)? => Ok(vec![user.clone()]),
+            Some(user) if broker.has_user(user)? => Ok(vec![user.clone()]),
             Some(user) => {
                 Err(Failure::new(format!("there is no user {user}")).advise("`strongroom user list` lists all users"))
             }
-            None => Ok(vault.users().list()?.into_iter().map(|user| user.id).collect()),
+            None => Ok(broker.users()?.into_iter().map(|user| user.id).collect()),
         }
     }
 

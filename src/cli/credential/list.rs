@@ -1,5 +1,6 @@
 //! `strongroom credential list`: shows credentials, oldest first.
 
+use crate::broker::Broker;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -10,17 +11,7 @@ use crate::id::CredentialId;
 use crate::id::ProviderName;
 use crate::id::UserId;
 use crate::vault::CredentialMetadata;
-use crate::vault::CredentialPage;
-use crate::vault::Vault;
 use serde::Serialize;
-
-/// Returns the given user, or all users.
-pub(in crate::cli) fn users(vault: &Vault, one: Option<UserId>) -> Result<Vec<UserId>, Failure> {
-    match one {
-        Some(user) => Ok(vec![user]),
-        None => Ok(vault.users().list()?.into_iter().map(|user| user.id).collect()),
-    }
-}
 
 #[derive(Serialize)]
 struct CredentialRow {
@@ -46,9 +37,9 @@ struct CredentialRow {
 }
 
 impl CredentialRow {
-    fn of(summary: CredentialMetadata, now: UnixTime, vault: &Vault) -> Self {
+    fn of(summary: CredentialMetadata, now: UnixTime, broker: &Broker) -> Self {
         Self {
-            may_be_stale: vault.standby().may_be_stale(&summary),
+            may_be_stale: broker.may_be_stale(&summary),
             status: summary.status_at(now).name(),
             id: summary.id,
             user: summary.user,
@@ -76,16 +67,13 @@ pub(in crate::cli) fn list(
     context: &Context,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let vault = context.vault()?;
-    let mut listed: Vec<CredentialRow> = Vec::new();
-    let mut damaged = Vec::new();
+    let broker = context.local_broker()?;
+    let (mut listed, mut damaged) = (Vec::new(), Vec::new());
     let now = Clock::system().now();
-    for user in users(&vault, user)? {
-        vault.credentials().list_each(&user, provider, CredentialPage::default(), |row| match row {
-            Ok(summary) => listed.push(CredentialRow::of(summary.clone(), now, &vault)),
-            Err(error) => damaged.push(error),
-        })?;
-    }
+    broker.each_credential(user, provider, |row| match row {
+        Ok(credential) => listed.push(CredentialRow::of(credential.clone(), now, &broker)),
+        Err(error) => damaged.push(error),
+    })?;
     show(listed, json, out)?;
     out.flush()?;
     // The readable credentials are shown first; the exit code reports the damaged ones.

@@ -1,16 +1,13 @@
 //! `strongroom credential remove`: deletes and revokes a credential.
 
-use crate::broker::Broker;
 use crate::broker::Caller;
 use crate::cli::context::Context;
-use crate::cli::credential::list::users;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::id::CredentialId;
 use crate::id::UserId;
 use crate::vault::AuditContext;
-use crate::vault::CredentialMetadata;
 
 /// Deletes a credential and revokes it.
 pub(in crate::cli) fn remove(
@@ -21,7 +18,7 @@ pub(in crate::cli) fn remove(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let broker = context.broker()?;
-    let summary = owner(&broker, user, &id)?;
+    let summary = broker.find_credential(user, &id)?.ok_or_else(|| absent(&id))?;
     let caller = Caller { user: summary.user, who: AuditContext::command_line() };
     let text = id.to_string();
     let deleted = block_on(broker.delete(&caller, summary.provider.as_str(), &text))??;
@@ -37,14 +34,4 @@ pub(in crate::cli) fn remove(
 
 fn absent(id: &CredentialId) -> Failure {
     Failure::new(format!("there is no credential {id}")).advise("`strongroom credential list` lists all credentials")
-}
-
-/// Returns the credential's metadata, for one user or for any.
-fn owner(broker: &Broker, user: Option<UserId>, id: &CredentialId) -> Result<CredentialMetadata, Failure> {
-    for user in users(broker.vault(), user)? {
-        if let Some(summary) = broker.vault().credentials().get(&user, id)? {
-            return Ok(summary);
-        }
-    }
-    Err(absent(id))
 }

@@ -1,6 +1,7 @@
 //! `strongroom vault rekey`: replaces the master key of this configuration.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -11,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::cli::{bootstrap, secret_input};
+use crate::clock::Clock;
 use crate::config::{ClientSecrets, Config, SecretSource, Unlock};
 use crate::secret::Secret;
 use crate::vault::{AuditContext, MasterKey, OpenMode, Vault};
@@ -60,7 +62,7 @@ impl Rekey {
         if let Some(id) = old_slot {
             block_on(change.vault.key_slots().remove(id, &AuditContext::command_line()))??;
         }
-        self.tell(&change, out)
+        self.tell(config, &change, out)
     }
 
     fn begin(&self, config: &Config, mode: OpenMode, waiting: Option<&(PathBuf, PathBuf)>) -> Result<Change, Failure> {
@@ -92,7 +94,7 @@ impl Rekey {
         Ok(Change { vault, old, new, replaces: waiting.filter(|_| self.new.is_unsaid()).cloned() })
     }
 
-    fn tell(&self, change: &Change, out: &mut Output) -> Result<(), Failure> {
+    fn tell(&self, config: Config, change: &Change, out: &mut Output) -> Result<(), Failure> {
         match &change.replaces {
             Some((_, place)) => out.line(format!("{} is the new master key; keep a copy of it", place.display()))?,
             None => out.line(format!("set this in the configuration: {}", self.new.setting()))?,
@@ -106,7 +108,7 @@ impl Rekey {
             return Ok(());
         }
         out.line("existing API keys still work; create new ones, then revoke the old ones (`strongroom key list`)")?;
-        rotate(&change.vault, false, out)
+        rotate(&bootstrap::broker(Arc::new(config), change.vault.clone(), Clock::system())?, false, out)
     }
 }
 
@@ -135,7 +137,10 @@ fn end_interrupted(
     let Ok(vault) = open_with(config, &new, mode) else { return Err(failure) };
     put_in_place(&new_file, &place)?;
     out.line(format!("completed the interrupted change: {} opens the vault", place.display()))?;
-    if vault.rotation().unfinished()?.is_some() { rotate(&vault, false, out) } else { Ok(()) }
+    if vault.rotation().unfinished()?.is_none() {
+        return Ok(());
+    }
+    rotate(&bootstrap::broker(Arc::new(config.clone()), vault, Clock::system())?, false, out)
 }
 
 /// Returns the key file of the configuration if it is to be replaced.

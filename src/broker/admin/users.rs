@@ -1,0 +1,76 @@
+//! Users: add, list and remove.
+
+use crate::broker::caller::Caller;
+use crate::broker::error::Error;
+use crate::broker::parts::Broker;
+use crate::id::{CredentialId, ProviderName, UserId};
+use crate::vault::{AuditContext, CredentialPage, KnownUser, VaultError};
+
+/// Passes over a user's credentials, because a server may store another one during the removal.
+const REMOVAL_PASSES: usize = 10;
+
+/// A credential that was deleted with its user.
+#[derive(Clone, Debug)]
+pub struct RemovedCredential {
+    /// Provider.
+    pub provider: ProviderName,
+    /// Id.
+    pub id: CredentialId,
+    /// `Some(true)`: revoked. `Some(false)`: the revocation is queued. `None`: nothing to revoke.
+    pub revoked: Option<bool>,
+}
+
+/// Result of the removal of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserRemoval {
+    /// The user and its API keys are gone.
+    Removed,
+    /// There is no such user.
+    NotFound,
+    /// New credentials were stored faster than they could be deleted.
+    Growing,
+}
+
+impl Broker {
+    /// Adds a user. Returns false if it exists already.
+    pub async fn add_user(&self, user: &UserId, who: &AuditContext) -> Result<bool, Error> {
+        Ok(self.0.vault.users().add(user, who).await?)
+    }
+
+    /// Lists the users.
+    pub fn users(&self) -> Result<Vec<KnownUser>, Error> {
+        Ok(self.0.vault.users().list()?)
+    }
+
+    /// Returns true if the user exists.
+    pub fn has_user(&self, user: &UserId) -> Result<bool, Error> {
+        Ok(self.0.vault.users().exists(user)?)
+    }
+
+    /// Revokes and deletes every credential of the user, then removes its API keys and the user. Calls `deleted` after
+    /// each credential.
+    pub async fn remove_user(
+        &self,
+        user: &UserId,
+        who: &AuditContext,
+        mut deleted: impl FnMut(RemovedCredential),
+    ) -> Result<UserRemoval, Error> {
+        if !self.has_user(user)? {
+            return Ok(UserRemoval::NotFound);
+        }
+        let caller = Caller { user: user.clone(), who: who.clone() };
+        for _ in 0..REMOVAL_PASSES {
+            for credential in self.0.vault.credentials().list(user, None, CredentialPage::default())? {
+                let (provider, id) = (credential.provider, credential.id);
+                let revoked = self.delete(&caller, provider.as_str(), &id.to_string()).await?.revoked;
+                deleted(RemovedCredential { provider, id, revoked });
+            }
+            match self.0.vault.users().remove(user, who).await {
+                Ok(_) => return Ok(UserRemoval::Removed),
+                Err(VaultError::UserHasCredentials) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(UserRemoval::Growing)
+    }
+}
