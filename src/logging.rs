@@ -213,6 +213,6 @@ mod tests {
         }
         drop(writer);
         let all: String = lines_written.try_iter().collect();
-        assert_eq!(all, (0..100).map(|number| format!("{number}\n")).collect::<String>());
+        assert_eq!(all.lines().map(|line| line.parse().unwrap()).collect::<Vec<u32>>(), (0..100).collect::<Vec<_>>());
     }
 }

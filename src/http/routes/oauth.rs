@@ -29,7 +29,9 @@ async fn complete(
     request: Authorized<Caller>,
     body: CompleteRequest,
 ) -> Result<JsonReply<One<CompleteResponse>>, Problem> {
-    JsonReply::json(&request.app.broker().complete(&request.caller, request.param(0), body).await?)
+    // Boxed: the future of a whole exchange is large.
+    let completed = Box::pin(request.app.broker().complete(&request.caller, request.param(0), body));
+    JsonReply::json(&completed.await?)
 }
 
 async fn device_initiate(
@@ -43,5 +45,7 @@ async fn device_poll(
     request: Authorized<Caller>,
     body: DevicePollRequest,
 ) -> Result<JsonReply<One<DevicePoll>>, Problem> {
-    JsonReply::json(&request.app.broker().device_poll(&request.caller, request.param(0), body).await?)
+    // Boxed: the future of a whole exchange is large.
+    let polled = Box::pin(request.app.broker().device_poll(&request.caller, request.param(0), body));
+    JsonReply::json(&polled.await?)
 }

@@ -147,7 +147,7 @@ impl Server {
         };
         let (server, tls) = (self.clone(), listener.tls.clone());
         self.shared.tasks.spawn(async move {
-            let served = async {
+            let conversation = async {
                 match (connection, tls) {
                     (Accepted::Tcp(stream, _), Some(tls)) => {
                         let acceptor = TlsAcceptor::from(tls.current(server.shared.limits.tls_check));
@@ -168,7 +168,7 @@ impl Server {
                     }
                 }
             };
-            server.cut.run_until_cancelled(served).await;
+            server.cut.run_until_cancelled(conversation).await;
         });
     }
 
