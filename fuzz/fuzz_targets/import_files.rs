@@ -1,4 +1,4 @@
-//! Fuzzes the files of other programs that are imported: see `strongroom::properties::import_files`.
+//! Fuzzes import files of other programs: see `strongroom::properties::import_files`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| strongroom::properties::import_files(data));

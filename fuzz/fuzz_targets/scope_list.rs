@@ -1,4 +1,4 @@
-//! Fuzzes a list of scopes: see `strongroom::properties::scope_list`.
+//! Fuzzes a scope list: see `strongroom::properties::scope_list`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &str| strongroom::properties::scope_list(data));

@@ -1,4 +1,4 @@
-//! Fuzzes a slot of the keyring: see `strongroom::properties::slot`.
+//! Fuzzes a key slot: see `strongroom::properties::slot`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| strongroom::properties::slot(data));

@@ -1,4 +1,4 @@
-//! Fuzzes a template of a URL, and the value that a stranger puts into it: see `strongroom::properties::url_template`.
+//! Fuzzes a URL template and an untrusted value: see `strongroom::properties::url_template`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &str| strongroom::properties::url_template(data));

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_globally_reachable_addresses_are_public() {
+    fn only_global_addresses_are_public() {
         for ip in ["8.8.8.8", "1.1.1.1", "172.15.255.255", "172.32.0.1", "100.63.0.1", "100.128.0.1", "223.255.255.255"]
         {
             assert!(is_public(ip.parse().unwrap()), "{ip}");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_is_as_public_as_what_it_carries() {
+    fn ipv6_is_as_public_as_the_ipv4_inside() {
         for ip in [
             "::",
             "::1",
@@ -157,7 +157,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_wrapping_makes_an_ipv4_address_more_public_than_it_is(bits: u32) {
+        fn wrapping_keeps_an_address_private(bits: u32) {
             let inner = Ipv4Addr::from(bits);
             let (high, low) = (u16::try_from(bits >> 16).unwrap(), u16::try_from(bits & 0xffff).unwrap());
             let v6 = |segments: [u16; 8]| IpAddr::V6(Ipv6Addr::from(segments));

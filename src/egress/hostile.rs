@@ -10,12 +10,12 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::message::{LIMITS, Limits};
+use super::message::{EgressLimits, LIMITS};
 use super::{Egress, resolver};
 
-/// What the server does after it has read a request.
+/// Reaction of the server to a request.
 #[derive(Clone)]
-pub(crate) enum Step {
+pub(crate) enum ServerStep {
     /// Sends the bytes.
     Say(Vec<u8>),
     /// Sends the bytes repeatedly until the client disconnects.
@@ -37,23 +37,23 @@ pub(crate) struct Hostile {
 
 impl Hostile {
     /// Answers every request with these steps and then closes the connection.
-    pub(crate) async fn new(steps: Vec<Step>) -> Self {
+    pub(crate) async fn new(steps: Vec<ServerStep>) -> Self {
         Self::listening((Ipv4Addr::LOCALHOST, 0).into(), vec![steps], None).await
     }
 
     /// Answers every request with these bytes.
     pub(crate) async fn saying(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::new(vec![Step::Say(bytes.into())]).await
+        Self::new(vec![ServerStep::Say(bytes.into())]).await
     }
 
     /// Answers the n-th request with the n-th bytes; the last ones are repeated.
     pub(crate) async fn saying_in_turn(responses: &[String]) -> Self {
-        let steps = responses.iter().map(|response| vec![Step::Say(response.clone().into_bytes())]).collect();
+        let steps = responses.iter().map(|response| vec![ServerStep::Say(response.clone().into_bytes())]).collect();
         Self::listening((Ipv4Addr::LOCALHOST, 0).into(), steps, None).await
     }
 
     /// Listens on `at`, with TLS if there is an acceptor.
-    pub(super) async fn listening(at: SocketAddr, responses: Vec<Vec<Step>>, tls: Option<TlsAcceptor>) -> Self {
+    pub(super) async fn listening(at: SocketAddr, responses: Vec<Vec<ServerStep>>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(at).await.expect("a port on loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -98,10 +98,10 @@ pub(crate) fn patient() -> Egress {
 
 /// Returns a client with limits of some milliseconds, so that no test waits for 15 s.
 pub(crate) fn hasty() -> Egress {
-    limited(Limits { total: Duration::from_millis(60), ..LIMITS })
+    limited(EgressLimits { total: Duration::from_millis(60), ..LIMITS })
 }
 
-pub(super) fn limited(limits: Limits) -> Egress {
+pub(super) fn limited(limits: EgressLimits) -> Egress {
     let allow = ["127.0.0.0/8".parse().expect("a network")];
     Egress::assemble(&allow, &[], limits, resolver::system()).expect("a client")
 }
@@ -117,7 +117,7 @@ pub(super) fn resolving_to(addresses: &[IpAddr]) -> resolver::Lookup {
 
 async fn accept(
     listener: TcpListener,
-    responses: Vec<Vec<Step>>,
+    responses: Vec<Vec<ServerStep>>,
     tls: Option<TlsAcceptor>,
     seen: Arc<Mutex<Vec<String>>>,
 ) {
@@ -151,20 +151,20 @@ impl Peer for TcpStream {
 
 impl Peer for tokio_rustls::server::TlsStream<TcpStream> {}
 
-async fn converse(mut stream: impl Peer, steps: Vec<Step>, seen: &Mutex<Vec<String>>) {
+async fn converse(mut stream: impl Peer, steps: Vec<ServerStep>, seen: &Mutex<Vec<String>>) {
     let request = read_request(&mut stream).await;
     note(seen, request);
     for step in steps {
         let written = match step {
-            Step::Say(bytes) => stream.write_all(&bytes).await,
-            Step::Repeat(bytes) => loop {
+            ServerStep::Say(bytes) => stream.write_all(&bytes).await,
+            ServerStep::Repeat(bytes) => loop {
                 if let Err(error) = stream.write_all(&bytes).await {
                     break Err(error);
                 }
             },
-            Step::Drip(bytes) => drip(&mut stream, &bytes).await,
-            Step::Hang => std::future::pending().await,
-            Step::Reset => return stream.reset(),
+            ServerStep::Drip(bytes) => drip(&mut stream, &bytes).await,
+            ServerStep::Hang => std::future::pending().await,
+            ServerStep::Reset => return stream.reset(),
         };
         if written.is_err() {
             return;

@@ -30,9 +30,9 @@ pub struct EgressResponse {
     pub body: Bytes,
 }
 
-/// Limits of one request. Tests that wait for a limit use shorter ones than the default.
+/// EgressLimits of one request. Tests that wait for a limit use shorter ones than the default.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct EgressLimits {
     /// Time for name resolution, TCP and TLS together.
     pub connect: Duration,
     /// Time from the call to the last byte of the response.
@@ -44,10 +44,14 @@ pub struct Limits {
 }
 
 /// The limits outside of tests.
-pub(super) const LIMITS: Limits =
-    Limits { connect: Duration::from_secs(5), total: Duration::from_secs(15), body: 1024 * 1024, headers: 64 * 1024 };
+pub(super) const LIMITS: EgressLimits = EgressLimits {
+    connect: Duration::from_secs(5),
+    total: Duration::from_secs(15),
+    body: 1024 * 1024,
+    headers: 64 * 1024,
+};
 
-impl Default for Limits {
+impl Default for EgressLimits {
     fn default() -> Self {
         LIMITS
     }

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
-pub use message::{EgressRequest, EgressResponse, Limits};
+pub use message::{EgressLimits, EgressRequest, EgressResponse};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
 
 use guard::Guard;
@@ -38,7 +38,7 @@ use resolver::GuardedResolver;
 pub struct Egress {
     client: reqwest::Client,
     guard: Arc<Guard>,
-    limits: Limits,
+    limits: EgressLimits,
 }
 
 impl Egress {
@@ -54,7 +54,7 @@ impl Egress {
     pub fn assemble(
         allow: &[IpNet],
         ca_certificates: &[PathBuf],
-        limits: Limits,
+        limits: EgressLimits,
         lookup: resolver::Lookup,
     ) -> Result<Self, EgressSetupError> {
         let guard = Arc::new(Guard::new(allow));

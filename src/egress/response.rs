@@ -5,12 +5,15 @@ use http::HeaderMap;
 use zeroize::Zeroizing;
 
 use super::error::{EgressError, classify};
-use super::message::{EgressResponse, Limits};
+use super::message::{EgressLimits, EgressResponse};
 use crate::secret;
 
 /// Reads the whole body. `Content-Length` is ignored and every decoded byte is counted, so that a
 /// small body that unpacks to gigabytes stops at the limit.
-pub(super) async fn read(mut response: reqwest::Response, limits: &Limits) -> Result<EgressResponse, EgressError> {
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    limits: &EgressLimits,
+) -> Result<EgressResponse, EgressError> {
     if size(response.headers()) > limits.headers {
         return Err(EgressError::TooLarge);
     }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::document::{self, Document, secret, text, time};
+use super::document::{self, SecretDocument, secret, text, time};
 use super::fernet::FernetKey;
 use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
 use crate::secret::Secret;
@@ -30,7 +30,7 @@ pub(super) fn items(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileErro
 fn rows(bytes: &[u8]) -> Option<Vec<Row>> {
     let text = std::str::from_utf8(bytes).ok()?.trim_start_matches('\u{feff}').trim();
     if text.starts_with(['{', '[']) {
-        return Document::all(text.as_bytes(), "rows")?.iter().map(row_of_json).collect();
+        return SecretDocument::all(text.as_bytes(), "rows")?.iter().map(row_of_json).collect();
     }
     if text.starts_with(BEGINS) && !text.contains(|c: char| c == ',' || c.is_whitespace()) {
         return Some(vec![Row { user: None, sealed: text.to_owned() }]);
@@ -38,7 +38,7 @@ fn rows(bytes: &[u8]) -> Option<Vec<Row>> {
     rows_of_csv(text)
 }
 
-fn row_of_json(row: &Document) -> Option<Row> {
+fn row_of_json(row: &SecretDocument) -> Option<Row> {
     let user = ["id", "userId", "user_id"].iter().find_map(|name| document::id(row.value(), name));
     let sealed = match row.value().get("integrations")? {
         Value::String(sealed) => sealed.clone(),
@@ -72,7 +72,7 @@ fn of_user(row: &Row, key: &FernetKey) -> Vec<Item> {
         vec![Item::new(origin, "integrations", row.user.clone(), "").with(Err(why))]
     };
     let Some(opened) = key.open(&row.sealed) else { return whole(ItemError::DoesNotOpen) };
-    let Some(document) = Document::parse(&opened) else { return whole(ItemError::Member("the JSON in it")) };
+    let Some(document) = SecretDocument::parse(&opened) else { return whole(ItemError::Member("the JSON in it")) };
     of_opened(document.value(), row.user.as_deref()).unwrap_or_else(whole)
 }
 

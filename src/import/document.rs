@@ -8,9 +8,9 @@ use crate::json;
 use crate::secret::Secret;
 
 /// A JSON value whose texts are wiped when it is dropped.
-pub(super) struct Document(Value);
+pub(super) struct SecretDocument(Value);
 
-impl Drop for Document {
+impl Drop for SecretDocument {
     fn drop(&mut self) {
         wipe(&mut self.0);
     }
@@ -26,7 +26,7 @@ pub(super) fn wipe(value: &mut Value) {
     }
 }
 
-impl Document {
+impl SecretDocument {
     /// Parses one JSON text.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         json::parse(bytes).map(Self)

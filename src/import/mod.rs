@@ -174,7 +174,7 @@ pub fn n8n(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
 /// Reads AutoGPT's column after decryption, for property tests and fuzz targets, which have no key.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn autogpt_opened(bytes: &[u8]) -> Vec<Item> {
-    let opened = document::Document::parse(bytes);
+    let opened = document::SecretDocument::parse(bytes);
     opened.and_then(|opened| autogpt::of_opened(opened.value(), Some("alice")).ok()).unwrap_or_default()
 }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::document::{self, Document, secret, text, time};
+use super::document::{self, SecretDocument, secret, text, time};
 use super::names::{self, Made, N8nTable};
 use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
 use crate::clock::UnixTime;
@@ -20,8 +20,8 @@ const FORM: FileError =
     FileError::Form("in n8n's format: a JSON list of credentials, each with its id, name, type and data");
 
 pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    let documents = Document::all(bytes, "credentials").ok_or(FORM)?;
-    let is_credential = |one: &Document| text(one.value(), "type").is_some() && one.value().get("data").is_some();
+    let documents = SecretDocument::all(bytes, "credentials").ok_or(FORM)?;
+    let is_credential = |one: &SecretDocument| text(one.value(), "type").is_some() && one.value().get("data").is_some();
     if !documents.iter().all(is_credential) {
         return Err(FORM);
     }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::document::{self, Document, secret, text, time};
+use super::document::{self, SecretDocument, secret, text, time};
 use super::names;
 use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
 
 const FORM: FileError = FileError::Form("in Nango's format: a connection, or several as a JSON list or line by line");
 
 pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    let documents = Document::all(bytes, "connections").ok_or(FORM)?;
-    let is_connection = |one: &Document| document::id(one.value(), "connection_id").is_some();
+    let documents = SecretDocument::all(bytes, "connections").ok_or(FORM)?;
+    let is_connection = |one: &SecretDocument| document::id(one.value(), "connection_id").is_some();
     if !documents.iter().all(is_connection) {
         return Err(FORM);
     }

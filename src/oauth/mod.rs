@@ -1,15 +1,15 @@
-//! An OAuth client that follows the RFCs and knows no provider by name. Differences between providers
-//! are data of their catalogue entries.
+//! An OAuth client that follows the RFCs and knows no provider by name. Differences between
+//! providers are data of their catalogue entries.
 //!
-//! One flow, in order: [`StateToken`] and [`CodeVerifier`] are generated, [`AuthorizationRequest`] is
-//! the URL that the user opens, [`callback`] reads the response, [`exchange`] turns the code into a
-//! [`Grant`], [`identify`] asks for the account, [`refresh()`] renews the access token, and
+//! One flow, in order: [`StateToken`] and [`CodeVerifier`] are generated, [`AuthorizationRequest`]
+//! is the URL that the user opens, [`callback`] reads the response, [`exchange`] turns the code
+//! into a [`Grant`], [`identify`] asks for the account, [`refresh()`] renews the access token, and
 //! [`revoke()`] ends the grant.
 
+mod account;
 mod authorization;
 mod client_auth;
 mod discovery;
-mod identity;
 mod message;
 mod openid;
 #[cfg(any(test, fuzzing))]
@@ -20,13 +20,13 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use account::Account;
 pub use authorization::{AuthorizationRequest, CodeVerifier, Nonce, Pushed, StateToken, callback, push};
 pub use client_auth::Client;
 pub use discovery::{
     DiscoveryError, IssuerMetadata, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
     ResourceError, preferred_auth, register, resolve,
 };
-pub use identity::Identity;
 pub use message::{BuildError, ErrorResponse, InvalidResponse, OAuthError, RetryAfter};
 pub use openid::{
     ExpectedIdToken, IdTokenError, IdentityError, IssuerKeys, VerifyError, check_id_token, identify,

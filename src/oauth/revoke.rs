@@ -75,12 +75,12 @@ enum Revoked {
 }
 
 /// Revokes the tokens of a grant in the entry's order, by default the refresh token first; only the
-/// first one if the entry says that it ends the others. A token that the server does not know counts
-/// as revoked.
+/// first one if the entry says that it ends the others. A token that the server does not know
+/// counts as revoked.
 ///
 /// # Errors
-/// The first failure, or the first temporary one if there are several. If the server is unreachable,
-/// the remaining tokens are not sent.
+/// The first failure, or the first temporary one if there are several. If the server is
+/// unreachable, the remaining tokens are not sent.
 pub async fn revoke(
     egress: &Egress,
     how: &Revoke,

@@ -1,4 +1,4 @@
-//! Documents that are fetched: metadata, key sets, and the tokens that are held against them.
+//! Properties of fetched documents: metadata, key sets, and tokens verified with them.
 
 use url::{Host, Url};
 
@@ -9,7 +9,7 @@ use crate::oauth::{Metadata, ProtectedResource};
 
 const ISSUER: &str = "https://issuer.example/a";
 
-/// Metadata of an authorization server (RFC 8414) or of a protected resource (RFC 9728).
+/// Parses metadata of an authorization server (RFC 8414) or of a protected resource (RFC 9728).
 pub fn metadata(bytes: &[u8]) {
     match Metadata::read(bytes, ISSUER) {
         Err(error) => is_fit_to_be_shown(&error.to_string()),
@@ -35,7 +35,7 @@ pub fn metadata(bytes: &[u8]) {
     }
 }
 
-/// `https`, or `http` to this machine; no user info.
+/// Asserts `https`, or `http` to loopback, without user info.
 fn is_endpoint(endpoint: &Endpoint) {
     let url = endpoint.url();
     let loopback = match url.host() {
@@ -48,8 +48,8 @@ fn is_endpoint(endpoint: &Endpoint) {
     assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none(), "{url}");
 }
 
-/// A key set, and behind the first line end that is followed by another, a token. Nothing that is made without the key is
-/// ever verified.
+/// Parses a key set and, after the first double line end, a token. No token verifies that was made
+/// without the private key.
 pub fn key_set_and_token(bytes: &[u8]) {
     let at = bytes.windows(2).position(|two| two == b"\n\n").unwrap_or(bytes.len());
     let (set, token) = (&bytes[..at], String::from_utf8_lossy(bytes.get(at + 2..).unwrap_or_default()));
@@ -59,7 +59,8 @@ pub fn key_set_and_token(bytes: &[u8]) {
     }
     for keys in [read.unwrap_or_default(), Jwks::parse(PUBLISHED).unwrap()] {
         match jose::verify(&token, &keys, &Algorithm::ALL) {
-            // Whoever publishes the keys can sign with them; for ours nobody has the private half.
+            // A set in the input may have keys of its author, who can sign. No one can sign for
+            // ours.
             Ok(_) => assert_ne!(set, PUBLISHED),
             Err(fault) => is_fit_to_be_shown(&fault.to_string()),
         }
@@ -67,12 +68,12 @@ pub fn key_set_and_token(bytes: &[u8]) {
     let _ = jose::claimed_issuer(&token);
 }
 
-/// Keys whose private halves nobody kept (the examples of RFC 7517 §A.1 and RFC 8037 §A.2).
+/// Keys without known private halves (the examples of RFC 7517 §A.1 and RFC 8037 §A.2).
 const PUBLISHED: &[u8] = br#"{"keys":[
 {"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","kid":"1"},
 {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"2"}]}"#;
 
-/// JSON: what is read is what serde reads, and nothing in it is there twice.
+/// Parses JSON: the result equals serde's, and no member occurs twice.
 pub fn json(bytes: &[u8]) {
     let Some(read) = crate::json::parse(bytes) else { return };
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

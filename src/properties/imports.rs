@@ -1,10 +1,10 @@
-//! The files of other programs, and our own sealed export.
+//! Properties of import files and of our sealed export.
 
 use super::is_fit_to_be_shown;
 use crate::import::{self, FernetKey, Item};
 use crate::secret::Secret;
 
-/// A file of each program whose files are imported: read or refused, and nothing that is said of an item has a secret in it.
+/// Reads a file in each import format: texts about an item contain none of its secrets.
 pub fn import_files(bytes: &[u8]) {
     let key = FernetKey::parse(&Secret::new("A".repeat(43))).unwrap_or_else(|_| panic!("32 bytes are a key"));
     let files = [import::nango(bytes), import::n8n(bytes), import::autogpt(bytes, &key)];
@@ -33,8 +33,8 @@ fn is_sound(item: &Item) {
     }
 }
 
-/// A sealed export: nothing that was made without its passphrase opens, and what its records could hold is the same when it is
-/// written and read again.
+/// Opens a sealed export: nothing opens that was sealed without its passphrase, and records survive
+/// writing and reading unchanged.
 pub fn export_file(bytes: &[u8]) {
     crate::vault::export_holds(bytes);
 }

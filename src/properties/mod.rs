@@ -1,33 +1,34 @@
-//! What holds whatever a stranger sends: one function for each parser that meets hostile bytes, which panics where it does not.
+//! Properties that must hold for any input: one function for each parser of untrusted bytes, which
+//! panics if the property is violated.
 //!
-//! The property tests below call them with what a generator makes, in `cargo test`; the fuzz targets in `fuzz/` call the same
-//! ones with what libFuzzer finds. So this is in the crate for tests and under `--cfg fuzzing` alone, and no parser is public
-//! for it.
+//! The property tests in this module call them with generated input, and the fuzz targets in
+//! `fuzz/` with libFuzzer's. The module exists only for tests and under `--cfg fuzzing`, so that no
+//! parser has to be public for it.
 
 #![allow(clippy::unwrap_used, reason = "a property that does not hold panics")]
 
 mod documents;
-mod doors;
 mod imports;
+mod requests;
 mod script;
 mod sealed;
 mod settings;
-mod token_answer;
+mod token_response;
 mod url_template;
 
 pub use documents::{json, key_set_and_token, metadata};
-pub use doors::{callback_query, callback_url, host_pattern, request_body};
 pub use imports::{export_file, import_files};
+pub use requests::{callback_query, callback_url, host_pattern, request_body};
 pub(crate) use script::Script;
 pub use sealed::{backup, epoch_file, keyring, record, slot};
 pub use settings::config;
-pub use token_answer::{scope_list, token_answer};
+pub use token_response::{scope_list, token_response};
 pub use url_template::url_template;
 
-/// Stands in for a secret of ours that comes back: it may be in nothing that a parser says.
+/// A secret that an input may contain; no text of a parser may repeat it.
 const SECRET: &str = "cl13nt-s3cr3t";
 
-/// That a text of a provider's is fit to be shown.
+/// Asserts that a provider's text was sanitized.
 pub(crate) fn is_fit_to_be_shown(text: &str) {
     assert!(text.chars().count() <= 800, "{} characters", text.chars().count());
     assert!(!text.contains(char::is_control), "{text:?}");

@@ -1,7 +1,7 @@
-//! Bytes read as what somebody does to what is there already: flips a bit, cuts, puts something in. What follows from a few
-//! bytes is the same every time.
+//! A script of edits, read from bytes: it flips bits, cuts and inserts. The same bytes always give
+//! the same edits.
 
-/// What is still to be done.
+/// The remaining bytes of the script.
 pub(crate) struct Script<'a>(&'a [u8]);
 
 impl<'a> Script<'a> {
@@ -13,25 +13,25 @@ impl<'a> Script<'a> {
         self.0.is_empty()
     }
 
-    /// The next byte; zero at the end.
+    /// Returns the next byte; zero at the end.
     pub(crate) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
     }
 
-    /// A number below `end`, which is below 2^16; zero where `end` is.
+    /// Returns a number below `end`, which is below 2^16; zero if `end` is zero.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         let number = usize::from(u16::from_be_bytes([self.byte(), self.byte()]));
         number.checked_rem(end).unwrap_or(0)
     }
 
-    /// One of these.
+    /// Returns one of the items.
     pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::from(self.byte()) % all.len()]
     }
 
-    /// A number of any size, and often one at the edge of a type.
+    /// Returns any number, often one at the edge of a type.
     pub(crate) fn number(&mut self) -> i64 {
         const EDGES: [i64; 8] = [0, 1, -1, i64::MIN, i64::MAX, i32::MAX as i64, u32::MAX as i64, u32::MAX as i64 + 1];
         match self.byte() {
@@ -41,12 +41,12 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// The same for what may be absent.
+    /// Returns a number or nothing.
     pub(crate) fn perhaps(&mut self) -> Option<i64> {
         (self.byte() > 31).then(|| self.number())
     }
 
-    /// So many bytes as the next one says, or as are left.
+    /// Returns as many bytes as the next byte says, or all that remain.
     pub(crate) fn piece(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte());
         let (piece, rest) = self.0.split_at(length.min(self.0.len()));
@@ -54,12 +54,12 @@ impl<'a> Script<'a> {
         piece
     }
 
-    /// All that is left.
+    /// Returns the remaining bytes.
     pub(crate) fn rest(self) -> &'a [u8] {
         self.0
     }
 
-    /// Changes bytes in one place.
+    /// Edits bytes in one place.
     pub(crate) fn edit(&mut self, bytes: &mut Vec<u8>) {
         let kind = self.byte() % 7;
         let at = self.below(bytes.len());
@@ -76,7 +76,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Changes an array in one place.
+    /// Edits an array in one place.
     pub(crate) fn edit_array(&mut self, bytes: &mut [u8]) {
         let at = self.below(bytes.len());
         bytes[at] ^= self.byte();

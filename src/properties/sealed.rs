@@ -1,28 +1,29 @@
-//! What is sealed: records, keyring, slots, backups, and the files beside them. Who opens them is asked from within the vault.
+//! Properties of sealed data: records, keyring, slots, backups, epoch files. The checks are inside
+//! the vault's module.
 
 use crate::vault::properties;
 
-/// A record: edited or moved after it was sealed, found, or sealed by us around anything.
+/// Opens a record that is arbitrary, edited or moved, or that we sealed around arbitrary data.
 pub fn record(bytes: &[u8]) {
     properties::record(bytes);
 }
 
-/// The rows of a keyring that was used for a while and is then edited.
+/// Opens the rows of a used and then edited keyring.
 pub fn keyring(bytes: &[u8]) {
     properties::keyring(bytes);
 }
 
-/// A slot: one that was found, as the head of a backup has it, or a good one that is edited.
+/// Opens a slot that is arbitrary, as in the head of a backup, or valid and then edited.
 pub fn slot(bytes: &[u8]) {
     properties::slot(bytes);
 }
 
-/// A backup: found, edited, or sealed by us around anything.
+/// Reads a backup that is arbitrary or edited, or that we sealed around arbitrary data.
 pub fn backup(bytes: &[u8]) {
     properties::backup(bytes);
 }
 
-/// An epoch file: what is believed of it, we wrote.
+/// Reads an epoch file: an accepted one was written by us.
 pub fn epoch_file(bytes: &[u8]) {
     properties::epoch_file(bytes);
 }

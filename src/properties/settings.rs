@@ -1,4 +1,4 @@
-//! The configuration's text.
+//! Properties of the configuration's text.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use super::SECRET;
 use crate::catalog::Catalog;
 use crate::config::{Config, ConfigErrors, Location, without_secrets};
 
-/// A folder that is not there: no file that is named is looked at.
+/// A folder that does not exist, so that no named file is read.
 const FOLDER: &str = "/no/such/folder";
 
-/// Settings are in force within their bounds, or every fault has a line; no secret in them is ever shown; and what
-/// `config show` shows means the same when it is written into a file.
+/// Reads settings: they are within their bounds or every fault has a line, no secret is shown, and
+/// the output of `config show` means the same when it is read again.
 pub fn config(text: &str) {
     if text.contains(SECRET) {
         return;
@@ -24,7 +24,7 @@ pub fn config(text: &str) {
     }
     let Ok(table) = toml::from_str::<Table>(text) else { return };
     hides_a_secret(&format!("{text}\nclient_secret = \"{SECRET}\"\n"));
-    // Where a line is broken behind it, or within it.
+    // The secret is also hidden if a line breaks behind it or inside it.
     hides_a_secret(&format!("{text}\nclient_secret = \"{SECRET}\"\n= 1\n"));
     hides_a_secret(&format!("{text}\nclient_secret = \"{SECRET}\n"));
     if let Some(planted) = planted(table) {
@@ -48,14 +48,14 @@ fn read(text: &str) -> Result<Config, ConfigErrors> {
     read
 }
 
-/// Each fault is one line that is fit to be shown, and names a line of the file.
+/// Asserts that each fault is one printable line and names a line of the file.
 fn have_places(errors: &ConfigErrors, lines: usize) {
     for fault in &errors.0 {
         let shown = fault.to_string();
         assert!(!shown.contains(char::is_control), "{shown:?}");
         assert!(!fault.message.is_empty());
         if let Location::File { path, line } = &fault.location {
-            // An entry of the catalogue has lines of its own.
+            // A catalogue entry has its own lines.
             assert!(*line >= 1 && (*line <= lines || !path.starts_with(FOLDER)), "{fault}");
         }
     }
@@ -79,7 +79,7 @@ fn is_within_bounds(config: &Config) {
     }
 }
 
-/// Nothing that is said of the settings has the secret in it, whether they are right or wrong.
+/// Asserts that no text about valid or invalid settings contains the secret.
 fn hides_a_secret(text: &str) {
     match read(text) {
         Err(errors) => assert!(!errors.to_string().contains(SECRET), "{errors}"),
@@ -94,7 +94,7 @@ fn hides_a_secret(text: &str) {
     }
 }
 
-/// The same settings, with the secret wherever one can stand.
+/// Returns the settings with the secret in every place that accepts one.
 fn planted(mut table: Table) -> Option<String> {
     let secret = || Value::from(SECRET);
     for (section, key) in [("vault", "master_key"), ("vault", "passphrase")] {
@@ -116,7 +116,7 @@ fn planted(mut table: Table) -> Option<String> {
     toml::to_string(&table).ok()
 }
 
-/// Written as they are shown, they are read and shown again as before.
+/// Asserts that shown settings read and show the same again.
 fn shown_means_the_same(config: &Config) {
     let mut table = Table::new();
     for shown in config.shown.iter().filter(|shown| shown.location != Location::Default) {
@@ -132,7 +132,8 @@ fn shown_means_the_same(config: &Config) {
     assert_eq!(pairs(&again), pairs(config), "{text}");
 }
 
-/// Whether the key was put in: one with a dot within a name is not told from two names.
+/// Sets a key; returns false if the table has no place for it. A key with a dot in a name looks
+/// like two names.
 fn put(table: &mut Table, key: &str, value: Value) -> bool {
     match key.split_once('.') {
         None => !key.is_empty() && table.insert(key.to_owned(), value).is_none(),

@@ -1,11 +1,11 @@
-//! The properties, held against what generators make. How many cases is said by `PROPTEST_CASES`.
+//! Property tests with generated input. `PROPTEST_CASES` sets the number of cases.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::SECRET;
 
-/// JSON with the words of these parsers in it, right, wrong and nested.
+/// JSON with the members that the parsers know, valid, invalid and nested.
 fn words(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         "[ -~]{0,12}",
@@ -32,7 +32,7 @@ fn words(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same as bytes, sometimes spoilt.
+/// Such JSON as bytes, sometimes damaged.
 fn document(names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => words(names).prop_map(|value| value.to_string().into_bytes()),
@@ -121,7 +121,7 @@ const IMPORT_WORDS: &[&str] = &[
     "metadata",
 ];
 
-/// Credentials as the three programs have them, almost.
+/// Credentials in the formats of the three programs, almost valid.
 fn almost_importable() -> impl Strategy<Value = Vec<u8>> {
     const KINDS: &[&str] = &[
         "oauth2",
@@ -148,13 +148,13 @@ fn almost_importable() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Which way a property goes, then what is done: a few edits, or many.
+/// A variant of the property, then a script of few or many edits.
 fn edits(ways: std::ops::Range<u8>) -> impl Strategy<Value = Vec<u8>> {
     (ways, prop_oneof![3 => prop::collection::vec(any::<u8>(), 0..40), 1 => prop::collection::vec(any::<u8>(), 0..400)])
         .prop_map(|(way, rest)| [&[way], rest.as_slice()].concat())
 }
 
-/// Sections with settings in them that are almost right.
+/// Sections with almost valid settings.
 fn configuration() -> impl Strategy<Value = String> {
     const SECTIONS: &[&str] = &[
         "",
@@ -194,13 +194,13 @@ fn configuration() -> impl Strategy<Value = String> {
     prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
 }
 
-/// A form with a token in it, more or less.
+/// A form with a token, more or less valid.
 fn form() -> impl Strategy<Value = Vec<u8>> {
     let pair = (prop::sample::select(TOKEN_WORDS), "[ -~]{0,10}").prop_map(|(name, value)| format!("{name}={value}"));
     prop::collection::vec(pair, 0..5).prop_map(|pairs| pairs.join("&").into_bytes())
 }
 
-/// A token answer with all that it needs, and something odd besides.
+/// A valid token response with something unusual added.
 fn almost_good() -> impl Strategy<Value = Vec<u8>> {
     (words(TOKEN_WORDS), prop::sample::select(TOKEN_WORDS)).prop_map(|(odd, name)| {
         let mut answer = json!({"access_token": "at", "token_type": "bearer"});
@@ -209,7 +209,7 @@ fn almost_good() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What somebody puts where a host or a part of a URL belongs.
+/// Text in place of a host or of a part of a URL.
 fn value_of_an_input() -> impl Strategy<Value = String> {
     prop_oneof![
         "(https://)?([a-zA-Z0-9-]{1,4}\\.){0,2}[ab]\\.example[./:@#?%\\\\]{0,2}[a-z0-9]{0,6}",
@@ -221,20 +221,20 @@ fn value_of_an_input() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_token_answer_is_a_grant_that_can_be_used_or_one_clear_error(
+    fn token_responses_are_usable_or_one_error(
         choice: (u8, u8),
         body in prop_oneof![3 => almost_good(), 2 => document(TOKEN_WORDS), 1 => form()],
     ) {
-        super::token_answer(&[vec![choice.0, choice.1], body].concat());
+        super::token_response(&[vec![choice.0, choice.1], body].concat());
     }
 
     #[test]
-    fn a_list_of_scopes_comes_apart_in_one_way(text in prop_oneof!["\\PC{0,40}", "[ -~\\s,+;]{0,60}", ".{0,20}"]) {
+    fn scope_lists_split_in_one_way(text in prop_oneof!["\\PC{0,40}", "[ -~\\s,+;]{0,60}", ".{0,20}"]) {
         super::scope_list(&text);
     }
 
     #[test]
-    fn a_callback_leads_to_a_listed_host_or_nowhere(
+    fn callbacks_lead_to_listed_hosts_only(
         accounts in value_of_an_input(), realm in value_of_an_input(), error in prop::option::of("\\PC{0,30}|.{0,8}"), rest in "[ -~]{0,20}",
     ) {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -247,14 +247,14 @@ proptest! {
     }
 
     #[test]
-    fn a_value_stays_in_its_place_of_the_url(
+    fn values_stay_in_their_part_of_the_url(
         template in prop_oneof!["https://(\\{a\\}|x|[a-z.]{1,9})[.:/]{0,2}[a-z.{}?=&/]{0,20}", "\\PC{0,20}"], value in value_of_an_input(),
     ) {
         super::url_template(&format!("{template}\n{value}"));
     }
 
     #[test]
-    fn metadata_name_endpoints_or_are_refused(
+    fn metadata_name_endpoints_or_are_rejected(
         mut document in words(METADATA_WORDS), issuer in prop::bool::weighted(0.8), bytes in document(METADATA_WORDS),
     ) {
         if issuer && document.is_object() {
@@ -265,7 +265,7 @@ proptest! {
     }
 
     #[test]
-    fn no_token_is_verified_that_nobody_signed(
+    fn unsigned_tokens_do_not_verify(
         set in document(&["keys", "kty", "crv", "kid", "alg", "use", "x", "y", "n", "e"]),
         header in words(&["alg", "kid", "typ", "crit", "jwk"]),
         name in prop::sample::select(vec!["none", "HS256", "ES256", "RS256", "EdDSA", "ES384", "PS256"]),
@@ -280,33 +280,33 @@ proptest! {
     }
 
     #[test]
-    fn json_is_read_as_serde_reads_it(bytes in document(&["a", "b"])) {
+    fn json_is_parsed_as_serde_does(bytes in document(&["a", "b"])) {
         super::json(&bytes);
     }
 
     #[test]
-    fn a_callback_url_that_is_allowed_has_a_configured_origin(
+    fn allowed_callback_urls_have_a_configured_origin(
         text in "(https?://|com.acme.app://|//)?[ -~]{0,4}(app\\.example|localhost|callback|[a-z.]{0,9})[ -~]{0,12}|\\PC{0,20}",
     ) {
         super::callback_url(&text);
     }
 
     #[test]
-    fn a_host_pattern_is_the_same_when_it_is_read_again(
+    fn host_patterns_parse_back(
         text in "(https?://)?(\\*\\.)?[a-z0-9.\\[\\]:\\-]{0,20}(:[0-9]{1,6})?/?|\\PC{0,20}",
     ) {
         super::host_pattern(&text);
     }
 
     #[test]
-    fn a_file_to_be_imported_is_read_or_refused_and_gives_no_secret_away(
+    fn import_files_reveal_no_secrets(
         bytes in prop_oneof![2 => almost_importable(), 1 => document(IMPORT_WORDS), 1 => "[a-zA-Z0-9,\"\n=_-]{0,80}".prop_map(String::into_bytes)],
     ) {
         super::import_files(&bytes);
     }
 
     #[test]
-    fn an_export_that_nobody_sealed_does_not_open(
+    fn unsealed_exports_do_not_open(
         rest in prop::collection::vec(any::<u8>(), 0..300),
         head in prop::sample::select(&["strongroom export 1\n", "strongroom export 2\n", ""][..]),
     ) {
@@ -314,42 +314,42 @@ proptest! {
     }
 
     #[test]
-    fn a_record_opens_to_what_was_sealed_or_not_at_all(bytes in edits(0..3)) {
+    fn records_open_unchanged_or_not_at_all(bytes in edits(0..3)) {
         super::record(&bytes);
     }
 
     #[test]
-    fn no_change_of_a_keyring_that_the_root_did_not_cover_is_taken(bytes in edits(0..6)) {
+    fn keyring_changes_without_the_root_are_rejected(bytes in edits(0..6)) {
         super::keyring(&bytes);
     }
 
     #[test]
-    fn a_slot_opens_to_the_root_or_not_at_all_and_asks_for_what_is_bounded(bytes in edits(0..2)) {
+    fn slots_open_to_the_root_or_not_at_all(bytes in edits(0..2)) {
         super::slot(&bytes);
     }
 
     #[test]
-    fn an_epoch_file_that_is_believed_was_written_by_us(bytes in edits(0..2)) {
+    fn accepted_epoch_files_are_ours(bytes in edits(0..2)) {
         super::epoch_file(&bytes);
     }
 
     #[test]
-    fn a_configuration_is_within_bounds_or_every_fault_has_a_line(text in configuration()) {
+    fn settings_are_valid_or_every_fault_has_a_line(text in configuration()) {
         super::config(&text);
     }
 
     #[test]
-    fn a_body_is_taken_or_every_fault_has_a_place(bytes in document(BODY_WORDS)) {
+    fn bodies_are_valid_or_every_fault_has_a_place(bytes in document(BODY_WORDS)) {
         super::request_body(&bytes);
     }
 }
 
 proptest! {
-    // Each case seals and opens some ten to a hundred kilobytes.
+    // Each case seals and opens ten to a hundred kilobytes.
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(2_000)))]
 
     #[test]
-    fn a_backup_is_read_as_it_was_written_or_not_at_all(bytes in edits(0..4)) {
+    fn backups_read_unchanged_or_not_at_all(bytes in edits(0..4)) {
         super::backup(&bytes);
     }
 }
@@ -357,9 +357,9 @@ proptest! {
 type Target = fn(&[u8]);
 
 #[test]
-fn the_seeds_of_the_fuzz_targets_hold() {
+fn the_fuzz_seeds_hold() {
     let targets: [(&str, Target); 18] = [
-        ("token_answer", super::token_answer),
+        ("token_response", super::token_response),
         ("scope_list", |bytes| text(bytes, super::scope_list)),
         ("callback_query", |bytes| text(bytes, super::callback_query)),
         ("url_template", |bytes| text(bytes, super::url_template)),
@@ -396,6 +396,6 @@ fn text(bytes: &[u8], target: fn(&str)) {
 }
 
 #[test]
-fn a_host_that_is_no_name_is_not_taken_even_if_it_is_listed() {
+fn a_listed_host_must_be_a_name() {
     super::url_template("https://{a}\n!?'");
 }

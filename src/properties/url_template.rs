@@ -1,4 +1,4 @@
-//! Templates of URLs, and the values that strangers put into them.
+//! Properties of URL templates and of the untrusted values in them.
 
 use url::Url;
 
@@ -9,7 +9,7 @@ const LABEL: &str = "https://{v}.acme.example/oauth/token";
 const HOST: &str = "https://{v}/token";
 const BEYOND: &str = "https://acme.example/{v}/token?x={v}&y=1";
 
-/// The first line is a template, the rest is a value.
+/// Fills a template: the first line is the template, the rest a value.
 pub fn url_template(text: &str) {
     let (template, value) = text.split_once('\n').unwrap_or((text, text));
     if let Some(url) = filled(LABEL, value) {
@@ -36,11 +36,11 @@ pub fn url_template(text: &str) {
     any_template(template, value);
 }
 
-/// Whatever an operator writes as a template, a value stays in its place.
+/// Asserts that a value stays in its part of the URL, for any template.
 fn any_template(template: &str, value: &str) {
     let Ok(parsed) = Template::parse(template) else { return };
     let positions: Vec<Position> = parsed.names().map(|(_, position)| position).collect();
-    // The list is the operator's, and names hosts: that is checked when a server starts.
+    // The operator's list must contain host names, which is checked at startup.
     let input = input();
     let stand_in = |text: &str| parsed.fill(|_| Some((&input, text))).ok().and_then(|filled| filled.url().cloned());
     let Some(plain) = stand_in("a.example").or_else(|| stand_in("x")) else { return };

@@ -1,4 +1,5 @@
-//! The listener: accepts connections, reads requests within limits, and calls the endpoint's method.
+//! The listener: accepts connections, reads requests within limits, and calls the endpoint's
+//! method.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,14 +1,15 @@
-//! A small authorization server on a loopback port, so that every flow runs offline: `strongroom dev`
-//! offers it as the provider `sandbox`, and tests use it.
+//! A small authorization server on a loopback port, so that every flow runs offline: `strongroom
+//! dev` offers it as the provider `sandbox`, and tests use it.
 //!
-//! It follows the RFCs (6749, 7636, 7009, 7662, 8414, 8628, 9207, 9700): PKCE with S256 is required,
-//! codes work once and for a minute, refresh tokens rotate, and reuse of one ends its grant. Only its
-//! accounts are invented: the user types any name. For that reason it listens on loopback only.
+//! It follows the RFCs (6749, 7636, 7009, 7662, 8414, 8628, 9207, 9700): PKCE with S256 is
+//! required, codes work once and for a minute, refresh tokens rotate, and reuse of one ends its
+//! grant. Only its accounts are invented: the user types any name. For that reason it listens on
+//! loopback only.
 //!
 //! **Without a browser.** The page is a plain form that a test can read and post. Or a test adds
-//! `sandbox_decision=approve` (or `deny`) to the login URL, and `sandbox_user=alice` for a user other
-//! than `dev`: the response is then the redirect itself. No other server understands these two
-//! parameters. `GET /sandbox/requests` returns the number of requests of each endpoint.
+//! `sandbox_decision=approve` (or `deny`) to the login URL, and `sandbox_user=alice` for a user
+//! other than `dev`: the response is then the redirect itself. No other server understands these
+//! two parameters. `GET /sandbox/requests` returns the number of requests of each endpoint.
 
 mod endpoint;
 mod endpoints;
@@ -65,8 +66,8 @@ impl Sandbox {
         Ok(Self { server, accepting })
     }
 
-    /// Returns the base URL and issuer identifier, such as `http://127.0.0.1:40123`, without a slash
-    /// at the end.
+    /// Returns the base URL and issuer identifier, such as `http://127.0.0.1:40123`, without a
+    /// slash at the end.
     pub fn base_url(&self) -> &str {
         &self.server.base_url
     }
@@ -81,8 +82,8 @@ impl Sandbox {
         self.server.first_client().secret.as_ref()
     }
 
-    /// Returns the catalogue entry of this server as TOML (see [`crate::catalog::entry`]). Client id
-    /// and secret are not part of an entry.
+    /// Returns the catalogue entry of this server as TOML (see [`crate::catalog::entry`]). Client
+    /// id and secret are not part of an entry.
     pub fn entry_toml(&self) -> String {
         entry::toml(&self.server)
     }

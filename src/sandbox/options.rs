@@ -16,17 +16,18 @@ pub struct SandboxOptions {
 }
 
 impl SandboxOptions {
-    /// Returns options with one confidential client with a random secret, and the default behaviour.
+    /// Returns options with one confidential client with a random secret, and the default
+    /// behaviour.
     pub fn new(random: Random) -> Self {
         Self { clients: vec![SandboxClient::confidential(random)], behaviour: Behaviour::default() }
     }
 }
 
-/// What the server requires and issues.
+/// Requirements of the server, and properties of what it issues.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-    /// Rejects authorization requests without a `code_challenge` (RFC 7636 §4.4.1). A challenge that is
-    /// sent is always checked; only S256 is supported.
+    /// Rejects authorization requests without a `code_challenge` (RFC 7636 §4.4.1). A challenge
+    /// that is sent is always checked; only S256 is supported.
     pub pkce_required: bool,
     /// Sends `iss` in every redirect and announces it in the metadata (RFC 9207).
     pub announces_iss: bool,
@@ -45,15 +46,15 @@ pub struct Behaviour {
     pub device_interval: Duration,
     /// Lifetime of such a login.
     pub device_code_lifetime: Duration,
-    /// What ends when a token is revoked. `Grant`: everything that this user has granted to this client,
-    /// as at many providers. `Token`: only an access token, or all tokens of a refresh token's code (the
-    /// minimum of RFC 7009 §2.1).
+    /// Extent of a revocation. `Grant`: everything that this user has granted to this
+    /// client, as at many providers. `Token`: only an access token, or all tokens of a refresh
+    /// token's code (the minimum of RFC 7009 §2.1).
     pub revocation_ends: RevocationEnds,
 }
 
 impl Default for Behaviour {
-    /// Strict behaviour: PKCE is required, refresh tokens rotate, a revocation ends the whole grant.
-    /// Every scope is granted.
+    /// Strict behaviour: PKCE is required, refresh tokens rotate, a revocation ends the whole
+    /// grant. Every scope is granted.
     fn default() -> Self {
         Self {
             pkce_required: true,
@@ -84,8 +85,8 @@ pub struct SandboxClient {
 }
 
 impl SandboxClient {
-    /// Returns the client `sandbox` with a random secret, accepted in the header and in the body, and
-    /// with any redirect URI.
+    /// Returns the client `sandbox` with a random secret, accepted in the header and in the body,
+    /// and with any redirect URI.
     pub fn confidential(random: Random) -> Self {
         Self {
             id: "sandbox".to_owned(),

@@ -59,7 +59,7 @@ pub struct Setup {
     /// Vault of another server, which this one takes over; by default a new one.
     pub vault: Option<Vault>,
     /// The bounds of requests to providers, and who resolves names for them.
-    pub egress: (egress::Limits, Option<egress::Lookup>),
+    pub egress: (egress::EgressLimits, Option<egress::Lookup>),
     /// Private networks in which a provider may be; by default those of the configuration and of
     /// `dev`.
     pub allow: Option<Vec<ipnet::IpNet>>,

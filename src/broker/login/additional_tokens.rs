@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::connectable::Connectable;
 use crate::broker::parts::Broker;
 use crate::id::CredentialId;
-use crate::oauth::{self, Grant, Identity};
+use crate::oauth::{self, Account, Grant};
 use crate::vault::CredentialMetadata;
 
 /// A credential stored beside the first one.
@@ -48,7 +48,7 @@ pub(in crate::broker) struct Further {
     pub(in crate::broker) name: String,
     pub(in crate::broker) title: String,
     pub(in crate::broker) grant: Grant,
-    pub(in crate::broker) identity: Identity,
+    pub(in crate::broker) identity: Account,
 }
 
 impl Broker {
@@ -70,13 +70,13 @@ impl Broker {
         found
     }
 
-    async fn whose_further(&self, connectable: &Connectable<'_>, grant: &Grant) -> Identity {
-        let Ok(entry) = connectable.oauth.for_credential(&grant.metadata) else { return Identity::default() };
+    async fn whose_further(&self, connectable: &Connectable<'_>, grant: &Grant) -> Account {
+        let Ok(entry) = connectable.oauth.for_credential(&grant.metadata) else { return Account::default() };
         match oauth::identify(&self.0.egress, &entry, &connectable.client, grant).await {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::warn!(provider = %connectable.provider.name, %error, "cannot look up the account of an additional token");
-                Identity::default()
+                Account::default()
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::oauth::callback::{check_issuer, read_error};
 use crate::oauth::{
-    self, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Identity, Nonce, OAuthError, StateToken,
+    self, Account, AuthorizationCode, CodeExchange, CodeVerifier, Grant, Nonce, OAuthError, StateToken,
 };
 use crate::random::Random;
 use crate::secret::Secret;
@@ -106,7 +106,7 @@ pub struct CompleteResponse {
 /// Tokens and the identity of their account.
 pub(in crate::broker) struct Obtained {
     pub(in crate::broker) grant: Grant,
-    pub(in crate::broker) identity: Identity,
+    pub(in crate::broker) identity: Account,
 }
 
 impl Broker {
@@ -224,7 +224,7 @@ impl Broker {
         grant: &Grant,
         state: Option<&Secret>,
         values: &mut Values,
-    ) -> Result<Identity, Error> {
+    ) -> Result<Account, Error> {
         let (egress, client) = (&self.0.egress, &connectable.client);
         let entry = connectable.oauth.with_values(values).map_err(refused)?;
         let entry = match connectable.oauth.token_values(&grant.metadata) {
@@ -249,7 +249,7 @@ impl Broker {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::warn!(provider = %connectable.provider.name, %error, "cannot look up the account");
-                Identity::default()
+                Account::default()
             }
         })
     }
@@ -353,7 +353,7 @@ type Stored = (CredentialMetadata, Vec<CredentialMetadata>);
 /// Builds the credential of one grant.
 fn credential_of(
     pending: &PendingAuthorization,
-    (title, identity): (String, Identity),
+    (title, identity): (String, Account),
     grant: Grant,
     (now, random): (UnixTime, Random),
 ) -> NewCredential {

@@ -1,4 +1,4 @@
-//! URLs and names that lead where they must not.
+//! Tests of forbidden URLs and names.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::{failure, get};
 use crate::egress::hostile::{Hostile, resolving_to, response};
 use crate::egress::{AddressRefusal, Egress, EgressError, LIMITS, NotSent, resolver};
 
-/// URLs that lead to this machine, to a private network, or out of `https`; `PORT` is a server that must stay unvisited.
-/// From outside, `tests/oauth/attacks/ssrf.rs` puts the same into every place that a URL can come to us through.
+/// URLs of this machine, of private networks, or without `https`; `PORT` is a server that must not
+/// be contacted. `tests/oauth/attacks/ssrf.rs` sends the same URLs to every input that accepts one.
 const FORBIDDEN: &str = include_str!("../../../tests/support/forbidden_urls.txt");
 
 #[tokio::test]
-async fn no_forbidden_url_is_fetched_in_any_of_its_disguises() {
+async fn forbidden_urls_are_rejected_in_every_notation() {
     let trap = Hostile::saying(response("200 OK", "text/plain", "caught")).await;
     let inside: IpAddr = "10.0.0.1".parse().unwrap();
     let egress = Egress::assemble(&[], &[], LIMITS, resolving_to(&[inside])).unwrap();
@@ -34,7 +34,7 @@ async fn no_forbidden_url_is_fetched_in_any_of_its_disguises() {
 }
 
 #[tokio::test]
-async fn plain_http_goes_to_loopback_that_is_allowed_and_nowhere_else() {
+async fn plain_http_is_for_allowed_loopback_only() {
     let server = Hostile::saying(response("200 OK", "text/plain", "")).await;
     let port = server.address().port();
     let at = |host: &str| Url::parse(&format!("http://{host}:{port}/")).unwrap();
@@ -52,7 +52,7 @@ async fn plain_http_goes_to_loopback_that_is_allowed_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_name_is_judged_again_for_every_connection_and_only_judged_addresses_are_connected_to() {
+async fn addresses_are_checked_for_every_connection() {
     let authority = Authority::new();
     let good = authority.server("127.0.0.2:0").await;
     let port = good.address().port();
@@ -74,9 +74,9 @@ async fn a_name_is_judged_again_for_every_connection_and_only_judged_addresses_a
     let egress = Egress::assemble(&allow, &[authority.file()], LIMITS, rebinding).unwrap();
     let url = || https("provider.example", port);
     assert!(egress.send(get(url())).await.is_ok());
-    assert!(egress.send(get(url())).await.is_ok(), "the good one of several");
+    assert!(egress.send(get(url())).await.is_ok(), "one allowed address of several");
     assert_eq!(failure(&egress, url()).await, EgressError::Refused(AddressRefusal::Address), "rebound to loopback");
     assert_eq!(failure(&egress, url()).await, EgressError::Refused(AddressRefusal::Address));
-    assert_eq!(failure(&egress, url()).await, EgressError::NotSent(NotSent::Dns), "no address at all");
+    assert_eq!(failure(&egress, url()).await, EgressError::NotSent(NotSent::Dns), "no address");
     assert_eq!((good.seen().len(), trap.seen().len(), calls.load(Ordering::SeqCst)), (2, 0, 5));
 }

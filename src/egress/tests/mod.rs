@@ -1,11 +1,11 @@
-//! The way out against servers that mean harm.
+//! Tests of the egress client with hostile servers.
 
 mod addresses;
 mod tls;
 
 use std::time::Instant;
 
-use super::hostile::{Hostile, Step, hasty, limited, patient, response};
+use super::hostile::{Hostile, ServerStep, hasty, limited, patient, response};
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ async fn failure(egress: &Egress, url: Url) -> EgressError {
 }
 
 #[tokio::test]
-async fn a_request_arrives_as_it_was_given_and_the_answer_comes_back_whole() {
+async fn request_and_response_are_transferred_unchanged() {
     let server = Hostile::saying(response("201 Created", "text/plain", "hello")).await;
     let mut headers = HeaderMap::new();
     headers.insert("X-Test", "1".parse().unwrap());
@@ -40,7 +40,7 @@ async fn a_request_arrives_as_it_was_given_and_the_answer_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_never_followed() {
+async fn redirects_are_not_followed() {
     let trap = Hostile::saying(response("200 OK", "text/plain", "followed")).await;
     let egress = patient();
     for status in ["300 M", "301 P", "302 F", "303 S", "304 N", "305 U", "307 T", "308 P"] {
@@ -67,7 +67,7 @@ fn encoded(encoding: &str, body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_limit_holds_for_the_decoded_body_to_the_byte() {
+async fn the_body_limit_counts_decoded_bytes() {
     let egress = patient();
     let server = Hostile::saying(encoded("gzip", &gzip(&vec![b'x'; 1024 * 1024]))).await;
     assert_eq!(egress.send(get(server.url("/"))).await.unwrap().body.len(), 1024 * 1024);
@@ -80,19 +80,22 @@ async fn the_limit_holds_for_the_decoded_body_to_the_byte() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_stops_at_the_limit() {
+async fn an_endless_response_stops_at_the_limit() {
     let egress = patient();
-    let head = |framing: &str| Step::Say(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n").into_bytes());
+    let head = |framing: &str| ServerStep::Say(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n").into_bytes());
     for steps in [
-        vec![head("X: y"), Step::Repeat(vec![b'x'; 16_384])],
-        vec![head("Content-Length: 99999999999"), Step::Repeat(vec![b'x'; 16_384])],
-        vec![head("Transfer-Encoding: chunked"), Step::Repeat([b"1000\r\n", &[b'x'; 0x1000][..], b"\r\n"].concat())],
+        vec![head("X: y"), ServerStep::Repeat(vec![b'x'; 16_384])],
+        vec![head("Content-Length: 99999999999"), ServerStep::Repeat(vec![b'x'; 16_384])],
         vec![
-            Step::Say(b"HTTP/1.1 200 OK\r\n".to_vec()),
-            Step::Repeat(format!("A: {}\r\n", "x".repeat(8_000)).into_bytes()),
+            head("Transfer-Encoding: chunked"),
+            ServerStep::Repeat([b"1000\r\n", &[b'x'; 0x1000][..], b"\r\n"].concat()),
         ],
-        vec![Step::Say(b"HTTP/1.1 200 OK\r\nA: ".to_vec()), Step::Repeat(vec![b'x'; 16_384])],
-        vec![Step::Say(format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(70_000)).into_bytes())],
+        vec![
+            ServerStep::Say(b"HTTP/1.1 200 OK\r\n".to_vec()),
+            ServerStep::Repeat(format!("A: {}\r\n", "x".repeat(8_000)).into_bytes()),
+        ],
+        vec![ServerStep::Say(b"HTTP/1.1 200 OK\r\nA: ".to_vec()), ServerStep::Repeat(vec![b'x'; 16_384])],
+        vec![ServerStep::Say(format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(70_000)).into_bytes())],
     ] {
         let server = Hostile::new(steps).await;
         let error = failure(&egress, server.url("/")).await;
@@ -101,32 +104,32 @@ async fn an_endless_answer_stops_at_the_limit() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_or_drips_is_given_up_and_in_doubt() {
+async fn a_slow_server_times_out_in_doubt() {
     let egress = hasty();
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n".to_vec();
     for steps in [
-        vec![Step::Hang],
-        vec![Step::Say(head[..20].to_vec()), Step::Hang],
-        vec![Step::Say(head.clone()), Step::Hang],
-        vec![Step::Drip(head.clone())],
-        vec![Step::Say(head.clone()), Step::Drip(b"x".to_vec())],
-        vec![Step::Repeat(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec())],
+        vec![ServerStep::Hang],
+        vec![ServerStep::Say(head[..20].to_vec()), ServerStep::Hang],
+        vec![ServerStep::Say(head.clone()), ServerStep::Hang],
+        vec![ServerStep::Drip(head.clone())],
+        vec![ServerStep::Say(head.clone()), ServerStep::Drip(b"x".to_vec())],
+        vec![ServerStep::Repeat(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec())],
     ] {
         let server = Hostile::new(steps).await;
         let started = Instant::now();
         let error = failure(&egress, server.url("/")).await;
         assert_eq!(error, EgressError::TooSlow { sent: true });
         assert!(error.in_doubt() && error.timed_out());
-        assert!(started.elapsed() < Duration::from_secs(5), "the clients of tests give up early");
+        assert!(started.elapsed() < Duration::from_secs(5), "the test clients have short limits");
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_about_leaves_no_doubt() {
-    let server = Hostile::new(vec![Step::Hang]).await;
+async fn a_failed_connection_leaves_no_doubt() {
+    let server = Hostile::new(vec![ServerStep::Hang]).await;
     let mut url = server.url("/");
     url.set_scheme("https").unwrap();
-    let egress = limited(Limits { connect: Duration::from_millis(30), ..LIMITS });
+    let egress = limited(EgressLimits { connect: Duration::from_millis(30), ..LIMITS });
     let error = failure(&egress, url.clone()).await;
     assert_eq!(error, EgressError::TooSlow { sent: false }, "a TLS handshake that hangs");
     assert!(!error.in_doubt());
@@ -139,11 +142,11 @@ async fn a_connection_that_does_not_come_about_leaves_no_doubt() {
 
     let plain = Hostile::saying("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     url.set_port(Some(plain.address().port())).unwrap();
-    assert_eq!(failure(&patient(), url).await, EgressError::NotSent(NotSent::Tls), "no TLS at all");
+    assert_eq!(failure(&patient(), url).await, EgressError::NotSent(NotSent::Tls), "no TLS");
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_in_doubt_and_garbage_is_not() {
+async fn a_broken_response_is_in_doubt_and_garbage_is_not() {
     let egress = patient();
     let broken = [
         "",
@@ -158,7 +161,7 @@ async fn an_answer_that_breaks_off_is_in_doubt_and_garbage_is_not() {
         assert_eq!(error, EgressError::InDoubt, "{bytes:?}");
         assert!(error.in_doubt());
     }
-    let server = Hostile::new(vec![Step::Reset]).await;
+    let server = Hostile::new(vec![ServerStep::Reset]).await;
     assert_eq!(failure(&egress, server.url("/")).await, EgressError::InDoubt, "reset");
 
     let garbage = [
@@ -180,7 +183,7 @@ async fn an_answer_that_breaks_off_is_in_doubt_and_garbage_is_not() {
 }
 
 #[tokio::test]
-async fn nobody_sets_the_headers_that_frame_a_message() {
+async fn framing_headers_are_rejected() {
     let server = Hostile::saying(response("200 OK", "text/plain", "")).await;
     for name in ["host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"] {
         let mut request = get(server.url("/"));
@@ -191,7 +194,7 @@ async fn nobody_sets_the_headers_that_frame_a_message() {
 }
 
 #[tokio::test]
-async fn no_error_shows_anything_of_the_url() {
+async fn errors_contain_nothing_of_the_url() {
     let secret = "s3cr3t";
     let server = Hostile::saying("garbage\r\n\r\n").await;
     let path = format!("/{secret}?{secret}={secret}#{secret}");
@@ -208,7 +211,7 @@ async fn no_error_shows_anything_of_the_url() {
 }
 
 #[test]
-fn the_limits_are_the_promised_ones() {
+fn the_limits_are_the_documented_ones() {
     assert_eq!((LIMITS.connect, LIMITS.total), (Duration::from_secs(5), Duration::from_secs(15)));
     assert_eq!(LIMITS.body, 1_048_576);
 }

@@ -1,4 +1,4 @@
-//! TLS towards providers.
+//! Tests of TLS.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::{failure, get};
-use crate::egress::hostile::{Hostile, Step, resolving_to, response};
+use crate::egress::hostile::{Hostile, ServerStep, resolving_to, response};
 use crate::egress::{Egress, EgressError, EgressSetupError, LIMITS, NotSent};
 
-/// A certificate authority and a server certificate of its for `provider.example`.
+/// A certificate authority and its server certificate for `provider.example`.
 pub(super) struct Authority {
     directory: tempfile::TempDir,
     acceptor: TlsAcceptor,
@@ -45,7 +45,7 @@ impl Authority {
     }
 
     pub(super) async fn server(&self, at: &str) -> Hostile {
-        let steps = vec![Step::Say(response("200 OK", "text/plain", "hello").into_bytes())];
+        let steps = vec![ServerStep::Say(response("200 OK", "text/plain", "hello").into_bytes())];
         Hostile::listening(at.parse().unwrap(), vec![steps], Some(self.acceptor.clone())).await
     }
 }
@@ -54,8 +54,9 @@ pub(super) fn https(name: &str, port: u16) -> Url {
     Url::parse(&format!("https://{name}:{port}/")).unwrap()
 }
 
+// Requirement 12.
 #[tokio::test]
-async fn bar_12_tls_is_verified_against_the_roots_and_the_configured_authorities() {
+async fn certificates_are_verified() {
     let authority = Authority::new();
     let server = authority.server("127.0.0.1:0").await;
     let port = server.address().port();
@@ -71,7 +72,7 @@ async fn bar_12_tls_is_verified_against_the_roots_and_the_configured_authorities
 }
 
 #[test]
-fn a_file_of_authorities_without_one_is_named() {
+fn a_ca_file_without_certificates_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "nothing\n").unwrap();

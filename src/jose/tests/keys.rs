@@ -1,4 +1,4 @@
-//! Keys: what is read, what is published, and that each of them signs what its public half verifies.
+//! Tests of keys, key sets and claims.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::super::{
 use super::{NOW, RSA, every_kind, members, published, token};
 
 #[test]
-fn every_key_signs_with_its_algorithms_and_its_published_half_verifies() {
+fn published_keys_verify_our_signatures() {
     let keys = every_kind();
     let all = published(&keys.iter().collect::<Vec<_>>());
     let mut used = Vec::new();
@@ -29,7 +29,7 @@ fn every_key_signs_with_its_algorithms_and_its_published_half_verifies() {
 }
 
 #[test]
-fn what_is_published_has_nothing_private_in_it() {
+fn public_jwks_contain_nothing_private() {
     for key in every_kind() {
         let jwk = key.with_id("2026-11").public_jwk();
         assert!(["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().all(|name| !jwk.contains_key(*name)), "{jwk:?}");
@@ -53,7 +53,7 @@ fn the_example_of_rfc_7515_verifies() {
 }
 
 #[test]
-fn the_thumbprint_of_rfc_8037_is_the_one_that_is_computed() {
+fn the_thumbprint_matches_rfc_8037() {
     // RFC 8037 A.1 and A.3, as PKCS#8 (RFC 8410 §7).
     let der = [
         &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20][..],
@@ -71,7 +71,7 @@ fn the_thumbprint_of_rfc_8037_is_the_one_that_is_computed() {
 }
 
 #[test]
-fn what_is_no_private_key_in_pkcs8_says_how_to_make_it_one() {
+fn the_error_says_how_to_convert_to_pkcs8() {
     let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
     for text in
         ["", "hunter2", public, &RSA.replace("PRIVATE", "RSA PRIVATE"), &RSA.replace("PRIVATE", "ENCRYPTED PRIVATE")]
@@ -83,7 +83,7 @@ fn what_is_no_private_key_in_pkcs8_says_how_to_make_it_one() {
 }
 
 #[test]
-fn keys_that_cannot_verify_are_passed_over_and_a_set_that_is_none_is_refused() {
+fn unusable_keys_are_skipped_invalid_sets_rejected() {
     let good = SigningKey::generate().public_jwk();
     let changed = |name: &str, value| {
         let mut jwk = good.clone();
@@ -126,7 +126,7 @@ fn keys_that_cannot_verify_are_passed_over_and_a_set_that_is_none_is_refused() {
 }
 
 #[test]
-fn claims_are_held_against_issuer_audience_and_time() {
+fn issuer_audience_and_time_are_checked() {
     let expected = ExpectedClaims { issuer: "https://as.example", audience: "us", now: NOW };
     let whole =
         json!({"iss": "https://as.example", "aud": ["them", "us"], "exp": NOW.0 + 1, "iat": NOW.0, "nbf": NOW.0});
@@ -137,7 +137,7 @@ fn claims_are_held_against_issuer_audience_and_time() {
         expected.check(&super::super::Claims(claims)).err()
     };
     assert_eq!(outcome("aud", json!("us")), None);
-    assert_eq!(outcome("exp", json!(NOW.0 - 59)), None, "clocks may be a minute apart");
+    assert_eq!(outcome("exp", json!(NOW.0 - 59)), None, "clocks may differ by a minute");
     assert_eq!(outcome("nbf", json!(1_800_000_059.5)), None);
     assert_eq!(outcome("iat", json!(null)), None);
     for (name, value, fault) in [

@@ -1,4 +1,4 @@
-//! Signing and verifying: against the RFCs' own examples, against each other, and against what attackers send.
+//! Tests of signing and verification, with examples of the RFCs and with known attacks.
 
 mod attacks;
 mod keys;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Algorithm, Header, Jwks, SigningKey, sign};
 use crate::clock::UnixTime;
 
-/// Made for these tests with `openssl genpkey`; they guard nothing.
+/// Keys for tests only, made with `openssl genpkey`.
 const RSA: &str = include_str!("rsa.pem");
 const P384: &str = include_str!("p384.pem");
 const ED25519: &str = include_str!("ed25519.pem");

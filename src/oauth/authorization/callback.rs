@@ -42,6 +42,7 @@ pub fn check_issuer(
 mod tests {
     use super::*;
 
+    // Requirement 4.
     #[test]
     fn the_error_of_a_callback_is_sanitized() {
         let parameters = [("error", "access_denied"), ("error_description", "no\r\nway"), ("state", "x")];
@@ -50,6 +51,7 @@ mod tests {
         assert_eq!(read_error(&BTreeMap::new()), None);
     }
 
+    // Requirement 18.
     #[test]
     fn a_known_issuer_is_compared_exactly() {
         let ours = Some("https://honest.example");

@@ -18,7 +18,8 @@ impl CodeVerifier {
         Self(Secret::new(random.base64url::<32>()))
     }
 
-    /// Generates a verifier for a flow with this provider; `None` only if the provider rejects PKCE.
+    /// Generates a verifier for a flow with this provider; `None` only if the provider rejects
+    /// PKCE.
     pub fn for_provider(entry: &OAuth, random: Random) -> Option<Self> {
         entry.pkce.then(|| Self::generate(random))
     }
@@ -43,12 +44,14 @@ impl CodeVerifier {
 mod tests {
     use super::*;
 
+    // Requirement 13.
     #[test]
     fn the_challenge_matches_rfc_7636_appendix_b() {
         let verifier = CodeVerifier::stored(Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
         assert_eq!(verifier.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
+    // Requirement 13.
     #[test]
     fn a_verifier_has_43_random_unreserved_characters() {
         let verifiers: std::collections::BTreeSet<String> =

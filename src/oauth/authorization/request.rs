@@ -102,8 +102,8 @@ fn is_kept(pair: &str) -> bool {
 }
 
 /// Returns true for a `request` parameter by which a server selects its page, as in
-/// `authorize.php?request=authorize`. A request object (RFC 9101) could set any parameter of ours; it
-/// has dots.
+/// `authorize.php?request=authorize`. A request object (RFC 9101) could set any parameter of ours;
+/// it has dots.
 fn is_routing(pair: &str) -> bool {
     pair.split_once('=').is_some_and(|(name, value)| name == "request" && !value.contains(['.', '%']))
 }

@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 use crate::random::Random;
 use crate::secret::Secret;
 
-/// A state: 256 random bits as 43 base64url characters (RFC 6749 §10.12). It completes one flow once,
-/// so it is a secret until then.
+/// A state: 256 random bits as 43 base64url characters (RFC 6749 §10.12). It completes one flow
+/// once, so it is a secret until then.
 #[derive(Clone, Debug)]
 pub struct StateToken(Secret);
 
@@ -18,7 +18,8 @@ impl StateToken {
         Self(Secret::new(random.base64url::<32>()))
     }
 
-    /// Parses a state that a caller presents; `None` if [`StateToken::generate`] cannot have made it.
+    /// Parses a state that a caller presents; `None` if [`StateToken::generate`] cannot have made
+    /// it.
     pub fn parse(text: &str) -> Option<Self> {
         let is_ours = text.len() == 43 && URL_SAFE_NO_PAD.decode(text).is_ok();
         is_ours.then(|| Self(Secret::new(text)))
@@ -60,6 +61,7 @@ mod tests {
 
     use super::*;
 
+    // Requirement 15.
     #[test]
     fn a_state_has_256_random_bits() {
         let states: std::collections::BTreeSet<String> =

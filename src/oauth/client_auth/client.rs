@@ -1,4 +1,5 @@
-//! Our registration at an authorization server and its authentication (RFC 6749 §2.3, RFC 7523 §2.2).
+//! Our registration at an authorization server and its authentication (RFC 6749 §2.3, RFC 7523
+//! §2.2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,7 +50,8 @@ struct Secrets {
 }
 
 impl Client {
-    /// Creates a client with secrets in the order in which they are tried. A public client has none.
+    /// Creates a client with secrets in the order in which they are tried. A public client has
+    /// none.
     pub fn new(id: impl Into<String>, secrets: Vec<Secret>, clock: Clock, random: Random) -> Self {
         let secrets = Arc::new(Secrets { all: secrets, working: AtomicUsize::new(0) });
         let dpop = Dpop::unbound(clock.clone(), random);
@@ -91,8 +93,8 @@ impl Client {
         self.key.as_ref().map_or(&[], |key| key.algorithms())
     }
 
-    /// Returns the client once for each of its secrets, the one that worked last first; only once if
-    /// `way` needs no secret.
+    /// Returns the client once for each of its secrets, the one that worked last first; only once
+    /// if `way` needs no secret.
     pub(super) fn tries(&self, way: Option<TokenAuth>) -> Vec<Self> {
         let count = if way.is_some_and(TokenAuth::needs_secret) { self.secrets.all.len().max(1) } else { 1 };
         let first = self.secrets.working.load(Ordering::Relaxed);
@@ -167,8 +169,8 @@ impl Client {
     }
 }
 
-/// Returns the value of the `Authorization` header. RFC 6749 §2.3.1 form-encodes both parts first, so
-/// that the id may contain a colon. `BasicRaw` is for servers that do not decode them.
+/// Returns the value of the `Authorization` header. RFC 6749 §2.3.1 form-encodes both parts first,
+/// so that the id may contain a colon. `BasicRaw` is for servers that do not decode them.
 fn basic(way: TokenAuth, id: &str, secret: &str) -> Zeroizing<String> {
     let pair = Zeroizing::new(match way {
         TokenAuth::BasicRaw => format!("{id}:{secret}"),
@@ -197,6 +199,7 @@ mod tests {
         Ok((basic, String::from_utf8(parameters.form().to_vec()).unwrap()))
     }
 
+    // Requirement 3.
     #[test]
     fn basic_form_encodes_id_and_secret() {
         let (basic, body) = authenticated(TokenAuth::Basic, "an id:1", Some("s+c/r€t %")).unwrap();
@@ -206,6 +209,7 @@ mod tests {
         assert_eq!((raw.unwrap().as_str(), body.as_str()), ("id:s+c/r t", ""));
     }
 
+    // Requirement 3.
     #[test]
     fn a_request_has_one_authentication() {
         let (header, body) = authenticated(TokenAuth::Post, "id", Some("secret")).unwrap();

@@ -49,8 +49,8 @@ impl Dpop {
         Self { key, ..self }
     }
 
-    /// Sends a request, with a proof if there is a key. A server that asks for a nonce has not looked
-    /// at the request yet: it is built and sent once more, with the nonce.
+    /// Sends a request, with a proof if there is a key. A server that asks for a nonce has not
+    /// looked at the request yet: it is built and sent once more, with the nonce.
     pub(in crate::oauth) async fn send<E: From<EgressError> + From<BuildError>>(
         &self,
         egress: &Egress,
@@ -85,8 +85,8 @@ impl Dpop {
         Ok(response)
     }
 
-    /// Returns the claims of a proof (§4.2). `htu` is the URL without query and fragment; `ath` binds
-    /// the proof to the access token that is sent with it.
+    /// Returns the claims of a proof (§4.2). `htu` is the URL without query and fragment; `ath`
+    /// binds the proof to the access token that is sent with it.
     fn claims(&self, access_token: Option<&Secret>, request: &EgressRequest) -> Map<String, Value> {
         let mut bare = request.url.clone();
         bare.set_query(None);

@@ -14,8 +14,8 @@ use crate::oauth::message::request::{accept_json, body};
 use crate::oauth::message::sanitize::Sanitizer;
 use crate::secret::Secret;
 
-/// A request to an endpoint of the authorization server. The client's authentication is added when it
-/// is sent.
+/// A request to an endpoint of the authorization server. The client's authentication is added when
+/// it is sent.
 pub(in crate::oauth) struct ClientRequest<'a> {
     pub(in crate::oauth) url: Url,
     pub(in crate::oauth) method: Method,
@@ -31,7 +31,7 @@ pub(in crate::oauth) struct ClientRequest<'a> {
     pub(in crate::oauth) masked: Vec<&'a Secret>,
 }
 
-impl<'a> ClientRequest<'a> {
+impl ClientRequest<'_> {
     /// Returns a POST of a form with the entry's client authentication.
     pub(in crate::oauth) fn post(url: Option<&Url>, entry: &OAuth, parameters: Parameters) -> Result<Self, BuildError> {
         Ok(Self {
@@ -46,8 +46,9 @@ impl<'a> ClientRequest<'a> {
         })
     }
 
-    /// Sends the request and reads the response with `read`. If the server rejects the client, it has
-    /// not looked at the rest, and the next secret is tried; otherwise the request is sent only once.
+    /// Sends the request and reads the response with `read`. If the server rejects the client, it
+    /// has not looked at the rest, and the next secret is tried; otherwise the request is sent only
+    /// once.
     pub(in crate::oauth) async fn send<T, E>(
         &self,
         egress: &Egress,
@@ -65,7 +66,8 @@ impl<'a> ClientRequest<'a> {
         }
         let mut tries = client.tries(self.auth).into_iter().peekable();
         while let Some(client) = tries.next() {
-            let response = client.dpop.send::<E>(egress, None, || self.build(entry, &client)).await?;
+            // Boxed, because the futures of whole use cases contain this one.
+            let response = Box::pin(client.dpop.send::<E>(egress, None, || self.build(entry, &client))).await?;
             let outcome = read(&response, &sanitizer);
             match &outcome {
                 Err(error) if error.rejects_client() && tries.peek().is_some() => continue,

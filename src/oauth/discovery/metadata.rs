@@ -1,9 +1,9 @@
 //! Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0), found from the issuer
 //! identifier alone.
 //!
-//! Every URL in the document is untrusted: it is parsed as an [`Endpoint`], and the egress guard checks
-//! its address when it is used. A malformed member makes the document unusable; an unknown one is
-//! ignored.
+//! Every URL in the document is untrusted: it is parsed as an [`Endpoint`], and the egress guard
+//! checks its address when it is used. A malformed member makes the document unusable; an unknown
+//! one is ignored.
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
@@ -90,8 +90,8 @@ pub enum DiscoveryError {
 }
 
 impl Metadata {
-    /// Fetches the metadata of `issuer`: from the path that RFC 8414 §3.1 inserts, or else from the one
-    /// that OpenID Connect Discovery §4 appends. The document must name exactly this issuer.
+    /// Fetches the metadata of `issuer`: from the path that RFC 8414 §3.1 inserts, or else from the
+    /// one that OpenID Connect Discovery §4 appends. The document must name exactly this issuer.
     ///
     /// # Errors
     /// See [`DiscoveryError`]. An invalid document ends the search.

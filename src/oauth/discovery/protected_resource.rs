@@ -56,12 +56,12 @@ struct Challenge {
 }
 
 impl ProtectedResource {
-    /// Asks `server` without a token and fetches the metadata that its 401 names, or else those at the
-    /// well-known URLs: under the server's path, then at the root of its host.
+    /// Asks `server` without a token and fetches the metadata that its 401 names, or else those at
+    /// the well-known URLs: under the server's path, then at the root of its host.
     ///
     /// # Errors
-    /// See [`ResourceError`]. The document must name the server's URL as its `resource`; the document at
-    /// the root may name the root instead.
+    /// See [`ResourceError`]. The document must name the server's URL as its `resource`; the
+    /// document at the root may name the root instead.
     pub async fn find(egress: &Egress, server: &Endpoint) -> Result<Self, ResourceError> {
         let url = server.url();
         let challenge = challenge_of(egress, url).await?;
@@ -186,6 +186,7 @@ mod tests {
         Challenge::read(&headers)
     }
 
+    // Requirement 40.
     #[test]
     fn the_well_known_path_is_inserted() {
         let urls = |text: &str| (under_path(&url(text)).to_string(), at_root(&url(text)).to_string());
@@ -195,6 +196,7 @@ mod tests {
         assert_eq!(urls("https://mcp.example/a/"), (format!("{root}/a"), root));
     }
 
+    // Requirement 40 and 42.
     #[test]
     fn a_challenge_names_metadata_and_scopes() {
         let read = challenge(&[
@@ -208,6 +210,7 @@ mod tests {
         assert_eq!(challenge(&["\"\\", "=,=,;"]), Challenge::default());
     }
 
+    // Requirement 40.
     #[test]
     fn only_the_requested_resource_is_accepted() {
         let of = [url("https://mcp.example/a")];

@@ -48,9 +48,9 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
     Ok(entry)
 }
 
-/// Returns the client authentication: the entry's if it is not the default or the server accepts it,
-/// or else the safest one that the server accepts and the client can use. A server that announces
-/// none accepts `client_secret_basic` (RFC 8414 §2).
+/// Returns the client authentication: the entry's if it is not the default or the server accepts
+/// it, or else the safest one that the server accepts and the client can use. A server that
+/// announces none accepts `client_secret_basic` (RFC 8414 §2).
 fn token_auth(entry: &OAuth, metadata: &Metadata, client: &Client) -> TokenAuth {
     let announced = &metadata.token_endpoint_auth_methods_supported;
     let accepts = |way: TokenAuth| announced.iter().any(|name| way.method_name() == Some(name.as_str()));

@@ -89,7 +89,8 @@ pub enum OAuthError {
     /// No complete response arrived.
     #[error("{0}")]
     Unreachable(#[from] EgressError),
-    /// The status reports a failure and the body does not explain it: a redirect, 429, 5xx, a 4xx page.
+    /// The status reports a failure and the body does not explain it: a redirect, 429, 5xx, a 4xx
+    /// page.
     #[error("the provider answered with status {status}")]
     Status {
         /// The status.

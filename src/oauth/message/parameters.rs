@@ -26,8 +26,8 @@ impl Parameters {
         }
     }
 
-    /// Sets the requested scopes (RFC 6749 §3.3), and those of further tokens under the entry's names
-    /// for them.
+    /// Sets the requested scopes (RFC 6749 §3.3), and those of further tokens under the entry's
+    /// names for them.
     pub(in crate::oauth) fn set_scopes(
         &mut self,
         entry: &OAuth,
@@ -79,6 +79,7 @@ impl Parameters {
 mod tests {
     use super::*;
 
+    // Requirement 2.
     #[test]
     fn a_name_occurs_once_and_ours_wins() {
         let mut parameters = Parameters::default();

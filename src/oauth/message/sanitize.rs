@@ -80,6 +80,7 @@ pub(in crate::oauth) fn visible(text: &str) -> impl Iterator<Item = char> + '_ {
 mod tests {
     use super::*;
 
+    // Requirement 10.
     #[test]
     fn secrets_of_the_request_are_masked() {
         let mut sanitizer = Sanitizer::default();
@@ -91,6 +92,7 @@ mod tests {
         assert!(!sanitizer.description(&at_the_end).unwrap().contains("s3c"), "no half of a secret at the cut");
     }
 
+    // Requirement 4.
     #[test]
     fn control_characters_go_and_length_is_limited() {
         let sanitizer = Sanitizer::default();

@@ -64,6 +64,7 @@ mod tests {
     use super::*;
     use crate::oauth::tests::entry;
 
+    // Requirement 6.
     #[test]
     fn any_separator_and_lists_are_read() {
         let entry = entry("");
@@ -81,6 +82,7 @@ mod tests {
         assert_eq!(granted(Some(&"a ".repeat(MAX_LIST).into()), &entry), Err(()));
     }
 
+    // Requirement 6.
     #[test]
     fn missing_scopes_are_named() {
         let texts = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();

@@ -1,4 +1,5 @@
-//! The account of a login: ID tokens (OpenID Connect Core §3.1.3.7) and the identity request (§5.3).
+//! The account of a login: ID tokens (OpenID Connect Core §3.1.3.7) and the identity request
+//! (§5.3).
 
 pub(in crate::oauth) mod id_token;
 pub(in crate::oauth) mod issuer_keys;

@@ -9,8 +9,8 @@ use crate::catalog::entry::{self, OAuth};
 use crate::egress::{Egress, EgressError, EgressRequest};
 use crate::jose::Claims;
 use crate::json;
+use crate::oauth::account::Account;
 use crate::oauth::client_auth::client::Client;
-use crate::oauth::identity::Identity;
 use crate::oauth::message::error::BuildError;
 use crate::oauth::message::request::{accept_json, add_access_token, add_headers};
 use crate::oauth::token::grant::Grant;
@@ -44,20 +44,20 @@ pub async fn identify(
     entry: &OAuth,
     client: &Client,
     grant: &Grant,
-) -> Result<Identity, IdentityError> {
-    let Some(how) = &entry.identity else { return Ok(Identity::default()) };
+) -> Result<Account, IdentityError> {
+    let Some(how) = &entry.identity else { return Ok(Account::default()) };
     if how.from_token_answer {
         return Ok(grant.identity.clone().unwrap_or_default().without_tokens(grant.tokens()));
     }
     if how.from_id_token && how.url.is_absent() {
-        return Ok(Identity::default());
+        return Ok(Account::default());
     }
     let value = fetch(egress, how, entry, client, grant).await?;
-    Ok(Identity::read(how, &value).without_tokens(grant.tokens()))
+    Ok(Account::read(how, &value).without_tokens(grant.tokens()))
 }
 
-/// Returns the account that the checked `claims` of the ID token name. If they have no user name, the
-/// userinfo endpoint is asked too (OpenID Connect Core §5.3).
+/// Returns the account that the checked `claims` of the ID token name. If they have no user name,
+/// the userinfo endpoint is asked too (OpenID Connect Core §5.3).
 ///
 /// # Errors
 /// [`IdentityError::AnotherAccount`] if the endpoint describes another account (§5.3.2).
@@ -67,16 +67,16 @@ pub async fn identify_by_id_token(
     client: &Client,
     grant: &Grant,
     claims: &Claims,
-) -> Result<Identity, IdentityError> {
+) -> Result<Account, IdentityError> {
     let openid = entry::Identity::openid(None);
     let how = entry.identity.as_ref().unwrap_or(&openid);
-    let claimed = Identity::read(how, &Value::Object(claims.0.clone())).without_tokens(grant.tokens());
+    let claimed = Account::read(how, &Value::Object(claims.0.clone())).without_tokens(grant.tokens());
     if claimed.username.is_some() || how.url.url().is_none() {
         return Ok(claimed);
     }
     match fetch(egress, how, entry, client, grant).await {
         Ok(value) if is_same_account(&value, claims) => {
-            Ok(claimed.or(Identity::read(how, &value).without_tokens(grant.tokens())))
+            Ok(claimed.or(Account::read(how, &value).without_tokens(grant.tokens())))
         }
         Ok(_) => Err(IdentityError::AnotherAccount),
         Err(error) => {
@@ -94,7 +94,7 @@ async fn fetch(
     grant: &Grant,
 ) -> Result<Value, IdentityError> {
     let build = || request(how, entry, client, grant);
-    let response = client.dpop.send::<IdentityError>(egress, Some(&grant.access_token), build).await?;
+    let response = Box::pin(client.dpop.send::<IdentityError>(egress, Some(&grant.access_token), build)).await?;
     if !response.status.is_success() {
         return Err(IdentityError::Status(response.status.as_u16()));
     }

@@ -1,4 +1,4 @@
-//! The authorization request.
+//! Tests of the authorization request.
 
 use std::collections::BTreeMap;
 
@@ -25,20 +25,21 @@ fn query(further: &str, authorize_url: &str, scopes: &[&str]) -> (String, BTreeM
     assert_eq!(url.fragment(), None);
     let mut pairs = BTreeMap::new();
     for (name, value) in url.query_pairs() {
-        assert!(pairs.insert(name.to_string(), value.to_string()).is_none(), "{name} is there twice");
+        assert!(pairs.insert(name.to_string(), value.to_string()).is_none(), "{name} occurs twice");
     }
     assert_eq!(pairs["state"], state.expose());
     if let Some(verifier) = &verifier {
         assert_eq!(pairs["code_challenge"], verifier.challenge());
-        assert!(!url.as_str().contains(verifier.secret().expose()), "the verifier stays here");
+        assert!(!url.as_str().contains(verifier.secret().expose()), "the verifier is not sent");
     }
     (url.to_string(), pairs)
 }
 
 const PLAIN: &str = "https://provider.example/authorize";
 
+// Requirement 1.
 #[test]
-fn bar_1_the_url_has_all_that_rfc_6749_wants() {
+fn the_url_has_all_parameters_of_rfc_6749() {
     let (url, pairs) = query("", PLAIN, &["read", "write all"]);
     assert!(url.starts_with("https://provider.example/authorize?response_type=code&"), "{url}");
     assert_eq!(pairs["response_type"], "code");
@@ -49,8 +50,9 @@ fn bar_1_the_url_has_all_that_rfc_6749_wants() {
     assert_eq!(pairs.len(), 7);
 }
 
+// Requirement 1.
 #[test]
-fn bar_1_a_query_that_the_endpoint_has_is_kept_as_it_is_written() {
+fn the_endpoints_own_query_stays_unchanged() {
     let (url, pairs) = query("", "https://provider.example/authorize?audience=a%2Fb+c&flag&x=1", &[]);
     assert!(
         url.starts_with("https://provider.example/authorize?audience=a%2Fb+c&flag&x=1&response_type=code&"),
@@ -59,8 +61,9 @@ fn bar_1_a_query_that_the_endpoint_has_is_kept_as_it_is_written() {
     assert_eq!(pairs["audience"], "a/b c");
 }
 
+// Requirement 1.
 #[test]
-fn bar_1_scope_is_left_out_when_there_is_none_and_joined_as_the_provider_wants_it() {
+fn scopes_use_the_providers_separator() {
     assert!(!query("", PLAIN, &[]).1.contains_key("scope"));
     for (separator, joined) in [(",", "a,b"), (", ", "a, b"), ("+", "a+b"), (";", "a;b")] {
         let (_, pairs) = query(&format!("scope_separator = {separator:?}"), PLAIN, &["a", "b"]);
@@ -68,8 +71,9 @@ fn bar_1_scope_is_left_out_when_there_is_none_and_joined_as_the_provider_wants_i
     }
 }
 
+// Requirement 1.
 #[test]
-fn bar_1_nothing_in_the_entry_or_in_the_endpoints_query_overrides_what_is_ours() {
+fn protocol_parameters_cannot_be_overridden() {
     let stolen = "https://evil.example";
     let params = format!(
         r#"authorize_params = {{ access_type = "offline", redirect_uri = "{stolen}", state = "{stolen}", client_id = "{stolen}", code_challenge = "{stolen}", code_challenge_method = "plain", response_type = "token", request_uri = "{stolen}", request = "{stolen}", scope = "{stolen}" }}"#
@@ -83,7 +87,7 @@ fn bar_1_nothing_in_the_entry_or_in_the_endpoints_query_overrides_what_is_ours()
 }
 
 #[test]
-fn a_server_whose_pages_are_told_apart_by_request_keeps_it_and_a_request_object_does_not_get_through() {
+fn a_request_object_in_the_url_is_dropped() {
     let (_, pairs) = query("", "https://provider.example/authorize.php?request=authorize", &[]);
     assert_eq!(pairs["request"], "authorize");
     for object in ["eyJhbGciOiJub25lIn0.e30.", "a%2Eb"] {
@@ -92,8 +96,9 @@ fn a_server_whose_pages_are_told_apart_by_request_keeps_it_and_a_request_object_
     }
 }
 
+// Requirement 13.
 #[test]
-fn bar_13_pkce_is_off_only_where_the_entry_says_so() {
+fn pkce_is_off_only_by_the_entry() {
     assert_eq!(query("", PLAIN, &[]).1["code_challenge_method"], "S256");
     let (_, pairs) = query("pkce = false", PLAIN, &[]);
     assert!(!pairs.contains_key("code_challenge") && !pairs.contains_key("code_challenge_method"));

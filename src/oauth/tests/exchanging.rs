@@ -1,4 +1,4 @@
-//! The token request, and the responses of honest servers in all their forms.
+//! Tests of the token request and of the responses of honest servers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,12 +15,12 @@ const GOOD: &str = r#"{"access_token":"tok","token_type":"bearer"}"#;
 fn form(body: &str) -> BTreeMap<String, String> {
     let mut pairs = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(body.as_bytes()) {
-        assert!(pairs.insert(name.to_string(), value.to_string()).is_none(), "{name} is there twice");
+        assert!(pairs.insert(name.to_string(), value.to_string()).is_none(), "{name} occurs twice");
     }
     pairs
 }
 
-/// What is sent to a provider with this entry: head in lower case, and body.
+/// Returns the request to a provider with this entry: head in lower case, and body.
 async fn sent(further: &str) -> (String, String) {
     let server = Hostile::saying(json(GOOD)).await;
     exchange_with(&patient(), &server, further).await.unwrap();
@@ -32,8 +32,9 @@ async fn granted(members: &str, further: &str) -> Grant {
     exchanged(&json(&body), further).await.unwrap()
 }
 
+// Requirement 2.
 #[tokio::test]
-async fn bar_2_the_token_request_is_one_form_encoded_post_with_the_same_redirect_uri() {
+async fn the_token_request_is_one_form_encoded_post() {
     let (head, body) = sent("").await;
     assert!(head.starts_with("POST /token HTTP/1.1\r\n"), "{head}");
     let head = head.to_ascii_lowercase();
@@ -42,12 +43,13 @@ async fn bar_2_the_token_request_is_one_form_encoded_post_with_the_same_redirect
     let pairs = form(&body);
     assert_eq!(pairs["grant_type"], "authorization_code");
     assert_eq!((pairs["code"].as_str(), pairs["redirect_uri"].as_str()), (CODE, REDIRECT_URI));
-    assert_eq!(pairs["code_verifier"].len(), 43, "bar 14: for confidential clients too");
+    assert_eq!(pairs["code_verifier"].len(), 43, "confidential clients use PKCE too (requirement 14)");
     assert_eq!(pairs.len(), 4);
 }
 
+// Requirement 2.
 #[tokio::test]
-async fn bar_2_the_entry_adds_parameters_and_headers_and_overrides_none_of_ours() {
+async fn the_entry_adds_parameters_and_headers() {
     let (head, body) = sent(
         r#"
         token_params = { audience = "api", code = "x", grant_type = "password", client_secret = "y", client_id = "z" }
@@ -61,8 +63,9 @@ async fn bar_2_the_entry_adds_parameters_and_headers_and_overrides_none_of_ours(
     assert_eq!((pairs["audience"].as_str(), pairs["code"].as_str(), pairs.len()), ("api", CODE, 5));
 }
 
+// Requirement 3.
 #[tokio::test]
-async fn bar_3_every_way_to_authenticate_reaches_the_server_alone() {
+async fn each_request_has_one_authentication() {
     let basic = |head: &str| {
         let value = head.lines().find_map(|line| line.strip_prefix("authorization: Basic "))?;
         Some(String::from_utf8(STANDARD.decode(value).unwrap()).unwrap())
@@ -82,8 +85,9 @@ async fn bar_3_every_way_to_authenticate_reaches_the_server_alone() {
     }
 }
 
+// Requirement 3.
 #[tokio::test]
-async fn bar_3_an_entrys_header_cannot_authenticate_a_second_time() {
+async fn an_entrys_header_cannot_authenticate() {
     let server = Hostile::saying(json(GOOD)).await;
     let error =
         exchange_with(&patient(), &server, r#"token_headers = { authorization = "Basic x" }"#).await.unwrap_err();
@@ -92,7 +96,7 @@ async fn bar_3_an_entrys_header_cannot_authenticate_a_second_time() {
 }
 
 #[tokio::test]
-async fn a_provider_that_wants_json_gets_json() {
+async fn a_json_provider_gets_json() {
     let (head, body) = sent("token_body = \"json\"").await;
     assert!(head.to_ascii_lowercase().contains("content-type: application/json\r\n"), "{head}");
     let pairs: BTreeMap<String, String> = serde_json::from_str(&body).unwrap();
@@ -100,8 +104,9 @@ async fn a_provider_that_wants_json_gets_json() {
     assert_eq!((pairs["redirect_uri"].as_str(), pairs.len()), (REDIRECT_URI, 4));
 }
 
+// Requirement 5.
 #[tokio::test]
-async fn bar_5_unknown_members_are_ignored_and_token_type_has_no_case() {
+async fn unknown_members_and_token_type_case_are_ignored() {
     for word in ["bearer", "Bearer", "BEARER", "bEaReR"] {
         let body = format!(r#"{{"access_token":"tok","token_type":"{word}","x":{{"y":[1]}},"refresh_token":null}}"#);
         let grant = exchanged(&json(&body), "").await.unwrap();
@@ -110,8 +115,9 @@ async fn bar_5_unknown_members_are_ignored_and_token_type_has_no_case() {
     }
 }
 
+// Requirement 5.
 #[tokio::test]
-async fn bar_5_a_missing_or_unknown_token_type_is_refused_unless_the_entry_says_how_it_is_used() {
+async fn an_unknown_token_type_needs_the_entrys() {
     for member in
         ["", r#","token_type":"bot""#, r#","token_type":"mac""#, r#","token_type":1"#, r#","token_type":null"#]
     {
@@ -122,8 +128,9 @@ async fn bar_5_a_missing_or_unknown_token_type_is_refused_unless_the_entry_says_
     }
 }
 
+// Requirement 6.
 #[tokio::test]
-async fn bar_6_granted_scopes_are_the_requested_ones_or_what_the_answer_says() {
+async fn granted_scopes_default_to_the_requested_ones() {
     let grant = granted("", "").await;
     assert_eq!((grant.scopes, grant.missing_scopes), (texts(&["read", "write"]), vec![]));
     for scope in [r#""read,more""#, r#""more read""#, r#"["read","more"]"#] {
@@ -135,8 +142,9 @@ async fn bar_6_granted_scopes_are_the_requested_ones_or_what_the_answer_says() {
     assert_eq!((grant.scopes, grant.missing_scopes), (vec![], texts(&["read", "write"])));
 }
 
+// Requirement 9.
 #[tokio::test]
-async fn bar_9_a_lifetime_is_a_number_or_a_numeric_string_and_otherwise_the_entrys() {
+async fn lifetimes_are_numbers_or_numeric_strings() {
     for (member, seconds) in [
         ("3600", Some(3600)),
         ("\"3600\"", Some(3600)),
@@ -164,7 +172,7 @@ async fn bar_9_a_lifetime_is_a_number_or_a_numeric_string_and_otherwise_the_entr
 }
 
 #[tokio::test]
-async fn form_encoded_answers_and_mislabelled_ones_are_read() {
+async fn form_encoded_and_mislabelled_responses_are_read() {
     let body = "access_token=tok%2B1&token_type=bearer&scope=read%2Cwrite&expires_in=60&refresh_token=";
     for kind in [
         "application/x-www-form-urlencoded",
@@ -192,7 +200,7 @@ async fn form_encoded_answers_and_mislabelled_ones_are_read() {
 }
 
 #[tokio::test]
-async fn tokens_may_be_nested_and_what_matters_beside_them_is_kept() {
+async fn tokens_may_be_nested() {
     let body = r#"{"ok":true,"team":{"id":"T1"},"instance_url":"https://x","gone":null,
         "authed_user":{"access_token":"user-token","scope":"a,b","token_type":"user","id":"U1"}}"#;
     let further = r#"
@@ -213,8 +221,9 @@ async fn tokens_may_be_nested_and_what_matters_beside_them_is_kept() {
     assert_eq!((identity.username.unwrap(), identity.account.unwrap()), ("U1".to_owned(), "T1".to_owned()));
 }
 
+// Requirement 11.
 #[tokio::test]
-async fn bar_11_an_error_with_status_200_is_a_failure_and_so_is_an_answer_without_a_token() {
+async fn an_error_with_status_200_is_a_failure() {
     for (body, shown) in [
         (r#"{"error":"bad_verification_code","error_description":"expired"}"#, "bad_verification_code: expired"),
         (r#"{"access_token":"tok","token_type":"bearer","error":"x"}"#, "x"),
@@ -233,12 +242,12 @@ async fn bar_11_an_error_with_status_200_is_a_failure_and_so_is_an_answer_withou
         assert_eq!(error, OAuthError::Invalid(InvalidResponse::NoAccessToken), "{body}");
     }
     for (member, further) in [(r#","error":"""#, ""), (r#","error":null,"ok":true"#, ""), (r#","error":0"#, "")] {
-        assert_eq!(granted(member, further).await.access_token.expose(), "tok", "an error that says nothing is none");
+        assert_eq!(granted(member, further).await.access_token.expose(), "tok", "an empty error does not count");
     }
 }
 
 #[tokio::test]
-async fn a_4xx_is_the_providers_refusal_in_whatever_words() {
+async fn a_4xx_is_a_refusal_in_any_words() {
     for (body, shown) in [
         (r#"{"error":"invalid_grant","error_description":"The code\nis spent"}"#, "invalid_grant: The codeis spent"),
         (r#"{"error":"invalid_grant"}"#, "invalid_grant"),
@@ -253,8 +262,9 @@ async fn a_4xx_is_the_providers_refusal_in_whatever_words() {
     }
 }
 
+// Requirement 10.
 #[tokio::test]
-async fn bar_10_an_error_never_carries_a_secret_of_ours() {
+async fn errors_contain_no_secrets_of_the_request() {
     let basic = STANDARD.encode("our+id:client%2Fs3cr3t%2B");
     let body = serde_json::json!({
         "error": format!("e {CODE}"),
@@ -267,8 +277,9 @@ async fn bar_10_an_error_never_carries_a_secret_of_ours() {
     }
 }
 
+// Requirement 9.
 #[tokio::test]
-async fn bar_9_milliseconds_and_absolute_times_are_read_where_the_entry_says_so() {
+async fn the_entry_sets_the_unit_of_lifetimes() {
     let dated = "200 OK\r\nDate: Tue, 24 Nov 2026 05:00:00 GMT";
     for (status, member, entry, seconds) in [
         ("200 OK", r#""expires_in":3600000"#, "expires_in_unit = \"milliseconds\"", Some(3600)),
@@ -287,7 +298,7 @@ async fn bar_9_milliseconds_and_absolute_times_are_read_where_the_entry_says_so(
 }
 
 #[tokio::test]
-async fn a_date_is_an_end_and_the_answer_tells_how_long_the_refresh_token_lives() {
+async fn dates_and_refresh_token_lifetimes_are_read() {
     let response = |members: &str| {
         let body = format!(r#"{{"access_token":"a","token_type":"bearer",{members}}}"#);
         super::json(&body).replacen("\r\n", "\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n", 1)

@@ -1,8 +1,8 @@
-//! What a provider that means harm can response to a token request: each time one clear error, and nothing taken over.
+//! Tests of hostile responses to a token request: each gives one clear error and no grant.
 
 use super::{exchange_with, exchanged, json};
 use crate::egress::EgressError;
-use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
+use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::oauth::{InvalidResponse, OAuthError};
 
 use InvalidResponse::{Form, Malformed, NoAccessToken};
@@ -13,7 +13,7 @@ fn status(status: u16) -> OAuthError {
 }
 
 #[tokio::test]
-async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
+async fn invalid_responses_give_one_clear_error() {
     let html = "<!doctype html><html><body>access_token=tok&token_type=bearer</body></html>";
     let with = |members: &str| json(&format!(r#"{{"token_type":"bearer",{members}}}"#));
     let good = r#"{"access_token":"tok","token_type":"bearer"}"#;
@@ -58,12 +58,12 @@ async fn every_answer_that_is_whole_and_no_token_answer_gets_one_clear_error() {
     for (bytes, expected) in cases {
         let error = exchanged(&bytes, "").await.expect_err(&bytes[..bytes.len().min(200)]);
         assert_eq!(error, expected, "{}", &bytes[..bytes.len().min(200)]);
-        assert!(!error.in_doubt(), "a whole response leaves no doubt");
+        assert!(!error.in_doubt(), "a complete response leaves no doubt");
     }
 }
 
 #[tokio::test]
-async fn a_token_path_that_leads_nowhere_is_no_token() {
+async fn a_missing_token_path_is_an_error() {
     for body in [r#"{"access_token":"top","token_type":"bearer"}"#, r#"{"a":"x"}"#, r#"{"a":[]}"#, r#"{"a":{}}"#] {
         let error = exchanged(&json(body), "token_path = \"/a\"").await.unwrap_err();
         assert_eq!(error, Unread(NoAccessToken), "{body}");
@@ -71,7 +71,7 @@ async fn a_token_path_that_leads_nowhere_is_no_token() {
 }
 
 #[tokio::test]
-async fn no_redirect_takes_the_code_elsewhere() {
+async fn redirects_are_not_followed_with_the_code() {
     let trap = Hostile::saying(json("{}")).await;
     for line in ["301 M", "302 F", "303 S", "307 T", "308 P"] {
         let location = trap.url("/token");
@@ -84,18 +84,18 @@ async fn no_redirect_takes_the_code_elsewhere() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_never_whole_leaves_the_code_in_doubt_and_is_not_tried_again() {
+async fn an_incomplete_response_leaves_the_code_in_doubt() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n".to_vec();
     let slow = EgressError::TooSlow { sent: true };
     for (steps, egress, expected) in [
-        (vec![Step::Hang], hasty(), slow),
-        (vec![Step::Say(head.clone()), Step::Hang], hasty(), slow),
-        (vec![Step::Say(head.clone()), Step::Drip(b" ".to_vec())], hasty(), slow),
-        (vec![Step::Say(head.clone())], patient(), EgressError::InDoubt),
-        (vec![Step::Reset], patient(), EgressError::InDoubt),
+        (vec![ServerStep::Hang], hasty(), slow),
+        (vec![ServerStep::Say(head.clone()), ServerStep::Hang], hasty(), slow),
+        (vec![ServerStep::Say(head.clone()), ServerStep::Drip(b" ".to_vec())], hasty(), slow),
+        (vec![ServerStep::Say(head.clone())], patient(), EgressError::InDoubt),
+        (vec![ServerStep::Reset], patient(), EgressError::InDoubt),
         (vec![], patient(), EgressError::InDoubt),
         (
-            vec![Step::Say(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Step::Repeat(vec![b' '; 16_384])],
+            vec![ServerStep::Say(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), ServerStep::Repeat(vec![b' '; 16_384])],
             patient(),
             EgressError::TooLarge,
         ),

@@ -1,26 +1,26 @@
-//! Whose account it is.
+//! Tests of the identity request.
 
 use super::{client, entry_of, exchanged, json, only_request};
 use crate::egress::EgressError;
-use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
-use crate::oauth::{Grant, Identity, IdentityError, identify};
+use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
+use crate::oauth::{Account, Grant, IdentityError, identify};
 
 async fn grant() -> Grant {
     exchanged(&json(r#"{"access_token":"acc3ss","token_type":"bearer"}"#), "").await.unwrap()
 }
 
-async fn identified(server: &Hostile, further: &str) -> Result<Identity, IdentityError> {
+async fn identified(server: &Hostile, further: &str) -> Result<Account, IdentityError> {
     let entry = entry_of(server, &format!("[identity]\nurl = \"{}\"\n{further}", server.url("/me?x=1")));
     identify(&patient(), &entry, &client(), &grant().await).await
 }
 
 #[tokio::test]
-async fn the_account_is_asked_for_with_the_token_in_the_header_and_nowhere_else() {
+async fn the_token_is_sent_in_the_header_only() {
     let server = Hostile::saying(json(r#"{"login":"octo\u0000cat","id":583231,"org":{"name":"  Cats "}}"#)).await;
     let identity =
         identified(&server, "username = \"/login\"\naccount = \"/id\"\ntitle = \"/org/name\"").await.unwrap();
     let name = |text: &str| Some(text.to_owned());
-    assert_eq!(identity, Identity { username: name("octocat"), title: name("Cats"), account: name("583231") });
+    assert_eq!(identity, Account { username: name("octocat"), title: name("Cats"), account: name("583231") });
     let (head, body) = only_request(&server);
     assert!(head.starts_with("GET /me?x=1 HTTP/1.1\r\n") && body.is_empty(), "{head}");
     assert!(head.contains("authorization: Bearer acc3ss"), "{head}");
@@ -28,7 +28,7 @@ async fn the_account_is_asked_for_with_the_token_in_the_header_and_nowhere_else(
 }
 
 #[tokio::test]
-async fn the_account_is_asked_for_as_the_entry_says() {
+async fn the_entry_shapes_the_identity_request() {
     let server = Hostile::saying(json(r#"{"data":{"viewer":{"name":"Ada"}}}"#)).await;
     let further = r#"
         method = "POST"
@@ -45,15 +45,15 @@ async fn the_account_is_asked_for_as_the_entry_says() {
 }
 
 #[tokio::test]
-async fn what_is_no_name_is_none() {
+async fn unusable_names_are_dropped() {
     for value in ["null", "true", "1.5", "{}", "[]", "\"\"", "\" \\u0007 \"", &format!("\"{}\"", "x".repeat(513))] {
         let server = Hostile::saying(json(&format!(r#"{{"login":{value}}}"#))).await;
-        assert_eq!(identified(&server, "username = \"/login\"").await.unwrap(), Identity::default(), "{value}");
+        assert_eq!(identified(&server, "username = \"/login\"").await.unwrap(), Account::default(), "{value}");
     }
 }
 
 #[tokio::test]
-async fn a_lookup_that_fails_is_an_error_that_says_how() {
+async fn a_failed_lookup_is_an_error_with_a_reason() {
     for (bytes, expected) in [
         (response("401 No", "application/json", r#"{"login":"x"}"#), IdentityError::Status(401)),
         (response("302 F", "application/json", r#"{"login":"x"}"#), IdentityError::Status(302)),
@@ -64,16 +64,16 @@ async fn a_lookup_that_fails_is_an_error_that_says_how() {
         let server = Hostile::saying(bytes).await;
         assert_eq!(identified(&server, "username = \"/login\"").await, Err(expected));
     }
-    let server = Hostile::new(vec![Step::Hang]).await;
+    let server = Hostile::new(vec![ServerStep::Hang]).await;
     let entry = entry_of(&server, &format!("[identity]\nurl = \"{}\"", server.url("/me")));
     let slow = IdentityError::Unreachable(EgressError::TooSlow { sent: true });
     assert_eq!(identify(&hasty(), &entry, &client(), &grant().await).await, Err(slow));
 }
 
 #[tokio::test]
-async fn where_the_entry_has_no_way_to_ask_nothing_is_sent() {
+async fn without_an_identity_section_nothing_is_sent() {
     let server = Hostile::saying(json("{}")).await;
     let identity = identify(&patient(), &entry_of(&server, ""), &client(), &grant().await).await;
-    assert_eq!(identity, Ok(Identity::default()));
+    assert_eq!(identity, Ok(Account::default()));
     assert!(server.seen().is_empty());
 }

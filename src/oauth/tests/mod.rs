@@ -1,4 +1,4 @@
-//! The client against a server that says what each test tells it to.
+//! Tests of the client against a server that sends given bytes.
 
 mod authorization;
 mod exchanging;
@@ -19,7 +19,7 @@ const REDIRECT_URI: &str = "https://app.example/callback?a=1&b=%20x";
 const CLIENT_SECRET: &str = "client/s3cr3t+";
 const CODE: &str = "the-c0de/of=this&flow";
 
-/// A provider of the default kind, with `further` lines of its entry.
+/// Returns a minimal entry with the lines `further`.
 pub(super) fn entry(further: &str) -> OAuth {
     entry_at("https://provider.example", further)
 }
@@ -45,7 +45,7 @@ fn json(body: &str) -> String {
     response("200 OK", "application/json", body)
 }
 
-/// One exchange, asking for the scopes `read` and `write`.
+/// Exchanges a code for the scopes `read` and `write`.
 async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, OAuthError> {
     let verifier = CodeVerifier::generate(Random);
     let flow = CodeExchange {
@@ -58,16 +58,16 @@ async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Resu
     exchange(egress, &entry_of(server, further), &client(), &flow).await
 }
 
-/// One exchange with a server that responses with these bytes.
+/// Exchanges a code at a server that sends these bytes.
 async fn exchanged(response: &str, further: &str) -> Result<Grant, OAuthError> {
     let server = Hostile::saying(response).await;
     exchange_with(&patient(), &server, further).await
 }
 
-/// Head and body of the only request that came.
+/// Returns head and body of the only request.
 fn only_request(server: &Hostile) -> (String, String) {
     let seen = server.seen();
-    assert_eq!(seen.len(), 1, "one request and no more");
+    assert_eq!(seen.len(), 1, "exactly one request");
     let (head, body) = seen[0].split_once("\r\n\r\n").expect("a whole request");
     (head.to_owned(), body.to_owned())
 }

@@ -1,10 +1,10 @@
-//! Refreshing: what is sent, what is kept, and which failure means what.
+//! Tests of the refresh: request, result and failures.
 
 use std::time::Duration;
 
 use super::{client, entry_of, json, only_request, texts};
 use crate::catalog::entry::OAuth;
-use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
+use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::egress::{Egress, EgressError};
 use crate::oauth::{Grant, OAuthError, RefreshRequest, RetryAfter, refresh};
 use crate::secret::Secret;
@@ -23,8 +23,9 @@ async fn refresh_by(egress: &Egress, entry: &OAuth, granted: &[String]) -> Resul
     refresh(egress, entry, &client(), &old).await
 }
 
+// Requirement 10.
 #[tokio::test]
-async fn bar_10_neither_of_the_old_tokens_comes_back_in_the_providers_words() {
+async fn old_tokens_are_masked_in_errors() {
     let said = format!(r#"{{"error":"invalid_grant","error_description":"{OLD} and {OLD_ACCESS} are too old"}}"#);
     let server = Hostile::saying(response("400 Bad Request", "application/json", &said)).await;
     let error = refresh_at(&patient(), &server, "").await.unwrap_err().to_string();
@@ -35,8 +36,9 @@ async fn refreshed(response: &str, further: &str) -> Result<Grant, OAuthError> {
     refresh_at(&patient(), &Hostile::saying(response).await, further).await
 }
 
+// Requirement 8.
 #[tokio::test]
-async fn bar_8_a_refresh_asks_for_no_scopes_and_names_the_token_once() {
+async fn a_refresh_requests_no_scopes() {
     let server = Hostile::saying(json(r#"{"access_token":"a","token_type":"bearer"}"#)).await;
     refresh_at(&patient(), &server, "").await.unwrap();
     let (head, body) = only_request(&server);
@@ -45,7 +47,7 @@ async fn bar_8_a_refresh_asks_for_no_scopes_and_names_the_token_once() {
 }
 
 #[tokio::test]
-async fn the_redirect_uri_goes_with_a_refresh_where_the_provider_wants_it_and_nowhere_else() {
+async fn the_redirect_uri_is_repeated_only_by_the_entry() {
     let server = Hostile::saying(json(r#"{"access_token":"a","token_type":"bearer"}"#)).await;
     let entry = "token_auth = \"none\"\nrefresh = { redirect_uri = true }\nrename = { redirect_uri = \"return_to\" }";
     refresh_at(&patient(), &server, entry).await.unwrap();
@@ -55,7 +57,7 @@ async fn the_redirect_uri_goes_with_a_refresh_where_the_provider_wants_it_and_no
 }
 
 #[tokio::test]
-async fn an_entry_can_refresh_elsewhere_with_parameters_of_its_own_under_other_names() {
+async fn the_entry_shapes_the_refresh_request() {
     let server = Hostile::saying(json(r#"{"access_token":"a","token_type":"bearer"}"#)).await;
     let base = server.url("");
     let entry = format!(
@@ -74,8 +76,9 @@ async fn an_entry_can_refresh_elsewhere_with_parameters_of_its_own_under_other_n
     );
 }
 
+// Requirement 7.
 #[tokio::test]
-async fn bar_7_what_the_answer_does_not_say_stays_as_it_was() {
+async fn missing_members_keep_their_old_values() {
     for silent in ["", r#","refresh_token":"","scope":"""#, r#","refresh_token":null,"scope":null"#] {
         let grant =
             refreshed(&json(&format!(r#"{{"access_token":"a","token_type":"bearer"{silent}}}"#)), "").await.unwrap();
@@ -91,8 +94,9 @@ async fn bar_7_what_the_answer_does_not_say_stays_as_it_was() {
     assert_eq!(grant.expires_in, Some(Duration::from_secs(60)));
 }
 
+// Requirement 24.
 #[tokio::test]
-async fn bar_24_only_the_providers_own_refusal_ends_a_grant() {
+async fn only_a_refusal_of_the_provider_ends_a_grant() {
     let refused = r#"{"error":"invalid_grant","error_description":"revoked the-0ld/refresh=token"}"#;
     for status in ["400 Bad Request", "401 Unauthorized", "200 OK"] {
         let error = refreshed(&response(status, "application/json", refused), "").await.unwrap_err();
@@ -121,24 +125,25 @@ async fn bar_24_only_the_providers_own_refusal_ends_a_grant() {
     }
 }
 
+// Requirement 25.
 #[tokio::test]
-async fn bar_25_what_was_sent_and_never_answered_whole_is_in_doubt() {
+async fn an_incomplete_response_is_in_doubt() {
     let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"access_token\":";
-    for steps in [vec![Step::Hang], vec![Step::Reset], vec![Step::Say(cut.into())], vec![]] {
+    for steps in [vec![ServerStep::Hang], vec![ServerStep::Reset], vec![ServerStep::Say(cut.into())], vec![]] {
         let error = refresh_at(&hasty(), &Hostile::new(steps).await, "").await.unwrap_err();
         assert!(error.in_doubt() && !error.ends_grant(&super::entry("")), "{error}");
     }
     let gone = Hostile::new(vec![]).await;
     let entry = entry_of(&gone, "");
     drop(gone);
-    // The port closes with the task, which ends when the runtime gets to it.
+    // The port closes when the runtime drops the task.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let error = refresh_by(&patient(), &entry, &[]).await.unwrap_err();
     assert!(matches!(error, OAuthError::Unreachable(EgressError::NotSent(_))) && !error.in_doubt(), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_now_may_say_when() {
+async fn retry_after_is_passed_on() {
     for status in ["429 Slow", "503 Later"] {
         let bytes = format!("HTTP/1.1 {status}\r\nRetry-After: 17\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let error = refreshed(&bytes, "").await.unwrap_err();
@@ -147,7 +152,7 @@ async fn a_server_that_cannot_now_may_say_when() {
 }
 
 #[tokio::test]
-async fn an_entry_can_refresh_the_access_token_itself_by_get_and_the_fresh_one_is_refreshed_next() {
+async fn access_tokens_can_be_refreshed_by_get() {
     let server = Hostile::saying(json(r#"{"access_token":"fresh","token_type":"bearer","expires_in":60}"#)).await;
     let entry =
         "refresh = { with = \"access_token\", method = \"GET\", grant_type = \"acme_refresh\", auth = \"none\" }";
@@ -159,8 +164,9 @@ async fn an_entry_can_refresh_the_access_token_itself_by_get_and_the_fresh_one_i
     assert_eq!((grant.access_token.expose(), grant.refresh_token.unwrap().expose()), ("fresh", "fresh"));
 }
 
+// Requirement 10.
 #[tokio::test]
-async fn bar_10_what_stands_in_a_query_is_in_no_error() {
+async fn errors_contain_nothing_of_a_query() {
     let entry = "token_auth = \"post\"\nrefresh = { with = \"access_token\", method = \"GET\" }";
     let said =
         format!(r#"{{"error":"invalid_request","error_description":"what is {OLD} or {}?"}}"#, super::CLIENT_SECRET);

@@ -1,8 +1,8 @@
-//! Ending a grant at the provider.
+//! Tests of revocation.
 
 use super::{client, entry_of, json};
 use crate::catalog::entry::Revoke;
-use crate::egress::hostile::{Hostile, Step, hasty, patient, response};
+use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::oauth::{RevocableTokens, RevokeError, revoke};
 use crate::secret::Secret;
 
@@ -10,7 +10,7 @@ fn way(server: &Hostile, path: &str, further: &str) -> Revoke {
     toml::from_str(&format!("url = \"http://{}{path}\"\n{further}", server.url("").authority())).unwrap()
 }
 
-/// Revokes both tokens of a grant; what was sent comes back with the outcome.
+/// Revokes both tokens of a grant; returns the outcome and the requests.
 async fn revoked(server: &Hostile, how: &Revoke) -> (Result<(), RevokeError>, Vec<String>) {
     let (access, refresh) = (Secret::new("acc+ess"), Secret::new("refr3sh"));
     let tokens = RevocableTokens { access_token: Some(&access), refresh_token: Some(&refresh) };
@@ -22,8 +22,9 @@ fn body(request: &str) -> &str {
     request.split_once("\r\n\r\n").unwrap().1
 }
 
+// Requirement 29 and 30.
 #[tokio::test]
-async fn bar_29_a_revocation_has_token_hint_and_client_authentication_and_bar_30_the_refresh_token_goes_first() {
+async fn the_refresh_token_is_revoked_first() {
     let server = Hostile::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
     let (outcome, seen) = revoked(&server, &way(&server, "/revoke", "")).await;
     assert_eq!(outcome, Ok(()));
@@ -37,7 +38,7 @@ async fn bar_29_a_revocation_has_token_hint_and_client_authentication_and_bar_30
 }
 
 #[tokio::test]
-async fn a_provider_is_told_in_its_own_way() {
+async fn the_entry_shapes_the_revocation() {
     let server = Hostile::saying("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
     let how = way(
         &server,
@@ -61,7 +62,7 @@ async fn a_provider_is_told_in_its_own_way() {
 }
 
 #[tokio::test]
-async fn one_token_is_sent_alone_where_it_takes_the_others_along_and_under_the_name_of_its_kind() {
+async fn first_only_sends_one_token() {
     let server = Hostile::saying(json("{}")).await;
     let how = way(&server, "/r", "auth = \"none\"\nhint = false\nfirst_only = true\ntoken_param = \"{kind}\"");
     let (outcome, seen) = revoked(&server, &how).await;
@@ -74,7 +75,7 @@ async fn one_token_is_sent_alone_where_it_takes_the_others_along_and_under_the_n
 }
 
 #[tokio::test]
-async fn every_way_to_authenticate_a_revocation_is_alone_in_its_request() {
+async fn each_revocation_has_one_authentication() {
     for (auth, header, parameters) in [
         ("client", Some("Basic "), ""),
         ("post", None, "&client_id=our+id&client_secret=client%2Fs3cr3t%2B"),
@@ -94,11 +95,12 @@ async fn every_way_to_authenticate_a_revocation_is_alone_in_its_request() {
     let (_, seen) =
         revoked(&server, &way(&server, "/r", "auth = \"bearer\"\nbody = \"none\"\ntokens = [\"access\"]")).await;
     assert_eq!(body(&seen[0]), "");
-    assert!(!seen[0].lines().next().unwrap().contains("acc"), "bar 10: no token in a URL");
+    assert!(!seen[0].lines().next().unwrap().contains("acc"), "no token in a URL (requirement 10)");
 }
 
+// Requirement 29.
 #[tokio::test]
-async fn bar_29_a_token_that_the_server_does_not_know_any_more_is_a_success() {
+async fn an_unknown_token_counts_as_revoked() {
     for bytes in [
         response("200 OK", "text/html", "<html>thanks</html>"),
         json(r#"{"ok":true,"revoked":true}"#),
@@ -112,7 +114,7 @@ async fn bar_29_a_token_that_the_server_does_not_know_any_more_is_a_success() {
 }
 
 #[tokio::test]
-async fn an_entry_knows_how_its_provider_says_that_a_token_is_dead_already() {
+async fn the_entrys_gone_errors_count_as_revoked() {
     for (further, bytes) in [
         ("gone_statuses = [404]", response("404 No", "application/json", r#"{"message":"Not Found"}"#)),
         (r#"gone_errors = ["no_such_grant"]"#, response("422 No", "application/json", r#"{"error":"no_such_grant"}"#)),
@@ -124,7 +126,7 @@ async fn an_entry_knows_how_its_provider_says_that_a_token_is_dead_already() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_failure_whatever_its_status_and_says_whether_to_try_again() {
+async fn failures_tell_if_they_are_temporary() {
     for (bytes, status, error, passing) in [
         (json(r#"{"ok":false,"error":"not_allowed"}"#), 200, Some("not_allowed"), false),
         (json(r#"{"ok":false}"#), 200, Some("the response is not ok"), false),
@@ -150,7 +152,7 @@ async fn a_refusal_is_a_failure_whatever_its_status_and_says_whether_to_try_agai
 }
 
 #[tokio::test]
-async fn all_tokens_that_are_sent_must_end() {
+async fn every_sent_token_must_be_revoked() {
     let (good, later) = (json("{}"), response("503 Later", "text/html", ""));
     let not_this_kind = response("400 No", "application/json", r#"{"error":"unsupported_token_type"}"#);
     let refused = response("403 No", "text/html", "");
@@ -166,21 +168,21 @@ async fn all_tokens_that_are_sent_must_end() {
         let server = Hostile::saying_in_turn(&responses.map(Clone::clone)).await;
         let (outcome, seen) = revoked(&server, &way(&server, "/r", "")).await;
         assert_eq!(outcome, expected);
-        assert_eq!(seen.len(), 2, "the second is sent whatever became of the first");
+        assert_eq!(seen.len(), 2, "the second token is sent too");
     }
     let server = Hostile::saying(not_this_kind.as_str()).await;
-    assert!(revoked(&server, &way(&server, "/r", "")).await.0.is_err(), "nothing ended");
+    assert!(revoked(&server, &way(&server, "/r", "")).await.0.is_err(), "nothing was revoked");
     let server = Hostile::saying_in_turn(&[good, response("401 No", "text/html", "")]).await;
     assert_eq!(
         revoked(&server, &way(&server, "/r", "auth = \"bearer\"")).await.0,
         Ok(()),
-        "the bearer went with the grant"
+        "the bearer ended with the grant"
     );
 }
 
 #[tokio::test]
-async fn without_a_token_or_a_server_nothing_is_claimed() {
-    let server = Hostile::new(vec![Step::Hang]).await;
+async fn without_token_or_server_nothing_is_confirmed() {
+    let server = Hostile::new(vec![ServerStep::Hang]).await;
     let how = way(&server, "/r", "tokens = [\"refresh\"]");
     let access = Secret::new("acc+ess");
     let tokens = RevocableTokens { access_token: Some(&access), refresh_token: None };

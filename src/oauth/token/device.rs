@@ -35,7 +35,7 @@ pub struct DeviceAuthorization {
     pub user_code: String,
     /// The page on which the user types it.
     pub verification_uri: String,
-    /// That page with the code filled in, if the server offers it.
+    /// The same page with the code filled in, if the server offers it.
     pub verification_uri_complete: Option<String>,
     /// Lifetime of both codes.
     pub expires_in: Duration,

@@ -30,8 +30,8 @@ pub(super) fn request<'a>(
     Ok(ClientRequest { further, masked, ..request })
 }
 
-/// Sends a token request. `requested` are the scopes that count as granted if the response names none
-/// (RFC 6749 §5.1).
+/// Sends a token request. `requested` are the scopes that count as granted if the response names
+/// none (RFC 6749 §5.1).
 pub(super) async fn send(
     egress: &Egress,
     entry: &OAuth,

@@ -15,7 +15,8 @@ use crate::oauth::message::parameters::Parameters;
 use crate::oauth::message::scope;
 use crate::secret::Secret;
 
-/// An authorization code (RFC 6749 §1.3.1). With its verifier it is worth a grant, so it is a secret.
+/// An authorization code (RFC 6749 §1.3.1). With its verifier it is worth a grant, so it is a
+/// secret.
 #[derive(Clone, Debug)]
 pub struct AuthorizationCode(Secret);
 

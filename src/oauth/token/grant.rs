@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::oauth::identity::Identity;
+use crate::oauth::account::Account;
 use crate::secret::Secret;
 
 /// A successful response of the token endpoint (RFC 6749 §5.1), checked and in one form.
@@ -31,14 +31,14 @@ pub struct Grant {
     /// The ID token (OpenID Connect Core §3.1.3.3), unchecked.
     pub id_token: Option<Secret>,
     /// The account, if the token response itself names it (`identity.from_token_answer`).
-    pub identity: Option<Identity>,
+    pub identity: Option<Account>,
     /// Further grants of the same response, by the entry's names for them.
     pub further: BTreeMap<String, Grant>,
 }
 
 impl Grant {
     /// Iterates over the grant's own tokens, to keep them out of texts that are shown.
-    pub fn tokens(&self) -> impl Iterator<Item = &Secret> + Clone {
+    pub fn tokens(&self) -> impl Iterator<Item = &Secret> {
         [Some(&self.access_token), self.refresh_token.as_ref()].into_iter().flatten()
     }
 }

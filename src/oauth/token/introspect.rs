@@ -17,7 +17,8 @@ use crate::oauth::message::parameters::Parameters;
 pub(super) async fn find_expiry(egress: &Egress, entry: &OAuth, client: &Client, grant: &mut Grant) {
     let Some(how) = entry.introspect.as_ref().filter(|_| grant.expires_in.is_none()) else { return };
     let Ok(request) = request(how, entry, grant) else { return };
-    // The client's authentication is all that this request proves (§2.1), so it carries no DPoP proof.
+    // The client's authentication is all that this request proves (§2.1), so it carries no DPoP
+    // proof.
     let client = client.clone().with_dpop(None);
     let read = |response: &EgressResponse, _: &_| -> Result<_, OAuthError> {
         let members = Some(response).filter(|response| response.status.is_success());

@@ -14,8 +14,8 @@ const MAX_LIFETIME: f64 = 100.0 * 365.0 * 86_400.0;
 /// Reads a lifetime, as a number or a numeric string. Zero, negative and unreadable values are
 /// ignored: servers send them for tokens that do not end.
 ///
-/// An absolute time is taken relative to `date`, the response's own `Date`, because our clock may be
-/// wrong by more than a token lives.
+/// An absolute time is taken relative to `date`, the response's own `Date`, because our clock may
+/// be wrong by more than a token lives.
 pub(super) fn lifetime(member: Option<&Value>, unit: ExpiryUnit, date: Option<f64>) -> Option<Duration> {
     let number = |value: &Value| -> Option<f64> {
         match value {

@@ -27,15 +27,15 @@ pub struct RefreshRequest<'a> {
     pub redirect_uri: Option<&'a str>,
 }
 
-/// Refreshes a grant. The request is sent once and asks for no scopes, so that the grant keeps those
-/// it has (RFC 6749 §6).
+/// Refreshes a grant. The request is sent once and asks for no scopes, so that the grant keeps
+/// those it has (RFC 6749 §6).
 ///
 /// The result is complete: without a refresh token in the response the old one stays, and without
 /// scopes the granted ones.
 ///
 /// # Errors
-/// See [`OAuthError`]; [`OAuthError::ends_grant`] and [`OAuthError::in_doubt`] tell the state of the
-/// refresh token.
+/// See [`OAuthError`]; [`OAuthError::ends_grant`] and [`OAuthError::in_doubt`] tell the state of
+/// the refresh token.
 pub async fn refresh(
     egress: &Egress,
     entry: &OAuth,
@@ -72,7 +72,8 @@ pub async fn refresh(
     Ok(grant)
 }
 
-/// Stores the access token as the refresh token, if the provider refreshes access tokens themselves.
+/// Stores the access token as the refresh token, if the provider refreshes access tokens
+/// themselves.
 pub(super) fn keep_refreshable(entry: &OAuth, grant: &mut Grant) {
     if entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken) {
         grant.refresh_token = Some(grant.access_token.clone());
@@ -80,8 +81,8 @@ pub(super) fn keep_refreshable(entry: &OAuth, grant: &mut Grant) {
 }
 
 impl OAuthError {
-    /// Returns true if the provider reports that the grant is over, so that only the user can restore
-    /// it. Every other error is temporary or a fault of the configuration.
+    /// Returns true if the provider reports that the grant is over, so that only the user can
+    /// restore it. Every other error is temporary or a fault of the configuration.
     pub fn ends_grant(&self, entry: &OAuth) -> bool {
         let names = |code: &str| {
             entry.refresh.as_ref().is_some_and(|refresh| refresh.refused_errors.iter().any(|name| name == code))

@@ -14,8 +14,8 @@ use crate::catalog::entry::OAuth;
 use crate::catalog::value::Lifetime;
 use crate::egress::EgressResponse;
 use crate::json;
+use crate::oauth::account::Account;
 use crate::oauth::client_auth::dpop;
-use crate::oauth::identity::Identity;
 use crate::oauth::message::error::{InvalidResponse, OAuthError, client_error, refusal};
 use crate::oauth::message::retry_after::RetryAfter;
 use crate::oauth::message::sanitize::{Sanitizer, contains_token};
@@ -41,7 +41,7 @@ pub(in crate::oauth) fn read(
     if let Some(refused) = refusal(tokens, sanitizer) {
         return Err(OAuthError::Refused(refused));
     }
-    let reader = Reader { entry, top: &top, date: sent_at(response) };
+    let reader = GrantReader { entry, top: &top, date: sent_at(response) };
     let mut grant = reader.grant(tokens, requested)?;
     grant.further = reader.further()?;
     let tokens: Vec<&Secret> = grant.tokens().chain(grant.further.values().flat_map(Grant::tokens)).collect();
@@ -91,7 +91,7 @@ pub(super) fn token(members: &Map<String, Value>, name: &'static str) -> Result<
 }
 
 /// Reads grants from one response.
-struct Reader<'a> {
+struct GrantReader<'a> {
     entry: &'a OAuth,
     /// The whole response; the tokens may be nested in it.
     top: &'a Value,
@@ -99,7 +99,7 @@ struct Reader<'a> {
     date: Option<f64>,
 }
 
-impl Reader<'_> {
+impl GrantReader<'_> {
     fn grant(&self, tokens: &Map<String, Value>, requested: &[String]) -> Result<Grant, InvalidResponse> {
         let entry = self.entry;
         let access_token = token(tokens, "access_token")?.ok_or(InvalidResponse::NoAccessToken)?;
@@ -117,7 +117,7 @@ impl Reader<'_> {
                 .or(entry.expires_in.and_then(Lifetime::duration)),
             refresh_expires_in: self.refresh_lifetime(tokens),
             metadata: self.metadata(tokens),
-            identity: identity.map(|how| Identity::read(how, self.top)),
+            identity: identity.map(|how| Account::read(how, self.top)),
             access_token,
             refresh_token,
             id_token: id_token.map(Secret::new),
@@ -135,7 +135,7 @@ impl Reader<'_> {
                 continue;
             }
             let mut grant = self.grant(tokens, &[])?;
-            let identity = how.account.as_ref().map(|pointer| Identity::of_account(pointer, self.top));
+            let identity = how.account.as_ref().map(|pointer| Account::of_account(pointer, self.top));
             grant.identity = identity.map(|identity| identity.without_tokens(grant.tokens()));
             found.insert(name.clone(), grant);
         }
@@ -165,8 +165,8 @@ impl Reader<'_> {
         seconds(sent).or(how.lifetime.and_then(Lifetime::duration))
     }
 
-    /// Returns the members that the entry keeps: by name beside the tokens or at the top, or by JSON
-    /// pointer from the top.
+    /// Returns the members that the entry keeps: by name beside the tokens or at the top, or by
+    /// JSON pointer from the top.
     fn metadata(&self, tokens: &Map<String, Value>) -> BTreeMap<String, Value> {
         let find = |name: &str| {
             if name.starts_with('/') { self.top.pointer(name) } else { tokens.get(name).or_else(|| self.top.get(name)) }

@@ -96,8 +96,8 @@ impl AuthorizationServer {
         redirect(&to)
     }
 
-    /// Returns client and redirect URI. If either is invalid, the user sees an error page and is not
-    /// redirected (RFC 6749 §4.1.2.1).
+    /// Returns client and redirect URI. If either is invalid, the user sees an error page and is
+    /// not redirected (RFC 6749 §4.1.2.1).
     fn addressee<'q>(&self, query: &'q Form) -> Result<Addressee<'q>, &'static str> {
         let client_id = once(query, "client_id").ok_or("client_id is missing, or was sent more than once.")?;
         let client = self.clients.iter().find(|client| client.id == client_id);

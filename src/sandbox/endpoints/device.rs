@@ -37,8 +37,8 @@ impl AuthorizationServer {
         }
     }
 
-    /// `GET /device`: asks for the code; with a code, shows the request; with `sandbox_decision` too,
-    /// decides at once.
+    /// `GET /device`: asks for the code; with a code, shows the request; with `sandbox_decision`
+    /// too, decides at once.
     pub(in crate::sandbox) fn device(&self, query: &Form) -> Reply {
         let Some(code) = query.get("user_code").ok().flatten() else { return page::ask_for_code(self.random) };
         let Some((client, scopes)) = self.devices().undecided(code) else {

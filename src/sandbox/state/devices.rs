@@ -1,5 +1,5 @@
-//! Logins on another device (RFC 8628): a client begins one, the user decides with the user code, and
-//! the client polls.
+//! Logins on another device (RFC 8628): a client begins one, the user decides with the user code,
+//! and the client polls.
 
 use std::time::Duration;
 
@@ -74,16 +74,16 @@ impl Devices {
         (self.logins.insert(self.random, "sandbox_device_", login, lifetime), user_code)
     }
 
-    /// Returns client and scopes of the undecided login with this user code. Case and hyphens do not
-    /// matter (RFC 8628 §6.1).
+    /// Returns client and scopes of the undecided login with this user code. Case and hyphens do
+    /// not matter (RFC 8628 §6.1).
     pub(in crate::sandbox) fn undecided(&self, user_code: &str) -> Option<(String, Vec<String>)> {
         let now = self.clock.now();
         let login = self.logins.values().find(|login| login.is_undecided(user_code, now))?;
         Some((login.client_id.clone(), login.scopes.clone()))
     }
 
-    /// Records the decision: `user` approves, `None` refuses. Returns false if no login is undecided
-    /// under this code.
+    /// Records the decision: `user` approves, `None` refuses. Returns false if no login is
+    /// undecided under this code.
     pub(in crate::sandbox) fn decide(&mut self, user_code: &str, user: Option<String>) -> bool {
         let now = self.clock.now();
         let login = self.logins.values_mut().find(|login| login.is_undecided(user_code, now));

@@ -35,7 +35,7 @@ pub(in crate::sandbox) struct RequestedAccess {
     pub(in crate::sandbox) code_challenge: Option<String>,
 }
 
-/// What a user granted to a client. All of its tokens share it, so that it ends for all at once.
+/// The access that a user granted to a client. All of its tokens share it, so that it ends for all at once.
 pub(in crate::sandbox) struct UserGrant {
     pub(in crate::sandbox) client_id: String,
     pub(in crate::sandbox) user: String,
@@ -132,8 +132,8 @@ impl Grants {
         self.codes.insert(self.random, "sandbox_code_", code, behaviour.code_lifetime + REPLAY_WATCH)
     }
 
-    /// Exchanges a code (RFC 6749 §4.1.3). Every attempt uses up the code; a second one ends the grant
-    /// of the first (§4.1.2).
+    /// Exchanges a code (RFC 6749 §4.1.3). Every attempt uses up the code; a second one ends the
+    /// grant of the first (§4.1.2).
     pub(in crate::sandbox) fn redeem(
         &mut self,
         with: &CodeExchangeRequest<'_>,

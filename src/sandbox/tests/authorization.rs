@@ -1,27 +1,27 @@
-//! The authorization endpoint: what it takes, what it refuses, and to whom it says so.
+//! Tests of the authorization endpoint.
 
 use super::{CALLBACK, Reply, bench, bench_with, challenge};
 use crate::sandbox::{RedirectUris, SandboxEndpoint};
 
-/// What the client is told in a redirect.
-fn told(reply: &Reply) -> String {
+/// Returns the error in a redirect.
+fn redirect_error(reply: &Reply) -> String {
     let query = reply.redirect();
     assert!(!query.contains_key("code"));
     query["error"].clone()
 }
 
 #[tokio::test]
-async fn an_approval_comes_back_with_code_state_and_issuer() {
+async fn approval_redirects_with_code_state_and_issuer() {
     let bench = bench().await;
     let query = bench.authorize(&[("sandbox_decision", "approve")]).await.redirect();
-    assert_eq!(query["tenant"], "7", "the query of the redirect URI is kept");
+    assert_eq!(query["tenant"], "7", "the redirect URI's own query stays");
     assert_eq!(query["state"], "s t&te");
     assert_eq!(query["iss"], bench.sandbox.base_url());
     assert!(query["code"].len() > 40 && !query.contains_key("error"));
 }
 
 #[tokio::test]
-async fn a_denial_comes_back_as_access_denied() {
+async fn denial_redirects_with_access_denied() {
     let bench = bench_with(|options| options.behaviour.announces_iss = false).await;
     let query = bench.authorize(&[("sandbox_decision", "deny")]).await.redirect();
     assert_eq!(query["error"], "access_denied");
@@ -30,7 +30,7 @@ async fn a_denial_comes_back_as_access_denied() {
 }
 
 #[tokio::test]
-async fn a_doubtful_client_or_redirect_uri_is_shown_and_never_followed() {
+async fn an_invalid_client_or_redirect_uri_is_not_followed() {
     let bench = bench().await;
     for change in [
         ("client_id", "somebody"),
@@ -49,7 +49,7 @@ async fn a_doubtful_client_or_redirect_uri_is_shown_and_never_followed() {
 }
 
 #[tokio::test]
-async fn registered_redirect_uris_are_compared_letter_by_letter() {
+async fn registered_redirect_uris_are_compared_exactly() {
     let bench = bench_with(|options| {
         options.clients[0].redirect_uris = RedirectUris::Exactly(vec![CALLBACK.to_owned()]);
     })
@@ -62,7 +62,7 @@ async fn registered_redirect_uris_are_compared_letter_by_letter() {
 }
 
 #[tokio::test]
-async fn a_faulty_request_is_told_to_the_client() {
+async fn invalid_requests_redirect_with_an_error() {
     let bench = bench().await;
     for (change, error) in [
         (("response_type", "token"), "unsupported_response_type"),
@@ -76,27 +76,31 @@ async fn a_faulty_request_is_told_to_the_client() {
         (("scope", "ümlaut"), "invalid_scope"),
     ] {
         let reply = bench.authorize(&[change, ("sandbox_decision", "approve")]).await;
-        assert_eq!(told(&reply), error, "{change:?}");
+        assert_eq!(redirect_error(&reply), error, "{change:?}");
     }
 }
 
 #[tokio::test]
-async fn pkce_is_left_out_only_where_the_options_say_so() {
+async fn pkce_is_optional_only_by_option() {
     let without = [("code_challenge", ""), ("code_challenge_method", ""), ("sandbox_decision", "approve")];
-    assert_eq!(told(&bench().await.authorize(&without).await), "invalid_request");
+    assert_eq!(redirect_error(&bench().await.authorize(&without).await), "invalid_request");
 
     let bench = bench_with(|options| options.behaviour.pkce_required = false).await;
     let code = bench.authorize(&without).await.redirect()["code"].clone();
     assert_eq!(bench.exchange(&code, &[("code_verifier", "")]).await.status, 200);
     let code = bench.authorize(&without).await.redirect()["code"].clone();
-    assert_eq!(bench.exchange(&code, &[]).await.refused(), (400, "invalid_grant".into()), "a verifier from nowhere");
+    assert_eq!(
+        bench.exchange(&code, &[]).await.refused(),
+        (400, "invalid_grant".into()),
+        "a verifier without a challenge"
+    );
     let code = bench.code().await;
     let stripped = bench.exchange(&code, &[("code_verifier", "")]).await;
-    assert_eq!(stripped.refused(), (400, "invalid_grant".into()), "a challenge that was sent counts");
+    assert_eq!(stripped.refused(), (400, "invalid_grant".into()), "a challenge that was sent is checked");
 }
 
 #[tokio::test]
-async fn a_parameter_sent_twice_is_refused() {
+async fn a_repeated_parameter_is_rejected() {
     let bench = bench().await;
     let client = bench.sandbox.client_id();
     let right = format!(
@@ -106,13 +110,13 @@ async fn a_parameter_sent_twice_is_refused() {
     );
     let twice = |extra: &str| format!("/authorize?{right}&{extra}");
     assert_eq!(bench.ask("GET", &format!("/authorize?{right}"), &[], "").await.status, 200);
-    assert_eq!(told(&bench.ask("GET", &twice("scope=a&scope=b"), &[], "").await), "invalid_request");
-    assert_eq!(told(&bench.ask("GET", &twice("state=y"), &[], "").await), "invalid_request");
+    assert_eq!(redirect_error(&bench.ask("GET", &twice("scope=a&scope=b"), &[], "").await), "invalid_request");
+    assert_eq!(redirect_error(&bench.ask("GET", &twice("state=y"), &[], "").await), "invalid_request");
     assert_eq!(bench.ask("GET", &twice("redirect_uri=http://localhost/"), &[], "").await.status, 400);
 }
 
 #[tokio::test]
-async fn every_request_is_counted_by_its_endpoint() {
+async fn requests_are_counted_per_endpoint() {
     let bench = bench().await;
     bench.tokens().await;
     bench.exchange("nonsense", &[]).await;
@@ -123,7 +127,7 @@ async fn every_request_is_counted_by_its_endpoint() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_methods_are_told_apart() {
+async fn unknown_paths_and_methods_differ() {
     let bench = bench().await;
     assert_eq!(bench.ask("GET", "/nowhere", &[], "").await.status, 404);
     let reply = bench.ask("GET", "/token", &[], "").await;

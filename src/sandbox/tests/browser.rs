@@ -1,8 +1,8 @@
-//! The page as a browser without JavaScript has it.
+//! Tests of the page, as a browser without JavaScript uses it.
 
 use super::{Bench, Reply, bench, encoded};
 
-/// The value of the hidden transaction field.
+/// Returns the value of the hidden transaction field.
 fn transaction(page: &Reply) -> String {
     assert_eq!(page.status, 200, "{}", page.body);
     let (_, rest) = page.body.split_once("name=\"transaction\" value=\"").unwrap();
@@ -15,7 +15,7 @@ async fn submit(bench: &Bench, fields: &[(&str, &str)]) -> Reply {
 }
 
 #[tokio::test]
-async fn approving_on_the_page_lets_the_named_user_in() {
+async fn approval_on_the_page_logs_the_named_user_in() {
     let bench = bench().await;
     let page = bench.authorize(&[]).await;
     let transaction = transaction(&page);
@@ -25,11 +25,11 @@ async fn approving_on_the_page_lets_the_named_user_in() {
     let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
     let account = bench.ask("GET", "/userinfo", &[("Authorization", &bearer)], "").await.json();
     assert_eq!(account["preferred_username"], "bob");
-    assert_eq!(submit(&bench, &approval).await.status, 400, "a transaction is decided on once");
+    assert_eq!(submit(&bench, &approval).await.status, 400, "a transaction works once");
 }
 
 #[tokio::test]
-async fn denying_on_the_page_gives_no_code() {
+async fn denial_on_the_page_gives_no_code() {
     let bench = bench().await;
     let transaction = transaction(&bench.authorize(&[]).await);
     let denied = submit(&bench, &[("transaction", &transaction), ("user", "bob"), ("decision", "deny")]).await;
@@ -39,7 +39,7 @@ async fn denying_on_the_page_gives_no_code() {
 }
 
 #[tokio::test]
-async fn a_page_left_open_too_long_decides_nothing() {
+async fn an_expired_page_decides_nothing() {
     let bench = bench().await;
     let transaction = transaction(&bench.authorize(&[]).await);
     bench.clock.advance(std::time::Duration::from_secs(601));
@@ -49,7 +49,7 @@ async fn a_page_left_open_too_long_decides_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_that_was_sent_becomes_markup() {
+async fn request_values_are_escaped() {
     let attack = "<script>alert(1)</script>'><img/src=x>";
     let bench = super::bench_with(|options| options.clients[0].id = attack.to_owned()).await;
     let redirect_uri = format!("http://localhost:3000/{attack}\"");
@@ -62,7 +62,7 @@ async fn nothing_that_was_sent_becomes_markup() {
 }
 
 #[tokio::test]
-async fn the_page_runs_nothing_and_cannot_be_framed() {
+async fn the_page_has_no_scripts_and_cannot_be_framed() {
     let page = bench().await.authorize(&[]).await;
     let policy = &page.headers["content-security-policy"];
     for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "style-src 'nonce-"] {
@@ -77,13 +77,13 @@ async fn the_page_runs_nothing_and_cannot_be_framed() {
 }
 
 #[tokio::test]
-async fn an_apps_own_scheme_is_a_target_of_the_form() {
+async fn an_app_scheme_is_a_form_target() {
     let page = bench().await.authorize(&[("redirect_uri", "com.example.app:/callback")]).await;
     assert!(page.headers["content-security-policy"].contains(" com.example.app:;"));
 }
 
 #[tokio::test]
-async fn impossible_user_names_are_refused() {
+async fn invalid_user_names_are_rejected() {
     let bench = bench().await;
     for name in ["a\u{7}b".to_owned(), "x".repeat(65)] {
         let reply = bench.authorize(&[("sandbox_decision", "approve"), ("sandbox_user", &name)]).await;

@@ -1,4 +1,4 @@
-//! The sandbox's description of itself: catalogue entry and metadata.
+//! Tests of the catalogue entry and the metadata.
 
 use super::{bench, bench_with};
 use crate::catalog::entry::{Entry, RevocationEnds, TokenAuth};
@@ -6,7 +6,7 @@ use crate::kind::Kind;
 use crate::sandbox::{RefreshTokens, SandboxClient, SandboxEndpoint};
 
 #[tokio::test]
-async fn the_entry_is_one_of_the_catalogue() {
+async fn the_entry_is_valid_in_the_catalogue() {
     let bench = bench().await;
     let entry: Entry = toml::from_str(&bench.sandbox.entry_toml()).unwrap();
     assert!(entry.takes(Kind::OAuth2) && entry.takes(Kind::ApiKey));
@@ -36,7 +36,7 @@ async fn entry_and_metadata_follow_the_options() {
 }
 
 #[tokio::test]
-async fn it_listens_on_loopback_alone_and_stops_when_dropped() {
+async fn it_listens_on_loopback_and_stops_when_dropped() {
     use super::{Clock, Random, Sandbox, SandboxOptions, UnixTime};
     let clock = Clock::manual(UnixTime(0));
     let everywhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));

@@ -1,4 +1,4 @@
-//! The sandbox asked from outside, over its own port.
+//! Tests of the sandbox over its port.
 
 mod authorization;
 mod browser;
@@ -23,13 +23,13 @@ use crate::random::Random;
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CALLBACK: &str = "http://localhost:3000/callback?tenant=7";
 
-/// A sandbox and the clock that it goes by.
+/// A sandbox and its clock.
 struct Bench {
     sandbox: Sandbox,
     clock: Clock,
 }
 
-/// An answer, whole.
+/// A complete response.
 struct Reply {
     status: u16,
     headers: BTreeMap<String, String>,
@@ -41,7 +41,7 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// The query of the redirect that this is.
+    /// Returns the query of a redirect.
     fn redirect(&self) -> BTreeMap<String, String> {
         assert_eq!(self.status, 303, "{}", self.body);
         let to = url::Url::parse(&self.headers["location"]).unwrap();
@@ -49,7 +49,7 @@ impl Reply {
         to.query_pairs().into_owned().collect()
     }
 
-    /// Status and `error` of an answer of RFC 6749 §5.2.
+    /// Returns status and `error` of an error response (RFC 6749 §5.2).
     fn refused(&self) -> (u16, String) {
         (self.status, self.json()["error"].as_str().unwrap_or_default().to_owned())
     }
@@ -94,7 +94,8 @@ impl Bench {
         Reply { status, headers: headers.collect(), body: body.to_owned() }
     }
 
-    /// `GET /authorize` with a request that is right, in which `change` replaces, adds, or (empty value) leaves out.
+    /// Sends a valid request to `GET /authorize`. `change` replaces, adds or (empty value) removes
+    /// parameters.
     async fn authorize(&self, change: &[(&str, &str)]) -> Reply {
         let challenge = challenge();
         let mut parameters = BTreeMap::from([
@@ -111,13 +112,14 @@ impl Bench {
         self.ask("GET", &format!("/authorize?{query}"), &[], "").await
     }
 
-    /// A fresh code, for alice.
+    /// Returns a new code for alice.
     async fn code(&self) -> String {
         let reply = self.authorize(&[("sandbox_decision", "approve"), ("sandbox_user", "alice")]).await;
         reply.redirect()["code"].clone()
     }
 
-    /// A form posted by the sandbox's first client, with its secret in the header, or its bare id where it has none.
+    /// Posts a form as the first client, with its secret in the header, or its id only if it has
+    /// none.
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Reply {
         let mut form = form.to_vec();
         let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
@@ -131,7 +133,8 @@ impl Bench {
         self.ask("POST", path, &headers, &encoded(&form)).await
     }
 
-    /// The token request for this code, in which `change` replaces, adds, or (empty value) leaves out.
+    /// Sends the token request for this code. `change` replaces, adds or (empty value) removes
+    /// parameters.
     async fn exchange(&self, code: &str, change: &[(&str, &str)]) -> Reply {
         let mut form = BTreeMap::from([
             ("grant_type", "authorization_code"),
@@ -143,7 +146,7 @@ impl Bench {
         self.post("/token", &form.into_iter().collect::<Vec<_>>()).await
     }
 
-    /// The token answer for a fresh code.
+    /// Returns the token response for a new code.
     async fn tokens(&self) -> Value {
         let reply = self.exchange(&self.code().await, &[]).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
@@ -159,7 +162,7 @@ impl Bench {
         self.post("/revoke", &[("token", token.as_str().unwrap())]).await
     }
 
-    /// What introspection says of the token.
+    /// Introspects the token.
     async fn is_active(&self, token: &Value) -> bool {
         let reply = self.post("/introspect", &[("token", token.as_str().unwrap())]).await;
         reply.json()["active"].as_bool().unwrap()

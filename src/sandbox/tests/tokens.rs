@@ -1,4 +1,4 @@
-//! The token endpoint and what comes after: exchange, refresh, revocation, introspection.
+//! Tests of the token endpoint, revocation and introspection.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn invalid_grant() -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_code_becomes_tokens_that_tell_whose_they_are() {
+async fn tokens_of_a_code_name_their_user() {
     let bench = bench().await;
     let reply = bench.exchange(&bench.code().await, &[]).await;
     let tokens = reply.json();
@@ -33,7 +33,7 @@ async fn a_code_becomes_tokens_that_tell_whose_they_are() {
 }
 
 #[tokio::test]
-async fn a_code_is_bound_to_verifier_and_redirect_uri_and_is_spent_by_a_wrong_try() {
+async fn a_wrong_exchange_uses_up_the_code() {
     let bench = bench().await;
     let other = format!("{}x", &VERIFIER[..42]);
     for wrong in [
@@ -49,7 +49,7 @@ async fn a_code_is_bound_to_verifier_and_redirect_uri_and_is_spent_by_a_wrong_tr
 }
 
 #[tokio::test]
-async fn a_code_of_one_client_is_nothing_to_another() {
+async fn a_code_works_for_its_client_only() {
     let bench = bench_with(|options| options.clients.push(SandboxClient::public())).await;
     let form = [("grant_type", "authorization_code"), ("client_id", "sandbox-public"), ("code_verifier", VERIFIER)];
     let code = bench.code().await;
@@ -59,7 +59,7 @@ async fn a_code_of_one_client_is_nothing_to_another() {
 }
 
 #[tokio::test]
-async fn the_replay_of_a_code_revokes_what_it_gave() {
+async fn reuse_of_a_code_revokes_its_grant() {
     let bench = bench().await;
     let code = bench.code().await;
     let tokens = bench.exchange(&code, &[]).await.json();
@@ -71,7 +71,7 @@ async fn the_replay_of_a_code_revokes_what_it_gave() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_for_a_minute() {
+async fn a_code_expires_after_a_minute() {
     let bench = bench().await;
     let (early, late) = (bench.code().await, bench.code().await);
     bench.clock.advance(Duration::from_secs(59));
@@ -81,7 +81,7 @@ async fn a_code_is_good_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_refresh_rotates_and_a_reused_token_ends_the_family() {
+async fn reuse_of_a_refresh_token_ends_the_grant() {
     let bench = bench().await;
     let first = bench.tokens().await;
     let second = bench.refresh(&first["refresh_token"]).await.json();
@@ -97,7 +97,7 @@ async fn a_refresh_rotates_and_a_reused_token_ends_the_family() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_last_or_are_absent_where_the_options_say_so() {
+async fn refresh_tokens_can_be_reusable_or_absent() {
     let bench = bench_with(|options| options.behaviour.refresh_tokens = RefreshTokens::Reusable).await;
     let tokens = bench.tokens().await;
     for _ in 0..3 {
@@ -109,7 +109,7 @@ async fn refresh_tokens_last_or_are_absent_where_the_options_say_so() {
 }
 
 #[tokio::test]
-async fn a_refresh_may_ask_for_less_but_not_for_more() {
+async fn a_refresh_cannot_add_scopes() {
     let bench = bench().await;
     let tokens = bench.tokens().await;
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
@@ -119,13 +119,13 @@ async fn a_refresh_may_ask_for_less_but_not_for_more() {
 }
 
 #[tokio::test]
-async fn fewer_scopes_are_granted_where_the_options_say_so() {
+async fn granted_scopes_can_be_limited() {
     let bench = bench_with(|options| options.behaviour.granted_scopes = Some(vec!["read".to_owned()])).await;
     assert_eq!(bench.tokens().await["scope"], "read");
 }
 
 #[tokio::test]
-async fn tokens_live_as_long_as_the_options_say() {
+async fn token_lifetimes_follow_the_options() {
     let bench = bench_with(|options| options.behaviour.access_token_lifetime = Duration::from_secs(5)).await;
     let tokens = bench.tokens().await;
     assert_eq!(tokens["expires_in"], 5);
@@ -137,7 +137,7 @@ async fn tokens_live_as_long_as_the_options_say() {
 }
 
 #[tokio::test]
-async fn a_revocation_ends_all_that_this_user_granted_to_this_client() {
+async fn a_revocation_ends_the_users_grants_to_the_client() {
     let bench = bench().await;
     let (revoked, other) = (bench.tokens().await, bench.tokens().await);
     let bob = bench.authorize(&[("sandbox_decision", "approve"), ("sandbox_user", "bob")]).await.redirect();
@@ -149,12 +149,12 @@ async fn a_revocation_ends_all_that_this_user_granted_to_this_client() {
         assert!(bench.is_active(&bob[token]).await, "{token}");
     }
     assert_eq!(bench.sandbox.live_grants(), 1);
-    let anew = bench.tokens().await;
-    assert!(bench.is_active(&anew["access_token"]).await, "a later grant is another one");
+    let again = bench.tokens().await;
+    assert!(bench.is_active(&again["access_token"]).await, "a later grant is not affected");
 }
 
 #[tokio::test]
-async fn a_revocation_ends_one_token_where_the_options_say_so() {
+async fn a_revocation_can_end_one_token_only() {
     let bench = bench_with(|options| options.behaviour.revocation_ends = RevocationEnds::Token).await;
     let (revoked, other) = (bench.tokens().await, bench.tokens().await);
     assert_eq!(bench.revoke(&revoked["refresh_token"]).await.status, 200);
@@ -167,14 +167,14 @@ async fn a_revocation_ends_one_token_where_the_options_say_so() {
 }
 
 #[tokio::test]
-async fn revoking_what_is_unknown_is_a_success() {
+async fn revoking_an_unknown_token_succeeds() {
     let bench = bench().await;
     assert_eq!(bench.revoke(&json!("unknown")).await.status, 200, "RFC 7009 §2.2");
     assert_eq!(bench.post("/revoke", &[]).await.refused(), (400, "invalid_request".into()));
 }
 
 #[tokio::test]
-async fn an_endpoint_fails_or_holds_its_answers_while_it_is_told_to() {
+async fn an_endpoint_can_fail_or_hold_its_responses() {
     let bench = bench().await;
     let tokens = bench.tokens().await;
     bench.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Down);
@@ -182,8 +182,8 @@ async fn an_endpoint_fails_or_holds_its_answers_while_it_is_told_to() {
     assert_eq!(bench.sandbox.live_grants(), 1);
     bench.sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Held);
     let held = tokio::time::timeout(Duration::from_millis(100), bench.revoke(&tokens["refresh_token"])).await;
-    assert!(held.is_err(), "no answer");
-    assert_eq!(bench.sandbox.live_grants(), 0, "but it was carried out");
+    assert!(held.is_err(), "no response");
+    assert_eq!(bench.sandbox.live_grants(), 0, "but the request took effect");
     let again = async { bench.revoke(&tokens["refresh_token"]).await.status };
     let release = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -193,7 +193,7 @@ async fn an_endpoint_fails_or_holds_its_answers_while_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn what_it_grants_can_be_changed_on_the_way() {
+async fn behaviour_can_change_while_it_runs() {
     let bench = bench().await;
     bench.sandbox.adjust(|behaviour| behaviour.granted_scopes = Some(vec!["write".to_owned()]));
     assert_eq!(bench.tokens().await["scope"], "write");
@@ -202,7 +202,7 @@ async fn what_it_grants_can_be_changed_on_the_way() {
 }
 
 #[tokio::test]
-async fn a_client_proves_itself_in_the_ways_it_is_registered_for_and_in_one_at_a_time() {
+async fn clients_use_one_registered_authentication() {
     let awkward = "s:e+c%r&t= ü";
     let bench = bench_with(|options| {
         options.clients[0].secret = Some(Secret::new(awkward));
@@ -235,7 +235,7 @@ async fn a_client_proves_itself_in_the_ways_it_is_registered_for_and_in_one_at_a
 }
 
 #[tokio::test]
-async fn a_public_client_goes_the_whole_way_without_a_secret() {
+async fn a_public_client_needs_no_secret() {
     let bench = bench_with(|options| options.clients = vec![SandboxClient::public()]).await;
     let tokens = bench.tokens().await;
     let fresh = bench.refresh(&tokens["refresh_token"]).await.json();
@@ -245,7 +245,7 @@ async fn a_public_client_goes_the_whole_way_without_a_secret() {
 }
 
 #[tokio::test]
-async fn unknown_grants_and_missing_parameters_are_named() {
+async fn unknown_grants_and_missing_parameters_are_errors() {
     let bench = bench().await;
     let ask = async |form: &[(&str, &str)]| bench.post("/token", form).await.refused().1;
     assert_eq!(ask(&[("grant_type", "password")]).await, "unsupported_grant_type");
@@ -255,7 +255,7 @@ async fn unknown_grants_and_missing_parameters_are_named() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_64_kib_is_not_read_to_its_end() {
+async fn a_body_over_64_kib_is_rejected() {
     let bench = bench().await;
     let fits = "x".repeat(60 * 1024);
     assert_eq!(bench.post("/token", &[("grant_type", &fits)]).await.refused().1, "unsupported_grant_type");

@@ -9,12 +9,12 @@ use crate::support::provider::misbehaviours::{CODE, slow};
 use crate::support::provider::peers::html_server;
 use crate::support::{Server, Setup};
 use serde_json::{Value, json};
-use strongroom::egress::Limits;
+use strongroom::egress::EgressLimits;
 
 #[tokio::test]
 async fn slow_provider_times_out() {
     let acme = Hostile::start().await;
-    let limits = Limits { total: Duration::from_millis(250), ..Limits::default() };
+    let limits = EgressLimits { total: Duration::from_millis(250), ..EgressLimits::default() };
     let server = Server::with(Setup { config: settings(&acme), egress: (limits, None), ..Setup::default() }).await;
     for case in slow() {
         behave(&acme);
@@ -50,7 +50,7 @@ async fn slow_provider_times_out() {
 #[tokio::test]
 async fn silent_provider_times_out_before_anything_is_sent() {
     let acme = Hostile::start().await;
-    let limits = Limits { connect: Duration::from_millis(100), ..Limits::default() };
+    let limits = EgressLimits { connect: Duration::from_millis(100), ..EgressLimits::default() };
     let config = settings(&acme).replace(&format!("{}/token", acme.base), &format!("{}/token", mute().await));
     let server = Server::with(Setup { config, egress: (limits, None), ..Setup::default() }).await;
     let reply = server.connect_acme(&[]).await.is(504);

@@ -13,7 +13,7 @@ use crate::support::{Server, Setup};
 use serde_json::{Value, json};
 use strongroom::catalog::template::Template;
 use strongroom::config::Config;
-use strongroom::egress::Limits;
+use strongroom::egress::EgressLimits;
 use strongroom::jose::{Algorithm, Header, SigningKey, sign};
 use strongroom::permission::Permission;
 
@@ -51,7 +51,7 @@ impl Bench {
     ) -> Server {
         let setup = Setup {
             config: format!("{config}\n[egress]\nca_certificates = [\"{}\"]\n", self.authority.file().display()),
-            egress: (Limits::default(), Some(self.names.answering(answer))),
+            egress: (EgressLimits::default(), Some(self.names.answering(answer))),
             allow: Some(vec!["127.0.0.2/32".parse().unwrap()]),
             ..Setup::default()
         };

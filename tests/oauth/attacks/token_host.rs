@@ -10,7 +10,7 @@ use crate::support::provider::hostile::Hostile;
 use crate::support::provider::names::Names;
 use crate::support::{Server, Setup};
 use serde_json::{Value, json};
-use strongroom::egress::Limits;
+use strongroom::egress::EgressLimits;
 use strongroom::permission::Permission;
 
 const HOST: &str = "accounts.acme.invalid";
@@ -46,7 +46,7 @@ impl Bench {
         );
         let lookup = self.names.answering(|_, _| vec!["127.0.0.1"]);
         let config = config.replace("BASE", &self.acme.base);
-        Server::with(Setup { config, egress: (Limits::default(), Some(lookup)), ..setup }).await
+        Server::with(Setup { config, egress: (EgressLimits::default(), Some(lookup)), ..setup }).await
     }
 
     /// The ways to name another host than the listed one.

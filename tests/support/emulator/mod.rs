@@ -1,5 +1,5 @@
-//! An authorization server that behaves as a catalogue entry describes a provider, and rejects every
-//! request that deviates from the entry.
+//! An authorization server that behaves as a catalogue entry describes a provider, and rejects
+//! every request that deviates from the entry.
 //!
 //! Both sides are written from the entry's words alone. This one shares no code with the client in
 //! `src/oauth`, or they would agree on a mistake.

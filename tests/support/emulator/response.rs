@@ -124,7 +124,8 @@ impl Rules {
     /// Lifetime of refresh tokens, if the token response has it.
     pub const REFRESH_LIFETIME: Duration = Duration::from_secs(8_640_017);
 
-    /// Returns scopes in the provider's form: its separator, and its prefix unless the client sent it.
+    /// Returns scopes in the provider's form: its separator, and its prefix unless the client sent
+    /// it.
     fn written_scopes(&self, scopes: &[String]) -> String {
         let entry = &self.entry;
         let separator = entry.answer_scope_separator.as_ref().unwrap_or(&entry.scope_separator).as_str();

@@ -91,8 +91,8 @@ impl Rules {
         marks.is_some_and(|marks| Sent::form(body).is_ok_and(|mut sent| sent.take_all(marks).is_ok()))
     }
 
-    /// Returns the kind of token that is due as the `nth` revocation of a grant, and whether it is the
-    /// last.
+    /// Returns the kind of token that is due as the `nth` revocation of a grant, and whether it is
+    /// the last.
     fn nth_revocation(&self, nth: usize) -> Option<(TokenKind, bool)> {
         let how = self.entry.revoke.as_ref()?;
         let of_access = self.entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken);

@@ -31,8 +31,8 @@ pub(super) struct RequestHead<'r> {
     pub(super) headers: &'r HeaderMap,
 }
 
-/// A URL of the entry as a request to the emulator shows it: the provider's host is the first segment
-/// of the path.
+/// A URL of the entry as a request to the emulator shows it: the provider's host is the first
+/// segment of the path.
 pub(super) struct Location {
     path: String,
     pub(super) query: Pairs,
@@ -124,8 +124,8 @@ impl Rules {
         self.entry.rename.get(standard).map_or(standard, String::as_str)
     }
 
-    /// Returns the access token of a request, presented as the provider requires, and the rest of its
-    /// query.
+    /// Returns the access token of a request, presented as the provider requires, and the rest of
+    /// its query.
     pub(super) fn bearer(&self, head: RequestHead<'_>, url: &Template) -> Result<(String, Pairs), Violation> {
         let mut query = pairs(head.query);
         let Some(how) = &self.entry.access_token else {
@@ -191,8 +191,8 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     values.next().is_none().then_some(first)
 }
 
-/// Checks that the entry's headers are present and unchanged, and that JSON is requested unless one of
-/// them requests something else.
+/// Checks that the entry's headers are present and unchanged, and that JSON is requested unless one
+/// of them requests something else.
 pub(super) fn check_headers(
     headers: &HeaderMap,
     required: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! The token endpoint's answer, and the lists of scopes in it.
+//! Properties of token responses and scope lists.
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
@@ -21,14 +21,14 @@ const ENTRIES: [&str; 8] = [
 ];
 
 thread_local! {
-    /// Read once: reading an entry takes longer than reading an answer.
+    /// Parsed once, because parsing an entry takes longer than reading a response.
     static READ: [OAuth; 8] = ENTRIES.map(entry);
     static SEPARATED: [(&'static str, OAuth); 3] =
         [" ", ",", ";"].map(|separator| (separator, entry(&format!("scope_separator = {separator:?}"))));
 }
 
-/// Two bytes that choose status, content type and entry, then the body.
-pub fn token_answer(bytes: &[u8]) {
+/// Reads a token response: two bytes choose status, content type and entry; the rest is the body.
+pub fn token_response(bytes: &[u8]) {
     let [first, second, body @ ..] = bytes else { return };
     let status = STATUSES[usize::from(*first & 7)];
     let dated: [(HeaderName, &str); 2] =
@@ -63,7 +63,7 @@ pub fn token_answer(bytes: &[u8]) {
     }
 }
 
-/// A list of scopes as text.
+/// Reads a scope list.
 pub fn scope_list(text: &str) {
     SEPARATED.with(|entries| {
         for (separator, entry) in entries {

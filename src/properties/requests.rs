@@ -1,4 +1,4 @@
-//! What callers and browsers send: queries, URLs, patterns, bodies.
+//! Properties of what callers and browsers send: queries, URLs, patterns, bodies.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::config::{CallbackOrigin, CallbackOrigins, LocalhostPorts};
 use crate::oauth::callback::read_error;
 use crate::vault::HostPattern;
 
-/// The query of a callback: its error, and the values that it brings for the entry's URLs.
+/// Reads the query of a callback: its error, and values for the entry's URLs.
 pub fn callback_query(query: &str) {
     let parameters: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     if let Some(denied) = read_error(&parameters) {
@@ -37,7 +37,7 @@ pub fn callback_query(query: &str) {
     assert_eq!(again.token_url.url(), Some(url));
 }
 
-/// A callback URL: one that is allowed has a configured origin, for whoever parses it.
+/// Checks a callback URL: an allowed one has a configured origin for every URL parser.
 pub fn callback_url(text: &str) {
     let origins = ["https://app.example", "http://localhost:3000", "com.acme.app://callback"];
     let origins = origins.iter().map(|origin| CallbackOrigin::parse_entry(origin).unwrap()).collect();
@@ -54,7 +54,7 @@ pub fn callback_url(text: &str) {
     assert!(!text.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace()), "{text:?}");
 }
 
-/// A host pattern is shown as it was given, and is the same when it is read again.
+/// Parses a host pattern: its text form is the input and parses to an equal pattern.
 pub fn host_pattern(text: &str) {
     let Ok(pattern) = text.parse::<HostPattern>() else { return };
     assert_eq!(pattern.to_string(), text);
@@ -62,7 +62,7 @@ pub fn host_pattern(text: &str) {
     assert_eq!(text.parse::<HostPattern>().as_ref(), Ok(&pattern));
 }
 
-/// The bodies of the API: every fault has a place, and none says back what was sent.
+/// Parses request bodies: every fault has a location, and none repeats the input.
 pub fn request_body(bytes: &[u8]) {
     for faults in crate::http::parsers::bodies(bytes) {
         for fault in faults.as_array().unwrap() {

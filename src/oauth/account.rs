@@ -12,7 +12,7 @@ const MAX_NAME: usize = 512;
 
 /// Names of an account. Each may be missing, because not every provider gives all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub struct Account {
     /// The `username` of the credential.
     pub username: Option<String>,
     /// The title of the credential.
@@ -21,7 +21,7 @@ pub struct Identity {
     pub account: Option<String>,
 }
 
-impl Identity {
+impl Account {
     /// Reads the names that the entry's pointers find in `value`; without pointers, the standard
     /// claims.
     pub(super) fn read(how: &entry::Identity, value: &Value) -> Self {
@@ -59,8 +59,9 @@ impl Identity {
 
     /// Drops every name that contains one of the tokens, because names are shown in lists.
     #[must_use]
-    pub fn without_tokens<'a>(self, tokens: impl Iterator<Item = &'a Secret> + Clone) -> Self {
-        let is_safe = |name: &String| !tokens.clone().any(|token| contains_token(name, token));
+    pub fn without_tokens<'a>(self, tokens: impl Iterator<Item = &'a Secret>) -> Self {
+        let tokens: Vec<_> = tokens.collect();
+        let is_safe = |name: &String| !tokens.iter().any(|token| contains_token(name, token));
         Self {
             username: self.username.filter(is_safe),
             title: self.title.filter(is_safe),
