@@ -162,13 +162,13 @@ mod tests {
 
     #[test]
     fn new_file_has_auto_vacuum_and_wal() {
+        const INCREMENTAL: i64 = 2;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("v.db");
         std::fs::write(&path, "").unwrap();
         let mut connection = open_new(&path).unwrap();
         create::<StoreError>(&mut connection, |_| Ok(())).unwrap();
         use_wal(&connection).unwrap();
-        const INCREMENTAL: i64 = 2;
         let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap();
         let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!((auto_vacuum, journal.as_str()), (INCREMENTAL, "wal"));

@@ -58,7 +58,9 @@ fn comments() -> Vec<(String, String)> {
 fn prose() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let at_root = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let pages = at_root.filter(|name| name.ends_with(".md") && name != "CHANGELOG.md");
+    let pages = at_root.filter(|name| {
+        std::path::Path::new(name).extension().is_some_and(|kind| kind == "md") && name != "CHANGELOG.md"
+    });
     for page in pages.chain(files("docs", "md")) {
         let (text, mut code) = (std::fs::read_to_string(root().join(&page)).unwrap(), false);
         for line in text.lines() {

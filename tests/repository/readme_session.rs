@@ -69,7 +69,9 @@ impl Session {
     async fn run(&mut self, step: &Step) -> bool {
         let words = self.words(&step.command);
         if words[0] != "curl" {
-            words.iter().for_each(|word| self.assign(word));
+            for word in &words {
+                self.assign(word);
+            }
             return false;
         }
         assert!(words.ends_with(&["|".to_owned(), "jq".to_owned()]), "{}", step.command);

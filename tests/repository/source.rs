@@ -125,7 +125,7 @@ impl<'ast> Visit<'ast> for TestItems {
 }
 
 /// True if the attributes hold `#[cfg(test)]`, or `#[cfg(any(test, fuzzing))]` as the properties have it.
-pub fn is_test_only(attributes: &Vec<Attribute>) -> bool {
+pub fn is_test_only(attributes: &[Attribute]) -> bool {
     let cfg = |attribute: &Attribute| {
         let syn::Meta::List(list) = &attribute.meta else { return false };
         let condition = list.tokens.to_string();

@@ -251,9 +251,8 @@ pub fn in_own_process(test: &str) -> bool {
     let child = std::process::Command::new(program).args(["--exact", test, "--nocapture"]).env(MARK, test).output();
     let output = child.expect("this program starts again");
     let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
     let passed = output.status.success() && said.contains("test result: ok. 1 passed");
-    assert!(passed, "{test} in its own process: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(passed, "{test} in its own process: {said}{}", String::from_utf8_lossy(&output.stderr));
     false
 }
 

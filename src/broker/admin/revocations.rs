@@ -114,7 +114,7 @@ impl Broker {
                             tracing::warn!(%provider, credential = %credential_id, "gave up a revocation that the provider never confirmed; revoke the token at the provider");
                         }
                         Err(error) => {
-                            tracing::error!(%error, "cannot read a queued revocation; revoke the token at the provider")
+                            tracing::error!(%error, "cannot read a queued revocation; revoke the token at the provider");
                         }
                     }
                 }
@@ -138,7 +138,7 @@ impl Broker {
             match queued {
                 Ok(queued) => lanes.entry(queued.provider.clone()).or_default().push(queued),
                 Err(error) => {
-                    tracing::error!(%error, "cannot read a queued revocation; revoke the token at the provider")
+                    tracing::error!(%error, "cannot read a queued revocation; revoke the token at the provider");
                 }
             }
         }

@@ -122,7 +122,8 @@ impl Broker {
         if pending.flow == LoginFlow::Connect {
             return Err(Error::StateNotExternal);
         }
-        self.finish(caller, provider, pending, request).await
+        // Its future is large: it holds the whole exchange.
+        Box::pin(self.finish(caller, provider, pending, request)).await
     }
 
     /// Continues a login whose state was consumed.

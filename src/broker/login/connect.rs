@@ -78,7 +78,7 @@ impl Broker {
         if pending.flow != LoginFlow::Connect {
             return Err(Error::StateInvalid);
         }
-        self.finish(caller, provider, pending, request).await
+        Box::pin(self.finish(caller, provider, pending, request)).await
     }
 
     /// Deletes a login that was given up.

@@ -62,7 +62,8 @@ impl Connect {
             // they are stored.
             let (asking, whose, provider) = (broker.clone(), caller.clone(), self.provider.clone());
             let request = DevicePollRequest { device_token: token.clone() };
-            let asked = tokio::spawn(async move { asking.device_poll(&whose, &provider, request).await }).await;
+            let asked =
+                tokio::spawn(async move { Box::pin(asking.device_poll(&whose, &provider, request)).await }).await;
             match asked.map_err(|error| Failure::new(format!("the poll failed: {error}")))? {
                 Ok(DevicePoll::Connected(completed)) => return Ok(completed),
                 Ok(DevicePoll::Waiting(waiting)) => interval = waiting.interval,

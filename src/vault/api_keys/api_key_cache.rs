@@ -71,12 +71,11 @@ impl ApiKeyCache {
             let what = "it was put back to what it was before";
             return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
         }
-        let by_lookup = match known.filter(|known| known.tally == manifest.api_keys) {
-            Some(known) => known.by_lookup.clone(),
-            None => {
-                let keys = load(view, keyring, &manifest)?.into_iter();
-                Arc::new(keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect())
-            }
+        let by_lookup = if let Some(known) = known.filter(|known| known.tally == manifest.api_keys) {
+            known.by_lookup.clone()
+        } else {
+            let keys = load(view, keyring, &manifest)?.into_iter();
+            Arc::new(keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect())
         };
         Ok(Arc::new(KeyTable { manifest: row, tally: manifest.api_keys, by_lookup }))
     }

@@ -157,13 +157,16 @@ fn erase(txn: &WriteTxn<'_>) -> Result<Vec<Erased>, VaultError> {
     Ok(erased)
 }
 
+/// User and id of each credential that the audit log names and the vault does not hold.
+type MissingCredentials = Vec<(String, String)>;
+
 /// Returns what the manifest misses in addition to the erased rows, as far as its count and the audit log show it; and the
 /// credentials that are missing by the audit log.
 fn rest(
     txn: &WriteTxn<'_>,
     erased: &[Erased],
     left: Tally,
-) -> Result<(Vec<IntegrityFinding>, Vec<(String, String)>), VaultError> {
+) -> Result<(Vec<IntegrityFinding>, MissingCredentials), VaultError> {
     let history = History::read(txn.tx)?;
     let is_whole = history.is_whole();
     let mut report = Verification::default();
