@@ -131,7 +131,7 @@ pub enum Error {
     RefreshBroke,
     /// The vault was restored from a backup and not promoted yet.
     #[error(
-        "this vault was restored from a backup and revokes nothing until `strongroom vault live` puts it into service"
+        "this vault was restored from a backup and revokes nothing until `strongroom vault promote` puts it into service"
     )]
     NotPromoted,
     /// A vault error that several callers share.

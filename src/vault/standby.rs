@@ -37,7 +37,7 @@ impl Standby<'_> {
                     return Ok(false);
                 }
                 txn.manifest_mut().restored = None;
-                txn.record(Action::VaultLive, Subject::default())?;
+                txn.record(Action::VaultPromote, Subject::default())?;
                 Ok(true)
             })
             .await

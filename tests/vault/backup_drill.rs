@@ -151,17 +151,17 @@ async fn restored_vault_says_that_it_is_not_promoted() {
     let status = || installation.run(&["vault", "status", "--json", "--vault", "r.db"]).must_succeed().json();
     assert!(status()["unpromoted_restore"]["backup_at"].is_i64());
     let doctor = installation.run(&["doctor", "--vault", "r.db"]).stdout();
-    assert!(doctor.contains("restored at") && doctor.contains("vault live"), "{doctor}");
+    assert!(doctor.contains("restored at") && doctor.contains("vault promote"), "{doctor}");
 
     let mut serving = installation.start(&["serve", "--vault", "r.db"], &[]);
     serving.says("restored from a backup");
     drop(serving);
-    let mut serving = installation.start(&["serve", "--vault", "r.db", "--live"], &[]);
+    let mut serving = installation.start(&["serve", "--vault", "r.db", "--promote"], &[]);
     serving.says("is now in service");
     drop(serving);
     assert!(status()["unpromoted_restore"].is_null());
-    let again = installation.run(&["vault", "live", "--vault", "r.db"]).must_succeed().stdout();
+    let again = installation.run(&["vault", "promote", "--vault", "r.db"]).must_succeed().stdout();
     assert!(again.contains("nothing was changed"), "{again}");
     let audit = installation.run(&["audit", "list", "--vault", "r.db"]).must_succeed().stdout();
-    assert!(audit.contains("vault.restore") && audit.contains("vault.live"), "{audit}");
+    assert!(audit.contains("vault.restore") && audit.contains("vault.promote"), "{audit}");
 }

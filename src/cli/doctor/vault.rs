@@ -152,7 +152,7 @@ fn backups(settings: &BackupSettings, vault: &Vault, findings: &mut Findings) {
                 "the vault was restored at {} from a backup of {} and is not in service: it sends no refreshes or revocations on its own",
                 restored.at, restored.backup_at
             ),
-            "if it replaces the original vault, run `strongroom vault live`; for a drill, leave it so",
+            "if it replaces the original vault, run `strongroom vault promote`; for a drill, leave it so",
         ),
         Err(_) => return,
     }

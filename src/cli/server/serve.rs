@@ -58,7 +58,7 @@ pub(in crate::cli) struct Serve {
     /// Put this restored vault into service: background refresh, revocation queue and scheduled
     /// backups start again
     #[arg(long)]
-    live: bool,
+    promote: bool,
 }
 
 impl Serve {
@@ -68,7 +68,7 @@ impl Serve {
         for warning in &config.warnings {
             tracing::warn!(place = %warning.location, key = warning.key, "{}", warning.message);
         }
-        Ok(runtime::multi_threaded()?.block_on(run(config, self.live))?)
+        Ok(runtime::multi_threaded()?.block_on(run(config, self.promote))?)
     }
 }
 
@@ -78,13 +78,13 @@ pub(in crate::cli) fn begin_log() -> Option<Log> {
     logging::init(Environment::of_process().get("RUST_LOG").as_deref()).ok()
 }
 
-/// Serves until SIGTERM or SIGINT; requests under way are completed. `live` puts a restored vault
+/// Serves until SIGTERM or SIGINT; requests under way are completed. `promote` puts a restored vault
 /// into service.
-pub(crate) async fn run(config: Config, live: bool) -> Result<(), ServeError> {
+pub(crate) async fn run(config: Config, promote: bool) -> Result<(), ServeError> {
     let clock = Clock::system();
     let config = Arc::new(config);
     let vault = bootstrap::open_vault(&config, OpenMode::Server, &clock)?;
-    if live && vault.standby().promote(&AuditContext::command_line()).await.map_err(StartError::from)? {
+    if promote && vault.standby().promote(&AuditContext::command_line()).await.map_err(StartError::from)? {
         tracing::info!("this vault was restored from a backup and is now in service");
     }
     tell_of_restore(&vault)?;
@@ -102,7 +102,7 @@ fn tell_of_restore(vault: &Vault) -> Result<(), ServeError> {
         tracing::warn!(
             restored_at = %restored.at,
             backup_at = %restored.backup_at,
-            "this vault was restored from a backup and is not in service: it refreshes, revokes and backs up nothing on its own until `strongroom vault live`"
+            "this vault was restored from a backup and is not in service: it refreshes, revokes and backs up nothing on its own until `strongroom vault promote`"
         );
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(in crate::cli) enum Vault {
     Restore(restore::Restore),
     /// Put a restored vault into service: background refresh, revocation queue and scheduled
     /// backups start again
-    Live,
+    Promote,
     #[command(subcommand)]
     Slot(slot::Slot),
     Rekey(rekey::Rekey),
@@ -44,7 +44,7 @@ impl Vault {
             Self::Status { json } => status::status(json, context, out),
             Self::Backup(backup) => backup.run(context, out),
             Self::Restore(restore) => restore.run(context, out),
-            Self::Live => restore::live(context, out),
+            Self::Promote => restore::promote(context, out),
             Self::Slot(slot) => slot.run(context, out),
             Self::Rekey(rekey) => rekey.run(context, out),
             Self::Rotate(rotate) => rotate.run(context, out),

@@ -1,4 +1,4 @@
-//! `strongroom vault restore` and `strongroom vault live`: turns a backup into a vault, then puts
+//! `strongroom vault restore` and `strongroom vault promote`: turns a backup into a vault, then puts
 //! it into service.
 
 use std::path::PathBuf;
@@ -21,18 +21,18 @@ use crate::vault::{AuditContext, BackupSource, Restorer, VaultError};
 /// Restore a backup into a new vault; every chunk is checked and every record opened first
 ///
 /// It needs the master key of the backup's time (vault.master_key). The restored vault sends no
-/// refreshes or revocations on its own until `strongroom vault live` or --live puts it into
+/// refreshes or revocations on its own until `strongroom vault promote` or --promote puts it into
 /// service.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Restore {
     /// Backup file, or - for standard input
     file: PathBuf,
     /// Check the backup completely, and restore nothing
-    #[arg(long, conflicts_with = "live")]
+    #[arg(long, conflicts_with = "promote")]
     verify: bool,
     /// Put the restored vault into service: the original vault is gone for good
     #[arg(long)]
-    live: bool,
+    promote: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -42,7 +42,7 @@ pub(in crate::cli) struct Restore {
 struct Told {
     /// Path of the vault; `null` after `--verify`.
     path: Option<PathBuf>,
-    live: bool,
+    promote: bool,
     opened_records: u64,
     may_be_stale: u64,
     schema_version_now: u32,
@@ -64,12 +64,12 @@ impl Restore {
         let restored = if self.verify {
             with.verify(source)?
         } else {
-            with.restore(source, target, self.live, &AuditContext::command_line())?
+            with.restore(source, target, self.promote, &AuditContext::command_line())?
         };
         if self.json {
             return out.json(&Told {
                 path: (!self.verify).then(|| target.clone()),
-                live: self.live,
+                promote: self.promote,
                 opened_records: restored.opened,
                 may_be_stale: restored.may_be_stale,
                 schema_version_now: restored.schema_version,
@@ -81,9 +81,9 @@ impl Restore {
             return out.line(format!("the backup is intact: all {} records open", restored.opened));
         }
         out.line(format!("restored to {}; all {} records open", target.display(), restored.opened))?;
-        if !self.live {
+        if !self.promote {
             note(format!(
-                "{} credentials have refresh tokens that may have been used since the backup. To put this vault into service, run `strongroom vault live`; until then it sends no refreshes or revocations on its own",
+                "{} credentials have refresh tokens that may have been used since the backup. To put this vault into service, run `strongroom vault promote`; until then it sends no refreshes or revocations on its own",
                 restored.may_be_stale
             ));
         }
@@ -92,10 +92,10 @@ impl Restore {
 }
 
 /// Puts a restored vault into service.
-pub(in crate::cli) fn live(context: &Context, out: &mut Output) -> Result<(), Failure> {
+pub(in crate::cli) fn promote(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let vault = context.vault()?;
-    let lives_now = block_on(vault.standby().promote(&AuditContext::command_line()))??;
-    out.line(if lives_now {
+    let is_promoted = block_on(vault.standby().promote(&AuditContext::command_line()))??;
+    out.line(if is_promoted {
         "this vault is in service: background refresh, revocation queue and scheduled backups are on again"
     } else {
         "this vault is already in service; nothing was changed"

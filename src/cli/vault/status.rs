@@ -149,7 +149,7 @@ fn tell(status: &Status, out: &mut Output) -> Result<(), Failure> {
     status.backups.iter().try_for_each(|backups| show_backups(backups, out))?;
     if let Some(waits) = &status.unpromoted_restore {
         out.line(format!(
-            "restored at {} from a backup of {}; not in service until `strongroom vault live`",
+            "restored at {} from a backup of {}; not in service until `strongroom vault promote`",
             waits.restored_at, waits.backup_at
         ))?;
     }

@@ -110,7 +110,7 @@ impl Restorer<'_> {
         manifest.epoch_file = false;
         txn.record(Action::VaultRestore, Subject::default())?;
         if live {
-            txn.record(Action::VaultLive, Subject::default())?;
+            txn.record(Action::VaultPromote, Subject::default())?;
         }
         txn.close();
         Ok(())

@@ -67,7 +67,7 @@ actions! {
     VaultCreate "vault.create" Ok,
     VaultBackup "vault.backup" Ok,
     VaultRestore "vault.restore" Ok,
-    VaultLive "vault.live" Ok,
+    VaultPromote "vault.promote" Ok,
     VaultRollback "vault.accept_rollback" Ok,
     VaultRepair "vault.repair" Ok,
     UserAdd "user.add" Ok,
