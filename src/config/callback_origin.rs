@@ -197,8 +197,8 @@ pub fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// Parses the text as a browser does, and refuses what a browser would have mended: whatever another program could
-/// read in another way does not go into a `redirect_uri`.
+/// Parses the text as a browser does, and rejects what a browser would correct silently: text that
+/// another program could read differently does not go into a `redirect_uri`.
 fn parse(text: &str) -> Result<Url, CallbackFault> {
     let refused = |reason| Err(CallbackFault { reason });
     if text.is_empty() {

@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Copies the log into the file and empties the log, so that deleted data is in neither.
-    /// Returns false if a reader of an older state prevents this.
+    /// Returns false if a read transaction on an older state prevents this.
     pub(crate) fn checkpoint(&self) -> Result<bool, StoreError> {
         let connection = connection::open_writer(&self.shared.path)?;
         let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;

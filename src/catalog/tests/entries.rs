@@ -137,8 +137,8 @@ fn entries_take_api_keys_and_name_their_source() {
     }
     // Two publish nothing about their keys, and one is whatever database the user has.
     assert_eq!(undocumented, ["compass", "database", "llama_api"]);
-    // Written from public code or other people's copies of the documentation; whoever holds one against the provider's
-    // own page gives it its day and takes it out of here.
+    // Written from public code or from copies of the documentation. After a comparison with the
+    // provider's own page, set `checked` and remove the name here.
     assert_eq!(unchecked, words(UNCHECKED));
 }
 

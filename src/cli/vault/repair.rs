@@ -22,7 +22,7 @@ pub(in crate::cli) struct Repair {
     /// Do not ask whether to erase the rows
     #[arg(long)]
     yes: bool,
-    /// Accept what the manifest misses in addition to these rows: somebody may have removed other rows
+    /// Accept what the manifest misses in addition to these rows: another program may have removed other rows
     #[arg(long)]
     accept_rest: bool,
     /// Print JSON

@@ -141,7 +141,7 @@ impl Server {
             Accepted::Unix(_) => None,
         };
         let Some(permit) = self.permit(peer) else {
-            // Not louder, so that whoever opens too many connections cannot fill the log.
+            // Not louder, so that a client with too many connections cannot fill the log.
             tracing::debug!(address = peer.map(tracing::field::display), "a connection over the limit was closed");
             return;
         };

@@ -1,4 +1,4 @@
-//! The body of a request, lent to the handler. A rest that nobody reads is discarded before the
+//! The body of a request, lent to the handler. An unread rest is discarded before the
 //! response is sent.
 //!
 //! If a server closes a socket that has unread bytes, the peer gets a reset, and that can overtake

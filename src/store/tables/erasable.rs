@@ -1,4 +1,4 @@
-//! Rows that a repair can erase whatever is wrong with them, by the bytes of their keys.
+//! Rows that a repair can erase in any state, by the bytes of their keys.
 
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;

@@ -26,7 +26,7 @@ pub(crate) struct KeyTable {
     pub(super) by_lookup: Arc<HashMap<[u8; 32], Arc<ApiKey>>>,
 }
 
-/// The table that a reader of the store has checked since the last commit.
+/// The table that a store reader has checked since the last commit.
 #[derive(Default)]
 struct CheckedTable(Option<Arc<KeyTable>>);
 

@@ -150,7 +150,7 @@ impl BackupSubject {
         }
     }
 
-    /// What opens has what the seeds have, and nobody else can seal.
+    /// A backup that opens holds what the seeds hold: only we can seal.
     fn found(&self, file: &[u8]) {
         match self.read(file) {
             Ok(read) => assert!(read == self.read(&self.backup(SMALL)).unwrap(), "nobody sealed this"),

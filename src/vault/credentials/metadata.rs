@@ -129,7 +129,7 @@ pub struct NewCredential {
 }
 
 impl NewCredential {
-    /// A credential with no data besides its secret.
+    /// A credential without data beside its secret.
     pub fn plain(user: UserId, provider: ProviderName, title: impl Into<String>, material: CredentialSecret) -> Self {
         Self {
             user,

@@ -27,7 +27,7 @@ thread_local! {
     };
 }
 
-/// A few changes that the vault makes, then whatever somebody does to the rows.
+/// A few changes that the vault makes, then any change by an attacker to the rows.
 pub(crate) fn keyring(bytes: &[u8]) {
     let mut script = Script::new(bytes);
     let (mut rows, mut root_key) = (FRESH.with(KeyringRows::clone), key(ROOT));
@@ -103,7 +103,7 @@ fn keys_in(rows: &KeyringRows, root: &Root) -> Keys {
     purpose::ALL.into_iter().flat_map(of).collect()
 }
 
-/// Somebody with a SQL shell.
+/// An attacker with a SQL shell.
 fn tamper(rows: &mut KeyringRows, script: &mut Script<'_>) {
     let (slot, other_slot) = (script.below(rows.slots.len()), script.below(rows.slots.len()));
     let (one, other) = (script.below(rows.keys.len()), script.below(rows.keys.len()));

@@ -1,8 +1,8 @@
-//! What holds whatever somebody does to sealed bytes: nothing opens that we did not seal, what
+//! Properties of sealed bytes under any change by an attacker: nothing opens that we did not seal, what
 //! opens is what was sealed, and what cannot be opened is one clear error. `crate::properties`
 //! passes these on to the property tests and the fuzz targets.
 //!
-//! They know the keys, as whoever looks for a wrong plaintext has to: without them a change of
+//! They know the keys, as a search for a wrong plaintext needs them: without them a change of
 //! anything inside is refused by the first tag that covers it, and nothing behind is ever reached.
 //! No key is stretched here (Argon2id) however often they run.
 

@@ -84,7 +84,7 @@ impl Spot {
         }
     }
 
-    /// Somebody edits the row, or moves the record elsewhere.
+    /// An attacker edits the row, or moves the record elsewhere.
     fn edit(&mut self, script: &mut Script<'_>) {
         let which = script.below(5);
         match script.byte() % 9 {

@@ -1,4 +1,4 @@
-//! The seeds of the targets whose bytes are sealed: valid ones, which nobody writes by hand. Run it
+//! The seeds of the targets whose bytes are sealed: valid ones, which cannot be written by hand. Run it
 //! where a format has changed, and commit what it writes: `cargo test --lib
 //! the_seeds_are_written_anew -- --ignored`.
 

@@ -1,4 +1,4 @@
-//! API keys: what opens the door, and that nobody with a SQL shell can change it.
+//! API keys: which ones authenticate, and that an attacker with a SQL shell cannot change it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The audit log against somebody with a SQL shell.
+//! The audit log against an attacker with a SQL shell.
 
 use super::AuditFault::{Changed, Cut, Extra, Missing};
 use super::*;

@@ -280,7 +280,7 @@ async fn standby_mark_is_sealed_and_removed_by_promotion_only() {
     let restored = vault.standby().mark().unwrap().unwrap();
     assert_eq!(restored.backup_at, bench.clock.now());
     drop(vault);
-    // Somebody with a SQL shell puts the manifest of before the restore back: it is of another
+    // An attacker with a SQL shell puts back the manifest from before the restore: it is of another
     // epoch.
     let connection = Connection::open(bench.in_folder("r.db")).unwrap();
     let sealed: Vec<u8> = connection.query_row("SELECT sealed FROM manifest", [], |row| row.get(0)).unwrap();
@@ -371,7 +371,7 @@ fn head_length(file: &[u8]) -> usize {
     24 + usize::try_from(u32::from_be_bytes(file[20..24].try_into().unwrap())).unwrap() + 32
 }
 
-/// With a checksum that holds, as somebody who has no key could write it.
+/// With a valid checksum, as an attacker without a key could write it.
 fn resummed(mut file: Vec<u8>) -> Vec<u8> {
     use sha2::Digest as _;
 

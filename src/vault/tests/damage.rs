@@ -1,4 +1,4 @@
-//! Somebody with a SQL shell: what was moved, swapped or edited is refused, by name.
+//! An attacker with a SQL shell: moved, swapped and edited records are rejected by name.
 
 use super::*;
 
@@ -97,7 +97,7 @@ async fn host_is_bound_to_the_secret() {
         bench.add("alice", "http", scoped("good.example")).await,
         bench.add("alice", "http", scoped("bad.example")).await,
     ];
-    // Even somebody who could seal a summary for another host would not open the secret with it.
+    // Even an attacker who could seal metadata for another host could not open the secret with it.
     let opened = bench.vault.core().read(|view, keyring| {
         let row = view.credential("alice", &good.id.to_string())?.unwrap();
         let secret = view.secret("alice", &good.id.to_string())?.unwrap();

@@ -1,4 +1,4 @@
-//! An older copy of the whole file, put back by somebody who cannot put back what is known outside
+//! An older copy of the whole file, put back by an attacker who cannot put back what is known outside
 //! it.
 
 use super::*;
@@ -22,13 +22,13 @@ impl Known {
         Vault::open(&self.bench.path(), key, how, clock.clone(), Random)
     }
 
-    /// The file as it would be copied by somebody who stops the server first.
+    /// The file as a copy made after the server stopped.
     fn copy(&self) -> Vec<u8> {
         self.bench.attack("PRAGMA wal_checkpoint(TRUNCATE)");
         std::fs::read(self.bench.path()).unwrap()
     }
 
-    /// Puts an older copy in its place. Nobody may have the vault open.
+    /// Replaces the vault by an older copy. The vault must be closed.
     fn put_back(self, copy: &[u8]) -> Self {
         let Bench { vault, key, clock, folder } = self.bench;
         let path = folder.path().join("v.db");

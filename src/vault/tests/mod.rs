@@ -59,12 +59,12 @@ impl Bench {
         Vault::open(&self.path(), &self.key, OpenMode::Command, self.clock.clone(), Random).unwrap()
     }
 
-    /// Opens the vault anew, and says what that gives.
+    /// Opens the vault again and returns the result.
     fn reopen_as(&self, key: &MasterKey) -> Result<Vault, VaultError> {
         Vault::open(&self.path(), key, OpenMode::Command, self.clock.clone(), Random)
     }
 
-    /// Somebody with a SQL shell.
+    /// An attacker with a SQL shell.
     fn attack(&self, sql: &str) {
         let connection = Connection::open(self.path()).unwrap();
         connection.execute_batch(sql).unwrap();

@@ -1,5 +1,5 @@
-//! A refresh, as the vault sees it: intent, end, failure, refusal, and what happens when somebody
-//! else was quicker.
+//! A refresh, as the vault sees it: intent, end, failure, refusal, and the case that another
+//! caller was faster.
 
 use super::*;
 

@@ -186,7 +186,7 @@ async fn inserted_row_is_erased_and_leaves_no_rest() {
     assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
 }
 
-/// A revocation that nobody queued.
+/// A revocation that was never queued.
 const GARBAGE: &str =
     "INSERT INTO revocation SELECT 'x', user, provider, credential, 0, 0, 0, 1, 1, sealed FROM revocation LIMIT 1";
 

@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// Seals everything anew, in small steps; what `meanwhile` does comes between them.
+/// Seals everything again in small steps; calls `meanwhile` between them.
 async fn reseal(vault: &Vault, meanwhile: impl AsyncFn(u32)) -> RotationPlace {
     let mut place = RotationPlace::default();
     let mut step = 0;

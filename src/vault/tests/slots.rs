@@ -1,4 +1,4 @@
-//! Several master keys for one vault, and a new root where one of them is known to somebody.
+//! Several master keys for one vault, and a new root if one of them was disclosed.
 
 use super::*;
 

@@ -1,8 +1,8 @@
 //! The manifest: one sealed row with the number of sealed records and a sum of keyed hashes over
 //! them, the same for API keys, and both ends of the audit chain.
 //!
-//! It also records that a vault was restored from a backup; without the keys nobody can remove that
-//! mark.
+//! It also records that a vault was restored from a backup; only a holder of the keys can remove
+//! that mark.
 //!
 //! A 256-bit sum can be updated by addition and subtraction in any order. It is sealed, because an
 //! attacker could correct a plain-text sum without any key.
