@@ -220,7 +220,7 @@ async fn n8n_types_are_mapped() {
     for (title, why) in [
         ("Basic", "--host D8QGF4LgnCiQQz9Q=HOST"),
         ("Slack, never connected", "no account was connected"),
-        ("Some database", "the type postgres"),
+        ("Some database", "type postgres"),
         ("Still sealed", "--decrypted"),
     ] {
         assert!(reason(&report, title).contains(why), "{title}: {}", reason(&report, title));
