@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::document::{self, SecretDocument, secret, text, time};
 use super::fernet::FernetKey;
-use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
+use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, shown, token};
 use crate::secret::Secret;
 
 const FORM: FileError =
@@ -132,7 +132,7 @@ fn tokens(value: &Value) -> Result<ItemTokens, ItemError> {
         refresh_token: token(text(value, "refresh_token"), "refresh_token")?,
         token_type: None,
         scopes: scopes(granted.into_iter().flatten().filter_map(Value::as_str)),
-        username: text(value, "username").map(super::shown),
+        username: text(value, "username").map(shown),
         client_id: None,
         own_client: None,
         expires_at: time(value, "access_token_expires_at"),

@@ -1,11 +1,11 @@
 //! JSON documents with secrets: read strictly and wiped when dropped.
 
 use serde_json::{Map, Value};
-use zeroize::Zeroize;
 
 use crate::clock::UnixTime;
 use crate::json;
 use crate::secret::Secret;
+use crate::validation::wipe;
 
 /// A JSON value whose texts are wiped when it is dropped.
 pub(super) struct SecretDocument(Value);
@@ -13,16 +13,6 @@ pub(super) struct SecretDocument(Value);
 impl Drop for SecretDocument {
     fn drop(&mut self) {
         wipe(&mut self.0);
-    }
-}
-
-/// Wipes all texts in a value.
-pub(super) fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(values) => values.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

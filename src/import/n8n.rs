@@ -11,8 +11,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::document::{self, SecretDocument, secret, text, time};
+use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, shown, token};
 use super::names::{self, Made, N8nTable};
-use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -113,7 +113,7 @@ fn tokens(data: &Value, changed_at: Option<UnixTime>) -> Result<ItemTokens, Item
     Ok(ItemTokens {
         access_token,
         refresh_token,
-        token_type: member("token_type").map(super::shown),
+        token_type: member("token_type").map(shown),
         scopes: scopes(member("scope").or_else(|| text(data, "scope"))),
         username: None,
         client_id: text(data, "clientId").map(str::to_owned),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::document::{self, SecretDocument, secret, text, time};
+use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, shown, token};
 use super::names;
-use super::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, token};
 
 const FORM: FileError = FileError::Form("in Nango's format: a connection, or several as a JSON list or line by line");
 
@@ -60,7 +60,7 @@ fn tokens(credentials: &Value, values: BTreeMap<String, String>) -> Result<ItemT
     Ok(ItemTokens {
         access_token,
         refresh_token: token(text(credentials, "refresh_token"), "refresh_token")?,
-        token_type: raw.get("token_type").and_then(Value::as_str).map(super::shown),
+        token_type: raw.get("token_type").and_then(Value::as_str).map(shown),
         scopes: granted(raw.get("scope")),
         username: None,
         client_id: client.map(str::to_owned),
@@ -80,7 +80,7 @@ fn client_credentials(credentials: &Value, values: BTreeMap<String, String>) -> 
     Ok(ItemTokens {
         access_token,
         refresh_token: None,
-        token_type: raw.get("token_type").and_then(Value::as_str).map(super::shown),
+        token_type: raw.get("token_type").and_then(Value::as_str).map(shown),
         scopes: granted(raw.get("scope")),
         username: None,
         client_id: Some(client_id.to_owned()),
