@@ -134,7 +134,7 @@ pub fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(cfg)
 }
 
-fn attributes(item: &Item) -> Option<&Vec<Attribute>> {
+fn attributes(item: &Item) -> Option<&[Attribute]> {
     Some(match item {
         Item::Const(item) => &item.attrs,
         Item::Enum(item) => &item.attrs,
