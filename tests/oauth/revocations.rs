@@ -252,7 +252,7 @@ async fn operator_sees_the_queue_and_may_retry_at_once() {
     let server = installation.serve().await;
     sandbox.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
     let retried = installation.run(&["credential", "revocations", "--retry"]).must_succeed();
-    assert!(retried.stderr().contains("1 confirmed"), "{}", retried.stderr());
+    assert!(retried.stderr().contains("revocations confirmed: 1"), "{}", retried.stderr());
     assert_eq!((queue(&[]), sandbox.live_grants()), (json!([]), 0));
     assert_eq!((installation.audited("revocation.finish"), installation.audited("revocation.give_up")), (1, 0));
 

@@ -156,7 +156,7 @@ async fn wrong_and_mistyped_keys_are_told_apart() {
     std::fs::remove_file(&file).unwrap();
     let last = if own.trim_end().ends_with('a') { "b" } else { "a" };
     let mistyped = format!("{}{last}", &own.trim_end()[..own.trim_end().len() - 1]);
-    for (key, message) in [(&foreign, "does not open the vault"), (&mistyped, "its checksum does not hold")] {
+    for (key, message) in [(&foreign, "does not open the vault"), (&mistyped, "its checksum is wrong")] {
         std::fs::write(&file, key).unwrap();
         let said = failed_with(3, &installation.run(&["user", "list"]));
         assert!(said.contains(message) && !said.contains(&key.trim_end()[4..]), "{said}");

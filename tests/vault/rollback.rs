@@ -88,7 +88,7 @@ async fn unusable_epoch_file_says_so() {
     says(1, "cannot read the epoch file");
     std::fs::remove_dir(&file).expect("it is empty");
     std::fs::remove_dir_all(installation.path("elsewhere")).expect("as of a disk that is not mounted");
-    says(4, "is gone");
+    says(4, "is missing");
     std::fs::create_dir(installation.path("elsewhere")).expect("a folder");
     says(4, "--accept-rollback");
     installation.run(&["vault", "status", "--accept-rollback"]).must_succeed();
@@ -98,7 +98,7 @@ async fn unusable_epoch_file_says_so() {
     let beside = installation.path("strongroom.toml");
     let config = std::fs::read_to_string(&beside).expect("the configuration");
     std::fs::write(&beside, config.replace("elsewhere/", "")).expect("it can be written");
-    says(4, "is gone");
+    says(4, "is missing");
     installation.run(&["vault", "status", "--accept-rollback"]).must_succeed();
     let doctor = installation.run(&["doctor"]);
     assert!(doctor.stdout().contains("is in the vault's folder"), "{}", doctor.stdout());

@@ -30,7 +30,7 @@ impl Revocations {
         let mut administrator = Administrator::command_line();
         if self.retry {
             let confirmed = block_on(broker.retry_all_revocations(&administrator.who))??;
-            note(format!("{confirmed} revocations confirmed"));
+            note(format!("revocations confirmed: {confirmed}"));
         }
         if let Some(user) = self.user {
             administrator.holder = KeyHolder::User(user);

@@ -1,9 +1,9 @@
 //! The HTTP API: a tree of warp filters, one file a resource, each route with its descriptor beside
 //! its handler.
 //!
-//! Everything but the probes and the description of the API is under the base path. Those are at
-//! the root, where probes look, and under the base path too, for a reverse proxy that forwards
-//! nothing else. `HEAD` is answered wherever `GET` is (RFC 9110 §9.1): the server turns it into
+//! Every route that needs a key is under the base path. The others (the probes, the description of
+//! the API, the documents about this OAuth client) are at the root, where probes look, and under
+//! the base path too, for a reverse proxy that forwards nothing else. `HEAD` is answered wherever `GET` is (RFC 9110 §9.1): the server turns it into
 //! `GET` before warp sees it.
 
 mod credentials;
@@ -59,22 +59,18 @@ pub(crate) fn api(base_path: &str) -> BoxedFilter<(Response,)> {
             .or(param().and(credentials.or(oauth).unify()))
             .unify(),
     );
-    let v1 = path("v1").and(
-        integrations
-            .or(path("revocations").and(endpoint([&revocations::LIST])))
-            .unify()
-            .or(path!("oauth" / "jwks.json" / ..).and(endpoint([&public_keys::JWKS])))
-            .unify()
-            .or(path!("oauth" / "client.json" / ..).and(endpoint([&public_keys::CLIENT])))
-            .unify(),
-    );
-    let status = path("healthz")
+    let v1 = path("v1").and(integrations.or(path("revocations").and(endpoint([&revocations::LIST]))).unify());
+    let open = path("healthz")
         .and(endpoint([&status::HEALTHZ]))
         .or(path("readyz").and(endpoint([&status::READYZ])))
         .unify()
         .or(path("openapi.json").and(endpoint([&table::OPENAPI])))
+        .unify()
+        .or(path!("v1" / "oauth" / "jwks.json" / ..).and(endpoint([&public_keys::JWKS])))
+        .unify()
+        .or(path!("v1" / "oauth" / "client.json" / ..).and(endpoint([&public_keys::CLIENT])))
         .unify();
-    base.clone().and(v1.or(status).unify()).or(status).unify().recover(not_found).unify().boxed()
+    base.clone().and(v1.or(open).unify()).or(open).unify().recover(not_found).unify().boxed()
 }
 
 /// Matches the base path, which may be empty.

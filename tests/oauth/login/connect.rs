@@ -145,7 +145,7 @@ async fn callback_error_ends_the_login_and_is_escaped() {
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
     let (code, stdout, stderr) = running.end();
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("error: sandbox refused: access_denied"), "{stderr}");
+    assert!(stderr.contains("error: sandbox denied the login: access_denied"), "{stderr}");
     assert!(!stderr.contains('\u{1b}'), "{stderr}");
     assert_eq!((installation.rows("credential"), installation.rows("pending_authorization")), (0, 0));
 }
@@ -260,7 +260,7 @@ async fn login_that_cannot_start_says_why_and_what_to_do() {
     installation.run(&["user", "add", "bob"]).must_succeed();
     refused(&["sandbox"], 2, &["there are 2 users", "--user"]);
     refused(&["sandbx", "--user", "alice"], 1, &["did you mean 'sandbox'?"]);
-    refused(&["smtp", "--user", "alice"], 1, &["smtp has no OAuth", "credential add"]);
+    refused(&["smtp", "--user", "alice"], 1, &["smtp does not support OAuth", "credential add"]);
     refused(&["github", "--user", "alice"], 2, &["no OAuth client is configured", "provider check github"]);
     refused(&["sandbox", "--user", "alice", "--input", "x"], 2, &["NAME=VALUE"]);
     refused(&["sandbox", "--user", "alice", "--timeout", "soon"], 2, &["not a duration"]);

@@ -245,7 +245,7 @@ async fn connect_uses_the_device_flow() {
     Ask::new(Method::GET, format!("{link}&sandbox_decision=deny")).send().await.is(200);
     let (code, _, stderr) = running.end();
     assert_eq!(code, 1);
-    assert!(stderr.contains("sandbox refused: access_denied"), "{stderr}");
+    assert!(stderr.contains("sandbox denied the login: access_denied"), "{stderr}");
 
     let mut running = installation.start(&["connect", "sandbox", "--device"], &[]);
     running.says("Or open ");

@@ -205,20 +205,20 @@ fn tokens() -> Vec<Misbehaviour> {
             &format!(r#""access_token":"a","refresh_token":"{megabyte}""#),
             "'refresh_token' is malformed",
         ),
-        Misbehaviour::ok("no token type", "application/json", r#"{"access_token":"a"}"#, Garbage, "(token_type)"),
+        Misbehaviour::ok("no token type", "application/json", r#"{"access_token":"a"}"#, Garbage, "token_type"),
         Misbehaviour::ok(
             "a token type of its own",
             "application/json",
             r#"{"access_token":"a","token_type":"mac"}"#,
             Garbage,
-            "(token_type)",
+            "token_type",
         ),
         Misbehaviour::ok(
             "a token type that is a list",
             "application/json",
             r#"{"access_token":"a","token_type":["bearer"]}"#,
             Garbage,
-            "(token_type)",
+            "token_type",
         ),
     ]
 }
