@@ -8,7 +8,7 @@ use super::access_token::{TokenHolder, TrustedIssuers};
 use super::clients::Clients;
 use super::login::issuer_cache::IssuerCache;
 use super::login::mcp_servers::McpServers;
-use super::token::outcome::Outcome;
+use super::token::outcome::RefreshOutcome;
 use super::token::single_flight::SingleFlight;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -33,7 +33,7 @@ pub(super) struct Parts {
     pub(super) issuers: IssuerCache,
     pub(super) mcp_servers: McpServers,
     pub(super) trusted_issuers: TrustedIssuers,
-    pub(super) single_flight: SingleFlight<Outcome>,
+    pub(super) single_flight: SingleFlight<RefreshOutcome>,
 }
 
 impl Broker {

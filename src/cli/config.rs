@@ -10,7 +10,7 @@ use crate::config::{ClientSecrets, on_one_line};
 
 /// Check or show the configuration
 #[derive(Debug, Subcommand)]
-pub(super) enum Config {
+pub(super) enum ConfigCommand {
     /// Check the configuration: report every fault at once, with file, line and key
     Check,
     /// Show every setting and its source; secrets are masked
@@ -28,7 +28,7 @@ struct SettingRow {
     from: String,
 }
 
-impl Config {
+impl ConfigCommand {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Check => check(context, out),

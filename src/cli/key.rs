@@ -17,7 +17,7 @@ use crate::vault::{ApiKey, AuditContext, KeyHolder, NewApiKey, UserPattern};
 
 /// Manage API keys
 #[derive(Debug, Subcommand)]
-pub(super) enum Key {
+pub(super) enum KeyCommand {
     /// Create an API key; it is shown once
     Create(Create),
     /// List API keys; the keys themselves are not stored
@@ -82,7 +82,7 @@ struct KeyRow {
     status: &'static str,
 }
 
-impl Key {
+impl KeyCommand {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(context, out),

@@ -53,20 +53,20 @@ enum Command {
     Init(init::Init),
     Serve(serve::Serve),
     #[command(subcommand)]
-    User(user::User),
+    User(user::UserCommand),
     #[command(subcommand)]
-    Key(key::Key),
+    Key(key::KeyCommand),
     #[command(subcommand)]
-    Provider(provider::Provider),
+    Provider(provider::ProviderCommand),
     #[command(subcommand)]
-    Credential(credential::Credential),
+    Credential(credential::CredentialCommand),
     Connect(Box<connect::Connect>),
     #[command(subcommand)]
-    Vault(vault::Vault),
+    Vault(vault::VaultCommand),
     #[command(subcommand)]
-    Audit(audit::Audit),
+    Audit(audit::AuditCommand),
     #[command(subcommand)]
-    Config(config::Config),
+    Config(config::ConfigCommand),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Man(man::Man),

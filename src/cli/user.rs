@@ -14,7 +14,7 @@ use crate::vault::{AuditContext, KeyHolder};
 
 /// Manage the users whose credentials are stored
 #[derive(Debug, Subcommand)]
-pub(super) enum User {
+pub(super) enum UserCommand {
     /// Add a user; does nothing if the user exists
     Add {
         /// User id in your application
@@ -40,7 +40,7 @@ struct UserRow {
     credentials: u64,
 }
 
-impl User {
+impl UserCommand {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Add { id } => add(&id, context, out),

@@ -17,7 +17,7 @@ use super::table::{Takes, nearest, setting};
 use super::{layers, warnings};
 use crate::id::{IssuerName, ProviderName};
 use crate::jose::SigningKey;
-use crate::validation::{self, Fault, Format, Problem};
+use crate::validation::{self, Fault, Format, InputProblem};
 
 /// The sources of the settings.
 #[derive(Clone, Debug, Default)]
@@ -217,12 +217,12 @@ fn message(fault: &Fault) -> String {
     let takes = setting(key.trim_end_matches(|c: char| c == '[' || c == ']' || c.is_ascii_digit()))
         .map(|setting| setting.takes);
     match (&fault.problem, takes) {
-        (Problem::UnknownField(_), _) => format!("unknown key; the nearest known one is {}", nearest(&key)),
-        (Problem::WrongType(_, found), Some(takes)) if key.ends_with(']') => {
+        (InputProblem::UnknownField(_), _) => format!("unknown key; the nearest known one is {}", nearest(&key)),
+        (InputProblem::WrongType(_, found), Some(takes)) if key.ends_with(']') => {
             format!("this is {found}; write {}", if takes == Takes::List { "a text in quotes" } else { "a secret" })
         }
-        (Problem::WrongType(_, found), Some(takes)) => format!("this is {found}; {}", takes.advice()),
-        (Problem::UnknownWord(..), Some(takes @ Takes::Word(_))) => takes.advice(),
+        (InputProblem::WrongType(_, found), Some(takes)) => format!("this is {found}; {}", takes.advice()),
+        (InputProblem::UnknownWord(..), Some(takes @ Takes::Word(_))) => takes.advice(),
         _ => fault.message(),
     }
 }

@@ -6,7 +6,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, IntoDeserializer as _, Visitor};
 use serde_json::{Map, Value};
 
-use super::fault::{PassError, Problem, Step, Type};
+use super::fault::{InputProblem, PassError, Step, Type};
 use super::marks::{Format, Marks};
 use super::stand_in::StandIn;
 
@@ -14,21 +14,21 @@ use super::stand_in::StandIn;
 pub(super) const TAG: &str = "type";
 
 /// The fields of a type, in their order.
-pub(super) type Fields = Cell<&'static [&'static str]>;
+pub(super) type FieldNames = Cell<&'static [&'static str]>;
 
 /// A value, and the default of its place.
 type WithDefault<'v> = (&'v Value, Option<&'v Value>);
 
 /// A value, and the marks on it.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'v> {
+pub(super) struct ValueReader<'v> {
     pub(super) value: &'v Value,
     pub(super) marks: Option<&'v Marks>,
     /// Stands in for members that are left out.
     pub(super) defaults: Option<&'v Value>,
     pub(super) format: Format,
     /// The names of the fields, set by the type that is read.
-    pub(super) fields: &'v Fields,
+    pub(super) fields: &'v FieldNames,
 }
 
 /// Reads `value` by `seed`; an error that comes from it is seen from the value above, `step` away.
@@ -39,10 +39,10 @@ pub(super) fn read_at<'de, S: DeserializeSeed<'de>>(
     format: Format,
     step: Option<Step>,
 ) -> Result<S::Value, PassError> {
-    let fields = Fields::default();
-    let reader = Reader { value, marks, defaults, format, fields: &fields };
+    let fields = FieldNames::default();
+    let reader = ValueReader { value, marks, defaults, format, fields: &fields };
     seed.deserialize(reader).map_err(|mut error| {
-        if let Problem::Empty(found @ Type::Null) = &mut error.problem {
+        if let InputProblem::Empty(found @ Type::Null) = &mut error.problem {
             *found = type_of(value);
         }
         error.under(step, fields.get())
@@ -61,9 +61,9 @@ fn type_of(value: &Value) -> Type {
     }
 }
 
-impl<'v> Reader<'v> {
+impl<'v> ValueReader<'v> {
     fn wrong<T>(&self, expected: Type) -> Result<T, PassError> {
-        Err(PassError::new(Problem::WrongType(expected, type_of(self.value))))
+        Err(PassError::new(InputProblem::WrongType(expected, type_of(self.value))))
     }
 
     fn members(&self, members: &'v Map<String, Value>, fields: &'static [&'static str]) -> Members<'v> {
@@ -95,14 +95,14 @@ impl<'v> Reader<'v> {
                 (Some(number), ..) => Ok(Integer::Signed(number)),
                 (_, Some(number), _) => Ok(Integer::Unsigned(number)),
                 _ if self.format == Format::Toml => self.wrong(Type::Integer),
-                (.., Some(float)) if float.fract() != 0.0 => failed(Problem::Fraction),
+                (.., Some(float)) if float.fract() != 0.0 => failed(InputProblem::Fraction),
                 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
                 (.., Some(float)) if float.abs() <= EXACT => Ok(Integer::Signed(float as i64)),
-                _ => failed(Problem::IntegerTooLarge),
+                _ => failed(InputProblem::IntegerTooLarge),
             },
             Value::String(text) if self.format == Format::Json => match decimal(text) {
                 Some(number) => Ok(Integer::Signed(number)),
-                None => failed(Problem::NotAnInteger),
+                None => failed(InputProblem::NotAnInteger),
             },
             _ => self.wrong(Type::Integer),
         }
@@ -137,7 +137,7 @@ macro_rules! typed {
 macro_rules! integers {
     ($($method:ident)+) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PassError> {
-            let too_large = |_: PassError| PassError::new(Problem::IntegerTooLarge);
+            let too_large = |_: PassError| PassError::new(InputProblem::IntegerTooLarge);
             match self.integer()? {
                 Integer::Signed(number) => visitor.visit_i64(number).map_err(too_large),
                 Integer::Unsigned(number) => visitor.visit_u64(number).map_err(too_large),
@@ -146,7 +146,7 @@ macro_rules! integers {
     )+};
 }
 
-impl<'de> de::Deserializer<'de> for Reader<'_> {
+impl<'de> de::Deserializer<'de> for ValueReader<'_> {
     type Error = PassError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PassError> {
@@ -198,14 +198,14 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
             }
             Value::Object(members) if self.format == Format::Json => match members.get(TAG) {
                 None if words.contains(&"") => visitor.visit_enum(Variant { tag: "", reader: self }),
-                None => Err(PassError::new(Problem::TagMissing)),
+                None => Err(PassError::new(InputProblem::TagMissing)),
                 Some(tag) => match words.iter().find(|word| tag.as_str() == Some(word)) {
                     Some(tag) => visitor.visit_enum(Variant { tag, reader: self }),
-                    None => Err(PassError::new(Problem::TagUnknown(words))),
+                    None => Err(PassError::new(InputProblem::TagUnknown(words))),
                 },
             },
             _ if self.format == Format::Json => self.wrong(Type::Struct),
-            _ => Err(PassError::new(Problem::UnknownWord(String::new(), words))),
+            _ => Err(PassError::new(InputProblem::UnknownWord(String::new(), words))),
         }
     }
 
@@ -230,7 +230,7 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
 /// The items of a list that are not left out.
 struct Items<'v> {
     list: std::iter::Enumerate<std::slice::Iter<'v, Value>>,
-    reader: Reader<'v>,
+    reader: ValueReader<'v>,
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'_> {
@@ -271,7 +271,7 @@ impl<'de> de::MapAccess<'de> for Members<'_> {
         };
         let name: StrDeserializer<'_, PassError> = step.name().unwrap_or_default().into_deserializer();
         let key = seed.deserialize(name).map_err(|error| match error.problem {
-            Problem::UnknownField(_) => error,
+            InputProblem::UnknownField(_) => error,
             _ => error.under(Some(step.clone()), &[]),
         })?;
         self.value = Some((step, value));
@@ -293,7 +293,7 @@ impl<'de> de::MapAccess<'de> for Members<'_> {
 /// One variant of a union; its body is the table itself, without the tag.
 struct Variant<'v> {
     tag: &'static str,
-    reader: Reader<'v>,
+    reader: ValueReader<'v>,
 }
 
 impl<'de> de::EnumAccess<'de> for Variant<'_> {
@@ -314,8 +314,8 @@ impl<'de> de::VariantAccess<'de> for Variant<'_> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, PassError> {
-        let fields = Fields::default();
-        let body = Reader { fields: &fields, ..self.reader };
+        let fields = FieldNames::default();
+        let body = ValueReader { fields: &fields, ..self.reader };
         let step = (!self.tag.is_empty()).then_some(Step::Tag(self.tag));
         seed.deserialize(body).map_err(|error| error.under(step, fields.get()))
     }

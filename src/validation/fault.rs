@@ -30,7 +30,7 @@ impl Step {
 
 /// The problem at the end of a path. It never holds the value of a string, except a word that is not one of a few.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum InputProblem {
     /// A required member is absent.
     Missing,
     /// One of several members is required, and all are absent.
@@ -86,14 +86,14 @@ pub struct Fault {
     /// The path from the root of the input.
     pub path: Vec<Step>,
     /// The problem at the end of it.
-    pub problem: Problem,
+    pub problem: InputProblem,
 }
 
 /// The error of one pass: the path is collected on the way up, last step first.
 #[derive(Debug)]
 pub(super) struct PassError {
     steps: Vec<(Step, usize)>,
-    pub(super) problem: Problem,
+    pub(super) problem: InputProblem,
 }
 
 /// Separates a field's name from the reason in a message that [`at`] made.
@@ -108,11 +108,11 @@ pub fn at(field: &str, reason: &impl fmt::Display) -> String {
 const UNORDERED: usize = usize::MAX;
 
 impl PassError {
-    pub(super) fn new(problem: Problem) -> Self {
+    pub(super) fn new(problem: InputProblem) -> Self {
         Self { steps: Vec::new(), problem }
     }
 
-    pub(super) fn at(step: Step, problem: Problem) -> Self {
+    pub(super) fn at(step: Step, problem: InputProblem) -> Self {
         Self { steps: vec![(step, UNORDERED)], problem }
     }
 
@@ -151,39 +151,39 @@ impl de::Error for PassError {
         let message = message.to_string();
         match message.split_once(AT) {
             Some((field, reason)) if field.bytes().all(|c| c.is_ascii_lowercase() || c == b'_') => {
-                Self::at(Step::Key(field.to_owned()), Problem::Rejected(reason.to_owned()))
+                Self::at(Step::Key(field.to_owned()), InputProblem::Rejected(reason.to_owned()))
             }
-            _ => Self::new(Problem::Rejected(message)),
+            _ => Self::new(InputProblem::Rejected(message)),
         }
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Problem::Rejected(format!("must be {expected}")))
+        Self::new(InputProblem::Rejected(format!("must be {expected}")))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Problem::Rejected(format!("must be {expected}")))
+        Self::new(InputProblem::Rejected(format!("must be {expected}")))
     }
 
     /// Reports a value that is too short. `read_at` adds its type.
     fn invalid_length(_: usize, _: &dyn Expected) -> Self {
-        Self::new(Problem::Empty(Type::Null))
+        Self::new(InputProblem::Empty(Type::Null))
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
-        Self::new(Problem::UnknownWord(word.to_owned(), known))
+        Self::new(InputProblem::UnknownWord(word.to_owned(), known))
     }
 
     fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        Self::at(Step::Key(name.to_owned()), Problem::UnknownField(known))
+        Self::at(Step::Key(name.to_owned()), InputProblem::UnknownField(known))
     }
 
     /// A name with a space in it stands for a choice among several: `one of a, b`.
     fn missing_field(name: &'static str) -> Self {
         if name.contains(' ') {
-            Self::new(Problem::MissingOneOf(name))
+            Self::new(InputProblem::MissingOneOf(name))
         } else {
-            Self::at(Step::Field(name), Problem::Missing)
+            Self::at(Step::Field(name), InputProblem::Missing)
         }
     }
 }

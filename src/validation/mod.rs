@@ -18,7 +18,7 @@ mod wipe;
 
 pub use bounds::exceeded;
 pub use deserializer::decimal;
-pub use fault::{Fault, Problem, Step, Type, at};
+pub use fault::{Fault, InputProblem, Step, Type, at};
 pub use marks::Format;
 pub use nearest::nearest;
 pub use pass::{read, read_over};

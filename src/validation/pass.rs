@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::deserializer::read_at;
-use super::fault::{Fault, PassError, Problem, Step, Type};
+use super::fault::{Fault, InputProblem, PassError, Step, Type};
 use super::marks::{Format, Marks};
 use super::nearest::nearest;
 
@@ -64,13 +64,13 @@ impl Found {
             return marks.leave_out(above);
         }
         let path = fault.path.clone();
-        let missing = fault.problem == Problem::Missing;
+        let missing = fault.problem == InputProblem::Missing;
         if missing && at(input, &path).is_some_and(Value::is_null) {
             // A required member that is null is there, and has the wrong type.
-            fault.problem = Problem::WrongType(Type::String, Type::Null);
+            fault.problem = InputProblem::WrongType(Type::String, Type::Null);
             marks.leave_out(&path);
         }
-        if let Problem::UnknownField(known) = fault.problem
+        if let InputProblem::UnknownField(known) = fault.problem
             && let Some((Step::Key(written), above)) = path.split_last()
             && let Some(near) = nearest(written, known.iter().copied())
         {
@@ -99,7 +99,7 @@ impl Found {
         if count > MAX_FAULTS {
             faults.truncate(MAX_FAULTS - 1);
             let more = count - faults.len();
-            faults.push(Fault { path: Vec::new(), problem: Problem::More(more, self.given_up) });
+            faults.push(Fault { path: Vec::new(), problem: InputProblem::More(more, self.given_up) });
         }
         faults
     }

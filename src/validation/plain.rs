@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::fault::{Fault, Problem, Step, Type};
+use super::fault::{Fault, InputProblem, Step, Type};
 use super::nearest::nearest;
 
 impl Fault {
@@ -27,24 +27,24 @@ impl Fault {
     /// The problem, and what to write instead.
     pub fn message(&self) -> String {
         match &self.problem {
-            Problem::Missing => "is missing".to_owned(),
-            Problem::MissingOneOf(names) => format!("is missing: {names}"),
-            Problem::UnknownField(known) => {
+            InputProblem::Missing => "is missing".to_owned(),
+            InputProblem::MissingOneOf(names) => format!("is missing: {names}"),
+            InputProblem::UnknownField(known) => {
                 let written = self.path.last().and_then(Step::name).unwrap_or_default();
                 format!("unknown key; {}", instead(written, known))
             }
-            Problem::UnknownWord(word, known) if word.is_empty() => format!("must be one of {}", known.join(", ")),
-            Problem::UnknownWord(word, known) => format!("unknown value '{word}'; {}", instead(word, known)),
-            Problem::TagMissing => "the type is missing".to_owned(),
-            Problem::TagUnknown(known) => format!("the type must be one of {}", known.join(", ")),
-            Problem::WrongType(expected, found) => {
+            InputProblem::UnknownWord(word, known) if word.is_empty() => format!("must be one of {}", known.join(", ")),
+            InputProblem::UnknownWord(word, known) => format!("unknown value '{word}'; {}", instead(word, known)),
+            InputProblem::TagMissing => "the type is missing".to_owned(),
+            InputProblem::TagUnknown(known) => format!("the type must be one of {}", known.join(", ")),
+            InputProblem::WrongType(expected, found) => {
                 format!("this is {found}, and must be {expected}")
             }
-            Problem::NotAnInteger | Problem::Fraction => "must be a whole number".to_owned(),
-            Problem::IntegerTooLarge => "the number is too large or too small".to_owned(),
-            Problem::Empty(_) => "must not be empty".to_owned(),
-            Problem::Rejected(reason) => reason.clone(),
-            Problem::More(count, at_least) => {
+            InputProblem::NotAnInteger | InputProblem::Fraction => "must be a whole number".to_owned(),
+            InputProblem::IntegerTooLarge => "the number is too large or too small".to_owned(),
+            InputProblem::Empty(_) => "must not be empty".to_owned(),
+            InputProblem::Rejected(reason) => reason.clone(),
+            InputProblem::More(count, at_least) => {
                 format!("{}{count} more faults are not listed", if *at_least { "at least " } else { "" })
             }
         }

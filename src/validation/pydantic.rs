@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::fault::{Fault, Problem, Step, Type};
+use super::fault::{Fault, InputProblem, Step, Type};
 
 /// One fault of a request: a row of the 422 list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -37,7 +37,7 @@ impl From<&Fault> for RequestFault {
         let (kind, msg) = words(&fault.problem);
         let path = match (&fault.problem, fault.path.as_slice()) {
             // The tag is told at the union, as the original does.
-            (Problem::UnknownWord(..), [above @ .., Step::Field("type")]) => above,
+            (InputProblem::UnknownWord(..), [above @ .., Step::Field("type")]) => above,
             (_, path) => path,
         };
         let step = |step: &Step| match step {
@@ -56,19 +56,19 @@ fn shown(name: &str) -> &str {
     if is_name_like { name } else { "[key]" }
 }
 
-fn words(problem: &Problem) -> (&'static str, String) {
+fn words(problem: &InputProblem) -> (&'static str, String) {
     let (kind, words) = match problem {
-        Problem::Missing => ("missing", "Field required"),
-        Problem::MissingOneOf(names) => return ("missing", format!("Field required: {names}")),
-        Problem::UnknownField(_) => ("extra_forbidden", "Extra inputs are not permitted"),
-        Problem::TagMissing => ("union_tag_not_found", "Unable to extract tag using discriminator 'type'"),
-        Problem::TagUnknown(known) | Problem::UnknownWord(_, known) => {
+        InputProblem::Missing => ("missing", "Field required"),
+        InputProblem::MissingOneOf(names) => return ("missing", format!("Field required: {names}")),
+        InputProblem::UnknownField(_) => ("extra_forbidden", "Extra inputs are not permitted"),
+        InputProblem::TagMissing => ("union_tag_not_found", "Unable to extract tag using discriminator 'type'"),
+        InputProblem::TagUnknown(known) | InputProblem::UnknownWord(_, known) => {
             let known = known.iter().filter(|tag| !tag.is_empty());
             let expected = known.map(|tag| format!("'{tag}'")).collect::<Vec<_>>().join(", ");
             let msg = format!("Input tag found using 'type' does not match any of the expected tags: {expected}");
             return ("union_tag_invalid", msg);
         }
-        Problem::WrongType(expected, _) => match expected {
+        InputProblem::WrongType(expected, _) => match expected {
             Type::Null | Type::String => ("string_type", "Input should be a valid string"),
             Type::Boolean => ("bool_type", "Input should be a valid boolean"),
             Type::Integer => ("int_type", "Input should be a valid integer"),
@@ -77,18 +77,20 @@ fn words(problem: &Problem) -> (&'static str, String) {
             Type::Map => ("dict_type", "Input should be a valid dictionary"),
             Type::Struct => ("model_attributes_type", NOT_AN_OBJECT),
         },
-        Problem::NotAnInteger => ("int_parsing", NOT_A_NUMBER),
-        Problem::Fraction => ("int_from_float", "Input should be a valid integer, got a number with a fractional part"),
-        Problem::IntegerTooLarge => {
+        InputProblem::NotAnInteger => ("int_parsing", NOT_A_NUMBER),
+        InputProblem::Fraction => {
+            ("int_from_float", "Input should be a valid integer, got a number with a fractional part")
+        }
+        InputProblem::IntegerTooLarge => {
             ("int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size")
         }
-        Problem::Empty(Type::Map | Type::Struct) => {
+        InputProblem::Empty(Type::Map | Type::Struct) => {
             ("too_short", "Dictionary should have at least 1 item after validation, not 0")
         }
-        Problem::Empty(Type::List) => ("too_short", "List should have at least 1 item after validation, not 0"),
-        Problem::Empty(_) => ("string_too_short", "String should have at least 1 character"),
-        Problem::Rejected(reason) => return ("value_error", format!("Value error, {reason}")),
-        Problem::More(count, at_least) => {
+        InputProblem::Empty(Type::List) => ("too_short", "List should have at least 1 item after validation, not 0"),
+        InputProblem::Empty(_) => ("string_too_short", "String should have at least 1 character"),
+        InputProblem::Rejected(reason) => return ("value_error", format!("Value error, {reason}")),
+        InputProblem::More(count, at_least) => {
             let more = if *at_least { "At least " } else { "" };
             return ("too_many_errors", format!("{more}{count} more faults are not listed"));
         }

@@ -143,8 +143,8 @@ fn at_most_100_faults_are_listed() {
     let faults = |count: usize| read::<Vec<String>>(&json!(vec![1; count]), Format::Json).1;
     assert_eq!(faults(100).len(), 100);
     assert_eq!(faults(120).len(), 100);
-    assert_eq!(faults(120)[99].problem, Problem::More(21, false));
-    assert_eq!(faults(5_000)[99].problem, Problem::More(101, true));
+    assert_eq!(faults(120)[99].problem, InputProblem::More(21, false));
+    assert_eq!(faults(5_000)[99].problem, InputProblem::More(101, true));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::outcome::{Declined, Demand, Outcome};
+use super::outcome::{Declined, Demand, RefreshOutcome};
 use super::schedule;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
@@ -79,11 +79,11 @@ impl Broker {
         let mut tries = std::pin::pin!(stream::iter(due).map(try_one).buffer_unordered(PER_PROVIDER));
         while let Some(outcome) = tries.next().await {
             match outcome {
-                Ok(Some(Outcome::Refreshed)) => {
+                Ok(Some(RefreshOutcome::Refreshed)) => {
                     refreshed += 1;
                     in_a_row.store(0, Ordering::Relaxed);
                 }
-                Ok(Some(Outcome::Failed { .. })) => drop(in_a_row.fetch_add(1, Ordering::Relaxed)),
+                Ok(Some(RefreshOutcome::Failed { .. })) => drop(in_a_row.fetch_add(1, Ordering::Relaxed)),
                 Ok(_) => {}
                 Err(error) => {
                     in_a_row.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Broker {
     }
 
     /// Refreshes one credential, and schedules its next check.
-    async fn refresh_one(&self, user: &UserId, id: &CredentialId) -> Result<Option<Outcome>, Error> {
+    async fn refresh_one(&self, user: &UserId, id: &CredentialId) -> Result<Option<RefreshOutcome>, Error> {
         let Some(summary) = self.0.vault.credentials().get(user, id)? else { return Ok(None) };
         if summary.kind != Kind::OAuth2 || summary.status == CredentialStatus::NeedsReauth {
             self.look_again(user, id, None).await?;
@@ -106,10 +106,10 @@ impl Broker {
         }
         let outcome = match self.refresh_for(&summary, Demand::Ahead, &AuditContext::system()).await {
             // There is no client here now; a later configuration may have one.
-            Err(Error::NotConfigured(_)) => Outcome::Declined(Declined::OtherClient),
+            Err(Error::NotConfigured(_)) => RefreshOutcome::Declined(Declined::OtherClient),
             other => other?,
         };
-        if let Outcome::Declined(reason) = &outcome {
+        if let RefreshOutcome::Declined(reason) = &outcome {
             let now = self.0.clock.now();
             let again = match reason {
                 Declined::Fresh => schedule::look_again_at(&summary).map(|at| at.max(now.plus(EVERY))),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::outcome::{Declined, Demand, Outcome};
+use super::outcome::{Declined, Demand, RefreshOutcome};
 use super::schedule;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
@@ -75,11 +75,12 @@ impl Broker {
         }
         // A refresh would only find the same.
         if summary.status == CredentialStatus::NeedsReauth {
-            return Err(self.not_refreshed(&summary, Outcome::NeedsReauth));
+            return Err(self.not_refreshed(&summary, RefreshOutcome::NeedsReauth));
         }
         let demand = Demand::TimeToLive(at_least(&summary, min_ttl));
         let outcome = Box::pin(self.refresh_for(&summary, demand, &caller.who)).await;
-        let refused = matches!(outcome, Ok(Outcome::NeedsReauth | Outcome::Declined(Declined::NeedsReauth)));
+        let refused =
+            matches!(outcome, Ok(RefreshOutcome::NeedsReauth | RefreshOutcome::Declined(Declined::NeedsReauth)));
         let clock = self.0.clock.clone();
         let still_valid =
             move |summary: &CredentialMetadata| !refused && schedule::is_fresh(summary, clock.now(), Duration::ZERO);

@@ -37,7 +37,7 @@ pub(in crate::broker) enum Declined {
 
 /// Outcome of a refresh, for every caller that waited for it.
 #[derive(Clone, Debug)]
-pub(in crate::broker) enum Outcome {
+pub(in crate::broker) enum RefreshOutcome {
     /// The new tokens are on disk.
     Refreshed,
     /// No request was sent.

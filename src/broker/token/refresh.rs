@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outcome::{Declined, Demand, Outcome};
+use super::outcome::{Declined, Demand, RefreshOutcome};
 use super::schedule;
 use super::single_flight::Announce;
 use crate::broker::caller::Caller;
@@ -33,7 +33,7 @@ impl Broker {
             return Err(Error::NothingToRefresh(summary.kind));
         }
         match self.refresh_for(&summary, Demand::Forced, &caller.who).await? {
-            Outcome::Refreshed | Outcome::Overtaken | Outcome::Declined(Declined::Fresh) => {}
+            RefreshOutcome::Refreshed | RefreshOutcome::Overtaken | RefreshOutcome::Declined(Declined::Fresh) => {}
             other => return Err(self.not_refreshed(&self.owned_at(caller, provider, id)?, other)),
         }
         self.credential(caller, provider, id)
@@ -45,7 +45,7 @@ impl Broker {
         summary: &CredentialMetadata,
         demand: Demand,
         who: &AuditContext,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<RefreshOutcome, Error> {
         // Checked before anything is written: without a client there is no request to send. MCP
         // servers and credentials with their own client are checked when the secret is open.
         if !self.is_mcp(summary)
@@ -59,7 +59,7 @@ impl Broker {
             let run = |announce| async move { broker.run_refresh(&credential, demand, &who, announce).await };
             match self.0.single_flight.join(summary.id, run).await {
                 // Another caller's refresh declined because of *that* caller's demand.
-                (Some(Outcome::Declined(_)), false) => tokio::task::yield_now().await,
+                (Some(RefreshOutcome::Declined(_)), false) => tokio::task::yield_now().await,
                 (Some(outcome), _) => return Ok(outcome),
                 (None, _) => return Err(Error::RefreshBroke),
             }
@@ -87,12 +87,12 @@ impl Broker {
         summary: &CredentialMetadata,
         demand: Demand,
         who: &AuditContext,
-        announce: Announce<Outcome>,
+        announce: Announce<RefreshOutcome>,
     ) {
         let outcome = match self.begin_refresh(summary, demand, who).await {
-            Err(error) => Outcome::Vault(Arc::new(error)),
-            Ok(RefreshStart::Gone) => Outcome::Overtaken,
-            Ok(RefreshStart::Declined(reason)) => Outcome::Declined(reason),
+            Err(error) => RefreshOutcome::Vault(Arc::new(error)),
+            Ok(RefreshStart::Gone) => RefreshOutcome::Overtaken,
+            Ok(RefreshStart::Declined(reason)) => RefreshOutcome::Declined(reason),
             Ok(RefreshStart::Begun(ticket, mut tokens)) => {
                 self.choose_dpop_key(&ticket.summary, &mut tokens);
                 // Looked up before the request, so that nothing delays the commit after the answer.
@@ -176,7 +176,7 @@ impl Broker {
         refreshed: Refreshed,
         overtaken: RevocationScope,
         who: &AuditContext,
-        announce: Announce<Outcome>,
+        announce: Announce<RefreshOutcome>,
     ) {
         let retry_for = self.0.config.vault.revoke_retry;
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
@@ -187,23 +187,23 @@ impl Broker {
             match stored {
                 Ok(Some(_)) => {
                     tracing::debug!(%provider, credential = %id, "refreshed");
-                    return announce.outcome(Outcome::Refreshed);
+                    return announce.outcome(RefreshOutcome::Refreshed);
                 }
                 Ok(None) => {
                     tracing::info!(%provider, credential = %id, "the credential was deleted or reconnected during a refresh; the new tokens are discarded");
-                    return announce.outcome(Outcome::Overtaken);
+                    return announce.outcome(RefreshOutcome::Overtaken);
                 }
                 Err(error) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {
                     if !told {
                         tracing::warn!(%provider, credential = %id, %error, "cannot store refreshed tokens; they stay in memory until the vault can be written");
-                        announce.outcome(Outcome::Vault(Arc::new(error)));
+                        announce.outcome(RefreshOutcome::Vault(Arc::new(error)));
                         told = true;
                     }
                     tokio::time::sleep(STORE_AGAIN_AFTER).await;
                 }
                 Err(error) => {
                     tracing::error!(%provider, credential = %id, %error, "refreshed tokens are lost: the vault rejected them");
-                    return announce.outcome(Outcome::Vault(Arc::new(error)));
+                    return announce.outcome(RefreshOutcome::Vault(Arc::new(error)));
                 }
             }
         }
@@ -235,17 +235,17 @@ impl Broker {
         Refreshed { tokens, scopes: grant.scopes, expires_at, refresh_at }
     }
 
-    async fn note_refusal(&self, ticket: &RefreshTicket, what: String, who: &AuditContext) -> Outcome {
+    async fn note_refusal(&self, ticket: &RefreshTicket, what: String, who: &AuditContext) -> RefreshOutcome {
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         tracing::warn!(%provider, credential = %id, reason = what, "the provider refused the refresh token; the user must connect the account again");
         match self.0.vault.refreshes().mark_needs_reauth(ticket, what, who).await {
-            Ok(Some(_)) => Outcome::NeedsReauth,
-            Ok(None) => Outcome::Overtaken,
-            Err(error) => Outcome::Vault(Arc::new(error)),
+            Ok(Some(_)) => RefreshOutcome::NeedsReauth,
+            Ok(None) => RefreshOutcome::Overtaken,
+            Err(error) => RefreshOutcome::Vault(Arc::new(error)),
         }
     }
 
-    async fn note_failure(&self, ticket: &RefreshTicket, error: OAuthError, who: &AuditContext) -> Outcome {
+    async fn note_failure(&self, ticket: &RefreshTicket, error: OAuthError, who: &AuditContext) -> RefreshOutcome {
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         let now = self.0.clock.now();
         let failures = ticket.summary.refreshing.failures;
@@ -257,15 +257,15 @@ impl Broker {
             Ok(Some(_)) => {
                 let too_slow = matches!(&error, OAuthError::Unreachable(error) if error.timed_out())
                     || matches!(error, OAuthError::Status { status: 504, .. });
-                Outcome::Failed { what, too_slow, until }
+                RefreshOutcome::Failed { what, too_slow, until }
             }
-            Ok(None) => Outcome::Overtaken,
-            Err(error) => Outcome::Vault(Arc::new(error)),
+            Ok(None) => RefreshOutcome::Overtaken,
+            Err(error) => RefreshOutcome::Vault(Arc::new(error)),
         }
     }
 
     /// Returns the error for a caller that needed this refresh.
-    pub(in crate::broker) fn not_refreshed(&self, summary: &CredentialMetadata, outcome: Outcome) -> Error {
+    pub(in crate::broker) fn not_refreshed(&self, summary: &CredentialMetadata, outcome: RefreshOutcome) -> Error {
         let needs_reauth =
             |cause: String| Error::NeedsReauth { provider: summary.provider.to_string(), id: summary.id, cause };
         let wait = |until: UnixTime| {
@@ -274,28 +274,30 @@ impl Broker {
         };
         let last_error = || summary.refreshing.last_error.as_ref().map(|error| error.what.clone());
         match outcome {
-            Outcome::Failed { what, too_slow, until } => {
+            RefreshOutcome::Failed { what, too_slow, until } => {
                 Error::NotRefreshed { what, too_slow, retry_after: wait(until) }
             }
-            Outcome::Declined(Declined::BackingOff { until, what }) => {
+            RefreshOutcome::Declined(Declined::BackingOff { until, what }) => {
                 Error::NotRefreshed { what, too_slow: false, retry_after: wait(until) }
             }
-            Outcome::Vault(error) => Error::SharedVault(error),
-            Outcome::NeedsReauth | Outcome::Declined(Declined::NeedsReauth) => {
+            RefreshOutcome::Vault(error) => Error::SharedVault(error),
+            RefreshOutcome::NeedsReauth | RefreshOutcome::Declined(Declined::NeedsReauth) => {
                 needs_reauth(last_error().unwrap_or_else(|| "the provider refused the refresh token".to_owned()))
             }
-            Outcome::Declined(Declined::NoRefreshToken) => {
+            RefreshOutcome::Declined(Declined::NoRefreshToken) => {
                 needs_reauth("the provider gave no refresh token".to_owned())
             }
-            Outcome::Declined(Declined::NotConfigured) => Error::NotConfigured(summary.provider.to_string()),
-            Outcome::Declined(Declined::OtherClient) => needs_reauth(
+            RefreshOutcome::Declined(Declined::NotConfigured) => Error::NotConfigured(summary.provider.to_string()),
+            RefreshOutcome::Declined(Declined::OtherClient) => needs_reauth(
                 "the account was connected through another OAuth client than the configured one".to_owned(),
             ),
-            Outcome::Refreshed | Outcome::Overtaken | Outcome::Declined(Declined::Fresh) => Error::NotRefreshed {
-                what: "the provider's new access token has already expired".to_owned(),
-                too_slow: false,
-                retry_after: None,
-            },
+            RefreshOutcome::Refreshed | RefreshOutcome::Overtaken | RefreshOutcome::Declined(Declined::Fresh) => {
+                Error::NotRefreshed {
+                    what: "the provider's new access token has already expired".to_owned(),
+                    too_slow: false,
+                    retry_after: None,
+                }
+            }
         }
     }
 }

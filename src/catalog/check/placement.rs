@@ -4,10 +4,10 @@ use http::{HeaderName, HeaderValue};
 
 use super::checks::Checks;
 use crate::catalog::entry::input::InputFrom;
-use crate::catalog::entry::{ApiKey, Place, UserPassword};
+use crate::catalog::entry::{ApiKeyPlacement, Place, UserPassword};
 
 impl Checks {
-    pub(super) fn api_key(&mut self, api_key: &ApiKey) {
+    pub(super) fn api_key(&mut self, api_key: &ApiKeyPlacement) {
         self.inputs("api_key", &api_key.inputs, &[("base_url", api_key.base_url.as_ref(), InputFrom::Caller)]);
         self.headers("api_key.headers", &api_key.headers);
         let doubled = |name: &&String| api_key.headers.keys().any(|fixed| fixed.eq_ignore_ascii_case(name));
@@ -30,8 +30,8 @@ impl Checks {
     }
 
     /// Checks the names: one secret has one name, several have one each, and HTTP Basic has none.
-    fn secrets(&mut self, api_key: &ApiKey) {
-        let ApiKey { place, name, prefix, secrets, .. } = api_key;
+    fn secrets(&mut self, api_key: &ApiKeyPlacement) {
+        let ApiKeyPlacement { place, name, prefix, secrets, .. } = api_key;
         let named = matches!(place, Some(Place::Header | Place::Query | Place::Body));
         let has_name = name.is_some() || secrets.len() > 1;
         self.unless(!named || has_name, "api_key.in", "say under which name: name, or secrets for several");
@@ -61,8 +61,8 @@ impl Checks {
 
     /// Checks the two halves of HTTP Basic (RFC 7617): one is the key and the other is fixed, or both are
     /// secrets.
-    fn basic(&mut self, api_key: &ApiKey) {
-        let ApiKey { place, user, user_suffix, password, secrets, .. } = api_key;
+    fn basic(&mut self, api_key: &ApiKeyPlacement) {
+        let ApiKeyPlacement { place, user, user_suffix, password, secrets, .. } = api_key;
         let basic = *place == Some(Place::Basic);
         let halves = [("user", user), ("password", password), ("user_suffix", user_suffix)];
         for (key, half) in halves.into_iter().filter_map(|(key, half)| Some((key, half.as_ref()?))) {

@@ -23,7 +23,7 @@ pub use grant::{AssertionScope, GrantType, JwtBearer};
 pub use identity::Identity;
 pub use mcp::Mcp;
 pub use oauth::{OAuth, is_protected_param};
-pub use placement::{ApiKey, Place, UserPassword};
+pub use placement::{ApiKeyPlacement, Place, UserPassword};
 pub use request::{Body, Method};
 pub use revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
 pub use token::{AccessToken, AccessTokenPlace, ExpiryUnit, FurtherToken, Introspect, LongLived, Refresh, RefreshWith};
@@ -54,7 +54,7 @@ pub struct Entry {
     pub mcp: Option<Mcp>,
     /// The provider accepts API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<ApiKey>,
+    pub api_key: Option<ApiKeyPlacement>,
     /// The provider accepts a user name and a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_password: Option<UserPassword>,

@@ -11,7 +11,7 @@ use super::value::Endpoint;
 /// The provider accepts API keys: the place of a key in a request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ApiKey {
+pub struct ApiKeyPlacement {
     /// The page on which a user creates a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<Endpoint>,
@@ -48,7 +48,7 @@ pub struct ApiKey {
     pub inputs: BTreeMap<String, Input>,
 }
 
-impl ApiKey {
+impl ApiKeyPlacement {
     /// Returns the names of the secrets in a request, each with its key in the entry.
     pub(in crate::catalog) fn names(&self) -> impl Iterator<Item = (String, &String)> {
         let alone = self.name.iter().map(|name| ("api_key.name".to_owned(), name));

@@ -25,7 +25,7 @@ const SOURCES: [&str; 13] = [
 /// Each section of an entry, and the type of it.
 const SECTIONS: [(&str, &str); 15] = [
     ("entry", "Entry"),
-    ("api_key", "ApiKey"),
+    ("api_key", "ApiKeyPlacement"),
     ("user_password", "UserPassword"),
     ("host_scoped", "HostScoped"),
     ("mcp", "Mcp"),

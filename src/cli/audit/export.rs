@@ -17,12 +17,12 @@ use crate::jose::SigningKey;
 
 /// Target of the export.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Export {
+pub(in crate::cli) struct AuditExportArgs {
     /// New file, created with mode 0600 [default: standard output]
     file: Option<PathBuf>,
 }
 
-impl Export {
+impl AuditExportArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.local_broker()?;
         let Some(path) = self.file else {

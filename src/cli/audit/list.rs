@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Filter and output format.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct List {
+pub(in crate::cli) struct AuditListArgs {
     /// Only rows about this user's credentials
     #[arg(long)]
     user: Option<UserId>,
@@ -57,7 +57,7 @@ pub(in crate::cli) struct List {
     json: bool,
 }
 
-impl List {
+impl AuditListArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.local_broker()?;
         let (json, follows) = (self.json, self.follow);

@@ -13,13 +13,13 @@ use crate::cli::output::Output;
 
 /// Show and verify the audit log: every change, and every secret that was read
 #[derive(Debug, Subcommand)]
-pub(super) enum Audit {
+pub(super) enum AuditCommand {
     /// List audit rows, newest last
-    List(list::List),
+    List(list::AuditListArgs),
     /// Verify that no row was changed, removed or inserted
-    Verify(verify::Verify),
+    Verify(verify::AuditVerifyArgs),
     /// Export the whole log as JSON lines; the last line is a signed head
-    Export(export::Export),
+    Export(export::AuditExportArgs),
     /// Remove old rows, as the server does after audit.retention; the log stays verifiable
     Prune(prune::Prune),
     /// Print a signed head of the log; keep it out of reach of anyone who can change the vault
@@ -32,7 +32,7 @@ pub(super) enum Audit {
     },
 }
 
-impl Audit {
+impl AuditCommand {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context, out),

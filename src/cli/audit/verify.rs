@@ -19,13 +19,13 @@ const TOLD: u64 = 20;
 
 /// Checks beyond the log itself.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Verify {
+pub(in crate::cli) struct AuditVerifyArgs {
     /// Also check that the log contains what `audit export` or `audit head` wrote to this file
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
 }
 
-impl Verify {
+impl AuditVerifyArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.local_broker()?;
         whole(&broker, out)?;

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::browser;
 use super::callback_page::LoginResult;
-use super::loopback::{Answering, Login, Loopback, Parameters};
+use super::loopback::{Answering, CallbackParameters, Login, Loopback};
 use crate::broker::{Broker, Caller, CompleteRequest, CompleteResponse, ConnectRequest, Error, callback_path};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -158,7 +158,7 @@ impl Connect {
         broker: &Broker,
         caller: &Caller,
         state_token: Secret,
-        mut parameters: Parameters,
+        mut parameters: CallbackParameters,
         answering: Answering,
     ) -> Result<CompleteResponse, Failure> {
         note(format!("Received the callback. Requesting tokens from {} …", self.provider));

@@ -56,7 +56,7 @@ pub(in crate::cli) struct Login {
 }
 
 /// Query parameters of the callback, except `state`.
-pub(in crate::cli) type Parameters = BTreeMap<String, Secret>;
+pub(in crate::cli) type CallbackParameters = BTreeMap<String, Secret>;
 
 /// The running listener. It stops when dropped.
 pub(in crate::cli) struct Answering {
@@ -64,7 +64,7 @@ pub(in crate::cli) struct Answering {
     /// because process arguments are visible to every user of the machine and the login URL
     /// contains the state.
     pub(in crate::cli) start_url: String,
-    callback: oneshot::Receiver<Parameters>,
+    callback: oneshot::Receiver<CallbackParameters>,
     outcome: watch::Sender<Option<LoginResult>>,
     shown: Arc<Notify>,
     accepting: JoinHandle<()>,
@@ -107,7 +107,7 @@ impl Loopback {
 
 impl Answering {
     /// Waits for the callback and returns its parameters.
-    pub(in crate::cli) async fn callback(&mut self) -> Parameters {
+    pub(in crate::cli) async fn callback(&mut self) -> CallbackParameters {
         match (&mut self.callback).await {
             Ok(parameters) => parameters,
             Err(_) => std::future::pending().await,
@@ -138,7 +138,7 @@ struct LoginState {
     last_path: String,
     login: Login,
     started: AtomicBool,
-    bring: Mutex<Option<oneshot::Sender<Parameters>>>,
+    bring: Mutex<Option<oneshot::Sender<CallbackParameters>>>,
     told: watch::Receiver<Option<LoginResult>>,
     random: Random,
 }
@@ -172,7 +172,7 @@ impl LoginState {
 
     /// Handles the redirect of the provider (RFC 6749 §4.1.2).
     fn callback(&self, query: &str) -> Page {
-        let mut parameters = Parameters::new();
+        let mut parameters = CallbackParameters::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if parameters.insert(name.into_owned(), Secret::new(value)).is_some() {
                 return self.strange("A parameter was repeated (RFC 6749 §3.1).");

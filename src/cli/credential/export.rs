@@ -23,7 +23,7 @@ const SHORTEST_PASSPHRASE: usize = 12;
 
 /// Export credentials into a file sealed by a passphrase, for import into another vault
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Export {
+pub(in crate::cli) struct CredentialExportArgs {
     /// File to create; an existing file is never overwritten
     file: PathBuf,
     /// Only this user's credentials
@@ -46,7 +46,7 @@ struct Exported<'e> {
     credentials: Vec<ExportedCredential>,
 }
 
-impl Export {
+impl CredentialExportArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         if self.file.symlink_metadata().is_ok() {
             return Err(self.there_already());

@@ -17,7 +17,7 @@ use crate::id::{CredentialId, ProviderName, UserId};
 
 /// Manage stored credentials
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum Credential {
+pub(in crate::cli) enum CredentialCommand {
     /// List credentials, oldest first; never shows a secret
     List {
         /// Only this user's credentials
@@ -33,9 +33,9 @@ pub(in crate::cli) enum Credential {
     /// Store an API key, a user name and password, or headers for a host
     Add(Box<add::Add>),
     Import(Box<import::Import>),
-    Export(export::Export),
+    Export(export::CredentialExportArgs),
     /// List revocations that no provider has confirmed yet; --retry tries them now
-    Revocations(revocations::Revocations),
+    Revocations(revocations::RevocationsArgs),
     /// Delete a credential and revoke it at the provider
     Remove {
         /// Credential id, as `credential list` shows it
@@ -49,7 +49,7 @@ pub(in crate::cli) enum Credential {
     },
 }
 
-impl Credential {
+impl CredentialCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List { user, provider, json } => list::list(user, provider.as_ref(), json, context, out),

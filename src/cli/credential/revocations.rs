@@ -12,7 +12,7 @@ use crate::vault::{CredentialPage, KeyHolder};
 
 /// Filter and output format.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Revocations {
+pub(in crate::cli) struct RevocationsArgs {
     /// Only this user's revocations
     #[arg(long)]
     user: Option<UserId>,
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Revocations {
     json: bool,
 }
 
-impl Revocations {
+impl RevocationsArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
         let mut administrator = Administrator::command_line();

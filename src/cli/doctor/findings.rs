@@ -17,7 +17,7 @@ pub(super) enum Level {
 }
 
 #[derive(Serialize)]
-pub(super) struct Finding {
+pub(super) struct DoctorFinding {
     pub(super) level: Level,
     what: String,
     fix: Option<String>,
@@ -25,27 +25,27 @@ pub(super) struct Finding {
 
 /// Results in the order of the checks.
 #[derive(Default)]
-pub(in crate::cli) struct Findings(pub(super) Vec<Finding>);
+pub(in crate::cli) struct Findings(pub(super) Vec<DoctorFinding>);
 
 impl Findings {
     /// Adds a result: works as it should.
     pub(in crate::cli) fn ok(&mut self, what: impl Into<String>) {
-        self.0.push(Finding { level: Level::Ok, what: what.into(), fix: None });
+        self.0.push(DoctorFinding { level: Level::Ok, what: what.into(), fix: None });
     }
 
     /// Adds a result: works, but should be changed.
     pub(in crate::cli) fn advice(&mut self, what: impl Into<String>, fix: impl Into<String>) {
-        self.0.push(Finding { level: Level::Advice, what: what.into(), fix: Some(fix.into()) });
+        self.0.push(DoctorFinding { level: Level::Advice, what: what.into(), fix: Some(fix.into()) });
     }
 
     /// Adds a result: keeps Strongroom from working.
     pub(in crate::cli) fn fault(&mut self, failure: &Failure) {
         let (what, fix) = failure.parts();
-        self.0.push(Finding { level: Level::Fault, what: what.to_owned(), fix: fix.map(str::to_owned) });
+        self.0.push(DoctorFinding { level: Level::Fault, what: what.to_owned(), fix: fix.map(str::to_owned) });
     }
 }
 
-pub(super) fn show(finding: &Finding, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn show(finding: &DoctorFinding, out: &mut Output) -> Result<(), Failure> {
     let word = match finding.level {
         Level::Ok => "ok    ",
         Level::Advice => "advice",

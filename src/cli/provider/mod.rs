@@ -13,7 +13,7 @@ use crate::config::ClientSecrets;
 
 /// Show the catalogue of providers, as this configuration extends it
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum Provider {
+pub(in crate::cli) enum ProviderCommand {
     /// List the providers
     List {
         /// Only providers with each of these words in their name, display name or category
@@ -40,7 +40,7 @@ pub(in crate::cli) enum Provider {
     },
 }
 
-impl Provider {
+impl ProviderCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (config, catalog) = context.settings(ClientSecrets::Leave)?;
         match self {

@@ -18,7 +18,7 @@ use crate::cli::output::Output;
 
 /// Manage the vault file and its keys
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum Vault {
+pub(in crate::cli) enum VaultCommand {
     /// Show what the vault contains, which keys open it, and what is due
     Status {
         /// Print JSON
@@ -34,11 +34,11 @@ pub(in crate::cli) enum Vault {
     Slot(slot::Slot),
     Rekey(rekey::Rekey),
     Rotate(rotate::Rotate),
-    Verify(verify::Verify),
-    Repair(repair::Repair),
+    Verify(verify::VaultVerifyArgs),
+    Repair(repair::VaultRepairArgs),
 }
 
-impl Vault {
+impl VaultCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Status { json } => status::status(json, context, out),

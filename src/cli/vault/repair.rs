@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
-use super::verify::Finding;
+use super::verify::FindingRow;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note, plain};
@@ -18,7 +18,7 @@ use crate::vault::{AuditContext, IntegrityFinding};
 /// Lists the rows, asks, and copies the vault beside itself first. Rows of users, API keys and the audit log cannot be repaired:
 /// if one of them is damaged, nothing is changed and the exit code is 4.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Repair {
+pub(in crate::cli) struct VaultRepairArgs {
     /// Do not ask whether to erase the rows
     #[arg(long)]
     yes: bool,
@@ -33,11 +33,11 @@ pub(in crate::cli) struct Repair {
 #[derive(Serialize)]
 struct Report<'r> {
     copy: Option<&'r Path>,
-    erased: Vec<Finding<'r>>,
-    rest: Vec<Finding<'r>>,
+    erased: Vec<FindingRow<'r>>,
+    rest: Vec<FindingRow<'r>>,
 }
 
-impl Repair {
+impl VaultRepairArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (vault, who) = (context.vault()?, AuditContext::command_line());
         let plan = block_on(vault.integrity().plan_repair(&who))??;
@@ -104,6 +104,6 @@ fn ask(question: &str, otherwise: bool) -> bool {
     stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-fn told(findings: &[IntegrityFinding]) -> Vec<Finding<'_>> {
-    findings.iter().map(Finding::from).collect()
+fn told(findings: &[IntegrityFinding]) -> Vec<FindingRow<'_>> {
+    findings.iter().map(FindingRow::from).collect()
 }

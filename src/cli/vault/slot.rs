@@ -40,7 +40,7 @@ pub(in crate::cli) enum Slot {
 
 /// A slot as it is shown.
 #[derive(Serialize)]
-pub(in crate::cli) struct SlotRow {
+pub(in crate::cli) struct ListedSlot {
     id: i64,
     kind: &'static str,
     fingerprint: String,
@@ -48,13 +48,13 @@ pub(in crate::cli) struct SlotRow {
     weak: bool,
 }
 
-impl fmt::Display for SlotRow {
+impl fmt::Display for ListedSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "slot {}: {} {}, since {}", self.id, self.kind, self.fingerprint, self.created_at)
     }
 }
 
-impl From<crate::vault::KeySlot> for SlotRow {
+impl From<crate::vault::KeySlot> for ListedSlot {
     fn from(slot: crate::vault::KeySlot) -> Self {
         Self {
             id: slot.id,
@@ -77,11 +77,11 @@ impl Slot {
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let slots: Vec<SlotRow> = context.vault()?.key_slots().list()?.into_iter().map(SlotRow::from).collect();
+    let slots: Vec<ListedSlot> = context.vault()?.key_slots().list()?.into_iter().map(ListedSlot::from).collect();
     if json {
         return out.json(&slots);
     }
-    let row = |slot: SlotRow| {
+    let row = |slot: ListedSlot| {
         let kind = if slot.weak { format!("{} (weak)", slot.kind) } else { slot.kind.to_owned() };
         [slot.id.to_string(), kind, slot.fingerprint, slot.created_at.to_string()]
     };

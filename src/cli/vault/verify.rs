@@ -13,7 +13,7 @@ use crate::vault::{IntegrityFinding, Verification};
 ///
 /// It works beside a running server and changes nothing. Exit code 4 if something is wrong.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Verify {
+pub(in crate::cli) struct VaultVerifyArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,25 +25,25 @@ struct Report<'r> {
     records: u64,
     api_keys: u64,
     audit_rows: u64,
-    findings: Vec<Finding<'r>>,
+    findings: Vec<FindingRow<'r>>,
     more: u64,
 }
 
 /// A finding in JSON.
 #[derive(Serialize)]
-pub(in crate::cli) struct Finding<'r> {
+pub(in crate::cli) struct FindingRow<'r> {
     table: &'r str,
     row: &'r str,
     what: &'r str,
 }
 
-impl<'r> From<&'r IntegrityFinding> for Finding<'r> {
+impl<'r> From<&'r IntegrityFinding> for FindingRow<'r> {
     fn from(one: &'r IntegrityFinding) -> Self {
         Self { table: &one.table, row: &one.row, what: &one.what }
     }
 }
 
-impl Verify {
+impl VaultVerifyArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         tell(&context.vault()?.integrity().verify()?, self.json, out)
     }
@@ -57,7 +57,7 @@ pub(in crate::cli) fn tell(found: &Verification, json: bool, out: &mut Output) -
             records: found.records,
             api_keys: found.api_keys,
             audit_rows: found.audit_rows,
-            findings: found.findings.iter().map(Finding::from).collect(),
+            findings: found.findings.iter().map(FindingRow::from).collect(),
             more: found.more,
         })?;
     } else {

@@ -125,7 +125,7 @@ fn length(bytes: &[u8]) -> Result<[u8; 4], BackupError> {
 }
 
 /// An entry after the first.
-pub(crate) enum Entry<'r> {
+pub(crate) enum BackupEntry<'r> {
     Table(Table),
     Row(Vec<Cell<'r>>),
     /// All rows were read, and the file ends here.
@@ -153,18 +153,18 @@ impl<R: Read> EntryReader<R> {
     }
 
     /// Reads the next entry.
-    pub(crate) fn next(&mut self) -> Result<Entry<'_>, BackupError> {
+    pub(crate) fn next(&mut self) -> Result<BackupEntry<'_>, BackupError> {
         match self.next_body()? {
-            Some(kind::TABLE) => read_table(&self.body).map(Entry::Table).ok_or_else(strange),
+            Some(kind::TABLE) => read_table(&self.body).map(BackupEntry::Table).ok_or_else(strange),
             Some(kind::ROW) => {
                 self.rows += 1;
-                read_row(&self.body).map(Entry::Row).ok_or_else(strange)
+                read_row(&self.body).map(BackupEntry::Row).ok_or_else(strange)
             }
             Some(kind::END) if self.body.as_slice() == self.rows.to_be_bytes() => {
                 if self.opener.take(&mut [0])? {
                     Err(strange())
                 } else {
-                    Ok(Entry::End)
+                    Ok(BackupEntry::End)
                 }
             }
             _ => Err(strange()),

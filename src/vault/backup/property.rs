@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::chunks::{CHUNK, Opener, Sealer, Summed};
 use super::contents::BackupContents;
-use super::entries::{Entry, EntryReader, EntryWriter};
+use super::entries::{BackupEntry, EntryReader, EntryWriter};
 use super::error::BackupError;
 use super::head::BackupHead;
 use super::read::OpenBackup;
@@ -121,9 +121,9 @@ impl BackupSubject {
         let (contents, mut all) = (entries.contents()?, Vec::new());
         loop {
             all.push(match entries.next()? {
-                Entry::Table(table) => Owned::Table(table),
-                Entry::Row(row) => Owned::Row(row.iter().map(owned).collect()),
-                Entry::End => return Ok((contents, all)),
+                BackupEntry::Table(table) => Owned::Table(table),
+                BackupEntry::Row(row) => Owned::Row(row.iter().map(owned).collect()),
+                BackupEntry::End => return Ok((contents, all)),
             });
         }
     }

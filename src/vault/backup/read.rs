@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::chunks::{Opener, Summed};
 use super::contents::BackupContents;
-use super::entries::{Entry, EntryReader};
+use super::entries::{BackupEntry, EntryReader};
 use super::error::BackupError;
 use super::head::BackupHead;
 use super::source::BackupSource;
@@ -35,12 +35,12 @@ impl OpenBackup {
         let mut table: Option<Table> = None;
         loop {
             match self.entries.next()? {
-                Entry::Table(next) => table = Some(next),
-                Entry::Row(row) => {
+                BackupEntry::Table(next) => table = Some(next),
+                BackupEntry::Row(row) => {
                     let table = table.as_ref().ok_or(BackupError::Damaged("a row belongs to no table"))?;
                     target.insert(table, &row).map_err(unfit)?;
                 }
-                Entry::End => break,
+                BackupEntry::End => break,
             }
         }
         target.end_rows().map_err(unfit)?;

@@ -2,7 +2,7 @@
 
 use super::credential_record::{open_secret, open_summary, subject};
 use super::metadata::{CredentialMetadata, CredentialPage};
-use super::summary_cache::{List, SummaryCache};
+use super::summary_cache::{SummaryCache, SummaryList};
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::vault::error::VaultError;
 use crate::vault::secrets::credential_secret::CredentialSecret;
@@ -87,12 +87,12 @@ impl Credentials<'_> {
         Ok(list.shown(show))
     }
 
-    fn read_list(self, user: &UserId, provider: Option<&ProviderName>) -> Result<Arc<List>, VaultError> {
+    fn read_list(self, user: &UserId, provider: Option<&ProviderName>) -> Result<Arc<SummaryList>, VaultError> {
         self.core.read(|view, keyring| {
             let rows = view.credentials(user.as_str(), provider.map(ProviderName::as_str), "", None)?;
             let sealed_bytes = rows.iter().map(|row| row.summary.len()).sum();
             let all = rows.iter().map(|row| open_summary(keyring, row)).collect::<Result<_, _>>()?;
-            let list = Arc::new(List::new(provider, all, sealed_bytes));
+            let list = Arc::new(SummaryList::new(provider, all, sealed_bytes));
             view.cached(|cache: &mut SummaryCache| cache.keep(user.as_str(), &list))?;
             Ok(list)
         })

@@ -23,19 +23,19 @@ const OVERHEAD: usize = 512;
 #[derive(Default)]
 pub(crate) struct SummaryCache {
     bytes: usize,
-    of_user: HashMap<String, Vec<Arc<List>>>,
+    of_user: HashMap<String, Vec<Arc<SummaryList>>>,
 }
 
 impl Cached for SummaryCache {}
 
 impl SummaryCache {
     /// Returns a user's list of one provider, or of all.
-    pub(crate) fn find(&self, user: &str, provider: Option<&ProviderName>) -> Option<Arc<List>> {
+    pub(crate) fn find(&self, user: &str, provider: Option<&ProviderName>) -> Option<Arc<SummaryList>> {
         self.of_user.get(user)?.iter().find(|list| list.provider.as_ref() == provider).cloned()
     }
 
     /// Keeps a list that was read in the same transaction.
-    pub(super) fn keep(&mut self, user: &str, list: &Arc<List>) {
+    pub(super) fn keep(&mut self, user: &str, list: &Arc<SummaryList>) {
         if list.bytes > MAX_LIST_BYTES {
             return;
         }
@@ -48,14 +48,14 @@ impl SummaryCache {
 }
 
 /// Opened metadata of a user's credentials, oldest first, and the answer that was made of them.
-pub(crate) struct List {
+pub(crate) struct SummaryList {
     provider: Option<ProviderName>,
     bytes: usize,
     pub(super) all: Vec<CredentialMetadata>,
     shown: OnceLock<Bytes>,
 }
 
-impl List {
+impl SummaryList {
     /// Makes a list of one provider, or of all, whose sealed records have so many bytes.
     pub(super) fn new(provider: Option<&ProviderName>, all: Vec<CredentialMetadata>, sealed_bytes: usize) -> Self {
         let bytes = sealed_bytes + (all.len() + 1) * OVERHEAD;
@@ -72,9 +72,9 @@ impl List {
 mod tests {
     use super::*;
 
-    fn list(provider: Option<&str>, bytes: usize) -> Arc<List> {
+    fn list(provider: Option<&str>, bytes: usize) -> Arc<SummaryList> {
         let provider = provider.map(|name| name.parse().unwrap());
-        Arc::new(List::new(provider.as_ref(), Vec::new(), bytes))
+        Arc::new(SummaryList::new(provider.as_ref(), Vec::new(), bytes))
     }
 
     #[test]

@@ -13,7 +13,7 @@ const CHECK_DIGITS: usize = 6;
 
 /// The reason why a text is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum KeyEncodingError {
     /// Wrong prefix, length or alphabet.
     Form,
     /// The right form with a wrong checksum.
@@ -32,16 +32,16 @@ pub(crate) fn write(prefix: &str, bytes: &[u8; 32]) -> Secret {
 }
 
 /// Reads the text that [`write`] made.
-pub(crate) fn read(prefix: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, Fault> {
-    let body = text.strip_prefix(prefix).ok_or(Fault::Form)?;
+pub(crate) fn read(prefix: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, KeyEncodingError> {
+    let body = text.strip_prefix(prefix).ok_or(KeyEncodingError::Form)?;
     if body.len() != KEY_DIGITS + CHECK_DIGITS || !body.bytes().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(Fault::Form);
+        return Err(KeyEncodingError::Form);
     }
     let (covered, check) = text.split_at(text.len() - CHECK_DIGITS);
     if check_text(covered) != check {
-        return Err(Fault::Checksum);
+        return Err(KeyEncodingError::Checksum);
     }
-    number(&body.as_bytes()[..KEY_DIGITS]).ok_or(Fault::Form)
+    number(&body.as_bytes()[..KEY_DIGITS]).ok_or(KeyEncodingError::Form)
 }
 
 /// Converts digits to a number of 256 bits, ten digits at a time, which fit one word. `None` if it
@@ -127,7 +127,7 @@ mod tests {
             let mut changed = text.expose().as_bytes().to_vec();
             changed[i] = if changed[i] == b'a' { b'b' } else { b'a' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(read("srk_", &changed).err(), Some(Fault::Checksum), "place {i}");
+            assert_eq!(read("srk_", &changed).err(), Some(KeyEncodingError::Checksum), "place {i}");
         }
     }
 
@@ -135,6 +135,6 @@ mod tests {
     fn a_number_beyond_256_bits_is_refused() {
         let covered = format!("srk_{}", "z".repeat(KEY_DIGITS));
         let text = format!("{covered}{}", check_text(&covered));
-        assert_eq!(read("srk_", &text).err(), Some(Fault::Form));
+        assert_eq!(read("srk_", &text).err(), Some(KeyEncodingError::Form));
     }
 }

@@ -14,20 +14,20 @@ use crate::vault::error::VaultError;
 use crate::vault::hex;
 
 /// Cost of Argon2id (RFC 9106) in a new slot.
-pub(crate) const DEFAULT: Cost = Cost { memory_kib: 64 * 1024, time: 3, lanes: 4 };
+pub(crate) const DEFAULT: Argon2Cost = Argon2Cost { memory_kib: 64 * 1024, time: 3, lanes: 4 };
 /// Lower bound of the cost. A slot with less is rejected.
-const FLOOR: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
+const FLOOR: Argon2Cost = Argon2Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
 /// Upper bound of the cost: a manipulated slot must not exhaust the machine's memory.
-const CEILING: Cost = Cost { memory_kib: 1024 * 1024, time: 10, lanes: 64 };
+const CEILING: Argon2Cost = Argon2Cost { memory_kib: 1024 * 1024, time: 10, lanes: 64 };
 
 #[derive(Clone, Copy)]
-pub(crate) struct Cost {
+pub(crate) struct Argon2Cost {
     pub(crate) memory_kib: u32,
     pub(crate) time: u32,
     pub(crate) lanes: u32,
 }
 
-impl Cost {
+impl Argon2Cost {
     /// Returns true if the cost is within both bounds.
     pub(crate) fn is_within_bounds(self) -> bool {
         (FLOOR.memory_kib..=CEILING.memory_kib).contains(&self.memory_kib)
@@ -139,14 +139,14 @@ fn stretch(row: &SlotRow, passphrase: &Secret) -> Result<Key, VaultError> {
 }
 
 /// Returns cost and salt of a passphrase slot, if they are within bounds.
-pub(crate) fn parameters(row: &SlotRow) -> Result<(Cost, &[u8]), VaultError> {
+pub(crate) fn parameters(row: &SlotRow) -> Result<(Argon2Cost, &[u8]), VaultError> {
     let damaged = |what: &str| VaultError::DamagedKeyring(format!("slot {}: {what}", row.id));
     let (Some(memory_kib), Some(time), Some(lanes), Some(salt)) =
         (row.memory_kib, row.time_cost, row.lanes, row.salt.as_deref())
     else {
         return Err(damaged("it lacks the parameters for its passphrase"));
     };
-    let cost = Cost { memory_kib, time, lanes };
+    let cost = Argon2Cost { memory_kib, time, lanes };
     if !cost.is_within_bounds() || salt.len() != 16 {
         return Err(damaged("its parameters for Argon2id are out of bounds"));
     }
@@ -154,7 +154,7 @@ pub(crate) fn parameters(row: &SlotRow) -> Result<(Cost, &[u8]), VaultError> {
 }
 
 /// Runs Argon2id on a passphrase, at a cost that is within bounds.
-pub(crate) fn stretch_at(cost: Cost, salt: &[u8], passphrase: &Secret) -> Result<Key, VaultError> {
+pub(crate) fn stretch_at(cost: Argon2Cost, salt: &[u8], passphrase: &Secret) -> Result<Key, VaultError> {
     let failed = |error: argon2::Error| VaultError::Passphrase(error.to_string());
     let params = cost.params().map_err(failed)?;
     let mut key = Zeroizing::new([0; 32]);

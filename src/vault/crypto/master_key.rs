@@ -54,8 +54,8 @@ impl MasterKey {
     pub fn parse_file_text(text: &str) -> Result<Self, MasterKeyError> {
         match key_encoding::read(PREFIX, text.trim()) {
             Ok(key) => Ok(Self::Key(key)),
-            Err(key_encoding::Fault::Form) => Err(MasterKeyError::Form),
-            Err(key_encoding::Fault::Checksum) => Err(MasterKeyError::Checksum),
+            Err(key_encoding::KeyEncodingError::Form) => Err(MasterKeyError::Form),
+            Err(key_encoding::KeyEncodingError::Checksum) => Err(MasterKeyError::Checksum),
         }
     }
 

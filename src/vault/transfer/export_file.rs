@@ -20,7 +20,7 @@ use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::vault::crypto::encoding::cover;
-use crate::vault::crypto::key_slot::{self, Cost};
+use crate::vault::crypto::key_slot::{self, Argon2Cost};
 use crate::vault::crypto::keys::{self, Key};
 use crate::vault::error::VaultError;
 
@@ -84,7 +84,7 @@ impl Transfer<'_> {
 }
 
 fn head_of(
-    cost: Cost,
+    cost: Argon2Cost,
     vault_id: &[u8; 16],
     now: UnixTime,
     passphrase: &Secret,
@@ -147,7 +147,7 @@ pub fn read_export(bytes: &[u8], passphrase: &Secret) -> Result<Vec<Option<Trans
     let (head, rest) = split_head(bytes)?;
     let number = |at: usize| u32::from_be_bytes(field(head, at));
     let at = MAGIC.len();
-    let cost = Cost { memory_kib: number(at), time: number(at + 4), lanes: number(at + 8) };
+    let cost = Argon2Cost { memory_kib: number(at), time: number(at + 4), lanes: number(at + 8) };
     if !cost.is_within_bounds() {
         return Err(ExportFault::Parameters);
     }
@@ -222,7 +222,7 @@ mod tests {
     use crate::vault::{CredentialSecret, NewCredential};
 
     /// The lowest cost that is accepted.
-    const COST: Cost = Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
+    const COST: Argon2Cost = Argon2Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
 
     fn portable(at: u8) -> TransferredCredential {
         let (alice, github) = ("alice".parse().unwrap(), "github".parse().unwrap());
