@@ -6,7 +6,6 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
-use super::verify::FindingRow;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note, plain};
@@ -33,8 +32,8 @@ pub(in crate::cli) struct VaultRepairArgs {
 #[derive(Serialize)]
 struct Report<'r> {
     copy: Option<&'r Path>,
-    erased: Vec<FindingRow<'r>>,
-    rest: Vec<FindingRow<'r>>,
+    erased: &'r [IntegrityFinding],
+    rest: &'r [IntegrityFinding],
 }
 
 impl VaultRepairArgs {
@@ -56,7 +55,7 @@ impl VaultRepairArgs {
             block_on(vault.integrity().repair(&plan, &who))??;
         }
         if self.json {
-            out.json(&Report { copy: copy.as_deref(), erased: told(&plan.damaged), rest: told(&plan.rest) })?;
+            out.json(&Report { copy: copy.as_deref(), erased: &plan.damaged, rest: &plan.rest })?;
         } else if plan.is_empty() {
             out.line("nothing to repair")?;
         } else {
@@ -102,8 +101,4 @@ fn ask(question: &str, otherwise: bool) -> bool {
     note(format!("{question} [y/N]"));
     let mut answer = String::new();
     stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
-}
-
-fn told(findings: &[IntegrityFinding]) -> Vec<FindingRow<'_>> {
-    findings.iter().map(FindingRow::from).collect()
 }

@@ -25,22 +25,8 @@ struct Report<'r> {
     records: u64,
     api_keys: u64,
     audit_rows: u64,
-    findings: Vec<FindingRow<'r>>,
+    findings: &'r [IntegrityFinding],
     more: u64,
-}
-
-/// A finding in JSON.
-#[derive(Serialize)]
-pub(in crate::cli) struct FindingRow<'r> {
-    table: &'r str,
-    row: &'r str,
-    what: &'r str,
-}
-
-impl<'r> From<&'r IntegrityFinding> for FindingRow<'r> {
-    fn from(one: &'r IntegrityFinding) -> Self {
-        Self { table: &one.table, row: &one.row, what: &one.what }
-    }
 }
 
 impl VaultVerifyArgs {
@@ -57,7 +43,7 @@ pub(in crate::cli) fn tell(found: &Verification, json: bool, out: &mut Output) -
             records: found.records,
             api_keys: found.api_keys,
             audit_rows: found.audit_rows,
-            findings: found.findings.iter().map(FindingRow::from).collect(),
+            findings: &found.findings,
             more: found.more,
         })?;
     } else {

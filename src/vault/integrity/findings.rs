@@ -1,5 +1,7 @@
 //! The findings of a verification.
 
+use serde::Serialize;
+
 use crate::vault::error::VaultError;
 
 /// Maximum number of named findings; further ones are only counted.
@@ -21,7 +23,7 @@ pub struct Verification {
 }
 
 /// One fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IntegrityFinding {
     /// The table; `*` for the whole file.
     pub table: String,
