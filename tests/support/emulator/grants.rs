@@ -72,13 +72,13 @@ pub struct Grants {
     mode: RefreshMode,
     granted_scopes: Vec<String>,
     codes: HashMap<String, Authorization>,
-    grants: Vec<Grant>,
+    all: Vec<Grant>,
     tokens: HashMap<String, Token>,
 }
 
 impl Grants {
     pub fn new(mode: RefreshMode, granted_scopes: Vec<String>) -> Self {
-        Self { mode, granted_scopes, codes: HashMap::new(), grants: Vec::new(), tokens: HashMap::new() }
+        Self { mode, granted_scopes, codes: HashMap::new(), all: Vec::new(), tokens: HashMap::new() }
     }
 
     /// Returns a code for the approved request.
@@ -104,7 +104,7 @@ impl Grants {
     }
 
     fn grant(&mut self, approved: &Authorization, requested: &[String]) -> Issued {
-        self.grants.push(Grant {
+        self.all.push(Grant {
             client_id: approved.client_id.clone(),
             user: approved.user.clone(),
             scopes: requested.iter().filter(|scope| self.granted_scopes.contains(scope)).cloned().collect(),
@@ -112,13 +112,13 @@ impl Grants {
             ended: false,
             revocations: 0,
         });
-        self.issue(self.grants.len() - 1, self.mode != RefreshMode::Absent)
+        self.issue(self.all.len() - 1, self.mode != RefreshMode::Absent)
     }
 
     /// Refreshes with a refresh token.
     pub fn refresh(&mut self, token: &str, client_id: &str, redirect_uri: Option<&str>) -> Result<Issued, Violation> {
         let grant = self.live(token, TokenKind::Refresh, client_id)?;
-        let known = self.grants[grant].redirect_uri.as_str();
+        let known = self.all[grant].redirect_uri.as_str();
         require(redirect_uri.is_none_or(|sent| sent == known), "redirect_uri differs from the authorization request")?;
         let rotates = self.mode == RefreshMode::Rotating;
         if let Some(token) = self.tokens.get_mut(token) {
@@ -142,7 +142,7 @@ impl Grants {
         };
         let access_token = token(TokenKind::Access, "access");
         let refresh_token = refreshable.then(|| token(TokenKind::Refresh, "refresh"));
-        let Grant { scopes, user, .. } = &self.grants[grant];
+        let Grant { scopes, user, .. } = &self.all[grant];
         let (scopes, user) = (scopes.clone(), user.clone());
         Issued { access_token, refresh_token, scopes, further: BTreeMap::new(), user }
     }
@@ -150,14 +150,14 @@ impl Grants {
     fn live(&self, token: &str, kind: TokenKind, client_id: &str) -> Result<usize, Violation> {
         let token = self.tokens.get(token).filter(|token| token.kind == kind && !token.spent);
         let grant = token.map(|token| token.grant);
-        let grant = grant.filter(|at| !self.grants[*at].ended && self.grants[*at].client_id == client_id);
+        let grant = grant.filter(|at| !self.all[*at].ended && self.all[*at].client_id == client_id);
         grant.ok_or_else(|| Violation("the token is unknown, used or another client's".to_owned()))
     }
 
     /// Returns the grant of a valid access token.
     pub fn by_access_token(&self, token: &str) -> Option<&Grant> {
         let token = self.tokens.get(token).filter(|token| token.kind == TokenKind::Access)?;
-        Some(&self.grants[token.grant]).filter(|grant| !grant.ended)
+        Some(&self.all[token.grant]).filter(|grant| !grant.ended)
     }
 
     /// Revokes a token. `turn` gives the kind that is due as the grant's n-th revocation, and whether
@@ -172,7 +172,7 @@ impl Grants {
         let token = self.tokens.get(token).ok_or_else(|| Violation("the token is unknown".to_owned()))?;
         require(!token.spent, "the refresh token was used before")?;
         require(named.is_none_or(|named| named == token.kind), "the token is of another kind than named")?;
-        let grant = &mut self.grants[token.grant];
+        let grant = &mut self.all[token.grant];
         require(client_id.is_none_or(|id| id == grant.client_id), "the token was issued to another client")?;
         let due = turn(grant.revocations);
         grant.revocations += 1;
@@ -184,6 +184,6 @@ impl Grants {
 
     /// Returns the number of grants of `user` that have not ended.
     pub fn live_of(&self, user: &str) -> usize {
-        self.grants.iter().filter(|grant| grant.user == user && !grant.ended).count()
+        self.all.iter().filter(|grant| grant.user == user && !grant.ended).count()
     }
 }
