@@ -1,6 +1,6 @@
 //! The seeds of the targets whose bytes are sealed: valid ones, which cannot be written by hand. Run it
 //! where a format has changed, and commit what it writes: `cargo test --lib
-//! the_seeds_are_written_anew -- --ignored`.
+//! seeds_are_regenerated -- --ignored`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,7 @@ use crate::vault::{
 
 #[test]
 #[ignore = "it writes into fuzz/corpus"]
-fn the_seeds_are_written_anew() {
+fn seeds_are_regenerated() {
     records();
     slots();
     let subject = subject();
