@@ -1,7 +1,7 @@
 //! Storage in SQLite: writer, readers, schema, and every SQL statement. It moves sealed bytes and
 //! holds no key.
 //!
-//! [`View`] reads and [`Tx`] also writes, with one verb for each statement. No SQL exists above
+//! `View` reads and `Tx` also writes, with one verb for each statement. No SQL exists above
 //! this module.
 
 mod dump;

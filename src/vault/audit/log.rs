@@ -77,7 +77,7 @@ pub struct AuditEntry {
     /// The request.
     pub request_id: Option<String>,
     /// True if the row is as it was written. The log as a whole is checked by
-    /// [`AuditLog::verify`].
+    /// `AuditLog::verify`.
     #[serde(skip)]
     pub sound: bool,
 }

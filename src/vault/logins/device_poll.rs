@@ -18,7 +18,7 @@ use crate::vault::txn::write_txn::WriteTxn;
 pub enum PollTurn {
     /// Not yet: wait for the interval between two polls.
     Wait(Duration),
-    /// The caller may poll. No other caller may until [`Logins::end_poll`] or the end of the lease.
+    /// The caller may poll. No other caller may until `Logins::end_poll` or the end of the lease.
     Ask(Box<PendingAuthorization>, Secret),
 }
 

@@ -110,7 +110,7 @@ async fn no_endpoint_of_an_entry_leads_inside() {
     let server = bench.server(&config).await;
     for (n, url) in &names {
         let reply = connect(&server, &format!("tok{n}")).await.is(502);
-        assert!(reply.text().contains("the address is not public"), "{url}: {}", reply.text());
+        assert!(reply.text().contains("the request is not allowed"), "{url}: {}", reply.text());
         let who = format!("who{n}");
         let connected = connect(&server, &who).await.is(200).json();
         assert_eq!(connected["username"], Value::Null, "{url}");
@@ -228,7 +228,7 @@ async fn no_metadata_of_a_provider_leads_inside() {
             let path = format!("/v1/integrations/{name}/oauth/complete");
             let completed = server.post(&path).key(&server.key).json(&body).send().await;
             if name.starts_with("tok") {
-                assert!(completed.is(502).text().contains("the address is not public"), "{url}");
+                assert!(completed.is(502).text().contains("the request is not allowed"), "{url}");
             } else {
                 let connected = completed.is(200).json();
                 assert_eq!(connected["username"], Value::Null, "{url}");
