@@ -10,6 +10,7 @@ each. The exit code is 1 if there is another difference, or if a wanted differen
 import concurrent.futures
 import fnmatch
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -130,7 +131,7 @@ def main():
     if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     cases = [case for case in CASES if fnmatch.fnmatch(case.name, (sys.argv + ["*"])[3])]
-    servers = [Server(sys.argv[1]), Server(sys.argv[2])]
+    servers = [Server(os.path.abspath(path)) for path in sys.argv[1:3]]
     try:
         with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
             results = {}
