@@ -437,6 +437,7 @@ mod tests {
     fn a_new_credential_is_told_apart_by_its_type() {
         let faults = faults::<CreateBody>;
         assert_eq!(faults(&json!({"title": "x"})), [("union_tag_not_found", json!(["body"]))]);
+        assert_eq!(faults(&json!("api_key")), [("model_attributes_type", json!(["body"]))]);
         for tag in [json!("oauth2"), json!("API_KEY"), json!(null), json!(1), json!([])] {
             assert_eq!(faults(&json!({"type": tag, "title": "x"})), [("union_tag_invalid", json!(["body"]))]);
         }

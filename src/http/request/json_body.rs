@@ -50,6 +50,11 @@ pub(crate) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8
             return Err(vec![RequestFault::new("json_invalid", place, "JSON decode error")]);
         }
     };
+    if !input.is_object() {
+        validation::wipe(&mut input);
+        // Not left to serde, which takes a text for the tag of a union.
+        return fault("model_attributes_type", NOT_AN_OBJECT);
+    }
     let (body, faults) = validation::read(&input, Format::Json);
     validation::wipe(&mut input);
     match body {
