@@ -83,7 +83,7 @@ impl VaultRepairArgs {
         }
         if !plan.rest.is_empty()
             && !self.accept_rest
-            && !ask("More is missing. Is what is left the whole vault?", false)
+            && !ask("More rows are missing. Accept the remaining rows as the whole vault?", false)
         {
             return Err(Failure::damaged("the vault misses more than the rows that do not open; nothing was changed").advise(
                 "bring back a backup. If you know that nothing else is missing: `strongroom vault repair --accept-rest`",
