@@ -32,6 +32,19 @@ async fn each_route_needs_its_permission_and_no_other() {
     }
 }
 
+/// The permission of each route is fixed by the page, because the test above takes it from the table of routes itself.
+#[test]
+fn permissions_are_those_of_the_api_page() {
+    let page = include_str!("../../docs/api.md");
+    for route in routes::table() {
+        let Some(permission) = route.permission else { continue };
+        let (method, permission) = (&route.method, permission.name());
+        let path = route.pattern.trim_start_matches("/v1/integrations");
+        let [row, sentence] = ["` | `", "` (`"].map(|between| format!("`{method} {path}{between}{permission}`"));
+        assert!(page.contains(&row) || page.contains(&sentence), "docs/api.md lacks {row}");
+    }
+}
+
 #[tokio::test]
 async fn service_key_acts_for_the_user_in_the_header() {
     let server = Server::start().await;
