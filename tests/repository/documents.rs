@@ -6,7 +6,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -80,7 +80,7 @@ fn is_path(span: &str) -> bool {
 }
 
 /// The tests that a table's last column names: `` `file`: `test`, `test`; `file`: `test` ``.
-fn tests_named_in(row: &str) -> Vec<(String, String)> {
+pub(crate) fn tests_named_in(row: &str) -> Vec<(String, String)> {
     let column = row.trim_end_matches(['|', ' ']).rsplit("| ").next().unwrap_or("");
     let mut named = Vec::new();
     for part in column.split("; ").filter(|part| part.contains("`: `")) {
@@ -106,17 +106,23 @@ fn assert_runs((file, test): &(String, String)) {
     assert!(is_test && !attributes.iter().any(|line| line.contains("ignore")), "{file}: {test}: {attributes:?}");
 }
 
-#[test]
-fn every_row_of_the_threat_table_names_tests_that_run() {
+/// Returns the rows of the threat table.
+pub(crate) fn threat_rows() -> Vec<String> {
     let page = read("docs/security.md");
     let table = page.split_once("| attacker | defence | held by |\n|---|---|---|\n").unwrap().1;
-    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
     assert!(rows.len() > 40, "{}", rows.len());
-    for row in rows {
-        let named = tests_named_in(row);
+    rows
+}
+
+#[test]
+fn every_row_of_the_threat_table_names_tests_that_run() {
+    for row in threat_rows() {
+        let named = tests_named_in(&row);
         assert!(!named.is_empty(), "nothing holds this: {row}");
         named.iter().for_each(assert_runs);
     }
+    let page = read("docs/security.md");
     page.lines().filter(|line| line.starts_with('|')).flat_map(tests_named_in).for_each(|named| assert_exists(&named));
 }
 

@@ -9,6 +9,7 @@ mod client;
 
 mod documents;
 mod imports;
+mod mutations;
 mod prose;
 mod readme_session;
 mod rust_version;
