@@ -61,6 +61,11 @@ export class Page {
     return texts(this.document).join(' ').replace(/\s+/g, ' ').trim();
   }
 
+  /// The labels of its buttons.
+  get buttons() {
+    return [...elements(this.document, 'button')].map((button) => texts(button).join('').trim());
+  }
+
   /// Presses the button `label` of the form that has it; `fields` is what is typed into the form before.
   submit(label, fields = {}) {
     for (const form of elements(this.document, 'form')) {

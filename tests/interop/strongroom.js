@@ -152,7 +152,7 @@ async function within(seconds, what, holds) {
   throw new Error(`waited ${seconds} s in vain for ${what}`);
 }
 
-async function freePort() {
+export async function freePort() {
   const listener = createServer();
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
