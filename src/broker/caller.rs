@@ -22,13 +22,19 @@ pub struct Administrator {
 }
 
 impl Administrator {
-    /// The local operator; may act for every user.
-    pub fn command_line() -> Self {
-        Self { holder: KeyHolder::Service { users: Vec::new() }, who: AuditContext::command_line() }
+    /// The local operator, for one user or for all.
+    pub fn command_line(user: Option<UserId>) -> Self {
+        let holder = user.map_or(KeyHolder::Service { users: Vec::new() }, KeyHolder::User);
+        Self { holder, who: AuditContext::command_line() }
     }
 }
 
 impl Caller {
+    /// The local operator, for this user.
+    pub fn command_line(user: UserId) -> Self {
+        Self { user, who: AuditContext::command_line() }
+    }
+
     /// Returns the API key of the request. A pending login records the key that started it.
     pub(super) fn api_key(&self) -> Option<ApiKeyId> {
         match &self.who.actor {

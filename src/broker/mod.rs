@@ -8,7 +8,10 @@
 //! - `token/`: the live token, single-flight refresh, refresh ahead of expiry
 //! - `credentials/`: create, list, get, delete
 //! - `transfer/`: import and export
-//! - `admin/`: users, API keys, audit log, rotation, revocation queue, housekeeping, scheduled backups and verification
+//! - `providers/`: the catalogue as the settings extend it
+//! - `admin/`: users, API keys, audit log, revocation queue, housekeeping, scheduled backups and
+//!   verification
+//! - `vault/`: the vault file and its keys
 
 mod access_token;
 mod admin;
@@ -17,16 +20,18 @@ mod client_metadata;
 mod clients;
 mod credentials;
 mod error;
+mod installation;
 mod login;
 mod parts;
 mod providers;
 mod token;
 mod transfer;
+mod vault;
+mod vault_admin;
 
 pub use access_token::TokenHolder;
 pub use admin::{
-    BackupStatus, RemovedCredential, RevocationList, RotationReport, UserRemoval, WaitingRevocation, backup_name,
-    backup_status,
+    BackupStatus, RemovedCredential, RevocationList, UserRemoval, WaitingRevocation, backup_name, backup_status,
 };
 pub use caller::{Administrator, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
@@ -35,11 +40,23 @@ pub use credentials::{
     ServiceFault, ServiceRequest, ShownBeside, ShownError, service_account,
 };
 pub use error::Error;
+pub use installation::{Installation, StartError};
 pub use login::{
     CompleteRequest, CompleteResponse, ConnectRequest, DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll,
     DevicePollRequest, DeviceWaiting, FurtherCredential, InitiateRequest, InitiateResponse, callback_path,
 };
 pub use parts::Broker;
-pub use providers::ProviderInfo;
+pub use providers::{EndpointCheck, ProviderInfo, ProviderReport, ProviderRow, UnknownProvider};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
 pub use transfer::{ExportError, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
+pub use vault::{
+    NewMasterKey, NewVault, Rekeyed, Restored, RotationReport, UnlockError, VaultReport, is_served, master_key,
+};
+pub use vault_admin::VaultAdmin;
+
+// Types of the vault in the answers of the use cases.
+pub use crate::vault::{
+    ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialMetadata, CredentialPage,
+    Existing, ExportFault, HeadFit, HostPattern, KeyHolder, KeySlot, MasterKey, MasterKeyError, NewApiKey, OpenMode,
+    OwnClient, Renewal, Repair, SlotAdded, SlotRemoved, UserPattern, VaultError, Verification, check_files,
+};

@@ -10,12 +10,13 @@ use super::login::issuer_cache::IssuerCache;
 use super::login::mcp_servers::McpServers;
 use super::token::outcome::RefreshOutcome;
 use super::token::single_flight::SingleFlight;
+use super::vault_admin::VaultAdmin;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::random::Random;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{AuditContext, Vault, VaultError};
 
 /// The parts that the use cases work with. Cheap to clone.
 #[derive(Clone)]
@@ -67,6 +68,18 @@ impl Broker {
             single_flight: SingleFlight::default(),
         };
         Ok(Self(Arc::new(parts)))
+    }
+
+    /// Returns the administration of the vault by `who`.
+    pub fn admin(&self, who: AuditContext) -> VaultAdmin {
+        let Parts { config, vault, clock, .. } = &*self.0;
+        VaultAdmin { config: Arc::clone(config), vault: vault.clone(), clock: clock.clone(), who }
+    }
+
+    /// Resolves when the vault takes no more writes, because a commit failed with an unknown
+    /// outcome. The server has to stop.
+    pub async fn fatal(&self) -> VaultError {
+        self.0.vault.fatal().await
     }
 
     /// Returns the vault.

@@ -1,12 +1,12 @@
 //! `strongroom config`: checks and shows the settings.
 
 use clap::Subcommand;
-use serde::Serialize;
+use serde_json::json;
 
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Output, note};
-use crate::config::{ClientSecrets, on_one_line};
+use crate::config::{ClientSecrets, Shown, on_one_line};
 
 /// Check or show the configuration
 #[derive(Debug, Subcommand)]
@@ -21,13 +21,6 @@ pub(super) enum ConfigCommand {
     },
 }
 
-#[derive(Serialize)]
-struct SettingRow {
-    key: String,
-    value: toml::Value,
-    from: String,
-}
-
 impl ConfigCommand {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
@@ -38,32 +31,30 @@ impl ConfigCommand {
 }
 
 fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let (config, catalog) = context.settings(ClientSecrets::Require)?;
+    let installation = context.installation(ClientSecrets::Require)?;
+    let config = installation.config();
     for warning in &config.warnings {
         note(format!("warning: {warning}"));
     }
-    let source =
-        config.file.map_or_else(|| "no configuration file; the defaults".to_owned(), |f| f.display().to_string());
+    let file = config.file.as_ref().map(|file| file.display().to_string());
+    let source = file.unwrap_or_else(|| "no configuration file; the defaults".to_owned());
     let warnings = match config.warnings.len() {
         0 => String::new(),
         1 => ", one warning".to_owned(),
         many => format!(", {many} warnings"),
     };
-    out.line(format!("{source}: ok ({} providers{warnings})", catalog.iter().len()))
+    out.line(format!("{source}: ok ({} providers{warnings})", installation.provider_count()))
 }
 
-fn show(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let (config, _) = context.settings(ClientSecrets::Leave)?;
-    let listed = config.shown.into_iter().map(|one| SettingRow {
-        key: one.key,
-        value: one.value,
-        from: one.location.to_string(),
-    });
-    if json {
-        return out.json(&listed.collect::<Vec<_>>());
+fn show(as_json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let installation = context.installation(ClientSecrets::Leave)?;
+    let shown = &installation.config().shown;
+    if as_json {
+        let row = |one: &Shown| json!({ "key": one.key, "value": one.value, "from": one.location.to_string() });
+        return out.json(&shown.iter().map(row).collect::<Vec<_>>());
     }
-    for one in listed {
-        out.line(format!("{} = {}  # {}", on_one_line(&one.key), one.value, one.from))?;
+    for one in shown {
+        out.line(format!("{} = {}  # {}", on_one_line(&one.key), one.value, one.location))?;
     }
     Ok(())
 }

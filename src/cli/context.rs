@@ -1,17 +1,12 @@
 //! Global options of the command line, and the settings, vault and broker that they select.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::bootstrap;
 use super::failure::Failure;
 use super::output::note;
-use crate::broker::Broker;
-use crate::catalog::Catalog;
-use crate::clock::Clock;
-use crate::config::{ClientSecrets, Config, ConfigErrors, Environment, Sources, provider_entries};
-use crate::egress::Egress;
-use crate::vault::{MasterKey, OpenMode, Vault, VaultError};
+use super::secret_input;
+use crate::broker::{self, Broker, Installation, MasterKey, OpenMode, VaultAdmin, VaultError};
+use crate::config::{ClientSecrets, Environment, Sources, Unlock};
 
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,88 +25,63 @@ pub(super) struct Context {
 
 impl Context {
     /// Loads settings and catalogue, and reports every fault of both at once.
-    pub(super) fn settings(&self, client_secrets: ClientSecrets) -> Result<(Config, Catalog), Failure> {
-        let sources = self.sources();
-        match Config::load(&sources, client_secrets) {
-            Ok(mut config) => {
-                config.vault.accept_rollback = self.accept_rollback;
-                let catalog = bootstrap::catalog(&config)?;
-                Ok((config, catalog))
-            }
-            Err(ConfigErrors(mut faults)) => {
-                let entries = provider_entries(&sources);
-                if let Err(ConfigErrors(further)) = Catalog::build(&entries) {
-                    faults.extend(further);
-                }
-                faults.sort();
-                faults.dedup();
-                Err(ConfigErrors(faults).into())
-            }
-        }
+    pub(super) fn installation(&self, client_secrets: ClientSecrets) -> Result<Installation, Failure> {
+        let environment = Environment::of_process();
+        let sources = Sources { file: self.config.clone(), vault: self.vault.clone(), environment };
+        Ok(Installation::load(&sources, client_secrets, self.accept_rollback)?)
     }
 
-    fn sources(&self) -> Sources {
-        Sources { file: self.config.clone(), vault: self.vault.clone(), environment: Environment::of_process() }
-    }
-
-    /// Opens the vault for a short command. A server may be running.
-    pub(super) fn vault(&self) -> Result<Vault, Failure> {
-        let (config, _) = self.settings(ClientSecrets::Leave)?;
-        open_vault(&config)
+    /// Opens the vault for a short command that contacts no provider. A server may be running.
+    pub(super) fn admin(&self) -> Result<VaultAdmin, Failure> {
+        Ok(open(&self.installation(ClientSecrets::Leave)?, OpenMode::Command)?.0)
     }
 
     /// Builds a broker for a short command. A client secret that cannot be read gives a warning
     /// only, because the server may be able to read it.
     pub(super) fn broker(&self) -> Result<Broker, Failure> {
-        let (config, _) = self.settings(ClientSecrets::Try)?;
-        for warning in config
-            .warnings
-            .iter()
-            .filter(|warning| warning.key.contains(".client_secret") || warning.key.ends_with(".client_key"))
-        {
+        let installation = self.installation(ClientSecrets::Try)?;
+        let of_client = |key: &str| key.contains(".client_secret") || key.ends_with(".client_key");
+        for warning in installation.config().warnings.iter().filter(|warning| of_client(&warning.key)) {
             note(format!("warning: {warning}"));
         }
-        broker_of(config)
-    }
-
-    /// Builds a broker for a command that contacts no provider: it reads no client secret.
-    pub(super) fn local_broker(&self) -> Result<Broker, Failure> {
-        broker_of(self.settings(ClientSecrets::Leave)?.0)
+        Ok(installation.broker(&open(&installation, OpenMode::Command)?.0)?)
     }
 }
 
-/// Builds a broker around the vault of the configuration.
-fn broker_of(config: Config) -> Result<Broker, Failure> {
-    let vault = open_vault(&config)?;
-    Ok(bootstrap::broker(Arc::new(config), vault, Clock::system())?)
-}
-
-/// Opens the vault of the configuration.
-pub(super) fn open_vault(config: &Config) -> Result<Vault, Failure> {
-    open_with_key(config, OpenMode::Command).map(|(vault, _)| vault)
-}
-
-/// Opens the vault of the configuration, and returns the master key too.
-pub(super) fn open_with_key(config: &Config, mode: OpenMode) -> Result<(Vault, MasterKey), Failure> {
+/// Opens the vault, and returns its master key too.
+pub(super) fn open(installation: &Installation, mode: OpenMode) -> Result<(VaultAdmin, MasterKey), Failure> {
+    let path = &installation.config().vault.path;
     // Checked before a passphrase is asked for.
-    if !config.vault.path.exists() {
-        return Err(VaultError::NotFound(config.vault.path.clone()).into());
+    if mode == OpenMode::Command && !path.exists() {
+        return Err(VaultError::NotFound(path.clone()).into());
     }
-    let key = bootstrap::master_key(config)?;
-    let vault = open_with(config, &key, mode)?;
-    Ok((vault, key))
+    let key = master_key(installation)?;
+    match installation.open(&key, mode) {
+        Ok(admin) => Ok((admin, key)),
+        Err(error) => Err(explained(error, installation)),
+    }
 }
 
-/// Opens the vault of the configuration with this master key.
-pub(super) fn open_with(config: &Config, key: &MasterKey, mode: OpenMode) -> Result<Vault, Failure> {
-    let opened = bootstrap::open_vault_with(config, key, mode, &Clock::system());
-    opened.map_err(|error| match (&error, bootstrap::advice_on_wrong_key(config)) {
-        (VaultError::WrongKey { .. }, Some(advice)) => Failure::from(error).advise(advice),
+fn explained(error: VaultError, installation: &Installation) -> Failure {
+    match (&error, installation.interrupted_rekey()) {
+        (VaultError::WrongKey { .. }, Some(new)) => Failure::from(error).advise(format!(
+            "a `vault rekey` was interrupted: run `strongroom vault rekey` to complete it with {}",
+            new.display()
+        )),
         _ => error.into(),
-    })
+    }
 }
 
-/// Builds the egress client of the configuration.
-pub(super) fn egress(config: &Config) -> Result<Egress, Failure> {
-    Ok(Egress::new(&config.egress.allow, &config.egress.ca_certificates)?)
+/// Reads the master key, and asks for the passphrase if the configuration says so.
+pub(super) fn master_key(installation: &Installation) -> Result<MasterKey, Failure> {
+    let config = installation.config();
+    let typed = match config.vault.unlock {
+        Unlock::Prompt => Some(secret_input::ask(
+            "Passphrase of the vault",
+            "run this on a terminal, or set another source for vault.passphrase",
+        )?),
+        Unlock::Stdin => Some(secret_input::first_line()?),
+        Unlock::MasterKey(_) | Unlock::Passphrase(_) => None,
+    };
+    Ok(broker::master_key(config, typed)?)
 }

@@ -4,11 +4,9 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::broker;
+use crate::broker::{self, BackupError, StartError, UnknownProvider, UnlockError, VaultError};
 use crate::config::ConfigErrors;
-use crate::egress::EgressSetupError;
 use crate::http::ListenError;
-use crate::vault::{BackupError, MasterKeyError, VaultError};
 
 /// Exit codes of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,16 +110,47 @@ impl From<broker::Error> for Failure {
     }
 }
 
-impl From<MasterKeyError> for Failure {
-    fn from(error: MasterKeyError) -> Self {
-        let advice = "use the text that `strongroom init` wrote, from your copy of the key file";
-        Self { code: Code::WrongKey, message: error.to_string(), advice: Some(advice.to_owned()) }
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Vault(error) => error.into(),
+            StartError::Egress(_) => {
+                Self::configuration(error.to_string()).advise("check egress.ca_certificates in the configuration")
+            }
+        }
     }
 }
 
-impl From<EgressSetupError> for Failure {
-    fn from(error: EgressSetupError) -> Self {
-        Self::configuration(error.to_string()).advise("check egress.ca_certificates in the configuration")
+impl From<UnknownProvider> for Failure {
+    fn from(error: UnknownProvider) -> Self {
+        Self::new(error.to_string()).advise("`strongroom provider list` lists all providers")
+    }
+}
+
+impl From<UnlockError> for Failure {
+    fn from(error: UnlockError) -> Self {
+        let (code, advice) = match error {
+            UnlockError::Vault(error) => return error.into(),
+            UnlockError::MasterKey(_) => {
+                (Code::WrongKey, "use the text that `strongroom init` wrote, from your copy of the key file")
+            }
+            UnlockError::Unreadable { .. } => (
+                Code::Configuration,
+                "check vault.master_key or vault.passphrase in the configuration; `strongroom init` creates a vault with its key",
+            ),
+            UnlockError::KeyMissing { .. } => {
+                (Code::Configuration, "restore the key file, or name another vault with --vault")
+            }
+            UnlockError::NotReplaceable => {
+                (Code::Configuration, "name the new one: --key-file FILE or --passphrase prompt")
+            }
+            UnlockError::OwnSlot(_) => (
+                Code::Failed,
+                "change vault.master_key or vault.passphrase first, or give --own; otherwise the next start fails",
+            ),
+            UnlockError::Unchanged => (Code::Failed, "give another file or passphrase"),
+        };
+        Self { code, message: error.to_string(), advice: Some(advice.to_owned()) }
     }
 }
 
@@ -150,14 +179,11 @@ impl From<VaultError> for Failure {
 
 impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
-        let advice = match &error {
-            BackupError::Vault(VaultError::WrongKey { .. }) => {
-                "set vault.master_key to the master key of the backup's time"
+        let advice = match error {
+            BackupError::Vault(error @ VaultError::WrongKey { .. }) => {
+                return Self::from(error).advise("set vault.master_key to the master key of the backup's time");
             }
-            BackupError::Vault(_) => {
-                let BackupError::Vault(error) = error else { unreachable!("it was looked at") };
-                return error.into();
-            }
+            BackupError::Vault(error) => return error.into(),
             BackupError::NotABackup(_) => "name a file that `strongroom vault backup` wrote",
             BackupError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
             BackupError::Damaged(_) | BackupError::CutOff => "use another copy of this backup, or an older one",
@@ -167,13 +193,7 @@ impl From<BackupError> for Failure {
                 "check the folder, its owner and mode, and the disk space; no partial file was left"
             }
         };
-        let code = if error.is_damage() {
-            Code::Damaged
-        } else if matches!(error, BackupError::Vault(VaultError::WrongKey { .. })) {
-            Code::WrongKey
-        } else {
-            Code::Failed
-        };
+        let code = if error.is_damage() { Code::Damaged } else { Code::Failed };
         Self { code, message: error.to_string(), advice: Some(advice.to_owned()) }
     }
 }

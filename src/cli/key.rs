@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Output, note};
 use super::runtime::block_on;
+use crate::broker::{ApiKey, KeyHolder, NewApiKey, UserPattern};
 use crate::clock::{Clock, UnixTime};
 use crate::duration;
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
-use crate::vault::{ApiKey, AuditContext, KeyHolder, NewApiKey, UserPattern};
 
 /// Manage API keys
 #[derive(Debug, Subcommand)]
@@ -59,29 +59,6 @@ pub(super) struct Create {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Created<'k> {
-    id: ApiKeyId,
-    api_key: &'k str,
-    user: Option<&'k UserId>,
-    permissions: Vec<Permission>,
-    expires_at: Option<UnixTime>,
-}
-
-#[derive(Serialize)]
-struct KeyRow {
-    id: ApiKeyId,
-    name: Option<String>,
-    user: Option<UserId>,
-    service: bool,
-    users: Vec<String>,
-    permissions: Vec<Permission>,
-    created_at: UnixTime,
-    expires_at: Option<UnixTime>,
-    revoked_at: Option<UnixTime>,
-    status: &'static str,
-}
-
 impl KeyCommand {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
@@ -101,15 +78,16 @@ impl Create {
         let expires_at = self.expires.map(|after| Clock::system().now().plus(after));
         let permissions = Permissions::from_iter(self.permissions);
         let new = NewApiKey { name: self.name, holder, permissions, expires_at };
-        let broker = context.local_broker()?;
-        let (key, text) = block_on(broker.create_api_key(new, &AuditContext::command_line()))??;
+        let (key, text) = block_on(context.admin()?.create_api_key(new))??;
         if self.json {
             let user = match &key.holder {
                 KeyHolder::User(user) => Some(user),
                 KeyHolder::Service { .. } => None,
             };
-            let permissions = key.permissions.iter().collect();
-            return out.json(&Created { id: key.id, api_key: text.expose(), user, permissions, expires_at });
+            let permissions: Vec<Permission> = key.permissions.iter().collect();
+            return out.json(&json!({
+                "id": key.id, "api_key": text.expose(), "user": user, "permissions": permissions, "expires_at": expires_at,
+            }));
         }
         note(format!(
             "API key {} for {} with {}. It is shown only once:",
@@ -122,45 +100,39 @@ impl Create {
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let keys = context.local_broker()?.api_keys()?;
-    let now = Clock::system().now();
+    let (keys, now) = (context.admin()?.api_keys()?, Clock::system().now());
     if json {
-        return out.json(&keys.into_iter().map(|key| listed(key, now)).collect::<Vec<_>>());
+        return out.json(&keys.iter().map(|key| listed(key, now)).collect::<Vec<_>>());
     }
-    let rows: Vec<_> = keys
-        .iter()
-        .map(|key| {
-            [
-                key.id.to_string(),
-                key.name.clone().unwrap_or_default(),
-                holder_text(&key.holder),
-                key.permissions.to_string(),
-                key.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
-                status(key, now).to_owned(),
-            ]
-        })
-        .collect();
-    out.columns(["ID", "NAME", "FOR", "PERMISSIONS", "EXPIRES", "STATUS"], &rows)
+    out.table(&keys, ["ID", "NAME", "FOR", "PERMISSIONS", "EXPIRES", "STATUS"], |key| {
+        [
+            key.id.to_string(),
+            key.name.clone().unwrap_or_default(),
+            holder_text(&key.holder),
+            key.permissions.to_string(),
+            key.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            status(key, now).to_owned(),
+        ]
+    })
 }
 
-fn listed(key: ApiKey, now: UnixTime) -> KeyRow {
-    let status = status(&key, now);
-    let (user, service, users) = match key.holder {
-        KeyHolder::User(user) => (Some(user), false, Vec::new()),
-        KeyHolder::Service { users } => (None, true, users.iter().map(ToString::to_string).collect()),
+fn listed(key: &ApiKey, now: UnixTime) -> Value {
+    let (user, users) = match &key.holder {
+        KeyHolder::User(user) => (Some(user), &[][..]),
+        KeyHolder::Service { users } => (None, &users[..]),
     };
-    KeyRow {
-        id: key.id,
-        name: key.name,
-        user,
-        service,
-        users,
-        permissions: key.permissions.iter().collect(),
-        created_at: key.created_at,
-        expires_at: key.expires_at,
-        revoked_at: key.revoked_at,
-        status,
-    }
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "user": user,
+        "service": user.is_none(),
+        "users": users.iter().map(UserPattern::as_str).collect::<Vec<_>>(),
+        "permissions": key.permissions.iter().collect::<Vec<_>>(),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "status": status(key, now),
+    })
 }
 
 fn status(key: &ApiKey, now: UnixTime) -> &'static str {
@@ -182,8 +154,7 @@ fn holder_text(holder: &KeyHolder) -> String {
 }
 
 fn revoke(id: ApiKeyId, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let broker = context.local_broker()?;
-    if block_on(broker.revoke_api_key(id, &AuditContext::command_line()))?? {
+    if block_on(context.admin()?.revoke_api_key(id))?? {
         out.line(format!("revoked API key {id}"))
     } else {
         Err(Failure::new(format!("there is no active API key {id}")).advise("`strongroom key list` lists all keys"))

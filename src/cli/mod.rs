@@ -6,7 +6,6 @@
 
 mod arguments;
 mod audit;
-pub mod bootstrap;
 mod completions;
 mod config;
 mod connect;

@@ -47,9 +47,25 @@ impl Output {
         self.line(serde_json::to_string(value).expect("every key is a text, and no value refuses to be written"))
     }
 
-    /// Writes rows in columns under a header. Control characters in cells are replaced.
-    pub(super) fn columns<const N: usize>(&mut self, header: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
-        let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
+    /// Writes items as JSON, or in columns under a header.
+    pub(super) fn list<T: Serialize, const N: usize>(
+        &mut self,
+        json: bool,
+        items: &[T],
+        header: [&str; N],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> Result<(), Failure> {
+        if json { self.json(&items) } else { self.table(items, header, cells) }
+    }
+
+    /// Writes items in columns under a header. Control characters in cells are replaced.
+    pub(super) fn table<T, const N: usize>(
+        &mut self,
+        items: &[T],
+        header: [&str; N],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> Result<(), Failure> {
+        let rows: Vec<[String; N]> = items.iter().map(|item| cells(item).map(|cell| plain(&cell))).collect();
         let mut widths = header.map(|name| name.chars().count());
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {

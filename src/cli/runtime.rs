@@ -25,10 +25,11 @@ pub(super) fn multi_threaded() -> Result<Runtime, Failure> {
 
 /// Returns a future that resolves at the first SIGTERM or SIGINT. From now on neither signal ends
 /// the process.
-pub(super) fn signals() -> io::Result<impl Future<Output = ()>> {
+pub(super) fn signals() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let failed = |error: io::Error| Failure::new(format!("cannot install signal handlers: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -1,16 +1,13 @@
 //! `strongroom user`: manage users.
 
 use clap::Subcommand;
-use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
 use super::runtime::block_on;
-use crate::broker::{Administrator, Broker, UserRemoval};
-use crate::clock::UnixTime;
+use crate::broker::{Administrator, Broker, CredentialPage, UserRemoval};
 use crate::id::UserId;
-use crate::vault::{AuditContext, KeyHolder};
 
 /// Manage the users whose credentials are stored
 #[derive(Debug, Subcommand)]
@@ -33,13 +30,6 @@ pub(super) enum UserCommand {
     },
 }
 
-#[derive(Serialize)]
-struct UserRow {
-    id: UserId,
-    created_at: UnixTime,
-    credentials: u64,
-}
-
 impl UserCommand {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
@@ -51,28 +41,20 @@ impl UserCommand {
 }
 
 fn add(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let new = block_on(context.local_broker()?.add_user(id, &AuditContext::command_line()))??;
+    let new = block_on(context.admin()?.add_user(id))??;
     out.line(if new { format!("added user {id}") } else { format!("user {id} exists already") })
 }
 
 fn list(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let rows: Vec<UserRow> = context
-        .local_broker()?
-        .users()?
-        .into_iter()
-        .map(|user| UserRow { id: user.id, created_at: user.created_at, credentials: user.credentials })
-        .collect();
-    if json {
-        return out.json(&rows);
-    }
-    let cells = |row: UserRow| [row.id.to_string(), row.credentials.to_string(), row.created_at.to_string()];
-    out.columns(["USER", "CREDENTIALS", "SINCE"], &rows.into_iter().map(cells).collect::<Vec<_>>())
+    out.list(json, &context.admin()?.users()?, ["USER", "CREDENTIALS", "SINCE"], |user| {
+        [user.id.to_string(), user.credentials.to_string(), user.created_at.to_string()]
+    })
 }
 
 /// Prints the revocations that providers have not confirmed: all that remains of a removed user.
 fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Failure> {
-    let administrator = Administrator { holder: KeyHolder::User(id.clone()), who: AuditContext::command_line() };
-    for waiting in broker.revocations(&administrator, crate::vault::CredentialPage::default())?.revocations {
+    let administrator = Administrator::command_line(Some(id.clone()));
+    for waiting in broker.revocations(&administrator, CredentialPage::default())?.revocations {
         out.line(format!(
             "not revoked: {} {}; its sealed token stays in the revocation queue until {}",
             waiting.provider, waiting.credential_id, waiting.give_up_at
@@ -84,7 +66,7 @@ fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Fai
 fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let broker = context.broker()?;
     let mut lines = Vec::new();
-    let removal = block_on(broker.remove_user(id, &AuditContext::command_line(), |gone| {
+    let removal = block_on(broker.remove_user(id, |gone| {
         let revoked = match gone.revoked {
             Some(true) => "deleted and revoked",
             Some(false) => "deleted; the revocation failed and will be retried by the server",

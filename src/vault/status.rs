@@ -1,5 +1,7 @@
 //! The status of a vault, for people.
 
+use serde::Serialize;
+
 use crate::clock::UnixTime;
 use crate::store::{FileWarning, SCHEMA_VERSION};
 use crate::vault::crypto::keyring_rows::KeyringRows;
@@ -10,7 +12,7 @@ use crate::vault::rotation::key_slots::{KeySlot, KeySlots};
 use crate::vault::txn::core::VaultCore;
 
 /// The content of a vault in numbers; nothing of it is secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct VaultStatus {
     /// The schema's version.
     pub schema_version: u32,
@@ -33,17 +35,20 @@ pub struct VaultStatus {
     /// Number of API keys, including revoked ones.
     pub api_keys: u64,
     /// Number of pending logins.
+    #[serde(rename = "pending_logins")]
     pub pending: u64,
     /// Number of queued revocations.
+    #[serde(rename = "waiting_revocations")]
     pub revocations: u64,
     /// Number of audit rows.
+    #[serde(rename = "audit_rows")]
     pub audit: u64,
     /// File permissions that give access to other users.
     pub warnings: Vec<FileWarning>,
 }
 
 /// One version of a key of the keyring.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyVersion {
     /// `data`, `audit` or `api_key`.
     pub purpose: String,

@@ -1,5 +1,7 @@
 //! Users: created with their first credential or API key, removed by the operator.
 
+use serde::Serialize;
+
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::store::UserRow;
@@ -12,7 +14,7 @@ use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
 
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KnownUser {
     /// The id, chosen by the application.
     pub id: UserId,

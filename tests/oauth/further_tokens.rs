@@ -203,10 +203,11 @@ async fn paired_credentials_stay_together_under_new_ids() {
     log_in(&server, &json!({})).await.is(200);
     let (vault, who, passphrase) =
         (server.broker.vault(), AuditContext::command_line(), Secret::new("correct horse battery"));
-    let mut writer = vault.transfer().begin_export(Vec::new(), &passphrase).unwrap().unwrap();
     let owner = vault.users().list().unwrap().into_iter().find(|user| user.credentials == 2).unwrap().id;
-    server.broker.export(&mut writer, &[owner], None, &who).await.unwrap();
-    let file = writer.finish().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("one.export");
+    server.broker.export(&file, &passphrase, Some(owner), None, &who).await.unwrap();
+    let file = std::fs::read(file).unwrap();
     for (user, reversed) in [("bob", false), ("carol", true)] {
         let user: UserId = user.parse().unwrap();
         let mut records = read_export(&file, &passphrase).unwrap();
@@ -215,7 +216,7 @@ async fn paired_credentials_stay_together_under_new_ids() {
         }
         let order: Vec<_> = records.iter().map(|one| one.as_ref().unwrap().summary.id.to_string()).collect();
         let options = ImportOptions { user: Some(user.clone()), ..ImportOptions::default() };
-        let report = server.broker.import_export(records, &options, &who).await;
+        let report = server.broker.import_records(records, &options, &who).await;
         let told: Vec<_> = report.items.iter().map(|item| item.source_id.clone()).collect();
         assert_eq!((report.imported, told), (2, order), "in the order of the file");
         let there = vault.credentials().list(&user, None, CredentialPage::default()).unwrap();

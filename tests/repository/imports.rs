@@ -25,6 +25,9 @@ const LAYERS: &[&[&str]] = &[
     &["store", "egress"],
 ];
 
+/// Modules that the command line reaches only through the use cases of the broker.
+const BEHIND_THE_BROKER: [&str; 4] = ["vault", "store", "oauth", "catalog"];
+
 type Path = Vec<String>;
 
 /// A module: a file, or a `mod` block in one.
@@ -327,4 +330,30 @@ fn arrows_follow_the_layers() {
         }
     }
     assert!(against.is_empty(), "imports against the layers:\n{}", against.join("\n"));
+}
+
+/// The paths in a file as they are written, and the lines that call `Broker::vault`.
+fn against_the_broker(source: &Source) -> Vec<String> {
+    let mut paths =
+        Paths { module: source.module.clone(), found: Vec::new(), heads: BTreeSet::new(), reexports: Vec::new() };
+    paths.visit_file(&source.syntax);
+    let reexports = paths.reexports.iter().map(|(_, _, path)| path);
+    let written = paths.found.iter().map(|(_, path)| path).chain(reexports);
+    let is_behind = |path: &&Path| {
+        let top = path.iter().find(|name| !["crate", "strongroom", "super", "self"].contains(&name.as_str()));
+        let from_the_root = path.first().is_some_and(|first| first == "crate" || first == "strongroom");
+        from_the_root && top.is_some_and(|top| BEHIND_THE_BROKER.contains(&top.as_str()))
+    };
+    let mut against: Vec<String> = written.filter(is_behind).map(|path| path.join("::")).collect();
+    against.extend(source.text.lines().filter(|line| line.contains(".vault()")).map(str::to_owned));
+    against
+}
+
+#[test]
+fn command_line_calls_use_cases_only() {
+    let mut against = Vec::new();
+    for source in program().iter().filter(|source| source.path.starts_with("src/cli/")) {
+        against.extend(against_the_broker(source).into_iter().map(|path| format!("{}: {path}", source.path)));
+    }
+    assert!(against.is_empty(), "not through the broker:\n{}", against.join("\n"));
 }

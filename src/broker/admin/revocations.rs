@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 use crate::broker::caller::Administrator;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
+use crate::broker::vault_admin::VaultAdmin;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, RevocableTokens};
-use crate::vault::{AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, VaultError};
+use crate::vault::{AuditContext, CredentialPage, GivenUp, KeyHolder, QueuedRevocation, RetryBounds, VaultError};
 
 /// Wait after the first failure; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -87,14 +88,20 @@ pub struct RevocationList {
     pub damaged: Vec<VaultError>,
 }
 
-impl Broker {
-    /// Lists the queued revocations of the users that the administrator may act for.
-    pub fn revocations(&self, administrator: &Administrator, page: CredentialPage) -> Result<RevocationList, Error> {
-        let queue =
-            self.0.vault.revocations().list(|user| administrator.holder.acts_for(user), page.after, page.limit)?;
+impl VaultAdmin {
+    /// Lists the queued revocations of the users that `holder` may act for.
+    pub fn revocations(&self, holder: &KeyHolder, page: CredentialPage) -> Result<RevocationList, VaultError> {
+        let queue = self.vault.revocations().list(|user| holder.acts_for(user), page.after, page.limit)?;
         let next_after = queue.waiting.last().filter(|_| queue.more).map(|last| last.credential_id);
         let revocations = queue.waiting.into_iter().map(WaitingRevocation::from).collect();
         Ok(RevocationList { revocations, next_after, damaged: queue.damaged })
+    }
+}
+
+impl Broker {
+    /// Lists the queued revocations of the users that the administrator may act for.
+    pub fn revocations(&self, administrator: &Administrator, page: CredentialPage) -> Result<RevocationList, Error> {
+        Ok(self.admin(administrator.who.clone()).revocations(&administrator.holder, page)?)
     }
 
     /// Retries what is due once and gives up what was tried for longer than `vault.revoke_retry`.

@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::config::BackupSettings;
@@ -25,7 +27,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(300);
 const SUFFIX: &str = ".backup";
 
 /// State of the scheduled backups, read from the folder.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct BackupStatus {
     /// Folder of the backups.
     pub directory: PathBuf,
@@ -35,6 +37,8 @@ pub struct BackupStatus {
     pub kept: usize,
     /// Time at which the next backup is due.
     pub due_at: UnixTime,
+    /// True if the next backup is due.
+    pub due: bool,
 }
 
 /// Returns the file name of a backup made at `at`.
@@ -50,7 +54,7 @@ pub fn backup_status(settings: &BackupSettings, vault: &Vault, now: UnixTime) ->
     // A wrong clock can date a backup in the future. It must not delay the next one.
     let newest = found.iter().map(|(at, _)| *at).filter(|at| *at <= now).max();
     let due_at = newest.map_or(now, |newest| newest.plus(settings.every));
-    Some(BackupStatus { directory, newest, kept: found.len(), due_at })
+    Some(BackupStatus { directory, newest, kept: found.len(), due_at, due: due_at <= now })
 }
 
 impl Broker {
@@ -89,7 +93,7 @@ impl Broker {
         let stop = StopOnDrop(BackupStop::default());
         let (asked, writer) = (stop.0.clone(), vault.clone());
         let work = move || -> Result<Option<MadeBackup>, BackupError> {
-            let Some(status) = backup_status(&settings, &writer, now).filter(|status| status.due_at <= now) else {
+            let Some(status) = backup_status(&settings, &writer, now).filter(|status| status.due) else {
                 return Ok(None);
             };
             if writer.standby().mark()?.is_some() {

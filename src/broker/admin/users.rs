@@ -3,8 +3,9 @@
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
+use crate::broker::vault_admin::VaultAdmin;
 use crate::id::{CredentialId, ProviderName, UserId};
-use crate::vault::{AuditContext, CredentialPage, KnownUser, VaultError};
+use crate::vault::{CredentialPage, KnownUser, VaultError};
 
 /// Passes over a user's credentials, because a server may store another one during the removal.
 const REMOVAL_PASSES: usize = 10;
@@ -31,41 +32,45 @@ pub enum UserRemoval {
     Growing,
 }
 
-impl Broker {
+impl VaultAdmin {
     /// Adds a user. Returns false if it exists already.
-    pub async fn add_user(&self, user: &UserId, who: &AuditContext) -> Result<bool, Error> {
-        Ok(self.0.vault.users().add(user, who).await?)
+    pub async fn add_user(&self, user: &UserId) -> Result<bool, VaultError> {
+        self.vault.users().add(user, &self.who).await
     }
 
     /// Lists the users.
-    pub fn users(&self) -> Result<Vec<KnownUser>, Error> {
-        Ok(self.0.vault.users().list()?)
+    pub fn users(&self) -> Result<Vec<KnownUser>, VaultError> {
+        self.vault.users().list()
     }
 
-    /// Returns true if the user exists.
-    pub fn has_user(&self, user: &UserId) -> Result<bool, Error> {
-        Ok(self.0.vault.users().exists(user)?)
+    /// Returns `one` if it is given, else all users.
+    pub(in crate::broker) fn one_or_all_users(&self, one: Option<UserId>) -> Result<Vec<UserId>, VaultError> {
+        match one {
+            Some(user) => Ok(vec![user]),
+            None => Ok(self.users()?.into_iter().map(|user| user.id).collect()),
+        }
     }
+}
 
+impl Broker {
     /// Revokes and deletes every credential of the user, then removes its API keys and the user. Calls `deleted` after
     /// each credential.
     pub async fn remove_user(
         &self,
         user: &UserId,
-        who: &AuditContext,
         mut deleted: impl FnMut(RemovedCredential),
     ) -> Result<UserRemoval, Error> {
-        if !self.has_user(user)? {
+        if !self.0.vault.users().exists(user)? {
             return Ok(UserRemoval::NotFound);
         }
-        let caller = Caller { user: user.clone(), who: who.clone() };
+        let caller = Caller::command_line(user.clone());
         for _ in 0..REMOVAL_PASSES {
             for credential in self.0.vault.credentials().list(user, None, CredentialPage::default())? {
                 let (provider, id) = (credential.provider, credential.id);
                 let revoked = self.delete(&caller, provider.as_str(), &id.to_string()).await?.revoked;
                 deleted(RemovedCredential { provider, id, revoked });
             }
-            match self.0.vault.users().remove(user, who).await {
+            match self.0.vault.users().remove(user, &caller.who).await {
                 Ok(_) => return Ok(UserRemoval::Removed),
                 Err(VaultError::UserHasCredentials) => {}
                 Err(error) => return Err(error.into()),

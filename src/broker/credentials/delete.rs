@@ -7,9 +7,9 @@ use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::catalog::entry::RevocationEnds;
-use crate::id::{CredentialId, ProviderName};
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
-use crate::vault::{CredentialMetadata, RevocationScope};
+use crate::vault::{AuditContext, CredentialMetadata, RevocationScope};
 
 /// Outcome of a deletion.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -47,6 +47,17 @@ impl Broker {
             None => None,
         };
         Ok(DeleteResponse { deleted: true, credentials_id: deleted.summary.id, revoked })
+    }
+
+    /// Deletes a credential of one user or of any, for the local operator.
+    pub async fn delete_for_operator(&self, user: Option<UserId>, id: CredentialId) -> Result<DeleteResponse, Error> {
+        for user in self.admin(AuditContext::command_line()).one_or_all_users(user)? {
+            if let Some(found) = self.0.vault.credentials().get(&user, &id)? {
+                let caller = Caller { user, who: AuditContext::command_line() };
+                return self.delete(&caller, found.provider.as_str(), &id.to_string()).await;
+            }
+        }
+        Err(Error::CredentialNotFound)
     }
 
     /// Returns how the provider revokes this credential.

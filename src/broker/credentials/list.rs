@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
+use crate::broker::vault_admin::VaultAdmin;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::vault::{CredentialMetadata, CredentialPage, VaultError};
 
@@ -126,43 +127,23 @@ impl Broker {
         let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         self.0.vault.credentials().get(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
     }
+}
 
-    /// Calls `each` with every credential of one user or of all, damaged ones included.
+impl VaultAdmin {
+    /// Calls `each` with every credential of one user or of all, damaged ones included. The second
+    /// value is true if the vault was restored from a backup after its tokens were stored.
     pub fn each_credential(
         &self,
         user: Option<UserId>,
         provider: Option<&ProviderName>,
-        mut each: impl FnMut(Result<&CredentialMetadata, VaultError>),
-    ) -> Result<(), Error> {
+        mut each: impl FnMut(Result<(&CredentialMetadata, bool), VaultError>),
+    ) -> Result<(), VaultError> {
+        let standby = self.vault.standby();
         for user in self.one_or_all_users(user)? {
-            self.0.vault.credentials().list_each(&user, provider, CredentialPage::default(), &mut each)?;
+            self.vault.credentials().list_each(&user, provider, CredentialPage::default(), |row| {
+                each(row.map(|credential| (credential, standby.may_be_stale(credential))));
+            })?;
         }
         Ok(())
-    }
-
-    /// Finds a credential of one user or of any.
-    pub fn find_credential(
-        &self,
-        user: Option<UserId>,
-        id: &CredentialId,
-    ) -> Result<Option<CredentialMetadata>, Error> {
-        for user in self.one_or_all_users(user)? {
-            if let Some(found) = self.0.vault.credentials().get(&user, id)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Returns true if the vault was restored from a backup after the credential's tokens were stored.
-    pub fn may_be_stale(&self, credential: &CredentialMetadata) -> bool {
-        self.0.vault.standby().may_be_stale(credential)
-    }
-
-    fn one_or_all_users(&self, one: Option<UserId>) -> Result<Vec<UserId>, Error> {
-        match one {
-            Some(user) => Ok(vec![user]),
-            None => Ok(self.users()?.into_iter().map(|user| user.id).collect()),
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 mod additional_tokens;
 mod complete;
-mod connect;
+pub(in crate::broker) mod connect;
 pub(in crate::broker) mod connectable;
 mod device;
 mod initiate;

@@ -1,13 +1,21 @@
 //! Export: writes credentials into a sealed file. The audit row of each credential is on disk
 //! before it is written.
 
-use std::io::Write;
+use std::fs::{File, Permissions};
+use std::io::{self, BufWriter, IntoInnerError, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName, UserId};
+use crate::secret::Secret;
 use crate::vault::{AuditContext, CredentialSecret, ExportWriter, TransferredCredential, VaultError};
+
+/// Minimum length of a passphrase in characters: an attacker who has the file can try passphrases
+/// offline.
+const MIN_PASSPHRASE: usize = 12;
 
 /// Credentials exported in one transaction.
 const AT_A_TIME: u32 = 100;
@@ -20,7 +28,19 @@ pub enum ExportError {
     Vault(#[from] VaultError),
     /// The file could not be written.
     #[error("cannot write the export: {0}")]
-    File(#[from] std::io::Error),
+    File(#[from] io::Error),
+    /// The file exists, and is not overwritten.
+    #[error("{0} already exists")]
+    AlreadyExists(PathBuf),
+    /// An attacker who has the file could find the passphrase by trying.
+    #[error("the passphrase is shorter than {MIN_PASSPHRASE} characters")]
+    ShortPassphrase,
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    NoUser(UserId),
+    /// No credential matches.
+    #[error("there are no credentials to export")]
+    Nothing,
 }
 
 /// An exported credential, without its secret.
@@ -40,29 +60,65 @@ pub struct ExportedCredential {
 }
 
 impl Broker {
-    /// Adds the credentials of these users, of one provider or of all, to an export.
-    pub async fn export<W: Write>(
+    /// Writes the credentials of one user or of all, of one provider or of all, into a new file
+    /// sealed by the passphrase. The file appears under its name when it is complete and on disk.
+    pub async fn export(
         &self,
-        writer: &mut ExportWriter<W>,
-        users: &[UserId],
+        file: &Path,
+        passphrase: &Secret,
+        user: Option<UserId>,
         provider: Option<&ProviderName>,
         who: &AuditContext,
     ) -> Result<Vec<ExportedCredential>, ExportError> {
-        let mut left = Vec::new();
+        if file.symlink_metadata().is_ok() {
+            return Err(ExportError::AlreadyExists(file.to_owned()));
+        }
+        if passphrase.expose().chars().count() < MIN_PASSPHRASE {
+            return Err(ExportError::ShortPassphrase);
+        }
+        let users = match user {
+            Some(user) if !self.0.vault.users().exists(&user)? => return Err(ExportError::NoUser(user)),
+            user => self.admin(who.clone()).one_or_all_users(user)?,
+        };
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let private = Permissions::from_mode(0o600);
+        let temporary = tempfile::Builder::new().prefix(".strongroom-export-").permissions(private).tempfile_in(folder);
+        let mut writer = self.0.vault.transfer().begin_export(BufWriter::new(temporary?), passphrase)??;
+        let mut exported = Vec::new();
         for user in users {
-            let mut after = None;
-            loop {
-                let page = self.0.vault.transfer().export(user, provider, after, AT_A_TIME, who).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.summary.id);
-                for mut credential in page {
-                    self.add_registration(&mut credential)?;
-                    writer.add(&credential)?;
-                    left.push(ExportedCredential::of(&credential));
-                }
+            exported.extend(self.export_user(&mut writer, &user, provider, who).await?);
+        }
+        if exported.is_empty() {
+            return Err(ExportError::Nothing);
+        }
+        let temporary = writer.finish()?.into_inner().map_err(IntoInnerError::into_error)?;
+        temporary.as_file().sync_all()?;
+        temporary.persist_noclobber(file).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => ExportError::AlreadyExists(file.to_owned()),
+            _ => error.error.into(),
+        })?;
+        File::open(folder)?.sync_all()?;
+        Ok(exported)
+    }
+
+    async fn export_user<W: Write>(
+        &self,
+        writer: &mut ExportWriter<W>,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        who: &AuditContext,
+    ) -> Result<Vec<ExportedCredential>, ExportError> {
+        let (mut exported, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.0.vault.transfer().export(user, provider, after, AT_A_TIME, who).await?;
+            let Some(last) = page.last() else { return Ok(exported) };
+            after = Some(last.summary.id);
+            for mut credential in page {
+                self.add_registration(&mut credential)?;
+                writer.add(&credential)?;
+                exported.push(ExportedCredential::of(&credential));
             }
         }
-        Ok(left)
     }
 
     /// Adds the OAuth client that was registered for this credential: no other client can refresh

@@ -9,7 +9,10 @@ use super::import_mapping::{ImportOptions, Refusal};
 use crate::broker::parts::Broker;
 use crate::id::CredentialId;
 use crate::import::Item;
-use crate::vault::{AuditContext, ImportCandidate, ImportOutcome, TransferredCredential, VaultError};
+use crate::secret::Secret;
+use crate::vault::{
+    AuditContext, ExportFault, ImportCandidate, ImportOutcome, TransferredCredential, VaultError, read_export,
+};
 
 /// Report of an import.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -74,8 +77,19 @@ impl Broker {
         self.take_in(items.map(|(at, item)| self.prepare(at, item, options)).collect(), options, who).await
     }
 
-    /// Imports the records of another vault's export. A record that could not be read is `None`.
+    /// Imports another vault's export, sealed by the passphrase.
     pub async fn import_export(
+        &self,
+        file: &[u8],
+        passphrase: &Secret,
+        options: &ImportOptions,
+        who: &AuditContext,
+    ) -> Result<ImportReport, ExportFault> {
+        Ok(self.import_records(read_export(file, passphrase)?, options, who).await)
+    }
+
+    /// Imports the records of another vault's export. A record that could not be read is `None`.
+    pub async fn import_records(
         &self,
         records: Vec<Option<TransferredCredential>>,
         options: &ImportOptions,

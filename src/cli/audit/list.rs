@@ -1,17 +1,16 @@
 //! `strongroom audit list`: filtered rows, newest last, and new rows as they are written.
 
-use crate::broker::Broker;
-use crate::cli::arguments;
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::broker::{AuditEntry, AuditFilter, VaultAdmin};
+use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, plain};
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
-use crate::vault::{AuditEntry, AuditFilter};
 
 /// Interval at which `--follow` looks for new rows.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -59,14 +58,14 @@ pub(in crate::cli) struct AuditListArgs {
 
 impl AuditListArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let broker = context.local_broker()?;
+        let admin = context.admin()?;
         let (json, follows) = (self.json, self.follow);
         let mut filter = self.filter();
-        let (entries, last) = broker.audit_rows(&filter)?;
+        let (entries, last) = admin.audit_rows(&filter)?;
         print(&entries, json, out)?;
         if follows {
             filter = AuditFilter { after: last, limit: None, ..filter };
-            follow(&broker, filter, json, out)?;
+            follow(&admin, filter, json, out)?;
         }
         Ok(())
     }
@@ -92,20 +91,17 @@ fn print(entries: &[AuditEntry], json: bool, out: &mut Output) -> Result<(), Fai
     if json {
         entries.iter().try_for_each(|entry| out.json_line(entry))?;
     } else {
-        let rows: Vec<_> = entries.iter().map(cells).collect();
-        out.columns(
-            ["ROW", "TIME", "ACTION", "RESULT", "BY", "USER", "PROVIDER", "CREDENTIAL", "MORE", "FROM"],
-            &rows,
-        )?;
+        let header = ["ROW", "TIME", "ACTION", "RESULT", "BY", "USER", "PROVIDER", "CREDENTIAL", "MORE", "FROM"];
+        out.table(entries, header, cells)?;
     }
     all_sound(entries, out)
 }
 
-fn follow(broker: &Broker, mut filter: AuditFilter, json: bool, out: &mut Output) -> Result<(), Failure> {
+fn follow(admin: &VaultAdmin, mut filter: AuditFilter, json: bool, out: &mut Output) -> Result<(), Failure> {
     loop {
         out.flush()?;
         std::thread::sleep(LOOK_AGAIN);
-        let (entries, last) = broker.audit_rows(&filter)?;
+        let (entries, last) = admin.audit_rows(&filter)?;
         for entry in &entries {
             if json {
                 out.json_line(entry)?;

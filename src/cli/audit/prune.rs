@@ -9,7 +9,6 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::duration;
-use crate::vault::AuditContext;
 
 /// Age of the rows to remove.
 #[derive(Debug, Args)]
@@ -21,13 +20,12 @@ pub(in crate::cli) struct Prune {
 
 impl Prune {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let broker = context.local_broker()?;
-        let retention = self.older_than.or(broker.config().audit.retention).ok_or_else(|| {
+        let admin = context.admin()?;
+        let retention = self.older_than.or(admin.config().audit.retention).ok_or_else(|| {
             Failure::configuration("no retention is set for the audit log")
                 .advise("set audit.retention in the configuration, or give --older-than 400d")
         })?;
-        let who = AuditContext::command_line();
-        let (removed, before) = block_on(broker.prune_audit_older_than(retention, &who))??;
+        let (removed, before) = block_on(admin.prune_audit(retention))??;
         out.line(format!("removed {removed} audit rows older than {before}"))
     }
 }

@@ -8,11 +8,10 @@ use clap::Args;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::broker::Broker;
+use crate::broker::{HeadFit, VaultAdmin};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::vault::{HeadFit, SignedRows};
 
 /// Faults printed one by one, so that an attacker cannot fill the screen.
 const TOLD: u64 = 20;
@@ -27,15 +26,15 @@ pub(in crate::cli) struct AuditVerifyArgs {
 
 impl AuditVerifyArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let broker = context.local_broker()?;
-        whole(&broker, out)?;
-        self.head.map_or(Ok(()), |file| contained(&broker, &file, out))
+        let admin = context.admin()?;
+        whole(&admin, out)?;
+        self.head.map_or(Ok(()), |file| contained(&admin, &file, out))
     }
 }
 
-fn whole(broker: &Broker, out: &mut Output) -> Result<(), Failure> {
+fn whole(admin: &VaultAdmin, out: &mut Output) -> Result<(), Failure> {
     let (mut told, mut first) = (0, None);
-    let verdict = broker.verify_audit(&mut |fault| {
+    let verdict = admin.verify_audit(&mut |fault| {
         told += 1;
         first.get_or_insert(fault);
         if told <= TOLD {
@@ -56,13 +55,13 @@ fn whole(broker: &Broker, out: &mut Output) -> Result<(), Failure> {
     ))
 }
 
-fn contained(broker: &Broker, path: &Path, out: &mut Output) -> Result<(), Failure> {
+fn contained(admin: &VaultAdmin, path: &Path, out: &mut Output) -> Result<(), Failure> {
     let shown = path.display();
     let (count, sha256, head) = read(path)?;
-    let (fit, rows) = broker
+    let (fit, rows) = admin
         .check_audit_head(&head)?
         .map_err(|fault| Failure::new(format!("the head in {shown} is not valid: {fault}")))?;
-    if count > 0 && rows.is_none_or(|rows: SignedRows| (rows.count, rows.sha256) != (count, sha256)) {
+    if count > 0 && rows.is_none_or(|rows| (rows.count, rows.sha256) != (count, sha256)) {
         return Err(Failure::new(format!("the rows in {shown} do not match its signed head"))
             .advise("the file was changed after the export; use another copy"));
     }

@@ -1,8 +1,6 @@
 //! `strongroom connect`: connects an account from a terminal, with a browser and a loopback
 //! callback (RFC 8252 §7.3).
 
-use crate::cli::arguments;
-use crate::cli::provider::lookup;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -12,7 +10,10 @@ use clap::Args;
 use super::browser;
 use super::callback_page::LoginResult;
 use super::loopback::{Answering, CallbackParameters, Login, Loopback};
-use crate::broker::{Broker, Caller, CompleteRequest, CompleteResponse, ConnectRequest, Error, callback_path};
+use crate::broker::{
+    AuditContext, Broker, Caller, CompleteRequest, CompleteResponse, ConnectRequest, Error, callback_path,
+};
+use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note, plain};
@@ -21,7 +22,6 @@ use crate::duration;
 use crate::id::{CredentialId, UserId};
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::vault::AuditContext;
 
 /// Connect an account at a provider; prints the credential's id
 #[derive(Debug, Args)]
@@ -67,8 +67,8 @@ pub(in crate::cli) struct Connect {
 impl Connect {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
-        lookup::found(broker.catalog(), &self.provider)?;
-        let caller = Caller { user: self.user(&broker)?, who: AuditContext::command_line() };
+        broker.provider(&self.provider)?;
+        let caller = Caller::command_line(self.user(&broker)?);
         let completed = if self.device {
             block_on(self.on_device(&broker, &caller))??
         } else {
@@ -83,7 +83,7 @@ impl Connect {
         if let Some(user) = &self.user {
             return Ok(user.clone());
         }
-        let users = broker.users()?;
+        let users = broker.admin(AuditContext::command_line()).users()?;
         match &users[..] {
             [only] => Ok(only.id.clone()),
             [] => Err(Failure::configuration("there is no user yet")
@@ -104,8 +104,7 @@ impl Connect {
     }
 
     async fn in_browser(&self, broker: &Broker, caller: &Caller) -> Result<CompleteResponse, Failure> {
-        let interrupted =
-            signals().map_err(|error| Failure::new(format!("cannot install signal handlers: {error}")))?;
+        let interrupted = signals()?;
         let within = self.timeout.unwrap_or(broker.config().oauth.state_ttl);
         let loopback = Loopback::bind(self.port.unwrap_or(0)).await.map_err(|error| self.no_port(&error))?;
         let listening = loopback.address();

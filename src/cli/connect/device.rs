@@ -17,8 +17,7 @@ impl Connect {
         broker: &Broker,
         caller: &Caller,
     ) -> Result<CompleteResponse, Failure> {
-        let interrupted =
-            signals().map_err(|error| Failure::new(format!("cannot install signal handlers: {error}")))?;
+        let interrupted = signals()?;
         let request = DeviceInitiateRequest {
             scopes: self.scopes.clone(),
             further_scopes: self.further_scopes(),

@@ -1,24 +1,22 @@
 //! `strongroom credential add`: stores a credential.
 
-use crate::cli::arguments;
-use crate::cli::provider::lookup;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::service_account::Service;
-use crate::broker::{Caller, CreateRequest, NewSecret};
+use crate::broker::{Caller, CreateRequest, HostPattern, NewSecret};
+use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
-use crate::cli::secret_input;
+use crate::cli::secret_input::{self, FROM_FILE};
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{AuditContext, HostPattern};
 
 /// Credential to store. The secret comes from a prompt, a file or standard input, never from an
 /// argument.
@@ -59,13 +57,13 @@ impl Add {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
         // Checked before a secret is asked for.
-        let takes = lookup::found(broker.catalog(), &self.provider)?.entry.takes(self.kind);
+        let takes = broker.provider(&self.provider)?.entry.takes(self.kind);
         if self.kind != Kind::OAuth2 && !self.service.is_wanted() && !takes {
             return Err(Failure::new(format!("{} does not accept credentials of kind {}", self.provider, self.kind))
                 .advise(format!("`strongroom provider show {}` lists the kinds that it accepts", self.provider)));
         }
         let secret = self.secret()?;
-        let caller = Caller { user: self.user, who: AuditContext::command_line() };
+        let caller = Caller::command_line(self.user);
         let title = self.title.unwrap_or_else(|| self.provider.clone());
         let request = CreateRequest { title, secret };
         let created = block_on(broker.create(&caller, &self.provider, request))??;
@@ -84,13 +82,13 @@ impl Add {
         match self.kind {
             Kind::OAuth2 => Err(oauth_is_connected()),
             Kind::ApiKey => {
-                let api_key = given.map_or_else(|| secret_input::ask("API key"), Ok)?;
+                let api_key = given.map_or_else(|| secret_input::ask("API key", FROM_FILE), Ok)?;
                 Ok(NewSecret::ApiKey { api_key: not_empty(api_key, "API key")?, expires_at: self.expires_at })
             }
             Kind::UserPassword => {
                 let (username, password) = match given {
                     Some(text) => two_lines(&text)?,
-                    None => (secret_input::ask("User name")?, secret_input::ask("Password")?),
+                    None => (secret_input::ask("User name", FROM_FILE)?, secret_input::ask("Password", FROM_FILE)?),
                 };
                 let (username, password) = (not_empty(username, "user name")?, not_empty(password, "password")?);
                 Ok(NewSecret::UserPassword { username, password })
@@ -116,7 +114,7 @@ impl Add {
         }
         self.header
             .iter()
-            .map(|name| Ok((name.to_string(), header_value(secret_input::ask(name.as_str())?)?)))
+            .map(|name| Ok((name.to_string(), header_value(secret_input::ask(name.as_str(), FROM_FILE)?)?)))
             .collect()
     }
 }

@@ -1,24 +1,21 @@
 //! `strongroom credential import`: reads credentials from another program's file or from another
 //! vault's export.
 
-use crate::cli::arguments;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use zeroize::Zeroizing;
 
-use crate::broker::{ImportOptions, ImportReport};
+use crate::broker::{AuditContext, ExportFault, HostPattern, ImportOptions, ImportReport};
+use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::provider::lookup;
 use crate::cli::runtime::block_on;
 use crate::cli::secret_input;
 use crate::id::{ProviderName, UserId};
 use crate::import::{self, FernetKey, FileError, Item, MAX_IMPORT_FILE};
-use crate::secret;
-use crate::vault::{AuditContext, ExportFault, HostPattern, read_export};
 
 /// Maximum size of a sealed export, in bytes.
 const LARGEST_EXPORT: u64 = 256 << 20;
@@ -80,7 +77,7 @@ impl Import {
         let broker = context.broker()?;
         // Checked before a secret is asked for.
         for (_, name) in &self.map {
-            lookup::found(broker.catalog(), name.as_str())?;
+            broker.provider(name.as_str())?;
         }
         let who = AuditContext::command_line();
         let options = ImportOptions {
@@ -95,8 +92,8 @@ impl Import {
                 let bytes = self.read(LARGEST_EXPORT)?;
                 let passphrase =
                     secret_input::given_or_asked(self.passphrase_file.as_deref(), "Passphrase of the export")?;
-                let records = read_export(&bytes, &passphrase).map_err(|fault| self.not_opened(fault))?;
-                block_on(broker.import_export(records, &options, &who))?
+                let imported = block_on(broker.import_export(&bytes, &passphrase, &options, &who))?;
+                imported.map_err(|fault| self.not_opened(fault))?
             }
             _ => block_on(broker.import_items(self.items()?, &options, &who))?,
         };
@@ -144,15 +141,9 @@ impl Import {
         })
     }
 
-    /// Reads one byte more than the maximum, so that the parser detects an oversized file.
+    /// Reads the file.
     fn read(&self, most: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let unreadable = |error| Failure::new(format!("cannot read {}: {error}", self.file.display()));
-        let bytes = if self.file == Path::new("-") {
-            secret::read(std::io::stdin().lock(), most)
-        } else {
-            std::fs::File::open(&self.file).and_then(|file| secret::read(file, most))
-        };
-        let bytes = bytes.map_err(unreadable)?;
+        let bytes = secret_input::bytes_of(&self.file, most)?;
         if bytes.len() as u64 > most {
             return Err(Failure::new(format!("{} is larger than {} MiB", self.file.display(), most >> 20))
                 .advise("nothing was imported; split the file"));
@@ -171,11 +162,7 @@ impl Import {
     }
 
     fn tell(&self, report: &ImportReport, out: &mut Output) -> Result<(), Failure> {
-        if self.json {
-            out.json(report)?;
-        } else {
-            table(report, out)?;
-        }
+        table(report, self.json, out)?;
         if report.not_imported == 0 {
             return Ok(());
         }
@@ -185,34 +172,29 @@ impl Import {
     }
 }
 
-fn table(report: &ImportReport, out: &mut Output) -> Result<(), Failure> {
-    let rows: Vec<_> = report
-        .items
-        .iter()
-        .map(|item| {
-            let outcome = match item.outcome {
-                "imported" if report.dry_run => "would be imported",
-                "imported" => "imported",
-                "already_here" => "exists",
-                _ => "not imported",
-            };
-            [
-                outcome.to_owned(),
-                item.user.clone().unwrap_or_default(),
-                item.provider.clone(),
-                item.kind.unwrap_or_default().to_owned(),
-                item.title.clone(),
-                item.credential.map_or_else(|| item.source_id.clone(), |id| id.to_string()),
-                item.reason.clone().or_else(|| item.note.clone()).unwrap_or_default(),
-            ]
-        })
-        .collect();
-    out.columns(["OUTCOME", "USER", "PROVIDER", "KIND", "TITLE", "ID", "NOTE"], &rows)?;
+fn table(report: &ImportReport, json: bool, out: &mut Output) -> Result<(), Failure> {
+    if json {
+        return out.json(report);
+    }
+    let imported = if report.dry_run { "would be imported" } else { "imported" };
+    out.table(&report.items, ["OUTCOME", "USER", "PROVIDER", "KIND", "TITLE", "ID", "NOTE"], |item| {
+        let outcome = match item.outcome {
+            "imported" => imported,
+            "already_here" => "exists",
+            _ => "not imported",
+        };
+        [
+            outcome.to_owned(),
+            item.user.clone().unwrap_or_default(),
+            item.provider.clone(),
+            item.kind.unwrap_or_default().to_owned(),
+            item.title.clone(),
+            item.credential.map_or_else(|| item.source_id.clone(), |id| id.to_string()),
+            item.reason.clone().or_else(|| item.note.clone()).unwrap_or_default(),
+        ]
+    })?;
     out.line(format!(
-        "{} {}, {} existed already, {} not imported",
-        report.imported,
-        if report.dry_run { "would be imported" } else { "imported" },
-        report.already_here,
-        report.not_imported
+        "{} {imported}, {} existed already, {} not imported",
+        report.imported, report.already_here, report.not_imported
     ))
 }

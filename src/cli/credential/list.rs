@@ -1,17 +1,13 @@
 //! `strongroom credential list`: shows credentials, oldest first.
 
-use crate::broker::Broker;
+use serde::Serialize;
+
+use crate::broker::{CredentialMetadata, VaultError};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
-use crate::cli::output::note;
-use crate::clock::Clock;
-use crate::clock::UnixTime;
-use crate::id::CredentialId;
-use crate::id::ProviderName;
-use crate::id::UserId;
-use crate::vault::CredentialMetadata;
-use serde::Serialize;
+use crate::cli::output::{Output, note};
+use crate::clock::{Clock, UnixTime};
+use crate::id::{CredentialId, ProviderName, UserId};
 
 #[derive(Serialize)]
 struct CredentialRow {
@@ -37,9 +33,9 @@ struct CredentialRow {
 }
 
 impl CredentialRow {
-    fn of(summary: CredentialMetadata, now: UnixTime, broker: &Broker) -> Self {
+    fn of(summary: CredentialMetadata, may_be_stale: bool, now: UnixTime) -> Self {
         Self {
-            may_be_stale: broker.may_be_stale(&summary),
+            may_be_stale,
             status: summary.status_at(now).name(),
             id: summary.id,
             user: summary.user,
@@ -67,38 +63,31 @@ pub(in crate::cli) fn list(
     context: &Context,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let broker = context.local_broker()?;
     let (mut listed, mut damaged) = (Vec::new(), Vec::new());
     let now = Clock::system().now();
-    broker.each_credential(user, provider, |row| match row {
-        Ok(credential) => listed.push(CredentialRow::of(credential.clone(), now, &broker)),
+    context.admin()?.each_credential(user, provider, |row| match row {
+        Ok((credential, stale)) => listed.push(CredentialRow::of(credential.clone(), stale, now)),
         Err(error) => damaged.push(error),
     })?;
-    show(listed, json, out)?;
-    out.flush()?;
-    // The readable credentials are shown first; the exit code reports the damaged ones.
-    damaged.iter().skip(1).for_each(|error| note(error.to_string()));
-    damaged.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+    out.list(json, &listed, ["ID", "USER", "PROVIDER", "KIND", "STATUS", "TITLE", "ACCOUNT OR HOST"], |row| {
+        let stale = if row.may_be_stale { ", may be stale" } else { "" };
+        [
+            row.id.to_string(),
+            row.user.to_string(),
+            row.provider.to_string(),
+            row.kind.to_owned(),
+            format!("{}{stale}", row.status),
+            row.title.clone(),
+            row.username.clone().or_else(|| row.host.clone()).unwrap_or_default(),
+        ]
+    })?;
+    report_damage(damaged, out)
 }
 
-fn show(listed: Vec<CredentialRow>, json: bool, out: &mut Output) -> Result<(), Failure> {
-    if json {
-        return out.json(&listed);
-    }
-    let rows: Vec<_> = listed
-        .into_iter()
-        .map(|one| {
-            let whose = one.username.or(one.host).unwrap_or_default();
-            [
-                one.id.to_string(),
-                one.user.to_string(),
-                one.provider.to_string(),
-                one.kind.to_owned(),
-                if one.may_be_stale { format!("{}, may be stale", one.status) } else { one.status.to_owned() },
-                one.title,
-                whose,
-            ]
-        })
-        .collect();
-    out.columns(["ID", "USER", "PROVIDER", "KIND", "STATUS", "TITLE", "ACCOUNT OR HOST"], &rows)
+/// Reports rows that cannot be read, after the readable ones were printed. The exit code is that of
+/// the first.
+pub(super) fn report_damage(damaged: Vec<VaultError>, out: &mut Output) -> Result<(), Failure> {
+    out.flush()?;
+    damaged.iter().skip(1).for_each(|error| note(error.to_string()));
+    damaged.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
 }

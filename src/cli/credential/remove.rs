@@ -1,13 +1,11 @@
 //! `strongroom credential remove`: deletes and revokes a credential.
 
-use crate::broker::Caller;
+use crate::broker::Error;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
-use crate::id::CredentialId;
-use crate::id::UserId;
-use crate::vault::AuditContext;
+use crate::id::{CredentialId, UserId};
 
 /// Deletes a credential and revokes it.
 pub(in crate::cli) fn remove(
@@ -17,11 +15,11 @@ pub(in crate::cli) fn remove(
     context: &Context,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let broker = context.broker()?;
-    let summary = broker.find_credential(user, &id)?.ok_or_else(|| absent(&id))?;
-    let caller = Caller { user: summary.user, who: AuditContext::command_line() };
-    let text = id.to_string();
-    let deleted = block_on(broker.delete(&caller, summary.provider.as_str(), &text))??;
+    let deleted = block_on(context.broker()?.delete_for_operator(user, id))?.map_err(|error| match error {
+        Error::CredentialNotFound => Failure::new(format!("there is no credential {id}"))
+            .advise("`strongroom credential list` lists all credentials"),
+        other => other.into(),
+    })?;
     if json {
         return out.json(&deleted);
     }
@@ -30,8 +28,4 @@ pub(in crate::cli) fn remove(
         Some(false) => format!("deleted {id}; the revocation failed and will be retried by the server"),
         None => format!("deleted {id}; there was nothing to revoke"),
     })
-}
-
-fn absent(id: &CredentialId) -> Failure {
-    Failure::new(format!("there is no credential {id}")).advise("`strongroom credential list` lists all credentials")
 }

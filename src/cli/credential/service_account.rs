@@ -1,14 +1,13 @@
 //! `strongroom credential add --grant …`: credentials that need no user login.
 
-use crate::cli::arguments;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::broker::{self, NewSecret, ServiceRequest};
+use crate::broker::{self, NewSecret, OwnClient, Renewal, ServiceRequest};
+use crate::cli::arguments;
 use crate::cli::failure::Failure;
-use crate::cli::secret_input;
+use crate::cli::secret_input::{self, FROM_FILE};
 use crate::secret::Secret;
-use crate::vault::{OwnClient, Renewal};
 
 /// Grant that needs no user login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +61,7 @@ impl Service {
         } else {
             let own = match &self.client_id {
                 Some(id) => {
-                    let secret = given.map_or_else(|| secret_input::ask("Client secret"), Ok)?;
+                    let secret = given.map_or_else(|| secret_input::ask("Client secret", FROM_FILE), Ok)?;
                     Some(OwnClient { id: id.clone(), secret: Some(secret).filter(|secret| !secret.is_empty()) })
                 }
                 None => None,

@@ -1,21 +1,18 @@
 //! `strongroom doctor`: finds what would keep this installation from working, and says how to fix
 //! it.
 
-use super::findings::Findings;
-use crate::cli::doctor::findings::Level;
-use crate::cli::doctor::findings::show;
 use std::os::unix::fs::PermissionsExt;
 
 use clap::Args;
 
+use super::findings::{Findings, Level, show};
 use super::process::process;
 use super::vault;
-use crate::catalog::Catalog;
-use crate::cli::context::{Context, egress};
+use crate::broker::{Installation, StartError};
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::provider::lookup;
-use crate::config::{ClientSecrets, Config, is_loopback};
+use crate::config::{ClientSecrets, is_loopback};
 use crate::http::Tls;
 
 /// Check this installation, and say how to fix what is wrong
@@ -30,11 +27,11 @@ impl Doctor {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let mut findings = Findings::default();
         let mut vault_path = None;
-        match context.settings(ClientSecrets::Require) {
-            Ok((config, catalog)) => {
-                settings(&config, &catalog, &mut findings);
-                vault::vault(&config, &mut findings);
-                vault_path = Some(config.vault.path);
+        match context.installation(ClientSecrets::Require) {
+            Ok(installation) => {
+                settings(&installation, &mut findings);
+                vault::vault(&installation, &mut findings);
+                vault_path = Some(installation.config().vault.path.clone());
             }
             Err(failure) => findings.fault(&failure),
         }
@@ -54,7 +51,8 @@ impl Doctor {
     }
 }
 
-fn settings(config: &Config, catalog: &Catalog, findings: &mut Findings) {
+fn settings(installation: &Installation, findings: &mut Findings) {
+    let config = installation.config();
     match &config.file {
         Some(file) => findings.ok(format!("the configuration {} is valid", file.display())),
         None => findings.advice("no configuration file found; the defaults apply", "create one with `strongroom init`"),
@@ -85,12 +83,12 @@ fn settings(config: &Config, catalog: &Catalog, findings: &mut Findings) {
             findings.advice(format!("other users can read the TLS key {key}"), format!("run: chmod 0600 {key}"));
         }
     }
-    if let Err(failure) = egress(config) {
-        findings.fault(&failure);
+    if let Err(error) = installation.egress() {
+        findings.fault(&StartError::from(error).into());
     }
-    for name in config.providers.keys() {
-        let Some(entry) = catalog.get(name.as_str()) else { continue };
-        match lookup::missing(config, entry) {
+    for provider in installation.configured_providers() {
+        let name = &provider.name;
+        match installation.missing(provider) {
             Some(fix) => findings.advice(format!("accounts cannot be connected at {name} yet"), fix),
             None => findings.ok(format!("the provider {name} is configured")),
         }

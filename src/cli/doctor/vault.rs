@@ -1,19 +1,18 @@
 //! Vault and server checks of `strongroom doctor`.
 
-use super::findings::Findings;
-use crate::cli::output::plain;
-use std::fs::File;
 use std::path::Path;
 
-use super::readiness;
-use super::readiness::Readiness;
-use crate::broker::backup_status;
-use crate::cli::context::open_vault;
+use super::findings::Findings;
+use super::readiness::{self, Readiness};
+use crate::broker::{
+    CredentialPage, Installation, KeyHolder, OpenMode, VaultAdmin, VaultReport, check_files, is_served,
+};
+use crate::cli::context::open;
 use crate::cli::failure::Failure;
+use crate::cli::output::plain;
 use crate::cli::runtime::block_on;
 use crate::clock::Clock;
-use crate::config::{BackupSettings, Config, ServerSettings};
-use crate::vault::{Vault, check_files};
+use crate::config::{Config, ServerSettings};
 
 /// Minimum free disk space in bytes.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
@@ -21,17 +20,17 @@ const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
 /// Failed attempts after which a revocation counts as stuck.
 const STUCK: u32 = 3;
 
-pub(super) fn vault(config: &Config, findings: &mut Findings) {
+pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
+    let config = installation.config();
     let path = &config.vault.path;
     for warning in check_files(path) {
         findings.advice(warning.to_string(), "make the vault and its folder accessible to their owner only");
     }
-    match open_vault(config) {
+    match open(installation, OpenMode::Command) {
         Err(failure) => findings.fault(&failure),
-        Ok(vault) => {
-            open(&vault, path, findings);
-            ballast(&vault, config.vault.ballast, findings);
-            backups(&config.backup, &vault, findings);
+        Ok((admin, _)) => {
+            opened(&admin, path, findings);
+            ballast(&admin, config.vault.ballast, findings);
             epoch_file(config, findings);
         }
     }
@@ -48,52 +47,53 @@ pub(super) fn vault(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn open(vault: &Vault, path: &Path, findings: &mut Findings) {
-    let now = Clock::system().now();
-    match vault.status() {
-        Ok(status) => {
-            findings.ok(format!(
-                "the vault {} opens; keyring and manifest are intact ({} users, {} credentials, {} API keys)",
-                path.display(),
-                status.users,
-                status.credentials,
-                status.api_keys
-            ));
-            if status.api_keys == 0 {
-                findings.advice(
-                    "there is no API key, so no client can send requests",
-                    "create one with `strongroom key create`",
-                );
-            }
-            if status.created_at > now {
-                findings.advice(
-                    format!(
-                        "this machine's clock ({now}) is earlier than the vault's creation ({})",
-                        status.created_at
-                    ),
-                    "set the clock: logins and keys expire by it",
-                );
-            }
+fn opened(admin: &VaultAdmin, path: &Path, findings: &mut Findings) {
+    match admin.status() {
+        Ok(report) => {
+            status(&report, path, findings);
+            backups(&report, admin.config(), findings);
         }
         Err(error) => findings.fault(&error.into()),
     }
-    revocations(vault, findings);
-    match block_on(vault.writable()) {
+    revocations(admin, findings);
+    match block_on(admin.writable()) {
         Ok(Ok(())) => findings.ok("the vault is writable"),
         Ok(Err(error)) => findings.fault(&error.into()),
         Err(failure) => findings.fault(&failure),
     }
 }
 
+fn status(report: &VaultReport, path: &Path, findings: &mut Findings) {
+    let (status, now) = (&report.vault, Clock::system().now());
+    findings.ok(format!(
+        "the vault {} opens; keyring and manifest are intact ({} users, {} credentials, {} API keys)",
+        path.display(),
+        status.users,
+        status.credentials,
+        status.api_keys
+    ));
+    if status.api_keys == 0 {
+        findings
+            .advice("there is no API key, so no client can send requests", "create one with `strongroom key create`");
+    }
+    if status.created_at > now {
+        let created_at = status.created_at;
+        findings.advice(
+            format!("this machine's clock ({now}) is earlier than the vault's creation ({created_at})"),
+            "set the clock: logins and keys expire by it",
+        );
+    }
+}
+
 /// Checks the space that is reserved for a full disk.
-fn ballast(vault: &Vault, bytes: u64, findings: &mut Findings) {
+fn ballast(admin: &VaultAdmin, bytes: u64, findings: &mut Findings) {
     let mib = bytes / 1024 / 1024;
     if bytes == 0 {
         findings.advice(
             "vault.ballast is 0, so on a full disk secrets cannot be read, deleted or revoked",
             "set vault.ballast to a few MiB",
         );
-    } else if vault.holds_ballast() {
+    } else if admin.holds_ballast() {
         findings.ok(format!("{mib} MiB are reserved for a full disk"));
     } else {
         findings.advice(
@@ -118,14 +118,13 @@ fn epoch_file(config: &Config, findings: &mut Findings) {
 }
 
 /// Checks that revocations succeed.
-fn revocations(vault: &Vault, findings: &mut Findings) {
-    let waiting = match vault.revocations().list(|_| true, None, None) {
-        Ok(queue) => {
-            queue.damaged.into_iter().for_each(|error| findings.fault(&error.into()));
-            queue.waiting
-        }
+fn revocations(admin: &VaultAdmin, findings: &mut Findings) {
+    let queue = match admin.revocations(&KeyHolder::Service { users: Vec::new() }, CredentialPage::default()) {
+        Ok(queue) => queue,
         Err(error) => return findings.fault(&error.into()),
     };
+    queue.damaged.into_iter().for_each(|error| findings.fault(&error.into()));
+    let waiting = queue.revocations;
     let stuck: Vec<_> = waiting.iter().filter(|one| one.attempts >= STUCK).collect();
     let Some(worst) = stuck.iter().min_by_key(|one| one.give_up_at) else { return };
     let (provider, attempts) = (&worst.provider, worst.attempts);
@@ -142,29 +141,23 @@ fn revocations(vault: &Vault, findings: &mut Findings) {
 }
 
 /// Checks that backups are written, and that a restored vault was promoted.
-fn backups(settings: &BackupSettings, vault: &Vault, findings: &mut Findings) {
-    let now = Clock::system().now();
-    let restored = vault.standby().mark();
-    match &restored {
-        Ok(None) => {}
-        Ok(Some(restored)) => findings.advice(
+fn backups(report: &VaultReport, config: &Config, findings: &mut Findings) {
+    if let Some(restore) = &report.unpromoted_restore {
+        findings.advice(
             format!(
                 "the vault was restored at {} from a backup of {} and is not in service: it sends no refreshes or revocations on its own",
-                restored.at, restored.backup_at
+                restore.at, restore.backup_at
             ),
             "if it replaces the original vault, run `strongroom vault promote`; for a drill, leave it so",
-        ),
-        Err(_) => return,
+        );
     }
-    match vault.standby().count_stale() {
-        Ok(0) => {}
-        Ok(stale) => findings.advice(
-            format!("{stale} credentials have refresh tokens that may have been used since the backup"),
+    if report.may_be_stale > 0 {
+        findings.advice(
+            format!("{} credentials have refresh tokens that may have been used since the backup", report.may_be_stale),
             "nothing to do: each is tried at its next use; a refused one then needs reauthorization",
-        ),
-        Err(error) => findings.fault(&error.into()),
+        );
     }
-    let Some(status) = backup_status(settings, vault, now) else {
+    let Some(status) = &report.backups else {
         return findings.advice(
             "the server writes no scheduled backups",
             "set backup.directory, or run `strongroom vault backup` from a timer",
@@ -176,7 +169,8 @@ fn backups(settings: &BackupSettings, vault: &Vault, findings: &mut Findings) {
         return findings.fault(&failure.advise("create the folder with mode 0700, owned by the server's account"));
     }
     let newest = status.newest.map_or_else(|| "there is none yet".to_owned(), |at| format!("the newest is from {at}"));
-    let overdue = status.due_at.plus(settings.every / 4) <= now && matches!(restored, Ok(None));
+    let overdue = status.due_at.plus(config.backup.every / 4) <= Clock::system().now();
+    let overdue = overdue && report.unpromoted_restore.is_none();
     if overdue {
         findings.advice(
             format!("a backup is due in {folder}, and {newest}"),
@@ -202,14 +196,4 @@ fn server(settings: &ServerSettings, findings: &mut Findings) {
                 .advise("it may use other settings, or hang: see its log, or restart it"),
         ),
     }
-}
-
-/// Returns true if a server holds the lock of the vault.
-fn is_served(path: &Path) -> bool {
-    use rustix::fs::{FlockOperation, flock};
-
-    let mut lock = path.as_os_str().to_owned();
-    lock.push(".lock");
-    let Ok(file) = File::open(lock) else { return false };
-    flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }

@@ -1,7 +1,6 @@
 //! `strongroom provider`: the catalogue, as this configuration extends it.
 
 mod check;
-pub(in crate::cli) mod lookup;
 mod show;
 
 use clap::Subcommand;
@@ -42,11 +41,11 @@ pub(in crate::cli) enum ProviderCommand {
 
 impl ProviderCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let (config, catalog) = context.settings(ClientSecrets::Leave)?;
+        let installation = context.installation(ClientSecrets::Leave)?;
         match self {
-            Self::List { words, json } => show::list(&config, &catalog, &words, json, out),
-            Self::Show { name, json } => show::show(&config, lookup::found(&catalog, &name)?, json, out),
-            Self::Check { names, json } => check::check(&config, &catalog, &names, json, out),
+            Self::List { words, json } => show::list(&installation, &words, json, out),
+            Self::Show { name, json } => show::show(&installation, &name, json, out),
+            Self::Check { names, json } => check::check(&installation, &names, json, out),
         }
     }
 }

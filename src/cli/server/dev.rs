@@ -3,31 +3,28 @@
 //! It uses a temporary vault, one user, a fresh API key and a sandbox provider. It sends no request
 //! to another machine.
 
-use super::serve;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::serve::ServeError;
-use crate::cli::bootstrap::StartError;
+use super::serve;
+use crate::broker::{Installation, KeyHolder, NewApiKey};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::{bootstrap, runtime};
+use crate::cli::runtime;
 use crate::clock::Clock;
 use crate::config::{CallbackOrigin, ClientSecrets, Config, EntryPatch, Listen, ProviderSettings};
 use crate::http::Listener;
-use crate::id::{ProviderName, UserId};
+use crate::id::ProviderName;
 use crate::permission::{Permission, Permissions};
 use crate::random::Random;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::secret::Secret;
-use crate::vault::{AuditContext, KeyHolder, MasterKey, NewApiKey, OpenMode, Vault, VaultError};
 
 const USER: &str = "dev";
 const KEY_NAME: &str = "strongroom dev";
@@ -59,114 +56,46 @@ impl Dev {
         let _log = serve::begin_log();
         // The configuration's vault holds real data; dev does not open it.
         let settings = Context { config: context.config.clone(), vault: None, accept_rollback: false };
-        let (mut config, _) = settings.settings(ClientSecrets::Try)?;
+        let installation = settings.installation(ClientSecrets::Try)?;
+        let mut config = installation.config().clone();
         for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
             tracing::warn!(place = %warning.location, key = warning.key, "{}", warning.message);
         }
         if let Some(address) = self.listen {
             config.server.listen = Listen::Tcp { host: address.ip().to_string(), port: address.port() };
         }
-        let options = Options { vault: context.vault.clone(), json: self.print == Print::Json };
-        Ok(runtime::multi_threaded()?.block_on(run(config, options))?)
-    }
-}
-
-/// Options of `dev`.
-#[derive(Debug)]
-pub struct Options {
-    /// A vault to keep, with its master key in `FILE.key`.
-    pub vault: Option<PathBuf>,
-    /// Prints one line of JSON and nothing else.
-    pub json: bool,
-}
-
-/// Reason why `dev` did not start, or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum DevError {
-    /// An error of the server.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// A file or folder of `dev` failed.
-    #[error("{what} {path}: {source}")]
-    File {
-        /// Attempted operation.
-        what: &'static str,
-        /// File.
-        path: PathBuf,
-        /// Error of the operating system.
-        source: io::Error,
-    },
-    /// The vault exists, but its key does not.
-    #[error("{vault} exists but its master key {key} does not")]
-    KeyMissing {
-        /// Vault file.
-        vault: PathBuf,
-        /// Expected key file.
-        key: PathBuf,
-    },
-    /// The sandbox did not start.
-    #[error("cannot start the sandbox provider: {0}")]
-    Sandbox(io::Error),
-    /// Standard output is closed.
-    #[error("cannot write to standard output: {0}")]
-    Output(io::Error),
-}
-
-impl From<StartError> for DevError {
-    fn from(error: StartError) -> Self {
-        Self::Serve(error.into())
-    }
-}
-
-impl From<VaultError> for DevError {
-    fn from(error: VaultError) -> Self {
-        StartError::from(error).into()
-    }
-}
-
-impl From<DevError> for Failure {
-    fn from(error: DevError) -> Self {
-        match error {
-            DevError::Serve(error) => error.into(),
-            DevError::KeyMissing { .. } => Self::configuration(error.to_string())
-                .advise("restore the key file, or name another vault with --vault"),
-            DevError::Output(error) => Self::of_output(&error),
-            DevError::File { .. } | DevError::Sandbox(_) => Self::new(error.to_string()),
-        }
+        let files = DevVault::of(context.vault.as_deref())?;
+        // The configuration describes a real vault: of its settings, dev takes none.
+        config.vault.path.clone_from(&files.vault);
+        (config.vault.epoch_file, config.vault.ballast) = (None, 0);
+        (config.backup.directory, config.audit.retention) = (None, None);
+        runtime::multi_threaded()?.block_on(run(config, &files, self.print == Print::Json))
     }
 }
 
 /// Runs until a signal comes. `config` is the configuration or the defaults; `dev` adds its own
 /// settings.
-pub async fn run(mut config: Config, options: Options) -> Result<(), DevError> {
-    let clock = Clock::system();
-    let files = DevVault::of(options.vault)?;
-    config.vault.path.clone_from(&files.vault);
-    let vault = files.open(&clock)?;
-    let key = fresh_key(&vault).await?;
-
-    let sandbox_options = SandboxOptions::new(Random);
-    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let sandbox = Sandbox::start(loopback, clock.clone(), Random, sandbox_options).await.map_err(DevError::Sandbox)?;
+async fn run(mut config: Config, files: &DevVault, json: bool) -> Result<(), Failure> {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let sandbox = Sandbox::start(loopback, Clock::system(), Random, SandboxOptions::new(Random)).await;
+    let sandbox = sandbox.map_err(|error| Failure::new(format!("cannot start the sandbox provider: {error}")))?;
     add_defaults(&mut config, &sandbox);
-
-    let config = Arc::new(config);
-    let broker = bootstrap::server_broker(Arc::clone(&config), vault, clock.clone()).await?;
-    let listener = Listener::open(&config.server).await.map_err(ServeError::from)?;
-    let url = match (&config.server.listen, listener.address()) {
+    let installation = Installation::new(config)?;
+    let admin = installation.open_or_create(files.key_file.as_deref())?;
+    let key = admin.renew_api_key(new_key()).await?;
+    let broker = installation.server_broker(&admin).await?;
+    let server = &installation.config().server;
+    let listener = Listener::open(server).await?;
+    let url = match (&server.listen, listener.address()) {
         (Listen::Tcp { .. }, Some(address)) => {
-            format!(
-                "{}://{address}{}",
-                if config.server.tls.is_some() { "https" } else { "http" },
-                config.server.base_path
-            )
+            let scheme = if server.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{address}{}", server.base_path)
         }
-        _ => config.server.listen.to_string(),
+        _ => server.listen.to_string(),
     };
-    let signals = runtime::signals().map_err(ServeError::Signals)?;
-    announce(&url, &key, &files, options.json).map_err(DevError::Output)?;
-    serve::until_stopped(broker, listener, clock, signals).await?;
-    Ok(())
+    let signals = runtime::signals()?;
+    announce(&url, &key, files, json)?;
+    serve::until_stopped(broker, listener, signals).await
 }
 
 /// Files of this run. A temporary folder is deleted on drop.
@@ -177,74 +106,26 @@ struct DevVault {
 }
 
 impl DevVault {
-    fn of(kept: Option<PathBuf>) -> Result<Self, DevError> {
+    fn of(kept: Option<&Path>) -> Result<Self, Failure> {
         if let Some(vault) = kept {
-            let vault = std::path::absolute(&vault).unwrap_or(vault);
+            let vault = std::path::absolute(vault).unwrap_or_else(|_| vault.to_owned());
             let mut key_file = vault.clone().into_os_string();
             key_file.push(".key");
             return Ok(Self { vault, key_file: Some(key_file.into()), _folder: None });
         }
         let folder = tempfile::Builder::new().prefix("strongroom-dev-").tempdir();
-        let folder = folder.map_err(|source| DevError::File {
-            what: "cannot create a folder in",
-            path: std::env::temp_dir(),
-            source,
+        let folder = folder.map_err(|error| {
+            Failure::new(format!("cannot create a folder in {}: {error}", std::env::temp_dir().display()))
         })?;
         Ok(Self { vault: folder.path().join("strongroom.db"), key_file: None, _folder: Some(folder) })
     }
-
-    fn open(&self, clock: &Clock) -> Result<Vault, DevError> {
-        let key = match &self.key_file {
-            None => MasterKey::generate(Random),
-            Some(file) if file.exists() => read_key(file)?,
-            Some(file) if self.vault.exists() => {
-                return Err(DevError::KeyMissing { vault: self.vault.clone(), key: file.clone() });
-            }
-            Some(file) => write_key(file)?,
-        };
-        if self.vault.exists() {
-            Ok(Vault::open(&self.vault, &key, OpenMode::Server, clock.clone(), Random)?)
-        } else {
-            Ok(Vault::create(&self.vault, &key, clock.clone(), Random)?)
-        }
-    }
 }
 
-fn read_key(file: &Path) -> Result<MasterKey, DevError> {
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|source| DevError::File { what: "cannot read", path: file.to_owned(), source })?;
-    Ok(MasterKey::parse_file_text(Secret::new(text).expose()).map_err(StartError::from)?)
-}
-
-/// Creates a master key in a file that only its owner can read.
-fn write_key(file: &Path) -> Result<MasterKey, DevError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let key = MasterKey::generate(Random);
-    let text = key.to_file_text().expect("a generated key is a key, not a passphrase");
-    let write = || {
-        let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(file)?;
-        out.write_all(text.expose().as_bytes())?;
-        out.sync_all()
-    };
-    write().map_err(|source| DevError::File { what: "cannot write", path: file.to_owned(), source })?;
-    Ok(key)
-}
-
-/// Creates the user `dev` and a key with every permission but `ADMIN`. Revokes the keys of earlier
-/// runs.
-async fn fresh_key(vault: &Vault) -> Result<Secret, VaultError> {
-    let user: UserId = USER.parse().expect("a legal user id");
-    let who = AuditContext::command_line();
-    vault.users().add(&user, &who).await?;
-    for old in vault.api_keys().list()? {
-        if old.name.as_deref() == Some(KEY_NAME) && old.revoked_at.is_none() {
-            vault.api_keys().revoke(old.id, &who).await?;
-        }
-    }
+/// Returns the key of each run, of the user `dev`: every permission but `ADMIN`.
+fn new_key() -> NewApiKey {
     let permissions: Permissions = Permission::ALL.into_iter().filter(|p| *p != Permission::Admin).collect();
-    let new =
-        NewApiKey { name: Some(KEY_NAME.to_owned()), holder: KeyHolder::User(user), permissions, expires_at: None };
-    Ok(vault.api_keys().create(new, &who).await?.1)
+    let holder = KeyHolder::User(USER.parse().expect("a legal user id"));
+    NewApiKey { name: Some(KEY_NAME.to_owned()), holder, permissions, expires_at: None }
 }
 
 /// Adds the settings of `dev`: callbacks to localhost, egress to this machine, and the sandbox
@@ -263,18 +144,14 @@ pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     config.providers.insert("sandbox".parse::<ProviderName>().expect("a legal name"), settings);
 }
 
-fn announce(url: &str, key: &Secret, files: &DevVault, as_json: bool) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    if as_json {
-        let line = json!({
-            "url": url, "api_key": key.expose(), "user": USER,
-            "vault": files.vault.display().to_string(), "pid": std::process::id(),
-        });
-        writeln!(out, "{line}")?;
-    } else {
-        write!(out, "{}", greeting(url, key, files))?;
-    }
-    out.flush()
+fn announce(url: &str, key: &Secret, files: &DevVault, as_json: bool) -> Result<(), Failure> {
+    let line = json!({
+        "url": url, "api_key": key.expose(), "user": USER,
+        "vault": files.vault.display().to_string(), "pid": std::process::id(),
+    });
+    let text = if as_json { format!("{line}\n") } else { greeting(url, key, files) };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::of_output(&error))
 }
 
 fn greeting(url: &str, key: &Secret, files: &DevVault) -> String {

@@ -4,16 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
 
-use crate::broker::backup_name;
-use crate::cli::context::{Context, open_vault};
+use crate::broker::{BackupContents, Existing, VaultError};
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
-use crate::clock::{Clock, UnixTime};
-use crate::config::{ClientSecrets, Config};
-use crate::vault::{AuditContext, BackupContents, BackupStop, Existing, MadeBackup, Vault};
 
 /// Write a sealed backup of the whole vault; a server may be running
 ///
@@ -41,19 +37,20 @@ impl Backup {
             return Err(Failure::configuration("a backup is not written to a terminal")
                 .advise("redirect standard output to a file or to another program, or name a file"));
         }
-        let (config, _) = context.settings(ClientSecrets::Leave)?;
-        let vault = open_vault(&config)?;
+        let admin = context.admin()?;
         if is_stream {
-            vault.backups().write_to(out.writer(), &BackupStop::default())?;
-            out.flush()?;
-            return record(&vault);
+            warn(block_on(admin.back_up_to(out.writer()))??);
+            return Ok(());
         }
-        let target = target(self.file.as_deref(), &config, &vault)?;
+        let target = admin.backup_file(self.file.as_deref()).ok_or_else(|| {
+            Failure::configuration("no target was given for the backup")
+                .advise("name a file or a folder, or set backup.directory in the configuration")
+        })?;
         let existing = if self.force { Existing::Replace } else { Existing::Keep };
-        let made = vault.backups().write(&target, existing, &BackupStop::default())?;
-        record(&vault)?;
+        let (made, recorded) = block_on(admin.back_up(&target, existing))??;
+        warn(recorded);
         if self.json {
-            return out.json(&Made::from(&made));
+            return out.json(&made);
         }
         out.line(format!("wrote {} ({} bytes)", made.path.display(), made.bytes))?;
         show(&made.contents, out)?;
@@ -61,76 +58,16 @@ impl Backup {
     }
 }
 
-/// Writes the audit row of a backup.
-fn record(vault: &Vault) -> Result<(), Failure> {
-    if let Err(error) = block_on(vault.backups().record(&AuditContext::command_line()))? {
+fn warn(recorded: Result<(), VaultError>) {
+    if let Err(error) = recorded {
         note(format!("warning: cannot record the backup in the audit log: {error}"));
     }
-    Ok(())
-}
-
-fn target(asked: Option<&Path>, config: &Config, vault: &Vault) -> Result<PathBuf, Failure> {
-    let asked = asked.or(config.backup.directory.as_deref()).ok_or_else(|| {
-        Failure::configuration("no target was given for the backup")
-            .advise("name a file or a folder, or set backup.directory in the configuration")
-    })?;
-    Ok(if asked.is_dir() { asked.join(backup_name(vault, Clock::system().now())) } else { asked.to_owned() })
 }
 
 /// Prints the contents of a backup.
 pub(in crate::cli) fn show(contents: &BackupContents, out: &mut Output) -> Result<(), Failure> {
+    let BackupContents { vault_id, created_at, epoch, schema_version, users, credentials, api_keys, audit } = contents;
     out.line(format!(
-        "vault {}, backup of {}, change {}, schema {}: {} users, {} credentials, {} API keys, {} audit rows",
-        contents.vault_id,
-        contents.created_at,
-        contents.epoch,
-        contents.schema_version,
-        contents.users,
-        contents.credentials,
-        contents.api_keys,
-        contents.audit
+        "vault {vault_id}, backup of {created_at}, change {epoch}, schema {schema_version}: {users} users, {credentials} credentials, {api_keys} API keys, {audit} audit rows"
     ))
-}
-
-/// Contents of a backup in JSON.
-#[derive(Serialize)]
-pub(in crate::cli) struct Contents {
-    vault_id: String,
-    created_at: UnixTime,
-    epoch: i64,
-    schema_version: u32,
-    users: u64,
-    credentials: u64,
-    api_keys: u64,
-    audit_rows: u64,
-}
-
-impl From<&BackupContents> for Contents {
-    fn from(contents: &BackupContents) -> Self {
-        Self {
-            vault_id: contents.vault_id.clone(),
-            created_at: contents.created_at,
-            epoch: contents.epoch,
-            schema_version: contents.schema_version,
-            users: contents.users,
-            credentials: contents.credentials,
-            api_keys: contents.api_keys,
-            audit_rows: contents.audit,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Made {
-    path: PathBuf,
-    bytes: u64,
-    #[serde(flatten)]
-    contents: Contents,
-}
-
-impl From<&MadeBackup> for Made {
-    fn from(made: &MadeBackup) -> Self {
-        let contents = Contents::from(&made.contents);
-        Self { path: made.path.clone(), bytes: made.bytes, contents }
-    }
 }

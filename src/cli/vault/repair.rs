@@ -1,16 +1,16 @@
 //! `strongroom vault repair`.
 
 use std::io::{IsTerminal as _, stderr, stdin};
-use std::path::Path;
+use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
+use serde_json::json;
 
+use crate::broker::Repair;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note, plain};
 use crate::cli::runtime::block_on;
-use crate::vault::{AuditContext, IntegrityFinding};
 
 /// Erase the rows that do not open, and count the others again
 ///
@@ -29,33 +29,23 @@ pub(in crate::cli) struct VaultRepairArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report<'r> {
-    copy: Option<&'r Path>,
-    erased: &'r [IntegrityFinding],
-    rest: &'r [IntegrityFinding],
-}
-
 impl VaultRepairArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let (vault, who) = (context.vault()?, AuditContext::command_line());
-        let plan = block_on(vault.integrity().plan_repair(&who))??;
+        let admin = context.admin()?;
+        let plan = block_on(admin.plan_repair())??;
         for (what, rows) in [("does not open", &plan.damaged), ("missing in addition", &plan.rest)] {
             for one in rows {
                 note(plain(&format!("{what}: table {}, row {}: {}", one.table, one.row, one.what)));
             }
         }
-        let copy = if plan.is_empty() {
-            None
-        } else {
-            Some(self.agreed(&plan, || Ok(vault.integrity().copy_before_repair()?))?)
-        };
-        if let Some(copy) = &copy {
-            note(format!("the vault as it was is in {}", copy.display()));
-            block_on(vault.integrity().repair(&plan, &who))??;
+        let mut copy = None;
+        if !plan.is_empty() {
+            self.agree(&plan)?;
+            let told = |copy: &PathBuf| note(format!("the vault as it was is in {}", copy.display()));
+            copy = Some(block_on(admin.repair(&plan, told))??);
         }
         if self.json {
-            out.json(&Report { copy: copy.as_deref(), erased: &plan.damaged, rest: &plan.rest })?;
+            out.json(&json!({ "copy": copy, "erased": plan.damaged, "rest": plan.rest }))?;
         } else if plan.is_empty() {
             out.line("nothing to repair")?;
         } else {
@@ -75,10 +65,10 @@ impl VaultRepairArgs {
         Ok(())
     }
 
-    /// Runs `then` if the operator agrees to the whole plan.
-    fn agreed<T>(&self, plan: &crate::vault::Repair, then: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-        let erases = || format!("Erase these {} rows?", plan.damaged.len());
-        if !plan.damaged.is_empty() && !self.yes && !ask(&erases(), true) {
+    /// Asks the operator to agree to the whole plan.
+    fn agree(&self, plan: &Repair) -> Result<(), Failure> {
+        let rows = plan.damaged.len();
+        if rows > 0 && !self.yes && !ask(&format!("Erase these {rows} rows?"), true) {
             return Err(Failure::new("nothing was changed"));
         }
         if !plan.rest.is_empty()
@@ -89,7 +79,7 @@ impl VaultRepairArgs {
                 "bring back a backup. If you know that nothing else is missing: `strongroom vault repair --accept-rest`",
             ));
         }
-        then()
+        Ok(())
     }
 }
 

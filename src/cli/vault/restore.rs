@@ -4,19 +4,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::backup;
-use super::backup::Contents;
-use crate::cli::bootstrap;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, master_key};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
-use crate::clock::Clock;
 use crate::config::ClientSecrets;
-use crate::random::Random;
-use crate::vault::{AuditContext, BackupSource, Restorer, VaultError};
 
 /// Restore a backup into a new vault; every chunk is checked and every record opened first
 ///
@@ -38,53 +32,32 @@ pub(in crate::cli) struct Restore {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Told {
-    /// Path of the vault; `null` after `--verify`.
-    path: Option<PathBuf>,
-    promote: bool,
-    opened_records: u64,
-    may_be_stale: u64,
-    schema_version_now: u32,
-    #[serde(flatten)]
-    contents: Contents,
-}
-
 impl Restore {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let (config, _) = context.settings(ClientSecrets::Leave)?;
-        let target = &config.vault.path;
+        let installation = context.installation(ClientSecrets::Leave)?;
         // Checked before a passphrase is asked for.
-        if !self.verify && target.symlink_metadata().is_ok() {
-            return Err(VaultError::AlreadyExists(target.clone()).into());
+        if !self.verify {
+            installation.check_restore_target()?;
         }
-        let source = if self.file.as_os_str() == "-" { BackupSource::stdin() } else { BackupSource::open(&self.file)? };
-        let master = bootstrap::master_key(&config)?;
-        let with = Restorer { master: &master, clock: Clock::system(), random: Random };
+        let key = master_key(&installation)?;
         let restored = if self.verify {
-            with.verify(source)?
+            installation.verify_backup(&self.file, &key)?
         } else {
-            with.restore(source, target, self.promote, &AuditContext::command_line())?
+            installation.restore(&self.file, &key, self.promote)?
         };
         if self.json {
-            return out.json(&Told {
-                path: (!self.verify).then(|| target.clone()),
-                promote: self.promote,
-                opened_records: restored.opened,
-                may_be_stale: restored.may_be_stale,
-                schema_version_now: restored.schema_version,
-                contents: Contents::from(&restored.contents),
-            });
+            return out.json(&restored);
         }
-        backup::show(&restored.contents, out)?;
-        if self.verify {
-            return out.line(format!("the backup is intact: all {} records open", restored.opened));
-        }
-        out.line(format!("restored to {}; all {} records open", target.display(), restored.opened))?;
+        backup::show(&restored.vault.contents, out)?;
+        let opened = restored.vault.opened;
+        let Some(path) = restored.path else {
+            return out.line(format!("the backup is intact: all {opened} records open"));
+        };
+        out.line(format!("restored to {}; all {opened} records open", path.display()))?;
         if !self.promote {
             note(format!(
                 "{} credentials have refresh tokens that may have been used since the backup. To put this vault into service, run `strongroom vault promote`; until then it sends no refreshes or revocations on its own",
-                restored.may_be_stale
+                restored.vault.may_be_stale
             ));
         }
         Ok(())
@@ -93,9 +66,7 @@ impl Restore {
 
 /// Puts a restored vault into service.
 pub(in crate::cli) fn promote(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let vault = context.vault()?;
-    let is_promoted = block_on(vault.standby().promote(&AuditContext::command_line()))??;
-    out.line(if is_promoted {
+    out.line(if block_on(context.admin()?.promote())?? {
         "this vault is in service: background refresh, revocation queue and scheduled backups are on again"
     } else {
         "this vault is already in service; nothing was changed"

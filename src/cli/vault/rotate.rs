@@ -5,15 +5,12 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Serialize;
 
-use crate::broker::{Broker, RotationReport};
+use crate::broker::{RotationReport, VaultAdmin};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
-use crate::cli::runtime;
-use crate::cli::runtime::block_on;
-use crate::vault::AuditContext;
+use crate::cli::runtime::{self, block_on};
 
 /// Interval of progress output on a terminal.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
@@ -29,42 +26,21 @@ pub(in crate::cli) struct Rotate {
     json: bool,
 }
 
-/// Result of a rotation in JSON.
-#[derive(Serialize)]
-struct RotationRow<'r> {
-    data_key: u32,
-    resumed: bool,
-    resealed: u64,
-    left: u64,
-    destroyed: &'r [u32],
-    damaged: &'r [(String, String)],
-}
-
-impl<'r> From<&'r RotationReport> for RotationRow<'r> {
-    fn from(report: &'r RotationReport) -> Self {
-        let RotationReport { data_key, resumed, resealed, left, destroyed, damaged, .. } = report;
-        Self { data_key: *data_key, resumed: *resumed, resealed: *resealed, left: *left, destroyed, damaged }
-    }
-}
-
 impl Rotate {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        rotate(&context.local_broker()?, self.json, out)
+        rotate(&context.admin()?, self.json, out)
     }
 }
 
 /// Rotates to the end, or until Ctrl-C.
-pub(in crate::cli) fn rotate(broker: &Broker, json: bool, out: &mut Output) -> Result<(), Failure> {
+pub(in crate::cli) fn rotate(admin: &VaultAdmin, json: bool, out: &mut Output) -> Result<(), Failure> {
     let report = block_on(async {
-        let stop =
-            runtime::signals().map_err(|error| Failure::new(format!("cannot install signal handlers: {error}")))?;
+        let stop = runtime::signals()?;
         let mut progress = Progress { shown: Instant::now() };
-        let who = AuditContext::command_line();
-        let rotated = broker.rotate(&who, stop, |done, total| progress.show(done, total)).await;
-        rotated.map_err(Failure::from)
+        Ok::<_, Failure>(admin.rotate(stop, |done, total| progress.show(done, total)).await?)
     })??;
     if json {
-        out.json(&RotationRow::from(&report))?;
+        out.json(&report)?;
     }
     tell(&report, json, out)
 }

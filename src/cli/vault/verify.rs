@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::broker::Verification;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, plain};
-use crate::vault::{IntegrityFinding, Verification};
 
 /// Verify the vault: open every record, recount everything, and list what is damaged, missing or
 /// unexpected
@@ -20,32 +20,22 @@ pub(in crate::cli) struct VaultVerifyArgs {
 }
 
 #[derive(Serialize)]
-struct Report<'r> {
+struct VerificationOutput<'v> {
     holds: bool,
-    records: u64,
-    api_keys: u64,
-    audit_rows: u64,
-    findings: &'r [IntegrityFinding],
-    more: u64,
+    #[serde(flatten)]
+    found: &'v Verification,
 }
 
 impl VaultVerifyArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        tell(&context.vault()?.integrity().verify()?, self.json, out)
+        tell(&context.admin()?.verify()?, self.json, out)
     }
 }
 
 /// Prints the findings; fails if there are any.
-pub(in crate::cli) fn tell(found: &Verification, json: bool, out: &mut Output) -> Result<(), Failure> {
+fn tell(found: &Verification, json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
-        out.json(&Report {
-            holds: found.holds(),
-            records: found.records,
-            api_keys: found.api_keys,
-            audit_rows: found.audit_rows,
-            findings: &found.findings,
-            more: found.more,
-        })?;
+        out.json(&VerificationOutput { holds: found.holds(), found })?;
     } else {
         for one in &found.findings {
             out.line(plain(&format!("table {}, row {}: {}", one.table, one.row, one.what)))?;

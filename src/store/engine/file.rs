@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use serde::{Serialize, Serializer};
 
 use crate::store::error::StoreError;
 
@@ -34,6 +35,12 @@ pub enum FileWarning {
         /// Whose it is.
         uid: u32,
     },
+}
+
+impl Serialize for FileWarning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl fmt::Display for FileWarning {

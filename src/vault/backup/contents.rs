@@ -1,9 +1,11 @@
 //! The description of a vault in its backup.
 
+use serde::Serialize;
+
 use crate::clock::UnixTime;
 
 /// The content of a backup in numbers; nothing of it is secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BackupContents {
     /// The vault's id, in hex.
     pub vault_id: String,
@@ -20,5 +22,6 @@ pub struct BackupContents {
     /// Number of API keys.
     pub api_keys: u64,
     /// Number of audit rows.
+    #[serde(rename = "audit_rows")]
     pub audit: u64,
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::contents::BackupContents;
 use super::error::BackupError;
 use super::read::OpenBackup;
@@ -31,13 +33,16 @@ pub struct Restorer<'m> {
 }
 
 /// The result of a restore.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RestoredVault {
     /// The content of the backup.
+    #[serde(flatten)]
     pub contents: BackupContents,
     /// The vault's schema version.
+    #[serde(rename = "schema_version_now")]
     pub schema_version: u32,
     /// Number of sealed records that were opened.
+    #[serde(rename = "opened_records")]
     pub opened: u64,
     /// Number of credentials whose refresh tokens may be used up by another vault.
     pub may_be_stale: u64,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
+
 use super::chunks::{Sealer, Summed};
 use super::contents::BackupContents;
 use super::entries::EntryWriter;
@@ -23,13 +25,14 @@ use crate::vault::txn::manifest::Manifest;
 const BUFFER: usize = 128 * 1024;
 
 /// A completed backup.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct MadeBackup {
     /// The file.
     pub path: PathBuf,
     /// Size in bytes.
     pub bytes: u64,
     /// The content.
+    #[serde(flatten)]
     pub contents: BackupContents,
 }
 

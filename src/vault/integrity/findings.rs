@@ -8,7 +8,7 @@ use crate::vault::error::VaultError;
 const MOST_NAMED: usize = 1_000;
 
 /// The result of a verification.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Number of opened records.
     pub records: u64,

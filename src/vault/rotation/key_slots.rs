@@ -4,6 +4,7 @@
 //! A slot is created outside the transaction, because Argon2id takes long. It is written only if
 //! the keyring has not changed meanwhile.
 
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::clock::UnixTime;
@@ -23,7 +24,7 @@ use crate::vault::{hex, registrations};
 const ATTEMPTS: usize = 4;
 
 /// A key slot, without its secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeySlot {
     /// The number. A removed slot's number is not used again while a higher one exists.
     pub id: i64,
@@ -34,11 +35,13 @@ pub struct KeySlot {
     /// Time of creation.
     pub created_at: UnixTime,
     /// True if a new passphrase slot would be harder to guess.
+    #[serde(rename = "weak")]
     pub is_weak: bool,
 }
 
 /// The kind of a master key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SlotKind {
     /// 32 random bytes.
     Key,

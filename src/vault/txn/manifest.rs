@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::store::{DeferredWrite, ManifestRow, StoreError, Tx, View};
@@ -77,9 +79,10 @@ pub(crate) struct Manifest {
 }
 
 /// A restore that is not promoted yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RestoreMark {
     /// Time of the restore.
+    #[serde(rename = "restored_at")]
     pub at: UnixTime,
     /// Time at which the backup was made.
     pub backup_at: UnixTime,

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::broker::error::Error;
-use crate::broker::parts::Broker;
-use crate::vault::{AuditContext, RotationEnd, RotationPlace};
+use serde::Serialize;
+
+use crate::broker::vault_admin::VaultAdmin;
+use crate::vault::{RotationEnd, RotationPlace, VaultError};
 
 /// Target duration of one transaction, which other writers wait for.
 const BATCH: Duration = Duration::from_millis(6);
@@ -14,7 +15,7 @@ const MOST: u32 = 512;
 const FEWEST: u32 = 4;
 
 /// Result of a rotation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RotationReport {
     /// Version of the new data key.
     pub data_key: u32,
@@ -29,21 +30,27 @@ pub struct RotationReport {
     /// Table and row of records that do not open.
     pub damaged: Vec<(String, String)>,
     /// True if `stop` ended it early.
+    #[serde(skip)]
     pub paused: bool,
 }
 
-impl Broker {
-    /// Rotates to the end or until `stop`, with pauses in which other writers run. Calls `progress` with the number of
-    /// re-encrypted records and their total.
+impl VaultAdmin {
+    /// Returns the number of records that an unfinished rotation still has to re-encrypt; `None`
+    /// without a rotation.
+    pub fn rotation_left(&self) -> Result<Option<u64>, VaultError> {
+        self.vault.rotation().unfinished()
+    }
+
+    /// Rotates to the end or until `stop`, with pauses in which other writers run. Calls `progress`
+    /// with the number of re-encrypted records and their total.
     pub async fn rotate(
         &self,
-        who: &AuditContext,
         stop: impl Future<Output = ()>,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<RotationReport, Error> {
-        let vault = &self.0.vault;
+    ) -> Result<RotationReport, VaultError> {
+        let vault = &self.vault;
         let mut stop = std::pin::pin!(stop);
-        let begun = vault.rotation().begin(who).await?;
+        let begun = vault.rotation().begin(&self.who).await?;
         let (mut place, mut limit, mut resealed, mut paused) = (RotationPlace::default(), FIRST, 0, false);
         loop {
             let start = Instant::now();
@@ -64,7 +71,7 @@ impl Broker {
         let (left, destroyed) = if paused {
             (vault.rotation().unfinished()?.unwrap_or(0), Vec::new())
         } else {
-            match vault.rotation().end(who).await? {
+            match vault.rotation().end(&self.who).await? {
                 RotationEnd::Destroyed(versions) => (0, versions),
                 RotationEnd::StillUsed(left) => (left, Vec::new()),
             }

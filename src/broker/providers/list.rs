@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::clients::Clients;
-use super::parts::Broker;
+use crate::broker::clients::Clients;
+use crate::broker::parts::Broker;
 use crate::catalog::entry::{Mcp, OAuth};
 use crate::catalog::input::InputFrom;
 use crate::catalog::{Catalog, Provider};

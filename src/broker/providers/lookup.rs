@@ -1,0 +1,105 @@
+//! Lookup of a provider by name, and of what the settings lack.
+
+use serde::Serialize;
+
+use crate::broker::installation::Installation;
+use crate::broker::parts::Broker;
+use crate::catalog::{Catalog, Provider};
+use crate::config::{Config, ProviderSettings};
+use crate::id::ProviderName;
+use crate::kind::Kind;
+
+/// The catalogue has no provider with this name.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no provider '{name}'{}", .nearest.as_ref().map(|known| format!("; did you mean '{known}'?")).unwrap_or_default())]
+pub struct UnknownProvider {
+    /// Name without control characters.
+    name: String,
+    /// Provider with the most similar name, if one is similar.
+    nearest: Option<ProviderName>,
+}
+
+/// A provider in a list.
+#[derive(Debug, Serialize)]
+pub struct ProviderRow {
+    /// Name.
+    pub name: ProviderName,
+    /// Name for people.
+    pub display_name: String,
+    /// Kinds of credentials that it accepts.
+    pub kinds: Vec<&'static str>,
+    /// True if the settings have what is needed to connect accounts.
+    pub configured: bool,
+    /// Category.
+    pub category: Option<String>,
+    /// Page of the provider's documentation.
+    pub docs: Option<String>,
+}
+
+impl Installation {
+    /// Returns the number of providers.
+    pub fn provider_count(&self) -> usize {
+        self.catalog.iter().len()
+    }
+
+    /// Returns the providers that have each of the words in their name, display name or category.
+    pub fn providers(&self, words: &[String]) -> Vec<ProviderRow> {
+        let row = |provider: &Provider| ProviderRow {
+            name: provider.name.clone(),
+            display_name: provider.entry.display_name.clone(),
+            kinds: kinds(provider),
+            configured: missing(&self.config, provider).is_none(),
+            category: provider.entry.category.clone(),
+            docs: provider.entry.docs.as_ref().map(|docs| docs.url().to_string()),
+        };
+        self.catalog.iter().filter(|provider| is_about(provider, words)).map(row).collect()
+    }
+
+    /// Returns a provider.
+    pub fn provider(&self, name: &str) -> Result<&Provider, UnknownProvider> {
+        find(&self.catalog, name)
+    }
+
+    /// Returns what the settings lack to connect accounts at the provider.
+    pub fn missing(&self, provider: &Provider) -> Option<String> {
+        missing(&self.config, provider)
+    }
+}
+
+impl Broker {
+    /// Returns a provider.
+    pub fn provider(&self, name: &str) -> Result<&Provider, UnknownProvider> {
+        find(&self.0.catalog, name)
+    }
+}
+
+fn find<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Provider, UnknownProvider> {
+    catalog.get(name).ok_or_else(|| {
+        let distance = |known: &&Provider| strsim::damerau_levenshtein(name, known.name.as_str());
+        let nearest = catalog.iter().filter(|known| distance(known) <= 3).min_by_key(distance);
+        let shown = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        UnknownProvider { name: shown, nearest: nearest.map(|known| known.name.clone()) }
+    })
+}
+
+pub(super) fn kinds(provider: &Provider) -> Vec<&'static str> {
+    Kind::ALL.into_iter().filter(|kind| provider.entry.takes(*kind)).map(Kind::name).collect()
+}
+
+/// Returns true if each word occurs in the provider's name, display name or category, in any case.
+fn is_about(provider: &Provider, words: &[String]) -> bool {
+    let category = provider.entry.category.as_deref().unwrap_or("");
+    let text = format!("{}\n{}\n{category}", provider.name, provider.entry.display_name).to_lowercase();
+    words.iter().all(|word| text.contains(&word.to_lowercase()))
+}
+
+/// Returns what the settings lack to connect accounts at the provider.
+pub(super) fn missing(config: &Config, provider: &Provider) -> Option<String> {
+    let oauth = provider.entry.oauth.as_ref()?;
+    let none = ProviderSettings::default();
+    let settings = config.providers.get(&provider.name).unwrap_or(&none);
+    let proof = Some("client_secret").filter(|_| oauth.token_auth.needs_secret() && !settings.has_client_secret());
+    let id = Some("client_id").filter(|_| settings.client_id.is_none());
+    let lacks: Vec<&str> = id.into_iter().chain(proof).collect();
+    (!lacks.is_empty()).then(|| format!("set {} in [providers.{}]", lacks.join(" and "), provider.name))
+}

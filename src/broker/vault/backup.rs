@@ -1,0 +1,34 @@
+//! Backup at the operator's request, into a file or a stream.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::broker::admin::scheduled_backup::backup_name;
+use crate::broker::vault_admin::VaultAdmin;
+use crate::vault::{BackupError, BackupStop, Existing, MadeBackup, VaultError};
+
+impl VaultAdmin {
+    /// Returns the file of a new backup: `asked`, or in this folder a file with the backup's own
+    /// name. Without `asked` it is in `backup.directory`; `None` if that is not set.
+    pub fn backup_file(&self, asked: Option<&Path>) -> Option<PathBuf> {
+        let target = asked.or(self.config.backup.directory.as_deref())?;
+        Some(if target.is_dir() { target.join(backup_name(&self.vault, self.clock.now())) } else { target.to_owned() })
+    }
+
+    /// Writes a backup to a file. The second value is the error of the audit row, which is written
+    /// after the file.
+    pub async fn back_up(
+        &self,
+        target: &Path,
+        existing: Existing,
+    ) -> Result<(MadeBackup, Result<(), VaultError>), BackupError> {
+        let made = self.vault.backups().write(target, existing, &BackupStop::default())?;
+        Ok((made, self.vault.backups().record(&self.who).await))
+    }
+
+    /// Writes a backup to a stream. The value is the result of the audit row.
+    pub async fn back_up_to(&self, stream: impl Write) -> Result<Result<(), VaultError>, BackupError> {
+        self.vault.backups().write_to(stream, &BackupStop::default())?.0.flush().map_err(BackupError::writing)?;
+        Ok(self.vault.backups().record(&self.who).await)
+    }
+}

@@ -1,0 +1,58 @@
+//! Opening the vault of this installation.
+
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::key_file;
+use super::master_key::UnlockError;
+use crate::broker::installation::Installation;
+use crate::broker::vault_admin::VaultAdmin;
+use crate::clock::Clock;
+use crate::random::Random;
+use crate::vault::{AuditContext, MasterKey, OpenMode, OpenOptions, Vault, VaultError};
+
+impl Installation {
+    /// Opens the vault for the local operator.
+    pub fn open(&self, key: &MasterKey, mode: OpenMode) -> Result<VaultAdmin, VaultError> {
+        let settings = &self.config.vault;
+        let options = OpenOptions {
+            mode,
+            ballast: settings.ballast,
+            epoch_file: settings.epoch_file.clone(),
+            accept_rollback: settings.accept_rollback,
+        };
+        Ok(self.admin(Vault::open(&settings.path, key, options, Clock::system(), Random)?))
+    }
+
+    /// Opens the vault, or creates it, in [`OpenMode::Server`]. Its master key is in `key_file`;
+    /// without one, a new key is generated and lost at the end of the process.
+    pub fn open_or_create(&self, key_file: Option<&Path>) -> Result<VaultAdmin, UnlockError> {
+        let vault = &self.config.vault.path;
+        let key = match key_file {
+            None => MasterKey::generate(Random),
+            Some(key) if vault.exists() && !key.exists() => {
+                return Err(UnlockError::KeyMissing { vault: vault.clone(), key: key.to_owned() });
+            }
+            Some(file) => key_file::read_or_create(file)?,
+        };
+        if vault.exists() {
+            return Ok(self.open(&key, OpenMode::Server)?);
+        }
+        Ok(self.admin(Vault::create(vault, &key, Clock::system(), Random)?))
+    }
+
+    fn admin(&self, vault: Vault) -> VaultAdmin {
+        let (config, who) = (self.config.clone(), AuditContext::command_line());
+        VaultAdmin { config, vault, clock: Clock::system(), who }
+    }
+}
+
+/// Returns true if a server holds the lock of the vault.
+pub fn is_served(vault: &Path) -> bool {
+    let mut lock = vault.as_os_str().to_owned();
+    lock.push(".lock");
+    let Ok(file) = File::open(lock) else { return false };
+    flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+}

@@ -1,0 +1,82 @@
+//! Status: the content of the vault, the keys that open it, its backups, and what is due.
+
+use serde::Serialize;
+
+use crate::broker::admin::scheduled_backup::{BackupStatus, backup_status};
+use crate::broker::vault_admin::VaultAdmin;
+use crate::clock::UnixTime;
+use crate::vault::{RestoreMark, VaultError, VaultStatus};
+
+/// Age in seconds at which a data key should be rotated: one year.
+const OLD_KEY: i64 = 365 * 86_400;
+
+/// Status of the vault.
+#[derive(Debug, Serialize)]
+pub struct VaultReport {
+    /// Content and keys.
+    #[serde(flatten)]
+    pub vault: VaultStatus,
+    /// State of the scheduled backups; `None` if none are configured.
+    pub backups: Option<BackupStatus>,
+    /// The restore that this vault comes from, until it is promoted.
+    pub unpromoted_restore: Option<RestoreMark>,
+    /// Number of credentials whose refresh tokens may have been used since the backup.
+    pub may_be_stale: u64,
+    /// Tasks that are due, each with its command.
+    pub due: Vec<String>,
+}
+
+impl VaultAdmin {
+    /// Collects the status.
+    pub fn status(&self) -> Result<VaultReport, VaultError> {
+        let (vault, now) = (self.vault.status()?, self.clock.now());
+        Ok(VaultReport {
+            due: due(&vault, now),
+            vault,
+            backups: backup_status(&self.config.backup, &self.vault, now),
+            unpromoted_restore: self.unpromoted_restore()?,
+            may_be_stale: self.vault.standby().count_stale()?,
+        })
+    }
+
+    /// Checks that the vault can be written now.
+    pub async fn writable(&self) -> Result<(), VaultError> {
+        self.vault.writable().await
+    }
+
+    /// Returns true if the space that is reserved for a full disk is there.
+    pub fn holds_ballast(&self) -> bool {
+        self.vault.holds_ballast()
+    }
+
+    /// Returns the restore that this vault comes from, if it was not promoted since.
+    pub fn unpromoted_restore(&self) -> Result<Option<RestoreMark>, VaultError> {
+        self.vault.standby().mark()
+    }
+
+    /// Puts a restored vault into service: background refresh, revocation queue and scheduled
+    /// backups start again. Returns false if it is in service already.
+    pub async fn promote(&self) -> Result<bool, VaultError> {
+        self.vault.standby().promote(&self.who).await
+    }
+}
+
+fn due(status: &VaultStatus, now: UnixTime) -> Vec<String> {
+    let mut due = Vec::new();
+    if let Some(left) = status.rotation_left {
+        due.push(format!(
+            "a rotation is incomplete, {left} records use an old data key: run `strongroom vault rotate`"
+        ));
+    }
+    let current = status.keys.iter().find(|key| key.purpose == "data" && key.version == status.data_key_version);
+    if let Some(days) = current.map(|key| key.created_at.seconds_until(now)).filter(|age| *age > OLD_KEY) {
+        due.push(format!("the data key is {} days old: run `strongroom vault rotate`", days / 86_400));
+    }
+    for slot in status.slots.iter().filter(|slot| slot.is_weak) {
+        due.push(format!(
+            "slot {} uses weaker passphrase hashing than a new one: add its passphrase again (`strongroom vault slot add`), then remove it",
+            slot.id
+        ));
+    }
+    due
+}
