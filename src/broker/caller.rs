@@ -1,7 +1,7 @@
 //! On whose behalf a use case runs.
 
 use crate::id::{ApiKeyId, UserId};
-use crate::vault::{Actor, AuditContext, KeyHolder};
+use crate::vault::{Actor, AuditContext, CheckedState, KeyHolder};
 
 /// An authenticated caller and the user that it acts for.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub struct Caller {
     pub user: UserId,
     /// Identity for the audit log.
     pub who: AuditContext,
+    /// State of the vault in which the caller was authenticated.
+    pub(crate) state: CheckedState,
 }
 
 /// An authenticated administrator and the users that it may act for.
@@ -32,7 +34,7 @@ impl Administrator {
 impl Caller {
     /// The local operator, for this user.
     pub fn command_line(user: UserId) -> Self {
-        Self { user, who: AuditContext::command_line() }
+        Self { user, who: AuditContext::command_line(), state: CheckedState::default() }
     }
 
     /// Returns the API key of the request. A pending login records the key that started it.

@@ -9,7 +9,7 @@ use super::request::context::{RequestContext, RequestHead};
 use crate::broker::{Administrator, Broker, Caller, TokenHolder};
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
-use crate::vault::{Actor, ApiKey, AuditContext, KeyHolder};
+use crate::vault::{Actor, AuditContext, CheckedState, KeyHolder, Vault, VaultError};
 
 /// Header in which a service key names its user.
 pub(crate) const USER_HEADER: &str = "strongroom-user";
@@ -19,6 +19,8 @@ pub(crate) struct Authenticated {
     holder: KeyHolder,
     permissions: Permissions,
     actor: Actor,
+    /// State of the vault in which the key was found; unknown for an access token.
+    state: CheckedState,
 }
 
 /// A party that a route acts for, once the permission of the route was checked.
@@ -31,7 +33,9 @@ impl Authorize for Caller {
     /// One user: the one of the key or token, or the one that a service key names.
     fn authorize(authenticated: &Authenticated, needed: Permission, head: &RequestHead) -> Result<Self, Problem> {
         authenticated.require(needed)?;
-        Ok(Self { user: user(&authenticated.holder, &head.headers)?, who: authenticated.audit_context(&head.context) })
+        let user = user(&authenticated.holder, &head.headers)?;
+        let who = authenticated.audit_context(&head.context);
+        Ok(Self { user, who, state: authenticated.state.clone() })
     }
 }
 
@@ -48,6 +52,18 @@ impl Authorize for Administrator {
 }
 
 impl Authenticated {
+    /// Finds the API key. The state of the vault is checked once for the whole request.
+    fn by_api_key(vault: &Vault, presented: &str) -> Result<Option<Self>, VaultError> {
+        let state = vault.check()?;
+        let key = vault.api_keys().at(&state).authenticate(presented)?;
+        Ok(key.map(|key| Self {
+            holder: key.holder.clone(),
+            permissions: key.permissions,
+            actor: Actor::ApiKey(key.id),
+            state,
+        }))
+    }
+
     /// Returns the id of the API key, if the request was authenticated by one.
     pub(crate) fn api_key(&self) -> Option<ApiKeyId> {
         match self.actor {
@@ -81,18 +97,13 @@ impl Authenticated {
     }
 }
 
-impl From<&ApiKey> for Authenticated {
-    fn from(key: &ApiKey) -> Self {
-        Self { holder: key.holder.clone(), permissions: key.permissions, actor: Actor::ApiKey(key.id) }
-    }
-}
-
 impl From<TokenHolder> for Authenticated {
     fn from(token: TokenHolder) -> Self {
         Self {
             holder: KeyHolder::User(token.user),
             permissions: token.permissions,
             actor: Actor::AccessToken(token.issuer),
+            state: CheckedState::default(),
         }
     }
 }
@@ -107,9 +118,9 @@ pub(crate) async fn authenticate(
     head: &RequestHead,
 ) -> Result<Authenticated, Problem> {
     let found = match presented(&head.headers) {
-        Presented::ApiKey(key) => broker.vault().api_keys().authenticate(key)?.map(|key| key.as_ref().into()),
-        Presented::Bearer(token) => match broker.vault().api_keys().authenticate(token)? {
-            Some(key) => Some(key.as_ref().into()),
+        Presented::ApiKey(key) => Authenticated::by_api_key(broker.vault(), key)?,
+        Presented::Bearer(token) => match Authenticated::by_api_key(broker.vault(), token)? {
+            Some(found) => Some(found),
             // Boxed: this future is much larger than the rest, and few requests carry an access
             // token.
             None => Box::pin(broker.access_token(token)).await.map(Authenticated::from),

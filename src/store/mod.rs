@@ -21,7 +21,7 @@ use rusqlite::Connection;
 pub(crate) use dump::Cell;
 pub(crate) use engine::file::rename_no_replace;
 pub use engine::file::{FileWarning, check as check_files};
-pub(crate) use engine::{Cached, DeferredWrite, Tx, View, WritePriority};
+pub(crate) use engine::{Cached, CheckedState, DeferredWrite, Tx, View, WritePriority};
 pub(crate) use error::JobError;
 pub use error::StoreError;
 pub(crate) use restore_target::RestoreTarget;
@@ -134,9 +134,23 @@ impl Store {
         self.shared.readers.read(read)
     }
 
-    /// Runs `find` on what a reader has kept since the last commit, without a transaction.
-    pub(crate) fn cached<C: Cached, T>(&self, find: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
-        self.shared.readers.cached(find)
+    /// Returns the current state of the file.
+    pub(crate) fn check(&self) -> Result<CheckedState, StoreError> {
+        Ok(CheckedState::new(&self.shared.readers.check()?))
+    }
+
+    /// Runs `find` on what a reader has kept of this state. Without a state, or if the reader has
+    /// seen a later commit, the current state is checked and used.
+    pub(crate) fn cached<C: Cached, T>(
+        &self,
+        state: Option<&CheckedState>,
+        find: impl FnOnce(&mut C) -> T,
+    ) -> Result<T, StoreError> {
+        let cache = match state.and_then(CheckedState::cache) {
+            Some(cache) => cache,
+            None => self.shared.readers.check()?,
+        };
+        Ok(cache.with(find))
     }
 
     /// Runs `read` in a read transaction on a new connection: long reads must not take a reader

@@ -35,6 +35,7 @@ mod txn;
 mod user_removal;
 mod users;
 
+pub(crate) use crate::store::CheckedState;
 pub use crate::store::{FileWarning, check_files};
 pub use api_keys::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
 pub use audit::chain::AuditFault;
@@ -50,6 +51,7 @@ pub use backup::write::{BackupStop, MadeBackup};
 pub use credentials::delete::DeletedCredential;
 pub use credentials::keep_login::{KeptLogin, NewLogin};
 pub use credentials::metadata::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
+pub(crate) use credentials::read::Credentials;
 pub use credentials::refresh::{RefreshFailure, RefreshStart, RefreshTicket, Refreshed};
 pub use credentials::refresh_state::{LastError, RefreshState};
 pub use credentials::shared_grant::RevocationScope;

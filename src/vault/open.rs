@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
-use crate::store::{Lock, Store, Tx, WritePriority};
+use crate::store::{CheckedState, Lock, Store, Tx, WritePriority};
 use crate::vault::api_keys::api_key_cache::ApiKeyCache;
 use crate::vault::api_keys::store::ApiKeys;
 use crate::vault::audit::log::AuditLog;
@@ -149,9 +149,14 @@ impl Vault {
         Self { inner: Arc::new(inner) }
     }
 
+    /// Checks for commits by other processes, once for the reads of a request.
+    pub(crate) fn check(&self) -> Result<CheckedState, VaultError> {
+        Ok(self.inner.core.store.check()?)
+    }
+
     /// The stored credentials.
     pub fn credentials(&self) -> Credentials<'_> {
-        Credentials { core: &self.inner.core }
+        Credentials { core: &self.inner.core, state: None }
     }
 
     /// The refreshes of OAuth credentials.
@@ -166,7 +171,7 @@ impl Vault {
 
     /// The API keys.
     pub fn api_keys(&self) -> ApiKeys<'_> {
-        ApiKeys { core: &self.inner.core, cache: &self.inner.api_key_cache }
+        ApiKeys { core: &self.inner.core, cache: &self.inner.api_key_cache, state: None }
     }
 
     /// The users.

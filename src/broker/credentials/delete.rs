@@ -53,7 +53,7 @@ impl Broker {
     pub async fn delete_for_operator(&self, user: Option<UserId>, id: CredentialId) -> Result<DeleteResponse, Error> {
         for user in self.admin(AuditContext::command_line()).one_or_all_users(user)? {
             if let Some(found) = self.0.vault.credentials().get(&user, &id)? {
-                let caller = Caller { user, who: AuditContext::command_line() };
+                let caller = Caller::command_line(user);
                 return self.delete(&caller, found.provider.as_str(), &id.to_string()).await;
             }
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::list::CredentialSummary;
+use super::list::{CredentialSummary, owned_among};
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
@@ -95,10 +95,16 @@ impl CredentialDetail {
     }
 }
 
+/// Returns the credential if it belongs to this provider.
+fn of_provider(summary: CredentialMetadata, provider: &str) -> Result<CredentialMetadata, Error> {
+    if summary.provider.as_str() == provider { Ok(summary) } else { Err(Error::CredentialOfAnotherProvider) }
+}
+
 impl Broker {
     /// Returns the user's credential with this id and provider.
     pub fn credential(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
-        Ok(self.detail(&self.owned_at(caller, provider, id)?))
+        let credentials = self.0.vault.credentials().at(&caller.state);
+        Ok(self.detail(&of_provider(owned_among(credentials, caller, id)?, provider)?))
     }
 
     /// Changes the title, or replaces the secret with one of the same kind. The id stays.
@@ -130,10 +136,6 @@ impl Broker {
         provider: &str,
         id: &str,
     ) -> Result<CredentialMetadata, Error> {
-        let summary = self.owned(caller, id)?;
-        if summary.provider.as_str() != provider {
-            return Err(Error::CredentialOfAnotherProvider);
-        }
-        Ok(summary)
+        of_provider(self.owned(caller, id)?, provider)
     }
 }

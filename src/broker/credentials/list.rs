@@ -10,7 +10,7 @@ use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::id::{CredentialId, ProviderName, UserId};
-use crate::vault::{CredentialMetadata, CredentialPage, VaultError};
+use crate::vault::{CredentialMetadata, CredentialPage, Credentials, VaultError};
 
 /// One credential as callers with `READ_INTEGRATIONS` see it. Never a secret.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -85,6 +85,16 @@ impl CredentialList {
     }
 }
 
+/// Returns the caller's own credential with this id.
+pub(super) fn owned_among(
+    credentials: Credentials<'_>,
+    caller: &Caller,
+    id: &str,
+) -> Result<CredentialMetadata, Error> {
+    let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
+    credentials.get(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
+}
+
 impl Broker {
     /// Lists the user's credentials: all or those of one provider, whole or the `limit` entries
     /// that follow `after`. An unknown provider gives an empty list.
@@ -95,7 +105,8 @@ impl Broker {
             Some(Err(_)) => return Ok(CredentialList::whole(json(&[]).into())),
         };
         if page.is_whole() {
-            let shown = self.0.vault.credentials().list_rendered(&caller.user, provider.as_ref(), |all| {
+            let credentials = self.0.vault.credentials().at(&caller.state);
+            let shown = credentials.list_rendered(&caller.user, provider.as_ref(), |all| {
                 json(&all.iter().map(CredentialSummary::from).collect::<Vec<_>>())
             });
             match shown {
@@ -124,8 +135,7 @@ impl Broker {
     /// Returns the user's own credential with this id. Another user's credential is reported as not
     /// found.
     pub(in crate::broker) fn owned(&self, caller: &Caller, id: &str) -> Result<CredentialMetadata, Error> {
-        let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
-        self.0.vault.credentials().get(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
+        owned_among(self.0.vault.credentials(), caller, id)
     }
 }
 

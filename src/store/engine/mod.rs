@@ -13,7 +13,7 @@ mod writer;
 
 pub(super) use ballast::Ballast;
 pub(crate) use job::WritePriority;
-pub(crate) use reader_cache::Cached;
+pub(crate) use reader_cache::{Cached, CheckedState};
 pub(super) use readers::Readers;
 pub(super) use txn_state::TxnState;
 pub(crate) use txn_state::{DeferredWrite, Tx, View};

@@ -1,13 +1,14 @@
 //! Pool of read connections (r2d2). It is small because each connection has its own page cache.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use r2d2::{ManageConnection, Pool, PooledConnection};
 use rusqlite::Connection;
 
 use super::connection::{execute, open_reader};
-use super::reader_cache::{Cached, ReaderCache};
+use super::reader_cache::{ReaderCache, StateCache};
 use super::txn_state::View;
 use crate::store::error::StoreError;
 
@@ -72,10 +73,10 @@ impl Readers {
         Ok(seen)
     }
 
-    /// Runs `find` on what a reader has kept since the last commit, without a transaction.
-    pub(crate) fn cached<C: Cached, T>(&self, find: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
+    /// Returns the values that a reader has kept since the last commit.
+    pub(crate) fn check(&self) -> Result<Arc<StateCache>, StoreError> {
         let reader = self.get()?;
-        reader.cache.with(&reader.connection, find)
+        reader.cache.check(&reader.connection)
     }
 
     fn get(&self) -> Result<PooledConnection<Opener>, StoreError> {

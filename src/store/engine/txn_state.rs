@@ -31,7 +31,7 @@ impl<'c> View<'c> {
     /// keeps nothing.
     pub(crate) fn cached<C: Cached, T>(&self, work: impl FnOnce(&mut C) -> T) -> Result<T, StoreError> {
         match self.cache {
-            Some(cache) => cache.with(self.connection, work),
+            Some(cache) => Ok(cache.check(self.connection)?.with(work)),
             None => Ok(work(&mut C::default())),
         }
     }

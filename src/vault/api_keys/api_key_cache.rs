@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 
 use super::api_key::ApiKey;
 use super::api_key_record::load;
-use crate::store::{Cached, ManifestRow, View};
+use crate::store::{Cached, CheckedState, ManifestRow, View};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
 use crate::vault::txn::core::VaultCore;
@@ -39,8 +39,12 @@ pub(crate) struct ApiKeyCache(ArcSwapOption<KeyTable>);
 impl ApiKeyCache {
     /// Returns the table in memory if nothing was committed since a reader checked it; otherwise
     /// checks it again.
-    pub(crate) fn key_table(&self, core: &VaultCore) -> Result<Arc<KeyTable>, VaultError> {
-        let checked = core.store.cached(|checked: &mut CheckedTable| checked.0.clone())?;
+    pub(crate) fn key_table(
+        &self,
+        core: &VaultCore,
+        state: Option<&CheckedState>,
+    ) -> Result<Arc<KeyTable>, VaultError> {
+        let checked = core.store.cached(state, |checked: &mut CheckedTable| checked.0.clone())?;
         if let Some(table) = checked {
             return Ok(table);
         }

@@ -5,7 +5,7 @@ use super::api_key_cache::ApiKeyCache;
 use super::api_key_record::{cover_row, item, load, lookup, read, row_of};
 use crate::id::ApiKeyId;
 use crate::secret::Secret;
-use crate::store::ApiKeyRow;
+use crate::store::{ApiKeyRow, CheckedState};
 use crate::vault::crypto::key_encoding;
 use crate::vault::error::VaultError;
 use crate::vault::txn::audit_context::AuditContext;
@@ -22,13 +22,19 @@ const PREFIX: &str = "srk_";
 pub struct ApiKeys<'v> {
     pub(crate) core: &'v VaultCore,
     pub(crate) cache: &'v ApiKeyCache,
+    pub(crate) state: Option<&'v CheckedState>,
 }
 
-impl ApiKeys<'_> {
+impl<'v> ApiKeys<'v> {
+    /// Lets [`Self::authenticate`] answer from this state.
+    pub(crate) fn at(self, state: &'v CheckedState) -> Self {
+        Self { state: Some(state), ..self }
+    }
+
     /// Returns the API key that was presented, if it is valid. For an unknown, malformed,
     /// revoked or expired key it returns `None`, after the same work.
     pub fn authenticate(self, presented: &str) -> Result<Option<Arc<ApiKey>>, VaultError> {
-        let table = self.cache.key_table(self.core)?;
+        let table = self.cache.key_table(self.core, self.state)?;
         let keyring = self.core.keyring();
         // A malformed key is hashed too, as a well-formed key that does not exist, so that
         // the time does not differ.

@@ -4,6 +4,7 @@ use super::credential_record::{open_secret, open_summary, subject};
 use super::metadata::{CredentialMetadata, CredentialPage};
 use super::summary_cache::{SummaryCache, SummaryList};
 use crate::id::{CredentialId, ProviderName, UserId};
+use crate::store::CheckedState;
 use crate::vault::error::VaultError;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
@@ -16,13 +17,20 @@ use std::sync::Arc;
 #[derive(Clone, Copy)]
 pub struct Credentials<'v> {
     pub(crate) core: &'v VaultCore,
+    pub(crate) state: Option<&'v CheckedState>,
 }
 
-impl Credentials<'_> {
+impl<'v> Credentials<'v> {
+    /// Lets [`Self::get`] and [`Self::list_rendered`] answer from this state. The caller must not
+    /// have written since it was checked.
+    pub(crate) fn at(self, state: &'v CheckedState) -> Self {
+        Self { state: Some(state), ..self }
+    }
+
     /// Returns one credential of a user, without its secret.
     pub fn get(self, user: &UserId, id: &CredentialId) -> Result<Option<CredentialMetadata>, VaultError> {
         let find = |cache: &mut SummaryCache| cache.find(user.as_str(), None);
-        if let Some(list) = self.core.store.cached(find)? {
+        if let Some(list) = self.core.store.cached(self.state, find)? {
             return Ok(list.all.iter().find(|metadata| metadata.id == *id).cloned());
         }
         self.core.read(|view, keyring| {
@@ -82,7 +90,8 @@ impl Credentials<'_> {
         provider: Option<&ProviderName>,
         show: impl FnOnce(&[CredentialMetadata]) -> Vec<u8>,
     ) -> Result<Bytes, VaultError> {
-        let cached = self.core.store.cached(|cache: &mut SummaryCache| cache.find(user.as_str(), provider))?;
+        let find = |cache: &mut SummaryCache| cache.find(user.as_str(), provider);
+        let cached = self.core.store.cached(self.state, find)?;
         let list = cached.map_or_else(|| self.read_list(user, provider), Ok)?;
         Ok(list.shown(show))
     }

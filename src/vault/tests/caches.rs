@@ -22,7 +22,7 @@ fn stored(vault: &Vault) -> String {
 }
 
 fn is_cached(vault: &Vault) -> bool {
-    vault.core().store.cached(|cache: &mut SummaryCache| cache.find("alice", None).is_some()).unwrap()
+    vault.core().store.cached(None, |cache: &mut SummaryCache| cache.find("alice", None).is_some()).unwrap()
 }
 
 /// Changes alice's credentials in one of five ways.
@@ -75,6 +75,25 @@ async fn list_shows_the_commits_of_every_process() {
     other.credentials().delete(&first.user, &first.id, RevocationScope::Never, WEEK, &who).await.unwrap().unwrap();
     assert!(bench.vault.credentials().get(&first.user, &first.id).unwrap().is_none());
     assert_eq!(shown(&bench.vault), "[]");
+}
+
+#[tokio::test]
+async fn state_of_a_request_ends_with_a_later_commit() {
+    let bench = Bench::new();
+    let (vault, other) = (&bench.vault, bench.beside());
+    let first = bench.add("alice", "p", api_key("k")).await;
+    for number in 0..4 {
+        let before = vault.check().unwrap();
+        let listed = |state| vault.credentials().at(state).list_rendered(&first.user, None, text).unwrap();
+        let titled = |state| vault.credentials().at(state).get(&first.user, &first.id).unwrap().unwrap().title;
+        assert_eq!(listed(&before), shown(vault));
+        let name = format!("title {number}");
+        let by = if number % 2 == 0 { &other } else { vault };
+        by.credentials().update(&first.user, &first.id, title(&name), &AuditContext::system()).await.unwrap();
+        let after = vault.check().unwrap();
+        assert_eq!((titled(&after), listed(&after)), (name.clone(), stored(vault).into()));
+        assert_eq!((titled(&before), listed(&before)), (name, stored(vault).into()), "its values are gone");
+    }
 }
 
 #[test]

@@ -187,7 +187,7 @@ async fn ten_minute_outage_loses_no_credential() {
     }
     assert_eq!(refreshed, many as usize);
     assert_eq!(provider.requests.load(Ordering::SeqCst) - during, u64::from(many), "one request each");
-    let (alice, mut spread) = (Caller { user: "alice".parse().unwrap(), who: AuditContext::system() }, BTreeSet::new());
+    let (alice, mut spread) = (Caller::command_line("alice".parse().unwrap()), BTreeSet::new());
     for id in &ids {
         let summary = server.vault.credentials().get(&alice.user, id).unwrap().unwrap();
         assert_eq!((summary.status, summary.refreshing.last_error), (CredentialStatus::Active, None));
