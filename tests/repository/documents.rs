@@ -127,6 +127,18 @@ fn every_row_of_the_threat_table_names_tests_that_run() {
 }
 
 #[test]
+fn removed_tests_name_tests_that_run_today() {
+    let page = read("docs/design/removed-tests.md");
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 5, "{}", rows.len());
+    for row in rows {
+        let named = tests_named_in(row);
+        assert!(!named.is_empty() || row.ends_with("| none |"), "no test of today: {row}");
+        named.iter().for_each(assert_runs);
+    }
+}
+
+#[test]
 fn standards_name_tests_that_exist() {
     let page = read("docs/standards.md");
     for line in 1..=60 {
