@@ -185,6 +185,9 @@ impl From<BackupError> for Failure {
             }
             BackupError::Vault(error) => return error.into(),
             BackupError::NotABackup(_) => "name a file that `strongroom vault backup` wrote",
+            BackupError::Unreleased(_) => {
+                "restore it with that version, export its credentials, and import them into a new vault"
+            }
             BackupError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
             BackupError::Damaged(_) | BackupError::CutOff => "use another copy of this backup, or an older one",
             BackupError::AlreadyExists(_) => "name another file, or give --force to replace this one",

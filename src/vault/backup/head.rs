@@ -19,7 +19,9 @@ use crate::vault::error::VaultError;
 use crate::vault::hex;
 
 const MAGIC: &[u8; 18] = b"strongroom backup\n";
-const FORMAT: u16 = 1;
+/// Format 1 is that of the versions before the first release.
+const FORMAT: u16 = 2;
+const UNRELEASED_FORMAT: u16 = 1;
 /// Maximum size of the fields, far above that of all slots.
 const LARGEST: u32 = 1 << 20;
 
@@ -143,6 +145,9 @@ impl BackupHead {
         let found = u16::from_be_bytes([start[MAGIC.len()], start[MAGIC.len() + 1]]);
         if found > FORMAT {
             return Err(BackupError::NewerFormat { found, known: FORMAT });
+        }
+        if found == UNRELEASED_FORMAT {
+            return Err(BackupError::Unreleased(path.to_owned()));
         }
         let [.., a, b, c, d] = start;
         let length = u32::from_be_bytes([a, b, c, d]);

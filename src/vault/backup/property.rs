@@ -195,7 +195,7 @@ pub(crate) const SIZES: [usize; 2] = [SMALL, 2 * CHUNK + 100];
 
 fn is_refusal(error: &BackupError) {
     let is_expected = match error {
-        BackupError::Damaged(_) | BackupError::CutOff | BackupError::NotABackup(_) => true,
+        BackupError::Damaged(_) | BackupError::CutOff | BackupError::NotABackup(_) | BackupError::Unreleased(_) => true,
         BackupError::NewerFormat { found, known } => found > known,
         BackupError::Vault(error) => matches!(
             error,
