@@ -1,6 +1,6 @@
 //! Backup at the operator's request, into a file or a stream.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::broker::admin::scheduled_backup::backup_name;
@@ -22,6 +22,7 @@ impl VaultAdmin {
         target: &Path,
         existing: Existing,
     ) -> Result<(MadeBackup, Result<(), VaultError>), BackupError> {
+        check_folder(target)?;
         let made = self.vault.backups().write(target, existing, &BackupStop::default())?;
         Ok((made, self.vault.backups().record(&self.who).await))
     }
@@ -30,5 +31,19 @@ impl VaultAdmin {
     pub async fn back_up_to(&self, stream: impl Write) -> Result<Result<(), VaultError>, BackupError> {
         self.vault.backups().write_to(stream, &BackupStop::default())?.0.flush().map_err(BackupError::writing)?;
         Ok(self.vault.backups().record(&self.who).await)
+    }
+}
+
+/// Checks that the folder of a new file exists. A path that ends with a slash is a folder.
+fn check_folder(target: &Path) -> Result<(), BackupError> {
+    let is_folder = target.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let folder = if is_folder { Some(target) } else { target.parent() };
+    match folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => Err(BackupError::File {
+            what: "cannot write to the folder",
+            path: folder.to_owned(),
+            source: io::Error::new(io::ErrorKind::NotFound, "it does not exist"),
+        }),
+        None => Ok(()),
     }
 }
