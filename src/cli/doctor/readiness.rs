@@ -1,102 +1,70 @@
 //! Readiness check of the running server, as an orchestrator's probe does it.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::{Listen, ServerSettings};
 
-/// Time limit of each step.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of the check.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Result of the check.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Readiness {
-    /// The server is ready.
-    Ready,
-    /// The server accepts connections. With TLS no request is sent, because the certificate names
-    /// another host than the address.
-    TakesConnections,
-    /// The server answered with this status.
-    NotReady(u16),
-}
-
-/// Sends `GET /readyz`. Returns `None` if the settings do not fix the port.
-pub(in crate::cli) fn ask(server: &ServerSettings) -> Option<io::Result<Readiness>> {
-    match &server.listen {
-        Listen::Tcp { port: 0, .. } => None,
-        Listen::Tcp { host, port } => Some(connect(host, *port).and_then(|stream| match &server.tls {
-            Some(_) => Ok(Readiness::TakesConnections),
-            None => exchange(stream),
-        })),
-        Listen::Unix(path) => Some(UnixStream::connect(path).and_then(|stream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            exchange(stream)
-        })),
-    }
-}
-
-fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                return Ok(stream);
+/// Sends `GET /readyz` and returns the status. With TLS no request is sent and the result is `None`
+/// if the server accepts a connection, because the certificate names another host than the address.
+pub(in crate::cli) async fn ask(server: &ServerSettings) -> io::Result<Option<u16>> {
+    let answer = async {
+        match &server.listen {
+            Listen::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                if server.tls.is_some() { Ok(None) } else { exchange(stream).await.map(Some) }
             }
-            Err(error) => last = error,
+            Listen::Unix(path) => exchange(UnixStream::connect(path).await?).await.map(Some),
         }
-    }
-    Err(last)
+    };
+    within(TIME_LIMIT, answer).await
 }
 
-fn exchange(mut stream: impl Read + Write) -> io::Result<Readiness> {
-    let mut line = [0; 12];
-    stream
-        .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .and_then(|()| stream.read_exact(&mut line))
-        .map_err(|error| match error.kind() {
-            // A socket reports its read timeout as WouldBlock.
-            io::ErrorKind::WouldBlock => {
-                io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs()))
-            }
-            _ => error,
-        })?;
-    let status = line.strip_prefix(b"HTTP/1.1 ").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-    match status {
-        Some(200) => Ok(Readiness::Ready),
-        Some(status) => Ok(Readiness::NotReady(status)),
-        None => Err(io::Error::new(io::ErrorKind::InvalidData, "the server there does not speak HTTP")),
+async fn within<T>(limit: Duration, answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()))),
     }
+}
+
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<u16> {
+    let mut line = [0; 12];
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    stream.read_exact(&mut line).await?;
+    let status = line.strip_prefix(b"HTTP/1.1 ").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the server there does not speak HTTP"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answered(bytes: &[u8]) -> io::Result<Readiness> {
+    async fn answered(bytes: &[u8]) -> io::Result<u16> {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(bytes).unwrap();
-        theirs.shutdown(std::net::Shutdown::Write).unwrap();
-        exchange(ours)
+        theirs.write_all(bytes).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        exchange(ours).await
     }
 
-    #[test]
-    fn readiness_is_read_from_the_status_line() {
-        assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(), Readiness::Ready);
-        assert_eq!(answered(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap(), Readiness::NotReady(503));
+    #[tokio::test]
+    async fn readiness_is_read_from_the_status_line() {
+        assert_eq!(answered(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap(), 200);
+        assert_eq!(answered(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").await.unwrap(), 503);
         for bytes in [b"SSH-2.0-OpenSSH_9.2".as_slice(), b"HTTP/1.1 ", b""] {
-            assert!(answered(bytes).is_err());
+            assert!(answered(bytes).await.is_err());
         }
     }
 
-    #[test]
-    fn silent_server_times_out() {
+    #[tokio::test]
+    async fn silent_server_times_out() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        ours.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        assert_eq!(exchange(ours).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let answer = within(Duration::from_millis(20), exchange(ours)).await;
+        assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

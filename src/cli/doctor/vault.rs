@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::findings::Findings;
-use super::readiness::{self, Readiness};
+use super::readiness;
 use crate::broker::{
     CredentialPage, Installation, KeyHolder, OpenMode, VaultAdmin, VaultReport, check_files, is_served,
 };
@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::plain;
 use crate::cli::runtime::block_on;
 use crate::clock::Clock;
-use crate::config::{Config, ServerSettings};
+use crate::config::{Config, Listen, ServerSettings};
 
 /// Minimum free disk space in bytes.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
@@ -184,14 +184,17 @@ fn backups(report: &VaultReport, config: &Config, findings: &mut Findings) {
 /// Checks that the running server answers. A container's health check uses this.
 fn server(settings: &ServerSettings, findings: &mut Findings) {
     let at = &settings.listen;
-    match readiness::ask(settings) {
-        None => findings.ok("a server is running on this vault"),
-        Some(Ok(Readiness::Ready)) => findings.ok(format!("the server at {at} is ready")),
-        Some(Ok(Readiness::TakesConnections)) => findings.ok(format!("the server at {at} accepts connections")),
-        Some(Ok(Readiness::NotReady(status))) => findings.fault(
+    if matches!(at, Listen::Tcp { port: 0, .. }) {
+        return findings.ok("a server is running on this vault");
+    }
+    match block_on(readiness::ask(settings)) {
+        Err(failure) => findings.fault(&failure),
+        Ok(Ok(Some(200))) => findings.ok(format!("the server at {at} is ready")),
+        Ok(Ok(None)) => findings.ok(format!("the server at {at} accepts connections")),
+        Ok(Ok(Some(status))) => findings.fault(
             &Failure::new(format!("the server at {at} answers {status} to GET /readyz")).advise("see the server's log"),
         ),
-        Some(Err(error)) => findings.fault(
+        Ok(Err(error)) => findings.fault(
             &Failure::new(format!("a server is running on this vault but does not answer at {at}: {error}"))
                 .advise("it may use other settings, or hang: see its log, or restart it"),
         ),
