@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::import_mapping::{ImportOptions, Refusal};
+use super::import_mapping::{ImportOptions, Refusal, UNKNOWN_FORMAT};
 use crate::broker::parts::Broker;
 use crate::id::CredentialId;
 use crate::import::Item;
@@ -117,7 +117,7 @@ impl Broker {
     fn prepare_moved(&self, at: usize, record: Option<TransferredCredential>, options: &ImportOptions) -> Prepared {
         let Some(mut moved) = record else {
             let line = ImportedItem::new(&format!("record {at}"), None, "", "");
-            return Prepared { at, line, arrival: Err(Refusal::NotUnderstood) };
+            return Prepared { at, line, arrival: Err(UNKNOWN_FORMAT.to_owned()) };
         };
         let mut line = ImportedItem::new(&moved.summary.id.to_string(), None, "", "");
         if let Some(provider) = options.providers.get(moved.summary.provider.as_str()) {
@@ -143,8 +143,8 @@ impl Broker {
             let first = one.first_of_its_login().and_then(|first| here.get(&first).copied());
             let Prepared { at, mut line, arrival } = one;
             let outcome = match (arrival, &mut rehearsed) {
-                (Err(refusal), _) => Err(refusal.to_string()),
-                (Ok(_), Some(rehearsed)) => rehearsed.next().unwrap_or_else(|| Err(Refusal::NotUnderstood.to_string())),
+                (Err(refusal), _) => Err(refusal),
+                (Ok(_), Some(rehearsed)) => rehearsed.next().unwrap_or_else(|| Err(UNKNOWN_FORMAT.to_owned())),
                 (Ok((mut arrival, moved)), None) => {
                     if let Some(first) = first {
                         arrival.came_beside(first);

@@ -9,7 +9,7 @@ use crate::catalog::Provider;
 use crate::catalog::entry::{GrantType, OAuth};
 use crate::catalog::input::InputFault;
 use crate::id::{IdError, ProviderName, UserId};
-use crate::import::{Item, ItemError, ItemSecret, ItemTokens};
+use crate::import::{Item, ItemSecret, ItemTokens};
 use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::vault::{
@@ -32,37 +32,11 @@ pub struct ImportOptions {
 }
 
 /// Reason why an item cannot be imported. It contains names and ids, never a secret.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::broker) enum Refusal {
-    #[error(transparent)]
-    ItemSecret(#[from] ItemError),
-    #[error("the record has an unknown format: use the version of Strongroom that exported it, or a newer one")]
-    NotUnderstood,
-    #[error("the file names no user: give one with --user")]
-    NoUser,
-    #[error("the user in the file is not a valid user id ({0}): give one with --user")]
-    User(IdError),
-    #[error("there is no provider '{0}': map it with --map {0}=PROVIDER")]
-    ProviderUnknown(String),
-    #[error("{provider} does not accept credentials of kind {kind}")]
-    KindNotTaken { provider: String, kind: Kind },
-    #[error("{0} does not offer the client-credentials grant")]
-    GrantNotOffered(String),
-    #[error("an account at an MCP server must be connected again: `strongroom connect {0}`")]
-    Mcp(String),
-    #[error("a key of {provider} consists of {}, joined by colons", .parts.join(" and "))]
-    Parts { provider: String, parts: Vec<String> },
-    #[error("the file names no host for the headers: give it with --host {0}=HOST")]
-    NoHost(String),
-    #[error("the host of the headers is invalid: {0}")]
-    Host(#[from] HostPatternError),
-    #[error("a header has an invalid name or value")]
-    Header,
-    #[error("{0}; connect the account again")]
-    Input(InputFault),
-    #[error("its tokens are bound to a key that is not in the file: connect the account again")]
-    Bound,
-}
+pub(in crate::broker) type Refusal = String;
+
+/// Reason for a record of an export that cannot be read.
+pub(super) const UNKNOWN_FORMAT: &str =
+    "the record has an unknown format: use the version of Strongroom that exported it, or a newer one";
 
 impl Broker {
     /// Maps an item to a new credential, with advice about it.
@@ -71,7 +45,7 @@ impl Broker {
         item: Item,
         options: &ImportOptions,
     ) -> Result<(NewCredential, Option<String>), Refusal> {
-        let found = item.found?;
+        let found = item.found.map_err(|error| error.to_string())?;
         let user = whose(item.user.as_deref(), options.user.as_ref())?;
         let provider = self.provider_called(&item.names, &item.own_name, options)?;
         let title = if item.title.is_empty() { provider.entry.display_name.clone() } else { item.title };
@@ -89,8 +63,15 @@ impl Broker {
             ItemSecret::HostScoped { host, headers } => {
                 let host = match (options.hosts.get(&item.id), host) {
                     (Some(host), _) => host.clone(),
-                    (None, Some(host)) => host.parse()?,
-                    (None, None) => return Err(Refusal::NoHost(item.id)),
+                    (None, Some(host)) => host
+                        .parse()
+                        .map_err(|error: HostPatternError| format!("the host of the headers is invalid: {error}"))?,
+                    (None, None) => {
+                        return Err(format!(
+                            "the file names no host for the headers: give it with --host {}=HOST",
+                            item.id
+                        ));
+                    }
                 };
                 new.material = headers_for(host, headers)?;
             }
@@ -108,19 +89,22 @@ impl Broker {
             Some(provider) => self.0.catalog.get(provider.as_str()),
             None => names.iter().find_map(|name| self.0.catalog.get(name)),
         };
-        known.ok_or_else(|| Refusal::ProviderUnknown(own.to_owned()))
+        known.ok_or_else(|| unknown_provider(own))
     }
 
     fn with_tokens(&self, new: &mut NewCredential, provider: &Provider, found: &ItemTokens) -> Result<(), Refusal> {
-        let Some(oauth) = &provider.entry.oauth else { return Err(Refusal::Mcp(provider.name.to_string())) };
+        let name = &provider.name;
+        let Some(oauth) = &provider.entry.oauth else {
+            return Err(format!("an account at an MCP server must be connected again: `strongroom connect {name}`"));
+        };
         let token_type = oauth.token_type.clone().or_else(|| found.token_type.clone());
         let token_type = token_type.unwrap_or_else(|| "Bearer".to_owned());
         if token_type.eq_ignore_ascii_case("dpop") {
-            return Err(Refusal::Bound);
+            return Err("its tokens are bound to a key that is not in the file: connect the account again".to_owned());
         }
         let renewal = match (&found.own_client, &found.client_id) {
             (Some(_), _) if !oauth.grants.contains(&GrantType::ClientCredentials) => {
-                return Err(Refusal::GrantNotOffered(provider.name.to_string()));
+                return Err(format!("{name} does not offer the client-credentials grant"));
             }
             (Some(secret), Some(id)) => {
                 let own = Some(OwnClient { id: id.clone(), secret: Some(secret.clone()) });
@@ -154,7 +138,7 @@ impl Broker {
     /// Checks that the catalogue here accepts a credential of another vault.
     pub(in crate::broker) fn may_have(&self, summary: &CredentialMetadata) -> Result<(), Refusal> {
         let name = summary.provider.as_str();
-        let known = self.0.catalog.get(name).ok_or_else(|| Refusal::ProviderUnknown(name.to_owned()))?;
+        let known = self.0.catalog.get(name).ok_or_else(|| unknown_provider(name))?;
         takes(known, summary.kind)
     }
 
@@ -212,16 +196,22 @@ impl ItemSecret {
 fn whose(said: Option<&str>, told: Option<&UserId>) -> Result<UserId, Refusal> {
     match (told, said) {
         (Some(user), _) => Ok(user.clone()),
-        (None, Some(text)) => text.parse().map_err(Refusal::User),
-        (None, None) => Err(Refusal::NoUser),
+        (None, Some(text)) => text.parse().map_err(|error: IdError| {
+            format!("the user in the file is not a valid user id ({error}): give one with --user")
+        }),
+        (None, None) => Err("the file names no user: give one with --user".to_owned()),
     }
+}
+
+fn unknown_provider(name: &str) -> Refusal {
+    format!("there is no provider '{name}': map it with --map {name}=PROVIDER")
 }
 
 fn takes(provider: &Provider, kind: Kind) -> Result<(), Refusal> {
     if provider.entry.takes(kind) {
         Ok(())
     } else {
-        Err(Refusal::KindNotTaken { provider: provider.name.to_string(), kind })
+        Err(format!("{} does not accept credentials of kind {kind}", provider.name))
     }
 }
 
@@ -234,7 +224,7 @@ fn whole_key(provider: &Provider, parts: &[Secret]) -> Result<Secret, Refusal> {
     if is_whole {
         Ok(Secret::new(joined.as_str()))
     } else {
-        Err(Refusal::Parts { provider: provider.name.to_string(), parts: wanted.to_vec() })
+        Err(format!("a key of {} consists of {}, joined by colons", provider.name, wanted.join(" and ")))
     }
 }
 
@@ -245,7 +235,7 @@ fn headers_for(host: HostPattern, headers: BTreeMap<String, Secret>) -> Result<C
             && http::HeaderValue::from_str(value.expose()).is_ok()
     };
     if headers.is_empty() || !headers.iter().all(carried) {
-        return Err(Refusal::Header);
+        return Err("a header has an invalid name or value".to_owned());
     }
     Ok(CredentialSecret::HostScoped { host, headers })
 }
@@ -262,11 +252,11 @@ fn metadata_of(oauth: &OAuth, found: &ItemTokens) -> Result<BTreeMap<String, ser
     if let ([name], Some(only)) = (&oauth.inputs.keys().collect::<Vec<_>>()[..], found.values.get("subdomain")) {
         given.entry((*name).clone()).or_insert_with(|| only.clone());
     }
-    let first = |mut faults: Vec<InputFault>| Refusal::Input(faults.remove(0));
-    let mut values = oauth.callers_values(&given).map_err(first)?;
-    values.extend(oauth.callbacks_values(&given).map_err(Refusal::Input)?);
-    values.extend(oauth.token_values(&metadata).map_err(Refusal::Input)?);
-    oauth.with_values(&values).map_err(Refusal::Input)?;
+    let refused = |fault: InputFault| format!("{fault}; connect the account again");
+    let mut values = oauth.callers_values(&given).map_err(|mut faults| refused(faults.remove(0)))?;
+    values.extend(oauth.callbacks_values(&given).map_err(refused)?);
+    values.extend(oauth.token_values(&metadata).map_err(refused)?);
+    oauth.with_values(&values).map_err(refused)?;
     oauth.keep_values(&mut metadata, values, None);
     Ok(metadata)
 }
