@@ -20,8 +20,8 @@ pub(super) struct Clients {
     by_provider: BTreeMap<ProviderName, Client>,
     /// Public keys to publish: those of the vault, newest first, then those of the configuration.
     pub(super) published: Vec<Map<String, Value>>,
-    /// Newest signing key of the vault.
-    own: Option<Arc<SigningKey>>,
+    /// Newest signing key of the vault, which the metadata document names.
+    pub(super) own: Option<Arc<SigningKey>>,
 }
 
 impl Clients {
@@ -43,11 +43,6 @@ impl Clients {
         }
         let by_provider = config.providers.iter().filter_map(client).collect();
         Self { by_provider, published, own: own.first().cloned() }
-    }
-
-    /// Returns the key that the metadata document names, if the vault has one.
-    pub(super) fn own_key(&self) -> Option<Arc<SigningKey>> {
-        self.own.clone()
     }
 
     /// Returns the configured client at the provider.

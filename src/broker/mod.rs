@@ -30,20 +30,18 @@ mod vault;
 mod vault_admin;
 
 pub use access_token::TokenHolder;
-pub use admin::{
-    BackupStatus, RemovedCredential, RevocationList, UserRemoval, WaitingRevocation, backup_name, backup_status,
-};
+pub use admin::{BackupStatus, RevocationList, UserRemoval, WaitingRevocation, backup_name, backup_status};
 pub use caller::{Administrator, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
     CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse, NewSecret,
-    ServiceFault, ServiceRequest, ShownBeside, ShownError, service_account,
+    ServiceFault, ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
 };
 pub use error::Error;
 pub use installation::{Installation, StartError};
 pub use login::{
-    CompleteRequest, CompleteResponse, ConnectRequest, DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll,
-    DevicePollRequest, DeviceWaiting, FurtherCredential, InitiateRequest, InitiateResponse, callback_path,
+    CompleteRequest, CompleteResponse, DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest,
+    DeviceWaiting, FurtherCredential, InitiateRequest, InitiateResponse, callback_path,
 };
 pub use parts::Broker;
 pub use providers::{EndpointCheck, ProviderInfo, ProviderReport, ProviderRow, UnknownProvider};
@@ -56,7 +54,7 @@ pub use vault_admin::VaultAdmin;
 
 // Types of the vault in the answers of the use cases.
 pub use crate::vault::{
-    ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialMetadata, CredentialPage,
+    ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage, CredentialSecret,
     Existing, ExportFault, HeadFit, HostPattern, KeyHolder, KeySlot, MasterKey, MasterKeyError, NewApiKey, OpenMode,
     OwnClient, Renewal, Repair, SlotAdded, SlotRemoved, UserPattern, VaultError, Verification, check_files,
 };

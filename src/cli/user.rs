@@ -66,13 +66,13 @@ fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Fai
 fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let broker = context.broker()?;
     let mut lines = Vec::new();
-    let removal = block_on(broker.remove_user(id, |gone| {
+    let removal = block_on(broker.remove_user(id, |provider, gone| {
         let revoked = match gone.revoked {
             Some(true) => "deleted and revoked",
             Some(false) => "deleted; the revocation failed and will be retried by the server",
             None => "deleted; there was nothing to revoke",
         };
-        lines.push(format!("{} {}: {revoked}", gone.provider, gone.id));
+        lines.push(format!("{provider} {}: {revoked}", gone.credentials_id));
     }))?;
     lines.iter().try_for_each(|line| out.line(line))?;
     match removal? {

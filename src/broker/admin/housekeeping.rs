@@ -22,11 +22,9 @@ impl Broker {
         // Prepares the provider list in the background: neither the start nor the first request
         // waits for it.
         tokio::task::spawn_blocking(move || broker.providers().len());
-        let mut ticks = tokio::time::interval(EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             self.housekeeping_round().await;
+            tokio::time::sleep(EVERY).await;
         }
     }
 

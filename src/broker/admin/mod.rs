@@ -11,4 +11,4 @@ mod users;
 
 pub use revocations::{RevocationList, WaitingRevocation};
 pub use scheduled_backup::{BackupStatus, backup_name, backup_status};
-pub use users::{RemovedCredential, UserRemoval};
+pub use users::UserRemoval;

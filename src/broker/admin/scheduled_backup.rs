@@ -63,25 +63,19 @@ impl Broker {
         if self.0.config.backup.directory.is_none() {
             return;
         }
-        let mut ticks = tokio::time::interval(EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut not_before = UnixTime(i64::MIN);
         loop {
-            ticks.tick().await;
-            let now = self.0.clock.now();
-            if now < not_before && not_before <= now.plus(AGAIN_AFTER) {
-                continue;
-            }
-            match self.back_up_if_due().await {
-                Ok(None) => {}
+            let wait = match self.back_up_if_due().await {
+                Ok(None) => EVERY,
                 Ok(Some(made)) => {
                     tracing::info!(file = %made.path.display(), bytes = made.bytes, epoch = made.contents.epoch, "backup written");
+                    EVERY
                 }
                 Err(error) => {
-                    not_before = now.plus(AGAIN_AFTER);
                     tracing::error!(%error, "scheduled backup failed; the next attempt is in five minutes");
+                    AGAIN_AFTER
                 }
-            }
+            };
+            tokio::time::sleep(wait).await;
         }
     }
 

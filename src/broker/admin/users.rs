@@ -1,25 +1,15 @@
 //! Users: add, list and remove.
 
 use crate::broker::caller::Caller;
+use crate::broker::credentials::delete::DeleteResponse;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::broker::vault_admin::VaultAdmin;
-use crate::id::{CredentialId, ProviderName, UserId};
+use crate::id::{ProviderName, UserId};
 use crate::vault::{CredentialPage, KnownUser, VaultError};
 
 /// Passes over a user's credentials, because a server may store another one during the removal.
 const REMOVAL_PASSES: usize = 10;
-
-/// A credential that was deleted with its user.
-#[derive(Clone, Debug)]
-pub struct RemovedCredential {
-    /// Provider.
-    pub provider: ProviderName,
-    /// Id.
-    pub id: CredentialId,
-    /// `Some(true)`: revoked. `Some(false)`: the revocation is queued. `None`: nothing to revoke.
-    pub revoked: Option<bool>,
-}
 
 /// Result of the removal of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +48,7 @@ impl Broker {
     pub async fn remove_user(
         &self,
         user: &UserId,
-        mut deleted: impl FnMut(RemovedCredential),
+        mut deleted: impl FnMut(&ProviderName, DeleteResponse),
     ) -> Result<UserRemoval, Error> {
         if !self.0.vault.users().exists(user)? {
             return Ok(UserRemoval::NotFound);
@@ -66,9 +56,8 @@ impl Broker {
         let caller = Caller::command_line(user.clone());
         for _ in 0..REMOVAL_PASSES {
             for credential in self.0.vault.credentials().list(user, None, CredentialPage::default())? {
-                let (provider, id) = (credential.provider, credential.id);
-                let revoked = self.delete(&caller, provider.as_str(), &id.to_string()).await?.revoked;
-                deleted(RemovedCredential { provider, id, revoked });
+                let (provider, id) = (credential.provider, credential.id.to_string());
+                deleted(&provider, self.delete(&caller, provider.as_str(), &id).await?);
             }
             match self.0.vault.users().remove(user, &caller.who).await {
                 Ok(_) => return Ok(UserRemoval::Removed),

@@ -12,8 +12,7 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
-use crate::secret::Secret;
-use crate::vault::{CredentialSecret, HostPattern, NewCredential, Renewal};
+use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, Renewal};
 
 /// Secret to store, and its title.
 #[derive(Debug)]
@@ -24,29 +23,10 @@ pub struct CreateRequest {
     pub secret: NewSecret,
 }
 
-/// Secret of each kind that a client can submit.
+/// Secret that a client can submit.
 pub enum NewSecret {
-    /// API key, with its expiry if known.
-    ApiKey {
-        /// Key.
-        api_key: Secret,
-        /// Expiry.
-        expires_at: Option<UnixTime>,
-    },
-    /// User name and password. The name is a secret too.
-    UserPassword {
-        /// User name.
-        username: Secret,
-        /// Password.
-        password: Secret,
-    },
-    /// Headers for requests to one host.
-    HostScoped {
-        /// Host pattern.
-        host: HostPattern,
-        /// Header values by name.
-        headers: BTreeMap<String, Secret>,
-    },
+    /// API key, user name and password, or headers for a host; with the expiry if known.
+    Given(CredentialSecret, Option<UnixTime>),
     /// Client or service account that requests access tokens without a user's login. The result is
     /// an `oauth2` credential.
     Service(ServiceRequest),
@@ -62,9 +42,7 @@ impl fmt::Debug for NewSecret {
 impl NewSecret {
     fn kind(&self) -> Kind {
         match self {
-            Self::ApiKey { .. } => Kind::ApiKey,
-            Self::UserPassword { .. } => Kind::UserPassword,
-            Self::HostScoped { .. } => Kind::HostScoped,
+            Self::Given(secret, _) => secret.kind(),
             Self::Service(_) => Kind::OAuth2,
         }
     }
@@ -104,6 +82,13 @@ pub struct CreateResponse {
     pub title: String,
 }
 
+impl CreateResponse {
+    pub(in crate::broker) fn of(stored: &CredentialMetadata) -> Self {
+        let (provider, title) = (stored.provider.clone(), stored.title.clone());
+        Self { id: stored.id, provider, kind: stored.kind.name(), title }
+    }
+}
+
 impl Broker {
     /// Stores a secret for the caller's user. It is on disk when this returns.
     pub async fn create(
@@ -120,11 +105,7 @@ impl Broker {
             return Err(Error::KindNotTaken { kind, provider: provider.to_owned(), takes: takes.join(", ") });
         }
         let (material, expires_at) = match request.secret {
-            NewSecret::ApiKey { api_key, expires_at } => (CredentialSecret::ApiKey(api_key), expires_at),
-            NewSecret::UserPassword { username, password } => {
-                (CredentialSecret::UserPassword { username, password }, None)
-            }
-            NewSecret::HostScoped { host, headers } => (CredentialSecret::HostScoped { host, headers }, None),
+            NewSecret::Given(secret, expires_at) => (secret, expires_at),
             NewSecret::Service(service) => {
                 return Box::pin(self.create_service(caller, provider, request.title, service)).await;
             }
@@ -132,6 +113,6 @@ impl Broker {
         let plain = NewCredential::plain(caller.user.clone(), known.name.clone(), request.title, material);
         let new = NewCredential { expires_at, ..plain };
         let stored = self.0.vault.credentials().insert(new, &caller.who).await?;
-        Ok(CreateResponse { id: stored.id, provider: stored.provider, kind: stored.kind.name(), title: stored.title })
+        Ok(CreateResponse::of(&stored))
     }
 }

@@ -76,7 +76,7 @@ pub struct ShownError {
 }
 
 impl CredentialDetail {
-    fn of(summary: &CredentialMetadata, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
+    pub(super) fn of(summary: &CredentialMetadata, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
         let refreshing = summary.refreshing.clone();
         Self {
             created_at: summary.created_at,

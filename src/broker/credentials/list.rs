@@ -8,8 +8,7 @@ use utoipa::ToSchema;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
-use crate::broker::vault_admin::VaultAdmin;
-use crate::id::{CredentialId, ProviderName, UserId};
+use crate::id::{CredentialId, ProviderName};
 use crate::vault::{CredentialMetadata, CredentialPage, Credentials, VaultError};
 
 /// One credential as callers with `READ_INTEGRATIONS` see it. Never a secret.
@@ -136,24 +135,5 @@ impl Broker {
     /// found.
     pub(in crate::broker) fn owned(&self, caller: &Caller, id: &str) -> Result<CredentialMetadata, Error> {
         owned_among(self.0.vault.credentials(), caller, id)
-    }
-}
-
-impl VaultAdmin {
-    /// Calls `each` with every credential of one user or of all, damaged ones included. The second
-    /// value is true if the vault was restored from a backup after its tokens were stored.
-    pub fn each_credential(
-        &self,
-        user: Option<UserId>,
-        provider: Option<&ProviderName>,
-        mut each: impl FnMut(Result<(&CredentialMetadata, bool), VaultError>),
-    ) -> Result<(), VaultError> {
-        let standby = self.vault.standby();
-        for user in self.one_or_all_users(user)? {
-            self.vault.credentials().list_each(&user, provider, CredentialPage::default(), |row| {
-                each(row.map(|credential| (credential, standby.may_be_stale(credential))));
-            })?;
-        }
-        Ok(())
     }
 }

@@ -1,13 +1,15 @@
 //! Credentials: create, list, get, change and delete.
 
-mod create;
-mod delete;
+pub(in crate::broker) mod create;
+pub(in crate::broker) mod delete;
 pub(in crate::broker) mod get;
 pub(in crate::broker) mod list;
+mod list_all;
 mod service_account;
 
 pub use create::{CreateRequest, CreateResponse, NewSecret, ServiceRequest};
 pub use delete::DeleteResponse;
 pub use get::{CredentialDetail, ShownBeside, ShownError};
 pub use list::{CredentialList, CredentialSummary};
+pub use list_all::UserCredential;
 pub use service_account::{ServiceFault, service_account};

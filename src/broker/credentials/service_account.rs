@@ -55,7 +55,7 @@ impl Broker {
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
         let new = self.service_credential(caller, &connectable, (title, request.renewal), (grant, dpop_key));
         let stored = self.0.vault.credentials().insert(new, &caller.who).await?;
-        Ok(CreateResponse { id: stored.id, provider: stored.provider, kind: stored.kind.name(), title: stored.title })
+        Ok(CreateResponse::of(&stored))
     }
 
     fn service_credential(

@@ -63,8 +63,7 @@ impl Broker {
             let told = grant.identity.clone().unwrap_or_default();
             let asked = self.whose_further(connectable, &grant).await.without_tokens(first.tokens());
             let identity = told.or(asked);
-            let title = identity.title.clone().or_else(|| identity.username.clone());
-            let title = title.unwrap_or_else(|| connectable.title.clone());
+            let title = connectable.title_for(&identity);
             found.push(Further { name, title, grant, identity });
         }
         found

@@ -269,8 +269,7 @@ impl Broker {
         }
         let further = self.further(connectable, &mut grant).await;
         let now = self.0.clock.now();
-        let title = identity.title.clone().or_else(|| identity.username.clone());
-        let title = title.unwrap_or_else(|| connectable.title.clone());
+        let title = connectable.title_for(&identity);
         let first = credential_of(&pending, (title, identity), grant, (now, self.0.random));
         let missing_further: Vec<_> = further.iter().map(|one| one.grant.missing_scopes.clone()).collect();
         let further = further.into_iter().map(|one| {

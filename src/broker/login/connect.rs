@@ -5,36 +5,17 @@
 //! [`LoginFlow::Connect`], so that an application cannot complete a login of the command, nor the
 //! command a login of an application.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::complete::{CompleteRequest, CompleteResponse};
+use super::device::DeviceInitiateRequest;
 use super::initiate::{InitiateRequest, InitiateResponse};
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::secret::Secret;
 use crate::vault::LoginFlow;
-
-/// Parameters of a login from a terminal.
-#[derive(Clone, Debug)]
-pub struct ConnectRequest {
-    /// Loopback address on which this process listens for the callback.
-    pub listening: SocketAddr,
-    /// Scopes to request; empty for the provider's defaults.
-    pub scopes: Vec<String>,
-    /// Scopes of additional tokens, by token name.
-    pub further_scopes: BTreeMap<String, Vec<String>>,
-    /// Values for the provider's URLs.
-    pub inputs: BTreeMap<String, String>,
-    /// Credential to reconnect; it keeps its id.
-    pub credential_id: Option<String>,
-    /// True if the credential may change to another account.
-    pub allow_account_change: bool,
-    /// Time that the command waits for the browser.
-    pub within: Duration,
-}
 
 /// Extra lifetime of the state after the command stops waiting. The command can then delete it, and
 /// a callback in the last second still succeeds.
@@ -46,25 +27,26 @@ pub fn callback_path(provider: &str) -> String {
 }
 
 impl Broker {
-    /// Starts a login whose callback comes to `request.listening`.
+    /// Starts a login whose callback comes to the loopback address `listening`. The command waits
+    /// for the browser as long as `within`.
     pub async fn begin_connect(
         &self,
         caller: &Caller,
         provider: &str,
-        request: ConnectRequest,
+        (listening, within): (SocketAddr, Duration),
+        request: DeviceInitiateRequest,
     ) -> Result<InitiateResponse, Error> {
-        debug_assert!(request.listening.ip().is_loopback(), "the command binds loopback addresses alone");
-        let within = request.within + AFTERWARDS;
+        debug_assert!(listening.ip().is_loopback(), "the command binds loopback addresses alone");
         let request = InitiateRequest {
-            callback_url: format!("http://{}{}", request.listening, callback_path(provider)),
+            callback_url: format!("http://{listening}{}", callback_path(provider)),
             scopes: request.scopes,
             further_scopes: request.further_scopes,
-            state_metadata: serde_json::Map::new(),
+            state_metadata: request.state_metadata,
             inputs: request.inputs,
             credential_id: request.credential_id,
             allow_account_change: request.allow_account_change,
         };
-        self.begin(caller, provider, request, LoginFlow::Connect, within).await
+        self.begin(caller, provider, request, LoginFlow::Connect, within + AFTERWARDS).await
     }
 
     /// Completes the login with the parameters of the callback.

@@ -8,7 +8,7 @@ use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::OAuth;
 use crate::jose::Claims;
-use crate::oauth::{self, Client, DiscoveryError, ExpectedIdToken, Grant, IdTokenError, Nonce};
+use crate::oauth::{self, Account, Client, DiscoveryError, ExpectedIdToken, Grant, IdTokenError, Nonce};
 
 /// A provider with its OAuth entry and our client.
 pub(in crate::broker) struct Connectable<'b> {
@@ -19,29 +19,32 @@ pub(in crate::broker) struct Connectable<'b> {
     pub(in crate::broker) title: String,
 }
 
+impl Connectable<'_> {
+    /// Returns the title of a credential of this account.
+    pub(in crate::broker) fn title_for(&self, account: &Account) -> String {
+        account.title.as_ref().or(account.username.as_ref()).unwrap_or(&self.title).clone()
+    }
+}
+
 impl Broker {
-    /// Returns the provider with its complete OAuth entry and the configured client.
-    pub(in crate::broker) async fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
+    /// Returns the OAuth entry of the provider, as the catalogue has it.
+    pub(in crate::broker) fn oauth_of(&self, name: &str) -> Result<(&Provider, &OAuth), Error> {
         let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
         let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
+        Ok((provider, oauth))
+    }
+
+    /// Returns the provider with its complete OAuth entry and the configured client.
+    pub(in crate::broker) async fn connectable(&self, name: &str) -> Result<Connectable<'_>, Error> {
+        let (provider, _) = self.oauth_of(name)?;
         let client = self.0.clients.at(&provider.name).ok_or_else(|| Error::NotConfigured(name.to_owned()))?;
-        self.complete_with(provider, oauth, client).await
+        self.connectable_by(name, client).await
     }
 
     /// Returns the provider with its complete OAuth entry and another client than the configured
     /// one.
     pub(in crate::broker) async fn connectable_by(&self, name: &str, client: Client) -> Result<Connectable<'_>, Error> {
-        let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
-        let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
-        self.complete_with(provider, oauth, client).await
-    }
-
-    async fn complete_with<'b>(
-        &'b self,
-        provider: &'b Provider,
-        oauth: &'b OAuth,
-        client: Client,
-    ) -> Result<Connectable<'b>, Error> {
+        let (provider, oauth) = self.oauth_of(name)?;
         let oauth = match self.0.issuers.of(provider).filter(|_| oauth.discovers()) {
             Some(issuer) => {
                 let metadata = Box::pin(issuer.metadata.get()).await.map_err(|error| undiscovered(&error))?;

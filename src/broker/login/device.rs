@@ -141,8 +141,7 @@ impl Broker {
 
     /// Checks that the provider's entry has the device flow or may discover it.
     fn check_device_flow(&self, provider: &str) -> Result<(), Error> {
-        let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
-        let oauth = known.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(provider.to_owned()))?;
+        let (_, oauth) = self.oauth_of(provider)?;
         if oauth.device_authorization_url.is_none() && !oauth.discovers() {
             return Err(no_device_flow(provider));
         }

@@ -240,7 +240,7 @@ impl Broker {
     fn document_client(&self) -> Option<Client> {
         let document = self.client_metadata()?;
         let client = Client::new(document.client_id, Vec::new(), self.0.clock.clone(), self.0.random);
-        Some(client.with_key(Some(self.0.clients.own_key()?)))
+        Some(client.with_key(Some(self.0.clients.own.clone()?)))
     }
 }
 

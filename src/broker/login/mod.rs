@@ -12,6 +12,6 @@ pub(in crate::broker) mod mcp_servers;
 
 pub use additional_tokens::FurtherCredential;
 pub use complete::{CompleteRequest, CompleteResponse};
-pub use connect::{ConnectRequest, callback_path};
+pub use connect::callback_path;
 pub use device::{DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest, DeviceWaiting};
 pub use initiate::{InitiateRequest, InitiateResponse};

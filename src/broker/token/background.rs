@@ -40,15 +40,13 @@ impl Broker {
         if !self.0.config.oauth.background_refresh {
             return;
         }
-        let mut ticks = tokio::time::interval(EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             match self.refresh_due().await {
                 Ok(0) => {}
                 Ok(refreshed) => tracing::info!(refreshed, "refreshed tokens ahead of expiry"),
                 Err(error) => tracing::warn!(%error, "cannot read the due refreshes; the next pass retries"),
             }
+            tokio::time::sleep(EVERY).await;
         }
     }
 

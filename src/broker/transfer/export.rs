@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::broker::credentials::create::CreateResponse;
 use crate::broker::parts::Broker;
-use crate::id::{CredentialId, ProviderName, UserId};
+use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::vault::{AuditContext, CredentialSecret, ExportWriter, TransferredCredential, VaultError};
 
@@ -46,17 +47,11 @@ pub enum ExportError {
 /// An exported credential, without its secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportedCredential {
-    /// Id.
-    pub id: CredentialId,
     /// Owner.
     pub user: UserId,
-    /// Provider.
-    pub provider: ProviderName,
-    /// Kind.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// Title.
-    pub title: String,
+    /// Id, provider, kind and title.
+    #[serde(flatten)]
+    pub credential: CreateResponse,
 }
 
 impl Broker {
@@ -116,7 +111,8 @@ impl Broker {
             for mut credential in page {
                 self.add_registration(&mut credential)?;
                 writer.add(&credential)?;
-                exported.push(ExportedCredential::of(&credential));
+                let (user, credential) = (user.clone(), CreateResponse::of(&credential.summary));
+                exported.push(ExportedCredential { user, credential });
             }
         }
     }
@@ -129,18 +125,5 @@ impl Broker {
             credential.registration = self.0.vault.registrations().get(&at)?.map(|client| (at, client));
         }
         Ok(())
-    }
-}
-
-impl ExportedCredential {
-    fn of(credential: &TransferredCredential) -> Self {
-        let summary = &credential.summary;
-        Self {
-            id: summary.id,
-            user: summary.user.clone(),
-            provider: summary.provider.clone(),
-            kind: summary.kind.name(),
-            title: summary.title.clone(),
-        }
     }
 }

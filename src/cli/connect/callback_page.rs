@@ -27,14 +27,14 @@ pub(in crate::cli) struct LoginResult {
 }
 
 /// Returns the page that shows the result.
-pub(in crate::cli) fn outcome(outcome: &LoginResult, random: Random) -> Response<Full<Bytes>> {
+pub(in crate::cli) fn outcome(outcome: &LoginResult) -> Response<Full<Bytes>> {
     let heading = if outcome.connected { "Connected" } else { "Not connected" };
-    page(StatusCode::OK, heading, &outcome.text, "You can close this page and go back to the terminal.", random)
+    page(StatusCode::OK, heading, &outcome.text, "You can close this page and go back to the terminal.")
 }
 
 /// Returns the page for an invalid request.
-pub(in crate::cli) fn refusal(status: StatusCode, why: &str, random: Random) -> Response<Full<Bytes>> {
-    page(status, "This request is not valid", why, "Go back to the terminal.", random)
+pub(in crate::cli) fn refusal(status: StatusCode, why: &str) -> Response<Full<Bytes>> {
+    page(status, "This request is not valid", why, "Go back to the terminal.")
 }
 
 /// Returns a response without a page.
@@ -45,8 +45,8 @@ pub(in crate::cli) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     answer
 }
 
-fn page(status: StatusCode, heading: &str, text: &str, next: &str, random: Random) -> Response<Full<Bytes>> {
-    let nonce = STANDARD.encode(random.bytes::<18>());
+fn page(status: StatusCode, heading: &str, text: &str, next: &str) -> Response<Full<Bytes>> {
+    let nonce = STANDARD.encode(Random.bytes::<18>());
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Strongroom: {heading}</title>\n\

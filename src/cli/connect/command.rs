@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::net::TcpListener;
 
 use super::browser;
 use super::callback_page::LoginResult;
-use super::loopback::{Answering, CallbackParameters, Login, Loopback};
+use super::loopback::{Answering, CallbackParameters, Login};
 use crate::broker::{
-    AuditContext, Broker, Caller, CompleteRequest, CompleteResponse, ConnectRequest, Error, callback_path,
+    AuditContext, Broker, Caller, CompleteRequest, CompleteResponse, DeviceInitiateRequest, Error, callback_path,
 };
 use crate::cli::arguments;
 use crate::cli::context::Context;
@@ -20,7 +22,6 @@ use crate::cli::output::{Output, note, plain};
 use crate::cli::runtime::{block_on, signals};
 use crate::duration;
 use crate::id::{CredentialId, UserId};
-use crate::random::Random;
 use crate::secret::Secret;
 
 /// Connect an account at a provider; prints the credential's id
@@ -34,19 +35,19 @@ pub(in crate::cli) struct Connect {
     user: Option<UserId>,
     /// Scope to request; may be repeated [default: the provider's default scopes]
     #[arg(long = "scope", value_name = "SCOPE")]
-    pub(in crate::cli) scopes: Vec<String>,
+    scopes: Vec<String>,
     /// Scope of an additional token, for example user=search:read; may be repeated
     #[arg(long = "further-scope", value_name = "TOKEN=SCOPE", value_parser = arguments::named_value)]
     further_scopes: Vec<(String, String)>,
     /// Value for the provider's URLs; may be repeated. `strongroom provider show` lists them
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = arguments::named_value)]
-    pub(in crate::cli) inputs: Vec<(String, String)>,
+    inputs: Vec<(String, String)>,
     /// Reconnect this credential; it keeps its id
     #[arg(long, value_name = "ID")]
-    pub(in crate::cli) credential: Option<CredentialId>,
+    credential: Option<CredentialId>,
     /// Accept a login to another account than the credential's
     #[arg(long, requires = "credential")]
-    pub(in crate::cli) any_account: bool,
+    any_account: bool,
     /// Port of the callback, if the provider compares the whole redirect URI [default: a free port]
     #[arg(long)]
     port: Option<u16>,
@@ -95,36 +96,36 @@ impl Connect {
         }
     }
 
-    pub(in crate::cli) fn further_scopes(&self) -> BTreeMap<String, Vec<String>> {
-        let mut by_name = BTreeMap::<String, Vec<String>>::new();
+    /// Returns the parameters of the login.
+    pub(in crate::cli) fn request(&self) -> DeviceInitiateRequest {
+        let mut further_scopes = BTreeMap::<String, Vec<String>>::new();
         for (name, scope) in &self.further_scopes {
-            by_name.entry(name.clone()).or_default().push(scope.clone());
+            further_scopes.entry(name.clone()).or_default().push(scope.clone());
         }
-        by_name
+        DeviceInitiateRequest {
+            scopes: self.scopes.clone(),
+            further_scopes,
+            state_metadata: serde_json::Map::new(),
+            inputs: self.inputs.iter().cloned().collect(),
+            credential_id: self.credential.map(|id| id.to_string()),
+            allow_account_change: self.any_account,
+        }
     }
 
     async fn in_browser(&self, broker: &Broker, caller: &Caller) -> Result<CompleteResponse, Failure> {
         let interrupted = signals()?;
         let within = self.timeout.unwrap_or(broker.config().oauth.state_ttl);
-        let loopback = Loopback::bind(self.port.unwrap_or(0)).await.map_err(|error| self.no_port(&error))?;
-        let listening = loopback.address();
-        let request = ConnectRequest {
-            listening,
-            scopes: self.scopes.clone(),
-            further_scopes: self.further_scopes(),
-            inputs: self.inputs.iter().cloned().collect(),
-            credential_id: self.credential.map(|id| id.to_string()),
-            allow_account_change: self.any_account,
-            within,
-        };
-        let begun =
-            broker.begin_connect(caller, &self.provider, request).await.map_err(|error| self.explained(error))?;
+        let no_port = |error| self.no_port(&error);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port.unwrap_or(0))).await.map_err(no_port)?;
+        let listening = listener.local_addr().map_err(no_port)?;
+        let begun = broker.begin_connect(caller, &self.provider, (listening, within), self.request()).await;
+        let begun = begun.map_err(|error| self.explained(error))?;
         let state = Secret::new(begun.state_token);
         let callback_path = callback_path(&self.provider);
         note(format!("Redirect URI: http://{listening}{callback_path}"));
         note(format!("Log in at:\n\n  {}\n", begun.login_url));
         let login = Login { callback_path, authorization_url: begun.login_url, state: state.clone() };
-        let mut answering = loopback.answer(login, Random);
+        let mut answering = Answering::start(listener, login).map_err(no_port)?;
         self.show_browser(&answering);
 
         let failure = tokio::select! {

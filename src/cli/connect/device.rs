@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::command::Connect;
-use crate::broker::{Broker, Caller, CompleteResponse, DeviceInitiateRequest, DevicePoll, DevicePollRequest, Error};
+use crate::broker::{Broker, Caller, CompleteResponse, DevicePoll, DevicePollRequest, Error};
 use crate::cli::failure::Failure;
 use crate::cli::output::{note, plain};
 use crate::cli::runtime::signals;
@@ -18,15 +18,7 @@ impl Connect {
         caller: &Caller,
     ) -> Result<CompleteResponse, Failure> {
         let interrupted = signals()?;
-        let request = DeviceInitiateRequest {
-            scopes: self.scopes.clone(),
-            further_scopes: self.further_scopes(),
-            state_metadata: serde_json::Map::new(),
-            inputs: self.inputs.iter().cloned().collect(),
-            credential_id: self.credential.map(|id| id.to_string()),
-            allow_account_change: self.any_account,
-        };
-        let begun = broker.begin_device(caller, &self.provider, request).await;
+        let begun = broker.begin_device(caller, &self.provider, self.request()).await;
         let begun = begun.map_err(|error| self.explained(error))?;
         note(format!("Open {} on any device and enter the code:\n", plain(&begun.verification_uri)));
         note(format!("  {}\n", plain(&begun.user_code)));

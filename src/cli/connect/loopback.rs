@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::callback_page;
-use super::callback_page::LoginResult;
+use super::callback_page::{self, LoginResult, refusal};
 use crate::cli::output::note;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -38,12 +36,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 32;
 /// Time that the browser has to fetch the last page after the login.
 const LAST_PAGE: Duration = Duration::from_secs(3);
-
-/// A bound port that does not accept yet.
-pub(in crate::cli) struct Loopback {
-    listener: TcpListener,
-    address: SocketAddr,
-}
 
 /// The login that the listener serves.
 pub(in crate::cli) struct Login {
@@ -70,42 +62,27 @@ pub(in crate::cli) struct Answering {
     accepting: JoinHandle<()>,
 }
 
-impl Loopback {
-    /// Binds the port on 127.0.0.1; 0 takes a free one.
-    pub(in crate::cli) async fn bind(port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address })
-    }
-
-    /// Returns the bound address.
-    pub(in crate::cli) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Starts to answer requests for this login.
-    pub(in crate::cli) fn answer(self, login: Login, random: Random) -> Answering {
+impl Answering {
+    /// Starts to answer requests for this login on a loopback port.
+    pub(in crate::cli) fn start(listener: TcpListener, login: Login) -> io::Result<Self> {
         let (bring, callback) = oneshot::channel();
         let (outcome, told) = watch::channel(None);
         let shown = Arc::new(Notify::new());
-        let unguessable = || URL_SAFE_NO_PAD.encode(random.bytes::<16>());
+        let unguessable = || URL_SAFE_NO_PAD.encode(Random.bytes::<16>());
         let state = LoginState {
-            host: self.address.to_string(),
+            host: listener.local_addr()?.to_string(),
             start_path: format!("/start/{}", unguessable()),
             last_path: format!("/done/{}", unguessable()),
             login,
             started: AtomicBool::new(false),
             bring: Mutex::new(Some(bring)),
             told,
-            random,
         };
-        let start_url = format!("http://{}{}", self.address, state.start_path);
-        let accepting = tokio::spawn(accept(self.listener, Arc::new(state), Arc::clone(&shown)));
-        Answering { start_url, callback, outcome, shown, accepting }
+        let start_url = format!("http://{}{}", state.host, state.start_path);
+        let accepting = tokio::spawn(accept(listener, Arc::new(state), Arc::clone(&shown)));
+        Ok(Self { start_url, callback, outcome, shown, accepting })
     }
-}
 
-impl Answering {
     /// Waits for the callback and returns its parameters.
     pub(in crate::cli) async fn callback(&mut self) -> CallbackParameters {
         match (&mut self.callback).await {
@@ -140,7 +117,6 @@ struct LoginState {
     started: AtomicBool,
     bring: Mutex<Option<oneshot::Sender<CallbackParameters>>>,
     told: watch::Receiver<Option<LoginResult>>,
-    random: Random,
 }
 
 type Page = Response<Full<Bytes>>;
@@ -150,10 +126,10 @@ impl LoginState {
         // DNS rebinding: a foreign page whose name resolves to this machine sends its own host
         // name.
         if request.headers().get(HOST).and_then(|host| host.to_str().ok()) != Some(self.host.as_str()) {
-            return self.refusal(StatusCode::MISDIRECTED_REQUEST, "This page is not available here.");
+            return refusal(StatusCode::MISDIRECTED_REQUEST, "This page is not available here.");
         }
         if request.method() != Method::GET {
-            let mut page = self.refusal(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+            let mut page = refusal(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
             page.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
             return page;
         }
@@ -163,10 +139,10 @@ impl LoginState {
                 redirect(&self.login.authorization_url)
             }
             path if path == self.start_path => {
-                self.refusal(StatusCode::GONE, "This link was already used. Open the login URL in the terminal.")
+                refusal(StatusCode::GONE, "This link was already used. Open the login URL in the terminal.")
             }
             path if path == self.last_path => self.last_page().await,
-            _ => self.refusal(StatusCode::NOT_FOUND, "Page not found."),
+            _ => refusal(StatusCode::NOT_FOUND, "Page not found."),
         }
     }
 
@@ -175,16 +151,16 @@ impl LoginState {
         let mut parameters = CallbackParameters::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if parameters.insert(name.into_owned(), Secret::new(value)).is_some() {
-                return self.strange("A parameter was repeated (RFC 6749 §3.1).");
+                return Self::strange("A parameter was repeated (RFC 6749 §3.1).");
             }
         }
         match parameters.remove("state") {
             Some(state) if self.login.state.equals(state.expose()) => {}
-            _ => return self.strange("This callback does not belong to the login in the terminal."),
+            _ => return Self::strange("This callback does not belong to the login in the terminal."),
         }
         let bring = self.bring.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(bring) = bring else {
-            return self.refusal(StatusCode::CONFLICT, "This login was already completed.");
+            return refusal(StatusCode::CONFLICT, "This login was already completed.");
         };
         // An error means that the command has just given up.
         let _ = bring.send(parameters);
@@ -192,22 +168,18 @@ impl LoginState {
     }
 
     /// Rejects a callback; the login still waits.
-    fn strange(&self, why: &str) -> Page {
+    fn strange(why: &str) -> Page {
         note(format!("Ignored a callback: {why}"));
-        self.refusal(StatusCode::BAD_REQUEST, why)
+        refusal(StatusCode::BAD_REQUEST, why)
     }
 
     /// Returns the result page as soon as the result is known.
     async fn last_page(&self) -> Page {
         let mut told = self.told.clone();
         match told.wait_for(Option::is_some).await {
-            Ok(outcome) => callback_page::outcome(outcome.as_ref().expect("waited for"), self.random),
-            Err(_) => self.refusal(StatusCode::GONE, "The command has ended."),
+            Ok(outcome) => callback_page::outcome(outcome.as_ref().expect("waited for")),
+            Err(_) => refusal(StatusCode::GONE, "The command has ended."),
         }
-    }
-
-    fn refusal(&self, status: StatusCode, why: &str) -> Page {
-        callback_page::refusal(status, why, self.random)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::service_account::Service;
-use crate::broker::{Caller, CreateRequest, HostPattern, NewSecret};
+use crate::broker::{Caller, CreateRequest, CredentialSecret, HostPattern, NewSecret};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -79,11 +79,11 @@ impl Add {
         if self.service.is_wanted() {
             return self.service.secret(given);
         }
-        match self.kind {
-            Kind::OAuth2 => Err(oauth_is_connected()),
+        let secret = match self.kind {
+            Kind::OAuth2 => return Err(oauth_is_connected()),
             Kind::ApiKey => {
                 let api_key = given.map_or_else(|| secret_input::ask("API key", FROM_FILE), Ok)?;
-                Ok(NewSecret::ApiKey { api_key: not_empty(api_key, "API key")?, expires_at: self.expires_at })
+                CredentialSecret::ApiKey(not_empty(api_key, "API key")?)
             }
             Kind::UserPassword => {
                 let (username, password) = match given {
@@ -91,20 +91,18 @@ impl Add {
                     None => (secret_input::ask("User name", FROM_FILE)?, secret_input::ask("Password", FROM_FILE)?),
                 };
                 let (username, password) = (not_empty(username, "user name")?, not_empty(password, "password")?);
-                Ok(NewSecret::UserPassword { username, password })
+                CredentialSecret::UserPassword { username, password }
             }
             Kind::HostScoped => {
                 let host = self.host.clone().ok_or_else(|| {
                     Failure::configuration("a host_scoped credential needs a host")
                         .advise("give --host, for example --host api.example.com")
                 })?;
-                let headers = match given {
-                    Some(text) => header_lines(&text)?,
-                    None => self.ask_headers()?,
-                };
-                Ok(NewSecret::HostScoped { host, headers })
+                let headers = given.map_or_else(|| self.ask_headers(), |text| header_lines(&text))?;
+                CredentialSecret::HostScoped { host, headers }
             }
-        }
+        };
+        Ok(NewSecret::Given(secret, self.expires_at.filter(|_| self.kind == Kind::ApiKey)))
     }
 
     fn ask_headers(&self) -> Result<BTreeMap<String, Secret>, Failure> {

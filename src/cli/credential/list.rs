@@ -1,59 +1,10 @@
 //! `strongroom credential list`: shows credentials, oldest first.
 
-use serde::Serialize;
-
-use crate::broker::{CredentialMetadata, VaultError};
+use crate::broker::VaultError;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
-use crate::clock::{Clock, UnixTime};
-use crate::id::{CredentialId, ProviderName, UserId};
-
-#[derive(Serialize)]
-struct CredentialRow {
-    id: CredentialId,
-    user: UserId,
-    provider: ProviderName,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: String,
-    scopes: Option<Vec<String>>,
-    username: Option<String>,
-    host: Option<String>,
-    status: &'static str,
-    created_at: UnixTime,
-    updated_at: UnixTime,
-    expires_at: Option<UnixTime>,
-    last_used_at: Option<UnixTime>,
-    /// Error of the last refresh; `None` after a successful one.
-    last_error: Option<String>,
-    reauth_before: Option<UnixTime>,
-    /// True if the vault was restored from a backup after these tokens were stored.
-    may_be_stale: bool,
-}
-
-impl CredentialRow {
-    fn of(summary: CredentialMetadata, may_be_stale: bool, now: UnixTime) -> Self {
-        Self {
-            may_be_stale,
-            status: summary.status_at(now).name(),
-            id: summary.id,
-            user: summary.user,
-            provider: summary.provider,
-            kind: summary.kind.name(),
-            title: summary.title,
-            scopes: summary.scopes,
-            username: summary.username,
-            host: summary.host.map(|host| host.to_string()),
-            created_at: summary.created_at,
-            updated_at: summary.updated_at,
-            expires_at: summary.expires_at,
-            last_used_at: summary.last_used_at,
-            last_error: summary.refreshing.last_error.map(|error| error.what),
-            reauth_before: summary.refreshing.lapses_at,
-        }
-    }
-}
+use crate::id::{ProviderName, UserId};
 
 /// Lists credentials, oldest first.
 pub(in crate::cli) fn list(
@@ -63,22 +14,18 @@ pub(in crate::cli) fn list(
     context: &Context,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let (mut listed, mut damaged) = (Vec::new(), Vec::new());
-    let now = Clock::system().now();
-    context.admin()?.each_credential(user, provider, |row| match row {
-        Ok((credential, stale)) => listed.push(CredentialRow::of(credential.clone(), stale, now)),
-        Err(error) => damaged.push(error),
-    })?;
+    let (listed, damaged) = context.admin()?.credentials(user, provider)?;
     out.list(json, &listed, ["ID", "USER", "PROVIDER", "KIND", "STATUS", "TITLE", "ACCOUNT OR HOST"], |row| {
-        let stale = if row.may_be_stale { ", may be stale" } else { "" };
+        let (detail, summary) = (&row.credential, &row.credential.summary);
+        let stale = if detail.may_be_stale { ", may be stale" } else { "" };
         [
-            row.id.to_string(),
+            summary.id.to_string(),
             row.user.to_string(),
-            row.provider.to_string(),
-            row.kind.to_owned(),
-            format!("{}{stale}", row.status),
-            row.title.clone(),
-            row.username.clone().or_else(|| row.host.clone()).unwrap_or_default(),
+            summary.provider.to_string(),
+            summary.kind.to_owned(),
+            format!("{}{stale}", detail.status),
+            summary.title.clone(),
+            summary.username.clone().or_else(|| summary.host.clone()).unwrap_or_default(),
         ]
     })?;
     report_damage(damaged, out)

@@ -14,7 +14,7 @@ use crate::broker::{self, CreateRequest, NewSecret, ServiceRequest};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 use crate::validation;
-use crate::vault::{CredentialUpdate, HostPattern, OwnClient, Renewal, SecretUpdate};
+use crate::vault::{CredentialSecret, CredentialUpdate, HostPattern, OwnClient, Renewal, SecretUpdate};
 
 /// A new credential, told apart by `type`.
 #[derive(Deserialize)]
@@ -166,13 +166,13 @@ impl From<CreateBody> for CreateRequest {
     fn from(body: CreateBody) -> Self {
         match body {
             CreateBody::ApiKey(ApiKeyBody { title, api_key, expires_at }) => {
-                Self { title, secret: NewSecret::ApiKey { api_key, expires_at } }
+                Self { title, secret: NewSecret::Given(CredentialSecret::ApiKey(api_key), expires_at) }
             }
             CreateBody::UserPassword(UserPasswordBody { title, username, password }) => {
-                Self { title, secret: NewSecret::UserPassword { username, password } }
+                Self { title, secret: NewSecret::Given(CredentialSecret::UserPassword { username, password }, None) }
             }
             CreateBody::HostScoped(HostScopedBody { title, host, headers }) => {
-                Self { title, secret: NewSecret::HostScoped { host, headers } }
+                Self { title, secret: NewSecret::Given(CredentialSecret::HostScoped { host, headers }, None) }
             }
             CreateBody::ClientCredentials(body) => {
                 let own = body.client_id.map(|id| OwnClient { id, secret: body.client_secret });
