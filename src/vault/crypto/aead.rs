@@ -64,7 +64,8 @@ mod tests {
         assert_eq!(text, *TEXT);
     }
 
-    /// One sealed thing of each kind, as the implementation on ring sealed it.
+    /// One value of each kind, sealed by the implementation on ring that commit d411db9 had: its
+    /// functions for records, wrapped keys, backup chunks and exports were run with these inputs.
     struct KnownAnswer {
         name: &'static str,
         key: &'static str,
