@@ -101,7 +101,8 @@ fn of_provider(summary: CredentialMetadata, provider: &str) -> Result<Credential
 }
 
 impl Broker {
-    /// Returns the user's credential with this id and provider.
+    /// Returns the user's credential with this id and provider, as it was when the caller was
+    /// authenticated. After a write, use [`Self::owned_at`].
     pub fn credential(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
         let credentials = self.0.vault.credentials().at(&caller.state);
         Ok(self.detail(&of_provider(owned_among(credentials, caller, id)?, provider)?))
@@ -123,7 +124,7 @@ impl Broker {
         }
     }
 
-    fn detail(&self, summary: &CredentialMetadata) -> CredentialDetail {
+    pub(in crate::broker) fn detail(&self, summary: &CredentialMetadata) -> CredentialDetail {
         let refreshes_now = self.0.single_flight.are_under_way(&summary.id);
         let may_be_stale = self.0.vault.standby().may_be_stale(summary);
         CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)

@@ -36,7 +36,7 @@ impl Broker {
             RefreshOutcome::Refreshed | RefreshOutcome::Overtaken | RefreshOutcome::Declined(Declined::Fresh) => {}
             other => return Err(self.not_refreshed(&self.owned_at(caller, provider, id)?, other)),
         }
-        self.credential(caller, provider, id)
+        Ok(self.detail(&self.owned_at(caller, provider, id)?))
     }
 
     /// Refreshes the credential, or joins the refresh under way.
