@@ -14,9 +14,7 @@ mod response;
 mod tls;
 
 #[cfg(test)]
-pub(crate) mod hostile;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::tls::{Authority, https};
 use super::{failure, get};
-use crate::egress::hostile::{Hostile, resolving_to, response};
+use crate::egress::tests::hostile::{Hostile, resolving_to, response};
 use crate::egress::{AddressRefusal, Egress, EgressError, LIMITS, NotSent, resolver};
 
 /// URLs of this machine, of private networks, or without `https`; `PORT` is a server that must not

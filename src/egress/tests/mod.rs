@@ -1,11 +1,12 @@
 //! Tests of the egress client with hostile servers.
 
 mod addresses;
+pub(crate) mod hostile;
 mod tls;
 
 use std::time::Instant;
 
-use super::hostile::{Hostile, ServerStep, hasty, limited, patient, response};
+use hostile::{Hostile, ServerStep, hasty, limited, patient, response};
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;

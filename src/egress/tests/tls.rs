@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::{failure, get};
-use crate::egress::hostile::{Hostile, ServerStep, resolving_to, response};
+use crate::egress::tests::hostile::{Hostile, ServerStep, resolving_to, response};
 use crate::egress::{Egress, EgressError, EgressSetupError, LIMITS, NotSent};
 
 /// A certificate authority and its server certificate for `provider.example`.

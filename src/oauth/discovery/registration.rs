@@ -158,7 +158,7 @@ fn method_of(name: &str) -> Option<TokenAuth> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::hostile::{Hostile, patient, response};
+    use crate::egress::tests::hostile::{Hostile, patient, response};
 
     async fn registered(status: &str, body: &str) -> (Result<Registration, RegistrationError>, String) {
         let server = Hostile::saying(response(status, "application/json", body)).await;

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{CLIENT_SECRET, CODE, REDIRECT_URI, exchange_with, exchanged, json, only_request, texts};
-use crate::egress::hostile::{Hostile, patient, response};
+use crate::egress::tests::hostile::{Hostile, patient, response};
 use crate::oauth::{BuildError, Grant, InvalidResponse, OAuthError};
 
 const GOOD: &str = r#"{"access_token":"tok","token_type":"bearer"}"#;

@@ -2,7 +2,7 @@
 
 use super::{exchange_with, exchanged, json};
 use crate::egress::EgressError;
-use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
+use crate::egress::tests::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::oauth::{InvalidResponse, OAuthError};
 
 use InvalidResponse::{Form, Malformed, NoAccessToken};

@@ -2,7 +2,7 @@
 
 use super::{client, entry_of, exchanged, json, only_request};
 use crate::egress::EgressError;
-use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
+use crate::egress::tests::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::oauth::{Account, Grant, IdentityError, identify};
 
 async fn grant() -> Grant {

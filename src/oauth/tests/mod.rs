@@ -11,7 +11,7 @@ use super::{AuthorizationCode, Client, CodeExchange, CodeVerifier, Grant, OAuthE
 use crate::catalog::entry::OAuth;
 use crate::clock::Clock;
 use crate::egress::Egress;
-use crate::egress::hostile::{Hostile, patient, response};
+use crate::egress::tests::hostile::{Hostile, patient, response};
 use crate::random::Random;
 use crate::secret::Secret;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{client, entry_of, json, only_request, texts};
 use crate::catalog::entry::OAuth;
-use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
+use crate::egress::tests::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::egress::{Egress, EgressError};
 use crate::oauth::{Grant, OAuthError, RefreshRequest, RetryAfter, refresh};
 use crate::secret::Secret;

@@ -2,7 +2,7 @@
 
 use super::{client, entry_of, json};
 use crate::catalog::entry::Revoke;
-use crate::egress::hostile::{Hostile, ServerStep, hasty, patient, response};
+use crate::egress::tests::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::oauth::{RevocableTokens, RevokeError, revoke};
 use crate::secret::Secret;
 

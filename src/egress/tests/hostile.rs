@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::message::{EgressLimits, LIMITS};
-use super::{Egress, resolver};
+use crate::egress::message::{EgressLimits, LIMITS};
+use crate::egress::{Egress, resolver};
 
 /// Reaction of the server to a request.
 #[derive(Clone)]
