@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use strongroom::clock::Clock;
 use strongroom::random::Random;
-use strongroom::sandbox::{Sandbox, SandboxOptions};
+use strongroom::sandbox::Sandbox;
 use strongroom::vault::{MasterKey, OpenMode, Vault};
 
 use super::options::binary;
@@ -29,12 +29,7 @@ impl Provider {
     pub fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let address = "127.0.0.1:0".parse().expect("an address");
-        let mut options = SandboxOptions::new(Random);
-        // Thousands of logins are approved before the first is completed.
-        options.behaviour.code_lifetime = Duration::from_secs(600);
-        let sandbox = Sandbox::start(address, Clock::system(), Random, options);
-        let sandbox = runtime.block_on(sandbox).expect("the sandbox starts");
+        let sandbox = runtime.block_on(Sandbox::start(Clock::system(), Random)).expect("the sandbox starts");
         Self { sandbox, _runtime: runtime }
     }
 
@@ -42,7 +37,7 @@ impl Provider {
     fn settings(&self) -> String {
         let entry = self.sandbox.entry_toml().replace("\n[oauth", "\n[providers.sandbox.oauth");
         let entry = entry.replace("\n[api_key]", "\n[providers.sandbox.api_key]");
-        let secret = self.sandbox.client_secret().expect("it has one").expose().to_owned();
+        let secret = self.sandbox.client_secret().expose().to_owned();
         format!(
             "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
              [providers.sandbox]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n{entry}",

@@ -1,11 +1,7 @@
-//! The table of endpoints: path, method, state and number of requests of each.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! The table of endpoints: method, path, state and number of requests of each.
 
 use http::Method;
 use tokio::sync::watch;
-
-use super::options::Conduct;
 
 /// An endpoint of the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +22,13 @@ pub enum SandboxEndpoint {
     Userinfo,
     /// Revocation (RFC 7009).
     Revoke,
-    /// Introspection (RFC 7662).
-    Introspect,
     /// The metadata document (RFC 8414).
     Metadata,
-    /// Number of requests of each endpoint, as JSON.
-    Requests,
 }
 
 impl SandboxEndpoint {
     /// All endpoints.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 9] = [
         Self::Authorize,
         Self::Decision,
         Self::Token,
@@ -45,84 +37,63 @@ impl SandboxEndpoint {
         Self::DeviceDecision,
         Self::Userinfo,
         Self::Revoke,
-        Self::Introspect,
         Self::Metadata,
-        Self::Requests,
     ];
 
-    /// The path under [`super::Sandbox::base_url`].
-    pub fn path(self) -> &'static str {
+    /// Returns the only method, and the path under [`super::Sandbox::base_url`].
+    pub(super) fn route(self) -> (Method, &'static str) {
         match self {
-            Self::Authorize => "/authorize",
-            Self::Decision => "/authorize/decision",
-            Self::Token => "/token",
-            Self::DeviceAuthorization => "/device_authorization",
-            Self::Device => "/device",
-            Self::DeviceDecision => "/device/decision",
-            Self::Userinfo => "/userinfo",
-            Self::Revoke => "/revoke",
-            Self::Introspect => "/introspect",
-            Self::Metadata => "/.well-known/oauth-authorization-server",
-            Self::Requests => "/sandbox/requests",
-        }
-    }
-
-    /// The only method.
-    pub(super) fn method(self) -> Method {
-        match self {
-            Self::Decision
-            | Self::Token
-            | Self::DeviceAuthorization
-            | Self::DeviceDecision
-            | Self::Revoke
-            | Self::Introspect => Method::POST,
-            Self::Authorize | Self::Device | Self::Userinfo | Self::Metadata | Self::Requests => Method::GET,
+            Self::Authorize => (Method::GET, "/authorize"),
+            Self::Decision => (Method::POST, "/authorize/decision"),
+            Self::Token => (Method::POST, "/token"),
+            Self::DeviceAuthorization => (Method::POST, "/device_authorization"),
+            Self::Device => (Method::GET, "/device"),
+            Self::DeviceDecision => (Method::POST, "/device/decision"),
+            Self::Userinfo => (Method::GET, "/userinfo"),
+            Self::Revoke => (Method::POST, "/revoke"),
+            Self::Metadata => (Method::GET, "/.well-known/oauth-authorization-server"),
         }
     }
 }
 
-/// Number of requests of each endpoint.
-#[derive(Debug, Default)]
-pub(super) struct RequestCounts([AtomicU64; SandboxEndpoint::ALL.len()]);
-
-impl RequestCounts {
-    pub(super) fn of(&self, endpoint: SandboxEndpoint) -> u64 {
-        self.0[endpoint as usize].load(Ordering::SeqCst)
-    }
-
-    pub(super) fn add(&self, endpoint: SandboxEndpoint) {
-        self.0[endpoint as usize].fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Returns one member for each path.
-    pub(super) fn to_json(&self) -> serde_json::Value {
-        let counted =
-            |endpoint: SandboxEndpoint| (endpoint.path().to_owned(), serde_json::Value::from(self.of(endpoint)));
-        SandboxEndpoint::ALL.into_iter().map(counted).collect()
-    }
+/// State of one endpoint, to test a client's reaction to failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conduct {
+    /// The endpoint works.
+    #[default]
+    Normal,
+    /// Every request is answered with 503 and has no effect.
+    Down,
+    /// Requests take effect, but their responses wait until the state changes.
+    Held,
 }
 
-/// State of each endpoint.
-#[derive(Debug)]
-pub(super) struct Conducts(watch::Sender<[Conduct; SandboxEndpoint::ALL.len()]>);
+/// State and number of requests of each endpoint.
+pub(super) struct EndpointStates(watch::Sender<[EndpointState; SandboxEndpoint::ALL.len()]>);
 
-impl Conducts {
-    pub(super) fn normal() -> Self {
-        Self(watch::Sender::new([Conduct::default(); SandboxEndpoint::ALL.len()]))
+#[derive(Clone, Copy, Default)]
+pub(super) struct EndpointState {
+    pub(super) conduct: Conduct,
+    pub(super) requests: u64,
+}
+
+impl EndpointStates {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::default())
     }
 
-    pub(super) fn of(&self, endpoint: SandboxEndpoint) -> Conduct {
+    pub(super) fn of(&self, endpoint: SandboxEndpoint) -> EndpointState {
         self.0.borrow()[endpoint as usize]
     }
 
-    pub(super) fn set(&self, endpoint: SandboxEndpoint, conduct: Conduct) {
-        self.0.send_modify(|conducts| conducts[endpoint as usize] = conduct);
+    pub(super) fn change(&self, endpoint: SandboxEndpoint, change: impl FnOnce(&mut EndpointState)) {
+        self.0.send_modify(|states| change(&mut states[endpoint as usize]));
     }
 
     /// Waits until the responses of this endpoint are not held.
     pub(super) async fn released(&self, endpoint: SandboxEndpoint) {
-        let mut conducts = self.0.subscribe();
+        let mut states = self.0.subscribe();
         // An error means that the sender is gone, so that no one can release the endpoint.
-        let _ = conducts.wait_for(|conducts| conducts[endpoint as usize] != Conduct::Held).await;
+        let _ = states.wait_for(|states| states[endpoint as usize].conduct != Conduct::Held).await;
     }
 }

@@ -1,29 +1,29 @@
 //! A small authorization server on a loopback port, so that every flow runs offline: `strongroom
 //! dev` offers it as the provider `sandbox`, and tests use it.
 //!
-//! It follows the RFCs (6749, 7636, 7009, 7662, 8414, 8628, 9207, 9700): PKCE with S256 is
-//! required, codes work once and for a minute, refresh tokens rotate, and reuse of one ends its
-//! grant. Only its accounts are invented: the user types any name. For that reason it listens on
-//! loopback only.
+//! It follows the RFCs (6749, 7636, 7009, 8414, 8628, 9207, 9700): PKCE with S256 is required, codes work
+//! once, refresh tokens rotate, and reuse of one ends its grant. Only its accounts are invented: the
+//! user types any name. For that reason it listens on loopback only.
 //!
 //! **Without a browser.** The page is a plain form that a test can read and post. Or a test adds
 //! `sandbox_decision=approve` (or `deny`) to the login URL, and `sandbox_user=alice` for a user
 //! other than `dev`: the response is then the redirect itself. No other server understands these
-//! two parameters. `GET /sandbox/requests` returns the number of requests of each endpoint.
+//! two parameters.
 
+mod behaviour;
+mod client;
 mod endpoint;
 mod endpoints;
 mod entry;
 mod listener;
 mod message;
-mod options;
 mod state;
 
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -32,8 +32,8 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::secret::Secret;
-pub use endpoint::SandboxEndpoint;
-pub use options::{Behaviour, Conduct, RedirectUris, RefreshTokens, SandboxClient, SandboxOptions};
+pub use behaviour::{Behaviour, RefreshTokens};
+pub use endpoint::{Conduct, SandboxEndpoint};
 use state::authorization_server::AuthorizationServer;
 
 /// A running authorization server. It stops and forgets everything when dropped.
@@ -43,25 +43,14 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts the server on `address`; port 0 picks a free one. It accepts connections when this
-    /// returns.
+    /// Starts the server on a free port of 127.0.0.1. It accepts connections when this returns.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] if the address is not a loopback one or `options` has no
-    /// client, and the error of the bind.
-    pub async fn start(address: SocketAddr, clock: Clock, random: Random, options: SandboxOptions) -> io::Result<Self> {
-        let invalid = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        if !address.ip().is_loopback() {
-            return invalid(format!(
-                "the sandbox issues tokens to anyone, so it listens on loopback only, not {address}"
-            ));
-        }
-        if options.clients.is_empty() {
-            return invalid("the sandbox needs at least one client".to_owned());
-        }
-        let listener = TcpListener::bind(address).await?;
+    /// The error of the bind.
+    pub async fn start(clock: Clock, random: Random) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
-        let server = Arc::new(AuthorizationServer::new(base_url, clock, random, options));
+        let server = Arc::new(AuthorizationServer::new(base_url, clock, random));
         let accepting = tokio::spawn(listener::accept(listener, Arc::clone(&server)));
         Ok(Self { server, accepting })
     }
@@ -72,30 +61,30 @@ impl Sandbox {
         &self.server.base_url
     }
 
-    /// Returns the id of the first client of the options, which [`Self::entry_toml`] describes.
-    pub fn client_id(&self) -> &str {
-        &self.server.first_client().id
+    /// Returns the id of the only client.
+    pub fn client_id(&self) -> &'static str {
+        client::CLIENT_ID
     }
 
-    /// Returns the secret of that client; `None` for a public one.
-    pub fn client_secret(&self) -> Option<&Secret> {
-        self.server.first_client().secret.as_ref()
+    /// Returns the secret of the client.
+    pub fn client_secret(&self) -> &Secret {
+        &self.server.client_secret
     }
 
     /// Returns the catalogue entry of this server as TOML (see [`crate::catalog::entry`]). Client
     /// id and secret are not part of an entry.
     pub fn entry_toml(&self) -> String {
-        entry::toml(&self.server)
+        entry::toml(&self.server.base_url, &self.server.grants().behaviour)
     }
 
     /// Changes the behaviour from the next request on. Issued codes and tokens stay as they are.
     pub fn adjust(&self, change: impl FnOnce(&mut Behaviour)) {
-        self.server.adjust(change);
+        change(&mut self.server.grants().behaviour);
     }
 
     /// Makes one endpoint fail, delay its responses, or work again.
     pub fn conduct(&self, endpoint: SandboxEndpoint, conduct: Conduct) {
-        self.server.conducts.set(endpoint, conduct);
+        self.server.endpoints.change(endpoint, |state| state.conduct = conduct);
     }
 
     /// Returns the number of grants that are not revoked and have a valid token.
@@ -105,7 +94,7 @@ impl Sandbox {
 
     /// Returns the number of requests that this endpoint received, rejected ones included.
     pub fn requests(&self, endpoint: SandboxEndpoint) -> u64 {
-        self.server.requests.of(endpoint)
+        self.server.endpoints.of(endpoint).requests
     }
 }
 

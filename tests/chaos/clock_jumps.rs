@@ -11,7 +11,7 @@ use http::Method;
 use serde_json::json;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
-use strongroom::sandbox::{Sandbox, SandboxEndpoint, SandboxOptions};
+use strongroom::sandbox::{Sandbox, SandboxEndpoint};
 
 const TRUE_TIME: i64 = 1_800_000_000;
 const YEAR: i64 = 365 * 86_400;
@@ -34,9 +34,7 @@ struct Scene {
 impl Scene {
     async fn at(ours: i64) -> Self {
         let providers_clock = Clock::manual(UnixTime(TRUE_TIME));
-        let anywhere = ([127, 0, 0, 1], 0).into();
-        let options = SandboxOptions::new(Random);
-        let provider = Sandbox::start(anywhere, providers_clock.clone(), Random, options).await.unwrap();
+        let provider = Sandbox::start(providers_clock.clone(), Random).await.unwrap();
         let config = acme_like(&provider, provider.base_url(), "");
         let clock = Some(Clock::manual(UnixTime(ours)));
         let server = Server::with(Setup { config, clock, ..Setup::default() }).await;

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::json;
 use strongroom::clock::Clock;
 use strongroom::random::Random;
-use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint, SandboxOptions};
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint};
 
 fn create(server: &Process, key: &str, bytes: usize) -> impl Future<Output = Reply> + use<> {
     let body = json!({"type": "api_key", "api_key": "k".repeat(bytes), "title": "t"});
@@ -70,9 +70,7 @@ async fn full_disk_is_503_and_keeps_what_was_acknowledged() {
 /// kept in memory, and stored as soon as there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refreshed_tokens_survive_a_full_disk() {
-    let loopback = ([127, 0, 0, 1], 0).into();
-    let provider =
-        Sandbox::start(loopback, Clock::system(), Random, SandboxOptions::new(Random)).await.expect("it starts");
+    let provider = Sandbox::start(Clock::system(), Random).await.expect("it starts");
     let settings = format!("ballast = 0\n{}", acme_like(&provider, provider.base_url(), ""));
     let installation = Installation::new(&settings).await;
     let key = installation.key("alice");

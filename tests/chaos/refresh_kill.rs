@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use strongroom::clock::Clock;
 use strongroom::random::Random;
-use strongroom::sandbox::{Sandbox, SandboxOptions};
+use strongroom::sandbox::Sandbox;
 
 /// Step at which the server is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,8 +78,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let loopback = ([127, 0, 0, 1], 0).into();
-        let provider = Sandbox::start(loopback, Clock::system(), Random, SandboxOptions::new(Random)).await.unwrap();
+        let provider = Sandbox::start(Clock::system(), Random).await.unwrap();
         let relay = Relay::before(provider.base_url()).await;
         let installation = Installation::new(&acme_like(&provider, &relay.base, "")).await;
         let key = installation.key("alice");

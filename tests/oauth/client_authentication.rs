@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use strongroom::clock::Clock;
 use strongroom::jose::{Algorithm, Claims, Jwks, SigningKey, verify};
 use strongroom::random::Random;
-use strongroom::sandbox::{Sandbox, SandboxEndpoint, SandboxOptions};
+use strongroom::sandbox::{Sandbox, SandboxEndpoint};
 
 /// A private key in PEM, and its public half.
 fn key() -> (String, Map<String, Value>) {
@@ -112,11 +112,10 @@ async fn client_without_its_key_is_not_configured() {
 
 /// A sandbox, and a server whose provider `acme` it is, with these secrets; `SECRET` among them is the right one.
 async fn with_secrets(secrets: &str) -> (Sandbox, Server) {
-    let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let clock = Clock::manual(strongroom::clock::UnixTime(1_800_000_000));
-    let sandbox = Sandbox::start(loopback, clock, Random, SandboxOptions::new(Random)).await.unwrap();
+    let sandbox = Sandbox::start(clock, Random).await.unwrap();
     let entry = sandbox.entry_toml().replace("[oauth", "[providers.acme.oauth").replace("[api", "[providers.acme.api");
-    let secrets = secrets.replace("SECRET", sandbox.client_secret().unwrap().expose());
+    let secrets = secrets.replace("SECRET", sandbox.client_secret().expose());
     let config = format!("[providers.acme]\nclient_id = \"sandbox\"\n{secrets}\n{entry}");
     let server = Server::with(Setup { config, ..Setup::default() }).await;
     (sandbox, server)

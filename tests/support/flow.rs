@@ -104,7 +104,7 @@ pub fn acme_like(sandbox: &Sandbox, token: &str, further: &str) -> String {
     let entry = sandbox.entry_toml().replace("\n[oauth", "\n[providers.acme.oauth").replace("\n[api_key]", "");
     let url = format!("{}/token\"", sandbox.base_url());
     let entry = entry.replace(&format!("token_url = \"{url}"), &format!("token_url = \"{token}/token\""));
-    let secret = sandbox.client_secret().expect("it has one").expose();
+    let secret = sandbox.client_secret().expose();
     format!(
         "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n{further}\n\
          [providers.acme]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n{entry}",

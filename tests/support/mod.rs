@@ -31,7 +31,7 @@ use strongroom::egress::{self, Egress};
 use strongroom::http::{App, Limits, Listener, Settings, serve};
 use strongroom::permission::Permission;
 use strongroom::random::Random;
-use strongroom::sandbox::{Sandbox, SandboxOptions};
+use strongroom::sandbox::Sandbox;
 use strongroom::vault::{AuditContext, KeyHolder, MasterKey, NewApiKey, Vault};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -100,9 +100,7 @@ impl Server {
         let clock = setup.clock.unwrap_or_else(|| Clock::manual(UnixTime(1_800_000_000)));
         let vault = setup.vault.unwrap_or_else(|| new_vault(folder.path(), &clock));
         let mut config = Config::from_toml(&setup.config, folder.path()).expect("the configuration is right");
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sandbox = Sandbox::start(loopback, clock.clone(), Random, SandboxOptions::new(Random));
-        let sandbox = sandbox.await.expect("the sandbox starts");
+        let sandbox = Sandbox::start(clock.clone(), Random).await.expect("the sandbox starts");
         dev::add_defaults(&mut config, &sandbox);
         if let Some(allow) = setup.allow {
             config.egress.allow = allow;

@@ -1,6 +1,5 @@
 //! The real binary as a process of its own: for what can only be seen from outside (logs, files, kill -9).
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use strongroom::clock::Clock;
 use strongroom::random::Random;
-use strongroom::sandbox::{Sandbox, SandboxOptions};
+use strongroom::sandbox::Sandbox;
 
 use super::flow::CALLBACK;
 use super::http::Ask;
@@ -238,14 +237,13 @@ impl Installation {
 
 /// The sandbox as a server of its own, in this process: it needs a thread of its own while a command is waited for.
 pub async fn sandbox() -> Sandbox {
-    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    Sandbox::start(anywhere, Clock::system(), Random, SandboxOptions::new(Random)).await.expect("the sandbox starts")
+    Sandbox::start(Clock::system(), Random).await.expect("the sandbox starts")
 }
 
 /// Settings that describe the sandbox as a provider of the operator's own.
 pub fn sandbox_settings(sandbox: &Sandbox) -> String {
     let entry = sandbox.entry_toml().replace("\n[", "\n[providers.sandbox.");
-    let secret = sandbox.client_secret().expect("a confidential client").expose();
+    let secret = sandbox.client_secret().expose();
     format!(
         "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
          [providers.sandbox]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n{entry}",

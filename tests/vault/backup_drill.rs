@@ -10,7 +10,7 @@ use crate::support::{Server, Setup};
 use serde_json::Value;
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
-use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint, SandboxOptions};
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint};
 use strongroom::vault::{AuditContext, BackupSource, BackupStop, Existing, MasterKey, OpenMode, Restorer, Vault};
 
 /// Long enough for every token to be due, and short enough for none to have ended.
@@ -28,8 +28,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let anywhere = ([127, 0, 0, 1], 0).into();
-        let provider = Sandbox::start(anywhere, clock.clone(), Random, SandboxOptions::new(Random)).await.unwrap();
+        let provider = Sandbox::start(clock.clone(), Random).await.unwrap();
         let (folder, key) = (tempfile::tempdir().unwrap(), MasterKey::generate(Random));
         let vault = Vault::create(&folder.path().join("live.db"), &key, clock.clone(), Random).unwrap();
         let live = serve(&provider, vault, &clock).await;

@@ -23,7 +23,7 @@ use crate::http::Listener;
 use crate::id::ProviderName;
 use crate::permission::{Permission, Permissions};
 use crate::random::Random;
-use crate::sandbox::{Sandbox, SandboxOptions};
+use crate::sandbox::Sandbox;
 use crate::secret::Secret;
 
 const USER: &str = "dev";
@@ -76,8 +76,7 @@ impl Dev {
 /// Runs until a signal comes. `config` is the configuration or the defaults; `dev` adds its own
 /// settings.
 async fn run(mut config: Config, files: &DevVault, json: bool) -> Result<(), Failure> {
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let sandbox = Sandbox::start(loopback, Clock::system(), Random, SandboxOptions::new(Random)).await;
+    let sandbox = Sandbox::start(Clock::system(), Random).await;
     let sandbox = sandbox.map_err(|error| Failure::new(format!("cannot start the sandbox provider: {error}")))?;
     add_defaults(&mut config, &sandbox);
     let installation = Installation::new(config)?;
@@ -137,7 +136,7 @@ pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     let entry = EntryPatch::parse(Path::new("sandbox.toml"), &sandbox.entry_toml());
     let settings = ProviderSettings {
         client_id: Some(sandbox.client_id().to_owned()),
-        client_secrets: sandbox.client_secret().cloned().into_iter().collect(),
+        client_secrets: vec![sandbox.client_secret().clone()],
         entry: entry.expect("the sandbox describes itself in good TOML"),
         ..ProviderSettings::default()
     };

@@ -1,84 +1,56 @@
 //! The authorization endpoint (RFC 6749 §4.1.1): checks the request, lets the user decide, and
 //! redirects the browser.
 
-use http::StatusCode;
 use url::Url;
 
 use super::page;
-use crate::sandbox::message::form::{Form, RepeatedParam};
+use crate::sandbox::client::CLIENT_ID;
+use crate::sandbox::message::decision::Decision;
+use crate::sandbox::message::error::EndpointError;
+use crate::sandbox::message::form::Form;
 use crate::sandbox::message::reply::{Reply, redirect};
 use crate::sandbox::state::authorization_server::AuthorizationServer;
 use crate::sandbox::state::grants::RequestedAccess;
 
-/// The user unless the request names another.
-const DEFAULT_USER: &str = "dev";
-/// Scope of a request without scopes (RFC 6749 §3.3).
-const DEFAULT_SCOPE: &str = "profile";
-
-/// `error` and `error_description` of an error redirect (RFC 6749 §4.1.2.1).
-pub(in crate::sandbox) type RedirectError = (&'static str, &'static str);
-
-/// The client and redirect URI of a request.
-struct Addressee<'q> {
-    client_id: &'q str,
-    redirect_uri: &'q str,
-    to: Url,
-}
-
-/// The user's decision.
-pub(in crate::sandbox) enum Decision {
-    Approve { user: String },
-    Deny,
-}
+/// Schemes that the browser handles itself, so that no client would get the response.
+const BROWSER_SCHEMES: [&str; 9] =
+    ["javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "ws", "wss"];
 
 impl AuthorizationServer {
-    /// `GET /authorize`: shows the page, or follows `sandbox_decision` at once.
-    pub(in crate::sandbox) fn authorize(&self, query: &Form) -> Reply {
-        let addressee = match self.addressee(query) {
-            Ok(addressee) => addressee,
-            Err(why) => return page::error(StatusCode::BAD_REQUEST, why),
-        };
-        let request = match self.read_request(query, &addressee) {
+    /// `GET /authorize`: shows the page, or follows `sandbox_decision` at once. An error is a
+    /// sentence for the error page.
+    pub(in crate::sandbox) fn authorize(&self, query: &Form) -> Result<Reply, &'static str> {
+        let to = redirect_target(query)?;
+        let request = match read_request(query, &to) {
             Ok(request) => request,
-            Err((error, description)) => {
-                let state = once(query, "state");
-                return self.send_back(addressee.to, state, &[("error", error), ("error_description", description)]);
+            Err(EndpointError { error, description }) => {
+                let parameters = [("error", error), ("error_description", description)];
+                return Ok(self.send_back(to, query.once("state"), &parameters));
             }
         };
-        match query.get("sandbox_decision") {
-            Ok(None) => {
+        match query.get("sandbox_decision").map_err(|_| "sandbox_decision was sent more than once.")? {
+            None => {
                 let transaction = self.grants().begin(request.clone());
-                page::decision(&request, &transaction, DEFAULT_USER, self.random)
+                Ok(page::decision(&request, &transaction, self.random))
             }
-            Ok(Some(decision)) => match Decision::read(decision, query.get("sandbox_user")) {
-                Ok(decision) => self.conclude(request, decision),
-                Err(why) => page::error(StatusCode::BAD_REQUEST, why),
-            },
-            Err(RepeatedParam) => page::error(StatusCode::BAD_REQUEST, "sandbox_decision was sent more than once."),
+            Some(decision) => Ok(self.conclude(request, Decision::read(decision, query, "sandbox_user")?)),
         }
     }
 
     /// `POST /authorize/decision`: handles the page's form. A transaction id works once.
-    pub(in crate::sandbox) fn decide(&self, form: &Form) -> Reply {
-        let request = once(form, "transaction").and_then(|id| self.grants().decide(id));
-        let Some(request) = request else {
-            let why = "This page was already submitted, or was open for too long. Start again from the application.";
-            return page::error(StatusCode::BAD_REQUEST, why);
-        };
-        let chosen = once(form, "decision").unwrap_or_default();
-        match Decision::read(chosen, form.get("user")) {
-            Ok(decision) => self.conclude(request, decision),
-            Err(why) => page::error(StatusCode::BAD_REQUEST, why),
-        }
+    pub(in crate::sandbox) fn decide(&self, form: &Form) -> Result<Reply, &'static str> {
+        let request = form.once("transaction").and_then(|id| self.grants().decide(id));
+        let request = request
+            .ok_or("This page was already submitted, or was open for too long. Start again from the application.")?;
+        let decision = Decision::read(form.once("decision").unwrap_or_default(), form, "user")?;
+        Ok(self.conclude(request, decision))
     }
 
     fn conclude(&self, request: RequestedAccess, decision: Decision) -> Reply {
-        let to =
-            Url::parse(&request.redirect_uri).expect("a redirect URI is parsed before anything is request of a user");
-        let state = request.state.clone();
+        let (to, state) = (request.to.clone(), request.state.clone());
         match decision {
             Decision::Approve { user } => {
-                let code = self.grants().approve(request, user, &self.behaviour());
+                let code = self.grants().approve(request, user);
                 self.send_back(to, Some(&state), &[("code", code.expose())])
             }
             Decision::Deny => {
@@ -88,94 +60,48 @@ impl AuthorizationServer {
         }
     }
 
-    /// Redirects the browser to the client. The redirect URI's own query stays (RFC 6749 §3.1.2).
+    /// Redirects the browser to the client, with `iss` (RFC 9207). The redirect URI's own query
+    /// stays (RFC 6749 §3.1.2).
     fn send_back(&self, mut to: Url, state: Option<&str>, parameters: &[(&str, &str)]) -> Reply {
-        let issuer = self.behaviour().announces_iss.then_some(("iss", self.base_url.as_str()));
         let state = state.map(|state| ("state", state));
-        to.query_pairs_mut().extend_pairs(parameters.iter().copied().chain(state).chain(issuer));
+        let issuer = ("iss", self.base_url.as_str());
+        to.query_pairs_mut().extend_pairs(parameters.iter().copied().chain(state).chain([issuer]));
         redirect(&to)
     }
-
-    /// Returns client and redirect URI. If either is invalid, the user sees an error page and is
-    /// not redirected (RFC 6749 §4.1.2.1).
-    fn addressee<'q>(&self, query: &'q Form) -> Result<Addressee<'q>, &'static str> {
-        let client_id = once(query, "client_id").ok_or("client_id is missing, or was sent more than once.")?;
-        let client = self.clients.iter().find(|client| client.id == client_id);
-        let client = client.ok_or("No client with this client_id is registered here.")?;
-        let redirect_uri = once(query, "redirect_uri").ok_or("redirect_uri is missing, or was sent more than once.")?;
-        let to = Url::parse(redirect_uri).ok().filter(|_| client.allows_redirect_uri(redirect_uri));
-        Ok(Addressee { client_id, redirect_uri, to: to.ok_or("This redirect_uri is not registered for the client.")? })
-    }
-
-    fn read_request(&self, query: &Form, addressee: &Addressee<'_>) -> Result<RequestedAccess, RedirectError> {
-        let no_state = ("invalid_request", "state is missing, or was sent more than once");
-        Ok(RequestedAccess {
-            client_id: addressee.client_id.to_owned(),
-            redirect_uri: addressee.redirect_uri.to_owned(),
-            code_challenge: self.check_parameters(query)?,
-            state: once(query, "state").ok_or(no_state)?.to_owned(),
-            scopes: scopes(query)?,
-        })
-    }
-
-    /// Checks `response_type` and PKCE, and returns the code challenge.
-    fn check_parameters(&self, query: &Form) -> Result<Option<String>, RedirectError> {
-        let repeated = |_: RepeatedParam| ("invalid_request", "a parameter was sent more than once");
-        match query.get("response_type").map_err(repeated)? {
-            Some("code") => {}
-            Some(_) => return Err(("unsupported_response_type", "only code is supported")),
-            None => return Err(("invalid_request", "response_type is missing")),
-        }
-        let challenge = query.get("code_challenge").map_err(repeated)?;
-        match (challenge, query.get("code_challenge_method").map_err(repeated)?) {
-            (Some(challenge), Some("S256")) if is_challenge(challenge) => Ok(Some(challenge.to_owned())),
-            (Some(_), Some("S256")) => Err(("invalid_request", "code_challenge is not a SHA-256 hash")),
-            (Some(_), _) => Err(("invalid_request", "code_challenge_method must be S256")),
-            (None, Some(_)) => Err(("invalid_request", "code_challenge is missing")),
-            (None, None) if self.behaviour().pkce_required => Err(("invalid_request", "PKCE with S256 is required")),
-            (None, None) => Ok(None),
-        }
-    }
 }
 
-impl Decision {
-    pub(in crate::sandbox) fn read(
-        decision: &str,
-        user: Result<Option<&str>, RepeatedParam>,
-    ) -> Result<Self, &'static str> {
-        match decision {
-            "approve" => {
-                let user = user.map_err(|RepeatedParam| "The user name was sent more than once.")?.map(str::trim);
-                let user = user.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_USER);
-                if user.chars().count() > 64 || user.chars().any(char::is_control) {
-                    return Err("A user name has at most 64 characters and no control characters.");
-                }
-                Ok(Self::Approve { user: user.to_owned() })
-            }
-            "deny" => Ok(Self::Deny),
-            _ => Err("The decision must be approve or deny."),
-        }
+/// Checks client and redirect URI, and returns the latter as a URL. If either is invalid, the user sees an
+/// error page and is not redirected (RFC 6749 §4.1.2.1).
+fn redirect_target(query: &Form) -> Result<Url, &'static str> {
+    let client_id = query.once("client_id").ok_or("client_id is missing, or was sent more than once.")?;
+    if client_id != CLIENT_ID {
+        return Err("No client with this client_id is registered here.");
     }
+    let redirect_uri = query.once("redirect_uri").ok_or("redirect_uri is missing, or was sent more than once.")?;
+    let is_allowed = |url: &Url| url.fragment().is_none() && !BROWSER_SCHEMES.contains(&url.scheme());
+    Url::parse(redirect_uri).ok().filter(is_allowed).ok_or("This redirect_uri cannot be used.")
 }
 
-/// Returns the parameter if it was sent exactly once.
-fn once<'q>(query: &'q Form, name: &str) -> Option<&'q str> {
-    query.get(name).ok().flatten()
-}
-
-/// Returns the requested scopes without duplicates (RFC 6749 §3.3).
-pub(in crate::sandbox) fn scopes(query: &Form) -> Result<Vec<String>, RedirectError> {
-    let text = query.get("scope").map_err(|RepeatedParam| ("invalid_request", "scope was sent more than once"))?;
-    let mut scopes: Vec<String> = Vec::new();
-    for scope in text.unwrap_or(DEFAULT_SCOPE).split(' ').filter(|scope| !scope.is_empty()) {
-        if !scope.bytes().all(|c| matches!(c, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
-            return Err(("invalid_scope", "a scope contains an invalid character"));
-        }
-        if !scopes.iter().any(|known| known == scope) {
-            scopes.push(scope.to_owned());
-        }
+/// Reads the other parameters. PKCE with S256 is required.
+fn read_request(query: &Form, to: &Url) -> Result<RequestedAccess, EndpointError> {
+    match query.get("response_type")? {
+        Some("code") => {}
+        Some(_) => return Err(EndpointError::new("unsupported_response_type", "only code is supported")),
+        None => return Err(EndpointError::invalid_request("response_type is missing")),
     }
-    Ok(scopes)
+    let challenge = query.get("code_challenge")?;
+    let code_challenge = match (challenge, query.get("code_challenge_method")?) {
+        (Some(challenge), Some("S256")) if is_challenge(challenge) => challenge.to_owned(),
+        (Some(_), Some("S256")) => return Err(EndpointError::invalid_request("code_challenge is not a SHA-256 hash")),
+        _ => return Err(EndpointError::invalid_request("PKCE with S256 is required")),
+    };
+    Ok(RequestedAccess {
+        redirect_uri: query.required("redirect_uri")?.to_owned(),
+        to: to.clone(),
+        code_challenge,
+        state: query.required("state")?.to_owned(),
+        scopes: query.scopes_or_default()?,
+    })
 }
 
 /// Returns true for 32 bytes in base64url without padding.

@@ -2,7 +2,7 @@
 
 mod authorize;
 mod device;
-mod introspect;
 mod metadata;
-mod page;
+pub(super) mod page;
 mod token;
+mod userinfo;

@@ -1,7 +1,5 @@
 //! The pages for the user: plain HTML without scripts, every value escaped.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
@@ -9,7 +7,9 @@ use url::Url;
 
 use crate::html::escape;
 use crate::random::Random;
+use crate::sandbox::client::CLIENT_ID;
 use crate::sandbox::endpoint::SandboxEndpoint;
+use crate::sandbox::message::decision::DEFAULT_USER;
 use crate::sandbox::message::reply::{Reply, page_reply};
 use crate::sandbox::state::grants::RequestedAccess;
 use crate::secret::Secret;
@@ -27,40 +27,19 @@ small { opacity: .75; }
 ";
 
 /// Returns the page on which the user approves or denies a request.
-pub(in crate::sandbox) fn decision(
-    request: &RequestedAccess,
-    transaction: &Secret,
-    user: &str,
-    random: Random,
-) -> Reply {
-    let nonce = STANDARD.encode(random.bytes::<18>());
-    let mut scopes = String::new();
-    for scope in &request.scopes {
-        let _ = write!(scopes, "<li><code>{}</code></li>", escape(scope));
-    }
-    let body = format!(
-        r#"<h1>Sandbox: sign in and decide</h1>
-<p>The application <strong>{client}</strong> asks for access to an account. You will be sent back to <code>{redirect_uri}</code>.</p>
-<p>Requested scopes:</p>
-<ul>{scopes}</ul>
-<form method="post" action="{action}">
-<input type="hidden" name="transaction" value="{transaction}">
-<label>User name
-<input name="user" value="{user}" maxlength="64" autocomplete="off" spellcheck="false"></label>
-<p class="decide">
-<button type="submit" name="decision" value="approve">Approve</button>
-<button type="submit" name="decision" value="deny">Deny</button>
-</p>
-</form>
-<p><small>This is Strongroom's test authorization server. Its accounts are invented: you can type any user name.</small></p>"#,
-        client = escape(&request.client_id),
-        redirect_uri = escape(&request.redirect_uri),
-        action = SandboxEndpoint::Decision.path(),
-        transaction = escape(transaction.expose()),
-        user = escape(user),
+pub(in crate::sandbox) fn decision(request: &RequestedAccess, transaction: &Secret, random: Random) -> Reply {
+    let intro = format!(
+        "<h1>Sandbox: sign in and decide</h1>\n\
+         <p>The application <strong>{CLIENT_ID}</strong> asks for access to an account. You will be sent back to \
+         <code>{}</code>.</p>",
+        escape(&request.redirect_uri),
     );
-    let policy = policy(&nonce, &form_targets(&request.redirect_uri));
-    page_reply(StatusCode::OK, document("Sandbox: sign in", &nonce, &body), &policy)
+    let form = DecisionForm {
+        action: SandboxEndpoint::Decision,
+        hidden: ("transaction", transaction.expose()),
+        scopes: &request.scopes,
+    };
+    page(StatusCode::OK, &format!("{intro}\n{}", form.html()), &form_targets(&request.to), random)
 }
 
 /// Returns the page on which the user types the code of another device.
@@ -72,77 +51,88 @@ pub(in crate::sandbox) fn ask_for_code(random: Random) -> Reply {
 <input name="user_code" maxlength="16" autocomplete="off" autocapitalize="characters" spellcheck="false" autofocus></label>
 <p class="decide"><button type="submit">Continue</button></p>
 </form>"#,
-        action = SandboxEndpoint::Device.path(),
+        action = SandboxEndpoint::Device.route().1,
     );
-    own_page(&body, random)
+    page(StatusCode::OK, &body, "'self'", random)
 }
 
 /// Returns the page on which the user approves or denies a request of another device.
-pub(in crate::sandbox) fn device_decision(client: &str, scopes: &[String], user_code: &str, random: Random) -> Reply {
-    let list: Vec<String> = scopes.iter().map(|scope| format!("<li><code>{}</code></li>", escape(scope))).collect();
-    let body = format!(
-        r#"<h1>Sandbox: connect a device</h1>
-<p>The application <strong>{client}</strong> on another device shows the code <strong>{user_code}</strong>. Requested scopes:</p>
-<ul>{list}</ul>
-<form method="post" action="{action}">
-<input type="hidden" name="user_code" value="{user_code}">
-<label>User name
-<input name="user" value="dev" maxlength="64" autocomplete="off" spellcheck="false"></label>
-<p class="decide">
-<button type="submit" name="decision" value="approve">Approve</button>
-<button type="submit" name="decision" value="deny">Deny</button>
-</p>
-</form>"#,
-        client = escape(client),
-        user_code = escape(user_code),
-        list = list.concat(),
-        action = SandboxEndpoint::DeviceDecision.path(),
+pub(in crate::sandbox) fn device_decision(scopes: &[String], user_code: &str, random: Random) -> Reply {
+    let intro = format!(
+        "<h1>Sandbox: connect a device</h1>\n\
+         <p>The application <strong>{CLIENT_ID}</strong> on another device shows the code <strong>{}</strong>.</p>",
+        escape(user_code),
     );
-    own_page(&body, random)
+    let form = DecisionForm { action: SandboxEndpoint::DeviceDecision, hidden: ("user_code", user_code), scopes };
+    page(StatusCode::OK, &format!("{intro}\n{}", form.html()), "'self'", random)
 }
 
 /// Returns the page after the decision for another device.
 pub(in crate::sandbox) fn device_decided(random: Random) -> Reply {
-    own_page("<h1>Done</h1>\n<p>You can return to your device.</p>", random)
-}
-
-/// Returns a page whose form is sent to the sandbox only.
-fn own_page(body: &str, random: Random) -> Reply {
-    let nonce = STANDARD.encode(random.bytes::<18>());
-    page_reply(StatusCode::OK, document("Sandbox: connect a device", &nonce, body), &policy(&nonce, "'self'"))
+    page(StatusCode::OK, "<h1>Done</h1>\n<p>You can return to your device.</p>", "'none'", random)
 }
 
 /// Returns the page that explains an error.
-pub(in crate::sandbox) fn error(status: StatusCode, why: &str) -> Reply {
+pub(in crate::sandbox) fn error(why: &str, random: Random) -> Reply {
     let body = format!("<h1>Invalid request</h1>\n<p>{}</p>", escape(why));
-    page_reply(status, document("Sandbox: error", "", &body), &policy("", "'none'"))
+    page(StatusCode::BAD_REQUEST, &body, "'none'", random)
 }
 
-fn document(title: &str, nonce: &str, body: &str) -> String {
-    let style = if nonce.is_empty() { String::new() } else { format!("<style nonce=\"{nonce}\">{STYLE}</style>\n") };
-    format!(
+/// A form with the requested scopes, the user's name, and the buttons to decide.
+struct DecisionForm<'a> {
+    action: SandboxEndpoint,
+    /// Name and value of the field that identifies the request.
+    hidden: (&'a str, &'a str),
+    scopes: &'a [String],
+}
+
+impl DecisionForm<'_> {
+    fn html(&self) -> String {
+        let scopes: Vec<String> =
+            self.scopes.iter().map(|scope| format!("<li><code>{}</code></li>", escape(scope))).collect();
+        format!(
+            r#"<p>Requested scopes:</p>
+<ul>{scopes}</ul>
+<form method="post" action="{action}">
+<input type="hidden" name="{name}" value="{value}">
+<label>User name
+<input name="user" value="{DEFAULT_USER}" maxlength="64" autocomplete="off" spellcheck="false"></label>
+<p class="decide">
+<button type="submit" name="decision" value="approve">Approve</button>
+<button type="submit" name="decision" value="deny">Deny</button>
+</p>
+</form>
+<p><small>This is Strongroom's test authorization server. Its accounts are invented: you can type any user name.</small></p>"#,
+            scopes = scopes.concat(),
+            action = self.action.route().1,
+            name = self.hidden.0,
+            value = escape(self.hidden.1),
+        )
+    }
+}
+
+/// Returns a page whose forms may be sent to `form_targets` only.
+fn page(status: StatusCode, body: &str, form_targets: &str, random: Random) -> Reply {
+    let nonce = STANDARD.encode(random.bytes::<18>());
+    let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n{style}</head>\n\
-         <body>\n{body}\n</body>\n</html>\n"
-    )
-}
-
-fn policy(nonce: &str, form_targets: &str) -> String {
-    let style = if nonce.is_empty() { "'none'".to_owned() } else { format!("'nonce-{nonce}'") };
-    format!(
-        "default-src 'none'; style-src {style}; form-action {form_targets}; base-uri 'none'; frame-ancestors 'none'"
-    )
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Sandbox</title>\n\
+         <style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    );
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; form-action {form_targets}; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    page_reply(status, html, &policy)
 }
 
 /// Returns the targets for `form-action`. Chromium checks it against every redirect after the
 /// submission, until the application shows a page, so the sandbox alone is not enough.
-fn form_targets(redirect_uri: &str) -> String {
-    let mut targets = "'self' https: http://localhost:* http://127.0.0.1:*".to_owned();
-    if let Ok(url) = Url::parse(redirect_uri)
-        && url.scheme() != "https"
-        && !(url.scheme() == "http" && matches!(url.host_str(), Some("localhost" | "127.0.0.1")))
-    {
-        let _ = write!(targets, " {}:", url.scheme());
+fn form_targets(redirect_uri: &Url) -> String {
+    let targets = "'self' https: http://localhost:* http://127.0.0.1:*";
+    match redirect_uri.scheme() {
+        "https" => targets.to_owned(),
+        "http" if matches!(redirect_uri.host_str(), Some("localhost" | "127.0.0.1")) => targets.to_owned(),
+        scheme => format!("{targets} {scheme}:"),
     }
-    targets
 }

@@ -1,10 +1,12 @@
 //! Replies of the endpoints: JSON, a page, a redirect, plain text.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::error::EndpointError;
 
 /// A complete response.
 pub(in crate::sandbox) type Reply = Response<Full<Bytes>>;
@@ -12,6 +14,17 @@ pub(in crate::sandbox) type Reply = Response<Full<Bytes>>;
 /// Returns a JSON document that must not be stored (RFC 6749 §5.1).
 pub(in crate::sandbox) fn json_reply(status: StatusCode, value: &Value) -> Reply {
     reply(status, "application/json", value.to_string())
+}
+
+/// Returns an error as JSON; 401 if client authentication failed (RFC 6749 §5.2).
+pub(in crate::sandbox) fn error_reply(EndpointError { error, description }: EndpointError) -> Reply {
+    let document = json!({ "error": error, "error_description": description });
+    if error != "invalid_client" {
+        return json_reply(StatusCode::BAD_REQUEST, &document);
+    }
+    let mut reply = json_reply(StatusCode::UNAUTHORIZED, &document);
+    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="sandbox""#));
+    reply
 }
 
 /// Returns a page with the given Content-Security-Policy.

@@ -8,52 +8,48 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use url::Url;
 
 use super::ttl_map::TtlMap;
 use crate::catalog::entry::RevocationEnds;
-use crate::clock::{Clock, UnixTime};
+use crate::clock::Clock;
 use crate::random::Random;
+use crate::sandbox::behaviour::{Behaviour, RefreshTokens};
 use crate::sandbox::message::error::EndpointError;
-use crate::sandbox::options::{Behaviour, RefreshTokens};
 use crate::secret::Secret;
 
 /// Time in which the user has to decide on the page.
 const TRANSACTION_LIFETIME: Duration = Duration::from_secs(600);
-/// Time after the expiry of a code during which its reuse still ends its grant.
-const REPLAY_WATCH: Duration = Duration::from_secs(600);
+/// Lifetime of a code (RFC 6749 §4.1.2 recommends at most ten minutes). Until then, its reuse is
+/// noticed too.
+const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
 /// A checked authorization request.
 #[derive(Clone)]
 pub(in crate::sandbox) struct RequestedAccess {
-    pub(in crate::sandbox) client_id: String,
     /// As sent. The token request has to repeat it unchanged (RFC 6749 §4.1.3).
     pub(in crate::sandbox) redirect_uri: String,
+    /// The same URI, parsed.
+    pub(in crate::sandbox) to: Url,
     pub(in crate::sandbox) scopes: Vec<String>,
     pub(in crate::sandbox) state: String,
     /// The S256 challenge (RFC 7636 §4.2).
-    pub(in crate::sandbox) code_challenge: Option<String>,
+    pub(in crate::sandbox) code_challenge: String,
 }
 
-/// The access that a user granted to a client. All of its tokens share it, so that it ends for all at once.
+/// The access that a user granted. All of its tokens share it, so that it ends for all at once.
 pub(in crate::sandbox) struct UserGrant {
-    pub(in crate::sandbox) client_id: String,
     pub(in crate::sandbox) user: String,
-    pub(in crate::sandbox) scopes: Vec<String>,
+    scopes: Vec<String>,
     ended: AtomicBool,
 }
 
 struct Code {
     request: RequestedAccess,
     user: String,
-    expires_at: UnixTime,
-    state: CodeState,
-}
-
-enum CodeState {
-    Fresh,
-    /// Used before; with its grant, if the exchange succeeded.
-    Used(Option<Arc<UserGrant>>),
+    used: bool,
+    /// The grant, if the exchange succeeded.
+    grant: Option<Arc<UserGrant>>,
 }
 
 /// Kind of a token.
@@ -69,8 +65,6 @@ pub(in crate::sandbox) enum TokenUse {
 /// An issued token.
 pub(in crate::sandbox) struct IssuedToken {
     pub(in crate::sandbox) grant: Arc<UserGrant>,
-    pub(in crate::sandbox) scopes: Vec<String>,
-    pub(in crate::sandbox) issued_at: UnixTime,
     pub(in crate::sandbox) used_as: TokenUse,
 }
 
@@ -82,17 +76,9 @@ pub(in crate::sandbox) struct TokenSet {
     pub(in crate::sandbox) scopes: Vec<String>,
 }
 
-/// The parameters of a code exchange.
-pub(in crate::sandbox) struct CodeExchangeRequest<'a> {
-    pub(in crate::sandbox) code: &'a str,
-    pub(in crate::sandbox) client_id: &'a str,
-    pub(in crate::sandbox) redirect_uri: &'a str,
-    pub(in crate::sandbox) code_verifier: Option<&'a str>,
-}
-
 /// All requests, grants and tokens.
 pub(in crate::sandbox) struct Grants {
-    clock: Clock,
+    pub(in crate::sandbox) behaviour: Behaviour,
     random: Random,
     transactions: TtlMap<RequestedAccess>,
     codes: TtlMap<Code>,
@@ -100,13 +86,13 @@ pub(in crate::sandbox) struct Grants {
 }
 
 impl Grants {
-    pub(in crate::sandbox) fn new(clock: Clock, random: Random) -> Self {
+    pub(in crate::sandbox) fn new(clock: &Clock, random: Random) -> Self {
         Self {
-            transactions: TtlMap::new(clock.clone(), 1_024),
-            codes: TtlMap::new(clock.clone(), 4_096),
-            tokens: TtlMap::new(clock.clone(), 65_536),
-            clock,
+            behaviour: Behaviour::default(),
             random,
+            transactions: TtlMap::new(clock.clone()),
+            codes: TtlMap::new(clock.clone()),
+            tokens: TtlMap::new(clock.clone()),
         }
     }
 
@@ -121,41 +107,31 @@ impl Grants {
     }
 
     /// Returns a code for an approved request.
-    pub(in crate::sandbox) fn approve(
-        &mut self,
-        request: RequestedAccess,
-        user: String,
-        behaviour: &Behaviour,
-    ) -> Secret {
-        let expires_at = self.clock.now().plus(behaviour.code_lifetime);
-        let code = Code { request, user, expires_at, state: CodeState::Fresh };
-        self.codes.insert(self.random, "sandbox_code_", code, behaviour.code_lifetime + REPLAY_WATCH)
+    pub(in crate::sandbox) fn approve(&mut self, request: RequestedAccess, user: String) -> Secret {
+        let code = Code { request, user, used: false, grant: None };
+        self.codes.insert(self.random, "sandbox_code_", code, CODE_LIFETIME)
     }
 
     /// Exchanges a code (RFC 6749 §4.1.3). Every attempt uses up the code; a second one ends the
     /// grant of the first (§4.1.2).
     pub(in crate::sandbox) fn redeem(
         &mut self,
-        with: &CodeExchangeRequest<'_>,
-        behaviour: &Behaviour,
+        code: &str,
+        redirect_uri: &str,
+        code_verifier: Option<&str>,
     ) -> Result<TokenSet, EndpointError> {
-        let now = self.clock.now();
-        let code = self.codes.get_mut(with.code).ok_or(EndpointError::InvalidGrant("unknown code"))?;
-        if let CodeState::Used(grant) = &code.state {
-            if let Some(grant) = grant {
-                grant.end();
-            }
-            return Err(EndpointError::InvalidGrant("the code was used before; its grant has been revoked"));
+        let unknown = EndpointError::invalid_grant("the code is unknown or has expired");
+        let found = self.codes.get_mut(code).ok_or(unknown)?;
+        if found.used {
+            found.grant.iter().for_each(|grant| grant.end());
+            return Err(EndpointError::invalid_grant("the code was used before; its grant has been revoked"));
         }
-        code.state = CodeState::Used(None);
-        if code.expires_at <= now {
-            return Err(EndpointError::InvalidGrant("the code has expired"));
-        }
-        code.request.check(with)?;
-        let (request, user) = (code.request.clone(), code.user.clone());
-        let (grant, issued) = self.grant(request.client_id, user, &request.scopes, behaviour);
-        if let Some(code) = self.codes.get_mut(with.code) {
-            code.state = CodeState::Used(Some(grant));
+        found.used = true;
+        found.request.check(redirect_uri, code_verifier)?;
+        let (user, scopes) = (found.user.clone(), found.request.scopes.clone());
+        let (grant, issued) = self.grant(user, &scopes, self.behaviour.refresh_tokens);
+        if let Some(found) = self.codes.get_mut(code) {
+            found.grant = Some(grant);
         }
         Ok(issued)
     }
@@ -163,19 +139,16 @@ impl Grants {
     /// Creates a grant and issues its first tokens.
     pub(in crate::sandbox) fn grant(
         &mut self,
-        client_id: String,
         user: String,
         requested: &[String],
-        behaviour: &Behaviour,
+        refresh_tokens: RefreshTokens,
     ) -> (Arc<UserGrant>, TokenSet) {
-        let granted = |scope: &&String| behaviour.granted_scopes.as_ref().is_none_or(|granted| granted.contains(scope));
+        let limit = self.behaviour.granted_scopes.as_ref();
+        let granted = |scope: &&String| limit.is_none_or(|granted| granted.contains(scope));
         let scopes = requested.iter().filter(granted).cloned().collect();
-        let grant = Arc::new(UserGrant { client_id, user, scopes, ended: AtomicBool::new(false) });
-        let refresh_token = match behaviour.refresh_tokens {
-            RefreshTokens::Absent => None,
-            RefreshTokens::Reusable | RefreshTokens::Rotating => Some(self.refresh_token(&grant, behaviour)),
-        };
-        let issued = self.issue(&grant, grant.scopes.clone(), refresh_token, behaviour);
+        let grant = Arc::new(UserGrant { user, scopes, ended: AtomicBool::new(false) });
+        let refresh_token = (refresh_tokens != RefreshTokens::Absent).then(|| self.refresh_token(&grant));
+        let issued = self.issue(&grant, grant.scopes.clone(), refresh_token);
         (grant, issued)
     }
 
@@ -184,56 +157,41 @@ impl Grants {
     pub(in crate::sandbox) fn refresh(
         &mut self,
         token: &str,
-        client_id: &str,
-        scopes: &[String],
-        behaviour: &Behaviour,
+        scopes: Option<Vec<String>>,
     ) -> Result<TokenSet, EndpointError> {
-        let unknown = EndpointError::InvalidGrant("unknown refresh token");
+        let unknown = EndpointError::invalid_grant("unknown refresh token");
         let held = self.tokens.get_mut(token).ok_or(unknown)?;
         let TokenUse::Refresh { spent } = held.used_as else { return Err(unknown) };
         let grant = Arc::clone(&held.grant);
-        if grant.client_id != client_id {
-            return Err(unknown);
-        }
         if grant.has_ended() {
-            return Err(EndpointError::InvalidGrant("the grant has been revoked"));
+            return Err(EndpointError::invalid_grant("the grant has been revoked"));
         }
         if spent {
             grant.end();
-            return Err(EndpointError::InvalidGrant("the refresh token was used before; its grant has been revoked"));
+            return Err(EndpointError::invalid_grant("the refresh token was used before; its grant has been revoked"));
         }
+        let scopes = scopes.unwrap_or_else(|| grant.scopes.clone());
         if !scopes.iter().all(|scope| grant.scopes.contains(scope)) {
-            return Err(EndpointError::InvalidScope("a scope that was not granted"));
+            return Err(EndpointError::new("invalid_scope", "a scope that was not granted"));
         }
-        let rotates = behaviour.refresh_tokens == RefreshTokens::Rotating;
+        let rotates = self.behaviour.refresh_tokens == RefreshTokens::Rotating;
         held.used_as = TokenUse::Refresh { spent: rotates };
-        let successor = rotates.then(|| self.refresh_token(&grant, behaviour));
-        let scopes = if scopes.is_empty() { grant.scopes.clone() } else { scopes.to_vec() };
-        Ok(self.issue(&grant, scopes, successor, behaviour))
+        let successor = rotates.then(|| self.refresh_token(&grant));
+        Ok(self.issue(&grant, scopes, successor))
     }
 
     /// Revokes a token (RFC 7009 §2.1), and whatever the behaviour ends with it. An unknown token
     /// counts as revoked.
-    pub(in crate::sandbox) fn revoke(
-        &mut self,
-        token: &str,
-        client_id: &str,
-        behaviour: &Behaviour,
-    ) -> Result<(), EndpointError> {
-        let Some((held, _)) = self.tokens.get(token) else { return Ok(()) };
-        if held.grant.client_id != client_id {
-            return Err(EndpointError::UnauthorizedClient("the token was issued to another client"));
-        }
-        match (behaviour.revocation_ends, held.used_as) {
+    pub(in crate::sandbox) fn revoke(&mut self, token: &str) {
+        let Some(held) = self.tokens.get(token) else { return };
+        match (self.behaviour.revocation_ends, held.used_as) {
             (RevocationEnds::Grant, _) => {
-                let same =
-                    |other: &&IssuedToken| other.grant.client_id == client_id && other.grant.user == held.grant.user;
-                self.tokens.values().filter(same).for_each(|other| other.grant.end());
+                let of_user = |other: &&IssuedToken| other.grant.user == held.grant.user;
+                self.tokens.values().filter(of_user).for_each(|other| other.grant.end());
             }
             (RevocationEnds::Token, TokenUse::Refresh { .. }) => held.grant.end(),
             (RevocationEnds::Token, TokenUse::Access) => drop(self.tokens.take(token)),
         }
-        Ok(())
     }
 
     /// Returns the number of grants that have a valid token.
@@ -242,52 +200,35 @@ impl Grants {
         valid.map(|token| Arc::as_ptr(&token.grant)).collect::<HashSet<_>>().len()
     }
 
-    /// Returns the token and its expiry, if it is valid.
-    pub(in crate::sandbox) fn active(&self, token: &str) -> Option<(&IssuedToken, UnixTime)> {
-        self.tokens.get(token).filter(|(held, _)| held.is_valid())
+    /// Returns the token if it is valid.
+    pub(in crate::sandbox) fn active(&self, token: &str) -> Option<&IssuedToken> {
+        self.tokens.get(token).filter(|held| held.is_valid())
     }
 
-    fn issue(
-        &mut self,
-        grant: &Arc<UserGrant>,
-        scopes: Vec<String>,
-        refresh_token: Option<Secret>,
-        behaviour: &Behaviour,
-    ) -> TokenSet {
-        let expires_in = behaviour.access_token_lifetime;
-        let token = self.token(grant, scopes.clone(), TokenUse::Access);
+    fn issue(&mut self, grant: &Arc<UserGrant>, scopes: Vec<String>, refresh_token: Option<Secret>) -> TokenSet {
+        let expires_in = self.behaviour.access_token_lifetime;
+        let token = IssuedToken { grant: Arc::clone(grant), used_as: TokenUse::Access };
         let access_token = self.tokens.insert(self.random, "sandbox_access_", token, expires_in);
         TokenSet { access_token, refresh_token, expires_in, scopes }
     }
 
-    fn refresh_token(&mut self, grant: &Arc<UserGrant>, behaviour: &Behaviour) -> Secret {
-        let token = self.token(grant, grant.scopes.clone(), TokenUse::Refresh { spent: false });
-        self.tokens.insert(self.random, "sandbox_refresh_", token, behaviour.refresh_token_lifetime)
-    }
-
-    fn token(&self, grant: &Arc<UserGrant>, scopes: Vec<String>, used_as: TokenUse) -> IssuedToken {
-        IssuedToken { grant: Arc::clone(grant), scopes, issued_at: self.clock.now(), used_as }
+    fn refresh_token(&mut self, grant: &Arc<UserGrant>) -> Secret {
+        let token = IssuedToken { grant: Arc::clone(grant), used_as: TokenUse::Refresh { spent: false } };
+        self.tokens.insert(self.random, "sandbox_refresh_", token, self.behaviour.refresh_token_lifetime)
     }
 }
 
 impl RequestedAccess {
     /// Checks the parameters of the exchange against the request.
-    fn check(&self, with: &CodeExchangeRequest<'_>) -> Result<(), EndpointError> {
-        if self.client_id != with.client_id {
-            return Err(EndpointError::InvalidGrant("the code was issued to another client"));
+    fn check(&self, redirect_uri: &str, code_verifier: Option<&str>) -> Result<(), EndpointError> {
+        if self.redirect_uri != redirect_uri {
+            return Err(EndpointError::invalid_grant("redirect_uri is not the one of the authorization request"));
         }
-        if self.redirect_uri != with.redirect_uri {
-            return Err(EndpointError::InvalidGrant("redirect_uri is not the one of the authorization request"));
+        let verifier = code_verifier.ok_or(EndpointError::invalid_grant("code_verifier is missing"))?;
+        if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) != self.code_challenge {
+            return Err(EndpointError::invalid_grant("code_verifier does not match the code_challenge"));
         }
-        match (&self.code_challenge, with.code_verifier) {
-            (None, None) => Ok(()),
-            (Some(challenge), Some(verifier)) if is_verifier(verifier) && challenge_matches(challenge, verifier) => {
-                Ok(())
-            }
-            (Some(_), Some(_)) => Err(EndpointError::InvalidGrant("code_verifier does not match the code_challenge")),
-            (Some(_), None) => Err(EndpointError::InvalidGrant("code_verifier is missing")),
-            (None, Some(_)) => Err(EndpointError::InvalidGrant("a code_verifier without a code_challenge")),
-        }
+        Ok(())
     }
 }
 
@@ -305,15 +246,4 @@ impl UserGrant {
     fn has_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
-}
-
-/// Returns true for 43 to 128 unreserved characters (RFC 7636 §4.1).
-fn is_verifier(text: &str) -> bool {
-    (43..=128).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~".contains(&c))
-}
-
-/// Compares a challenge with a verifier, method S256 (RFC 7636 §4.6).
-fn challenge_matches(challenge: &str, verifier: &str) -> bool {
-    let computed = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
-    computed.as_bytes().ct_eq(challenge.as_bytes()).into()
 }

@@ -1,7 +1,6 @@
-//! Clients, grants and logins of the authorization server.
+//! Grants and logins of the authorization server.
 
 pub(super) mod authorization_server;
-pub(super) mod client;
 pub(super) mod devices;
 pub(super) mod grants;
 mod ttl_map;

@@ -7,7 +7,6 @@ mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,7 +15,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Sandbox, SandboxOptions};
+use super::{Behaviour, Sandbox};
 use crate::clock::{Clock, UnixTime};
 use crate::random::Random;
 
@@ -59,16 +58,19 @@ async fn bench() -> Bench {
     bench_with(|_| {}).await
 }
 
-async fn bench_with(change: impl FnOnce(&mut SandboxOptions)) -> Bench {
+async fn bench_with(change: impl FnOnce(&mut Behaviour)) -> Bench {
     let clock = Clock::manual(UnixTime(1_800_000_000));
-    let mut options = SandboxOptions::new(Random);
-    change(&mut options);
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Bench { sandbox: Sandbox::start(anywhere, clock.clone(), Random, options).await.unwrap(), clock }
+    let sandbox = Sandbox::start(clock.clone(), Random).await.unwrap();
+    sandbox.adjust(change);
+    Bench { sandbox, clock }
 }
 
 fn encoded(parameters: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+}
+
+fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
 fn challenge() -> String {
@@ -118,19 +120,11 @@ impl Bench {
         reply.redirect()["code"].clone()
     }
 
-    /// Posts a form as the first client, with its secret in the header, or its id only if it has
-    /// none.
+    /// Posts a form as the client.
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Reply {
-        let mut form = form.to_vec();
-        let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
-        let basic = self.sandbox.client_secret().map(|secret| {
-            format!("Basic {}", STANDARD.encode(format!("{}:{}", self.sandbox.client_id(), secret.expose())))
-        });
-        match &basic {
-            Some(basic) => headers.push(("Authorization", basic)),
-            None => form.push(("client_id", self.sandbox.client_id())),
-        }
-        self.ask("POST", path, &headers, &encoded(&form)).await
+        let basic = basic(self.sandbox.client_id(), self.sandbox.client_secret().expose());
+        let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Authorization", basic.as_str())];
+        self.ask("POST", path, &headers, &encoded(form)).await
     }
 
     /// Sends the token request for this code. `change` replaces, adds or (empty value) removes
@@ -162,9 +156,7 @@ impl Bench {
         self.post("/revoke", &[("token", token.as_str().unwrap())]).await
     }
 
-    /// Introspects the token.
-    async fn is_active(&self, token: &Value) -> bool {
-        let reply = self.post("/introspect", &[("token", token.as_str().unwrap())]).await;
-        reply.json()["active"].as_bool().unwrap()
+    fn is_active(&self, token: &Value) -> bool {
+        self.sandbox.server.grants().active(token.as_str().unwrap()).is_some()
     }
 }

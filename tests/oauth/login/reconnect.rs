@@ -96,11 +96,8 @@ async fn rejected_login_never_ends_a_grant_in_use() {
 #[tokio::test]
 async fn reconnect_revokes_old_tokens_if_revoked_singly() {
     let clock = strongroom::clock::Clock::manual(strongroom::clock::UnixTime(1_800_000_000));
-    let mut options = strongroom::sandbox::SandboxOptions::new(strongroom::random::Random);
-    options.behaviour.revocation_ends = RevocationEnds::Token;
-    let loopback = ([127, 0, 0, 1], 0).into();
-    let provider =
-        strongroom::sandbox::Sandbox::start(loopback, clock, strongroom::random::Random, options).await.unwrap();
+    let provider = strongroom::sandbox::Sandbox::start(clock, strongroom::random::Random).await.unwrap();
+    provider.adjust(|behaviour| behaviour.revocation_ends = RevocationEnds::Token);
     let config = crate::support::flow::acme_like(&provider, provider.base_url(), "");
     let server = Server::with(crate::support::Setup { config, ..crate::support::Setup::default() }).await;
     let id = server.connect("acme").await;

@@ -9,7 +9,7 @@ use crate::support::{Server, Setup};
 use serde_json::{Value, json};
 use strongroom::clock::{Clock, UnixTime};
 use strongroom::random::Random;
-use strongroom::sandbox::{Sandbox, SandboxOptions};
+use strongroom::sandbox::Sandbox;
 
 struct Scene {
     server: Server,
@@ -22,8 +22,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let clock = Clock::manual(UnixTime(1_800_000_000));
-        let loopback = ([127, 0, 0, 1], 0).into();
-        let provider = Sandbox::start(loopback, clock, Random, SandboxOptions::new(Random)).await.unwrap();
+        let provider = Sandbox::start(clock, Random).await.unwrap();
         let relay = Relay::before(provider.base_url()).await;
         let config = acme_like(&provider, &relay.base, "");
         let server = Server::with(Setup { config, ..Setup::default() }).await;

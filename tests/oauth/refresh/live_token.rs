@@ -6,6 +6,8 @@ use crate::support::flow::CALLBACK;
 use crate::support::http::Reply;
 use crate::support::provider::recording::Recording;
 use crate::support::{Server, Setup};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::sandbox::{Conduct, RefreshTokens, SandboxEndpoint};
@@ -188,10 +190,11 @@ async fn invalid_grant_sets_needs_reauth_without_a_loop() {
 /// The user takes the permission back at the provider.
 async fn revoke_at_the_provider(server: &Server, id: &str) {
     let live = token(server, "sandbox", id).await.is(200).json()["access_token"].as_str().unwrap().to_owned();
-    let secret = server.sandbox.client_secret().unwrap().expose().to_owned();
-    let form = format!("token={live}&client_id={}&client_secret={secret}", server.sandbox.client_id());
+    let client = format!("{}:{}", server.sandbox.client_id(), server.sandbox.client_secret().expose());
+    let basic = format!("Basic {}", STANDARD.encode(client));
     let ask = crate::support::http::Ask::new(Method::POST, format!("{}/revoke", server.sandbox.base_url()));
-    ask.header("Content-Type", "application/x-www-form-urlencoded").bytes(form).send().await.is(200);
+    let ask = ask.header("Content-Type", "application/x-www-form-urlencoded").header("Authorization", &basic);
+    ask.bytes(format!("token={live}")).send().await.is(200);
 }
 
 // docs/standards.md: 24.
