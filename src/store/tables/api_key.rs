@@ -1,6 +1,6 @@
 //! Rows of API keys.
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{Row, named_params};
 
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
@@ -55,49 +55,42 @@ fn yes_or_no(row: &Row<'_>, column: &str) -> rusqlite::Result<bool> {
 impl View<'_> {
     /// Returns all API keys, oldest first.
     pub(crate) fn api_keys(&self) -> Result<Vec<ApiKeyRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM api_key ORDER BY id")?;
-        Ok(statement.query_map([], ApiKeyRow::read)?.collect::<Result<_, _>>()?)
+        self.rows("SELECT * FROM api_key ORDER BY id", [], ApiKeyRow::read)
     }
 
     /// Returns one API key.
     pub(crate) fn api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM api_key WHERE id = ?")?;
-        Ok(statement.query_row([id], ApiKeyRow::read).optional()?)
+        self.row("SELECT * FROM api_key WHERE id = ?", [id], ApiKeyRow::read)
     }
 }
 
 impl Tx<'_> {
     /// Inserts an API key.
     pub(crate) fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO api_key (id, lookup, name, user, service, users, permissions, created_at, expires_at,
-                     revoked_at, revision, key_version, mac)
-                 VALUES (:id, :lookup, :name, :user, :service, :users, :permissions, :created_at, :expires_at,
-                     :revoked_at, :revision, :key_version, :mac)",
-            )?
-            .execute(named_params! {
+        self.execute(
+            "INSERT INTO api_key (id, lookup, name, user, service, users, permissions, created_at, expires_at,
+                 revoked_at, revision, key_version, mac)
+             VALUES (:id, :lookup, :name, :user, :service, :users, :permissions, :created_at, :expires_at,
+                 :revoked_at, :revision, :key_version, :mac)",
+            named_params! {
                 ":id": row.id, ":lookup": row.lookup, ":name": row.name, ":user": row.user, ":service": row.service,
                 ":users": row.users, ":permissions": row.permissions, ":created_at": row.created_at,
                 ":expires_at": row.expires_at, ":revoked_at": row.revoked_at, ":revision": row.revision,
                 ":key_version": row.key_version, ":mac": row.mac,
-            })?;
-        Ok(())
+            },
+        )
     }
 
     /// Marks an API key as revoked.
     pub(crate) fn revoke_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE api_key SET revoked_at = :at, revision = :revision, mac = :mac WHERE id = :id")?
-            .execute(named_params! {
-                ":id": row.id, ":at": row.revoked_at, ":revision": row.revision, ":mac": row.mac,
-            })?;
-        Ok(())
+        self.execute(
+            "UPDATE api_key SET revoked_at = :at, revision = :revision, mac = :mac WHERE id = :id",
+            named_params! { ":id": row.id, ":at": row.revoked_at, ":revision": row.revision, ":mac": row.mac },
+        )
     }
 
     /// Deletes all API keys of a user and returns them.
     pub(crate) fn take_api_keys_of(&self, user: &str) -> Result<Vec<ApiKeyRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("DELETE FROM api_key WHERE user = ? RETURNING *")?;
-        Ok(statement.query_map([user], ApiKeyRow::read)?.collect::<Result<_, _>>()?)
+        self.rows("DELETE FROM api_key WHERE user = ? RETURNING *", [user], ApiKeyRow::read)
     }
 }

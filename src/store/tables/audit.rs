@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, named_params};
 
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
@@ -50,7 +50,7 @@ pub(crate) struct AuditQuery {
 impl View<'_> {
     /// Returns the rows that match, oldest first.
     pub(crate) fn find_audit(&self, query: &AuditQuery) -> Result<Vec<FoundAudit>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
+        let mut rows = self.rows(
             "SELECT *, (SELECT mac FROM audit AS earlier WHERE earlier.seq = audit.seq - 1) AS before FROM audit
              WHERE seq > :after AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
                  AND (:action IS NULL OR action GLOB :action) AND (:result IS NULL OR result = :result)
@@ -58,8 +58,6 @@ impl View<'_> {
                  AND (:provider IS NULL OR provider = :provider) AND (:credential IS NULL OR credential = :credential)
                  AND (:party IS NULL OR :party IN (actor, subject))
              ORDER BY seq DESC LIMIT :limit",
-        )?;
-        let found = statement.query_map(
             named_params! {
                 ":after": query.after, ":since": query.since, ":until": query.until, ":action": query.action,
                 ":result": query.result, ":actor": query.actor, ":user": query.user, ":provider": query.provider,
@@ -70,15 +68,13 @@ impl View<'_> {
                 Ok((read(row)?, before.and_then(|mac| mac.try_into().ok())))
             },
         )?;
-        let mut rows = found.collect::<Result<Vec<_>, _>>()?;
         rows.reverse();
         Ok(rows)
     }
 
     /// Returns up to `limit` rows after the number `after`, in order.
     pub(crate) fn audit_page(&self, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?")?;
-        statement.query_map((after, limit), read)?.map(|row| Ok(row?)).collect()
+        self.rows("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit), read)
     }
 
     /// Calls `each` with every row, in order.
@@ -99,34 +95,23 @@ impl View<'_> {
 impl Tx<'_> {
     /// Deletes the rows up to this number.
     pub(crate) fn delete_audit_through(&self, seq: i64) -> Result<(), StoreError> {
-        self.connection.prepare_cached("DELETE FROM audit WHERE seq <= ?")?.execute([seq])?;
-        Ok(())
+        self.execute("DELETE FROM audit WHERE seq <= ?", [seq])
     }
 
     /// Appends a row. An existing number is an error.
     pub(crate) fn append_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO audit (seq, at, action, result, actor, user, provider, credential, subject, address,
-                     request_id, key_version, mac)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                row.seq,
-                row.at,
-                row.action,
-                row.result,
-                row.actor,
-                row.user,
-                row.provider,
-                row.credential,
-                row.subject,
-                row.address,
-                row.request_id,
-                row.key_version,
-                row.mac
-            ])?;
-        Ok(())
+        self.execute(
+            "INSERT INTO audit (seq, at, action, result, actor, user, provider, credential, subject, address,
+                 request_id, key_version, mac)
+             VALUES (:seq, :at, :action, :result, :actor, :user, :provider, :credential, :subject, :address,
+                 :request_id, :key_version, :mac)",
+            named_params! {
+                ":seq": row.seq, ":at": row.at, ":action": row.action, ":result": row.result, ":actor": row.actor,
+                ":user": row.user, ":provider": row.provider, ":credential": row.credential,
+                ":subject": row.subject, ":address": row.address, ":request_id": row.request_id,
+                ":key_version": row.key_version, ":mac": row.mac,
+            },
+        )
     }
 }
 

@@ -1,7 +1,8 @@
 //! Rows of credentials and of their secrets.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, named_params, params};
 
+use super::statement::read_columns;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -75,23 +76,23 @@ impl CredentialRow {
     }
 }
 
+impl SecretRow {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        read_columns!(row; revision, data_key, secret)
+    }
+}
+
 impl View<'_> {
     /// Returns one credential of a user.
     pub(crate) fn credential(&self, user: &str, id: &str) -> Result<Option<CredentialRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached(with_columns!("SELECT ", " FROM credential WHERE user = ? AND id = ?"))?;
-        Ok(statement.query_row([user, id], CredentialRow::read).optional()?)
+        let sql = with_columns!("SELECT ", " FROM credential WHERE user = ? AND id = ?");
+        self.row(sql, [user, id], CredentialRow::read)
     }
 
     /// Its secret.
     pub(crate) fn secret(&self, user: &str, id: &str) -> Result<Option<SecretRow>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT revision, data_key, secret FROM credential_secret WHERE user = ? AND id = ?")?;
-        let secret = statement.query_row([user, id], |row| {
-            Ok(SecretRow { revision: row.get(0)?, data_key: row.get(1)?, secret: row.get(2)? })
-        });
-        Ok(secret.optional()?)
+        let sql = "SELECT revision, data_key, secret FROM credential_secret WHERE user = ? AND id = ?";
+        self.row(sql, [user, id], SecretRow::read)
     }
 
     /// Returns a user's credentials, oldest first: all or those of one provider, after an id or
@@ -116,38 +117,30 @@ impl View<'_> {
         after: &str,
         limit: Option<u32>,
     ) -> Result<Vec<ReadRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(match provider {
-            None => with_columns!("SELECT ", " FROM credential WHERE user = ? AND id > ? ORDER BY id LIMIT ?"),
-            Some(_) => with_columns!(
-                "SELECT ",
-                " FROM credential WHERE user = ? AND id > ? AND provider = ?4 ORDER BY id LIMIT ?3"
-            ),
-        })?;
         // SQLite takes a negative limit as no limit.
         let limit = limit.map_or(-1, i64::from);
         let read = |row: &Row<'_>| {
             let id = |_: &rusqlite::Error| row.get(ID).unwrap_or_else(|_| "*".to_owned());
             Ok(CredentialRow::read(row).map_err(|error| (id(&error), error.into())))
         };
-        let rows = match provider {
-            None => statement.query_map(params![user, after, limit], read)?.collect::<Result<_, _>>(),
-            Some(provider) => statement.query_map(params![user, after, limit, provider], read)?.collect(),
+        let Some(provider) = provider else {
+            let sql = with_columns!("SELECT ", " FROM credential WHERE user = ? AND id > ? ORDER BY id LIMIT ?");
+            return self.rows(sql, params![user, after, limit], read);
         };
-        Ok(rows?)
+        let sql =
+            with_columns!("SELECT ", " FROM credential WHERE user = ? AND id > ? AND provider = ? ORDER BY id LIMIT ?");
+        self.rows(sql, params![user, after, provider, limit], read)
     }
 
     /// Returns user, id and provider of the credentials that are due for a background refresh,
     /// longest due first. At most `limit` of each provider, so that no provider delays another.
     pub(crate) fn due_refreshes(&self, now: i64, limit: u32) -> Result<Vec<[String; 3]>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT user, id, provider FROM (
+        let sql = "SELECT user, id, provider FROM (
                  SELECT user, id, provider, refresh_at,
                      row_number() OVER (PARTITION BY provider ORDER BY refresh_at, id) AS turn
                  FROM credential WHERE refresh_at <= ?)
-             WHERE turn <= ? ORDER BY refresh_at, id",
-        )?;
-        let rows = statement.query_map([now, i64::from(limit)], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+             WHERE turn <= ? ORDER BY refresh_at, id";
+        self.rows(sql, [now, i64::from(limit)], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
     }
 }
 
@@ -155,96 +148,68 @@ impl Tx<'_> {
     /// Inserts a credential with its secret.
     pub(crate) fn insert_credential(&self, row: &CredentialRow, secret: &SecretRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.summary)?;
-        self.connection
-            .prepare_cached(with_columns!(
-                "INSERT INTO credential (",
-                ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            ))?
-            .execute(params![
-                row.user,
-                row.id,
-                row.provider,
-                row.kind,
-                row.status,
-                row.in_doubt,
-                row.created_at,
-                row.updated_at,
-                row.expires_at,
-                row.last_used_at,
-                row.refresh_at,
-                row.revision,
-                row.secret_revision,
-                data_key,
-                row.summary
-            ])?;
+        let sql = with_columns!(
+            "INSERT INTO credential (",
+            ") VALUES (:user, :id, :provider, :kind, :status, :in_doubt, :created_at, :updated_at, :expires_at,
+                 :last_used_at, :refresh_at, :revision, :secret_revision, :data_key, :summary)"
+        );
+        self.execute(
+            sql,
+            named_params! {
+                ":user": row.user, ":id": row.id, ":provider": row.provider, ":kind": row.kind,
+                ":status": row.status, ":in_doubt": row.in_doubt, ":created_at": row.created_at,
+                ":updated_at": row.updated_at, ":expires_at": row.expires_at, ":last_used_at": row.last_used_at,
+                ":refresh_at": row.refresh_at, ":revision": row.revision, ":secret_revision": row.secret_revision,
+                ":data_key": data_key, ":summary": row.summary,
+            },
+        )?;
         let data_key = self.current_data_key(&secret.secret)?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO credential_secret (user, id, revision, data_key, secret) VALUES (?, ?, ?, ?, ?)",
-            )?
-            .execute(params![row.user, row.id, secret.revision, data_key, secret.secret])?;
-        Ok(())
+        self.execute(
+            "INSERT INTO credential_secret (user, id, revision, data_key, secret) VALUES (?, ?, ?, ?, ?)",
+            params![row.user, row.id, secret.revision, data_key, secret.secret],
+        )
     }
 
     /// Updates a credential. Its user, provider and kind never change.
     pub(crate) fn update_credential(&self, row: &CredentialRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.summary)?;
-        self.connection
-            .prepare_cached(
-                "UPDATE credential SET status = ?, in_doubt = ?, updated_at = ?, expires_at = ?, refresh_at = ?,
-                     revision = ?, secret_revision = ?, data_key = ?, summary = ?
-                 WHERE user = ? AND id = ?",
-            )?
-            .execute(params![
-                row.status,
-                row.in_doubt,
-                row.updated_at,
-                row.expires_at,
-                row.refresh_at,
-                row.revision,
-                row.secret_revision,
-                data_key,
-                row.summary,
-                row.user,
-                row.id
-            ])?;
-        Ok(())
+        self.execute(
+            "UPDATE credential SET status = :status, in_doubt = :in_doubt, updated_at = :updated_at,
+                 expires_at = :expires_at, refresh_at = :refresh_at, revision = :revision,
+                 secret_revision = :secret_revision, data_key = :data_key, summary = :summary
+             WHERE user = :user AND id = :id",
+            named_params! {
+                ":user": row.user, ":id": row.id, ":status": row.status, ":in_doubt": row.in_doubt,
+                ":updated_at": row.updated_at, ":expires_at": row.expires_at, ":refresh_at": row.refresh_at,
+                ":revision": row.revision, ":secret_revision": row.secret_revision, ":data_key": data_key,
+                ":summary": row.summary,
+            },
+        )
     }
 
     /// Updates a secret.
     pub(crate) fn update_secret(&self, user: &str, id: &str, secret: &SecretRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&secret.secret)?;
-        self.connection
-            .prepare_cached(
-                "UPDATE credential_secret SET revision = ?, data_key = ?, secret = ? WHERE user = ? AND id = ?",
-            )?
-            .execute(params![secret.revision, data_key, secret.secret, user, id])?;
-        Ok(())
+        self.execute(
+            "UPDATE credential_secret SET revision = ?, data_key = ?, secret = ? WHERE user = ? AND id = ?",
+            params![secret.revision, data_key, secret.secret, user, id],
+        )
     }
 
     /// Records the time at which a secret was used.
     pub(crate) fn touch_credential(&self, user: &str, id: &str, at: i64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE credential SET last_used_at = ? WHERE user = ? AND id = ?")?
-            .execute(params![at, user, id])?;
-        Ok(())
+        self.execute("UPDATE credential SET last_used_at = ? WHERE user = ? AND id = ?", params![at, user, id])
     }
 
     /// Sets the time of the next background refresh.
     pub(crate) fn schedule_refresh(&self, user: &str, id: &str, at: Option<i64>) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE credential SET refresh_at = ? WHERE user = ? AND id = ?")?
-            .execute(params![at, user, id])?;
-        Ok(())
+        self.execute("UPDATE credential SET refresh_at = ? WHERE user = ? AND id = ?", params![at, user, id])
     }
 
     /// Deletes a credential with its secret.
     pub(crate) fn delete_credential(&self, user: &str, id: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM credential_secret WHERE user = ? AND id = ?")?
-            .execute([user, id])?;
-        self.connection.prepare_cached("DELETE FROM credential WHERE user = ? AND id = ?")?.execute([user, id])?;
-        Ok(())
+        self.execute("DELETE FROM credential_secret WHERE user = ? AND id = ?", [user, id])?;
+        self.execute("DELETE FROM credential WHERE user = ? AND id = ?", [user, id])
     }
 }
 

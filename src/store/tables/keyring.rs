@@ -1,7 +1,8 @@
 //! Rows that a vault is opened from: its identity, the slots and the wrapped keys.
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, named_params, params};
 
+use super::statement::read_columns;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -42,20 +43,23 @@ pub(crate) struct KeyRow {
     pub(crate) wrapped: Option<Vec<u8>>,
 }
 
+impl VaultRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        read_columns!(row; vault_id, created_at, key_check, keyring_mac)
+    }
+}
+
 impl SlotRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get("id")?,
-            kind: row.get("kind")?,
-            created_at: row.get("created_at")?,
-            memory_kib: row.get("memory_kib")?,
-            time_cost: row.get("time_cost")?,
-            lanes: row.get("lanes")?,
-            salt: row.get("salt")?,
-            fingerprint: row.get("fingerprint")?,
-            wrapped_root: row.get("wrapped_root")?,
-            checksum: row.get("checksum")?,
-        })
+        read_columns! {
+            row; id, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum
+        }
+    }
+}
+
+impl KeyRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        read_columns!(row; purpose, version, state, created_at, wrapped)
     }
 }
 
@@ -63,35 +67,17 @@ impl View<'_> {
     /// Returns the identity of the vault.
     pub(crate) fn vault(&self) -> Result<VaultRow, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM vault")?;
-        Ok(statement.query_row([], |row| {
-            Ok(VaultRow {
-                vault_id: row.get("vault_id")?,
-                created_at: row.get("created_at")?,
-                key_check: row.get("key_check")?,
-                keyring_mac: row.get("keyring_mac")?,
-            })
-        })?)
+        Ok(statement.query_row([], VaultRow::read)?)
     }
 
     /// Returns all slots by id.
     pub(crate) fn slots(&self) -> Result<Vec<SlotRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM slot ORDER BY id")?;
-        Ok(statement.query_map([], SlotRow::read)?.collect::<Result<_, _>>()?)
+        self.rows("SELECT * FROM slot ORDER BY id", [], SlotRow::read)
     }
 
     /// Returns all keys by purpose and version, destroyed ones included.
     pub(crate) fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM key ORDER BY purpose, version")?;
-        let rows = statement.query_map([], |row| {
-            Ok(KeyRow {
-                purpose: row.get("purpose")?,
-                version: row.get("version")?,
-                state: row.get("state")?,
-                created_at: row.get("created_at")?,
-                wrapped: row.get("wrapped")?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.rows("SELECT * FROM key ORDER BY purpose, version", [], KeyRow::read)
     }
 }
 
@@ -111,37 +97,36 @@ impl Tx<'_> {
     }
 
     fn insert_vault(&self, row: &VaultRow) -> Result<(), StoreError> {
-        self.connection.execute(
+        self.execute(
             "INSERT INTO vault (one, vault_id, created_at, key_check, keyring_mac) VALUES (1, ?, ?, ?, ?)",
             params![row.vault_id, row.created_at, row.key_check, row.keyring_mac],
-        )?;
-        Ok(())
+        )
     }
 
     fn insert_slot(&self, row: &SlotRow) -> Result<(), StoreError> {
-        self.connection.execute(
-            "INSERT INTO slot (id, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                row.id, row.kind, row.created_at, row.memory_kib, row.time_cost, row.lanes, row.salt, row.fingerprint,
-                row.wrapped_root, row.checksum
-            ],
-        )?;
-        Ok(())
+        self.execute(
+            "INSERT INTO slot (id, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root,
+                 checksum)
+             VALUES (:id, :kind, :created_at, :memory_kib, :time_cost, :lanes, :salt, :fingerprint, :wrapped_root,
+                 :checksum)",
+            named_params! {
+                ":id": row.id, ":kind": row.kind, ":created_at": row.created_at, ":memory_kib": row.memory_kib,
+                ":time_cost": row.time_cost, ":lanes": row.lanes, ":salt": row.salt,
+                ":fingerprint": row.fingerprint, ":wrapped_root": row.wrapped_root, ":checksum": row.checksum,
+            },
+        )
     }
 
     fn insert_key(&self, row: &KeyRow) -> Result<(), StoreError> {
-        self.connection.execute(
+        self.execute(
             "INSERT INTO key (purpose, version, state, created_at, wrapped) VALUES (?, ?, ?, ?, ?)",
             params![row.purpose, row.version, row.state, row.created_at, row.wrapped],
-        )?;
-        Ok(())
+        )
     }
 
     /// Writes a value without a meaning, to test whether the vault can be written.
     pub(crate) fn probe(&self, now: i64) -> Result<(), StoreError> {
-        self.connection.prepare_cached("UPDATE probe SET at = ?")?.execute([now])?;
-        Ok(())
+        self.execute("UPDATE probe SET at = ?", [now])
     }
 
     /// Reads the version of the current data key. Until the transaction ends, only the transaction

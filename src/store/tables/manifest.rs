@@ -1,7 +1,8 @@
 //! The row of the manifest.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Row, params};
 
+use super::statement::read_columns;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -13,13 +14,16 @@ pub(crate) struct ManifestRow {
     pub(crate) sealed: Vec<u8>,
 }
 
+impl ManifestRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        read_columns!(row; epoch, data_key, sealed)
+    }
+}
+
 impl View<'_> {
     /// Returns the manifest.
     pub(crate) fn manifest(&self) -> Result<Option<ManifestRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT epoch, data_key, sealed FROM manifest")?;
-        let manifest = statement
-            .query_row([], |row| Ok(ManifestRow { epoch: row.get(0)?, data_key: row.get(1)?, sealed: row.get(2)? }));
-        Ok(manifest.optional()?)
+        self.row("SELECT epoch, data_key, sealed FROM manifest", [], ManifestRow::read)
     }
 }
 
@@ -27,9 +31,9 @@ impl Tx<'_> {
     /// Writes the manifest, in place of the one before.
     pub(crate) fn write_manifest(&self, row: &ManifestRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO manifest (one, epoch, data_key, sealed) VALUES (1, ?, ?, ?)")?
-            .execute(params![row.epoch, data_key, row.sealed])?;
-        Ok(())
+        self.execute(
+            "INSERT OR REPLACE INTO manifest (one, epoch, data_key, sealed) VALUES (1, ?, ?, ?)",
+            params![row.epoch, data_key, row.sealed],
+        )
     }
 }

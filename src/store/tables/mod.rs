@@ -11,8 +11,8 @@ mod pending;
 mod registration;
 mod revocation;
 mod scan;
-mod scan_start;
 mod signing_key;
+mod statement;
 mod user;
 
 pub(crate) use api_key::ApiKeyRow;

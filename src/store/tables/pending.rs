@@ -1,8 +1,8 @@
 //! Rows of pending logins.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, named_params, params};
 
-use super::scan_start::behind;
+use super::statement::{behind, read_columns};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -24,16 +24,7 @@ pub(crate) struct PendingRow {
 
 impl PendingRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            state_hash: row.get("state_hash")?,
-            user: row.get("user")?,
-            provider: row.get("provider")?,
-            created_at: row.get("created_at")?,
-            expires_at: row.get("expires_at")?,
-            revision: row.get("revision")?,
-            data_key: row.get("data_key")?,
-            sealed: row.get("sealed")?,
-        })
+        read_columns!(row; state_hash, user, provider, created_at, expires_at, revision, data_key, sealed)
     }
 }
 
@@ -50,20 +41,17 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<PerhapsPending>, StoreError> {
         let (than, after) = behind(after);
-        let mut statement = self.connection.prepare_cached(&format!(
+        let sql = format!(
             "SELECT *, hex(state_hash) AS hash FROM pending_authorization
              WHERE state_hash {than} unhex(?) AND (expires_at <= ? OR created_at > ?) ORDER BY state_hash LIMIT ?"
-        ))?;
+        );
         let read = |row: &Row<'_>| Ok((row.get("hash").ok(), PendingRow::read(row).map_err(StoreError::from)));
-        let latest = now.saturating_add(AHEAD);
-        Ok(statement.query_map(params![after, now, latest, limit], read)?.collect::<Result<_, _>>()?)
+        self.rows(&sql, params![after, now, now.saturating_add(AHEAD), limit], read)
     }
 
     /// Returns the login with this hash, of any user.
     pub(crate) fn pending_at(&self, state_hash: &[u8; 32]) -> Result<Option<PendingRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT * FROM pending_authorization WHERE state_hash = ?")?;
-        Ok(statement.query_row([state_hash], PendingRow::read).optional()?)
+        self.row("SELECT * FROM pending_authorization WHERE state_hash = ?", [state_hash], PendingRow::read)
     }
 }
 
@@ -71,23 +59,16 @@ impl Tx<'_> {
     /// Inserts a login.
     pub(crate) fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO pending_authorization
-                     (state_hash, user, provider, created_at, expires_at, revision, data_key, sealed)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                row.state_hash,
-                row.user,
-                row.provider,
-                row.created_at,
-                row.expires_at,
-                row.revision,
-                data_key,
-                row.sealed
-            ])?;
-        Ok(())
+        self.execute(
+            "INSERT INTO pending_authorization
+                 (state_hash, user, provider, created_at, expires_at, revision, data_key, sealed)
+             VALUES (:state_hash, :user, :provider, :created_at, :expires_at, :revision, :data_key, :sealed)",
+            named_params! {
+                ":state_hash": row.state_hash, ":user": row.user, ":provider": row.provider,
+                ":created_at": row.created_at, ":expires_at": row.expires_at, ":revision": row.revision,
+                ":data_key": data_key, ":sealed": row.sealed,
+            },
+        )
     }
 
     /// Deletes a login and returns it. It is one statement, so exactly one caller gets it. User and
@@ -99,12 +80,9 @@ impl Tx<'_> {
         provider: &str,
         now: i64,
     ) -> Result<Option<PendingRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "DELETE FROM pending_authorization
-             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5 RETURNING *",
-        )?;
-        let latest = now.saturating_add(AHEAD);
-        Ok(statement.query_row(params![state_hash, user, provider, now, latest], PendingRow::read).optional()?)
+        let sql = "DELETE FROM pending_authorization
+             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5 RETURNING *";
+        self.row(sql, params![state_hash, user, provider, now, now.saturating_add(AHEAD)], PendingRow::read)
     }
 
     /// Returns a login that has not expired, without deleting it.
@@ -115,48 +93,37 @@ impl Tx<'_> {
         provider: &str,
         now: i64,
     ) -> Result<Option<PendingRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM pending_authorization
-             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5",
-        )?;
-        let latest = now.saturating_add(AHEAD);
-        Ok(statement.query_row(params![state_hash, user, provider, now, latest], PendingRow::read).optional()?)
+        let sql = "SELECT * FROM pending_authorization
+             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5";
+        self.row(sql, params![state_hash, user, provider, now, now.saturating_add(AHEAD)], PendingRow::read)
     }
 
     /// Replaces the sealed part of a login.
     pub(crate) fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
-        self.connection
-            .prepare_cached(
-                "UPDATE pending_authorization SET revision = ?, data_key = ?, sealed = ? WHERE state_hash = ?",
-            )?
-            .execute(params![row.revision, data_key, row.sealed, row.state_hash])?;
-        Ok(())
+        self.execute(
+            "UPDATE pending_authorization SET revision = ?, data_key = ?, sealed = ? WHERE state_hash = ?",
+            params![row.revision, data_key, row.sealed, row.state_hash],
+        )
     }
 
     /// Deletes a login.
     pub(crate) fn delete_pending(&self, state_hash: &[u8; 32]) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM pending_authorization WHERE state_hash = ?")?
-            .execute([state_hash])?;
-        Ok(())
+        self.execute("DELETE FROM pending_authorization WHERE state_hash = ?", [state_hash])
     }
 
     /// Deletes all logins and returns them.
     pub(crate) fn take_all_pending(&self) -> Result<Vec<PendingRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("DELETE FROM pending_authorization RETURNING *")?;
-        Ok(statement.query_map([], PendingRow::read)?.collect::<Result<_, _>>()?)
+        self.rows("DELETE FROM pending_authorization RETURNING *", [], PendingRow::read)
     }
 
     /// Deletes up to `limit` logins of a user, all but the newest `keep`, and returns them. Within
     /// one second the higher revision is the newer.
     pub(crate) fn take_pending_beyond(&self, user: &str, keep: u32, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "DELETE FROM pending_authorization WHERE state_hash IN
+        let sql = "DELETE FROM pending_authorization WHERE state_hash IN
                  (SELECT state_hash FROM pending_authorization WHERE user = ?
-                  ORDER BY created_at DESC, revision DESC, state_hash LIMIT ? OFFSET ?) RETURNING *",
-        )?;
-        Ok(statement.query_map(params![user, limit, keep], PendingRow::read)?.collect::<Result<_, _>>()?)
+                  ORDER BY created_at DESC, revision DESC, state_hash LIMIT ? OFFSET ?) RETURNING *";
+        self.rows(sql, params![user, limit, keep], PendingRow::read)
     }
 
     /// Returns the number of a user's pending logins.
@@ -168,8 +135,6 @@ impl Tx<'_> {
 
     /// Deletes all logins of a user and returns them.
     pub(crate) fn take_pending_of(&self, user: &str) -> Result<Vec<PendingRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("DELETE FROM pending_authorization WHERE user = ? RETURNING *")?;
-        Ok(statement.query_map([user], PendingRow::read)?.collect::<Result<_, _>>()?)
+        self.rows("DELETE FROM pending_authorization WHERE user = ? RETURNING *", [user], PendingRow::read)
     }
 }

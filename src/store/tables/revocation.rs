@@ -1,8 +1,8 @@
 //! Rows of the revocation queue.
 
-use rusqlite::{OptionalExtension, Row, named_params, params};
+use rusqlite::{Row, named_params, params};
 
-use super::scan_start::behind;
+use super::statement::{behind, read_columns};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -41,42 +41,30 @@ pub(crate) struct RevocationRow {
 
 impl RevocationRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get("id")?,
-            user: row.get("user")?,
-            provider: row.get("provider")?,
-            credential: row.get("credential")?,
-            attempts: row.get("attempts")?,
-            not_before: row.get("not_before")?,
-            give_up_at: row.get("give_up_at")?,
-            revision: row.get("revision")?,
-            data_key: row.get("data_key")?,
-            sealed: row.get("sealed")?,
-        })
+        read_columns! {
+            row; id, user, provider, credential, attempts, not_before, give_up_at, revision, data_key, sealed
+        }
     }
 }
 
 impl View<'_> {
     /// Returns one revocation.
     pub(crate) fn revocation(&self, id: &str) -> Result<Option<RevocationRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM revocation WHERE id = ?")?;
-        Ok(statement.query_row([id], RevocationRow::read).optional()?)
+        self.row("SELECT * FROM revocation WHERE id = ?", [id], RevocationRow::read)
     }
 
     /// Returns the revocations that may be tried at `due` and are not given up at `now`, longest
     /// waiting first. At most `limit` of each provider, so that no provider and no unreadable row
     /// delays another.
     pub(crate) fn due_revocations(&self, now: i64, due: i64, limit: u32) -> Result<Vec<ReadRevocation>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT * FROM (
+        let sql = "SELECT * FROM (
                  SELECT *, row_number() OVER (PARTITION BY provider ORDER BY not_before, id) AS turn
                  FROM revocation WHERE (not_before <= ?2 OR not_before > ?4) AND give_up_at > ?1)
-             WHERE turn <= ?3 ORDER BY not_before, id",
-        )?;
+             WHERE turn <= ?3 ORDER BY not_before, id";
         // A longer delay was written by a clock that was ahead.
         let beyond = now.saturating_add(LONGEST_PUT_OFF);
         let read = |row: &Row<'_>| Ok(RevocationRow::read(row).map_err(StoreError::from));
-        Ok(statement.query_map(params![now, due, limit, beyond], read)?.collect::<Result<_, _>>()?)
+        self.rows(sql, params![now, due, limit, beyond], read)
     }
 
     /// Returns up to `limit` revocations that are given up, in the order of their ids after
@@ -88,13 +76,12 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<(Option<String>, ReadRevocation)>, StoreError> {
         let (than, after) = behind(after);
-        let mut statement = self.connection.prepare_cached(&format!(
+        let sql = format!(
             "SELECT * FROM revocation
              WHERE id {than} ? AND (give_up_at <= ? OR give_up_at > ? AND attempts >= ?) ORDER BY id LIMIT ?"
-        ))?;
+        );
         let read = |row: &Row<'_>| Ok((row.get("id").ok(), RevocationRow::read(row).map_err(StoreError::from)));
-        let values = params![after, which.now, which.beyond, which.attempts, limit];
-        Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
+        self.rows(&sql, params![after, which.now, which.beyond, which.attempts, limit], read)
     }
 
     /// Calls `wanted` with the rows whose credential comes after `after`, in the order of their
@@ -123,40 +110,35 @@ impl Tx<'_> {
     /// Inserts a revocation.
     pub(crate) fn insert_revocation(&self, row: &RevocationRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO revocation (id, user, provider, credential, attempts, not_before, give_up_at, revision,
-                     data_key, sealed)
-                 VALUES (:id, :user, :provider, :credential, :attempts, :not_before, :give_up_at, :revision,
-                     :data_key, :sealed)",
-            )?
-            .execute(named_params! {
+        self.execute(
+            "INSERT INTO revocation (id, user, provider, credential, attempts, not_before, give_up_at, revision,
+                 data_key, sealed)
+             VALUES (:id, :user, :provider, :credential, :attempts, :not_before, :give_up_at, :revision,
+                 :data_key, :sealed)",
+            named_params! {
                 ":id": row.id, ":user": row.user, ":provider": row.provider, ":credential": row.credential,
                 ":attempts": row.attempts, ":not_before": row.not_before, ":give_up_at": row.give_up_at,
                 ":revision": row.revision, ":data_key": data_key, ":sealed": row.sealed,
-            })?;
-        Ok(())
+            },
+        )
     }
 
     /// Updates a postponed revocation.
     pub(crate) fn update_revocation(&self, row: &RevocationRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
-        self.connection
-            .prepare_cached(
-                "UPDATE revocation SET attempts = :attempts, not_before = :not_before, revision = :revision,
-                     data_key = :data_key, sealed = :sealed
-                 WHERE id = :id",
-            )?
-            .execute(named_params! {
+        self.execute(
+            "UPDATE revocation SET attempts = :attempts, not_before = :not_before, revision = :revision,
+                 data_key = :data_key, sealed = :sealed
+             WHERE id = :id",
+            named_params! {
                 ":id": row.id, ":attempts": row.attempts, ":not_before": row.not_before, ":revision": row.revision,
                 ":data_key": data_key, ":sealed": row.sealed,
-            })?;
-        Ok(())
+            },
+        )
     }
 
     /// Deletes a revocation and returns it.
     pub(crate) fn take_revocation(&self, id: &str) -> Result<Option<RevocationRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("DELETE FROM revocation WHERE id = ? RETURNING *")?;
-        Ok(statement.query_row([id], RevocationRow::read).optional()?)
+        self.row("DELETE FROM revocation WHERE id = ? RETURNING *", [id], RevocationRow::read)
     }
 }

@@ -1,14 +1,13 @@
 //! Scans over all sealed records, a batch at a time, in the order of the primary keys: for rotation
 //! and for verification.
 
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, Row, params};
+use rusqlite::params;
 
 use super::credential::{COLUMNS, CredentialRow, SecretRow};
 use super::pending::PendingRow;
 use super::revocation::RevocationRow;
-use super::scan_start::behind;
 use super::signing_key::SigningKeyRow;
+use super::statement::behind;
 use super::user::UserRow;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
@@ -43,7 +42,7 @@ impl View<'_> {
              WHERE (c.user, c.id) {than} (?, ?) AND (c.data_key IS NOT ?3 OR s.data_key IS NOT ?3)
              ORDER BY c.user, c.id LIMIT ?4"
         );
-        rows(self.connection, &sql, &[&user, &id, &but, &limit], |row| {
+        self.rows(&sql, params![user, id, but, limit], |row| {
             let revision: Option<i64> = row.get(COLUMNS)?;
             let secret = match revision {
                 Some(revision) => {
@@ -59,14 +58,7 @@ impl View<'_> {
     pub(crate) fn stray_secrets(&self, limit: u32) -> Result<Vec<(String, String, SecretRow)>, StoreError> {
         let sql = "SELECT s.* FROM credential_secret s LEFT JOIN credential c ON c.user = s.user AND c.id = s.id
              WHERE c.id IS NULL ORDER BY s.user, s.id LIMIT ?";
-        rows(self.connection, sql, &[&limit], |row| {
-            let secret = SecretRow {
-                revision: row.get("revision")?,
-                data_key: row.get("data_key")?,
-                secret: row.get("secret")?,
-            };
-            Ok((row.get("user")?, row.get("id")?, secret))
-        })
+        self.rows(sql, [limit], |row| Ok((row.get("user")?, row.get("id")?, SecretRow::read(row)?)))
     }
 
     /// Returns up to `limit` users after one, or from the first.
@@ -76,12 +68,7 @@ impl View<'_> {
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<UserRow>, StoreError> {
-        let (than, after) = behind(after);
-        let sql = format!(
-            "SELECT id, created_at, revision, data_key, sealed FROM user
-             WHERE id {than} ? AND data_key IS NOT ? ORDER BY id LIMIT ?"
-        );
-        rows(self.connection, &sql, &[&after, &but, &limit], UserRow::read)
+        self.sealed_rows(("user", "id"), after, but, limit, UserRow::read)
     }
 
     /// Returns up to `limit` pending logins after the one with this hash in hex, or from the first.
@@ -91,12 +78,7 @@ impl View<'_> {
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<PendingRow>, StoreError> {
-        let (than, after) = behind(after);
-        let sql = format!(
-            "SELECT * FROM pending_authorization WHERE state_hash {than} unhex(?) AND data_key IS NOT ?
-             ORDER BY state_hash LIMIT ?"
-        );
-        rows(self.connection, &sql, &[&after, &but, &limit], PendingRow::read)
+        self.sealed_rows(("pending_authorization", "state_hash"), after, but, limit, PendingRow::read)
     }
 
     /// Returns up to `limit` queued revocations after one, or from the first.
@@ -106,9 +88,7 @@ impl View<'_> {
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<RevocationRow>, StoreError> {
-        let (than, after) = behind(after);
-        let sql = format!("SELECT * FROM revocation WHERE id {than} ? AND data_key IS NOT ? ORDER BY id LIMIT ?");
-        rows(self.connection, &sql, &[&after, &but, &limit], RevocationRow::read)
+        self.sealed_rows(("revocation", "id"), after, but, limit, RevocationRow::read)
     }
 
     /// Returns up to `limit` signing keys after one, or from the first.
@@ -118,9 +98,7 @@ impl View<'_> {
         but: Option<u32>,
         limit: u32,
     ) -> Result<Vec<SigningKeyRow>, StoreError> {
-        let (than, after) = behind(after);
-        let sql = format!("SELECT * FROM signing_key WHERE id {than} ? AND data_key IS NOT ? ORDER BY id LIMIT ?");
-        rows(self.connection, &sql, &[&after, &but, &limit], SigningKeyRow::read)
+        self.sealed_rows(("signing_key", "id"), after, but, limit, SigningKeyRow::read)
     }
 
     /// Returns the number of records under another data key than this one.
@@ -163,8 +141,7 @@ impl Tx<'_> {
             "UPDATE {} SET data_key = ?1, {} = ?2 WHERE {} AND ?3 IS NOT NULL",
             table.name, table.column, table.key
         );
-        self.connection.prepare_cached(&sql)?.execute(params![data_key, sealed, at.user, at.row])?;
-        Ok(())
+        self.execute(&sql, params![data_key, sealed, at.user, at.row])
     }
 }
 
@@ -185,13 +162,3 @@ const SEALED: [Sealed; 7] = [
     Sealed { name: "client_registration", column: "sealed", key: "lookup = unhex(?4)" },
     Sealed { name: "signing_key", column: "sealed", key: "id = ?4" },
 ];
-
-fn rows<T>(
-    connection: &Connection,
-    sql: &str,
-    values: &[&dyn ToSql],
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_map(values, read)?.collect::<Result<_, _>>()?)
-}

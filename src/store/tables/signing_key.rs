@@ -1,7 +1,8 @@
 //! Rows of Strongroom's private signing keys.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
+use super::statement::read_columns;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -16,27 +17,19 @@ pub(crate) struct SigningKeyRow {
 
 impl SigningKeyRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get("id")?,
-            created_at: row.get("created_at")?,
-            revision: row.get("revision")?,
-            data_key: row.get("data_key")?,
-            sealed: row.get("sealed")?,
-        })
+        read_columns!(row; id, created_at, revision, data_key, sealed)
     }
 }
 
 impl View<'_> {
     /// Returns all keys, newest first.
     pub(crate) fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM signing_key ORDER BY created_at DESC, id")?;
-        Ok(statement.query_map([], SigningKeyRow::read)?.collect::<Result<_, _>>()?)
+        self.rows("SELECT * FROM signing_key ORDER BY created_at DESC, id", [], SigningKeyRow::read)
     }
 
     /// Returns one key.
     pub(crate) fn signing_key(&self, id: &str) -> Result<Option<SigningKeyRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT * FROM signing_key WHERE id = ?")?;
-        Ok(statement.query_row([id], SigningKeyRow::read).optional()?)
+        self.row("SELECT * FROM signing_key WHERE id = ?", [id], SigningKeyRow::read)
     }
 }
 
@@ -44,11 +37,9 @@ impl Tx<'_> {
     /// Inserts a key.
     pub(crate) fn insert_signing_key(&self, row: &SigningKeyRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO signing_key (id, created_at, revision, data_key, sealed) VALUES (?, ?, ?, ?, ?)",
-            )?
-            .execute(params![row.id, row.created_at, row.revision, data_key, row.sealed])?;
-        Ok(())
+        self.execute(
+            "INSERT INTO signing_key (id, created_at, revision, data_key, sealed) VALUES (?, ?, ?, ?, ?)",
+            params![row.id, row.created_at, row.revision, data_key, row.sealed],
+        )
     }
 }

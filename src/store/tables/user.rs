@@ -1,7 +1,8 @@
 //! Rows of users.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
+use super::statement::read_columns;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -16,37 +17,21 @@ pub(crate) struct UserRow {
 
 impl UserRow {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get(0)?,
-            created_at: row.get(1)?,
-            revision: row.get(2)?,
-            data_key: row.get(3)?,
-            sealed: row.get(4)?,
-        })
+        read_columns!(row; id, created_at, revision, data_key, sealed)
     }
 }
 
 impl View<'_> {
     /// Returns one user.
     pub(crate) fn user(&self, id: &str) -> Result<Option<UserRow>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, created_at, revision, data_key, sealed FROM user WHERE id = ?")?;
-        Ok(statement.query_row([id], UserRow::read).optional()?)
+        self.row("SELECT * FROM user WHERE id = ?", [id], UserRow::read)
     }
 
     /// Returns all users by id, each with the number of credentials.
     pub(crate) fn users(&self) -> Result<Vec<(UserRow, u64)>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, created_at, revision, data_key, sealed,
-                 (SELECT count(*) FROM credential WHERE credential.user = user.id)
-             FROM user ORDER BY id",
-        )?;
-        let rows = statement.query_map([], |row| {
-            let credentials: i64 = row.get(5)?;
-            Ok((UserRow::read(row)?, credentials.unsigned_abs()))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let sql = "SELECT *, (SELECT count(*) FROM credential WHERE credential.user = user.id) AS credentials
+             FROM user ORDER BY id";
+        self.rows(sql, [], |row| Ok((UserRow::read(row)?, row.get::<_, i64>("credentials")?.unsigned_abs())))
     }
 }
 
@@ -54,15 +39,14 @@ impl Tx<'_> {
     /// Inserts a user.
     pub(crate) fn insert_user(&self, row: &UserRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
-        self.connection
-            .prepare_cached("INSERT INTO user (id, created_at, revision, data_key, sealed) VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![row.id, row.created_at, row.revision, data_key, row.sealed])?;
-        Ok(())
+        self.execute(
+            "INSERT INTO user (id, created_at, revision, data_key, sealed) VALUES (?, ?, ?, ?, ?)",
+            params![row.id, row.created_at, row.revision, data_key, row.sealed],
+        )
     }
 
     /// Deletes a user without credentials.
     pub(crate) fn delete_user(&self, id: &str) -> Result<(), StoreError> {
-        self.connection.prepare_cached("DELETE FROM user WHERE id = ?")?.execute([id])?;
-        Ok(())
+        self.execute("DELETE FROM user WHERE id = ?", [id])
     }
 }
