@@ -19,8 +19,8 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub(crate) use dump::Cell;
+pub use engine::file::check as check_files;
 pub(crate) use engine::file::rename_no_replace;
-pub use engine::file::{FileWarning, check as check_files};
 pub(crate) use engine::{Cached, CheckedState, DeferredWrite, Tx, View, WritePriority};
 pub(crate) use error::JobError;
 pub use error::StoreError;
@@ -200,7 +200,7 @@ impl Store {
     }
 
     /// Returns warnings about the file, its lock and its folder.
-    pub(crate) fn warnings(&self) -> Vec<FileWarning> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         file::check(&self.shared.path)
     }
 }

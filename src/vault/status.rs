@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::clock::UnixTime;
-use crate::store::{FileWarning, SCHEMA_VERSION};
+use crate::store::SCHEMA_VERSION;
 use crate::vault::crypto::keyring_rows::KeyringRows;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
@@ -44,7 +44,7 @@ pub struct VaultStatus {
     #[serde(rename = "audit_rows")]
     pub audit: u64,
     /// File permissions that give access to other users.
-    pub warnings: Vec<FileWarning>,
+    pub warnings: Vec<String>,
 }
 
 /// One version of a key of the keyring.

@@ -24,7 +24,7 @@ pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
     let config = installation.config();
     let path = &config.vault.path;
     for warning in check_files(path) {
-        findings.advice(warning.to_string(), "make the vault and its folder accessible to their owner only");
+        findings.advice(warning, "make the vault and its folder accessible to their owner only");
     }
     match open(installation, OpenMode::Command) {
         Err(failure) => findings.fault(&failure),

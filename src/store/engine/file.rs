@@ -1,63 +1,13 @@
 //! The file: created for its owner only, locked for one server, checked for its modes.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
-use serde::{Serialize, Serializer};
 
 use crate::store::error::StoreError;
-
-/// Fault of the modes or owner of the file or its folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileWarning {
-    /// The folder is open to others; it should be 0700.
-    FolderMode {
-        /// Which folder.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The file is open to others; it should be 0600.
-    FileMode {
-        /// Which file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The file belongs to another user of the machine.
-    Owner {
-        /// Which file.
-        path: PathBuf,
-        /// Whose it is.
-        uid: u32,
-    },
-}
-
-impl Serialize for FileWarning {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl fmt::Display for FileWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FolderMode { path, mode } => {
-                write!(f, "the folder {} has mode {mode:04o}: run `chmod 0700` on it", path.display())
-            }
-            Self::FileMode { path, mode } => {
-                write!(f, "the file {} has mode {mode:04o}: run `chmod 0600` on it", path.display())
-            }
-            Self::Owner { path, uid } => {
-                write!(f, "the file {} belongs to user {uid}, who can read it", path.display())
-            }
-        }
-    }
-}
 
 /// Creates the file, empty and with mode 0600 whatever the umask is, and returns its resolved path.
 pub(crate) fn create(path: &Path) -> Result<PathBuf, StoreError> {
@@ -161,26 +111,28 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Checks modes and owners of a vault's files and folder without opening them. A missing file is
-/// skipped.
-pub fn check(path: &Path) -> Vec<FileWarning> {
+/// Checks modes and owners of a vault's files and folder without opening them, and returns a
+/// sentence for each fault. A missing file is skipped.
+pub fn check(path: &Path) -> Vec<String> {
     let mut warnings = Vec::new();
     let path = resolve_folder(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().unwrap_or(Path::new("/"));
     if let Ok(found) = fs::metadata(folder)
         && found.mode() & 0o077 != 0
     {
-        warnings.push(FileWarning::FolderMode { path: folder.to_owned(), mode: found.mode() & 0o7777 });
+        let mode = found.mode() & 0o7777;
+        warnings.push(format!("the folder {} has mode {mode:04o}: run `chmod 0700` on it", folder.display()));
     }
     let own = rustix::process::geteuid().as_raw();
     for suffix in ["", "-wal", "-shm", ".lock", ".ballast"] {
         let path = beside(&path, suffix);
         let Ok(found) = fs::symlink_metadata(&path) else { continue };
         if found.mode() & 0o177 != 0 {
-            warnings.push(FileWarning::FileMode { path: path.clone(), mode: found.mode() & 0o7777 });
+            let mode = found.mode() & 0o7777;
+            warnings.push(format!("the file {} has mode {mode:04o}: run `chmod 0600` on it", path.display()));
         }
         if found.uid() != own {
-            warnings.push(FileWarning::Owner { path, uid: found.uid() });
+            warnings.push(format!("the file {} belongs to user {}, who can read it", path.display(), found.uid()));
         }
     }
     warnings

@@ -114,10 +114,10 @@ async fn files_are_private_and_an_open_folder_is_reported() {
     }
     let open_to = |mode| std::fs::set_permissions(bench.folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
     open_to(0o700);
-    assert_eq!(bench.vault.status().unwrap().warnings, []);
+    assert!(bench.vault.status().unwrap().warnings.is_empty());
     open_to(0o750);
     let warnings = bench.vault.status().unwrap().warnings;
-    assert!(matches!(warnings[..], [FileWarning::FolderMode { mode: 0o750, .. }]), "{warnings:?}");
+    assert!(matches!(&warnings[..], [one] if one.contains("the folder ") && one.contains("0750")), "{warnings:?}");
 }
 
 #[test]
