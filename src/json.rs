@@ -13,6 +13,14 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice::<Strict>(bytes).ok().map(|strict| strict.0)
 }
 
+/// Parses a JSON object like [`parse`]; `None` if the text is another value.
+pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
+    match parse(bytes)? {
+        Value::Object(members) => Some(members),
+        _ => None,
+    }
+}
+
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

@@ -2,7 +2,6 @@
 //! it.
 
 use http::{HeaderMap, StatusCode};
-use serde_json::Value;
 
 use super::client_auth::client::Client;
 use super::client_auth::request::ClientRequest;
@@ -156,10 +155,7 @@ async fn revoke_one(
 /// entry's own codes for a token that is gone already count as a success too. The body of a 5xx is
 /// not believed.
 fn read(response: &EgressResponse, how: &Revoke, sanitizer: &Sanitizer) -> Result<Revoked, RevokeError> {
-    let error = match json::parse(&response.body) {
-        Some(Value::Object(members)) => error_code(&members),
-        _ => None,
-    };
+    let error = json::parse_object(&response.body).and_then(|members| error_code(&members));
     let status = response.status;
     let is_answer = status.is_success() || status.is_client_error();
     match error.as_deref() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::request::AuthorizationRequest;
 use crate::catalog::entry::OAuth;
@@ -48,10 +48,7 @@ pub async fn push(
 }
 
 fn read(response: &EgressResponse, sanitizer: &Sanitizer) -> Result<Pushed, OAuthError> {
-    let members = match json::parse(&response.body) {
-        Some(Value::Object(members)) => members,
-        _ => Map::new(),
-    };
+    let members = json::parse_object(&response.body).unwrap_or_default();
     let status = response.status;
     let explains = status.is_success() || status.is_client_error();
     if let Some(refused) = refusal(&members, sanitizer).filter(|_| explains) {

@@ -91,7 +91,7 @@ impl ProtectedResource {
     /// # Errors
     /// If it names another resource, or a member is malformed.
     pub fn read(document: &[u8], resources: &[Url]) -> Result<Self, ResourceError> {
-        let Some(Value::Object(members)) = json::parse(document) else { return Err(ResourceError::NotJson) };
+        let members = json::parse_object(document).ok_or(ResourceError::NotJson)?;
         let resource = members.get("resource").and_then(Value::as_str).ok_or(ResourceError::AnotherResource)?;
         if !Url::parse(resource).is_ok_and(|named| resources.contains(&named)) {
             return Err(ResourceError::AnotherResource);

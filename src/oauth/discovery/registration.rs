@@ -88,10 +88,7 @@ pub async fn register(
     let body = Zeroizing::new(request.document().to_string().into_bytes());
     let request_out = EgressRequest { method: Method::POST, url: endpoint.url().clone(), headers, body: Some(body) };
     let response = egress.send(request_out).await?;
-    let members = match json::parse(&response.body) {
-        Some(Value::Object(members)) => members,
-        _ => Map::new(),
-    };
+    let members = json::parse_object(&response.body).unwrap_or_default();
     match response.status {
         // RFC 7591 §3.2.1 requires 201; some servers send 200.
         StatusCode::CREATED | StatusCode::OK => Registration::read(&members, request.token_auth),

@@ -182,10 +182,7 @@ fn parse_members(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, 
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
     if text.starts_with(b"{") || essence.ends_with("/json") || essence.ends_with("+json") {
-        return match json::parse(text) {
-            Some(Value::Object(members)) => Ok(members),
-            _ => Err(InvalidResponse::Form),
-        };
+        return json::parse_object(text).ok_or(InvalidResponse::Form);
     }
     if essence != "application/x-www-form-urlencoded" && !begins_like_a_form(text) {
         return Err(InvalidResponse::Form);
