@@ -21,7 +21,6 @@ pub fn metadata(bytes: &[u8]) {
                 read.jwks_uri,
                 read.userinfo_endpoint,
                 read.revocation_endpoint,
-                read.introspection_endpoint,
                 read.device_authorization_endpoint,
                 read.pushed_authorization_request_endpoint,
                 read.registration_endpoint,

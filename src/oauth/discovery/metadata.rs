@@ -32,8 +32,6 @@ pub struct Metadata {
     pub userinfo_endpoint: Option<Endpoint>,
     /// Revocation endpoint (RFC 7009).
     pub revocation_endpoint: Option<Endpoint>,
-    /// Introspection endpoint (RFC 7662).
-    pub introspection_endpoint: Option<Endpoint>,
     /// Device authorization endpoint (RFC 8628).
     pub device_authorization_endpoint: Option<Endpoint>,
     /// Pushed authorization request endpoint (RFC 9126).
@@ -53,14 +51,8 @@ pub struct Metadata {
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// PKCE methods; an empty list says nothing.
     pub code_challenge_methods_supported: Vec<String>,
-    /// Grant types.
-    pub grant_types_supported: Vec<String>,
     /// Documented scopes.
     pub scopes_supported: Vec<String>,
-    /// Signature algorithms of ID tokens.
-    pub id_token_signing_alg_values_supported: Vec<String>,
-    /// Signature algorithms of DPoP proofs (RFC 9449 §5.1); an empty list says nothing of DPoP.
-    pub dpop_signing_alg_values_supported: Vec<String>,
 }
 
 /// Reason why there is no usable metadata. Contains nothing of the document but names of members.
@@ -112,7 +104,7 @@ impl Metadata {
     /// # Errors
     /// If it names another issuer, or a member is malformed.
     pub fn read(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
-        let Some(Value::Object(members)) = json::parse(document) else { return Err(DiscoveryError::NotJson) };
+        let members = json::parse_object(document).ok_or(DiscoveryError::NotJson)?;
         if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
             return Err(DiscoveryError::AnotherIssuer);
         }
@@ -125,7 +117,6 @@ impl Metadata {
             jwks_uri: endpoint("jwks_uri")?,
             userinfo_endpoint: endpoint("userinfo_endpoint")?,
             revocation_endpoint: endpoint("revocation_endpoint")?,
-            introspection_endpoint: endpoint("introspection_endpoint")?,
             device_authorization_endpoint: endpoint("device_authorization_endpoint")?,
             pushed_authorization_request_endpoint: endpoint("pushed_authorization_request_endpoint")?,
             require_pushed_authorization_requests: flag("require_pushed_authorization_requests")?,
@@ -135,10 +126,7 @@ impl Metadata {
             token_endpoint_auth_methods_supported: list("token_endpoint_auth_methods_supported")?,
             token_endpoint_auth_signing_alg_values_supported: list("token_endpoint_auth_signing_alg_values_supported")?,
             code_challenge_methods_supported: list("code_challenge_methods_supported")?,
-            grant_types_supported: list("grant_types_supported")?,
             scopes_supported: list("scopes_supported")?,
-            id_token_signing_alg_values_supported: list("id_token_signing_alg_values_supported")?,
-            dpop_signing_alg_values_supported: list("dpop_signing_alg_values_supported")?,
         })
     }
 }
