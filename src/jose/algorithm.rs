@@ -1,8 +1,5 @@
 //! Signature algorithms (RFC 7518 §3.1, RFC 8037): asymmetric ones only.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 /// A signature algorithm. There is no `none` and no symmetric algorithm, because verification uses
@@ -50,6 +47,12 @@ impl Algorithm {
         }
     }
 
+    /// Returns the algorithm with this name, or `None`. The name `Ed25519` of RFC 9864 means EdDSA.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let known = Self::ALL.into_iter().find(|algorithm| algorithm.name() == name);
+        known.or((name == "Ed25519").then_some(Self::EdDsa))
+    }
+
     /// Hashes with the algorithm's hash, whose left half is an `at_hash` (OpenID Connect Core
     /// §3.1.3.6). For EdDSA this is the hash of Ed25519, SHA-512.
     pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
@@ -60,25 +63,5 @@ impl Algorithm {
             Self::EdDsa | Self::Rs512 => &SHA512,
         };
         digest(hash, bytes).as_ref().to_vec()
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The name is not one of [`Algorithm::ALL`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown algorithm; use ES256, ES384, EdDSA, PS256, RS256, RS384 or RS512")]
-pub struct UnknownAlgorithm;
-
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        let known = Self::ALL.into_iter().find(|algorithm| algorithm.name() == name);
-        known.or((name == "Ed25519").then_some(Self::EdDsa)).ok_or(UnknownAlgorithm)
     }
 }

@@ -106,7 +106,7 @@ impl PublicKey {
             return None;
         }
         let algorithm = match text("alg").transpose().ok()? {
-            Some(name) => Some(name.parse().ok()?),
+            Some(name) => Some(Algorithm::from_name(name)?),
             None => None,
         };
         let key = Self { id: id.map(str::to_owned), algorithm, point: KeyPoint::read(jwk)? };

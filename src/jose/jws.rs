@@ -102,17 +102,15 @@ pub struct Verified {
 /// rate-limited.
 pub fn verify(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result<Verified, JwsError> {
     let (header, claims, signature) = parts(token).ok_or(JwsError::Form)?;
-    let read = |part: &str| match json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?) {
-        Some(Value::Object(members)) => Some(members),
-        _ => None,
-    };
+    let read = |part: &str| json::parse_object(&URL_SAFE_NO_PAD.decode(part).ok()?);
     let members = read(header).ok_or(JwsError::Form)?;
     if members.contains_key("crit") {
         return Err(JwsError::Critical);
     }
     let text = |name: &str| members.get(name).map(|value| value.as_str().ok_or(JwsError::Form)).transpose();
     let name = text("alg")?.ok_or(JwsError::Form)?;
-    let algorithm = name.parse().ok().filter(|algorithm| allowed.contains(algorithm)).ok_or(JwsError::Algorithm)?;
+    let algorithm = Algorithm::from_name(name).filter(|algorithm| allowed.contains(algorithm));
+    let algorithm = algorithm.ok_or(JwsError::Algorithm)?;
     let candidates = keys.candidates(text("kid")?, algorithm);
     if candidates.is_empty() {
         return Err(JwsError::UnknownKey);

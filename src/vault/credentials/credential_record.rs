@@ -223,7 +223,7 @@ pub(crate) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<Credenti
         id: row.id.parse().ok()?,
         user: row.user.parse().ok()?,
         provider: row.provider.parse().ok()?,
-        kind: row.kind.parse::<Kind>().ok()?,
+        kind: Kind::from_name(&row.kind)?,
         title: fields.owned(tag::TITLE)?,
         scopes: fields.list(tag::SCOPES).map(|scopes| scopes.into_iter().map(str::to_owned).collect()),
         username: fields.owned(tag::USERNAME),
