@@ -70,12 +70,6 @@ impl FromStr for IssuerName {
     }
 }
 
-impl fmt::Display for IssuerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// The user whom credentials belong to: an opaque id that the application chooses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -133,24 +127,6 @@ impl RequestId {
         });
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
-
-    /// Returns the text form.
-    pub fn text(self) -> IdText {
-        let mut text = [0; 36];
-        self.0.as_hyphenated().encode_lower(&mut text);
-        IdText(text)
-    }
-}
-
-/// The text of an id, without an allocation.
-#[derive(Clone, Copy)]
-pub struct IdText([u8; 36]);
-
-impl IdText {
-    /// Returns the text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a UUID is written in ASCII")
-    }
 }
 
 /// Generates time-ordered identifiers: ids of one generator sort in creation order, even within a
@@ -201,14 +177,6 @@ macro_rules! uuid_id {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = IdError;
-
-            fn try_from(text: String) -> Result<Self, IdError> {
-                text.parse()
-            }
-        }
-
         impl From<$name> for String {
             fn from(id: $name) -> Self {
                 id.0.to_string()
@@ -217,8 +185,8 @@ macro_rules! uuid_id {
     };
 }
 
-macro_rules! text_id {
-    ($name:ident) => {
+macro_rules! parsed_from_string {
+    ($($name:ident),+) => {$(
         impl TryFrom<String> for $name {
             type Error = IdError;
 
@@ -226,7 +194,7 @@ macro_rules! text_id {
                 text.parse()
             }
         }
-    };
+    )+};
 }
 
 macro_rules! shown_as_inner {
@@ -241,10 +209,8 @@ macro_rules! shown_as_inner {
 
 uuid_id!(CredentialId, IdError::CredentialId);
 uuid_id!(ApiKeyId, IdError::ApiKeyId);
-text_id!(ProviderName);
-text_id!(IssuerName);
-text_id!(UserId);
-shown_as_inner!(ProviderName, UserId, CredentialId, ApiKeyId, RequestId);
+parsed_from_string!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId);
+shown_as_inner!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, RequestId);
 
 #[cfg(test)]
 mod tests {

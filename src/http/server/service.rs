@@ -170,9 +170,9 @@ impl Connection {
         if method == Method::HEAD {
             empty_body(&mut response);
         }
-        let id = context.id.text();
-        add_headers(&mut response, &context, id.as_str());
-        log(&response, outcome, &method, &context, id.as_str(), began);
+        let id = context.id.to_string();
+        add_headers(&mut response, &context, &id);
+        log(&response, outcome, &method, &context, &id, began);
         response
     }
 }
