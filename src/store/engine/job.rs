@@ -44,16 +44,10 @@ pub(crate) enum Done {
 
 /// A job with the channel for its answer.
 pub(crate) struct Waiting<F, T, E> {
-    priority: WritePriority,
-    work: F,
-    done: Option<Result<T, E>>,
-    answer: oneshot::Sender<Result<T, E>>,
-}
-
-impl<F, T, E> Waiting<F, T, E> {
-    pub(crate) fn new(priority: WritePriority, work: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { priority, work, done: None, answer }
-    }
+    pub(super) priority: WritePriority,
+    pub(super) work: F,
+    pub(super) done: Option<Result<T, E>>,
+    pub(super) answer: oneshot::Sender<Result<T, E>>,
 }
 
 impl<F, T, E> Job for Waiting<F, T, E>

@@ -18,8 +18,7 @@ use tokio::sync::{oneshot, watch};
 use super::ballast::Ballast;
 use super::connection::execute;
 use super::job::{Done, Job, Waiting, WritePriority};
-use super::txn_state::Tx;
-use super::txn_state::TxnState;
+use super::txn_state::{Tx, TxnState};
 use crate::store::error::{JobError, StoreError};
 
 /// Largest number of jobs in one transaction. It bounds the work that a failure repeats.
@@ -79,7 +78,7 @@ impl Writer {
         work: impl Fn(&Tx<'_>) -> Result<T, E> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, E>> {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Waiting::new(priority, work, answer));
+        let job = Box::new(Waiting { priority, work, done: None, answer });
         // A job that cannot be sent is dropped together with its answer channel.
         let _ = self.jobs.as_ref().expect("only dropping takes it").send(job);
         answered
@@ -300,7 +299,7 @@ impl WriterThread {
     /// Returns an error if the transaction cannot continue after a job.
     fn check_transaction(&self, done: &Done) -> Result<(), StoreError> {
         match done {
-            // When the job is run alone, it turns out whether it needs too much itself.
+            // The job is run alone next, which shows whether it needs too much itself.
             Done::Full => Err(StoreError::Full),
             _ if self.connection.is_autocommit() => {
                 Err(StoreError::Sqlite("the transaction was ended by an error".into()))
