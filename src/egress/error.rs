@@ -52,7 +52,7 @@ impl EgressError {
     }
 }
 
-/// ServerStep at which the connection failed.
+/// Step at which the connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSent {
     /// The name has no address.

@@ -30,7 +30,7 @@ pub struct EgressResponse {
     pub body: Bytes,
 }
 
-/// EgressLimits of one request. Tests that wait for a limit use shorter ones than the default.
+/// Limits of one request. Tests that wait for a limit use shorter ones than the default.
 #[derive(Clone, Copy, Debug)]
 pub struct EgressLimits {
     /// Time for name resolution, TCP and TLS together.

@@ -196,7 +196,7 @@ async fn lost_transaction_is_run_again_job_by_job() {
     let release = bench.hold().await;
     let first = bench.spawn(|connection| insert(connection, 1));
     tokio::task::yield_now().await;
-    // What a full disk or an I/O error inside a job can do: the outer transaction is gone.
+    // A full disk or an I/O error inside a job can end the outer transaction.
     let breaker = bench.spawn(|connection| -> Result<(), StoreError> {
         insert(connection, 2)?;
         connection.execute_batch("ROLLBACK")?;
