@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::algorithm::Algorithm;
 use super::claims::Claims;
 use super::jwks::Jwks;
-use super::signing::{SignError, SigningKey};
+use super::signing::SigningKey;
 use crate::json;
 use crate::secret::Secret;
 
@@ -28,19 +28,11 @@ pub struct Header {
 }
 
 /// Signs the claims with our key. The token is a secret, because anyone can use it until it
-/// expires.
-///
-/// # Errors
-/// [`SignError::Algorithm`] if the key cannot sign with `algorithm`.
-pub fn sign(
-    header: &Header,
-    claims: &Map<String, Value>,
-    key: &SigningKey,
-    algorithm: Algorithm,
-) -> Result<Secret, SignError> {
+/// expires. `None` if the key cannot sign with `algorithm`.
+pub fn sign(header: &Header, claims: &Map<String, Value>, key: &SigningKey, algorithm: Algorithm) -> Option<Secret> {
     let message = message(header, algorithm.name(), claims);
     let signature = key.signature(algorithm, message.as_bytes())?;
-    Ok(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
+    Some(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
 }
 
 /// Signs the claims with a shared secret (HS256, RFC 7518 §3.2), for `client_secret_jwt` (OpenID

@@ -27,4 +27,4 @@ pub use algorithm::Algorithm;
 pub use claims::{ClaimError, Claims, ExpectedClaims};
 pub use jwks::{Jwks, JwksError};
 pub use jws::{Header, JwsError, Verified, claimed_issuer, sign, sign_with_secret, verify};
-pub use signing::{KeyError, SignError, SigningKey};
+pub use signing::{KeyError, SigningKey};

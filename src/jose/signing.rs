@@ -25,17 +25,6 @@ pub enum KeyError {
     Unusable,
 }
 
-/// Reason why nothing was signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    /// The key cannot sign with this algorithm.
-    #[error("the key cannot sign with this algorithm")]
-    Algorithm,
-    /// The cryptographic operation failed.
-    #[error("the signature failed")]
-    Failed,
-}
-
 /// DER bytes before the seed of an Ed25519 key in PKCS#8 (RFC 8410 §7).
 const ED25519_PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
@@ -180,9 +169,10 @@ impl SigningKey {
         URL_SAFE_NO_PAD.encode(digest)
     }
 
-    pub(super) fn signature(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    /// Signs `message`; `None` if the key cannot sign with `algorithm`.
+    pub(super) fn signature(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
         if !self.algorithms().contains(&algorithm) {
-            return Err(SignError::Algorithm);
+            return None;
         }
         let random = SystemRandom::new();
         match &self.pair {
@@ -194,13 +184,11 @@ impl SigningKey {
                     _ => &signature::RSA_PKCS1_SHA256,
                 };
                 let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(padding, &random, message, &mut signature).map_err(|_| SignError::Failed)?;
-                Ok(signature)
+                pair.sign(padding, &random, message, &mut signature).ok()?;
+                Some(signature)
             }
-            Pair::P256(pair) | Pair::P384(pair) => {
-                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).map_err(|_| SignError::Failed)
-            }
-            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Pair::P256(pair) | Pair::P384(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            Pair::Ed25519(pair) => Some(pair.sign(message).as_ref().to_vec()),
         }
     }
 }

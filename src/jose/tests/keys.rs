@@ -19,7 +19,7 @@ fn published_keys_verify_our_signatures() {
             used.push(algorithm);
         }
         for algorithm in Algorithm::ALL.into_iter().filter(|one| !key.algorithms().contains(one)) {
-            assert!(sign(&Header::default(), &members(json!({})), key, algorithm).is_err(), "{algorithm:?}");
+            assert!(sign(&Header::default(), &members(json!({})), key, algorithm).is_none(), "{algorithm:?}");
         }
         let again = SigningKey::from_pkcs8(key.pkcs8()).unwrap();
         assert_eq!((again.id(), again.bare_jwk()), (key.id(), key.bare_jwk()));

@@ -54,5 +54,5 @@ pub(in crate::oauth) fn sign(
 ) -> Result<Secret, BuildError> {
     let header = Header { kind: Some("JWT"), key_id: Some(key.id().to_owned()), jwk: None };
     let algorithm = algorithm.or_else(|| key.algorithms().first().copied()).ok_or(BuildError::ClientKey)?;
-    jose::sign(&header, claims, key, algorithm).map_err(|_| BuildError::ClientKey)
+    jose::sign(&header, claims, key, algorithm).ok_or(BuildError::ClientKey)
 }

@@ -76,7 +76,7 @@ impl Dpop {
         let url = request.url.clone();
         let header = Header { kind: Some("dpop+jwt"), key_id: None, jwk: Some(key.bare_jwk()) };
         let claims = self.claims(access_token, &request);
-        let proof = jose::sign(&header, &claims, key, Algorithm::Es256).map_err(|_| BuildError::ClientKey)?;
+        let proof = jose::sign(&header, &claims, key, Algorithm::Es256).ok_or(BuildError::ClientKey)?;
         let mut value = HeaderValue::from_str(proof.expose()).map_err(|_| BuildError::Token)?;
         value.set_sensitive(true);
         request.headers.insert(PROOF, value);
