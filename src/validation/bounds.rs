@@ -6,8 +6,8 @@ pub(super) const MAX_ELEMENTS: usize = 20_000;
 /// The number of lists and tables that may be open at once.
 pub(super) const MAX_DEPTH: usize = 127;
 
-/// Returns the bound that the text exceeds, in words. It counts commas and brackets outside strings, so that a text that
-/// is not JSON is counted too.
+/// Returns the bound that the text exceeds, in words. It counts commas and brackets outside
+/// strings, so that a text that is not JSON is counted too.
 pub fn exceeded(json: &[u8]) -> Option<String> {
     let (mut elements, mut depth, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
     for byte in json {

@@ -1,95 +1,105 @@
-//! A deserializer over a tree that knows paths, leaves out what is marked as faulty and adds stand-ins.
+//! A deserializer over a tree that records every fault with its path and reads on.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, IntoDeserializer as _, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer as _, Visitor};
 use serde_json::{Map, Value};
 
-use super::fault::{InputProblem, PassError, Step, Type};
-use super::marks::{Format, Marks};
-use super::stand_in::StandIn;
+use super::fault::{Found, InputProblem, ReadError, Step, Type};
+
+/// Stands in for a missing member, so that the rest is read too: most required members are texts,
+/// and most types that are made from a text take a URL.
+const STAND_IN: &str = "https://missing.invalid/";
 
 /// The member that tells the variants of a union apart.
 pub(super) const TAG: &str = "type";
 
-/// The fields of a type, in their order.
-pub(super) type FieldNames = Cell<&'static [&'static str]>;
+/// The format that the input came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Settings and entries: numbers are numbers.
+    Toml,
+    /// Request bodies: whole numbers may be decimal strings, and unions have the tag `type`.
+    Json,
+}
 
-/// A value, and the default of its place.
-type WithDefault<'v> = (&'v Value, Option<&'v Value>);
-
-/// A value, and the marks on it.
+/// A value to read.
 #[derive(Clone, Copy)]
-pub(super) struct ValueReader<'v> {
+pub(super) struct Input<'v> {
     pub(super) value: &'v Value,
-    pub(super) marks: Option<&'v Marks>,
-    /// Stands in for members that are left out.
+    /// Stands in for faulty members.
     pub(super) defaults: Option<&'v Value>,
     pub(super) format: Format,
-    /// The names of the fields, set by the type that is read.
-    pub(super) fields: &'v FieldNames,
 }
 
-/// Reads `value` by `seed`; an error that comes from it is seen from the value above, `step` away.
-pub(super) fn read_at<'de, S: DeserializeSeed<'de>>(
-    seed: S,
-    (value, defaults): WithDefault<'_>,
-    marks: Option<&Marks>,
-    format: Format,
-    step: Option<Step>,
-) -> Result<S::Value, PassError> {
-    let fields = FieldNames::default();
-    let reader = ValueReader { value, marks, defaults, format, fields: &fields };
-    seed.deserialize(reader).map_err(|mut error| {
-        if let InputProblem::Empty(found @ Type::Null) = &mut error.problem {
-            *found = type_of(value);
+/// A member that the next attempt to read its table does not read again.
+struct Patch {
+    name: String,
+    /// The faults of the member.
+    found: Found,
+    /// The table requires the member, so a stand-in takes its place.
+    stand_in: bool,
+}
+
+impl Input<'_> {
+    /// Reads the value, with all faults in it; the value is `None` if nothing can stand in for
+    /// them.
+    ///
+    /// serde stops at the first member that is faulty or missing. The table is then read again
+    /// without it, so a table is read at most twice as often as it has known members.
+    pub(super) fn read<'de, T: Deserialize<'de>>(self) -> (Option<T>, Found) {
+        let (mut patches, mut all_given) = (Vec::<Patch>::new(), Found::default());
+        loop {
+            let found = RefCell::default();
+            let result = T::deserialize(ValueReader { input: self, patches: &patches, found: &found });
+            let mut found = found.into_inner();
+            match result {
+                Ok(value) => return (Some(value), found),
+                Err(ReadError::Faulty(name, found)) => patches.push(Patch { name, found, stand_in: false }),
+                Err(ReadError::Missing(name)) => {
+                    match patches.iter_mut().find(|patch| patch.name == name) {
+                        Some(patch) if patch.stand_in => return (None, found),
+                        Some(patch) => patch.stand_in = true,
+                        None => {
+                            let missing = self.missing(name, &found);
+                            found.append(missing.clone(), None);
+                            patches.push(Patch { name: name.to_owned(), found: missing, stand_in: true });
+                        }
+                    }
+                    // serde looks for missing members when it has read the others.
+                    all_given = found;
+                }
+                Err(ReadError::NoStandIn) => return (None, all_given),
+                Err(error) => {
+                    found.record(error, type_of(self.value));
+                    return (None, found);
+                }
+            }
         }
-        error.under(step, fields.get())
-    })
-}
-
-fn type_of(value: &Value) -> Type {
-    match value {
-        Value::Null => Type::Null,
-        Value::Bool(_) => Type::Boolean,
-        Value::Number(number) if number.is_f64() => Type::Float,
-        Value::Number(_) => Type::Integer,
-        Value::String(_) => Type::String,
-        Value::Array(_) => Type::List,
-        Value::Object(_) => Type::Map,
-    }
-}
-
-impl<'v> ValueReader<'v> {
-    fn wrong<T>(&self, expected: Type) -> Result<T, PassError> {
-        Err(PassError::new(InputProblem::WrongType(expected, type_of(self.value))))
     }
 
-    fn members(&self, members: &'v Map<String, Value>, fields: &'static [&'static str]) -> Members<'v> {
-        let default = |name: &str| self.defaults.and_then(|defaults| defaults.get(name));
-        let known = fields.iter().filter_map(|field| Some((Step::Field(field), members.get(*field)?)));
-        let others = members.iter().filter(|(name, _)| !fields.contains(&name.as_str()));
-        let others = others.map(|(name, value)| (Step::Key(name.clone()), value));
-        let given = known.chain(others).filter_map(|(step, value)| {
-            let name = step.name()?;
-            let (value, default) = if self.is_left_out(name) { (default(name)?, None) } else { (value, default(name)) };
-            Some((step, (value, default)))
-        });
-        let mut given: Vec<_> = given.collect();
-        given.reverse();
-        let stand_ins = self.marks.map_or(&[][..], |marks| &marks.stand_ins);
-        Members { given, stand_ins, marks: self.marks, format: self.format, value: None }
+    /// Returns the fault of a missing member; a mistyped one is a fault already.
+    fn missing(self, name: &'static str, found: &Found) -> Found {
+        let mut missing = Found::default();
+        if !found.has_mistyped(name) {
+            // A required member that is null is there, and has the wrong type.
+            let is_null = self.value.get(name).is_some_and(Value::is_null);
+            let null = InputProblem::WrongType(Type::String, Type::Null);
+            missing.add(Step::Field(name), if is_null { null } else { InputProblem::Missing });
+        }
+        missing
     }
 
-    fn is_left_out(&self, name: &str) -> bool {
-        self.marks.and_then(|marks| marks.below.get(name)).is_some_and(|marks| marks.left_out)
+    fn wrong<T>(&self, expected: Type) -> Result<T, ReadError> {
+        Err(ReadError::Value(InputProblem::WrongType(expected, type_of(self.value))))
     }
 
-    /// A whole number. A request body may also write it as a decimal string or as a float without a fraction.
-    fn integer(&self) -> Result<Integer, PassError> {
+    /// A whole number. A request body may also write it as a decimal string or as a float without a
+    /// fraction.
+    fn integer(&self) -> Result<Integer, ReadError> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
-        let failed = |problem| Err(PassError::new(problem));
+        let failed = |problem| Err(ReadError::Value(problem));
         match self.value {
             Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
                 (Some(number), ..) => Ok(Integer::Signed(number)),
@@ -122,13 +132,58 @@ pub fn decimal(text: &str) -> Option<i64> {
     if zeros { integer.parse().ok() } else { None }
 }
 
+fn type_of(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::Null,
+        Value::Bool(_) => Type::Boolean,
+        Value::Number(number) if number.is_f64() => Type::Float,
+        Value::Number(_) => Type::Integer,
+        Value::String(_) => Type::String,
+        Value::Array(_) => Type::List,
+        Value::Object(_) => Type::Map,
+    }
+}
+
+/// One attempt to read a value.
+#[derive(Clone, Copy)]
+struct ValueReader<'v> {
+    input: Input<'v>,
+    patches: &'v [Patch],
+    found: &'v RefCell<Found>,
+}
+
+impl<'v> ValueReader<'v> {
+    fn members(self, members: &'v Map<String, Value>, fields: &'static [&'static str]) -> Members<'v> {
+        let given = |name: &str| members.contains_key(name) || self.patch(name).is_some();
+        let known = fields.iter().filter(|field| given(field)).map(|field| Step::Field(field));
+        let others = members.keys().filter(|name| !fields.contains(&name.as_str()));
+        let steps: Vec<Step> = known.chain(others.map(|name| Step::Key(name.clone()))).collect();
+        Members { reader: self, table: members, steps: steps.into_iter(), step: None }
+    }
+
+    fn patch(&self, name: &str) -> Option<&'v Patch> {
+        self.patches.iter().find(|patch| patch.name == name)
+    }
+
+    fn default(&self, name: &str) -> Option<&'v Value> {
+        self.input.defaults?.get(name)
+    }
+
+    /// Reads what is one step below.
+    fn read_below<'de, T: Deserialize<'de>>(&self, step: &Step, input: Input<'v>) -> Option<T> {
+        let (value, found) = input.read();
+        self.found.borrow_mut().append(found, Some(step));
+        value
+    }
+}
+
 /// Forwards to another method after a look at the type of the value.
 macro_rules! typed {
     ($($method:ident: $pattern:pat => $expected:ident;)+) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PassError> {
-            match self.value {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+            match self.input.value {
                 $pattern => self.deserialize_any(visitor),
-                _ => self.wrong(Type::$expected),
+                _ => self.input.wrong(Type::$expected),
             }
         }
     )+};
@@ -136,9 +191,9 @@ macro_rules! typed {
 
 macro_rules! integers {
     ($($method:ident)+) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PassError> {
-            let too_large = |_: PassError| PassError::new(InputProblem::IntegerTooLarge);
-            match self.integer()? {
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+            let too_large = |_: ReadError| ReadError::Value(InputProblem::IntegerTooLarge);
+            match self.input.integer()? {
                 Integer::Signed(number) => visitor.visit_i64(number).map_err(too_large),
                 Integer::Unsigned(number) => visitor.visit_u64(number).map_err(too_large),
             }
@@ -147,10 +202,10 @@ macro_rules! integers {
 }
 
 impl<'de> de::Deserializer<'de> for ValueReader<'_> {
-    type Error = PassError;
+    type Error = ReadError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PassError> {
-        match self.value {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.input.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(is) => visitor.visit_bool(*is),
             Value::Number(number) => match (number.as_i64(), number.as_u64()) {
@@ -164,11 +219,11 @@ impl<'de> de::Deserializer<'de> for ValueReader<'_> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PassError> {
-        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        if self.input.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &str, visitor: V) -> Result<V::Value, PassError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &str, visitor: V) -> Result<V::Value, ReadError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -177,35 +232,34 @@ impl<'de> de::Deserializer<'de> for ValueReader<'_> {
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, PassError> {
-        self.fields.set(fields);
-        let Value::Object(members) = self.value else { return self.wrong(Type::Struct) };
+    ) -> Result<V::Value, ReadError> {
+        let Value::Object(members) = self.input.value else { return self.input.wrong(Type::Struct) };
         visitor.visit_map(self.members(members, fields))
     }
 
-    /// A string is one of a few words. A table is a union, told apart by its tag; a variant named "" is for tables
-    /// without one.
+    /// A string is one of a few words. A table is a union, told apart by its tag; a variant named
+    /// "" is for tables without one.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         name: &'static str,
         words: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, PassError> {
-        match self.value {
+    ) -> Result<V::Value, ReadError> {
+        match self.input.value {
             Value::String(word) => {
-                let word: StrDeserializer<'_, PassError> = word.as_str().into_deserializer();
+                let word: StrDeserializer<'_, ReadError> = word.as_str().into_deserializer();
                 de::Deserializer::deserialize_enum(word, name, words, visitor)
             }
-            Value::Object(members) if self.format == Format::Json => match members.get(TAG) {
+            Value::Object(members) if self.input.format == Format::Json => match members.get(TAG) {
                 None if words.contains(&"") => visitor.visit_enum(Variant { tag: "", reader: self }),
-                None => Err(PassError::new(InputProblem::TagMissing)),
+                None => Err(ReadError::Value(InputProblem::TagMissing)),
                 Some(tag) => match words.iter().find(|word| tag.as_str() == Some(word)) {
                     Some(tag) => visitor.visit_enum(Variant { tag, reader: self }),
-                    None => Err(PassError::new(InputProblem::TagUnknown(words))),
+                    None => Err(ReadError::Value(InputProblem::TagUnknown(words))),
                 },
             },
-            _ if self.format == Format::Json => self.wrong(Type::Struct),
-            _ => Err(PassError::new(InputProblem::UnknownWord(String::new(), words))),
+            _ if self.input.format == Format::Json => self.input.wrong(Type::Struct),
+            _ => Err(ReadError::Value(InputProblem::UnknownWord(String::new(), words))),
         }
     }
 
@@ -227,67 +281,138 @@ impl<'de> de::Deserializer<'de> for ValueReader<'_> {
     }
 }
 
-/// The items of a list that are not left out.
+/// The items of a list. A faulty one is recorded and skipped.
 struct Items<'v> {
     list: std::iter::Enumerate<std::slice::Iter<'v, Value>>,
     reader: ValueReader<'v>,
 }
 
-impl<'de> de::SeqAccess<'de> for Items<'_> {
-    type Error = PassError;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, PassError> {
-        loop {
-            let Some((index, value)) = self.list.next() else { return Ok(None) };
-            let marks = self.reader.marks.and_then(|marks| marks.items.get(&index));
-            if marks.is_none_or(|marks| !marks.left_out) {
-                return read_at(seed, (value, None), marks, self.reader.format, Some(Step::Index(index))).map(Some);
-            }
-        }
+impl<'v> Items<'v> {
+    fn next(&mut self) -> Option<(Step, Input<'v>)> {
+        let (index, value) = self.list.next()?;
+        Some((Step::Index(index), Input { value, defaults: None, format: self.reader.input.format }))
     }
 }
 
-/// The members of a table that are not left out, and stand-ins for missing ones.
+impl<'de> de::SeqAccess<'de> for Items<'_> {
+    type Error = ReadError;
+
+    fn next_element<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, ReadError> {
+        while let Some((step, input)) = self.next() {
+            if let Some(item) = self.reader.read_below(&step, input) {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
+        let Some((_, input)) = self.next() else { return Ok(None) };
+        seed.deserialize(ValueReader { input, ..self.reader }).map(Some)
+    }
+}
+
+/// The members of a table: first the known ones in the order of the type's fields, or their
+/// patches.
 struct Members<'v> {
-    /// In reverse order; each with its default.
-    given: Vec<(Step, WithDefault<'v>)>,
-    stand_ins: &'v [&'static str],
-    marks: Option<&'v Marks>,
-    format: Format,
-    value: Option<(Step, Option<WithDefault<'v>>)>,
+    reader: ValueReader<'v>,
+    table: &'v Map<String, Value>,
+    steps: std::vec::IntoIter<Step>,
+    /// The member whose name was read.
+    step: Option<Step>,
+}
+
+impl<'v> Members<'v> {
+    /// Returns the step to the next member that is to be read, and records the faults of patched
+    /// members.
+    fn next(&mut self) -> Option<Step> {
+        loop {
+            let step = self.steps.next()?;
+            let Some(patch) = self.reader.patch(step.name()) else { return Some(step) };
+            self.reader.found.borrow_mut().append(patch.found.clone(), None);
+            if patch.stand_in || self.reader.default(step.name()).is_some() {
+                return Some(step);
+            }
+        }
+    }
+
+    fn input(&self, name: &str) -> Input<'v> {
+        let defaults = self.reader.default(name);
+        Input { value: &self.table[name], defaults, format: self.reader.input.format }
+    }
 }
 
 impl<'de> de::MapAccess<'de> for Members<'_> {
-    type Error = PassError;
+    type Error = ReadError;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, PassError> {
-        let (step, value) = match (self.given.pop(), self.stand_ins) {
-            (Some((step, value)), _) => (step, Some(value)),
-            (None, [name, rest @ ..]) => {
-                self.stand_ins = rest;
-                (Step::Field(name), None)
+    /// Reads a name. One that the type does not take is recorded and skipped.
+    fn next_key<K: Deserialize<'de>>(&mut self) -> Result<Option<K>, ReadError> {
+        while let Some(step) = self.next() {
+            match K::deserialize(text(step.name())) {
+                Ok(key) => {
+                    self.step = Some(step);
+                    return Ok(Some(key));
+                }
+                Err(ReadError::Value(problem)) => self.reader.found.borrow_mut().add(step, problem),
+                Err(error) => return Err(error),
             }
-            (None, []) => return Ok(None),
-        };
-        let name: StrDeserializer<'_, PassError> = step.name().unwrap_or_default().into_deserializer();
-        let key = seed.deserialize(name).map_err(|error| match error.problem {
-            InputProblem::UnknownField(_) => error,
-            _ => error.under(Some(step.clone()), &[]),
-        })?;
-        self.value = Some((step, value));
-        Ok(Some(key))
+        }
+        Ok(None)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, PassError> {
-        let (step, value) = self.value.take().expect("serde asks for a value after its key");
-        match value {
-            Some(value) => {
-                let marks = self.marks.and_then(|marks| marks.below.get(step.name()?));
-                read_at(seed, value, marks, self.format, Some(step))
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadError> {
+        self.step = self.next();
+        self.step.as_ref().map(|step| seed.deserialize(text(step.name()))).transpose()
+    }
+
+    fn next_value<T: Deserialize<'de>>(&mut self) -> Result<T, ReadError> {
+        let step = self.step.take().expect("serde asks for a value after its name");
+        let name = step.name();
+        match (self.reader.patch(name), self.reader.default(name)) {
+            (Some(Patch { stand_in: true, .. }), _) | (Some(_), None) => {
+                // A member that only a check of its table requires may take null alone.
+                let null = Input { value: &Value::Null, defaults: None, ..self.reader.input };
+                T::deserialize(text(STAND_IN)).ok().or_else(|| null.read().0).ok_or(ReadError::NoStandIn)
             }
-            None => seed.deserialize(StandIn).map_err(|error| error.under(Some(step), &[])),
+            (Some(_), Some(value)) => {
+                let default = Input { value, defaults: None, ..self.reader.input };
+                default.read().0.ok_or(ReadError::Recorded)
+            }
+            (None, _) => {
+                let (value, found) = self.input(name).read();
+                let mut below = Found::default();
+                below.append(found, Some(&step));
+                match value {
+                    Some(value) => {
+                        self.reader.found.borrow_mut().append(below, None);
+                        Ok(value)
+                    }
+                    None => Err(ReadError::Faulty(name.to_owned(), below)),
+                }
+            }
         }
     }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
+        let step = self.step.take().expect("serde asks for a value after its name");
+        seed.deserialize(ValueReader { input: self.input(step.name()), ..self.reader })
+    }
+
+    /// Reads an entry of a map. A faulty one is recorded and skipped.
+    fn next_entry<K: Deserialize<'de>, T: Deserialize<'de>>(&mut self) -> Result<Option<(K, T)>, ReadError> {
+        while let Some(key) = self.next_key()? {
+            let step = self.step.take().expect("the name was read");
+            let input = self.input(step.name());
+            if let Some(value) = self.reader.read_below(&step, input) {
+                return Ok(Some((key, value)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn text(text: &str) -> StrDeserializer<'_, ReadError> {
+    text.into_deserializer()
 }
 
 /// One variant of a union; its body is the table itself, without the tag.
@@ -297,34 +422,37 @@ struct Variant<'v> {
 }
 
 impl<'de> de::EnumAccess<'de> for Variant<'_> {
-    type Error = PassError;
+    type Error = ReadError;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), PassError> {
-        let tag: StrDeserializer<'_, PassError> = self.tag.into_deserializer();
-        Ok((seed.deserialize(tag)?, self))
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), ReadError> {
+        Ok((seed.deserialize(text(self.tag))?, self))
     }
 }
 
 impl<'de> de::VariantAccess<'de> for Variant<'_> {
-    type Error = PassError;
+    type Error = ReadError;
 
-    fn unit_variant(self) -> Result<(), PassError> {
+    fn unit_variant(self) -> Result<(), ReadError> {
         Ok(())
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, PassError> {
-        let fields = FieldNames::default();
-        let body = ValueReader { fields: &fields, ..self.reader };
+    fn newtype_variant<T: Deserialize<'de>>(self) -> Result<T, ReadError> {
+        let (value, found) = self.reader.input.read();
         let step = (!self.tag.is_empty()).then_some(Step::Tag(self.tag));
-        seed.deserialize(body).map_err(|error| error.under(step, fields.get()))
+        self.reader.found.borrow_mut().append(found, step.as_ref());
+        value.ok_or(ReadError::Recorded)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, PassError> {
-        self.reader.wrong(Type::Struct)
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ReadError> {
+        seed.deserialize(self.reader)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, PassError> {
-        self.reader.wrong(Type::Struct)
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, ReadError> {
+        self.reader.input.wrong(Type::Struct)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, ReadError> {
+        self.reader.input.wrong(Type::Struct)
     }
 }

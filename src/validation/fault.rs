@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
+use super::nearest::nearest;
+
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -18,17 +20,18 @@ pub enum Step {
 }
 
 impl Step {
-    /// The name of the member, if the step leads to one.
-    pub(super) fn name(&self) -> Option<&str> {
+    /// The name of the member, or empty if the step leads to none.
+    pub(super) fn name(&self) -> &str {
         match self {
-            Self::Field(name) => Some(name),
-            Self::Key(name) => Some(name),
-            Self::Index(_) | Self::Tag(_) => None,
+            Self::Field(name) => name,
+            Self::Key(name) => name,
+            Self::Index(_) | Self::Tag(_) => "",
         }
     }
 }
 
-/// The problem at the end of a path. It never holds the value of a string, except a word that is not one of a few.
+/// The problem at the end of a path. It never holds the value of a string, except a word that is
+/// not one of a few.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputProblem {
     /// A required member is absent.
@@ -55,8 +58,8 @@ pub enum InputProblem {
     Empty(Type),
     /// A reason in the words of the type that rejected the value.
     Rejected(String),
-    /// More faults were found than are listed: this many, or at least this many.
-    More(usize, bool),
+    /// More faults were found than are listed: this many.
+    More(usize),
 }
 
 /// The type of a value.
@@ -89,101 +92,135 @@ pub struct Fault {
     pub problem: InputProblem,
 }
 
-/// The error of one pass: the path is collected on the way up, last step first.
-#[derive(Debug)]
-pub(super) struct PassError {
-    steps: Vec<(Step, usize)>,
-    pub(super) problem: InputProblem,
+/// The number of faults that are listed at most; the last one says how many more there are.
+pub(super) const MAX_FAULTS: usize = 100;
+
+/// The faults of a value.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// At most `MAX_FAULTS`, each with its path from the value, last step first.
+    listed: Vec<Fault>,
+    count: usize,
+}
+
+impl Found {
+    pub(super) fn add(&mut self, step: Step, problem: InputProblem) {
+        self.append(Self { listed: vec![Fault { path: vec![step], problem }], count: 1 }, None);
+    }
+
+    /// Adds the faults of what is one step below.
+    pub(super) fn append(&mut self, below: Self, step: Option<&Step>) {
+        self.count += below.count;
+        for mut fault in below.listed.into_iter().take(MAX_FAULTS - self.listed.len()) {
+            fault.path.extend(step.cloned());
+            self.listed.push(fault);
+        }
+    }
+
+    /// Adds the fault of a value of type `found`, unless it is a consequence of an earlier one: a
+    /// faulty item or member was left out.
+    pub(super) fn record(&mut self, error: ReadError, found: Type) {
+        let (step, problem) = match error {
+            ReadError::Value(InputProblem::Empty(_)) => (None, InputProblem::Empty(found)),
+            ReadError::Value(problem) => (None, problem),
+            ReadError::Member(name, problem) => (Some(Step::Key(name)), problem),
+            _ => return,
+        };
+        let within = |fault: &Fault| {
+            step.as_ref().is_none_or(|step| fault.path.last().is_some_and(|last| last.name() == step.name()))
+        };
+        if !self.listed.iter().any(within) {
+            let fault = Fault { path: Vec::new(), problem };
+            self.append(Self { listed: vec![fault], count: 1 }, step.as_ref());
+        }
+    }
+
+    /// Returns true if an unknown member was most likely meant to be this one.
+    pub(super) fn has_mistyped(&self, name: &str) -> bool {
+        self.listed.iter().any(|fault| match (&fault.problem, &fault.path[..]) {
+            (InputProblem::UnknownField(known), [written]) => {
+                nearest(written.name(), known.iter().copied()) == Some(name)
+            }
+            _ => false,
+        })
+    }
+
+    /// Returns the list, each path from the root.
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        let mut faults = self.listed;
+        for fault in &mut faults {
+            fault.path.reverse();
+        }
+        if self.count > MAX_FAULTS {
+            faults.truncate(MAX_FAULTS - 1);
+            let problem = InputProblem::More(self.count - faults.len());
+            faults.push(Fault { path: Vec::new(), problem });
+        }
+        faults
+    }
+}
+
+/// An attempt to read a value that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("the input has a fault")]
+pub(super) enum ReadError {
+    /// A problem of the value.
+    Value(InputProblem),
+    /// A problem of the member of this name.
+    Member(String, InputProblem),
+    /// A required member is absent.
+    Missing(&'static str),
+    /// The member of this name has faults, and there is no value.
+    Faulty(String, Found),
+    /// Nothing can stand in for a member.
+    NoStandIn,
+    /// The faults are recorded.
+    Recorded,
 }
 
 /// Separates a field's name from the reason in a message that [`at`] made.
 const AT: char = '\0';
 
-/// Makes the message by which a type rejects one of its own fields: serde's errors carry text alone.
+/// Makes the message by which a type rejects one of its own fields: serde's errors carry text
+/// alone.
 pub fn at(field: &str, reason: &impl fmt::Display) -> String {
     format!("{field}{AT}{reason}")
 }
 
-/// The position of a step that no type orders.
-const UNORDERED: usize = usize::MAX;
-
-impl PassError {
-    pub(super) fn new(problem: InputProblem) -> Self {
-        Self { steps: Vec::new(), problem }
-    }
-
-    pub(super) fn at(step: Step, problem: InputProblem) -> Self {
-        Self { steps: vec![(step, UNORDERED)], problem }
-    }
-
-    /// Adds a step to the path. `fields` are the fields of the value that was read, in their order.
-    pub(super) fn under(mut self, step: Option<Step>, fields: &[&str]) -> Self {
-        if let Some((last, position)) = self.steps.last_mut()
-            && *position == UNORDERED
-        {
-            *position = match last {
-                Step::Index(index) => *index,
-                Step::Tag(_) => 0,
-                named => fields.iter().position(|field| Some(*field) == named.name()).unwrap_or(UNORDERED),
-            };
-        }
-        self.steps.extend(step.map(|step| (step, UNORDERED)));
-        self
-    }
-
-    /// The path from the root, and where each step of it stands among its siblings.
-    pub(super) fn into_fault(self) -> (Vec<usize>, Fault) {
-        let (path, order) = self.steps.into_iter().rev().unzip();
-        (order, Fault { path, problem: self.problem })
-    }
-}
-
-impl fmt::Display for PassError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the input has a fault")
-    }
-}
-
-impl std::error::Error for PassError {}
-
-impl de::Error for PassError {
+impl de::Error for ReadError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
         match message.split_once(AT) {
             Some((field, reason)) if field.bytes().all(|c| c.is_ascii_lowercase() || c == b'_') => {
-                Self::at(Step::Key(field.to_owned()), InputProblem::Rejected(reason.to_owned()))
+                Self::Member(field.to_owned(), InputProblem::Rejected(reason.to_owned()))
             }
-            _ => Self::new(InputProblem::Rejected(message)),
+            _ => Self::Value(InputProblem::Rejected(message)),
         }
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(InputProblem::Rejected(format!("must be {expected}")))
+        Self::Value(InputProblem::Rejected(format!("must be {expected}")))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(InputProblem::Rejected(format!("must be {expected}")))
+        Self::Value(InputProblem::Rejected(format!("must be {expected}")))
     }
 
-    /// Reports a value that is too short. `read_at` adds its type.
+    /// Reports a value that is too short. `Found::record` adds its type.
     fn invalid_length(_: usize, _: &dyn Expected) -> Self {
-        Self::new(InputProblem::Empty(Type::Null))
+        Self::Value(InputProblem::Empty(Type::Null))
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
-        Self::new(InputProblem::UnknownWord(word.to_owned(), known))
+        Self::Value(InputProblem::UnknownWord(word.to_owned(), known))
     }
 
-    fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        Self::at(Step::Key(name.to_owned()), InputProblem::UnknownField(known))
+    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
+        Self::Value(InputProblem::UnknownField(known))
     }
 
     /// A name with a space in it stands for a choice among several: `one of a, b`.
     fn missing_field(name: &'static str) -> Self {
-        if name.contains(' ') {
-            Self::new(InputProblem::MissingOneOf(name))
-        } else {
-            Self::at(Step::Field(name), InputProblem::Missing)
-        }
+        if name.contains(' ') { Self::Value(InputProblem::MissingOneOf(name)) } else { Self::Missing(name) }
     }
 }

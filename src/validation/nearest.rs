@@ -1,6 +1,7 @@
 //! The known name that a mistyped one was most likely meant to be.
 
-/// The least similarity of two names (Jaro-Winkler, 0 to 1) of which one may be the other, mistyped.
+/// The least similarity of two names (Jaro-Winkler, 0 to 1) of which one may be the other,
+/// mistyped.
 const MIN_SIMILARITY: f64 = 0.75;
 
 /// Returns the name among `known` that is most similar to `written`, if one is similar enough.

@@ -13,7 +13,7 @@ impl Fault {
             match step {
                 Step::Index(index) => drop(write!(key, "[{index}]")),
                 named => {
-                    let name = named.name().unwrap_or_default();
+                    let name = named.name();
                     if !key.is_empty() && !name.is_empty() {
                         key.push('.');
                     }
@@ -30,7 +30,7 @@ impl Fault {
             InputProblem::Missing => "is missing".to_owned(),
             InputProblem::MissingOneOf(names) => format!("is missing: {names}"),
             InputProblem::UnknownField(known) => {
-                let written = self.path.last().and_then(Step::name).unwrap_or_default();
+                let written = self.path.last().map_or("", Step::name);
                 format!("unknown key; {}", instead(written, known))
             }
             InputProblem::UnknownWord(word, known) if word.is_empty() => format!("must be one of {}", known.join(", ")),
@@ -44,9 +44,7 @@ impl Fault {
             InputProblem::IntegerTooLarge => "the number is too large or too small".to_owned(),
             InputProblem::Empty(_) => "must not be empty".to_owned(),
             InputProblem::Rejected(reason) => reason.clone(),
-            InputProblem::More(count, at_least) => {
-                format!("{}{count} more faults are not listed", if *at_least { "at least " } else { "" })
-            }
+            InputProblem::More(count) => format!("and {count} more"),
         }
     }
 }

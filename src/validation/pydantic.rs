@@ -1,4 +1,5 @@
-//! Faults of requests, in the vocabulary of the original (pydantic's types and words), without the input.
+//! Faults of requests, in the vocabulary of the original (pydantic's types and words), without the
+//! input.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -90,10 +91,7 @@ fn words(problem: &InputProblem) -> (&'static str, String) {
         InputProblem::Empty(Type::List) => ("too_short", "List should have at least 1 item after validation, not 0"),
         InputProblem::Empty(_) => ("string_too_short", "String should have at least 1 character"),
         InputProblem::Rejected(reason) => return ("value_error", format!("Value error, {reason}")),
-        InputProblem::More(count, at_least) => {
-            let more = if *at_least { "At least " } else { "" };
-            return ("too_many_errors", format!("{more}{count} more faults are not listed"));
-        }
+        InputProblem::More(count) => return ("too_many_errors", format!("and {count} more")),
     };
     (kind, words.to_owned())
 }
