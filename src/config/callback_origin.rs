@@ -1,8 +1,8 @@
 //! Callback origins: the origins that a login may return to. They are parsed as a browser does
 //! (WHATWG URL) and never compared as text.
 //!
-//! The original compared strings and let any scheme pass on `localhost`; here a URL is refused first for what no list
-//! can allow, and then its origin must equal a configured one.
+//! The original compared strings and let any scheme pass on `localhost`; here a URL is refused
+//! first for what no list can allow, and then its origin must equal a configured one.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 use serde::Deserialize;
 use url::{Host, Url};
 
-/// Schemes that no list can allow: each runs code, reads local things, carries another URL inside it, or is no place
-/// that a browser can be sent back to.
+/// Schemes that no list can allow: each runs code, reads local things, carries another URL inside
+/// it, or is no place that a browser can be sent back to.
 const NEVER: [&str; 13] = [
     "about",
     "blob",
@@ -84,9 +84,7 @@ impl CallbackOrigins {
     /// Checks that a login may return to `text`.
     pub fn check(&self, text: &str) -> Result<CallbackUrl, CallbackFault> {
         let url = parse(text)?;
-        if url.fragment().is_some() {
-            return Err(CallbackFault { reason: "the URL has a fragment ('#…')" });
-        }
+        refuse_if(url.fragment().is_some(), "the URL has a fragment ('#…')")?;
         let origin = CallbackOrigin::of(&url)?;
         let allowed = self.origins.contains(&origin) || (origin.is_localhost() && self.allows_localhost_like(&origin));
         if allowed {
@@ -151,20 +149,10 @@ impl CallbackOrigin {
     }
 
     fn of(url: &Url) -> Result<Self, CallbackFault> {
-        let refused = |reason| Err(CallbackFault { reason });
-        if NEVER.contains(&url.scheme()) {
-            return refused("the scheme is one that no callback may have");
-        }
+        let opaque = CallbackFault { reason: "the URL has no host, so its origin is opaque" };
+        let host = url.host().ok_or(opaque)?.to_owned();
         let is_web = matches!(url.scheme(), "http" | "https");
-        let host = match url.host() {
-            Some(Host::Domain(name)) if !name.is_empty() => Host::Domain(name.to_owned()),
-            Some(Host::Ipv4(ip)) => Host::Ipv4(ip),
-            Some(Host::Ipv6(ip)) => Host::Ipv6(ip),
-            Some(Host::Domain(_)) | None => return refused("the URL has no host, so its origin is opaque"),
-        };
-        if !is_web && url.port().is_some() {
-            return refused("a URL of an app's own scheme has no port");
-        }
+        refuse_if(!is_web && url.port().is_some(), "a URL of an app's own scheme has no port")?;
         Ok(Self { scheme: url.scheme().to_owned(), host, port: url.port_or_known_default() })
     }
 
@@ -200,43 +188,38 @@ pub fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
 /// Parses the text as a browser does, and rejects what a browser would correct silently: text that
 /// another program could read differently does not go into a `redirect_uri`.
 fn parse(text: &str) -> Result<Url, CallbackFault> {
-    let refused = |reason| Err(CallbackFault { reason });
-    if text.is_empty() {
-        return refused("the URL is empty");
-    }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return refused("the URL has a control character or white space in it");
-    }
-    if text.contains('\\') {
-        return refused("the URL has a backslash in it");
-    }
-    let Ok(url) = Url::parse(text) else { return refused("this is not an absolute URL") };
-    let Some((_, rest)) = text.split_once(':') else { return refused("this is not an absolute URL") };
-    let Some(after) = rest.strip_prefix("//") else {
-        return refused(if NEVER.contains(&url.scheme()) {
-            "the scheme is one that no callback may have"
-        } else {
-            "the URL has no '//' after its scheme, so its origin is opaque"
-        });
-    };
+    let is_blank = |c: char| c.is_control() || c.is_whitespace();
+    refuse_if(text.is_empty(), "the URL is empty")?;
+    refuse_if(text.contains(is_blank), "the URL has a control character or white space in it")?;
+    refuse_if(text.contains('\\'), "the URL has a backslash in it")?;
+    let relative = || CallbackFault { reason: "this is not an absolute URL" };
+    let url = Url::parse(text).map_err(|_| relative())?;
+    let (_, rest) = text.split_once(':').ok_or_else(relative)?;
+    refuse_if(NEVER.contains(&url.scheme()), "the scheme is one that no callback may have")?;
+    let opaque = CallbackFault { reason: "the URL has no '//' after its scheme, so its origin is opaque" };
+    let after = rest.strip_prefix("//").ok_or(opaque)?;
     let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.is_empty() {
-        return refused("the URL has no host, so its origin is opaque");
-    }
-    if authority.contains('@') {
-        return refused("the URL has a user name or a password in it");
-    }
+    refuse_if(authority.is_empty(), "the URL has no host, so its origin is opaque")?;
+    refuse_if(authority.contains('@'), "the URL has a user name or a password in it")?;
     match url.host() {
-        Some(Host::Ipv4(ip)) if !is_written_plainly(authority, ip) => {
-            refused("the IP address is not written as four decimal numbers")
+        Some(Host::Ipv4(ip)) => {
+            refuse_if(!is_written_plainly(authority, ip), "the IP address is not written as four decimal numbers")?;
         }
         // To other programs than a browser, a private-use scheme's host may be an address too.
-        Some(Host::Domain(name)) if !url.is_special() && name.parse::<Ipv4Addr>().is_ok() => {
-            refused("an app's own scheme has no IP address for a host")
+        Some(Host::Domain(name)) => {
+            let is_address = !url.is_special() && name.parse::<Ipv4Addr>().is_ok();
+            refuse_if(is_address, "an app's own scheme has no IP address for a host")?;
         }
-        Some(Host::Ipv6(ip)) if ip.to_ipv4_mapped().is_some() => refused("the IP address is an IPv4 one inside IPv6"),
-        _ => Ok(url),
+        Some(Host::Ipv6(ip)) => {
+            refuse_if(ip.to_ipv4_mapped().is_some(), "the IP address is an IPv4 one inside IPv6")?;
+        }
+        None => {}
     }
+    Ok(url)
+}
+
+fn refuse_if(bad: bool, reason: &'static str) -> Result<(), CallbackFault> {
+    if bad { Err(CallbackFault { reason }) } else { Ok(()) }
 }
 
 fn is_written_plainly(authority: &str, ip: Ipv4Addr) -> bool {

@@ -90,17 +90,15 @@ pub(crate) fn join(parent: &str, name: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
 
-/// Returns the location of the longest known part of `key`: `oauth.scopes[1]`, else `oauth.scopes`,
-/// else `oauth`.
+/// Returns a key and the keys above it: `oauth.scopes[1]`, `oauth.scopes`, `oauth`, and the empty one.
+pub(crate) fn upwards(key: &str) -> impl Iterator<Item = &str> {
+    let above = |key: &&str| -> Option<usize> { (!key.is_empty()).then(|| key.rfind(['.', '[']).unwrap_or(0)) };
+    std::iter::successors(Some(key), move |longer| above(longer).map(|end| &key[..end]))
+}
+
+/// Returns the location of the longest known part of `key`.
 pub(crate) fn nearest<'l>(locations: &'l BTreeMap<String, Location>, key: &str) -> Option<&'l Location> {
-    let mut key = key;
-    loop {
-        match (locations.get(key), key.rfind(['.', '['])) {
-            (Some(location), _) => return Some(location),
-            (None, Some(end)) => key = &key[..end],
-            (None, None) => return locations.get(""),
-        }
-    }
+    upwards(key).find_map(|key| locations.get(key))
 }
 
 #[cfg(test)]

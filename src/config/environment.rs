@@ -1,4 +1,5 @@
-//! The process environment. Nothing else in the program reads it; tests pass variables of their own.
+//! The process environment. Nothing else in the program reads it; tests pass variables of their
+//! own.
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,7 @@ impl<'de, T: FromText> Deserialize<'de> for Text<T> {
     }
 }
 
-fn each<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn each<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Vec::<Text<T>>::deserialize(deserializer)?.into_iter().map(|text| text.0).collect())
 }
 
@@ -53,10 +53,6 @@ pub(super) fn some_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
     path(deserializer).map(Some)
 }
 
-pub(super) fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    each(deserializer)
-}
-
 impl FromText for IpNet {
     /// A network, or one address.
     fn from_text(text: &str) -> Result<Self, String> {
@@ -67,10 +63,6 @@ impl FromText for IpNet {
             None => Err(format!("'{text}' is not a network; write for example \"10.0.0.0/8\" or \"fd00::/8\"")),
         }
     }
-}
-
-pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    each(deserializer)
 }
 
 impl FromText for CallbackOrigin {
@@ -153,16 +145,21 @@ pub(super) fn base_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
 
 pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     parsed(deserializer, |text| {
-        let advice = "write for example \"https://strongroom.example.com\"";
-        let mut url = Url::parse(text).map_err(|error| format!("this is not a URL ({error}); {advice}"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("the scheme is neither https nor http; {advice}"));
-        }
-        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("it has user info, a query or a fragment; {advice}"));
-        }
+        let mut url = bare_url(text, "write for example \"https://strongroom.example.com\"")?;
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         Ok(url)
     })
+}
+
+/// Parses an http or https URL without user info, query and fragment.
+pub(super) fn bare_url(text: &str, advice: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("this is not a URL ({error}); {advice}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("the scheme is neither https nor http; {advice}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("it has user info, a query or a fragment; {advice}"));
+    }
+    Ok(url)
 }

@@ -62,20 +62,14 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Escapes control characters, so that a text from a file takes one line of a terminal and cannot move its cursor.
+/// Escapes control characters, so that a text from a file takes one line of a terminal and cannot
+/// move its cursor.
 pub(crate) fn on_one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return text.into();
     }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown.into()
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect::<String>().into()
 }
 
 /// Every fault of the settings, in the order of the file.

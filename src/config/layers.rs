@@ -1,5 +1,5 @@
-//! The layers of the settings, the later over the earlier: defaults, file, environment, command line. figment merges them,
-//! and its tags say which layer each value comes from.
+//! The layers of the settings, the later over the earlier: defaults, file, environment, command
+//! line. figment merges them, and its tags say which layer each value comes from.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use figment::value::{Dict, Map as Profiles, Value as Tagged};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value, json};
 
-use super::document::{Document, join};
+use super::document::Document;
 use super::environment::Environment;
 use super::finding::{Finding, Location};
 use super::table::{SETTINGS, Takes, is_section, setting};
@@ -23,66 +23,58 @@ impl Provider for Layer<'_> {
     }
 
     fn data(&self) -> Result<Profiles<Profile, Dict>, figment::Error> {
-        let values = Tagged::serialize(whole_secrets(&self.1.values, ""))?;
+        let values = Tagged::serialize(&self.1.values)?;
         Ok(Profile::Default.collect(values.into_dict().unwrap_or_default()))
     }
 }
 
-/// Wraps each secret in a list of one: figment joins tables and replaces lists, and `{ env = … }` over `{ file = … }` must
-/// not become both.
-fn whole_secrets(values: &Map<String, Value>, parent: &str) -> Map<String, Value> {
-    let wrap = |(name, value): (&String, &Value)| {
-        let key = join(parent, name);
-        let value = match (setting(&key).map(|setting| setting.takes), value) {
-            (Some(Takes::Secret), value) => json!([value]),
-            (Some(Takes::Secrets), value) if !value.is_array() => json!([value]),
-            (None, Value::Object(inner)) => Value::Object(whole_secrets(inner, &key)),
-            _ => value.clone(),
-        };
-        (name.clone(), value)
-    };
-    values.iter().map(wrap).collect()
-}
-
 /// Lays the layers over each other: the values in force, and where each of them was written.
-pub(super) fn merge(layers: &[Document]) -> Result<Document, Finding> {
+pub(super) fn merge(layers: &mut [Document]) -> Result<Document, Finding> {
+    replace_secrets(layers);
     let providers = layers.iter().enumerate().map(|(at, document)| Layer(at, document));
     let figment = providers.fold(Figment::new(), Figment::merge);
     // figment's own message would show the value.
-    let cannot = |_| Finding::new(Location::Default, "", "the layers of the settings cannot be merged");
-    let values = figment.data().map_err(cannot)?.remove(&Profile::Default).unwrap_or_default();
-    let mut merged = Document::default();
-    merged.values = unwrap(&values, "", &mut |tagged, key| {
-        let layer: Option<usize> = figment.get_metadata(tagged.tag()).and_then(|metadata| metadata.name.parse().ok());
-        let Some(written) = layer.and_then(|at| layers.get(at)).map(|layer| &layer.locations) else { return };
-        let within =
-            |other: &str| other.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-        let is_leaf = !matches!(tagged, Tagged::Dict(..));
-        let some = written.range(key.to_owned()..).take_while(|(other, _)| other.starts_with(key));
-        let some = some.filter(|(other, _)| *other == key || (is_leaf && within(other)));
-        merged.locations.extend(some.map(|(key, location)| (key.clone(), location.clone())));
-    });
+    let cannot = || Finding::new(Location::Default, "", "the layers of the settings cannot be merged");
+    let mut profiles = figment.data().map_err(|_| cannot())?;
+    let tagged = Tagged::from(profiles.remove(&Profile::Default).unwrap_or_default());
+    let Ok(Value::Object(values)) = serde_json::to_value(&tagged) else { return Err(cannot()) };
+    let mut merged = Document { values, ..Document::default() };
+    for (at, layer) in layers.iter().enumerate() {
+        let layer_of = |key: &str| Some(&figment.get_metadata(tagged.find_ref(key)?.tag())?.name);
+        let is_in_force = |key: &str| {
+            let setting = key.split('[').next().unwrap_or(key);
+            layer_of(setting).is_some_and(|name| **name == at.to_string())
+        };
+        let written = layer.locations.iter().filter(|(key, _)| is_in_force(key));
+        merged.locations.extend(written.map(|(key, location)| (key.clone(), location.clone())));
+    }
     Ok(merged)
 }
 
-/// The values without figment's tags, which `locate` gets to see.
-fn unwrap(values: &Dict, parent: &str, locate: &mut impl FnMut(&Tagged, &str)) -> Map<String, Value> {
-    let mut plain = Map::new();
-    for (name, tagged) in values {
-        let key = join(parent, name);
-        locate(tagged, &key);
-        let takes = setting(&key).map(|setting| setting.takes);
-        let value = match tagged {
-            Tagged::Dict(_, inner) => Value::Object(unwrap(inner, &key, locate)),
-            tagged => serde_json::to_value(tagged).unwrap_or_default(),
-        };
-        let value = match (takes, value) {
-            (Some(Takes::Secret), Value::Array(mut list)) if list.len() == 1 => list.remove(0),
-            (_, value) => value,
-        };
-        plain.insert(name.clone(), value);
+/// Takes each secret that a layer has out of the layers below it: figment joins tables, and
+/// `{ env = … }` over `{ file = … }` must not become both.
+fn replace_secrets(layers: &mut [Document]) {
+    let is_secret =
+        |key: &&String| setting(key).is_some_and(|setting| matches!(setting.takes, Takes::Secret | Takes::Secrets));
+    for at in 1..layers.len() {
+        let (below, above) = layers.split_at_mut(at);
+        for key in above[0].locations.keys().filter(is_secret) {
+            for layer in &mut *below {
+                remove(&mut layer.values, key);
+            }
+        }
     }
-    plain
+}
+
+fn remove(values: &mut Map<String, Value>, key: &str) {
+    match key.split_once('.') {
+        None => drop(values.remove(key)),
+        Some((section, rest)) => {
+            if let Some(Value::Object(inner)) = values.get_mut(section) {
+                remove(inner, rest);
+            }
+        }
+    }
 }
 
 /// The defaults of the table of settings.
@@ -123,25 +115,21 @@ pub(super) fn command_line(vault: Option<&Path>) -> Document {
 
 /// Takes out of a layer what would replace a whole section: a section that is written as a value.
 pub(super) fn sections_as_values(layer: &mut Document) -> Vec<Finding> {
-    fn take_out(values: &mut Map<String, Value>, parent: &str, found: &mut Vec<String>) {
-        values.retain(|name, value| {
-            let key = join(parent, name);
-            match value {
-                Value::Object(inner) => take_out(inner, &key, found),
-                _ if is_section(&key) => found.push(key),
-                _ => return true,
-            }
-            value.is_object()
-        });
-    }
     let mut found = Vec::new();
-    take_out(&mut layer.values, "", &mut found);
-    let finding = |key: String| {
-        let location = layer.locations.get(&key).cloned().unwrap_or(Location::Default);
-        let message = format!("this is a section; write [{key}] and its settings below");
-        Finding::new(location, key, message)
-    };
-    found.into_iter().map(finding).collect()
+    for (key, location) in &layer.locations {
+        if is_section(key) && value_at(&layer.values, key).is_some_and(|value| !value.is_object()) {
+            remove(&mut layer.values, key);
+            let message = format!("this is a section; write [{key}] and its settings below");
+            found.push(Finding::new(location.clone(), key, message));
+        }
+    }
+    found
+}
+
+fn value_at<'v>(values: &'v Map<String, Value>, key: &str) -> Option<&'v Value> {
+    let mut names = key.split('.');
+    let first = values.get(names.next()?)?;
+    names.try_fold(first, |value, name| value.get(name))
 }
 
 /// Reads a variable as what its setting takes. The checks come later and name the variable.
@@ -160,8 +148,8 @@ fn read_variable(key: &str, name: &str, text: &str) -> Value {
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
         }),
         Some(Takes::Text | Takes::Word(_) | Takes::Duration | Takes::Path) => as_text(),
-        // The catalogue knows the types of an entry's keys. TOML decides here, except about numbers: a client id of digits
-        // is a text.
+        // The catalogue knows the types of an entry's keys. TOML decides here, except about
+        // numbers: a client id of digits is a text.
         None => inline(text)
             .filter(|value| value.is_boolean() || value.is_array() || value.is_object())
             .unwrap_or_else(as_text),
@@ -243,7 +231,7 @@ mod tests {
             ("STRONGROOM_VAULT__MASTER_KEY", "{ command = [\"c\"] }"),
             ("STRONGROOM_PROVIDERS__X__OAUTH__B", "true"),
         ]);
-        let merged = merge(&[defaults(), file, environment(&variables)]).unwrap();
+        let merged = merge(&mut [defaults(), file, environment(&variables)]).unwrap();
         assert_eq!(merged.values["vault"]["master_key"], json!({"command": ["c"]}));
         assert_eq!(merged.values["vault"]["path"], json!("p"));
         assert_eq!(merged.values["providers"]["x"]["oauth"], json!({"a": 1, "b": true}));

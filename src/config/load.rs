@@ -1,4 +1,5 @@
-//! Reads the file, the environment and the command line into a [`Config`], or reports every fault at once.
+//! Reads the file, the environment and the command line into a [`Config`], or reports every fault
+//! at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,8 +11,8 @@ use serde_json::Value;
 use super::document::{self, Document};
 use super::environment::Environment;
 use super::finding::{ConfigErrors, Finding, Location};
-use super::secret_source::{SecretReader, SecretSource, Unlock};
-use super::settings::{Config, EntryPatch, ProviderSettings, Sections};
+use super::secret_source::{SecretReader, SecretSource};
+use super::settings::{Config, EntryPatch, ProviderSettings};
 use super::show::shown;
 use super::table::{Takes, nearest, setting};
 use super::{layers, warnings};
@@ -60,69 +61,54 @@ impl Config {
 
     /// Reads settings from a text, without an environment; relative paths are relative to `folder`.
     pub fn from_toml(text: &str, folder: &Path) -> Result<Self, ConfigErrors> {
-        let none: [(String, String); 0] = [];
-        let input = Input {
-            text,
-            path: Some(folder.join("strongroom.toml")),
-            folder: folder.to_owned(),
-            vault: None,
-            environment: Environment::given(none),
-        };
-        build(input, ClientSecrets::Require)
+        build(Input::text(text, folder), ClientSecrets::Require)
     }
 }
 
-/// Reads a text as [`Config::from_toml`] does, but no secrets, so that the property tests and the fuzz
-/// targets run no command.
+/// Reads a text as [`Config::from_toml`] does, but no secrets, so that the property tests and the
+/// fuzz targets run no command.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn without_secrets(text: &str, folder: &Path) -> Result<Config, ConfigErrors> {
-    let none: [(String, String); 0] = [];
-    let (path, folder) = (Some(folder.join("strongroom.toml")), folder.to_owned());
-    let environment = Environment::given(none);
-    build(Input { text, path, folder, vault: None, environment }, ClientSecrets::Leave)
+    build(Input::text(text, folder), ClientSecrets::Leave)
 }
 
 /// Finds the file to read, and reads its text.
 fn find(sources: &Sources) -> Result<Option<(PathBuf, String)>, Finding> {
-    if let Some(path) = &sources.file {
-        return match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some((path.clone(), text))),
-            Err(error) => Err(unreadable(path, &error)),
-        };
-    }
-    let environment = &sources.environment;
-    let home =
-        || environment.get("HOME").filter(|home| !home.is_empty()).map(|home| PathBuf::from(home).join(".config"));
-    let user = environment.get("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from).or_else(home);
-    let candidates = [
+    let variable = |name| sources.environment.get(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let user = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
+    let searched = [
         Some(PathBuf::from("strongroom.toml")),
         user.map(|folder| folder.join("strongroom/strongroom.toml")),
         Some(PathBuf::from("/etc/strongroom/strongroom.toml")),
     ];
-    for path in candidates.into_iter().flatten() {
+    let candidates = match &sources.file {
+        Some(named) => vec![named.clone()],
+        None => searched.into_iter().flatten().collect(),
+    };
+    for path in candidates {
         match std::fs::read_to_string(&path) {
             Ok(text) => return Ok(Some((path, text))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(error)
+                if sources.file.is_none()
+                    && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => {
+                let message = format!("the configuration cannot be read: {error}; name another file with --config");
+                return Err(Finding::new(Location::File { path, line: 1 }, "", message));
+            }
         }
     }
     Ok(None)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Finding {
-    let location = Location::File { path: path.to_owned(), line: 1 };
-    Finding::new(location, "", format!("the configuration cannot be read: {error}; name another file with --config"))
-}
-
-/// Returns what the settings say about providers' entries, even if other settings are faulty, so that the faults of the
-/// entries can be reported together with the others.
+/// Returns the settings of providers' entries, even if other settings are faulty, so
+/// that the faults of the entries can be reported together with the others.
 pub fn provider_entries(sources: &Sources) -> BTreeMap<ProviderName, EntryPatch> {
     let Ok(Some((path, text))) = find(sources) else { return BTreeMap::new() };
     let mut layers = [document::parse(&text, &path).0, layers::environment(&sources.environment)];
     for layer in &mut layers {
         layers::sections_as_values(layer);
     }
-    layers::merge(&layers).map(|mut merged| take_entries(&mut merged)).unwrap_or_default()
+    layers::merge(&mut layers).map(|mut merged| take_entries(&mut merged)).unwrap_or_default()
 }
 
 struct Input<'t> {
@@ -133,12 +119,20 @@ struct Input<'t> {
     environment: Environment,
 }
 
+impl<'t> Input<'t> {
+    fn text(text: &'t str, folder: &Path) -> Self {
+        let none: [(String, String); 0] = [];
+        let (path, folder) = (Some(folder.join("strongroom.toml")), folder.to_owned());
+        Self { text, path, folder, vault: None, environment: Environment::given(none) }
+    }
+}
+
 fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, ConfigErrors> {
     let (file, syntax) = document::parse(input.text, input.path.as_deref().unwrap_or(Path::new("")));
     let (variables, options) = (layers::environment(&input.environment), layers::command_line(input.vault.as_deref()));
     let mut layers = [layers::defaults(), file, variables, options];
     let mut faults: Vec<Finding> = layers.iter_mut().flat_map(layers::sections_as_values).collect();
-    let mut merged = layers::merge(&layers).map_err(|fault| ConfigErrors(vec![fault]))?;
+    let mut merged = layers::merge(&mut layers).map_err(|fault| ConfigErrors(vec![fault]))?;
     let [defaults, ..] = layers;
     let shown = shown(&merged);
     let mut entries = take_entries(&mut merged);
@@ -146,42 +140,30 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     let location = |key: &str| document::nearest(&locations, key).cloned().unwrap_or(Location::Default);
 
     let (mut values, defaults) = (Value::Object(values), Value::Object(defaults.values));
-    let (sections, found) = validation::read_over::<Sections>(&values, Some(&defaults), Format::Toml);
+    let (config, found) = validation::read_over::<Config>(&values, Some(&defaults), Format::Toml);
     validation::wipe(&mut values);
     faults.extend(found.iter().map(|fault| Finding::new(location(&fault.key()), fault.key(), message(fault))));
-    let Some(mut sections) = sections else { return Err(ConfigErrors(in_order(syntax, faults))) };
-    faults.extend(finish(&mut sections, &location));
-    sections.resolve(&input.folder);
-    let mut warnings = Vec::new();
-    let secrets = SecretReader::new(input.environment, variables_with_secrets(&sections));
-    for finding in read_client_secrets(&mut sections.providers, &secrets, client_secrets, &location) {
-        if client_secrets == ClientSecrets::Require { faults.push(finding) } else { warnings.push(finding) }
+    let Some(mut config) = config else { return Err(ConfigErrors(in_order(syntax, faults))) };
+    faults.extend(finish(&mut config, &location));
+    config.resolve(&input.folder);
+    config.secrets = SecretReader::new(input.environment, variables_with_secrets(&config));
+    let unread = read_client_secrets(&mut config.providers, &config.secrets, client_secrets, &location);
+    if client_secrets == ClientSecrets::Require {
+        faults.extend(unread);
+    } else {
+        config.warnings = unread;
     }
     let faults = in_order(syntax, faults);
     if !faults.is_empty() {
         return Err(ConfigErrors(faults));
     }
-    for (name, provider) in &mut sections.providers {
+    for (name, provider) in &mut config.providers {
         provider.entry = entries.remove(name).unwrap_or_default();
     }
-    let Sections { server, vault, backup, audit, oauth, egress, providers, trusted_issuers } = sections;
-    let file = input.path;
-    let mut config = Config {
-        server,
-        vault,
-        backup,
-        audit,
-        oauth,
-        egress,
-        providers,
-        trusted_issuers,
-        file,
-        warnings,
-        secrets,
-        shown,
-    };
-    let found = warnings::of(&config, location);
-    config.warnings.extend(found);
+    config.file = input.path;
+    config.shown = shown;
+    let inadvisable = warnings::of(&config, location);
+    config.warnings.extend(inadvisable);
     config.warnings.sort();
     Ok(config)
 }
@@ -189,8 +171,8 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
 /// The keys of `[providers.NAME]` that belong to our client there.
 const CLIENT_KEYS: [&str; 5] = ["client_id", "client_secret", "client_secrets", "client_key", "client_key_id"];
 
-/// Takes the parts of `[providers.NAME]` that belong to the catalogue out of the settings. A key that resembles one of ours
-/// stays: it is mistyped.
+/// Takes the parts of `[providers.NAME]` that belong to the catalogue out of the settings. A key
+/// that resembles one of ours stays: it is mistyped.
 fn take_entries(settings: &mut Document) -> BTreeMap<ProviderName, EntryPatch> {
     let mut entries = BTreeMap::new();
     let Some(Value::Object(providers)) = settings.values.get_mut("providers") else { return entries };
@@ -228,17 +210,17 @@ fn message(fault: &Fault) -> String {
 }
 
 /// Combines settings that depend on each other, and checks them against each other.
-fn finish(sections: &mut Sections, location: &impl Fn(&str) -> Location) -> Vec<Finding> {
+fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Finding> {
     let mut faults = Vec::new();
     let mut fault = |key: &str, message: String| faults.push(Finding::new(location(key), key, message));
-    if let Some(passphrase) = sections.vault.passphrase.take() {
-        sections.vault.unlock = passphrase;
+    if let Some(passphrase) = config.vault.passphrase.take() {
+        config.vault.unlock = passphrase;
         if location("vault.master_key") != Location::Default {
             let message = "the vault is opened by vault.master_key or by vault.passphrase; take one of them out";
             fault("vault.passphrase", message.to_owned());
         }
     }
-    let oauth = &mut sections.oauth;
+    let oauth = &mut config.oauth;
     oauth.callback_origins.localhost_ports = oauth.localhost_ports;
     for (at, uri) in oauth.redirect_uris.iter().enumerate() {
         if let Err(refused) = oauth.callback_origins.check(uri) {
@@ -246,7 +228,7 @@ fn finish(sections: &mut Sections, location: &impl Fn(&str) -> Location) -> Vec<
         }
     }
     let mut seen: BTreeMap<&str, &IssuerName> = BTreeMap::new();
-    for (name, issuer) in &sections.trusted_issuers {
+    for (name, issuer) in &config.trusted_issuers {
         if let Some(first) = seen.insert(&issuer.iss, name) {
             let message = format!("this is the issuer of trusted_issuers.{first}; write one section for both");
             fault(&format!("trusted_issuers.{name}.issuer"), message);
@@ -256,20 +238,16 @@ fn finish(sections: &mut Sections, location: &impl Fn(&str) -> Location) -> Vec<
 }
 
 /// The variables that hold secrets: no command that is run inherits them.
-fn variables_with_secrets(sections: &Sections) -> BTreeSet<String> {
-    let unlock = match &sections.vault.unlock {
-        Unlock::MasterKey(source) | Unlock::Passphrase(source) => Some(source),
-        Unlock::Prompt | Unlock::Stdin => None,
-    };
-    let clients = sections.providers.values().flat_map(|provider| provider.secret_sources().map(|(_, source)| source));
-    let names = unlock.into_iter().chain(clients).filter_map(|source| match source {
+fn variables_with_secrets(config: &Config) -> BTreeSet<String> {
+    let variable = |(_, source): (String, &SecretSource)| match source {
         SecretSource::Variable(name) => Some(name.clone()),
         _ => None,
-    });
-    names.collect()
+    };
+    config.secret_sources().into_iter().filter_map(variable).collect()
 }
 
-/// Reads the secrets of the clients, unless they are to be left; returns a finding for each that cannot be read.
+/// Reads the secrets of the clients, unless they are to be left; returns a finding for each that
+/// cannot be read.
 fn read_client_secrets(
     providers: &mut BTreeMap<ProviderName, ProviderSettings>,
     secrets: &SecretReader,

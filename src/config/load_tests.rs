@@ -8,6 +8,7 @@ use super::super::listen::Listen;
 use super::super::table::SETTINGS;
 use super::super::trusted_issuers::ToldBy;
 use super::*;
+use crate::config::Unlock;
 use crate::jose::Algorithm;
 
 fn load(text: &str) -> Result<Config, ConfigErrors> {
@@ -143,7 +144,7 @@ client_secret = { env = "SURELY_NOT_SET" }
         "f:7: server.max_connections: out of range; write a number from 1 to 1000000",
         "f:8: server.tls.key: is missing",
         "f:10: vault.path: this is a whole number; write a path in quotes",
-        "f:11: vault.passphrase: unknown source 'fil'; the nearest known one is file",
+        "f:11: vault.passphrase: unknown source 'fil'; write { file",
         "f:14: oauth.callback_origins[0]: an origin has no path, query or fragment; write \"https://app.example.com\"",
         "f:15: oauth.callback_origins[1]: http is allowed for loopback hosts alone; write \"https://app.example.com\"",
         "f:17: oauth.localhost_ports: write \"any\" or \"exact\"",

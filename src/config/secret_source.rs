@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
@@ -104,13 +105,7 @@ fn source_of(kind: &str, value: &Value) -> Result<SecretSource, String> {
                 .map(SecretSource::Command)
                 .ok_or_else(|| "write { command = [\"program\", \"argument\"] }; no shell is involved".to_owned())
         }
-        other => {
-            let nearest = ["file", "env", "credential", "command"]
-                .into_iter()
-                .min_by_key(|known| strsim::damerau_levenshtein(other, known))
-                .unwrap_or("file");
-            Err(format!("unknown source '{other}'; the nearest known one is {nearest}: {}", Takes::Secret.advice()))
-        }
+        other => Err(format!("unknown source '{other}'; {}", Takes::Secret.advice())),
     }
 }
 
@@ -177,12 +172,8 @@ impl SecretReader {
         for name in self.environment.beginning_with("STRONGROOM_").into_keys().chain(self.hidden.iter().cloned()) {
             command.env_remove(name);
         }
-        let mut child = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
-        let result = wait_for_output(&mut child);
-        if result.is_err() {
-            end_group(&mut child);
-        }
-        result
+        let child = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
+        output_in_time(child)
     }
 }
 
@@ -195,40 +186,29 @@ fn read_file(path: &Path) -> Result<Secret, String> {
     text_of(&bytes)
 }
 
-/// Waits until the program has closed its output and ended, for as long as it may take.
-fn wait_for_output(child: &mut Child) -> Result<Secret, String> {
-    let too_slow = || format!("it took longer than {} seconds", COMMAND_TIME.as_secs());
-    let deadline = Instant::now() + COMMAND_TIME;
+/// Waits for the output and the end of a program, which leads a process group. If it takes too
+/// long, it is ended with everything that it started.
+fn output_in_time(mut child: Child) -> Result<Secret, String> {
     let stdout = child.stdout.take().ok_or("its output cannot be read")?;
+    let group = Pid::from_child(&child);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
+        let output = secret::read(stdout, COMMAND_OUTPUT);
         // The receiver is gone if the time limit has passed.
-        let _ = sender.send(secret::read(stdout, COMMAND_OUTPUT));
+        let _ = sender.send(output.and_then(|bytes| Ok((bytes, child.wait()?))));
     });
-    let bytes = receiver
-        .recv_timeout(COMMAND_TIME)
-        .map_err(|_| too_slow())?
-        .map_err(|error| format!("its output cannot be read: {error}"))?;
-    if bytes.len() as u64 > COMMAND_OUTPUT {
-        return Err(format!("it wrote more than {COMMAND_OUTPUT} bytes"));
-    }
-    loop {
-        match child.try_wait().map_err(|error| format!("it cannot be waited for: {error}"))? {
-            Some(status) if status.success() => return text_of(&bytes),
-            Some(status) => return Err(format!("it failed ({status})")),
-            None if Instant::now() >= deadline => return Err(too_slow()),
-            None => thread::sleep(Duration::from_millis(5)),
+    let Ok(ended) = receiver.recv_timeout(COMMAND_TIME) else {
+        let _ = kill_process_group(group, Signal::KILL);
+        return Err(format!("it took longer than {} seconds", COMMAND_TIME.as_secs()));
+    };
+    match ended {
+        Err(error) => Err(format!("its output cannot be read: {error}")),
+        Ok((bytes, _)) if bytes.len() as u64 > COMMAND_OUTPUT => {
+            Err(format!("it wrote more than {COMMAND_OUTPUT} bytes"))
         }
+        Ok((_, status)) if !status.success() => Err(format!("it failed ({status})")),
+        Ok((bytes, _)) => text_of(&bytes),
     }
-}
-
-/// Ends the program and what it started.
-fn end_group(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // The program may have ended meanwhile.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _ = child.wait();
 }
 
 fn text_of(bytes: &[u8]) -> Result<Secret, String> {

@@ -26,7 +26,8 @@ const DAY: u64 = 86_400;
 const YEAR: u64 = 365 * DAY;
 
 /// All settings, with warnings about them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// `[server]`
     pub server: ServerSettings,
@@ -35,43 +36,47 @@ pub struct Config {
     /// `[backup]`
     pub backup: BackupSettings,
     /// `[audit]`
+    #[serde(default)]
     pub audit: AuditSettings,
     /// `[oauth]`
     pub oauth: OAuthSettings,
     /// `[egress]`
     pub egress: EgressSettings,
     /// `[providers.NAME]`: our client at the provider, and changes of the provider's entry.
+    #[serde(default)]
     pub providers: BTreeMap<ProviderName, ProviderSettings>,
     /// `[trusted_issuers.NAME]`: OpenID providers whose access tokens callers may present.
+    #[serde(default)]
     pub trusted_issuers: BTreeMap<IssuerName, TrustedIssuer>,
     /// The file that was read; `None` if none was found and the defaults are in force.
+    #[serde(skip)]
     pub file: Option<PathBuf>,
     /// Warnings: settings that work and are not advisable.
+    #[serde(skip)]
     pub warnings: Vec<Finding>,
     /// Reads the secrets that are not read yet.
+    #[serde(skip)]
     pub secrets: SecretReader,
-    /// Every setting that is in force, with where it was written, for `config show`. Secrets are masked.
+    /// Every setting that is in force, with where it was written, for `config show`. Secrets are
+    /// masked.
+    #[serde(skip)]
     pub shown: Vec<Shown>,
 }
 
-/// The sections of the file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Sections {
-    pub(super) server: ServerSettings,
-    pub(super) vault: VaultSettings,
-    pub(super) backup: BackupSettings,
-    #[serde(default)]
-    pub(super) audit: AuditSettings,
-    pub(super) oauth: OAuthSettings,
-    pub(super) egress: EgressSettings,
-    #[serde(default)]
-    pub(super) providers: BTreeMap<ProviderName, ProviderSettings>,
-    #[serde(default)]
-    pub(super) trusted_issuers: BTreeMap<IssuerName, TrustedIssuer>,
-}
+impl Config {
+    /// Returns the source of every secret, with its key.
+    pub(super) fn secret_sources(&self) -> Vec<(String, &SecretSource)> {
+        let mut sources = match &self.vault.unlock {
+            Unlock::MasterKey(source) => vec![("vault.master_key".to_owned(), source)],
+            Unlock::Passphrase(source) => vec![("vault.passphrase".to_owned(), source)],
+            Unlock::Prompt | Unlock::Stdin => Vec::new(),
+        };
+        for (name, provider) in &self.providers {
+            sources.extend(provider.secret_sources().map(|(key, source)| (format!("providers.{name}.{key}"), source)));
+        }
+        sources
+    }
 
-impl Sections {
     /// Makes every relative path absolute.
     pub(super) fn resolve(&mut self, folder: &Path) {
         let paths = [self.vault.epoch_file.as_mut(), self.backup.directory.as_mut()];
@@ -108,11 +113,12 @@ pub struct ServerSettings {
     /// The path before `/v1/integrations`: empty, or with a leading and without a trailing slash.
     #[serde(deserialize_with = "fields::base_path")]
     pub base_path: String,
-    /// The server's URL for others, for URLs that it hands out; without a trailing slash in its path.
+    /// The server's URL for others, for URLs that it hands out; without a trailing slash in its
+    /// path.
     #[serde(deserialize_with = "fields::public_url")]
     pub public_url: Url,
     /// Peers whose `X-Forwarded-For` counts.
-    #[serde(deserialize_with = "fields::networks")]
+    #[serde(deserialize_with = "fields::each")]
     pub trusted_proxies: Vec<IpNet>,
     /// Certificate and key; `None`: plain HTTP.
     #[serde(default)]
@@ -153,7 +159,8 @@ pub struct VaultSettings {
     /// The time for which a revocation that failed is tried again.
     #[serde(deserialize_with = "fields::duration::<_, 0, YEAR>")]
     pub revoke_retry: Duration,
-    /// The number of bytes that are held back beside the file, for writes that must succeed on a full disk.
+    /// The number of bytes that are held back beside the file, for writes that must succeed on a
+    /// full disk.
     #[serde(deserialize_with = "fields::mebibytes::<_, 1024>")]
     pub ballast: u64,
     /// The time between two verifications of the whole vault; zero: never.
@@ -206,7 +213,8 @@ pub struct OAuthSettings {
     pub state_ttl: Duration,
     /// Requires at complete the `iss` that a provider announces (RFC 9207).
     pub require_iss: bool,
-    /// Allows applications to begin the device flow (RFC 8628), which is not bound to a browser session.
+    /// Allows applications to begin the device flow (RFC 8628), which is not bound to a browser
+    /// session.
     pub device: bool,
     /// Refreshes tokens before they expire.
     pub background_refresh: bool,
@@ -217,10 +225,10 @@ pub struct OAuthSettings {
 #[serde(deny_unknown_fields)]
 pub struct EgressSettings {
     /// Networks that may be reached although they are not public.
-    #[serde(deserialize_with = "fields::networks")]
+    #[serde(deserialize_with = "fields::each")]
     pub allow: Vec<IpNet>,
     /// PEM files with certification authorities that are trusted in addition to Mozilla's.
-    #[serde(deserialize_with = "fields::paths")]
+    #[serde(deserialize_with = "fields::each")]
     pub ca_certificates: Vec<PathBuf>,
 }
 
@@ -260,7 +268,8 @@ impl ProviderSettings {
         self.client_secret_sources().next().is_some()
     }
 
-    /// The sources of the client's secrets in the order in which they are tried, with their keys below `[providers.NAME]`.
+    /// The sources of the client's secrets in the order in which they are tried, with their keys
+    /// below `[providers.NAME]`.
     pub fn client_secret_sources(&self) -> impl Iterator<Item = (String, &SecretSource)> {
         let one = self.client_secret_source.iter().map(|source| ("client_secret".to_owned(), source));
         let further = self.further_secret_sources.iter().enumerate();
@@ -274,18 +283,20 @@ impl ProviderSettings {
     }
 }
 
-/// The part of `[providers.NAME]` that belongs to the catalogue, unread, with where each key was written.
+/// The part of `[providers.NAME]` that belongs to the catalogue, unread, with where each key was
+/// written.
 #[derive(Clone, Debug, Default)]
 pub struct EntryPatch {
     /// The keys below `[providers.NAME]`, without those of the client.
     pub values: serde_json::Map<String, serde_json::Value>,
-    /// Where each key was written: `oauth.token_url` → the file and line, or the environment variable.
+    /// The location of each key: `oauth.token_url` → the file and line, or the environment
+    /// variable.
     pub locations: BTreeMap<String, Location>,
 }
 
 impl EntryPatch {
-    /// Reads the text of an entry, for example of a provider that is described at run time. `path` is shown in messages. The
-    /// keys are checked when the catalogue is built.
+    /// Reads the text of an entry, for example of a provider that is described at run time. `path`
+    /// is shown in messages. The keys are checked when the catalogue is built.
     ///
     /// # Errors
     /// The first syntax error of the text, with its line.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, join};
+use super::document::{Document, join, nearest};
 use super::finding::Location;
 use super::table::{SETTINGS, Takes, setting};
 
@@ -44,7 +44,7 @@ fn collect(table: &Map<String, Value>, parent: &str, settings: &Document, leaves
                     None if sounds_secret(name) => Value::from(MASK),
                     _ => value.clone(),
                 };
-                let location = settings.locations.get(&key).cloned().unwrap_or(Location::Default);
+                let location = nearest(&settings.locations, &key).cloned().unwrap_or(Location::Default);
                 // JSON's null, a number that is not finite, is a fault and never shown.
                 let Ok(value) = toml::Value::try_from(&value) else { continue };
                 leaves.push(Shown { key, value, location });
@@ -74,7 +74,8 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-/// Returns true if a key of a provider's entry (a parameter, a header) may hold a secret, by its name.
+/// Returns true if a key of a provider's entry (a parameter, a header) may hold a secret, by its
+/// name.
 fn sounds_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     ["secret", "password", "passphrase", "authorization", "api_key", "api-key", "cookie"]

@@ -183,18 +183,14 @@ pub(super) fn nearest(key: &str) -> String {
     let sections = SETTINGS.iter().flat_map(|setting| {
         setting.key.match_indices('.').map(|(end, _)| &setting.key[..end]).filter(|section| !section.ends_with("NAME"))
     });
-    let candidates: Vec<&str> = if wanted.contains('.') {
-        SETTINGS.iter().map(|setting| setting.key).collect()
-    } else {
-        sections.chain(SETTINGS.iter().map(|setting| setting.key)).collect()
-    };
+    let candidates = sections.filter(|_| !wanted.contains('.')).chain(SETTINGS.iter().map(|setting| setting.key));
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let distance = |known: &str| {
         let whole = strsim::damerau_levenshtein(&wanted, known);
         // The right name in the wrong section is one step away.
         whole.min(strsim::damerau_levenshtein(&last(&wanted), &last(known)) + 1)
     };
-    let best = candidates.into_iter().min_by_key(|known| distance(known)).unwrap_or_default();
+    let best = candidates.min_by_key(|known| distance(known)).unwrap_or_default();
     match key.split('.').nth(1) {
         Some(name) if key.starts_with("providers.") || key.starts_with("trusted_issuers.") => {
             best.replace("NAME", name)

@@ -1,10 +1,11 @@
-//! `[trusted_issuers.NAME]`: OpenID providers whose access tokens callers may present in place of an API key.
+//! `[trusted_issuers.NAME]`: OpenID providers whose access tokens callers may present in place of
+//! an API key.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
-use url::Url;
 
+use super::fields::bare_url;
 use crate::id::{IdError, UserId};
 use crate::jose::Algorithm;
 use crate::permission::{Permission, Permissions};
@@ -13,7 +14,8 @@ use crate::permission::{Permission, Permissions};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrustedIssuer {
-    /// The issuer as it was written: `iss` is compared with this text, not with what a URL parser makes of it.
+    /// The issuer as it was written: `iss` is compared with this text, not with what a URL parser
+    /// makes of it.
     #[serde(rename = "issuer", deserialize_with = "issuer")]
     pub iss: String,
     /// `aud` must name one of these.
@@ -37,7 +39,8 @@ pub struct TrustedIssuer {
     /// The claim that gives further permissions: a text with spaces, or a list.
     #[serde(default = "scope", deserialize_with = "not_empty")]
     pub permissions_claim: String,
-    /// The permissions that a value of that claim stands for. A permission's own name always stands for it.
+    /// The permissions that a value of that claim stands for. A permission's own name always stands
+    /// for it.
     #[serde(default, deserialize_with = "claim_permissions")]
     pub claim_permissions: BTreeMap<String, Permissions>,
 }
@@ -86,18 +89,13 @@ fn audience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
     Ok(audience.into_iter().map(|name| name.0).collect())
 }
 
-/// An issuer identifier (RFC 8414 §2): https, or http for loopback, which egress guards; no query, no fragment.
+/// An issuer identifier (RFC 8414 §2): https, or http for loopback, which egress guards; no query,
+/// no fragment.
 fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     let advice = "write the issuer as in the provider's metadata, such as \"https://login.example.com\"";
-    let url = Url::parse(&text).map_err(|error| de::Error::custom(format!("this is not a URL ({error}); {advice}")))?;
-    let plain =
-        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-    if plain && matches!(url.scheme(), "https" | "http") && url.has_host() {
-        Ok(text)
-    } else {
-        Err(de::Error::custom(format!("an issuer has a scheme, a host and perhaps a path; {advice}")))
-    }
+    bare_url(&text, advice).map_err(de::Error::custom)?;
+    Ok(text)
 }
 
 fn told_by<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ToldBy, D::Error> {

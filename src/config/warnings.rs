@@ -3,7 +3,7 @@
 use super::callback_origin::is_loopback;
 use super::finding::{Finding, Location};
 use super::listen::Listen;
-use super::secret_source::{SecretSource, Unlock};
+use super::secret_source::SecretSource;
 use super::settings::Config;
 
 pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Finding> {
@@ -12,7 +12,7 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
     let server = &config.server;
     let is_public = server.public_url.host().is_some_and(|host| !is_loopback(&host));
 
-    for (key, source) in secrets(config) {
+    for (key, source) in config.secret_sources() {
         if matches!(source, SecretSource::Inline(_)) {
             warn(
                 &key,
@@ -55,19 +55,6 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
         }
     }
     found
-}
-
-/// Returns the source of every secret, with its key.
-fn secrets(config: &Config) -> Vec<(String, &SecretSource)> {
-    let mut sources = match &config.vault.unlock {
-        Unlock::MasterKey(source) => vec![("vault.master_key".to_owned(), source)],
-        Unlock::Passphrase(source) => vec![("vault.passphrase".to_owned(), source)],
-        Unlock::Prompt | Unlock::Stdin => Vec::new(),
-    };
-    for (name, provider) in &config.providers {
-        sources.extend(provider.secret_sources().map(|(key, source)| (format!("providers.{name}.{key}"), source)));
-    }
-    sources
 }
 
 fn listens_openly(listen: &Listen) -> bool {
