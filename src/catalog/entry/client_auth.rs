@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenAuth {
-    /// `client_secret_basic`: id and secret form-urlencoded, then base64 in the `Authorization` header.
+    /// `client_secret_basic`: id and secret form-urlencoded, then base64 in the `Authorization`
+    /// header.
     #[default]
     Basic,
     /// `client_secret_basic` without the form-urlencoding, for servers that do not decode it.

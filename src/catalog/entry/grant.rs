@@ -33,7 +33,6 @@ impl GrantType {
 #[serde(deny_unknown_fields)]
 pub struct JwtBearer {
     /// The audience. Without it, the token endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
     /// The place of the scopes.
     #[serde(default)]
@@ -42,7 +41,6 @@ pub struct JwtBearer {
     #[serde(default = "yes")]
     pub subject_required: bool,
     /// The signature algorithm. Without it, the first one that the key supports.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<Algorithm>,
 }
 

@@ -9,11 +9,11 @@ use super::template::Template;
 use super::value::JsonPointer;
 
 /// The request for the account's identity, and the members of the response that are read.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// The URL, requested with the access token as bearer. With `from_id_token` it is requested for members that the ID token
-    /// does not have.
+    /// The URL, requested with the access token as bearer. With `from_id_token` it is requested for
+    /// members that the ID token does not have.
     #[serde(skip_serializing_if = "Template::is_absent")]
     pub url: Template,
     /// The method of the request.
@@ -23,22 +23,20 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// A JSON body (a GraphQL query, for example).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// The `username` of the credential; absent if clients of the original get none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<JsonPointer>,
     /// The title of the credential. Without it, the username, else the provider's display name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<JsonPointer>,
     /// The provider's stable id of the account, by which two accounts differ.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<JsonPointer>,
-    /// Reads the token response itself and sends no request. `url` then documents the token endpoint.
+    /// Reads the token response itself and sends no request. `url` then documents the token
+    /// endpoint.
     #[serde(default)]
     pub from_token_answer: bool,
     /// Reads the ID token (OpenID Connect Core §2), whose signature and claims are checked. Without
-    /// pointers: `preferred_username`, else `email`, as the username, `name` as the title, `sub` as the account.
+    /// pointers: `preferred_username`, else `email`, as the username, `name` as the title, `sub` as
+    /// the account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_id_token: bool,
 }
@@ -46,16 +44,6 @@ pub struct Identity {
 impl Identity {
     /// Reads the ID token, and the userinfo endpoint if one is known (OpenID Connect Core §5.3).
     pub fn openid(userinfo: Option<Template>) -> Self {
-        Self {
-            url: userinfo.unwrap_or_else(Template::absent),
-            method: Method::Get,
-            headers: BTreeMap::new(),
-            body: None,
-            username: None,
-            title: None,
-            account: None,
-            from_token_answer: false,
-            from_id_token: true,
-        }
+        Self { url: userinfo.unwrap_or_default(), from_id_token: true, ..Self::default() }
     }
 }

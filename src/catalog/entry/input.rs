@@ -1,5 +1,5 @@
-//! Inputs: values that a provider's URLs depend on, such as a customer's subdomain, the data centre in the
-//! callback, or the instance in the token response.
+//! Inputs: values that a provider's URLs depend on, such as a customer's subdomain, the data centre
+//! in the callback, or the instance in the token response.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -13,18 +13,15 @@ pub struct Input {
     /// The source of the value.
     #[serde(default)]
     pub from: InputFrom,
-    /// Its name at the source, if it is not the input's own name; for a token response also a JSON pointer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its name at the source, if it is not the input's own name; for a token response also a JSON
+    /// pointer.
     pub member: Option<String>,
     /// A pattern that the whole value matches.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Pattern>,
-    /// The hosts that it can be: a name, or `*.name` for one label before it. `https://` before a host is removed. Only an input
-    /// with this list can be a whole host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The hosts that it can be: a name, or `*.name` for one label before it. `https://` before a
+    /// host is removed. Only an input with this list can be a whole host.
     pub hosts: Option<Vec<String>>,
     /// The value if none is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
     /// A legal value, shown in the response to a missing or malformed one (422).
     pub example: String,
@@ -86,8 +83,8 @@ impl InputFault {
 }
 
 impl Input {
-    /// Returns the value in the form that is kept, if it is legal. A provider may send a URL that has only a host
-    /// (`https://accounts.zoho.eu`).
+    /// Returns the value in the form that is kept, if it is legal. A provider may send a URL that
+    /// has only a host (`https://accounts.zoho.eu`).
     pub fn taken(&self, value: &str) -> Option<String> {
         let fits = !value.is_empty() && value.len() <= LONGEST && !value.chars().any(char::is_control);
         let matches = fits && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(value));
@@ -109,7 +106,8 @@ impl Input {
                 .is_some_and(|start| label(start).is_some()),
             None => *pattern == host,
         };
-        // The list was checked with the entry. A value that is not a host name is rejected even if it is listed.
+        // The list was checked with the entry. A value that is not a host name is rejected even if
+        // it is listed.
         let is_name = host.split('.').all(|part| label(part).is_some());
         (is_name && self.hosts.as_ref()?.iter().any(listed)).then_some(host)
     }

@@ -1,5 +1,5 @@
-//! MCP servers (Model Context Protocol). The server itself describes its authorization (RFC 9728, RFC 8414,
-//! RFC 7591), so the entry has few keys.
+//! MCP servers (Model Context Protocol). The server itself describes its authorization (RFC 9728,
+//! RFC 8414, RFC 7591), so the entry has few keys.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use super::value::Endpoint;
 #[serde(deny_unknown_fields)]
 pub struct Mcp {
     /// The server. Without it, the caller names the server as the input `server_url`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_url: Option<Endpoint>,
-    /// The authorization server at which the configured client is registered. No other server ever sees the client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The authorization server at which the configured client is registered. No other server ever
+    /// sees the client.
     pub issuer: Option<String>,
-    /// Scopes for requests in which the caller names none. If this is empty, the scopes that the server requires.
+    /// Scopes for requests in which the caller names none. If this is empty, the scopes that the
+    /// server requires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_scopes: Vec<String>,
 }

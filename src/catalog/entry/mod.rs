@@ -1,6 +1,8 @@
-//! The vocabulary of entries: every key that a provider's file can have, typed and checked while it is read.
+//! The vocabulary of entries: every key that a provider's file can have, typed and checked while it
+//! is read.
 //!
-//! A quirk that the vocabulary cannot express extends it for all providers. No code branches on a provider's name.
+//! A quirk that the vocabulary cannot express extends it for all providers. No code branches on a
+//! provider's name.
 
 mod client_auth;
 mod grant;
@@ -38,28 +40,20 @@ pub struct Entry {
     /// The name for people, as the provider writes it.
     pub display_name: String,
     /// The page of the provider's own documentation from which the entry was written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<Endpoint>,
     /// The day on which the entry was last compared with that page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked: Option<Date>,
     /// The category of the service: `developer-tools`, `ai`, `social`, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// OAuth 2 of the provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuth>,
     /// The provider is an MCP server: the server itself describes its authorization.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<Mcp>,
     /// The provider accepts API keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKeyPlacement>,
     /// The provider accepts a user name and a password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_password: Option<UserPassword>,
     /// Credentials of this provider are headers for a host that the user chooses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_scoped: Option<HostScoped>,
 }
 

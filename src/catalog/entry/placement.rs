@@ -13,35 +13,30 @@ use super::value::Endpoint;
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyPlacement {
     /// The page on which a user creates a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<Endpoint>,
     /// The part of a request that carries the key; absent if it is not known.
-    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "in")]
     pub place: Option<Place>,
     /// Its name there: the header, the query parameter, the member of the body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A prefix of the key, or of the first of several secrets: `Bearer `, or `/bot` in a path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// With `basic`: the fixed user name to which the key is the password. Without it the key is the user name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// With `basic`: the fixed user name to which the key is the password. Without it the key is
+    /// the user name.
     pub user: Option<String>,
     /// With `basic` and two secrets: a suffix of the user name (`/token`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_suffix: Option<String>,
-    /// With `basic`: the fixed password to which the key is the user name. Without it that password is empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// With `basic`: the fixed password to which the key is the user name. Without it that password
+    /// is empty.
     pub password: Option<String>,
-    /// The names of two or more secrets that the key consists of, joined by colons in this order; each goes under its
-    /// own name. With `basic` they are user name and password.
+    /// The names of two or more secrets that the key consists of, joined by colons in this order;
+    /// each goes under its own name. With `basic` they are user name and password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// Further headers of every request (a version, for example).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// The base URL of the API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Template>,
     /// The inputs that `base_url` depends on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -72,18 +67,17 @@ pub enum Place {
     Body,
 }
 
-/// The provider accepts a user name and a password: HTTP Basic (RFC 7617) if there is a URL to send them to.
+/// The provider accepts a user name and a password: HTTP Basic (RFC 7617) if there is a URL to send
+/// them to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserPassword {
     /// The page on which a user finds them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<Endpoint>,
     /// Further headers of every request (a version, for example).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// The base URL of the API.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Template>,
     /// The inputs that `base_url` depends on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

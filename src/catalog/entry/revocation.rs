@@ -23,11 +23,12 @@ pub struct Revoke {
     /// The format of the body.
     #[serde(default)]
     pub body: Body,
-    /// The parameter that carries the token (RFC 7009 §2.1); `{kind}`: the one named `access_token` or `refresh_token`
-    /// after the token in it.
+    /// The parameter that carries the token (RFC 7009 §2.1); `{kind}`: the one named `access_token`
+    /// or `refresh_token` after the token in it.
     #[serde(default = "Revoke::standard_token_param")]
     pub token_param: String,
-    /// The tokens that are sent, in this order. A token that the credential does not have is skipped.
+    /// The tokens that are sent, in this order. A token that the credential does not have is
+    /// skipped.
     #[serde(default = "Revoke::standard_tokens")]
     pub tokens: Vec<TokenKind>,
     /// Sends only the first token that the credential has: the others end with it.
@@ -48,7 +49,8 @@ pub struct Revoke {
     /// Statuses for a token that is already invalid: `404`, for example.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone_statuses: Vec<u16>,
-    /// The scope of a revocation: the whole grant of user and client (assumed unless documented otherwise), or one token.
+    /// The scope of a revocation: the whole grant of user and client (assumed unless documented
+    /// otherwise), or one token.
     #[serde(default)]
     pub ends: RevocationEnds,
 }

@@ -1,8 +1,11 @@
 //! URLs with placeholders for inputs: `https://{subdomain}.acme.example/oauth/token`.
 //!
-//! The host of the token endpoint receives the code, the verifier and the client secret. So a value can be one whole
-//! label under a domain that the entry fixes, or the whole host if the entry's list has it. In a path or a query it is
-//! percent-encoded, so that it cannot change the rest of the URL.
+//! The host of the token endpoint receives the code, the verifier and the client secret. So a value
+//! can be one whole label under a domain that the entry fixes, or the whole host if the entry's
+//! list has it. In a path or a query it is percent-encoded, so that it cannot change the rest of
+//! the URL.
+
+use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -17,18 +20,14 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The value for checking a template: it is a legal label, path segment and query value.
 const STAND_IN: &str = "x";
 
-/// A URL, or a URL with placeholders. Any values make it an [`Endpoint`] under the hosts that it allows.
+/// A URL, or a URL with placeholders. Any values make it an [`Endpoint`] under the hosts that it
+/// allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
-    pieces: Vec<Piece>,
+    /// The placeholders in the text, with their braces.
+    values: Vec<(Range<usize>, Position)>,
     url: Option<Url>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Fixed(String),
-    Value(String, Position),
 }
 
 /// The place of a value in the URL.
@@ -47,20 +46,21 @@ pub(in crate::catalog) const DISCOVERED: &str = "discovered";
 
 impl From<&Endpoint> for Template {
     fn from(endpoint: &Endpoint) -> Self {
-        let text = endpoint.url().to_string();
-        Self { pieces: vec![Piece::Fixed(text.clone())], text, url: Some(endpoint.url().clone()) }
+        Self { text: endpoint.url().to_string(), values: Vec::new(), url: Some(endpoint.url().clone()) }
+    }
+}
+
+impl Default for Template {
+    /// A URL that is not known yet: discovery finds it.
+    fn default() -> Self {
+        Self { text: DISCOVERED.to_owned(), values: Vec::new(), url: None }
     }
 }
 
 impl Template {
-    /// Makes a URL that is not known yet: discovery finds it.
-    pub fn absent() -> Self {
-        Self { text: DISCOVERED.to_owned(), pieces: Vec::new(), url: None }
-    }
-
     /// Returns true if discovery finds it.
     pub fn is_absent(&self) -> bool {
-        self.pieces.is_empty()
+        self.text == DISCOVERED
     }
 
     /// Reads and checks the text.
@@ -69,32 +69,29 @@ impl Template {
             return Err("not a URL: there is a backslash, a white space or a control character in it".to_owned());
         }
         let host = host_of(text);
-        // The URL parser accepts one slash, or three, as two. The host would then be in another place than here.
+        // The URL parser accepts one slash, or three, as two. The host would then be in another
+        // place than here.
         let begins = ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
         if text.contains('{') && (!begins || host.is_empty()) {
             return Err("a URL with a placeholder begins with https:// and its host".to_owned());
         }
-        let (mut pieces, mut rest, mut offset) = (Vec::new(), text, 0);
-        while let Some(open) = rest.find('{') {
-            let end = rest[open..].find('}').ok_or("a '{' without its '}'")?;
-            let name = &rest[open + 1..open + end];
+        let (mut values, mut end) = (Vec::new(), 0);
+        while let Some(open) = text[end..].find('{').map(|open| end + open) {
+            let close = open + text[open..].find('}').ok_or("a '{' without its '}'")?;
+            let name = &text[open + 1..close];
             let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
             if name.is_empty() || !name.bytes().all(legal) {
                 return Err("between '{' and '}' stands the name of an input".to_owned());
             }
-            let position = position(text, &host, offset + open)?;
-            pieces.push(Piece::Fixed(rest[..open].to_owned()));
-            pieces.push(Piece::Value(name.to_owned(), position));
-            offset += open + end + 1;
-            rest = &rest[open + end + 1..];
+            values.push((open..close + 1, position(text, &host, open)?));
+            end = close + 1;
         }
-        if rest.contains('}') {
+        if text[end..].contains('}') {
             return Err("a '}' without its '{'".to_owned());
         }
-        pieces.push(Piece::Fixed(rest.to_owned()));
-        let mut template = Self { text: text.to_owned(), pieces, url: None };
+        let mut template = Self { text: text.to_owned(), values, url: None };
         let tried = Endpoint::parse(&template.written(|_, _| Ok::<_, ()>(STAND_IN.to_owned())).unwrap_or_default())?;
-        if template.names().next().is_none() {
+        if template.values.is_empty() {
             template.url = Some(tried.url().clone());
         }
         Ok(template)
@@ -112,14 +109,15 @@ impl Template {
 
     /// Returns the names of the values and their places.
     pub fn names(&self) -> impl Iterator<Item = (&str, Position)> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Value(name, position) => Some((name.as_str(), *position)),
-            Piece::Fixed(_) => None,
-        })
+        self.values.iter().map(|(range, position)| (self.name(range), *position))
     }
 
-    /// Fills in the values that `value` gives, each with its input, whose list of hosts is checked again. Other
-    /// placeholders stay.
+    fn name(&self, braces: &Range<usize>) -> &str {
+        &self.text[braces.start + 1..braces.end - 1]
+    }
+
+    /// Fills in the values that `value` gives, each with its input, whose list of hosts is checked
+    /// again. Other placeholders stay.
     ///
     /// # Errors
     /// A value is not legal in its place.
@@ -143,13 +141,13 @@ impl Template {
     }
 
     fn written<E>(&self, mut value: impl FnMut(&str, Position) -> Result<String, E>) -> Result<String, E> {
-        let mut text = String::with_capacity(self.text.len() + 32);
-        for piece in &self.pieces {
-            match piece {
-                Piece::Fixed(fixed) => text.push_str(fixed),
-                Piece::Value(name, position) => text.push_str(&value(name, *position)?),
-            }
+        let (mut text, mut end) = (String::with_capacity(self.text.len() + 32), 0);
+        for (range, position) in &self.values {
+            text.push_str(&self.text[end..range.start]);
+            text.push_str(&value(self.name(range), *position)?);
+            end = range.end;
         }
+        text.push_str(&self.text[end..]);
         Ok(text)
     }
 }
@@ -167,14 +165,14 @@ fn placed(name: &str, input: &Input, value: &str, position: Position) -> Result<
 }
 
 /// Returns the range of the host in the text: after `://`, up to the port, the path or the query.
-fn host_of(text: &str) -> std::ops::Range<usize> {
+fn host_of(text: &str) -> Range<usize> {
     let start = text.find("://").map_or(0, |at| at + 3);
     let end = text[start..].find(['/', '?', '#', '\\', ':', '@']).map_or(text.len(), |end| start + end);
     start..end
 }
 
 /// Returns the place of the placeholder at `at`.
-fn position(text: &str, host: &std::ops::Range<usize>, at: usize) -> Result<Position, String> {
+fn position(text: &str, host: &Range<usize>, at: usize) -> Result<Position, String> {
     if at >= host.end {
         let authority = text[host.start..].find(['/', '?', '#', '\\']).map_or(text.len(), |end| host.start + end);
         return if at >= authority { Ok(Position::Beyond) } else { Err("a placeholder cannot be the port".to_owned()) };
@@ -210,7 +208,7 @@ impl Serialize for Template {
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
-            DISCOVERED => Ok(Self::absent()),
+            DISCOVERED => Ok(Self::default()),
             text => Self::parse(text).map_err(de::Error::custom),
         }
     }

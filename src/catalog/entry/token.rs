@@ -7,21 +7,20 @@ use super::request::Method;
 use super::template::Template;
 use super::value::{JsonPointer, Lifetime};
 
-/// A further token in the same response, for another account than the first. It becomes a credential of its own, which is
-/// refreshed and revoked separately.
+/// A further token in the same response, for another account than the first. It becomes a
+/// credential of its own, which is refreshed and revoked separately.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FurtherToken {
     /// The place of its members in the token response.
     pub path: JsonPointer,
-    /// The parameter of the authorization request for its scopes; absent if the provider sends it without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The parameter of the authorization request for its scopes; absent if the provider sends it
+    /// without one.
     pub scope_param: Option<String>,
     /// Its scopes if the caller names none. Without any, it is not requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_scopes: Vec<String>,
     /// The stable id of its account in the token response.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<JsonPointer>,
 }
 
@@ -33,13 +32,11 @@ pub struct Refresh {
     #[serde(default)]
     pub rotates: bool,
     /// The lifetime of an unused refresh token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Lifetime>,
     /// The member of the token response with the lifetime of the refresh token, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_member: Option<String>,
-    /// Error codes for an invalid refresh token, in addition to `invalid_grant` (RFC 6749 §5.2). The user then has to connect
-    /// the account again.
+    /// Error codes for an invalid refresh token, in addition to `invalid_grant` (RFC 6749 §5.2).
+    /// The user then has to connect the account again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_errors: Vec<String>,
     /// The token that is sent: the refresh token, or the access token while it is valid.
@@ -49,10 +46,8 @@ pub struct Refresh {
     #[serde(default = "Method::post", skip_serializing_if = "Method::is_post")]
     pub method: Method,
     /// The `grant_type` of the request, if it is not `refresh_token`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_type: Option<String>,
     /// Client authentication, if it is not `token_auth`; `none`: only `client_id`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TokenAuth>,
     /// Sends the redirect URI of the login, as the exchange of the code does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -109,7 +104,6 @@ pub struct LongLived {
     #[serde(default = "LongLived::standard_token_param")]
     pub token_param: String,
     /// Client authentication, if it is not `token_auth`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TokenAuth>,
 }
 
@@ -126,11 +120,11 @@ pub struct Introspect {
     /// The introspection endpoint.
     pub url: Template,
     /// Client authentication, if it is not `token_auth`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<TokenAuth>,
 }
 
-/// The place of the access token in a request, if it is not `Authorization: Bearer` (RFC 6750 §2.1).
+/// The place of the access token in a request, if it is not `Authorization: Bearer` (RFC 6750
+/// §2.1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessToken {
@@ -140,7 +134,6 @@ pub struct AccessToken {
     /// Its name there: the header or the query parameter.
     pub name: String,
     /// A prefix of it in a header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
 }
 

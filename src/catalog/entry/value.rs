@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
+use crate::config::is_loopback;
 use crate::duration;
 
-/// A URL of a provider: `https`, or `http` to a loopback host, which the egress guard checks again; without user info and
-/// fragment.
+/// A URL of a provider: `https`, or `http` to a loopback host, which the egress guard checks again;
+/// without user info and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
@@ -17,15 +18,10 @@ impl Endpoint {
     /// Parses and checks the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-        let loopback = match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-            None => return Err("the URL has no host".to_owned()),
-        };
+        let host = url.host().ok_or("the URL has no host")?;
         match url.scheme() {
             "https" => {}
-            "http" if loopback => {}
+            "http" if is_loopback(&host) => {}
             "http" => return Err("http is possible only to a loopback host; use https".to_owned()),
             other => return Err(format!("the scheme is '{other}', and must be https")),
         }
@@ -57,25 +53,23 @@ impl<'de> Deserialize<'de> for Endpoint {
 }
 
 /// A day, as `2026-11-24`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Date(jiff::civil::Date);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Date(String);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Serialize for Date {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        f.write_str(&self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| de::Error::custom("not a day; write it as \"2026-11-24\""))
+        match text.parse::<jiff::civil::Date>() {
+            Ok(_) => Ok(Self(text)),
+            Err(_) => Err(de::Error::custom("not a day; write it as \"2026-11-24\"")),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
-//! The values of an entry's inputs: read from the caller, the callback and the token response, checked each time, and
-//! filled into the entry's URLs.
+//! The values of an entry's inputs: read from the caller, the callback and the token response,
+//! checked each time, and filled into the entry's URLs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::input::{Input, InputFault, InputFrom};
+use super::input::{InputFault, InputFrom};
 use super::oauth::OAuth;
 use super::template::Template;
 
@@ -27,33 +27,20 @@ impl OAuth {
     /// Returns the values that the caller gives, or their defaults.
     ///
     /// # Errors
-    /// Every input that is missing or malformed. Values without an input are ignored, as unknown fields are.
+    /// Every input that is missing or malformed. Values without an input are ignored, as unknown
+    /// fields are.
     pub fn callers_values(&self, given: &BTreeMap<String, String>) -> Result<Values, Vec<InputFault>> {
-        let mut faults = Vec::new();
-        let values = self
-            .inputs_from(InputFrom::Caller)
-            .filter_map(|(name, input)| match value_of(name, input, given.get(name).map(String::as_str)) {
-                Ok(value) => Some((name.clone(), value)),
-                Err(fault) => {
-                    faults.push(fault);
-                    None
-                }
-            })
-            .collect();
-        if faults.is_empty() { Ok(values) } else { Err(faults) }
+        self.values_from(InputFrom::Caller, |name| given.get(name).map(String::as_str))
     }
 
-    /// Returns the values in the callback. An attacker may have written them, so they are checked before anything is sent.
+    /// Returns the values in the callback. An attacker may have written them, so they are checked
+    /// before anything is sent.
     ///
     /// # Errors
     /// For the first one that is missing or malformed.
     pub fn callbacks_values(&self, parameters: &BTreeMap<String, String>) -> Result<Values, InputFault> {
-        self.inputs_from(InputFrom::Callback)
-            .map(|(name, input)| {
-                let given = parameters.get(input.member.as_ref().unwrap_or(name)).map(String::as_str);
-                Ok((name.clone(), value_of(name, input, given)?))
-            })
-            .collect()
+        let values = self.values_from(InputFrom::Callback, |name| parameters.get(name).map(String::as_str));
+        values.map_err(|mut faults| faults.swap_remove(0))
     }
 
     /// Returns the values in the kept members of the token response.
@@ -61,16 +48,31 @@ impl OAuth {
     /// # Errors
     /// For the first one that is missing or malformed.
     pub fn token_values(&self, kept: &BTreeMap<String, Value>) -> Result<Values, InputFault> {
-        self.inputs_from(InputFrom::Token)
-            .map(|(name, input)| {
-                let given = kept.get(input.member.as_ref().unwrap_or(name)).and_then(Value::as_str);
-                Ok((name.clone(), value_of(name, input, given)?))
-            })
-            .collect()
+        let values = self.values_from(InputFrom::Token, |name| kept.get(name).and_then(Value::as_str));
+        values.map_err(|mut faults| faults.swap_remove(0))
     }
 
-    /// Returns the entry with these values in its URLs. Each value is checked again, because the entry may have changed. If
-    /// one is missing, the URL stays a template, to which nothing can be sent.
+    /// Reads the inputs of one source, each by its name there.
+    fn values_from<'v>(
+        &self,
+        from: InputFrom,
+        given: impl Fn(&str) -> Option<&'v str>,
+    ) -> Result<Values, Vec<InputFault>> {
+        let (mut values, mut faults) = (Values::new(), Vec::new());
+        for (name, input) in self.inputs.iter().filter(|(_, input)| input.from == from) {
+            let value = given(input.member.as_ref().unwrap_or(name)).or(input.default.as_deref());
+            match value.map(|value| input.taken(value)) {
+                Some(Some(value)) => drop(values.insert(name.clone(), value)),
+                Some(None) => faults.push(InputFault::malformed(name, input)),
+                None => faults.push(InputFault::missing(name, input)),
+            }
+        }
+        if faults.is_empty() { Ok(values) } else { Err(faults) }
+    }
+
+    /// Returns the entry with these values in its URLs. Each value is checked again, because the
+    /// entry may have changed. If one is missing, the URL stays a template, to which nothing can be
+    /// sent.
     ///
     /// # Errors
     /// The first value that is not legal in its place.
@@ -125,7 +127,8 @@ impl OAuth {
         }
     }
 
-    /// Updates the values that the newest token response gives. Values that are absent or malformed there stay as they were.
+    /// Updates the values that the newest token response gives. Values that are absent or malformed
+    /// there stay as they were.
     pub fn renew_token_values(&self, metadata: &mut BTreeMap<String, Value>) {
         let Ok(newest) = self.token_values(metadata) else { return };
         if newest.is_empty() {
@@ -135,10 +138,6 @@ impl OAuth {
         if let Value::Object(kept) = kept {
             kept.extend(newest.into_iter().map(|(name, value)| (name, value.into())));
         }
-    }
-
-    fn inputs_from(&self, from: InputFrom) -> impl Iterator<Item = (&String, &Input)> {
-        self.inputs.iter().filter(move |(_, input)| input.from == from)
     }
 
     fn templates_mut(&mut self) -> Vec<&mut Template> {
@@ -153,9 +152,4 @@ impl OAuth {
         templates.extend(self.revoke.as_mut().map(|revoke| &mut revoke.url));
         templates
     }
-}
-
-fn value_of(name: &str, input: &Input, given: Option<&str>) -> Result<String, InputFault> {
-    let given = given.or(input.default.as_deref()).ok_or_else(|| InputFault::missing(name, input))?;
-    input.taken(given).ok_or_else(|| InputFault::malformed(name, input))
 }

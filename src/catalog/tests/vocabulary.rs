@@ -1,6 +1,6 @@
-//! The tables of the vocabulary in `docs/providers.md` are generated from the types, their documentation and their
-//! attributes. To regenerate them:
-//! `UPDATE_DOCS=1 cargo test --lib the_documented_vocabulary_is_that_of_the_types`
+//! The tables of the vocabulary in `docs/providers.md` are generated from the types, their
+//! documentation and their attributes. To regenerate them: `UPDATE_DOCS=1 cargo test --lib
+//! the_documented_vocabulary_is_that_of_the_types`
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -41,7 +41,7 @@ const SECTIONS: [(&str, &str); 15] = [
     ("oauth.refresh", "Refresh"),
 ];
 
-/// What a type that is no section and no list of words takes.
+/// Describes the values of a type that is neither a section nor a list of words.
 const TAKES: [(&str, &str); 14] = [
     ("String", "a text"),
     ("bool", "`true` or `false`"),
@@ -67,7 +67,8 @@ struct Member {
     attributes: String,
 }
 
-/// The lines between `head` and the brace at the beginning of a line that ends it, with what stands right above it.
+/// The lines between `head` and the brace at the beginning of a line that ends it, with what stands
+/// right above it.
 fn body(head: &str) -> Option<(&'static str, &'static str)> {
     SOURCES.iter().find_map(|source| {
         let (above, rest) = source.split_once(head)?;
@@ -139,7 +140,7 @@ fn snake_case(name: &str) -> String {
     text
 }
 
-/// What a key of this type takes, and what each of its words means.
+/// Describes the values of a key of this type, and the meaning of each of its words.
 fn takes(kind: &str) -> (String, String) {
     if let Some((_, takes)) = TAKES.iter().find(|(known, _)| *known == kind) {
         return ((*takes).to_owned(), String::new());
@@ -167,10 +168,10 @@ fn takes(kind: &str) -> (String, String) {
     (each.join(", "), meanings)
 }
 
-/// What holds where an entry does not have the key.
+/// Describes the default of a key.
 fn default_of(member: &Member) -> String {
     let Member { kind, attributes, .. } = member;
-    if !attributes.contains("default") {
+    if !attributes.contains("default") && !member.kind.starts_with("Option<") {
         return "required".to_owned();
     }
     if let Some((_, rest)) = attributes.split_once("default = \"") {
@@ -190,7 +191,7 @@ fn default_of(member: &Member) -> String {
     }
 }
 
-/// What a function without arguments gives, which is written in its one line: one of a type's, or a free one.
+/// Returns the result of a function without arguments, as its single line has it.
 fn value_of(path: &str) -> String {
     let (owner, function) = path.rsplit_once("::").unwrap_or(("", path));
     let line = SOURCES.iter().find_map(|source| {

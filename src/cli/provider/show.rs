@@ -19,6 +19,14 @@ pub(in crate::cli) fn list(
     })
 }
 
+/// Removes the keys that the entry does not have.
+fn remove_nulls(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(remove_nulls);
+    }
+}
+
 /// Shows one entry.
 pub(in crate::cli) fn show(
     installation: &Installation,
@@ -29,8 +37,9 @@ pub(in crate::cli) fn show(
     let provider = installation.provider(name)?;
     if json {
         let mut whole = Map::from_iter([("name".to_owned(), Value::from(provider.name.as_str()))]);
-        if let Ok(Value::Object(entry)) = serde_json::to_value(&provider.entry) {
-            whole.extend(entry);
+        if let Ok(mut entry) = serde_json::to_value(&provider.entry) {
+            remove_nulls(&mut entry);
+            whole.extend(entry.as_object().cloned().unwrap_or_default());
         }
         return out.json(&whole);
     }
