@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 
 use crate::catalog::entry::OAuth;
-use crate::catalog::entry_fault::EntryFault;
 use crate::config::document::join;
+use crate::config::{Finding, Location};
 
-/// Headers that authenticate or that belong to the connection or to the body. An entry cannot set them.
+/// Headers that authenticate or that belong to the connection or to the body. An entry cannot set
+/// them.
 pub(super) const OURS: &[&str] = &[
     "authorization",
     "connection",
@@ -21,15 +22,23 @@ pub(super) const OURS: &[&str] = &[
     "upgrade",
 ];
 
-/// What is wrong, as far as it was looked at; [`super::placement`] looks at API keys and passwords,
-/// [`super::urls`] at URLs and inputs.
+/// The faults so far, without their locations.
 #[derive(Default)]
-pub(super) struct Checks(pub(super) Vec<EntryFault>);
+pub(super) struct Checks(pub(super) Vec<Finding>);
 
 impl Checks {
     pub(super) fn unless(&mut self, good: bool, key: impl Into<String>, message: impl Into<String>) {
         if !good {
-            self.0.push(EntryFault::new(key, message));
+            self.0.push(Finding::new(Location::Default, key, message));
+        }
+    }
+
+    /// Checks texts that an entry may have.
+    pub(super) fn texts<'t>(&mut self, texts: impl IntoIterator<Item = (&'t str, Option<&'t String>)>) {
+        for (key, text) in texts {
+            if let Some(text) = text {
+                self.text(key, text);
+            }
         }
     }
 
@@ -38,18 +47,20 @@ impl Checks {
         self.unless(good, key, "must say something, without control characters");
     }
 
-    /// RFC 6749 §3.3: visible ASCII without quote and backslash; and the separator cannot be part of one.
+    /// RFC 6749 §3.3: visible ASCII without quote and backslash.
+    pub(super) fn scope(&mut self, key: &str, scope: &str) {
+        let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
+        let good = !scope.is_empty() && scope.bytes().all(legal);
+        let message = "not a scope: one or more visible ASCII characters, without white space (RFC 6749 §3.3)";
+        self.unless(good, key, message);
+    }
+
+    /// Checks scopes that are sent with the separator between them.
     pub(super) fn scopes(&mut self, key: &str, scopes: &[String], oauth: &OAuth) {
         let separator = oauth.scope_separator.as_str().trim();
         for (i, scope) in scopes.iter().enumerate() {
             let key = format!("{key}[{i}]");
-            let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
-            let good = !scope.is_empty() && scope.bytes().all(legal);
-            self.unless(
-                good,
-                &key,
-                "not a scope: one or more visible ASCII characters, without white space (RFC 6749 §3.3)",
-            );
+            self.scope(&key, scope);
             let whole = separator.is_empty() || !scope.contains(separator);
             self.unless(whole, &key, format!("the scope separator '{separator}' is in it; give each scope by itself"));
             self.unless(!scopes[..i].contains(scope), &key, "this scope stands there twice");

@@ -1,5 +1,5 @@
-//! Checks of an entry whose values are all well-formed: contradictions, parameters and headers that an
-//! entry must not set, ambiguous scopes.
+//! Checks of an entry whose values are all well-formed: contradictions, parameters and headers that
+//! an entry must not set, ambiguous scopes.
 
 mod checks;
 mod oauth;
@@ -9,12 +9,12 @@ mod urls;
 
 use super::entry::value::Endpoint;
 use super::entry::{Entry, Mcp};
-use super::entry_fault::EntryFault;
+use crate::config::Finding;
 use crate::kind::Kind;
 use checks::Checks;
 
 /// Returns every contradiction in the entry.
-pub(super) fn check(entry: &Entry) -> Vec<EntryFault> {
+pub(super) fn check(entry: &Entry) -> Vec<Finding> {
     let mut found = Checks::default();
     found.text("display_name", &entry.display_name);
     if let Some(category) = &entry.category {
@@ -51,13 +51,7 @@ impl Checks {
             self.unless(good, "mcp.issuer", "an issuer is an https URL without query and fragment");
         }
         for (i, scope) in mcp.default_scopes.iter().enumerate() {
-            let legal = |c: u8| c.is_ascii_graphic() && c != b'"' && c != b'\\';
-            let good = !scope.is_empty() && scope.bytes().all(legal);
-            self.unless(
-                good,
-                format!("mcp.default_scopes[{i}]"),
-                "not a scope; visible ASCII, without quote and backslash",
-            );
+            self.scope(&format!("mcp.default_scopes[{i}]"), scope);
         }
     }
 }

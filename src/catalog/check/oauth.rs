@@ -45,7 +45,17 @@ impl Checks {
         }
         self.lifetime("oauth.expires_in", oauth.expires_in);
         self.lifetime("oauth.refresh.lifetime", oauth.refresh.as_ref().and_then(|refresh| refresh.lifetime));
-        self.text("oauth.scope_member", &oauth.scope_member);
+        let (refresh, long_lived) = (oauth.refresh.as_ref(), oauth.long_lived.as_ref());
+        self.texts([
+            ("oauth.scope_member", Some(&oauth.scope_member)),
+            ("oauth.scope_prefix", oauth.scope_prefix.as_ref()),
+            ("oauth.code_param", oauth.code_param.as_ref()),
+            ("oauth.refresh.grant_type", refresh.and_then(|how| how.grant_type.as_ref())),
+            ("oauth.refresh.lifetime_member", refresh.and_then(|how| how.lifetime_member.as_ref())),
+            ("oauth.long_lived.grant_type", long_lived.map(|how| &how.grant_type)),
+            ("oauth.long_lived.token_param", long_lived.map(|how| &how.token_param)),
+            ("oauth.access_token.name", oauth.access_token.as_ref().map(|how| &how.name)),
+        ]);
         let by_jwt = oauth.grants.contains(&GrantType::JwtBearer);
         self.unless(
             by_jwt || oauth.jwt_bearer.is_none(),
@@ -54,9 +64,6 @@ impl Checks {
         );
         let repeated = oauth.grants.iter().enumerate().any(|(i, grant)| oauth.grants[..i].contains(grant));
         self.unless(!repeated && !oauth.grants.is_empty(), "oauth.grants", "each grant once, and at least one");
-        if let Some(prefix) = &oauth.scope_prefix {
-            self.text("oauth.scope_prefix", prefix);
-        }
         for (i, name) in oauth.token_metadata.iter().enumerate() {
             let key = format!("oauth.token_metadata[{i}]");
             self.text(&key, name);
@@ -133,25 +140,13 @@ impl Checks {
         self.unless(!nothing, key, "nothing lives for no time; leave it out where it is not known, or write \"never\"");
     }
 
-    /// A parameter keeps its place and its meaning; only its name is another. What carries the flow's security is found
-    /// again under its own name when it comes back, so `state` keeps it.
+    /// A parameter keeps its place and its meaning; only its name is another. What carries the
+    /// flow's security is found again under its own name when it comes back, so `state` keeps it.
     fn renames(&mut self, rename: &BTreeMap<String, String>) {
-        const KNOWN: &[&str] = &[
-            "client_id",
-            "client_secret",
-            "scope",
-            "redirect_uri",
-            "code",
-            "grant_type",
-            "refresh_token",
-            "code_verifier",
-            "code_challenge",
-            "token",
-        ];
         for (name, other) in rename {
             let key = join("oauth.rename", name);
-            let message = format!("no parameter that can be called something else; there are {}", KNOWN.join(", "));
-            self.unless(KNOWN.contains(&name.as_str()), &key, message);
+            let known = name != "state" && (is_protected_param(name) || name == "scope" || name == "token");
+            self.unless(known, &key, "not a parameter that can have another name");
             let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
             self.unless(!other.is_empty() && other.bytes().all(legal), &key, "not a parameter's name");
             let taken = is_protected_param(other)

@@ -59,8 +59,8 @@ impl Checks {
         self.unless(distinct, "api_key.secrets", "two secrets cannot have one name");
     }
 
-    /// Checks the two halves of HTTP Basic (RFC 7617): one is the key and the other is fixed, or both are
-    /// secrets.
+    /// Checks the two halves of HTTP Basic (RFC 7617): one is the key and the other is fixed, or
+    /// both are secrets.
     fn basic(&mut self, api_key: &ApiKeyPlacement) {
         let ApiKeyPlacement { place, user, user_suffix, password, secrets, .. } = api_key;
         let basic = *place == Some(Place::Basic);

@@ -11,7 +11,6 @@ const CALLBACKS_OWN: [&str; 5] = ["state", "iss", "error", "error_description", 
 impl Checks {
     pub(super) fn tokens(&mut self, oauth: &OAuth) {
         if let Some(name) = &oauth.code_param {
-            self.text("oauth.code_param", name);
             let own = CALLBACKS_OWN.contains(&name.as_str());
             self.unless(!own, "oauth.code_param", format!("'{name}' is another parameter of the callback"));
         }
@@ -19,16 +18,9 @@ impl Checks {
             self.method("oauth.refresh.method", how.method);
             let of_access = how.with == RefreshWith::AccessToken;
             self.unless(!(of_access && how.rotates), "oauth.refresh.rotates", "there is no refresh token to rotate");
-            for (key, text) in [("grant_type", &how.grant_type), ("lifetime_member", &how.lifetime_member)] {
-                if let Some(text) = text {
-                    self.text(&format!("oauth.refresh.{key}"), text);
-                }
-            }
         }
         if let Some(how) = &oauth.long_lived {
             self.method("oauth.long_lived.method", how.method);
-            self.text("oauth.long_lived.grant_type", &how.grant_type);
-            self.text("oauth.long_lived.token_param", &how.token_param);
         }
         for (name, further) in &oauth.further_tokens {
             self.further(&format!("oauth.further_tokens.{name}"), name, further, oauth);
@@ -36,7 +28,6 @@ impl Checks {
         let told = oauth.introspect.is_none() || oauth.expires_in.is_none();
         self.unless(told, "oauth.introspect", "is never asked, for oauth.expires_in says how long a token lives");
         if let Some(how) = &oauth.access_token {
-            self.text("oauth.access_token.name", &how.name);
             let in_header = how.place == AccessTokenPlace::Header;
             let ours = OURS.contains(&how.name.to_ascii_lowercase().as_str());
             let good = !in_header || (HeaderName::try_from(&how.name).is_ok() && !ours);

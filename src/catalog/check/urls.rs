@@ -35,8 +35,8 @@ impl Checks {
         }
     }
 
-    /// Checks that each placeholder has an input and each input a placeholder, that a value is known before
-    /// its URL is needed, and that a value which chooses the host has a list of hosts.
+    /// Checks that each placeholder has an input and each input a placeholder, that a value is
+    /// known before its URL is needed, and that a value which chooses the host has a list of hosts.
     pub(super) fn inputs(
         &mut self,
         section: &str,

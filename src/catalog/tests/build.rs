@@ -1,10 +1,9 @@
 //! Building the catalogue: faulty entries, and the configuration's changes.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::catalog::{Catalog, Provider, build};
-use crate::config::{EntryPatch, Location};
+use crate::catalog::{Catalog, Entry, build};
+use crate::config::{ConfigErrors, EntryPatch, Location};
 use crate::id::ProviderName;
 
 /// An entry with a little of everything.
@@ -32,9 +31,17 @@ url = "https://acme.example/apps/{client_id}/revoke"
 [api_key]
 "#;
 
+/// Reads an embedded file with this text and a patch over it.
+fn read(text: &str, patch: Option<&EntryPatch>) -> Result<Entry, String> {
+    build::read(&name("acme"), Some(("acme.toml", text)), patch).map_err(|mut faults| {
+        faults.sort();
+        ConfigErrors(faults).to_string()
+    })
+}
+
 /// Returns the faults of an embedded file with this text, one per line.
 pub(super) fn faults(text: &str) -> String {
-    build::build(&[("acme", "acme.toml", text)], &BTreeMap::new()).map(|_| ()).unwrap_err().to_string()
+    read(text, None).unwrap_err()
 }
 
 fn name(text: &str) -> ProviderName {
@@ -46,43 +53,46 @@ fn patch(text: &str) -> EntryPatch {
 }
 
 /// The good entry with a patch over it.
-fn patched(text: &str) -> Result<BTreeMap<ProviderName, Provider>, String> {
-    let (name, patch) = (name("acme"), patch(text));
-    build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &patch)].into()).map_err(|faults| faults.to_string())
+fn patched(text: &str) -> Result<Entry, String> {
+    read(GOOD, Some(&patch(text)))
 }
 
 #[test]
 fn the_good_entry_has_no_faults() {
-    assert!(build::build(&[("acme", "acme.toml", GOOD)], &BTreeMap::new()).is_ok());
+    assert!(read(GOOD, None).is_ok());
 }
 
 #[test]
-fn entries_without_a_kind_and_bad_names_are_faults() {
+fn entry_without_a_kind_is_a_fault() {
     assert!(faults("display_name = \"Acme\"\n").starts_with("acme.toml:1: the provider takes no credential"));
-    let misnamed = build::build(&[("Ac me", "Ac me.toml", GOOD)], &BTreeMap::new()).map(|_| ()).unwrap_err();
-    assert!(misnamed.to_string().starts_with("Ac me.toml:1: a provider name has"), "{misnamed}");
 }
 
 #[test]
-fn all_faults_are_reported_in_the_order_of_files() {
+fn all_faults_are_reported_in_the_order_of_lines() {
     let bad =
         "[oauth]\npkce = 1\nscopes = []\n[oauth.identity]\nusername = \"name\"\n[oauth.revoke]\nbody = \"none\"\n";
+    let keys = |found: &str| -> Vec<String> {
+        found.lines().map(|line| line.rsplit_once(": ").unwrap().0.to_owned()).collect()
+    };
     let (name, patch) = (name("other"), patch("display_name = \"\"\n\n[oauth]\npkce = 0\n"));
-    let found =
-        build::build(&[("bad", "bad.toml", bad)], &[(&name, &patch)].into()).map(|_| ()).unwrap_err().to_string();
-    let found: Vec<_> = found.lines().map(|line| line.rsplit_once(": ").unwrap().0).collect();
+    let added = Catalog::build([(&name, &patch)]).map(|_| ()).unwrap_err().to_string();
     assert_eq!(
-        found,
+        keys(&faults(bad)),
         [
-            "bad.toml:1: display_name",
-            "bad.toml:1: oauth.authorize_url",
-            "bad.toml:1: oauth.token_url",
-            "bad.toml:2: oauth.pkce",
-            "bad.toml:3: oauth.scopes",
-            "bad.toml:4: oauth.identity.url",
-            "bad.toml:5: oauth.identity.username",
-            "bad.toml:6: oauth.revoke.url",
-            "bad.toml:7: oauth.revoke.body",
+            "acme.toml:1: display_name",
+            "acme.toml:1: oauth.authorize_url",
+            "acme.toml:1: oauth.token_url",
+            "acme.toml:2: oauth.pkce",
+            "acme.toml:3: oauth.scopes",
+            "acme.toml:4: oauth.identity.url",
+            "acme.toml:5: oauth.identity.username",
+            "acme.toml:6: oauth.revoke.url",
+            "acme.toml:7: oauth.revoke.body",
+        ]
+    );
+    assert_eq!(
+        keys(&added),
+        [
             "strongroom.toml:1: providers.other.display_name",
             "strongroom.toml:3: providers.other.oauth.authorize_url",
             "strongroom.toml:3: providers.other.oauth.token_url",
@@ -93,11 +103,10 @@ fn all_faults_are_reported_in_the_order_of_files() {
 
 #[test]
 fn a_patch_changes_only_its_keys() {
-    let catalog = patched(
+    let entry = patched(
         "display_name = \"Ours\"\n[oauth]\ndefault_scopes = [\"all\"]\nauthorize_params = { tenant = \"t\" }\n",
     )
     .unwrap();
-    let entry = &catalog[&name("acme")].entry;
     let oauth = entry.oauth.as_ref().unwrap();
     assert_eq!(entry.display_name, "Ours");
     assert_eq!(oauth.default_scopes, ["all"]);
@@ -124,10 +133,9 @@ fn a_fault_of_a_variable_names_the_variable() {
     let mut patch = patch("oauth.pkce = \"maybe\"\n");
     patch.locations =
         [("oauth.pkce".to_owned(), Location::Variable("STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE".to_owned()))].into();
-    let name = name("acme");
-    let found = build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &patch)].into()).map(|_| ()).unwrap_err();
+    let found = read(GOOD, Some(&patch)).unwrap_err();
     let expected = "environment variable STRONGROOM_PROVIDERS__ACME__OAUTH__PKCE: providers.acme.oauth.pkce: ";
-    assert!(found.to_string().starts_with(expected), "{found}");
+    assert!(found.starts_with(expected), "{found}");
 }
 
 #[test]
@@ -152,9 +160,9 @@ fn an_unknown_provider_names_the_nearest_one() {
 
 #[test]
 fn client_settings_alone_change_nothing() {
-    let name = name("acme");
-    let catalog = build::build(&[("acme", "acme.toml", GOOD)], &[(&name, &EntryPatch::default())].into()).unwrap();
-    assert_eq!(catalog[&name].entry.display_name, "Acme");
+    let name = name("github");
+    let catalog = Catalog::build([(&name, &EntryPatch::default())]).unwrap();
+    assert_eq!(catalog.get("github").unwrap().entry.display_name, "GitHub");
 }
 
 #[test]

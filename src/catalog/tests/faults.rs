@@ -2,7 +2,8 @@
 
 use super::build::{GOOD, faults};
 
-/// Faults of single values. Each case: a text of the good entry, its replacement, and the beginning of the fault.
+/// Faults of single values. Each case: a text of the good entry, its replacement, and the beginning
+/// of the fault.
 const VALUES: &[[&str; 3]] = &[
     ["scope_separator = \",\"", "scope_member = \"\"", "acme.toml:9: oauth.scope_member: must say something"],
     [
@@ -44,8 +45,8 @@ const VALUES: &[[&str; 3]] = &[
     ["scope_separator = \",\"", "token_path = \"user\"", "acme.toml:9: oauth.token_path: not a JSON pointer"],
 ];
 
-/// Contradictions and protected parameters. Each case: a text of the good entry, its replacement, and the beginning of
-/// the fault.
+/// Contradictions and protected parameters. Each case: a text of the good entry, its replacement,
+/// and the beginning of the fault.
 const RULES: &[[&str; 3]] = &[
     ["scope_separator = \",\"", "token_body = \"none\"", "acme.toml:9: oauth.token_body: a token request has a body"],
     [
@@ -161,7 +162,7 @@ const RULES: &[[&str; 3]] = &[
     [
         "scope_separator = \",\"",
         "rename = { state = \"s\" }",
-        "acme.toml:9: oauth.rename.state: no parameter that can be called something else",
+        "acme.toml:9: oauth.rename.state: not a parameter that can have another name",
     ],
     [
         "scope_separator = \",\"",
@@ -235,8 +236,8 @@ const RULES: &[[&str; 3]] = &[
     ],
 ];
 
-/// Faults of identity and revocation. Each case: a text of the good entry, its replacement, and the beginning of the
-/// fault.
+/// Faults of identity and revocation. Each case: a text of the good entry, its replacement, and the
+/// beginning of the fault.
 const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
     [
         "{client_id}/revoke\"",

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::catalog::entry::OAuth;
 use crate::catalog::template::{Position, Template};
 
-/// One whole label of the token host by the caller, one listed host by the callback, one listed host by the answer.
+/// One whole label of the token host by the caller, one listed host by the callback, one listed
+/// host by the answer.
 const ENTRY: &str = r#"
 authorize_url = "https://{tenant}.acme.example/authorize"
 token_url = "https://{accounts}/{tenant}/token"
