@@ -24,20 +24,17 @@ pub const MAX_IMPORT_FILE: u64 = 32 << 20;
 /// Reads AutoGPT's encrypted `integrations`: a single value, or rows of `id, integrations` as JSON
 /// or CSV.
 pub fn autogpt(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileError> {
-    bounded(bytes)?;
-    autogpt::items(bytes, key)
+    autogpt::items(bounded(bytes)?, key)
 }
 
 /// Reads connections in the format of Nango's API: one, or several as a list or line by line.
 pub fn nango(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    bounded(bytes)?;
-    nango::items(bytes)
+    nango::items(bounded(bytes)?)
 }
 
 /// Reads the output of `n8n export:credentials --decrypted`.
 pub fn n8n(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    bounded(bytes)?;
-    n8n::items(bytes)
+    n8n::items(bounded(bytes)?)
 }
 
 /// Reads AutoGPT's column after decryption, for property tests and fuzz targets, which have no key.
@@ -47,6 +44,6 @@ pub(crate) fn autogpt_opened(bytes: &[u8]) -> Vec<Item> {
     opened.and_then(|opened| autogpt::of_opened(opened.value(), Some("alice")).ok()).unwrap_or_default()
 }
 
-fn bounded(bytes: &[u8]) -> Result<(), FileError> {
-    if bytes.len() as u64 > MAX_IMPORT_FILE { Err(FileError::TooLarge) } else { Ok(()) }
+fn bounded(bytes: &[u8]) -> Result<&[u8], FileError> {
+    if bytes.len() as u64 > MAX_IMPORT_FILE { Err(FileError::TooLarge) } else { Ok(bytes) }
 }

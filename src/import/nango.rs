@@ -42,8 +42,8 @@ fn found(value: &Value) -> Result<ItemSecret, ItemError> {
     let needed = |name: &'static str| secret(credentials, name).ok_or(ItemError::Member(name));
     let values = strings(value, "connection_config");
     Ok(match text(credentials, "type").ok_or(ItemError::Member("credentials.type"))? {
-        "OAUTH2" => ItemSecret::OAuth2(Box::new(tokens(credentials, values)?)),
-        "OAUTH2_CC" => ItemSecret::OAuth2(Box::new(client_credentials(credentials, values)?)),
+        "OAUTH2" => ItemSecret::OAuth2(Box::new(tokens(credentials, values, false)?)),
+        "OAUTH2_CC" => ItemSecret::OAuth2(Box::new(tokens(credentials, values, true)?)),
         "API_KEY" => {
             let key = secret(credentials, "apiKey").or_else(|| secret(credentials, "api_key"));
             ItemSecret::ApiKey { parts: vec![key.ok_or(ItemError::Member("apiKey"))?], expires_at: None }
@@ -53,38 +53,25 @@ fn found(value: &Value) -> Result<ItemSecret, ItemError> {
     })
 }
 
-fn tokens(credentials: &Value, values: BTreeMap<String, String>) -> Result<ItemTokens, ItemError> {
-    let access_token = token(text(credentials, "access_token"), "access_token")?.ok_or(ItemError::NeverConnected)?;
+/// Reads tokens. With client credentials, the client's secret requests the next token.
+fn tokens(credentials: &Value, values: BTreeMap<String, String>, by_client: bool) -> Result<ItemTokens, ItemError> {
+    let member = if by_client { "token" } else { "access_token" };
+    let access_token = token(text(credentials, member), member)?.ok_or(ItemError::NeverConnected)?;
     let raw = document::object(credentials, "raw").cloned().unwrap_or_default();
-    let client = credentials.get("config_override").and_then(|client| text(client, "client_id"));
+    let client = if by_client { Some(credentials) } else { credentials.get("config_override") };
+    let client_id = client.and_then(|client| text(client, "client_id")).map(str::to_owned);
+    if by_client && client_id.is_none() {
+        return Err(ItemError::Member("client_id"));
+    }
+    let client_secret = || secret(credentials, "client_secret").ok_or(ItemError::Member("client_secret"));
     Ok(ItemTokens {
         access_token,
         refresh_token: token(text(credentials, "refresh_token"), "refresh_token")?,
         token_type: raw.get("token_type").and_then(Value::as_str).map(shown),
         scopes: granted(raw.get("scope")),
         username: None,
-        client_id: client.map(str::to_owned),
-        own_client: None,
-        expires_at: time(credentials, "expires_at"),
-        refresh_expires_at: None,
-        values,
-        members: Members(raw),
-    })
-}
-
-/// Reads client credentials: the client's secret requests the next token.
-fn client_credentials(credentials: &Value, values: BTreeMap<String, String>) -> Result<ItemTokens, ItemError> {
-    let access_token = token(text(credentials, "token"), "token")?.ok_or(ItemError::NeverConnected)?;
-    let client_id = text(credentials, "client_id").ok_or(ItemError::Member("client_id"))?;
-    let raw = document::object(credentials, "raw").cloned().unwrap_or_default();
-    Ok(ItemTokens {
-        access_token,
-        refresh_token: None,
-        token_type: raw.get("token_type").and_then(Value::as_str).map(shown),
-        scopes: granted(raw.get("scope")),
-        username: None,
-        client_id: Some(client_id.to_owned()),
-        own_client: Some(secret(credentials, "client_secret").ok_or(ItemError::Member("client_secret"))?),
+        client_id,
+        own_client: by_client.then(client_secret).transpose()?,
         expires_at: time(credentials, "expires_at"),
         refresh_expires_at: None,
         values,
