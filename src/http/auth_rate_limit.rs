@@ -59,7 +59,14 @@ impl governor::clock::Clock for SteadyClock {
     }
 }
 
-type Limiter = RateLimiter<Source, HashMapStateStore<Source>, SteadyClock, NoOpMiddleware<Duration>>;
+/// Returns an allowance of at least one at once and one a minute.
+pub(crate) fn quota(per_minute: u32, burst: u32) -> Quota {
+    let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+    Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(burst))
+}
+
+/// Limiter by key.
+pub(crate) type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, SteadyClock, NoOpMiddleware<Duration>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
@@ -73,15 +80,13 @@ enum Source {
 /// Counts wrong keys in memory of a bounded size.
 #[derive(Debug)]
 pub(crate) struct FailedAttempts {
-    limiter: Limiter,
+    limiter: Limiter<Source>,
     clock: SteadyClock,
 }
 
 impl FailedAttempts {
     pub(crate) fn new(limits: &Limits, clock: Clock) -> Self {
-        let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_minute(at_least_one(limits.failed_attempts_per_minute))
-            .allow_burst(at_least_one(limits.failed_attempts_burst));
+        let quota = quota(limits.failed_attempts_per_minute, limits.failed_attempts_burst);
         let clock = SteadyClock::new(clock);
         Self { limiter: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }
     }

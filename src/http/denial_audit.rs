@@ -5,16 +5,12 @@
 //! the disk. Denials beyond it are counted in the next row of that key.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::RateLimiter;
 
 use super::auth::Authenticated;
-use super::auth_rate_limit::SteadyClock;
+use super::auth_rate_limit::{Limiter, SteadyClock, quota};
 use super::limits::Limits;
 use super::problem::{self, ProblemType};
 use super::request::context::RequestHead;
@@ -25,14 +21,12 @@ use crate::id::ProviderName;
 use crate::permission::Permission;
 use crate::vault::DeniedRequest;
 
-/// Keyed by the actor as the audit log names it: there are only as many as API keys and trusted
-/// issuers.
-type Limiter = RateLimiter<String, HashMapStateStore<String>, SteadyClock, NoOpMiddleware<Duration>>;
-
 /// Allowances of audit rows, and the denials that got none.
 #[derive(Debug)]
 pub(crate) struct DenialAudit {
-    limiter: Limiter,
+    /// By the actor as the audit log names it: there are only as many as API keys and trusted
+    /// issuers.
+    limiter: Limiter<String>,
     /// Denials by actor since its last row.
     unrecorded: Mutex<HashMap<String, u64>>,
 }
@@ -68,9 +62,7 @@ impl Denial<'_> {
 
 impl DenialAudit {
     pub(crate) fn new(limits: &Limits, clock: Clock) -> Self {
-        let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let quota =
-            Quota::per_minute(at_least_one(limits.denials_per_minute)).allow_burst(at_least_one(limits.denials_burst));
+        let quota = quota(limits.denials_per_minute, limits.denials_burst);
         Self { limiter: RateLimiter::hashmap_with_clock(quota, SteadyClock::new(clock)), unrecorded: Mutex::default() }
     }
 
@@ -123,6 +115,8 @@ impl DenialAudit {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::UnixTime;
 

@@ -6,6 +6,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::http::limits::Limits;
 use crate::http::problem::{self, Problem};
+use crate::secret;
 
 /// Reads a whole body. It may hold secrets: this copy is wiped when it is dropped.
 ///
@@ -27,27 +28,16 @@ pub(crate) async fn read<E>(
             if bytes.len() + chunk.len() > limits.body_bytes {
                 return Err(too_large(limits));
             }
-            append(&mut bytes, chunk);
+            secret::append(&mut bytes, &chunk);
+            // hyper may still share its memory.
+            if let Ok(mut chunk) = chunk.try_into_mut() {
+                chunk.zeroize();
+            }
         }
         Ok(bytes)
     };
     let too_slow = |_| Err(Problem::new(&problem::REQUEST_TIMEOUT, "The request's body did not come in time."));
     tokio::time::timeout(limits.body_time, collect).await.unwrap_or_else(too_slow)
-}
-
-/// Appends a chunk. An outgrown buffer is wiped, and so is the chunk unless hyper still shares its
-/// memory.
-fn append(bytes: &mut Zeroizing<Vec<u8>>, chunk: Bytes) {
-    let needed = bytes.len() + chunk.len();
-    if needed > bytes.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
-        larger.extend_from_slice(bytes);
-        *bytes = larger;
-    }
-    bytes.extend_from_slice(&chunk);
-    if let Ok(mut chunk) = chunk.try_into_mut() {
-        chunk.zeroize();
-    }
 }
 
 fn too_large(limits: &Limits) -> Problem {
@@ -76,13 +66,10 @@ mod tests {
         assert_eq!(read(0, Some(11)).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
     }
 
-    #[test]
-    fn chunks_become_one_body() {
-        let mut whole = Zeroizing::new(Vec::new());
-        for _ in 0..10 {
-            append(&mut whole, Bytes::from(b"secret ".repeat(100)));
-        }
-        assert_eq!(*whole, b"secret ".repeat(1000));
+    #[tokio::test]
+    async fn chunks_become_one_body() {
+        let mut body = stream::iter((0..10).map(|_| Ok::<_, Infallible>(Bytes::from(b"secret ".repeat(100)))));
+        assert_eq!(*read(&mut body, None, &Limits::default()).await.unwrap(), b"secret ".repeat(1000));
     }
 
     #[tokio::test]
