@@ -1,5 +1,6 @@
 //! State that all requests share: the broker, the limits, and the counters that enforce them.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -40,14 +41,23 @@ impl From<&ServerSettings> for Settings {
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
 
-struct Shared {
-    broker: Broker,
-    settings: Settings,
-    random: Random,
-    failed_attempts: FailedAttempts,
-    denial_audit: DenialAudit,
-    load_shed: LoadShed,
+/// Fields of [`App`].
+pub struct Shared {
+    pub(crate) broker: Broker,
+    pub(crate) settings: Settings,
+    pub(crate) random: Random,
+    pub(crate) failed_attempts: FailedAttempts,
+    pub(crate) denial_audit: DenialAudit,
+    pub(crate) load_shed: LoadShed,
     openapi: OnceLock<Bytes>,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl App {
@@ -67,40 +77,8 @@ impl App {
         }))
     }
 
-    pub(crate) fn broker(&self) -> &Broker {
-        &self.0.broker
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.0.settings
-    }
-
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.0.settings.limits
-    }
-
-    pub(crate) fn base_path(&self) -> &str {
-        &self.0.settings.base_path
-    }
-
-    pub(crate) fn random(&self) -> Random {
-        self.0.random
-    }
-
-    pub(crate) fn failed_attempts(&self) -> &FailedAttempts {
-        &self.0.failed_attempts
-    }
-
-    pub(crate) fn denial_audit(&self) -> &DenialAudit {
-        &self.0.denial_audit
-    }
-
-    pub(crate) fn load_shed(&self) -> &LoadShed {
-        &self.0.load_shed
-    }
-
     /// Returns the description of the API, written on first use.
     pub(crate) fn openapi(&self, describe: impl FnOnce(&str) -> Bytes) -> Bytes {
-        self.0.openapi.get_or_init(|| describe(self.base_path())).clone()
+        self.openapi.get_or_init(|| describe(&self.settings.base_path)).clone()
     }
 }

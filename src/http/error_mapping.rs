@@ -14,7 +14,7 @@ impl From<Error> for Problem {
             Error::ProviderUnknown(_) => &problem::PROVIDER_NOT_FOUND,
             Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
             Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
-            Error::Inputs(faults) => return Self::faults(&inputs_faults(faults)),
+            Error::Inputs(faults) => return Self::faults(inputs_faults(faults)),
             Error::StateInvalid => &problem::INVALID_STATE,
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,

@@ -4,7 +4,7 @@ use std::io;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
@@ -46,8 +46,7 @@ impl<T: ToSchema + 'static> Shape for Many<T> {
 /// Response with a JSON body of the shape `R`.
 pub(crate) struct JsonReply<R> {
     body: Bytes,
-    link: Option<HeaderValue>,
-    damaged: Option<HeaderValue>,
+    headers: HeaderMap,
     of: PhantomData<fn() -> R>,
 }
 
@@ -71,20 +70,23 @@ impl<R> JsonReply<R> {
 
     /// Takes a body that is JSON already.
     pub(crate) fn raw(body: Bytes) -> Self {
-        Self { body, link: None, damaged: None, of: PhantomData }
+        Self { body, headers: HeaderMap::new(), of: PhantomData }
     }
 
     /// Adds the URL of the next page, if there is one, as a `Link` (RFC 8288).
     #[must_use]
     pub(crate) fn next(mut self, target: Option<String>) -> Self {
-        self.link = target.and_then(|target| HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")).ok());
+        let link = target.and_then(|target| HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")).ok());
+        self.headers.extend(link.map(|link| (header::LINK, link)));
         self
     }
 
     /// Adds the number of damaged entries that a list leaves out.
     #[must_use]
     pub(crate) fn damaged(mut self, damaged: usize) -> Self {
-        self.damaged = (damaged > 0).then(|| damaged.into());
+        if damaged > 0 {
+            self.headers.insert("strongroom-damaged", damaged.into());
+        }
         self
     }
 }
@@ -93,12 +95,7 @@ impl<R> Reply for JsonReply<R> {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.body.into());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(link) = self.link {
-            response.headers_mut().insert(header::LINK, link);
-        }
-        if let Some(damaged) = self.damaged {
-            response.headers_mut().insert("strongroom-damaged", damaged);
-        }
+        response.headers_mut().extend(self.headers);
         response
     }
 }

@@ -30,12 +30,8 @@ pub(crate) struct LoadShed {
     limits: Limits,
 }
 
-/// Permit of a request, returned when it is dropped. A cheap request holds an empty one.
-#[derive(Debug, Default)]
-#[must_use]
-pub(crate) struct Permit {
-    _held: Option<(OwnedSemaphorePermit, KeyedPermit<String>)>,
-}
+/// Permit of a request, returned when it is dropped. A cheap request needs none.
+pub(crate) type Permit = Option<(OwnedSemaphorePermit, KeyedPermit<String>)>;
 
 impl LoadShed {
     pub(crate) fn new(limits: &Limits) -> Self {
@@ -56,11 +52,11 @@ impl LoadShed {
     /// Takes the permit of a request that has arrived as a whole.
     pub(crate) fn acquire(&self, cost: Cost, provider: &str) -> Result<Permit, Problem> {
         if cost == Cost::Cheap {
-            return Ok(Permit::default());
+            return Ok(None);
         }
         let total = self.total.clone().try_acquire_owned().map_err(|_| self.overloaded())?;
         let of_provider = self.per_provider.try_acquire(provider.to_owned()).ok_or_else(|| self.overloaded())?;
-        Ok(Permit { _held: Some((total, of_provider)) })
+        Ok(Some((total, of_provider)))
     }
 
     fn overloaded(&self) -> Problem {

@@ -3,12 +3,22 @@
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Map, Value, json};
-
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa::openapi::Object;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use warp::reply::{Reply, Response};
 
 use crate::id::RequestId;
 use crate::validation::RequestFault;
+
+/// Problems of a request that goes to the provider.
+pub(crate) const OF_PROVIDER: &[&ProblemType] = &[&NOT_CONFIGURED, &PROVIDER_UNAVAILABLE, &PROVIDER_TIMEOUT];
+
+/// Problems of a request that names a credential.
+pub(crate) const OF_CREDENTIAL: &[&ProblemType] =
+    &[&CREDENTIAL_NOT_FOUND, &CREDENTIAL_OF_ANOTHER_PROVIDER, &CREDENTIAL_DAMAGED];
 
 /// One row of the table. The type is a stable relative URI; `docs/api.md` describes each.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,9 +133,47 @@ pub struct Problem {
 enum Detail {
     /// RFC 9457's string.
     Text(String),
-    /// JSON that clients of AutoGPT Platform's v1 API expect in its place; sent as
-    /// `application/json`.
+    /// A whole body that clients of AutoGPT Platform's v1 API expect; sent as `application/json`.
     Compatible(Value),
+}
+
+/// RFC 9457. Members beyond these depend on the type.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'p> {
+    #[serde(rename = "type")]
+    #[schema(schema_with = uris)]
+    uri: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'p str,
+    request_id: String,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    members: &'p Map<String, Value>,
+}
+
+fn uris() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(ALL.iter().map(|kind| kind.uri))).build()
+}
+
+/// Every fault of a request at once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Faults {
+    detail: Vec<RequestFault>,
+}
+
+/// A provider without client id or secret.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NotConfigured {
+    #[schema(inline)]
+    detail: Missing,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Missing {
+    message: String,
+    hint: String,
 }
 
 impl Problem {
@@ -136,15 +184,18 @@ impl Problem {
     }
 
     /// Creates the 422 list: every fault of a request at once.
-    pub fn faults(faults: &[RequestFault]) -> Self {
-        let list = faults.iter().filter_map(|fault| serde_json::to_value(fault).ok()).collect();
-        Self { detail: Detail::Compatible(Value::Array(list)), ..Self::new(&INVALID_REQUEST, "") }
+    pub fn faults(detail: Vec<RequestFault>) -> Self {
+        Self::compatible(&INVALID_REQUEST, &Faults { detail })
     }
 
     /// Creates the 501 object of a provider without client id or secret.
-    pub fn not_configured(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let detail = json!({"message": message.into(), "hint": hint.into()});
-        Self { detail: Detail::Compatible(detail), ..Self::new(&NOT_CONFIGURED, "") }
+    pub fn not_configured(message: String, hint: String) -> Self {
+        Self::compatible(&NOT_CONFIGURED, &NotConfigured { detail: Missing { message, hint } })
+    }
+
+    fn compatible(kind: &'static ProblemType, body: &impl Serialize) -> Self {
+        let body = serde_json::to_value(body).expect("the names in the body are texts");
+        Self { detail: Detail::Compatible(body), ..Self::new(kind, "") }
     }
 
     /// Adds an extension member (RFC 9457 §3.2).
@@ -175,20 +226,16 @@ impl Problem {
 
     /// Writes the body; returns its media type too.
     pub(crate) fn body(&self, id: RequestId) -> (&'static str, Vec<u8>) {
+        let ProblemType { uri, title, status } = self.kind;
         let (media_type, body) = match &self.detail {
-            Detail::Compatible(detail) => ("application/json", json!({ "detail": detail })),
+            Detail::Compatible(body) => ("application/json", serde_json::to_vec(body)),
             Detail::Text(detail) => {
-                let mut body = Map::new();
-                body.insert("type".to_owned(), self.kind.uri.into());
-                body.insert("title".to_owned(), self.kind.title.into());
-                body.insert("status".to_owned(), self.kind.status.as_u16().into());
-                body.insert("detail".to_owned(), detail.as_str().into());
-                body.insert("request_id".to_owned(), id.to_string().into());
-                body.extend(self.members.clone());
-                ("application/problem+json", Value::Object(body))
+                let (status, request_id) = (status.as_u16(), id.to_string());
+                let body = ProblemBody { uri, title, status, detail, request_id, members: &self.members };
+                ("application/problem+json", serde_json::to_vec(&body))
             }
         };
-        (media_type, body.to_string().into_bytes())
+        (media_type, body.expect("the names in the body are texts"))
     }
 
     /// Writes the problem into the response that carries it, if there is one.
@@ -214,6 +261,8 @@ impl Reply for Problem {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::random::Random;
 
@@ -250,7 +299,7 @@ mod tests {
     #[test]
     fn compatible_detail_is_plain_json() {
         let id = RequestId::fresh(Random);
-        let (media_type, body) = Problem::not_configured("m", "h").body(id);
+        let (media_type, body) = Problem::not_configured("m".to_owned(), "h".to_owned()).body(id);
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((media_type, body), ("application/json", json!({"detail": {"message": "m", "hint": "h"}})));
     }

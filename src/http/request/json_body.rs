@@ -36,20 +36,13 @@ pub(crate) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8
     if !content_type.is_none_or(is_json) {
         return fault("model_attributes_type", &format!("{NOT_AN_OBJECT}; the Content-Type is not one of JSON"));
     }
-    let parsed = match validation::exceeded(bytes) {
-        Some(bound) => {
-            let place: [Value; 2] = ["body".into(), 0.into()];
-            return Err(vec![RequestFault::new("json_invalid", place, format!("JSON decode error: {bound}"))]);
-        }
-        None => serde_json::from_slice(bytes),
-    };
-    let mut input: Value = match parsed {
-        Ok(input) => input,
-        Err(error) => {
-            let place: [Value; 2] = ["body".into(), position(bytes, &error).into()];
-            return Err(vec![RequestFault::new("json_invalid", place, "JSON decode error")]);
-        }
-    };
+    let invalid =
+        |at: usize, msg: String| vec![RequestFault::new("json_invalid", [Value::from("body"), at.into()], msg)];
+    if let Some(bound) = validation::exceeded(bytes) {
+        return Err(invalid(0, format!("JSON decode error: {bound}")));
+    }
+    let mut input: Value = serde_json::from_slice(bytes)
+        .map_err(|error| invalid(position(bytes, &error), "JSON decode error".to_owned()))?;
     if !input.is_object() {
         validation::wipe(&mut input);
         // Not left to serde, which takes a text for the tag of a union.
@@ -85,6 +78,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::problem::Problem;
+    use crate::id::RequestId;
+    use crate::random::Random;
 
     #[derive(Debug, PartialEq, Deserialize, ToSchema)]
     struct Named {
@@ -155,5 +151,26 @@ mod tests {
     #[test]
     fn the_last_of_two_equal_names_counts() {
         assert_eq!(parse(None, br#"{"name": 1, "name": "x"}"#), Ok(Named { name: "x".to_owned() }));
+    }
+
+    #[test]
+    fn many_faults_make_a_small_answer() {
+        #[derive(Deserialize, ToSchema)]
+        struct Scoped {
+            #[serde(rename = "scopes")]
+            _scopes: Vec<String>,
+        }
+        let answer = |count: usize| {
+            let body = format!("{{\"scopes\":[{}]}}", vec!["0"; count].join(","));
+            let faults = parse::<Scoped>(None, body.as_bytes()).err().unwrap();
+            Problem::faults(faults).body(RequestId::fresh(Random)).1
+        };
+        let listed: Value = serde_json::from_slice(&answer(19_000)).unwrap();
+        assert_eq!(listed["detail"].as_array().unwrap().len(), 100);
+        assert_eq!(listed["detail"][99]["msg"], "and 18901 more");
+        // Half a million items are 1 MiB, the largest body.
+        for count in [19_000, 524_000] {
+            assert!(answer(count).len() < 64 * 1024, "{count}");
+        }
     }
 }

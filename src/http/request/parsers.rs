@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::bodies::CreateBody;
+use super::create_body::CreateBody;
 use super::json_body;
 use crate::broker::{CompleteRequest, InitiateRequest};
 

@@ -1,6 +1,5 @@
 //! Queries: `limit` and `after` of a list, `min_ttl` of a token.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::broker::DEFAULT_MIN_TTL;
@@ -12,42 +11,38 @@ use crate::vault::CredentialPage;
 /// Reads the page of a list. If a name appears twice, the last value counts; unknown names are
 /// ignored.
 pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
-    let value = |wanted| value(query, wanted);
-    let limit = value("limit").map(|text| limit(&text)).transpose();
-    let after = value("after").map(|text| after(&text)).transpose();
+    let limit = number(query, "limit", 1);
+    let after = value(query, "after").map(|text| text.parse::<CredentialId>()).transpose();
+    let after =
+        after.map_err(|_| RequestFault::new("uuid_parsing", ["query", "after"], "Input should be a valid UUID"));
     match (limit, after) {
-        (Ok(limit), Ok(after)) => Ok(CredentialPage { limit: limit.map(NonZeroU32::get), after }),
-        (limit, after) => Err(Problem::faults(&limit.err().into_iter().chain(after.err()).collect::<Vec<_>>())),
+        (Ok(limit), Ok(after)) => {
+            Ok(CredentialPage { limit: limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)), after })
+        }
+        (limit, after) => Err(Problem::faults(limit.err().into_iter().chain(after.err()).collect())),
     }
 }
 
 /// Reads the minimum remaining lifetime of a token, given in seconds.
 pub(crate) fn min_ttl(query: &str) -> Result<Duration, Problem> {
-    let Some(text) = value(query, "min_ttl") else { return Ok(DEFAULT_MIN_TTL) };
-    let fault = |kind, message| Problem::faults(&[RequestFault::new(kind, ["query", "min_ttl"], message)]);
-    let number = decimal(&text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
-    let seconds = u64::try_from(number);
-    seconds
-        .map(Duration::from_secs)
-        .map_err(|_| fault("greater_than_equal", "Input should be greater than or equal to 0"))
+    let seconds = number(query, "min_ttl", 0).map_err(|fault| Problem::faults(vec![fault]))?;
+    Ok(seconds.map_or(DEFAULT_MIN_TTL, Duration::from_secs))
+}
+
+/// Reads a whole number of at least `min`.
+fn number(query: &str, name: &str, min: u32) -> Result<Option<u64>, RequestFault> {
+    let Some(text) = value(query, name) else { return Ok(None) };
+    let fault = |kind, message: String| RequestFault::new(kind, ["query", name], message);
+    let number = decimal(&text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER.to_owned()))?;
+    if number < i64::from(min) {
+        return Err(fault("greater_than_equal", format!("Input should be greater than or equal to {min}")));
+    }
+    Ok(Some(number.unsigned_abs()))
 }
 
 fn value(query: &str, wanted: &str) -> Option<String> {
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     pairs.filter(|(name, _)| name == wanted).last().map(|(_, value)| value.into_owned())
-}
-
-fn after(text: &str) -> Result<CredentialId, RequestFault> {
-    text.parse().map_err(|_| RequestFault::new("uuid_parsing", ["query", "after"], "Input should be a valid UUID"))
-}
-
-fn limit(text: &str) -> Result<NonZeroU32, RequestFault> {
-    let fault = |kind, message| RequestFault::new(kind, ["query", "limit"], message);
-    let number = decimal(text).ok_or_else(|| fault("int_parsing", NOT_A_NUMBER))?;
-    if number < 1 {
-        return Err(fault("greater_than_equal", "Input should be greater than or equal to 1"));
-    }
-    Ok(u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
 }
 
 #[cfg(test)]

@@ -6,41 +6,46 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::route::{Authorized, route};
 use crate::broker::{Caller, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse};
 use crate::http::json::{JsonReply, Many, One, next_page};
-use crate::http::problem::Problem;
-use crate::http::request::bodies::{CreateBody, UpdateBody};
+use crate::http::problem::{
+    GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, OF_CREDENTIAL, OF_PROVIDER, PROVIDER_NOT_FOUND, Problem,
+    SENDER_CONSTRAINED,
+};
+use crate::http::request::create_body::CreateBody;
 use crate::http::request::query;
-use crate::http::secret_response::{self, SecretResponse};
+use crate::http::request::update_body::UpdateBody;
+use crate::http::secret_response::SecretResponse;
 use crate::permission::Permission::{DeleteIntegrations, ManageIntegrations, ReadIntegrations, UseIntegrations};
 
-route!(LIST: GET "/v1/integrations/credentials", Some(ReadIntegrations), OK, Cheap, "List the credentials", list);
-route!(LIST_OF_PROVIDER: GET "/v1/integrations/{provider}/credentials", Some(ReadIntegrations), OK, Cheap,
+route!(LIST: GET "/v1/integrations/credentials", Some(ReadIntegrations), OK, Cheap, Page, [],
+    "List the credentials", list);
+route!(LIST_OF_PROVIDER: GET "/v1/integrations/{provider}/credentials", Some(ReadIntegrations), OK, Cheap, Page, [],
     "List the credentials of one provider", list_of_provider);
-route!(CREATE: POST "/v1/integrations/{provider}/credentials", Some(ManageIntegrations), CREATED, Waiting,
-    "Store a credential", create);
+route!(CREATE: POST "/v1/integrations/{provider}/credentials", Some(ManageIntegrations), CREATED, Waiting, Empty,
+    [OF_PROVIDER, &[&PROVIDER_NOT_FOUND, &KIND_NOT_SUPPORTED, &GRANT_REFUSED]], "Store a credential", create);
 route!(GET: GET "/v1/integrations/{provider}/credentials/{cred_id}", Some(ReadIntegrations), OK, Cheap,
-    "Get one credential with its times and status", get);
+    Empty, [OF_CREDENTIAL], "Get one credential with its times and status", get);
 route!(UPDATE: PATCH "/v1/integrations/{provider}/credentials/{cred_id}", Some(ManageIntegrations), OK, Waiting,
-    "Change the title or the secret of a credential", update);
+    Empty, [OF_CREDENTIAL, &[&KIND_NOT_SUPPORTED]], "Change the title or the secret of a credential", update);
 route!(DELETE: DELETE "/v1/integrations/{provider}/credentials/{cred_id}", Some(DeleteIntegrations), OK, Waiting,
-    "Delete a credential, and revoke it", delete);
+    Empty, [OF_CREDENTIAL], "Delete a credential, and revoke it", delete);
 route!(REFRESH: POST "/v1/integrations/{provider}/credentials/{cred_id}/refresh", Some(ManageIntegrations), OK, Waiting,
-    "Refresh an access token now", refresh);
+    Empty, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &KIND_NOT_SUPPORTED]], "Refresh an access token now", refresh);
 route!(TOKEN: GET "/v1/integrations/{provider}/credentials/{cred_id}/token", Some(UseIntegrations), OK, Waiting,
-    "Get the secret, refreshed first if needed", token);
+    MinTtl, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &SENDER_CONSTRAINED]], "Get the secret, refreshed first if needed", token);
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<CredentialSummary>>, Problem> {
     let page = query::page(request.query())?;
-    let list = request.app.broker().list(&request.caller, None, page)?;
-    let path = format!("{}/v1/integrations/credentials", request.app.base_path());
+    let list = request.app.broker.list(&request.caller, None, page)?;
+    let path = format!("{}/v1/integrations/credentials", request.app.settings.base_path);
     Ok(reply(&list).next(next_page(&path, page, list.next_after)))
 }
 
 async fn list_of_provider(request: Authorized<Caller>) -> Result<JsonReply<Many<CredentialSummary>>, Problem> {
     let page = query::page(request.query())?;
     let provider = request.param(0);
-    let list = request.app.broker().list(&request.caller, Some(provider), page)?;
+    let list = request.app.broker.list(&request.caller, Some(provider), page)?;
     let provider = utf8_percent_encode(provider, NON_ALPHANUMERIC);
-    let path = format!("{}/v1/integrations/{provider}/credentials", request.app.base_path());
+    let path = format!("{}/v1/integrations/{provider}/credentials", request.app.settings.base_path);
     Ok(reply(&list).next(next_page(&path, page, list.next_after)))
 }
 
@@ -55,31 +60,31 @@ fn reply(list: &CredentialList) -> JsonReply<Many<CredentialSummary>> {
     JsonReply::raw(list.json.clone()).damaged(list.damaged.len())
 }
 
-async fn create(request: Authorized<Caller>, body: CreateBody) -> Result<JsonReply<One<CreateResponse>>, Problem> {
-    JsonReply::json(&request.app.broker().create(&request.caller, request.param(0), body.into()).await?)
+async fn create((request, body): (Authorized<Caller>, CreateBody)) -> Result<JsonReply<One<CreateResponse>>, Problem> {
+    JsonReply::json(&request.app.broker.create(&request.caller, request.param(0), body.into()).await?)
 }
 
 async fn get(request: Authorized<Caller>) -> Result<JsonReply<One<CredentialDetail>>, Problem> {
-    JsonReply::json(&request.app.broker().credential(&request.caller, request.param(0), request.param(1))?)
+    JsonReply::json(&request.app.broker.credential(&request.caller, request.param(0), request.param(1))?)
 }
 
-async fn update(request: Authorized<Caller>, body: UpdateBody) -> Result<JsonReply<One<CredentialDetail>>, Problem> {
-    JsonReply::json(
-        &request.app.broker().amend(&request.caller, request.param(0), request.param(1), body.into()).await?,
-    )
+async fn update(
+    (request, body): (Authorized<Caller>, UpdateBody),
+) -> Result<JsonReply<One<CredentialDetail>>, Problem> {
+    JsonReply::json(&request.app.broker.amend(&request.caller, request.param(0), request.param(1), body.into()).await?)
 }
 
 async fn delete(request: Authorized<Caller>) -> Result<JsonReply<One<DeleteResponse>>, Problem> {
-    JsonReply::json(&request.app.broker().delete(&request.caller, request.param(0), request.param(1)).await?)
+    JsonReply::json(&request.app.broker.delete(&request.caller, request.param(0), request.param(1)).await?)
 }
 
 async fn refresh(request: Authorized<Caller>) -> Result<JsonReply<One<CredentialDetail>>, Problem> {
-    JsonReply::json(&request.app.broker().refresh(&request.caller, request.param(0), request.param(1)).await?)
+    JsonReply::json(&request.app.broker.refresh(&request.caller, request.param(0), request.param(1)).await?)
 }
 
-async fn token(request: Authorized<Caller>) -> Result<JsonReply<One<SecretResponse>>, Problem> {
+async fn token(request: Authorized<Caller>) -> Result<JsonReply<One<SecretResponse<'static>>>, Problem> {
     let min_ttl = query::min_ttl(request.query())?;
-    let broker = request.app.broker();
+    let broker = &request.app.broker;
     let secret = broker.token(&request.caller, request.param(0), request.param(1), min_ttl).await?;
-    JsonReply::secret(&secret_response::body(&secret))
+    JsonReply::secret(&SecretResponse::from(&secret))
 }

@@ -3,8 +3,8 @@
 //!
 //! Every route that needs a key is under the base path. The others (the probes, the description of
 //! the API, the documents about this OAuth client) are at the root, where probes look, and under
-//! the base path too, for a reverse proxy that forwards nothing else. `HEAD` is answered wherever `GET` is (RFC 9110 §9.1): the server turns it into
-//! `GET` before warp sees it.
+//! the base path too, for a reverse proxy that forwards nothing else. `HEAD` is answered wherever
+//! `GET` is (RFC 9110 §9.1): the server turns it into `GET` before warp sees it.
 
 mod credentials;
 mod endpoint;

@@ -6,8 +6,9 @@ use crate::http::json::{JsonReply, Many};
 use crate::http::problem::Problem;
 use crate::permission::Permission::ReadIntegrations;
 
-route!(LIST: GET "/v1/integrations/providers", Some(ReadIntegrations), OK, Cheap, "List the providers", list);
+route!(LIST: GET "/v1/integrations/providers", Some(ReadIntegrations), OK, Cheap, Empty, [],
+    "List the providers", list);
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<ProviderInfo>>, Problem> {
-    Ok(JsonReply::raw(request.app.broker().providers()))
+    Ok(JsonReply::raw(request.app.broker.providers()))
 }

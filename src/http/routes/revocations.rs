@@ -10,18 +10,18 @@ use crate::permission::Permission::Admin;
 /// Damaged revocations that one request names in the log; the header counts all of them.
 const MAX_LOGGED: usize = 10;
 
-route!(LIST: GET "/v1/revocations", Some(Admin), OK, Cheap, "List the queued revocations", list);
+route!(LIST: GET "/v1/revocations", Some(Admin), OK, Cheap, Page, [], "List the queued revocations", list);
 
 async fn list(request: Authorized<Administrator>) -> Result<JsonReply<Many<WaitingRevocation>>, Problem> {
     let page = query::page(request.query())?;
-    let list = request.app.broker().revocations(&request.caller, page)?;
+    let list = request.app.broker.revocations(&request.caller, page)?;
     for error in list.damaged.iter().take(MAX_LOGGED) {
         tracing::error!(
             %error,
             "a damaged revocation is left out of the list: `strongroom vault repair` erases it; revoke it by hand"
         );
     }
-    let path = format!("{}/v1/revocations", request.app.base_path());
+    let path = format!("{}/v1/revocations", request.app.settings.base_path);
     let reply = JsonReply::json(&list.revocations)?.damaged(list.damaged.len());
     Ok(reply.next(next_page(&path, page, list.next_after)))
 }

@@ -16,7 +16,7 @@ use crate::http::auth::{self, Authenticated, Authorize};
 use crate::http::denial_audit::Denial;
 use crate::http::json::{JsonReply, Shape};
 use crate::http::load_shed::{Cost, Permit};
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, Problem, ProblemType};
 use crate::http::request::body;
 use crate::http::request::context::{ApiRequest, BodyStream, Outcome, RequestHead};
 use crate::http::request::json_body::{self, FromBody};
@@ -37,15 +37,29 @@ pub struct Route {
     /// Status of a successful response.
     pub success: StatusCode,
     pub(crate) cost: Cost,
+    pub(crate) query: Query,
+    /// Problems beyond those that follow from the other columns.
+    pub(crate) problems: &'static [&'static [&'static ProblemType]],
     /// Called only to describe the API.
     pub(crate) shapes: fn() -> Shapes,
     pub(crate) run: fn(Exchange) -> Running,
 }
 
+/// Parameters in the query of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// None.
+    Empty,
+    /// `limit` and `after` of a list.
+    Page,
+    /// `min_ttl` of a token.
+    MinTtl,
+}
+
 /// Defines the descriptor of a route, with its handler.
 macro_rules! route {
-    ($name:ident: $method:ident $pattern:literal, $permission:expr, $success:ident, $cost:ident, $summary:literal,
-     $handler:ident) => {
+    ($name:ident: $method:ident $pattern:literal, $permission:expr, $success:ident, $cost:ident, $query:ident,
+     $problems:expr, $summary:literal, $handler:ident) => {
         pub(crate) static $name: $crate::http::routes::route::Route = $crate::http::routes::route::Route {
             method: http::Method::$method,
             pattern: $pattern,
@@ -53,6 +67,8 @@ macro_rules! route {
             summary: $summary,
             success: http::StatusCode::$success,
             cost: $crate::http::load_shed::Cost::$cost,
+            query: $crate::http::routes::route::Query::$query,
+            problems: &$problems,
             shapes: || $crate::http::routes::route::Handler::shapes(&$handler),
             run: |exchange| $crate::http::routes::route::Handler::run(&$handler, exchange),
         };
@@ -84,17 +100,15 @@ impl Exchange {
     }
 
     async fn read_body<B: FromBody>(&mut self) -> Result<B, Problem> {
-        let bytes = body::read(&mut self.body, self.head.context.body_length, self.app.limits()).await?;
+        let bytes = body::read(&mut self.body, self.head.context.body_length, &self.app.settings.limits).await?;
         let content_type = self.head.headers.get(header::CONTENT_TYPE);
-        json_body::parse(content_type, &bytes).map_err(|faults| Problem::faults(&faults))
+        json_body::parse(content_type, &bytes).map_err(Problem::faults)
     }
 
-    fn permit(&self) -> Result<Permit, Problem> {
-        self.app.load_shed().acquire(self.route.cost, self.params.get(0))
-    }
-
-    fn authorized<C>(self, caller: C) -> Authorized<C> {
-        Authorized { app: self.app, caller, head: self.head, params: self.params }
+    /// Takes the permit of a request that has arrived as a whole.
+    fn authorized<C>(self, caller: C) -> Result<Authorized<C>, Problem> {
+        let permit = self.app.load_shed.acquire(self.route.cost, self.params.get(0))?;
+        Ok(Authorized { app: self.app, caller, head: self.head, params: self.params, _permit: permit })
     }
 }
 
@@ -104,6 +118,7 @@ pub(crate) struct Authorized<C = Caller> {
     pub(crate) caller: C,
     head: Arc<RequestHead>,
     params: Arc<PathParams>,
+    _permit: Permit,
 }
 
 impl<C> Authorized<C> {
@@ -118,74 +133,72 @@ impl<C> Authorized<C> {
     }
 }
 
-/// An asynchronous function that carries out a route. `Args` tells the implementations apart.
-pub(crate) trait Handler<Args> {
+/// Argument of a handler, read from a request in the order of the contract.
+pub(crate) trait FromExchange: Sized + Send + 'static {
+    /// Returns the name and the schema of the body, for OpenAPI.
+    fn body() -> Option<(&'static str, RefOr<Schema>)> {
+        None
+    }
+
+    /// Reads the argument.
+    fn read(exchange: Exchange) -> impl Future<Output = Result<Self, Problem>> + Send;
+}
+
+/// A route that needs no key.
+impl FromExchange for App {
+    async fn read(exchange: Exchange) -> Result<Self, Problem> {
+        Ok(exchange.app)
+    }
+}
+
+/// A route without a body.
+impl<C: Authorize> FromExchange for Authorized<C> {
+    async fn read(exchange: Exchange) -> Result<Self, Problem> {
+        let caller = exchange.authorize()?;
+        exchange.authorized(caller)
+    }
+}
+
+/// A route with a body.
+impl<C: Authorize, B: FromBody> FromExchange for (Authorized<C>, B) {
+    fn body() -> Option<(&'static str, RefOr<Schema>)> {
+        B::schema()
+    }
+
+    async fn read(mut exchange: Exchange) -> Result<Self, Problem> {
+        let caller = exchange.authorize()?;
+        let body = exchange.read_body().await?;
+        Ok((exchange.authorized(caller)?, body))
+    }
+}
+
+/// An asynchronous function that carries out a route.
+pub(crate) trait Handler<A> {
     /// Returns the types of the bodies, for OpenAPI.
     fn shapes(&self) -> Shapes;
 
-    /// Reads what the function needs of the request, in the order of the contract, and calls it.
+    /// Reads the argument and calls the function.
     fn run(&self, exchange: Exchange) -> Running;
 }
 
-/// Handler of a route that needs no key.
-impl<H, R, F> Handler<App> for H
+impl<H, A, R, F> Handler<A> for H
 where
-    H: Fn(App) -> F,
+    H: Fn(A) -> F + Copy + Send + 'static,
+    A: FromExchange,
     R: Shape,
     F: Future<Output = Result<JsonReply<R>, Problem>> + Send + 'static,
 {
     fn shapes(&self) -> Shapes {
-        Shapes::of::<R>(None)
-    }
-
-    fn run(&self, exchange: Exchange) -> Running {
-        let reply = self(exchange.app);
-        Box::pin(async move { Ok(reply.await?.into_response()) })
-    }
-}
-
-/// Handler of a route without a body.
-impl<H, C, R, F> Handler<(C,)> for H
-where
-    H: Fn(Authorized<C>) -> F + Copy + Send + 'static,
-    C: Authorize,
-    R: Shape,
-    F: Future<Output = Result<JsonReply<R>, Problem>> + Send + 'static,
-{
-    fn shapes(&self) -> Shapes {
-        Shapes::of::<R>(None)
+        let mut components = Vec::new();
+        let response = R::schema(&mut components);
+        Shapes { request: A::body(), response, components }
     }
 
     fn run(&self, exchange: Exchange) -> Running {
         let handler = *self;
         Box::pin(async move {
-            let caller = exchange.authorize()?;
-            let _permit = exchange.permit()?;
-            Ok(handler(exchange.authorized(caller)).await?.into_response())
-        })
-    }
-}
-
-/// Handler of a route with a body.
-impl<H, C, B, R, F> Handler<(C, B)> for H
-where
-    H: Fn(Authorized<C>, B) -> F + Copy + Send + 'static,
-    C: Authorize,
-    B: FromBody,
-    R: Shape,
-    F: Future<Output = Result<JsonReply<R>, Problem>> + Send + 'static,
-{
-    fn shapes(&self) -> Shapes {
-        Shapes::of::<R>(B::schema())
-    }
-
-    fn run(&self, mut exchange: Exchange) -> Running {
-        let handler = *self;
-        Box::pin(async move {
-            let caller = exchange.authorize()?;
-            let body = exchange.read_body().await?;
-            let _permit = exchange.permit()?;
-            Ok(handler(exchange.authorized(caller), body).await?.into_response())
+            let argument = A::read(exchange).await?;
+            Ok(handler(argument).await?.into_response())
         })
     }
 }
@@ -196,14 +209,6 @@ pub(crate) struct Shapes {
     pub(crate) response: RefOr<Schema>,
     /// Schemas that the two refer to, by name.
     pub(crate) components: Vec<(String, RefOr<Schema>)>,
-}
-
-impl Shapes {
-    fn of<R: Shape>(request: Option<(&'static str, RefOr<Schema>)>) -> Self {
-        let mut components = Vec::new();
-        let response = R::schema(&mut components);
-        Self { request, response, components }
-    }
 }
 
 impl Route {
@@ -237,8 +242,8 @@ impl Route {
     ) -> Result<Response, Problem> {
         let ApiRequest { head, body } = request;
         let path = head.path.as_str();
-        let params = PathParams::of(self.pattern, path.strip_prefix(app.base_path()).unwrap_or(path));
-        app.load_shed().check(self.cost, params.get(0))?;
+        let params = PathParams::of(self.pattern, path.strip_prefix(app.settings.base_path.as_str()).unwrap_or(path));
+        app.load_shed.check(self.cost, params.get(0))?;
         let (head, params) = (Arc::new(head), Arc::new(params));
         let mut exchange = Exchange {
             app: app.clone(),
@@ -251,7 +256,7 @@ impl Route {
         if self.permission.is_none() {
             return (self.run)(exchange).await;
         }
-        let authenticated = Arc::new(auth::authenticate(app.broker(), app.failed_attempts(), &head).await?);
+        let authenticated = Arc::new(auth::authenticate(&app.broker, &app.failed_attempts, &head).await?);
         *api_key = authenticated.api_key();
         exchange.authenticated = Some(authenticated.clone());
         let result = (self.run)(exchange).await;
@@ -266,7 +271,7 @@ impl Route {
                 params: &params,
             };
             // Boxed: rare, and larger than the rest of this future.
-            Box::pin(app.denial_audit().record(app.broker(), denial)).await;
+            Box::pin(app.denial_audit.record(&app.broker, denial)).await;
         }
         result
     }

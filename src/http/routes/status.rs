@@ -6,10 +6,11 @@ use utoipa::ToSchema;
 use super::route::route;
 use crate::http::app::App;
 use crate::http::json::{JsonReply, One};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, VAULT_UNAVAILABLE};
 
-route!(HEALTHZ: GET "/healthz", None, OK, Cheap, "Liveness: the server runs", healthz);
-route!(READYZ: GET "/readyz", None, OK, Cheap, "Readiness: the vault is open and writable", readyz);
+route!(HEALTHZ: GET "/healthz", None, OK, Cheap, Empty, [], "Liveness: the server runs", healthz);
+route!(READYZ: GET "/readyz", None, OK, Cheap, Empty, [&[&VAULT_UNAVAILABLE]],
+    "Readiness: the vault is open and writable", readyz);
 
 /// State of the server.
 #[derive(Serialize, ToSchema)]
@@ -23,6 +24,6 @@ async fn healthz(_: App) -> Result<JsonReply<One<Health>>, Problem> {
 }
 
 async fn readyz(app: App) -> Result<JsonReply<One<Health>>, Problem> {
-    app.broker().vault().writable().await?;
+    app.broker.vault().writable().await?;
     JsonReply::json(&Health { status: "ok" })
 }

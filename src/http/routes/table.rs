@@ -10,7 +10,7 @@ use crate::http::json::{JsonReply, One};
 use crate::http::openapi;
 use crate::http::problem::Problem;
 
-route!(OPENAPI: GET "/openapi.json", None, OK, Cheap, "This API, described in OpenAPI 3.1", describe);
+route!(OPENAPI: GET "/openapi.json", None, OK, Cheap, Empty, [], "This API, described in OpenAPI 3.1", describe);
 
 /// Every route, in the order in which OpenAPI lists them.
 pub fn table() -> Vec<&'static Route> {

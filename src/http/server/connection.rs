@@ -29,13 +29,6 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-impl Protocol {
-    /// Returns the protocol that ALPN chose (RFC 7301). A client without ALPN speaks HTTP/1.1.
-    pub(crate) fn negotiated(alpn: Option<&[u8]>) -> Self {
-        if alpn == Some(b"h2") { Self::Http2 } else { Self::Http1 }
-    }
-}
-
 /// Serves one connection until it ends, or until `stop` is cancelled and its requests are finished.
 pub(crate) async fn serve<S>(
     stream: S,

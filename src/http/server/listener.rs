@@ -1,15 +1,14 @@
 //! Listeners: a TCP port, with or without TLS, or a Unix socket that only its owner may open.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::Mode;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, UnixListener, UnixSocket, UnixStream};
+use tokio_util::either::Either;
 
 use super::tls::{Tls, TlsError};
 use crate::config::{Listen, ServerSettings};
@@ -45,11 +44,8 @@ pub(crate) enum Socket {
     Unix(UnixListener),
 }
 
-/// An accepted connection.
-pub(crate) enum Accepted {
-    Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream),
-}
+/// An accepted connection, with the address of its peer unless it is a Unix socket.
+pub(crate) type Accepted = (Either<TcpStream, UnixStream>, Option<IpAddr>);
 
 impl Listener {
     /// Listens on the address in the settings, with TLS if they name a certificate.
@@ -76,16 +72,13 @@ impl Listener {
     /// file that is not a socket, is an error.
     pub fn unix(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // Linux creates the file with the mode of the socket; elsewhere `set_permissions` sets it.
-        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).ok();
-        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        let socket = UnixSocket::new_stream()?;
+        socket.bind(path)?;
+        // Nobody can connect before the socket listens.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        rustix::net::listen(&socket, 1024)?;
-        let listener = std::os::unix::net::UnixListener::from(socket);
-        listener.set_nonblocking(true)?;
+        let listener = socket.listen(1024)?;
         let file = SocketFile { path: path.to_owned(), inode: std::fs::metadata(path)?.ino() };
-        Ok(Self { socket: Socket::Unix(UnixListener::from_std(listener)?), tls: None, _file: Some(file) })
+        Ok(Self { socket: Socket::Unix(listener), tls: None, _file: Some(file) })
     }
 
     /// Adds TLS.
@@ -108,9 +101,9 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 // A response is written in one piece: Nagle's algorithm would only delay it.
                 stream.set_nodelay(true).ok();
-                Ok(Accepted::Tcp(stream, address))
+                Ok((Either::Left(stream), Some(address.ip())))
             }
-            Socket::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Socket::Unix(listener) => Ok((Either::Right(listener.accept().await?.0), None)),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The HTTP server: accepts connections within their limits, and stops gracefully.
 
 mod connection;
-mod counted;
 pub(crate) mod listener;
 mod request_body;
 mod service;
@@ -15,20 +14,21 @@ use std::time::Duration;
 
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use self::connection::Protocol;
-use self::counted::{ConnectionPermit, Counted};
 use self::listener::{Accepted, Listener};
 use self::service::{Api, RequestService, Shared};
 use super::app::{App, Settings};
 use super::client_address::{is_trusted, subscriber};
-use super::permits::KeyedSemaphore;
+use super::permits::{KeyedPermit, KeyedSemaphore};
 use super::request::context::RequestContext;
 use super::routes;
 use crate::random::Random;
@@ -38,8 +38,8 @@ use crate::random::Random;
 /// Then nothing more is accepted, idle connections are closed, and requests in progress are
 /// finished. Those that are not finished within `Limits::shutdown_grace` are cut off.
 pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Output = ()>) {
-    let (settings, random) = (app.settings().clone(), app.random());
-    let filter = routes::api(app.base_path());
+    let (settings, random) = (app.settings.clone(), app.random);
+    let filter = routes::api(&app.settings.base_path);
     let api = api(filter, move |context| {
         let mut extensions = http::Extensions::new();
         extensions.insert(app.clone());
@@ -108,6 +108,15 @@ fn allow_open_files(connections: usize) {
     }
 }
 
+/// Permit of one connection: one of all, and one of its address unless it is exempt.
+type ConnectionPermit = (OwnedSemaphorePermit, Option<KeyedPermit<IpAddr>>);
+
+/// Ties a permit to a socket until it is closed, also while it is a WebSocket. The closure exists
+/// only to own the permit.
+fn counted<S: AsyncRead>(socket: S, permit: ConnectionPermit) -> InspectReader<S, impl FnMut(&[u8])> {
+    InspectReader::new(socket, move |_| _ = &permit)
+}
+
 /// State of a running server.
 struct Server {
     connections: Arc<Semaphore>,
@@ -135,37 +144,27 @@ impl Server {
     }
 
     /// Serves a connection in a task of its own. A connection over a cap is closed.
-    fn admit(self: &Arc<Self>, connection: Accepted, listener: &Listener) {
-        let peer = match &connection {
-            Accepted::Tcp(_, address) => Some(address.ip()),
-            Accepted::Unix(_) => None,
-        };
+    fn admit(self: &Arc<Self>, (stream, peer): Accepted, listener: &Listener) {
         let Some(permit) = self.permit(peer) else {
             // Not louder, so that a client with too many connections cannot fill the log.
             tracing::debug!(address = peer.map(tracing::field::display), "a connection over the limit was closed");
             return;
         };
-        let (server, tls) = (self.clone(), listener.tls.clone());
+        // A Unix socket needs no TLS.
+        let (server, tls) = (self.clone(), listener.tls.clone().filter(|_| peer.is_some()));
         self.shared.tasks.spawn(async move {
+            let stream = counted(stream, permit);
             let conversation = async {
-                match (connection, tls) {
-                    (Accepted::Tcp(stream, _), Some(tls)) => {
-                        let acceptor = TlsAcceptor::from(tls.current(server.shared.limits.tls_check));
-                        let handshake = acceptor.accept(Counted::new(stream, permit));
-                        let in_time = tokio::time::timeout(server.shared.limits.handshake_time, handshake);
-                        // Boxed twice: TLS streams and handshakes are large, and plain connections
-                        // need neither.
-                        if let Ok(Ok(stream)) = Box::pin(in_time).await {
-                            let protocol = Protocol::negotiated(stream.get_ref().1.alpn_protocol());
-                            Box::pin(server.serve(stream, peer, true, protocol)).await;
-                        }
-                    }
-                    (Accepted::Tcp(stream, _), None) => {
-                        server.serve(Counted::new(stream, permit), peer, false, Protocol::Http1).await;
-                    }
-                    (Accepted::Unix(stream), _) => {
-                        server.serve(Counted::new(stream, permit), peer, false, Protocol::Http1).await;
-                    }
+                let Some(tls) = tls else { return server.serve(stream, peer, false, Protocol::Http1).await };
+                let limits = &server.shared.limits;
+                let handshake = TlsAcceptor::from(tls.current(limits.tls_check)).accept(stream);
+                // Boxed twice: TLS streams and handshakes are large, and plain connections need
+                // neither.
+                if let Ok(Ok(stream)) = Box::pin(tokio::time::timeout(limits.handshake_time, handshake)).await {
+                    // ALPN (RFC 7301); a client without it speaks HTTP/1.1.
+                    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };
+                    Box::pin(server.serve(stream, peer, true, protocol)).await;
                 }
             };
             server.cut.run_until_cancelled(conversation).await;
@@ -178,12 +177,12 @@ impl Server {
             Some(address) => Some(self.per_address.try_acquire(subscriber(address))?),
             None => None,
         };
-        Some(ConnectionPermit { _total: self.connections.clone().try_acquire_owned().ok()?, _of_address: of_address })
+        Some((self.connections.clone().try_acquire_owned().ok()?, of_address))
     }
 
     async fn serve<S>(&self, stream: S, peer: Option<IpAddr>, tls: bool, protocol: Protocol)
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = RequestService::new(self.shared.clone(), peer, tls);
         connection::serve(stream, service, protocol, &self.shared.limits, &self.stop).await;

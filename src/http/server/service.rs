@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use warp::Reply as _;
 use warp::reply::Response;
 
-use super::request_body::{RequestBody, Unread};
+use super::request_body::RequestBody;
 use crate::http::client_address;
 use crate::http::limits::Limits;
 use crate::http::problem::{self, Problem};
@@ -161,9 +161,10 @@ impl Connection {
             let responding = AssertUnwindSafe((self.shared.api)(request, context)).catch_unwind().await;
             responding.unwrap_or_else(|_panic| internal_error())
         };
-        let all_read = expects_continue || discard(unread, limits).await;
+        // Boxed, because few requests have an unread body.
+        let all_read = expects_continue || unread.is_empty() || Box::pin(unread.discard(limits)).await;
         if context.version < Version::HTTP_2 && (ambiguous.is_some() || !all_read) {
-            close(&mut response);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Problem::render(&mut response, context.id);
         let outcome = response.extensions_mut().remove::<Outcome>();
@@ -187,15 +188,6 @@ fn add_headers(response: &mut Response, context: &RequestContext, id: &str) {
     if context.tls {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
-}
-
-/// Boxed, because few requests have an unread body.
-async fn discard(unread: Unread, limits: &Limits) -> bool {
-    if unread.is_empty() { true } else { Box::pin(unread.discard(limits)).await }
-}
-
-fn close(response: &mut Response) {
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 fn internal_error() -> Response {

@@ -17,21 +17,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error of the system.
-        source: io::Error,
-    },
+    #[error("cannot read {}: {_1}", _0.display())]
+    Unreadable(PathBuf, io::Error),
     /// A file is not PEM, or has no certificate or no private key.
-    #[error("{} holds no {what} in PEM form", path.display())]
-    NotPem {
-        /// Path of the file.
-        path: PathBuf,
-        /// Object that it lacks.
-        what: &'static str,
-    },
+    #[error("{} holds no {_1} in PEM form", _0.display())]
+    NotPem(PathBuf, &'static str),
     /// The key does not belong to the certificate, or rustls does not support it.
     #[error("the certificate and the key do not make a pair: {0}")]
     Mismatch(rustls::Error),
@@ -101,15 +91,16 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let open = |path: &Path| fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source });
+    let open = |path: &Path| fs::read(path).map_err(|source| TlsError::Unreadable(path.to_owned(), source));
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&open(certificate)?)
         .collect::<Result<_, _>>()
-        .map_err(|_| not_pem(certificate, "certificate"))?;
+        .map_err(|_| TlsError::NotPem(certificate.to_owned(), "certificate"))?;
     if chain.is_empty() {
-        return Err(not_pem(certificate, "certificate"));
+        return Err(TlsError::NotPem(certificate.to_owned(), "certificate"));
     }
     let key_pem = zeroize::Zeroizing::new(open(key)?);
-    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| not_pem(key, "private key"))?;
+    let private =
+        PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| TlsError::NotPem(key.to_owned(), "private key"))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the ring provider has cipher suites for TLS 1.2 and 1.3")
@@ -118,8 +109,4 @@ fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
         .map_err(TlsError::Mismatch)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
-}
-
-fn not_pem(path: &Path, what: &'static str) -> TlsError {
-    TlsError::NotPem { path: path.to_owned(), what }
 }
