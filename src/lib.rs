@@ -41,6 +41,8 @@ pub mod permission;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod properties;
+#[cfg(any(test, fuzzing))]
+mod property;
 pub mod random;
 pub mod sandbox;
 pub mod secret;

@@ -2,10 +2,10 @@
 
 use url::{Host, Url};
 
-use super::is_fit_to_be_shown;
 use crate::catalog::value::Endpoint;
 use crate::jose::{self, Algorithm, Jwks};
 use crate::oauth::{Metadata, ProtectedResource};
+use crate::property::is_fit_to_be_shown;
 
 const ISSUER: &str = "https://issuer.example/a";
 

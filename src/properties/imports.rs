@@ -1,7 +1,7 @@
 //! Properties of import files and of our sealed export.
 
-use super::is_fit_to_be_shown;
 use crate::import::{self, FernetKey, Item};
+use crate::property::is_fit_to_be_shown;
 use crate::secret::Secret;
 
 /// Reads a file in each import format: texts about an item contain none of its secrets.

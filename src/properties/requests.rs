@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use url::form_urlencoded;
 
-use super::is_fit_to_be_shown;
 use crate::catalog::entry::OAuth;
 use crate::config::{CallbackOrigin, CallbackOrigins, LocalhostPorts};
 use crate::oauth::callback::read_error;
+use crate::property::is_fit_to_be_shown;
 use crate::vault::HostPattern;
 
 /// Reads the query of a callback: its error, and values for the entry's URLs.

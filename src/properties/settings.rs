@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::SECRET;
 use crate::catalog::Catalog;
 use crate::config::{Config, ConfigErrors, Location, without_secrets};
+use crate::property::SECRET;
 
 /// A folder that does not exist, so that no named file is read.
 const FOLDER: &str = "/no/such/folder";

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::SECRET;
+use crate::property::SECRET;
 
 /// JSON with the members that the parsers know, valid, invalid and nested.
 fn words(names: &'static [&'static str]) -> impl Strategy<Value = Value> {

@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::{SECRET, is_fit_to_be_shown};
 use crate::catalog::entry::OAuth;
 use crate::egress::EgressResponse;
 use crate::oauth::parsers;
+use crate::property::{SECRET, is_fit_to_be_shown};
 
 const STATUSES: [u16; 8] = [200, 200, 200, 200, 201, 400, 401, 429];
 const KINDS: [&str; 4] = ["application/json", "application/x-www-form-urlencoded", "text/html; charset=utf-8", ""];

@@ -13,13 +13,13 @@ use super::head::BackupHead;
 use super::read::OpenBackup;
 use super::source::BackupSource;
 use crate::clock::UnixTime;
-use crate::properties::Script;
+use crate::property::Script;
 use crate::random::Random;
 use crate::store::{Cell, RestoreTarget, SCHEMA_VERSION, SlotRow, Table, VaultRow};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
 
-/// What is in a backup, with everything of it copied.
+/// Owned copy of the content of a backup.
 #[derive(Debug, PartialEq)]
 enum Owned {
     Table(Table),
@@ -206,7 +206,7 @@ fn is_refusal(error: &BackupError) {
         _ => false,
     };
     assert!(is_expected, "{error:?}");
-    crate::properties::is_fit_to_be_shown(&error.to_string());
+    crate::property::is_fit_to_be_shown(&error.to_string());
 }
 
 /// Takes a chunk out, puts it elsewhere, or puts it in twice.

@@ -33,7 +33,7 @@ const MAX_ID_LENGTH: usize = 64;
 pub struct Repair {
     /// Rows that do not open, each with the reason.
     pub damaged: Vec<IntegrityFinding>,
-    /// What the manifest misses in addition; empty if it misses nothing.
+    /// Further rows that the manifest misses; empty if it misses nothing.
     pub rest: Vec<IntegrityFinding>,
 }
 

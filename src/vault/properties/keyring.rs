@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{MASTER, ROOT, VAULT_ID, is_refusal_of_keys, key};
 use crate::clock::UnixTime;
-use crate::properties::Script;
+use crate::property::Script;
 use crate::random::Random;
 use crate::store::{KeyRow, SlotRow};
 use crate::vault::crypto::key_slot;

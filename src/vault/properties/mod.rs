@@ -38,10 +38,10 @@ fn key(bytes: [u8; 32]) -> Key {
     Zeroizing::new(bytes)
 }
 
-/// That a refusal says so of the keyring or of the master key, and nothing else happened.
+/// Asserts that an error is about the keyring or the master key, and that its text may be shown.
 fn is_refusal_of_keys(error: &VaultError) {
     assert!(matches!(error, VaultError::DamagedKeyring(_) | VaultError::WrongKey { .. }), "{error}");
-    crate::properties::is_fit_to_be_shown(&error.to_string());
+    crate::property::is_fit_to_be_shown(&error.to_string());
 }
 
 thread_local! {

@@ -1,7 +1,7 @@
 //! A sealed record: it opens in its own place to what was put into it, or not at all.
 
 use crate::kind::Kind;
-use crate::properties::Script;
+use crate::property::Script;
 use crate::random::Random;
 use crate::store::{CredentialRow, PendingRow};
 use crate::vault::VaultError;
@@ -15,7 +15,7 @@ use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::transfer::transferred_credential;
 use crate::vault::txn::manifest::Manifest;
 
-/// What is in the seeds that open.
+/// Plaintext of the seeds that open.
 pub(super) const SEALED: &[u8] = b"what was sealed";
 
 const HOSTS: [Option<&str>; 5] =
@@ -127,7 +127,7 @@ fn edited(keyring: &Keyring, mut script: Script<'_>) {
     });
 }
 
-/// Where the seeds that open were put.
+/// Associated data of the seeds that open.
 pub(super) fn place_of_seeds() -> RecordAad<'static> {
     RecordAad { table: "credential", column: "summary", row: "r", revision: 1, user: "alice", ..RecordAad::default() }
 }
@@ -159,7 +159,7 @@ fn inside(keyring: &Keyring, plain: &[u8]) {
     }
 }
 
-/// What is read is the same when it is written and read again.
+/// Asserts that decoded fields are the same after encoding and decoding again.
 fn are_read_as_written(fields: &[u8]) {
     transferred_credential::reads_as_written(fields);
     if let Some(manifest) = Manifest::read(7, fields) {

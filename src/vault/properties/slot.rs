@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::keyring::tamper_slot;
 use super::{MASTER, ROOT, VAULT_ID, key};
 use crate::clock::UnixTime;
-use crate::properties::Script;
+use crate::property::Script;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::SlotRow;
@@ -16,7 +16,7 @@ use crate::vault::crypto::keys::Key;
 use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::{VaultError, hex};
 
-/// What Argon2id would make of the passphrase of a slot; it is not run.
+/// Stands for the output of Argon2id on a slot's passphrase; Argon2id is not run.
 const STRETCHED: [u8; 32] = [3; 32];
 
 thread_local! {
@@ -45,7 +45,7 @@ pub(crate) fn slot(bytes: &[u8]) {
     }
 }
 
-/// Whether it opened with the key that belongs to its kind.
+/// Returns true if the slot opened with the key that belongs to its kind.
 fn opens_to_the_root_or_not_at_all(row: &SlotRow) -> bool {
     let is_the_root = |tried: Tried| match tried {
         Tried::Opened(root) => {

@@ -44,7 +44,7 @@ impl Bench {
         Vault::open(&target, &self.key, OpenMode::Command, self.clock.clone(), Random).unwrap()
     }
 
-    /// What is in the folder beside the vault itself.
+    /// Names of the files in the folder, without those of the vault.
     fn files(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<String> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

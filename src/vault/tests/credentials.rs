@@ -116,7 +116,7 @@ async fn secret_changes_in_parts_and_keeps_its_kind() {
     bench.assert_manifest_holds();
 }
 
-/// What stands for a provider that is alone with its authorization server.
+/// Scope of a provider that shares its authorization server with no other.
 fn unless_shared() -> RevocationScope {
     RevocationScope::UnlessShared(vec!["github".parse().unwrap()])
 }

@@ -126,7 +126,7 @@ impl Bench {
         self.vault.api_keys().list().expect("the API keys hold against their sum");
     }
 
-    /// How many audit rows there are of an action.
+    /// Number of audit rows of an action.
     fn audited(&self, action: &str) -> i64 {
         let connection = Connection::open(self.path()).unwrap();
         connection.query_row("SELECT count(*) FROM audit WHERE action = ?", [action], |row| row.get(0)).unwrap()

@@ -40,7 +40,7 @@ pub(super) async fn one_of_each(bench: &Bench) -> CredentialMetadata {
     kept
 }
 
-/// That everything of [`one_of_each`] is still of use.
+/// Asserts that every record of [`one_of_each`] can still be used.
 async fn assert_all_of_use(bench: &Bench, kept: &CredentialMetadata) {
     let vault = &bench.vault;
     assert_eq!(texts(&bench.read(kept).await.unwrap().1), ["old"]);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What is found after an attack, as `table row`, and each with its reason for the failure message.
+/// Findings after an attack, as `table row`, and each with its reason for the failure message.
 fn found(bench: &Bench) -> Vec<(String, String)> {
     let report = bench.beside().integrity().verify().unwrap();
     report.findings.into_iter().map(|one| (one.table, one.row)).collect()

@@ -113,7 +113,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) refusal: Option<&'a DeniedRequest>,
     pub(crate) slot: Option<i64>,
     pub(crate) data_key: Option<u32>,
-    /// Which revisions of a credential's two records were written with this; the ledger knows them.
+    /// Revisions of a credential's two records that were written with this; `WriteTxn` sets them.
     pub(crate) revisions: Option<(i64, Option<i64>)>,
 }
 

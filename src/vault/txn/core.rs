@@ -23,7 +23,7 @@ use crate::vault::error::VaultError;
 /// Attempts of one operation if the keyring keeps changing.
 const ATTEMPTS: usize = 4;
 
-/// What all handles of a vault share.
+/// State that all handles of a vault share.
 pub(crate) struct VaultCore {
     pub(crate) store: Store,
     pub(crate) keyring: ArcSwap<Keyring>,

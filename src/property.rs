@@ -1,7 +1,18 @@
-//! A script of edits, read from bytes: it flips bits, cuts and inserts. The same bytes always give
-//! the same edits.
+//! Building blocks of the property tests and fuzz targets: a script of edits that is read from bytes,
+//! and the check that a text may be shown.
 
-/// The remaining bytes of the script.
+/// A secret that an input may contain; no text of a parser may repeat it.
+pub(crate) const SECRET: &str = "cl13nt-s3cr3t";
+
+/// Asserts that a provider's text was sanitized.
+pub(crate) fn is_fit_to_be_shown(text: &str) {
+    assert!(text.chars().count() <= 800, "{} characters", text.chars().count());
+    assert!(!text.contains(char::is_control), "{text:?}");
+    assert!(!text.contains(SECRET), "{text:?}");
+}
+
+/// The remaining bytes of a script: it flips bits, cuts and inserts. The same bytes always give the
+/// same edits.
 pub(crate) struct Script<'a>(&'a [u8]);
 
 impl<'a> Script<'a> {
