@@ -56,5 +56,5 @@ pub use vault_admin::VaultAdmin;
 pub use crate::vault::{
     ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage, CredentialSecret,
     Existing, ExportFault, HeadFit, HostPattern, KeyHolder, KeySlot, MasterKey, MasterKeyError, NewApiKey, OpenMode,
-    OwnClient, Renewal, Repair, SlotAdded, SlotRemoved, UserPattern, VaultError, Verification, check_files,
+    OwnClient, Renewal, Repair, SlotAdded, SlotRemoved, StoreError, UserPattern, VaultError, Verification, check_files,
 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::failure::Failure;
 use super::output::note;
 use super::secret_input;
-use crate::broker::{self, Broker, Installation, MasterKey, OpenMode, VaultAdmin, VaultError};
+use crate::broker::{self, Broker, Installation, MasterKey, OpenMode, StoreError, VaultAdmin, VaultError};
 use crate::config::{ClientSecrets, Environment, Sources, Unlock};
 
 /// Options of every command.
@@ -53,7 +53,7 @@ pub(super) fn open(installation: &Installation, mode: OpenMode) -> Result<(Vault
     let path = &installation.config().vault.path;
     // Checked before a passphrase is asked for.
     if mode == OpenMode::Command && !path.exists() {
-        return Err(VaultError::NotFound(path.clone()).into());
+        return Err(VaultError::Store(StoreError::NotFound(path.clone())).into());
     }
     let key = master_key(installation)?;
     match installation.open(&key, mode) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::broker::{self, BackupError, StartError, UnknownProvider, UnlockError, VaultError};
+use crate::broker::{self, BackupError, StartError, StoreError, UnknownProvider, UnlockError, VaultError};
 use crate::config::ConfigErrors;
 use crate::http::ListenError;
 
@@ -203,9 +203,6 @@ impl From<BackupError> for Failure {
 
 fn advice_on(error: &VaultError) -> Option<&'static str> {
     Some(match error {
-        VaultError::NotFound(_) => "create one with `strongroom init`, or name it with --vault FILE or vault.path",
-        VaultError::AlreadyExists(_) => "name another file with --vault, or move this one away",
-        VaultError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or restore a backup",
         VaultError::WrongKey { .. } => "set vault.master_key to this vault's key, or name another vault with --vault",
         VaultError::Rollback { .. } => {
             "restore the newest vault with its -wal and -shm files. If the older vault is intended (a restored backup), start once with --accept-rollback; credentials and keys deleted since may exist again"
@@ -229,13 +226,24 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file unchanged, and restore a backup beside it"
         }
-        VaultError::Unreleased(_) => "export its credentials with that version, and import them into a new vault",
-        VaultError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
-        VaultError::Locked(_) => "stop the other server first; commands such as `strongroom key list` work beside it",
-        VaultError::Full => "free disk space; reading and deleting still work",
-        VaultError::ReadOnly(_) => "check owner, mode and file system of the file and its folder",
         VaultError::TooManySlots(_) => "remove an unused slot first: `strongroom vault slot remove SLOT`",
-        VaultError::Busy | VaultError::Contended => "try again",
+        VaultError::Contended => "try again",
+        VaultError::Store(error) => return advice_on_store(error),
+        _ => return None,
+    })
+}
+
+fn advice_on_store(error: &StoreError) -> Option<&'static str> {
+    Some(match error {
+        StoreError::NotFound(_) => "create one with `strongroom init`, or name it with --vault FILE or vault.path",
+        StoreError::AlreadyExists(_) => "name another file with --vault, or move this one away",
+        StoreError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or restore a backup",
+        StoreError::Unreleased(_) => "export its credentials with that version, and import them into a new vault",
+        StoreError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
+        StoreError::Locked(_) => "stop the other server first; commands such as `strongroom key list` work beside it",
+        StoreError::Full => "free disk space; reading and deleting still work",
+        StoreError::ReadOnly(_) => "check owner, mode and file system of the file and its folder",
+        StoreError::Busy => "try again",
         _ => return None,
     })
 }

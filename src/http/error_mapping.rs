@@ -5,7 +5,7 @@ use super::problem::{self, Problem};
 use crate::broker::Error;
 use crate::catalog::input::InputFault;
 use crate::validation::RequestFault;
-use crate::vault::VaultError;
+use crate::vault::{StoreError, VaultError};
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -97,7 +97,9 @@ impl From<&VaultError> for Problem {
                      backup, or erase it.",
                 )
             }
-            VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::NewerFormat { .. } => {
+            VaultError::DamagedKeyring(_)
+            | VaultError::DamagedRow { .. }
+            | VaultError::Store(StoreError::NewerFormat { .. }) => {
                 tracing::error!(%error, "the vault is damaged: keep the file as it is, and bring back a backup beside it");
                 Self::new(&problem::INTERNAL, "Something in the vault cannot be read; the log has the cause.")
             }

@@ -12,7 +12,7 @@ pub enum StoreError {
     #[error("there is no vault at {0}")]
     NotFound(PathBuf),
     /// A file is already there.
-    #[error("{0} already exists")]
+    #[error("{0} already exists, and a vault is never made over existing data")]
     AlreadyExists(PathBuf),
     /// The file is not a vault.
     #[error("{0} is not a vault of Strongroom")]
@@ -21,7 +21,7 @@ pub enum StoreError {
     #[error("{0} was made by an unreleased version of Strongroom")]
     Unreleased(PathBuf),
     /// A newer version of Strongroom wrote it.
-    #[error("format {found} is newer than {known}")]
+    #[error("the vault has format {found} and this program knows up to {known}: a newer Strongroom wrote it")]
     NewerFormat {
         /// The version in the file.
         found: u32,
@@ -29,23 +29,23 @@ pub enum StoreError {
         known: u32,
     },
     /// Another server holds the lock.
-    #[error("another server has {0} open")]
+    #[error("another server has the vault {0} open")]
     Locked(PathBuf),
     /// `SQLITE_FULL`: the write was refused as a whole.
-    #[error("the disk is full")]
+    #[error("the disk that holds the vault is full")]
     Full,
     /// The file or its folder cannot be written.
-    #[error("the file cannot be written: {0}")]
+    #[error("the vault cannot be written: {0}")]
     ReadOnly(String),
     /// The disk failed, or a file beside the database cannot be opened; nothing was changed.
-    #[error("the disk failed: {0}")]
+    #[error("the disk that holds the vault failed: {0}")]
     Disk(String),
     /// Another process held the write lock for too long.
-    #[error("the file is locked by another process")]
+    #[error("the vault is locked by another process")]
     Busy,
     /// A COMMIT failed with an unknown outcome, or the writer has ended. No write is accepted any
     /// more.
-    #[error("no more writes: {0}")]
+    #[error("the vault accepts no more writes until the program is restarted: {0}")]
     Stopped(String),
     /// A record was sealed under a data key that is no longer current; the caller seals again.
     #[error("sealed under a data key that is no longer current")]
@@ -64,7 +64,7 @@ pub enum StoreError {
         kind: io::ErrorKind,
     },
     /// Another error of SQLite, with the statement's text, never a value.
-    #[error("SQLite: {0}")]
+    #[error("the vault's database failed: {0}")]
     Sqlite(String),
 }
 

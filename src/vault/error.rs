@@ -8,15 +8,9 @@ use crate::store::{JobError, StoreError};
 /// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// There is no file at this path.
-    #[error("there is no vault at {0}")]
-    NotFound(PathBuf),
-    /// A file exists where a vault was to be created.
-    #[error("{0} already exists, and a vault is never made over existing data")]
-    AlreadyExists(PathBuf),
-    /// The file is not a vault: it is another program's file, or its creation was interrupted.
-    #[error("{0} is not a vault of Strongroom")]
-    NotAVault(PathBuf),
+    /// An error of the file or the disk.
+    #[error(transparent)]
+    Store(StoreError),
     /// The master key opens none of the vault's slots. Fingerprints identify keys and open
     /// nothing.
     #[error("this master key does not open the vault: it is {given}, and the vault is opened by {}", .expected.join(" or "))]
@@ -70,36 +64,6 @@ pub enum VaultError {
         /// The fault.
         what: &'static str,
     },
-    /// A version before the first release wrote the file; its schema is not read.
-    #[error("{0} was made by an unreleased version of Strongroom")]
-    Unreleased(PathBuf),
-    /// A newer Strongroom wrote the file.
-    #[error("the vault has format {found} and this program knows up to {known}: a newer Strongroom wrote it")]
-    NewerFormat {
-        /// The version in the file.
-        found: u32,
-        /// The newest version that this program knows.
-        known: u32,
-    },
-    /// Another server has the vault open.
-    #[error("another server has the vault {0} open")]
-    Locked(PathBuf),
-    /// The disk is full; nothing was changed.
-    #[error("the disk that holds the vault is full")]
-    Full,
-    /// The file cannot be written; nothing was changed.
-    #[error("the vault cannot be written: {0}")]
-    ReadOnly(String),
-    /// The disk reported an error; nothing was changed.
-    #[error("the disk that holds the vault failed: {0}")]
-    Disk(String),
-    /// Another process held the lock for too long; nothing was changed.
-    #[error("the vault is locked by another process")]
-    Busy,
-    /// A write failed with an unknown outcome, now or earlier. The process has to stop; the
-    /// next start reads the real state.
-    #[error("the vault accepts no more writes until the program is restarted: {0}")]
-    Stopped(String),
     /// The keyring changed several times during the operation, or several writers changed one
     /// row.
     #[error("the vault changed too often during this request; try again")]
@@ -126,15 +90,14 @@ pub enum VaultError {
         /// The system's error.
         source: io::Error,
     },
-    /// Another failure of SQLite.
-    #[error("the vault's database failed: {0}")]
-    Database(String),
 }
 
 impl VaultError {
     /// Returns true if the vault cannot write at present, although the request was valid (503).
     pub fn cannot_write(&self) -> bool {
-        matches!(self, Self::Full | Self::ReadOnly(_) | Self::Disk(_) | Self::Busy | Self::Stopped(_) | Self::Contended)
+        use StoreError::{Busy, Disk, Full, ReadOnly, Stopped};
+
+        matches!(self, Self::Contended | Self::Store(Full | ReadOnly(_) | Disk(_) | Busy | Stopped(_)))
     }
 
     /// Returns true if the file contains data that Strongroom did not write (exit code 4).
@@ -144,7 +107,7 @@ impl VaultError {
             Self::DamagedKeyring(_)
                 | Self::DamagedRow { .. }
                 | Self::DoesNotHold { .. }
-                | Self::NotAVault(_)
+                | Self::Store(StoreError::NotAVault(_))
                 | Self::Rollback { .. }
                 | Self::NoEpochFile(_)
                 | Self::EpochFile { .. }
@@ -154,30 +117,18 @@ impl VaultError {
 
 impl JobError for VaultError {
     fn is_full(&self) -> bool {
-        matches!(self, Self::Full)
+        matches!(self, Self::Store(StoreError::Full))
     }
 }
 
 impl From<StoreError> for VaultError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound(path) => Self::NotFound(path),
-            StoreError::AlreadyExists(path) => Self::AlreadyExists(path),
-            StoreError::NotAVault(path) => Self::NotAVault(path),
-            StoreError::Unreleased(path) => Self::Unreleased(path),
-            StoreError::NewerFormat { found, known } => Self::NewerFormat { found, known },
-            StoreError::Locked(path) => Self::Locked(path),
-            StoreError::Full => Self::Full,
-            StoreError::ReadOnly(what) => Self::ReadOnly(what),
-            StoreError::Disk(what) => Self::Disk(what),
-            StoreError::Busy => Self::Busy,
-            StoreError::Stopped(what) => Self::Stopped(what),
             StoreError::StaleDataKey => Self::Contended,
             StoreError::Corrupt(_) => {
                 Self::DamagedRow { table: "*", id: "*".into(), what: "the file is not as it was written" }
             }
-            StoreError::File { what, path, kind } => Self::File { what, path, source: kind.into() },
-            StoreError::Sqlite(what) => Self::Database(what),
+            other => Self::Store(other),
         }
     }
 }

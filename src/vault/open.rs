@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crate::clock::Clock;
 use crate::id::IdMaker;
 use crate::random::Random;
-use crate::store::{CheckedState, Lock, Store, Tx, WritePriority};
+use crate::store::{CheckedState, Lock, Store, StoreError, Tx, WritePriority};
 use crate::vault::api_keys::api_key_cache::ApiKeyCache;
 use crate::vault::api_keys::store::ApiKeys;
 use crate::vault::audit::log::AuditLog;
@@ -255,7 +255,7 @@ impl Vault {
     /// Resolves when a commit failed with an unknown outcome. The vault then takes no more writes,
     /// and the server has to stop.
     pub async fn fatal(&self) -> VaultError {
-        VaultError::Stopped(self.inner.core.store.fatal().await)
+        VaultError::Store(StoreError::Stopped(self.inner.core.store.fatal().await))
     }
 
     #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::random::Random;
 use crate::secret::Secret;
 use crate::vault::{
     AuditContext, CredentialMetadata, CredentialSecret, KeptLogin, LoginFlow, NewCredential, NewLogin,
-    PendingAuthorization, Replacement, Tokens, VaultError,
+    PendingAuthorization, Replacement, StoreError, Tokens, VaultError,
 };
 
 /// Wait between two attempts to store tokens that the vault could not take.
@@ -340,7 +340,8 @@ impl Broker {
                 Ok((stored, _)) => {
                     return tracing::info!(credential = %stored.id, "stored tokens that were held in memory");
                 }
-                Err(Error::Vault(error)) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {}
+                Err(Error::Vault(error))
+                    if error.cannot_write() && !matches!(error, VaultError::Store(StoreError::Stopped(_))) => {}
                 Err(error) => return tracing::error!(%error, "tokens held in memory are lost: the vault rejected them"),
             }
         }

@@ -18,7 +18,7 @@ use crate::kind::Kind;
 use crate::oauth::{self, BuildError, ErrorResponse, Grant, OAuthError, RefreshRequest};
 use crate::vault::{
     AuditContext, CredentialMetadata, CredentialStatus, RefreshFailure, RefreshStart, RefreshTicket, Refreshed,
-    Renewal, RevocationScope, Tokens, VaultError,
+    Renewal, RevocationScope, StoreError, Tokens, VaultError,
 };
 
 /// Wait between two attempts to store tokens that the vault could not take.
@@ -193,7 +193,7 @@ impl Broker {
                     tracing::info!(%provider, credential = %id, "the credential was deleted or reconnected during a refresh; the new tokens are discarded");
                     return announce.outcome(RefreshOutcome::Overtaken);
                 }
-                Err(error) if error.cannot_write() && !matches!(error, VaultError::Stopped(_)) => {
+                Err(error) if error.cannot_write() && !matches!(error, VaultError::Store(StoreError::Stopped(_))) => {
                     if !told {
                         tracing::warn!(%provider, credential = %id, %error, "cannot store refreshed tokens; they stay in memory until the vault can be written");
                         announce.outcome(RefreshOutcome::Vault(Arc::new(error)));

@@ -7,7 +7,9 @@ use serde::Serialize;
 use crate::broker::installation::Installation;
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::vault::{AuditContext, BackupError, BackupSource, MasterKey, RestoredVault, Restorer, VaultError};
+use crate::vault::{
+    AuditContext, BackupError, BackupSource, MasterKey, RestoredVault, Restorer, StoreError, VaultError,
+};
 
 /// Result of a restore.
 #[derive(Debug, Serialize)]
@@ -25,7 +27,11 @@ impl Installation {
     /// Checks that a restore would overwrite nothing.
     pub fn check_restore_target(&self) -> Result<(), VaultError> {
         let target = &self.config.vault.path;
-        if target.symlink_metadata().is_ok() { Err(VaultError::AlreadyExists(target.clone())) } else { Ok(()) }
+        if target.symlink_metadata().is_ok() {
+            Err(VaultError::Store(StoreError::AlreadyExists(target.clone())))
+        } else {
+            Ok(())
+        }
     }
 
     /// Restores a backup (`-`: the standard input) into a new vault. It sends no request on its own

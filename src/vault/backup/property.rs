@@ -15,7 +15,7 @@ use super::source::BackupSource;
 use crate::clock::UnixTime;
 use crate::property::Script;
 use crate::random::Random;
-use crate::store::{Cell, RestoreTarget, SCHEMA_VERSION, SlotRow, Table, VaultRow};
+use crate::store::{Cell, RestoreTarget, SCHEMA_VERSION, SlotRow, StoreError, Table, VaultRow};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
 
@@ -201,7 +201,7 @@ fn is_refusal(error: &BackupError) {
             error,
             crate::vault::VaultError::WrongKey { .. }
                 | crate::vault::VaultError::DamagedKeyring(_)
-                | crate::vault::VaultError::NewerFormat { .. }
+                | crate::vault::VaultError::Store(StoreError::NewerFormat { .. })
         ),
         _ => false,
     };

@@ -222,7 +222,10 @@ async fn existing_file_is_not_overwritten() {
         std::fs::write(bench.in_folder(taken), "somebody's").unwrap();
         let (source, target) = (BackupSource::open(&path).unwrap(), bench.in_folder("r.db"));
         let refused = bench.restorer(&bench.key).restore(source, &target, true, &AuditContext::command_line());
-        assert!(matches!(refused, Err(BackupError::Vault(VaultError::AlreadyExists(_)))), "{taken}: {refused:?}");
+        assert!(
+            matches!(refused, Err(BackupError::Vault(VaultError::Store(StoreError::AlreadyExists(_))))),
+            "{taken}: {refused:?}"
+        );
         assert_eq!(std::fs::read(bench.in_folder(taken)).unwrap(), b"somebody's");
         std::fs::remove_file(bench.in_folder(taken)).unwrap();
     }

@@ -66,27 +66,27 @@ fn newer_foreign_and_missing_files_have_own_errors() {
     bench.attack("PRAGMA user_version = 9");
     assert!(matches!(
         bench.reopen_as(&bench.key),
-        Err(VaultError::NewerFormat { found: 9, known: crate::store::SCHEMA_VERSION })
+        Err(VaultError::Store(StoreError::NewerFormat { found: 9, known: crate::store::SCHEMA_VERSION }))
     ));
     let at = |name: &str| {
         let path = bench.folder.path().join(name);
         Vault::open(&path, &bench.key, OpenMode::Command, bench.clock.clone(), Random).err().unwrap()
     };
-    assert!(matches!(at("absent.db"), VaultError::NotFound(_)));
+    assert!(matches!(at("absent.db"), VaultError::Store(StoreError::NotFound(_))));
     assert!(!bench.folder.path().join("absent.db").exists());
     std::fs::write(bench.folder.path().join("empty.db"), "").unwrap();
-    assert!(matches!(at("empty.db"), VaultError::NotAVault(_)));
+    assert!(matches!(at("empty.db"), VaultError::Store(StoreError::NotAVault(_))));
     std::fs::write(bench.folder.path().join("text.db"), "x".repeat(5000)).unwrap();
     assert!(at("text.db").is_damage());
     symlink(bench.path(), bench.folder.path().join("link.db")).unwrap();
-    assert!(matches!(at("link.db"), VaultError::NotAVault(_)));
+    assert!(matches!(at("link.db"), VaultError::Store(StoreError::NotAVault(_))));
 }
 
 #[test]
 fn vault_is_not_created_over_a_file() {
     let bench = Bench::new();
     let again = Vault::create(&bench.path(), &bench.key, bench.clock.clone(), Random);
-    assert!(matches!(again, Err(VaultError::AlreadyExists(_))));
+    assert!(matches!(again, Err(VaultError::Store(StoreError::AlreadyExists(_)))));
     assert!(bench.reopen_as(&bench.key).is_ok());
 }
 
@@ -94,7 +94,7 @@ fn vault_is_not_created_over_a_file() {
 fn one_server_runs_with_commands_beside_it() {
     let bench = Bench::new();
     let server = || Vault::open(&bench.path(), &bench.key, OpenMode::Server, bench.clock.clone(), Random);
-    assert!(matches!(server(), Err(VaultError::Locked(_))));
+    assert!(matches!(server(), Err(VaultError::Store(StoreError::Locked(_)))));
     let command = bench.beside();
     assert!(command.status().is_ok());
     let Bench { vault, key, clock, folder } = bench;

@@ -32,9 +32,11 @@ struct Note {
 impl EpochWriter {
     pub(crate) fn start(file: EpochFile) -> Result<Self, VaultError> {
         let (notes, queue) = channel();
-        let desk = Desk { file, left: None, written: None, fails: false };
-        let thread = std::thread::Builder::new().name("epoch-keeper".into()).spawn(move || desk.serve(&queue));
-        let thread = thread.map_err(|error| VaultError::Database(format!("no thread for the epoch file: {error}")))?;
+        let path = file.path().to_owned();
+        let worker = Worker { file, left: None, written: None, fails: false };
+        let thread = std::thread::Builder::new().name("epoch-keeper".into()).spawn(move || worker.serve(&queue));
+        let what = "cannot start the thread that writes the epoch file";
+        let thread = thread.map_err(|source| VaultError::File { what, path, source })?;
         Ok(Self { notes: Some(notes), thread: Some(thread) })
     }
 
@@ -63,7 +65,7 @@ impl Drop for EpochWriter {
 }
 
 /// State of the thread.
-struct Desk {
+struct Worker {
     file: EpochFile,
     /// The newest commit that the file does not record.
     left: Option<(i64, Arc<Keyring>)>,
@@ -72,7 +74,7 @@ struct Desk {
     fails: bool,
 }
 
-impl Desk {
+impl Worker {
     fn serve(mut self, notes: &Receiver<Note>) {
         loop {
             let note = if self.left.is_some() {
@@ -112,7 +114,7 @@ impl Desk {
             Ok(()) => self.fails = false,
             Err(error) => {
                 if !self.fails {
-                    tracing::warn!(%error, "an older copy of the vault would not be found out: the epoch file cannot be written");
+                    tracing::warn!(%error, "the epoch file cannot be written, so an older copy of the vault would not be detected");
                 }
                 self.fails = true;
             }
