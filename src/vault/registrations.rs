@@ -3,7 +3,7 @@
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 use crate::store::{RegistrationRow, View};
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::{Value as _, encode, fields};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys::{self, Key};
 use crate::vault::crypto::record::{self, RecordAad};
@@ -13,16 +13,6 @@ use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
-
-/// Tags of the fields in a sealed registration. A tag is never reused with another meaning.
-mod tag {
-    pub(super) const CLIENT_ID: u8 = 1;
-    pub(super) const CLIENT_SECRET: u8 = 2;
-    pub(super) const SECRET_EXPIRES_AT: u8 = 3;
-    pub(super) const TOKEN_AUTH: u8 = 4;
-    pub(super) const ISSUER: u8 = 5;
-    pub(super) const REDIRECT_URI: u8 = 6;
-}
 
 /// A client that Strongroom registered at an authorization server.
 #[derive(Clone, Debug)]
@@ -56,7 +46,7 @@ pub struct Registrations<'v> {
 impl Registrations<'_> {
     /// Returns the registration of this place.
     pub fn get(self, at: &RegisteredAt) -> Result<Option<ClientRegistration>, VaultError> {
-        self.core.read(|view, keyring| find(view, keyring, at)?.map(|row| open(keyring, &row)).transpose())
+        self.core.read(|view, keyring| find(view, keyring, at)?.map(|row| Ok(open(keyring, &row)?.1)).transpose())
     }
 
     /// Stores a registration, and returns the valid one: if another process registered
@@ -74,7 +64,7 @@ impl Registrations<'_> {
             .write(who, move |txn| {
                 let old = find(txn.tx, txn.keyring, &at)?;
                 if let Some(old) = &old {
-                    let known = open(txn.keyring, old)?;
+                    let (_, known) = open(txn.keyring, old)?;
                     if replaced.as_deref() != Some(known.client_id.as_str()) {
                         return Ok(known);
                     }
@@ -87,7 +77,7 @@ impl Registrations<'_> {
                     sealed: Vec::new(),
                 };
                 let id = hex::write(&row.lookup);
-                row.sealed = txn.seal(&aad(&row, &id), &new.write(&at))?;
+                row.sealed = txn.seal(&aad(&row, &id), &encode(&(at.clone(), new.clone())))?;
                 if let Some(old) = &old {
                     txn.removed(&aad(old, &hex::write(&old.lookup)), &old.sealed)?;
                     txn.tx.delete_registration(&old.lookup)?;
@@ -101,72 +91,50 @@ impl Registrations<'_> {
     }
 }
 
-impl ClientRegistration {
-    /// Encodes the fields to seal, including the place, of which the row has only a hash.
-    pub(crate) fn write(&self, at: &RegisteredAt) -> zeroize::Zeroizing<Vec<u8>> {
-        FieldWriter::new()
-            .text(tag::CLIENT_ID, &self.client_id)
-            .optional(tag::CLIENT_SECRET, self.client_secret.as_ref().map(Secret::expose))
-            .int(tag::SECRET_EXPIRES_AT, self.secret_expires_at.map(|at| at.0))
-            .text(tag::TOKEN_AUTH, &self.token_auth)
-            .text(tag::ISSUER, &at.issuer)
-            .text(tag::REDIRECT_URI, &at.redirect_uri)
-            .finish()
-    }
-
-    /// Reads the fields.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let fields = Fields::read(bytes)?;
-        Some(Self {
-            client_id: fields.owned(tag::CLIENT_ID)?,
-            client_secret: fields.text(tag::CLIENT_SECRET).map(Secret::new),
-            secret_expires_at: fields.int(tag::SECRET_EXPIRES_AT).map(UnixTime),
-            token_auth: fields.owned(tag::TOKEN_AUTH)?,
-        })
+fields! {
+    ClientRegistration {
+        1 client_id,
+        2 client_secret,
+        3 secret_expires_at,
+        4 token_auth,
     }
 }
 
-fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<ClientRegistration, VaultError> {
+fields! {
+    RegisteredAt {
+        1 issuer,
+        2 redirect_uri,
+    }
+}
+
+/// The content of a record. The row has only a hash of the place.
+type Registered = (RegisteredAt, ClientRegistration);
+
+/// Opens a registration.
+pub(crate) fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<Registered, VaultError> {
     let id = hex::write(&row.lookup);
     let bytes = record::open(keyring, &aad(row, &id), row.data_key, &row.sealed)?;
-    ClientRegistration::read(&bytes).ok_or(VaultError::DamagedRow {
+    Registered::read(&bytes).ok_or(VaultError::DamagedRow {
         table: "client_registration",
         id,
         what: "it cannot be understood",
     })
 }
 
-/// Checks that a registration opens.
-pub(crate) fn check(keyring: &Keyring, row: &RegistrationRow) -> Result<(), VaultError> {
-    open(keyring, row).map(|_| ())
-}
-
 /// Finds the row of this place.
 fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<RegistrationRow>, VaultError> {
-    for key in keyring.index_keys() {
-        if let Some(row) = view.registration(&lookup(key, keyring, at))? {
-            return Ok(Some(row));
-        }
-    }
-    Ok(None)
+    Ok(view.registration(&lookup(&keyring.root().index, keyring, at))?)
 }
 
-/// Moves every registration to a new index key, because the root changes. The place is sealed in
-/// the record; the few records of an early version without it are deleted, and registered again
-/// when needed.
+/// Moves every registration to a new index key, because the root changes.
 pub(crate) fn move_all(txn: &mut WriteTxn<'_>, index: &Key) -> Result<(), VaultError> {
     for old in txn.tx.registrations_after(None, None, u32::MAX)? {
-        let id = hex::write(&old.lookup);
-        let bytes = record::open(txn.keyring, &aad(&old, &id), old.data_key, &old.sealed)?;
-        txn.removed(&aad(&old, &id), &old.sealed)?;
+        let registered = open(txn.keyring, &old)?;
+        txn.removed(&aad(&old, &hex::write(&old.lookup)), &old.sealed)?;
         txn.tx.delete_registration(&old.lookup)?;
-        let fields = Fields::read(&bytes);
-        let belongs = |fields: &Fields<'_>| Some((fields.owned(tag::ISSUER)?, fields.owned(tag::REDIRECT_URI)?));
-        let Some((issuer, redirect_uri)) = fields.as_ref().and_then(belongs) else { continue };
-        let at = RegisteredAt { issuer, redirect_uri };
-        let row = RegistrationRow { lookup: lookup(index, txn.keyring, &at), ..old };
+        let row = RegistrationRow { lookup: lookup(index, txn.keyring, &registered.0), ..old };
         let id = hex::write(&row.lookup);
-        let row = RegistrationRow { sealed: record::seal(txn.keyring, &aad(&row, &id), &bytes, txn.random)?, ..row };
+        let row = RegistrationRow { sealed: txn.seal(&aad(&row, &id), &encode(&registered))?, ..row };
         txn.tx.put_registration(&row)?;
         txn.added(&aad(&row, &id), &row.sealed)?;
     }

@@ -20,7 +20,7 @@ impl SigningKeys<'_> {
     /// Returns the keys, newest first. The newest signs, and the public keys of all are
     /// published.
     pub fn list(self) -> Result<Vec<SigningKey>, VaultError> {
-        self.core.read(|view, keyring| view.signing_keys()?.iter().map(|row| read(keyring, row)).collect())
+        self.core.read(|view, keyring| view.signing_keys()?.iter().map(|row| open(keyring, row)).collect())
     }
 
     /// Creates a key if there is none, and returns true if so.
@@ -48,12 +48,8 @@ impl SigningKeys<'_> {
     }
 }
 
-/// Checks that a key opens.
-pub(crate) fn check(keyring: &Keyring, row: &SigningKeyRow) -> Result<(), VaultError> {
-    read(keyring, row).map(|_| ())
-}
-
-fn read(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError> {
+/// Opens a key.
+pub(crate) fn open(keyring: &Keyring, row: &SigningKeyRow) -> Result<SigningKey, VaultError> {
     let opened = record::open(keyring, &aad(row), row.data_key, &row.sealed)?;
     SigningKey::from_pkcs8(&opened).map_err(|_| VaultError::DamagedRow {
         table: "signing_key",

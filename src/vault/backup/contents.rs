@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::clock::UnixTime;
+use crate::vault::crypto::fields::fields;
 
 /// The content of a backup in numbers; nothing of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,4 +25,17 @@ pub struct BackupContents {
     /// Number of audit rows.
     #[serde(rename = "audit_rows")]
     pub audit: u64,
+}
+
+fields! {
+    BackupContents {
+        1 vault_id,
+        2 created_at,
+        3 epoch,
+        4 schema_version,
+        5 users,
+        6 credentials,
+        7 api_keys,
+        8 audit,
+    }
 }

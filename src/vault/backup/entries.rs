@@ -1,5 +1,6 @@
 //! The plaintext of a backup: entries of `length 4 | kind 1 | body`. The contents come first, then
-//! each table with its rows, then the end with the number of rows.
+//! each table with its rows, then the end with the number of rows. The cells of a row are fields,
+//! whose tags are the types.
 
 use std::io::{Read, Write};
 
@@ -8,9 +9,8 @@ use zeroize::Zeroizing;
 use super::chunks::{Opener, Sealer};
 use super::contents::BackupContents;
 use super::error::BackupError;
-use crate::clock::UnixTime;
 use crate::store::{Cell, Table};
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::{Field, FieldWriter, Fields, Value, encode, fields};
 
 /// Maximum size of an entry, far above any row: a record has at most 8 MiB.
 const LARGEST: u32 = 64 << 20;
@@ -22,19 +22,6 @@ mod kind {
     pub(super) const END: u8 = 4;
 }
 
-mod tag {
-    pub(super) const VAULT_ID: u8 = 1;
-    pub(super) const CREATED_AT: u8 = 2;
-    pub(super) const EPOCH: u8 = 3;
-    pub(super) const SCHEMA_VERSION: u8 = 4;
-    pub(super) const USERS: u8 = 5;
-    pub(super) const CREDENTIALS: u8 = 6;
-    pub(super) const API_KEYS: u8 = 7;
-    pub(super) const AUDIT: u8 = 8;
-    pub(super) const TABLE_NAME: u8 = 1;
-    pub(super) const COLUMNS: u8 = 2;
-}
-
 mod cell {
     pub(super) const NULL: u8 = 0;
     pub(super) const INTEGER: u8 = 1;
@@ -42,61 +29,43 @@ mod cell {
     pub(super) const BLOB: u8 = 3;
 }
 
+fields! {
+    Table {
+        1 name,
+        2 columns,
+    }
+}
+
 /// Writer of entries.
 pub(crate) struct EntryWriter<W> {
     sealer: Sealer<W>,
-    row: Zeroizing<Vec<u8>>,
     rows: u64,
 }
 
 impl<W: Write> EntryWriter<W> {
     pub(crate) fn new(sealer: Sealer<W>) -> Self {
-        Self { sealer, row: Zeroizing::new(Vec::with_capacity(8 * 1024)), rows: 0 }
+        Self { sealer, rows: 0 }
     }
 
     pub(crate) fn contents(&mut self, contents: &BackupContents) -> Result<(), BackupError> {
-        let count = |count: u64| Some(i64::try_from(count).unwrap_or(i64::MAX));
-        let fields = FieldWriter::new()
-            .text(tag::VAULT_ID, &contents.vault_id)
-            .int(tag::CREATED_AT, Some(contents.created_at.0))
-            .int(tag::EPOCH, Some(contents.epoch))
-            .int(tag::SCHEMA_VERSION, Some(i64::from(contents.schema_version)))
-            .int(tag::USERS, count(contents.users))
-            .int(tag::CREDENTIALS, count(contents.credentials))
-            .int(tag::API_KEYS, count(contents.api_keys))
-            .int(tag::AUDIT, count(contents.audit));
-        self.put(kind::CONTENTS, &fields.finish())
+        self.put(kind::CONTENTS, &encode(contents))
     }
 
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), BackupError> {
-        let columns = table.columns.iter().map(String::as_str);
-        let fields = FieldWriter::new().text(tag::TABLE_NAME, &table.name).list(tag::COLUMNS, columns);
-        self.put(kind::TABLE, &fields.finish())
+        self.put(kind::TABLE, &encode(table))
     }
 
     pub(crate) fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), BackupError> {
-        let mut row = std::mem::take(&mut self.row);
-        row.clear();
-        for value in cells {
-            let (kind, bytes) = match value {
-                Cell::Null => {
-                    row.push(cell::NULL);
-                    continue;
-                }
-                Cell::Integer(number) => {
-                    row.push(cell::INTEGER);
-                    row.extend_from_slice(&number.to_be_bytes());
-                    continue;
-                }
-                Cell::Text(text) => (cell::TEXT, text.as_bytes()),
-                Cell::Blob(bytes) => (cell::BLOB, *bytes),
-            };
-            row.push(kind);
-            row.extend_from_slice(&length(bytes)?);
-            row.extend_from_slice(bytes);
+        let mut row = FieldWriter::new();
+        for cell in cells {
+            match cell {
+                Cell::Null => row.field(cell::NULL, |_| ()),
+                Cell::Integer(number) => number.put(cell::INTEGER, &mut row),
+                Cell::Text(text) => row.field(cell::TEXT, |to| to.bytes(text.as_bytes())),
+                Cell::Blob(bytes) => row.field(cell::BLOB, |to| to.bytes(bytes)),
+            }
         }
-        self.put(kind::ROW, &row)?;
-        self.row = row;
+        self.put(kind::ROW, &row.finish())?;
         self.rows += 1;
         Ok(())
     }
@@ -147,7 +116,7 @@ impl<R: Read> EntryReader<R> {
     /// Reads the first entry.
     pub(crate) fn contents(&mut self) -> Result<BackupContents, BackupError> {
         match self.next_body()? {
-            Some(kind::CONTENTS) => read_contents(&self.body).ok_or_else(strange),
+            Some(kind::CONTENTS) => BackupContents::read(&self.body).ok_or_else(strange),
             _ => Err(strange()),
         }
     }
@@ -155,7 +124,7 @@ impl<R: Read> EntryReader<R> {
     /// Reads the next entry.
     pub(crate) fn next(&mut self) -> Result<BackupEntry<'_>, BackupError> {
         match self.next_body()? {
-            Some(kind::TABLE) => read_table(&self.body).map(BackupEntry::Table).ok_or_else(strange),
+            Some(kind::TABLE) => Table::read(&self.body).map(BackupEntry::Table).ok_or_else(strange),
             Some(kind::ROW) => {
                 self.rows += 1;
                 read_row(&self.body).map(BackupEntry::Row).ok_or_else(strange)
@@ -191,48 +160,17 @@ fn strange() -> BackupError {
     BackupError::Damaged("what is in it cannot be understood")
 }
 
-fn read_contents(body: &[u8]) -> Option<BackupContents> {
-    let fields = Fields::read(body)?;
-    let count = |tag| fields.int(tag).and_then(|count| u64::try_from(count).ok());
-    Some(BackupContents {
-        vault_id: fields.owned(tag::VAULT_ID)?,
-        created_at: UnixTime(fields.int(tag::CREATED_AT)?),
-        epoch: fields.int(tag::EPOCH)?,
-        schema_version: fields.int(tag::SCHEMA_VERSION)?.try_into().ok()?,
-        users: count(tag::USERS)?,
-        credentials: count(tag::CREDENTIALS)?,
-        api_keys: count(tag::API_KEYS)?,
-        audit: count(tag::AUDIT)?,
-    })
-}
-
-fn read_table(body: &[u8]) -> Option<Table> {
-    let fields = Fields::read(body)?;
-    let columns = fields.list(tag::COLUMNS)?.into_iter().map(str::to_owned).collect();
-    Some(Table { name: fields.owned(tag::TABLE_NAME)?, columns })
-}
-
-fn read_row(mut rest: &[u8]) -> Option<Vec<Cell<'_>>> {
-    let mut row = Vec::new();
-    while let Some((kind, after)) = rest.split_first() {
-        let (value, after) = match *kind {
-            cell::NULL => (Cell::Null, after),
-            cell::INTEGER => {
-                let (number, after) = after.split_first_chunk::<8>()?;
-                (Cell::Integer(i64::from_be_bytes(*number)), after)
-            }
-            cell::TEXT | cell::BLOB => {
-                let (length, after) = after.split_first_chunk::<4>()?;
-                let (bytes, after) = after.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-                let is_text = *kind == cell::TEXT;
-                (if is_text { Cell::Text(std::str::from_utf8(bytes).ok()?) } else { Cell::Blob(bytes) }, after)
-            }
+fn read_row(body: &[u8]) -> Option<Vec<Cell<'_>>> {
+    let read = |(kind, value)| {
+        Some(match kind {
+            cell::NULL => Cell::Null,
+            cell::INTEGER => Cell::Integer(i64::read(value)?),
+            cell::TEXT => Cell::Text(std::str::from_utf8(value).ok()?),
+            cell::BLOB => Cell::Blob(value),
             _ => return None,
-        };
-        row.push(value);
-        rest = after;
-    }
-    Some(row)
+        })
+    };
+    Fields::read(body)?.into_values().map(read).collect()
 }
 
 #[cfg(test)]

@@ -105,13 +105,13 @@ impl BackupSubject {
 
     fn sealer(&self) -> Sealer<Vec<u8>> {
         let mut out = Summed::new(Vec::new());
-        let (keys, bound_to) = self.head().write(&mut out, &self.keyring).unwrap();
+        let (keys, bound_to) = self.head().begin(&mut out, &self.keyring).unwrap();
         Sealer::new(out, &keys.chunks, bound_to)
     }
 
     fn opener<'f>(&self, file: &'f [u8]) -> Result<Opener<&'f [u8]>, BackupError> {
         let mut from = Summed::new(file);
-        let (_, keys, bound_to) = BackupHead::read(&mut from, &PathBuf::from("f"), &self.master)?;
+        let (_, keys, bound_to) = BackupHead::open(&mut from, &PathBuf::from("f"), &self.master)?;
         Ok(Opener::new(from, &keys.chunks, bound_to))
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct OpenBackup {
 impl OpenBackup {
     pub(crate) fn open(source: BackupSource, master: &MasterKey) -> Result<Self, BackupError> {
         let mut from = Summed::new(source.reader);
-        let (head, keys, bound_to) = BackupHead::read(&mut from, &source.path, master)?;
+        let (head, keys, bound_to) = BackupHead::open(&mut from, &source.path, master)?;
         let mut entries = EntryReader::new(Opener::new(from, &keys.chunks, bound_to));
         let contents = entries.contents()?;
         if (&contents.vault_id, contents.created_at) != (&head.vault_id(), head.made_at()) {

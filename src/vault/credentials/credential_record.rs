@@ -1,13 +1,12 @@
 //! The two sealed records of a credential, metadata and secret: sealed, opened, rewritten and
 //! erased.
 
-use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, NewCredential};
+use super::metadata::{CredentialMetadata, CredentialStatus, NewCredential};
 use super::refresh_state::RefreshState;
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
-use crate::kind::Kind;
 use crate::store::{CredentialRow, SecretRow, View};
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::{Value, encode};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
@@ -15,19 +14,6 @@ use crate::vault::host_pattern::HostPattern;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_row::Subject;
 use crate::vault::txn::write_txn::WriteTxn;
-
-/// Tags of the fields in sealed metadata. A tag is never reused with another meaning.
-mod tag {
-    pub(super) const TITLE: u8 = 1;
-    pub(super) const SCOPES: u8 = 2;
-    pub(super) const USERNAME: u8 = 3;
-    pub(super) const HOST: u8 = 4;
-    pub(super) const ACCOUNT: u8 = 5;
-    pub(super) const CLIENT_ID: u8 = 6;
-    pub(super) const ORIGIN: u8 = 7;
-    pub(super) const BESIDE: u8 = 8;
-    pub(super) const BESIDE_AS: u8 = 9;
-}
 
 /// The object of an audit row about a credential.
 pub(crate) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
@@ -42,7 +28,11 @@ pub(crate) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
 /// Opens the metadata of a row.
 pub(crate) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<CredentialMetadata, VaultError> {
     let bytes = record::open(keyring, &metadata_aad(row, &more(row)), row.data_key, &row.summary)?;
-    read_summary(row, &bytes).ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))
+    let sealed = CredentialMetadata::read(&bytes)
+        .ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))?;
+    // These two columns are written without sealing the record again.
+    let refreshing = RefreshState { refresh_at: row.refresh_at.map(UnixTime), ..sealed.refreshing };
+    Ok(CredentialMetadata { last_used_at: row.last_used_at.map(UnixTime), refreshing, ..sealed })
 }
 
 /// Opens the secret that belongs to the metadata.
@@ -64,7 +54,8 @@ pub(crate) fn open_secret_in(
     let secret = secret_of(view, row)?;
     let place = secret_aad(row, summary.host.as_ref());
     let bytes = record::open(keyring, &place, secret.data_key, &secret.secret)?;
-    CredentialSecret::read(summary.kind, summary.host.as_ref(), &bytes)
+    CredentialSecret::read(&bytes)
+        .filter(|secret| secret.kind() == summary.kind)
         .ok_or_else(|| damaged("credential_secret", row, "the secret cannot be understood"))
 }
 
@@ -159,7 +150,7 @@ pub(crate) fn retitle(
     summary: &CredentialMetadata,
 ) -> Result<(), VaultError> {
     let mut row = CredentialRow { updated_at: summary.updated_at.0, revision: old.revision + 1, ..old.clone() };
-    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &write_summary(summary))?;
+    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &encode(summary))?;
     txn.removed(&metadata_aad(old, &more(old)), &old.summary)?;
     txn.tx.update_credential(&row)?;
     txn.added(&metadata_aad(&row, &more(&row)), &row.summary)
@@ -190,58 +181,9 @@ fn seal_both(
         data_key,
         summary: Vec::new(),
     };
-    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &write_summary(summary))?;
-    let secret = txn.seal(&secret_aad(&row, summary.host.as_ref()), &material.write())?;
+    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &encode(summary))?;
+    let secret = txn.seal(&secret_aad(&row, summary.host.as_ref()), &encode(material))?;
     Ok((row, SecretRow { revision: secret_revision, data_key, secret }))
-}
-
-/// Encodes the sealed part of the metadata.
-pub(crate) fn write_summary(summary: &CredentialMetadata) -> zeroize::Zeroizing<Vec<u8>> {
-    let mut fields = FieldWriter::new().text(tag::TITLE, &summary.title);
-    if let Some(scopes) = &summary.scopes {
-        fields = fields.list(tag::SCOPES, scopes.iter().map(String::as_str));
-    }
-    let fields = fields
-        .optional(tag::USERNAME, summary.username.as_deref())
-        .optional(tag::HOST, summary.host.as_ref().map(HostPattern::as_given))
-        .optional(tag::ACCOUNT, summary.account.as_deref())
-        .optional(tag::CLIENT_ID, summary.client_id.as_deref())
-        .optional(tag::ORIGIN, summary.origin.as_deref())
-        .optional(tag::BESIDE, summary.beside.as_ref().map(|beside| beside.of.to_string()).as_deref())
-        .optional(tag::BESIDE_AS, summary.beside.as_ref().map(|beside| beside.name.as_str()));
-    summary.refreshing.write(fields).finish()
-}
-
-/// Reads metadata from its row and the opened sealed part.
-pub(crate) fn read_summary(row: &CredentialRow, bytes: &[u8]) -> Option<CredentialMetadata> {
-    let fields = Fields::read(bytes)?;
-    let host = match fields.text(tag::HOST) {
-        Some(given) => Some(given.parse().ok()?),
-        None => None,
-    };
-    Some(CredentialMetadata {
-        id: row.id.parse().ok()?,
-        user: row.user.parse().ok()?,
-        provider: row.provider.parse().ok()?,
-        kind: Kind::from_name(&row.kind)?,
-        title: fields.owned(tag::TITLE)?,
-        scopes: fields.list(tag::SCOPES).map(|scopes| scopes.into_iter().map(str::to_owned).collect()),
-        username: fields.owned(tag::USERNAME),
-        host,
-        account: fields.owned(tag::ACCOUNT),
-        client_id: fields.owned(tag::CLIENT_ID),
-        created_at: UnixTime(row.created_at),
-        updated_at: UnixTime(row.updated_at),
-        expires_at: row.expires_at.map(UnixTime),
-        last_used_at: row.last_used_at.map(UnixTime),
-        status: CredentialStatus::from_name(&row.status)?,
-        refreshing: RefreshState::read(&fields, row.in_doubt, row.refresh_at),
-        origin: fields.owned(tag::ORIGIN),
-        beside: match fields.text(tag::BESIDE) {
-            Some(of) => Some(AdditionalToken { of: of.parse().ok()?, name: fields.owned(tag::BESIDE_AS)? }),
-            None => None,
-        },
-    })
 }
 
 /// The further numbers in the associated data: the times, and the revision of the secret.

@@ -1,10 +1,13 @@
 //! Metadata of a credential: everything that lists show.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 
 use super::refresh_state::RefreshState;
+use crate::vault::crypto::fields::{as_json, fields};
 use crate::vault::host_pattern::HostPattern;
 use crate::vault::revocations::queue::RevokedCredential;
 use crate::vault::secrets::credential_secret::CredentialSecret;
@@ -59,6 +62,38 @@ pub struct AdditionalToken {
     pub name: String,
 }
 
+fields! {
+    CredentialMetadata {
+        1 id,
+        2 user,
+        3 provider,
+        4 kind,
+        5 title,
+        6 scopes,
+        7 username,
+        8 host,
+        9 account,
+        10 client_id,
+        11 created_at,
+        12 updated_at,
+        13 expires_at,
+        14 last_used_at,
+        15 status,
+        16 refreshing,
+        17 origin,
+        18 beside,
+    }
+}
+
+fields! {
+    AdditionalToken {
+        1 of,
+        2 name,
+    }
+}
+
+as_json!(CredentialStatus);
+
 impl CredentialMetadata {
     /// The part that a queued revocation of its tokens keeps.
     pub(crate) fn revoked(&self) -> RevokedCredential<'_> {
@@ -80,7 +115,8 @@ impl CredentialMetadata {
 }
 
 /// The status of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CredentialStatus {
     /// It can be used.
     Active,
@@ -95,11 +131,6 @@ impl CredentialStatus {
             Self::Active => "active",
             Self::NeedsReauth => "needs_reauth",
         }
-    }
-
-    /// Returns the status with this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Active, Self::NeedsReauth].into_iter().find(|status| status.name() == name)
     }
 }
 

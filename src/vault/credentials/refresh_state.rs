@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use crate::clock::UnixTime;
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::fields;
 use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
 
 /// The state of the refreshes of an OAuth credential; unused for the other kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefreshState {
-    /// True if there is a refresh token; `None` for a credential that version 1 of the vault
-    /// stored.
+    /// True if there is a refresh token; `None` for the kinds without tokens.
     pub possible: Option<bool>,
     /// Lifetime of the access token when it was issued.
     pub lifetime: Option<Duration>,
@@ -30,8 +29,8 @@ pub struct RefreshState {
     pub last_error: Option<LastError>,
     /// Number of restores of the vault when these tokens were stored.
     pub restores: u32,
-    /// Time of the background's next refresh. It is not sealed, and no security decision
-    /// depends on it.
+    /// Time of the background's next refresh. The row's column counts and not the sealed value;
+    /// no security decision depends on it.
     pub refresh_at: Option<UnixTime>,
 }
 
@@ -44,17 +43,26 @@ pub struct LastError {
     pub what: String,
 }
 
-/// Tags of the fields in sealed metadata, after those of `credential_record.rs`.
-mod tag {
-    pub(super) const POSSIBLE: u8 = 20;
-    pub(super) const LIFETIME: u8 = 21;
-    pub(super) const LAPSES_AT: u8 = 22;
-    pub(super) const FAILURES: u8 = 23;
-    pub(super) const NEXT_TRY: u8 = 24;
-    pub(super) const TOLD_TO_WAIT: u8 = 25;
-    pub(super) const ERROR_AT: u8 = 26;
-    pub(super) const ERROR: u8 = 27;
-    pub(super) const RESTORES: u8 = 28;
+fields! {
+    RefreshState {
+        1 possible,
+        2 lifetime,
+        3 lapses_at,
+        4 in_doubt_since,
+        5 failures,
+        6 next_try,
+        7 told_to_wait,
+        8 last_error,
+        9 restores,
+        10 refresh_at,
+    }
+}
+
+fields! {
+    LastError {
+        1 at,
+        2 what,
+    }
 }
 
 impl RefreshState {
@@ -74,38 +82,6 @@ impl RefreshState {
             lapses_at: tokens.refresh_expires_at,
             refresh_at,
             ..Self::default()
-        }
-    }
-
-    /// Adds the sealed part. Without any of it, a credential is written as version 1 wrote it.
-    pub(crate) fn write(&self, fields: FieldWriter) -> FieldWriter {
-        let error = self.last_error.as_ref();
-        fields
-            .int(tag::POSSIBLE, self.possible.map(i64::from))
-            .int(tag::LIFETIME, self.lifetime.map(|life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX)))
-            .int(tag::LAPSES_AT, self.lapses_at.map(|at| at.0))
-            .int(tag::FAILURES, (self.failures > 0).then_some(i64::from(self.failures)))
-            .int(tag::NEXT_TRY, self.next_try.map(|at| at.0))
-            .int(tag::TOLD_TO_WAIT, self.told_to_wait.then_some(1))
-            .int(tag::ERROR_AT, error.map(|error| error.at.0))
-            .optional(tag::ERROR, error.map(|error| error.what.as_str()))
-            .int(tag::RESTORES, (self.restores > 0).then_some(i64::from(self.restores)))
-    }
-
-    /// Reads the sealed part, and the plain-text columns.
-    pub(crate) fn read(fields: &Fields<'_>, in_doubt: Option<i64>, refresh_at: Option<i64>) -> Self {
-        let time = |tag| fields.int(tag).map(UnixTime);
-        Self {
-            possible: fields.int(tag::POSSIBLE).map(|possible| possible != 0),
-            lifetime: fields.int(tag::LIFETIME).map(|life| Duration::from_secs(life.unsigned_abs())),
-            lapses_at: time(tag::LAPSES_AT),
-            in_doubt_since: in_doubt.map(UnixTime),
-            failures: fields.int(tag::FAILURES).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
-            next_try: time(tag::NEXT_TRY),
-            told_to_wait: fields.int(tag::TOLD_TO_WAIT).is_some(),
-            last_error: time(tag::ERROR_AT).zip(fields.owned(tag::ERROR)).map(|(at, what)| LastError { at, what }),
-            restores: fields.int(tag::RESTORES).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
-            refresh_at: refresh_at.map(UnixTime),
         }
     }
 }

@@ -122,13 +122,6 @@ impl Keyring {
         self.data.all.get(&version).map(Arc::as_ref)
     }
 
-    /// Returns the keys by which lookup values may have been hashed. The root's key comes
-    /// first; it is used for new rows and stays the same when the data key is rotated. The data
-    /// keys' own keys follow, for older rows.
-    pub(crate) fn index_keys(&self) -> impl Iterator<Item = &Key> {
-        std::iter::once(&self.root.index).chain(self.data.all.values().rev().map(|key| &key.index))
-    }
-
     pub(crate) fn audit_key(&self) -> (u32, &Key) {
         (self.audit.current, self.audit.current())
     }

@@ -114,9 +114,6 @@ pub(crate) struct DataKey {
     pub(crate) version: u32,
     /// Seals records.
     pub(crate) record: Key,
-    /// Hashed lookup values before the root's index key existed; needed to find rows of that
-    /// time.
-    pub(crate) index: Key,
     /// Hashes rows for the sum in the manifest.
     pub(crate) manifest: Key,
 }
@@ -126,7 +123,6 @@ impl DataKey {
         Self {
             version,
             record: derive(key, vault_id, "data: record"),
-            index: derive(key, vault_id, "data: index"),
             manifest: derive(key, vault_id, "data: manifest"),
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod aead;
 pub(crate) mod encoding;
+pub(crate) mod fields;
 pub(crate) mod key_encoding;
 pub(crate) mod key_slot;
 pub(crate) mod keyring;

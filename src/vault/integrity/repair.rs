@@ -198,10 +198,18 @@ fn fault(table: Erasable, key: &RowKey, txn: &WriteTxn<'_>) -> Result<Option<Vau
                 let summary = open_summary(keyring, &row)?;
                 open_secret(txn, &row, &summary).map(|_| ())
             }
-            Erasable::Pending => pending_login::check(keyring, &view.pending_at(hash()?)?.ok_or_else(no_key)?),
-            Erasable::Revocation => queued_revocation::check(keyring, &view.revocation(id()?)?.ok_or_else(no_key)?),
-            Erasable::Registration => registrations::check(keyring, &view.registration(hash()?)?.ok_or_else(no_key)?),
-            Erasable::SigningKey => signing_keys::check(keyring, &view.signing_key(id()?)?.ok_or_else(no_key)?),
+            Erasable::Pending => {
+                pending_login::open(keyring, &view.pending_at(hash()?)?.ok_or_else(no_key)?).map(|_| ())
+            }
+            Erasable::Revocation => {
+                queued_revocation::open(keyring, &view.revocation(id()?)?.ok_or_else(no_key)?).map(|_| ())
+            }
+            Erasable::Registration => {
+                registrations::open(keyring, &view.registration(hash()?)?.ok_or_else(no_key)?).map(|_| ())
+            }
+            Erasable::SigningKey => {
+                signing_keys::open(keyring, &view.signing_key(id()?)?.ok_or_else(no_key)?).map(|_| ())
+            }
         }
     };
     match opened() {

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::pending_login::{DevicePolling, LoginFlow, PendingAuthorization, aad, damaged, state_hash};
+use super::pending_login::{DevicePolling, LoginFlow, PendingAuthorization, aad, damaged, open, state_hash};
 use super::store::Logins;
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::store::PendingRow;
-use crate::vault::crypto::record;
+use crate::vault::crypto::fields::encode;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
 use crate::vault::txn::audit_context::AuditContext;
@@ -83,16 +83,11 @@ fn find(
     user: &UserId,
     provider: &ProviderName,
 ) -> Result<Option<Found>, VaultError> {
-    for key in txn.keyring.index_keys() {
-        let hash = state_hash(key, txn.keyring, LoginFlow::Device, token.expose());
-        let Some(row) = txn.tx.pending(&hash, user.as_str(), provider.as_str(), txn.now.0)? else { continue };
-        let id = hex::write(&row.state_hash);
-        let bytes = record::open(txn.keyring, &aad(&row, &id), row.data_key, &row.sealed)?;
-        let pending = PendingAuthorization::read(&row, user, provider, &bytes).ok_or_else(|| damaged(&row))?;
-        let device = pending.device.clone().ok_or_else(|| damaged(&row))?;
-        return Ok(Some((row, pending, device)));
-    }
-    Ok(None)
+    let hash = state_hash(txn.keyring, LoginFlow::Device, token.expose());
+    let Some(row) = txn.tx.pending(&hash, user.as_str(), provider.as_str(), txn.now.0)? else { return Ok(None) };
+    let pending = open(txn.keyring, &row)?;
+    let device = pending.device.clone().ok_or_else(|| damaged(&row))?;
+    Ok(Some((row, pending, device)))
 }
 
 fn replace(txn: &mut WriteTxn<'_>, old: PendingRow, pending: &PendingAuthorization) -> Result<(), VaultError> {
@@ -100,7 +95,7 @@ fn replace(txn: &mut WriteTxn<'_>, old: PendingRow, pending: &PendingAuthorizati
     txn.removed(&aad(&old, &id), &old.sealed)?;
     let data_key = txn.keyring.current_data_key().version;
     let mut row = PendingRow { revision: old.revision + 1, data_key, ..old };
-    row.sealed = txn.seal(&aad(&row, &id), &pending.write())?;
+    row.sealed = txn.seal(&aad(&row, &id), &encode(pending))?;
     txn.tx.update_pending(&row)?;
     txn.added(&aad(&row, &id), &row.sealed)
 }

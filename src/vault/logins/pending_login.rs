@@ -4,39 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::jose::SigningKey;
 use crate::secret::Secret;
 use crate::store::PendingRow;
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::{Value as _, as_json, fields};
 use crate::vault::crypto::keyring::Keyring;
-use crate::vault::crypto::keys::{self, Key};
+use crate::vault::crypto::keys;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::hex;
-
-/// Tags of the fields in a sealed login. A tag is never reused with another meaning.
-mod tag {
-    pub(super) const FLOW: u8 = 1;
-    pub(super) const API_KEY_ID: u8 = 2;
-    pub(super) const CLIENT_ID: u8 = 3;
-    pub(super) const REDIRECT_URI: u8 = 4;
-    pub(super) const CODE_VERIFIER: u8 = 5;
-    pub(super) const SCOPES: u8 = 6;
-    pub(super) const STATE_METADATA: u8 = 7;
-    pub(super) const ISSUER: u8 = 8;
-    pub(super) const RECONNECT: u8 = 9;
-    pub(super) const INPUTS: u8 = 10;
-    pub(super) const ANY_ACCOUNT: u8 = 11;
-    pub(super) const FURTHER_SCOPES: u8 = 12;
-    pub(super) const DEVICE_CODE: u8 = 20;
-    pub(super) const POLL_INTERVAL: u8 = 21;
-    pub(super) const NEXT_POLL_AT: u8 = 22;
-    pub(super) const DPOP_KEY: u8 = 23;
-}
 
 /// The data that is kept between the start of a login and its callback.
 #[derive(Clone)]
@@ -80,7 +60,8 @@ pub struct PendingAuthorization {
 }
 
 /// The flow of a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LoginFlow {
     /// The application receives the callback and completes the login.
     External,
@@ -91,15 +72,7 @@ pub enum LoginFlow {
     Device,
 }
 
-impl LoginFlow {
-    fn name(self) -> &'static str {
-        match self {
-            Self::External => "external",
-            Self::Connect => "connect",
-            Self::Device => "device",
-        }
-    }
-}
+as_json!(LoginFlow);
 
 /// The polling state of a login on another device.
 #[derive(Clone)]
@@ -113,86 +86,50 @@ pub struct DevicePolling {
     pub next_poll_at: i64,
 }
 
-/// Checks that a login opens.
-pub(crate) fn check(keyring: &Keyring, row: &PendingRow) -> Result<(), VaultError> {
-    let bytes = record::open(keyring, &aad(row, &hex::write(&row.state_hash)), row.data_key, &row.sealed)?;
-    let of = (|| Some((row.user.parse().ok()?, row.provider.parse().ok()?)))();
-    let read = of.and_then(|(user, provider)| PendingAuthorization::read(row, &user, &provider, &bytes));
-    read.map(|_| ()).ok_or_else(|| damaged(row))
+fields! {
+    PendingAuthorization {
+        1 user,
+        2 provider,
+        3 flow,
+        4 api_key_id,
+        5 client_id,
+        6 redirect_uri,
+        7 code_verifier,
+        8 dpop_key,
+        9 scopes,
+        10 further_scopes,
+        11 inputs,
+        12 state_metadata,
+        13 issuer,
+        14 reconnect,
+        15 any_account,
+        16 device,
+        17 created_at,
+        18 expires_at,
+    }
 }
 
-impl PendingAuthorization {
-    pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
-        let device = self.device.as_ref();
-        let further_scopes =
-            (!self.further_scopes.is_empty()).then(|| serde_json::json!(self.further_scopes).to_string());
-        FieldWriter::new()
-            .text(tag::FLOW, self.flow.name())
-            .optional(tag::API_KEY_ID, self.api_key_id.map(|id| id.to_string()).as_deref())
-            .text(tag::CLIENT_ID, &self.client_id)
-            .text(tag::REDIRECT_URI, &self.redirect_uri)
-            .optional(tag::CODE_VERIFIER, self.code_verifier.as_ref().map(Secret::expose))
-            .optional_bytes(tag::DPOP_KEY, self.dpop_key.as_ref().map(|key| key.pkcs8()))
-            .list(tag::SCOPES, self.scopes.iter().map(String::as_str))
-            .optional(tag::FURTHER_SCOPES, further_scopes.as_deref())
-            .text(tag::STATE_METADATA, &Zeroizing::new(serde_json::json!(self.state_metadata).to_string()))
-            .optional(tag::ISSUER, self.issuer.as_deref())
-            .text(tag::INPUTS, &serde_json::json!(self.inputs).to_string())
-            .optional(tag::RECONNECT, self.reconnect.map(|id| id.to_string()).as_deref())
-            .int(tag::ANY_ACCOUNT, self.any_account.then_some(1))
-            .optional(tag::DEVICE_CODE, device.map(|device| device.code.expose()))
-            .int(tag::POLL_INTERVAL, device.map(|device| i64::try_from(device.interval.as_secs()).unwrap_or(i64::MAX)))
-            .int(tag::NEXT_POLL_AT, device.map(|device| device.next_poll_at))
-            .finish()
+fields! {
+    DevicePolling {
+        1 code,
+        2 interval,
+        3 next_poll_at,
     }
+}
 
-    pub(crate) fn read(row: &PendingRow, user: &UserId, provider: &ProviderName, bytes: &[u8]) -> Option<Self> {
-        let fields = Fields::read(bytes)?;
-        let api_key_id = fields.text(tag::API_KEY_ID).map(str::parse).transpose().ok()?;
-        let reconnect = fields.text(tag::RECONNECT).map(str::parse).transpose().ok()?;
-        Some(Self {
-            user: user.clone(),
-            provider: provider.clone(),
-            flow: [LoginFlow::External, LoginFlow::Connect, LoginFlow::Device]
-                .into_iter()
-                .find(|flow| Some(flow.name()) == fields.text(tag::FLOW))?,
-            api_key_id,
-            client_id: fields.owned(tag::CLIENT_ID)?,
-            redirect_uri: fields.owned(tag::REDIRECT_URI)?,
-            code_verifier: fields.text(tag::CODE_VERIFIER).map(Secret::new),
-            dpop_key: fields.key(tag::DPOP_KEY)?,
-            scopes: fields.list(tag::SCOPES)?.into_iter().map(str::to_owned).collect(),
-            further_scopes: match fields.text(tag::FURTHER_SCOPES) {
-                Some(text) => serde_json::from_str(text).ok()?,
-                None => BTreeMap::new(),
-            },
-            // Logins from before inputs existed have none.
-            inputs: fields.text(tag::INPUTS).map_or(Some(BTreeMap::new()), |text| serde_json::from_str(text).ok())?,
-            state_metadata: serde_json::from_str(fields.text(tag::STATE_METADATA)?).ok()?,
-            issuer: fields.owned(tag::ISSUER),
-            reconnect,
-            any_account: fields.int(tag::ANY_ACCOUNT).is_some(),
-            device: match fields.text(tag::DEVICE_CODE) {
-                Some(code) => Some(DevicePolling {
-                    code: Secret::new(code),
-                    interval: Duration::from_secs(fields.int(tag::POLL_INTERVAL)?.unsigned_abs()),
-                    next_poll_at: fields.int(tag::NEXT_POLL_AT)?,
-                }),
-                None => None,
-            },
-            created_at: UnixTime(row.created_at),
-            expires_at: UnixTime(row.expires_at),
-        })
-    }
+/// Opens a login.
+pub(crate) fn open(keyring: &Keyring, row: &PendingRow) -> Result<PendingAuthorization, VaultError> {
+    let bytes = record::open(keyring, &aad(row, &hex::write(&row.state_hash)), row.data_key, &row.sealed)?;
+    PendingAuthorization::read(&bytes).ok_or_else(|| damaged(row))
 }
 
 /// Hashes a token for the lookup. The two kinds of login have separate tokens.
-pub(crate) fn state_hash(key: &Key, keyring: &Keyring, flow: LoginFlow, state: &str) -> [u8; 32] {
+pub(crate) fn state_hash(keyring: &Keyring, flow: LoginFlow, state: &str) -> [u8; 32] {
     let kind: &[u8] = match flow {
         LoginFlow::External | LoginFlow::Connect => b"strongroom state 1",
         LoginFlow::Device => b"strongroom device 1",
     };
-    keys::mac(key, [kind, keyring.vault_id(), state.as_bytes()])
+    keys::mac(&keyring.root().index, [kind, keyring.vault_id(), state.as_bytes()])
 }
 
 pub(crate) fn aad<'a>(row: &'a PendingRow, id: &'a str) -> RecordAad<'a> {

@@ -1,12 +1,13 @@
 //! Pending logins in the vault: stored under a keyed hash of their state token, taken once, removed
 //! when they expire.
 
-use super::pending_login::{LoginFlow, PendingAuthorization, aad, damaged, state_hash};
+use super::pending_login::{LoginFlow, PendingAuthorization, aad, open, state_hash};
 use crate::clock::UnixTime;
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::store::{PendingRow, WritePriority};
-use crate::vault::crypto::record::{self};
+use crate::vault::crypto::fields::encode;
+use crate::vault::crypto::record;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
 use crate::vault::txn::audit_context::AuditContext;
@@ -77,7 +78,7 @@ impl Logins<'_> {
                 }
                 let data_key = txn.keyring.current_data_key().version;
                 let mut row = PendingRow {
-                    state_hash: state_hash(&txn.keyring.root().index, txn.keyring, pending.flow, state.expose()),
+                    state_hash: state_hash(txn.keyring, pending.flow, state.expose()),
                     user: pending.user.to_string(),
                     provider: pending.provider.to_string(),
                     created_at: pending.created_at.0,
@@ -87,7 +88,7 @@ impl Logins<'_> {
                     sealed: Vec::new(),
                 };
                 let id = hex::write(&row.state_hash);
-                row.sealed = txn.seal(&aad(&row, &id), &pending.write())?;
+                row.sealed = txn.seal(&aad(&row, &id), &encode(&pending))?;
                 txn.tx.insert_pending(&row)?;
                 txn.added(&aad(&row, &id), &row.sealed)?;
                 let (user, provider) = (Some(&pending.user), Some(&pending.provider));
@@ -133,20 +134,14 @@ impl Logins<'_> {
         let priority = if flow == LoginFlow::Device { WritePriority::Critical } else { WritePriority::Normal };
         self.core
             .write_with(priority, who, move |txn| {
-                for key in txn.keyring.index_keys() {
-                    let hash = state_hash(key, txn.keyring, flow, state.expose());
-                    let taken = txn.tx.take_pending(&hash, user.as_str(), provider.as_str(), txn.now.0)?;
-                    let Some(row) = taken else { continue };
-                    let id = hex::write(&row.state_hash);
-                    let bytes = record::open(txn.keyring, &aad(&row, &id), row.data_key, &row.sealed)?;
-                    let pending =
-                        PendingAuthorization::read(&row, &user, &provider, &bytes).ok_or_else(|| damaged(&row))?;
-                    txn.removed(&aad(&row, &id), &row.sealed)?;
-                    let subject = Subject { user: Some(&user), provider: Some(&provider), ..Subject::default() };
-                    txn.record(Action::LoginTake, subject)?;
-                    return Ok(Some(pending));
-                }
-                Ok(None)
+                let hash = state_hash(txn.keyring, flow, state.expose());
+                let taken = txn.tx.take_pending(&hash, user.as_str(), provider.as_str(), txn.now.0)?;
+                let Some(row) = taken else { return Ok(None) };
+                let pending = open(txn.keyring, &row)?;
+                txn.removed(&aad(&row, &hex::write(&row.state_hash)), &row.sealed)?;
+                let subject = Subject { user: Some(&user), provider: Some(&provider), ..Subject::default() };
+                txn.record(Action::LoginTake, subject)?;
+                Ok(Some(pending))
             })
             .await
     }

@@ -13,8 +13,8 @@ use crate::clock::UnixTime;
 use crate::jose::SigningKey;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::vault::backup::head::write_slot;
-use crate::vault::credentials::credential_record::{summary_of, write_summary};
+use crate::vault::credentials::credential_record::summary_of;
+use crate::vault::crypto::fields::encode;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record as sealed_record;
 use crate::vault::txn::epoch_file;
@@ -23,6 +23,9 @@ use crate::vault::{
     CredentialSecret, DevicePolling, LoginFlow, NewCredential, PendingAuthorization, Renewal, ServiceAccount, Tokens,
     TransferredCredential,
 };
+
+/// The id of the credential in the seeds.
+const ID: &str = "0192d3f0-7c3a-7000-8000-000000000001";
 
 #[test]
 #[ignore = "it writes into fuzz/corpus"]
@@ -50,7 +53,7 @@ fn records() {
     };
     for material in materials() {
         let kind = material.kind();
-        inside(&format!("inside_{kind}"), &material.write());
+        inside(&format!("inside_{kind}"), &encode(&material));
         let new = NewCredential {
             user: "alice".parse().unwrap(),
             provider: "github".parse().unwrap(),
@@ -63,18 +66,18 @@ fn records() {
             expires_at: Some(UnixTime(9)),
             refresh_at: Some(UnixTime(8)),
         };
-        let id = record::row_of_seeds().id.parse().unwrap();
+        let id = ID.parse().unwrap();
         let summary = summary_of(id, &new, UnixTime(1), UnixTime(2));
-        inside(&format!("inside_summary_{kind}"), &write_summary(&summary));
+        inside(&format!("inside_summary_{kind}"), &encode(&summary));
         inside(
             &format!("inside_portable_{kind}"),
-            &TransferredCredential { summary, material: new.material, registration: None }.write(),
+            &encode(&TransferredCredential { summary, material: new.material, registration: None }),
         );
     }
-    inside("inside_pending", &pending().write());
+    inside("inside_pending", &encode(&pending()));
     let restored = Some(RestoreMark { at: UnixTime(8), backup_at: UnixTime(7) });
     let manifest = Manifest { epoch: 7, audit_length: 2, restores: 2, restored, ..Manifest::default() };
-    inside("inside_manifest", &manifest.bytes());
+    inside("inside_manifest", &encode(&manifest));
 }
 
 fn materials() -> [CredentialSecret; 4] {
@@ -122,7 +125,7 @@ fn pending() -> PendingAuthorization {
         inputs: BTreeMap::from([("shop".into(), "acme".into())]),
         state_metadata: serde_json::Map::from_iter([("a".into(), json!([1]))]),
         issuer: Some("https://issuer.example".into()),
-        reconnect: Some(record::row_of_seeds().id.parse().unwrap()),
+        reconnect: Some(ID.parse().unwrap()),
         any_account: true,
         device: Some(DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 7 }),
         created_at: UnixTime(1),
@@ -132,13 +135,13 @@ fn pending() -> PendingAuthorization {
 
 fn slots() {
     let [for_key, for_passphrase] = slot::good();
-    write("slot", "found_key", &[&[0], &write_slot(&for_key).finish()]);
-    write("slot", "found_passphrase", &[&[0], &write_slot(&for_passphrase).finish()]);
+    write("slot", "found_key", &[&[0], &encode(&for_key)]);
+    write("slot", "found_passphrase", &[&[0], &encode(&for_passphrase)]);
     for (name, memory_kib, time_cost, lanes) in
         [("too_much_memory", 1 << 21, 3, 4), ("too_much_time", 1 << 16, 11, 4), ("too_cheap", 8, 2, 1)]
     {
         let (memory_kib, time_cost, lanes) = (Some(memory_kib), Some(time_cost), Some(lanes));
         let row = crate::store::SlotRow { memory_kib, time_cost, lanes, ..for_passphrase.clone() };
-        write("slot", name, &[&[0], &write_slot(&row).finish()]);
+        write("slot", name, &[&[0], &encode(&row)]);
     }
 }

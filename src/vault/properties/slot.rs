@@ -10,7 +10,7 @@ use crate::property::Script;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::SlotRow;
-use crate::vault::backup::head::{read_slot, write_slot};
+use crate::vault::crypto::fields::{Value as _, encode};
 use crate::vault::crypto::key_slot::{self, Tried};
 use crate::vault::crypto::keys::Key;
 use crate::vault::crypto::master_key::MasterKey;
@@ -28,10 +28,10 @@ thread_local! {
 pub(crate) fn slot(bytes: &[u8]) {
     let mut script = Script::new(bytes);
     if script.byte().is_multiple_of(2) {
-        let Some(row) = read_slot(script.rest()) else { return };
+        let Some(row) = SlotRow::read(script.rest()) else { return };
         opens_to_the_root_or_not_at_all(&row);
-        let written = write_slot(&row).finish();
-        assert_eq!(read_slot(&written).as_ref(), Some(&row), "written, it is read again");
+        let written = encode(&row);
+        assert_eq!(SlotRow::read(&written).as_ref(), Some(&row), "written, it is read again");
     } else {
         let written = GOOD.with(|good| script.one_of(&[&good[0], &good[1]]).clone());
         let mut row = written.clone();

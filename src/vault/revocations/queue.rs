@@ -1,7 +1,7 @@
 //! The revocation queue: tokens of deleted credentials that still have to be revoked at their
 //! providers.
 
-use super::queued_revocation::{QueuedRevocation, RevocationId, aad, ids, more, opened, read};
+use super::queued_revocation::{QueuedRevocation, RevocationId, aad, more, open, opened, seal};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::{GiveUp, ReadRevocation, RevocationRow, View};
@@ -65,14 +65,14 @@ impl Revocations<'_> {
         self.core
             .write_critical(&AuditContext::system(), move |txn| {
                 let Some(old) = txn.tx.revocation(&id.0)? else { return Ok(()) };
-                let queued = QueuedRevocation { last_error: Some(reason.clone()), ..read(txn.keyring, &old)? };
-                let mut row = RevocationRow {
-                    attempts: old.attempts.saturating_add(1),
-                    not_before: not_before.0,
-                    revision: old.revision + 1,
-                    ..old.clone()
+                let before = open(txn.keyring, &old)?;
+                let queued = QueuedRevocation {
+                    attempts: before.attempts.saturating_add(1),
+                    last_error: Some(reason.clone()),
+                    not_before,
+                    ..before
                 };
-                row.sealed = txn.seal(&aad(&row, &more(&row)), &queued.write())?;
+                let row = seal(txn, &queued, old.revision + 1)?;
                 txn.removed(&aad(&old, &more(&old)), &old.sealed)?;
                 txn.tx.update_revocation(&row)?;
                 txn.added(&aad(&row, &more(&row)), &row.sealed)
@@ -209,19 +209,7 @@ pub(crate) fn enqueue(
         not_before: txn.now.plus(FIRST_TRY),
         give_up_at: txn.now.plus(retry_for),
     };
-    let mut row = RevocationRow {
-        id: queued.id.0.clone(),
-        user: queued.user.to_string(),
-        provider: queued.provider.to_string(),
-        credential: queued.credential_id.to_string(),
-        attempts: 0,
-        not_before: queued.not_before.0,
-        give_up_at: queued.give_up_at.0,
-        revision: 1,
-        data_key: txn.keyring.current_data_key().version,
-        sealed: Vec::new(),
-    };
-    row.sealed = txn.seal(&aad(&row, &more(&row)), &queued.write())?;
+    let row = seal(txn, &queued, 1)?;
     txn.tx.insert_revocation(&row)?;
     txn.added(&aad(&row, &more(&row)), &row.sealed)?;
     Ok(queued)
@@ -241,8 +229,12 @@ fn give_up(txn: &mut WriteTxn<'_>, row: &ReadRevocation) -> Result<Result<GivenU
 
 fn gone(txn: &mut WriteTxn<'_>, row: &RevocationRow, action: Action) -> Result<(), VaultError> {
     txn.removed(&aad(row, &more(row)), &row.sealed)?;
-    let (user, provider, credential) = ids(row)?;
-    let subject =
-        Subject { user: Some(&user), provider: Some(&provider), credential: Some(&credential), ..Subject::default() };
+    let QueuedRevocation { user, provider, credential_id, .. } = open(txn.keyring, row)?;
+    let subject = Subject {
+        user: Some(&user),
+        provider: Some(&provider),
+        credential: Some(&credential_id),
+        ..Subject::default()
+    };
     txn.record(action, subject)
 }

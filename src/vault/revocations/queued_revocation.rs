@@ -3,23 +3,20 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::{ReadRevocation, RevocationRow};
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::{Value as _, as_json, encode, fields};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::secrets::credential_secret::Tokens;
-
-/// Tags of the fields after those of the tokens (`credential_secret.rs`).
-const CLIENT_ID: u8 = 40;
-const LAST_ERROR: u8 = 41;
+use crate::vault::txn::write_txn::WriteTxn;
 
 /// The id of a queued revocation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RevocationId(pub(crate) String);
 
 impl fmt::Display for RevocationId {
@@ -53,51 +50,54 @@ pub struct QueuedRevocation {
     pub give_up_at: UnixTime,
 }
 
-impl QueuedRevocation {
-    /// Encodes the fields to seal.
-    pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
-        self.tokens
-            .write(FieldWriter::new())
-            .optional(CLIENT_ID, self.client_id.as_deref())
-            .optional(LAST_ERROR, self.last_error.as_deref())
-            .finish()
+as_json!(RevocationId);
+
+fields! {
+    QueuedRevocation {
+        1 id,
+        2 user,
+        3 provider,
+        4 credential_id,
+        5 client_id,
+        6 tokens,
+        7 attempts,
+        8 last_error,
+        9 not_before,
+        10 give_up_at,
     }
 }
 
-/// Checks that a queued revocation opens.
-pub(crate) fn check(keyring: &Keyring, row: &RevocationRow) -> Result<(), VaultError> {
-    read(keyring, row).map(|_| ())
+/// Seals a revocation, and returns its row.
+pub(crate) fn seal(txn: &WriteTxn<'_>, queued: &QueuedRevocation, revision: i64) -> Result<RevocationRow, VaultError> {
+    let mut row = RevocationRow {
+        id: queued.id.0.clone(),
+        user: queued.user.to_string(),
+        provider: queued.provider.to_string(),
+        credential: queued.credential_id.to_string(),
+        attempts: queued.attempts,
+        not_before: queued.not_before.0,
+        give_up_at: queued.give_up_at.0,
+        revision,
+        data_key: txn.keyring.current_data_key().version,
+        sealed: Vec::new(),
+    };
+    row.sealed = txn.seal(&aad(&row, &more(&row)), &encode(queued))?;
+    Ok(row)
 }
 
+/// Opens a row that the store could read.
 pub(crate) fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRevocation, VaultError> {
-    read(keyring, row.as_ref().map_err(|error| VaultError::from(error.clone()))?)
+    open(keyring, row.as_ref().map_err(|error| VaultError::from(error.clone()))?)
 }
 
-pub(crate) fn read(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, VaultError> {
+/// Opens a row.
+pub(crate) fn open(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, VaultError> {
     let bytes = record::open(keyring, &aad(row, &more(row)), row.data_key, &row.sealed)?;
-    let (user, provider, credential_id) = ids(row)?;
-    let fields = Fields::read(&bytes).ok_or_else(|| damaged(row))?;
-    Ok(QueuedRevocation {
-        id: RevocationId(row.id.clone()),
-        user,
-        provider,
-        credential_id,
-        client_id: fields.owned(CLIENT_ID),
-        tokens: Tokens::read(&fields).ok_or_else(|| damaged(row))?,
-        attempts: row.attempts,
-        last_error: fields.owned(LAST_ERROR),
-        not_before: UnixTime(row.not_before),
-        give_up_at: UnixTime(row.give_up_at),
+    QueuedRevocation::read(&bytes).ok_or_else(|| VaultError::DamagedRow {
+        table: "revocation",
+        id: row.id.clone(),
+        what: "it cannot be understood",
     })
-}
-
-pub(crate) fn ids(row: &RevocationRow) -> Result<(UserId, ProviderName, CredentialId), VaultError> {
-    let parsed = || Some((row.user.parse().ok()?, row.provider.parse().ok()?, row.credential.parse().ok()?));
-    parsed().ok_or_else(|| damaged(row))
-}
-
-fn damaged(row: &RevocationRow) -> VaultError {
-    VaultError::DamagedRow { table: "revocation", id: row.id.clone(), what: "it cannot be understood" }
 }
 
 pub(crate) fn more(row: &RevocationRow) -> [i64; 2] {

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::renewal::Renewal;
 use crate::clock::UnixTime;
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::{Field, FieldWriter, Fields, Value, fields};
 use crate::vault::host_pattern::HostPattern;
 
 /// The secret of a credential. It has no `Debug` and cannot be serialized to JSON.
@@ -30,7 +28,7 @@ pub enum CredentialSecret {
     },
     /// Headers for requests to one host.
     HostScoped {
-        /// The host to which they may be sent. It is stored in the metadata, and bound to
+        /// The host to which they may be sent. It is stored in the metadata too, and bound to
         /// the sealed headers.
         host: HostPattern,
         /// The headers, by name.
@@ -74,56 +72,49 @@ pub struct Tokens {
     pub redirect_uri: Option<String>,
 }
 
-/// Tags of the fields in a sealed secret. A tag is never reused with another meaning.
-mod tag {
-    pub(super) const ACCESS_TOKEN: u8 = 1;
-    pub(super) const REFRESH_TOKEN: u8 = 2;
-    pub(super) const TOKEN_TYPE: u8 = 3;
-    pub(super) const LIFETIME: u8 = 4;
-    pub(super) const REFRESH_EXPIRES_AT: u8 = 5;
-    pub(super) const METADATA: u8 = 6;
-    pub(super) const DPOP_KEY: u8 = 7;
-    pub(super) const REDIRECT_URI: u8 = 8;
-    pub(super) const API_KEY: u8 = 10;
-    pub(super) const USERNAME: u8 = 11;
-    pub(super) const PASSWORD: u8 = 12;
-    pub(super) const HEADER_NAMES: u8 = 13;
-    pub(super) const HEADER_VALUES: u8 = 14;
+fields! {
+    Tokens {
+        1 access_token,
+        2 refresh_token,
+        3 token_type,
+        4 lifetime,
+        5 refresh_expires_at,
+        6 metadata,
+        7 renewal,
+        8 dpop_key,
+        9 redirect_uri,
+    }
 }
 
-impl CredentialSecret {
-    /// Encodes the fields to seal.
-    pub(crate) fn write(&self) -> Zeroizing<Vec<u8>> {
-        let fields = FieldWriter::new();
+/// Stored under the tag of its kind.
+impl Value for CredentialSecret {
+    fn write(&self, to: &mut FieldWriter) {
         match self {
-            Self::OAuth2(tokens) => tokens.write(fields),
-            Self::ApiKey(key) => fields.text(tag::API_KEY, key.expose()),
+            Self::OAuth2(tokens) => tokens.put(1, to),
+            Self::ApiKey(key) => key.put(2, to),
             Self::UserPassword { username, password } => {
-                fields.text(tag::USERNAME, username.expose()).text(tag::PASSWORD, password.expose())
+                username.put(3, to);
+                password.put(4, to);
             }
-            Self::HostScoped { headers, .. } => fields
-                .list(tag::HEADER_NAMES, headers.keys().map(String::as_str))
-                .list(tag::HEADER_VALUES, headers.values().map(Secret::expose)),
+            Self::HostScoped { host, headers } => {
+                host.put(5, to);
+                headers.put(6, to);
+            }
         }
-        .finish()
     }
 
-    /// Reads the output of [`CredentialSecret::write`], for a credential of this kind and host.
-    pub(crate) fn read(kind: Kind, host: Option<&HostPattern>, bytes: &[u8]) -> Option<Self> {
+    fn read(bytes: &[u8]) -> Option<Self> {
         let fields = Fields::read(bytes)?;
-        let secret = |tag| fields.text(tag).map(Secret::new);
-        Some(match kind {
-            Kind::OAuth2 => Self::OAuth2(Tokens::read(&fields)?),
-            Kind::ApiKey => Self::ApiKey(secret(tag::API_KEY)?),
-            Kind::UserPassword => {
-                Self::UserPassword { username: secret(tag::USERNAME)?, password: secret(tag::PASSWORD)? }
-            }
-            Kind::HostScoped => {
-                let names = fields.list(tag::HEADER_NAMES)?.into_iter().map(str::to_owned);
-                let values = fields.list(tag::HEADER_VALUES)?.into_iter().map(Secret::new);
-                Self::HostScoped { host: host?.clone(), headers: names.zip(values).collect() }
-            }
-        })
+        if let Some(tokens) = fields.get(1)? {
+            return Some(Self::OAuth2(tokens));
+        }
+        if let Some(key) = fields.get(2)? {
+            return Some(Self::ApiKey(key));
+        }
+        if let Some(username) = fields.get(3)? {
+            return Some(Self::UserPassword { username, password: fields.get(4)? });
+        }
+        Some(Self::HostScoped { host: fields.get(5)?, headers: fields.get(6)? })
     }
 }
 
@@ -131,38 +122,5 @@ impl Tokens {
     /// Returns true if a new access token can be requested.
     pub fn can_be_renewed(&self) -> bool {
         self.refresh_token.is_some() || self.renewal.is_some()
-    }
-
-    /// Adds the fields of the tokens.
-    pub(crate) fn write(&self, fields: FieldWriter) -> FieldWriter {
-        let metadata = Zeroizing::new(serde_json::json!(self.metadata).to_string());
-        let fields = fields
-            .text(tag::ACCESS_TOKEN, self.access_token.expose())
-            .optional(tag::REFRESH_TOKEN, self.refresh_token.as_ref().map(Secret::expose))
-            .text(tag::TOKEN_TYPE, &self.token_type)
-            .int(tag::LIFETIME, self.lifetime.map(|life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX)))
-            .int(tag::REFRESH_EXPIRES_AT, self.refresh_expires_at.map(|at| at.0))
-            .text(tag::METADATA, &metadata)
-            .optional_bytes(tag::DPOP_KEY, self.dpop_key.as_ref().map(|key| key.pkcs8()))
-            .optional(tag::REDIRECT_URI, self.redirect_uri.as_deref());
-        match &self.renewal {
-            Some(renewal) => renewal.write(fields),
-            None => fields,
-        }
-    }
-
-    /// Reads the fields of the tokens.
-    pub(crate) fn read(fields: &Fields<'_>) -> Option<Self> {
-        Some(Self {
-            access_token: Secret::new(fields.text(tag::ACCESS_TOKEN)?),
-            refresh_token: fields.text(tag::REFRESH_TOKEN).map(Secret::new),
-            token_type: fields.owned(tag::TOKEN_TYPE)?,
-            lifetime: fields.int(tag::LIFETIME).map(|life| Duration::from_secs(life.unsigned_abs())),
-            refresh_expires_at: fields.int(tag::REFRESH_EXPIRES_AT).map(UnixTime),
-            metadata: serde_json::from_str(fields.text(tag::METADATA)?).ok()?,
-            renewal: Renewal::read(fields).ok()?.map(Box::new),
-            dpop_key: fields.key(tag::DPOP_KEY)?,
-            redirect_uri: fields.owned(tag::REDIRECT_URI),
-        })
     }
 }

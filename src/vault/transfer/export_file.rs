@@ -20,6 +20,7 @@ use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::vault::crypto::encoding::cover;
+use crate::vault::crypto::fields::{Value as _, encode};
 use crate::vault::crypto::key_slot::{self, Argon2Cost};
 use crate::vault::crypto::keys::{self, Key};
 use crate::vault::error::VaultError;
@@ -107,7 +108,7 @@ impl<W: Write> ExportWriter<W> {
 
     /// Adds a credential.
     pub fn add(&mut self, credential: &TransferredCredential) -> io::Result<()> {
-        self.put(&credential.write(), false)
+        self.put(&encode(credential), false)
     }
 
     /// Writes the last record, without which the file is not complete, and returns the output.

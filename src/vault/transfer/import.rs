@@ -6,6 +6,7 @@ use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::View;
 use crate::vault::credentials::credential_record::{new_records, open_secret_in, open_summary, subject, summary_of};
 use crate::vault::credentials::metadata::{CredentialMetadata, NewCredential};
+use crate::vault::crypto::fields::encode;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
 use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
@@ -200,7 +201,7 @@ impl ImportCandidate {
             (CredentialSecret::OAuth2(mine), CredentialSecret::OAuth2(theirs)) => {
                 is_same_account(&self.summary, other) || share_a_token(mine, theirs)
             }
-            (mine, theirs) => *mine.write() == *theirs.write(),
+            (mine, theirs) => *encode(mine) == *encode(theirs),
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::store::{DeferredWrite, ManifestRow, StoreError, Tx, View};
-use crate::vault::crypto::encoding::{FieldWriter, Fields};
+use crate::vault::crypto::fields::{Value as _, encode, fields};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys::DataKey;
 use crate::vault::crypto::record::{self, RecordAad};
@@ -98,23 +98,39 @@ pub(crate) struct Changed {
 
 impl DeferredWrite for Changed {
     fn write(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        let (epoch, fields) = (self.manifest.epoch, self.manifest.bytes());
+        let (epoch, fields) = (self.manifest.epoch, encode(&self.manifest));
         let sealed = record::seal_under(&self.key, &self.vault_id, &aad(epoch), &fields, self.random);
         tx.write_manifest(&ManifestRow { epoch, data_key: self.key.version, sealed })
     }
 }
 
-/// Length of the fixed part: four numbers and four sums. Before version 5 of the schema it had
-/// three of each.
-const LENGTH: usize = 4 * 8 + 4 * 32;
+fields! {
+    Tally {
+        1 count,
+        2 sum,
+    }
+}
 
-/// Tags of the fields after the fixed part. A tag is never reused with another meaning. A vault
-/// that was never restored has no such field.
-mod tag {
-    pub(super) const RESTORES: u8 = 1;
-    pub(super) const RESTORED_AT: u8 = 2;
-    pub(super) const BACKUP_AT: u8 = 3;
-    pub(super) const EPOCH_FILE: u8 = 4;
+fields! {
+    Manifest {
+        1 epoch,
+        2 records,
+        3 api_keys,
+        4 audit_length,
+        5 audit_head,
+        6 audit_base,
+        7 audit_base_mac,
+        8 restores,
+        9 restored,
+        10 epoch_file,
+    }
+}
+
+fields! {
+    RestoreMark {
+        1 at,
+        2 backup_at,
+    }
 }
 
 impl Manifest {
@@ -127,7 +143,7 @@ impl Manifest {
     pub(crate) fn open(row: Option<&ManifestRow>, keyring: &Keyring) -> Result<Self, VaultError> {
         let row = row.ok_or_else(Self::missing)?;
         let bytes = record::open(keyring, &aad(row.epoch), row.data_key, &row.sealed)?;
-        Self::read(row.epoch, &bytes).ok_or_else(|| damaged("its length is wrong"))
+        Self::read(&bytes).ok_or_else(|| damaged("it cannot be understood"))
     }
 
     /// The error for a missing row.
@@ -153,57 +169,10 @@ impl Manifest {
         let (key, vault_id) = (keyring.current_data_key().clone(), *keyring.vault_id());
         tx.defer(Changed { manifest: self, key, vault_id, random });
     }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LENGTH);
-        for (number, sum) in [
-            (self.records.count, &self.records.sum),
-            (self.api_keys.count, &self.api_keys.sum),
-            (self.audit_length, &self.audit_head),
-            (self.audit_base, &self.audit_base_mac),
-        ] {
-            bytes.extend_from_slice(&number.to_be_bytes());
-            bytes.extend_from_slice(sum);
-        }
-        let fields = FieldWriter::new()
-            .int(tag::RESTORES, (self.restores > 0).then_some(i64::from(self.restores)))
-            .int(tag::RESTORED_AT, self.restored.map(|restored| restored.at.0))
-            .int(tag::BACKUP_AT, self.restored.map(|restored| restored.backup_at.0))
-            .int(tag::EPOCH_FILE, self.epoch_file.then_some(1));
-        bytes.extend_from_slice(&fields.finish());
-        bytes
-    }
-
-    pub(crate) fn read(epoch: i64, bytes: &[u8]) -> Option<Self> {
-        let (first, rest) = pair(bytes)?;
-        let (second, rest) = pair(rest)?;
-        let (audit, rest) = pair(rest)?;
-        let (base, rest) = if rest.is_empty() { (Tally::default(), rest) } else { pair(rest)? };
-        let fields = Fields::read(rest)?;
-        let times = fields.int(tag::RESTORED_AT).zip(fields.int(tag::BACKUP_AT));
-        Some(Self {
-            epoch,
-            records: first,
-            api_keys: second,
-            audit_length: audit.count,
-            audit_head: audit.sum,
-            audit_base: base.count,
-            audit_base_mac: base.sum,
-            restores: fields.int(tag::RESTORES).map_or(Some(0), |restores| u32::try_from(restores).ok())?,
-            restored: times.map(|(at, backup_at)| RestoreMark { at: UnixTime(at), backup_at: UnixTime(backup_at) }),
-            epoch_file: fields.int(tag::EPOCH_FILE).is_some(),
-        })
-    }
 }
 
 fn damaged(what: &'static str) -> VaultError {
     VaultError::DamagedRow { table: "manifest", id: "1".into(), what }
-}
-
-fn pair(bytes: &[u8]) -> Option<(Tally, &[u8])> {
-    let (count, rest) = bytes.split_first_chunk::<8>()?;
-    let (sum, rest) = rest.split_first_chunk::<32>()?;
-    Some((Tally { count: u64::from_be_bytes(*count), sum: *sum }, rest))
 }
 
 fn aad<'a>(epoch: i64) -> RecordAad<'a> {
@@ -213,17 +182,6 @@ fn aad<'a>(epoch: i64) -> RecordAad<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn older_manifest_is_read_and_a_cut_one_is_rejected() {
-        let bytes: Vec<u8> = (0..160).collect();
-        let (old, new) = (Manifest::read(1, &bytes[..120]).unwrap(), Manifest::read(1, &bytes).unwrap());
-        assert_eq!((old.audit_base, old.audit_base_mac), (0, [0; 32]));
-        assert_eq!((new.audit_base_mac[31], new.audit_head), (159, old.audit_head));
-        for length in [0, 40, 80, 119, 121, 128, 159] {
-            assert!(Manifest::read(1, &bytes[..length]).is_none(), "{length}");
-        }
-    }
 
     #[test]
     fn sum_ignores_order_and_forgets_removed_items() {
@@ -248,9 +206,12 @@ mod tests {
         let restored = Some(RestoreMark { at: UnixTime(8), backup_at: UnixTime(7) });
         let marked = Manifest { epoch: 3, audit_length: 2, restores: 2, restored, ..Manifest::default() };
         let plain = Manifest { epoch: 3, audit_length: 2, ..Manifest::default() };
-        assert_eq!(Manifest::read(3, &marked.bytes()), Some(marked));
-        assert_eq!(Manifest::read(3, &plain.bytes()), Some(plain));
-        assert_eq!(plain.bytes().len(), LENGTH);
-        assert_eq!(Manifest::read(3, &marked.bytes()[..LENGTH + 5]), None, "cut");
+        for manifest in [marked, plain] {
+            let bytes = encode(&manifest);
+            assert_eq!(Manifest::read(&bytes), Some(manifest));
+            for length in 0..bytes.len() {
+                assert_eq!(Manifest::read(&bytes[..length]), None, "cut at {length}");
+            }
+        }
     }
 }
