@@ -95,9 +95,7 @@ impl VaultCore {
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        let (done, epoch) = self.commit(WritePriority::Critical, who, work).await?;
-        self.note_epoch(epoch, true).await;
-        Ok(done)
+        self.write_and_note(WritePriority::Critical, true, who, work).await
     }
 
     /// Like [`Self::write`], with an explicit priority.
@@ -107,8 +105,19 @@ impl VaultCore {
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        let (done, epoch) = self.commit(priority, who, work).await?;
-        self.note_epoch(epoch, false).await;
+        self.write_and_note(priority, false, who, work).await
+    }
+
+    async fn write_and_note<T: Send + 'static>(
+        &self,
+        priority: WritePriority,
+        is_durable: bool,
+        who: &AuditContext,
+        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+    ) -> Result<T, VaultError> {
+        let job = move |mut txn: WriteTxn<'_>| Ok((work(&mut txn)?, txn.close()));
+        let (done, epoch) = self.commit(priority, who, job).await?;
+        self.note_epoch(epoch, is_durable).await;
         Ok(done)
     }
 
@@ -119,26 +128,21 @@ impl VaultCore {
         }
     }
 
-    /// Commits `work`, and returns the new epoch if something was changed.
+    /// Runs `job` as one job of the writer. If another process has changed the keyring, reloads it and
+    /// runs `job` again.
     async fn commit<T: Send + 'static>(
         &self,
         priority: WritePriority,
         who: &AuditContext,
-        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
-    ) -> Result<(T, Option<i64>), VaultError> {
-        let work = Arc::new(work);
+        job: impl Fn(WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
+    ) -> Result<T, VaultError> {
+        let job = Arc::new(job);
         for _ in 0..ATTEMPTS {
-            let (work, who, keyring) = (work.clone(), who.clone(), self.keyring());
+            let (job, who, keyring) = (job.clone(), who.clone(), self.keyring());
             let used = keyring.clone();
             let (now, random) = (self.clock.now(), self.random);
-            let job = move |tx: &Tx<'_>| {
-                let mut txn = WriteTxn::open(tx, &keyring, &who, now, random)?;
-                let done = work(&mut txn)?;
-                let epoch = txn.next_epoch();
-                txn.close();
-                Ok((done, epoch))
-            };
-            match self.store.write(priority, job).await {
+            let run = move |tx: &Tx<'_>| job(WriteTxn::open(tx, &keyring, &who, now, random)?);
+            match self.store.write(priority, run).await {
                 Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
                     if self.newer_than(&used)?.is_none() {
                         return Err(error);
@@ -160,9 +164,7 @@ impl VaultCore {
             let who = AuditContext::command_line();
             let mut txn = WriteTxn::open(tx, &keyring, &who, now, random)?;
             work(&mut txn)?;
-            let epoch = txn.next_epoch();
-            txn.close();
-            epoch.ok_or(VaultError::Contended)
+            txn.close().ok_or(VaultError::Contended)
         })
     }
 
@@ -173,44 +175,26 @@ impl VaultCore {
         who: &AuditContext,
         edit: impl Fn(&mut WriteTxn<'_>, &mut KeyringRows) -> Result<(T, Root), VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        let edit = Arc::new(edit);
-        for _ in 0..ATTEMPTS {
-            let (edit, who, keyring) = (edit.clone(), who.clone(), self.keyring());
-            let used = keyring.clone();
-            let (now, random) = (self.clock.now(), self.random);
-            let job = move |tx: &Tx<'_>| {
-                let mut rows = KeyringRows::read(tx)?;
-                keyring.is_of(&rows)?;
-                let mut txn = WriteTxn::open(tx, &keyring, &who, now, random)?;
-                let (done, root) = edit(&mut txn, &mut rows)?;
-                if !txn.is_changed() {
-                    return Ok((done, None, None));
-                }
-                rows.cover(&root);
-                rows.write(tx)?;
-                let changed = Keyring::assemble(root, &rows)?;
-                let epoch = txn.next_epoch();
-                txn.close_under(&changed);
-                Ok((done, Some(changed), epoch))
-            };
-            match self.store.write(WritePriority::Normal, job).await {
-                Ok((done, changed, epoch)) => {
-                    if let Some(changed) = changed {
-                        self.keyring.store(Arc::new(changed));
-                    }
-                    // A removed master key must not open an older copy of the vault.
-                    self.note_epoch(epoch, true).await;
-                    return Ok(done);
-                }
-                Err(error @ (VaultError::Contended | VaultError::DamagedRow { .. })) => {
-                    if self.newer_than(&used)?.is_none() {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
+        let job = move |mut txn: WriteTxn<'_>| {
+            let mut rows = KeyringRows::read(txn.tx)?;
+            txn.keyring.is_of(&rows)?;
+            let (done, root) = edit(&mut txn, &mut rows)?;
+            if !txn.is_changed() {
+                return Ok((done, None, None));
             }
+            rows.cover(&root);
+            rows.write(txn.tx)?;
+            let changed = Keyring::assemble(root, &rows)?;
+            let epoch = txn.close_under(&changed);
+            Ok((done, Some(changed), epoch))
+        };
+        let (done, changed, epoch) = self.commit(WritePriority::Normal, who, job).await?;
+        if let Some(changed) = changed {
+            self.keyring.store(Arc::new(changed));
         }
-        Err(VaultError::Contended)
+        // A removed master key must not open an older copy of the vault.
+        self.note_epoch(epoch, true).await;
+        Ok(done)
     }
 
     pub(crate) fn keyring(&self) -> Arc<Keyring> {

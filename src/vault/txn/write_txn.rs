@@ -93,22 +93,20 @@ impl<'t> WriteTxn<'t> {
         self.changed
     }
 
-    /// The epoch after [`WriteTxn::close`]; `None` if nothing was changed.
-    pub(crate) fn next_epoch(&self) -> Option<i64> {
-        self.changed.then(|| self.manifest.epoch + 1)
-    }
-
-    /// Leaves the manifest to be written at the end of the transaction, if something was changed.
-    pub(crate) fn close(self) {
+    /// Leaves the manifest to be written at the end of the transaction. Returns the new epoch; `None`
+    /// if nothing was changed.
+    pub(crate) fn close(self) -> Option<i64> {
         let keyring = self.keyring;
-        self.close_under(keyring);
+        self.close_under(keyring)
     }
 
     /// Closes after a change of the keyring: the manifest is the first record under the new one.
-    pub(crate) fn close_under(mut self, keyring: &Keyring) {
-        if self.changed {
-            self.manifest.epoch += 1;
-            self.manifest.leave(self.tx, keyring, self.random);
+    pub(crate) fn close_under(mut self, keyring: &Keyring) -> Option<i64> {
+        if !self.changed {
+            return None;
         }
+        self.manifest.epoch += 1;
+        self.manifest.leave(self.tx, keyring, self.random);
+        Some(self.manifest.epoch)
     }
 }
