@@ -5,8 +5,8 @@
 //! manifest in the same transaction (`txn/`). Each record is sealed (`crypto/record.rs`) under a
 //! key of the keyring, which the master key opens through a key slot.
 //!
-//! Imports point one way: `crypto` → `txn` → one folder for each kind of row → `audit`, `transfer`
-//! → `integrity` → `backup`, `rotation` → `open.rs`.
+//! Imports point one way: `crypto` → `txn` → one folder for each kind of row → `audit` →
+//! `integrity` → `backup`, `rotation` → `transfer` → `open.rs`.
 
 mod api_keys;
 mod audit;

@@ -1,5 +1,5 @@
-//! The sealed body of a backup: chunks of up to 64 KiB, each bound to its position, and a checksum
-//! over the whole file.
+//! The sealed body of a backup or an export: chunks of up to 64 KiB, each bound to its position, and
+//! a checksum over everything that was written through it.
 
 use std::io::{self, Read, Write};
 
@@ -67,7 +67,7 @@ impl Place {
         Self { key: key.clone(), head, number: 0 }
     }
 
-    /// Returns the nonce. The key is used for one backup only, so a counter never repeats a
+    /// Returns the nonce. The key is used for one file only, so a counter never repeats a
     /// nonce.
     fn nonce(&self) -> [u8; NONCE] {
         let mut nonce = [0; NONCE];
@@ -77,7 +77,7 @@ impl Place {
 
     fn covered(&self, last: bool) -> Vec<u8> {
         let number = self.number.to_be_bytes();
-        cover([b"strongroom backup chunk 1".as_slice(), &self.head, &number, &[u8::from(last)]])
+        cover([b"strongroom chunk 1".as_slice(), &self.head, &number, &[u8::from(last)]])
     }
 }
 

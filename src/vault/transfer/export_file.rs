@@ -2,13 +2,12 @@
 //!
 //! ```text
 //! "strongroom export 1\n" | memory 4 | time 4 | lanes 4 | salt 16 | vault 16 | made at 8 | check 16
-//! then for each record: length 4 | nonce 24 | ciphertext | tag 16
+//! then the chunks of `backup/chunks.rs`; in them for each credential: length 4 | fields | zeros
 //! ```
 //!
-//! The key is derived from the passphrase by Argon2id, as in a key slot. Each record is sealed with
-//! XChaCha20-Poly1305. Its associated data contains the whole head, its position, and a mark on the
-//! last record, which holds the number of records before it. So a record that was removed, moved,
-//! cut or added is detected before any record is used.
+//! The key is derived from the passphrase by Argon2id, as in a key slot. Each chunk is bound to the
+//! whole head, to its position, and to the mark of the last chunk. So a chunk that was removed,
+//! moved, cut or added is detected before any credential is used.
 
 use std::io::{self, Write};
 
@@ -19,7 +18,7 @@ use super::transferred_credential::TransferredCredential;
 use crate::clock::UnixTime;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::vault::crypto::encoding::cover;
+use crate::vault::backup::chunks::{Opener, Sealer, Summed};
 use crate::vault::crypto::fields::{Value as _, encode};
 use crate::vault::crypto::key_slot::{self, Argon2Cost};
 use crate::vault::crypto::keys::{self, Key};
@@ -32,9 +31,6 @@ const CHECK: usize = 16;
 const HEAD: usize = MAGIC.len() + 3 * 4 + 16 + 16 + 8 + CHECK;
 /// A record is padded to a multiple of this, because the length of a password is confidential.
 const PADDING: usize = 64;
-/// Maximum size of a record, far above any credential.
-const LARGEST: usize = 16 << 20;
-
 /// The reason why an export is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ExportFault {
@@ -60,11 +56,7 @@ pub enum ExportFault {
 
 /// Writer of an export, record by record.
 pub struct ExportWriter<W> {
-    out: W,
-    key: Key,
-    head: [u8; HEAD],
-    count: u64,
-    random: Random,
+    sealer: Sealer<W>,
 }
 
 impl Transfer<'_> {
@@ -79,8 +71,8 @@ impl Transfer<'_> {
         passphrase: &Secret,
     ) -> Result<io::Result<ExportWriter<W>>, VaultError> {
         let (random, now) = (self.core.random, self.core.clock.now());
-        let (head, key) = head_of(key_slot::DEFAULT, self.core.keyring().vault_id(), now, passphrase, random)?;
-        Ok(ExportWriter::begin(out, head, key, random))
+        let (head, key) = head_of(key_slot::DEFAULT, &self.core.keyring().vault_id, now, passphrase, random)?;
+        Ok(ExportWriter::begin(out, &head, &key))
     }
 }
 
@@ -101,43 +93,29 @@ fn head_of(
 }
 
 impl<W: Write> ExportWriter<W> {
-    fn begin(mut out: W, head: [u8; HEAD], key: Key, random: Random) -> io::Result<Self> {
-        out.write_all(&head)?;
-        Ok(Self { out, key, head, count: 0, random })
+    fn begin(mut out: W, head: &[u8; HEAD], key: &Key) -> io::Result<Self> {
+        out.write_all(head)?;
+        Ok(Self { sealer: Sealer::new(Summed::new(out), key, keys::mac(key, [head.as_slice()])) })
     }
 
     /// Adds a credential.
     pub fn add(&mut self, credential: &TransferredCredential) -> io::Result<()> {
-        self.put(&encode(credential), false)
+        let fields = encode(credential);
+        let length = u32::try_from(fields.len()).expect("a credential is far below 4 GiB: requests end at 1 MiB");
+        self.sealer.put(&length.to_be_bytes())?;
+        self.sealer.put(&fields)?;
+        self.sealer.put(&[0; PADDING][..padding(fields.len())])
     }
 
-    /// Writes the last record, without which the file is not complete, and returns the output.
-    pub fn finish(mut self) -> io::Result<W> {
-        let count = self.count.to_be_bytes();
-        self.put(&count, true)?;
-        Ok(self.out)
-    }
-
-    fn put(&mut self, fields: &[u8], last: bool) -> io::Result<()> {
-        if fields.len() > LARGEST - PADDING {
-            return Err(io::Error::other("a credential is too large for an export"));
-        }
-        let length = u32::try_from(fields.len()).expect("at most LARGEST");
-        let padded = (4 + fields.len()).next_multiple_of(PADDING);
-        let mut plain = Zeroizing::new(Vec::with_capacity(padded));
-        plain.extend_from_slice(&length.to_be_bytes());
-        plain.extend_from_slice(fields);
-        plain.resize(padded, 0);
-        let sealed = keys::encrypt(&self.key, &[], &covered(&self.head, self.count, last), &mut plain, self.random);
-        let length = u32::try_from(sealed.len()).expect("hardly more than LARGEST");
-        self.count += 1;
-        self.out.write_all(&length.to_be_bytes())?;
-        self.out.write_all(&sealed)
+    /// Writes the last chunk, without which the file is not complete, and returns the output.
+    pub fn finish(self) -> io::Result<W> {
+        self.sealer.finish()
     }
 }
 
-fn covered(head: &[u8], index: u64, last: bool) -> Vec<u8> {
-    cover([b"strongroom export record".as_slice(), head, &index.to_be_bytes(), &[u8::from(last)]])
+/// Returns the number of zeros after a record of this length.
+fn padding(length: usize) -> usize {
+    (4 + length).next_multiple_of(PADDING) - 4 - length
 }
 
 /// Opens a whole export or nothing. A valid record in the format of a later version is `None`.
@@ -175,33 +153,23 @@ fn field<const N: usize>(head: &[u8; HEAD], at: usize) -> [u8; N] {
 
 fn open_records(
     head: &[u8; HEAD],
-    mut rest: &[u8],
+    chunks: &[u8],
     key: &Key,
 ) -> Result<Vec<Option<TransferredCredential>>, ExportFault> {
+    let mut opener = Opener::new(Summed::new(chunks), key, keys::mac(key, [head.as_slice()]));
     let mut found = Vec::new();
     for index in 0.. {
-        let (sealed, after) = split_record(rest).ok_or(ExportFault::Damaged(index))?;
-        let is_last = after.is_empty();
-        let plain = keys::decrypt(key, &covered(head, index, is_last), sealed).ok_or(ExportFault::Damaged(index))?;
-        let fields = fields_of(&plain).ok_or(ExportFault::Damaged(index))?;
-        if is_last {
-            return if fields == index.to_be_bytes() { Ok(found) } else { Err(ExportFault::Damaged(index)) };
+        let damaged = |_| ExportFault::Damaged(index);
+        let (mut length, mut record) = ([0; 4], Zeroizing::default());
+        if !opener.take(&mut length).map_err(damaged)? {
+            break;
         }
-        found.push(TransferredCredential::read(fields));
-        rest = after;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        opener.append(&mut record, length).map_err(damaged)?;
+        opener.take(&mut [0; PADDING][..padding(length)]).map_err(damaged)?;
+        found.push(TransferredCredential::read(&record));
     }
-    unreachable!("each record takes some of the file")
-}
-
-/// Splits the first record from the rest.
-fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
-}
-
-fn fields_of(plain: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = plain.split_first_chunk::<4>()?;
-    rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
+    Ok(found)
 }
 
 /// For property tests and fuzz targets: bytes that were made without the passphrase never open, and
@@ -219,15 +187,16 @@ pub(crate) fn holds(bytes: &[u8]) {
 mod tests {
     use super::*;
     use crate::id::CredentialId;
+    use crate::vault::backup::chunks::CHUNK;
     use crate::vault::credentials::credential_record::summary_of;
     use crate::vault::{CredentialSecret, NewCredential};
 
     /// The lowest cost that is accepted.
     const COST: Argon2Cost = Argon2Cost { memory_kib: 19 * 1024, time: 2, lanes: 1 };
 
-    fn portable(at: u8) -> TransferredCredential {
+    fn portable(at: u8, length: usize) -> TransferredCredential {
         let (alice, github) = ("alice".parse().unwrap(), "github".parse().unwrap());
-        let key = CredentialSecret::ApiKey(Secret::new(format!("secret {at}")));
+        let key = CredentialSecret::ApiKey(Secret::new("s".repeat(length)));
         let new = NewCredential::plain(alice, github, format!("key {at}"), key);
         let id: CredentialId = format!("0192d3f0-7c3a-7000-8000-0000000000{at:02}").parse().unwrap();
         TransferredCredential {
@@ -237,11 +206,11 @@ mod tests {
         }
     }
 
-    /// A file with three credentials, and the key of its records.
-    fn export() -> (Vec<u8>, Key) {
+    /// A file with three credentials whose secrets have this length, and the key of its chunks.
+    fn export(length: usize) -> (Vec<u8>, Key) {
         let (head, key) = head_of(COST, &[7; 16], UnixTime(9), &Secret::new("correct horse"), Random).unwrap();
-        let mut writer = ExportWriter::begin(Vec::new(), head, key.clone(), Random).unwrap();
-        (0..3).for_each(|at| writer.add(&portable(at)).unwrap());
+        let mut writer = ExportWriter::begin(Vec::new(), &head, &key).unwrap();
+        (0..3).for_each(|at| writer.add(&portable(at, length)).unwrap());
         (writer.finish().unwrap(), key)
     }
 
@@ -250,29 +219,18 @@ mod tests {
         Ok(open_records(head, rest, key)?.into_iter().map(|one| one.unwrap().summary.title).collect())
     }
 
-    /// The start of each record, and the end of the file.
-    fn borders(bytes: &[u8]) -> Vec<usize> {
-        let mut borders = vec![HEAD];
-        while *borders.last().unwrap() < bytes.len() {
-            let at = *borders.last().unwrap();
-            let length = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-            borders.push(at + 4 + usize::try_from(length).unwrap());
-        }
-        borders
-    }
-
     #[test]
     fn export_opens_with_its_passphrase_only() {
-        let (bytes, _) = export();
+        let (bytes, _) = export(10);
         let opened = read_export(&bytes, &Secret::new("correct horse")).unwrap();
         assert_eq!(opened.len(), 3);
-        assert_eq!(opened[1].as_ref().unwrap().summary, portable(1).summary);
+        assert_eq!(opened[1].as_ref().unwrap().summary, portable(1, 10).summary);
         assert_eq!(read_export(&bytes, &Secret::new("another horse")).err(), Some(ExportFault::Passphrase));
     }
 
     #[test]
     fn changed_byte_is_detected_before_use() {
-        let (bytes, key) = export();
+        let (bytes, key) = export(10);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
@@ -282,33 +240,37 @@ mod tests {
 
     #[test]
     fn cut_moved_or_added_records_are_detected() {
-        let (bytes, key) = export();
+        let (bytes, key) = export(10);
         assert_eq!(opened(&bytes, &key).unwrap(), ["key 0", "key 1", "key 2"]);
         for end in 0..bytes.len() {
             assert!(opened(&bytes[..end], &key).is_err(), "cut at {end}");
         }
-        let borders = borders(&bytes);
-        let record = |at: usize| &bytes[borders[at]..borders[at + 1]];
-        let with = |records: &[&[u8]]| [&bytes[..HEAD], &records.concat()].concat();
-        assert!(opened(&with(&[record(0), record(1), record(2), record(3)]), &key).is_ok());
+        // Three credentials of 50 kB are in three chunks, the last with the checksum behind it.
+        let (bytes, key) = export(50_000);
+        let (head, rest) = bytes.split_at(HEAD);
+        let chunks: Vec<&[u8]> = rest.chunks(4 + CHUNK + 16).collect();
+        let [first, second, last] = chunks[..] else { panic!("{} chunks", chunks.len()) };
+        let with = |chunks: &[&[u8]]| [head, &chunks.concat()].concat();
+        assert!(opened(&with(&[first, second, last]), &key).is_ok());
+        let other = export(50_000).0;
+        let foreign = &other[HEAD..HEAD + first.len()];
         for wrong in [
-            with(&[record(1), record(0), record(2), record(3)]),
-            with(&[record(0), record(2), record(3)]),
-            with(&[record(0), record(1), record(1), record(2), record(3)]),
-            with(&[record(0), record(1), record(2), record(3), record(3)]),
-            with(&[record(3)]),
+            with(&[second, first, last]),
+            with(&[first, last]),
+            with(&[first, first, second, last]),
+            with(&[first, second, last, last]),
+            with(&[first, second]),
+            with(&[last]),
             with(&[]),
+            with(&[foreign, second, last]),
         ] {
             assert!(matches!(opened(&wrong, &key), Err(ExportFault::Damaged(_))));
         }
-        let other = export().0;
-        let foreign = &other[borders[0]..borders[1]];
-        assert!(opened(&with(&[foreign, record(1), record(2), record(3)]), &key).is_err(), "of another export");
     }
 
     #[test]
     fn expensive_parameters_are_rejected_before_argon2_runs() {
-        let (bytes, _) = export();
+        let (bytes, _) = export(10);
         for (at, value) in [(0, u32::MAX), (0, 8), (4, 11), (4, 1), (8, 0), (8, 1_000)] {
             let mut changed = bytes.clone();
             changed[MAGIC.len() + at..][..4].copy_from_slice(&value.to_be_bytes());
