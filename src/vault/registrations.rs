@@ -70,10 +70,10 @@ impl Registrations<'_> {
                     }
                 }
                 let mut row = RegistrationRow {
-                    lookup: lookup(&txn.keyring.root().index, txn.keyring, &at),
+                    lookup: lookup(&txn.keyring.root.index, txn.keyring, &at),
                     created_at: txn.now.0,
                     revision: old.as_ref().map_or(1, |old| old.revision + 1),
-                    data_key: txn.keyring.current_data_key().version,
+                    data_key: txn.keyring.data.current().version,
                     sealed: Vec::new(),
                 };
                 let id = hex::write(&row.lookup);
@@ -123,7 +123,7 @@ pub(crate) fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<Registere
 
 /// Finds the row of this place.
 fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<RegistrationRow>, VaultError> {
-    Ok(view.registration(&lookup(&keyring.root().index, keyring, at))?)
+    Ok(view.registration(&lookup(&keyring.root.index, keyring, at))?)
 }
 
 /// Moves every registration to a new index key, because the root changes.
@@ -143,7 +143,7 @@ pub(crate) fn move_all(txn: &mut WriteTxn<'_>, index: &Key) -> Result<(), VaultE
 
 fn lookup(key: &Key, keyring: &Keyring, at: &RegisteredAt) -> [u8; 32] {
     let parts =
-        [b"strongroom registration 1".as_slice(), keyring.vault_id(), at.issuer.as_bytes(), at.redirect_uri.as_bytes()];
+        [b"strongroom registration 1".as_slice(), &keyring.vault_id, at.issuer.as_bytes(), at.redirect_uri.as_bytes()];
     keys::mac(key, parts)
 }
 

@@ -34,7 +34,7 @@ impl SigningKeys<'_> {
                 if !txn.tx.signing_keys()?.is_empty() {
                     return Ok(false);
                 }
-                let data_key = txn.keyring.current_data_key().version;
+                let data_key = txn.keyring.data.current().version;
                 let created_at = txn.now.0;
                 let mut row =
                     SigningKeyRow { id: key.id().to_owned(), created_at, revision: 1, data_key, sealed: Vec::new() };

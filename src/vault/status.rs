@@ -74,11 +74,11 @@ pub(crate) fn status(core: &VaultCore) -> Result<VaultStatus, VaultError> {
         });
         Ok(VaultStatus {
             schema_version: SCHEMA_VERSION,
-            vault_id: hex::write(keyring.vault_id()),
-            created_at: keyring.created_at(),
+            vault_id: hex::write(&keyring.vault_id),
+            created_at: keyring.created_at,
             slots: slots.clone(),
             keys: keys.collect(),
-            data_key_version: keyring.current_data_key().version,
+            data_key_version: keyring.data.current().version,
             rotation_left,
             users: counts.users,
             credentials: counts.credentials,

@@ -112,7 +112,7 @@ pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], 
     let (name, user) = (text(row.name.as_deref()), text(row.user.as_deref()));
     let fixed: [&[u8]; 10] = [
         b"strongroom api key row 1",
-        keyring.vault_id(),
+        &keyring.vault_id,
         row.id.as_bytes(),
         &row.lookup,
         &name,
@@ -132,7 +132,11 @@ pub(crate) fn item(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], Vault
 }
 
 fn key_of<'k>(keyring: &'k Keyring, row: &ApiKeyRow) -> Result<&'k ApiKeyKey, VaultError> {
-    keyring.api_key_key(row.key_version).ok_or_else(|| damaged(row, "it names a key that the keyring does not have"))
+    keyring
+        .api_key
+        .all
+        .get(&row.key_version)
+        .ok_or_else(|| damaged(row, "it names a key that the keyring does not have"))
 }
 
 fn damaged(row: &ApiKeyRow, what: &'static str) -> VaultError {

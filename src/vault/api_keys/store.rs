@@ -41,7 +41,7 @@ impl<'v> ApiKeys<'v> {
         let well_formed = key_encoding::read(PREFIX, presented).is_ok();
         let hashed = if well_formed { presented } else { "srk_0000000000000000000000000000000000000000000000000" };
         let mut found = None;
-        for key in keyring.api_key_keys() {
+        for key in keyring.api_key.all.values() {
             let lookup = lookup(key, hashed);
             let candidate = table.by_lookup.get_key_value(&lookup);
             let stored = candidate.map_or(&[0; 32], |(stored, _)| stored);
@@ -67,7 +67,7 @@ impl<'v> ApiKeys<'v> {
         };
         let (made, text) = (key.clone(), secret.clone());
         let stored = self.core.write(who, move |txn| {
-            let (version, key) = txn.keyring.current_api_key_key();
+            let (version, key) = (txn.keyring.api_key.version, txn.keyring.api_key.current());
             let row = row_of(&made, lookup(key, text.expose()), version, txn.keyring)?;
             if let KeyHolder::User(user) = &made.holder {
                 crate::vault::users::ensure(txn, user)?;

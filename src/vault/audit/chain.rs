@@ -171,6 +171,6 @@ impl<'k> Walk<'k> {
 
 /// Returns true if `row` is as it was written after the row whose MAC is `before`.
 pub(crate) fn is_linked(keyring: &Keyring, before: &[u8; 32], row: &AuditRow) -> bool {
-    let Some(key) = keyring.audit_key_of(row.key_version) else { return false };
-    bool::from(link(key, keyring.vault_id(), before, row).ct_eq(&row.mac))
+    let Some(key) = keyring.audit.all.get(&row.key_version) else { return false };
+    bool::from(link(&key.chain, &keyring.vault_id, before, row).ct_eq(&row.mac))
 }

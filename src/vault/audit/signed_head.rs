@@ -79,7 +79,7 @@ struct Line<'e> {
 impl AuditLog<'_> {
     /// Returns the keys that sign heads, newest first. The newest is in use.
     pub fn signing_keys(self) -> Vec<SigningKey> {
-        self.core.keyring().audit_signing_keys().map(|seed| SigningKey::ed25519(seed)).collect()
+        self.core.keyring().audit.all.values().rev().map(|key| SigningKey::ed25519(&key.signing)).collect()
     }
 
     /// Signs the current head of the log.
@@ -119,7 +119,7 @@ impl AuditLog<'_> {
         let keys = self.signing_keys();
         let key = keys.first().ok_or_else(|| VaultError::DamagedKeyring("there is no key for the audit log".into()))?;
         let claims = Claims {
-            vault: hex::write(self.core.keyring().vault_id()),
+            vault: hex::write(&self.core.keyring().vault_id),
             row: manifest.audit_length,
             mac: hex::write(&manifest.audit_head),
             iat: self.core.clock.now().0,
@@ -141,7 +141,7 @@ impl AuditLog<'_> {
             Err(fault) => return Ok(Err(HeadFault::Signature(fault))),
         };
         let claims = serde_json::from_value::<Claims>(Value::Object(verified.claims.0)).ok();
-        let own = hex::write(self.core.keyring().vault_id());
+        let own = hex::write(&self.core.keyring().vault_id);
         let claims = claims.filter(|claims| verified.kind.as_deref() == Some(TYPE) && claims.vault == own);
         let Some(claims) = claims else { return Ok(Err(HeadFault::Other)) };
         let fit = self.core.read(|view, keyring| {

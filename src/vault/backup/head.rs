@@ -108,7 +108,7 @@ impl BackupHead {
         let fields = encode(self);
         let length = u32::try_from(fields.len()).expect("a vault has a handful of slots");
         let head = [MAGIC.as_slice(), &FORMAT.to_be_bytes(), &length.to_be_bytes(), &fields].concat();
-        let keys = BackupKeys::new(keyring.backup_key(), &self.salt);
+        let keys = BackupKeys::new(&keyring.root.backup, &self.salt);
         let mac = keys::mac(&keys.head, [head.as_slice()]);
         out.write_all(&head).and_then(|()| out.write_all(&mac)).map_err(BackupError::writing)?;
         Ok((keys, mac))

@@ -84,7 +84,7 @@ impl Restorer<'_> {
         let keyring = target_file.read(|view| Keyring::open(view, self.master))?;
         let (opened, may_be_stale) = target_file.read(|view| Self::check(view, &keyring))?;
         let epoch = target_file.read(|view| Manifest::load(view, &keyring))?.epoch;
-        if (epoch, hex::write(keyring.vault_id())) != (contents.epoch, contents.vault_id.clone()) {
+        if (epoch, hex::write(&keyring.vault_id)) != (contents.epoch, contents.vault_id.clone()) {
             return Err(BackupError::Damaged("it is not the vault that it says it is"));
         }
         Ok((RestoredVault { contents, schema_version: SCHEMA_VERSION, opened, may_be_stale }, keyring))

@@ -86,7 +86,7 @@ impl Backups<'_> {
 
     /// Returns the beginning of the names of automatic backups, which contains the vault's id.
     pub fn file_prefix(self) -> String {
-        format!("strongroom-{}-", hex::write(self.core.keyring().vault_id()))
+        format!("strongroom-{}-", hex::write(&self.core.keyring().vault_id))
     }
 
     fn write_view<W: Write>(
@@ -112,7 +112,7 @@ impl Backups<'_> {
     fn contents(self, view: &View<'_>, keyring: &Keyring) -> Result<BackupContents, BackupError> {
         let (counts, manifest) = (view.counts()?, Manifest::load(view, keyring)?);
         Ok(BackupContents {
-            vault_id: hex::write(keyring.vault_id()),
+            vault_id: hex::write(&keyring.vault_id),
             created_at: self.core.clock.now(),
             epoch: manifest.epoch,
             schema_version: SCHEMA_VERSION,

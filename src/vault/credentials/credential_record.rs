@@ -163,7 +163,7 @@ fn seal_both(
     material: &CredentialSecret,
     (revision, secret_revision): (i64, i64),
 ) -> Result<(CredentialRow, SecretRow), VaultError> {
-    let data_key = txn.keyring.current_data_key().version;
+    let data_key = txn.keyring.data.current().version;
     let mut row = CredentialRow {
         user: summary.user.to_string(),
         id: summary.id.to_string(),

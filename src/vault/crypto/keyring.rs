@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::key_slot;
 use super::keyring_rows::{KeyringRows, purpose};
-use super::keys::{self, ApiKeyKey, DataKey, Key, Root};
+use super::keys::{ApiKeyKey, AuditKey, DataKey, Key, Root};
 use super::master_key::MasterKey;
 use crate::clock::UnixTime;
 use crate::random::Random;
@@ -16,26 +16,27 @@ use crate::vault::error::VaultError;
 
 /// The opened keys of a vault.
 pub(crate) struct Keyring {
-    root: Root,
-    vault_id: [u8; 16],
-    created_at: UnixTime,
+    /// The keys derived from the root.
+    pub(crate) root: Root,
+    pub(crate) vault_id: [u8; 16],
+    pub(crate) created_at: UnixTime,
     mac: [u8; 32],
-    data: Versions<Arc<DataKey>>,
-    audit: Versions<Key>,
-    audit_signing: Versions<Key>,
-    epoch: Versions<Key>,
-    api_key: Versions<ApiKeyKey>,
+    pub(crate) data: Versions<Arc<DataKey>>,
+    pub(crate) audit: Versions<AuditKey>,
+    pub(crate) api_key: Versions<ApiKeyKey>,
 }
 
-/// The versions of one purpose's key. The current one is used for new data.
-struct Versions<K> {
-    current: u32,
-    all: BTreeMap<u32, K>,
+/// The versions of one purpose's key that are not destroyed. The current one is used for new data.
+pub(crate) struct Versions<K> {
+    /// The current version.
+    pub(crate) version: u32,
+    /// The keys, oldest first.
+    pub(crate) all: BTreeMap<u32, K>,
 }
 
 impl<K> Versions<K> {
-    fn current(&self) -> &K {
-        &self.all[&self.current]
+    pub(crate) fn current(&self) -> &K {
+        &self.all[&self.version]
     }
 }
 
@@ -77,20 +78,13 @@ impl Keyring {
         let id = &rows.vault.vault_id;
         Ok(Self {
             data: versions(&root, rows, purpose::DATA, |version, key| Arc::new(DataKey::new(version, key, id)))?,
-            audit: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: chain"))?,
-            audit_signing: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: signed head"))?,
-            epoch: versions(&root, rows, purpose::AUDIT, |_, key| keys::derive(key, id, "audit: epoch file"))?,
+            audit: versions(&root, rows, purpose::AUDIT, |_, key| AuditKey::new(key, id))?,
             api_key: versions(&root, rows, purpose::API_KEY, |_, key| ApiKeyKey::new(key, id))?,
             vault_id: rows.vault.vault_id,
             created_at: UnixTime(rows.vault.created_at),
             mac: rows.vault.keyring_mac,
             root,
         })
-    }
-
-    /// The key from which the keys of backups are derived.
-    pub(crate) fn backup_key(&self) -> &Key {
-        &self.root.backup
     }
 
     /// Derives the backup key from the slots in the head of a backup.
@@ -101,65 +95,6 @@ impl Keyring {
         Ok(root.backup)
     }
 
-    /// The keys derived from the root.
-    pub(crate) fn root(&self) -> &Root {
-        &self.root
-    }
-
-    pub(crate) fn vault_id(&self) -> &[u8; 16] {
-        &self.vault_id
-    }
-
-    pub(crate) fn created_at(&self) -> UnixTime {
-        self.created_at
-    }
-
-    pub(crate) fn current_data_key(&self) -> &Arc<DataKey> {
-        self.data.current()
-    }
-
-    pub(crate) fn data_key(&self, version: u32) -> Option<&DataKey> {
-        self.data.all.get(&version).map(Arc::as_ref)
-    }
-
-    pub(crate) fn audit_key(&self) -> (u32, &Key) {
-        (self.audit.current, self.audit.current())
-    }
-
-    /// Returns the seeds of the Ed25519 keys that sign audit heads, newest first. The newest is
-    /// in use.
-    pub(crate) fn audit_signing_keys(&self) -> impl Iterator<Item = &Key> {
-        self.audit_signing.all.values().rev()
-    }
-
-    /// Returns the audit key of this version.
-    pub(crate) fn audit_key_of(&self, version: u32) -> Option<&Key> {
-        self.audit.all.get(&version)
-    }
-
-    /// Returns the key that covers the epoch file. It is derived from the audit key, which is
-    /// kept as long as the log.
-    pub(crate) fn current_epoch_key(&self) -> (u32, &Key) {
-        (self.epoch.current, self.epoch.current())
-    }
-
-    pub(crate) fn epoch_key(&self, version: u32) -> Option<&Key> {
-        self.epoch.all.get(&version)
-    }
-
-    pub(crate) fn current_api_key_key(&self) -> (u32, &ApiKeyKey) {
-        (self.api_key.current, self.api_key.current())
-    }
-
-    pub(crate) fn api_key_key(&self, version: u32) -> Option<&ApiKeyKey> {
-        self.api_key.all.get(&version)
-    }
-
-    /// Returns every API-key key that is not destroyed.
-    pub(crate) fn api_key_keys(&self) -> impl Iterator<Item = &ApiKeyKey> {
-        self.api_key.all.values()
-    }
-
     #[cfg(any(test, fuzzing))]
     pub(crate) fn for_tests() -> Self {
         let (vault_id, key): ([u8; 16], Key) = ([9; 16], Zeroizing::new([7; 32]));
@@ -168,11 +103,9 @@ impl Keyring {
             vault_id,
             created_at: UnixTime(0),
             mac: [0; 32],
-            data: Versions { current: 1, all: [(1, Arc::new(DataKey::new(1, &key, &vault_id)))].into() },
-            audit: Versions { current: 1, all: [(1, key.clone())].into() },
-            audit_signing: Versions { current: 1, all: [(1, key.clone())].into() },
-            epoch: Versions { current: 1, all: [(1, key.clone())].into() },
-            api_key: Versions { current: 1, all: [(1, ApiKeyKey::new(&key, &vault_id))].into() },
+            data: Versions { version: 1, all: [(1, Arc::new(DataKey::new(1, &key, &vault_id)))].into() },
+            audit: Versions { version: 1, all: [(1, AuditKey::new(&key, &vault_id))].into() },
+            api_key: Versions { version: 1, all: [(1, ApiKeyKey::new(&key, &vault_id))].into() },
         }
     }
 }
@@ -183,6 +116,6 @@ fn versions<K>(
     purpose: &str,
     make: impl Fn(u32, &Key) -> K,
 ) -> Result<Versions<K>, VaultError> {
-    let (all, current) = rows.unwrapped(root, purpose)?;
-    Ok(Versions { current, all: all.iter().map(|(version, key)| (*version, make(*version, key))).collect() })
+    let (all, version) = rows.unwrapped(root, purpose)?;
+    Ok(Versions { version, all: all.iter().map(|(version, key)| (*version, make(*version, key))).collect() })
 }

@@ -128,6 +128,26 @@ impl DataKey {
     }
 }
 
+/// The keys derived from one version of the audit key, which is kept as long as the log.
+pub(crate) struct AuditKey {
+    /// Covers the rows of the log with a chain of MACs.
+    pub(crate) chain: Key,
+    /// Seed of the Ed25519 key that signs heads of the log.
+    pub(crate) signing: Key,
+    /// Covers the epoch file.
+    pub(crate) epoch: Key,
+}
+
+impl AuditKey {
+    pub(crate) fn new(key: &Key, vault_id: &[u8; 16]) -> Self {
+        Self {
+            chain: derive(key, vault_id, "audit: chain"),
+            signing: derive(key, vault_id, "audit: signed head"),
+            epoch: derive(key, vault_id, "audit: epoch file"),
+        }
+    }
+}
+
 /// The keys derived from one version of the API-key key.
 pub(crate) struct ApiKeyKey {
     /// Hashes presented keys.

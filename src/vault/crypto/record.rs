@@ -5,6 +5,8 @@
 //! length of a password is confidential. The associated data contains every plain-text column that
 //! affects a decision, so a record opens only in its own row.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::encoding::{cover, number};
@@ -84,7 +86,7 @@ pub(crate) fn seal(
     if fields.len() > LARGEST {
         return Err(VaultError::TooLarge("a credential"));
     }
-    Ok(seal_under(keyring.current_data_key(), keyring.vault_id(), place, fields, random))
+    Ok(seal_under(keyring.data.current(), &keyring.vault_id, place, fields, random))
 }
 
 /// Seals fields that are known to be small, under a given data key of this vault.
@@ -122,7 +124,7 @@ pub(crate) fn open(
     if key.version != data_key {
         return Err(place.damaged("the row names another data key than the record"));
     }
-    let mut plain = keys::decrypt(&key.record, &place.associated_data(keyring.vault_id()), body)
+    let mut plain = keys::decrypt(&key.record, &place.associated_data(&keyring.vault_id), body)
         .ok_or_else(|| place.damaged("the record was changed, or is not where it was put"))?;
     let (length, rest) = plain.split_first_chunk::<4>().ok_or_else(|| place.damaged("the record is empty"))?;
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -147,7 +149,7 @@ pub(crate) fn item(keyring: &Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> R
 fn key_of<'k>(keyring: &'k Keyring, place: &RecordAad<'_>, sealed: &[u8]) -> Result<&'k DataKey, VaultError> {
     let version = sealed.get(1..HEADER).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     version
-        .and_then(|version| keyring.data_key(version))
+        .and_then(|version| keyring.data.all.get(&version).map(Arc::as_ref))
         .ok_or_else(|| place.damaged("the record names a data key that the keyring does not have"))
 }
 

@@ -93,7 +93,7 @@ fn find(
 fn replace(txn: &mut WriteTxn<'_>, old: PendingRow, pending: &PendingAuthorization) -> Result<(), VaultError> {
     let id = hex::write(&old.state_hash);
     txn.removed(&aad(&old, &id), &old.sealed)?;
-    let data_key = txn.keyring.current_data_key().version;
+    let data_key = txn.keyring.data.current().version;
     let mut row = PendingRow { revision: old.revision + 1, data_key, ..old };
     row.sealed = txn.seal(&aad(&row, &id), &encode(pending))?;
     txn.tx.update_pending(&row)?;

@@ -129,7 +129,7 @@ pub(crate) fn state_hash(keyring: &Keyring, flow: LoginFlow, state: &str) -> [u8
         LoginFlow::External | LoginFlow::Connect => b"strongroom state 1",
         LoginFlow::Device => b"strongroom device 1",
     };
-    keys::mac(&keyring.root().index, [kind, keyring.vault_id(), state.as_bytes()])
+    keys::mac(&keyring.root.index, [kind, &keyring.vault_id, state.as_bytes()])
 }
 
 pub(crate) fn aad<'a>(row: &'a PendingRow, id: &'a str) -> RecordAad<'a> {

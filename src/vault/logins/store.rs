@@ -76,7 +76,7 @@ impl Logins<'_> {
                     let there = remove_oldest(txn, pending.user.as_str())?;
                     room.is(&pending.user, (MOST + MORE).saturating_sub(there + 1));
                 }
-                let data_key = txn.keyring.current_data_key().version;
+                let data_key = txn.keyring.data.current().version;
                 let mut row = PendingRow {
                     state_hash: state_hash(txn.keyring, pending.flow, state.expose()),
                     user: pending.user.to_string(),

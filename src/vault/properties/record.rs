@@ -146,8 +146,8 @@ fn found(keyring: &Keyring, bytes: &[u8]) {
 /// who reads records.
 fn inside(keyring: &Keyring, plain: &[u8]) {
     let place = place_of_seeds();
-    let (header, key) = ([1, 0, 0, 0, 1], &keyring.current_data_key().record);
-    let covered = place.associated_data(keyring.vault_id());
+    let (header, key) = ([1, 0, 0, 0, 1], &keyring.data.current().record);
+    let covered = place.associated_data(&keyring.vault_id);
     let sealed = keys::encrypt(key, &header, &covered, &mut plain.to_vec(), Random);
     let stated = plain.split_first_chunk::<4>().map(|(length, rest)| (u32::from_be_bytes(*length), rest));
     let fields = stated.and_then(|(length, rest)| rest.get(..usize::try_from(length).ok()?));

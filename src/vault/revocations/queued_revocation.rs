@@ -78,7 +78,7 @@ pub(crate) fn seal(txn: &WriteTxn<'_>, queued: &QueuedRevocation, revision: i64)
         not_before: queued.not_before.0,
         give_up_at: queued.give_up_at.0,
         revision,
-        data_key: txn.keyring.current_data_key().version,
+        data_key: txn.keyring.data.current().version,
         sealed: Vec::new(),
     };
     row.sealed = txn.seal(&aad(&row, &more(&row)), &encode(queued))?;

@@ -53,8 +53,8 @@ impl Rotation<'_> {
     pub async fn begin(self, who: &AuditContext) -> Result<RotationBegun, VaultError> {
         self.core
             .change_keyring(who, |txn, rows| {
-                let root = txn.keyring.root().clone();
-                let old = txn.keyring.current_data_key().version;
+                let root = txn.keyring.root.clone();
+                let old = txn.keyring.data.current().version;
                 let resumed = rows.has_retired(purpose::DATA);
                 let data_key = if resumed {
                     old
@@ -77,7 +77,7 @@ impl Rotation<'_> {
         let who = AuditContext::system();
         let resealed = self.core.write(&who, move |txn| {
             let (tx, keyring) = (txn.tx, txn.keyring);
-            let but = Some(keyring.current_data_key().version);
+            let but = Some(keyring.data.current().version);
             let (mut count, mut damaged) = (0, Vec::new());
             let next = walk(table, tx, keyring, after.as_ref(), (but, limit), &mut |seen| match seen {
                 Seen::Record(record) => {
@@ -103,8 +103,8 @@ impl Rotation<'_> {
     /// file.
     pub async fn end(self, who: &AuditContext) -> Result<RotationEnd, VaultError> {
         let end = self.core.change_keyring(who, |txn, rows| {
-            let root = txn.keyring.root().clone();
-            let left = txn.tx.sealed_otherwise(txn.keyring.current_data_key().version)?;
+            let root = txn.keyring.root.clone();
+            let left = txn.tx.sealed_otherwise(txn.keyring.data.current().version)?;
             if left > 0 {
                 return Ok((RotationEnd::StillUsed(left), root));
             }
@@ -124,7 +124,7 @@ impl Rotation<'_> {
     pub fn unfinished(self) -> Result<Option<u64>, VaultError> {
         self.core.read(|view, keyring| {
             if KeyringRows::read(view)?.has_retired(purpose::DATA) {
-                return Ok(Some(view.sealed_otherwise(keyring.current_data_key().version)?));
+                return Ok(Some(view.sealed_otherwise(keyring.data.current().version)?));
             }
             Ok(None)
         })

@@ -117,7 +117,7 @@ impl KeySlots<'_> {
                 unchanged(rows, &seen)?;
                 rows.slots.push(made.clone());
                 txn.record(Action::SlotAdd, Subject { slot: Some(id), ..Subject::default() })?;
-                Ok(((), txn.keyring.root().clone()))
+                Ok(((), txn.keyring.root.clone()))
             });
             match added.await {
                 Err(VaultError::Contended) => {}
@@ -131,7 +131,7 @@ impl KeySlots<'_> {
     pub async fn remove(self, id: i64, who: &AuditContext) -> Result<SlotRemoved, VaultError> {
         self.core
             .change_keyring(who, move |txn, rows| {
-                let root = txn.keyring.root().clone();
+                let root = txn.keyring.root.clone();
                 if !rows.slots.iter().any(|slot| slot.id == id) {
                     return Ok((SlotRemoved::Absent, root));
                 }
@@ -161,7 +161,7 @@ impl KeySlots<'_> {
             let (id, seen) = (made.id, rows.vault.keyring_mac);
             let renewed = self.core.change_keyring(who, move |txn, rows| {
                 unchanged(rows, &seen)?;
-                rows.rewrap(txn.keyring.root(), &new_root, txn.random)?;
+                rows.rewrap(&txn.keyring.root, &new_root, txn.random)?;
                 rows.slots = vec![made.clone()];
                 for purpose in purpose::ALL {
                     rows.add_key(&new_root, purpose, txn.now, txn.random)?;

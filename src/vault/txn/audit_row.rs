@@ -14,29 +14,8 @@ use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys;
 use crate::vault::error::VaultError;
 
-/// The result of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// It was done.
-    Ok,
-    /// It was tried and failed.
-    Failed,
-    /// The caller was not allowed to do it.
-    Denied,
-}
-
-impl Outcome {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::Denied => "denied",
-        }
-    }
-}
-
 macro_rules! actions {
-    ($($action:ident $name:literal $outcome:ident,)+) => {
+    ($($action:ident $name:literal $outcome:literal,)+) => {
                 /// An action.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Action {
@@ -50,55 +29,56 @@ macro_rules! actions {
                 }
             }
 
-            fn outcome(self) -> Outcome {
+            /// Returns `ok`, `failed` for an attempt, or `denied` if the caller was not allowed.
+            fn outcome(self) -> &'static str {
                 match self {
-                    $(Self::$action => Outcome::$outcome,)+
+                    $(Self::$action => $outcome,)+
                 }
             }
         }
 
                 /// The name and the result of every action.
         #[cfg(test)]
-        const ACTIONS: &[(&str, Outcome)] = &[$(($name, Outcome::$outcome)),+];
+        const ACTIONS: &[(&str, &str)] = &[$(($name, $outcome)),+];
     };
 }
 
 actions! {
-    VaultCreate "vault.create" Ok,
-    VaultBackup "vault.backup" Ok,
-    VaultRestore "vault.restore" Ok,
-    VaultPromote "vault.promote" Ok,
-    VaultRollback "vault.accept_rollback" Ok,
-    VaultRepair "vault.repair" Ok,
-    UserAdd "user.add" Ok,
-    UserRemove "user.remove" Ok,
-    KeyCreate "key.create" Ok,
-    KeyRevoke "key.revoke" Ok,
-    LoginBegin "login.begin" Ok,
-    LoginTake "login.take" Ok,
-    CredentialCreate "credential.create" Ok,
-    CredentialReplace "credential.replace" Ok,
-    CredentialRetitle "credential.retitle" Ok,
-    CredentialRead "credential.read" Ok,
-    CredentialDelete "credential.delete" Ok,
-    CredentialChange "credential.change" Ok,
-    CredentialImport "credential.import" Ok,
-    CredentialExport "credential.export" Ok,
-    RefreshBegin "refresh.begin" Ok,
-    RefreshFinish "refresh.finish" Ok,
-    RefreshFail "refresh.fail" Failed,
-    NeedsReauth "credential.needs_reauth" Failed,
-    RevocationFinish "revocation.finish" Ok,
-    RevocationGiveUp "revocation.give_up" Failed,
-    ClientRegister "client.register" Ok,
-    SigningKeyCreate "signing_key.create" Ok,
-    SlotAdd "slot.add" Ok,
-    SlotRemove "slot.remove" Ok,
-    RootRenew "root.renew" Ok,
-    RotationBegin "rotation.begin" Ok,
-    RotationEnd "rotation.end" Ok,
-    AuditPrune "audit.prune" Ok,
-    RequestRefuse "request.refuse" Denied,
+    VaultCreate "vault.create" "ok",
+    VaultBackup "vault.backup" "ok",
+    VaultRestore "vault.restore" "ok",
+    VaultPromote "vault.promote" "ok",
+    VaultRollback "vault.accept_rollback" "ok",
+    VaultRepair "vault.repair" "ok",
+    UserAdd "user.add" "ok",
+    UserRemove "user.remove" "ok",
+    KeyCreate "key.create" "ok",
+    KeyRevoke "key.revoke" "ok",
+    LoginBegin "login.begin" "ok",
+    LoginTake "login.take" "ok",
+    CredentialCreate "credential.create" "ok",
+    CredentialReplace "credential.replace" "ok",
+    CredentialRetitle "credential.retitle" "ok",
+    CredentialRead "credential.read" "ok",
+    CredentialDelete "credential.delete" "ok",
+    CredentialChange "credential.change" "ok",
+    CredentialImport "credential.import" "ok",
+    CredentialExport "credential.export" "ok",
+    RefreshBegin "refresh.begin" "ok",
+    RefreshFinish "refresh.finish" "ok",
+    RefreshFail "refresh.fail" "failed",
+    NeedsReauth "credential.needs_reauth" "failed",
+    RevocationFinish "revocation.finish" "ok",
+    RevocationGiveUp "revocation.give_up" "failed",
+    ClientRegister "client.register" "ok",
+    SigningKeyCreate "signing_key.create" "ok",
+    SlotAdd "slot.add" "ok",
+    SlotRemove "slot.remove" "ok",
+    RootRenew "root.renew" "ok",
+    RotationBegin "rotation.begin" "ok",
+    RotationEnd "rotation.end" "ok",
+    AuditPrune "audit.prune" "ok",
+    RequestRefuse "request.refuse" "denied",
 }
 
 /// The object of an action.
@@ -152,13 +132,13 @@ pub(crate) fn append(
     subject: Subject<'_>,
     who: &AuditContext,
 ) -> Result<(), VaultError> {
-    let (key_version, key) = keyring.audit_key();
+    let (key_version, key) = (keyring.audit.version, &keyring.audit.current().chain);
     manifest.audit_length += 1;
     let mut row = AuditRow {
         seq: i64::try_from(manifest.audit_length).expect("no log reaches 2^63 rows"),
         at: at.0,
         action: action.name().into(),
-        result: action.outcome().name().into(),
+        result: action.outcome().into(),
         actor: who.actor.to_string(),
         user: subject.user.map(ToString::to_string),
         provider: subject.provider.map(ToString::to_string),
@@ -169,7 +149,7 @@ pub(crate) fn append(
         key_version,
         mac: [0; 32],
     };
-    row.mac = link(key, keyring.vault_id(), &manifest.audit_head, &row);
+    row.mac = link(key, &keyring.vault_id, &manifest.audit_head, &row);
     manifest.audit_head = row.mac;
     tx.append_audit(&row)?;
     Ok(())
@@ -219,7 +199,7 @@ mod tests {
             })
             .collect();
         for (name, outcome) in ACTIONS {
-            let row = format!("| `{name}` | {} |", outcome.name());
+            let row = format!("| `{name}` | {outcome} |");
             assert!(documented.iter().any(|line| line.starts_with(&row)), "docs/audit-log.md lacks {row}");
         }
         assert_eq!(

@@ -69,15 +69,15 @@ impl EpochFile {
         let Some(text) = &known.0 else { return Ok(None) };
         let (vault, epoch, version, mac) =
             parse(text).ok_or_else(|| self.wrong("it is no epoch file, or was edited"))?;
-        if vault != hex::write(keyring.vault_id()) {
+        if vault != hex::write(&keyring.vault_id) {
             return Err(self.wrong("it is the epoch file of another vault"));
         }
-        let key = keyring.epoch_key(version).ok_or_else(|| {
+        let key = keyring.audit.all.get(&version).ok_or_else(|| {
             self.wrong(
                 "it is under a key that this vault does not have: the vault is an older copy, or the file was edited",
             )
         })?;
-        let right = hex::write(&seal(key, keyring, epoch));
+        let right = hex::write(&seal(&key.epoch, keyring, epoch));
         if bool::from(right.as_bytes().ct_eq(mac.as_bytes())) {
             Ok(Some(epoch))
         } else {
@@ -142,8 +142,8 @@ impl EpochFile {
 
 /// Writes the text of the file.
 pub(crate) fn text(epoch: i64, keyring: &Keyring) -> String {
-    let (version, key) = keyring.current_epoch_key();
-    let (vault, mac) = (hex::write(keyring.vault_id()), hex::write(&seal(key, keyring, epoch)));
+    let (version, key) = (keyring.audit.version, &keyring.audit.current().epoch);
+    let (vault, mac) = (hex::write(&keyring.vault_id), hex::write(&seal(key, keyring, epoch)));
     format!("{FIRST_LINE}\nvault {vault}\nepoch {epoch}\nmac {version} {mac}\n")
 }
 
@@ -165,7 +165,7 @@ fn number<N: FromStr + ToString>(text: &str) -> Option<N> {
 }
 
 fn seal(key: &[u8; 32], keyring: &Keyring, epoch: i64) -> [u8; 32] {
-    keys::mac(key, [b"strongroom epoch file 1".as_slice(), keyring.vault_id(), &epoch.to_be_bytes()])
+    keys::mac(key, [b"strongroom epoch file 1".as_slice(), &keyring.vault_id, &epoch.to_be_bytes()])
 }
 
 /// For property tests and fuzz targets: a text that is accepted was written by this vault, byte for

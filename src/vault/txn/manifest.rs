@@ -157,7 +157,7 @@ impl Manifest {
         match tx.deferred::<Changed>() {
             // An earlier job of this transaction changed the data key. This keyring
             // does not have it, and cannot seal.
-            Some(changed) if changed.key.version != keyring.current_data_key().version => Err(VaultError::Contended),
+            Some(changed) if changed.key.version != keyring.data.current().version => Err(VaultError::Contended),
             Some(changed) => Ok(changed.manifest),
             None => Self::load(tx, keyring),
         }
@@ -166,7 +166,7 @@ impl Manifest {
     /// Hands the manifest to the following jobs. It is sealed and written once, at the end of
     /// the transaction.
     pub(crate) fn leave(self, tx: &Tx<'_>, keyring: &Keyring, random: Random) {
-        let (key, vault_id) = (keyring.current_data_key().clone(), *keyring.vault_id());
+        let (key, vault_id) = (keyring.data.current().clone(), keyring.vault_id);
         tx.defer(Changed { manifest: self, key, vault_id, random });
     }
 }
