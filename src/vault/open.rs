@@ -21,7 +21,7 @@ use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::error::VaultError;
 use crate::vault::integrity::rollback;
 use crate::vault::integrity::verify::Integrity;
-use crate::vault::logins::store::{LoginQuota, Logins};
+use crate::vault::logins::store::Logins;
 use crate::vault::registrations::Registrations;
 use crate::vault::revocations::queue::Revocations;
 use crate::vault::rotation::data_key::Rotation;
@@ -52,7 +52,6 @@ pub struct Vault {
 struct Inner {
     core: VaultCore,
     api_key_cache: ApiKeyCache,
-    login_quota: Arc<LoginQuota>,
     probed: Mutex<Option<Instant>>,
 }
 
@@ -140,12 +139,7 @@ impl Vault {
     }
 
     fn assemble(core: VaultCore) -> Self {
-        let inner = Inner {
-            core,
-            api_key_cache: ApiKeyCache::default(),
-            login_quota: Arc::default(),
-            probed: Mutex::new(None),
-        };
+        let inner = Inner { core, api_key_cache: ApiKeyCache::default(), probed: Mutex::new(None) };
         Self { inner: Arc::new(inner) }
     }
 
@@ -166,7 +160,7 @@ impl Vault {
 
     /// The pending logins.
     pub fn logins(&self) -> Logins<'_> {
-        Logins { core: &self.inner.core, quota: &self.inner.login_quota }
+        Logins { core: &self.inner.core }
     }
 
     /// The API keys.

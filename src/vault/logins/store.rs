@@ -14,8 +14,6 @@ use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Maximum number of rows deleted in one transaction, so that clean-up does not delay requests.
 const BATCH: u32 = 500;
@@ -24,35 +22,9 @@ const BATCH: u32 = 500;
 /// that may start logins cannot fill the vault.
 const MOST: u32 = 1_000;
 
-/// Number of further logins until the older ones are deleted in one pass: finding them reads every
-/// row of the user.
+/// Number of further logins until the older ones are deleted in one pass: finding the oldest reads
+/// every row of the user.
 const MORE: u32 = 250;
-
-/// Maximum number of users in the quota.
-const USERS: usize = 4_096;
-
-/// Number of logins that each user may start before their rows are counted again. It is empty at
-/// the start. Logins of other processes are not included; they start few.
-#[derive(Default)]
-pub(crate) struct LoginQuota(Mutex<HashMap<UserId, u32>>);
-
-impl LoginQuota {
-    /// Uses one login of the quota; returns false if none is left or the user is unknown.
-    fn take(&self, user: &UserId) -> bool {
-        let mut room = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left) = room.get_mut(user).filter(|left| **left > 0) else { return false };
-        *left -= 1;
-        true
-    }
-
-    fn is(&self, user: &UserId, left: u32) {
-        let mut room = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if room.len() >= USERS {
-            room.clear();
-        }
-        room.insert(user.clone(), left);
-    }
-}
 
 /// Number of revisions reserved for each login: each poll of a device writes it twice, and a login
 /// lives for at most a day.
@@ -62,19 +34,18 @@ const WRITINGS: i64 = 1 << 20;
 #[derive(Clone, Copy)]
 pub struct Logins<'v> {
     pub(crate) core: &'v VaultCore,
-    pub(crate) quota: &'v Arc<LoginQuota>,
 }
 
 impl Logins<'_> {
     /// Stores a pending login under a keyed hash of its state token; the token is not stored.
     /// For each user the newest thousand are kept.
     pub async fn begin(self, state: &str, pending: PendingAuthorization, who: &AuditContext) -> Result<(), VaultError> {
-        let (state, room) = (Secret::new(state), self.quota.clone());
+        let state = Secret::new(state);
         self.core
             .write(who, move |txn| {
-                if !room.take(&pending.user) {
-                    let there = remove_oldest(txn, pending.user.as_str())?;
-                    room.is(&pending.user, (MOST + MORE).saturating_sub(there + 1));
+                let user = pending.user.as_str();
+                if txn.tx.count_pending_of(user)? >= MOST + MORE {
+                    remove_oldest(txn, user)?;
                 }
                 let data_key = txn.keyring.data.current().version;
                 let mut row = PendingRow {
@@ -133,7 +104,7 @@ impl Logins<'_> {
         // device login already exist.
         let priority = if flow == LoginFlow::Device { WritePriority::Critical } else { WritePriority::Normal };
         self.core
-            .write_with(priority, who, move |txn| {
+            .write_with(priority, false, who, move |txn| {
                 let hash = state_hash(txn.keyring, flow, state.expose());
                 let taken = txn.tx.take_pending(&hash, user.as_str(), provider.as_str(), txn.now.0)?;
                 let Some(row) = taken else { return Ok(None) };
@@ -179,12 +150,12 @@ impl Logins<'_> {
     }
 }
 
-/// Deletes the oldest logins of a user, and returns the number of the remaining ones.
-fn remove_oldest(txn: &mut WriteTxn<'_>, user: &str) -> Result<u32, VaultError> {
+/// Deletes the oldest logins of a user.
+fn remove_oldest(txn: &mut WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
     for old in txn.tx.take_pending_beyond(user, MOST - 1, BATCH)? {
         txn.removed(&aad(&old, &hex::write(&old.state_hash)), &old.sealed)?;
     }
-    Ok(txn.tx.count_pending_of(user)?)
+    Ok(())
 }
 
 /// The first revision of a login, from the number of audit rows. Times are whole seconds, so

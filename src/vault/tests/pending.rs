@@ -117,13 +117,6 @@ async fn newest_thousand_logins_of_a_user_are_kept() {
         }
         assert!(take("state 1252", "alice").await);
         assert!(take("other", "bob").await, "nobody begins logins at another's cost");
-        // Another process, and a server that was started again, know nothing of the room that was
-        // left.
-        let other = bench.beside();
-        other.logins().begin("beside", login(&bench, "alice"), &who).await.unwrap();
-        assert_eq!(bench.vault.status().unwrap().pending, 1000);
-        assert!(take("beside", "alice").await);
-        assert!(!take("state 252", "alice").await && take("state 253", "alice").await, "{apart} s apart");
         bench.assert_manifest_holds();
     }
 }
