@@ -15,32 +15,10 @@ use url::Host;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     given: String,
-    scheme: Scheme,
+    scheme: &'static str,
     below: bool,
     host: String,
     port: u16,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
 }
 
 /// The reason why a text is not a host pattern, and the advice.
@@ -83,7 +61,7 @@ impl HostPattern {
 
     /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
-        self.scheme.name()
+        self.scheme
     }
 
     /// Returns the host in its normal form: an IPv6 address in brackets, `*.` before a name
@@ -104,7 +82,7 @@ impl HostPattern {
         let host = host.to_ascii_lowercase();
         let named = host == self.host
             || self.below && host.strip_suffix(&self.host).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'));
-        scheme == self.scheme.name() && port == self.port && named
+        scheme == self.scheme && port == self.port && named
     }
 }
 
@@ -118,7 +96,7 @@ impl FromStr for HostPattern {
         if given.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
             return Err(HostPatternError::Character);
         }
-        let (scheme, rest) = split_scheme(given)?;
+        let (scheme, default_port, rest) = split_scheme(given)?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.len() < rest.len() && !given.contains("://") {
             return Err(HostPatternError::Form);
@@ -132,16 +110,17 @@ impl FromStr for HostPattern {
             None => (false, host),
         };
         let host = normal_host(host, below)?;
-        let port = port.unwrap_or_else(|| scheme.default_port());
+        let port = port.unwrap_or(default_port);
         Ok(Self { given: given.to_owned(), scheme, below, host, port })
     }
 }
 
-fn split_scheme(given: &str) -> Result<(Scheme, &str), HostPatternError> {
+/// Returns the scheme, its default port, and the text behind it.
+fn split_scheme(given: &str) -> Result<(&'static str, u16, &str), HostPatternError> {
     match given.split_once("://") {
-        None => Ok((Scheme::Https, given)),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Ok((Scheme::Https, rest)),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((Scheme::Http, rest)),
+        None => Ok(("https", 443, given)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Ok(("https", 443, rest)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok(("http", 80, rest)),
         Some(_) => Err(HostPatternError::Scheme),
     }
 }
