@@ -183,6 +183,9 @@ impl From<BackupError> for Failure {
             BackupError::Vault(error @ VaultError::WrongKey { .. }) => {
                 return Self::from(error).advise("set vault.master_key to the master key of the backup's time");
             }
+            BackupError::Vault(VaultError::File { .. }) | BackupError::Io { .. } => {
+                "check the folder, its owner and mode, and the disk space; no partial file was left"
+            }
             BackupError::Vault(error) => return error.into(),
             BackupError::NotABackup(_) => "name a file that `strongroom vault backup` wrote",
             BackupError::Unreleased(_) => {
@@ -192,9 +195,6 @@ impl From<BackupError> for Failure {
             BackupError::Damaged(_) | BackupError::CutOff => "use another copy of this backup, or an older one",
             BackupError::AlreadyExists(_) => "name another file, or give --force to replace this one",
             BackupError::GivenUp => "run the command again",
-            BackupError::File { .. } | BackupError::Io { .. } => {
-                "check the folder, its owner and mode, and the disk space; no partial file was left"
-            }
         };
         let code = if error.is_damage() { Code::Damaged } else { Code::Failed };
         Self { code, message: error.to_string(), advice: Some(advice.to_owned()) }

@@ -67,7 +67,7 @@ pub(crate) fn rename_to_free(path: &Path, target: &Path) -> Result<(), StoreErro
 }
 
 /// Renames without replacing; by a hard link if the file system has no such rename.
-pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;
 

@@ -38,16 +38,6 @@ pub enum BackupError {
     /// The process is stopping.
     #[error("the backup was given up: the server stops")]
     GivenUp,
-    /// The operating system refused an operation.
-    #[error("{what} {path}: {source}")]
-    File {
-        /// The operation.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
     /// Writing or reading failed in the middle.
     #[error("the backup cannot be {what}: {source}")]
     Io {

@@ -1,17 +1,15 @@
 //! A file that appears only when it is complete: written under a temporary name, synced, then
 //! renamed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use tempfile::NamedTempFile;
 
 use super::error::BackupError;
-use crate::random::Random;
-use crate::store::rename_no_replace;
-use crate::vault::hex;
+use crate::vault::error::VaultError;
 
 /// Suffix of a file that is being written.
 const PARTIAL: &str = ".part";
@@ -28,50 +26,45 @@ pub enum Existing {
 /// The new file: mode 0600, and locked while it is written. It is removed if it is dropped before
 /// it is published.
 pub(crate) struct NewFile {
-    file: File,
-    partial: PathBuf,
+    file: NamedTempFile,
     target: PathBuf,
     existing: Existing,
-    published: bool,
     written: u64,
 }
 
 impl NewFile {
-    pub(crate) fn create(target: &Path, existing: Existing, random: Random) -> Result<Self, BackupError> {
+    pub(crate) fn create(target: &Path, existing: Existing) -> Result<Self, BackupError> {
         if existing == Existing::Keep && fs::symlink_metadata(target).is_ok() {
             return Err(BackupError::AlreadyExists(target.to_owned()));
         }
-        let name = target.file_name().ok_or_else(|| {
-            let source = io::ErrorKind::InvalidInput.into();
-            BackupError::File { what: "this names no file:", path: target.to_owned(), source }
-        })?;
-        let unique = hex::write(&random.bytes::<8>());
-        let partial = target.with_file_name(format!(".{}.{unique}{PARTIAL}", name.to_string_lossy()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-        let file = file.map_err(|source| failed("cannot create", &partial, source))?;
+        let name = target
+            .file_name()
+            .ok_or_else(|| failed("this names no file:", target, io::ErrorKind::InvalidInput.into()))?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        let file = tempfile::Builder::new().prefix(&prefix).suffix(PARTIAL).tempfile_in(folder_of(target));
+        let file = file.map_err(|source| failed("cannot create", target, source))?;
         // The lock distinguishes a file that is being written from one whose writer was
         // killed.
-        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
-        let target = target.to_owned();
-        Ok(Self { file, partial, target, existing, published: false, written: 0 })
+        let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
+        Ok(Self { file, target: target.to_owned(), existing, written: 0 })
     }
 
     /// Syncs the file, renames it, and returns its size.
-    pub(crate) fn publish(mut self) -> Result<u64, BackupError> {
-        self.file.sync_all().map_err(|source| failed("cannot sync", &self.partial, source))?;
-        let renamed = match self.existing {
-            Existing::Keep => rename_no_replace(&self.partial, &self.target),
-            Existing::Replace => fs::rename(&self.partial, &self.target),
+    pub(crate) fn publish(self) -> Result<u64, BackupError> {
+        let Self { file, target, existing, written } = self;
+        file.as_file().sync_all().map_err(|source| failed("cannot sync", &target, source))?;
+        let renamed = match existing {
+            Existing::Keep => file.persist_noclobber(&target),
+            Existing::Replace => file.persist(&target),
         };
-        renamed.map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => BackupError::AlreadyExists(self.target.clone()),
-            _ => failed("cannot rename to", &self.target, source),
+        renamed.map_err(|refused| match refused.error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::AlreadyExists(target.clone()),
+            _ => failed("cannot rename to", &target, refused.error),
         })?;
-        self.published = true;
-        let folder = folder_of(&self.target);
+        let folder = folder_of(&target);
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(|source| failed("cannot sync", folder, source))?;
-        Ok(self.written)
+        Ok(written)
     }
 }
 
@@ -84,15 +77,6 @@ impl Write for NewFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if !self.published {
-            // The error that led here is the one to report, not a failed removal.
-            let _ = fs::remove_file(&self.partial);
-        }
     }
 }
 
@@ -119,5 +103,5 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> BackupError {
-    BackupError::File { what, path: path.to_owned(), source }
+    VaultError::File { what, path: path.to_owned(), source }.into()
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::BackupError;
+use crate::vault::error::VaultError;
 
 const BUFFER: usize = 128 * 1024;
 
@@ -18,7 +19,7 @@ impl BackupSource {
     /// Opens a file.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
         let file = File::open(path);
-        let file = file.map_err(|source| BackupError::File { what: "cannot read", path: path.to_owned(), source })?;
+        let file = file.map_err(|source| VaultError::File { what: "cannot read", path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), reader: Box::new(BufReader::with_capacity(BUFFER, file)) })
     }
 

@@ -62,7 +62,7 @@ impl Backups<'_> {
     /// requests. Readers and writers of the vault do not wait for it; the write-ahead log grows
     /// until it is done.
     pub fn write(self, target: &Path, existing: Existing, stop: &BackupStop) -> Result<MadeBackup, BackupError> {
-        let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing, self.core.random)?);
+        let file = BufWriter::with_capacity(BUFFER, NewFile::create(target, existing)?);
         let (file, contents) = self.write_to(file, stop)?;
         let file = file.into_inner().map_err(|error| BackupError::writing(error.into_error()))?;
         Ok(MadeBackup { path: target.to_owned(), bytes: file.publish()?, contents })

@@ -240,7 +240,7 @@ async fn stopped_or_failed_backup_leaves_no_file() {
     let given_up = bench.vault.backups().write(&bench.in_folder("b"), Existing::Keep, &stop);
     assert!(matches!(given_up, Err(BackupError::GivenUp)));
     let nowhere = bench.vault.backups().write(&bench.in_folder("none/b"), Existing::Keep, &BackupStop::default());
-    assert!(matches!(nowhere, Err(BackupError::File { .. })));
+    assert!(matches!(nowhere, Err(BackupError::Vault(VaultError::File { .. }))));
     assert_eq!(bench.files(), Vec::<String>::new());
 }
 
