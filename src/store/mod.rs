@@ -20,13 +20,13 @@ use rusqlite::Connection;
 
 pub(crate) use dump::Cell;
 pub use engine::file::check as check_files;
-pub(crate) use engine::file::rename_no_replace;
 pub(crate) use engine::{Cached, CheckedState, DeferredWrite, Tx, View, WritePriority};
 pub(crate) use error::JobError;
 pub use error::StoreError;
 pub(crate) use restore_target::RestoreTarget;
 pub(crate) use schema::Table;
 pub use schema::VERSION as SCHEMA_VERSION;
+pub use tables::AuditFilter;
 pub(crate) use tables::*;
 
 use engine::{Ballast, Readers, Writer, connection, file, wal};

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use rusqlite::{Row, named_params};
 
+use crate::clock::UnixTime;
+use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -27,29 +29,36 @@ pub(crate) struct AuditRow {
 /// A row, and the MAC of the row before it if there is one.
 pub(crate) type FoundAudit = (AuditRow, Option<[u8; 32]>);
 
-/// Filter of audit rows. A field that is `None` matches every row.
-#[derive(Default)]
-pub(crate) struct AuditQuery {
-    /// Matches rows with a greater number.
-    pub(crate) after: i64,
-    pub(crate) since: Option<i64>,
-    pub(crate) until: Option<i64>,
-    /// Pattern of SQLite's GLOB.
-    pub(crate) action: Option<String>,
-    pub(crate) result: Option<String>,
-    pub(crate) actor: Option<String>,
-    pub(crate) user: Option<String>,
-    pub(crate) provider: Option<String>,
-    pub(crate) credential: Option<String>,
-    /// Matches the actor or the subject.
-    pub(crate) party: Option<String>,
-    /// Number of newest rows; all if it is `None`.
-    pub(crate) limit: Option<u32>,
+/// A filter for rows; an empty field matches every row.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Rows with a greater number.
+    pub after: u64,
+    /// Earliest time.
+    pub since: Option<UnixTime>,
+    /// Latest time.
+    pub until: Option<UnixTime>,
+    /// The action, as a pattern of SQLite's GLOB: `*` stands for any text, as in `credential.*`.
+    pub action: Option<String>,
+    /// `ok`, `failed` or `denied`.
+    pub result: Option<String>,
+    /// The actor as the log stores it: `key:ID`, `token:ISSUER`, `command-line`, `system`.
+    pub actor: Option<String>,
+    /// The user.
+    pub user: Option<UserId>,
+    /// The provider.
+    pub provider: Option<ProviderName>,
+    /// The credential.
+    pub credential: Option<CredentialId>,
+    /// An API key, as actor or as object.
+    pub key: Option<ApiKeyId>,
+    /// The number of newest rows to return; `None`: all.
+    pub limit: Option<u32>,
 }
 
 impl View<'_> {
     /// Returns the rows that match, oldest first.
-    pub(crate) fn find_audit(&self, query: &AuditQuery) -> Result<Vec<FoundAudit>, StoreError> {
+    pub(crate) fn find_audit(&self, filter: &AuditFilter) -> Result<Vec<FoundAudit>, StoreError> {
         let mut rows = self.rows(
             "SELECT *, (SELECT mac FROM audit AS earlier WHERE earlier.seq = audit.seq - 1) AS before FROM audit
              WHERE seq > :after AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
@@ -59,9 +68,12 @@ impl View<'_> {
                  AND (:party IS NULL OR :party IN (actor, subject))
              ORDER BY seq DESC LIMIT :limit",
             named_params! {
-                ":after": query.after, ":since": query.since, ":until": query.until, ":action": query.action,
-                ":result": query.result, ":actor": query.actor, ":user": query.user, ":provider": query.provider,
-                ":credential": query.credential, ":party": query.party, ":limit": query.limit.map_or(-1, i64::from),
+                ":after": i64::try_from(filter.after).unwrap_or(i64::MAX), ":since": filter.since.map(|at| at.0),
+                ":until": filter.until.map(|at| at.0), ":action": filter.action, ":result": filter.result,
+                ":actor": filter.actor, ":user": filter.user.as_ref().map(UserId::as_str),
+                ":provider": filter.provider.as_ref().map(ProviderName::as_str),
+                ":credential": filter.credential.map(|id| id.to_string()),
+                ":party": filter.key.map(|id| format!("key:{id}")), ":limit": filter.limit.map_or(-1, i64::from),
             },
             |row| {
                 let before = row.get_ref("before")?.as_bytes_or_null().ok().flatten();

@@ -16,7 +16,8 @@ mod statement;
 mod user;
 
 pub(crate) use api_key::ApiKeyRow;
-pub(crate) use audit::{AuditQuery, AuditRow};
+pub use audit::AuditFilter;
+pub(crate) use audit::AuditRow;
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub(crate) use erasable::{ERASABLE, Erasable, RowKey};
 pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};

@@ -4,8 +4,7 @@ use serde::Serialize;
 
 use super::chain::{AuditFault, is_linked, verify};
 use crate::clock::UnixTime;
-use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
-use crate::store::{AuditQuery, AuditRow};
+use crate::store::{AuditFilter, AuditRow};
 use crate::vault::error::VaultError;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
@@ -22,33 +21,6 @@ pub struct AuditVerdict {
     pub first: u64,
     /// Number of the last row that was written.
     pub last: u64,
-}
-
-/// A filter for rows; an empty field matches every row.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    /// Rows with a greater number.
-    pub after: u64,
-    /// Earliest time.
-    pub since: Option<UnixTime>,
-    /// Latest time.
-    pub until: Option<UnixTime>,
-    /// The action; `*` stands for any text: `credential.*`.
-    pub action: Option<String>,
-    /// `ok`, `failed` or `denied`.
-    pub result: Option<String>,
-    /// The actor as the log stores it: `key:ID`, `token:ISSUER`, `command-line`, `system`.
-    pub actor: Option<String>,
-    /// The user.
-    pub user: Option<UserId>,
-    /// The provider.
-    pub provider: Option<ProviderName>,
-    /// The credential.
-    pub credential: Option<CredentialId>,
-    /// An API key, as actor or as object.
-    pub key: Option<ApiKeyId>,
-    /// The number of newest rows to return; `None`: all.
-    pub limit: Option<u32>,
 }
 
 /// One row of the log: ids, never values.
@@ -126,10 +98,9 @@ impl AuditLog<'_> {
     }
 
     fn find_once(self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
-        let query = query(filter);
         self.core.read(|view, keyring| {
             let manifest = Manifest::load(view, keyring)?;
-            let entries = view.find_audit(&query)?.into_iter().map(|(row, before)| {
+            let entries = view.find_audit(filter)?.into_iter().map(|(row, before)| {
                 let first = row.seq.checked_sub(1).and_then(|before| u64::try_from(before).ok());
                 let before = if first == Some(manifest.audit_base) { Some(manifest.audit_base_mac) } else { before };
                 let sound = before.is_some_and(|before| is_linked(keyring, &before, &row));
@@ -137,22 +108,6 @@ impl AuditLog<'_> {
             });
             Ok((entries.collect(), manifest.audit_length))
         })
-    }
-}
-
-fn query(filter: &AuditFilter) -> AuditQuery {
-    AuditQuery {
-        after: i64::try_from(filter.after).unwrap_or(i64::MAX),
-        since: filter.since.map(|at| at.0),
-        until: filter.until.map(|at| at.0),
-        action: filter.action.clone(),
-        result: filter.result.clone(),
-        actor: filter.actor.clone(),
-        user: filter.user.as_ref().map(ToString::to_string),
-        provider: filter.provider.as_ref().map(ToString::to_string),
-        credential: filter.credential.as_ref().map(ToString::to_string),
-        party: filter.key.as_ref().map(|id| format!("key:{id}")),
-        limit: filter.limit,
     }
 }
 

@@ -11,12 +11,14 @@ const KEY_DIGITS: usize = 43;
 /// Digits of the checksum: 62^6 exceeds 2^32.
 const CHECK_DIGITS: usize = 6;
 
-/// The reason why a text is rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyEncodingError {
+/// A text that is not a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MasterKeyError {
     /// Wrong prefix, length or alphabet.
+    #[error("this is not a master key of Strongroom: it must begin with srm_ and have 53 characters")]
     Form,
     /// The right form with a wrong checksum.
+    #[error("this master key has a typing error: its checksum is wrong")]
     Checksum,
 }
 
@@ -32,16 +34,16 @@ pub(crate) fn write(prefix: &str, bytes: &[u8; 32]) -> Secret {
 }
 
 /// Reads the text that [`write`] made.
-pub(crate) fn read(prefix: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, KeyEncodingError> {
-    let body = text.strip_prefix(prefix).ok_or(KeyEncodingError::Form)?;
+pub(crate) fn read(prefix: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, MasterKeyError> {
+    let body = text.strip_prefix(prefix).ok_or(MasterKeyError::Form)?;
     if body.len() != KEY_DIGITS + CHECK_DIGITS || !body.bytes().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(KeyEncodingError::Form);
+        return Err(MasterKeyError::Form);
     }
     let (covered, check) = text.split_at(text.len() - CHECK_DIGITS);
     if check_text(covered) != check {
-        return Err(KeyEncodingError::Checksum);
+        return Err(MasterKeyError::Checksum);
     }
-    number(&body.as_bytes()[..KEY_DIGITS]).ok_or(KeyEncodingError::Form)
+    number(&body.as_bytes()[..KEY_DIGITS]).ok_or(MasterKeyError::Form)
 }
 
 /// Converts digits to a number of 256 bits, ten digits at a time, which fit one word. `None` if it
@@ -127,7 +129,7 @@ mod tests {
             let mut changed = text.expose().as_bytes().to_vec();
             changed[i] = if changed[i] == b'a' { b'b' } else { b'a' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(read("srk_", &changed).err(), Some(KeyEncodingError::Checksum), "place {i}");
+            assert_eq!(read("srk_", &changed).err(), Some(MasterKeyError::Checksum), "place {i}");
         }
     }
 
@@ -135,6 +137,6 @@ mod tests {
     fn a_number_beyond_256_bits_is_refused() {
         let covered = format!("srk_{}", "z".repeat(KEY_DIGITS));
         let text = format!("{covered}{}", check_text(&covered));
-        assert_eq!(read("srk_", &text).err(), Some(KeyEncodingError::Form));
+        assert_eq!(read("srk_", &text).err(), Some(MasterKeyError::Form));
     }
 }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::key_encoding;
+use super::key_encoding::{self, MasterKeyError};
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -15,17 +15,6 @@ pub enum MasterKey {
     Key(Zeroizing<[u8; 32]>),
     /// A passphrase, from which Argon2id derives a key.
     Passphrase(Secret),
-}
-
-/// A text that is not a master key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MasterKeyError {
-    /// It has another form.
-    #[error("this is not a master key of Strongroom: it must begin with srm_ and have 53 characters")]
-    Form,
-    /// The checksum is wrong.
-    #[error("this master key has a typing error: its checksum is wrong")]
-    Checksum,
 }
 
 impl MasterKey {
@@ -52,11 +41,7 @@ impl MasterKey {
 
     /// Parses the text of [`MasterKey::to_file_text`]; surrounding white space is ignored.
     pub fn parse_file_text(text: &str) -> Result<Self, MasterKeyError> {
-        match key_encoding::read(PREFIX, text.trim()) {
-            Ok(key) => Ok(Self::Key(key)),
-            Err(key_encoding::KeyEncodingError::Form) => Err(MasterKeyError::Form),
-            Err(key_encoding::KeyEncodingError::Checksum) => Err(MasterKeyError::Checksum),
-        }
+        key_encoding::read(PREFIX, text.trim()).map(Self::Key)
     }
 
     /// Returns 16 hex digits that identify this key and open nothing. A passphrase has no
