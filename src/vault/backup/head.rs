@@ -77,8 +77,8 @@ pub(crate) struct BackupKeys {
 impl BackupKeys {
     fn new(backup_key: &Key, salt: &[u8; 32]) -> Self {
         Self {
-            chunks: keys::derive_salted(backup_key, salt, "backup: chunks"),
-            head: keys::derive_salted(backup_key, salt, "backup: head"),
+            chunks: keys::derive(backup_key, salt, "backup: chunks"),
+            head: keys::derive(backup_key, salt, "backup: head"),
         }
     }
 }

@@ -17,18 +17,10 @@ use crate::random::Random;
 /// A key of 256 bits, wiped when dropped.
 pub(crate) type Key = Zeroizing<[u8; 32]>;
 
-/// Derives a key for one purpose: HKDF-SHA256, salted with the vault's id.
-pub(crate) fn derive<const N: usize>(key: &[u8; 32], vault_id: &[u8; 16], purpose: &str) -> Zeroizing<[u8; N]> {
+/// Derives a key for one purpose: HKDF-SHA256, salted with the vault's id, or with a random salt for a
+/// key that is used once.
+pub(crate) fn derive<const N: usize>(key: &[u8; 32], salt: &[u8], purpose: &str) -> Zeroizing<[u8; N]> {
     let mut derived = Zeroizing::new([0; N]);
-    Hkdf::<Sha256>::new(Some(vault_id), key)
-        .expand_multi_info(&[b"strongroom v1 ", purpose.as_bytes()], derived.as_mut())
-        .expect("32 bytes are within HKDF's limit of 255 hashes");
-    derived
-}
-
-/// Derives a key with an explicit salt, for keys that are used once.
-pub(crate) fn derive_salted(key: &[u8; 32], salt: &[u8; 32], purpose: &str) -> Key {
-    let mut derived = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(Some(salt), key)
         .expand_multi_info(&[b"strongroom v1 ", purpose.as_bytes()], derived.as_mut())
         .expect("32 bytes are within HKDF's limit of 255 hashes");

@@ -2,7 +2,7 @@
 //! known to an attacker.
 //!
 //! A slot is created outside the transaction, because Argon2id takes long. It is written only if
-//! the keyring has not changed meanwhile.
+//! the keyring has not changed meanwhile; otherwise the error is [`VaultError::Contended`].
 
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -19,9 +19,6 @@ use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::{hex, registrations};
-
-/// Maximum number of attempts to create a slot if the keyring keeps changing.
-const ATTEMPTS: usize = 4;
 
 /// A key slot, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,27 +101,22 @@ impl KeySlots<'_> {
 
     /// Adds a slot for `new`; `known` is a master key that already opens the vault.
     pub async fn add(self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<SlotAdded, VaultError> {
-        for _ in 0..ATTEMPTS {
-            let rows = self.core.read(|view, _| KeyringRows::read(view))?;
-            let (root_key, _) = rows.find_root(known)?;
-            if let Some(id) = opened_by(&rows, new)? {
-                return Ok(SlotAdded::ThereAlready(id));
-            }
-            is_room_in(&rows)?;
-            let made = self.make_slot(&rows, new, &root_key)?;
-            let (id, seen) = (made.id, rows.vault.keyring_mac);
-            let added = self.core.change_keyring(who, move |txn, rows| {
+        let rows = self.core.read(|view, _| KeyringRows::read(view))?;
+        let (root_key, _) = rows.find_root(known)?;
+        if let Some(id) = opened_by(&rows, new)? {
+            return Ok(SlotAdded::ThereAlready(id));
+        }
+        is_room_in(&rows)?;
+        let made = self.make_slot(&rows, new, &root_key)?;
+        let (id, seen) = (made.id, rows.vault.keyring_mac);
+        self.core
+            .change_keyring(who, move |txn, rows| {
                 unchanged(rows, &seen)?;
                 rows.slots.push(made.clone());
                 txn.record(Action::SlotAdd, Subject { slot: Some(id), ..Subject::default() })?;
-                Ok(((), txn.keyring.root.clone()))
-            });
-            match added.await {
-                Err(VaultError::Contended) => {}
-                done => return done.map(|()| SlotAdded::New(id)),
-            }
-        }
-        Err(VaultError::Contended)
+                Ok((SlotAdded::New(id), txn.keyring.root.clone()))
+            })
+            .await
     }
 
     /// Removes a slot, unless it is the last. Its master key still opens older backups.
@@ -152,14 +144,14 @@ impl KeySlots<'_> {
     ///
     /// No server may have the vault open: it would only know the old root.
     pub async fn renew_root(self, known: &MasterKey, new: &MasterKey, who: &AuditContext) -> Result<i64, VaultError> {
-        for _ in 0..ATTEMPTS {
-            let rows = self.core.read(|view, _| KeyringRows::read(view))?;
-            rows.find_root(known)?;
-            let root_key: Key = Zeroizing::new(self.core.random.bytes());
-            let made = self.make_slot(&rows, new, &root_key)?;
-            let new_root = Root::new(&root_key, &rows.vault.vault_id);
-            let (id, seen) = (made.id, rows.vault.keyring_mac);
-            let renewed = self.core.change_keyring(who, move |txn, rows| {
+        let rows = self.core.read(|view, _| KeyringRows::read(view))?;
+        rows.find_root(known)?;
+        let root_key: Key = Zeroizing::new(self.core.random.bytes());
+        let made = self.make_slot(&rows, new, &root_key)?;
+        let new_root = Root::new(&root_key, &rows.vault.vault_id);
+        let (id, seen) = (made.id, rows.vault.keyring_mac);
+        self.core
+            .change_keyring(who, move |txn, rows| {
                 unchanged(rows, &seen)?;
                 rows.rewrap(&txn.keyring.root, &new_root, txn.random)?;
                 rows.slots = vec![made.clone()];
@@ -169,14 +161,9 @@ impl KeySlots<'_> {
                 logins::remove_all(txn)?;
                 registrations::move_all(txn, &new_root.index)?;
                 txn.record(Action::RootRenew, Subject { slot: Some(id), ..Subject::default() })?;
-                Ok(((), new_root.clone()))
-            });
-            match renewed.await {
-                Err(VaultError::Contended) => {}
-                done => return done.map(|()| id),
-            }
-        }
-        Err(VaultError::Contended)
+                Ok((id, new_root.clone()))
+            })
+            .await
     }
 
     fn make_slot(self, rows: &KeyringRows, master: &MasterKey, root: &Key) -> Result<SlotRow, VaultError> {

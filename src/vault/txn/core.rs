@@ -75,7 +75,7 @@ impl VaultCore {
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        self.write_with(WritePriority::Normal, who, work).await
+        self.write_with(WritePriority::Normal, false, who, work).await
     }
 
     /// Like [`Self::write`], but on a full disk the ballast is released for the job.
@@ -84,7 +84,7 @@ impl VaultCore {
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        self.write_with(WritePriority::Critical, who, work).await
+        self.write_with(WritePriority::Critical, false, who, work).await
     }
 
     /// Like [`Self::write_critical`], and the epoch file is on disk too when this returns. For
@@ -95,20 +95,12 @@ impl VaultCore {
         who: &AuditContext,
         work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
     ) -> Result<T, VaultError> {
-        self.write_and_note(WritePriority::Critical, true, who, work).await
+        self.write_with(WritePriority::Critical, true, who, work).await
     }
 
-    /// Like [`Self::write`], with an explicit priority.
+    /// Like [`Self::write`], with an explicit priority. If `is_durable`, the epoch file is on disk too
+    /// when this returns.
     pub(crate) async fn write_with<T: Send + 'static>(
-        &self,
-        priority: WritePriority,
-        who: &AuditContext,
-        work: impl Fn(&mut WriteTxn<'_>) -> Result<T, VaultError> + Send + Sync + 'static,
-    ) -> Result<T, VaultError> {
-        self.write_and_note(priority, false, who, work).await
-    }
-
-    async fn write_and_note<T: Send + 'static>(
         &self,
         priority: WritePriority,
         is_durable: bool,
