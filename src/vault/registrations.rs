@@ -153,7 +153,7 @@ pub(crate) fn aad<'a>(row: &'a RegistrationRow, id: &'a str) -> RecordAad<'a> {
         column: "sealed",
         row: id,
         revision: row.revision,
-        more: std::slice::from_ref(&row.created_at),
+        more: [row.created_at, 0, 0],
         ..RecordAad::default()
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn aad(row: &SigningKeyRow) -> RecordAad<'_> {
         column: "sealed",
         row: &row.id,
         revision: row.revision,
-        more: std::slice::from_ref(&row.created_at),
+        more: [row.created_at, 0, 0],
         ..RecordAad::default()
     }
 }

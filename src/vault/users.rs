@@ -89,7 +89,7 @@ pub(crate) fn aad(row: &UserRow) -> RecordAad<'_> {
         row: &row.id,
         revision: row.revision,
         user: &row.id,
-        more: std::slice::from_ref(&row.created_at),
+        more: [row.created_at, 0, 0],
         ..RecordAad::default()
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn subject(summary: &CredentialMetadata) -> Subject<'_> {
 
 /// Opens the metadata of a row.
 pub(crate) fn open_summary(keyring: &Keyring, row: &CredentialRow) -> Result<CredentialMetadata, VaultError> {
-    let bytes = record::open(keyring, &metadata_aad(row, &more(row)), row.data_key, &row.summary)?;
+    let bytes = record::open(keyring, &metadata_aad(row), row.data_key, &row.summary)?;
     let sealed = CredentialMetadata::read(&bytes)
         .ok_or_else(|| damaged("credential", row, "the summary cannot be understood"))?;
     // These two columns are written without sealing the record again.
@@ -62,7 +62,7 @@ pub(crate) fn open_secret_in(
 /// Erases both records of a credential.
 pub(crate) fn erase(txn: &mut WriteTxn<'_>, row: &CredentialRow, host: Option<&HostPattern>) -> Result<(), VaultError> {
     let secret = secret_of(txn.tx, row)?;
-    txn.removed(&metadata_aad(row, &more(row)), &row.summary)?;
+    txn.removed(&metadata_aad(row), &row.summary)?;
     txn.removed(&secret_aad(row, host), &secret.secret)?;
     txn.tx.delete_credential(&row.user, &row.id)?;
     Ok(())
@@ -118,7 +118,7 @@ pub(crate) fn new_records(
 ) -> Result<(), VaultError> {
     let (row, secret) = seal_both(txn, summary, material, (1, 1))?;
     txn.tx.insert_credential(&row, &secret)?;
-    txn.added(&metadata_aad(&row, &more(&row)), &row.summary)?;
+    txn.added(&metadata_aad(&row), &row.summary)?;
     txn.added(&secret_aad(&row, summary.host.as_ref()), &secret.secret)
 }
 
@@ -134,11 +134,11 @@ pub(crate) fn rewrite(
     let old_secret = secret_of(txn.tx, old)?;
     let revisions = (old.revision + 1, old.secret_revision + 1);
     let (row, secret) = seal_both(txn, summary, material, revisions)?;
-    txn.removed(&metadata_aad(old, &more(old)), &old.summary)?;
+    txn.removed(&metadata_aad(old), &old.summary)?;
     txn.removed(&secret_aad(old, before.host.as_ref()), &old_secret.secret)?;
     txn.tx.update_credential(&row)?;
     txn.tx.update_secret(&row.user, &row.id, &secret)?;
-    txn.added(&metadata_aad(&row, &more(&row)), &row.summary)?;
+    txn.added(&metadata_aad(&row), &row.summary)?;
     txn.added(&secret_aad(&row, summary.host.as_ref()), &secret.secret)?;
     Ok(row)
 }
@@ -150,10 +150,10 @@ pub(crate) fn retitle(
     summary: &CredentialMetadata,
 ) -> Result<(), VaultError> {
     let mut row = CredentialRow { updated_at: summary.updated_at.0, revision: old.revision + 1, ..old.clone() };
-    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &encode(summary))?;
-    txn.removed(&metadata_aad(old, &more(old)), &old.summary)?;
+    row.summary = txn.seal(&metadata_aad(&row), &encode(summary))?;
+    txn.removed(&metadata_aad(old), &old.summary)?;
     txn.tx.update_credential(&row)?;
-    txn.added(&metadata_aad(&row, &more(&row)), &row.summary)
+    txn.added(&metadata_aad(&row), &row.summary)
 }
 
 /// Seals metadata and secret with the given revisions.
@@ -181,17 +181,12 @@ fn seal_both(
         data_key,
         summary: Vec::new(),
     };
-    row.summary = txn.seal(&metadata_aad(&row, &more(&row)), &encode(summary))?;
+    row.summary = txn.seal(&metadata_aad(&row), &encode(summary))?;
     let secret = txn.seal(&secret_aad(&row, summary.host.as_ref()), &encode(material))?;
     Ok((row, SecretRow { revision: secret_revision, data_key, secret }))
 }
 
-/// The further numbers in the associated data: the times, and the revision of the secret.
-pub(crate) fn more(row: &CredentialRow) -> [i64; 3] {
-    [row.created_at, row.updated_at, row.secret_revision]
-}
-
-pub(crate) fn metadata_aad<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> RecordAad<'a> {
+pub(crate) fn metadata_aad(row: &CredentialRow) -> RecordAad<'_> {
     RecordAad {
         table: "credential",
         column: "summary",
@@ -204,7 +199,7 @@ pub(crate) fn metadata_aad<'a>(row: &'a CredentialRow, more: &'a [i64; 3]) -> Re
         in_doubt: row.in_doubt,
         expiry: row.expires_at,
         host: None,
-        more,
+        more: [row.created_at, row.updated_at, row.secret_revision],
     }
 }
 
@@ -214,8 +209,8 @@ pub(crate) fn secret_aad<'a>(row: &'a CredentialRow, host: Option<&'a HostPatter
         column: "secret",
         revision: row.secret_revision,
         host,
-        more: &[],
-        ..metadata_aad(row, &[0; 3])
+        more: [0; 3],
+        ..metadata_aad(row)
     }
 }
 

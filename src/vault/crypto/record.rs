@@ -38,8 +38,8 @@ pub(crate) struct RecordAad<'a> {
     pub(crate) in_doubt: Option<i64>,
     pub(crate) expiry: Option<i64>,
     pub(crate) host: Option<&'a HostPattern>,
-    /// Further numbers of the row, in the order of its columns.
-    pub(crate) more: &'a [i64],
+    /// Further numbers of the row, in the order of its columns; zeros if it has fewer.
+    pub(crate) more: [i64; 3],
 }
 
 impl RecordAad<'_> {
@@ -50,9 +50,9 @@ impl RecordAad<'_> {
         };
         let (in_doubt, expiry) = (number(self.in_doubt), number(self.expiry));
         let revision = self.revision.to_be_bytes();
-        let more: Vec<[u8; 8]> = self.more.iter().map(|value| value.to_be_bytes()).collect();
-        let fixed: [&[u8]; 15] = [
-            b"strongroom record 1",
+        let [first, second, third] = self.more.map(i64::to_be_bytes);
+        cover([
+            b"strongroom record 1".as_slice(),
             vault_id,
             self.table.as_bytes(),
             self.column.as_bytes(),
@@ -67,8 +67,10 @@ impl RecordAad<'_> {
             scheme.as_bytes(),
             host.as_bytes(),
             port.as_bytes(),
-        ];
-        cover(fixed.into_iter().chain(more.iter().map(<[u8; 8]>::as_slice)))
+            &first,
+            &second,
+            &third,
+        ])
     }
 
     fn damaged(&self, what: &'static str) -> VaultError {
@@ -198,7 +200,7 @@ mod tests {
         let keyring = Keyring::for_tests();
         let host = "a.example".parse::<HostPattern>().unwrap();
         let other_host = "http://a.example".parse::<HostPattern>().unwrap();
-        let own = RecordAad { host: Some(&host), kind: "host_scoped", more: &[1], ..aad() };
+        let own = RecordAad { host: Some(&host), kind: "host_scoped", more: [1, 0, 0], ..aad() };
         let sealed = seal(&keyring, &own, b"secret", Random).unwrap();
         assert!(open(&keyring, &own, 1, &sealed).is_ok());
         let elsewhere = [
@@ -214,8 +216,8 @@ mod tests {
             RecordAad { expiry: Some(0), ..own },
             RecordAad { host: Some(&other_host), ..own },
             RecordAad { host: None, ..own },
-            RecordAad { more: &[2], ..own },
-            RecordAad { more: &[], ..own },
+            RecordAad { more: [2, 0, 0], ..own },
+            RecordAad { more: [0, 1, 0], ..own },
         ];
         for (i, place) in elsewhere.iter().enumerate() {
             assert!(open(&keyring, place, 1, &sealed).is_err(), "place {i}");

@@ -113,7 +113,7 @@ pub(crate) fn records(view: &View<'_>, keyring: &Keyring, report: &mut Verificat
                 Ok(None) => break,
                 Ok(next) => after = next,
                 Err(error) => {
-                    report.error(table.name(), &error);
+                    report.error("*", &error);
                     break;
                 }
             }

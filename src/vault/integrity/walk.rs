@@ -1,7 +1,6 @@
 //! Walk through every sealed record, with its associated data. Rotation seals the records again,
 //! and verification opens them. A new table with sealed records is added here for both.
 
-use crate::vault::credentials::credential_record::more;
 use zeroize::Zeroizing;
 
 use crate::store::{View, WholeCredential};
@@ -22,20 +21,6 @@ pub(crate) enum SealedTable {
     Revocation,
     Registration,
     SigningKey,
-}
-
-impl SealedTable {
-    /// Returns the table's name in the vault.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Credential => "credential",
-            Self::Pending => "pending_authorization",
-            Self::Revocation => "revocation",
-            Self::Registration => "client_registration",
-            Self::SigningKey => "signing_key",
-        }
-    }
 }
 
 /// The tables in the order of the walk.
@@ -103,7 +88,7 @@ pub(crate) fn walk(
         }
         SealedTable::Revocation => {
             for row in view.queue_after(after_row, but, limit)? {
-                walk.record(queued_revocation::aad(&row, &queued_revocation::more(&row)), row.data_key, &row.sealed)?;
+                walk.record(queued_revocation::aad(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }
@@ -146,10 +131,9 @@ impl Walk<'_> {
     /// metadata does not open, the secret cannot open either, because its host is unknown.
     fn credential(&mut self, whole: &WholeCredential, but: Option<u32>) -> Result<(), VaultError> {
         let row = &whole.row;
-        let more = more(row);
         let summary = open_summary(self.keyring, row);
         if Some(row.data_key) != but {
-            self.record(metadata_aad(row, &more), row.data_key, &row.summary)?;
+            self.record(metadata_aad(row), row.data_key, &row.summary)?;
         }
         let Some(secret) = &whole.secret else {
             return (self.visit)(Seen::NoSecret { id: &row.id });

@@ -141,7 +141,7 @@ pub(crate) fn aad<'a>(row: &'a PendingRow, id: &'a str) -> RecordAad<'a> {
         provider: &row.provider,
         user: &row.user,
         expiry: Some(row.expires_at),
-        more: std::slice::from_ref(&row.created_at),
+        more: [row.created_at, 0, 0],
         ..RecordAad::default()
     }
 }

@@ -50,7 +50,7 @@ struct Spot {
     in_doubt: Option<i64>,
     expiry: Option<i64>,
     host: usize,
-    more: Vec<i64>,
+    more: [i64; 3],
 }
 
 impl Spot {
@@ -63,7 +63,7 @@ impl Spot {
             in_doubt: script.perhaps(),
             expiry: script.perhaps(),
             host: script.below(HOSTS.len()),
-            more: (0..script.below(4)).map(|_| script.number()).collect(),
+            more: std::array::from_fn(|_| script.number()),
         }
     }
 
@@ -81,7 +81,7 @@ impl Spot {
             in_doubt: self.in_doubt,
             expiry: self.expiry,
             host: patterns[self.host].as_ref(),
-            more: &self.more,
+            more: self.more,
         }
     }
 
@@ -102,7 +102,7 @@ impl Spot {
             6 => self.in_doubt = script.perhaps(),
             7 => self.expiry = script.perhaps(),
             _ if script.byte() > 127 => self.host = script.below(HOSTS.len()),
-            _ => self.more.push(script.number()),
+            _ => self.more[script.below(3)] = script.number(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The revocation queue: tokens of deleted credentials that still have to be revoked at their
 //! providers.
 
-use super::queued_revocation::{QueuedRevocation, RevocationId, aad, more, open, opened, seal};
+use super::queued_revocation::{QueuedRevocation, RevocationId, aad, open, opened, seal};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::{GiveUp, ReadRevocation, RevocationRow, View};
@@ -73,9 +73,9 @@ impl Revocations<'_> {
                     ..before
                 };
                 let row = seal(txn, &queued, old.revision + 1)?;
-                txn.removed(&aad(&old, &more(&old)), &old.sealed)?;
+                txn.removed(&aad(&old), &old.sealed)?;
                 txn.tx.update_revocation(&row)?;
-                txn.added(&aad(&row, &more(&row)), &row.sealed)
+                txn.added(&aad(&row), &row.sealed)
             })
             .await
     }
@@ -211,7 +211,7 @@ pub(crate) fn enqueue(
     };
     let row = seal(txn, &queued, 1)?;
     txn.tx.insert_revocation(&row)?;
-    txn.added(&aad(&row, &more(&row)), &row.sealed)?;
+    txn.added(&aad(&row), &row.sealed)?;
     Ok(queued)
 }
 
@@ -228,7 +228,7 @@ fn give_up(txn: &mut WriteTxn<'_>, row: &ReadRevocation) -> Result<Result<GivenU
 }
 
 fn gone(txn: &mut WriteTxn<'_>, row: &RevocationRow, action: Action) -> Result<(), VaultError> {
-    txn.removed(&aad(row, &more(row)), &row.sealed)?;
+    txn.removed(&aad(row), &row.sealed)?;
     let QueuedRevocation { user, provider, credential_id, .. } = open(txn.keyring, row)?;
     let subject = Subject {
         user: Some(&user),

@@ -81,7 +81,7 @@ pub(crate) fn seal(txn: &WriteTxn<'_>, queued: &QueuedRevocation, revision: i64)
         data_key: txn.keyring.data.current().version,
         sealed: Vec::new(),
     };
-    row.sealed = txn.seal(&aad(&row, &more(&row)), &encode(queued))?;
+    row.sealed = txn.seal(&aad(&row), &encode(queued))?;
     Ok(row)
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn opened(keyring: &Keyring, row: &ReadRevocation) -> Result<QueuedRe
 
 /// Opens a row.
 pub(crate) fn open(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevocation, VaultError> {
-    let bytes = record::open(keyring, &aad(row, &more(row)), row.data_key, &row.sealed)?;
+    let bytes = record::open(keyring, &aad(row), row.data_key, &row.sealed)?;
     QueuedRevocation::read(&bytes).ok_or_else(|| VaultError::DamagedRow {
         table: "revocation",
         id: row.id.clone(),
@@ -100,13 +100,9 @@ pub(crate) fn open(keyring: &Keyring, row: &RevocationRow) -> Result<QueuedRevoc
     })
 }
 
-pub(crate) fn more(row: &RevocationRow) -> [i64; 2] {
-    [i64::from(row.attempts), row.not_before]
-}
-
 /// The associated data. The credential's id takes the field of the kind, so that the tokens are
 /// bound to it.
-pub(crate) fn aad<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> RecordAad<'a> {
+pub(crate) fn aad(row: &RevocationRow) -> RecordAad<'_> {
     RecordAad {
         table: "revocation",
         column: "sealed",
@@ -116,7 +112,7 @@ pub(crate) fn aad<'a>(row: &'a RevocationRow, more: &'a [i64; 2]) -> RecordAad<'
         provider: &row.provider,
         user: &row.user,
         expiry: Some(row.give_up_at),
-        more,
+        more: [i64::from(row.attempts), row.not_before, 0],
         ..RecordAad::default()
     }
 }
