@@ -28,9 +28,6 @@ impl Standby<'_> {
 
     /// Promotes the vault; returns false if it has no standby mark.
     pub async fn promote(self, who: &AuditContext) -> Result<bool, VaultError> {
-        if self.mark()?.is_none() {
-            return Ok(false);
-        }
         self.core
             .write(who, |txn| {
                 if txn.manifest().restored.is_none() {

@@ -1,4 +1,5 @@
-//! The audit log for people: verification as a whole, and queries.
+//! The audit log for people: verification as a whole, queries and retention. Retention removes the
+//! oldest rows; the manifest records where the log begins.
 
 use serde::Serialize;
 
@@ -6,11 +7,14 @@ use super::chain::{AuditFault, is_linked, verify};
 use crate::clock::UnixTime;
 use crate::store::{AuditFilter, AuditRow};
 use crate::vault::error::VaultError;
-use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_context::{AuditContext, DeniedRequest};
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
-use crate::vault::txn::denied_request::DeniedRequest;
 use crate::vault::txn::manifest::Manifest;
+use crate::vault::txn::write_txn::WriteTxn;
+
+/// Rows per transaction: a few milliseconds of the writer's time.
+const BATCH: u32 = 500;
 
 /// The result of a verification of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,24 @@ impl AuditLog<'_> {
             .await
     }
 
+    /// Removes audit rows from before this time, one batch, and returns their number. A row
+    /// behind a younger one (the clock was set back) stays until the younger one is removed.
+    ///
+    /// # Errors
+    /// If one of the rows is not as it was written: evidence of manipulation is not removed.
+    pub async fn prune(self, before: UnixTime, who: &AuditContext) -> Result<u64, VaultError> {
+        self.core.write(who, move |txn| prune_batch(txn, before)).await
+    }
+
+    /// Returns the time of the oldest row.
+    pub fn oldest(self) -> Result<Option<UnixTime>, VaultError> {
+        self.core.read(|view, keyring| {
+            let after = Manifest::load(view, keyring)?.audit_base;
+            let first = view.audit_page(number(after), 1)?;
+            Ok(first.first().map(|row| UnixTime(row.at)))
+        })
+    }
+
     fn find_once(self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
         self.core.read(|view, keyring| {
             let manifest = Manifest::load(view, keyring)?;
@@ -126,4 +148,31 @@ pub(crate) fn entry(row: AuditRow, sound: bool) -> AuditEntry {
         request_id: row.request_id,
         sound,
     }
+}
+
+/// Removes a batch and advances the manifest's base, with an audit row. Returns the number of
+/// removed rows.
+fn prune_batch(txn: &mut WriteTxn<'_>, before: UnixTime) -> Result<u64, VaultError> {
+    let (mut base, mut base_mac) = (txn.manifest().audit_base, txn.manifest().audit_base_mac);
+    let first = base + 1;
+    for row in txn.tx.audit_page(number(base), BATCH)?.iter().take_while(|row| row.at < before.0) {
+        let expected = number(base + 1);
+        if row.seq != expected || !is_linked(txn.keyring, &base_mac, row) {
+            let what = "it is missing or not as it was written, so that nothing from there on is removed";
+            return Err(VaultError::DamagedRow { table: "audit", id: expected.to_string(), what });
+        }
+        (base, base_mac) = (base + 1, row.mac);
+    }
+    if base < first {
+        return Ok(0);
+    }
+    txn.tx.delete_audit_through(number(base))?;
+    (txn.manifest_mut().audit_base, txn.manifest_mut().audit_base_mac) = (base, base_mac);
+    txn.record(Action::AuditPrune, Subject { rows: Some((first, base)), ..Subject::default() })?;
+    Ok(base - first + 1)
+}
+
+/// Returns the number of a row as the store has it.
+pub(crate) fn number(row: u64) -> i64 {
+    i64::try_from(row).expect("no log reaches 2^63 rows")
 }

@@ -2,5 +2,4 @@
 
 pub(crate) mod chain;
 pub(crate) mod log;
-pub(crate) mod prune;
 pub(crate) mod signed_head;

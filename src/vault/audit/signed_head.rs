@@ -4,13 +4,12 @@
 //!
 //! It is a JWS (RFC 7515) by an Ed25519 key (RFC 8037) that is derived from the audit key.
 
-use super::log::AuditLog;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::chain::{AuditFault, Walk};
-use super::log::{AuditEntry, entry};
+use super::log::{AuditEntry, AuditLog, entry, number};
 use crate::jose::{self, Algorithm, Header, Jwks, SigningKey};
 use crate::store::AuditRow;
 use crate::vault::error::VaultError;
@@ -175,8 +174,4 @@ fn damaged(fault: AuditFault) -> VaultError {
         AuditFault::Extra { first, .. } => (first.to_string(), "it was put in by somebody else"),
     };
     VaultError::DamagedRow { table: "audit", id, what }
-}
-
-fn number(row: u64) -> i64 {
-    i64::try_from(row).expect("no log reaches 2^63 rows")
 }

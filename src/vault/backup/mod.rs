@@ -23,14 +23,11 @@
 //! backup into a new file, verifies every row, and then renames the file too.
 
 pub(crate) mod chunks;
-pub(crate) mod contents;
 pub(crate) mod entries;
 pub(crate) mod error;
 pub(crate) mod head;
 pub(crate) mod new_file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod property;
-pub(crate) mod read;
 pub(crate) mod restore;
-pub(crate) mod source;
 pub(crate) mod write;

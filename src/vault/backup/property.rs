@@ -6,12 +6,10 @@
 use std::path::PathBuf;
 
 use super::chunks::{CHUNK, Opener, Sealer, Summed};
-use super::contents::BackupContents;
-use super::entries::{BackupEntry, EntryReader, EntryWriter};
+use super::entries::{BackupContents, BackupEntry, EntryReader, EntryWriter};
 use super::error::BackupError;
 use super::head::BackupHead;
-use super::read::OpenBackup;
-use super::source::BackupSource;
+use super::restore::{BackupSource, OpenBackup};
 use crate::clock::UnixTime;
 use crate::property::Script;
 use crate::random::Random;

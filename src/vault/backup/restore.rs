@@ -1,16 +1,19 @@
-//! Restore of a backup, and its verification: both run the same checks.
+//! Restore of a backup, and its verification: both read it into a new vault file and run the same
+//! checks.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::contents::BackupContents;
+use super::chunks::{Opener, Summed};
+use super::entries::{BackupContents, BackupEntry, EntryReader};
 use super::error::BackupError;
-use super::read::OpenBackup;
-use super::source::BackupSource;
+use super::head::BackupHead;
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::store::{RestoreTarget, SCHEMA_VERSION, Tx, View};
+use crate::store::{RestoreTarget, SCHEMA_VERSION, StoreError, Table, Tx, View};
 use crate::vault::credentials::metadata::CredentialMetadata;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
@@ -21,6 +24,29 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::manifest::{Manifest, RestoreMark};
 use crate::vault::txn::write_txn::WriteTxn;
 use crate::vault::{hex, standby};
+
+const BUFFER: usize = 128 * 1024;
+
+/// A backup that is read once, from its first byte to its last.
+pub struct BackupSource {
+    pub(super) path: PathBuf,
+    pub(super) reader: Box<dyn Read>,
+}
+
+impl BackupSource {
+    /// Opens a file.
+    pub fn open(path: &Path) -> Result<Self, BackupError> {
+        let file = File::open(path);
+        let file = file.map_err(|source| VaultError::File { what: "cannot read", path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), reader: Box::new(BufReader::with_capacity(BUFFER, file)) })
+    }
+
+    /// Opens standard input.
+    pub fn stdin() -> Self {
+        let reader = BufReader::with_capacity(BUFFER, io::stdin());
+        Self { path: PathBuf::from("standard input"), reader: Box::new(reader) }
+    }
+}
 
 /// Master key and environment of a restore.
 pub struct Restorer<'m> {
@@ -119,5 +145,52 @@ impl Restorer<'_> {
         }
         txn.close();
         Ok(())
+    }
+}
+
+/// A backup whose head is authenticated, and whose rows are still to be read.
+pub(super) struct OpenBackup {
+    pub(super) contents: BackupContents,
+    entries: EntryReader<Box<dyn Read>>,
+}
+
+impl OpenBackup {
+    pub(super) fn open(source: BackupSource, master: &MasterKey) -> Result<Self, BackupError> {
+        let mut from = Summed::new(source.reader);
+        let (head, keys, bound_to) = BackupHead::open(&mut from, &source.path, master)?;
+        let mut entries = EntryReader::new(Opener::new(from, &keys.chunks, bound_to));
+        let contents = entries.contents()?;
+        if (&contents.vault_id, contents.created_at) != (&head.vault_id(), head.made_at()) {
+            return Err(BackupError::Damaged("its head is of another backup"));
+        }
+        Ok(Self { contents, entries })
+    }
+
+    /// Inserts every row into `target`, and migrates the schema.
+    pub(super) fn fill(mut self, target: &mut RestoreTarget) -> Result<BackupContents, BackupError> {
+        let mut table: Option<Table> = None;
+        loop {
+            match self.entries.next()? {
+                BackupEntry::Table(next) => table = Some(next),
+                BackupEntry::Row(row) => {
+                    let table = table.as_ref().ok_or(BackupError::Damaged("a row belongs to no table"))?;
+                    target.insert(table, &row).map_err(unfit)?;
+                }
+                BackupEntry::End => break,
+            }
+        }
+        target.end_rows().map_err(unfit)?;
+        Ok(self.contents)
+    }
+}
+
+/// Converts an error of inserting rows. The rows were authenticated, so invalid ones were already
+/// wrong when they were written.
+fn unfit(error: StoreError) -> BackupError {
+    match error {
+        StoreError::Corrupt(_) | StoreError::Sqlite(_) => {
+            BackupError::Damaged("its rows do not make a vault of the version that it names")
+        }
+        other => VaultError::from(other).into(),
     }
 }

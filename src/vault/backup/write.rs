@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::chunks::{Sealer, Summed};
-use super::contents::BackupContents;
-use super::entries::EntryWriter;
+use super::entries::{BackupContents, EntryWriter};
 use super::error::BackupError;
 use super::head::BackupHead;
 use super::new_file::{Existing, NewFile};

@@ -128,14 +128,12 @@ pub(crate) fn describe(row: &SlotRow) -> String {
 fn slot_key(row: &SlotRow, master: &MasterKey) -> Result<Option<Key>, VaultError> {
     match (row.kind.as_str(), master) {
         ("key", MasterKey::Key(key)) => Ok(Some(key.clone())),
-        ("passphrase", MasterKey::Passphrase(passphrase)) => stretch(row, passphrase).map(Some),
+        ("passphrase", MasterKey::Passphrase(passphrase)) => {
+            let (cost, salt) = parameters(row)?;
+            stretch_at(cost, salt, passphrase).map(Some)
+        }
         _ => Ok(None),
     }
-}
-
-fn stretch(row: &SlotRow, passphrase: &Secret) -> Result<Key, VaultError> {
-    let (cost, salt) = parameters(row)?;
-    stretch_at(cost, salt, passphrase)
 }
 
 /// Returns cost and salt of a passphrase slot, if they are within bounds.

@@ -26,17 +26,12 @@ impl MasterKey {
     /// Returns the content of a key file: `srm_`, the key in base 62, a checksum and a line
     /// feed. `None` for a passphrase.
     pub fn to_file_text(&self) -> Option<Secret> {
-        match self {
-            Self::Key(key) => {
-                let text = key_encoding::write(PREFIX, key);
-                // The whole capacity at once: a String that grows leaves a copy of
-                // the secret behind.
-                let mut line = String::with_capacity(text.expose().len() + 1);
-                line.extend([text.expose(), "\n"]);
-                Some(Secret::new(line))
-            }
-            Self::Passphrase(_) => None,
-        }
+        let Self::Key(key) = self else { return None };
+        let text = key_encoding::write(PREFIX, key);
+        // The whole capacity at once: a String that grows leaves a copy of the secret behind.
+        let mut line = String::with_capacity(text.expose().len() + 1);
+        line.extend([text.expose(), "\n"]);
+        Some(Secret::new(line))
     }
 
     /// Parses the text of [`MasterKey::to_file_text`]; surrounding white space is ignored.
@@ -47,10 +42,8 @@ impl MasterKey {
     /// Returns 16 hex digits that identify this key and open nothing. A passphrase has no
     /// fingerprint outside its slot, because a fingerprint would help to guess it.
     pub fn fingerprint(&self) -> Option<String> {
-        match self {
-            Self::Key(key) => Some(crate::vault::hex::write(&super::keys::fingerprint(key))),
-            Self::Passphrase(_) => None,
-        }
+        let Self::Key(key) = self else { return None };
+        Some(crate::vault::hex::write(&super::keys::fingerprint(key)))
     }
 }
 

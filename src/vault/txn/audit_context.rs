@@ -1,8 +1,9 @@
 //! The actor of an operation, for the audit row that is written in the same transaction.
 
+use std::fmt;
 use std::net::IpAddr;
 
-use crate::id::{ApiKeyId, IssuerName, RequestId};
+use crate::id::{ApiKeyId, CredentialId, IssuerName, ProviderName, RequestId, UserId};
 
 /// Actor, address and request of an operation. Only ids: nothing in it is secret.
 #[derive(Clone, Debug)]
@@ -41,14 +42,42 @@ impl AuditContext {
     }
 }
 
-impl std::fmt::Display for Actor {
+impl fmt::Display for Actor {
     /// Writes the actor as the audit log stores it.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ApiKey(id) => write!(f, "key:{id}"),
             Self::AccessToken(issuer) => write!(f, "token:{issuer}"),
             Self::CommandLine => f.write_str("command-line"),
             Self::System => f.write_str("system"),
         }
+    }
+}
+
+/// A request that an authenticated caller was denied: ids, and fixed words.
+#[derive(Clone, Debug)]
+pub struct DeniedRequest {
+    /// The user named in the request.
+    pub user: Option<UserId>,
+    /// The provider.
+    pub provider: Option<ProviderName>,
+    /// The credential.
+    pub credential: Option<CredentialId>,
+    /// The reason, in one word: `permission-missing`.
+    pub reason: &'static str,
+    /// Method and pattern of the route, not its path.
+    pub route: (String, &'static str),
+    /// Number of earlier denials of this caller without a row of their own.
+    pub not_recorded: u64,
+}
+
+impl fmt::Display for DeniedRequest {
+    /// Writes the subject of the audit row.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused:{} {} {}", self.reason, self.route.0, self.route.1)?;
+        if self.not_recorded > 0 {
+            write!(f, " ({} before it not recorded)", self.not_recorded)?;
+        }
+        Ok(())
     }
 }

@@ -3,8 +3,7 @@
 //!
 //! The columns are a closed list, and the type of each cannot hold a secret.
 
-use super::audit_context::AuditContext;
-use super::denied_request::DeniedRequest;
+use super::audit_context::{AuditContext, DeniedRequest};
 use super::manifest::Manifest;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};

@@ -3,7 +3,6 @@
 pub(crate) mod audit_context;
 pub(crate) mod audit_row;
 pub(crate) mod core;
-pub(crate) mod denied_request;
 pub(crate) mod epoch_file;
 pub(crate) mod epoch_writer;
 pub(crate) mod manifest;
