@@ -26,8 +26,8 @@ pub use error::StoreError;
 pub(crate) use restore_target::RestoreTarget;
 pub(crate) use schema::Table;
 pub use schema::VERSION as SCHEMA_VERSION;
-pub use tables::AuditFilter;
 pub(crate) use tables::*;
+pub use tables::{AuditFilter, AuditRow};
 
 use engine::{Ballast, Readers, Writer, connection, file, wal};
 

@@ -14,7 +14,7 @@ use strongroom::http::Limits;
 use strongroom::jose::{self, Algorithm, Jwks};
 use strongroom::permission::Permission;
 use strongroom::sandbox::RefreshTokens;
-use strongroom::vault::{AuditEntry, AuditFilter};
+use strongroom::vault::{AuditFilter, AuditRow};
 
 /// A vault whose log has three rows: that it was made, and two users.
 fn three_rows() -> Desk {
@@ -226,7 +226,7 @@ async fn server_keeps_the_log_for_audit_retention() {
     let (server, forever) = (Server::with(setup()).await, Server::start().await);
     let actions = |server: &Server| -> Vec<String> {
         let rows = server.vault.audit().find(&AuditFilter::default()).unwrap().0;
-        rows.into_iter().map(|row| row.action).collect()
+        rows.into_iter().map(|entry| entry.row.action.into_owned()).collect()
     };
     let before = actions(&server);
     assert_eq!(before.first().map(String::as_str), Some("vault.create"));
@@ -261,9 +261,9 @@ fn operator_prunes_the_log() {
 }
 
 /// The rows of what was refused, each as (actor, user, provider, credential, subject, request id).
-fn refused(server: &Server) -> Vec<AuditEntry> {
+fn refused(server: &Server) -> Vec<AuditRow> {
     let filter = AuditFilter { result: Some("denied".into()), ..AuditFilter::default() };
-    server.vault.audit().find(&filter).unwrap().0
+    server.vault.audit().find(&filter).unwrap().0.into_iter().map(|entry| entry.row).collect()
 }
 
 #[tokio::test]

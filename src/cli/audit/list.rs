@@ -119,22 +119,22 @@ fn follow(admin: &VaultAdmin, mut filter: AuditFilter, json: bool, out: &mut Out
 fn all_sound(entries: &[AuditEntry], out: &mut Output) -> Result<(), Failure> {
     let Some(wrong) = entries.iter().find(|entry| !entry.sound) else { return Ok(()) };
     out.flush()?;
-    let message = format!("audit row {} was changed, or the row before it was removed", wrong.row);
+    let message = format!("audit row {} was changed, or the row before it was removed", wrong.row.seq);
     Err(Failure::damaged(message).advise("run `strongroom audit verify` to check the whole log"))
 }
 
-fn cells(entry: &AuditEntry) -> [String; 10] {
+fn cells(AuditEntry { row, .. }: &AuditEntry) -> [String; 10] {
     let or_nothing = |text: &Option<String>| text.clone().unwrap_or_default();
     [
-        entry.row.to_string(),
-        entry.at.to_string(),
-        entry.action.clone(),
-        entry.result.clone(),
-        entry.actor.clone(),
-        or_nothing(&entry.user),
-        or_nothing(&entry.provider),
-        or_nothing(&entry.credential),
-        or_nothing(&entry.subject),
-        or_nothing(&entry.address),
+        row.seq.to_string(),
+        UnixTime(row.at).to_string(),
+        row.action.to_string(),
+        row.result.to_string(),
+        row.actor.to_string(),
+        or_nothing(&row.user),
+        or_nothing(&row.provider),
+        or_nothing(&row.credential),
+        or_nothing(&row.subject),
+        or_nothing(&row.address),
     ]
 }

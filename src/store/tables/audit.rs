@@ -3,26 +3,44 @@
 use std::borrow::Cow;
 
 use rusqlite::{Row, named_params};
+use serde::Serialize;
 
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
-/// One row of the audit log. It holds ids only.
-pub(crate) struct AuditRow {
-    pub(crate) seq: i64,
-    pub(crate) at: i64,
-    pub(crate) action: Cow<'static, str>,
-    pub(crate) result: Cow<'static, str>,
-    pub(crate) actor: String,
-    pub(crate) user: Option<String>,
-    pub(crate) provider: Option<String>,
-    pub(crate) credential: Option<String>,
-    pub(crate) subject: Option<String>,
-    pub(crate) address: Option<String>,
-    pub(crate) request_id: Option<String>,
+/// One row of the audit log: ids, never values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditRow {
+    /// The number.
+    #[serde(rename = "row")]
+    pub seq: i64,
+    /// The time, in Unix seconds.
+    pub at: i64,
+    /// The action.
+    pub action: Cow<'static, str>,
+    /// `ok`, `failed` or `denied`.
+    pub result: Cow<'static, str>,
+    /// The actor.
+    pub actor: String,
+    /// The user.
+    pub user: Option<String>,
+    /// The provider.
+    pub provider: Option<String>,
+    /// The credential.
+    pub credential: Option<String>,
+    /// Any other object.
+    pub subject: Option<String>,
+    /// The address of the caller.
+    pub address: Option<String>,
+    /// The request.
+    pub request_id: Option<String>,
+    /// Version of the key of the MAC.
+    #[serde(skip)]
     pub(crate) key_version: u32,
+    /// The MAC over this row and the row before.
+    #[serde(skip)]
     pub(crate) mac: [u8; 32],
 }
 

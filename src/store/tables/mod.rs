@@ -16,8 +16,7 @@ mod statement;
 mod user;
 
 pub(crate) use api_key::ApiKeyRow;
-pub use audit::AuditFilter;
-pub(crate) use audit::AuditRow;
+pub use audit::{AuditFilter, AuditRow};
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub(crate) use erasable::{ERASABLE, Erasable, RowKey};
 pub(crate) use keyring::{KeyRow, SlotRow, VaultRow};

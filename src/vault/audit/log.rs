@@ -27,31 +27,12 @@ pub struct AuditVerdict {
     pub last: u64,
 }
 
-/// One row of the log: ids, never values.
+/// One row of the log, and the result of its check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// The number.
-    pub row: i64,
-    /// The time.
-    pub at: UnixTime,
-    /// The action.
-    pub action: String,
-    /// `ok`, `failed` or `denied`.
-    pub result: String,
-    /// The actor.
-    pub actor: String,
-    /// The user.
-    pub user: Option<String>,
-    /// The provider.
-    pub provider: Option<String>,
-    /// The credential.
-    pub credential: Option<String>,
-    /// Any other object.
-    pub subject: Option<String>,
-    /// The address of the caller.
-    pub address: Option<String>,
-    /// The request.
-    pub request_id: Option<String>,
+    /// The row.
+    #[serde(flatten)]
+    pub row: AuditRow,
     /// True if the row is as it was written. The log as a whole is checked by
     /// `AuditLog::verify`.
     #[serde(skip)]
@@ -126,27 +107,10 @@ impl AuditLog<'_> {
                 let first = row.seq.checked_sub(1).and_then(|before| u64::try_from(before).ok());
                 let before = if first == Some(manifest.audit_base) { Some(manifest.audit_base_mac) } else { before };
                 let sound = before.is_some_and(|before| is_linked(keyring, &before, &row));
-                entry(row, sound)
+                AuditEntry { row, sound }
             });
             Ok((entries.collect(), manifest.audit_length))
         })
-    }
-}
-
-pub(crate) fn entry(row: AuditRow, sound: bool) -> AuditEntry {
-    AuditEntry {
-        row: row.seq,
-        at: UnixTime(row.at),
-        action: row.action.into_owned(),
-        result: row.result.into_owned(),
-        actor: row.actor,
-        user: row.user,
-        provider: row.provider,
-        credential: row.credential,
-        subject: row.subject,
-        address: row.address,
-        request_id: row.request_id,
-        sound,
     }
 }
 

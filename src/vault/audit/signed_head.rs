@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::chain::{AuditFault, Walk};
-use super::log::{AuditEntry, AuditLog, entry, number};
+use super::log::{AuditLog, number};
 use crate::jose::{self, Algorithm, Header, Jwks, SigningKey};
 use crate::store::AuditRow;
 use crate::vault::error::VaultError;
@@ -71,7 +71,7 @@ pub enum HeadFit {
 #[derive(Serialize)]
 struct Line<'e> {
     #[serde(flatten)]
-    entry: &'e AuditEntry,
+    row: &'e AuditRow,
     mac: String,
 }
 
@@ -162,7 +162,7 @@ fn line(walk: &mut Walk<'_>, row: AuditRow) -> Result<String, VaultError> {
         return Err(damaged(fault));
     }
     let mac = hex::write(&row.mac);
-    let mut line = serde_json::to_string(&Line { entry: &entry(row, true), mac }).expect("texts and numbers alone");
+    let mut line = serde_json::to_string(&Line { row: &row, mac }).expect("texts and numbers alone");
     line.push('\n');
     Ok(line)
 }

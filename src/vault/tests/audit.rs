@@ -103,9 +103,9 @@ async fn pruned_log_is_whole_and_a_cut_one_is_not() {
     bench.vault.users().add(&user("late"), &AuditContext::command_line()).await.unwrap();
     bench.assert_manifest_holds();
     let (rows, last) = bench.vault.audit().find(&AuditFilter::default()).unwrap();
-    assert_eq!((rows[0].row, rows.len(), last), (6, 7, 12));
+    assert_eq!((rows[0].row.seq, rows.len(), last), (6, 7, 12));
     assert!(rows.iter().all(|row| row.sound));
-    assert_eq!((rows[5].action.as_str(), rows[5].subject.as_deref()), ("audit.prune", Some("rows:1-5")));
+    assert_eq!((&*rows[5].row.action, rows[5].row.subject.as_deref()), ("audit.prune", Some("rows:1-5")));
     bench.attack("INSERT INTO audit SELECT * FROM kept WHERE seq = 5");
     assert_eq!(faults(&bench), (vec![Extra { first: 5, last: 5 }], 7));
     bench.attack("DELETE FROM audit WHERE seq <= 6");
