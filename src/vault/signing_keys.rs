@@ -23,7 +23,7 @@ impl SigningKeys<'_> {
         self.core.read(|view, keyring| view.signing_keys()?.iter().map(|row| open(keyring, row)).collect())
     }
 
-    /// Creates a key if there is none, and returns true if so.
+    /// Creates a key if the vault has no key yet, and returns true if so.
     pub async fn ensure(self, who: &AuditContext) -> Result<bool, VaultError> {
         if !self.list()?.is_empty() {
             return Ok(false);
