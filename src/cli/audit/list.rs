@@ -130,7 +130,7 @@ fn cells(AuditEntry { row, .. }: &AuditEntry) -> [String; 10] {
         UnixTime(row.at).to_string(),
         row.action.to_string(),
         row.result.to_string(),
-        row.actor.to_string(),
+        row.actor.clone(),
         or_nothing(&row.user),
         or_nothing(&row.provider),
         or_nothing(&row.credential),

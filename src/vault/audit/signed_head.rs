@@ -101,7 +101,7 @@ impl AuditLog<'_> {
             let Some(last) = page.last() else { break };
             after = last.seq;
             for row in page {
-                let line = line(&mut walk, row)?;
+                let line = line(&mut walk, &row)?;
                 digest.update(&line);
                 write(&line)?;
                 count += 1;
@@ -157,12 +157,12 @@ impl AuditLog<'_> {
     }
 }
 
-fn line(walk: &mut Walk<'_>, row: AuditRow) -> Result<String, VaultError> {
-    if let Some(fault) = walk.step(&row).into_iter().flatten().next() {
+fn line(walk: &mut Walk<'_>, row: &AuditRow) -> Result<String, VaultError> {
+    if let Some(fault) = walk.step(row).into_iter().flatten().next() {
         return Err(damaged(fault));
     }
     let mac = hex::write(&row.mac);
-    let mut line = serde_json::to_string(&Line { row: &row, mac }).expect("texts and numbers alone");
+    let mut line = serde_json::to_string(&Line { row, mac }).expect("texts and numbers alone");
     line.push('\n');
     Ok(line)
 }

@@ -84,9 +84,9 @@ impl BackupKeys {
 }
 
 impl BackupHead {
-    pub(crate) fn new(vault: VaultRow, slots: Vec<SlotRow>, made_at: UnixTime, random: Random) -> Self {
+    pub(crate) fn new(vault: &VaultRow, slots: Vec<SlotRow>, made_at: UnixTime, random: Random) -> Self {
         // The keyring's MAC is in the sealed rows; the head does not show it.
-        Self { vault: VaultRow { keyring_mac: [0; 32], ..vault }, made_at, salt: random.bytes(), slots }
+        Self { vault: VaultRow { keyring_mac: [0; 32], ..*vault }, made_at, salt: random.bytes(), slots }
     }
 
     /// Returns the vault's id, in hex.

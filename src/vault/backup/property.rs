@@ -92,7 +92,7 @@ impl BackupSubject {
     }
 
     fn head(&self) -> BackupHead {
-        BackupHead::new(self.vault.clone(), self.slots.clone(), MADE_AT, Random)
+        BackupHead::new(&self.vault, self.slots.clone(), MADE_AT, Random)
     }
 
     fn sealed(&self, write: impl FnOnce(&mut EntryWriter<Vec<u8>>) -> Result<(), BackupError>) -> Vec<u8> {

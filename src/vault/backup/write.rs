@@ -96,7 +96,7 @@ impl Backups<'_> {
         stop: &BackupStop,
     ) -> Result<(W, BackupContents), BackupError> {
         let contents = self.contents(view, keyring)?;
-        let head = BackupHead::new(view.vault()?, view.slots()?, contents.created_at, self.core.random);
+        let head = BackupHead::new(&view.vault()?, view.slots()?, contents.created_at, self.core.random);
         let mut out = Summed::new(out);
         let (keys, bound_to) = head.begin(&mut out, keyring)?;
         let mut entries = EntryWriter::new(Sealer::new(out, &keys.chunks, bound_to));

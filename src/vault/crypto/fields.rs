@@ -238,7 +238,9 @@ impl Value for Arc<SigningKey> {
 
 impl<T: Value> Value for Vec<T> {
     fn write(&self, to: &mut FieldWriter) {
-        self.iter().for_each(|value| value.put(0, to));
+        for value in self {
+            value.put(0, to);
+        }
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
