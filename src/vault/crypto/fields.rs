@@ -183,7 +183,17 @@ macro_rules! as_text {
 pub(crate) use {as_json, fields};
 
 as_text!(String, UserId, ProviderName, CredentialId, ApiKeyId, HostPattern);
-as_json!(bool, u32, u64, i64, Kind, UnixTime, serde_json::Value, serde_json::Map<String, serde_json::Value>);
+as_json!(bool, u32, u64, i64, UnixTime, serde_json::Value, serde_json::Map<String, serde_json::Value>);
+
+impl Value for Kind {
+    fn write(&self, to: &mut FieldWriter) {
+        to.bytes(self.name().as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Self::from_name(std::str::from_utf8(bytes).ok()?)
+    }
+}
 
 impl Value for Secret {
     fn write(&self, to: &mut FieldWriter) {
