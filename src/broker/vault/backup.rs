@@ -39,11 +39,10 @@ fn check_folder(target: &Path) -> Result<(), BackupError> {
     let is_folder = target.as_os_str().as_encoded_bytes().ends_with(b"/");
     let folder = if is_folder { Some(target) } else { target.parent() };
     match folder.filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        Some(folder) => Err(BackupError::File {
-            what: "cannot write to the folder",
-            path: folder.to_owned(),
-            source: io::Error::new(io::ErrorKind::NotFound, "it does not exist"),
-        }),
+        Some(folder) => {
+            let source = io::Error::new(io::ErrorKind::NotFound, "it does not exist");
+            Err(VaultError::File { what: "cannot write to the folder", path: folder.to_owned(), source }.into())
+        }
         None => Ok(()),
     }
 }
