@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::support::chance::Chance;
 use crate::support::sample::{Copies, Sample, Verdict};
 use strongroom::random::Random;
-use strongroom::vault::{BackupSource, Restorer};
+use strongroom::vault::{AuditContext, BackupSource, OpenMode, Restorer, Vault};
 
 /// The damaged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +88,31 @@ async fn trial(sample: &Sample, copies: &Copies, target: Target, damage: Damage,
             let with = Restorer { master: &master, clock: sample.clock(), random: Random };
             let restored = BackupSource::open(&path).and_then(|source| with.verify(source));
             if restored.is_ok() { Verdict::Right } else { Verdict::Refused }
+        }
+    }
+}
+
+// Random damage rarely hits a sealed secret. Here every stored secret is hit, in its text and in its tag.
+#[tokio::test]
+async fn flipped_byte_of_a_sealed_secret_is_rejected() {
+    /// Format, key version, nonce, and the length in front of the text.
+    const BEFORE_TEXT: usize = 1 + 4 + 24 + 4;
+    let (sample, copies) = (Sample::new().await, Copies::new());
+    let file = rusqlite::Connection::open(copies.put(&sample.database, None)).unwrap();
+    let mut statement = file.prepare("SELECT user, id, secret FROM credential_secret").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let rows: Vec<(String, String, Vec<u8>)> = rows.map(Result::unwrap).collect();
+    assert!(rows.len() > 8, "{}", rows.len());
+    for (user, id, sealed) in &rows {
+        let start = sample.database.windows(sealed.len()).position(|part| part == sealed).unwrap();
+        for at in [BEFORE_TEXT + 6, sealed.len() - 1] {
+            let mut damaged = sample.database.clone();
+            damaged[start + at] ^= 1;
+            let path = copies.put(&damaged, None);
+            let vault = Vault::open(&path, &sample.master(), OpenMode::Command, sample.clock(), Random).unwrap();
+            let (user, id) = (user.parse().unwrap(), id.parse().unwrap());
+            let read = vault.credentials().read_secret(&user, &id, &AuditContext::system()).await;
+            assert!(read.is_err_and(|error| error.is_damage()), "byte {at} of the secret of {id}");
         }
     }
 }
