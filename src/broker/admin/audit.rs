@@ -9,7 +9,7 @@ use crate::vault::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, HeadFault,
 
 impl VaultAdmin {
     /// Returns the rows that match the filter, and the number of the last row of the log.
-    pub fn audit_rows(&self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
+    pub fn audit_rows(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, VaultError> {
         self.vault.audit().find(filter)
     }
 

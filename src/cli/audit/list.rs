@@ -1,19 +1,14 @@
 //! `strongroom audit list`: filtered rows, newest last, and new rows as they are written.
 
-use std::time::Duration;
-
 use clap::Args;
 
-use crate::broker::{AuditEntry, AuditFilter, VaultAdmin};
+use crate::broker::{AuditEntry, AuditFilter};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, plain};
+use crate::cli::output::Output;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
-
-/// Interval at which `--follow` looks for new rows.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Filter and output format.
 #[derive(Debug, Args)]
@@ -48,9 +43,6 @@ pub(in crate::cli) struct AuditListArgs {
     /// Maximum number of rows; the newest are shown
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// Print new rows as they are written, until Ctrl-C
-    #[arg(long, conflicts_with = "until")]
-    follow: bool,
     /// Print JSON, one row a line
     #[arg(long)]
     json: bool,
@@ -58,21 +50,19 @@ pub(in crate::cli) struct AuditListArgs {
 
 impl AuditListArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let admin = context.admin()?;
-        let (json, follows) = (self.json, self.follow);
-        let mut filter = self.filter();
-        let (entries, last) = admin.audit_rows(&filter)?;
-        print(&entries, json, out)?;
-        if follows {
-            filter = AuditFilter { after: last, limit: None, ..filter };
-            follow(&admin, filter, json, out)?;
+        let json = self.json;
+        let entries = context.admin()?.audit_rows(&self.filter())?;
+        if json {
+            entries.iter().try_for_each(|entry| out.json_line(entry))?;
+        } else {
+            let header = ["ROW", "TIME", "ACTION", "RESULT", "BY", "USER", "PROVIDER", "CREDENTIAL", "MORE", "FROM"];
+            out.table(&entries, header, cells)?;
         }
-        Ok(())
+        all_sound(&entries, out)
     }
 
     fn filter(self) -> AuditFilter {
         AuditFilter {
-            after: 0,
             since: self.since,
             until: self.until,
             action: self.action,
@@ -84,33 +74,6 @@ impl AuditListArgs {
             key: self.key,
             limit: Some(self.limit),
         }
-    }
-}
-
-fn print(entries: &[AuditEntry], json: bool, out: &mut Output) -> Result<(), Failure> {
-    if json {
-        entries.iter().try_for_each(|entry| out.json_line(entry))?;
-    } else {
-        let header = ["ROW", "TIME", "ACTION", "RESULT", "BY", "USER", "PROVIDER", "CREDENTIAL", "MORE", "FROM"];
-        out.table(entries, header, cells)?;
-    }
-    all_sound(entries, out)
-}
-
-fn follow(admin: &VaultAdmin, mut filter: AuditFilter, json: bool, out: &mut Output) -> Result<(), Failure> {
-    loop {
-        out.flush()?;
-        std::thread::sleep(LOOK_AGAIN);
-        let (entries, last) = admin.audit_rows(&filter)?;
-        for entry in &entries {
-            if json {
-                out.json_line(entry)?;
-            } else {
-                out.line(plain(&cells(entry).join("  ")))?;
-            }
-        }
-        all_sound(&entries, out)?;
-        filter.after = last;
     }
 }
 

@@ -50,8 +50,6 @@ pub(crate) type FoundAudit = (AuditRow, Option<[u8; 32]>);
 /// A filter for rows; an empty field matches every row.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// Rows with a greater number.
-    pub after: u64,
     /// Earliest time.
     pub since: Option<UnixTime>,
     /// Latest time.
@@ -79,16 +77,16 @@ impl View<'_> {
     pub(crate) fn find_audit(&self, filter: &AuditFilter) -> Result<Vec<FoundAudit>, StoreError> {
         let mut rows = self.rows(
             "SELECT *, (SELECT mac FROM audit AS earlier WHERE earlier.seq = audit.seq - 1) AS before FROM audit
-             WHERE seq > :after AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
+             WHERE (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
                  AND (:action IS NULL OR action GLOB :action) AND (:result IS NULL OR result = :result)
                  AND (:actor IS NULL OR actor = :actor) AND (:user IS NULL OR user = :user)
                  AND (:provider IS NULL OR provider = :provider) AND (:credential IS NULL OR credential = :credential)
                  AND (:party IS NULL OR :party IN (actor, subject))
              ORDER BY seq DESC LIMIT :limit",
             named_params! {
-                ":after": i64::try_from(filter.after).unwrap_or(i64::MAX), ":since": filter.since.map(|at| at.0),
-                ":until": filter.until.map(|at| at.0), ":action": filter.action, ":result": filter.result,
-                ":actor": filter.actor, ":user": filter.user.as_ref().map(UserId::as_str),
+                ":since": filter.since.map(|at| at.0), ":until": filter.until.map(|at| at.0),
+                ":action": filter.action, ":result": filter.result, ":actor": filter.actor,
+                ":user": filter.user.as_ref().map(UserId::as_str),
                 ":provider": filter.provider.as_ref().map(ProviderName::as_str),
                 ":credential": filter.credential.map(|id| id.to_string()),
                 ":party": filter.key.map(|id| format!("key:{id}")), ":limit": filter.limit.map_or(-1, i64::from),

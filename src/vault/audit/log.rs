@@ -56,11 +56,11 @@ impl AuditLog<'_> {
         })
     }
 
-    /// Returns the matching rows, oldest first, and the number of the last row of the log.
-    pub fn find(self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
+    /// Returns the matching rows, oldest first.
+    pub fn find(self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, VaultError> {
         let found = self.find_once(filter)?;
         // Another process may have created a new audit key meanwhile.
-        if found.0.iter().any(|entry| !entry.sound) && self.core.reload_keyring()? {
+        if found.iter().any(|entry| !entry.sound) && self.core.reload_keyring()? {
             return self.find_once(filter);
         }
         Ok(found)
@@ -100,7 +100,7 @@ impl AuditLog<'_> {
         })
     }
 
-    fn find_once(self, filter: &AuditFilter) -> Result<(Vec<AuditEntry>, u64), VaultError> {
+    fn find_once(self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, VaultError> {
         self.core.read(|view, keyring| {
             let manifest = Manifest::load(view, keyring)?;
             let entries = view.find_audit(filter)?.into_iter().map(|(row, before)| {
@@ -109,7 +109,7 @@ impl AuditLog<'_> {
                 let sound = before.is_some_and(|before| is_linked(keyring, &before, &row));
                 AuditEntry { row, sound }
             });
-            Ok((entries.collect(), manifest.audit_length))
+            Ok(entries.collect())
         })
     }
 }
