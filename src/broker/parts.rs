@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::access_token::{TokenHolder, TrustedIssuers};
 use super::clients::Clients;
 use super::login::issuer_cache::IssuerCache;
-use super::login::mcp_servers::McpServers;
 use super::token::outcome::RefreshOutcome;
 use super::token::single_flight::SingleFlight;
 use super::vault_admin::VaultAdmin;
@@ -32,7 +31,6 @@ pub(super) struct Parts {
     pub(super) clients: Clients,
     pub(super) providers: OnceLock<Bytes>,
     pub(super) issuers: IssuerCache,
-    pub(super) mcp_servers: McpServers,
     pub(super) trusted_issuers: TrustedIssuers,
     pub(super) single_flight: SingleFlight<RefreshOutcome>,
 }
@@ -63,7 +61,6 @@ impl Broker {
             clients,
             providers: OnceLock::new(),
             issuers,
-            mcp_servers: McpServers::default(),
             trusted_issuers,
             single_flight: SingleFlight::default(),
         };

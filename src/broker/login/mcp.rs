@@ -8,21 +8,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::connectable::{Connectable, undiscovered};
-use super::mcp_servers::Server;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::{Mcp, OAuth, TokenAuth};
-use crate::catalog::value::Endpoint;
 use crate::oauth::{
     self, Client, DiscoveryError, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
     ResourceError,
@@ -31,9 +27,6 @@ use crate::vault::{AuditContext, ClientRegistration, CredentialMetadata, QueuedR
 
 /// Name of the value that holds the discovery result, among the values kept with a credential.
 const SERVER: &str = "server";
-
-/// Age at which a server's metadata is fetched again.
-const OLD_AFTER: Duration = Duration::from_secs(3600);
 
 /// Seconds before its expiry at which a registered client's secret is no longer used for new
 /// logins.
@@ -71,15 +64,20 @@ impl Broker {
         redirect_uri: &str,
     ) -> Result<(Connectable<'b>, BTreeMap<String, String>), Error> {
         let url = mcp.server(inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
-        let server = self.mcp_server(&url, mcp.issuer.as_deref()).await.map_err(|error| unusable(&error))?;
-        let metadata = server.metadata.get().await.map_err(|error| undiscovered(&error))?;
+        let resource = ProtectedResource::find(&self.0.egress, &url).await.map_err(|error| unusable(&error))?;
+        // If there are several, take the one that our configured client is registered at, else the
+        // first.
+        let mut servers = resource.authorization_servers.iter();
+        let preferred = servers.clone().find(|one| Some(*one) == mcp.issuer.as_ref());
+        let chosen = preferred.or(servers.next()).ok_or_else(|| unusable(&ResourceError::NoAuthorizationServer))?;
+        let metadata = Metadata::fetch(&self.0.egress, chosen).await.map_err(|error| undiscovered(&error))?;
         if !metadata.code_challenge_methods_supported.iter().any(|method| method == "S256") {
             let what = "the authorization server does not announce PKCE with S256, which Strongroom requires";
             return Err(Error::ServerUnusable(what.to_owned()));
         }
         let (whose, client, token_auth) =
-            self.mcp_client(caller, provider, mcp, &server.resource, &metadata, redirect_uri).await?;
-        let base = entry(mcp, &server.resource, &metadata, token_auth).map_err(|error| undiscovered(&error))?;
+            self.mcp_client(caller, provider, mcp, &resource, &metadata, redirect_uri).await?;
+        let base = entry(mcp, &resource, &metadata, token_auth).map_err(|error| undiscovered(&error))?;
         let oauth = oauth::resolve(&base, &metadata, &client).map_err(|error| undiscovered(&error))?;
         // MCP defines no identity endpoint.
         let oauth = OAuth { identity: None, ..oauth };
@@ -150,24 +148,6 @@ impl Broker {
             .await
             .ok()?;
         Some(self.registered(&kept))
-    }
-
-    async fn mcp_server(&self, url: &Endpoint, issuer: Option<&str>) -> Result<Arc<Server>, ResourceError> {
-        let key = url.url().as_str();
-        if let Some(known) = self.0.mcp_servers.known(key) {
-            if known.at.is_older_than(OLD_AFTER, self.0.clock.now()) {
-                let (broker, url, issuer) = (self.clone(), url.clone(), issuer.map(str::to_owned));
-                tokio::spawn(async move { broker.ask_mcp_server(&url, issuer.as_deref()).await.map(drop) });
-            }
-            return Ok(known);
-        }
-        self.ask_mcp_server(url, issuer).await
-    }
-
-    async fn ask_mcp_server(&self, url: &Endpoint, issuer: Option<&str>) -> Result<Arc<Server>, ResourceError> {
-        let server = Arc::new(Server::ask(&self.0.egress, &self.0.clock, url, issuer).await?);
-        self.0.mcp_servers.keep(url.url().as_str(), Arc::clone(&server));
-        Ok(server)
     }
 
     /// Chooses our client at this authorization server, in the order of the specification:

@@ -8,7 +8,6 @@ mod device;
 mod initiate;
 pub(in crate::broker) mod issuer_cache;
 mod mcp;
-pub(in crate::broker) mod mcp_servers;
 
 pub use additional_tokens::FurtherCredential;
 pub use complete::{CompleteRequest, CompleteResponse};
