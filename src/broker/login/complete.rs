@@ -35,9 +35,6 @@ use crate::vault::{
 /// Wait between two attempts to store tokens that the vault could not take.
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// The callback's `iss` (RFC 9207 §2).
-const ISS: &str = "iss";
-
 /// Parameters that the client received at its callback.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = OAuthCompleteRequest)]
@@ -144,7 +141,12 @@ impl Broker {
         })?;
         connectable.client = connectable.client.with_dpop(pending.dpop_key.clone());
         let params = request.callback_params.as_ref();
-        self.check_issuer(&pending, &connectable, params)?;
+        // Mix-up defence (RFC 9207, RFC 9700 §4.4): if the callback names an issuer, it must be the
+        // one that the login started at.
+        let iss = params.and_then(|params| params.get("iss")).map(String::as_str);
+        let must_name = self.0.config.oauth.require_iss || params.is_some();
+        check_issuer(pending.issuer.as_deref(), connectable.oauth.announces_iss, must_name, iss)
+            .map_err(|_| Error::StateInvalid)?;
         if let Some(denied) = params.and_then(read_error) {
             return Err(Error::AuthorizationDenied(denied.to_string()));
         }
@@ -170,20 +172,6 @@ impl Broker {
         let provider: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
         let taken = self.0.vault.logins().take(state.expose(), &caller.user, &provider, &caller.who).await?;
         taken.ok_or(Error::StateInvalid)
-    }
-
-    /// Mix-up defence (RFC 9207, RFC 9700 §4.4): if the callback names an issuer, it must be the
-    /// one that the login started at.
-    fn check_issuer(
-        &self,
-        pending: &PendingAuthorization,
-        connectable: &Connectable<'_>,
-        params: Option<&BTreeMap<String, String>>,
-    ) -> Result<(), Error> {
-        let required = self.0.config.oauth.require_iss || params.is_some();
-        let iss = params.and_then(|params| params.get(ISS)).map(String::as_str);
-        check_issuer(pending.issuer.as_deref(), connectable.oauth.announces_iss, required, iss)
-            .map_err(|_| Error::StateInvalid)
     }
 
     async fn obtain(

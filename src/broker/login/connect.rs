@@ -36,7 +36,6 @@ impl Broker {
         (listening, within): (SocketAddr, Duration),
         request: DeviceInitiateRequest,
     ) -> Result<InitiateResponse, Error> {
-        debug_assert!(listening.ip().is_loopback(), "the command binds loopback addresses alone");
         let request = InitiateRequest {
             callback_url: format!("http://{listening}{}", callback_path(provider)),
             scopes: request.scopes,
@@ -57,9 +56,6 @@ impl Broker {
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
         let pending = self.take(caller, provider, &request.state_token).await?;
-        if pending.flow != LoginFlow::Connect {
-            return Err(Error::StateInvalid);
-        }
         Box::pin(self.finish(caller, provider, pending, request)).await
     }
 
