@@ -10,7 +10,7 @@ use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, s
 use crate::secret::Secret;
 
 const FORM: FileError =
-    FileError::Form("in AutoGPT's format: one `integrations` value, or rows of `id, integrations` in JSON or CSV");
+    FileError("in AutoGPT's format: one `integrations` value, or rows of `id, integrations` in JSON or CSV");
 
 /// Beginning of a Fernet token: version 0x80 and a time before the year 2106.
 const BEGINS: &str = "gAAAAA";

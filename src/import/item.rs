@@ -125,14 +125,8 @@ impl ItemError {
 
 /// Reason why a whole file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FileError {
-    /// Larger than [`MAX_IMPORT_FILE`](super::MAX_IMPORT_FILE).
-    #[error("the file is larger than 32 MiB; import it in parts")]
-    TooLarge,
-    /// Not in the expected format.
-    #[error("the file is not {0}")]
-    Form(&'static str),
-}
+#[error("the file is not {0}")]
+pub struct FileError(pub(super) &'static str);
 
 impl ItemSecret {
     /// Returns all secrets of the item.

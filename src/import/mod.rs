@@ -18,23 +18,20 @@ pub use item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members};
 #[cfg(test)]
 pub(crate) use names::{Made, known_names, n8n_table};
 
-/// Maximum size of a file, in bytes.
-pub const MAX_IMPORT_FILE: u64 = 32 << 20;
-
 /// Reads AutoGPT's encrypted `integrations`: a single value, or rows of `id, integrations` as JSON
 /// or CSV.
 pub fn autogpt(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileError> {
-    autogpt::items(bounded(bytes)?, key)
+    autogpt::items(bytes, key)
 }
 
 /// Reads connections in the format of Nango's API: one, or several as a list or line by line.
 pub fn nango(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    nango::items(bounded(bytes)?)
+    nango::items(bytes)
 }
 
 /// Reads the output of `n8n export:credentials --decrypted`.
 pub fn n8n(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    n8n::items(bounded(bytes)?)
+    n8n::items(bytes)
 }
 
 /// Reads AutoGPT's column after decryption, for property tests and fuzz targets, which have no key.
@@ -42,8 +39,4 @@ pub fn n8n(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
 pub(crate) fn autogpt_opened(bytes: &[u8]) -> Vec<Item> {
     let opened = document::SecretDocument::parse(bytes);
     opened.and_then(|opened| autogpt::of_opened(opened.value(), Some("alice")).ok()).unwrap_or_default()
-}
-
-fn bounded(bytes: &[u8]) -> Result<&[u8], FileError> {
-    if bytes.len() as u64 > MAX_IMPORT_FILE { Err(FileError::TooLarge) } else { Ok(bytes) }
 }

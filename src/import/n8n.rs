@@ -16,8 +16,7 @@ use super::names::{self, Made, N8nTable};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
-const FORM: FileError =
-    FileError::Form("in n8n's format: a JSON list of credentials, each with its id, name, type and data");
+const FORM: FileError = FileError("in n8n's format: a JSON list of credentials, each with its id, name, type and data");
 
 pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
     let documents = SecretDocument::all(bytes, "credentials").ok_or(FORM)?;

@@ -8,7 +8,7 @@ use super::document::{self, SecretDocument, secret, text, time};
 use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, shown, token};
 use super::names;
 
-const FORM: FileError = FileError::Form("in Nango's format: a connection, or several as a JSON list or line by line");
+const FORM: FileError = FileError("in Nango's format: a connection, or several as a JSON list or line by line");
 
 pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
     let documents = SecretDocument::all(bytes, "connections").ok_or(FORM)?;

@@ -156,21 +156,7 @@ impl Broker {
         if !by_our_client || entry.mcp.is_some() {
             return None;
         }
-        let how = entry.oauth.as_ref().and_then(|oauth| oauth.refresh.as_ref());
-        if tokens.redirect_uri.is_none() && how.is_some_and(|how| how.redirect_uri) {
-            return Some(
-                "it may not be refreshable: the provider requires the login's redirect URI, which is not in the file"
-                    .into(),
-            );
-        }
-        self.client_note(provider, client_id)
-    }
-
-    /// Compares the clients: a provider accepts a refresh token only from the client that it was
-    /// issued to.
-    fn client_note(&self, provider: &ProviderName, client_id: Option<&str>) -> Option<String> {
-        let ours = self.0.clients.at(provider);
-        match (ours, client_id) {
+        match (self.0.clients.at(provider), client_id) {
             (None, _) => Some(format!(
                 "it cannot be refreshed until providers.{provider}.client_id is the client that issued it"
             )),

@@ -15,7 +15,10 @@ use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::cli::secret_input;
 use crate::id::{ProviderName, UserId};
-use crate::import::{self, FernetKey, FileError, Item, MAX_IMPORT_FILE};
+use crate::import::{self, FernetKey, Item};
+
+/// Maximum size of another program's file, in bytes.
+const LARGEST_FILE: u64 = 32 << 20;
 
 /// Maximum size of a sealed export, in bytes.
 const LARGEST_EXPORT: u64 = 256 << 20;
@@ -121,7 +124,7 @@ impl Import {
 
     /// Reads the items of another program's file.
     fn items(&self) -> Result<Vec<Item>, Failure> {
-        let bytes = self.read(MAX_IMPORT_FILE)?;
+        let bytes = self.read(LARGEST_FILE)?;
         let items = match self.from {
             From::Nango => import::nango(&bytes),
             From::N8n => import::n8n(&bytes),
@@ -134,10 +137,9 @@ impl Import {
                 import::autogpt(&bytes, &key)
             }
         };
-        items.map_err(|fault| match fault {
-            FileError::TooLarge => Failure::new(fault.to_string()).advise("nothing was imported"),
-            FileError::Form(_) => Failure::new(format!("{}: {fault}", self.file.display()))
-                .advise("docs/how-to/import-and-export.md says how to make the file; nothing was imported"),
+        items.map_err(|fault| {
+            Failure::new(format!("{}: {fault}", self.file.display()))
+                .advise("docs/how-to/import-and-export.md says how to make the file; nothing was imported")
         })
     }
 
