@@ -4,42 +4,35 @@
 use std::path::Path;
 
 use super::findings::Findings;
-use crate::clock::{Clock, UnixTime};
-
-/// 2026-01-01: no correct clock shows an earlier time.
-const EARLIEST: UnixTime = UnixTime(1_767_225_600);
 
 /// Checks this process, and the server that has the vault open.
 pub(in crate::cli) fn process(vault: Option<&Path>, findings: &mut Findings) {
-    let now = Clock::system().now();
-    if now < EARLIEST {
-        findings.advice(format!("this machine's clock says {now}"), "set the clock: logins and keys expire by it");
-    }
-    own_limits(findings);
+    own_process(findings);
     #[cfg(target_os = "linux")]
     linux::look(vault, findings);
     #[cfg(not(target_os = "linux"))]
     let _ = vault;
 }
 
-fn own_limits(findings: &mut Findings) {
+/// Checks the protection that every command sets up for itself.
+fn own_process(findings: &mut Findings) {
     use rustix::process::{Resource, getrlimit, umask};
 
     // The only way to read the mask is to set it.
     let mode = umask(rustix::fs::Mode::from_raw_mode(0o077)).bits();
-    if mode & 0o077 == 0o077 {
-        findings.ok("new files are accessible to their owner only (umask 0077)");
+    let core = getrlimit(Resource::Core);
+    let no_core_file = core.current == Some(0) && core.maximum == Some(0);
+    #[cfg(target_os = "linux")]
+    let is_private = matches!(rustix::process::dumpable_behavior(), Ok(rustix::process::DumpableBehavior::NotDumpable));
+    #[cfg(not(target_os = "linux"))]
+    let is_private = true;
+    if mode & 0o077 == 0o077 && no_core_file && is_private {
+        findings.ok("new files are accessible to their owner only (umask 0077), core files are disabled, and other processes of this user cannot read this process's memory");
     } else {
         findings.advice(
-            format!("new files are created with umask {mode:04o}"),
-            "allow umask 0077; something on this machine prevents it",
+            "this process lacks one of umask 0077, a core file limit of 0, and protection from PR_SET_DUMPABLE",
+            "allow umask, setrlimit and prctl; something on this machine prevents it",
         );
-    }
-    let core = getrlimit(Resource::Core);
-    if core.current == Some(0) && core.maximum == Some(0) {
-        findings.ok("core files are disabled");
-    } else {
-        findings.advice("a crash would write memory with secrets to disk", "set the core file limit to 0");
     }
 }
 
@@ -49,19 +42,9 @@ mod linux {
     use std::os::unix::fs::MetadataExt as _;
     use std::path::{Path, PathBuf};
 
-    use rustix::process::{DumpableBehavior, dumpable_behavior};
-
     use super::Findings;
 
     pub(in crate::cli) fn look(vault: Option<&Path>, findings: &mut Findings) {
-        if matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)) {
-            findings.ok("other processes of this user cannot read this process's memory");
-        } else {
-            findings.advice(
-                "other processes of this user can read this process's memory",
-                "allow prctl(PR_SET_DUMPABLE); something on this machine prevents it",
-            );
-        }
         let server = vault.and_then(holder);
         if let Some(pid) = server {
             of_server(pid, findings);
