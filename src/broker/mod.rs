@@ -35,7 +35,7 @@ pub use caller::{Administrator, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
     CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse, NewSecret,
-    ServiceFault, ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
+    ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
 };
 pub use error::Error;
 pub use installation::{Installation, StartError};

@@ -201,6 +201,10 @@ impl From<BackupError> for Failure {
     }
 }
 
+/// Tables whose damaged rows `vault repair` can erase.
+const ERASABLE: [&str; 6] =
+    ["credential", "credential_secret", "pending_authorization", "revocation", "client_registration", "signing_key"];
+
 fn advice_on(error: &VaultError) -> Option<&'static str> {
     Some(match error {
         VaultError::WrongKey { .. } => "set vault.master_key to this vault's key, or name another vault with --vault",
@@ -213,16 +217,9 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         VaultError::NoEpochFile(_) => {
             "check that its disk is mounted and that vault.epoch_file names it, or restore it. If it is lost and you know that this is the newest vault, start once with --accept-rollback"
         }
-        VaultError::DamagedRow {
-            table:
-                "credential"
-                | "credential_secret"
-                | "pending_authorization"
-                | "revocation"
-                | "client_registration"
-                | "signing_key",
-            ..
-        } => "bring back a backup, or erase the damaged rows: `strongroom vault repair`",
+        VaultError::DamagedRow { table, .. } if ERASABLE.contains(table) => {
+            "bring back a backup, or erase the damaged rows: `strongroom vault repair`"
+        }
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file unchanged, and restore a backup beside it"
         }

@@ -12,9 +12,6 @@ const EVERY: Duration = Duration::from_secs(30);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Audit-log batches removed in one round, so that one round stays short.
-const BATCHES: u32 = 20;
-
 impl Broker {
     /// Runs until the task is aborted. Failures are logged and retried in the next round.
     pub async fn run_housekeeping(self) {
@@ -56,15 +53,10 @@ impl Broker {
     /// pruning adds a row.
     async fn prune_audit(&self) -> Result<u64, VaultError> {
         let Some(retention) = self.config().audit.retention else { return Ok(0) };
-        let (vault, now) = (self.vault(), self.0.clock.now());
-        let due = vault.audit().oldest()?.is_some_and(|oldest| oldest.plus(retention + DAY) < now);
-        let mut removed = 0;
-        for _ in 0..if due { BATCHES } else { 0 } {
-            match vault.audit().prune(now.minus(retention), &AuditContext::system()).await? {
-                0 => break,
-                rows => removed += rows,
-            }
+        let oldest = self.vault().audit().oldest()?;
+        if oldest.is_none_or(|oldest| oldest.plus(retention + DAY) >= self.0.clock.now()) {
+            return Ok(0);
         }
-        Ok(removed)
+        Ok(self.admin(AuditContext::system()).prune_audit(retention).await?.0)
     }
 }

@@ -12,4 +12,4 @@ pub use delete::DeleteResponse;
 pub use get::{CredentialDetail, ShownBeside, ShownError};
 pub use list::{CredentialList, CredentialSummary};
 pub use list_all::UserCredential;
-pub use service_account::{ServiceFault, service_account};
+pub use service_account::service_account;

@@ -14,7 +14,7 @@ use crate::broker::login::connectable::Connectable;
 use crate::broker::parts::Broker;
 use crate::broker::token::schedule;
 use crate::catalog::entry::{GrantType, OAuth};
-use crate::jose::{KeyError, SigningKey};
+use crate::jose::SigningKey;
 use crate::oauth::{self, AssertionIssuer, BuildError, Client, Grant, OAuthError};
 use crate::secret::Secret;
 use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, OwnClient, Renewal, ServiceAccount, Tokens};
@@ -174,39 +174,24 @@ fn bound_to(entry: &OAuth, there: Option<Arc<SigningKey>>) -> Option<Arc<Signing
     entry.dpop.then(|| there.unwrap_or_else(|| Arc::new(SigningKey::generate())))
 }
 
-/// Reason why a service account's key cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ServiceFault {
-    /// Not a key file.
-    #[error("the key must be a PEM text or an object with `private_key` and `client_email`")]
-    Form,
-    /// A PEM text without an issuer.
-    #[error("a PEM key has no issuer; give the issuer as well")]
-    NoIssuer,
-    /// Key that cannot be parsed or used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
 /// Builds a service account from its key: a PEM text, or Google's JSON object as a value or as
 /// text. `token_uri` is ignored: the catalogue says where to send requests.
-pub fn service_account(
-    key: &Value,
-    issuer: Option<String>,
-    subject: Option<String>,
-) -> Result<ServiceAccount, ServiceFault> {
+pub fn service_account(key: &Value, issuer: Option<String>, subject: Option<String>) -> Result<ServiceAccount, String> {
+    const FORM: &str = "the key must be a PEM text or an object with `private_key` and `client_email`";
     let parsed: Value;
     let key = match key {
         Value::String(text) if text.trim_start().starts_with('{') => {
-            parsed = serde_json::from_str(text).map_err(|_| ServiceFault::Form)?;
+            parsed = serde_json::from_str(text).map_err(|_| FORM)?;
             &parsed
         }
         other => other,
     };
     let member = |name: &str| key.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let pem = key.as_str().or_else(|| member("private_key")).ok_or(ServiceFault::Form)?;
-    SigningKey::from_pem(pem)?;
-    let issuer = issuer.or_else(|| member("client_email").map(str::to_owned)).ok_or(ServiceFault::NoIssuer)?;
+    let pem = key.as_str().or_else(|| member("private_key")).ok_or(FORM)?;
+    SigningKey::from_pem(pem).map_err(|error| error.to_string())?;
+    let issuer = issuer
+        .or_else(|| member("client_email").map(str::to_owned))
+        .ok_or("a PEM key has no issuer; give the issuer as well")?;
     let key_id = member("private_key_id").map(str::to_owned);
     Ok(ServiceAccount { key: Secret::new(pem), key_id, issuer, subject })
 }

@@ -57,7 +57,7 @@ impl Service {
             })?;
             let account =
                 broker::service_account(&Value::from(key.expose()), self.issuer.clone(), self.subject.clone());
-            Renewal::ServiceAccount(account.map_err(|fault| Failure::new(fault.to_string()))?)
+            Renewal::ServiceAccount(account.map_err(Failure::new)?)
         } else {
             let own = match &self.client_id {
                 Some(id) => {

@@ -1,7 +1,5 @@
 //! `strongroom provider list` and `show`.
 
-use serde_json::{Map, Value};
-
 use crate::broker::Installation;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -19,14 +17,6 @@ pub(in crate::cli) fn list(
     })
 }
 
-/// Removes the keys that the entry does not have.
-fn remove_nulls(value: &mut Value) {
-    if let Value::Object(members) = value {
-        members.retain(|_, member| !member.is_null());
-        members.values_mut().for_each(remove_nulls);
-    }
-}
-
 /// Shows one entry.
 pub(in crate::cli) fn show(
     installation: &Installation,
@@ -35,20 +25,17 @@ pub(in crate::cli) fn show(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let provider = installation.provider(name)?;
+    let unwritable = |error: toml::ser::Error| Failure::new(format!("cannot write the entry as TOML: {error}"));
     if json {
-        let mut whole = Map::from_iter([("name".to_owned(), Value::from(provider.name.as_str()))]);
-        if let Ok(mut entry) = serde_json::to_value(&provider.entry) {
-            remove_nulls(&mut entry);
-            whole.extend(entry.as_object().cloned().unwrap_or_default());
-        }
-        return out.json(&whole);
+        // As TOML, an entry has no empty members.
+        let mut entry = toml::Table::try_from(&provider.entry).map_err(unwritable)?;
+        entry.insert("name".to_owned(), provider.name.as_str().into());
+        return out.json(&entry);
     }
     out.line(format!("# {}", provider.name))?;
     out.line(match installation.missing(provider) {
         None => "# configured: yes".to_owned(),
         Some(what) => format!("# configured: no; {what}"),
     })?;
-    let text = toml::to_string(&provider.entry)
-        .map_err(|error| Failure::new(format!("cannot write the entry as TOML: {error}")))?;
-    out.raw(text)
+    out.raw(toml::to_string(&provider.entry).map_err(unwritable)?)
 }
