@@ -82,7 +82,7 @@ impl Registrations<'_> {
                     txn.removed(&aad(old, &hex::write(&old.lookup)), &old.sealed)?;
                     txn.tx.delete_registration(&old.lookup)?;
                 }
-                txn.tx.put_registration(&row)?;
+                txn.tx.insert_sealed(&row)?;
                 txn.added(&aad(&row, &id), &row.sealed)?;
                 txn.record(Action::ClientRegister, Subject::default())?;
                 Ok(new.clone())
@@ -128,14 +128,15 @@ fn find(view: &View<'_>, keyring: &Keyring, at: &RegisteredAt) -> Result<Option<
 
 /// Moves every registration to a new index key, because the root changes.
 pub(crate) fn move_all(txn: &mut WriteTxn<'_>, index: &Key) -> Result<(), VaultError> {
-    for old in txn.tx.registrations_after(None, None, u32::MAX)? {
+    for old in txn.tx.sealed_rows::<RegistrationRow>(None, None, u32::MAX)? {
         let registered = open(txn.keyring, &old)?;
         txn.removed(&aad(&old, &hex::write(&old.lookup)), &old.sealed)?;
         txn.tx.delete_registration(&old.lookup)?;
-        let row = RegistrationRow { lookup: lookup(index, txn.keyring, &registered.0), ..old };
+        let data_key = txn.keyring.data.current().version;
+        let row = RegistrationRow { lookup: lookup(index, txn.keyring, &registered.0), data_key, ..old };
         let id = hex::write(&row.lookup);
         let row = RegistrationRow { sealed: txn.seal(&aad(&row, &id), &encode(&registered))?, ..row };
-        txn.tx.put_registration(&row)?;
+        txn.tx.insert_sealed(&row)?;
         txn.added(&aad(&row, &id), &row.sealed)?;
     }
     Ok(())

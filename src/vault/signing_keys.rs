@@ -39,7 +39,7 @@ impl SigningKeys<'_> {
                 let mut row =
                     SigningKeyRow { id: key.id().to_owned(), created_at, revision: 1, data_key, sealed: Vec::new() };
                 row.sealed = txn.seal(&aad(&row), key.pkcs8())?;
-                txn.tx.insert_signing_key(&row)?;
+                txn.tx.insert_sealed(&row)?;
                 txn.added(&aad(&row), &row.sealed)?;
                 txn.record(Action::SigningKeyCreate, Subject::default())?;
                 Ok(true)

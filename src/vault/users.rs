@@ -67,7 +67,7 @@ pub(crate) fn ensure(txn: &mut WriteTxn<'_>, user: &UserId) -> Result<bool, Vaul
     let data_key = txn.keyring.data.current().version;
     let mut row = UserRow { id: user.to_string(), created_at: txn.now.0, revision: 1, data_key, sealed: Vec::new() };
     row.sealed = txn.seal(&aad(&row), &[])?;
-    txn.tx.insert_user(&row)?;
+    txn.tx.insert_sealed(&row)?;
     txn.added(&aad(&row), &row.sealed)?;
     Ok(true)
 }

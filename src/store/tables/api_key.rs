@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, named_params};
 
+use super::statement::columns;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -67,18 +68,11 @@ impl View<'_> {
 impl Tx<'_> {
     /// Inserts an API key.
     pub(crate) fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO api_key (id, lookup, name, user, service, users, permissions, created_at, expires_at,
-                 revoked_at, revision, key_version, mac)
-             VALUES (:id, :lookup, :name, :user, :service, :users, :permissions, :created_at, :expires_at,
-                 :revoked_at, :revision, :key_version, :mac)",
-            named_params! {
-                ":id": row.id, ":lookup": row.lookup, ":name": row.name, ":user": row.user, ":service": row.service,
-                ":users": row.users, ":permissions": row.permissions, ":created_at": row.created_at,
-                ":expires_at": row.expires_at, ":revoked_at": row.revoked_at, ":revision": row.revision,
-                ":key_version": row.key_version, ":mac": row.mac,
-            },
-        )
+        let columns = columns! {
+            row; id, lookup, name, user, service, users, permissions, created_at, expires_at, revoked_at, revision,
+            key_version, mac
+        };
+        self.insert("api_key", &columns)
     }
 
     /// Marks an API key as revoked.

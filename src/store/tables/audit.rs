@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rusqlite::{Row, named_params};
 use serde::Serialize;
 
+use super::statement::columns;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::store::engine::{Tx, View};
@@ -128,18 +129,11 @@ impl Tx<'_> {
 
     /// Appends a row. An existing number is an error.
     pub(crate) fn append_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO audit (seq, at, action, result, actor, user, provider, credential, subject, address,
-                 request_id, key_version, mac)
-             VALUES (:seq, :at, :action, :result, :actor, :user, :provider, :credential, :subject, :address,
-                 :request_id, :key_version, :mac)",
-            named_params! {
-                ":seq": row.seq, ":at": row.at, ":action": row.action, ":result": row.result, ":actor": row.actor,
-                ":user": row.user, ":provider": row.provider, ":credential": row.credential,
-                ":subject": row.subject, ":address": row.address, ":request_id": row.request_id,
-                ":key_version": row.key_version, ":mac": row.mac,
-            },
-        )
+        let columns = columns! {
+            row; seq, at, action, result, actor, user, provider, credential, subject, address, request_id, key_version,
+            mac
+        };
+        self.insert("audit", &columns)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, named_params, params};
 
-use super::statement::read_columns;
+use super::statement::{columns, read_columns};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -37,15 +37,14 @@ pub(crate) struct SecretRow {
 /// A row, or its id and the error of reading it.
 pub(crate) type ReadRow = Result<CredentialRow, (String, StoreError)>;
 
-/// A statement around the columns of a credential, in the order of the table. They are read by
-/// index: a read by name compares the name with every column before it, in every row.
-macro_rules! with_columns {
-    ($before:literal, $behind:literal) => {
+/// A query of the columns of a credential, in the order of the table. They are read by index: a
+/// read by name compares the name with every column before it, in every row.
+macro_rules! select {
+    ($condition:literal) => {
         concat!(
-            $before,
-            "user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at, last_used_at, \
-             refresh_at, revision, secret_revision, data_key, summary",
-            $behind
+            "SELECT user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at, last_used_at, \
+             refresh_at, revision, secret_revision, data_key, summary FROM credential",
+            $condition
         )
     };
 }
@@ -85,7 +84,7 @@ impl SecretRow {
 impl View<'_> {
     /// Returns one credential of a user.
     pub(crate) fn credential(&self, user: &str, id: &str) -> Result<Option<CredentialRow>, StoreError> {
-        let sql = with_columns!("SELECT ", " FROM credential WHERE user = ? AND id = ?");
+        let sql = select!(" WHERE user = ? AND id = ?");
         self.row(sql, [user, id], CredentialRow::read)
     }
 
@@ -124,11 +123,10 @@ impl View<'_> {
             Ok(CredentialRow::read(row).map_err(|error| (id(&error), error.into())))
         };
         let Some(provider) = provider else {
-            let sql = with_columns!("SELECT ", " FROM credential WHERE user = ? AND id > ? ORDER BY id LIMIT ?");
+            let sql = select!(" WHERE user = ? AND id > ? ORDER BY id LIMIT ?");
             return self.rows(sql, params![user, after, limit], read);
         };
-        let sql =
-            with_columns!("SELECT ", " FROM credential WHERE user = ? AND id > ? AND provider = ? ORDER BY id LIMIT ?");
+        let sql = select!(" WHERE user = ? AND id > ? AND provider = ? ORDER BY id LIMIT ?");
         self.rows(sql, params![user, after, provider, limit], read)
     }
 
@@ -147,27 +145,15 @@ impl View<'_> {
 impl Tx<'_> {
     /// Inserts a credential with its secret.
     pub(crate) fn insert_credential(&self, row: &CredentialRow, secret: &SecretRow) -> Result<(), StoreError> {
-        let data_key = self.current_data_key(&row.summary)?;
-        let sql = with_columns!(
-            "INSERT INTO credential (",
-            ") VALUES (:user, :id, :provider, :kind, :status, :in_doubt, :created_at, :updated_at, :expires_at,
-                 :last_used_at, :refresh_at, :revision, :secret_revision, :data_key, :summary)"
-        );
-        self.execute(
-            sql,
-            named_params! {
-                ":user": row.user, ":id": row.id, ":provider": row.provider, ":kind": row.kind,
-                ":status": row.status, ":in_doubt": row.in_doubt, ":created_at": row.created_at,
-                ":updated_at": row.updated_at, ":expires_at": row.expires_at, ":last_used_at": row.last_used_at,
-                ":refresh_at": row.refresh_at, ":revision": row.revision, ":secret_revision": row.secret_revision,
-                ":data_key": data_key, ":summary": row.summary,
-            },
-        )?;
-        let data_key = self.current_data_key(&secret.secret)?;
-        self.execute(
-            "INSERT INTO credential_secret (user, id, revision, data_key, secret) VALUES (?, ?, ?, ?, ?)",
-            params![row.user, row.id, secret.revision, data_key, secret.secret],
-        )
+        self.current_data_key(&row.summary)?;
+        let columns = columns! {
+            row; user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at, last_used_at,
+            refresh_at, revision, secret_revision, data_key, summary
+        };
+        self.insert("credential", &columns)?;
+        self.current_data_key(&secret.secret)?;
+        let [revision, data_key, sealed] = columns!(secret; revision, data_key, secret);
+        self.insert("credential_secret", &[columns[0], columns[1], revision, data_key, sealed])
     }
 
     /// Updates a credential. Its user, provider and kind never change.
@@ -228,7 +214,7 @@ mod tests {
             let statement = connection.prepare(sql).unwrap();
             statement.column_names().map(str::to_owned).collect()
         };
-        let read = names(with_columns!("SELECT ", " FROM credential"));
+        let read = names(select!(""));
         assert_eq!(read, names("SELECT * FROM credential"));
         assert_eq!((read.len(), read[ID].as_str()), (COLUMNS, "id"));
     }

@@ -1,8 +1,8 @@
 //! Rows that a vault is opened from: its identity, the slots and the wrapped keys.
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, params};
 
-use super::statement::read_columns;
+use super::statement::{columns, read_columns};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -92,35 +92,19 @@ impl Tx<'_> {
         self.state.data_key.set(None);
         self.connection.execute_batch("DELETE FROM vault; DELETE FROM slot; DELETE FROM key")?;
         self.insert_vault(vault)?;
-        slots.iter().try_for_each(|slot| self.insert_slot(slot))?;
-        keys.iter().try_for_each(|key| self.insert_key(key))
+        for slot in slots {
+            let columns = columns! {
+                slot; id, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum
+            };
+            self.insert("slot", &columns)?;
+        }
+        keys.iter().try_for_each(|key| self.insert("key", &columns!(key; purpose, version, state, created_at, wrapped)))
     }
 
     fn insert_vault(&self, row: &VaultRow) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO vault (one, vault_id, created_at, key_check, keyring_mac) VALUES (1, ?, ?, ?, ?)",
             params![row.vault_id, row.created_at, row.key_check, row.keyring_mac],
-        )
-    }
-
-    fn insert_slot(&self, row: &SlotRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO slot (id, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root,
-                 checksum)
-             VALUES (:id, :kind, :created_at, :memory_kib, :time_cost, :lanes, :salt, :fingerprint, :wrapped_root,
-                 :checksum)",
-            named_params! {
-                ":id": row.id, ":kind": row.kind, ":created_at": row.created_at, ":memory_kib": row.memory_kib,
-                ":time_cost": row.time_cost, ":lanes": row.lanes, ":salt": row.salt,
-                ":fingerprint": row.fingerprint, ":wrapped_root": row.wrapped_root, ":checksum": row.checksum,
-            },
-        )
-    }
-
-    fn insert_key(&self, row: &KeyRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO key (purpose, version, state, created_at, wrapped) VALUES (?, ?, ?, ?, ?)",
-            params![row.purpose, row.version, row.state, row.created_at, row.wrapped],
         )
     }
 

@@ -1,8 +1,8 @@
 //! Rows of pending logins.
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, params};
 
-use super::statement::{behind, read_columns};
+use super::statement::{SealedRow as _, behind, sealed_row};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -22,10 +22,9 @@ pub(crate) struct PendingRow {
     pub(crate) sealed: Vec<u8>,
 }
 
-impl PendingRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        read_columns!(row; state_hash, user, provider, created_at, expires_at, revision, data_key, sealed)
-    }
+sealed_row! {
+    PendingRow, "pending_authorization" by "state_hash";
+    state_hash, user, provider, created_at, expires_at, revision, data_key, sealed
 }
 
 /// Hash of a pending login in hex, if it can be read, and the login or the error of reading it.
@@ -56,21 +55,6 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Inserts a login.
-    pub(crate) fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
-        let data_key = self.current_data_key(&row.sealed)?;
-        self.execute(
-            "INSERT INTO pending_authorization
-                 (state_hash, user, provider, created_at, expires_at, revision, data_key, sealed)
-             VALUES (:state_hash, :user, :provider, :created_at, :expires_at, :revision, :data_key, :sealed)",
-            named_params! {
-                ":state_hash": row.state_hash, ":user": row.user, ":provider": row.provider,
-                ":created_at": row.created_at, ":expires_at": row.expires_at, ":revision": row.revision,
-                ":data_key": data_key, ":sealed": row.sealed,
-            },
-        )
-    }
-
     /// Deletes a login and returns it. It is one statement, so exactly one caller gets it. User and
     /// provider must match, and it must not have expired.
     pub(crate) fn take_pending(

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, named_params, params};
 
-use super::statement::{behind, read_columns};
+use super::statement::{SealedRow as _, behind, sealed_row};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -39,12 +39,9 @@ pub(crate) struct RevocationRow {
     pub(crate) sealed: Vec<u8>,
 }
 
-impl RevocationRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        read_columns! {
-            row; id, user, provider, credential, attempts, not_before, give_up_at, revision, data_key, sealed
-        }
-    }
+sealed_row! {
+    RevocationRow, "revocation" by "id";
+    id, user, provider, credential, attempts, not_before, give_up_at, revision, data_key, sealed
 }
 
 impl View<'_> {
@@ -107,22 +104,6 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Inserts a revocation.
-    pub(crate) fn insert_revocation(&self, row: &RevocationRow) -> Result<(), StoreError> {
-        let data_key = self.current_data_key(&row.sealed)?;
-        self.execute(
-            "INSERT INTO revocation (id, user, provider, credential, attempts, not_before, give_up_at, revision,
-                 data_key, sealed)
-             VALUES (:id, :user, :provider, :credential, :attempts, :not_before, :give_up_at, :revision,
-                 :data_key, :sealed)",
-            named_params! {
-                ":id": row.id, ":user": row.user, ":provider": row.provider, ":credential": row.credential,
-                ":attempts": row.attempts, ":not_before": row.not_before, ":give_up_at": row.give_up_at,
-                ":revision": row.revision, ":data_key": data_key, ":sealed": row.sealed,
-            },
-        )
-    }
-
     /// Updates a postponed revocation.
     pub(crate) fn update_revocation(&self, row: &RevocationRow) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;

@@ -4,11 +4,7 @@
 use rusqlite::params;
 
 use super::credential::{COLUMNS, CredentialRow, SecretRow};
-use super::pending::PendingRow;
-use super::revocation::RevocationRow;
-use super::signing_key::SigningKeyRow;
 use super::statement::behind;
-use super::user::UserRow;
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -59,46 +55,6 @@ impl View<'_> {
         let sql = "SELECT s.* FROM credential_secret s LEFT JOIN credential c ON c.user = s.user AND c.id = s.id
              WHERE c.id IS NULL ORDER BY s.user, s.id LIMIT ?";
         self.rows(sql, [limit], |row| Ok((row.get("user")?, row.get("id")?, SecretRow::read(row)?)))
-    }
-
-    /// Returns up to `limit` users after one, or from the first.
-    pub(crate) fn users_after(
-        &self,
-        after: Option<&str>,
-        but: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<UserRow>, StoreError> {
-        self.sealed_rows(("user", "id"), after, but, limit, UserRow::read)
-    }
-
-    /// Returns up to `limit` pending logins after the one with this hash in hex, or from the first.
-    pub(crate) fn pending_after(
-        &self,
-        after: Option<&str>,
-        but: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<PendingRow>, StoreError> {
-        self.sealed_rows(("pending_authorization", "state_hash"), after, but, limit, PendingRow::read)
-    }
-
-    /// Returns up to `limit` queued revocations after one, or from the first.
-    pub(crate) fn queue_after(
-        &self,
-        after: Option<&str>,
-        but: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<RevocationRow>, StoreError> {
-        self.sealed_rows(("revocation", "id"), after, but, limit, RevocationRow::read)
-    }
-
-    /// Returns up to `limit` signing keys after one, or from the first.
-    pub(crate) fn signing_keys_after(
-        &self,
-        after: Option<&str>,
-        but: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<SigningKeyRow>, StoreError> {
-        self.sealed_rows(("signing_key", "id"), after, but, limit, SigningKeyRow::read)
     }
 
     /// Returns the number of records under another data key than this one.

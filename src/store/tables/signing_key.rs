@@ -1,9 +1,7 @@
 //! Rows of Strongroom's private signing keys.
 
-use rusqlite::{Row, params};
-
-use super::statement::read_columns;
-use crate::store::engine::{Tx, View};
+use super::statement::{SealedRow as _, sealed_row};
+use crate::store::engine::View;
 use crate::store::error::StoreError;
 
 /// A sealed private key.
@@ -15,11 +13,7 @@ pub(crate) struct SigningKeyRow {
     pub(crate) sealed: Vec<u8>,
 }
 
-impl SigningKeyRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        read_columns!(row; id, created_at, revision, data_key, sealed)
-    }
-}
+sealed_row!(SigningKeyRow, "signing_key" by "id"; id, created_at, revision, data_key, sealed);
 
 impl View<'_> {
     /// Returns all keys, newest first.
@@ -30,16 +24,5 @@ impl View<'_> {
     /// Returns one key.
     pub(crate) fn signing_key(&self, id: &str) -> Result<Option<SigningKeyRow>, StoreError> {
         self.row("SELECT * FROM signing_key WHERE id = ?", [id], SigningKeyRow::read)
-    }
-}
-
-impl Tx<'_> {
-    /// Inserts a key.
-    pub(crate) fn insert_signing_key(&self, row: &SigningKeyRow) -> Result<(), StoreError> {
-        let data_key = self.current_data_key(&row.sealed)?;
-        self.execute(
-            "INSERT INTO signing_key (id, created_at, revision, data_key, sealed) VALUES (?, ?, ?, ?, ?)",
-            params![row.id, row.created_at, row.revision, data_key, row.sealed],
-        )
     }
 }

@@ -1,9 +1,25 @@
 //! Short forms of statements, for all tables.
 
-use rusqlite::{OptionalExtension, Params, Row};
+use rusqlite::{OptionalExtension, Params, Row, ToSql, params_from_iter};
 
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
+
+/// A row with one sealed record.
+pub(crate) trait SealedRow: Sized {
+    const TABLE: &'static str;
+    /// The column of the primary key.
+    const KEY: &'static str;
+    /// Returns the record.
+    fn sealed(&self) -> &[u8];
+    /// Returns all columns.
+    fn columns(&self) -> Vec<Column<'_>>;
+    /// Reads all columns.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self>;
+}
+
+/// A column's name and its value in one row.
+pub(crate) type Column<'r> = (&'static str, &'r dyn ToSql);
 
 /// Reads the columns of these names into the fields of `Self`, a row of a table.
 macro_rules! read_columns {
@@ -11,7 +27,36 @@ macro_rules! read_columns {
         Ok(Self { $($column: $row.get(stringify!($column))?),+ })
     };
 }
-pub(super) use read_columns;
+
+/// Returns the columns of these names, from the fields of a row.
+macro_rules! columns {
+    ($row:ident; $($column:ident),+) => {
+        [$((stringify!($column), &$row.$column as &dyn rusqlite::ToSql)),+]
+    };
+}
+
+/// Implements [`SealedRow`] for a type whose fields are the columns.
+macro_rules! sealed_row {
+    ($type:ident, $table:literal by $key:literal; $($column:ident),+) => {
+        impl $crate::store::tables::statement::SealedRow for $type {
+            const TABLE: &'static str = $table;
+            const KEY: &'static str = $key;
+
+            fn sealed(&self) -> &[u8] {
+                &self.sealed
+            }
+
+            fn columns(&self) -> Vec<$crate::store::tables::statement::Column<'_>> {
+                $crate::store::tables::statement::columns!(self; $($column),+).to_vec()
+            }
+
+            fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+                $crate::store::tables::statement::read_columns!(row; $($column),+)
+            }
+        }
+    };
+}
+pub(super) use {columns, read_columns, sealed_row};
 
 impl View<'_> {
     /// Returns all rows of a statement, which is prepared once for each connection.
@@ -35,21 +80,20 @@ impl View<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row(values, read).optional()?)
     }
 
-    /// Returns up to `limit` sealed rows of a table in the order of their keys, after one or from
-    /// the first, without those under the data key `but`. A key that is a hash is given in hex.
-    pub(super) fn sealed_rows<T>(
+    /// Returns up to `limit` rows of a table in the order of their keys, after one or from the
+    /// first, without those under the data key `but`. A key that is a hash is given in hex.
+    pub(crate) fn sealed_rows<R: SealedRow>(
         &self,
-        (table, key): (&str, &str),
         after: Option<&str>,
         but: Option<u32>,
         limit: u32,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<R>, StoreError> {
         let (than, after) = behind(after);
+        let (table, key) = (R::TABLE, R::KEY);
         let value = if matches!(key, "state_hash" | "lookup") { "unhex(?)" } else { "?" };
         let sql =
             format!("SELECT * FROM {table} WHERE {key} {than} {value} AND data_key IS NOT ? ORDER BY {key} LIMIT ?");
-        self.rows(&sql, (after, but, limit), read)
+        self.rows(&sql, (after, but, limit), R::read)
     }
 }
 
@@ -58,6 +102,19 @@ impl Tx<'_> {
     pub(super) fn execute(&self, sql: &str, values: impl Params) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(())
+    }
+
+    /// Inserts a row. An existing key is an error.
+    pub(super) fn insert(&self, table: &str, row: &[Column<'_>]) -> Result<(), StoreError> {
+        let (names, values): (Vec<_>, Vec<_>) = row.iter().copied().unzip();
+        let places = vec!["?"; row.len()].join(", ");
+        self.execute(&format!("INSERT INTO {table} ({}) VALUES ({places})", names.join(", ")), params_from_iter(values))
+    }
+
+    /// Inserts a row whose record must be sealed under the current data key.
+    pub(crate) fn insert_sealed<R: SealedRow>(&self, row: &R) -> Result<(), StoreError> {
+        self.current_data_key(row.sealed())?;
+        self.insert(R::TABLE, &row.columns())
     }
 }
 

@@ -1,8 +1,6 @@
 //! Rows of users.
 
-use rusqlite::{Row, params};
-
-use super::statement::read_columns;
+use super::statement::{SealedRow as _, sealed_row};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -15,11 +13,7 @@ pub(crate) struct UserRow {
     pub(crate) sealed: Vec<u8>,
 }
 
-impl UserRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        read_columns!(row; id, created_at, revision, data_key, sealed)
-    }
-}
+sealed_row!(UserRow, "user" by "id"; id, created_at, revision, data_key, sealed);
 
 impl View<'_> {
     /// Returns one user.
@@ -36,15 +30,6 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Inserts a user.
-    pub(crate) fn insert_user(&self, row: &UserRow) -> Result<(), StoreError> {
-        let data_key = self.current_data_key(&row.sealed)?;
-        self.execute(
-            "INSERT INTO user (id, created_at, revision, data_key, sealed) VALUES (?, ?, ?, ?, ?)",
-            params![row.id, row.created_at, row.revision, data_key, row.sealed],
-        )
-    }
-
     /// Deletes a user without credentials.
     pub(crate) fn delete_user(&self, id: &str) -> Result<(), StoreError> {
         self.execute("DELETE FROM user WHERE id = ?", [id])

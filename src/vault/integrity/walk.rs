@@ -3,7 +3,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::store::{View, WholeCredential};
+use crate::store::{PendingRow, RegistrationRow, RevocationRow, SigningKeyRow, UserRow, View, WholeCredential};
 use crate::vault::credentials::credential_record::{metadata_aad, open_summary, secret_aad};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
@@ -68,7 +68,7 @@ pub(crate) fn walk(
     let after_row = after.map(|after| after.row.as_str());
     match table {
         SealedTable::User => {
-            for row in view.users_after(after_row, but, limit)? {
+            for row in view.sealed_rows::<UserRow>(after_row, but, limit)? {
                 walk.record(users::aad(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
@@ -80,27 +80,27 @@ pub(crate) fn walk(
             }
         }
         SealedTable::Pending => {
-            for row in view.pending_after(after_row, but, limit)? {
+            for row in view.sealed_rows::<PendingRow>(after_row, but, limit)? {
                 let id = hex::write(&row.state_hash);
                 walk.record(pending_login::aad(&row, &id), row.data_key, &row.sealed)?;
                 walk.row("", &id);
             }
         }
         SealedTable::Revocation => {
-            for row in view.queue_after(after_row, but, limit)? {
+            for row in view.sealed_rows::<RevocationRow>(after_row, but, limit)? {
                 walk.record(queued_revocation::aad(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }
         SealedTable::Registration => {
-            for row in view.registrations_after(after_row, but, limit)? {
+            for row in view.sealed_rows::<RegistrationRow>(after_row, but, limit)? {
                 let id = hex::write(&row.lookup);
                 walk.record(registrations::aad(&row, &id), row.data_key, &row.sealed)?;
                 walk.row("", &id);
             }
         }
         SealedTable::SigningKey => {
-            for row in view.signing_keys_after(after_row, but, limit)? {
+            for row in view.sealed_rows::<SigningKeyRow>(after_row, but, limit)? {
                 walk.record(signing_keys::aad(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }

@@ -60,7 +60,7 @@ impl Logins<'_> {
                 };
                 let id = hex::write(&row.state_hash);
                 row.sealed = txn.seal(&aad(&row, &id), &encode(&pending))?;
-                txn.tx.insert_pending(&row)?;
+                txn.tx.insert_sealed(&row)?;
                 txn.added(&aad(&row, &id), &row.sealed)?;
                 let (user, provider) = (Some(&pending.user), Some(&pending.provider));
                 txn.record(Action::LoginBegin, Subject { user, provider, ..Subject::default() })

@@ -210,7 +210,7 @@ pub(crate) fn enqueue(
         give_up_at: txn.now.plus(retry_for),
     };
     let row = seal(txn, &queued, 1)?;
-    txn.tx.insert_revocation(&row)?;
+    txn.tx.insert_sealed(&row)?;
     txn.added(&aad(&row), &row.sealed)?;
     Ok(queued)
 }
