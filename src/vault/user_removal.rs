@@ -21,7 +21,8 @@ impl Users<'_> {
                     return Err(VaultError::UserHasCredentials);
                 }
                 api_key_record::remove_of(txn, user.as_str())?;
-                logins::store::remove_of(txn, user.as_str())?;
+                let pending = txn.tx.take_pending_of(user.as_str())?;
+                logins::store::uncount(txn, &pending)?;
                 txn.removed(&aad(&row), &row.sealed)?;
                 txn.tx.delete_user(user.as_str())?;
                 txn.record(Action::UserRemove, Subject { user: Some(&user), ..Subject::default() })?;

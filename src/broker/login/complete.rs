@@ -170,7 +170,8 @@ impl Broker {
         state: &Secret,
     ) -> Result<PendingAuthorization, Error> {
         let provider: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
-        let taken = self.0.vault.logins().take(state.expose(), &caller.user, &provider, &caller.who).await?;
+        let logins = self.0.vault.logins();
+        let taken = logins.take(LoginFlow::External, state.expose(), &caller.user, &provider, &caller.who).await?;
         taken.ok_or(Error::StateInvalid)
     }
 

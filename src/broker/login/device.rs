@@ -233,7 +233,7 @@ impl Broker {
     /// Deletes a device login that was given up.
     pub async fn abandon_device(&self, caller: &Caller, provider: &str, token: &Secret) -> Result<(), Error> {
         let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
-        self.0.vault.logins().take_device(token.expose(), &caller.user, &name, &caller.who).await?;
+        self.0.vault.logins().take(LoginFlow::Device, token.expose(), &caller.user, &name, &caller.who).await?;
         Ok(())
     }
 
@@ -257,7 +257,8 @@ impl Broker {
                 ("pending", pause, known)
             }
             over => {
-                self.0.vault.logins().take_device(token.expose(), &caller.user, &pending.provider, &caller.who).await?;
+                let logins = self.0.vault.logins();
+                logins.take(LoginFlow::Device, token.expose(), &caller.user, &pending.provider, &caller.who).await?;
                 return Err(match over {
                     PollError::Denied(error) => Error::AuthorizationDenied(error.to_string()),
                     PollError::Failed(error) => Error::of_grant(&error),
@@ -285,7 +286,7 @@ impl Broker {
         mut grant: Grant,
     ) -> Result<CompleteResponse, Error> {
         let name = &connectable.provider.name;
-        match self.0.vault.logins().take_device(token.expose(), &caller.user, name, &caller.who).await {
+        match self.0.vault.logins().take(LoginFlow::Device, token.expose(), &caller.user, name, &caller.who).await {
             Ok(Some(_)) => {}
             Ok(None) => {
                 self.give_back(connectable, &grant).await;

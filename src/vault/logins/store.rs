@@ -45,7 +45,8 @@ impl Logins<'_> {
             .write(who, move |txn| {
                 let user = pending.user.as_str();
                 if txn.tx.count_pending_of(user)? >= MOST + MORE {
-                    remove_oldest(txn, user)?;
+                    let oldest = txn.tx.take_pending_beyond(user, MOST - 1, BATCH)?;
+                    uncount(txn, &oldest)?;
                 }
                 let data_key = txn.keyring.data.current().version;
                 let mut row = PendingRow {
@@ -68,30 +69,9 @@ impl Logins<'_> {
             .await
     }
 
-    /// Takes a pending login: once, for its own user and provider, and before it expires.
+    /// Takes a pending login: once, for its own flow, user and provider, and before it expires.
     /// Otherwise it returns `None`, and the login stays.
     pub async fn take(
-        self,
-        state: &str,
-        user: &UserId,
-        provider: &ProviderName,
-        who: &AuditContext,
-    ) -> Result<Option<PendingAuthorization>, VaultError> {
-        self.take_of_flow(LoginFlow::External, state, user, provider, who).await
-    }
-
-    /// Takes a login on another device, whose tokens are separate from state tokens.
-    pub async fn take_device(
-        self,
-        token: &str,
-        user: &UserId,
-        provider: &ProviderName,
-        who: &AuditContext,
-    ) -> Result<Option<PendingAuthorization>, VaultError> {
-        self.take_of_flow(LoginFlow::Device, token, user, provider, who).await
-    }
-
-    async fn take_of_flow(
         self,
         flow: LoginFlow,
         state: &str,
@@ -150,28 +130,13 @@ impl Logins<'_> {
     }
 }
 
-/// Deletes the oldest logins of a user.
-fn remove_oldest(txn: &mut WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
-    for old in txn.tx.take_pending_beyond(user, MOST - 1, BATCH)? {
-        txn.removed(&aad(&old, &hex::write(&old.state_hash)), &old.sealed)?;
-    }
-    Ok(())
-}
-
 /// The first revision of a login, from the number of audit rows. Times are whole seconds, so
 /// revisions order the logins of one second.
 fn first_revision(audit_rows: u64) -> i64 {
     i64::try_from(audit_rows).unwrap_or(i64::MAX).min(i64::MAX / WRITINGS - 1) * WRITINGS
 }
 
-/// Deletes all pending logins: the root changes, and with it the hash by which they are found.
-pub(crate) fn remove_all(txn: &mut WriteTxn<'_>) -> Result<(), VaultError> {
-    let rows = txn.tx.take_all_pending()?;
-    rows.iter().try_for_each(|row| txn.removed(&aad(row, &hex::write(&row.state_hash)), &row.sealed))
-}
-
-/// Deletes all pending logins of a user.
-pub(crate) fn remove_of(txn: &mut WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
-    let rows = txn.tx.take_pending_of(user)?;
-    rows.iter().try_for_each(|row| txn.removed(&aad(row, &hex::write(&row.state_hash)), &row.sealed))
+/// Takes deleted logins out of the manifest's count.
+pub(crate) fn uncount(txn: &mut WriteTxn<'_>, deleted: &[PendingRow]) -> Result<(), VaultError> {
+    deleted.iter().try_for_each(|row| txn.removed(&aad(row, &hex::write(&row.state_hash)), &row.sealed))
 }

@@ -158,7 +158,9 @@ impl KeySlots<'_> {
                 for purpose in purpose::ALL {
                     rows.add_key(&new_root, purpose, txn.now, txn.random)?;
                 }
-                logins::remove_all(txn)?;
+                // The hash by which a pending login is found changes with the root.
+                let pending = txn.tx.take_all_pending()?;
+                logins::uncount(txn, &pending)?;
                 registrations::move_all(txn, &new_root.index)?;
                 txn.record(Action::RootRenew, Subject { slot: Some(id), ..Subject::default() })?;
                 Ok((id, new_root.clone()))

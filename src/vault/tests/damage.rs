@@ -125,7 +125,11 @@ async fn edited_login_user_or_revocation_is_rejected() {
     let bench = Bench::new();
     bench.vault.logins().begin("s", super::pending::login(&bench, "alice"), &AuditContext::system()).await.unwrap();
     bench.attack("UPDATE pending_authorization SET expires_at = expires_at + 1000000, user = 'bob'");
-    let taken = bench.vault.logins().take("s", &user("bob"), &"github".parse().unwrap(), &AuditContext::system()).await;
+    let taken = bench
+        .vault
+        .logins()
+        .take(LoginFlow::External, "s", &user("bob"), &"github".parse().unwrap(), &AuditContext::system())
+        .await;
     assert!(matches!(taken, Err(VaultError::DamagedRow { table: "pending_authorization", .. })));
     let stored = bench.connect("alice", None).await;
     bench.delete(&stored, RevocationScope::Token).await;
@@ -149,8 +153,11 @@ async fn inserted_trigger_or_view_has_no_effect() {
          CREATE TRIGGER untouched BEFORE UPDATE ON api_key BEGIN SELECT RAISE(IGNORE); END;",
     );
     let alice = user("alice");
-    assert!(bench.vault.logins().take("s", &alice, &github, &who).await.unwrap().is_some());
-    assert!(bench.vault.logins().take("s", &alice, &github, &who).await.unwrap().is_none(), "a state works once");
+    assert!(bench.vault.logins().take(LoginFlow::External, "s", &alice, &github, &who).await.unwrap().is_some());
+    assert!(
+        bench.vault.logins().take(LoginFlow::External, "s", &alice, &github, &who).await.unwrap().is_none(),
+        "a state works once"
+    );
     let (key, text) = super::api_keys::make(&bench.vault, KeyHolder::User(alice)).await;
     assert!(bench.vault.api_keys().revoke(key.id, &who).await.unwrap());
     assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_none());

@@ -30,7 +30,12 @@ async fn begin(bench: &Bench) {
 }
 
 async fn take(bench: &Bench, state: &str, of: &str, provider: &str) -> Option<PendingAuthorization> {
-    bench.vault.logins().take(state, &user(of), &provider.parse().unwrap(), &AuditContext::system()).await.unwrap()
+    bench
+        .vault
+        .logins()
+        .take(LoginFlow::External, state, &user(of), &provider.parse().unwrap(), &AuditContext::system())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -82,7 +87,11 @@ async fn concurrent_takes_of_one_state_succeed_once() {
             let vault = bench.vault.clone();
             let (alice, github) = (user("alice"), "github".parse().unwrap());
             tokio::spawn(async move {
-                vault.logins().take("state-1", &alice, &github, &AuditContext::system()).await.unwrap()
+                vault
+                    .logins()
+                    .take(LoginFlow::External, "state-1", &alice, &github, &AuditContext::system())
+                    .await
+                    .unwrap()
             })
         })
         .collect();
@@ -108,7 +117,7 @@ async fn newest_thousand_logins_of_a_user_are_kept() {
             bench.vault.logins().begin(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
         }
         let take = async |state: &str, of: &str| {
-            bench.vault.logins().take(state, &user(of), &github, &who).await.unwrap().is_some()
+            bench.vault.logins().take(LoginFlow::External, state, &user(of), &github, &who).await.unwrap().is_some()
         };
         // With the 1,251st the oldest 251 went, and two more came since.
         assert_eq!(bench.vault.status().unwrap().pending, 1 + 1002);
@@ -137,6 +146,8 @@ async fn polling_does_not_renew_a_login() {
         bench.vault.logins().begin(&format!("state {number}"), login(&bench, "alice"), &who).await.unwrap();
     }
     assert_eq!(bench.vault.status().unwrap().pending, 1000);
-    assert!(bench.vault.logins().take_device("device", &alice, &github, &who).await.unwrap().is_none());
-    assert!(bench.vault.logins().take("state 250", &alice, &github, &who).await.unwrap().is_some());
+    assert!(bench.vault.logins().take(LoginFlow::Device, "device", &alice, &github, &who).await.unwrap().is_none());
+    assert!(
+        bench.vault.logins().take(LoginFlow::External, "state 250", &alice, &github, &who).await.unwrap().is_some()
+    );
 }

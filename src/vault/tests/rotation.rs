@@ -45,7 +45,14 @@ async fn assert_all_of_use(bench: &Bench, kept: &CredentialMetadata) {
     let vault = &bench.vault;
     assert_eq!(texts(&bench.read(kept).await.unwrap().1), ["old"]);
     let github = "github".parse().unwrap();
-    assert!(vault.logins().take("state", &user("alice"), &github, &AuditContext::system()).await.unwrap().is_some());
+    assert!(
+        vault
+            .logins()
+            .take(LoginFlow::External, "state", &user("alice"), &github, &AuditContext::system())
+            .await
+            .unwrap()
+            .is_some()
+    );
     let at = super::registrations::at("https://as.example");
     assert_eq!(vault.registrations().get(&at).unwrap().unwrap().client_id, "one");
     assert_eq!(vault.signing_keys().list().unwrap().len(), 1);

@@ -87,7 +87,7 @@ async fn old_master_key_is_useless_after_a_new_root() {
     assert_eq!(again.registrations().get(&at).unwrap().unwrap().client_id, "one");
     let github = "github".parse().unwrap();
     assert!(
-        again.logins().take("state", &user("alice"), &github, &who).await.unwrap().is_none(),
+        again.logins().take(LoginFlow::External, "state", &user("alice"), &github, &who).await.unwrap().is_none(),
         "begun logins are over"
     );
     assert!(
