@@ -65,7 +65,7 @@ pub struct CredentialList {
 }
 
 /// Returns the id of a row, damaged or not.
-fn id_of(row: &Result<&CredentialMetadata, VaultError>) -> Option<CredentialId> {
+fn id_of(row: &Result<CredentialMetadata, VaultError>) -> Option<CredentialId> {
     match row {
         Ok(summary) => Some(summary.id),
         Err(VaultError::DamagedRow { id, .. }) => id.parse().ok(),
@@ -114,20 +114,17 @@ impl Broker {
             }
         }
         let one_more = CredentialPage { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
-        let mut left = page.limit.map_or(usize::MAX, |limit| limit as usize);
-        let (mut sound, mut damaged, mut end, mut more) = (Vec::new(), Vec::new(), None, false);
-        self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), one_more, |row| {
-            more |= left == 0;
-            if left == 0 {
-                return;
-            }
-            left -= 1;
+        let rows = self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), one_more)?;
+        let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
+        let more = rows.len() > limit;
+        let (mut sound, mut damaged, mut end) = (Vec::new(), Vec::new(), None);
+        for row in rows.into_iter().take(limit) {
             end = id_of(&row);
             match row {
-                Ok(summary) => sound.push(CredentialSummary::from(summary)),
+                Ok(summary) => sound.push(CredentialSummary::from(&summary)),
                 Err(error) => damaged.push(error),
             }
-        })?;
+        }
         Ok(CredentialList { json: json(&sound).into(), next_after: end.filter(|_| more), damaged })
     }
 

@@ -28,13 +28,15 @@ impl VaultAdmin {
         let (mut listed, mut damaged) = (Vec::new(), Vec::new());
         let (standby, now) = (self.vault.standby(), self.clock.now());
         for user in self.one_or_all_users(user)? {
-            self.vault.credentials().list_each(&user, provider, CredentialPage::default(), |row| match row {
-                Ok(found) => {
-                    let credential = CredentialDetail::of(found, now, false, standby.may_be_stale(found));
-                    listed.push(UserCredential { user: user.clone(), credential });
+            for row in self.vault.credentials().list_each(&user, provider, CredentialPage::default())? {
+                match row {
+                    Ok(found) => {
+                        let credential = CredentialDetail::of(&found, now, false, standby.may_be_stale(&found));
+                        listed.push(UserCredential { user: user.clone(), credential });
+                    }
+                    Err(error) => damaged.push(error),
                 }
-                Err(error) => damaged.push(error),
-            })?;
+            }
         }
         Ok((listed, damaged))
     }

@@ -53,17 +53,15 @@ impl<'v> Credentials<'v> {
         })
     }
 
-    /// Calls `each` with a user's credentials without their secrets, oldest first. A damaged one is
-    /// an error in its place.
+    /// Lists like [`Self::list`]. A damaged credential is an error in its place.
     pub fn list_each(
         self,
         user: &UserId,
         provider: Option<&ProviderName>,
         page: CredentialPage,
-        mut each: impl FnMut(Result<&CredentialMetadata, VaultError>),
-    ) -> Result<(), VaultError> {
+    ) -> Result<Vec<Result<CredentialMetadata, VaultError>>, VaultError> {
         let after = page.after.map_or_else(String::new, |id| id.to_string());
-        let rows = self.core.read(|view, keyring| {
+        self.core.read(|view, keyring| {
             let rows = view.credentials_each(user.as_str(), provider.map(ProviderName::as_str), &after, page.limit)?;
             let read = |row| match row {
                 Ok(row) => open_summary(keyring, &row),
@@ -71,15 +69,8 @@ impl<'v> Credentials<'v> {
                     Err(VaultError::DamagedRow { table: "credential", id, what: "the row is not as it was written" })
                 }
             };
-            Ok(rows.into_iter().map(read).collect::<Vec<_>>())
-        })?;
-        for row in rows {
-            match row {
-                Ok(summary) => each(Ok(&summary)),
-                Err(error) => each(Err(error)),
-            }
-        }
-        Ok(())
+            Ok(rows.into_iter().map(read).collect())
+        })
     }
 
     /// Returns a whole list as `show` writes it, from the cache if nothing was committed since.
