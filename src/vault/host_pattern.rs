@@ -54,11 +54,6 @@ pub enum HostPatternError {
 }
 
 impl HostPattern {
-    /// Returns the text as it was given.
-    pub fn as_given(&self) -> &str {
-        &self.given
-    }
-
     /// Returns `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         self.scheme
@@ -214,7 +209,7 @@ mod tests {
         ] {
             let read = pattern(given);
             assert_eq!((read.scheme(), read.host().as_str(), read.port()), (scheme, host, port), "{given}");
-            assert_eq!(read.as_given(), given);
+            assert_eq!(read.to_string(), given);
         }
     }
 

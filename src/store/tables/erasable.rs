@@ -41,13 +41,8 @@ impl RowKey {
 impl Erasable {
     /// Returns the table's name.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Credential => "credential",
-            Self::Pending => "pending_authorization",
-            Self::Revocation => "revocation",
-            Self::Registration => "client_registration",
-            Self::SigningKey => "signing_key",
-        }
+        let (tables, ..) = self.tables();
+        tables[tables.len() - 1]
     }
 
     /// Returns the tables with the rows, the referring one first, and their columns of user and id.
