@@ -188,9 +188,6 @@ impl From<BackupError> for Failure {
             }
             BackupError::Vault(error) => return error.into(),
             BackupError::NotABackup(_) => "name a file that `strongroom vault backup` wrote",
-            BackupError::Unreleased(_) => {
-                "restore it with that version, export its credentials, and import them into a new vault"
-            }
             BackupError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
             BackupError::Damaged(_) | BackupError::CutOff => "use another copy of this backup, or an older one",
             BackupError::AlreadyExists(_) => "name another file, or give --force to replace this one",
@@ -235,7 +232,6 @@ fn advice_on_store(error: &StoreError) -> Option<&'static str> {
         StoreError::NotFound(_) => "create one with `strongroom init`, or name it with --vault FILE or vault.path",
         StoreError::AlreadyExists(_) => "name another file with --vault, or move this one away",
         StoreError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or restore a backup",
-        StoreError::Unreleased(_) => "export its credentials with that version, and import them into a new vault",
         StoreError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
         StoreError::Locked(_) => "stop the other server first; commands such as `strongroom key list` work beside it",
         StoreError::Full => "free disk space; reading and deleting still work",

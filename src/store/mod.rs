@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
+pub(crate) use rusqlite::types::ValueRef;
 
-pub(crate) use dump::Cell;
 pub use engine::file::check as check_files;
 pub(crate) use engine::{Cached, CheckedState, DeferredWrite, Tx, View, WritePriority};
 pub(crate) use error::JobError;

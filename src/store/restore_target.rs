@@ -4,9 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
-use super::dump::Cell;
 use super::engine::{Tx, TxnState, View, connection, file};
 use super::error::StoreError;
 use super::schema::{self, Table};
@@ -50,13 +50,15 @@ impl RestoreTarget {
     }
 
     /// Inserts a row.
-    pub(crate) fn insert(&self, table: &Table, row: &[Cell<'_>]) -> Result<(), StoreError> {
+    pub(crate) fn insert(&self, table: &Table, row: &[ValueRef<'_>]) -> Result<(), StoreError> {
         let known = self.tables.iter().find(|known| known.name == table.name);
         let known = known.filter(|known| table.columns.iter().all(|column| known.columns.contains(column)));
         if known.is_none() || row.len() != table.columns.len() {
             return Err(StoreError::Corrupt("a row of a table that this schema version does not have".into()));
         }
-        self.connection().prepare_cached(&table.insertion())?.execute(params_from_iter(row))?;
+        self.connection()
+            .prepare_cached(&table.insertion())?
+            .execute(params_from_iter(row.iter().copied().map(ToSqlOutput::Borrowed)))?;
         Ok(())
     }
 

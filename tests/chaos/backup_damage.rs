@@ -45,11 +45,7 @@ impl Scene {
     /// That it is refused, in words that fit.
     fn is_refused(&self, bytes: &[u8], how: &str) {
         match self.verify(bytes) {
-            Err(
-                BackupError::NewerFormat { .. }
-                | BackupError::Unreleased(_)
-                | BackupError::Vault(VaultError::WrongKey { .. }),
-            ) => {}
+            Err(BackupError::NewerFormat { .. } | BackupError::Vault(VaultError::WrongKey { .. })) => {}
             Err(error) if error.is_damage() => {}
             other => panic!("{how}: {other:?}"),
         }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::chunks::{Opener, Sealer};
 use super::error::BackupError;
 use crate::clock::UnixTime;
-use crate::store::{Cell, Table};
+use crate::store::{Table, ValueRef};
 use crate::vault::crypto::fields::{Field, FieldWriter, Fields, Value, encode, fields};
 
 /// Maximum size of an entry, far above any row: a record has at most 8 MiB.
@@ -91,14 +91,17 @@ impl<W: Write> EntryWriter<W> {
         self.put(kind::TABLE, &encode(table))
     }
 
-    pub(crate) fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), BackupError> {
+    pub(crate) fn row(&mut self, values: &[ValueRef<'_>]) -> Result<(), BackupError> {
         let mut row = FieldWriter::new();
-        for cell in cells {
-            match cell {
-                Cell::Null => row.field(cell::NULL, |_| ()),
-                Cell::Integer(number) => number.put(cell::INTEGER, &mut row),
-                Cell::Text(text) => row.field(cell::TEXT, |to| to.bytes(text.as_bytes())),
-                Cell::Blob(bytes) => row.field(cell::BLOB, |to| to.bytes(bytes)),
+        for value in values {
+            match value {
+                ValueRef::Null => row.field(cell::NULL, |_| ()),
+                ValueRef::Integer(number) => number.put(cell::INTEGER, &mut row),
+                ValueRef::Text(text) => row.field(cell::TEXT, |to| to.bytes(text)),
+                ValueRef::Blob(bytes) => row.field(cell::BLOB, |to| to.bytes(bytes)),
+                ValueRef::Real(_) => {
+                    return Err(BackupError::Damaged("the vault has a value of a type that it never has"));
+                }
             }
         }
         self.put(kind::ROW, &row.finish())?;
@@ -132,7 +135,7 @@ fn length(bytes: &[u8]) -> Result<[u8; 4], BackupError> {
 /// An entry after the first.
 pub(crate) enum BackupEntry<'r> {
     Table(Table),
-    Row(Vec<Cell<'r>>),
+    Row(Vec<ValueRef<'r>>),
     /// All rows were read, and the file ends here.
     End,
 }
@@ -196,13 +199,13 @@ fn strange() -> BackupError {
     BackupError::Damaged("what is in it cannot be understood")
 }
 
-fn read_row(body: &[u8]) -> Option<Vec<Cell<'_>>> {
+fn read_row(body: &[u8]) -> Option<Vec<ValueRef<'_>>> {
     let read = |(kind, value)| {
         Some(match kind {
-            cell::NULL => Cell::Null,
-            cell::INTEGER => Cell::Integer(i64::read(value)?),
-            cell::TEXT => Cell::Text(std::str::from_utf8(value).ok()?),
-            cell::BLOB => Cell::Blob(value),
+            cell::NULL => ValueRef::Null,
+            cell::INTEGER => ValueRef::Integer(i64::read(value)?),
+            cell::TEXT => ValueRef::Text(value),
+            cell::BLOB => ValueRef::Blob(value),
             _ => return None,
         })
     };

@@ -15,9 +15,6 @@ pub enum BackupError {
     /// The file is not a backup.
     #[error("{0} is not a backup of Strongroom")]
     NotABackup(PathBuf),
-    /// A version before the first release made it; its schema is not read.
-    #[error("{0} was made by an unreleased version of Strongroom")]
-    Unreleased(PathBuf),
     /// A newer Strongroom made it.
     #[error("the backup has format {found} and this program knows up to {known}: a newer Strongroom made it")]
     NewerFormat {

@@ -19,9 +19,7 @@ use crate::vault::error::VaultError;
 use crate::vault::hex;
 
 const MAGIC: &[u8; 18] = b"strongroom backup\n";
-/// Format 1 is that of the versions before the first release.
 const FORMAT: u16 = 2;
-const UNRELEASED_FORMAT: u16 = 1;
 /// Maximum size of the fields, far above that of all slots.
 const LARGEST: u32 = 1 << 20;
 
@@ -147,13 +145,10 @@ impl BackupHead {
         if found > FORMAT {
             return Err(BackupError::NewerFormat { found, known: FORMAT });
         }
-        if found == UNRELEASED_FORMAT {
-            return Err(BackupError::Unreleased(path.to_owned()));
-        }
         let [.., a, b, c, d] = start;
         let length = u32::from_be_bytes([a, b, c, d]);
-        if found == 0 || length > LARGEST {
-            return Err(BackupError::Damaged("its head has a length that none can have"));
+        if found < FORMAT || length > LARGEST {
+            return Err(BackupError::Damaged("its head has a format or a length that none can have"));
         }
         let mut fields = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         from.read_exact(&mut fields).map_err(BackupError::reading)?;

@@ -13,7 +13,7 @@ use super::restore::{BackupSource, OpenBackup};
 use crate::clock::UnixTime;
 use crate::property::Script;
 use crate::random::Random;
-use crate::store::{Cell, RestoreTarget, SCHEMA_VERSION, SlotRow, StoreError, Table, VaultRow};
+use crate::store::{RestoreTarget, SCHEMA_VERSION, SlotRow, StoreError, Table, ValueRef, VaultRow};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
 
@@ -54,9 +54,9 @@ impl BackupSubject {
             entries.contents(&self.contents())?;
             let name = |name: &str| Table { name: name.into(), columns: vec!["a".into(), "b".into()] };
             entries.table(&name("first"))?;
-            entries.row(&[Cell::Integer(-7), Cell::Text("sealed")])?;
+            entries.row(&[ValueRef::Integer(-7), ValueRef::Text(b"sealed")])?;
             entries.table(&name("second"))?;
-            entries.row(&[Cell::Null, Cell::Blob(&large)])
+            entries.row(&[ValueRef::Null, ValueRef::Blob(&large)])
         })
     }
 
@@ -67,8 +67,8 @@ impl BackupSubject {
             entries.contents(&self.contents())?;
             let columns = ["id", "created_at", "revision", "data_key", "sealed"].map(str::to_owned).to_vec();
             entries.table(&Table { name: "user".into(), columns })?;
-            let numbers = [Cell::Integer(1); 3];
-            entries.row(&[&[Cell::Text("alice")], numbers.as_slice(), &[Cell::Blob(b"sealed")]].concat())
+            let numbers = [ValueRef::Integer(1); 3];
+            entries.row(&[&[ValueRef::Text(b"alice")], numbers.as_slice(), &[ValueRef::Blob(b"sealed")]].concat())
         });
         let mut opener = self.opener(&sealed).unwrap_or_else(|error| panic!("{error}"));
         let (mut plain, mut byte) = (Vec::new(), [0]);
@@ -193,7 +193,7 @@ pub(crate) const SIZES: [usize; 2] = [SMALL, 2 * CHUNK + 100];
 
 fn is_refusal(error: &BackupError) {
     let is_expected = match error {
-        BackupError::Damaged(_) | BackupError::CutOff | BackupError::NotABackup(_) | BackupError::Unreleased(_) => true,
+        BackupError::Damaged(_) | BackupError::CutOff | BackupError::NotABackup(_) => true,
         BackupError::NewerFormat { found, known } => found > known,
         BackupError::Vault(error) => matches!(
             error,
@@ -226,20 +226,20 @@ fn first_chunk(file: &[u8]) -> Option<usize> {
     Some(24 + usize::try_from(length).ok()? + 32)
 }
 
-fn owned(cell: &Cell<'_>) -> (u8, i64, Vec<u8>) {
+fn owned(cell: &ValueRef<'_>) -> (u8, i64, Vec<u8>) {
     match cell {
-        Cell::Null => (0, 0, Vec::new()),
-        Cell::Integer(number) => (1, *number, Vec::new()),
-        Cell::Text(text) => (2, 0, text.as_bytes().to_vec()),
-        Cell::Blob(bytes) => (3, 0, bytes.to_vec()),
+        ValueRef::Null | ValueRef::Real(_) => (0, 0, Vec::new()),
+        ValueRef::Integer(number) => (1, *number, Vec::new()),
+        ValueRef::Text(text) => (2, 0, text.to_vec()),
+        ValueRef::Blob(bytes) => (3, 0, bytes.to_vec()),
     }
 }
 
-fn cell((kind, number, bytes): &(u8, i64, Vec<u8>)) -> Cell<'_> {
+fn cell((kind, number, bytes): &(u8, i64, Vec<u8>)) -> ValueRef<'_> {
     match kind {
-        0 => Cell::Null,
-        1 => Cell::Integer(*number),
-        2 => Cell::Text(std::str::from_utf8(bytes).unwrap()),
-        _ => Cell::Blob(bytes),
+        0 => ValueRef::Null,
+        1 => ValueRef::Integer(*number),
+        2 => ValueRef::Text(bytes),
+        _ => ValueRef::Blob(bytes),
     }
 }

@@ -185,17 +185,6 @@ async fn changed_byte_of_a_backup_is_detected() {
 }
 
 #[tokio::test]
-async fn backup_of_an_unreleased_version_is_named() {
-    let (bench, _) = Bench::filled().await;
-    let path = bench.back_up("b");
-    let mut file = std::fs::read(&path).unwrap();
-    // The format follows the magic bytes.
-    file[b"strongroom backup\n".len() + 1] = 1;
-    std::fs::write(&path, file).unwrap();
-    assert!(matches!(bench.verify(&path), Err(BackupError::Unreleased(_))));
-}
-
-#[tokio::test]
 async fn backup_needs_the_master_key_of_its_time() {
     let (bench, _) = Bench::filled().await;
     let path = bench.back_up("b");
