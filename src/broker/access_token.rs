@@ -1,23 +1,14 @@
 //! Access tokens (RFC 9068) of trusted OpenID providers, as an alternative to API keys.
 
+use super::caller::Authenticated;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, ToldBy, TrustedIssuer};
 use crate::egress::Egress;
-use crate::id::{IssuerName, UserId};
+use crate::id::IssuerName;
 use crate::jose::{self, ClaimError, Claims, ExpectedClaims, Verified};
 use crate::oauth::{IssuerKeys, VerifyError};
 use crate::permission::{Permission, Permissions};
-
-/// User and permissions of a valid access token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenHolder {
-    /// Name of the issuer in the configuration.
-    pub issuer: IssuerName,
-    /// User that the token acts for.
-    pub user: UserId,
-    /// Permissions that the token grants.
-    pub permissions: Permissions,
-}
+use crate::vault::{Actor, CheckedState, KeyHolder};
 
 /// Trusted issuers of the configuration, with their keys.
 pub(super) struct TrustedIssuers(Vec<(IssuerName, TrustedIssuer, IssuerKeys)>);
@@ -31,7 +22,7 @@ impl TrustedIssuers {
 
     /// Returns the holder of the access token; `None` if no trusted issuer signed it or it is
     /// invalid. The log has the reason.
-    pub(super) async fn holder(&self, token: &str, now: UnixTime) -> Option<TokenHolder> {
+    pub(super) async fn holder(&self, token: &str, now: UnixTime) -> Option<Authenticated> {
         let issuer = jose::claimed_issuer(token)?;
         let (name, rule, keys) = self.0.iter().find(|(_, rule, _)| rule.iss == issuer)?;
         let outcome = match keys.verify(token, &rule.algorithms).await {
@@ -66,7 +57,7 @@ pub(super) fn holder(
     rule: &TrustedIssuer,
     token: &Verified,
     now: UnixTime,
-) -> Result<TokenHolder, Refused> {
+) -> Result<Authenticated, Refused> {
     let claims = &token.claims;
     let is_for = |audience: &String| ExpectedClaims { issuer: &rule.iss, audience, now }.check(claims);
     let checked: Vec<Result<(), ClaimError>> = rule.audience.iter().map(is_for).collect();
@@ -83,7 +74,12 @@ pub(super) fn holder(
     let user = claims.0.get(&rule.user_claim).and_then(serde_json::Value::as_str).filter(|user| !user.is_empty());
     let user = user.and_then(|user| format!("{}{user}", rule.user_prefix).parse().ok());
     let user = user.ok_or_else(|| Refused::User(rule.user_claim.clone()))?;
-    Ok(TokenHolder { issuer: name.clone(), user, permissions: permissions(rule, claims) })
+    Ok(Authenticated {
+        holder: KeyHolder::User(user),
+        permissions: permissions(rule, claims),
+        actor: Actor::AccessToken(name.clone()),
+        state: CheckedState::default(),
+    })
 }
 
 /// Returns the permissions that the configuration gives to every token of the issuer, and those
@@ -124,19 +120,20 @@ mod tests {
         Verified { kind: Some(kind.to_owned()), algorithm: Algorithm::Es256, claims: Claims(claims) }
     }
 
-    fn read(more: &str, kind: &str, change: &Value) -> Result<TokenHolder, Refused> {
+    fn read(more: &str, kind: &str, change: &Value) -> Result<Authenticated, Refused> {
         holder(&"corp".parse().unwrap(), &rule(more), &token(kind, change), UnixTime(1000))
     }
 
     #[test]
     fn token_names_its_user() {
-        let holder = read("", "at+jwt", &json!({"scope": "openid READ_INTEGRATIONS profile"})).unwrap();
-        assert_eq!((holder.user.as_str(), holder.permissions.to_string().as_str()), ("ann", "READ_INTEGRATIONS"));
-        assert_eq!(holder.issuer.to_string(), "corp");
+        let user = |name: &str| KeyHolder::User(name.parse().unwrap());
+        let found = read("", "at+jwt", &json!({"scope": "openid READ_INTEGRATIONS profile"})).unwrap();
+        assert_eq!((found.holder, found.permissions.to_string().as_str()), (user("ann"), "READ_INTEGRATIONS"));
+        assert_eq!(found.actor, Actor::AccessToken("corp".parse().unwrap()));
         let of_several = json!({"aud": ["others", "urn:vault"]});
         assert!(read("", "at+jwt", &of_several).unwrap().permissions.is_empty());
         let other = read("user_claim = \"oid\"\nuser_prefix = \"corp|\"", "at+jwt", &json!({"oid": "7"})).unwrap();
-        assert_eq!(other.user.as_str(), "corp|7");
+        assert_eq!(other.holder, user("corp|7"));
     }
 
     #[test]
@@ -169,12 +166,12 @@ mod tests {
             ("jwt", json!({}), Refused::NotAnAccessToken),
             ("id_token", json!({"nonce": "n"}), Refused::NotAnAccessToken),
         ] {
-            assert_eq!(read("", kind, &change), Err(refused), "{kind} {change}");
+            assert_eq!(read("", kind, &change).unwrap_err(), refused, "{kind} {change}");
         }
         let told = "access_token_claim = \"token_use=access\"";
         assert!(read(told, "jwt", &json!({"token_use": "access"})).is_ok());
         for id_token in [json!({"token_use": "id"}), json!({"token_use": true}), json!({})] {
-            assert_eq!(read(told, at, &id_token), Err(Refused::NotAnAccessToken), "{id_token}");
+            assert_eq!(read(told, at, &id_token).unwrap_err(), Refused::NotAnAccessToken, "{id_token}");
         }
     }
 }

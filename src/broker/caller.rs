@@ -1,7 +1,21 @@
 //! On whose behalf a use case runs.
 
 use crate::id::{ApiKeyId, UserId};
+use crate::permission::Permissions;
 use crate::vault::{Actor, AuditContext, CheckedState, KeyHolder};
+
+/// The holder of a valid API key or access token, and the permissions of that key or token.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    /// Users that it may act for.
+    pub holder: KeyHolder,
+    /// Permissions that it has.
+    pub permissions: Permissions,
+    /// Identity for the audit log.
+    pub actor: Actor,
+    /// State of the vault in which the key was found; unknown for an access token.
+    pub(crate) state: CheckedState,
+}
 
 /// An authenticated caller and the user that it acts for.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@
 
 mod access_token;
 mod admin;
+mod authenticate;
 mod caller;
 mod client_metadata;
 mod clients;
@@ -29,9 +30,8 @@ mod transfer;
 mod vault;
 mod vault_admin;
 
-pub use access_token::TokenHolder;
 pub use admin::{BackupStatus, RevocationList, UserRemoval, WaitingRevocation, backup_name, backup_status};
-pub use caller::{Administrator, Caller};
+pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
     CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse, NewSecret,
@@ -52,9 +52,12 @@ pub use vault::{
 };
 pub use vault_admin::VaultAdmin;
 
-// Types of the vault in the answers of the use cases.
+// The fault of an input in `Error::Inputs`.
+pub use crate::catalog::input::InputFault;
+// Types of the vault in the requests and the answers of the use cases.
 pub use crate::vault::{
-    ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage, CredentialSecret,
-    Existing, ExportFault, HeadFit, HostPattern, KeyHolder, KeySlot, MasterKey, MasterKeyError, NewApiKey, OpenMode,
-    OwnClient, Renewal, Repair, SlotAdded, SlotRemoved, StoreError, UserPattern, VaultError, Verification, check_files,
+    Actor, ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
+    CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, HostPattern, KeyHolder, KeySlot,
+    MasterKey, MasterKeyError, NewApiKey, OpenMode, OwnClient, Renewal, Repair, SecretUpdate, SlotAdded, SlotRemoved,
+    StoreError, UserPattern, VaultError, Verification, check_files,
 };

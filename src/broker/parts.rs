@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::access_token::{TokenHolder, TrustedIssuers};
+use super::access_token::TrustedIssuers;
 use super::clients::Clients;
 use super::login::issuer_cache::IssuerCache;
 use super::token::outcome::RefreshOutcome;
@@ -79,9 +79,9 @@ impl Broker {
         self.0.vault.fatal().await
     }
 
-    /// Returns the vault.
-    pub fn vault(&self) -> &Vault {
-        &self.0.vault
+    /// Checks that the vault is open and writable.
+    pub async fn ready(&self) -> Result<(), VaultError> {
+        self.0.vault.writable().await
     }
 
     /// Returns the catalogue, as this configuration extends it.
@@ -92,11 +92,5 @@ impl Broker {
     /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.0.config
-    }
-
-    /// Returns the holder of the access token; `None` if no trusted issuer signed it or it is
-    /// invalid.
-    pub async fn access_token(&self, token: &str) -> Option<TokenHolder> {
-        self.0.trusted_issuers.holder(token, self.0.clock.now()).await
     }
 }

@@ -6,22 +6,12 @@ use http::{HeaderMap, HeaderValue, header};
 use super::auth_rate_limit::FailedAttempts;
 use super::problem::{self, Problem};
 use super::request::context::{RequestContext, RequestHead};
-use crate::broker::{Administrator, Broker, Caller, TokenHolder};
+use crate::broker::{Actor, Administrator, AuditContext, Authenticated, Broker, Caller, KeyHolder};
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
-use crate::vault::{Actor, AuditContext, CheckedState, KeyHolder, Vault, VaultError};
 
 /// Header in which a service key names its user.
 pub(crate) const USER_HEADER: &str = "strongroom-user";
-
-/// The holder of a valid API key or access token, and the permissions of that key or token.
-pub(crate) struct Authenticated {
-    holder: KeyHolder,
-    permissions: Permissions,
-    actor: Actor,
-    /// State of the vault in which the key was found; unknown for an access token.
-    state: CheckedState,
-}
 
 /// A party that a route acts for, once the permission of the route was checked.
 pub(crate) trait Authorize: Sized + Send + 'static {
@@ -52,18 +42,6 @@ impl Authorize for Administrator {
 }
 
 impl Authenticated {
-    /// Finds the API key. The state of the vault is checked once for the whole request.
-    fn by_api_key(vault: &Vault, presented: &str) -> Result<Option<Self>, VaultError> {
-        let state = vault.check()?;
-        let key = vault.api_keys().at(&state).authenticate(presented)?;
-        Ok(key.map(|key| Self {
-            holder: key.holder.clone(),
-            permissions: key.permissions,
-            actor: Actor::ApiKey(key.id),
-            state,
-        }))
-    }
-
     /// Returns the id of the API key, if the request was authenticated by one.
     pub(crate) fn api_key(&self) -> Option<ApiKeyId> {
         match self.actor {
@@ -97,17 +75,6 @@ impl Authenticated {
     }
 }
 
-impl From<TokenHolder> for Authenticated {
-    fn from(token: TokenHolder) -> Self {
-        Self {
-            holder: KeyHolder::User(token.user),
-            permissions: token.permissions,
-            actor: Actor::AccessToken(token.issuer),
-            state: CheckedState::default(),
-        }
-    }
-}
-
 /// Checks the API key or access token of a request.
 ///
 /// Unknown, malformed, revoked and expired ones all get the same answer. An address that presented
@@ -118,13 +85,8 @@ pub(crate) async fn authenticate(
     head: &RequestHead,
 ) -> Result<Authenticated, Problem> {
     let found = match presented(&head.headers) {
-        Presented::ApiKey(key) => Authenticated::by_api_key(broker.vault(), key)?,
-        Presented::Bearer(token) => match Authenticated::by_api_key(broker.vault(), token)? {
-            Some(found) => Some(found),
-            // Boxed: this future is much larger than the rest, and few requests carry an access
-            // token.
-            None => Box::pin(broker.access_token(token)).await.map(Authenticated::from),
-        },
+        Presented::ApiKey(key) => broker.authenticate_key(key)?,
+        Presented::Bearer(text) => broker.authenticate_bearer(text).await?,
         Presented::Unreadable => None,
         Presented::Nothing => {
             let detail = "Missing authentication. Provide API key or access token.";

@@ -9,17 +9,14 @@ use std::sync::{Mutex, PoisonError};
 
 use governor::RateLimiter;
 
-use super::auth::Authenticated;
 use super::auth_rate_limit::{Limiter, SteadyClock, quota};
 use super::limits::Limits;
 use super::problem::{self, ProblemType};
 use super::request::context::RequestHead;
 use super::request::path_params::{self, PathParams};
-use crate::broker::Broker;
+use crate::broker::{Authenticated, Broker, DeniedRequest};
 use crate::clock::Clock;
-use crate::id::ProviderName;
 use crate::permission::Permission;
-use crate::vault::DeniedRequest;
 
 /// Allowances of audit rows, and the denials that got none.
 #[derive(Debug)]
@@ -75,18 +72,15 @@ impl DenialAudit {
         let who = denial.authenticated.audit_context(&denial.head.context);
         let actor = who.actor.to_string();
         let Some(not_recorded) = self.admit(&actor) else { return };
-        // A text in the path that names no provider may be anything, so that it is left out.
-        let provider = denial.param("provider").and_then(|text| text.parse::<ProviderName>().ok());
-        let provider = provider.filter(|name| broker.catalog().get(name.as_str()).is_some());
         let denied = DeniedRequest {
             user: denial.authenticated.intended_user(&denial.head.headers),
-            provider,
+            provider: denial.param("provider").and_then(|text| text.parse().ok()),
             credential: denial.param("cred_id").and_then(|text| text.parse().ok()),
             reason: denial.problem.uri.trim_start_matches("/problems/"),
             route: (denial.method.to_string(), denial.pattern),
             not_recorded,
         };
-        if let Err(error) = broker.vault().audit().record_denied(denied, &who).await {
+        if let Err(error) = broker.record_denied(denied, &who).await {
             tracing::warn!(%error, actor, "a denied request could not be recorded in the audit log");
             self.put_back(&actor, not_recorded + 1);
         }

@@ -2,10 +2,8 @@
 //! logged here, once, and not sent.
 
 use super::problem::{self, Problem};
-use crate::broker::Error;
-use crate::catalog::input::InputFault;
+use crate::broker::{Error, InputFault, StoreError, VaultError};
 use crate::validation::RequestFault;
-use crate::vault::{StoreError, VaultError};
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {

@@ -14,8 +14,8 @@ use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
+use crate::broker::CredentialPage;
 use crate::id::CredentialId;
-use crate::vault::CredentialPage;
 
 /// Shape of a response body for OpenAPI: one object, or a list of objects.
 pub(crate) trait Shape: Send + 'static {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use strongroom::broker::ImportOptions;
 use strongroom::id::UserId;
 use strongroom::secret::Secret;
-use strongroom::vault::{AuditContext, CredentialPage, read_export};
+use strongroom::vault::{AuditContext, read_export};
 
 const ENTRY: &str = r#"token_type = "bearer"
 scope_separator = ","
@@ -201,9 +201,9 @@ async fn device_login_stores_two_credentials_too() {
 async fn paired_credentials_stay_together_under_new_ids() {
     let (_acme, server) = provider().await;
     log_in(&server, &json!({})).await.is(200);
-    let (vault, who, passphrase) =
-        (server.broker.vault(), AuditContext::command_line(), Secret::new("correct horse battery"));
-    let owner = vault.users().list().unwrap().into_iter().find(|user| user.credentials == 2).unwrap().id;
+    let (who, passphrase) = (AuditContext::command_line(), Secret::new("correct horse battery"));
+    let admin = server.broker.admin(who.clone());
+    let owner = admin.users().unwrap().into_iter().find(|user| user.credentials == 2).unwrap().id;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.export");
     server.broker.export(&file, &passphrase, Some(owner), None, &who).await.unwrap();
@@ -219,9 +219,10 @@ async fn paired_credentials_stay_together_under_new_ids() {
         let report = server.broker.import_records(records, &options, &who).await;
         let told: Vec<_> = report.items.iter().map(|item| item.source_id.clone()).collect();
         assert_eq!((report.imported, told), (2, order), "in the order of the file");
-        let there = vault.credentials().list(&user, None, CredentialPage::default()).unwrap();
-        let first = there.iter().find(|one| one.beside.is_none()).unwrap();
-        let further = there.iter().find_map(|one| one.beside.as_ref()).unwrap();
-        assert_eq!((further.of, further.name.as_str()), (first.id, "user"));
+        let (there, damaged) = admin.credentials(Some(user), None).unwrap();
+        assert!(damaged.is_empty());
+        let first = there.iter().find(|one| one.credential.beside.is_none()).unwrap();
+        let further = there.iter().find_map(|one| one.credential.beside.as_ref()).unwrap();
+        assert_eq!((further.credentials_id, further.name.as_str()), (first.credential.summary.id, "user"));
     }
 }

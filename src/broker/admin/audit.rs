@@ -2,10 +2,23 @@
 
 use std::time::Duration;
 
+use crate::broker::parts::Broker;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::clock::UnixTime;
 use crate::jose::SigningKey;
-use crate::vault::{AuditEntry, AuditFault, AuditFilter, AuditVerdict, HeadFault, HeadFit, SignedRows, VaultError};
+use crate::vault::{
+    AuditContext, AuditEntry, AuditFault, AuditFilter, AuditVerdict, DeniedRequest, HeadFault, HeadFit, SignedRows,
+    VaultError,
+};
+
+impl Broker {
+    /// Records a denied request. A provider that the catalogue does not have is left out, because
+    /// the caller chose its text.
+    pub async fn record_denied(&self, mut denied: DeniedRequest, who: &AuditContext) -> Result<(), VaultError> {
+        denied.provider = denied.provider.filter(|name| self.0.catalog.get(name.as_str()).is_some());
+        self.0.vault.audit().record_denied(denied, who).await
+    }
+}
 
 impl VaultAdmin {
     /// Returns the rows that match the filter, and the number of the last row of the log.

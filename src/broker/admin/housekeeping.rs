@@ -31,7 +31,7 @@ impl Broker {
         if self.unpromoted_restore().is_ok_and(|restored| restored.is_none()) {
             self.discover_ahead().await;
         }
-        match self.vault().logins().purge_expired(self.0.clock.now()).await {
+        match self.0.vault.logins().purge_expired(self.0.clock.now()).await {
             Ok(0) => {}
             Ok(erased) => tracing::debug!(erased, "erased expired states"),
             Err(error) => tracing::warn!(%error, "cannot erase expired states; the next round retries"),
@@ -53,7 +53,7 @@ impl Broker {
     /// pruning adds a row.
     async fn prune_audit(&self) -> Result<u64, VaultError> {
         let Some(retention) = self.config().audit.retention else { return Ok(0) };
-        let oldest = self.vault().audit().oldest()?;
+        let oldest = self.0.vault.audit().oldest()?;
         if oldest.is_none_or(|oldest| oldest.plus(retention + DAY) >= self.0.clock.now()) {
             return Ok(0);
         }

@@ -26,7 +26,7 @@ impl Broker {
     }
 
     async fn verify_once(&self) {
-        let vault = self.vault().clone();
+        let vault = self.0.vault.clone();
         match tokio::task::spawn_blocking(move || vault.integrity().verify()).await {
             Ok(Ok(found)) if found.holds() => {
                 tracing::info!(

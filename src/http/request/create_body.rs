@@ -10,11 +10,12 @@ use utoipa::openapi::schema::{Discriminator, ObjectBuilder, OneOfBuilder, Schema
 use utoipa::openapi::{Object, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::broker::{self, CreateRequest, NewSecret, ServiceRequest};
+use crate::broker::{
+    self, CreateRequest, CredentialSecret, HostPattern, NewSecret, OwnClient, Renewal, ServiceRequest,
+};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 use crate::validation;
-use crate::vault::{CredentialSecret, HostPattern, OwnClient, Renewal};
 
 /// A new credential, told apart by `type`.
 #[derive(Deserialize)]

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::broker::DEFAULT_MIN_TTL;
+use crate::broker::{CredentialPage, DEFAULT_MIN_TTL};
 use crate::http::problem::Problem;
 use crate::id::CredentialId;
 use crate::validation::{NOT_A_NUMBER, RequestFault, decimal};
-use crate::vault::CredentialPage;
 
 /// Reads the page of a list. If a name appears twice, the last value counts; unknown names are
 /// ignored.

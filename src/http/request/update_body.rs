@@ -6,8 +6,8 @@ use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::create_body::{Given, Headers, Host, of_types};
+use crate::broker::{CredentialUpdate, SecretUpdate};
 use crate::clock::UnixTime;
-use crate::vault::{CredentialUpdate, SecretUpdate};
 
 /// A kind of credential that a client can hand in as it is.
 #[derive(Clone, Copy, Deserialize, ToSchema)]

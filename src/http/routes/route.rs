@@ -10,9 +10,9 @@ use utoipa::openapi::schema::Schema;
 use warp::Reply as _;
 use warp::reply::Response;
 
-use crate::broker::Caller;
+use crate::broker::{Authenticated, Caller};
 use crate::http::app::App;
-use crate::http::auth::{self, Authenticated, Authorize};
+use crate::http::auth::{self, Authorize};
 use crate::http::denial_audit::Denial;
 use crate::http::json::{JsonReply, Shape};
 use crate::http::load_shed::{Cost, Permit};

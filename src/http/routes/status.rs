@@ -24,6 +24,6 @@ async fn healthz(_: App) -> Result<JsonReply<One<Health>>, Problem> {
 }
 
 async fn readyz(app: App) -> Result<JsonReply<One<Health>>, Problem> {
-    app.broker.vault().writable().await?;
+    app.broker.ready().await?;
     JsonReply::json(&Health { status: "ok" })
 }
