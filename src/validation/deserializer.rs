@@ -4,13 +4,17 @@ use std::cell::RefCell;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer as _, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::fault::{Found, InputProblem, ReadError, Step, Type};
 
-/// Stands in for a missing member, so that the rest is read too: most required members are texts,
-/// and most types that are made from a text take a URL.
-const STAND_IN: &str = "https://missing.invalid/";
+/// Returns the values of which one stands in for a missing member, so that the rest is read too:
+/// most required members are texts, and most types that are made from a text take a URL.
+fn stand_ins() -> [Value; 7] {
+    const URL: &str = "https://missing.invalid/";
+    // A member that only a check of its table requires may take null alone.
+    [json!(URL), json!("/"), Value::Null, json!([URL]), json!({ "missing": URL }), json!(1), json!(false)]
+}
 
 /// The member that tells the variants of a union apart.
 pub(super) const TAG: &str = "type";
@@ -265,9 +269,7 @@ impl<'de> de::Deserializer<'de> for ValueReader<'_> {
 
     typed! {
         deserialize_bool: Value::Bool(_) => Boolean;
-        deserialize_f32: Value::Number(_) => Float;
         deserialize_f64: Value::Number(_) => Float;
-        deserialize_char: Value::String(_) => String;
         deserialize_str: Value::String(_) => String;
         deserialize_string: Value::String(_) => String;
         deserialize_seq: Value::Array(_) => List;
@@ -277,7 +279,7 @@ impl<'de> de::Deserializer<'de> for ValueReader<'_> {
     integers! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 }
 
     serde::forward_to_deserialize_any! {
-        i128 u128 bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        f32 char i128 u128 bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 
@@ -370,9 +372,8 @@ impl<'de> de::MapAccess<'de> for Members<'_> {
         let name = step.name();
         match (self.reader.patch(name), self.reader.default(name)) {
             (Some(Patch { stand_in: true, .. }), _) | (Some(_), None) => {
-                // A member that only a check of its table requires may take null alone.
-                let null = Input { value: &Value::Null, defaults: None, ..self.reader.input };
-                T::deserialize(text(STAND_IN)).ok().or_else(|| null.read().0).ok_or(ReadError::NoStandIn)
+                let input = |value| Input { value, defaults: None, ..self.reader.input };
+                stand_ins().iter().find_map(|value| input(value).read().0).ok_or(ReadError::NoStandIn)
             }
             (Some(_), Some(value)) => {
                 let default = Input { value, defaults: None, ..self.reader.input };

@@ -75,6 +75,23 @@ fn every_fault_is_found_in_the_order_of_the_fields() {
 }
 
 #[test]
+fn every_missing_member_is_found_whatever_its_type() {
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only the faults are looked at")]
+    struct Required {
+        count: u8,
+        sure: bool,
+        scopes: Vec<String>,
+        by_name: BTreeMap<String, String>,
+        inner: Inner,
+        name: String,
+    }
+    let missing = |name| format!("{name}: is missing");
+    let expected = ["count", "sure", "scopes", "by_name", "inner", "name"].map(missing);
+    assert_eq!(plain::<Required>(&json!({})), (true, expected.into()));
+}
+
+#[test]
 fn a_faulty_or_mistyped_key_is_not_missing_too() {
     let input = json!({"nme": "x", "sure": 1});
     let expected =
