@@ -16,6 +16,7 @@ mod tests {
     mod docs;
     mod entries;
     mod faults;
+    mod placement;
     mod template;
     mod vocabulary;
 }

@@ -3,10 +3,10 @@
 
 mod checks;
 mod oauth;
-mod placement;
 mod token;
 mod urls;
 
+use super::entry::input::InputFrom;
 use super::entry::value::Endpoint;
 use super::entry::{Entry, Mcp};
 use crate::config::Finding;
@@ -17,11 +17,6 @@ use checks::Checks;
 pub(super) fn check(entry: &Entry) -> Vec<Finding> {
     let mut found = Checks::default();
     found.text("display_name", &entry.display_name);
-    if let Some(category) = &entry.category {
-        let fits = |c: u8| c.is_ascii_lowercase() || c == b'-';
-        let good = !category.is_empty() && category.bytes().all(fits);
-        found.unless(good, "category", "not a category; lower-case words with hyphens, as in \"developer-tools\"");
-    }
     let any = Kind::ALL.into_iter().any(|kind| entry.takes(kind));
     found.unless(
         any,
@@ -36,10 +31,12 @@ pub(super) fn check(entry: &Entry) -> Vec<Finding> {
         found.mcp(mcp);
     }
     if let Some(api_key) = &entry.api_key {
-        found.api_key(api_key);
+        found.inputs("api_key", &api_key.inputs, &[("base_url", api_key.base_url.as_ref(), InputFrom::Caller)]);
+        found.headers("api_key.headers", &api_key.headers);
     }
     if let Some(password) = &entry.user_password {
-        found.user_password(password);
+        found.inputs("user_password", &password.inputs, &[("base_url", password.base_url.as_ref(), InputFrom::Caller)]);
+        found.headers("user_password.headers", &password.headers);
     }
     found.0
 }

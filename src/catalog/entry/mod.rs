@@ -29,7 +29,7 @@ pub use placement::{ApiKeyPlacement, Place, UserPassword};
 pub use request::{Body, Method};
 pub use revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
 pub use token::{AccessToken, AccessTokenPlace, ExpiryUnit, FurtherToken, Introspect, LongLived, Refresh, RefreshWith};
-use value::{Date, Endpoint};
+use value::Endpoint;
 
 use crate::kind::Kind;
 
@@ -41,8 +41,8 @@ pub struct Entry {
     pub display_name: String,
     /// The page of the provider's own documentation from which the entry was written.
     pub docs: Option<Endpoint>,
-    /// The day on which the entry was last compared with that page.
-    pub checked: Option<Date>,
+    /// The day on which the entry was last compared with that page: `2026-11-24`.
+    pub checked: Option<String>,
     /// The category of the service: `developer-tools`, `ai`, `social`, …
     pub category: Option<String>,
     /// OAuth 2 of the provider.

@@ -43,14 +43,6 @@ pub struct ApiKeyPlacement {
     pub inputs: BTreeMap<String, Input>,
 }
 
-impl ApiKeyPlacement {
-    /// Returns the names of the secrets in a request, each with its key in the entry.
-    pub(in crate::catalog) fn names(&self) -> impl Iterator<Item = (String, &String)> {
-        let alone = self.name.iter().map(|name| ("api_key.name".to_owned(), name));
-        alone.chain(self.secrets.iter().enumerate().map(|(i, name)| (format!("api_key.secrets[{i}]"), name)))
-    }
-}
-
 /// The part of a request that carries a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

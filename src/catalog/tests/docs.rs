@@ -23,7 +23,7 @@ fn list(catalog: &Catalog) -> String {
             let url = docs.url();
             format!("[{}]({url})", url.host_str().unwrap_or_default())
         });
-        let day = checked.as_ref().map(ToString::to_string).unwrap_or_default();
+        let day = checked.clone().unwrap_or_default();
         writeln!(
             text,
             "| `{}` | {display_name} | {} | {} | {} | {day} |",

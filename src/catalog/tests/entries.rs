@@ -129,7 +129,9 @@ fn entries_take_api_keys_and_name_their_source() {
     for provider in catalog().iter() {
         let Entry { docs, checked, category, .. } = &provider.entry;
         let takes = provider.entry.takes(Kind::ApiKey) || !known.contains(&provider.name.to_string());
-        assert!(takes && category.is_some(), "{}", provider.name);
+        let is_hyphenated = |category: &String| category.bytes().all(|c| c.is_ascii_lowercase() || c == b'-');
+        assert!(takes && category.as_ref().is_some_and(is_hyphenated), "{}", provider.name);
+        assert!(checked.as_ref().is_none_or(|day| day.parse::<jiff::civil::Date>().is_ok()), "{}", provider.name);
         if docs.is_some() && checked.is_none() {
             unchecked.push(provider.name.as_str().to_owned());
         }

@@ -42,13 +42,12 @@ const SECTIONS: [(&str, &str); 15] = [
 ];
 
 /// Describes the values of a type that is neither a section nor a list of words.
-const TAKES: [(&str, &str); 14] = [
+const TAKES: [(&str, &str); 13] = [
     ("String", "a text"),
     ("bool", "`true` or `false`"),
     ("u16", "a number"),
     ("Template", "a URL, which may have [inputs](#inputs-urls-that-depend-on-the-customer) in it"),
     ("Endpoint", "a URL"),
-    ("Date", "a day: `2026-11-24`"),
     ("JsonPointer", "a JSON pointer (RFC 6901): `/user/name`"),
     ("Lifetime", "a time: `\"8h\"`, `\"90d\"`, or `\"never\"`"),
     ("ScopeSeparator", "`\" \"`, `\",\"`, `\"+\"`, `\", \"` or `\";\"`"),
