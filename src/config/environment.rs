@@ -3,45 +3,39 @@
 
 use std::collections::BTreeMap;
 
-/// The environment that settings and secrets are read from. A variable is read when it is needed.
+/// The environment that settings and secrets are read from: given variables, or if there are none,
+/// those of the process. A variable of the process is read when it is needed.
 #[derive(Clone, Default)]
-pub struct Environment(Variables);
-
-#[derive(Clone, Default)]
-enum Variables {
-    #[default]
-    OfProcess,
-    Given(BTreeMap<String, String>),
-}
+pub struct Environment(Option<BTreeMap<String, String>>);
 
 impl Environment {
     /// Uses the environment of this process.
     pub fn of_process() -> Self {
-        Self(Variables::OfProcess)
+        Self(None)
     }
 
     /// Uses these variables and no others.
     pub fn given<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
-        Self(Variables::Given(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+        Self(Some(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
     }
 
     /// Returns the value of a variable; `None` if it is not set or not UTF-8.
     #[expect(clippy::disallowed_methods, reason = "only this module reads the environment")]
     pub fn get(&self, name: &str) -> Option<String> {
         match &self.0 {
-            Variables::OfProcess => std::env::var(name).ok(),
-            Variables::Given(variables) => variables.get(name).cloned(),
+            None => std::env::var(name).ok(),
+            Some(variables) => variables.get(name).cloned(),
         }
     }
 
     /// Returns the variables whose names begin with `prefix`, sorted by name.
     pub fn beginning_with(&self, prefix: &str) -> BTreeMap<String, String> {
         match &self.0 {
-            Variables::OfProcess => std::env::vars_os()
+            None => std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, _)| name.starts_with(prefix))
                 .collect(),
-            Variables::Given(variables) => {
+            Some(variables) => {
                 variables.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(n, v)| (n.clone(), v.clone())).collect()
             }
         }
