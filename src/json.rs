@@ -1,7 +1,9 @@
 //! Parsing of untrusted JSON. Duplicate members are rejected, because two parsers could read
-//! different values.
+//! different values; in tolerant parsing they lose their value.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -21,21 +23,110 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+/// Parses a JSON object whose other members matter more than a malformed one, such as a token
+/// response. Bytes that are not UTF-8 are read as Latin-1, half a surrogate pair as U+FFFD, and a
+/// member with two different values as a nested list, which no reader takes for a text or a number.
+pub(crate) fn parse_object_tolerantly(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = repair_strings(&decode(bytes));
+    match serde_json::from_str::<Parsed<Tolerant>>(&text).ok()?.0 {
+        Value::Object(members) => Some(members),
+        _ => None,
     }
 }
 
-struct StrictVisitor;
+/// Decodes UTF-8, and every other byte as Latin-1.
+fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len() + 16);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().copied().map(char::from));
+    }
+    Cow::Owned(text)
+}
 
-impl<'de> Visitor<'de> for StrictVisitor {
+/// Replaces half surrogate pairs by U+FFFD, and escapes control characters inside strings.
+fn repair_strings(text: &str) -> String {
+    let mut repaired = String::with_capacity(text.len());
+    let (mut rest, mut in_string) = (text, false);
+    while let Some(c) = rest.chars().next() {
+        let escape = rest.get(..2).filter(|_| in_string && c == '\\');
+        let length = match escape {
+            Some("\\u") => match (surrogate(rest), rest.get(6..).and_then(surrogate)) {
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+                (Some(_), _) => {
+                    repaired.push('\u{fffd}');
+                    rest = &rest[6..];
+                    continue;
+                }
+                (None, _) => 2,
+            },
+            Some(_) => 2,
+            None if in_string && c.is_ascii_control() && c != '\u{7f}' => {
+                repaired.push(' ');
+                rest = &rest[1..];
+                continue;
+            }
+            None => c.len_utf8(),
+        };
+        in_string ^= c == '"';
+        repaired.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    repaired
+}
+
+/// Returns the surrogate that the text begins with, as an escape.
+fn surrogate(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u32::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..=0xdfff).contains(unit))
+}
+
+type Strict = Parsed<Reject>;
+
+/// A parsed value; `R` decides about duplicate members.
+struct Parsed<R>(Value, PhantomData<R>);
+
+/// A rule for a member that occurs again.
+trait Repeated {
+    /// Returns the value for a member that has both values, or `None` to reject the text.
+    fn join(first: Value, second: Value) -> Option<Value>;
+}
+
+/// Rejects duplicate members.
+struct Reject;
+
+impl Repeated for Reject {
+    fn join(_: Value, _: Value) -> Option<Value> {
+        None
+    }
+}
+
+/// Keeps equal values; others become a nested list.
+struct Tolerant;
+
+impl Repeated for Tolerant {
+    fn join(first: Value, second: Value) -> Option<Value> {
+        Some(if first == second { first } else { Value::Array(vec![Value::Array(vec![first, second])]) })
+    }
+}
+
+impl<'de, R: Repeated> Deserialize<'de> for Parsed<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor(PhantomData::<R>)).map(|value| Self(value, PhantomData))
+    }
+}
+
+struct ValueVisitor<R>(PhantomData<R>);
+
+impl<'de, R: Repeated> Visitor<'de> for ValueVisitor<R> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without duplicate members")
+        f.write_str("JSON")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -64,7 +155,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Strict(value)) = list.next_element()? {
+        while let Some(Parsed::<R>(value, _)) = list.next_element()? {
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -72,10 +163,12 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member occurs twice"));
-            }
+        while let Some((name, Parsed::<R>(value, _))) = members.next_entry()? {
+            let value = match object.remove(&name) {
+                Some(first) => R::join(first, value).ok_or_else(|| A::Error::custom("a member occurs twice"))?,
+                None => value,
+            };
+            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }
@@ -105,5 +198,27 @@ mod tests {
         }
         assert_eq!(parse(b"{\"a\":\"\xff\"}"), None);
         assert_eq!(parse("[".repeat(100_000).as_bytes()), None, "deep nesting is rejected without a stack overflow");
+    }
+
+    #[test]
+    fn tolerant_parsing_keeps_the_sound_members() {
+        let read = |bytes: &[u8]| parse_object_tolerantly(bytes).map(Value::Object);
+        for (text, name) in [
+            (&b"{\"token\":\"t\",\"name\":\"Jos\xe9\"}"[..], "Jos\u{e9}"),
+            (br#"{"token":"t","name":"a\ud83d b"}"#, "a\u{fffd} b"),
+            (br#"{"token":"t","name":"a\udE00\ud83d\uDE00"}"#, "a\u{fffd}\u{1f600}"),
+            (br#"{"token":"t","name":"C:\\ud83d \"q\""}"#, "C:\\ud83d \"q\""),
+            (b"{\"token\":\"t\",\n\t\"name\":\"a\tb\"}", "a b"),
+            (br#"{"token":"t","name":"n","token":"t"}"#, "n"),
+        ] {
+            let read = read(text).unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(text)));
+            assert_eq!((&read["token"], read["name"].as_str()), (&"t".into(), Some(name)));
+        }
+        let twice = read(br#"{"a":"1","a":"2","b":3,"c":{"d":1,"d":2}}"#).unwrap();
+        assert_eq!(twice["b"], 3);
+        assert!(twice["a"].as_str().is_none() && twice["c"]["d"].as_i64().is_none(), "{twice}");
+        for bad in [r#"{"a":"\ud8"}"#, r#"{"a":"\u"#, r#"{"a":"x"#, "\\ud83d", "{}x", r#"{"a":"é\"#, "[1]", ""] {
+            assert_eq!(read(bad.as_bytes()), None, "{bad}");
+        }
     }
 }

@@ -3,10 +3,16 @@
 use http::HeaderName;
 
 use super::checks::{Checks, OURS};
-use crate::catalog::entry::{AccessTokenPlace, FurtherToken, Method, OAuth, RefreshWith, is_protected_param};
+use crate::catalog::entry::{AccessTokenPlace, FurtherToken, Method, OAuth, Refresh, RefreshWith, is_protected_param};
 
 /// Parameters of the callback that the protocol defines.
 const CALLBACKS_OWN: [&str; 5] = ["state", "iss", "error", "error_description", "error_uri"];
+
+/// Minimum length of a text that ends a grant, in characters.
+const SHORTEST_MESSAGE: usize = 8;
+
+/// Client errors that say nothing about a grant: timeout, too early, too many requests.
+const TEMPORARY: [u16; 3] = [408, 425, 429];
 
 impl Checks {
     pub(super) fn tokens(&mut self, oauth: &OAuth) {
@@ -18,6 +24,7 @@ impl Checks {
             self.method("oauth.refresh.method", how.method);
             let of_access = how.with == RefreshWith::AccessToken;
             self.unless(!(of_access && how.rotates), "oauth.refresh.rotates", "there is no refresh token to rotate");
+            self.refusals(how);
         }
         if let Some(how) = &oauth.long_lived {
             self.method("oauth.long_lived.method", how.method);
@@ -35,6 +42,24 @@ impl Checks {
                 "not a header that can carry it; Authorization does anyway, under the scheme in oauth.token_type";
             self.unless(good, "oauth.access_token.name", message);
             self.unless(in_header || how.prefix.is_none(), "oauth.access_token.prefix", "goes with in = \"header\"");
+        }
+    }
+
+    /// Checks the refusals that end a grant. None may also be the response of an outage.
+    fn refusals(&mut self, how: &Refresh) {
+        for (i, code) in how.refused_errors.iter().enumerate() {
+            self.text(&format!("oauth.refresh.refused_errors[{i}]"), code);
+        }
+        for (i, text) in how.refused_messages.iter().enumerate() {
+            let key = format!("oauth.refresh.refused_messages[{i}]");
+            self.text(&key, text);
+            let message = "too short: an ordinary sentence could contain it; at least 8 characters";
+            self.unless(text.trim().chars().count() >= SHORTEST_MESSAGE, key, message);
+        }
+        for (i, status) in how.refused_statuses.iter().enumerate() {
+            let good = (400..=499).contains(status) && !TEMPORARY.contains(status);
+            let message = "not a status that can end a grant: 4xx, but not 408, 425 or 429";
+            self.unless(good, format!("oauth.refresh.refused_statuses[{i}]"), message);
         }
     }
 

@@ -35,10 +35,18 @@ pub struct Refresh {
     pub lifetime: Option<Lifetime>,
     /// The member of the token response with the lifetime of the refresh token, in seconds.
     pub lifetime_member: Option<String>,
-    /// Error codes for an invalid refresh token, in addition to `invalid_grant` (RFC 6749 §5.2).
-    /// The user then has to connect the account again.
+    /// Error codes for an invalid refresh token, in addition to `invalid_grant` (RFC 6749 §5.2) and
+    /// OpenID's `interaction_required`, `login_required` and `consent_required`, in any letter
+    /// case. The user then has to connect the account again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_errors: Vec<String>,
+    /// Parts of error texts that mean the same, in any letter case, if the provider has no code of
+    /// its own for an invalid refresh token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_messages: Vec<String>,
+    /// Statuses (4xx) that mean the same if the response has neither a code nor a text nor a page.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_statuses: Vec<u16>,
     /// The token that is sent: the refresh token, or the access token while it is valid.
     #[serde(default, skip_serializing_if = "RefreshWith::is_refresh_token")]
     pub with: RefreshWith,
@@ -62,6 +70,8 @@ impl Default for Refresh {
             lifetime: None,
             lifetime_member: None,
             refused_errors: Vec::new(),
+            refused_messages: Vec::new(),
+            refused_statuses: Vec::new(),
             with: RefreshWith::RefreshToken,
             method: Method::Post,
             grant_type: None,

@@ -324,3 +324,46 @@ fn names_of_one_server_share_the_account_id() {
     }
     assert!(catalog.of_the_same_server(catalog.get("gmail").unwrap()).len() > 20);
 }
+
+#[test]
+fn meta_entries_use_no_pkce_and_a_long_lived_token() {
+    for name in
+        ["facebook", "facebook_pages", "facebook_lead_ads", "messenger", "meta_ads", "whatsapp_business", "nylas"]
+    {
+        assert!(!oauth(name).pkce, "{name}");
+        let how = oauth(name).long_lived.map(|how| how.grant_type);
+        assert_eq!(how.as_deref(), (name != "nylas").then_some("fb_exchange_token"), "{name}");
+    }
+}
+
+#[test]
+fn microsoft_entries_take_a_tenant() {
+    let at_microsoft = |(_, _, text): &&(&str, &str, &str)| text.contains("login.microsoftonline.com");
+    let names: Vec<_> = EMBEDDED.iter().filter(at_microsoft).map(|(name, ..)| *name).collect();
+    assert!(names.len() >= 15, "{names:?}");
+    for name in names {
+        let oauth = oauth(name);
+        let tenant = oauth.inputs.get("tenant").unwrap_or_else(|| panic!("{name} has no tenant"));
+        assert!(matches!(tenant.default.as_deref(), Some("common" | "organizations")), "{name}");
+        for (value, taken) in [("contoso.onmicrosoft.com", true), ("72f988bf-86f1-41af-91ab-2d7cd011db47", true)] {
+            assert_eq!(tenant.taken(value).is_some(), taken, "{name}: {value}");
+        }
+        for bad in ["../common", "a/b", "a?b", "", ".."] {
+            assert_eq!(tenant.taken(bad), None, "{name}: {bad}");
+        }
+    }
+    assert_eq!(oauth("microsoft").inputs["tenant"].default.as_deref(), Some("common"));
+}
+
+#[test]
+fn amazon_ads_consents_are_regional() {
+    let inputs = oauth("amazon_ads").inputs;
+    for (name, europe) in [
+        ("login_host", "eu.account.amazon.com"),
+        ("token_host", "api.amazon.co.uk"),
+        ("api_host", "advertising-api-eu.amazon.com"),
+    ] {
+        assert!(inputs[name].taken(europe).is_some() && inputs[name].default.is_some(), "{name}");
+        assert_eq!(inputs[name].taken("evil.example"), None, "{name}");
+    }
+}

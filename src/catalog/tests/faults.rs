@@ -54,6 +54,16 @@ const RULES: &[[&str; 3]] = &[
     ],
     [
         "scope_separator = \",\"",
+        "refresh = { refused_statuses = [401, 429] }",
+        "acme.toml:9: oauth.refresh.refused_statuses[1]: not a status that can end a grant",
+    ],
+    [
+        "scope_separator = \",\"",
+        "refresh = { refused_messages = [\"invalid\"] }",
+        "acme.toml:9: oauth.refresh.refused_messages[0]: too short",
+    ],
+    [
+        "scope_separator = \",\"",
         "refresh = { method = \"DELETE\" }",
         "acme.toml:9: oauth.refresh.method: a token is asked for with GET or POST",
     ],

@@ -56,7 +56,7 @@ fn read(response: &EgressResponse, sanitizer: &Sanitizer) -> Result<Pushed, OAut
     }
     if !matches!(status, StatusCode::CREATED | StatusCode::OK) {
         let retry_after = RetryAfter::read(&response.headers);
-        return Err(OAuthError::Status { status: status.as_u16(), retry_after });
+        return Err(OAuthError::Status { status: status.as_u16(), retry_after, page: members.is_empty() });
     }
     let is_usable =
         |text: &&str| (1..=MAX_REQUEST_URI).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic());

@@ -217,6 +217,7 @@ mod tests {
                 Refused(ErrorResponse {
                     error: "invalid_redirect_uri".into(),
                     description: Some("not this one".into()),
+                    reasons: crate::oauth::message::reasons::Reasons::default(),
                 }),
             ),
         ] {

@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::reasons::{Reasons, is_outage};
 use super::retry_after::RetryAfter;
 use super::sanitize::Sanitizer;
+use crate::catalog::entry::OAuth;
 use crate::egress::EgressError;
 
 /// Error code of a server that rejects the client (RFC 6749 §5.2).
@@ -45,11 +47,19 @@ pub struct ErrorResponse {
     pub error: String,
     /// The provider's explanation.
     pub description: Option<String>,
+    /// Every code and text of the body. They are compared and never shown.
+    pub(in crate::oauth) reasons: Reasons,
 }
 
 impl ErrorResponse {
     pub(in crate::oauth) fn new(error: &str, description: Option<&str>, sanitizer: &Sanitizer) -> Self {
-        Self { error: sanitizer.error(error), description: description.and_then(|text| sanitizer.description(text)) }
+        let description = description.and_then(|text| sanitizer.description(text));
+        Self { error: sanitizer.error(error), description, reasons: Reasons::default() }
+    }
+
+    /// Returns true if the provider says that the grant is over.
+    pub(in crate::oauth) fn ends_grant(&self, entry: &OAuth) -> bool {
+        self.reasons.end_grant(&self.error, entry)
     }
 }
 
@@ -64,8 +74,8 @@ impl fmt::Display for ErrorResponse {
 /// Reason why a successful response cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidResponse {
-    /// Neither a JSON object nor form-encoded, or a member occurs twice.
-    #[error("it is neither a JSON object nor form-encoded, or a member occurs twice")]
+    /// Neither a JSON object nor form-encoded.
+    #[error("it is neither a JSON object nor form-encoded")]
     Form,
     /// There is no access token.
     #[error("it has no access token")]
@@ -97,6 +107,8 @@ pub enum OAuthError {
         status: u16,
         /// The time at which the server wants to be asked again.
         retry_after: Option<RetryAfter>,
+        /// True if the body is not JSON, as a page of a gateway is.
+        page: bool,
     },
     /// The response reports success but cannot be used.
     #[error("the provider's response cannot be used: {0}")]
@@ -122,6 +134,30 @@ impl OAuthError {
         }
     }
 
+    /// Returns true if the provider reports that the grant is over, so that only the user can
+    /// restore it. Every other error is temporary or a fault of the configuration.
+    pub fn ends_grant(&self, entry: &OAuth) -> bool {
+        match self {
+            Self::Refused(response) => response.ends_grant(entry),
+            Self::Status { status, page: false, .. } => {
+                entry.refresh.as_ref().is_some_and(|refresh| refresh.refused_statuses.contains(status))
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns true if the provider refuses the request for a reason that is not understood: neither
+    /// an outage nor a fault of the configuration.
+    pub fn is_unclear_refusal(&self) -> bool {
+        match self {
+            Self::Refused(response) => !self.rejects_client() && !is_outage(&response.error),
+            Self::Status { status, page, .. } => {
+                !page && matches!(status, 400..=407 | 409..=424 | 426..=428 | 430..=499)
+            }
+            _ => false,
+        }
+    }
+
     /// Returns the time at which the server wants to be asked again, if it gave one.
     pub fn retry_after(&self) -> Option<RetryAfter> {
         match self {
@@ -133,13 +169,14 @@ impl OAuthError {
     /// Returns true if the server rejects the client's authentication (`invalid_client`, RFC 6749
     /// §5.2). It has then not looked at the grant.
     pub fn rejects_client(&self) -> bool {
-        self.code() == Some(INVALID_CLIENT)
+        self.code().is_some_and(|code| code.eq_ignore_ascii_case(INVALID_CLIENT))
     }
 
     /// Returns true if the server rejects a service credential: the key of its assertion, or the
     /// user's own client.
     pub fn ends_service(&self) -> bool {
-        matches!(self.code(), Some("invalid_grant" | "invalid_client" | "unauthorized_client"))
+        let codes = ["invalid_grant", "invalid_client", "unauthorized_client"];
+        self.code().is_some_and(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
     }
 
     /// Returns the error code of a rejection.
@@ -182,16 +219,24 @@ pub(in crate::oauth) fn error_code(members: &Map<String, Value>) -> Option<Strin
 
 /// Reads the failure that a response body reports, whatever its status.
 pub(in crate::oauth) fn refusal(members: &Map<String, Value>, sanitizer: &Sanitizer) -> Option<ErrorResponse> {
-    Some(ErrorResponse::new(&error_code(members)?, description(members), sanitizer))
+    let reasons = Reasons::read(members, sanitizer);
+    Some(ErrorResponse { reasons, ..ErrorResponse::new(&error_code(members)?, description(members), sanitizer) })
 }
 
 /// Reads the failure in the body of a 4xx. Some providers explain it in their own words only: a
-/// `message` with a `code` or a `status` beside it.
+/// `message`, a `code`, a `status`, or a list of errors.
 pub(in crate::oauth) fn client_error(members: &Map<String, Value>, sanitizer: &Sanitizer) -> Option<ErrorResponse> {
     refusal(members, sanitizer).or_else(|| {
-        let description = description(members)?;
+        let reasons = Reasons::read(members, sanitizer);
+        let description = description(members);
         let code = ["code", "status"].iter().find_map(|name| code_text(members.get(*name)?));
-        Some(ErrorResponse::new(code.as_deref().unwrap_or("refused"), Some(description), sanitizer))
+        let says_something = |code: &&str| !code.bytes().all(|c| c.is_ascii_digit());
+        let alone = || description.map_or_else(|| reasons.first().filter(says_something), |_| Some("refused"));
+        let code = match code.filter(|code| description.is_some() || says_something(&code.as_str())) {
+            Some(code) => code,
+            None => alone()?.to_owned(),
+        };
+        Some(ErrorResponse { reasons, ..ErrorResponse::new(&code, description, sanitizer) })
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub(in crate::oauth) mod error;
 pub(in crate::oauth) mod parameters;
+pub(in crate::oauth) mod reasons;
 pub(in crate::oauth) mod request;
 pub(in crate::oauth) mod retry_after;
 pub(in crate::oauth) mod sanitize;

@@ -317,3 +317,29 @@ async fn dates_and_refresh_token_lifetimes_are_read() {
         assert_eq!(grant.refresh_expires_in.map(|lifetime| lifetime.as_secs()), Some(refresh_end), "{members}");
     }
 }
+
+#[tokio::test]
+async fn fresh_tokens_outlive_a_malformed_profile() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n".to_vec();
+    for further in [
+        &b"\"name\":\"Jos\xe9\""[..],
+        br#""name":"half a pair \ud83d""#,
+        br#""name":"first","name":"second""#,
+        br#""user":{"id":1,"id":2}"#,
+        b"\"name\":\"a\ttab\"",
+        br#""scope":{}"#,
+        br#""scope":7"#,
+        br#""scope":[1]"#,
+        br#""scope":"read","scope":"write""#,
+        br#""id_token":{},"expires_in":{},"scope":null"#,
+        br#""expires_in":60,"expires_in":61"#,
+    ] {
+        let good = br#"{"access_token":"tok","token_type":"bearer","refresh_token":"ref","#;
+        let said = [&head[..], good, further, b"}"].concat();
+        let server = Hostile::new(vec![crate::egress::tests::hostile::ServerStep::Say(said)]).await;
+        let name = String::from_utf8_lossy(further);
+        let grant = exchange_with(&patient(), &server, "").await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(grant.refresh_token.unwrap().expose(), "ref", "{name}");
+        assert_eq!(grant.scopes, texts(&["read", "write"]), "{name}");
+    }
+}

@@ -3,14 +3,23 @@
 use std::time::Duration;
 
 use super::{client, entry_of, json, only_request, texts};
+use crate::catalog::Catalog;
 use crate::catalog::entry::OAuth;
 use crate::egress::tests::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::egress::{Egress, EgressError};
+use crate::oauth::message::error::client_error;
+use crate::oauth::message::sanitize::Sanitizer;
 use crate::oauth::{Grant, OAuthError, RefreshRequest, RetryAfter, refresh};
 use crate::secret::Secret;
 
 const OLD: &str = "the-0ld/refresh=token";
 const OLD_ACCESS: &str = "the-0ld/access=token";
+
+/// Returns true if the body of a 400 says that the grant is over.
+fn is_dead_grant(body: &str, entry: &OAuth) -> bool {
+    let members = crate::json::parse_object(body.as_bytes()).expect("an object");
+    client_error(&members, &Sanitizer::default()).is_some_and(|error| error.ends_grant(entry))
+}
 
 async fn refresh_at(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, OAuthError> {
     refresh_by(egress, &entry_of(server, further), &texts(&["read", "write"])).await
@@ -125,6 +134,109 @@ async fn only_a_refusal_of_the_provider_ends_a_grant() {
     }
 }
 
+/// Returns the error of a refresh that this response refuses, and true if it ends the grant.
+async fn refusal(response: &str, further: &str) -> (OAuthError, bool) {
+    let error = refreshed(response, further).await.unwrap_err();
+    let ends = error.ends_grant(&super::entry(further));
+    (error, ends)
+}
+
+#[tokio::test]
+async fn a_dead_grant_is_known_in_every_form() {
+    for body in [
+        r#"{"error":"INVALID_GRANT"}"#,
+        r#"{"error":"Invalid_Grant","error_description":"Token has been expired or revoked."}"#,
+        r#"{"error":"invalid grant"}"#,
+        r#"{"error":"invalid_grant: the token was revoked"}"#,
+        r#"{"errors":["invalid_grant - The provided authorization grant is invalid"]}"#,
+        r#"{"errors":[{"errorType":"invalid_grant","message":"Refresh token invalid"}],"success":false}"#,
+        r#"{"errors":{"code":"invalid_grant"}}"#,
+        r#"{"error":{"code":"invalid_grant","message":"gone"}}"#,
+        r#"{"error":{"code":400,"status":"INVALID_GRANT","message":"gone"}}"#,
+        r#"{"error":{"code":400,"errors":[{"reason":"invalid_grant"}]}}"#,
+        r#"{"error":{"error":"invalid_grant"}}"#,
+        r#"{"error":[{"code":"invalid_grant"}]}"#,
+        r#"{"code":400,"message":"invalid_grant"}"#,
+        r#"{"errorCode":"invalid_grant"}"#,
+        r#"{"fault":{"faultstring":"x","detail":{"errorcode":"invalid_grant"}}}"#,
+        r#"{"error":"interaction_required","suberror":"consent_required"}"#,
+        r#"{"error":"login_required"}"#,
+        r#"{"error":"Consent_Required"}"#,
+        r#"{"error":"invalid_grant","error":"invalid_grant"}"#,
+        r#"{"error":"invalid_grant","error_description":"half a pair \ud83d"}"#,
+    ] {
+        for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden"] {
+            let (error, ends) = refusal(&response(status, "application/json", body), "").await;
+            assert!(ends && !error.in_doubt(), "{status} {body}: {error}");
+        }
+    }
+    let mut latin = b"HTTP/1.1 400 No\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n".to_vec();
+    latin.extend(b"{\"error\":\"invalid_grant\",\"error_description\":\"Jeton r\xe9voqu\xe9\"}");
+    let server = Hostile::new(vec![ServerStep::Say(latin)]).await;
+    let error = refresh_at(&patient(), &server, "").await.unwrap_err();
+    assert!(error.ends_grant(&super::entry("")) && error.to_string() == "invalid_grant: Jeton révoqué", "{error}");
+}
+
+#[tokio::test]
+async fn a_dead_grant_is_known_in_the_providers_own_words() {
+    let jira = r#"{"error":"unauthorized_client","error_description":"refresh_token is invalid"}"#;
+    let hubspot = r#"{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}"#;
+    let bare = r#"{"status":"BAD_REFRESH_TOKEN"}"#;
+    let strava = r#"{"message":"Bad Request","errors":[{"resource":"RefreshToken","field":"x","code":"invalid"}]}"#;
+    let meta = r#"{"error":{"message":"gone","type":"OAuthException","code":190,"error_subcode":460}}"#;
+    let message = "[refresh]\nrefused_messages = [\"Refresh_Token is invalid\"]";
+    let code = |code: &str| format!("[refresh]\nrefused_errors = [\"{code}\"]");
+    for (body, entry) in [
+        (jira, message.to_owned()),
+        (hubspot, code("bad_refresh_token")),
+        (bare, code("BAD_REFRESH_TOKEN")),
+        (strava, code("RefreshToken")),
+        (meta, code("190")),
+    ] {
+        for status in ["400 Bad Request", "403 Forbidden"] {
+            let (error, ends) = refusal(&response(status, "application/json", body), &entry).await;
+            assert!(ends, "{body}: {error}");
+            let (error, ends) = refusal(&response(status, "application/json", body), "").await;
+            assert!(!ends && error.is_unclear_refusal(), "{body}: {error}");
+        }
+        for status in ["429 Slow", "500 Oops", "503 Later", "408 Timeout"] {
+            let (error, ends) = refusal(&response(status, "application/json", body), &entry).await;
+            assert!(!ends && !error.is_unclear_refusal(), "{status} {body}: {error}");
+        }
+    }
+    let told = r#"{"code":4001,"message":"the refresh token has expired"}"#;
+    assert!(refusal(&json(told), "[refresh]\nrefused_errors = [\"4001\"]").await.1, "with a 200");
+    let by_status = "[refresh]\nrefused_statuses = [403]";
+    assert!(refusal(&response("403 Forbidden", "application/json", "{}"), by_status).await.1);
+    assert!(refusal(&response("403 Forbidden", "", ""), by_status).await.1);
+    for other in [
+        response("403 Forbidden", "text/html", "<html>blocked by a firewall</html>"),
+        response("401 Unauthorized", "application/json", "{}"),
+        response("503 Later", "application/json", "{}"),
+    ] {
+        assert!(!refusal(&other, by_status).await.1, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn other_refusals_end_no_grant() {
+    for body in [
+        r#"{"error":"invalid_client","error_description":"invalid_grant"}"#,
+        r#"{"error":"unauthorized_client","message":"invalid_grant"}"#,
+        r#"{"error":"temporarily_unavailable","error_description":"invalid_grant"}"#,
+        r#"{"error":"invalid_grant_type"}"#,
+        r#"{"error":"Invalid grant type"}"#,
+        r#"{"message":"the grant is not an invalid_grant"}"#,
+        r#"{"errors":[]}"#,
+        r#"{"errors":["rate limited"]}"#,
+        r#"{"status":400}"#,
+        r#"{"access_token":"a","note":"invalid_grant"}"#,
+    ] {
+        let (error, ends) = refusal(&response("400 Bad Request", "application/json", body), "").await;
+        assert!(!ends, "{body}: {error}");
+    }
+}
+
 // Requirement 25.
 #[tokio::test]
 async fn an_incomplete_response_is_in_doubt() {
@@ -179,6 +291,34 @@ async fn errors_contain_nothing_of_a_query() {
         let told = format!("{error} {error:?}");
         for secret in [OLD, "the-0ld", super::CLIENT_SECRET, "client%2Fs3cr3t"] {
             assert!(!told.contains(secret), "{told}");
+        }
+    }
+}
+
+#[test]
+fn entries_know_their_providers_words_for_a_dead_grant() {
+    let atlassian = r#"{"error":"unauthorized_client","error_description":"refresh_token is invalid"}"#;
+    let meta = r#"{"error":{"message":"Session has expired","type":"OAuthException","code":190}}"#;
+    let catalog = Catalog::build([]).unwrap_or_else(|faults| panic!("{faults}"));
+    let oauth = |name: &str| catalog.get(name).and_then(|known| known.entry.oauth.clone()).expect(name);
+    for (names, body) in [
+        (&["atlassian", "jira", "confluence", "jira_service_management"][..], atlassian),
+        (&["hubspot"], r#"{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}"#),
+        (&["strava"], r#"{"message":"Bad Request","errors":[{"resource":"RefreshToken","code":"invalid"}]}"#),
+        (&["instagram", "threads"], meta),
+        (&["twitch"], r#"{"error":"Bad Request","status":400,"message":"Invalid refresh token"}"#),
+        (&["zoho_crm", "zoho_mail"], r#"{"error":"invalid_code"}"#),
+        (&["slack"], r#"{"ok":false,"error":"invalid_refresh_token"}"#),
+        (&["github"], r#"{"error":"bad_refresh_token"}"#),
+        (&["feishu", "lark"], r#"{"code":20037,"error_description":"expired"}"#),
+        (&["square"], r#"{"message":"Invalid refresh token","type":"service.not_authorized"}"#),
+        (&["fitbit"], r#"{"errors":[{"errorType":"invalid_grant","message":"Refresh token invalid"}]}"#),
+    ] {
+        for name in names {
+            assert!(is_dead_grant(body, &oauth(name)), "{name}: {body}");
+            for other in [r#"{"error":"invalid_client"}"#, r#"{"error":"unauthorized_client"}"#, r#"{"message":"x"}"#] {
+                assert!(!is_dead_grant(other, &oauth(name)), "{name}: {other}");
+            }
         }
     }
 }

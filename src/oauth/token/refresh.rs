@@ -10,9 +10,6 @@ use crate::oauth::message::error::OAuthError;
 use crate::oauth::message::parameters::Parameters;
 use crate::secret::Secret;
 
-/// Error code of a grant that is over (RFC 6749 §5.2): expired, revoked, used, or another client's.
-const INVALID_GRANT: &str = "invalid_grant";
-
 /// The tokens of a credential that is refreshed.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshRequest<'a> {
@@ -77,16 +74,5 @@ pub async fn refresh(
 pub(super) fn keep_refreshable(entry: &OAuth, grant: &mut Grant) {
     if entry.refresh.as_ref().is_some_and(|how| how.with == RefreshWith::AccessToken) {
         grant.refresh_token = Some(grant.access_token.clone());
-    }
-}
-
-impl OAuthError {
-    /// Returns true if the provider reports that the grant is over, so that only the user can
-    /// restore it. Every other error is temporary or a fault of the configuration.
-    pub fn ends_grant(&self, entry: &OAuth) -> bool {
-        let names = |code: &str| {
-            entry.refresh.as_ref().is_some_and(|refresh| refresh.refused_errors.iter().any(|name| name == code))
-        };
-        self.code().is_some_and(|code| code == INVALID_GRANT || names(code))
     }
 }

@@ -32,17 +32,24 @@ pub(in crate::oauth) fn read(
     requested: &[String],
     sanitizer: &Sanitizer,
 ) -> Result<Grant, OAuthError> {
-    let top = Value::Object(read_members(response, sanitizer)?);
+    let members = read_members(response, sanitizer)?;
+    // Some providers report a dead grant with a 200 and a code of their own.
+    let says_it_is_over = client_error(&members, sanitizer).filter(|refused| refused.ends_grant(entry));
+    let no_token = || says_it_is_over.clone().map_or(InvalidResponse::NoAccessToken.into(), OAuthError::Refused);
+    let top = Value::Object(members);
     let tokens = match &entry.token_path {
         Some(path) => path.find(&top),
         None => Some(&top),
     };
-    let tokens = tokens.and_then(Value::as_object).ok_or(InvalidResponse::NoAccessToken)?;
+    let tokens = tokens.and_then(Value::as_object).ok_or_else(no_token)?;
     if let Some(refused) = refusal(tokens, sanitizer) {
         return Err(OAuthError::Refused(refused));
     }
     let reader = GrantReader { entry, top: &top, date: sent_at(response) };
-    let mut grant = reader.grant(tokens, requested)?;
+    let mut grant = reader.grant(tokens, requested).map_err(|invalid| match invalid {
+        InvalidResponse::NoAccessToken => no_token(),
+        other => other.into(),
+    })?;
     grant.further = reader.further()?;
     let tokens: Vec<&Secret> = grant.tokens().chain(grant.further.values().flat_map(Grant::tokens)).collect();
     let mut scopes = grant.scopes.iter().chain(grant.further.values().flat_map(|further| &further.scopes));
@@ -59,15 +66,20 @@ pub(in crate::oauth) fn read_members(
     sanitizer: &Sanitizer,
 ) -> Result<Map<String, Value>, OAuthError> {
     let status = response.status;
-    let failed = || OAuthError::Status { status: status.as_u16(), retry_after: RetryAfter::read(&response.headers) };
-    let is_temporary = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    let content_type = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let members = parse_members(content_type, &response.body);
+    let failed = || OAuthError::Status {
+        status: status.as_u16(),
+        retry_after: RetryAfter::read(&response.headers),
+        page: members.is_err() && !response.body.is_empty(),
+    };
+    let is_temporary =
+        matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY);
     if is_temporary || !(status.is_success() || status.is_client_error()) {
         return Err(failed());
     }
-    let content_type = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let members = parse_members(content_type, &response.body);
     if !status.is_success() {
-        let refused = members.ok().and_then(|members| client_error(&members, sanitizer));
+        let refused = members.as_ref().ok().and_then(|members| client_error(members, sanitizer));
         return Err(refused.map_or_else(failed, OAuthError::Refused));
     }
     let members = members?;
@@ -104,9 +116,9 @@ impl GrantReader<'_> {
         let entry = self.entry;
         let access_token = token(tokens, "access_token")?.ok_or(InvalidResponse::NoAccessToken)?;
         let refresh_token = token(tokens, "refresh_token")?;
-        let scopes = scope::granted(tokens.get(&entry.scope_member), entry)
-            .map_err(|()| InvalidResponse::Malformed("scope"))?
-            .unwrap_or_else(|| requested.to_vec());
+        // A malformed list counts as absent: fresh tokens are worth more than it.
+        let told = scope::granted(tokens.get(&entry.scope_member), entry).unwrap_or_default();
+        let scopes = told.unwrap_or_else(|| requested.to_vec());
         // A malformed ID token is ignored here: most entries have no use for it.
         let id_token = tokens.get("id_token").and_then(Value::as_str).filter(|text| text.len() <= MAX_TOKEN);
         let identity = entry.identity.as_ref().filter(|identity| identity.from_token_answer);
@@ -176,22 +188,25 @@ impl GrantReader<'_> {
     }
 }
 
-/// Parses a JSON object or a form. The content type decides, except that a body that begins with a
+/// Parses a JSON object or a form; a member with two values becomes a list. The content type decides, except that a body that begins with a
 /// brace is always JSON: some servers send it as `text/html`.
 fn parse_members(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, InvalidResponse> {
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
     if text.starts_with(b"{") || essence.ends_with("/json") || essence.ends_with("+json") {
-        return json::parse_object(text).ok_or(InvalidResponse::Form);
+        return json::parse_object_tolerantly(text).ok_or(InvalidResponse::Form);
     }
     if essence != "application/x-www-form-urlencoded" && !begins_like_a_form(text) {
         return Err(InvalidResponse::Form);
     }
     let mut members = Map::new();
     for (name, value) in form_urlencoded::parse(text) {
-        if members.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
-            return Err(InvalidResponse::Form);
-        }
+        let value = Value::String(value.into_owned());
+        let value = match members.remove(name.as_ref()) {
+            Some(first) if first != value => Value::Array(vec![Value::Array(vec![first, value])]),
+            _ => value,
+        };
+        members.insert(name.into_owned(), value);
     }
     Ok(members)
 }
