@@ -84,11 +84,6 @@ impl Broker {
         self.0.vault.writable().await
     }
 
-    /// Returns the catalogue, as this configuration extends it.
-    pub fn catalog(&self) -> &Catalog {
-        &self.0.catalog
-    }
-
     /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.0.config
