@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-/// The environment that settings and secrets are read from: given variables, or if there are none,
-/// those of the process. A variable of the process is read when it is needed.
+/// The environment that settings and secrets are read from: given variables, or those of the
+/// process. A variable of the process is read when it is needed.
 #[derive(Clone, Default)]
 pub struct Environment(Option<BTreeMap<String, String>>);
 

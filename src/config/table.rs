@@ -8,7 +8,7 @@ pub struct Setting {
     pub key: &'static str,
     /// The type of its value.
     pub takes: Takes,
-    /// Its default as TOML; `None` if there is none.
+    /// Its default as TOML; `None` if it has no default.
     pub default: Option<&'static str>,
     /// Its meaning, in a sentence or two.
     pub doc: &'static str,

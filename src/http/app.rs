@@ -39,10 +39,10 @@ impl From<&ServerSettings> for Settings {
 
 /// State of the HTTP server. Cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Shared>);
+pub struct App(Arc<AppState>);
 
 /// Fields of [`App`].
-pub struct Shared {
+pub struct AppState {
     pub(crate) broker: Broker,
     pub(crate) settings: Settings,
     pub(crate) random: Random,
@@ -53,9 +53,9 @@ pub struct Shared {
 }
 
 impl Deref for App {
-    type Target = Shared;
+    type Target = AppState;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &AppState {
         &self.0
     }
 }
@@ -66,7 +66,7 @@ impl App {
         let failed_attempts = FailedAttempts::new(&settings.limits, clock.clone());
         let denial_audit = DenialAudit::new(&settings.limits, clock);
         let load_shed = LoadShed::new(&settings.limits);
-        Self(Arc::new(Shared {
+        Self(Arc::new(AppState {
             broker,
             settings,
             random,

@@ -87,7 +87,7 @@ problems! {
     /// The credential belongs to another provider.
     CREDENTIAL_OF_ANOTHER_PROVIDER =
         NOT_FOUND "credential-of-another-provider" "The credential belongs to another provider";
-    /// The user has to log in again: the provider refuses the refresh token, or there is none.
+    /// The user has to log in again: the provider refuses the refresh token or gave no such token.
     NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
     /// The token is bound to a key that never leaves Strongroom.
     SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";

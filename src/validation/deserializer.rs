@@ -30,7 +30,7 @@ pub enum Format {
 
 /// A value to read.
 #[derive(Clone, Copy)]
-pub(super) struct Input<'v> {
+pub(super) struct InputValue<'v> {
     pub(super) value: &'v Value,
     /// Stands in for faulty members.
     pub(super) defaults: Option<&'v Value>,
@@ -46,7 +46,7 @@ struct Patch {
     stand_in: bool,
 }
 
-impl Input<'_> {
+impl InputValue<'_> {
     /// Reads the value, with all faults in it; the value is `None` if nothing can stand in for
     /// them.
     ///
@@ -151,7 +151,7 @@ fn type_of(value: &Value) -> Type {
 /// One attempt to read a value.
 #[derive(Clone, Copy)]
 struct ValueReader<'v> {
-    input: Input<'v>,
+    input: InputValue<'v>,
     patches: &'v [Patch],
     found: &'v RefCell<Found>,
 }
@@ -174,7 +174,7 @@ impl<'v> ValueReader<'v> {
     }
 
     /// Reads what is one step below.
-    fn read_below<'de, T: Deserialize<'de>>(&self, step: &Step, input: Input<'v>) -> Option<T> {
+    fn read_below<'de, T: Deserialize<'de>>(&self, step: &Step, input: InputValue<'v>) -> Option<T> {
         let (value, found) = input.read();
         self.found.borrow_mut().append(found, Some(step));
         value
@@ -290,9 +290,9 @@ struct Items<'v> {
 }
 
 impl<'v> Items<'v> {
-    fn next(&mut self) -> Option<(Step, Input<'v>)> {
+    fn next(&mut self) -> Option<(Step, InputValue<'v>)> {
         let (index, value) = self.list.next()?;
-        Some((Step::Index(index), Input { value, defaults: None, format: self.reader.input.format }))
+        Some((Step::Index(index), InputValue { value, defaults: None, format: self.reader.input.format }))
     }
 }
 
@@ -338,9 +338,9 @@ impl<'v> Members<'v> {
         }
     }
 
-    fn input(&self, name: &str) -> Input<'v> {
+    fn input(&self, name: &str) -> InputValue<'v> {
         let defaults = self.reader.default(name);
-        Input { value: &self.table[name], defaults, format: self.reader.input.format }
+        InputValue { value: &self.table[name], defaults, format: self.reader.input.format }
     }
 }
 
@@ -372,11 +372,11 @@ impl<'de> de::MapAccess<'de> for Members<'_> {
         let name = step.name();
         match (self.reader.patch(name), self.reader.default(name)) {
             (Some(Patch { stand_in: true, .. }), _) | (Some(_), None) => {
-                let input = |value| Input { value, defaults: None, ..self.reader.input };
+                let input = |value| InputValue { value, defaults: None, ..self.reader.input };
                 stand_ins().iter().find_map(|value| input(value).read().0).ok_or(ReadError::NoStandIn)
             }
             (Some(_), Some(value)) => {
-                let default = Input { value, defaults: None, ..self.reader.input };
+                let default = InputValue { value, defaults: None, ..self.reader.input };
                 default.read().0.ok_or(ReadError::Recorded)
             }
             (None, _) => {

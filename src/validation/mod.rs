@@ -37,7 +37,7 @@ pub fn read_over<T: DeserializeOwned>(
     defaults: Option<&Value>,
     format: Format,
 ) -> (Option<T>, Vec<Fault>) {
-    let (read, found) = deserializer::Input { value, defaults, format }.read();
+    let (read, found) = deserializer::InputValue { value, defaults, format }.read();
     (read, found.into_faults())
 }
 

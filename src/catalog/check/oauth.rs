@@ -64,21 +64,7 @@ impl Checks {
         );
         let repeated = oauth.grants.iter().enumerate().any(|(i, grant)| oauth.grants[..i].contains(grant));
         self.unless(!repeated && !oauth.grants.is_empty(), "oauth.grants", "each grant once, and at least one");
-        for (i, name) in oauth.token_metadata.iter().enumerate() {
-            let key = format!("oauth.token_metadata[{i}]");
-            self.text(&key, name);
-            self.unless(
-                !RESERVED.contains(&name.as_str()),
-                key,
-                "the credential keeps something of our own under this name",
-            );
-        }
-        for (i, name) in oauth.callback_metadata.iter().enumerate() {
-            let key = format!("oauth.callback_metadata[{i}]");
-            self.text(&key, name);
-            let ours = ["code", "state", "iss", "error", "error_description"].contains(&name.as_str());
-            self.unless(!ours, key, "this parameter belongs to the flow and is not kept");
-        }
+        self.metadata(oauth);
         if let Some(identity) = &oauth.identity {
             self.identity(identity);
             let known = !identity.from_id_token || oauth.issuer.is_some();
@@ -95,6 +81,25 @@ impl Checks {
         self.unless(!oauth.discover || oauth.issuer.is_some(), "oauth.discover", "needs oauth.issuer");
         if let Some(revoke) = &oauth.revoke {
             self.revoke(revoke);
+        }
+    }
+
+    /// Checks the names of what is kept with the credential.
+    fn metadata(&mut self, oauth: &OAuth) {
+        for (i, name) in oauth.token_metadata.iter().enumerate() {
+            let key = format!("oauth.token_metadata[{i}]");
+            self.text(&key, name);
+            self.unless(
+                !RESERVED.contains(&name.as_str()),
+                key,
+                "the credential keeps something of our own under this name",
+            );
+        }
+        for (i, name) in oauth.callback_metadata.iter().enumerate() {
+            let key = format!("oauth.callback_metadata[{i}]");
+            self.text(&key, name);
+            let ours = ["code", "state", "iss", "error", "error_description"].contains(&name.as_str());
+            self.unless(!ours, key, "this parameter belongs to the flow and is not kept");
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct RequestHead {
     pub(crate) context: RequestContext,
     pub(crate) method: Method,
     pub(crate) path: FullPath,
-    /// Query without its question mark; empty if there is none.
+    /// Query without its question mark; empty for a URL without one.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
 }

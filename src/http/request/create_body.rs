@@ -95,7 +95,7 @@ pub(crate) struct HostScopedBody {
 pub(crate) struct ClientCredentialsBody {
     /// The title; may be empty.
     title: String,
-    /// The id of the user's own client; the configured client is used if there is none.
+    /// The id of the user's own client; without it, the configured client is used.
     client_id: Option<String>,
     /// The secret of that client. It is never shown again.
     #[schema(value_type = Option<String>, min_length = 1, write_only)]

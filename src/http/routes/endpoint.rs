@@ -50,7 +50,7 @@ fn request() -> impl Filter<Extract = (ApiRequest,), Error = Rejection> + Copy {
         .map(assemble)
 }
 
-/// Extracts the query, empty if there is none.
+/// Extracts the query, empty for a URL without one.
 fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
     warp::query::raw().or(warp::any().map(String::new)).unify()
 }

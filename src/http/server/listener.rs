@@ -74,7 +74,7 @@ impl Listener {
         remove_stale(path)?;
         let socket = UnixSocket::new_stream()?;
         socket.bind(path)?;
-        // Nobody can connect before the socket listens.
+        // No client can connect before the socket listens.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         let listener = socket.listen(1024)?;
         let file = SocketFile { path: path.to_owned(), inode: std::fs::metadata(path)?.ino() };
