@@ -44,7 +44,9 @@ pub use login::{
     DeviceWaiting, FurtherCredential, InitiateRequest, InitiateResponse, callback_path,
 };
 pub use parts::Broker;
-pub use providers::{EndpointCheck, ProviderInfo, ProviderReport, ProviderRow, UnknownProvider};
+pub use providers::{
+    EndpointCheck, ProviderFilter, ProviderInfo, ProviderPage, ProviderReport, ProviderRow, UnknownProvider,
+};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
 pub use transfer::{ExportError, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
 pub use vault::{

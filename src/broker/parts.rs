@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-
 use super::access_token::TrustedIssuers;
 use super::clients::Clients;
 use super::login::issuer_cache::IssuerCache;
+use super::providers::ProviderList;
 use super::token::outcome::RefreshOutcome;
 use super::token::single_flight::SingleFlight;
 use super::vault_admin::VaultAdmin;
@@ -29,7 +28,7 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) random: Random,
     pub(super) clients: Clients,
-    pub(super) providers: OnceLock<Bytes>,
+    pub(super) providers: OnceLock<ProviderList>,
     pub(super) issuers: IssuerCache,
     pub(super) trusted_issuers: TrustedIssuers,
     pub(super) single_flight: SingleFlight<RefreshOutcome>,

@@ -4,7 +4,7 @@ use std::io;
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, Schema};
@@ -14,7 +14,7 @@ use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
-use crate::broker::CredentialPage;
+use crate::broker::{CredentialPage, ProviderPage};
 use crate::id::CredentialId;
 
 /// Shape of a response body for OpenAPI: one object, or a list of objects.
@@ -46,6 +46,7 @@ impl<T: ToSchema + 'static> Shape for Many<T> {
 /// Response with a JSON body of the shape `R`.
 pub(crate) struct JsonReply<R> {
     body: Bytes,
+    status: StatusCode,
     headers: HeaderMap,
     of: PhantomData<fn() -> R>,
 }
@@ -70,7 +71,36 @@ impl<R> JsonReply<R> {
 
     /// Takes a body that is JSON already.
     pub(crate) fn raw(body: Bytes) -> Self {
-        Self { body, headers: HeaderMap::new(), of: PhantomData }
+        Self { body, status: StatusCode::OK, headers: HeaderMap::new(), of: PhantomData }
+    }
+
+    /// Takes a list that the caller may keep, and compares it with the caller's copy (RFC 9110
+    /// §13.1.2).
+    pub(crate) fn cached(page: ProviderPage, request: &HeaderMap) -> Self {
+        let items = |name: HeaderName| {
+            let values = request.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            values.flat_map(|value| value.split(',')).map(str::trim)
+        };
+        let is_known = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == page.etag.trim_start_matches("W/");
+        let is_gzip = |coding: &str| match coding.split_once(';') {
+            Some((name, weight)) => name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0"),
+            None => coding == "gzip",
+        };
+        let mut headers = HeaderMap::from_iter([
+            (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+            (header::VARY, HeaderValue::from_static("accept-encoding")),
+        ]);
+        headers.extend(HeaderValue::from_str(&page.etag).ok().map(|etag| (header::ETAG, etag)));
+        if items(header::IF_NONE_MATCH).any(is_known) {
+            return Self { status: StatusCode::NOT_MODIFIED, headers, ..Self::raw(Bytes::new()) };
+        }
+        let body = if items(header::ACCEPT_ENCODING).any(is_gzip) {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            page.gzip
+        } else {
+            page.json
+        };
+        Self { headers, ..Self::raw(body) }
     }
 
     /// Adds the URL of the next page, if there is one, as a `Link` (RFC 8288).
@@ -94,6 +124,7 @@ impl<R> JsonReply<R> {
 impl<R> Reply for JsonReply<R> {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.body.into());
+        *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().extend(self.headers);
         response

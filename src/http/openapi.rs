@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr,
     Required, ResponseBuilder, SecurityRequirement, ServerBuilder,
@@ -22,7 +24,54 @@ const KEY_HEADER: &str = "apiKey";
 const BEARER: &str = "bearer";
 
 /// Describes these routes. `base_path` is the prefix of every path.
-pub(crate) fn describe(routes: &[&Route], base_path: &str) -> OpenApi {
+pub(crate) fn describe(routes: &[&Route], base_path: &str) -> Value {
+    let document = document(routes, base_path);
+    let mut document = serde_json::to_value(document).expect("the keys of the description are texts");
+    simplify(&mut document);
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        name_union_members(schemas);
+    }
+    document
+}
+
+/// Removes what generators of clients do not accept: members beside a reference, and a type for the
+/// names of members, which are always texts.
+fn simplify(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if members.contains_key("$ref") {
+                members.retain(|name, _| name == "$ref");
+            }
+            members.remove("propertyNames");
+            members.values_mut().for_each(simplify);
+        }
+        Value::Array(items) => items.iter_mut().for_each(simplify),
+        _ => {}
+    }
+}
+
+/// Gives each member of a union its title as the name of a component, because generators of clients
+/// need a name for each class, and for each value of a discriminator.
+fn name_union_members(schemas: &mut Map<String, Value>) {
+    let mut named = Map::new();
+    for union in schemas.values_mut() {
+        let tag = union.pointer("/discriminator/propertyName").and_then(Value::as_str).map(str::to_owned);
+        let mut mapping = Map::new();
+        for member in union.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(name) = member.get("title").and_then(Value::as_str).map(str::to_owned) else { continue };
+            let place = format!("#/components/schemas/{name}");
+            let value = tag.as_ref().and_then(|tag| member.pointer(&format!("/properties/{tag}/enum/0"))?.as_str());
+            mapping.extend(value.map(|value| (value.to_owned(), json!(place))));
+            named.insert(name, std::mem::replace(member, json!({ "$ref": place })));
+        }
+        if !mapping.is_empty() {
+            union["discriminator"]["mapping"] = Value::Object(mapping);
+        }
+    }
+    schemas.extend(named);
+}
+
+fn document(routes: &[&Route], base_path: &str) -> OpenApi {
     let mut schemas = Vec::new();
     One::<ProblemBody<'_>>::schema(&mut schemas);
     One::<Faults>::schema(&mut schemas);
@@ -45,17 +94,22 @@ pub(crate) fn describe(routes: &[&Route], base_path: &str) -> OpenApi {
         .security_scheme(KEY_HEADER, key)
         .security_scheme(BEARER, bearer)
         .build();
+    let license = LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).identifier(Some(env!("CARGO_PKG_LICENSE")));
     let info = InfoBuilder::new()
         .title("Strongroom")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(env!("CARGO_PKG_DESCRIPTION")))
-        .license(Some(LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).build()));
+        .license(Some(license.build()));
     let server = ServerBuilder::new().url(if base_path.is_empty() { "/" } else { base_path }).build();
     OpenApiBuilder::new()
         .info(info.build())
         .servers(Some([server]))
         .paths(paths.build())
         .components(Some(components))
+        .tags(Some([
+            TagBuilder::new().name("integrations").description(Some("Providers, logins and credentials")).build(),
+            TagBuilder::new().name("server").description(Some("Public documents and the state of the server")).build(),
+        ]))
         .build()
 }
 
@@ -72,7 +126,7 @@ fn method(method: &Method) -> HttpMethod {
 fn operation(route: &Route, shapes: &Shapes) -> Operation {
     let mut operation = OperationBuilder::new().summary(Some(route.summary)).operation_id(Some(operation_id(route)));
     for name in path_params::names(route.pattern) {
-        operation = operation.parameter(parameter(ParameterIn::Path, name, Type::String, None));
+        operation = operation.parameter(parameter(ParameterIn::Path, name, of(Type::String), None));
     }
     if let Some((name, _)) = &shapes.request {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(*name))).build();
@@ -85,24 +139,14 @@ fn operation(route: &Route, shapes: &Shapes) -> Operation {
         operation = operation
             .tag("integrations")
             .description(Some(format!("Needs the permission `{}`.", permission.name())))
-            .parameter(parameter(ParameterIn::Header, "Strongroom-User", Type::String, Some(user)))
+            .parameter(parameter(ParameterIn::Header, "Strongroom-User", of(Type::String), Some(user)))
             .security(SecurityRequirement::new(KEY_HEADER, none))
             .security(SecurityRequirement::new(BEARER, none));
     } else {
-        operation = operation.tag("server");
+        operation = operation.tag("server").securities(Some([]));
     }
-    let query: &[(&str, Type, &str)] = match route.query {
-        Query::Empty => &[],
-        Query::Page => &[
-            ("limit", Type::Integer, "Maximum number of entries; the header Link then names the next page."),
-            ("after", Type::String, "Only entries after the one with this id."),
-        ],
-        Query::MinTtl => {
-            &[("min_ttl", Type::Integer, "Minimum remaining lifetime of the token in seconds; 300 by default.")]
-        }
-    };
-    for (name, schema_type, description) in query {
-        operation = operation.parameter(parameter(ParameterIn::Query, name, schema_type.clone(), Some(description)));
+    for (name, schema, description) in query_parameters(route.query) {
+        operation = operation.parameter(parameter(ParameterIn::Query, name, schema, Some(description)));
     }
     let success = ContentBuilder::new().schema(Some(shapes.response.clone())).build();
     let success = ResponseBuilder::new().description("Done").content("application/json", success).build();
@@ -159,9 +203,35 @@ const OF_KEY: &[&ProblemType] = &[
     &problem::VAULT_UNAVAILABLE,
 ];
 
-fn parameter(place: ParameterIn, name: &str, schema_type: Type, description: Option<&str>) -> Parameter {
+/// Returns the name, the schema and the description of each parameter.
+fn query_parameters(query: Query) -> Vec<(&'static str, ObjectBuilder, &'static str)> {
+    let limit = "Maximum number of entries; the header Link then names the next page.";
+    let limit = ("limit", of(Type::Integer).minimum(Some(1)), limit);
+    match query {
+        Query::Empty => Vec::new(),
+        Query::Page => {
+            let id = of(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
+            vec![limit, ("after", id, "Only entries after the one with this id.")]
+        }
+        Query::Providers => vec![
+            ("configured", of(Type::Boolean), "Only providers that are configured, or only the others."),
+            ("q", of(Type::String), "Words that each occur in the name, the display name or the category."),
+            limit,
+            ("after", of(Type::String), "Only entries after the provider with this name."),
+        ],
+        Query::MinTtl => {
+            let description = "Minimum remaining lifetime of the token in seconds; 300 by default.";
+            vec![("min_ttl", of(Type::Integer).minimum(Some(0)), description)]
+        }
+    }
+}
+
+fn of(schema_type: Type) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::new(schema_type))
+}
+
+fn parameter(place: ParameterIn, name: &str, schema: ObjectBuilder, description: Option<&str>) -> Parameter {
     let required = if place == ParameterIn::Path { Required::True } else { Required::False };
-    let schema = ObjectBuilder::new().schema_type(SchemaType::new(schema_type));
     let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
     parameter.description(description).schema(Some(schema)).build()
 }
@@ -173,15 +243,16 @@ mod tests {
 
     #[test]
     fn every_route_and_reference_is_described() {
-        let document = serde_json::to_value(describe(&table(), "/base")).unwrap();
+        let document = describe(&table(), "/base");
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         for route in table() {
             let operation = &document["paths"][route.pattern][route.method.as_str().to_lowercase()];
             assert!(operation["responses"][route.success.as_str()].is_object(), "{}", route.pattern);
             let parameters: Vec<_> = operation["parameters"].as_array().into_iter().flatten().collect();
             let lists_pages = parameters.iter().any(|parameter| parameter["name"] == "after");
-            assert_eq!(lists_pages, route.query == Query::Page, "{}", route.pattern);
-            assert_eq!(operation["security"].is_array(), route.permission.is_some(), "{}", route.pattern);
+            assert_eq!(lists_pages, matches!(route.query, Query::Page | Query::Providers), "{}", route.pattern);
+            let keys = operation["security"].as_array().map(Vec::len);
+            assert_eq!(keys, Some(if route.permission.is_some() { 2 } else { 0 }), "{}", route.pattern);
         }
         let text = document.to_string();
         for reference in text.split("#/components/schemas/").skip(1) {
@@ -192,9 +263,53 @@ mod tests {
 
     #[test]
     fn list_of_revocations_has_pages() {
-        let document = serde_json::to_value(describe(&table(), "")).unwrap();
+        let document = describe(&table(), "");
         let parameters = document["paths"]["/v1/revocations"]["get"]["parameters"].as_array().unwrap();
         let names: Vec<_> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["Strongroom-User", "limit", "after"]);
+    }
+
+    fn check_references(value: &Value, path: &str) {
+        if let Value::Object(members) = value {
+            assert!(!members.contains_key("$ref") || members.len() == 1, "{path}");
+            for (name, member) in members {
+                check_references(member, &format!("{path}/{name}"));
+            }
+        }
+        if let Value::Array(items) = value {
+            for item in items {
+                check_references(item, path);
+            }
+        }
+    }
+
+    // Issue 19, section 5: what generators of clients do not accept.
+    #[test]
+    fn references_stand_alone_and_members_of_unions_are_named() {
+        let document = describe(&table(), "");
+        check_references(&document, "");
+        assert_eq!(document["info"]["license"]["identifier"], "MIT OR Apache-2.0");
+        let schemas = &document["components"]["schemas"];
+        for union in ["CreateCredentialRequest", "LiveSecret", "DevicePoll"] {
+            let members = schemas[union]["oneOf"].as_array().unwrap();
+            assert!(members.iter().all(|member| member["$ref"].is_string()), "{union}");
+        }
+        let mapping = schemas["CreateCredentialRequest"]["discriminator"]["mapping"].as_object().unwrap();
+        assert_eq!((&mapping["api_key"], mapping.len()), (&json!("#/components/schemas/CreateApiKey"), 5));
+    }
+
+    // Issue 19, section 5: the schema is laxer than the server.
+    #[test]
+    fn bounds_of_queries_and_updates_are_described() {
+        let document = describe(&table(), "");
+        let schema = |path: &str, name: &str| {
+            let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+            parameters.iter().find(|one| one["name"] == name).unwrap()["schema"].clone()
+        };
+        let list = "/v1/integrations/credentials";
+        assert_eq!((&schema(list, "limit")["minimum"], &schema(list, "after")["format"]), (&json!(1), &json!("uuid")));
+        let token = "/v1/integrations/{provider}/credentials/{cred_id}/token";
+        assert_eq!(schema(token, "min_ttl")["minimum"], 0);
+        assert_eq!(document["components"]["schemas"]["UpdateCredentialRequest"]["minProperties"], 1);
     }
 }

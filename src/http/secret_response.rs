@@ -13,7 +13,8 @@ use crate::clock::UnixTime;
 #[serde(untagged)]
 #[schema(as = LiveSecret)]
 pub(crate) enum SecretResponse<'s> {
-    /// oauth2
+    /// Secret of an oauth2 credential.
+    #[schema(title = "LiveAccessToken")]
     Token {
         access_token: &'s str,
         token_type: &'s str,
@@ -21,11 +22,14 @@ pub(crate) enum SecretResponse<'s> {
         expires_at: Option<UnixTime>,
         scopes: &'s [String],
     },
-    /// api_key
+    /// Secret of an api_key credential.
+    #[schema(title = "LiveApiKey")]
     ApiKey { api_key: &'s str },
-    /// user_password
+    /// Secret of a user_password credential.
+    #[schema(title = "LiveUserPassword")]
     UserPassword { username: &'s str, password: &'s str },
-    /// host_scoped
+    /// Secret of a host_scoped credential.
+    #[schema(title = "LiveHeaders")]
     Headers { headers: BTreeMap<&'s str, &'s str> },
 }
 

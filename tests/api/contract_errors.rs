@@ -276,6 +276,8 @@ async fn every_answer_has_a_request_id() {
             assert_eq!(reply.header("Content-Type"), Some("application/problem+json"));
         }
     }
-    let reply = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200);
-    assert_eq!(reply.header("Cache-Control"), Some("no-store"));
+    for (path, kept) in [("credentials", "no-store"), ("providers", "private, no-cache")] {
+        let reply = server.get(&format!("/v1/integrations/{path}")).key(&server.key).send().await.is(200);
+        assert_eq!(reply.header("Cache-Control"), Some(kept), "{path}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::flow::CALLBACK;
+use crate::support::http::Reply;
 use crate::support::{Server, Setup};
 use http::Method;
 use serde_json::{Value, json};
@@ -180,7 +181,9 @@ async fn answers_under_the_base_path_are_no_store() {
         let path = format!("/external-api{}", route.example_path());
         for method in [route.method.clone(), Method::PUT, Method::HEAD] {
             let reply = server.ask(method.clone(), &path).key(&server.key).send().await;
-            assert_eq!(reply.header("Cache-Control"), Some("no-store"), "{method} {path}: {}", reply.status);
+            let kept = route.pattern == "/v1/integrations/providers" && method != Method::PUT;
+            let expected = if kept { "private, no-cache" } else { "no-store" };
+            assert_eq!(reply.header("Cache-Control"), Some(expected), "{method} {path}: {}", reply.status);
         }
     }
 }
@@ -272,8 +275,9 @@ async fn openapi_lists_every_field_of_every_answer() {
             schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert_eq!(required, always, "{name}");
     }
-    let created = &document["components"]["schemas"]["CreateCredentialRequest"]["oneOf"][0]["properties"];
-    assert_eq!(created["expires_at"]["type"], json!(["integer", "string", "null"]));
+    let created = &document["components"]["schemas"]["CreateApiKey"]["properties"];
+    let types: Vec<_> = created["expires_at"]["oneOf"].as_array().unwrap().iter().map(|one| &one["type"]).collect();
+    assert_eq!(types, ["integer", "string", "null"]);
 }
 
 #[tokio::test]
@@ -288,7 +292,7 @@ async fn openapi_lists_every_status_of_every_route() {
             .join(" ")
     };
     let providers = statuses("/v1/integrations/providers", "get");
-    assert_eq!(providers, "200 400 401 403 429 500 503");
+    assert_eq!(providers, "200 400 401 403 422 429 500 503");
     let initiate = statuses("/v1/integrations/{provider}/oauth/initiate", "post");
     assert_eq!(initiate, "200 400 401 403 404 408 413 422 429 500 501 502 503 504");
     let complete = statuses("/v1/integrations/{provider}/oauth/complete", "post");
@@ -298,4 +302,52 @@ async fn openapi_lists_every_status_of_every_route() {
         delete["404"]["description"],
         "The credential does not exist; The credential belongs to another provider"
     );
+}
+
+// Issue 19, section 5: `GET /providers` is 270 kB uncompressed each time.
+#[tokio::test]
+async fn providers_are_compressed_filtered_and_revalidated() {
+    use std::io::Read as _;
+
+    const PATH: &str = "/v1/integrations/providers";
+    let server = Server::start().await;
+    let get = |path: &str| server.get(path).key(&server.key);
+    let plain = get(PATH).send().await.is(200);
+    assert_eq!(plain.header("Content-Encoding"), None);
+    assert_eq!(plain.header("Vary"), Some("accept-encoding"));
+    for accepted in ["gzip", "br, gzip;q=0.8, *;q=0.1"] {
+        let packed = get(PATH).header("Accept-Encoding", accepted).send().await.is(200);
+        assert_eq!(packed.header("Content-Encoding"), Some("gzip"));
+        assert!(packed.body.len() < plain.body.len() / 5, "{}", packed.body.len());
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).unwrap();
+        assert_eq!(text, plain.text());
+        assert_eq!(packed.header("ETag"), plain.header("ETag"));
+    }
+    let refused = get(PATH).header("Accept-Encoding", "gzip;q=0, identity").send().await.is(200);
+    assert_eq!(refused.header("Content-Encoding"), None);
+
+    let etag = plain.header("ETag").unwrap();
+    let known = get(PATH).header("If-None-Match", &format!("\"x\", {etag}")).send().await.is(304);
+    assert!(known.body.is_empty() && known.header("ETag") == Some(etag));
+    get(PATH).header("If-None-Match", "\"x\"").send().await.is(200);
+
+    let names = |reply: &Reply| -> Vec<String> {
+        reply.json().as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = names(&plain);
+    assert_eq!(names(&get(&format!("{PATH}?q=GitHub+developer")).send().await.is(200))[0], "github");
+    let configured = get(&format!("{PATH}?configured=true")).send().await.is(200).json();
+    assert!(configured.as_array().unwrap().iter().all(|one| one["configured"] == true));
+    let (mut seen, mut next) = (Vec::new(), format!("{PATH}?limit=200"));
+    loop {
+        let page = get(&next).send().await.is(200);
+        seen.extend(names(&page));
+        let Some(link) = page.header("Link") else { break };
+        next = link.split(['<', '>']).nth(1).unwrap().to_owned();
+    }
+    assert_eq!(seen, all);
+    for wrong in ["limit=0", "limit=x", "configured=maybe"] {
+        get(&format!("{PATH}?{wrong}")).send().await.is(422);
+    }
 }

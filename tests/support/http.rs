@@ -70,7 +70,7 @@ static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
 #[expect(clippy::disallowed_methods, reason = "a test is not bound to the one way out")]
 fn client() -> reqwest::Client {
     install_tls();
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let client = reqwest::Client::builder().no_proxy().no_gzip().redirect(reqwest::redirect::Policy::none());
     client.pool_max_idle_per_host(0).build().expect("a client")
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::broker::parts::Broker;
+use crate::broker::providers::ProviderFilter;
 use crate::vault::{AuditContext, VaultError};
 
 /// Time between two rounds. An expired state is rejected even if it was not erased yet, so this
@@ -18,7 +19,7 @@ impl Broker {
         let broker = self.clone();
         // Prepares the provider list in the background: neither the start nor the first request
         // waits for it.
-        tokio::task::spawn_blocking(move || broker.providers().len());
+        tokio::task::spawn_blocking(move || broker.providers(&ProviderFilter::default()).json.len());
         loop {
             self.housekeeping_round().await;
             tokio::time::sleep(EVERY).await;

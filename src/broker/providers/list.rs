@@ -1,7 +1,15 @@
 //! Provider list, derived from the catalogue once.
 
+use std::io::Write as _;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::broker::clients::Clients;
@@ -57,18 +65,102 @@ pub struct InputInfo {
     pub example: String,
 }
 
+/// Restricts the list of providers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ProviderFilter {
+    /// Only configured ones, or only the others.
+    pub configured: Option<bool>,
+    /// Words that each occur in the name, the display name or the category.
+    pub words: Vec<String>,
+    /// Maximum number of providers.
+    pub limit: Option<usize>,
+    /// Only providers after the one with this name.
+    pub after: Option<String>,
+}
+
+/// Providers as JSON.
+#[derive(Clone)]
+pub struct ProviderPage {
+    /// A JSON array of [`ProviderInfo`], sorted by name.
+    pub json: Bytes,
+    /// The same, compressed.
+    pub gzip: Bytes,
+    /// Validator of the content (RFC 9110 §8.8.3).
+    pub etag: String,
+    /// Name of the last provider if more follow: the next value of `after`.
+    pub next_after: Option<String>,
+}
+
+/// The whole list. It cannot change while the program runs, so it is written once.
+pub(in crate::broker) struct ProviderList {
+    rows: Vec<Row>,
+    whole: ProviderPage,
+}
+
+/// A provider in the list.
+struct Row {
+    name: String,
+    /// Text in which words are looked up.
+    about: String,
+    configured: bool,
+    /// Place of its JSON in the whole list.
+    json: Range<usize>,
+}
+
 impl Broker {
-    /// Returns every provider, sorted by name, as a JSON array of [`ProviderInfo`]. It cannot
-    /// change while the program runs, so it is written once.
-    pub fn providers(&self) -> Bytes {
-        self.0.providers.get_or_init(|| describe(&self.0.catalog, &self.0.clients)).clone()
+    /// Returns the providers that the filter selects.
+    pub fn providers(&self, filter: &ProviderFilter) -> ProviderPage {
+        let list = self.0.providers.get_or_init(|| ProviderList::of(&self.0.catalog, &self.0.clients));
+        if *filter == ProviderFilter::default() { list.whole.clone() } else { list.select(filter) }
     }
 }
 
-fn describe(catalog: &Catalog, clients: &Clients) -> Bytes {
-    let mut described = Vec::new();
-    catalog.read_each(|provider| described.push(info(provider, clients)));
-    serde_json::to_vec(&described).expect("texts, flags and lists can always be written").into()
+impl ProviderList {
+    fn of(catalog: &Catalog, clients: &Clients) -> Self {
+        let (mut rows, mut json) = (Vec::new(), b"[".to_vec());
+        catalog.read_each(|provider| {
+            let info = info(provider, clients);
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            let start = json.len();
+            serde_json::to_writer(&mut json, &info).expect("texts, flags and lists can always be written");
+            let about = [&info.name, &info.display_name, info.category.as_ref().unwrap_or(&info.name)];
+            let about = about.map(|text| text.to_lowercase()).join(" ");
+            rows.push(Row { name: info.name, about, configured: info.configured, json: start..json.len() });
+        });
+        json.push(b']');
+        Self { rows, whole: ProviderPage::of(json, None) }
+    }
+
+    fn select(&self, filter: &ProviderFilter) -> ProviderPage {
+        let mut selected = self.rows.iter().filter(|row| {
+            filter.configured.is_none_or(|configured| configured == row.configured)
+                && filter.words.iter().all(|word| row.about.contains(&word.to_lowercase()))
+                && filter.after.as_ref().is_none_or(|after| row.name > *after)
+        });
+        let (mut json, mut last) = (b"[".to_vec(), None);
+        for row in selected.by_ref().take(filter.limit.unwrap_or(usize::MAX)) {
+            if last.is_some() {
+                json.push(b',');
+            }
+            json.extend_from_slice(&self.whole.json[row.json.clone()]);
+            last = Some(row.name.clone());
+        }
+        json.push(b']');
+        let more = selected.next().is_some();
+        ProviderPage::of(json, last.filter(|_| more))
+    }
+}
+
+impl ProviderPage {
+    fn of(json: Vec<u8>, next_after: Option<String>) -> Self {
+        let mut gzip = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::default());
+        let gzip = gzip.write_all(&json).and_then(|()| gzip.finish()).expect("memory can always be written");
+        let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..16]);
+        // Weak, because it stands for both encodings.
+        Self { json: json.into(), gzip: gzip.into(), etag: format!("W/\"{hash}\""), next_after }
+    }
 }
 
 fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {

@@ -5,5 +5,6 @@ mod list;
 mod lookup;
 
 pub use check::{EndpointCheck, ProviderReport};
-pub use list::ProviderInfo;
+pub(in crate::broker) use list::ProviderList;
+pub use list::{ProviderFilter, ProviderInfo, ProviderPage};
 pub use lookup::{ProviderRow, UnknownProvider};

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Discriminator, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
-use utoipa::openapi::{Object, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::broker::{
@@ -37,17 +37,17 @@ impl ToSchema for CreateBody {
 impl PartialSchema for CreateBody {
     fn schema() -> RefOr<Schema> {
         let variants = [
-            ("api_key", ApiKeyBody::schema()),
-            ("user_password", UserPasswordBody::schema()),
-            ("host_scoped", HostScopedBody::schema()),
-            ("client_credentials", ClientCredentialsBody::schema()),
-            ("service_account", ServiceAccountFields::schema()),
+            ("api_key", "CreateApiKey", ApiKeyBody::schema()),
+            ("user_password", "CreateUserPassword", UserPasswordBody::schema()),
+            ("host_scoped", "CreateHostScoped", HostScopedBody::schema()),
+            ("client_credentials", "CreateClientCredentials", ClientCredentialsBody::schema()),
+            ("service_account", "CreateServiceAccount", ServiceAccountFields::schema()),
         ];
         let mut one_of = OneOfBuilder::new().discriminator(Some(Discriminator::new("type")));
-        for (tag, schema) in variants {
+        for (tag, name, schema) in variants {
             let RefOr::T(Schema::Object(variant)) = schema else { continue };
             let tag = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some([tag]));
-            let variant = ObjectBuilder::from(variant).property("type", tag).required("type");
+            let variant = ObjectBuilder::from(variant).title(Some(name)).property("type", tag).required("type");
             one_of = one_of.item(variant);
         }
         Schema::OneOf(one_of.build()).into()
@@ -236,22 +236,23 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-fn expiry() -> Object {
+fn expiry() -> Schema {
     of_types(
-        [Type::Integer, Type::String, Type::Null],
+        &[Type::Integer, Type::String, Type::Null],
         "The end of the key's life in Unix seconds, as a number or as its decimal text.",
     )
-    .build()
 }
 
-fn service_key() -> Object {
+fn service_key() -> Schema {
     let words = "The account's private key in PEM, or the provider's JSON key file, as an object or as its text.";
-    of_types([Type::String, Type::Object], words).write_only(true).build()
+    of_types(&[Type::String, Type::Object], words)
 }
 
-/// Describes a member that may have several types.
-pub(super) fn of_types(types: impl IntoIterator<Item = Type>, words: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(SchemaType::from_iter(types)).description(Some(words))
+/// Describes a member that may have several types. Generators of clients need a schema for each.
+pub(super) fn of_types(types: &[Type], words: &str) -> Schema {
+    let of = |kind: &Type| ObjectBuilder::new().schema_type(SchemaType::new(kind.clone()));
+    let one_of = types.iter().fold(OneOfBuilder::new(), |one_of, kind| one_of.item(of(kind)));
+    Schema::OneOf(one_of.description(Some(words)).build())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::broker::{CredentialPage, DEFAULT_MIN_TTL};
+use crate::broker::{CredentialPage, DEFAULT_MIN_TTL, ProviderFilter};
 use crate::http::problem::Problem;
 use crate::id::CredentialId;
 use crate::validation::{NOT_A_NUMBER, RequestFault, decimal};
@@ -19,6 +19,26 @@ pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
             Ok(CredentialPage { limit: limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)), after })
         }
         (limit, after) => Err(Problem::faults(limit.err().into_iter().chain(after.err()).collect())),
+    }
+}
+
+/// Reads the filter of the list of providers. Unknown names are ignored.
+pub(crate) fn providers(query: &str) -> Result<ProviderFilter, Problem> {
+    let value = |wanted| value(query, wanted);
+    let configured = match value("configured").as_deref() {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(RequestFault::new("bool_parsing", ["query", "configured"], "Input should be true or false")),
+    };
+    match (configured, number(query, "limit", 1)) {
+        (Ok(configured), Ok(limit)) => Ok(ProviderFilter {
+            configured,
+            words: value("q").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+            after: value("after"),
+        }),
+        (configured, limit) => Err(Problem::faults(configured.err().into_iter().chain(limit.err()).collect())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Object, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::create_body::{Given, Headers, Host, of_types};
@@ -10,7 +10,7 @@ use crate::broker::{CredentialUpdate, SecretUpdate};
 use crate::clock::UnixTime;
 
 /// A kind of credential that a client can hand in as it is.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum KindTag {
     ApiKey,
@@ -21,11 +21,11 @@ enum KindTag {
 /// A new title, a new secret of the kind that the credential is, or both. What is absent stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(remote = "Self")]
-#[schema(as = UpdateCredentialRequest)]
+#[schema(as = UpdateCredentialRequest, min_properties = 1)]
 pub(crate) struct UpdateFields {
     /// The kind that the credential is. It never changes, so it need not be given.
     #[serde(default, rename = "type", deserialize_with = "given")]
-    #[schema(inline, nullable = false)]
+    #[schema(schema_with = kind_tag, required = false)]
     kind: Option<KindTag>,
     /// The new title; may be empty.
     #[serde(default, deserialize_with = "given")]
@@ -137,9 +137,16 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
     T::deserialize(deserializer).map(Some)
 }
 
-fn expiry() -> Object {
+fn kind_tag() -> Schema {
+    let words = "The kind that the credential is. It never changes, so it need not be given.";
+    let kinds = ["api_key", "user_password", "host_scoped"];
+    let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+    Schema::Object(text.enum_values(Some(kinds)).description(Some(words)).build())
+}
+
+fn expiry() -> Schema {
     let words = "The end of the key's life in Unix seconds. A new key without it has no known end.";
-    of_types([Type::Integer, Type::String], words).build()
+    of_types(&[Type::Integer, Type::String], words)
 }
 
 #[cfg(test)]

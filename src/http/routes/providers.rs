@@ -1,14 +1,28 @@
 //! `/v1/integrations/providers`: the catalogue as this server offers it.
 
+use url::form_urlencoded;
+
 use super::route::{Authorized, route};
 use crate::broker::{Caller, ProviderInfo};
 use crate::http::json::{JsonReply, Many};
 use crate::http::problem::Problem;
+use crate::http::request::query;
 use crate::permission::Permission::ReadIntegrations;
 
-route!(LIST: GET "/v1/integrations/providers", Some(ReadIntegrations), OK, Cheap, Empty, [],
+route!(LIST: GET "/v1/integrations/providers", Some(ReadIntegrations), OK, Cheap, Providers, [],
     "List the providers", list);
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<ProviderInfo>>, Problem> {
-    Ok(JsonReply::raw(request.app.broker.providers()))
+    let filter = query::providers(request.query())?;
+    let page = request.app.broker.providers(&filter);
+    let next = page.next_after.as_ref().map(|after| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("q", &filter.words.join(" "));
+        if let Some(configured) = filter.configured {
+            query.append_pair("configured", &configured.to_string());
+        }
+        query.append_pair("limit", &filter.limit.unwrap_or_default().to_string()).append_pair("after", after);
+        format!("{}/v1/integrations/providers?{}", request.app.settings.base_path, query.finish())
+    });
+    Ok(JsonReply::cached(page, request.headers()).next(next))
 }

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use warp::Reply as _;
@@ -52,6 +52,8 @@ pub(crate) enum Query {
     Empty,
     /// `limit` and `after` of a list.
     Page,
+    /// `configured`, `q`, `limit` and `after` of the list of providers.
+    Providers,
     /// `min_ttl` of a token.
     MinTtl,
 }
@@ -125,6 +127,11 @@ impl<C> Authorized<C> {
     /// Returns the path parameter with that number, percent-decoded.
     pub(crate) fn param(&self, index: usize) -> &str {
         self.params.get(index)
+    }
+
+    /// Returns the headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
     }
 
     /// Returns the query without its question mark.
@@ -223,7 +230,9 @@ impl Route {
         let mut api_key = None;
         let mut response = match self.carry_out(app, request, &mut api_key).await {
             Ok(mut response) => {
-                *response.status_mut() = self.success;
+                if response.status().is_success() {
+                    *response.status_mut() = self.success;
+                }
                 response
             }
             Err(problem) => problem.into_response(),
