@@ -64,13 +64,13 @@ pub enum Error {
     #[error("{0}")]
     NoDeviceFlow(String),
     /// The provider refused a grant other than a code.
-    #[error("The provider gave no tokens: {0}")]
+    #[error("{0}")]
     GrantRefused(String),
     /// The provider was unreachable or did not answer with OAuth.
-    #[error("The provider gave no tokens: {0}")]
+    #[error("{0}")]
     GrantFailed(String),
     /// The provider did not answer in time.
-    #[error("The provider gave no tokens: {0}")]
+    #[error("{0}")]
     GrantTooSlow(String),
     /// The provider's entry does not take credentials of this kind.
     #[error("Unsupported credential type: {kind} (provider '{provider}' accepts {takes})")]
@@ -113,6 +113,9 @@ pub enum Error {
         /// Reason.
         cause: String,
     },
+    /// The provider gave no refresh token, and the access token has not expired.
+    #[error("The provider gave no refresh token, so the access token stays as it is until it expires.")]
+    NotRefreshable,
     /// The user logged in to another account than the credential's.
     #[error("The account that logged in is not the account of this credential{0}")]
     OtherAccount(&'static str),
@@ -145,7 +148,16 @@ pub enum Error {
 impl Error {
     /// Builds the error of a grant other than a code. The status depends on who caused it.
     pub(super) fn of_grant(error: &OAuthError) -> Self {
-        let said = error.to_string();
+        Self::of_request("The provider gave no tokens", error)
+    }
+
+    /// Maps a failed device authorization request (RFC 8628 §3.1).
+    pub(super) fn of_device_authorization(error: &OAuthError) -> Self {
+        Self::of_request("The provider's device authorization endpoint gave no codes", error)
+    }
+
+    fn of_request(failed: &str, error: &OAuthError) -> Self {
+        let said = format!("{failed}: {error}");
         match error {
             OAuthError::Refused(_) => Self::GrantRefused(said),
             OAuthError::Unreachable(error) if error.timed_out() => Self::GrantTooSlow(said),

@@ -35,6 +35,7 @@ impl From<Error> for Problem {
             Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
             Error::SenderConstrained => &problem::SENDER_CONSTRAINED,
             Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
+            Error::NotRefreshable => &problem::NOT_REFRESHABLE,
             Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
             Error::RefreshBroke => &problem::INTERNAL,
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
@@ -50,6 +51,7 @@ impl From<Error> for Problem {
                 );
                 Self::new(kind, detail).with("cause", cause).with("credential_id", id.to_string()).with("hint", hint)
             }
+            Error::NotRefreshable => Self::new(kind, detail).with("cause", "the provider gave no refresh token"),
             Error::NotRefreshed { retry_after: Some(wait), .. } => Self::new(kind, detail).retry_after(wait),
             Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
             Error::NotConfigured(provider) => {

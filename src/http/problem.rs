@@ -89,6 +89,8 @@ problems! {
         NOT_FOUND "credential-of-another-provider" "The credential belongs to another provider";
     /// The user has to log in again: the provider refuses the refresh token or gave no such token.
     NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
+    /// The provider gave no refresh token, and the access token is still valid.
+    NOT_REFRESHABLE = CONFLICT "not-refreshable" "The access token cannot be refreshed";
     /// The token is bound to a key that never leaves Strongroom.
     SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";
     /// The path exists, the method does not.

@@ -161,7 +161,7 @@ impl Broker {
         let (scopes, further_scopes) = requested_scopes(&connectable.oauth, asked, reconnect.as_ref());
         let client = &connectable.client;
         let begun = oauth::authorize_device(&self.0.egress, &entry, client, &scopes, &further_scopes).await;
-        let begun = begun.map_err(|error| Error::of_grant(&error))?;
+        let begun = begun.map_err(|error| Error::of_device_authorization(&error))?;
 
         let token = StateToken::generate(self.0.random);
         let created_at = self.0.clock.now();
@@ -328,5 +328,5 @@ fn no_device_flow(provider: &str) -> Error {
 /// The entry has changed since the login started.
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
 fn gone(fault: InputFault) -> Error {
-    Error::GrantRefused(format!("the login's {fault}"))
+    Error::GrantRefused(format!("The provider gave no tokens: the login's {fault}"))
 }

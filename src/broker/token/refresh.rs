@@ -284,6 +284,11 @@ impl Broker {
             RefreshOutcome::NeedsReauth | RefreshOutcome::Declined(Declined::NeedsReauth) => {
                 needs_reauth(last_error().unwrap_or_else(|| "the provider refused the refresh token".to_owned()))
             }
+            RefreshOutcome::Declined(Declined::NoRefreshToken)
+                if schedule::is_fresh(summary, self.0.clock.now(), Duration::ZERO) =>
+            {
+                Error::NotRefreshable
+            }
             RefreshOutcome::Declined(Declined::NoRefreshToken) => {
                 needs_reauth("the provider gave no refresh token".to_owned())
             }

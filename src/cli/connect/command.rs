@@ -204,7 +204,7 @@ impl Connect {
                 Failure::new(said).advise("leave out --device to use a browser on this machine")
             }
             Error::GrantRefused(said) | Error::GrantFailed(said) | Error::GrantTooSlow(said) => {
-                Failure::new(format!("{name} issued no tokens: {}", plain(&said)))
+                Failure::new(format!("{name}: {}", plain(&said)))
             }
             error @ Error::OtherAccount(_) => {
                 Failure::new(error.to_string()).advise("log in to the credential's account, or add --any-account")

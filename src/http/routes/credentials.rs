@@ -7,8 +7,8 @@ use super::route::{Authorized, route};
 use crate::broker::{Caller, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse};
 use crate::http::json::{JsonReply, Many, One, next_page};
 use crate::http::problem::{
-    GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, OF_CREDENTIAL, OF_PROVIDER, PROVIDER_NOT_FOUND, Problem,
-    SENDER_CONSTRAINED,
+    GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, NOT_REFRESHABLE, OF_CREDENTIAL, OF_PROVIDER, PROVIDER_NOT_FOUND,
+    Problem, SENDER_CONSTRAINED,
 };
 use crate::http::request::create_body::CreateBody;
 use crate::http::request::query;
@@ -29,7 +29,7 @@ route!(UPDATE: PATCH "/v1/integrations/{provider}/credentials/{cred_id}", Some(M
 route!(DELETE: DELETE "/v1/integrations/{provider}/credentials/{cred_id}", Some(DeleteIntegrations), OK, Waiting,
     Empty, [OF_CREDENTIAL], "Delete a credential, and revoke it", delete);
 route!(REFRESH: POST "/v1/integrations/{provider}/credentials/{cred_id}/refresh", Some(ManageIntegrations), OK, Waiting,
-    Empty, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &KIND_NOT_SUPPORTED]], "Refresh an access token now", refresh);
+    Empty, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &NOT_REFRESHABLE, &KIND_NOT_SUPPORTED]], "Refresh an access token now", refresh);
 route!(TOKEN: GET "/v1/integrations/{provider}/credentials/{cred_id}/token", Some(UseIntegrations), OK, Waiting,
     MinTtl, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &SENDER_CONSTRAINED]], "Get the secret, refreshed first if needed", token);
 

@@ -256,3 +256,14 @@ async fn connect_uses_the_device_flow() {
     let refused = installation.run(&["connect", "smtp", "--device"]);
     assert_eq!(refused.0.status.code(), Some(1));
 }
+
+// Issue 19, section 5: a failed device initiate names the wrong endpoint.
+#[tokio::test]
+async fn failed_initiate_names_the_device_endpoint() {
+    let server = server().await;
+    server.sandbox.conduct(SandboxEndpoint::DeviceAuthorization, Conduct::Down);
+    let path = "/v1/integrations/sandbox/oauth/device/initiate";
+    let failed = server.post(path).key(&server.key).json(&json!({})).send().await.is(502);
+    let detail = failed.detail().as_str().expect("a text").to_owned();
+    assert!(detail.contains("device authorization endpoint") && !detail.contains("tokens"), "{detail}");
+}

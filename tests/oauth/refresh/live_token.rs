@@ -405,3 +405,19 @@ async fn newest_redirect_uri_goes_with_every_refresh() {
     refresh(&server, "acme", &id).await.is(200);
     assert_eq!(acme.asked("/token").last().unwrap().param("redirect_uri"), Some(elsewhere));
 }
+
+// Issue 19, section 5: refresh of an active token without refresh token is 409 needs-reauth.
+#[tokio::test]
+async fn active_token_without_refresh_token_is_not_refreshable() {
+    let acme = Recording::start().await;
+    let server = acme.server("").await;
+    acme.says("/token", &json!({"access_token": "at", "token_type": "bearer", "expires_in": 3600}));
+    let id = server.connect_acme(&[]).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/integrations/acme/credentials/{id}");
+    let refresh = async || server.post(&format!("{path}/refresh")).key(&server.key).send().await.is(409).json();
+    assert_eq!(refresh().await["type"], "/problems/not-refreshable");
+    let shown = server.get(&path).key(&server.key).send().await.is(200).json();
+    assert_eq!(shown["status"], "active");
+    server.clock.advance(std::time::Duration::from_secs(3601));
+    assert_eq!(refresh().await["type"], "/problems/needs-reauth");
+}
