@@ -1,8 +1,11 @@
 //! Check that accounts can be connected at a provider: client, discovery and endpoints, and what to
 //! register there.
 
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::lookup::{kinds, missing};
 use crate::broker::installation::Installation;
@@ -13,9 +16,12 @@ use crate::catalog::input::InputFrom;
 use crate::catalog::value::Endpoint;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::egress::{Egress, EgressRequest};
+use crate::egress::{Egress, EgressError, EgressRequest, EgressResponse};
 use crate::oauth::{Client, Metadata, ProtectedResource, resolve};
 use crate::random::Random;
+
+/// Name of the token endpoint.
+const TOKEN: &str = "token";
 
 /// Result for one provider.
 #[derive(Debug, Serialize)]
@@ -57,7 +63,8 @@ impl From<Result<String, String>> for ConfigurationCheck {
     }
 }
 
-/// Reachability of one URL. Any HTTP status counts, because no real request was sent.
+/// Reachability of one URL. No real request is sent, so any HTTP status counts, except those of a
+/// token endpoint that take no POST.
 #[derive(Debug, Serialize)]
 pub struct EndpointCheck {
     /// Name of the endpoint, for example `token`.
@@ -66,7 +73,7 @@ pub struct EndpointCheck {
     pub url: String,
     /// Status of the answer.
     pub status: Option<u16>,
-    /// Reason why there was no answer.
+    /// Reason why there was no answer, or why it shows a wrong URL.
     pub error: Option<String>,
 }
 
@@ -91,7 +98,11 @@ impl Installation {
             });
             let whole = resolved.and_then(Result::ok);
             for (name, url) in urls(whole.as_ref().unwrap_or(oauth)) {
-                endpoints.push(request(name, url, egress).await);
+                endpoints.push(if name == TOKEN {
+                    token_request(url, egress).await
+                } else {
+                    request(name, url, egress).await
+                });
             }
         }
         match entry.mcp.as_ref().map(|mcp| &mcp.server_url) {
@@ -171,7 +182,7 @@ fn redirect_uris(config: &Config, provider: &Provider, path: &str) -> Vec<String
 fn urls(oauth: &OAuth) -> Vec<(&'static str, Url)> {
     let written = [
         ("authorize", Some(&oauth.authorize_url)),
-        ("token", Some(&oauth.token_url)),
+        (TOKEN, Some(&oauth.token_url)),
         ("par", oauth.par_url.as_ref()),
         ("device", oauth.device_authorization_url.as_ref()),
         ("refresh", oauth.refresh_url.as_ref()),
@@ -185,12 +196,42 @@ fn urls(oauth: &OAuth) -> Vec<(&'static str, Url)> {
 }
 
 async fn request(name: &'static str, url: Url, egress: &Egress) -> EndpointCheck {
-    let (method, headers) = (http::Method::HEAD, http::HeaderMap::new());
+    let (method, headers) = (Method::HEAD, HeaderMap::new());
     let shown = url.to_string();
     let sent = egress.send(EgressRequest { method, url, headers, body: None }).await;
-    let (status, error) = match sent {
-        Ok(answer) => (Some(answer.status.as_u16()), None),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    EndpointCheck { name, url: shown, status, error }
+    EndpointCheck::of(name, shown, sent, |_| None)
+}
+
+/// Sends a POST without parameters, because token endpoints often answer other methods with 404.
+async fn token_request(url: Url, egress: &Egress) -> EndpointCheck {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    let headers = HeaderMap::from_iter([content_type]);
+    let shown = url.to_string();
+    let body = Some(Zeroizing::new(Vec::new()));
+    let sent = egress.send(EgressRequest { method: Method::POST, url, headers, body }).await;
+    EndpointCheck::of(TOKEN, shown, sent, |answer| {
+        let allowed = answer.headers.get(ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match answer.status {
+            StatusCode::NOT_FOUND => Some("it answers POST with 404, so it is no token endpoint".to_owned()),
+            StatusCode::METHOD_NOT_ALLOWED if !allowed.to_ascii_uppercase().contains("POST") => {
+                Some(format!("it takes no POST (405, Allow: {allowed}), so it is no token endpoint"))
+            }
+            _ => None,
+        }
+    })
+}
+
+impl EndpointCheck {
+    fn of(
+        name: &'static str,
+        url: String,
+        sent: Result<EgressResponse, EgressError>,
+        fault: impl Fn(&EgressResponse) -> Option<String>,
+    ) -> Self {
+        let (status, error) = match sent {
+            Ok(answer) => (Some(answer.status.as_u16()), fault(&answer)),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self { name, url, status, error }
+    }
 }

@@ -61,6 +61,7 @@ fn print(report: &ProviderReport, installation: &Installation, out: &mut Output)
     }
     for EndpointCheck { name, status, error, .. } in &report.endpoints {
         match error {
+            Some(error) if status.is_some() => out.line(format!("  {name:<10} WRONG: {}", plain(error)))?,
             Some(error) => out.line(format!("  {name:<10} NOT reachable: {error}"))?,
             None => out.line(format!("  {name:<10} reachable ({})", status.unwrap_or_default()))?,
         }

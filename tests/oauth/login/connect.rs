@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::http::{Ask, Reply};
 use crate::support::process::{Installation, Running, sandbox, sandbox_settings};
+use crate::support::provider::recording::Recording;
 use http::Method;
 use serde_json::json;
 use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint};
@@ -294,4 +295,26 @@ async fn provider_check_reports_discovery_and_its_failures() {
     assert_eq!(lost.0.status.code(), Some(1));
     let lost: serde_json::Value = serde_json::from_slice(&lost.0.stdout).expect("JSON all the same");
     assert_eq!((&lost[0]["discovery"]["ok"], &lost[0]["problems"]), (&json!(false), &json!(1)));
+}
+
+// Issue 19, section 5: a token URL that answers 404 is "reachable", exit 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn provider_check_finds_a_wrong_token_url() {
+    let acme = Recording::start().await;
+    acme.answers_with("/gets", "405 Method Not Allowed", "text/plain\r\nAllow: GET, HEAD", "no");
+    acme.answers_with("/posts", "400 Bad Request", "application/json", r#"{"error":"invalid_request"}"#);
+    for (path, problems) in [("/nowhere", 1), ("/gets", 1), ("/posts", 0)] {
+        let config = format!(
+            "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.acme]\n\
+             display_name = \"Acme\"\nclient_id = \"c\"\nclient_secret = \"s\"\n[providers.acme.oauth]\n\
+             authorize_url = \"{0}/authorize\"\ntoken_url = \"{0}{path}\"\n",
+            acme.base
+        );
+        let installation = Installation::new(&config).await;
+        let checked = installation.run(&["provider", "check", "acme", "--json"]);
+        assert_eq!(checked.0.status.code(), Some(problems), "{path}");
+        let report: serde_json::Value = serde_json::from_slice(&checked.0.stdout).expect("JSON");
+        assert_eq!(report[0]["problems"], problems, "{path}: {report}");
+    }
+    assert!(acme.asked("/posts").iter().all(|asked| asked.method == "POST" && asked.body.is_empty()));
 }
