@@ -60,6 +60,7 @@ fn credential(user: &str) -> NewCredential {
         title: "Octo Cat".into(),
         material: CredentialSecret::OAuth2(tokens),
         scopes: Some(vec!["profile".into(), "email".into(), "repository:read".into()]),
+        server: None,
         username: Some("octocat@example.com".into()),
         account: Some("583231".into()),
         client_id: Some("sandbox".into()),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::access_token::TrustedIssuers;
 use super::clients::Clients;
 use super::login::issuer_cache::IssuerCache;
+use super::login::rejected_clients::RejectedClients;
 use super::providers::ProviderList;
 use super::token::outcome::RefreshOutcome;
 use super::token::single_flight::SingleFlight;
@@ -30,6 +31,7 @@ pub(super) struct Parts {
     pub(super) clients: Clients,
     pub(super) providers: OnceLock<ProviderList>,
     pub(super) issuers: IssuerCache,
+    pub(super) rejected_clients: RejectedClients,
     pub(super) trusted_issuers: TrustedIssuers,
     pub(super) single_flight: SingleFlight<RefreshOutcome>,
 }
@@ -60,6 +62,7 @@ impl Broker {
             clients,
             providers: OnceLock::new(),
             issuers,
+            rejected_clients: RejectedClients::default(),
             trusted_issuers,
             single_flight: SingleFlight::default(),
         };

@@ -86,16 +86,27 @@ impl Egress {
     /// # Errors
     /// A rejection of the guard, or the failure to get a complete response. Any status is `Ok`.
     pub async fn send(&self, request: EgressRequest) -> Result<EgressResponse, EgressError> {
+        let exchange = async { response::read(self.execute(request).await?, &self.limits).await };
+        // Connecting has its own, shorter limit, so at this limit the request has been
+        // sent.
+        tokio::time::timeout(self.limits.total, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))
+    }
+
+    /// Sends the request and returns the response without its body, which may have no end: the
+    /// connection is closed after the head.
+    ///
+    /// # Errors
+    /// As for [`Egress::send`]; also if there is no head within `limit`.
+    pub async fn send_for_head(&self, request: EgressRequest, limit: Duration) -> Result<EgressResponse, EgressError> {
+        let exchange = async { response::head(self.execute(request).await?, &self.limits) };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))
+    }
+
+    async fn execute(&self, request: EgressRequest) -> Result<reqwest::Response, EgressError> {
         self.guard.check(&request.url, &request.headers)?;
         let mut outgoing = reqwest::Request::new(request.method, request.url);
         *outgoing.headers_mut() = request.headers;
         *outgoing.body_mut() = request.body.map(|body| Bytes::from_owner(body).into());
-        let exchange = async {
-            let response = self.client.execute(outgoing).await.map_err(|error| error::classify(&error))?;
-            response::read(response, &self.limits).await
-        };
-        // Connecting has its own, shorter limit, so at this limit the request has been
-        // sent.
-        tokio::time::timeout(self.limits.total, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))
+        self.client.execute(outgoing).await.map_err(|error| error::classify(&error))
     }
 }

@@ -14,9 +14,7 @@ pub(super) async fn read(
     mut response: reqwest::Response,
     limits: &EgressLimits,
 ) -> Result<EgressResponse, EgressError> {
-    if size(response.headers()) > limits.headers {
-        return Err(EgressError::TooLarge);
-    }
+    check_headers(response.headers(), limits)?;
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
         if body.len() + chunk.len() > limits.body {
@@ -26,6 +24,17 @@ pub(super) async fn read(
     }
     let status = response.status();
     Ok(EgressResponse { status, headers: std::mem::take(response.headers_mut()), body: Bytes::from_owner(body) })
+}
+
+/// Takes the status and the headers; the connection ends with the rest.
+pub(super) fn head(mut response: reqwest::Response, limits: &EgressLimits) -> Result<EgressResponse, EgressError> {
+    check_headers(response.headers(), limits)?;
+    let status = response.status();
+    Ok(EgressResponse { status, headers: std::mem::take(response.headers_mut()), body: Bytes::new() })
+}
+
+fn check_headers(headers: &HeaderMap, limits: &EgressLimits) -> Result<(), EgressError> {
+    if size(headers) > limits.headers { Err(EgressError::TooLarge) } else { Ok(()) }
 }
 
 fn size(headers: &HeaderMap) -> usize {

@@ -59,7 +59,12 @@ impl RevokeError {
 
 impl ClientRejection for RevokeError {
     fn rejects_client(&self) -> bool {
-        matches!(self, Self::Refused { error: Some(error), .. } if error == "invalid_client")
+        match self {
+            Self::Refused { status, error: Some(error) } => {
+                error == "invalid_client" || (error == "unauthorized_client" && *status == 401)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub struct ClientRegistration {
 
 /// The place of a registration. It is never used for another issuer (RFC 7591 §5), nor for another
 /// redirect URI.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RegisteredAt {
     /// The authorization server.
     pub issuer: String,
@@ -89,6 +89,35 @@ impl Registrations<'_> {
             })
             .await
     }
+
+    /// Deletes the registration of this place if it is that of this client. The client stays at the
+    /// authorization server, and with the credentials that were connected through it.
+    pub async fn remove(self, at: &RegisteredAt, client_id: &str, who: &AuditContext) -> Result<(), VaultError> {
+        let (at, client_id) = (at.clone(), client_id.to_owned());
+        self.core
+            .write(who, move |txn| match find(txn.tx, txn.keyring, &at)? {
+                Some(row) if open(txn.keyring, &row)?.1.client_id == client_id => delete(txn, &row),
+                _ => Ok(()),
+            })
+            .await
+    }
+
+    /// Deletes all registrations, and returns their number.
+    pub async fn remove_all(self, who: &AuditContext) -> Result<usize, VaultError> {
+        self.core
+            .write(who, |txn| {
+                let rows = txn.tx.registrations_after(None, None, u32::MAX)?;
+                rows.iter().try_for_each(|row| delete(txn, row))?;
+                Ok(rows.len())
+            })
+            .await
+    }
+}
+
+fn delete(txn: &mut WriteTxn<'_>, row: &RegistrationRow) -> Result<(), VaultError> {
+    txn.removed(&aad(row, &hex::write(&row.lookup)), &row.sealed)?;
+    txn.tx.delete_registration(&row.lookup)?;
+    txn.record(Action::ClientForget, Subject::default())
 }
 
 fields! {

@@ -113,7 +113,7 @@ impl All {
             let separators: Vec<&str> = [" ", ",", "+", ", ", ";"].into_iter().filter(possible).collect();
             self.other_words("scope_separator", &["scope_separator"], &separators);
         }
-        self.other_words("token_auth", &["token_auth"], &["basic", "basic_raw", "post", "none"]);
+        self.other_words("token_auth", &["token_auth"], &["basic", "basic_raw", "basic_with_id", "post", "none"]);
         self.set("pkce", &["pkce"], !entry.pkce);
         self.other_words("token_body", &["token_body"], &["form", "json"]);
         if !entry.always_scopes.is_empty() {
@@ -196,7 +196,11 @@ impl All {
         if entry.introspect.is_some() {
             self.unset("introspect", &["introspect"]);
             self.set("introspect.url", &["introspect", "url"], "/elsewhere");
-            self.other_words("introspect.auth", &["introspect", "auth"], &["basic", "basic_raw", "post", "none"]);
+            self.other_words(
+                "introspect.auth",
+                &["introspect", "auth"],
+                &["basic", "basic_raw", "basic_with_id", "post", "none"],
+            );
         }
         if entry.refresh.as_ref().is_some_and(|how| how.lifetime_member.is_some()) {
             self.unset("refresh.lifetime_member", &["refresh", "lifetime_member"]);
@@ -224,7 +228,7 @@ impl All {
         self.set("long_lived.grant_type", &["long_lived", "grant_type"], "another");
         let other = if how.method == Method::Get { "POST" } else { "GET" };
         self.set("long_lived.method", &["long_lived", "method"], other);
-        let mut ways = vec!["basic", "basic_raw", "post", "none"];
+        let mut ways = vec!["basic", "basic_raw", "basic_with_id", "post", "none"];
         // Where nothing is said, it is as at the token endpoint.
         ways.retain(|way| how.auth.is_some() || self.before["token_auth"].as_str() != Some(*way));
         self.other_words("long_lived.auth", &["long_lived", "auth"], &ways);
@@ -247,7 +251,7 @@ impl All {
             let other = if of_access { "refresh_token" } else { "access_token" };
             self.set("refresh.with", &["refresh", "with"], other);
         }
-        let mut ways = vec!["basic", "basic_raw", "post", "none"];
+        let mut ways = vec!["basic", "basic_raw", "basic_with_id", "post", "none"];
         ways.retain(|way| refresh.auth.is_some() || self.before["token_auth"].as_str() != Some(*way));
         self.other_words("refresh.auth", &["refresh", "auth"], &ways);
     }

@@ -34,6 +34,7 @@ refresh = { with = "access_token", method = "GET", grant_type = "acme_refresh", 
         r#"long_lived = { url = "https://acme.example/lengthen?v=2", method = "POST", grant_type = "acme_exchange", token_param = "short_token", auth = "basic_raw" }
 token_path = "/data""#,
     ),
+    ("client_id_in_header_and_body", r#"token_auth = "basic_with_id""#),
     ("refresh_repeats_the_redirect_uri", "refresh = { redirect_uri = true, rotates = true }"),
     (
         "two_tokens_in_one_answer",

@@ -11,6 +11,7 @@ import { startDev } from './strongroom.js';
 const SCENARIOS = [
   'metadata-default',
   'metadata-var1',
+  'metadata-var2',
   'metadata-var3',
   'scope-from-www-authenticate',
   'scope-from-scopes-supported',
@@ -20,20 +21,17 @@ const SCENARIOS = [
   'token-endpoint-auth-none',
   'resource-mismatch',
 ];
-const PENDING = {
-  'metadata-var3': { todo: 'the server challenges on POST only' },
-  'scope-from-www-authenticate': { todo: 'the server challenges on POST only' },
-};
 
 let strongroom;
 before(async () => { strongroom = await startDev(); });
 after(() => strongroom?.stop());
 
 for (const scenario of SCENARIOS) {
-  test(`auth/${scenario}`, PENDING[scenario] ?? {}, async () => {
+  test(`auth/${scenario}`, async () => {
     const client = `${process.execPath} ${join(import.meta.dirname, 'conformance-client.js')}`;
-    const program = join(import.meta.dirname, 'node_modules/.bin/conformance');
-    const child = spawn(program, ['client', '--command', client, '--scenario', `auth/${scenario}`], {
+    const program = join(import.meta.dirname, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
+    const loader = ['--import', join(import.meta.dirname, 'conformance-loader.js')];
+    const child = spawn(process.execPath, [...loader, program, 'client', '--command', client, '--scenario', `auth/${scenario}`], {
       env: { ...process.env, STRONGROOM_URL: strongroom.url, STRONGROOM_API_KEY: strongroom.apiKey },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

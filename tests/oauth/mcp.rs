@@ -341,7 +341,212 @@ async fn missing_revocation_endpoint_claims_nothing() {
     metadata["revocation_endpoint"] = Value::Null;
     mcp.says("/.well-known/oauth-authorization-server/as", &metadata);
     let completed = mcp.connect(&server).await;
-    assert_eq!(completed["title"], "127.0.0.1");
+    assert_eq!(completed["title"], mcp.url().strip_prefix("http://").unwrap());
     let path = format!("/v1/integrations/mcp/credentials/{}", completed["credentials_id"].as_str().unwrap());
     assert_eq!(server.delete(&path).key(&server.key).send().await.is(200).json()["revoked"], Value::Null);
+}
+
+// Issue 19, section 5: the SDKs read `client_id` from the form.
+#[tokio::test]
+async fn registered_client_sends_its_id_in_the_form() {
+    for (announced, basic, secret) in [
+        (json!(["client_secret_basic"]), Some("client-1:secret-1"), None),
+        (Value::Null, Some("client-1:secret-1"), None),
+        (json!(["client_secret_basic", "client_secret_post"]), None, Some("secret-1")),
+    ] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        let mut metadata = mcp.metadata();
+        metadata["token_endpoint_auth_methods_supported"] = announced.clone();
+        mcp.says("/.well-known/oauth-authorization-server/as", &metadata);
+        let completed = mcp.connect(&server).await;
+        let path = format!("/v1/integrations/mcp/credentials/{}", completed["credentials_id"].as_str().unwrap());
+        server.post(&format!("{path}/refresh")).key(&server.key).send().await.is(200);
+        server.delete(&path).key(&server.key).send().await.is(200);
+        let sent = [mcp.0.asked("/token"), mcp.0.asked("/revoke")].concat();
+        assert_eq!(sent.len(), 4, "{announced}");
+        for request in sent {
+            assert_eq!(request.param("client_id").as_deref(), Some("client-1"), "{announced} {}", request.path);
+            assert_eq!(request.param("client_secret").as_deref(), secret, "{announced} {}", request.path);
+            assert_eq!(request.basic().as_deref(), basic, "{announced} {}", request.path);
+        }
+    }
+}
+
+// Issue 19, section 5: the revocation endpoint of the Python SDK requires `client_secret`.
+#[tokio::test]
+async fn public_client_revokes_with_an_empty_secret_if_needed() {
+    for (methods, secret) in [(json!(["client_secret_post"]), Some("")), (json!(["none"]), None), (Value::Null, None)] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        let mut metadata = mcp.metadata();
+        metadata["token_endpoint_auth_methods_supported"] = json!(["none"]);
+        metadata["revocation_endpoint_auth_methods_supported"] = methods.clone();
+        mcp.says("/.well-known/oauth-authorization-server/as", &metadata);
+        let answer = json!({"client_id": "public", "token_endpoint_auth_method": "none"});
+        mcp.0.answers_with("/register", "201 Created", "application/json", answer.to_string());
+        let completed = mcp.connect(&server).await;
+        let path = format!("/v1/integrations/mcp/credentials/{}", completed["credentials_id"].as_str().unwrap());
+        assert_eq!(server.delete(&path).key(&server.key).send().await.is(200).json()["revoked"], true);
+        let sent = &mcp.0.asked("/revoke")[0];
+        assert_eq!(sent.param("client_secret").as_deref(), secret, "{methods}");
+        assert_eq!(mcp.0.asked("/token")[0].param("client_secret"), None);
+    }
+}
+
+// Issue 19, section 5: an MCP server that forgets dynamic clients.
+#[tokio::test]
+async fn rejected_client_is_registered_again() {
+    let error = |error: &str| json!({"error": error}).to_string();
+    for (status, code) in [
+        ("400 Bad Request", "invalid_client"),
+        ("401 Unauthorized", "invalid_client"),
+        ("401 Unauthorized", "unauthorized_client"),
+    ] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        let completed = mcp.connect(&server).await;
+        let started = mcp.begin(&server).await.is(200).json();
+        let tokens = json!({"access_token": "at", "token_type": "Bearer", "refresh_token": "rt", "expires_in": 3600});
+        mcp.0.answers_with("/token", status, "application/json", error(code));
+        complete(&server, &started).await.is(400);
+        assert_eq!(mcp.registrations(), 1, "a failed complete registers no client");
+
+        mcp.says("/token", &tokens);
+        mcp.registers("client-2", "secret-2", 0);
+        let again = mcp.begin(&server).await.is(200).json();
+        assert_eq!(query(&again)["client_id"], "client-2", "{status} {code}");
+        complete(&server, &again).await.is(200);
+        // The older credential stays with its own client.
+        let path = format!("/v1/integrations/mcp/credentials/{}", completed["credentials_id"].as_str().unwrap());
+        server.post(&format!("{path}/refresh")).key(&server.key).send().await.is(200);
+        let sent = mcp.0.asked("/token").pop().unwrap();
+        assert_eq!(sent.param("client_id").as_deref(), Some("client-1"));
+        assert_eq!(sent.param("client_secret").as_deref(), Some("secret-1"));
+
+        mcp.0.answers_with("/token", status, "application/json", error(code));
+        server.post(&format!("{path}/refresh")).key(&server.key).send().await.is(409);
+    }
+}
+
+// Issue 19, section 5: an MCP server that forgets dynamic clients.
+#[tokio::test]
+async fn client_error_in_the_callback_drops_the_registration() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    for (error, id) in [("access_denied", "client-1"), ("invalid_client", "client-2")] {
+        let started = mcp.begin(&server).await.is(200).json();
+        let body = json!({"state_token": started["state_token"], "callback_params": {"error": error}});
+        server.post(COMPLETE).key(&server.key).json(&body).send().await.is(400);
+        mcp.registers("client-2", "secret-2", 0);
+        assert_eq!(query(&mcp.begin(&server).await.is(200).json())["client_id"], id, "{error}");
+    }
+    assert!(mcp.0.asked("/token").is_empty(), "nothing is sent");
+}
+
+// Issue 19, section 5: each failed complete must not leave another registration behind.
+#[tokio::test]
+async fn server_that_rejects_all_clients_collects_no_registrations() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    mcp.0.answers_with("/token", "401 Unauthorized", "application/json", r#"{"error":"invalid_client"}"#);
+    for _ in 0..5 {
+        let started = mcp.begin(&server).await.is(200).json();
+        complete(&server, &started).await.is(400);
+    }
+    assert_eq!(mcp.registrations(), 2);
+}
+
+// Issue 19, section 4.1.
+#[tokio::test]
+async fn page_at_a_well_known_url_is_no_metadata() {
+    for page in ["<html>Sorry!</html>", "{}", "[]", r#"{"issuer": 1}"#] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        mcp.0.answers_with("/.well-known/oauth-authorization-server/as", "200 OK", "text/html", page);
+        mcp.says("/as/.well-known/openid-configuration", &mcp.metadata());
+        mcp.0.answers_with("/.well-known/oauth-protected-resource/mcp", "200 OK", "text/html", page);
+        mcp.says("/.well-known/oauth-protected-resource", &mcp.resource(&mcp.issuer()));
+        mcp.begin(&server).await.is(200);
+    }
+}
+
+// Issue 19, section 4.1 and 5: FastMCP's RemoteAuthProvider.
+#[tokio::test]
+async fn slash_after_a_bare_host_makes_no_other_issuer() {
+    for (asked, named) in [("", "/"), ("/", "")] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        let (asked, named) = (format!("{}{asked}", mcp.0.base), format!("{}{named}", mcp.0.base));
+        mcp.says("/.well-known/oauth-protected-resource/mcp", &mcp.resource(&asked));
+        let mut metadata = mcp.metadata();
+        metadata["issuer"] = json!(named);
+        metadata["authorization_response_iss_parameter_supported"] = json!(true);
+        mcp.says("/.well-known/oauth-authorization-server", &metadata);
+        let started = mcp.begin(&server).await.is(200).json();
+        let body = json!({"code": "c", "state_token": started["state_token"], "callback_params": {"iss": named}});
+        server.post(COMPLETE).key(&server.key).json(&body).send().await.is(200);
+    }
+    // Elsewhere a slash counts, and the message shows both.
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    mcp.says("/.well-known/oauth-protected-resource/mcp", &mcp.resource(&format!("{}/", mcp.issuer())));
+    let refused = mcp.begin(&server).await.is(502);
+    let detail = refused.detail().as_str().unwrap().to_owned();
+    assert!(
+        detail.contains(&format!("{} ", mcp.issuer())) || detail.contains(&format!("{},", mcp.issuer())),
+        "{detail}"
+    );
+    assert!(detail.ends_with(&format!("{}/", mcp.issuer())), "{detail}");
+}
+
+// Issue 19, section 5: servers that challenge on POST only, or answer GET with an endless event stream.
+#[tokio::test]
+async fn challenge_on_post_only_is_followed() {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    for stream in [true, false] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let document = json!({"resource": url, "authorization_servers": [mcp.issuer()], "scopes_supported": ["x"]});
+        mcp.says("/hidden", &document);
+        let challenge = format!("Bearer resource_metadata=\"{}/hidden\", scope=\"files:write\"", mcp.0.base);
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let challenge = challenge.clone();
+                tokio::spawn(async move {
+                    let request = crate::support::provider::peers::read_request(&mut connection).await;
+                    let answer = if request.starts_with("POST ") {
+                        assert!(request.contains("\"method\":\"initialize\""), "{request}");
+                        format!(
+                            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                        )
+                    } else if stream {
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n".to_owned()
+                    } else {
+                        "HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+                    };
+                    connection.write_all(answer.as_bytes()).await.unwrap();
+                    if answer.contains("event-stream") {
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                    }
+                });
+            }
+        });
+        let began = std::time::Instant::now();
+        let started = begin(&server, &url, &[]).await.is(200).json();
+        assert_eq!(query(&started)["scope"], "files:write");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
+}
+
+// Issue 19, section 5: two MCP credentials on one host.
+#[tokio::test]
+async fn credentials_of_one_host_are_told_apart_by_the_server() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    mcp.connect(&server).await;
+    let other = format!("{}/other", mcp.0.base);
+    let document = json!({"resource": other, "authorization_servers": [mcp.issuer()]});
+    mcp.says("/.well-known/oauth-protected-resource/other", &document);
+    let started = begin(&server, &other, &[]).await.is(200).json();
+    complete(&server, &started).await.is(200);
+    let listed = server.list().await;
+    for (credential, url) in listed.as_array().unwrap().iter().zip([mcp.url(), other]) {
+        assert_eq!(credential["host"], url);
+        assert_eq!(credential["title"], url.strip_prefix("http://").unwrap());
+    }
 }

@@ -222,3 +222,19 @@ async fn command_line_creates_one_and_the_server_renews_it() {
         installation.run(&["credential", "add", "notion", "--user", "alice", "--grant", "client_credentials"]);
     assert_eq!(refused.0.status.code(), Some(1), "{}", refused.stderr());
 }
+
+// Issue 19, section 5: `default_scopes` not sent with client credentials.
+#[tokio::test]
+async fn client_credentials_ask_for_the_default_scopes() {
+    let acme = Recording::start().await;
+    let entry = "grants = [\"authorization_code\", \"client_credentials\"]\ndefault_scopes = [\"read\", \"list\"]\n\
+                 always_scopes = [\"offline_access\"]";
+    let server = acme.server(entry).await;
+    let own = json!({"type": "client_credentials", "title": "t", "client_id": "mine", "client_secret": "s"});
+    create(&server, "acme", &own).await.is(201);
+    let mut asked = own.clone();
+    asked["scopes"] = json!(["write"]);
+    create(&server, "acme", &asked).await.is(201);
+    let scopes: Vec<_> = acme.asked("/token").iter().map(|asked| asked.param("scope").unwrap()).collect();
+    assert_eq!(scopes, ["read list", "write"]);
+}

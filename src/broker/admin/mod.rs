@@ -4,6 +4,7 @@
 mod api_keys;
 mod audit;
 mod housekeeping;
+mod registrations;
 mod revocations;
 pub(in crate::broker) mod scheduled_backup;
 mod scheduled_verification;

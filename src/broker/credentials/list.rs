@@ -31,7 +31,7 @@ pub struct CredentialSummary {
     /// Name of the account at the provider; for oauth2 only.
     #[schema(required = true)]
     pub username: Option<String>,
-    /// Host pattern as it was given; for host_scoped only.
+    /// Host pattern as it was given, for host_scoped; URL of the server, for an MCP account.
     #[schema(required = true)]
     pub host: Option<String>,
     /// Always `false`: every credential here belongs to its user.
@@ -47,7 +47,7 @@ impl From<&CredentialMetadata> for CredentialSummary {
             title: summary.title.clone(),
             scopes: summary.scopes.clone(),
             username: summary.username.clone(),
-            host: summary.host.as_ref().map(ToString::to_string),
+            host: summary.host.as_ref().map(ToString::to_string).or_else(|| summary.server.clone()),
             is_managed: false,
         }
     }

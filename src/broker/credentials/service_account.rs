@@ -46,7 +46,12 @@ impl Broker {
         connectable.client = connectable.client.with_dpop(dpop_key.clone());
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
-        let asked = self.ask_for_service(&entry, &connectable.client, &request.renewal, &request.scopes).await;
+        let scopes = match &request.renewal {
+            // Not the scopes that are always sent: those ask for a refresh token or an identity.
+            Renewal::ClientCredentials { .. } if request.scopes.is_empty() => entry.default_scopes.clone(),
+            _ => request.scopes,
+        };
+        let asked = self.ask_for_service(&entry, &connectable.client, &request.renewal, &scopes).await;
         let mut grant = asked.map_err(|error| Error::of_grant(&error))?;
         let mut values = inputs;
         if let Ok(more) = connectable.oauth.token_values(&grant.metadata) {
@@ -95,6 +100,7 @@ impl Broker {
             scopes: Some(grant.scopes),
             account: username.clone(),
             username,
+            server: None,
             client_id,
             expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
             material: CredentialSecret::OAuth2(tokens),

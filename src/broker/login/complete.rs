@@ -148,6 +148,9 @@ impl Broker {
         check_issuer(pending.issuer.as_deref(), connectable.oauth.announces_iss, must_name, iss)
             .map_err(|_| Error::StateInvalid)?;
         if let Some(denied) = params.and_then(read_error) {
+            if let (true, Some(found)) = (denied.names_client(), found) {
+                self.drop_registration(found, &pending.client_id).await;
+            }
             return Err(Error::AuthorizationDenied(denied.to_string()));
         }
         let own_code = connectable.oauth.code_param.as_ref().and_then(|name| params?.get(name));
@@ -194,12 +197,14 @@ impl Broker {
             requested_further: &pending.further_scopes,
         };
         let exchanged = oauth::exchange(egress, &entry, client, &exchange).await;
-        if let (Err(error), Some(found)) = (&exchanged, Self::kept_mcp(&pending.inputs))
-            && error.rejects_client()
-        {
-            // The code was issued to a client that the server has deleted. The next login uses the
-            // new client.
-            self.register_again(found, &client.id).await;
+        if let Some(found) = Self::kept_mcp(&pending.inputs) {
+            match &exchanged {
+                // The code was issued to a client that the server has deleted. The next login
+                // registers again.
+                Err(error) if error.rejects_client() => self.drop_registration(found, &client.id).await,
+                Err(_) => {}
+                Ok(_) => self.keep_registration(found),
+            }
         }
         let grant = exchanged.map_err(|error| exchange_error(&error))?;
         let identity = self.whose(connectable, &grant, Some(state), values).await?;
@@ -265,7 +270,10 @@ impl Broker {
             let title = format!("{} ({})", one.title, one.name);
             (one.name, credential_of(&pending, (title, one.identity), one.grant, (now, self.0.random)))
         });
-        let login = NewLogin { first, further: further.collect() };
+        let login = NewLogin {
+            first: NewCredential { server: connectable.server.clone(), ..first },
+            further: further.collect(),
+        };
         let revocation = self.revocation_at(&pending.provider).await;
         let reconnect = pending.reconnect.map(|id| Replacement {
             id,
@@ -364,6 +372,7 @@ fn credential_of(
         title,
         scopes: Some(grant.scopes),
         username: identity.username,
+        server: None,
         account: identity.account,
         client_id: Some(pending.client_id.clone()),
         expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),

@@ -17,6 +17,8 @@ pub(in crate::broker) struct Connectable<'b> {
     pub(in crate::broker) client: Client,
     /// Title of a credential whose account has no name.
     pub(in crate::broker) title: String,
+    /// URL of the MCP server, if it is one.
+    pub(in crate::broker) server: Option<String>,
 }
 
 impl Connectable<'_> {
@@ -55,7 +57,7 @@ impl Broker {
         if !client.can(oauth.token_auth) {
             return Err(Error::NotConfigured(provider.name.to_string()));
         }
-        Ok(Connectable { provider, oauth, client, title: provider.entry.display_name.clone() })
+        Ok(Connectable { provider, oauth, client, title: provider.entry.display_name.clone(), server: None })
     }
 
     /// Returns the provider for a login or a credential. For an MCP server, `found` is the sealed

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::connectable::{Connectable, undiscovered};
 use crate::broker::caller::Caller;
@@ -23,33 +22,40 @@ use crate::oauth::{
     self, Client, DiscoveryError, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
     ResourceError,
 };
+use crate::secret::Secret;
 use crate::vault::{AuditContext, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt};
 
 /// Name of the value that holds the discovery result, among the values kept with a credential.
 const SERVER: &str = "server";
+
+/// Maximum length of a title, in characters.
+const MAX_TITLE: usize = 200;
 
 /// Seconds before its expiry at which a registered client's secret is no longer used for new
 /// logins.
 const TOO_SHORT: i64 = 900;
 
 /// Result of a discovery, sealed with the login and then with the credential.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Found {
+    /// URL of the server, as the caller or the entry gives it.
+    server: String,
     oauth: OAuth,
     redirect_uri: String,
     client: Whose,
 }
 
-/// Origin of our client at an authorization server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Our client at an authorization server.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Whose {
     /// Registered by hand; from the configuration.
     Configured,
     /// Client-id metadata document.
     Document,
-    /// Registered by us (RFC 7591).
-    Registered,
+    /// Registered by us (RFC 7591). It stays the credential's client when later logins use
+    /// another registration.
+    Registered { client_id: String, client_secret: Option<String> },
 }
 
 impl Broker {
@@ -68,7 +74,8 @@ impl Broker {
         // If there are several, take the one that our configured client is registered at, else the
         // first.
         let mut servers = resource.authorization_servers.iter();
-        let preferred = servers.clone().find(|one| Some(*one) == mcp.issuer.as_ref());
+        let preferred =
+            servers.clone().find(|one| mcp.issuer.as_ref().is_some_and(|issuer| oauth::is_same_issuer(one, issuer)));
         let chosen = preferred.or(servers.next()).ok_or_else(|| unusable(&ResourceError::NoAuthorizationServer))?;
         let metadata = Metadata::fetch(&self.0.egress, chosen).await.map_err(|error| undiscovered(&error))?;
         if !metadata.code_challenge_methods_supported.iter().any(|method| method == "S256") {
@@ -81,11 +88,10 @@ impl Broker {
         let oauth = oauth::resolve(&base, &metadata, &client).map_err(|error| undiscovered(&error))?;
         // MCP defines no identity endpoint.
         let oauth = OAuth { identity: None, ..oauth };
-        let found = Found { oauth, redirect_uri: redirect_uri.to_owned(), client: whose };
+        let server = url.url().to_string();
+        let found = Found { server, oauth, redirect_uri: redirect_uri.to_owned(), client: whose };
         let kept = serde_json::to_string(&found).map_err(|error| Error::ServerUnusable(error.to_string()))?;
-        let connectable =
-            Connectable { provider, title: found.title(provider), oauth: Cow::Owned(found.oauth), client };
-        Ok((connectable, BTreeMap::from([(SERVER.to_owned(), kept)])))
+        Ok((found.connectable(provider, client), BTreeMap::from([(SERVER.to_owned(), kept)])))
     }
 
     /// Returns the provider as it was discovered for a login or a credential.
@@ -96,13 +102,15 @@ impl Broker {
     ) -> Result<Connectable<'b>, Error> {
         let not_configured = || Error::NotConfigured(provider.name.to_string());
         let found: Found = serde_json::from_str(kept).map_err(|_| not_configured())?;
-        let client = match found.client {
+        let client = match &found.client {
             Whose::Configured => self.0.clients.at(&provider.name),
             Whose::Document => self.document_client(),
-            Whose::Registered => self.0.vault.registrations().get(&found.place())?.map(|known| self.registered(&known)),
+            Whose::Registered { client_id, client_secret } => {
+                Some(self.client(client_id, client_secret.as_deref().map(Secret::new)))
+            }
         };
         let client = client.ok_or_else(not_configured)?;
-        Ok(Connectable { provider, title: found.title(provider), oauth: Cow::Owned(found.oauth), client })
+        Ok(found.connectable(provider, client))
     }
 
     /// Returns true if the credential's provider is an MCP server.
@@ -120,7 +128,7 @@ impl Broker {
     /// Returns the registration that a credential with this metadata was connected through.
     pub(in crate::broker) fn registered_at(metadata: &BTreeMap<String, Value>) -> Option<RegisteredAt> {
         let found: Found = serde_json::from_str(Self::kept_mcp_of(metadata)?).ok()?;
-        (found.client == Whose::Registered).then(|| found.place())
+        found.is_registered().then(|| found.place())
     }
 
     /// Returns the discovery result among the values of a login.
@@ -136,7 +144,7 @@ impl Broker {
     /// Registers a new client if the authorization server has deleted ours. Returns `None` if ours
     /// was not registered by us, or the registration fails.
     pub(in crate::broker) async fn register_again(&self, kept: &str, dead: &str) -> Option<Client> {
-        let found: Found = serde_json::from_str(kept).ok().filter(|found: &Found| found.client == Whose::Registered)?;
+        let found: Found = serde_json::from_str(kept).ok().filter(Found::is_registered)?;
         let issuer = found.oauth.issuer.clone()?;
         let metadata = Metadata::fetch(&self.0.egress, &issuer).await.ok()?;
         let registered = self.register(&metadata, &found.redirect_uri, &found.oauth.default_scopes).await.ok()?;
@@ -150,6 +158,25 @@ impl Broker {
         Some(self.registered(&kept))
     }
 
+    /// Ends the use of our registration for new logins, because the authorization server rejects
+    /// the client.
+    pub(in crate::broker) async fn drop_registration(&self, kept: &str, client_id: &str) {
+        let Ok(found) = serde_json::from_str::<Found>(kept) else { return };
+        if found.is_registered() && self.0.rejected_clients.reject(found.place()) {
+            let dropped = self.0.vault.registrations().remove(&found.place(), client_id, &AuditContext::system()).await;
+            if let Err(error) = dropped {
+                tracing::warn!(%error, "cannot drop a client that the authorization server rejects");
+            }
+        }
+    }
+
+    /// Records that the authorization server accepted the client of this login.
+    pub(in crate::broker) fn keep_registration(&self, kept: &str) {
+        if let Ok(found) = serde_json::from_str::<Found>(kept) {
+            self.0.rejected_clients.accept(&found.place());
+        }
+    }
+
     /// Chooses our client at this authorization server, in the order of the specification:
     /// configured, metadata document, dynamic registration.
     async fn mcp_client(
@@ -161,7 +188,7 @@ impl Broker {
         metadata: &Metadata,
         redirect_uri: &str,
     ) -> Result<(Whose, Client, TokenAuth), Error> {
-        if mcp.issuer.as_deref() == Some(metadata.issuer.as_str()) {
+        if mcp.issuer.as_deref().is_some_and(|issuer| oauth::is_same_issuer(issuer, &metadata.issuer)) {
             let client = self.0.clients.at(&provider.name);
             let client = client.ok_or_else(|| Error::NotConfigured(provider.name.to_string()))?;
             return Ok((Whose::Configured, client, TokenAuth::default()));
@@ -187,8 +214,9 @@ impl Broker {
                 self.0.vault.registrations().put(&at, new, dead.as_deref(), &caller.who).await?
             }
         };
-        let way = way_of(&registration.token_auth);
-        Ok((Whose::Registered, self.registered(&registration), way))
+        let (way, client) = (way_of(&registration.token_auth), self.registered(&registration));
+        let client_secret = registration.client_secret.map(|secret| secret.expose().to_owned());
+        Ok((Whose::Registered { client_id: registration.client_id, client_secret }, client, way))
     }
 
     async fn register(
@@ -213,8 +241,11 @@ impl Broker {
     }
 
     fn registered(&self, known: &ClientRegistration) -> Client {
-        let secrets = known.client_secret.clone().into_iter().collect();
-        Client::new(known.client_id.clone(), secrets, self.0.clock.clone(), self.0.random)
+        self.client(&known.client_id, known.client_secret.clone())
+    }
+
+    fn client(&self, id: &str, secret: Option<Secret>) -> Client {
+        Client::new(id, secret.into_iter().collect(), self.0.clock.clone(), self.0.random)
     }
 
     fn document_client(&self) -> Option<Client> {
@@ -225,12 +256,17 @@ impl Broker {
 }
 
 impl Found {
-    /// Returns the host of the server, if the entry does not fix one server.
-    fn title(&self, provider: &Provider) -> String {
-        let fixed = provider.entry.mcp.as_ref().is_some_and(|mcp| mcp.server_url.is_some());
-        let resource = self.oauth.token_params.get("resource").and_then(|text| Url::parse(text).ok());
-        let host = resource.as_ref().and_then(Url::host_str).filter(|_| !fixed);
-        host.map_or_else(|| provider.entry.display_name.clone(), str::to_owned)
+    /// Returns the provider of this login. Its title names the server, unless the entry fixes one.
+    fn connectable(self, provider: &Provider, client: Client) -> Connectable<'_> {
+        let is_fixed = provider.entry.mcp.as_ref().is_some_and(|mcp| mcp.server_url.is_some());
+        let shown = self.server.split_once("://").map_or(self.server.as_str(), |(_, rest)| rest.trim_end_matches('/'));
+        let title = if is_fixed { &provider.entry.display_name } else { shown };
+        let title = title.chars().take(MAX_TITLE).collect();
+        Connectable { provider, title, oauth: Cow::Owned(self.oauth), client, server: Some(self.server) }
+    }
+
+    fn is_registered(&self) -> bool {
+        matches!(self.client, Whose::Registered { .. })
     }
 
     fn place(&self) -> RegisteredAt {
@@ -251,7 +287,7 @@ impl From<Registration> for ClientRegistration {
 }
 
 fn way_of(name: &str) -> TokenAuth {
-    let ways = [TokenAuth::Basic, TokenAuth::Post];
+    let ways = [TokenAuth::BasicWithId, TokenAuth::Post];
     ways.into_iter().find(|way| way.method_name() == Some(name)).unwrap_or(TokenAuth::None)
 }
 

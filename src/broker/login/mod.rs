@@ -8,6 +8,7 @@ mod device;
 mod initiate;
 pub(in crate::broker) mod issuer_cache;
 mod mcp;
+pub(in crate::broker) mod rejected_clients;
 
 pub use additional_tokens::FurtherCredential;
 pub use complete::{CompleteRequest, CompleteResponse};

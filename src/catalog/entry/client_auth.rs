@@ -12,6 +12,8 @@ pub enum TokenAuth {
     Basic,
     /// `client_secret_basic` without the form-urlencoding, for servers that do not decode it.
     BasicRaw,
+    /// `basic`, and `client_id` in the body too, for servers that look up the client there (RFC 6749 §3.2.1).
+    BasicWithId,
     /// `client_secret_post`: `client_id` and `client_secret` in the body.
     Post,
     /// A public client: `client_id` in the body, and no secret.
@@ -31,7 +33,7 @@ impl TokenAuth {
     /// Returns the registered name (RFC 7591 §2), if there is one.
     pub fn method_name(self) -> Option<&'static str> {
         match self {
-            Self::Basic => Some("client_secret_basic"),
+            Self::Basic | Self::BasicWithId => Some("client_secret_basic"),
             Self::BasicRaw => None,
             Self::Post => Some("client_secret_post"),
             Self::None => Some("none"),

@@ -5,9 +5,11 @@ mod show;
 
 use clap::Subcommand;
 
+use crate::broker::Installation;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::cli::runtime::block_on;
 use crate::config::ClientSecrets;
 
 /// Show the catalogue of providers, as this configuration extends it
@@ -29,6 +31,11 @@ pub(in crate::cli) enum ProviderCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Forget the OAuth clients that Strongroom registered for MCP servers; new logins register again
+    Forget {
+        /// Name of a provider that is an MCP server
+        name: String,
+    },
     /// Check that accounts can be connected: client, endpoints, and what to register
     Check {
         /// Provider names [default: those in the configuration]
@@ -45,7 +52,21 @@ impl ProviderCommand {
         match self {
             Self::List { words, json } => show::list(&installation, &words, json, out),
             Self::Show { name, json } => show::show(&installation, &name, json, out),
+            Self::Forget { name } => forget(context, &installation, &name, out),
             Self::Check { names, json } => check::check(&installation, &names, json, out),
         }
     }
+}
+
+/// Credentials keep the client that they were connected through.
+fn forget(context: &Context, installation: &Installation, name: &str, out: &mut Output) -> Result<(), Failure> {
+    if installation.provider(name)?.entry.mcp.is_none() {
+        return Err(Failure::configuration(format!(
+            "provider {name} is not an MCP server, so Strongroom registers no client there"
+        ))
+        .advise(format!("its client is providers.{name}.client_id in the configuration")));
+    }
+    let forgotten = block_on(context.admin()?.forget_clients())??;
+    let clients = if forgotten == 1 { "client" } else { "clients" };
+    out.line(format!("forgot {forgotten} registered {clients}; the next login at each MCP server registers again"))
 }

@@ -82,9 +82,11 @@ impl Client {
             _ if self.anonymous => true,
             TokenAuth::None => true,
             TokenAuth::PrivateKeyJwt => self.key.is_some(),
-            TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::Post | TokenAuth::ClientSecretJwt => {
-                self.required_secret().is_ok()
-            }
+            TokenAuth::Basic
+            | TokenAuth::BasicRaw
+            | TokenAuth::BasicWithId
+            | TokenAuth::Post
+            | TokenAuth::ClientSecretJwt => self.required_secret().is_ok(),
         }
     }
 
@@ -118,11 +120,14 @@ impl Client {
     ) -> Result<(), BuildError> {
         match way {
             _ if self.anonymous => {}
-            TokenAuth::Basic | TokenAuth::BasicRaw => {
+            TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::BasicWithId => {
                 let basic = basic(way, &self.id, self.required_secret()?.expose());
                 let mut value = HeaderValue::from_str(&basic).expect("base64 is visible ASCII");
                 value.set_sensitive(true);
                 headers.insert(header::AUTHORIZATION, value);
+                if way == TokenAuth::BasicWithId {
+                    parameters.set("client_id", &self.id);
+                }
             }
             TokenAuth::Post => {
                 parameters.set("client_id", &self.id);
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_missing_secret_is_an_error() {
-        for way in [TokenAuth::Basic, TokenAuth::BasicRaw, TokenAuth::Post] {
+        for way in [TokenAuth::Basic, TokenAuth::BasicRaw, TokenAuth::BasicWithId, TokenAuth::Post] {
             assert_eq!(authenticated(way, "id", None), Err(BuildError::NoClientSecret));
             assert_eq!(authenticated(way, "id", Some("")), Err(BuildError::NoClientSecret));
         }

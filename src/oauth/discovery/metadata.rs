@@ -17,10 +17,14 @@ use crate::oauth::message::request::accept_json;
 /// Maximum length of a list.
 const MAX_LIST: usize = 1000;
 
+/// Maximum length of a foreign issuer in an error message, in bytes.
+const MAX_SHOWN: usize = 200;
+
 /// Metadata of an authorization server (RFC 8414 §2). Absent members are `None` or empty lists.
 #[derive(Clone, Debug)]
 pub struct Metadata {
-    /// Issuer identifier, equal to the requested one.
+    /// Issuer identifier as the document writes it. It is the requested one, except that either may
+    /// end with a slash after a bare host.
     pub issuer: String,
     /// Authorization endpoint.
     pub authorization_endpoint: Option<Endpoint>,
@@ -47,6 +51,8 @@ pub struct Metadata {
     pub client_id_metadata_document_supported: bool,
     /// Client authentication methods; an empty list means `client_secret_basic` (RFC 8414 §2).
     pub token_endpoint_auth_methods_supported: Vec<String>,
+    /// Client authentication methods of the revocation endpoint; an empty list says nothing.
+    pub revocation_endpoint_auth_methods_supported: Vec<String>,
     /// Signature algorithms of client assertions.
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// PKCE methods; an empty list says nothing.
@@ -71,8 +77,13 @@ pub enum DiscoveryError {
     #[error("the metadata are not a JSON object, or a member occurs twice")]
     NotJson,
     /// The document names another issuer (RFC 8414 §3.3).
-    #[error("the metadata belong to another issuer than the requested one")]
-    AnotherIssuer,
+    #[error("the metadata belong to the issuer {found}, not to the requested {requested}")]
+    AnotherIssuer {
+        /// The issuer that was asked.
+        requested: String,
+        /// The document's issuer, if it is a URL of ordinary length.
+        found: String,
+    },
     /// A member is malformed.
     #[error("the metadata's '{0}' is malformed")]
     Malformed(&'static str),
@@ -83,20 +94,26 @@ pub enum DiscoveryError {
 
 impl Metadata {
     /// Fetches the metadata of `issuer`: from the path that RFC 8414 §3.1 inserts, or else from the
-    /// one that OpenID Connect Discovery §4 appends. The document must name exactly this issuer.
+    /// one that OpenID Connect Discovery §4 appends. The first usable document counts, because some
+    /// servers answer every path with 200 and a page (RFC 8414 §3.2).
     ///
     /// # Errors
-    /// See [`DiscoveryError`]. An invalid document ends the search.
+    /// See [`DiscoveryError`]. The error of an unusable document comes before that of a status.
     pub async fn fetch(egress: &Egress, issuer: &str) -> Result<Self, DiscoveryError> {
-        let mut status = StatusCode::NOT_FOUND;
+        let mut failed = DiscoveryError::Status(StatusCode::NOT_FOUND.as_u16());
         for url in well_known(issuer).ok_or(DiscoveryError::InvalidIssuer)? {
             let response = get(egress, url).await?;
-            if response.status == StatusCode::OK {
-                return Self::read(&response.body, issuer);
+            let read = match response.status {
+                StatusCode::OK => Self::read(&response.body, issuer),
+                status => Err(DiscoveryError::Status(status.as_u16())),
+            };
+            match read {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) if matches!(failed, DiscoveryError::Status(_)) => failed = error,
+                Err(_) => {}
             }
-            status = response.status;
         }
-        Err(DiscoveryError::Status(status.as_u16()))
+        Err(failed)
     }
 
     /// Parses a metadata document.
@@ -105,13 +122,14 @@ impl Metadata {
     /// If it names another issuer, or a member is malformed.
     pub fn read(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
         let members = json::parse_object(document).ok_or(DiscoveryError::NotJson)?;
-        if members.get("issuer").and_then(Value::as_str) != Some(issuer) {
-            return Err(DiscoveryError::AnotherIssuer);
+        let named = members.get("issuer").and_then(Value::as_str).ok_or(DiscoveryError::Missing("issuer"))?;
+        if !is_same_issuer(named, issuer) {
+            return Err(DiscoveryError::AnotherIssuer { requested: issuer.to_owned(), found: shown(named) });
         }
         let (endpoint, flag, list) =
             (|name| endpoint(&members, name), |name| flag(&members, name), |name| list(&members, name));
         Ok(Self {
-            issuer: issuer.to_owned(),
+            issuer: named.to_owned(),
             authorization_endpoint: endpoint("authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?,
             jwks_uri: endpoint("jwks_uri")?,
@@ -124,11 +142,30 @@ impl Metadata {
             authorization_response_iss_parameter_supported: flag("authorization_response_iss_parameter_supported")?,
             client_id_metadata_document_supported: flag("client_id_metadata_document_supported")?,
             token_endpoint_auth_methods_supported: list("token_endpoint_auth_methods_supported")?,
+            revocation_endpoint_auth_methods_supported: list("revocation_endpoint_auth_methods_supported")?,
             token_endpoint_auth_signing_alg_values_supported: list("token_endpoint_auth_signing_alg_values_supported")?,
             code_challenge_methods_supported: list("code_challenge_methods_supported")?,
             scopes_supported: list("scopes_supported")?,
         })
     }
+}
+
+/// Returns true if both texts name the same issuer. They are compared as texts (RFC 8414 §3.3),
+/// but a slash after a bare host makes no difference: libraries for URLs add it.
+pub fn is_same_issuer(one: &str, other: &str) -> bool {
+    without_root_slash(one) == without_root_slash(other)
+}
+
+fn without_root_slash(issuer: &str) -> &str {
+    let bare =
+        issuer.strip_suffix('/').filter(|rest| rest.split_once("://").is_some_and(|(_, host)| !host.contains('/')));
+    bare.unwrap_or(issuer)
+}
+
+/// Formats an issuer that an untrusted document names.
+fn shown(issuer: &str) -> String {
+    let url = Url::parse(issuer).ok().filter(|url| url.as_str().len() <= MAX_SHOWN);
+    url.map_or_else(|| "of another form".to_owned(), String::from)
 }
 
 /// Fetches a JSON document with GET.

@@ -9,7 +9,7 @@ mod registration;
 mod resolve;
 
 pub use issuer_metadata::IssuerMetadata;
-pub use metadata::{DiscoveryError, Metadata};
+pub use metadata::{DiscoveryError, Metadata, is_same_issuer};
 pub use protected_resource::{ProtectedResource, ResourceError};
 pub use registration::{Registration, RegistrationError, RegistrationRequest, preferred_auth, register};
 pub use resolve::resolve;

@@ -1,15 +1,24 @@
 //! Protected resource metadata (RFC 9728): finds the authorization server of an MCP server from the
 //! server's URL alone.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_auth::ChallengeParser;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::metadata::{DiscoveryError, get, list};
 use crate::catalog::value::Endpoint;
 use crate::egress::{Egress, EgressError, EgressRequest};
 use crate::json;
+
+/// Time within which a server must answer a request without a token.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Revision of the Model Context Protocol.
+const PROTOCOL_VERSION: &str = "2025-11-25";
 
 /// Metadata of a resource, combined with its challenge to a request without a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +84,21 @@ impl ProtectedResource {
         } else {
             vec![(under_path(url), whole), (at_root(url), or_root)]
         };
-        let mut status = StatusCode::NOT_FOUND;
+        let mut failed = ResourceError::NoMetadata(StatusCode::NOT_FOUND.as_u16());
         for (candidate, resources) in candidates {
             let response = get(egress, candidate).await?;
-            if response.status == StatusCode::OK {
-                return Self::read(&response.body, &resources).map(|found| found.with(&challenge));
+            let read = match response.status {
+                StatusCode::OK => Self::read(&response.body, &resources),
+                status => Err(ResourceError::NoMetadata(status.as_u16())),
+            };
+            match read {
+                Ok(found) => return Ok(found.with(&challenge)),
+                // Some servers answer every path with 200 and a page, so the next URL is tried.
+                Err(error) if matches!(failed, ResourceError::NoMetadata(_)) => failed = error,
+                Err(_) => {}
             }
-            status = response.status;
         }
-        Err(ResourceError::NoMetadata(status.as_u16()))
+        Err(failed)
     }
 
     /// Parses a metadata document, which must name one of `resources`.
@@ -114,16 +129,33 @@ impl ProtectedResource {
     }
 }
 
+/// Asks without a token: by GET, and by POST if GET is not answered with 401, because a server may
+/// offer no event stream.
 async fn challenge_of(egress: &Egress, url: &Url) -> Result<Challenge, ResourceError> {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    let request = EgressRequest { method: Method::GET, url: url.clone(), headers, body: None };
-    match egress.send(request).await {
-        Ok(response) => Ok(Challenge::read(&response.headers)),
-        // A server that needs no token opens an event stream, which does not end.
-        Err(EgressError::TooSlow { sent: true } | EgressError::TooLarge) => Ok(Challenge::default()),
-        Err(error) => Err(error.into()),
+    for method in [Method::GET, Method::POST] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        let body = (method == Method::POST).then(|| {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Zeroizing::new(initialize().to_string().into_bytes())
+        });
+        let request = EgressRequest { method, url: url.clone(), headers, body };
+        match egress.send_for_head(request, PROBE_TIMEOUT).await {
+            Ok(response) if response.status == StatusCode::UNAUTHORIZED => {
+                return Ok(Challenge::read(&response.headers));
+            }
+            Ok(_) | Err(EgressError::TooSlow { sent: true }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(Challenge::default())
+}
+
+/// The first message of an MCP client.
+fn initialize() -> Value {
+    let client = json!({ "name": "strongroom", "version": env!("CARGO_PKG_VERSION") });
+    let params = json!({ "protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": client });
+    json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })
 }
 
 impl Challenge {

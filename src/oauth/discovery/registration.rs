@@ -61,14 +61,20 @@ pub enum RegistrationError {
 }
 
 /// Authentication methods of registered clients with their names (RFC 7591 §2), best first.
-const METHODS: [(TokenAuth, &str); 3] =
-    [(TokenAuth::Basic, "client_secret_basic"), (TokenAuth::Post, "client_secret_post"), (TokenAuth::None, "none")];
+///
+/// The SDKs of MCP look up the client by the form's `client_id`, whatever the method. Their
+/// revocation endpoints also require the form's `client_secret`.
+const METHODS: [(TokenAuth, &str); 3] = [
+    (TokenAuth::Post, "client_secret_post"),
+    (TokenAuth::BasicWithId, "client_secret_basic"),
+    (TokenAuth::None, "none"),
+];
 
 /// Returns the authentication method to request, given those that a server announces; without any,
 /// `client_secret_basic` (RFC 8414 §2). `None` if a registered client can have none of them.
 pub fn preferred_auth(announced: &[String]) -> Option<TokenAuth> {
     if announced.is_empty() {
-        return Some(TokenAuth::Basic);
+        return Some(TokenAuth::BasicWithId);
     }
     METHODS.iter().find(|(_, name)| announced.iter().any(|announced| announced == name)).map(|(way, _)| *way)
 }
@@ -164,7 +170,7 @@ mod tests {
         let request = RegistrationRequest {
             client_name: "Strongroom",
             redirect_uri: "https://app.example/callback?a=b",
-            token_auth: TokenAuth::Basic,
+            token_auth: TokenAuth::BasicWithId,
             scopes: &scopes,
         };
         let outcome = register(&patient(), &endpoint, &request).await;
@@ -177,7 +183,7 @@ mod tests {
             r#"{"client_id":"c1","client_secret":"s1","client_secret_expires_at":1900000000,"redirect_uris":[]}"#;
         let (registration, seen) = registered("201 Created", body).await;
         let registration = registration.unwrap();
-        assert_eq!((registration.client_id.as_str(), registration.token_auth), ("c1", TokenAuth::Basic));
+        assert_eq!((registration.client_id.as_str(), registration.token_auth), ("c1", TokenAuth::BasicWithId));
         assert_eq!(registration.client_secret.unwrap().expose(), "s1");
         assert_eq!(registration.secret_expires_at, Some(UnixTime(1_900_000_000)));
         let sent: Value = serde_json::from_str(seen.split_once("\r\n\r\n").unwrap().1).unwrap();
@@ -218,6 +224,7 @@ mod tests {
                     error: "invalid_redirect_uri".into(),
                     description: Some("not this one".into()),
                     reasons: crate::oauth::message::reasons::Reasons::default(),
+                    status: None,
                 }),
             ),
         ] {
@@ -228,7 +235,9 @@ mod tests {
     #[test]
     fn the_best_announced_method_is_requested() {
         let way = |names: &[&str]| preferred_auth(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert_eq!(way(&[]), Some(TokenAuth::Basic));
+        assert_eq!(way(&[]), Some(TokenAuth::BasicWithId));
+        assert_eq!(way(&["client_secret_basic"]), Some(TokenAuth::BasicWithId));
+        assert_eq!(way(&["client_secret_basic", "client_secret_post"]), Some(TokenAuth::Post));
         assert_eq!(way(&["none", "client_secret_post"]), Some(TokenAuth::Post));
         assert_eq!(way(&["none"]), Some(TokenAuth::None));
         assert_eq!(way(&["private_key_jwt"]), None);

@@ -18,6 +18,10 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
         Some(found) => Ok(found.into()),
         None => Err(DiscoveryError::Missing(name)),
     };
+    // The document's form of the issuer is the one that callbacks and ID tokens name.
+    if entry.issuer.is_some() {
+        entry.issuer = Some(metadata.issuer.clone());
+    }
     entry.authorize_url = url(&entry.authorize_url, &metadata.authorization_endpoint, "authorization_endpoint")?;
     entry.token_url = url(&entry.token_url, &metadata.token_endpoint, "token_endpoint")?;
     let device = metadata.device_authorization_endpoint.as_ref();
@@ -29,7 +33,6 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
         let found = found.as_ref().ok_or(DiscoveryError::Missing("pushed_authorization_request_endpoint"))?;
         entry.par_url = Some(found.into());
     }
-    entry.revoke = entry.revoke.or_else(|| metadata.revocation_endpoint.as_ref().map(|url| Revoke::at(url.into())));
     let userinfo = metadata.userinfo_endpoint.as_ref().map(Template::from);
     match (&mut entry.identity, userinfo) {
         (None, userinfo) => entry.identity = Some(Identity::openid(userinfo)),
@@ -39,6 +42,7 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
     let methods = &metadata.code_challenge_methods_supported;
     entry.pkce &= methods.is_empty() || methods.iter().any(|method| method == "S256");
     entry.token_auth = token_auth(&entry, metadata, client);
+    entry.revoke = entry.revoke.take().or_else(|| revoke(metadata, entry.token_auth));
     if entry.token_auth == TokenAuth::PrivateKeyJwt && entry.token_auth_alg.is_none() {
         let announced = &metadata.token_endpoint_auth_signing_alg_values_supported;
         let known = client.algorithms().iter().copied();
@@ -46,6 +50,18 @@ pub fn resolve(entry: &OAuth, metadata: &Metadata, client: &Client) -> Result<OA
             known.into_iter().find(|one: &Algorithm| announced.iter().any(|name| name == one.name()));
     }
     Ok(entry)
+}
+
+fn revoke(metadata: &Metadata, token_auth: TokenAuth) -> Option<Revoke> {
+    let mut revoke = Revoke::at(metadata.revocation_endpoint.as_ref()?.into());
+    let methods = &metadata.revocation_endpoint_auth_methods_supported;
+    let takes = |way: TokenAuth| methods.iter().any(|name| way.method_name() == Some(name.as_str()));
+    // The Python SDK of MCP requires the member of public clients too. An empty secret may be sent
+    // (RFC 6749 §2.3.1).
+    if token_auth == TokenAuth::None && takes(TokenAuth::Post) && !takes(TokenAuth::None) {
+        revoke.params.insert("client_secret".to_owned(), String::new());
+    }
+    Some(revoke)
 }
 
 /// Returns the client authentication: the entry's if it is not the default or the server accepts

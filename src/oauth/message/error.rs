@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::reasons::{Reasons, is_outage};
@@ -10,8 +11,10 @@ use super::sanitize::Sanitizer;
 use crate::catalog::entry::OAuth;
 use crate::egress::EgressError;
 
-/// Error code of a server that rejects the client (RFC 6749 §5.2).
+/// Error codes of a server that rejects the client (RFC 6749 §4.1.2.1, §5.2). The second one also
+/// has another meaning: the client may not use the grant type.
 const INVALID_CLIENT: &str = "invalid_client";
+const UNAUTHORIZED_CLIENT: &str = "unauthorized_client";
 
 /// Reason why a request could not be built. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,17 +52,31 @@ pub struct ErrorResponse {
     pub description: Option<String>,
     /// Every code and text of the body. They are compared and never shown.
     pub(in crate::oauth) reasons: Reasons,
+    /// Status of the response; `None` for a callback.
+    pub status: Option<StatusCode>,
 }
 
 impl ErrorResponse {
     pub(in crate::oauth) fn new(error: &str, description: Option<&str>, sanitizer: &Sanitizer) -> Self {
         let description = description.and_then(|text| sanitizer.description(text));
-        Self { error: sanitizer.error(error), description, reasons: Reasons::default() }
+        Self { error: sanitizer.error(error), description, reasons: Reasons::default(), status: None }
     }
 
     /// Returns true if the provider says that the grant is over.
     pub(in crate::oauth) fn ends_grant(&self, entry: &OAuth) -> bool {
         self.reasons.end_grant(&self.error, entry)
+    }
+
+    /// Returns true if the error is about the client: it is unknown, or may not do this.
+    pub fn names_client(&self) -> bool {
+        [INVALID_CLIENT, UNAUTHORIZED_CLIENT].iter().any(|code| self.error.eq_ignore_ascii_case(code))
+    }
+
+    /// Returns true if the server rejects the client's authentication. Some servers write
+    /// `unauthorized_client` for it, with 401.
+    pub fn rejects_client(&self) -> bool {
+        self.error.eq_ignore_ascii_case(INVALID_CLIENT)
+            || (self.names_client() && self.status == Some(StatusCode::UNAUTHORIZED))
     }
 }
 
@@ -166,10 +183,10 @@ impl OAuthError {
         }
     }
 
-    /// Returns true if the server rejects the client's authentication (`invalid_client`, RFC 6749
-    /// §5.2). It has then not looked at the grant.
+    /// Returns true if the server rejects the client's authentication (RFC 6749 §5.2). It has then
+    /// not looked at the grant.
     pub fn rejects_client(&self) -> bool {
-        self.code().is_some_and(|code| code.eq_ignore_ascii_case(INVALID_CLIENT))
+        matches!(self, Self::Refused(response) if response.rejects_client())
     }
 
     /// Returns true if the server rejects a service credential: the key of its assertion, or the

@@ -16,7 +16,7 @@ use crate::egress::EgressResponse;
 use crate::json;
 use crate::oauth::account::Account;
 use crate::oauth::client_auth::dpop;
-use crate::oauth::message::error::{InvalidResponse, OAuthError, client_error, refusal};
+use crate::oauth::message::error::{ErrorResponse, InvalidResponse, OAuthError, client_error, refusal};
 use crate::oauth::message::retry_after::RetryAfter;
 use crate::oauth::message::sanitize::{Sanitizer, contains_token};
 use crate::oauth::message::scope;
@@ -80,7 +80,8 @@ pub(in crate::oauth) fn read_members(
     }
     if !status.is_success() {
         let refused = members.as_ref().ok().and_then(|members| client_error(members, sanitizer));
-        return Err(refused.map_or_else(failed, OAuthError::Refused));
+        let with_status = |refused| OAuthError::Refused(ErrorResponse { status: Some(status), ..refused });
+        return Err(refused.map_or_else(failed, with_status));
     }
     let members = members?;
     match refusal(&members, sanitizer) {

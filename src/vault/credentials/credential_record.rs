@@ -97,6 +97,7 @@ pub(crate) fn summary_of(
         scopes: new.scopes.clone(),
         username: new.username.clone(),
         host,
+        server: new.server.clone(),
         account: new.account.clone(),
         client_id: new.client_id.clone(),
         created_at,

@@ -31,6 +31,8 @@ pub struct CredentialMetadata {
     pub username: Option<String>,
     /// The host to which the secret may be sent; host-scoped only.
     pub host: Option<HostPattern>,
+    /// URL of the MCP server that the tokens are for; OAuth 2 only.
+    pub server: Option<String>,
     /// The account's unchangeable id at the provider (its subject); OAuth 2 only.
     pub account: Option<String>,
     /// The OAuth client of the login; OAuth 2 only.
@@ -82,6 +84,7 @@ fields! {
         16 refreshing,
         17 origin,
         18 beside,
+        19 server,
     }
 }
 
@@ -149,6 +152,8 @@ pub struct NewCredential {
     pub scopes: Option<Vec<String>>,
     /// The account's name at the provider; OAuth 2 only.
     pub username: Option<String>,
+    /// URL of the MCP server that the tokens are for; OAuth 2 only.
+    pub server: Option<String>,
     /// The account's unchangeable id at the provider; OAuth 2 only.
     pub account: Option<String>,
     /// The OAuth client of the login; OAuth 2 only.
@@ -169,6 +174,7 @@ impl NewCredential {
             material,
             scopes: None,
             username: None,
+            server: None,
             account: None,
             client_id: None,
             expires_at: None,

@@ -61,6 +61,7 @@ fn records() {
             material,
             scopes: Some(vec!["read".into(), "write".into()]),
             username: Some("octocat".into()),
+            server: None,
             account: Some("1".into()),
             client_id: Some("c".into()),
             expires_at: Some(UnixTime(9)),

@@ -38,6 +38,7 @@ fn everything() -> NewCredential {
     NewCredential {
         scopes: Some(vec!["repo".into()]),
         username: Some("alice".into()),
+        server: Some("https://mcp.example/mcp".into()),
         account: Some("7".into()),
         client_id: Some("c".into()),
         expires_at: Some(UnixTime(1_800_003_600)),

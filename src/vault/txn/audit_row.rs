@@ -70,6 +70,7 @@ actions! {
     RevocationFinish "revocation.finish" "ok",
     RevocationGiveUp "revocation.give_up" "failed",
     ClientRegister "client.register" "ok",
+    ClientForget "client.forget" "ok",
     SigningKeyCreate "signing_key.create" "ok",
     SlotAdd "slot.add" "ok",
     SlotRemove "slot.remove" "ok",

@@ -109,6 +109,7 @@ async fn client_authenticates_in_exactly_one_way() {
     for (way, basic, id, secret) in [
         ("basic", Some("my+id:s%2Bc%2Fr"), None, None),
         ("basic_raw", Some("my id:s+c/r"), None, None),
+        ("basic_with_id", Some("my+id:s%2Bc%2Fr"), Some("my id"), None),
         ("post", None, Some("my id"), Some("s+c/r")),
         ("none", None, Some("my id"), None),
     ] {

@@ -133,6 +133,7 @@ impl Rotating {
                 title: String::new(),
                 scopes: Some(Vec::new()),
                 username: None,
+                server: None,
                 account: Some(format!("a{number}")),
                 client_id: Some("c".to_owned()),
                 expires_at: Some(ends),

@@ -130,13 +130,17 @@ impl Provider {
         sent: &mut Sent,
     ) -> Result<String, Violation> {
         let (rules, ids) = (&self.rules, &self.clients.ids);
-        let in_header = matches!(way, TokenAuth::Basic | TokenAuth::BasicRaw);
+        let in_header = matches!(way, TokenAuth::Basic | TokenAuth::BasicRaw | TokenAuth::BasicWithId);
         require(in_header || !headers.contains_key(AUTHORIZATION), "there is an Authorization header")?;
         let (id, secret) = match way {
-            TokenAuth::Basic => {
+            TokenAuth::Basic | TokenAuth::BasicWithId => {
                 let pair = basic(headers)?;
                 let (id, secret) = pair.split_once(':').ok_or_else(|| Violation("Basic without a colon".to_owned()))?;
-                (form_decoded(id)?, Some(form_decoded(secret)?))
+                let id = form_decoded(id)?;
+                if way == TokenAuth::BasicWithId {
+                    sent.take_fixed(rules.name("client_id"), &id)?;
+                }
+                (id, Some(form_decoded(secret)?))
             }
             TokenAuth::BasicRaw => {
                 let pair = basic(headers)?;

@@ -56,7 +56,7 @@ pub async fn answering(
 }
 
 /// The head, and what of the body came with it or soon after.
-async fn read_request(stream: &mut TcpStream) -> String {
+pub async fn read_request(stream: &mut TcpStream) -> String {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(Ok(read @ 1..)) = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut buffer)).await {
         bytes.extend_from_slice(&buffer[..read]);
