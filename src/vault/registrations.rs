@@ -106,7 +106,7 @@ impl Registrations<'_> {
     pub async fn remove_all(self, who: &AuditContext) -> Result<usize, VaultError> {
         self.core
             .write(who, |txn| {
-                let rows = txn.tx.registrations_after(None, None, u32::MAX)?;
+                let rows = txn.tx.sealed_rows::<RegistrationRow>(None, None, u32::MAX)?;
                 rows.iter().try_for_each(|row| delete(txn, row))?;
                 Ok(rows.len())
             })
