@@ -141,7 +141,7 @@ fn read_variable(key: &str, name: &str, text: &str) -> Value {
     match setting(key).map(|setting| setting.takes) {
         Some(Takes::Secret) if key == "vault.passphrase" && matches!(text, "prompt" | "stdin") => as_text(),
         Some(Takes::Secret) => source_in(text).unwrap_or_else(in_variable),
-        Some(Takes::Secrets) => list().or_else(|| source_in(text)).unwrap_or_else(in_variable),
+        Some(Takes::Secrets) => list().unwrap_or_else(|| json!([source_in(text).unwrap_or_else(in_variable)])),
         Some(Takes::Switch) => text.parse().map_or_else(|_| as_text(), Value::Bool),
         Some(Takes::Number) => text.parse::<i64>().map_or_else(|_| as_text(), Value::from),
         Some(Takes::List) => list().unwrap_or_else(|| {
