@@ -232,6 +232,7 @@ fn advice_on_store(error: &StoreError) -> Option<&'static str> {
         StoreError::NotFound(_) => "create one with `strongroom init`, or name it with --vault FILE or vault.path",
         StoreError::AlreadyExists(_) => "name another file with --vault, or move this one away",
         StoreError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or restore a backup",
+        StoreError::Unreleased(_) => "export its credentials with that version, and import them into a new vault",
         StoreError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
         StoreError::Locked(_) => "stop the other server first; commands such as `strongroom key list` work beside it",
         StoreError::Full => "free disk space; reading and deleting still work",

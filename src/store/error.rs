@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The file is not a vault.
     #[error("{0} is not a vault of Strongroom")]
     NotAVault(PathBuf),
+    /// A version before the first release wrote it.
+    #[error("{0} was made by an unreleased version of Strongroom")]
+    Unreleased(PathBuf),
     /// A newer version of Strongroom wrote it.
     #[error("the vault has format {found} and this program knows up to {known}: a newer Strongroom wrote it")]
     NewerFormat {

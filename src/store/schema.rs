@@ -10,6 +10,9 @@ use super::error::StoreError;
 /// The `application_id` in the file's header, as schema.sql sets it.
 const APPLICATION_ID: i32 = 0x5352_5654;
 
+/// The `application_id` of the versions before the first release, whose schema is not read.
+const UNRELEASED_ID: i32 = 0x5352_4F4D;
+
 /// Version 1 of the schema.
 const FIRST: &str = include_str!("../../schema.sql");
 
@@ -119,6 +122,7 @@ fn version(connection: &Connection, path: &Path, known: u32) -> Result<u32, Stor
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
+        _ if id == UNRELEASED_ID => Err(StoreError::Unreleased(path.to_owned())),
         _ if id != APPLICATION_ID => Err(StoreError::NotAVault(path.to_owned())),
         0 => Err(StoreError::NotAVault(path.to_owned())),
         found if found > known => Err(StoreError::NewerFormat { found, known }),
@@ -201,11 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn newer_and_foreign_files_are_refused() {
+    fn newer_unreleased_and_foreign_files_are_refused() {
         let mut connection = first_version();
         connection.pragma_update(None, "user_version", 700).unwrap();
         let error = migrate(&mut connection, Path::new("x")).unwrap_err();
         assert!(matches!(error, StoreError::NewerFormat { found: 700, known: VERSION }), "{error}");
+        connection.pragma_update(None, "application_id", UNRELEASED_ID).unwrap();
+        connection.pragma_update(None, "user_version", 6).unwrap();
+        assert!(matches!(migrate(&mut connection, Path::new("x")), Err(StoreError::Unreleased(_))));
         let mut foreign = Connection::open_in_memory().unwrap();
         assert!(matches!(migrate(&mut foreign, Path::new("x")), Err(StoreError::NotAVault(_))));
     }
