@@ -29,6 +29,19 @@ async fn fill(server: &Process, key: &str, bytes: usize) -> (Vec<String>, Reply)
     }
 }
 
+/// Changes the title of a credential until there is no room for it: no other write needs less.
+async fn change_titles_until_refused(server: &Process, key: &str, id: &str) {
+    let path = format!("/v1/integrations/openai/credentials/{id}");
+    for _ in 0..1000 {
+        let changed = server.ask(Method::PATCH, &path).key(key).json(&json!({"title": "t"})).send().await;
+        if changed.status != 200 {
+            changed.is(503);
+            return;
+        }
+    }
+    panic!("the disk never fills");
+}
+
 async fn listed(server: &Process, key: &str) -> BTreeSet<String> {
     let list = server.ask(Method::GET, "/v1/integrations/credentials").key(key).send().await.is(200).json();
     list.as_array().expect("a list").iter().map(|item| item["id"].as_str().expect("an id").to_owned()).collect()
@@ -91,7 +104,8 @@ async fn refreshed_tokens_survive_a_full_disk() {
     crate::support::eventually("the provider has rotated", async || provider.requests(SandboxEndpoint::Token) > asked)
         .await;
     fill(&server, &key, 60_000).await;
-    fill(&server, &key, 1).await;
+    let (small, _) = fill(&server, &key, 1).await;
+    change_titles_until_refused(&server, &key, small.last().expect("a small credential")).await;
     provider.conduct(SandboxEndpoint::Token, Conduct::Normal);
     let refused = refresh.await.expect("no panic").is(503);
     assert_eq!(refused.json()["type"], "/problems/vault-unavailable");
@@ -144,7 +158,8 @@ async fn ballast_is_released_for_refreshed_tokens() {
     crate::support::eventually("the provider has rotated", async || provider.requests(SandboxEndpoint::Token) > asked)
         .await;
     fill(&server, &key, 60_000).await;
-    fill(&server, &key, 1).await;
+    let (small, _) = fill(&server, &key, 1).await;
+    change_titles_until_refused(&server, &key, small.last().expect("a small credential")).await;
     provider.conduct(SandboxEndpoint::Token, Conduct::Normal);
     refresh.await.expect("no panic").is(200);
     create(&server, &key, 1).await.is(503);
