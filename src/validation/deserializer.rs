@@ -7,6 +7,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer as _, Visit
 use serde_json::{Map, Value, json};
 
 use super::fault::{Found, InputProblem, ReadError, Step, Type};
+use super::member_limits;
 
 /// Returns the values of which one stands in for a missing member, so that the rest is read too:
 /// most required members are texts, and most types that are made from a text take a URL.
@@ -342,6 +343,16 @@ impl<'v> Members<'v> {
         let defaults = self.reader.default(name);
         InputValue { value: &self.table[name], defaults, format: self.reader.input.format }
     }
+
+    /// Returns the limit that a member of a request body exceeds.
+    fn exceeded(&self, step: &Step) -> Option<InputProblem> {
+        match step {
+            Step::Field(name) if self.reader.input.format == Format::Json => {
+                member_limits::exceeded(name, &self.table[*name])
+            }
+            _ => None,
+        }
+    }
 }
 
 impl<'de> de::MapAccess<'de> for Members<'_> {
@@ -380,7 +391,10 @@ impl<'de> de::MapAccess<'de> for Members<'_> {
                 default.read().0.ok_or(ReadError::Recorded)
             }
             (None, _) => {
-                let (value, found) = self.input(name).read();
+                let (value, found) = match self.exceeded(&step) {
+                    Some(problem) => (None, Found::of(problem)),
+                    None => self.input(name).read(),
+                };
                 let mut below = Found::default();
                 below.append(found, Some(&step));
                 match value {

@@ -56,6 +56,10 @@ pub enum InputProblem {
     IntegerTooLarge,
     /// A string, a list or a table that must not be empty.
     Empty(Type),
+    /// A string with more bytes than this.
+    TooLong(usize),
+    /// A list or a table with more items than this.
+    TooMany(Type, usize),
     /// A reason in the words of the type that rejected the value.
     Rejected(String),
     /// More faults were found than are listed: this many.
@@ -104,6 +108,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Returns the one fault of a value that is not read.
+    pub(super) fn of(problem: InputProblem) -> Self {
+        Self { listed: vec![Fault { path: Vec::new(), problem }], count: 1 }
+    }
+
     pub(super) fn add(&mut self, step: Step, problem: InputProblem) {
         self.append(Self { listed: vec![Fault { path: vec![step], problem }], count: 1 }, None);
     }

@@ -9,6 +9,7 @@
 mod bounds;
 mod deserializer;
 mod fault;
+mod member_limits;
 mod nearest;
 mod plain;
 mod pydantic;

@@ -43,6 +43,8 @@ impl Fault {
             InputProblem::NotAnInteger | InputProblem::Fraction => "must be a whole number".to_owned(),
             InputProblem::IntegerTooLarge => "the number is too large or too small".to_owned(),
             InputProblem::Empty(_) => "must not be empty".to_owned(),
+            InputProblem::TooLong(bytes) => format!("must have at most {bytes} bytes"),
+            InputProblem::TooMany(_, count) => format!("must have at most {count} items"),
             InputProblem::Rejected(reason) => reason.clone(),
             InputProblem::More(count) => format!("and {count} more"),
         }

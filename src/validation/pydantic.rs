@@ -90,6 +90,13 @@ fn words(problem: &InputProblem) -> (&'static str, String) {
         }
         InputProblem::Empty(Type::List) => ("too_short", "List should have at least 1 item after validation, not 0"),
         InputProblem::Empty(_) => ("string_too_short", "String should have at least 1 character"),
+        InputProblem::TooLong(bytes) => {
+            return ("string_too_long", format!("String should have at most {bytes} bytes"));
+        }
+        InputProblem::TooMany(of, count) => {
+            let of = if *of == Type::List { "List" } else { "Dictionary" };
+            return ("too_long", format!("{of} should have at most {count} items after validation"));
+        }
         InputProblem::Rejected(reason) => return ("value_error", format!("Value error, {reason}")),
         InputProblem::More(count) => return ("too_many_errors", format!("and {count} more")),
     };
