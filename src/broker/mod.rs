@@ -34,8 +34,8 @@ pub use admin::{BackupStatus, RevocationList, UserRemoval, WaitingRevocation, ba
 pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
-    CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse, NewSecret,
-    ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
+    CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse,
+    NewSecret, ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
 };
 pub use error::Error;
 pub use installation::{Installation, StartError};
@@ -60,6 +60,6 @@ pub use crate::catalog::input::InputFault;
 pub use crate::vault::{
     Actor, ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
     CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, HostPattern, KeyHolder, KeySlot,
-    MasterKey, MasterKeyError, NewApiKey, OpenMode, OwnClient, Renewal, Repair, SecretUpdate, SlotAdded, SlotRemoved,
-    StoreError, UserPattern, VaultError, Verification, check_files,
+    MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, Renewal, Repair, SecretUpdate, SlotAdded,
+    SlotRemoved, StoreError, UserPattern, VaultError, Verification, check_files,
 };

@@ -55,7 +55,7 @@ pub use credentials::refresh::{RefreshFailure, RefreshStart, RefreshTicket, Refr
 pub use credentials::refresh_state::{LastError, RefreshState};
 pub use credentials::shared_grant::RevocationScope;
 pub use credentials::store::{ReplaceOutcome, Replacement};
-pub use credentials::update_credential::{CredentialUpdate, SecretUpdate, UpdateOutcome};
+pub use credentials::update_credential::{CredentialUpdate, NewExpiry, SecretUpdate, UpdateOutcome};
 pub use crypto::key_encoding::MasterKeyError;
 pub use crypto::master_key::MasterKey;
 pub use error::VaultError;

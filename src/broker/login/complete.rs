@@ -54,7 +54,10 @@ pub struct CompleteRequest {
 impl<'de> Deserialize<'de> for CompleteRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let request = Self::deserialize(deserializer)?;
-        let denied = request.callback_params.as_ref().is_some_and(|params| params.contains_key("error"));
+        let denied = request
+            .callback_params
+            .as_ref()
+            .is_some_and(|params| params.get("error").is_some_and(|error| !error.is_empty()));
         if request.code.is_none() && !denied {
             return Err(serde::de::Error::missing_field("code"));
         }

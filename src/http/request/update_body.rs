@@ -6,8 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::create_body::{Given, Headers, Host, of_types};
-use crate::broker::{CredentialUpdate, SecretUpdate};
-use crate::clock::UnixTime;
+use crate::broker::{CredentialUpdate, NewExpiry, SecretUpdate};
 
 /// A kind of credential that a client can hand in as it is.
 #[derive(Clone, Copy, Deserialize)]
@@ -35,10 +34,11 @@ pub(crate) struct UpdateFields {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, min_length = 1, write_only)]
     api_key: Option<Given>,
-    /// The end of the key's life in Unix seconds. A new key without it has no known end.
+    /// The end of the key's life in Unix seconds; null if no end is known, which also holds for a
+    /// new key without it.
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = expiry, required = false)]
-    expires_at: Option<UnixTime>,
+    expires_at: Option<NewExpiry>,
     /// A new user name. It is never shown again.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, min_length = 1, write_only)]
@@ -145,8 +145,8 @@ fn kind_tag() -> Schema {
 }
 
 fn expiry() -> Schema {
-    let words = "The end of the key's life in Unix seconds. A new key without it has no known end.";
-    of_types(&[Type::Integer, Type::String], words)
+    let words = "The end of the key's life in Unix seconds; null if no end is known, which also holds for a new key without it.";
+    of_types(&[Type::Integer, Type::String, Type::Null], words)
 }
 
 #[cfg(test)]
@@ -168,6 +168,7 @@ mod tests {
             json!({"api_key": "k"}),
             json!({"type": "api_key", "api_key": "k", "title": "t"}),
             json!({"expires_at": 5}),
+            json!({"expires_at": null}),
             json!({"username": "u"}),
             json!({"password": "p", "title": "t"}),
             json!({"host": "a.example"}),

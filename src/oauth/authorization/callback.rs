@@ -14,7 +14,9 @@ pub struct IssuerMismatch;
 /// Reads the error of a failed authorization (RFC 6749 §4.1.2.1); `None` if the callback has none.
 pub fn read_error(parameters: &BTreeMap<String, String>) -> Option<ErrorResponse> {
     let description = parameters.get("error_description").map(String::as_str);
-    Some(ErrorResponse::new(parameters.get("error")?, description, &Sanitizer::default()))
+    // Some callbacks carry an empty `error` beside the code.
+    let error = parameters.get("error").filter(|error| !error.is_empty())?;
+    Some(ErrorResponse::new(error, description, &Sanitizer::default()))
 }
 
 /// Compares `iss` of the callback with the issuer of the flow, as strings.

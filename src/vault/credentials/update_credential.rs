@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 use super::credential_record::{open_secret, open_summary, retitle, rewrite, subject};
 use super::metadata::CredentialMetadata;
 use super::read::Credentials;
@@ -25,6 +27,11 @@ pub struct CredentialUpdate {
     pub secret: Option<SecretUpdate>,
 }
 
+/// A new expiry; `None` if no end is known.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct NewExpiry(pub Option<UnixTime>);
+
 /// The changes of a secret, by kind; an absent field stays as it is.
 #[derive(Clone)]
 pub enum SecretUpdate {
@@ -33,7 +40,7 @@ pub enum SecretUpdate {
         /// The key.
         api_key: Option<Secret>,
         /// The expiry.
-        expires_at: Option<UnixTime>,
+        expires_at: Option<NewExpiry>,
     },
     /// User name, password or both.
     UserPassword {
@@ -108,7 +115,9 @@ impl SecretUpdate {
                     *there = api_key.clone();
                     summary.expires_at = None;
                 }
-                summary.expires_at = expires_at.or(summary.expires_at);
+                if let Some(NewExpiry(end)) = expires_at {
+                    summary.expires_at = *end;
+                }
             }
             (
                 Self::UserPassword { username, password },
