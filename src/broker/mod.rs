@@ -34,7 +34,7 @@ pub use admin::{BackupStatus, RevocationList, UserRemoval, WaitingRevocation, ba
 pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
-    CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse,
+    CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DEFAULT_LIMIT, DeleteResponse,
     NewSecret, ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
 };
 pub use error::Error;

@@ -14,7 +14,7 @@ use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use super::problem::{self, Problem};
-use crate::broker::{CredentialPage, ProviderPage};
+use crate::broker::{CredentialPage, DEFAULT_LIMIT, ProviderPage};
 use crate::id::CredentialId;
 
 /// Shape of a response body for OpenAPI: one object, or a list of objects.
@@ -133,7 +133,7 @@ impl<R> Reply for JsonReply<R> {
 
 /// Returns the URL of the next page of a list, if it has one.
 pub(crate) fn next_page(path: &str, page: CredentialPage, after: Option<CredentialId>) -> Option<String> {
-    Some(format!("{path}?limit={}&after={}", page.limit?, after?))
+    Some(format!("{path}?limit={}&after={}", page.limit.unwrap_or(DEFAULT_LIMIT), after?))
 }
 
 /// Counts the bytes that are written.

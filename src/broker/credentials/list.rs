@@ -53,6 +53,15 @@ impl From<&CredentialMetadata> for CredentialSummary {
     }
 }
 
+/// Number of entries of a list if the caller gives no `limit`.
+pub const DEFAULT_LIMIT: u32 = 1_000;
+
+/// Size in bytes at which a page ends, whatever its `limit` is.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+
+/// Number of credentials that are read at once for a page.
+const CHUNK: usize = 500;
+
 /// One page of a list.
 #[derive(Debug)]
 pub struct CredentialList {
@@ -73,14 +82,60 @@ fn id_of(row: &Result<CredentialMetadata, VaultError>) -> Option<CredentialId> {
     }
 }
 
-fn json(credentials: &[CredentialSummary]) -> Vec<u8> {
-    serde_json::to_vec(credentials).expect("texts, flags and lists can always be written")
+fn json(shown: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(shown).expect("texts, flags and lists can always be written")
 }
 
 impl CredentialList {
     /// Builds a complete list without damage.
     fn whole(json: Bytes) -> Self {
         Self { json, next_after: None, damaged: Vec::new() }
+    }
+}
+
+/// A page that is being read.
+struct PageBuilder {
+    json: Vec<u8>,
+    /// Entries that may still be added.
+    left: usize,
+    /// Last id that was added.
+    end: Option<CredentialId>,
+    /// True if an entry did not fit on the page.
+    more: bool,
+    damaged: Vec<VaultError>,
+}
+
+impl PageBuilder {
+    fn new(limit: u32) -> Self {
+        Self { json: Vec::new(), left: limit as usize, end: None, more: false, damaged: Vec::new() }
+    }
+
+    fn add(&mut self, row: Result<CredentialMetadata, VaultError>) {
+        if self.more {
+            return;
+        }
+        let shown = row.as_ref().map_or_else(|_| Vec::new(), |summary| json(&CredentialSummary::from(summary)));
+        if self.left == 0 || !self.json.is_empty() && self.json.len() + shown.len() + 2 > MAX_PAGE_BYTES {
+            self.more = true;
+            return;
+        }
+        self.left -= 1;
+        self.end = id_of(&row).or(self.end);
+        match row {
+            Ok(_) => {
+                self.json.push(if self.json.is_empty() { b'[' } else { b',' });
+                self.json.extend(shown);
+            }
+            Err(error) => self.damaged.push(error),
+        }
+    }
+
+    fn finish(mut self) -> CredentialList {
+        if self.json.is_empty() {
+            self.json.push(b'[');
+        }
+        self.json.push(b']');
+        CredentialList { json: self.json.into(), next_after: self.end.filter(|_| self.more), damaged: self.damaged }
     }
 }
 
@@ -95,37 +150,36 @@ pub(super) fn owned_among(
 }
 
 impl Broker {
-    /// Lists the user's credentials: all or those of one provider, whole or the `limit` entries
-    /// that follow `after`. An unknown provider gives an empty list.
+    /// Lists the user's credentials, all or those of one provider: the `limit` entries that follow
+    /// `after`, and fewer if they do not fit on a page. An unknown provider gives an empty list.
     pub fn list(&self, caller: &Caller, provider: Option<&str>, page: CredentialPage) -> Result<CredentialList, Error> {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
             Some(Ok(name)) => Some(name),
-            Some(Err(_)) => return Ok(CredentialList::whole(json(&[]).into())),
+            Some(Err(_)) => return Ok(PageBuilder::new(0).finish()),
         };
-        if page.is_whole() {
-            let credentials = self.0.vault.credentials().at(&caller.state);
-            let shown = credentials.list_rendered(&caller.user, provider.as_ref(), |all| {
-                json(&all.iter().map(CredentialSummary::from).collect::<Vec<_>>())
-            });
-            match shown {
-                Err(error) if error.is_damage() => {}
-                shown => return Ok(CredentialList::whole(shown?)),
+        let credentials = self.0.vault.credentials().at(&caller.state);
+        if page.limit.is_none() && page.after.is_none() {
+            let show = |all: &[CredentialMetadata]| json(&all.iter().map(CredentialSummary::from).collect::<Vec<_>>());
+            match credentials.list_rendered(&caller.user, provider.as_ref(), DEFAULT_LIMIT, show) {
+                Ok(Some(shown)) if shown.len() <= MAX_PAGE_BYTES => return Ok(CredentialList::whole(shown)),
+                Err(error) if !error.is_damage() => return Err(error.into()),
+                _ => {}
             }
         }
-        let one_more = CredentialPage { limit: page.limit.map(|limit| limit.saturating_add(1)), after: page.after };
-        let rows = self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), one_more)?;
-        let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
-        let more = rows.len() > limit;
-        let (mut sound, mut damaged, mut end) = (Vec::new(), Vec::new(), None);
-        for row in rows.into_iter().take(limit) {
-            end = id_of(&row);
-            match row {
-                Ok(summary) => sound.push(CredentialSummary::from(&summary)),
-                Err(error) => damaged.push(error),
+        let (mut list, mut after) = (PageBuilder::new(page.limit.unwrap_or(DEFAULT_LIMIT)), page.after);
+        loop {
+            // One entry more than fits tells if there is a next page.
+            let wanted = CHUNK.min(list.left.saturating_add(1));
+            let chunk = CredentialPage { limit: u32::try_from(wanted).ok(), after };
+            let rows = self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), chunk)?;
+            let read = rows.len();
+            rows.into_iter().for_each(|row| list.add(row));
+            after = list.end;
+            if list.more || read < wanted {
+                return Ok(list.finish());
             }
         }
-        Ok(CredentialList { json: json(&sound).into(), next_after: end.filter(|_| more), damaged })
     }
 
     /// Returns the user's own credential with this id. Another user's credential is reported as not

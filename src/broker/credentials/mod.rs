@@ -10,6 +10,6 @@ mod service_account;
 pub use create::{CreateRequest, CreateResponse, NewSecret, ServiceRequest};
 pub use delete::DeleteResponse;
 pub use get::{CredentialDetail, ShownBeside, ShownError};
-pub use list::{CredentialList, CredentialSummary};
+pub use list::{CredentialList, CredentialSummary, DEFAULT_LIMIT};
 pub use list_all::UserCredential;
 pub use service_account::service_account;

@@ -71,7 +71,7 @@ mod tests {
     const ID: &str = "0192d3f0-7c3a-7000-8000-00000000000f";
 
     #[test]
-    fn list_without_limit_is_whole() {
+    fn limit_and_after_are_optional() {
         assert!(matches!(page("x=1&limits=2"), Ok(CredentialPage { limit: None, after: None })));
         let query = format!("limit=1&limit=2&after={ID}");
         assert!(

@@ -191,10 +191,3 @@ pub struct CredentialPage {
     /// Only credentials after this id, even if that credential no longer exists.
     pub after: Option<CredentialId>,
 }
-
-impl CredentialPage {
-    /// Returns true for the whole list.
-    pub fn is_whole(&self) -> bool {
-        self.limit.is_none() && self.after.is_none()
-    }
-}

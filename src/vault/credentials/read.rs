@@ -73,28 +73,38 @@ impl<'v> Credentials<'v> {
         })
     }
 
-    /// Returns a whole list as `show` writes it, from the cache if nothing was committed since.
-    /// Fails if one is damaged.
+    /// Returns a whole list as `show` writes it, from the cache if nothing was committed since;
+    /// `None` if it has more than `limit` credentials. Fails if one is damaged.
     pub fn list_rendered(
         self,
         user: &UserId,
         provider: Option<&ProviderName>,
+        limit: u32,
         show: impl FnOnce(&[CredentialMetadata]) -> Vec<u8>,
-    ) -> Result<Bytes, VaultError> {
+    ) -> Result<Option<Bytes>, VaultError> {
         let find = |cache: &mut SummaryCache| cache.find(user.as_str(), provider);
         let cached = self.core.store.cached(self.state, find)?;
-        let list = cached.map_or_else(|| self.read_list(user, provider), Ok)?;
-        Ok(list.shown(show))
+        let list = cached.map_or_else(|| self.read_list(user, provider, limit), |list| Ok(Some(list)))?;
+        let whole = list.filter(|list| list.all.len() <= limit as usize);
+        Ok(whole.map(|list| list.shown(show)))
     }
 
-    fn read_list(self, user: &UserId, provider: Option<&ProviderName>) -> Result<Arc<SummaryList>, VaultError> {
+    fn read_list(
+        self,
+        user: &UserId,
+        provider: Option<&ProviderName>,
+        limit: u32,
+    ) -> Result<Option<Arc<SummaryList>>, VaultError> {
         self.core.read(|view, keyring| {
-            let rows = view.credentials(user.as_str(), provider.map(ProviderName::as_str), "", None)?;
+            let rows = view.credentials(user.as_str(), provider.map(ProviderName::as_str), "", Some(limit + 1))?;
+            if rows.len() > limit as usize {
+                return Ok(None);
+            }
             let sealed_bytes = rows.iter().map(|row| row.summary.len()).sum();
             let all = rows.iter().map(|row| open_summary(keyring, row)).collect::<Result<_, _>>()?;
             let list = Arc::new(SummaryList::new(provider, all, sealed_bytes));
             view.cached(|cache: &mut SummaryCache| cache.keep(user.as_str(), &list))?;
-            Ok(list)
+            Ok(Some(list))
         })
     }
 
