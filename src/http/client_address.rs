@@ -15,7 +15,7 @@ pub(crate) fn caller(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet
         return peer.map(|peer| peer.to_canonical());
     }
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-    let mut nearest = peer;
+    let mut nearest = peer.map(|peer| peer.to_canonical());
     for line in lines.into_iter().rev() {
         for hop in line.to_str().unwrap_or("").rsplit(',') {
             let Some(address) = parse_hop(hop.trim()) else { return nearest };
@@ -73,6 +73,7 @@ mod tests {
     fn right_most_untrusted_hop_is_the_caller() {
         let proxy = Some("10.0.0.1");
         assert_eq!(seen(proxy, &[]).as_deref(), Some("10.0.0.1"));
+        assert_eq!(seen(Some("::ffff:10.0.0.1"), &[]).as_deref(), Some("10.0.0.1"));
         assert_eq!(seen(proxy, &["1.1.1.1, 192.0.2.7"]).as_deref(), Some("192.0.2.7"));
         assert_eq!(seen(proxy, &["1.1.1.1, 192.0.2.7, 10.0.0.9"]).as_deref(), Some("192.0.2.7"));
         assert_eq!(seen(proxy, &["1.1.1.1", "192.0.2.7:443"]).as_deref(), Some("192.0.2.7"));

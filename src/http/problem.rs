@@ -42,7 +42,7 @@ macro_rules! problems {
 }
 
 problems! {
-    /// The request has no `Host`, or two; or its body ended early.
+    /// The request has no `Host`, two, or a malformed one; or its body ended early.
     MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "The request is not well-formed HTTP";
     /// A service key without the `Strongroom-User` header.
     USER_REQUIRED = BAD_REQUEST "user-required" "A service key must name its user";
@@ -101,12 +101,14 @@ problems! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large";
     /// The body or the query has faults.
     INVALID_REQUEST = UNPROCESSABLE_ENTITY "invalid-request" "The request has faults";
-    /// Too many wrong API keys from one address.
-    RATE_LIMITED = TOO_MANY_REQUESTS "rate-limited" "Too many failed attempts";
+    /// Too many wrong API keys from one address, or an API key has used up a rate or a share.
+    RATE_LIMITED = TOO_MANY_REQUESTS "rate-limited" "Too many requests";
     /// A bug, or damage in the vault.
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something failed inside Strongroom";
     /// The record of the credential does not open.
     CREDENTIAL_DAMAGED = INTERNAL_SERVER_ERROR "credential-damaged" "The credential is damaged";
+    /// `Transfer-Encoding` is not exactly `chunked`.
+    TRANSFER_CODING = NOT_IMPLEMENTED "transfer-coding-not-supported" "The transfer coding is not supported";
     /// The provider has no client id or secret in the configuration.
     NOT_CONFIGURED = NOT_IMPLEMENTED "not-configured" "The provider is not configured";
     /// The provider cannot be reached, or its response is not understood.

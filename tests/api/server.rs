@@ -84,6 +84,11 @@ async fn malformed_requests_are_400_and_end_the_connection() {
         ("GET /healthz HTTP/1.1\r\n\r\n", true),
         ("GET http://x/healthz HTTP/1.1\r\n\r\n", true),
         ("GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", true),
+        ("GET /healthz HTTP/1.1\r\nHost: \r\n\r\n", true),
+        ("GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", true),
+        ("GET /healthz HTTP/1.1\r\nHost: u@x\r\n\r\n", true),
+        ("GET /healthz HTTP/1.1\r\nHost: x:port\r\n\r\n", true),
+        ("GET /healthz HTTP/1.1\r\nHost: x/y\r\n\r\n", true),
         ("POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", false),
         ("POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", false),
         ("POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", false),
@@ -120,6 +125,20 @@ async fn transfer_encoding_wins_over_content_length_and_closes() {
         let answer = socket.answer().await.expect("an answer");
         assert_eq!(answer.status, 405);
         assert!(answer.head.contains("connection: close"), "{}", answer.head);
+        assert_eq!(socket.end().await, "", "nothing behind it is answered");
+    }
+}
+
+#[tokio::test]
+async fn transfer_coding_other_than_chunked_is_501() {
+    let server = Server::start().await;
+    for coding in ["gzip, chunked", "chunked, chunked", "identity, chunked", "gzip\r\nTransfer-Encoding: chunked"] {
+        let mut socket = server.raw().await;
+        let request = format!("POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
+        socket.send([request.as_str(), &get("/healthz")].concat()).await;
+        let answer = socket.answer().await.expect("an answer");
+        assert_eq!(answer.status, 501, "{coding}: {}", answer.head);
+        assert!(answer.body.contains("/problems/transfer-coding-not-supported"), "{}", answer.body);
         assert_eq!(socket.end().await, "", "nothing behind it is answered");
     }
 }

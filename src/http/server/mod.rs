@@ -1,6 +1,7 @@
 //! The HTTP server: accepts connections within their limits, and stops gracefully.
 
 mod connection;
+mod head_check;
 pub(crate) mod listener;
 mod request_body;
 mod service;

@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use warp::Reply as _;
 use warp::reply::Response;
 
+use super::head_check;
 use super::request_body::RequestBody;
 use crate::http::client_address;
 use crate::http::limits::Limits;
@@ -152,10 +153,11 @@ impl Connection {
         let (lent, unread) = RequestBody::lend(body);
         // A caller that waits for 100 Continue has not sent its body, and must not be asked for it.
         let expects_continue = head.headers.contains_key(header::EXPECT);
-        let ambiguous = host_fault(&head);
-        let mut response = if let Some(fault) = ambiguous {
+        let refused = head_check::problem(&head);
+        let is_refused = refused.is_some();
+        let mut response = if let Some(problem) = refused {
             drop(lent);
-            Problem::new(&problem::MALFORMED_REQUEST, fault).into_response()
+            problem.into_response()
         } else {
             let request = Request::from_parts(head, lent);
             let responding = AssertUnwindSafe((self.shared.api)(request, context)).catch_unwind().await;
@@ -163,7 +165,7 @@ impl Connection {
         };
         // Boxed, because few requests have an unread body.
         let all_read = expects_continue || unread.is_empty() || Box::pin(unread.discard(limits)).await;
-        if context.version < Version::HTTP_2 && (ambiguous.is_some() || !all_read) {
+        if context.version < Version::HTTP_2 && (is_refused || !all_read) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Problem::render(&mut response, context.id);
@@ -192,21 +194,6 @@ fn add_headers(response: &mut Response, context: &RequestContext, id: &str) {
 
 fn internal_error() -> Response {
     Problem::new(&problem::INTERNAL, "Internal Server Error").into_response()
-}
-
-/// Requires exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). HTTP/1.0, as some health checks speak
-/// it, has none, and HTTP/2 has `:authority` in its place.
-fn host_fault(head: &Parts) -> Option<&'static str> {
-    let hosts = head.headers.get_all(header::HOST).iter().count();
-    let required =
-        head.version == Version::HTTP_11 || head.version == Version::HTTP_2 && head.uri.authority().is_none();
-    if hosts > 1 {
-        Some("A request must have one Host header.")
-    } else if hosts == 0 && required {
-        Some("A request must have a Host header.")
-    } else {
-        None
-    }
 }
 
 /// Removes the body but keeps its length, as the response to HEAD wants it (RFC 9110 §9.3.2).
