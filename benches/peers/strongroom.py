@@ -30,6 +30,8 @@ def start(stack: ExitStack, folder: Path, binary: Path) -> Side:
     run("init")
     (folder / "strongroom.toml").write_text(
         f'[server]\nlisten = "{url.removeprefix("http://")}"\n'
+        "[limits]\nwaiting_per_key = 100000\nsecrets_burst = 1000000000\n"
+        "secrets_per_second = 1000000000\nsecrets_per_second_in_all = 1000000000\n"
         '[vault]\npath = "strongroom.db"\nmaster_key = { file = "strongroom.key" }\n'
     )
     (folder / "accounts.json").write_text(json.dumps(_accounts()))

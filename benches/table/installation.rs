@@ -56,6 +56,8 @@ impl Installation {
         this.run(&["init"]);
         let settings = format!(
             "[server]\nlisten = \"{address}\"\nmax_connections = 8192\n\
+             [limits]\nwaiting_per_key = 100000\nsecrets_burst = 1000000000\n\
+             secrets_per_second = 1000000000\nsecrets_per_second_in_all = 1000000000\n\
              [vault]\npath = \"strongroom.db\"\nmaster_key = {{ file = \"strongroom.key\" }}\n{}\n",
             provider.map(Provider::settings).unwrap_or_default()
         );

@@ -104,8 +104,10 @@ pub(super) fn number<'de, D: Deserializer<'de>, const MIN: usize, const MAX: usi
 }
 
 /// Bytes, written in MiB.
-pub(super) fn mebibytes<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<u64, D::Error> {
-    Ok((number::<D, 0, MAX>(deserializer)? as u64) << 20)
+pub(super) fn mebibytes<'de, D: Deserializer<'de>, const MIN: usize, const MAX: usize>(
+    deserializer: D,
+) -> Result<u64, D::Error> {
+    Ok((number::<D, MIN, MAX>(deserializer)? as u64) << 20)
 }
 
 pub(super) fn master_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Unlock, D::Error> {

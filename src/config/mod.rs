@@ -25,8 +25,8 @@ pub(crate) use load::without_secrets;
 pub use load::{ClientSecrets, Sources, provider_entries};
 pub use secret_source::{SecretFault, SecretReader, SecretSource, Unlock};
 pub use settings::{
-    BackupSettings, Config, EgressSettings, EntryPatch, OAuthSettings, ProviderSettings, ServerSettings, TlsFiles,
-    VaultSettings,
+    BackupSettings, Config, EgressSettings, EntryPatch, LimitSettings, OAuthSettings, ProviderSettings, ServerSettings,
+    TlsFiles, VaultSettings,
 };
 pub use show::Shown;
 pub use table::{SETTINGS, Setting, Takes};

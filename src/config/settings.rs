@@ -31,6 +31,8 @@ const YEAR: u64 = 365 * DAY;
 pub struct Config {
     /// `[server]`
     pub server: ServerSettings,
+    /// `[limits]`
+    pub limits: LimitSettings,
     /// `[vault]`
     pub vault: VaultSettings,
     /// `[backup]`
@@ -131,6 +133,33 @@ pub struct ServerSettings {
     pub max_connections: usize,
 }
 
+/// Limits of one caller's share of the server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Bytes of request bodies in memory at one time.
+    #[serde(deserialize_with = "fields::mebibytes::<_, 1, 65_536>")]
+    pub body_memory: u64,
+    /// Bytes of one API key's request bodies in memory at one time.
+    #[serde(deserialize_with = "fields::mebibytes::<_, 1, 65_536>")]
+    pub body_memory_per_key: u64,
+    /// Requests that wait for the disk or for a provider at one time.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000>")]
+    pub waiting: usize,
+    /// Requests of one API key that wait at one time.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000>")]
+    pub waiting_per_key: usize,
+    /// Secrets that one API key may read at once for one user.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000_000>")]
+    pub secrets_burst: usize,
+    /// Secrets a second that one API key may read for one user.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000_000>")]
+    pub secrets_per_second: usize,
+    /// Secrets a second that a service key may read for all its users.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000_000>")]
+    pub secrets_per_second_in_all: usize,
+}
+
 /// Two PEM files, read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,7 +190,7 @@ pub struct VaultSettings {
     pub revoke_retry: Duration,
     /// The number of bytes that are held back beside the file, for writes that must succeed on a
     /// full disk.
-    #[serde(deserialize_with = "fields::mebibytes::<_, 1024>")]
+    #[serde(deserialize_with = "fields::mebibytes::<_, 0, 1024>")]
     pub ballast: u64,
     /// The time between two verifications of the whole vault; zero: never.
     #[serde(deserialize_with = "fields::duration::<_, 0, YEAR>")]

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::auth_rate_limit::FailedAttempts;
+use super::body_budget::BodyBudget;
 use super::denial_audit::DenialAudit;
 use super::limits::Limits;
 use super::load_shed::LoadShed;
+use super::secret_rate::SecretRate;
 use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::config::ServerSettings;
+use crate::config::Config;
 use crate::random::Random;
 
 /// Settings of the HTTP server.
@@ -26,13 +28,27 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-impl From<&ServerSettings> for Settings {
-    fn from(settings: &ServerSettings) -> Self {
-        let limits = Limits { shutdown_grace: settings.shutdown_grace, ..Limits::default() };
+impl From<&Config> for Settings {
+    fn from(Config { server, limits, .. }: &Config) -> Self {
+        let rate = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let bytes = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let limits = Limits {
+            shutdown_grace: server.shutdown_grace,
+            body_memory: bytes(limits.body_memory),
+            body_memory_per_key: bytes(limits.body_memory_per_key),
+            waiting: limits.waiting,
+            // One provider that hangs leaves a quarter to others.
+            waiting_per_provider: (limits.waiting - limits.waiting / 4).max(1),
+            waiting_per_key: limits.waiting_per_key,
+            secrets_burst: rate(limits.secrets_burst),
+            secrets_per_second: rate(limits.secrets_per_second),
+            secrets_per_second_in_all: rate(limits.secrets_per_second_in_all),
+            ..Limits::default()
+        };
         Self {
-            base_path: settings.base_path.clone(),
-            trusted_proxies: settings.trusted_proxies.clone(),
-            limits: limits.with_connections(settings.max_connections),
+            base_path: server.base_path.clone(),
+            trusted_proxies: server.trusted_proxies.clone(),
+            limits: limits.with_connections(server.max_connections),
         }
     }
 }
@@ -49,6 +65,8 @@ pub struct AppState {
     pub(crate) failed_attempts: FailedAttempts,
     pub(crate) denial_audit: DenialAudit,
     pub(crate) load_shed: LoadShed,
+    pub(crate) body_budget: BodyBudget,
+    pub(crate) secret_rate: SecretRate,
     openapi: OnceLock<Bytes>,
 }
 
@@ -64,8 +82,10 @@ impl App {
     /// Creates the state of a server in front of this broker.
     pub fn new(broker: Broker, settings: Settings, clock: Clock, random: Random) -> Self {
         let failed_attempts = FailedAttempts::new(&settings.limits, clock.clone());
-        let denial_audit = DenialAudit::new(&settings.limits, clock);
+        let denial_audit = DenialAudit::new(&settings.limits, clock.clone());
+        let secret_rate = SecretRate::new(&settings.limits, clock);
         let load_shed = LoadShed::new(&settings.limits);
+        let body_budget = BodyBudget::new(&settings.limits);
         Self(Arc::new(AppState {
             broker,
             settings,
@@ -73,6 +93,8 @@ impl App {
             failed_attempts,
             denial_audit,
             load_shed,
+            body_budget,
+            secret_rate,
             openapi: OnceLock::new(),
         }))
     }

@@ -50,6 +50,15 @@ impl Authenticated {
         }
     }
 
+    /// Returns the name of the party that takes a share of the server's resources: the API key, or
+    /// the user of an access token.
+    pub(crate) fn share_name(&self) -> String {
+        match &self.holder {
+            KeyHolder::User(user) => share_name(&self.actor, user),
+            KeyHolder::Service { .. } => self.actor.to_string(),
+        }
+    }
+
     /// Returns the actor, address and request id for the audit log.
     pub(crate) fn audit_context(&self, context: &RequestContext) -> AuditContext {
         AuditContext { actor: self.actor.clone(), address: context.address, request_id: Some(context.id) }
@@ -72,6 +81,22 @@ impl Authenticated {
         let missing: Permissions = [needed].into_iter().collect();
         let detail = format!("Missing required permission(s): {missing}");
         Err(Problem::new(&problem::PERMISSION_MISSING, detail))
+    }
+}
+
+impl Caller {
+    /// Returns the name of the party that takes a share of the server's resources.
+    pub(crate) fn share_name(&self) -> String {
+        share_name(&self.who.actor, &self.user)
+    }
+}
+
+/// An API key has one share. All access tokens of an issuer are one actor, so that each of its
+/// users has a share.
+fn share_name(actor: &Actor, user: &UserId) -> String {
+    match actor {
+        Actor::AccessToken(_) => format!("{actor} {user}"),
+        _ => actor.to_string(),
     }
 }
 

@@ -12,6 +12,10 @@ pub struct Limits {
     pub header_time: Duration,
     /// Bytes of a body, counted while it arrives (413 beyond).
     pub body_bytes: usize,
+    /// Bytes of all bodies in memory at one time (503 beyond).
+    pub body_memory: usize,
+    /// Bytes of the bodies of one API key in memory at one time (429 beyond).
+    pub body_memory_per_key: usize,
     /// Time for a whole body to arrive (408 beyond).
     pub body_time: Duration,
     /// Time that a write to the caller may stall.
@@ -41,7 +45,15 @@ pub struct Limits {
     pub waiting: usize,
     /// Requests at one time that wait and name the same provider (503 beyond).
     pub waiting_per_provider: usize,
-    /// `Retry-After` of those 503.
+    /// Requests at one time that wait and present the same API key (429 beyond).
+    pub waiting_per_key: usize,
+    /// Answers with a secret that an API key may get at once for one user (429 beyond).
+    pub secrets_burst: u32,
+    /// Answers with a secret a second of one API key for one user.
+    pub secrets_per_second: u32,
+    /// Answers with a secret a second of one API key for all its users.
+    pub secrets_per_second_in_all: u32,
+    /// `Retry-After` if the server, or an API key, waits for too much.
     pub retry_after: Duration,
     /// Denied requests of one API key that get an audit row at once; more are counted in its next
     /// row.
@@ -64,6 +76,8 @@ impl Default for Limits {
             header_bytes: 16 * 1024,
             header_time: Duration::from_secs(30),
             body_bytes: 1024 * 1024,
+            body_memory: 64 << 20,
+            body_memory_per_key: 16 << 20,
             body_time: Duration::from_secs(15),
             write_time: Duration::from_secs(30),
             handshake_time: Duration::from_secs(10),
@@ -78,6 +92,10 @@ impl Default for Limits {
             failed_attempts_per_minute: 60,
             waiting: 1024,
             waiting_per_provider: 768,
+            waiting_per_key: 256,
+            secrets_burst: 1000,
+            secrets_per_second: 100,
+            secrets_per_second_in_all: 1000,
             retry_after: Duration::from_secs(1),
             denials_burst: 20,
             denials_per_minute: 2,

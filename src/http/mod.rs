@@ -8,6 +8,7 @@
 mod app;
 mod auth;
 mod auth_rate_limit;
+mod body_budget;
 mod client_address;
 mod denial_audit;
 mod error_mapping;
@@ -17,8 +18,10 @@ mod load_shed;
 mod openapi;
 mod permits;
 pub mod problem;
+mod rate_limit;
 mod request;
 pub mod routes;
+mod secret_rate;
 mod secret_response;
 mod server;
 

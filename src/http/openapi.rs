@@ -179,7 +179,7 @@ fn failures(route: &Route, shapes: &Shapes) -> BTreeMap<u16, Vec<&'static str>> 
         (route.permission.is_some(), OF_KEY),
         (shapes.request.is_some(), &[&problem::REQUEST_TIMEOUT, &problem::BODY_TOO_LARGE, &problem::INVALID_REQUEST]),
         (route.query != Query::Empty, &[&problem::INVALID_REQUEST]),
-        (route.cost == Cost::Waiting, &[&problem::OVERLOADED]),
+        (route.cost != Cost::Cheap, &[&problem::OVERLOADED]),
     ];
     let applying = by_column.iter().filter(|(applies, _)| *applies).map(|(_, problems)| problems);
     let possible: Vec<_> = applying.chain(route.problems).copied().flatten().collect();

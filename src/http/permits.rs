@@ -12,10 +12,11 @@ pub(crate) struct KeyedSemaphore<K> {
     held: Mutex<HashMap<K, usize>>,
 }
 
-/// One permit of a key, returned when it is dropped.
+/// Permits of a key, returned when this is dropped.
 #[derive(Debug)]
 pub(crate) struct KeyedPermit<K: Eq + Hash> {
     key: K,
+    count: usize,
     semaphore: Arc<KeyedSemaphore<K>>,
 }
 
@@ -34,13 +35,18 @@ impl<K: Eq + Hash + Clone> KeyedSemaphore<K> {
 
     /// Takes a permit of the key, if there is a free one.
     pub(crate) fn try_acquire(self: &Arc<Self>, key: K) -> Option<KeyedPermit<K>> {
+        self.try_acquire_many(key, 1)
+    }
+
+    /// Takes so many permits of the key, if they are free.
+    pub(crate) fn try_acquire_many(self: &Arc<Self>, key: K, count: usize) -> Option<KeyedPermit<K>> {
         let mut held = self.held();
-        let count = held.get(&key).copied().unwrap_or(0);
-        if count >= self.per_key {
+        let all = held.get(&key).copied().unwrap_or(0).saturating_add(count);
+        if all > self.per_key {
             return None;
         }
-        held.insert(key.clone(), count + 1);
-        Some(KeyedPermit { key, semaphore: self.clone() })
+        held.insert(key.clone(), all);
+        Some(KeyedPermit { key, count, semaphore: self.clone() })
     }
 }
 
@@ -54,7 +60,7 @@ impl<K: Eq + Hash> Drop for KeyedPermit<K> {
     fn drop(&mut self) {
         let mut held = self.semaphore.held();
         if let Some(count) = held.get_mut(&self.key) {
-            *count -= 1;
+            *count -= self.count;
             if *count == 0 {
                 held.remove(&self.key);
             }

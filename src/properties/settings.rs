@@ -68,6 +68,9 @@ fn is_within_bounds(config: &Config) {
     assert!(config.vault.revoke_retry <= DAY * 365 && config.vault.verify_every <= DAY * 365);
     assert!(config.vault.ballast <= 1 << 30 && !config.vault.accept_rollback);
     assert!((1..=1_000_000).contains(&config.server.max_connections));
+    let limits = &config.limits;
+    assert!(limits.body_memory >= 1 << 20 && limits.body_memory_per_key >= 1 << 20);
+    assert!(limits.waiting >= 1 && limits.waiting_per_key >= 1 && limits.secrets_burst >= 1);
     assert!(config.server.shutdown_grace <= Duration::from_secs(3600));
     assert!(config.vault.path.is_absolute());
     let base = &config.server.base_path;

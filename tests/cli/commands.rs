@@ -381,6 +381,12 @@ fn doctor_gives_advice_for_each_finding() {
     let open = desk.run(&["doctor"]).succeeded();
     assert!(open.stdout.contains("chmod 0400") && open.stdout.contains("chmod 0600"), "{}", open.stdout);
 
+    let settings = std::fs::read_to_string(desk.path("strongroom.toml")).unwrap();
+    let greedy = format!("{settings}\n[limits]\nwaiting_per_key = 1024\n");
+    std::fs::write(desk.path("strongroom.toml"), greedy).unwrap();
+    let warned = desk.run(&["doctor"]).succeeded();
+    assert!(warned.stdout.contains("one API key can shut out all others"), "{}", warned.stdout);
+
     std::fs::remove_file(desk.path("strongroom.key")).unwrap();
     let ill = desk.run(&["doctor", "--json"]).ended_with(1).complained("found one fault");
     assert!(ill.json().as_array().unwrap().iter().any(|finding| finding["level"] == "fault"));

@@ -1,7 +1,7 @@
 //! The real binary as a process of its own: for what can only be seen from outside (logs, files, kill -9).
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -177,6 +177,21 @@ impl Installation {
             .spawn()
             .expect("the binary runs");
         Process { url: format!("http://127.0.0.1:{}", self.port), child, log }
+    }
+
+    /// `strongroom serve` with a pipe for its stderr, which only the test reads.
+    pub fn launch_with_a_pipe(&self, variables: &[(&str, &Path)]) -> (Process, ChildStderr) {
+        let mut child = self
+            .binary()
+            .arg("serve")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        (Process { url: format!("http://127.0.0.1:{}", self.port), child, log: self.path("server.log") }, stderr)
     }
 
     /// Starts a command, in the same way, and leaves it to itself.

@@ -49,6 +49,13 @@ impl Broker {
         Ok(DeleteResponse { deleted: true, credentials_id: deleted.summary.id, revoked })
     }
 
+    /// Returns true if [`Self::delete`] may send a request to the provider.
+    pub fn delete_sends(&self, caller: &Caller, provider: &str, id: &str) -> bool {
+        let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
+        oauth.is_some_and(|oauth| oauth.revoke.is_some() || oauth.discovers())
+            && self.owned_at(caller, provider, id).is_ok_and(|summary| summary.kind == Kind::OAuth2)
+    }
+
     /// Deletes a credential of one user or of any, for the local operator.
     pub async fn delete_for_operator(&self, user: Option<UserId>, id: CredentialId) -> Result<DeleteResponse, Error> {
         for user in self.admin(AuditContext::command_line()).one_or_all_users(user)? {

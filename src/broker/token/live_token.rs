@@ -90,6 +90,15 @@ impl Broker {
         }
     }
 
+    /// Returns true if [`Self::token`] would send a request to the provider now.
+    pub fn token_sends(&self, caller: &Caller, provider: &str, id: &str, min_ttl: Duration) -> bool {
+        self.owned_at(caller, provider, id).is_ok_and(|summary| {
+            summary.kind == Kind::OAuth2
+                && summary.status != CredentialStatus::NeedsReauth
+                && !schedule::is_fresh(&summary, self.0.clock.now(), at_least(&summary, min_ttl))
+        })
+    }
+
     /// Returns the metadata of the user's credential, and its secret if `is_live` accepts it. One
     /// transaction reads both and writes the audit row.
     async fn read_if(

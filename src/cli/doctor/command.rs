@@ -12,7 +12,7 @@ use crate::broker::{Installation, StartError};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::config::{ClientSecrets, is_loopback};
+use crate::config::{ClientSecrets, LimitSettings, is_loopback};
 use crate::http::Tls;
 
 /// Check this installation, and say how to fix what is wrong
@@ -83,6 +83,7 @@ fn settings(installation: &Installation, findings: &mut Findings) {
             findings.advice(format!("other users can read the TLS key {key}"), format!("run: chmod 0600 {key}"));
         }
     }
+    limits(&config.limits, findings);
     if let Err(error) = installation.egress() {
         findings.fault(&StartError::from(error).into());
     }
@@ -91,6 +92,21 @@ fn settings(installation: &Installation, findings: &mut Findings) {
         match installation.missing(provider) {
             Some(fix) => findings.advice(format!("accounts cannot be connected at {name} yet"), fix),
             None => findings.ok(format!("the provider {name} is configured")),
+        }
+    }
+}
+
+/// Warns of shares with which one API key can shut out all others.
+fn limits(limits: &LimitSettings, findings: &mut Findings) {
+    for (key, is_whole) in [
+        ("body_memory", limits.body_memory_per_key >= limits.body_memory),
+        ("waiting", limits.waiting_per_key >= limits.waiting),
+    ] {
+        if is_whole {
+            findings.advice(
+                format!("limits.{key}_per_key is not below limits.{key}, so one API key can shut out all others"),
+                format!("set limits.{key}_per_key to a quarter of limits.{key}, or less"),
+            );
         }
     }
 }

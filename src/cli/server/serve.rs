@@ -81,7 +81,7 @@ pub(in crate::cli) async fn until_stopped(
     listener: Listener,
     signals: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let app = App::new(broker.clone(), Settings::from(&broker.config().server), Clock::system(), Random);
+    let app = App::new(broker.clone(), Settings::from(broker.config()), Clock::system(), Random);
     let tasks = [
         spawn("housekeeping", &broker, Broker::run_housekeeping),
         spawn("background refresh", &broker, Broker::run_background_refresh),

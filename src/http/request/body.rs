@@ -4,22 +4,25 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::http::body_budget::BodyShare;
 use crate::http::limits::Limits;
 use crate::http::problem::{self, Problem};
 use crate::secret;
 
 /// Reads a whole body. It may hold secrets: this copy is wiped when it is dropped.
 ///
-/// `announced` is its `Content-Length`, if it has one: a body that is too large is then refused
-/// before it is read.
+/// `announced` is its `Content-Length`, if it has one: a body that is too large, or for which
+/// `share` has no room, is then refused before it is read.
 pub(crate) async fn read<E>(
     body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
     announced: Option<u64>,
+    share: &mut BodyShare<'_>,
     limits: &Limits,
 ) -> Result<Zeroizing<Vec<u8>>, Problem> {
     if announced.is_some_and(|length| length > limits.body_bytes as u64) {
         return Err(too_large(limits));
     }
+    share.reserve(announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX)))?;
     let collect = async {
         let mut bytes = Zeroizing::new(Vec::new());
         while let Some(chunk) = body.next().await {
@@ -28,6 +31,7 @@ pub(crate) async fn read<E>(
             if bytes.len() + chunk.len() > limits.body_bytes {
                 return Err(too_large(limits));
             }
+            share.grow(bytes.len() + chunk.len())?;
             secret::append(&mut bytes, &chunk);
             // hyper may still share its memory.
             if let Ok(mut chunk) = chunk.try_into_mut() {
@@ -52,6 +56,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::http::body_budget::BodyBudget;
 
     fn chunks(count: usize) -> impl Stream<Item = Result<Bytes, Infallible>> + Unpin {
         stream::iter((0..count).map(|_| Ok(Bytes::from_static(b"xxxxx"))))
@@ -60,7 +65,9 @@ mod tests {
     #[tokio::test]
     async fn size_is_counted_while_the_body_comes() {
         let limits = Limits { body_bytes: 10, ..Limits::default() };
-        let read = async |count, announced| read(&mut chunks(count), announced, &limits).await;
+        let budget = BodyBudget::new(&limits);
+        let share = || budget.share("key".to_owned());
+        let read = async |count, announced| read(&mut chunks(count), announced, &mut share(), &limits).await;
         assert_eq!(read(2, None).await.unwrap().len(), 10);
         assert_eq!(read(3, None).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
         assert_eq!(read(0, Some(11)).await.unwrap_err().kind(), &problem::BODY_TOO_LARGE);
@@ -69,13 +76,18 @@ mod tests {
     #[tokio::test]
     async fn chunks_become_one_body() {
         let mut body = stream::iter((0..10).map(|_| Ok::<_, Infallible>(Bytes::from(b"secret ".repeat(100)))));
-        assert_eq!(*read(&mut body, None, &Limits::default()).await.unwrap(), b"secret ".repeat(1000));
+        let limits = Limits::default();
+        let budget = BodyBudget::new(&limits);
+        let mut share = budget.share("key".to_owned());
+        assert_eq!(*read(&mut body, None, &mut share, &limits).await.unwrap(), b"secret ".repeat(1000));
     }
 
     #[tokio::test]
     async fn endless_body_times_out() {
         let limits = Limits { body_time: std::time::Duration::from_millis(5), ..Limits::default() };
         let mut never = stream::pending::<Result<Bytes, Infallible>>();
-        assert_eq!(read(&mut never, None, &limits).await.unwrap_err().kind(), &problem::REQUEST_TIMEOUT);
+        let budget = BodyBudget::new(&limits);
+        let mut share = budget.share("key".to_owned());
+        assert_eq!(read(&mut never, None, &mut share, &limits).await.unwrap_err().kind(), &problem::REQUEST_TIMEOUT);
     }
 }

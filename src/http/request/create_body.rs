@@ -155,6 +155,13 @@ impl TryFrom<ServiceAccountFields> for ServiceAccountBody {
     }
 }
 
+impl CreateBody {
+    /// Returns true if the provider is asked for a token before the credential is stored.
+    pub(crate) fn sends(&self) -> bool {
+        matches!(self, Self::ClientCredentials(_) | Self::ServiceAccount(_))
+    }
+}
+
 impl From<CreateBody> for CreateRequest {
     fn from(body: CreateBody) -> Self {
         match body {

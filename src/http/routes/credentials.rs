@@ -20,17 +20,18 @@ route!(LIST: GET "/v1/integrations/credentials", Some(ReadIntegrations), OK, Che
     "List the credentials", list);
 route!(LIST_OF_PROVIDER: GET "/v1/integrations/{provider}/credentials", Some(ReadIntegrations), OK, Cheap, Page, [],
     "List the credentials of one provider", list_of_provider);
-route!(CREATE: POST "/v1/integrations/{provider}/credentials", Some(ManageIntegrations), CREATED, Waiting, Empty,
+route!(CREATE: POST "/v1/integrations/{provider}/credentials", Some(ManageIntegrations), CREATED, Commit, Empty,
     [OF_PROVIDER, &[&PROVIDER_NOT_FOUND, &KIND_NOT_SUPPORTED, &GRANT_REFUSED]], "Store a credential", create);
 route!(GET: GET "/v1/integrations/{provider}/credentials/{cred_id}", Some(ReadIntegrations), OK, Cheap,
     Empty, [OF_CREDENTIAL], "Get one credential with its times and status", get);
-route!(UPDATE: PATCH "/v1/integrations/{provider}/credentials/{cred_id}", Some(ManageIntegrations), OK, Waiting,
+route!(UPDATE: PATCH "/v1/integrations/{provider}/credentials/{cred_id}", Some(ManageIntegrations), OK, Commit,
     Empty, [OF_CREDENTIAL, &[&KIND_NOT_SUPPORTED]], "Change the title or the secret of a credential", update);
-route!(DELETE: DELETE "/v1/integrations/{provider}/credentials/{cred_id}", Some(DeleteIntegrations), OK, Waiting,
+route!(DELETE: DELETE "/v1/integrations/{provider}/credentials/{cred_id}", Some(DeleteIntegrations), OK, Commit,
     Empty, [OF_CREDENTIAL], "Delete a credential, and revoke it", delete);
-route!(REFRESH: POST "/v1/integrations/{provider}/credentials/{cred_id}/refresh", Some(ManageIntegrations), OK, Waiting,
-    Empty, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &NOT_REFRESHABLE, &KIND_NOT_SUPPORTED]], "Refresh an access token now", refresh);
-route!(TOKEN: GET "/v1/integrations/{provider}/credentials/{cred_id}/token", Some(UseIntegrations), OK, Waiting,
+route!(REFRESH: POST "/v1/integrations/{provider}/credentials/{cred_id}/refresh", Some(ManageIntegrations), OK, Provider,
+    Empty, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &NOT_REFRESHABLE, &KIND_NOT_SUPPORTED]],
+    "Refresh an access token now", refresh);
+route!(TOKEN: GET "/v1/integrations/{provider}/credentials/{cred_id}/token", Some(UseIntegrations), OK, Commit,
     MinTtl, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &SENDER_CONSTRAINED]], "Get the secret, refreshed first if needed", token);
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<CredentialSummary>>, Problem> {
@@ -60,7 +61,10 @@ fn reply(list: &CredentialList) -> JsonReply<Many<CredentialSummary>> {
     JsonReply::raw(list.json.clone()).damaged(list.damaged.len())
 }
 
-async fn create((request, body): (Authorized<Caller>, CreateBody)) -> Result<JsonReply<One<CreateResponse>>, Problem> {
+async fn create(
+    (mut request, body): (Authorized<Caller>, CreateBody),
+) -> Result<JsonReply<One<CreateResponse>>, Problem> {
+    request.acquire_provider(|_| body.sends())?;
     JsonReply::json(&request.app.broker.create(&request.caller, request.param(0), body.into()).await?)
 }
 
@@ -74,7 +78,10 @@ async fn update(
     JsonReply::json(&request.app.broker.amend(&request.caller, request.param(0), request.param(1), body.into()).await?)
 }
 
-async fn delete(request: Authorized<Caller>) -> Result<JsonReply<One<DeleteResponse>>, Problem> {
+async fn delete(mut request: Authorized<Caller>) -> Result<JsonReply<One<DeleteResponse>>, Problem> {
+    request.acquire_provider(|request| {
+        request.app.broker.delete_sends(&request.caller, request.param(0), request.param(1))
+    })?;
     JsonReply::json(&request.app.broker.delete(&request.caller, request.param(0), request.param(1)).await?)
 }
 
@@ -82,8 +89,12 @@ async fn refresh(request: Authorized<Caller>) -> Result<JsonReply<One<Credential
     JsonReply::json(&request.app.broker.refresh(&request.caller, request.param(0), request.param(1)).await?)
 }
 
-async fn token(request: Authorized<Caller>) -> Result<JsonReply<One<SecretResponse<'static>>>, Problem> {
+async fn token(mut request: Authorized<Caller>) -> Result<JsonReply<One<SecretResponse<'static>>>, Problem> {
     let min_ttl = query::min_ttl(request.query())?;
+    request.app.secret_rate.count(&request.caller.share_name(), &request.caller.user)?;
+    request.acquire_provider(|request| {
+        request.app.broker.token_sends(&request.caller, request.param(0), request.param(1), min_ttl)
+    })?;
     let broker = &request.app.broker;
     let secret = broker.token(&request.caller, request.param(0), request.param(1), min_ttl).await?;
     JsonReply::secret(&SecretResponse::from(&secret))

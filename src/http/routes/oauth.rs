@@ -16,17 +16,17 @@ use crate::permission::Permission::ManageIntegrations;
 /// Problems of a request that finishes a login.
 const OF_STATE: &[&ProblemType] = &[&INVALID_STATE, &AUTHORIZATION_DENIED, &ACCOUNT_MISMATCH];
 
-route!(INITIATE: POST "/v1/integrations/{provider}/oauth/initiate", Some(ManageIntegrations), OK, Waiting, Empty,
+route!(INITIATE: POST "/v1/integrations/{provider}/oauth/initiate", Some(ManageIntegrations), OK, Provider, Empty,
     [OF_PROVIDER, OF_CREDENTIAL, &[&CALLBACK_ORIGIN_NOT_ALLOWED, &PROVIDER_NOT_FOUND, &OAUTH_NOT_SUPPORTED]],
     "Start connecting an account", initiate);
-route!(COMPLETE: POST "/v1/integrations/{provider}/oauth/complete", Some(ManageIntegrations), OK, Waiting, Empty,
+route!(COMPLETE: POST "/v1/integrations/{provider}/oauth/complete", Some(ManageIntegrations), OK, Provider, Empty,
     [OF_PROVIDER, OF_STATE, &[&STATE_OF_CONNECT_FLOW, &EXCHANGE_FAILED, &PROVIDER_NOT_FOUND, &OAUTH_NOT_SUPPORTED]],
     "Finish connecting an account", complete);
 route!(DEVICE_INITIATE: POST "/v1/integrations/{provider}/oauth/device/initiate", Some(ManageIntegrations), OK,
-    Waiting, Empty,
+    Provider, Empty,
     [OF_PROVIDER, OF_CREDENTIAL, &[&NO_DEVICE_FLOW, &GRANT_REFUSED, &PROVIDER_NOT_FOUND, &OAUTH_NOT_SUPPORTED]],
     "Start connecting an account from another device", device_initiate);
-route!(DEVICE_POLL: POST "/v1/integrations/{provider}/oauth/device/poll", Some(ManageIntegrations), OK, Waiting, Empty,
+route!(DEVICE_POLL: POST "/v1/integrations/{provider}/oauth/device/poll", Some(ManageIntegrations), OK, Provider, Empty,
     [OF_PROVIDER, OF_STATE, &[&GRANT_REFUSED]], "Ask if the user has decided", device_poll);
 
 async fn initiate(

@@ -102,15 +102,23 @@ impl Exchange {
     }
 
     async fn read_body<B: FromBody>(&mut self) -> Result<B, Problem> {
-        let bytes = body::read(&mut self.body, self.head.context.body_length, &self.app.settings.limits).await?;
+        // The body stays in its key's share until it is parsed.
+        let mut share = self.app.body_budget.share(self.share_name());
+        let (announced, limits) = (self.head.context.body_length, &self.app.settings.limits);
+        let bytes = body::read(&mut self.body, announced, &mut share, limits).await?;
         let content_type = self.head.headers.get(header::CONTENT_TYPE);
         json_body::parse(content_type, &bytes).map_err(Problem::faults)
     }
 
     /// Takes the permit of a request that has arrived as a whole.
     fn authorized<C>(self, caller: C) -> Result<Authorized<C>, Problem> {
-        let permit = self.app.load_shed.acquire(self.route.cost, self.params.get(0))?;
-        Ok(Authorized { app: self.app, caller, head: self.head, params: self.params, _permit: permit })
+        let permit = self.app.load_shed.acquire(self.route.cost, self.params.get(0), || self.share_name())?;
+        Ok(Authorized { app: self.app, caller, head: self.head, params: self.params, permit })
+    }
+
+    /// Returns the name of the party that takes a share of the server's resources.
+    fn share_name(&self) -> String {
+        self.authenticated.as_ref().map(|authenticated| authenticated.share_name()).unwrap_or_default()
     }
 }
 
@@ -120,7 +128,7 @@ pub(crate) struct Authorized<C = Caller> {
     pub(crate) caller: C,
     head: Arc<RequestHead>,
     params: Arc<PathParams>,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl<C> Authorized<C> {
@@ -132,6 +140,15 @@ impl<C> Authorized<C> {
     /// Returns the headers.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.head.headers
+    }
+
+    /// Takes a permit of the provider in the path. If none is free, `sends` tells if the request
+    /// needs it.
+    pub(crate) fn acquire_provider(&mut self, sends: impl FnOnce(&Self) -> bool) -> Result<(), Problem> {
+        let mut permit = std::mem::take(&mut self.permit);
+        let acquired = self.app.load_shed.acquire_provider(&mut permit, self.param(0), || sends(self));
+        self.permit = permit;
+        acquired
     }
 
     /// Returns the query without its question mark.
