@@ -59,12 +59,7 @@ impl RevokeError {
 
 impl ClientRejection for RevokeError {
     fn rejects_client(&self) -> bool {
-        match self {
-            Self::Refused { status, error: Some(error) } => {
-                error == "invalid_client" || (error == "unauthorized_client" && *status == 401)
-            }
-            _ => false,
-        }
+        matches!(self, Self::Refused { error: Some(error), .. } if error == "invalid_client")
     }
 }
 

@@ -204,7 +204,7 @@ impl Broker {
             match &exchanged {
                 // The code was issued to a client that the server has deleted. The next login
                 // registers again.
-                Err(error) if error.rejects_client() => self.drop_registration(found, &client.id).await,
+                Err(error) if error.rejects_registration() => self.drop_registration(found, &client.id).await,
                 Err(_) => {}
                 Ok(_) => self.keep_registration(found),
             }

@@ -149,7 +149,7 @@ impl Broker {
         let client = connectable.client.clone().with_dpop(tokens.dpop_key.clone());
         let sent = oauth::refresh(&self.0.egress, &entry, &client, &old).await;
         if let (Err(error), Some(found)) = (&sent, found)
-            && error.rejects_client()
+            && error.rejects_registration()
             && let Some(anew) = self.register_again(found, &client.id).await
         {
             let anew = anew.with_dpop(tokens.dpop_key.clone());

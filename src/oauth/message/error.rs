@@ -71,13 +71,6 @@ impl ErrorResponse {
     pub fn names_client(&self) -> bool {
         [INVALID_CLIENT, UNAUTHORIZED_CLIENT].iter().any(|code| self.error.eq_ignore_ascii_case(code))
     }
-
-    /// Returns true if the server rejects the client's authentication. Some servers write
-    /// `unauthorized_client` for it, with 401.
-    pub fn rejects_client(&self) -> bool {
-        self.error.eq_ignore_ascii_case(INVALID_CLIENT)
-            || (self.names_client() && self.status == Some(StatusCode::UNAUTHORIZED))
-    }
 }
 
 impl fmt::Display for ErrorResponse {
@@ -183,10 +176,18 @@ impl OAuthError {
         }
     }
 
-    /// Returns true if the server rejects the client's authentication (RFC 6749 §5.2). It has then
-    /// not looked at the grant.
+    /// Returns true if the server rejects the client's authentication (`invalid_client`, RFC 6749
+    /// §5.2). It has then not looked at the grant.
     pub fn rejects_client(&self) -> bool {
-        matches!(self, Self::Refused(response) if response.rejects_client())
+        self.code().is_some_and(|code| code.eq_ignore_ascii_case(INVALID_CLIENT))
+    }
+
+    /// Returns true if the server no longer knows a client that Strongroom registered. Some servers
+    /// write `unauthorized_client` for it, with 401.
+    pub fn rejects_registration(&self) -> bool {
+        let unauthorized =
+            |response: &ErrorResponse| response.names_client() && response.status == Some(StatusCode::UNAUTHORIZED);
+        self.rejects_client() || matches!(self, Self::Refused(response) if unauthorized(response))
     }
 
     /// Returns true if the server rejects a service credential: the key of its assertion, or the
