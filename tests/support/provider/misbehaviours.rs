@@ -39,7 +39,8 @@ pub struct Misbehaviour {
 
 use Outcome::{Garbage, Refused, Slow, Taken};
 
-const UNREADABLE: &str = "it is neither a JSON object nor form-encoded, or a member occurs twice";
+const UNREADABLE: &str = "it is neither a JSON object nor form-encoded";
+const BAD_TOKEN: &str = "its member 'access_token' is malformed";
 const NO_TOKEN: &str = "it has no access token";
 const SLOW: &str = "no complete response in time";
 
@@ -102,6 +103,8 @@ fn bodies() -> Vec<Misbehaviour> {
     let inside = |value: &str| format!(r#"{{"access_token":"at","token_type":"bearer","x":{value}}}"#);
     let json = "application/json";
     let unread = |name: &str, kind: &str, body: &[u8]| Misbehaviour::ok(name, kind, body, Garbage, UNREADABLE);
+    // The response is read, but there is no one token in it.
+    let bad_token = |name: &str, kind: &str, body: &[u8]| Misbehaviour::ok(name, kind, body, Garbage, BAD_TOKEN);
     vec![
         unread("a page", "text/html", page.as_bytes()),
         unread("a page that is called JSON", json, page.as_bytes()),
@@ -116,17 +119,17 @@ fn bodies() -> Vec<Misbehaviour> {
         unread("an object that is cut", json, &good.as_bytes()[..good.len() - 1]),
         unread("objects, 10,000 deep", json, deep("{\"a\":", "}").as_bytes()),
         unread("arrays, 10,000 deep, inside", json, inside(&deep("[", "]")).as_bytes()),
-        unread("a member twice", json, br#"{"access_token":"a","token_type":"bearer","access_token":"b"}"#),
-        unread(
+        bad_token("a member twice", json, br#"{"access_token":"a","token_type":"bearer","access_token":"b"}"#),
+        bad_token(
             "a member twice, once escaped",
             json,
             br#"{"access_token":"a","token_type":"bearer","\u0061ccess_token":"b"}"#,
         ),
-        unread("a member twice inside another", json, inside(r#"{"y":1,"y":2}"#).as_bytes()),
-        unread("a form with a member twice", "text/plain", b"access_token=a&token_type=bearer&access_token=b"),
+        Misbehaviour::ok("a member twice inside another", json, inside(r#"{"y":1,"y":2}"#), Taken, ""),
+        bad_token("a form with a member twice", "text/plain", b"access_token=a&token_type=bearer&access_token=b"),
         unread("a form that is called JSON", json, b"access_token=a&token_type=bearer"),
-        unread("bytes that are no UTF-8", json, b"{\"access_token\":\"a\xff\",\"token_type\":\"bearer\"}"),
-        unread("half a surrogate", json, br#"{"access_token":"a\ud800","token_type":"bearer"}"#),
+        bad_token("bytes that are no UTF-8", json, b"{\"access_token\":\"a\xff\",\"token_type\":\"bearer\"}"),
+        bad_token("half a surrogate", json, br#"{"access_token":"a\ud800","token_type":"bearer"}"#),
         unread("UTF-16", json, &good.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()),
         unread("NaN", json, inside("NaN").as_bytes()),
         unread("a picture", "image/png", b"\x89PNG\r\n\x1a\n"),
@@ -174,7 +177,7 @@ fn refusals() -> Vec<Misbehaviour> {
 }
 
 fn tokens() -> Vec<Misbehaviour> {
-    let bad = "its member 'access_token' is malformed";
+    let bad = BAD_TOKEN;
     let megabyte = "x".repeat(1_000_000);
     let with = |name: &str, members: &str, says| Misbehaviour::with(name, members, Garbage, says);
     vec![
@@ -246,26 +249,25 @@ fn expiries() -> Vec<Misbehaviour> {
     all
 }
 
+/// Scopes that cannot be read count as the requested ones: no fresh token is thrown away for them.
 fn scopes() -> Vec<Misbehaviour> {
-    let bad = "its member 'scope' is malformed";
-    let with = |name: &str, scope: &str, outcome| {
-        let says = if outcome == Taken { "" } else { bad };
-        Misbehaviour::with(name, &format!(r#""access_token":"at","scope":{scope}"#), outcome, says)
+    let with = |name: &str, scope: &str| {
+        Misbehaviour::with(name, &format!(r#""access_token":"at","scope":{scope}"#), Taken, "")
     };
     let many: Vec<String> = (0..12_000).map(|n| format!("\"{n:x}\"")).collect();
     let more: Vec<String> = (0..100_000).map(|n| format!("\"{n:x}\"")).collect();
     vec![
-        with("scopes as a list", r#"["a","b"]"#, Taken),
-        with("no scopes at all", r#""""#, Taken),
-        with("scopes that are separators", r#"" , ,+ ,""#, Taken),
-        with("scopes that are null", "null", Taken),
-        with("12,000 scopes", &format!("[{}]", many.join(",")), Taken),
-        with("100,000 scopes", &format!("[{}]", more.join(",")), Garbage),
-        with("a scope of a megabyte", &format!("\"{}\"", "s".repeat(1_000_000)), Garbage),
-        with("a scope that is a number", "7", Garbage),
-        with("a scope that is true", "true", Garbage),
-        with("a scope that is an object", r#"{"read":true}"#, Garbage),
-        with("a list of lists", r#"[["a"]]"#, Garbage),
-        with("a control character in a scope", r#""a\u0007b""#, Garbage),
+        with("scopes as a list", r#"["a","b"]"#),
+        with("no scopes at all", r#""""#),
+        with("scopes that are separators", r#"" , ,+ ,""#),
+        with("scopes that are null", "null"),
+        with("12,000 scopes", &format!("[{}]", many.join(","))),
+        with("100,000 scopes", &format!("[{}]", more.join(","))),
+        with("a scope of a megabyte", &format!("\"{}\"", "s".repeat(1_000_000))),
+        with("a scope that is a number", "7"),
+        with("a scope that is true", "true"),
+        with("a scope that is an object", r#"{"read":true}"#),
+        with("a list of lists", r#"[["a"]]"#),
+        with("a control character in a scope", r#""a\u0007b""#),
     ]
 }
