@@ -82,7 +82,7 @@ impl App {
     /// Creates the state of a server in front of this broker.
     pub fn new(broker: Broker, settings: Settings, clock: Clock, random: Random) -> Self {
         let failed_attempts = FailedAttempts::new(&settings.limits, clock.clone());
-        let denial_audit = DenialAudit::new(&settings.limits, clock.clone());
+        let denial_audit = DenialAudit::new(&settings.limits, &clock);
         let secret_rate = SecretRate::new(&settings.limits, clock);
         let load_shed = LoadShed::new(&settings.limits);
         let body_budget = BodyBudget::new(&settings.limits);

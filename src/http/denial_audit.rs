@@ -65,7 +65,7 @@ impl Denial<'_> {
 }
 
 impl DenialAudit {
-    pub(crate) fn new(limits: &Limits, clock: Clock) -> Self {
+    pub(crate) fn new(limits: &Limits, clock: &Clock) -> Self {
         let times = |factor| {
             let quota =
                 quota(limits.denials_per_minute.saturating_mul(factor), limits.denials_burst.saturating_mul(factor));
@@ -133,7 +133,7 @@ mod tests {
     fn denials_beyond_the_allowance_are_counted_in_the_next_row() {
         let clock = Clock::manual(UnixTime(1_800_000_000));
         let limits = Limits { denials_burst: 2, denials_per_minute: 1, ..Limits::default() };
-        let denials = DenialAudit::new(&limits, clock.clone());
+        let denials = DenialAudit::new(&limits, &clock);
         let admit = |key| denials.admit(key, key);
         assert_eq!([(); 5].map(|()| admit("key:a")), [Some(0), Some(0), None, None, None]);
         assert_eq!(admit("key:b"), Some(0), "another key has an allowance of its own");
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn denials_of_a_service_key_are_counted_by_user() {
         let limits = Limits { denials_burst: 2, denials_per_minute: 1, ..Limits::default() };
-        let denials = DenialAudit::new(&limits, Clock::manual(UnixTime(1_800_000_000)));
+        let denials = DenialAudit::new(&limits, &Clock::manual(UnixTime(1_800_000_000)));
         let rows = |user: &str| {
             let name = format!("key:s {user}");
             (0..5).filter(|_| denials.admit("key:s", &name).is_some()).count()

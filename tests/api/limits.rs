@@ -196,8 +196,8 @@ async fn reads_and_deletes_that_send_nothing_pass_a_provider_that_hangs() {
         eventually("one is with the provider", async || server.token_requests() == 2).await;
         server.get(&format!("{path}/{id}/token")).key(&server.key).send().await.is(200);
         let title = json!({"title": "new"});
-        let patch = server.ask(http::Method::PATCH, &format!("{path}/{id}"));
-        patch.key(&server.key).json(&title).send().await.is(200);
+        let change = server.ask(http::Method::PATCH, &format!("{path}/{id}"));
+        change.key(&server.key).json(&title).send().await.is(200);
         let refreshed = format!("{path}/{id}/token?min_ttl=1800");
         server.get(&refreshed).key(&server.key).send().await.is(503);
         server.delete(&format!("{path}/{id}")).key(&server.key).send().await.is(503);
@@ -236,14 +236,14 @@ async fn expires_at_may_be_null_in_a_patch() {
     let body = json!({"type": "api_key", "api_key": "k", "title": "t", "expires_at": 1_900_000_000});
     let id = server.post(CREATE).key(&server.key).json(&body).send().await.is(201).json()["id"].clone();
     let path = format!("{CREATE}/{}", id.as_str().unwrap());
-    let patch = async |body: Value| {
+    let change = async |body: Value| {
         server.ask(http::Method::PATCH, &path).key(&server.key).json(&body).send().await.is(200).json()["expires_at"]
             .clone()
     };
-    assert_eq!(patch(json!({"title": "new"})).await, 1_900_000_000);
-    assert_eq!(patch(json!({"expires_at": null})).await, Value::Null);
-    assert_eq!(patch(json!({"api_key": "k2", "expires_at": 1_950_000_000})).await, 1_950_000_000);
-    assert_eq!(patch(json!({"api_key": "k3", "expires_at": null})).await, Value::Null);
+    assert_eq!(change(json!({"title": "new"})).await, 1_900_000_000);
+    assert_eq!(change(json!({"expires_at": null})).await, Value::Null);
+    assert_eq!(change(json!({"api_key": "k2", "expires_at": 1_950_000_000})).await, 1_950_000_000);
+    assert_eq!(change(json!({"api_key": "k3", "expires_at": null})).await, Value::Null);
 }
 
 #[tokio::test]

@@ -174,7 +174,9 @@ impl Broker {
             let chunk = CredentialPage { limit: u32::try_from(wanted).ok(), after };
             let rows = self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), chunk)?;
             let read = rows.len();
-            rows.into_iter().for_each(|row| list.add(row));
+            for row in rows {
+                list.add(row);
+            }
             after = list.end;
             if list.more || read < wanted {
                 return Ok(list.finish());

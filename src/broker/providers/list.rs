@@ -13,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::broker::clients::Clients;
-use crate::broker::parts::Broker;
 use crate::catalog::entry::{Mcp, OAuth};
 use crate::catalog::input::InputFrom;
 use crate::catalog::{Catalog, Provider};
@@ -94,7 +93,7 @@ pub struct ProviderPage {
 /// The whole list. It cannot change while the program runs, so it is written once.
 pub(in crate::broker) struct ProviderList {
     rows: Vec<Row>,
-    whole: ProviderPage,
+    pub(super) whole: ProviderPage,
 }
 
 /// A provider in the list.
@@ -107,16 +106,8 @@ struct Row {
     json: Range<usize>,
 }
 
-impl Broker {
-    /// Returns the providers that the filter selects.
-    pub fn providers(&self, filter: &ProviderFilter) -> ProviderPage {
-        let list = self.0.providers.get_or_init(|| ProviderList::of(&self.0.catalog, &self.0.clients));
-        if *filter == ProviderFilter::default() { list.whole.clone() } else { list.select(filter) }
-    }
-}
-
 impl ProviderList {
-    fn of(catalog: &Catalog, clients: &Clients) -> Self {
+    pub(super) fn of(catalog: &Catalog, clients: &Clients) -> Self {
         let (mut rows, mut json) = (Vec::new(), b"[".to_vec());
         catalog.read_each(|provider| {
             let info = info(provider, clients);
@@ -133,7 +124,7 @@ impl ProviderList {
         Self { rows, whole: ProviderPage::of(json, None) }
     }
 
-    fn select(&self, filter: &ProviderFilter) -> ProviderPage {
+    pub(super) fn select(&self, filter: &ProviderFilter) -> ProviderPage {
         let mut selected = self.rows.iter().filter(|row| {
             filter.configured.is_none_or(|configured| configured == row.configured)
                 && filter.words.iter().all(|word| row.about.contains(&word.to_lowercase()))

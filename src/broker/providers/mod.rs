@@ -3,6 +3,7 @@
 mod check;
 mod list;
 mod lookup;
+mod show;
 
 pub use check::{EndpointCheck, ProviderReport};
 pub(in crate::broker) use list::ProviderList;
