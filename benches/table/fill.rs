@@ -53,6 +53,8 @@ fn credential(user: &str) -> NewCredential {
         renewal: None,
         dpop_key: None,
         redirect_uri: None,
+        discovery: None,
+        issued_by: None,
     };
     NewCredential {
         user: user.parse::<UserId>().expect("a user's id"),

@@ -32,6 +32,9 @@ pub enum Error {
     /// Values that the provider's URLs need are missing or malformed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Inputs(Vec<InputFault>),
+    /// The login URL would be too long for browsers and servers.
+    #[error("the login URL would be longer than 8 KiB; ask for fewer scopes")]
+    LoginUrlTooLong,
     /// The state is unknown, expired, used, or belongs to another user or provider; or `iss` is
     /// wrong.
     #[error("Invalid or expired state token")]
@@ -90,6 +93,14 @@ pub enum Error {
         /// Provider.
         provider: String,
     },
+    /// The configured client is not lent to callers, or not for these scopes.
+    #[error("{}", not_lent(.provider, .scopes.as_deref()))]
+    ClientNotLent {
+        /// Provider.
+        provider: String,
+        /// Scopes for which it is lent; `None` if it is not lent.
+        scopes: Option<String>,
+    },
     /// The user has no such credential.
     #[error("Credentials not found")]
     CredentialNotFound,
@@ -116,7 +127,7 @@ pub enum Error {
     /// The provider gave no refresh token, and the access token has not expired.
     #[error("The provider gave no refresh token, so the access token stays as it is until it expires.")]
     NotRefreshable,
-    /// The user logged in to another account than the credential's.
+    /// The user logged in to another account than the credential's, or at another server.
     #[error("The account that logged in is not the account of this credential{0}")]
     OtherAccount(&'static str),
     /// There is no valid access token, and the refresh failed.
@@ -171,6 +182,18 @@ impl Error {
 fn shown(allowed: &[String]) -> String {
     let quoted: Vec<String> = allowed.iter().map(|origin| format!("'{origin}'")).collect();
     format!("[{}]", quoted.join(", "))
+}
+
+/// Explains that callers may not use the configured client.
+fn not_lent(provider: &str, scopes: Option<&str>) -> String {
+    match scopes {
+        None => format!(
+            "The operator does not lend the OAuth client of '{provider}' (providers.{provider}.lend_client). Send client_id \
+             and client_secret of your own client."
+        ),
+        Some("") => format!("The operator lends the OAuth client of '{provider}' without scopes. Send no scopes."),
+        Some(scopes) => format!("The operator lends the OAuth client of '{provider}' for these scopes only: {scopes}"),
+    }
 }
 
 /// Explains that the kind of a credential cannot change, and that an account's tokens come from a

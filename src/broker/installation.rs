@@ -51,6 +51,7 @@ impl Installation {
     /// Builds the catalogue, as these settings extend it.
     pub fn new(config: Config) -> Result<Self, ConfigErrors> {
         let catalog = Catalog::build(config.providers.iter().map(|(name, settings)| (name, &settings.entry)))?;
+        let catalog = catalog.restricted_to(&config)?;
         Ok(Self { config: Arc::new(config), catalog: Arc::new(catalog) })
     }
 
@@ -61,7 +62,8 @@ impl Installation {
 
     /// Builds the client for outgoing requests.
     pub fn egress(&self) -> Result<Egress, EgressSetupError> {
-        Egress::new(&self.config.egress.allow, &self.config.egress.ca_certificates)
+        let settings = &self.config.egress;
+        Egress::new(&settings.allow, &settings.ca_certificates)?.with_private(self.config.private_networks())
     }
 
     /// Builds a broker around an open vault, for use cases that send requests.

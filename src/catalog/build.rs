@@ -9,7 +9,7 @@ use super::check;
 use super::entry::Entry;
 use super::entry::template::DISCOVERED;
 use crate::config::document::{join, upwards};
-use crate::config::{EntryPatch, Finding, Location};
+use crate::config::{Config, EntryPatch, Finding, Location};
 use crate::id::ProviderName;
 use crate::validation::{self, Format};
 
@@ -50,10 +50,22 @@ pub(super) fn read(
         .map_err(|faults| faults.into_iter().map(|fault| locate(&fault, name, &file.locations, patch)).collect())
 }
 
+/// Describes a name in `catalog.only` that the catalogue does not have.
+pub(super) fn unknown_in_list(name: &ProviderName, config: &Config, known: &[Embedded]) -> Finding {
+    let key = "catalog.only";
+    let written = config.shown.iter().find(|shown| shown.key == key);
+    let location = written.map_or(Location::Default, |shown| shown.location.clone());
+    Finding::new(location, key, format!("the catalogue has no provider '{name}'{}", did_you_mean(name, known)))
+}
+
+fn did_you_mean(name: &ProviderName, known: &[Embedded]) -> String {
+    let near = validation::nearest(name.as_str(), known.iter().map(|(name, ..)| *name));
+    near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()
+}
+
 /// Describes a patch that gives no entry and is for none.
 pub(super) fn unknown(name: &ProviderName, patch: &EntryPatch, known: &[Embedded]) -> Finding {
-    let near = validation::nearest(name.as_str(), known.iter().map(|(name, ..)| *name));
-    let meant = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+    let meant = did_you_mean(name, known);
     let message = format!("the catalogue has no such provider, and nothing here describes one{meant}");
     Finding::new(patch.location(""), format!("providers.{name}"), message)
 }

@@ -25,7 +25,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use crate::config::{ConfigErrors, EntryPatch};
+use crate::config::{Config, ConfigErrors, EntryPatch};
 use crate::id::ProviderName;
 use build::Embedded;
 
@@ -91,6 +91,26 @@ impl Catalog {
         }
         faults.sort();
         if faults.is_empty() { Ok(Self { slots, servers: OnceLock::new() }) } else { Err(ConfigErrors(faults)) }
+    }
+
+    /// Leaves out the providers that these settings switch off.
+    ///
+    /// # Errors
+    /// The names in `catalog.only` that the built-in catalogue does not have.
+    pub fn restricted_to(mut self, config: &Config) -> Result<Self, ConfigErrors> {
+        let built_in = |name: &str| EMBEDDED.binary_search_by(|(known, ..)| (*known).cmp(name)).is_ok();
+        if let Some(only) = &config.catalog.only {
+            let unknown = only.iter().filter(|name| !built_in(name.as_str()));
+            let faults: Vec<_> = unknown.map(|name| build::unknown_in_list(name, config, EMBEDDED)).collect();
+            if !faults.is_empty() {
+                return Err(ConfigErrors(faults));
+            }
+            self.slots.retain(|name, _| !built_in(name) || only.iter().any(|kept| kept.as_str() == name));
+        }
+        for (name, _) in config.providers.iter().filter(|(_, settings)| settings.enabled == Some(false)) {
+            self.slots.remove(name.as_str());
+        }
+        Ok(self)
     }
 
     /// Returns the provider of that name, if there is one.

@@ -168,8 +168,18 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     Ok(config)
 }
 
-/// The keys of `[providers.NAME]` that belong to our client there.
-const CLIENT_KEYS: [&str; 5] = ["client_id", "client_secret", "client_secrets", "client_key", "client_key_id"];
+/// The keys of `[providers.NAME]` that do not belong to the provider's entry.
+const CLIENT_KEYS: [&str; 9] = [
+    "enabled",
+    "client_id",
+    "client_secret",
+    "client_secrets",
+    "client_key",
+    "client_key_id",
+    "lend_client",
+    "lend_scopes",
+    "allow_private",
+];
 
 /// Takes the parts of `[providers.NAME]` that belong to the catalogue out of the settings. A key
 /// that resembles one of ours stays: it is mistyped.

@@ -44,6 +44,9 @@ pub struct Config {
     pub oauth: OAuthSettings,
     /// `[egress]`
     pub egress: EgressSettings,
+    /// `[catalog]`
+    #[serde(default)]
+    pub catalog: CatalogSettings,
     /// `[providers.NAME]`: our client at the provider, and changes of the provider's entry.
     #[serde(default)]
     pub providers: BTreeMap<ProviderName, ProviderSettings>,
@@ -77,6 +80,11 @@ impl Config {
             sources.extend(provider.secret_sources().map(|(key, source)| (format!("providers.{name}.{key}"), source)));
         }
         sources
+    }
+
+    /// Returns `allow_private` of each provider.
+    pub fn private_networks(&self) -> impl Iterator<Item = (&str, &[IpNet])> {
+        self.providers.iter().map(|(name, provider)| (name.as_str(), provider.allow_private.as_slice()))
     }
 
     /// Makes every relative path absolute.
@@ -253,12 +261,22 @@ pub struct OAuthSettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressSettings {
-    /// Networks that may be reached although they are not public.
+    /// Networks that may be reached although they are not public, at URLs that the catalogue or
+    /// the operator fixes.
     #[serde(deserialize_with = "fields::each")]
     pub allow: Vec<IpNet>,
     /// PEM files with certification authorities that are trusted in addition to Mozilla's.
     #[serde(deserialize_with = "fields::each")]
     pub ca_certificates: Vec<PathBuf>,
+}
+
+/// The providers of the catalogue.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogSettings {
+    /// The built-in providers that exist; `None`: all.
+    #[serde(default)]
+    pub only: Option<Vec<ProviderName>>,
 }
 
 /// Our client at one provider, and the changes of the provider's entry.
@@ -286,6 +304,18 @@ pub struct ProviderSettings {
     /// The provider's id for the private key (`kid`); its thumbprint if absent.
     #[serde(default, deserialize_with = "fields::client_id")]
     pub client_key_id: Option<String>,
+    /// `Some(false)`: the provider does not exist for callers.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+    /// True if callers may obtain tokens of the configured client itself (RFC 6749 §4.4).
+    #[serde(default)]
+    pub lend_client: bool,
+    /// The scopes that such tokens may have.
+    #[serde(default)]
+    pub lend_scopes: Vec<String>,
+    /// Networks that are not public, in which servers that callers choose may be.
+    #[serde(default, deserialize_with = "fields::each")]
+    pub allow_private: Vec<IpNet>,
     /// The changes of the catalogue's entry, or a whole entry.
     #[serde(skip)]
     pub entry: EntryPatch,

@@ -49,6 +49,10 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
         warn("egress.allow", format!("{network} is every address: internal addresses are not guarded any more"));
     }
     for (name, provider) in &config.providers {
+        for network in provider.allow_private.iter().filter(|network| network.prefix_len() == 0) {
+            let key = format!("providers.{name}.allow_private");
+            warn(&key, format!("{network} is every address: callers reach every internal address"));
+        }
         if provider.client_id.is_none() && provider.has_client_secret() {
             let key = format!("providers.{name}.client_secret");
             warn(&key, format!("a secret needs a client id; write providers.{name}.client_id too"));

@@ -87,6 +87,9 @@ pub enum AddressRefusal {
     /// No address of the host is public or in `egress.allow`.
     #[error("the address is not public, and egress.allow does not cover it")]
     Address,
+    /// No address of a host that a caller chose is public or in the provider's `allow_private`.
+    #[error("the address is not public, and allow_private of this provider does not cover it")]
+    ChosenAddress,
     /// A header would change the framing of the message.
     #[error("the request sets a header that belongs to the connection")]
     Header,

@@ -25,11 +25,13 @@ const FRAMING: [HeaderName; 9] = [
 /// Checks every request and every address.
 pub(super) struct Guard {
     allow: Vec<IpNet>,
+    /// Reason for rejecting an address.
+    refusal: AddressRefusal,
 }
 
 impl Guard {
-    pub(super) fn new(allow: &[IpNet]) -> Self {
-        Self { allow: allow.to_vec() }
+    pub(super) fn new(allow: &[IpNet], refusal: AddressRefusal) -> Self {
+        Self { allow: allow.to_vec(), refusal }
     }
 
     /// Checks a request before any name is resolved. An address in the URL is checked here,
@@ -57,6 +59,11 @@ impl Guard {
         Ok(())
     }
 
+    /// Returns the reason for rejecting an address.
+    pub(super) fn refusal(&self) -> AddressRefusal {
+        self.refusal
+    }
+
     /// Checks one address. It must be public or in `allow`, either itself or all the IPv4
     /// addresses inside it.
     pub(super) fn check_address(&self, ip: IpAddr) -> Result<(), AddressRefusal> {
@@ -67,7 +74,7 @@ impl Guard {
         };
         let all_carried =
             !carried.is_empty() && carried.iter().all(|ip| allowed((*ip).into()) || is_public((*ip).into()));
-        if is_public(ip) || allowed(ip) || all_carried { Ok(()) } else { Err(AddressRefusal::Address) }
+        if is_public(ip) || allowed(ip) || all_carried { Ok(()) } else { Err(self.refusal) }
     }
 }
 

@@ -17,6 +17,9 @@ pub struct EgressRequest {
     pub headers: HeaderMap,
     /// The body; wiped from memory after it is sent.
     pub body: Option<Zeroizing<Vec<u8>>>,
+    /// True if a caller, or a server that a caller chose, named the host. `egress.allow` does not
+    /// cover it then.
+    pub chosen: bool,
 }
 
 /// A complete response of any status; redirects are not followed. `Debug` is not implemented,

@@ -6,8 +6,10 @@
 //! is made only to an address that the guard has checked.
 
 mod address;
+mod connector;
 mod error;
 mod guard;
+mod lookup_threads;
 mod message;
 mod resolver;
 mod response;
@@ -16,36 +18,49 @@ mod tls;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ipnet::IpNet;
+use rustls::ClientConfig;
 
 pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
+pub use lookup_threads::on_behalf_of;
 pub use message::{EgressLimits, EgressRequest, EgressResponse};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
 
+use connector::Connector;
 use guard::Guard;
 use message::LIMITS;
-use resolver::GuardedResolver;
 
 /// The outbound client. Cheap to clone; clones share connections and limits.
+///
+/// Two kinds of URLs have separate rules and connections: `egress.allow` covers those that the
+/// catalogue or the operator fixes. Those that a caller, or a server that a caller chose, names are
+/// covered by the networks of [`Egress::with_private`] alone.
 #[derive(Clone)]
 pub struct Egress {
-    client: reqwest::Client,
-    guard: Arc<Guard>,
+    fixed: Connector,
+    chosen: Connector,
+    /// Connectors for chosen URLs of the providers that may have them in private networks.
+    private: Arc<BTreeMap<String, Connector>>,
+    /// True if every URL counts as chosen.
+    all_chosen: bool,
+    tls: Arc<ClientConfig>,
+    /// Resolves chosen hosts.
+    lookup: resolver::Lookup,
     limits: EgressLimits,
 }
 
 impl Egress {
-    /// Creates a client that may reach public addresses and those in `allow`. It trusts
-    /// Mozilla's roots and the certificates in the PEM files `ca_certificates`.
+    /// Creates a client that may reach public addresses and, at fixed URLs, those in `allow`. It
+    /// trusts Mozilla's roots and the certificates in the PEM files `ca_certificates`.
     ///
     /// Takes less than a millisecond and uses no network.
     pub fn new(allow: &[IpNet], ca_certificates: &[PathBuf]) -> Result<Self, EgressSetupError> {
-        Self::assemble(allow, ca_certificates, LIMITS, resolver::system())
+        Self::build(allow, ca_certificates, LIMITS, (resolver::system(), lookup_threads::system()))
     }
 
     /// Creates a client with other limits and another resolver, for tests. The guard stays.
@@ -55,30 +70,57 @@ impl Egress {
         limits: EgressLimits,
         lookup: resolver::Lookup,
     ) -> Result<Self, EgressSetupError> {
-        let guard = Arc::new(Guard::new(allow));
-        #[expect(clippy::disallowed_methods, reason = "all outbound requests go through this client")]
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(ca_certificates)?)
-            .dns_resolver(GuardedResolver::new(Arc::clone(&guard), lookup))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
-            .http1_max_headers(100)
-            .connect_timeout(limits.connect)
-            // gzip is enough: brotli lets the server choose a window of 16 MiB in our memory.
-            .no_brotli()
-            .no_deflate()
-            // Long enough for the requests of one use case. The server may close an
-            // older idle connection just while a code is being sent, and a code can be
-            // sent only once.
-            .pool_max_idle_per_host(2)
-            .pool_idle_timeout(Duration::from_secs(5))
-            .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| EgressSetupError::Client)?;
-        Ok(Self { client, guard, limits })
+        Self::build(allow, ca_certificates, limits, (Arc::clone(&lookup), lookup))
+    }
+
+    /// The lookups are for fixed and for chosen hosts.
+    fn build(
+        allow: &[IpNet],
+        ca_certificates: &[PathBuf],
+        limits: EgressLimits,
+        (fixed, lookup): (resolver::Lookup, resolver::Lookup),
+    ) -> Result<Self, EgressSetupError> {
+        let tls = tls::client_config(ca_certificates)?;
+        let connector = |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup));
+        let fixed = connector(Guard::new(allow, AddressRefusal::Address), &fixed)?;
+        let chosen = connector(Guard::new(&[], AddressRefusal::ChosenAddress), &lookup)?;
+        let private = Arc::default();
+        Ok(Self { fixed, chosen, private, all_chosen: false, tls: Arc::new(tls), lookup, limits })
+    }
+
+    /// Returns the client with the networks that chosen URLs of single providers may be in, by
+    /// provider.
+    pub fn with_private<'n>(
+        self,
+        networks: impl IntoIterator<Item = (&'n str, &'n [IpNet])>,
+    ) -> Result<Self, EgressSetupError> {
+        let connectors = networks.into_iter().filter(|(_, allow)| !allow.is_empty()).map(|(provider, allow)| {
+            let guard = Guard::new(allow, AddressRefusal::ChosenAddress);
+            let connector = Connector::new(guard, (*self.tls).clone(), &self.limits, Arc::clone(&self.lookup))?;
+            Ok((provider.to_owned(), connector))
+        });
+        let private = Arc::new(connectors.collect::<Result<_, EgressSetupError>>()?);
+        Ok(Self { private, ..self })
+    }
+
+    /// Returns the client for requests of one provider.
+    #[must_use]
+    pub fn of_provider(&self, name: &str) -> Self {
+        let chosen = self.private.get(name).unwrap_or(&self.chosen).clone();
+        Self { chosen, ..self.clone() }
+    }
+
+    /// Returns the client for a server that a caller chose, if `chosen`: every URL counts as chosen
+    /// then, also those in the server's own documents.
+    #[must_use]
+    pub fn at_chosen_server(self, chosen: bool) -> Self {
+        Self { all_chosen: chosen, ..self }
+    }
+
+    /// Returns true if the request goes to a host that a caller, or a server that a caller chose,
+    /// names.
+    pub fn is_chosen(&self, host_is_chosen: bool) -> bool {
+        self.all_chosen || host_is_chosen
     }
 
     /// Sends the request and reads the complete response.
@@ -103,10 +145,7 @@ impl Egress {
     }
 
     async fn execute(&self, request: EgressRequest) -> Result<reqwest::Response, EgressError> {
-        self.guard.check(&request.url, &request.headers)?;
-        let mut outgoing = reqwest::Request::new(request.method, request.url);
-        *outgoing.headers_mut() = request.headers;
-        *outgoing.body_mut() = request.body.map(|body| Bytes::from_owner(body).into());
-        self.client.execute(outgoing).await.map_err(|error| error::classify(&error))
+        let connector = if self.is_chosen(request.chosen) { &self.chosen } else { &self.fixed };
+        connector.execute(request).await
     }
 }

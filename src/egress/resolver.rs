@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::error::AddressRefusal;
 use super::guard::{Guard, is_localhost};
 
 /// Looks up the addresses of a name.
@@ -60,7 +59,7 @@ impl Resolve for GuardedResolver {
                 .map(|ip| SocketAddr::new(ip, 0))
                 .collect();
             if checked.is_empty() {
-                return Err(AddressRefusal::Address.into());
+                return Err(guard.refusal().into());
             }
             Ok(Box::new(checked.into_iter()) as Addrs)
         })

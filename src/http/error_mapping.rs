@@ -13,6 +13,10 @@ impl From<Error> for Problem {
             Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
             Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
             Error::Inputs(faults) => return Self::faults(inputs_faults(faults)),
+            Error::LoginUrlTooLong => {
+                let body = vec!["body".to_owned()];
+                return Self::faults(vec![RequestFault::value(body, &error.to_string())]);
+            }
             Error::StateInvalid => &problem::INVALID_STATE,
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
@@ -31,6 +35,7 @@ impl From<Error> for Problem {
             | Error::GrantNotOffered { .. }
             | Error::KindChanged(_)
             | Error::NothingToRefresh(_) => &problem::KIND_NOT_SUPPORTED,
+            Error::ClientNotLent { .. } => &problem::CLIENT_NOT_LENT,
             Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
             Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
             Error::SenderConstrained => &problem::SENDER_CONSTRAINED,

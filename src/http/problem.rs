@@ -74,6 +74,8 @@ problems! {
     USER_NOT_NAMEABLE = FORBIDDEN "user-not-nameable" "This API key belongs to one user and must not name one";
     /// A service key named a user outside its patterns.
     USER_NOT_ALLOWED = FORBIDDEN "user-not-allowed" "The API key may not act for this user";
+    /// The operator does not lend the configured OAuth client for this grant.
+    CLIENT_NOT_LENT = FORBIDDEN "client-not-lent" "The operator does not lend this client";
     /// No route has this path.
     NOT_FOUND = NOT_FOUND "not-found" "There is nothing here";
     /// The catalogue has no such provider.

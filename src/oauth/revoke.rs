@@ -147,7 +147,8 @@ async fn revoke_one(
     };
     let masked = [Some(token), tokens.access_token, tokens.refresh_token].into_iter().flatten().collect();
     let (method, encoding) = (how.method, how.body);
-    let request = ClientRequest { url, method, headers, auth, encoding, parameters, further: Vec::new(), masked };
+    let (chosen, further) = (how.url.host_is_chosen(), Vec::new());
+    let request = ClientRequest { url, chosen, method, headers, auth, encoding, parameters, further, masked };
     request.send(egress, entry, client, |response, sanitizer| read(response, how, sanitizer)).await
 }
 
@@ -163,9 +164,10 @@ fn read(response: &EgressResponse, how: &Revoke, sanitizer: &Sanitizer) -> Resul
         Some(error) if is_answer && how.gone_errors.iter().any(|gone| gone == error) => Ok(Revoked::Confirmed),
         None if how.gone_statuses.contains(&status.as_u16()) => Ok(Revoked::Confirmed),
         Some("unsupported_token_type") if status == StatusCode::BAD_REQUEST => Ok(Revoked::UnsupportedKind),
-        error => {
-            Err(RevokeError::Refused { status: status.as_u16(), error: error.map(|error| sanitizer.error(error)) })
-        }
+        error => Err(RevokeError::Refused {
+            status: status.as_u16(),
+            error: error.map(|error| sanitizer.shown_error(error)),
+        }),
     }
 }
 

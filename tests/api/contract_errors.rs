@@ -1,7 +1,7 @@
 //! Every row of the contract's error table, as a client sees it.
 
-use crate::support::Server;
 use crate::support::flow::CALLBACK;
+use crate::support::{Server, Setup};
 use serde_json::{Value, json};
 use strongroom::permission::Permission;
 
@@ -279,5 +279,25 @@ async fn every_answer_has_a_request_id() {
     for (path, kept) in [("credentials", "no-store"), ("providers", "private, no-cache")] {
         let reply = server.get(&format!("/v1/integrations/{path}")).key(&server.key).send().await.is(200);
         assert_eq!(reply.header("Cache-Control"), Some(kept), "{path}");
+    }
+}
+
+// Isolation: `catalog.only` and `providers.NAME.enabled` switch providers off.
+#[tokio::test]
+async fn switched_off_provider_is_unknown() {
+    let described = "authorize_url = \"https://acme.example/a\"\ntoken_url = \"https://acme.example/t\"\n";
+    let mut config = "[catalog]\nonly = [\"github\"]\n".to_owned();
+    for (name, further) in [("acme", ""), ("off", "enabled = false\n")] {
+        config += &format!("[providers.{name}]\ndisplay_name = \"A\"\n{further}[providers.{name}.oauth]\n{described}");
+    }
+    let server = Server::with(Setup { config, ..Setup::default() }).await;
+    let listed = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200).json();
+    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["acme", "github", "sandbox"], "those of the list, and those described in full");
+    for name in ["off", "google"] {
+        let path = format!("/v1/integrations/{name}/oauth/initiate");
+        let body = json!({"callback_url": CALLBACK});
+        let unknown = server.post(&path).key(&server.key).json(&body).send().await.is(404);
+        assert_eq!(unknown.detail(), format!("Provider '{name}' not found"));
     }
 }

@@ -36,6 +36,8 @@ authorize_params = { prompt = "consent" }
 display_name = "Interop"
 client_id = "${robot.client_id}"
 client_secret = ${JSON.stringify(robot.client_secret)}
+lend_client = true
+lend_scopes = ["api:read"]
 [providers.robot.oauth]
 issuer = "${provider.issuer}"
 token_auth = "basic"

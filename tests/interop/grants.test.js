@@ -33,6 +33,8 @@ before(async () => {
 display_name = "Interop (${name})"
 client_id = "${client.client_id}"
 ${client.client_secret ? `client_secret = ${JSON.stringify(client.client_secret)}` : ''}
+lend_client = true
+lend_scopes = ["api:read"]
 [providers.${name}.oauth]
 authorize_url = "${provider.issuer}/auth"
 token_url = "${provider.issuer}/token"

@@ -42,7 +42,7 @@ before(async () => {
   mcp.listen(0, '127.0.0.1');
   await once(mcp, 'listening');
   server = `http://127.0.0.1:${mcp.address().port}/mcp`;
-  strongroom = await startStrongroom('');
+  strongroom = await startStrongroom('[providers.mcp]\nallow_private = ["127.0.0.0/8"]\n');
 });
 after(async () => {
   await strongroom?.stop();

@@ -550,3 +550,115 @@ async fn credentials_of_one_host_are_told_apart_by_the_server() {
         assert_eq!(credential["title"], url.strip_prefix("http://").unwrap());
     }
 }
+
+/// A provider whose server callers choose, beside `mcp`, with these further settings.
+fn chosen_by_callers(further: &str) -> Setup {
+    let config = format!("[providers.inner]\ndisplay_name = \"Inner\"\n{further}\n[providers.inner.mcp]\n");
+    Setup { config, ..Setup::default() }
+}
+
+async fn begin_inner(server: &Server, url: &str) -> Reply {
+    let body = json!({"callback_url": CALLBACK, "inputs": {"server_url": url}});
+    server.post("/v1/integrations/inner/oauth/initiate").key(&server.key).json(&body).send().await
+}
+
+// Isolation: `egress.allow` is for URLs of the catalogue and of the operator.
+#[tokio::test]
+async fn egress_allow_does_not_cover_a_callers_server() {
+    let mcp = Mcp::start().await;
+    let fixed =
+        format!("[providers.fixed]\ndisplay_name = \"Fixed\"\n[providers.fixed.mcp]\nserver_url = \"{}\"\n", mcp.url());
+    let mut setup = chosen_by_callers("");
+    setup.config.push_str(&fixed);
+    let server = Server::with(setup).await;
+    let body = json!({"callback_url": CALLBACK});
+    server.post("/v1/integrations/fixed/oauth/initiate").key(&server.key).json(&body).send().await.is(200);
+    let asked = mcp.0.asked("/mcp").len();
+    let refused = begin_inner(&server, &mcp.url()).await.is(502);
+    assert!(refused.detail().as_str().unwrap().contains("allow_private"), "{}", refused.text());
+    assert_eq!(mcp.0.asked("/mcp").len(), asked, "neither sent nor read from what another provider found");
+
+    let server = Server::with(chosen_by_callers("allow_private = [\"127.0.0.0/8\"]")).await;
+    begin_inner(&server, &mcp.url()).await.is(200);
+}
+
+// Isolation: the caller's server names further servers; they are the caller's too.
+#[tokio::test]
+async fn servers_that_a_callers_server_names_are_guarded_too() {
+    let (mcp, inside) = (Mcp::start().await, Mcp::start().await);
+    let server = Server::with(chosen_by_callers("allow_private = [\"127.0.0.1\"]")).await;
+    let port = url::Url::parse(&inside.0.base).unwrap().port().unwrap();
+    let elsewhere = format!("http://127.0.0.2:{port}/as");
+    mcp.says("/.well-known/oauth-protected-resource/mcp", &mcp.resource(&elsewhere));
+    let refused = begin_inner(&server, &mcp.url()).await.is(502);
+    assert!(refused.detail().as_str().unwrap().contains("allow_private"), "{}", refused.text());
+}
+
+// Isolation: a text of a server that a caller chose may come from an inner network.
+#[tokio::test]
+async fn only_registered_codes_of_a_callers_server_are_shown() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let answer = r#"{"error":"hunter2","error_description":"hunter2"}"#;
+    mcp.0.answers_with("/register", "400 Bad Request", "application/json", answer);
+    let refused = mcp.begin(&server).await.is(502);
+    assert!(!refused.text().contains("hunter2"), "{}", refused.text());
+
+    mcp.registers("client-1", "secret-1", 0);
+    for (answer, shown) in [
+        (answer, "an error without a registered code"),
+        (r#"{"error":"invalid_grant","error_description":"hunter2"}"#, "invalid_grant"),
+    ] {
+        mcp.0.answers_with("/token", "400 Bad Request", "application/json", answer);
+        let started = mcp.begin(&server).await.is(200).json();
+        let refused = complete(&server, &started).await.is(400);
+        assert!(refused.detail().as_str().unwrap().ends_with(shown), "{}", refused.text());
+        assert!(!refused.text().contains("hunter2"), "{}", refused.text());
+    }
+}
+
+// Isolation: the caller chose the server, so its announced `iss` must not be absent (RFC 9207 §2.4).
+#[tokio::test]
+async fn announced_iss_of_a_callers_server_is_required() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let mut metadata = mcp.metadata();
+    metadata["authorization_response_iss_parameter_supported"] = json!(true);
+    mcp.says("/.well-known/oauth-authorization-server/as", &metadata);
+    let started = mcp.begin(&server).await.is(200).json();
+    assert_eq!(complete(&server, &started).await.is(400).detail(), "Invalid or expired state token");
+    assert!(mcp.0.asked("/token").is_empty());
+    let started = mcp.begin(&server).await.is(200).json();
+    let body = json!({
+        "code": "c", "state_token": started["state_token"], "callback_params": {"iss": mcp.issuer()},
+    });
+    server.post(COMPLETE).key(&server.key).json(&body).send().await.is(200);
+}
+
+// Isolation: a reconnect compares issuer and resource.
+#[tokio::test]
+async fn reconnect_at_another_server_needs_permission() {
+    let (mcp, other, server) = (Mcp::start().await, Mcp::start().await, Server::start().await);
+    let id = mcp.connect(&server).await["credentials_id"].clone();
+    let reconnect = async |at: &Mcp, allowed: bool| {
+        let body = json!({
+            "callback_url": CALLBACK, "inputs": {"server_url": at.url()}, "credential_id": id,
+            "allow_account_change": allowed,
+        });
+        let started = server.post(INITIATE).key(&server.key).json(&body).send().await.is(200).json();
+        complete(&server, &started).await
+    };
+    reconnect(&mcp, false).await.is(200);
+    assert_eq!(reconnect(&other, false).await.is(400).json()["type"], "/problems/account-mismatch");
+    assert_eq!(reconnect(&other, true).await.is(200).json()["credentials_id"], id);
+    let path = format!("/v1/integrations/mcp/credentials/{}/refresh", id.as_str().unwrap());
+    server.post(&path).key(&server.key).send().await.is(200);
+    assert_eq!(other.0.asked("/token").last().unwrap().param("resource"), Some(other.url()));
+}
+
+#[tokio::test]
+async fn login_url_has_a_limit() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let scopes: Vec<String> = (0..10).map(|index| format!("{index}{}", "s".repeat(1000))).collect();
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    begin(&server, &mcp.url(), &scopes[..5]).await.is(200);
+    begin(&server, &mcp.url(), &scopes).await.is(422);
+}

@@ -119,6 +119,35 @@ async fn refused_client_is_reported_and_not_stored() {
     assert_eq!(faults[0]["loc"], json!(["body", "client_credentials", "client_id"]));
 }
 
+// Isolation: the configured client acts for its operator, so a caller gets its tokens only if it is lent.
+#[tokio::test]
+async fn configured_client_is_lent_only_if_the_operator_says_so() {
+    let acme = Recording::start().await;
+    acme.says("/token", &json!({"access_token": "one", "token_type": "bearer", "expires_in": 600}));
+    let entry = "grants = [\"authorization_code\", \"client_credentials\"]";
+    let client = "client_id = \"c\"\nclient_secret = \"s\"\n";
+    let ask = async |lent: &str, scopes: Value| {
+        let server = acme.server_with(entry, &format!("{client}{lent}"), Setup::default()).await;
+        let body = json!({"type": "client_credentials", "title": "t", "scopes": scopes});
+        create(&server, "acme", &body).await
+    };
+    for (lent, scopes) in [
+        ("", json!([])),
+        ("lend_scopes = [\"read\"]", json!(["read"])),
+        ("lend_client = true", json!(["admin"])),
+        ("lend_client = true\nlend_scopes = [\"read\"]", json!(["read", "admin"])),
+    ] {
+        let refused = ask(lent, scopes.clone()).await.is(403).json();
+        assert_eq!(refused["type"], "/problems/client-not-lent", "{lent} {scopes}");
+    }
+    assert!(acme.asked("/token").is_empty(), "nothing is sent");
+    let lent = "lend_client = true\nlend_scopes = [\"read\", \"list\"]";
+    for (scopes, sent) in [(json!(["read"]), "read"), (json!([]), "read list")] {
+        ask(lent, scopes).await.is(201);
+        assert_eq!(acme.asked("/token").last().unwrap().param("scope").as_deref(), Some(sent));
+    }
+}
+
 fn pem(key: &SigningKey) -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(key.pkcs8()))
 }

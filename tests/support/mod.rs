@@ -103,15 +103,20 @@ impl Server {
         let sandbox = Sandbox::start(clock.clone(), Random).await.expect("the sandbox starts");
         dev::add_defaults(&mut config, &sandbox);
         if let Some(allow) = setup.allow {
+            for provider in config.providers.values_mut() {
+                provider.allow_private.clone_from(&allow);
+            }
             config.egress.allow = allow;
         }
         let config = Arc::new(config);
         let (limits, lookup) = setup.egress;
         let (allow, authorities) = (&config.egress.allow, &config.egress.ca_certificates);
         let egress = Egress::assemble(allow, authorities, limits, lookup.unwrap_or_else(egress::system_resolver));
-        let egress = egress.expect("the way out");
+        let egress = egress.and_then(|egress| egress.with_private(config.private_networks())).expect("the way out");
         let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));
-        let catalog = Arc::new(Catalog::build(patches).expect("the catalogue is right"));
+        let catalog = Arc::new(
+            Catalog::build(patches).and_then(|catalog| catalog.restricted_to(&config)).expect("the catalogue is right"),
+        );
         strongroom::broker::prepare_signing_key(&vault, &config, &catalog).await.expect("the vault takes a key");
         let broker = Broker::new(config, catalog, vault.clone(), egress, clock.clone(), Random);
         let broker = broker.expect("the vault's keys can be read");

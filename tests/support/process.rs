@@ -261,7 +261,8 @@ pub fn sandbox_settings(sandbox: &Sandbox) -> String {
     let secret = sandbox.client_secret().expose();
     format!(
         "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
-         [providers.sandbox]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n{entry}",
+         [providers.sandbox]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n\
+         lend_client = true\nlend_scopes = [\"read\"]\n{entry}",
         sandbox.client_id()
     )
 }

@@ -188,7 +188,7 @@ impl Broker {
         let provider = queued.provider.as_str();
         let connectable = match queued.tokens.renewal.as_deref() {
             Some(renewal) => self.for_service(provider, renewal).await,
-            None => self.connectable_as(provider, Self::kept_mcp_of(&queued.tokens.metadata)).await,
+            None => self.connectable_as(provider, queued.tokens.discovery.as_deref()).await,
         };
         let connectable = connectable.map_err(|error| error.to_string())?;
         if queued.client_id.as_ref().is_some_and(|id| *id != connectable.client.id) {
@@ -201,7 +201,7 @@ impl Broker {
             access_token: Some(&queued.tokens.access_token),
             refresh_token: queued.tokens.refresh_token.as_ref(),
         };
-        let sent = oauth::revoke(&self.0.egress, revoke, &entry, &connectable.client, &tokens).await;
+        let sent = oauth::revoke(&connectable.egress, revoke, &entry, &connectable.client, &tokens).await;
         sent.map_err(|error| error.to_string())
     }
 

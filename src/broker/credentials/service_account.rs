@@ -13,7 +13,10 @@ use crate::broker::error::Error;
 use crate::broker::login::connectable::Connectable;
 use crate::broker::parts::Broker;
 use crate::broker::token::schedule;
+use crate::catalog::Provider;
 use crate::catalog::entry::{GrantType, OAuth};
+use crate::egress::Egress;
+use crate::id::ProviderName;
 use crate::jose::SigningKey;
 use crate::oauth::{self, AssertionIssuer, BuildError, Client, Grant, OAuthError};
 use crate::secret::Secret;
@@ -24,6 +27,11 @@ fn grant_type(renewal: &Renewal) -> GrantType {
         Renewal::ClientCredentials { .. } => GrantType::ClientCredentials,
         Renewal::ServiceAccount(_) => GrantType::JwtBearer,
     }
+}
+
+/// Returns true if the configured client requests the tokens, not one of the user's own.
+fn uses_our_client(renewal: &Renewal) -> bool {
+    matches!(renewal, Renewal::ClientCredentials { own: None })
 }
 
 impl Broker {
@@ -37,21 +45,23 @@ impl Broker {
     ) -> Result<CreateResponse, Error> {
         let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
         let wanted = grant_type(&request.renewal);
-        let offers = known.entry.oauth.as_ref().is_some_and(|oauth| oauth.grants.contains(&wanted));
-        if !offers {
+        let offered = known.entry.oauth.as_ref().filter(|oauth| oauth.grants.contains(&wanted));
+        let Some(oauth) = offered else {
             return Err(Error::GrantNotOffered { grant: wanted.credential_type(), provider: provider.to_owned() });
-        }
+        };
+        let scopes = match &request.renewal {
+            // Not the scopes that are always sent: those ask for a refresh token or an identity.
+            Renewal::ClientCredentials { .. } if request.scopes.is_empty() => oauth.default_scopes.clone(),
+            _ => request.scopes,
+        };
+        let scopes = self.scopes_to_lend(known, &request.renewal, scopes)?;
         let mut connectable = self.for_service(provider, &request.renewal).await?;
         let dpop_key = bound_to(&connectable.oauth, None);
         connectable.client = connectable.client.with_dpop(dpop_key.clone());
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
-        let scopes = match &request.renewal {
-            // Not the scopes that are always sent: those ask for a refresh token or an identity.
-            Renewal::ClientCredentials { .. } if request.scopes.is_empty() => entry.default_scopes.clone(),
-            _ => request.scopes,
-        };
-        let asked = self.ask_for_service(&entry, &connectable.client, &request.renewal, &scopes).await;
+        let asked =
+            self.ask_for_service((&connectable.egress, &entry, &connectable.client), &request.renewal, &scopes).await;
         let mut grant = asked.map_err(|error| Error::of_grant(&error))?;
         let mut values = inputs;
         if let Ok(more) = connectable.oauth.token_values(&grant.metadata) {
@@ -61,6 +71,34 @@ impl Broker {
         let new = self.service_credential(caller, &connectable, (title, request.renewal), (grant, dpop_key));
         let stored = self.0.vault.credentials().insert(new, &caller.who).await?;
         Ok(CreateResponse::of(&stored))
+    }
+
+    /// Returns the scopes to request. The configured client acts for its operator, so callers use it
+    /// only if the operator lends it, and for the lent scopes only.
+    fn scopes_to_lend(
+        &self,
+        provider: &Provider,
+        renewal: &Renewal,
+        wanted: Vec<String>,
+    ) -> Result<Vec<String>, Error> {
+        // Without a client, nothing is lent: the provider is not configured.
+        if !uses_our_client(renewal) || self.0.clients.at(&provider.name).is_none() {
+            return Ok(wanted);
+        }
+        let lent = self
+            .lent_scopes(provider.name.as_str())
+            .ok_or_else(|| Error::ClientNotLent { provider: provider.name.to_string(), scopes: None })?;
+        if wanted.iter().all(|scope| lent.contains(scope)) {
+            return Ok(if wanted.is_empty() { lent.to_vec() } else { wanted });
+        }
+        Err(Error::ClientNotLent { provider: provider.name.to_string(), scopes: Some(lent.join(" ")) })
+    }
+
+    /// Returns the scopes for which callers may use the configured client; `None` if it is not lent.
+    fn lent_scopes(&self, provider: &str) -> Option<&[String]> {
+        let name: ProviderName = provider.parse().ok()?;
+        let settings = self.0.config.providers.get(&name)?;
+        settings.lend_client.then_some(settings.lend_scopes.as_slice())
     }
 
     fn service_credential(
@@ -89,6 +127,8 @@ impl Broker {
             refresh_expires_at: None,
             dpop_key,
             redirect_uri: None,
+            discovery: None,
+            issued_by: None,
             metadata: grant.metadata,
             renewal: Some(Box::new(renewal)),
         };
@@ -128,13 +168,12 @@ impl Broker {
 
     async fn ask_for_service(
         &self,
-        entry: &OAuth,
-        client: &Client,
+        (egress, entry, client): (&Egress, &OAuth, &Client),
         renewal: &Renewal,
         scopes: &[String],
     ) -> Result<Grant, OAuthError> {
         match renewal {
-            Renewal::ClientCredentials { .. } => oauth::client_credentials(&self.0.egress, entry, client, scopes).await,
+            Renewal::ClientCredentials { .. } => oauth::client_credentials(egress, entry, client, scopes).await,
             Renewal::ServiceAccount(account) => {
                 let key = signing_key(account).ok_or(BuildError::ClientKey)?;
                 let issuer = AssertionIssuer {
@@ -144,7 +183,7 @@ impl Broker {
                     clock: &self.0.clock,
                     random: self.0.random,
                 };
-                oauth::jwt_bearer(&self.0.egress, entry, client, &issuer, scopes).await
+                oauth::jwt_bearer(egress, entry, client, &issuer, scopes).await
             }
         }
     }
@@ -157,11 +196,15 @@ impl Broker {
         renewal: &Renewal,
     ) -> Result<Grant, OAuthError> {
         let unusable = || OAuthError::from(BuildError::Url);
-        let connectable = self.for_service(summary.provider.as_str(), renewal).await.map_err(|_| unusable())?;
+        let provider = summary.provider.as_str();
+        if uses_our_client(renewal) && self.lent_scopes(provider).is_none() {
+            return Err(BuildError::ClientNotLent.into());
+        }
+        let connectable = self.for_service(provider, renewal).await.map_err(|_| unusable())?;
         let entry: Cow<'_, OAuth> = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let scopes = summary.scopes.as_deref().unwrap_or_default();
         let client = connectable.client.with_dpop(tokens.dpop_key.clone());
-        self.ask_for_service(&entry, &client, renewal, scopes).await
+        self.ask_for_service((&connectable.egress, &entry, &client), renewal, scopes).await
     }
 
     /// Chooses the DPoP key of the next token. It is a new token, so it need not keep the old key:

@@ -71,7 +71,7 @@ impl Broker {
 
     async fn whose_further(&self, connectable: &Connectable<'_>, grant: &Grant) -> Account {
         let Ok(entry) = connectable.oauth.for_credential(&grant.metadata) else { return Account::default() };
-        match oauth::identify(&self.0.egress, &entry, &connectable.client, grant).await {
+        match oauth::identify(&connectable.egress, &entry, &connectable.client, grant).await {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::warn!(provider = %connectable.provider.name, %error, "cannot look up the account of an additional token");

@@ -136,7 +136,7 @@ impl Broker {
     ) -> Result<CompleteResponse, Error> {
         // If the provider left the catalogue since initiate, the answer is the 501 of complete, not
         // the 404 of initiate.
-        let found = Self::kept_mcp(&pending.inputs);
+        let found = pending.discovery.as_deref();
         let mut connectable = self.connectable_as(provider, found).await.map_err(|error| match error {
             Error::ServerUnusable(what) => Error::ProviderFailed(what),
             Error::ServerTooSlow(what) => Error::ProviderTooSlow(what),
@@ -147,7 +147,7 @@ impl Broker {
         // Mix-up defence (RFC 9207, RFC 9700 §4.4): if the callback names an issuer, it must be the
         // one that the login started at.
         let iss = params.and_then(|params| params.get("iss")).map(String::as_str);
-        let must_name = self.0.config.oauth.require_iss || params.is_some();
+        let must_name = self.0.config.oauth.require_iss || params.is_some() || connectable.is_chosen();
         check_issuer(pending.issuer.as_deref(), connectable.oauth.announces_iss, must_name, iss)
             .map_err(|_| Error::StateInvalid)?;
         if let Some(denied) = params.and_then(read_error) {
@@ -189,7 +189,7 @@ impl Broker {
         state: &Secret,
         values: &mut Values,
     ) -> Result<Obtained, Error> {
-        let (egress, client) = (&self.0.egress, &connectable.client);
+        let (egress, client) = (&connectable.egress, &connectable.client);
         let entry = connectable.oauth.with_values(values).map_err(refused)?;
         let verifier = pending.code_verifier.clone().map(CodeVerifier::stored);
         let exchange = CodeExchange {
@@ -200,7 +200,7 @@ impl Broker {
             requested_further: &pending.further_scopes,
         };
         let exchanged = oauth::exchange(egress, &entry, client, &exchange).await;
-        if let Some(found) = Self::kept_mcp(&pending.inputs) {
+        if let Some(found) = pending.discovery.as_deref() {
             match &exchanged {
                 // The code was issued to a client that the server has deleted. The next login
                 // registers again.
@@ -223,7 +223,7 @@ impl Broker {
         state: Option<&Secret>,
         values: &mut Values,
     ) -> Result<Account, Error> {
-        let (egress, client) = (&self.0.egress, &connectable.client);
+        let (egress, client) = (&connectable.egress, &connectable.client);
         let entry = connectable.oauth.with_values(values).map_err(refused)?;
         let entry = match connectable.oauth.token_values(&grant.metadata) {
             Ok(more) => {
@@ -267,11 +267,11 @@ impl Broker {
         let further = self.further(connectable, &mut grant).await;
         let now = self.0.clock.now();
         let title = connectable.title_for(&identity);
-        let first = credential_of(&pending, (title, identity), grant, (now, self.0.random));
+        let first = credential_of(&pending, connectable, (title, identity), grant, (now, self.0.random));
         let missing_further: Vec<_> = further.iter().map(|one| one.grant.missing_scopes.clone()).collect();
         let further = further.into_iter().map(|one| {
             let title = format!("{} ({})", one.title, one.name);
-            (one.name, credential_of(&pending, (title, one.identity), one.grant, (now, self.0.random)))
+            (one.name, credential_of(&pending, connectable, (title, one.identity), one.grant, (now, self.0.random)))
         });
         let login = NewLogin {
             first: NewCredential { server: connectable.server.clone(), ..first },
@@ -354,6 +354,7 @@ type Stored = (CredentialMetadata, Vec<CredentialMetadata>);
 /// Builds the credential of one grant.
 fn credential_of(
     pending: &PendingAuthorization,
+    connectable: &Connectable<'_>,
     (title, identity): (String, Account),
     grant: Grant,
     (now, random): (UnixTime, Random),
@@ -364,6 +365,8 @@ fn credential_of(
         token_type: grant.token_type,
         lifetime: grant.expires_in,
         refresh_expires_at: grant.refresh_expires_in.map(|lifetime| now.plus(lifetime)),
+        issued_by: connectable.issued_by(&grant.metadata),
+        discovery: pending.discovery.clone(),
         metadata: grant.metadata,
         renewal: None,
         dpop_key: pending.dpop_key.clone(),

@@ -2,11 +2,15 @@
 //! client.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::OAuth;
+use crate::egress::Egress;
 use crate::jose::Claims;
 use crate::oauth::{self, Account, Client, DiscoveryError, ExpectedIdToken, Grant, IdTokenError, Nonce};
 
@@ -15,6 +19,8 @@ pub(in crate::broker) struct Connectable<'b> {
     pub(in crate::broker) provider: &'b Provider,
     pub(in crate::broker) oauth: Cow<'b, OAuth>,
     pub(in crate::broker) client: Client,
+    /// Sends the requests to this provider.
+    pub(in crate::broker) egress: Egress,
     /// Title of a credential whose account has no name.
     pub(in crate::broker) title: String,
     /// URL of the MCP server, if it is one.
@@ -22,6 +28,23 @@ pub(in crate::broker) struct Connectable<'b> {
 }
 
 impl Connectable<'_> {
+    /// Returns true if a caller chose the authorization server.
+    pub(in crate::broker) fn is_chosen(&self) -> bool {
+        let oauth = &self.oauth;
+        self.egress.is_chosen(oauth.authorize_url.host_is_chosen() || oauth.token_url.host_is_chosen())
+    }
+
+    /// Returns the name of the server that issued a grant, if a caller can choose it: issuer and
+    /// resource of an MCP server, or else the token endpoint.
+    pub(in crate::broker) fn issued_by(&self, metadata: &BTreeMap<String, Value>) -> Option<String> {
+        if self.provider.entry.mcp.is_some() {
+            let resource = self.oauth.token_params.get("resource").map_or("", String::as_str);
+            return Some(format!("{} {resource}", self.oauth.issuer.as_deref().unwrap_or_default()));
+        }
+        let entry = self.oauth.for_credential(metadata).ok().filter(|_| self.oauth.token_url.host_is_chosen())?;
+        Some(entry.token_url.as_str().to_owned())
+    }
+
     /// Returns the title of a credential of this account.
     pub(in crate::broker) fn title_for(&self, account: &Account) -> String {
         account.title.as_ref().or(account.username.as_ref()).unwrap_or(&self.title).clone()
@@ -57,7 +80,9 @@ impl Broker {
         if !client.can(oauth.token_auth) {
             return Err(Error::NotConfigured(provider.name.to_string()));
         }
-        Ok(Connectable { provider, oauth, client, title: provider.entry.display_name.clone(), server: None })
+        let egress = self.0.egress.of_provider(provider.name.as_str());
+        let title = provider.entry.display_name.clone();
+        Ok(Connectable { provider, oauth, client, egress, title, server: None })
     }
 
     /// Returns the provider for a login or a credential. For an MCP server, `found` is the sealed
@@ -68,6 +93,7 @@ impl Broker {
         found: Option<&str>,
     ) -> Result<Connectable<'_>, Error> {
         match self.0.catalog.get(name).zip(found) {
+            Some((provider, _)) if provider.entry.mcp.is_none() => Err(Error::NotConfigured(name.to_owned())),
             Some((provider, found)) => self.found_mcp(provider, found),
             None => self.connectable(name).await,
         }

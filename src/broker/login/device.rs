@@ -160,7 +160,7 @@ impl Broker {
         let asked = (request.scopes.as_slice(), &request.further_scopes);
         let (scopes, further_scopes) = requested_scopes(&connectable.oauth, asked, reconnect.as_ref());
         let client = &connectable.client;
-        let begun = oauth::authorize_device(&self.0.egress, &entry, client, &scopes, &further_scopes).await;
+        let begun = oauth::authorize_device(&connectable.egress, &entry, client, &scopes, &further_scopes).await;
         let begun = begun.map_err(|error| Error::of_device_authorization(&error))?;
 
         let token = StateToken::generate(self.0.random);
@@ -179,6 +179,7 @@ impl Broker {
             scopes,
             further_scopes,
             inputs,
+            discovery: None,
             state_metadata: request.state_metadata,
             issuer: connectable.oauth.issuer.clone(),
             reconnect: reconnect.map(|again| again.id),
@@ -220,7 +221,7 @@ impl Broker {
         let mut connectable = self.connectable(provider).await?;
         connectable.client = connectable.client.with_dpop(pending.dpop_key.clone());
         let entry = connectable.oauth.with_values(&pending.inputs).map_err(gone)?;
-        let asked = oauth::poll_device(&self.0.egress, &entry, &connectable.client, &code, &pending.scopes).await;
+        let asked = oauth::poll_device(&connectable.egress, &entry, &connectable.client, &code, &pending.scopes).await;
         match asked {
             Ok(grant) => {
                 let connected = self.device_connected(caller, (&connectable, &entry), *pending, &token, grant).await;
@@ -298,7 +299,8 @@ impl Broker {
             Err(error) => return Err(error.into()),
         }
         // Only now, because a turn lasts for one request only.
-        oauth::complete_grant(&self.0.egress, entry, &connectable.client, &mut grant, &pending.further_scopes).await;
+        oauth::complete_grant(&connectable.egress, entry, &connectable.client, &mut grant, &pending.further_scopes)
+            .await;
         let mut values = pending.inputs.clone();
         let identity = self.whose(connectable, &grant, None, &mut values).await?;
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
@@ -313,7 +315,8 @@ impl Broker {
                 access_token: Some(&grant.access_token),
                 refresh_token: grant.refresh_token.as_ref(),
             };
-            let revoked = oauth::revoke(&self.0.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
+            let revoked =
+                oauth::revoke(&connectable.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
             if let Err(error) = revoked {
                 tracing::warn!(provider = %connectable.provider.name, %error, "cannot revoke the tokens of a deleted login");
             }

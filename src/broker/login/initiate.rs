@@ -23,6 +23,9 @@ use crate::kind::Kind;
 use crate::oauth::{self, AuthorizationRequest, CodeVerifier, Nonce, StateToken};
 use crate::vault::{CredentialPage, LoginFlow, PendingAuthorization};
 
+/// Maximum length of a login URL, in bytes. Browsers and servers accept no much longer one.
+const MAX_LOGIN_URL: usize = 8 * 1024;
+
 /// Parameters of a login.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[schema(as = OAuthInitiateRequest)]
@@ -88,7 +91,7 @@ impl Broker {
         flow: LoginFlow,
         within: Duration,
     ) -> Result<InitiateResponse, Error> {
-        let (connectable, inputs) = self.to_connect(caller, provider, &request).await?;
+        let (connectable, inputs, discovery) = self.to_connect(caller, provider, &request).await?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
 
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
@@ -110,6 +113,9 @@ impl Broker {
         };
         let created_at = self.0.clock.now();
         let (login_url, within) = self.login_url(&connectable, &entry, &authorization, within).await?;
+        if login_url.as_str().len() > MAX_LOGIN_URL {
+            return Err(Error::LoginUrlTooLong);
+        }
 
         let expires_at = created_at.plus(within);
         let pending = PendingAuthorization {
@@ -124,6 +130,7 @@ impl Broker {
             scopes,
             further_scopes,
             inputs,
+            discovery,
             state_metadata: request.state_metadata,
             issuer: connectable.oauth.issuer.clone(),
             reconnect: reconnect.map(|again| again.id),
@@ -149,7 +156,7 @@ impl Broker {
         if entry.par_url.is_none() {
             return Ok((authorization.url().map_err(unbuildable)?, within));
         }
-        let pushed = Box::pin(oauth::push(&self.0.egress, entry, &connectable.client, authorization)).await;
+        let pushed = Box::pin(oauth::push(&connectable.egress, entry, &connectable.client, authorization)).await;
         let failed = |error: oauth::OAuthError| {
             let what = error.to_string();
             if error.timed_out() { Error::ServerTooSlow(what) } else { Error::ServerUnusable(what) }
@@ -158,21 +165,24 @@ impl Broker {
         Ok((authorization.url_of_pushed(&pushed.request_uri).map_err(unbuildable)?, within.min(pushed.expires_in)))
     }
 
-    /// Returns the provider and the values for its URLs: from the caller, or from an MCP server.
+    /// Returns the provider, the caller's values for its URLs, and the result of the discovery at an
+    /// MCP server.
     async fn to_connect(
         &self,
         caller: &Caller,
         provider: &str,
         request: &InitiateRequest,
-    ) -> Result<(Connectable<'_>, Values), Error> {
+    ) -> Result<(Connectable<'_>, Values, Option<String>), Error> {
         if let Some(known) = self.0.catalog.get(provider)
             && let Some(mcp) = &known.entry.mcp
         {
-            return Box::pin(self.discover_mcp(caller, known, mcp, &request.inputs, &request.callback_url)).await;
+            let found = self.discover_mcp(caller, known, mcp, &request.inputs, &request.callback_url);
+            let (connectable, discovery) = Box::pin(found).await?;
+            return Ok((connectable, Values::new(), Some(discovery)));
         }
         let connectable = self.connectable(provider).await?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
-        Ok((connectable, inputs))
+        Ok((connectable, inputs, None))
     }
 
     fn check_callback(&self, callback_url: &str) -> Result<(), Error> {

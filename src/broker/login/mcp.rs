@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connectable::{Connectable, undiscovered};
 use crate::broker::caller::Caller;
@@ -18,15 +18,13 @@ use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::{Mcp, OAuth, TokenAuth};
+use crate::egress::Egress;
 use crate::oauth::{
     self, Client, DiscoveryError, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
     ResourceError,
 };
 use crate::secret::Secret;
-use crate::vault::{AuditContext, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt};
-
-/// Name of the value that holds the discovery result, among the values kept with a credential.
-const SERVER: &str = "server";
+use crate::vault::{AuditContext, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt, Tokens};
 
 /// Maximum length of a title, in characters.
 const MAX_TITLE: usize = 200;
@@ -40,6 +38,8 @@ const TOO_SHORT: i64 = 900;
 struct Found {
     /// URL of the server, as the caller or the entry gives it.
     server: String,
+    /// True if the caller named the server.
+    chosen: bool,
     oauth: OAuth,
     redirect_uri: String,
     client: Whose,
@@ -60,7 +60,7 @@ enum Whose {
 
 impl Broker {
     /// Discovers how to connect an account at the MCP server that the caller or the entry names.
-    /// Returns the provider for this login, and the values to keep with it.
+    /// Returns the provider for this login, and the result to seal with it.
     pub(in crate::broker) async fn discover_mcp<'b>(
         &'b self,
         caller: &Caller,
@@ -68,30 +68,32 @@ impl Broker {
         mcp: &Mcp,
         inputs: &BTreeMap<String, String>,
         redirect_uri: &str,
-    ) -> Result<(Connectable<'b>, BTreeMap<String, String>), Error> {
+    ) -> Result<(Connectable<'b>, String), Error> {
         let url = mcp.server(inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
-        let resource = ProtectedResource::find(&self.0.egress, &url).await.map_err(|error| unusable(&error))?;
+        let chosen = mcp.server_url.is_none();
+        let egress = self.mcp_egress(provider, chosen);
+        let resource = ProtectedResource::find(&egress, &url).await.map_err(|error| unusable(&error))?;
         // If there are several, take the one that our configured client is registered at, else the
         // first.
         let mut servers = resource.authorization_servers.iter();
         let preferred =
             servers.clone().find(|one| mcp.issuer.as_ref().is_some_and(|issuer| oauth::is_same_issuer(one, issuer)));
-        let chosen = preferred.or(servers.next()).ok_or_else(|| unusable(&ResourceError::NoAuthorizationServer))?;
-        let metadata = Metadata::fetch(&self.0.egress, chosen).await.map_err(|error| undiscovered(&error))?;
+        let issuer = preferred.or(servers.next()).ok_or_else(|| unusable(&ResourceError::NoAuthorizationServer))?;
+        let metadata = Metadata::fetch(&egress, issuer).await.map_err(|error| undiscovered(&error))?;
         if !metadata.code_challenge_methods_supported.iter().any(|method| method == "S256") {
             let what = "the authorization server does not announce PKCE with S256, which Strongroom requires";
             return Err(Error::ServerUnusable(what.to_owned()));
         }
         let (whose, client, token_auth) =
-            self.mcp_client(caller, provider, mcp, &resource, &metadata, redirect_uri).await?;
+            self.mcp_client((caller, &egress), provider, mcp, &resource, &metadata, redirect_uri).await?;
         let base = entry(mcp, &resource, &metadata, token_auth).map_err(|error| undiscovered(&error))?;
         let oauth = oauth::resolve(&base, &metadata, &client).map_err(|error| undiscovered(&error))?;
         // MCP defines no identity endpoint.
         let oauth = OAuth { identity: None, ..oauth };
         let server = url.url().to_string();
-        let found = Found { server, oauth, redirect_uri: redirect_uri.to_owned(), client: whose };
+        let found = Found { server, chosen, oauth, redirect_uri: redirect_uri.to_owned(), client: whose };
         let kept = serde_json::to_string(&found).map_err(|error| Error::ServerUnusable(error.to_string()))?;
-        Ok((found.connectable(provider, client), BTreeMap::from([(SERVER.to_owned(), kept)])))
+        Ok((found.connectable(provider, client, egress), kept))
     }
 
     /// Returns the provider as it was discovered for a login or a credential.
@@ -110,7 +112,14 @@ impl Broker {
             }
         };
         let client = client.ok_or_else(not_configured)?;
-        Ok(found.connectable(provider, client))
+        let egress = self.mcp_egress(provider, found.chosen);
+        Ok(found.connectable(provider, client, egress))
+    }
+
+    /// Returns the egress client for an MCP server. If a caller chose it, every URL in its documents
+    /// is the caller's too.
+    fn mcp_egress(&self, provider: &Provider, chosen: bool) -> Egress {
+        self.0.egress.of_provider(provider.name.as_str()).at_chosen_server(chosen)
     }
 
     /// Returns true if the credential's provider is an MCP server.
@@ -120,34 +129,25 @@ impl Broker {
 
     /// Returns true if the tokens belong to an MCP server without a revocation endpoint.
     pub(in crate::broker) fn has_no_revocation(queued: &QueuedRevocation) -> bool {
-        let found =
-            Self::kept_mcp_of(&queued.tokens.metadata).and_then(|kept| serde_json::from_str::<Found>(kept).ok());
+        let kept = queued.tokens.discovery.as_deref();
+        let found = kept.and_then(|kept| serde_json::from_str::<Found>(kept).ok());
         found.is_some_and(|found| found.oauth.revoke.is_none())
     }
 
-    /// Returns the registration that a credential with this metadata was connected through.
-    pub(in crate::broker) fn registered_at(metadata: &BTreeMap<String, Value>) -> Option<RegisteredAt> {
-        let found: Found = serde_json::from_str(Self::kept_mcp_of(metadata)?).ok()?;
+    /// Returns the registration that these tokens were issued to.
+    pub(in crate::broker) fn registered_at(tokens: &Tokens) -> Option<RegisteredAt> {
+        let found: Found = serde_json::from_str(tokens.discovery.as_deref()?).ok()?;
         found.is_registered().then(|| found.place())
-    }
-
-    /// Returns the discovery result among the values of a login.
-    pub(in crate::broker) fn kept_mcp(values: &BTreeMap<String, String>) -> Option<&str> {
-        values.get(SERVER).map(String::as_str)
-    }
-
-    /// Returns the discovery result in a credential's metadata.
-    pub(in crate::broker) fn kept_mcp_of(metadata: &BTreeMap<String, Value>) -> Option<&str> {
-        metadata.get("inputs")?.get(SERVER)?.as_str()
     }
 
     /// Registers a new client if the authorization server has deleted ours. Returns `None` if ours
     /// was not registered by us, or the registration fails.
-    pub(in crate::broker) async fn register_again(&self, kept: &str, dead: &str) -> Option<Client> {
+    pub(in crate::broker) async fn register_again(&self, egress: &Egress, kept: &str, dead: &str) -> Option<Client> {
         let found: Found = serde_json::from_str(kept).ok().filter(Found::is_registered)?;
         let issuer = found.oauth.issuer.clone()?;
-        let metadata = Metadata::fetch(&self.0.egress, &issuer).await.ok()?;
-        let registered = self.register(&metadata, &found.redirect_uri, &found.oauth.default_scopes).await.ok()?;
+        let metadata = Metadata::fetch(egress, &issuer).await.ok()?;
+        let registered =
+            self.register(egress, &metadata, &found.redirect_uri, &found.oauth.default_scopes).await.ok()?;
         let kept = self
             .0
             .vault
@@ -181,7 +181,7 @@ impl Broker {
     /// configured, metadata document, dynamic registration.
     async fn mcp_client(
         &self,
-        caller: &Caller,
+        (caller, egress): (&Caller, &Egress),
         provider: &Provider,
         mcp: &Mcp,
         resource: &ProtectedResource,
@@ -209,7 +209,7 @@ impl Broker {
         let registration = match known {
             Some(known) if !ends(&known) => known,
             known => {
-                let new = self.register(metadata, redirect_uri, &resource.scopes).await?;
+                let new = self.register(egress, metadata, redirect_uri, &resource.scopes).await?;
                 let dead = known.map(|known| known.client_id);
                 self.0.vault.registrations().put(&at, new, dead.as_deref(), &caller.who).await?
             }
@@ -221,6 +221,7 @@ impl Broker {
 
     async fn register(
         &self,
+        egress: &Egress,
         metadata: &Metadata,
         redirect_uri: &str,
         scopes: &[String],
@@ -233,7 +234,7 @@ impl Broker {
         let token_auth = oauth::preferred_auth(announced)
             .ok_or_else(|| unable("the authorization server offers no supported client authentication method"))?;
         let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, scopes };
-        let registered = oauth::register(&self.0.egress, endpoint, &request).await;
+        let registered = oauth::register(egress, endpoint, &request).await;
         registered.map(ClientRegistration::from).map_err(|error| match error {
             RegistrationError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
             _ => Error::ServerUnusable(error.to_string()),
@@ -257,12 +258,12 @@ impl Broker {
 
 impl Found {
     /// Returns the provider of this login. Its title names the server, unless the entry fixes one.
-    fn connectable(self, provider: &Provider, client: Client) -> Connectable<'_> {
+    fn connectable(self, provider: &Provider, client: Client, egress: Egress) -> Connectable<'_> {
         let is_fixed = provider.entry.mcp.as_ref().is_some_and(|mcp| mcp.server_url.is_some());
         let shown = self.server.split_once("://").map_or(self.server.as_str(), |(_, rest)| rest.trim_end_matches('/'));
         let title = if is_fixed { &provider.entry.display_name } else { shown };
         let title = title.chars().take(MAX_TITLE).collect();
-        Connectable { provider, title, oauth: Cow::Owned(self.oauth), client, server: Some(self.server) }
+        Connectable { provider, title, oauth: Cow::Owned(self.oauth), client, egress, server: Some(self.server) }
     }
 
     fn is_registered(&self) -> bool {

@@ -198,7 +198,7 @@ fn urls(oauth: &OAuth) -> Vec<(&'static str, Url)> {
 async fn request(name: &'static str, url: Url, egress: &Egress) -> EndpointCheck {
     let (method, headers) = (Method::HEAD, HeaderMap::new());
     let shown = url.to_string();
-    let sent = egress.send(EgressRequest { method, url, headers, body: None }).await;
+    let sent = egress.send(EgressRequest { method, url, headers, body: None, chosen: false }).await;
     EndpointCheck::of(name, shown, sent, |_| None)
 }
 
@@ -208,7 +208,7 @@ async fn token_request(url: Url, egress: &Egress) -> EndpointCheck {
     let headers = HeaderMap::from_iter([content_type]);
     let shown = url.to_string();
     let body = Some(Zeroizing::new(Vec::new()));
-    let sent = egress.send(EgressRequest { method: Method::POST, url, headers, body }).await;
+    let sent = egress.send(EgressRequest { method: Method::POST, url, headers, body, chosen: false }).await;
     EndpointCheck::of(TOKEN, shown, sent, |answer| {
         let allowed = answer.headers.get(ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match answer.status {

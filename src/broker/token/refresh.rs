@@ -139,7 +139,7 @@ impl Broker {
                 other => Failed::Otherwise(other),
             });
         }
-        let found = Self::kept_mcp_of(&tokens.metadata);
+        let found = tokens.discovery.as_deref();
         let connectable = self.refresher(summary, found).await.map_err(|_| unusable())?;
         let entry = connectable.oauth.for_credential(&tokens.metadata).map_err(|_| unusable())?;
         let refresh_token = tokens.refresh_token.as_ref().ok_or_else(unusable)?;
@@ -147,13 +147,13 @@ impl Broker {
         let redirect_uri = tokens.redirect_uri.as_deref();
         let old = RefreshRequest { refresh_token, access_token: &tokens.access_token, granted, redirect_uri };
         let client = connectable.client.clone().with_dpop(tokens.dpop_key.clone());
-        let sent = oauth::refresh(&self.0.egress, &entry, &client, &old).await;
+        let sent = oauth::refresh(&connectable.egress, &entry, &client, &old).await;
         if let (Err(error), Some(found)) = (&sent, found)
             && error.rejects_registration()
-            && let Some(anew) = self.register_again(found, &client.id).await
+            && let Some(anew) = self.register_again(&connectable.egress, found, &client.id).await
         {
             let anew = anew.with_dpop(tokens.dpop_key.clone());
-            let sent = oauth::refresh(&self.0.egress, &entry, &anew, &old).await;
+            let sent = oauth::refresh(&connectable.egress, &entry, &anew, &old).await;
             // If this is refused, the grant is lost: its tokens belong to a client that no longer
             // exists.
             return sent.map_err(|error| match error {
@@ -229,6 +229,8 @@ impl Broker {
             renewal: old.renewal,
             dpop_key: old.dpop_key,
             redirect_uri: old.redirect_uri,
+            discovery: old.discovery,
+            issued_by: old.issued_by,
         };
         let expires_at = grant.expires_in.map(|lifetime| now.plus(lifetime));
         let refresh_at = schedule::refresh_at(&tokens, now, self.0.random);

@@ -139,6 +139,8 @@ mod tests {
             metadata: BTreeMap::new(),
             dpop_key: None,
             redirect_uri: None,
+            discovery: None,
+            issued_by: None,
         }
     }
 

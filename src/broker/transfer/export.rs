@@ -121,7 +121,7 @@ impl Broker {
     /// it.
     fn add_registration(&self, credential: &mut TransferredCredential) -> Result<(), VaultError> {
         let CredentialSecret::OAuth2(tokens) = &credential.material else { return Ok(()) };
-        if let Some(at) = Self::registered_at(&tokens.metadata) {
+        if let Some(at) = Self::registered_at(tokens) {
             credential.registration = self.0.vault.registrations().get(&at)?.map(|client| (at, client));
         }
         Ok(())

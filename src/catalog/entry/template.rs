@@ -28,6 +28,8 @@ pub struct Template {
     /// The placeholders in the text, with their braces.
     values: Vec<(Range<usize>, Position)>,
     url: Option<Url>,
+    /// True if a value was filled into the host.
+    host_is_filled: bool,
 }
 
 /// The place of a value in the URL.
@@ -46,14 +48,19 @@ pub(in crate::catalog) const DISCOVERED: &str = "discovered";
 
 impl From<&Endpoint> for Template {
     fn from(endpoint: &Endpoint) -> Self {
-        Self { text: endpoint.url().to_string(), values: Vec::new(), url: Some(endpoint.url().clone()) }
+        Self {
+            text: endpoint.url().to_string(),
+            values: Vec::new(),
+            url: Some(endpoint.url().clone()),
+            host_is_filled: false,
+        }
     }
 }
 
 impl Default for Template {
     /// A URL that is not known yet: discovery finds it.
     fn default() -> Self {
-        Self { text: DISCOVERED.to_owned(), values: Vec::new(), url: None }
+        Self { text: DISCOVERED.to_owned(), values: Vec::new(), url: None, host_is_filled: false }
     }
 }
 
@@ -89,7 +96,7 @@ impl Template {
         if text[end..].contains('}') {
             return Err("a '}' without its '{'".to_owned());
         }
-        let mut template = Self { text: text.to_owned(), values, url: None };
+        let mut template = Self { text: text.to_owned(), values, url: None, host_is_filled: false };
         let tried = Endpoint::parse(&template.written(|_, _| Ok::<_, ()>(STAND_IN.to_owned())).unwrap_or_default())?;
         if template.values.is_empty() {
             template.url = Some(tried.url().clone());
@@ -105,6 +112,11 @@ impl Template {
     /// Returns the text as the entry has it.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Returns true if the host depends on a value that is not the entry's own.
+    pub fn host_is_chosen(&self) -> bool {
+        self.host_is_filled || self.values.iter().any(|(_, position)| *position != Position::Beyond)
     }
 
     /// Returns the names of the values and their places.
@@ -129,7 +141,8 @@ impl Template {
             Some((input, value)) => placed(name, input, value, position),
             None => Ok(format!("{{{name}}}")),
         })?;
-        Self::parse(&text).map_err(|_| InputFault::Unusable)
+        let filled = Self::parse(&text).map_err(|_| InputFault::Unusable)?;
+        Ok(Self { host_is_filled: self.host_is_chosen(), ..filled })
     }
 
     /// Fills in the client id, which the operator sets, for `{client_id}` in a path.

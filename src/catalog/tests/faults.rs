@@ -304,3 +304,13 @@ fn every_fault_of_an_input_has_its_key() {
         "{found}"
     );
 }
+
+#[test]
+fn an_unknown_name_in_catalog_only_is_a_fault() {
+    let config =
+        crate::config::Config::from_toml("[catalog]\nonly = [\"githb\"]\n", std::path::Path::new("/x")).unwrap();
+    let built = crate::catalog::Catalog::build([]).unwrap().restricted_to(&config);
+    let fault = built.unwrap_err().to_string();
+    let expected = "strongroom.toml:2: catalog.only: the catalogue has no provider 'githb'; did you mean 'github'?";
+    assert!(fault.contains(expected), "{fault}");
+}

@@ -132,11 +132,16 @@ fn new_key() -> NewApiKey {
 pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
     let localhost = CallbackOrigin::parse_entry("http://localhost").expect("a legal origin");
     config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(localhost);
-    config.egress.allow.push("127.0.0.0/8".parse::<IpNet>().expect("a legal network"));
+    let loopback = "127.0.0.0/8".parse::<IpNet>().expect("a legal network");
+    config.egress.allow.push(loopback);
+    let mcp = config.providers.entry("mcp".parse::<ProviderName>().expect("a legal name")).or_default();
+    mcp.allow_private.push(loopback);
     let entry = EntryPatch::parse(Path::new("sandbox.toml"), &sandbox.entry_toml());
     let settings = ProviderSettings {
         client_id: Some(sandbox.client_id().to_owned()),
         client_secrets: vec![sandbox.client_secret().clone()],
+        lend_client: true,
+        lend_scopes: ["profile", "read"].map(str::to_owned).into(),
         entry: entry.expect("the sandbox describes itself in good TOML"),
         ..ProviderSettings::default()
     };

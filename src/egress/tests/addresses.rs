@@ -10,7 +10,7 @@ use url::Url;
 use super::tls::{Authority, https};
 use super::{failure, get};
 use crate::egress::tests::hostile::{Hostile, resolving_to, response};
-use crate::egress::{AddressRefusal, Egress, EgressError, LIMITS, NotSent, resolver};
+use crate::egress::{AddressRefusal, Egress, EgressError, EgressRequest, LIMITS, NotSent, resolver};
 
 /// URLs of this machine, of private networks, or without `https`; `PORT` is a server that must not
 /// be contacted. `tests/oauth/attacks/ssrf.rs` sends the same URLs to every input that accepts one.
@@ -79,4 +79,23 @@ async fn addresses_are_checked_for_every_connection() {
     assert_eq!(failure(&egress, url()).await, EgressError::Refused(AddressRefusal::Address));
     assert_eq!(failure(&egress, url()).await, EgressError::NotSent(NotSent::Dns), "no address");
     assert_eq!((good.seen().len(), trap.seen().len(), calls.load(Ordering::SeqCst)), (2, 0, 5));
+}
+
+#[tokio::test]
+async fn chosen_hosts_are_covered_by_allow_private_alone() {
+    let server = Hostile::saying(response("200 OK", "text/plain", "")).await;
+    let loopback: [IpNet; 1] = ["127.0.0.0/8".parse().unwrap()];
+    let egress = Egress::assemble(&loopback, &[], LIMITS, resolver::system()).unwrap();
+    let egress = egress.with_private([("mcp", loopback.as_slice())]).unwrap();
+    let sent = async |egress: Egress, chosen| {
+        let request = EgressRequest { chosen, ..get(server.url("/")) };
+        egress.send(request).await.map(|response| response.status.as_u16())
+    };
+    let refused = Err(EgressError::Refused(AddressRefusal::ChosenAddress));
+    assert_eq!(sent(egress.clone(), false).await, Ok(200));
+    assert_eq!(sent(egress.clone(), true).await, refused);
+    assert_eq!(sent(egress.of_provider("other"), true).await, refused);
+    assert_eq!(sent(egress.of_provider("other").at_chosen_server(true), false).await, refused);
+    assert_eq!(sent(egress.of_provider("mcp").at_chosen_server(true), false).await, Ok(200));
+    assert_eq!(server.seen().len(), 2);
 }

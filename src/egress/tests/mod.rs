@@ -4,7 +4,7 @@ mod addresses;
 pub(crate) mod hostile;
 mod tls;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hostile::{Hostile, ServerStep, hasty, limited, patient, response};
 use http::{HeaderMap, Method, StatusCode};
@@ -15,7 +15,7 @@ use super::message::LIMITS;
 use super::*;
 
 fn get(url: Url) -> EgressRequest {
-    EgressRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+    EgressRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None, chosen: false }
 }
 
 async fn failure(egress: &Egress, url: Url) -> EgressError {
@@ -31,7 +31,8 @@ async fn request_and_response_are_transferred_unchanged() {
     let mut headers = HeaderMap::new();
     headers.insert("X-Test", "1".parse().unwrap());
     let body = Some(Zeroizing::new(b"a=b".to_vec()));
-    let request = EgressRequest { method: Method::POST, url: server.url("/token?x=1#part"), headers, body };
+    let request =
+        EgressRequest { method: Method::POST, url: server.url("/token?x=1#part"), headers, body, chosen: false };
     let response = patient().send(request).await.unwrap();
     assert_eq!((response.status, &response.body[..]), (StatusCode::CREATED, &b"hello"[..]));
     let seen = server.seen().join("").to_ascii_lowercase();

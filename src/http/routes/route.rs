@@ -11,6 +11,7 @@ use warp::Reply as _;
 use warp::reply::Response;
 
 use crate::broker::{Authenticated, Caller};
+use crate::egress;
 use crate::http::app::App;
 use crate::http::auth::{self, Authorize};
 use crate::http::denial_audit::Denial;
@@ -285,7 +286,8 @@ impl Route {
         let authenticated = Arc::new(auth::authenticate(&app.broker, &app.failed_attempts, &head).await?);
         *api_key = authenticated.api_key();
         exchange.authenticated = Some(authenticated.clone());
-        let result = (self.run)(exchange).await;
+        let share = api_key.map(|id| id.to_string()).unwrap_or_default();
+        let result = egress::on_behalf_of(share, (self.run)(exchange)).await;
         if let Err(problem) = &result {
             let denial = Denial {
                 problem: problem.kind(),

@@ -12,7 +12,7 @@ use crate::egress::{Egress, EgressResponse};
 use crate::json;
 use crate::oauth::client_auth::client::Client;
 use crate::oauth::client_auth::request::ClientRequest;
-use crate::oauth::message::error::{InvalidResponse, OAuthError, refusal};
+use crate::oauth::message::error::{BuildError, InvalidResponse, OAuthError, refusal};
 use crate::oauth::message::retry_after::RetryAfter;
 use crate::oauth::message::sanitize::Sanitizer;
 
@@ -41,7 +41,7 @@ pub async fn push(
     client: &Client,
     request: &AuthorizationRequest<'_>,
 ) -> Result<Pushed, OAuthError> {
-    let url = entry.par_url.as_ref().and_then(|url| url.url());
+    let url = entry.par_url.as_ref().ok_or(BuildError::Url)?;
     let mut outgoing = ClientRequest::post(url, entry, request.parameters())?;
     outgoing.masked.push(request.state.secret());
     outgoing.send(egress, entry, client, read).await

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::client::Client;
 use crate::catalog::entry::{Body, Method, OAuth, TokenAuth};
+use crate::catalog::template::Template;
 use crate::egress::{Egress, EgressError, EgressRequest, EgressResponse};
 use crate::oauth::message::error::{BuildError, ClientRejection};
 use crate::oauth::message::parameters::Parameters;
@@ -18,6 +19,8 @@ use crate::secret::Secret;
 /// it is sent.
 pub(in crate::oauth) struct ClientRequest<'a> {
     pub(in crate::oauth) url: Url,
+    /// True if a caller, or a server that a caller chose, named the host.
+    pub(in crate::oauth) chosen: bool,
     pub(in crate::oauth) method: Method,
     pub(in crate::oauth) headers: HeaderMap,
     /// The client authentication; `None` if the request has another one, or none.
@@ -33,9 +36,10 @@ pub(in crate::oauth) struct ClientRequest<'a> {
 
 impl ClientRequest<'_> {
     /// Returns a POST of a form with the entry's client authentication.
-    pub(in crate::oauth) fn post(url: Option<&Url>, entry: &OAuth, parameters: Parameters) -> Result<Self, BuildError> {
+    pub(in crate::oauth) fn post(url: &Template, entry: &OAuth, parameters: Parameters) -> Result<Self, BuildError> {
         Ok(Self {
-            url: url.ok_or(BuildError::Url)?.clone(),
+            url: url.url().ok_or(BuildError::Url)?.clone(),
+            chosen: url.host_is_chosen(),
             method: Method::Post,
             headers: HeaderMap::new(),
             auth: Some(entry.token_auth),
@@ -59,7 +63,7 @@ impl ClientRequest<'_> {
     where
         E: From<EgressError> + From<BuildError> + ClientRejection,
     {
-        let mut sanitizer = Sanitizer::default();
+        let mut sanitizer = Sanitizer::for_server(egress.is_chosen(self.chosen));
         client.mask_secrets(&mut sanitizer);
         for secret in &self.masked {
             sanitizer.mask(secret.expose());
@@ -98,6 +102,6 @@ impl ClientRequest<'_> {
             }
             (_, encoding) => body(encoding, &parameters, &mut headers),
         };
-        Ok(EgressRequest { method: self.method.into(), url, headers, body })
+        Ok(EgressRequest { method: self.method.into(), url, headers, body, chosen: self.chosen })
     }
 }

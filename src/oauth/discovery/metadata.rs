@@ -172,7 +172,7 @@ fn shown(issuer: &str) -> String {
 pub(in crate::oauth) async fn get(egress: &Egress, url: Url) -> Result<EgressResponse, EgressError> {
     let mut headers = HeaderMap::new();
     accept_json(&mut headers);
-    egress.send(EgressRequest { method: Method::GET, url, headers, body: None }).await
+    egress.send(EgressRequest { method: Method::GET, url, headers, body: None, chosen: false }).await
 }
 
 /// Returns the URLs at which an issuer's metadata may be: those of RFC 8414 (§3.1, §5) before

@@ -139,7 +139,7 @@ async fn challenge_of(egress: &Egress, url: &Url) -> Result<Challenge, ResourceE
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             Zeroizing::new(initialize().to_string().into_bytes())
         });
-        let request = EgressRequest { method, url: url.clone(), headers, body };
+        let request = EgressRequest { method, url: url.clone(), headers, body, chosen: false };
         match egress.send_for_head(request, PROBE_TIMEOUT).await {
             Ok(response) if response.status == StatusCode::UNAUTHORIZED => {
                 return Ok(Challenge::read(&response.headers));

@@ -92,7 +92,8 @@ pub async fn register(
     accept_json(&mut headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let body = Zeroizing::new(request.document().to_string().into_bytes());
-    let request_out = EgressRequest { method: Method::POST, url: endpoint.url().clone(), headers, body: Some(body) };
+    let url = endpoint.url().clone();
+    let request_out = EgressRequest { method: Method::POST, url, headers, body: Some(body), chosen: false };
     let response = egress.send(request_out).await?;
     let members = json::parse_object(&response.body).unwrap_or_default();
     match response.status {
@@ -101,7 +102,8 @@ pub async fn register(
         status if status.is_client_error() && members.contains_key("error") => {
             let text = |name| members.get(name).and_then(Value::as_str);
             let error = text("error").unwrap_or("error");
-            let refused = ErrorResponse::new(error, text("error_description"), &Sanitizer::default());
+            let refused =
+                ErrorResponse::new(error, text("error_description"), &Sanitizer::for_server(egress.is_chosen(false)));
             Err(RegistrationError::Refused(refused))
         }
         status => Err(RegistrationError::Status(status.as_u16())),
@@ -225,6 +227,7 @@ mod tests {
                     description: Some("not this one".into()),
                     reasons: crate::oauth::message::reasons::Reasons::default(),
                     status: None,
+                    codes_only: false,
                 }),
             ),
         ] {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::reasons::{Reasons, is_outage};
 use super::retry_after::RetryAfter;
-use super::sanitize::Sanitizer;
+use super::sanitize::{Sanitizer, registered_code};
 use crate::catalog::entry::OAuth;
 use crate::egress::EgressError;
 
@@ -25,6 +25,9 @@ pub enum BuildError {
     /// The provider requires an assertion signed with our private key, and none is configured.
     #[error("the provider requires a private key, and none is configured (client_key)")]
     NoClientKey,
+    /// The operator no longer lends the configured client.
+    #[error("the operator does not lend the configured client (lend_client)")]
+    ClientNotLent,
     /// The private key cannot sign with the algorithm that the entry names.
     #[error("the configured private key cannot sign with the algorithm that the provider requires")]
     ClientKey,
@@ -54,12 +57,15 @@ pub struct ErrorResponse {
     pub(in crate::oauth) reasons: Reasons,
     /// Status of the response; `None` for a callback.
     pub status: Option<StatusCode>,
+    /// True if a caller chose the server: only a registered code is shown then.
+    pub codes_only: bool,
 }
 
 impl ErrorResponse {
     pub(in crate::oauth) fn new(error: &str, description: Option<&str>, sanitizer: &Sanitizer) -> Self {
         let description = description.and_then(|text| sanitizer.description(text));
-        Self { error: sanitizer.error(error), description, reasons: Reasons::default(), status: None }
+        let (error, codes_only) = (sanitizer.error(error), sanitizer.codes_only());
+        Self { error, description, reasons: Reasons::default(), status: None, codes_only }
     }
 
     /// Returns true if the provider says that the grant is over.
@@ -76,7 +82,7 @@ impl ErrorResponse {
 impl fmt::Display for ErrorResponse {
     /// `<error>: <description>`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.error)?;
+        f.write_str(if self.codes_only { registered_code(&self.error) } else { &self.error })?;
         self.description.as_ref().map_or(Ok(()), |description| write!(f, ": {description}"))
     }
 }

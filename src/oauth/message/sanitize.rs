@@ -16,13 +16,81 @@ const MAX_DESCRIPTION: usize = 500;
 /// be an ordinary word or part of one.
 const MIN_TOKEN: usize = 16;
 
+/// Error codes of the registry "OAuth Extensions Error" of IANA, and those of RFC 6749, 7009, 7591
+/// and 8628.
+const REGISTERED: [&str; 37] = [
+    "access_denied",
+    "account_selection_required",
+    "authorization_pending",
+    "consent_required",
+    "expired_token",
+    "insufficient_scope",
+    "insufficient_user_authentication",
+    "interaction_required",
+    "invalid_authorization_details",
+    "invalid_client",
+    "invalid_client_metadata",
+    "invalid_dpop_proof",
+    "invalid_grant",
+    "invalid_redirect_uri",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_scope",
+    "invalid_software_statement",
+    "invalid_target",
+    "invalid_token",
+    "login_required",
+    "need_info",
+    "registration_not_supported",
+    "request_denied",
+    "request_not_supported",
+    "request_submitted",
+    "request_uri_not_supported",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unapproved_software_statement",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+    "unsupported_token_type",
+    "use_dpop_nonce",
+];
+
+/// Shown in place of a code that is not registered.
+const UNREGISTERED: &str = "an error without a registered code";
+
+/// Returns the error code if it is registered. A text in its place may be anything that the server
+/// could read.
+pub(in crate::oauth) fn registered_code(code: &str) -> &str {
+    if REGISTERED.contains(&code) { code } else { UNREGISTERED }
+}
+
 /// Masks the secrets of one request in the texts of its response.
 #[derive(Default)]
 pub(in crate::oauth) struct Sanitizer {
     secrets: Vec<Zeroizing<String>>,
+    codes_only: bool,
 }
 
 impl Sanitizer {
+    /// Passes on nothing but registered error codes of a server that a caller chose: its texts may
+    /// come from a network that the caller cannot reach.
+    pub(in crate::oauth) fn for_server(chosen: bool) -> Self {
+        Self { codes_only: chosen, ..Self::default() }
+    }
+
+    /// Returns true if only registered error codes are passed on.
+    pub(in crate::oauth) fn codes_only(&self) -> bool {
+        self.codes_only
+    }
+
+    /// Sanitizes an error code as it is shown.
+    pub(in crate::oauth) fn shown_error(&self, text: &str) -> String {
+        if self.codes_only { registered_code(text).to_owned() } else { self.error(text) }
+    }
+
     /// Masks `secret` from now on, both plain and form-encoded.
     pub(in crate::oauth) fn mask(&mut self, secret: &str) {
         for form in [visible(secret).collect(), byte_serialize(secret.as_bytes()).collect()] {
@@ -40,9 +108,10 @@ impl Sanitizer {
         self.sanitize(text, MAX_ERROR).unwrap_or_else(|| "error".to_owned())
     }
 
-    /// Sanitizes a description; returns `None` if nothing remains of it.
+    /// Sanitizes a description; returns `None` if nothing remains of it, or if only
+    /// codes are passed on.
     pub(in crate::oauth) fn description(&self, text: &str) -> Option<String> {
-        self.sanitize(text, MAX_DESCRIPTION)
+        if self.codes_only { None } else { self.sanitize(text, MAX_DESCRIPTION) }
     }
 
     fn sanitize(&self, text: &str, limit: usize) -> Option<String> {
@@ -90,6 +159,14 @@ mod tests {
         assert_eq!(sanitizer.description(said).unwrap(), "code [masked], [masked], [masked] and [masked]");
         let at_the_end = format!("{}s3cr3t", "x".repeat(497));
         assert!(!sanitizer.description(&at_the_end).unwrap().contains("s3c"), "no half of a secret at the cut");
+    }
+
+    #[test]
+    fn a_chosen_server_passes_on_registered_codes_only() {
+        let sanitizer = Sanitizer::for_server(true);
+        assert_eq!(sanitizer.shown_error("invalid_grant"), "invalid_grant");
+        assert_eq!(sanitizer.shown_error("db password: hunter2"), UNREGISTERED);
+        assert_eq!(sanitizer.description("hunter2"), None);
     }
 
     // Requirement 4.

@@ -113,5 +113,5 @@ fn request(how: &entry::Identity, entry: &OAuth, client: &Client, grant: &Grant)
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     }
     let body = how.body.as_ref().map(|text| Zeroizing::new(text.clone().into_bytes()));
-    Ok(EgressRequest { method: how.method.into(), url, headers, body })
+    Ok(EgressRequest { method: how.method.into(), url, headers, body, chosen: how.url.host_is_chosen() })
 }

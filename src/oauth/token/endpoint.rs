@@ -23,7 +23,7 @@ pub(super) fn request<'a>(
     further: Vec<&'a BTreeMap<String, String>>,
     masked: Vec<&'a Secret>,
 ) -> Result<ClientRequest<'a>, BuildError> {
-    let mut request = ClientRequest::post(url.url(), entry, parameters)?;
+    let mut request = ClientRequest::post(url, entry, parameters)?;
     add_headers(&mut request.headers, &entry.token_headers)?;
     // `none` is a word for revocation; a token request always has a body.
     request.encoding = if entry.token_body == Body::None { Body::Form } else { entry.token_body };

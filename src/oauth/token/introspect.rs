@@ -35,6 +35,6 @@ fn request<'a>(how: &Introspect, entry: &OAuth, grant: &Grant) -> Result<ClientR
     let mut parameters = Parameters::default();
     parameters.set("token", grant.access_token.expose());
     parameters.set("token_type_hint", "access_token");
-    let request = ClientRequest::post(how.url.url(), entry, parameters)?;
+    let request = ClientRequest::post(&how.url, entry, parameters)?;
     Ok(ClientRequest { auth: Some(how.auth.unwrap_or(entry.token_auth)), ..request })
 }

@@ -20,7 +20,7 @@ use crate::vault::users;
 pub struct Replacement {
     /// The credential.
     pub id: CredentialId,
-    /// True if it may change to another account, or to an unknown one.
+    /// True if it may change to another account or server, or to an unknown account.
     pub any_account: bool,
     /// The effect of a revocation at this provider.
     pub revocation: RevocationScope,
@@ -106,12 +106,16 @@ pub(crate) fn replace(
     summary.refreshing.restores = txn.manifest().restores;
     if let (CredentialSecret::OAuth2(tokens), CredentialSecret::OAuth2(old_tokens)) = (&mut new.material, old_material)
     {
-        if how.refuses(&before, summary.account.as_deref()) {
+        let same_server = old_tokens.issued_by == tokens.issued_by;
+        let moved = !how.any_account && old_tokens.issued_by.is_some() && !same_server;
+        if moved || how.refuses(&before, summary.account.as_deref()) {
             discard(txn, &summary, tokens, &how.revocation, how.retry_for)?;
             return Ok(ReplaceOutcome::OtherAccount { known: summary.account.is_some() });
         }
         let same = before.status == CredentialStatus::Active
             && before.account.is_some()
+            // Another server must not get this one's refresh token.
+            && same_server
             && (&before.account, &before.client_id) == (&summary.account, &summary.client_id);
         if tokens.refresh_token.is_none() && same {
             tokens.refresh_token = old_tokens.refresh_token;

@@ -41,6 +41,8 @@ pub struct PendingAuthorization {
     pub scopes: Vec<String>,
     /// The requested scopes of additional tokens, by the names that the entry gives them.
     pub further_scopes: BTreeMap<String, Vec<String>>,
+    /// The result of the discovery at an MCP server.
+    pub discovery: Option<String>,
     /// The inputs from which the provider's URLs were made.
     pub inputs: BTreeMap<String, String>,
     /// Metadata that the application gets back with the answer.
@@ -106,6 +108,7 @@ fields! {
         16 device,
         17 created_at,
         18 expires_at,
+        19 discovery,
     }
 }
 

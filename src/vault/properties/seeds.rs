@@ -99,6 +99,8 @@ fn materials() -> [CredentialSecret; 4] {
         renewal: Some(Box::new(Renewal::ServiceAccount(account))),
         dpop_key: Some(SigningKey::generate().into()),
         redirect_uri: Some("https://app.example/cb".into()),
+        discovery: Some("x".into()),
+        issued_by: Some("x".into()),
     };
     [
         CredentialSecret::OAuth2(tokens),
@@ -123,6 +125,7 @@ fn pending() -> PendingAuthorization {
         dpop_key: Some(SigningKey::generate().into()),
         scopes: vec!["read".into()],
         further_scopes: BTreeMap::from([("bot".into(), vec!["write".into()])]),
+        discovery: Some("x".into()),
         inputs: BTreeMap::from([("shop".into(), "acme".into())]),
         state_metadata: serde_json::Map::from_iter([("a".into(), json!([1]))]),
         issuer: Some("https://issuer.example".into()),

@@ -70,6 +70,11 @@ pub struct Tokens {
     /// The redirect URI of the login, which some providers require at a refresh. It is absent
     /// if the login had none, or is older than this field.
     pub redirect_uri: Option<String>,
+    /// The result of the discovery at an MCP server. It has a field of its own, because callers
+    /// write into the others.
+    pub discovery: Option<String>,
+    /// The server that issued the tokens, if a caller can choose it.
+    pub issued_by: Option<String>,
 }
 
 fields! {
@@ -83,6 +88,8 @@ fields! {
         7 renewal,
         8 dpop_key,
         9 redirect_uri,
+        10 discovery,
+        11 issued_by,
     }
 }
 

@@ -168,6 +168,8 @@ fn tokens(access: &str, refresh: &str) -> CredentialSecret {
         metadata: BTreeMap::from([("team".to_owned(), serde_json::json!({"id": "T1"}))]),
         dpop_key: None,
         redirect_uri: None,
+        discovery: None,
+        issued_by: None,
     })
 }
 

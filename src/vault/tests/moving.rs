@@ -32,6 +32,8 @@ fn everything() -> NewCredential {
         refresh_expires_at: Some(UnixTime(1_900_000_000)),
         metadata: BTreeMap::from([("inputs".to_owned(), serde_json::json!({"shop": "acme"}))]),
         renewal: Some(Box::new(Renewal::ClientCredentials { own: Some(own) })),
+        discovery: Some("{}".into()),
+        issued_by: Some("https://as.example".into()),
         dpop_key: Some(Arc::new(SigningKey::generate())),
         ..plain
     });

@@ -14,6 +14,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         further_scopes: [("user".to_owned(), vec!["search".to_owned()])].into(),
         dpop_key: Some(std::sync::Arc::new(crate::jose::SigningKey::generate())),
         scopes: vec!["repo".into()],
+        discovery: Some("{}".into()),
         inputs: [("subdomain".to_owned(), "acme".to_owned())].into(),
         state_metadata: serde_json::json!({"a": [1, "b"]}).as_object().unwrap().clone(),
         issuer: Some("https://issuer.example".into()),

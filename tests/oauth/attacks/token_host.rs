@@ -38,10 +38,15 @@ impl Bench {
         self.server_with(oauth, Setup::default()).await
     }
 
+    /// The networks of chosen hosts are those of `egress.allow`, so that only the host's form decides.
     async fn server_with(&self, oauth: &str, setup: Setup) -> Server {
+        self.server_of("allow_private = [\"127.0.0.0/8\"]", oauth, setup).await
+    }
+
+    async fn server_of(&self, further: &str, oauth: &str, setup: Setup) -> Server {
         let config = format!(
             "[egress]\nca_certificates = [\"{}\"]\n[providers.acme]\ndisplay_name = \"Acme\"\nclient_id = \"c\"\n\
-             client_secret = \"s\"\n[providers.acme.oauth]\n{oauth}\n",
+             client_secret = \"s\"\n{further}\n[providers.acme.oauth]\n{oauth}\n",
             self.authority.file().display()
         );
         let lookup = self.names.answering(|_, _| vec!["127.0.0.1"]);
@@ -299,4 +304,62 @@ async fn unlisted_host_receives_nothing_any_more() {
     let admin = after.service_key_with(&[], &[Permission::Admin]).await;
     let queue = after.get("/v1/revocations").key(&admin).send().await.is(200).json();
     assert_eq!(queue[0]["last_error"], "'instance' is malformed; for example \"new.acme.invalid\"");
+}
+
+// Isolation: a host that depends on a value of the caller is the caller's, also inside a fixed domain.
+#[tokio::test]
+async fn egress_allow_does_not_cover_a_templated_host() {
+    let oauth = "authorize_url = \"BASE/authorize\"\ntoken_url = \"https://{tenant}.acme.invalid/token\"\n\
+                 inputs = { tenant = { pattern = \"[a-z]+\", example = \"a\" } }\n";
+    let path = "/v1/integrations/acme/oauth/";
+    for (allow, said) in [("", "allow_private"), ("allow_private = [\"127.0.0.0/8\"]", "could not be reached")] {
+        let bench = Bench::new().await;
+        let server = bench.server_of(allow, oauth, Setup::default()).await;
+        let body = json!({"callback_url": CALLBACK, "inputs": {"tenant": "a"}});
+        let started = server.post(&format!("{path}initiate")).key(&server.key).json(&body).send().await.is(200).json();
+        let body = json!({"code": "c", "state_token": started["state_token"]});
+        let refused = server.post(&format!("{path}complete")).key(&server.key).json(&body).send().await.is(502);
+        assert!(refused.text().contains(said), "{}", refused.text());
+    }
+}
+
+// Isolation: the result of a discovery and a caller's input never share a map.
+#[tokio::test]
+async fn input_named_server_is_not_taken_for_a_discovery() {
+    let bench = Bench::new().await;
+    let oauth = "authorize_url = \"BASE/{server}/authorize\"\ntoken_url = \"BASE/token\"\n\
+                 inputs = { server = { pattern = \"(?s).*\", example = \"a\" } }\n";
+    let server = bench.server(oauth).await;
+    let evil = &bench.evil.base;
+    let found = json!({
+        "oauth": {"authorize_url": format!("{evil}/a"), "token_url": format!("{evil}/t")}, "redirect_uri": "x",
+        "client": "configured",
+    });
+    let path = "/v1/integrations/acme/oauth/";
+    let body = json!({"callback_url": CALLBACK, "inputs": {"server": found.to_string()}});
+    let started = server.post(&format!("{path}initiate")).key(&server.key).json(&body).send().await.is(200).json();
+    let body = json!({"code": "c", "state_token": started["state_token"]});
+    server.post(&format!("{path}complete")).key(&server.key).json(&body).send().await.is(200);
+    assert_eq!(bench.evil.connections(), 0);
+}
+
+// Isolation: an announced `iss` must not be absent if the caller chose the host.
+#[tokio::test]
+async fn announced_iss_of_a_templated_host_is_required() {
+    let bench = Bench::new().await;
+    let oauth = "authorize_url = \"https://{tenant}.acme.invalid/authorize\"\ntoken_url = \"BASE/token\"\n\
+                 issuer = \"https://acme.invalid\"\nannounces_iss = true\ninputs = { tenant = { pattern = \"[a-z]+\", example = \"a\" } }\n";
+    let server = bench.server(oauth).await;
+    let path = "/v1/integrations/acme/oauth/";
+    let complete = async |params: Option<Value>| {
+        let body = json!({"callback_url": CALLBACK, "inputs": {"tenant": "a"}});
+        let started = server.post(&format!("{path}initiate")).key(&server.key).json(&body).send().await.is(200).json();
+        let mut body = json!({"code": "c", "state_token": started["state_token"]});
+        if let Some(params) = params {
+            body["callback_params"] = params;
+        }
+        server.post(&format!("{path}complete")).key(&server.key).json(&body).send().await
+    };
+    assert_eq!(complete(None).await.is(400).detail(), "Invalid or expired state token");
+    complete(Some(json!({"iss": "https://acme.invalid"}))).await.is(200);
 }

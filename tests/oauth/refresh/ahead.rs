@@ -148,6 +148,8 @@ impl Rotating {
                     metadata: BTreeMap::new(),
                     dpop_key: None,
                     redirect_uri: None,
+                    discovery: None,
+                    issued_by: None,
                 }),
             };
             server.vault.credentials().insert(new, &AuditContext::system()).await.unwrap().id

@@ -49,7 +49,12 @@ impl Recording {
     /// A server whose provider `acme` is this one; `oauth` is put under its `[providers.acme.oauth]`, and every `BASE` in
     /// it becomes the address.
     pub async fn server(&self, oauth: &str) -> Server {
-        self.server_with(oauth, "client_id = \"my id\"\nclient_secret = \"s+c/r\"", Setup::default()).await
+        self.server_with(
+            oauth,
+            "client_id = \"my id\"\nclient_secret = \"s+c/r\"\nlend_client = true",
+            Setup::default(),
+        )
+        .await
     }
 
     pub async fn server_with(&self, oauth: &str, client: &str, setup: Setup) -> Server {
