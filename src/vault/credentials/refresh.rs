@@ -28,6 +28,7 @@ pub struct RefreshTicket {
 }
 
 /// The result of starting a refresh.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 pub enum RefreshStart<D> {
     /// It has begun: the marker is on disk. These are the tokens.
     Begun(Box<RefreshTicket>, Tokens),
