@@ -113,7 +113,7 @@ async fn every_changed_quirk_is_noticed() {
         ended.extend(run(bench).await);
     }
     // Every entry authenticates, or declares that no client does: another way always exists.
-    assert_eq!(classes["token_auth"], providers.len() * 3);
+    assert_eq!(classes["token_auth"], providers.len() * 4);
     assert!(classes["scope_separator"] > providers.len() / 2, "{classes:?}");
     let unseen: Vec<_> = ended.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(name, _)| name.as_str()).collect();
     assert!(unseen.is_empty(), "{} of {} changes went unseen:\n{}", unseen.len(), ended.len(), unseen.join("\n"));

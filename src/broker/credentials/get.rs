@@ -102,7 +102,7 @@ fn of_provider(summary: CredentialMetadata, provider: &str) -> Result<Credential
 
 impl Broker {
     /// Returns the user's credential with this id and provider, as it was when the caller was
-    /// authenticated. After a write, use [`Self::owned_at`].
+    /// authenticated. After a write, use `Self::owned_at`.
     pub fn credential(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
         let credentials = self.0.vault.credentials().at(&caller.state);
         Ok(self.detail(&of_provider(owned_among(credentials, caller, id)?, provider)?))
