@@ -288,7 +288,8 @@ async fn switched_off_provider_is_unknown() {
     let described = "authorize_url = \"https://acme.example/a\"\ntoken_url = \"https://acme.example/t\"\n";
     let mut config = "[catalog]\nonly = [\"github\"]\n".to_owned();
     for (name, further) in [("acme", ""), ("off", "enabled = false\n")] {
-        config += &format!("[providers.{name}]\ndisplay_name = \"A\"\n{further}[providers.{name}.oauth]\n{described}");
+        let entry = format!("[providers.{name}]\ndisplay_name = \"A\"\n{further}[providers.{name}.oauth]\n{described}");
+        config.push_str(&entry);
     }
     let server = Server::with(Setup { config, ..Setup::default() }).await;
     let listed = server.get("/v1/integrations/providers").key(&server.key).send().await.is(200).json();
