@@ -94,11 +94,12 @@ impl<R> JsonReply<R> {
         if items(header::IF_NONE_MATCH).any(is_known) {
             return Self { status: StatusCode::NOT_MODIFIED, headers, ..Self::raw(Bytes::new()) };
         }
-        let body = if items(header::ACCEPT_ENCODING).any(is_gzip) {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            page.gzip
-        } else {
-            page.json
+        let body = match page.gzip.filter(|_| items(header::ACCEPT_ENCODING).any(is_gzip)) {
+            Some(gzip) => {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                gzip
+            }
+            None => page.json,
         };
         Self { headers, ..Self::raw(body) }
     }

@@ -18,6 +18,7 @@ use super::json::{One, Shape as _};
 use super::load_shed::Cost;
 use super::problem::{self, Faults, NotConfigured, ProblemBody, ProblemType};
 use super::request::path_params;
+use super::request::query::MAX_Q;
 use super::routes::route::{Query, Route, Shapes};
 
 const KEY_HEADER: &str = "apiKey";
@@ -215,7 +216,11 @@ fn query_parameters(query: Query) -> Vec<(&'static str, ObjectBuilder, &'static 
         }
         Query::Providers => vec![
             ("configured", of(Type::Boolean), "Only providers that are configured, or only the others."),
-            ("q", of(Type::String), "Words that each occur in the name, the display name or the category."),
+            (
+                "q",
+                of(Type::String).max_length(Some(MAX_Q)),
+                "Words that each occur in the name, the display name or the category.",
+            ),
             limit,
             ("after", of(Type::String), "Only entries after the provider with this name."),
         ],

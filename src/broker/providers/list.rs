@@ -82,8 +82,8 @@ pub struct ProviderFilter {
 pub struct ProviderPage {
     /// A JSON array of [`ProviderInfo`], sorted by name.
     pub json: Bytes,
-    /// The same, compressed.
-    pub gzip: Bytes,
+    /// The same, compressed; only of the whole list, which is compressed once.
+    pub gzip: Option<Bytes>,
     /// Validator of the content (RFC 9110 §8.8.3).
     pub etag: String,
     /// Name of the last provider if more follow: the next value of `after`.
@@ -121,13 +121,17 @@ impl ProviderList {
             rows.push(Row { name: info.name, about, configured: info.configured, json: start..json.len() });
         });
         json.push(b']');
-        Self { rows, whole: ProviderPage::of(json, None) }
+        let mut gzip = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::default());
+        let gzip = gzip.write_all(&json).and_then(|()| gzip.finish()).expect("memory can always be written");
+        let whole = ProviderPage { gzip: Some(gzip.into()), ..ProviderPage::of(json, None) };
+        Self { rows, whole }
     }
 
     pub(super) fn select(&self, filter: &ProviderFilter) -> ProviderPage {
+        let words: Vec<_> = filter.words.iter().map(|word| word.to_lowercase()).collect();
         let mut selected = self.rows.iter().filter(|row| {
             filter.configured.is_none_or(|configured| configured == row.configured)
-                && filter.words.iter().all(|word| row.about.contains(&word.to_lowercase()))
+                && words.iter().all(|word| row.about.contains(word))
                 && filter.after.as_ref().is_none_or(|after| row.name > *after)
         });
         let (mut json, mut last) = (b"[".to_vec(), None);
@@ -146,11 +150,9 @@ impl ProviderList {
 
 impl ProviderPage {
     fn of(json: Vec<u8>, next_after: Option<String>) -> Self {
-        let mut gzip = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::default());
-        let gzip = gzip.write_all(&json).and_then(|()| gzip.finish()).expect("memory can always be written");
         let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..16]);
         // Weak, because it stands for both encodings.
-        Self { json: json.into(), gzip: gzip.into(), etag: format!("W/\"{hash}\""), next_after }
+        Self { json: json.into(), gzip: None, etag: format!("W/\"{hash}\""), next_after }
     }
 }
 

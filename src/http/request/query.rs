@@ -7,6 +7,9 @@ use crate::http::problem::Problem;
 use crate::id::CredentialId;
 use crate::validation::{NOT_A_NUMBER, RequestFault, decimal};
 
+/// Maximum length of `q`, in bytes: each word is looked up in every provider.
+pub(crate) const MAX_Q: usize = 256;
+
 /// Reads the page of a list. If a name appears twice, the last value counts; unknown names are
 /// ignored.
 pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
@@ -31,10 +34,15 @@ pub(crate) fn providers(query: &str) -> Result<ProviderFilter, Problem> {
         Some("false") => Ok(Some(false)),
         Some(_) => Err(RequestFault::new("bool_parsing", ["query", "configured"], "Input should be true or false")),
     };
+    let q = value("q").unwrap_or_default();
+    if q.len() > MAX_Q {
+        let message = format!("String should have at most {MAX_Q} bytes");
+        return Err(Problem::faults(vec![RequestFault::new("string_too_long", ["query", "q"], message)]));
+    }
     match (configured, number(query, "limit", 1)) {
         (Ok(configured), Ok(limit)) => Ok(ProviderFilter {
             configured,
-            words: value("q").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+            words: q.split_whitespace().map(str::to_owned).collect(),
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
             after: value("after"),
         }),
@@ -87,6 +95,12 @@ mod tests {
         for wrong in ["min_ttl=", "min_ttl=x", "min_ttl=-1", "min_ttl=1.5", "min_ttl=99999999999999999999"] {
             assert!(min_ttl(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn words_for_the_list_of_providers_are_bounded() {
+        assert_eq!(providers(&format!("q={}", "a+".repeat(MAX_Q / 2))).unwrap().words.len(), MAX_Q / 2);
+        assert!(providers(&format!("q={}", "a+".repeat(MAX_Q / 2 + 1))).is_err());
     }
 
     #[test]
