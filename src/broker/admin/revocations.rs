@@ -15,6 +15,7 @@ use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::clock::UnixTime;
+use crate::egress;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, RevocableTokens};
 use crate::vault::{AuditContext, CredentialPage, GivenUp, KeyHolder, QueuedRevocation, RetryBounds, VaultError};
@@ -167,7 +168,8 @@ impl Broker {
     /// Sends one revocation and records the outcome. Returns true if the provider confirmed.
     pub(in crate::broker) async fn revoke(&self, queued: QueuedRevocation, who: &AuditContext) -> bool {
         let provider = &queued.provider;
-        let outcome = self.send_revocation(&queued).await;
+        let owner = format!("user {}", queued.user);
+        let outcome = egress::on_behalf_of(owner, self.send_revocation(&queued)).await;
         let recorded = match &outcome {
             Ok(()) => self.0.vault.revocations().finish(&queued.id, who).await,
             Err(reason) => {

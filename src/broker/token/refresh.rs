@@ -14,6 +14,7 @@ use crate::broker::login::connectable::Connectable;
 use crate::broker::parts::Broker;
 use crate::catalog::entry::GrantType;
 use crate::clock::UnixTime;
+use crate::egress;
 use crate::kind::Kind;
 use crate::oauth::{self, BuildError, ErrorResponse, Grant, OAuthError, RefreshRequest};
 use crate::vault::{
@@ -56,7 +57,13 @@ impl Broker {
         }
         loop {
             let (broker, credential, who) = (self.clone(), summary.clone(), who.clone());
-            let run = |announce| async move { broker.run_refresh(&credential, demand, &who, announce).await };
+            // A task of its own, whose lookups count for the owner and not for those who wait.
+            let owner = format!("user {}", summary.user);
+            let run = |announce| {
+                egress::on_behalf_of(owner, async move {
+                    broker.run_refresh(&credential, demand, &who, announce).await;
+                })
+            };
             match self.0.single_flight.join(summary.id, run).await {
                 // Another caller's refresh declined because of *that* caller's demand.
                 (Some(RefreshOutcome::Declined(_)), false) => tokio::task::yield_now().await,

@@ -286,8 +286,7 @@ impl Route {
         let authenticated = Arc::new(auth::authenticate(&app.broker, &app.failed_attempts, &head).await?);
         *api_key = authenticated.api_key();
         exchange.authenticated = Some(authenticated.clone());
-        let share = api_key.map(|id| id.to_string()).unwrap_or_default();
-        let result = egress::on_behalf_of(share, (self.run)(exchange)).await;
+        let result = egress::on_behalf_of(authenticated.share_name(), (self.run)(exchange)).await;
         if let Err(problem) = &result {
             let denial = Denial {
                 problem: problem.kind(),
