@@ -255,6 +255,9 @@ pub struct OAuthSettings {
     pub device: bool,
     /// Refreshes tokens before they expire.
     pub background_refresh: bool,
+    /// The time after which refusals of a refresh that are not understood are reported.
+    #[serde(deserialize_with = "fields::duration::<_, 1, { 365 * DAY }>")]
+    pub unclear_refusals_after: Duration,
 }
 
 /// Outbound connections.

@@ -131,6 +131,8 @@ pub const SETTINGS: &[Setting] = &[
         "Allow applications to start the device flow (RFC 8628). It is not bound to the user's browser, so it can be used for phishing."),
     setting_of("oauth.background_refresh", Takes::Switch, Some(r"false"),
         "Refresh tokens before they expire, without a request for them."),
+    setting_of("oauth.unclear_refusals_after", Takes::Duration, Some(r#""7d""#),
+        "Time after which a credential says that its provider refuses every refresh for a reason that is not understood."),
     setting_of("egress.allow", Takes::List, Some(r"[]"),
         "Networks where a provider may live although they are not public, such as \"10.0.0.0/8\". They cover URLs that the catalogue or this file fixes, never those that callers choose."),
     setting_of("egress.ca_certificates", Takes::List, Some(r"[]"),

@@ -46,6 +46,16 @@ impl From<Error> for Problem {
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };
         let detail = error.to_string();
+        if is_failure_of_provider(&error) {
+            let retry_after = if let Error::NotRefreshed { retry_after, .. } = error { retry_after } else { None };
+            // The description in a callback is text of the caller, so that only its code is logged.
+            let cause = match &error {
+                Error::AuthorizationDenied(denied) => denied.split(':').next().unwrap_or_default().to_owned(),
+                _ => detail.clone(),
+            };
+            let problem = Self::new(kind, detail).log_cause(cause);
+            return retry_after.into_iter().fold(problem, Self::retry_after);
+        }
         match error {
             Error::Vault(error) => (&error).into(),
             Error::SharedVault(error) => error.as_ref().into(),
@@ -57,7 +67,6 @@ impl From<Error> for Problem {
                 Self::new(kind, detail).with("cause", cause).with("credential_id", id.to_string()).with("hint", hint)
             }
             Error::NotRefreshable => Self::new(kind, detail).with("cause", "the provider gave no refresh token"),
-            Error::NotRefreshed { retry_after: Some(wait), .. } => Self::new(kind, detail).retry_after(wait),
             Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
             Error::NotConfigured(provider) => {
                 let hint = format!(
@@ -69,6 +78,25 @@ impl From<Error> for Problem {
             _ => Self::new(kind, detail),
         }
     }
+}
+
+/// Returns true if the cause belongs into the log: the caller cannot find it out, and may not be the
+/// one who can change it. Its text is sanitized.
+fn is_failure_of_provider(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AuthorizationDenied(_)
+            | Error::ExchangeRefused(_)
+            | Error::ProviderFailed(_)
+            | Error::ProviderTooSlow(_)
+            | Error::ServerUnusable(_)
+            | Error::ServerTooSlow(_)
+            | Error::GrantRefused(_)
+            | Error::GrantFailed(_)
+            | Error::GrantTooSlow(_)
+            | Error::OtherAccount(_)
+            | Error::NotRefreshed { .. }
+    )
 }
 
 /// Returns the rows of the 422 list, each at its input.

@@ -133,6 +133,8 @@ pub struct Problem {
     detail: Detail,
     members: Map<String, Value>,
     headers: Vec<(http::HeaderName, HeaderValue)>,
+    /// Cause for the log; it is not sent.
+    logged: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -186,7 +188,7 @@ impl Problem {
     /// Creates a problem of this type. `detail` describes this occurrence and must not hold a
     /// secret.
     pub fn new(kind: &'static ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: Detail::Text(detail.into()), members: Map::new(), headers: Vec::new() }
+        Self { kind, detail: Detail::Text(detail.into()), members: Map::new(), headers: Vec::new(), logged: None }
     }
 
     /// Creates the 422 list: every fault of a request at once.
@@ -223,6 +225,18 @@ impl Problem {
     pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// Adds the cause that the request's log line names.
+    #[must_use]
+    pub(crate) fn log_cause(mut self, cause: String) -> Self {
+        self.logged = Some(cause);
+        self
+    }
+
+    /// Returns the cause for the request's log line.
+    pub(crate) fn logged_cause(&self) -> Option<&str> {
+        self.logged.as_deref()
     }
 
     /// Returns the row of the table.

@@ -64,9 +64,7 @@ impl Jwks {
         if keys.len() > MAX_KEYS {
             return Err(JwksError::TooMany);
         }
-        let objects = keys.iter().map(|key| key.as_object().ok_or(JwksError::NoKeys));
-        let objects: Vec<&Map<String, Value>> = objects.collect::<Result<_, _>>()?;
-        Ok(Self(objects.into_iter().filter_map(PublicKey::read).collect()))
+        Ok(Self(keys.iter().filter_map(Value::as_object).filter_map(PublicKey::read).collect()))
     }
 
     /// Returns a set of one key, given as a JWK.

@@ -47,6 +47,16 @@ impl Account {
         }
     }
 
+    /// Fills in the user name of an OpenID account that has none: its `name`, else its `sub`.
+    #[must_use]
+    pub(super) fn named(self, how: &entry::Identity) -> Self {
+        let has_pointers = [&how.username, &how.title, &how.account].into_iter().any(Option::is_some);
+        if has_pointers || !how.from_id_token || self.username.is_some() {
+            return self;
+        }
+        Self { username: self.title.clone().or_else(|| self.account.clone()), ..self }
+    }
+
     /// Fills in from `other` the names that are missing here.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

@@ -65,6 +65,7 @@ fn have_places(errors: &ConfigErrors, lines: usize) {
 fn is_within_bounds(config: &Config) {
     const DAY: Duration = Duration::from_secs(86_400);
     assert!((Duration::from_secs(1)..=DAY).contains(&config.oauth.state_ttl));
+    assert!((Duration::from_secs(1)..=DAY * 365).contains(&config.oauth.unclear_refusals_after));
     assert!(config.vault.revoke_retry <= DAY * 365 && config.vault.verify_every <= DAY * 365);
     assert!(config.vault.ballast <= 1 << 30 && !config.vault.accept_rollback);
     assert!((1..=1_000_000).contains(&config.server.max_connections));

@@ -29,11 +29,12 @@ pub struct CredentialDetail {
     /// Time at which its secret was last returned.
     #[schema(value_type = Option<i64>, required = true)]
     pub last_used_at: Option<UnixTime>,
-    /// `active`, `refreshing` or `needs_reauth`.
-    pub status: &'static str,
     /// Error of the last refresh; `null` if the last refresh succeeded.
     #[schema(required = true)]
     pub last_error: Option<ShownError>,
+    /// Time since which the provider refuses every refresh for a reason that is not understood.
+    #[schema(value_type = Option<i64>, required = true)]
+    pub refused_since: Option<UnixTime>,
     /// Start time of a refresh that was sent and not fully answered; its outcome is unknown.
     /// Strongroom retries it.
     #[schema(value_type = Option<i64>, required = true)]
@@ -78,19 +79,23 @@ pub struct ShownError {
 impl CredentialDetail {
     pub(super) fn of(summary: &CredentialMetadata, now: UnixTime, refreshes_now: bool, may_be_stale: bool) -> Self {
         let refreshing = summary.refreshing.clone();
+        let mut shown = CredentialSummary::of(summary, now);
+        if refreshes_now {
+            shown.status = "refreshing";
+        }
         Self {
             created_at: summary.created_at,
             updated_at: summary.updated_at,
             expires_at: summary.expires_at,
             last_used_at: summary.last_used_at,
-            status: if refreshes_now { "refreshing" } else { summary.status_at(now).name() },
             last_error: refreshing.last_error.map(|error| ShownError { at: error.at, message: error.what }),
+            refused_since: refreshing.refused_since,
             in_doubt_since: refreshing.in_doubt_since.filter(|_| !refreshes_now),
             next_try_at: refreshing.next_try,
             reauth_before: refreshing.lapses_at,
             may_be_stale,
             beside: summary.beside.clone().map(|beside| ShownBeside { credentials_id: beside.of, name: beside.name }),
-            summary: summary.into(),
+            summary: shown,
         }
     }
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
+use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::vault::{CredentialMetadata, CredentialPage, Credentials, VaultError};
 
@@ -36,10 +37,12 @@ pub struct CredentialSummary {
     pub host: Option<String>,
     /// Always `false`: every credential here belongs to its user.
     pub is_managed: bool,
+    /// `active`, `needs_reauth` or `expired`; of one credential also `refreshing`.
+    pub status: &'static str,
 }
 
-impl From<&CredentialMetadata> for CredentialSummary {
-    fn from(summary: &CredentialMetadata) -> Self {
+impl CredentialSummary {
+    pub(super) fn of(summary: &CredentialMetadata, now: UnixTime) -> Self {
         Self {
             id: summary.id,
             provider: summary.provider.clone(),
@@ -49,6 +52,7 @@ impl From<&CredentialMetadata> for CredentialSummary {
             username: summary.username.clone(),
             host: summary.host.as_ref().map(ToString::to_string).or_else(|| summary.server.clone()),
             is_managed: false,
+            status: summary.status_at(now),
         }
     }
 }
@@ -110,11 +114,11 @@ impl PageBuilder {
         Self { json: Vec::new(), left: limit as usize, end: None, more: false, damaged: Vec::new() }
     }
 
-    fn add(&mut self, row: Result<CredentialMetadata, VaultError>) {
+    fn add(&mut self, row: Result<CredentialMetadata, VaultError>, now: UnixTime) {
         if self.more {
             return;
         }
-        let shown = row.as_ref().map_or_else(|_| Vec::new(), |summary| json(&CredentialSummary::from(summary)));
+        let shown = row.as_ref().map_or_else(|_| Vec::new(), |summary| json(&CredentialSummary::of(summary, now)));
         if self.left == 0 || !self.json.is_empty() && self.json.len() + shown.len() + 2 > MAX_PAGE_BYTES {
             self.more = true;
             return;
@@ -158,10 +162,13 @@ impl Broker {
             Some(Ok(name)) => Some(name),
             Some(Err(_)) => return Ok(PageBuilder::new(0).finish()),
         };
+        let now = self.0.clock.now();
         let credentials = self.0.vault.credentials().at(&caller.state);
         if page.limit.is_none() && page.after.is_none() {
-            let show = |all: &[CredentialMetadata]| json(&all.iter().map(CredentialSummary::from).collect::<Vec<_>>());
-            match credentials.list_rendered(&caller.user, provider.as_ref(), DEFAULT_LIMIT, show) {
+            let show = |all: &[CredentialMetadata]| {
+                json(&all.iter().map(|summary| CredentialSummary::of(summary, now)).collect::<Vec<_>>())
+            };
+            match credentials.list_rendered(&caller.user, provider.as_ref(), DEFAULT_LIMIT, now, show) {
                 Ok(Some(shown)) if shown.len() <= MAX_PAGE_BYTES => return Ok(CredentialList::whole(shown)),
                 Err(error) if !error.is_damage() => return Err(error.into()),
                 _ => {}
@@ -175,7 +182,7 @@ impl Broker {
             let rows = self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), chunk)?;
             let read = rows.len();
             for row in rows {
-                list.add(row);
+                list.add(row, now);
             }
             after = list.end;
             if list.more || read < wanted {

@@ -4,7 +4,7 @@ pub(in crate::broker) mod create;
 pub(in crate::broker) mod delete;
 pub(in crate::broker) mod get;
 pub(in crate::broker) mod list;
-mod list_all;
+pub(in crate::broker) mod list_all;
 mod service_account;
 
 pub use create::{CreateRequest, CreateResponse, NewSecret, ServiceRequest};

@@ -126,8 +126,23 @@ impl Broker {
         Box::pin(self.finish(caller, provider, pending, request)).await
     }
 
-    /// Continues a login whose state was consumed.
+    /// Continues a login whose state was consumed. A failure leaves an audit row.
     pub(in crate::broker) async fn finish(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        pending: PendingAuthorization,
+        request: CompleteRequest,
+    ) -> Result<CompleteResponse, Error> {
+        let (name, reconnect) = (pending.provider.clone(), pending.reconnect);
+        let finished = self.exchange_and_keep(caller, provider, pending, request).await;
+        if let Err(error) = &finished {
+            self.record_failed_login(caller, &name, reconnect, error).await;
+        }
+        finished
+    }
+
+    async fn exchange_and_keep(
         &self,
         caller: &Caller,
         provider: &str,

@@ -224,7 +224,11 @@ impl Broker {
         let asked = oauth::poll_device(&connectable.egress, &entry, &connectable.client, &code, &pending.scopes).await;
         match asked {
             Ok(grant) => {
+                let reconnect = pending.reconnect;
                 let connected = self.device_connected(caller, (&connectable, &entry), *pending, &token, grant).await;
+                if let Err(error) = &connected {
+                    self.record_failed_login(caller, &name, reconnect, error).await;
+                }
                 connected.map(DevicePoll::Connected)
             }
             Err(undecided) => self.undecided(caller, &pending, &token, undecided).await,
@@ -260,11 +264,13 @@ impl Broker {
             over => {
                 let logins = self.0.vault.logins();
                 logins.take(LoginFlow::Device, token.expose(), &caller.user, &pending.provider, &caller.who).await?;
-                return Err(match over {
+                let error = match over {
                     PollError::Denied(error) => Error::AuthorizationDenied(error.to_string()),
                     PollError::Failed(error) => Error::of_grant(&error),
                     _ => Error::StateInvalid,
-                });
+                };
+                self.record_failed_login(caller, &pending.provider, pending.reconnect, &error).await;
+                return Err(error);
             }
         };
         let now = self.0.clock.now_millis();

@@ -5,6 +5,7 @@ mod complete;
 pub(in crate::broker) mod connect;
 pub(in crate::broker) mod connectable;
 mod device;
+mod failure;
 mod initiate;
 pub(in crate::broker) mod issuer_cache;
 mod mcp;

@@ -259,9 +259,15 @@ impl Broker {
         let now = self.0.clock.now();
         let failures = ticket.summary.refreshing.failures;
         let (until, told_to_wait) = schedule::next_try(failures, error.retry_after(), now, self.0.random);
-        let (what, in_doubt) = (shown(&error), error.in_doubt());
+        let (mut what, in_doubt, refused) = (shown(&error), error.in_doubt(), error.is_unclear_refusal());
+        let limit = self.0.config.oauth.unclear_refusals_after;
+        let since = ticket.summary.refreshing.refused_since.filter(|since| refused && since.plus(limit) <= now);
+        if let Some(since) = since {
+            what = format!("{what} (refused since {since}; the account may have to be connected again)");
+            tracing::error!(%provider, credential = %id, %since, reason = what, "the provider has long refused to refresh, for a reason that is not understood; connect the account again");
+        }
         tracing::warn!(%provider, credential = %id, reason = what, in_doubt, failures = failures + 1, "refresh failed; it will be retried");
-        let failure = RefreshFailure { what: what.clone(), next_try: until, told_to_wait, in_doubt };
+        let failure = RefreshFailure { what: what.clone(), next_try: until, told_to_wait, in_doubt, refused };
         match self.0.vault.refreshes().fail(ticket, failure, who).await {
             Ok(Some(_)) => {
                 let too_slow = matches!(&error, OAuthError::Unreachable(error) if error.timed_out())

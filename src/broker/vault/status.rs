@@ -1,10 +1,15 @@
 //! Status: the content of the vault, the keys that open it, its backups, and what is due.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::broker::admin::scheduled_backup::{BackupStatus, backup_status};
+use crate::broker::credentials::get::CredentialDetail;
+use crate::broker::credentials::list_all::UserCredential;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::clock::UnixTime;
+use crate::id::ProviderName;
 use crate::vault::{RestoreMark, VaultError, VaultStatus};
 
 /// Age in seconds at which a data key should be rotated: one year.
@@ -22,6 +27,11 @@ pub struct VaultReport {
     pub unpromoted_restore: Option<RestoreMark>,
     /// Number of credentials whose refresh tokens may have been used since the backup.
     pub may_be_stale: u64,
+    /// Number of credentials that need re-authorization, by provider.
+    pub needs_reauth: BTreeMap<ProviderName, u64>,
+    /// Number of credentials whose provider has long refused to refresh for a reason that is not
+    /// understood, by provider.
+    pub refused: BTreeMap<ProviderName, u64>,
     /// Tasks that are due, each with its command.
     pub due: Vec<String>,
 }
@@ -30,8 +40,12 @@ impl VaultAdmin {
     /// Collects the status.
     pub fn status(&self) -> Result<VaultReport, VaultError> {
         let (vault, now) = (self.vault.status()?, self.clock.now());
+        let (credentials, _) = self.credentials(None, None)?;
+        let limit = self.config.oauth.unclear_refusals_after;
         Ok(VaultReport {
             due: due(&vault, now),
+            needs_reauth: count(&credentials, |one| one.summary.status == "needs_reauth"),
+            refused: count(&credentials, |one| one.refused_since.is_some_and(|since| since.plus(limit) <= now)),
             vault,
             backups: backup_status(&self.config.backup, &self.vault, now),
             unpromoted_restore: self.unpromoted_restore()?,
@@ -59,6 +73,15 @@ impl VaultAdmin {
     pub async fn promote(&self) -> Result<bool, VaultError> {
         self.vault.standby().promote(&self.who).await
     }
+}
+
+/// Counts the credentials that `applies` to, by provider.
+fn count(credentials: &[UserCredential], applies: impl Fn(&CredentialDetail) -> bool) -> BTreeMap<ProviderName, u64> {
+    let mut counts = BTreeMap::new();
+    for one in credentials.iter().map(|one| &one.credential).filter(|one| applies(one)) {
+        *counts.entry(one.summary.provider.clone()).or_default() += 1;
+    }
+    counts
 }
 
 fn due(status: &VaultStatus, now: UnixTime) -> Vec<String> {

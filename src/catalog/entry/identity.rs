@@ -35,8 +35,8 @@ pub struct Identity {
     #[serde(default)]
     pub from_token_answer: bool,
     /// Reads the ID token (OpenID Connect Core §2), whose signature and claims are checked. Without
-    /// pointers: `preferred_username`, else `email`, as the username, `name` as the title, `sub` as
-    /// the account.
+    /// pointers: `preferred_username`, else `email`, `name` or `sub` as the username, `name` as the
+    /// title, `sub` as the account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_id_token: bool,
 }

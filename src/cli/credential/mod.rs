@@ -26,6 +26,9 @@ pub(in crate::cli) enum CredentialCommand {
         /// Only this provider's credentials
         #[arg(long)]
         provider: Option<ProviderName>,
+        /// Only credentials with this status
+        #[arg(long)]
+        status: Option<list::Status>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -52,7 +55,9 @@ pub(in crate::cli) enum CredentialCommand {
 impl CredentialCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
-            Self::List { user, provider, json } => list::list(user, provider.as_ref(), json, context, out),
+            Self::List { user, provider, status, json } => {
+                list::list(user, provider.as_ref(), status, json, context, out)
+            }
             Self::Add(add) => add.run(context, out),
             Self::Import(import) => import.run(context, out),
             Self::Export(export) => export.run(context, out),

@@ -76,6 +76,18 @@ fn status(report: &VaultReport, path: &Path, findings: &mut Findings) {
         findings
             .advice("there is no API key, so no client can send requests", "create one with `strongroom key create`");
     }
+    for (provider, count) in &report.needs_reauth {
+        findings.advice(
+            format!("{count} credentials of {provider} need re-authorization"),
+            "`strongroom credential list --status needs_reauth` lists them; their users must connect again",
+        );
+    }
+    for (provider, count) in &report.refused {
+        findings.advice(
+            format!("{provider} refuses every refresh of {count} credentials, for a reason that is not understood"),
+            "`strongroom credential list --json` has the provider's words (last_error); connect again",
+        );
+    }
     if status.created_at > now {
         let created_at = status.created_at;
         findings.advice(

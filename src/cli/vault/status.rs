@@ -39,6 +39,9 @@ fn tell(report: &VaultReport, out: &mut Output) -> Result<(), Failure> {
         let count = report.may_be_stale;
         out.line(format!("{count} credentials have refresh tokens that may have been used since the backup"))?;
     }
+    for (provider, count) in &report.needs_reauth {
+        out.line(format!("{count} credentials of {provider} need re-authorization"))?;
+    }
     report.due.iter().try_for_each(|due| out.line(format!("due: {due}")))?;
     vault.warnings.iter().try_for_each(|warning| out.line(format!("warning: {warning}")))
 }

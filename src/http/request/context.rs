@@ -8,7 +8,7 @@ use futures_util::Stream;
 use http::{HeaderMap, Method, Version};
 use warp::filters::path::FullPath;
 
-use crate::id::{ApiKeyId, RequestId};
+use crate::id::{ApiKeyId, ProviderName, RequestId};
 
 /// Facts that the server puts into the extensions of each request before warp sees it.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,15 @@ pub(crate) struct RequestContext {
 }
 
 /// Facts about a handled request for the log; travels in the extensions of its response.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     /// Pattern of the route, never the path.
     pub(crate) pattern: &'static str,
     pub(crate) api_key: Option<ApiKeyId>,
+    /// The provider of the path, if a request to it failed.
+    pub(crate) provider: Option<ProviderName>,
+    /// The cause of that failure, sanitized.
+    pub(crate) cause: Option<String>,
 }
 
 /// Chunks of a request body.

@@ -22,7 +22,7 @@ use crate::http::request::body;
 use crate::http::request::context::{ApiRequest, BodyStream, Outcome, RequestHead};
 use crate::http::request::json_body::{self, FromBody};
 use crate::http::request::path_params::PathParams;
-use crate::id::ApiKeyId;
+use crate::id::{ApiKeyId, ProviderName};
 use crate::permission::Permission;
 
 /// One route.
@@ -245,7 +245,9 @@ impl Route {
 
     /// Answers a request for this route.
     pub(crate) async fn answer(&'static self, app: App, request: ApiRequest) -> Response {
-        let mut api_key = None;
+        let (mut api_key, mut provider, mut cause) = (None, None, None);
+        let path = request.head.path.as_str().to_owned();
+        let base_path_length = app.settings.base_path.len();
         let mut response = match self.carry_out(app, request, &mut api_key).await {
             Ok(mut response) => {
                 if response.status().is_success() {
@@ -253,9 +255,16 @@ impl Route {
                 }
                 response
             }
-            Err(problem) => problem.into_response(),
+            Err(problem) => {
+                cause = problem.logged_cause().map(str::to_owned);
+                if cause.is_some() {
+                    let params = PathParams::of(self.pattern, path.get(base_path_length..).unwrap_or(""));
+                    provider = params.get(0).parse::<ProviderName>().ok();
+                }
+                problem.into_response()
+            }
         };
-        response.extensions_mut().insert(Outcome { pattern: self.pattern, api_key });
+        response.extensions_mut().insert(Outcome { pattern: self.pattern, api_key, provider, cause });
         response
     }
 

@@ -212,7 +212,8 @@ const STANDARD_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-/// Writes one line for a request. Of the caller's text it holds nothing but a known method.
+/// Writes one line for a request. Of the caller's text it holds nothing but a known method and
+/// provider, and the error code of a callback.
 fn log(
     response: &Response,
     outcome: Option<Outcome>,
@@ -225,10 +226,12 @@ fn log(
     tracing::info!(
         request_id = %id,
         method = if known.contains(method) { method.as_str() } else { "OTHER" },
-        route = outcome.map_or("-", |outcome| outcome.pattern),
+        route = outcome.as_ref().map_or("-", |outcome| outcome.pattern),
         status = response.status().as_u16(),
         ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        key = outcome.and_then(|outcome| outcome.api_key).map(tracing::field::display),
+        key = outcome.as_ref().and_then(|outcome| outcome.api_key).map(tracing::field::display),
+        provider = outcome.as_ref().and_then(|outcome| outcome.provider.as_ref()).map(tracing::field::display),
+        cause = outcome.as_ref().and_then(|outcome| outcome.cause.as_deref()),
         address = context.address.map(tracing::field::display),
         "answered"
     );

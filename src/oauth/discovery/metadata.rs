@@ -2,8 +2,8 @@
 //! identifier alone.
 //!
 //! Every URL in the document is untrusted: it is parsed as an [`Endpoint`], and the egress guard
-//! checks its address when it is used. A malformed member makes the document unusable; an unknown
-//! one is ignored.
+//! checks its address when it is used. A malformed member counts as absent, except those that every
+//! login needs; an unknown one is ignored.
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
@@ -126,26 +126,29 @@ impl Metadata {
         if !is_same_issuer(named, issuer) {
             return Err(DiscoveryError::AnotherIssuer { requested: issuer.to_owned(), found: shown(named) });
         }
-        let (endpoint, flag, list) =
-            (|name| endpoint(&members, name), |name| flag(&members, name), |name| list(&members, name));
+        let endpoint = |name| endpoint(&members, name);
+        // An optional endpoint that is empty, relative or of a wrong type counts as absent, because
+        // most logins do not need it.
+        let optional = |name| endpoint(name).unwrap_or_default();
+        let (flag, list) = (|name| flag(&members, name), |name| list(&members, name));
         Ok(Self {
             issuer: named.to_owned(),
             authorization_endpoint: endpoint("authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?,
-            jwks_uri: endpoint("jwks_uri")?,
-            userinfo_endpoint: endpoint("userinfo_endpoint")?,
-            revocation_endpoint: endpoint("revocation_endpoint")?,
-            device_authorization_endpoint: endpoint("device_authorization_endpoint")?,
-            pushed_authorization_request_endpoint: endpoint("pushed_authorization_request_endpoint")?,
-            require_pushed_authorization_requests: flag("require_pushed_authorization_requests")?,
-            registration_endpoint: endpoint("registration_endpoint")?,
-            authorization_response_iss_parameter_supported: flag("authorization_response_iss_parameter_supported")?,
-            client_id_metadata_document_supported: flag("client_id_metadata_document_supported")?,
-            token_endpoint_auth_methods_supported: list("token_endpoint_auth_methods_supported")?,
-            revocation_endpoint_auth_methods_supported: list("revocation_endpoint_auth_methods_supported")?,
-            token_endpoint_auth_signing_alg_values_supported: list("token_endpoint_auth_signing_alg_values_supported")?,
-            code_challenge_methods_supported: list("code_challenge_methods_supported")?,
-            scopes_supported: list("scopes_supported")?,
+            jwks_uri: optional("jwks_uri"),
+            userinfo_endpoint: optional("userinfo_endpoint"),
+            revocation_endpoint: optional("revocation_endpoint"),
+            device_authorization_endpoint: optional("device_authorization_endpoint"),
+            pushed_authorization_request_endpoint: optional("pushed_authorization_request_endpoint"),
+            require_pushed_authorization_requests: flag("require_pushed_authorization_requests"),
+            registration_endpoint: optional("registration_endpoint"),
+            authorization_response_iss_parameter_supported: flag("authorization_response_iss_parameter_supported"),
+            client_id_metadata_document_supported: flag("client_id_metadata_document_supported"),
+            token_endpoint_auth_methods_supported: list("token_endpoint_auth_methods_supported"),
+            revocation_endpoint_auth_methods_supported: list("revocation_endpoint_auth_methods_supported"),
+            token_endpoint_auth_signing_alg_values_supported: list("token_endpoint_auth_signing_alg_values_supported"),
+            code_challenge_methods_supported: list("code_challenge_methods_supported"),
+            scopes_supported: list("scopes_supported"),
         })
     }
 }
@@ -201,26 +204,39 @@ pub(in crate::oauth) fn endpoint(
 ) -> Result<Option<Endpoint>, DiscoveryError> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) => Endpoint::parse(text).map(Some).map_err(|_| DiscoveryError::Malformed(name)),
         Some(_) => Err(DiscoveryError::Malformed(name)),
     }
 }
 
-fn flag(members: &Map<String, Value>, name: &'static str) -> Result<bool, DiscoveryError> {
-    match members.get(name) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(flag)) => Ok(*flag),
-        Some(_) => Err(DiscoveryError::Malformed(name)),
-    }
+fn flag(members: &Map<String, Value>, name: &str) -> bool {
+    members.get(name) == Some(&Value::Bool(true))
 }
 
-pub(in crate::oauth) fn list(members: &Map<String, Value>, name: &'static str) -> Result<Vec<String>, DiscoveryError> {
-    match members.get(name) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(list)) if list.len() <= MAX_LIST => {
-            let texts = list.iter().map(|item| item.as_str().map(str::to_owned).ok_or(DiscoveryError::Malformed(name)));
-            texts.collect()
-        }
-        Some(_) => Err(DiscoveryError::Malformed(name)),
+/// Returns the texts of a list, at most [`MAX_LIST`]. Everything else counts as absent.
+pub(in crate::oauth) fn list(members: &Map<String, Value>, name: &str) -> Vec<String> {
+    let items = members.get(name).and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).take(MAX_LIST).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unused_members_may_be_empty_or_malformed() {
+        let document = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
+            "jwks_uri":"","userinfo_endpoint":"/userinfo","revocation_endpoint":7,
+            "registration_endpoint":"http://as.example/register","scopes_supported":"read",
+            "code_challenge_methods_supported":["S256",1],"authorization_response_iss_parameter_supported":"yes"}"#;
+        let read = Metadata::read(document.as_bytes(), "https://as.example").unwrap();
+        assert!(read.jwks_uri.is_none() && read.userinfo_endpoint.is_none() && read.revocation_endpoint.is_none());
+        assert!(read.registration_endpoint.is_none() && read.scopes_supported.is_empty());
+        assert_eq!(read.code_challenge_methods_supported, ["S256"]);
+        assert!(!read.authorization_response_iss_parameter_supported && read.token_endpoint.is_some());
+        let relative = r#"{"issuer":"https://as.example","token_endpoint":"/token"}"#;
+        let refused = Metadata::read(relative.as_bytes(), "https://as.example").unwrap_err();
+        assert_eq!(refused.to_string(), "the metadata's 'token_endpoint' is malformed", "this one is used");
     }
 }

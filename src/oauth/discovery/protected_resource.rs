@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::metadata::{DiscoveryError, get, list};
+use super::metadata::{get, list};
 use crate::catalog::value::Endpoint;
 use crate::egress::{Egress, EgressError, EgressRequest};
 use crate::json;
@@ -49,9 +49,6 @@ pub enum ResourceError {
     /// The document names another resource (RFC 9728 §3.3).
     #[error("the server's metadata belong to another resource than the requested one")]
     AnotherResource,
-    /// A member is malformed.
-    #[error("the metadata's '{0}' is malformed")]
-    Malformed(&'static str),
     /// The document names no authorization server.
     #[error("the server's metadata name no authorization server")]
     NoAuthorizationServer,
@@ -104,24 +101,18 @@ impl ProtectedResource {
     /// Parses a metadata document, which must name one of `resources`.
     ///
     /// # Errors
-    /// If it names another resource, or a member is malformed.
+    /// If it names another resource or no authorization server.
     pub fn read(document: &[u8], resources: &[Url]) -> Result<Self, ResourceError> {
         let members = json::parse_object(document).ok_or(ResourceError::NotJson)?;
         let resource = members.get("resource").and_then(Value::as_str).ok_or(ResourceError::AnotherResource)?;
         if !Url::parse(resource).is_ok_and(|named| resources.contains(&named)) {
             return Err(ResourceError::AnotherResource);
         }
-        let texts = |name| {
-            list(&members, name).map_err(|fault| match fault {
-                DiscoveryError::Malformed(name) => ResourceError::Malformed(name),
-                _ => ResourceError::NotJson,
-            })
-        };
-        let authorization_servers = texts("authorization_servers")?;
+        let authorization_servers = list(&members, "authorization_servers");
         if authorization_servers.is_empty() {
             return Err(ResourceError::NoAuthorizationServer);
         }
-        Ok(Self { resource: resource.to_owned(), authorization_servers, scopes: texts("scopes_supported")? })
+        Ok(Self { resource: resource.to_owned(), authorization_servers, scopes: list(&members, "scopes_supported") })
     }
 
     fn with(self, challenge: &Challenge) -> Self {
@@ -271,11 +262,11 @@ mod tests {
             ),
             (
                 r#"{"resource":"https://mcp.example/a","authorization_servers":"https://as.example"}"#,
-                ResourceError::Malformed("authorization_servers"),
+                ResourceError::NoAuthorizationServer,
             ),
             (
                 r#"{"resource":"https://mcp.example/a","authorization_servers":[1]}"#,
-                ResourceError::Malformed("authorization_servers"),
+                ResourceError::NoAuthorizationServer,
             ),
             (r#"{"resource":"https://mcp.example/a","resource":"https://mcp.example/a"}"#, ResourceError::NotJson),
             ("[]", ResourceError::NotJson),

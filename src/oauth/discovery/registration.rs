@@ -130,6 +130,7 @@ impl Registration {
     fn read(members: &Map<String, Value>, requested: TokenAuth) -> Result<Self, RegistrationError> {
         let text = |name: &'static str| match members.get(name) {
             None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
             Some(Value::String(text))
                 if (1..=MAX_TEXT).contains(&text.len()) && !text.chars().any(char::is_control) =>
             {
@@ -138,15 +139,17 @@ impl Registration {
             Some(_) => Err(RegistrationError::Malformed(name)),
         };
         let client_id = text("client_id")?.ok_or(RegistrationError::Malformed("client_id"))?;
-        let client_secret = text("client_secret")?.map(Secret::new);
         let expiry = members.get("client_secret_expires_at").and_then(Value::as_i64).filter(|at| *at > 0);
         let token_auth = match text("token_endpoint_auth_method")? {
             None => requested,
             Some(name) => method_of(&name).ok_or(RegistrationError::Malformed("token_endpoint_auth_method"))?,
         };
-        if token_auth != TokenAuth::None && client_secret.is_none() {
-            return Err(RegistrationError::Malformed("client_secret"));
-        }
+        // A client without authentication has no use for a secret, whatever the server sends.
+        let client_secret = match token_auth {
+            TokenAuth::None => text("client_secret").unwrap_or_default(),
+            _ => Some(text("client_secret")?.ok_or(RegistrationError::Malformed("client_secret"))?),
+        };
+        let client_secret = client_secret.map(Secret::new);
         let secret_expires_at = expiry.map(UnixTime).filter(|_| client_secret.is_some());
         Ok(Self { client_id, client_secret, secret_expires_at, token_auth })
     }
@@ -233,6 +236,20 @@ mod tests {
         ] {
             assert_eq!(registered(status, body).await.0.map(|_| ()), Err(error), "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn unused_members_may_be_empty_or_malformed() {
+        for body in [
+            r#"{"client_id":"c","client_secret":"","token_endpoint_auth_method":"none"}"#,
+            r#"{"client_id":"c","client_secret":7,"token_endpoint_auth_method":"none"}"#,
+        ] {
+            let read = registered("201 Created", body).await.0.unwrap();
+            assert!(read.client_secret.is_none() && read.token_auth == TokenAuth::None, "{body}");
+        }
+        let read =
+            registered("201 Created", r#"{"client_id":"c","client_secret":"s","token_endpoint_auth_method":""}"#);
+        assert_eq!(read.await.0.unwrap().token_auth, TokenAuth::BasicWithId, "the one that was requested");
     }
 
     #[test]

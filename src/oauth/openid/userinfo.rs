@@ -53,7 +53,7 @@ pub async fn identify(
         return Ok(Account::default());
     }
     let value = fetch(egress, how, entry, client, grant).await?;
-    Ok(Account::read(how, &value).without_tokens(grant.tokens()))
+    Ok(Account::read(how, &value).named(how).without_tokens(grant.tokens()))
 }
 
 /// Returns the account that the checked `claims` of the ID token name. If they have no user name,
@@ -72,16 +72,16 @@ pub async fn identify_by_id_token(
     let how = entry.identity.as_ref().unwrap_or(&openid);
     let claimed = Account::read(how, &Value::Object(claims.0.clone())).without_tokens(grant.tokens());
     if claimed.username.is_some() || how.url.url().is_none() {
-        return Ok(claimed);
+        return Ok(claimed.named(how));
     }
     match fetch(egress, how, entry, client, grant).await {
         Ok(value) if is_same_account(&value, claims) => {
-            Ok(claimed.or(Account::read(how, &value).without_tokens(grant.tokens())))
+            Ok(claimed.or(Account::read(how, &value).without_tokens(grant.tokens())).named(how))
         }
         Ok(_) => Err(IdentityError::AnotherAccount),
         Err(error) => {
             tracing::warn!(%error, "userinfo request failed; using the ID token's claims only");
-            Ok(claimed)
+            Ok(claimed.named(how))
         }
     }
 }

@@ -109,11 +109,18 @@ impl CredentialMetadata {
         self.kind == Kind::OAuth2 && self.status == CredentialStatus::Active && self.refreshing.possible != Some(false)
     }
 
-    /// Returns the status at `now`. An expired access token that cannot be refreshed needs the
-    /// user, like one that the provider refuses.
-    pub fn status_at(&self, now: UnixTime) -> CredentialStatus {
-        let has_ended = self.kind == Kind::OAuth2 && self.expires_at.is_some_and(|ends| ends <= now);
-        if has_ended && self.refreshing.possible == Some(false) { CredentialStatus::NeedsReauth } else { self.status }
+    /// Returns the status at `now` as lists show it: `active`, `needs_reauth` or `expired`. An
+    /// expired access token that cannot be refreshed needs the user, like one that the provider
+    /// refuses.
+    pub fn status_at(&self, now: UnixTime) -> &'static str {
+        let has_ended = self.expires_at.is_some_and(|ends| ends <= now);
+        match (self.status, self.kind) {
+            (CredentialStatus::Active, Kind::OAuth2) if has_ended && self.refreshing.possible == Some(false) => {
+                CredentialStatus::NeedsReauth.name()
+            }
+            (CredentialStatus::Active, kind) if has_ended && kind != Kind::OAuth2 => "expired",
+            (status, _) => status.name(),
+        }
     }
 }
 
@@ -128,7 +135,7 @@ pub enum CredentialStatus {
 }
 
 impl CredentialStatus {
-    /// Returns the word in the API and in the vault.
+    /// Returns the word in the vault and in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Active => "active",

@@ -3,6 +3,7 @@
 use super::credential_record::{open_secret, open_summary, subject};
 use super::metadata::{CredentialMetadata, CredentialPage};
 use super::summary_cache::{SummaryCache, SummaryList};
+use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::CheckedState;
 use crate::vault::error::VaultError;
@@ -73,20 +74,21 @@ impl<'v> Credentials<'v> {
         })
     }
 
-    /// Returns a whole list as `show` writes it, from the cache if nothing was committed since;
-    /// `None` if it has more than `limit` credentials. Fails if one is damaged.
+    /// Returns a whole list as `show` writes it, from the cache if nothing was committed and nothing
+    /// expired since; `None` if it has more than `limit` credentials. Fails if one is damaged.
     pub fn list_rendered(
         self,
         user: &UserId,
         provider: Option<&ProviderName>,
         limit: u32,
+        now: UnixTime,
         show: impl FnOnce(&[CredentialMetadata]) -> Vec<u8>,
     ) -> Result<Option<Bytes>, VaultError> {
         let find = |cache: &mut SummaryCache| cache.find(user.as_str(), provider);
         let cached = self.core.store.cached(self.state, find)?;
         let list = cached.map_or_else(|| self.read_list(user, provider, limit), |list| Ok(Some(list)))?;
         let whole = list.filter(|list| list.all.len() <= limit as usize);
-        Ok(whole.map(|list| list.shown(show)))
+        Ok(whole.map(|list| list.shown(now, show)))
     }
 
     fn read_list(

@@ -62,6 +62,8 @@ pub struct RefreshFailure {
     pub told_to_wait: bool,
     /// True if the provider may have refreshed the tokens.
     pub in_doubt: bool,
+    /// True if the provider refused for a reason that is not understood.
+    pub refused: bool,
 }
 
 /// Refreshes of OAuth credentials.
@@ -155,6 +157,7 @@ impl Refreshes<'_> {
             refreshing.in_doubt_since =
                 before.refreshing.in_doubt_since.or(refreshing.in_doubt_since.filter(|_| failure.in_doubt));
             refreshing.failures = refreshing.failures.saturating_add(1);
+            refreshing.refused_since = refreshing.refused_since.or(failure.refused.then_some(now));
             refreshing.next_try = Some(failure.next_try);
             refreshing.told_to_wait = failure.told_to_wait;
             refreshing.last_error = Some(LastError { at: now, what: failure.what.clone() });

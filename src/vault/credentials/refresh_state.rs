@@ -32,6 +32,8 @@ pub struct RefreshState {
     /// Time of the background's next refresh. The row's column counts and not the sealed value;
     /// no security decision depends on it.
     pub refresh_at: Option<UnixTime>,
+    /// Time of the first of the provider's refusals that are not understood, since the last success.
+    pub refused_since: Option<UnixTime>,
 }
 
 /// An error and its time.
@@ -55,6 +57,7 @@ fields! {
         8 last_error,
         9 restores,
         10 refresh_at,
+        11 refused_since,
     }
 }
 

@@ -2,11 +2,13 @@
 //! commit.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use super::metadata::CredentialMetadata;
+use crate::clock::UnixTime;
 use crate::id::ProviderName;
 use crate::store::Cached;
 
@@ -52,19 +54,28 @@ pub(crate) struct SummaryList {
     provider: Option<ProviderName>,
     bytes: usize,
     pub(super) all: Vec<CredentialMetadata>,
-    shown: OnceLock<Bytes>,
+    /// The answer, and the time in which no credential of it expires.
+    shown: Mutex<Option<(Range<UnixTime>, Bytes)>>,
 }
 
 impl SummaryList {
     /// Makes a list of one provider, or of all, whose sealed records have so many bytes.
     pub(super) fn new(provider: Option<&ProviderName>, all: Vec<CredentialMetadata>, sealed_bytes: usize) -> Self {
         let bytes = sealed_bytes + (all.len() + 1) * OVERHEAD;
-        Self { provider: provider.cloned(), bytes, all, shown: OnceLock::new() }
+        Self { provider: provider.cloned(), bytes, all, shown: Mutex::default() }
     }
 
-    /// Returns what `show` makes of the list; it is called once.
-    pub(super) fn shown(&self, show: impl FnOnce(&[CredentialMetadata]) -> Vec<u8>) -> Bytes {
-        self.shown.get_or_init(|| show(&self.all).into()).clone()
+    /// Returns what `show` makes of the list at `now`. It is called again if a credential expired
+    /// since.
+    pub(super) fn shown(&self, now: UnixTime, show: impl FnOnce(&[CredentialMetadata]) -> Vec<u8>) -> Bytes {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bytes)) = shown.as_ref().filter(|(valid, _)| valid.contains(&now)) {
+            return bytes.clone();
+        }
+        let next_expiry = self.all.iter().filter_map(|one| one.expires_at).filter(|ends| *ends > now).min();
+        let bytes = Bytes::from(show(&self.all));
+        *shown = Some((now..next_expiry.unwrap_or(UnixTime(i64::MAX)), bytes.clone()));
+        bytes
     }
 }
 
@@ -102,6 +113,8 @@ mod tests {
     #[test]
     fn answer_is_made_once() {
         let list = list(None, 1);
-        assert_eq!([list.shown(|_| b"first".into()), list.shown(|_| b"second".into())], ["first", "first"]);
+        let shown = |now, text: &str| list.shown(UnixTime(now), |_| text.into());
+        assert_eq!([shown(5, "first"), shown(6, "second")], ["first", "first"]);
+        assert_eq!(shown(4, "third"), "third", "the clock was set back");
     }
 }

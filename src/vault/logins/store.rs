@@ -3,7 +3,7 @@
 
 use super::pending_login::{LoginFlow, PendingAuthorization, aad, open, state_hash};
 use crate::clock::UnixTime;
-use crate::id::{ProviderName, UserId};
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::secret::Secret;
 use crate::store::{PendingRow, WritePriority};
 use crate::vault::crypto::fields::encode;
@@ -65,6 +65,30 @@ impl Logins<'_> {
                 txn.added(&aad(&row, &id), &row.sealed)?;
                 let (user, provider) = (Some(&pending.user), Some(&pending.provider));
                 txn.record(Action::LoginBegin, Subject { user, provider, ..Subject::default() })
+            })
+            .await
+    }
+
+    /// Records that a login which was taken gave no credential; `reason` is one word.
+    pub async fn record_failure(
+        self,
+        user: &UserId,
+        provider: &ProviderName,
+        credential: Option<CredentialId>,
+        reason: &'static str,
+        who: &AuditContext,
+    ) -> Result<(), VaultError> {
+        let (user, provider) = (user.clone(), provider.clone());
+        self.core
+            .write(who, move |txn| {
+                let subject = Subject {
+                    user: Some(&user),
+                    provider: Some(&provider),
+                    credential: credential.as_ref(),
+                    failure: Some(reason),
+                    ..Subject::default()
+                };
+                txn.record(Action::LoginFail, subject)
             })
             .await
     }

@@ -4,6 +4,9 @@
 use super::*;
 use crate::vault::credentials::summary_cache::SummaryCache;
 
+/// A time at which nothing expires.
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
 fn text(all: &[CredentialMetadata]) -> Vec<u8> {
     let all: Vec<_> = all.iter().map(|metadata| (&metadata.title, metadata.last_used_at)).collect();
     format!("{all:?}").into_bytes()
@@ -11,7 +14,7 @@ fn text(all: &[CredentialMetadata]) -> Vec<u8> {
 
 /// Alice's list, from the cache if it is there.
 fn shown(vault: &Vault) -> String {
-    let shown = vault.credentials().list_rendered(&user("alice"), None, 1000, text).unwrap().unwrap();
+    let shown = vault.credentials().list_rendered(&user("alice"), None, 1000, NOW, text).unwrap().unwrap();
     String::from_utf8(shown.to_vec()).unwrap()
 }
 
@@ -85,7 +88,7 @@ async fn state_of_a_request_ends_with_a_later_commit() {
     for number in 0..4 {
         let before = vault.check().unwrap();
         let listed =
-            |state| vault.credentials().at(state).list_rendered(&first.user, None, 1000, text).unwrap().unwrap();
+            |state| vault.credentials().at(state).list_rendered(&first.user, None, 1000, NOW, text).unwrap().unwrap();
         let titled = |state| vault.credentials().at(state).get(&first.user, &first.id).unwrap().unwrap().title;
         assert_eq!(listed(&before), shown(vault));
         let name = format!("title {number}");
@@ -136,7 +139,11 @@ async fn edit_in_sql_is_found_although_the_list_is_cached() {
     assert!(is_cached(&bench.vault));
     bench.attack("UPDATE credential SET status = 'needs_reauth'");
     assert!(
-        bench.vault.credentials().list_rendered(&first.user, None, 1000, text).is_err_and(|error| error.is_damage())
+        bench
+            .vault
+            .credentials()
+            .list_rendered(&first.user, None, 1000, NOW, text)
+            .is_err_and(|error| error.is_damage())
     );
     assert!(bench.vault.credentials().get(&first.user, &first.id).is_err());
 }
@@ -153,7 +160,7 @@ async fn pages_and_providers_are_parts_of_the_list() {
         let of_provider = |metadata: &&CredentialMetadata| provider.as_ref().is_none_or(|p| metadata.provider == *p);
         let expected: Vec<_> = all.iter().filter(of_provider).cloned().collect();
         for _ in 0..2 {
-            let rendered = vault.credentials().list_rendered(&alice, provider.as_ref(), 1000, text).unwrap();
+            let rendered = vault.credentials().list_rendered(&alice, provider.as_ref(), 1000, NOW, text).unwrap();
             assert_eq!(rendered.unwrap(), text(&expected));
         }
         for limit in [None, Some(1), Some(3), Some(9)] {

@@ -28,7 +28,7 @@ async fn finish_as(
 
 async fn fail(bench: &Bench, ticket: &RefreshTicket, in_doubt: bool) -> Option<CredentialMetadata> {
     let next_try = bench.clock.now().plus(Duration::from_secs(10));
-    let failure = RefreshFailure { what: "status 503".into(), next_try, told_to_wait: false, in_doubt };
+    let failure = RefreshFailure { what: "status 503".into(), next_try, told_to_wait: false, in_doubt, refused: false };
     bench.vault.refreshes().fail(ticket, failure, &AuditContext::system()).await.unwrap()
 }
 

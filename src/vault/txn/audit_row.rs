@@ -55,6 +55,7 @@ actions! {
     KeyRevoke "key.revoke" "ok",
     LoginBegin "login.begin" "ok",
     LoginTake "login.take" "ok",
+    LoginFail "login.fail" "failed",
     CredentialCreate "credential.create" "ok",
     CredentialReplace "credential.replace" "ok",
     CredentialRetitle "credential.retitle" "ok",
@@ -91,6 +92,8 @@ pub(crate) struct Subject<'a> {
     /// The first and the last of some rows of the audit log.
     pub(crate) rows: Option<(u64, u64)>,
     pub(crate) refusal: Option<&'a DeniedRequest>,
+    /// The reason of a failed login, in one word.
+    pub(crate) failure: Option<&'static str>,
     pub(crate) slot: Option<i64>,
     pub(crate) data_key: Option<u32>,
     /// Revisions of a credential's two records that were written with this; `WriteTxn` sets them.
@@ -109,7 +112,8 @@ impl Subject<'_> {
         });
         let rows = self.rows.map(|(first, last)| format!("rows:{first}-{last}"));
         let refusal = self.refusal.map(ToString::to_string);
-        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal)
+        let failure = self.failure.map(|reason| format!("failed:{reason}"));
+        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal).or(failure)
     }
 }
 

@@ -24,7 +24,7 @@ async fn account_is_connected_listed_and_revoked() {
     let listed = server.get("/v1/integrations/credentials").key(&server.key).send().await.is(200).json();
     assert_eq!(listed.as_array().unwrap().len(), 1);
     let fields: Vec<&String> = listed[0].as_object().unwrap().keys().collect();
-    let mut expected = ["host", "id", "is_managed", "provider", "scopes", "title", "type", "username"];
+    let mut expected = ["host", "id", "is_managed", "provider", "scopes", "status", "title", "type", "username"];
     expected.sort_unstable();
     let mut sorted: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
     sorted.sort_unstable();
@@ -32,6 +32,7 @@ async fn account_is_connected_listed_and_revoked() {
     assert_eq!(listed[0]["id"], id.as_str());
     assert_eq!(listed[0]["host"], Value::Null);
     assert_eq!(listed[0]["is_managed"], false);
+    assert_eq!(listed[0]["status"], "active");
 
     assert_eq!(server.sandbox.live_grants(), 1);
     let path = format!("/v1/integrations/sandbox/credentials/{id}");

@@ -108,6 +108,28 @@ async fn other_kinds_return_their_secret() {
     }
 }
 
+// Issue: broken credentials are seen.
+#[tokio::test]
+async fn lists_show_the_status_of_each_credential() {
+    let server = Server::start().await;
+    let soon = server.clock.now().0 + 60;
+    let body = json!({"type": "api_key", "api_key": "sk-1", "title": "", "expires_at": soon});
+    server.post("/v1/integrations/openai/credentials").key(&server.key).json(&body).send().await.is(201);
+    let id = server.connect("sandbox").await;
+    let statuses = async || {
+        let listed = server.list().await;
+        let paged = server.get("/v1/integrations/credentials?limit=9").key(&server.key).send().await.is(200).json();
+        assert_eq!(listed, paged);
+        listed.as_array().unwrap().iter().map(|one| one["status"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses().await, ["active", "active"]);
+    server.clock.advance(Duration::from_secs(61));
+    assert_eq!(statuses().await, ["expired", "active"], "nothing was written since the last list");
+    revoke_at_the_provider(&server, &id).await;
+    refresh(&server, "sandbox", &id).await.is(409);
+    assert_eq!(statuses().await, ["expired", "needs_reauth"]);
+}
+
 #[tokio::test]
 async fn credential_is_shown_with_its_status() {
     let server = Server::start().await;
@@ -125,6 +147,7 @@ async fn credential_is_shown_with_its_status() {
         ("last_used_at", Value::Null),
         ("status", json!("active")),
         ("last_error", Value::Null),
+        ("refused_since", Value::Null),
         ("in_doubt_since", Value::Null),
         ("next_try_at", Value::Null),
         ("reauth_before", json!(now + 30 * 86_400)),
@@ -133,7 +156,7 @@ async fn credential_is_shown_with_its_status() {
     ] {
         assert_eq!(shown[name], value, "{name}");
     }
-    assert_eq!(shown.as_object().unwrap().len(), 8 + 11);
+    assert_eq!(shown.as_object().unwrap().len(), 8 + 12);
     server.get(&of("github", &id, "")).key(&server.key).send().await.is(404);
 }
 
@@ -384,6 +407,7 @@ async fn unrefreshable_token_is_served_until_it_expires() {
     assert_eq!(detail(&server, "acme", &id).await["status"], "active");
     server.clock.advance(Duration::from_secs(1));
     assert_eq!(token(&server, "acme", &id).await.is(409).json()["type"], "/problems/needs-reauth");
+    assert_eq!(refresh(&server, "acme", &id).await.is(409).json()["cause"], "the provider gave no refresh token");
     assert_eq!(detail(&server, "acme", &id).await["status"], "needs_reauth");
     assert_eq!(acme.asked("/token").len(), 1);
 }
@@ -420,4 +444,51 @@ async fn active_token_without_refresh_token_is_not_refreshable() {
     assert_eq!(shown["status"], "active");
     server.clock.advance(std::time::Duration::from_secs(3601));
     assert_eq!(refresh().await["type"], "/problems/needs-reauth");
+}
+
+// Issue: a dead grant is `needs_reauth`, however the provider says it.
+#[tokio::test]
+async fn dead_grant_in_the_providers_words_sets_needs_reauth() {
+    let acme = Recording::start().await;
+    let server = acme.server("refresh = { refused_messages = [\"refresh_token is invalid\"] }").await;
+    acme.says("/token", &json!({"access_token": "at", "token_type": "bearer", "refresh_token": "rt"}));
+    let id = server.connect_acme(&[]).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
+    let said = r#"{"error":"unauthorized_client","error_description":"refresh_token is invalid"}"#;
+    for status in ["503 Service Unavailable", "429 Too Many Requests"] {
+        acme.answers_with("/token", status, "application/json", said);
+        refresh(&server, "acme", &id).await.is(502);
+        assert_eq!(detail(&server, "acme", &id).await["status"], "active", "{status}");
+        server.clock.advance(Duration::from_secs(3_600));
+    }
+    acme.answers_with("/token", "403 Forbidden", "text/html", "<html>refresh_token is invalid</html>");
+    refresh(&server, "acme", &id).await.is(502);
+    acme.answers_with("/token", "403 Forbidden", "application/json", said);
+    refresh(&server, "acme", &id).await.is(409);
+    assert_eq!(detail(&server, "acme", &id).await["status"], "needs_reauth");
+}
+
+// Issue: after 7 days of refusals that are not understood, the credential says so.
+#[tokio::test]
+async fn unclear_refusals_are_told_after_seven_days() {
+    let acme = Recording::start().await;
+    let server = acme.server("").await;
+    acme.says("/token", &json!({"access_token": "at", "token_type": "bearer", "refresh_token": "rt"}));
+    let id = server.connect_acme(&[]).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
+    acme.answers_with("/token", "400 Bad Request", "application/json", r#"{"error":"acme_says_no"}"#);
+    let last_error = async || {
+        refresh(&server, "acme", &id).await.is(502);
+        let shown = detail(&server, "acme", &id).await;
+        assert_eq!(shown["status"], "active");
+        shown["last_error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(last_error().await, "acme_says_no");
+    server.clock.advance(Duration::from_secs(7 * 86_400 - 1));
+    assert_eq!(last_error().await, "acme_says_no");
+    server.clock.advance(Duration::from_secs(1));
+    let told = last_error().await;
+    assert!(told.starts_with("acme_says_no (refused since ") && told.contains("connected again"), "{told}");
+    acme.says("/token", &json!({"access_token": "at2", "token_type": "bearer", "refresh_token": "rt2"}));
+    refresh(&server, "acme", &id).await.is(200);
+    acme.answers_with("/token", "400 Bad Request", "application/json", r#"{"error":"acme_says_no"}"#);
+    assert_eq!(last_error().await, "acme_says_no", "a success ends the count");
 }

@@ -1,0 +1,75 @@
+//! Logins that give no credential: the reason is in the audit log and in the request's log line.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::{Value, json};
+use strongroom::vault::AuditFilter;
+
+use crate::support::Server;
+use crate::support::flow::{CALLBACK, Callback};
+use crate::support::process::{Installation, sandbox, sandbox_settings};
+
+/// Rows of failed logins, newest first.
+fn failed_logins(server: &Server) -> Vec<(String, Option<String>, Option<String>, Option<String>)> {
+    let filter = AuditFilter { action: Some("login.fail".into()), ..AuditFilter::default() };
+    let entries = server.vault.audit().find(&filter).unwrap();
+    let row = |entry: strongroom::vault::AuditEntry| {
+        assert!(entry.sound && entry.row.request_id.is_some());
+        (entry.row.result.into_owned(), entry.row.user, entry.row.provider, entry.row.subject)
+    };
+    entries.into_iter().map(row).collect()
+}
+
+// Issue: a failed login leaves its reason.
+#[tokio::test]
+async fn failed_login_is_in_the_audit_log() {
+    let server = Server::start().await;
+    let iss = server.sandbox.base_url().to_owned();
+    let started = server.initiate("sandbox").await;
+    let params = BTreeMap::from([("iss".to_owned(), iss.clone())]);
+    let wrong = Callback { code: "wrong".into(), state: started.state, params };
+    server.complete("sandbox", &wrong).await.is(400);
+    let started = server.initiate("sandbox").await;
+    let denied = json!({"state_token": started.state, "callback_params": {"error": "access_denied", "iss": iss}});
+    server.post("/v1/integrations/sandbox/oauth/complete").key(&server.key).json(&denied).send().await.is(400);
+    // The state is spent, so that this is no failed login.
+    server.post("/v1/integrations/sandbox/oauth/complete").key(&server.key).json(&denied).send().await.is(400);
+    server.connect("sandbox").await;
+    let row = |reason: &str| {
+        ("failed".to_owned(), Some("alice".to_owned()), Some("sandbox".to_owned()), Some(format!("failed:{reason}")))
+    };
+    assert_eq!(failed_logins(&server), [row("authorization-denied"), row("exchange-failed")]);
+    server.vault.audit().verify(&mut |fault| panic!("{fault}")).unwrap();
+}
+
+// Issue: a failed login leaves its reason.
+#[tokio::test]
+async fn failed_login_is_in_the_requests_log_line() {
+    let provider = sandbox().await;
+    let installation = Installation::new(&sandbox_settings(&provider)).await;
+    let key = installation.key("alice");
+    let server = installation.serve().await;
+    let post = |path: &str, body: Value| {
+        server.ask(Method::POST, &format!("/v1/integrations/sandbox/oauth/{path}")).key(&key).json(&body).send()
+    };
+    let state = async || {
+        let started = post("initiate", json!({"callback_url": CALLBACK})).await.is(200).json();
+        started["state_token"].as_str().expect("a text").to_owned()
+    };
+    let refused = json!({"code": "wrong", "state_token": state().await});
+    post("complete", refused).await.is(400);
+    let iss = provider.base_url();
+    let words = json!({"error": "access_denied", "error_description": "the-callers-own-text", "iss": iss});
+    post("complete", json!({"state_token": state().await, "callback_params": words})).await.is(400);
+    let log = server.log();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let failed: Vec<_> = lines.iter().filter(|line| line["message"] == "answered" && line["status"] == 400).collect();
+    assert_eq!(failed.len(), 2, "{log}");
+    assert!(failed.iter().all(|line| line["provider"] == "sandbox"), "{failed:?}");
+    assert!(failed[0]["cause"].as_str().unwrap().contains("invalid_grant"), "{failed:?}");
+    assert_eq!(failed[1]["cause"], "access_denied");
+    assert!(!log.contains("the-callers-own-text"));
+    let good = lines.iter().find(|line| line["message"] == "answered" && line["status"] == 200).unwrap();
+    assert!(good.get("cause").is_none() && good.get("provider").is_none(), "{good}");
+}
