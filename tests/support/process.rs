@@ -227,7 +227,10 @@ impl Installation {
         use std::os::unix::process::CommandExt as _;
         // The folder of the tests may be one that this user cannot look into.
         let program = self.path("strongroom");
-        std::fs::copy(env!("CARGO_BIN_EXE_strongroom"), &program).expect("the program can be copied");
+        // By another process: a child that another test begins meanwhile would inherit the open copy, and a file that is open
+        // for writing cannot be executed (ETXTBSY).
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_strongroom")).arg(&program).status();
+        assert!(copied.expect("cp runs").success());
         let owner = format!("{user}:{user}");
         let given = Command::new("chown").args(["-R", &owner]).arg(self.folder.path()).status();
         assert!(given.expect("chown runs").success());

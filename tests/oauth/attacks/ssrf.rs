@@ -232,7 +232,8 @@ async fn no_metadata_of_a_provider_leads_inside() {
             } else {
                 let connected = completed.is(200).json();
                 assert_eq!(connected["username"], Value::Null, "{url}");
-                assert_eq!(delete(&server, &name, &connected).await, false, "{url}");
+                // Null where the URL is malformed: an optional member that is malformed counts as absent.
+                assert_ne!(delete(&server, &name, &connected).await, true, "{url}");
             }
             refused += 1;
         }

@@ -10,7 +10,7 @@ use crate::support::Server;
 use crate::support::flow::{CALLBACK, Callback};
 use crate::support::process::{Installation, sandbox, sandbox_settings};
 
-/// Rows of failed logins, newest first.
+/// Rows of failed logins, oldest first.
 fn failed_logins(server: &Server) -> Vec<(String, Option<String>, Option<String>, Option<String>)> {
     let filter = AuditFilter { action: Some("login.fail".into()), ..AuditFilter::default() };
     let entries = server.vault.audit().find(&filter).unwrap();
@@ -39,7 +39,7 @@ async fn failed_login_is_in_the_audit_log() {
     let row = |reason: &str| {
         ("failed".to_owned(), Some("alice".to_owned()), Some("sandbox".to_owned()), Some(format!("failed:{reason}")))
     };
-    assert_eq!(failed_logins(&server), [row("authorization-denied"), row("exchange-failed")]);
+    assert_eq!(failed_logins(&server), [row("exchange-failed"), row("authorization-denied")]);
     server.vault.audit().verify(&mut |fault| panic!("{fault}")).unwrap();
 }
 
