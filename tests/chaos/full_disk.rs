@@ -42,11 +42,6 @@ async fn change_titles_until_refused(server: &Process, key: &str, id: &str) {
     panic!("the disk never fills");
 }
 
-async fn listed(server: &Process, key: &str) -> BTreeSet<String> {
-    let list = server.ask(Method::GET, "/v1/integrations/credentials").key(key).send().await.is(200).json();
-    list.as_array().expect("a list").iter().map(|item| item["id"].as_str().expect("an id").to_owned()).collect()
-}
-
 #[tokio::test]
 async fn full_disk_is_503_and_keeps_what_was_acknowledged() {
     let installation = Installation::new("ballast = 1").await;
@@ -71,12 +66,12 @@ async fn full_disk_is_503_and_keeps_what_was_acknowledged() {
     // A good probe counts for a second.
     let not_ready = async || server.ask(Method::GET, "/readyz").send().await.status == 503;
     crate::support::eventually("the server says that it is not ready", not_ready).await;
-    assert_eq!(listed(&server, &key).await, acknowledged);
+    assert_eq!(server.listed(&key).await, acknowledged);
 
     server.remove(&installation.path("disk/filler"));
     let made = create(&server, &key, 60_000).await.is(201).json();
     acknowledged.insert(made["id"].as_str().expect("an id").to_owned());
-    assert_eq!(listed(&server, &key).await, acknowledged);
+    assert_eq!(server.listed(&key).await, acknowledged);
 }
 
 /// The provider has rotated and answered, and there is no room for what it said, nor anything to be given up for it: it is
@@ -249,13 +244,13 @@ impl Level {
         let revoke = ["--vault", "disk/strongroom.db", "key", "revoke", &self.spare.0];
         self.server.run_beside(self.installation.folder.path(), &revoke).must_succeed();
         self.server.ask(Method::GET, "/v1/integrations/credentials").key(&self.spare.1).send().await.is(401);
-        assert_eq!(listed(&self.server, &self.key).await, there, "{} KiB", self.leaving_kib);
+        assert_eq!(self.server.listed(&self.key).await, there, "{} KiB", self.leaving_kib);
 
         self.server.remove(&self.installation.path("disk/filler"));
         crate::support::eventually("writes go on", async || create_one(&self.server, &self.key, &mut there).await)
             .await;
         assert!(ballast.exists(), "{} KiB", self.leaving_kib);
-        assert_eq!(listed(&self.server, &self.key).await, there, "{} KiB", self.leaving_kib);
+        assert_eq!(self.server.listed(&self.key).await, there, "{} KiB", self.leaving_kib);
         self.look_at_a_copy(read, &there);
         given_up
     }

@@ -54,9 +54,7 @@ async fn create_until_killed(server: Process, key: &str, cycle: u32) -> BTreeSet
 
 /// A list opens every summary; that none is missing is the promise. (One that was stored and not acknowledged may be there.)
 async fn assert_missing(server: &Process, key: &str, acknowledged: &BTreeSet<String>, cycle: u32) {
-    let listed = server.ask(Method::GET, "/v1/integrations/credentials").key(key).send().await.is(200).json();
-    let listed: BTreeSet<String> =
-        listed.as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect();
+    let listed = server.listed(key).await;
     let missing: Vec<_> = acknowledged.difference(&listed).collect();
     assert!(missing.is_empty(), "cycle {cycle}: {missing:?}");
 }

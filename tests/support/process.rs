@@ -1,5 +1,6 @@
 //! The real binary as a process of its own: for what can only be seen from outside (logs, files, kill -9).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -320,6 +321,25 @@ impl Process {
 
     pub fn ask(&self, method: http::Method, path: &str) -> Ask {
         Ask::new(method, format!("{}{path}", self.url))
+    }
+
+    /// Ids of all credentials that `key` may list, page by page.
+    pub async fn listed(&self, key: &str) -> BTreeSet<String> {
+        let mut ids = BTreeSet::new();
+        let mut path = "/v1/integrations/credentials".to_owned();
+        loop {
+            let page = self.ask(http::Method::GET, &path).key(key).send().await.is(200);
+            let listed = page.json();
+            let listed = listed.as_array().expect("a list").iter();
+            let before = ids.len();
+            let page_ids: Vec<&str> = listed.map(|item| item["id"].as_str().expect("an id")).collect();
+            ids.extend(page_ids.iter().map(|id| (*id).to_owned()));
+            if page.header("link").is_none() {
+                return ids;
+            }
+            assert!(ids.len() > before, "a page with a next one has new credentials");
+            path = format!("/v1/integrations/credentials?after={}", page_ids.last().expect("a page is not empty"));
+        }
     }
 
     /// The process's id.

@@ -284,8 +284,7 @@ impl World {
         } else if self.truth().backed_up {
             problems.push("a backup that was acknowledged is lost".to_owned());
         }
-        let listed = self.ask(server, Method::GET, "/v1/integrations/credentials").send().await.is(200).json();
-        let listed: BTreeSet<String> = listed.as_array().expect("a list").iter().map(|one| text(&one["id"])).collect();
+        let listed = server.listed(&self.key).await;
         let fresh: Vec<(String, String)> = {
             let mut truth = self.truth();
             let promised = truth.stored.keys().chain(truth.logins.keys());
