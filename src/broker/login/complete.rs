@@ -122,8 +122,7 @@ impl Broker {
         if pending.flow == LoginFlow::Connect {
             return Err(Error::StateNotExternal);
         }
-        // Its future is large: it holds the whole exchange.
-        Box::pin(self.finish(caller, provider, pending, request)).await
+        self.finish(caller, provider, pending, request).await
     }
 
     /// Continues a login whose state was consumed. A failure leaves an audit row.
@@ -135,7 +134,8 @@ impl Broker {
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
         let (name, reconnect) = (pending.provider.clone(), pending.reconnect);
-        let finished = self.exchange_and_keep(caller, provider, pending, request).await;
+        // Its future is large: it holds the whole exchange.
+        let finished = Box::pin(self.exchange_and_keep(caller, provider, pending, request)).await;
         if let Err(error) = &finished {
             self.record_failed_login(caller, &name, reconnect, error).await;
         }

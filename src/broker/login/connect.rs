@@ -56,7 +56,7 @@ impl Broker {
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
         let pending = self.take(caller, provider, &request.state_token).await?;
-        Box::pin(self.finish(caller, provider, pending, request)).await
+        self.finish(caller, provider, pending, request).await
     }
 
     /// Deletes a login that was given up.

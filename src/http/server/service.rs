@@ -175,7 +175,7 @@ impl Connection {
         }
         let id = context.id.to_string();
         add_headers(&mut response, &context, &id);
-        log(&response, outcome, &method, &context, &id, began);
+        log(&response, outcome.as_ref(), &method, &context, &id, began);
         response
     }
 }
@@ -216,7 +216,7 @@ const STANDARD_HEADERS: [(HeaderName, HeaderValue); 4] = [
 /// provider, and the error code of a callback.
 fn log(
     response: &Response,
-    outcome: Option<Outcome>,
+    outcome: Option<&Outcome>,
     method: &Method,
     context: &RequestContext,
     id: &str,
@@ -226,12 +226,12 @@ fn log(
     tracing::info!(
         request_id = %id,
         method = if known.contains(method) { method.as_str() } else { "OTHER" },
-        route = outcome.as_ref().map_or("-", |outcome| outcome.pattern),
+        route = outcome.map_or("-", |outcome| outcome.pattern),
         status = response.status().as_u16(),
         ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        key = outcome.as_ref().and_then(|outcome| outcome.api_key).map(tracing::field::display),
-        provider = outcome.as_ref().and_then(|outcome| outcome.provider.as_ref()).map(tracing::field::display),
-        cause = outcome.as_ref().and_then(|outcome| outcome.cause.as_deref()),
+        key = outcome.and_then(|outcome| outcome.api_key).map(tracing::field::display),
+        provider = outcome.and_then(|outcome| outcome.provider.as_ref()).map(tracing::field::display),
+        cause = outcome.and_then(|outcome| outcome.cause.as_deref()),
         address = context.address.map(tracing::field::display),
         "answered"
     );

@@ -10,8 +10,11 @@ use crate::support::Server;
 use crate::support::flow::{CALLBACK, Callback};
 use crate::support::process::{Installation, sandbox, sandbox_settings};
 
+/// Result, user, provider and subject of an audit row.
+type Row = (String, Option<String>, Option<String>, Option<String>);
+
 /// Rows of failed logins, oldest first.
-fn failed_logins(server: &Server) -> Vec<(String, Option<String>, Option<String>, Option<String>)> {
+fn failed_logins(server: &Server) -> Vec<Row> {
     let filter = AuditFilter { action: Some("login.fail".into()), ..AuditFilter::default() };
     let entries = server.vault.audit().find(&filter).unwrap();
     let row = |entry: strongroom::vault::AuditEntry| {
