@@ -2,16 +2,17 @@
 //! Start time, idle memory and size of the binary.
 
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::client::Client;
 use super::installation::{Installation, Provider, memory_of};
 use super::options::{Options, binary};
-use super::prepare::{Stage, on_a_runtime};
+use super::prepare::Stage;
 use super::report::Report;
-use super::stats::{median, millis, percentile};
+use super::stats::median;
+use super::waits::Waits;
+
+/// Pause of a caller between two requests.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Starts of which the footprint takes the median.
 const STARTS: usize = 11;
@@ -33,10 +34,10 @@ pub fn measure(options: &Options, report: &mut Report) {
     let records = found["records"].as_f64().expect("a number");
     report.at_least("vault verify beside the server", records / seconds, "records/s", 50_000.0);
 
-    let idle = Waits::during(&stage, || std::thread::sleep(Duration::from_secs(2)));
+    let idle = Waits::during(&stage, PAUSE, || std::thread::sleep(Duration::from_secs(2)));
     report.at_most("list and create, nothing beside: the longest wait", idle.longest, "ms", None);
     let mut seconds = 0.0;
-    let waits = Waits::during(&stage, || seconds = run(&stage, &["vault", "rotate", "--json"]).0);
+    let waits = Waits::during(&stage, PAUSE, || seconds = run(&stage, &["vault", "rotate", "--json"]).0);
     let for_100k = seconds * 100_000.0 / credentials as f64;
     report.at_most("vault rotate beside the server, for 100,000 credentials", for_100k, "s", Some(60.0));
     report.at_most("list and create meanwhile: p99", waits.p99, "ms", None);
@@ -48,7 +49,7 @@ pub fn measure(options: &Options, report: &mut Report) {
     report.at_most("the same: resident at its most", memory, "MB", Some(64.0));
 
     // A kill after writes, so that there is a log to be read again.
-    let writes = Waits::during(&stage, || std::thread::sleep(Duration::from_secs(1)));
+    let writes = Waits::during(&stage, PAUSE, || std::thread::sleep(Duration::from_secs(1)));
     assert!(writes.count > 0, "something was written");
     stage.server.0.kill().expect("it runs");
     stage.server.0.wait().expect("it ends");
@@ -75,43 +76,6 @@ fn run(stage: &Stage, arguments: &[&str]) -> (f64, f64, String) {
     assert!(done.status.success(), "strongroom {arguments:?} failed");
     let seconds = began.elapsed().as_secs_f64();
     (seconds, watching.join().expect("no panic"), String::from_utf8_lossy(&done.stdout).into_owned())
-}
-
-/// Waiting times of two callers that each send one request after the other, with a short pause.
-struct Waits {
-    count: usize,
-    p99: f64,
-    longest: f64,
-}
-
-impl Waits {
-    fn during(stage: &Stage, work: impl FnOnce()) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let requests = [(Stage::get(&stage.alice, "/credentials"), 200), (stage.create(), 201)];
-        let callers = requests.map(|(request, right)| {
-            let (over, address) = (over.clone(), stage.address());
-            std::thread::spawn(move || {
-                on_a_runtime(async move {
-                    let mut client = Client::connect(address).await.expect("it takes connections");
-                    let mut waits = Vec::new();
-                    while !over.load(Ordering::Relaxed) {
-                        let began = Instant::now();
-                        let status = client.ask(&request).await.expect("an answer").status;
-                        assert_eq!(status, right);
-                        waits.push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-                        tokio::time::sleep(Duration::from_millis(2)).await;
-                    }
-                    waits
-                })
-            })
-        });
-        work();
-        over.store(true, Ordering::Relaxed);
-        let mut waits: Vec<u64> = callers.into_iter().flat_map(|caller| caller.join().expect("no panic")).collect();
-        waits.sort_unstable();
-        let longest = waits.last().copied().unwrap_or(0);
-        Self { count: waits.len(), p99: millis(percentile(&waits, 0.99)), longest: millis(longest) }
-    }
 }
 
 /// Measures the start of `serve` with a key file, its memory when idle, and the size of the binary.

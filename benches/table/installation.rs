@@ -40,15 +40,25 @@ impl Provider {
         let secret = self.sandbox.client_secret().expose().to_owned();
         format!(
             "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
+             [providers.mcp]\nallow_private = [\"127.0.0.0/8\"]\n\
              [providers.sandbox]\nclient_id = \"{}\"\nclient_secret = \"{secret}\"\n{entry}",
             self.sandbox.client_id()
         )
     }
 }
 
+/// Settings of `[limits]` that no row reaches: the rows measure the server, not its limits.
+const LIFTED: &str = "waiting_per_key = 100000\nsecrets_burst = 1000000000\n\
+    secrets_per_second = 1000000000\nsecrets_per_second_in_all = 1000000000\n";
+
 impl Installation {
-    /// `strongroom init`, and settings that know the sandbox. The folder is under `target`, on a real disk.
+    /// `strongroom init`, and settings that know the sandbox, with limits that no row reaches.
     pub fn new(provider: Option<&Provider>) -> Self {
+        Self::with_limits(provider, LIFTED)
+    }
+
+    /// The same with these lines in `[limits]`. The folder is under `target`, on a real disk.
+    pub fn with_limits(provider: Option<&Provider>, limits: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let folder = folder.expect("a folder under target");
         let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
@@ -56,8 +66,7 @@ impl Installation {
         this.run(&["init"]);
         let settings = format!(
             "[server]\nlisten = \"{address}\"\nmax_connections = 8192\n\
-             [limits]\nwaiting_per_key = 100000\nsecrets_burst = 1000000000\n\
-             secrets_per_second = 1000000000\nsecrets_per_second_in_all = 1000000000\n\
+             [limits]\n{limits}\n\
              [vault]\npath = \"strongroom.db\"\nmaster_key = {{ file = \"strongroom.key\" }}\n{}\n",
             provider.map(Provider::settings).unwrap_or_default()
         );

@@ -14,6 +14,7 @@
     reason = "figures for people: counts far below 2^52, in a program that nobody links"
 )]
 
+mod abuse;
 mod bounds;
 mod client;
 mod compare;
@@ -30,6 +31,7 @@ mod report;
 mod rows;
 mod soak;
 mod stats;
+mod waits;
 mod warp_server;
 
 use options::{Options, Task};
@@ -66,6 +68,9 @@ fn measure(options: &Options) {
     }
     if options.wants("overload") && !options.quick {
         overload::measure(&mut report);
+    }
+    if options.wants("abuse") && !options.quick {
+        abuse::measure(&mut report);
     }
     report.end();
 }

@@ -17,11 +17,11 @@ pub enum Task {
 
 /// Options of a measurement.
 pub struct Options {
-    /// A minute instead of six: one round, shorter, no overload.
+    /// A minute instead of six: one round, shorter, neither overload nor abuse.
     pub quick: bool,
     /// Vaults of a million credentials too.
     pub full: bool,
-    /// One part alone: `table`, `growth`, `footprint`, `bounds` or `overload`.
+    /// One part alone: `table`, `growth`, `footprint`, `bounds`, `overload` or `abuse`.
     only: Option<String>,
     /// Number of rounds.
     pub rounds: usize,

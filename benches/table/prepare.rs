@@ -32,7 +32,15 @@ pub struct Stage {
 impl Stage {
     /// A vault of so many credentials of so many users.
     pub fn new(provider: &Provider, credentials: usize, users: usize) -> Self {
-        let installation = Installation::new(Some(provider));
+        Self::of(Installation::new(Some(provider)), credentials, users)
+    }
+
+    /// The same with the limits that an operator has who sets none.
+    pub fn with_default_limits(provider: &Provider, credentials: usize, users: usize) -> Self {
+        Self::of(Installation::with_limits(Some(provider), ""), credentials, users)
+    }
+
+    fn of(installation: Installation, credentials: usize, users: usize) -> Self {
         let ids = fill(&installation.vault(), credentials, users);
         let key = |user: &str| installation.key(&["--user", user]);
         let (alice, hundred, writer) = (key("alice"), key("hundred"), key("writer"));
