@@ -20,7 +20,7 @@ pub enum IdError {
     #[error("an issuer name has 1 to 64 characters from a–z, 0–9, '_' and '-', the first a letter or a digit")]
     IssuerName,
     /// Not a user id.
-    #[error("a user id has 1 to 128 characters from A–Z a–z 0–9 . _ - @ : |")]
+    #[error("a user id has 1 to 255 visible ASCII characters, without spaces and *")]
     UserId,
     /// Not a credential id.
     #[error("a credential id is a lower-case UUID")]
@@ -70,7 +70,8 @@ impl FromStr for IssuerName {
     }
 }
 
-/// The user whom credentials belong to: an opaque id that the application chooses.
+/// The user whom credentials belong to: an opaque id that the application chooses. Every `sub` of
+/// OpenID Connect (Core §2) in visible ASCII fits, except one with `*`, which is for patterns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct UserId(String);
@@ -86,13 +87,13 @@ impl FromStr for UserId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let legal = |c: u8| c.is_ascii_alphanumeric() || b"._-@:|".contains(&c);
-        if (1..=128).contains(&text.len()) && text.bytes().all(legal) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(IdError::UserId)
-        }
+        if is_user_pattern(text) && !text.contains('*') { Ok(Self(text.to_owned())) } else { Err(IdError::UserId) }
     }
+}
+
+/// Returns true if `text` is a user id, or a pattern for user ids, in which `*` stands for any text.
+pub fn is_user_pattern(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
 }
 
 /// The id of a stored credential: a UUID of version 7 (RFC 9562), so that ids sort by creation
@@ -229,8 +230,11 @@ mod tests {
 
     #[test]
     fn names_have_a_fixed_alphabet() {
-        assert!("auth0|64.A_b-c@x:1".parse::<UserId>().is_ok());
-        for bad in ["", "a b", "ü", "a/b", "a\0", &"x".repeat(129)] {
+        let visible: String = ('!'..='~').filter(|c| *c != '*').collect();
+        for good in ["auth0|64.A_b-c@x:1", "-x", "a/b", "a+b/c==", &visible, &"x".repeat(255)] {
+            assert_eq!(good.parse::<UserId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "ü", "a*b", "a\0", "a\u{7f}", "a\n", &"x".repeat(256)] {
             assert!(bad.parse::<UserId>().is_err(), "{bad}");
         }
         assert!("open_router".parse::<ProviderName>().is_ok());

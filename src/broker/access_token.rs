@@ -47,7 +47,7 @@ pub(super) enum Refused {
     #[error("the token is not marked as an access token")]
     NotAnAccessToken,
     /// The claim that names the user is missing or is not a user id.
-    #[error("the claim '{0}' is not a user id")]
+    #[error("the claim '{0}', after user_prefix, is not a user id: 1 to 255 visible ASCII characters without *")]
     User(String),
 }
 
@@ -134,6 +134,10 @@ mod tests {
         assert!(read("", "at+jwt", &of_several).unwrap().permissions.is_empty());
         let other = read("user_claim = \"oid\"\nuser_prefix = \"corp|\"", "at+jwt", &json!({"oid": "7"})).unwrap();
         assert_eq!(other.holder, user("corp|7"));
+        let base64 = "q+Zr/8==~".to_owned() + &"x".repeat(246);
+        assert_eq!(read("", "at+jwt", &json!({"sub": base64})).unwrap().holder, user(&base64));
+        let too_long = read("user_prefix = \"corp|\"", "at+jwt", &json!({"sub": base64}));
+        assert_eq!(too_long.unwrap_err(), Refused::User("sub".into()), "it is not cut");
     }
 
     #[test]
@@ -162,6 +166,9 @@ mod tests {
             (at, json!({"nbf": 1500}), Refused::Claim(ClaimError::NotYet)),
             (at, json!({"sub": "a b"}), Refused::User("sub".into())),
             (at, json!({"sub": ""}), Refused::User("sub".into())),
+            (at, json!({"sub": "x".repeat(256)}), Refused::User("sub".into())),
+            (at, json!({"sub": "a*"}), Refused::User("sub".into())),
+            (at, json!({"sub": "jürgen"}), Refused::User("sub".into())),
             (at, json!({"sub": 1}), Refused::User("sub".into())),
             ("jwt", json!({}), Refused::NotAnAccessToken),
             ("id_token", json!({"nonce": "n"}), Refused::NotAnAccessToken),

@@ -37,7 +37,13 @@ pub(super) enum KeyCommand {
 #[derive(Debug, Args)]
 pub(super) struct Create {
     /// User that the key acts for
-    #[arg(long, value_name = "USER", required_unless_present = "service", conflicts_with = "service")]
+    #[arg(
+        long,
+        value_name = "USER",
+        allow_hyphen_values = true,
+        required_unless_present = "service",
+        conflicts_with = "service"
+    )]
     user: Option<UserId>,
     /// Create a service key: each request names its user in the header Strongroom-User
     #[arg(long)]

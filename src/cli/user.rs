@@ -15,6 +15,7 @@ pub(super) enum UserCommand {
     /// Add a user; does nothing if the user exists
     Add {
         /// User id in your application
+        #[arg(allow_hyphen_values = true)]
         id: UserId,
     },
     /// List the users
@@ -26,6 +27,7 @@ pub(super) enum UserCommand {
     /// Remove a user: revokes and deletes every credential, then removes the API keys and the user
     Remove {
         /// User id
+        #[arg(allow_hyphen_values = true)]
         id: UserId,
     },
 }

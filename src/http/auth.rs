@@ -190,7 +190,7 @@ fn user(holder: &KeyHolder, headers: &HeaderMap) -> Result<UserId, Problem> {
         (KeyHolder::Service { .. }, Some(value)) => {
             let user = value.to_str().ok().filter(|_| !more).and_then(|text| text.parse::<UserId>().ok());
             let malformed = || {
-                let detail = "The header Strongroom-User must hold one user id: 1 to 128 characters from A–Z a–z 0–9 . _ - @ : |";
+                let detail = "The header Strongroom-User must hold one user id: 1 to 255 visible ASCII characters, without spaces and *";
                 Problem::new(&problem::USER_MALFORMED, detail)
             };
             let user = user.ok_or_else(malformed)?;

@@ -46,6 +46,28 @@ fn permissions_are_those_of_the_api_page() {
 }
 
 #[tokio::test]
+async fn user_ids_are_visible_ascii_without_a_star() {
+    let server = Server::start().await;
+    let service = server.service_key(&[]).await;
+    let path = "/v1/integrations/openai/credentials";
+    let body = json!({"type": "api_key", "api_key": "k", "title": "t"});
+    let visible: String = ('!'..='~').filter(|c| *c != '*').collect();
+    for user in ["q+Zr/8==", "-x", "~a|b:c@d", "a%2Fb", &visible, &"x".repeat(255)] {
+        let made = server.post(path).key(&service).header("Strongroom-User", user).json(&body).send().await.is(201);
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        let list = server.get("/v1/integrations/credentials").key(&service).header("Strongroom-User", user);
+        let listed = list.send().await.is(200).json();
+        assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!(id)), "{user}");
+        let own = server.key_of(user).await;
+        server.get(&format!("{path}/{id}/token")).key(&own).send().await.is(200);
+    }
+    for bad in ["a*", "a b", "", &"x".repeat(256)] {
+        let said = server.post(path).key(&service).header("Strongroom-User", bad).json(&body).send().await.is(400);
+        assert!(said.text().contains("255 visible ASCII"), "{}", said.text());
+    }
+}
+
+#[tokio::test]
 async fn service_key_acts_for_the_user_in_the_header() {
     let server = Server::start().await;
     let service = server.service_key(&[]).await;

@@ -39,7 +39,29 @@ fn no_command_prints_help() {
         assert!(said.stdout.contains(&format!("\n  {word} ")), "{word} is not in the help");
     }
     Desk::new().run(&["frobnicate"]).ended_with(2);
-    Desk::new().run(&["user", "add", "not a user"]).ended_with(2).complained("a user id has 1 to 128 characters");
+    let said = Desk::new().run(&["user", "add", "not a user"]).ended_with(2);
+    said.complained("a user id has 1 to 255 visible ASCII characters");
+}
+
+#[test]
+fn user_ids_may_begin_with_a_hyphen() {
+    let desk = Desk::new();
+    desk.run(&["init"]).succeeded();
+    for user in ["-x", "--y/+=~", "-"] {
+        desk.run(&["user", "add", user]).succeeded();
+        desk.run(&["key", "create", "--user", user, "--permission", "READ_INTEGRATIONS"]).succeeded();
+        desk.run_with(&["credential", "add", "openai", "--user", user, "--from-file", "-"], "sk-1").succeeded();
+        let listed = desk.run(&["credential", "list", "--user", user]).succeeded();
+        assert!(listed.stdout.contains(user), "{}", listed.stdout);
+        let rows = desk.run(&["audit", "list", "--user", user, "--json"]).succeeded().stdout;
+        let users: Vec<Value> =
+            rows.lines().map(|row| serde_json::from_str::<Value>(row).unwrap()["user"].clone()).collect();
+        assert!(!users.is_empty() && users.iter().all(|known| known == user), "{rows}");
+        desk.run(&["user", "remove", user]).succeeded();
+    }
+    let users = ["--users=-x*", "--users=a/+=*", "--permission", "READ_INTEGRATIONS"];
+    desk.run(&[&["key", "create", "--service"], &users[..]].concat()).succeeded();
+    desk.run(&["user", "add", "--help"]).succeeded();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AuditListArgs {
     /// Only rows about this user's credentials
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     user: Option<UserId>,
     /// Only rows about this provider
     #[arg(long)]

@@ -31,7 +31,7 @@ pub(in crate::cli) struct Connect {
     /// Provider, as `strongroom provider list` shows it
     pub(in crate::cli) provider: String,
     /// User that gets the credential [default: the only user]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     user: Option<UserId>,
     /// Scope to request; may be repeated [default: the provider's default scopes]
     #[arg(long = "scope", value_name = "SCOPE")]

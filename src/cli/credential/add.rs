@@ -25,7 +25,7 @@ pub(in crate::cli) struct Add {
     /// Provider, as `strongroom provider list` shows it
     provider: String,
     /// User that owns the credential
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     user: UserId,
     /// Kind of the credential
     #[arg(long, default_value = "api_key")]

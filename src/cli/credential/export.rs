@@ -19,7 +19,7 @@ pub(in crate::cli) struct CredentialExportArgs {
     /// File to create; an existing file is never overwritten
     file: PathBuf,
     /// Only this user's credentials
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     user: Option<UserId>,
     /// Only this provider's credentials
     #[arg(long)]

@@ -32,7 +32,7 @@ pub(in crate::cli) struct Import {
     #[arg(long, value_name = "PROGRAM")]
     from: From,
     /// User that gets all credentials [default: the users in the file; n8n's files name none]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     user: Option<UserId>,
     /// Map a provider's name in the file to a provider here, for example google-mail-prod=gmail.
     /// For n8n: a credential type or id. May be repeated

@@ -21,7 +21,7 @@ pub(in crate::cli) enum CredentialCommand {
     /// List credentials, oldest first; never shows a secret
     List {
         /// Only this user's credentials
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         user: Option<UserId>,
         /// Only this provider's credentials
         #[arg(long)]
@@ -44,7 +44,7 @@ pub(in crate::cli) enum CredentialCommand {
         /// Credential id, as `credential list` shows it
         id: CredentialId,
         /// User that owns it [default: any user]
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         user: Option<UserId>,
         /// Print JSON
         #[arg(long)]

@@ -14,7 +14,7 @@ use crate::id::UserId;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RevocationsArgs {
     /// Only this user's revocations
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     user: Option<UserId>,
     /// Try all of them now, due or not, and list the remaining ones
     #[arg(long, conflicts_with = "user")]
