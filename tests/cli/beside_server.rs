@@ -58,3 +58,21 @@ async fn server_sees_new_and_revoked_keys_at_once() {
     assert_eq!(second.0.status.code(), Some(1));
     assert!(second.stderr().contains("another server"), "{}", second.stderr());
 }
+
+#[tokio::test]
+async fn hangup_and_user_signals_do_not_end_the_server() {
+    let installation = Installation::new("").await;
+    let server = installation.serve().await;
+    for name in ["HUP", "USR1", "USR2"] {
+        let sent = std::process::Command::new("kill").args([format!("-{name}"), server.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        for _ in 0..100 {
+            if server.log().contains(&format!("SIG{name} is ignored")) {
+                break;
+            }
+        }
+        assert!(server.log().contains(&format!("SIG{name} is ignored")), "{}", server.log());
+        server.ask(Method::GET, "/readyz").send().await.is(200);
+    }
+    assert_eq!(server.stop().code(), Some(0));
+}
