@@ -191,6 +191,7 @@ impl From<BackupError> for Failure {
             BackupError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
             BackupError::Damaged(_) | BackupError::CutOff => "use another copy of this backup, or an older one",
             BackupError::AlreadyExists(_) => "name another file, or give --force to replace this one",
+            BackupError::NotReplaceable(_) => "name another file; --force replaces only an earlier backup",
             BackupError::GivenUp => "run the command again",
         };
         let code = if error.is_damage() { Code::Damaged } else { Code::Failed };
@@ -234,7 +235,13 @@ fn advice_on_store(error: &StoreError) -> Option<&'static str> {
         StoreError::NotAVault(_) => "name the vault with --vault FILE or vault.path, or restore a backup",
         StoreError::Unreleased(_) => "export its credentials with that version, and import them into a new vault",
         StoreError::NewerFormat { .. } => "install that version of Strongroom or a newer one",
-        StoreError::Locked(_) => "stop the other server first; commands such as `strongroom key list` work beside it",
+        StoreError::HardLinked { .. } => {
+            "two servers could open it at once. With no server running, give this name a file of its own: `cp -p FILE FILE.new && mv FILE.new FILE`. Make copies with `strongroom vault backup`"
+        }
+        StoreError::MountedAlone(_) => "mount the folder of the vault, not the file",
+        StoreError::Locked(_) => {
+            "stop the other server first, even if its files were moved away; commands such as `strongroom key list` work beside it"
+        }
         StoreError::Full => "free disk space; reading and deleting still work",
         StoreError::ReadOnly(_) => "check owner, mode and file system of the file and its folder",
         StoreError::Busy => "try again",

@@ -28,6 +28,17 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: u32,
     },
+    /// The file has several names, so two servers could open it, each with its own lock and log.
+    #[error("{path} is one file with {names} names (hard links), as `cp -al` or `rsync --link-dest` make them")]
+    HardLinked {
+        /// The file.
+        path: PathBuf,
+        /// Number of names.
+        names: u64,
+    },
+    /// The file itself is a mount, so its log is not beside the mounted file.
+    #[error("{0} is mounted as a single file, so its -wal file would not be beside it")]
+    MountedAlone(PathBuf),
     /// Another server holds the lock.
     #[error("another server has the vault {0} open")]
     Locked(PathBuf),
@@ -43,8 +54,8 @@ pub enum StoreError {
     /// Another process held the write lock for too long.
     #[error("the vault is locked by another process")]
     Busy,
-    /// A COMMIT failed with an unknown outcome, or the writer has ended. No write is accepted any
-    /// more.
+    /// A COMMIT failed with an unknown outcome, the vault's files were moved or replaced, or the
+    /// writer has ended. No write is accepted any more.
     #[error("the vault accepts no more writes until the program is restarted: {0}")]
     Stopped(String),
     /// A record was sealed under a data key that is no longer current; the caller seals again.

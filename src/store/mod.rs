@@ -29,6 +29,7 @@ pub use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use tables::*;
 pub use tables::{AuditFilter, AuditRow};
 
+use engine::open_files::OpenFiles;
 use engine::{Ballast, Readers, Writer, connection, file, wal};
 
 /// An open vault file. When the last clone is dropped, the writer finishes its jobs and the lock is
@@ -44,6 +45,7 @@ struct Shared {
     readers: Readers,
     writer: Writer,
     path: PathBuf,
+    files: OpenFiles,
     ballast: u64,
     _lock: Option<File>,
 }
@@ -64,16 +66,17 @@ impl Store {
         path: &Path,
         fill: impl FnOnce(&Tx<'_>) -> Result<(), E>,
     ) -> Result<Self, E> {
+        // Locked first: a server may still have a moved file of this path open.
+        let lock = file::lock_new(path)?;
         let path = file::create(path)?;
         let lay_out = || -> Result<_, E> {
-            let lock = file::lock(&path)?;
             let mut connection = connection::open_new(&path)?;
             schema::create(&mut connection, fill)?;
             connection::use_wal(&connection)?;
-            Ok((connection, lock))
+            Ok(connection)
         };
         match lay_out() {
-            Ok((connection, lock)) => Ok(Self::around(connection, path, 0, Some(lock))?),
+            Ok(connection) => Ok(Self::around(connection, path, 0, Some(lock))?),
             Err(error) => {
                 file::remove_unfinished(&path);
                 Err(error)
@@ -95,9 +98,10 @@ impl Store {
     }
 
     fn around(connection: Connection, path: PathBuf, ballast: u64, lock: Option<File>) -> Result<Self, StoreError> {
-        let writer = Writer::start(connection, Ballast::beside(&path, ballast))?;
-        let readers = Readers::new(path.clone());
-        Ok(Self { shared: Arc::new(Shared { readers, writer, path, ballast, _lock: lock }) })
+        let files = OpenFiles::of(&path, lock.as_ref())?;
+        let writer = Writer::start(connection, Ballast::beside(&path, ballast), files.clone())?;
+        let readers = Readers::new(path.clone(), files.clone());
+        Ok(Self { shared: Arc::new(Shared { readers, writer, path, files, ballast, _lock: lock }) })
     }
 
     /// Runs `work` in the transaction of the next group, and returns when that is on disk. If
@@ -136,6 +140,7 @@ impl Store {
 
     /// Returns the current state of the file.
     pub(crate) fn check(&self) -> Result<CheckedState, StoreError> {
+        self.shared.files.check_vault()?;
         Ok(CheckedState::new(&self.shared.readers.check()?))
     }
 
@@ -160,6 +165,7 @@ impl Store {
         read: impl FnOnce(&View<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut connection = connection::open_reader(&self.shared.path)?;
+        self.check_files_in_place()?;
         let transaction = connection.transaction().map_err(StoreError::from)?;
         let seen = read(&View::uncached(&transaction))?;
         transaction.finish().map_err(StoreError::from)?;
@@ -170,6 +176,7 @@ impl Store {
     /// Returns false if a read transaction on an older state prevents this.
     pub(crate) fn checkpoint(&self) -> Result<bool, StoreError> {
         let connection = connection::open_writer(&self.shared.path)?;
+        self.check_files_in_place()?;
         let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }
@@ -181,6 +188,7 @@ impl Store {
         let copy = || -> Result<(), StoreError> {
             // An empty file is taken as a new one, so the copy keeps the mode.
             let connection = connection::open_writer(&self.shared.path)?;
+            self.check_files_in_place()?;
             connection.execute("VACUUM INTO ?", [target.to_string_lossy()])?;
             file::sync(&target)
         };
@@ -188,8 +196,13 @@ impl Store {
         Ok(target)
     }
 
-    /// Resolves with the reason when the writer has stopped because the outcome of a commit is
-    /// unknown.
+    /// Checks that the vault's files are still at their paths.
+    pub(crate) fn check_files_in_place(&self) -> Result<(), StoreError> {
+        self.shared.files.check()
+    }
+
+    /// Resolves with the reason when the writer has stopped: the outcome of a commit is unknown, or
+    /// the vault's files were moved.
     pub(crate) async fn fatal(&self) -> String {
         self.shared.writer.fatal().await
     }

@@ -2,6 +2,7 @@
 //!
 //! It has a temporary name until it is complete, or no name at all if a backup is only verified.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -17,17 +18,19 @@ pub(crate) struct RestoreTarget {
     tables: Vec<Table>,
     /// Path of the file; `None` if it has no name.
     path: Option<PathBuf>,
+    /// Lock of the future path.
+    _lock: Option<File>,
 }
 
 impl RestoreTarget {
-    /// Creates a file in the folder of `target` (0600) with the schema of this version. Neither
-    /// `target` nor a journal beside it may exist: SQLite would apply an old journal to the new
-    /// file.
+    /// Creates a file in the folder of `target` (0600) with the schema of this version, and takes
+    /// the lock of `target`. Neither `target` nor a journal beside it may exist: SQLite would apply
+    /// an old journal to the new file.
     pub(crate) fn beside(target: &Path, version: u32, unique: &str) -> Result<Self, StoreError> {
-        file::must_be_free(target)?;
+        let lock = file::lock_new(target)?;
         let path = file::create(&file::partial(target, unique))?;
         match connection::open_restore_target(&path) {
-            Ok(connection) => Self::begin(connection, Some(path), version),
+            Ok(connection) => Self::begin(connection, Some(path), Some(lock), version),
             Err(error) => {
                 file::remove_unfinished(&path);
                 Err(error)
@@ -37,11 +40,16 @@ impl RestoreTarget {
 
     /// Creates a file without a name, in the system's temporary folder.
     pub(crate) fn scratch(version: u32) -> Result<Self, StoreError> {
-        Self::begin(connection::open_scratch()?, None, version)
+        Self::begin(connection::open_scratch()?, None, None, version)
     }
 
-    fn begin(connection: Connection, path: Option<PathBuf>, version: u32) -> Result<Self, StoreError> {
-        let mut target = Self { connection: Some(connection), tables: Vec::new(), path };
+    fn begin(
+        connection: Connection,
+        path: Option<PathBuf>,
+        lock: Option<File>,
+        version: u32,
+    ) -> Result<Self, StoreError> {
+        let mut target = Self { connection: Some(connection), tables: Vec::new(), path, _lock: lock };
         schema::lay_out_version(target.connection(), version)?;
         target.tables = schema::tables_in(target.connection())?;
         // Foreign keys are checked at the end: the tables come in any order.

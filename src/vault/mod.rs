@@ -43,7 +43,7 @@ pub use audit::log::{AuditEntry, AuditVerdict};
 pub use audit::signed_head::{HeadFault, HeadFit, SignedRows};
 pub use backup::entries::BackupContents;
 pub use backup::error::BackupError;
-pub use backup::head::{BackupHead, head_of};
+pub use backup::head::{BackupHead, head_of, is_backup};
 pub use backup::new_file::{Existing, remove_abandoned};
 pub use backup::restore::{BackupSource, RestoredVault, Restorer};
 pub use backup::write::{BackupStop, MadeBackup};

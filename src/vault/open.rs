@@ -234,9 +234,11 @@ impl Vault {
         self.inner.core.store.holds_ballast()
     }
 
-    /// Checks that the vault can write now: writes a row without meaning, at most once a second.
+    /// Checks that the vault's files are at their paths, and that the vault can write now: writes a
+    /// row without meaning, at most once a second.
     pub async fn writable(&self) -> Result<(), VaultError> {
         let lately = |probed: &Option<Instant>| probed.is_some_and(|at| at.elapsed() < PROBE_LIFETIME);
+        self.inner.core.store.check_files_in_place()?;
         if lately(&self.inner.probed.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
         }
@@ -246,7 +248,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Resolves when a commit failed with an unknown outcome. The vault then takes no more writes,
+    /// Resolves when a commit failed with an unknown outcome, or when the vault's files were moved or
+    /// replaced. The vault then takes no more writes,
     /// and the server has to stop.
     pub async fn fatal(&self) -> VaultError {
         VaultError::Store(StoreError::Stopped(self.inner.core.store.fatal().await))

@@ -15,6 +15,7 @@ mod erasure;
 mod keys;
 #[cfg(target_os = "linux")]
 mod local_user;
+mod moved_files;
 mod rollback;
 mod secrecy;
 mod sql_attacker;

@@ -1,11 +1,13 @@
 //! Backup at the operator's request, into a file or a stream.
 
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::open::is_served;
 use crate::broker::admin::scheduled_backup::backup_name;
 use crate::broker::vault_admin::VaultAdmin;
-use crate::vault::{BackupError, BackupStop, Existing, MadeBackup, VaultError};
+use crate::vault::{BackupError, BackupStop, Existing, MadeBackup, StoreError, VaultError, is_backup};
 
 impl VaultAdmin {
     /// Returns the file of a new backup: `asked`, or in this folder a file with the backup's own
@@ -23,6 +25,7 @@ impl VaultAdmin {
         existing: Existing,
     ) -> Result<(MadeBackup, Result<(), VaultError>), BackupError> {
         check_folder(target)?;
+        self.check_target(target, existing)?;
         let made = self.vault.backups().write(target, existing, &BackupStop::default())?;
         Ok((made, self.vault.backups().record(&self.who).await))
     }
@@ -31,6 +34,28 @@ impl VaultAdmin {
     pub async fn back_up_to(&self, stream: impl Write) -> Result<Result<(), VaultError>, BackupError> {
         self.vault.backups().write_to(stream, &BackupStop::default())?.0.flush().map_err(BackupError::writing)?;
         Ok(self.vault.backups().record(&self.who).await)
+    }
+}
+
+impl VaultAdmin {
+    /// Checks that a backup may be put at this path: no server has a vault of this path open, and a
+    /// replaced file is a backup, not a vault, a key or a configuration.
+    fn check_target(&self, target: &Path, existing: Existing) -> Result<(), BackupError> {
+        if is_served(target) {
+            return Err(VaultError::Store(StoreError::Locked(target.to_owned())).into());
+        }
+        let Ok(found) = std::fs::metadata(target) else { return Ok(()) };
+        if existing == Existing::Keep {
+            return Err(BackupError::AlreadyExists(target.to_owned()));
+        }
+        // The own vault is not opened for this: closing it again would end SQLite's locks on it.
+        let own = std::fs::metadata(&self.config.vault.path);
+        let is_own = own.is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()));
+        if is_own || !found.is_file() || !is_backup(target) {
+            Err(BackupError::NotReplaceable(target.to_owned()))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::open::is_served;
 use crate::broker::installation::Installation;
 use crate::clock::Clock;
 use crate::random::Random;
@@ -24,11 +25,14 @@ pub struct Restored {
 }
 
 impl Installation {
-    /// Checks that a restore would overwrite nothing.
+    /// Checks that a restore would overwrite nothing, and that no server has a moved vault of this
+    /// path open.
     pub fn check_restore_target(&self) -> Result<(), VaultError> {
         let target = &self.config.vault.path;
         if target.symlink_metadata().is_ok() {
             Err(VaultError::Store(StoreError::AlreadyExists(target.clone())))
+        } else if is_served(target) {
+            Err(VaultError::Store(StoreError::Locked(target.clone())))
         } else {
             Ok(())
         }

@@ -92,13 +92,17 @@ pub(in crate::cli) async fn until_stopped(
     let stop = async {
         tokio::select! {
             () = signals => tracing::info!("stopping; requests under way are completed first"),
-            error = broker.fatal() => fatal = Some(error),
+            error = broker.fatal() => {
+                tracing::error!(%error, "stopping");
+                fatal = Some(error);
+            }
         }
     };
     crate::http::serve(vec![listener], app, stop).await;
     tasks.iter().for_each(JoinHandle::abort);
     match fatal {
-        // A write failed with an unknown outcome. The next start reads the true state.
+        // A write failed with an unknown outcome, or the vault's files were moved. The next start
+        // reads the true state.
         Some(error) => Err(Failure::new(format!("{error}; restart the server: every acknowledged write is on disk"))),
         None => Ok(()),
     }

@@ -85,11 +85,42 @@ fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let path = resolve_folder(path)?;
     match fs::symlink_metadata(&path) {
-        Ok(found) if found.is_file() => Ok(path),
+        Ok(found) if found.is_file() => has_one_name(&path, &found).map(|()| path),
         Ok(_) => Err(StoreError::NotAVault(path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(path)),
         Err(error) => Err(refused("cannot open", &path, &error)),
     }
+}
+
+/// Checks that no other process has a vault at this path under another name.
+fn has_one_name(path: &Path, found: &fs::Metadata) -> Result<(), StoreError> {
+    if found.nlink() > 1 {
+        return Err(StoreError::HardLinked { path: path.to_owned(), names: found.nlink() });
+    }
+    if is_mounted(path) { Err(StoreError::MountedAlone(path.to_owned())) } else { Ok(()) }
+}
+
+/// Returns true if the file itself is mounted, as for a container. Its log is then in another
+/// folder than that of the file on the host.
+#[cfg(target_os = "linux")]
+fn is_mounted(path: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+
+    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_mounted(_: &Path) -> bool {
+    false
+}
+
+/// Takes the lock of a path at which a vault is to be created. A server that still has a moved
+/// file of this path open holds it.
+pub(crate) fn lock_new(target: &Path) -> Result<File, StoreError> {
+    let target = resolve_folder(target)?;
+    must_be_free(&target)?;
+    lock(&target)
 }
 
 /// Takes the lock of the server. It is held as long as the returned file is open.

@@ -5,6 +5,7 @@ mod ballast;
 pub(super) mod connection;
 pub(super) mod file;
 mod job;
+pub(super) mod open_files;
 mod reader_cache;
 mod readers;
 mod txn_state;

@@ -8,6 +8,7 @@ use r2d2::{ManageConnection, Pool, PooledConnection};
 use rusqlite::Connection;
 
 use super::connection::{execute, open_reader};
+use super::open_files::OpenFiles;
 use super::reader_cache::{ReaderCache, StateCache};
 use super::txn_state::View;
 use crate::store::error::StoreError;
@@ -21,7 +22,10 @@ const WAIT: Duration = Duration::from_secs(5);
 /// The pool. r2d2_sqlite supports only older versions of rusqlite.
 pub(crate) struct Readers(Pool<Opener>);
 
-struct Opener(PathBuf);
+struct Opener {
+    path: PathBuf,
+    files: OpenFiles,
+}
 
 /// A read connection with its cache.
 pub(crate) struct Reader {
@@ -34,7 +38,10 @@ impl ManageConnection for Opener {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Reader, StoreError> {
-        Ok(Reader { connection: open_reader(&self.0)?, cache: ReaderCache::default() })
+        let connection = open_reader(&self.path)?;
+        // Another vault may be at the path now.
+        self.files.check()?;
+        Ok(Reader { connection, cache: ReaderCache::default() })
     }
 
     fn is_valid(&self, reader: &mut Reader) -> Result<(), StoreError> {
@@ -48,7 +55,7 @@ impl ManageConnection for Opener {
 
 impl Readers {
     /// Creates an empty pool. Connections are opened when they are needed, and kept.
-    pub(crate) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf, files: OpenFiles) -> Self {
         let pool = Pool::builder()
             .max_size(READERS)
             .min_idle(Some(0)) // else it opens another in the background, which a short command would leave behind
@@ -57,7 +64,7 @@ impl Readers {
             .max_lifetime(None)
             .connection_timeout(WAIT)
             .error_handler(Box::new(r2d2::NopErrorHandler))
-            .build_unchecked(Opener(path));
+            .build_unchecked(Opener { path, files });
         Self(pool)
     }
 

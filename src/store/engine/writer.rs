@@ -5,10 +5,13 @@
 //! has, the group is run again with a savepoint for each job, which makes every job about 10 %
 //! slower.
 //!
+//! After each commit, and each second, the thread checks that the vault's files are still at their
+//! paths. If they were moved or replaced, the commit is not acknowledged and no more are accepted.
+//!
 //! On a full disk the ballast is released for critical jobs. Normal jobs are then refused without
 //! being tried, so that they do not use the released room, until the ballast can be made again.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,11 +21,15 @@ use tokio::sync::{oneshot, watch};
 use super::ballast::Ballast;
 use super::connection::execute;
 use super::job::{Done, Job, Waiting, WritePriority};
+use super::open_files::OpenFiles;
 use super::txn_state::{Tx, TxnState};
 use crate::store::error::{JobError, StoreError};
 
 /// Largest number of jobs in one transaction. It bounds the work that a failure repeats.
 const GROUP: usize = 256;
+
+/// Time between two checks that the vault's files are still at their paths, if nothing is written.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Handle to the thread.
 pub(crate) struct Writer {
@@ -33,10 +40,10 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(connection: Connection, ballast: Ballast) -> Result<Self, StoreError> {
+    pub(crate) fn start(connection: Connection, ballast: Ballast, files: OpenFiles) -> Result<Self, StoreError> {
         let (jobs, queue) = channel();
         let (report, fatal) = watch::channel(None);
-        let writer = WriterThread { connection, ballast, fatal: report };
+        let writer = WriterThread { connection, ballast, files, fatal: report };
         let thread = std::thread::Builder::new()
             .name("vault-writer".into())
             .spawn(move || writer.serve(&queue))
@@ -151,13 +158,23 @@ impl From<StoreError> for Broken {
 struct WriterThread {
     connection: Connection,
     ballast: Ballast,
+    files: OpenFiles,
     fatal: watch::Sender<Option<String>>,
 }
 
 impl WriterThread {
     fn serve(&self, queue: &Receiver<Box<dyn Job>>) {
         self.ballast.hold();
-        while let Ok(first) = queue.recv() {
+        loop {
+            let first = match queue.recv_timeout(CHECK_EVERY) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    // The error is kept in `fatal`.
+                    let _ = self.check_files_in_place();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
             self.run_group(group);
@@ -183,7 +200,11 @@ impl WriterThread {
         }
         let has_critical = group.iter().any(|job| job.priority() == WritePriority::Critical);
         match self.attempt(&mut group) {
-            Ended::Committed => group.into_iter().for_each(Job::answer),
+            Ended::Committed => match self.check_files_in_place() {
+                Ok(()) => group.into_iter().for_each(Job::answer),
+                // The changes are in a file that is not the vault any more.
+                Err(error) => refuse_all(group, &error),
+            },
             Ended::Refused(StoreError::Full) if has_critical && group.len() > 1 => {
                 for job in group {
                     self.run_group(vec![job]);
@@ -203,6 +224,18 @@ impl WriterThread {
                 refuse_all(group, &StoreError::Stopped(reason));
             }
         }
+    }
+
+    /// Checks that the vault's files are still at their paths. If not, no write is accepted any
+    /// more.
+    fn check_files_in_place(&self) -> Result<(), StoreError> {
+        let checked = self.files.check();
+        if let Err(StoreError::Stopped(reason)) = &checked
+            && self.fatal.borrow().is_none()
+        {
+            self.fatal.send_replace(Some(reason.clone()));
+        }
+        checked
     }
 
     /// Refuses normal jobs while the ballast is released, and returns the others.

@@ -30,7 +30,7 @@ impl Bench {
                  CREATE TABLE late (a INTEGER REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED)",
             )
             .unwrap();
-        Self { writer: Arc::new(Writer::start(connection, ballast).unwrap()), path, folder }
+        Self { writer: Arc::new(Writer::start(connection, ballast, OpenFiles::default()).unwrap()), path, folder }
     }
 
     /// Keeps the writer busy until the returned sender is dropped, so that the next jobs form one

@@ -32,6 +32,9 @@ pub enum BackupError {
     /// The file exists.
     #[error("{0} already exists")]
     AlreadyExists(PathBuf),
+    /// The file exists and is not a backup.
+    #[error("{0} exists and is not a backup, so it is not replaced")]
+    NotReplaceable(PathBuf),
     /// The process is stopping.
     #[error("the backup was given up: the server stops")]
     GivenUp,

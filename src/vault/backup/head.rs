@@ -157,6 +157,13 @@ impl BackupHead {
     }
 }
 
+/// Returns true if the file begins as a backup does, or is empty.
+pub fn is_backup(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+    read.is_ok() && (start.is_empty() || start == MAGIC)
+}
+
 /// Reads the head of a file, if it is a backup. Nothing of it is authenticated.
 pub fn head_of(path: &Path) -> Option<BackupHead> {
     let mut file = File::open(path).ok()?;
