@@ -131,6 +131,8 @@ CREATE TABLE api_key (
     service INTEGER NOT NULL CHECK (service IN (0, 1)),
     users TEXT NOT NULL,
     permissions TEXT NOT NULL,
+    providers TEXT NOT NULL,
+    credentials TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
     revoked_at INTEGER,

@@ -1,5 +1,7 @@
 //! Access tokens (RFC 9068) of trusted OpenID providers, as an alternative to API keys.
 
+use std::sync::Arc;
+
 use super::caller::Authenticated;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, ToldBy, TrustedIssuer};
@@ -77,6 +79,7 @@ pub(super) fn holder(
     Ok(Authenticated {
         holder: KeyHolder::User(user),
         permissions: permissions(rule, claims),
+        limits: Arc::default(),
         actor: Actor::AccessToken(name.clone()),
         state: CheckedState::default(),
     })

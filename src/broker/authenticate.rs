@@ -12,6 +12,7 @@ impl Broker {
         Ok(key.map(|key| Authenticated {
             holder: key.holder.clone(),
             permissions: key.permissions,
+            limits: key.limits.clone(),
             actor: Actor::ApiKey(key.id),
             state,
         }))

@@ -1,8 +1,11 @@
-//! On whose behalf a use case runs.
+//! On whose behalf a use case runs, and the providers and credentials that it may use.
 
+use std::sync::Arc;
+
+use super::error::{Error, NotGranted};
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::Permissions;
-use crate::vault::{Actor, AuditContext, CheckedState, KeyHolder};
+use crate::vault::{Actor, AuditContext, CheckedState, CredentialMetadata, KeyHolder, KeyLimits};
 
 /// The holder of a valid API key or access token, and the permissions of that key or token.
 #[derive(Clone, Debug)]
@@ -11,6 +14,8 @@ pub struct Authenticated {
     pub holder: KeyHolder,
     /// Permissions that it has.
     pub permissions: Permissions,
+    /// Providers and credentials to which the permissions are limited.
+    pub limits: Arc<KeyLimits>,
     /// Identity for the audit log.
     pub actor: Actor,
     /// State of the vault in which the key was found; unknown for an access token.
@@ -24,6 +29,8 @@ pub struct Caller {
     pub user: UserId,
     /// Identity for the audit log.
     pub who: AuditContext,
+    /// Providers and credentials that it may use.
+    pub limits: Arc<KeyLimits>,
     /// State of the vault in which the caller was authenticated.
     pub(crate) state: CheckedState,
 }
@@ -35,20 +42,40 @@ pub struct Administrator {
     pub holder: KeyHolder,
     /// Identity for the audit log.
     pub who: AuditContext,
+    /// Providers and credentials that it may use.
+    pub limits: Arc<KeyLimits>,
 }
 
 impl Administrator {
     /// The local operator, for one user or for all.
     pub fn command_line(user: Option<UserId>) -> Self {
         let holder = user.map_or(KeyHolder::Service { users: Vec::new() }, KeyHolder::User);
-        Self { holder, who: AuditContext::command_line() }
+        Self { holder, who: AuditContext::command_line(), limits: Arc::default() }
     }
 }
 
 impl Caller {
     /// The local operator, for this user.
     pub fn command_line(user: UserId) -> Self {
-        Self { user, who: AuditContext::command_line(), state: CheckedState::default() }
+        Self { user, who: AuditContext::command_line(), limits: Arc::default(), state: CheckedState::default() }
+    }
+
+    /// Checks the limits of the API key against the provider of a request, before anything is looked
+    /// up: the answer is the same for ids that exist and for others.
+    pub(super) fn require_provider(&self, provider: &str) -> Result<(), Error> {
+        if self.limits.allow_provider(provider) { Ok(()) } else { Err(Error::NotGranted(NotGranted::Provider)) }
+    }
+
+    /// Checks the limits of the API key against a credential of its user. A credential of a provider
+    /// that the key is not for counts as absent.
+    pub(super) fn require_credential(&self, found: &CredentialMetadata) -> Result<(), Error> {
+        if self.limits.allow(&found.provider, &found.id) {
+            Ok(())
+        } else if self.limits.allow_provider(found.provider.as_str()) {
+            Err(Error::NotGranted(NotGranted::Credential))
+        } else {
+            Err(Error::CredentialNotFound)
+        }
     }
 
     /// Returns the API key of the request. A pending login records the key that started it.

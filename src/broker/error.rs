@@ -101,6 +101,9 @@ pub enum Error {
         /// Scopes for which it is lent; `None` if it is not lent.
         scopes: Option<String>,
     },
+    /// The API key is limited to other providers or credentials.
+    #[error("{0}")]
+    NotGranted(NotGranted),
     /// The user has no such credential.
     #[error("Credentials not found")]
     CredentialNotFound,
@@ -154,6 +157,20 @@ pub enum Error {
     /// A vault error.
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+/// Reason why the limits of an API key do not allow a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotGranted {
+    /// The key is limited to other providers.
+    #[error("This API key is not allowed for this provider.")]
+    Provider,
+    /// The key is limited to other credentials.
+    #[error("This API key is not allowed for this credential.")]
+    Credential,
+    /// The key is limited to some credentials, and the request would create another one.
+    #[error("This API key is limited to some credentials and cannot create new ones.")]
+    NewCredential,
 }
 
 impl Error {

@@ -30,7 +30,9 @@ mod transfer;
 mod vault;
 mod vault_admin;
 
-pub use admin::{BackupStatus, RevocationList, UserRemoval, WaitingRevocation, backup_name, backup_status};
+pub use admin::{
+    BackupStatus, RevocationList, UselessLimit, UserRemoval, WaitingRevocation, backup_name, backup_status,
+};
 pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
@@ -58,8 +60,9 @@ pub use vault_admin::VaultAdmin;
 pub use crate::catalog::input::InputFault;
 // Types of the vault in the requests and the answers of the use cases.
 pub use crate::vault::{
-    Actor, ApiKey, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
-    CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, HostPattern, KeyHolder, KeySlot,
-    MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, Renewal, Repair, SecretUpdate, SlotAdded,
-    SlotRemoved, StoreError, UserPattern, VaultError, Verification, check_files,
+    Actor, ApiKey, ApiKeyUpdate, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
+    CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, HostPattern, KeyHolder,
+    KeyLimits, KeySlot, MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, Renewal, Repair,
+    SecretUpdate, SlotAdded, SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError,
+    Verification, check_files,
 };

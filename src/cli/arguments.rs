@@ -35,9 +35,42 @@ pub(super) fn moment(text: &str) -> Result<UnixTime, String> {
     Ok(Clock::system().now().minus(ago))
 }
 
+/// The new end of an API key; `None`: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NewEnd(pub(super) Option<UnixTime>);
+
+/// Parses a lifetime of at least a second, which ends before the year 10000, and returns its end.
+pub(super) fn lifetime(text: &str) -> Result<UnixTime, String> {
+    let length = duration::parse(text)?;
+    if length.as_secs() == 0 {
+        return Err(format!("'{text}' would end at once; use a longer time, for example \"90d\""));
+    }
+    let end = Clock::system().now().plus(length);
+    match jiff::Timestamp::from_second(end.0) {
+        Ok(_) => Ok(end),
+        Err(_) => Err(format!("'{text}' ends after the year 9999; leave the option out for no end")),
+    }
+}
+
+/// Parses a lifetime, or `never`.
+pub(super) fn new_end(text: &str) -> Result<NewEnd, String> {
+    if text == "never" { Ok(NewEnd(None)) } else { Ok(NewEnd(Some(lifetime(text)?))) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lifetime_is_not_zero_and_does_not_overflow() {
+        let now = Clock::system().now();
+        assert!((86_400..86_460).contains(&now.seconds_until(lifetime("24h").unwrap())));
+        for text in ["0s", "0d", "999ms", "9000000d", "7304484d", "999999999999h", "-1d", "never", ""] {
+            assert!(lifetime(text).is_err(), "{text}");
+        }
+        assert_eq!(new_end("never"), Ok(NewEnd(None)));
+        assert!(new_end("0s").is_err() && new_end("1s").is_ok());
+    }
 
     #[test]
     fn moment_is_a_time_or_an_age() {

@@ -25,7 +25,8 @@ impl Authorize for Caller {
         authenticated.require(needed)?;
         let user = user(&authenticated.holder, &head.headers)?;
         let who = authenticated.audit_context(&head.context);
-        Ok(Self { user, who, state: authenticated.state.clone() })
+        let (limits, state) = (authenticated.limits.clone(), authenticated.state.clone());
+        Ok(Self { user, who, limits, state })
     }
 }
 
@@ -37,7 +38,7 @@ impl Authorize for Administrator {
             all @ KeyHolder::Service { .. } if !head.headers.contains_key(USER_HEADER) => all.clone(),
             holder => KeyHolder::User(user(holder, &head.headers)?),
         };
-        Ok(Self { holder, who: authenticated.audit_context(&head.context) })
+        Ok(Self { holder, who: authenticated.audit_context(&head.context), limits: authenticated.limits.clone() })
     }
 }
 

@@ -36,6 +36,7 @@ impl From<Error> for Problem {
             | Error::KindChanged(_)
             | Error::NothingToRefresh(_) => &problem::KIND_NOT_SUPPORTED,
             Error::ClientNotLent { .. } => &problem::CLIENT_NOT_LENT,
+            Error::NotGranted(_) => &problem::NOT_GRANTED,
             Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
             Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
             Error::SenderConstrained => &problem::SENDER_CONSTRAINED,

@@ -18,7 +18,7 @@ pub(crate) const OF_PROVIDER: &[&ProblemType] = &[&NOT_CONFIGURED, &PROVIDER_UNA
 
 /// Problems of a request that names a credential.
 pub(crate) const OF_CREDENTIAL: &[&ProblemType] =
-    &[&CREDENTIAL_NOT_FOUND, &CREDENTIAL_OF_ANOTHER_PROVIDER, &CREDENTIAL_DAMAGED];
+    &[&NOT_GRANTED, &CREDENTIAL_NOT_FOUND, &CREDENTIAL_OF_ANOTHER_PROVIDER, &CREDENTIAL_DAMAGED];
 
 /// One row of the table. The type is a stable relative URI; `docs/api.md` describes each.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ problems! {
     USER_NOT_NAMEABLE = FORBIDDEN "user-not-nameable" "This API key belongs to one user and must not name one";
     /// A service key named a user outside its patterns.
     USER_NOT_ALLOWED = FORBIDDEN "user-not-allowed" "The API key may not act for this user";
+    /// The API key is limited to other providers or credentials.
+    NOT_GRANTED = FORBIDDEN "not-granted" "The API key is not allowed for this";
     /// The operator does not lend the configured OAuth client for this grant.
     CLIENT_NOT_LENT = FORBIDDEN "client-not-lent" "The operator does not lend this client";
     /// No route has this path.

@@ -38,6 +38,8 @@ mod users;
 pub(crate) use crate::store::CheckedState;
 pub use crate::store::{AuditFilter, AuditRow, StoreError, check_files};
 pub use api_keys::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
+pub use api_keys::limits::{KeyLimits, TooManyLimits};
+pub use api_keys::update::{ApiKeyUpdate, UpdateRefused};
 pub use audit::chain::AuditFault;
 pub use audit::log::{AuditEntry, AuditVerdict};
 pub use audit::signed_head::{HeadFault, HeadFit, SignedRows};

@@ -10,6 +10,7 @@ mod bad_input;
 mod canaries;
 mod contract_errors;
 mod contract_models;
+mod key_limits;
 mod limits;
 mod overload;
 mod permissions;

@@ -42,6 +42,68 @@ async fn failed_revocation_is_reported_and_queued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn server_sees_a_changed_key_at_once() {
+    let installation = Installation::new("").await;
+    let server = installation.serve().await;
+    let all = ["READ_INTEGRATIONS", "MANAGE_INTEGRATIONS", "USE_INTEGRATIONS"];
+    let create =
+        [&["key", "create", "--user", "alice", "--json", "--provider", "openai", "github", "--permission"], &all[..]]
+            .concat();
+    let made = installation.run(&create).must_succeed().json();
+    assert_eq!((&made["providers"], &made["credentials"]), (&json!(["github", "openai"]), &json!([])));
+    let (key, id) = (made["api_key"].as_str().expect("a key"), made["id"].as_str().expect("an id"));
+    let path = |provider: &str| format!("/v1/integrations/{provider}/credentials");
+    let create = async |provider: &str| {
+        let body = json!({"type": "api_key", "api_key": "k", "title": "t"});
+        server.ask(Method::POST, &path(provider)).key(key).json(&body).send().await
+    };
+    let (openai, github) = (create("openai").await.is(201).json(), create("github").await.is(201).json());
+    create("anthropic").await.is(403);
+    let token = |provider: &str, made: &serde_json::Value| {
+        let id = made["id"].as_str().expect("an id");
+        server.ask(Method::GET, &format!("{}/{id}/token", path(provider))).key(key).send()
+    };
+    token("github", &github).await.is(200);
+
+    installation.run(&["key", "update", id, "--provider", "openai"]).must_succeed();
+    token("github", &github).await.is(403);
+    let shown = server.ask(Method::GET, "/v1/integrations/credentials").key(key).send().await.is(200).json();
+    assert_eq!(shown.as_array().map(Vec::len), Some(1));
+    let id_of_openai = openai["id"].as_str().expect("an id");
+    let changed = installation.run(&["key", "update", id, "--credential", id_of_openai, "--name", "ci", "--json"]);
+    let changed = changed.must_succeed().json();
+    assert_eq!((&changed["name"], &changed["credentials"]), (&json!("ci"), &json!([id_of_openai])));
+    create("openai").await.is(403);
+    token("openai", &openai).await.is(200);
+    let listed = installation.run(&["key", "list", "--json"]).must_succeed().json();
+    assert_eq!(listed[0], changed);
+    let table = installation.run(&["key", "list"]).must_succeed().stdout();
+    assert!(table.contains(&format!("providers openai; credentials {id_of_openai}")), "{table}");
+
+    installation.run(&["key", "update", id, "--permission", "READ_INTEGRATIONS"]).must_succeed();
+    token("openai", &openai).await.is(403);
+    installation
+        .run(&["key", "update", id, "--all-providers", "--all-credentials", "--expires", "never"])
+        .must_succeed();
+    let shown = server.ask(Method::GET, "/v1/integrations/credentials").key(key).send().await.is(200).json();
+    assert_eq!(shown.as_array().map(Vec::len), Some(2));
+    installation.run(&["key", "update", id, "--expires", "1s"]).must_succeed();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(token("openai", &openai).await.status, 401);
+    installation.run(&["key", "update", id, "--expires", "never"]).must_succeed();
+    assert_eq!(token("openai", &openai).await.status, 403);
+
+    let log = installation.run(&["audit", "list", "--key", id, "--action", "key.*", "--json"]).must_succeed().stdout();
+    assert!(log.contains(&format!("key:{id} providers:github,openai")), "{log}");
+    assert!(log.contains(&format!("key:{id} name credentials:{id_of_openai}")), "{log}");
+    installation.run(&["key", "revoke", id]).must_succeed();
+    let refused = installation.run(&["key", "update", id, "--expires", "never"]);
+    assert_eq!(refused.0.status.code(), Some(1));
+    assert!(refused.stderr().contains("is revoked and cannot be changed"), "{}", refused.stderr());
+    assert!(installation.run(&["vault", "verify"]).0.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn server_sees_new_and_revoked_keys_at_once() {
     let installation = Installation::new("").await;
     let server = installation.serve().await;

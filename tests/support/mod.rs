@@ -32,7 +32,7 @@ use strongroom::http::{App, Limits, Listener, Settings, serve};
 use strongroom::permission::Permission;
 use strongroom::random::Random;
 use strongroom::sandbox::Sandbox;
-use strongroom::vault::{AuditContext, KeyHolder, MasterKey, NewApiKey, Vault};
+use strongroom::vault::{AuditContext, KeyHolder, KeyLimits, MasterKey, NewApiKey, Vault};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -215,6 +215,17 @@ impl Server {
         self.new_key(KeyHolder::User("alice".parse().expect("a user id")), &EVERYDAY, Some(past)).await
     }
 
+    /// A key of `user` with every permission, limited to these providers and credentials.
+    pub async fn limited_key(&self, user: &str, providers: &[&str], credentials: &[&str]) -> String {
+        let providers = providers.iter().map(|name| name.parse().expect("a provider's name")).collect();
+        let credentials = credentials.iter().map(|id| id.parse().expect("a credential's id")).collect();
+        let limits = KeyLimits::new(providers, credentials).expect("few limits");
+        let holder = KeyHolder::User(user.parse().expect("a user id"));
+        let new = NewApiKey { limits, ..new_key(holder, &Permission::ALL, None) };
+        let made = self.vault.api_keys().create(new, &AuditContext::command_line()).await.expect("the key is stored");
+        made.1.expose().to_owned()
+    }
+
     async fn new_key(&self, holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> String {
         let new = new_key(holder, permissions, expires_at);
         let made = self.vault.api_keys().create(new, &AuditContext::command_line()).await.expect("the key is stored");
@@ -223,7 +234,8 @@ impl Server {
 }
 
 fn new_key(holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> NewApiKey {
-    NewApiKey { name: None, holder, permissions: permissions.iter().copied().collect(), expires_at }
+    let permissions = permissions.iter().copied().collect();
+    NewApiKey { name: None, holder, permissions, limits: KeyLimits::default(), expires_at }
 }
 
 fn new_vault(folder: &Path, clock: &Clock) -> Vault {

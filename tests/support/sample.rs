@@ -13,8 +13,8 @@ use strongroom::permission::Permission;
 use strongroom::random::Random;
 use strongroom::secret::Secret;
 use strongroom::vault::{
-    AuditContext, BackupStop, ClientRegistration, CredentialPage, CredentialSecret, Existing, KeyHolder, MasterKey,
-    NewApiKey, OpenMode, RegisteredAt, Vault, VaultError,
+    AuditContext, BackupStop, ClientRegistration, CredentialPage, CredentialSecret, Existing, KeyHolder, KeyLimits,
+    MasterKey, NewApiKey, OpenMode, RegisteredAt, Vault, VaultError,
 };
 
 use super::chance::Chance;
@@ -236,6 +236,7 @@ async fn change(server: &Server) {
         name: Some("of dave".to_owned()),
         holder: KeyHolder::User("dave".parse().expect("a user id")),
         permissions: [Permission::ReadIntegrations].into_iter().collect(),
+        limits: KeyLimits::default(),
         expires_at: Some(UnixTime(1_900_000_000)),
     };
     server.vault.api_keys().create(new, &AuditContext::command_line()).await.expect("the key is stored");

@@ -98,6 +98,7 @@ async fn sql_cannot_create_widen_or_restore_an_api_key() {
     let good = std::fs::read(installation.path("strongroom.db")).unwrap();
     for change in [
         "UPDATE api_key SET permissions = permissions || ' ADMIN'",
+        "UPDATE api_key SET providers = 'openai'",
         "UPDATE api_key SET user = NULL, service = 1",
         "UPDATE api_key SET user = 'bob'",
         "UPDATE api_key SET revoked_at = NULL",
@@ -255,7 +256,7 @@ async fn plaintext_is_what_the_security_page_lists() {
     assert_eq!(
         texts,
         [
-            "api_key: id name user users permissions",
+            "api_key: id name user users permissions providers credentials",
             "audit: action result actor user provider credential subject address request_id",
             "credential: user id provider kind status",
             "credential_secret: user id",

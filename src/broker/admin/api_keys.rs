@@ -1,9 +1,23 @@
-//! API keys: create, list and revoke.
+//! API keys: create, list, change and revoke.
 
 use crate::broker::vault_admin::VaultAdmin;
-use crate::id::ApiKeyId;
+use crate::id::{ApiKeyId, CredentialId, ProviderName};
 use crate::secret::Secret;
-use crate::vault::{ApiKey, NewApiKey, VaultError};
+use crate::vault::{ApiKey, ApiKeyUpdate, KeyHolder, KeyLimits, NewApiKey, UpdateRefused, VaultError};
+
+/// A limit under which an API key could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UselessLimit {
+    /// No user of the key has this credential.
+    #[error("there is no credential {0} of a user that the API key acts for")]
+    Absent(CredentialId),
+    /// The credential belongs to a provider that the key is not limited to.
+    #[error("credential {0} belongs to provider '{1}', and the API key is limited to other providers")]
+    OtherProvider(CredentialId, ProviderName),
+    /// The credentials cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
 
 impl VaultAdmin {
     /// Creates an API key. The key itself is returned only here; the vault keeps a hash.
@@ -24,6 +38,36 @@ impl VaultAdmin {
     /// Lists the API keys, revoked ones included.
     pub fn api_keys(&self) -> Result<Vec<ApiKey>, VaultError> {
         self.vault.api_keys().list()
+    }
+
+    /// Checks that the key can be used for each credential that it is limited to.
+    pub fn check_limits(&self, holder: &KeyHolder, limits: &KeyLimits) -> Result<(), UselessLimit> {
+        if limits.credentials().is_empty() {
+            return Ok(());
+        }
+        let mut users =
+            self.one_or_all_users(if let KeyHolder::User(user) = holder { Some(user.clone()) } else { None })?;
+        users.retain(|user| holder.acts_for(user));
+        for id in limits.credentials() {
+            let mut found = None;
+            for user in &users {
+                found = found.or(self.vault.credentials().get(user, id)?);
+            }
+            let found = found.ok_or(UselessLimit::Absent(*id))?;
+            if !limits.allow(&found.provider, id) {
+                return Err(UselessLimit::OtherProvider(*id, found.provider));
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes an API key that is not revoked, at once.
+    pub async fn update_api_key(
+        &self,
+        id: ApiKeyId,
+        update: ApiKeyUpdate,
+    ) -> Result<Result<ApiKey, UpdateRefused>, VaultError> {
+        self.vault.api_keys().update(id, update, &self.who).await
     }
 
     /// Revokes an API key. Returns false if there is no active key with this id.

@@ -10,6 +10,7 @@ pub(in crate::broker) mod scheduled_backup;
 mod scheduled_verification;
 mod users;
 
+pub use api_keys::UselessLimit;
 pub use revocations::{RevocationList, WaitingRevocation};
 pub use scheduled_backup::{BackupStatus, backup_name, backup_status};
 pub use users::UserRemoval;

@@ -18,7 +18,7 @@ use crate::clock::UnixTime;
 use crate::egress;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, RevocableTokens};
-use crate::vault::{AuditContext, CredentialPage, GivenUp, KeyHolder, QueuedRevocation, RetryBounds, VaultError};
+use crate::vault::{AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, VaultError};
 
 /// Wait after the first failure; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -90,9 +90,17 @@ pub struct RevocationList {
 }
 
 impl VaultAdmin {
-    /// Lists the queued revocations of the users that `holder` may act for.
-    pub fn revocations(&self, holder: &KeyHolder, page: CredentialPage) -> Result<RevocationList, VaultError> {
-        let queue = self.vault.revocations().list(|user| holder.acts_for(user), page.after, page.limit)?;
+    /// Lists the queued revocations of the users that the administrator may act for, within the
+    /// limits of its key.
+    pub fn revocations(
+        &self,
+        administrator: &Administrator,
+        page: CredentialPage,
+    ) -> Result<RevocationList, VaultError> {
+        let covers = |user: &UserId, provider: &ProviderName, credential: &CredentialId| {
+            administrator.holder.acts_for(user) && administrator.limits.allow(provider, credential)
+        };
+        let queue = self.vault.revocations().list(covers, page.after, page.limit)?;
         let next_after = queue.waiting.last().filter(|_| queue.more).map(|last| last.credential_id);
         let revocations = queue.waiting.into_iter().map(WaitingRevocation::from).collect();
         Ok(RevocationList { revocations, next_after, damaged: queue.damaged })
@@ -102,7 +110,7 @@ impl VaultAdmin {
 impl Broker {
     /// Lists the queued revocations of the users that the administrator may act for.
     pub fn revocations(&self, administrator: &Administrator, page: CredentialPage) -> Result<RevocationList, Error> {
-        Ok(self.admin(administrator.who.clone()).revocations(&administrator.holder, page)?)
+        Ok(self.admin(administrator.who.clone()).revocations(administrator, page)?)
     }
 
     /// Retries what is due once and gives up what was tried for longer than `vault.revoke_retry`.

@@ -98,6 +98,7 @@ impl Broker {
         request: CreateRequest,
     ) -> Result<CreateResponse, Error> {
         let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
+        self.require_creation(caller, provider)?;
         let kind = request.secret.kind();
         if !known.entry.takes(kind) {
             let takes: Vec<&str> =

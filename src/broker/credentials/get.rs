@@ -109,6 +109,7 @@ impl Broker {
     /// Returns the user's credential with this id and provider, as it was when the caller was
     /// authenticated. After a write, use `Self::owned_at`.
     pub fn credential(&self, caller: &Caller, provider: &str, id: &str) -> Result<CredentialDetail, Error> {
+        caller.require_provider(provider)?;
         let credentials = self.0.vault.credentials().at(&caller.state);
         Ok(self.detail(&of_provider(owned_among(credentials, caller, id)?, provider)?))
     }
@@ -135,13 +136,15 @@ impl Broker {
         CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)
     }
 
-    /// Returns the user's credential with this id, if it belongs to this provider.
+    /// Returns the user's credential with this id, if it belongs to this provider and the caller's
+    /// API key is allowed for it.
     pub(in crate::broker) fn owned_at(
         &self,
         caller: &Caller,
         provider: &str,
         id: &str,
     ) -> Result<CredentialMetadata, Error> {
+        caller.require_provider(provider)?;
         of_provider(self.owned(caller, id)?, provider)
     }
 }

@@ -143,19 +143,22 @@ impl PageBuilder {
     }
 }
 
-/// Returns the caller's own credential with this id.
+/// Returns the caller's own credential with this id, if its API key is allowed for it.
 pub(super) fn owned_among(
     credentials: Credentials<'_>,
     caller: &Caller,
     id: &str,
 ) -> Result<CredentialMetadata, Error> {
     let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
-    credentials.get(&caller.user, &id)?.ok_or(Error::CredentialNotFound)
+    let found = credentials.get(&caller.user, &id)?.ok_or(Error::CredentialNotFound)?;
+    caller.require_credential(&found)?;
+    Ok(found)
 }
 
 impl Broker {
     /// Lists the user's credentials, all or those of one provider: the `limit` entries that follow
     /// `after`, and fewer if they do not fit on a page. An unknown provider gives an empty list.
+    /// Credentials that the API key is not allowed for are left out.
     pub fn list(&self, caller: &Caller, provider: Option<&str>, page: CredentialPage) -> Result<CredentialList, Error> {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
@@ -164,7 +167,8 @@ impl Broker {
         };
         let now = self.0.clock.now();
         let credentials = self.0.vault.credentials().at(&caller.state);
-        if page.limit.is_none() && page.after.is_none() {
+        let all_allowed = caller.limits.allow_all_of(provider.as_ref());
+        if page.limit.is_none() && page.after.is_none() && all_allowed {
             let show = |all: &[CredentialMetadata]| {
                 json(&all.iter().map(|summary| CredentialSummary::of(summary, now)).collect::<Vec<_>>())
             };
@@ -179,7 +183,7 @@ impl Broker {
             // One entry more than fits tells if there is a next page.
             let wanted = CHUNK.min(list.left.saturating_add(1));
             let chunk = CredentialPage { limit: u32::try_from(wanted).ok(), after };
-            let rows = self.0.vault.credentials().list_each(&caller.user, provider.as_ref(), chunk)?;
+            let rows = self.0.vault.credentials().list_each(&caller.user, &caller.limits, provider.as_ref(), chunk)?;
             let read = rows.len();
             for row in rows {
                 list.add(row, now);

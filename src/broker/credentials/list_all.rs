@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::get::CredentialDetail;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::id::{ProviderName, UserId};
-use crate::vault::{CredentialPage, VaultError};
+use crate::vault::{CredentialPage, KeyLimits, VaultError};
 
 /// A credential with its user.
 #[derive(Debug, Serialize)]
@@ -26,9 +26,10 @@ impl VaultAdmin {
         provider: Option<&ProviderName>,
     ) -> Result<(Vec<UserCredential>, Vec<VaultError>), VaultError> {
         let (mut listed, mut damaged) = (Vec::new(), Vec::new());
+        let unlimited = KeyLimits::default();
         let (standby, now) = (self.vault.standby(), self.clock.now());
         for user in self.one_or_all_users(user)? {
-            for row in self.vault.credentials().list_each(&user, provider, CredentialPage::default())? {
+            for row in self.vault.credentials().list_each(&user, &unlimited, provider, CredentialPage::default())? {
                 match row {
                     Ok(found) => {
                         let credential = CredentialDetail::of(&found, now, false, standby.may_be_stale(&found));

@@ -111,13 +111,15 @@ pub(in crate::broker) struct Obtained {
 
 impl Broker {
     /// Completes the code flow. The state is consumed before any request is sent. If two requests
-    /// present the same state, exactly one succeeds, and one token request is sent.
+    /// present the same state, exactly one succeeds, and one token request is sent. If the API key is
+    /// not allowed for the result, the state stays.
     pub async fn complete(
         &self,
         caller: &Caller,
         provider: &str,
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
+        self.require_completion(caller, provider, (LoginFlow::External, &request.state_token))?;
         let pending = self.take(caller, provider, &request.state_token).await?;
         if pending.flow == LoginFlow::Connect {
             return Err(Error::StateNotExternal);

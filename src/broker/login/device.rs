@@ -121,6 +121,7 @@ impl Broker {
         if !self.0.config.oauth.device {
             return Err(Error::NoDeviceFlow("The device flow is not enabled (oauth.device).".to_owned()));
         }
+        self.require_login(caller, provider, request.credential_id.as_deref())?;
         self.begin_device(caller, provider, request).await
     }
 
@@ -211,6 +212,7 @@ impl Broker {
         request: DevicePollRequest,
     ) -> Result<DevicePoll, Error> {
         let token = request.device_token;
+        self.require_completion(caller, provider, (LoginFlow::Device, &token))?;
         let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
         let now = self.0.clock.now_millis();
         let turn = self.0.vault.logins().begin_poll(&token, &caller.user, &name, (now, LEASE), &caller.who).await?;

@@ -79,6 +79,7 @@ impl Broker {
         request: InitiateRequest,
     ) -> Result<InitiateResponse, Error> {
         self.check_callback(&request.callback_url)?;
+        self.require_login(caller, provider, request.credential_id.as_deref())?;
         self.begin(caller, provider, request, LoginFlow::External, self.0.config.oauth.state_ttl).await
     }
 

@@ -55,6 +55,7 @@ impl Broker {
         id: &str,
         min_ttl: Duration,
     ) -> Result<LiveSecret, Error> {
+        caller.require_provider(provider)?;
         let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         // A token bound to a DPoP key (RFC 9449) is useless without the key, which stays here.
         let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
@@ -108,10 +109,13 @@ impl Broker {
         id: CredentialId,
         is_live: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
     ) -> Result<(CredentialMetadata, Option<CredentialSecret>), Error> {
-        let of = provider.to_owned();
-        let wanted = move |summary: &CredentialMetadata| summary.provider.as_str() == of && is_live(summary);
+        let (of, limits) = (provider.to_owned(), caller.limits.clone());
+        let wanted = move |summary: &CredentialMetadata| {
+            summary.provider.as_str() == of && limits.allow(&summary.provider, &summary.id) && is_live(summary)
+        };
         let read = self.0.vault.credentials().read_secret_if(&caller.user, &id, &caller.who, wanted).await?;
         let (summary, material) = read.ok_or(Error::CredentialNotFound)?;
+        caller.require_credential(&summary)?;
         if summary.provider.as_str() == provider {
             Ok((summary, material))
         } else {

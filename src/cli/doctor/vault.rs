@@ -5,7 +5,7 @@ use std::path::Path;
 use super::findings::Findings;
 use super::readiness;
 use crate::broker::{
-    CredentialPage, Installation, KeyHolder, OpenMode, VaultAdmin, VaultReport, check_files, is_served,
+    Administrator, CredentialPage, Installation, OpenMode, VaultAdmin, VaultReport, check_files, is_served,
 };
 use crate::cli::context::open;
 use crate::cli::failure::Failure;
@@ -131,7 +131,7 @@ fn epoch_file(config: &Config, findings: &mut Findings) {
 
 /// Checks that revocations succeed.
 fn revocations(admin: &VaultAdmin, findings: &mut Findings) {
-    let queue = match admin.revocations(&KeyHolder::Service { users: Vec::new() }, CredentialPage::default()) {
+    let queue = match admin.revocations(&Administrator::command_line(None), CredentialPage::default()) {
         Ok(queue) => queue,
         Err(error) => return findings.fault(&error.into()),
     };

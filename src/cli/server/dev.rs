@@ -13,7 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::serve;
-use crate::broker::{Installation, KeyHolder, NewApiKey};
+use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::runtime;
@@ -124,7 +124,7 @@ impl DevVault {
 fn new_key() -> NewApiKey {
     let permissions: Permissions = Permission::ALL.into_iter().filter(|p| *p != Permission::Admin).collect();
     let holder = KeyHolder::User(USER.parse().expect("a legal user id"));
-    NewApiKey { name: Some(KEY_NAME.to_owned()), holder, permissions, expires_at: None }
+    NewApiKey { name: Some(KEY_NAME.to_owned()), holder, permissions, limits: KeyLimits::default(), expires_at: None }
 }
 
 /// Adds the settings of `dev`: callbacks to localhost, egress to this machine, and the sandbox

@@ -7,8 +7,8 @@ use super::route::{Authorized, route};
 use crate::broker::{Caller, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse};
 use crate::http::json::{JsonReply, Many, One, next_page};
 use crate::http::problem::{
-    CLIENT_NOT_LENT, GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, NOT_REFRESHABLE, OF_CREDENTIAL, OF_PROVIDER,
-    PROVIDER_NOT_FOUND, Problem, SENDER_CONSTRAINED,
+    CLIENT_NOT_LENT, GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, NOT_GRANTED, NOT_REFRESHABLE, OF_CREDENTIAL,
+    OF_PROVIDER, PROVIDER_NOT_FOUND, Problem, SENDER_CONSTRAINED,
 };
 use crate::http::request::create_body::CreateBody;
 use crate::http::request::query;
@@ -21,7 +21,8 @@ route!(LIST: GET "/v1/integrations/credentials", Some(ReadIntegrations), OK, Che
 route!(LIST_OF_PROVIDER: GET "/v1/integrations/{provider}/credentials", Some(ReadIntegrations), OK, Cheap, Page, [],
     "List the credentials of one provider", list_of_provider);
 route!(CREATE: POST "/v1/integrations/{provider}/credentials", Some(ManageIntegrations), CREATED, Commit, Empty,
-    [OF_PROVIDER, &[&PROVIDER_NOT_FOUND, &KIND_NOT_SUPPORTED, &GRANT_REFUSED, &CLIENT_NOT_LENT]], "Store a credential", create);
+    [OF_PROVIDER, &[&NOT_GRANTED, &PROVIDER_NOT_FOUND, &KIND_NOT_SUPPORTED, &GRANT_REFUSED, &CLIENT_NOT_LENT]],
+    "Store a credential", create);
 route!(GET: GET "/v1/integrations/{provider}/credentials/{cred_id}", Some(ReadIntegrations), OK, Cheap,
     Empty, [OF_CREDENTIAL], "Get one credential with its times and status", get);
 route!(UPDATE: PATCH "/v1/integrations/{provider}/credentials/{cred_id}", Some(ManageIntegrations), OK, Commit,

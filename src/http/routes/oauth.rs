@@ -8,13 +8,13 @@ use crate::broker::{
 use crate::http::json::{JsonReply, One};
 use crate::http::problem::{
     ACCOUNT_MISMATCH, AUTHORIZATION_DENIED, CALLBACK_ORIGIN_NOT_ALLOWED, EXCHANGE_FAILED, GRANT_REFUSED, INVALID_STATE,
-    NO_DEVICE_FLOW, OAUTH_NOT_SUPPORTED, OF_CREDENTIAL, OF_PROVIDER, PROVIDER_NOT_FOUND, Problem, ProblemType,
-    STATE_OF_CONNECT_FLOW,
+    NO_DEVICE_FLOW, NOT_GRANTED, OAUTH_NOT_SUPPORTED, OF_CREDENTIAL, OF_PROVIDER, PROVIDER_NOT_FOUND, Problem,
+    ProblemType, STATE_OF_CONNECT_FLOW,
 };
 use crate::permission::Permission::ManageIntegrations;
 
 /// Problems of a request that finishes a login.
-const OF_STATE: &[&ProblemType] = &[&INVALID_STATE, &AUTHORIZATION_DENIED, &ACCOUNT_MISMATCH];
+const OF_STATE: &[&ProblemType] = &[&NOT_GRANTED, &INVALID_STATE, &AUTHORIZATION_DENIED, &ACCOUNT_MISMATCH];
 
 route!(INITIATE: POST "/v1/integrations/{provider}/oauth/initiate", Some(ManageIntegrations), OK, Provider, Empty,
     [OF_PROVIDER, OF_CREDENTIAL, &[&CALLBACK_ORIGIN_NOT_ALLOWED, &PROVIDER_NOT_FOUND, &OAUTH_NOT_SUPPORTED]],

@@ -16,6 +16,8 @@ pub(crate) struct ApiKeyRow {
     pub(crate) service: bool,
     pub(crate) users: String,
     pub(crate) permissions: String,
+    pub(crate) providers: String,
+    pub(crate) credentials: String,
     pub(crate) created_at: i64,
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
@@ -34,6 +36,8 @@ impl ApiKeyRow {
             service: yes_or_no(row, "service")?,
             users: row.get("users")?,
             permissions: row.get("permissions")?,
+            providers: row.get("providers")?,
+            credentials: row.get("credentials")?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
             revoked_at: row.get("revoked_at")?,
@@ -69,17 +73,24 @@ impl Tx<'_> {
     /// Inserts an API key.
     pub(crate) fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         let columns = columns! {
-            row; id, lookup, name, user, service, users, permissions, created_at, expires_at, revoked_at, revision,
-            key_version, mac
+            row; id, lookup, name, user, service, users, permissions, providers, credentials, created_at, expires_at,
+            revoked_at, revision, key_version, mac
         };
         self.insert("api_key", &columns)
     }
 
-    /// Marks an API key as revoked.
-    pub(crate) fn revoke_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
+    /// Replaces what can change in an API key.
+    pub(crate) fn update_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         self.execute(
-            "UPDATE api_key SET revoked_at = :at, revision = :revision, mac = :mac WHERE id = :id",
-            named_params! { ":id": row.id, ":at": row.revoked_at, ":revision": row.revision, ":mac": row.mac },
+            "UPDATE api_key SET name = :name, users = :users, permissions = :permissions, providers = :providers,
+                 credentials = :credentials, expires_at = :expires_at, revoked_at = :revoked_at,
+                 revision = :revision, mac = :mac
+             WHERE id = :id",
+            named_params! {
+                ":id": row.id, ":name": row.name, ":users": row.users, ":permissions": row.permissions,
+                ":providers": row.providers, ":credentials": row.credentials, ":expires_at": row.expires_at,
+                ":revoked_at": row.revoked_at, ":revision": row.revision, ":mac": row.mac,
+            },
         )
     }
 

@@ -82,7 +82,7 @@ impl View<'_> {
                  AND (:action IS NULL OR action GLOB :action) AND (:result IS NULL OR result = :result)
                  AND (:actor IS NULL OR actor = :actor) AND (:user IS NULL OR user = :user)
                  AND (:provider IS NULL OR provider = :provider) AND (:credential IS NULL OR credential = :credential)
-                 AND (:party IS NULL OR :party IN (actor, subject))
+                 AND (:party IS NULL OR :party IN (actor, subject) OR substr(subject, 1, length(:party) + 1) = :party || ' ')
              ORDER BY seq DESC LIMIT :limit",
             named_params! {
                 ":since": filter.since.map(|at| at.0), ":until": filter.until.map(|at| at.0),

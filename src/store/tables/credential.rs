@@ -81,6 +81,12 @@ impl SecretRow {
     }
 }
 
+/// Reads a row, or the id of one that cannot be read.
+fn read_each(row: &Row<'_>) -> ReadRow {
+    let id = |_: &rusqlite::Error| row.get(ID).unwrap_or_else(|_| "*".to_owned());
+    CredentialRow::read(row).map_err(|error| (id(&error), error.into()))
+}
+
 impl View<'_> {
     /// Returns one credential of a user.
     pub(crate) fn credential(&self, user: &str, id: &str) -> Result<Option<CredentialRow>, StoreError> {
@@ -118,16 +124,28 @@ impl View<'_> {
     ) -> Result<Vec<ReadRow>, StoreError> {
         // SQLite takes a negative limit as no limit.
         let limit = limit.map_or(-1, i64::from);
-        let read = |row: &Row<'_>| {
-            let id = |_: &rusqlite::Error| row.get(ID).unwrap_or_else(|_| "*".to_owned());
-            Ok(CredentialRow::read(row).map_err(|error| (id(&error), error.into())))
-        };
         let Some(provider) = provider else {
             let sql = select!(" WHERE user = ? AND id > ? ORDER BY id LIMIT ?");
-            return self.rows(sql, params![user, after, limit], read);
+            return self.rows(sql, params![user, after, limit], |row| Ok(read_each(row)));
         };
         let sql = select!(" WHERE user = ? AND id > ? AND provider = ? ORDER BY id LIMIT ?");
-        self.rows(sql, params![user, after, provider, limit], read)
+        self.rows(sql, params![user, after, provider, limit], |row| Ok(read_each(row)))
+    }
+
+    /// Returns a user's credentials like [`View::credentials_each`], those of some providers and with
+    /// some ids. Both lists are names between spaces; an empty text does not limit.
+    pub(crate) fn credentials_within(
+        &self,
+        user: &str,
+        (providers, ids): (&str, &str),
+        after: &str,
+        limit: Option<u32>,
+    ) -> Result<Vec<ReadRow>, StoreError> {
+        let sql = select!(
+            " WHERE user = ?1 AND id > ?2 AND (?3 = '' OR instr(?3, ' ' || provider || ' ')) \
+             AND (?4 = '' OR instr(?4, ' ' || id || ' ')) ORDER BY id LIMIT ?5"
+        );
+        self.rows(sql, params![user, after, providers, ids, limit.map_or(-1, i64::from)], |row| Ok(read_each(row)))
     }
 
     /// Returns user, id and provider of the credentials that are due for a background refresh,

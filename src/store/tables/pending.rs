@@ -52,6 +52,19 @@ impl View<'_> {
     pub(crate) fn pending_at(&self, state_hash: &[u8; 32]) -> Result<Option<PendingRow>, StoreError> {
         self.row("SELECT * FROM pending_authorization WHERE state_hash = ?", [state_hash], PendingRow::read)
     }
+
+    /// Returns a login that has not expired, without deleting it.
+    pub(crate) fn pending(
+        &self,
+        state_hash: &[u8; 32],
+        user: &str,
+        provider: &str,
+        now: i64,
+    ) -> Result<Option<PendingRow>, StoreError> {
+        let sql = "SELECT * FROM pending_authorization
+             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5";
+        self.row(sql, params![state_hash, user, provider, now, now.saturating_add(AHEAD)], PendingRow::read)
+    }
 }
 
 impl Tx<'_> {
@@ -66,19 +79,6 @@ impl Tx<'_> {
     ) -> Result<Option<PendingRow>, StoreError> {
         let sql = "DELETE FROM pending_authorization
              WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5 RETURNING *";
-        self.row(sql, params![state_hash, user, provider, now, now.saturating_add(AHEAD)], PendingRow::read)
-    }
-
-    /// Returns a login that has not expired, without deleting it.
-    pub(crate) fn pending(
-        &self,
-        state_hash: &[u8; 32],
-        user: &str,
-        provider: &str,
-        now: i64,
-    ) -> Result<Option<PendingRow>, StoreError> {
-        let sql = "SELECT * FROM pending_authorization
-             WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5";
         self.row(sql, params![state_hash, user, provider, now, now.saturating_add(AHEAD)], PendingRow::read)
     }
 

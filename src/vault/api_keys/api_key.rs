@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use super::limits::KeyLimits;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, UserId, is_user_pattern};
 use crate::permission::Permissions;
@@ -18,6 +20,8 @@ pub struct ApiKey {
     pub holder: KeyHolder,
     /// The permissions.
     pub permissions: Permissions,
+    /// The providers and credentials to which the permissions are limited.
+    pub limits: Arc<KeyLimits>,
     /// Time of creation.
     pub created_at: UnixTime,
     /// Time from which it is rejected; `None`: never.
@@ -64,6 +68,8 @@ pub struct NewApiKey {
     pub holder: KeyHolder,
     /// The permissions.
     pub permissions: Permissions,
+    /// The providers and credentials to which the permissions are limited.
+    pub limits: KeyLimits,
     /// Time from which it is rejected; `None`: never.
     pub expires_at: Option<UnixTime>,
 }

@@ -1,21 +1,24 @@
 //! The row of an API key: found by an HMAC of the key, covered by a MAC, and counted in the
 //! manifest.
 
-use super::api_key::{ApiKey, KeyHolder, UserPattern};
+use super::api_key::{ApiKey, KeyHolder};
+use super::limits::KeyLimits;
 use crate::clock::UnixTime;
-use crate::permission::{Permission, Permissions};
+use crate::permission::Permission;
 use crate::store::{ApiKeyRow, View};
 use crate::vault::crypto::encoding::{number, text};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys::{self, ApiKeyKey};
 use crate::vault::error::VaultError;
 use crate::vault::txn::manifest::{Manifest, Tally};
+use crate::vault::txn::write_txn::WriteTxn;
+use std::str::FromStr;
 use subtle::ConstantTimeEq;
 
 const TABLE: &str = "api_key";
 
 /// Deletes the API keys of a user.
-pub(crate) fn remove_of(txn: &mut crate::vault::txn::write_txn::WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
+pub(crate) fn remove_of(txn: &mut WriteTxn<'_>, user: &str) -> Result<(), VaultError> {
     for row in txn.tx.take_api_keys_of(user)? {
         let item = item(txn.keyring, &row)?;
         txn.manifest_mut().api_keys.remove(&item);
@@ -56,9 +59,7 @@ pub(crate) fn row_of(
 ) -> Result<ApiKeyRow, VaultError> {
     let (user, service, users) = match &key.holder {
         KeyHolder::User(user) => (Some(user.to_string()), false, String::new()),
-        KeyHolder::Service { users } => {
-            (None, true, users.iter().map(UserPattern::as_str).collect::<Vec<_>>().join(" "))
-        }
+        KeyHolder::Service { users } => (None, true, words(users)),
     };
     let mut row = ApiKeyRow {
         id: key.id.to_string(),
@@ -68,6 +69,8 @@ pub(crate) fn row_of(
         service,
         users,
         permissions: key.permissions.iter().map(Permission::name).collect::<Vec<_>>().join(" "),
+        providers: words(key.limits.providers()),
+        credentials: words(key.limits.credentials()),
         created_at: key.created_at.0,
         expires_at: key.expires_at.map(|at| at.0),
         revoked_at: key.revoked_at.map(|at| at.0),
@@ -79,24 +82,36 @@ pub(crate) fn row_of(
     Ok(row)
 }
 
+/// Replaces the row of a key by that of the changed key; lookup and key version stay.
+pub(crate) fn rewrite(txn: &mut WriteTxn<'_>, old: &ApiKeyRow, key: &ApiKey) -> Result<(), VaultError> {
+    let mut row = row_of(key, old.lookup, old.key_version, txn.keyring)?;
+    row.revision = old.revision + 1;
+    row.mac = cover_row(txn.keyring, &row)?;
+    txn.tx.update_api_key(&row)?;
+    let (before, after) = (item(txn.keyring, old)?, item(txn.keyring, &row)?);
+    txn.manifest_mut().api_keys.remove(&before);
+    txn.manifest_mut().api_keys.add(&after);
+    Ok(())
+}
+
 /// Checks the row's MAC and parses the row.
 pub(crate) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultError> {
     if !bool::from(cover_row(keyring, row)?.ct_eq(&row.mac)) {
         return Err(damaged(row, "the API key was changed"));
     }
     let parsed = || -> Option<ApiKey> {
-        let users =
-            row.users.split_ascii_whitespace().map(|text| text.parse().ok()).collect::<Option<Vec<UserPattern>>>()?;
-        let permissions = row.permissions.split_ascii_whitespace().map(|name| name.parse().ok());
+        let (providers, credentials) = (parse_words(&row.providers)?, parse_words(&row.credentials)?);
+        let permissions: Vec<Permission> = parse_words(&row.permissions)?;
         Some(ApiKey {
             id: row.id.parse().ok()?,
             name: row.name.clone(),
             holder: match &row.user {
                 Some(user) if !row.service => KeyHolder::User(user.parse().ok()?),
-                None if row.service => KeyHolder::Service { users },
+                None if row.service => KeyHolder::Service { users: parse_words(&row.users)? },
                 _ => return None,
             },
-            permissions: permissions.collect::<Option<Permissions>>()?,
+            permissions: permissions.into_iter().collect(),
+            limits: KeyLimits::new(providers, credentials).ok()?.into(),
             created_at: UnixTime(row.created_at),
             expires_at: row.expires_at.map(UnixTime),
             revoked_at: row.revoked_at.map(UnixTime),
@@ -105,12 +120,21 @@ pub(crate) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultEr
     parsed().ok_or_else(|| damaged(row, "the API key cannot be understood"))
 }
 
+/// Joins items with spaces; none of them contains one.
+fn words<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn parse_words<T: FromStr>(text: &str) -> Option<Vec<T>> {
+    text.split_ascii_whitespace().map(|word| word.parse().ok()).collect()
+}
+
 pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
     let key = key_of(keyring, row)?;
     let (service, version) = ([u8::from(row.service)], row.key_version.to_be_bytes());
     let numbers = [Some(row.created_at), row.expires_at, row.revoked_at, Some(row.revision)].map(number);
     let (name, user) = (text(row.name.as_deref()), text(row.user.as_deref()));
-    let fixed: [&[u8]; 10] = [
+    let fixed: [&[u8]; 12] = [
         b"strongroom api key row 1",
         &keyring.vault_id,
         row.id.as_bytes(),
@@ -120,6 +144,8 @@ pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], 
         &service,
         row.users.as_bytes(),
         row.permissions.as_bytes(),
+        row.providers.as_bytes(),
+        row.credentials.as_bytes(),
         &version,
     ];
     Ok(keys::mac(&key.row, fixed.into_iter().chain(numbers.iter().map(Vec::as_slice))))

@@ -3,4 +3,7 @@
 pub(crate) mod api_key;
 pub(crate) mod api_key_cache;
 pub(crate) mod api_key_record;
+mod audit_terms;
+pub(crate) mod limits;
 pub(crate) mod store;
+pub(crate) mod update;

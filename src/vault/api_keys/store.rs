@@ -2,10 +2,11 @@
 
 use super::api_key::{ApiKey, KeyHolder, NewApiKey};
 use super::api_key_cache::ApiKeyCache;
-use super::api_key_record::{cover_row, item, load, lookup, read, row_of};
+use super::api_key_record::{item, load, lookup, read, rewrite, row_of};
+use super::audit_terms::limit_terms;
 use crate::id::ApiKeyId;
 use crate::secret::Secret;
-use crate::store::{ApiKeyRow, CheckedState};
+use crate::store::CheckedState;
 use crate::vault::crypto::key_encoding;
 use crate::vault::error::VaultError;
 use crate::vault::txn::audit_context::AuditContext;
@@ -61,6 +62,7 @@ impl<'v> ApiKeys<'v> {
             name: new.name,
             holder: new.holder,
             permissions: new.permissions,
+            limits: Arc::new(new.limits),
             created_at: self.core.clock.now(),
             expires_at: new.expires_at,
             revoked_at: None,
@@ -76,7 +78,9 @@ impl<'v> ApiKeys<'v> {
             let item = item(txn.keyring, &row)?;
             txn.manifest_mut().api_keys.add(&item);
             let user = if let KeyHolder::User(user) = &made.holder { Some(user) } else { None };
-            txn.record(Action::KeyCreate, Subject { user, api_key: Some(&made.id), ..Subject::default() })
+            let terms = limit_terms(&made);
+            let subject = Subject { user, api_key: Some(&made.id), key_terms: Some(&terms), ..Subject::default() };
+            txn.record(Action::KeyCreate, subject)
         });
         stored.await?;
         Ok((key, secret))
@@ -95,17 +99,12 @@ impl<'v> ApiKeys<'v> {
         self.core
             .write_durable(who, move |txn| {
                 let Some(row) = txn.tx.api_key(&id.to_string())? else { return Ok(false) };
-                let mut key = read(&row, txn.keyring)?;
+                let key = read(&row, txn.keyring)?;
                 if key.revoked_at.is_some() {
                     return Ok(false);
                 }
-                key.revoked_at = Some(txn.now);
-                let mut changed = ApiKeyRow { revoked_at: Some(txn.now.0), revision: row.revision + 1, ..row.clone() };
-                changed.mac = cover_row(txn.keyring, &changed)?;
-                txn.tx.revoke_api_key(&changed)?;
-                let (before, after) = (item(txn.keyring, &row)?, item(txn.keyring, &changed)?);
-                txn.manifest_mut().api_keys.remove(&before);
-                txn.manifest_mut().api_keys.add(&after);
+                let revoked = ApiKey { revoked_at: Some(txn.now), ..key };
+                rewrite(txn, &row, &revoked)?;
                 txn.record(Action::KeyRevoke, Subject { api_key: Some(&id), ..Subject::default() })?;
                 Ok(true)
             })

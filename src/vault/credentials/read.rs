@@ -6,6 +6,7 @@ use super::summary_cache::{SummaryCache, SummaryList};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::CheckedState;
+use crate::vault::api_keys::limits::KeyLimits;
 use crate::vault::error::VaultError;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
@@ -54,16 +55,27 @@ impl<'v> Credentials<'v> {
         })
     }
 
-    /// Lists like [`Self::list`]. A damaged credential is an error in its place.
+    /// Lists like [`Self::list`] those credentials that `limits` allow. A damaged credential is an
+    /// error in its place.
     pub fn list_each(
         self,
         user: &UserId,
+        limits: &KeyLimits,
         provider: Option<&ProviderName>,
         page: CredentialPage,
     ) -> Result<Vec<Result<CredentialMetadata, VaultError>>, VaultError> {
         let after = page.after.map_or_else(String::new, |id| id.to_string());
         self.core.read(|view, keyring| {
-            let rows = view.credentials_each(user.as_str(), provider.map(ProviderName::as_str), &after, page.limit)?;
+            let name = provider.map(ProviderName::as_str);
+            let rows = if limits.allow_all_of(provider) {
+                view.credentials_each(user.as_str(), name, &after, page.limit)?
+            } else if name.is_some_and(|name| !limits.allow_provider(name)) {
+                Vec::new()
+            } else {
+                let providers = provider.map_or(limits.providers(), std::slice::from_ref);
+                let within = (spaced(providers), spaced(limits.credentials()));
+                view.credentials_within(user.as_str(), (&within.0, &within.1), &after, page.limit)?
+            };
             let read = |row| match row {
                 Ok(row) => open_summary(keyring, &row),
                 Err((id, _)) => {
@@ -147,4 +159,13 @@ impl<'v> Credentials<'v> {
             })
             .await
     }
+}
+
+/// Returns the items between spaces; empty for an empty list.
+fn spaced<T: ToString>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(|item| format!(" {}", item.to_string()))
+        .chain((!items.is_empty()).then(|| " ".to_owned()))
+        .collect()
 }

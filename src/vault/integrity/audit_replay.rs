@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use super::findings::Verification;
-use crate::store::View;
+use crate::store::{ApiKeyRow, View};
 use crate::vault::error::VaultError;
-use crate::vault::txn::audit_row::{Action, revisions_in};
+use crate::vault::txn::audit_row::{Action, api_key_in, revisions_in};
 
 /// A credential according to the log.
 #[derive(Clone, Copy, Default)]
@@ -20,6 +20,8 @@ struct Known {
 #[derive(Default)]
 struct KnownKey {
     user: Option<String>,
+    /// The revision of its row: the first, and one more with every change.
+    revision: i64,
     revoked: bool,
     gone: bool,
 }
@@ -61,14 +63,14 @@ impl History {
         if action == Action::UserRemove.name() {
             self.api_keys.values_mut().filter(|key| key.user.as_deref() == user).for_each(|key| key.gone = true);
         }
-        let Some(id) = subject.and_then(|subject| subject.strip_prefix("key:")) else { return };
+        let Some(id) = subject.and_then(api_key_in) else { return };
         if action == Action::KeyCreate.name() {
-            let key = KnownKey { user: user.map(str::to_owned), ..KnownKey::default() };
+            let key = KnownKey { user: user.map(str::to_owned), revision: 1, ..KnownKey::default() };
             self.api_keys.insert(id.to_owned(), key);
-        } else if action == Action::KeyRevoke.name()
-            && let Some(key) = self.api_keys.get_mut(id)
-        {
-            key.revoked = true;
+        } else if let Some(key) = self.api_keys.get_mut(id) {
+            let (updated, revoked) = (action == Action::KeyUpdate.name(), action == Action::KeyRevoke.name());
+            key.revision += i64::from(updated || revoked);
+            key.revoked |= revoked;
         }
     }
 
@@ -91,7 +93,7 @@ impl History {
             report.found("credential", id, "it is missing: the audit log has it stored and never deleted");
         }
         match view.api_keys() {
-            Ok(keys) => keys.iter().for_each(|key| self.api_key(&key.id, key.revoked_at.is_some(), report)),
+            Ok(keys) => keys.iter().for_each(|key| self.api_key(key, report)),
             Err(error) => report.error("api_key", &error.into()),
         }
         for (id, key) in &self.api_keys {
@@ -117,12 +119,16 @@ impl History {
         }
     }
 
-    fn api_key(&mut self, id: &str, revoked: bool, report: &mut Verification) {
+    fn api_key(&mut self, row: &ApiKeyRow, report: &mut Verification) {
+        let id = &row.id;
         match self.api_keys.remove(id) {
             None if self.whole => report.found("api_key", id, "nobody made it, says the audit log: it was put there"),
             Some(known) if known.gone => report.found("api_key", id, "it was removed, and put back"),
-            Some(known) if known.revoked && !revoked => {
+            Some(known) if known.revoked && row.revoked_at.is_none() => {
                 report.found("api_key", id, "it was revoked, and put back to what it was before");
+            }
+            Some(known) if row.revision < known.revision => {
+                report.found("api_key", id, "it was put back to what it was before its last change");
             }
             _ => {}
         }

@@ -121,6 +121,21 @@ impl Logins<'_> {
             .await
     }
 
+    /// Returns a pending login without taking it.
+    pub fn peek(
+        self,
+        flow: LoginFlow,
+        state: &str,
+        user: &UserId,
+        provider: &ProviderName,
+    ) -> Result<Option<PendingAuthorization>, VaultError> {
+        let now = self.core.clock.now();
+        self.core.read(|view, keyring| {
+            let row = view.pending(&state_hash(keyring, flow, state), user.as_str(), provider.as_str(), now.0)?;
+            row.map(|row| open(keyring, &row)).transpose()
+        })
+    }
+
     /// Deletes the logins that expired by `now`, and returns their number. A damaged login
     /// stays for a verification to report, because its share of the manifest's sum is unknown.
     /// It does not block the others.

@@ -93,11 +93,11 @@ impl Revocations<'_> {
         Ok(rows.iter().map(|row| self.core.read(|_, keyring| opened(keyring, row))).collect())
     }
 
-    /// Returns the queue, or a part of it, for the users that `covers` accepts, ordered by the
+    /// Returns the queue, or a part of it, for the subjects that `covers` accepts, ordered by the
     /// ids of the credentials. A damaged row does not hide the others.
     pub fn list(
         self,
-        covers: impl Fn(&UserId) -> bool,
+        covers: impl Fn(&UserId, &ProviderName, &CredentialId) -> bool,
         after: Option<CredentialId>,
         limit: Option<u32>,
     ) -> Result<RevocationQueue, VaultError> {
@@ -112,16 +112,19 @@ impl Revocations<'_> {
     fn part_of_queue(
         view: &View<'_>,
         keyring: &Keyring,
-        covers: &impl Fn(&UserId) -> bool,
+        covers: &impl Fn(&UserId, &ProviderName, &CredentialId) -> bool,
         after: &str,
         limit: usize,
     ) -> Result<RevocationQueue, VaultError> {
         let mut queue = RevocationQueue::default();
         view.revocations_after(after, |row| {
-            // The user of an unreadable row is unknown, so it is shown to everyone who
+            // The subject of an unreadable row is unknown, so it is counted for everyone who
             // asks.
-            let user: Option<UserId> = row.as_ref().ok().and_then(|row| row.user.parse().ok());
-            if user.is_some_and(|user| !covers(&user)) {
+            let subject = |row: &RevocationRow| {
+                Some((row.user.parse().ok()?, row.provider.parse().ok()?, row.credential.parse().ok()?))
+            };
+            let subject = row.as_ref().ok().and_then(subject);
+            if subject.is_some_and(|(user, provider, credential)| !covers(&user, &provider, &credential)) {
                 return Ok::<_, VaultError>(true);
             }
             let last = queue.waiting.last().map(|last| last.credential_id.to_string());

@@ -61,9 +61,10 @@ async fn restored_vault_equals_the_backed_up_one() {
         name: None,
         holder: KeyHolder::User(user("alice")),
         permissions: "READ_INTEGRATIONS".parse().into_iter().collect(),
+        limits: KeyLimits::new(vec!["github".parse().unwrap()], vec![all[0].id]).unwrap(),
         expires_at: None,
     };
-    let (_, key) = bench.vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap();
+    let (made, key) = bench.vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap();
     let backup = bench.back_up("b");
     let later = bench.add("erin", "openai", api_key("sk-later")).await;
     let restored =
@@ -77,7 +78,8 @@ async fn restored_vault_equals_the_backed_up_one() {
         );
     }
     assert!(restored.read(&later).await.is_none(), "it came after the backup");
-    assert!(restored.vault.api_keys().authenticate(key.expose()).unwrap().is_some(), "API keys work");
+    let found = restored.vault.api_keys().authenticate(key.expose()).unwrap();
+    assert_eq!(found.as_deref(), Some(&made), "API keys work, within their limits");
     assert_eq!(bench.audited("vault.backup"), 0);
     bench.vault.backups().record(&AuditContext::command_line()).await.unwrap();
     assert_eq!(bench.audited("vault.backup"), 1);

@@ -166,7 +166,8 @@ async fn pages_and_providers_are_parts_of_the_list() {
         for limit in [None, Some(1), Some(3), Some(9)] {
             for after in std::iter::once(None).chain(all.iter().map(|metadata| Some(metadata.id))) {
                 let page = CredentialPage { limit, after };
-                let listed = vault.credentials().list_each(&alice, provider.as_ref(), page).unwrap();
+                let listed =
+                    vault.credentials().list_each(&alice, &KeyLimits::default(), provider.as_ref(), page).unwrap();
                 let seen: Vec<_> = listed.into_iter().map(Result::unwrap).collect();
                 let behind = expected.iter().filter(|metadata| after.is_none_or(|after| metadata.id > after));
                 let expected: Vec<_> = behind.take(limit.map_or(usize::MAX, |limit| limit as usize)).cloned().collect();

@@ -255,7 +255,11 @@ async fn damaged_credential_does_not_hide_the_others() {
         let bench = Bench::new();
         let [first, second, _] = three(&bench).await;
         bench.attack(&format!("{change} WHERE id = '{}'", first.id));
-        let listed = bench.vault.credentials().list_each(&first.user, None, CredentialPage::default()).unwrap();
+        let listed = bench
+            .vault
+            .credentials()
+            .list_each(&first.user, &KeyLimits::default(), None, CredentialPage::default())
+            .unwrap();
         let [Err(VaultError::DamagedRow { id, .. }), Ok(other)] = &listed[..] else { panic!("{change}") };
         assert_eq!((id, other.id), (&first.id.to_string(), second.id), "{change}");
     }

@@ -343,7 +343,7 @@ async fn a_damaged_revocation_keeps_no_other_from_being_seen() {
         let bench = Bench::new();
         passing(&bench).await;
         bench.attack(&format!("UPDATE revocation SET {change} WHERE id = (SELECT max(id) FROM revocation)"));
-        let queue = bench.vault.revocations().list(|_| true, None, None).unwrap();
+        let queue = bench.vault.revocations().list(|_, _, _| true, None, None).unwrap();
         assert_eq!((queue.waiting.len(), queue.damaged.len(), queue.more), (1, 1, false), "{change}");
     }
 }
@@ -360,7 +360,7 @@ async fn a_page_of_revocations_goes_on_behind_one_that_cannot_be_read() {
     );
     let (mut after, mut seen) = (None, 0);
     for _ in 0..4 {
-        let queue = bench.vault.revocations().list(|_| true, after, Some(1)).unwrap();
+        let queue = bench.vault.revocations().list(|_, _, _| true, after, Some(1)).unwrap();
         seen += queue.waiting.len();
         after = queue.waiting.last().map(|last| last.credential_id);
         if !queue.more {

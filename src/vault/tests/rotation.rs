@@ -56,7 +56,7 @@ async fn assert_all_of_use(bench: &Bench, kept: &CredentialMetadata) {
     let at = super::registrations::at("https://as.example");
     assert_eq!(vault.registrations().get(&at).unwrap().unwrap().client_id, "one");
     assert_eq!(vault.signing_keys().list().unwrap().len(), 1);
-    let queued = vault.revocations().list(|_| true, None, None).unwrap().waiting;
+    let queued = vault.revocations().list(|_, _, _| true, None, None).unwrap().waiting;
     assert_eq!(queued[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
     assert!(vault.users().exists(&user("alice")).unwrap());
     assert!(vault.integrity().verify().unwrap().holds(), "{:?}", vault.integrity().verify().unwrap());

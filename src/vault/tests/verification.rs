@@ -101,6 +101,7 @@ async fn moved_and_edited_rows_are_reported() {
         ("UPDATE client_registration SET created_at = 1", "client_registration"),
         ("UPDATE signing_key SET created_at = 1", "signing_key"),
         ("UPDATE api_key SET permissions = 'ADMIN'", "api_key"),
+        ("UPDATE api_key SET providers = ''", "api_key"),
     ] {
         let bench = Bench::new();
         super::rotation::one_of_each(&bench).await;

@@ -52,6 +52,7 @@ actions! {
     UserAdd "user.add" "ok",
     UserRemove "user.remove" "ok",
     KeyCreate "key.create" "ok",
+    KeyUpdate "key.update" "ok",
     KeyRevoke "key.revoke" "ok",
     LoginBegin "login.begin" "ok",
     LoginTake "login.take" "ok",
@@ -89,6 +90,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) provider: Option<&'a ProviderName>,
     pub(crate) credential: Option<&'a CredentialId>,
     pub(crate) api_key: Option<&'a ApiKeyId>,
+    /// The limits of a new API key, or the changes of one: fixed words, ids and names of providers.
+    pub(crate) key_terms: Option<&'a str>,
     /// The first and the last of some rows of the audit log.
     pub(crate) rows: Option<(u64, u64)>,
     pub(crate) refusal: Option<&'a DeniedRequest>,
@@ -103,7 +106,9 @@ pub(crate) struct Subject<'a> {
 impl Subject<'_> {
     /// The object that has no column of its own, after its kind.
     fn other(&self) -> Option<String> {
-        let key = self.api_key.map(|id| format!("key:{id}"));
+        let terms =
+            self.key_terms.filter(|terms| !terms.is_empty()).map_or_else(String::new, |terms| format!(" {terms}"));
+        let key = self.api_key.map(|id| format!("key:{id}{terms}"));
         let slot = self.slot.map(|id| format!("slot:{id}"));
         let data_key = self.data_key.map(|version| format!("data-key:{version}"));
         let revisions = self.revisions.map(|(summary, secret)| match secret {
@@ -115,6 +120,11 @@ impl Subject<'_> {
         let failure = self.failure.map(|reason| format!("failed:{reason}"));
         key.or(slot).or(data_key).or(revisions).or(rows).or(refusal).or(failure)
     }
+}
+
+/// Reads the id of an API key from a row's subject.
+pub(crate) fn api_key_in(subject: &str) -> Option<&str> {
+    subject.strip_prefix("key:")?.split(' ').next()
 }
 
 /// Reads the revisions of a credential's metadata and secret from a row's subject.
