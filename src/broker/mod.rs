@@ -52,7 +52,8 @@ pub use providers::{
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
 pub use transfer::{ExportError, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
 pub use vault::{
-    NewMasterKey, NewVault, Rekeyed, Restored, RotationReport, UnlockError, VaultReport, is_served, master_key,
+    Exposure, NewMasterKey, NewVault, RekeyPlan, RekeyRequest, Rekeyed, Restored, RotationReport, ShortPassphrase,
+    UnlockError, VaultReport, is_served, master_key,
 };
 pub use vault_admin::VaultAdmin;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::failure::Failure;
 use super::output::note;
 use super::secret_input;
-use crate::broker::{self, Broker, Installation, MasterKey, OpenMode, StoreError, VaultAdmin, VaultError};
+use crate::broker::{self, Broker, Installation, MasterKey, OpenMode, StoreError, UnlockError, VaultAdmin, VaultError};
 use crate::config::{ClientSecrets, Environment, Sources, Unlock};
 
 /// Options of every command.
@@ -55,11 +55,26 @@ pub(super) fn open(installation: &Installation, mode: OpenMode) -> Result<(Vault
     if mode == OpenMode::Command && !path.exists() {
         return Err(VaultError::Store(StoreError::NotFound(path.clone())).into());
     }
+    if mode == OpenMode::Server {
+        installation.refuse_world_writable()?;
+    }
     let key = master_key(installation)?;
     match installation.open(&key, mode) {
         Ok(admin) => Ok((admin, key)),
         Err(error) => Err(explained(error, installation)),
     }
+}
+
+/// Names the master keys that open the vault, if the configured one cannot be read.
+fn lost(error: UnlockError, installation: &Installation) -> Failure {
+    let names = installation.names_of_slots();
+    if names.is_empty() || !matches!(error, UnlockError::Unreadable { .. }) {
+        return error.into();
+    }
+    let vault = installation.config().vault.path.display();
+    Failure::configuration(format!("{error}; the vault {vault} is opened by {}", names.join(" or "))).advise(
+        "restore the key file from a copy, or open the vault with another of these master keys: set STRONGROOM_VAULT__PASSPHRASE=prompt for a passphrase. docs/how-to/lost-key.md describes the recovery",
+    )
 }
 
 fn explained(error: VaultError, installation: &Installation) -> Failure {
@@ -83,5 +98,5 @@ pub(super) fn master_key(installation: &Installation) -> Result<MasterKey, Failu
         Unlock::Stdin => Some(secret_input::first_line()?),
         Unlock::MasterKey(_) | Unlock::Passphrase(_) => None,
     };
-    Ok(broker::master_key(config, typed)?)
+    broker::master_key(config, typed).map_err(|error| lost(error, installation))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::broker::{self, BackupError, StartError, StoreError, UnknownProvider, UnlockError, VaultError};
+use crate::broker::{self, BackupError, Exposure, StartError, StoreError, UnknownProvider, UnlockError, VaultError};
 use crate::config::ConfigErrors;
 use crate::http::ListenError;
 
@@ -148,6 +148,15 @@ impl From<UnlockError> for Failure {
                 Code::Failed,
                 "change vault.master_key or vault.passphrase first, or give --own; otherwise the next start fails",
             ),
+            UnlockError::NoSlot(_) => (Code::Failed, "`strongroom vault slot list` lists all slots"),
+            UnlockError::ShortPassphrase(_) => (
+                Code::Failed,
+                "nothing was changed; choose a longer passphrase, because an attacker with the file can try passphrases",
+            ),
+            UnlockError::WorldWritable(ref open) => {
+                let fixes: Vec<_> = open.iter().map(Exposure::fix).collect();
+                return Self::configuration(error.to_string()).advise(fixes.join("\n"));
+            }
             UnlockError::Unchanged => (Code::Failed, "give another file or passphrase"),
         };
         Self { code, message: error.to_string(), advice: Some(advice.to_owned()) }
@@ -181,7 +190,8 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         let advice = match error {
             BackupError::Vault(error @ VaultError::WrongKey { .. }) => {
-                return Self::from(error).advise("set vault.master_key to the master key of the backup's time");
+                return Self::from(error)
+                    .advise("set vault.master_key or vault.passphrase to the one of the backup's time");
             }
             BackupError::Vault(VaultError::File { .. }) | BackupError::Io { .. } => {
                 "check the folder, its owner and mode, and the disk space; no partial file was left"
@@ -205,7 +215,9 @@ const ERASABLE: [&str; 6] =
 
 fn advice_on(error: &VaultError) -> Option<&'static str> {
     Some(match error {
-        VaultError::WrongKey { .. } => "set vault.master_key to this vault's key, or name another vault with --vault",
+        VaultError::WrongKey { .. } => {
+            "set vault.master_key or vault.passphrase to one of them, or name another vault with --vault"
+        }
         VaultError::Rollback { .. } => {
             "restore the newest vault with its -wal and -shm files. If the older vault is intended (a restored backup), start once with --accept-rollback; credentials and keys deleted since may exist again"
         }

@@ -8,6 +8,7 @@ mod arguments;
 mod audit;
 mod completions;
 mod config;
+mod confirm;
 mod connect;
 mod context;
 mod credential;

@@ -224,8 +224,13 @@ fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Find
     let mut faults = Vec::new();
     let mut fault = |key: &str, message: String| faults.push(Finding::new(location(key), key, message));
     if let Some(passphrase) = config.vault.passphrase.take() {
-        config.vault.unlock = passphrase;
-        if location("vault.master_key") != Location::Default {
+        // A variable is over the file, so that a vault can be opened with another of its slots.
+        let (key, phrase) = (location("vault.master_key"), location("vault.passphrase"));
+        let is_variable = |at: &Location| matches!(at, Location::Variable(_));
+        if is_variable(&phrase) || !is_variable(&key) {
+            config.vault.unlock = passphrase;
+        }
+        if key != Location::Default && is_variable(&key) == is_variable(&phrase) {
             let message = "the vault is opened by vault.master_key or by vault.passphrase; take one of them out";
             fault("vault.passphrase", message.to_owned());
         }

@@ -82,6 +82,18 @@ impl Config {
         sources
     }
 
+    /// Returns the files that this configuration consists of or names: itself, secrets, TLS files,
+    /// certification authorities and the epoch file.
+    pub fn files(&self) -> Vec<&Path> {
+        let secrets = self.secret_sources().into_iter().filter_map(|(_, source)| match source {
+            SecretSource::File(path) => Some(path),
+            _ => None,
+        });
+        let tls = self.server.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
+        let others = self.file.iter().chain(&self.vault.epoch_file).chain(&self.egress.ca_certificates);
+        secrets.chain(tls).chain(others).map(PathBuf::as_path).collect()
+    }
+
     /// Returns `allow_private` of each provider.
     pub fn private_networks(&self) -> impl Iterator<Item = (&str, &[IpNet])> {
         self.providers.iter().map(|(name, provider)| (name.as_str(), provider.allow_private.as_slice()))

@@ -13,11 +13,11 @@ pub enum VaultError {
     Store(StoreError),
     /// The master key opens none of the vault's slots. Fingerprints identify keys and open
     /// nothing.
-    #[error("this master key does not open the vault: it is {given}, and the vault is opened by {}", .expected.join(" or "))]
+    #[error("{given}; the vault is opened by {}", .expected.join(" or "))]
     WrongKey {
-        /// The key of each slot, for example `key 1f2e3d4c5b6a7988`.
+        /// The key of each slot, for example `key 1f2e3d4c5b6a7988 (slot 1)`.
         expected: Vec<String>,
-        /// The given key.
+        /// The fault of the given key.
         given: String,
     },
     /// The slots or the wrapped keys were changed or damaged. Nothing that they open can be

@@ -17,6 +17,7 @@ use crate::vault::backup::write::Backups;
 use crate::vault::credentials::read::Credentials;
 use crate::vault::credentials::refresh::Refreshes;
 use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keyring_rows::KeyringRows;
 use crate::vault::crypto::master_key::MasterKey;
 use crate::vault::error::VaultError;
 use crate::vault::integrity::rollback;
@@ -131,6 +132,13 @@ impl Vault {
             core.epoch_writer = Some(EpochWriter::start(file)?);
         }
         Ok(Self::assemble(core))
+    }
+
+    /// Names the master keys that open the vault at `path`, for a message. It needs no key, so
+    /// nothing of it is authenticated.
+    pub fn names_of_slots(path: &Path) -> Result<Vec<String>, VaultError> {
+        let store = Store::open(path, Lock::None, 0)?;
+        store.read(|view| Ok(KeyringRows::read(view)?.name_slots()))
     }
 
     fn build_core(store: Store, keyring: Keyring, clock: Clock, random: Random, restores: u32) -> VaultCore {

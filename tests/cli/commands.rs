@@ -93,7 +93,7 @@ fn passphrase_from_stdin_opens_the_vault() {
     desk.run_with(&["init", "--passphrase", "stdin"], "correct horse\n").succeeded();
     assert!(!desk.path("strongroom.key").exists());
     desk.run_with(&["user", "add", "alice"], "correct horse\n").succeeded();
-    desk.run_with(&["user", "list"], "wrong horse\n").ended_with(3).complained("does not open");
+    desk.run_with(&["user", "list"], "wrong horse\n").ended_with(3).complained("the passphrase is wrong");
     desk.run_with(&["init", "--passphrase", "stdin", "--config", "b.toml", "--vault", "b.db"], "\n").ended_with(1);
     assert!(!desk.path("b.toml").exists() && !desk.path("b.db").exists());
 }
@@ -412,6 +412,46 @@ fn doctor_gives_advice_for_each_finding() {
     std::fs::remove_file(desk.path("strongroom.key")).unwrap();
     let ill = desk.run(&["doctor", "--json"]).ended_with(1).complained("found one fault");
     assert!(ill.json().as_array().unwrap().iter().any(|finding| finding["level"] == "fault"));
+}
+
+#[test]
+fn server_refuses_what_every_user_can_change() {
+    let desk = Desk::initialised();
+    let chmod = |name: &str, mode| std::fs::set_permissions(desk.path(name), PermissionsExt::from_mode(mode)).unwrap();
+    std::fs::create_dir(desk.path("keys")).unwrap();
+    std::fs::rename(desk.path("strongroom.key"), desk.path("keys/real.key")).unwrap();
+    std::os::unix::fs::symlink("keys/real.key", desk.path("strongroom.key")).unwrap();
+    for (name, open, closed) in [
+        ("", 0o777, 0o700),
+        ("strongroom.db", 0o666, 0o600),
+        ("strongroom.key", 0o602, 0o400),
+        ("strongroom.toml", 0o646, 0o600),
+        ("keys", 0o757, 0o700),
+    ] {
+        chmod(name, open);
+        let path = desk.path(name).canonicalize().unwrap();
+        let fix = format!("chmod o-w {}\n", path.display());
+        let refused = desk.run(&["serve"]).ended_with(2);
+        assert!(refused.stderr.contains(&fix), "{name}: {}", refused.stderr);
+        let doctor = desk.run(&["doctor"]).ended_with(1);
+        assert!(doctor.stdout.contains(&fix) && doctor.stdout.contains("FAULT"), "{name}: {}", doctor.stdout);
+        chmod(name, closed);
+    }
+    chmod("", 0o1777);
+    desk.run(&["serve"]).ended_with(2).complained("to a folder of its own");
+    chmod("", 0o770);
+    let advice = desk.run(&["doctor"]).succeeded();
+    assert!(advice.stdout.contains("chmod g-w"), "{}", advice.stdout);
+    chmod("", 0o700);
+    assert!(!desk.run(&["doctor"]).succeeded().stdout.contains("chmod"));
+}
+
+#[test]
+fn dev_refuses_to_keep_a_vault_in_an_open_folder() {
+    let desk = Desk::new();
+    std::fs::set_permissions(desk.path(""), PermissionsExt::from_mode(0o1777)).unwrap();
+    desk.run(&["--vault", "v.db", "dev", "--listen", "127.0.0.1:0"]).ended_with(2).complained("to a folder of its own");
+    assert!(!desk.path("v.db").exists());
 }
 
 /// `dev` as a test suite starts it: its one line, and the running process.

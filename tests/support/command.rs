@@ -47,6 +47,11 @@ impl Desk {
         self.variables.push((variable.to_owned(), value.to_owned()));
     }
 
+    /// The same folder, without the variables of [`Desk::set`].
+    pub fn without_variables(self) -> Self {
+        Self { variables: Vec::new(), ..self }
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         command.args(arguments).current_dir(self.folder.path()).env_clear();

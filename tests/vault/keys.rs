@@ -7,6 +7,10 @@ use crate::support::command::Desk;
 use crate::support::process::Installation;
 use http::Method;
 use serde_json::json;
+use strongroom::clock::Clock;
+use strongroom::random::Random;
+use strongroom::secret::Secret;
+use strongroom::vault::{MasterKey, Vault};
 
 /// A desk with a vault in which a credential is.
 fn desk() -> Desk {
@@ -43,6 +47,77 @@ fn recovery_passphrase_works_beside_the_key_file() {
     desk.run_with(&remove, "correct horse\n").succeeded();
     std::fs::rename(desk.path("lost.key"), desk.path("strongroom.key")).unwrap();
     desk.run(&["vault", "status"]).ended_with(3).complained("passphrase");
+}
+
+#[test]
+fn lost_key_file_is_replaced_with_the_recovery_passphrase() {
+    let mut desk = desk();
+    desk.run_with(&["vault", "slot", "add", "--passphrase", "stdin"], "correct horse\n").succeeded();
+    std::fs::rename(desk.path("strongroom.key"), desk.path("lost.key")).unwrap();
+    for command in [&["vault", "status"][..], &["serve"]] {
+        let said = desk.run(command).ended_with(2);
+        for text in
+            ["strongroom.key", "is opened by key ", "(slot 1) or passphrase ", "(slot 2)", "docs/how-to/lost-key.md"]
+        {
+            assert!(said.stderr.contains(text), "{text}: {}", said.stderr);
+        }
+    }
+    desk.set("STRONGROOM_VAULT__PASSPHRASE", "stdin");
+    desk.run_with(&["vault", "slot", "list"], "wrong horse\n").ended_with(3).complained("the passphrase is wrong");
+    let rekey = ["vault", "rekey", "--slot", "1", "--key-file", "strongroom.key"];
+    let said = desk.run_with(&rekey, "correct horse\n").succeeded();
+    assert!(said.stderr.contains("slot 1 (key ") && said.stderr.contains("slot 2 (passphrase "), "{}", said.stderr);
+    desk.set("STRONGROOM_VAULT__PASSPHRASE", "correct horse");
+    assert_eq!(slots(&desk), [2, 3], "the recovery passphrase stays");
+    assert_whole(&desk);
+    desk.write("lost.toml", "[vault]\nmaster_key = { file = \"lost.key\" }\n");
+    let desk = desk.without_variables();
+    desk.run(&["vault", "status"]).succeeded();
+    desk.run(&["--config", "lost.toml", "vault", "status"]).ended_with(3).complained("does not open the vault");
+}
+
+#[test]
+fn rekey_names_the_slots_that_it_ends_and_keeps() {
+    let desk = desk();
+    desk.run_with(&["vault", "slot", "add", "--passphrase", "stdin"], "correct horse\n").succeeded();
+    desk.run(&["vault", "rekey", "--slot", "2"]).ended_with(2).complained("--key-file");
+    desk.run(&["vault", "rekey", "--slot", "7", "--key-file", "k"]).ended_with(1).complained("there is no slot 7");
+    assert!(!desk.path("k").exists());
+    let said = desk.run(&["vault", "rekey"]).succeeded();
+    let lines: Vec<_> = said.stderr.lines().collect();
+    assert!(
+        lines[0].starts_with("slot 1 (key ") && lines[0].ends_with("will not open the vault any more"),
+        "{lines:?}"
+    );
+    assert!(lines[1].starts_with("slot 2 (passphrase ") && lines[1].contains("--slot 2 replaces it"), "{lines:?}");
+    assert_eq!(slots(&desk), [2, 3]);
+    assert_whole(&desk);
+}
+
+#[test]
+fn new_passphrase_has_twelve_characters() {
+    let mut desk = desk();
+    let (key, config) = (desk.read("strongroom.key"), desk.read("strongroom.toml"));
+    for short in ["elf letters", "            "] {
+        for command in [
+            &["--config", "new/n.toml", "--vault", "new/n.db", "init", "--passphrase", "stdin"][..],
+            &["vault", "slot", "add", "--passphrase", "stdin"],
+            &["vault", "rekey", "--passphrase", "stdin"],
+            &["vault", "rekey", "--compromised", "--passphrase", "stdin"],
+            &["credential", "export", "out", "--passphrase-file", "-"],
+        ] {
+            desk.run_with(command, &format!("{short}\n")).ended_with(1).complained("shorter than 12 characters");
+        }
+    }
+    assert!(!desk.path("new").exists() && !desk.path("out").exists());
+    assert_eq!((slots(&desk), desk.read("strongroom.key"), desk.read("strongroom.toml")), (vec![1], key, config));
+    assert_whole(&desk);
+
+    // A vault from before the rule.
+    let short = MasterKey::Passphrase(Secret::new("short"));
+    drop(Vault::create(&desk.path("old.db"), &short, Clock::system(), Random).unwrap());
+    desk.set("STRONGROOM_VAULT__PASSPHRASE", "short");
+    desk.run(&["--vault", "old.db", "vault", "status"]).succeeded();
 }
 
 #[test]

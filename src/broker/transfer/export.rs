@@ -10,13 +10,10 @@ use serde::Serialize;
 
 use crate::broker::credentials::create::CreateResponse;
 use crate::broker::parts::Broker;
+use crate::broker::vault::passphrase::{self, ShortPassphrase};
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::vault::{AuditContext, CredentialSecret, ExportWriter, TransferredCredential, VaultError};
-
-/// Minimum length of a passphrase in characters: an attacker who has the file can try passphrases
-/// offline.
-const MIN_PASSPHRASE: usize = 12;
 
 /// Credentials exported in one transaction.
 const AT_A_TIME: u32 = 100;
@@ -34,8 +31,8 @@ pub enum ExportError {
     #[error("{0} already exists")]
     AlreadyExists(PathBuf),
     /// An attacker who has the file could find the passphrase by trying.
-    #[error("the passphrase is shorter than {MIN_PASSPHRASE} characters")]
-    ShortPassphrase,
+    #[error(transparent)]
+    ShortPassphrase(#[from] ShortPassphrase),
     /// There is no such user.
     #[error("there is no user {0}")]
     NoUser(UserId),
@@ -68,9 +65,7 @@ impl Broker {
         if file.symlink_metadata().is_ok() {
             return Err(ExportError::AlreadyExists(file.to_owned()));
         }
-        if passphrase.expose().chars().count() < MIN_PASSPHRASE {
-            return Err(ExportError::ShortPassphrase);
-        }
+        passphrase::check_new(passphrase)?;
         let users = match user {
             Some(user) if !self.0.vault.users().exists(&user)? => return Err(ExportError::NoUser(user)),
             user => self.admin(who.clone()).one_or_all_users(user)?,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::key_file::{create, refused, write_new};
 use super::master_key::UnlockError;
+use super::passphrase::check_new;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -34,17 +35,21 @@ impl NewVault {
 
     /// Creates all files, or none. `unlock` is the setting that names the key or the passphrase.
     pub fn create(&self, passphrase: Option<Secret>, unlock: &str) -> Result<(), UnlockError> {
+        let passphrase = passphrase.unwrap_or_else(|| Secret::new(""));
+        if self.key.is_none() {
+            check_new(&passphrase)?;
+        }
         for path in self.files() {
             create_folder_of(path)?;
         }
         let mut created = CreatedFiles::default();
-        let master = match (&self.key, passphrase) {
-            (Some(file), _) => {
+        let master = match &self.key {
+            Some(file) => {
                 let master = create(file)?;
                 created.0.push(file.clone());
                 master
             }
-            (None, passphrase) => MasterKey::Passphrase(passphrase.unwrap_or_else(|| Secret::new(""))),
+            None => MasterKey::Passphrase(passphrase),
         };
         write_new(&self.config, &self.settings(unlock), 0o600)?;
         created.0.push(self.config.clone());

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::master_key::UnlockError;
+use super::passphrase::check_new;
 use crate::config::{SecretReader, SecretSource};
 use crate::random::Random;
 use crate::vault::{MasterKey, MasterKeyError, VaultError};
@@ -29,7 +30,10 @@ impl NewMasterKey {
     pub(super) fn read(self) -> Result<MasterKey, UnlockError> {
         match self {
             Self::File(file) => read_or_create(&file),
-            Self::Passphrase(passphrase) => Ok(MasterKey::Passphrase(passphrase)),
+            Self::Passphrase(passphrase) => {
+                check_new(&passphrase)?;
+                Ok(MasterKey::Passphrase(passphrase))
+            }
         }
     }
 }

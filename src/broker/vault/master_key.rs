@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::exposure::Exposure;
+use super::passphrase::ShortPassphrase;
 use crate::config::{Config, SecretFault, Unlock};
 use crate::secret::Secret;
 use crate::vault::{MasterKey, MasterKeyError, VaultError};
@@ -37,6 +39,15 @@ pub enum UnlockError {
     /// The configuration opens the vault with this slot.
     #[error("this configuration opens the vault with slot {0}")]
     OwnSlot(i64),
+    /// There is no such slot.
+    #[error("there is no slot {0}")]
+    NoSlot(i64),
+    /// The new passphrase is too short.
+    #[error(transparent)]
+    ShortPassphrase(#[from] ShortPassphrase),
+    /// Every user of the machine can change a file or folder of the installation.
+    #[error("the server does not start: {}", .0.iter().map(Exposure::message).collect::<Vec<_>>().join("; "))]
+    WorldWritable(Vec<Exposure>),
     /// The new master key is the old one.
     #[error("the new master key is the same as the old one")]
     Unchanged,

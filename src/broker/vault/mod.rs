@@ -2,9 +2,11 @@
 
 mod backup;
 mod create;
+mod exposure;
 mod key_file;
 mod master_key;
 mod open;
+pub(super) mod passphrase;
 mod rekey;
 mod repair;
 mod restore;
@@ -13,10 +15,12 @@ mod slots;
 mod status;
 
 pub use create::NewVault;
+pub use exposure::Exposure;
 pub use key_file::NewMasterKey;
 pub use master_key::{UnlockError, master_key};
 pub use open::is_served;
-pub use rekey::Rekeyed;
+pub use passphrase::ShortPassphrase;
+pub use rekey::{RekeyPlan, RekeyRequest, Rekeyed};
 pub use restore::Restored;
 pub use rotation::RotationReport;
 pub use status::VaultReport;

@@ -38,9 +38,25 @@ impl Installation {
             Some(file) => key_file::read_or_create(file)?,
         };
         if vault.exists() {
+            self.refuse_world_writable()?;
             return Ok(self.open(&key, OpenMode::Server)?);
         }
+        self.refuse_world_writable()?;
         Ok(self.admin(Vault::create(vault, &key, Clock::system(), Random)?))
+    }
+
+    /// Checks before a server starts that no file or folder of the installation can be changed by
+    /// every user of the machine.
+    pub fn refuse_world_writable(&self) -> Result<(), UnlockError> {
+        let open: Vec<_> = self.exposures().into_iter().filter(|one| one.by_everyone).collect();
+        if open.is_empty() { Ok(()) } else { Err(UnlockError::WorldWritable(open)) }
+    }
+
+    /// Names the master keys that open the vault, each with its slot. It needs no key. Empty if there
+    /// is no vault, or if it cannot be read.
+    pub fn names_of_slots(&self) -> Vec<String> {
+        let path = &self.config.vault.path;
+        if path.exists() { Vault::names_of_slots(path).unwrap_or_default() } else { Vec::new() }
     }
 
     fn admin(&self, vault: Vault) -> VaultAdmin {

@@ -8,7 +8,28 @@ use super::master_key::UnlockError;
 use crate::broker::installation::Installation;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::config::{Config, SecretSource, Unlock};
-use crate::vault::{MasterKey, OpenMode};
+use crate::vault::{KeySlot, MasterKey, OpenMode};
+
+/// A master key to be replaced.
+#[derive(Clone, Copy)]
+pub struct RekeyRequest<'k> {
+    /// The master key that opened the vault.
+    pub known: &'k MasterKey,
+    /// The slot to replace; `None` for the slot that `known` opens.
+    pub slot: Option<i64>,
+    /// True if the old key may be known to an attacker: every internal key is replaced too, all other
+    /// slots are removed, and a rotation has to re-encrypt the records.
+    pub compromised: bool,
+}
+
+/// The slots before a rekey.
+#[derive(Debug)]
+pub struct RekeyPlan {
+    /// Slots whose master keys will not open the vault any more.
+    pub ended: Vec<KeySlot>,
+    /// Slots whose master keys will still open it.
+    pub kept: Vec<KeySlot>,
+}
 
 /// Result of a rekey.
 #[derive(Debug)]
@@ -38,16 +59,27 @@ impl Installation {
 }
 
 impl VaultAdmin {
-    /// Replaces the master key `old`. Without `new`, the configured key file gets a new key. If the
-    /// old key may be known to an attacker (`compromised`), every internal key is replaced too, all
-    /// other slots are removed, and a rotation has to re-encrypt the records.
-    pub async fn rekey(
-        &self,
-        old: &MasterKey,
-        new: Option<NewMasterKey>,
-        compromised: bool,
-    ) -> Result<Rekeyed, UnlockError> {
+    /// Returns which slots a rekey ends, and which it keeps.
+    pub fn plan_rekey(&self, request: &RekeyRequest<'_>) -> Result<RekeyPlan, UnlockError> {
+        let replaced = self.slot_to_replace(request)?;
+        let slots = self.vault.key_slots().list()?;
+        let (ended, kept) = slots.into_iter().partition(|slot| request.compromised || slot.id == replaced);
+        Ok(RekeyPlan { ended, kept })
+    }
+
+    fn slot_to_replace(&self, request: &RekeyRequest<'_>) -> Result<i64, UnlockError> {
         let slots = self.vault.key_slots();
+        match request.slot {
+            None => slots.find(request.known)?.ok_or(UnlockError::NoSlot(0)),
+            Some(id) if slots.list()?.iter().any(|slot| slot.id == id) => Ok(id),
+            Some(id) => Err(UnlockError::NoSlot(id)),
+        }
+    }
+
+    /// Replaces a master key. Without `new`, the configured key file gets a new key.
+    pub async fn rekey(&self, request: &RekeyRequest<'_>, new: Option<NewMasterKey>) -> Result<Rekeyed, UnlockError> {
+        let slots = self.vault.key_slots();
+        let (old, old_slot) = (request.known, self.slot_to_replace(request)?);
         let in_place = new.is_none();
         let configured = configured_key_file(&self.config).filter(|_| in_place);
         let new = match (new, configured.map(new_file_of)) {
@@ -58,27 +90,26 @@ impl VaultAdmin {
             }
             (None, None) => return Err(UnlockError::NotReplaceable),
         };
-        if !compromised && new.creates_a_file() {
+        if !request.compromised && new.creates_a_file() {
             // The new slot is added before the old one is removed. Without room for it, a key file
             // would be created that opens nothing.
             slots.check_room()?;
         }
         let new = new.read()?;
-        if slots.find(&new)? == slots.find(old)? {
+        if slots.find(&new)? == Some(old_slot) {
             return Err(UnlockError::Unchanged);
         }
-        if compromised {
+        if request.compromised {
             slots.renew_root(old, &new, &self.who).await?;
         } else {
             slots.add(old, &new, &self.who).await?;
         }
         // From here on both keys open the vault, until the old slot is removed.
-        let old_slot = slots.find(old)?;
         if let Some(file) = configured {
             key_file::replace(&new_file_of(file), file)?;
         }
-        if let Some(id) = old_slot {
-            slots.remove(id, &self.who).await?;
+        if !request.compromised {
+            slots.remove(old_slot, &self.who).await?;
         }
         Ok(Rekeyed { replaced: configured.map(Path::to_owned), slots: slots.list()?.len() })
     }

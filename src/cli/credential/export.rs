@@ -59,7 +59,7 @@ impl From<ExportError> for Failure {
             ExportError::Vault(error) => return error.into(),
             ExportError::File(_) => "no file was written; free disk space, then try again",
             ExportError::AlreadyExists(_) => "name another file; existing files are not overwritten",
-            ExportError::ShortPassphrase => {
+            ExportError::ShortPassphrase(_) => {
                 "nothing was exported; choose a longer passphrase, because the file can be attacked offline"
             }
             ExportError::NoUser(_) => "`strongroom user list` lists all users",

@@ -26,6 +26,14 @@ pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
     for warning in check_files(path) {
         findings.advice(warning, "make the vault and its folder accessible to their owner only");
     }
+    for exposure in installation.exposures() {
+        if exposure.by_everyone {
+            let failure = Failure::new(format!("{}: the server refuses to start", exposure.message()));
+            findings.fault(&failure.advise(exposure.fix()));
+        } else {
+            findings.advice(exposure.message(), exposure.fix());
+        }
+    }
     match open(installation, OpenMode::Command) {
         Err(failure) => findings.fault(&failure),
         Ok((admin, _)) => {

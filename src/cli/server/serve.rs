@@ -36,6 +36,9 @@ impl Serve {
         for warning in &installation.config().warnings {
             tracing::warn!(place = %warning.location, key = warning.key, "{}", warning.message);
         }
+        for exposure in installation.exposures().iter().filter(|one| !one.by_everyone) {
+            tracing::warn!(fix = exposure.fix(), "{}", exposure.message());
+        }
         runtime::multi_threaded()?.block_on(serve(installation, self.promote))
     }
 }

@@ -19,16 +19,12 @@ pub(in crate::cli) enum PassphraseFrom {
 }
 
 impl PassphraseFrom {
-    /// Reads the passphrase; an empty one is an error.
+    /// Reads the passphrase.
     pub(in crate::cli) fn read(self) -> Result<Secret, Failure> {
-        let passphrase = match self {
-            Self::Prompt => secret_input::ask_twice("Passphrase of the vault", FROM_FILE)?,
-            Self::Stdin => secret_input::first_line()?,
-        };
-        if passphrase.is_empty() {
-            return Err(Failure::new("the passphrase is empty").advise("nothing was changed; run the command again"));
+        match self {
+            Self::Prompt => secret_input::ask_twice("New passphrase of the vault", FROM_FILE),
+            Self::Stdin => secret_input::first_line(),
         }
-        Ok(passphrase)
     }
 
     /// Returns the setting that reads the passphrase at each start.
@@ -53,6 +49,11 @@ pub(in crate::cli) struct NewMasterArgs {
 }
 
 impl NewMasterArgs {
+    /// Returns true if an option was given.
+    pub(in crate::cli) fn is_given(&self) -> bool {
+        self.key_file.is_some() || self.passphrase.is_some()
+    }
+
     /// Returns the new master key; `None` if no option was given.
     pub(in crate::cli) fn read(&self) -> Result<Option<NewMasterKey>, Failure> {
         Ok(match (&self.key_file, self.passphrase) {

@@ -4,10 +4,11 @@ use clap::Args;
 
 use super::new_master_key::NewMasterArgs;
 use super::rotate::rotate;
-use crate::broker::{OpenMode, Rekeyed};
+use crate::broker::{KeySlot, OpenMode, RekeyPlan, RekeyRequest, Rekeyed};
+use crate::cli::confirm::Confirmation;
 use crate::cli::context::{Context, open};
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
 use crate::config::ClientSecrets;
 
@@ -23,6 +24,12 @@ pub(in crate::cli) struct Rekey {
     /// other slots and pending logins, and re-encrypt everything. Stop the server first
     #[arg(long)]
     compromised: bool,
+    /// Slot to replace, as `vault slot list` shows it, for example that of a lost key file [default:
+    /// the slot that opens the vault now]
+    #[arg(long, value_name = "SLOT", conflicts_with = "compromised")]
+    slot: Option<i64>,
+    #[command(flatten)]
+    confirmation: Confirmation,
 }
 
 impl Rekey {
@@ -38,9 +45,26 @@ impl Rekey {
             }
             Err(failure) => return Err(failure),
         };
-        let rekeyed = block_on(admin.rekey(&old, self.new.read()?, self.compromised))??;
+        if self.slot.is_some() && !self.new.is_given() {
+            return Err(Failure::configuration("--slot needs the new master key")
+                .advise("give --key-file FILE (created if it does not exist) or --passphrase prompt"));
+        }
+        let request = RekeyRequest { known: &old, slot: self.slot, compromised: self.compromised };
+        self.confirm(&admin.plan_rekey(&request)?)?;
+        let rekeyed = block_on(admin.rekey(&request, self.new.read()?))??;
         self.tell(&rekeyed, out)?;
         if self.compromised { rotate(&admin, false, out) } else { Ok(()) }
+    }
+
+    /// Names the slots that the command ends and keeps, and asks.
+    fn confirm(&self, plan: &RekeyPlan) -> Result<(), Failure> {
+        for slot in &plan.ended {
+            note(format!("{} will not open the vault any more", named(slot)));
+        }
+        for slot in &plan.kept {
+            note(format!("{} still opens the vault; --slot {} replaces it instead", named(slot), slot.id));
+        }
+        self.confirmation.confirm("Replace the master key?")
     }
 
     fn tell(&self, rekeyed: &Rekeyed, out: &mut Output) -> Result<(), Failure> {
@@ -59,4 +83,8 @@ impl Rekey {
         }
         Ok(())
     }
+}
+
+fn named(slot: &KeySlot) -> String {
+    format!("slot {} ({} {}, since {})", slot.id, slot.kind.name(), slot.fingerprint, slot.created_at)
 }

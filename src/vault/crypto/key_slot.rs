@@ -121,7 +121,7 @@ pub(crate) fn covered(row: &SlotRow, vault_id: &[u8; 16]) -> Vec<u8> {
 
 /// Describes the slot's master key in a message.
 pub(crate) fn describe(row: &SlotRow) -> String {
-    format!("{} {}", row.kind, hex::write(&row.fingerprint))
+    format!("{} {} (slot {})", row.kind, hex::write(&row.fingerprint), row.id)
 }
 
 /// Derives the slot's key from a master key; `None` if the master key is of the other kind.

@@ -125,13 +125,16 @@ impl KeyringRows {
             Some(id) => Err(VaultError::DamagedKeyring(format!("slot {id} is not as it was written"))),
             None => Err(VaultError::WrongKey {
                 expected: self.name_slots(),
-                given: master.fingerprint().map_or_else(|| "a passphrase".into(), |known| format!("key {known}")),
+                given: master.fingerprint().map_or_else(
+                    || "the passphrase is wrong".into(),
+                    |known| format!("this master key, key {known}, does not open the vault"),
+                ),
             }),
         }
     }
 
     /// Describes the slots for a message, up to [`MOST_NAMED`].
-    fn name_slots(&self) -> Vec<String> {
+    pub(crate) fn name_slots(&self) -> Vec<String> {
         let mut named: Vec<_> = self.slots.iter().take(MOST_NAMED).map(key_slot::describe).collect();
         let more = self.slots.len() - named.len();
         if more > 0 {
