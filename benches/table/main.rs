@@ -26,20 +26,18 @@ mod load;
 mod options;
 mod overload;
 mod prepare;
-mod raw_vault;
 mod report;
 mod rows;
 mod soak;
 mod stats;
 mod waits;
-mod warp_server;
 
 use options::{Options, Task};
 use report::Report;
 
 fn main() {
     match options::read() {
-        Task::BareWarp => warp_server::run(),
+        Task::BareWarp => limits::warp_server::run(),
         Task::Compare(before, after) => compare::print(&before, &after),
         Task::Soak(minutes, options) => soak(minutes, &options),
         Task::Measure(options) => measure(&options),

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::client::request;
 use super::installation::Provider;
+use super::limits::raw_vault::{RawVault, Written};
 use super::limits::{BareWarp, aead, fdatasync, plain_sqlite};
 use super::load::{Load, Requests};
 use super::options::Options;
 use super::prepare::Stage;
-use super::raw_vault::{RawVault, Written};
 use super::report::{Report, Round};
 use super::stats::median;
 

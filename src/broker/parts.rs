@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::access_token::TrustedIssuers;
 use super::clients::Clients;
+use super::credentials::turns::Turns;
 use super::login::issuer_cache::IssuerCache;
 use super::login::rejected_clients::RejectedClients;
 use super::providers::ProviderList;
@@ -34,6 +35,7 @@ pub(super) struct Parts {
     pub(super) rejected_clients: RejectedClients,
     pub(super) trusted_issuers: TrustedIssuers,
     pub(super) single_flight: SingleFlight<RefreshOutcome>,
+    pub(super) long_lists: Turns,
 }
 
 impl Broker {
@@ -65,6 +67,7 @@ impl Broker {
             rejected_clients: RejectedClients::default(),
             trusted_issuers,
             single_flight: SingleFlight::default(),
+            long_lists: Turns::default(),
         };
         Ok(Self(Arc::new(parts)))
     }

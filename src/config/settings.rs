@@ -157,10 +157,10 @@ pub struct ServerSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
-    /// Bytes of request bodies in memory at one time.
+    /// Bytes of request bodies and large lists in memory at one time.
     #[serde(deserialize_with = "fields::mebibytes::<_, 1, 65_536>")]
     pub body_memory: u64,
-    /// Bytes of one API key's request bodies in memory at one time.
+    /// Bytes of one API key's request bodies and large lists in memory at one time.
     #[serde(deserialize_with = "fields::mebibytes::<_, 1, 65_536>")]
     pub body_memory_per_key: u64,
     /// Requests that wait for the disk or for a provider at one time.

@@ -1,10 +1,12 @@
-//! Budget for the bytes of request bodies in memory: in total, and a share for each API key.
+//! Budget for the bytes of bodies in memory: in total, and a share for each API key.
 //!
-//! A body that announces its length reserves it before a byte is read. A chunked body reserves
-//! more as it grows. Bodies that are streamed to a provider are not counted.
+//! A request body that announces its length reserves it before a byte is read. A chunked body
+//! reserves more as it grows. A large list reserves its length until it is sent. Bodies that are
+//! streamed to a provider are not counted.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::limits::Limits;
@@ -13,6 +15,9 @@ use super::problem::{self, Problem};
 
 /// Step in bytes in which the reservation of a chunked body grows.
 const STEP: usize = 64 * 1024;
+
+/// Length in bytes up to which a list reserves nothing.
+const SMALL: usize = 64 * 1024;
 
 /// Bytes that bodies may still take.
 #[derive(Debug)]
@@ -32,6 +37,18 @@ pub(crate) struct BodyShare<'b> {
     held: Vec<(OwnedSemaphorePermit, KeyedPermit<String>)>,
 }
 
+/// A body with its reservation.
+struct Reserved {
+    body: Bytes,
+    _held: Vec<(OwnedSemaphorePermit, KeyedPermit<String>)>,
+}
+
+impl AsRef<[u8]> for Reserved {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 impl BodyBudget {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
@@ -44,6 +61,21 @@ impl BodyBudget {
     /// Returns an empty reservation for a body that this API key sends.
     pub(crate) fn share(&self, key: String) -> BodyShare<'_> {
         BodyShare { budget: self, key, bytes: 0, held: Vec::new() }
+    }
+
+    /// Reserves the length of a list that this API key gets, if it is large. The bytes are returned
+    /// when the list is dropped, so that clients who do not read cost no more than the budget.
+    ///
+    /// # Errors
+    /// Like [`BodyShare::reserve`].
+    pub(crate) fn hold(&self, key: String, body: Bytes) -> Result<Bytes, Problem> {
+        if body.len() <= SMALL {
+            return Ok(body);
+        }
+        let mut share = self.share(key);
+        // A key whose whole share is smaller than one list gets one list at a time.
+        share.reserve(body.len().min(self.limits.body_memory_per_key))?;
+        Ok(Bytes::from_owner(Reserved { body, _held: share.held }))
     }
 }
 
@@ -59,13 +91,13 @@ impl BodyShare<'_> {
         }
         let BodyBudget { total, per_key, limits } = self.budget;
         let of_key = per_key.try_acquire_many(self.key.clone(), more).ok_or_else(|| {
-            let detail = "The bodies that this API key is sending are too large together. Nothing was done of this.";
+            let detail = "The bodies and lists of this API key are too large together. Nothing was done of this; try again later.";
             Problem::new(&problem::RATE_LIMITED, detail).retry_after(limits.retry_after)
         })?;
         let permits = u32::try_from(more).ok().and_then(|more| total.clone().try_acquire_many_owned(more).ok());
         let of_total = permits.ok_or_else(|| {
             let detail =
-                "The bodies of all requests are too large together. Nothing was done of this; try again later.";
+                "The bodies and lists of all requests are too large together. Nothing was done of this; try again later.";
             Problem::new(&problem::OVERLOADED, detail).retry_after(limits.retry_after)
         })?;
         self.held.push((of_total, of_key));
@@ -94,5 +126,20 @@ mod tests {
         assert_eq!(other.grow(2 * STEP + 1).unwrap_err().kind(), &problem::OVERLOADED);
         drop(first);
         assert!(other.grow(3 * STEP).is_ok() && second.grow(2 * STEP).is_ok());
+    }
+
+    #[test]
+    fn large_list_takes_its_share_until_it_is_sent() {
+        let limits = Limits { body_memory_per_key: 3 * SMALL, ..Limits::default() };
+        let budget = BodyBudget::new(&limits);
+        let list = |bytes: usize| budget.hold("a".to_owned(), vec![0; bytes].into());
+        let (first, small) = (list(2 * SMALL).unwrap(), list(SMALL).unwrap());
+        assert_eq!((first.len(), small.len()), (2 * SMALL, SMALL));
+        assert_eq!(list(2 * SMALL).unwrap_err().kind(), &problem::RATE_LIMITED);
+        let sent = first.slice(1..);
+        drop(first);
+        assert!(list(2 * SMALL).is_err(), "a part of it is not sent yet");
+        drop(sent);
+        assert!(list(2 * SMALL).is_ok());
     }
 }

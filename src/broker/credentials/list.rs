@@ -1,5 +1,6 @@
 //! List: a user's credentials, oldest first. It reads sealed summaries by an index and opens no
-//! secret. If nothing was written since the last list, the previous answer is reused.
+//! secret. If nothing was written since the last list, the previous answer is reused, unless it is
+//! long.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -63,8 +64,8 @@ pub const DEFAULT_LIMIT: u32 = 1_000;
 /// Size in bytes at which a page ends, whatever its `limit` is.
 const MAX_PAGE_BYTES: usize = 4 << 20;
 
-/// Number of credentials that are read at once for a page.
-const CHUNK: usize = 500;
+/// Number of credentials that are read at once for a page. A longer page is read by turns.
+const CHUNK: u32 = 100;
 
 /// One page of a list.
 #[derive(Debug)]
@@ -159,7 +160,12 @@ impl Broker {
     /// Lists the user's credentials, all or those of one provider: the `limit` entries that follow
     /// `after`, and fewer if they do not fit on a page. An unknown provider gives an empty list.
     /// Credentials that the API key is not allowed for are left out.
-    pub fn list(&self, caller: &Caller, provider: Option<&str>, page: CredentialPage) -> Result<CredentialList, Error> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        provider: Option<&str>,
+        page: CredentialPage,
+    ) -> Result<CredentialList, Error> {
         let provider = match provider.map(str::parse::<ProviderName>) {
             None => None,
             Some(Ok(name)) => Some(name),
@@ -172,16 +178,18 @@ impl Broker {
             let show = |all: &[CredentialMetadata]| {
                 json(&all.iter().map(|summary| CredentialSummary::of(summary, now)).collect::<Vec<_>>())
             };
-            match credentials.list_rendered(&caller.user, provider.as_ref(), DEFAULT_LIMIT, now, show) {
+            match credentials.list_rendered(&caller.user, provider.as_ref(), CHUNK, now, show) {
                 Ok(Some(shown)) if shown.len() <= MAX_PAGE_BYTES => return Ok(CredentialList::whole(shown)),
                 Err(error) if !error.is_damage() => return Err(error.into()),
                 _ => {}
             }
         }
-        let (mut list, mut after) = (PageBuilder::new(page.limit.unwrap_or(DEFAULT_LIMIT)), page.after);
+        let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
+        let _turn = if limit > CHUNK { Some(self.0.long_lists.take(&caller.user).await) } else { None };
+        let (mut list, mut after) = (PageBuilder::new(limit), page.after);
         loop {
             // One entry more than fits tells if there is a next page.
-            let wanted = CHUNK.min(list.left.saturating_add(1));
+            let wanted = (CHUNK as usize).min(list.left.saturating_add(1));
             let chunk = CredentialPage { limit: u32::try_from(wanted).ok(), after };
             let rows = self.0.vault.credentials().list_each(&caller.user, &caller.limits, provider.as_ref(), chunk)?;
             let read = rows.len();
@@ -192,6 +200,8 @@ impl Broker {
             if list.more || read < wanted {
                 return Ok(list.finish());
             }
+            // Other requests of this thread go on between the chunks.
+            tokio::task::yield_now().await;
         }
     }
 

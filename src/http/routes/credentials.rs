@@ -37,29 +37,30 @@ route!(TOKEN: GET "/v1/integrations/{provider}/credentials/{cred_id}/token", Som
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<CredentialSummary>>, Problem> {
     let page = query::page(request.query())?;
-    let list = request.app.broker.list(&request.caller, None, page)?;
+    let list = request.app.broker.list(&request.caller, None, page).await?;
     let path = format!("{}/v1/integrations/credentials", request.app.settings.base_path);
-    Ok(reply(&list).next(next_page(&path, page, list.next_after)))
+    Ok(reply(&request, &list)?.next(next_page(&path, page, list.next_after)))
 }
 
 async fn list_of_provider(request: Authorized<Caller>) -> Result<JsonReply<Many<CredentialSummary>>, Problem> {
     let page = query::page(request.query())?;
     let provider = request.param(0);
-    let list = request.app.broker.list(&request.caller, Some(provider), page)?;
+    let list = request.app.broker.list(&request.caller, Some(provider), page).await?;
     let provider = utf8_percent_encode(provider, NON_ALPHANUMERIC);
     let path = format!("{}/v1/integrations/{provider}/credentials", request.app.settings.base_path);
-    Ok(reply(&list).next(next_page(&path, page, list.next_after)))
+    Ok(reply(&request, &list)?.next(next_page(&path, page, list.next_after)))
 }
 
 /// Leaves damaged credentials out; the header counts them and the log names them.
-fn reply(list: &CredentialList) -> JsonReply<Many<CredentialSummary>> {
+fn reply(request: &Authorized<Caller>, list: &CredentialList) -> Result<JsonReply<Many<CredentialSummary>>, Problem> {
     for error in &list.damaged {
         tracing::error!(
             %error,
             "a damaged credential is left out of a list: `strongroom vault repair` erases it"
         );
     }
-    JsonReply::raw(list.json.clone()).damaged(list.damaged.len())
+    let body = request.app.body_budget.hold(request.caller.share_name(), list.json.clone())?;
+    Ok(JsonReply::raw(body).damaged(list.damaged.len()))
 }
 
 async fn create(

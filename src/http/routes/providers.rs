@@ -14,7 +14,11 @@ route!(LIST: GET "/v1/integrations/providers", Some(ReadIntegrations), OK, Cheap
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<ProviderInfo>>, Problem> {
     let filter = query::providers(request.query())?;
-    let page = request.app.broker.providers(&filter);
+    let mut page = request.app.broker.providers(&filter);
+    // The whole list is in memory once, for all requests.
+    if page.gzip.is_none() {
+        page.json = request.app.body_budget.hold(request.caller.share_name(), page.json)?;
+    }
     let next = page.next_after.as_ref().map(|after| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("q", &filter.words.join(" "));

@@ -1,5 +1,8 @@
 //! Limits of this machine: bare warp, raw SQLite, a sync, one AEAD.
 
+pub mod raw_vault;
+pub mod warp_server;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
@@ -11,10 +14,10 @@ use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use strongroom::random::Random;
 
+use self::raw_vault::open;
 use super::client::request;
 use super::installation::Server;
 use super::load::{Load, Outcome, Requests};
-use super::raw_vault::open;
 
 /// The bare warp server.
 pub struct BareWarp {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, named_params, params};
 use strongroom::random::Random;
 
-use super::installation::Installation;
+use crate::installation::Installation;
 
 /// Rows of one group.
 const GROUP: usize = 64;
