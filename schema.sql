@@ -107,6 +107,16 @@ CREATE TABLE credential_secret (
     FOREIGN KEY (user, id) REFERENCES credential (user, id)
 ) STRICT, WITHOUT ROWID;
 
+-- Records and sealed bytes of each user that has any, counted with every change, so that quotas need
+-- no scan. Verification counts again.
+CREATE TABLE usage (
+    user TEXT NOT NULL PRIMARY KEY,
+    credentials INTEGER NOT NULL,
+    credential_bytes INTEGER NOT NULL,
+    logins INTEGER NOT NULL,
+    login_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Pending logins, found by a keyed hash of the state token. `sealed` holds the rest.
 CREATE TABLE pending_authorization (
     state_hash BLOB NOT NULL PRIMARY KEY CHECK (length(state_hash) = 32),
@@ -204,3 +214,6 @@ CREATE TABLE audit (
     key_version INTEGER NOT NULL,
     mac BLOB NOT NULL CHECK (length(mac) = 32)
 ) STRICT;
+
+-- Finds the removal of a user among the rows since a login began.
+CREATE INDEX audit_user_removal ON audit (user, seq) WHERE action = 'user.remove';

@@ -7,7 +7,7 @@ use crate::catalog::input::InputFault;
 use crate::id::CredentialId;
 use crate::kind::Kind;
 use crate::oauth::OAuthError;
-use crate::vault::VaultError;
+use crate::vault::{QuotaLimit, VaultError};
 
 /// Reason why a use case failed.
 #[derive(Debug, thiserror::Error)]
@@ -151,12 +151,28 @@ pub enum Error {
         "this vault was restored from a backup and revokes nothing until `strongroom vault promote` puts it into service"
     )]
     NotPromoted,
+    /// The user was removed while the request ran.
+    #[error("The user was removed during this request. Nothing was stored.")]
+    UserRemoved,
+    /// The user has as many credentials as the configuration allows.
+    #[error("The user may have at most {0}. Delete credentials, or ask the operator for a higher limit.")]
+    QuotaExceeded(QuotaLimit),
     /// A vault error that several callers share.
     #[error(transparent)]
     SharedVault(Arc<VaultError>),
     /// A vault error.
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    Vault(VaultError),
+}
+
+impl From<VaultError> for Error {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::UserRemoved => Self::UserRemoved,
+            VaultError::QuotaExceeded(limit) => Self::QuotaExceeded(limit),
+            error => Self::Vault(error),
+        }
+    }
 }
 
 /// Reason why the limits of an API key do not allow a request.

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
 use super::runtime::block_on;
-use crate::broker::{Administrator, Broker, CredentialPage, UserRemoval};
+use crate::broker::{Administrator, Broker, CredentialPage};
 use crate::id::UserId;
 
 /// Manage the users whose credentials are stored
@@ -24,7 +24,7 @@ pub(super) enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a user: revokes and deletes every credential, then removes the API keys and the user
+    /// Remove a user with its API keys and credentials, then revoke its tokens at the providers
     Remove {
         /// User id
         #[arg(allow_hyphen_values = true)]
@@ -68,7 +68,7 @@ fn not_revoked(id: &UserId, broker: &Broker, out: &mut Output) -> Result<(), Fai
 fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failure> {
     let broker = context.broker()?;
     let mut lines = Vec::new();
-    let removal = block_on(broker.remove_user(id, |provider, gone| {
+    let removed = block_on(broker.remove_user(id, |provider, gone| {
         let revoked = match gone.revoked {
             Some(true) => "deleted and revoked",
             Some(false) => "deleted; the revocation failed and will be retried by the server",
@@ -77,18 +77,10 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
         lines.push(format!("{provider} {}: {revoked}", gone.credentials_id));
     }))?;
     lines.iter().try_for_each(|line| out.line(line))?;
-    match removal? {
-        UserRemoval::Removed => {
-            let credentials = if lines.len() == 1 { "credential" } else { "credentials" };
-            out.line(format!("removed user {id} with {} {credentials}", lines.len()))?;
-            not_revoked(id, &broker, out)
-        }
-        UserRemoval::NotFound => {
-            Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` lists all users"))
-        }
-        UserRemoval::Growing => {
-            Err(Failure::new(format!("user {id} gets new credentials while they are being deleted"))
-                .advise("revoke the API keys that create them (`strongroom key list`), then run the command again"))
-        }
+    if !removed? {
+        return Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` lists all users"));
     }
+    let credentials = if lines.len() == 1 { "credential" } else { "credentials" };
+    out.line(format!("removed user {id} with {} {credentials}", lines.len()))?;
+    not_revoked(id, &broker, out)
 }

@@ -178,6 +178,12 @@ pub struct LimitSettings {
     /// Secrets a second that a service key may read for all its users.
     #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000_000>")]
     pub secrets_per_second_in_all: usize,
+    /// Credentials that one user may have.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000_000>")]
+    pub credentials_per_user: usize,
+    /// Sealed bytes of the credentials of one user.
+    #[serde(deserialize_with = "fields::mebibytes::<_, 1, 65_536>")]
+    pub bytes_per_user: u64,
 }
 
 /// Two PEM files, read again when they change.

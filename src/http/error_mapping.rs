@@ -43,6 +43,8 @@ impl From<Error> for Problem {
             Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
             Error::NotRefreshable => &problem::NOT_REFRESHABLE,
             Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
+            Error::UserRemoved => &problem::USER_REMOVED,
+            Error::QuotaExceeded(_) => &problem::QUOTA_EXCEEDED,
             Error::RefreshBroke => &problem::INTERNAL,
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };
@@ -68,6 +70,7 @@ impl From<Error> for Problem {
                 Self::new(kind, detail).with("cause", cause).with("credential_id", id.to_string()).with("hint", hint)
             }
             Error::NotRefreshable => Self::new(kind, detail).with("cause", "the provider gave no refresh token"),
+            Error::QuotaExceeded(limit) => Self::new(kind, detail).with("limit", limit.setting()),
             Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
             Error::NotConfigured(provider) => {
                 let hint = format!(

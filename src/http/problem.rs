@@ -20,6 +20,9 @@ pub(crate) const OF_PROVIDER: &[&ProblemType] = &[&NOT_CONFIGURED, &PROVIDER_UNA
 pub(crate) const OF_CREDENTIAL: &[&ProblemType] =
     &[&NOT_GRANTED, &CREDENTIAL_NOT_FOUND, &CREDENTIAL_OF_ANOTHER_PROVIDER, &CREDENTIAL_DAMAGED];
 
+/// Problems of a request that stores something for the user.
+pub(crate) const OF_STORING: &[&ProblemType] = &[&QUOTA_EXCEEDED, &USER_REMOVED];
+
 /// One row of the table. The type is a stable relative URI; `docs/api.md` describes each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemType {
@@ -95,6 +98,10 @@ problems! {
     NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
     /// The provider gave no refresh token, and the access token is still valid.
     NOT_REFRESHABLE = CONFLICT "not-refreshable" "The access token cannot be refreshed";
+    /// The user has as many credentials, or as many bytes of them, as the configuration allows.
+    QUOTA_EXCEEDED = CONFLICT "quota-exceeded" "The user's quota is used up";
+    /// The user was removed while the request ran.
+    USER_REMOVED = CONFLICT "user-removed" "The user was removed";
     /// The token is bound to a key that never leaves Strongroom.
     SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";
     /// The path exists, the method does not.

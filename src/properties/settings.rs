@@ -71,6 +71,7 @@ fn is_within_bounds(config: &Config) {
     assert!((1..=1_000_000).contains(&config.server.max_connections));
     let limits = &config.limits;
     assert!(limits.body_memory >= 1 << 20 && limits.body_memory_per_key >= 1 << 20);
+    assert!(limits.credentials_per_user >= 1 && limits.bytes_per_user >= 1 << 20);
     assert!(limits.waiting >= 1 && limits.waiting_per_key >= 1 && limits.secrets_burst >= 1);
     assert!(config.server.shutdown_grace <= Duration::from_secs(3600));
     assert!(config.vault.path.is_absolute());

@@ -172,6 +172,27 @@ impl Store {
         Ok(seen)
     }
 
+    /// Returns the number of pages of the file that hold nothing.
+    pub(crate) fn free_pages(&self) -> Result<u64, StoreError> {
+        self.read(|view| {
+            let free: i64 = view.connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+            Ok(free.unsigned_abs())
+        })
+    }
+
+    /// Removes up to `pages` free pages from the file, as one job of the writer. The file shrinks with
+    /// a later checkpoint of the log.
+    pub(crate) async fn remove_free_pages(&self, pages: u32) -> Result<(), StoreError> {
+        self.write(WritePriority::Normal, move |tx| {
+            // SQLite removes one page with each step of the statement.
+            let mut statement = tx.connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        })
+        .await
+    }
+
     /// Copies the log into the file and empties the log, so that deleted data is in neither.
     /// Returns false if a read transaction on an older state prevents this.
     pub(crate) fn checkpoint(&self) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::store::{JobError, StoreError};
+use crate::vault::credentials::quota_limit::QuotaLimit;
 
 /// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +69,13 @@ pub enum VaultError {
     /// row.
     #[error("the vault changed too often during this request; try again")]
     Contended,
-    /// The user still has credentials and cannot be removed.
-    #[error("the user still has credentials")]
-    UserHasCredentials,
+    /// The user was removed after the operation began, or with it the API key of the request.
+    /// Nothing was stored.
+    #[error("the user was removed during this request")]
+    UserRemoved,
+    /// The user would exceed its quota. Nothing was stored.
+    #[error("the user may have at most {0}")]
+    QuotaExceeded(QuotaLimit),
     /// The vault has the maximum number of slots.
     #[error("the vault has {0} slots, which is the maximum")]
     TooManySlots(usize),

@@ -158,7 +158,7 @@ impl Vault {
 
     /// The stored credentials.
     pub fn credentials(&self) -> Credentials<'_> {
-        Credentials { core: &self.inner.core, state: None }
+        Credentials { core: &self.inner.core, state: None, quota: None }
     }
 
     /// The refreshes of OAuth credentials.
@@ -263,7 +263,6 @@ impl Vault {
         VaultError::Store(StoreError::Stopped(self.inner.core.store.fatal().await))
     }
 
-    #[cfg(test)]
     pub(super) fn core(&self) -> &VaultCore {
         &self.inner.core
     }

@@ -1,14 +1,18 @@
 //! Client registrations (RFC 7591): one for each issuer and redirect URI, sealed.
 
+use std::collections::{BTreeSet, HashSet};
+
 use crate::clock::UnixTime;
 use crate::secret::Secret;
-use crate::store::{RegistrationRow, View};
+use crate::store::{PendingRow, RegistrationRow, View};
+use crate::vault::credentials::credential_record::open_summary;
 use crate::vault::crypto::fields::{Value as _, encode, fields};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys::{self, Key};
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::hex;
+use crate::vault::logins::pending_login;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
@@ -25,15 +29,18 @@ pub struct ClientRegistration {
     pub secret_expires_at: Option<UnixTime>,
     /// The authentication method, in the catalogue's vocabulary.
     pub token_auth: String,
+    /// The whole redirect URI that was registered.
+    pub redirect_uri: Option<String>,
 }
 
 /// The place of a registration. It is never used for another issuer (RFC 7591 §5), nor for another
-/// redirect URI.
+/// origin or path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RegisteredAt {
     /// The authorization server.
     pub issuer: String,
-    /// The redirect URI.
+    /// Origin and path of the redirect URI: callers choose its query, and must not collect
+    /// registrations by it.
     pub redirect_uri: String,
 }
 
@@ -102,6 +109,50 @@ impl Registrations<'_> {
             .await
     }
 
+    /// Deletes the registrations that were made by `before` and that no credential and no pending
+    /// login refers to; with `among` only those of these clients. Returns their number. `provider`
+    /// returns true if logins at a provider may use a registration.
+    pub async fn remove_unused(
+        self,
+        before: UnixTime,
+        among: Option<&BTreeSet<String>>,
+        provider: impl Fn(&str) -> bool,
+        who: &AuditContext,
+    ) -> Result<usize, VaultError> {
+        let unused = self.core.snapshot(|view, keyring| {
+            let mut unused = Vec::new();
+            for row in view.sealed_rows::<RegistrationRow>(None, None, u32::MAX)? {
+                let client_id = open(keyring, &row)?.1.client_id;
+                if row.created_at <= before.0 && among.is_none_or(|among| among.contains(&client_id)) {
+                    unused.push((row.lookup, client_id));
+                }
+            }
+            if !unused.is_empty() {
+                let used = clients_in_use(view, keyring, &provider)?;
+                unused.retain(|(_, client_id)| !used.contains(client_id));
+            }
+            Ok(unused)
+        })?;
+        if unused.is_empty() {
+            return Ok(0);
+        }
+        self.core
+            .write(who, move |txn| {
+                let mut removed = 0;
+                for (lookup, client_id) in &unused {
+                    // A login that began meanwhile has the client's data itself.
+                    if let Some(row) = txn.tx.registration(lookup)?
+                        && open(txn.keyring, &row)?.1.client_id == *client_id
+                    {
+                        delete(txn, &row)?;
+                        removed += 1;
+                    }
+                }
+                Ok(removed)
+            })
+            .await
+    }
+
     /// Deletes all registrations, and returns their number.
     pub async fn remove_all(self, who: &AuditContext) -> Result<usize, VaultError> {
         self.core
@@ -126,6 +177,7 @@ fields! {
         2 client_secret,
         3 secret_expires_at,
         4 token_auth,
+        5 redirect_uri,
     }
 }
 
@@ -148,6 +200,27 @@ pub(crate) fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<Registere
         id,
         what: "it cannot be understood",
     })
+}
+
+/// Returns the ids of the clients that credentials and pending logins at these providers refer to. A
+/// damaged one refers to none.
+fn clients_in_use(
+    view: &View<'_>,
+    keyring: &Keyring,
+    provider: impl Fn(&str) -> bool,
+) -> Result<HashSet<String>, VaultError> {
+    let mut used = HashSet::new();
+    view.walk_credentials(&mut |row| {
+        if provider(&row.provider) {
+            used.extend(open_summary(keyring, row).ok().and_then(|summary| summary.client_id));
+        }
+    })?;
+    for row in view.sealed_rows::<PendingRow>(None, None, u32::MAX)? {
+        if provider(&row.provider) {
+            used.extend(pending_login::open(keyring, &row).ok().map(|pending| pending.client_id));
+        }
+    }
+    Ok(used)
 }
 
 /// Finds the row of this place.

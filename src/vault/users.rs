@@ -1,16 +1,18 @@
 //! Users: created with their first credential or API key, removed by the operator.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::store::UserRow;
+use crate::vault::crypto::fields::as_json;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
-use crate::vault::txn::audit_context::AuditContext;
+use crate::vault::txn::audit_context::{Actor, AuditContext};
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
+use crate::vault::txn::manifest::Manifest;
 use crate::vault::txn::write_txn::WriteTxn;
 
 /// A user.
@@ -50,6 +52,12 @@ impl Users<'_> {
         self.core.read(|view, keyring| view.users()?.iter().map(|(row, count)| read(keyring, row, *count)).collect())
     }
 
+    /// Returns the current end of the audit log. An operation that a provider delays passes it to
+    /// the write at its end, which fails if the user was removed in between.
+    pub fn now(self) -> Result<LogPosition, VaultError> {
+        self.core.read(|view, keyring| Ok(LogPosition(Manifest::load(view, keyring)?.audit_length)))
+    }
+
     /// Returns true if the user exists.
     pub fn exists(self, user: &UserId) -> Result<bool, VaultError> {
         self.core.read(|view, keyring| match view.user(user.as_str())? {
@@ -57,6 +65,26 @@ impl Users<'_> {
             None => Ok(false),
         })
     }
+}
+
+/// A position in the audit log, as a time that does not depend on a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPosition(pub(crate) u64);
+
+as_json!(LogPosition);
+
+/// Returns true if the user was removed after `since`, even if it was added again. The API keys of a
+/// user disappear with it, so a request with such a key needs no position.
+pub(crate) fn was_removed(txn: &WriteTxn<'_>, user: &UserId, since: Option<LogPosition>) -> Result<bool, VaultError> {
+    if let Actor::ApiKey(key) = txn.actor()
+        && txn.tx.api_key(&key.to_string())?.is_none()
+    {
+        return Ok(true);
+    }
+    let Some(LogPosition(since)) = since else { return Ok(false) };
+    // Rows that are needed here may have been pruned; then the login can be repeated.
+    Ok(txn.manifest().audit_base > since
+        || txn.tx.has_removal(user.as_str(), i64::try_from(since).unwrap_or(i64::MAX))?)
 }
 
 /// Creates the user's row if it does not exist, and returns true if so.

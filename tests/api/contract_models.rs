@@ -294,9 +294,9 @@ async fn openapi_lists_every_status_of_every_route() {
     let providers = statuses("/v1/integrations/providers", "get");
     assert_eq!(providers, "200 400 401 403 422 429 500 503");
     let initiate = statuses("/v1/integrations/{provider}/oauth/initiate", "post");
-    assert_eq!(initiate, "200 400 401 403 404 408 413 422 429 500 501 502 503 504");
+    assert_eq!(initiate, "200 400 401 403 404 408 409 413 422 429 500 501 502 503 504");
     let complete = statuses("/v1/integrations/{provider}/oauth/complete", "post");
-    assert_eq!(complete, "200 400 401 403 404 408 413 422 429 500 501 502 503 504");
+    assert_eq!(complete, "200 400 401 403 404 408 409 413 422 429 500 501 502 503 504");
     let delete = &document["paths"]["/v1/integrations/{provider}/credentials/{cred_id}"]["delete"]["responses"];
     assert_eq!(
         delete["404"]["description"],

@@ -14,5 +14,6 @@ mod key_limits;
 mod limits;
 mod overload;
 mod permissions;
+mod quotas;
 mod server;
 mod trusted_issuers;

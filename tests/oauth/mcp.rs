@@ -9,6 +9,7 @@ use crate::support::http::Reply;
 use crate::support::provider::recording::Recording;
 use crate::support::{Server, Setup};
 use serde_json::{Value, json};
+use strongroom::vault::AuditContext;
 
 const INITIATE: &str = "/v1/integrations/mcp/oauth/initiate";
 const COMPLETE: &str = "/v1/integrations/mcp/oauth/complete";
@@ -142,6 +143,64 @@ async fn registration_serves_every_login_at_its_issuer() {
     assert_eq!((query(&started)["client_id"].as_str(), mcp.registrations()), ("client-2", 2));
     let again = mcp.begin(&server).await.is(200).json();
     assert_eq!((query(&again)["client_id"].as_str(), mcp.registrations()), ("client-1", 2));
+}
+
+// Issue: registrations: one per issuer, origin and path.
+#[tokio::test]
+async fn registrations_do_not_grow_with_the_query_of_the_callback() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let begin = async |callback: &str| {
+        let body = json!({"callback_url": callback, "inputs": {"server_url": mcp.url()}});
+        server.post(INITIATE).key(&server.key).json(&body).send().await.is(200).json()
+    };
+    let first = begin("http://localhost:3000/cb?a=1").await;
+    begin("http://localhost:3000/cb?a=1").await;
+    assert_eq!(mcp.registrations(), 1);
+    mcp.registers("client-2", "secret-2", 0);
+    for number in 2..5 {
+        let callback = format!("http://localhost:3000/cb?a={number}");
+        let started = begin(&callback).await;
+        assert_eq!(query(&started)["redirect_uri"], callback);
+        let registered: Value = serde_json::from_str(&mcp.0.asked("/register").last().unwrap().body).unwrap();
+        assert_eq!(registered["redirect_uris"], json!([callback]), "the server compares the whole URI");
+    }
+    // The login that began with the client before still has it.
+    complete(&server, &first).await.is(200);
+    assert_eq!(mcp.0.asked("/token")[0].param("client_id").as_deref(), Some("client-1"));
+    assert_eq!(server.vault.registrations().remove_all(&AuditContext::system()).await.unwrap(), 1);
+}
+
+// Issue: registrations are dropped when unused, and gone with `user remove`.
+#[tokio::test]
+async fn registrations_are_dropped_with_their_last_use() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let kept = async || {
+        server.broker.drop_clients_of_yesterday().await;
+        mcp.begin(&server).await.is(200);
+        mcp.registrations()
+    };
+    let credential = mcp.connect(&server).await;
+    assert_eq!(kept().await, 1);
+    let path = format!("/v1/integrations/mcp/credentials/{}", credential["credentials_id"].as_str().unwrap());
+    server.delete(&path).key(&server.key).send().await.is(200);
+    assert_eq!(kept().await, 1, "it is not a day old");
+    server.clock.advance(Duration::from_secs(86_401));
+    assert_eq!(kept().await, 1, "a pending login needs it");
+    server.vault.logins().purge_expired(server.clock.now().plus(Duration::from_secs(86_400))).await.unwrap();
+    assert_eq!(kept().await, 2);
+    // Two users share it now; it goes with the second.
+    mcp.connect(&server).await;
+    let bob = server.key_of("bob").await;
+    let body = json!({"callback_url": CALLBACK, "inputs": {"server_url": mcp.url()}});
+    let post = async |path: &str, body: Value| server.post(path).key(&bob).json(&body).send().await.is(200).json();
+    let started = post(INITIATE, body.clone()).await;
+    post(COMPLETE, json!({"code": "the code", "state_token": started["state_token"]})).await;
+    let remove = async |user: &str| server.broker.remove_user(&user.parse().unwrap(), |_, _| {}).await.unwrap();
+    assert!(remove("alice").await);
+    post(INITIATE, body).await;
+    assert_eq!(mcp.registrations(), 2, "bob still uses it");
+    assert!(remove("bob").await);
+    assert_eq!(server.vault.registrations().remove_all(&AuditContext::system()).await.unwrap(), 0);
 }
 
 // docs/standards.md: 39.

@@ -186,6 +186,7 @@ async fn fill(vault: &Vault, clock: &Clock) -> Server {
             client_secret: Some(Secret::new("secret of a client")),
             secret_expires_at: None,
             token_auth: "basic".to_owned(),
+            redirect_uri: Some("https://app.example/callback".to_owned()),
         };
         vault.registrations().put(&at, new, None, &AuditContext::system()).await.expect("it is stored");
     }

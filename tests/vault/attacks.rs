@@ -265,6 +265,7 @@ async fn plaintext_is_what_the_security_page_lists() {
             "revocation: id user provider credential",
             "signing_key: id",
             "slot: kind",
+            "usage: user",
             "user: id",
         ]
     );

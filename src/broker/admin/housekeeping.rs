@@ -1,15 +1,19 @@
-//! Housekeeping of a running server: erases expired states, retries failed revocations, and prunes
-//! the audit log.
+//! Housekeeping of a running server: erases expired states, retries failed revocations, gives free
+//! room of the vault back, and prunes the audit log.
 
 use std::time::Duration;
 
 use crate::broker::parts::Broker;
 use crate::broker::providers::ProviderFilter;
+use crate::clock::UnixTime;
 use crate::vault::{AuditContext, VaultError};
 
 /// Time between two rounds. An expired state is rejected even if it was not erased yet, so this
 /// only bounds how long its sealed row stays in the file.
 const EVERY: Duration = Duration::from_secs(30);
+
+/// Rounds of a day: searching for unused clients reads every credential's metadata.
+const ROUNDS_A_DAY: u32 = 2 * 60 * 24;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -20,9 +24,22 @@ impl Broker {
         // Prepares the provider list in the background: neither the start nor the first request
         // waits for it.
         tokio::task::spawn_blocking(move || broker.providers(&ProviderFilter::default()).json.len());
-        loop {
+        for round in 0_u32.. {
             self.housekeeping_round().await;
+            if round % ROUNDS_A_DAY == 0 {
+                self.drop_clients_of_yesterday().await;
+            }
             tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Deletes the clients that were registered more than a day ago and that nothing needs.
+    pub async fn drop_clients_of_yesterday(&self) {
+        let yesterday = UnixTime(self.0.clock.now().0.saturating_sub(86_400));
+        match self.drop_unused_clients(yesterday, None).await {
+            Ok(0) => {}
+            Ok(dropped) => tracing::info!(dropped, "dropped registered clients that nothing needs"),
+            Err(error) => tracing::warn!(%error, "cannot drop unused registered clients; tomorrow's pass retries"),
         }
     }
 
@@ -41,6 +58,9 @@ impl Broker {
             Ok(0) => {}
             Ok(confirmed) => tracing::info!(confirmed, "retried revocations are confirmed"),
             Err(error) => tracing::warn!(%error, "cannot read the revocation queue; the next round retries"),
+        }
+        if let Err(error) = self.0.vault.shrink().await {
+            tracing::warn!(%error, "cannot give free room of the vault back; the next round retries");
         }
         match self.prune_audit().await {
             Ok(0) => {}

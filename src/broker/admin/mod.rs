@@ -13,4 +13,3 @@ mod users;
 pub use api_keys::UselessLimit;
 pub use revocations::{RevocationList, WaitingRevocation};
 pub use scheduled_backup::{BackupStatus, backup_name, backup_status};
-pub use users::UserRemoval;

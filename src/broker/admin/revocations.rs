@@ -2,7 +2,8 @@
 //! `vault.revoke_retry` is over. Administrators can list the queue with the last error of each
 //! entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -18,7 +19,9 @@ use crate::clock::UnixTime;
 use crate::egress;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, RevocableTokens};
-use crate::vault::{AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, VaultError};
+use crate::vault::{
+    AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, RevocationId, RevocationScope, VaultError,
+};
 
 /// Wait after the first failure; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -31,6 +34,12 @@ const PER_PASS: u32 = 50;
 
 /// Concurrent requests per provider.
 const AT_ONE_PROVIDER: usize = 4;
+
+/// Concurrent requests per provider if an operator or a caller waits for them.
+const AT_ONE_PROVIDER_NOW: usize = 16;
+
+/// Maximum time for which they wait.
+const NOW: Duration = Duration::from_secs(60);
 
 /// Providers contacted concurrently. One that hangs takes one of these places and does not delay
 /// the others.
@@ -160,6 +169,40 @@ impl Broker {
         }
         let lanes = stream::iter(lanes.into_values().map(|lane| self.clone().revoke_each(lane, who.clone())));
         Ok(lanes.buffer_unordered(PROVIDERS_AT_ONCE).collect::<Vec<usize>>().await.into_iter().sum())
+    }
+
+    /// Sends revocations that were just queued, a few at a time for each provider, for at most
+    /// [`NOW`]. Returns each outcome: true if the provider confirmed, `None` if there was nothing
+    /// to revoke. One without an outcome stays in the queue.
+    pub(in crate::broker) async fn revoke_now(
+        &self,
+        queued: Vec<QueuedRevocation>,
+        who: &AuditContext,
+    ) -> HashMap<RevocationId, Option<bool>> {
+        let outcomes = Mutex::new(HashMap::new());
+        let mut lanes: BTreeMap<ProviderName, Vec<QueuedRevocation>> = BTreeMap::new();
+        for queued in queued {
+            lanes.entry(queued.provider.clone()).or_default().push(queued);
+        }
+        let all = stream::iter(lanes).for_each_concurrent(PROVIDERS_AT_ONCE, async |(provider, lane)| {
+            let revokes = self.revocation_at(&provider).await != RevocationScope::Never;
+            let each = stream::iter(lane).for_each_concurrent(AT_ONE_PROVIDER_NOW, async |queued| {
+                let id = queued.id.clone();
+                let outcome = if revokes && !Self::has_no_revocation(&queued) {
+                    Some(self.revoke(queued, who).await)
+                } else if let Err(error) = self.0.vault.revocations().finish(&id, who).await {
+                    tracing::error!(%provider, %error, "cannot remove a revocation from the queue");
+                    None
+                } else {
+                    None
+                };
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, outcome);
+            });
+            each.await;
+        });
+        // The queue has what is not sent in this time.
+        let _ = tokio::time::timeout(NOW, Box::pin(all)).await;
+        outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the revocations of one provider, a few at a time. Returns the number of confirmed

@@ -1,26 +1,11 @@
 //! Users: add, list and remove.
 
-use crate::broker::caller::Caller;
 use crate::broker::credentials::delete::DeleteResponse;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::id::{ProviderName, UserId};
-use crate::vault::{CredentialPage, KnownUser, VaultError};
-
-/// Passes over a user's credentials, because a server may store another one during the removal.
-const REMOVAL_PASSES: usize = 10;
-
-/// Result of the removal of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserRemoval {
-    /// The user and its API keys are gone.
-    Removed,
-    /// There is no such user.
-    NotFound,
-    /// New credentials were stored faster than they could be deleted.
-    Growing,
-}
+use crate::vault::{AuditContext, DeletedCredential, KnownUser, RemovedUser, VaultError};
 
 impl VaultAdmin {
     /// Adds a user. Returns false if it exists already.
@@ -43,28 +28,30 @@ impl VaultAdmin {
 }
 
 impl Broker {
-    /// Revokes and deletes every credential of the user, then removes its API keys and the user. Calls `deleted` after
-    /// each credential.
+    /// Removes the user with its API keys, pending logins and credentials, and then revokes its
+    /// tokens at the providers. Calls `deleted` for each credential. Returns false if there is no
+    /// such user.
     pub async fn remove_user(
         &self,
         user: &UserId,
         mut deleted: impl FnMut(&ProviderName, DeleteResponse),
-    ) -> Result<UserRemoval, Error> {
-        if !self.0.vault.users().exists(user)? {
-            return Ok(UserRemoval::NotFound);
+    ) -> Result<bool, Error> {
+        let (broker, who) = (self.clone(), AuditContext::command_line());
+        let revocation = move |provider: &ProviderName| broker.revocation_before_discovery(provider);
+        let retry_for = self.0.config.vault.revoke_retry;
+        let Some(RemovedUser { credentials, clients }) =
+            self.0.vault.users().remove(user, revocation, retry_for, &who).await?
+        else {
+            return Ok(false);
+        };
+        let queued: Vec<_> = credentials.iter().filter_map(|one| one.revocation.clone()).collect();
+        let outcomes = self.revoke_now(queued, &who).await;
+        for DeletedCredential { summary, revocation } in credentials {
+            let revoked = revocation.and_then(|queued| outcomes.get(&queued.id).copied().unwrap_or(Some(false)));
+            let credentials_id = summary.id;
+            deleted(&summary.provider, DeleteResponse { deleted: true, credentials_id, revoked });
         }
-        let caller = Caller::command_line(user.clone());
-        for _ in 0..REMOVAL_PASSES {
-            for credential in self.0.vault.credentials().list(user, None, CredentialPage::default())? {
-                let (provider, id) = (credential.provider, credential.id.to_string());
-                deleted(&provider, self.delete(&caller, provider.as_str(), &id).await?);
-            }
-            match self.0.vault.users().remove(user, &caller.who).await {
-                Ok(_) => return Ok(UserRemoval::Removed),
-                Err(VaultError::UserHasCredentials) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(UserRemoval::Growing)
+        self.drop_unused_clients(self.0.clock.now(), Some(&clients)).await?;
+        Ok(true)
     }
 }

@@ -12,7 +12,7 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
-use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, Renewal};
+use crate::vault::{Actor, CredentialMetadata, CredentialSecret, NewCredential, Quota, Renewal};
 
 /// Secret to store, and its title.
 #[derive(Debug)]
@@ -90,6 +90,13 @@ impl CreateResponse {
 }
 
 impl Broker {
+    /// Returns the quota of the caller's user. The local operator has none.
+    pub(in crate::broker) fn quota(&self, caller: &Caller) -> Option<Quota> {
+        let limits = &self.0.config.limits;
+        let quota = Quota { credentials: limits.credentials_per_user as u64, bytes: limits.bytes_per_user };
+        (caller.who.actor != Actor::CommandLine).then_some(quota)
+    }
+
     /// Stores a secret for the caller's user. It is on disk when this returns.
     pub async fn create(
         &self,
@@ -113,7 +120,7 @@ impl Broker {
         };
         let plain = NewCredential::plain(caller.user.clone(), known.name.clone(), request.title, material);
         let new = NewCredential { expires_at, ..plain };
-        let stored = self.0.vault.credentials().insert(new, &caller.who).await?;
+        let stored = self.0.vault.credentials().within(self.quota(caller)).insert(new, &caller.who).await?;
         Ok(CreateResponse::of(&stored))
     }
 }

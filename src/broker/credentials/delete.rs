@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
+use crate::catalog::Provider;
 use crate::catalog::entry::RevocationEnds;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
@@ -74,26 +75,41 @@ impl Broker {
 
     /// Returns how the provider, or its server's metadata, revokes a grant.
     pub(in crate::broker) async fn revocation_at(&self, provider: &ProviderName) -> RevocationScope {
-        let provider = self.0.catalog.get(provider.as_str());
-        let ends = match provider.and_then(|provider| Some((provider, provider.entry.oauth.as_ref()?))) {
+        if let Some(provider) = self.0.catalog.get(provider.as_str())
+            && provider.entry.mcp.is_none()
+            && provider.entry.oauth.as_ref().is_some_and(|oauth| oauth.discovers() && oauth.revoke.is_none())
+        {
             // If discovery fails now, it runs again when the queued revocation is sent.
-            Some((provider, oauth)) if oauth.discovers() && oauth.revoke.is_none() => {
-                match Box::pin(self.connectable(provider.name.as_str())).await {
-                    Ok(connectable) => connectable.oauth.revoke.as_ref().map(|revoke| revoke.ends),
-                    Err(_) => Some(RevocationEnds::default()),
-                }
-            }
-            other => other.and_then(|(_, oauth)| oauth.revoke.as_ref()).map(|revoke| revoke.ends),
-        };
-        if provider.is_some_and(|provider| provider.entry.mcp.is_some()) {
+            let discovered = Box::pin(self.connectable(provider.name.as_str())).await;
+            let ends = discovered.map_or(Some(RevocationEnds::default()), |connectable| {
+                connectable.oauth.revoke.as_ref().map(|revoke| revoke.ends)
+            });
+            return self.scope(provider, ends);
+        }
+        self.revocation_before_discovery(provider)
+    }
+
+    /// Returns the same without a request. A server whose metadata are not known yet is assumed to
+    /// revoke grants.
+    pub(in crate::broker) fn revocation_before_discovery(&self, provider: &ProviderName) -> RevocationScope {
+        let Some(provider) = self.0.catalog.get(provider.as_str()) else { return RevocationScope::Never };
+        if provider.entry.mcp.is_some() {
             // Each MCP server's tokens stand alone. The sealed values say if it has a revocation
             // endpoint.
             return RevocationScope::Token;
         }
-        match (provider, ends) {
-            (None, _) | (_, None) => RevocationScope::Never,
-            (_, Some(RevocationEnds::Token)) => RevocationScope::Token,
-            (Some(provider), Some(RevocationEnds::Grant)) => {
+        let ends = provider.entry.oauth.as_ref().and_then(|oauth| match &oauth.revoke {
+            Some(revoke) => Some(revoke.ends),
+            None => oauth.discovers().then(RevocationEnds::default),
+        });
+        self.scope(provider, ends)
+    }
+
+    fn scope(&self, provider: &Provider, ends: Option<RevocationEnds>) -> RevocationScope {
+        match ends {
+            None => RevocationScope::Never,
+            Some(RevocationEnds::Token) => RevocationScope::Token,
+            Some(RevocationEnds::Grant) => {
                 RevocationScope::UnlessShared(self.0.catalog.of_the_same_server(provider).to_vec())
             }
         }

@@ -123,7 +123,8 @@ impl Broker {
         amendment: CredentialUpdate,
     ) -> Result<CredentialDetail, Error> {
         let summary = self.owned_at(caller, provider, id)?;
-        match self.0.vault.credentials().update(&caller.user, &summary.id, amendment, &caller.who).await? {
+        let credentials = self.0.vault.credentials().within(self.quota(caller));
+        match credentials.update(&caller.user, &summary.id, amendment, &caller.who).await? {
             UpdateOutcome::Done(summary) => Ok(self.detail(&summary)),
             UpdateOutcome::Absent => Err(Error::CredentialNotFound),
             UpdateOutcome::OtherKind(kind) => Err(Error::KindChanged(kind)),

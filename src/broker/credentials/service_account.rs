@@ -49,6 +49,8 @@ impl Broker {
         let Some(oauth) = offered else {
             return Err(Error::GrantNotOffered { grant: wanted.credential_type(), provider: provider.to_owned() });
         };
+        let begun_at = Some(self.0.vault.users().now()?);
+        self.0.vault.credentials().within(self.quota(caller)).check_room(&caller.user, false)?;
         let scopes = match &request.renewal {
             // Not the scopes that are always sent: those ask for a refresh token or an identity.
             Renewal::ClientCredentials { .. } if request.scopes.is_empty() => oauth.default_scopes.clone(),
@@ -69,7 +71,16 @@ impl Broker {
         }
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
         let new = self.service_credential(caller, &connectable, (title, request.renewal), (grant, dpop_key));
-        let stored = self.0.vault.credentials().insert(new, &caller.who).await?;
+        let access_token = match &new.material {
+            CredentialSecret::OAuth2(tokens) => Some(tokens.access_token.clone()),
+            _ => None,
+        };
+        let credentials = self.0.vault.credentials().within(self.quota(caller));
+        let stored = credentials.insert_since(new, begun_at, &caller.who).await;
+        if let (Err(_), Some(access_token)) = (&stored, access_token) {
+            self.give_back(&connectable, &access_token, None).await;
+        }
+        let stored = stored?;
         Ok(CreateResponse::of(&stored))
     }
 

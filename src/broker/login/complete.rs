@@ -28,7 +28,7 @@ use crate::oauth::{
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::vault::{
-    AuditContext, CredentialMetadata, CredentialSecret, KeptLogin, LoginFlow, NewCredential, NewLogin,
+    CredentialMetadata, CredentialSecret, KeptLogin, LoginFlow, LoginRefusal, LoginTerms, NewCredential, NewLogin,
     PendingAuthorization, Replacement, StoreError, Tokens, VaultError,
 };
 
@@ -295,13 +295,15 @@ impl Broker {
             further: further.collect(),
         };
         let revocation = self.revocation_at(&pending.provider).await;
+        let retry_for = self.0.config.vault.revoke_retry;
         let reconnect = pending.reconnect.map(|id| Replacement {
             id,
             any_account: pending.any_account,
-            revocation,
-            retry_for: self.0.config.vault.revoke_retry,
+            revocation: revocation.clone(),
+            retry_for,
         });
-        let (stored, beside) = self.store(login, reconnect, &caller.who).await?;
+        let terms = LoginTerms { reconnect, begun_at: pending.begun_at, revocation, retry_for };
+        let (stored, beside) = self.store(login, terms, caller).await?;
         let further = beside.into_iter().zip(missing_further);
         Ok(CompleteResponse {
             credentials_id: stored.id,
@@ -318,42 +320,41 @@ impl Broker {
 
     /// Stores the tokens. If the vault cannot be written now (a full disk), they are held in memory
     /// and stored later: the code is spent, so they cannot be requested again.
-    async fn store(
-        &self,
-        login: NewLogin,
-        reconnect: Option<Replacement>,
-        who: &AuditContext,
-    ) -> Result<Stored, Error> {
-        match self.store_once(login.clone(), reconnect.clone(), who).await {
+    async fn store(&self, login: NewLogin, terms: LoginTerms, caller: &Caller) -> Result<Stored, Error> {
+        match self.store_once(login.clone(), terms.clone(), caller).await {
             Err(Error::Vault(error)) if error.cannot_write() => {
                 tracing::warn!(provider = %login.first.provider, %error, "cannot store tokens; they stay in memory until the vault can be written");
-                let (broker, who) = (self.clone(), who.clone());
-                tokio::spawn(async move { broker.store_when_possible(login, reconnect, who).await });
+                let (broker, caller) = (self.clone(), caller.clone());
+                tokio::spawn(async move { broker.store_when_possible(login, terms, caller).await });
                 Err(error.into())
             }
             other => other,
         }
     }
 
-    async fn store_once(
-        &self,
-        login: NewLogin,
-        reconnect: Option<Replacement>,
-        who: &AuditContext,
-    ) -> Result<Stored, Error> {
-        match self.0.vault.credentials().keep_login(login, reconnect, who).await? {
+    async fn store_once(&self, login: NewLogin, terms: LoginTerms, caller: &Caller) -> Result<Stored, Error> {
+        let credentials = self.0.vault.credentials().within(self.quota(caller));
+        match credentials.keep_login(login, terms, &caller.who).await? {
             KeptLogin::Kept { first, further } => Ok((*first, further)),
-            KeptLogin::OtherAccount { known: true } => Err(Error::OtherAccount("")),
-            KeptLogin::OtherAccount { known: false } => {
-                Err(Error::OtherAccount(", or its identity could not be determined"))
+            KeptLogin::Refused { reason, revocations } => {
+                self.revoke_now(revocations, &caller.who).await;
+                Err(match reason {
+                    LoginRefusal::OtherAccount { known: true } => Error::OtherAccount(""),
+                    LoginRefusal::OtherAccount { known: false } => {
+                        Error::OtherAccount(", or its identity could not be determined")
+                    }
+                    // Its pending login would have been deleted with it.
+                    LoginRefusal::UserRemoved => Error::StateInvalid,
+                    LoginRefusal::OverQuota(limit) => Error::QuotaExceeded(limit),
+                })
             }
         }
     }
 
-    async fn store_when_possible(&self, login: NewLogin, reconnect: Option<Replacement>, who: AuditContext) {
+    async fn store_when_possible(&self, login: NewLogin, terms: LoginTerms, caller: Caller) {
         loop {
             tokio::time::sleep(STORE_AGAIN_AFTER).await;
-            match self.store_once(login.clone(), reconnect.clone(), &who).await {
+            match self.store_once(login.clone(), terms.clone(), &caller).await {
                 Ok((stored, _)) => {
                     return tracing::info!(credential = %stored.id, "stored tokens that were held in memory");
                 }

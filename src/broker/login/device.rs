@@ -23,7 +23,7 @@ use crate::catalog::input::InputFault;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
 use crate::jose::SigningKey;
-use crate::oauth::{self, Grant, PollError, RevocableTokens, StateToken};
+use crate::oauth::{self, Grant, PollError, StateToken};
 use crate::secret::Secret;
 use crate::vault::{DevicePolling, LoginFlow, PendingAuthorization, PollTurn};
 
@@ -155,6 +155,9 @@ impl Broker {
         connectable: Connectable<'_>,
         request: DeviceInitiateRequest,
     ) -> Result<DeviceInitiateResponse, Error> {
+        let begun_at = Some(self.0.vault.users().now()?);
+        let credentials = self.0.vault.credentials().within(self.quota(caller));
+        credentials.check_room(&caller.user, request.credential_id.is_some())?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
@@ -190,6 +193,7 @@ impl Broker {
                 interval: begun.interval,
                 next_poll_at: self.0.clock.now_millis().saturating_add(pause),
             }),
+            begun_at,
             created_at,
             expires_at,
         };
@@ -298,7 +302,9 @@ impl Broker {
         match self.0.vault.logins().take(LoginFlow::Device, token.expose(), &caller.user, name, &caller.who).await {
             Ok(Some(_)) => {}
             Ok(None) => {
-                self.give_back(connectable, &grant).await;
+                for grant in std::iter::once(&grant).chain(grant.further.values()) {
+                    self.give_back(connectable, &grant.access_token, grant.refresh_token.as_ref()).await;
+                }
                 return Err(Error::StateInvalid);
             }
             // The vault cannot be written now: `keep` below holds the tokens in memory until it
@@ -313,22 +319,6 @@ impl Broker {
         let identity = self.whose(connectable, &grant, None, &mut values).await?;
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
         self.keep(caller, connectable, pending, Obtained { grant, identity }).await
-    }
-
-    /// Revokes tokens that no credential was made from.
-    async fn give_back(&self, connectable: &Connectable<'_>, grant: &Grant) {
-        let Some(how) = &connectable.oauth.revoke else { return };
-        for grant in std::iter::once(grant).chain(grant.further.values()) {
-            let tokens = RevocableTokens {
-                access_token: Some(&grant.access_token),
-                refresh_token: grant.refresh_token.as_ref(),
-            };
-            let revoked =
-                oauth::revoke(&connectable.egress, how, &connectable.oauth, &connectable.client, &tokens).await;
-            if let Err(error) = revoked {
-                tracing::warn!(provider = %connectable.provider.name, %error, "cannot revoke the tokens of a deleted login");
-            }
-        }
     }
 }
 

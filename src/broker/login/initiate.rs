@@ -92,6 +92,9 @@ impl Broker {
         flow: LoginFlow,
         within: Duration,
     ) -> Result<InitiateResponse, Error> {
+        let begun_at = Some(self.0.vault.users().now()?);
+        let credentials = self.0.vault.credentials().within(self.quota(caller));
+        credentials.check_room(&caller.user, request.credential_id.is_some())?;
         let (connectable, inputs, discovery) = self.to_connect(caller, provider, &request).await?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
 
@@ -137,6 +140,7 @@ impl Broker {
             reconnect: reconnect.map(|again| again.id),
             any_account: request.allow_account_change,
             device: None,
+            begun_at,
             created_at,
             expires_at,
         };

@@ -200,14 +200,14 @@ impl Broker {
         {
             return Ok((Whose::Document, client, TokenAuth::PrivateKeyJwt));
         }
-        let at = RegisteredAt { issuer: metadata.issuer.clone(), redirect_uri: redirect_uri.to_owned() };
+        let at = place(&metadata.issuer, redirect_uri);
         let known = self.0.vault.registrations().get(&at)?;
         let ends = |known: &ClientRegistration| {
             let now = self.0.clock.now();
             known.secret_expires_at.is_some_and(|at| now.seconds_until(at) < TOO_SHORT)
         };
         let registration = match known {
-            Some(known) if !ends(&known) => known,
+            Some(known) if !ends(&known) && known.redirect_uri.as_deref() == Some(redirect_uri) => known,
             known => {
                 let new = self.register(egress, metadata, redirect_uri, &resource.scopes).await?;
                 let dead = known.map(|known| known.client_id);
@@ -235,7 +235,11 @@ impl Broker {
             .ok_or_else(|| unable("the authorization server offers no supported client authentication method"))?;
         let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, scopes };
         let registered = oauth::register(egress, endpoint, &request).await;
-        registered.map(ClientRegistration::from).map_err(|error| match error {
+        let registered = registered.map(|new| ClientRegistration {
+            redirect_uri: Some(redirect_uri.to_owned()),
+            ..ClientRegistration::from(new)
+        });
+        registered.map_err(|error| match error {
             RegistrationError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
             _ => Error::ServerUnusable(error.to_string()),
         })
@@ -271,9 +275,14 @@ impl Found {
     }
 
     fn place(&self) -> RegisteredAt {
-        let issuer = self.oauth.issuer.clone().unwrap_or_default();
-        RegisteredAt { issuer, redirect_uri: self.redirect_uri.clone() }
+        place(self.oauth.issuer.as_deref().unwrap_or_default(), &self.redirect_uri)
     }
+}
+
+/// Returns the place of a registration at this issuer, for this redirect URI.
+fn place(issuer: &str, redirect_uri: &str) -> RegisteredAt {
+    let origin_and_path = redirect_uri.split(['?', '#']).next().unwrap_or_default();
+    RegisteredAt { issuer: issuer.to_owned(), redirect_uri: origin_and_path.to_owned() }
 }
 
 impl From<Registration> for ClientRegistration {
@@ -283,6 +292,7 @@ impl From<Registration> for ClientRegistration {
             client_secret: registration.client_secret,
             secret_expires_at: registration.secret_expires_at,
             token_auth: registration.token_auth.method_name().unwrap_or("none").to_owned(),
+            redirect_uri: None,
         }
     }
 }

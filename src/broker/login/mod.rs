@@ -6,6 +6,7 @@ pub(in crate::broker) mod connect;
 pub(in crate::broker) mod connectable;
 mod device;
 mod failure;
+mod give_back;
 mod grant_check;
 mod initiate;
 pub(in crate::broker) mod issuer_cache;

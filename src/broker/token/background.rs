@@ -1,10 +1,11 @@
 //! Refresh ahead of expiry, for tokens that no caller is asking for at the moment.
 //!
-//! The vault stores what is due, so a restart loses nothing. A provider that fails several times in
-//! a row is skipped until the next pass. An outage then costs a few requests and no credential.
+//! The vault stores what is due, so a restart loses nothing. A provider, or a server that a user chose,
+//! is skipped until the next pass if it fails several times in a row. An outage then costs a few
+//! requests and no credential.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -16,7 +17,7 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
-use crate::vault::{AuditContext, CredentialStatus, VaultError};
+use crate::vault::{AuditContext, CredentialMetadata, CredentialStatus, VaultError};
 
 /// Time between two passes.
 const EVERY: Duration = Duration::from_secs(15);
@@ -27,10 +28,10 @@ const PER_PASS: u32 = 1_000;
 /// Providers contacted concurrently.
 const PROVIDERS: usize = 8;
 
-/// Concurrent refreshes at one provider.
+/// Concurrent refreshes at one provider, or at the servers that one user chose.
 const PER_PROVIDER: usize = 4;
 
-/// Consecutive failures after which a provider is skipped until the next pass.
+/// Consecutive failures after which a place is skipped until the next pass.
 const ENOUGH_FAILURES: u32 = 5;
 
 impl Broker {
@@ -58,51 +59,62 @@ impl Broker {
             return Ok(0);
         }
         let due = self.0.vault.refreshes().due(self.0.clock.now(), PER_PASS)?;
-        let mut by_provider: BTreeMap<ProviderName, Vec<(UserId, CredentialId)>> = BTreeMap::new();
+        let mut lanes: BTreeMap<(ProviderName, Option<UserId>), Vec<(UserId, CredentialId)>> = BTreeMap::new();
         for (user, id, provider) in due {
-            by_provider.entry(provider).or_default().push((user, id));
+            // Servers that a user chose must not delay those of others.
+            let is_chosen = self.0.catalog.get(provider.as_str()).is_some_and(|known| known.entry.mcp.is_some());
+            lanes.entry((provider, is_chosen.then(|| user.clone()))).or_default().push((user, id));
         }
-        let passes = stream::iter(by_provider).map(|(provider, due)| self.refresh_due_at(provider, due));
+        let failures = Failures::default();
+        let passes = stream::iter(lanes).map(|((provider, _), due)| self.refresh_lane(provider, due, &failures));
         Ok(passes.buffer_unordered(PROVIDERS).fold(0, |sum, refreshed| async move { sum + refreshed }).await)
     }
 
-    async fn refresh_due_at(&self, provider: ProviderName, due: Vec<(UserId, CredentialId)>) -> usize {
-        let (mut refreshed, many) = (0, due.len());
-        // Refreshes under way are awaited; the others do not start.
-        let in_a_row = AtomicU32::new(0);
-        let fails = || in_a_row.load(Ordering::Relaxed) >= ENOUGH_FAILURES;
-        let try_one = async |(user, id): (UserId, CredentialId)| {
-            if fails() { Ok(None) } else { self.refresh_one(&user, &id).await }
+    async fn refresh_lane(
+        &self,
+        provider: ProviderName,
+        due: Vec<(UserId, CredentialId)>,
+        failures: &Failures,
+    ) -> usize {
+        let mut refreshed = 0;
+        let try_one = async |(user, id): (UserId, CredentialId)| match self.0.vault.credentials().get(&user, &id) {
+            Ok(Some(summary)) => {
+                let places = places(&summary);
+                // Refreshes under way are awaited; the others do not start.
+                if failures.are_enough(&places) {
+                    return (places, Ok(None));
+                }
+                (places, self.refresh_one(&summary).await)
+            }
+            Ok(None) => (Vec::new(), Ok(None)),
+            Err(error) => (vec![provider.to_string()], Err(error.into())),
         };
         let mut tries = std::pin::pin!(stream::iter(due).map(try_one).buffer_unordered(PER_PROVIDER));
-        while let Some(outcome) = tries.next().await {
+        while let Some((places, outcome)) = tries.next().await {
             match outcome {
                 Ok(Some(RefreshOutcome::Refreshed)) => {
                     refreshed += 1;
-                    in_a_row.store(0, Ordering::Relaxed);
+                    failures.forget(&places);
                 }
-                Ok(Some(RefreshOutcome::Failed { .. })) => drop(in_a_row.fetch_add(1, Ordering::Relaxed)),
+                Ok(Some(RefreshOutcome::Failed { .. })) => failures.count(&places),
                 Ok(_) => {}
                 Err(error) => {
-                    in_a_row.fetch_add(1, Ordering::Relaxed);
+                    failures.count(&places);
                     tracing::warn!(%provider, %error, "cannot refresh a credential ahead of expiry");
                 }
             }
-        }
-        if fails() {
-            tracing::warn!(%provider, due = many, "the provider keeps failing; its other refreshes wait for the next pass");
         }
         refreshed
     }
 
     /// Refreshes one credential, and schedules its next check.
-    async fn refresh_one(&self, user: &UserId, id: &CredentialId) -> Result<Option<RefreshOutcome>, Error> {
-        let Some(summary) = self.0.vault.credentials().get(user, id)? else { return Ok(None) };
+    async fn refresh_one(&self, summary: &CredentialMetadata) -> Result<Option<RefreshOutcome>, Error> {
+        let (user, id) = (&summary.user, &summary.id);
         if summary.kind != Kind::OAuth2 || summary.status == CredentialStatus::NeedsReauth {
             self.look_again(user, id, None).await?;
             return Ok(None);
         }
-        let outcome = match self.refresh_for(&summary, Demand::Ahead, &AuditContext::system()).await {
+        let outcome = match self.refresh_for(summary, Demand::Ahead, &AuditContext::system()).await {
             // There is no client here now; a later configuration may have one.
             Err(Error::NotConfigured(_)) => RefreshOutcome::Declined(Declined::OtherClient),
             other => other?,
@@ -110,7 +122,7 @@ impl Broker {
         if let RefreshOutcome::Declined(reason) = &outcome {
             let now = self.0.clock.now();
             let again = match reason {
-                Declined::Fresh => schedule::look_again_at(&summary).map(|at| at.max(now.plus(EVERY))),
+                Declined::Fresh => schedule::look_again_at(summary).map(|at| at.max(now.plus(EVERY))),
                 Declined::BackingOff { until, .. } => Some(*until),
                 Declined::OtherClient | Declined::NotConfigured => Some(now.plus(LATER)),
                 Declined::NoRefreshToken | Declined::NeedsReauth => None,
@@ -125,5 +137,67 @@ impl Broker {
     }
 }
 
+/// Consecutive failures of one pass, by place: a provider, a server that a user chose, or all such
+/// servers of one user.
+#[derive(Default)]
+struct Failures(Mutex<HashMap<String, u32>>);
+
+impl Failures {
+    fn are_enough(&self, places: &[String]) -> bool {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.iter().any(|place| counts.get(place).is_some_and(|count| *count >= ENOUGH_FAILURES))
+    }
+
+    fn count(&self, places: &[String]) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for place in places {
+            let count = counts.entry(place.clone()).or_default();
+            *count += 1;
+            if *count == ENOUGH_FAILURES {
+                tracing::warn!(%place, "refreshes keep failing here; the others wait for the next pass");
+            }
+        }
+    }
+
+    fn forget(&self, places: &[String]) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for place in places {
+            counts.remove(place);
+        }
+    }
+}
+
+/// Returns the places at which a failure of this credential's refresh counts.
+fn places(summary: &CredentialMetadata) -> Vec<String> {
+    match &summary.server {
+        Some(server) => vec![server.clone(), format!("servers of user {}", summary.user)],
+        None => vec![summary.provider.to_string()],
+    }
+}
+
 /// Wait until the configuration is checked for the credential's client again.
 const LATER: Duration = Duration::from_secs(3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_servers_of_one_user_stop_no_other_user() {
+        let at = |user: &str, server: &str| vec![server.to_owned(), format!("servers of user {user}")];
+        let failures = Failures::default();
+        for number in 0..ENOUGH_FAILURES {
+            assert!(!failures.are_enough(&at("mallory", "https://new.example")));
+            failures.count(&at("mallory", &format!("https://{number}.example")));
+        }
+        assert!(failures.are_enough(&at("mallory", "https://new.example")));
+        assert!(!failures.are_enough(&at("alice", "https://a.example")));
+        assert!(!failures.are_enough(&at("alice", "https://1.example")), "one failure is not enough");
+        for number in 0..ENOUGH_FAILURES {
+            failures.count(&at(&format!("user {number}"), "https://down.example"));
+        }
+        assert!(failures.are_enough(&at("alice", "https://down.example")));
+        failures.forget(&at("alice", "https://down.example"));
+        assert!(!failures.are_enough(&at("alice", "https://down.example")));
+    }
+}

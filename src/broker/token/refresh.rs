@@ -18,8 +18,8 @@ use crate::egress;
 use crate::kind::Kind;
 use crate::oauth::{self, BuildError, ErrorResponse, Grant, OAuthError, RefreshRequest};
 use crate::vault::{
-    AuditContext, CredentialMetadata, CredentialStatus, RefreshFailure, RefreshStart, RefreshTicket, Refreshed,
-    Renewal, RevocationScope, StoreError, Tokens, VaultError,
+    AuditContext, CredentialMetadata, CredentialStatus, RefreshEnd, RefreshFailure, RefreshStart, RefreshTicket,
+    Refreshed, Renewal, RevocationScope, StoreError, Tokens, VaultError,
 };
 
 /// Wait between two attempts to store tokens that the vault could not take.
@@ -192,13 +192,15 @@ impl Broker {
             let stored =
                 self.0.vault.refreshes().finish(ticket, refreshed.clone(), overtaken.clone(), retry_for, who).await;
             match stored {
-                Ok(Some(_)) => {
+                Ok(RefreshEnd::Stored(_)) => {
                     tracing::debug!(%provider, credential = %id, "refreshed");
                     return announce.outcome(RefreshOutcome::Refreshed);
                 }
-                Ok(None) => {
+                Ok(RefreshEnd::Overtaken(queued)) => {
                     tracing::info!(%provider, credential = %id, "the credential was deleted or reconnected during a refresh; the new tokens are discarded");
-                    return announce.outcome(RefreshOutcome::Overtaken);
+                    announce.outcome(RefreshOutcome::Overtaken);
+                    self.revoke_now(queued.into_iter().map(|queued| *queued).collect(), who).await;
+                    return;
                 }
                 Err(error) if error.cannot_write() && !matches!(error, VaultError::Store(StoreError::Stopped(_))) => {
                     if !told {

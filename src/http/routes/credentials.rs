@@ -8,7 +8,7 @@ use crate::broker::{Caller, CreateResponse, CredentialDetail, CredentialList, Cr
 use crate::http::json::{JsonReply, Many, One, next_page};
 use crate::http::problem::{
     CLIENT_NOT_LENT, GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, NOT_GRANTED, NOT_REFRESHABLE, OF_CREDENTIAL,
-    OF_PROVIDER, PROVIDER_NOT_FOUND, Problem, SENDER_CONSTRAINED,
+    OF_PROVIDER, OF_STORING, PROVIDER_NOT_FOUND, Problem, QUOTA_EXCEEDED, SENDER_CONSTRAINED,
 };
 use crate::http::request::create_body::CreateBody;
 use crate::http::request::query;
@@ -21,12 +21,12 @@ route!(LIST: GET "/v1/integrations/credentials", Some(ReadIntegrations), OK, Che
 route!(LIST_OF_PROVIDER: GET "/v1/integrations/{provider}/credentials", Some(ReadIntegrations), OK, Cheap, Page, [],
     "List the credentials of one provider", list_of_provider);
 route!(CREATE: POST "/v1/integrations/{provider}/credentials", Some(ManageIntegrations), CREATED, Commit, Empty,
-    [OF_PROVIDER, &[&NOT_GRANTED, &PROVIDER_NOT_FOUND, &KIND_NOT_SUPPORTED, &GRANT_REFUSED, &CLIENT_NOT_LENT]],
+    [OF_PROVIDER, &[&NOT_GRANTED, &PROVIDER_NOT_FOUND, &KIND_NOT_SUPPORTED, &GRANT_REFUSED, &CLIENT_NOT_LENT], OF_STORING],
     "Store a credential", create);
 route!(GET: GET "/v1/integrations/{provider}/credentials/{cred_id}", Some(ReadIntegrations), OK, Cheap,
     Empty, [OF_CREDENTIAL], "Get one credential with its times and status", get);
 route!(UPDATE: PATCH "/v1/integrations/{provider}/credentials/{cred_id}", Some(ManageIntegrations), OK, Commit,
-    Empty, [OF_CREDENTIAL, &[&KIND_NOT_SUPPORTED]], "Change the title or the secret of a credential", update);
+    Empty, [OF_CREDENTIAL, &[&KIND_NOT_SUPPORTED, &QUOTA_EXCEEDED]], "Change the title or the secret of a credential", update);
 route!(DELETE: DELETE "/v1/integrations/{provider}/credentials/{cred_id}", Some(DeleteIntegrations), OK, Commit,
     Empty, [OF_CREDENTIAL], "Delete a credential, and revoke it", delete);
 route!(REFRESH: POST "/v1/integrations/{provider}/credentials/{cred_id}/refresh", Some(ManageIntegrations), OK, Provider,

@@ -63,6 +63,8 @@ pub(crate) struct TxnState {
     deferred: RefCell<Option<Rc<dyn DeferredWrite>>>,
     /// The keyring's current data key, if a job of this transaction has read it.
     pub(in crate::store) data_key: Cell<Option<u32>>,
+    /// Bytes of the sealed records that the jobs have written.
+    pub(in crate::store) sealed_bytes: Cell<usize>,
 }
 
 /// The state before a job, restored if the job fails.

@@ -31,6 +31,9 @@ const GROUP: usize = 256;
 /// Time between two checks that the vault's files are still at their paths, if nothing is written.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
+/// Sealed bytes after which no further job joins a transaction.
+const GROUP_BYTES: usize = 1 << 20;
+
 /// Handle to the thread.
 pub(crate) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
@@ -121,8 +124,11 @@ impl Drop for Writer {
 
 /// Outcome of a group's transaction.
 enum Ended {
-    /// All jobs that did not fail are on disk.
-    Committed,
+    /// The first jobs are on disk, if they did not fail. The others were not run.
+    Committed {
+        /// Number of these jobs.
+        jobs: usize,
+    },
     /// Nothing is on disk.
     Refused(StoreError),
     /// An error inside a job ended the whole transaction; nothing is on disk.
@@ -189,22 +195,35 @@ impl WriterThread {
         self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
-    /// Runs a group. Jobs of a lost transaction and of a full disk are run again one by one.
-    fn run_group(&self, group: Vec<Box<dyn Job>>) {
+    /// Runs a group in as few transactions as its bytes allow.
+    fn run_group(&self, mut group: Vec<Box<dyn Job>>) {
+        while !group.is_empty() {
+            group = self.run_some(group);
+        }
+    }
+
+    /// Runs a group, or as much of it as one transaction takes, and returns the rest. Jobs of a lost
+    /// transaction and of a full disk are run again one by one.
+    fn run_some(&self, group: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
         if let Some(reason) = self.fatal.borrow().clone() {
-            return refuse_all(group, &StoreError::Stopped(reason));
+            refuse_all(group, &StoreError::Stopped(reason));
+            return Vec::new();
         }
         let mut group = self.admit(group);
         if group.is_empty() {
-            return;
+            return group;
         }
         let has_critical = group.iter().any(|job| job.priority() == WritePriority::Critical);
         match self.attempt(&mut group) {
-            Ended::Committed => match self.check_files_in_place() {
-                Ok(()) => group.into_iter().for_each(Job::answer),
-                // The changes are in a file that is not the vault any more.
-                Err(error) => refuse_all(group, &error),
-            },
+            Ended::Committed { jobs } => {
+                let rest = group.split_off(jobs);
+                match self.check_files_in_place() {
+                    Ok(()) => group.into_iter().for_each(Job::answer),
+                    // The changes are in a file that is not the vault any more.
+                    Err(error) => refuse_all(group, &error),
+                }
+                return rest;
+            }
             Ended::Refused(StoreError::Full) if has_critical && group.len() > 1 => {
                 for job in group {
                     self.run_group(vec![job]);
@@ -213,7 +232,7 @@ impl WriterThread {
             Ended::Refused(StoreError::Full) | Ended::Lost(StoreError::Full)
                 if has_critical && group.len() == 1 && self.make_room() =>
             {
-                self.run_group(group);
+                return group;
             }
             Ended::Refused(error) => refuse_all(group, &error),
             Ended::Lost(error) if group.len() == 1 => group.into_iter().for_each(|job| job.fail(error.clone())),
@@ -224,6 +243,7 @@ impl WriterThread {
                 refuse_all(group, &StoreError::Stopped(reason));
             }
         }
+        Vec::new()
     }
 
     /// Checks that the vault's files are still at their paths. If not, no write is accepted any
@@ -273,12 +293,20 @@ impl WriterThread {
             return Some(Ended::Refused(error));
         }
         let state = TxnState::default();
-        let run = group.iter_mut().try_for_each(|job| match undo {
-            Undo::Nothing => self.run_plain(job.as_mut(), &state),
-            Undo::Job => Ok(self.in_savepoint(job.as_mut(), &state)?),
-        });
+        let mut jobs = 0;
+        let mut run = Ok(());
+        for job in group {
+            jobs += 1;
+            run = match undo {
+                Undo::Nothing => self.run_plain(job.as_mut(), &state),
+                Undo::Job => self.in_savepoint(job.as_mut(), &state).map_err(Broken::By),
+            };
+            if run.is_err() || state.sealed_bytes.get() >= GROUP_BYTES {
+                break;
+            }
+        }
         match run.and_then(|()| Ok(state.write(&self.connection)?)) {
-            Ok(()) => Some(self.commit()),
+            Ok(()) => Some(self.commit(jobs)),
             Err(Broken::By(error)) => Some(self.lose(error)),
             Err(Broken::Mixed) => {
                 self.roll_back();
@@ -288,9 +316,9 @@ impl WriterThread {
         }
     }
 
-    fn commit(&self) -> Ended {
+    fn commit(&self, jobs: usize) -> Ended {
         match execute(&self.connection, "COMMIT") {
-            Ok(()) => Ended::Committed,
+            Ok(()) => Ended::Committed { jobs },
             Err(error) => match error {
                 // After these errors nothing was written.
                 error @ (StoreError::Full | StoreError::Busy | StoreError::ReadOnly(_)) => self.refuse(error),

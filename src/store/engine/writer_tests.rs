@@ -423,3 +423,25 @@ async fn log_is_copied_into_the_file_when_the_writer_ends() {
     std::fs::copy(&path, &copy).unwrap();
     assert_eq!(count(&connection::open_reader(&copy).unwrap()).unwrap(), 1);
 }
+
+#[tokio::test]
+async fn groups_are_bounded_by_bytes() {
+    let bench = Bench::new();
+    let release = bench.hold().await;
+    let mut jobs = Vec::new();
+    for _ in 0..5 {
+        let writer = bench.writer.clone();
+        let work = move |tx: &Tx<'_>| {
+            tx.defer(Count(tx.deferred::<Count>().map_or(0, |count| count.0) + 1));
+            tx.state.sealed_bytes.set(tx.state.sealed_bytes.get() + GROUP_BYTES * 2 / 3);
+            Ok::<_, StoreError>(())
+        };
+        jobs.push(tokio::spawn(async move { writer.write(WritePriority::Normal, work).await }));
+        tokio::task::yield_now().await;
+    }
+    drop(release);
+    for job in jobs {
+        job.await.unwrap().unwrap();
+    }
+    assert_eq!(bench.counts(), [2, 2, 1]);
+}

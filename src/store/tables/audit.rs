@@ -122,6 +122,13 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
+    /// Returns true if a row after the number `after` records the removal of the user.
+    pub(crate) fn has_removal(&self, user: &str, after: i64) -> Result<bool, StoreError> {
+        // The action is a literal, so that the partial index is used.
+        let sql = "SELECT 1 FROM audit WHERE action = 'user.remove' AND user = ? AND seq > ? LIMIT 1";
+        Ok(self.row(sql, (user, after), |_| Ok(()))?.is_some())
+    }
+
     /// Deletes the rows up to this number.
     pub(crate) fn delete_audit_through(&self, seq: i64) -> Result<(), StoreError> {
         self.execute("DELETE FROM audit WHERE seq <= ?", [seq])

@@ -3,6 +3,7 @@
 use rusqlite::{Row, named_params, params};
 
 use super::statement::{columns, read_columns};
+use super::usage::{Usage, bytes};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -149,12 +150,14 @@ impl View<'_> {
     }
 
     /// Returns user, id and provider of the credentials that are due for a background refresh,
-    /// longest due first. At most `limit` of each provider, so that no provider delays another.
+    /// longest due first. At most `limit` of each provider, so that no provider delays another. Its
+    /// users take turns, so that no user with many delays another.
     pub(crate) fn due_refreshes(&self, now: i64, limit: u32) -> Result<Vec<[String; 3]>, StoreError> {
         let sql = "SELECT user, id, provider FROM (
-                 SELECT user, id, provider, refresh_at,
-                     row_number() OVER (PARTITION BY provider ORDER BY refresh_at, id) AS turn
-                 FROM credential WHERE refresh_at <= ?)
+                 SELECT *, row_number() OVER (PARTITION BY provider ORDER BY round, refresh_at, id) AS turn FROM (
+                     SELECT user, id, provider, refresh_at,
+                         row_number() OVER (PARTITION BY provider, user ORDER BY refresh_at, id) AS round
+                     FROM credential WHERE refresh_at <= ?))
              WHERE turn <= ? ORDER BY refresh_at, id";
         self.rows(sql, [now, i64::from(limit)], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
     }
@@ -171,12 +174,15 @@ impl Tx<'_> {
         self.insert("credential", &columns)?;
         self.current_data_key(&secret.secret)?;
         let [revision, data_key, sealed] = columns!(secret; revision, data_key, secret);
-        self.insert("credential_secret", &[columns[0], columns[1], revision, data_key, sealed])
+        self.insert("credential_secret", &[columns[0], columns[1], revision, data_key, sealed])?;
+        self.count_usage(&row.user, Usage::of_credentials(1, bytes(row.summary.len() + secret.secret.len())))
     }
 
-    /// Updates a credential. Its user, provider and kind never change.
-    pub(crate) fn update_credential(&self, row: &CredentialRow) -> Result<(), StoreError> {
+    /// Updates a credential, whose metadata had `before` bytes. Its user, provider and kind never
+    /// change.
+    pub(crate) fn update_credential(&self, row: &CredentialRow, before: usize) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.summary)?;
+        self.count_usage(&row.user, Usage::of_credentials(0, bytes(row.summary.len()) - bytes(before)))?;
         self.execute(
             "UPDATE credential SET status = :status, in_doubt = :in_doubt, updated_at = :updated_at,
                  expires_at = :expires_at, refresh_at = :refresh_at, revision = :revision,
@@ -191,9 +197,16 @@ impl Tx<'_> {
         )
     }
 
-    /// Updates a secret.
-    pub(crate) fn update_secret(&self, user: &str, id: &str, secret: &SecretRow) -> Result<(), StoreError> {
+    /// Updates a secret, which had `before` bytes.
+    pub(crate) fn update_secret(
+        &self,
+        user: &str,
+        id: &str,
+        secret: &SecretRow,
+        before: usize,
+    ) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&secret.secret)?;
+        self.count_usage(user, Usage::of_credentials(0, bytes(secret.secret.len()) - bytes(before)))?;
         self.execute(
             "UPDATE credential_secret SET revision = ?, data_key = ?, secret = ? WHERE user = ? AND id = ?",
             params![secret.revision, data_key, secret.secret, user, id],
@@ -211,9 +224,11 @@ impl Tx<'_> {
     }
 
     /// Deletes a credential with its secret.
-    pub(crate) fn delete_credential(&self, user: &str, id: &str) -> Result<(), StoreError> {
-        self.execute("DELETE FROM credential_secret WHERE user = ? AND id = ?", [user, id])?;
-        self.execute("DELETE FROM credential WHERE user = ? AND id = ?", [user, id])
+    pub(crate) fn delete_credential(&self, row: &CredentialRow, secret: &SecretRow) -> Result<(), StoreError> {
+        let key = [&row.user, &row.id];
+        self.execute("DELETE FROM credential_secret WHERE user = ? AND id = ?", key)?;
+        self.execute("DELETE FROM credential WHERE user = ? AND id = ?", key)?;
+        self.count_usage(&row.user, Usage::of_credentials(-1, -bytes(row.summary.len() + secret.secret.len())))
     }
 }
 

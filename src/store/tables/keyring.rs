@@ -127,6 +127,7 @@ impl Tx<'_> {
     /// under another key is not written, because that key may be about to be destroyed; the caller
     /// seals again.
     pub(super) fn current_data_key(&self, record: &[u8]) -> Result<u32, StoreError> {
+        self.state.sealed_bytes.set(self.state.sealed_bytes.get().saturating_add(record.len()));
         let sealed_under = record.get(1..5).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
         let current = match self.state.data_key.get() {
             Some(known) => known,

@@ -13,6 +13,7 @@ mod revocation;
 mod scan;
 mod signing_key;
 mod statement;
+mod usage;
 mod user;
 
 pub(crate) use api_key::ApiKeyRow;
@@ -26,4 +27,5 @@ pub(crate) use registration::RegistrationRow;
 pub(crate) use revocation::{GiveUp, ReadRevocation, RevocationRow};
 pub(crate) use scan::{RecordKey, WholeCredential};
 pub(crate) use signing_key::SigningKeyRow;
+pub(crate) use usage::{Usage, bytes};
 pub(crate) use user::UserRow;

@@ -3,6 +3,7 @@
 use rusqlite::{Row, params};
 
 use super::statement::{SealedRow as _, behind, sealed_row};
+use super::usage::{Usage, bytes};
 use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
@@ -79,12 +80,28 @@ impl Tx<'_> {
     ) -> Result<Option<PendingRow>, StoreError> {
         let sql = "DELETE FROM pending_authorization
              WHERE state_hash = ?1 AND user = ?2 AND provider = ?3 AND expires_at > ?4 AND created_at <= ?5 RETURNING *";
-        self.row(sql, params![state_hash, user, provider, now, now.saturating_add(AHEAD)], PendingRow::read)
+        let taken =
+            self.row(sql, params![state_hash, user, provider, now, now.saturating_add(AHEAD)], PendingRow::read)?;
+        self.discount(taken.as_slice())?;
+        Ok(taken)
     }
 
-    /// Replaces the sealed part of a login.
-    pub(crate) fn update_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
+    /// Takes deleted logins out of the usage of their users.
+    fn discount(&self, deleted: &[PendingRow]) -> Result<(), StoreError> {
+        let discount = |row: &PendingRow| self.count_usage(&row.user, Usage::of_logins(-1, -bytes(row.sealed.len())));
+        deleted.iter().try_for_each(discount)
+    }
+
+    /// Inserts a login.
+    pub(crate) fn insert_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
+        self.insert_sealed(row)?;
+        self.count_usage(&row.user, Usage::of_logins(1, bytes(row.sealed.len())))
+    }
+
+    /// Replaces the sealed part of a login, which had `before` bytes.
+    pub(crate) fn update_pending(&self, row: &PendingRow, before: usize) -> Result<(), StoreError> {
         let data_key = self.current_data_key(&row.sealed)?;
+        self.count_usage(&row.user, Usage::of_logins(0, bytes(row.sealed.len()) - bytes(before)))?;
         self.execute(
             "UPDATE pending_authorization SET revision = ?, data_key = ?, sealed = ? WHERE state_hash = ?",
             params![row.revision, data_key, row.sealed, row.state_hash],
@@ -92,33 +109,43 @@ impl Tx<'_> {
     }
 
     /// Deletes a login.
-    pub(crate) fn delete_pending(&self, state_hash: &[u8; 32]) -> Result<(), StoreError> {
-        self.execute("DELETE FROM pending_authorization WHERE state_hash = ?", [state_hash])
+    pub(crate) fn delete_pending(&self, row: &PendingRow) -> Result<(), StoreError> {
+        self.execute("DELETE FROM pending_authorization WHERE state_hash = ?", [row.state_hash])?;
+        self.discount(std::slice::from_ref(row))
     }
 
     /// Deletes all logins and returns them.
     pub(crate) fn take_all_pending(&self) -> Result<Vec<PendingRow>, StoreError> {
-        self.rows("DELETE FROM pending_authorization RETURNING *", [], PendingRow::read)
+        let deleted = self.rows("DELETE FROM pending_authorization RETURNING *", [], PendingRow::read)?;
+        self.discount(&deleted)?;
+        Ok(deleted)
     }
 
-    /// Deletes up to `limit` logins of a user, all but the newest `keep`, and returns them. Within
-    /// one second the higher revision is the newer.
-    pub(crate) fn take_pending_beyond(&self, user: &str, keep: u32, limit: u32) -> Result<Vec<PendingRow>, StoreError> {
-        let sql = "DELETE FROM pending_authorization WHERE state_hash IN
-                 (SELECT state_hash FROM pending_authorization WHERE user = ?
-                  ORDER BY created_at DESC, revision DESC, state_hash LIMIT ? OFFSET ?) RETURNING *";
-        self.rows(sql, params![user, limit, keep], PendingRow::read)
-    }
-
-    /// Returns the number of a user's pending logins.
-    pub(crate) fn count_pending_of(&self, user: &str) -> Result<u32, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT count(*) FROM pending_authorization WHERE user = ?")?;
-        Ok(statement.query_row([user], |row| row.get(0))?)
+    /// Deletes up to `limit` logins of a user and returns them: all but the newest that are at most
+    /// `keep.0` and have at most `keep.1` bytes. Within one second the higher revision is the newer.
+    pub(crate) fn take_pending_beyond(
+        &self,
+        user: &str,
+        keep: (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<PendingRow>, StoreError> {
+        let sql = "DELETE FROM pending_authorization WHERE state_hash IN (
+                 SELECT state_hash FROM (
+                     SELECT state_hash, row_number() OVER newest AS number, sum(length(sealed)) OVER newest AS bytes
+                     FROM pending_authorization WHERE user = ?
+                     WINDOW newest AS (ORDER BY created_at DESC, revision DESC, state_hash
+                         ROWS UNBOUNDED PRECEDING))
+                 WHERE number > ? OR bytes > ? LIMIT ?) RETURNING *";
+        let deleted = self.rows(sql, params![user, keep.0, keep.1, limit], PendingRow::read)?;
+        self.discount(&deleted)?;
+        Ok(deleted)
     }
 
     /// Deletes all logins of a user and returns them.
     pub(crate) fn take_pending_of(&self, user: &str) -> Result<Vec<PendingRow>, StoreError> {
-        self.rows("DELETE FROM pending_authorization WHERE user = ? RETURNING *", [user], PendingRow::read)
+        let sql = "DELETE FROM pending_authorization WHERE user = ? RETURNING *";
+        let deleted = self.rows(sql, [user], PendingRow::read)?;
+        self.discount(&deleted)?;
+        Ok(deleted)
     }
 }

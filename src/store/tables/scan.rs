@@ -50,6 +50,18 @@ impl View<'_> {
         })
     }
 
+    /// Calls `each` with the metadata of every credential that can be read.
+    pub(crate) fn walk_credentials(&self, each: &mut dyn FnMut(&CredentialRow)) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT * FROM credential")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Ok(row) = CredentialRow::read(row) {
+                each(&row);
+            }
+        }
+        Ok(())
+    }
+
     /// Returns user, id and record of up to `limit` secrets without a credential.
     pub(crate) fn stray_secrets(&self, limit: u32) -> Result<Vec<(String, String, SecretRow)>, StoreError> {
         let sql = "SELECT s.* FROM credential_secret s LEFT JOIN credential c ON c.user = s.user AND c.id = s.id

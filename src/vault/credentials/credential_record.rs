@@ -64,7 +64,7 @@ pub(crate) fn erase(txn: &mut WriteTxn<'_>, row: &CredentialRow, host: Option<&H
     let secret = secret_of(txn.tx, row)?;
     txn.removed(&metadata_aad(row), &row.summary)?;
     txn.removed(&secret_aad(row, host), &secret.secret)?;
-    txn.tx.delete_credential(&row.user, &row.id)?;
+    txn.tx.delete_credential(row, &secret)?;
     Ok(())
 }
 
@@ -111,6 +111,11 @@ pub(crate) fn summary_of(
     }
 }
 
+/// Returns the sealed bytes of both records.
+pub(crate) fn size_of(summary: &CredentialMetadata, material: &CredentialSecret) -> usize {
+    record::sealed_len(encode(summary).len()) + record::sealed_len(encode(material).len())
+}
+
 /// Adds both records of a credential.
 pub(crate) fn new_records(
     txn: &mut WriteTxn<'_>,
@@ -137,8 +142,8 @@ pub(crate) fn rewrite(
     let (row, secret) = seal_both(txn, summary, material, revisions)?;
     txn.removed(&metadata_aad(old), &old.summary)?;
     txn.removed(&secret_aad(old, before.host.as_ref()), &old_secret.secret)?;
-    txn.tx.update_credential(&row)?;
-    txn.tx.update_secret(&row.user, &row.id, &secret)?;
+    txn.tx.update_credential(&row, old.summary.len())?;
+    txn.tx.update_secret(&row.user, &row.id, &secret, old_secret.secret.len())?;
     txn.added(&metadata_aad(&row), &row.summary)?;
     txn.added(&secret_aad(&row, summary.host.as_ref()), &secret.secret)?;
     Ok(row)
@@ -153,7 +158,7 @@ pub(crate) fn retitle(
     let mut row = CredentialRow { updated_at: summary.updated_at.0, revision: old.revision + 1, ..old.clone() };
     row.summary = txn.seal(&metadata_aad(&row), &encode(summary))?;
     txn.removed(&metadata_aad(old), &old.summary)?;
-    txn.tx.update_credential(&row)?;
+    txn.tx.update_credential(&row, old.summary.len())?;
     txn.added(&metadata_aad(&row), &row.summary)
 }
 

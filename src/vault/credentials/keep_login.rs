@@ -1,16 +1,22 @@
 //! Storage of a completed login in one transaction: the credential, and one for each additional
 //! token.
 
-use super::credential_record::open_summary;
+use std::time::Duration;
+
+use super::credential_record::{open_summary, summary_of};
 use super::metadata::{AdditionalToken, CredentialMetadata, NewCredential};
+use super::quota::{added_by, check};
+use super::quota_limit::{Quota, QuotaLimit};
 use super::read::Credentials;
-use super::shared_grant::discard;
+use super::shared_grant::{RevocationScope, discard};
 use super::store::{ReplaceOutcome, Replacement, insert, replace};
 use crate::id::CredentialId;
 use crate::vault::error::VaultError;
+use crate::vault::revocations::queued_revocation::QueuedRevocation;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::write_txn::WriteTxn;
+use crate::vault::users::{self, LogPosition};
 
 /// The credentials of a completed login.
 #[derive(Clone)]
@@ -19,6 +25,19 @@ pub struct NewLogin {
     pub first: NewCredential,
     /// The credentials with additional tokens, by the names that the entry gives them.
     pub further: Vec<(String, NewCredential)>,
+}
+
+/// The circumstances of a login.
+#[derive(Clone)]
+pub struct LoginTerms {
+    /// The credential to replace; `None` for a new one.
+    pub reconnect: Option<Replacement>,
+    /// End of the audit log when the login began.
+    pub begun_at: Option<LogPosition>,
+    /// The effect of a revocation at this provider, for tokens that are not stored.
+    pub revocation: RevocationScope,
+    /// Time for which the queue may keep such tokens.
+    pub retry_for: Duration,
 }
 
 /// The result of storing a login.
@@ -31,36 +50,59 @@ pub enum KeptLogin {
         /// The credentials with additional tokens, in their order.
         further: Vec<CredentialMetadata>,
     },
+    /// Nothing was stored.
+    Refused {
+        /// The reason.
+        reason: LoginRefusal,
+        /// The queued revocations of the new tokens.
+        revocations: Vec<QueuedRevocation>,
+    },
+}
+
+/// The reason why a login is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginRefusal {
     /// One of the tokens belongs to another account than its credential, or its account is
-    /// unknown. Nothing was changed.
+    /// unknown.
     OtherAccount {
         /// True if the account is known.
         known: bool,
     },
+    /// The user was removed after the login began.
+    UserRemoved,
+    /// The user would exceed this limit.
+    OverQuota(QuotaLimit),
 }
 
 impl Credentials<'_> {
-    /// Stores all credentials of a login, or none. With `reconnect` the credential with that
+    /// Stores all credentials of a login, or none. With `terms.reconnect` the credential with that
     /// id, and those with its additional tokens, are replaced if they still exist (see
-    /// [`Credentials::replace`]); the others are new.
+    /// [`Credentials::replace`]); the others are new. If it stores none, it queues the tokens for
+    /// revocation.
     pub async fn keep_login(
         self,
         login: NewLogin,
-        reconnect: Option<Replacement>,
+        terms: LoginTerms,
         who: &AuditContext,
     ) -> Result<KeptLogin, VaultError> {
         let fresh: Vec<CredentialId> = (0..=login.further.len()).map(|_| self.core.ids.credential()).collect();
         // The code is used up, so its tokens must be stored even on a full disk.
-        self.core.write_critical(who, move |txn| keep(txn, &login, reconnect.as_ref(), &fresh)).await
+        let quota = self.quota;
+        self.core.write_critical(who, move |txn| keep(txn, &login, (&terms, quota), &fresh)).await
     }
 }
 
 fn keep(
     txn: &mut WriteTxn<'_>,
     login: &NewLogin,
-    reconnect: Option<&Replacement>,
+    (terms, quota): (&LoginTerms, Option<Quota>),
     fresh: &[CredentialId],
 ) -> Result<KeptLogin, VaultError> {
+    if users::was_removed(txn, &login.first.user, terms.begun_at)? {
+        let revocations = give_up(txn, login, terms, fresh[0])?;
+        return Ok(KeptLogin::Refused { reason: LoginRefusal::UserRemoved, revocations });
+    }
+    let reconnect = terms.reconnect.as_ref();
     let old = match reconnect {
         Some(how) => further_of(txn, login, how)?,
         None => login.further.iter().map(|_| None).collect(),
@@ -73,15 +115,22 @@ fn keep(
             .find(|((_, new), old)| old.as_ref().is_some_and(|old| how.refuses(old, new.account.as_deref())));
         if let Some(((_, new), _)) = strange {
             let known = new.account.is_some();
-            give_up(txn, &login.first, how)?;
-            return refused(txn, login, how, known);
+            let revocations = give_up(txn, login, terms, how.id)?;
+            return Ok(KeptLogin::Refused { reason: LoginRefusal::OtherAccount { known }, revocations });
         }
+    }
+    if let Some(limit) = exceeded(txn, login, (reconnect, &old), (quota, fresh[0]))? {
+        let revocations = give_up(txn, login, terms, fresh[0])?;
+        return Ok(KeptLogin::Refused { reason: LoginRefusal::OverQuota(limit), revocations });
     }
     let first = match reconnect.map(|how| replace(txn, how, login.first.clone(), None)).transpose()? {
         Some(ReplaceOutcome::Done(first)) => first,
-        Some(ReplaceOutcome::OtherAccount { known }) => {
-            let Some(how) = reconnect else { return Ok(KeptLogin::OtherAccount { known }) };
-            return refused(txn, login, how, known);
+        Some(ReplaceOutcome::OtherAccount { known, revocation }) => {
+            let mut revocations: Vec<_> = revocation.into_iter().map(|queued| *queued).collect();
+            for (_, new) in &login.further {
+                revocations.extend(give_up_one(txn, new, terms, fresh[0])?);
+            }
+            return Ok(KeptLogin::Refused { reason: LoginRefusal::OtherAccount { known }, revocations });
         }
         // Deleted or damaged during the login: the new grant becomes a new credential.
         Some(ReplaceOutcome::Absent) | None => Box::new(insert(txn, fresh[0], &login.first, None)?),
@@ -119,16 +168,49 @@ fn further_of(
     Ok(login.further.iter().map(|(name, _)| of(name)).collect())
 }
 
-/// Discards the additional tokens of a login that is rejected, like the first.
-fn refused(txn: &mut WriteTxn<'_>, login: &NewLogin, how: &Replacement, known: bool) -> Result<KeptLogin, VaultError> {
-    for (_, new) in &login.further {
-        give_up(txn, new, how)?;
+/// Returns the limit that the user would exceed with all credentials of the login.
+fn exceeded(
+    txn: &WriteTxn<'_>,
+    login: &NewLogin,
+    (reconnect, old): (Option<&Replacement>, &[Option<CredentialMetadata>]),
+    (quota, fresh): (Option<Quota>, CredentialId),
+) -> Result<Option<QuotaLimit>, VaultError> {
+    if quota.is_none() {
+        return Ok(None);
     }
-    Ok(KeptLogin::OtherAccount { known })
+    let id = reconnect.map_or(fresh, |how| how.id);
+    let mut change = added_by(txn, &login.first, (id, reconnect.is_some()))?;
+    for ((_, new), old) in login.further.iter().zip(old) {
+        let one = added_by(txn, new, (old.as_ref().map_or(fresh, |old| old.id), old.is_some()))?;
+        change.credentials += one.credentials;
+        change.credential_bytes += one.credential_bytes;
+    }
+    match check(txn.tx, &login.first.user, quota, change) {
+        Err(VaultError::QuotaExceeded(limit)) => Ok(Some(limit)),
+        other => other.map(|()| None),
+    }
 }
 
-fn give_up(txn: &mut WriteTxn<'_>, new: &NewCredential, how: &Replacement) -> Result<(), VaultError> {
-    let CredentialSecret::OAuth2(tokens) = &new.material else { return Ok(()) };
-    let of = super::credential_record::summary_of(how.id, new, txn.now, txn.now);
-    discard(txn, &of, tokens, &how.revocation, how.retry_for)
+/// Queues all tokens of a login that is not stored for revocation, as those of the credential `id`.
+fn give_up(
+    txn: &mut WriteTxn<'_>,
+    login: &NewLogin,
+    terms: &LoginTerms,
+    id: CredentialId,
+) -> Result<Vec<QueuedRevocation>, VaultError> {
+    let mut queued = Vec::new();
+    for new in std::iter::once(&login.first).chain(login.further.iter().map(|(_, new)| new)) {
+        queued.extend(give_up_one(txn, new, terms, id)?);
+    }
+    Ok(queued)
+}
+
+fn give_up_one(
+    txn: &mut WriteTxn<'_>,
+    new: &NewCredential,
+    terms: &LoginTerms,
+    id: CredentialId,
+) -> Result<Option<QueuedRevocation>, VaultError> {
+    let CredentialSecret::OAuth2(tokens) = &new.material else { return Ok(None) };
+    discard(txn, &summary_of(id, new, txn.now, txn.now), tokens, &terms.revocation, terms.retry_for)
 }

@@ -2,6 +2,7 @@
 
 use super::credential_record::{open_secret, open_summary, subject};
 use super::metadata::{CredentialMetadata, CredentialPage};
+use super::quota_limit::Quota;
 use super::summary_cache::{SummaryCache, SummaryList};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub struct Credentials<'v> {
     pub(crate) core: &'v VaultCore,
     pub(crate) state: Option<&'v CheckedState>,
+    pub(crate) quota: Option<Quota>,
 }
 
 impl<'v> Credentials<'v> {
@@ -27,6 +29,11 @@ impl<'v> Credentials<'v> {
     /// have written since it was checked.
     pub(crate) fn at(self, state: &'v CheckedState) -> Self {
         Self { state: Some(state), ..self }
+    }
+
+    /// Lets writes of these credentials succeed only within this quota; `None`: without one.
+    pub fn within(self, quota: Option<Quota>) -> Self {
+        Self { quota, ..self }
     }
 
     /// Returns one credential of a user, without its secret.

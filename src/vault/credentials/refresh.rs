@@ -12,6 +12,7 @@ use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::CredentialRow;
 use crate::vault::error::VaultError;
+use crate::vault::revocations::queued_revocation::QueuedRevocation;
 use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
@@ -49,6 +50,15 @@ pub struct Refreshed {
     pub expires_at: Option<UnixTime>,
     /// Time of the background's next refresh.
     pub refresh_at: Option<UnixTime>,
+}
+
+/// The end of a successful refresh.
+pub enum RefreshEnd {
+    /// The tokens are stored.
+    Stored(Box<CredentialMetadata>),
+    /// The credential was deleted or its secret was replaced meanwhile. The new tokens are not
+    /// stored; this is their queued revocation.
+    Overtaken(Option<Box<QueuedRevocation>>),
 }
 
 /// The result of a failed refresh.
@@ -107,9 +117,9 @@ impl Refreshes<'_> {
             .await
     }
 
-    /// Stores refreshed tokens; they are on disk when this returns. Returns `None` if the
-    /// credential was deleted or its secret was replaced meanwhile. Then nothing is
-    /// overwritten, and the tokens are queued for revocation if no credential needs the grant.
+    /// Stores refreshed tokens; they are on disk when this returns. If the credential was deleted
+    /// or its secret was replaced meanwhile, nothing is overwritten, and the tokens are queued for
+    /// revocation if no credential needs the grant.
     pub async fn finish(
         self,
         ticket: &RefreshTicket,
@@ -117,13 +127,13 @@ impl Refreshes<'_> {
         overtaken: RevocationScope,
         retry_for: Duration,
         who: &AuditContext,
-    ) -> Result<Option<CredentialMetadata>, VaultError> {
+    ) -> Result<RefreshEnd, VaultError> {
         let ticket = ticket.clone();
         self.core
             .write_critical(who, move |txn| {
                 let Some((row, before)) = still_there(txn, &ticket)? else {
-                    discard(txn, &ticket.summary, &refreshed.tokens, &overtaken, retry_for)?;
-                    return Ok(None);
+                    let queued = discard(txn, &ticket.summary, &refreshed.tokens, &overtaken, retry_for)?;
+                    return Ok(RefreshEnd::Overtaken(queued.map(Box::new)));
                 };
                 let summary = CredentialMetadata {
                     scopes: Some(refreshed.scopes.clone()),
@@ -138,7 +148,7 @@ impl Refreshes<'_> {
                 };
                 rewrite(txn, &row, &before, &summary, &CredentialSecret::OAuth2(refreshed.tokens.clone()))?;
                 txn.record(Action::RefreshFinish, subject(&summary))?;
-                Ok(Some(summary))
+                Ok(RefreshEnd::Stored(Box::new(summary)))
             })
             .await
     }

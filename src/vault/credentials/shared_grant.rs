@@ -7,6 +7,7 @@ use crate::vault::credentials::credential_record::open_summary;
 use crate::vault::credentials::metadata::CredentialMetadata;
 use crate::vault::error::VaultError;
 use crate::vault::revocations::queue;
+use crate::vault::revocations::queued_revocation::QueuedRevocation;
 use crate::vault::secrets::credential_secret::Tokens;
 use crate::vault::txn::write_txn::WriteTxn;
 use std::time::Duration;
@@ -65,14 +66,11 @@ pub(crate) fn discard(
     tokens: &Tokens,
     revocation: &RevocationScope,
     retry_for: Duration,
-) -> Result<(), VaultError> {
+) -> Result<Option<QueuedRevocation>, VaultError> {
     let revokes = match revocation {
         RevocationScope::Never => false,
         RevocationScope::Token => true,
         RevocationScope::UnlessShared(among) => !is_shared(txn, of, among, None)?,
     };
-    if revokes {
-        queue::enqueue(txn, of.revoked(), tokens.clone(), retry_for)?;
-    }
-    Ok(())
+    if revokes { Ok(Some(queue::enqueue(txn, of.revoked(), tokens.clone(), retry_for)?)) } else { Ok(None) }
 }

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
 use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, NewCredential};
+use super::quota;
 use super::read::Credentials;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, UserId};
+use crate::store::Usage;
 use crate::vault::error::VaultError;
-use crate::vault::revocations::queue::{self};
+use crate::vault::revocations::queue;
+use crate::vault::revocations::queued_revocation::QueuedRevocation;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
 use crate::vault::txn::write_txn::WriteTxn;
-use crate::vault::users;
+use crate::vault::users::{self, LogPosition};
 
 /// The credential to replace, and the treatment of unused tokens.
 #[derive(Clone, Debug)]
@@ -41,14 +44,43 @@ pub enum ReplaceOutcome {
     OtherAccount {
         /// True if the account is known.
         known: bool,
+        /// The queued revocation of the new tokens.
+        revocation: Option<Box<QueuedRevocation>>,
     },
 }
 
 impl Credentials<'_> {
     /// Stores a credential, and creates the user if needed.
     pub async fn insert(self, new: NewCredential, who: &AuditContext) -> Result<CredentialMetadata, VaultError> {
-        let id = self.core.ids.credential();
-        self.core.write(who, move |txn| insert(txn, id, &new, None)).await
+        self.insert_since(new, None, who).await
+    }
+
+    /// Like [`Self::insert`], but fails if the user was removed after `since`.
+    pub async fn insert_since(
+        self,
+        new: NewCredential,
+        since: Option<LogPosition>,
+        who: &AuditContext,
+    ) -> Result<CredentialMetadata, VaultError> {
+        let (id, quota) = (self.core.ids.credential(), self.quota);
+        self.core
+            .write(who, move |txn| {
+                if users::was_removed(txn, &new.user, since)? {
+                    return Err(VaultError::UserRemoved);
+                }
+                // Before any change: a failed job without changes costs the others of its group nothing.
+                if quota.is_some() {
+                    quota::check(txn.tx, &new.user, quota, quota::added_by(txn, &new, (id, false))?)?;
+                }
+                insert(txn, id, &new, None)
+            })
+            .await
+    }
+
+    /// Fails if the user has no room for a new credential, or for a larger one if `replaces`.
+    pub fn check_room(self, user: &UserId, replaces: bool) -> Result<(), VaultError> {
+        let change = Usage::of_credentials(i64::from(!replaces), 1);
+        self.core.read(|view, _| quota::check(view, user, self.quota, change))
     }
 
     /// Replaces the secret and the metadata of a credential, and makes it active again. Id and
@@ -109,8 +141,8 @@ pub(crate) fn replace(
         let same_server = old_tokens.issued_by == tokens.issued_by;
         let moved = !how.any_account && old_tokens.issued_by.is_some() && !same_server;
         if moved || how.refuses(&before, summary.account.as_deref()) {
-            discard(txn, &summary, tokens, &how.revocation, how.retry_for)?;
-            return Ok(ReplaceOutcome::OtherAccount { known: summary.account.is_some() });
+            let revocation = discard(txn, &summary, tokens, &how.revocation, how.retry_for)?.map(Box::new);
+            return Ok(ReplaceOutcome::OtherAccount { known: summary.account.is_some(), revocation });
         }
         let same = before.status == CredentialStatus::Active
             && before.account.is_some()

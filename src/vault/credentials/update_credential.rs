@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::credential_record::{open_secret, open_summary, retitle, rewrite, subject};
 use super::metadata::CredentialMetadata;
+use super::quota::{added_by_change, added_by_metadata, check};
 use super::read::Credentials;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, UserId};
@@ -78,7 +79,7 @@ impl Credentials<'_> {
         amendment: CredentialUpdate,
         who: &AuditContext,
     ) -> Result<UpdateOutcome, VaultError> {
-        let (user, id) = (user.clone(), *id);
+        let (user, id, quota) = (user.clone(), *id, self.quota);
         self.core
             .write(who, move |txn| {
                 let Some(old) = txn.tx.credential(user.as_str(), &id.to_string())? else {
@@ -90,14 +91,17 @@ impl Credentials<'_> {
                     summary.title.clone_from(title);
                 }
                 let Some(secret) = &amendment.secret else {
+                    check(txn.tx, &user, quota, added_by_metadata(&before, &summary))?;
                     retitle(txn, &old, &summary)?;
                     txn.record(Action::CredentialRetitle, subject(&summary))?;
                     return Ok(UpdateOutcome::Done(Box::new(summary)));
                 };
-                let mut material = open_secret(txn, &old, &before)?;
+                let old_material = open_secret(txn, &old, &before)?;
+                let mut material = old_material.clone();
                 if !secret.apply(&mut material, &mut summary) {
                     return Ok(UpdateOutcome::OtherKind(summary.kind));
                 }
+                check(txn.tx, &user, quota, added_by_change((&before, &old_material), (&summary, &material)))?;
                 rewrite(txn, &old, &before, &summary, &material)?;
                 txn.record(Action::CredentialChange, subject(&summary))?;
                 Ok(UpdateOutcome::Done(Box::new(summary)))

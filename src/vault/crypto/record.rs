@@ -18,6 +18,7 @@ use crate::vault::host_pattern::HostPattern;
 
 const FORMAT: u8 = 1;
 const HEADER: usize = 5;
+const NONCE: usize = 24;
 const TAG: usize = 16;
 const PADDING: usize = 64;
 
@@ -109,6 +110,11 @@ pub(crate) fn seal_under(
     header[1..].copy_from_slice(&key.version.to_be_bytes());
     let covered = place.associated_data(vault_id);
     keys::encrypt(&key.record, &header, &covered, &mut plain, random)
+}
+
+/// Returns the length of the record with fields of this length.
+pub(crate) fn sealed_len(fields: usize) -> usize {
+    HEADER + NONCE + (4 + fields).next_multiple_of(PADDING) + TAG
 }
 
 /// Opens a record. `data_key` is the version in the row's plain-text column. Returns the fields.

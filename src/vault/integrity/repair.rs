@@ -25,6 +25,9 @@ const FEW: usize = 3;
 /// Sealed records of a credential: its metadata and its secret.
 const RECORDS: u64 = 2;
 
+/// Maximum number of users whose usage is named.
+const BATCH: u32 = 500;
+
 /// Longest text that is shown as the id of a row.
 const MAX_ID_LENGTH: usize = 64;
 
@@ -111,6 +114,8 @@ fn attempt(txn: &WriteTxn<'_>) -> Result<Attempt, VaultError> {
     report.must_hold()?;
     let before = verify::records(txn.tx, txn.keyring, &mut Verification::default());
     let erased = erase(txn)?;
+    let miscounted = txn.tx.wrong_usage(BATCH)?;
+    txn.tx.recount_usage()?;
     let mut report = Verification::default();
     let left = verify::records(txn.tx, txn.keyring, &mut report);
     report.must_hold()?;
@@ -123,8 +128,14 @@ fn attempt(txn: &WriteTxn<'_>) -> Result<Attempt, VaultError> {
             credentials.extend(user.zip(id).map(|(user, id)| (user.to_owned(), id.to_owned())));
         }
     }
-    let damaged = erased.into_iter().map(|one| one.finding).collect();
-    Ok(Attempt { repair: Repair { damaged, rest: if is_exact { Vec::new() } else { rest } }, credentials, left })
+    let mut damaged: Vec<_> = erased.into_iter().map(|one| one.finding).collect();
+    let rest = if is_exact { Vec::new() } else { rest };
+    // Otherwise it follows from the rows that are erased or missing.
+    if damaged.is_empty() && rest.is_empty() {
+        let finding = |row| IntegrityFinding { table: "usage".into(), row, what: "it is not what the user has".into() };
+        damaged.extend(miscounted.into_iter().map(finding));
+    }
+    Ok(Attempt { repair: Repair { damaged, rest }, credentials, left })
 }
 
 /// Erases every row that does not open.

@@ -52,7 +52,19 @@ pub(crate) fn verify(view: &View<'_>, keyring: &Keyring) -> Result<Verification,
     if counted != manifest.records || keys != manifest.api_keys {
         explain(view, (counted, &manifest.records), (keys, &manifest.api_keys), &mut report);
     }
+    // Rows that are missing or were added would be reported a second time.
+    if report.findings.is_empty() {
+        usage(view, &mut report);
+    }
     Ok(report)
+}
+
+/// Reports users whose records were not counted for their quotas.
+fn usage(view: &View<'_>, report: &mut Verification) {
+    match view.wrong_usage(BATCH) {
+        Ok(users) => users.iter().for_each(|user| report.found("usage", user, "it is not what the user has")),
+        Err(error) => report.error("usage", &error.into()),
+    }
 }
 
 /// Reports differences from the expected schema.

@@ -94,8 +94,9 @@ fn replace(txn: &mut WriteTxn<'_>, old: PendingRow, pending: &PendingAuthorizati
     let id = hex::write(&old.state_hash);
     txn.removed(&aad(&old, &id), &old.sealed)?;
     let data_key = txn.keyring.data.current().version;
+    let before = old.sealed.len();
     let mut row = PendingRow { revision: old.revision + 1, data_key, ..old };
     row.sealed = txn.seal(&aad(&row, &id), &encode(pending))?;
-    txn.tx.update_pending(&row)?;
+    txn.tx.update_pending(&row, before)?;
     txn.added(&aad(&row, &id), &row.sealed)
 }

@@ -17,6 +17,7 @@ use crate::vault::crypto::keys;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::hex;
+use crate::vault::users::LogPosition;
 
 /// The data that is kept between the start of a login and its callback.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub struct PendingAuthorization {
     pub any_account: bool,
     /// The state of a login on another device (RFC 8628), which has no redirect URI.
     pub device: Option<DevicePolling>,
+    /// End of the audit log at the start. A user that was removed after it gets no credential.
+    pub begun_at: Option<LogPosition>,
     /// Time of the start.
     pub created_at: UnixTime,
     /// Time from which it cannot be completed.
@@ -109,6 +112,7 @@ fields! {
         17 created_at,
         18 expires_at,
         19 discovery,
+        20 begun_at,
     }
 }
 

@@ -5,7 +5,7 @@ use super::pending_login::{LoginFlow, PendingAuthorization, aad, open, state_has
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::secret::Secret;
-use crate::store::{PendingRow, WritePriority};
+use crate::store::{PendingRow, WritePriority, bytes};
 use crate::vault::crypto::fields::encode;
 use crate::vault::crypto::record;
 use crate::vault::error::VaultError;
@@ -14,17 +14,21 @@ use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
+use crate::vault::users::was_removed;
 
 /// Maximum number of rows deleted in one transaction, so that clean-up does not delay requests.
 const BATCH: u32 = 500;
 
 /// Number of newest pending logins kept for each user. Older ones are deleted, so that an API key
 /// that may start logins cannot fill the vault.
-const MOST: u32 = 1_000;
+const MOST: i64 = 1_000;
 
-/// Number of further logins until the older ones are deleted in one pass: finding the oldest reads
-/// every row of the user.
-const MORE: u32 = 250;
+/// Sealed bytes of the newest pending logins kept for each user.
+const MOST_BYTES: i64 = 4 << 20;
+
+/// Part of both that a user may exceed until the older ones are deleted in one pass: finding the
+/// oldest reads every row of the user.
+const TOLERANCE: i64 = 4;
 
 /// Number of revisions reserved for each login: each poll of a device writes it twice, and a login
 /// lives for at most a day.
@@ -43,11 +47,11 @@ impl Logins<'_> {
         let state = Secret::new(state);
         self.core
             .write(who, move |txn| {
-                let user = pending.user.as_str();
-                if txn.tx.count_pending_of(user)? >= MOST + MORE {
-                    let oldest = txn.tx.take_pending_beyond(user, MOST - 1, BATCH)?;
-                    uncount(txn, &oldest)?;
+                if was_removed(txn, &pending.user, pending.begun_at)? {
+                    return Err(VaultError::UserRemoved);
                 }
+                let encoded = encode(&pending);
+                make_room(txn, pending.user.as_str(), bytes(record::sealed_len(encoded.len())))?;
                 let data_key = txn.keyring.data.current().version;
                 let mut row = PendingRow {
                     state_hash: state_hash(txn.keyring, pending.flow, state.expose()),
@@ -60,8 +64,8 @@ impl Logins<'_> {
                     sealed: Vec::new(),
                 };
                 let id = hex::write(&row.state_hash);
-                row.sealed = txn.seal(&aad(&row, &id), &encode(&pending))?;
-                txn.tx.insert_sealed(&row)?;
+                row.sealed = txn.seal(&aad(&row, &id), &encoded)?;
+                txn.tx.insert_pending(&row)?;
                 txn.added(&aad(&row, &id), &row.sealed)?;
                 let (user, provider) = (Some(&pending.user), Some(&pending.provider));
                 txn.record(Action::LoginBegin, Subject { user, provider, ..Subject::default() })
@@ -153,7 +157,7 @@ impl Logins<'_> {
                     let place = aad(row, &id);
                     if record::open(txn.keyring, &place, row.data_key, &row.sealed).is_ok() {
                         txn.removed(&place, &row.sealed)?;
-                        txn.tx.delete_pending(&row.state_hash)?;
+                        txn.tx.delete_pending(row)?;
                         count += 1;
                     }
                 }
@@ -167,6 +171,17 @@ impl Logins<'_> {
             }
         }
     }
+}
+
+/// Deletes the user's oldest logins if a new one of this size needs their room.
+fn make_room(txn: &mut WriteTxn<'_>, user: &str, size: i64) -> Result<(), VaultError> {
+    let usage = txn.tx.usage(user)?;
+    let fits = |has: i64, most: i64| has <= most + most / TOLERANCE;
+    if fits(usage.logins + 1, MOST) && fits(usage.login_bytes + size, MOST_BYTES) {
+        return Ok(());
+    }
+    let oldest = txn.tx.take_pending_beyond(user, (MOST - 1, MOST_BYTES - size), BATCH)?;
+    uncount(txn, &oldest)
 }
 
 /// The first revision of a login, from the number of audit rows. Times are whole seconds, so

@@ -132,6 +132,7 @@ fn pending() -> PendingAuthorization {
         reconnect: Some(ID.parse().unwrap()),
         any_account: true,
         device: Some(DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 7 }),
+        begun_at: None,
         created_at: UnixTime(1),
         expires_at: UnixTime(2),
     }

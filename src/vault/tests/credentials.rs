@@ -215,24 +215,57 @@ async fn revocation_waits_is_postponed_and_given_up() {
 }
 
 #[tokio::test]
-async fn user_removal_needs_its_credentials_deleted() {
+async fn user_removal_ends_everything_in_one_transaction() {
     let bench = Bench::new();
     let (alice, who) = (user("alice"), AuditContext::command_line());
-    assert!(
-        bench.vault.users().add(&alice, &who).await.unwrap() && !bench.vault.users().add(&alice, &who).await.unwrap()
-    );
-    let stored = bench.connect("alice", None).await;
+    let users = bench.vault.users();
+    assert!(users.add(&alice, &who).await.unwrap() && !users.add(&alice, &who).await.unwrap());
+    bench.connect("alice", Some("1")).await;
+    bench.connect("alice", Some("1")).await;
+    bench.connect("alice", None).await;
+    bench.add("alice", "p", api_key("k")).await;
+    bench.add("bob", "p", api_key("k")).await;
     let key = super::api_keys::make(&bench.vault, KeyHolder::User(alice.clone())).await;
     bench.vault.logins().begin("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
-    let refused = bench.vault.users().remove(&alice, &who).await;
-    assert!(matches!(refused, Err(VaultError::UserHasCredentials)));
-    assert!(bench.vault.api_keys().authenticate(key.1.expose()).unwrap().is_some());
-    bench.delete(&stored, RevocationScope::Never).await;
-    assert!(bench.vault.users().remove(&alice, &who).await.unwrap());
-    assert!(!bench.vault.users().exists(&alice).unwrap() && !bench.vault.users().remove(&alice, &who).await.unwrap());
+    let epoch = bench.vault.core().read(Manifest::load).unwrap().epoch;
+    let scope = |provider: &ProviderName| match provider.as_str() {
+        "github" => RevocationScope::UnlessShared(vec![provider.clone()]),
+        _ => RevocationScope::Never,
+    };
+    let deleted = users.remove(&alice, scope, WEEK, &who).await.unwrap().unwrap().credentials;
+    let queued: Vec<bool> = deleted.iter().map(|one| one.revocation.is_some()).collect();
+    assert_eq!(queued, [false, true, true, false], "of one grant the newest, and the one of an unknown account");
+    assert_eq!(bench.vault.core().read(Manifest::load).unwrap().epoch, epoch + 1);
+    assert!(!users.exists(&alice).unwrap() && users.remove(&alice, scope, WEEK, &who).await.unwrap().is_none());
     assert!(bench.vault.api_keys().authenticate(key.1.expose()).unwrap().is_none());
     let status = bench.vault.status().unwrap();
-    assert_eq!((status.users, status.api_keys, status.pending, status.credentials), (0, 0, 0, 0));
+    assert_eq!((status.users, status.api_keys, status.pending, status.credentials), (1, 0, 0, 1));
+    assert_eq!((bench.audited("credential.delete"), bench.audited("user.remove")), (4, 1));
+    bench.assert_manifest_holds();
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn ten_thousand_credentials_of_a_user_go_in_one_transaction() {
+    let bench = Bench::new();
+    let many = 10_000;
+    let (alice, who) = (user("alice"), AuditContext::system());
+    let filled = bench.vault.core().write(&who, move |txn| {
+        let ids = crate::id::IdMaker::new(crate::clock::Clock::manual(UnixTime(1)));
+        for _ in 0..many {
+            super::super::credentials::store::insert(
+                txn,
+                ids.credential(),
+                &new("alice", "p", tokens("a", "r")),
+                None,
+            )?;
+        }
+        Ok(())
+    });
+    filled.await.unwrap();
+    let remove = bench.vault.users().remove(&alice, |_| RevocationScope::Token, WEEK, &who);
+    let deleted = remove.await.unwrap().unwrap().credentials;
+    assert_eq!(deleted.len(), many);
     bench.assert_manifest_holds();
 }
 
@@ -282,7 +315,7 @@ async fn files_contain_no_secret_in_plain_text() {
 async fn failed_job_leaves_the_manifest_unchanged() {
     let bench = Bench::new();
     let stored = bench.add("alice", "p", api_key("first")).await;
-    let (vault, who, alice) = (&bench.vault, AuditContext::command_line(), user("alice"));
+    let (vault, who) = (&bench.vault, AuditContext::command_line());
     let epoch = vault.core().read(Manifest::load).unwrap().epoch;
     // All of these wait at the same time, and become one transaction or a few.
     let inserts = (0..40).map(|number| {
@@ -290,7 +323,9 @@ async fn failed_job_leaves_the_manifest_unchanged() {
         let who = &who;
         async move { vault.credentials().insert(new(&user, "p", api_key("k")), who).await.map(|_| ()) }
     });
-    let refused = (0..20).map(|_| async { vault.users().remove(&alice, &who).await.map(|_| ()) });
+    let refused = (0..20).map(|_| async {
+        vault.core().write(&who, |_| -> Result<(), VaultError> { Err(VaultError::UserRemoved) }).await
+    });
     let reads =
         (0..20).map(|_| async { vault.credentials().read_secret(&stored.user, &stored.id, &who).await.map(|_| ()) });
     let undone = (0..20).map(|_| async {
@@ -300,16 +335,46 @@ async fn failed_job_leaves_the_manifest_unchanged() {
                 super::super::txn::audit_row::Action::UserAdd,
                 super::super::txn::audit_row::Subject::default(),
             )?;
-            Err(VaultError::UserHasCredentials)
+            Err(VaultError::UserRemoved)
         });
         fails_late.await
     });
     let (inserts, refused, reads, undone) =
         tokio::join!(join_all(inserts), join_all(refused), join_all(reads), join_all(undone));
     assert!(inserts.iter().chain(&reads).all(Result::is_ok));
-    assert!(refused.iter().chain(&undone).all(|result| matches!(result, Err(VaultError::UserHasCredentials))));
+    assert!(refused.iter().chain(&undone).all(|result| matches!(result, Err(VaultError::UserRemoved))));
     bench.assert_manifest_holds();
     assert_eq!(vault.core().read(Manifest::load).unwrap().epoch, epoch + 60, "one for each change that was made");
     assert!(!vault.users().exists(&user("nobody")).unwrap());
     assert_eq!(vault.integrity().verify().unwrap().findings, []);
+}
+
+// Issue: incremental vacuum gives room back.
+#[tokio::test]
+async fn file_shrinks_after_deletions() {
+    let bench = Bench::new();
+    let size = || std::fs::metadata(bench.path()).unwrap().len();
+    let (alice, who) = (user("alice"), AuditContext::system());
+    let filled = bench.vault.core().write(&who, move |txn| {
+        let ids = crate::id::IdMaker::new(Clock::manual(UnixTime(1)));
+        for _ in 0..1_000 {
+            let new = NewCredential { title: "t".repeat(1_000), ..new("alice", "p", api_key(&"k".repeat(8_000))) };
+            super::super::credentials::store::insert(txn, ids.credential(), &new, None)?;
+        }
+        Ok(())
+    });
+    filled.await.unwrap();
+    let store = &bench.vault.core().store;
+    store.checkpoint().unwrap();
+    let full = size();
+    let remove = bench.vault.users().remove(&alice, |_| RevocationScope::Never, WEEK, &who);
+    remove.await.unwrap().unwrap();
+    store.checkpoint().unwrap();
+    assert!(size() >= full, "deleted rows leave free pages");
+    assert!(bench.vault.shrink().await.unwrap() > 1);
+    store.checkpoint().unwrap();
+    assert!(size() < full / 4, "{} of {full}", size());
+    assert_eq!(bench.vault.shrink().await.unwrap(), 0);
+    bench.assert_manifest_holds();
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
 }

@@ -286,12 +286,8 @@ async fn login_for_a_damaged_credential_keeps_its_tokens() {
         bench.attack(damage);
         let granted = |access: &str| new("alice", "github", tokens(access, "refresh"));
         let login = NewLogin { first: granted("first"), further: vec![("user".into(), granted("further"))] };
-        let kept = bench
-            .vault
-            .credentials()
-            .keep_login(login, Some(replacement(&old)), &AuditContext::system())
-            .await
-            .unwrap();
+        let kept =
+            bench.vault.credentials().keep_login(login, reconnecting(&old), &AuditContext::system()).await.unwrap();
         let KeptLogin::Kept { first, further } = kept else { panic!("refused after {damage}") };
         assert!(first.id != old.id && further[0].id != old.id, "{damage}");
         assert_eq!(texts(&bench.read(&first).await.unwrap().1)[0], "first");

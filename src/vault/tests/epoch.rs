@@ -62,7 +62,8 @@ async fn durable_write_updates_the_epoch_file_first() {
     assert_eq!(known.epoch(), known.epoch_of_vault());
     assert!(vault.api_keys().revoke(key.id, &who).await.unwrap());
     assert_eq!(known.epoch(), known.epoch_of_vault());
-    assert!(vault.users().remove(&user("alice"), &who).await.unwrap());
+    let removed = vault.users().remove(&user("alice"), |_| RevocationScope::Never, WEEK, &who).await;
+    assert!(removed.unwrap().is_some());
     assert_eq!(known.epoch(), known.epoch_of_vault());
 }
 

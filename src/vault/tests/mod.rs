@@ -27,7 +27,7 @@ use super::crypto::{key_encoding, record};
 use super::txn::manifest::{Manifest, Tally};
 use super::*;
 use crate::clock::{Clock, UnixTime};
-use crate::id::{CredentialId, UserId};
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -105,6 +105,8 @@ impl Bench {
             ("client_registration", "sealed", "''", "lower(hex(lookup))", "revision"),
             ("signing_key", "sealed", "''", "id", "revision"),
         ];
+        let wrong = self.vault.core().read(|view, _| Ok(view.wrong_usage(9)?)).unwrap();
+        assert!(wrong.is_empty(), "the usage of {wrong:?} was not counted");
         let keyring = self.vault.core().keyring();
         let manifest = self.vault.core().read(Manifest::load).unwrap();
         let connection = Connection::open(self.path()).unwrap();
@@ -147,6 +149,11 @@ fn new(user: &str, provider: &str, material: CredentialSecret) -> NewCredential 
         expires_at: Some(UnixTime(1_900_000_000)),
         refresh_at: None,
     }
+}
+
+fn reconnecting(of: &CredentialMetadata) -> LoginTerms {
+    let reconnect = Some(replacement(of));
+    LoginTerms { reconnect, begun_at: None, revocation: RevocationScope::Never, retry_for: WEEK }
 }
 
 fn replacement(of: &CredentialMetadata) -> Replacement {

@@ -21,6 +21,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         device: None,
         reconnect: Some("0192d3f0-7c3a-7000-8000-00000000000f".parse().unwrap()),
         any_account: true,
+        begun_at: None,
         created_at: bench.clock.now(),
         expires_at: bench.clock.now().plus(Duration::from_secs(600)),
     }
@@ -129,6 +130,28 @@ async fn newest_thousand_logins_of_a_user_are_kept() {
         assert!(take("other", "bob").await, "nobody begins logins at another's cost");
         bench.assert_manifest_holds();
     }
+}
+
+// Issue: of pending logins the newest 1,000 and 4 MiB are kept.
+#[tokio::test]
+async fn newest_logins_of_four_mebibytes_are_kept() {
+    let bench = Bench::new();
+    let who = AuditContext::system();
+    let large = |of: &str| PendingAuthorization { redirect_uri: "x".repeat(16_000), ..login(&bench, of) };
+    bench.vault.logins().begin("other", large("bob"), &who).await.unwrap();
+    let mut most = 0;
+    for number in 0..400 {
+        bench.vault.logins().begin(&format!("state {number}"), large("alice"), &who).await.unwrap();
+        most = most.max(bench.vault.core().read(|view, _| Ok(view.usage("alice")?.login_bytes)).unwrap());
+    }
+    let kept = bench.vault.core().read(|view, _| Ok(view.usage("alice")?.login_bytes)).unwrap();
+    assert!(most <= 5 << 20 && kept >= 4 << 20, "{most} {kept}");
+    let github = "github".parse().unwrap();
+    for (state, of, there) in [("state 0", "alice", false), ("state 399", "alice", true), ("other", "bob", true)] {
+        let taken = bench.vault.logins().take(LoginFlow::External, state, &user(of), &github, &who).await.unwrap();
+        assert_eq!(taken.is_some(), there, "{state}");
+    }
+    bench.assert_manifest_holds();
 }
 
 #[tokio::test]

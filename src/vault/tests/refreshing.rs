@@ -23,7 +23,10 @@ async fn finish_as(
     let CredentialSecret::OAuth2(tokens) = tokens(token, &format!("{token}-refresh")) else { panic!() };
     let expires_at = Some(bench.clock.now().plus(Duration::from_secs(3600)));
     let refreshed = Refreshed { tokens, scopes: vec!["repo".into()], expires_at, refresh_at: expires_at };
-    bench.vault.refreshes().finish(ticket, refreshed, overtaken, WEEK, &AuditContext::system()).await.unwrap()
+    match bench.vault.refreshes().finish(ticket, refreshed, overtaken, WEEK, &AuditContext::system()).await.unwrap() {
+        RefreshEnd::Stored(summary) => Some(*summary),
+        RefreshEnd::Overtaken(_) => None,
+    }
 }
 
 async fn fail(bench: &Bench, ticket: &RefreshTicket, in_doubt: bool) -> Option<CredentialMetadata> {
@@ -190,7 +193,7 @@ async fn reconnection_keeps_account_and_refresh_token() {
             .replace(replacement(&stored), no_refresh_token(account), &AuditContext::system())
             .await
             .unwrap();
-        assert!(matches!(refused, ReplaceOutcome::OtherAccount { known } if known == is_known));
+        assert!(matches!(refused, ReplaceOutcome::OtherAccount { known, .. } if known == is_known));
     }
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[..2], ["new", "rt"]);
     let told = Replacement { any_account: true, ..replacement(&stored) };
@@ -227,4 +230,21 @@ async fn due_refreshes_use_an_index() {
         .unwrap();
     assert!(plan.contains("credential_refresh") && !plan.contains("SCAN"), "{plan}");
     bench.assert_manifest_holds();
+}
+
+// Issue: one user's many due credentials delay no other user.
+#[tokio::test]
+async fn users_take_turns_in_the_due_refreshes() {
+    let bench = Bench::new();
+    let due =
+        |user: &str, at: i64| NewCredential { refresh_at: Some(UnixTime(at)), ..new(user, "github", tokens("a", "r")) };
+    for (user, at) in [("mallory", 1), ("mallory", 2), ("mallory", 3), ("alice", 4), ("bob", 5)] {
+        bench.vault.credentials().insert(due(user, at), &AuditContext::system()).await.unwrap();
+    }
+    let users = |limit| -> Vec<String> {
+        let due = bench.vault.refreshes().due(UnixTime(9), limit).unwrap();
+        due.into_iter().map(|(user, ..)| user.to_string()).collect()
+    };
+    assert_eq!(users(3), ["mallory", "alice", "bob"]);
+    assert_eq!(users(9), ["mallory", "mallory", "mallory", "alice", "bob"]);
 }

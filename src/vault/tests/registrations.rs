@@ -13,6 +13,7 @@ pub(super) fn client(id: &str) -> ClientRegistration {
         client_secret: Some(Secret::new("the registered secret")),
         secret_expires_at: Some(UnixTime(2_000_000_000)),
         token_auth: "basic".to_owned(),
+        redirect_uri: Some("https://app.example/callback".to_owned()),
     }
 }
 

@@ -32,6 +32,7 @@ async fn passing(bench: &Bench) {
         client_secret: None,
         secret_expires_at: None,
         token_auth: "none".into(),
+        redirect_uri: None,
     };
     bench.vault.registrations().put(&at, client, None, &who).await.unwrap();
     bench.vault.signing_keys().ensure(&who).await.unwrap();
@@ -368,4 +369,18 @@ async fn a_page_of_revocations_goes_on_behind_one_that_cannot_be_read() {
         }
     }
     assert_eq!(seen, 2);
+}
+
+#[tokio::test]
+async fn usage_is_counted_again() {
+    let (bench, who) = (Bench::new(), AuditContext::system());
+    bench.add("alice", "p", api_key("k")).await;
+    bench.attack("UPDATE usage SET credentials = 7");
+    let findings = bench.vault.integrity().verify().unwrap().findings;
+    assert_eq!((findings.len(), findings[0].table.as_str(), findings[0].row.as_str()), (1, "usage", "alice"));
+    let plan = bench.vault.integrity().plan_repair(&who).await.unwrap();
+    assert_eq!(plan.damaged, findings);
+    bench.vault.integrity().repair(&plan, &who).await.unwrap();
+    assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
+    bench.assert_manifest_holds();
 }

@@ -181,12 +181,8 @@ async fn login_during_a_foreign_rotation_replaces_its_credential() {
         // What the server has in memory does not open the row any more: it is not damaged for that.
         let first = NewCredential { account: Some("42".into()), ..new("alice", "github", tokens("new", "refresh")) };
         let login = NewLogin { first, further: Vec::new() };
-        let kept = bench
-            .vault
-            .credentials()
-            .keep_login(login, Some(replacement(&old)), &AuditContext::system())
-            .await
-            .unwrap();
+        let kept =
+            bench.vault.credentials().keep_login(login, reconnecting(&old), &AuditContext::system()).await.unwrap();
         let KeptLogin::Kept { first, .. } = kept else { panic!("refused") };
         assert_eq!(first.id, old.id, "the rotation has ended: {ends}");
         assert_eq!(texts(&bench.read(&old).await.unwrap().1)[0], "new");

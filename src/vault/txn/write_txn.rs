@@ -5,7 +5,7 @@
 //! seals and writes it (`manifest.rs`). If a job fails, its changes to the manifest are rolled back
 //! together with its rows.
 
-use super::audit_context::AuditContext;
+use super::audit_context::{Actor, AuditContext};
 use super::audit_row::{self, Action, Subject};
 use super::manifest::Manifest;
 use crate::clock::UnixTime;
@@ -44,6 +44,11 @@ impl<'t> WriteTxn<'t> {
     /// Seals encoded fields under the current data key, bound to `aad`.
     pub(crate) fn seal(&self, aad: &RecordAad<'_>, fields: &[u8]) -> Result<Vec<u8>, VaultError> {
         record::seal(self.keyring, aad, fields, self.random)
+    }
+
+    /// Returns the actor of the change.
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.who.actor
     }
 
     /// Counts a record that was written.

@@ -9,4 +9,5 @@ mod inputs;
 mod openid;
 mod pushed_requests;
 mod reconnect;
+mod user_removed;
 mod whole_loop;
