@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize as _, Zeroizing};
 
+/// The byte order mark.
+const MARK: char = '\u{feff}';
+
 /// A secret text: a token, a password, an API key, a client secret, a code verifier.
 ///
 /// It does not implement `Serialize`, and its `Debug` shows nothing. Code that needs the text calls
@@ -19,6 +22,13 @@ impl Secret {
     /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
+    }
+
+    /// Wraps a text that was typed, pasted or read, without the byte order mark and the line ends
+    /// around it. Returns `None` if the rest is blank.
+    pub fn trimmed(text: &str) -> Option<Self> {
+        let text = text.trim_matches([MARK, '\r', '\n']);
+        (!text.trim().is_empty()).then(|| Self::new(text))
     }
 
     /// Returns the text. Reviews should look at every call.
@@ -53,6 +63,26 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
     }
+}
+
+/// Decodes the content of a file or the output of a program: UTF-8, or UTF-16 with the byte order
+/// mark that some editors and shells write. The mark is dropped.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let unit = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => {
+            let text = std::str::from_utf8(bytes).ok()?;
+            return Some(Zeroizing::new(text.trim_start_matches(MARK).to_owned()));
+        }
+    };
+    // A unit of two bytes has at most three in UTF-8, so the buffer does not grow.
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    let (units, rest) = bytes[2..].as_chunks::<2>();
+    for c in char::decode_utf16(units.iter().map(|pair| unit(*pair))) {
+        text.push(c.ok()?);
+    }
+    rest.is_empty().then_some(text)
 }
 
 /// Appends to a buffer that is wiped when dropped. If the buffer has to move, its old memory is
@@ -161,6 +191,28 @@ mod tests {
         drop(held);
         assert_eq!(copies(), 0);
         assert_eq!(read(Dripping(0), 100).unwrap().len(), 101, "one more than the limit");
+    }
+
+    #[test]
+    fn marks_and_line_ends_are_dropped() {
+        for text in ["k y", "\u{feff}k y", "k y\r\n", "\n\nk y\n\n", "\u{feff}\r\nk y\n"] {
+            assert!(Secret::trimmed(text).unwrap().equals("k y"), "{text:?}");
+        }
+        for blank in ["", " ", "\n", "\u{feff}", "\u{feff} \t\r\n", "\u{a0}"] {
+            assert!(Secret::trimmed(blank).is_none(), "{blank:?}");
+        }
+        assert!(Secret::trimmed(" k ").unwrap().equals(" k "), "blanks may belong to a password");
+    }
+
+    #[test]
+    fn text_with_a_byte_order_mark_is_decoded() {
+        let decoded = |bytes: &[u8]| decode(bytes).map(|text| text.to_string());
+        for bytes in [&b"k\xc3\xa9"[..], b"\xef\xbb\xbfk\xc3\xa9", b"\xff\xfek\0\xe9\0", b"\xfe\xff\0k\0\xe9"] {
+            assert_eq!(decoded(bytes).as_deref(), Some("k\u{e9}"), "{bytes:?}");
+        }
+        for bytes in [&b"k\xe9"[..], b"\xff\xfek", b"\xff\xfe\0\xd8"] {
+            assert_eq!(decoded(bytes), None, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::placeholder::is_placeholder;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 use crate::validation::wipe;
@@ -14,6 +15,8 @@ pub struct Item {
     pub origin: String,
     /// The id there, fit to be shown.
     pub id: String,
+    /// Name of the file, if there are several.
+    pub file: Option<String>,
     /// The user there, if the file names one.
     pub user: Option<String>,
     /// The other program's name of the provider, for `--map`.
@@ -113,20 +116,59 @@ pub enum ItemError {
     /// A member is missing or malformed.
     #[error("{0} is missing or malformed")]
     Member(&'static str),
+    /// A secret is an expression, a mask or an example.
+    #[error("{0} is an expression or a placeholder, not a secret: store the real one with `strongroom credential add`")]
+    Placeholder(&'static str),
+    /// A time has an unknown form.
+    #[error("{0} is not a time: use Unix seconds or milliseconds, or 2027-01-31T00:00:00Z (without a zone: UTC)")]
+    Time(&'static str),
+    /// It is not JSON.
+    #[error("it is not JSON, or a member occurs twice{}", .until.map_or_else(String::new, |line| format!(" (up to line {line})")))]
+    NotJson {
+        /// Last line, if it has several.
+        until: Option<usize>,
+    },
+    /// It is not an item of the program.
+    #[error("it has not the form of the other program's items")]
+    Foreign,
+    /// It is a whole file of a folder.
+    #[error(transparent)]
+    File(FileError),
+    /// The other program answered with an error in place of the item.
+    #[error("the other program answered with an error{0}")]
+    ErrorAnswer(String),
 }
 
 impl ItemError {
+    /// Names the error's code only if it is a plain word.
+    pub(super) fn error_answer(code: &str) -> Self {
+        Self::ErrorAnswer(if is_word(code) { format!(": {code}") } else { String::new() })
+    }
+
     /// Names the type only if it is a plain word, because the text could be a secret.
     pub(super) fn of_kind(name: &str) -> Self {
-        let is_word = name.len() <= 64 && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
-        Self::NoSuchKind(if is_word { name.to_owned() } else { "that it names".to_owned() })
+        Self::NoSuchKind(if is_word(name) { name.to_owned() } else { "that it names".to_owned() })
     }
+}
+
+/// Returns true if the text is a short plain word, and therefore fit to be shown.
+fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
 }
 
 /// Reason why a whole file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the file is not {0}")]
-pub struct FileError(pub(super) &'static str);
+pub enum FileError {
+    /// It has another form.
+    #[error("the file is not {0}")]
+    Form(&'static str),
+    /// It has too many items.
+    #[error("there are more than {0} items")]
+    Items(usize),
+    /// It has too many members and list items.
+    #[error("there are more than {0} JSON values")]
+    Values(usize),
+}
 
 impl ItemSecret {
     /// Returns all secrets of the item.
@@ -141,13 +183,39 @@ impl ItemSecret {
             Self::HostScoped { headers, .. } => headers.values().collect(),
         }
     }
+
+    /// Returns the name of a secret that is a placeholder.
+    fn placeholder(&self) -> Option<&'static str> {
+        let named = |secrets: &[(&'static str, Option<&Secret>)]| {
+            let is_one = |secret: &Secret| is_placeholder(secret);
+            secrets.iter().find(|(_, secret)| secret.is_some_and(is_one)).map(|(name, _)| *name)
+        };
+        match self {
+            Self::OAuth2(tokens) => named(&[
+                ("the access token", Some(&tokens.access_token)),
+                ("the refresh token", tokens.refresh_token.as_ref()),
+                ("the client secret", tokens.own_client.as_ref()),
+            ]),
+            Self::ApiKey { parts, .. } => parts.iter().any(is_placeholder).then_some("the key"),
+            Self::UserPassword { username, password } => {
+                named(&[("the user name", Some(username)), ("the password", Some(password))])
+            }
+            Self::HostScoped { headers, .. } => headers.values().any(is_placeholder).then_some("the value of a header"),
+        }
+    }
 }
 
 impl Item {
     /// Creates an item whose texts contain no secret. Some people use the key itself as a name.
     pub(super) fn new(origin: String, id: &str, user: Option<String>, title: &str) -> Self {
         let found = Err(ItemError::NeverConnected);
-        Self { origin, id: shown(id), user, own_name: String::new(), names: Vec::new(), title: shown(title), found }
+        let (id, title) = (shown(id), shown(title));
+        Self { origin, id, file: None, user, own_name: String::new(), names: Vec::new(), title, found }
+    }
+
+    /// Creates the item of a file that cannot be read.
+    pub(crate) fn of_file(why: FileError) -> Self {
+        Self::new("file".to_owned(), "file", None, "").with(Err(ItemError::File(why)))
     }
 
     pub(super) fn called(self, own_name: &str, names: Vec<String>) -> Self {
@@ -155,7 +223,10 @@ impl Item {
     }
 
     pub(super) fn with(mut self, found: Result<ItemSecret, ItemError>) -> Self {
-        self.found = found;
+        self.found = found.and_then(|found| match found.placeholder() {
+            Some(name) => Err(ItemError::Placeholder(name)),
+            None => Ok(found),
+        });
         if let Ok(found) = &mut self.found {
             if found.secrets().iter().any(|secret| contains_secret(&self.title, secret)) {
                 self.title = String::new();
@@ -183,10 +254,9 @@ pub(super) fn shown(text: &str) -> String {
 
 /// Reads a token of visible ASCII (RFC 6749 §A.12).
 pub(super) fn token(text: Option<&str>, name: &'static str) -> Result<Option<Secret>, ItemError> {
-    match text {
-        None | Some("") => Ok(None),
-        Some(text) if text.bytes().all(|c| (0x20..=0x7e).contains(&c)) => Ok(Some(Secret::new(text))),
-        Some(_) => Err(ItemError::Member(name)),
+    match text.and_then(Secret::trimmed) {
+        Some(token) if !token.expose().bytes().all(|c| (0x20..=0x7e).contains(&c)) => Err(ItemError::Member(name)),
+        token => Ok(token),
     }
 }
 

@@ -7,12 +7,17 @@
 
 mod autogpt;
 mod document;
+mod entries;
 mod fernet;
 mod item;
 mod n8n;
 mod names;
 mod nango;
+mod placeholder;
 
+use crate::secret;
+
+pub use entries::Allowance;
 pub use fernet::{FernetKey, FernetKeyError};
 pub use item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members};
 #[cfg(test)]
@@ -20,18 +25,27 @@ pub(crate) use names::{Made, known_names, n8n_table};
 
 /// Reads AutoGPT's encrypted `integrations`: a single value, or rows of `id, integrations` as JSON
 /// or CSV.
-pub fn autogpt(bytes: &[u8], key: &FernetKey) -> Result<Vec<Item>, FileError> {
-    autogpt::items(bytes, key)
+pub fn autogpt(bytes: &[u8], key: &FernetKey, allowance: &mut Allowance) -> Result<Vec<Item>, FileError> {
+    decoded(bytes, |bytes| autogpt::items(bytes, key, allowance))
 }
 
-/// Reads connections in the format of Nango's API: one, or several as a list or line by line.
-pub fn nango(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    nango::items(bytes)
+/// Reads connections in the format of Nango's API.
+pub fn nango(bytes: &[u8], allowance: &mut Allowance) -> Result<Vec<Item>, FileError> {
+    decoded(bytes, |bytes| nango::items(bytes, allowance))
 }
 
 /// Reads the output of `n8n export:credentials --decrypted`.
-pub fn n8n(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    n8n::items(bytes)
+pub fn n8n(bytes: &[u8], allowance: &mut Allowance) -> Result<Vec<Item>, FileError> {
+    decoded(bytes, |bytes| n8n::items(bytes, allowance))
+}
+
+/// Reads a file without its byte order mark, and a file in UTF-16 as UTF-8. Other bytes that are not
+/// UTF-8 are left to the reader, which reports their line.
+fn decoded<T>(bytes: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
+    match secret::decode(bytes) {
+        Some(text) => read(text.as_bytes()),
+        None => read(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)),
+    }
 }
 
 /// Reads AutoGPT's column after decryption, for property tests and fuzz targets, which have no key.

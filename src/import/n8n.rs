@@ -10,33 +10,33 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::document::{self, SecretDocument, secret, text, time};
+use super::document::{self, secret, text, time};
+use super::entries::{Allowance, Collector};
 use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, shown, token};
 use super::names::{self, Made, N8nTable};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
-const FORM: FileError = FileError("in n8n's format: a JSON list of credentials, each with its id, name, type and data");
+const FORM: FileError =
+    FileError::Form("in n8n's format: credentials with id, name, type and data, in a JSON list or one after the other");
 
-pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    let documents = SecretDocument::all(bytes, "credentials").ok_or(FORM)?;
-    let is_credential = |one: &SecretDocument| text(one.value(), "type").is_some() && one.value().get("data").is_some();
-    if !documents.iter().all(is_credential) {
-        return Err(FORM);
-    }
+pub(super) fn items(bytes: &[u8], allowance: &mut Allowance) -> Result<Vec<Item>, FileError> {
     let table = names::n8n_table();
-    Ok(documents.iter().map(|one| item(one.value(), &table)).collect())
+    let mut collector = Collector::new(allowance);
+    collector.add_json(bytes, "credentials", |value| item(value, &table).map(Some))?;
+    collector.finish(FORM)
 }
 
-fn item(value: &Value, table: &N8nTable) -> Item {
-    let kind = text(value, "type").unwrap_or_default();
+fn item(value: &Value, table: &N8nTable) -> Option<Item> {
+    let kind = text(value, "type").filter(|_| value.get("data").is_some())?;
     let id = document::id(value, "id").unwrap_or_default();
     // Old versions of n8n number their credentials, so two instances have equal ids. The creation
     // time tells them apart.
     let made_at = text(value, "createdAt").map_or_else(String::new, |at| format!("@{at}"));
     let names = names::of_n8n(kind, table).into_iter().chain(Some(id.clone()).filter(|id| !id.is_empty())).collect();
     let title = text(value, "name").unwrap_or_default();
-    Item::new(format!("n8n:{kind}/{id}{made_at}"), &id, None, title).called(kind, names).with(found(value, kind, table))
+    let item = Item::new(format!("n8n:{kind}/{id}{made_at}"), &id, None, title).called(kind, names);
+    Some(item.with(found(value, kind, table)))
 }
 
 fn found(value: &Value, kind: &str, table: &N8nTable) -> Result<ItemSecret, ItemError> {
@@ -46,7 +46,7 @@ fn found(value: &Value, kind: &str, table: &N8nTable) -> Result<ItemSecret, Item
         _ => return Err(ItemError::Member("data")),
     };
     if document::object(data, "oauthTokenData").is_some() || data.get("accessTokenUrl").is_some() {
-        return tokens(data, time(value, "updatedAt")).map(|tokens| ItemSecret::OAuth2(Box::new(tokens)));
+        return tokens(data, time(value, "updatedAt")?).map(|tokens| ItemSecret::OAuth2(Box::new(tokens)));
     }
     let how = table.types.get(kind);
     if how.is_some_and(|how| how.made == Made::OAuth2) || kind.ends_with("OAuth2Api") || kind.ends_with("OAuth2") {

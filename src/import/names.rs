@@ -2,6 +2,7 @@
 //! listed is the same as here.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -55,15 +56,17 @@ pub(crate) fn n8n_table() -> N8nTable {
     toml::from_str(N8N).expect("the table is part of the program, and a test reads it")
 }
 
-fn nango_table() -> BTreeMap<String, String> {
-    toml::from_str(NANGO).expect("the table is part of the program, and a test reads it")
+fn nango_table() -> &'static BTreeMap<String, String> {
+    static TABLE: LazyLock<BTreeMap<String, String>> =
+        LazyLock::new(|| toml::from_str(NANGO).expect("the table is part of the program, and a test reads it"));
+    &TABLE
 }
 
 /// Returns all provider names of the tables.
 #[cfg(test)]
 pub(crate) fn known_names() -> Vec<String> {
     let n8n = n8n_table().types.into_values().map(|one| one.provider);
-    nango_table().into_values().chain(n8n).collect()
+    nango_table().values().cloned().chain(n8n).collect()
 }
 
 /// Returns possible provider names for a Nango connection: for each name the table's, the name

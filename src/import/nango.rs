@@ -4,29 +4,28 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::document::{self, SecretDocument, secret, text, time};
+use super::document::{self, secret, text, time};
+use super::entries::{Allowance, Collector};
 use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, shown, token};
 use super::names;
 
-const FORM: FileError = FileError("in Nango's format: a connection, or several as a JSON list or line by line");
+const FORM: FileError =
+    FileError::Form("in Nango's format: a connection, or several as a JSON list, line by line, or one after the other");
 
-pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FileError> {
-    let documents = SecretDocument::all(bytes, "connections").ok_or(FORM)?;
-    let is_connection = |one: &SecretDocument| document::id(one.value(), "connection_id").is_some();
-    if !documents.iter().all(is_connection) {
-        return Err(FORM);
-    }
-    Ok(documents.iter().map(|one| item(one.value())).collect())
+pub(super) fn items(bytes: &[u8], allowance: &mut Allowance) -> Result<Vec<Item>, FileError> {
+    let mut collector = Collector::new(allowance);
+    collector.add_json(bytes, "connections", |value| item(value).map(Some))?;
+    collector.finish(FORM)
 }
 
-fn item(value: &Value) -> Item {
-    let id = document::id(value, "connection_id").unwrap_or_default();
+fn item(value: &Value) -> Option<Item> {
+    let id = document::id(value, "connection_id")?;
     let key = text(value, "provider_config_key").unwrap_or_default();
     let number = document::id(value, "id").map_or_else(String::new, |number| format!("#{number}"));
     let origin = format!("nango:{key}/{id}{number}");
     let own = [text(value, "provider"), Some(key)].into_iter().flatten();
     let user = whose(value).unwrap_or_else(|| id.clone());
-    Item::new(origin, &id, Some(user), "").called(key, names::of_nango(own)).with(found(value))
+    Some(Item::new(origin, &id, Some(user), "").called(key, names::of_nango(own)).with(found(value)))
 }
 
 /// Returns the application's user, if the connection was made for one.
@@ -72,7 +71,7 @@ fn tokens(credentials: &Value, values: BTreeMap<String, String>, by_client: bool
         username: None,
         client_id,
         own_client: by_client.then(client_secret).transpose()?,
-        expires_at: time(credentials, "expires_at"),
+        expires_at: time(credentials, "expires_at")?,
         refresh_expires_at: None,
         values,
         members: Members(raw),

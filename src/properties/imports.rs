@@ -1,13 +1,14 @@
 //! Properties of import files and of our sealed export.
 
-use crate::import::{self, FernetKey, Item};
+use crate::import::{self, Allowance, FernetKey, Item};
 use crate::property::is_fit_to_be_shown;
 use crate::secret::Secret;
 
 /// Reads a file in each import format: texts about an item contain none of its secrets.
 pub fn import_files(bytes: &[u8]) {
     let key = FernetKey::parse(&Secret::new("A".repeat(43))).unwrap_or_else(|_| panic!("32 bytes are a key"));
-    let files = [import::nango(bytes), import::n8n(bytes), import::autogpt(bytes, &key)];
+    let mut all = Allowance::default();
+    let files = [import::nango(bytes, &mut all), import::n8n(bytes, &mut all), import::autogpt(bytes, &key, &mut all)];
     for file in files {
         match file {
             Ok(items) => items.iter().for_each(is_sound),

@@ -80,7 +80,8 @@ pub use status::{KeyVersion, VaultStatus};
 #[cfg(any(test, fuzzing))]
 pub(crate) use transfer::export_file::holds as export_holds;
 pub use transfer::export_file::{ExportFault, ExportWriter, read_export};
-pub use transfer::import::{ImportCandidate, ImportOutcome};
+pub use transfer::import::{ImportOutcome, Importer};
+pub use transfer::import_candidate::ImportCandidate;
 pub use transfer::transferred_credential::TransferredCredential;
 pub use txn::audit_context::{Actor, AuditContext, DeniedRequest};
 pub use txn::manifest::RestoreMark;

@@ -245,8 +245,7 @@ fn unrecognised_files_are_rejected_whole() {
     let desk = Desk::initialised();
     desk.write("junk", "hunter2 is my password");
     desk.write("list", "[1, {\"connection_id\": \"x\"}]");
-    for (from, file) in [("nango", "junk"), ("nango", "list"), ("n8n", "junk"), ("n8n", "list"), ("strongroom", "junk")]
-    {
+    for (from, file) in [("nango", "junk"), ("n8n", "junk"), ("n8n", "list"), ("strongroom", "junk")] {
         let mut arguments = vec!["credential", "import", file, "--from", from, "--user", "alice"];
         if from == "strongroom" {
             arguments.extend(["--passphrase-file", "junk"]);
@@ -262,6 +261,160 @@ fn unrecognised_files_are_rejected_whole() {
         .ended_with(1)
         .complained("githup");
     assert_eq!(audited(&desk, "credential.import"), 0);
+}
+
+/// A Nango connection of the user alice with an API key.
+fn connection(id: &str, key: &str) -> Value {
+    json!({"connection_id": id, "provider_config_key": "openai", "end_user": {"id": "alice"},
+           "credentials": {"type": "API_KEY", "apiKey": key}})
+}
+
+/// Imports a file of Nango, and returns source id, outcome and reason of each item.
+fn outcomes(desk: &Desk, file: &str) -> Vec<[String; 3]> {
+    let report = desk.run(&["credential", "import", file, "--from", "nango", "--json"]).json();
+    let text = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
+    let items = report["items"].as_array().unwrap();
+    items.iter().map(|item| ["source_id", "outcome", "reason"].map(|name| text(item, name))).collect()
+}
+
+#[tokio::test]
+async fn bad_lines_are_reported_with_their_number() {
+    let desk = Desk::initialised();
+    let (first, last) = (connection("a", "sk-first\r\n"), connection("b", "\u{feff}sk-last\n"));
+    let html = "<html>\n<body>502 Bad Gateway</body>\n</html>";
+    desk.write(
+        "lines",
+        &format!("\u{feff}{first}\r\n{{\"error\":{{\"code\":\"unknown_connection\"}}}}\n{html}\nhunter2\n{last}\n"),
+    );
+    let said = desk.run(&["credential", "import", "lines", "--from", "nango"]).ended_with(1);
+    assert!(
+        said.stderr.contains("2 of 4 items were not imported") && !said.stdout.contains("hunter2"),
+        "{}",
+        said.stderr
+    );
+    let outcomes = outcomes(&desk, "lines");
+    let expected = [
+        ["a", "already_here", ""],
+        ["item 2, line 2", "not_imported", "the other program answered with an error: unknown_connection"],
+        ["item 3, line 3", "not_imported", "it is not JSON, or a member occurs twice (up to line 6)"],
+        ["b", "already_here", ""],
+    ];
+    assert_eq!(outcomes, expected.map(|line| line.map(str::to_owned)));
+    let stored: Vec<_> = secrets(&desk, "alice").await.into_iter().map(|(_, secret)| secret).collect();
+    assert_eq!(stored, ["sk-first", "sk-last"], "without line ends and byte order mark");
+}
+
+#[tokio::test]
+async fn objects_and_files_come_one_after_the_other() {
+    let desk = Desk::initialised();
+    let all: Vec<Value> = ["a", "b", "c", "d"].map(|id| connection(id, &format!("sk-key-{id}"))).into();
+    desk.write("joined", &format!("{}{:#}[{}]", all[0], all[1], all[2]));
+    assert_eq!(outcomes(&desk, "joined").len(), 3);
+    std::fs::create_dir_all(desk.path("folder/inner")).unwrap();
+    let utf16: Vec<u8> =
+        "\u{feff}".encode_utf16().chain(all[3].to_string().encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    std::fs::write(desk.path("folder/d.json"), utf16).unwrap();
+    desk.write("folder/a.json", &all[0].to_string());
+    desk.write("folder/note.txt", "not a connection");
+    desk.write("folder/.hidden", "not a connection");
+    let report = desk.run(&["credential", "import", "folder", "--from", "nango", "--json"]).ended_with(1).json();
+    let items = report["items"].as_array().unwrap();
+    let told: Vec<_> =
+        items.iter().map(|item| (item["file"].as_str().unwrap(), item["outcome"].as_str().unwrap())).collect();
+    assert_eq!(told, [("a.json", "already_here"), ("d.json", "imported"), ("note.txt", "not_imported")]);
+    assert_eq!(secrets(&desk, "alice").await.len(), 4);
+    let said = desk.run(&["credential", "import", "folder", "--from", "nango"]).ended_with(1);
+    assert!(said.stdout.contains("note.txt: the file is not in Nango's format"), "{}", said.stdout);
+    std::fs::create_dir(desk.path("empty")).unwrap();
+    desk.run(&["credential", "import", "empty", "--from", "nango"]).ended_with(1).complained("empty has no files");
+}
+
+#[test]
+fn placeholders_are_not_imported() {
+    let desk = Desk::initialised();
+    let texts =
+        ["={{ $secrets.key }}", "Bearer {{token}}", "${OPENAI_KEY}", "$OPENAI_KEY", "<your key>", "****", " \n"];
+    let lines: Vec<String> = texts.iter().map(|text| connection("a", text).to_string()).collect();
+    desk.write("lines", &lines.join("\n"));
+    let outcomes = outcomes(&desk, "lines");
+    assert_eq!(outcomes.len(), texts.len());
+    for ([_, outcome, reason], text) in outcomes.iter().zip(texts) {
+        assert_eq!(outcome, "not_imported", "{text}");
+        let expected =
+            if text.trim().is_empty() { "apiKey is missing" } else { "the key is an expression or a placeholder" };
+        assert!(reason.starts_with(expected) && !reason.contains(text), "{text}: {reason}");
+    }
+    let n8n = |data: Value, kind: &str| json!({"id": "1", "name": "N", "type": kind, "data": data});
+    let all = json!([
+        n8n(json!({"name": "X-Key", "value": "={{ $json.key }}"}), "httpHeaderAuth"),
+        n8n(json!({"oauthTokenData": {"access_token": "={{ $json.token }}"}}), "githubOAuth2Api"),
+        n8n(json!({"user": "u", "password": "={{ $env.PASSWORD }}"}), "smtp"),
+        n8n(json!({"token": "{{ $json.token }}"}), "httpBearerAuth"),
+    ]);
+    desk.write("n8n.json", &all.to_string());
+    let report = desk
+        .run(&[
+            "credential",
+            "import",
+            "n8n.json",
+            "--from",
+            "n8n",
+            "--user",
+            "alice",
+            "--host",
+            "1=x.example",
+            "--json",
+        ])
+        .ended_with(1)
+        .json();
+    assert_eq!(report["not_imported"], 4, "{report}");
+    for item in report["items"].as_array().unwrap() {
+        assert!(item["reason"].as_str().unwrap().contains("is an expression or a placeholder"), "{item}");
+    }
+}
+
+#[test]
+fn expiry_without_zone_or_in_milliseconds_is_understood() {
+    let desk = Desk::initialised();
+    let tokens = |id: &str, expires_at: Value| {
+        json!({"connection_id": id, "provider_config_key": "github", "end_user": {"id": "alice"},
+               "credentials": {"type": "OAUTH2", "access_token": format!("gho-{id}"), "expires_at": expires_at}})
+    };
+    let lines = [
+        tokens("a", json!("2030-01-02T11:00:00")),
+        tokens("b", json!(1_893_582_000_000_i64)),
+        tokens("c", json!("1893582000")),
+        tokens("d", json!("next week")),
+    ];
+    desk.write("lines", &lines.map(|line| line.to_string()).join("\n"));
+    let outcomes = outcomes(&desk, "lines");
+    assert!(outcomes[..3].iter().all(|[_, outcome, _]| outcome == "imported"), "{outcomes:?}");
+    assert!(outcomes[3][2].starts_with("expires_at is not a time"), "{outcomes:?}");
+    for one in desk.run(&["credential", "list", "--json"]).succeeded().json().as_array().unwrap() {
+        assert_eq!(one["expires_at"], 1_893_582_000, "{one}");
+    }
+}
+
+/// Each item was compared with every credential of its user: ten times the items took a hundred
+/// times as long.
+#[tokio::test]
+async fn import_takes_linear_time_and_tells_its_progress() {
+    let desk = Desk::initialised();
+    let lines = |from: usize, to: usize| {
+        (from..to).map(|n| connection(&format!("c{n}"), &format!("sk-key-{n}")).to_string() + "\n").collect::<String>()
+    };
+    desk.write("few", &lines(0, 200));
+    desk.write("many", &lines(200, 2200));
+    let timed = |file: &str| {
+        let began = std::time::Instant::now();
+        let said = desk.run(&["credential", "import", file, "--from", "nango", "--json"]).succeeded();
+        (began.elapsed(), said.stderr)
+    };
+    let (few, quiet) = timed("few");
+    let (many, progress) = timed("many");
+    assert!(many < few * 20, "200 items took {few:?}, 2000 items {many:?}");
+    assert!(quiet.is_empty() && progress.contains("1000 of 2000 items"), "{progress}");
+    assert_eq!(secrets(&desk, "alice").await.len(), 2200);
 }
 
 #[tokio::test]

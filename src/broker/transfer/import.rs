@@ -11,7 +11,7 @@ use crate::id::CredentialId;
 use crate::import::Item;
 use crate::secret::Secret;
 use crate::vault::{
-    AuditContext, ExportFault, ImportCandidate, ImportOutcome, TransferredCredential, VaultError, read_export,
+    AuditContext, ExportFault, ImportCandidate, ImportOutcome, Importer, TransferredCredential, VaultError, read_export,
 };
 
 /// Report of an import.
@@ -34,8 +34,11 @@ pub struct ImportReport {
 pub struct ImportedItem {
     /// `imported`, `already_here` or `not_imported`.
     pub outcome: &'static str,
-    /// Id in the file.
+    /// Id in the file; of an entry that is not an item, its number and line.
     pub source_id: String,
+    /// Name of the file, if a folder is imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Owner, if known.
     pub user: Option<String>,
     /// Provider, or the name in the file if it is unknown here.
@@ -104,6 +107,7 @@ impl Broker {
         if let Some(user) = &options.user {
             line.user = Some(user.to_string());
         }
+        line.file.clone_from(&item.file);
         let origin = item.origin.clone();
         let arrival = self.new_credential(item, options).map(|(new, note)| {
             let arrival = self.0.vault.transfer().candidate(&new, origin);
@@ -136,6 +140,8 @@ impl Broker {
         // Additional tokens come last, because the new id of their login's first credential must be
         // known.
         prepared.sort_by_key(|one| one.first_of_its_login().is_some());
+        let importer = self.0.vault.transfer().importer(options.duplicates);
+        let total = prepared.len();
         let mut rehearsed = options.dry_run.then(|| self.rehearse(&prepared, options).into_iter());
         let mut here: BTreeMap<CredentialId, CredentialId> = BTreeMap::new();
         let mut items = Vec::with_capacity(prepared.len());
@@ -150,7 +156,7 @@ impl Broker {
                         arrival.came_beside(first);
                     }
                     let elsewhere = moved.as_ref().map(|moved| moved.summary.id);
-                    let stored = self.store_arrival(arrival, moved, options.duplicates, who).await;
+                    let stored = self.store_arrival(&importer, arrival, moved, who).await;
                     if let (Some(elsewhere), Ok(ImportOutcome::Stored(id) | ImportOutcome::Known(id))) =
                         (elsewhere, &stored)
                     {
@@ -174,6 +180,9 @@ impl Broker {
                 }
             }
             items.push((at, line));
+            if let Some(tell) = options.on_progress {
+                tell(items.len(), total);
+            }
         }
         items.sort_by_key(|(at, _)| *at);
         report.items = items.into_iter().map(|(_, line)| line).collect();
@@ -183,15 +192,15 @@ impl Broker {
     /// Stores one credential, after the OAuth client that was registered for it.
     async fn store_arrival(
         &self,
+        importer: &Importer<'_>,
         arrival: ImportCandidate,
         moved: Option<TransferredCredential>,
-        duplicates: bool,
         who: &AuditContext,
     ) -> Result<ImportOutcome, VaultError> {
         if let Some((at, client)) = moved.and_then(|moved| moved.registration) {
             self.0.vault.registrations().put(&at, client, None, who).await?;
         }
-        self.0.vault.transfer().import(arrival, duplicates, who).await
+        importer.import(arrival, who).await
     }
 
     fn rehearse(&self, prepared: &[Prepared], options: &ImportOptions) -> Vec<Result<ImportOutcome, String>> {
@@ -209,6 +218,7 @@ impl ImportedItem {
         Self {
             outcome: "not_imported",
             source_id: source_id.to_owned(),
+            file: None,
             user: user.map(str::to_owned),
             provider: provider.to_owned(),
             kind: None,

@@ -29,6 +29,8 @@ pub struct ImportOptions {
     pub duplicates: bool,
     /// True to write nothing and only report.
     pub dry_run: bool,
+    /// Called after each item, with the number of items so far and of all.
+    pub on_progress: Option<fn(usize, usize)>,
 }
 
 /// Reason why an item cannot be imported. It contains names and ids, never a secret.

@@ -7,18 +7,24 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use zeroize::Zeroizing;
 
-use crate::broker::{AuditContext, ExportFault, HostPattern, ImportOptions, ImportReport};
+use crate::broker::{AuditContext, ExportFault, HostPattern, ImportOptions, ImportReport, ImportedItem};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
 use crate::cli::secret_input;
 use crate::id::{ProviderName, UserId};
-use crate::import::{self, FernetKey, Item};
+use crate::import::{self, Allowance, FernetKey, FileError, Item};
 
-/// Maximum size of another program's file, in bytes.
+/// Maximum size of another program's file, or of all files of a folder, in bytes.
 const LARGEST_FILE: u64 = 32 << 20;
+
+/// Maximum number of files in a folder.
+const MAX_FILES: usize = 10_000;
+
+/// Number of items after which progress is reported.
+const PROGRESS_STEP: usize = 1_000;
 
 /// Maximum size of a sealed export, in bytes.
 const LARGEST_EXPORT: u64 = 256 << 20;
@@ -26,7 +32,7 @@ const LARGEST_EXPORT: u64 = 256 << 20;
 /// Import credentials from AutoGPT Platform, Nango, n8n, or another vault's export
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Import {
-    /// File to import; `-` for standard input
+    /// File to import, or a folder of files; `-` for standard input
     file: PathBuf,
     /// Program that wrote the file
     #[arg(long, value_name = "PROGRAM")]
@@ -89,6 +95,7 @@ impl Import {
             hosts: BTreeMap::from_iter(self.host.clone()),
             duplicates: self.duplicates,
             dry_run: self.dry_run,
+            on_progress: Some(tell_progress),
         };
         let report = match self.from {
             From::Strongroom => {
@@ -122,35 +129,82 @@ impl Import {
         Ok(())
     }
 
-    /// Reads the items of another program's file.
+    /// Reads the items of another program's file, or of all files of a folder.
     fn items(&self) -> Result<Vec<Item>, Failure> {
-        let bytes = self.read(LARGEST_FILE)?;
-        let items = match self.from {
-            From::Nango => import::nango(&bytes),
-            From::N8n => import::n8n(&bytes),
-            From::Autogpt | From::Strongroom => {
-                let text = secret_input::given_or_asked(self.key_file.as_deref(), "AutoGPT's ENCRYPTION_KEY")?;
-                let key = FernetKey::parse(&text).map_err(|error| {
-                    Failure::new(error.to_string())
-                        .advise("nothing was imported; use ENCRYPTION_KEY from the environment of AutoGPT's backend")
-                })?;
-                import::autogpt(&bytes, &key)
-            }
+        let key = match self.from {
+            From::Autogpt => Some(self.fernet_key()?),
+            _ => None,
         };
-        items.map_err(|fault| {
-            Failure::new(format!("{}: {fault}", self.file.display()))
-                .advise("docs/how-to/import-and-export.md says how to make the file; nothing was imported")
+        let mut allowance = Allowance::default();
+        let mut items_of = |bytes: &[u8]| match (&key, self.from) {
+            (Some(key), _) => import::autogpt(bytes, key, &mut allowance),
+            (None, From::N8n) => import::n8n(bytes, &mut allowance),
+            (None, _) => import::nango(bytes, &mut allowance),
+        };
+        if !self.file.is_dir() {
+            return items_of(&self.read(LARGEST_FILE)?).map_err(|fault| Self::not_read(&self.file, fault));
+        }
+        let (mut items, mut left) = (Vec::new(), LARGEST_FILE);
+        for path in self.files()? {
+            let bytes = secret_input::bytes_of(&path, left)?;
+            left = left.checked_sub(bytes.len() as u64).ok_or_else(|| self.too_large(LARGEST_FILE))?;
+            let of_file = match items_of(&bytes) {
+                Err(fault @ FileError::Form(_)) => vec![Item::of_file(fault)],
+                other => other.map_err(|fault| Self::not_read(&path, fault))?,
+            };
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            items.extend(of_file.into_iter().map(|item| Item { file: name.clone(), ..item }));
+        }
+        Ok(items)
+    }
+
+    /// Returns the files of the folder, by name. Hidden files and folders in it are left out.
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let unreadable = |error| Failure::new(format!("cannot read {}: {error}", self.file.display()));
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.file).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !is_hidden && path.is_file() {
+                files.push(path);
+            }
+            if files.len() > MAX_FILES {
+                return Err(Failure::new(format!("{} has more than {MAX_FILES} files", self.file.display()))
+                    .advise("nothing was imported; split the folder"));
+            }
+        }
+        files.sort();
+        if files.is_empty() {
+            return Err(Failure::new(format!("{} has no files", self.file.display()))
+                .advise("name the file, or the folder that the files are in"));
+        }
+        Ok(files)
+    }
+
+    fn fernet_key(&self) -> Result<FernetKey, Failure> {
+        let text = secret_input::given_or_asked(self.key_file.as_deref(), "AutoGPT's ENCRYPTION_KEY")?;
+        FernetKey::parse(&text).map_err(|error| {
+            Failure::new(error.to_string())
+                .advise("nothing was imported; use ENCRYPTION_KEY from the environment of AutoGPT's backend")
+        })
+    }
+
+    fn not_read(path: &Path, fault: FileError) -> Failure {
+        Failure::new(format!("{}: {fault}", path.display())).advise(match fault {
+            FileError::Form(_) => "docs/how-to/import-and-export.md says how to make the file; nothing was imported",
+            FileError::Items(_) | FileError::Values(_) => "nothing was imported; split the file",
         })
     }
 
     /// Reads the file.
     fn read(&self, most: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let bytes = secret_input::bytes_of(&self.file, most)?;
-        if bytes.len() as u64 > most {
-            return Err(Failure::new(format!("{} is larger than {} MiB", self.file.display(), most >> 20))
-                .advise("nothing was imported; split the file"));
-        }
-        Ok(bytes)
+        if bytes.len() as u64 > most { Err(self.too_large(most)) } else { Ok(bytes) }
+    }
+
+    fn too_large(&self, most: u64) -> Failure {
+        Failure::new(format!("{} is larger than {} MiB", self.file.display(), most >> 20))
+            .advise("nothing was imported; split the file")
     }
 
     fn not_opened(&self, fault: ExportFault) -> Failure {
@@ -174,6 +228,22 @@ impl Import {
     }
 }
 
+/// Returns the reason or the note, after the name of the file if there are several.
+fn note_of(item: &ImportedItem) -> String {
+    let note = item.reason.as_ref().or(item.note.as_ref());
+    match (&item.file, note) {
+        (Some(file), Some(note)) => format!("{file}: {note}"),
+        (_, note) => note.cloned().unwrap_or_default(),
+    }
+}
+
+/// Tells the progress of a long import on standard error.
+fn tell_progress(done: usize, total: usize) {
+    if done.is_multiple_of(PROGRESS_STEP) && done < total {
+        note(format!("{done} of {total} items"));
+    }
+}
+
 fn table(report: &ImportReport, json: bool, out: &mut Output) -> Result<(), Failure> {
     if json {
         return out.json(report);
@@ -192,7 +262,7 @@ fn table(report: &ImportReport, json: bool, out: &mut Output) -> Result<(), Fail
             item.kind.unwrap_or_default().to_owned(),
             item.title.clone(),
             item.credential.map_or_else(|| item.source_id.clone(), |id| id.to_string()),
-            item.reason.clone().or_else(|| item.note.clone()).unwrap_or_default(),
+            note_of(item),
         ]
     })?;
     out.line(format!(

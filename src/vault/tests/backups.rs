@@ -335,7 +335,7 @@ async fn tokens_after_a_restore_are_not_stale() {
             Some(&user("grace")),
         ),
     ] {
-        restored.vault.transfer().import(arrival, false, &AuditContext::command_line()).await.unwrap();
+        restored.vault.transfer().importer(false).import(arrival, &AuditContext::command_line()).await.unwrap();
     }
     assert_eq!(restored.vault.standby().count_stale().unwrap(), 2, "what is imported came after the restore");
     let again = restored.in_folder("b2");

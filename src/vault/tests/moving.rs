@@ -58,7 +58,7 @@ async fn moved_credential_keeps_its_data() {
     let scoped = here.add("bob", "http", CredentialSecret::HostScoped { host, headers }).await;
     for moved in exported(&here).await {
         let arrival = there.vault.transfer().moved_candidate(moved, None);
-        there.vault.transfer().import(arrival, false, &who()).await.unwrap();
+        there.vault.transfer().importer(false).import(arrival, &who()).await.unwrap();
     }
     for before in [stored, scoped] {
         let (_, old) = here.read(&before).await.unwrap();
@@ -80,7 +80,7 @@ async fn existing_credential_stays_and_a_rehearsal_tells() {
     let rehearse = |duplicates| there.vault.transfer().rehearse(&[again(), again()], duplicates).unwrap();
     assert_eq!(rehearse(false), [ImportOutcome::Stored(id), ImportOutcome::Known(id)], "the file has it twice");
     assert_eq!(there.audited("credential.import"), 0, "nothing is written");
-    let import = async |duplicates| there.vault.transfer().import(again(), duplicates, &who()).await.unwrap();
+    let import = async |duplicates| there.vault.transfer().importer(duplicates).import(again(), &who()).await.unwrap();
     assert_eq!(import(false).await, ImportOutcome::Stored(id));
     assert_eq!(import(false).await, ImportOutcome::Known(id));
     assert!(matches!(import(true).await, ImportOutcome::Stored(other) if other != id));
@@ -96,7 +96,7 @@ async fn import_for_another_user_gets_a_new_id() {
     let bob: UserId = "bob".parse().unwrap();
     let import = async || {
         let arrival = bench.vault.transfer().moved_candidate(moved.clone(), Some(&bob));
-        bench.vault.transfer().import(arrival, false, &who()).await.unwrap()
+        bench.vault.transfer().importer(false).import(arrival, &who()).await.unwrap()
     };
     let ImportOutcome::Stored(id) = import().await else { panic!("bob has none") };
     assert_ne!(id, alices.id);
@@ -108,7 +108,10 @@ async fn duplicate_is_detected_by_origin_account_or_secret() {
     let bench = Bench::new();
     let store = async |new: NewCredential, origin: &str| {
         let arrival = bench.vault.transfer().candidate(&new, origin.to_owned());
-        matches!(bench.vault.transfer().import(arrival, false, &who()).await.unwrap(), ImportOutcome::Stored(_))
+        matches!(
+            bench.vault.transfer().importer(false).import(arrival, &who()).await.unwrap(),
+            ImportOutcome::Stored(_)
+        )
     };
     let key = |key: &str| new("alice", "github", CredentialSecret::ApiKey(Secret::new(key)));
     assert!(store(key("one"), "n8n:1").await);
@@ -131,13 +134,16 @@ async fn duplicate_is_detected_by_origin_account_or_secret() {
 async fn origin_survives_a_new_secret() {
     let bench = Bench::new();
     let arrival = bench.vault.transfer().candidate(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
-    bench.vault.transfer().import(arrival, false, &who()).await.unwrap();
+    bench.vault.transfer().importer(false).import(arrival, &who()).await.unwrap();
     let stored =
         bench.vault.credentials().list(&"alice".parse().unwrap(), None, CredentialPage::default()).unwrap().remove(0);
     let replaced = bench.replace(&stored, new("alice", "github", tokens("other", "other"))).await.unwrap();
     assert_eq!(replaced.origin.as_deref(), Some("n8n:1"));
     let again = bench.vault.transfer().candidate(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
-    assert_eq!(bench.vault.transfer().import(again, false, &who()).await.unwrap(), ImportOutcome::Known(stored.id));
+    assert_eq!(
+        bench.vault.transfer().importer(false).import(again, &who()).await.unwrap(),
+        ImportOutcome::Known(stored.id)
+    );
 }
 
 #[tokio::test]

@@ -2,4 +2,6 @@
 
 pub(crate) mod export_file;
 pub(crate) mod import;
+pub(crate) mod import_candidate;
+mod known_credentials;
 pub(crate) mod transferred_credential;
