@@ -19,7 +19,7 @@ pub(super) const FROM_FILE: &str = "give the secret with --from-file FILE, or --
 
 /// Asks on the terminal, without echo.
 pub(super) fn ask(question: &str, otherwise: &str) -> Result<Secret, Failure> {
-    rpassword::prompt_password(format!("{question}: ")).map(Secret::new).map_err(|error| {
+    rpassword::prompt_password(format!("{question}: ")).map(|text| trimmed(&text)).map_err(|error| {
         Failure::configuration(format!("there is no terminal to ask for a secret ({error})")).advise(otherwise)
     })
 }
@@ -45,10 +45,10 @@ pub(super) fn ask_twice(question: &str, otherwise: &str) -> Result<Secret, Failu
 pub(super) fn first_line() -> Result<Secret, Failure> {
     let mut line = Zeroizing::new(String::with_capacity(LINE));
     io::stdin().lock().read_line(&mut line).map_err(|error| unreadable(Path::new("-"), error))?;
-    Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
+    Ok(trimmed(&line))
 }
 
-/// Reads a file, or standard input for `-`, without its last line end.
+/// Reads a file, or standard input for `-`, without line ends around it.
 pub(super) fn from_file(path: &Path) -> Result<Secret, Failure> {
     if path == Path::new("-") && io::stdin().is_terminal() {
         super::output::note("Reading the secret from the terminal, where it is visible. End with Ctrl-D.");
@@ -57,8 +57,13 @@ pub(super) fn from_file(path: &Path) -> Result<Secret, Failure> {
     if bytes.len() as u64 > LIMIT {
         return Err(unreadable(path, "it is larger than 1 MiB"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| unreadable(path, "it is not UTF-8 text"))?;
-    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    let text = secret::decode(&bytes).ok_or_else(|| unreadable(path, "it is not UTF-8 text"))?;
+    Ok(trimmed(&text))
+}
+
+/// Drops line ends and a byte order mark around a secret. A blank one is empty.
+fn trimmed(text: &str) -> Secret {
+    Secret::trimmed(text).unwrap_or_else(|| Secret::new(""))
 }
 
 /// Reads a file, or standard input for `-`: up to `limit` bytes and one more, so that the caller

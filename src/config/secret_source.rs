@@ -130,7 +130,8 @@ impl SecretReader {
         Self { environment, hidden: hidden.into_iter().collect() }
     }
 
-    /// Reads the secret: line ends after it are dropped; an empty one is a fault.
+    /// Reads the secret: line ends and a byte order mark around it are dropped; a blank one is a
+    /// fault.
     pub fn read(&self, source: &SecretSource) -> Result<Secret, SecretFault> {
         let text = match source {
             SecretSource::Inline(secret) => Ok(secret.clone()),
@@ -141,7 +142,7 @@ impl SecretReader {
             SecretSource::Credential(name) => self.credential_path(name).and_then(|path| read_file(&path)),
             SecretSource::Command(argv) => self.output_of(argv),
         };
-        text.and_then(|secret| trimmed(&secret))
+        text.and_then(|secret| Secret::trimmed(secret.expose()).ok_or_else(|| "it is empty".to_owned()))
             .map_err(|reason| SecretFault { source_name: source.to_string(), reason })
     }
 
@@ -212,14 +213,7 @@ fn output_in_time(mut child: Child) -> Result<Secret, String> {
 }
 
 fn text_of(bytes: &[u8]) -> Result<Secret, String> {
-    std::str::from_utf8(bytes).map(Secret::new).map_err(|_| "it is not UTF-8 text".to_owned())
-}
-
-fn trimmed(secret: &Secret) -> Result<Secret, String> {
-    match secret.expose().trim_end_matches(['\r', '\n']) {
-        "" => Err("it is empty".to_owned()),
-        text => Ok(Secret::new(text)),
-    }
+    secret::decode(bytes).map(|text| Secret::new(text.as_str())).ok_or_else(|| "it is not UTF-8 text".to_owned())
 }
 
 #[cfg(test)]
@@ -246,7 +240,15 @@ mod tests {
         assert!(reader().read(&SecretSource::File(path.clone())).unwrap().equals("hunter2"));
         std::fs::write(&path, "\n").unwrap();
         assert!(fault(&SecretSource::File(path.clone())).ends_with("it is empty"));
-        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        for bytes in [&b"\xef\xbb\xbfhunter2\r\n"[..], b"\xff\xfeh\0u\0n\0t\0e\0r\x002\0\n\0"] {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(reader().read(&SecretSource::File(path.clone())).unwrap().equals("hunter2"), "{bytes:?}");
+            let printed = command(&["cat", path.to_str().unwrap()]);
+            assert!(reader().read(&printed).unwrap().equals("hunter2"), "{bytes:?}");
+        }
+        std::fs::write(&path, "\u{feff} \r\n").unwrap();
+        assert!(fault(&SecretSource::File(path.clone())).ends_with("it is empty"));
+        std::fs::write(&path, [0xff, 0xff]).unwrap();
         assert!(fault(&SecretSource::File(path)).ends_with("not UTF-8 text"));
         assert!(fault(&SecretSource::File("/dev/zero".into())).contains("larger than"));
     }

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::EgressSetupError;
+use crate::jose::pem;
 
 /// Returns settings for TLS 1.2 and 1.3 with Mozilla's roots and the certificates of the PEM files.
 pub(super) fn client_config(ca_certificates: &[PathBuf]) -> Result<ClientConfig, EgressSetupError> {
@@ -31,10 +32,11 @@ pub(super) fn client_config(ca_certificates: &[PathBuf]) -> Result<ClientConfig,
 }
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), EgressSetupError> {
-    let pem = fs::read(path).map_err(|source| EgressSetupError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = fs::read(path).map_err(|source| EgressSetupError::Unreadable { path: path.to_owned(), source })?;
     let none = || EgressSetupError::NoCertificate(path.to_owned());
-    let certificates: Vec<CertificateDer<'_>> =
-        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| none())?;
+    let certificates: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(pem::repaired(&bytes).as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|_| none())?;
     if certificates.is_empty() {
         return Err(none());
     }

@@ -18,6 +18,7 @@ mod algorithm;
 mod claims;
 mod jwks;
 mod jws;
+pub(crate) mod pem;
 mod signing;
 
 #[cfg(test)]

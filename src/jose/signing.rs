@@ -10,16 +10,14 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
+use super::pem;
 
 /// Reason why a private key cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not PEM, or without an unencrypted PKCS#8 key.
-    #[error(
-        "the file has no PKCS#8 private key (\"BEGIN PRIVATE KEY\"); \
-         convert it with `openssl pkcs8 -topk8 -nocrypt`"
-    )]
-    NotPkcs8,
+    #[error("the file has no PKCS#8 private key (\"BEGIN PRIVATE KEY\"): {0}")]
+    NotPkcs8(&'static str),
     /// The key is damaged, or no algorithm uses such a key.
     #[error("the key is damaged or unsupported; use RSA (2048 to 4096 bits), P-256, P-384 or Ed25519")]
     Unusable,
@@ -65,12 +63,13 @@ impl SigningKey {
         Self::from_pkcs8(&*pkcs8).expect("every 32 bytes are a seed")
     }
 
-    /// Reads the first PKCS#8 key of a PEM text.
+    /// Reads the first PKCS#8 key of a PEM text, and repairs the text if it was pasted.
     ///
     /// # Errors
     /// See [`KeyError`].
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPkcs8)?;
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem::repaired(text.as_bytes()).as_bytes())
+            .map_err(|_| KeyError::NotPkcs8(pem::describe(text.as_bytes())))?;
         Self::from_pkcs8(der.secret_pkcs8_der())
     }
 

@@ -240,8 +240,8 @@ pub fn service_account(key: &Value, issuer: Option<String>, subject: Option<Stri
     const FORM: &str = "the key must be a PEM text or an object with `private_key` and `client_email`";
     let parsed: Value;
     let key = match key {
-        Value::String(text) if text.trim_start().starts_with('{') => {
-            parsed = serde_json::from_str(text).map_err(|_| FORM)?;
+        Value::String(text) if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') => {
+            parsed = crate::json::parse(text.as_bytes()).ok_or(FORM)?;
             &parsed
         }
         other => other,

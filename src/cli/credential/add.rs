@@ -83,14 +83,14 @@ impl Add {
             Kind::OAuth2 => return Err(oauth_is_connected()),
             Kind::ApiKey => {
                 let api_key = given.map_or_else(|| secret_input::ask("API key", FROM_FILE), Ok)?;
-                CredentialSecret::ApiKey(not_empty(api_key, "API key")?)
+                CredentialSecret::ApiKey(not_empty(&api_key, "API key")?)
             }
             Kind::UserPassword => {
                 let (username, password) = match given {
                     Some(text) => two_lines(&text)?,
                     None => (secret_input::ask("User name", FROM_FILE)?, secret_input::ask("Password", FROM_FILE)?),
                 };
-                let (username, password) = (not_empty(username, "user name")?, not_empty(password, "password")?);
+                let (username, password) = (not_empty(&username, "user name")?, not_empty(&password, "password")?);
                 CredentialSecret::UserPassword { username, password }
             }
             Kind::HostScoped => {
@@ -112,7 +112,7 @@ impl Add {
         }
         self.header
             .iter()
-            .map(|name| Ok((name.to_string(), header_value(secret_input::ask(name.as_str(), FROM_FILE)?)?)))
+            .map(|name| Ok((name.to_string(), header_value(&secret_input::ask(name.as_str(), FROM_FILE)?)?)))
             .collect()
     }
 }
@@ -122,8 +122,8 @@ fn oauth_is_connected() -> Failure {
         .advise("use `strongroom connect PROVIDER`, or --grant for a grant without a login")
 }
 
-fn not_empty(secret: Secret, what: &str) -> Result<Secret, Failure> {
-    if secret.is_empty() { Err(Failure::new(format!("the {what} is empty"))) } else { Ok(secret) }
+fn not_empty(secret: &Secret, what: &str) -> Result<Secret, Failure> {
+    Secret::trimmed(secret.expose()).ok_or_else(|| Failure::new(format!("the {what} is empty")))
 }
 
 fn two_lines(text: &Secret) -> Result<(Secret, Secret), Failure> {
@@ -140,7 +140,7 @@ fn header_lines(text: &Secret) -> Result<BTreeMap<String, Secret>, Failure> {
             || Failure::new(format!("line {} is not a header", number + 1)).advise("use the form `Name: value`");
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
         let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
-        if headers.insert(name.to_string(), header_value(Secret::new(value.trim()))?).is_some() {
+        if headers.insert(name.to_string(), header_value(&Secret::new(value.trim()))?).is_some() {
             return Err(Failure::new(format!("line {} repeats the header {name}", number + 1)));
         }
     }
@@ -148,7 +148,7 @@ fn header_lines(text: &Secret) -> Result<BTreeMap<String, Secret>, Failure> {
 }
 
 /// Checks that a value is not empty and valid in a header (RFC 9110 §5.5).
-fn header_value(value: Secret) -> Result<Secret, Failure> {
+fn header_value(value: &Secret) -> Result<Secret, Failure> {
     let value = not_empty(value, "header's value")?;
     match http::HeaderValue::from_str(value.expose()) {
         Ok(_) => Ok(value),

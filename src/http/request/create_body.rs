@@ -189,13 +189,13 @@ impl From<CreateBody> for CreateRequest {
     }
 }
 
-/// A secret that is not empty.
+/// A secret that is not blank, without the line ends that come with a pasted or saved text.
 pub(super) struct Given(pub(super) Secret);
 
 impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let secret = Secret::deserialize(deserializer)?;
-        if secret.is_empty() { Err(de::Error::invalid_length(0, &"a secret")) } else { Ok(Self(secret)) }
+        Secret::trimmed(secret.expose()).map(Self).ok_or_else(|| de::Error::invalid_length(0, &"a secret"))
     }
 }
 

@@ -30,6 +30,8 @@ impl<B: DeserializeOwned + ToSchema + Send + 'static> FromBody for B {
 /// built, and what was not taken over is wiped: it may be a secret.
 pub(crate) fn parse<B: FromBody>(content_type: Option<&HeaderValue>, bytes: &[u8]) -> Result<B, Vec<RequestFault>> {
     let fault = |kind, msg: &str| Err(vec![RequestFault::new(kind, ["body"], msg)]);
+    // RFC 8259 §8.1 allows a parser to ignore a byte order mark.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.is_empty() {
         return fault("missing", "Field required");
     }
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn invalid_json_is_one_fault_with_its_position() {
         let deep = "[".repeat(100_000);
-        let bad: [&[u8]; 12] = [
+        let bad: [&[u8]; 11] = [
             b"{",
             b"{\"name\": \"x\"} x",
             b"{'name': 1}",
@@ -122,7 +124,6 @@ mod tests {
             b"{\"name\": \"a\x00b\"}",
             b"NaN",
             b" ",
-            b"\xef\xbb\xbf{}",
             b"{\"name\": \"x\",}",
             deep.as_bytes(),
         ];
@@ -137,6 +138,12 @@ mod tests {
             assert!(found[0]["loc"][1].is_u64());
         }
         assert_eq!(faults(None, b"{\n\"name\": x}")[0]["loc"], json!(["body", 10]));
+    }
+
+    #[test]
+    fn byte_order_mark_is_dropped() {
+        assert_eq!(parse(None, b"\xef\xbb\xbf{\"name\": \"x\"}\r\n"), Ok(Named { name: "x".to_owned() }));
+        assert_eq!(faults(None, b"\xef\xbb\xbf")[0]["type"], "missing");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+use crate::jose::pem;
 
 /// Error of a certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +23,8 @@ pub enum TlsError {
     #[error("cannot read {}: {_1}", _0.display())]
     Unreadable(PathBuf, io::Error),
     /// A file is not PEM, or has no certificate or no private key.
-    #[error("{} holds no {_1} in PEM form", _0.display())]
-    NotPem(PathBuf, &'static str),
+    #[error("{} holds no {_1} in PEM form: {_2}", _0.display())]
+    NotPem(PathBuf, &'static str, &'static str),
     /// The key does not belong to the certificate, or rustls does not support it.
     #[error("the certificate and the key do not make a pair: {0}")]
     Mismatch(rustls::Error),
@@ -91,16 +94,20 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let open = |path: &Path| fs::read(path).map_err(|source| TlsError::Unreadable(path.to_owned(), source));
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&open(certificate)?)
+    let open = |path: &Path| match fs::read(path) {
+        Ok(bytes) => Ok(Zeroizing::new(bytes)),
+        Err(source) => Err(TlsError::Unreadable(path.to_owned(), source)),
+    };
+    let (chain_pem, key_pem) = (open(certificate)?, open(key)?);
+    let none = |path: &Path, what, bytes: &[u8]| TlsError::NotPem(path.to_owned(), what, pem::describe(bytes));
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem::repaired(&chain_pem).as_bytes())
         .collect::<Result<_, _>>()
-        .map_err(|_| TlsError::NotPem(certificate.to_owned(), "certificate"))?;
+        .map_err(|_| none(certificate, "certificate", &chain_pem))?;
     if chain.is_empty() {
-        return Err(TlsError::NotPem(certificate.to_owned(), "certificate"));
+        return Err(none(certificate, "certificate", &chain_pem));
     }
-    let key_pem = zeroize::Zeroizing::new(open(key)?);
-    let private =
-        PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| TlsError::NotPem(key.to_owned(), "private key"))?;
+    let private = PrivateKeyDer::from_pem_slice(pem::repaired(&key_pem).as_bytes())
+        .map_err(|_| none(key, "private key", &key_pem))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the ring provider has cipher suites for TLS 1.2 and 1.3")
