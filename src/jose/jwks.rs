@@ -90,20 +90,20 @@ impl Jwks {
 
 impl PublicKey {
     fn read(jwk: &Map<String, Value>) -> Option<Self> {
-        let text = |name: &str| jwk.get(name).map(|value| value.as_str().ok_or(()));
-        let private = ["d", "p", "q", "k"].iter().any(|name| jwk.contains_key(*name));
-        let other_use = text("use").is_some_and(|word| word != Ok("sig"));
-        let verifies = jwk.get("key_ops").is_none_or(|operations| {
-            operations.as_array().is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
-        });
-        if private || other_use || !verifies {
+        // An optional member that is empty or of a wrong type counts as absent.
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let private = ["d", "p", "q", "k"].iter().any(|name| text(name).is_some());
+        let other_use = text("use").is_some_and(|word| word != "sig");
+        let operations: Vec<&str> =
+            jwk.get("key_ops").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        if private || other_use || !(operations.is_empty() || operations.contains(&"verify")) {
             return None;
         }
-        let id = text("kid").transpose().ok()?;
+        let id = text("kid");
         if id.is_some_and(|id| id.len() > MAX_KEY_ID) {
             return None;
         }
-        let algorithm = match text("alg").transpose().ok()? {
+        let algorithm = match text("alg") {
             Some(name) => Some(Algorithm::from_name(name)?),
             None => None,
         };

@@ -332,7 +332,7 @@ fn entry(
         "identity": null,
     });
     // A URL with a brace would be read as a template; no server has one.
-    serde_json::from_value(entry).map_err(|_| DiscoveryError::Malformed("authorization_endpoint"))
+    serde_json::from_value(entry).map_err(|_| DiscoveryError::Missing("authorization_endpoint"))
 }
 
 fn unusable(error: &ResourceError) -> Error {

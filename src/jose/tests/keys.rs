@@ -76,9 +76,13 @@ fn the_error_says_how_to_convert_to_pkcs8() {
     for text in
         ["", "hunter2", public, &RSA.replace("PRIVATE", "RSA PRIVATE"), &RSA.replace("PRIVATE", "ENCRYPTED PRIVATE")]
     {
-        assert_eq!(SigningKey::from_pem(text).err(), Some(KeyError::NotPkcs8), "{text}");
+        assert!(matches!(SigningKey::from_pem(text), Err(KeyError::NotPkcs8(_))), "{text}");
     }
-    assert!(KeyError::NotPkcs8.to_string().contains("openssl pkcs8 -topk8 -nocrypt"));
+    for (label, named) in [("RSA PRIVATE", "older form"), ("ENCRYPTED PRIVATE", "encrypted")] {
+        let error = SigningKey::from_pem(&RSA.replace("PRIVATE", label)).err().unwrap().to_string();
+        assert!(error.contains(named) && error.contains("openssl pkcs8 -topk8 -nocrypt"), "{error}");
+    }
+    assert!(SigningKey::from_pem(&format!("\"{}\"", RSA.replace('\n', "\\n"))).is_ok(), "it was pasted from JSON");
     assert_eq!(SigningKey::from_pkcs8(b"0").err(), Some(KeyError::Unusable));
 }
 
@@ -99,7 +103,6 @@ fn unusable_keys_are_skipped_invalid_sets_rejected() {
         changed("crv", json!("P-384")),
         changed("crv", json!("secp256k1")),
         changed("kty", json!("DSA")),
-        changed("kid", json!(7)),
         changed("kid", json!("k".repeat(1025))),
         changed("x", json!("AAAA")),
         changed("x", json!("not base64url!")),
@@ -113,6 +116,12 @@ fn unusable_keys_are_skipped_invalid_sets_rejected() {
     }
     let fine = json!({"keys": ["no key", 7, good, changed("key_ops", json!(["verify"])), changed("unknown", json!({}))], "more": 1});
     assert!(!Jwks::parse(fine.to_string().as_bytes()).unwrap().is_empty());
+    for name in ["use", "key_ops", "kid", "alg", "x5u", "x5c", "d"] {
+        for value in [json!(""), json!(null), json!(7), json!([]), json!({})] {
+            let set = json!({"keys": [changed(name, value)]}).to_string();
+            assert!(!Jwks::parse(set.as_bytes()).unwrap().is_empty(), "it counts as absent: {set}");
+        }
+    }
     for (text, fault) in [
         ("", JwksError::NotJson),
         (r#"{"keys":[],"keys":[]}"#, JwksError::NotJson),

@@ -84,11 +84,8 @@ pub enum DiscoveryError {
         /// The document's issuer, if it is a URL of ordinary length.
         found: String,
     },
-    /// A member is malformed.
-    #[error("the metadata's '{0}' is malformed")]
-    Malformed(&'static str),
-    /// A required member is missing.
-    #[error("the metadata have no '{0}'")]
+    /// A member that is needed is missing or malformed.
+    #[error("the metadata have no usable '{0}'")]
     Missing(&'static str),
 }
 
@@ -100,15 +97,24 @@ impl Metadata {
     /// # Errors
     /// See [`DiscoveryError`]. The error of an unusable document comes before that of a status.
     pub async fn fetch(egress: &Egress, issuer: &str) -> Result<Self, DiscoveryError> {
+        Self::fetch_usable(egress, issuer, Ok).await
+    }
+
+    /// Like [`Metadata::fetch`], for documents of which `usable` makes a result.
+    pub(in crate::oauth) async fn fetch_usable<T>(
+        egress: &Egress,
+        issuer: &str,
+        usable: impl Fn(Self) -> Result<T, DiscoveryError>,
+    ) -> Result<T, DiscoveryError> {
         let mut failed = DiscoveryError::Status(StatusCode::NOT_FOUND.as_u16());
         for url in well_known(issuer).ok_or(DiscoveryError::InvalidIssuer)? {
             let response = get(egress, url).await?;
             let read = match response.status {
-                StatusCode::OK => Self::read(&response.body, issuer),
+                StatusCode::OK => Self::read(&response.body, issuer).and_then(&usable),
                 status => Err(DiscoveryError::Status(status.as_u16())),
             };
             match read {
-                Ok(metadata) => return Ok(metadata),
+                Ok(found) => return Ok(found),
                 Err(error) if matches!(failed, DiscoveryError::Status(_)) => failed = error,
                 Err(_) => {}
             }
@@ -116,32 +122,30 @@ impl Metadata {
         Err(failed)
     }
 
-    /// Parses a metadata document.
+    /// Parses a metadata document. A member that is empty, relative or of a wrong type counts as
+    /// absent: it is an error only for those who need it.
     ///
     /// # Errors
-    /// If it names another issuer, or a member is malformed.
+    /// If it names another issuer.
     pub fn read(document: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
         let members = json::parse_object(document).ok_or(DiscoveryError::NotJson)?;
         let named = members.get("issuer").and_then(Value::as_str).ok_or(DiscoveryError::Missing("issuer"))?;
         if !is_same_issuer(named, issuer) {
             return Err(DiscoveryError::AnotherIssuer { requested: issuer.to_owned(), found: shown(named) });
         }
-        let endpoint = |name| endpoint(&members, name);
-        // An optional endpoint that is empty, relative or of a wrong type counts as absent, because
-        // most logins do not need it.
-        let optional = |name| endpoint(name).unwrap_or_default();
+        let endpoint = |name| Endpoint::parse(members.get(name)?.as_str()?).ok();
         let (flag, list) = (|name| flag(&members, name), |name| list(&members, name));
         Ok(Self {
             issuer: named.to_owned(),
-            authorization_endpoint: endpoint("authorization_endpoint")?,
-            token_endpoint: endpoint("token_endpoint")?,
-            jwks_uri: optional("jwks_uri"),
-            userinfo_endpoint: optional("userinfo_endpoint"),
-            revocation_endpoint: optional("revocation_endpoint"),
-            device_authorization_endpoint: optional("device_authorization_endpoint"),
-            pushed_authorization_request_endpoint: optional("pushed_authorization_request_endpoint"),
+            authorization_endpoint: endpoint("authorization_endpoint"),
+            token_endpoint: endpoint("token_endpoint"),
+            jwks_uri: endpoint("jwks_uri"),
+            userinfo_endpoint: endpoint("userinfo_endpoint"),
+            revocation_endpoint: endpoint("revocation_endpoint"),
+            device_authorization_endpoint: endpoint("device_authorization_endpoint"),
+            pushed_authorization_request_endpoint: endpoint("pushed_authorization_request_endpoint"),
             require_pushed_authorization_requests: flag("require_pushed_authorization_requests"),
-            registration_endpoint: optional("registration_endpoint"),
+            registration_endpoint: endpoint("registration_endpoint"),
             authorization_response_iss_parameter_supported: flag("authorization_response_iss_parameter_supported"),
             client_id_metadata_document_supported: flag("client_id_metadata_document_supported"),
             token_endpoint_auth_methods_supported: list("token_endpoint_auth_methods_supported"),
@@ -198,45 +202,70 @@ fn well_known(issuer: &str) -> Option<[Url; 3]> {
     ])
 }
 
-pub(in crate::oauth) fn endpoint(
-    members: &Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<Endpoint>, DiscoveryError> {
-    match members.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => Endpoint::parse(text).map(Some).map_err(|_| DiscoveryError::Malformed(name)),
-        Some(_) => Err(DiscoveryError::Malformed(name)),
-    }
-}
-
 fn flag(members: &Map<String, Value>, name: &str) -> bool {
     members.get(name) == Some(&Value::Bool(true))
 }
 
-/// Returns the texts of a list, at most [`MAX_LIST`]. Everything else counts as absent.
+/// Returns the texts of a list that are not empty, at most [`MAX_LIST`]. Everything else counts as
+/// absent.
 pub(in crate::oauth) fn list(members: &Map<String, Value>, name: &str) -> Vec<String> {
     let items = members.get(name).and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(Value::as_str).take(MAX_LIST).map(str::to_owned).collect()
+    items.filter_map(Value::as_str).filter(|text| !text.is_empty()).take(MAX_LIST).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Each optional member may be empty, relative, of a wrong type or null: it counts as absent,
+    /// and the other members are read.
     #[test]
-    fn unused_members_may_be_empty_or_malformed() {
-        let document = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
-            "jwks_uri":"","userinfo_endpoint":"/userinfo","revocation_endpoint":7,
-            "registration_endpoint":"http://as.example/register","scopes_supported":"read",
-            "code_challenge_methods_supported":["S256",1],"authorization_response_iss_parameter_supported":"yes"}"#;
-        let read = Metadata::read(document.as_bytes(), "https://as.example").unwrap();
-        assert!(read.jwks_uri.is_none() && read.userinfo_endpoint.is_none() && read.revocation_endpoint.is_none());
-        assert!(read.registration_endpoint.is_none() && read.scopes_supported.is_empty());
-        assert_eq!(read.code_challenge_methods_supported, ["S256"]);
-        assert!(!read.authorization_response_iss_parameter_supported && read.token_endpoint.is_some());
-        let relative = r#"{"issuer":"https://as.example","token_endpoint":"/token"}"#;
-        let refused = Metadata::read(relative.as_bytes(), "https://as.example").unwrap_err();
-        assert_eq!(refused.to_string(), "the metadata's 'token_endpoint' is malformed", "this one is used");
+    fn malformed_members_count_as_absent() {
+        let whole = serde_json::json!({
+            "issuer": "https://as.example",
+            "authorization_endpoint": "https://as.example/authorize",
+            "token_endpoint": "https://as.example/token",
+            "jwks_uri": "https://as.example/keys",
+            "userinfo_endpoint": "https://as.example/me",
+            "revocation_endpoint": "https://as.example/revoke",
+            "device_authorization_endpoint": "https://as.example/device",
+            "pushed_authorization_request_endpoint": "https://as.example/par",
+            "registration_endpoint": "https://as.example/register",
+            "require_pushed_authorization_requests": true,
+            "authorization_response_iss_parameter_supported": true,
+            "client_id_metadata_document_supported": true,
+            "token_endpoint_auth_methods_supported": ["none"],
+            "revocation_endpoint_auth_methods_supported": ["none"],
+            "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
+            "code_challenge_methods_supported": ["S256"],
+            "scopes_supported": ["read"],
+        });
+        let read = |document: &Value| Metadata::read(document.to_string().as_bytes(), "https://as.example").unwrap();
+        let members = whole.as_object().unwrap().keys().filter(|name| *name != "issuer");
+        for name in members {
+            let mut without = whole.clone();
+            without.as_object_mut().unwrap().remove(name);
+            assert_ne!(format!("{:?}", read(&without)), format!("{:?}", read(&whole)), "{name} is read");
+            for value in ["", "/relative", "http://as.example/plain", "not a URL"].map(Value::from).into_iter().chain([
+                Value::Null,
+                7.into(),
+                serde_json::json!([]),
+                serde_json::json!(["", 7, null]),
+                serde_json::json!({"a": "b"}),
+            ]) {
+                let mut document = whole.clone();
+                document[name] = value;
+                assert_eq!(
+                    format!("{:?}", read(&document)),
+                    format!("{:?}", read(&without)),
+                    "{name}: {}",
+                    document[name]
+                );
+            }
+        }
+        assert_eq!(
+            read(&serde_json::json!({"issuer": "https://as.example", "scopes_supported": ["a", 1]})).scopes_supported,
+            ["a"]
+        );
     }
 }

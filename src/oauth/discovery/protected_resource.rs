@@ -108,7 +108,8 @@ impl ProtectedResource {
         if !Url::parse(resource).is_ok_and(|named| resources.contains(&named)) {
             return Err(ResourceError::AnotherResource);
         }
-        let authorization_servers = list(&members, "authorization_servers");
+        let mut authorization_servers = list(&members, "authorization_servers");
+        authorization_servers.retain(|issuer| Endpoint::parse(issuer).is_ok());
         if authorization_servers.is_empty() {
             return Err(ResourceError::NoAuthorizationServer);
         }
@@ -273,6 +274,22 @@ mod tests {
             ("", ResourceError::NotJson),
         ] {
             assert_eq!(read(document), Err(error), "{document}");
+        }
+    }
+
+    #[test]
+    fn malformed_members_count_as_absent() {
+        let of = [url("https://mcp.example/a")];
+        for name in ["scopes_supported", "jwks_uri", "bearer_methods_supported", "resource_name", "resource_policy_uri"]
+        {
+            for value in [json!(""), json!("/relative"), json!(7), json!(null), json!([]), json!(["", 7]), json!({})] {
+                let mut document = json!({"resource": "https://mcp.example/a",
+                    "authorization_servers": ["", "/relative", 7, null, "https://as.example"]});
+                document[name] = value;
+                let read = ProtectedResource::read(document.to_string().as_bytes(), &of).unwrap();
+                assert_eq!(read.authorization_servers, ["https://as.example"], "{document}");
+                assert!(read.scopes.is_empty(), "{document}");
+            }
         }
     }
 }

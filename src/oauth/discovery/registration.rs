@@ -140,9 +140,10 @@ impl Registration {
         };
         let client_id = text("client_id")?.ok_or(RegistrationError::Malformed("client_id"))?;
         let expiry = members.get("client_secret_expires_at").and_then(Value::as_i64).filter(|at| *at > 0);
-        let token_auth = match text("token_endpoint_auth_method")? {
-            None => requested,
-            Some(name) => method_of(&name).ok_or(RegistrationError::Malformed("token_endpoint_auth_method"))?,
+        // Without a name, the requested method counts as registered.
+        let token_auth = match text("token_endpoint_auth_method") {
+            Ok(Some(name)) => method_of(&name).ok_or(RegistrationError::Malformed("token_endpoint_auth_method"))?,
+            Ok(None) | Err(_) => requested,
         };
         // A client without authentication has no use for a secret, whatever the server sends.
         let client_secret = match token_auth {
@@ -238,18 +239,41 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn unused_members_may_be_empty_or_malformed() {
-        for body in [
-            r#"{"client_id":"c","client_secret":"","token_endpoint_auth_method":"none"}"#,
-            r#"{"client_id":"c","client_secret":7,"token_endpoint_auth_method":"none"}"#,
-        ] {
-            let read = registered("201 Created", body).await.0.unwrap();
-            assert!(read.client_secret.is_none() && read.token_auth == TokenAuth::None, "{body}");
-        }
+    /// Each optional member may be empty, relative, of a wrong type or null. A secret is optional
+    /// for a client without authentication alone.
+    #[test]
+    fn malformed_members_count_as_absent() {
+        let values = [json!(""), json!("/relative"), json!(7), json!(null), json!([]), json!({"a": 1}), json!(true)];
         let read =
-            registered("201 Created", r#"{"client_id":"c","client_secret":"s","token_endpoint_auth_method":""}"#);
-        assert_eq!(read.await.0.unwrap().token_auth, TokenAuth::BasicWithId, "the one that was requested");
+            |document: &Value| Registration::read(document.as_object().unwrap(), TokenAuth::BasicWithId).unwrap();
+        for (name, method) in [
+            ("client_secret", Some("none")),
+            ("client_secret_expires_at", None),
+            ("token_endpoint_auth_method", None),
+            ("client_id_issued_at", None),
+            ("redirect_uris", None),
+            ("registration_client_uri", None),
+            ("logo_uri", None),
+            ("scope", None),
+        ] {
+            for value in &values {
+                let is_method = name == "token_endpoint_auth_method";
+                let is_other_method = is_method && value == "/relative";
+                let is_a_time = name == "client_secret_expires_at" && value == 7;
+                if is_other_method || is_a_time {
+                    continue;
+                }
+                let mut document = json!({"client_id": "c", "client_secret": "s"});
+                if let Some(method) = method {
+                    document["token_endpoint_auth_method"] = method.into();
+                }
+                document[name] = value.clone();
+                let read = read(&document);
+                let expected = if method.is_some() { TokenAuth::None } else { TokenAuth::BasicWithId };
+                assert_eq!((read.client_id.as_str(), read.token_auth), ("c", expected), "{document}");
+                assert!(read.secret_expires_at.is_none(), "{document}");
+            }
+        }
     }
 
     #[test]

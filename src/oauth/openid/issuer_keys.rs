@@ -89,9 +89,10 @@ impl IssuerKeys {
 
 impl Inner {
     async fn fetch(&self) -> Result<Jwks, FetchError> {
-        let metadata = Metadata::fetch(&self.egress, &self.issuer).await?;
-        let url = metadata.jwks_uri.ok_or(DiscoveryError::Missing("jwks_uri"))?.url().clone();
-        let response = get(&self.egress, url).await.map_err(DiscoveryError::from)?;
+        // A document without keys may stand before the one of OpenID, which has them.
+        let keys = |metadata: Metadata| metadata.jwks_uri.ok_or(DiscoveryError::Missing("jwks_uri"));
+        let url = Metadata::fetch_usable(&self.egress, &self.issuer, keys).await?;
+        let response = get(&self.egress, url.url().clone()).await.map_err(DiscoveryError::from)?;
         if response.status != StatusCode::OK {
             return Err(FetchError::Status(response.status.as_u16()));
         }
