@@ -45,7 +45,8 @@ pub use login::{
 };
 pub use parts::Broker;
 pub use providers::{
-    EndpointCheck, ProviderFilter, ProviderInfo, ProviderPage, ProviderReport, ProviderRow, UnknownProvider,
+    EndpointCheck, ProviderDetail, ProviderFilter, ProviderInfo, ProviderPage, ProviderReport, ProviderRow,
+    UnknownProvider,
 };
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
 pub use transfer::{ExportError, ExportedCredential, ImportOptions, ImportReport, ImportedItem};

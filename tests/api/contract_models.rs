@@ -351,3 +351,52 @@ async fn providers_are_compressed_filtered_and_revalidated() {
         get(&format!("{PATH}?{wrong}")).send().await.is(422);
     }
 }
+
+#[tokio::test]
+async fn one_provider_is_described_and_revalidated() {
+    const PATH: &str = "/v1/integrations/providers";
+    let config = "[providers.github]\nclient_id = \"c\"\nclient_secret = \"s\"\n\
+        [providers.robot]\ndisplay_name = \"Robot\"\nnotes = [\"For machines.\"]\n\
+        [providers.robot.oauth]\nauthorize_url = \"https://robot.example/a\"\ntoken_url = \"https://robot.example/t\"\n\
+        grants = [\"client_credentials\"]\nregister = \"https://robot.example/apps\"\n";
+    let server = Server::with(Setup { config: config.to_owned(), ..Setup::default() }).await;
+    let get = |path: &str| server.get(path).key(&server.key);
+    let list = get(PATH).send().await.is(200).json();
+    for name in ["github", "zendesk", "smtp", "http", "mcp", "openai", "robot"] {
+        let one = get(&format!("{PATH}/{name}")).send().await.is(200).json();
+        let listed = list.as_array().unwrap().iter().find(|listed| listed["name"] == name).unwrap();
+        for (member, value) in listed.as_object().unwrap() {
+            assert_eq!(&one[member], value, "{name}: {member}");
+        }
+        assert_eq!(one.as_object().unwrap().len(), listed.as_object().unwrap().len() + 5, "{one}");
+    }
+    let reply = get(&format!("{PATH}/github")).send().await.is(200);
+    let github = reply.json();
+    assert_eq!(github["kinds"], json!(["oauth2", "api_key"]));
+    assert_eq!((&github["oauth"]["missing"], &github["configured"]), (&Value::Null, &json!(true)));
+    assert_eq!(github["oauth"]["register_url"], "https://github.com/settings/developers");
+    assert_eq!(github["api_key"]["in"], "header");
+    assert_eq!(github["user_password"], Value::Null);
+    let zendesk = get(&format!("{PATH}/zendesk")).send().await.is(200).json();
+    assert_eq!(zendesk["api_key"]["secrets"], json!(["email", "api_token"]));
+    assert_eq!(zendesk["api_key"]["inputs"][0]["name"], "subdomain");
+    assert_eq!(zendesk["oauth"]["missing"], "set client_id and client_secret in [providers.zendesk]");
+    let robot = get(&format!("{PATH}/robot")).send().await.is(200).json();
+    assert_eq!((&robot["supports_oauth"], &robot["oauth"]["grants"]), (&json!(false), &json!(["client_credentials"])));
+    assert_eq!(
+        (&robot["notes"], &robot["oauth"]["register_url"]),
+        (&json!(["For machines."]), &json!("https://robot.example/apps"))
+    );
+    let login = server.post("/v1/integrations/robot/oauth/initiate").key(&server.key);
+    let refused = login.json(&json!({"callback_url": CALLBACK})).send().await.is(404);
+    assert_eq!(refused.detail(), "Provider 'robot' does not support OAuth");
+
+    let etag = reply.header("ETag").unwrap();
+    let known = get(&format!("{PATH}/github")).header("If-None-Match", etag).send().await.is(304);
+    assert!(known.body.is_empty() && known.header("ETag") == Some(etag));
+    assert_eq!(reply.header("Cache-Control"), Some("no-store"), "only the list may be kept");
+    let unknown = get(&format!("{PATH}/githup")).send().await.is(404);
+    assert_eq!(unknown.detail(), "Provider 'githup' not found");
+    server.get(&format!("{PATH}/github")).send().await.is(401);
+    assert_eq!(get(&format!("{PATH}/credentials")).send().await.is(200).json(), json!([]), "a list, as ever");
+}

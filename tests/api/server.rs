@@ -270,7 +270,7 @@ async fn responses_carry_an_id_and_the_standard_headers() {
 async fn unknown_path_is_404_and_wrong_method_405() {
     let server = Server::start().await;
     server.get("/v1/integrations").send().await.is(404);
-    server.get("/v1/integrations/providers/x").send().await.is(404);
+    server.get("/v1/integrations/providers/x/y").send().await.is(404);
     let wrong = server.delete("/v1/integrations/github/credentials/").send().await.is(405);
     assert_eq!(wrong.header("Allow"), Some("GET, HEAD, POST"));
     assert_eq!(wrong.detail(), "Method Not Allowed");

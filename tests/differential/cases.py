@@ -85,6 +85,7 @@ ROUTES = {
     "/v1/oauth/jwks.json": ["GET"],
     "/v1/revocations": ["GET"],
     f"{BASE}/providers": ["GET"],
+    f"{BASE}/providers/github": ["GET"],
     f"{BASE}/credentials": ["GET"],
     f"{BASE}/openai/credentials": ["GET", "POST"],
     f"{BASE}/openai/credentials/{ID}": ["GET", "DELETE", "PATCH"],

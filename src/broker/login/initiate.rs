@@ -185,6 +185,10 @@ impl Broker {
             let (connectable, discovery) = Box::pin(found).await?;
             return Ok((connectable, Values::new(), Some(discovery)));
         }
+        // An entry may have grants without a user alone.
+        if self.0.catalog.get(provider).is_some_and(|known| !known.entry.has_login()) {
+            return Err(Error::NoOAuth(provider.to_owned()));
+        }
         let connectable = self.connectable(provider).await?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         Ok((connectable, inputs, None))

@@ -1,5 +1,6 @@
 //! Provider list, derived from the catalogue once.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -13,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::broker::clients::Clients;
-use crate::catalog::entry::{Mcp, OAuth};
-use crate::catalog::input::InputFrom;
+use crate::catalog::entry::Mcp;
+use crate::catalog::input::{Input, InputFrom};
 use crate::catalog::{Catalog, Provider};
 use crate::kind::Kind;
 
@@ -77,10 +78,10 @@ pub struct ProviderFilter {
     pub after: Option<String>,
 }
 
-/// Providers as JSON.
+/// Providers, or one of them, as JSON.
 #[derive(Clone)]
 pub struct ProviderPage {
-    /// A JSON array of [`ProviderInfo`], sorted by name.
+    /// A JSON array of [`ProviderInfo`], sorted by name, or one object.
     pub json: Bytes,
     /// The same, compressed; only of the whole list, which is compressed once.
     pub gzip: Option<Bytes>,
@@ -149,6 +150,11 @@ impl ProviderList {
 }
 
 impl ProviderPage {
+    /// Writes one value.
+    pub(super) fn one(value: &impl Serialize) -> Self {
+        Self::of(serde_json::to_vec(value).expect("texts, flags and lists can always be written"), None)
+    }
+
     fn of(json: Vec<u8>, next_after: Option<String>) -> Self {
         let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..16]);
         // Weak, because it stands for both encodings.
@@ -156,11 +162,11 @@ impl ProviderPage {
     }
 }
 
-fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
+pub(super) fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
     let entry = &provider.entry;
     ProviderInfo {
         name: provider.name.to_string(),
-        supports_oauth: entry.takes(Kind::OAuth2),
+        supports_oauth: entry.has_login(),
         supports_api_key: entry.takes(Kind::ApiKey),
         supports_user_password: entry.takes(Kind::UserPassword),
         supports_host_scoped: entry.takes(Kind::HostScoped),
@@ -174,7 +180,7 @@ fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
         configured: entry.oauth.as_ref().is_none_or(|oauth| clients.is_configured(provider, oauth)),
         category: entry.category.clone(),
         inputs: match (&entry.oauth, &entry.mcp) {
-            (Some(oauth), _) => inputs(oauth),
+            (Some(oauth), _) => described(&oauth.inputs),
             (None, Some(mcp)) if mcp.server_url.is_none() => vec![InputInfo {
                 name: Mcp::INPUT.to_owned(),
                 optional: false,
@@ -186,8 +192,9 @@ fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
     }
 }
 
-fn inputs(oauth: &OAuth) -> Vec<InputInfo> {
-    let of_the_caller = oauth.inputs.iter().filter(|(_, input)| input.from == InputFrom::Caller);
+/// Describes the inputs that the caller gives.
+pub(super) fn described(inputs: &BTreeMap<String, Input>) -> Vec<InputInfo> {
+    let of_the_caller = inputs.iter().filter(|(_, input)| input.from == InputFrom::Caller);
     let described = of_the_caller.map(|(name, input)| InputInfo {
         name: name.clone(),
         optional: input.default.is_some(),

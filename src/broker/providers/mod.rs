@@ -1,11 +1,13 @@
 //! The catalogue, as the settings extend it: list, look up and check.
 
 mod check;
+mod detail;
 mod list;
 mod lookup;
 mod show;
 
 pub use check::{EndpointCheck, ProviderReport};
+pub use detail::ProviderDetail;
 pub(in crate::broker) use list::ProviderList;
 pub use list::{ProviderFilter, ProviderInfo, ProviderPage};
 pub use lookup::{ProviderRow, UnknownProvider};

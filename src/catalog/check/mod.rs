@@ -17,6 +17,9 @@ use checks::Checks;
 pub(super) fn check(entry: &Entry) -> Vec<Finding> {
     let mut found = Checks::default();
     found.text("display_name", &entry.display_name);
+    for (i, note) in entry.notes.iter().enumerate() {
+        found.text(&format!("notes[{i}]"), note);
+    }
     let any = Kind::ALL.into_iter().any(|kind| entry.takes(kind));
     found.unless(
         any,

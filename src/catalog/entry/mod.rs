@@ -45,6 +45,9 @@ pub struct Entry {
     pub checked: Option<String>,
     /// The category of the service: `developer-tools`, `ai`, `social`, …
     pub category: Option<String>,
+    /// Facts that a user or an operator should know, one sentence or two each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// OAuth 2 of the provider.
     pub oauth: Option<OAuth>,
     /// The provider is an MCP server: the server itself describes its authorization.
@@ -66,6 +69,12 @@ impl Entry {
             Kind::UserPassword => self.user_password.is_some(),
             Kind::HostScoped => self.host_scoped.is_some(),
         }
+    }
+
+    /// Returns true if a user can connect an account by a login.
+    pub fn has_login(&self) -> bool {
+        let has_code = |oauth: &OAuth| oauth.grants.contains(&GrantType::AuthorizationCode);
+        self.oauth.as_ref().is_some_and(has_code) || self.mcp.is_some()
     }
 }
 

@@ -12,7 +12,7 @@ use super::request::Body;
 use super::revocation::Revoke;
 use super::template::Template;
 use super::token::{AccessToken, ExpiryUnit, FurtherToken, Introspect, LongLived, Refresh};
-use super::value::{JsonPointer, Lifetime, ScopeSeparator, yes};
+use super::value::{Endpoint, JsonPointer, Lifetime, ScopeSeparator, yes};
 use crate::jose::Algorithm;
 
 /// The provider's authorization server: its endpoints, and its differences from RFC 6749.
@@ -43,6 +43,8 @@ pub struct OAuth {
     /// Uses discovery (RFC 8414) for absent keys although both endpoints are given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discover: bool,
+    /// The page on which an OAuth client is registered.
+    pub register: Option<Endpoint>,
     /// The endpoint for refreshes, if it is not the token endpoint.
     pub refresh_url: Option<Template>,
     /// The device authorization endpoint (RFC 8628 §3.1), if the provider has the device flow.

@@ -57,6 +57,9 @@ pub(crate) fn api(base_path: &str) -> BoxedFilter<(Response,)> {
             .or(path("credentials").and(endpoint([&credentials::LIST])))
             .unify()
             .or(param().and(credentials.or(oauth).unify()))
+            .unify()
+            // Last: `/providers/credentials` is a list of a provider, though of none that exists.
+            .or(path("providers").and(param()).and(endpoint([&providers::SHOW])))
             .unify(),
     );
     let v1 = path("v1").and(integrations.or(path("revocations").and(endpoint([&revocations::LIST]))).unify());

@@ -1,16 +1,19 @@
-//! `/v1/integrations/providers`: the catalogue as this server offers it.
+//! `/v1/integrations/providers`: the catalogue as this server offers it, and one provider of it.
 
 use url::form_urlencoded;
 
 use super::route::{Authorized, route};
-use crate::broker::{Caller, ProviderInfo};
-use crate::http::json::{JsonReply, Many};
-use crate::http::problem::Problem;
+use crate::broker::{Caller, ProviderDetail, ProviderInfo};
+use crate::http::json::{JsonReply, Many, One};
+use crate::http::problem::{PROVIDER_NOT_FOUND, Problem};
 use crate::http::request::query;
 use crate::permission::Permission::ReadIntegrations;
 
 route!(LIST: GET "/v1/integrations/providers", Some(ReadIntegrations), OK, Cheap, Providers, [],
     "List the providers", list);
+
+route!(SHOW: GET "/v1/integrations/providers/{name}", Some(ReadIntegrations), OK, Cheap, Empty,
+    [&[&PROVIDER_NOT_FOUND]], "Describe one provider", show);
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<ProviderInfo>>, Problem> {
     let filter = query::providers(request.query())?;
@@ -29,4 +32,9 @@ async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<ProviderInfo
         format!("{}/v1/integrations/providers?{}", request.app.settings.base_path, query.finish())
     });
     Ok(JsonReply::cached(page, request.headers()).next(next))
+}
+
+async fn show(request: Authorized<Caller>) -> Result<JsonReply<One<ProviderDetail>>, Problem> {
+    let detail = request.app.broker.provider_detail(request.param(0))?;
+    Ok(JsonReply::revalidated(detail, request.headers()))
 }

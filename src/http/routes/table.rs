@@ -16,6 +16,7 @@ route!(OPENAPI: GET "/openapi.json", None, OK, Cheap, Empty, [], "This API, desc
 pub fn table() -> Vec<&'static Route> {
     vec![
         &providers::LIST,
+        &providers::SHOW,
         &oauth::INITIATE,
         &oauth::COMPLETE,
         &oauth::DEVICE_INITIATE,
