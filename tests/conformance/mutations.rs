@@ -251,6 +251,15 @@ impl All {
             let other = if of_access { "refresh_token" } else { "access_token" };
             self.set("refresh.with", &["refresh", "with"], other);
         }
+        for (class, key, words) in [
+            ("refresh.refused_errors", "refused_errors", refresh.refused_errors.len()),
+            ("refresh.refused_messages", "refused_messages", refresh.refused_messages.len()),
+            ("refresh.refused_statuses", "refused_statuses", refresh.refused_statuses.len()),
+        ] {
+            if words > 0 {
+                self.unset(class, &["refresh", key]);
+            }
+        }
         let mut ways = vec!["basic", "basic_raw", "basic_with_id", "post", "none"];
         ways.retain(|way| refresh.auth.is_some() || self.before["token_auth"].as_str() != Some(*way));
         self.other_words("refresh.auth", &["refresh", "auth"], &ways);

@@ -14,7 +14,7 @@ use strongroom::id::{CredentialId, UserId};
 use strongroom::vault::{AuditContext, CredentialSecret, Tokens};
 use toml::Table;
 
-use super::emulator::{Clients, Emulator, Options, Rules};
+use super::emulator::{Clients, Emulator, Options, Refusal, Rules};
 use super::mutations::Mutation;
 use super::support::flow::CALLBACK;
 use super::support::http::Ask;
@@ -55,6 +55,8 @@ pub struct Trial {
     /// The provider's name in the configuration, and the user's at the provider.
     provider: String,
     part: Arc<Part>,
+    /// True if the provider also refuses refreshes in each of its own words.
+    refuses: bool,
 }
 
 impl Bench {
@@ -88,13 +90,16 @@ impl Bench {
         let number = self.trials.iter().filter(|trial| Arc::ptr_eq(&trial.part, &part)).count();
         let name = format!("{} with another {} ({})", provider.name, mutation.class, mutation.detail);
         self.take(name, format!("{}-{number}", provider.name), part, table, number);
+        if let Some(trial) = self.trials.last_mut() {
+            trial.refuses = mutation.class.starts_with("refresh.refused_");
+        }
     }
 
     fn take(&mut self, name: String, provider: String, part: Arc<Part>, mut table: Table, client: usize) {
         table.insert("client_id".to_owned(), client_id(client).into());
         table.insert("client_secret".to_owned(), CLIENT_SECRET.into());
         self.config.insert(provider.clone(), table.into());
-        self.trials.push(Trial { name, provider, part });
+        self.trials.push(Trial { name, provider, part, refuses: true });
     }
 
     async fn part(&mut self, provider: &Provider) -> Arc<Part> {
@@ -191,6 +196,18 @@ pub fn withheld(entry: &OAuth) -> Option<String> {
     entry.always_scopes.iter().rev().find(|scope| !NAMELESS.contains(&scope.as_str())).cloned()
 }
 
+/// The ways in which the entry says that a refresh token is refused, each with its word.
+fn refusals(entry: &OAuth) -> Vec<(String, Refusal)> {
+    let Some(how) = &entry.refresh else { return Vec::new() };
+    let body = |body| Refusal { status: 400, body: Some(body) };
+    let errors = how.refused_errors.iter().map(|code| (code.clone(), body(json!({ "error": code }))));
+    let message = |text| json!({ "error": "invalid_request", "error_description": format!("Sorry. {text} (7)") });
+    let messages = how.refused_messages.iter().map(|text| (text.clone(), body(message(text))));
+    let statuses =
+        how.refused_statuses.iter().map(|status| (status.to_string(), Refusal { status: *status, body: None }));
+    errors.chain(messages).chain(statuses).collect()
+}
+
 /// Unexpected result of a step.
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, seen: &T, wanted: &T) -> Result<(), String> {
     if seen == wanted { Ok(()) } else { Err(format!("{what}: {seen:?} in place of {wanted:?}")) }
@@ -200,7 +217,7 @@ impl Trial {
     /// The whole life of an account; `Err` says what went wrong first.
     pub async fn run(&self, server: &Server) -> Result<(), String> {
         let login_url = self.initiate(server).await?;
-        let callback = self.approve(&login_url).await?;
+        let callback = self.approve(&login_url, &self.provider).await?;
         let completed = self.complete(server, callback).await?;
         let id = completed["credentials_id"].as_str().ok_or("no id")?.to_owned();
         self.check_completed(&completed)?;
@@ -218,7 +235,25 @@ impl Trial {
         }
         let entry = &self.part.entry;
         let left = if entry.revoke.is_some() { 0 } else { 1 + entry.further_tokens.len() };
-        expect("grants that live on", &self.part.emulator.live_grants_of(&self.provider), &left)
+        expect("grants that live on", &self.part.emulator.live_grants_of(&self.provider), &left)?;
+        for (number, (word, refusal)) in refusals(entry).into_iter().enumerate().filter(|_| self.refuses) {
+            let user = format!("{}-refused-{number}", self.provider);
+            self.refused(server, &user, refusal).await.map_err(|why| format!("{word}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// Connects an account whose refresh the provider refuses: its user must connect it again.
+    async fn refused(&self, server: &Server, user: &str, refusal: Refusal) -> Result<(), String> {
+        let login_url = self.initiate(server).await?;
+        let callback = self.approve(&login_url, user).await?;
+        let completed = self.complete(server, callback).await?;
+        self.part.emulator.refuse_refreshes(user, refusal);
+        let id = completed["credentials_id"].as_str().ok_or("no id")?;
+        let path = format!("/v1/integrations/{}/credentials/{id}", self.provider);
+        server.post(&format!("{path}/refresh")).key(&server.key).send().await;
+        let shown = server.get(&path).key(&server.key).send().await.json();
+        expect("status after a refused refresh", &shown["status"], &json!("needs_reauth"))
     }
 
     /// Checks the stored token before and after a refresh, then deletes its credential.
@@ -244,8 +279,8 @@ impl Trial {
     }
 
     /// The user approves; gives the callback's parameters.
-    async fn approve(&self, login_url: &str) -> Result<BTreeMap<String, String>, String> {
-        let url = format!("{login_url}&emulator_user={}", self.provider);
+    async fn approve(&self, login_url: &str, user: &str) -> Result<BTreeMap<String, String>, String> {
+        let url = format!("{login_url}&emulator_user={user}");
         let reply = Ask::new(Method::GET, url).send().await;
         let target = reply.header("Location").filter(|_| reply.status == 303);
         let target = target.ok_or_else(|| format!("authorize: {} {}", reply.status, reply.text()))?;

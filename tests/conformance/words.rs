@@ -41,6 +41,10 @@ token_path = "/data""#,
         r#"further_tokens = { user = { path = "/authed_user", scope_param = "user_scope", account = "/authed_user/id" } }
 refresh = { rotates = true, redirect_uri = true }"#,
     ),
+    (
+        "refresh_refused_in_own_words",
+        r#"refresh = { refused_errors = ["token_gone", "4001"], refused_messages = ["your token is dead"], refused_statuses = [403] }"#,
+    ),
     ("refresh_elsewhere", "refresh_url = \"https://acme.example/refresh?again=1\"\nrefresh_params = { extra = \"1\" }"),
 ];
 

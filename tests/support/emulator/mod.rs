@@ -14,9 +14,11 @@ mod server;
 mod token;
 mod violation;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use strongroom::catalog::entry::{OAuth, RefreshWith};
 use strongroom::catalog::template::Template;
 use strongroom::clock::UnixTime;
@@ -43,6 +45,14 @@ pub struct Options {
     pub now: UnixTime,
 }
 
+/// Response to the refreshes of a user whose refresh token is not valid any more.
+#[derive(Clone)]
+pub struct Refusal {
+    pub status: u16,
+    /// The JSON body; none for an empty response.
+    pub body: Option<Value>,
+}
+
 /// A running provider; it stops when dropped.
 pub struct Emulator {
     provider: Arc<Provider>,
@@ -57,6 +67,8 @@ struct Provider {
     lifetime: Duration,
     now: UnixTime,
     grants: Mutex<Grants>,
+    /// Refusals by user.
+    refusals: Mutex<HashMap<String, Refusal>>,
 }
 
 impl Emulator {
@@ -72,6 +84,7 @@ impl Emulator {
             lifetime: options.access_token_lifetime,
             now: options.now,
             grants: Mutex::new(Grants::new(mode, options.granted_scopes)),
+            refusals: Mutex::default(),
         });
         let accepting = tokio::spawn(server::accept(listener, Arc::clone(&provider)));
         Self { provider, accepting }
@@ -87,6 +100,12 @@ impl Emulator {
         format!("{}/{}", self.provider.base_url, rules::without_scheme(url))
     }
 
+    /// Refuses every refresh of `user` from now on.
+    pub fn refuse_refreshes(&self, user: &str, refusal: Refusal) {
+        let mut refusals = self.provider.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.insert(user.to_owned(), refusal);
+    }
+
     /// Returns the number of grants of `user` that have not ended.
     pub fn live_grants_of(&self, user: &str) -> usize {
         self.provider.grants().live_of(user)
@@ -100,6 +119,10 @@ impl Drop for Emulator {
 }
 
 impl Provider {
+    fn refusal_of(&self, user: &str) -> Option<Refusal> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned()
+    }
+
     fn grants(&self) -> MutexGuard<'_, Grants> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }

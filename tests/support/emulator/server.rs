@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::Provider;
 use super::rules::{Endpoint, RequestHead};
 use super::violation::Violation;
+use super::{Provider, Refusal};
 
 /// Accepts connections until the task is aborted.
 pub(super) async fn accept(listener: TcpListener, provider: Arc<Provider>) {
@@ -55,7 +55,11 @@ impl Provider {
             Err(error) => return self.refuse(Violation(error.to_string())),
         };
         let outcome = match endpoint {
-            Endpoint::Token if !self.rules.is_revocation(&body) => self.issue(head, &body),
+            Endpoint::Token if !self.rules.is_revocation(&body) => match self.issue(head, &body) {
+                Ok(Err(refusal)) => return self.refuse_in_own_words(&refusal),
+                Ok(Ok(tokens)) => Ok(tokens),
+                Err(violation) => Err(violation),
+            },
             Endpoint::Introspect => self.introspect(head, &body),
             Endpoint::Token | Endpoint::Revoke => self.revoke(head, &body),
             Endpoint::Identity | Endpoint::Authorize => self.identify(head, &body),
@@ -63,6 +67,18 @@ impl Provider {
         match outcome {
             Ok(value) => self.json(StatusCode::OK, &value),
             Err(violation) => self.refuse(violation),
+        }
+    }
+
+    fn refuse_in_own_words(&self, refusal: &Refusal) -> Response<Full<Bytes>> {
+        let status = StatusCode::from_u16(refusal.status).expect("a status");
+        match &refusal.body {
+            Some(body) => self.json(status, body),
+            None => {
+                let mut response = Response::new(Full::default());
+                *response.status_mut() = status;
+                response
+            }
         }
     }
 

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use strongroom::catalog::entry::{Body, Method, RefreshWith, TokenAuth};
 use strongroom::catalog::template::Template;
 
-use super::Provider;
 use super::grants::{Issued, Redemption};
 use super::parameters::Sent;
 use super::rules::{RequestHead, Rules, authorization, check_content_type, check_headers, method, pairs};
 use super::violation::{Violation, require};
+use super::{Provider, Refusal};
 
 /// The token responses of a login and of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub(super) struct Exchange<'e> {
 }
 
 impl Provider {
-    /// Issues tokens for a token request.
-    pub(super) fn issue(&self, head: RequestHead<'_>, body: &[u8]) -> Result<Value, Violation> {
+    /// Issues tokens for a token request, or refuses a refresh that breaks no rule.
+    pub(super) fn issue(&self, head: RequestHead<'_>, body: &[u8]) -> Result<Result<Value, Refusal>, Violation> {
         let rules = &self.rules;
         check_headers(head.headers, &rules.entry.token_headers, "")?;
         let in_query = *head.method == http::Method::GET;
@@ -63,7 +63,8 @@ impl Provider {
         let client_id = self.authenticate(exchange.auth, head.headers, &mut sent)?;
         rules.check_head(head, &query, exchange.url, &client_id)?;
         let issued = self.issue_for(exchange.kind, sent, &client_id)?;
-        Ok(self.token_response(&issued, exchange.kind))
+        let refusal = self.refusal_of(&issued.user).filter(|_| exchange.kind == ResponseKind::Refresh);
+        Ok(refusal.map_or_else(|| Ok(self.token_response(&issued, exchange.kind)), Err))
     }
 
     fn issue_for(&self, kind: ResponseKind, mut sent: Sent, client_id: &str) -> Result<Issued, Violation> {
