@@ -3,12 +3,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use strongroom::cli::{self, Cli};
 
 fn main() -> ExitCode {
     cli::harden();
-    match Cli::parse().run() {
+    match Cli::parse_or_exit().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -18,7 +18,7 @@ pub enum Permission {
     DeleteIntegrations,
     /// Obtain a live secret, or send a request through the proxy.
     UseIntegrations,
-    /// Administer users, keys, the vault and the audit log.
+    /// List the revocations that wait for their provider; opens nothing else yet.
     Admin,
 }
 

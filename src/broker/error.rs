@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::input::InputFault;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
 use crate::oauth::OAuthError;
 use crate::vault::{QuotaLimit, VaultError};
@@ -21,8 +21,13 @@ pub enum Error {
         reason: String,
     },
     /// The catalogue has no entry with this name.
-    #[error("Provider '{0}' not found")]
-    ProviderUnknown(String),
+    #[error("Provider '{name}' not found")]
+    ProviderUnknown {
+        /// Name of the request.
+        name: String,
+        /// Provider with the most similar name, if one is similar.
+        nearest: Option<ProviderName>,
+    },
     /// The provider's entry has no OAuth.
     #[error("Provider '{0}' does not support OAuth")]
     NoOAuth(String),

@@ -64,5 +64,5 @@ pub use crate::vault::{
     CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, HostPattern, KeyHolder,
     KeyLimits, KeySlot, MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, Renewal, Repair,
     SecretUpdate, SlotAdded, SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError,
-    Verification, check_files,
+    Verification, audit_actions, check_files,
 };

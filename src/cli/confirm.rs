@@ -5,7 +5,8 @@ use std::io::{IsTerminal as _, stderr, stdin};
 use clap::Args;
 
 use super::failure::Failure;
-use super::output::{note, plain};
+use super::output::note;
+use super::visible::plain;
 
 /// Option of every command that destroys something.
 #[derive(Clone, Copy, Debug, Args)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use super::visible::printable;
 use crate::broker::{self, BackupError, Exposure, StartError, StoreError, UnknownProvider, UnlockError, VaultError};
 use crate::config::ConfigErrors;
 use crate::http::ListenError;
@@ -74,7 +75,7 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         if self.code != Code::Closed {
             // If standard error is closed too, the exit code remains.
-            let _ = writeln!(io::stderr().lock(), "{self}");
+            let _ = writeln!(io::stderr().lock(), "{}", printable(&self.to_string()));
         }
         ExitCode::from(self.code as u8)
     }

@@ -18,6 +18,7 @@ mod hardening;
 mod init;
 mod key;
 mod man;
+mod names;
 mod output;
 mod provider;
 mod runtime;
@@ -25,7 +26,9 @@ mod secret_input;
 mod server;
 mod user;
 mod vault;
+mod visible;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
@@ -73,6 +76,25 @@ enum Command {
 }
 
 impl Cli {
+    /// Parses the command line; a mistake ends the process with exit code 2. All suggestions read
+    /// alike, those of clap and those of the commands.
+    pub fn parse_or_exit() -> Self {
+        let mut error = match Self::try_parse() {
+            Ok(cli) => return cli,
+            Err(error) => error,
+        };
+        for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue] {
+            let near = match error.remove(kind) {
+                Some(ContextValue::String(near)) => near,
+                Some(ContextValue::Strings(all)) if !all.is_empty() => all.join("', '"),
+                _ => continue,
+            };
+            let tip = vec![format!("did you mean '{near}'?").into()];
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tip));
+        }
+        error.exit()
+    }
+
     /// Runs the command; prints the help if there is none.
     pub fn run(self) -> Result<(), Failure> {
         let mut out = Output::locked();

@@ -1,11 +1,15 @@
 //! Output of a command: lines, columns or JSON on a locked standard output. A closed pipe (`… |
 //! head`) ends the command quietly.
+//!
+//! Texts of providers and callers must not control the terminal, nor change how it shows the text
+//! around them. So lines and cells lose such characters. JSON and files keep every text as it is.
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::visible::{plain, printable};
 
 /// Standard output.
 pub(super) struct Output(BufWriter<StdoutLock<'static>>);
@@ -16,9 +20,10 @@ impl Output {
         Self(BufWriter::new(io::stdout().lock()))
     }
 
-    /// Writes one line.
+    /// Writes one line, or several, without characters that control the terminal.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
-        writeln!(self.0, "{}", text.as_ref()).map_err(|error| Failure::of_output(&error))
+        self.raw(printable(text.as_ref()))?;
+        self.raw("\n")
     }
 
     /// Writes text or bytes unchanged.
@@ -34,9 +39,8 @@ impl Output {
     /// Writes JSON, indented on a terminal.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {
-            self.line(
-                serde_json::to_string_pretty(value).expect("every key is a text, and no value refuses to be written"),
-            )
+            let json = serde_json::to_string_pretty(value);
+            self.raw(json.expect("every key is a text, and no value refuses to be written") + "\n")
         } else {
             self.json_line(value)
         }
@@ -44,7 +48,8 @@ impl Output {
 
     /// Writes JSON on one line.
     pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        self.line(serde_json::to_string(value).expect("every key is a text, and no value refuses to be written"))
+        let json = serde_json::to_string(value);
+        self.raw(json.expect("every key is a text, and no value refuses to be written") + "\n")
     }
 
     /// Writes items as JSON, or in columns under a header.
@@ -58,7 +63,7 @@ impl Output {
         if json { self.json(&items) } else { self.table(items, header, cells) }
     }
 
-    /// Writes items in columns under a header. Control characters in cells are replaced.
+    /// Writes items in columns under a header.
     pub(super) fn table<T, const N: usize>(
         &mut self,
         items: &[T],
@@ -87,13 +92,8 @@ impl Output {
     }
 }
 
-/// Replaces control characters: a title from a provider must not control the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// Writes one line to standard error.
+/// Writes one line, or several, to standard error.
 pub(super) fn note(text: impl AsRef<str>) {
     // There is no other place to report that standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text.as_ref()));
 }

@@ -4,9 +4,10 @@ use clap::Subcommand;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::names::check_user;
 use super::output::Output;
 use super::runtime::block_on;
-use crate::broker::{Administrator, Broker, CredentialPage};
+use crate::broker::{Administrator, AuditContext, Broker, CredentialPage};
 use crate::id::UserId;
 
 /// Manage the users whose credentials are stored
@@ -78,7 +79,7 @@ fn remove(id: &UserId, context: &Context, out: &mut Output) -> Result<(), Failur
     }))?;
     lines.iter().try_for_each(|line| out.line(line))?;
     if !removed? {
-        return Err(Failure::new(format!("there is no user {id}")).advise("`strongroom user list` lists all users"));
+        return check_user(&broker.admin(AuditContext::command_line()), id);
     }
     let credentials = if lines.len() == 1 { "credential" } else { "credentials" };
     out.line(format!("removed user {id} with {} {credentials}", lines.len()))?;

@@ -5,6 +5,8 @@ use super::finding::{Finding, Location};
 use super::listen::Listen;
 use super::secret_source::SecretSource;
 use super::settings::Config;
+use ipnet::IpNet;
+use std::net::IpAddr;
 
 pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -45,13 +47,17 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
                 .into(),
         );
     }
-    for network in config.egress.allow.iter().filter(|network| network.prefix_len() == 0) {
-        warn("egress.allow", format!("{network} is every address: internal addresses are not guarded any more"));
+    for network in &config.egress.allow {
+        if let Some(danger) = danger(network) {
+            warn("egress.allow", format!("{network} {danger}: internal addresses are not guarded any more"));
+        }
     }
     for (name, provider) in &config.providers {
-        for network in provider.allow_private.iter().filter(|network| network.prefix_len() == 0) {
-            let key = format!("providers.{name}.allow_private");
-            warn(&key, format!("{network} is every address: callers reach every internal address"));
+        for network in &provider.allow_private {
+            if let Some(danger) = danger(network) {
+                let key = format!("providers.{name}.allow_private");
+                warn(&key, format!("{network} {danger}: callers reach it through this provider"));
+            }
         }
         if provider.client_id.is_none() && provider.has_client_secret() {
             let key = format!("providers.{name}.client_secret");
@@ -61,10 +67,32 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
     found
 }
 
+/// Addresses at which clouds give a machine its credentials.
+const METADATA_SERVICES: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
+
+/// Returns the danger of allowing this network, if it has one: it is much larger than a private
+/// network, or reaches a cloud's metadata service.
+fn danger(network: &IpNet) -> Option<String> {
+    let widest = match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 7,
+    };
+    if network.prefix_len() == 0 {
+        return Some("is every address".to_owned());
+    }
+    if network.prefix_len() < widest {
+        return Some("is larger than any private network".to_owned());
+    }
+    let reached = METADATA_SERVICES.into_iter().find(|text| text.parse().is_ok_and(|at: IpAddr| network.contains(&at)));
+    reached.map(|address| {
+        format!("has the metadata service of clouds ({address}), which gives out the machine's credentials")
+    })
+}
+
 fn listens_openly(listen: &Listen) -> bool {
     match listen {
         Listen::Unix(_) => false,
-        Listen::Tcp { host, .. } => match host.parse::<std::net::IpAddr>() {
+        Listen::Tcp { host, .. } => match host.parse::<IpAddr>() {
             Ok(address) => !address.is_loopback(),
             Err(_) => host != "localhost",
         },

@@ -9,7 +9,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::OriginNotAllowed { .. } => &problem::CALLBACK_ORIGIN_NOT_ALLOWED,
-            Error::ProviderUnknown(_) => &problem::PROVIDER_NOT_FOUND,
+            Error::ProviderUnknown { .. } => &problem::PROVIDER_NOT_FOUND,
             Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
             Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
             Error::Inputs(faults) => return Self::faults(inputs_faults(faults)),
@@ -69,19 +69,24 @@ impl From<Error> for Problem {
                 );
                 Self::new(kind, detail).with("cause", cause).with("credential_id", id.to_string()).with("hint", hint)
             }
+            Error::ProviderUnknown { nearest: Some(name), .. } => {
+                Self::new(kind, detail).with("did_you_mean", name.as_str())
+            }
             Error::NotRefreshable => Self::new(kind, detail).with("cause", "the provider gave no refresh token"),
             Error::QuotaExceeded(limit) => Self::new(kind, detail).with("limit", limit.setting()),
             Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
-            Error::NotConfigured(provider) => {
-                let hint = format!(
-                    "Set providers.{provider}.client_id, and client_secret where the provider gives one, in the \
-                     configuration of Strongroom."
-                );
-                Self::not_configured(detail, hint)
-            }
+            Error::NotConfigured(provider) => Self::not_configured(detail, client_hint(&provider)),
             _ => Self::new(kind, detail),
         }
     }
+}
+
+/// Says what to set for a provider without a client.
+fn client_hint(provider: &str) -> String {
+    format!(
+        "Set providers.{provider}.client_id, and client_secret where the provider gives one, in the configuration of \
+         Strongroom."
+    )
 }
 
 /// Returns true if the cause belongs into the log: the caller cannot find it out, and may not be the

@@ -8,5 +8,6 @@ const MIN_SIMILARITY: f64 = 0.75;
 pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let rated = known.into_iter().map(|name| (strsim::jaro_winkler(written, name), name));
     let similar = rated.filter(|(similarity, _)| *similarity > MIN_SIMILARITY);
-    similar.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    // Of several that are equally similar, the first.
+    similar.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, name)| name)
 }

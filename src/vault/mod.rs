@@ -84,6 +84,7 @@ pub use transfer::import::{ImportOutcome, Importer};
 pub use transfer::import_candidate::ImportCandidate;
 pub use transfer::transferred_credential::TransferredCredential;
 pub use txn::audit_context::{Actor, AuditContext, DeniedRequest};
+pub use txn::audit_row::audit_actions;
 pub use txn::manifest::RestoreMark;
 pub use user_removal::RemovedUser;
 pub use users::{KnownUser, LogPosition};

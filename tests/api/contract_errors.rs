@@ -85,6 +85,12 @@ async fn initiate_checks_origin_then_provider_then_client() {
     };
     ask("nowhere", "https://evil.example/").await.is(400);
     assert_eq!(ask("nowhere", CALLBACK).await.is(404).detail(), "Provider 'nowhere' not found");
+    let mistyped = ask("gihub", CALLBACK).await.is(404);
+    assert_eq!(
+        (mistyped.detail(), &mistyped.json()["did_you_mean"]),
+        (json!("Provider 'gihub' not found"), &json!("github"))
+    );
+    assert_eq!(ask("xxxxxxxxx", CALLBACK).await.is(404).json().get("did_you_mean"), None);
     assert_eq!(ask("smtp", CALLBACK).await.is(404).detail(), "Provider 'smtp' does not support OAuth");
     let unconfigured = ask("github", CALLBACK).await.is(501);
     assert_eq!(unconfigured.header("Content-Type"), Some("application/json"));
@@ -223,7 +229,8 @@ async fn unsupported_kind_is_400_after_the_provider_check() {
     let password = json!({"type": "user_password", "username": "u", "password": "p", "title": "t"});
     let reply = create("openai", password.clone()).await.is(400);
     assert!(reply.detail().as_str().unwrap().starts_with("Unsupported credential type: "));
-    assert_eq!(create("nowhere", password).await.is(404).detail(), "Provider 'nowhere' not found");
+    assert_eq!(create("nowhere", password.clone()).await.is(404).detail(), "Provider 'nowhere' not found");
+    assert_eq!(create("OpenAI", password).await.is(404).json()["did_you_mean"], "openai");
     create("nowhere", json!({})).await.is(422);
 }
 

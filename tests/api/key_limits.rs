@@ -203,6 +203,21 @@ async fn device_login_is_completed_within_the_limits() {
     }
 }
 
+#[tokio::test]
+async fn queued_revocations_are_shown_within_the_limits() {
+    let server = Server::start().await;
+    let id = server.connect("sandbox").await;
+    server.sandbox_fails_revocations(true);
+    server.delete(&format!("/v1/integrations/sandbox/credentials/{id}")).key(&server.key).send().await.is(200);
+    let cases: [(&[&str], &[&str], usize); 3] =
+        [(&[], &[], 1), (&["sandbox"], &[id.as_str()], 1), (&["openai"], &[], 0)];
+    for (providers, credentials, count) in cases {
+        let key = server.limited_key("alice", providers, credentials).await;
+        let list = server.get("/v1/revocations").key(&key).send().await.is(200).json();
+        assert_eq!(list.as_array().unwrap().len(), count, "{providers:?} {credentials:?}");
+    }
+}
+
 /// Each key in a chain has one limit more than the key before it, or a shorter list.
 #[tokio::test]
 async fn a_narrower_key_never_gets_more() {

@@ -272,6 +272,111 @@ fn invalid_credential_is_rejected_and_not_stored() {
 }
 
 #[test]
+fn texts_of_others_cannot_change_the_terminal() {
+    let desk = Desk::initialised();
+    let title = "pay\u{202e}lap\u{2066}\u{200b}\u{feff}\u{61c}\u{1b}[2J\u{9b}\nend";
+    let add = ["credential", "add", "openai", "--user", "alice", "--title", title, "--from-file", "-"];
+    desk.run_with(&add, "k\n").succeeded();
+    desk.run(&["key", "create", "--user", "alice", "--permission", "ADMIN", "--name", title]).succeeded();
+    for command in [["credential", "list"], ["key", "list"]] {
+        let table = desk.run(&command).succeeded().stdout;
+        assert!(table.contains("paylap\u{fffd}[2J\u{fffd}\u{fffd}end"), "{table:?}");
+        assert_eq!(table.lines().count(), 2, "{table:?}");
+    }
+    let exact =
+        |command: &str, member: &str| desk.run(&[command, "list", "--json"]).succeeded().json()[0][member].clone();
+    assert_eq!((exact("credential", "title"), exact("key", "name")), (json!(title), json!(title)));
+    let said = desk.run(&["provider", "show", "no\u{202e}thing\u{1b}[2J"]).ended_with(1);
+    assert!(!said.stderr.contains(['\u{202e}', '\u{1b}']), "{:?}", said.stderr);
+}
+
+#[test]
+fn mistyped_names_are_errors_that_name_the_nearest() {
+    let desk = Desk::initialised();
+    desk.run(&["user", "add", "alice"]).succeeded();
+    let id = "0192d3f0-7c3a-7000-8000-00000000000f";
+    for (command, near) in [
+        (vec!["credential", "list", "--provider", "gihub"], "github"),
+        (vec!["credential", "list", "--user", "alcie", "--json"], "alice"),
+        (vec!["credential", "remove", id, "--user", "alcie"], "alice"),
+        (vec!["credential", "export", "file", "--user", "alcie", "--passphrase-file", "-"], "alice"),
+        (vec!["credential", "export", "file", "--provider", "gihub", "--passphrase-file", "-"], "github"),
+        (vec!["user", "remove", "alcie"], "alice"),
+        (vec!["audit", "list", "--user", "alcie"], "alice"),
+        (vec!["audit", "list", "--provider", "gihub"], "github"),
+        (vec!["audit", "list", "--action", "credental.read"], "credential.read"),
+        (vec!["audit", "list", "--action", "credental.*"], "credential.*"),
+        (vec!["audit", "list", "--actor", "sytem"], "system"),
+        (vec!["key", "create", "--user", "alice", "--permission", "ADMIN", "--provider", "gihub"], "github"),
+        (vec!["provider", "check", "gihub"], "github"),
+        (vec!["provider", "list", "gihub"], "github"),
+        (vec!["connect", "gihub", "--user", "alice"], "github"),
+    ] {
+        desk.run_with(&command, "a long passphrase\n").ended_with(1).complained(&format!("did you mean '{near}'?"));
+    }
+    for (command, near) in [
+        (vec!["key", "create", "--user", "alice", "--permission", "READ_INTEGRATION"], "READ_INTEGRATIONS"),
+        (vec!["credential", "list", "--status", "actve"], "active"),
+        (vec!["audit", "list", "--result", "deny"], "denied"),
+        (vec!["credental", "list"], "credential"),
+    ] {
+        desk.run(&command).ended_with(2).complained(&format!("did you mean '{near}'?"));
+    }
+    // A known name that nothing was found for is no mistake.
+    for command in [
+        vec!["credential", "list", "--provider", "github", "--user", "alice"],
+        vec!["audit", "list", "--provider", "github"],
+        vec!["audit", "list", "--action", "login.*"],
+        vec!["audit", "list", "--actor", "system"],
+    ] {
+        desk.run(&command).succeeded();
+    }
+}
+
+#[test]
+fn providers_of_stored_credentials_that_are_not_configured_are_named() {
+    let desk = Desk::initialised();
+    let toml = desk.read("strongroom.toml");
+    desk.write(
+        "strongroom.toml",
+        &format!("{toml}\n[providers.acme]\ndisplay_name = \"Acme\"\n[providers.acme.api_key]\n"),
+    );
+    for provider in ["acme", "acme", "openai"] {
+        desk.run_with(&["credential", "add", provider, "--user", "alice", "--from-file", "-"], "k\n").succeeded();
+    }
+    desk.write("strongroom.toml", &toml);
+    let reason = "2 credentials of acme: the catalogue has no such provider";
+    for command in [["doctor"].as_slice(), &["vault", "status"]] {
+        let said = desk.run(command).stdout;
+        assert!(said.contains(reason) && !said.contains("of openai"), "{said}");
+    }
+    let status = desk.run(&["vault", "status", "--json"]).succeeded().json();
+    assert_eq!(status["unconfigured"]["acme"]["credentials"], 2);
+}
+
+#[test]
+fn doctor_names_dangerous_private_networks() {
+    let desk = Desk::initialised();
+    let toml = desk.read("strongroom.toml");
+    let networks =
+        ["0.0.0.0/0", "169.254.0.0/16", "128.0.0.0/1", "fd00:ec2::/32"].map(|network| format!("{network:?}"));
+    desk.write(
+        "strongroom.toml",
+        &format!("{toml}\n[providers.mcp]\nallow_private = [{}, \"10.0.0.0/8\"]\n", networks.join(", ")),
+    );
+    let said = desk.run(&["doctor"]).stdout;
+    for danger in [
+        "0.0.0.0/0 is every address",
+        "169.254.0.0/16 has the metadata service",
+        "128.0.0.0/1 is larger",
+        "fd00:ec2::/32 has the metadata",
+    ] {
+        assert!(said.contains(danger) && said.contains("providers.mcp.allow_private"), "{danger}: {said}");
+    }
+    assert!(!said.contains("10.0.0.0/8"), "{said}");
+}
+
+#[test]
 fn catalogue_is_listed_and_shown_as_toml() {
     let desk = Desk::new();
     desk.write(

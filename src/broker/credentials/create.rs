@@ -104,7 +104,7 @@ impl Broker {
         provider: &str,
         request: CreateRequest,
     ) -> Result<CreateResponse, Error> {
-        let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
+        let known = self.0.catalog.get(provider).ok_or_else(|| self.unknown_provider(provider))?;
         self.require_creation(caller, provider)?;
         let kind = request.secret.kind();
         if !known.entry.takes(kind) {

@@ -43,7 +43,7 @@ impl Broker {
         title: String,
         request: ServiceRequest,
     ) -> Result<CreateResponse, Error> {
-        let known = self.0.catalog.get(provider).ok_or_else(|| Error::ProviderUnknown(provider.to_owned()))?;
+        let known = self.0.catalog.get(provider).ok_or_else(|| self.unknown_provider(provider))?;
         let wanted = grant_type(&request.renewal);
         let offered = known.entry.oauth.as_ref().filter(|oauth| oauth.grants.contains(&wanted));
         let Some(oauth) = offered else {

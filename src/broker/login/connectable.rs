@@ -54,7 +54,7 @@ impl Connectable<'_> {
 impl Broker {
     /// Returns the OAuth entry of the provider, as the catalogue has it.
     pub(in crate::broker) fn oauth_of(&self, name: &str) -> Result<(&Provider, &OAuth), Error> {
-        let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
+        let provider = self.0.catalog.get(name).ok_or_else(|| self.unknown_provider(name))?;
         let oauth = provider.entry.oauth.as_ref().ok_or_else(|| Error::NoOAuth(name.to_owned()))?;
         Ok((provider, oauth))
     }

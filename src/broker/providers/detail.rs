@@ -88,7 +88,7 @@ struct SecretDetail {
 impl Broker {
     /// Returns one provider as JSON.
     pub fn provider_detail(&self, name: &str) -> Result<ProviderPage, Error> {
-        let provider = self.0.catalog.get(name).ok_or_else(|| Error::ProviderUnknown(name.to_owned()))?;
+        let provider = self.0.catalog.get(name).ok_or_else(|| self.unknown_provider(name))?;
         let entry = &provider.entry;
         let missing = missing(&self.0.config, provider);
         let detail = ProviderDetail {

@@ -2,12 +2,17 @@
 
 use serde::Serialize;
 
+use crate::broker::error::Error;
 use crate::broker::installation::Installation;
 use crate::broker::parts::Broker;
 use crate::catalog::{Catalog, Provider};
 use crate::config::{Config, ProviderSettings};
 use crate::id::ProviderName;
 use crate::kind::Kind;
+use crate::validation;
+
+/// Length in bytes of the longest text that is compared with the names of the providers.
+const MAX_COMPARED: usize = 64;
 
 /// The catalogue has no provider with this name.
 #[derive(Debug, thiserror::Error)]
@@ -71,15 +76,26 @@ impl Broker {
     pub fn provider(&self, name: &str) -> Result<&Provider, UnknownProvider> {
         find(&self.0.catalog, name)
     }
+
+    /// Builds the error of a provider that the catalogue does not have.
+    pub(in crate::broker) fn unknown_provider(&self, name: &str) -> Error {
+        Error::ProviderUnknown { name: name.to_owned(), nearest: nearest(&self.0.catalog, name) }
+    }
 }
 
 fn find<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Provider, UnknownProvider> {
     catalog.get(name).ok_or_else(|| {
-        let distance = |known: &&Provider| strsim::damerau_levenshtein(name, known.name.as_str());
-        let nearest = catalog.iter().filter(|known| distance(known) <= 3).min_by_key(distance);
         let shown = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        UnknownProvider { name: shown, nearest: nearest.map(|known| known.name.clone()) }
+        UnknownProvider { name: shown, nearest: nearest(catalog, name) }
     })
+}
+
+/// Returns the provider with the most similar name, if one is similar. A text that is much longer
+/// than any name is similar to none.
+fn nearest(catalog: &Catalog, name: &str) -> Option<ProviderName> {
+    let names = || catalog.iter().map(|known| known.name.as_str());
+    let near = (name.len() <= MAX_COMPARED).then(|| validation::nearest(&name.to_lowercase(), names()))?;
+    near.and_then(|near| near.parse().ok())
 }
 
 pub(super) fn kinds(provider: &Provider) -> Vec<&'static str> {

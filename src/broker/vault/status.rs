@@ -7,9 +7,11 @@ use serde::Serialize;
 use crate::broker::admin::scheduled_backup::{BackupStatus, backup_status};
 use crate::broker::credentials::get::CredentialDetail;
 use crate::broker::credentials::list_all::UserCredential;
+use crate::broker::installation::Installation;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
+use crate::kind::Kind;
 use crate::vault::{RestoreMark, VaultError, VaultStatus};
 
 /// Age in seconds at which a data key should be rotated: one year.
@@ -32,13 +34,26 @@ pub struct VaultReport {
     /// Number of credentials whose provider has long refused to refresh for a reason that is not
     /// understood, by provider.
     pub refused: BTreeMap<ProviderName, u64>,
+    /// Providers of stored credentials that the settings do not cover.
+    pub unconfigured: BTreeMap<ProviderName, UnconfiguredProvider>,
     /// Tasks that are due, each with its command.
     pub due: Vec<String>,
 }
 
+/// A provider of stored credentials that the settings do not cover.
+#[derive(Debug, Serialize)]
+pub struct UnconfiguredProvider {
+    /// Number of the credentials.
+    pub credentials: u64,
+    /// What does not work.
+    pub reason: &'static str,
+    /// What to set.
+    pub fix: String,
+}
+
 impl VaultAdmin {
-    /// Collects the status.
-    pub fn status(&self) -> Result<VaultReport, VaultError> {
+    /// Collects the status of this installation's vault.
+    pub fn status(&self, installation: &Installation) -> Result<VaultReport, VaultError> {
         let (vault, now) = (self.vault.status()?, self.clock.now());
         let (credentials, _) = self.credentials(None, None)?;
         let limit = self.config.oauth.unclear_refusals_after;
@@ -46,6 +61,7 @@ impl VaultAdmin {
             due: due(&vault, now),
             needs_reauth: count(&credentials, |one| one.summary.status == "needs_reauth"),
             refused: count(&credentials, |one| one.refused_since.is_some_and(|since| since.plus(limit) <= now)),
+            unconfigured: unconfigured(installation, &credentials),
             vault,
             backups: backup_status(&self.config.backup, &self.vault, now),
             unpromoted_restore: self.unpromoted_restore()?,
@@ -82,6 +98,30 @@ fn count(credentials: &[UserCredential], applies: impl Fn(&CredentialDetail) -> 
         *counts.entry(one.summary.provider.clone()).or_default() += 1;
     }
     counts
+}
+
+/// Finds the providers of stored credentials that the settings do not cover.
+fn unconfigured(
+    installation: &Installation,
+    credentials: &[UserCredential],
+) -> BTreeMap<ProviderName, UnconfiguredProvider> {
+    let mut found = BTreeMap::new();
+    for summary in credentials.iter().map(|one| &one.credential.summary) {
+        let (reason, fix) = match installation.provider(summary.provider.as_str()) {
+            Err(_) => {
+                ("the catalogue has no such provider", format!("describe it in [providers.{}]", summary.provider))
+            }
+            // Strongroom registers its own clients at MCP servers.
+            Ok(known) if known.entry.mcp.is_some() || summary.kind != Kind::OAuth2.name() => continue,
+            Ok(known) => match installation.missing(known) {
+                Some(fix) => ("its client is not configured, so tokens are neither refreshed nor revoked", fix),
+                None => continue,
+            },
+        };
+        let first = || UnconfiguredProvider { credentials: 0, reason, fix };
+        found.entry(summary.provider.clone()).or_insert_with(first).credentials += 1;
+    }
+    found
 }
 
 fn due(status: &VaultStatus, now: UnixTime) -> Vec<String> {

@@ -2,12 +2,14 @@
 
 use clap::Args;
 
-use crate::broker::{AuditEntry, AuditFilter};
+use crate::broker::{AuditEntry, AuditFilter, OpenMode};
 use crate::cli::arguments;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, open};
 use crate::cli::failure::Failure;
+use crate::cli::names;
 use crate::cli::output::Output;
 use crate::clock::UnixTime;
+use crate::config::ClientSecrets;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 
 /// Filter and output format.
@@ -51,7 +53,17 @@ pub(in crate::cli) struct AuditListArgs {
 impl AuditListArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let json = self.json;
-        let entries = context.admin()?.audit_rows(&self.filter())?;
+        let installation = context.installation(ClientSecrets::Leave)?;
+        let (admin, _) = open(&installation, OpenMode::Command)?;
+        let filter = self.filter();
+        let entries = admin.audit_rows(&filter)?;
+        if entries.is_empty() {
+            let known =
+                filter.provider.as_ref().map_or(Ok(()), |name| installation.provider(name.as_str()).map(|_| ()));
+            names::check_filters(&admin, known, filter.user.as_ref())?;
+            filter.action.as_deref().map_or(Ok(()), names::check_action)?;
+            filter.actor.as_deref().map_or(Ok(()), names::check_actor)?;
+        }
         if json {
             entries.iter().try_for_each(|entry| out.json_line(entry))?;
         } else {

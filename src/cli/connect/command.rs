@@ -18,8 +18,9 @@ use crate::broker::{
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, note, plain};
+use crate::cli::output::{Output, note};
 use crate::cli::runtime::{block_on, signals};
+use crate::cli::visible::plain;
 use crate::duration;
 use crate::id::{CredentialId, UserId};
 use crate::secret::Secret;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::command::Connect;
 use crate::broker::{Broker, Caller, CompleteResponse, DevicePoll, DevicePollRequest, Error};
 use crate::cli::failure::Failure;
-use crate::cli::output::{note, plain};
+use crate::cli::output::note;
 use crate::cli::runtime::signals;
+use crate::cli::visible::plain;
 use crate::duration;
 use crate::secret::Secret;
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::broker::{AuditContext, ExportError};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::names::check_filters;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::cli::secret_input;
@@ -39,6 +40,9 @@ impl CredentialExportArgs {
             return Err(ExportError::AlreadyExists(self.file).into());
         }
         let broker = context.broker()?;
+        // A mistyped name would give an empty export.
+        let known = self.provider.as_ref().map_or(Ok(()), |name| broker.provider(name.as_str()).map(|_| ()));
+        check_filters(&broker.admin(AuditContext::command_line()), known, self.user.as_ref())?;
         let passphrase = match self.passphrase_file.as_deref() {
             Some(path) => secret_input::from_file(path)?,
             None => secret_input::ask_twice("Passphrase for the export", "give it with --passphrase-file FILE")?,

@@ -2,11 +2,13 @@
 
 use clap::ValueEnum;
 
-use crate::broker::VaultError;
-use crate::cli::context::Context;
+use crate::broker::{OpenMode, VaultError};
+use crate::cli::context::{Context, open};
 use crate::cli::failure::Failure;
+use crate::cli::names::check_filters;
 use crate::cli::output::{Output, note};
 use crate::clock::UnixTime;
+use crate::config::ClientSecrets;
 use crate::id::{ProviderName, UserId};
 
 /// A status to filter by.
@@ -33,14 +35,20 @@ impl Status {
 
 /// Lists credentials, oldest first.
 pub(in crate::cli) fn list(
-    user: Option<UserId>,
+    user: Option<&UserId>,
     provider: Option<&ProviderName>,
     status: Option<Status>,
     json: bool,
     context: &Context,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let (mut listed, damaged) = context.admin()?.credentials(user, provider)?;
+    let installation = context.installation(ClientSecrets::Leave)?;
+    let (admin, _) = open(&installation, OpenMode::Command)?;
+    let (mut listed, damaged) = admin.credentials(user.cloned(), provider)?;
+    if listed.is_empty() && damaged.is_empty() {
+        let known = provider.map_or(Ok(()), |name| installation.provider(name.as_str()).map(|_| ()));
+        check_filters(&admin, known, user)?;
+    }
     listed.retain(|row| status.is_none_or(|status| row.credential.summary.status == status.word()));
     let header = ["ID", "USER", "PROVIDER", "KIND", "STATUS", "EXPIRES", "LAST USED", "TITLE", "ACCOUNT OR HOST"];
     let time = |at: Option<UnixTime>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());

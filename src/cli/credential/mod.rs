@@ -56,13 +56,13 @@ impl CredentialCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         match self {
             Self::List { user, provider, status, json } => {
-                list::list(user, provider.as_ref(), status, json, context, out)
+                list::list(user.as_ref(), provider.as_ref(), status, json, context, out)
             }
             Self::Add(add) => add.run(context, out),
             Self::Import(import) => import.run(context, out),
             Self::Export(export) => export.run(context, out),
             Self::Revocations(revocations) => revocations.run(context, out),
-            Self::Remove { id, user, json } => remove::remove(id, user, json, context, out),
+            Self::Remove { id, user, json } => remove::remove(id, user.as_ref(), json, context, out),
         }
     }
 }

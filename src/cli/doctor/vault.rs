@@ -9,8 +9,8 @@ use crate::broker::{
 };
 use crate::cli::context::open;
 use crate::cli::failure::Failure;
-use crate::cli::output::plain;
 use crate::cli::runtime::block_on;
+use crate::cli::visible::plain;
 use crate::clock::Clock;
 use crate::config::{Config, Listen, ServerSettings};
 
@@ -37,7 +37,7 @@ pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
     match open(installation, OpenMode::Command) {
         Err(failure) => findings.fault(&failure),
         Ok((admin, _)) => {
-            opened(&admin, path, findings);
+            opened(installation, &admin, findings);
             ballast(&admin, config.vault.ballast, findings);
             epoch_file(config, findings);
         }
@@ -55,10 +55,10 @@ pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
     }
 }
 
-fn opened(admin: &VaultAdmin, path: &Path, findings: &mut Findings) {
-    match admin.status() {
+fn opened(installation: &Installation, admin: &VaultAdmin, findings: &mut Findings) {
+    match admin.status(installation) {
         Ok(report) => {
-            status(&report, path, findings);
+            status(&report, &installation.config().vault.path, findings);
             backups(&report, admin.config(), findings);
         }
         Err(error) => findings.fault(&error.into()),
@@ -89,6 +89,10 @@ fn status(report: &VaultReport, path: &Path, findings: &mut Findings) {
             format!("{count} credentials of {provider} need re-authorization"),
             "`strongroom credential list --status needs_reauth` lists them; their users must connect again",
         );
+    }
+    for (provider, unconfigured) in &report.unconfigured {
+        let (count, reason) = (unconfigured.credentials, unconfigured.reason);
+        findings.advice(format!("{count} credentials of {provider}: {reason}"), unconfigured.fix.clone());
     }
     for (provider, count) in &report.refused {
         findings.advice(

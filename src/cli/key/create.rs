@@ -50,7 +50,8 @@ pub(in crate::cli) struct Create {
     /// Name of the key
     #[arg(long)]
     name: Option<String>,
-    /// Print JSON: {id, api_key, user, permissions, providers, credentials, expires_at}
+    /// Print JSON: {id, api_key, user, permissions, expires_at}; and providers, credentials if the
+    /// key is limited
     #[arg(long)]
     json: bool,
 }
@@ -75,10 +76,15 @@ impl Create {
                 KeyHolder::Service { .. } => None,
             };
             let permissions: Vec<Permission> = key.permissions.iter().collect();
-            return out.json(&json!({
+            let mut made = json!({
                 "id": key.id, "api_key": text.expose(), "user": user, "permissions": permissions,
-                "providers": key.limits.providers(), "credentials": key.limits.credentials(), "expires_at": key.expires_at,
-            }));
+                "expires_at": key.expires_at,
+            });
+            if !key.limits.are_none() {
+                made["providers"] = json!(key.limits.providers());
+                made["credentials"] = json!(key.limits.credentials());
+            }
+            return out.json(&made);
         }
         let limited = limits_text(&key).map(|text| format!(", limited to {text}")).unwrap_or_default();
         note(format!(

@@ -11,7 +11,14 @@ pub(in crate::cli) fn list(
     json: bool,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    out.list(json, &installation.providers(words), ["NAME", "PROVIDER", "KINDS", "CONFIGURED"], |row| {
+    let found = installation.providers(words);
+    if found.is_empty() && !json {
+        if let [word] = words {
+            installation.provider(word)?;
+        }
+        return Err(Failure::new("no provider has all of these words in its name, display name or category"));
+    }
+    out.list(json, &found, ["NAME", "PROVIDER", "KINDS", "CONFIGURED"], |row| {
         let configured = if row.configured { "yes" } else { "no" };
         [row.name.to_string(), row.display_name.clone(), row.kinds.join(", "), configured.to_owned()]
     })

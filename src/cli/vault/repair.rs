@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::broker::Repair;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, note, plain};
+use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
+use crate::cli::visible::plain;
 
 /// Erase the rows that do not open, and count the others again
 ///

@@ -1,12 +1,15 @@
 //! `strongroom vault status`: shows the state of the vault.
 
-use crate::broker::VaultReport;
-use crate::cli::context::Context;
+use crate::broker::{OpenMode, VaultReport};
+use crate::cli::context::{Context, open};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::config::ClientSecrets;
 
 pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let status = context.admin()?.status()?;
+    let installation = context.installation(ClientSecrets::Leave)?;
+    let (admin, _) = open(&installation, OpenMode::Command)?;
+    let status = admin.status(&installation)?;
     if json { out.json(&status) } else { tell(&status, out) }
 }
 
@@ -41,6 +44,10 @@ fn tell(report: &VaultReport, out: &mut Output) -> Result<(), Failure> {
     }
     for (provider, count) in &report.needs_reauth {
         out.line(format!("{count} credentials of {provider} need re-authorization"))?;
+    }
+    for (provider, unconfigured) in &report.unconfigured {
+        let (count, reason) = (unconfigured.credentials, unconfigured.reason);
+        out.line(format!("{count} credentials of {provider}: {reason}; {}", unconfigured.fix))?;
     }
     report.due.iter().try_for_each(|due| out.line(format!("due: {due}")))?;
     vault.warnings.iter().try_for_each(|warning| out.line(format!("warning: {warning}")))

@@ -6,7 +6,8 @@ use serde::Serialize;
 use crate::broker::Verification;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, plain};
+use crate::cli::output::Output;
+use crate::cli::visible::plain;
 
 /// Verify the vault: open every record, recount everything, and list what is damaged, missing or
 /// unexpected

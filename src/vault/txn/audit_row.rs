@@ -36,8 +36,7 @@ macro_rules! actions {
             }
         }
 
-                /// The name and the result of every action.
-        #[cfg(test)]
+        /// The name and the result of every action.
         const ACTIONS: &[(&str, &str)] = &[$(($name, $outcome)),+];
     };
 }
@@ -81,6 +80,11 @@ actions! {
     RotationEnd "rotation.end" "ok",
     AuditPrune "audit.prune" "ok",
     RequestRefuse "request.refuse" "denied",
+}
+
+/// Returns the names of all actions.
+pub fn audit_actions() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(|(name, _)| *name)
 }
 
 /// The object of an action.
