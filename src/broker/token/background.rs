@@ -34,6 +34,10 @@ const PER_PROVIDER: usize = 4;
 /// Consecutive failures after which a place is skipped until the next pass.
 const ENOUGH_FAILURES: u32 = 5;
 
+/// Refreshes that run side by side with those of other lanes: at one provider, or at the servers that
+/// one user chose for it.
+type Lane = (ProviderName, Option<UserId>);
+
 impl Broker {
     /// Runs until the task is aborted, if `oauth.background_refresh` is on. A refresh under way is
     /// a task of its own and continues.
@@ -59,7 +63,7 @@ impl Broker {
             return Ok(0);
         }
         let due = self.0.vault.refreshes().due(self.0.clock.now(), PER_PASS)?;
-        let mut lanes: BTreeMap<(ProviderName, Option<UserId>), Vec<(UserId, CredentialId)>> = BTreeMap::new();
+        let mut lanes: BTreeMap<Lane, Vec<(UserId, CredentialId)>> = BTreeMap::new();
         for (user, id, provider) in due {
             // Servers that a user chose must not delay those of others.
             let is_chosen = self.0.catalog.get(provider.as_str()).is_some_and(|known| known.entry.mcp.is_some());
