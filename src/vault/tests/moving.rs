@@ -166,3 +166,20 @@ async fn registration_moves_with_its_credential() {
     assert_eq!((there, client.client_id.as_str(), client.token_auth.as_str()), (at, "c", "client_secret_basic"));
     assert!(client.client_secret.unwrap().equals("s") && client.secret_expires_at == Some(UnixTime(9)));
 }
+
+// Issue: a credential does not appear after its user was removed.
+#[tokio::test]
+async fn import_stops_for_a_user_that_was_removed() {
+    let bench = Bench::new();
+    let users = bench.vault.users();
+    users.add(&user("alice"), &who()).await.unwrap();
+    let transfer = bench.vault.transfer();
+    let arrival = |of: &str| transfer.candidate(&new(of, "p", api_key("k")), format!("of {of}"));
+    let importer = transfer.importer(false);
+    users.remove(&user("alice"), |_| RevocationScope::Never, WEEK, &who()).await.unwrap().unwrap();
+    assert!(matches!(importer.import(arrival("alice"), &who()).await, Err(VaultError::UserRemoved)));
+    assert!(!users.exists(&user("alice")).unwrap());
+    importer.import(arrival("bob"), &who()).await.unwrap();
+    transfer.importer(false).import(arrival("alice"), &who()).await.unwrap();
+    bench.assert_manifest_holds();
+}

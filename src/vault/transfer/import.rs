@@ -15,7 +15,7 @@ use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::Manifest;
-use crate::vault::users;
+use crate::vault::users::{self, LogPosition, Users};
 
 /// The result of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +53,12 @@ impl<'v> Transfer<'v> {
         ImportCandidate { summary, material: moved.material, keeps_times: true }
     }
 
-    /// Begins an import. With `duplicates` an existing credential is imported again with a new id.
+    /// Begins an import. With `duplicates` an existing credential is imported again with a new id. A
+    /// user that is removed during the import gets no further credentials.
     pub fn importer(self, duplicates: bool) -> Importer<'v> {
-        Importer { core: self.core, duplicates, known: Arc::default() }
+        // If the vault cannot be read now, the first import reports it.
+        let begun_at = Users { core: self.core }.now().ok();
+        Importer { core: self.core, duplicates, begun_at, known: Arc::default() }
     }
 
     /// Returns what [`Importer::import`] would do with these credentials one after the other;
@@ -118,6 +121,7 @@ impl<'v> Transfer<'v> {
 pub struct Importer<'v> {
     core: &'v VaultCore,
     duplicates: bool,
+    begun_at: Option<LogPosition>,
     known: Arc<Mutex<KnownCredentials>>,
 }
 
@@ -125,11 +129,15 @@ impl Importer<'_> {
     /// Imports a whole credential or nothing.
     pub async fn import(&self, arrival: ImportCandidate, who: &AuditContext) -> Result<ImportOutcome, VaultError> {
         let (another, duplicates, known) = (self.core.ids.credential(), self.duplicates, self.known.clone());
+        let begun_at = self.begun_at;
         let outcome = self
             .core
             .write(who, move |txn| {
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut summary = arrival.summary.clone();
+                if users::was_removed(txn, &summary.user, begun_at)? {
+                    return Err(VaultError::UserRemoved);
+                }
                 match known.find(txn.tx, txn.keyring, txn.manifest(), &arrival)? {
                     Some(id) if !duplicates => return Ok(ImportOutcome::Known(id)),
                     Some(_) => summary.id = another,
