@@ -13,10 +13,7 @@ impl From<Error> for Problem {
             Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
             Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
             Error::Inputs(faults) => return Self::faults(inputs_faults(faults)),
-            Error::LoginUrlTooLong => {
-                let body = vec!["body".to_owned()];
-                return Self::faults(vec![RequestFault::value(body, &error.to_string())]);
-            }
+            Error::LoginUrlTooLong => return Self::faults(vec![fault_of_body(&error)]),
             Error::StateInvalid => &problem::INVALID_STATE,
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
@@ -106,6 +103,11 @@ fn is_failure_of_provider(error: &Error) -> bool {
             | Error::OtherAccount(_)
             | Error::NotRefreshed { .. }
     )
+}
+
+/// Returns a row of the 422 list that is about the whole body.
+fn fault_of_body(error: &Error) -> RequestFault {
+    RequestFault::value(["body".to_owned()], &error.to_string())
 }
 
 /// Returns the rows of the 422 list, each at its input.
