@@ -30,7 +30,7 @@ mod transfer;
 mod vault;
 mod vault_admin;
 
-pub use admin::{BackupStatus, RevocationList, UselessLimit, WaitingRevocation, backup_name, backup_status};
+pub use admin::{BackupStatus, FreeDisk, RevocationList, UselessLimit, WaitingRevocation, backup_name, backup_status};
 pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{

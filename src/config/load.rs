@@ -12,7 +12,7 @@ use super::document::{self, Document};
 use super::environment::Environment;
 use super::finding::{ConfigErrors, Finding, Location};
 use super::secret_source::{SecretReader, SecretSource};
-use super::settings::{Config, EntryPatch, ProviderSettings};
+use super::settings::{Config, EntryPatch, ProviderSettings, ServerSettings};
 use super::show::shown;
 use super::table::{Takes, nearest, setting};
 use super::{layers, warnings};
@@ -235,6 +235,9 @@ fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Find
             fault("vault.passphrase", message.to_owned());
         }
     }
+    if let Some(message) = doubled_path(&config.server) {
+        fault("server.public_url", message);
+    }
     let oauth = &mut config.oauth;
     oauth.callback_origins.localhost_ports = oauth.localhost_ports;
     for (at, uri) in oauth.redirect_uris.iter().enumerate() {
@@ -250,6 +253,15 @@ fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Find
         }
     }
     faults
+}
+
+/// Describes a `public_url` that has a part of the path that Strongroom adds to it.
+fn doubled_path(server: &ServerSettings) -> Option<String> {
+    let path = server.public_url.path().trim_end_matches('/');
+    let added = [server.base_path.as_str(), "/v1/integrations"];
+    let added = added.into_iter().find(|added| !added.is_empty() && path.ends_with(added))?;
+    let setting = if added == server.base_path { "server.base_path" } else { "the path of the API" };
+    Some(format!("it ends with {added}, and {setting} is added to it again: write it without {added}"))
 }
 
 /// The variables that hold secrets: no command that is run inherits them.

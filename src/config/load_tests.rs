@@ -24,6 +24,30 @@ fn warnings(text: &str) -> String {
 }
 
 #[test]
+fn doubled_path_in_the_public_url_is_a_fault() {
+    let with = |url: &str, base: &str| format!("[server]\npublic_url = \"{url}\"\nbase_path = \"{base}\"\n");
+    for (url, base) in [
+        ("https://x.example/vault", "/vault"),
+        ("https://x.example/vault/", "/vault"),
+        ("https://x.example/a/b", "/a/b"),
+        ("https://x.example/apps/vault", "/vault"),
+        ("https://x.example/v1/integrations", ""),
+        ("https://x.example/vault/v1/integrations/", "/vault"),
+    ] {
+        let found = faults(&with(url, base));
+        assert!(found.len() == 1 && found[0].starts_with("f:2: server.public_url: it ends with"), "{url}: {found:?}");
+    }
+    for (url, base) in [
+        ("https://x.example", "/vault"),
+        ("https://x.example/vault", ""),
+        ("https://x.example/myvault", "/vault"),
+        ("https://x.example/apps", "/vault"),
+    ] {
+        assert!(load(&with(url, base)).is_ok(), "{url}");
+    }
+}
+
+#[test]
 fn a_fault_is_one_line() {
     let text = "[server]\nlisten = \"a\\u001b[31m\\nb\"\n\"x\\ny\" = 1\n";
     for fault in faults(text) {

@@ -138,3 +138,43 @@ async fn hangup_and_user_signals_do_not_end_the_server() {
     }
     assert_eq!(server.stop().code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restore_without_the_configuration_names_its_providers() {
+    let sandbox = sandbox().await;
+    let settings = sandbox_settings(&sandbox);
+    let installation = Installation::new(&settings).await;
+    let key = installation.key("alice");
+    let server = installation.serve().await;
+    server.connect_sandbox(&key).await;
+    let body = json!({"type": "api_key", "api_key": "k", "title": "t"});
+    server.ask(Method::POST, "/v1/integrations/openai/credentials").key(&key).json(&body).send().await.is(201);
+    let made = installation.run(&["vault", "backup", "b.backup"]).must_succeed();
+    for text in
+        ["not in the backup: the configuration, client secrets and the master key", "strongroom.toml", "strongroom.key"]
+    {
+        assert!(made.stderr().contains(text), "{text}: {}", made.stderr());
+    }
+    let whole = installation.run(&["doctor"]).stdout() + &installation.run(&["vault", "status"]).stdout();
+    assert!(!whole.contains("credentials of sandbox"), "{whole}");
+
+    let vault = "[vault]\nmaster_key = { file = \"strongroom.key\" }\n";
+    let without_client = settings.lines().filter(|line| !line.starts_with("client_") && !line.starts_with("lend"));
+    let without_client = without_client.collect::<Vec<_>>().join("\n");
+    for (name, more, fix) in [
+        ("bare", "", "describe it in [providers.sandbox]"),
+        ("half", without_client.as_str(), "set client_id and client_secret in [providers.sandbox]"),
+    ] {
+        let (config, target) = (format!("{name}.toml"), format!("{name}.db"));
+        std::fs::write(installation.path(&config), format!("{vault}{more}")).expect("the configuration");
+        let with = ["--config", &config, "--vault", &target];
+        let restored = installation.run(&[&with[..], &["vault", "restore", "b.backup"]].concat()).must_succeed();
+        let what = "1 credentials of sandbox: ";
+        assert!(restored.stderr().contains(what) && restored.stderr().contains(fix), "{}", restored.stderr());
+        let doctor = installation.run(&[&with[..], &["doctor"]].concat());
+        assert!(doctor.stdout().contains(what), "{}", doctor.stdout());
+        let status = installation.run(&[&with[..], &["vault", "status"]].concat()).must_succeed();
+        assert!(status.stdout().contains(what), "{}", status.stdout());
+        assert!(!status.stdout().contains("credentials of openai"));
+    }
+}

@@ -1,8 +1,9 @@
 //! Housekeeping of a running server: erases expired states, retries failed revocations, gives free
-//! room of the vault back, and prunes the audit log.
+//! room of the vault back, prunes the audit log, and warns of a full disk.
 
 use std::time::Duration;
 
+use super::free_disk::FreeDiskWatch;
 use crate::broker::parts::Broker;
 use crate::broker::providers::ProviderFilter;
 use crate::clock::UnixTime;
@@ -24,8 +25,10 @@ impl Broker {
         // Prepares the provider list in the background: neither the start nor the first request
         // waits for it.
         tokio::task::spawn_blocking(move || broker.providers(&ProviderFilter::default()).json.len());
+        let mut free_disk = FreeDiskWatch::default();
         for round in 0_u32.. {
             self.housekeeping_round().await;
+            free_disk.look(&self.config().vault.path);
             if round % ROUNDS_A_DAY == 0 {
                 self.drop_clients_of_yesterday().await;
             }

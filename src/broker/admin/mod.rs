@@ -3,6 +3,7 @@
 
 mod api_keys;
 mod audit;
+mod free_disk;
 mod housekeeping;
 mod registrations;
 mod revocations;
@@ -11,5 +12,6 @@ mod scheduled_verification;
 mod users;
 
 pub use api_keys::UselessLimit;
+pub use free_disk::FreeDisk;
 pub use revocations::{RevocationList, WaitingRevocation};
 pub use scheduled_backup::{BackupStatus, backup_name, backup_status};

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::findings::Findings;
 use super::readiness;
 use crate::broker::{
-    Administrator, CredentialPage, Installation, OpenMode, VaultAdmin, VaultReport, check_files, is_served,
+    Administrator, CredentialPage, FreeDisk, Installation, OpenMode, VaultAdmin, VaultReport, check_files, is_served,
 };
 use crate::cli::context::open;
 use crate::cli::failure::Failure;
@@ -16,6 +16,9 @@ use crate::config::{Config, Listen, ServerSettings};
 
 /// Minimum free disk space in bytes.
 const LITTLE_SPACE: u64 = 64 * 1024 * 1024;
+
+/// Rows of an audit log above which a retention is recommended.
+const LARGE_LOG: u64 = 100_000;
 
 /// Failed attempts after which a revocation counts as stuck.
 const STUCK: u32 = 3;
@@ -47,11 +50,23 @@ pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
     } else {
         findings.ok("no server is running on this vault");
     }
-    let free = path.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
-    if let Some(free) = free.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)).filter(|free| *free < LITTLE_SPACE)
-    {
-        let mib = free / 1024 / 1024;
-        findings.advice(format!("the vault's disk has only {mib} MiB free"), "free disk space before writes fail");
+    if let Some(disk) = FreeDisk::of(path) {
+        let free = format!("{} % of the vault's disk are free ({} MiB)", disk.percent(), disk.free >> 20);
+        if disk.is_low() || disk.free < LITTLE_SPACE {
+            findings.advice(format!("only {free}"), "free disk space before writes fail");
+        } else {
+            findings.ok(free);
+        }
+    }
+}
+
+/// Recommends a retention if the audit log is large and grows without end.
+fn audit_log(rows: u64, config: &Config, findings: &mut Findings) {
+    if rows >= LARGE_LOG && config.audit.retention.is_none() {
+        findings.advice(
+            format!("the audit log has {rows} rows and keeps all of them"),
+            "set audit.retention, for example to \"365d\"; `strongroom audit export` keeps older rows in a file",
+        );
     }
 }
 
@@ -59,6 +74,7 @@ fn opened(installation: &Installation, admin: &VaultAdmin, findings: &mut Findin
     match admin.status(installation) {
         Ok(report) => {
             status(&report, &installation.config().vault.path, findings);
+            audit_log(report.vault.audit, admin.config(), findings);
             backups(&report, admin.config(), findings);
         }
         Err(error) => findings.fault(&error.into()),
@@ -222,5 +238,30 @@ fn server(settings: &ServerSettings, findings: &mut Findings) {
             &Failure::new(format!("a server is running on this vault but does not answer at {at}: {error}"))
                 .advise("it may use other settings, or hang: see its log, or restart it"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::Level;
+    use super::*;
+    use crate::config::Environment;
+
+    #[test]
+    fn large_audit_log_without_retention_gets_advice() {
+        let sources = crate::config::Sources {
+            file: Some("/dev/null".into()),
+            vault: None,
+            environment: Environment::given([("HOME", "/nonexistent")]),
+        };
+        let mut config = Config::load(&sources, crate::config::ClientSecrets::Leave).unwrap();
+        let advice = |rows, config: &Config| {
+            let mut findings = Findings::default();
+            audit_log(rows, config, &mut findings);
+            findings.0.iter().any(|finding| finding.level == Level::Advice)
+        };
+        assert!(!advice(LARGE_LOG - 1, &config) && advice(LARGE_LOG, &config));
+        config.audit.retention = Some(std::time::Duration::from_secs(86_400));
+        assert!(!advice(LARGE_LOG, &config));
     }
 }

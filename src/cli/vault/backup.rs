@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::broker::{BackupContents, Existing, VaultError};
+use crate::broker::{BackupContents, Existing, VaultAdmin, VaultError};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
+use crate::cli::visible::plain;
 
 /// Write a sealed backup of the whole vault; a server may be running
 ///
@@ -40,6 +41,7 @@ impl Backup {
         let admin = context.admin()?;
         if is_stream {
             warn(block_on(admin.back_up_to(out.writer()))??);
+            tell_what_is_missing(&admin);
             return Ok(());
         }
         let target = admin.backup_file(self.file.as_deref()).ok_or_else(|| {
@@ -49,6 +51,7 @@ impl Backup {
         let existing = if self.force { Existing::Replace } else { Existing::Keep };
         let (made, recorded) = block_on(admin.back_up(&target, existing))??;
         warn(recorded);
+        tell_what_is_missing(&admin);
         if self.json {
             return out.json(&made);
         }
@@ -56,6 +59,15 @@ impl Backup {
         show(&made.contents, out)?;
         out.line("`strongroom vault restore FILE --verify` checks it with today's master key")
     }
+}
+
+/// Says what a restore needs in addition to the backup.
+fn tell_what_is_missing(admin: &VaultAdmin) {
+    let files: Vec<_> = admin.config().files().iter().map(|file| file.display().to_string()).collect();
+    let files = if files.is_empty() { String::new() } else { format!(": {}", files.join(", ")) };
+    note(plain(&format!(
+        "not in the backup: the configuration, client secrets and the master key; keep copies of them apart from it{files}"
+    )));
 }
 
 fn warn(recorded: Result<(), VaultError>) {

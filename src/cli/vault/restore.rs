@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::backup;
+use crate::broker::{Installation, MasterKey, OpenMode};
 use crate::cli::context::{Context, master_key};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
@@ -45,6 +46,9 @@ impl Restore {
         } else {
             installation.restore(&self.file, &key, self.promote)?
         };
+        if !self.verify {
+            tell_unconfigured(&installation, &key);
+        }
         if self.json {
             return out.json(&restored);
         }
@@ -61,6 +65,17 @@ impl Restore {
             ));
         }
         Ok(())
+    }
+}
+
+/// Names the providers of restored credentials that this configuration lacks, because a backup has no
+/// configuration.
+fn tell_unconfigured(installation: &Installation, key: &MasterKey) {
+    // If the vault cannot be opened (an epoch file knows a newer one), `doctor` names them later.
+    let Ok(admin) = installation.open(key, OpenMode::Command) else { return };
+    let Ok(report) = admin.status(installation) else { return };
+    for (provider, one) in report.unconfigured {
+        note(format!("warning: {} credentials of {provider}: {}; {}", one.credentials, one.reason, one.fix));
     }
 }
 
