@@ -65,6 +65,10 @@ pub fn key_set_and_token(bytes: &[u8]) {
         }
     }
     let _ = jose::claimed_issuer(&token);
+    // A pasted PEM key is repaired once: the result is in its form already.
+    let repaired = jose::pem::repaired(bytes);
+    assert_eq!(*jose::pem::repaired(repaired.as_bytes()), *repaired);
+    is_fit_to_be_shown(jose::pem::describe(bytes));
 }
 
 /// Keys without known private halves (the examples of RFC 7517 §A.1 and RFC 8037 §A.2).

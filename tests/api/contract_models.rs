@@ -400,3 +400,34 @@ async fn one_provider_is_described_and_revalidated() {
     server.get(&format!("{PATH}/github")).send().await.is(401);
     assert_eq!(get(&format!("{PATH}/credentials")).send().await.is(200).json(), json!([]), "a list, as ever");
 }
+
+// Issue 19, section 4.6: byte order marks and line ends are dropped, and a blank secret is refused.
+#[tokio::test]
+async fn secrets_lose_line_ends_and_blank_ones_are_refused() {
+    const PATH: &str = "/v1/integrations/openai/credentials";
+    let server = Server::start().await;
+    let create = |key: &str| {
+        // Programs on Windows begin a file with a byte order mark.
+        let body = json!({"type": "api_key", "title": "t", "api_key": key}).to_string();
+        server.post(PATH).key(&server.key).bytes(format!("\u{feff}{body}\r\n"))
+    };
+    let id = create("\u{feff}\r\nsk-first\r\n").send().await.is(201).json()["id"].as_str().unwrap().to_owned();
+    let secret = async || {
+        let reply = server.get(&format!("{PATH}/{id}/token")).key(&server.key).send().await;
+        reply.is(200).json()["api_key"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(secret().await, "sk-first");
+    let change = |key: &str| {
+        server.ask(Method::PATCH, &format!("{PATH}/{id}")).key(&server.key).json(&json!({"api_key": key})).send()
+    };
+    change("sk-second\n").await.is(200);
+    assert_eq!(secret().await, "sk-second");
+    for blank in ["", " ", "\r\n", "\u{feff}", "\t \n"] {
+        create(blank).send().await.is(422);
+        change(blank).await.is(422);
+        let body = json!({"type": "user_password", "title": "t", "username": "u", "password": blank});
+        server.post("/v1/integrations/smtp/credentials").key(&server.key).json(&body).send().await.is(422);
+        let body = json!({"type": "host_scoped", "title": "t", "host": "a.example", "headers": {"X-Key": blank}});
+        server.post(CREATE).key(&server.key).json(&body).send().await.is(422);
+    }
+}

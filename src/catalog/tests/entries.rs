@@ -356,6 +356,12 @@ fn microsoft_entries_take_a_tenant() {
 }
 
 #[test]
+fn fitbit_says_that_its_oauth_has_ended() {
+    let notes = entry("fitbit").notes.join(" ");
+    assert!(notes.contains("410") && notes.contains("Google Health"), "{notes}");
+}
+
+#[test]
 fn amazon_ads_consents_are_regional() {
     let inputs = oauth("amazon_ads").inputs;
     for (name, europe) in [
