@@ -397,6 +397,7 @@ async fn one_provider_is_described_and_revalidated() {
     assert_eq!(reply.header("Cache-Control"), Some("no-store"), "only the list may be kept");
     let unknown = get(&format!("{PATH}/githup")).send().await.is(404);
     assert_eq!(unknown.detail(), "Provider 'githup' not found");
+    assert_eq!(unknown.json()["did_you_mean"], "github");
     server.get(&format!("{PATH}/github")).send().await.is(401);
     assert_eq!(get(&format!("{PATH}/credentials")).send().await.is(200).json(), json!([]), "a list, as ever");
 }

@@ -59,7 +59,7 @@ fn opens_to_the_root_or_not_at_all(row: &SlotRow) -> bool {
     let by_passphrase = row.kind == "passphrase"
         && is_bounded(row)
         && is_the_root(key_slot::attempt_with(row, &key(STRETCHED), &VAULT_ID));
-    assert_eq!(key_slot::describe(row), format!("{} {}", row.kind, hex::write(&row.fingerprint)));
+    assert_eq!(key_slot::describe(row), format!("{} {} (slot {})", row.kind, hex::write(&row.fingerprint), row.id));
     let _ = key_slot::is_weak(row);
     by_key || by_passphrase
 }
