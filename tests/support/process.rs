@@ -64,7 +64,7 @@ impl Installation {
             .binary()
             .args(arguments)
             .envs(more.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -446,6 +446,13 @@ impl Running {
         }
     }
 
+    /// Writes a line to its standard input.
+    pub fn types(&mut self, line: &str) {
+        use std::io::Write as _;
+        let stdin = self.child.stdin.as_mut().expect("stdin is piped");
+        stdin.write_all(format!("{line}\n").as_bytes()).expect("the command reads");
+    }
+
     /// Sends a signal, `INT` say.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
@@ -455,6 +462,7 @@ impl Running {
     /// Waits for its end: exit code, stdout, and all of stderr.
     pub fn end(mut self) -> (i32, String, String) {
         use std::io::Read as _;
+        drop(self.child.stdin.take());
         let mut stdout = String::new();
         self.child.stdout.take().expect("stdout is piped").read_to_string(&mut stdout).expect("stdout is text");
         let status = self.child.wait().expect("the command ends");

@@ -5,6 +5,7 @@
 //! [`LoginFlow::Connect`], so that an application cannot complete a login of the command, nor the
 //! command a login of an application.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::initiate::{InitiateRequest, InitiateResponse};
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
+use crate::oauth::callback::read_error;
 use crate::secret::Secret;
 use crate::vault::LoginFlow;
 
@@ -57,6 +59,25 @@ impl Broker {
     ) -> Result<CompleteResponse, Error> {
         let pending = self.take(caller, provider, &request.state_token).await?;
         self.finish(caller, provider, pending, request).await
+    }
+
+    /// Ends a login whose provider denied it without naming it: the error has no `state`. Returns
+    /// the denial.
+    pub async fn deny_connect(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        state: &Secret,
+        params: &BTreeMap<String, String>,
+    ) -> Error {
+        let pending = match self.take(caller, provider, state).await {
+            Ok(pending) => pending,
+            Err(error) => return error,
+        };
+        let denied = read_error(params).map(|denied| denied.to_string()).unwrap_or_default();
+        let error = Error::AuthorizationDenied(denied);
+        self.record_failed_login(caller, &pending.provider, pending.reconnect, &error).await;
+        error
     }
 
     /// Deletes a login that was given up.

@@ -9,9 +9,11 @@ use std::time::Duration;
 use clap::Args;
 use tokio::net::TcpListener;
 
+use super::arrival::Arrival;
 use super::browser;
 use super::callback_page::LoginResult;
-use super::loopback::{Answering, CallbackParameters, Login};
+use super::loopback::{Answering, Login};
+use super::paste::pasted_address;
 use crate::broker::{
     AuditContext, Broker, Caller, CompleteRequest, CompleteResponse, DeviceInitiateRequest, Error, callback_path,
 };
@@ -53,8 +55,12 @@ pub(in crate::cli) struct Connect {
     #[arg(long)]
     port: Option<u16>,
     /// Log in on another device with a short code, if the provider offers it (RFC 8628)
-    #[arg(long, conflicts_with_all = ["port", "no_browser"])]
+    #[arg(long, conflicts_with_all = ["port", "no_browser", "paste"])]
     device: bool,
+    /// Use a browser on another machine: open the login URL there, log in, and paste the address of
+    /// the page at which the login ends. The browser cannot show that page
+    #[arg(long)]
+    paste: bool,
     /// Do not open a browser; the login URL is always printed
     #[arg(long)]
     no_browser: bool,
@@ -123,16 +129,24 @@ impl Connect {
         let begun = begun.map_err(|error| self.explained(error))?;
         let state = Secret::new(begun.state_token);
         let callback_path = callback_path(&self.provider);
-        note(format!("Redirect URI: http://{listening}{callback_path}"));
+        let redirect_uri = format!("http://{listening}{callback_path}");
+        note(format!("Redirect URI: {redirect_uri}"));
         note(format!("Log in at:\n\n  {}\n", begun.login_url));
         let login = Login { callback_path, authorization_url: begun.login_url, state: state.clone() };
         let mut answering = Answering::start(listener, login).map_err(no_port)?;
         self.show_browser(&answering);
 
+        let pasted = async {
+            if self.paste { pasted_address(&redirect_uri, &state).await } else { std::future::pending().await }
+        };
         let failure = tokio::select! {
-            parameters = answering.callback() => {
-                return self.finish(broker, caller, state, parameters, answering).await;
+            arrival = answering.arrival() => {
+                return self.finish(broker, caller, state, arrival, Some(answering)).await;
             }
+            pasted = pasted => match pasted {
+                Ok(arrival) => return self.finish(broker, caller, state, arrival, None).await,
+                Err(failure) => failure,
+            },
             () = tokio::time::sleep(within) => {
                 Failure::new(format!("no callback within {}", duration::show(within)))
                     .advise("run the command again; --timeout sets a longer wait")
@@ -144,7 +158,9 @@ impl Connect {
     }
 
     fn show_browser(&self, answering: &Answering) {
-        if self.no_browser {
+        if self.paste {
+            note("Open the URL in any browser and log in. Paste the address of the page at which the login ends:");
+        } else if self.no_browser {
             note("Waiting for the login …");
         } else if browser::open(&answering.start_url) {
             note("Opened the browser. Waiting for the login …");
@@ -153,27 +169,38 @@ impl Connect {
         }
     }
 
-    /// Completes the login. It is not interruptible, because the code works only once.
+    /// Completes the login, and shows the result in the browser. It is not interruptible, because
+    /// the code works only once.
     async fn finish(
         &self,
         broker: &Broker,
         caller: &Caller,
         state_token: Secret,
-        mut parameters: CallbackParameters,
-        answering: Answering,
+        arrival: Arrival,
+        answering: Option<Answering>,
     ) -> Result<CompleteResponse, Failure> {
+        let exposed = |(name, value): (String, Secret)| (name, value.expose().to_owned());
+        let mut parameters = match arrival {
+            Arrival::Callback(parameters) => parameters,
+            Arrival::Denial(parameters) => {
+                let params = parameters.into_iter().map(exposed).collect();
+                let denied = broker.deny_connect(caller, &self.provider, &state_token, &params).await;
+                return Err(self.explained(denied));
+            }
+        };
         note(format!("Received the callback. Requesting tokens from {} …", self.provider));
         let code = parameters.remove("code");
-        let exposed = |(name, value): (String, Secret)| (name, value.expose().to_owned());
         let params: BTreeMap<String, String> = parameters.into_iter().map(exposed).collect();
         let request = CompleteRequest { code, state_token, callback_params: Some(params) };
         let finished = broker.finish_connect(caller, &self.provider, request).await;
         let finished = finished.map_err(|error| self.explained(error));
-        let (connected, text) = match &finished {
-            Ok(completed) => (true, sentence(completed)),
-            Err(failure) => (false, failure.parts().0.to_owned()),
-        };
-        answering.end(LoginResult { connected, text }).await;
+        if let Some(answering) = answering {
+            let (connected, text) = match &finished {
+                Ok(completed) => (true, sentence(completed)),
+                Err(failure) => (false, failure.parts().0.to_owned()),
+            };
+            answering.end(LoginResult { connected, text }).await;
+        }
         finished
     }
 

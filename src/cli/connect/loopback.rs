@@ -4,7 +4,6 @@
 //! answers with a redirect, so that the code does not stay in the browser's history. Other requests
 //! to the port, and a second callback, change nothing.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{ALLOW, HOST, LOCATION};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -25,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::arrival::{Arrival, CallbackParameters};
 use super::callback_page::{self, LoginResult, refusal};
 use crate::cli::output::note;
 use crate::random::Random;
@@ -36,6 +36,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 32;
 /// Time that the browser has to fetch the last page after the login.
 const LAST_PAGE: Duration = Duration::from_secs(3);
+/// Time in which the login's own callback may follow a denial without `state`.
+const AFTER_A_DENIAL: Duration = Duration::from_secs(5);
 
 /// The login that the listener serves.
 pub(in crate::cli) struct Login {
@@ -47,9 +49,6 @@ pub(in crate::cli) struct Login {
     pub(in crate::cli) state: Secret,
 }
 
-/// Query parameters of the callback, except `state`.
-pub(in crate::cli) type CallbackParameters = BTreeMap<String, Secret>;
-
 /// The running listener. It stops when dropped.
 pub(in crate::cli) struct Answering {
     /// One-time URL on this machine that redirects to the login. The browser is started with it,
@@ -57,6 +56,7 @@ pub(in crate::cli) struct Answering {
     /// contains the state.
     pub(in crate::cli) start_url: String,
     callback: oneshot::Receiver<CallbackParameters>,
+    denied: watch::Receiver<Option<CallbackParameters>>,
     outcome: watch::Sender<Option<LoginResult>>,
     shown: Arc<Notify>,
     accepting: JoinHandle<()>,
@@ -67,6 +67,7 @@ impl Answering {
     pub(in crate::cli) fn start(listener: TcpListener, login: Login) -> io::Result<Self> {
         let (bring, callback) = oneshot::channel();
         let (outcome, told) = watch::channel(None);
+        let (deny, denied) = watch::channel(None);
         let shown = Arc::new(Notify::new());
         let unguessable = || URL_SAFE_NO_PAD.encode(Random.bytes::<16>());
         let state = LoginState {
@@ -76,18 +77,28 @@ impl Answering {
             login,
             started: AtomicBool::new(false),
             bring: Mutex::new(Some(bring)),
+            deny,
             told,
         };
         let start_url = format!("http://{}{}", state.host, state.start_path);
         let accepting = tokio::spawn(accept(listener, Arc::new(state), Arc::clone(&shown)));
-        Ok(Self { start_url, callback, outcome, shown, accepting })
+        Ok(Self { start_url, callback, denied, outcome, shown, accepting })
     }
 
-    /// Waits for the callback and returns its parameters.
-    pub(in crate::cli) async fn callback(&mut self) -> CallbackParameters {
-        match (&mut self.callback).await {
-            Ok(parameters) => parameters,
-            Err(_) => std::future::pending().await,
+    /// Waits for the callback. A denial without `state` counts if nothing follows it: the provider
+    /// has ended the login, but any page can send one.
+    pub(in crate::cli) async fn arrival(&mut self) -> Arrival {
+        let mut denied = self.denied.clone();
+        let denial = async {
+            let denial = denied.wait_for(Option::is_some).await.ok().and_then(|denial| denial.clone());
+            tokio::time::sleep(AFTER_A_DENIAL).await;
+            denial
+        };
+        tokio::select! {
+            biased;
+            Ok(parameters) = &mut self.callback => Arrival::Callback(parameters),
+            Some(parameters) = denial => Arrival::Denial(parameters),
+            else => std::future::pending().await,
         }
     }
 
@@ -116,6 +127,7 @@ struct LoginState {
     login: Login,
     started: AtomicBool,
     bring: Mutex<Option<oneshot::Sender<CallbackParameters>>>,
+    deny: watch::Sender<Option<CallbackParameters>>,
     told: watch::Receiver<Option<LoginResult>>,
 }
 
@@ -134,7 +146,9 @@ impl LoginState {
             return page;
         }
         match request.uri().path() {
-            path if path == self.login.callback_path => self.callback(request.uri().query().unwrap_or_default()),
+            path if path == self.login.callback_path => {
+                self.callback(request.uri().query().unwrap_or_default(), request.headers())
+            }
             path if path == self.start_path && !self.started.swap(true, Ordering::SeqCst) => {
                 redirect(&self.login.authorization_url)
             }
@@ -147,17 +161,13 @@ impl LoginState {
     }
 
     /// Handles the redirect of the provider (RFC 6749 §4.1.2).
-    fn callback(&self, query: &str) -> Page {
-        let mut parameters = CallbackParameters::new();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if parameters.insert(name.into_owned(), Secret::new(value)).is_some() {
-                return Self::strange("A parameter was repeated (RFC 6749 §3.1).");
-            }
-        }
-        match parameters.remove("state") {
-            Some(state) if self.login.state.equals(state.expose()) => {}
-            _ => return Self::strange("This callback does not belong to the login in the terminal."),
-        }
+    fn callback(&self, query: &str, headers: &HeaderMap) -> Page {
+        let parameters = match Arrival::read(query, &self.login.state) {
+            Ok(Arrival::Callback(parameters)) => parameters,
+            Ok(Arrival::Denial(parameters)) if is_navigation(headers) => return self.denial(parameters),
+            Ok(Arrival::Denial(_)) => return Self::strange("It names no login."),
+            Err(why) => return Self::strange(why),
+        };
         let bring = self.bring.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(bring) = bring else {
             return refusal(StatusCode::CONFLICT, "This login was already completed.");
@@ -165,6 +175,18 @@ impl LoginState {
         // An error means that the command has just given up.
         let _ = bring.send(parameters);
         redirect(&self.last_path)
+    }
+
+    /// Handles a denial without `state`. The first one is kept.
+    fn denial(&self, parameters: CallbackParameters) -> Page {
+        self.deny.send_if_modified(|denial| {
+            let is_first = denial.is_none();
+            denial.get_or_insert(parameters);
+            is_first
+        });
+        note("The provider denied the login. Waiting a few seconds for another callback …");
+        let why = "The provider denied the login without naming it. If no other callback follows, the command in the terminal ends in a few seconds and shows the reason.";
+        refusal(StatusCode::BAD_REQUEST, why)
     }
 
     /// Rejects a callback; the login still waits.
@@ -181,6 +203,12 @@ impl LoginState {
             Err(_) => refusal(StatusCode::GONE, "The command has ended."),
         }
     }
+}
+
+/// Returns true if the browser shows the response as a page of its own. A foreign page can load this
+/// address unseen, for example as an image, but then the browser says so (Fetch Metadata).
+fn is_navigation(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-dest").is_none_or(|destination| destination == "document")
 }
 
 /// Redirects the browser with GET, which keeps the parameters out of its history.

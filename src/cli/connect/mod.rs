@@ -1,9 +1,11 @@
 //! `strongroom connect`: an account is connected from a terminal.
 
+mod arrival;
 mod browser;
 mod callback_page;
 mod command;
 mod device;
 mod loopback;
+mod paste;
 
 pub(in crate::cli) use command::Connect;

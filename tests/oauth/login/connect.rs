@@ -151,6 +151,86 @@ async fn callback_error_ends_the_login_and_is_escaped() {
     assert_eq!((installation.rows("credential"), installation.rows("pending_authorization")), (0, 0));
 }
 
+// Issue 19, 4.7.
+#[tokio::test(flavor = "multi_thread")]
+async fn denial_without_state_ends_with_the_providers_words() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let (mut running, login) = connect(&installation, &[]);
+    let redirect_uri = redirect_uri(&login);
+    let denial = format!("{redirect_uri}?error=access_denied&error_description=The+boss+said+no%1B");
+    // A page loads it as an image: the browser says that it shows no page.
+    Ask::new(Method::GET, denial.clone()).header("Sec-Fetch-Dest", "image").send().await.is(400);
+    running.says("Ignored a callback");
+    get(&denial).await.is(400);
+    running.says("denied the login");
+    let (code, stdout, stderr) = running.end();
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("error: sandbox denied the login: access_denied: The boss said no"), "{stderr}");
+    assert!(!stderr.contains('\u{1b}'), "{stderr}");
+    assert_eq!((installation.rows("credential"), installation.rows("pending_authorization")), (0, 0));
+    let failed = installation.run(&["audit", "list", "--action", "login.fail"]).must_succeed().stdout();
+    assert_eq!(failed.matches("login.fail").count(), 1, "{failed}");
+
+    let (running, login) = connect(&installation, &[]);
+    get(&denial.replace(&redirect_uri, &self::redirect_uri(&login))).await.is(400);
+    last_page(&decided(&login, "approve").await).await.is(200);
+    let (code, _, stderr) = running.end();
+    assert_eq!(code, 0, "a denial that any page can send does not stop the login's own callback: {stderr}");
+}
+
+fn redirect_uri(login: &str) -> String {
+    let login = url::Url::parse(login).expect("a URL");
+    login.query_pairs().find(|(name, _)| name == "redirect_uri").expect("it has one").1.into_owned()
+}
+
+// Issue 19, 4.7.
+#[tokio::test(flavor = "multi_thread")]
+async fn pasted_address_completes_the_login() {
+    let sandbox = sandbox().await;
+    let installation = installation(&sandbox).await;
+    let paste = ["connect", "sandbox", "--paste"];
+    let mut running = installation.start(&paste, &[]);
+    let login = running.says("/authorize?");
+    running.says("Paste the address");
+    let callback = decided(&login, "approve").await;
+    // The login of another command, with the same provider.
+    let mut other = installation.start(&paste, &[]);
+    let others_login = other.says("/authorize?");
+    let others = decided(&others_login, "approve").await;
+    let own_port = others.replace(&redirect_uri(&others_login), &redirect_uri(&login));
+    for (line, why) in [
+        ("what now?", "not an address"),
+        (login.as_str(), "begins with http://127.0.0.1:"),
+        (others.as_str(), "begins with http://127.0.0.1:"),
+        (own_port.as_str(), "does not belong to the login"),
+        (&callback.replace("/callback/sandbox", "/callback/github"), "begins with http://127.0.0.1:"),
+    ] {
+        running.types(line);
+        running.says(why);
+    }
+    assert_eq!(sandbox.requests(SandboxEndpoint::Token), 0);
+    running.types("");
+    running.types(&callback);
+    running.says("Connected");
+    let (code, stdout, stderr) = running.end();
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(stdout.trim().len(), 36);
+    assert_eq!(installation.rows("credential"), 1);
+
+    other.types("nothing");
+    let (code, _, stderr) = other.end();
+    assert_eq!(code, 1);
+    assert!(stderr.contains("standard input ended without the address of this login"), "{stderr}");
+    assert_eq!(installation.rows("pending_authorization"), 0);
+
+    let mut denied = installation.start(&paste, &[]);
+    let login = denied.says("/authorize?");
+    denied.types(&format!("{}?error=access_denied&error_description=no", redirect_uri(&login)));
+    denied.says("sandbox denied the login: access_denied: no");
+    assert_eq!(denied.end().0, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_code_ends_it_with_the_providers_words() {
     let sandbox = sandbox().await;
