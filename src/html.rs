@@ -1,6 +1,50 @@
-//! Escaping of text in HTML.
+//! Pages for a browser: plain HTML without scripts, every value escaped.
 
 use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::random::Random;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto; padding: 0 1rem; }
+h1 { font-size: 1.3rem; }
+p, dd { overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; border: 1px solid; padding: .6rem; }
+";
+
+/// Returns a page. `body` is HTML below the heading.
+pub(crate) fn page(status: StatusCode, heading: &str, body: &str, random: Random) -> Response<String> {
+    let nonce = STANDARD.encode(random.bytes::<18>());
+    let heading = escape(heading);
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Strongroom: {heading}</title>\n\
+         <style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n\
+         <body>\n<h1>{heading}</h1>\n{body}\n</body>\n</html>\n",
+    );
+    let mut page = Response::new(html);
+    *page.status_mut() = status;
+    page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    guard(page.headers_mut(), &format!("style-src 'nonce-{nonce}'"));
+    page
+}
+
+/// Sets the security headers of a response to a browser: no external content except that of
+/// `policy`, no frames, no referrer, no caching.
+pub(crate) fn guard(headers: &mut HeaderMap, policy: &str) {
+    let none = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let policy = HeaderValue::from_str(&format!("{none}; {policy}")).expect("a policy of ours is ASCII");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("x-frame-options", HeaderValue::from_static("DENY"));
+}
 
 /// Escapes text for element content and quoted attributes.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {

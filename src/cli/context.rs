@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::dev_instance::DevInstance;
 use super::failure::Failure;
 use super::output::note;
 use super::secret_input;
 use crate::broker::{self, Broker, Installation, MasterKey, OpenMode, StoreError, UnlockError, VaultAdmin, VaultError};
-use crate::config::{ClientSecrets, Environment, Sources, Unlock};
+use crate::config::{ClientSecrets, Environment, Part, Sources, Unlock};
 
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
@@ -18,6 +19,9 @@ pub(super) struct Context {
     /// Vault file, instead of vault.path
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) vault: Option<PathBuf>,
+    /// Use the vault of the running `strongroom dev`, with its settings
+    #[arg(long, global = true, conflicts_with = "config")]
+    pub(super) dev: bool,
     /// Accept a vault older than vault.epoch_file records, for example after restoring a backup
     #[arg(long, global = true)]
     pub(super) accept_rollback: bool,
@@ -26,8 +30,15 @@ pub(super) struct Context {
 impl Context {
     /// Loads settings and catalogue, and reports every fault of both at once.
     pub(super) fn installation(&self, client_secrets: ClientSecrets) -> Result<Installation, Failure> {
-        let environment = Environment::of_process();
-        let sources = Sources { file: self.config.clone(), vault: self.vault.clone(), environment };
+        if self.dev {
+            return DevInstance::find(self.vault.as_deref())?.installation();
+        }
+        let sources = Sources {
+            file: self.config.clone(),
+            vault: self.vault.clone(),
+            environment: Environment::of_process(),
+            part: Part::Whole,
+        };
         Ok(Installation::load(&sources, client_secrets, self.accept_rollback)?)
     }
 

@@ -12,6 +12,7 @@ mod confirm;
 mod connect;
 mod context;
 mod credential;
+mod dev_instance;
 mod doctor;
 mod failure;
 mod hardening;
@@ -99,6 +100,10 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         let mut out = Output::locked();
         let context = &self.context;
+        if context.dev && matches!(self.command, Some(Command::Dev(_) | Command::Init(_) | Command::Serve(_))) {
+            return Err(Failure::configuration("--dev selects the vault of a running `strongroom dev`")
+                .advise("leave out --dev: `dev`, `init` and `serve` do not work on that vault"));
+        }
         match self.command {
             None => out.raw(Self::command().render_help().to_string()),
             Some(Command::Dev(dev)) => dev.run(context),

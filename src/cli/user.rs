@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::confirm::Confirmation;
 use super::context::Context;
 use super::failure::Failure;
 use super::names::check_user;
@@ -30,6 +31,8 @@ pub(super) enum UserCommand {
         /// User id
         #[arg(allow_hyphen_values = true)]
         id: UserId,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
 }
 
@@ -38,7 +41,12 @@ impl UserCommand {
         match self {
             Self::Add { id } => add(&id, context, out),
             Self::List { json } => list(json, context, out),
-            Self::Remove { id } => remove(&id, context, out),
+            Self::Remove { id, confirmation } => {
+                confirmation.confirm(&format!(
+                    "Remove user {id}? This revokes and deletes all credentials and API keys of the user."
+                ))?;
+                remove(&id, context, out)
+            }
         }
     }
 }

@@ -77,6 +77,21 @@ fn remove(values: &mut Map<String, Value>, key: &str) {
     }
 }
 
+/// Keeps only these sections and keys of a layer.
+pub(super) fn keep(layer: &mut Document, keys: &[&str]) {
+    let mut kept = Map::new();
+    for key in keys {
+        if let Some(value) = value_at(&layer.values, key) {
+            insert(&mut kept, key, value.clone());
+        }
+    }
+    layer.values = kept;
+    let is_of = |key: &str, kept: &str| {
+        key.strip_prefix(kept).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    layer.locations.retain(|key, _| keys.iter().any(|kept| is_of(key, kept)));
+}
+
 /// The defaults of the table of settings.
 pub(super) fn defaults() -> Document {
     let mut document = Document::default();

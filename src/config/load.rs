@@ -30,6 +30,32 @@ pub struct Sources {
     pub vault: Option<PathBuf>,
     /// The environment.
     pub environment: Environment,
+    /// Part of the file and of the environment that is read.
+    pub part: Part,
+}
+
+/// Part of the settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All settings.
+    #[default]
+    Whole,
+    /// Those that `strongroom dev` takes: providers, callback origins and egress. All others keep
+    /// their defaults. No file is searched for, and without a file the environment is not read.
+    Providers,
+}
+
+impl Part {
+    /// Sections and keys of [`Part::Providers`].
+    const KEYS: [&str; 4] = ["providers", "catalog", "egress", "oauth.callback_origins"];
+
+    /// Removes from both layers what this part does not have.
+    fn restrict(self, file: &mut Document, variables: &mut Document, has_file: bool) {
+        if self == Self::Providers {
+            layers::keep(file, &Self::KEYS);
+            layers::keep(variables, if has_file { &Self::KEYS } else { &[] });
+        }
+    }
 }
 
 /// Treatment of the clients' secrets: a short command may run without access to them.
@@ -55,7 +81,8 @@ impl Config {
         };
         let folder =
             path.as_deref().and_then(Path::parent).map_or_else(|| current.clone(), |folder| current.join(folder));
-        let input = Input { text: &text, path, folder, vault, environment: sources.environment.clone() };
+        let (environment, part) = (sources.environment.clone(), sources.part);
+        let input = Input { text: &text, path, folder, vault, environment, part };
         build(input, client_secrets)
     }
 
@@ -83,6 +110,7 @@ fn find(sources: &Sources) -> Result<Option<(PathBuf, String)>, Finding> {
     ];
     let candidates = match &sources.file {
         Some(named) => vec![named.clone()],
+        None if sources.part == Part::Providers => Vec::new(),
         None => searched.into_iter().flatten().collect(),
     };
     for path in candidates {
@@ -104,7 +132,9 @@ fn find(sources: &Sources) -> Result<Option<(PathBuf, String)>, Finding> {
 /// that the faults of the entries can be reported together with the others.
 pub fn provider_entries(sources: &Sources) -> BTreeMap<ProviderName, EntryPatch> {
     let Ok(Some((path, text))) = find(sources) else { return BTreeMap::new() };
-    let mut layers = [document::parse(&text, &path).0, layers::environment(&sources.environment)];
+    let (mut file, mut variables) = (document::parse(&text, &path).0, layers::environment(&sources.environment));
+    sources.part.restrict(&mut file, &mut variables, true);
+    let mut layers = [file, variables];
     for layer in &mut layers {
         layers::sections_as_values(layer);
     }
@@ -117,19 +147,22 @@ struct Input<'t> {
     folder: PathBuf,
     vault: Option<PathBuf>,
     environment: Environment,
+    part: Part,
 }
 
 impl<'t> Input<'t> {
     fn text(text: &'t str, folder: &Path) -> Self {
         let none: [(String, String); 0] = [];
         let (path, folder) = (Some(folder.join("strongroom.toml")), folder.to_owned());
-        Self { text, path, folder, vault: None, environment: Environment::given(none) }
+        Self { text, path, folder, vault: None, environment: Environment::given(none), part: Part::Whole }
     }
 }
 
 fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, ConfigErrors> {
-    let (file, syntax) = document::parse(input.text, input.path.as_deref().unwrap_or(Path::new("")));
-    let (variables, options) = (layers::environment(&input.environment), layers::command_line(input.vault.as_deref()));
+    let (mut file, syntax) = document::parse(input.text, input.path.as_deref().unwrap_or(Path::new("")));
+    let (mut variables, options) =
+        (layers::environment(&input.environment), layers::command_line(input.vault.as_deref()));
+    input.part.restrict(&mut file, &mut variables, input.path.is_some());
     let mut layers = [layers::defaults(), file, variables, options];
     let mut faults: Vec<Finding> = layers.iter_mut().flat_map(layers::sections_as_values).collect();
     let mut merged = layers::merge(&mut layers).map_err(|fault| ConfigErrors(vec![fault]))?;

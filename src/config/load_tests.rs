@@ -214,7 +214,7 @@ fn environment_overrides_file_and_options_both() {
         ("STRONGROOM_VAULT__PATH", "b"),
         ("STRONGROOM_VAULT__MASTER_KEY", "hunter2"),
     ]);
-    let mut sources = Sources { file: Some(file), vault: None, environment };
+    let mut sources = Sources { file: Some(file), environment, ..Sources::default() };
     let config = Config::load(&sources, ClientSecrets::Require).unwrap();
     assert_eq!(config.server.listen.to_string(), "[::1]:2");
     assert_eq!(config.server.base_path, "/a");

@@ -22,7 +22,7 @@ pub use finding::{ConfigErrors, Finding, Location};
 pub use listen::Listen;
 #[cfg(any(test, fuzzing))]
 pub(crate) use load::without_secrets;
-pub use load::{ClientSecrets, Sources, provider_entries};
+pub use load::{ClientSecrets, Part, Sources, provider_entries};
 pub use secret_source::{SecretFault, SecretReader, SecretSource, Unlock};
 pub use settings::{
     BackupSettings, Config, EgressSettings, EntryPatch, LimitSettings, OAuthSettings, ProviderSettings, ServerSettings,

@@ -26,6 +26,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Sizes, times and numbers.
     pub limits: Limits,
+    /// URL of this server, if it has a page that shows a login at its callback: `dev` only.
+    pub callback_page: Option<String>,
 }
 
 impl From<&Config> for Settings {
@@ -49,6 +51,7 @@ impl From<&Config> for Settings {
             base_path: server.base_path.clone(),
             trusted_proxies: server.trusted_proxies.clone(),
             limits: limits.with_connections(server.max_connections),
+            callback_page: None,
         }
     }
 }

@@ -1,9 +1,7 @@
 //! The command line as people and scripts use it: what it makes, what it prints, what it exits with.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command};
 
 use crate::support::command::Desk;
 use serde_json::{Value, json};
@@ -11,10 +9,6 @@ use serde_json::{Value, json};
 /// The mode of a file.
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
-}
-
-fn terminate(child: &Child) {
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
 }
 
 #[test]
@@ -557,72 +551,4 @@ fn dev_refuses_to_keep_a_vault_in_an_open_folder() {
     std::fs::set_permissions(desk.path(""), PermissionsExt::from_mode(0o1777)).unwrap();
     desk.run(&["--vault", "v.db", "dev", "--listen", "127.0.0.1:0"]).ended_with(2).complained("to a folder of its own");
     assert!(!desk.path("v.db").exists());
-}
-
-/// `dev` as a test suite starts it: its one line, and the running process.
-fn dev(desk: &Desk, arguments: &[&str]) -> (Value, Child, BufReader<std::process::ChildStdout>) {
-    let common = ["dev", "--print", "json", "--listen", "127.0.0.1:0"];
-    let mut child = desk.command(&[&common[..], arguments].concat()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    (serde_json::from_str(&line).unwrap(), child, stdout)
-}
-
-fn stop(mut child: Child, mut stdout: BufReader<std::process::ChildStdout>) {
-    terminate(&child);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    let mut rest = String::new();
-    stdout.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "", "nothing but the one line is on the standard output");
-}
-
-#[test]
-fn dev_prints_one_line_and_leaves_nothing_behind() {
-    let desk = Desk::new();
-    let (ready, child, stdout) = dev(&desk, &[]);
-    let mut fields: Vec<&String> = ready.as_object().unwrap().keys().collect();
-    fields.sort_unstable();
-    assert_eq!(fields, ["api_key", "pid", "url", "user", "vault"]);
-    assert_eq!((&ready["user"], &ready["pid"]), (&json!("dev"), &json!(child.id())));
-    let vault = Path::new(ready["vault"].as_str().unwrap()).to_owned();
-    assert!(vault.exists());
-    assert_eq!(mode(vault.parent().unwrap()), 0o700);
-    stop(child, stdout);
-    assert!(!vault.parent().unwrap().exists());
-    assert_eq!(std::fs::read_dir(desk.path(".")).unwrap().count(), 0);
-}
-
-#[test]
-fn dev_vault_keeps_its_key_file_and_one_live_api_key() {
-    let desk = Desk::new();
-    let (first, child, stdout) = dev(&desk, &["--vault", "kept.db"]);
-    desk.run(&["dev", "--listen", "127.0.0.1:0", "--vault", "kept.db"]).ended_with(1).complained("another server");
-    stop(child, stdout);
-    assert_eq!(mode(&desk.path("kept.db.key")), 0o400);
-    let (second, child, stdout) = dev(&desk, &["--vault", "kept.db"]);
-    stop(child, stdout);
-    assert_ne!(first["api_key"], second["api_key"]);
-
-    desk.write("strongroom.toml", "[vault]\npath = \"kept.db\"\nmaster_key = { file = \"kept.db.key\" }\n");
-    let keys = desk.run(&["key", "list", "--json"]).succeeded().json();
-    let status: Vec<&str> = keys.as_array().unwrap().iter().map(|key| key["status"].as_str().unwrap()).collect();
-    assert_eq!(status, ["revoked", "active"]);
-    assert!(!keys[1]["permissions"].to_string().contains("ADMIN"), "{keys}");
-
-    std::fs::remove_file(desk.path("kept.db.key")).unwrap();
-    desk.run(&["dev", "--listen", "127.0.0.1:0", "--vault", "kept.db"]).ended_with(2).complained("kept.db.key");
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn process_dumps_no_core_and_creates_private_files() {
-    let desk = Desk::new();
-    let (ready, child, stdout) = dev(&desk, &[]);
-    let proc = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", ready["pid"])).unwrap();
-    assert!(proc("status").contains("Umask:\t0077"), "{}", proc("status"));
-    let limits = proc("limits");
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
-    stop(child, stdout);
 }

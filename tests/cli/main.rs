@@ -11,4 +11,6 @@ mod beside_server;
 mod cases;
 mod commands;
 mod config;
+mod confirm;
+mod dev;
 mod import;

@@ -53,6 +53,8 @@ struct Session {
     url: String,
     variables: HashMap<String, String>,
     elided: HashMap<String, String>,
+    /// The command on the page after the login.
+    copied: Option<String>,
 }
 
 impl Session {
@@ -62,12 +64,17 @@ impl Session {
             url: text("url"),
             variables: HashMap::new(),
             elided: HashMap::from([("KEY".to_owned(), text("api_key"))]),
+            copied: None,
         }
     }
 
     /// Returns true if the step sent a request.
     async fn run(&mut self, step: &Step) -> bool {
-        let words = self.words(&step.command);
+        let mut command = step.command.replace("8484", self.url.rsplit(':').next().unwrap());
+        if command.contains("/complete") {
+            command = self.copy(&command);
+        }
+        let words = self.words(&command);
         if words[0] != "curl" {
             for word in &words {
                 self.assign(word);
@@ -80,6 +87,14 @@ impl Session {
         assert!(is_shown_as(&answer, &shown), "answer: {answer:#}\nREADME: {shown:#}");
         self.learn(&answer).await;
         true
+    }
+
+    /// Returns the command that the page shows, if the README shows the same one.
+    fn copy(&self, shown: &str) -> String {
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        let copied = format!("{} | jq", self.copied.as_ref().expect("a page with a command"));
+        assert!(is_shown_as(&copied.as_str().into(), &shown.as_str().into()), "page: {copied}\nREADME: {shown}");
+        copied
     }
 
     /// Splits a command into words, as a shell does with quotes, line continuations and `$NAME`.
@@ -116,7 +131,7 @@ impl Session {
                 assert!(known.starts_with(before), "{name} begins with {before}");
                 known
             }
-            None => value.replace("http://127.0.0.1:8484", &self.url),
+            None => value.to_owned(),
         };
         self.variables.insert(name.to_owned(), value);
     }
@@ -128,11 +143,11 @@ impl Session {
         }
         let Some(login_url) = answer["login_url"].as_str() else { return };
         let approved = Ask::new(http::Method::GET, format!("{login_url}&sandbox_decision=approve")).send().await;
-        let callback = url::Url::parse(approved.header("Location").expect("a redirect to the callback")).unwrap();
-        for (parameter, name) in [("code", "CODE"), ("state", "STATE")] {
-            let value = callback.query_pairs().find(|(key, _)| key == parameter).unwrap().1.into_owned();
-            self.elided.insert(name.to_owned(), value);
-        }
+        let callback = approved.header("Location").expect("a redirect to the callback");
+        // The server listens on IPv4 only.
+        let page = Ask::new(http::Method::GET, callback.replace("localhost", "127.0.0.1")).send().await.is(200).text();
+        let command = page.split("<pre>").nth(1).unwrap().split("</pre>").next().unwrap();
+        self.copied = Some(command.replace("&quot;", "\"").replace("&#39;", "'"));
     }
 }
 

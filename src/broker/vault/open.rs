@@ -26,22 +26,17 @@ impl Installation {
         Ok(self.admin(Vault::open(&settings.path, key, options, Clock::system(), Random)?))
     }
 
-    /// Opens the vault, or creates it, in [`OpenMode::Server`]. Its master key is in `key_file`;
-    /// without one, a new key is generated and lost at the end of the process.
-    pub fn open_or_create(&self, key_file: Option<&Path>) -> Result<VaultAdmin, UnlockError> {
+    /// Opens the vault, or creates it, in [`OpenMode::Server`]. Its master key is in `key_file`.
+    pub fn open_or_create(&self, key_file: &Path) -> Result<VaultAdmin, UnlockError> {
         let vault = &self.config.vault.path;
-        let key = match key_file {
-            None => MasterKey::generate(Random),
-            Some(key) if vault.exists() && !key.exists() => {
-                return Err(UnlockError::KeyMissing { vault: vault.clone(), key: key.to_owned() });
-            }
-            Some(file) => key_file::read_or_create(file)?,
-        };
+        if vault.exists() && !key_file.exists() {
+            return Err(UnlockError::KeyMissing { vault: vault.clone(), key: key_file.to_owned() });
+        }
+        let key = key_file::read_or_create(key_file)?;
+        self.refuse_world_writable()?;
         if vault.exists() {
-            self.refuse_world_writable()?;
             return Ok(self.open(&key, OpenMode::Server)?);
         }
-        self.refuse_world_writable()?;
         Ok(self.admin(Vault::create(vault, &key, Clock::system(), Random)?))
     }
 

@@ -10,6 +10,7 @@ mod service_account;
 
 use clap::Subcommand;
 
+use crate::cli::confirm::Confirmation;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -49,6 +50,8 @@ pub(in crate::cli) enum CredentialCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
 }
 
@@ -62,7 +65,10 @@ impl CredentialCommand {
             Self::Import(import) => import.run(context, out),
             Self::Export(export) => export.run(context, out),
             Self::Revocations(revocations) => revocations.run(context, out),
-            Self::Remove { id, user, json } => remove::remove(id, user.as_ref(), json, context, out),
+            Self::Remove { id, user, json, confirmation } => {
+                confirmation.confirm(&format!("Delete credential {id} and revoke it?"))?;
+                remove::remove(id, user.as_ref(), json, context, out)
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod update;
 use clap::Subcommand;
 
 use self::check::no_key;
+use super::confirm::Confirmation;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
@@ -32,6 +33,8 @@ pub(super) enum KeyCommand {
     Revoke {
         /// Key id, as `key list` shows it
         id: ApiKeyId,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
 }
 
@@ -41,7 +44,10 @@ impl KeyCommand {
             Self::Create(create) => create.run(context, out),
             Self::List { json } => list::list(json, context, out),
             Self::Update(update) => update.run(context, out),
-            Self::Revoke { id } => revoke(id, context, out),
+            Self::Revoke { id, confirmation } => {
+                confirmation.confirm(&format!("Revoke API key {id} permanently?"))?;
+                revoke(id, context, out)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod show;
 use clap::Subcommand;
 
 use crate::broker::Installation;
+use crate::cli::confirm::Confirmation;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -35,6 +36,8 @@ pub(in crate::cli) enum ProviderCommand {
     Forget {
         /// Name of a provider that is an MCP server
         name: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
     /// Check that accounts can be connected: client, endpoints, and what to register
     Check {
@@ -52,20 +55,27 @@ impl ProviderCommand {
         match self {
             Self::List { words, json } => show::list(&installation, &words, json, out),
             Self::Show { name, json } => show::show(&installation, &name, json, out),
-            Self::Forget { name } => forget(context, &installation, &name, out),
+            Self::Forget { name, confirmation } => forget(context, &installation, &name, confirmation, out),
             Self::Check { names, json } => check::check(&installation, &names, json, out),
         }
     }
 }
 
 /// Credentials keep the client that they were connected through.
-fn forget(context: &Context, installation: &Installation, name: &str, out: &mut Output) -> Result<(), Failure> {
+fn forget(
+    context: &Context,
+    installation: &Installation,
+    name: &str,
+    confirmation: Confirmation,
+    out: &mut Output,
+) -> Result<(), Failure> {
     if installation.provider(name)?.entry.mcp.is_none() {
         return Err(Failure::configuration(format!(
             "provider {name} is not an MCP server, so Strongroom registers no client there"
         ))
         .advise(format!("its client is providers.{name}.client_id in the configuration")));
     }
+    confirmation.confirm("Forget all OAuth clients that Strongroom registered?")?;
     let forgotten = block_on(context.admin()?.forget_clients())??;
     let clients = if forgotten == 1 { "client" } else { "clients" };
     out.line(format!("forgot {forgotten} registered {clients}; the next login at each MCP server registers again"))

@@ -63,7 +63,7 @@ async fn serve(installation: Installation, promote: bool) -> Result<(), Failure>
     let signals = runtime::signals()?;
     let place = listener.address().map_or_else(|| config.server.listen.to_string(), |address| address.to_string());
     tracing::info!(listen = place, vault = %config.vault.path.display(), "ready");
-    until_stopped(broker, listener, signals).await
+    until_stopped(broker, listener, None, signals).await
 }
 
 /// Logs at each start that a restored vault is not in service yet.
@@ -79,12 +79,15 @@ fn tell_of_restore(admin: &VaultAdmin) -> Result<(), Failure> {
 }
 
 /// Serves on `listener` and runs the background tasks, until a signal comes or the vault fails.
+/// `callback_page` is the URL of the server if it shows logins at their callback, as `dev` does.
 pub(in crate::cli) async fn until_stopped(
     broker: Broker,
     listener: Listener,
+    callback_page: Option<String>,
     signals: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let app = App::new(broker.clone(), Settings::from(broker.config()), Clock::system(), Random);
+    let settings = Settings { callback_page, ..Settings::from(broker.config()) };
+    let app = App::new(broker.clone(), settings, Clock::system(), Random);
     let tasks = [
         spawn("housekeeping", &broker, Broker::run_housekeeping),
         spawn("background refresh", &broker, Broker::run_background_refresh),

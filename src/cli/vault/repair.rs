@@ -1,12 +1,12 @@
 //! `strongroom vault repair`.
 
-use std::io::{IsTerminal as _, stderr, stdin};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use crate::broker::Repair;
+use crate::cli::confirm::{Confirmation, ask};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
@@ -19,9 +19,8 @@ use crate::cli::visible::plain;
 /// if one of them is damaged, nothing is changed and the exit code is 4.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VaultRepairArgs {
-    /// Do not ask whether to erase the rows
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
     /// Accept what the manifest misses in addition to these rows: another program may have removed other rows
     #[arg(long)]
     accept_rest: bool,
@@ -69,8 +68,8 @@ impl VaultRepairArgs {
     /// Asks the operator to agree to the whole plan.
     fn agree(&self, plan: &Repair) -> Result<(), Failure> {
         let rows = plan.damaged.len();
-        if rows > 0 && !self.yes && !ask(&format!("Erase these {rows} rows?"), true) {
-            return Err(Failure::new("nothing was changed"));
+        if rows > 0 {
+            self.confirmation.confirm(&format!("Erase these {rows} rows?"))?;
         }
         if !plan.rest.is_empty()
             && !self.accept_rest
@@ -82,14 +81,4 @@ impl VaultRepairArgs {
         }
         Ok(())
     }
-}
-
-/// Asks on the terminal. Without one, the answer is `otherwise`.
-fn ask(question: &str, otherwise: bool) -> bool {
-    if !stdin().is_terminal() || !stderr().is_terminal() {
-        return otherwise;
-    }
-    note(format!("{question} [y/N]"));
-    let mut answer = String::new();
-    stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }

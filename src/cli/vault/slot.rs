@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::new_master_key::NewMasterArgs;
 use crate::broker::{OpenMode, SlotAdded, SlotRemoved};
+use crate::cli::confirm::Confirmation;
 use crate::cli::context::{Context, open};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -31,6 +32,8 @@ pub(in crate::cli) enum Slot {
         /// Remove it even if this configuration opens the vault with it
         #[arg(long)]
         own: bool,
+        #[command(flatten)]
+        confirmation: Confirmation,
     },
 }
 
@@ -39,7 +42,10 @@ impl Slot {
         match self {
             Self::List { json } => list(json, context, out),
             Self::Add { new } => add(&new, context, out),
-            Self::Remove { id, own } => remove(id, own, context, out),
+            Self::Remove { id, own, confirmation } => {
+                confirmation.confirm(&format!("Remove slot {id}? Its master key will no longer open the vault."))?;
+                remove(id, own, context, out)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! the base path too, for a reverse proxy that forwards nothing else. `HEAD` is answered wherever
 //! `GET` is (RFC 9110 §9.1): the server turns it into `GET` before warp sees it.
 
+mod callback;
 mod credentials;
 mod endpoint;
 mod oauth;
@@ -23,6 +24,7 @@ use warp::path;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+pub(crate) use self::callback::callback_page;
 use self::endpoint::{endpoint, param};
 pub use self::table::table;
 use super::problem::{self, Problem};

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use warp::Filter as _;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
@@ -40,7 +41,10 @@ use crate::random::Random;
 /// finished. Those that are not finished within `Limits::shutdown_grace` are cut off.
 pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Output = ()>) {
     let (settings, random) = (app.settings.clone(), app.random);
-    let filter = routes::api(&app.settings.base_path);
+    let mut filter = routes::api(&app.settings.base_path);
+    if let Some(url) = &settings.callback_page {
+        filter = routes::callback_page(url, random).or(filter).unify().boxed();
+    }
     let api = api(filter, move |context| {
         let mut extensions = http::Extensions::new();
         extensions.insert(app.clone());
