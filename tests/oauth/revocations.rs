@@ -51,7 +51,7 @@ async fn unconfirmed_revocation_survives_a_restart() {
     });
     assert_eq!(waiting, [expected]);
 
-    let (vault, clock) = (server.vault.clone(), server.clock.clone());
+    let (vault, clock, _folder) = (server.vault.clone(), server.clock.clone(), server.folder.clone());
     drop(server);
     let again = Setup { vault: Some(vault), clock: Some(clock), ..Setup::default() };
     let server = acme.server_with(REVOKE, CLIENT, again).await;

@@ -87,7 +87,8 @@ pub struct Server {
     pub sandbox: Sandbox,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
-    folder: tempfile::TempDir,
+    /// Keeps the vault's files: a vault whose file was removed stops.
+    pub folder: Arc<tempfile::TempDir>,
 }
 
 impl Server {
@@ -96,7 +97,7 @@ impl Server {
     }
 
     pub async fn with(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let clock = setup.clock.unwrap_or_else(|| Clock::manual(UnixTime(1_800_000_000)));
         let vault = setup.vault.unwrap_or_else(|| new_vault(folder.path(), &clock));
         let mut config = Config::from_toml(&setup.config, folder.path()).expect("the configuration is right");

@@ -41,7 +41,6 @@ pub struct LoginTerms {
 }
 
 /// The result of storing a login.
-#[derive(Debug)]
 pub enum KeptLogin {
     /// The credentials are stored.
     Kept {

@@ -32,7 +32,6 @@ pub struct Replacement {
 }
 
 /// The result of a replacement.
-#[derive(Debug)]
 pub enum ReplaceOutcome {
     /// The new metadata.
     Done(Box<CredentialMetadata>),

@@ -50,13 +50,6 @@ pub struct QueuedRevocation {
     pub give_up_at: UnixTime,
 }
 
-impl fmt::Debug for QueuedRevocation {
-    /// Hides the tokens.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueuedRevocation").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
 as_json!(RevocationId);
 
 fields! {

@@ -276,7 +276,7 @@ async fn refresh_goes_to_a_listed_host_or_nowhere() {
     let path = format!("/v1/integrations/acme/credentials/{id}/refresh");
     before.post(&path).key(&before.key).send().await.is(502);
     assert_eq!(bench.names.asked(), ["old.acme.invalid", "old.acme.invalid"], "who it is, and the refresh");
-    let (vault, clock) = (before.vault.clone(), before.clock.clone());
+    let (vault, clock, _folder) = (before.vault.clone(), before.clock.clone(), before.folder.clone());
     drop(before);
     let again = Setup { vault: Some(vault), clock: Some(clock), ..Setup::default() };
     let after = bench.server_with(&instance("new.acme.invalid", "new.acme.invalid"), again).await;
@@ -295,7 +295,7 @@ async fn unlisted_host_receives_nothing_any_more() {
     let started = initiate(&before, &json!({})).await.is(200);
     let completed = complete(&before, &started, &json!({})).await.is(200);
     let asked = bench.names.asked().len();
-    let (vault, clock) = (before.vault.clone(), before.clock.clone());
+    let (vault, clock, _folder) = (before.vault.clone(), before.clock.clone(), before.folder.clone());
     drop(before);
     let again = Setup { vault: Some(vault), clock: Some(clock), ..Setup::default() };
     let after = bench.server_with(&instance("new.acme.invalid", "new.acme.invalid"), again).await;
