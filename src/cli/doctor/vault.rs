@@ -251,8 +251,8 @@ mod tests {
     fn large_audit_log_without_retention_gets_advice() {
         let sources = crate::config::Sources {
             file: Some("/dev/null".into()),
-            vault: None,
             environment: Environment::given([("HOME", "/nonexistent")]),
+            ..crate::config::Sources::default()
         };
         let mut config = Config::load(&sources, crate::config::ClientSecrets::Leave).unwrap();
         let advice = |rows, config: &Config| {

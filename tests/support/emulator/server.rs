@@ -72,14 +72,12 @@ impl Provider {
 
     fn refuse_in_own_words(&self, refusal: &Refusal) -> Response<Full<Bytes>> {
         let status = StatusCode::from_u16(refusal.status).expect("a status");
-        match &refusal.body {
-            Some(body) => self.json(status, body),
-            None => {
-                let mut response = Response::new(Full::default());
-                *response.status_mut() = status;
-                response
-            }
+        if let Some(body) = &refusal.body {
+            return self.json(status, body);
         }
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        response
     }
 
     fn refuse(&self, Violation(why): Violation) -> Response<Full<Bytes>> {
