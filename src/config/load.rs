@@ -202,7 +202,7 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
 }
 
 /// The keys of `[providers.NAME]` that do not belong to the provider's entry.
-const CLIENT_KEYS: [&str; 9] = [
+const CLIENT_KEYS: [&str; 11] = [
     "enabled",
     "client_id",
     "client_secret",
@@ -212,6 +212,8 @@ const CLIENT_KEYS: [&str; 9] = [
     "lend_client",
     "lend_scopes",
     "allow_private",
+    "assume_s256",
+    "legacy",
 ];
 
 /// Takes the parts of `[providers.NAME]` that belong to the catalogue out of the settings. A key

@@ -334,6 +334,12 @@ pub struct ProviderSettings {
     /// The scopes that such tokens may have.
     #[serde(default)]
     pub lend_scopes: Vec<String>,
+    /// True if an authorization server that announces no PKCE methods supports S256 (MCP servers).
+    #[serde(default)]
+    pub assume_s256: bool,
+    /// True if an MCP server may have no protected resource metadata (revision 2025-03-26).
+    #[serde(default)]
+    pub legacy: bool,
     /// Networks that are not public, in which servers that callers choose may be.
     #[serde(default, deserialize_with = "fields::each")]
     pub allow_private: Vec<IpNet>,

@@ -721,3 +721,63 @@ async fn login_url_has_a_limit() {
     begin(&server, &mcp.url(), &scopes[..5]).await.is(200);
     begin(&server, &mcp.url(), &scopes).await.is(422);
 }
+
+fn with_mcp(setting: &str) -> Setup {
+    Setup { config: format!("[providers.mcp]\n{setting}\n"), ..Setup::default() }
+}
+
+// Issue 19, 4.7.
+#[tokio::test]
+async fn s256_is_assumed_only_by_the_operator() {
+    let mcp = Mcp::start().await;
+    let path = "/.well-known/oauth-authorization-server/as";
+    let mut metadata = mcp.metadata();
+    metadata.as_object_mut().unwrap().remove("code_challenge_methods_supported");
+    mcp.says(path, &metadata);
+    let refused = mcp.begin(&Server::start().await).await.is(502);
+    assert!(refused.text().contains("providers.mcp.assume_s256 = true"), "{}", refused.text());
+
+    let server = Server::with(with_mcp("assume_s256 = true")).await;
+    let started = mcp.begin(&server).await.is(200).json();
+    assert_eq!(query(&started)["code_challenge_method"], "S256");
+    complete(&server, &started).await.is(200);
+    assert!(mcp.0.asked("/token")[0].param("code_verifier").is_some());
+
+    // A server that announces other methods only does not support it.
+    metadata["code_challenge_methods_supported"] = json!(["plain"]);
+    mcp.says(path, &metadata);
+    let refused = mcp.begin(&server).await.is(502);
+    assert!(!refused.text().contains("assume_s256"), "{}", refused.text());
+}
+
+// Issue 19, 4.1.
+#[tokio::test]
+async fn legacy_server_is_its_own_authorization_server() {
+    let legacy = Mcp(Recording::start().await);
+    legacy.registers("client-1", "secret-1", 0);
+    legacy.says("/token", &json!({"access_token": "at", "token_type": "Bearer", "expires_in": 3600}));
+    let refused = legacy.begin(&Server::start().await).await.is(502);
+    assert!(refused.text().contains("RFC 9728"), "{}", refused.text());
+
+    // Without metadata: the paths that the revision fixes.
+    let server = Server::with(with_mcp("legacy = true")).await;
+    let started = legacy.begin(&server).await.is(200).json();
+    let login = started["login_url"].as_str().unwrap();
+    assert!(login.starts_with(&format!("{}/authorize?", legacy.0.base)), "{login}");
+    assert_eq!(query(&started)["code_challenge_method"], "S256");
+    complete(&server, &started).await.is(200);
+    assert_eq!(legacy.0.asked("/token").len(), 1);
+
+    // With metadata: those of its origin, by the same rules as everywhere.
+    let at = |path: &str| format!("{}{path}", legacy.0.base);
+    let mut metadata = json!({
+        "issuer": legacy.0.base, "authorization_endpoint": at("/login"), "token_endpoint": at("/token"),
+        "registration_endpoint": at("/register"), "code_challenge_methods_supported": ["S256"],
+    });
+    legacy.says("/.well-known/oauth-authorization-server", &metadata);
+    let started = legacy.begin(&server).await.is(200).json();
+    assert!(started["login_url"].as_str().unwrap().starts_with(&at("/login?")));
+    metadata["issuer"] = json!("https://other.example");
+    legacy.says("/.well-known/oauth-authorization-server", &metadata);
+    legacy.begin(&server).await.is(502);
+}

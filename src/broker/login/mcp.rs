@@ -19,6 +19,7 @@ use crate::broker::parts::Broker;
 use crate::catalog::Provider;
 use crate::catalog::entry::{Mcp, OAuth, TokenAuth};
 use crate::egress::Egress;
+use crate::id::ProviderName;
 use crate::oauth::{
     self, Client, DiscoveryError, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
     ResourceError,
@@ -72,18 +73,27 @@ impl Broker {
         let url = mcp.server(inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
         let chosen = mcp.server_url.is_none();
         let egress = self.mcp_egress(provider, chosen);
-        let resource = ProtectedResource::find(&egress, &url).await.map_err(|error| unusable(&error))?;
+        let settings = self.0.config.providers.get(&provider.name);
+        let (assumes_s256, accepts_legacy) = settings.map_or((false, false), |one| (one.assume_s256, one.legacy));
+        let found = ProtectedResource::find(&egress, &url).await;
+        let is_legacy = accepts_legacy && found.as_ref().is_err_and(ResourceError::is_absent);
+        let resource = if is_legacy {
+            ProtectedResource::of_legacy_server(&url)
+        } else {
+            found.map_err(|error| unusable(&error))?
+        };
         // If there are several, take the one that our configured client is registered at, else the
         // first.
         let mut servers = resource.authorization_servers.iter();
         let preferred =
             servers.clone().find(|one| mcp.issuer.as_ref().is_some_and(|issuer| oauth::is_same_issuer(one, issuer)));
         let issuer = preferred.or(servers.next()).ok_or_else(|| unusable(&ResourceError::NoAuthorizationServer))?;
-        let metadata = Metadata::fetch(&egress, issuer).await.map_err(|error| undiscovered(&error))?;
-        if !metadata.code_challenge_methods_supported.iter().any(|method| method == "S256") {
-            let what = "the authorization server does not announce PKCE with S256, which Strongroom requires";
-            return Err(Error::ServerUnusable(what.to_owned()));
-        }
+        let metadata = match Metadata::fetch(&egress, issuer).await {
+            Err(error) if is_legacy && error.is_absent() => Metadata::of_legacy_server(issuer),
+            fetched => fetched,
+        };
+        let metadata = metadata.map_err(|error| undiscovered(&error))?;
+        check_s256(&metadata.code_challenge_methods_supported, assumes_s256, &provider.name)?;
         let (whose, client, token_auth) =
             self.mcp_client((caller, &egress), provider, mcp, &resource, &metadata, redirect_uri).await?;
         let base = entry(mcp, &resource, &metadata, token_auth).map_err(|error| undiscovered(&error))?;
@@ -333,6 +343,25 @@ fn entry(
     });
     // A URL with a brace would be read as a template; no server has one.
     serde_json::from_value(entry).map_err(|_| DiscoveryError::Missing("authorization_endpoint"))
+}
+
+/// Checks that the server supports PKCE with S256. A server that announces other methods only does
+/// not, whatever the operator assumes.
+fn check_s256(announced: &[String], is_assumed: bool, provider: &ProviderName) -> Result<(), Error> {
+    if announced.iter().any(|method| method == "S256") || (announced.is_empty() && is_assumed) {
+        return Ok(());
+    }
+    let advice = if announced.is_empty() {
+        format!(
+            ". If it supports S256 nevertheless, as Entra ID and Cognito do, the operator can set \
+             providers.{provider}.assume_s256 = true"
+        )
+    } else {
+        String::new()
+    };
+    Err(Error::ServerUnusable(format!(
+        "the authorization server does not announce PKCE with S256, which Strongroom requires{advice}"
+    )))
 }
 
 fn unusable(error: &ResourceError) -> Error {

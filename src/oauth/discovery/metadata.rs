@@ -6,7 +6,7 @@
 //! login needs; an unknown one is ignored.
 
 use http::{HeaderMap, Method, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::catalog::value::Endpoint;
@@ -89,7 +89,30 @@ pub enum DiscoveryError {
     Missing(&'static str),
 }
 
+impl DiscoveryError {
+    /// Returns true if the issuer has no metadata, rather than wrong ones or a failure.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::NotJson) || matches!(self, Self::Status(status) if *status < 500)
+    }
+}
+
 impl Metadata {
+    /// Returns the endpoints of an MCP server of revision 2025-03-26 without metadata. That revision
+    /// fixes their paths, and requires PKCE of OAuth 2.1.
+    ///
+    /// # Errors
+    /// If `issuer` is not an origin.
+    pub fn of_legacy_server(issuer: &str) -> Result<Self, DiscoveryError> {
+        let document = json!({
+            "issuer": issuer,
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "token_endpoint": format!("{issuer}/token"),
+            "registration_endpoint": format!("{issuer}/register"),
+            "code_challenge_methods_supported": ["S256"],
+        });
+        Self::read(document.to_string().as_bytes(), issuer)
+    }
+
     /// Fetches the metadata of `issuer`: from the path that RFC 8414 §3.1 inserts, or else from the
     /// one that OpenID Connect Discovery §4 appends. The first usable document counts, because some
     /// servers answer every path with 200 and a page (RFC 8414 §3.2).

@@ -54,6 +54,13 @@ pub enum ResourceError {
     NoAuthorizationServer,
 }
 
+impl ResourceError {
+    /// Returns true if the server has no metadata, rather than wrong ones or a failure.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::NotJson) || matches!(self, Self::NoMetadata(status) if *status < 500)
+    }
+}
+
 /// The challenge in `WWW-Authenticate` (RFC 6750 §3, RFC 9728 §5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Challenge {
@@ -96,6 +103,15 @@ impl ProtectedResource {
             }
         }
         Err(failed)
+    }
+
+    /// Describes a server of MCP's revision 2025-03-26: its authorization server is its own origin.
+    pub fn of_legacy_server(server: &Endpoint) -> Self {
+        Self {
+            resource: server.url().to_string(),
+            authorization_servers: vec![server.url().origin().ascii_serialization()],
+            scopes: Vec::new(),
+        }
     }
 
     /// Parses a metadata document, which must name one of `resources`.
