@@ -115,6 +115,8 @@ impl DevInstance {
         if let Some(address) = self.listen {
             config.server.listen = Listen::Tcp { host: address.ip().to_string(), port: address.port() };
         }
+        let loopback = CallbackOrigin::parse_entry("http://127.0.0.1").expect("a legal origin");
+        config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(loopback);
         self.sandbox.add_to(&mut config);
         Ok(config)
     }
@@ -130,13 +132,11 @@ impl SandboxClient {
         }
     }
 
-    /// Adds the settings of `dev`: callbacks to this machine, egress to this machine, and the
+    /// Adds the settings of `dev` and of tests: callbacks to localhost, egress to this machine, and the
     /// sandbox provider.
     pub(super) fn add_to(&self, config: &mut Config) {
-        for origin in ["http://localhost", "http://127.0.0.1"] {
-            let origin = CallbackOrigin::parse_entry(origin).expect("a legal origin");
-            config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(origin);
-        }
+        let localhost = CallbackOrigin::parse_entry("http://localhost").expect("a legal origin");
+        config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(localhost);
         let loopback = "127.0.0.0/8".parse::<IpNet>().expect("a legal network");
         config.egress.allow.push(loopback);
         let mcp = config.providers.entry("mcp".parse::<ProviderName>().expect("a legal name")).or_default();
