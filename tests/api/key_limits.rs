@@ -8,9 +8,12 @@ use crate::support::{Server, Setup};
 use http::Method;
 use serde_json::{Value, json};
 
+/// Providers and credentials of a key.
+type Limits<'l> = (&'l [&'l str], &'l [&'l str]);
+
 const NOT_GRANTED: &str = "/problems/not-granted";
 
-/// The requests about one credential, without the one that deletes it.
+/// The requests about one credential; the last one deletes it.
 fn requests(provider: &str, id: &str) -> Vec<(Method, String, Value)> {
     let path = format!("/v1/integrations/{provider}/credentials/{id}");
     vec![
@@ -227,7 +230,7 @@ async fn a_narrower_key_never_gets_more() {
         made.push((provider, server.create_api_key_credential(provider).await));
     }
     let [a, b, c, d] = [0, 1, 2, 3].map(|index| made[index].1.as_str());
-    let chains: [&[(&[&str], &[&str])]; 3] = [
+    let chains: [&[Limits<'_>]; 3] = [
         &[(&[], &[]), (&["github", "openai"], &[]), (&["openai"], &[]), (&["openai"], &[b, c]), (&["openai"], &[b])],
         &[(&[], &[]), (&[], &[a, b, d]), (&[], &[a, d]), (&["github"], &[a, d]), (&["github"], &[d])],
         &[(&[], &[]), (&["smtp"], &[]), (&["smtp"], &[a])],
