@@ -21,5 +21,5 @@ pub(crate) fn token_response(
 
 /// Reads the `scope` member of a token response; `None` if it is malformed.
 pub(crate) fn granted_scopes(member: &serde_json::Value, entry: &OAuth) -> Option<Vec<String>> {
-    scope::granted(Some(member), entry).ok().flatten()
+    scope::granted(Some(member), entry, &[]).ok().flatten()
 }

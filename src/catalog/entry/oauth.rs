@@ -63,7 +63,7 @@ pub struct OAuth {
     /// The separator between two scopes in a request.
     #[serde(default)]
     pub scope_separator: ScopeSeparator,
-    /// The separator in a response, if it differs. Space, comma and plus are understood anyway.
+    /// The separator in a response, if it differs. White space separates too.
     pub answer_scope_separator: Option<ScopeSeparator>,
     /// The member of the token response that names the granted scopes, if it is not `scope`.
     #[serde(default = "OAuth::standard_scope_member", skip_serializing_if = "OAuth::is_standard_scope_member")]

@@ -204,6 +204,7 @@ async fn tokens_may_be_nested() {
     let body = r#"{"ok":true,"team":{"id":"T1"},"instance_url":"https://x","gone":null,
         "authed_user":{"access_token":"user-token","scope":"a,b","token_type":"user","id":"U1"}}"#;
     let further = r#"
+        scope_separator = ","
         token_path = "/authed_user"
         token_type = "bearer"
         token_metadata = ["instance_url", "id", "/team/id", "absent", "gone"]

@@ -118,7 +118,7 @@ impl GrantReader<'_> {
         let access_token = token(tokens, "access_token")?.ok_or(InvalidResponse::NoAccessToken)?;
         let refresh_token = token(tokens, "refresh_token")?;
         // A malformed list counts as absent: fresh tokens are worth more than it.
-        let told = scope::granted(tokens.get(&entry.scope_member), entry).unwrap_or_default();
+        let told = scope::granted(tokens.get(&entry.scope_member), entry, requested).unwrap_or_default();
         let scopes = told.unwrap_or_else(|| requested.to_vec());
         // A malformed ID token is ignored here: most entries have no use for it.
         let id_token = tokens.get("id_token").and_then(Value::as_str).filter(|text| text.len() <= MAX_TOKEN);

@@ -34,7 +34,7 @@ async fn removed_slot_opens_nothing_and_the_last_stays() {
     assert_eq!(bench.vault.key_slots().remove(1, &who).await.unwrap(), SlotRemoved::Absent);
     assert_eq!(bench.vault.key_slots().remove(2, &who).await.unwrap(), SlotRemoved::Last);
     let Err(VaultError::WrongKey { expected, given }) = bench.reopen_as(&bench.key) else { panic!("it opens") };
-    assert_eq!(expected, [format!("key {}", second.fingerprint().unwrap())]);
+    assert_eq!(expected, [format!("key {} (slot 2)", second.fingerprint().unwrap())]);
     assert_eq!(given, format!("key {}", bench.key.fingerprint().unwrap()));
     assert!(bench.reopen_as(&second).is_ok());
 }
