@@ -11,7 +11,8 @@ fn wrong_key_is_rejected_with_both_fingerprints() {
     let other = MasterKey::generate(Random);
     let Err(VaultError::WrongKey { expected, given }) = bench.reopen_as(&other) else { panic!("it opened") };
     assert_eq!(expected, [format!("key {} (slot 1)", bench.key.fingerprint().unwrap())]);
-    assert_eq!(given, format!("key {}", other.fingerprint().unwrap()));
+    let named = format!("this master key, key {}, does not open the vault", other.fingerprint().unwrap());
+    assert_eq!(given, named);
     let phrase = MasterKey::Passphrase(Secret::new("correct horse"));
     assert!(matches!(bench.reopen_as(&phrase), Err(VaultError::WrongKey { .. })));
 }
