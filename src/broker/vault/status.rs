@@ -45,9 +45,9 @@ pub struct VaultReport {
 pub struct UnconfiguredProvider {
     /// Number of the credentials.
     pub credentials: u64,
-    /// What does not work.
+    /// The part that does not work.
     pub reason: &'static str,
-    /// What to set.
+    /// The setting that helps.
     pub fix: String,
 }
 

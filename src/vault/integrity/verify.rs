@@ -184,7 +184,7 @@ fn explain(
     {
         if counted.count != expected.count {
             let (there, due) = (counted.count, expected.count);
-            let how = if there < due { "some are missing" } else { "some were put there by somebody else" };
+            let how = if there < due { "some are missing" } else { "some were added from outside" };
             report.found(table, "*", format!("there are {there} {what}, and the manifest knows of {due}: {how}"));
         } else if counted.sum != expected.sum && (!explained || table != "*") {
             report.found(
