@@ -180,7 +180,9 @@ impl Broker {
             .ok_or_else(|| Error::ExchangeRefused("the callback has no code".to_owned()))?;
         let mut values = pending.inputs.clone();
         values.extend(connectable.oauth.callbacks_values(params.unwrap_or(&BTreeMap::new())).map_err(refused)?);
-        let mut obtained = self.obtain(&connectable, &pending, code, &request.state_token, &mut values).await?;
+        let told = connectable.oauth.callback_scope.as_ref().and_then(|name| params?.get(name)).map(String::as_str);
+        let state = &request.state_token;
+        let mut obtained = self.obtain(&connectable, &pending, (code, told), state, &mut values).await?;
         connectable.oauth.keep_values(&mut obtained.grant.metadata, values, params);
         self.keep(caller, &connectable, pending, obtained).await
     }
@@ -202,7 +204,7 @@ impl Broker {
         &self,
         connectable: &Connectable<'_>,
         pending: &PendingAuthorization,
-        code: Secret,
+        (code, told): (Secret, Option<&str>),
         state: &Secret,
         values: &mut Values,
     ) -> Result<Obtained, Error> {
@@ -214,6 +216,7 @@ impl Broker {
             redirect_uri: &pending.redirect_uri,
             verifier: verifier.as_ref(),
             requested: &pending.scopes,
+            told,
             requested_further: &pending.further_scopes,
         };
         let exchanged = oauth::exchange(egress, &entry, client, &exchange).await;

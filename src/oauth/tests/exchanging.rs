@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{CLIENT_SECRET, CODE, REDIRECT_URI, exchange_with, exchanged, json, only_request, texts};
+use super::{CLIENT_SECRET, CODE, REDIRECT_URI, exchange_told, exchange_with, exchanged, json, only_request, texts};
 use crate::egress::tests::hostile::{Hostile, patient, response};
 use crate::oauth::{BuildError, Grant, InvalidResponse, OAuthError};
 
@@ -140,6 +140,14 @@ async fn granted_scopes_default_to_the_requested_ones() {
     }
     let grant = granted(r#","scope":"""#, "").await;
     assert_eq!((grant.scopes, grant.missing_scopes), (vec![], texts(&["read", "write"])));
+}
+
+// Issue: granted scopes told in the callback count.
+#[tokio::test]
+async fn scopes_told_in_the_callback_count() {
+    let server = Hostile::saying(json(GOOD).as_str()).await;
+    let grant = exchange_told(&patient(), &server, "scope_separator = \",\"", Some("read,more")).await.unwrap();
+    assert_eq!((grant.scopes, grant.missing_scopes), (texts(&["read", "more"]), texts(&["write"])));
 }
 
 // Requirement 9.

@@ -47,6 +47,16 @@ fn json(body: &str) -> String {
 
 /// Exchanges a code for the scopes `read` and `write`.
 async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Result<Grant, OAuthError> {
+    exchange_told(egress, server, further, None).await
+}
+
+/// Exchanges a code whose callback named these scopes.
+async fn exchange_told(
+    egress: &Egress,
+    server: &Hostile,
+    further: &str,
+    told: Option<&str>,
+) -> Result<Grant, OAuthError> {
     let verifier = CodeVerifier::generate(Random);
     let flow = CodeExchange {
         requested_further: &std::collections::BTreeMap::new(),
@@ -54,6 +64,7 @@ async fn exchange_with(egress: &Egress, server: &Hostile, further: &str) -> Resu
         redirect_uri: REDIRECT_URI,
         verifier: Some(&verifier),
         requested: &texts(&["read", "write"]),
+        told,
     };
     exchange(egress, &entry_of(server, further), &client(), &flow).await
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::grant::Grant;
 use super::refresh::keep_refreshable;
 use super::{endpoint, introspect};
@@ -38,6 +40,8 @@ pub struct CodeExchange<'a> {
     pub verifier: Option<&'a CodeVerifier>,
     /// Scopes of the authorization request.
     pub requested: &'a [String],
+    /// Granted scopes as the callback names them, if the entry reads them there.
+    pub told: Option<&'a str>,
     /// Scopes that were requested for further tokens, by the tokens' names.
     pub requested_further: &'a BTreeMap<String, Vec<String>>,
 }
@@ -67,6 +71,12 @@ pub async fn exchange(
     let masked = masked.into_iter().flatten().collect();
     let request = endpoint::request(entry, &entry.token_url, parameters, vec![&entry.token_params], masked)?;
     let mut grant = endpoint::send(egress, entry, client, &request, exchange.requested).await?;
+    let told = exchange.told.map(Value::from);
+    if let Ok(Some(scopes)) = scope::granted(told.as_ref(), entry, exchange.requested) {
+        let (refresh, id) = (grant.refresh_token.is_some(), grant.id_token.is_some());
+        grant.missing_scopes = scope::missing(exchange.requested, &scopes, entry, refresh, id);
+        grant.scopes = scopes;
+    }
     if let Some(how) = &entry.long_lived {
         grant = exchange_for_long_lived(egress, entry, client, grant, how).await?;
     }

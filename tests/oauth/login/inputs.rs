@@ -72,3 +72,20 @@ async fn input_reaches_every_request_of_the_flow() {
     assert_eq!(acme.asked("/a%20b/revoke").len(), 1);
     assert_eq!(acme.asked("/a%20b/revoke")[0].param("client_key").as_deref(), Some("my id"));
 }
+
+// Issue: granted scopes told in the callback count where the entry says so.
+#[tokio::test]
+async fn scopes_of_the_callback_count_where_the_entry_says_so() {
+    for (further, scopes) in [("", json!(["a", "b"])), ("\ncallback_scope = \"scope\"", json!(["a"]))] {
+        let acme = Recording::start().await;
+        let server = acme.server(&format!("scope_separator = \",\"{further}")).await;
+        acme.says("/token", &json!({"access_token": "at", "token_type": "bearer"}));
+        let begin = json!({"callback_url": CALLBACK, "scopes": ["a", "b"]});
+        let started = server.post("/v1/integrations/acme/oauth/initiate").key(&server.key).json(&begin).send().await;
+        let body = json!({
+            "code": "c", "state_token": started.is(200).json()["state_token"], "callback_params": {"scope": "a"},
+        });
+        let completed = server.post("/v1/integrations/acme/oauth/complete").key(&server.key).json(&body).send().await;
+        assert_eq!(completed.is(200).json()["scopes"], scopes, "{further}");
+    }
+}
