@@ -68,7 +68,7 @@ pub struct OAuth {
     /// The member of the token response that names the granted scopes, if it is not `scope`.
     #[serde(default = "OAuth::standard_scope_member", skip_serializing_if = "OAuth::is_standard_scope_member")]
     pub scope_member: String,
-    /// The callback parameter that names the granted scopes, if the token response does not.
+    /// The callback parameter that names the granted scopes; it counts before the token response.
     pub callback_scope: Option<String>,
     /// A prefix that a scope may have or not: both forms are the same scope.
     pub scope_prefix: Option<String>,
