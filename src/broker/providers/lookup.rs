@@ -1,7 +1,8 @@
-//! Lookup of a provider by name, and of what the settings lack.
+//! Lookup of providers: a list, one by name, and what the settings lack for it.
 
 use serde::Serialize;
 
+use super::list::{ProviderFilter, ProviderList, ProviderPage};
 use crate::broker::error::Error;
 use crate::broker::installation::Installation;
 use crate::broker::parts::Broker;
@@ -72,6 +73,12 @@ impl Installation {
 }
 
 impl Broker {
+    /// Returns the providers that the filter selects.
+    pub fn providers(&self, filter: &ProviderFilter) -> ProviderPage {
+        let list = self.0.providers.get_or_init(|| ProviderList::of(&self.0.catalog, &self.0.clients));
+        if *filter == ProviderFilter::default() { list.whole.clone() } else { list.select(filter) }
+    }
+
     /// Returns a provider.
     pub fn provider(&self, name: &str) -> Result<&Provider, UnknownProvider> {
         find(&self.0.catalog, name)

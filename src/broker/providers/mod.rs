@@ -4,7 +4,6 @@ mod check;
 mod detail;
 mod list;
 mod lookup;
-mod show;
 
 pub use check::{EndpointCheck, ProviderReport};
 pub use detail::ProviderDetail;
