@@ -550,5 +550,5 @@ fn dev_refuses_to_keep_a_vault_in_an_open_folder() {
     let desk = Desk::new();
     std::fs::set_permissions(desk.path(""), PermissionsExt::from_mode(0o1777)).unwrap();
     desk.run(&["--vault", "v.db", "dev", "--listen", "127.0.0.1:0"]).ended_with(2).complained("to a folder of its own");
-    assert!(!desk.path("v.db").exists());
+    assert!(!desk.path("v.db").exists() && !desk.path("v.db.key").exists());
 }

@@ -32,8 +32,8 @@ impl Installation {
         if vault.exists() && !key_file.exists() {
             return Err(UnlockError::KeyMissing { vault: vault.clone(), key: key_file.to_owned() });
         }
-        let key = key_file::read_or_create(key_file)?;
         self.refuse_world_writable()?;
+        let key = key_file::read_or_create(key_file)?;
         if vault.exists() {
             return Ok(self.open(&key, OpenMode::Server)?);
         }
