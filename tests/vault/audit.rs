@@ -40,7 +40,7 @@ fn broken_log_is_exit_4_and_names_the_first_row() {
         (
             "INSERT INTO audit SELECT 4, at, action, result, actor, user, provider, credential, subject, address,
              request_id, key_version, mac FROM audit WHERE seq = 3",
-            "audit row 4: put in by somebody else",
+            "audit row 4: added from outside",
         ),
     ] {
         let desk = three_rows();

@@ -66,7 +66,7 @@ impl fmt::Display for AuditFault {
             Self::Cut { first, last } => {
                 write!(f, "{}: missing, the end of the log was cut off", rows(first, last))
             }
-            Self::Extra { first, last } => write!(f, "{}: put in by somebody else", rows(first, last)),
+            Self::Extra { first, last } => write!(f, "{}: added from outside", rows(first, last)),
         }
     }
 }

@@ -171,7 +171,7 @@ fn damaged(fault: AuditFault) -> VaultError {
     let (id, what) = match fault {
         AuditFault::Changed { first, .. } => (first.to_string(), "it is not as it was written"),
         AuditFault::Missing { first, .. } | AuditFault::Cut { first, .. } => (first.to_string(), "it is missing"),
-        AuditFault::Extra { first, .. } => (first.to_string(), "it was put in by somebody else"),
+        AuditFault::Extra { first, .. } => (first.to_string(), "it was added from outside"),
     };
     VaultError::DamagedRow { table: "audit", id, what }
 }
