@@ -38,6 +38,7 @@ pub mod kind;
 pub mod logging;
 pub mod oauth;
 pub mod permission;
+mod permits;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod properties;

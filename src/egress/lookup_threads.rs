@@ -3,15 +3,15 @@
 //! `getaddrinfo` blocks, for many seconds if no name server answers. On tokio's threads, a few
 //! hundred such names would stop the resolution of every other name.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
 use super::resolver::{Addresses, Lookup};
+use crate::permits::KeyedSemaphore;
 
 /// Maximum number of threads.
 const MAX_THREADS: usize = 8;
@@ -41,9 +41,9 @@ pub(super) fn system() -> Lookup {
 
 pub(super) fn bounded(resolve: Resolve) -> Lookup {
     let threads = Arc::new(Semaphore::new(MAX_THREADS));
-    let running = Arc::default();
+    let lookups = KeyedSemaphore::new(MAX_LOOKUPS_PER_CALLER);
     Arc::new(move |name| -> Addresses {
-        let share = Share::take(&running);
+        let share = lookups.try_acquire(CALLER.try_with(Clone::clone).unwrap_or_default());
         let threads = Arc::clone(&threads);
         Box::pin(async move {
             let share = share.ok_or_else(|| io::Error::from(io::ErrorKind::ResourceBusy))?;
@@ -51,9 +51,11 @@ pub(super) fn bounded(resolve: Resolve) -> Lookup {
                 let thread = threads.acquire_owned().await.map_err(io::Error::other)?;
                 let (tell, told) = oneshot::channel();
                 std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
-                    // Both are held until `getaddrinfo` returns, even after the wait has ended.
-                    let _held = (share, thread);
-                    let _ = tell.send(resolve(&name));
+                    let found = resolve(&name);
+                    // Both are held until `getaddrinfo` returns, even after the wait has ended, and
+                    // are free when the caller has its answer.
+                    drop((share, thread));
+                    let _ = tell.send(found);
                 })?;
                 told.await.map_err(io::Error::other)?
             });
@@ -62,65 +64,53 @@ pub(super) fn bounded(resolve: Resolve) -> Lookup {
     })
 }
 
-/// Number of running lookups by caller.
-type Running = Arc<Mutex<BTreeMap<String, usize>>>;
-
-/// One lookup of a caller's share.
-struct Share {
-    caller: String,
-    running: Running,
-}
-
-impl Share {
-    /// Returns `None` if the caller already has as many lookups as allowed.
-    fn take(running: &Running) -> Option<Self> {
-        let caller = CALLER.try_with(Clone::clone).unwrap_or_default();
-        let mut counts = running.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(caller.clone()).or_default();
-        if *count >= MAX_LOOKUPS_PER_CALLER {
-            return None;
-        }
-        *count += 1;
-        Some(Self { caller, running: Arc::clone(running) })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut counts = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.caller) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.caller);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
+    /// Ends the resolution of the names that block.
+    static OPEN: AtomicBool = AtomicBool::new(false);
+
     #[expect(clippy::unnecessary_wraps, reason = "a resolver can fail")]
-    fn slow(name: &str) -> io::Result<Vec<IpAddr>> {
-        if name == "never.example" {
-            std::thread::sleep(Duration::from_secs(1));
+    fn resolve(name: &str) -> io::Result<Vec<IpAddr>> {
+        while name == "blocks.example" && !OPEN.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(vec!["127.0.0.1".parse().unwrap()])
     }
 
-    // A caller with names that never resolve takes nothing from the others.
     #[tokio::test]
-    async fn a_caller_has_two_lookups_at_a_time() {
-        let lookup = bounded(slow);
-        let (first, second) = (lookup("never.example".into()), lookup("never.example".into()));
-        let busy = lookup("never.example".into()).await.unwrap_err();
-        assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy);
+    async fn lookups_are_bounded_by_caller_and_by_threads() {
+        let lookup = bounded(resolve);
+        let of = |caller: &str, name: &str| {
+            let found = CALLER.sync_scope(caller.to_owned(), || lookup(name.into()));
+            async move { found.await.map_err(|error| error.kind()) }
+        };
+        let blocked = [of("a", "blocks.example"), of("a", "blocks.example")].map(tokio::spawn);
+        assert_eq!(of("a", "good.example").await, Err(io::ErrorKind::ResourceBusy));
         for _ in 0..20 {
-            let others = on_behalf_of("another".to_owned(), async { lookup("good.example".into()).await }).await;
-            assert!(others.is_ok());
+            assert!(of("b", "good.example").await.is_ok());
         }
-        drop((first, second));
-        assert!(lookup("good.example".into()).await.is_ok(), "what was given up is free again");
+        // A caller that stops waiting keeps its share until the thread is free.
+        blocked.iter().for_each(tokio::task::JoinHandle::abort);
+        for one in blocked {
+            assert!(one.await.unwrap_err().is_cancelled());
+        }
+        assert_eq!(of("a", "good.example").await, Err(io::ErrorKind::ResourceBusy));
+        let others: Vec<_> = ["c", "d", "e"].map(|caller| [caller; 2]).concat();
+        let others: Vec<_> = others.iter().map(|caller| tokio::spawn(of(caller, "blocks.example"))).collect();
+        tokio::task::yield_now().await;
+        let mut ninth = std::pin::pin!(of("f", "good.example"));
+        assert!(futures_util::poll!(ninth.as_mut()).is_pending(), "all threads are busy");
+        OPEN.store(true, Ordering::SeqCst);
+        for one in others {
+            assert!(one.await.unwrap().is_ok());
+        }
+        assert!(ninth.await.is_ok());
+        while of("a", "good.example").await.is_err() {
+            tokio::task::yield_now().await;
+        }
     }
 }

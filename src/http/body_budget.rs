@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::limits::Limits;
-use super::permits::{KeyedPermit, KeyedSemaphore};
 use super::problem::{self, Problem};
+use crate::permits::{KeyedPermit, KeyedSemaphore};
 
 /// Step in bytes in which the reservation of a chunked body grows.
 const STEP: usize = 64 * 1024;

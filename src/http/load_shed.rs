@@ -11,8 +11,8 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::limits::Limits;
-use super::permits::{KeyedPermit, KeyedSemaphore};
 use super::problem::{self, Problem};
+use crate::permits::{KeyedPermit, KeyedSemaphore};
 
 /// Resources that a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

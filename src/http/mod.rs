@@ -16,7 +16,6 @@ mod json;
 mod limits;
 mod load_shed;
 mod openapi;
-mod permits;
 pub mod problem;
 mod rate_limit;
 mod request;

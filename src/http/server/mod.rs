@@ -30,9 +30,9 @@ use self::listener::{Accepted, Listener};
 use self::service::{Api, RequestService, Shared};
 use super::app::{App, Settings};
 use super::client_address::{is_trusted, subscriber};
-use super::permits::{KeyedPermit, KeyedSemaphore};
 use super::request::context::RequestContext;
 use super::routes;
+use crate::permits::{KeyedPermit, KeyedSemaphore};
 use crate::random::Random;
 
 /// Serves `app` on all `listeners` until `shutdown` completes.

@@ -1,4 +1,4 @@
-//! Counting semaphores by key: so many permits for each address, or for each provider.
+//! Counting semaphores by key: so many permits for each address, provider or caller.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
