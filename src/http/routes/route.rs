@@ -22,7 +22,6 @@ use crate::http::request::body;
 use crate::http::request::context::{ApiRequest, BodyStream, Outcome, RequestHead};
 use crate::http::request::json_body::{self, FromBody};
 use crate::http::request::path_params::PathParams;
-use crate::id::{ApiKeyId, ProviderName};
 use crate::permission::Permission;
 
 /// One route.
@@ -245,26 +244,17 @@ impl Route {
 
     /// Answers a request for this route.
     pub(crate) async fn answer(&'static self, app: App, request: ApiRequest) -> Response {
-        let (mut api_key, mut provider, mut cause) = (None, None, None);
-        let path = request.head.path.as_str().to_owned();
-        let base_path_length = app.settings.base_path.len();
-        let mut response = match self.carry_out(app, request, &mut api_key).await {
+        let mut outcome = Outcome { pattern: self.pattern, api_key: None, provider: None, cause: None };
+        let mut response = match self.carry_out(app, request, &mut outcome).await {
             Ok(mut response) => {
                 if response.status().is_success() {
                     *response.status_mut() = self.success;
                 }
                 response
             }
-            Err(problem) => {
-                cause = problem.logged_cause().map(str::to_owned);
-                if cause.is_some() {
-                    let params = PathParams::of(self.pattern, path.get(base_path_length..).unwrap_or(""));
-                    provider = params.get(0).parse::<ProviderName>().ok();
-                }
-                problem.into_response()
-            }
+            Err(problem) => problem.into_response(),
         };
-        response.extensions_mut().insert(Outcome { pattern: self.pattern, api_key, provider, cause });
+        response.extensions_mut().insert(outcome);
         response
     }
 
@@ -274,7 +264,7 @@ impl Route {
         &'static self,
         app: App,
         request: ApiRequest,
-        api_key: &mut Option<ApiKeyId>,
+        outcome: &mut Outcome,
     ) -> Result<Response, Problem> {
         let ApiRequest { head, body } = request;
         let path = head.path.as_str();
@@ -293,10 +283,14 @@ impl Route {
             return (self.run)(exchange).await;
         }
         let authenticated = Arc::new(auth::authenticate(&app.broker, &app.failed_attempts, &head).await?);
-        *api_key = authenticated.api_key();
+        outcome.api_key = authenticated.api_key();
         exchange.authenticated = Some(authenticated.clone());
         let result = egress::on_behalf_of(authenticated.share_name(), (self.run)(exchange)).await;
         if let Err(problem) = &result {
+            outcome.cause = problem.logged_cause().map(str::to_owned);
+            if outcome.cause.is_some() {
+                outcome.provider = params.get(0).parse().ok();
+            }
             let denial = Denial {
                 problem: problem.kind(),
                 method: &self.method,
