@@ -74,15 +74,9 @@ impl<R> JsonReply<R> {
         Self { body, status: StatusCode::OK, headers: HeaderMap::new(), of: PhantomData }
     }
 
-    /// Takes a list that the caller may keep.
+    /// Takes a list that the caller may keep, and compares it with the caller's copy (RFC 9110
+    /// §13.1.2).
     pub(crate) fn cached(page: ProviderPage, request: &HeaderMap) -> Self {
-        let mut reply = Self::revalidated(page, request);
-        reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        reply
-    }
-
-    /// Takes a body with a validator, and compares it with the caller's copy (RFC 9110 §13.1.2).
-    pub(crate) fn revalidated(page: ProviderPage, request: &HeaderMap) -> Self {
         let items = |name: HeaderName| {
             let values = request.get_all(name).iter().filter_map(|value| value.to_str().ok());
             values.flat_map(|value| value.split(',')).map(str::trim)
@@ -92,7 +86,10 @@ impl<R> JsonReply<R> {
             Some((name, weight)) => name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0"),
             None => coding == "gzip",
         };
-        let mut headers = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("accept-encoding"))]);
+        let mut headers = HeaderMap::from_iter([
+            (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+            (header::VARY, HeaderValue::from_static("accept-encoding")),
+        ]);
         headers.extend(HeaderValue::from_str(&page.etag).ok().map(|etag| (header::ETAG, etag)));
         if items(header::IF_NONE_MATCH).any(is_known) {
             return Self { status: StatusCode::NOT_MODIFIED, headers, ..Self::raw(Bytes::new()) };

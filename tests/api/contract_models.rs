@@ -353,7 +353,7 @@ async fn providers_are_compressed_filtered_and_revalidated() {
 }
 
 #[tokio::test]
-async fn one_provider_is_described_and_revalidated() {
+async fn one_provider_is_described() {
     const PATH: &str = "/v1/integrations/providers";
     let config = "[providers.github]\nclient_id = \"c\"\nclient_secret = \"s\"\n\
         [providers.robot]\ndisplay_name = \"Robot\"\nnotes = [\"For machines.\"]\n\
@@ -391,9 +391,6 @@ async fn one_provider_is_described_and_revalidated() {
     let refused = login.json(&json!({"callback_url": CALLBACK})).send().await.is(404);
     assert_eq!(refused.detail(), "Provider 'robot' does not support OAuth");
 
-    let etag = reply.header("ETag").unwrap();
-    let known = get(&format!("{PATH}/github")).header("If-None-Match", etag).send().await.is(304);
-    assert!(known.body.is_empty() && known.header("ETag") == Some(etag));
     assert_eq!(reply.header("Cache-Control"), Some("no-store"), "only the list may be kept");
     let unknown = get(&format!("{PATH}/githup")).send().await.is(404);
     assert_eq!(unknown.detail(), "Provider 'githup' not found");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::list::{InputInfo, ProviderInfo, ProviderPage, described, info};
+use super::list::{InputInfo, ProviderInfo, described, info};
 use super::lookup::{kinds, missing};
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
@@ -86,20 +86,19 @@ struct SecretDetail {
 }
 
 impl Broker {
-    /// Returns one provider as JSON.
-    pub fn provider_detail(&self, name: &str) -> Result<ProviderPage, Error> {
+    /// Describes one provider.
+    pub fn provider_detail(&self, name: &str) -> Result<ProviderDetail, Error> {
         let provider = self.0.catalog.get(name).ok_or_else(|| self.unknown_provider(name))?;
         let entry = &provider.entry;
         let missing = missing(&self.0.config, provider);
-        let detail = ProviderDetail {
+        Ok(ProviderDetail {
             info: info(provider, &self.0.clients),
             kinds: kinds(provider),
             oauth: entry.oauth.as_ref().map(|oauth| OAuthDetail::of(oauth, missing)),
             api_key: entry.api_key.as_ref().map(SecretDetail::of_key),
             user_password: entry.user_password.as_ref().map(SecretDetail::of_password),
             notes: entry.notes.clone(),
-        };
-        Ok(ProviderPage::one(&detail))
+        })
     }
 }
 

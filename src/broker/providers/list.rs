@@ -78,10 +78,10 @@ pub struct ProviderFilter {
     pub after: Option<String>,
 }
 
-/// Providers, or one of them, as JSON.
+/// Providers as JSON.
 #[derive(Clone)]
 pub struct ProviderPage {
-    /// A JSON array of [`ProviderInfo`], sorted by name, or one object.
+    /// A JSON array of [`ProviderInfo`], sorted by name.
     pub json: Bytes,
     /// The same, compressed; only of the whole list, which is compressed once.
     pub gzip: Option<Bytes>,
@@ -150,11 +150,6 @@ impl ProviderList {
 }
 
 impl ProviderPage {
-    /// Writes one value.
-    pub(super) fn one(value: &impl Serialize) -> Self {
-        Self::of(serde_json::to_vec(value).expect("texts, flags and lists can always be written"), None)
-    }
-
     fn of(json: Vec<u8>, next_after: Option<String>) -> Self {
         let hash = URL_SAFE_NO_PAD.encode(&Sha256::digest(&json)[..16]);
         // Weak, because it stands for both encodings.

@@ -35,6 +35,5 @@ async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<ProviderInfo
 }
 
 async fn show(request: Authorized<Caller>) -> Result<JsonReply<One<ProviderDetail>>, Problem> {
-    let detail = request.app.broker.provider_detail(request.param(0))?;
-    Ok(JsonReply::revalidated(detail, request.headers()))
+    JsonReply::json(&request.app.broker.provider_detail(request.param(0))?)
 }
