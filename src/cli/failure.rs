@@ -150,6 +150,7 @@ impl From<UnlockError> for Failure {
                 "change vault.master_key or vault.passphrase first, or give --own; otherwise the next start fails",
             ),
             UnlockError::NoSlot(_) => (Code::Failed, "`strongroom vault slot list` lists all slots"),
+            UnlockError::SlotGone => (Code::Failed, "nothing was changed; run the command again"),
             UnlockError::ShortPassphrase(_) => (
                 Code::Failed,
                 "nothing was changed; choose a longer passphrase, because an attacker with the file can try passphrases",

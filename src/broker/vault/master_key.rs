@@ -42,6 +42,9 @@ pub enum UnlockError {
     /// There is no such slot.
     #[error("there is no slot {0}")]
     NoSlot(i64),
+    /// Another command removed the slot that opened the vault.
+    #[error("another command removed the slot that opened the vault")]
+    SlotGone,
     /// The new passphrase is too short.
     #[error(transparent)]
     ShortPassphrase(#[from] ShortPassphrase),

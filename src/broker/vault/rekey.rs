@@ -70,7 +70,7 @@ impl VaultAdmin {
     fn slot_to_replace(&self, request: &RekeyRequest<'_>) -> Result<i64, UnlockError> {
         let slots = self.vault.key_slots();
         match request.slot {
-            None => slots.find(request.known)?.ok_or(UnlockError::NoSlot(0)),
+            None => slots.find(request.known)?.ok_or(UnlockError::SlotGone),
             Some(id) if slots.list()?.iter().any(|slot| slot.id == id) => Ok(id),
             Some(id) => Err(UnlockError::NoSlot(id)),
         }
