@@ -134,12 +134,14 @@ async fn body_that_ends_after_the_removal_stores_nothing() {
     let body = json!({"type": "api_key", "api_key": "k", "title": "t"}).to_string();
     let mut slow = server.raw().await;
     let head = format!(
-        "POST /v1/integrations/openai/credentials HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /v1/integrations/openai/credentials HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\n\r\n",
         server.key,
         body.len()
     );
-    slow.send(format!("{head}{}", &body[..5])).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The server asks for the body when it has authenticated the request.
+    assert_eq!(slow.ask(head).await.status, 100);
+    slow.send(&body[..5]).await;
     assert!(server.broker.remove_user(&"alice".parse().unwrap(), |_, _| {}).await.unwrap());
     let answer = slow.ask(&body[5..]).await;
     assert_eq!(answer.status, 409, "{}", answer.body);
