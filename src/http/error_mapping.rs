@@ -86,7 +86,7 @@ fn client_hint(provider: &str) -> String {
     )
 }
 
-/// Returns true if the cause belongs into the log: the caller cannot find it out, and may not be the
+/// Returns true if the log line should name the cause: the caller cannot find it out, and may not be the
 /// one who can change it. Its text is sanitized.
 fn is_failure_of_provider(error: &Error) -> bool {
     matches!(

@@ -169,12 +169,12 @@ async fn restore_without_the_configuration_names_its_providers() {
         std::fs::write(installation.path(&config), format!("{vault}{more}")).expect("the configuration");
         let with = ["--config", &config, "--vault", &target];
         let restored = installation.run(&[&with[..], &["vault", "restore", "b.backup"]].concat()).must_succeed();
-        let what = "1 credentials of sandbox: ";
+        let what = "sandbox: 1 credential(s), ";
         assert!(restored.stderr().contains(what) && restored.stderr().contains(fix), "{}", restored.stderr());
         let doctor = installation.run(&[&with[..], &["doctor"]].concat());
         assert!(doctor.stdout().contains(what), "{}", doctor.stdout());
         let status = installation.run(&[&with[..], &["vault", "status"]].concat()).must_succeed();
         assert!(status.stdout().contains(what), "{}", status.stdout());
-        assert!(!status.stdout().contains("credentials of openai"));
+        assert!(!status.stdout().contains("openai: "));
     }
 }

@@ -47,7 +47,7 @@ impl FreeDiskWatch {
         if let Some(level) = self.crossed(disk.percent()) {
             let (percent, mib) = (disk.percent(), disk.free >> 20);
             tracing::warn!(
-                "less than {level} % of the vault's disk are free ({percent} %, {mib} MiB): make room, or limit the audit log with audit.retention"
+                "less than {level} % of the vault's disk is free ({percent} %, {mib} MiB): make room, or limit the audit log with audit.retention"
             );
         }
     }

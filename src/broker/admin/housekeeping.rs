@@ -14,7 +14,7 @@ use crate::vault::{AuditContext, VaultError};
 const EVERY: Duration = Duration::from_secs(30);
 
 /// Rounds of a day: searching for unused clients reads every credential's metadata.
-const ROUNDS_A_DAY: u32 = 2 * 60 * 24;
+const ROUNDS_A_DAY: u64 = DAY.as_secs() / EVERY.as_secs();
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -26,7 +26,7 @@ impl Broker {
         // waits for it.
         tokio::task::spawn_blocking(move || broker.providers(&ProviderFilter::default()).json.len());
         let mut free_disk = FreeDiskWatch::default();
-        for round in 0_u32.. {
+        for round in 0_u64.. {
             self.housekeeping_round().await;
             free_disk.look(&self.config().vault.path);
             if round % ROUNDS_A_DAY == 0 {

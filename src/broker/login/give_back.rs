@@ -1,4 +1,4 @@
-//! Tokens that were obtained and are not stored are revoked.
+//! Revocation of tokens that are not stored.
 
 use super::connectable::Connectable;
 use crate::broker::parts::Broker;

@@ -1,7 +1,7 @@
 //! Files and folders of an installation that other users of the machine can change.
 //!
-//! Who can write the folder of the vault can put a log beside it that SQLite applies, and who can
-//! write a key or the configuration decides what the server does. A folder with the sticky bit,
+//! A user who can write the vault's folder can put a log beside the vault, which SQLite applies. A
+//! user who can write a key or the configuration controls the server. A folder with the sticky bit,
 //! like `/tmp`, protects the files in it from other users, but not from new files beside them.
 
 use std::collections::BTreeSet;

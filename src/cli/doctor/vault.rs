@@ -51,7 +51,7 @@ pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
         findings.ok("no server is running on this vault");
     }
     if let Some(disk) = FreeDisk::of(path) {
-        let free = format!("{} % of the vault's disk are free ({} MiB)", disk.percent(), disk.free >> 20);
+        let free = format!("{} % of the vault's disk is free ({} MiB)", disk.percent(), disk.free >> 20);
         if disk.is_low() || disk.free < LITTLE_SPACE {
             findings.advice(format!("only {free}"), "free disk space before writes fail");
         } else {
@@ -102,13 +102,13 @@ fn status(report: &VaultReport, path: &Path, findings: &mut Findings) {
     }
     for (provider, count) in &report.needs_reauth {
         findings.advice(
-            format!("{count} credentials of {provider} need re-authorization"),
+            format!("{provider}: {count} credential(s) need re-authorization"),
             "`strongroom credential list --status needs_reauth` lists them; their users must connect again",
         );
     }
     for (provider, unconfigured) in &report.unconfigured {
         let (count, reason) = (unconfigured.credentials, unconfigured.reason);
-        findings.advice(format!("{count} credentials of {provider}: {reason}"), unconfigured.fix.clone());
+        findings.advice(format!("{provider}: {count} credential(s), {reason}"), unconfigured.fix.clone());
     }
     for (provider, count) in &report.refused {
         findings.advice(

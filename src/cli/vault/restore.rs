@@ -75,7 +75,7 @@ fn tell_unconfigured(installation: &Installation, key: &MasterKey) {
     let Ok(admin) = installation.open(key, OpenMode::Command) else { return };
     let Ok(report) = admin.status(installation) else { return };
     for (provider, one) in report.unconfigured {
-        note(format!("warning: {} credentials of {provider}: {}; {}", one.credentials, one.reason, one.fix));
+        note(format!("warning: {provider}: {} credential(s), {}; {}", one.credentials, one.reason, one.fix));
     }
 }
 

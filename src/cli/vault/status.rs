@@ -43,11 +43,11 @@ fn tell(report: &VaultReport, out: &mut Output) -> Result<(), Failure> {
         out.line(format!("{count} credentials have refresh tokens that may have been used since the backup"))?;
     }
     for (provider, count) in &report.needs_reauth {
-        out.line(format!("{count} credentials of {provider} need re-authorization"))?;
+        out.line(format!("{provider}: {count} credential(s) need re-authorization"))?;
     }
     for (provider, unconfigured) in &report.unconfigured {
         let (count, reason) = (unconfigured.credentials, unconfigured.reason);
-        out.line(format!("{count} credentials of {provider}: {reason}; {}", unconfigured.fix))?;
+        out.line(format!("{provider}: {count} credential(s), {reason}; {}", unconfigured.fix))?;
     }
     report.due.iter().try_for_each(|due| out.line(format!("due: {due}")))?;
     vault.warnings.iter().try_for_each(|warning| out.line(format!("warning: {warning}")))
