@@ -8,6 +8,7 @@ mod finding;
 mod layers;
 mod listen;
 mod load;
+mod provider_settings;
 mod secret_source;
 mod settings;
 mod show;
@@ -23,10 +24,10 @@ pub use listen::Listen;
 #[cfg(any(test, fuzzing))]
 pub(crate) use load::without_secrets;
 pub use load::{ClientSecrets, Part, Sources, provider_entries};
+pub use provider_settings::{EntryPatch, ProviderSettings};
 pub use secret_source::{SecretFault, SecretReader, SecretSource, Unlock};
 pub use settings::{
-    BackupSettings, Config, EgressSettings, EntryPatch, LimitSettings, OAuthSettings, ProviderSettings, ServerSettings,
-    TlsFiles, VaultSettings,
+    BackupSettings, Config, EgressSettings, LimitSettings, OAuthSettings, ServerSettings, TlsFiles, VaultSettings,
 };
 pub use show::Shown;
 pub use table::{SETTINGS, Setting, Takes};

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::complete::{CompleteRequest, CompleteResponse};
+use super::complete::CompleteRequest;
 use super::device::DeviceInitiateRequest;
 use super::initiate::{InitiateRequest, InitiateResponse};
+use super::keep::CompleteResponse;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;

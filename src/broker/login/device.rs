@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::complete::{CompleteResponse, Obtained};
 use super::connectable::Connectable;
 use super::initiate::requested_scopes;
+use super::keep::{CompleteResponse, Obtained};
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;

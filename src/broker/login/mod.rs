@@ -7,14 +7,16 @@ pub(in crate::broker) mod connectable;
 mod device;
 mod failure;
 mod give_back;
-mod grant_check;
 mod initiate;
 pub(in crate::broker) mod issuer_cache;
+mod keep;
+mod key_limits;
 mod mcp;
 pub(in crate::broker) mod rejected_clients;
 
 pub use additional_tokens::FurtherCredential;
-pub use complete::{CompleteRequest, CompleteResponse};
+pub use complete::CompleteRequest;
 pub use connect::callback_path;
 pub use device::{DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest, DeviceWaiting};
 pub use initiate::{InitiateRequest, InitiateResponse};
+pub use keep::CompleteResponse;
