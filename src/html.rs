@@ -30,13 +30,13 @@ pub(crate) fn page(status: StatusCode, heading: &str, body: &str, random: Random
     let mut page = Response::new(html);
     *page.status_mut() = status;
     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    guard(page.headers_mut(), &format!("style-src 'nonce-{nonce}'"));
+    add_security_headers(page.headers_mut(), &format!("style-src 'nonce-{nonce}'"));
     page
 }
 
 /// Sets the security headers of a response to a browser: no external content except that of
 /// `policy`, no frames, no referrer, no caching.
-pub(crate) fn guard(headers: &mut HeaderMap, policy: &str) {
+pub(crate) fn add_security_headers(headers: &mut HeaderMap, policy: &str) {
     let none = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let policy = HeaderValue::from_str(&format!("{none}; {policy}")).expect("a policy of ours is ASCII");
     headers.insert(CONTENT_SECURITY_POLICY, policy);

@@ -37,6 +37,7 @@ mod json;
 pub mod kind;
 pub mod logging;
 pub mod oauth;
+mod pem;
 pub mod permission;
 mod permits;
 #[cfg(any(test, fuzzing))]

@@ -60,7 +60,7 @@ pub(super) fn unknown_in_list(name: &ProviderName, config: &Config, known: &[Emb
 
 fn did_you_mean(name: &ProviderName, known: &[Embedded]) -> String {
     let near = validation::nearest(name.as_str(), known.iter().map(|(name, ..)| *name));
-    near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()
+    validation::did_you_mean(near)
 }
 
 /// Describes a patch that gives no entry and is for none.

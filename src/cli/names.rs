@@ -4,7 +4,7 @@
 use super::failure::Failure;
 use crate::broker::{UnknownProvider, VaultAdmin, audit_actions};
 use crate::id::{ApiKeyId, IssuerName, UserId};
-use crate::validation::nearest;
+use crate::validation::{did_you_mean, nearest};
 
 /// Actors of the audit log that are not followed by an id.
 const ACTORS: [&str; 2] = ["command-line", "system"];
@@ -67,10 +67,6 @@ pub(super) fn check_actor(actor: &str) -> Result<(), Failure> {
     }
     let message = format!("the audit log has no actor '{actor}'{}", did_you_mean(nearest(actor, ACTORS)));
     Err(Failure::new(message).advise("write key:ID, token:ISSUER, command-line or system"))
-}
-
-fn did_you_mean(near: Option<&str>) -> String {
-    near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::EgressSetupError;
-use crate::jose::pem;
+use crate::pem;
 
 /// Returns settings for TLS 1.2 and 1.3 with Mozilla's roots and the certificates of the PEM files.
 pub(super) fn client_config(ca_certificates: &[PathBuf]) -> Result<ClientConfig, EgressSetupError> {

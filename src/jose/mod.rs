@@ -18,7 +18,6 @@ mod algorithm;
 mod claims;
 mod jwks;
 mod jws;
-pub(crate) mod pem;
 mod signing;
 
 #[cfg(test)]

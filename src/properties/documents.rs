@@ -5,6 +5,7 @@ use url::{Host, Url};
 use crate::catalog::value::Endpoint;
 use crate::jose::{self, Algorithm, Jwks};
 use crate::oauth::{Metadata, ProtectedResource};
+use crate::pem;
 use crate::property::is_fit_to_be_shown;
 
 const ISSUER: &str = "https://issuer.example/a";
@@ -66,9 +67,9 @@ pub fn key_set_and_token(bytes: &[u8]) {
     }
     let _ = jose::claimed_issuer(&token);
     // A pasted PEM key is repaired once: the result is in its form already.
-    let repaired = jose::pem::repaired(bytes);
-    assert_eq!(*jose::pem::repaired(repaired.as_bytes()), *repaired);
-    is_fit_to_be_shown(jose::pem::describe(bytes));
+    let repaired = pem::repaired(bytes);
+    assert_eq!(*pem::repaired(repaired.as_bytes()), *repaired);
+    is_fit_to_be_shown(pem::describe(bytes));
 }
 
 /// Keys without known private halves (the examples of RFC 7517 §A.1 and RFC 8037 §A.2).

@@ -11,3 +11,8 @@ pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> O
     // Of several that are equally similar, the first.
     similar.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, name)| name)
 }
+
+/// Returns the end of a message about a mistyped name; empty if no known name is near.
+pub fn did_you_mean(near: Option<&str>) -> String {
+    near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default()
+}

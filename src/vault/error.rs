@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::store::{JobError, StoreError};
-use crate::vault::credentials::quota_limit::QuotaLimit;
+use crate::vault::credentials::quota::QuotaLimit;
 
 /// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]

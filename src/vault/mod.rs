@@ -53,7 +53,7 @@ pub use backup::write::{BackupStop, MadeBackup};
 pub use credentials::delete::DeletedCredential;
 pub use credentials::keep_login::{KeptLogin, LoginRefusal, LoginTerms, NewLogin};
 pub use credentials::metadata::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
-pub use credentials::quota_limit::{Quota, QuotaLimit};
+pub use credentials::quota::{Quota, QuotaLimit};
 pub(crate) use credentials::read::Credentials;
 pub use credentials::refresh::{RefreshEnd, RefreshFailure, RefreshStart, RefreshTicket, Refreshed};
 pub use credentials::refresh_state::{LastError, RefreshState};

@@ -175,7 +175,7 @@ async fn registrations_do_not_grow_with_the_query_of_the_callback() {
 async fn registrations_are_dropped_with_their_last_use() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
     let kept = async || {
-        server.broker.drop_clients_of_yesterday().await;
+        server.broker.drop_old_unused_clients().await;
         mcp.begin(&server).await.is(200);
         mcp.registrations()
     };

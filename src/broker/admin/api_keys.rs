@@ -45,8 +45,7 @@ impl VaultAdmin {
         if limits.credentials().is_empty() {
             return Ok(());
         }
-        let mut users =
-            self.one_or_all_users(if let KeyHolder::User(user) = holder { Some(user.clone()) } else { None })?;
+        let mut users = self.one_or_all_users(holder.user().cloned())?;
         users.retain(|user| holder.acts_for(user));
         for id in limits.credentials() {
             let mut found = None;

@@ -42,7 +42,7 @@ pub(super) struct FreeDiskWatch {
 
 impl FreeDiskWatch {
     /// Logs a warning if the free share has crossed a level since the last call.
-    pub(super) fn look(&mut self, vault: &Path) {
+    pub(super) fn check(&mut self, vault: &Path) {
         let Some(disk) = FreeDisk::of(vault) else { return };
         if let Some(level) = self.crossed(disk.percent()) {
             let (percent, mib) = (disk.percent(), disk.free >> 20);

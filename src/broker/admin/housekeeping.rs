@@ -28,16 +28,16 @@ impl Broker {
         let mut free_disk = FreeDiskWatch::default();
         for round in 0_u64.. {
             self.housekeeping_round().await;
-            free_disk.look(&self.config().vault.path);
+            free_disk.check(&self.config().vault.path);
             if round % ROUNDS_A_DAY == 0 {
-                self.drop_clients_of_yesterday().await;
+                self.drop_old_unused_clients().await;
             }
             tokio::time::sleep(EVERY).await;
         }
     }
 
     /// Deletes the clients that were registered more than a day ago and that nothing needs.
-    pub async fn drop_clients_of_yesterday(&self) {
+    pub async fn drop_old_unused_clients(&self) {
         let yesterday = UnixTime(self.0.clock.now().0.saturating_sub(86_400));
         match self.drop_unused_clients(yesterday, None).await {
             Ok(0) => {}

@@ -190,10 +190,10 @@ impl Broker {
                 let id = queued.id.clone();
                 let outcome = if revokes && !Self::has_no_revocation(&queued) {
                     Some(self.revoke(queued, who).await)
-                } else if let Err(error) = self.0.vault.revocations().finish(&id, who).await {
-                    tracing::error!(%provider, %error, "cannot remove a revocation from the queue");
-                    None
                 } else {
+                    if let Err(error) = self.0.vault.revocations().finish(&id, who).await {
+                        tracing::error!(%provider, %error, "cannot remove a revocation from the queue");
+                    }
                     None
                 };
                 outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, outcome);

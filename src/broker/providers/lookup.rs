@@ -17,7 +17,7 @@ const MAX_COMPARED: usize = 64;
 
 /// The catalogue has no provider with this name.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no provider '{name}'{}", .nearest.as_ref().map(|known| format!("; did you mean '{known}'?")).unwrap_or_default())]
+#[error("there is no provider '{name}'{}", validation::did_you_mean(.nearest.as_ref().map(ProviderName::as_str)))]
 pub struct UnknownProvider {
     /// Name without control characters.
     name: String,

@@ -61,15 +61,15 @@ struct Prepared {
     /// Position in the file.
     at: usize,
     line: ImportedItem,
-    arrival: Result<(ImportCandidate, Option<TransferredCredential>), Refusal>,
+    candidate: Result<(ImportCandidate, Option<TransferredCredential>), Refusal>,
 }
 
 impl Prepared {
     /// Returns the id, in the original vault, of the credential with the first token of the same
     /// login.
     fn first_of_its_login(&self) -> Option<CredentialId> {
-        let (arrival, _) = self.arrival.as_ref().ok()?;
-        arrival.summary().beside.as_ref().map(|beside| beside.of)
+        let (candidate, _) = self.candidate.as_ref().ok()?;
+        candidate.summary().beside.as_ref().map(|beside| beside.of)
     }
 }
 
@@ -109,30 +109,30 @@ impl Broker {
         }
         line.file.clone_from(&item.file);
         let origin = item.origin.clone();
-        let arrival = self.new_credential(item, options).map(|(new, note)| {
-            let arrival = self.0.vault.transfer().candidate(&new, origin);
-            line.describe(&arrival);
+        let candidate = self.new_credential(item, options).map(|(new, note)| {
+            let candidate = self.0.vault.transfer().candidate(&new, origin);
+            line.describe(&candidate);
             line.note = note;
-            (arrival, None)
+            (candidate, None)
         });
-        Prepared { at, line, arrival }
+        Prepared { at, line, candidate }
     }
 
     fn prepare_moved(&self, at: usize, record: Option<TransferredCredential>, options: &ImportOptions) -> Prepared {
         let Some(mut moved) = record else {
             let line = ImportedItem::new(&format!("record {at}"), None, "", "");
-            return Prepared { at, line, arrival: Err(UNKNOWN_FORMAT.to_owned()) };
+            return Prepared { at, line, candidate: Err(UNKNOWN_FORMAT.to_owned()) };
         };
         let mut line = ImportedItem::new(&moved.summary.id.to_string(), None, "", "");
         if let Some(provider) = options.providers.get(moved.summary.provider.as_str()) {
             moved.summary.provider = provider.clone();
         }
         let fits = self.may_have(&moved.summary);
-        let arrival = self.0.vault.transfer().moved_candidate(moved.clone(), options.user.as_ref());
-        line.describe(&arrival);
-        let summary = arrival.summary();
+        let candidate = self.0.vault.transfer().moved_candidate(moved.clone(), options.user.as_ref());
+        line.describe(&candidate);
+        let summary = candidate.summary();
         line.note = self.refresh_note(&summary.provider, summary.client_id.as_deref(), &moved.material);
-        Prepared { at, line, arrival: fits.map(|()| (arrival, Some(moved))) }
+        Prepared { at, line, candidate: fits.map(|()| (candidate, Some(moved))) }
     }
 
     async fn take_in(&self, mut prepared: Vec<Prepared>, options: &ImportOptions, who: &AuditContext) -> ImportReport {
@@ -147,16 +147,16 @@ impl Broker {
         let mut items = Vec::with_capacity(prepared.len());
         for one in prepared {
             let first = one.first_of_its_login().and_then(|first| here.get(&first).copied());
-            let Prepared { at, mut line, arrival } = one;
-            let outcome = match (arrival, &mut rehearsed) {
+            let Prepared { at, mut line, candidate } = one;
+            let outcome = match (candidate, &mut rehearsed) {
                 (Err(refusal), _) => Err(refusal),
                 (Ok(_), Some(rehearsed)) => rehearsed.next().unwrap_or_else(|| Err(UNKNOWN_FORMAT.to_owned())),
-                (Ok((mut arrival, moved)), None) => {
+                (Ok((mut candidate, moved)), None) => {
                     if let Some(first) = first {
-                        arrival.came_beside(first);
+                        candidate.came_beside(first);
                     }
                     let elsewhere = moved.as_ref().map(|moved| moved.summary.id);
-                    let stored = self.store_arrival(&importer, arrival, moved, who).await;
+                    let stored = self.store_candidate(&importer, candidate, moved, who).await;
                     if let (Some(elsewhere), Ok(ImportOutcome::Stored(id) | ImportOutcome::Known(id))) =
                         (elsewhere, &stored)
                     {
@@ -190,25 +190,28 @@ impl Broker {
     }
 
     /// Stores one credential, after the OAuth client that was registered for it.
-    async fn store_arrival(
+    async fn store_candidate(
         &self,
         importer: &Importer<'_>,
-        arrival: ImportCandidate,
+        candidate: ImportCandidate,
         moved: Option<TransferredCredential>,
         who: &AuditContext,
     ) -> Result<ImportOutcome, VaultError> {
         if let Some((at, client)) = moved.and_then(|moved| moved.registration) {
             self.0.vault.registrations().put(&at, client, None, who).await?;
         }
-        importer.import(arrival, who).await
+        importer.import(candidate, who).await
     }
 
     fn rehearse(&self, prepared: &[Prepared], options: &ImportOptions) -> Vec<Result<ImportOutcome, String>> {
-        let arrivals: Vec<ImportCandidate> =
-            prepared.iter().filter_map(|one| one.arrival.as_ref().ok()).map(|(arrival, _)| arrival.clone()).collect();
-        match self.0.vault.transfer().rehearse(&arrivals, options.duplicates) {
+        let candidates: Vec<ImportCandidate> = prepared
+            .iter()
+            .filter_map(|one| one.candidate.as_ref().ok())
+            .map(|(candidate, _)| candidate.clone())
+            .collect();
+        match self.0.vault.transfer().rehearse(&candidates, options.duplicates) {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) => arrivals.iter().map(|_| Err(error.to_string())).collect(),
+            Err(error) => candidates.iter().map(|_| Err(error.to_string())).collect(),
         }
     }
 }
@@ -229,8 +232,8 @@ impl ImportedItem {
         }
     }
 
-    fn describe(&mut self, arrival: &ImportCandidate) {
-        let summary = arrival.summary();
+    fn describe(&mut self, candidate: &ImportCandidate) {
+        let summary = candidate.summary();
         self.user = Some(summary.user.to_string());
         self.provider = summary.provider.to_string();
         self.kind = Some(summary.kind.name());

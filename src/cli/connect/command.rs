@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::arrival::Arrival;
+use super::authorization_response::AuthorizationResponse;
 use super::browser;
 use super::callback_page::LoginResult;
 use super::loopback::{Answering, Login};
@@ -140,11 +140,11 @@ impl Connect {
             if self.paste { pasted_address(&redirect_uri, &state).await } else { std::future::pending().await }
         };
         let failure = tokio::select! {
-            arrival = answering.arrival() => {
-                return self.finish(broker, caller, state, arrival, Some(answering)).await;
+            response = answering.response() => {
+                return self.finish(broker, caller, state, response, Some(answering)).await;
             }
             pasted = pasted => match pasted {
-                Ok(arrival) => return self.finish(broker, caller, state, arrival, None).await,
+                Ok(response) => return self.finish(broker, caller, state, response, None).await,
                 Err(failure) => failure,
             },
             () = tokio::time::sleep(within) => {
@@ -176,13 +176,13 @@ impl Connect {
         broker: &Broker,
         caller: &Caller,
         state_token: Secret,
-        arrival: Arrival,
+        response: AuthorizationResponse,
         answering: Option<Answering>,
     ) -> Result<CompleteResponse, Failure> {
         let exposed = |(name, value): (String, Secret)| (name, value.expose().to_owned());
-        let mut parameters = match arrival {
-            Arrival::Callback(parameters) => parameters,
-            Arrival::Denial(parameters) => {
+        let mut parameters = match response {
+            AuthorizationResponse::Callback(parameters) => parameters,
+            AuthorizationResponse::Denial(parameters) => {
                 let params = parameters.into_iter().map(exposed).collect();
                 let denied = broker.deny_connect(caller, &self.provider, &state_token, &params).await;
                 return Err(self.explained(denied));

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::arrival::{Arrival, CallbackParameters};
+use super::authorization_response::{AuthorizationResponse, CallbackParameters};
 use super::callback_page::{self, LoginResult, refusal};
 use crate::cli::output::note;
 use crate::random::Random;
@@ -87,7 +87,7 @@ impl Answering {
 
     /// Waits for the callback. A denial without `state` counts if nothing follows it: the provider
     /// has ended the login, but any page can send one.
-    pub(in crate::cli) async fn arrival(&mut self) -> Arrival {
+    pub(in crate::cli) async fn response(&mut self) -> AuthorizationResponse {
         let mut denied = self.denied.clone();
         let denial = async {
             let denial = denied.wait_for(Option::is_some).await.ok().and_then(|denial| denial.clone());
@@ -96,8 +96,8 @@ impl Answering {
         };
         tokio::select! {
             biased;
-            Ok(parameters) = &mut self.callback => Arrival::Callback(parameters),
-            Some(parameters) = denial => Arrival::Denial(parameters),
+            Ok(parameters) = &mut self.callback => AuthorizationResponse::Callback(parameters),
+            Some(parameters) = denial => AuthorizationResponse::Denial(parameters),
             else => std::future::pending().await,
         }
     }
@@ -162,10 +162,10 @@ impl LoginState {
 
     /// Handles the redirect of the provider (RFC 6749 §4.1.2).
     fn callback(&self, query: &str, headers: &HeaderMap) -> Page {
-        let parameters = match Arrival::read(query, &self.login.state) {
-            Ok(Arrival::Callback(parameters)) => parameters,
-            Ok(Arrival::Denial(parameters)) if is_navigation(headers) => return self.denial(parameters),
-            Ok(Arrival::Denial(_)) => return Self::strange("It names no login."),
+        let parameters = match AuthorizationResponse::read(query, &self.login.state) {
+            Ok(AuthorizationResponse::Callback(parameters)) => parameters,
+            Ok(AuthorizationResponse::Denial(parameters)) if is_navigation(headers) => return self.denial(parameters),
+            Ok(AuthorizationResponse::Denial(_)) => return Self::strange("It names no login."),
             Err(why) => return Self::strange(why),
         };
         let bring = self.bring.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();

@@ -1,6 +1,6 @@
 //! `strongroom connect`: an account is connected from a terminal.
 
-mod arrival;
+mod authorization_response;
 mod browser;
 mod callback_page;
 mod command;

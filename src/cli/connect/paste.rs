@@ -6,13 +6,16 @@ use std::io::BufRead as _;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::arrival::Arrival;
+use super::authorization_response::AuthorizationResponse;
 use crate::cli::failure::Failure;
 use crate::cli::output::note;
 use crate::secret::Secret;
 
 /// Reads standard input until a line is the address of this login.
-pub(in crate::cli) async fn pasted_address(redirect_uri: &str, state: &Secret) -> Result<Arrival, Failure> {
+pub(in crate::cli) async fn pasted_address(
+    redirect_uri: &str,
+    state: &Secret,
+) -> Result<AuthorizationResponse, Failure> {
     let (send, mut lines) = mpsc::channel(1);
     // Not a task of the runtime, because the runtime would wait for it at the end.
     std::thread::spawn(move || {
@@ -28,7 +31,7 @@ pub(in crate::cli) async fn pasted_address(redirect_uri: &str, state: &Secret) -
             continue;
         }
         match read(&line, redirect_uri, state) {
-            Ok(arrival) => return Ok(arrival),
+            Ok(response) => return Ok(response),
             Err(why) => note(format!("{why} Paste the address of the page at which the login ended:")),
         }
     }
@@ -37,7 +40,7 @@ pub(in crate::cli) async fn pasted_address(redirect_uri: &str, state: &Secret) -
 }
 
 /// Reads a pasted address. Browsers hide `http://`, and terminals may add quotes.
-fn read(line: &str, redirect_uri: &str, state: &Secret) -> Result<Arrival, String> {
+fn read(line: &str, redirect_uri: &str, state: &Secret) -> Result<AuthorizationResponse, String> {
     let text = line.trim().trim_matches(['"', '\'', '<', '>']);
     let host = redirect_uri.trim_start_matches("http://");
     let text = if text.starts_with(host) { format!("http://{text}") } else { text.to_owned() };
@@ -48,7 +51,7 @@ fn read(line: &str, redirect_uri: &str, state: &Secret) -> Result<Arrival, Strin
     if url.as_str() != redirect_uri {
         return Err(format!("The address of this login begins with {redirect_uri}?"));
     }
-    Arrival::read(&query, state).map_err(str::to_owned)
+    AuthorizationResponse::read(&query, state).map_err(str::to_owned)
 }
 
 #[cfg(test)]
@@ -59,8 +62,8 @@ mod tests {
 
     fn code(line: &str) -> Result<String, String> {
         match read(line, URI, &Secret::new("s1"))? {
-            Arrival::Callback(parameters) => Ok(parameters["code"].expose().to_owned()),
-            Arrival::Denial(parameters) => Err(parameters["error"].expose().to_owned()),
+            AuthorizationResponse::Callback(parameters) => Ok(parameters["code"].expose().to_owned()),
+            AuthorizationResponse::Denial(parameters) => Err(parameters["error"].expose().to_owned()),
         }
     }
 

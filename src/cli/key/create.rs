@@ -71,10 +71,7 @@ impl Create {
         let new = NewApiKey { name: self.name, holder, permissions, limits, expires_at: self.expires };
         let (key, text) = block_on(admin.create_api_key(new))??;
         if self.json {
-            let user = match &key.holder {
-                KeyHolder::User(user) => Some(user),
-                KeyHolder::Service { .. } => None,
-            };
+            let user = key.holder.user();
             let permissions: Vec<Permission> = key.permissions.iter().collect();
             let mut made = json!({
                 "id": key.id, "api_key": text.expose(), "user": user, "permissions": permissions,

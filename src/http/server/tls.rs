@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use crate::jose::pem;
+use crate::pem;
 
 /// Error of a certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]

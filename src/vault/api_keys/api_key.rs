@@ -50,6 +50,14 @@ pub enum KeyHolder {
 }
 
 impl KeyHolder {
+    /// Returns the user, if it is one.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Service { .. } => None,
+        }
+    }
+
     /// Returns true if a key of this holder may act for `user`.
     pub fn acts_for(&self, user: &UserId) -> bool {
         match self {

@@ -77,7 +77,7 @@ impl<'v> ApiKeys<'v> {
             txn.tx.insert_api_key(&row)?;
             let item = item(txn.keyring, &row)?;
             txn.manifest_mut().api_keys.add(&item);
-            let user = if let KeyHolder::User(user) = &made.holder { Some(user) } else { None };
+            let user = made.holder.user();
             let terms = limit_terms(&made);
             let subject = Subject { user, api_key: Some(&made.id), key_terms: Some(&terms), ..Subject::default() };
             txn.record(Action::KeyCreate, subject)

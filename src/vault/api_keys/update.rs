@@ -88,7 +88,7 @@ impl ApiKeys<'_> {
                 };
                 rewrite(txn, &row, &after)?;
                 let terms = changed_terms(&before, &after);
-                let user = if let KeyHolder::User(user) = &after.holder { Some(user) } else { None };
+                let user = after.holder.user();
                 let subject = Subject { user, api_key: Some(&id), key_terms: Some(&terms), ..Subject::default() };
                 txn.record(Action::KeyUpdate, subject)?;
                 Ok(Ok(after))

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::credential_record::{open_summary, summary_of};
 use super::metadata::{AdditionalToken, CredentialMetadata, NewCredential};
-use super::quota::{added_by, check};
-use super::quota_limit::{Quota, QuotaLimit};
+use super::quota::{Quota, QuotaLimit};
+use super::quota_check::{added_by, check};
 use super::read::Credentials;
 use super::shared_grant::{RevocationScope, discard};
 use super::store::{ReplaceOutcome, Replacement, insert, replace};

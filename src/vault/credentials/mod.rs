@@ -5,7 +5,7 @@ pub(crate) mod delete;
 pub(crate) mod keep_login;
 pub(crate) mod metadata;
 pub(crate) mod quota;
-pub(crate) mod quota_limit;
+pub(crate) mod quota_check;
 pub(crate) mod read;
 pub(crate) mod refresh;
 pub(crate) mod refresh_state;

@@ -2,7 +2,7 @@
 
 use super::credential_record::{open_secret, open_summary, subject};
 use super::metadata::{CredentialMetadata, CredentialPage};
-use super::quota_limit::Quota;
+use super::quota::Quota;
 use super::summary_cache::{SummaryCache, SummaryList};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};

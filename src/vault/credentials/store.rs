@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
 use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, NewCredential};
-use super::quota;
+use super::quota_check;
 use super::read::Credentials;
 use crate::id::{CredentialId, UserId};
 use crate::store::Usage;
@@ -69,7 +69,7 @@ impl Credentials<'_> {
                 }
                 // Before any change: a failed job without changes costs the others of its group nothing.
                 if quota.is_some() {
-                    quota::check(txn.tx, &new.user, quota, quota::added_by(txn, &new, (id, false))?)?;
+                    quota_check::check(txn.tx, &new.user, quota, quota_check::added_by(txn, &new, (id, false))?)?;
                 }
                 insert(txn, id, &new, None)
             })
@@ -79,7 +79,7 @@ impl Credentials<'_> {
     /// Fails if the user has no room for a new credential, or for a larger one if `replaces`.
     pub fn check_room(self, user: &UserId, replaces: bool) -> Result<(), VaultError> {
         let change = Usage::of_credentials(i64::from(!replaces), 1);
-        self.core.read(|view, _| quota::check(view, user, self.quota, change))
+        self.core.read(|view, _| quota_check::check(view, user, self.quota, change))
     }
 
     /// Replaces the secret and the metadata of a credential, and makes it active again. Id and

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::credential_record::{open_secret, open_summary, retitle, rewrite, subject};
 use super::metadata::CredentialMetadata;
-use super::quota::{added_by_change, added_by_metadata, check};
+use super::quota_check::{added_by_change, added_by_metadata, check};
 use super::read::Credentials;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, UserId};

@@ -328,14 +328,14 @@ async fn tokens_after_a_restore_are_not_stale() {
     let theirs = Bench::new();
     let mut elsewhere = theirs.add("frank", "github", tokens("b", "s")).await;
     elsewhere.refreshing.restores = 7;
-    for arrival in [
+    for candidate in [
         restored.vault.transfer().candidate(&new("frank", "github", tokens("c", "t")), "n8n:1".into()),
         restored.vault.transfer().moved_candidate(
             TransferredCredential { summary: elsewhere, material: tokens("b", "s"), registration: None },
             Some(&user("grace")),
         ),
     ] {
-        restored.vault.transfer().importer(false).import(arrival, &AuditContext::command_line()).await.unwrap();
+        restored.vault.transfer().importer(false).import(candidate, &AuditContext::command_line()).await.unwrap();
     }
     assert_eq!(restored.vault.standby().count_stale().unwrap(), 2, "what is imported came after the restore");
     let again = restored.in_folder("b2");

@@ -57,8 +57,8 @@ async fn moved_credential_keeps_its_data() {
     let headers = BTreeMap::from([("Authorization".to_owned(), Secret::new("Bearer x"))]);
     let scoped = here.add("bob", "http", CredentialSecret::HostScoped { host, headers }).await;
     for moved in exported(&here).await {
-        let arrival = there.vault.transfer().moved_candidate(moved, None);
-        there.vault.transfer().importer(false).import(arrival, &who()).await.unwrap();
+        let candidate = there.vault.transfer().moved_candidate(moved, None);
+        there.vault.transfer().importer(false).import(candidate, &who()).await.unwrap();
     }
     for before in [stored, scoped] {
         let (_, old) = here.read(&before).await.unwrap();
@@ -95,8 +95,8 @@ async fn import_for_another_user_gets_a_new_id() {
     let moved = exported(&bench).await.remove(0);
     let bob: UserId = "bob".parse().unwrap();
     let import = async || {
-        let arrival = bench.vault.transfer().moved_candidate(moved.clone(), Some(&bob));
-        bench.vault.transfer().importer(false).import(arrival, &who()).await.unwrap()
+        let candidate = bench.vault.transfer().moved_candidate(moved.clone(), Some(&bob));
+        bench.vault.transfer().importer(false).import(candidate, &who()).await.unwrap()
     };
     let ImportOutcome::Stored(id) = import().await else { panic!("bob has none") };
     assert_ne!(id, alices.id);
@@ -107,9 +107,9 @@ async fn import_for_another_user_gets_a_new_id() {
 async fn duplicate_is_detected_by_origin_account_or_secret() {
     let bench = Bench::new();
     let store = async |new: NewCredential, origin: &str| {
-        let arrival = bench.vault.transfer().candidate(&new, origin.to_owned());
+        let candidate = bench.vault.transfer().candidate(&new, origin.to_owned());
         matches!(
-            bench.vault.transfer().importer(false).import(arrival, &who()).await.unwrap(),
+            bench.vault.transfer().importer(false).import(candidate, &who()).await.unwrap(),
             ImportOutcome::Stored(_)
         )
     };
@@ -133,8 +133,8 @@ async fn duplicate_is_detected_by_origin_account_or_secret() {
 #[tokio::test]
 async fn origin_survives_a_new_secret() {
     let bench = Bench::new();
-    let arrival = bench.vault.transfer().candidate(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
-    bench.vault.transfer().importer(false).import(arrival, &who()).await.unwrap();
+    let candidate = bench.vault.transfer().candidate(&new("alice", "github", tokens("at", "rt")), "n8n:1".into());
+    bench.vault.transfer().importer(false).import(candidate, &who()).await.unwrap();
     let stored =
         bench.vault.credentials().list(&"alice".parse().unwrap(), None, CredentialPage::default()).unwrap().remove(0);
     let replaced = bench.replace(&stored, new("alice", "github", tokens("other", "other"))).await.unwrap();
@@ -174,12 +174,12 @@ async fn import_stops_for_a_user_that_was_removed() {
     let users = bench.vault.users();
     users.add(&user("alice"), &who()).await.unwrap();
     let transfer = bench.vault.transfer();
-    let arrival = |of: &str| transfer.candidate(&new(of, "p", api_key("k")), format!("of {of}"));
+    let candidate = |of: &str| transfer.candidate(&new(of, "p", api_key("k")), format!("of {of}"));
     let importer = transfer.importer(false);
     users.remove(&user("alice"), |_| RevocationScope::Never, WEEK, &who()).await.unwrap().unwrap();
-    assert!(matches!(importer.import(arrival("alice"), &who()).await, Err(VaultError::UserRemoved)));
+    assert!(matches!(importer.import(candidate("alice"), &who()).await, Err(VaultError::UserRemoved)));
     assert!(!users.exists(&user("alice")).unwrap());
-    importer.import(arrival("bob"), &who()).await.unwrap();
-    transfer.importer(false).import(arrival("alice"), &who()).await.unwrap();
+    importer.import(candidate("bob"), &who()).await.unwrap();
+    transfer.importer(false).import(candidate("alice"), &who()).await.unwrap();
     bench.assert_manifest_holds();
 }

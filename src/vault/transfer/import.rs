@@ -63,24 +63,24 @@ impl<'v> Transfer<'v> {
 
     /// Returns what [`Importer::import`] would do with these credentials one after the other;
     /// nothing is written.
-    pub fn rehearse(self, arrivals: &[ImportCandidate], duplicates: bool) -> Result<Vec<ImportOutcome>, VaultError> {
+    pub fn rehearse(self, candidates: &[ImportCandidate], duplicates: bool) -> Result<Vec<ImportOutcome>, VaultError> {
         self.core.read(|view, keyring| {
             let manifest = Manifest::load(view, keyring)?;
             let mut known = KnownCredentials::default();
             let mut stored = HashMap::new();
-            arrivals
+            candidates
                 .iter()
-                .map(|arrival| {
-                    let outcome = match known.find(view, keyring, &manifest, arrival)? {
+                .map(|candidate| {
+                    let outcome = match known.find(view, keyring, &manifest, candidate)? {
                         Some(id) => Some(id),
-                        None => known.find_among(&stored, arrival),
+                        None => known.find_among(&stored, candidate),
                     };
                     Ok(match outcome {
                         Some(id) if !duplicates => ImportOutcome::Known(id),
                         _ => {
-                            known.add(&arrival.summary, &arrival.material);
-                            stored.insert(arrival.summary.id, arrival);
-                            ImportOutcome::Stored(arrival.summary.id)
+                            known.add(&candidate.summary, &candidate.material);
+                            stored.insert(candidate.summary.id, candidate);
+                            ImportOutcome::Stored(candidate.summary.id)
                         }
                     })
                 })
@@ -127,31 +127,31 @@ pub struct Importer<'v> {
 
 impl Importer<'_> {
     /// Imports a whole credential or nothing.
-    pub async fn import(&self, arrival: ImportCandidate, who: &AuditContext) -> Result<ImportOutcome, VaultError> {
+    pub async fn import(&self, candidate: ImportCandidate, who: &AuditContext) -> Result<ImportOutcome, VaultError> {
         let (another, duplicates, known) = (self.core.ids.credential(), self.duplicates, self.known.clone());
         let begun_at = self.begun_at;
         let outcome = self
             .core
             .write(who, move |txn| {
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut summary = arrival.summary.clone();
+                let mut summary = candidate.summary.clone();
                 if users::was_removed(txn, &summary.user, begun_at)? {
                     return Err(VaultError::UserRemoved);
                 }
-                match known.find(txn.tx, txn.keyring, txn.manifest(), &arrival)? {
+                match known.find(txn.tx, txn.keyring, txn.manifest(), &candidate)? {
                     Some(id) if !duplicates => return Ok(ImportOutcome::Known(id)),
                     Some(_) => summary.id = another,
                     None => {}
                 }
-                if !arrival.keeps_times {
+                if !candidate.keeps_times {
                     (summary.created_at, summary.updated_at) = (txn.now, txn.now);
                 }
                 // The counter of the other vault's restores means nothing here.
                 summary.refreshing.restores = txn.manifest().restores;
                 users::ensure(txn, &summary.user)?;
-                new_records(txn, &summary, &arrival.material)?;
+                new_records(txn, &summary, &candidate.material)?;
                 txn.record(Action::CredentialImport, subject(&summary))?;
-                known.add(&summary, &arrival.material);
+                known.add(&summary, &candidate.material);
                 known.wrote(txn.manifest());
                 Ok(ImportOutcome::Stored(summary.id))
             })

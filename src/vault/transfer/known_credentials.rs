@@ -37,21 +37,21 @@ impl KnownCredentials {
         view: &View<'_>,
         keyring: &Keyring,
         manifest: &Manifest,
-        arrival: &ImportCandidate,
+        candidate: &ImportCandidate,
     ) -> Result<Option<CredentialId>, VaultError> {
         self.follow(view, keyring, manifest)?;
-        if self.users.insert(arrival.summary.user.clone()) {
-            for row in view.credentials(arrival.summary.user.as_str(), None, "", None)? {
+        if self.users.insert(candidate.summary.user.clone()) {
+            for row in view.credentials(candidate.summary.user.as_str(), None, "", None)? {
                 self.read(view, keyring, &row)?;
             }
         }
-        for hash in self.hashes(&arrival.summary, &arrival.material) {
+        for hash in self.hashes(&candidate.summary, &candidate.material) {
             for (user, id) in self.by_hash.get(&hash).into_iter().flatten() {
                 // Since it was indexed, it may have been changed or deleted.
                 let Some(row) = view.credential(user.as_str(), &id.to_string())? else { continue };
                 let summary = open_summary(keyring, &row)?;
-                if arrival.is_called_the_same(&summary)
-                    || arrival.is_the_same(&summary, &open_secret_in(view, keyring, &row, &summary)?)
+                if candidate.is_called_the_same(&summary)
+                    || candidate.is_the_same(&summary, &open_secret_in(view, keyring, &row, &summary)?)
                 {
                     return Ok(Some(*id));
                 }
@@ -64,11 +64,11 @@ impl KnownCredentials {
     pub(crate) fn find_among(
         &self,
         stored: &HashMap<CredentialId, &ImportCandidate>,
-        arrival: &ImportCandidate,
+        candidate: &ImportCandidate,
     ) -> Option<CredentialId> {
-        let hashes = self.hashes(&arrival.summary, &arrival.material);
+        let hashes = self.hashes(&candidate.summary, &candidate.material);
         let ids = hashes.iter().filter_map(|hash| self.by_hash.get(hash)).flatten().map(|(_, id)| id);
-        let same = |other: &&&ImportCandidate| arrival.is_the_same(&other.summary, &other.material);
+        let same = |other: &&&ImportCandidate| candidate.is_the_same(&other.summary, &other.material);
         ids.filter_map(|id| stored.get(id)).find(same).map(|other| other.summary.id)
     }
 

@@ -9,14 +9,14 @@ pub(in crate::cli) type CallbackParameters = BTreeMap<String, Secret>;
 
 /// What came back from the provider.
 #[derive(Clone)]
-pub(in crate::cli) enum Arrival {
+pub(in crate::cli) enum AuthorizationResponse {
     /// The callback of this login.
     Callback(CallbackParameters),
     /// An error without `state`, as some providers send it. It may come from any page.
     Denial(CallbackParameters),
 }
 
-impl Arrival {
+impl AuthorizationResponse {
     /// Reads the query of a callback (RFC 6749 §4.1.2). The error says why it does not count.
     pub(in crate::cli) fn read(query: &str, awaited: &Secret) -> Result<Self, &'static str> {
         let mut parameters = CallbackParameters::new();

@@ -93,7 +93,7 @@ impl<'t> Iterator for Blocks<'t> {
 mod tests {
     use super::*;
 
-    const KEY: &str = include_str!("tests/ed25519.pem");
+    const KEY: &str = include_str!("jose/tests/ed25519.pem");
 
     #[test]
     fn pasted_pem_is_repaired() {
