@@ -156,6 +156,9 @@ pub enum Error {
         "this vault was restored from a backup and revokes nothing until `strongroom vault promote` puts it into service"
     )]
     NotPromoted,
+    /// Too many long lists of the user wait already.
+    #[error("Too many long lists of this user are being read. Try again later, or send a limit of at most 100.")]
+    TooManyLists,
     /// The user was removed while the request ran.
     #[error("The user was removed during this request. Nothing was stored.")]
     UserRemoved,

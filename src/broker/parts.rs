@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use super::access_token::TrustedIssuers;
 use super::clients::Clients;
-use super::credentials::turns::Turns;
 use super::login::issuer_cache::IssuerCache;
 use super::login::rejected_clients::RejectedClients;
 use super::providers::ProviderList;
@@ -15,8 +14,13 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::egress::Egress;
+use crate::id::UserId;
+use crate::permits::KeyedQueue;
 use crate::random::Random;
 use crate::vault::{AuditContext, Vault, VaultError};
+
+/// Long lists of one user that may wait.
+const MAX_WAITING_LISTS: usize = 16;
 
 /// The parts that the use cases work with. Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +39,9 @@ pub(super) struct Parts {
     pub(super) rejected_clients: RejectedClients,
     pub(super) trusted_issuers: TrustedIssuers,
     pub(super) single_flight: SingleFlight<RefreshOutcome>,
-    pub(super) long_lists: Turns,
+    /// Long lists of one user are read one after the other, so that they never occupy more than one
+    /// thread.
+    pub(super) long_lists: KeyedQueue<UserId>,
 }
 
 impl Broker {
@@ -67,7 +73,7 @@ impl Broker {
             rejected_clients: RejectedClients::default(),
             trusted_issuers,
             single_flight: SingleFlight::default(),
-            long_lists: Turns::default(),
+            long_lists: KeyedQueue::new(1, MAX_WAITING_LISTS),
         };
         Ok(Self(Arc::new(parts)))
     }

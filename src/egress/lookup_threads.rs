@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::resolver::{Addresses, Lookup};
-use crate::permits::KeyedSemaphore;
+use crate::id::UserId;
+use crate::permits::KeyedQueue;
 
 /// Maximum number of threads.
 const MAX_THREADS: usize = 8;
@@ -19,11 +20,19 @@ const MAX_THREADS: usize = 8;
 /// Maximum number of lookups of one caller at a time.
 const MAX_LOOKUPS_PER_CALLER: usize = 2;
 
-/// Maximum time of a lookup, with its wait for a thread.
+/// Maximum number of lookups of one caller that wait for these.
+const MAX_WAITING_PER_CALLER: usize = 64;
+
+/// Maximum time of a lookup, with its waits.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 tokio::task_local! {
     static CALLER: String;
+}
+
+/// Returns the name under which the lookups for this user are counted, whoever sends the request.
+pub fn owner(user: &UserId) -> String {
+    format!("user {user}")
 }
 
 /// Runs `future` as a request of `caller`, whose lookups are counted together.
@@ -41,13 +50,13 @@ pub(super) fn system() -> Lookup {
 
 pub(super) fn bounded(resolve: Resolve) -> Lookup {
     let threads = Arc::new(Semaphore::new(MAX_THREADS));
-    let lookups = KeyedSemaphore::new(MAX_LOOKUPS_PER_CALLER);
+    let lookups = Arc::new(KeyedQueue::new(MAX_LOOKUPS_PER_CALLER, MAX_WAITING_PER_CALLER));
     Arc::new(move |name| -> Addresses {
-        let share = lookups.try_acquire(CALLER.try_with(Clone::clone).unwrap_or_default());
-        let threads = Arc::clone(&threads);
+        let caller = CALLER.try_with(Clone::clone).unwrap_or_default();
+        let (lookups, threads) = (Arc::clone(&lookups), Arc::clone(&threads));
         Box::pin(async move {
-            let share = share.ok_or_else(|| io::Error::from(io::ErrorKind::ResourceBusy))?;
             let found = tokio::time::timeout(MAX_WAIT, async {
+                let share = lookups.take(caller).await.ok_or_else(|| io::Error::from(io::ErrorKind::ResourceBusy))?;
                 let thread = threads.acquire_owned().await.map_err(io::Error::other)?;
                 let (tell, told) = oneshot::channel();
                 std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
@@ -89,7 +98,9 @@ mod tests {
             async move { found.await.map_err(|error| error.kind()) }
         };
         let blocked = [of("a", "blocks.example"), of("a", "blocks.example")].map(tokio::spawn);
-        assert_eq!(of("a", "good.example").await, Err(io::ErrorKind::ResourceBusy));
+        tokio::task::yield_now().await;
+        let mut third = Box::pin(of("a", "good.example"));
+        assert!(futures_util::poll!(third.as_mut()).is_pending(), "it waits for the first two");
         for _ in 0..20 {
             assert!(of("b", "good.example").await.is_ok());
         }
@@ -98,19 +109,22 @@ mod tests {
         for one in blocked {
             assert!(one.await.unwrap_err().is_cancelled());
         }
-        assert_eq!(of("a", "good.example").await, Err(io::ErrorKind::ResourceBusy));
+        assert!(futures_util::poll!(third.as_mut()).is_pending());
+        let mut more: Vec<_> = (0..=MAX_WAITING_PER_CALLER).map(|_| Box::pin(of("a", "good.example"))).collect();
+        for waits in more.iter_mut().take(MAX_WAITING_PER_CALLER - 1) {
+            assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        }
+        assert_eq!(of("a", "good.example").await, Err(io::ErrorKind::ResourceBusy), "enough of them wait");
+        drop(more);
         let others: Vec<_> = ["c", "d", "e"].map(|caller| [caller; 2]).concat();
         let others: Vec<_> = others.iter().map(|caller| tokio::spawn(of(caller, "blocks.example"))).collect();
         tokio::task::yield_now().await;
-        let mut ninth = std::pin::pin!(of("f", "good.example"));
+        let mut ninth = Box::pin(of("f", "good.example"));
         assert!(futures_util::poll!(ninth.as_mut()).is_pending(), "all threads are busy");
         OPEN.store(true, Ordering::SeqCst);
         for one in others {
             assert!(one.await.unwrap().is_ok());
         }
-        assert!(ninth.await.is_ok());
-        while of("a", "good.example").await.is_err() {
-            tokio::task::yield_now().await;
-        }
+        assert!(ninth.await.is_ok() && third.await.is_ok());
     }
 }

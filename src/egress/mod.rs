@@ -27,7 +27,7 @@ use ipnet::IpNet;
 use rustls::ClientConfig;
 
 pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
-pub use lookup_threads::on_behalf_of;
+pub use lookup_threads::{on_behalf_of, owner};
 pub use message::{EgressLimits, EgressRequest, EgressResponse};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
 

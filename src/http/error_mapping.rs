@@ -1,9 +1,13 @@
 //! Maps each error of the broker and the vault to its problem. The cause of an internal failure is
 //! logged here, once, and not sent.
 
+use std::time::Duration;
+
 use super::problem::{self, Problem};
 use crate::broker::{Error, InputFault, StoreError, VaultError};
 use crate::validation::RequestFault;
+
+const A_SECOND: Duration = Duration::from_secs(1);
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -42,6 +46,7 @@ impl From<Error> for Problem {
             Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
             Error::UserRemoved => &problem::USER_REMOVED,
             Error::QuotaExceeded(_) => &problem::QUOTA_EXCEEDED,
+            Error::TooManyLists => return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_SECOND),
             Error::RefreshBroke => &problem::INTERNAL,
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };

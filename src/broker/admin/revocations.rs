@@ -219,7 +219,7 @@ impl Broker {
     /// Sends one revocation and records the outcome. Returns true if the provider confirmed.
     pub(in crate::broker) async fn revoke(&self, queued: QueuedRevocation, who: &AuditContext) -> bool {
         let provider = &queued.provider;
-        let owner = format!("user {}", queued.user);
+        let owner = egress::owner(&queued.user);
         let outcome = egress::on_behalf_of(owner, self.send_revocation(&queued)).await;
         let recorded = match &outcome {
             Ok(()) => self.0.vault.revocations().finish(&queued.id, who).await,

@@ -185,7 +185,11 @@ impl Broker {
             }
         }
         let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
-        let _turn = if limit > CHUNK { Some(self.0.long_lists.take(&caller.user).await) } else { None };
+        let _turn = if limit > CHUNK {
+            Some(self.0.long_lists.take(caller.user.clone()).await.ok_or(Error::TooManyLists)?)
+        } else {
+            None
+        };
         let (mut list, mut after) = (PageBuilder::new(limit), page.after);
         loop {
             // One entry more than fits tells if there is a next page.

@@ -6,7 +6,6 @@ pub(in crate::broker) mod get;
 pub(in crate::broker) mod list;
 pub(in crate::broker) mod list_all;
 mod service_account;
-pub(in crate::broker) mod turns;
 
 pub use create::{CreateRequest, CreateResponse, NewSecret, ServiceRequest};
 pub use delete::DeleteResponse;

@@ -58,7 +58,7 @@ impl Broker {
         loop {
             let (broker, credential, who) = (self.clone(), summary.clone(), who.clone());
             // A task of its own, whose lookups count for the owner and not for those who wait.
-            let owner = format!("user {}", summary.user);
+            let owner = egress::owner(&summary.user);
             let run = |announce| {
                 egress::on_behalf_of(owner, async move {
                     broker.run_refresh(&credential, demand, &who, announce).await;
