@@ -101,3 +101,18 @@ async fn complete_over_the_quota_revokes_its_tokens() {
     let callback = server.log_in(&again).await;
     assert_eq!(server.complete("sandbox", &callback).await.is(200).json()["credentials_id"], json!(id));
 }
+
+// A reconnect that needs no more room is not refused, although the quota is used up.
+#[tokio::test]
+async fn reconnect_works_at_a_full_quota() {
+    let server = server("bytes_per_user = 1").await;
+    let id = server.connect("sandbox").await;
+    while create(&server, 60_000).await.status == 201 {}
+    while create(&server, 9).await.status == 201 {}
+    let again = server.initiate_with("sandbox", &json!({"callback_url": CALLBACK, "credential_id": id})).await;
+    let callback = server.log_in(&again).await;
+    assert_eq!(server.complete("sandbox", &callback).await.is(200).json()["credentials_id"], json!(id));
+    let device = json!({"credential_id": id});
+    let path = "/v1/integrations/sandbox/oauth/device/initiate";
+    server.post(path).key(&server.key).json(&device).send().await.is(200);
+}

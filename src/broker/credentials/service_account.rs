@@ -50,7 +50,7 @@ impl Broker {
             return Err(Error::GrantNotOffered { grant: wanted.credential_type(), provider: provider.to_owned() });
         };
         let begun_at = Some(self.0.vault.users().now()?);
-        self.0.vault.credentials().within(self.quota(caller)).check_room(&caller.user, false)?;
+        self.0.vault.credentials().within(self.quota(caller)).check_room(&caller.user)?;
         let scopes = match &request.renewal {
             // Not the scopes that are always sent: those ask for a refresh token or an identity.
             Renewal::ClientCredentials { .. } if request.scopes.is_empty() => oauth.default_scopes.clone(),

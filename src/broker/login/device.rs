@@ -156,8 +156,10 @@ impl Broker {
         request: DeviceInitiateRequest,
     ) -> Result<DeviceInitiateResponse, Error> {
         let begun_at = Some(self.0.vault.users().now()?);
-        let credentials = self.0.vault.credentials().within(self.quota(caller));
-        credentials.check_room(&caller.user, request.credential_id.is_some())?;
+        // A reconnect may need no more room; that shows when it is stored.
+        if request.credential_id.is_none() {
+            self.0.vault.credentials().within(self.quota(caller)).check_room(&caller.user)?;
+        }
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;

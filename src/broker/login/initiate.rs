@@ -93,8 +93,10 @@ impl Broker {
         within: Duration,
     ) -> Result<InitiateResponse, Error> {
         let begun_at = Some(self.0.vault.users().now()?);
-        let credentials = self.0.vault.credentials().within(self.quota(caller));
-        credentials.check_room(&caller.user, request.credential_id.is_some())?;
+        // A reconnect may need no more room; that shows when it is stored.
+        if request.credential_id.is_none() {
+            self.0.vault.credentials().within(self.quota(caller)).check_room(&caller.user)?;
+        }
         let (connectable, inputs, discovery) = self.to_connect(caller, provider, &request).await?;
         let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
 

@@ -76,9 +76,9 @@ impl Credentials<'_> {
             .await
     }
 
-    /// Fails if the user has no room for a new credential, or for a larger one if `replaces`.
-    pub fn check_room(self, user: &UserId, replaces: bool) -> Result<(), VaultError> {
-        let change = Usage::of_credentials(i64::from(!replaces), 1);
+    /// Fails if the user has no room for a new credential.
+    pub fn check_room(self, user: &UserId) -> Result<(), VaultError> {
+        let change = Usage::of_credentials(1, 1);
         self.core.read(|view, _| quota_check::check(view, user, self.quota, change))
     }
 
