@@ -5,6 +5,7 @@
 //! requests and no credential.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ const EVERY: Duration = Duration::from_secs(15);
 
 /// Maximum credentials of one provider in one pass.
 const PER_PASS: u32 = 1_000;
+
+/// Time after which a pass starts no further refresh, so that slow servers do not delay the next
+/// pass of the others. The rest is still due then.
+const MAX_PASS: Duration = Duration::from_secs(30);
 
 /// Providers contacted concurrently.
 const PROVIDERS: usize = 8;
@@ -62,36 +67,52 @@ impl Broker {
         if self.unpromoted_restore()?.is_some() {
             return Ok(0);
         }
-        let due = self.0.vault.refreshes().due(self.0.clock.now(), PER_PASS)?;
+        let now = self.0.clock.now();
+        let due = self.0.vault.refreshes().due(now, PER_PASS)?;
         let mut lanes: BTreeMap<Lane, Vec<(UserId, CredentialId)>> = BTreeMap::new();
         for (user, id, provider) in due {
             // Servers that a user chose must not delay those of others.
-            let is_chosen = self.0.catalog.get(provider.as_str()).is_some_and(|known| known.entry.mcp.is_some());
+            let is_chosen = self.server_is_chosen(&provider);
             lanes.entry((provider, is_chosen.then(|| user.clone()))).or_default().push((user, id));
         }
         let failures = Failures::default();
-        let passes = stream::iter(lanes).map(|((provider, _), due)| self.refresh_lane(provider, due, &failures));
+        let until = now.plus(MAX_PASS);
+        let passes = stream::iter(lanes).map(|((provider, _), due)| self.refresh_lane(provider, due, until, &failures));
         Ok(passes.buffer_unordered(PROVIDERS).fold(0, |sum, refreshed| async move { sum + refreshed }).await)
+    }
+
+    /// Returns true if users choose the servers of this provider.
+    fn server_is_chosen(&self, provider: &ProviderName) -> bool {
+        self.0.catalog.get(provider.as_str()).is_some_and(|known| {
+            known.entry.mcp.is_some()
+                || known.entry.oauth.as_ref().is_some_and(|oauth| oauth.token_url.host_is_chosen())
+        })
     }
 
     async fn refresh_lane(
         &self,
         provider: ProviderName,
         due: Vec<(UserId, CredentialId)>,
+        until: UnixTime,
         failures: &Failures,
     ) -> usize {
         let mut refreshed = 0;
-        let try_one = async |(user, id): (UserId, CredentialId)| match self.0.vault.credentials().get(&user, &id) {
-            Ok(Some(summary)) => {
-                let places = places(&summary);
-                // Refreshes under way are awaited; the others do not start.
-                if failures.are_enough(&places) {
-                    return (places, Ok(None));
+        let is_chosen = self.server_is_chosen(&provider);
+        let try_one = async |(user, id): (UserId, CredentialId)| {
+            let mut places =
+                vec![if is_chosen { Place::ServersOf(user.clone()) } else { Place::Provider(provider.clone()) }];
+            match self.0.vault.credentials().get(&user, &id) {
+                Ok(Some(summary)) => {
+                    places.extend(summary.server.clone().map(Place::Server));
+                    // Refreshes under way are awaited; the others do not start.
+                    if self.0.clock.now() > until || failures.are_enough(&places) {
+                        return (places, Ok(None));
+                    }
+                    (places, self.refresh_one(&summary).await)
                 }
-                (places, self.refresh_one(&summary).await)
+                Ok(None) => (Vec::new(), Ok(None)),
+                Err(error) => (places, Err(error.into())),
             }
-            Ok(None) => (Vec::new(), Ok(None)),
-            Err(error) => (vec![provider.to_string()], Err(error.into())),
         };
         let mut tries = std::pin::pin!(stream::iter(due).map(try_one).buffer_unordered(PER_PROVIDER));
         while let Some((places, outcome)) = tries.next().await {
@@ -141,18 +162,38 @@ impl Broker {
     }
 }
 
-/// Consecutive failures of one pass, by place: a provider, a server that a user chose, or all such
-/// servers of one user.
+/// A place at which failures of refreshes count.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    /// A provider whose server is fixed.
+    Provider(ProviderName),
+    /// A server that a user chose.
+    Server(String),
+    /// All servers that this user chose.
+    ServersOf(UserId),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider(name) => write!(f, "{name}"),
+            Self::Server(url) => f.write_str(url),
+            Self::ServersOf(user) => write!(f, "servers of user {user}"),
+        }
+    }
+}
+
+/// Consecutive failures of one pass, by place.
 #[derive(Default)]
-struct Failures(Mutex<HashMap<String, u32>>);
+struct Failures(Mutex<HashMap<Place, u32>>);
 
 impl Failures {
-    fn are_enough(&self, places: &[String]) -> bool {
+    fn are_enough(&self, places: &[Place]) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.iter().any(|place| counts.get(place).is_some_and(|count| *count >= ENOUGH_FAILURES))
     }
 
-    fn count(&self, places: &[String]) {
+    fn count(&self, places: &[Place]) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for place in places {
             let count = counts.entry(place.clone()).or_default();
@@ -163,19 +204,11 @@ impl Failures {
         }
     }
 
-    fn forget(&self, places: &[String]) {
+    fn forget(&self, places: &[Place]) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for place in places {
             counts.remove(place);
         }
-    }
-}
-
-/// Returns the places at which a failure of this credential's refresh counts.
-fn places(summary: &CredentialMetadata) -> Vec<String> {
-    match &summary.server {
-        Some(server) => vec![server.clone(), format!("servers of user {}", summary.user)],
-        None => vec![summary.provider.to_string()],
     }
 }
 
@@ -188,7 +221,8 @@ mod tests {
 
     #[test]
     fn failing_servers_of_one_user_stop_no_other_user() {
-        let at = |user: &str, server: &str| vec![server.to_owned(), format!("servers of user {user}")];
+        let at =
+            |user: &str, server: &str| vec![Place::ServersOf(user.parse().unwrap()), Place::Server(server.to_owned())];
         let failures = Failures::default();
         for number in 0..ENOUGH_FAILURES {
             assert!(!failures.are_enough(&at("mallory", "https://new.example")));
@@ -198,7 +232,7 @@ mod tests {
         assert!(!failures.are_enough(&at("alice", "https://a.example")));
         assert!(!failures.are_enough(&at("alice", "https://1.example")), "one failure is not enough");
         for number in 0..ENOUGH_FAILURES {
-            failures.count(&at(&format!("user {number}"), "https://down.example"));
+            failures.count(&at(&format!("user-{number}"), "https://down.example"));
         }
         assert!(failures.are_enough(&at("alice", "https://down.example")));
         failures.forget(&at("alice", "https://down.example"));

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Value, json};
 use strongroom::broker::Caller;
-use strongroom::clock::UnixTime;
+use strongroom::clock::{Clock, UnixTime};
 use strongroom::id::{CredentialId, UserId};
 use strongroom::sandbox::{Conduct, SandboxEndpoint};
 use strongroom::secret::Secret;
@@ -90,6 +90,8 @@ struct Rotating {
     requests: Arc<AtomicU64>,
     /// The refresh token of each account that is good now; none once an old one came back.
     good: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    /// Each answer of a slow provider takes 20 s of this clock.
+    slow: Arc<Mutex<Option<Clock>>>,
 }
 
 impl Rotating {
@@ -100,6 +102,9 @@ impl Rotating {
 
     fn answer(&self, request: &str) -> (&'static str, &'static str, String) {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        if let Some(clock) = &*self.slow.lock().unwrap() {
+            clock.advance(Duration::from_secs(20));
+        }
         if self.out.load(Ordering::SeqCst) {
             return ("504 Gateway Timeout", "text/html", "<h1>504</h1>".to_owned());
         }
@@ -198,6 +203,24 @@ async fn ten_minute_outage_loses_no_credential() {
         spread.insert(summary.refreshing.refresh_at.unwrap());
     }
     assert!(spread.len() > many as usize / 4, "they do not come back at one time: {}", spread.len());
+}
+
+// The next pass of the other providers must not wait for hours.
+#[tokio::test]
+async fn slow_provider_ends_a_pass_after_30_seconds() {
+    let provider = Rotating::default();
+    let base = provider.start().await;
+    let server = Server::with_provider("acme", &base).await;
+    provider.connect(&server, 40).await;
+    server.clock.advance(Duration::from_secs(120));
+    *provider.slow.lock().unwrap() = Some(server.clock.clone());
+    let first = server.broker.refresh_due().await.unwrap();
+    assert!((1..=8).contains(&first), "{first}");
+    let mut refreshed = first;
+    for _ in 0..40 {
+        refreshed += server.broker.refresh_due().await.unwrap();
+    }
+    assert_eq!(refreshed, 40, "the others are still due");
 }
 
 #[tokio::test]
