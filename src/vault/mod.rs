@@ -55,7 +55,7 @@ pub use credentials::keep_login::{KeptLogin, LoginRefusal, LoginTerms, NewLogin}
 pub use credentials::metadata::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
 pub use credentials::quota::{Quota, QuotaLimit};
 pub(crate) use credentials::read::Credentials;
-pub use credentials::refresh::{RefreshEnd, RefreshFailure, RefreshStart, RefreshTicket, Refreshed};
+pub use credentials::refresh::{RefreshEnd, RefreshFailure, RefreshStart, RefreshTerms, RefreshTicket, Refreshed};
 pub use credentials::refresh_state::{LastError, RefreshState};
 pub use credentials::shared_grant::RevocationScope;
 pub use credentials::store::{ReplaceOutcome, Replacement};

@@ -92,9 +92,13 @@ impl CreateResponse {
 impl Broker {
     /// Returns the quota of the caller's user. The local operator has none.
     pub(in crate::broker) fn quota(&self, caller: &Caller) -> Option<Quota> {
+        (caller.who.actor != Actor::CommandLine).then(|| self.user_quota())
+    }
+
+    /// Returns the quota of each user.
+    pub(in crate::broker) fn user_quota(&self) -> Quota {
         let limits = &self.0.config.limits;
-        let quota = Quota { credentials: limits.credentials_per_user as u64, bytes: limits.bytes_per_user };
-        (caller.who.actor != Actor::CommandLine).then_some(quota)
+        Quota { credentials: limits.credentials_per_user as u64, bytes: limits.bytes_per_user }
     }
 
     /// Stores a secret for the caller's user. It is on disk when this returns.

@@ -18,8 +18,8 @@ use crate::egress;
 use crate::kind::Kind;
 use crate::oauth::{self, BuildError, ErrorResponse, Grant, OAuthError, RefreshRequest};
 use crate::vault::{
-    AuditContext, CredentialMetadata, CredentialStatus, RefreshEnd, RefreshFailure, RefreshStart, RefreshTicket,
-    Refreshed, Renewal, RevocationScope, StoreError, Tokens, VaultError,
+    AuditContext, CredentialMetadata, CredentialStatus, RefreshEnd, RefreshFailure, RefreshStart, RefreshTerms,
+    RefreshTicket, Refreshed, Renewal, RevocationScope, StoreError, Tokens, VaultError,
 };
 
 /// Wait between two attempts to store tokens that the vault could not take.
@@ -185,13 +185,15 @@ impl Broker {
         who: &AuditContext,
         announce: Announce<RefreshOutcome>,
     ) {
-        let retry_for = self.0.config.vault.revoke_retry;
+        let terms = RefreshTerms {
+            revocation: overtaken,
+            retry_for: self.0.config.vault.revoke_retry,
+            quota: self.user_quota(),
+        };
         let (id, provider) = (ticket.summary.id, &ticket.summary.provider);
         let mut told = false;
         loop {
-            let stored =
-                self.0.vault.refreshes().finish(ticket, refreshed.clone(), overtaken.clone(), retry_for, who).await;
-            match stored {
+            match self.0.vault.refreshes().finish(ticket, refreshed.clone(), terms.clone(), who).await {
                 Ok(RefreshEnd::Stored(_)) => {
                     tracing::debug!(%provider, credential = %id, "refreshed");
                     return announce.outcome(RefreshOutcome::Refreshed);
@@ -199,6 +201,12 @@ impl Broker {
                 Ok(RefreshEnd::Overtaken(queued)) => {
                     tracing::info!(%provider, credential = %id, "the credential was deleted or reconnected during a refresh; the new tokens are discarded");
                     announce.outcome(RefreshOutcome::Overtaken);
+                    self.revoke_now(queued.into_iter().map(|queued| *queued).collect(), who).await;
+                    return;
+                }
+                Ok(RefreshEnd::NoRoom(queued)) => {
+                    tracing::warn!(%provider, credential = %id, "the refreshed tokens are too large for the quota of the user; they are discarded, and the user must connect the account again");
+                    announce.outcome(RefreshOutcome::NeedsReauth);
                     self.revoke_now(queued.into_iter().map(|queued| *queued).collect(), who).await;
                     return;
                 }

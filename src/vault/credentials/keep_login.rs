@@ -211,5 +211,5 @@ fn give_up_one(
     id: CredentialId,
 ) -> Result<Option<QueuedRevocation>, VaultError> {
     let CredentialSecret::OAuth2(tokens) = &new.material else { return Ok(None) };
-    discard(txn, &summary_of(id, new, txn.now, txn.now), tokens, &terms.revocation, terms.retry_for)
+    discard(txn, (&summary_of(id, new, txn.now, txn.now), tokens), &terms.revocation, None, terms.retry_for)
 }

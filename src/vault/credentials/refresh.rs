@@ -2,12 +2,14 @@
 //! the credential in doubt. The result is written only over the tokens with which the refresh
 //! began.
 
-use super::shared_grant::{RevocationScope, discard};
 use std::time::Duration;
 
 use super::credential_record::{open_secret, open_summary, rewrite, subject};
 use super::metadata::{CredentialMetadata, CredentialStatus};
+use super::quota::Quota;
+use super::quota_check::{added_by_change, check};
 use super::refresh_state::{LastError, RefreshState};
+use super::shared_grant::{RevocationScope, discard};
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::CredentialRow;
@@ -59,6 +61,21 @@ pub enum RefreshEnd {
     /// The credential was deleted or its secret was replaced meanwhile. The new tokens are not
     /// stored; this is their queued revocation.
     Overtaken(Option<Box<QueuedRevocation>>),
+    /// The new tokens are too large: the user's credentials would exceed twice the quota. They are
+    /// not stored, and the account has to be connected again; this is their queued revocation.
+    NoRoom(Option<Box<QueuedRevocation>>),
+}
+
+/// Terms of storing refreshed tokens.
+#[derive(Clone)]
+pub struct RefreshTerms {
+    /// The effect of a revocation of the new tokens, if they are not stored.
+    pub revocation: RevocationScope,
+    /// Time for which a revocation is retried.
+    pub retry_for: Duration,
+    /// Quota of the user. A refresh may exceed it, up to twice its bytes: no token is lost because
+    /// it grew a little.
+    pub quota: Quota,
 }
 
 /// The result of a failed refresh.
@@ -124,15 +141,15 @@ impl Refreshes<'_> {
         self,
         ticket: &RefreshTicket,
         refreshed: Refreshed,
-        overtaken: RevocationScope,
-        retry_for: Duration,
+        terms: RefreshTerms,
         who: &AuditContext,
     ) -> Result<RefreshEnd, VaultError> {
         let ticket = ticket.clone();
         self.core
             .write_critical(who, move |txn| {
                 let Some((row, before)) = still_there(txn, &ticket)? else {
-                    let queued = discard(txn, &ticket.summary, &refreshed.tokens, &overtaken, retry_for)?;
+                    let queued =
+                        discard(txn, (&ticket.summary, &refreshed.tokens), &terms.revocation, None, terms.retry_for)?;
                     return Ok(RefreshEnd::Overtaken(queued.map(Box::new)));
                 };
                 let summary = CredentialMetadata {
@@ -146,7 +163,26 @@ impl Refreshes<'_> {
                     },
                     ..before.clone()
                 };
-                rewrite(txn, &row, &before, &summary, &CredentialSecret::OAuth2(refreshed.tokens.clone()))?;
+                let (old, new) = (open_secret(txn, &row, &before)?, CredentialSecret::OAuth2(refreshed.tokens.clone()));
+                let most = Quota { bytes: terms.quota.bytes.saturating_mul(2), ..terms.quota };
+                let added = added_by_change((&before, &old), (&summary, &new));
+                match check(txn.tx, &before.user, Some(most), added) {
+                    Err(VaultError::QuotaExceeded(_)) => {
+                        let what = "the new tokens are too large for the quota of the user".to_owned();
+                        let summary = CredentialMetadata {
+                            refreshing: needs_reauth(&before, what, txn.now),
+                            status: CredentialStatus::NeedsReauth,
+                            ..before.clone()
+                        };
+                        rewrite(txn, &row, &before, &summary, &old)?;
+                        txn.record(Action::NeedsReauth, subject(&summary))?;
+                        let of = (&summary, &refreshed.tokens);
+                        let queued = discard(txn, of, &terms.revocation, Some(&summary.id), terms.retry_for)?;
+                        return Ok(RefreshEnd::NoRoom(queued.map(Box::new)));
+                    }
+                    other => other?,
+                }
+                rewrite(txn, &row, &before, &summary, &new)?;
                 txn.record(Action::RefreshFinish, subject(&summary))?;
                 Ok(RefreshEnd::Stored(Box::new(summary)))
             })
@@ -186,14 +222,7 @@ impl Refreshes<'_> {
     ) -> Result<Option<CredentialMetadata>, VaultError> {
         self.update_metadata(ticket, Action::NeedsReauth, who, move |summary, _, now| {
             summary.status = CredentialStatus::NeedsReauth;
-            summary.refreshing = RefreshState {
-                possible: summary.refreshing.possible,
-                lifetime: summary.refreshing.lifetime,
-                lapses_at: summary.refreshing.lapses_at,
-                last_error: Some(LastError { at: now, what: what.clone() }),
-                restores: summary.refreshing.restores,
-                ..RefreshState::default()
-            };
+            summary.refreshing = needs_reauth(summary, what.clone(), now);
         })
         .await
     }
@@ -237,6 +266,18 @@ impl Refreshes<'_> {
                 Ok(Some(summary))
             })
             .await
+    }
+}
+
+/// Returns the state of a credential whose account has to be connected again, for this reason.
+fn needs_reauth(summary: &CredentialMetadata, what: String, now: UnixTime) -> RefreshState {
+    RefreshState {
+        possible: summary.refreshing.possible,
+        lifetime: summary.refreshing.lifetime,
+        lapses_at: summary.refreshing.lapses_at,
+        last_error: Some(LastError { at: now, what }),
+        restores: summary.refreshing.restores,
+        ..RefreshState::default()
     }
 }
 

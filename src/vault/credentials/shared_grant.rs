@@ -58,19 +58,19 @@ fn may_be_same(one: Option<&String>, other: Option<&String>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
-/// Queues tokens that no credential needs for revocation, unless another credential depends on the
-/// grant, for example after a reconnection.
+/// Queues tokens that no credential needs for revocation, unless a credential other than `except`
+/// depends on the grant, for example after a reconnection.
 pub(crate) fn discard(
     txn: &mut WriteTxn<'_>,
-    of: &CredentialMetadata,
-    tokens: &Tokens,
+    (of, tokens): (&CredentialMetadata, &Tokens),
     revocation: &RevocationScope,
+    except: Option<&CredentialId>,
     retry_for: Duration,
 ) -> Result<Option<QueuedRevocation>, VaultError> {
     let revokes = match revocation {
         RevocationScope::Never => false,
         RevocationScope::Token => true,
-        RevocationScope::UnlessShared(among) => !is_shared(txn, of, among, None)?,
+        RevocationScope::UnlessShared(among) => !is_shared(txn, of, among, except)?,
     };
     if revokes { Ok(Some(queue::enqueue(txn, of.revoked(), tokens.clone(), retry_for)?)) } else { Ok(None) }
 }

@@ -140,7 +140,7 @@ pub(crate) fn replace(
         let same_server = old_tokens.issued_by == tokens.issued_by;
         let moved = !how.any_account && old_tokens.issued_by.is_some() && !same_server;
         if moved || how.refuses(&before, summary.account.as_deref()) {
-            let revocation = discard(txn, &summary, tokens, &how.revocation, how.retry_for)?.map(Box::new);
+            let revocation = discard(txn, (&summary, tokens), &how.revocation, None, how.retry_for)?.map(Box::new);
             return Ok(ReplaceOutcome::OtherAccount { known: summary.account.is_some(), revocation });
         }
         let same = before.status == CredentialStatus::Active

@@ -23,9 +23,11 @@ async fn finish_as(
     let CredentialSecret::OAuth2(tokens) = tokens(token, &format!("{token}-refresh")) else { panic!() };
     let expires_at = Some(bench.clock.now().plus(Duration::from_secs(3600)));
     let refreshed = Refreshed { tokens, scopes: vec!["repo".into()], expires_at, refresh_at: expires_at };
-    match bench.vault.refreshes().finish(ticket, refreshed, overtaken, WEEK, &AuditContext::system()).await.unwrap() {
+    let quota = Quota { credentials: 10, bytes: 1 << 20 };
+    let terms = RefreshTerms { revocation: overtaken, retry_for: WEEK, quota };
+    match bench.vault.refreshes().finish(ticket, refreshed, terms, &AuditContext::system()).await.unwrap() {
         RefreshEnd::Stored(summary) => Some(*summary),
-        RefreshEnd::Overtaken(_) => None,
+        RefreshEnd::Overtaken(_) | RefreshEnd::NoRoom(_) => None,
     }
 }
 
@@ -139,6 +141,25 @@ async fn refusal_needs_reauth_and_keeps_the_tokens() {
     assert!(bench.vault.refreshes().due(UnixTime(i64::MAX), 9).unwrap().is_empty());
     let mended = bench.replace(&stored, new("alice", "github", tokens("two", "r2"))).await.unwrap();
     assert_eq!((mended.status, mended.refreshing.last_error), (CredentialStatus::Active, None));
+    bench.assert_manifest_holds();
+}
+
+// A server that grows its tokens at each refresh must not fill the vault.
+#[tokio::test]
+async fn refreshes_grow_a_user_to_twice_the_quota_at_most() {
+    let bench = Bench::new();
+    let stored = bench.connect("alice", Some("42")).await;
+    let usage = || bench.vault.status().unwrap().revocations;
+    for (kibibytes, fits) in [(900, true), (1_400, true), (2_100, false)] {
+        let ticket = begin(&bench, &stored).await;
+        let done = finish(&bench, &ticket, &"t".repeat(kibibytes << 9)).await;
+        assert_eq!(done.is_some(), fits, "{kibibytes} KiB");
+    }
+    let left = now(&bench, &stored);
+    assert_eq!(left.status, CredentialStatus::NeedsReauth);
+    assert!(left.refreshing.last_error.unwrap().what.contains("quota"));
+    assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[0].len(), 1_400 << 9, "the older tokens stay");
+    assert_eq!(usage(), 1, "the new tokens are revoked");
     bench.assert_manifest_holds();
 }
 
