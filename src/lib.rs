@@ -46,6 +46,7 @@ pub mod properties;
 #[cfg(any(test, fuzzing))]
 mod property;
 pub mod random;
+mod rate_limit;
 pub mod sandbox;
 pub mod secret;
 pub mod store;

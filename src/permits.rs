@@ -72,7 +72,7 @@ impl<K: Eq + Hash> Drop for KeyedPermit<K> {
     }
 }
 
-/// A number of places for each key, for which a bounded number may wait. Keys that nobody uses take
+/// A number of places for each key, for which a bounded number may wait. Unused keys take
 /// no memory.
 #[derive(Debug)]
 pub(crate) struct KeyedQueue<K> {

@@ -159,6 +159,11 @@ pub enum Error {
     /// Too many long lists of the user wait already.
     #[error("Too many long lists of this user are being read. Try again later, or send a limit of at most 100.")]
     TooManyLists,
+    /// Logins of the user registered too many clients; more after this time.
+    #[error(
+        "Logins of this user registered too many clients at authorization servers (limits.registrations_per_day). Try again later."
+    )]
+    TooManyRegistrations(Duration),
     /// The user was removed while the request ran.
     #[error("The user was removed during this request. Nothing was stored.")]
     UserRemoved,

@@ -1,6 +1,10 @@
 //! The broker: settings, catalogue, vault, egress client and caches, shared by all use cases.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use governor::Quota;
 
 use super::access_token::TrustedIssuers;
 use super::clients::Clients;
@@ -17,6 +21,7 @@ use crate::egress::Egress;
 use crate::id::UserId;
 use crate::permits::KeyedQueue;
 use crate::random::Random;
+use crate::rate_limit::RateLimit;
 use crate::vault::{AuditContext, Vault, VaultError};
 
 /// Long lists of one user that may wait.
@@ -38,10 +43,19 @@ pub(super) struct Parts {
     pub(super) issuers: IssuerCache,
     pub(super) rejected_clients: RejectedClients,
     pub(super) trusted_issuers: TrustedIssuers,
+    /// New registrations of each user's logins: callers choose the servers, and each one adds a row.
+    pub(super) registrations: RateLimit,
     pub(super) single_flight: SingleFlight<RefreshOutcome>,
     /// Long lists of one user are read one after the other, so that they never occupy more than one
     /// thread.
     pub(super) long_lists: KeyedQueue<UserId>,
+}
+
+/// Returns an allowance of this number at once, which fills again within a day.
+fn per_day(number: usize) -> Quota {
+    let number = u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+    let one = Duration::from_secs(86_400) / number.get();
+    Quota::with_period(one).map_or_else(|| Quota::per_hour(number), |quota| quota.allow_burst(number))
 }
 
 impl Broker {
@@ -60,6 +74,7 @@ impl Broker {
         let clients = Clients::new(&config, vault.signing_keys().list()?, &clock, random);
         let trusted_issuers = TrustedIssuers::new(&config, &egress, &clock);
         let issuers = IssuerCache::new(&egress, &clock);
+        let registrations = RateLimit::new(per_day(config.limits.registrations_per_day), clock.clone());
         let parts = Parts {
             config,
             catalog,
@@ -72,6 +87,7 @@ impl Broker {
             issuers,
             rejected_clients: RejectedClients::default(),
             trusted_issuers,
+            registrations,
             single_flight: SingleFlight::default(),
             long_lists: KeyedQueue::new(1, MAX_WAITING_LISTS),
         };

@@ -181,6 +181,9 @@ pub struct LimitSettings {
     /// Sealed bytes of the credentials of one user.
     #[serde(deserialize_with = "fields::mebibytes::<_, 1, 65_536>")]
     pub bytes_per_user: u64,
+    /// Clients that logins of one user may register at authorization servers in a day.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000>")]
+    pub registrations_per_day: usize,
 }
 
 /// Two PEM files, read again when they change.

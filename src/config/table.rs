@@ -99,6 +99,8 @@ pub const SETTINGS: &[Setting] = &[
         "Number of credentials that one user may have. A request beyond it gets 409; the command line is not bound."),
     setting_of("limits.bytes_per_user", Takes::Number, Some(r"16"),
         "MiB of sealed credentials that one user may have. A request beyond it gets 409; the command line is not bound."),
+    setting_of("limits.registrations_per_day", Takes::Number, Some(r"100"),
+        "Number of clients that logins of one user may register at MCP servers in a day (RFC 7591). A login beyond it gets 429."),
     setting_of("vault.path", Takes::Path, Some(r#""strongroom.db""#),
         "The vault's file."),
     setting_of("vault.master_key", Takes::Secret, Some(r#"{ file = "strongroom.key" }"#),

@@ -30,7 +30,7 @@ tokio::task_local! {
     static CALLER: String;
 }
 
-/// Returns the name under which the lookups for this user are counted, whoever sends the request.
+/// Returns the name under which the lookups for this user are counted.
 pub fn owner(user: &UserId) -> String {
     format!("user {user}")
 }

@@ -2,71 +2,24 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::client_address::subscriber;
 use super::limits::Limits;
 use crate::clock::Clock;
+use crate::rate_limit::{Limiter, SteadyClock};
 
 /// Addresses with an allowance of their own; further ones share one allowance.
 const MAX_ADDRESSES: usize = 10_000;
-
-/// Longest step, in milliseconds, from one reading of the clock to the next: every allowance is
-/// full again after it.
-const MAX_STEP_MS: i64 = 3_600_000;
-
-/// Clock for governor: follows the system clock, never goes back, and advances by at most one hour
-/// per reading.
-///
-/// If a clock that was ahead is set back, a caller refused meanwhile would otherwise stay refused
-/// until that time comes; and governor panics on times beyond 584 years.
-#[derive(Clone, Debug)]
-pub(crate) struct SteadyClock {
-    clock: Clock,
-    elapsed: Arc<Mutex<Elapsed>>,
-}
-
-/// In milliseconds.
-#[derive(Debug)]
-struct Elapsed {
-    last_reading: i64,
-    total: u64,
-}
-
-impl SteadyClock {
-    pub(crate) fn new(clock: Clock) -> Self {
-        let elapsed = Elapsed { last_reading: clock.now_millis(), total: 0 };
-        Self { clock, elapsed: Arc::new(Mutex::new(elapsed)) }
-    }
-}
-
-impl governor::clock::Clock for SteadyClock {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        let now = self.clock.now_millis();
-        let mut elapsed = self.elapsed.lock().unwrap_or_else(PoisonError::into_inner);
-        let step = now.saturating_sub(elapsed.last_reading).clamp(0, MAX_STEP_MS);
-        elapsed.last_reading = now;
-        elapsed.total = elapsed.total.saturating_add(step.unsigned_abs());
-        Duration::from_millis(elapsed.total)
-    }
-}
 
 /// Returns an allowance of at least one at once and one a minute.
 pub(crate) fn quota(per_minute: u32, burst: u32) -> Quota {
     let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
     Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(burst))
 }
-
-/// Limiter by key.
-pub(crate) type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, SteadyClock, NoOpMiddleware<Duration>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {

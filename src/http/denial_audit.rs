@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 use super::auth_rate_limit::quota;
 use super::limits::Limits;
 use super::problem::{self, ProblemType};
-use super::rate_limit::RateLimit;
 use super::request::context::RequestHead;
 use super::request::path_params::{self, PathParams};
 use crate::broker::{Authenticated, Broker, DeniedRequest};
 use crate::clock::Clock;
 use crate::permission::Permission;
+use crate::rate_limit::RateLimit;
 
 /// Allowance of all users of an API key together, as a multiple of that of one user.
 const USERS_AT_ONCE: u32 = 10;

@@ -46,6 +46,9 @@ impl From<Error> for Problem {
             Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
             Error::UserRemoved => &problem::USER_REMOVED,
             Error::QuotaExceeded(_) => &problem::QUOTA_EXCEEDED,
+            Error::TooManyRegistrations(wait) => {
+                return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(*wait);
+            }
             Error::TooManyLists => return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_SECOND),
             Error::RefreshBroke => &problem::INTERNAL,
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,

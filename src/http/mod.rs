@@ -17,7 +17,6 @@ mod limits;
 mod load_shed;
 mod openapi;
 pub mod problem;
-mod rate_limit;
 mod request;
 pub mod routes;
 mod secret_rate;

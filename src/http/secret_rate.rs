@@ -7,9 +7,9 @@ use governor::Quota;
 
 use super::limits::Limits;
 use super::problem::{self, Problem};
-use super::rate_limit::RateLimit;
 use crate::clock::Clock;
 use crate::id::UserId;
+use crate::rate_limit::RateLimit;
 
 /// Allowances of secrets.
 #[derive(Debug)]

@@ -18,6 +18,9 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::write_txn::WriteTxn;
 
+/// Registrations deleted in one transaction.
+const BATCH: usize = 500;
+
 /// A client that Strongroom registered at an authorization server.
 #[derive(Clone, Debug)]
 pub struct ClientRegistration {
@@ -133,13 +136,12 @@ impl Registrations<'_> {
             }
             Ok(unused)
         })?;
-        if unused.is_empty() {
-            return Ok(0);
-        }
-        self.core
-            .write(who, move |txn| {
+        let mut removed = 0;
+        for batch in unused.chunks(BATCH) {
+            let batch = batch.to_vec();
+            let write = move |txn: &mut WriteTxn<'_>| {
                 let mut removed = 0;
-                for (lookup, client_id) in &unused {
+                for (lookup, client_id) in &batch {
                     // A login that began meanwhile has the client's data itself.
                     if let Some(row) = txn.tx.registration(lookup)?
                         && open(txn.keyring, &row)?.1.client_id == *client_id
@@ -149,8 +151,10 @@ impl Registrations<'_> {
                     }
                 }
                 Ok(removed)
-            })
-            .await
+            };
+            removed += self.core.write(who, write).await?;
+        }
+        Ok(removed)
     }
 
     /// Deletes all registrations, and returns their number.

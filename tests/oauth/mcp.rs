@@ -781,3 +781,26 @@ async fn legacy_server_is_its_own_authorization_server() {
     legacy.says("/.well-known/oauth-authorization-server", &metadata);
     legacy.begin(&server).await.is(502);
 }
+
+// Callers choose servers and callbacks, and each registration adds a row to the vault.
+#[tokio::test]
+async fn registrations_of_a_user_are_bounded_by_day() {
+    let mcp = Mcp::start().await;
+    let config = "[limits]\nregistrations_per_day = 2\n".to_owned();
+    let server = Server::with(Setup { config, ..Setup::default() }).await;
+    let initiate = async |key: &str, path: &str| {
+        let body = json!({"callback_url": format!("{CALLBACK}{path}"), "inputs": {"server_url": mcp.url()}});
+        server.post(INITIATE).key(key).json(&body).send().await
+    };
+    initiate(&server.key, "/1").await.is(200);
+    initiate(&server.key, "/2").await.is(200);
+    let refused = initiate(&server.key, "/3").await.is(429);
+    assert!(refused.detail().as_str().unwrap().contains("limits.registrations_per_day"));
+    assert!(refused.header("Retry-After").is_some());
+    assert_eq!(mcp.registrations(), 2, "nothing is sent");
+    initiate(&server.key, "/1").await.is(200);
+    let bob = server.key_of("bob").await;
+    initiate(&bob, "/3").await.is(200);
+    server.clock.advance(Duration::from_secs(43_200));
+    initiate(&server.key, "/4").await.is(200);
+}

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::free_disk::FreeDiskWatch;
 use crate::broker::parts::Broker;
 use crate::broker::providers::ProviderFilter;
@@ -30,7 +32,10 @@ impl Broker {
             self.housekeeping_round().await;
             free_disk.check(&self.config().vault.path);
             if round % ROUNDS_A_DAY == 0 {
-                self.drop_old_unused_clients().await;
+                // It reads every credential's metadata, which must not occupy a thread of the server.
+                let (broker, runtime) = (self.clone(), Handle::current());
+                let search = move || runtime.block_on(broker.drop_old_unused_clients());
+                tokio::task::spawn_blocking(search).await.ok();
             }
             tokio::time::sleep(EVERY).await;
         }

@@ -219,6 +219,7 @@ impl Broker {
         let registration = match known {
             Some(known) if !ends(&known) && known.redirect_uri.as_deref() == Some(redirect_uri) => known,
             known => {
+                self.0.registrations.check(caller.user.as_str()).map_err(Error::TooManyRegistrations)?;
                 let new = self.register(egress, metadata, redirect_uri, &resource.scopes).await?;
                 let dead = known.map(|known| known.client_id);
                 self.0.vault.registrations().put(&at, new, dead.as_deref(), &caller.who).await?
