@@ -40,6 +40,7 @@ pub mod oauth;
 mod pem;
 pub mod permission;
 mod permits;
+pub mod policy;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod properties;

@@ -58,11 +58,13 @@ pub use vault_admin::VaultAdmin;
 
 // The fault of an input in `Error::Inputs`.
 pub use crate::catalog::input::InputFault;
+// The host of a host-scoped credential.
+pub use crate::policy::HostPattern;
 // Types of the vault in the requests and the answers of the use cases.
 pub use crate::vault::{
     Actor, ApiKey, ApiKeyUpdate, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
-    CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, HostPattern, KeyHolder,
-    KeyLimits, KeySlot, MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, Renewal, Repair,
-    SecretUpdate, SlotAdded, SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError,
-    Verification, audit_actions, check_files,
+    CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, KeyHolder, KeyLimits, KeySlot,
+    MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, Renewal, Repair, SecretUpdate, SlotAdded,
+    SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError, Verification, audit_actions,
+    check_files,
 };

@@ -7,8 +7,8 @@ use url::form_urlencoded;
 use crate::catalog::entry::OAuth;
 use crate::config::{CallbackOrigin, CallbackOrigins, LocalhostPorts};
 use crate::oauth::callback::read_error;
+use crate::policy::HostPattern;
 use crate::property::is_fit_to_be_shown;
-use crate::vault::HostPattern;
 
 /// Reads the query of a callback: its error, and values for the entry's URLs.
 pub fn callback_query(query: &str) {

@@ -15,7 +15,6 @@ mod credentials;
 mod crypto;
 mod error;
 mod hex;
-mod host_pattern;
 mod integrity;
 mod logins;
 mod open;
@@ -63,7 +62,6 @@ pub use credentials::update_credential::{CredentialUpdate, NewExpiry, SecretUpda
 pub use crypto::key_encoding::MasterKeyError;
 pub use crypto::master_key::MasterKey;
 pub use error::VaultError;
-pub use host_pattern::{HostPattern, HostPatternError};
 pub use integrity::findings::{IntegrityFinding, Verification};
 pub use integrity::repair::Repair;
 pub use logins::device_poll::PollTurn;

@@ -11,10 +11,9 @@ use crate::catalog::input::InputFault;
 use crate::id::{IdError, ProviderName, UserId};
 use crate::import::{Item, ItemSecret, ItemTokens};
 use crate::kind::Kind;
+use crate::policy::{HostPattern, HostPatternError};
 use crate::secret::Secret;
-use crate::vault::{
-    CredentialMetadata, CredentialSecret, HostPattern, HostPatternError, NewCredential, OwnClient, Renewal, Tokens,
-};
+use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, OwnClient, Renewal, Tokens};
 
 /// Options of an import.
 #[derive(Clone, Debug, Default)]

@@ -7,8 +7,8 @@ use crate::id::{CredentialId, ProviderName, UserId};
 use crate::kind::Kind;
 
 use super::refresh_state::RefreshState;
+use crate::policy::HostPattern;
 use crate::vault::crypto::fields::{as_json, fields};
-use crate::vault::host_pattern::HostPattern;
 use crate::vault::revocations::queue::RevokedCredential;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 

@@ -16,8 +16,8 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::jose::SigningKey;
 use crate::kind::Kind;
+use crate::policy::HostPattern;
 use crate::secret::{self, Secret};
-use crate::vault::host_pattern::HostPattern;
 
 /// A value that can be the content of a field.
 pub(crate) trait Value: Sized {

@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 use super::encoding::{cover, number};
 use super::keyring::Keyring;
 use super::keys::{self, DataKey};
+use crate::policy::HostPattern;
 use crate::random::Random;
 use crate::vault::error::VaultError;
-use crate::vault::host_pattern::HostPattern;
 
 const FORMAT: u8 = 1;
 const HEADER: usize = 5;

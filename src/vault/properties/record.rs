@@ -1,5 +1,6 @@
 //! A sealed record: it opens in its own place to what was put into it, or not at all.
 
+use crate::policy::HostPattern;
 use crate::property::Script;
 use crate::random::Random;
 use crate::vault::VaultError;
@@ -8,7 +9,6 @@ use crate::vault::crypto::fields::{Value, encode};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys;
 use crate::vault::crypto::record::{self, RecordAad};
-use crate::vault::host_pattern::HostPattern;
 use crate::vault::logins::pending_login::PendingAuthorization;
 use crate::vault::registrations::{ClientRegistration, RegisteredAt};
 use crate::vault::revocations::queued_revocation::QueuedRevocation;

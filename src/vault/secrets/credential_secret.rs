@@ -8,9 +8,9 @@ use super::renewal::Renewal;
 use crate::clock::UnixTime;
 use crate::jose::SigningKey;
 use crate::kind::Kind;
+use crate::policy::HostPattern;
 use crate::secret::Secret;
 use crate::vault::crypto::fields::{Field, FieldWriter, Fields, Value, fields};
-use crate::vault::host_pattern::HostPattern;
 
 /// The secret of a credential. It has no `Debug` and cannot be serialized to JSON.
 #[derive(Clone)]
