@@ -28,6 +28,9 @@ pub enum IdError {
     /// Not an API key's id.
     #[error("an API key id is a lower-case UUID (see `strongroom key list`)")]
     ApiKeyId,
+    /// Not a grant's id.
+    #[error("a grant id is a lower-case UUID (see `strongroom grant list`)")]
+    GrantId,
 }
 
 /// The name of a provider in the catalogue: `github`, `google`, `smtp`.
@@ -107,6 +110,11 @@ pub struct CredentialId(Uuid);
 #[serde(try_from = "String", into = "String")]
 pub struct ApiKeyId(Uuid);
 
+/// The id of a grant, which says what a key may do: a UUID of version 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GrantId(Uuid);
+
 /// The id of a request, in `X-Request-Id` and in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Uuid);
@@ -152,6 +160,11 @@ impl IdMaker {
     /// Generates an id for an API key.
     pub fn api_key(&self) -> ApiKeyId {
         ApiKeyId(self.fresh())
+    }
+
+    /// Generates an id for a grant.
+    pub fn grant(&self) -> GrantId {
+        GrantId(self.fresh())
     }
 
     fn fresh(&self) -> Uuid {
@@ -210,8 +223,9 @@ macro_rules! shown_as_inner {
 
 uuid_id!(CredentialId, IdError::CredentialId);
 uuid_id!(ApiKeyId, IdError::ApiKeyId);
-parsed_from_string!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId);
-shown_as_inner!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, RequestId);
+uuid_id!(GrantId, IdError::GrantId);
+parsed_from_string!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, GrantId);
+shown_as_inner!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, GrantId, RequestId);
 
 #[cfg(test)]
 mod tests {

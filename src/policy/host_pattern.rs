@@ -120,7 +120,7 @@ fn split_scheme(given: &str) -> Result<(&'static str, u16, &str), HostPatternErr
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), HostPatternError> {
+pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), HostPatternError> {
     if authority.parse::<Ipv6Addr>().is_ok() {
         return Ok((authority, None));
     }
@@ -140,7 +140,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), HostPatternError> 
     }
 }
 
-fn normal_host(text: &str, below: bool) -> Result<String, HostPatternError> {
+pub(super) fn normal_host(text: &str, below: bool) -> Result<String, HostPatternError> {
     if text.contains('*') {
         return Err(HostPatternError::Star);
     }
