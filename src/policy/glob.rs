@@ -239,9 +239,8 @@ mod tests {
         let path = format!("/{}b", "a".repeat(8_000));
         let many = format!("/{}c", "**/a*/".repeat(150));
         let deep = "/aaaa".repeat(1_600);
-        let started = std::time::Instant::now();
+        // Backtracking would not end.
         assert!(!matches(&pattern, &path) && !matches(&many, &deep));
-        assert!(started.elapsed().as_secs() < 5);
     }
 
     /// Builds the regular expression of a pattern.
@@ -250,7 +249,7 @@ mod tests {
         for segment in pattern[1..].split('/') {
             match segment {
                 "**" => text.push_str("(/[^/]+)*"),
-                _ => text.push_str(&format!("/{}", segment.replace('*', "[^/]*"))),
+                _ => text.extend(["/", &segment.replace('*', "[^/]*")]),
             }
         }
         regex_lite::Regex::new(&format!("{text}$")).unwrap()

@@ -40,12 +40,12 @@ pub enum Effect {
     /// Refuses them. A deny has no expiry.
     Deny,
     /// Allows them.
-    Allow(Allowance),
+    Allow(AllowTerms),
 }
 
 /// The conditions of a grant that allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowance {
+pub struct AllowTerms {
     /// The most requests in a period.
     pub rate: Option<Rate>,
     /// The time from which on the grant allows nothing.
@@ -57,7 +57,7 @@ pub struct Allowance {
 /// Approval of requests by a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Approval {
-    /// Nobody is asked.
+    /// The request is sent at once.
     #[default]
     Never,
     /// A person is asked for each request.
@@ -118,7 +118,7 @@ impl KeyGrant {
     }
 
     /// Returns the conditions of a grant that allows.
-    pub fn allowance(&self) -> Option<&Allowance> {
+    pub fn allowance(&self) -> Option<&AllowTerms> {
         match &self.effect {
             Effect::Deny => None,
             Effect::Allow(allowance) => Some(allowance),

@@ -14,7 +14,7 @@ mod rate;
 pub use decision::{Explanation, KeyRules, PolicyDecision};
 pub use destination::{Destination, DestinationError, Scheme};
 pub use glob::{PathPattern, PathPatternError};
-pub use grant::{Allowance, Approval, Effect, KeyGrant, MethodRule, MethodRuleError, Mismatch, RequestFacts};
+pub use grant::{AllowTerms, Approval, Effect, KeyGrant, MethodRule, MethodRuleError, Mismatch, RequestFacts};
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use path::{CanonicalPath, PathError, RequestTarget, Segments};
 pub use rate::{Rate, RateError};

@@ -59,7 +59,7 @@ fn grant(effect: Effect) -> KeyGrant {
 }
 
 fn allow() -> KeyGrant {
-    grant(Effect::Allow(Allowance::default()))
+    grant(Effect::Allow(AllowTerms::default()))
 }
 
 fn deny() -> KeyGrant {
@@ -67,7 +67,7 @@ fn deny() -> KeyGrant {
 }
 
 fn ask() -> KeyGrant {
-    grant(Effect::Allow(Allowance { approval: Approval::Always, ..Allowance::default() }))
+    grant(Effect::Allow(AllowTerms { approval: Approval::Always, ..AllowTerms::default() }))
 }
 
 fn list<T: std::str::FromStr>(texts: &[&str]) -> Vec<T>
@@ -116,7 +116,7 @@ fn any_matching_allow_can_ask_for_approval() {
 fn allow_ends_at_its_expiry_and_deny_never() {
     let sent = Sent::new("GET", "https://api.github.com/");
     let until =
-        |expires| [grant(Effect::Allow(Allowance { expires: Some(UnixTime(expires)), ..Allowance::default() }))];
+        |expires| [grant(Effect::Allow(AllowTerms { expires: Some(UnixTime(expires)), ..AllowTerms::default() }))];
     assert!(!decide(&until(NOW.0 + 1), &sent).is_denied());
     assert!(decide(&until(NOW.0), &sent).is_denied() && decide(&until(0), &sent).is_denied());
     let rules = KeyRules { grants_only: true, grants: &[allow(), deny()] };
@@ -213,12 +213,12 @@ fn explanation_names_the_deciding_rule() {
 #[test]
 fn rates_of_all_matching_allows_count() {
     let rated =
-        |rate: &str| grant(Effect::Allow(Allowance { rate: Some(rate.parse().unwrap()), ..Allowance::default() }));
+        |rate: &str| grant(Effect::Allow(AllowTerms { rate: Some(rate.parse().unwrap()), ..AllowTerms::default() }));
     let other = KeyGrant { methods: list(&["PUT"]), ..rated("1/d") };
     let grants = [rated("60/m"), allow(), other, rated("5/s")];
-    let rates: Vec<_> =
+    let counted: Vec<_> =
         decide(&grants, &Sent::new("GET", "https://a.example/")).rates().map(|(_, rate)| rate).collect();
-    assert_eq!(rates, list::<Rate>(&["60/m", "5/s"]));
+    assert_eq!(counted, list::<Rate>(&["60/m", "5/s"]));
     assert_eq!(decide(&[deny()], &Sent::new("GET", "https://a.example/")).rates().count(), 0);
 }
 
@@ -234,7 +234,7 @@ fn any_effect() -> impl Strategy<Value = Effect> {
     let allowance = (any::<bool>(), prop::option::of(-2..3_i64)).prop_map(|(asks, expires)| {
         let approval = if asks { Approval::Always } else { Approval::Never };
         let expires = expires.map(|seconds| UnixTime(NOW.0 + seconds));
-        Effect::Allow(Allowance { approval, expires, rate: None })
+        Effect::Allow(AllowTerms { approval, expires, rate: None })
     });
     prop_oneof![1 => Just(Effect::Deny), 3 => allowance]
 }
