@@ -25,7 +25,7 @@ pub use authorization::{AuthorizationRequest, CodeVerifier, Nonce, Pushed, State
 pub use client_auth::Client;
 pub use discovery::{
     DiscoveryError, IssuerMetadata, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
-    ResourceError, is_same_issuer, preferred_auth, register, resolve,
+    ResourceError, is_same_issuer, preferred_auth, register, resolve, unregister,
 };
 pub use message::{BuildError, ErrorResponse, InvalidResponse, OAuthError, RetryAfter};
 pub use openid::{

@@ -67,7 +67,7 @@ pub use integrity::repair::Repair;
 pub use logins::device_poll::PollTurn;
 pub use logins::pending_login::{DevicePolling, LoginFlow, PendingAuthorization};
 pub use open::{OpenMode, OpenOptions, Vault};
-pub use registrations::{ClientRegistration, RegisteredAt};
+pub use registrations::{ClientManagement, ClientRegistration, RegisteredAt};
 pub use revocations::queue::{GivenUp, RetryBounds, RevocationQueue};
 pub use revocations::queued_revocation::{QueuedRevocation, RevocationId};
 pub use rotation::data_key::{RotationBegun, RotationEnd, RotationPlace};

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::clock::UnixTime;
+use crate::id::ProviderName;
 use crate::secret::Secret;
-use crate::store::{PendingRow, RegistrationRow, View};
+use crate::store::{PendingRow, RegistrationRow, RevocationRow, View};
 use crate::vault::credentials::credential_record::open_summary;
 use crate::vault::crypto::fields::{Value as _, encode, fields};
 use crate::vault::crypto::keyring::Keyring;
@@ -13,6 +14,7 @@ use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
 use crate::vault::hex;
 use crate::vault::logins::pending_login;
+use crate::vault::revocations::queued_revocation;
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
@@ -34,6 +36,28 @@ pub struct ClientRegistration {
     pub token_auth: String,
     /// The whole redirect URI that was registered.
     pub redirect_uri: Option<String>,
+    /// Access to the registration itself; absent if the server offers none.
+    pub management: Option<ClientManagement>,
+}
+
+/// Access to a registration at the authorization server (RFC 7592).
+#[derive(Clone, Debug)]
+pub struct ClientManagement {
+    /// The provider that the client was registered for. Its rules bind requests to `uri`.
+    pub provider: ProviderName,
+    /// The client configuration endpoint (`registration_client_uri`).
+    pub uri: String,
+    /// The registration access token.
+    pub access_token: Secret,
+}
+
+/// Registrations that were deleted from the vault.
+#[derive(Default)]
+pub struct DroppedRegistrations {
+    /// Their number.
+    pub count: usize,
+    /// Access to those whose client nothing needs, so that the servers can delete them too.
+    pub deletable: Vec<ClientManagement>,
 }
 
 /// The place of a registration. It is never used for another issuer (RFC 7591 §5), nor for another
@@ -112,16 +136,16 @@ impl Registrations<'_> {
             .await
     }
 
-    /// Deletes the registrations that were made by `before` and that no credential and no pending
-    /// login refers to; with `among` only those of these clients. Returns their number. `provider`
-    /// returns true if logins at a provider may use a registration.
+    /// Deletes the registrations that were made by `before` and that no credential, pending login or
+    /// queued revocation refers to; with `among` only those of these clients. `provider` returns true
+    /// if logins at a provider may use a registration.
     pub async fn remove_unused(
         self,
         before: UnixTime,
         among: Option<&BTreeSet<String>>,
         provider: impl Fn(&str) -> bool,
         who: &AuditContext,
-    ) -> Result<usize, VaultError> {
+    ) -> Result<DroppedRegistrations, VaultError> {
         let unused = self.core.snapshot(|view, keyring| {
             let mut unused = Vec::new();
             for row in view.sealed_rows::<RegistrationRow>(None, None, u32::MAX)? {
@@ -136,34 +160,48 @@ impl Registrations<'_> {
             }
             Ok(unused)
         })?;
-        let mut removed = 0;
+        let mut dropped = DroppedRegistrations::default();
         for batch in unused.chunks(BATCH) {
             let batch = batch.to_vec();
             let write = move |txn: &mut WriteTxn<'_>| {
-                let mut removed = 0;
+                let mut dropped = DroppedRegistrations::default();
                 for (lookup, client_id) in &batch {
+                    let Some(row) = txn.tx.registration(lookup)? else { continue };
+                    let (_, client) = open(txn.keyring, &row)?;
                     // A login that began meanwhile has the client's data itself.
-                    if let Some(row) = txn.tx.registration(lookup)?
-                        && open(txn.keyring, &row)?.1.client_id == *client_id
-                    {
+                    if client.client_id == *client_id {
                         delete(txn, &row)?;
-                        removed += 1;
+                        dropped.count += 1;
+                        dropped.deletable.extend(client.management);
                     }
                 }
-                Ok(removed)
+                Ok(dropped)
             };
-            removed += self.core.write(who, write).await?;
+            let mut more = self.core.write(who, write).await?;
+            dropped.count += more.count;
+            dropped.deletable.append(&mut more.deletable);
         }
-        Ok(removed)
+        Ok(dropped)
     }
 
-    /// Deletes all registrations, and returns their number.
-    pub async fn remove_all(self, who: &AuditContext) -> Result<usize, VaultError> {
+    /// Deletes all registrations. `provider` as in [`Self::remove_unused`].
+    pub async fn remove_all(
+        self,
+        provider: impl Fn(&str) -> bool,
+        who: &AuditContext,
+    ) -> Result<DroppedRegistrations, VaultError> {
+        let used = self.core.snapshot(|view, keyring| clients_in_use(view, keyring, &provider))?;
         self.core
-            .write(who, |txn| {
-                let rows = txn.tx.sealed_rows::<RegistrationRow>(None, None, u32::MAX)?;
-                rows.iter().try_for_each(|row| delete(txn, row))?;
-                Ok(rows.len())
+            .write(who, move |txn| {
+                let mut dropped = DroppedRegistrations::default();
+                for row in txn.tx.sealed_rows::<RegistrationRow>(None, None, u32::MAX)? {
+                    // A damaged one stays for a repair.
+                    let Ok((_, client)) = open(txn.keyring, &row) else { continue };
+                    delete(txn, &row)?;
+                    dropped.count += 1;
+                    dropped.deletable.extend(client.management.filter(|_| !used.contains(&client.client_id)));
+                }
+                Ok(dropped)
             })
             .await
     }
@@ -182,6 +220,15 @@ fields! {
         3 secret_expires_at,
         4 token_auth,
         5 redirect_uri,
+        6 management,
+    }
+}
+
+fields! {
+    ClientManagement {
+        1 provider,
+        2 uri,
+        3 access_token,
     }
 }
 
@@ -206,8 +253,8 @@ pub(crate) fn open(keyring: &Keyring, row: &RegistrationRow) -> Result<Registere
     })
 }
 
-/// Returns the ids of the clients that credentials and pending logins at these providers refer to. A
-/// damaged one refers to none.
+/// Returns the ids of the clients that credentials, pending logins and queued revocations at these
+/// providers refer to. A damaged one refers to none.
 fn clients_in_use(
     view: &View<'_>,
     keyring: &Keyring,
@@ -222,6 +269,11 @@ fn clients_in_use(
     for row in view.sealed_rows::<PendingRow>(None, None, u32::MAX)? {
         if provider(&row.provider) {
             used.extend(pending_login::open(keyring, &row).ok().map(|pending| pending.client_id));
+        }
+    }
+    for row in view.sealed_rows::<RevocationRow>(None, None, u32::MAX)? {
+        if provider(&row.provider) {
+            used.extend(queued_revocation::open(keyring, &row).ok().and_then(|queued| queued.client_id));
         }
     }
     Ok(used)

@@ -167,7 +167,7 @@ async fn registrations_do_not_grow_with_the_query_of_the_callback() {
     // The login that began with the client before still has it.
     complete(&server, &first).await.is(200);
     assert_eq!(mcp.0.asked("/token")[0].param("client_id").as_deref(), Some("client-1"));
-    assert_eq!(server.vault.registrations().remove_all(&AuditContext::system()).await.unwrap(), 1);
+    assert_eq!(server.vault.registrations().remove_all(|_| true, &AuditContext::system()).await.unwrap().count, 1);
 }
 
 // Issue: registrations are dropped when unused, and gone with `user remove`.
@@ -200,7 +200,91 @@ async fn registrations_are_dropped_with_their_last_use() {
     post(INITIATE, body).await;
     assert_eq!(mcp.registrations(), 2, "bob still uses it");
     assert!(remove("bob").await);
-    assert_eq!(server.vault.registrations().remove_all(&AuditContext::system()).await.unwrap(), 0);
+    assert_eq!(server.vault.registrations().remove_all(|_| true, &AuditContext::system()).await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn unused_client_is_deleted_at_its_server() {
+    let mcp = Mcp::start().await;
+    let server = Server::start().await;
+    let register = |id: &str, uri: &str| {
+        let answer = json!({
+            "client_id": id, "client_secret": "s", "registration_client_uri": uri,
+            "registration_access_token": format!("rat-{id}"),
+        });
+        mcp.0.answers_with("/register", "201 Created", "application/json", answer.to_string());
+    };
+    let deletes = || {
+        let asked = mcp.0.asked("/clients").into_iter();
+        asked.map(|one| (one.method.clone(), one.header("authorization").unwrap())).collect::<Vec<_>>()
+    };
+    let bearer = |id: &str| ("DELETE".to_owned(), format!("Bearer rat-{id}"));
+    let uri = format!("{}/clients", mcp.0.base);
+    mcp.0.answers_with("/clients", "204 No Content", "text/plain", "");
+    let later = async || {
+        let later = server.clock.now().plus(Duration::from_secs(86_400));
+        server.vault.logins().purge_expired(later).await.unwrap();
+        server.clock.advance(Duration::from_secs(86_401));
+        server.broker.drop_old_unused_clients().await;
+    };
+
+    // In use by a credential: neither the daily pass nor the operator ends it.
+    register("used", &uri);
+    mcp.connect(&server).await;
+    later().await;
+    assert_eq!(server.broker.forget_clients().await.unwrap(), 1);
+    assert_eq!(deletes(), []);
+
+    // Unused.
+    register("unused", &uri);
+    mcp.begin(&server).await.is(200);
+    later().await;
+    assert_eq!(deletes(), [bearer("unused")]);
+
+    // Forgotten. The server refuses, which is only logged.
+    register("forgotten", &uri);
+    mcp.begin(&server).await.is(200);
+    server.vault.logins().purge_expired(server.clock.now().plus(Duration::from_secs(86_400))).await.unwrap();
+    mcp.0.answers_with("/clients", "403 Forbidden", "text/plain", "no");
+    assert_eq!(server.broker.forget_clients().await.unwrap(), 1);
+    assert_eq!(deletes()[1..], [bearer("forgotten")]);
+
+    // Of a removed user: after the revocation of its tokens, which need the client.
+    register("removed", &uri);
+    mcp.connect(&server).await;
+    mcp.0.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
+    let alice = "alice".parse().unwrap();
+    assert!(server.broker.remove_user(&alice, |_, _| {}).await.unwrap());
+    assert_eq!(deletes().len(), 2, "a queued revocation needs it");
+    mcp.says("/revoke", &json!({}));
+    server.clock.advance(Duration::from_secs(60));
+    server.broker.housekeeping_round().await;
+    later().await;
+    assert_eq!(deletes()[2..], [bearer("removed")]);
+}
+
+#[tokio::test]
+async fn server_without_client_management_is_left_alone() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let uri = format!("{}/clients", mcp.0.base);
+    for members in [
+        json!({}),
+        json!({"registration_client_uri": uri}),
+        json!({"registration_access_token": "rat"}),
+        json!({"registration_client_uri": "/clients", "registration_access_token": "rat"}),
+        json!({"registration_client_uri": 7, "registration_access_token": "rat"}),
+        json!({"registration_client_uri": uri, "registration_access_token": "a\r\nb"}),
+        // The egress guard refuses it.
+        json!({"registration_client_uri": "https://10.0.0.1/clients", "registration_access_token": "rat"}),
+    ] {
+        let mut answer = json!({"client_id": "c", "client_secret": "s"});
+        answer.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        mcp.0.answers_with("/register", "201 Created", "application/json", answer.to_string());
+        mcp.begin(&server).await.is(200);
+        server.vault.logins().purge_expired(server.clock.now().plus(Duration::from_secs(86_400))).await.unwrap();
+        assert_eq!(server.broker.forget_clients().await.unwrap(), 1, "{members}");
+    }
+    assert!(mcp.0.asked("/clients").is_empty());
 }
 
 // docs/standards.md: 39.

@@ -187,6 +187,7 @@ async fn fill(vault: &Vault, clock: &Clock) -> Server {
             secret_expires_at: None,
             token_auth: "basic".to_owned(),
             redirect_uri: Some("https://app.example/callback".to_owned()),
+            management: None,
         };
         vault.registrations().put(&at, new, None, &AuditContext::system()).await.expect("it is stored");
     }

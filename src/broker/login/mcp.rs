@@ -25,7 +25,9 @@ use crate::oauth::{
     ResourceError,
 };
 use crate::secret::Secret;
-use crate::vault::{AuditContext, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt, Tokens};
+use crate::vault::{
+    AuditContext, ClientManagement, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt, Tokens,
+};
 
 /// Maximum length of a title, in characters.
 const MAX_TITLE: usize = 200;
@@ -152,12 +154,20 @@ impl Broker {
 
     /// Registers a new client if the authorization server has deleted ours. Returns `None` if ours
     /// was not registered by us, or the registration fails.
-    pub(in crate::broker) async fn register_again(&self, egress: &Egress, kept: &str, dead: &str) -> Option<Client> {
+    pub(in crate::broker) async fn register_again(
+        &self,
+        provider: &ProviderName,
+        egress: &Egress,
+        kept: &str,
+        dead: &str,
+    ) -> Option<Client> {
         let found: Found = serde_json::from_str(kept).ok().filter(Found::is_registered)?;
         let issuer = found.oauth.issuer.clone()?;
         let metadata = Metadata::fetch(egress, &issuer).await.ok()?;
-        let registered =
-            self.register(egress, &metadata, &found.redirect_uri, &found.oauth.default_scopes).await.ok()?;
+        let registered = self
+            .register((provider, egress), &metadata, &found.redirect_uri, &found.oauth.default_scopes)
+            .await
+            .ok()?;
         let kept = self
             .0
             .vault
@@ -220,7 +230,7 @@ impl Broker {
             Some(known) if !ends(&known) && known.redirect_uri.as_deref() == Some(redirect_uri) => known,
             known => {
                 self.0.registrations.check(caller.user.as_str()).map_err(Error::TooManyRegistrations)?;
-                let new = self.register(egress, metadata, redirect_uri, &resource.scopes).await?;
+                let new = self.register((&provider.name, egress), metadata, redirect_uri, &resource.scopes).await?;
                 let dead = known.map(|known| known.client_id);
                 self.0.vault.registrations().put(&at, new, dead.as_deref(), &caller.who).await?
             }
@@ -232,7 +242,7 @@ impl Broker {
 
     async fn register(
         &self,
-        egress: &Egress,
+        (provider, egress): (&ProviderName, &Egress),
         metadata: &Metadata,
         redirect_uri: &str,
         scopes: &[String],
@@ -246,10 +256,7 @@ impl Broker {
             .ok_or_else(|| unable("the authorization server offers no supported client authentication method"))?;
         let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, scopes };
         let registered = oauth::register(egress, endpoint, &request).await;
-        let registered = registered.map(|new| ClientRegistration {
-            redirect_uri: Some(redirect_uri.to_owned()),
-            ..ClientRegistration::from(new)
-        });
+        let registered = registered.map(|new| registration(new, provider, redirect_uri));
         registered.map_err(|error| match error {
             RegistrationError::Unreachable(failed) if failed.timed_out() => Error::ServerTooSlow(error.to_string()),
             _ => Error::ServerUnusable(error.to_string()),
@@ -296,15 +303,18 @@ fn place(issuer: &str, redirect_uri: &str) -> RegisteredAt {
     RegisteredAt { issuer: issuer.to_owned(), redirect_uri: origin_and_path.to_owned() }
 }
 
-impl From<Registration> for ClientRegistration {
-    fn from(registration: Registration) -> Self {
-        Self {
-            client_id: registration.client_id,
-            client_secret: registration.client_secret,
-            secret_expires_at: registration.secret_expires_at,
-            token_auth: registration.token_auth.method_name().unwrap_or("none").to_owned(),
-            redirect_uri: None,
-        }
+fn registration(new: Registration, provider: &ProviderName, redirect_uri: &str) -> ClientRegistration {
+    ClientRegistration {
+        client_id: new.client_id,
+        client_secret: new.client_secret,
+        secret_expires_at: new.secret_expires_at,
+        token_auth: new.token_auth.method_name().unwrap_or("none").to_owned(),
+        redirect_uri: Some(redirect_uri.to_owned()),
+        management: new.management.map(|(uri, access_token)| ClientManagement {
+            provider: provider.clone(),
+            uri,
+            access_token,
+        }),
     }
 }
 

@@ -157,7 +157,7 @@ impl Broker {
         let sent = oauth::refresh(&connectable.egress, &entry, &client, &old).await;
         if let (Err(error), Some(found)) = (&sent, found)
             && error.rejects_registration()
-            && let Some(anew) = self.register_again(&connectable.egress, found, &client.id).await
+            && let Some(anew) = self.register_again(&summary.provider, &connectable.egress, found, &client.id).await
         {
             let anew = anew.with_dpop(tokens.dpop_key.clone());
             let sent = oauth::refresh(&connectable.egress, &entry, &anew, &old).await;

@@ -13,7 +13,9 @@ use crate::broker::parts::Broker;
 use crate::broker::vault::passphrase::{self, ShortPassphrase};
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
-use crate::vault::{AuditContext, CredentialSecret, ExportWriter, TransferredCredential, VaultError};
+use crate::vault::{
+    AuditContext, ClientRegistration, CredentialSecret, ExportWriter, TransferredCredential, VaultError,
+};
 
 /// Credentials exported in one transaction.
 const AT_A_TIME: u32 = 100;
@@ -117,7 +119,9 @@ impl Broker {
     fn add_registration(&self, credential: &mut TransferredCredential) -> Result<(), VaultError> {
         let CredentialSecret::OAuth2(tokens) = &credential.material else { return Ok(()) };
         if let Some(at) = Self::registered_at(tokens) {
-            credential.registration = self.0.vault.registrations().get(&at)?.map(|client| (at, client));
+            // This vault manages the client that it registered: another one must not delete it.
+            let client = self.0.vault.registrations().get(&at)?;
+            credential.registration = client.map(|client| (at, ClientRegistration { management: None, ..client }));
         }
         Ok(())
     }

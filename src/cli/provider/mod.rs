@@ -76,7 +76,7 @@ fn forget(
         .advise(format!("its client is providers.{name}.client_id in the configuration")));
     }
     confirmation.confirm("Forget all OAuth clients that Strongroom registered?")?;
-    let forgotten = block_on(context.admin()?.forget_clients())??;
+    let forgotten = block_on(context.broker()?.forget_clients())??;
     let clients = if forgotten == 1 { "client" } else { "clients" };
     out.line(format!("forgot {forgotten} registered {clients}; the next login at each MCP server registers again"))
 }

@@ -11,5 +11,5 @@ mod resolve;
 pub use issuer_metadata::IssuerMetadata;
 pub use metadata::{DiscoveryError, Metadata, is_same_issuer};
 pub use protected_resource::{ProtectedResource, ResourceError};
-pub use registration::{Registration, RegistrationError, RegistrationRequest, preferred_auth, register};
+pub use registration::{Registration, RegistrationError, RegistrationRequest, preferred_auth, register, unregister};
 pub use resolve::resolve;

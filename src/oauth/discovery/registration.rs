@@ -41,6 +41,9 @@ pub struct Registration {
     pub secret_expires_at: Option<UnixTime>,
     /// Authentication method; may differ from the requested one.
     pub token_auth: TokenAuth,
+    /// Client configuration endpoint and registration access token (RFC 7592 §3), if the server has
+    /// them.
+    pub management: Option<(String, Secret)>,
 }
 
 /// Reason why the registration failed.
@@ -52,7 +55,7 @@ pub enum RegistrationError {
     /// The server refuses.
     #[error("the authorization server refused to register this client: {0}")]
     Refused(ErrorResponse),
-    /// The status is neither 201 nor 200.
+    /// The status is not one of success.
     #[error("the registration endpoint answered with status {0}")]
     Status(u16),
     /// The response is not a JSON object, or a member is missing or malformed.
@@ -110,6 +113,25 @@ pub async fn register(
     }
 }
 
+/// Deletes our registration at its client configuration endpoint (RFC 7592 §2.3).
+///
+/// # Errors
+/// See [`RegistrationError`]; a server need not support it.
+pub async fn unregister(egress: &Egress, uri: &str, access_token: &Secret) -> Result<(), RegistrationError> {
+    let malformed = |_| RegistrationError::Malformed("registration_client_uri");
+    let url = Endpoint::parse(uri).map_err(malformed)?.url().clone();
+    let bearer = format!("Bearer {}", access_token.expose());
+    let mut bearer =
+        HeaderValue::try_from(bearer).map_err(|_| RegistrationError::Malformed("registration_access_token"))?;
+    bearer.set_sensitive(true);
+    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
+    let request = EgressRequest { method: Method::DELETE, url, headers, body: None, chosen: true };
+    match egress.send(request).await?.status {
+        status if status.is_success() => Ok(()),
+        status => Err(RegistrationError::Status(status.as_u16())),
+    }
+}
+
 impl RegistrationRequest<'_> {
     fn document(&self) -> Value {
         let mut document = json!({
@@ -152,7 +174,10 @@ impl Registration {
         };
         let client_secret = client_secret.map(Secret::new);
         let secret_expires_at = expiry.map(UnixTime).filter(|_| client_secret.is_some());
-        Ok(Self { client_id, client_secret, secret_expires_at, token_auth })
+        let uri = text("registration_client_uri").ok().flatten().filter(|uri| Endpoint::parse(uri).is_ok());
+        let access_token = text("registration_access_token").ok().flatten().map(Secret::new);
+        let management = uri.zip(access_token);
+        Ok(Self { client_id, client_secret, secret_expires_at, token_auth, management })
     }
 }
 
@@ -253,6 +278,7 @@ mod tests {
             ("client_id_issued_at", None),
             ("redirect_uris", None),
             ("registration_client_uri", None),
+            ("registration_access_token", None),
             ("logo_uri", None),
             ("scope", None),
         ] {

@@ -157,6 +157,7 @@ async fn registration_moves_with_its_credential() {
         secret_expires_at: Some(UnixTime(9)),
         token_auth: "client_secret_basic".into(),
         redirect_uri: None,
+        management: None,
     };
     let moved = TransferredCredential { registration: Some((at.clone(), client)), ..exported(&bench).await.remove(0) };
     let mut writer = bench.vault.transfer().begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();

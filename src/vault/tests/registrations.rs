@@ -14,6 +14,7 @@ pub(super) fn client(id: &str) -> ClientRegistration {
         secret_expires_at: Some(UnixTime(2_000_000_000)),
         token_auth: "basic".to_owned(),
         redirect_uri: Some("https://app.example/callback".to_owned()),
+        management: None,
     }
 }
 

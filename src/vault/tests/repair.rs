@@ -33,6 +33,7 @@ async fn passing(bench: &Bench) {
         secret_expires_at: None,
         token_auth: "none".into(),
         redirect_uri: None,
+        management: None,
     };
     bench.vault.registrations().put(&at, client, None, &who).await.unwrap();
     bench.vault.signing_keys().ensure(&who).await.unwrap();
