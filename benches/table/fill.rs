@@ -55,6 +55,7 @@ fn credential(user: &str) -> NewCredential {
         redirect_uri: None,
         discovery: None,
         issued_by: None,
+        replaced: None,
     };
     NewCredential {
         user: user.parse::<UserId>().expect("a user's id"),

@@ -72,7 +72,7 @@ pub use revocations::queue::{GivenUp, RetryBounds, RevocationQueue};
 pub use revocations::queued_revocation::{QueuedRevocation, RevocationId};
 pub use rotation::data_key::{RotationBegun, RotationEnd, RotationPlace};
 pub use rotation::key_slots::{KeySlot, SlotAdded, SlotKind, SlotRemoved};
-pub use secrets::credential_secret::{CredentialSecret, Tokens};
+pub use secrets::credential_secret::{CredentialSecret, ReplacedTokens, Tokens};
 pub use secrets::renewal::{OwnClient, Renewal, ServiceAccount};
 pub use status::{KeyVersion, VaultStatus};
 #[cfg(any(test, fuzzing))]

@@ -19,6 +19,7 @@ use crate::clock::UnixTime;
 use crate::egress;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, RevocableTokens};
+use crate::secret::Secret;
 use crate::vault::{
     AuditContext, CredentialPage, GivenUp, QueuedRevocation, RetryBounds, RevocationId, RevocationScope, VaultError,
 };
@@ -250,12 +251,20 @@ impl Broker {
         let entry = connectable.oauth.for_credential(&queued.tokens.metadata).map_err(|fault| fault.to_string())?;
         let revoke = entry.revoke.as_ref();
         let revoke = revoke.ok_or("the provider's entry no longer has a revocation endpoint")?;
-        let tokens = RevocableTokens {
-            access_token: Some(&queued.tokens.access_token),
-            refresh_token: queued.tokens.refresh_token.as_ref(),
+        let send = async |access_token, refresh_token: &Option<Secret>| {
+            let tokens = RevocableTokens { access_token: Some(access_token), refresh_token: refresh_token.as_ref() };
+            oauth::revoke(&connectable.egress, revoke, &entry, &connectable.client, &tokens).await
         };
-        let sent = oauth::revoke(&connectable.egress, revoke, &entry, &connectable.client, &tokens).await;
-        sent.map_err(|error| error.to_string())
+        let tokens = &queued.tokens;
+        send(&tokens.access_token, &tokens.refresh_token).await.map_err(|error| error.to_string())?;
+        for earlier in tokens.replaced.iter().flatten() {
+            match send(&earlier.access_token, &earlier.refresh_token).await {
+                Err(error) if error.is_temporary() => return Err(error.to_string()),
+                // A provider that ended the whole grant may refuse to end a part of it again.
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     async fn postpone(&self, queued: &QueuedRevocation, reason: &str) -> Result<(), VaultError> {

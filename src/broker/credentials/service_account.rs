@@ -140,6 +140,7 @@ impl Broker {
             redirect_uri: None,
             discovery: None,
             issued_by: None,
+            replaced: None,
             metadata: grant.metadata,
             renewal: Some(Box::new(renewal)),
         };

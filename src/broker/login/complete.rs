@@ -134,9 +134,16 @@ impl Broker {
         values.extend(connectable.oauth.callbacks_values(params.unwrap_or(&BTreeMap::new())).map_err(refused)?);
         let told = connectable.oauth.callback_scope.as_ref().and_then(|name| params?.get(name)).map(String::as_str);
         let state = &request.state_token;
-        let mut obtained = self.obtain(&connectable, &pending, (code, told), state, &mut values).await?;
-        connectable.oauth.keep_values(&mut obtained.grant.metadata, values, params);
-        self.keep(caller, &connectable, pending, obtained).await
+        let mut grant = self.obtain(&connectable, &pending, (code, told), &values).await?;
+        let identity = match self.whose(&connectable, &grant, Some(state), &mut values).await {
+            Ok(identity) => identity,
+            Err(error) => {
+                self.discard(caller, &connectable, &pending, grant).await;
+                return Err(error);
+            }
+        };
+        connectable.oauth.keep_values(&mut grant.metadata, values, params);
+        self.keep(caller, &connectable, pending, Obtained { grant, identity }).await
     }
 
     /// Consumes the state and returns its pending login.
@@ -157,9 +164,8 @@ impl Broker {
         connectable: &Connectable<'_>,
         pending: &PendingAuthorization,
         (code, told): (Secret, Option<&str>),
-        state: &Secret,
-        values: &mut Values,
-    ) -> Result<Obtained, Error> {
+        values: &Values,
+    ) -> Result<Grant, Error> {
         let (egress, client) = (&connectable.egress, &connectable.client);
         let entry = connectable.oauth.with_values(values).map_err(refused)?;
         let verifier = pending.code_verifier.clone().map(CodeVerifier::stored);
@@ -181,9 +187,7 @@ impl Broker {
                 Ok(_) => self.keep_registration(found),
             }
         }
-        let grant = exchanged.map_err(|error| exchange_error(&error))?;
-        let identity = self.whose(connectable, &grant, Some(state), values).await?;
-        Ok(Obtained { grant, identity })
+        exchanged.map_err(|error| exchange_error(&error))
     }
 
     /// Looks up whose account it is. If the grant has an ID token with the nonce of `state`, its

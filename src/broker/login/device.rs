@@ -318,7 +318,13 @@ impl Broker {
         oauth::complete_grant(&connectable.egress, entry, &connectable.client, &mut grant, &pending.further_scopes)
             .await;
         let mut values = pending.inputs.clone();
-        let identity = self.whose(connectable, &grant, None, &mut values).await?;
+        let identity = match self.whose(connectable, &grant, None, &mut values).await {
+            Ok(identity) => identity,
+            Err(error) => {
+                self.discard(caller, connectable, &pending, grant).await;
+                return Err(error);
+            }
+        };
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
         self.keep(caller, connectable, pending, Obtained { grant, identity }).await
     }

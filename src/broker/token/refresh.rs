@@ -248,6 +248,7 @@ impl Broker {
             redirect_uri: old.redirect_uri,
             discovery: old.discovery,
             issued_by: old.issued_by,
+            replaced: old.replaced,
         };
         let expires_at = grant.expires_in.map(|lifetime| now.plus(lifetime));
         let refresh_at = schedule::refresh_at(&tokens, now, self.0.random);

@@ -141,6 +141,7 @@ mod tests {
             redirect_uri: None,
             discovery: None,
             issued_by: None,
+            replaced: None,
         }
     }
 

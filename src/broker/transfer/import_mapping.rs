@@ -127,6 +127,7 @@ impl Broker {
             redirect_uri: None,
             discovery: None,
             issued_by: None,
+            replaced: None,
         };
         let has_ended = found.expires_at.is_some_and(|ends| ends <= now) && tokens.can_be_renewed();
         new.refresh_at = if has_ended { Some(now) } else { schedule::refresh_at(&tokens, now, self.0.random) };

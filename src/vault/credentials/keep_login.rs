@@ -89,6 +89,23 @@ impl Credentials<'_> {
         let quota = self.quota;
         self.core.write_critical(who, move |txn| keep(txn, &login, (&terms, quota), &fresh)).await
     }
+
+    /// Queues tokens of a login that is not stored for revocation, as `revocation` says; the queue
+    /// keeps them for `retry_for`.
+    pub async fn discard(
+        self,
+        tokens: Vec<NewCredential>,
+        revocation: RevocationScope,
+        retry_for: Duration,
+        who: &AuditContext,
+    ) -> Result<Vec<QueuedRevocation>, VaultError> {
+        let id = self.core.ids.credential();
+        let queue = move |txn: &mut WriteTxn<'_>| {
+            let queued = tokens.iter().map(|new| discard_new(txn, new, (&revocation, retry_for), id));
+            Ok(queued.collect::<Result<Vec<_>, VaultError>>()?.into_iter().flatten().collect())
+        };
+        self.core.write_critical(who, queue).await
+    }
 }
 
 fn keep(
@@ -127,7 +144,7 @@ fn keep(
         Some(ReplaceOutcome::OtherAccount { known, revocation }) => {
             let mut revocations: Vec<_> = revocation.into_iter().map(|queued| *queued).collect();
             for (_, new) in &login.further {
-                revocations.extend(give_up_one(txn, new, terms, fresh[0])?);
+                revocations.extend(discard_new(txn, new, (&terms.revocation, terms.retry_for), fresh[0])?);
             }
             return Ok(KeptLogin::Refused { reason: LoginRefusal::OtherAccount { known }, revocations });
         }
@@ -199,17 +216,17 @@ fn give_up(
 ) -> Result<Vec<QueuedRevocation>, VaultError> {
     let mut queued = Vec::new();
     for new in std::iter::once(&login.first).chain(login.further.iter().map(|(_, new)| new)) {
-        queued.extend(give_up_one(txn, new, terms, id)?);
+        queued.extend(discard_new(txn, new, (&terms.revocation, terms.retry_for), id)?);
     }
     Ok(queued)
 }
 
-fn give_up_one(
+fn discard_new(
     txn: &mut WriteTxn<'_>,
     new: &NewCredential,
-    terms: &LoginTerms,
+    (revocation, retry_for): (&RevocationScope, Duration),
     id: CredentialId,
 ) -> Result<Option<QueuedRevocation>, VaultError> {
     let CredentialSecret::OAuth2(tokens) = &new.material else { return Ok(None) };
-    discard(txn, (&summary_of(id, new, txn.now, txn.now), tokens), &terms.revocation, None, terms.retry_for)
+    discard(txn, (&summary_of(id, new, txn.now, txn.now), tokens), revocation, None, retry_for)
 }

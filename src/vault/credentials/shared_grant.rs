@@ -42,14 +42,18 @@ pub(crate) fn is_shared(
             }
             // A damaged credential may depend on it.
             let Some(other) = row.ok().and_then(|row| open_summary(txn.keyring, &row).ok()) else { return Ok(true) };
-            if may_be_same(other.client_id.as_ref(), summary.client_id.as_ref())
-                && may_be_same(other.account.as_ref(), summary.account.as_ref())
-            {
+            if may_share_grant(&other, summary) {
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+/// Returns true if client and account of both may be the same.
+pub(crate) fn may_share_grant(one: &CredentialMetadata, other: &CredentialMetadata) -> bool {
+    may_be_same(one.client_id.as_ref(), other.client_id.as_ref())
+        && may_be_same(one.account.as_ref(), other.account.as_ref())
 }
 
 /// Returns true if the values are equal or one is unknown: a revocation would break a credential in

@@ -1,6 +1,6 @@
 //! Storing and replacing credentials. Each has two sealed records; lists open the metadata only.
 
-use super::shared_grant::{RevocationScope, discard};
+use super::shared_grant::{RevocationScope, discard, is_shared, may_share_grant};
 use std::time::Duration;
 
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
@@ -12,7 +12,7 @@ use crate::store::Usage;
 use crate::vault::error::VaultError;
 use crate::vault::revocations::queue;
 use crate::vault::revocations::queued_revocation::QueuedRevocation;
-use crate::vault::secrets::credential_secret::CredentialSecret;
+use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::Action;
 use crate::vault::txn::write_txn::WriteTxn;
@@ -87,7 +87,7 @@ impl Credentials<'_> {
     ///
     /// If the new grant has no refresh token, and belongs to the same account and client, the
     /// old refresh token stays: some servers issue one only the first time. Otherwise the old
-    /// tokens are queued for revocation, if that affects them only. If the replacement is
+    /// tokens are queued for revocation, or kept if that could end the new grant. If the replacement is
     /// rejected, the new tokens are queued, unless a credential depends on their grant.
     pub async fn replace(
         self,
@@ -148,12 +148,15 @@ pub(crate) fn replace(
             // Another server must not get this one's refresh token.
             && same_server
             && (&before.account, &before.client_id) == (&summary.account, &summary.client_id);
-        if tokens.refresh_token.is_none() && same {
+        if tokens.refresh_token.is_none() && same && old_tokens.refresh_token.is_some() {
             tokens.refresh_token = old_tokens.refresh_token;
+            tokens.replaced = old_tokens.replaced;
             summary.refreshing.possible = Some(tokens.refresh_token.is_some());
             summary.refreshing.restores = before.refreshing.restores;
-        } else if how.revocation == RevocationScope::Token {
-            queue::enqueue(txn, before.revoked(), old_tokens, how.retry_for)?;
+        } else if !old_tokens.overlaps(tokens) {
+            supersede(txn, how, (&before, old_tokens), (&summary, tokens))?;
+        } else {
+            tokens.replaced = old_tokens.replaced;
         }
     }
     summary.title.clone_from(&before.title);
@@ -162,6 +165,33 @@ pub(crate) fn replace(
     rewrite(txn, &old, &before, &summary, &new.material)?;
     txn.record(Action::CredentialReplace, subject(&summary))?;
     Ok(ReplaceOutcome::Done(Box::new(summary)))
+}
+
+/// Queues tokens that are replaced for revocation, or keeps them beside the new ones if a revocation
+/// now would end those too. The provider may end no more than the tokens that it is sent, so that
+/// they have to be sent with the others.
+fn supersede(
+    txn: &mut WriteTxn<'_>,
+    how: &Replacement,
+    (before, old): (&CredentialMetadata, Tokens),
+    (after, new): (&CredentialMetadata, &mut Tokens),
+) -> Result<(), VaultError> {
+    let revokes = match &how.revocation {
+        RevocationScope::Never => false,
+        RevocationScope::Token => true,
+        RevocationScope::UnlessShared(_) if old.issued_by == new.issued_by && may_share_grant(before, after) => {
+            // The tokens of a credential that needs re-authorization have ended.
+            if before.status == CredentialStatus::Active {
+                new.keep_replaced(old);
+            }
+            return Ok(());
+        }
+        RevocationScope::UnlessShared(among) => !is_shared(txn, before, among, Some(&before.id))?,
+    };
+    if revokes {
+        queue::enqueue(txn, before.revoked(), old, how.retry_for)?;
+    }
+    Ok(())
 }
 
 impl Replacement {

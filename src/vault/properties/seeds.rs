@@ -20,8 +20,8 @@ use crate::vault::crypto::record as sealed_record;
 use crate::vault::txn::epoch_file;
 use crate::vault::txn::manifest::{Manifest, RestoreMark};
 use crate::vault::{
-    CredentialSecret, DevicePolling, LoginFlow, NewCredential, PendingAuthorization, Renewal, ServiceAccount, Tokens,
-    TransferredCredential,
+    CredentialSecret, DevicePolling, LoginFlow, NewCredential, PendingAuthorization, Renewal, ReplacedTokens,
+    ServiceAccount, Tokens, TransferredCredential,
 };
 
 /// The id of the credential in the seeds.
@@ -101,6 +101,7 @@ fn materials() -> [CredentialSecret; 4] {
         redirect_uri: Some("https://app.example/cb".into()),
         discovery: Some("x".into()),
         issued_by: Some("x".into()),
+        replaced: Some(vec![ReplacedTokens { access_token: secret("a"), refresh_token: Some(secret("r")) }]),
     };
     [
         CredentialSecret::OAuth2(tokens),

@@ -12,6 +12,9 @@ use crate::policy::HostPattern;
 use crate::secret::Secret;
 use crate::vault::crypto::fields::{Field, FieldWriter, Fields, Value, fields};
 
+/// Maximum number of earlier logins whose tokens are kept.
+const MAX_REPLACED: usize = 16;
+
 /// The secret of a credential. It has no `Debug` and cannot be serialized to JSON.
 #[derive(Clone)]
 pub enum CredentialSecret {
@@ -75,6 +78,18 @@ pub struct Tokens {
     pub discovery: Option<String>,
     /// The server that issued the tokens, if a caller can choose it.
     pub issued_by: Option<String>,
+    /// Tokens that a reconnect replaced while a revocation would have ended the new ones too,
+    /// oldest first. They are revoked with these.
+    pub replaced: Option<Vec<ReplacedTokens>>,
+}
+
+/// Tokens of an earlier login at the same grant.
+#[derive(Clone)]
+pub struct ReplacedTokens {
+    /// The access token.
+    pub access_token: Secret,
+    /// The refresh token, if there was one.
+    pub refresh_token: Option<Secret>,
 }
 
 fields! {
@@ -90,6 +105,14 @@ fields! {
         9 redirect_uri,
         10 discovery,
         11 issued_by,
+        12 replaced,
+    }
+}
+
+fields! {
+    ReplacedTokens {
+        1 access_token,
+        2 refresh_token,
     }
 }
 
@@ -129,5 +152,22 @@ impl Tokens {
     /// Returns true if a new access token can be requested.
     pub fn can_be_renewed(&self) -> bool {
         self.refresh_token.is_some() || self.renewal.is_some()
+    }
+
+    /// Returns true if one of the tokens is a token of `other` too, as at providers that give the
+    /// same one at each login.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let mut refresh_tokens = self.refresh_token.iter().zip(&other.refresh_token);
+        self.access_token.equals(other.access_token.expose())
+            || refresh_tokens.any(|(one, other)| one.equals(other.expose()))
+    }
+
+    /// Keeps the tokens of an earlier login, to revoke them with these. Of too many, the oldest are
+    /// dropped.
+    pub fn keep_replaced(&mut self, old: Self) {
+        let mut kept = old.replaced.unwrap_or_default();
+        kept.push(ReplacedTokens { access_token: old.access_token, refresh_token: old.refresh_token });
+        kept.drain(..kept.len().saturating_sub(MAX_REPLACED));
+        self.replaced = Some(kept);
     }
 }

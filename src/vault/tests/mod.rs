@@ -177,6 +177,7 @@ fn tokens(access: &str, refresh: &str) -> CredentialSecret {
         redirect_uri: None,
         discovery: None,
         issued_by: None,
+        replaced: None,
     })
 }
 

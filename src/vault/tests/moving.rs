@@ -34,6 +34,7 @@ fn everything() -> NewCredential {
         renewal: Some(Box::new(Renewal::ClientCredentials { own: Some(own) })),
         discovery: Some("{}".into()),
         issued_by: Some("https://as.example".into()),
+        replaced: Some(vec![ReplacedTokens { access_token: Secret::new("old at"), refresh_token: None }]),
         dpop_key: Some(Arc::new(SigningKey::generate())),
         ..plain
     });

@@ -252,6 +252,36 @@ async fn foreign_id_token_is_an_error_and_stores_nothing() {
 }
 
 #[tokio::test]
+async fn tokens_beside_a_bad_id_token_are_revoked() {
+    let issuer = Issuer::start().await;
+    let server = issuer.server("").await;
+    let answer = json!({
+        "access_token": "at", "refresh_token": "rt", "token_type": "bearer", "id_token": "not a token",
+    });
+    let revoked = || {
+        let asked = issuer.recording.asked("/revoke");
+        asked.iter().map(|one| one.param("token").unwrap()).collect::<Vec<_>>()
+    };
+    issuer.recording.says("/token", &answer);
+    issuer.recording.answers_with("/revoke", "503 Service Unavailable", "text/plain", "");
+    complete(&server, &begin(&server).await).await.is(502);
+    assert_eq!((revoked(), server.list().await), (vec!["rt".to_owned(), "at".to_owned()], json!([])));
+    assert_eq!(server.vault.status().unwrap().revocations, 1, "it is retried");
+    issuer.recording.says("/revoke", &json!({}));
+    server.clock.advance(Duration::from_secs(120));
+    assert_eq!(server.broker.retry_revocations().await.unwrap(), 1);
+
+    // A credential of the user may share the grant, and a revocation would end it.
+    let started = begin(&server).await;
+    issuer.gives(&issuer.signed(&issuer.claims(&server, &started)));
+    complete(&server, &started).await.is(200);
+    let before = revoked().len();
+    issuer.recording.says("/token", &answer);
+    complete(&server, &begin(&server).await).await.is(502);
+    assert_eq!((revoked().len(), server.vault.status().unwrap().revocations), (before, 0));
+}
+
+#[tokio::test]
 async fn shared_id_token_is_accepted_if_issued_to_us() {
     let issuer = Issuer::start().await;
     let server = issuer.server("").await;

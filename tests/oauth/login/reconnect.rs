@@ -6,7 +6,7 @@ use crate::support::http::{Ask, Reply};
 use http::Method;
 use serde_json::{Value, json};
 use strongroom::catalog::entry::RevocationEnds;
-use strongroom::sandbox::{Conduct, SandboxEndpoint};
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint};
 
 fn path(id: &str, rest: &str) -> String {
     format!("/v1/integrations/sandbox/credentials/{id}{rest}")
@@ -91,17 +91,74 @@ async fn rejected_login_never_ends_a_grant_in_use() {
     }
 }
 
-#[tokio::test]
-async fn reconnect_revokes_old_tokens_if_revoked_singly() {
+/// The server of `acme`, which ends one token at each revocation; its entry says that it ends `ends`.
+async fn ending_single_tokens(ends: &str) -> (Sandbox, Server) {
     let clock = strongroom::clock::Clock::manual(strongroom::clock::UnixTime(1_800_000_000));
-    let provider = strongroom::sandbox::Sandbox::start(clock, strongroom::random::Random).await.unwrap();
+    let provider = Sandbox::start(clock, strongroom::random::Random).await.unwrap();
     provider.adjust(|behaviour| behaviour.revocation_ends = RevocationEnds::Token);
     let config = crate::support::flow::acme_like(&provider, provider.base_url(), "");
+    let config = config.replace("ends = \"token\"", ends);
+    assert!(config.contains(ends), "{config}");
     let server = Server::with(crate::support::Setup { config, ..crate::support::Setup::default() }).await;
-    let id = server.connect("acme").await;
-    let started = server.initiate_with("acme", &again(&id, &[])).await;
+    (provider, server)
+}
+
+async fn reconnect(server: &Server, id: &str) {
+    let started = server.initiate_with("acme", &again(id, &[])).await;
     let callback = server.log_in(&started).await;
     server.complete("acme", &callback).await.is(200);
+}
+
+#[tokio::test]
+async fn delete_revokes_replaced_tokens_too() {
+    let (provider, server) = ending_single_tokens("ends = \"grant\"").await;
+    let path = |id: &str| format!("/v1/integrations/acme/credentials/{id}");
+    let id = server.connect("acme").await;
+    reconnect(&server, &id).await;
+    server.post(&format!("{}/refresh", path(&id))).key(&server.key).send().await.is(200);
+    reconnect(&server, &id).await;
+    assert_eq!(provider.live_grants(), 3, "a revocation could end the new grant");
+    assert_eq!(server.vault.status().unwrap().revocations, 0);
+    assert_eq!(server.delete(&path(&id)).key(&server.key).send().await.is(200).json()["revoked"], true);
+    assert_eq!(provider.live_grants(), 0);
+
+    // Unconfirmed for one of them is unconfirmed.
+    let id = server.connect("acme").await;
+    reconnect(&server, &id).await;
+    provider.conduct(SandboxEndpoint::Revoke, Conduct::Down);
+    assert_eq!(server.delete(&path(&id)).key(&server.key).send().await.is(200).json()["revoked"], false);
+    provider.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
+    server.clock.advance(std::time::Duration::from_secs(120));
+    assert_eq!(server.broker.retry_revocations().await.unwrap(), 1);
+    assert_eq!(provider.live_grants(), 0);
+}
+
+#[tokio::test]
+async fn change_of_account_ends_the_old_grant() {
+    let server = Server::start().await;
+    let id = connected_as(&server, "ann", &[]).await;
+    let other = connected_as(&server, "eve", &[]).await;
+    let change = |account: &'static str, id: &str| {
+        let body = json!({"callback_url": CALLBACK, "credential_id": id, "allow_account_change": true});
+        connect_as(&server, account, body)
+    };
+    change("bob", &id).await.is(200);
+    server.clock.advance(std::time::Duration::from_secs(120));
+    assert_eq!(server.broker.retry_revocations().await.unwrap(), 1, "nothing needs Ann's grant");
+    // Eve's grant has a second user.
+    let second = connected_as(&server, "eve", &[]).await;
+    change("bob", &other).await.is(200);
+    assert_eq!(server.vault.status().unwrap().revocations, 0);
+    for id in [&id, &other, &second] {
+        server.post(&path(id, "/refresh")).key(&server.key).send().await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn reconnect_revokes_old_tokens_if_revoked_singly() {
+    let (provider, server) = ending_single_tokens("ends = \"token\"").await;
+    let id = server.connect("acme").await;
+    reconnect(&server, &id).await;
     assert_eq!(provider.live_grants(), 2);
     server.clock.advance(std::time::Duration::from_secs(120));
     assert_eq!(server.broker.retry_revocations().await.unwrap(), 1);

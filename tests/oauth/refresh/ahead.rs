@@ -155,6 +155,7 @@ impl Rotating {
                     redirect_uri: None,
                     discovery: None,
                     issued_by: None,
+                    replaced: None,
                 }),
             };
             server.vault.credentials().insert(new, &AuditContext::system()).await.unwrap().id
