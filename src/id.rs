@@ -94,9 +94,12 @@ impl FromStr for UserId {
     }
 }
 
+/// Maximum length of a user id, in characters: that of `sub` (OpenID Connect Core §2).
+pub const MAX_USER_ID: usize = 255;
+
 /// Returns true if `text` is a user id, or a pattern for user ids, in which `*` stands for any text.
 pub fn is_user_pattern(text: &str) -> bool {
-    (1..=255).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
+    (1..=MAX_USER_ID).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
 }
 
 /// The id of a stored credential: a UUID of version 7 (RFC 9562), so that ids sort by creation

@@ -19,6 +19,7 @@ mod openapi;
 pub mod problem;
 mod request;
 pub mod routes;
+mod schema_limits;
 mod secret_rate;
 mod secret_response;
 mod server;

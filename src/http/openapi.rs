@@ -20,6 +20,8 @@ use super::problem::{self, Faults, NotConfigured, ProblemBody, ProblemType};
 use super::request::path_params;
 use super::request::query::MAX_Q;
 use super::routes::route::{Query, Route, Shapes};
+use super::schema_limits;
+use crate::id::MAX_USER_ID;
 
 const KEY_HEADER: &str = "apiKey";
 const BEARER: &str = "bearer";
@@ -30,6 +32,10 @@ pub(crate) fn describe(routes: &[&Route], base_path: &str) -> Value {
     let mut document = serde_json::to_value(document).expect("the keys of the description are texts");
     simplify(&mut document);
     if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        let requests = routes.iter().filter_map(|route| (route.shapes)().request);
+        for (name, _) in requests {
+            schemas.get_mut(name).into_iter().for_each(schema_limits::add);
+        }
         name_union_members(schemas);
     }
     document
@@ -136,11 +142,12 @@ fn operation(route: &Route, shapes: &Shapes) -> Operation {
     }
     if let Some(permission) = route.permission {
         let none: [&str; 0] = [];
+        let id = of(Type::String).min_length(Some(1)).max_length(Some(MAX_USER_ID));
         let user = "The user that a service key acts for. Other keys must not send it.";
         operation = operation
             .tag("integrations")
             .description(Some(format!("Needs the permission `{}`.", permission.name())))
-            .parameter(parameter(ParameterIn::Header, "Strongroom-User", of(Type::String), Some(user)))
+            .parameter(parameter(ParameterIn::Header, "Strongroom-User", id, Some(user)))
             .security(SecurityRequirement::new(KEY_HEADER, none))
             .security(SecurityRequirement::new(BEARER, none));
     } else {

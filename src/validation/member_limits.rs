@@ -9,16 +9,16 @@ const KIB: usize = 1024;
 
 /// Limit of one member. A text counts its bytes, and the name of an item belongs to the item.
 /// `state_metadata` counts the bytes of its JSON text, because it is stored as such.
-struct Limit {
+pub struct MemberLimit {
     /// Texts and numbers in a list or map, at any depth.
-    items: usize,
+    pub items: usize,
     /// Bytes of each item.
-    item_bytes: usize,
+    pub item_bytes: usize,
     /// Bytes of all items together.
-    bytes: usize,
+    pub bytes: usize,
 }
 
-impl Limit {
+impl MemberLimit {
     const fn bytes(bytes: usize) -> Self {
         Self { items: usize::MAX, item_bytes: bytes, bytes }
     }
@@ -26,18 +26,18 @@ impl Limit {
 
 /// Returns the limit of the member with this name. A member without a limit of its own is a short
 /// text: a URL, an id, a host.
-fn of(name: &str) -> Limit {
+pub fn member_limit(name: &str) -> MemberLimit {
     match name {
-        "title" => Limit::bytes(KIB),
-        "state_metadata" => Limit::bytes(16 * KIB),
-        "scopes" | "further_scopes" => Limit { items: 1000, ..Limit::bytes(16 * KIB) },
+        "title" => MemberLimit::bytes(KIB),
+        "state_metadata" => MemberLimit::bytes(16 * KIB),
+        "scopes" | "further_scopes" => MemberLimit { items: 1000, ..MemberLimit::bytes(16 * KIB) },
         "api_key" | "username" | "password" | "client_secret" | "key" | "code" | "state_token" | "device_token" => {
-            Limit::bytes(64 * KIB)
+            MemberLimit::bytes(64 * KIB)
         }
-        "headers" => Limit { items: 64, ..Limit::bytes(32 * KIB) },
-        "inputs" => Limit { items: 32, item_bytes: 4 * KIB, bytes: 32 * KIB },
-        "callback_params" => Limit { items: 64, item_bytes: 4 * KIB, bytes: 256 * KIB },
-        _ => Limit::bytes(4 * KIB),
+        "headers" => MemberLimit { items: 64, ..MemberLimit::bytes(32 * KIB) },
+        "inputs" => MemberLimit { items: 32, item_bytes: 4 * KIB, bytes: 32 * KIB },
+        "callback_params" => MemberLimit { items: 64, item_bytes: 4 * KIB, bytes: 256 * KIB },
+        _ => MemberLimit::bytes(4 * KIB),
     }
 }
 
@@ -80,7 +80,7 @@ impl Size {
 
 /// Returns the limit that the member exceeds.
 pub(super) fn exceeded(name: &str, value: &Value) -> Option<InputProblem> {
-    let (limit, mut size) = (of(name), Size::of(value));
+    let (limit, mut size) = (member_limit(name), Size::of(value));
     if name == "state_metadata" {
         size = Size::item(value.to_string().len());
     }

@@ -6,7 +6,7 @@ use crate::support::flow::CALLBACK;
 use crate::support::http::Reply;
 use crate::support::{Server, Setup};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use strongroom::http::{Limits, Settings, routes};
 
 const CREATE: &str = "/v1/integrations/http/credentials";
@@ -302,6 +302,104 @@ async fn openapi_lists_every_status_of_every_route() {
         delete["404"]["description"],
         "The credential does not exist; The credential belongs to another provider"
     );
+}
+
+/// A value at this bound of a member's schema, and one over it, for each bound that it has.
+fn around_bounds(schema: &Value) -> Vec<(Value, Value)> {
+    let text = |length: usize| Value::from("x".repeat(length));
+    let bound = |schema: &Value, name: &str| schema[name].as_u64().map(|bound| usize::try_from(bound).unwrap());
+    let named = |count: usize| (0..count).map(|number| (number.to_string(), Value::from("x"))).collect::<Map<_, _>>();
+    let mut all = Vec::new();
+    all.extend(bound(schema, "maxLength").map(|most| (text(most), text(most + 1))));
+    all.extend(bound(schema, "maxItems").map(|most| (json!(vec!["x"; most]), json!(vec!["x"; most + 1]))));
+    all.extend(bound(schema, "maxProperties").map(|most| (json!(named(most)), json!(named(most + 1)))));
+    all.extend(bound(&schema["items"], "maxLength").map(|most| (json!([text(most)]), json!([text(most + 1)]))));
+    let item = &schema["additionalProperties"];
+    // The name belongs to the item.
+    all.extend(bound(item, "maxLength").map(|most| (json!({"a": text(most - 1)}), json!({"a": text(most + 1)}))));
+    all.extend(schema["oneOf"].as_array().into_iter().flatten().flat_map(around_bounds));
+    all
+}
+
+#[tokio::test]
+async fn bounds_in_the_schema_are_those_of_the_server() {
+    let server = Server::start().await;
+    let document = server.get("/openapi.json").send().await.is(200).json();
+    let schema_of = |reference: &Value| {
+        let name = reference["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        (document["components"]["schemas"][&name].clone(), name)
+    };
+    let mut checked = BTreeSet::new();
+    let operations = document["paths"].as_object().unwrap().iter();
+    for (path, method, operation) in operations.flat_map(|(path, item)| {
+        item.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation))
+    }) {
+        let reference = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if reference.is_null() {
+            continue;
+        }
+        let path = path.replace("{provider}", "sandbox").replace("{cred_id}", "0192d3f0-7c3a-7000-8000-000000000001");
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let (schema, name) = schema_of(reference);
+        let members = schema["oneOf"].as_array().map(|members| members.iter().map(schema_of).collect());
+        for (schema, name) in members.unwrap_or_else(|| vec![(schema, name)]) {
+            for (property, schema) in schema["properties"].as_object().unwrap() {
+                let exceeded = async |value: &Value| {
+                    let mut body = json!({ property: value });
+                    if let Some(tag) = schema_tag(&document, &name) {
+                        body["type"] = tag;
+                    }
+                    let reply = server.ask(method.clone(), &path).key(&server.key).json(&body).send().await;
+                    let faults = if reply.status == 422 { reply.detail() } else { json!([]) };
+                    faults.as_array().unwrap().iter().any(|fault| {
+                        let of_limit = ["at most", "more than"];
+                        let msg = fault["msg"].as_str().unwrap();
+                        let in_place = fault["loc"].as_array().unwrap().contains(&json!(property));
+                        in_place && of_limit.iter().any(|words| msg.contains(words))
+                    })
+                };
+                for (at, over) in around_bounds(schema) {
+                    assert!(!exceeded(&at).await, "{name}.{property}: the bound itself");
+                    assert!(exceeded(&over).await, "{name}.{property}: more than the bound");
+                    checked.insert(property.clone());
+                }
+            }
+        }
+    }
+    for property in [
+        "api_key",
+        "callback_params",
+        "callback_url",
+        "client_secret",
+        "code",
+        "further_scopes",
+        "headers",
+        "inputs",
+        "key",
+        "password",
+        "scopes",
+        "state_token",
+        "title",
+        "username",
+    ] {
+        assert!(checked.contains(property), "{property} has no bound in the schema");
+    }
+
+    let service = server.service_key(&[]).await;
+    let parameters = &document["paths"]["/v1/integrations/credentials"]["get"]["parameters"];
+    let user = parameters.as_array().unwrap().iter().find(|one| one["name"] == "Strongroom-User").unwrap();
+    let longest = usize::try_from(user["schema"]["maxLength"].as_u64().unwrap()).unwrap();
+    for (length, status) in [(longest, 200), (longest + 1, 400)] {
+        let ask = server.get("/v1/integrations/credentials").key(&service);
+        ask.header("Strongroom-User", &"u".repeat(length)).send().await.is(status);
+    }
+}
+
+/// The value of `type` in a member of a union.
+fn schema_tag(document: &Value, name: &str) -> Option<Value> {
+    let mapping = &document["components"]["schemas"]["CreateCredentialRequest"]["discriminator"]["mapping"];
+    let place = format!("#/components/schemas/{name}");
+    mapping.as_object()?.iter().find(|(_, one)| **one == place).map(|(tag, _)| json!(tag))
 }
 
 // Issue 19, section 5: `GET /providers` is 270 kB uncompressed each time.
