@@ -164,7 +164,10 @@ impl All {
         if entry.token_type.is_some() {
             self.unset("token_type", &["token_type"]);
         }
-        if withheld(entry).is_some() {
+        if withheld(entry).is_some() && entry.callback_scope.is_some() {
+            self.unset("callback_scope", &["callback_scope"]);
+            self.set("callback_scope", &["callback_scope"], "another");
+        } else if withheld(entry).is_some() {
             self.set("scope_member", &["scope_member"], "another");
             if entry.scope_prefix.is_some() {
                 self.unset("scope_prefix", &["scope_prefix"]);

@@ -5,6 +5,7 @@ use strongroom::catalog::Provider;
 /// A name, and the keys of its `[oauth]` beyond the URLs.
 const ENTRIES: &[(&str, &str)] = &[
     ("code_under_another_name", r#"code_param = "auth_code""#),
+    ("scopes_in_the_callback", r#"callback_scope = "granted""#),
     ("callback_kept", r#"callback_metadata = ["realmId", "shop"]"#),
     ("refresh_told_its_end", r#"refresh = { lifetime_member = "refresh_expires_in", lifetime = "3d" }"#),
     ("end_as_a_date", "expires_in_unit = \"date\"\nexpires_in_member = \"expires_at\""),

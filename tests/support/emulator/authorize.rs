@@ -21,13 +21,16 @@ impl Provider {
         require(self.clients.ids.contains(&authorization.client_id), "the client is unknown")?;
         require(self.clients.redirect_uri == authorization.redirect_uri, "the redirect URI is not registered")?;
         let mut to = Url::parse(&authorization.redirect_uri).map_err(|error| Violation(error.to_string()))?;
+        let granted = self.grants().granted(&authorization.scopes);
         let code = self.grants().approve(authorization);
         let entry = &self.rules.entry;
+        let granted = entry.callback_scope.as_ref().map(|name| (name, self.rules.written_scopes(&granted)));
         let issuer = entry.issuer.as_deref().filter(|_| entry.announces_iss);
         to.query_pairs_mut()
             .append_pair(entry.code_param.as_deref().unwrap_or("code"), &code)
             .extend_pairs(self.rules.callback_parameters())
             .append_pair("state", &state)
+            .extend_pairs(granted)
             .extend_pairs(issuer.map(|issuer| ("iss", issuer)));
         Ok(to)
     }

@@ -103,11 +103,17 @@ impl Grants {
         Ok(issued)
     }
 
+    /// Returns those of the requested scopes that this provider grants.
+    pub fn granted(&self, requested: &[String]) -> Vec<String> {
+        requested.iter().filter(|scope| self.granted_scopes.contains(scope)).cloned().collect()
+    }
+
     fn grant(&mut self, approved: &Authorization, requested: &[String]) -> Issued {
+        let scopes = self.granted(requested);
         self.all.push(Grant {
             client_id: approved.client_id.clone(),
             user: approved.user.clone(),
-            scopes: requested.iter().filter(|scope| self.granted_scopes.contains(scope)).cloned().collect(),
+            scopes,
             redirect_uri: approved.redirect_uri.clone(),
             ended: false,
             revocations: 0,

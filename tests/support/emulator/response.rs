@@ -68,7 +68,10 @@ impl Provider {
             tokens["refresh_token"] = refresh_token.as_str().into();
         }
         tokens["token_type"] = if entry.token_type.is_some() { OWN_WORD } else { "bearer" }.into();
-        tokens[&entry.scope_member] = self.rules.written_scopes(&issued.scopes).into();
+        // Such a provider names the granted scopes in the callback alone.
+        if entry.callback_scope.is_none() {
+            tokens[&entry.scope_member] = self.rules.written_scopes(&issued.scopes).into();
+        }
         if let Some(member) = entry.refresh.as_ref().and_then(|how| how.lifetime_member.as_ref()) {
             tokens[member] = Rules::REFRESH_LIFETIME.as_secs().into();
         }
@@ -126,7 +129,7 @@ impl Rules {
 
     /// Returns scopes in the provider's form: its separator, and its prefix unless the client sent
     /// it.
-    fn written_scopes(&self, scopes: &[String]) -> String {
+    pub(super) fn written_scopes(&self, scopes: &[String]) -> String {
         let entry = &self.entry;
         let separator = entry.answer_scope_separator.as_ref().unwrap_or(&entry.scope_separator).as_str();
         let prefix = entry.scope_prefix.as_deref().unwrap_or("");
