@@ -235,6 +235,9 @@ fn advice_on(error: &VaultError) -> Option<&'static str> {
         VaultError::DamagedKeyring(_) | VaultError::DamagedRow { .. } | VaultError::DoesNotHold { .. } => {
             "keep the file unchanged, and restore a backup beside it"
         }
+        VaultError::DamagedLeft(_) => {
+            "erase the damaged credentials with `strongroom vault repair`, then run `strongroom user remove` again"
+        }
         VaultError::TooManySlots(_) => "remove an unused slot first: `strongroom vault slot remove SLOT`",
         VaultError::Contended => "try again",
         VaultError::Store(error) => return advice_on_store(error),

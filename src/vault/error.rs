@@ -73,6 +73,9 @@ pub enum VaultError {
     /// Nothing was stored.
     #[error("the user was removed during this request")]
     UserRemoved,
+    /// The user's keys, logins and other credentials are removed.
+    #[error("{0} of the user's credentials are damaged, and stay with the user; everything else of it is removed")]
+    DamagedLeft(usize),
     /// The user would exceed its quota. Nothing was stored.
     #[error("the user may have at most {0}")]
     QuotaExceeded(QuotaLimit),
@@ -112,6 +115,7 @@ impl VaultError {
             Self::DamagedKeyring(_)
                 | Self::DamagedRow { .. }
                 | Self::DoesNotHold { .. }
+                | Self::DamagedLeft(_)
                 | Self::Store(StoreError::NotAVault(_))
                 | Self::Rollback { .. }
                 | Self::NoEpochFile(_)

@@ -10,7 +10,7 @@ use crate::vault::credentials::delete::DeletedCredential;
 use crate::vault::credentials::metadata::CredentialMetadata;
 use crate::vault::credentials::shared_grant::RevocationScope;
 use crate::vault::error::VaultError;
-use crate::vault::logins;
+use crate::vault::logins::{self, pending_login};
 use crate::vault::revocations::queue;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
@@ -25,12 +25,17 @@ pub struct RemovedUser {
     pub credentials: Vec<DeletedCredential>,
     /// The OAuth clients that they and the pending logins referred to.
     pub clients: BTreeSet<String>,
+    /// Number of credentials that do not open. They stay for a repair, and the user with them.
+    pub damaged: usize,
 }
 
 impl Users<'_> {
     /// Erases a user with its API keys, pending logins and credentials, in one transaction. Queues
     /// the tokens as `revocation` says of their provider; the queue keeps them for `retry_for`.
     /// Returns `None` if there is no such user.
+    ///
+    /// What does not open stays for a repair: only that may erase it, because the manifest does not
+    /// have it as it is.
     pub async fn remove(
         self,
         user: &UserId,
@@ -42,24 +47,16 @@ impl Users<'_> {
         self.core
             .write_durable(who, move |txn| {
                 let row = txn.tx.user(user.as_str())?;
-                let pending = txn.tx.take_pending_of(user.as_str())?;
                 let mut removed = RemovedUser::default();
-                for row in &pending {
-                    removed
-                        .clients
-                        .extend(logins::pending_login::open(txn.keyring, row).ok().map(|login| login.client_id));
-                }
-                logins::store::uncount(txn, &pending)?;
+                let had_logins = delete_logins(txn, &user, &mut removed)?;
                 // A service key can begin logins of a user that does not exist yet.
-                if row.is_none() && pending.is_empty() {
+                if row.is_none() && !had_logins {
                     return Ok(None);
                 }
                 api_key_record::remove_of(txn, user.as_str())?;
-                removed.credentials = delete_all(txn, &user, &revocation, retry_for)?;
-                let clients = removed.credentials.iter().filter_map(|one| one.summary.client_id.clone());
-                removed.clients.extend(clients);
-                if let Some(row) = &row {
-                    txn.removed(&aad(row), &row.sealed)?;
+                delete_credentials(txn, &user, (&revocation, retry_for), &mut removed)?;
+                if let Some(row) = row.filter(|_| removed.damaged == 0) {
+                    txn.removed(&aad(&row), &row.sealed)?;
                     txn.tx.delete_user(user.as_str())?;
                 }
                 txn.record(Action::UserRemove, Subject { user: Some(&user), ..Subject::default() })?;
@@ -69,34 +66,61 @@ impl Users<'_> {
     }
 }
 
+/// Deletes the pending logins of a user. Returns true if there were any.
+fn delete_logins(txn: &mut WriteTxn<'_>, user: &UserId, removed: &mut RemovedUser) -> Result<bool, VaultError> {
+    let mut had_logins = false;
+    for row in txn.tx.pending_of(user.as_str())?.iter().flatten() {
+        if let Ok(login) = pending_login::open(txn.keyring, row) {
+            removed.clients.insert(login.client_id);
+            txn.tx.delete_pending(row)?;
+            logins::store::uncount(txn, std::slice::from_ref(row))?;
+            had_logins = true;
+        }
+    }
+    Ok(had_logins)
+}
+
 /// Deletes the credentials of a user, newest first, so that of several with one grant the newest is
 /// revoked.
-fn delete_all(
+fn delete_credentials(
     txn: &mut WriteTxn<'_>,
     user: &UserId,
-    revocation: &impl Fn(&ProviderName) -> RevocationScope,
-    retry_for: Duration,
-) -> Result<Vec<DeletedCredential>, VaultError> {
+    (revocation, retry_for): (&impl Fn(&ProviderName) -> RevocationScope, Duration),
+    removed: &mut RemovedUser,
+) -> Result<(), VaultError> {
     let mut ended = HashSet::new();
-    let mut deleted = Vec::new();
-    for row in txn.tx.credentials(user.as_str(), None, "", None)?.iter().rev() {
-        let summary = open_summary(txn.keyring, row)?;
+    for row in txn.tx.credentials_each(user.as_str(), None, "", None)?.iter().rev() {
+        let Ok(row) = row else {
+            removed.damaged += 1;
+            continue;
+        };
+        let opened = open_summary(txn.keyring, row)
+            .and_then(|summary| open_secret(txn, row, &summary).map(|secret| (summary, secret)));
+        let (summary, secret) = match opened {
+            Err(error) if error.is_damage() => {
+                removed.damaged += 1;
+                continue;
+            }
+            opened => opened?,
+        };
         let revokes = match revocation(&summary.provider) {
             RevocationScope::Never => false,
             RevocationScope::Token => true,
             RevocationScope::UnlessShared(among) => ends_a_grant(&mut ended, &summary, among),
         };
-        let secret = if revokes { Some(open_secret(txn, row, &summary)?) } else { None };
         erase(txn, row, summary.host.as_ref())?;
         let queued = match secret {
-            Some(CredentialSecret::OAuth2(tokens)) => Some(queue::enqueue(txn, summary.revoked(), tokens, retry_for)?),
+            CredentialSecret::OAuth2(tokens) if revokes => {
+                Some(queue::enqueue(txn, summary.revoked(), tokens, retry_for)?)
+            }
             _ => None,
         };
         txn.record(Action::CredentialDelete, subject(&summary))?;
-        deleted.push(DeletedCredential { summary, revocation: queued });
+        removed.clients.extend(summary.client_id.clone());
+        removed.credentials.push(DeletedCredential { summary, revocation: queued });
     }
-    deleted.reverse();
-    Ok(deleted)
+    removed.credentials.reverse();
+    Ok(())
 }
 
 /// A grant: the providers of its server, its client and its account.

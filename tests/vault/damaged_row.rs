@@ -96,3 +96,31 @@ async fn damaged_recreatable_rows_are_reported_and_erased() {
     begin().await.is(200);
     server.ask(Method::GET, "/readyz").send().await.is(200);
 }
+
+#[tokio::test]
+async fn damaged_credential_does_not_stop_a_user_removal() {
+    let installation = Installation::new("").await;
+    let key = installation.key("alice");
+    let server = installation.serve().await;
+    for title in ["first", "second"] {
+        let body = json!({"type": "api_key", "api_key": "k", "title": title});
+        let path = "/v1/integrations/openai/credentials";
+        server.ask(Method::POST, path).key(&key).json(&body).send().await.is(201);
+    }
+    let file = rusqlite::Connection::open(installation.path("strongroom.db")).expect("the vault's file");
+    let row = "id = (SELECT min(id) FROM credential_secret)";
+    file.execute(&format!("UPDATE credential_secret SET secret = randomblob(109) WHERE {row}"), []).expect("SQL");
+
+    let removed = installation.run(&["user", "remove", "alice"]);
+    assert_eq!(removed.0.status.code(), Some(4));
+    for text in ["1 of the user's credentials are damaged", "strongroom vault repair", "strongroom user remove"] {
+        assert!(removed.stderr().contains(text), "{}", removed.stderr());
+    }
+    server.ask(Method::GET, "/v1/integrations/credentials").key(&key).send().await.is(401);
+    let left = || file.query_row("SELECT count(*) FROM credential", [], |row| row.get::<_, i64>(0)).expect("SQL");
+    assert_eq!((left(), installation.audited("credential.delete"), installation.audited("user.remove")), (1, 1, 1));
+    installation.run(&["vault", "repair", "--yes"]).must_succeed();
+    installation.run(&["user", "remove", "alice"]).must_succeed();
+    assert_eq!((left(), installation.run(&["user", "list", "--json"]).json()), (0, json!([])));
+    installation.run(&["vault", "verify"]).must_succeed();
+}

@@ -30,7 +30,7 @@ impl VaultAdmin {
 impl Broker {
     /// Removes the user with its API keys, pending logins and credentials, and then revokes its
     /// tokens at the providers. Calls `deleted` for each credential. Returns false if there is no
-    /// such user.
+    /// such user. Damaged credentials are an error, after everything else was removed.
     pub async fn remove_user(
         &self,
         user: &UserId,
@@ -39,7 +39,7 @@ impl Broker {
         let (broker, who) = (self.clone(), AuditContext::command_line());
         let revocation = move |provider: &ProviderName| broker.revocation_before_discovery(provider);
         let retry_for = self.0.config.vault.revoke_retry;
-        let Some(RemovedUser { credentials, clients }) =
+        let Some(RemovedUser { credentials, clients, damaged }) =
             self.0.vault.users().remove(user, revocation, retry_for, &who).await?
         else {
             return Ok(false);
@@ -52,6 +52,6 @@ impl Broker {
             deleted(&summary.provider, DeleteResponse { deleted: true, credentials_id, revoked });
         }
         self.drop_unused_clients(self.0.clock.now(), Some(&clients)).await?;
-        Ok(true)
+        if damaged > 0 { Err(VaultError::DamagedLeft(damaged).into()) } else { Ok(true) }
     }
 }

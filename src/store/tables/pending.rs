@@ -49,6 +49,12 @@ impl View<'_> {
         self.rows(&sql, params![after, now, now.saturating_add(AHEAD), limit], read)
     }
 
+    /// Returns all logins of a user. A row that cannot be read is an error in its place.
+    pub(crate) fn pending_of(&self, user: &str) -> Result<Vec<Result<PendingRow, StoreError>>, StoreError> {
+        let sql = "SELECT * FROM pending_authorization WHERE user = ?";
+        self.rows(sql, [user], |row| Ok(PendingRow::read(row).map_err(StoreError::from)))
+    }
+
     /// Returns the login with this hash, of any user.
     pub(crate) fn pending_at(&self, state_hash: &[u8; 32]) -> Result<Option<PendingRow>, StoreError> {
         self.row("SELECT * FROM pending_authorization WHERE state_hash = ?", [state_hash], PendingRow::read)
@@ -137,14 +143,6 @@ impl Tx<'_> {
                          ROWS UNBOUNDED PRECEDING))
                  WHERE number > ? OR bytes > ? LIMIT ?) RETURNING *";
         let deleted = self.rows(sql, params![user, keep.0, keep.1, limit], PendingRow::read)?;
-        self.discount(&deleted)?;
-        Ok(deleted)
-    }
-
-    /// Deletes all logins of a user and returns them.
-    pub(crate) fn take_pending_of(&self, user: &str) -> Result<Vec<PendingRow>, StoreError> {
-        let sql = "DELETE FROM pending_authorization WHERE user = ? RETURNING *";
-        let deleted = self.rows(sql, [user], PendingRow::read)?;
         self.discount(&deleted)?;
         Ok(deleted)
     }

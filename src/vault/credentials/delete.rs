@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::credential_record::{erase, open_secret, open_summary, subject};
 use super::read::Credentials;
 use crate::id::{CredentialId, UserId};
-use crate::kind::Kind;
 use crate::vault::error::VaultError;
 use crate::vault::revocations::queue;
 use crate::vault::secrets::credential_secret::CredentialSecret;
@@ -43,18 +42,16 @@ impl Credentials<'_> {
             .write_durable(who, move |txn| {
                 let Some(row) = txn.tx.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
                 let summary = open_summary(txn.keyring, &row)?;
-                let tokens = match (summary.kind, &revocation) {
-                    (Kind::OAuth2, RevocationScope::Token) => Some(open_secret(txn, &row, &summary)?),
-                    (Kind::OAuth2, RevocationScope::UnlessShared(among))
-                        if !is_shared(txn, &summary, among, Some(&summary.id))? =>
-                    {
-                        Some(open_secret(txn, &row, &summary)?)
-                    }
-                    _ => None,
+                // A damaged secret stays for a repair: the manifest does not have it as it is.
+                let secret = open_secret(txn, &row, &summary)?;
+                let revokes = match &revocation {
+                    RevocationScope::Never => false,
+                    RevocationScope::Token => true,
+                    RevocationScope::UnlessShared(among) => !is_shared(txn, &summary, among, Some(&summary.id))?,
                 };
                 erase(txn, &row, summary.host.as_ref())?;
-                let queued = match tokens {
-                    Some(CredentialSecret::OAuth2(tokens)) => {
+                let queued = match secret {
+                    CredentialSecret::OAuth2(tokens) if revokes => {
                         Some(queue::enqueue(txn, summary.revoked(), tokens, retry_for)?)
                     }
                     _ => None,

@@ -296,3 +296,50 @@ async fn login_for_a_damaged_credential_keeps_its_tokens() {
         assert!(matches!(damaged, Err(VaultError::DamagedRow { .. })), "{damage}: it is still told of");
     }
 }
+
+#[tokio::test]
+async fn damaged_rows_of_a_removed_user_stay_for_a_repair() {
+    for change in [
+        "UPDATE credential SET updated_at = 1",
+        "UPDATE credential SET data_key = -1",
+        "UPDATE credential_secret SET secret = randomblob(109)",
+        "DELETE FROM credential_secret",
+    ] {
+        let (bench, who) = (Bench::new(), AuditContext::command_line());
+        let (first, second) = (bench.connect("alice", Some("1")).await, bench.connect("alice", Some("2")).await);
+        for state in ["s", "t"] {
+            bench.vault.logins().begin(state, super::pending::login(&bench, "alice"), &who).await.unwrap();
+        }
+        super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
+        let login = "state_hash = (SELECT min(state_hash) FROM pending_authorization)";
+        bench.attack(&format!("{change} WHERE id = '{}'", first.id));
+        bench.attack(&format!("UPDATE pending_authorization SET data_key = -1 WHERE {login}"));
+        let alice = user("alice");
+        let remove = || bench.vault.users().remove(&alice, |_| RevocationScope::Token, WEEK, &who);
+        let removed = remove().await.unwrap().unwrap();
+        assert_eq!((removed.damaged, removed.credentials.len()), (1, 1), "{change}");
+        assert_eq!(removed.credentials[0].summary.id, second.id);
+        assert!(removed.credentials[0].revocation.is_some());
+        let status = bench.vault.status().unwrap();
+        assert_eq!((status.credentials, status.pending, status.api_keys), (1, 1, 0), "{change}");
+        assert!(bench.vault.users().exists(&alice).unwrap(), "its credential refers to it");
+        let plan = bench.vault.integrity().plan_repair(&who).await.unwrap();
+        assert_eq!(plan.damaged.len(), 2, "{change}: {plan:?}");
+        bench.vault.integrity().repair(&plan, &who).await.unwrap();
+        assert_eq!(remove().await.unwrap().unwrap().damaged, 0);
+        assert!(!bench.vault.users().exists(&alice).unwrap());
+        assert_eq!(bench.vault.integrity().verify().unwrap().findings, [], "{change}");
+    }
+}
+
+#[tokio::test]
+async fn credential_with_a_damaged_secret_is_not_deleted() {
+    let bench = Bench::new();
+    let stored = bench.add("alice", "x", api_key("k")).await;
+    bench.attack("UPDATE credential_secret SET secret = randomblob(109)");
+    let (alice, who) = (user("alice"), AuditContext::system());
+    let deleted = bench.vault.credentials().delete(&alice, &stored.id, RevocationScope::Never, WEEK, &who).await;
+    assert!(matches!(deleted, Err(VaultError::DamagedRow { .. })));
+    let plan = bench.vault.integrity().plan_repair(&who).await.unwrap();
+    assert_eq!((plan.damaged.len(), plan.rest.len()), (1, 0));
+}
