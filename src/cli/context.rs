@@ -44,7 +44,14 @@ impl Context {
 
     /// Opens the vault for a short command that contacts no provider. A server may be running.
     pub(super) fn admin(&self) -> Result<VaultAdmin, Failure> {
-        Ok(open(&self.installation(ClientSecrets::Leave)?, OpenMode::Command)?.0)
+        Ok(self.opened()?.1)
+    }
+
+    /// Opens the vault as [`Self::admin`] does, for a command that needs the settings too.
+    pub(super) fn opened(&self) -> Result<(Installation, VaultAdmin), Failure> {
+        let installation = self.installation(ClientSecrets::Leave)?;
+        let (admin, _) = open(&installation, OpenMode::Command)?;
+        Ok((installation, admin))
     }
 
     /// Builds a broker for a short command. A client secret that cannot be read gives a warning

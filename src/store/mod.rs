@@ -19,7 +19,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 pub(crate) use rusqlite::types::ValueRef;
 
-pub use engine::file::check as check_files;
+pub use engine::file::{check as check_files, folder_of};
 pub(crate) use engine::{Cached, CheckedState, DeferredWrite, Tx, View, WritePriority};
 pub(crate) use error::JobError;
 pub use error::StoreError;

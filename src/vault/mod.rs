@@ -36,7 +36,7 @@ mod user_removal;
 mod users;
 
 pub(crate) use crate::store::CheckedState;
-pub use crate::store::{AuditFilter, AuditRow, StoreError, check_files};
+pub use crate::store::{AuditFilter, AuditRow, StoreError, check_files, folder_of};
 pub use api_keys::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
 pub use api_keys::limits::{KeyLimits, TooManyLimits};
 pub use api_keys::update::{ApiKeyUpdate, UpdateRefused};

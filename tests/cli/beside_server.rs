@@ -1,5 +1,6 @@
 //! Commands beside a running server: what the one changes, the other sees at once, and nothing is revoked by halves.
 
+use crate::support::eventually;
 use crate::support::process::{Installation, sandbox, sandbox_settings};
 use http::Method;
 use serde_json::json;
@@ -126,14 +127,8 @@ async fn hangup_and_user_signals_do_not_end_the_server() {
     let installation = Installation::new("").await;
     let server = installation.serve().await;
     for name in ["HUP", "USR1", "USR2"] {
-        let sent = std::process::Command::new("kill").args([format!("-{name}"), server.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
-        for _ in 0..100 {
-            if server.log().contains(&format!("SIG{name} is ignored")) {
-                break;
-            }
-        }
-        assert!(server.log().contains(&format!("SIG{name} is ignored")), "{}", server.log());
+        server.signal(name);
+        eventually("the log says so", async || server.log().contains(&format!("SIG{name} is ignored"))).await;
         server.ask(Method::GET, "/readyz").send().await.is(200);
     }
     assert_eq!(server.stop().code(), Some(0));

@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 
 use crate::support::command::Desk;
 use crate::support::http::{Ask, Reply};
+use crate::support::process::signal;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ impl Drop for Running {
 }
 
 fn terminate(child: &Child) {
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    signal(child, "TERM");
 }
 
 /// `dev` as a test suite starts it: its one line, and the running process.

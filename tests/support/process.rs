@@ -409,9 +409,13 @@ impl Process {
 
     /// A signal, `ABRT` say, and the end of the process.
     pub fn signal_and_wait(mut self, name: &str) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill runs");
+        signal(&self.child, name);
         self.child.wait().expect("the process ends")
+    }
+
+    /// Sends a signal, `STOP` say.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 }
 
@@ -420,6 +424,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal, `INT` say.
+pub fn signal(process: &Child, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), process.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
 }
 
 /// A command under way; killed when dropped.
@@ -455,8 +465,7 @@ impl Running {
 
     /// Sends a signal, `INT` say.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
+        signal(&self.child, name);
     }
 
     /// Waits for its end: exit code, stdout, and all of stderr.

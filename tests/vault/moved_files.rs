@@ -4,8 +4,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::in_ci;
 use crate::support::process::{Finished, Installation, Process};
+use crate::support::{eventually, in_ci};
 use http::Method;
 use serde_json::json;
 
@@ -36,11 +36,6 @@ async fn create(server: &Process, key: &str) -> u16 {
     sent.map_or(0, |reply| reply.status)
 }
 
-fn signal(server: &Process, name: &str) {
-    let sent = Command::new("kill").args([format!("-{name}"), server.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
-}
-
 #[track_caller]
 fn refused(finished: &Finished, why: &str) {
     assert_eq!(finished.0.status.code(), Some(1), "{}", finished.stderr());
@@ -51,7 +46,7 @@ fn refused(finished: &Finished, why: &str) {
 async fn nothing_is_created_where_a_server_runs() {
     let (installation, _, server) = served().await;
     // Paused, so that it does not notice the move before the commands are run.
-    signal(&server, "STOP");
+    server.signal("STOP");
     // As an operator does it who keeps the old vault: the lock file is no data, so it stays.
     move_away(&installation, &FILES[..3]);
     let path = installation.path("strongroom.db");
@@ -64,7 +59,7 @@ async fn nothing_is_created_where_a_server_runs() {
         refused(&installation.run(command), "another server");
         assert!(!installation.path("strongroom.db").exists(), "{command:?}");
     }
-    signal(&server, "CONT");
+    server.signal("CONT");
     assert_eq!(server.end().await.code(), Some(1));
 }
 
@@ -151,4 +146,22 @@ async fn vault_mounted_as_a_single_file_is_refused() {
         .output()
         .expect("unshare runs");
     refused(&Finished(ended), "mounted as a single file");
+}
+
+#[tokio::test]
+async fn second_name_of_the_vault_is_logged() {
+    let (installation, _, server) = served().await;
+    let said = || server.log().matches("has 2 names (hard links").count();
+    let ready = async || server.ask(Method::GET, "/readyz").send().await.is(200);
+    ready().await;
+    assert_eq!(said(), 0);
+    fs::hard_link(installation.path("strongroom.db"), installation.path("copy.db")).expect("a hard link");
+    ready().await;
+    ready().await;
+    eventually("the log names it", async || said() == 1).await;
+    fs::remove_file(installation.path("copy.db")).expect("the link");
+    ready().await;
+    fs::hard_link(installation.path("strongroom.db"), installation.path("copy.db")).expect("a hard link");
+    ready().await;
+    eventually("the log names it again", async || said() == 2).await;
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::vault::folder_of;
+
 /// Shares of free space, in percent, below which a warning is logged.
 const LEVELS: [u64; 2] = [10, 5];
 
@@ -17,8 +19,7 @@ pub struct FreeDisk {
 impl FreeDisk {
     /// Asks for the disk of this file's folder; `None` if the system does not tell.
     pub fn of(file: &Path) -> Option<Self> {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let disk = rustix::fs::statvfs(folder).ok()?;
+        let disk = rustix::fs::statvfs(folder_of(file)).ok()?;
         let (free, size) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
         (size > 0).then_some(Self { free, size })
     }

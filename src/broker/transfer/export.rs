@@ -14,7 +14,7 @@ use crate::broker::vault::passphrase::{self, ShortPassphrase};
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::vault::{
-    AuditContext, ClientRegistration, CredentialSecret, ExportWriter, TransferredCredential, VaultError,
+    AuditContext, ClientRegistration, CredentialSecret, ExportWriter, TransferredCredential, VaultError, folder_of,
 };
 
 /// Credentials exported in one transaction.
@@ -72,7 +72,7 @@ impl Broker {
             Some(user) if !self.0.vault.users().exists(&user)? => return Err(ExportError::NoUser(user)),
             user => self.admin(who.clone()).one_or_all_users(user)?,
         };
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(file);
         let private = Permissions::from_mode(0o600);
         let temporary = tempfile::Builder::new().prefix(".strongroom-export-").permissions(private).tempfile_in(folder);
         let mut writer = self.0.vault.transfer().begin_export(BufWriter::new(temporary?), passphrase)??;

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::broker::installation::Installation;
+use crate::vault::folder_of;
 
 const BY_EVERYONE: u32 = 0o002;
 const BY_GROUP: u32 = 0o020;
@@ -66,10 +67,6 @@ impl Installation {
         }
         found.into_iter().collect()
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Returns the exposure of a path. A missing path has none.

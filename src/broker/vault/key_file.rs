@@ -9,7 +9,7 @@ use super::master_key::UnlockError;
 use super::passphrase::check_new;
 use crate::config::{SecretReader, SecretSource};
 use crate::random::Random;
-use crate::vault::{MasterKey, MasterKeyError, VaultError};
+use crate::vault::{MasterKey, MasterKeyError, VaultError, folder_of};
 
 /// A new master key for a vault.
 #[derive(Debug)]
@@ -93,8 +93,7 @@ pub(super) fn remove_incomplete(file: &Path) -> Result<(), VaultError> {
 
 /// Syncs the folder: only then is the name of a new file on disk.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 pub(super) fn refused(what: &'static str, path: &Path, source: io::Error) -> VaultError {

@@ -2,14 +2,13 @@
 
 use clap::Args;
 
-use crate::broker::{AuditEntry, AuditFilter, OpenMode};
+use crate::broker::{AuditEntry, AuditFilter};
 use crate::cli::arguments;
-use crate::cli::context::{Context, open};
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::names;
 use crate::cli::output::Output;
 use crate::clock::UnixTime;
-use crate::config::ClientSecrets;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 
 /// Filter and output format.
@@ -53,8 +52,7 @@ pub(in crate::cli) struct AuditListArgs {
 impl AuditListArgs {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let json = self.json;
-        let installation = context.installation(ClientSecrets::Leave)?;
-        let (admin, _) = open(&installation, OpenMode::Command)?;
+        let (installation, admin) = context.opened()?;
         let filter = self.filter();
         let entries = admin.audit_rows(&filter)?;
         if entries.is_empty() {

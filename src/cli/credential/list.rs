@@ -2,13 +2,12 @@
 
 use clap::ValueEnum;
 
-use crate::broker::{OpenMode, VaultError};
-use crate::cli::context::{Context, open};
+use crate::broker::VaultError;
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::names::check_filters;
 use crate::cli::output::{Output, note};
 use crate::clock::UnixTime;
-use crate::config::ClientSecrets;
 use crate::id::{ProviderName, UserId};
 
 /// A status to filter by.
@@ -42,8 +41,7 @@ pub(in crate::cli) fn list(
     context: &Context,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let installation = context.installation(ClientSecrets::Leave)?;
-    let (admin, _) = open(&installation, OpenMode::Command)?;
+    let (installation, admin) = context.opened()?;
     let (mut listed, damaged) = admin.credentials(user.cloned(), provider)?;
     if listed.is_empty() && damaged.is_empty() {
         let known = provider.map_or(Ok(()), |name| installation.provider(name.as_str()).map(|_| ()));

@@ -5,14 +5,13 @@ use serde_json::json;
 
 use super::check::check_limits;
 use super::shown::{holder_text, limits_text};
-use crate::broker::{KeyHolder, KeyLimits, NewApiKey, OpenMode, UserPattern};
+use crate::broker::{KeyHolder, KeyLimits, NewApiKey, UserPattern};
 use crate::cli::arguments;
-use crate::cli::context::{Context, open};
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
 use crate::clock::UnixTime;
-use crate::config::ClientSecrets;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::permission::{Permission, Permissions};
 
@@ -65,8 +64,7 @@ impl Create {
         let limits =
             KeyLimits::new(self.providers, self.credentials).map_err(|error| Failure::new(error.to_string()))?;
         let permissions = Permissions::from_iter(self.permissions);
-        let installation = context.installation(ClientSecrets::Leave)?;
-        let (admin, _) = open(&installation, OpenMode::Command)?;
+        let (installation, admin) = context.opened()?;
         check_limits(&installation, &admin, &holder, &limits)?;
         let new = NewApiKey { name: self.name, holder, permissions, limits, expires_at: self.expires };
         let (key, text) = block_on(admin.create_api_key(new))??;

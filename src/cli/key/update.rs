@@ -5,14 +5,13 @@ use clap::Args;
 
 use super::check::{check_limits, no_key};
 use super::shown::{expiry_text, holder_text, limits_text, listed};
-use crate::broker::{ApiKeyUpdate, OpenMode, UpdateRefused, UserPattern};
+use crate::broker::{ApiKeyUpdate, UpdateRefused, UserPattern};
 use crate::cli::arguments::{self, NewEnd};
-use crate::cli::context::{Context, open};
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::clock::Clock;
-use crate::config::ClientSecrets;
 use crate::id::{ApiKeyId, CredentialId, ProviderName};
 use crate::permission::{Permission, Permissions};
 
@@ -58,8 +57,7 @@ impl Update {
             let changes = "--name, --permission, --users, --provider, --credential, --expires or another option";
             Failure::configuration("nothing to change").advise(format!("give {changes} of `key update --help`"))
         })?;
-        let installation = context.installation(ClientSecrets::Leave)?;
-        let (admin, _) = open(&installation, OpenMode::Command)?;
+        let (installation, admin) = context.opened()?;
         if let Some(key) = admin.api_keys()?.iter().find(|key| key.id == id) {
             let changed = update.apply(key).map_err(refused)?;
             // Only new limits are checked: a credential of the former ones may be deleted.

@@ -1,14 +1,12 @@
 //! `strongroom vault status`: shows the state of the vault.
 
-use crate::broker::{OpenMode, VaultReport};
-use crate::cli::context::{Context, open};
+use crate::broker::VaultReport;
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::config::ClientSecrets;
 
 pub(in crate::cli) fn status(json: bool, context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let installation = context.installation(ClientSecrets::Leave)?;
-    let (admin, _) = open(&installation, OpenMode::Command)?;
+    let (installation, admin) = context.opened()?;
     let status = admin.status(&installation)?;
     if json { out.json(&status) } else { tell(&status, out) }
 }

@@ -169,13 +169,14 @@ pub fn check(path: &Path) -> Vec<String> {
     warnings
 }
 
+/// Returns the folder of a file; the current one if the path has none.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn resolve_folder(path: &Path) -> Result<PathBuf, StoreError> {
     let Some(name) = path.file_name() else { return Err(StoreError::NotAVault(path.to_owned())) };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match fs::canonicalize(folder) {
+    match fs::canonicalize(folder_of(path)) {
         Ok(folder) => Ok(folder.join(name)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(path.to_owned())),
         Err(error) => Err(refused("cannot open the folder of", path, &error)),

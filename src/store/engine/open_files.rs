@@ -7,13 +7,19 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::file::beside;
 use crate::store::error::StoreError;
 
 /// The files of an open vault, as they were when it was opened.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OpenFiles(Vec<(PathBuf, FileId)>);
+pub(crate) struct OpenFiles {
+    files: Vec<(PathBuf, FileId)>,
+    /// True if the vault file had several names when it was last checked. Shared by all clones.
+    is_linked: Arc<AtomicBool>,
+}
 
 /// Device and inode.
 type FileId = (u64, u64);
@@ -32,7 +38,7 @@ impl OpenFiles {
         if let Some(found) = lock.and_then(|lock| lock.metadata().ok()) {
             found_files.push((beside(vault, ".lock"), id(&found)));
         }
-        let files = Self(found_files);
+        let files = Self { files: found_files, is_linked: Arc::default() };
         files.check()?;
         Ok(files)
     }
@@ -40,14 +46,28 @@ impl OpenFiles {
     /// Checks that each file is still at its path.
     ///
     /// # Errors
-    /// [`StoreError::Stopped`] if one is not. A path that cannot be looked at is no error.
+    /// [`StoreError::Stopped`] if one is not. A path that cannot be looked at is no error. A second
+    /// name of the vault file is logged once.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        self.0.iter().try_for_each(in_place)
+        self.files.iter().try_for_each(in_place)?;
+        self.watch_names();
+        Ok(())
     }
 
     /// Checks the vault file alone, which costs a microsecond: for every request.
     pub(crate) fn check_vault(&self) -> Result<(), StoreError> {
-        self.0.first().map_or(Ok(()), in_place)
+        self.files.first().map_or(Ok(()), in_place)
+    }
+
+    fn watch_names(&self) {
+        let Some((path, _)) = self.files.first() else { return };
+        let Ok(names) = fs::symlink_metadata(path).map(|found| found.nlink()) else { return };
+        if !self.is_linked.swap(names > 1, Ordering::Relaxed) && names > 1 {
+            tracing::error!(
+                "{} has {names} names (hard links, as of `cp -al` or `rsync --link-dest`): a copy under another name is this same file, and no server starts with it. Remove the other names",
+                path.display()
+            );
+        }
     }
 }
 

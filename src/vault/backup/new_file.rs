@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 use super::error::BackupError;
+use crate::store::folder_of;
 use crate::vault::error::VaultError;
 
 /// Suffix of a file that is being written.
@@ -96,10 +97,6 @@ pub fn remove_abandoned(folder: &Path, prefix: &str) {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> BackupError {

@@ -22,6 +22,7 @@ use std::str::FromStr;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use subtle::ConstantTimeEq;
 
+use crate::store::folder_of;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys;
 use crate::vault::error::VaultError;
@@ -112,7 +113,7 @@ impl EpochFile {
     }
 
     fn folder(&self) -> &Path {
-        self.0.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        folder_of(&self.0)
     }
 
     /// Takes a lock against other processes of this vault, held until the file is dropped. A
