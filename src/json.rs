@@ -23,13 +23,18 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Parses a JSON object whose other members matter more than a malformed one, such as a token
+/// Parses a JSON text in which a malformed member matters less than the others, such as a token
 /// response. Bytes that are not UTF-8 are read as Latin-1, half a surrogate pair as U+FFFD, and a
 /// member with two different values as a nested list, which no reader takes for a text or a number.
-pub(crate) fn parse_object_tolerantly(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn parse_tolerantly(bytes: &[u8]) -> Option<Value> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = repair_strings(&decode(bytes));
-    match serde_json::from_str::<Parsed<Tolerant>>(&text).ok()?.0 {
+    serde_json::from_str::<Parsed<Tolerant>>(&text).ok().map(|tolerant| tolerant.0)
+}
+
+/// Parses a JSON object like [`parse_tolerantly`]; `None` if the text is another value.
+pub(crate) fn parse_object_tolerantly(bytes: &[u8]) -> Option<Map<String, Value>> {
+    match parse_tolerantly(bytes)? {
         Value::Object(members) => Some(members),
         _ => None,
     }

@@ -5,13 +5,12 @@ use http::{HeaderMap, StatusCode};
 
 use super::client_auth::client::Client;
 use super::client_auth::request::ClientRequest;
-use super::message::error::{BuildError, ClientRejection, error_code};
+use super::message::error::{BuildError, ClientRejection, INVALID_CLIENT, error_code, error_members};
 use super::message::parameters::Parameters;
 use super::message::request::{add_access_token, add_headers};
 use super::message::sanitize::Sanitizer;
 use crate::catalog::entry::{OAuth, RefreshWith, Revoke, RevokeAuth, TokenAuth, TokenKind};
 use crate::egress::{Egress, EgressError, EgressResponse};
-use crate::json;
 use crate::secret::Secret;
 
 /// The tokens of a grant.
@@ -39,6 +38,8 @@ pub enum RevokeError {
         status: u16,
         /// Error code of the response, sanitized.
         error: Option<String>,
+        /// True if the provider rejects the client's authentication.
+        client: bool,
     },
     /// The request could not be built.
     #[error(transparent)]
@@ -59,7 +60,7 @@ impl RevokeError {
 
 impl ClientRejection for RevokeError {
     fn rejects_client(&self) -> bool {
-        matches!(self, Self::Refused { error: Some(error), .. } if error == "invalid_client")
+        matches!(self, Self::Refused { client: true, .. })
     }
 }
 
@@ -111,7 +112,9 @@ pub async fn revoke(
         Some(error) => Err(error),
         None if revoked.contains(&Revoked::Confirmed) => Ok(()),
         None if revoked.is_empty() => Err(RevokeError::NoToken),
-        None => Err(RevokeError::Refused { status: 400, error: Some("unsupported_token_type".to_owned()) }),
+        None => {
+            Err(RevokeError::Refused { status: 400, error: Some("unsupported_token_type".to_owned()), client: false })
+        }
     }
 }
 
@@ -156,7 +159,7 @@ async fn revoke_one(
 /// entry's own codes for a token that is gone already count as a success too. The body of a 5xx is
 /// not believed.
 fn read(response: &EgressResponse, how: &Revoke, sanitizer: &Sanitizer) -> Result<Revoked, RevokeError> {
-    let error = json::parse_object(&response.body).and_then(|members| error_code(&members));
+    let error = error_members(&response.body).and_then(|members| error_code(&members));
     let status = response.status;
     let is_answer = status.is_success() || status.is_client_error();
     match error.as_deref() {
@@ -166,7 +169,8 @@ fn read(response: &EgressResponse, how: &Revoke, sanitizer: &Sanitizer) -> Resul
         Some("unsupported_token_type") if status == StatusCode::BAD_REQUEST => Ok(Revoked::UnsupportedKind),
         error => Err(RevokeError::Refused {
             status: status.as_u16(),
-            error: error.map(|error| sanitizer.shown_error(error)),
+            client: error.is_some_and(|code| code.eq_ignore_ascii_case(INVALID_CLIENT)),
+            error: error.map(|error| sanitizer.error(error)),
         }),
     }
 }

@@ -36,6 +36,9 @@ const MAX_TITLE: usize = 200;
 /// logins.
 const TOO_SHORT: i64 = 900;
 
+/// Maximum number of authorization servers of one resource whose metadata are requested.
+const MAX_AUTHORIZATION_SERVERS: usize = 3;
+
 /// Result of a discovery, sealed with the login and then with the credential.
 #[derive(Serialize, Deserialize)]
 struct Found {
@@ -84,17 +87,7 @@ impl Broker {
         } else {
             found.map_err(|error| unusable(&error))?
         };
-        // If there are several, take the one that our configured client is registered at, else the
-        // first.
-        let mut servers = resource.authorization_servers.iter();
-        let preferred =
-            servers.clone().find(|one| mcp.issuer.as_ref().is_some_and(|issuer| oauth::is_same_issuer(one, issuer)));
-        let issuer = preferred.or(servers.next()).ok_or_else(|| unusable(&ResourceError::NoAuthorizationServer))?;
-        let metadata = match Metadata::fetch(&egress, issuer).await {
-            Err(error) if is_legacy && error.is_absent() => Metadata::of_legacy_server(issuer),
-            fetched => fetched,
-        };
-        let metadata = metadata.map_err(|error| undiscovered(&error))?;
+        let metadata = metadata_of(&egress, mcp, &resource, is_legacy).await?;
         check_s256(&metadata.code_challenge_methods_supported, assumes_s256, &provider.name)?;
         let (whose, client, token_auth) =
             self.mcp_client((caller, &egress), provider, mcp, &resource, &metadata, redirect_uri).await?;
@@ -254,7 +247,7 @@ impl Broker {
         let announced = &metadata.token_endpoint_auth_methods_supported;
         let token_auth = oauth::preferred_auth(announced)
             .ok_or_else(|| unable("the authorization server offers no supported client authentication method"))?;
-        let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, scopes };
+        let request = RegistrationRequest { client_name: "Strongroom", redirect_uri, token_auth, announced, scopes };
         let registered = oauth::register(egress, endpoint, &request).await;
         let registered = registered.map(|new| registration(new, provider, redirect_uri));
         registered.map_err(|error| match error {
@@ -316,6 +309,42 @@ fn registration(new: Registration, provider: &ProviderName, redirect_uri: &str) 
             access_token,
         }),
     }
+}
+
+/// Fetches the metadata of the authorization server at which our configured client is registered,
+/// or else of the first one in the resource's order whose metadata can be had.
+async fn metadata_of(
+    egress: &Egress,
+    mcp: &Mcp,
+    resource: &ProtectedResource,
+    is_legacy: bool,
+) -> Result<Metadata, Error> {
+    let servers = &resource.authorization_servers;
+    let is_ours = |one: &&String| mcp.issuer.as_ref().is_some_and(|issuer| oauth::is_same_issuer(one, issuer));
+    let candidates = match servers.iter().find(is_ours) {
+        Some(ours) => std::slice::from_ref(ours),
+        None => &servers[..servers.len().min(MAX_AUTHORIZATION_SERVERS)],
+    };
+    let mut failed = unusable(&ResourceError::NoAuthorizationServer);
+    for (position, issuer) in candidates.iter().enumerate() {
+        let fetched = match Metadata::fetch(egress, issuer).await {
+            Err(error) if is_legacy && error.is_absent() => Metadata::of_legacy_server(issuer),
+            fetched => fetched,
+        };
+        let error = match fetched {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => undiscovered(&error),
+        };
+        // A server that is too slow has used up the time of this request.
+        let is_slow = matches!(error, Error::ServerTooSlow(_));
+        if position == 0 || is_slow {
+            failed = error;
+        }
+        if is_slow {
+            break;
+        }
+    }
+    Err(failed)
 }
 
 fn way_of(name: &str) -> TokenAuth {

@@ -16,7 +16,7 @@ use crate::catalog::entry::GrantType;
 use crate::clock::UnixTime;
 use crate::egress;
 use crate::kind::Kind;
-use crate::oauth::{self, BuildError, ErrorResponse, Grant, OAuthError, RefreshRequest};
+use crate::oauth::{self, BuildError, Grant, OAuthError, RefreshRequest};
 use crate::vault::{
     AuditContext, CredentialMetadata, CredentialStatus, RefreshEnd, RefreshFailure, RefreshStart, RefreshTerms,
     RefreshTicket, Refreshed, Renewal, RevocationScope, StoreError, Tokens, VaultError,
@@ -383,9 +383,7 @@ fn decline(
 /// Formats the error, with advice if the configuration is wrong.
 fn shown(error: &OAuthError) -> String {
     match error {
-        OAuthError::Refused(ErrorResponse { error: code, .. })
-            if code == "invalid_client" || code == "unauthorized_client" =>
-        {
+        OAuthError::Refused(response) if response.names_client() => {
             format!("{error} (check client_id and client_secret of this provider)")
         }
         _ => error.to_string(),

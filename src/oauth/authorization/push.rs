@@ -12,7 +12,7 @@ use crate::egress::{Egress, EgressResponse};
 use crate::json;
 use crate::oauth::client_auth::client::Client;
 use crate::oauth::client_auth::request::ClientRequest;
-use crate::oauth::message::error::{BuildError, InvalidResponse, OAuthError, refusal};
+use crate::oauth::message::error::{BuildError, InvalidResponse, OAuthError, error_members, refusal};
 use crate::oauth::message::retry_after::RetryAfter;
 use crate::oauth::message::sanitize::Sanitizer;
 
@@ -51,7 +51,8 @@ fn read(response: &EgressResponse, sanitizer: &Sanitizer) -> Result<Pushed, OAut
     let members = json::parse_object(&response.body).unwrap_or_default();
     let status = response.status;
     let explains = status.is_success() || status.is_client_error();
-    if let Some(refused) = refusal(&members, sanitizer).filter(|_| explains) {
+    let refused = error_members(&response.body).and_then(|members| refusal(&members, sanitizer));
+    if let Some(refused) = refused.filter(|_| explains) {
         return Err(OAuthError::Refused(refused));
     }
     if !matches!(status, StatusCode::CREATED | StatusCode::OK) {

@@ -13,8 +13,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::egress::{Egress, EgressError, EgressRequest, EgressResponse};
 use crate::jose::{self, Algorithm, Header, SigningKey};
-use crate::json;
-use crate::oauth::message::error::BuildError;
+use crate::oauth::message::error::{BuildError, error_members};
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -131,7 +130,8 @@ fn wants_nonce(response: &EgressResponse) -> bool {
     match response.status {
         StatusCode::UNAUTHORIZED if is_challenge(&response.headers) => true,
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => {
-            json::parse(&response.body).is_some_and(|body| body.get("error").and_then(Value::as_str) == Some(USE_NONCE))
+            let members = error_members(&response.body);
+            members.is_some_and(|members| members.get("error").and_then(Value::as_str) == Some(USE_NONCE))
         }
         _ => false,
     }

@@ -35,14 +35,11 @@ pub struct ProtectedResource {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResourceError {
     /// No complete response arrived.
-    #[error("the server could not be reached: {0}")]
+    #[error("cannot ask the MCP server for its authorization server: {0}")]
     Unreachable(#[from] EgressError),
     /// The challenge names no metadata, and the well-known URLs have none.
     #[error("the server has no protected resource metadata (RFC 9728): status {0}")]
     NoMetadata(u16),
-    /// The metadata URL in the challenge is not allowed.
-    #[error("the server's resource_metadata must be an https URL")]
-    InvalidUrl,
     /// The document is not a JSON object, or a member occurs twice.
     #[error("the server's metadata are not a JSON object, or a member occurs twice")]
     NotJson,
@@ -70,7 +67,8 @@ struct Challenge {
 
 impl ProtectedResource {
     /// Asks `server` without a token and fetches the metadata that its 401 names, or else those at
-    /// the well-known URLs: under the server's path, then at the root of its host.
+    /// the well-known URLs: under the server's path, then at the root of its host. The first usable
+    /// document counts.
     ///
     /// # Errors
     /// See [`ResourceError`]. The document must name the server's URL as its `resource`; the
@@ -81,19 +79,22 @@ impl ProtectedResource {
         let whole = vec![url.clone()];
         let or_root = vec![url.clone(), root(url)];
         // Each candidate URL, with the resources that its document may name.
-        let candidates = if let Some(named) = &challenge.resource_metadata {
-            let named = Endpoint::parse(named).map_err(|_| ResourceError::InvalidUrl)?.url().clone();
-            let resources = if named == at_root(url) { or_root } else { whole };
-            vec![(named, resources)]
-        } else {
-            vec![(under_path(url), whole), (at_root(url), or_root)]
-        };
+        let mut candidates = vec![(under_path(url), &whole), (at_root(url), &or_root)];
+        // A URL that is empty, relative or not https counts as absent.
+        let named = challenge.resource_metadata.as_deref().and_then(|named| Endpoint::parse(named).ok());
+        if let Some(named) = named.map(|named| named.url().clone()) {
+            let resources = if named == at_root(url) { &or_root } else { &whole };
+            candidates.retain(|(well_known, _)| *well_known != named);
+            candidates.insert(0, (named, resources));
+        }
         let mut failed = ResourceError::NoMetadata(StatusCode::NOT_FOUND.as_u16());
         for (candidate, resources) in candidates {
-            let response = get(egress, candidate).await?;
-            let read = match response.status {
-                StatusCode::OK => Self::read(&response.body, &resources),
-                status => Err(ResourceError::NoMetadata(status.as_u16())),
+            let read = match get(egress, candidate).await {
+                Ok(response) if response.status == StatusCode::OK => Self::read(&response.body, resources),
+                Ok(response) => Err(ResourceError::NoMetadata(response.status.as_u16())),
+                // A server that is too slow has used up the time of this request.
+                Err(error) if error.timed_out() => return Err(error.into()),
+                Err(error) => Err(error.into()),
             };
             match read {
                 Ok(found) => return Ok(found.with(&challenge)),

@@ -9,7 +9,7 @@ use crate::catalog::value::Endpoint;
 use crate::clock::UnixTime;
 use crate::egress::{Egress, EgressError, EgressRequest};
 use crate::json;
-use crate::oauth::message::error::ErrorResponse;
+use crate::oauth::message::error::{ErrorResponse, error_members};
 use crate::oauth::message::request::accept_json;
 use crate::oauth::message::sanitize::Sanitizer;
 use crate::secret::Secret;
@@ -26,6 +26,8 @@ pub struct RegistrationRequest<'a> {
     pub redirect_uri: &'a str,
     /// Requested authentication method.
     pub token_auth: TokenAuth,
+    /// Authentication methods that the server announces.
+    pub announced: &'a [String],
     /// Scopes that logins may ask for.
     pub scopes: &'a [String],
 }
@@ -50,7 +52,7 @@ pub struct Registration {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
     /// No complete response arrived.
-    #[error("the registration endpoint could not be reached: {0}")]
+    #[error("cannot register a client at the authorization server: {0}")]
     Unreachable(#[from] EgressError),
     /// The server refuses.
     #[error("the authorization server refused to register this client: {0}")]
@@ -99,11 +101,12 @@ pub async fn register(
     let request_out = EgressRequest { method: Method::POST, url, headers, body: Some(body), chosen: false };
     let response = egress.send(request_out).await?;
     let members = json::parse_object(&response.body).unwrap_or_default();
+    let refused = error_members(&response.body).unwrap_or_default();
     match response.status {
         // RFC 7591 §3.2.1 requires 201; some servers send 200.
-        StatusCode::CREATED | StatusCode::OK => Registration::read(&members, request.token_auth),
-        status if status.is_client_error() && members.contains_key("error") => {
-            let text = |name| members.get(name).and_then(Value::as_str);
+        StatusCode::CREATED | StatusCode::OK => Registration::read(&members, request),
+        status if status.is_client_error() && refused.contains_key("error") => {
+            let text = |name| refused.get(name).and_then(Value::as_str);
             let error = text("error").unwrap_or("error");
             let refused =
                 ErrorResponse::new(error, text("error_description"), &Sanitizer::for_server(egress.is_chosen(false)));
@@ -133,6 +136,17 @@ pub async fn unregister(egress: &Egress, uri: &str, access_token: &Secret) -> Re
 }
 
 impl RegistrationRequest<'_> {
+    /// Returns the method of a registration that names none. The server has to name it (RFC 7591
+    /// §3.2.1), so the secret tells if the client is a public one.
+    fn method_without_a_name(&self, has_secret: bool) -> TokenAuth {
+        match (has_secret, self.token_auth) {
+            // The default of RFC 7591 §2. It has the client id in the form too, as a public client.
+            (true, TokenAuth::None) => TokenAuth::BasicWithId,
+            (false, _) if self.announced.iter().any(|name| name == method_name(TokenAuth::None)) => TokenAuth::None,
+            (_, requested) => requested,
+        }
+    }
+
     fn document(&self) -> Value {
         let mut document = json!({
             "client_name": self.client_name,
@@ -149,7 +163,7 @@ impl RegistrationRequest<'_> {
 }
 
 impl Registration {
-    fn read(members: &Map<String, Value>, requested: TokenAuth) -> Result<Self, RegistrationError> {
+    fn read(members: &Map<String, Value>, request: &RegistrationRequest<'_>) -> Result<Self, RegistrationError> {
         let text = |name: &'static str| match members.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),
@@ -162,10 +176,10 @@ impl Registration {
         };
         let client_id = text("client_id")?.ok_or(RegistrationError::Malformed("client_id"))?;
         let expiry = members.get("client_secret_expires_at").and_then(Value::as_i64).filter(|at| *at > 0);
-        // Without a name, the requested method counts as registered.
+        let has_secret = text("client_secret").is_ok_and(|secret| secret.is_some());
         let token_auth = match text("token_endpoint_auth_method") {
             Ok(Some(name)) => method_of(&name).ok_or(RegistrationError::Malformed("token_endpoint_auth_method"))?,
-            Ok(None) | Err(_) => requested,
+            Ok(None) | Err(_) => request.method_without_a_name(has_secret),
         };
         // A client without authentication has no use for a secret, whatever the server sends.
         let client_secret = match token_auth {
@@ -202,6 +216,7 @@ mod tests {
             client_name: "Strongroom",
             redirect_uri: "https://app.example/callback?a=b",
             token_auth: TokenAuth::BasicWithId,
+            announced: &[],
             scopes: &scopes,
         };
         let outcome = register(&patient(), &endpoint, &request).await;
@@ -254,9 +269,8 @@ mod tests {
                 Refused(ErrorResponse {
                     error: "invalid_redirect_uri".into(),
                     description: Some("not this one".into()),
-                    reasons: crate::oauth::message::reasons::Reasons::default(),
+                    reasons: crate::oauth::message::reasons::Reasons::default().with_code("invalid_redirect_uri"),
                     status: None,
-                    codes_only: false,
                 }),
             ),
         ] {
@@ -264,13 +278,54 @@ mod tests {
         }
     }
 
+    fn read(document: &Value, asked: TokenAuth, announced: &[&str]) -> Result<Registration, RegistrationError> {
+        let announced: Vec<_> = announced.iter().map(|name| (*name).to_owned()).collect();
+        let request = RegistrationRequest {
+            client_name: "Strongroom",
+            redirect_uri: "https://app.example/callback",
+            token_auth: asked,
+            announced: &announced,
+            scopes: &[],
+        };
+        Registration::read(document.as_object().unwrap(), &request)
+    }
+
+    #[test]
+    fn a_registration_without_a_method_follows_its_secret() {
+        use TokenAuth::{BasicWithId, None as Public, Post};
+        let (none, post) = ("none", "client_secret_post");
+        for (asked, announced, secret, expected) in [
+            (Public, &[none][..], true, Some(BasicWithId)),
+            (Public, &[none], false, Some(Public)),
+            (Post, &[none, post], true, Some(Post)),
+            (Post, &[none, post], false, Some(Public)),
+            (Post, &[post], true, Some(Post)),
+            (Post, &[post], false, None),
+            (BasicWithId, &[], true, Some(BasicWithId)),
+            (BasicWithId, &[], false, None),
+        ] {
+            for method in [json!(null), json!(""), json!(7)] {
+                let mut document = json!({"client_id": "c", "token_endpoint_auth_method": method});
+                if secret {
+                    document["client_secret"] = "s".into();
+                }
+                let found = read(&document, asked, announced);
+                let found = found.map(|read| (read.token_auth, read.client_secret.is_some()));
+                let expected = expected.map(|way| (way, secret)).ok_or(RegistrationError::Malformed("client_secret"));
+                assert_eq!(found, expected, "{asked:?} {announced:?} {document}");
+            }
+        }
+        // A server that names the method decides.
+        let named = json!({"client_id": "c", "client_secret": "s", "token_endpoint_auth_method": "none"});
+        assert_eq!(read(&named, Post, &[post]).unwrap().token_auth, Public);
+    }
+
     /// Each optional member may be empty, relative, of a wrong type or null. A secret is optional
     /// for a client without authentication alone.
     #[test]
     fn malformed_members_count_as_absent() {
         let values = [json!(""), json!("/relative"), json!(7), json!(null), json!([]), json!({"a": 1}), json!(true)];
-        let read =
-            |document: &Value| Registration::read(document.as_object().unwrap(), TokenAuth::BasicWithId).unwrap();
+        let read = |document: &Value| read(document, TokenAuth::BasicWithId, &[]).unwrap();
         for (name, method) in [
             ("client_secret", Some("none")),
             ("client_secret_expires_at", None),

@@ -5,15 +5,16 @@ use std::fmt;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::reasons::{Reasons, is_outage};
+use super::reasons::Reasons;
 use super::retry_after::RetryAfter;
-use super::sanitize::{Sanitizer, registered_code};
+use super::sanitize::Sanitizer;
 use crate::catalog::entry::OAuth;
 use crate::egress::EgressError;
+use crate::json;
 
 /// Error codes of a server that rejects the client (RFC 6749 §4.1.2.1, §5.2). The second one also
 /// has another meaning: the client may not use the grant type.
-const INVALID_CLIENT: &str = "invalid_client";
+pub(in crate::oauth) const INVALID_CLIENT: &str = "invalid_client";
 const UNAUTHORIZED_CLIENT: &str = "unauthorized_client";
 
 /// Reason why a request could not be built. Nothing was sent.
@@ -45,44 +46,47 @@ pub enum BuildError {
     Token,
 }
 
-/// An error response (RFC 6749 §4.1.2.1 and §5.2). Both texts are sanitized: no control
-/// characters, limited in length, and every secret of the request masked.
+/// An error response (RFC 6749 §4.1.2.1 and §5.2). Both texts are for people and sanitized: no
+/// control characters, limited in length, and every secret of the request masked. Decisions use
+/// [`Self::reasons`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorResponse {
-    /// The error code, for example `invalid_grant`.
+    /// The error code as it is shown, for example `invalid_grant`. Of a server that a caller chose,
+    /// only a registered code is shown.
     pub error: String,
     /// The provider's explanation.
     pub description: Option<String>,
-    /// Every code and text of the body. They are compared and never shown.
+    /// The error code, and every code and text of the body. They are compared and never shown.
     pub(in crate::oauth) reasons: Reasons,
     /// Status of the response; `None` for a callback.
     pub status: Option<StatusCode>,
-    /// True if a caller chose the server: only a registered code is shown then.
-    pub codes_only: bool,
 }
 
 impl ErrorResponse {
     pub(in crate::oauth) fn new(error: &str, description: Option<&str>, sanitizer: &Sanitizer) -> Self {
+        Self::with_reasons(Reasons::default(), error, description, sanitizer)
+    }
+
+    fn with_reasons(reasons: Reasons, code: &str, description: Option<&str>, sanitizer: &Sanitizer) -> Self {
         let description = description.and_then(|text| sanitizer.description(text));
-        let (error, codes_only) = (sanitizer.error(error), sanitizer.codes_only());
-        Self { error, description, reasons: Reasons::default(), status: None, codes_only }
+        Self { error: sanitizer.error(code), description, reasons: reasons.with_code(code), status: None }
     }
 
     /// Returns true if the provider says that the grant is over.
     pub(in crate::oauth) fn ends_grant(&self, entry: &OAuth) -> bool {
-        self.reasons.end_grant(&self.error, entry)
+        self.reasons.end_grant(entry)
     }
 
     /// Returns true if the error is about the client: it is unknown, or may not do this.
     pub fn names_client(&self) -> bool {
-        [INVALID_CLIENT, UNAUTHORIZED_CLIENT].iter().any(|code| self.error.eq_ignore_ascii_case(code))
+        self.reasons.has_code(&[INVALID_CLIENT, UNAUTHORIZED_CLIENT])
     }
 }
 
 impl fmt::Display for ErrorResponse {
     /// `<error>: <description>`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.codes_only { registered_code(&self.error) } else { &self.error })?;
+        f.write_str(&self.error)?;
         self.description.as_ref().map_or(Ok(()), |description| write!(f, ": {description}"))
     }
 }
@@ -166,7 +170,7 @@ impl OAuthError {
     /// an outage nor a fault of the configuration.
     pub fn is_unclear_refusal(&self) -> bool {
         match self {
-            Self::Refused(response) => !self.rejects_client() && !is_outage(&response.error),
+            Self::Refused(response) => !self.rejects_client() && !response.reasons.is_outage(),
             Self::Status { status, page, .. } => {
                 !page && matches!(status, 400..=407 | 409..=424 | 426..=428 | 430..=499)
             }
@@ -185,7 +189,7 @@ impl OAuthError {
     /// Returns true if the server rejects the client's authentication (`invalid_client`, RFC 6749
     /// §5.2). It has then not looked at the grant.
     pub fn rejects_client(&self) -> bool {
-        self.code().is_some_and(|code| code.eq_ignore_ascii_case(INVALID_CLIENT))
+        self.has_code(&[INVALID_CLIENT])
     }
 
     /// Returns true if the server no longer knows a client that Strongroom registered. Some servers
@@ -199,16 +203,19 @@ impl OAuthError {
     /// Returns true if the server rejects a service credential: the key of its assertion, or the
     /// user's own client.
     pub fn ends_service(&self) -> bool {
-        let codes = ["invalid_grant", "invalid_client", "unauthorized_client"];
-        self.code().is_some_and(|code| codes.iter().any(|known| code.eq_ignore_ascii_case(known)))
+        self.has_code(&["invalid_grant", INVALID_CLIENT, UNAUTHORIZED_CLIENT])
     }
 
-    /// Returns the error code of a rejection.
+    /// Returns the error code of a rejection, as the provider sent it.
     pub(in crate::oauth) fn code(&self) -> Option<&str> {
         match self {
-            Self::Refused(response) => Some(&response.error),
+            Self::Refused(response) => Some(response.reasons.code()),
             _ => None,
         }
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Refused(response) if response.reasons.has_code(codes))
     }
 }
 
@@ -221,6 +228,19 @@ pub(in crate::oauth) trait ClientRejection {
 impl ClientRejection for OAuthError {
     fn rejects_client(&self) -> bool {
         self.rejects_client()
+    }
+}
+
+/// Returns the members of a body that may report an error: an object, or the first object of a
+/// list. It is parsed tolerantly, because an error must not be overlooked.
+pub(in crate::oauth) fn error_members(body: &[u8]) -> Option<Map<String, Value>> {
+    match json::parse_tolerantly(body)? {
+        Value::Object(members) => Some(members),
+        Value::Array(list) => list.into_iter().find_map(|one| match one {
+            Value::Object(members) => Some(members),
+            _ => None,
+        }),
+        _ => None,
     }
 }
 
@@ -243,15 +263,15 @@ pub(in crate::oauth) fn error_code(members: &Map<String, Value>) -> Option<Strin
 
 /// Reads the failure that a response body reports, whatever its status.
 pub(in crate::oauth) fn refusal(members: &Map<String, Value>, sanitizer: &Sanitizer) -> Option<ErrorResponse> {
-    let reasons = Reasons::read(members, sanitizer);
-    Some(ErrorResponse { reasons, ..ErrorResponse::new(&error_code(members)?, description(members), sanitizer) })
+    let code = error_code(members)?;
+    Some(ErrorResponse::with_reasons(Reasons::read(members), &code, description(members), sanitizer))
 }
 
 /// Reads the failure in the body of a 4xx. Some providers explain it in their own words only: a
 /// `message`, a `code`, a `status`, or a list of errors.
 pub(in crate::oauth) fn client_error(members: &Map<String, Value>, sanitizer: &Sanitizer) -> Option<ErrorResponse> {
     refusal(members, sanitizer).or_else(|| {
-        let reasons = Reasons::read(members, sanitizer);
+        let reasons = Reasons::read(members);
         let description = description(members);
         let code = ["code", "status"].iter().find_map(|name| code_text(members.get(*name)?));
         let says_something = |code: &&str| !code.bytes().all(|c| c.is_ascii_digit());
@@ -260,7 +280,7 @@ pub(in crate::oauth) fn client_error(members: &Map<String, Value>, sanitizer: &S
             Some(code) => code,
             None => alone()?.to_owned(),
         };
-        Some(ErrorResponse { reasons, ..ErrorResponse::new(&code, description, sanitizer) })
+        Some(ErrorResponse::with_reasons(reasons, &code, description, sanitizer))
     })
 }
 

@@ -1,13 +1,18 @@
 //! The reasons in an error body: every code and text with which a provider may explain a refusal,
 //! wherever it puts them.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
-use super::sanitize::Sanitizer;
+use super::sanitize::plain;
 use crate::catalog::entry::OAuth;
 
 /// Maximum number of reasons of one response.
 const MAX_REASONS: usize = 16;
+
+/// Maximum length of a reason, in characters.
+const MAX_TEXT: usize = 500;
 
 /// Maximum nesting of error objects that are read.
 const MAX_DEPTH: u8 = 3;
@@ -53,29 +58,54 @@ const OTHER_MEANING: &[&str] =
 /// Codes of an outage or of a server that is asked too often. They never end a grant.
 const OUTAGES: &[&str] = &["temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded"];
 
-/// Codes and texts of one error body, sanitized.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::oauth) struct Reasons(Vec<String>);
+/// Code and texts of one error response, as the provider sent them. They are compared and never
+/// shown, because no secret is masked in them: a short secret may be part of a code.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(in crate::oauth) struct Reasons {
+    code: String,
+    texts: Vec<String>,
+}
 
 impl Reasons {
     /// Reads the reasons of an error body.
-    pub(in crate::oauth) fn read(members: &Map<String, Value>, sanitizer: &Sanitizer) -> Self {
+    pub(in crate::oauth) fn read(members: &Map<String, Value>) -> Self {
         let mut reasons = Self::default();
-        reasons.add_members(members, sanitizer, MAX_DEPTH);
+        reasons.add_members(members, MAX_DEPTH);
         reasons
     }
 
-    /// Returns the first reason.
-    pub(in crate::oauth) fn first(&self) -> Option<&str> {
-        self.0.first().map(String::as_str)
+    /// Sets the error code.
+    pub(in crate::oauth) fn with_code(self, code: &str) -> Self {
+        Self { code: plain(code, MAX_TEXT), ..self }
     }
 
-    /// Returns true if they say that the grant is over; `code` is the response's own error code.
-    pub(in crate::oauth) fn end_grant(&self, code: &str, entry: &OAuth) -> bool {
-        if is_outage(code) {
+    /// Returns the error code.
+    pub(in crate::oauth) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Returns true if the error code is one of these, in any letter case.
+    pub(in crate::oauth) fn has_code(&self, codes: &[&str]) -> bool {
+        codes.iter().any(|known| self.code.eq_ignore_ascii_case(known))
+    }
+
+    /// Returns true if the error code is one of an outage.
+    pub(in crate::oauth) fn is_outage(&self) -> bool {
+        is_one_of(&self.code, OUTAGES)
+    }
+
+    /// Returns the first text.
+    pub(in crate::oauth) fn first(&self) -> Option<&str> {
+        self.texts.first().map(String::as_str)
+    }
+
+    /// Returns true if they say that the grant is over.
+    pub(in crate::oauth) fn end_grant(&self, entry: &OAuth) -> bool {
+        if self.is_outage() {
             return false;
         }
-        let all = || std::iter::once(code).chain(self.0.iter().map(String::as_str));
+        let code = self.code.as_str();
+        let all = || std::iter::once(code).chain(self.texts.iter().map(String::as_str));
         let standard = is_one_of(code, GRANT_IS_OVER)
             || (!is_one_of(code, OTHER_MEANING) && all().any(|reason| is_one_of(reason, GRANT_IS_OVER)));
         let named = entry.refresh.as_ref().is_some_and(|how| {
@@ -87,44 +117,48 @@ impl Reasons {
         standard || named
     }
 
-    fn add_members(&mut self, members: &Map<String, Value>, sanitizer: &Sanitizer, depth: u8) {
+    fn add_members(&mut self, members: &Map<String, Value>, depth: u8) {
         for (name, value) in members {
             let name = name.replace('_', "").to_ascii_lowercase();
             if NAMES.contains(&name.as_str()) {
-                self.add(value, sanitizer);
+                self.add(value);
             }
             if NESTED.contains(&name.as_str()) {
-                self.add_nested(value, sanitizer, depth);
+                self.add_nested(value, depth);
             }
         }
     }
 
-    fn add_nested(&mut self, value: &Value, sanitizer: &Sanitizer, depth: u8) {
+    fn add_nested(&mut self, value: &Value, depth: u8) {
         match value {
-            Value::Object(members) if depth > 0 => self.add_members(members, sanitizer, depth - 1),
+            Value::Object(members) if depth > 0 => self.add_members(members, depth - 1),
             Value::Array(list) if depth > 0 => {
                 for one in list.iter().take(MAX_REASONS) {
-                    self.add(one, sanitizer);
-                    self.add_nested(one, sanitizer, depth - 1);
+                    self.add(one);
+                    self.add_nested(one, depth - 1);
                 }
             }
             _ => {}
         }
     }
 
-    fn add(&mut self, value: &Value, sanitizer: &Sanitizer) {
+    fn add(&mut self, value: &Value) {
         let text = match value {
-            Value::String(text) => sanitizer.description(text),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
+            Value::String(text) => plain(text, MAX_TEXT),
+            Value::Number(number) => number.to_string(),
+            _ => return,
         };
-        self.0.extend(text.filter(|_| self.0.len() < MAX_REASONS));
+        if !text.is_empty() && self.texts.len() < MAX_REASONS {
+            self.texts.push(text);
+        }
     }
 }
 
-/// Returns true if the code is one of an outage.
-pub(in crate::oauth) fn is_outage(code: &str) -> bool {
-    is_one_of(code, OUTAGES)
+impl fmt::Debug for Reasons {
+    /// Hides everything: a provider may repeat a secret of the request.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reasons").finish_non_exhaustive()
+    }
 }
 
 fn is_one_of(reason: &str, codes: &[&str]) -> bool {

@@ -12,6 +12,10 @@ const MAX_ERROR: usize = 100;
 /// Maximum length of a passed-on `error_description`, in characters.
 const MAX_DESCRIPTION: usize = 500;
 
+/// Minimum length of a secret that is masked, in bytes. A shorter one occurs in ordinary words, and
+/// masking would show where.
+const MIN_MASKED: usize = 4;
+
 /// Minimum length of a token that [`contains_token`] looks for, in bytes. A shorter one may well
 /// be an ordinary word or part of one.
 const MIN_TOKEN: usize = 16;
@@ -63,7 +67,7 @@ const UNREGISTERED: &str = "an error without a registered code";
 
 /// Returns the error code if it is registered. A text in its place may be anything that the server
 /// could read.
-pub(in crate::oauth) fn registered_code(code: &str) -> &str {
+fn registered_code(code: &str) -> &str {
     if REGISTERED.contains(&code) { code } else { UNREGISTERED }
 }
 
@@ -81,21 +85,11 @@ impl Sanitizer {
         Self { codes_only: chosen, ..Self::default() }
     }
 
-    /// Returns true if only registered error codes are passed on.
-    pub(in crate::oauth) fn codes_only(&self) -> bool {
-        self.codes_only
-    }
-
-    /// Sanitizes an error code as it is shown.
-    pub(in crate::oauth) fn shown_error(&self, text: &str) -> String {
-        if self.codes_only { registered_code(text).to_owned() } else { self.error(text) }
-    }
-
-    /// Masks `secret` from now on, both plain and form-encoded.
+    /// Masks `secret` from now on, both plain and form-encoded, unless it is very short.
     pub(in crate::oauth) fn mask(&mut self, secret: &str) {
         for form in [visible(secret).collect(), byte_serialize(secret.as_bytes()).collect()] {
             let form: String = form;
-            if !form.is_empty() && !self.secrets.iter().any(|known| **known == form) {
+            if form.len() >= MIN_MASKED && !self.secrets.iter().any(|known| **known == form) {
                 self.secrets.push(Zeroizing::new(form));
             }
         }
@@ -103,8 +97,11 @@ impl Sanitizer {
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
-    /// Sanitizes an error code; returns `error` if nothing remains of it.
+    /// Sanitizes an error code for people; returns `error` if nothing remains of it.
     pub(in crate::oauth) fn error(&self, text: &str) -> String {
+        if self.codes_only {
+            return registered_code(text).to_owned();
+        }
         self.sanitize(text, MAX_ERROR).unwrap_or_else(|| "error".to_owned())
     }
 
@@ -120,12 +117,20 @@ impl Sanitizer {
         for secret in &self.secrets {
             clean = clean.replace(secret.as_str(), "[masked]");
         }
-        let clean = clean.trim();
-        let cut = match clean.char_indices().nth(limit) {
-            Some((end, _)) => format!("{}…", &clean[..end]),
-            None => clean.to_owned(),
-        };
-        Some(cut).filter(|text| !text.is_empty())
+        Some(cut(clean.trim(), limit)).filter(|text| !text.is_empty())
+    }
+}
+
+/// Returns the visible characters of `text`, limited in length. Secrets are not masked.
+pub(in crate::oauth) fn plain(text: &str, limit: usize) -> String {
+    let clean: String = visible(text).collect();
+    cut(clean.trim(), limit)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -164,8 +169,8 @@ mod tests {
     #[test]
     fn a_chosen_server_passes_on_registered_codes_only() {
         let sanitizer = Sanitizer::for_server(true);
-        assert_eq!(sanitizer.shown_error("invalid_grant"), "invalid_grant");
-        assert_eq!(sanitizer.shown_error("db password: hunter2"), UNREGISTERED);
+        assert_eq!(sanitizer.error("invalid_grant"), "invalid_grant");
+        assert_eq!(sanitizer.error("db password: hunter2"), UNREGISTERED);
         assert_eq!(sanitizer.description("hunter2"), None);
     }
 

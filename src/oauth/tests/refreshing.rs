@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::{client, entry_of, json, only_request, texts};
 use crate::catalog::Catalog;
 use crate::catalog::entry::OAuth;
+use crate::clock::Clock;
 use crate::egress::tests::hostile::{Hostile, ServerStep, hasty, patient, response};
 use crate::egress::{Egress, EgressError};
 use crate::oauth::message::error::client_error;
 use crate::oauth::message::sanitize::Sanitizer;
-use crate::oauth::{Grant, OAuthError, RefreshRequest, RetryAfter, refresh};
+use crate::oauth::{Client, Grant, OAuthError, RefreshRequest, RetryAfter, RevocableTokens, refresh, revoke};
+use crate::random::Random;
 use crate::secret::Secret;
 
 const OLD: &str = "the-0ld/refresh=token";
@@ -175,6 +177,73 @@ async fn a_dead_grant_is_known_in_every_form() {
     let server = Hostile::new(vec![ServerStep::Say(latin)]).await;
     let error = refresh_at(&patient(), &server, "").await.unwrap_err();
     assert!(error.ends_grant(&super::entry("")) && error.to_string() == "invalid_grant: Jeton révoqué", "{error}");
+}
+
+/// Secrets that occur inside a code: the code is compared as it was sent.
+#[tokio::test]
+async fn a_secret_inside_a_code_hides_no_dead_grant() {
+    let bodies =
+        [r#"{"error":"invalid_grant"}"#, r#"{"errors":["invalid_grant - gone"]}"#, r#"[{"error":"invalid_grant"}]"#];
+    for secret in ["g", "_", "ant", "grant", "invalid", "invalid_grant"] {
+        for body in bodies {
+            let server = Hostile::saying(response("400 Bad Request", "application/json", body)).await;
+            let ours = Client::new("our id", vec![Secret::new(secret)], Clock::system(), Random);
+            let (refresh_token, access_token) = (Secret::new(secret), Secret::new(secret));
+            let old = RefreshRequest {
+                refresh_token: &refresh_token,
+                access_token: &access_token,
+                granted: &[],
+                redirect_uri: None,
+            };
+            let error = refresh(&patient(), &entry_of(&server, ""), &ours, &old).await.unwrap_err();
+            assert!(error.ends_grant(&super::entry("")), "{secret} {body}: {error}");
+            assert!(secret.len() < 4 || !error.to_string().contains(secret), "{secret} {body}: {error}");
+            assert!(secret.len() >= 4 || !error.to_string().contains("masked"), "{secret} {body}: {error}");
+            assert!(secret.len() < 4 || !format!("{error:?}").contains(secret), "{secret} {body}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_inside_a_code_hides_no_rejected_client() {
+    let body = r#"{"error":"invalid_client"}"#;
+    let says = response("401 Unauthorized", "application/json", body);
+    let server = Hostile::saying(says).await;
+    let ours = || Client::new("our id", ["client", "other"].map(Secret::new).to_vec(), Clock::system(), Random);
+    let token = Secret::new("the-token");
+    let old = RefreshRequest { refresh_token: &token, access_token: &token, granted: &[], redirect_uri: None };
+    let error = refresh(&patient(), &entry_of(&server, ""), &ours(), &old).await.unwrap_err();
+    assert!(error.rejects_client() && error.rejects_registration() && error.ends_service(), "{error}");
+    assert_eq!(server.seen().len(), 2, "the second secret is tried");
+    let how = toml::from_str(&format!("url = \"{}\"", server.url("/revoke").as_str())).unwrap();
+    let tokens = RevocableTokens { access_token: None, refresh_token: Some(&token) };
+    revoke(&patient(), &how, &entry_of(&server, ""), &ours(), &tokens).await.unwrap_err();
+    assert_eq!(server.seen().len(), 4, "the second secret is tried");
+}
+
+/// The texts of a server that a caller chose are compared too, but never shown.
+#[test]
+fn a_chosen_servers_dead_grant_is_known() {
+    let body = br#"{"errors":["invalid_grant - db password: hunter2"]}"#;
+    let error = client_error(&crate::json::parse_object(body).unwrap(), &Sanitizer::for_server(true)).unwrap();
+    assert!(error.ends_grant(&super::entry("")), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_first_object_of_a_list_is_an_error_body() {
+    for (status, body, ends) in [
+        ("400 Bad Request", r#"[{"error":"invalid_grant","error_description":"gone"}]"#, true),
+        ("200 OK", r#"[{"error":"invalid_grant","error_description":"gone"}]"#, true),
+        ("400 Bad Request", r#"["x",{"error":"invalid_grant","error_description":"gone"}]"#, true),
+        ("400 Bad Request", "[]", false),
+        ("500 Oops", r#"[{"error":"invalid_grant"}]"#, false),
+        ("200 OK", r#"[{"access_token":"a","token_type":"bearer"}]"#, false),
+    ] {
+        let (error, said) = refusal(&response(status, "application/json", body), "").await;
+        assert_eq!(said, ends, "{status} {body}: {error}");
+        assert!(!ends || error.to_string() == "invalid_grant: gone", "{error}");
+    }
 }
 
 #[tokio::test]

@@ -145,7 +145,8 @@ async fn failures_tell_if_they_are_temporary() {
     ] {
         let server = Hostile::saying(bytes).await;
         let failure = revoked(&server, &way(&server, "/r", "")).await.0.unwrap_err();
-        assert_eq!(failure, RevokeError::Refused { status, error: error.map(str::to_owned) });
+        let client = error == Some("invalid_client");
+        assert_eq!(failure, RevokeError::Refused { status, error: error.map(str::to_owned), client });
         assert_eq!(failure.is_temporary(), passing, "{failure}");
         assert!(!failure.to_string().contains("refr3sh"));
     }
@@ -156,7 +157,7 @@ async fn every_sent_token_must_be_revoked() {
     let (good, later) = (json("{}"), response("503 Later", "text/html", ""));
     let not_this_kind = response("400 No", "application/json", r#"{"error":"unsupported_token_type"}"#);
     let refused = response("403 No", "text/html", "");
-    let failed = |status| Err(RevokeError::Refused { status, error: None });
+    let failed = |status| Err(RevokeError::Refused { status, error: None, client: false });
     for (responses, expected) in [
         ([&good, &later], failed(503)),
         ([&later, &good], failed(503)),

@@ -16,7 +16,7 @@ use crate::egress::EgressResponse;
 use crate::json;
 use crate::oauth::account::Account;
 use crate::oauth::client_auth::dpop;
-use crate::oauth::message::error::{ErrorResponse, InvalidResponse, OAuthError, client_error, refusal};
+use crate::oauth::message::error::{ErrorResponse, InvalidResponse, OAuthError, client_error, error_members, refusal};
 use crate::oauth::message::retry_after::RetryAfter;
 use crate::oauth::message::sanitize::{Sanitizer, contains_token};
 use crate::oauth::message::scope;
@@ -68,10 +68,13 @@ pub(in crate::oauth) fn read_members(
     let status = response.status;
     let content_type = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let members = parse_members(content_type, &response.body);
+    // An error may also be the first object of a list. Tokens are not read there.
+    let listed = if members.is_err() { error_members(&response.body) } else { None };
+    let explained = members.as_ref().ok().or(listed.as_ref());
     let failed = || OAuthError::Status {
         status: status.as_u16(),
         retry_after: RetryAfter::read(&response.headers),
-        page: members.is_err() && !response.body.is_empty(),
+        page: explained.is_none() && !response.body.is_empty(),
     };
     let is_temporary =
         matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY);
@@ -79,14 +82,13 @@ pub(in crate::oauth) fn read_members(
         return Err(failed());
     }
     if !status.is_success() {
-        let refused = members.as_ref().ok().and_then(|members| client_error(members, sanitizer));
+        let refused = explained.and_then(|members| client_error(members, sanitizer));
         let with_status = |refused| OAuthError::Refused(ErrorResponse { status: Some(status), ..refused });
         return Err(refused.map_or_else(failed, with_status));
     }
-    let members = members?;
-    match refusal(&members, sanitizer) {
+    match explained.and_then(|members| refusal(members, sanitizer)) {
         Some(refused) => Err(OAuthError::Refused(refused)),
-        None => Ok(members),
+        None => Ok(members?),
     }
 }
 
