@@ -41,9 +41,9 @@ pub enum Error {
     #[error("the login URL would be longer than 8 KiB; ask for fewer scopes")]
     LoginUrlTooLong,
     /// The state is unknown, expired, used, or belongs to another user or provider; or `iss` is
-    /// wrong.
+    /// wrong. Callers get one answer for all; only the log has the cause.
     #[error("Invalid or expired state token")]
-    StateInvalid,
+    StateInvalid(StateFault),
     /// The state belongs to a flow that Strongroom started itself.
     #[error("State token was not created for external OAuth flow")]
     StateNotExternal,
@@ -106,6 +106,9 @@ pub enum Error {
         /// Scopes for which it is lent; `None` if it is not lent.
         scopes: Option<String>,
     },
+    /// The request names a client of the caller's own without the proof that the provider requires.
+    #[error("the provider requires the secret of this client")]
+    OwnClientIncomplete,
     /// The API key is limited to other providers or credentials.
     #[error("{0}")]
     NotGranted(NotGranted),
@@ -135,9 +138,15 @@ pub enum Error {
     /// The provider gave no refresh token, and the access token has not expired.
     #[error("The provider gave no refresh token, so the access token stays as it is until it expires.")]
     NotRefreshable,
-    /// The user logged in to another account than the credential's, or at another server.
+    /// The user logged in to another account than the credential's.
     #[error("The account that logged in is not the account of this credential{0}")]
     OtherAccount(&'static str),
+    /// The tokens come from another server than the credential's.
+    #[error(
+        "The login was at another server than the one of this credential. Reconnect it at its own server, or allow the \
+         change (allow_account_change)."
+    )]
+    OtherServer,
     /// There is no valid access token, and the refresh failed.
     #[error("Cannot refresh the access token: {what}")]
     NotRefreshed {
@@ -186,6 +195,26 @@ impl From<VaultError> for Error {
             error => Self::Vault(error),
         }
     }
+}
+
+/// Reason why a state token completes no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateFault {
+    /// The user has no login with this state.
+    #[error("the user has no pending login with this state: it is unknown, was used, or belongs to another user")]
+    Unknown,
+    /// The login has expired.
+    #[error("the login has expired")]
+    Expired,
+    /// The login is at another provider.
+    #[error("the state belongs to a login at another provider")]
+    OtherProvider,
+    /// The callback does not come from the issuer of the login.
+    #[error("the callback's iss is missing or names another issuer than that of the login")]
+    Issuer,
+    /// The user was removed during the login.
+    #[error("the user was removed during the login")]
+    UserRemoved,
 }
 
 /// Reason why the limits of an API key do not allow a request.

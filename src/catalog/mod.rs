@@ -39,8 +39,19 @@ const EMBEDDED: &[Embedded] = include!(concat!(env!("OUT_DIR"), "/providers.rs")
 #[derive(Debug)]
 pub struct Catalog {
     slots: BTreeMap<Cow<'static, str>, Slot>,
+    /// The providers that the settings switch off.
+    switched_off: BTreeMap<Cow<'static, str>, SwitchedOff>,
     /// The names that share an authorization server, by its token endpoint.
     servers: OnceLock<BTreeMap<String, Vec<ProviderName>>>,
+}
+
+/// The setting that switches a provider off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwitchedOff {
+    /// `catalog.only` does not list it.
+    NotListed,
+    /// `providers.NAME.enabled` is `false`.
+    Disabled,
 }
 
 #[derive(Debug)]
@@ -90,7 +101,10 @@ impl Catalog {
             }
         }
         faults.sort();
-        if faults.is_empty() { Ok(Self { slots, servers: OnceLock::new() }) } else { Err(ConfigErrors(faults)) }
+        if !faults.is_empty() {
+            return Err(ConfigErrors(faults));
+        }
+        Ok(Self { slots, switched_off: BTreeMap::new(), servers: OnceLock::new() })
     }
 
     /// Leaves out the providers that these settings switch off.
@@ -105,10 +119,17 @@ impl Catalog {
             if !faults.is_empty() {
                 return Err(ConfigErrors(faults));
             }
-            self.slots.retain(|name, _| !built_in(name) || only.iter().any(|kept| kept.as_str() == name));
+            let left_out = |name: &str| built_in(name) && !only.iter().any(|kept| kept.as_str() == name);
+            let dropped: Vec<_> = self.slots.keys().filter(|name| left_out(name)).cloned().collect();
+            for name in dropped {
+                self.slots.remove(&name);
+                self.switched_off.insert(name, SwitchedOff::NotListed);
+            }
         }
         for (name, _) in config.providers.iter().filter(|(_, settings)| settings.enabled == Some(false)) {
-            self.slots.remove(name.as_str());
+            if let Some((name, _)) = self.slots.remove_entry(name.as_str()) {
+                self.switched_off.insert(name, SwitchedOff::Disabled);
+            }
         }
         Ok(self)
     }
@@ -116,6 +137,11 @@ impl Catalog {
     /// Returns the provider of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<&Provider> {
         self.slots.get(name).map(Slot::provider)
+    }
+
+    /// Returns the setting that switches the provider off, if one does.
+    pub fn switched_off(&self, name: &str) -> Option<SwitchedOff> {
+        self.switched_off.get(name).copied()
     }
 
     /// Returns the names of the providers that share this one's authorization server, such as

@@ -148,7 +148,7 @@ impl SandboxClient {
             client_secret_source: Some(SecretSource::Inline(client_secret.clone())),
             client_secrets: vec![client_secret],
             lend_client: true,
-            lend_scopes: ["profile", "read"].map(str::to_owned).into(),
+            lend_scopes: Some(["profile", "read"].map(str::to_owned).into()),
             entry: entry.expect("the sandbox describes itself in good TOML"),
             ..ProviderSettings::default()
         };

@@ -124,7 +124,11 @@ impl From<StartError> for Failure {
 
 impl From<UnknownProvider> for Failure {
     fn from(error: UnknownProvider) -> Self {
-        Self::new(error.to_string()).advise("`strongroom provider list` lists all providers")
+        let advice = match error {
+            UnknownProvider::Absent { .. } => "`strongroom provider list` lists all providers",
+            UnknownProvider::SwitchedOff { .. } => "change this setting in the configuration to use the provider",
+        };
+        Self::new(error.to_string()).advise(advice)
     }
 }
 

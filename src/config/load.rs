@@ -281,6 +281,15 @@ fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Find
             fault(&format!("oauth.redirect_uris[{at}]"), format!("no login may return there: {refused}"));
         }
     }
+    for (name, provider) in &config.providers {
+        if provider.lend_client && provider.lend_scopes.is_none() {
+            let message = format!(
+                "providers.{name}.lend_scopes is missing: list the scopes that callers may request with this client, or \
+                 write [] if they may request none"
+            );
+            fault(&format!("providers.{name}.lend_client"), message);
+        }
+    }
     let mut seen: BTreeMap<&str, &IssuerName> = BTreeMap::new();
     for (name, issuer) in &config.trusted_issuers {
         if let Some(first) = seen.insert(&issuer.iss, name) {

@@ -48,6 +48,20 @@ fn doubled_path_in_the_public_url_is_a_fault() {
 }
 
 #[test]
+fn lent_client_needs_a_list_of_scopes() {
+    let with = |scopes: &str| format!("[providers.github]\nclient_id = \"c\"\nlend_client = true\n{scopes}");
+    let found = faults(&with(""));
+    let expected = "f:3: providers.github.lend_client: providers.github.lend_scopes is missing: list the scopes that \
+                    callers may request with this client, or write [] if they may request none";
+    assert_eq!(found, [expected]);
+    for scopes in ["lend_scopes = []", "lend_scopes = [\"read\"]"] {
+        let config = load(&with(scopes)).unwrap();
+        assert!(config.providers.values().all(|github| github.lent_scopes().is_some()), "{scopes}");
+    }
+    load("[providers.github]\nclient_id = \"c\"\nlend_client = false\n").unwrap();
+}
+
+#[test]
 fn a_fault_is_one_line() {
     let text = "[server]\nlisten = \"a\\u001b[31m\\nb\"\n\"x\\ny\" = 1\n";
     for fault in faults(text) {

@@ -55,9 +55,9 @@ pub struct ProviderSettings {
     /// True if callers may obtain tokens of the configured client itself (RFC 6749 §4.4).
     #[serde(default)]
     pub lend_client: bool,
-    /// The scopes that such tokens may have.
+    /// The scopes that such tokens may have; required with `lend_client`.
     #[serde(default)]
-    pub lend_scopes: Vec<String>,
+    pub lend_scopes: Option<Vec<String>>,
     /// True if an authorization server that announces no PKCE methods supports S256 (MCP servers).
     #[serde(default)]
     pub assume_s256: bool,
@@ -73,6 +73,11 @@ pub struct ProviderSettings {
 }
 
 impl ProviderSettings {
+    /// Returns the scopes for which callers may use the configured client; `None` if it is not lent.
+    pub fn lent_scopes(&self) -> Option<&[String]> {
+        self.lend_scopes.as_deref().filter(|_| self.lend_client)
+    }
+
     /// Returns true if the operator gave a secret, readable now or not.
     pub fn has_client_secret(&self) -> bool {
         self.client_secret_sources().next().is_some()

@@ -18,7 +18,11 @@ impl From<Error> for Problem {
             Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
             Error::Inputs(faults) => return Self::faults(inputs_faults(faults)),
             Error::LoginUrlTooLong => return Self::faults(vec![fault_of_body(&error)]),
-            Error::StateInvalid => &problem::INVALID_STATE,
+            Error::OwnClientIncomplete => {
+                let loc = ["body", "client_credentials", "client_secret"].map(str::to_owned);
+                return Self::faults(vec![RequestFault::new("missing", loc, format!("Field required: {error}"))]);
+            }
+            Error::StateInvalid(_) => &problem::INVALID_STATE,
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
             Error::ExchangeRefused(_) => &problem::EXCHANGE_FAILED,
@@ -43,7 +47,7 @@ impl From<Error> for Problem {
             Error::SenderConstrained => &problem::SENDER_CONSTRAINED,
             Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
             Error::NotRefreshable => &problem::NOT_REFRESHABLE,
-            Error::OtherAccount(_) => &problem::ACCOUNT_MISMATCH,
+            Error::OtherAccount(_) | Error::OtherServer => &problem::ACCOUNT_MISMATCH,
             Error::UserRemoved => &problem::USER_REMOVED,
             Error::QuotaExceeded(_) => &problem::QUOTA_EXCEEDED,
             Error::TooManyRegistrations(wait) => {
@@ -54,19 +58,10 @@ impl From<Error> for Problem {
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };
         let detail = error.to_string();
-        if is_failure_of_provider(&error) {
-            let retry_after = if let Error::NotRefreshed { retry_after, .. } = error { retry_after } else { None };
-            // The description in a callback is text of the caller, so that only its code is logged.
-            let cause = match &error {
-                Error::AuthorizationDenied(denied) => denied.split(':').next().unwrap_or_default().to_owned(),
-                _ => detail.clone(),
-            };
-            let problem = Self::new(kind, detail).log_cause(cause);
-            return retry_after.into_iter().fold(problem, Self::retry_after);
-        }
-        match error {
-            Error::Vault(error) => (&error).into(),
-            Error::SharedVault(error) => error.as_ref().into(),
+        let cause = logged_cause(&error);
+        let problem = match error {
+            Error::Vault(error) => return (&error).into(),
+            Error::SharedVault(error) => return error.as_ref().into(),
             Error::NeedsReauth { provider, id, cause } => {
                 let hint = format!(
                     "Send the user through POST /v1/integrations/{provider}/oauth/initiate with \"credential_id\": \"{id}\": \
@@ -78,11 +73,13 @@ impl From<Error> for Problem {
                 Self::new(kind, detail).with("did_you_mean", name.as_str())
             }
             Error::NotRefreshable => Self::new(kind, detail).with("cause", "the provider gave no refresh token"),
+            Error::NotRefreshed { retry_after: Some(wait), .. } => Self::new(kind, detail).retry_after(wait),
             Error::QuotaExceeded(limit) => Self::new(kind, detail).with("limit", limit.setting()),
             Error::OriginNotAllowed { reason, .. } => Self::new(kind, detail).with("reason", reason),
             Error::NotConfigured(provider) => Self::not_configured(detail, client_hint(&provider)),
             _ => Self::new(kind, detail),
-        }
+        };
+        cause.into_iter().fold(problem, Self::log_cause)
     }
 }
 
@@ -94,23 +91,30 @@ fn client_hint(provider: &str) -> String {
     )
 }
 
-/// Returns true if the log line should name the cause: the caller cannot find it out, and may not be the
+/// Returns the cause for the request's log line, if the caller cannot find it out, or may not be the
 /// one who can change it. Its text is sanitized.
-fn is_failure_of_provider(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::AuthorizationDenied(_)
-            | Error::ExchangeRefused(_)
-            | Error::ProviderFailed(_)
-            | Error::ProviderTooSlow(_)
-            | Error::ServerUnusable(_)
-            | Error::ServerTooSlow(_)
-            | Error::GrantRefused(_)
-            | Error::GrantFailed(_)
-            | Error::GrantTooSlow(_)
-            | Error::OtherAccount(_)
-            | Error::NotRefreshed { .. }
-    )
+fn logged_cause(error: &Error) -> Option<String> {
+    match error {
+        // The description in a callback is text of the caller, so that only its code is logged.
+        Error::AuthorizationDenied(denied) => Some(denied.split(':').next().unwrap_or_default().to_owned()),
+        Error::StateInvalid(fault) => Some(fault.to_string()),
+        Error::StateNotExternal
+        | Error::NotConfigured(_)
+        | Error::ExchangeRefused(_)
+        | Error::ProviderFailed(_)
+        | Error::ProviderTooSlow(_)
+        | Error::ServerUnusable(_)
+        | Error::ServerTooSlow(_)
+        | Error::GrantRefused(_)
+        | Error::GrantFailed(_)
+        | Error::GrantTooSlow(_)
+        | Error::OtherAccount(_)
+        | Error::OtherServer
+        | Error::QuotaExceeded(_)
+        | Error::UserRemoved
+        | Error::NotRefreshed { .. } => Some(error.to_string()),
+        _ => None,
+    }
 }
 
 /// Returns a row of the 422 list that is about the whole body.

@@ -66,6 +66,7 @@ pub use integrity::findings::{IntegrityFinding, Verification};
 pub use integrity::repair::Repair;
 pub use logins::device_poll::PollTurn;
 pub use logins::pending_login::{DevicePolling, LoginFlow, PendingAuthorization};
+pub use logins::store::MissedLogin;
 pub use open::{OpenMode, OpenOptions, Vault};
 pub use registrations::{ClientManagement, ClientRegistration, RegisteredAt};
 pub use revocations::queue::{GivenUp, RetryBounds, RevocationQueue};

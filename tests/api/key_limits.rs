@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::support::flow::CALLBACK;
 use crate::support::http::Reply;
-use crate::support::{Server, Setup};
+use crate::support::{Server, Setup, eventually};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -189,6 +189,31 @@ async fn logins_and_creations_obey_the_limits() {
     server.delete(&format!("/v1/integrations/sandbox/credentials/{own}")).key(&server.key).send().await.is(200);
     complete(&of_own, &callback).await.is(404);
     assert!(!ids(server, &server.key, ALL).await.is_empty());
+}
+
+/// The credential is deleted after the state was consumed: the key may not create another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn credential_deleted_during_its_reconnect_stays_deleted() {
+    let server = Server::start().await;
+    let own = server.connect("sandbox").await;
+    let of_own = server.limited_key("alice", &[], &[&own]).await;
+    let started = server.initiate_with("sandbox", &json!({"callback_url": CALLBACK, "credential_id": own})).await;
+    let callback = server.log_in(&started).await;
+    let body = json!({"code": callback.code, "state_token": callback.state, "callback_params": callback.params});
+    server.sandbox_holds_token_answers(true);
+    let complete = server.post("/v1/integrations/sandbox/oauth/complete").key(&of_own).json(&body).send();
+    let delete = async {
+        eventually("the token endpoint is asked", async || server.token_requests() == 2).await;
+        server.delete(&format!("/v1/integrations/sandbox/credentials/{own}")).key(&server.key).send().await.is(200);
+        server.sandbox_holds_token_answers(false);
+    };
+    let (reply, ()) = futures_util::join!(complete, delete);
+    assert_eq!(problem(&reply.is(403)), NOT_GRANTED);
+    assert_eq!(ids(&server, &server.key, ALL).await, Vec::<String>::new());
+    eventually("what the provider gave is revoked", async || server.sandbox.live_grants() == 0).await;
+    let failed = strongroom::vault::AuditFilter { action: Some("login.fail".into()), ..Default::default() };
+    let failed = server.vault.audit().find(&failed).unwrap();
+    assert_eq!(failed[0].row.subject.as_deref(), Some("failed:not-granted"));
 }
 
 #[tokio::test]

@@ -157,3 +157,18 @@ fn client_secrets_and_private_key_are_masked_and_checked() {
         assert!(said.stderr.contains(fault), "{fault}\nis not in\n{}", said.stderr);
     }
 }
+
+#[test]
+fn switched_off_provider_names_its_setting() {
+    let desk = Desk::new();
+    desk.write("strongroom.toml", "[catalog]\nonly = [\"github\", \"slack\"]\n[providers.slack]\nenabled = false\n");
+    for (name, said) in [
+        ("slack", "provider 'slack' is switched off by the configuration: providers.slack.enabled is false"),
+        ("notion", "provider 'notion' is switched off by the configuration: catalog.only does not list it"),
+        ("notoin", "there is no provider 'notoin'"),
+    ] {
+        for command in [&["provider", "show"][..], &["provider", "check"], &["provider", "list"]] {
+            desk.run(&[command, &[name]].concat()).ended_with(1).complained(said);
+        }
+    }
+}

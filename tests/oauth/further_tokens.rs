@@ -226,3 +226,22 @@ async fn paired_credentials_stay_together_under_new_ids() {
         assert_eq!((further.credentials_id, further.name.as_str()), (first.credential.summary.id, "user"));
     }
 }
+
+/// Both are found behind more credentials than are opened at once.
+#[tokio::test]
+async fn reconnect_finds_both_among_many() {
+    let (acme, server) = provider().await;
+    for _ in 0..110 {
+        log_in(&server, &json!({})).await.is(200);
+    }
+    let done = log_in(&server, &json!({})).await.is(200).json();
+    let (bot, user) = (&done["credentials_id"], &done["further_credentials"][0]["credentials_id"]);
+    acme.says("/token", &both("U1", 2));
+    let again = log_in(&server, &json!({"credential_id": user})).await.is(200).json();
+    assert_eq!((&again["credentials_id"], &again["further_credentials"][0]["credentials_id"]), (bot, user));
+    assert_eq!(live(&server, user).await, "user-2");
+    assert_eq!(listed(&server).await, 222);
+    let limited = server.limited_key("alice", &[], &[bot.as_str().unwrap(), user.as_str().unwrap()]).await;
+    let body = json!({"callback_url": CALLBACK, "credential_id": user});
+    server.post("/v1/integrations/acme/oauth/initiate").key(&limited).json(&body).send().await.is(200);
+}

@@ -790,11 +790,134 @@ async fn reconnect_at_another_server_needs_permission() {
         complete(&server, &started).await
     };
     reconnect(&mcp, false).await.is(200);
-    assert_eq!(reconnect(&other, false).await.is(400).json()["type"], "/problems/account-mismatch");
+    let refused = reconnect(&other, false).await.is(400).json();
+    assert_eq!(refused["type"], "/problems/account-mismatch");
+    let said = refused["detail"].as_str().unwrap();
+    assert!(said.contains("at another server") && said.contains("allow_account_change"), "{said}");
     assert_eq!(reconnect(&other, true).await.is(200).json()["credentials_id"], id);
     let path = format!("/v1/integrations/mcp/credentials/{}/refresh", id.as_str().unwrap());
     server.post(&path).key(&server.key).send().await.is(200);
     assert_eq!(other.0.asked("/token").last().unwrap().param("resource"), Some(other.url()));
+}
+
+#[tokio::test]
+async fn reconnect_without_a_server_is_at_the_credentials_own() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let id = mcp.connect(&server).await["credentials_id"].clone();
+    let reconnect = async |key: &str, id: &Value| {
+        let body = json!({"callback_url": CALLBACK, "credential_id": id});
+        server.post(INITIATE).key(key).json(&body).send().await
+    };
+    let started = reconnect(&server.key, &id).await.is(200).json();
+    assert_eq!(query(&started)["resource"], mcp.url());
+    assert_eq!(complete(&server, &started).await.is(200).json()["credentials_id"], id);
+    let bob = server.key_of("bob").await;
+    reconnect(&bob, &id).await.is(404);
+    let of_openai = server.create_api_key_credential("openai").await;
+    reconnect(&server.key, &json!(of_openai)).await.is(404);
+    let body = json!({"callback_url": CALLBACK});
+    server.post(INITIATE).key(&server.key).json(&body).send().await.is(422);
+}
+
+/// Issue 4.1: the first URL that is no metadata document is no success.
+#[tokio::test]
+async fn challenge_without_metadata_falls_back_to_the_well_known_url() {
+    let html = ("200 OK", "text/html", "<html>all paths are answered</html>");
+    let empty = ("200 OK", "application/json", "{}");
+    let absent = ("404 Not Found", "text/plain", "");
+    for (named, (status, kind, body)) in [
+        ("BASE/meta", html),
+        ("BASE/meta", empty),
+        ("BASE/meta", absent),
+        ("/meta", html),
+        ("", html),
+        ("http://192.0.2.1/meta", html),
+    ] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        let named = named.replace("BASE", &mcp.0.base);
+        let challenge =
+            format!("text/plain\r\nWWW-Authenticate: Bearer resource_metadata=\"{named}\", scope=\"files:write\"");
+        mcp.0.answers_with("/mcp", "401 Unauthorized", challenge.leak(), "no");
+        mcp.0.answers_with("/meta", status, kind, body);
+        let started = mcp.begin(&server).await.is(200).json();
+        assert_eq!(query(&started)["scope"], "files:write", "{named} {body}");
+        let well_known = mcp.0.asked("/.well-known/oauth-protected-resource/mcp");
+        assert_eq!(
+            (mcp.0.asked("/meta").len(), well_known.len()),
+            (usize::from(named.ends_with("/meta") && named.starts_with(&mcp.0.base)), 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn next_authorization_server_is_tried() {
+    for status in ["404 Not Found", "503 Unavailable", "200 OK"] {
+        let (mcp, server) = (Mcp::start().await, Server::start().await);
+        let dead = |name: &str| format!("{}/{name}", mcp.0.base);
+        let mut resource = mcp.resource(&mcp.issuer());
+        let list = |servers: &[String]| json!(servers);
+        mcp.0.answers_with("/.well-known/oauth-authorization-server/dead1", status, "text/html", "<html>");
+        resource["authorization_servers"] = list(&[dead("dead1"), dead("dead2"), mcp.issuer()]);
+        mcp.says("/.well-known/oauth-protected-resource/mcp", &resource);
+        let started = mcp.begin(&server).await.is(200).json();
+        assert_eq!(query(&started)["client_id"], "client-1");
+        resource["authorization_servers"] = list(&[dead("dead1"), dead("dead2"), dead("dead3"), mcp.issuer()]);
+        mcp.says("/.well-known/oauth-protected-resource/mcp", &resource);
+        mcp.begin(&server).await.is(502);
+        assert_eq!(mcp.0.asked("/.well-known/oauth-authorization-server/dead3").len(), 1, "at most three are asked");
+    }
+}
+
+#[tokio::test]
+async fn unreachable_server_is_said_once() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{free}");
+    let said = |reply: Reply| reply.is(502).detail().as_str().unwrap().to_owned();
+    let mut told = vec![said(begin(&server, &format!("{nobody}/mcp"), &[]).await)];
+    mcp.says("/.well-known/oauth-protected-resource/mcp", &mcp.resource(&format!("{nobody}/as")));
+    told.push(said(mcp.begin(&server).await));
+    mcp.says("/.well-known/oauth-protected-resource/mcp", &mcp.resource(&mcp.issuer()));
+    let mut metadata = mcp.metadata();
+    metadata["registration_endpoint"] = json!(format!("{nobody}/register"));
+    mcp.says("/.well-known/oauth-authorization-server/as", &metadata);
+    told.push(said(mcp.begin(&server).await));
+    for text in told {
+        assert_eq!(text.matches("could not be reached").count(), 1, "{text}");
+    }
+}
+
+/// The secret tells if a client is a public one, when the server does not.
+#[tokio::test]
+async fn registered_secret_is_used_if_no_method_is_named() {
+    let (mcp, server) = (Mcp::start().await, Server::start().await);
+    let mut metadata = mcp.metadata();
+    metadata["token_endpoint_auth_methods_supported"] = json!(["none"]);
+    mcp.says("/.well-known/oauth-authorization-server/as", &metadata);
+    let answer = json!({"client_id": "client-1", "client_secret": "secret-1", "token_endpoint_auth_method": ""});
+    mcp.0.answers_with("/register", "201 Created", "application/json", answer.to_string());
+    mcp.connect(&server).await;
+    let token = &mcp.0.asked("/token")[0];
+    assert_eq!(token.basic().as_deref(), Some("client-1:secret-1"));
+    assert_eq!(token.param("client_id").as_deref(), Some("client-1"));
+}
+
+#[tokio::test]
+async fn mcp_provider_says_what_it_is() {
+    let config = "[oauth]\ndevice = true".to_owned();
+    let server = Server::with(Setup { config, ..Setup::default() }).await;
+    let shown = server.get("/v1/integrations/providers/mcp").key(&server.key).send().await.is(200).json();
+    let oauth = json!({
+        "grants": ["oauth2"], "device_flow": false, "register_url": null, "missing": null, "api_base_url": null,
+        "token_type": "Bearer", "revocation": null,
+    });
+    assert_eq!((&shown["oauth"], &shown["inputs"][0]["name"]), (&oauth, &json!("server_url")));
+    let path = "/v1/integrations/mcp/oauth/device/initiate";
+    let refused = server.post(path).key(&server.key).json(&json!({})).send().await.is(404).json();
+    assert_eq!(refused["type"], "/problems/device-flow-not-offered");
+    let path = "/v1/integrations/openai/oauth/device/initiate";
+    let refused = server.post(path).key(&server.key).json(&json!({})).send().await.is(404).json();
+    assert_eq!(refused["type"], "/problems/oauth-not-supported");
 }
 
 #[tokio::test]

@@ -119,6 +119,29 @@ async fn refused_client_is_reported_and_not_stored() {
     assert_eq!(faults[0]["loc"], json!(["body", "client_credentials", "client_id"]));
 }
 
+#[tokio::test]
+async fn own_client_without_the_needed_secret_is_a_fault() {
+    let acme = Recording::start().await;
+    acme.says("/token", &json!({"access_token": "one", "token_type": "bearer", "expires_in": 600}));
+    let body = json!({"type": "client_credentials", "title": "t", "client_id": "mine"});
+    for (auth, status) in [("basic", 422), ("post", 422), ("none", 201)] {
+        let entry = format!("grants = [\"authorization_code\", \"client_credentials\"]\ntoken_auth = \"{auth}\"");
+        let server = acme.server(&entry).await;
+        let reply = create(&server, "acme", &body).await.is(status);
+        if status == 422 {
+            let fault = &reply.detail()[0];
+            assert_eq!(
+                (&fault["type"], &fault["loc"]),
+                (&json!("missing"), &json!(["body", "client_credentials", "client_secret"]))
+            );
+        }
+    }
+    // Without a client of the caller's own, the operator has to configure one.
+    let entry = "grants = [\"authorization_code\", \"client_credentials\"]";
+    let server = acme.server_with(entry, "", Setup::default()).await;
+    create(&server, "acme", &json!({"type": "client_credentials", "title": "t"})).await.is(501);
+}
+
 // Isolation: the configured client acts for its operator, so a caller gets its tokens only if it is lent.
 #[tokio::test]
 async fn configured_client_is_lent_only_if_the_operator_says_so() {
@@ -134,7 +157,7 @@ async fn configured_client_is_lent_only_if_the_operator_says_so() {
     for (lent, scopes) in [
         ("", json!([])),
         ("lend_scopes = [\"read\"]", json!(["read"])),
-        ("lend_client = true", json!(["admin"])),
+        ("lend_client = true\nlend_scopes = []", json!(["admin"])),
         ("lend_client = true\nlend_scopes = [\"read\"]", json!(["read", "admin"])),
     ] {
         let refused = ask(lent, scopes.clone()).await.is(403).json();

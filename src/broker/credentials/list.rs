@@ -65,7 +65,7 @@ pub const DEFAULT_LIMIT: u32 = 1_000;
 const MAX_PAGE_BYTES: usize = 4 << 20;
 
 /// Number of credentials that are read at once for a page. A longer page is read by turns.
-const CHUNK: u32 = 100;
+pub(in crate::broker) const CHUNK: u32 = 100;
 
 /// One page of a list.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub struct CredentialList {
 }
 
 /// Returns the id of a row, damaged or not.
-fn id_of(row: &Result<CredentialMetadata, VaultError>) -> Option<CredentialId> {
+pub(in crate::broker) fn id_of(row: &Result<CredentialMetadata, VaultError>) -> Option<CredentialId> {
     match row {
         Ok(summary) => Some(summary.id),
         Err(VaultError::DamagedRow { id, .. }) => id.parse().ok(),

@@ -57,7 +57,11 @@ impl Broker {
             _ => request.scopes,
         };
         let scopes = self.scopes_to_lend(known, &request.renewal, scopes)?;
-        let mut connectable = self.for_service(provider, &request.renewal).await?;
+        let connectable = self.for_service(provider, &request.renewal).await;
+        let mut connectable = connectable.map_err(|error| match error {
+            Error::NotConfigured(_) if !uses_our_client(&request.renewal) => Error::OwnClientIncomplete,
+            error => error,
+        })?;
         let dpop_key = bound_to(&connectable.oauth, None);
         connectable.client = connectable.client.with_dpop(dpop_key.clone());
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
@@ -108,8 +112,7 @@ impl Broker {
     /// Returns the scopes for which callers may use the configured client; `None` if it is not lent.
     fn lent_scopes(&self, provider: &str) -> Option<&[String]> {
         let name: ProviderName = provider.parse().ok()?;
-        let settings = self.0.config.providers.get(&name)?;
-        settings.lend_client.then_some(settings.lend_scopes.as_slice())
+        self.0.config.providers.get(&name)?.lent_scopes()
     }
 
     fn service_credential(

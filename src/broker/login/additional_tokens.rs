@@ -5,10 +5,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::connectable::Connectable;
+use crate::broker::credentials::list::{CHUNK, id_of};
+use crate::broker::error::Error;
 use crate::broker::parts::Broker;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::oauth::{self, Account, Grant};
-use crate::vault::CredentialMetadata;
+use crate::vault::{CredentialMetadata, CredentialPage, KeyLimits};
 
 /// A credential stored beside the first one.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -52,6 +54,37 @@ pub(in crate::broker) struct Further {
 }
 
 impl Broker {
+    /// Returns the user's credentials of one login: the one with the first token, and those beside
+    /// it. Which these are is sealed, so all of the provider's are opened, in chunks between which
+    /// other requests of this thread go on. A damaged credential is left out.
+    pub(in crate::broker) async fn of_one_login(
+        &self,
+        user: &UserId,
+        provider: &ProviderName,
+        first: CredentialId,
+    ) -> Result<Vec<CredentialMetadata>, Error> {
+        let unlimited = KeyLimits::default();
+        let (mut found, mut after, mut turn) = (Vec::new(), None, None);
+        loop {
+            let page = CredentialPage { limit: Some(CHUNK), after };
+            let rows = self.0.vault.credentials().list_each(user, &unlimited, Some(provider), page)?;
+            let is_last = rows.len() < CHUNK as usize;
+            let last = rows.last().and_then(id_of);
+            let of_login = |one: &CredentialMetadata| {
+                one.id == first || one.beside.as_ref().is_some_and(|beside| beside.of == first)
+            };
+            found.extend(rows.into_iter().filter_map(Result::ok).filter(of_login));
+            if is_last || last.is_none() {
+                return Ok(found);
+            }
+            after = last;
+            if turn.is_none() {
+                turn = Some(self.0.long_lists.take(user.clone()).await.ok_or(Error::TooManyLists)?);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Takes the additional grants out of the first one and looks up each account. A failed lookup
     /// is not an error. Each keeps the values that the provider's URLs need.
     pub(in crate::broker) async fn further(&self, connectable: &Connectable<'_>, first: &mut Grant) -> Vec<Further> {

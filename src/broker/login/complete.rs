@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::connectable::Connectable;
 use super::keep::{CompleteResponse, Obtained};
 use crate::broker::caller::Caller;
-use crate::broker::error::Error;
+use crate::broker::error::{Error, StateFault};
 use crate::broker::parts::Broker;
 use crate::catalog::input::InputFault;
 use crate::catalog::values::Values;
@@ -71,10 +71,12 @@ impl Broker {
         provider: &str,
         request: CompleteRequest,
     ) -> Result<CompleteResponse, Error> {
-        self.require_completion(caller, provider, (LoginFlow::External, &request.state_token))?;
+        self.require_completion(caller, provider, (LoginFlow::External, &request.state_token)).await?;
         let pending = self.take(caller, provider, &request.state_token).await?;
         if pending.flow == LoginFlow::Connect {
-            return Err(Error::StateNotExternal);
+            let error = Error::StateNotExternal;
+            self.record_failed_login(caller, &pending.provider, pending.reconnect, &error).await;
+            return Err(error);
         }
         self.finish(caller, provider, pending, request).await
     }
@@ -118,7 +120,7 @@ impl Broker {
         let iss = params.and_then(|params| params.get("iss")).map(String::as_str);
         let must_name = self.0.config.oauth.require_iss || params.is_some() || connectable.is_chosen();
         check_issuer(pending.issuer.as_deref(), connectable.oauth.announces_iss, must_name, iss)
-            .map_err(|_| Error::StateInvalid)?;
+            .map_err(|_| Error::StateInvalid(StateFault::Issuer))?;
         if let Some(denied) = params.and_then(read_error) {
             if let (true, Some(found)) = (denied.names_client(), found) {
                 self.drop_registration(found, &pending.client_id).await;
@@ -153,10 +155,13 @@ impl Broker {
         provider: &str,
         state: &Secret,
     ) -> Result<PendingAuthorization, Error> {
-        let provider: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
+        let provider: ProviderName = provider.parse().map_err(|_| Error::StateInvalid(StateFault::Unknown))?;
         let logins = self.0.vault.logins();
         let taken = logins.take(LoginFlow::External, state.expose(), &caller.user, &provider, &caller.who).await?;
-        taken.ok_or(Error::StateInvalid)
+        match taken {
+            Some(pending) => Ok(pending),
+            None => Err(self.missed_login(caller, &provider, (LoginFlow::External, state)).await),
+        }
     }
 
     async fn obtain(

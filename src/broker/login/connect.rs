@@ -85,7 +85,7 @@ impl Broker {
     pub async fn abandon_connect(&self, caller: &Caller, provider: &str, state: &Secret) -> Result<(), Error> {
         match self.take(caller, provider, state).await {
             // Expired or already consumed: there is nothing to delete.
-            Ok(_) | Err(Error::StateInvalid) => Ok(()),
+            Ok(_) | Err(Error::StateInvalid(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

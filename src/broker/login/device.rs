@@ -16,7 +16,7 @@ use super::connectable::Connectable;
 use super::initiate::requested_scopes;
 use super::keep::{CompleteResponse, Obtained};
 use crate::broker::caller::Caller;
-use crate::broker::error::Error;
+use crate::broker::error::{Error, StateFault};
 use crate::broker::parts::Broker;
 use crate::catalog::entry::OAuth;
 use crate::catalog::input::InputFault;
@@ -121,7 +121,7 @@ impl Broker {
         if !self.0.config.oauth.device {
             return Err(Error::NoDeviceFlow("The device flow is not enabled (oauth.device).".to_owned()));
         }
-        self.require_login(caller, provider, request.credential_id.as_deref())?;
+        self.require_login(caller, provider, request.credential_id.as_deref()).await?;
         self.begin_device(caller, provider, request).await
     }
 
@@ -142,6 +142,10 @@ impl Broker {
 
     /// Checks that the provider's entry has the device flow or may discover it.
     fn check_device_flow(&self, provider: &str) -> Result<(), Error> {
+        // An MCP server has OAuth, but that it is discovered at the server leaves out this flow.
+        if self.0.catalog.get(provider).is_some_and(|known| known.entry.mcp.is_some()) {
+            return Err(no_device_flow(provider));
+        }
         let (_, oauth) = self.oauth_of(provider)?;
         if oauth.device_authorization_url.is_none() && !oauth.discovers() {
             return Err(no_device_flow(provider));
@@ -160,7 +164,7 @@ impl Broker {
         if request.credential_id.is_none() {
             self.0.vault.credentials().within(self.quota(caller)).check_room(&caller.user)?;
         }
-        let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
+        let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref()).await?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
         let asked = (request.scopes.as_slice(), &request.further_scopes);
@@ -218,13 +222,14 @@ impl Broker {
         request: DevicePollRequest,
     ) -> Result<DevicePoll, Error> {
         let token = request.device_token;
-        self.require_completion(caller, provider, (LoginFlow::Device, &token))?;
-        let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
+        self.require_completion(caller, provider, (LoginFlow::Device, &token)).await?;
+        let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid(StateFault::Unknown))?;
         let now = self.0.clock.now_millis();
         let turn = self.0.vault.logins().begin_poll(&token, &caller.user, &name, (now, LEASE), &caller.who).await?;
-        let (pending, code) = match turn.ok_or(Error::StateInvalid)? {
-            PollTurn::Wait(interval) => return Ok(DevicePoll::waiting("pending", interval)),
-            PollTurn::Ask(pending, code) => (pending, code),
+        let (pending, code) = match turn {
+            None => return Err(self.missed_login(caller, &name, (LoginFlow::Device, &token)).await),
+            Some(PollTurn::Wait(interval)) => return Ok(DevicePoll::waiting("pending", interval)),
+            Some(PollTurn::Ask(pending, code)) => (pending, code),
         };
         let mut connectable = self.connectable(provider).await?;
         connectable.client = connectable.client.with_dpop(pending.dpop_key.clone());
@@ -245,7 +250,7 @@ impl Broker {
 
     /// Deletes a device login that was given up.
     pub async fn abandon_device(&self, caller: &Caller, provider: &str, token: &Secret) -> Result<(), Error> {
-        let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid)?;
+        let name: ProviderName = provider.parse().map_err(|_| Error::StateInvalid(StateFault::Unknown))?;
         self.0.vault.logins().take(LoginFlow::Device, token.expose(), &caller.user, &name, &caller.who).await?;
         Ok(())
     }
@@ -275,7 +280,7 @@ impl Broker {
                 let error = match over {
                     PollError::Denied(error) => Error::AuthorizationDenied(error.to_string()),
                     PollError::Failed(error) => Error::of_grant(&error),
-                    _ => Error::StateInvalid,
+                    _ => Error::StateInvalid(StateFault::Expired),
                 };
                 self.record_failed_login(caller, &pending.provider, pending.reconnect, &error).await;
                 return Err(error);
@@ -307,7 +312,7 @@ impl Broker {
                 for grant in std::iter::once(&grant).chain(grant.further.values()) {
                     self.give_back(connectable, &grant.access_token, grant.refresh_token.as_ref()).await;
                 }
-                return Err(Error::StateInvalid);
+                return Err(Error::StateInvalid(StateFault::UserRemoved));
             }
             // The vault cannot be written now: `keep` below holds the tokens in memory until it
             // can.

@@ -1,11 +1,38 @@
-//! Failed logins in the audit log.
+//! Failed logins in the audit log, and the cause of a state that completes none.
 
 use crate::broker::caller::Caller;
-use crate::broker::error::Error;
+use crate::broker::error::{Error, StateFault};
 use crate::broker::parts::Broker;
 use crate::id::{CredentialId, ProviderName};
+use crate::secret::Secret;
+use crate::vault::{LoginFlow, MissedLogin};
+
+/// Reason in the audit log for a state that completes no login.
+const INVALID_STATE: &str = "invalid-state";
 
 impl Broker {
+    /// Returns the error of a state that took no login. If the user has a login with this state, it
+    /// failed, and that is recorded.
+    pub(super) async fn missed_login(
+        &self,
+        caller: &Caller,
+        provider: &ProviderName,
+        (flow, state): (LoginFlow, &Secret),
+    ) -> Error {
+        let logins = self.0.vault.logins();
+        let failed = (INVALID_STATE, &caller.who);
+        let missed = logins.record_missed(flow, state.expose(), &caller.user, provider, failed).await;
+        Error::StateInvalid(match missed {
+            Ok(Some(MissedLogin::Expired)) => StateFault::Expired,
+            Ok(Some(MissedLogin::OtherProvider)) => StateFault::OtherProvider,
+            Ok(None) => StateFault::Unknown,
+            Err(error) => {
+                tracing::warn!(%provider, %error, "a failed login could not be recorded in the audit log");
+                StateFault::Unknown
+            }
+        })
+    }
+
     /// Records that a login whose state was consumed gave no credential. The caller gets the error
     /// even if the vault cannot take the row.
     pub(super) async fn record_failed_login(
@@ -30,11 +57,13 @@ fn reason(error: &Error) -> &'static str {
         Error::ExchangeRefused(_) | Error::GrantRefused(_) => "exchange-failed",
         Error::ProviderFailed(_) | Error::GrantFailed(_) | Error::ServerUnusable(_) => "provider-unavailable",
         Error::ProviderTooSlow(_) | Error::GrantTooSlow(_) | Error::ServerTooSlow(_) => "provider-timeout",
-        Error::OtherAccount(_) => "account-mismatch",
+        Error::OtherAccount(_) | Error::OtherServer => "account-mismatch",
+        Error::NotGranted(_) => "not-granted",
+        Error::QuotaExceeded(_) => "quota-exceeded",
+        Error::UserRemoved => "user-removed",
         Error::NotConfigured(_) => "not-configured",
         Error::Vault(_) | Error::SharedVault(_) => "vault-unavailable",
-        // The state was good, so this is the issuer of the callback, or a login that was deleted.
-        Error::StateInvalid => "invalid-state",
+        Error::StateInvalid(_) | Error::StateNotExternal => INVALID_STATE,
         _ => "internal",
     }
 }

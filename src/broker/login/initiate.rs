@@ -1,6 +1,7 @@
 //! Initiate: checks callback, provider and client, stores a pending login, and returns the URL to
 //! log in at.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +15,15 @@ use super::connectable::Connectable;
 use crate::broker::caller::Caller;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
-use crate::catalog::entry::OAuth;
+use crate::catalog::Provider;
+use crate::catalog::entry::{Mcp, OAuth};
 use crate::catalog::values::Values;
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName};
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{self, AuthorizationRequest, CodeVerifier, Nonce, StateToken};
-use crate::vault::{CredentialPage, LoginFlow, PendingAuthorization};
+use crate::vault::{CredentialMetadata, LoginFlow, PendingAuthorization};
 
 /// Maximum length of a login URL, in bytes. Browsers and servers accept no much longer one.
 const MAX_LOGIN_URL: usize = 8 * 1024;
@@ -79,7 +81,7 @@ impl Broker {
         request: InitiateRequest,
     ) -> Result<InitiateResponse, Error> {
         self.check_callback(&request.callback_url)?;
-        self.require_login(caller, provider, request.credential_id.as_deref())?;
+        self.require_login(caller, provider, request.credential_id.as_deref()).await?;
         self.begin(caller, provider, request, LoginFlow::External, self.0.config.oauth.state_ttl).await
     }
 
@@ -98,7 +100,7 @@ impl Broker {
             self.0.vault.credentials().within(self.quota(caller)).check_room(&caller.user)?;
         }
         let (connectable, inputs, discovery) = self.to_connect(caller, provider, &request).await?;
-        let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref())?;
+        let reconnect = self.to_reconnect(caller, &connectable.provider.name, request.credential_id.as_deref()).await?;
 
         let entry = connectable.oauth.with_values(&inputs).map_err(|fault| Error::Inputs(vec![fault]))?;
 
@@ -183,7 +185,8 @@ impl Broker {
         if let Some(known) = self.0.catalog.get(provider)
             && let Some(mcp) = &known.entry.mcp
         {
-            let found = self.discover_mcp(caller, known, mcp, &request.inputs, &request.callback_url);
+            let inputs = self.with_own_server(caller, known, mcp, request)?;
+            let found = self.discover_mcp(caller, known, mcp, &inputs, &request.callback_url);
             let (connectable, discovery) = Box::pin(found).await?;
             return Ok((connectable, Values::new(), Some(discovery)));
         }
@@ -194,6 +197,33 @@ impl Broker {
         let connectable = self.connectable(provider).await?;
         let inputs = connectable.oauth.callers_values(&request.inputs).map_err(Error::Inputs)?;
         Ok((connectable, inputs, None))
+    }
+
+    /// Returns the inputs of a login at an MCP server. A reconnect that names no server is one at the
+    /// credential's own.
+    fn with_own_server<'r>(
+        &self,
+        caller: &Caller,
+        provider: &Provider,
+        mcp: &Mcp,
+        request: &'r InitiateRequest,
+    ) -> Result<Cow<'r, BTreeMap<String, String>>, Error> {
+        let named = mcp.server_url.is_some() || request.inputs.contains_key(Mcp::INPUT);
+        let Some(id) = request.credential_id.as_deref().filter(|_| !named) else {
+            return Ok(Cow::Borrowed(&request.inputs));
+        };
+        let own = self.owned_account(caller, &provider.name, id)?.server;
+        let server = own.into_iter().map(|url| (Mcp::INPUT.to_owned(), url));
+        Ok(Cow::Owned(request.inputs.clone().into_iter().chain(server).collect()))
+    }
+
+    /// Returns the user's own OAuth credential of this provider.
+    fn owned_account(&self, caller: &Caller, provider: &ProviderName, id: &str) -> Result<CredentialMetadata, Error> {
+        let summary = self.owned(caller, id)?;
+        if summary.provider != *provider || summary.kind != Kind::OAuth2 {
+            return Err(Error::CredentialOfAnotherProvider);
+        }
+        Ok(summary)
     }
 
     fn check_callback(&self, callback_url: &str) -> Result<(), Error> {
@@ -207,17 +237,14 @@ impl Broker {
     /// Returns the credential that keeps its id, if the request names one. It must be the user's
     /// own OAuth credential of this provider. Credentials of one login are reconnected together,
     /// because the provider issues their tokens together.
-    pub(in crate::broker) fn to_reconnect(
+    pub(in crate::broker) async fn to_reconnect(
         &self,
         caller: &Caller,
         provider: &ProviderName,
         id: Option<&str>,
     ) -> Result<Option<Reconnect>, Error> {
         let Some(id) = id else { return Ok(None) };
-        let summary = self.owned(caller, id)?;
-        if summary.provider != *provider || summary.kind != Kind::OAuth2 {
-            return Err(Error::CredentialOfAnotherProvider);
-        }
+        let summary = self.owned_account(caller, provider, id)?;
         let known = self.0.catalog.get(provider.as_str()).and_then(|known| known.entry.oauth.as_ref());
         let alone = summary.beside.is_none() && known.is_none_or(|oauth| oauth.further_tokens.is_empty());
         if alone {
@@ -226,7 +253,7 @@ impl Broker {
         }
         let first = summary.beside.as_ref().map_or(summary.id, |beside| beside.of);
         let mut again = Reconnect { id: first, scopes: Vec::new(), further_scopes: BTreeMap::new() };
-        for one in self.0.vault.credentials().list(&caller.user, Some(provider), CredentialPage::default())? {
+        for one in self.of_one_login(&caller.user, provider, first).await? {
             let scopes = one.scopes.unwrap_or_default();
             match one.beside {
                 Some(beside) if beside.of == first => drop(again.further_scopes.insert(beside.name, scopes)),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::additional_tokens::FurtherCredential;
 use super::connectable::Connectable;
 use crate::broker::caller::Caller;
-use crate::broker::error::Error;
+use crate::broker::error::{Error, NotGranted, StateFault};
 use crate::broker::parts::Broker;
 use crate::broker::token::schedule;
 use crate::clock::UnixTime;
@@ -99,7 +99,9 @@ impl Broker {
             revocation: revocation.clone(),
             retry_for,
         });
-        let terms = LoginTerms { reconnect, begun_at: pending.begun_at, revocation, retry_for };
+        // The credential may be deleted during the login; a key that is limited to it creates no other.
+        let only_existing = !caller.limits.credentials().is_empty();
+        let terms = LoginTerms { reconnect, only_existing, begun_at: pending.begun_at, revocation, retry_for };
         let (stored, beside) = self.store(login, terms, caller).await?;
         let further = beside.into_iter().zip(missing_further);
         Ok(CompleteResponse {
@@ -165,7 +167,9 @@ impl Broker {
                         Error::OtherAccount(", or its identity could not be determined")
                     }
                     // Its pending login would have been deleted with it.
-                    LoginRefusal::UserRemoved => Error::StateInvalid,
+                    LoginRefusal::UserRemoved => Error::StateInvalid(StateFault::UserRemoved),
+                    LoginRefusal::OtherServer => Error::OtherServer,
+                    LoginRefusal::Absent => Error::NotGranted(NotGranted::NewCredential),
                     LoginRefusal::OverQuota(limit) => Error::QuotaExceeded(limit),
                 })
             }

@@ -10,7 +10,7 @@ use super::lookup::{kinds, missing};
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::catalog::entry::template::Template;
-use crate::catalog::entry::{ApiKeyPlacement, OAuth, Place, UserPassword};
+use crate::catalog::entry::{ApiKeyPlacement, GrantType, Mcp, OAuth, Place, UserPassword};
 use crate::catalog::value::Endpoint;
 
 /// One provider: the fields of the list, and how its credentials are obtained and sent.
@@ -54,8 +54,9 @@ struct OAuthDetail {
     api_base_url: Option<String>,
     /// Type of the access token in `Authorization`, usually `Bearer`.
     token_type: String,
-    /// True if Strongroom can revoke a token there.
-    revocation: bool,
+    /// True if Strongroom can revoke a token there. `null` if it depends on the MCP server.
+    #[schema(required = true)]
+    revocation: Option<bool>,
 }
 
 /// A secret that a user enters, and its place in a request.
@@ -94,7 +95,10 @@ impl Broker {
         Ok(ProviderDetail {
             info: info(provider, &self.0.clients),
             kinds: kinds(provider),
-            oauth: entry.oauth.as_ref().map(|oauth| OAuthDetail::of(oauth, missing)),
+            oauth: match (&entry.oauth, &entry.mcp) {
+                (Some(oauth), _) => Some(OAuthDetail::of(oauth, missing)),
+                (None, mcp) => mcp.as_ref().map(OAuthDetail::of_mcp),
+            },
             api_key: entry.api_key.as_ref().map(SecretDetail::of_key),
             user_password: entry.user_password.as_ref().map(SecretDetail::of_password),
             notes: entry.notes.clone(),
@@ -111,7 +115,21 @@ impl OAuthDetail {
             missing,
             api_base_url: written(oauth.api_base_url.as_ref()),
             token_type: oauth.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
-            revocation: oauth.revoke.is_some(),
+            revocation: Some(oauth.revoke.is_some()),
+        }
+    }
+
+    /// Describes an MCP server, whose OAuth is discovered at each login. Strongroom registers itself
+    /// there.
+    fn of_mcp(mcp: &Mcp) -> Self {
+        Self {
+            grants: vec![GrantType::AuthorizationCode.credential_type()],
+            device_flow: false,
+            register_url: None,
+            missing: None,
+            api_base_url: mcp.server_url.as_ref().map(|server| server.url().to_string()),
+            token_type: "Bearer".to_owned(),
+            revocation: None,
         }
     }
 }

@@ -176,15 +176,17 @@ pub(super) fn info(provider: &Provider, clients: &Clients) -> ProviderInfo {
         category: entry.category.clone(),
         inputs: match (&entry.oauth, &entry.mcp) {
             (Some(oauth), _) => described(&oauth.inputs),
-            (None, Some(mcp)) if mcp.server_url.is_none() => vec![InputInfo {
-                name: Mcp::INPUT.to_owned(),
-                optional: false,
-                pattern: None,
-                example: Mcp::EXAMPLE.to_owned(),
-            }],
-            (None, _) => Vec::new(),
+            (None, Some(mcp)) => inputs_of_mcp(mcp),
+            (None, None) => Vec::new(),
         },
     }
+}
+
+/// Describes the inputs of a login at an MCP server: its URL, unless the entry fixes it.
+pub(super) fn inputs_of_mcp(mcp: &Mcp) -> Vec<InputInfo> {
+    let url =
+        InputInfo { name: Mcp::INPUT.to_owned(), optional: false, pattern: None, example: Mcp::EXAMPLE.to_owned() };
+    if mcp.server_url.is_none() { vec![url] } else { Vec::new() }
 }
 
 /// Describes the inputs that the caller gives.

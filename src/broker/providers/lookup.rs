@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::list::{ProviderFilter, ProviderList, ProviderPage};
+use super::list::{InputInfo, ProviderFilter, ProviderList, ProviderPage, inputs_of_mcp};
 use crate::broker::error::Error;
 use crate::broker::installation::Installation;
 use crate::broker::parts::Broker;
-use crate::catalog::{Catalog, Provider};
+use crate::catalog::{Catalog, Provider, SwitchedOff};
 use crate::config::{Config, ProviderSettings};
 use crate::id::ProviderName;
 use crate::kind::Kind;
@@ -17,12 +17,31 @@ const MAX_COMPARED: usize = 64;
 
 /// The catalogue has no provider with this name.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no provider '{name}'{}", validation::did_you_mean(.nearest.as_ref().map(ProviderName::as_str)))]
-pub struct UnknownProvider {
-    /// Name without control characters.
-    name: String,
-    /// Provider with the most similar name, if one is similar.
-    nearest: Option<ProviderName>,
+pub enum UnknownProvider {
+    /// There is no such provider.
+    #[error("there is no provider '{name}'{}", validation::did_you_mean(.nearest.as_ref().map(ProviderName::as_str)))]
+    Absent {
+        /// Name without control characters.
+        name: String,
+        /// Provider with the most similar name, if one is similar.
+        nearest: Option<ProviderName>,
+    },
+    /// The configuration switches it off.
+    #[error("provider '{name}' is switched off by the configuration: {}", switch(.name, *.by))]
+    SwitchedOff {
+        /// Name.
+        name: String,
+        /// Setting.
+        by: SwitchedOff,
+    },
+}
+
+/// Names the setting that switches a provider off.
+fn switch(name: &str, by: SwitchedOff) -> String {
+    match by {
+        SwitchedOff::Disabled => format!("providers.{name}.enabled is false"),
+        SwitchedOff::NotListed => "catalog.only does not list it".to_owned(),
+    }
 }
 
 /// A provider in a list.
@@ -66,6 +85,11 @@ impl Installation {
         find(&self.catalog, name)
     }
 
+    /// Returns the inputs of a login at an MCP server. Its entry does not name them.
+    pub fn inputs_of_mcp(&self, provider: &Provider) -> Vec<InputInfo> {
+        provider.entry.mcp.as_ref().map(inputs_of_mcp).unwrap_or_default()
+    }
+
     /// Returns what the settings lack to connect accounts at the provider.
     pub fn missing(&self, provider: &Provider) -> Option<String> {
         missing(&self.config, provider)
@@ -92,8 +116,11 @@ impl Broker {
 
 fn find<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Provider, UnknownProvider> {
     catalog.get(name).ok_or_else(|| {
+        if let Some(by) = catalog.switched_off(name) {
+            return UnknownProvider::SwitchedOff { name: name.to_owned(), by };
+        }
         let shown = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        UnknownProvider { name: shown, nearest: nearest(catalog, name) }
+        UnknownProvider::Absent { name: shown, nearest: nearest(catalog, name) }
     })
 }
 

@@ -27,6 +27,10 @@ use crate::duration;
 use crate::id::{CredentialId, UserId};
 use crate::secret::Secret;
 
+/// Ports of the callback that are tried before any other. RFC 8252 §7.3 lets the port vary, but many
+/// MCP servers compare it: with the same port, one registration serves all logins there.
+const PORTS: [u16; 3] = [18484, 18485, 18486];
+
 /// Connect an account at a provider; prints the credential's id
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -51,7 +55,8 @@ pub(in crate::cli) struct Connect {
     /// Accept a login to another account than the credential's
     #[arg(long, requires = "credential")]
     any_account: bool,
-    /// Port of the callback, if the provider compares the whole redirect URI [default: a free port]
+    /// Port of the callback, if the provider compares the whole redirect URI [default: 18484 if it is
+    /// free]
     #[arg(long)]
     port: Option<u16>,
     /// Log in on another device with a short code, if the provider offers it (RFC 8628)
@@ -123,7 +128,7 @@ impl Connect {
         let interrupted = signals()?;
         let within = self.timeout.unwrap_or(broker.config().oauth.state_ttl);
         let no_port = |error| self.no_port(&error);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port.unwrap_or(0))).await.map_err(no_port)?;
+        let listener = self.listen().await.map_err(no_port)?;
         let listening = listener.local_addr().map_err(no_port)?;
         let begun = broker.begin_connect(caller, &self.provider, (listening, within), self.request()).await;
         let begun = begun.map_err(|error| self.explained(error))?;
@@ -155,6 +160,21 @@ impl Connect {
         };
         broker.abandon_connect(caller, &self.provider, &state).await?;
         Err(failure)
+    }
+
+    /// Listens for the callback on the port of the command line, or else on the first free one of
+    /// [`PORTS`], or on any.
+    async fn listen(&self) -> io::Result<TcpListener> {
+        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        if let Some(port) = self.port {
+            return bind(port).await;
+        }
+        for port in PORTS {
+            if let Ok(listener) = bind(port).await {
+                return Ok(listener);
+            }
+        }
+        bind(0).await
     }
 
     fn show_browser(&self, answering: &Answering) {
@@ -217,7 +237,7 @@ impl Connect {
                 let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 Failure::configuration(said.join("; ")).advise("give each value with --input NAME=VALUE")
             }
-            Error::StateInvalid => Failure::new("the callback came too late, or from another authorization server")
+            Error::StateInvalid(_) => Failure::new("the callback came too late, or from another authorization server")
                 .advise("run the command again; if it happens again, do not log in there"),
             Error::AuthorizationDenied(said) => Failure::new(format!("{name} denied the login: {}", plain(&said))),
             Error::ExchangeRefused(said) => {
@@ -237,6 +257,10 @@ impl Connect {
             error @ Error::OtherAccount(_) => {
                 Failure::new(error.to_string()).advise("log in to the credential's account, or add --any-account")
             }
+            Error::OtherServer => Failure::new("the login was at another server than the one of this credential")
+                .advise(
+                    "leave out the input server_url to reconnect the credential's own server, or add --any-account",
+                ),
             other => other.into(),
         }
     }

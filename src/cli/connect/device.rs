@@ -59,7 +59,7 @@ impl Connect {
             match asked.map_err(|error| Failure::new(format!("the poll failed: {error}")))? {
                 Ok(DevicePoll::Connected(completed)) => return Ok(completed),
                 Ok(DevicePoll::Waiting(waiting)) => interval = waiting.interval,
-                Err(Error::StateInvalid) => {
+                Err(Error::StateInvalid(_)) => {
                     return Err(Failure::new("the code has expired").advise("run the command again"));
                 }
                 Err(error) => return Err(self.explained(error)),

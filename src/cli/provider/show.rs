@@ -37,6 +37,10 @@ pub(in crate::cli) fn show(
         // As TOML, an entry has no empty members.
         let mut entry = toml::Table::try_from(&provider.entry).map_err(unwritable)?;
         entry.insert("name".to_owned(), provider.name.as_str().into());
+        let inputs = installation.inputs_of_mcp(provider);
+        if !inputs.is_empty() {
+            entry.insert("inputs".to_owned(), toml::Value::try_from(inputs).map_err(unwritable)?);
+        }
         return out.json(&entry);
     }
     out.line(format!("# {}", provider.name))?;
@@ -44,5 +48,8 @@ pub(in crate::cli) fn show(
         None => "# configured: yes".to_owned(),
         Some(what) => format!("# configured: no; {what}"),
     })?;
+    for input in installation.inputs_of_mcp(provider) {
+        out.line(format!("# input: {}, for example {}", input.name, input.example))?;
+    }
     out.raw(toml::to_string(&provider.entry).map_err(unwritable)?)
 }

@@ -291,7 +291,8 @@ impl Route {
         if let Err(problem) = &result {
             outcome.cause = problem.logged_cause().map(str::to_owned);
             if outcome.cause.is_some() {
-                outcome.provider = params.get(0).parse().ok();
+                // Not the caller's text: only a name of the catalogue.
+                outcome.provider = app.broker.provider(params.get(0)).ok().map(|known| known.name.clone());
             }
             let denial = Denial {
                 problem: problem.kind(),

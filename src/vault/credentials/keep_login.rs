@@ -32,6 +32,8 @@ pub struct NewLogin {
 pub struct LoginTerms {
     /// The credential to replace; `None` for a new one.
     pub reconnect: Option<Replacement>,
+    /// True if the login may create no credential, because its API key is limited to existing ones.
+    pub only_existing: bool,
     /// End of the audit log when the login began.
     pub begun_at: Option<LogPosition>,
     /// The effect of a revocation at this provider, for tokens that are not stored.
@@ -67,8 +69,12 @@ pub enum LoginRefusal {
         /// True if the account is known.
         known: bool,
     },
+    /// The tokens were issued by another server than the credential's.
+    OtherServer,
     /// The user was removed after the login began.
     UserRemoved,
+    /// A credential of the login no longer exists, and the login may not create one.
+    Absent,
     /// The user would exceed this limit.
     OverQuota(QuotaLimit),
 }
@@ -123,6 +129,10 @@ fn keep(
         Some(how) => further_of(txn, login, how)?,
         None => login.further.iter().map(|_| None).collect(),
     };
+    if terms.only_existing && (reconnect.is_none() || old.iter().any(Option::is_none)) {
+        let revocations = give_up(txn, login, terms, fresh[0])?;
+        return Ok(KeptLogin::Refused { reason: LoginRefusal::Absent, revocations });
+    }
     if let Some(how) = reconnect {
         let strange = login
             .further
@@ -142,11 +152,15 @@ fn keep(
     let first = match reconnect.map(|how| replace(txn, how, login.first.clone(), None)).transpose()? {
         Some(ReplaceOutcome::Done(first)) => first,
         Some(ReplaceOutcome::OtherAccount { known, revocation }) => {
-            let mut revocations: Vec<_> = revocation.into_iter().map(|queued| *queued).collect();
-            for (_, new) in &login.further {
-                revocations.extend(discard_new(txn, new, (&terms.revocation, terms.retry_for), fresh[0])?);
-            }
-            return Ok(KeptLogin::Refused { reason: LoginRefusal::OtherAccount { known }, revocations });
+            let reason = LoginRefusal::OtherAccount { known };
+            return refused(txn, login, terms, fresh[0], (reason, revocation));
+        }
+        Some(ReplaceOutcome::OtherServer(revocation)) => {
+            return refused(txn, login, terms, fresh[0], (LoginRefusal::OtherServer, revocation));
+        }
+        Some(ReplaceOutcome::Absent) if terms.only_existing => {
+            let revocations = give_up(txn, login, terms, fresh[0])?;
+            return Ok(KeptLogin::Refused { reason: LoginRefusal::Absent, revocations });
         }
         // Deleted or damaged during the login: the new grant becomes a new credential.
         Some(ReplaceOutcome::Absent) | None => Box::new(insert(txn, fresh[0], &login.first, None)?),
@@ -162,6 +176,21 @@ fn keep(
         });
     }
     Ok(KeptLogin::Kept { first, further })
+}
+
+/// Gives up the additional tokens of a login whose first token was refused and queued.
+fn refused(
+    txn: &mut WriteTxn<'_>,
+    login: &NewLogin,
+    terms: &LoginTerms,
+    id: CredentialId,
+    (reason, first): (LoginRefusal, Option<Box<QueuedRevocation>>),
+) -> Result<KeptLogin, VaultError> {
+    let mut revocations: Vec<_> = first.into_iter().map(|queued| *queued).collect();
+    for (_, new) in &login.further {
+        revocations.extend(discard_new(txn, new, (&terms.revocation, terms.retry_for), id)?);
+    }
+    Ok(KeptLogin::Refused { reason, revocations })
 }
 
 /// Returns the existing credentials of the additional tokens, each at the position of its new

@@ -46,6 +46,9 @@ pub enum ReplaceOutcome {
         /// The queued revocation of the new tokens.
         revocation: Option<Box<QueuedRevocation>>,
     },
+    /// The new grant was issued by another server. Nothing was changed; holds the queued revocation
+    /// of the new tokens.
+    OtherServer(Option<Box<QueuedRevocation>>),
 }
 
 impl Credentials<'_> {
@@ -141,6 +144,9 @@ pub(crate) fn replace(
         let moved = !how.any_account && old_tokens.issued_by.is_some() && !same_server;
         if moved || how.refuses(&before, summary.account.as_deref()) {
             let revocation = discard(txn, (&summary, tokens), &how.revocation, None, how.retry_for)?.map(Box::new);
+            if moved {
+                return Ok(ReplaceOutcome::OtherServer(revocation));
+            }
             return Ok(ReplaceOutcome::OtherAccount { known: summary.account.is_some(), revocation });
         }
         let same = before.status == CredentialStatus::Active

@@ -5,8 +5,9 @@ use super::pending_login::{LoginFlow, PendingAuthorization, aad, open, state_has
 use crate::clock::UnixTime;
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::secret::Secret;
-use crate::store::{PendingRow, WritePriority, bytes};
+use crate::store::{PendingRow, View, WritePriority, bytes};
 use crate::vault::crypto::fields::encode;
+use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record;
 use crate::vault::error::VaultError;
 use crate::vault::hex;
@@ -33,6 +34,15 @@ const TOLERANCE: i64 = 4;
 /// Number of revisions reserved for each login: each poll of a device writes it twice, and a login
 /// lives for at most a day.
 const WRITINGS: i64 = 1 << 20;
+
+/// The reason why a request cannot take a login of its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissedLogin {
+    /// It has expired.
+    Expired,
+    /// It is a login at another provider.
+    OtherProvider,
+}
 
 /// The pending logins of a vault.
 #[derive(Clone, Copy)]
@@ -121,6 +131,51 @@ impl Logins<'_> {
                 let subject = Subject { user: Some(&user), provider: Some(&provider), ..Subject::default() };
                 txn.record(Action::LoginTake, subject)?;
                 Ok(Some(pending))
+            })
+            .await
+    }
+
+    /// Records that a request could not take a login of its user; `reason` is one word. An expired
+    /// login is deleted, so that each one is recorded once. Returns `None` if the user has no login
+    /// with this state.
+    pub async fn record_missed(
+        self,
+        flow: LoginFlow,
+        state: &str,
+        user: &UserId,
+        provider: &ProviderName,
+        (reason, who): (&'static str, &AuditContext),
+    ) -> Result<Option<MissedLogin>, VaultError> {
+        let there = |view: &View<'_>, keyring: &Keyring| {
+            let row = view.pending_at(&state_hash(keyring, flow, state))?;
+            Ok::<_, VaultError>(row.filter(|row| row.user == user.as_str()))
+        };
+        // An unknown state must not cost a write.
+        if self.core.read(|view, keyring| there(view, keyring))?.is_none() {
+            return Ok(None);
+        }
+        let (state, user, provider) = (Secret::new(state), user.clone(), provider.clone());
+        self.core
+            .write(who, move |txn| {
+                let row = txn.tx.pending_at(&state_hash(txn.keyring, flow, state.expose()))?;
+                let Some(row) = row.filter(|row| row.user == user.as_str()) else { return Ok(None) };
+                let pending = open(txn.keyring, &row)?;
+                let missed = if row.provider == provider.as_str() {
+                    txn.removed(&aad(&row, &hex::write(&row.state_hash)), &row.sealed)?;
+                    txn.tx.delete_pending(&row)?;
+                    MissedLogin::Expired
+                } else {
+                    MissedLogin::OtherProvider
+                };
+                let subject = Subject {
+                    user: Some(&user),
+                    provider: Some(&pending.provider),
+                    credential: pending.reconnect.as_ref(),
+                    failure: Some(reason),
+                    ..Subject::default()
+                };
+                txn.record(Action::LoginFail, subject)?;
+                Ok(Some(missed))
             })
             .await
     }

@@ -153,7 +153,7 @@ fn new(user: &str, provider: &str, material: CredentialSecret) -> NewCredential 
 
 fn reconnecting(of: &CredentialMetadata) -> LoginTerms {
     let reconnect = Some(replacement(of));
-    LoginTerms { reconnect, begun_at: None, revocation: RevocationScope::Never, retry_for: WEEK }
+    LoginTerms { reconnect, only_existing: false, begun_at: None, revocation: RevocationScope::Never, retry_for: WEEK }
 }
 
 fn replacement(of: &CredentialMetadata) -> Replacement {

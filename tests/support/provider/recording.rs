@@ -51,7 +51,7 @@ impl Recording {
     pub async fn server(&self, oauth: &str) -> Server {
         self.server_with(
             oauth,
-            "client_id = \"my id\"\nclient_secret = \"s+c/r\"\nlend_client = true",
+            "client_id = \"my id\"\nclient_secret = \"s+c/r\"\nlend_client = true\nlend_scopes = []",
             Setup::default(),
         )
         .await
