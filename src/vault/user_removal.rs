@@ -1,9 +1,10 @@
 //! Removal of a user with everything that belongs to it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::id::{ProviderName, UserId};
+use crate::store::CredentialRow;
 use crate::vault::api_keys::api_key_record;
 use crate::vault::credentials::credential_record::{erase, open_secret, open_summary, subject};
 use crate::vault::credentials::delete::DeletedCredential;
@@ -12,7 +13,7 @@ use crate::vault::credentials::shared_grant::RevocationScope;
 use crate::vault::error::VaultError;
 use crate::vault::logins::{self, pending_login};
 use crate::vault::revocations::queue;
-use crate::vault::secrets::credential_secret::CredentialSecret;
+use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
 use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::write_txn::WriteTxn;
@@ -80,41 +81,39 @@ fn delete_logins(txn: &mut WriteTxn<'_>, user: &UserId, removed: &mut RemovedUse
     Ok(had_logins)
 }
 
-/// Deletes the credentials of a user, newest first, so that of several with one grant the newest is
-/// revoked.
+/// A credential of the removed user, and its row.
+type OpenedCredential = (CredentialRow, CredentialMetadata, CredentialSecret);
+
+/// Deletes the credentials of a user. Of several with one grant the newest is revoked, with the
+/// tokens of the others.
 fn delete_credentials(
     txn: &mut WriteTxn<'_>,
     user: &UserId,
     (revocation, retry_for): (&impl Fn(&ProviderName) -> RevocationScope, Duration),
     removed: &mut RemovedUser,
 ) -> Result<(), VaultError> {
-    let mut ended = HashSet::new();
-    for row in txn.tx.credentials_each(user.as_str(), None, "", None)?.iter().rev() {
+    let mut opened: Vec<OpenedCredential> = Vec::new();
+    for row in txn.tx.credentials_each(user.as_str(), None, "", None)?.into_iter().rev() {
         let Ok(row) = row else {
             removed.damaged += 1;
             continue;
         };
-        let opened = open_summary(txn.keyring, row)
-            .and_then(|summary| open_secret(txn, row, &summary).map(|secret| (summary, secret)));
-        let (summary, secret) = match opened {
-            Err(error) if error.is_damage() => {
-                removed.damaged += 1;
-                continue;
+        let open = || {
+            let summary = open_summary(txn.keyring, &row)?;
+            open_secret(txn, &row, &summary).map(|secret| (summary, secret))
+        };
+        match open() {
+            Err(error) if error.is_damage() => removed.damaged += 1,
+            one => {
+                let (summary, secret) = one?;
+                opened.push((row, summary, secret));
             }
-            opened => opened?,
-        };
-        let revokes = match revocation(&summary.provider) {
-            RevocationScope::Never => false,
-            RevocationScope::Token => true,
-            RevocationScope::UnlessShared(among) => ends_a_grant(&mut ended, &summary, among),
-        };
-        erase(txn, row, summary.host.as_ref())?;
-        let queued = match secret {
-            CredentialSecret::OAuth2(tokens) if revokes => {
-                Some(queue::enqueue(txn, summary.revoked(), tokens, retry_for)?)
-            }
-            _ => None,
-        };
+        }
+    }
+    let revoked = revoked_tokens(&opened, revocation);
+    for ((row, summary, _), tokens) in opened.into_iter().zip(revoked) {
+        erase(txn, &row, summary.host.as_ref())?;
+        let queued = tokens.map(|tokens| queue::enqueue(txn, summary.revoked(), tokens, retry_for)).transpose()?;
         txn.record(Action::CredentialDelete, subject(&summary))?;
         removed.clients.extend(summary.client_id.clone());
         removed.credentials.push(DeletedCredential { summary, revocation: queued });
@@ -126,9 +125,36 @@ fn delete_credentials(
 /// A grant: the providers of its server, its client and its account.
 type Grant = (Vec<ProviderName>, Option<String>, String);
 
-/// Returns true if no credential before had the same grant. All credentials of the user end, so that
-/// one with an unknown account is revoked itself.
-fn ends_a_grant(ended: &mut HashSet<Grant>, summary: &CredentialMetadata, among: Vec<ProviderName>) -> bool {
-    let Some(account) = summary.account.clone() else { return true };
-    ended.insert((among, summary.client_id.clone(), account))
+/// Returns the tokens to revoke for each credential, newest first. All credentials of the user end,
+/// so that one with an unknown account is revoked itself.
+fn revoked_tokens(
+    opened: &[OpenedCredential],
+    revocation: &impl Fn(&ProviderName) -> RevocationScope,
+) -> Vec<Option<Tokens>> {
+    let mut heirs: HashMap<Grant, usize> = HashMap::new();
+    let mut revoked: Vec<Option<Tokens>> = Vec::new();
+    for (position, (_, summary, secret)) in opened.iter().enumerate() {
+        let tokens = if let CredentialSecret::OAuth2(tokens) = secret { Some(tokens.clone()) } else { None };
+        let grant = match (revocation(&summary.provider), &summary.account) {
+            (RevocationScope::Never, _) => {
+                revoked.push(None);
+                continue;
+            }
+            (RevocationScope::UnlessShared(among), Some(account)) => {
+                Some((among, summary.client_id.clone(), account.clone()))
+            }
+            _ => None,
+        };
+        let heir = grant.map(|grant| *heirs.entry(grant).or_insert(position)).filter(|heir| *heir != position);
+        match (heir.and_then(|heir| revoked[heir].as_mut()), tokens) {
+            (Some(heir), Some(tokens)) => {
+                if !heir.overlaps(&tokens) {
+                    heir.keep_replaced(tokens);
+                }
+                revoked.push(None);
+            }
+            (_, tokens) => revoked.push(tokens),
+        }
+    }
+    revoked
 }

@@ -1,8 +1,8 @@
 //! Deletion of a credential: erasing the records, the audit row and queueing the tokens happen in
 //! one transaction.
 
-use super::metadata::CredentialMetadata;
-use super::shared_grant::{RevocationScope, is_shared};
+use super::metadata::{CredentialMetadata, CredentialStatus};
+use super::shared_grant::{RevocationScope, hand_over, is_shared};
 use crate::vault::revocations::queued_revocation::QueuedRevocation;
 use std::time::Duration;
 
@@ -53,6 +53,12 @@ impl Credentials<'_> {
                 let queued = match secret {
                     CredentialSecret::OAuth2(tokens) if revokes => {
                         Some(queue::enqueue(txn, summary.revoked(), tokens, retry_for)?)
+                    }
+                    CredentialSecret::OAuth2(tokens) if summary.status == CredentialStatus::Active => {
+                        if let RevocationScope::UnlessShared(among) = &revocation {
+                            hand_over(txn, &summary, tokens, among)?;
+                        }
+                        None
                     }
                     _ => None,
                 };

@@ -3,12 +3,13 @@
 
 use crate::id::{CredentialId, ProviderName};
 use crate::kind::Kind;
-use crate::vault::credentials::credential_record::open_summary;
+use crate::store::CredentialRow;
+use crate::vault::credentials::credential_record::{open_secret, open_summary, rewrite};
 use crate::vault::credentials::metadata::CredentialMetadata;
 use crate::vault::error::VaultError;
 use crate::vault::revocations::queue;
 use crate::vault::revocations::queued_revocation::QueuedRevocation;
-use crate::vault::secrets::credential_secret::Tokens;
+use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
 use crate::vault::txn::write_txn::WriteTxn;
 use std::time::Duration;
 
@@ -60,6 +61,37 @@ pub(crate) fn may_share_grant(one: &CredentialMetadata, other: &CredentialMetada
 /// use.
 fn may_be_same(one: Option<&String>, other: Option<&String>) -> bool {
     one.is_none() || other.is_none() || one == other
+}
+
+/// Keeps the tokens of a deleted credential with the newest one that shares their grant, to be
+/// revoked with that one: the provider may end no more than the tokens that it is sent. They are
+/// dropped if each of those is being refreshed, because a refresh replaces only the secret that it
+/// began with.
+pub(crate) fn hand_over(
+    txn: &mut WriteTxn<'_>,
+    of: &CredentialMetadata,
+    tokens: Tokens,
+    among: &[ProviderName],
+) -> Result<(), VaultError> {
+    let mut heir: Option<(CredentialRow, CredentialMetadata, Tokens)> = None;
+    for provider in among {
+        for row in txn.tx.credentials_each(of.user.as_str(), Some(provider.as_str()), "", None)? {
+            let Ok(row) = row else { continue };
+            let Ok(summary) = open_summary(txn.keyring, &row) else { continue };
+            let is_newer = heir.as_ref().is_none_or(|(_, known, _)| known.created_at <= summary.created_at);
+            if is_newer
+                && may_share_grant(&summary, of)
+                && summary.refreshing.in_doubt_since.is_none()
+                && let Ok(CredentialSecret::OAuth2(own)) = open_secret(txn, &row, &summary)
+                && own.issued_by == tokens.issued_by
+            {
+                heir = Some((row, summary, own));
+            }
+        }
+    }
+    let Some((row, summary, mut own)) = heir.filter(|(_, _, own)| !tokens.overlaps(own)) else { return Ok(()) };
+    own.keep_replaced(tokens);
+    rewrite(txn, &row, &summary, &summary, &CredentialSecret::OAuth2(own)).map(drop)
 }
 
 /// Queues tokens that no credential needs for revocation, unless a credential other than `except`

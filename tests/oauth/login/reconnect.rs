@@ -133,6 +133,29 @@ async fn delete_revokes_replaced_tokens_too() {
     assert_eq!(provider.live_grants(), 0);
 }
 
+/// Clients of AutoGPT Platform's v1 API reconnect by a new credential, and delete the old one.
+#[tokio::test]
+async fn last_credential_of_a_grant_revokes_the_tokens_of_all() {
+    let (provider, server) = ending_single_tokens("ends = \"grant\"").await;
+    let path = |id: &str| format!("/v1/integrations/acme/credentials/{id}");
+    let delete =
+        async |id: &str| server.delete(&path(id)).key(&server.key).send().await.is(200).json()["revoked"].clone();
+    let [first, second, third] =
+        [server.connect("acme").await, server.connect("acme").await, server.connect("acme").await];
+    assert_eq!((delete(&first).await, delete(&second).await), (Value::Null, Value::Null));
+    assert_eq!(provider.live_grants(), 3, "a revocation could end the third");
+    server.post(&format!("{}/refresh", path(&third))).key(&server.key).send().await.is(200);
+    assert_eq!((delete(&third).await, provider.live_grants()), (json!(true), 0));
+
+    let removed = server.connect("acme").await;
+    reconnect(&server, &removed).await;
+    server.connect("acme").await;
+    assert_eq!(provider.live_grants(), 3);
+    assert!(server.broker.remove_user(&"alice".parse().unwrap(), |_, _| {}).await.unwrap());
+    assert_eq!(provider.live_grants(), 0);
+    assert_eq!(server.vault.integrity().verify().unwrap().findings, []);
+}
+
 #[tokio::test]
 async fn change_of_account_ends_the_old_grant() {
     let server = Server::start().await;
