@@ -15,10 +15,26 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto
 h1 { font-size: 1.3rem; }
 p, dd { overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; border: 1px solid; padding: .6rem; }
+code, li { overflow-wrap: anywhere; }
+input, button { font: inherit; padding: .4rem .8rem; }
+label, input { display: block; width: 100%; box-sizing: border-box; }
+p.decide { display: flex; gap: .6rem; }
+p.decide button { flex: 1; }
+small { opacity: .75; }
 ";
 
-/// Returns a page. `body` is HTML below the heading.
+/// Returns a page without forms. `body` is HTML below the heading.
 pub(crate) fn page(status: StatusCode, heading: &str, body: &str, random: Random) -> Response<String> {
+    page_with_forms(status, (heading, body), "'none'", random)
+}
+
+/// Returns a page whose forms may be sent to `form_targets` only.
+pub(crate) fn page_with_forms(
+    status: StatusCode,
+    (heading, body): (&str, &str),
+    form_targets: &str,
+    random: Random,
+) -> Response<String> {
     let nonce = STANDARD.encode(random.bytes::<18>());
     let heading = escape(heading);
     let html = format!(
@@ -30,14 +46,15 @@ pub(crate) fn page(status: StatusCode, heading: &str, body: &str, random: Random
     let mut page = Response::new(html);
     *page.status_mut() = status;
     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    add_security_headers(page.headers_mut(), &format!("style-src 'nonce-{nonce}'"));
+    let policy = format!("style-src 'nonce-{nonce}'; form-action {form_targets}");
+    add_security_headers(page.headers_mut(), &policy);
     page
 }
 
-/// Sets the security headers of a response to a browser: no external content except that of
-/// `policy`, no frames, no referrer, no caching.
+/// Sets the security headers of a response to a browser: no external content, no frames, no
+/// referrer, no caching. `policy` has the directives for forms and styles.
 pub(crate) fn add_security_headers(headers: &mut HeaderMap, policy: &str) {
-    let none = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let none = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
     let policy = HeaderValue::from_str(&format!("{none}; {policy}")).expect("a policy of ours is ASCII");
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -159,15 +159,15 @@ impl Broker {
     }
 
     async fn try_revocations(&self, due: UnixTime, of_each: u32, who: &AuditContext) -> Result<usize, Error> {
-        let mut lanes: BTreeMap<ProviderName, Vec<QueuedRevocation>> = BTreeMap::new();
-        for queued in self.0.vault.revocations().due(self.0.clock.now(), due, of_each)? {
-            match queued {
-                Ok(queued) => lanes.entry(queued.provider.clone()).or_default().push(queued),
-                Err(error) => {
+        let queued = self.0.vault.revocations().due(self.0.clock.now(), due, of_each)?.into_iter();
+        let readable = queued.filter_map(|queued| {
+            queued
+                .inspect_err(|error| {
                     tracing::error!(%error, "cannot read a queued revocation; revoke the token at the provider");
-                }
-            }
-        }
+                })
+                .ok()
+        });
+        let lanes = by_provider(readable);
         let lanes = stream::iter(lanes.into_values().map(|lane| self.clone().revoke_each(lane, who.clone())));
         Ok(lanes.buffer_unordered(PROVIDERS_AT_ONCE).collect::<Vec<usize>>().await.into_iter().sum())
     }
@@ -181,11 +181,7 @@ impl Broker {
         who: &AuditContext,
     ) -> HashMap<RevocationId, Option<bool>> {
         let outcomes = Mutex::new(HashMap::new());
-        let mut lanes: BTreeMap<ProviderName, Vec<QueuedRevocation>> = BTreeMap::new();
-        for queued in queued {
-            lanes.entry(queued.provider.clone()).or_default().push(queued);
-        }
-        let all = stream::iter(lanes).for_each_concurrent(PROVIDERS_AT_ONCE, async |(provider, lane)| {
+        let all = stream::iter(by_provider(queued)).for_each_concurrent(PROVIDERS_AT_ONCE, async |(provider, lane)| {
             let revokes = self.revocation_at(&provider).await != RevocationScope::Never;
             let each = stream::iter(lane).for_each_concurrent(AT_ONE_PROVIDER_NOW, async |queued| {
                 let id = queued.id.clone();
@@ -271,6 +267,14 @@ impl Broker {
         let next = self.0.clock.now().plus(wait_after(queued.attempts));
         self.0.vault.revocations().postpone(&queued.id, next, reason).await
     }
+}
+
+fn by_provider(queued: impl IntoIterator<Item = QueuedRevocation>) -> BTreeMap<ProviderName, Vec<QueuedRevocation>> {
+    let mut lanes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for queued in queued {
+        lanes.entry(queued.provider.clone()).or_default().push(queued);
+    }
+    lanes
 }
 
 /// Returns the wait after a failure that follows `failures` others.

@@ -31,7 +31,7 @@ pub(in crate::cli) fn refusal(status: StatusCode, why: &str) -> Response<Full<By
 pub(in crate::cli) fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
-    html::add_security_headers(answer.headers_mut(), "");
+    html::add_security_headers(answer.headers_mut(), "form-action 'none'");
     answer
 }
 

@@ -1,36 +1,23 @@
 //! The pages for the user: plain HTML without scripts, every value escaped.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::StatusCode;
+use http_body_util::Full;
 use url::Url;
 
-use crate::html::escape;
+use crate::html::{escape, page_with_forms};
 use crate::random::Random;
 use crate::sandbox::client::CLIENT_ID;
 use crate::sandbox::endpoint::SandboxEndpoint;
 use crate::sandbox::message::decision::DEFAULT_USER;
-use crate::sandbox::message::reply::{Reply, page_reply};
+use crate::sandbox::message::reply::Reply;
 use crate::sandbox::state::grants::RequestedAccess;
 use crate::secret::Secret;
-
-const STYLE: &str = "
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem; }
-h1 { font-size: 1.3rem; }
-code, li { overflow-wrap: anywhere; }
-input, button { font: inherit; padding: .4rem .8rem; }
-label, input { display: block; width: 100%; box-sizing: border-box; }
-p.decide { display: flex; gap: .6rem; }
-p.decide button { flex: 1; }
-small { opacity: .75; }
-";
 
 /// Returns the page on which the user approves or denies a request.
 pub(in crate::sandbox) fn decision(request: &RequestedAccess, transaction: &Secret, random: Random) -> Reply {
     let intro = format!(
-        "<h1>Sandbox: sign in and decide</h1>\n\
-         <p>The application <strong>{CLIENT_ID}</strong> asks for access to an account. You will be sent back to \
+        "<p>The application <strong>{CLIENT_ID}</strong> asks for access to an account. You will be sent back to \
          <code>{}</code>.</p>",
         escape(&request.redirect_uri),
     );
@@ -39,43 +26,43 @@ pub(in crate::sandbox) fn decision(request: &RequestedAccess, transaction: &Secr
         hidden: ("transaction", transaction.expose()),
         scopes: &request.scopes,
     };
-    page(StatusCode::OK, &format!("{intro}\n{}", form.html()), &form_targets(&request.to), random)
+    let body = format!("{intro}\n{}", form.html());
+    page(StatusCode::OK, ("sign in and decide", &body), &form_targets(&request.to), random)
 }
 
 /// Returns the page on which the user types the code of another device.
 pub(in crate::sandbox) fn ask_for_code(random: Random) -> Reply {
     let body = format!(
-        r#"<h1>Sandbox: connect a device</h1>
-<form method="get" action="{action}">
+        r#"<form method="get" action="{action}">
 <label>Code shown on the device
 <input name="user_code" maxlength="16" autocomplete="off" autocapitalize="characters" spellcheck="false" autofocus></label>
 <p class="decide"><button type="submit">Continue</button></p>
 </form>"#,
         action = SandboxEndpoint::Device.route().1,
     );
-    page(StatusCode::OK, &body, "'self'", random)
+    page(StatusCode::OK, ("connect a device", &body), "'self'", random)
 }
 
 /// Returns the page on which the user approves or denies a request of another device.
 pub(in crate::sandbox) fn device_decision(scopes: &[String], user_code: &str, random: Random) -> Reply {
     let intro = format!(
-        "<h1>Sandbox: connect a device</h1>\n\
-         <p>The application <strong>{CLIENT_ID}</strong> on another device shows the code <strong>{}</strong>.</p>",
+        "<p>The application <strong>{CLIENT_ID}</strong> on another device shows the code <strong>{}</strong>.</p>",
         escape(user_code),
     );
     let form = DecisionForm { action: SandboxEndpoint::DeviceDecision, hidden: ("user_code", user_code), scopes };
-    page(StatusCode::OK, &format!("{intro}\n{}", form.html()), "'self'", random)
+    let body = format!("{intro}\n{}", form.html());
+    page(StatusCode::OK, ("connect a device", &body), "'self'", random)
 }
 
 /// Returns the page after the decision for another device.
 pub(in crate::sandbox) fn device_decided(random: Random) -> Reply {
-    page(StatusCode::OK, "<h1>Done</h1>\n<p>You can return to your device.</p>", "'none'", random)
+    page(StatusCode::OK, ("done", "<p>You can return to your device.</p>"), "'none'", random)
 }
 
 /// Returns the page that explains an error.
 pub(in crate::sandbox) fn error(why: &str, random: Random) -> Reply {
-    let body = format!("<h1>Invalid request</h1>\n<p>{}</p>", escape(why));
-    page(StatusCode::BAD_REQUEST, &body, "'none'", random)
+    let body = format!("<p>{}</p>", escape(why));
+    page(StatusCode::BAD_REQUEST, ("invalid request", &body), "'none'", random)
 }
 
 /// A form with the requested scopes, the user's name, and the buttons to decide.
@@ -112,18 +99,9 @@ impl DecisionForm<'_> {
 }
 
 /// Returns a page whose forms may be sent to `form_targets` only.
-fn page(status: StatusCode, body: &str, form_targets: &str, random: Random) -> Reply {
-    let nonce = STANDARD.encode(random.bytes::<18>());
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Sandbox</title>\n\
-         <style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    );
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; form-action {form_targets}; base-uri 'none'; \
-         frame-ancestors 'none'"
-    );
-    page_reply(status, html, &policy)
+fn page(status: StatusCode, (heading, body): (&str, &str), form_targets: &str, random: Random) -> Reply {
+    let heading = format!("Sandbox: {heading}");
+    page_with_forms(status, (&heading, body), form_targets, random).map(|html| Full::new(Bytes::from(html)))
 }
 
 /// Returns the targets for `form-action`. Chromium checks it against every redirect after the

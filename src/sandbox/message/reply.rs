@@ -1,7 +1,7 @@
 //! Replies of the endpoints: JSON, a page, a redirect, plain text.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -24,15 +24,6 @@ pub(in crate::sandbox) fn error_reply(EndpointError { error, description }: Endp
     }
     let mut reply = json_reply(StatusCode::UNAUTHORIZED, &document);
     reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="sandbox""#));
-    reply
-}
-
-/// Returns a page with the given Content-Security-Policy.
-pub(in crate::sandbox) fn page_reply(status: StatusCode, html: String, policy: &str) -> Reply {
-    let mut reply = reply(status, "text/html; charset=utf-8", html);
-    let policy = HeaderValue::from_str(policy).expect("a policy is made of nonces and schemes, which are ASCII");
-    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    reply.headers_mut().insert("x-frame-options", HeaderValue::from_static("DENY"));
     reply
 }
 

@@ -44,7 +44,7 @@ async fn an_invalid_client_or_redirect_uri_is_not_followed() {
         let reply = bench.authorize(&[change, ("sandbox_decision", "approve")]).await;
         assert_eq!(reply.status, 400, "{change:?}");
         assert!(!reply.headers.contains_key("location"), "{change:?}");
-        assert!(reply.body.contains("Invalid request"));
+        assert!(reply.body.contains("Sandbox: invalid request"));
     }
 }
 
