@@ -295,7 +295,7 @@ mod tests {
         }
     }
 
-    // Issue 19, section 5: what generators of clients do not accept.
+    // Generators of clients do not accept other forms.
     #[test]
     fn references_stand_alone_and_members_of_unions_are_named() {
         let document = describe(&table(), "");
@@ -310,7 +310,6 @@ mod tests {
         assert_eq!((&mapping["api_key"], mapping.len()), (&json!("#/components/schemas/CreateApiKey"), 5));
     }
 
-    // Issue 19, section 5: the schema is laxer than the server.
     #[test]
     fn bounds_of_queries_and_updates_are_described() {
         let document = describe(&table(), "");

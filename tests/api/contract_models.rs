@@ -402,7 +402,6 @@ fn schema_tag(document: &Value, name: &str) -> Option<Value> {
     mapping.as_object()?.iter().find(|(_, one)| **one == place).map(|(tag, _)| json!(tag))
 }
 
-// Issue 19, section 5: `GET /providers` is 270 kB uncompressed each time.
 #[tokio::test]
 async fn providers_are_compressed_filtered_and_revalidated() {
     use std::io::Read as _;
@@ -497,7 +496,6 @@ async fn one_provider_is_described() {
     assert_eq!(get(&format!("{PATH}/credentials")).send().await.is(200).json(), json!([]), "a list, as ever");
 }
 
-// Issue 19, section 4.6: byte order marks and line ends are dropped, and a blank secret is refused.
 #[tokio::test]
 async fn secrets_lose_line_ends_and_blank_ones_are_refused() {
     const PATH: &str = "/v1/integrations/openai/credentials";

@@ -27,7 +27,6 @@ fn is_over(reply: Reply, limit: &str) {
     assert!(said["detail"].as_str().unwrap().contains(&format!("limits.{limit}")), "{said}");
 }
 
-// Issue: quotas per user.
 #[tokio::test]
 async fn number_of_credentials_is_bounded() {
     let server = server("credentials_per_user = 2").await;
@@ -61,7 +60,6 @@ async fn number_of_credentials_is_bounded() {
     create(&server, 9).await.is(201);
 }
 
-// Issue: quotas per user.
 #[tokio::test]
 async fn bytes_of_credentials_are_bounded() {
     let server = server("bytes_per_user = 1").await;
@@ -83,7 +81,7 @@ async fn bytes_of_credentials_are_bounded() {
     patch(&small, json!({"type": "api_key", "api_key": "k".repeat(large)})).await.is(200);
 }
 
-// Issue: quotas per user. The room may be used up while the user logs in.
+// The room may be used up while the user logs in.
 #[tokio::test]
 async fn complete_over_the_quota_revokes_its_tokens() {
     let server = server("credentials_per_user = 1").await;

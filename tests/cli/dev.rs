@@ -106,7 +106,6 @@ fn location(reply: &Reply) -> String {
     reply.header("Location").expect("a redirect").to_owned()
 }
 
-// Issue 19, 3.4.
 #[tokio::test]
 async fn dev_reads_no_configuration_that_is_not_named() {
     let mut desk = Desk::new();
@@ -187,7 +186,6 @@ async fn dev_takes_providers_and_origins_of_the_named_configuration() {
     assert!(faulty.stderr.contains("client_idd") && !faulty.stderr.contains("pth"), "{}", faulty.stderr);
 }
 
-// Issue 19, 3.4.
 #[tokio::test]
 async fn commands_work_beside_dev() {
     let desk = Desk::new();
@@ -244,7 +242,6 @@ fn a_folder_that_others_may_write_is_no_dev() {
     stop(child, stdout);
 }
 
-// Issue 19, 3.4.
 #[tokio::test]
 async fn approve_ends_on_a_page_that_says_what_to_run_next() {
     let desk = Desk::new();

@@ -145,7 +145,6 @@ async fn registration_serves_every_login_at_its_issuer() {
     assert_eq!((query(&again)["client_id"].as_str(), mcp.registrations()), ("client-1", 2));
 }
 
-// Issue: registrations: one per issuer, origin and path.
 #[tokio::test]
 async fn registrations_do_not_grow_with_the_query_of_the_callback() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
@@ -170,7 +169,6 @@ async fn registrations_do_not_grow_with_the_query_of_the_callback() {
     assert_eq!(server.vault.registrations().remove_all(|_| true, &AuditContext::system()).await.unwrap().count, 1);
 }
 
-// Issue: registrations are dropped when unused, and gone with `user remove`.
 #[tokio::test]
 async fn registrations_are_dropped_with_their_last_use() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
@@ -489,7 +487,7 @@ async fn missing_revocation_endpoint_claims_nothing() {
     assert_eq!(server.delete(&path).key(&server.key).send().await.is(200).json()["revoked"], Value::Null);
 }
 
-// Issue 19, section 5: the SDKs read `client_id` from the form.
+// The SDKs of MCP read `client_id` from the form.
 #[tokio::test]
 async fn registered_client_sends_its_id_in_the_form() {
     for (announced, basic, secret) in [
@@ -515,7 +513,7 @@ async fn registered_client_sends_its_id_in_the_form() {
     }
 }
 
-// Issue 19, section 5: the revocation endpoint of the Python SDK requires `client_secret`.
+// The revocation endpoint of the Python SDK requires `client_secret`.
 #[tokio::test]
 async fn public_client_revokes_with_an_empty_secret_if_needed() {
     for (methods, secret) in [(json!(["client_secret_post"]), Some("")), (json!(["none"]), None), (Value::Null, None)] {
@@ -535,7 +533,6 @@ async fn public_client_revokes_with_an_empty_secret_if_needed() {
     }
 }
 
-// Issue 19, section 5: an MCP server that forgets dynamic clients.
 #[tokio::test]
 async fn rejected_client_is_registered_again() {
     let error = |error: &str| json!({"error": error}).to_string();
@@ -569,7 +566,6 @@ async fn rejected_client_is_registered_again() {
     }
 }
 
-// Issue 19, section 5: an MCP server that forgets dynamic clients.
 #[tokio::test]
 async fn client_error_in_the_callback_drops_the_registration() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
@@ -583,7 +579,6 @@ async fn client_error_in_the_callback_drops_the_registration() {
     assert!(mcp.0.asked("/token").is_empty(), "nothing is sent");
 }
 
-// Issue 19, section 5: each failed complete must not leave another registration behind.
 #[tokio::test]
 async fn server_that_rejects_all_clients_collects_no_registrations() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
@@ -595,7 +590,6 @@ async fn server_that_rejects_all_clients_collects_no_registrations() {
     assert_eq!(mcp.registrations(), 2);
 }
 
-// Issue 19, section 4.1.
 #[tokio::test]
 async fn page_at_a_well_known_url_is_no_metadata() {
     for page in ["<html>Sorry!</html>", "{}", "[]", r#"{"issuer": 1}"#] {
@@ -608,7 +602,7 @@ async fn page_at_a_well_known_url_is_no_metadata() {
     }
 }
 
-// Issue 19, section 4.1 and 5: FastMCP's RemoteAuthProvider.
+// FastMCP's RemoteAuthProvider writes the slash in one of two documents.
 #[tokio::test]
 async fn slash_after_a_bare_host_makes_no_other_issuer() {
     for (asked, named) in [("", "/"), ("/", "")] {
@@ -635,7 +629,7 @@ async fn slash_after_a_bare_host_makes_no_other_issuer() {
     assert!(detail.ends_with(&format!("{}/", mcp.issuer())), "{detail}");
 }
 
-// Issue 19, section 5: servers that challenge on POST only, or answer GET with an endless event stream.
+// Some servers challenge on POST only, or answer GET with an endless event stream.
 #[tokio::test]
 async fn challenge_on_post_only_is_followed() {
     use tokio::io::AsyncWriteExt as _;
@@ -677,7 +671,6 @@ async fn challenge_on_post_only_is_followed() {
     }
 }
 
-// Issue 19, section 5: two MCP credentials on one host.
 #[tokio::test]
 async fn credentials_of_one_host_are_told_apart_by_the_server() {
     let (mcp, server) = (Mcp::start().await, Server::start().await);
@@ -933,7 +926,6 @@ fn with_mcp(setting: &str) -> Setup {
     Setup { config: format!("[providers.mcp]\n{setting}\n"), ..Setup::default() }
 }
 
-// Issue 19, 4.7.
 #[tokio::test]
 async fn s256_is_assumed_only_by_the_operator() {
     let mcp = Mcp::start().await;
@@ -957,7 +949,6 @@ async fn s256_is_assumed_only_by_the_operator() {
     assert!(!refused.text().contains("assume_s256"), "{}", refused.text());
 }
 
-// Issue 19, 4.1.
 #[tokio::test]
 async fn legacy_server_is_its_own_authorization_server() {
     let legacy = Mcp(Recording::start().await);

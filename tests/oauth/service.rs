@@ -275,7 +275,6 @@ async fn command_line_creates_one_and_the_server_renews_it() {
     assert_eq!(refused.0.status.code(), Some(1), "{}", refused.stderr());
 }
 
-// Issue 19, section 5: `default_scopes` not sent with client credentials.
 #[tokio::test]
 async fn client_credentials_ask_for_the_default_scopes() {
     let acme = Recording::start().await;

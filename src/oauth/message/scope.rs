@@ -93,7 +93,6 @@ mod tests {
         assert_eq!(granted(Some(&"a ".repeat(MAX_LIST).into()), &entry, &[]), Err(()));
     }
 
-    // Issue: a `+` or `,` inside a scope stays.
     #[test]
     fn scopes_are_split_at_the_entrys_separator_only() {
         for (settings, text, scopes) in [

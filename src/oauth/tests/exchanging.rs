@@ -142,7 +142,6 @@ async fn granted_scopes_default_to_the_requested_ones() {
     assert_eq!((grant.scopes, grant.missing_scopes), (vec![], texts(&["read", "write"])));
 }
 
-// Issue: granted scopes told in the callback count.
 #[tokio::test]
 async fn scopes_told_in_the_callback_count() {
     let server = Hostile::saying(json(GOOD).as_str()).await;

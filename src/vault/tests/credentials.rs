@@ -349,7 +349,6 @@ async fn failed_job_leaves_the_manifest_unchanged() {
     assert_eq!(vault.integrity().verify().unwrap().findings, []);
 }
 
-// Issue: incremental vacuum gives room back.
 #[tokio::test]
 async fn file_shrinks_after_deletions() {
     let bench = Bench::new();

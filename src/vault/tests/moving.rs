@@ -169,7 +169,6 @@ async fn registration_moves_with_its_credential() {
     assert!(client.client_secret.unwrap().equals("s") && client.secret_expires_at == Some(UnixTime(9)));
 }
 
-// Issue: a credential does not appear after its user was removed.
 #[tokio::test]
 async fn import_stops_for_a_user_that_was_removed() {
     let bench = Bench::new();

@@ -132,7 +132,6 @@ async fn newest_thousand_logins_of_a_user_are_kept() {
     }
 }
 
-// Issue: of pending logins the newest 1,000 and 4 MiB are kept.
 #[tokio::test]
 async fn newest_logins_of_four_mebibytes_are_kept() {
     let bench = Bench::new();

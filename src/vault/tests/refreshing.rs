@@ -253,7 +253,6 @@ async fn due_refreshes_use_an_index() {
     bench.assert_manifest_holds();
 }
 
-// Issue: one user's many due credentials delay no other user.
 #[tokio::test]
 async fn users_take_turns_in_the_due_refreshes() {
     let bench = Bench::new();

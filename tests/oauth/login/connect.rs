@@ -151,7 +151,6 @@ async fn callback_error_ends_the_login_and_is_escaped() {
     assert_eq!((installation.rows("credential"), installation.rows("pending_authorization")), (0, 0));
 }
 
-// Issue 19, 4.7.
 #[tokio::test(flavor = "multi_thread")]
 async fn denial_without_state_ends_with_the_providers_words() {
     let sandbox = sandbox().await;
@@ -184,7 +183,6 @@ fn redirect_uri(login: &str) -> String {
     login.query_pairs().find(|(name, _)| name == "redirect_uri").expect("it has one").1.into_owned()
 }
 
-// Issue 19, 4.7.
 #[tokio::test(flavor = "multi_thread")]
 async fn pasted_address_completes_the_login() {
     let sandbox = sandbox().await;
@@ -392,7 +390,6 @@ async fn provider_check_reports_discovery_and_its_failures() {
     assert_eq!((&lost[0]["discovery"]["ok"], &lost[0]["problems"]), (&json!(false), &json!(1)));
 }
 
-// Issue 19, section 5: a token URL that answers 404 is "reachable", exit 0.
 #[tokio::test(flavor = "multi_thread")]
 async fn provider_check_finds_a_wrong_token_url() {
     let acme = Recording::start().await;

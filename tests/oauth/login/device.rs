@@ -257,7 +257,6 @@ async fn connect_uses_the_device_flow() {
     assert_eq!(refused.0.status.code(), Some(1));
 }
 
-// Issue 19, section 5: a failed device initiate names the wrong endpoint.
 #[tokio::test]
 async fn failed_initiate_names_the_device_endpoint() {
     let server = server().await;

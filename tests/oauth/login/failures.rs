@@ -24,7 +24,6 @@ fn failed_logins(server: &Server) -> Vec<Row> {
     entries.into_iter().map(row).collect()
 }
 
-// Issue: a failed login leaves its reason.
 #[tokio::test]
 async fn failed_login_is_in_the_audit_log() {
     let server = Server::start().await;
@@ -46,7 +45,6 @@ async fn failed_login_is_in_the_audit_log() {
     server.vault.audit().verify(&mut |fault| panic!("{fault}")).unwrap();
 }
 
-// Issue: a failed login leaves its reason.
 #[tokio::test]
 async fn failed_login_is_in_the_requests_log_line() {
     let provider = sandbox().await;

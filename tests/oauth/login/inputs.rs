@@ -73,7 +73,6 @@ async fn input_reaches_every_request_of_the_flow() {
     assert_eq!(acme.asked("/a%20b/revoke")[0].param("client_key").as_deref(), Some("my id"));
 }
 
-// Issue: granted scopes told in the callback count where the entry says so.
 #[tokio::test]
 async fn scopes_of_the_callback_count_where_the_entry_says_so() {
     for (further, scopes) in [("", json!(["a", "b"])), ("\ncallback_scope = \"scope\"", json!(["a"]))] {

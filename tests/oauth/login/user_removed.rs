@@ -36,7 +36,6 @@ async fn nothing_appeared(server: &Server, user: &str, again: bool) {
     eventually("the revocation has left the queue", confirmed).await;
 }
 
-// Issue: a user removed while a code is exchanged came back with a live credential.
 #[tokio::test(flavor = "multi_thread")]
 async fn login_of_a_removed_user_is_revoked() {
     for again in [false, true] {
@@ -148,7 +147,6 @@ async fn body_that_ends_after_the_removal_stores_nothing() {
     nothing_appeared(&server, "alice", false).await;
 }
 
-// Issue: `user remove` ended keys last.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_a_removed_user_end_before_its_revocations() {
     let server = Server::start().await;

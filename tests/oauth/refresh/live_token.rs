@@ -108,7 +108,6 @@ async fn other_kinds_return_their_secret() {
     }
 }
 
-// Issue: broken credentials are seen.
 #[tokio::test]
 async fn lists_show_the_status_of_each_credential() {
     let server = Server::start().await;
@@ -430,7 +429,6 @@ async fn newest_redirect_uri_goes_with_every_refresh() {
     assert_eq!(acme.asked("/token").last().unwrap().param("redirect_uri"), Some(elsewhere));
 }
 
-// Issue 19, section 5: refresh of an active token without refresh token is 409 needs-reauth.
 #[tokio::test]
 async fn active_token_without_refresh_token_is_not_refreshable() {
     let acme = Recording::start().await;
@@ -446,7 +444,6 @@ async fn active_token_without_refresh_token_is_not_refreshable() {
     assert_eq!(refresh().await["type"], "/problems/needs-reauth");
 }
 
-// Issue: a dead grant is `needs_reauth`, however the provider says it.
 #[tokio::test]
 async fn dead_grant_in_the_providers_words_sets_needs_reauth() {
     let acme = Recording::start().await;
@@ -467,7 +464,6 @@ async fn dead_grant_in_the_providers_words_sets_needs_reauth() {
     assert_eq!(detail(&server, "acme", &id).await["status"], "needs_reauth");
 }
 
-// Issue: after 7 days of refusals that are not understood, the credential says so.
 #[tokio::test]
 async fn unclear_refusals_are_told_after_seven_days() {
     let acme = Recording::start().await;
