@@ -165,7 +165,8 @@ impl Tokens {
     /// Keeps the tokens of an earlier login, to revoke them with these. Of too many, the oldest are
     /// dropped.
     pub fn keep_replaced(&mut self, old: Self) {
-        let mut kept = old.replaced.unwrap_or_default();
+        let mut kept = self.replaced.take().unwrap_or_default();
+        kept.extend(old.replaced.into_iter().flatten());
         kept.push(ReplacedTokens { access_token: old.access_token, refresh_token: old.refresh_token });
         kept.drain(..kept.len().saturating_sub(MAX_REPLACED));
         self.replaced = Some(kept);
