@@ -46,7 +46,7 @@ pub(crate) fn page_with_forms(
     let mut page = Response::new(html);
     *page.status_mut() = status;
     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    let policy = format!("style-src 'nonce-{nonce}'; form-action {form_targets}");
+    let policy = format!("form-action {form_targets}; style-src 'nonce-{nonce}'");
     add_security_headers(page.headers_mut(), &policy);
     page
 }
