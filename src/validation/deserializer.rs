@@ -47,41 +47,73 @@ struct Patch {
     stand_in: bool,
 }
 
+/// What the attempts to read one value have shown.
+#[derive(Default)]
+struct Attempts {
+    patches: Vec<Patch>,
+    /// The faults of the members that are given.
+    all_given: Found,
+}
+
+impl Attempts {
+    /// Patches the member because of which an attempt failed, for the next attempt. Returns all
+    /// faults if none follows, because nothing can stand in for the member.
+    fn patch(&mut self, input: InputValue<'_>, error: ReadError, mut found: Found) -> Option<Found> {
+        match error {
+            ReadError::Faulty(name, found) => self.patches.push(Patch { name, found, stand_in: false }),
+            ReadError::Missing(name) => {
+                match self.patches.iter_mut().find(|patch| patch.name == name) {
+                    Some(patch) if patch.stand_in => return Some(found),
+                    Some(patch) => patch.stand_in = true,
+                    None => {
+                        let missing = input.missing(name, &found);
+                        found.append(missing.clone(), None);
+                        self.patches.push(Patch { name: name.to_owned(), found: missing, stand_in: true });
+                    }
+                }
+                // serde looks for missing members when it has read the others.
+                self.all_given = found;
+            }
+            ReadError::NoStandIn => return Some(std::mem::take(&mut self.all_given)),
+            error => {
+                found.record(error, type_of(input.value));
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
 impl InputValue<'_> {
     /// Reads the value, with all faults in it; the value is `None` if nothing can stand in for
     /// them.
     ///
     /// serde stops at the first member that is faulty or missing. The table is then read again
     /// without it, so a table is read at most twice as often as it has known members.
+    // Compiled for each type: inlined into each table that has a member of the type, the copies
+    // would take half a megabyte of the binary.
+    #[inline(never)]
     pub(super) fn read<'de, T: Deserialize<'de>>(self) -> (Option<T>, Found) {
-        let (mut patches, mut all_given) = (Vec::<Patch>::new(), Found::default());
+        let mut attempts = Attempts::default();
         loop {
             let found = RefCell::default();
-            let result = T::deserialize(ValueReader { input: self, patches: &patches, found: &found });
-            let mut found = found.into_inner();
+            let result = T::deserialize(ValueReader { input: self, patches: &attempts.patches, found: &found });
+            let found = found.into_inner();
             match result {
                 Ok(value) => return (Some(value), found),
-                Err(ReadError::Faulty(name, found)) => patches.push(Patch { name, found, stand_in: false }),
-                Err(ReadError::Missing(name)) => {
-                    match patches.iter_mut().find(|patch| patch.name == name) {
-                        Some(patch) if patch.stand_in => return (None, found),
-                        Some(patch) => patch.stand_in = true,
-                        None => {
-                            let missing = self.missing(name, &found);
-                            found.append(missing.clone(), None);
-                            patches.push(Patch { name: name.to_owned(), found: missing, stand_in: true });
-                        }
-                    }
-                    // serde looks for missing members when it has read the others.
-                    all_given = found;
-                }
-                Err(ReadError::NoStandIn) => return (None, all_given),
                 Err(error) => {
-                    found.record(error, type_of(self.value));
-                    return (None, found);
+                    if let Some(found) = attempts.patch(self, error, found) {
+                        return (None, found);
+                    }
                 }
             }
         }
+    }
+
+    /// Reads a value that stands in for one that is missing.
+    #[inline(never)]
+    fn read_stand_in<'de, T: Deserialize<'de>>(self) -> Option<T> {
+        stand_ins().iter().find_map(|value| InputValue { value, defaults: None, ..self }.read().0)
     }
 
     /// Returns the fault of a missing member; a mistyped one is a fault already.
@@ -325,6 +357,25 @@ struct Members<'v> {
     step: Option<Step>,
 }
 
+/// The source of the value of a member.
+enum Source<'v> {
+    /// Any value that the type takes: the member is missing or faulty.
+    StandIn,
+    /// The default, because the member is faulty.
+    Default(InputValue<'v>),
+    /// The member itself.
+    Given(InputValue<'v>),
+    /// None: the member of a request body exceeds its limit.
+    Exceeded(InputProblem),
+}
+
+/// Returns the error of a member that gives no value.
+fn faulty(step: &Step, found: Found) -> ReadError {
+    let mut below = Found::default();
+    below.append(found, Some(step));
+    ReadError::Faulty(step.name().to_owned(), below)
+}
+
 impl<'v> Members<'v> {
     /// Returns the step to the next member that is to be read, and records the faults of patched
     /// members.
@@ -342,6 +393,16 @@ impl<'v> Members<'v> {
     fn input(&self, name: &str) -> InputValue<'v> {
         let defaults = self.reader.default(name);
         InputValue { value: &self.table[name], defaults, format: self.reader.input.format }
+    }
+
+    /// Returns the source of the value of a member.
+    fn source(&self, step: &Step) -> Source<'v> {
+        let name = step.name();
+        match (self.reader.patch(name), self.reader.default(name)) {
+            (Some(Patch { stand_in: true, .. }), _) | (Some(_), None) => Source::StandIn,
+            (Some(_), Some(value)) => Source::Default(InputValue { value, defaults: None, ..self.reader.input }),
+            (None, _) => self.exceeded(step).map_or_else(|| Source::Given(self.input(name)), Source::Exceeded),
+        }
     }
 
     /// Returns the limit that a member of a request body exceeds.
@@ -378,33 +439,20 @@ impl<'de> de::MapAccess<'de> for Members<'_> {
         self.step.as_ref().map(|step| seed.deserialize(text(step.name()))).transpose()
     }
 
+    #[inline(never)]
     fn next_value<T: Deserialize<'de>>(&mut self) -> Result<T, ReadError> {
         let step = self.step.take().expect("serde asks for a value after its name");
-        let name = step.name();
-        match (self.reader.patch(name), self.reader.default(name)) {
-            (Some(Patch { stand_in: true, .. }), _) | (Some(_), None) => {
-                let input = |value| InputValue { value, defaults: None, ..self.reader.input };
-                stand_ins().iter().find_map(|value| input(value).read().0).ok_or(ReadError::NoStandIn)
-            }
-            (Some(_), Some(value)) => {
-                let default = InputValue { value, defaults: None, ..self.reader.input };
-                default.read().0.ok_or(ReadError::Recorded)
-            }
-            (None, _) => {
-                let (value, found) = match self.exceeded(&step) {
-                    Some(problem) => (None, Found::of(problem)),
-                    None => self.input(name).read(),
-                };
-                let mut below = Found::default();
-                below.append(found, Some(&step));
-                match value {
-                    Some(value) => {
-                        self.reader.found.borrow_mut().append(below, None);
-                        Ok(value)
-                    }
-                    None => Err(ReadError::Faulty(name.to_owned(), below)),
+        match self.source(&step) {
+            Source::StandIn => self.reader.input.read_stand_in().ok_or(ReadError::NoStandIn),
+            Source::Default(input) => input.read().0.ok_or(ReadError::Recorded),
+            Source::Given(input) => match input.read() {
+                (Some(value), found) => {
+                    self.reader.found.borrow_mut().append(found, Some(&step));
+                    Ok(value)
                 }
-            }
+                (None, found) => Err(faulty(&step, found)),
+            },
+            Source::Exceeded(problem) => Err(faulty(&step, Found::of(problem))),
         }
     }
 

@@ -196,15 +196,21 @@ pub fn at(field: &str, reason: &impl fmt::Display) -> String {
     format!("{field}{AT}{reason}")
 }
 
-impl de::Error for ReadError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        let message = message.to_string();
+impl ReadError {
+    /// The reason in the words of the type that rejected the value.
+    fn rejected(message: String) -> Self {
         match message.split_once(AT) {
             Some((field, reason)) if field.bytes().all(|c| c.is_ascii_lowercase() || c == b'_') => {
                 Self::Member(field.to_owned(), InputProblem::Rejected(reason.to_owned()))
             }
             _ => Self::Value(InputProblem::Rejected(message)),
         }
+    }
+}
+
+impl de::Error for ReadError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::rejected(message.to_string())
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
