@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Value, json};
 
 use super::connectable::{Connectable, undiscovered};
 use crate::broker::caller::Caller;
@@ -25,6 +25,7 @@ use crate::oauth::{
     ResourceError,
 };
 use crate::secret::Secret;
+use crate::validation::{self, Format};
 use crate::vault::{
     AuditContext, ClientManagement, ClientRegistration, CredentialMetadata, QueuedRevocation, RegisteredAt, Tokens,
 };
@@ -46,6 +47,7 @@ struct Found {
     server: String,
     /// True if the caller named the server.
     chosen: bool,
+    #[serde(deserialize_with = "read_oauth")]
     oauth: OAuth,
     redirect_uri: String,
     client: Whose,
@@ -382,7 +384,16 @@ fn entry(
         "identity": null,
     });
     // A URL with a brace would be read as a template; no server has one.
-    serde_json::from_value(entry).map_err(|_| DiscoveryError::Missing("authorization_endpoint"))
+    read_oauth(entry).map_err(|_| DiscoveryError::Missing("authorization_endpoint"))
+}
+
+/// Reads an OAuth entry as the catalogue does. Compiled for another deserializer too, the many types
+/// of an entry would take 300 KB more of the binary.
+fn read_oauth<'de, D: Deserializer<'de>>(from: D) -> Result<OAuth, D::Error> {
+    match validation::read(&Value::deserialize(from)?, Format::Toml) {
+        (Some(oauth), faults) if faults.is_empty() => Ok(oauth),
+        _ => Err(de::Error::custom("not an OAuth entry")),
+    }
 }
 
 /// Checks that the server supports PKCE with S256. A server that announces other methods only does
