@@ -14,7 +14,8 @@ mod tables;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 pub(crate) use rusqlite::types::ValueRef;
@@ -32,6 +33,10 @@ pub use tables::{AuditFilter, AuditRow};
 use engine::open_files::OpenFiles;
 use engine::{Ballast, Readers, Writer, connection, file, wal};
 
+/// Time in which reads rely on the last look for the vault's file. Writes do not: the writer looks
+/// before it acknowledges them.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// An open vault file. When the last clone is dropped, the writer finishes its jobs and the lock is
 /// released.
 #[derive(Clone)]
@@ -46,6 +51,8 @@ struct Shared {
     writer: Writer,
     path: PathBuf,
     files: OpenFiles,
+    /// Time of the last look for the vault's file.
+    looked_at: Mutex<Option<Instant>>,
     ballast: u64,
     _lock: Option<File>,
 }
@@ -101,7 +108,17 @@ impl Store {
         let files = OpenFiles::of(&path, lock.as_ref())?;
         let writer = Writer::start(connection, Ballast::beside(&path, ballast), files.clone())?;
         let readers = Readers::new(path.clone(), files.clone());
-        Ok(Self { shared: Arc::new(Shared { readers, writer, path, files, ballast, _lock: lock }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                readers,
+                writer,
+                path,
+                files,
+                looked_at: Mutex::default(),
+                ballast,
+                _lock: lock,
+            }),
+        })
     }
 
     /// Runs `work` in the transaction of the next group, and returns when that is on disk. If
@@ -138,9 +155,15 @@ impl Store {
         self.shared.readers.read(read)
     }
 
-    /// Returns the current state of the file.
+    /// Returns the current state of the file, which is looked for at its path if the last look is
+    /// older than [`LOOK_EVERY`].
     pub(crate) fn check(&self) -> Result<CheckedState, StoreError> {
-        self.shared.files.check_vault()?;
+        let mut looked_at = self.shared.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.shared.files.check_vault()?;
+            *looked_at = Some(Instant::now());
+        }
+        drop(looked_at);
         Ok(CheckedState::new(&self.shared.readers.check()?))
     }
 

@@ -54,7 +54,7 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// Checks the vault file alone, which costs a microsecond: for every request.
+    /// Checks the vault file alone, for reads.
     pub(crate) fn check_vault(&self) -> Result<(), StoreError> {
         self.files.first().map_or(Ok(()), in_place)
     }
