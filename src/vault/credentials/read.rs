@@ -38,13 +38,17 @@ impl<'v> Credentials<'v> {
 
     /// Returns one credential of a user, without its secret.
     pub fn get(self, user: &UserId, id: &CredentialId) -> Result<Option<CredentialMetadata>, VaultError> {
-        let find = |cache: &mut SummaryCache| cache.find(user.as_str(), None);
-        if let Some(list) = self.core.store.cached(self.state, find)? {
-            return Ok(list.all.iter().find(|metadata| metadata.id == *id).cloned());
+        let find = |cache: &mut SummaryCache| (cache.find(user.as_str(), None), cache.find_alone(user, id));
+        match self.core.store.cached(self.state, find)? {
+            (Some(list), _) => return Ok(list.all.iter().find(|metadata| metadata.id == *id).cloned()),
+            (None, Some(metadata)) => return Ok(Some(metadata)),
+            (None, None) => {}
         }
         self.core.read(|view, keyring| {
-            let row = view.credential(user.as_str(), &id.to_string())?;
-            row.map(|row| open_summary(keyring, &row)).transpose()
+            let Some(row) = view.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
+            let metadata = open_summary(keyring, &row)?;
+            view.cached(|cache: &mut SummaryCache| cache.keep_alone(&metadata, row.summary.len()))?;
+            Ok(Some(metadata))
         })
     }
 

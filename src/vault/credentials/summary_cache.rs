@@ -1,5 +1,5 @@
-//! Cache of opened lists: each reader of the store keeps those that it opened since the last
-//! commit.
+//! Cache of opened lists and credentials: each reader of the store keeps those that it opened since
+//! the last commit.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::metadata::CredentialMetadata;
 use crate::clock::UnixTime;
-use crate::id::ProviderName;
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::Cached;
 
 /// Size of a reader's cache, in bytes as the lists are sealed. A full cache is emptied.
@@ -21,11 +21,13 @@ const MAX_LIST_BYTES: usize = 256 << 10;
 /// Weight of a list and of each of its credentials, in addition to the sealed bytes.
 const OVERHEAD: usize = 512;
 
-/// Opened lists of one reader, by user.
+/// Opened lists of one reader, by user, and opened credentials.
 #[derive(Default)]
 pub(crate) struct SummaryCache {
     bytes: usize,
     of_user: HashMap<String, Vec<Arc<SummaryList>>>,
+    /// Credentials that were read alone.
+    alone: HashMap<CredentialId, CredentialMetadata>,
 }
 
 impl Cached for SummaryCache {}
@@ -36,16 +38,36 @@ impl SummaryCache {
         self.of_user.get(user)?.iter().find(|list| list.provider.as_ref() == provider).cloned()
     }
 
+    /// Returns a user's credential that was read alone.
+    pub(crate) fn find_alone(&self, user: &UserId, id: &CredentialId) -> Option<CredentialMetadata> {
+        self.alone.get(id).filter(|found| found.user == *user).cloned()
+    }
+
     /// Keeps a list that was read in the same transaction.
     pub(super) fn keep(&mut self, user: &str, list: &Arc<SummaryList>) {
-        if list.bytes > MAX_LIST_BYTES {
-            return;
+        if self.make_room(list.bytes) {
+            self.of_user.entry(user.to_owned()).or_default().push(list.clone());
         }
-        if self.bytes + list.bytes > MAX_BYTES {
+    }
+
+    /// Keeps a credential that was read alone in the same transaction, whose sealed record has so
+    /// many bytes.
+    pub(super) fn keep_alone(&mut self, metadata: &CredentialMetadata, sealed_bytes: usize) {
+        if self.make_room(sealed_bytes + OVERHEAD) {
+            self.alone.insert(metadata.id, metadata.clone());
+        }
+    }
+
+    /// Counts what is about to be kept; returns false if it is too large.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        if bytes > MAX_LIST_BYTES {
+            return false;
+        }
+        if self.bytes + bytes > MAX_BYTES {
             *self = Self::default();
         }
-        self.bytes += list.bytes;
-        self.of_user.entry(user.to_owned()).or_default().push(list.clone());
+        self.bytes += bytes;
+        true
     }
 }
 

@@ -81,6 +81,29 @@ async fn list_shows_the_commits_of_every_process() {
 }
 
 #[tokio::test]
+async fn credential_read_alone_is_kept_until_a_commit() {
+    let bench = Bench::new();
+    let vault = &bench.vault;
+    let first = bench.add("alice", "p", api_key("k")).await;
+    let get = |user: &UserId| vault.credentials().get(user, &first.id).unwrap();
+    let is_kept = || {
+        let find = |cache: &mut SummaryCache| cache.find_alone(&first.user, &first.id).is_some();
+        vault.core().store.cached(None, find).unwrap()
+    };
+    for number in 0..5 {
+        assert!(!is_kept(), "{number}");
+        let before = get(&first.user);
+        assert!(is_kept() && get(&first.user) == before, "{number}");
+        assert_eq!(get(&user("bob")), None, "another user's");
+        bench.clock.advance(Duration::from_secs(1));
+        change(&bench, number, &first).await;
+        assert!(!is_kept(), "{number}");
+        assert!(number == 0 || get(&first.user) != before, "{number}");
+        bench.add("bob", "p", api_key("k")).await;
+    }
+}
+
+#[tokio::test]
 async fn state_of_a_request_ends_with_a_later_commit() {
     let bench = Bench::new();
     let (vault, other) = (&bench.vault, bench.beside());
