@@ -77,7 +77,7 @@ as_json!(LogPosition);
 /// user disappear with it, so a request with such a key needs no position.
 pub(crate) fn was_removed(txn: &WriteTxn<'_>, user: &UserId, since: Option<LogPosition>) -> Result<bool, VaultError> {
     if let Actor::ApiKey(key) = txn.actor()
-        && txn.tx.api_key(&key.to_string())?.is_none()
+        && !txn.tx.has_api_key(&key.to_string())?
     {
         return Ok(true);
     }
@@ -89,7 +89,7 @@ pub(crate) fn was_removed(txn: &WriteTxn<'_>, user: &UserId, since: Option<LogPo
 
 /// Creates the user's row if it does not exist, and returns true if so.
 pub(crate) fn ensure(txn: &mut WriteTxn<'_>, user: &UserId) -> Result<bool, VaultError> {
-    if txn.tx.user(user.as_str())?.is_some() {
+    if txn.tx.has_user(user.as_str())? {
         return Ok(false);
     }
     let data_key = txn.keyring.data.current().version;

@@ -63,6 +63,11 @@ impl View<'_> {
         self.rows("SELECT * FROM api_key ORDER BY id", [], ApiKeyRow::read)
     }
 
+    /// Returns true if the API key exists, valid or not.
+    pub(crate) fn has_api_key(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.row("SELECT 1 FROM api_key WHERE id = ?", [id], |_| Ok(()))?.is_some())
+    }
+
     /// Returns one API key.
     pub(crate) fn api_key(&self, id: &str) -> Result<Option<ApiKeyRow>, StoreError> {
         self.row("SELECT * FROM api_key WHERE id = ?", [id], ApiKeyRow::read)
@@ -76,7 +81,7 @@ impl Tx<'_> {
             row; id, lookup, name, user, service, users, permissions, providers, credentials, created_at, expires_at,
             revoked_at, revision, key_version, mac
         };
-        self.insert("api_key", &columns)
+        self.insert("api_key", columns)
     }
 
     /// Replaces what can change in an API key.

@@ -140,7 +140,7 @@ impl Tx<'_> {
             row; seq, at, action, result, actor, user, provider, credential, subject, address, request_id, key_version,
             mac
         };
-        self.insert("audit", &columns)
+        self.insert("audit", columns)
     }
 }
 

@@ -171,10 +171,10 @@ impl Tx<'_> {
             row; user, id, provider, kind, status, in_doubt, created_at, updated_at, expires_at, last_used_at,
             refresh_at, revision, secret_revision, data_key, summary
         };
-        self.insert("credential", &columns)?;
+        self.insert("credential", columns)?;
         self.current_data_key(&secret.secret)?;
-        let [revision, data_key, sealed] = columns!(secret; revision, data_key, secret);
-        self.insert("credential_secret", &[columns[0], columns[1], revision, data_key, sealed])?;
+        let columns = columns!(row.user, row.id, secret.revision, secret.data_key, secret.secret);
+        self.insert("credential_secret", columns)?;
         self.count_usage(&row.user, Usage::of_credentials(1, bytes(row.summary.len() + secret.secret.len())))
     }
 

@@ -96,9 +96,9 @@ impl Tx<'_> {
             let columns = columns! {
                 slot; id, kind, created_at, memory_kib, time_cost, lanes, salt, fingerprint, wrapped_root, checksum
             };
-            self.insert("slot", &columns)?;
+            self.insert("slot", columns)?;
         }
-        keys.iter().try_for_each(|key| self.insert("key", &columns!(key; purpose, version, state, created_at, wrapped)))
+        keys.iter().try_for_each(|key| self.insert("key", columns!(key; purpose, version, state, created_at, wrapped)))
     }
 
     fn insert_vault(&self, row: &VaultRow) -> Result<(), StoreError> {

@@ -13,13 +13,17 @@ pub(crate) trait SealedRow: Sized {
     /// Returns the record.
     fn sealed(&self) -> &[u8];
     /// Returns all columns.
-    fn columns(&self) -> Vec<Column<'_>>;
+    fn columns(&self) -> NewRow<'_>;
     /// Reads all columns.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self>;
 }
 
-/// A column's name and its value in one row.
-pub(crate) type Column<'r> = (&'static str, &'r dyn ToSql);
+/// The columns of a row that is inserted.
+pub(crate) struct NewRow<'r> {
+    /// Names, as SQL.
+    pub(super) names: &'static str,
+    pub(super) values: Vec<&'r dyn ToSql>,
+}
 
 /// Reads the columns of these names into the fields of `Self`, a row of a table.
 macro_rules! read_columns {
@@ -28,10 +32,16 @@ macro_rules! read_columns {
     };
 }
 
-/// Returns the columns of these names, from the fields of a row.
+/// Returns the columns of these names, from the fields of a row or of several.
 macro_rules! columns {
     ($row:ident; $($column:ident),+) => {
-        [$((stringify!($column), &$row.$column as &dyn rusqlite::ToSql)),+]
+        $crate::store::tables::statement::columns!($($row.$column),+)
+    };
+    ($row:ident.$column:ident $(, $more_row:ident.$more:ident)*) => {
+        $crate::store::tables::statement::NewRow {
+            names: concat!(stringify!($column) $(, ", ", stringify!($more))*),
+            values: vec![&$row.$column as &dyn rusqlite::ToSql $(, &$more_row.$more)*],
+        }
     };
 }
 
@@ -46,8 +56,9 @@ macro_rules! sealed_row {
                 &self.sealed
             }
 
-            fn columns(&self) -> Vec<$crate::store::tables::statement::Column<'_>> {
-                $crate::store::tables::statement::columns!(self; $($column),+).to_vec()
+            fn columns(&self) -> $crate::store::tables::statement::NewRow<'_> {
+                let row = self;
+                $crate::store::tables::statement::columns!(row; $($column),+)
             }
 
             fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
@@ -105,16 +116,16 @@ impl Tx<'_> {
     }
 
     /// Inserts a row. An existing key is an error.
-    pub(super) fn insert(&self, table: &str, row: &[Column<'_>]) -> Result<(), StoreError> {
-        let (names, values): (Vec<_>, Vec<_>) = row.iter().copied().unzip();
-        let places = vec!["?"; row.len()].join(", ");
-        self.execute(&format!("INSERT INTO {table} ({}) VALUES ({places})", names.join(", ")), params_from_iter(values))
+    pub(super) fn insert(&self, table: &str, row: NewRow<'_>) -> Result<(), StoreError> {
+        let NewRow { names, values } = row;
+        let places = "?, ".repeat(values.len() - 1);
+        self.execute(&format!("INSERT INTO {table} ({names}) VALUES ({places}?)"), params_from_iter(values))
     }
 
     /// Inserts a row whose record must be sealed under the current data key.
     pub(crate) fn insert_sealed<R: SealedRow>(&self, row: &R) -> Result<(), StoreError> {
         self.current_data_key(row.sealed())?;
-        self.insert(R::TABLE, &row.columns())
+        self.insert(R::TABLE, row.columns())
     }
 }
 

@@ -21,6 +21,11 @@ impl View<'_> {
         self.row("SELECT * FROM user WHERE id = ?", [id], UserRow::read)
     }
 
+    /// Returns true if the user exists.
+    pub(crate) fn has_user(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.row("SELECT 1 FROM user WHERE id = ?", [id], |_| Ok(()))?.is_some())
+    }
+
     /// Returns all users by id, each with the number of credentials.
     pub(crate) fn users(&self) -> Result<Vec<(UserRow, u64)>, StoreError> {
         let sql = "SELECT *, (SELECT count(*) FROM credential WHERE credential.user = user.id) AS credentials
