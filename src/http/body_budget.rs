@@ -68,11 +68,11 @@ impl BodyBudget {
     ///
     /// # Errors
     /// Like [`BodyShare::reserve`].
-    pub(crate) fn hold(&self, key: String, body: Bytes) -> Result<Bytes, Problem> {
+    pub(crate) fn hold(&self, key: impl FnOnce() -> String, body: Bytes) -> Result<Bytes, Problem> {
         if body.len() <= SMALL {
             return Ok(body);
         }
-        let mut share = self.share(key);
+        let mut share = self.share(key());
         // A key whose whole share is smaller than one list gets one list at a time.
         share.reserve(body.len().min(self.limits.body_memory_per_key))?;
         Ok(Bytes::from_owner(Reserved { body, _held: share.held }))
@@ -132,7 +132,7 @@ mod tests {
     fn large_list_takes_its_share_until_it_is_sent() {
         let limits = Limits { body_memory_per_key: 3 * SMALL, ..Limits::default() };
         let budget = BodyBudget::new(&limits);
-        let list = |bytes: usize| budget.hold("a".to_owned(), vec![0; bytes].into());
+        let list = |bytes: usize| budget.hold(|| "a".to_owned(), vec![0; bytes].into());
         let (first, small) = (list(2 * SMALL).unwrap(), list(SMALL).unwrap());
         assert_eq!((first.len(), small.len()), (2 * SMALL, SMALL));
         assert_eq!(list(2 * SMALL).unwrap_err().kind(), &problem::RATE_LIMITED);

@@ -59,7 +59,7 @@ fn reply(request: &Authorized<Caller>, list: &CredentialList) -> Result<JsonRepl
             "a damaged credential is left out of a list: `strongroom vault repair` erases it"
         );
     }
-    let body = request.app.body_budget.hold(request.caller.share_name(), list.json.clone())?;
+    let body = request.app.body_budget.hold(|| request.caller.share_name(), list.json.clone())?;
     Ok(JsonReply::raw(body).damaged(list.damaged.len()))
 }
 

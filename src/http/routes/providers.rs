@@ -20,7 +20,7 @@ async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<ProviderInfo
     let mut page = request.app.broker.providers(&filter);
     // The whole list is in memory once, for all requests.
     if page.gzip.is_none() {
-        page.json = request.app.body_budget.hold(request.caller.share_name(), page.json)?;
+        page.json = request.app.body_budget.hold(|| request.caller.share_name(), page.json)?;
     }
     let next = page.next_after.as_ref().map(|after| {
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -224,7 +224,7 @@ fn log(
 ) {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     tracing::info!(
-        request_id = %id,
+        request_id = id,
         method = if known.contains(method) { method.as_str() } else { "OTHER" },
         route = outcome.map_or("-", |outcome| outcome.pattern),
         status = response.status().as_u16(),
