@@ -9,7 +9,9 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Host;
+
 /// A pattern such as `api.example.com`, `api.example.com:8443`, `*.example.com`, `192.0.2.1`,
 /// `[2001:db8::1]` or `http://internal.example/`. A bare name means https on port 443.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +182,18 @@ impl fmt::Display for HostPattern {
     /// Writes the text as it was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.given)
+    }
+}
+
+impl Serialize for HostPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.given)
+    }
+}
+
+impl<'de> Deserialize<'de> for HostPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

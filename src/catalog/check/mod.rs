@@ -2,6 +2,7 @@
 //! an entry must not set, ambiguous scopes.
 
 mod checks;
+mod hosts;
 mod oauth;
 mod token;
 mod urls;
@@ -41,6 +42,7 @@ pub(super) fn check(entry: &Entry) -> Vec<Finding> {
         found.inputs("user_password", &password.inputs, &[("base_url", password.base_url.as_ref(), InputFrom::Caller)]);
         found.headers("user_password.headers", &password.headers);
     }
+    found.hosts(&entry.hosts);
     found.0
 }
 

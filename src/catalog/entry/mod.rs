@@ -4,6 +4,7 @@
 //! A quirk that the vocabulary cannot express extends it for all providers. No code branches on a
 //! provider's name.
 
+mod bound_host;
 mod client_auth;
 mod grant;
 mod identity;
@@ -20,6 +21,7 @@ pub mod values;
 
 use serde::{Deserialize, Serialize};
 
+pub use bound_host::BoundHost;
 pub use client_auth::{AssertionAudience, TokenAuth};
 pub use grant::{AssertionScope, GrantType, JwtBearer};
 pub use identity::Identity;
@@ -58,6 +60,9 @@ pub struct Entry {
     pub user_password: Option<UserPassword>,
     /// Credentials of this provider are headers for a host that the user chooses.
     pub host_scoped: Option<HostScoped>,
+    /// Further hosts to which the provider's credentials may be sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<BoundHost>,
 }
 
 impl Entry {

@@ -260,6 +260,34 @@ const IDENTITY_AND_REVOCATION: &[[&str; 3]] = &[
     ],
 ];
 
+/// Faults of further hosts. Each case: the lines of a section, and the rest of the fault.
+const HOSTS: &[[&str; 2]] = &[
+    ["", "host: is missing"],
+    ["host = \"a b\"", "host: a host has no spaces"],
+    ["host = \"*.com\"", "host: a pattern has two labels or more"],
+    ["host = \"http://a.example\"", "host: http is possible only to a loopback host"],
+    ["host = \"b.example\"\n[[hosts]]\nhost = \"B.example:443\"", "host: never used"],
+    ["host = \"a.example\"\npaths = [\"git\"]", "paths[0]: a path pattern begins with '/'"],
+    ["host = \"a.example\"\nin = \"body\"", "in: a secret goes into a header"],
+    ["host = \"a.example\"\nin = \"header\"", "name: goes with in"],
+    ["host = \"a.example\"\nname = \"X\"", "name: goes with in"],
+    ["host = \"a.example\"\nin = \"header\"\nname = \"X Y\"", "name: not a name"],
+    ["host = \"a.example\"\nin = \"query\"\nname = \"k\"\nprefix = \"x\"", "prefix: goes with in"],
+    ["host = \"a.example\"\nin = \"basic\"", "user: is missing"],
+    ["host = \"a.example\"\nin = \"basic\"\nuser = \"a:b\"", "user: goes with in"],
+    ["host = \"a.example\"\nuser = \"a\"", "user: goes with in"],
+    ["host = \"a.example\"\nport = 1", "port: unknown key"],
+];
+
+#[test]
+fn every_fault_of_a_further_host_has_its_key() {
+    for [lines, expected] in HOSTS {
+        let found = faults(&format!("{GOOD}\n[[hosts]]\n{lines}\n"));
+        let is_one = found.lines().count() == 1 && found.contains("hosts[") && found.contains(expected);
+        assert!(is_one, "{lines}: {found}");
+    }
+}
+
 /// Returns the faults of the good entry with `new` in the place of `old`.
 fn faults_with(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old}");

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The files that the vocabulary is in.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
+    include_str!("../entry/bound_host.rs"),
     include_str!("../entry/client_auth.rs"),
     include_str!("../entry/mod.rs"),
     include_str!("../entry/grant.rs"),
@@ -23,11 +24,12 @@ const SOURCES: [&str; 13] = [
 ];
 
 /// Each section of an entry, and the type of it.
-const SECTIONS: [(&str, &str); 15] = [
+const SECTIONS: [(&str, &str); 16] = [
     ("entry", "Entry"),
     ("api_key", "ApiKeyPlacement"),
     ("user_password", "UserPassword"),
     ("host_scoped", "HostScoped"),
+    ("hosts", "BoundHost"),
     ("mcp", "Mcp"),
     ("oauth", "OAuth"),
     ("oauth.jwt_bearer", "JwtBearer"),
@@ -42,7 +44,7 @@ const SECTIONS: [(&str, &str); 15] = [
 ];
 
 /// Describes the values of a type that is neither a section nor a list of words.
-const TAKES: [(&str, &str); 13] = [
+const TAKES: [(&str, &str); 15] = [
     ("String", "a text"),
     ("bool", "`true` or `false`"),
     ("u16", "a number"),
@@ -52,6 +54,8 @@ const TAKES: [(&str, &str); 13] = [
     ("Lifetime", "a time: `\"8h\"`, `\"90d\"`, or `\"never\"`"),
     ("ScopeSeparator", "`\" \"`, `\",\"`, `\"+\"`, `\", \"` or `\";\"`"),
     ("Pattern", "a regular expression"),
+    ("HostPattern", "a host: `\"api.example.com\"`, `\"api.example.com:8443\"` or `\"*.example.com\"`"),
+    ("PathPattern", "a pattern of a path: `\"/repos/*/issues\"`, `\"/git/**\"`"),
     ("Option<TokenAuth>", "a word of `token_auth`"),
     ("BTreeMap<String, Input>", "[inputs](#inputs-urls-that-depend-on-the-customer), each a section `inputs.NAME`"),
     ("BTreeMap<String, String>", "texts by name"),
