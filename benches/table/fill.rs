@@ -64,6 +64,7 @@ fn credential(user: &str) -> NewCredential {
         material: CredentialSecret::OAuth2(tokens),
         scopes: Some(vec!["profile".into(), "email".into(), "repository:read".into()]),
         server: None,
+        inputs: None,
         username: Some("octocat@example.com".into()),
         account: Some("583231".into()),
         client_id: Some("sandbox".into()),

@@ -34,8 +34,8 @@ pub use admin::{BackupStatus, FreeDisk, RevocationList, UselessLimit, WaitingRev
 pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
-    CreateRequest, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DEFAULT_LIMIT, DeleteResponse,
-    NewSecret, ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
+    CreateRequest, CreateResponse, CredentialBase, CredentialDetail, CredentialList, CredentialSummary, DEFAULT_LIMIT,
+    DeleteResponse, NewSecret, NoBaseUrl, ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
 };
 pub use error::Error;
 pub use installation::{Installation, StartError};

@@ -1,5 +1,6 @@
-//! Credentials: create, list, get, change and delete.
+//! Credentials: create, list, get, change and delete; the base URL of each.
 
+pub(in crate::broker) mod base_url;
 pub(in crate::broker) mod create;
 pub(in crate::broker) mod delete;
 pub(in crate::broker) mod get;
@@ -7,6 +8,7 @@ pub(in crate::broker) mod list;
 pub(in crate::broker) mod list_all;
 mod service_account;
 
+pub use base_url::{CredentialBase, NoBaseUrl};
 pub use create::{CreateRequest, CreateResponse, NewSecret, ServiceRequest};
 pub use delete::DeleteResponse;
 pub use get::{CredentialDetail, ShownBeside, ShownError};

@@ -156,6 +156,7 @@ impl Broker {
             account: username.clone(),
             username,
             server: None,
+            inputs: None,
             client_id,
             expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
             material: CredentialSecret::OAuth2(tokens),

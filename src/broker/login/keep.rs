@@ -220,6 +220,7 @@ fn credential_of(
         scopes: Some(grant.scopes),
         username: identity.username,
         server: None,
+        inputs: None,
         account: identity.account,
         client_id: Some(pending.client_id.clone()),
         expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),

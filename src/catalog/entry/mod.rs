@@ -5,6 +5,7 @@
 //! provider's name.
 
 mod bound_host;
+mod base_url;
 mod client_auth;
 mod grant;
 mod identity;
@@ -22,6 +23,7 @@ pub mod values;
 use serde::{Deserialize, Serialize};
 
 pub use bound_host::BoundHost;
+pub use base_url::BaseUrl;
 pub use client_auth::{AssertionAudience, TokenAuth};
 pub use grant::{AssertionScope, GrantType, JwtBearer};
 pub use identity::Identity;

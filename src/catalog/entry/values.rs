@@ -23,6 +23,14 @@ const LONGEST_KEPT: usize = 2048;
 /// Reserved names in a credential's metadata. No member of a token response is kept under them.
 pub(in crate::catalog) const RESERVED: [&str; 2] = [INPUTS, CALLBACK];
 
+/// Returns the values of the URLs in a credential's metadata.
+pub(super) fn kept_values(metadata: &BTreeMap<String, Value>) -> Values {
+    let kept = metadata.get(INPUTS).and_then(Value::as_object);
+    let values =
+        kept.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    values.collect()
+}
+
 impl OAuth {
     /// Returns the values that the caller gives, or their defaults.
     ///
@@ -101,10 +109,7 @@ impl OAuth {
     /// # Errors
     /// See [`OAuth::with_values`].
     pub fn for_credential(&self, metadata: &BTreeMap<String, Value>) -> Result<Cow<'_, Self>, InputFault> {
-        let kept = metadata.get(INPUTS).and_then(Value::as_object);
-        let values =
-            kept.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-        self.with_values(&values.collect())
+        self.with_values(&kept_values(metadata))
     }
 
     /// Adds the values of the URLs, and the kept callback parameters, to a credential's metadata.

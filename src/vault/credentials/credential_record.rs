@@ -98,6 +98,7 @@ pub(crate) fn summary_of(
         username: new.username.clone(),
         host,
         server: new.server.clone(),
+        inputs: new.inputs.clone(),
         account: new.account.clone(),
         client_id: new.client_id.clone(),
         created_at,

@@ -1,5 +1,7 @@
 //! Metadata of a credential: everything that lists show.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
@@ -33,6 +35,9 @@ pub struct CredentialMetadata {
     pub host: Option<HostPattern>,
     /// URL of the MCP server that the tokens are for; OAuth 2 only.
     pub server: Option<String>,
+    /// The values that the provider's base URL depends on; for API keys, and for user names and
+    /// passwords. Those of OAuth 2 are kept with the tokens.
+    pub inputs: Option<BTreeMap<String, String>>,
     /// The account's unchangeable id at the provider (its subject); OAuth 2 only.
     pub account: Option<String>,
     /// The OAuth client of the login; OAuth 2 only.
@@ -85,6 +90,7 @@ fields! {
         17 origin,
         18 beside,
         19 server,
+        20 inputs,
     }
 }
 
@@ -161,6 +167,9 @@ pub struct NewCredential {
     pub username: Option<String>,
     /// URL of the MCP server that the tokens are for; OAuth 2 only.
     pub server: Option<String>,
+    /// The values that the provider's base URL depends on; for API keys, and for user names and
+    /// passwords.
+    pub inputs: Option<BTreeMap<String, String>>,
     /// The account's unchangeable id at the provider; OAuth 2 only.
     pub account: Option<String>,
     /// The OAuth client of the login; OAuth 2 only.
@@ -182,6 +191,7 @@ impl NewCredential {
             scopes: None,
             username: None,
             server: None,
+            inputs: None,
             account: None,
             client_id: None,
             expires_at: None,

@@ -62,6 +62,7 @@ fn records() {
             scopes: Some(vec!["read".into(), "write".into()]),
             username: Some("octocat".into()),
             server: None,
+            inputs: None,
             account: Some("1".into()),
             client_id: Some("c".into()),
             expires_at: Some(UnixTime(9)),

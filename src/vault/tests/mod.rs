@@ -144,6 +144,7 @@ fn new(user: &str, provider: &str, material: CredentialSecret) -> NewCredential 
         scopes: Some(vec!["repo".into(), "user:email".into()]),
         username: Some("octocat".into()),
         server: None,
+        inputs: None,
         account: Some("42".into()),
         client_id: Some("client".into()),
         expires_at: Some(UnixTime(1_900_000_000)),

@@ -139,6 +139,7 @@ impl Rotating {
                 scopes: Some(Vec::new()),
                 username: None,
                 server: None,
+                inputs: None,
                 account: Some(format!("a{number}")),
                 client_id: Some("c".to_owned()),
                 expires_at: Some(ends),
