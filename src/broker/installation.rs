@@ -63,7 +63,8 @@ impl Installation {
     /// Builds the client for outgoing requests.
     pub fn egress(&self) -> Result<Egress, EgressSetupError> {
         let settings = &self.config.egress;
-        Egress::new(&settings.allow, &settings.ca_certificates)?.with_private(self.config.private_networks())
+        Egress::new(&settings.allow, &settings.ca_certificates, self.config.proxy.connect_timeout)?
+            .with_private(self.config.private_networks())
     }
 
     /// Builds a broker around an open vault, for use cases that send requests.

@@ -27,7 +27,8 @@ pub use load::{ClientSecrets, Part, Sources, provider_entries};
 pub use provider_settings::{EntryPatch, ProviderSettings};
 pub use secret_source::{SecretFault, SecretReader, SecretSource, Unlock};
 pub use settings::{
-    BackupSettings, Config, EgressSettings, LimitSettings, OAuthSettings, ServerSettings, TlsFiles, VaultSettings,
+    BackupSettings, Config, EgressSettings, LimitSettings, OAuthSettings, ProxySettings, ServerSettings, TlsFiles,
+    VaultSettings,
 };
 pub use show::Shown;
 pub use table::{SETTINGS, Setting, Takes};

@@ -41,6 +41,8 @@ pub struct Config {
     pub oauth: OAuthSettings,
     /// `[egress]`
     pub egress: EgressSettings,
+    /// `[proxy]`
+    pub proxy: ProxySettings,
     /// `[catalog]`
     #[serde(default)]
     pub catalog: CatalogSettings,
@@ -184,6 +186,21 @@ pub struct LimitSettings {
     /// Clients that logins of one user may register at authorization servers in a day.
     #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000>")]
     pub registrations_per_day: usize,
+}
+
+/// `[proxy]`: requests that are sent with a credential which the caller never sees.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxySettings {
+    /// Time to resolve a name and to connect, TLS included.
+    #[serde(deserialize_with = "fields::duration::<_, 1, 600>")]
+    pub connect_timeout: Duration,
+    /// Time without progress until the head of the response arrives.
+    #[serde(deserialize_with = "fields::duration::<_, 1, 86_400>")]
+    pub first_byte_timeout: Duration,
+    /// Time in which a response may pause.
+    #[serde(deserialize_with = "fields::duration::<_, 1, 86_400>")]
+    pub idle_timeout: Duration,
 }
 
 /// Two PEM files, read again when they change.

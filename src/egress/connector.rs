@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use rustls::ClientConfig;
 
 use super::error::{EgressError, EgressSetupError, classify};
 use super::guard::Guard;
 use super::message::{EgressLimits, EgressRequest};
 use super::resolver::{GuardedResolver, Lookup};
+use super::streaming::{OwnListeners, StreamBody, StreamingClient};
 
 /// An HTTP client with its guard. Two guards never share a connection: one may admit an address
 /// that the other rejects.
@@ -17,6 +20,7 @@ use super::resolver::{GuardedResolver, Lookup};
 pub(super) struct Connector {
     client: reqwest::Client,
     guard: Arc<Guard>,
+    streaming: StreamingClient,
 }
 
 impl Connector {
@@ -25,8 +29,11 @@ impl Connector {
         tls: ClientConfig,
         limits: &EgressLimits,
         lookup: Lookup,
+        own: OwnListeners,
     ) -> Result<Self, EgressSetupError> {
         let guard = Arc::new(guard);
+        let streaming =
+            StreamingClient::new(Arc::clone(&guard), Arc::clone(&lookup), tls.clone(), limits.stream_connect, own);
         #[expect(clippy::disallowed_methods, reason = "all outbound requests go through this client")]
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -49,7 +56,16 @@ impl Connector {
             .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| EgressSetupError::Client)?;
-        Ok(Self { client, guard })
+        Ok(Self { client, guard, streaming })
+    }
+
+    /// Sends a streaming request over a connection of this pool.
+    pub(super) async fn stream(
+        &self,
+        request: Request<StreamBody>,
+        pool: &str,
+    ) -> Result<Response<Incoming>, EgressError> {
+        self.streaming.send(request, pool).await
     }
 
     /// Sends the request and returns the response, whose body is still to be read.

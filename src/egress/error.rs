@@ -90,6 +90,9 @@ pub enum AddressRefusal {
     /// No address of a host that a caller chose is public or in the provider's `allow_private`.
     #[error("the address is not public, and allow_private of this provider does not cover it")]
     ChosenAddress,
+    /// The address is one at which this server listens.
+    #[error("the request would come back to this server")]
+    Loop,
     /// A header would change the framing of the message.
     #[error("the request sets a header that belongs to the connection")]
     Header,
@@ -144,6 +147,34 @@ fn not_sent(error: &reqwest::Error) -> EgressError {
         None => NotSent::Connect,
     })
 }
+
+/// Classifies a failed streaming request.
+pub(super) fn classify_streaming(error: &hyper_util::client::legacy::Error) -> EgressError {
+    if let Some(refusal) = cause::<AddressRefusal>(error) {
+        return EgressError::Refused(*refusal);
+    }
+    if !error.is_connect() {
+        return match cause::<hyper::Error>(error) {
+            Some(hyper) if hyper.is_parse_too_large() => EgressError::TooLarge,
+            Some(hyper) if hyper.is_parse() => EgressError::Garbled,
+            _ => EgressError::InDoubt,
+        };
+    }
+    if cause::<tokio::time::error::Elapsed>(error).is_some() {
+        return EgressError::TooSlow { sent: false };
+    }
+    EgressError::NotSent(match cause::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => NotSent::Certificate,
+        Some(_) => NotSent::Tls,
+        None if cause::<NameUnknown>(error).is_some() => NotSent::Dns,
+        None => NotSent::Connect,
+    })
+}
+
+/// A name could not be resolved.
+#[derive(Debug, thiserror::Error)]
+#[error("the name cannot be resolved")]
+pub(super) struct NameUnknown;
 
 /// Returns the first cause of type `T`. `io::Error` does not return what it wraps as its `source`,
 /// so that is searched too.

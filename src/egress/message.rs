@@ -7,6 +7,9 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
+/// An error of a streamed body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A request to a provider. `Debug` is not implemented, because headers and body contain secrets.
 pub struct EgressRequest {
     /// The method.
@@ -38,6 +41,8 @@ pub struct EgressResponse {
 pub struct EgressLimits {
     /// Time for name resolution, TCP and TLS together.
     pub connect: Duration,
+    /// The same for streaming requests.
+    pub stream_connect: Duration,
     /// Time from the call to the last byte of the response.
     pub total: Duration,
     /// Size of the decoded body, in bytes.
@@ -49,6 +54,7 @@ pub struct EgressLimits {
 /// The limits outside of tests.
 pub(super) const LIMITS: EgressLimits = EgressLimits {
     connect: Duration::from_secs(5),
+    stream_connect: Duration::from_secs(10),
     total: Duration::from_secs(15),
     body: 1024 * 1024,
     headers: 64 * 1024,

@@ -13,27 +13,33 @@ mod lookup_threads;
 mod message;
 mod resolver;
 mod response;
+mod streaming;
 mod tls;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use ipnet::IpNet;
 use rustls::ClientConfig;
 
 pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
 pub use lookup_threads::{on_behalf_of, owner};
-pub use message::{EgressLimits, EgressRequest, EgressResponse};
+pub use message::{BoxError, EgressLimits, EgressRequest, EgressResponse};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
+pub use streaming::StreamBody;
 
 use connector::Connector;
 use guard::Guard;
 use message::LIMITS;
+use streaming::OwnListeners;
 
 /// The outbound client. Cheap to clone; clones share connections and limits.
 ///
@@ -52,15 +58,22 @@ pub struct Egress {
     /// Resolves chosen hosts.
     lookup: resolver::Lookup,
     limits: EgressLimits,
+    own: OwnListeners,
 }
 
 impl Egress {
     /// Creates a client that may reach public addresses and, at fixed URLs, those in `allow`. It
-    /// trusts Mozilla's roots and the certificates in the PEM files `ca_certificates`.
+    /// trusts Mozilla's roots and the certificates in the PEM files `ca_certificates`. Streaming
+    /// requests may take `stream_connect` to connect.
     ///
     /// Takes less than a millisecond and uses no network.
-    pub fn new(allow: &[IpNet], ca_certificates: &[PathBuf]) -> Result<Self, EgressSetupError> {
-        Self::build(allow, ca_certificates, LIMITS, (resolver::system(), lookup_threads::system()))
+    pub fn new(
+        allow: &[IpNet],
+        ca_certificates: &[PathBuf],
+        stream_connect: Duration,
+    ) -> Result<Self, EgressSetupError> {
+        let limits = EgressLimits { stream_connect, ..LIMITS };
+        Self::build(allow, ca_certificates, limits, (resolver::system(), lookup_threads::system()))
     }
 
     /// Creates a client with other limits and another resolver, for tests. The guard stays.
@@ -81,11 +94,13 @@ impl Egress {
         (fixed, lookup): (resolver::Lookup, resolver::Lookup),
     ) -> Result<Self, EgressSetupError> {
         let tls = tls::client_config(ca_certificates)?;
-        let connector = |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup));
+        let own = OwnListeners::default();
+        let connector =
+            |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup), Arc::clone(&own));
         let fixed = connector(Guard::new(allow, AddressRefusal::Address), &fixed)?;
         let chosen = connector(Guard::new(&[], AddressRefusal::ChosenAddress), &lookup)?;
         let private = Arc::default();
-        Ok(Self { fixed, chosen, private, all_chosen: false, tls: Arc::new(tls), lookup, limits })
+        Ok(Self { fixed, chosen, private, all_chosen: false, tls: Arc::new(tls), lookup, limits, own })
     }
 
     /// Returns the client with the networks that chosen URLs of single providers may be in, by
@@ -96,7 +111,13 @@ impl Egress {
     ) -> Result<Self, EgressSetupError> {
         let connectors = networks.into_iter().filter(|(_, allow)| !allow.is_empty()).map(|(provider, allow)| {
             let guard = Guard::new(allow, AddressRefusal::ChosenAddress);
-            let connector = Connector::new(guard, (*self.tls).clone(), &self.limits, Arc::clone(&self.lookup))?;
+            let connector = Connector::new(
+                guard,
+                (*self.tls).clone(),
+                &self.limits,
+                Arc::clone(&self.lookup),
+                Arc::clone(&self.own),
+            )?;
             Ok((provider.to_owned(), connector))
         });
         let private = Arc::new(connectors.collect::<Result<_, EgressSetupError>>()?);
@@ -123,6 +144,30 @@ impl Egress {
         self.all_chosen || host_is_chosen
     }
 
+    /// Tells the client where this server listens, once: streaming requests are never sent there.
+    pub fn set_own_listeners(&self, addresses: Vec<SocketAddr>) {
+        self.own.set(addresses).ok();
+    }
+
+    /// Sends a request whose body is streamed, and returns the response with its body to be read.
+    /// The URI is absolute. Only requests with the same `pool` share connections. `chosen` is true if
+    /// a caller named the host.
+    ///
+    /// # Errors
+    /// A rejection of the guard, or the failure to get the head of a response. Any status is `Ok`.
+    pub async fn stream(
+        &self,
+        request: Request<StreamBody>,
+        chosen: bool,
+        pool: &str,
+    ) -> Result<Response<Incoming>, EgressError> {
+        self.connector(chosen).stream(request, pool).await
+    }
+
+    fn connector(&self, chosen: bool) -> &Connector {
+        if self.is_chosen(chosen) { &self.chosen } else { &self.fixed }
+    }
+
     /// Sends the request and reads the complete response.
     ///
     /// # Errors
@@ -145,7 +190,6 @@ impl Egress {
     }
 
     async fn execute(&self, request: EgressRequest) -> Result<reqwest::Response, EgressError> {
-        let connector = if self.is_chosen(request.chosen) { &self.chosen } else { &self.fixed };
-        connector.execute(request).await
+        self.connector(request.chosen).execute(request).await
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::error::NameUnknown;
 use super::guard::{Guard, is_localhost};
+use super::message::BoxError;
 
 /// Looks up the addresses of a name.
 pub type Lookup = Arc<dyn Fn(String) -> Addresses + Send + Sync>;
@@ -39,29 +41,25 @@ impl GuardedResolver {
 }
 
 impl Resolve for GuardedResolver {
-    /// Keeps the allowed addresses, and fails if there are none. A `localhost` with both `::1`
-    /// and `127.0.0.1` works if only the latter is allowed.
     fn resolve(&self, name: Name) -> Resolving {
         let guard = Arc::clone(&self.guard);
         let lookup = Arc::clone(&self.lookup);
-        Box::pin(async move {
-            let found = if is_localhost(name.as_str()) {
-                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-            } else {
-                lookup(name.as_str().to_owned()).await?
-            };
-            if found.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::NotFound).into());
-            }
-            let checked: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|ip| guard.check_address(*ip).is_ok())
-                .map(|ip| SocketAddr::new(ip, 0))
-                .collect();
-            if checked.is_empty() {
-                return Err(guard.refusal().into());
-            }
-            Ok(Box::new(checked.into_iter()) as Addrs)
-        })
+        Box::pin(async move { Ok(Box::new(checked(&guard, &lookup, name.as_str()).await?.into_iter()) as Addrs) })
     }
+}
+
+/// Returns the addresses of a name that the guard admits, with port 0, and fails if there is no
+/// such address. A `localhost` with both `::1` and `127.0.0.1` works if only the latter is allowed.
+pub(super) async fn checked(guard: &Guard, lookup: &Lookup, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
+    let found = if is_localhost(name) {
+        vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+    } else {
+        lookup(name.to_owned()).await.map_err(|_| NameUnknown)?
+    };
+    if found.is_empty() {
+        return Err(NameUnknown.into());
+    }
+    let checked: Vec<SocketAddr> =
+        found.into_iter().filter(|ip| guard.check_address(*ip).is_ok()).map(|ip| SocketAddr::new(ip, 0)).collect();
+    if checked.is_empty() { Err(guard.refusal().into()) } else { Ok(checked) }
 }

@@ -76,9 +76,9 @@ fn a_ca_file_without_certificates_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "nothing\n").unwrap();
-    let error = Egress::new(&[], std::slice::from_ref(&empty)).err().unwrap();
+    let error = Egress::new(&[], std::slice::from_ref(&empty), std::time::Duration::ZERO).err().unwrap();
     assert!(matches!(&error, EgressSetupError::NoCertificate(path) if *path == empty), "{error}");
     let absent = directory.path().join("absent.pem");
-    let error = Egress::new(&[], std::slice::from_ref(&absent)).err().unwrap();
+    let error = Egress::new(&[], std::slice::from_ref(&absent), std::time::Duration::ZERO).err().unwrap();
     assert!(error.to_string().contains("absent.pem"), "{error}");
 }
