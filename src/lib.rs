@@ -46,6 +46,7 @@ pub mod policy;
 pub mod properties;
 #[cfg(any(test, fuzzing))]
 mod property;
+pub mod proxy;
 pub mod random;
 mod rate_limit;
 pub mod sandbox;

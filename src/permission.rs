@@ -16,19 +16,22 @@ pub enum Permission {
     ManageIntegrations,
     /// Delete credentials, and revoke them at the provider.
     DeleteIntegrations,
-    /// Obtain a live secret, or send a request through the proxy.
+    /// Obtain a live secret.
     UseIntegrations,
+    /// Send requests with a credential, without seeing its secret.
+    ProxyIntegrations,
     /// List the revocations that wait for their provider; opens nothing else yet.
     Admin,
 }
 
 impl Permission {
     /// All permissions, in the order of lists.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ReadIntegrations,
         Self::ManageIntegrations,
         Self::DeleteIntegrations,
         Self::UseIntegrations,
+        Self::ProxyIntegrations,
         Self::Admin,
     ];
 
@@ -39,6 +42,7 @@ impl Permission {
             Self::ManageIntegrations => "MANAGE_INTEGRATIONS",
             Self::DeleteIntegrations => "DELETE_INTEGRATIONS",
             Self::UseIntegrations => "USE_INTEGRATIONS",
+            Self::ProxyIntegrations => "PROXY_INTEGRATIONS",
             Self::Admin => "ADMIN",
         }
     }
@@ -51,7 +55,7 @@ impl Permission {
 /// The text names no permission.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown permission '{0}'; use READ_INTEGRATIONS, MANAGE_INTEGRATIONS, DELETE_INTEGRATIONS, USE_INTEGRATIONS or ADMIN"
+    "unknown permission '{0}'; use READ_INTEGRATIONS, MANAGE_INTEGRATIONS, DELETE_INTEGRATIONS, USE_INTEGRATIONS, PROXY_INTEGRATIONS or ADMIN"
 )]
 pub struct UnknownPermission(String);
 

@@ -25,6 +25,7 @@ mod installation;
 mod login;
 mod parts;
 mod providers;
+mod sending;
 mod token;
 mod transfer;
 mod vault;
@@ -48,6 +49,7 @@ pub use providers::{
     EndpointCheck, ProviderDetail, ProviderFilter, ProviderInfo, ProviderPage, ProviderReport, ProviderRow,
     UnknownProvider,
 };
+pub use sending::SecretToSend;
 pub use token::{DEFAULT_MIN_TTL, LiveSecret};
 pub use transfer::{ExportError, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
 pub use vault::{
@@ -64,7 +66,7 @@ pub use crate::policy::HostPattern;
 pub use crate::vault::{
     Actor, ApiKey, ApiKeyUpdate, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
     CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, KeyHolder, KeyLimits, KeySlot,
-    MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, Renewal, Repair, SecretUpdate, SlotAdded,
-    SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError, Verification, audit_actions,
-    check_files,
+    MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, ProxiedRequest, Renewal, Repair,
+    SecretUpdate, SlotAdded, SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError,
+    Verification, audit_actions, check_files,
 };

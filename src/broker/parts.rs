@@ -18,11 +18,15 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::egress::Egress;
-use crate::id::UserId;
+use crate::id::{CredentialId, UserId};
+use crate::oauth::DpopProver;
 use crate::permits::KeyedQueue;
 use crate::random::Random;
 use crate::rate_limit::RateLimit;
 use crate::vault::{AuditContext, Vault, VaultError};
+
+/// Requests of one credential that may wait for a new token.
+const MAX_WAITING_RENEWALS: usize = 1_000;
 
 /// Long lists of one user that may wait.
 const MAX_WAITING_LISTS: usize = 16;
@@ -45,6 +49,12 @@ pub(super) struct Parts {
     pub(super) trusted_issuers: TrustedIssuers,
     /// New registrations of each user's logins: callers choose the servers, and each one adds a row.
     pub(super) registrations: RateLimit,
+    /// Renewals of tokens that a provider rejected, one at a time for each credential.
+    pub(super) renewals: KeyedQueue<CredentialId>,
+    /// One renewal a minute of each credential.
+    pub(super) rejected_tokens: RateLimit,
+    /// Proofs for the requests of the proxy.
+    pub(super) dpop_prover: DpopProver,
     pub(super) single_flight: SingleFlight<RefreshOutcome>,
     /// Long lists of one user are read one after the other, so that they never occupy more than one
     /// thread.
@@ -80,14 +90,17 @@ impl Broker {
             catalog,
             vault,
             egress,
-            clock,
-            random,
             clients,
             providers: OnceLock::new(),
             issuers,
             rejected_clients: RejectedClients::default(),
             trusted_issuers,
             registrations,
+            renewals: KeyedQueue::new(1, MAX_WAITING_RENEWALS),
+            rejected_tokens: RateLimit::new(Quota::per_minute(NonZeroU32::MIN), clock.clone()),
+            dpop_prover: DpopProver::new(clock.clone(), random),
+            clock,
+            random,
             single_flight: SingleFlight::default(),
             long_lists: KeyedQueue::new(1, MAX_WAITING_LISTS),
         };

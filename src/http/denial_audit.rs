@@ -16,6 +16,7 @@ use super::request::path_params::{self, PathParams};
 use crate::broker::{Authenticated, Broker, DeniedRequest};
 use crate::clock::Clock;
 use crate::permission::Permission;
+use crate::proxy::RefusedRequest;
 use crate::rate_limit::RateLimit;
 
 /// Allowance of all users of an API key together, as a multiple of that of one user.
@@ -44,6 +45,8 @@ pub(crate) struct Denial<'r> {
     pub(crate) authenticated: &'r Authenticated,
     pub(crate) head: &'r RequestHead,
     pub(crate) params: &'r PathParams,
+    /// The request to the provider, if the proxy refused it.
+    pub(crate) refused: Option<RefusedRequest>,
 }
 
 impl Denial<'_> {
@@ -55,7 +58,8 @@ impl Denial<'_> {
         let absent = [&problem::CREDENTIAL_NOT_FOUND, &problem::CREDENTIAL_OF_ANOTHER_PROVIDER];
         self.problem.status == http::StatusCode::FORBIDDEN
             || absent.contains(&self.problem)
-            || self.problem.status == http::StatusCode::CONFLICT && self.permission == Some(Permission::UseIntegrations)
+            || self.problem.status == http::StatusCode::CONFLICT
+                && matches!(self.permission, Some(Permission::UseIntegrations | Permission::ProxyIntegrations))
     }
 
     fn param(&self, name: &str) -> Option<&str> {
@@ -85,12 +89,14 @@ impl DenialAudit {
         let user = denial.authenticated.intended_user(&denial.head.headers);
         let name = user.as_ref().map_or_else(|| actor.clone(), |user| format!("{actor} {user}"));
         let Some(not_recorded) = self.admit(&actor, &name) else { return };
+        let refused = denial.refused.clone().unwrap_or_default();
         let denied = DeniedRequest {
             user,
-            provider: denial.param("provider").and_then(|text| text.parse().ok()),
-            credential: denial.param("cred_id").and_then(|text| text.parse().ok()),
+            provider: refused.provider.or_else(|| denial.param("provider")?.parse().ok()),
+            credential: refused.credential.or_else(|| denial.param("cred_id")?.parse().ok()),
             reason: denial.problem.uri.trim_start_matches("/problems/"),
             route: (denial.method.to_string(), denial.pattern),
+            proxied: refused.proxied,
             not_recorded,
         };
         if let Err(error) = broker.record_denied(denied, &who).await {

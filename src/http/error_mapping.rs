@@ -4,10 +4,40 @@
 use std::time::Duration;
 
 use super::problem::{self, Problem};
-use crate::broker::{Error, InputFault, StoreError, VaultError};
+use crate::broker::{Error, InputFault, NoBaseUrl, StoreError, VaultError};
+use crate::proxy::{InjectError, ProxyError};
 use crate::validation::RequestFault;
 
 const A_SECOND: Duration = Duration::from_secs(1);
+
+impl From<ProxyError> for Problem {
+    fn from(error: ProxyError) -> Self {
+        let kind = match error {
+            ProxyError::Broker(error) => return error.into(),
+            ProxyError::Rate(_, wait) => return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(wait),
+            ProxyError::Path(_) | ProxyError::Destination(_) | ProxyError::Spelling | ProxyError::HostNeeded(_) => {
+                &problem::PATH_NOT_CANONICAL
+            }
+            ProxyError::Method(_) => &problem::METHOD_NOT_ALLOWED,
+            ProxyError::MethodOverride(_) => &problem::METHOD_OVERRIDDEN,
+            ProxyError::NotBound(_) => &problem::DESTINATION_NOT_ALLOWED,
+            ProxyError::NoBase(NoBaseUrl::DestinationUnknown(_)) => &problem::DESTINATION_UNKNOWN,
+            ProxyError::NoBase(_)
+            | ProxyError::Proof(_)
+            | ProxyError::Injection(InjectError::Unplaced | InjectError::Parts | InjectError::Value) => {
+                &problem::NOT_PROXYABLE
+            }
+            ProxyError::Injection(_) => &problem::NO_PLACE_FOR_SECRET,
+            ProxyError::Denied(_) => &problem::NOT_GRANTED,
+            ProxyError::BodyTooLarge => &problem::BODY_TOO_LARGE,
+            ProxyError::Body => &problem::MALFORMED_REQUEST,
+            ProxyError::Egress(failed) if failed.timed_out() => &problem::PROVIDER_TIMEOUT,
+            ProxyError::Egress(_) => &problem::PROVIDER_UNAVAILABLE,
+        };
+        let cause = error.to_string();
+        Self::new(kind, cause.clone()).log_cause(cause)
+    }
+}
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {

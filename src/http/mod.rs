@@ -17,6 +17,7 @@ mod limits;
 mod load_shed;
 mod openapi;
 pub mod problem;
+mod proxy;
 mod request;
 pub mod routes;
 mod schema_limits;

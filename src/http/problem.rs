@@ -67,6 +67,12 @@ problems! {
     GRANT_REFUSED = BAD_REQUEST "grant-refused" "The provider refused the grant";
     /// The provider does not take this kind of credential.
     KIND_NOT_SUPPORTED = BAD_REQUEST "credential-type-not-supported" "The provider does not take this type of credential";
+    /// The path of a proxied request has no clear meaning.
+    PATH_NOT_CANONICAL = BAD_REQUEST "path-not-canonical" "The path has no clear meaning";
+    /// A proxied request overrides its method, and the key has grants with methods.
+    METHOD_OVERRIDDEN = BAD_REQUEST "method-overridden" "The request overrides its method";
+    /// The entry's place for the secret is not in the proxied request.
+    NO_PLACE_FOR_SECRET = BAD_REQUEST "no-place-for-secret" "The request has no place for the secret";
     /// No API key was presented.
     MISSING_AUTHENTICATION = UNAUTHORIZED "missing-authentication" "An API key is required";
     /// The API key is unknown, malformed, revoked or expired.
@@ -79,6 +85,8 @@ problems! {
     USER_NOT_ALLOWED = FORBIDDEN "user-not-allowed" "The API key may not act for this user";
     /// The API key is limited to other providers or credentials.
     NOT_GRANTED = FORBIDDEN "not-granted" "The API key is not allowed for this";
+    /// The credential is not for the host of a proxied request.
+    DESTINATION_NOT_ALLOWED = FORBIDDEN "destination-not-allowed" "The credential is not for this destination";
     /// The operator does not lend the configured OAuth client for this grant.
     CLIENT_NOT_LENT = FORBIDDEN "client-not-lent" "The operator does not lend this client";
     /// No route has this path.
@@ -98,6 +106,10 @@ problems! {
     NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
     /// The provider gave no refresh token, and the access token is still valid.
     NOT_REFRESHABLE = CONFLICT "not-refreshable" "The access token cannot be refreshed";
+    /// The host of a proxied request depends on values that the credential does not have.
+    DESTINATION_UNKNOWN = CONFLICT "destination-unknown" "The destination of the credential is not known";
+    /// The catalogue does not say how or where this credential is sent.
+    NOT_PROXYABLE = CONFLICT "not-proxyable" "Requests cannot be sent with this credential";
     /// The user has as many credentials, or as many bytes of them, as the configuration allows.
     QUOTA_EXCEEDED = CONFLICT "quota-exceeded" "The user's quota is used up";
     /// The user was removed while the request ran.

@@ -23,6 +23,7 @@ mod tests;
 pub use account::Account;
 pub use authorization::{AuthorizationRequest, CodeVerifier, Nonce, Pushed, StateToken, callback, push};
 pub use client_auth::Client;
+pub use client_auth::dpop::DpopProver;
 pub use discovery::{
     DiscoveryError, IssuerMetadata, Metadata, ProtectedResource, Registration, RegistrationError, RegistrationRequest,
     ResourceError, is_same_issuer, preferred_auth, register, resolve, unregister,

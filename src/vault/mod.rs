@@ -54,6 +54,7 @@ pub use credentials::keep_login::{KeptLogin, LoginRefusal, LoginTerms, NewLogin}
 pub use credentials::metadata::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
 pub use credentials::quota::{Quota, QuotaLimit};
 pub(crate) use credentials::read::Credentials;
+pub use credentials::read::SecretUse;
 pub use credentials::refresh::{RefreshEnd, RefreshFailure, RefreshStart, RefreshTerms, RefreshTicket, Refreshed};
 pub use credentials::refresh_state::{LastError, RefreshState};
 pub use credentials::shared_grant::RevocationScope;
@@ -82,7 +83,7 @@ pub use transfer::export_file::{ExportFault, ExportWriter, read_export};
 pub use transfer::import::{ImportOutcome, Importer};
 pub use transfer::import_candidate::ImportCandidate;
 pub use transfer::transferred_credential::TransferredCredential;
-pub use txn::audit_context::{Actor, AuditContext, DeniedRequest};
+pub use txn::audit_context::{Actor, AuditContext, DeniedRequest, ProxiedRequest};
 pub use txn::audit_row::audit_actions;
 pub use txn::manifest::RestoreMark;
 pub use user_removal::RemovedUser;

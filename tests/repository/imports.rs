@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["http"],
+    &["proxy"],
     &["broker"],
     &["oauth", "sandbox"],
     &["catalog"],

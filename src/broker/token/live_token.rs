@@ -13,7 +13,7 @@ use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{CredentialMetadata, CredentialSecret, CredentialStatus};
+use crate::vault::{CredentialMetadata, CredentialSecret, CredentialStatus, SecretUse};
 
 /// Default minimum remaining life of a token.
 pub const DEFAULT_MIN_TTL: Duration = Duration::from_secs(300);
@@ -55,25 +55,36 @@ impl Broker {
         id: &str,
         min_ttl: Duration,
     ) -> Result<LiveSecret, Error> {
-        caller.require_provider(provider)?;
-        let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         // A token bound to a DPoP key (RFC 9449) is useless without the key, which stays here.
         let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
-        let is_bound = oauth.is_some_and(|oauth| oauth.dpop);
+        if oauth.is_some_and(|oauth| oauth.dpop) && self.owned_at(caller, provider, id)?.kind == Kind::OAuth2 {
+            return Err(Error::SenderConstrained);
+        }
+        let (summary, material) = self.live_secret(caller, provider, id, min_ttl, SecretUse::Given).await?;
+        given(summary, material)
+    }
+
+    /// Returns the secret of the user's credential for this use, as [`Self::token`] does.
+    pub(in crate::broker) async fn live_secret(
+        &self,
+        caller: &Caller,
+        provider: &str,
+        id: &str,
+        min_ttl: Duration,
+        purpose: SecretUse,
+    ) -> Result<(CredentialMetadata, CredentialSecret), Error> {
+        caller.require_provider(provider)?;
+        let id: CredentialId = id.parse().map_err(|_| Error::CredentialNotFound)?;
         let clock = self.0.clock.clone();
         let is_live = move |summary: &CredentialMetadata| {
             summary.kind != Kind::OAuth2
-                || !is_bound
-                    && summary.status != CredentialStatus::NeedsReauth
+                || summary.status != CredentialStatus::NeedsReauth
                     && schedule::is_fresh(summary, clock.now(), at_least(summary, min_ttl))
         };
-        let summary = match self.read_if(caller, provider, id, is_live).await? {
-            (summary, Some(material)) => return given(summary, material),
+        let summary = match self.read_if(caller, provider, id, purpose.clone(), is_live).await? {
+            (summary, Some(material)) => return Ok((summary, material)),
             (summary, None) => summary,
         };
-        if is_bound {
-            return Err(Error::SenderConstrained);
-        }
         // A refresh would only find the same.
         if summary.status == CredentialStatus::NeedsReauth {
             return Err(self.not_refreshed(&summary, RefreshOutcome::NeedsReauth));
@@ -85,8 +96,8 @@ impl Broker {
         let clock = self.0.clock.clone();
         let still_valid =
             move |summary: &CredentialMetadata| !refused && schedule::is_fresh(summary, clock.now(), Duration::ZERO);
-        match self.read_if(caller, provider, id, still_valid).await? {
-            (summary, Some(material)) => given(summary, material),
+        match self.read_if(caller, provider, id, purpose, still_valid).await? {
+            (summary, Some(material)) => Ok((summary, material)),
             (summary, None) => Err(self.not_refreshed(&summary, outcome?)),
         }
     }
@@ -107,13 +118,14 @@ impl Broker {
         caller: &Caller,
         provider: &str,
         id: CredentialId,
+        purpose: SecretUse,
         is_live: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
     ) -> Result<(CredentialMetadata, Option<CredentialSecret>), Error> {
         let (of, limits) = (provider.to_owned(), caller.limits.clone());
         let wanted = move |summary: &CredentialMetadata| {
             summary.provider.as_str() == of && limits.allow(&summary.provider, &summary.id) && is_live(summary)
         };
-        let read = self.0.vault.credentials().read_secret_if(&caller.user, &id, &caller.who, wanted).await?;
+        let read = self.0.vault.credentials().read_secret_if(&caller.user, &id, &caller.who, purpose, wanted).await?;
         let (summary, material) = read.ok_or(Error::CredentialNotFound)?;
         caller.require_credential(&summary)?;
         if summary.provider.as_str() == provider {

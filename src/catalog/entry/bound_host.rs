@@ -1,11 +1,11 @@
-//! Hosts of a provider besides that of its base URL.
+//! Hosts of a provider in addition to that of its base URL.
 
 use serde::{Deserialize, Serialize};
 
 use super::placement::Place;
 use crate::policy::{Destination, HostPattern, PathPattern, Segments};
 
-/// A host to which the provider's credentials may be sent, besides the hosts of the base URLs.
+/// A host to which the provider's credentials may be sent, in addition to those of the base URLs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoundHost {

@@ -4,8 +4,8 @@
 //! A quirk that the vocabulary cannot express extends it for all providers. No code branches on a
 //! provider's name.
 
-mod bound_host;
 mod base_url;
+mod bound_host;
 mod client_auth;
 mod grant;
 mod identity;
@@ -22,8 +22,8 @@ pub mod values;
 
 use serde::{Deserialize, Serialize};
 
-pub use bound_host::BoundHost;
 pub use base_url::BaseUrl;
+pub use bound_host::BoundHost;
 pub use client_auth::{AssertionAudience, TokenAuth};
 pub use grant::{AssertionScope, GrantType, JwtBearer};
 pub use identity::Identity;

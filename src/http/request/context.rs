@@ -6,7 +6,6 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, Method, Version};
-use warp::filters::path::FullPath;
 
 use crate::id::{ApiKeyId, ProviderName, RequestId};
 
@@ -48,7 +47,8 @@ pub(crate) struct ApiRequest {
 pub(crate) struct RequestHead {
     pub(crate) context: RequestContext,
     pub(crate) method: Method,
-    pub(crate) path: FullPath,
+    /// Path as it was sent.
+    pub(crate) path: String,
     /// Query without its question mark; empty for a URL without one.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,

@@ -43,7 +43,7 @@ pub(crate) fn endpoint<const N: usize>(
 fn request() -> impl Filter<Extract = (ApiRequest,), Error = Rejection> + Copy {
     warp::ext::get::<RequestContext>()
         .and(warp::method())
-        .and(warp::path::full())
+        .and(warp::path::full().map(|path: FullPath| path.as_str().to_owned()))
         .and(query())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
@@ -58,7 +58,7 @@ fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
 fn assemble(
     context: RequestContext,
     method: Method,
-    path: FullPath,
+    path: String,
     query: String,
     headers: HeaderMap,
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + 'static,

@@ -308,6 +308,7 @@ impl Route {
                 authenticated: &authenticated,
                 head: &head,
                 params: &params,
+                refused: None,
             };
             // Boxed: rare, and larger than the rest of this future.
             Box::pin(app.denial_audit.record(&app.broker, denial)).await;

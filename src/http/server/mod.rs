@@ -3,8 +3,9 @@
 mod connection;
 mod head_check;
 pub(crate) mod listener;
-mod request_body;
-mod service;
+pub(crate) mod reply_body;
+pub(crate) mod request_body;
+pub(crate) mod service;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
@@ -27,7 +28,7 @@ use warp::reply::Response;
 
 use self::connection::Protocol;
 use self::listener::{Accepted, Listener};
-use self::service::{Api, RequestService, Shared};
+use self::service::{Api, ProxyApi, RequestService, Shared};
 use super::app::{App, Settings};
 use super::client_address::{is_trusted, subscriber};
 use super::request::context::RequestContext;
@@ -45,13 +46,14 @@ pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Out
     if let Some(url) = &settings.callback_page {
         filter = routes::callback_page(url, random).or(filter).unify().boxed();
     }
+    let proxy = super::proxy::api(app.clone());
     let api = api(filter, move |context| {
         let mut extensions = http::Extensions::new();
         extensions.insert(app.clone());
         extensions.insert(context);
         extensions
     });
-    serve_api(listeners, api, settings, random, shutdown).await;
+    serve_api(listeners, (api, Some(proxy)), settings, random, shutdown).await;
 }
 
 /// Makes the service of a filter. `extend` returns the extensions of each request, for `warp::ext`.
@@ -69,7 +71,7 @@ fn api(
 
 async fn serve_api(
     listeners: Vec<Listener>,
-    api: Api,
+    (api, proxy): (Api, Option<(String, ProxyApi)>),
     settings: Settings,
     random: Random,
     shutdown: impl Future<Output = ()>,
@@ -82,7 +84,7 @@ async fn serve_api(
         per_address: KeyedSemaphore::new(limits.connections_per_address),
         stop: stop.clone(),
         cut: cut.clone(),
-        shared: Arc::new(Shared { api, trusted_proxies, limits, random, tasks: tasks.clone() }),
+        shared: Arc::new(Shared { api, proxy, trusted_proxies, limits, random, tasks: tasks.clone() }),
     });
     let grace = server.shared.limits.shutdown_grace;
     for listener in listeners {

@@ -20,6 +20,7 @@ use warp::Reply as _;
 use warp::reply::Response;
 
 use super::head_check;
+use super::reply_body::{ProxiedBody, ReplyBody};
 use super::request_body::RequestBody;
 use crate::http::client_address;
 use crate::http::limits::Limits;
@@ -33,9 +34,24 @@ type Responding = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// The warp service.
 pub(crate) type Api = Box<dyn Fn(Request<RequestBody>, RequestContext) -> Responding + Send + Sync>;
 
+/// The service of the proxy, for requests that warp does not see: it would drop their trailers.
+pub(crate) type ProxyApi = Box<dyn Fn(Request<RequestBody>, RequestContext) -> Proxying + Send + Sync>;
+
+type Proxying = Pin<Box<dyn Future<Output = ProxyAnswer> + Send>>;
+
+/// An answer of the proxy.
+pub(crate) enum ProxyAnswer {
+    /// A problem of our own.
+    Own(Response),
+    /// The response of the provider.
+    Origin(http::Response<ProxiedBody>),
+}
+
 /// State that all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) api: Api,
+    /// The proxy, and the beginning of the paths that it answers.
+    pub(crate) proxy: Option<(String, ProxyApi)>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) limits: Limits,
     pub(crate) random: Random,
@@ -84,9 +100,9 @@ impl RequestService {
 }
 
 impl hyper::service::Service<Request<Incoming>> for RequestService {
-    type Response = Response;
+    type Response = http::Response<ReplyBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connection = self.0.clone();
@@ -117,7 +133,7 @@ impl Drop for OpenRequest {
 impl Connection {
     /// Responds to a request. If it may change state it runs in a task of its own, so that it runs
     /// to its end although the caller hangs up. A GET runs in place, because a task costs time.
-    async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response {
+    async fn respond(self: Arc<Self>, request: Request<Incoming>) -> http::Response<ReplyBody> {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let context = RequestContext {
@@ -127,14 +143,74 @@ impl Connection {
             version: head.version,
             body_length: body.size_hint().exact(),
         };
+        let proxy = self.shared.proxy.as_ref();
+        if proxy.is_some_and(|(prefix, _)| head.uri.path().starts_with(prefix.as_str())) {
+            let span = tracing::info_span!("request", id = %context.id);
+            return self.clone().proxy(head, body, context, began).instrument(span).await;
+        }
         let changes_state = head.method != Method::GET && head.method != Method::HEAD;
         let tasks = self.shared.tasks.clone();
         let run = self.run(head, body, context, began).instrument(tracing::info_span!("request", id = %context.id));
         if changes_state {
             // Nothing aborts the task, and it catches the panics of handlers.
-            tasks.spawn(run).await.unwrap_or_else(|_panic| internal_error())
+            tasks.spawn(run).await.unwrap_or_else(|_panic| internal_error()).map(ReplyBody::Api)
         } else {
-            run.await
+            run.await.map(ReplyBody::Api)
+        }
+    }
+
+    /// Passes a request to the proxy. It ends when the caller hangs up.
+    async fn proxy(
+        self: Arc<Self>,
+        head: Parts,
+        body: Incoming,
+        context: RequestContext,
+        began: Instant,
+    ) -> http::Response<ReplyBody> {
+        let method = head.method.clone();
+        let expects_continue = head.headers.contains_key(header::EXPECT);
+        let (lent, unread) = RequestBody::lend(body);
+        let refused = head_check::problem(&head);
+        let is_refused = refused.is_some();
+        let answer = match (refused, &self.shared.proxy) {
+            (Some(problem), _) => {
+                drop(lent);
+                ProxyAnswer::Own(problem.into_response())
+            }
+            (None, Some((_, proxy))) => {
+                let proxying = AssertUnwindSafe(proxy(Request::from_parts(head, lent), context)).catch_unwind();
+                proxying.await.unwrap_or_else(|_panic| ProxyAnswer::Own(internal_error()))
+            }
+            (None, None) => ProxyAnswer::Own(internal_error()),
+        };
+        let id = context.id.to_string();
+        match answer {
+            ProxyAnswer::Own(mut response) => {
+                let all_read =
+                    expects_continue || unread.is_empty() || Box::pin(unread.discard(&self.shared.limits)).await;
+                if context.version < Version::HTTP_2 && (is_refused || !all_read) {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                if let Some(problem) = response.extensions().get::<Problem>() {
+                    let kind = HeaderValue::from_static(problem.kind().uri);
+                    response.headers_mut().insert("strongroom-problem", kind);
+                }
+                Problem::render(&mut response, context.id);
+                let outcome = response.extensions_mut().remove::<Outcome>();
+                if method == Method::HEAD {
+                    empty_body(&mut response);
+                }
+                add_headers(&mut response, &context, &id);
+                log(response.status(), outcome.as_ref(), &method, &context, &id, began);
+                response.map(ReplyBody::Api)
+            }
+            ProxyAnswer::Origin(mut response) => {
+                let outcome = response.extensions_mut().remove::<Outcome>();
+                let value = HeaderValue::from_str(&id).expect("a UUID is ASCII");
+                response.headers_mut().insert("strongroom-request-id", value);
+                log(response.status(), outcome.as_ref(), &method, &context, &id, began);
+                response.map(ReplyBody::Proxied)
+            }
         }
     }
 
@@ -175,7 +251,7 @@ impl Connection {
         }
         let id = context.id.to_string();
         add_headers(&mut response, &context, &id);
-        log(&response, outcome.as_ref(), &method, &context, &id, began);
+        log(response.status(), outcome.as_ref(), &method, &context, &id, began);
         response
     }
 }
@@ -215,7 +291,7 @@ const STANDARD_HEADERS: [(HeaderName, HeaderValue); 4] = [
 /// Writes one line for a request. Of the caller's text it holds nothing but a known method and
 /// provider, and the error code of a callback.
 fn log(
-    response: &Response,
+    status: http::StatusCode,
     outcome: Option<&Outcome>,
     method: &Method,
     context: &RequestContext,
@@ -227,7 +303,7 @@ fn log(
         request_id = id,
         method = if known.contains(method) { method.as_str() } else { "OTHER" },
         route = outcome.map_or("-", |outcome| outcome.pattern),
-        status = response.status().as_u16(),
+        status = status.as_u16(),
         ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         key = outcome.and_then(|outcome| outcome.api_key).map(tracing::field::display),
         provider = outcome.and_then(|outcome| outcome.provider.as_ref()).map(tracing::field::display),

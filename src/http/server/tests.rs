@@ -94,7 +94,7 @@ impl Testbed {
         });
         let (stop, stopped) = oneshot::channel();
         let settings = Settings { limits, ..Settings::default() };
-        let served = tokio::spawn(serve_api(vec![listener], api, settings, Random, async {
+        let served = tokio::spawn(serve_api(vec![listener], (api, None), settings, Random, async {
             stopped.await.ok();
         }));
         let certificate = tls.then(|| made.cert.der().clone());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -28,6 +28,9 @@ const USE_NONCE: &str = "use_dpop_nonce";
 
 /// Maximum length of a nonce, in bytes.
 const MAX_NONCE: usize = 1024;
+
+/// Maximum number of servers whose nonces are kept.
+const MAX_NONCES: usize = 1_000;
 
 /// Sends requests with DPoP proofs, if the tokens are bound to a key. Clones share the nonces.
 #[derive(Clone, Debug)]
@@ -73,28 +76,39 @@ impl Dpop {
         mut request: EgressRequest,
     ) -> Result<EgressResponse, E> {
         let url = request.url.clone();
-        let header = Header { kind: Some("dpop+jwt"), key_id: None, jwk: Some(key.bare_jwk()) };
-        let claims = self.claims(access_token, &request);
-        let proof = jose::sign(&header, &claims, key, Algorithm::Es256).ok_or(BuildError::ClientKey)?;
-        let mut value = HeaderValue::from_str(proof.expose()).map_err(|_| BuildError::Token)?;
-        value.set_sensitive(true);
-        request.headers.insert(PROOF, value);
+        request.headers.insert(PROOF, self.proof(key, access_token, &request.method, &url)?);
         let response = egress.send(request).await?;
         self.keep_nonce(&url, &response.headers);
         Ok(response)
     }
 
+    /// Returns the value of a proof for one request.
+    fn proof(
+        &self,
+        key: &SigningKey,
+        access_token: Option<&Secret>,
+        method: &Method,
+        url: &Url,
+    ) -> Result<HeaderValue, BuildError> {
+        let header = Header { kind: Some("dpop+jwt"), key_id: None, jwk: Some(key.bare_jwk()) };
+        let claims = self.claims(access_token, method, url);
+        let proof = jose::sign(&header, &claims, key, Algorithm::Es256).ok_or(BuildError::ClientKey)?;
+        let mut value = HeaderValue::from_str(proof.expose()).map_err(|_| BuildError::Token)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
     /// Returns the claims of a proof (§4.2). `htu` is the URL without query and fragment; `ath`
     /// binds the proof to the access token that is sent with it.
-    fn claims(&self, access_token: Option<&Secret>, request: &EgressRequest) -> Map<String, Value> {
-        let mut bare = request.url.clone();
+    fn claims(&self, access_token: Option<&Secret>, method: &Method, url: &Url) -> Map<String, Value> {
+        let mut bare = url.clone();
         bare.set_query(None);
         bare.set_fragment(None);
-        let nonce = self.nonces().get(&request.url.origin().ascii_serialization()).cloned();
+        let nonce = self.nonces().get(&url.origin().ascii_serialization()).cloned();
         let hash = access_token.map(|token| URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose())));
         let members = [
             ("jti", Some(json!(self.random.base64url::<16>()))),
-            ("htm", Some(json!(request.method.as_str()))),
+            ("htm", Some(json!(method.as_str()))),
             ("htu", Some(json!(bare.as_str()))),
             ("iat", Some(json!(self.clock.now().0))),
             ("nonce", nonce.map(|nonce| json!(nonce))),
@@ -112,12 +126,48 @@ impl Dpop {
             && nonce.len() <= MAX_NONCE
             && nonce.bytes().all(|c| c.is_ascii_graphic())
         {
-            self.nonces().insert(url.origin().ascii_serialization(), nonce.to_owned());
+            let mut nonces = self.nonces();
+            if nonces.len() >= MAX_NONCES {
+                nonces.clear();
+            }
+            nonces.insert(url.origin().ascii_serialization(), nonce.to_owned());
         }
     }
 
     fn nonces(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
         self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Proofs for the requests of the proxy. Its nonces are kept for all credentials.
+#[derive(Clone, Debug)]
+pub struct DpopProver(Dpop);
+
+impl DpopProver {
+    /// Creates a prover without nonces.
+    pub fn new(clock: Clock, random: Random) -> Self {
+        Self(Dpop::unbound(clock, random))
+    }
+
+    /// Returns the header that proves the possession of `key` for one request with this token.
+    ///
+    /// # Errors
+    /// If the key cannot sign.
+    pub fn prove(
+        &self,
+        key: &SigningKey,
+        access_token: &Secret,
+        method: &Method,
+        url: &Url,
+    ) -> Result<(HeaderName, HeaderValue), BuildError> {
+        Ok((PROOF, self.0.proof(key, Some(access_token), method, url)?))
+    }
+
+    /// Keeps the nonce of a response. Returns true if the response asks for a proof with it
+    /// (RFC 9449 §9).
+    pub fn keep_nonce(&self, url: &Url, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.0.keep_nonce(url, headers);
+        status == StatusCode::UNAUTHORIZED && headers.contains_key(NONCE) && is_challenge(headers)
     }
 }
 

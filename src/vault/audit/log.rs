@@ -77,7 +77,8 @@ impl AuditLog<'_> {
                     refusal: Some(&denied),
                     ..Subject::default()
                 };
-                txn.record(Action::RequestRefuse, subject)
+                let action = if denied.proxied.is_some() { Action::ProxyRefuse } else { Action::RequestRefuse };
+                txn.record(action, subject)
             })
             .await
     }

@@ -1,6 +1,6 @@
 //! Reading credentials: one, a list, or a secret. Lists open the metadata records only.
 
-use super::credential_record::{open_secret, open_summary, subject};
+use super::credential_record::{open_secret, open_secret_in, open_summary, subject};
 use super::metadata::{CredentialMetadata, CredentialPage};
 use super::quota::Quota;
 use super::summary_cache::{SummaryCache, SummaryList};
@@ -9,12 +9,21 @@ use crate::id::{CredentialId, ProviderName, UserId};
 use crate::store::CheckedState;
 use crate::vault::api_keys::limits::KeyLimits;
 use crate::vault::error::VaultError;
-use crate::vault::secrets::credential_secret::CredentialSecret;
-use crate::vault::txn::audit_context::AuditContext;
-use crate::vault::txn::audit_row::Action;
+use crate::vault::secrets::credential_secret::{CredentialSecret, Tokens};
+use crate::vault::txn::audit_context::{AuditContext, ProxiedRequest};
+use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// The use of a secret that is read, for the audit log.
+#[derive(Clone, Debug)]
+pub enum SecretUse {
+    /// The caller receives it.
+    Given,
+    /// It is sent to the provider in this request, and the caller does not see it.
+    Sent(ProxiedRequest),
+}
 
 /// The credentials of a vault.
 #[derive(Clone, Copy)]
@@ -141,7 +150,7 @@ impl<'v> Credentials<'v> {
         id: &CredentialId,
         who: &AuditContext,
     ) -> Result<Option<(CredentialMetadata, CredentialSecret)>, VaultError> {
-        let read = self.read_secret_if(user, id, who, |_| true).await?;
+        let read = self.read_secret_if(user, id, who, SecretUse::Given, |_| true).await?;
         Ok(read.and_then(|(summary, material)| Some((summary, material?))))
     }
 
@@ -152,6 +161,7 @@ impl<'v> Credentials<'v> {
         user: &UserId,
         id: &CredentialId,
         who: &AuditContext,
+        purpose: SecretUse,
         wanted: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
     ) -> Result<Option<(CredentialMetadata, Option<CredentialSecret>)>, VaultError> {
         let (user, id) = (user.clone(), *id);
@@ -165,10 +175,36 @@ impl<'v> Credentials<'v> {
                 let material = open_secret(txn, &row, &summary)?;
                 summary.last_used_at = Some(txn.now);
                 txn.tx.touch_credential(&row.user, &row.id, txn.now.0)?;
-                txn.record(Action::CredentialRead, subject(&summary))?;
+                match &purpose {
+                    SecretUse::Given => txn.record(Action::CredentialRead, subject(&summary))?,
+                    SecretUse::Sent(request) => {
+                        let subject = Subject { request: Some(request), ..subject(&summary) };
+                        txn.record(Action::ProxyRequest, subject)?;
+                    }
+                }
                 Ok(Some((summary, Some(material))))
             })
             .await
+    }
+}
+
+impl Credentials<'_> {
+    /// Returns what `look` finds in the tokens of an OAuth credential. No audit row is written, so it
+    /// must not be a secret.
+    pub fn inspect_tokens<T>(
+        self,
+        user: &UserId,
+        id: &CredentialId,
+        look: impl Fn(&Tokens) -> T,
+    ) -> Result<Option<T>, VaultError> {
+        self.core.read(|view, keyring| {
+            let Some(row) = view.credential(user.as_str(), &id.to_string())? else { return Ok(None) };
+            let summary = open_summary(keyring, &row)?;
+            match open_secret_in(view, keyring, &row, &summary)? {
+                CredentialSecret::OAuth2(tokens) => Ok(Some(look(&tokens))),
+                _ => Ok(None),
+            }
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::id::{ApiKeyId, CredentialId, IssuerName, ProviderName, RequestId, UserId};
+use crate::id::{ApiKeyId, CredentialId, GrantId, IssuerName, ProviderName, RequestId, UserId};
 
 /// Actor, address and request of an operation. Only ids: nothing in it is secret.
 #[derive(Clone, Debug)]
@@ -67,14 +67,47 @@ pub struct DeniedRequest {
     pub reason: &'static str,
     /// Method and pattern of the route, not its path.
     pub route: (String, &'static str),
+    /// The request to the provider, if the proxy refused it.
+    pub proxied: Option<ProxiedRequest>,
     /// Number of earlier denials of this caller without a row of their own.
     pub not_recorded: u64,
+}
+
+/// Maximum length, in bytes, of a path in the audit log.
+const MAX_PATH: usize = 256;
+
+/// A request that is sent with a credential. The query is left out, because it may hold secrets.
+#[derive(Clone, Debug)]
+pub struct ProxiedRequest {
+    /// The method.
+    pub method: String,
+    /// The host, with the port if it is not the scheme's own.
+    pub host: String,
+    /// The canonical path.
+    pub path: String,
+    /// The grant that decided, if one did.
+    pub grant: Option<GrantId>,
+}
+
+impl fmt::Display for ProxiedRequest {
+    /// Writes the subject of the audit row: `GET api.example.com/v1/user grant:ID`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.get(..MAX_PATH).unwrap_or(&self.path);
+        write!(f, "{} {}{path}", self.method, self.host)?;
+        if path.len() < self.path.len() {
+            f.write_str("…")?;
+        }
+        self.grant.map_or(Ok(()), |grant| write!(f, " grant:{grant}"))
+    }
 }
 
 impl fmt::Display for DeniedRequest {
     /// Writes the subject of the audit row.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused:{} {} {}", self.reason, self.route.0, self.route.1)?;
+        match &self.proxied {
+            Some(request) => write!(f, "refused:{} {request}", self.reason)?,
+            None => write!(f, "refused:{} {} {}", self.reason, self.route.0, self.route.1)?,
+        }
         if self.not_recorded > 0 {
             write!(f, " ({} before it not recorded)", self.not_recorded)?;
         }

@@ -3,7 +3,7 @@
 //!
 //! The columns are a closed list, and the type of each cannot hold a secret.
 
-use super::audit_context::{AuditContext, DeniedRequest};
+use super::audit_context::{AuditContext, DeniedRequest, ProxiedRequest};
 use super::manifest::Manifest;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
@@ -80,6 +80,8 @@ actions! {
     RotationEnd "rotation.end" "ok",
     AuditPrune "audit.prune" "ok",
     RequestRefuse "request.refuse" "denied",
+    ProxyRequest "proxy.request" "ok",
+    ProxyRefuse "proxy.refuse" "denied",
 }
 
 /// Returns the names of all actions.
@@ -99,6 +101,8 @@ pub(crate) struct Subject<'a> {
     /// The first and the last of some rows of the audit log.
     pub(crate) rows: Option<(u64, u64)>,
     pub(crate) refusal: Option<&'a DeniedRequest>,
+    /// A request that is sent with the credential.
+    pub(crate) request: Option<&'a ProxiedRequest>,
     /// The reason of a failed login, in one word.
     pub(crate) failure: Option<&'static str>,
     pub(crate) slot: Option<i64>,
@@ -121,8 +125,9 @@ impl Subject<'_> {
         });
         let rows = self.rows.map(|(first, last)| format!("rows:{first}-{last}"));
         let refusal = self.refusal.map(ToString::to_string);
+        let request = self.request.map(ToString::to_string);
         let failure = self.failure.map(|reason| format!("failed:{reason}"));
-        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal).or(failure)
+        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal).or(request).or(failure)
     }
 }
 

@@ -1,0 +1,147 @@
+//! Secrets for requests that the proxy sends: the caller does not see them.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::caller::Caller;
+use super::credentials::{CredentialBase, NoBaseUrl};
+use super::error::Error;
+use super::parts::Broker;
+use super::token::DEFAULT_MIN_TTL;
+use super::token::outcome::{Demand, RefreshOutcome};
+use crate::catalog::Entry;
+use crate::clock::Clock;
+use crate::egress::Egress;
+use crate::id::CredentialId;
+use crate::jose::SigningKey;
+use crate::kind::Kind;
+use crate::oauth::{BuildError, DpopProver};
+use crate::policy::KeyGrant;
+use crate::secret::Secret;
+use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest, SecretUse, Tokens};
+
+/// The secret for one request. It has no `Debug`, because it is the secret.
+pub struct SecretToSend {
+    /// The secret.
+    pub material: CredentialSecret,
+    prover: DpopProver,
+}
+
+impl SecretToSend {
+    /// Returns the access token or the API key.
+    pub fn single(&self) -> Option<&Secret> {
+        match &self.material {
+            CredentialSecret::OAuth2(tokens) => Some(&tokens.access_token),
+            CredentialSecret::ApiKey(key) => Some(key),
+            CredentialSecret::UserPassword { .. } | CredentialSecret::HostScoped { .. } => None,
+        }
+    }
+
+    /// Returns the proof that a token which is bound to a key needs in this request (RFC 9449).
+    ///
+    /// # Errors
+    /// If the key cannot sign.
+    pub fn proof(&self, method: &Method, url: &Url) -> Result<Option<(HeaderName, HeaderValue)>, BuildError> {
+        let Some((key, token)) = self.bound_token() else { return Ok(None) };
+        self.prover.prove(key, token, method, url).map(Some)
+    }
+
+    /// Keeps the nonce of a response. Returns true if the provider asks for a proof with it.
+    pub fn keep_nonce(&self, url: &Url, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.bound_token().is_some() && self.prover.keep_nonce(url, status, headers)
+    }
+
+    fn bound_token(&self) -> Option<(&Arc<SigningKey>, &Secret)> {
+        match &self.material {
+            CredentialSecret::OAuth2(tokens) => tokens.dpop_key.as_ref().map(|key| (key, &tokens.access_token)),
+            _ => None,
+        }
+    }
+}
+
+/// The grants of an API key.
+#[derive(Clone, Debug, Default)]
+pub struct KeyGrants {
+    /// True if the key may only do what a grant allows.
+    pub grants_only: bool,
+    /// The grants.
+    pub grants: Vec<KeyGrant>,
+}
+
+impl Broker {
+    /// Returns the metadata of a credential that the caller may use.
+    pub fn credential_to_send(&self, caller: &Caller, id: &CredentialId) -> Result<CredentialMetadata, Error> {
+        self.owned(caller, &id.to_string())
+    }
+
+    /// Returns the catalogue's entry of a provider.
+    pub fn entry(&self, provider: &str) -> Option<&Entry> {
+        self.0.catalog.get(provider).map(|known| &known.entry)
+    }
+
+    /// Returns the grants of the caller's API key.
+    pub fn key_rules(&self, _caller: &Caller) -> Result<KeyGrants, Error> {
+        Ok(KeyGrants::default())
+    }
+
+    /// Returns the clock.
+    pub fn clock(&self) -> Clock {
+        self.0.clock.clone()
+    }
+
+    /// Returns the place to which a credential's secret is sent. The tokens are opened for it only
+    /// if the place is sealed with them.
+    pub fn base_to_send(&self, summary: &CredentialMetadata) -> Result<Result<CredentialBase, NoBaseUrl>, Error> {
+        match self.base_url(summary, None) {
+            Err(NoBaseUrl::NeedsTokens) => {
+                let metadata = |tokens: &Tokens| tokens.metadata.clone();
+                let kept = self.0.vault.credentials().inspect_tokens(&summary.user, &summary.id, metadata)?;
+                Ok(self.base_url(summary, Some(&kept.unwrap_or_default())))
+            }
+            known => Ok(known),
+        }
+    }
+
+    /// Returns the client for requests with this credential, and true if a user chose their host.
+    pub fn egress_of(&self, summary: &CredentialMetadata) -> (Egress, bool) {
+        let entry = self.entry(summary.provider.as_str());
+        let is_chosen = summary.host.is_some()
+            || summary.server.is_some()
+            || entry.and_then(|entry| entry.base_url(summary.kind)).is_some_and(|base| base.template.host_is_chosen());
+        (self.0.egress.of_provider(summary.provider.as_str()), is_chosen)
+    }
+
+    /// Returns the secret for one request, refreshed first if it is about to expire. The audit row of
+    /// the request is on disk before this returns.
+    pub async fn secret_to_send(
+        &self,
+        caller: &Caller,
+        summary: &CredentialMetadata,
+        request: ProxiedRequest,
+    ) -> Result<SecretToSend, Error> {
+        let (provider, id) = (summary.provider.as_str(), summary.id.to_string());
+        let purpose = SecretUse::Sent(request);
+        let (_, material) = self.live_secret(caller, provider, &id, DEFAULT_MIN_TTL, purpose).await?;
+        Ok(SecretToSend { material, prover: self.0.dpop_prover.clone() })
+    }
+
+    /// Refreshes a token that the provider rejected, unless another one is stored already. Returns
+    /// true if a request may be sent again. A credential is refreshed for this once a minute at most.
+    pub async fn renew_rejected(&self, caller: &Caller, summary: &CredentialMetadata, rejected: &SecretToSend) -> bool {
+        let Some(token) = rejected.single().filter(|_| summary.kind == Kind::OAuth2) else { return false };
+        // One after the other: the second one finds the token of the first.
+        let Some(_turn) = self.0.renewals.take(summary.id).await else { return false };
+        let is_other = |tokens: &Tokens| tokens.access_token.expose() != token.expose();
+        match self.0.vault.credentials().inspect_tokens(&summary.user, &summary.id, is_other) {
+            Ok(Some(true)) => return true,
+            Ok(Some(false)) => {}
+            Ok(None) | Err(_) => return false,
+        }
+        if self.0.rejected_tokens.check(&summary.id.to_string()).is_err() {
+            return false;
+        }
+        matches!(self.refresh_for(summary, Demand::Forced, &caller.who).await, Ok(RefreshOutcome::Refreshed))
+    }
+}

@@ -1,0 +1,186 @@
+//! The path proxy: `ANY /v1/proxy/{cred_id}/{path}`, and `{cred_id}@{host}` for another host of the
+//! credential. It is called before warp, which would drop the trailers.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http_body_util::BodyExt as _;
+use warp::Reply as _;
+
+use super::app::App;
+use super::auth::{self, Authorize as _};
+use super::denial_audit::Denial;
+use super::problem::{self, Problem};
+use super::request::context::{Outcome, RequestContext, RequestHead};
+use super::request::path_params::PathParams;
+use super::server::request_body::RequestBody;
+use super::server::service::{ProxyAnswer, ProxyApi};
+use crate::broker::{Authenticated, Caller};
+use crate::egress::{self, BoxError};
+use crate::permission::Permission;
+use crate::proxy::{Proxy, ProxyRequest, RefusedRequest, StreamedBody};
+
+/// Beginning of the path, below the base path.
+const PREFIX: &str = "/v1/proxy/";
+
+/// The pattern, for the log and the audit log.
+const PATTERN: &str = "/v1/proxy/{cred_id}/{path}";
+
+/// Beginning of every API key.
+const KEY_PREFIX: &str = "srk_";
+
+/// Returns the beginning of the paths of the proxy, and its service.
+pub(crate) fn api(app: App) -> (String, ProxyApi) {
+    let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
+    let prefix = format!("{}{PREFIX}", app.settings.base_path);
+    let answer = move |request: Request<RequestBody>, context| {
+        let (app, proxy) = (app.clone(), proxy.clone());
+        let answer: std::pin::Pin<Box<dyn Future<Output = ProxyAnswer> + Send>> =
+            Box::pin(async move { answer(&app, &proxy, request, context).await });
+        answer
+    };
+    (prefix, Box::new(answer))
+}
+
+async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context: RequestContext) -> ProxyAnswer {
+    let mut outcome = Outcome { pattern: PATTERN, api_key: None, provider: None, cause: None };
+    let (parts, body) = request.into_parts();
+    match carry_out(app, proxy, parts, body, context, &mut outcome).await {
+        Ok(mut response) => {
+            response.extensions_mut().insert(outcome);
+            ProxyAnswer::Origin(response)
+        }
+        Err(problem) => {
+            outcome.cause = problem.logged_cause().map(str::to_owned);
+            let mut response = problem.into_response();
+            response.extensions_mut().insert(outcome);
+            ProxyAnswer::Own(response)
+        }
+    }
+}
+
+/// Checks in the order of the contract: key or token (401), permission (403), user (400, 403); then
+/// the pipeline.
+async fn carry_out(
+    app: &App,
+    proxy: &Proxy,
+    mut parts: Parts,
+    body: RequestBody,
+    context: RequestContext,
+    outcome: &mut Outcome,
+) -> Result<http::Response<StreamedBody>, Problem> {
+    let presented = take_key(&mut parts.headers);
+    let path = parts.uri.path().strip_prefix(app.settings.base_path.as_str()).unwrap_or_default().to_owned();
+    let place = Place::parse(&path, parts.uri.query());
+    let mut headers = parts.headers.clone();
+    if let Some(key) = presented {
+        headers.remove(header::AUTHORIZATION);
+        headers.insert("x-api-key", key);
+    }
+    let head = RequestHead { context, method: parts.method.clone(), path, query: String::new(), headers };
+    let authenticated = Arc::new(auth::authenticate(&app.broker, &app.failed_attempts, &head).await?);
+    outcome.api_key = authenticated.api_key();
+    let user = authenticated.intended_user(&head.headers);
+    let owner = user.map_or_else(|| authenticated.share_name(), |user| egress::owner(&user));
+    // Boxed: it is large, and warp's requests do not need the room.
+    let passing = Box::pin(pass_on(app, proxy, parts, body, place, &authenticated, &head));
+    let passed = egress::on_behalf_of(owner, passing).await;
+    let (problem, refused) = match passed {
+        Ok(response) => return Ok(response),
+        Err((problem, refused)) => (problem, refused),
+    };
+    outcome.provider.clone_from(&refused.provider);
+    let denial = Denial {
+        problem: problem.kind(),
+        method: &head.method,
+        pattern: PATTERN,
+        permission: Some(Permission::ProxyIntegrations),
+        authenticated: &authenticated,
+        head: &head,
+        params: &PathParams::of(PATTERN, &head.path),
+        refused: Some(refused),
+    };
+    app.denial_audit.record(&app.broker, denial).await;
+    Err(problem)
+}
+
+type Refused = (Problem, RefusedRequest);
+
+async fn pass_on(
+    app: &App,
+    proxy: &Proxy,
+    parts: Parts,
+    body: RequestBody,
+    place: Option<Place>,
+    authenticated: &Authenticated,
+    head: &RequestHead,
+) -> Result<http::Response<StreamedBody>, Refused> {
+    let own = |problem: Problem| (problem, RefusedRequest::default());
+    let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head).map_err(own)?;
+    let place = place.ok_or_else(|| own(Problem::new(&problem::NOT_FOUND, "Not Found")))?;
+    // Each request leaves an audit row, as each answer with a secret does.
+    app.secret_rate.count(&caller.share_name(), &caller.user).map_err(own)?;
+    let credential = place
+        .credential
+        .parse()
+        .map_err(|_| own(Problem::new(&problem::CREDENTIAL_NOT_FOUND, "Credentials not found")))?;
+    let request = ProxyRequest {
+        caller,
+        credential,
+        authority: place.authority,
+        method: parts.method,
+        target: place.target,
+        headers: parts.headers,
+        body: body.map_err(|error: hyper::Error| -> BoxError { Box::new(error) }).boxed_unsync(),
+    };
+    proxy.send(request).await.map_err(|refusal| (refusal.error.into(), refusal.request))
+}
+
+/// The parts of a path of the proxy, as they were sent.
+struct Place {
+    credential: String,
+    authority: Option<String>,
+    /// Path and query for the provider.
+    target: String,
+}
+
+impl Place {
+    fn parse(path: &str, query: Option<&str>) -> Option<Self> {
+        let rest = path.strip_prefix(PREFIX)?;
+        let (selection, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (credential, authority) = match selection.split_once('@') {
+            Some((credential, authority)) => (credential, Some(authority.to_owned())),
+            None => (selection, None),
+        };
+        let path = if path.is_empty() { "/" } else { path };
+        let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        Some(Self { credential: credential.to_owned(), authority, target })
+    }
+}
+
+/// Takes our API key out of the headers, where it is not in `X-API-Key` or a bearer: SDKs of a
+/// provider can set only that provider's own header. Everything else in the headers stays.
+fn take_key(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let found = headers.iter().find_map(|(name, value)| Some((name.clone(), key_in(value)?)));
+    let (name, key): (HeaderName, HeaderValue) = found?;
+    headers.remove(name);
+    headers.remove("x-api-key");
+    Some(key)
+}
+
+/// Returns our API key in a header value: alone, after a word such as `Bearer`, or as the user name or
+/// the password of HTTP Basic.
+fn key_in(value: &HeaderValue) -> Option<HeaderValue> {
+    let text = value.to_str().ok()?.trim();
+    let word = text.rsplit(' ').next()?;
+    let is_key = |text: &str| text.starts_with(KEY_PREFIX) && text.len() <= 256;
+    if is_key(word) {
+        return HeaderValue::from_str(word).ok();
+    }
+    let encoded = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))?.1;
+    let pair = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    pair.split(':').find(|half| is_key(half)).and_then(|key| HeaderValue::from_str(key).ok())
+}

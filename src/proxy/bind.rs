@@ -1,0 +1,88 @@
+//! Binding of a request to a host of its credential.
+
+use http::Uri;
+use http::uri::PathAndQuery;
+use url::Url;
+
+use super::refusal::ProxyError;
+use crate::broker::CredentialBase;
+use crate::catalog::Entry;
+use crate::policy::{Destination, HostPattern, RequestTarget, Scheme};
+
+/// The place of a request, bound to its credential.
+pub(super) struct Bound {
+    pub(super) destination: Destination,
+    /// Path of the base URL, without a slash at its end.
+    pub(super) base_path: String,
+    /// True if a user chose the host.
+    pub(super) is_chosen: bool,
+}
+
+impl Bound {
+    /// Returns the URI of a request.
+    pub(super) fn uri(&self, target: &PathAndQuery) -> Result<Uri, ProxyError> {
+        let authority = self.destination.authority();
+        let uri = Uri::builder().scheme(self.destination.scheme().name()).authority(authority.as_str());
+        uri.path_and_query(target.clone()).build().map_err(|_| ProxyError::NotBound(authority))
+    }
+}
+
+/// Binds the request to a host of the credential, and makes its path canonical.
+pub(super) fn bind(
+    base: CredentialBase,
+    is_chosen: bool,
+    entry: Option<&Entry>,
+    authority: Option<&str>,
+    target: &str,
+) -> Result<(Bound, RequestTarget), ProxyError> {
+    match base {
+        CredentialBase::Url(url) => bind_to_entry(&url, is_chosen, entry, authority, target),
+        CredentialBase::Hosts(pattern) => bind_to_pattern(&pattern, authority, target),
+    }
+}
+
+/// Binds the request to the host of the base URL, or to another one that the entry lists.
+fn bind_to_entry(
+    base: &Url,
+    is_chosen: bool,
+    entry: Option<&Entry>,
+    authority: Option<&str>,
+    target: &str,
+) -> Result<(Bound, RequestTarget), ProxyError> {
+    let own = Destination::of_url(base).ok_or_else(|| ProxyError::NotBound(base.to_string()))?;
+    let base_path = base.path().trim_end_matches('/').to_owned();
+    let Some(authority) = authority else {
+        let target = RequestTarget::parse(&format!("{base_path}{target}"))?;
+        return Ok((Bound { destination: own, base_path, is_chosen }, target));
+    };
+    let target = RequestTarget::parse(target)?;
+    let named = Destination::parse_authority(Scheme::Https, authority)?;
+    if own.authority() == named.authority() {
+        return Ok((Bound { destination: own, base_path, is_chosen }, target));
+    }
+    if entry.is_some_and(|entry| entry.hosts.iter().any(|host| named.fits(&host.host))) {
+        return Ok((Bound { destination: named, base_path: String::new(), is_chosen: false }, target));
+    }
+    Err(ProxyError::NotBound(named.authority()))
+}
+
+/// Binds the request to a host of the sealed pattern.
+fn bind_to_pattern(
+    pattern: &HostPattern,
+    authority: Option<&str>,
+    target: &str,
+) -> Result<(Bound, RequestTarget), ProxyError> {
+    let target = RequestTarget::parse(target)?;
+    let scheme = if pattern.scheme() == "http" { Scheme::Http } else { Scheme::Https };
+    let host = pattern.host();
+    let authority = match authority {
+        Some(authority) => authority.to_owned(),
+        None if host.starts_with('*') => return Err(ProxyError::HostNeeded(host)),
+        None => format!("{host}:{}", pattern.port()),
+    };
+    let destination = Destination::parse_authority(scheme, &authority)?;
+    if !destination.fits(pattern) {
+        return Err(ProxyError::NotBound(destination.authority()));
+    }
+    Ok((Bound { destination, base_path: String::new(), is_chosen: true }, target))
+}

@@ -1,0 +1,183 @@
+//! Bodies on their way through the proxy: streamed, with limits of time, and masked.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::mask::{MaskStream, MaskedForms};
+use crate::egress::BoxError;
+
+/// A streamed body.
+pub type StreamedBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The time of the last progress of a body.
+#[derive(Clone, Debug)]
+pub(super) struct Progress(Arc<(Instant, AtomicU64)>);
+
+impl Progress {
+    pub(super) fn begin() -> Self {
+        Self(Arc::new((Instant::now(), AtomicU64::new(0))))
+    }
+
+    fn note(&self) {
+        let elapsed = u64::try_from(self.0.0.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.1.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// Waits until there was no progress for this time.
+    pub(super) async fn stalls_for(&self, limit: Duration) {
+        loop {
+            let last = self.0.0 + Duration::from_millis(self.0.1.load(Ordering::Relaxed));
+            let left = limit.saturating_sub(last.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// A request body whose progress is noted.
+pub(super) struct NotedBody {
+    body: StreamedBody,
+    progress: Progress,
+}
+
+impl NotedBody {
+    pub(super) fn new(body: StreamedBody, progress: Progress) -> Self {
+        Self { body, progress }
+    }
+}
+
+impl Body for NotedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.progress.note();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Reads a body of at most `most` bytes; `None` if it is longer. Trailers are dropped.
+pub(super) async fn hold(mut body: StreamedBody, most: usize) -> Result<Option<Bytes>, BoxError> {
+    let mut held = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if held.len() + data.len() > most {
+            return Ok(None);
+        }
+        held.extend_from_slice(&data);
+    }
+    Ok(Some(held.into()))
+}
+
+/// A response body that may pause only for some time, and whose secrets are masked.
+pub(super) struct FilteredBody<B> {
+    body: B,
+    idle: Duration,
+    sleep: Pin<Box<Sleep>>,
+    forms: Arc<MaskedForms>,
+    /// Masks the data; `None` if the data pass unchanged.
+    masked: Option<MaskStream>,
+    /// Trailers that wait for the last masked bytes.
+    trailers: Option<http::HeaderMap>,
+    ended: bool,
+}
+
+impl<B> FilteredBody<B> {
+    /// `is_text` is true if the data are masked too, and not only the trailers.
+    pub(super) fn new(body: B, idle: Duration, forms: Arc<MaskedForms>, is_text: bool) -> Self {
+        let masked = (is_text && !forms.is_empty()).then(|| MaskStream::new(Arc::clone(&forms)));
+        let sleep = Box::pin(tokio::time::sleep(idle));
+        Self { body, idle, sleep, forms, masked, trailers: None, ended: false }
+    }
+}
+
+/// The origin paused for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the provider paused for too long")]
+struct Paused;
+
+impl<B> Body for FilteredBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            if let Some(trailers) = self.trailers.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                if self.sleep.as_mut().poll(cx).is_ready() {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(Paused.into())));
+                }
+                return Poll::Pending;
+            };
+            let next = tokio::time::Instant::now() + self.idle;
+            self.sleep.as_mut().reset(next);
+            let released = match frame {
+                None => {
+                    self.ended = true;
+                    self.masked.as_mut().map(MaskStream::finish).unwrap_or_default()
+                }
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => match &mut self.masked {
+                        Some(masked) => masked.push(&data),
+                        None => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    },
+                    Err(frame) => {
+                        if let Ok(mut trailers) = frame.into_trailers() {
+                            self.forms.mask_headers(&mut trailers);
+                            self.trailers = Some(trailers);
+                        }
+                        self.masked.as_mut().map(MaskStream::finish).unwrap_or_default()
+                    }
+                },
+            };
+            if !released.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(released.into()))));
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Masking keeps the length; what is held back is not known to the inner body any more.
+        if self.masked.is_some() { SizeHint::default() } else { self.body.size_hint() }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended && self.trailers.is_none() || self.masked.is_none() && self.body.is_end_stream()
+    }
+}

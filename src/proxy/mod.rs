@@ -1,0 +1,26 @@
+//! The data path: requests that are sent with a credential which the caller never sees.
+//!
+//! [`Proxy`] is the pipeline that every entry point uses. [`Injection`] builds the head and the body
+//! that an origin receives, and [`MaskedForms`] masks the secret in what the origin returns.
+
+mod bind;
+mod body;
+mod error;
+mod grant_rates;
+mod inject;
+mod json_member;
+mod mask;
+mod method;
+mod pipeline;
+mod refusal;
+mod response;
+mod strip;
+
+pub use body::StreamedBody;
+pub use error::InjectError;
+pub use inject::{Injection, OutboundHead};
+pub use mask::{MaskStream, MaskedForms};
+pub use method::{is_refused_method, method_override};
+pub use pipeline::{Proxy, ProxyRequest};
+pub use refusal::{ProxyError, RefusedRequest, RefusedSend};
+pub use strip::{AuthSlots, strip_path};

@@ -1,0 +1,86 @@
+//! Reasons for which the proxy refuses a request, or has no answer for it.
+
+use std::time::Duration;
+
+use super::error::InjectError;
+use crate::broker::{Error, NoBaseUrl};
+use crate::egress::EgressError;
+use crate::id::{CredentialId, ProviderName};
+use crate::oauth::BuildError;
+use crate::policy::{DestinationError, PathError};
+use crate::vault::ProxiedRequest;
+
+/// A reason for which the proxy did not pass a request on, or has no response. No message contains
+/// a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The path has no clear meaning.
+    #[error("{0}")]
+    Path(#[from] PathError),
+    /// The destination has no clear meaning.
+    #[error("{0}")]
+    Destination(#[from] DestinationError),
+    /// The method is never passed on.
+    #[error("the proxy does not pass on {0}")]
+    Method(String),
+    /// The key has grants with methods, and the request overrides its method.
+    #[error("this API key has grants for methods, so a request must not override its method ({0})")]
+    MethodOverride(&'static str),
+    /// The path is not in its canonical spelling, and the key has grants with paths.
+    #[error(
+        "this API key has grants for paths, so a path must be in its shortest spelling: escape only what must be escaped, and write no empty segment"
+    )]
+    Spelling,
+    /// The credential is for several hosts, and the request names none.
+    #[error("this credential is for {0}: name the host, as in /v1/proxy/ID@HOST/PATH")]
+    HostNeeded(String),
+    /// A proof for a bound token cannot be made.
+    #[error("the proof for the token cannot be made: {0}")]
+    Proof(BuildError),
+    /// The credential is not for this destination.
+    #[error("this credential is not for {0}")]
+    NotBound(String),
+    /// The destination of the credential is not known.
+    #[error("{0}")]
+    NoBase(#[from] NoBaseUrl),
+    /// No grant of the API key allows the request, or one denies it.
+    #[error("{0}")]
+    Denied(String),
+    /// A grant's rate is used up.
+    #[error("the rate of a grant is used up ({0})")]
+    Rate(String, Duration),
+    /// The secret cannot be set in the request.
+    #[error("{0}")]
+    Injection(#[from] InjectError),
+    /// The body must be held to set the secret in it, and is too large.
+    #[error("this provider takes its secret in the body, which may have 1 MiB at most")]
+    BodyTooLarge,
+    /// The body of the caller ended early.
+    #[error("the body of the request ended early")]
+    Body,
+    /// The credential cannot be used.
+    #[error("{0}")]
+    Broker(#[from] Error),
+    /// The provider did not answer.
+    #[error("{0}")]
+    Egress(#[from] EgressError),
+}
+
+/// A refusal, with the facts of the request for the audit log.
+pub struct RefusedSend {
+    /// The reason.
+    pub error: ProxyError,
+    /// The request.
+    pub request: RefusedRequest,
+}
+
+/// Facts of a refused request, as far as they are known.
+#[derive(Clone, Debug, Default)]
+pub struct RefusedRequest {
+    /// The provider of the credential.
+    pub provider: Option<ProviderName>,
+    /// The credential.
+    pub credential: Option<CredentialId>,
+    /// The request to the provider.
+    pub proxied: Option<ProxiedRequest>,
+}

@@ -1,0 +1,12 @@
+//! The proxy: requests that are sent with a credential which the caller never sees.
+
+#![allow(clippy::unwrap_used, reason = "an unexpected value fails the test")]
+#![allow(unreachable_pub, reason = "shared by the modules of this binary")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod origin;
+mod path_proxy;
+mod streams;
+mod tokens;

@@ -1,0 +1,105 @@
+//! Bodies pass in both directions while they are written, with their trailers, and are not held.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::origin::{BEARER, Origin, SECRET, Scene};
+
+/// An origin that is spoken to in bytes, and a scene in which it is the API.
+async fn scene() -> (TcpListener, Scene) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = Origin::at(format!("http://{}", listener.local_addr().unwrap()));
+    let scene = Scene::new(&origin, BEARER).await;
+    (listener, scene)
+}
+
+/// Reads until `text` has arrived; returns everything so far.
+async fn until(stream: &mut TcpStream, text: &str) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let read = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_buf(&mut bytes)).await;
+        let so_far = String::from_utf8_lossy(&bytes).into_owned();
+        if so_far.contains(text) {
+            return so_far;
+        }
+        assert!(read.expect("it arrives").unwrap() > 0, "{so_far}");
+    }
+}
+
+fn head(scene: &Scene, method: &str, more: &str) -> String {
+    format!("{method} /v1/proxy/{}/x HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n{more}\r\n", scene.id, scene.agent)
+}
+
+#[tokio::test]
+async fn upload_passes_while_it_is_written() {
+    let (listener, scene) = scene().await;
+    let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
+    let more = "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n";
+    caller.write_all(head(&scene, "PUT", more).as_bytes()).await.unwrap();
+    caller.write_all(b"5\r\nfirst\r\n").await.unwrap();
+    let (mut origin, _) = listener.accept().await.unwrap();
+    until(&mut origin, "5\r\nfirst\r\n").await;
+    caller.write_all(b"6\r\nsecond\r\n0\r\nX-Sum: 11\r\n\r\n").await.unwrap();
+    let rest = until(&mut origin, "0\r\n").await;
+    assert!(rest.contains("6\r\nsecond\r\n"), "{rest}");
+    origin.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    assert!(until(&mut caller, "\r\n\r\n").await.starts_with("HTTP/1.1 204 "));
+}
+
+#[tokio::test]
+async fn download_passes_while_it_is_written() {
+    let (listener, scene) = scene().await;
+    let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
+    caller.write_all(head(&scene, "GET", "TE: trailers\r\n").as_bytes()).await.unwrap();
+    let (mut origin, _) = listener.accept().await.unwrap();
+    until(&mut origin, "\r\n\r\n").await;
+    let answer =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n";
+    origin.write_all(answer.as_bytes()).await.unwrap();
+    origin.write_all(b"9\r\ndata: a\n\n\r\n").await.unwrap();
+    until(&mut caller, "data: a\n\n").await;
+    let trailer = format!("9\r\ndata: b\n\n\r\n0\r\nX-Sum: {SECRET}\r\n\r\n");
+    origin.write_all(trailer.as_bytes()).await.unwrap();
+    let end = until(&mut caller, "0\r\n").await;
+    assert!(end.contains("data: b\n\n") && !end.contains(SECRET), "{end}");
+}
+
+#[tokio::test]
+async fn length_of_a_body_is_kept() {
+    let (listener, scene) = scene().await;
+    let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
+    let length = 300_000;
+    let more = format!("Content-Length: {length}\r\n");
+    caller.write_all(head(&scene, "POST", &more).as_bytes()).await.unwrap();
+    let sending = tokio::spawn(async move {
+        caller.write_all(&vec![b'x'; length]).await.unwrap();
+        caller
+    });
+    let (mut origin, _) = listener.accept().await.unwrap();
+    let sent = until(&mut origin, "\r\n\r\n").await;
+    assert!(sent.to_ascii_lowercase().contains(&format!("content-length: {length}\r\n")), "{sent:.600}");
+    let mut left = length - sent.split_once("\r\n\r\n").unwrap().1.len();
+    let mut buffer = vec![0; 65_536];
+    while left > 0 {
+        left -= origin.read(&mut buffer).await.unwrap();
+    }
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    origin.write_all(answer.as_bytes()).await.unwrap();
+    origin.write_all(&vec![b'y'; length]).await.unwrap();
+    let mut caller = sending.await.unwrap();
+    let received = until(&mut caller, "\r\n\r\n").await;
+    assert!(received.contains(&format!("content-length: {length}\r\n")), "{received:.600}");
+}
+
+#[tokio::test]
+async fn caller_that_hangs_up_ends_the_request() {
+    let (listener, scene) = scene().await;
+    let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
+    caller.write_all(head(&scene, "GET", "").as_bytes()).await.unwrap();
+    let (mut origin, _) = listener.accept().await.unwrap();
+    until(&mut origin, "\r\n\r\n").await;
+    drop(caller);
+    let mut buffer = [0; 16];
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), origin.read(&mut buffer)).await;
+    assert!(matches!(ended.expect("the connection ends"), Ok(0) | Err(_)));
+}
