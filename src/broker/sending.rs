@@ -127,6 +127,13 @@ impl Broker {
         Ok(SecretToSend { material, prover: self.0.dpop_prover.clone() })
     }
 
+    /// Returns true if the caller's API key and the credential still allow what they did: for
+    /// connections that stay open.
+    pub fn may_go_on(&self, caller: &Caller, id: &CredentialId) -> bool {
+        let has_key = caller.api_key().is_none_or(|key| self.0.vault.api_keys().is_live(key).unwrap_or(false));
+        has_key && self.owned(caller, &id.to_string()).is_ok()
+    }
+
     /// Refreshes a token that the provider rejected, unless another one is stored already. Returns
     /// true if a request may be sent again. A credential is refreshed for this once a minute at most.
     pub async fn renew_rejected(&self, caller: &Caller, summary: &CredentialMetadata, rejected: &SecretToSend) -> bool {

@@ -29,11 +29,10 @@ impl Connector {
         tls: ClientConfig,
         limits: &EgressLimits,
         lookup: Lookup,
-        own: OwnListeners,
+        own: &OwnListeners,
     ) -> Result<Self, EgressSetupError> {
         let guard = Arc::new(guard);
-        let streaming =
-            StreamingClient::new(Arc::clone(&guard), Arc::clone(&lookup), tls.clone(), limits.stream_connect, own);
+        let streaming = StreamingClient::new(&guard, Arc::clone(&lookup), tls.clone(), limits.stream_connect, own);
         #[expect(clippy::disallowed_methods, reason = "all outbound requests go through this client")]
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)

@@ -95,8 +95,7 @@ impl Egress {
     ) -> Result<Self, EgressSetupError> {
         let tls = tls::client_config(ca_certificates)?;
         let own = OwnListeners::default();
-        let connector =
-            |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup), Arc::clone(&own));
+        let connector = |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup), &own);
         let fixed = connector(Guard::new(allow, AddressRefusal::Address), &fixed)?;
         let chosen = connector(Guard::new(&[], AddressRefusal::ChosenAddress), &lookup)?;
         let private = Arc::default();
@@ -111,13 +110,8 @@ impl Egress {
     ) -> Result<Self, EgressSetupError> {
         let connectors = networks.into_iter().filter(|(_, allow)| !allow.is_empty()).map(|(provider, allow)| {
             let guard = Guard::new(allow, AddressRefusal::ChosenAddress);
-            let connector = Connector::new(
-                guard,
-                (*self.tls).clone(),
-                &self.limits,
-                Arc::clone(&self.lookup),
-                Arc::clone(&self.own),
-            )?;
+            let connector =
+                Connector::new(guard, (*self.tls).clone(), &self.limits, Arc::clone(&self.lookup), &self.own)?;
             Ok((provider.to_owned(), connector))
         });
         let private = Arc::new(connectors.collect::<Result<_, EgressSetupError>>()?);

@@ -53,26 +53,30 @@ type PooledClient = Client<Dialer, StreamBody>;
 /// Pools of connections to the addresses that one guard admits.
 #[derive(Clone)]
 pub(super) struct StreamingClient {
-    dialer: Dialer,
+    pooled: Dialer,
+    /// Opens connections that speak HTTP/1.1 alone.
+    upgrades: Dialer,
     pools: Arc<Mutex<HashMap<String, (PooledClient, Instant)>>>,
 }
 
 impl StreamingClient {
     pub(super) fn new(
-        guard: Arc<Guard>,
+        guard: &Arc<Guard>,
         lookup: Lookup,
         mut tls: ClientConfig,
         connect: Duration,
-        own: OwnListeners,
+        own: &OwnListeners,
     ) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(GuardedNames { guard: Arc::clone(&guard), lookup });
+        let mut tcp = HttpConnector::new_with_resolver(GuardedNames { guard: Arc::clone(guard), lookup });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // The connector sets the protocols itself.
         tls.alpn_protocols = Vec::new();
-        let https = HttpsConnector::<HttpConnector>::builder().with_tls_config(tls).https_or_http();
-        let https = https.enable_http1().enable_http2().wrap_connector(tcp);
-        Self { dialer: Dialer { https, guard, connect, own }, pools: Arc::default() }
+        let connector = |tls| HttpsConnector::<HttpConnector>::builder().with_tls_config(tls).https_or_http();
+        let dialer = |https| Dialer { https, guard: Arc::clone(guard), connect, own: Arc::clone(own) };
+        let upgrades = dialer(connector(tls.clone()).enable_http1().wrap_connector(tcp.clone()));
+        let pooled = dialer(connector(tls).enable_http1().enable_http2().wrap_connector(tcp));
+        Self { pooled, upgrades, pools: Arc::default() }
     }
 
     /// Sends a request whose URI is absolute, and returns the response with its body to be read. The
@@ -82,7 +86,10 @@ impl StreamingClient {
         request: Request<StreamBody>,
         pool: &str,
     ) -> Result<Response<Incoming>, EgressError> {
-        self.client(pool).request(request).await.map_err(|error| classify_streaming(&error))
+        // A connection that becomes a WebSocket serves no other request, and speaks HTTP/1.1.
+        let is_upgrade = request.headers().contains_key(http::header::UPGRADE);
+        let client = if is_upgrade { client_of(self.upgrades.clone()) } else { self.client(pool) };
+        client.request(request).await.map_err(|error| classify_streaming(&error))
     }
 
     fn client(&self, pool: &str) -> PooledClient {
@@ -95,23 +102,27 @@ impl StreamingClient {
         if pools.len() >= MAX_POOLS {
             pools.retain(|_, (_, used)| now.duration_since(*used) < IDLE);
         }
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .http1_max_headers(100)
-            .http1_max_buf_size(MAX_HEADERS)
-            .http1_preserve_header_case(true)
-            .http2_max_header_list_size(u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX))
-            .set_host(false)
-            .build(self.dialer.clone());
+        let client = client_of(self.pooled.clone());
         // Under load a pool that is not kept costs its requests a connection each.
         if pools.len() < MAX_POOLS {
             pools.insert(pool.to_owned(), (client.clone(), now));
         }
         client
     }
+}
+
+fn client_of(dialer: Dialer) -> PooledClient {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .http1_max_headers(100)
+        .http1_max_buf_size(MAX_HEADERS)
+        .http1_preserve_header_case(true)
+        .http2_max_header_list_size(u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX))
+        .set_host(false)
+        .build(dialer)
 }
 
 /// Resolves names to addresses that the guard admits.

@@ -112,7 +112,7 @@ type Refused = (Problem, RefusedRequest);
 async fn pass_on(
     app: &App,
     proxy: &Proxy,
-    parts: Parts,
+    mut parts: Parts,
     body: RequestBody,
     place: Option<Place>,
     authenticated: &Authenticated,
@@ -134,6 +134,7 @@ async fn pass_on(
         method: parts.method,
         target: place.target,
         headers: parts.headers,
+        upgrade: parts.extensions.remove(),
         body: body.map_err(|error: hyper::Error| -> BoxError { Box::new(error) }).boxed_unsync(),
     };
     proxy.send(request).await.map_err(|refusal| (refusal.error.into(), refusal.request))

@@ -15,6 +15,7 @@ mod pipeline;
 mod refusal;
 mod response;
 mod strip;
+mod websocket;
 
 pub use body::StreamedBody;
 pub use error::InjectError;

@@ -13,6 +13,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
 use url::Url;
 
 use super::bind::{Bound, bind};
@@ -20,10 +21,12 @@ use super::body::{NotedBody, Progress, StreamedBody, hold};
 use super::error::InjectError;
 use super::grant_rates::GrantRates;
 use super::inject::{Injection, OutboundHead};
+use super::mask::MaskedForms;
 use super::method::{is_refused_method, method_override};
 use super::refusal::{ProxyError, RefusedRequest, RefusedSend};
 use super::response::{filtered, is_scope_error};
 use super::strip::AuthSlots;
+use super::websocket;
 use crate::broker::{Broker, Caller, SecretToSend};
 use crate::catalog::Entry;
 use crate::config::ProxySettings;
@@ -66,6 +69,8 @@ pub struct ProxyRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: StreamedBody,
+    /// The caller's connection, if it can become a WebSocket.
+    pub upgrade: Option<OnUpgrade>,
 }
 
 /// A request that may be sent.
@@ -77,6 +82,8 @@ struct Admitted<'e> {
     target: RequestTarget,
     method: Method,
     headers: HeaderMap,
+    /// True if the caller's connection can become a WebSocket.
+    can_upgrade: bool,
 }
 
 impl Proxy {
@@ -114,7 +121,7 @@ impl Proxy {
         asked: ProxyRequest,
         facts: &mut Option<ProxiedRequest>,
     ) -> Result<Response<StreamedBody>, ProxyError> {
-        let ProxyRequest { caller, authority, method, target, headers, body, .. } = asked;
+        let ProxyRequest { caller, authority, method, target, headers, body, upgrade, .. } = asked;
         let broker = &self.0.broker;
         if is_refused_method(&method) {
             return Err(ProxyError::Method(method.to_string()));
@@ -149,8 +156,17 @@ impl Proxy {
             return Err(ProxyError::MethodOverride(name));
         }
         let slots = entry.map(AuthSlots::of).unwrap_or_default();
-        let admitted = Admitted { egress, entry, slots, bound, target, method, headers };
-        self.exchange(&caller, summary, &admitted, body, known).await
+        let can_upgrade = upgrade.is_some();
+        let admitted = Admitted { egress, entry, slots, bound, target, method, headers, can_upgrade };
+        let (response, forms) = self.exchange(&caller, summary, &admitted, body, known).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(filtered(response, forms, self.0.idle));
+        }
+        let Some(upgrade) = upgrade.filter(|_| websocket::is_accepted(&admitted.headers, response.headers())) else {
+            return Err(EgressError::Garbled.into());
+        };
+        let (broker, id) = (broker.clone(), summary.id);
+        Ok(websocket::join(upgrade, response, &forms, move || broker.may_go_on(&caller, &id)))
     }
 
     /// Refuses what no grant allows, and counts the request against the rates of its grants.
@@ -178,7 +194,7 @@ impl Proxy {
         admitted: &Admitted<'_>,
         body: StreamedBody,
         facts: ProxiedRequest,
-    ) -> Result<Response<StreamedBody>, ProxyError> {
+    ) -> Result<(Response<Incoming>, Arc<MaskedForms>), ProxyError> {
         let broker = &self.0.broker;
         let mut secret = broker.secret_to_send(caller, summary, facts.clone()).await?;
         let is_short = body.size_hint().upper().is_some_and(|most| most <= MAX_REPLAYED as u64);
@@ -214,7 +230,7 @@ impl Proxy {
                     continue;
                 }
             }
-            return Ok(filtered(response, forms, self.0.idle));
+            return Ok((response, forms));
         }
     }
 
@@ -226,12 +242,15 @@ impl Proxy {
         secret: &SecretToSend,
         body: Outgoing,
     ) -> Result<(Response<Incoming>, bool), ProxyError> {
-        let Admitted { egress, slots, bound, target, method, headers, .. } = admitted;
+        let Admitted { egress, slots, bound, target, method, headers, can_upgrade, .. } = admitted;
         let mut head = injection.head(slots, &bound.destination, &bound.base_path, target, headers.clone())?;
         let uri = bound.uri(&head.target)?;
         let url = Url::parse(&uri.to_string()).map_err(|_| ProxyError::NotBound(bound.destination.authority()))?;
         if let Some((name, value)) = secret.proof(method, &url).map_err(ProxyError::Proof)? {
             head.headers.insert(name, value);
+        }
+        if head.is_websocket && *can_upgrade {
+            websocket::ask(&mut head.headers);
         }
         head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let progress = Progress::begin();

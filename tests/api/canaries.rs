@@ -33,7 +33,9 @@ async fn canaries_appear_nowhere_and_the_control_is_found() {
         "access_token": ACCESS, "refresh_token": REFRESH, "id_token": ID_TOKEN, "token_type": "bearer", "expires_in": 60
     }))
     .await;
-    let installation = Installation::new(&settings(&provider)).await;
+    // It returns what it received, with the secret.
+    let echo = crate::support::provider::peers::answering(|request| ("200 OK", "text/plain", request.to_owned())).await;
+    let installation = Installation::new(&settings(&provider, &echo)).await;
     let key = installation.key("alice");
     let server = installation.serve().await;
     let answers = every_route_and_failure(&server, &key).await;
@@ -70,11 +72,12 @@ fn search_finds_a_secret_in_all_six_encodings() {
     }
 }
 
-fn settings(provider: &str) -> String {
+fn settings(provider: &str, echo: &str) -> String {
     format!(
         "[oauth]\ncallback_origins = [\"http://localhost\"]\n[egress]\nallow = [\"127.0.0.0/8\"]\n\
          [providers.fake]\ndisplay_name = \"Fake\"\nclient_id = \"c\"\nclient_secret = \"{CLIENT_SECRET}\"\n\
          [providers.fake.oauth]\nauthorize_url = \"{provider}/authorize\"\ntoken_url = \"{provider}/token\"\n\
+         api_base_url = \"{echo}\"\n\
          [providers.fake.oauth.identity]\nurl = \"{provider}/nothing-here\"\nusername = \"/name\"\n\
          [providers.fake.oauth.revoke]\nurl = \"{provider}/nothing-here\"\n"
     )
@@ -131,6 +134,12 @@ async fn every_route_and_failure(server: &Process, key: &str) -> Vec<u8> {
         // The response that holds a secret on purpose.
         let live = server.ask(Method::GET, &format!("{path}/token?x={QUERY}")).key(key).send().await.is(200);
         assert!([API_KEY, PASSWORD, HEADER, ACCESS].iter().any(|secret| live.text().contains(secret)), "{provider}");
+        // Sent with the secret, or refused; the provider repeats everything.
+        if ["fake", "smtp"].contains(provider) {
+            let proxied = server.ask(Method::GET, &format!("/v1/proxy/{id}/x?x={QUERY}")).key(key).send().await;
+            assert_eq!(proxied.status == 200, *provider == "fake", "{provider}: {}", proxied.text());
+            assert!(found(&proxied.body, &[PASSWORD, ACCESS]).is_empty(), "{}", proxied.text());
+        }
         say(Method::GET, &path, key, None).await;
         say(Method::GET, &format!("{path}/token?min_ttl={QUERY}"), key, None).await;
         say(Method::POST, &format!("{path}/refresh"), key, None).await;

@@ -91,6 +91,52 @@ async fn length_of_a_body_is_kept() {
     assert!(received.contains(&format!("content-length: {length}\r\n")), "{received:.600}");
 }
 
+/// The handshake of RFC 6455 §1.3.
+const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+fn accepted(accept: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\nhello"
+    )
+}
+
+#[tokio::test]
+async fn websocket_passes_until_its_key_is_revoked() {
+    let (listener, scene) = scene().await;
+    let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
+    caller.write_all(head(&scene, "GET", HANDSHAKE).as_bytes()).await.unwrap();
+    let (mut origin, _) = listener.accept().await.unwrap();
+    let sent = until(&mut origin, "\r\n\r\n").await;
+    assert!(sent.contains(SECRET) && sent.to_ascii_lowercase().contains("upgrade: websocket"), "{sent}");
+    origin.write_all(accepted("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=").as_bytes()).await.unwrap();
+    let answer = until(&mut caller, "hello").await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    caller.write_all(b"ping").await.unwrap();
+    until(&mut origin, "ping").await;
+    origin.write_all(b"pong").await.unwrap();
+    until(&mut caller, "pong").await;
+    for key in scene.server.vault.api_keys().list().unwrap() {
+        scene.server.vault.api_keys().revoke(key.id, &strongroom::vault::AuditContext::system()).await.unwrap();
+    }
+    let mut buffer = [0; 16];
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), caller.read(&mut buffer)).await;
+    assert!(matches!(ended.expect("the connection ends"), Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn answer_of_no_websocket_is_refused() {
+    let (listener, scene) = scene().await;
+    let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
+    caller.write_all(head(&scene, "GET", HANDSHAKE).as_bytes()).await.unwrap();
+    let (mut origin, _) = listener.accept().await.unwrap();
+    until(&mut origin, "\r\n\r\n").await;
+    origin.write_all(accepted("c29tZXRoaW5nIGVsc2U=").as_bytes()).await.unwrap();
+    let answer = until(&mut caller, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
 #[tokio::test]
 async fn caller_that_hangs_up_ends_the_request() {
     let (listener, scene) = scene().await;

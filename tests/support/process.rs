@@ -117,6 +117,8 @@ impl Installation {
             "DELETE_INTEGRATIONS",
             "--permission",
             "USE_INTEGRATIONS",
+            "--permission",
+            "PROXY_INTEGRATIONS",
             "--json",
         ]);
         made.must_succeed().json()["api_key"].as_str().expect("the key is shown once").to_owned()

@@ -1,0 +1,66 @@
+//! WebSockets (RFC 6455): after the origin's 101 the bytes pass in both directions, unchanged. They
+//! end when the caller's API key or the credential no longer allows them.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderMap, HeaderValue, Response};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::body::StreamedBody;
+use super::mask::MaskedForms;
+
+/// Time between two checks of the API key and the credential.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Appended to the key before it is hashed (RFC 6455 §1.3).
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Asks the origin for the upgrade that the caller asks for.
+pub(super) fn ask(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Returns true if the origin's 101 answers this request. Otherwise what follows is no WebSocket.
+pub(super) fn is_accepted(asked: &HeaderMap, response: &HeaderMap) -> bool {
+    let Some(key) = asked.get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok()) else { return false };
+    // RFC 6455 prescribes SHA-1, which protects nothing here.
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes());
+    let is_websocket = response.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    is_websocket && response.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|value| value == STANDARD.encode(digest).as_str())
+}
+
+/// Joins the two connections, and returns the response for the caller. The bytes pass until one side
+/// ends, or `is_allowed` returns false.
+pub(super) fn join(
+    caller: OnUpgrade,
+    mut response: Response<Incoming>,
+    forms: &MaskedForms,
+    is_allowed: impl Fn() -> bool + Send + Sync + 'static,
+) -> Response<StreamedBody> {
+    let origin = hyper::upgrade::on(&mut response);
+    let (mut head, _) = response.into_parts();
+    forms.mask_headers(&mut head.headers);
+    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    head.extensions = http::Extensions::new();
+    tokio::spawn(async move {
+        let Ok((caller, origin)) = tokio::try_join!(caller, origin) else { return };
+        let (mut caller, mut origin) = (TokioIo::new(caller), TokioIo::new(origin));
+        let until_refused = async {
+            while is_allowed() {
+                tokio::time::sleep(CHECK).await;
+            }
+        };
+        tokio::select! {
+            _ended = tokio::io::copy_bidirectional(&mut caller, &mut origin) => {}
+            () = until_refused => tracing::info!("a WebSocket was closed: its API key or credential is no longer valid"),
+        }
+    });
+    Response::from_parts(head, Empty::new().map_err(|never| match never {}).boxed_unsync())
+}
