@@ -54,3 +54,4 @@ pub mod secret;
 pub mod store;
 pub mod validation;
 pub mod vault;
+mod visible;

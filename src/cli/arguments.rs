@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::clock::{Clock, UnixTime};
 use crate::duration;
+use crate::validation::exceeded_limit;
 
 /// Parses `NAME=VALUE`.
 pub(super) fn named_value(text: &str) -> Result<(String, String), String> {
@@ -39,6 +41,21 @@ pub(super) fn moment(text: &str) -> Result<UnixTime, String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NewEnd(pub(super) Option<UnixTime>);
 
+/// Parses a time to wait, of at least a second.
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    let length = duration::parse(text)?;
+    if length.as_secs() == 0 {
+        return Err(format!("'{text}' would end at once; use a longer time, for example \"10m\""));
+    }
+    Ok(length)
+}
+
+/// Parses the name of an API key.
+pub(super) fn key_name(text: &str) -> Result<String, String> {
+    // An API key's name has the limit of a credential's title.
+    exceeded_limit("title", &text.into()).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
 /// Parses a lifetime of at least a second, which ends before the year 10000, and returns its end.
 pub(super) fn lifetime(text: &str) -> Result<UnixTime, String> {
     let length = duration::parse(text)?;
@@ -68,6 +85,7 @@ mod tests {
         for text in ["0s", "0d", "999ms", "9000000d", "7304484d", "999999999999h", "-1d", "never", ""] {
             assert!(lifetime(text).is_err(), "{text}");
         }
+        assert!(wait("0s").is_err() && wait("999ms").is_err() && wait("1s").is_ok());
         assert_eq!(new_end("never"), Ok(NewEnd(None)));
         assert!(new_end("0s").is_err() && new_end("1s").is_ok());
     }

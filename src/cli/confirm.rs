@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::note;
-use super::visible::plain;
+use crate::visible::plain;
 
 /// Option of every command that destroys something.
 #[derive(Clone, Copy, Debug, Args)]

@@ -4,10 +4,10 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use super::visible::printable;
 use crate::broker::{self, BackupError, Exposure, StartError, StoreError, UnknownProvider, UnlockError, VaultError};
 use crate::config::ConfigErrors;
 use crate::http::ListenError;
+use crate::visible::printable;
 
 /// Exit codes of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,15 +27,15 @@ mod secret_input;
 mod server;
 mod user;
 mod vault;
-mod visible;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::visible::plain;
 use context::Context;
 pub use failure::Failure;
 pub use hardening::harden;
-use output::Output;
+use output::{Output, note};
 pub use server::dev;
 use server::serve;
 
@@ -93,7 +93,19 @@ impl Cli {
             let tip = vec![format!("did you mean '{near}'?").into()];
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tip));
         }
-        error.exit()
+        if !error.use_stderr() {
+            error.exit();
+        }
+        // An argument may contain any character, and may come from a script's input.
+        let texts = error.context().filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(plain(text)))),
+            _ => None,
+        });
+        for (kind, text) in texts.collect::<Vec<_>>() {
+            error.insert(kind, text);
+        }
+        note(error.render().to_string().trim_end());
+        std::process::exit(error.exit_code())
     }
 
     /// Runs the command; prints the help if there is none.

@@ -2,9 +2,10 @@
 //! known name that was most likely meant.
 
 use super::failure::Failure;
+use super::output::note;
 use crate::broker::{UnknownProvider, VaultAdmin, audit_actions};
 use crate::id::{ApiKeyId, IssuerName, UserId};
-use crate::validation::{did_you_mean, nearest};
+use crate::validation::{did_you_mean, is_slip, nearest};
 
 /// Actors of the audit log that are not followed by an id.
 const ACTORS: [&str; 2] = ["command-line", "system"];
@@ -18,6 +19,30 @@ pub(super) fn check_user(admin: &VaultAdmin, user: &UserId) -> Result<(), Failur
     let near = nearest(user.as_str(), users.iter().map(|known| known.id.as_str()));
     let message = format!("there is no user {user}{}", did_you_mean(near));
     Err(Failure::new(message).advise("`strongroom user list` lists all users"))
+}
+
+/// Points out that a user to be added is named almost as another one, and therefore maybe mistyped.
+pub(super) fn hint_new_user(admin: &VaultAdmin, user: &UserId) -> Result<(), Failure> {
+    let users = admin.users()?;
+    if users.iter().any(|known| known.id == *user) {
+        return Ok(());
+    }
+    let alike = users.iter().filter(|known| is_slip(user.as_str(), known.id.as_str()));
+    let other_case = |id: &UserId| id.as_str().eq_ignore_ascii_case(user.as_str());
+    if let Some(near) = alike.max_by_key(|known| other_case(&known.id)) {
+        note(format!("warning: {user} is a new user; there is a user '{}' with a similar name", near.id));
+    }
+    Ok(())
+}
+
+/// Checks the values for the URLs of the provider `name`, which has the inputs `known`.
+pub(super) fn check_inputs(name: &str, known: &[&str], given: &[(String, String)]) -> Result<(), Failure> {
+    let Some((unknown, _)) = given.iter().find(|(name, _)| !known.contains(&name.as_str())) else { return Ok(()) };
+    let near = did_you_mean(nearest(unknown, known.iter().copied()));
+    Err(Failure::configuration(format!("{name} has no input '{unknown}'{near}")).advise(match known {
+        [] => format!("{name} needs no --input"),
+        _ => format!("its inputs are: {}", known.join(", ")),
+    }))
 }
 
 /// Checks the filters of a list that found nothing: provider, if the catalogue was asked, and user.

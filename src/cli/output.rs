@@ -2,14 +2,15 @@
 //! head`) ends the command quietly.
 //!
 //! Texts of providers and callers must not control the terminal, nor change how it shows the text
-//! around them. So lines and cells lose such characters. JSON and files keep every text as it is.
+//! around them. So lines and cells lose such characters, and JSON has them escaped. Files keep every
+//! text as it is.
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::visible::{plain, printable};
+use crate::visible::{escaped_json, plain, printable};
 
 /// Standard output.
 pub(super) struct Output(BufWriter<StdoutLock<'static>>);
@@ -39,8 +40,7 @@ impl Output {
     /// Writes JSON, indented on a terminal.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {
-            let json = serde_json::to_string_pretty(value);
-            self.raw(json.expect("every key is a text, and no value refuses to be written") + "\n")
+            self.write_json(serde_json::to_string_pretty(value))
         } else {
             self.json_line(value)
         }
@@ -48,8 +48,12 @@ impl Output {
 
     /// Writes JSON on one line.
     pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let json = serde_json::to_string(value);
-        self.raw(json.expect("every key is a text, and no value refuses to be written") + "\n")
+        self.write_json(serde_json::to_string(value))
+    }
+
+    fn write_json(&mut self, json: serde_json::Result<String>) -> Result<(), Failure> {
+        let json = json.expect("every key is a text, and no value refuses to be written");
+        self.raw(format!("{}\n", escaped_json(&json)))
     }
 
     /// Writes items as JSON, or in columns under a header.

@@ -66,7 +66,8 @@ impl<'a> Collector<'a> {
             // Each item is counted as it comes: one entry may have any number of them.
             Ok(items) => {
                 self.is_of_the_form = true;
-                self.items.extend(items.into_iter().take(self.allowance.items + 1));
+                let items = items.into_iter().take(self.allowance.items + 1);
+                self.items.extend(items.map(|item| Item { number: self.number, line, ..item }));
             }
             Err(why) => {
                 self.is_of_the_form |= matches!(why, ItemError::ErrorAnswer(_));
@@ -131,7 +132,7 @@ fn bad(number: usize, line: Option<usize>, why: ItemError) -> Item {
         Some(line) => format!("item {number}, line {line}"),
         None => format!("item {number}"),
     };
-    Item::new(name.clone(), &name, None, "").with(Err(why))
+    Item { number, line, ..Item::new(name.clone(), &name, None, "").with(Err(why)) }
 }
 
 /// Returns the reason for an entry of another form. Programs answer `{"error": …}` in place of an

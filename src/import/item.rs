@@ -8,6 +8,7 @@ use super::placeholder::is_placeholder;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 use crate::validation::wipe;
+use crate::visible::visible;
 
 /// One credential of a file, or the reason why it cannot be imported.
 pub struct Item {
@@ -17,6 +18,10 @@ pub struct Item {
     pub id: String,
     /// Name of the file, if there are several.
     pub file: Option<String>,
+    /// Number of the entry in its file, from 1; 0 for a whole file.
+    pub number: usize,
+    /// Line at which the entry begins, if known.
+    pub line: Option<usize>,
     /// The user there, if the file names one.
     pub user: Option<String>,
     /// The other program's name of the provider, for `--map`.
@@ -118,7 +123,7 @@ pub enum ItemError {
     Member(&'static str),
     /// A secret is an expression, a mask or an example.
     #[error("{0} is an expression or a placeholder, not a secret: store the real one with `strongroom credential add`")]
-    Placeholder(&'static str),
+    Placeholder(String),
     /// A time has an unknown form.
     #[error("{0} is not a time: use Unix seconds or milliseconds, or 2027-01-31T00:00:00Z (without a zone: UTC)")]
     Time(&'static str),
@@ -210,7 +215,18 @@ impl Item {
     pub(super) fn new(origin: String, id: &str, user: Option<String>, title: &str) -> Self {
         let found = Err(ItemError::NeverConnected);
         let (id, title) = (shown(id), shown(title));
-        Self { origin, id, file: None, user, own_name: String::new(), names: Vec::new(), title, found }
+        Self {
+            origin,
+            id,
+            file: None,
+            number: 0,
+            line: None,
+            user,
+            own_name: String::new(),
+            names: Vec::new(),
+            title,
+            found,
+        }
     }
 
     /// Creates the item of a file that cannot be read.
@@ -224,7 +240,7 @@ impl Item {
 
     pub(super) fn with(mut self, found: Result<ItemSecret, ItemError>) -> Self {
         self.found = found.and_then(|found| match found.placeholder() {
-            Some(name) => Err(ItemError::Placeholder(name)),
+            Some(name) => Err(ItemError::Placeholder(name.to_owned())),
             None => Ok(found),
         });
         if let Ok(found) = &mut self.found {
@@ -249,7 +265,7 @@ fn contains_secret(text: &str, secret: &Secret) -> bool {
 
 /// Returns a text of the file for display: one line of limited length.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
+    visible(text).take(200).collect()
 }
 
 /// Reads a token of visible ASCII (RFC 6749 §A.12).

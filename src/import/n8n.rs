@@ -2,6 +2,7 @@
 //!
 //! n8n has a credential type for each service and login method, each with its own members.
 //! `names/n8n.toml` says which member is which secret. `oauthTokenData` means OAuth in every type.
+//! n8n evaluates every value that begins with `=`, so such a value is never the secret itself.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::document::{self, secret, text, time};
+use super::document::{self, text, time};
 use super::entries::{Allowance, Collector};
 use super::item::{FileError, Item, ItemError, ItemSecret, ItemTokens, Members, scopes, shown, token};
 use super::names::{self, Made, N8nTable};
@@ -54,15 +55,15 @@ fn found(value: &Value, kind: &str, table: &N8nTable) -> Result<ItemSecret, Item
     }
     match how {
         Some(how) => as_the_table_says(data, how),
-        None => lone_key(data, &table.key_members)
+        None => lone_key(data, &table.key_members)?
             .map(|key| ItemSecret::ApiKey { parts: vec![key], expires_at: None })
             .ok_or_else(|| ItemError::of_kind(kind)),
     }
 }
 
 fn as_the_table_says(data: &Value, how: &names::N8nType) -> Result<ItemSecret, ItemError> {
-    let parts = || how.members.iter().map(|name| secret(data, name)).collect::<Option<Vec<_>>>();
-    let parts = parts().ok_or(ItemError::Member("one of its secrets"))?;
+    let parts = how.members.iter().map(|name| secret(data, name)).collect::<Result<Option<Vec<_>>, _>>()?;
+    let parts = parts.ok_or(ItemError::Member("one of its secrets"))?;
     Ok(match (how.made, &parts[..]) {
         (Made::ApiKey, _) => ItemSecret::ApiKey { parts, expires_at: None },
         (Made::UserPassword, [username, password]) => {
@@ -85,22 +86,42 @@ fn as_the_table_says(data: &Value, how: &names::N8nType) -> Result<ItemSecret, I
 /// Returns a header for one host, which the file names if the credential was restricted to one.
 fn header(data: &Value, name: &str, value: Secret) -> ItemSecret {
     let only = text(data, "allowedHttpRequestDomains") == Some("domains");
-    let host = text(data, "allowedDomains").map(str::trim).filter(|host| only && !host.contains([',', ' ']));
+    let host = constant(data, "allowedDomains").map(str::trim).filter(|host| only && !host.contains([',', ' ']));
     ItemSecret::HostScoped { host: host.map(str::to_owned), headers: BTreeMap::from([(name.to_owned(), value)]) }
 }
 
 /// Returns the key of an unlisted type, if only one member can be it.
-fn lone_key(data: &Value, members: &[String]) -> Option<Secret> {
-    let mut keys = members.iter().filter_map(|name| secret(data, name));
-    let key = keys.next()?;
-    keys.next().is_none().then_some(key)
+fn lone_key(data: &Value, members: &[String]) -> Result<Option<Secret>, ItemError> {
+    let keys = members.iter().filter_map(|name| secret(data, name).transpose()).collect::<Result<Vec<_>, _>>()?;
+    Ok(<[Secret; 1]>::try_from(keys).ok().map(|[key]| key))
+}
+
+/// Returns a member that is a secret. An expression is an error.
+fn secret(data: &Value, name: &str) -> Result<Option<Secret>, ItemError> {
+    match text(data, name) {
+        Some(value) if is_expression(value) => Err(ItemError::Placeholder(name.to_owned())),
+        _ => Ok(document::secret(data, name)),
+    }
+}
+
+/// Returns a member that is a text and not an expression.
+fn constant<'v>(data: &'v Value, name: &str) -> Option<&'v str> {
+    text(data, name).filter(|value| !is_expression(value))
+}
+
+fn is_expression(value: &str) -> bool {
+    value.starts_with('=')
 }
 
 fn tokens(data: &Value, changed_at: Option<UnixTime>) -> Result<ItemTokens, ItemError> {
     let answer = document::object(data, "oauthTokenData").cloned().map(Members).unwrap_or_default();
     let member = |name: &str| answer.0.get(name).and_then(Value::as_str);
-    let access_token = token(member("access_token"), "access_token")?.ok_or(ItemError::NeverConnected)?;
-    let refresh_token = token(member("refresh_token"), "refresh_token")?;
+    let constant_token = |name: &'static str| match member(name) {
+        Some(value) if is_expression(value) => Err(ItemError::Placeholder(name.to_owned())),
+        value => token(value, name),
+    };
+    let access_token = constant_token("access_token")?.ok_or(ItemError::NeverConnected)?;
+    let refresh_token = constant_token("refresh_token")?;
     let by_itself = text(data, "grantType") == Some("clientCredentials");
     let lifetime = answer.0.get("expires_in").and_then(|life| life.as_i64().or_else(|| life.as_str()?.parse().ok()));
     // n8n does not store when a token was issued; it existed when the credential was last changed.
@@ -113,10 +134,10 @@ fn tokens(data: &Value, changed_at: Option<UnixTime>) -> Result<ItemTokens, Item
         access_token,
         refresh_token,
         token_type: member("token_type").map(shown),
-        scopes: scopes(member("scope").or_else(|| text(data, "scope"))),
+        scopes: scopes(member("scope").or_else(|| constant(data, "scope"))),
         username: None,
-        client_id: text(data, "clientId").map(str::to_owned),
-        own_client: if by_itself { secret(data, "clientSecret") } else { None },
+        client_id: constant(data, "clientId").map(str::to_owned),
+        own_client: if by_itself { secret(data, "clientSecret")? } else { None },
         expires_at,
         refresh_expires_at: None,
         values: strings(data),
@@ -128,5 +149,5 @@ fn tokens(data: &Value, changed_at: Option<UnixTime>) -> Result<ItemTokens, Item
 fn strings(data: &Value) -> BTreeMap<String, String> {
     const VALUES: [&str; 10] =
         ["subdomain", "shopSubdomain", "domain", "host", "server", "url", "region", "environment", "account", "tenant"];
-    VALUES.iter().filter_map(|name| Some(((*name).to_owned(), text(data, name)?.to_owned()))).collect()
+    VALUES.iter().filter_map(|name| Some(((*name).to_owned(), constant(data, name)?.to_owned()))).collect()
 }

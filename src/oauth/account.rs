@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::message::sanitize::{contains_token, visible};
+use super::message::sanitize::contains_token;
 use crate::catalog::entry;
 use crate::catalog::value::JsonPointer;
 use crate::secret::Secret;
+use crate::visible::visible;
 
 /// Maximum length of a name, in characters.
 const MAX_NAME: usize = 512;

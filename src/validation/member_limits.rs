@@ -100,6 +100,17 @@ pub(super) fn exceeded(name: &str, value: &Value) -> Option<InputProblem> {
     }
 }
 
+/// Describes the limit that the value of the member with this name exceeds, for a value that does
+/// not come from a request body.
+pub fn exceeded_limit(name: &str, value: &Value) -> Option<String> {
+    exceeded(name, value).map(|problem| match problem {
+        InputProblem::TooLong(bytes) => format!("it has more than {bytes} bytes"),
+        InputProblem::TooMany(_, items) => format!("it has more than {items} items"),
+        InputProblem::Rejected(why) => why,
+        _ => "it is too large".to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

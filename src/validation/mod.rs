@@ -18,8 +18,8 @@ mod wipe;
 pub use bounds::exceeded;
 pub use deserializer::{Format, decimal};
 pub use fault::{Fault, InputProblem, Step, Type, at};
-pub use member_limits::{MemberLimit, member_limit};
-pub use nearest::{did_you_mean, nearest};
+pub use member_limits::{MemberLimit, exceeded_limit, member_limit};
+pub use nearest::{did_you_mean, is_slip, nearest};
 pub use pydantic::{NOT_A_NUMBER, NOT_AN_OBJECT, RequestFault};
 pub use wipe::wipe;
 

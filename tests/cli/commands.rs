@@ -552,3 +552,57 @@ fn dev_refuses_to_keep_a_vault_in_an_open_folder() {
     desk.run(&["--vault", "v.db", "dev", "--listen", "127.0.0.1:0"]).ended_with(2).complained("to a folder of its own");
     assert!(!desk.path("v.db").exists() && !desk.path("v.db.key").exists());
 }
+
+// Issue 19, 2.9.
+#[test]
+fn hostile_arguments_and_names_do_not_reach_the_terminal() {
+    let desk = Desk::initialised();
+    let hostile = "a\u{202e}b\u{1b}[2J\u{9b}c\u{200b}";
+    for arguments in [
+        &["key", "create", "--user", hostile][..],
+        &["key", "create", "--user", "alice", "--permission", hostile],
+        &["connect", "github", "--timeout", hostile],
+        &["key", "list", hostile],
+        &["key", "list", &format!("--{hostile}")],
+        &[hostile],
+        &["provider", "show", hostile],
+        &["audit", "list", "--action", hostile],
+    ] {
+        let said = desk.run(arguments);
+        let shown = format!("{}{}", said.stdout, said.stderr);
+        let is_hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}' || c == '\u{200b}';
+        assert!(!shown.is_empty() && !shown.contains(is_hidden), "{arguments:?}: {shown:?}");
+    }
+    desk.run(&["key", "create", "--user", "alice", "--permission", "ADMIN", "--name", hostile]).succeeded();
+    let listed = desk.run(&["key", "list", "--json"]).succeeded();
+    assert!(listed.stdout.contains("a\\u202eb\\u001b[2J\\u009bc\\u200b"), "{}", listed.stdout);
+    assert_eq!(listed.json()[0]["name"], hostile, "its value is unchanged");
+}
+
+// The limits of the HTTP API, contract §2.
+#[test]
+fn command_line_keeps_the_limits_of_request_bodies() {
+    let desk = Desk::initialised();
+    let add = |kind: &str, more: &[&str], secret: &str| {
+        let common = ["credential", "add", "--user", "alice", "--from-file", "-", "--kind", kind];
+        desk.run_with(&[&common[..], more].concat(), secret)
+    };
+    let (title, long) = ("t".repeat(1024), "t".repeat(1025));
+    add("api_key", &["openai", "--title", &title], "s").succeeded();
+    add("api_key", &["openai", "--title", &long], "s").ended_with(1).complained("title: it has more than 1024 bytes");
+    let largest = "s".repeat(64 << 10);
+    add("api_key", &["openai"], &largest).succeeded();
+    add("api_key", &["openai"], &format!("{largest}s")).ended_with(1).complained("it has more than 65536 bytes");
+    let lines = |count: usize| (0..count).map(|n| format!("X-{n}: {n}")).collect::<Vec<_>>().join("\n");
+    let host = ["http", "--host", "x.example"];
+    add("host_scoped", &host, &lines(64)).succeeded();
+    add("host_scoped", &host, &lines(65)).ended_with(1).complained("headers: it has more than 64 items");
+    let wide = format!("X: {}\n", "v".repeat(32 << 10));
+    add("host_scoped", &host, &wide).ended_with(1).complained("headers: it has more than 32768 bytes in all");
+    let name = |name: &str| desk.run(&["key", "create", "--user", "a", "--permission", "ADMIN", "--name", name]);
+    name(&title).succeeded();
+    name(&long).ended_with(2).complained("it has more than 1024 bytes");
+    let id = desk.run(&["key", "list", "--json"]).json()[0]["id"].as_str().unwrap().to_owned();
+    desk.run(&["key", "update", &id, "--name", &long]).ended_with(2).complained("it has more than 1024 bytes");
+    desk.run(&["key", "update", "--permission", "ADMIN,READ_INTEGRATIONS", &id]).succeeded();
+}

@@ -98,8 +98,7 @@ fn no_secret_in(said: &Said) {
 #[tokio::test]
 async fn autogpt_rows_are_imported_per_user() {
     let desk = Desk::initialised();
-    let said =
-        import(&desk, "autogpt.csv", &["--from", "autogpt"]).ended_with(1).complained("2 of 8 items were not imported");
+    let said = import(&desk, "autogpt.csv", &["--from", "autogpt"]).ended_with(1).complained("2 of 8 items of");
     no_secret_in(&said);
     let report = said.json();
     assert_eq!(
@@ -287,11 +286,7 @@ async fn bad_lines_are_reported_with_their_number() {
         &format!("\u{feff}{first}\r\n{{\"error\":{{\"code\":\"unknown_connection\"}}}}\n{html}\nhunter2\n{last}\n"),
     );
     let said = desk.run(&["credential", "import", "lines", "--from", "nango"]).ended_with(1);
-    assert!(
-        said.stderr.contains("2 of 4 items were not imported") && !said.stdout.contains("hunter2"),
-        "{}",
-        said.stderr
-    );
+    assert!(said.stderr.contains("2 of 4 items of") && !said.stdout.contains("hunter2"), "{}", said.stderr);
     let outcomes = outcomes(&desk, "lines");
     let expected = [
         ["a", "already_here", ""],
@@ -350,6 +345,19 @@ fn placeholders_are_not_imported() {
         n8n(json!({"oauthTokenData": {"access_token": "={{ $json.token }}"}}), "githubOAuth2Api"),
         n8n(json!({"user": "u", "password": "={{ $env.PASSWORD }}"}), "smtp"),
         n8n(json!({"token": "{{ $json.token }}"}), "httpBearerAuth"),
+        // n8n evaluates every value that begins with `=`, with and without braces.
+        n8n(json!({"apiKey": "=sk-n8n"}), "openAiApi"),
+        n8n(json!({"token": "=n8n-token"}), "httpBearerAuth"),
+        n8n(json!({"user": "=n8n-user", "password": "p"}), "httpBasicAuth"),
+        n8n(json!({"name": "=X-Key", "value": "v"}), "httpHeaderAuth"),
+        n8n(json!({"email": "a@example.com", "apiToken": "=n8n-token"}), "zendeskApi"),
+        n8n(json!({"accessToken": "=n8n-unlisted"}), "someOtherApi"),
+        n8n(json!({"oauthTokenData": {"access_token": "a", "refresh_token": "=r"}}), "githubOAuth2Api"),
+        n8n(
+            json!({"oauthTokenData": {"access_token": "a"}, "grantType": "clientCredentials",
+                   "clientId": "c", "clientSecret": "=n8n-secret"}),
+            "githubOAuth2Api"
+        ),
     ]);
     desk.write("n8n.json", &all.to_string());
     let report = desk
@@ -367,9 +375,11 @@ fn placeholders_are_not_imported() {
         ])
         .ended_with(1)
         .json();
-    assert_eq!(report["not_imported"], 4, "{report}");
-    for item in report["items"].as_array().unwrap() {
-        assert!(item["reason"].as_str().unwrap().contains("is an expression or a placeholder"), "{item}");
+    assert_eq!(report["not_imported"], 12, "{report}");
+    for (at, item) in report["items"].as_array().unwrap().iter().enumerate() {
+        let reason = item["reason"].as_str().unwrap();
+        assert!(reason.contains("is an expression or a placeholder") && !reason.contains('='), "{item}");
+        assert_eq!((item["number"].as_u64(), item["line"].as_u64()), (Some(at as u64 + 1), Some(1)), "{item}");
     }
 }
 

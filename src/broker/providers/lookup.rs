@@ -11,6 +11,7 @@ use crate::config::{Config, ProviderSettings};
 use crate::id::ProviderName;
 use crate::kind::Kind;
 use crate::validation;
+use crate::visible::plain;
 
 /// Length in bytes of the longest text that is compared with the names of the providers.
 const MAX_COMPARED: usize = 64;
@@ -115,18 +116,15 @@ impl Broker {
 }
 
 fn find<'c>(catalog: &'c Catalog, name: &str) -> Result<&'c Provider, UnknownProvider> {
-    catalog.get(name).ok_or_else(|| {
-        if let Some(by) = catalog.switched_off(name) {
-            return UnknownProvider::SwitchedOff { name: name.to_owned(), by };
-        }
-        let shown = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        UnknownProvider::Absent { name: shown, nearest: nearest(catalog, name) }
+    catalog.get(name).ok_or_else(|| match catalog.switched_off(name) {
+        Some(by) => UnknownProvider::SwitchedOff { name: name.to_owned(), by },
+        None => UnknownProvider::Absent { name: plain(name), nearest: nearest(catalog, name) },
     })
 }
 
 /// Returns the provider with the most similar name, if one is similar. A text that is much longer
 /// than any name is similar to none.
-fn nearest(catalog: &Catalog, name: &str) -> Option<ProviderName> {
+pub(in crate::broker) fn nearest(catalog: &Catalog, name: &str) -> Option<ProviderName> {
     let names = || catalog.iter().map(|known| known.name.as_str());
     let near = (name.len() <= MAX_COMPARED).then(|| validation::nearest(&name.to_lowercase(), names()))?;
     near.and_then(|near| near.parse().ok())

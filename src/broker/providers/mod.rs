@@ -9,4 +9,5 @@ pub use check::{EndpointCheck, ProviderReport};
 pub use detail::ProviderDetail;
 pub(in crate::broker) use list::ProviderList;
 pub use list::{ProviderFilter, ProviderInfo, ProviderPage};
+pub(in crate::broker) use lookup::nearest;
 pub use lookup::{ProviderRow, UnknownProvider};

@@ -1,15 +1,16 @@
 //! Import: creates credentials from a file, each in a transaction of its own, with one line in the
 //! report. A second import of the same file changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::import_mapping::{ImportOptions, Refusal, UNKNOWN_FORMAT};
 use crate::broker::parts::Broker;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, ProviderName};
 use crate::import::Item;
 use crate::secret::Secret;
+use crate::validation::{did_you_mean, nearest};
 use crate::vault::{
     AuditContext, ExportFault, ImportCandidate, ImportOutcome, Importer, TransferredCredential, VaultError, read_export,
 };
@@ -27,6 +28,8 @@ pub struct ImportReport {
     pub not_imported: usize,
     /// One entry per item, in the order of the file.
     pub items: Vec<ImportedItem>,
+    /// One sentence per `--map` and `--host` that no item has.
+    pub unused_options: Vec<String>,
 }
 
 /// Outcome of one item: ids and names, never a secret.
@@ -39,6 +42,12 @@ pub struct ImportedItem {
     /// Name of the file, if a folder is imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Number of the entry in its file, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<usize>,
+    /// Line of the file at which the entry begins, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// Owner, if known.
     pub user: Option<String>,
     /// Provider, or the name in the file if it is unknown here.
@@ -76,8 +85,13 @@ impl Prepared {
 impl Broker {
     /// Imports the items of another program's file.
     pub async fn import_items(&self, items: Vec<Item>, options: &ImportOptions, who: &AuditContext) -> ImportReport {
+        let mut unused = UnusedOptions::new(options);
+        for item in &items {
+            unused.see(item.names.iter().chain([&item.own_name]), Some(item.id.as_str()));
+        }
         let items = items.into_iter().enumerate();
-        self.take_in(items.map(|(at, item)| self.prepare(at, item, options)).collect(), options, who).await
+        let prepared = items.map(|(at, item)| self.prepare(at, item, options)).collect();
+        ImportReport { unused_options: unused.sentences(), ..self.take_in(prepared, options, who).await }
     }
 
     /// Imports another vault's export, sealed by the passphrase.
@@ -98,8 +112,13 @@ impl Broker {
         options: &ImportOptions,
         who: &AuditContext,
     ) -> ImportReport {
+        let mut unused = UnusedOptions::new(options);
+        for record in records.iter().flatten() {
+            unused.see([record.summary.provider.as_str()], None);
+        }
         let records = records.into_iter().enumerate();
-        self.take_in(records.map(|(at, record)| self.prepare_moved(at, record, options)).collect(), options, who).await
+        let prepared = records.map(|(at, record)| self.prepare_moved(at, record, options)).collect();
+        ImportReport { unused_options: unused.sentences(), ..self.take_in(prepared, options, who).await }
     }
 
     fn prepare(&self, at: usize, item: Item, options: &ImportOptions) -> Prepared {
@@ -108,6 +127,7 @@ impl Broker {
             line.user = Some(user.to_string());
         }
         line.file.clone_from(&item.file);
+        (line.number, line.line) = (Some(item.number).filter(|number| *number > 0), item.line);
         let origin = item.origin.clone();
         let candidate = self.new_credential(item, options).map(|(new, note)| {
             let candidate = self.0.vault.transfer().candidate(&new, origin);
@@ -216,12 +236,53 @@ impl Broker {
     }
 }
 
+/// Finds the mappings of an import that no item has, which are most likely mistyped.
+struct UnusedOptions<'o> {
+    providers: BTreeMap<&'o str, &'o ProviderName>,
+    hosts: BTreeSet<&'o str>,
+    /// Names of providers, and ids, that the file has.
+    names: BTreeSet<String>,
+    ids: BTreeSet<String>,
+}
+
+impl<'o> UnusedOptions<'o> {
+    fn new(options: &'o ImportOptions) -> Self {
+        Self {
+            providers: options.providers.iter().map(|(name, provider)| (name.as_str(), provider)).collect(),
+            hosts: options.hosts.keys().map(String::as_str).collect(),
+            names: BTreeSet::new(),
+            ids: BTreeSet::new(),
+        }
+    }
+
+    /// Notes the names and the id of one item.
+    fn see(&mut self, names: impl IntoIterator<Item = impl AsRef<str>>, id: Option<&str>) {
+        if !self.providers.is_empty() {
+            self.names.extend(names.into_iter().map(|name| name.as_ref().to_owned()));
+        }
+        if !self.hosts.is_empty() {
+            self.ids.extend(id.map(str::to_owned));
+        }
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let near = |name: &str, known: &BTreeSet<String>| did_you_mean(nearest(name, known.iter().map(String::as_str)));
+        let maps = self.providers.iter().filter(|(name, _)| !self.names.contains(**name));
+        let hosts = self.hosts.iter().filter(|id| !self.ids.contains(**id));
+        maps.map(|(name, provider)| format!("--map {name}={provider} fits no item{}", near(name, &self.names)))
+            .chain(hosts.map(|id| format!("--host {id}=… fits no item{}", near(id, &self.ids))))
+            .collect()
+    }
+}
+
 impl ImportedItem {
     fn new(source_id: &str, user: Option<&str>, provider: &str, title: &str) -> Self {
         Self {
             outcome: "not_imported",
             source_id: source_id.to_owned(),
             file: None,
+            number: None,
+            line: None,
             user: user.map(str::to_owned),
             provider: provider.to_owned(),
             kind: None,

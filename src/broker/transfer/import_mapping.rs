@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::broker::parts::Broker;
+use crate::broker::providers::nearest;
 use crate::broker::token::schedule;
 use crate::catalog::Provider;
 use crate::catalog::entry::{GrantType, OAuth};
@@ -13,6 +14,7 @@ use crate::import::{Item, ItemSecret, ItemTokens};
 use crate::kind::Kind;
 use crate::policy::{HostPattern, HostPatternError};
 use crate::secret::Secret;
+use crate::validation::did_you_mean;
 use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, OwnClient, Renewal, Tokens};
 
 /// Options of an import.
@@ -90,7 +92,20 @@ impl Broker {
             Some(provider) => self.0.catalog.get(provider.as_str()),
             None => names.iter().find_map(|name| self.0.catalog.get(name)),
         };
-        known.ok_or_else(|| unknown_provider(own))
+        known.ok_or_else(|| self.no_provider(names, own))
+    }
+
+    /// Returns the refusal of a name that the catalogue does not have, with the most similar one.
+    fn no_provider(&self, names: &[String], own: &str) -> Refusal {
+        let near = names.iter().map(String::as_str).chain([own]).find_map(|name| nearest(&self.0.catalog, name));
+        match near {
+            _ if own.is_empty() => "it names no provider".to_owned(),
+            Some(near) => {
+                let near = near.as_str();
+                format!("there is no provider '{own}'{} Map it with --map {own}={near}", did_you_mean(Some(near)))
+            }
+            None => format!("there is no provider '{own}': map it with --map {own}=PROVIDER"),
+        }
     }
 
     fn with_tokens(&self, new: &mut NewCredential, provider: &Provider, found: &ItemTokens) -> Result<(), Refusal> {
@@ -142,7 +157,7 @@ impl Broker {
     /// Checks that the catalogue here accepts a credential of another vault.
     pub(in crate::broker) fn may_have(&self, summary: &CredentialMetadata) -> Result<(), Refusal> {
         let name = summary.provider.as_str();
-        let known = self.0.catalog.get(name).ok_or_else(|| unknown_provider(name))?;
+        let known = self.0.catalog.get(name).ok_or_else(|| self.no_provider(&[], name))?;
         takes(known, summary.kind)
     }
 
@@ -191,10 +206,6 @@ fn whose(said: Option<&str>, told: Option<&UserId>) -> Result<UserId, Refusal> {
         }),
         (None, None) => Err("the file names no user: give one with --user".to_owned()),
     }
-}
-
-fn unknown_provider(name: &str) -> Refusal {
-    format!("there is no provider '{name}': map it with --map {name}=PROVIDER")
 }
 
 fn takes(provider: &Provider, kind: Kind) -> Result<(), Refusal> {

@@ -27,6 +27,7 @@ pub use bound_host::BoundHost;
 pub use client_auth::{AssertionAudience, TokenAuth};
 pub use grant::{AssertionScope, GrantType, JwtBearer};
 pub use identity::Identity;
+use input::InputFrom;
 pub use mcp::Mcp;
 pub use oauth::{OAuth, is_protected_param};
 pub use placement::{ApiKeyPlacement, Place, UserPassword};
@@ -76,6 +77,17 @@ impl Entry {
             Kind::UserPassword => self.user_password.is_some(),
             Kind::HostScoped => self.host_scoped.is_some(),
         }
+    }
+
+    /// Returns the names of the values that a caller gives for the provider's URLs.
+    pub fn caller_inputs(&self) -> Vec<&str> {
+        let of_mcp = self.mcp.as_ref().filter(|mcp| mcp.server_url.is_none()).map(|_| Mcp::INPUT);
+        let inputs = self.oauth.iter().flat_map(|oauth| &oauth.inputs);
+        let of_caller = inputs.filter(|(_, input)| input.from == InputFrom::Caller);
+        of_mcp
+            .into_iter()
+            .chain(of_caller.map(|(name, input)| input.member.as_ref().unwrap_or(name).as_str()))
+            .collect()
     }
 
     /// Returns true if a user can connect an account by a login.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::broker::{AuditEntry, AuditFilter};
+use crate::broker::{AuditEntry, AuditFilter, VaultAdmin};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -42,7 +42,7 @@ pub(in crate::cli) struct AuditListArgs {
     #[arg(long, value_name = "TIME", value_parser = arguments::moment)]
     until: Option<UnixTime>,
     /// Maximum number of rows; the newest are shown
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Print JSON, one row a line
     #[arg(long)]
@@ -61,6 +61,7 @@ impl AuditListArgs {
             names::check_filters(&admin, known, filter.user.as_ref())?;
             filter.action.as_deref().map_or(Ok(()), names::check_action)?;
             filter.actor.as_deref().map_or(Ok(()), names::check_actor)?;
+            check_ids(&admin, &filter)?;
         }
         if json {
             entries.iter().try_for_each(|entry| out.json_line(entry))?;
@@ -85,6 +86,30 @@ impl AuditListArgs {
             limit: Some(self.limit),
         }
     }
+}
+
+/// Checks the ids of a filter that found nothing: each has a row of its own at least.
+fn check_ids(admin: &VaultAdmin, filter: &AuditFilter) -> Result<(), Failure> {
+    if let (Some(since), Some(until)) = (filter.since, filter.until)
+        && since > until
+    {
+        return Err(Failure::configuration(format!("--since {since} is later than --until {until}")));
+    }
+    let is_known = |filter: AuditFilter| admin.audit_rows(&filter).map(|rows| !rows.is_empty());
+    let one = AuditFilter { limit: Some(1), ..AuditFilter::default() };
+    if let Some(id) = filter.credential
+        && !is_known(AuditFilter { credential: Some(id), ..one.clone() })?
+    {
+        return Err(Failure::new(format!("the audit log has no row about credential {id}"))
+            .advise("`strongroom credential list` lists all credentials"));
+    }
+    if let Some(id) = filter.key
+        && !is_known(AuditFilter { key: Some(id), ..one })?
+    {
+        return Err(Failure::new(format!("the audit log has no row about API key {id}"))
+            .advise("`strongroom key list` lists all keys"));
+    }
+    Ok(())
 }
 
 /// The list is not a verification of the whole log, but it must not show a forged row as a valid

@@ -20,12 +20,13 @@ use crate::broker::{
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::names::{check_inputs, hint_new_user};
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::{block_on, signals};
-use crate::cli::visible::plain;
 use crate::duration;
 use crate::id::{CredentialId, UserId};
 use crate::secret::Secret;
+use crate::visible::plain;
 
 /// Ports of the callback that are tried before any other. RFC 8252 §7.3 lets the port vary, but many
 /// MCP servers compare it: with the same port, one registration serves all logins there.
@@ -70,7 +71,7 @@ pub(in crate::cli) struct Connect {
     #[arg(long)]
     no_browser: bool,
     /// Time to wait for the browser [default: oauth.state_ttl, 10m]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = arguments::wait)]
     pub(in crate::cli) timeout: Option<Duration>,
     /// Print JSON: {credentials_id, provider, type, title, scopes, username, …}
     #[arg(long)]
@@ -80,8 +81,9 @@ pub(in crate::cli) struct Connect {
 impl Connect {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
-        broker.provider(&self.provider)?;
+        check_inputs(&self.provider, &broker.provider(&self.provider)?.entry.caller_inputs(), &self.inputs)?;
         let caller = Caller::command_line(self.user(&broker)?);
+        hint_new_user(&broker.admin(AuditContext::command_line()), &caller.user)?;
         let completed = if self.device {
             block_on(self.on_device(&broker, &caller))??
         } else {

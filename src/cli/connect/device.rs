@@ -7,9 +7,9 @@ use crate::broker::{Broker, Caller, CompleteResponse, DevicePoll, DevicePollRequ
 use crate::cli::failure::Failure;
 use crate::cli::output::note;
 use crate::cli::runtime::signals;
-use crate::cli::visible::plain;
 use crate::duration;
 use crate::secret::Secret;
+use crate::visible::plain;
 
 impl Connect {
     /// Shows the code and polls until the user has decided.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::service_account::Service;
-use crate::broker::{Caller, CreateRequest, CredentialSecret, HostPattern, NewSecret};
+use crate::broker::{AuditContext, Caller, CreateRequest, CredentialSecret, HostPattern, NewSecret};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::names::{check_inputs, hint_new_user};
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::cli::secret_input::{self, FROM_FILE};
@@ -17,6 +19,7 @@ use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::kind::Kind;
 use crate::secret::Secret;
+use crate::validation::{exceeded_limit, wipe};
 
 /// Credential to store. The secret comes from a prompt, a file or standard input, never from an
 /// argument.
@@ -57,14 +60,18 @@ impl Add {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let broker = context.broker()?;
         // Checked before a secret is asked for.
-        let takes = broker.provider(&self.provider)?.entry.takes(self.kind);
+        let provider = broker.provider(&self.provider)?;
+        let takes = provider.entry.takes(self.kind);
         if self.kind != Kind::OAuth2 && !self.service.is_wanted() && !takes {
             return Err(Failure::new(format!("{} does not accept credentials of kind {}", self.provider, self.kind))
                 .advise(format!("`strongroom provider show {}` lists the kinds that it accepts", self.provider)));
         }
+        check_inputs(&self.provider, &provider.entry.caller_inputs(), self.service.inputs())?;
+        hint_new_user(&broker.admin(AuditContext::command_line()), &self.user)?;
+        let title = self.title.clone().unwrap_or_else(|| self.provider.clone());
+        check_limit("title", title.as_str().into())?;
         let secret = self.secret()?;
         let caller = Caller::command_line(self.user);
-        let title = self.title.unwrap_or_else(|| self.provider.clone());
         let request = CreateRequest { title, secret };
         let created = block_on(broker.create(&caller, &self.provider, request))??;
         if self.json {
@@ -76,6 +83,7 @@ impl Add {
     /// Reads the secret from a file or a prompt.
     fn secret(&self) -> Result<NewSecret, Failure> {
         let given = self.from_file.as_deref().map(secret_input::from_file).transpose()?;
+        given.as_ref().map_or(Ok(()), |secret| check_limit("key", secret.expose().into()))?;
         if self.service.is_wanted() {
             return self.service.secret(given);
         }
@@ -99,6 +107,7 @@ impl Add {
                         .advise("give --host, for example --host api.example.com")
                 })?;
                 let headers = given.map_or_else(|| self.ask_headers(), |text| header_lines(&text))?;
+                check_limit("headers", headers.iter().map(|(name, value)| (name.clone(), value.expose())).collect())?;
                 CredentialSecret::HostScoped { host, headers }
             }
         };
@@ -115,6 +124,14 @@ impl Add {
             .map(|name| Ok((name.to_string(), header_value(&secret_input::ask(name.as_str(), FROM_FILE)?)?)))
             .collect()
     }
+}
+
+/// Checks the limit that the member with this name has in a request body.
+fn check_limit(name: &str, mut value: Value) -> Result<(), Failure> {
+    let exceeded = exceeded_limit(name, &value);
+    wipe(&mut value);
+    let what = if name == "key" { "secret" } else { name };
+    exceeded.map_or(Ok(()), |why| Err(Failure::new(format!("{what}: {why}")).advise("nothing was stored")))
 }
 
 fn oauth_is_connected() -> Failure {

@@ -11,6 +11,7 @@ use crate::broker::{AuditContext, ExportFault, HostPattern, ImportOptions, Impor
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::names::hint_new_user;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
 use crate::cli::secret_input;
@@ -89,6 +90,7 @@ impl Import {
             broker.provider(name.as_str())?;
         }
         let who = AuditContext::command_line();
+        self.user.as_ref().map_or(Ok(()), |user| hint_new_user(&broker.admin(who.clone()), user))?;
         let options = ImportOptions {
             user: self.user.clone(),
             providers: BTreeMap::from_iter(self.map.clone()),
@@ -219,22 +221,31 @@ impl Import {
 
     fn tell(&self, report: &ImportReport, out: &mut Output) -> Result<(), Failure> {
         table(report, self.json, out)?;
+        out.flush()?;
+        for unused in &report.unused_options {
+            note(format!("warning: {unused}"));
+        }
         if report.not_imported == 0 {
             return Ok(());
         }
-        out.flush()?;
-        Err(Failure::new(format!("{} of {} items were not imported", report.not_imported, report.items.len()))
+        let file = if self.file == Path::new("-") { "standard input".into() } else { self.file.to_string_lossy() };
+        let (refused, all) = (report.not_imported, report.items.len());
+        Err(Failure::new(format!("{refused} of {all} items of {file} were not imported"))
             .advise("the report gives each reason; running the import again does not duplicate anything"))
     }
 }
 
-/// Returns the reason or the note, after the name of the file if there are several.
+/// Returns the reason or the note, after the place of the item: the file if there are several, and
+/// the position of an item that is not imported.
 fn note_of(item: &ImportedItem) -> String {
-    let note = item.reason.as_ref().or(item.note.as_ref());
-    match (&item.file, note) {
-        (Some(file), Some(note)) => format!("{file}: {note}"),
-        (_, note) => note.cloned().unwrap_or_default(),
-    }
+    let Some(note) = item.reason.as_ref().or(item.note.as_ref()) else { return String::new() };
+    let number = item.number.map(|number| format!("item {number}"));
+    let position: Vec<String> = number.into_iter().chain(item.line.map(|line| format!("line {line}"))).collect();
+    // The column ID already shows the position of an entry without an id.
+    let position =
+        Some(position.join(", ")).filter(|at| item.reason.is_some() && !at.is_empty() && *at != item.source_id);
+    let place: Vec<String> = item.file.iter().cloned().chain(position).collect();
+    if place.is_empty() { note.clone() } else { format!("{}: {note}", place.join(", ")) }
 }
 
 /// Tells the progress of a long import on standard error.

@@ -49,6 +49,11 @@ impl Service {
         self.grant.is_some()
     }
 
+    /// Returns the values for the provider's URLs.
+    pub(in crate::cli) fn inputs(&self) -> &[(String, String)] {
+        &self.inputs
+    }
+
     /// Builds the grant. `given` is the secret from a file; without it the secret is asked for.
     pub(in crate::cli) fn secret(&self, given: Option<Secret>) -> Result<NewSecret, Failure> {
         let renewal = if self.grant == Some(Grant::ServiceAccount) {

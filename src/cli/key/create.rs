@@ -9,6 +9,7 @@ use crate::broker::{KeyHolder, KeyLimits, NewApiKey, UserPattern};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::names::hint_new_user;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
 use crate::clock::UnixTime;
@@ -47,7 +48,7 @@ pub(in crate::cli) struct Create {
     #[arg(long, value_name = "DURATION", value_parser = arguments::lifetime)]
     expires: Option<UnixTime>,
     /// Name of the key
-    #[arg(long)]
+    #[arg(long, value_parser = arguments::key_name)]
     name: Option<String>,
     /// Print JSON: {id, api_key, user, permissions, expires_at}; and providers, credentials if the
     /// key is limited
@@ -66,6 +67,7 @@ impl Create {
         let permissions = Permissions::from_iter(self.permissions);
         let (installation, admin) = context.opened()?;
         check_limits(&installation, &admin, &holder, &limits)?;
+        holder.user().map_or(Ok(()), |user| hint_new_user(&admin, user))?;
         let new = NewApiKey { name: self.name, holder, permissions, limits, expires_at: self.expires };
         let (key, text) = block_on(admin.create_api_key(new))??;
         if self.json {

@@ -22,22 +22,23 @@ pub(in crate::cli) struct Update {
     /// Key id, as `key list` shows it
     id: ApiKeyId,
     /// New name; an empty one removes it
-    #[arg(long)]
+    #[arg(long, value_parser = arguments::key_name)]
     name: Option<String>,
-    /// Permission of the key, in the place of all that it has; may be repeated
-    #[arg(long = "permission", value_name = "PERMISSION", num_args = 1.., value_delimiter = ',')]
+    /// Permission of the key, in the place of all that it has; may be repeated, or several with
+    /// commas
+    #[arg(long = "permission", value_name = "PERMISSION", value_delimiter = ',')]
     permissions: Vec<Permission>,
     /// Users that a service key may act for, in the place of the former ones; `*` matches any text
-    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     users: Vec<UserPattern>,
     /// Provider that the key is limited to, in the place of the former ones; may be repeated
-    #[arg(long = "provider", value_name = "PROVIDER", num_args = 1.., value_delimiter = ',')]
+    #[arg(long = "provider", value_name = "PROVIDER", value_delimiter = ',')]
     providers: Vec<ProviderName>,
     /// Remove the limit to providers
     #[arg(long, conflicts_with = "providers")]
     all_providers: bool,
     /// Credential that the key is limited to, in the place of the former ones; may be repeated
-    #[arg(long = "credential", value_name = "ID", num_args = 1.., value_delimiter = ',')]
+    #[arg(long = "credential", value_name = "ID", value_delimiter = ',')]
     credentials: Vec<CredentialId>,
     /// Remove the limit to credentials
     #[arg(long, conflicts_with = "credentials")]

@@ -4,7 +4,7 @@ use crate::broker::{EndpointCheck, Installation, ProviderReport, StartError};
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
-use crate::cli::visible::plain;
+use crate::visible::plain;
 
 /// Checks the named providers, or those with a section in the configuration.
 pub(in crate::cli) fn check(

@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::runtime::block_on;
 use crate::config::ClientSecrets;
+use crate::validation::{did_you_mean, nearest};
 
 /// Show the catalogue of providers, as this configuration extends it
 #[derive(Debug, Subcommand)]
@@ -69,7 +70,15 @@ fn forget(
     confirmation: Confirmation,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    if installation.provider(name)?.entry.mcp.is_none() {
+    let is_mcp = |name: &str| installation.provider(name).is_ok_and(|provider| provider.entry.mcp.is_some());
+    if !is_mcp(name) && installation.provider(name).is_err() {
+        let rows = installation.providers(&[]);
+        let servers = rows.iter().map(|row| row.name.as_str()).filter(|name| is_mcp(name));
+        let near = did_you_mean(nearest(name, servers));
+        return Err(Failure::new(format!("there is no provider '{name}'{near}"))
+            .advise("`strongroom provider list mcp` lists the MCP servers"));
+    }
+    if !is_mcp(name) {
         return Err(Failure::configuration(format!(
             "provider {name} is not an MCP server, so Strongroom registers no client there"
         ))

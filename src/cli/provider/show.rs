@@ -3,6 +3,7 @@
 use crate::broker::Installation;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::visible::printable;
 
 /// Lists the providers that match each of the words.
 pub(in crate::cli) fn list(
@@ -51,5 +52,5 @@ pub(in crate::cli) fn show(
     for input in installation.inputs_of_mcp(provider) {
         out.line(format!("# input: {}, for example {}", input.name, input.example))?;
     }
-    out.raw(toml::to_string(&provider.entry).map_err(unwritable)?)
+    out.raw(printable(&toml::to_string(&provider.entry).map_err(unwritable)?))
 }

@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
-use crate::cli::visible::plain;
+use crate::visible::plain;
 
 /// Write a sealed backup of the whole vault; a server may be running
 ///

@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime::block_on;
-use crate::cli::visible::plain;
+use crate::visible::plain;
 
 /// Erase the rows that do not open, and count the others again
 ///

@@ -7,7 +7,7 @@ use crate::broker::Verification;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::visible::plain;
+use crate::visible::plain;
 
 /// Verify the vault: open every record, recount everything, and list what is damaged, missing or
 /// unexpected

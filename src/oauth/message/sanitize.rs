@@ -5,6 +5,7 @@ use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use crate::visible::visible;
 
 /// Maximum length of a passed-on `error`, in characters.
 const MAX_ERROR: usize = 100;
@@ -139,15 +140,6 @@ fn cut(text: &str, limit: usize) -> String {
 pub(in crate::oauth) fn contains_token(text: &str, token: &Secret) -> bool {
     let token = token.expose();
     token.len() >= MIN_TOKEN && text.contains(token)
-}
-
-/// Returns the visible characters of `text`: no control characters, and none that hides or reorders
-/// the text beside it.
-pub(in crate::oauth) fn visible(text: &str) -> impl Iterator<Item = char> + '_ {
-    text.chars().filter(|c| {
-        !c.is_control()
-            && !matches!(*c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-    })
 }
 
 #[cfg(test)]

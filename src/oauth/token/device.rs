@@ -14,8 +14,8 @@ use crate::egress::Egress;
 use crate::oauth::client_auth::client::Client;
 use crate::oauth::message::error::{InvalidResponse, OAuthError};
 use crate::oauth::message::parameters::Parameters;
-use crate::oauth::message::sanitize::visible;
 use crate::secret::Secret;
+use crate::visible::visible;
 
 /// Default pause between two polls (RFC 8628 §3.2).
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
