@@ -37,7 +37,8 @@ fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
         note(format!("warning: {warning}"));
     }
     let file = config.file.as_ref().map(|file| file.display().to_string());
-    let source = file.unwrap_or_else(|| "no configuration file; the defaults".to_owned());
+    let no_file = if config.is_dev { "the running `strongroom dev`" } else { "no configuration file; the defaults" };
+    let source = file.filter(|_| !config.is_dev).unwrap_or_else(|| no_file.to_owned());
     let warnings = match config.warnings.len() {
         0 => String::new(),
         1 => ", one warning".to_owned(),

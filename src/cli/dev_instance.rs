@@ -4,20 +4,25 @@
 //! is needed: `--dev` looks through the folders of this user, and the lock of the vault shows if
 //! the process still runs.
 
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::failure::Failure;
 use crate::broker::{Installation, is_served};
+use crate::clock::{Clock, UnixTime};
 use crate::config::{
     CallbackOrigin, ClientSecrets, Config, EntryPatch, Environment, Listen, Part, ProviderSettings, SecretSource,
-    Sources, Unlock,
+    Sources, Unlock, show_of_dev,
 };
 use crate::id::ProviderName;
 use crate::sandbox::Sandbox;
@@ -26,6 +31,9 @@ use crate::secret::Secret;
 /// Beginning of the name of the temporary folder.
 const FOLDER_PREFIX: &str = "strongroom-dev-";
 const FILE_NAME: &str = "dev.json";
+
+/// Time that an instance may take from the creation of its folder to that of its file, in seconds.
+const MAX_START: i64 = 600;
 
 /// Settings of a `strongroom dev`.
 #[derive(Serialize, Deserialize)]
@@ -51,13 +59,6 @@ pub(super) struct SandboxClient {
 }
 
 impl DevInstance {
-    /// Creates the temporary folder of an instance, mode 0700.
-    pub(super) fn folder() -> Result<TempDir, Failure> {
-        tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().map_err(|error| {
-            Failure::new(format!("cannot create a folder in {}: {error}", std::env::temp_dir().display()))
-        })
-    }
-
     /// Writes the file that [`find`](Self::find) reads.
     pub(super) fn save(&self, folder: &Path) -> Result<(), Failure> {
         let path = folder.join(FILE_NAME);
@@ -69,9 +70,7 @@ impl DevInstance {
     /// Returns the running instance of this user; the one with `vault`, if it is given.
     pub(super) fn find(vault: Option<&Path>) -> Result<Self, Failure> {
         let vault = vault.map(|vault| std::path::absolute(vault).unwrap_or_else(|_| vault.to_owned()));
-        let folders = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
-        let of_dev = folders.filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX));
-        let mut running: Vec<Self> = of_dev.filter_map(|entry| Self::read(&entry.path())).collect();
+        let mut running: Vec<Self> = folders().filter_map(|folder| Self::read(&folder)).collect();
         running.retain(|one| vault.as_ref().is_none_or(|vault| one.vault == *vault) && is_served(&one.vault));
         if running.len() > 1 {
             let vaults: Vec<String> =
@@ -86,12 +85,9 @@ impl DevInstance {
         })
     }
 
-    /// Reads an instance, unless another user could have written it: anybody may create a folder
-    /// among the temporary files.
+    /// Reads an instance, unless another user could have written it.
     fn read(folder: &Path) -> Option<Self> {
-        let found = std::fs::symlink_metadata(folder).ok()?;
-        let is_ours = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o7777 == 0o700;
-        let text = is_ours.then(|| std::fs::read(folder.join(FILE_NAME)).ok()).flatten()?;
+        let text = is_ours(folder).then(|| std::fs::read(folder.join(FILE_NAME)).ok()).flatten()?;
         serde_json::from_slice(&text).ok()
     }
 
@@ -112,14 +108,107 @@ impl DevInstance {
         let mut config = Installation::load(&sources, ClientSecrets::Try, false)?.config().clone();
         config.vault.unlock = Unlock::MasterKey(SecretSource::File(self.key_file.clone()));
         config.vault.ballast = 0;
-        if let Some(address) = self.listen {
-            config.server.listen = Listen::Tcp { host: address.ip().to_string(), port: address.port() };
-        }
+        config.is_dev = true;
         let loopback = CallbackOrigin::parse_entry("http://127.0.0.1").expect("a legal origin");
         config.oauth.callback_origins = std::mem::take(&mut config.oauth.callback_origins).with(loopback);
         self.sandbox.add_to(&mut config);
+        self.set_address(&mut config);
         Ok(config)
     }
+
+    /// Sets the address of the server and its URL, and shows them.
+    pub(super) fn set_address(&self, config: &mut Config) {
+        if let Some(address) = self.listen {
+            config.server.listen = Listen::Tcp { host: address.ip().to_string(), port: address.port() };
+            if let Ok(url) = format!("http://{address}").parse() {
+                config.server.public_url = url;
+            }
+        }
+        let made = own_settings(config);
+        show_of_dev(&mut config.shown, made);
+    }
+}
+
+/// Returns the settings that `dev` makes itself, with their values now.
+fn own_settings(config: &Config) -> Vec<(String, Value)> {
+    let networks = |networks: &[IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut made = vec![
+        ("server.listen".to_owned(), Value::from(config.server.listen.to_string())),
+        ("server.public_url".to_owned(), config.server.public_url.as_str().trim_end_matches('/').into()),
+        ("vault.ballast".to_owned(), config.vault.ballast.into()),
+        ("oauth.callback_origins".to_owned(), config.oauth.callback_origins.texts().into()),
+        ("egress.allow".to_owned(), networks(&config.egress.allow).into()),
+    ];
+    if let Unlock::MasterKey(SecretSource::File(path)) = &config.vault.unlock {
+        made.push(("vault.master_key".to_owned(), json!({ "file": path })));
+    }
+    for (name, private) in config.private_networks().filter(|(_, private)| !private.is_empty()) {
+        made.push((format!("providers.{name}.allow_private"), networks(private).into()));
+    }
+    made
+}
+
+/// The temporary folder of an instance, mode 0700. It is deleted on drop.
+pub(super) struct DevFolder {
+    folder: TempDir,
+    /// Its lock shows other processes that the instance still runs. A killed process loses it.
+    _lock: File,
+}
+
+impl DevFolder {
+    /// Deletes the folders of killed instances, and creates one.
+    pub(super) fn create() -> Result<Self, Failure> {
+        for folder in folders() {
+            if is_abandoned(&folder) {
+                // Another `dev` may delete it at the same time.
+                let _ = std::fs::remove_dir_all(&folder);
+            }
+        }
+        let failed = |error: io::Error| {
+            Failure::new(format!("cannot create a folder in {}: {error}", std::env::temp_dir().display()))
+        };
+        let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().map_err(failed)?;
+        let lock = File::open(folder.path()).map_err(failed)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// Returns the path of the folder.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes the API key for `curl --config`, and returns the file. Arguments of a process are
+    /// visible to every user of the machine, so no command to copy may contain the key.
+    pub(super) fn write_curl_config(&self, key: &Secret) -> Result<PathBuf, Failure> {
+        let path = self.path().join("curl.conf");
+        let text = format!("header = \"X-API-Key: {}\"\n", key.expose());
+        std::fs::write(&path, text)
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+        Ok(path)
+    }
+}
+
+/// Returns the folders of instances among the temporary files.
+fn folders() -> impl Iterator<Item = PathBuf> {
+    let all = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    all.filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX)).map(|entry| entry.path())
+}
+
+/// Returns true if this user owns the folder, and no other user could have written to it: anyone may
+/// create a folder among the temporary files.
+fn is_ours(folder: &Path) -> bool {
+    let found = std::fs::symlink_metadata(folder);
+    found.is_ok_and(|it| it.is_dir() && it.uid() == geteuid().as_raw() && it.mode() & 0o7777 == 0o700)
+}
+
+/// Returns true if the instance of this folder was killed. A folder without its file may belong to
+/// an instance that starts just now, unless it is old.
+fn is_abandoned(folder: &Path) -> bool {
+    let age = |at: &std::fs::Metadata| UnixTime(at.mtime()).seconds_until(Clock::system().now());
+    let is_old = || std::fs::symlink_metadata(folder).is_ok_and(|found| age(&found) > MAX_START);
+    let is_unlocked = |lock: File| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+    is_ours(folder) && File::open(folder).is_ok_and(is_unlocked) && (folder.join(FILE_NAME).is_file() || is_old())
 }
 
 impl SandboxClient {

@@ -72,6 +72,11 @@ impl CallbackOrigins {
         Self { origins, localhost_ports }
     }
 
+    /// Returns the origins as texts.
+    pub fn texts(&self) -> Vec<String> {
+        self.origins.iter().map(ToString::to_string).collect()
+    }
+
     /// Adds an origin. `dev` adds its own.
     #[must_use]
     pub fn with(mut self, origin: CallbackOrigin) -> Self {

@@ -18,6 +18,8 @@ pub enum Location {
     Variable(String),
     /// On the command line, by this option.
     Option(&'static str),
+    /// In `strongroom dev` itself.
+    Dev,
     /// Nowhere: the default is in force.
     Default,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Location {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Option(name) => write!(f, "option {name}"),
+            Self::Dev => f.write_str("strongroom dev"),
             Self::Default => f.write_str("default"),
         }
     }

@@ -30,6 +30,6 @@ pub use settings::{
     BackupSettings, Config, EgressSettings, LimitSettings, OAuthSettings, ProxySettings, ServerSettings, TlsFiles,
     VaultSettings,
 };
-pub use show::Shown;
+pub use show::{Shown, show_of_dev};
 pub use table::{SETTINGS, Setting, Takes};
 pub use trusted_issuers::{ToldBy, TrustedIssuer};

@@ -55,6 +55,9 @@ pub struct Config {
     /// The file that was read; `None` if none was found and the defaults are in force.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+    /// True for the settings of `strongroom dev`.
+    #[serde(skip)]
+    pub is_dev: bool,
     /// Warnings: settings that work and are not advisable.
     #[serde(skip)]
     pub warnings: Vec<Finding>,

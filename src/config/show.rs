@@ -23,9 +23,27 @@ pub struct Shown {
 pub(super) fn shown(settings: &Document) -> Vec<Shown> {
     let mut leaves = Vec::new();
     collect(&settings.values, "", settings, &mut leaves);
+    sort(&mut leaves);
+    leaves
+}
+
+/// Puts values that `strongroom dev` makes itself in the place of those that were read.
+pub fn show_of_dev(shown: &mut Vec<Shown>, made: Vec<(String, Value)>) {
+    for (key, value) in made {
+        let Ok(value) = toml::Value::try_from(&value) else { continue };
+        if shown.iter().any(|one| one.key == key && one.value == value) {
+            continue;
+        }
+        shown.retain(|one| one.key != key);
+        shown.push(Shown { key, value, location: Location::Dev });
+    }
+    sort(shown);
+}
+
+/// Sorts the settings as the table lists them.
+fn sort(leaves: &mut [Shown]) {
     let rank = |key: &str| SETTINGS.iter().position(|setting| setting.key == key).unwrap_or(SETTINGS.len());
     leaves.sort_by_cached_key(|leaf| (rank(&leaf.key), leaf.key.clone()));
-    leaves
 }
 
 fn collect(table: &Map<String, Value>, parent: &str, settings: &Document, leaves: &mut Vec<Shown>) {

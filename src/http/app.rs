@@ -1,6 +1,7 @@
 //! State that all requests share: the broker, the limits, and the counters that enforce them.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -26,8 +27,17 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Sizes, times and numbers.
     pub limits: Limits,
-    /// URL of this server, if it has a page that shows a login at its callback: `dev` only.
-    pub callback_page: Option<String>,
+    /// Page that shows a login at its callback: `dev` only.
+    pub callback_page: Option<CallbackPage>,
+}
+
+/// The page at the callback of `dev`.
+#[derive(Clone, Debug)]
+pub struct CallbackPage {
+    /// URL of this server.
+    pub url: String,
+    /// File with the API key for `curl --config`.
+    pub curl_config: PathBuf,
 }
 
 impl From<&Config> for Settings {

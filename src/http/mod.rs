@@ -28,8 +28,9 @@ mod server;
 #[cfg(any(test, fuzzing))]
 pub(crate) use request::parsers;
 
-pub use app::{App, Settings};
+pub use app::{App, CallbackPage, Settings};
 pub use limits::Limits;
+pub use routes::curl_config;
 pub use routes::route::Route;
 pub use server::listener::{ListenError, Listener};
 pub use server::serve;

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use crate::support::command::Desk;
 use crate::support::http::{Ask, Reply};
@@ -175,8 +175,27 @@ async fn dev_takes_providers_and_origins_of_the_named_configuration() {
 
     // Commands beside it use the same settings.
     let shown = desk.run(&["--dev", "config", "show"]).succeeded().stdout;
-    assert!(shown.contains("egress.allow = [\"10.9.0.0/16\"]") && !shown.contains("backup.directory"), "{shown}");
-    assert!(shown.contains(&format!("vault.path = {}", ready["vault"])), "{shown}");
+    assert!(!shown.contains("backup.directory"), "{shown}");
+    let (vault, url) = (ready["vault"].as_str().unwrap(), ready["url"].as_str().unwrap());
+    for line in [
+        format!("server.listen = \"{}\"  # strongroom dev", url.trim_start_matches("http://")),
+        format!("server.public_url = \"{url}\"  # strongroom dev"),
+        format!("vault.path = \"{vault}\"  # option --vault"),
+        format!("vault.master_key = {{ file = \"{vault}.key\" }}  # strongroom dev"),
+        "vault.ballast = 0  # strongroom dev".to_owned(),
+        "oauth.callback_origins = [\"https://app.example.com\", \"http://127.0.0.1\", \"http://localhost\"]".to_owned(),
+        "egress.allow = [\"10.9.0.0/16\", \"127.0.0.0/8\"]  # strongroom dev".to_owned(),
+        "providers.mcp.allow_private = [\"127.0.0.0/8\"]  # strongroom dev".to_owned(),
+    ] {
+        assert!(shown.contains(&line), "{line}\n{shown}");
+    }
+    let doctor = desk.run(&["--dev", "doctor"]).succeeded().stdout;
+    assert!(doctor.contains("the settings of the running `strongroom dev` are valid"), "{doctor}");
+    for wrong in ["strongroom init", "server.public_url", "scheduled backups", "vault.ballast"] {
+        assert!(!doctor.contains(wrong), "{wrong}\n{doctor}");
+    }
+    let checked = desk.run(&["--dev", "config", "check"]).succeeded().stdout;
+    assert!(checked.starts_with("the running `strongroom dev`: ok"), "{checked}");
     stop(child, stdout);
     assert!(!desk.path("etc/real.db").exists() && !desk.path("etc/epoch").exists());
     assert_eq!(std::fs::read_dir(desk.path("backups")).unwrap().count(), 0);
@@ -232,6 +251,32 @@ fn a_killed_dev_is_not_found() {
 }
 
 #[test]
+fn folders_of_killed_processes_are_removed() {
+    let mut desk = Desk::new();
+    desk.set("TMPDIR", desk.path(".").to_str().unwrap().to_owned().as_str());
+    let (killed, mut child, _stdout) = start(&desk, &[]);
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    let folder = |ready: &Value| Path::new(ready["vault"].as_str().unwrap()).parent().unwrap().to_owned();
+    assert!(folder(&killed).exists());
+    // Without the file of an instance, it may be one that starts just now.
+    let starting = desk.path("strongroom-dev-start");
+    std::fs::create_dir(&starting).unwrap();
+    std::fs::set_permissions(&starting, PermissionsExt::from_mode(0o700)).unwrap();
+    let others = desk.path("strongroom-dev-open");
+    std::fs::create_dir(&others).unwrap();
+    std::fs::write(others.join("dev.json"), "{}").unwrap();
+    std::fs::set_permissions(&others, PermissionsExt::from_mode(0o755)).unwrap();
+
+    let (running, first, its_stdout) = start(&desk, &[]);
+    assert!(!folder(&killed).exists() && starting.exists() && others.exists());
+    let (_, second, stdout) = start(&desk, &[]);
+    assert!(folder(&running).exists(), "a running one keeps its folder");
+    stop(second, stdout);
+    stop(first, its_stdout);
+}
+
+#[test]
 fn a_folder_that_others_may_write_is_no_dev() {
     let desk = Desk::new();
     let (ready, child, stdout) = start(&desk, &[]);
@@ -254,14 +299,11 @@ async fn approve_ends_on_a_page_that_says_what_to_run_next() {
     assert!(greeting.contains("strongroom --dev connect sandbox"), "{greeting}");
     let commands: Vec<&str> = greeting.lines().filter(|line| line.starts_with("curl ")).collect();
     assert_eq!(commands.len(), 3, "{greeting}");
-    let key = greeting.lines().find_map(|line| line.strip_prefix("KEY=")).expect("a line to copy");
-    let initiate: Vec<&str> = commands[1].split('\'').collect();
-    let url = commands[1].split(' ').nth(2).unwrap();
-    let post = |url: &str, body: &str| {
-        let ask = Ask::new(Method::POST, url.to_owned()).key(key).header("Content-Type", "application/json");
-        ask.bytes(body.to_owned()).send()
-    };
-    let begun = post(url, initiate[3]).await.is(200).json();
+    let key = greeting.split_whitespace().find(|word| word.starts_with("srk_")).expect("an API key");
+    // Arguments of a process are visible to every user of the machine.
+    assert!(!commands.iter().any(|command| command.contains(key)), "{greeting}");
+    assert!(curl(commands[0]).await[0]["name"].is_string(), "{greeting}");
+    let begun = curl(commands[1]).await;
 
     let decided = format!("{}&sandbox_decision=approve", begun["login_url"].as_str().unwrap());
     let callback = location(&get(&decided).await.is(303)).replace("localhost", "127.0.0.1");
@@ -271,7 +313,26 @@ async fn approve_ends_on_a_page_that_says_what_to_run_next() {
     assert!(page.contains("sandbox_code_") && page.contains(begun["state_token"].as_str().unwrap()), "{page}");
     assert!(!page.contains(key), "the API key is no concern of the browser");
     let command = page.split("<pre>").nth(1).unwrap().split("</pre>").next().unwrap();
-    let command = command.replace("&quot;", "\"").replace("&#39;", "'");
-    let (head, body) = command.trim_end_matches('\'').split_once(" --json '").unwrap();
-    post(head.split(' ').nth(2).unwrap(), body).await.is(200);
+    let command = command.replace("&quot;", "\"").replace("&#39;", "'").replace("&lt;", "<");
+    let arguments = command.lines().next().unwrap();
+    assert!(!arguments.contains("sandbox_code_") && !arguments.contains("$KEY"), "{command}");
+    assert_eq!(curl(&command).await["provider"], "sandbox");
+    assert_eq!(curl(commands[2]).await[0]["provider"], "sandbox");
+}
+
+/// Runs a command as it is printed, and returns its answer. Without curl, the request that curl would send.
+async fn curl(command: &str) -> Value {
+    if let Ok(ran) = Command::new("sh").args(["-c", command]).output()
+        && ran.status.success()
+    {
+        return serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    assert_eq!(words[2], "-K", "{command}");
+    let config = std::fs::read_to_string(words[3]).unwrap();
+    let key = config.trim_end().strip_prefix("header = \"X-API-Key: ").and_then(|rest| rest.strip_suffix('"'));
+    let body = command.find('{').map(|at| command[at..].trim_end_matches("END").trim_end_matches('\'').to_owned());
+    let method = if body.is_some() { Method::POST } else { Method::GET };
+    let ask = Ask::new(method, words[4].to_owned()).key(key.unwrap()).header("Content-Type", "application/json");
+    ask.bytes(body.unwrap_or_default()).send().await.is(200).json()
 }

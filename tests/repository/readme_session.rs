@@ -40,8 +40,11 @@ fn steps(block: &str) -> Vec<Step> {
             continue;
         }
         let step = steps.last_mut().expect("a block begins with a command");
+        // A here-document ends with the line END.
+        let in_document = step.command.contains("<<'END'") && !step.command.ends_with(" END");
         match step.command.strip_suffix('\\') {
             Some(begun) => step.command = format!("{begun}{line}"),
+            None if in_document => step.command = format!("{} {line}", step.command),
             None => step.output.push(line.to_owned()),
         }
     }
@@ -63,7 +66,7 @@ impl Session {
         Self {
             url: text("url"),
             variables: HashMap::new(),
-            elided: HashMap::from([("KEY".to_owned(), text("api_key"))]),
+            elided: HashMap::from([("KEY".to_owned(), text("vault").replace("strongroom.db", "curl.conf"))]),
             copied: None,
         }
     }
@@ -92,9 +95,11 @@ impl Session {
     /// Returns the command that the page shows, if the README shows the same one.
     fn copy(&self, shown: &str) -> String {
         let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-        let copied = format!("{} | jq", self.copied.as_ref().expect("a page with a command"));
+        let page = self.copied.as_ref().expect("a page with a command");
+        let copied = page.replacen('\n', " | jq ", 1).replace('\n', " ");
         assert!(is_shown_as(&copied.as_str().into(), &shown.as_str().into()), "page: {copied}\nREADME: {shown}");
-        copied
+        let (head, document) = copied.split_once("@- <<'END' | jq ").expect("a here-document");
+        format!("{head}'{}' | jq", document.trim_end_matches(" END"))
     }
 
     /// Splits a command into words, as a shell does with quotes, line continuations and `$NAME`.
@@ -147,24 +152,26 @@ impl Session {
         // The server listens on IPv4 only.
         let page = Ask::new(http::Method::GET, callback.replace("localhost", "127.0.0.1")).send().await.is(200).text();
         let command = page.split("<pre>").nth(1).unwrap().split("</pre>").next().unwrap();
-        self.copied = Some(command.replace("&quot;", "\"").replace("&#39;", "'"));
+        self.copied = Some(command.replace("&quot;", "\"").replace("&#39;", "'").replace("&lt;", "<"));
     }
 }
 
 /// The request that curl would send.
 fn request(arguments: &[String]) -> Ask {
-    let (mut url, mut headers, mut body) = (None, Vec::new(), None);
+    let (mut url, mut key, mut body) = (None, None, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "-sS" => (),
-            "-H" => headers.push(arguments.next().unwrap().split_once(": ").unwrap()),
+            "-K" => key = Some(std::fs::read_to_string(arguments.next().unwrap()).unwrap()),
             "--json" => body = arguments.next(),
             _ => assert!(url.replace(argument.clone()).is_none(), "two URLs, or an unknown option: {argument}"),
         }
     }
     let method = if body.is_some() { http::Method::POST } else { http::Method::GET };
-    let ask = headers.into_iter().fold(Ask::new(method, url.unwrap()), |ask, (name, value)| ask.header(name, value));
+    let key = key.expect("a file with the key");
+    let key = key.trim_end().strip_prefix("header = \"X-API-Key: ").and_then(|key| key.strip_suffix('"'));
+    let ask = Ask::new(method, url.unwrap()).header("X-API-Key", key.expect("a header"));
     match body {
         Some(body) => ask.header("Content-Type", "application/json").bytes(body.clone()),
         None => ask,

@@ -54,6 +54,7 @@ impl Doctor {
 fn settings(installation: &Installation, findings: &mut Findings) {
     let config = installation.config();
     match &config.file {
+        _ if config.is_dev => findings.ok("the settings of the running `strongroom dev` are valid"),
         Some(file) => findings.ok(format!("the configuration {} is valid", file.display())),
         None => findings.advice("no configuration file found; the defaults apply", "create one with `strongroom init`"),
     }
@@ -67,7 +68,7 @@ fn settings(installation: &Installation, findings: &mut Findings) {
         );
     }
     let server = &config.server;
-    if server.public_url.host().is_none_or(|host| is_loopback(&host)) {
+    if !config.is_dev && server.public_url.host().is_none_or(|host| is_loopback(&host)) {
         findings.advice(
             format!("server.public_url is {}, which other machines cannot reach", server.public_url),
             "correct if only this machine uses Strongroom; otherwise set the URL that others use",

@@ -13,12 +13,12 @@ use serde_json::json;
 use super::serve;
 use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey};
 use crate::cli::context::Context;
-use crate::cli::dev_instance::{DevInstance, SandboxClient};
+use crate::cli::dev_instance::{DevFolder, DevInstance, SandboxClient};
 use crate::cli::failure::Failure;
 use crate::cli::runtime;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::Listener;
+use crate::http::{CallbackPage, Listener, curl_config};
 use crate::permission::{Permission, Permissions};
 use crate::random::Random;
 use crate::sandbox::Sandbox;
@@ -64,7 +64,7 @@ impl Dev {
         let sandbox = Sandbox::start(Clock::system(), Random).await;
         let sandbox = sandbox.map_err(|error| Failure::new(format!("cannot start the sandbox provider: {error}")))?;
         // Deleted on drop.
-        let folder = DevInstance::folder()?;
+        let folder = DevFolder::create()?;
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let kept = context.vault.as_ref().map(absolute);
         let vault = kept.clone().unwrap_or_else(|| folder.path().join("strongroom.db"));
@@ -77,7 +77,10 @@ impl Dev {
             key_file: key_file.into(),
             sandbox: SandboxClient::of(&sandbox),
         };
-        let config = instance.settings()?;
+        let mut config = instance.settings()?;
+        let listener = Listener::open(&config.server).await?;
+        instance.listen = listener.address();
+        instance.set_address(&mut config);
         for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
             tracing::warn!(place = %warning.location, key = warning.key, "{}", warning.message);
         }
@@ -85,12 +88,11 @@ impl Dev {
         let admin = installation.open_or_create(&instance.key_file)?;
         let key = admin.renew_api_key(new_key()).await?;
         let broker = installation.server_broker(&admin).await?;
-        let listener = Listener::open(&installation.config().server).await?;
-        instance.listen = listener.address();
         let address = listener.address().ok_or_else(|| Failure::new("the address of the server is unknown"))?;
         let ready = Ready {
             url: format!("http://{address}"),
             callback: format!("http://localhost:{}/callback/sandbox", address.port()),
+            curl_config: folder.write_curl_config(&key)?,
             key,
             vault: instance.vault.display().to_string(),
             is_kept: kept.is_some(),
@@ -98,7 +100,8 @@ impl Dev {
         let signals = runtime::signals()?;
         instance.save(folder.path())?;
         ready.announce(self.print)?;
-        serve::until_stopped(broker, listener, Some(ready.url), signals).await
+        let page = CallbackPage { url: ready.url, curl_config: ready.curl_config };
+        serve::until_stopped(broker, listener, Some(page), signals).await
     }
 }
 
@@ -121,6 +124,8 @@ struct Ready {
     /// Callback URL of the page that shows the result of a login.
     callback: String,
     key: Secret,
+    /// File with the key for `curl --config`.
+    curl_config: PathBuf,
     vault: String,
     is_kept: bool,
 }
@@ -143,7 +148,7 @@ impl Ready {
 
     fn greeting(&self) -> String {
         let Self { url, callback, vault, .. } = self;
-        let key = self.key.expose();
+        let (key, config) = (self.key.expose(), curl_config(&self.curl_config));
         let kept = if self.is_kept { "kept" } else { "deleted on exit" };
         let base = format!("{url}/v1/integrations");
         format!(
@@ -153,12 +158,11 @@ impl Ready {
              \n\
              Three commands to try in a second terminal: list the providers; start a login at the sandbox; list the\n\
              credentials. Open the login_url of the second one in a browser and press Approve: the page that follows says\n\
-             what to run next.\n\
+             what to run next. curl reads the key from the file, because arguments are visible to other users.\n\
              \n\
-             KEY={key}\n\
-             curl -s {base}/providers -H 'X-API-Key: {key}'\n\
-             curl -s {base}/sandbox/oauth/initiate -H 'X-API-Key: {key}' --json '{{\"callback_url\": \"{callback}\"}}'\n\
-             curl -s {base}/credentials -H 'X-API-Key: {key}'\n\
+             curl -s {config} {base}/providers\n\
+             curl -s {config} {base}/sandbox/oauth/initiate --json '{{\"callback_url\": \"{callback}\"}}'\n\
+             curl -s {config} {base}/credentials\n\
              \n\
              The command line works beside this server, for example: strongroom --dev connect sandbox\n\
              Ctrl-C stops it.\n"

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::runtime;
 use crate::clock::Clock;
 use crate::config::{ClientSecrets, Environment};
-use crate::http::{App, Listener, Settings};
+use crate::http::{App, CallbackPage, Listener, Settings};
 use crate::logging::{self, Log};
 use crate::random::Random;
 
@@ -79,11 +79,11 @@ fn tell_of_restore(admin: &VaultAdmin) -> Result<(), Failure> {
 }
 
 /// Serves on `listener` and runs the background tasks, until a signal comes or the vault fails.
-/// `callback_page` is the URL of the server if it shows logins at their callback, as `dev` does.
+/// `callback_page` is there if the server shows logins at their callback, as `dev` does.
 pub(in crate::cli) async fn until_stopped(
     broker: Broker,
     listener: Listener,
-    callback_page: Option<String>,
+    callback_page: Option<CallbackPage>,
     signals: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let settings = Settings { callback_page, ..Settings::from(broker.config()) };

@@ -25,6 +25,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 pub(crate) use self::callback::callback_page;
+pub use self::callback::curl_config;
 use self::endpoint::{endpoint, param};
 pub use self::table::table;
 use super::problem::{self, Problem};

@@ -43,8 +43,8 @@ use crate::random::Random;
 pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Output = ()>) {
     let (settings, random) = (app.settings.clone(), app.random);
     let mut filter = routes::api(&app.settings.base_path);
-    if let Some(url) = &settings.callback_page {
-        filter = routes::callback_page(url, random).or(filter).unify().boxed();
+    if let Some(page) = &settings.callback_page {
+        filter = routes::callback_page(page, random).or(filter).unify().boxed();
     }
     let proxy = super::proxy::api(app.clone());
     let api = api(filter, move |context| {
