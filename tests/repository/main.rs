@@ -10,6 +10,7 @@ mod client;
 mod documents;
 mod imports;
 mod mutations;
+mod packaging;
 mod prose;
 mod readme_session;
 mod rust_version;
