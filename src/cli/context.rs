@@ -83,14 +83,15 @@ pub(super) fn open(installation: &Installation, mode: OpenMode) -> Result<(Vault
     }
 }
 
-/// Names the master keys that open the vault, if the configured one cannot be read.
+/// Names the master keys that open the vault, if the configured one cannot be read or is damaged.
 fn lost(error: UnlockError, installation: &Installation) -> Failure {
     let names = installation.names_of_slots();
-    if names.is_empty() || !matches!(error, UnlockError::Unreadable { .. }) {
+    if names.is_empty() || !matches!(error, UnlockError::Unreadable { .. } | UnlockError::MasterKey(_)) {
         return error.into();
     }
     let vault = installation.config().vault.path.display();
-    Failure::configuration(format!("{error}; the vault {vault} is opened by {}", names.join(" or "))).advise(
+    let message = format!("{error}; the vault {vault} is opened by {}", names.join(" or "));
+    Failure::from(error).say(message).advise(
         "restore the key file from a copy, or open the vault with another of these master keys: set STRONGROOM_VAULT__PASSPHRASE=prompt for a passphrase. docs/how-to/lost-key.md describes the recovery",
     )
 }

@@ -53,6 +53,13 @@ impl Failure {
         self
     }
 
+    /// Replaces the message; the exit code stays.
+    #[must_use]
+    pub(super) fn say(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// Returns true if the master key does not open the vault.
     pub(super) fn is_wrong_key(&self) -> bool {
         self.code == Code::WrongKey

@@ -579,6 +579,22 @@ fn hostile_arguments_and_names_do_not_reach_the_terminal() {
     assert_eq!(listed.json()[0]["name"], hostile, "its value is unchanged");
 }
 
+#[test]
+fn damaged_key_file_names_the_slots() {
+    let desk = Desk::initialised();
+    std::fs::set_permissions(desk.path("strongroom.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    desk.write("strongroom.key", "not a key");
+    desk.run(&["user", "list"]).ended_with(3).complained("is opened by").complained("lost-key.md");
+}
+
+#[test]
+fn rekey_checks_the_passphrase_before_it_names_slots() {
+    let desk = Desk::initialised();
+    let said = desk.run_with(&["vault", "rekey", "--passphrase", "stdin"], "short\n");
+    assert!(said.stderr.contains("shorter than 12 characters"), "{}", said.stderr);
+    assert!(!said.stderr.contains("will not open the vault"), "{}", said.stderr);
+}
+
 // The limits of the HTTP API, contract §2.
 #[test]
 fn command_line_keeps_the_limits_of_request_bodies() {

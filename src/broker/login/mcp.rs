@@ -87,7 +87,13 @@ impl Broker {
         let resource = if is_legacy {
             ProtectedResource::of_legacy_server(&url)
         } else {
-            found.map_err(|error| unusable(&error))?
+            found.map_err(|error| match unusable(&error) {
+                Error::ServerUnusable(why) if error.is_absent() => Error::ServerUnusable(format!(
+                    "{why}; providers.{}.legacy = true accepts a server of MCP's revision 2025-03-26",
+                    provider.name
+                )),
+                other => other,
+            })?
         };
         let metadata = metadata_of(&egress, mcp, &resource, is_legacy).await?;
         check_s256(&metadata.code_challenge_methods_supported, assumes_s256, &provider.name)?;

@@ -21,6 +21,14 @@ pub enum NewMasterKey {
 }
 
 impl NewMasterKey {
+    /// Checks that a passphrase is long enough, before anything else is asked or told.
+    pub fn check(&self) -> Result<(), UnlockError> {
+        match self {
+            Self::Passphrase(passphrase) => Ok(check_new(passphrase)?),
+            Self::File(_) => Ok(()),
+        }
+    }
+
     /// Returns true if a key file would be created.
     pub(super) fn creates_a_file(&self) -> bool {
         matches!(self, Self::File(file) if file.symlink_metadata().is_err())

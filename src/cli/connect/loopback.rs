@@ -206,9 +206,10 @@ impl LoginState {
 }
 
 /// Returns true if the browser shows the response as a page of its own. A foreign page can load this
-/// address unseen, for example as an image, but then the browser says so (Fetch Metadata).
+/// address unseen, for example as an image, but then the browser says so (Fetch Metadata, which
+/// browsers send to loopback addresses too). Without the header, another program sent the request.
 fn is_navigation(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-dest").is_none_or(|destination| destination == "document")
+    headers.get("sec-fetch-dest").is_some_and(|destination| destination == "document")
 }
 
 /// Redirects the browser with GET, which keeps the parameters out of its history.

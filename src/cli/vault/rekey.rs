@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::new_master_key::NewMasterArgs;
 use super::rotate::rotate;
-use crate::broker::{KeySlot, OpenMode, RekeyPlan, RekeyRequest, Rekeyed};
+use crate::broker::{KeySlot, NewMasterKey, OpenMode, RekeyPlan, RekeyRequest, Rekeyed};
 use crate::cli::confirm::Confirmation;
 use crate::cli::context::{Context, open};
 use crate::cli::failure::Failure;
@@ -50,8 +50,10 @@ impl Rekey {
                 .advise("give --key-file FILE (created if it does not exist) or --passphrase prompt"));
         }
         let request = RekeyRequest { known: &old, slot: self.slot, compromised: self.compromised };
+        let new = self.new.read()?;
+        new.as_ref().map_or(Ok(()), NewMasterKey::check)?;
         self.confirm(&admin.plan_rekey(&request)?)?;
-        let rekeyed = block_on(admin.rekey(&request, self.new.read()?))??;
+        let rekeyed = block_on(admin.rekey(&request, new))??;
         self.tell(&rekeyed, out)?;
         if self.compromised { rotate(&admin, false, out) } else { Ok(()) }
     }

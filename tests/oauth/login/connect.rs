@@ -161,7 +161,10 @@ async fn denial_without_state_ends_with_the_providers_words() {
     // A page loads it as an image: the browser says that it shows no page.
     Ask::new(Method::GET, denial.clone()).header("Sec-Fetch-Dest", "image").send().await.is(400);
     running.says("Ignored a callback");
+    // Another program of this machine sends no such header.
     get(&denial).await.is(400);
+    running.says("Ignored a callback");
+    navigate(&denial).await.is(400);
     running.says("denied the login");
     let (code, stdout, stderr) = running.end();
     assert_eq!((code, stdout.as_str()), (1, ""));
@@ -172,10 +175,15 @@ async fn denial_without_state_ends_with_the_providers_words() {
     assert_eq!(failed.matches("login.fail").count(), 1, "{failed}");
 
     let (running, login) = connect(&installation, &[]);
-    get(&denial.replace(&redirect_uri, &self::redirect_uri(&login))).await.is(400);
+    navigate(&denial.replace(&redirect_uri, &self::redirect_uri(&login))).await.is(400);
     last_page(&decided(&login, "approve").await).await.is(200);
     let (code, _, stderr) = running.end();
     assert_eq!(code, 0, "a denial that any page can send does not stop the login's own callback: {stderr}");
+}
+
+/// Opens a URL as a browser does when it shows a page.
+async fn navigate(url: &str) -> Reply {
+    Ask::new(Method::GET, url.to_owned()).header("Sec-Fetch-Dest", "document").send().await
 }
 
 fn redirect_uri(login: &str) -> String {
