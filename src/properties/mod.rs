@@ -9,6 +9,7 @@
 
 mod documents;
 mod imports;
+mod proxied;
 mod requests;
 mod sealed;
 mod settings;
@@ -17,6 +18,7 @@ mod url_template;
 
 pub use documents::{json, key_set_and_token, metadata};
 pub use imports::{export_file, import_files};
+pub use proxied::{canonical_path, destination, mask};
 pub use requests::{callback_query, callback_url, host_pattern, request_body};
 pub use sealed::{backup, epoch_file, keyring, record, slot};
 pub use settings::config;

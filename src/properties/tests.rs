@@ -299,6 +299,29 @@ proptest! {
     }
 
     #[test]
+    fn canonical_paths_have_one_reading_each(
+        text in "/([a-c.;/?#]|%2[eEfF5]|%5[cC]|%3[bB]|%[0-9a-fA-F]{2}|\\PC){0,12}\n?/[ab*/]{0,12}",
+    ) {
+        super::canonical_path(&text);
+    }
+
+    #[test]
+    fn destinations_have_one_reading(
+        text in "((https?|ftp)://)?[a-zA-Z0-9.\\[\\]:@%\\-]{0,20}(:[0-9]{1,6})?([/?#\\\\].{0,4})?|\\PC{0,20}",
+    ) {
+        super::destination(&text);
+    }
+
+    #[test]
+    fn masked_streams_do_not_depend_on_their_pieces(
+        secret in "[a-c\\r\\n/%\"é]{0,14}", step in 0..20_u8, parts in prop::collection::vec(prop_oneof![Just(None), "[a-c\\r\\n/%]{0,6}".prop_map(Some)], 0..6),
+    ) {
+        let text: String = parts.into_iter().map(|part| part.unwrap_or_else(|| secret.clone())).collect();
+        let length = u8::try_from(secret.len()).unwrap();
+        super::mask(&[&[length, step], secret.as_bytes(), text.as_bytes()].concat());
+    }
+
+    #[test]
     fn import_files_reveal_no_secrets(
         bytes in prop_oneof![2 => almost_importable(), 1 => document(IMPORT_WORDS), 1 => "[a-zA-Z0-9,\"\n=_-]{0,80}".prop_map(String::into_bytes)],
     ) {
@@ -358,7 +381,10 @@ type Target = fn(&[u8]);
 
 #[test]
 fn the_fuzz_seeds_hold() {
-    let targets: [(&str, Target); 18] = [
+    let targets: [(&str, Target); 21] = [
+        ("canonical_path", |bytes| text(bytes, super::canonical_path)),
+        ("destination", |bytes| text(bytes, super::destination)),
+        ("mask", super::mask),
         ("token_response", super::token_response),
         ("scope_list", |bytes| text(bytes, super::scope_list)),
         ("callback_query", |bytes| text(bytes, super::callback_query)),
