@@ -131,11 +131,8 @@ impl From<StartError> for Failure {
 
 impl From<UnknownProvider> for Failure {
     fn from(error: UnknownProvider) -> Self {
-        let advice = match error {
-            UnknownProvider::Absent { .. } => "`strongroom provider list` lists all providers",
-            UnknownProvider::SwitchedOff { .. } => "change this setting in the configuration to use the provider",
-        };
-        Self::new(error.to_string()).advise(advice)
+        let list = || "`strongroom provider list` lists all providers".to_owned();
+        Self::new(error.to_string()).advise(error.fix().unwrap_or_else(list))
     }
 }
 

@@ -346,6 +346,10 @@ fn providers_of_stored_credentials_that_are_not_configured_are_named() {
     }
     let status = desk.run(&["vault", "status", "--json"]).succeeded().json();
     assert_eq!(status["unconfigured"]["acme"]["credentials"], 2);
+    desk.write("strongroom.toml", &format!("{}\n[providers.openai]\nenabled = false\n", desk.read("strongroom.toml")));
+    let off = desk.run(&["vault", "status", "--json"]).succeeded().json()["unconfigured"]["openai"].clone();
+    assert_eq!(off["reason"], "the configuration switches it off");
+    assert_eq!(off["fix"], "remove `enabled = false` from [providers.openai]");
 }
 
 #[test]

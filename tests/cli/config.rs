@@ -170,5 +170,8 @@ fn switched_off_provider_names_its_setting() {
         for command in [&["provider", "show"][..], &["provider", "check"], &["provider", "list"]] {
             desk.run(&[command, &[name]].concat()).ended_with(1).complained(said);
         }
+        let fix = ["remove `enabled = false` from [providers.slack]", "add notion to catalog.only", "provider list"];
+        let shown = desk.run(&["provider", "show", name]).stderr;
+        assert!(fix.iter().any(|fix| shown.contains(fix)), "{shown}");
     }
 }

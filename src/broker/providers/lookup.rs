@@ -37,6 +37,19 @@ pub enum UnknownProvider {
     },
 }
 
+impl UnknownProvider {
+    /// Returns the change of the settings that brings a provider back which they switch off.
+    pub fn fix(&self) -> Option<String> {
+        match self {
+            Self::Absent { .. } => None,
+            Self::SwitchedOff { name, by: SwitchedOff::Disabled } => {
+                Some(format!("remove `enabled = false` from [providers.{name}]"))
+            }
+            Self::SwitchedOff { name, by: SwitchedOff::NotListed } => Some(format!("add {name} to catalog.only")),
+        }
+    }
+}
+
 /// Names the setting that switches a provider off.
 fn switch(name: &str, by: SwitchedOff) -> String {
     match by {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::broker::parts::Broker;
-use crate::broker::providers::nearest;
+use crate::broker::providers::{UnknownProvider, nearest};
 use crate::broker::token::schedule;
 use crate::catalog::Provider;
 use crate::catalog::entry::{GrantType, OAuth};
@@ -97,6 +97,9 @@ impl Broker {
 
     /// Returns the refusal of a name that the catalogue does not have, with the most similar one.
     fn no_provider(&self, names: &[String], own: &str) -> Refusal {
+        if let Err(off @ UnknownProvider::SwitchedOff { .. }) = self.provider(own) {
+            return off.to_string();
+        }
         let near = names.iter().map(String::as_str).chain([own]).find_map(|name| nearest(&self.0.catalog, name));
         match near {
             _ if own.is_empty() => "it names no provider".to_owned(),

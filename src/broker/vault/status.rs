@@ -108,9 +108,12 @@ fn unconfigured(
     let mut found = BTreeMap::new();
     for summary in credentials.iter().map(|one| &one.credential.summary) {
         let (reason, fix) = match installation.provider(summary.provider.as_str()) {
-            Err(_) => {
-                ("the catalogue has no such provider", format!("describe it in [providers.{}]", summary.provider))
-            }
+            Err(unknown) => match unknown.fix() {
+                Some(fix) => ("the configuration switches it off", fix),
+                None => {
+                    ("the catalogue has no such provider", format!("describe it in [providers.{}]", summary.provider))
+                }
+            },
             // Strongroom registers its own clients at MCP servers.
             Ok(known) if known.entry.mcp.is_some() || summary.kind != Kind::OAuth2.name() => continue,
             Ok(known) => match installation.missing(known) {

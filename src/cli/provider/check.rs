@@ -86,5 +86,7 @@ fn print_redirect_uris(report: &ProviderReport, configured: &[String], out: &mut
         };
         out.line(format!("             {exactly}; one path per provider prevents mix-up attacks (RFC 9700 §4.4)"))?;
     }
-    out.line(format!("  register   {loopback} for `strongroom connect` (any port; --port N if it must be exact)"))
+    out.line(format!(
+        "  register   {loopback} for `strongroom connect` (any port; 18484 is tried first, --port N sets it)"
+    ))
 }

@@ -107,7 +107,7 @@ pub fn slower(interval: Duration) -> Duration {
 
 impl From<OAuthError> for PollError {
     fn from(error: OAuthError) -> Self {
-        match error.code() {
+        match error.code().map(str::to_ascii_lowercase).as_deref() {
             Some("authorization_pending") => Self::Pending,
             Some("slow_down") => Self::SlowDown,
             // `authorization_declined` is Microsoft's word.
@@ -143,4 +143,26 @@ impl DeviceAuthorization {
 /// Reads a URL that is shown to the user: https, without user info.
 fn https_url(members: &Map<String, Value>, name: &str) -> Option<String> {
     Endpoint::parse(members.get(name)?.as_str()?).ok().map(|endpoint| endpoint.url().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::message::error::ErrorResponse;
+    use crate::oauth::message::sanitize::Sanitizer;
+
+    /// A device code that occurs in the error code does not end the login.
+    #[test]
+    fn polls_compare_the_code_as_it_was_sent() {
+        let mut sanitizer = Sanitizer::default();
+        for secret in ["pending", "slow_down", "denied"] {
+            sanitizer.mask(secret);
+        }
+        let poll = |code: &str| PollError::from(OAuthError::Refused(ErrorResponse::new(code, None, &sanitizer)));
+        assert_eq!(poll("authorization_pending"), PollError::Pending);
+        assert_eq!(poll("Authorization_Pending"), PollError::Pending);
+        assert_eq!(poll("slow_down"), PollError::SlowDown);
+        assert_eq!(poll("expired_token"), PollError::Expired);
+        assert!(matches!(poll("access_denied"), PollError::Denied(error) if error.to_string() == "access_[masked]"));
+    }
 }

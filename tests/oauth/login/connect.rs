@@ -304,6 +304,7 @@ async fn application_cannot_complete_the_commands_login() {
     let refused = server.ask(Method::POST, path).key(&key).json(&body).send().await.is(400);
     assert_eq!(refused.detail(), "State token was not created for external OAuth flow");
     assert_eq!(sandbox.requests(SandboxEndpoint::Token), 0);
+    assert_eq!(installation.audited("login.fail"), 1, "its state is used up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
