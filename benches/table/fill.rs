@@ -8,7 +8,7 @@ use strongroom::clock::Clock;
 use strongroom::id::{CredentialId, UserId};
 use strongroom::random::Random;
 use strongroom::secret::Secret;
-use strongroom::vault::{AuditContext, CredentialSecret, NewCredential, Tokens, Vault};
+use strongroom::vault::{AuditContext, CredentialSecret, Exportable, NewCredential, Tokens, Vault};
 
 /// Writes that wait at the same time.
 const AT_ONCE: usize = 512;
@@ -70,5 +70,6 @@ fn credential(user: &str) -> NewCredential {
         client_id: Some("sandbox".into()),
         expires_at: Some(Clock::system().now().plus(lifetime)),
         refresh_at: None,
+        exportable: Exportable(true),
     }
 }

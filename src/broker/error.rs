@@ -62,6 +62,14 @@ pub enum Error {
     /// The token is bound to a key that never leaves Strongroom (RFC 9449).
     #[error("The access token is bound to a key that stays in Strongroom (DPoP). Send the request through the proxy.")]
     SenderConstrained,
+    /// The secret is never given out.
+    #[error(
+        "The secret of this credential is never given out (exportable = false). Send the request through the proxy."
+    )]
+    NotExportable,
+    /// A change would allow to give the secret out again.
+    #[error("exportable can be changed from true to false only; create or connect a new credential instead")]
+    StaysNotExportable,
     /// The authorization server's metadata or pushed authorization request failed.
     #[error("The provider's authorization server cannot be used: {0}")]
     ServerUnusable(String),

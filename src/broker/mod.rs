@@ -36,7 +36,8 @@ pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
     CreateRequest, CreateResponse, CredentialBase, CredentialDetail, CredentialList, CredentialSummary, DEFAULT_LIMIT,
-    DeleteResponse, NewSecret, NoBaseUrl, ServiceRequest, ShownBeside, ShownError, UserCredential, service_account,
+    DeleteResponse, GivenSecret, NewSecret, NoBaseUrl, ServiceRequest, ShownBeside, ShownError, UserCredential,
+    service_account,
 };
 pub use error::Error;
 pub use installation::{Installation, StartError};
@@ -46,12 +47,12 @@ pub use login::{
 };
 pub use parts::Broker;
 pub use providers::{
-    EndpointCheck, ProviderDetail, ProviderFilter, ProviderInfo, ProviderPage, ProviderReport, ProviderRow,
+    EndpointCheck, Placement, ProviderDetail, ProviderFilter, ProviderInfo, ProviderPage, ProviderReport, ProviderRow,
     UnknownProvider,
 };
 pub use sending::SecretToSend;
-pub use token::{DEFAULT_MIN_TTL, LiveSecret};
-pub use transfer::{ExportError, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
+pub use token::{DEFAULT_MIN_TTL, LiveSecret, UsableSecret};
+pub use transfer::{ExportError, ExportReport, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
 pub use vault::{
     Exposure, NewMasterKey, NewVault, RekeyPlan, RekeyRequest, Rekeyed, Restored, RotationReport, ShortPassphrase,
     UnlockError, VaultReport, is_served, master_key,

@@ -203,8 +203,9 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
 }
 
 /// The keys of `[providers.NAME]` that do not belong to the provider's entry.
-const CLIENT_KEYS: [&str; 11] = [
+const CLIENT_KEYS: [&str; 12] = [
     "enabled",
+    "exportable",
     "client_id",
     "client_secret",
     "client_secrets",

@@ -52,6 +52,9 @@ pub struct ProviderSettings {
     /// `Some(false)`: the provider does not exist for callers.
     #[serde(default)]
     pub enabled: Option<bool>,
+    /// `Some(false)`: the secrets of this provider's credentials are never given out.
+    #[serde(default)]
+    pub exportable: Option<bool>,
     /// True if callers may obtain tokens of the configured client itself (RFC 6749 §4.4).
     #[serde(default)]
     pub lend_client: bool,

@@ -153,6 +153,8 @@ pub const SETTINGS: &[Setting] = &[
         "The only providers of the catalogue that exist, beside those that this file describes in full. Without it, all."),
     setting_of("providers.NAME.enabled", Takes::Switch, None,
         "false: the provider does not exist for callers. Its credentials stay listed and can be deleted."),
+    setting_of("providers.NAME.exportable", Takes::Switch, None,
+        "false: the secrets of this provider's credentials are never given out, neither by GET …/token nor by credential export. Credentials that are created meanwhile stay so for good."),
     setting_of("providers.NAME.client_id", Takes::Text, None,
         "The id that the provider gave to your OAuth client."),
     setting_of("providers.NAME.client_secret", Takes::Secret, None,

@@ -47,7 +47,8 @@ impl From<Error> for Problem {
             Error::NoOAuth(_) => &problem::OAUTH_NOT_SUPPORTED,
             Error::NotConfigured(_) => &problem::NOT_CONFIGURED,
             Error::Inputs(faults) => return Self::faults(inputs_faults(faults)),
-            Error::LoginUrlTooLong => return Self::faults(vec![fault_of_body(&error)]),
+            Error::LoginUrlTooLong => return Self::faults(vec![fault_at(&["body"], &error)]),
+            Error::StaysNotExportable => return Self::faults(vec![fault_at(&["body", "exportable"], &error)]),
             Error::OwnClientIncomplete => {
                 let loc = ["body", "client_credentials", "client_secret"].map(str::to_owned);
                 return Self::faults(vec![RequestFault::new("missing", loc, format!("Field required: {error}"))]);
@@ -75,6 +76,7 @@ impl From<Error> for Problem {
             Error::CredentialNotFound => &problem::CREDENTIAL_NOT_FOUND,
             Error::CredentialOfAnotherProvider => &problem::CREDENTIAL_OF_ANOTHER_PROVIDER,
             Error::SenderConstrained => &problem::SENDER_CONSTRAINED,
+            Error::NotExportable => &problem::NOT_EXPORTABLE,
             Error::NeedsReauth { .. } => &problem::NEEDS_REAUTH,
             Error::NotRefreshable => &problem::NOT_REFRESHABLE,
             Error::OtherAccount(_) | Error::OtherServer => &problem::ACCOUNT_MISMATCH,
@@ -147,9 +149,9 @@ fn logged_cause(error: &Error) -> Option<String> {
     }
 }
 
-/// Returns a row of the 422 list that is about the whole body.
-fn fault_of_body(error: &Error) -> RequestFault {
-    RequestFault::value(["body".to_owned()], &error.to_string())
+/// Returns a row of the 422 list about this place.
+fn fault_at(place: &[&str], error: &Error) -> RequestFault {
+    RequestFault::value(place.iter().map(|part| (*part).to_owned()), &error.to_string())
 }
 
 /// Returns the rows of the 422 list, each at its input.

@@ -32,6 +32,7 @@ pub use app::{App, CallbackPage, Settings};
 pub use limits::Limits;
 pub use routes::curl_config;
 pub use routes::route::Route;
+pub(crate) use secret_response::SecretResponse;
 pub use server::listener::{ListenError, Listener};
 pub use server::serve;
 pub use server::tls::{Tls, TlsError};

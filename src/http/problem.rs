@@ -87,6 +87,8 @@ problems! {
     NOT_GRANTED = FORBIDDEN "not-granted" "The API key is not allowed for this";
     /// The credential is not for the host of a proxied request.
     DESTINATION_NOT_ALLOWED = FORBIDDEN "destination-not-allowed" "The credential is not for this destination";
+    /// The secret of the credential is never given out.
+    NOT_EXPORTABLE = FORBIDDEN "not-exportable" "The secret of the credential is not given out";
     /// The operator does not lend the configured OAuth client for this grant.
     CLIENT_NOT_LENT = FORBIDDEN "client-not-lent" "The operator does not lend this client";
     /// No route has this path.

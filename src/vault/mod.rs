@@ -51,7 +51,9 @@ pub use backup::restore::{BackupSource, RestoredVault, Restorer};
 pub use backup::write::{BackupStop, MadeBackup};
 pub use credentials::delete::DeletedCredential;
 pub use credentials::keep_login::{KeptLogin, LoginRefusal, LoginTerms, NewLogin};
-pub use credentials::metadata::{AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, NewCredential};
+pub use credentials::metadata::{
+    AdditionalToken, CredentialMetadata, CredentialPage, CredentialStatus, Exportable, NewCredential,
+};
 pub use credentials::quota::{Quota, QuotaLimit};
 pub(crate) use credentials::read::Credentials;
 pub use credentials::read::SecretUse;
@@ -80,7 +82,7 @@ pub use status::{KeyVersion, VaultStatus};
 #[cfg(any(test, fuzzing))]
 pub(crate) use transfer::export_file::holds as export_holds;
 pub use transfer::export_file::{ExportFault, ExportWriter, read_export};
-pub use transfer::import::{ImportOutcome, Importer};
+pub use transfer::import::{ExportedPage, ImportOutcome, Importer};
 pub use transfer::import_candidate::ImportCandidate;
 pub use transfer::transferred_credential::TransferredCredential;
 pub use txn::audit_context::{Actor, AuditContext, DeniedRequest, ProxiedRequest};

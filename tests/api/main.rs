@@ -10,6 +10,7 @@ mod bad_input;
 mod canaries;
 mod contract_errors;
 mod contract_models;
+mod exportable;
 mod key_limits;
 mod limits;
 mod overload;

@@ -1,8 +1,10 @@
 //! Quotas of a user: the number of its credentials and their bytes.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde_json::{Value, json};
-use strongroom::broker::{Caller, CreateRequest, NewSecret};
+use strongroom::broker::{Caller, CreateRequest, GivenSecret, NewSecret};
 use strongroom::secret::Secret;
 use strongroom::vault::CredentialSecret;
 
@@ -46,8 +48,10 @@ async fn number_of_credentials_is_bounded() {
     let bob = server.key_of("bob").await;
     let body = json!({"type": "api_key", "api_key": "k", "title": "t"});
     server.post(PATH).key(&bob).json(&body).send().await.is(201);
-    let secret = || NewSecret::Given(CredentialSecret::ApiKey(Secret::new("k")), None);
-    let request = CreateRequest { title: String::new(), secret: secret() };
+    let given =
+        GivenSecret { secret: CredentialSecret::ApiKey(Secret::new("k")), expires_at: None, inputs: BTreeMap::new() };
+    let secret = NewSecret::Given(given);
+    let request = CreateRequest { title: String::new(), secret, exportable: None };
     let operator = Caller::command_line("alice".parse().unwrap());
     server.broker.create(&operator, "openai", request).await.unwrap();
     // It is over the quota now, and can still change and delete what it has.

@@ -481,6 +481,57 @@ async fn export_moves_everything_under_its_passphrase() {
 }
 
 #[test]
+fn export_leaves_out_what_is_not_exportable() {
+    let desk = Desk::initialised();
+    let add = |more: &[&str], secret: &str| {
+        let arguments = [&["credential", "add", "openai", "--user", "alice", "--from-file", "-", "--json"], more];
+        let said = desk.run_with(&arguments.concat(), secret).succeeded().json();
+        said["id"].as_str().unwrap().to_owned()
+    };
+    let export = |more: &[&str]| {
+        desk.run_with(&[&["credential", "export", "--passphrase-file", "-"], more].concat(), PASSPHRASE)
+    };
+    let kept = add(&["--no-export"], "canary-kept");
+    export(&["none"]).ended_with(1).complained("there is no exportable credential");
+    assert!(!desk.path("none").exists());
+    let free = add(&[], "canary-free");
+    let said = export(&["some", "--json"]).succeeded().json();
+    assert_eq!((said["credentials"].as_array().unwrap().len(), &said["left_out"]), (1, &json!(1)));
+    assert_eq!(said["credentials"][0]["id"], free);
+    assert_eq!(audited(&desk, "credential.export"), 1);
+    let said = export(&["again"]).succeeded();
+    assert!(said.stdout.contains("Left out 1 credentials that are not exportable."), "{}", said.stdout);
+
+    let token = |more: &[&str]| desk.run(&[&["credential", "token"], more].concat());
+    assert_eq!(token(&[&free]).succeeded().stdout, "canary-free\n");
+    assert_eq!(token(&[&free, "--json"]).succeeded().json()["api_key"], "canary-free");
+    assert_eq!(audited(&desk, "credential.read"), 2);
+    let refused = token(&[&kept, "--json"]).ended_with(1).complained("is never given out");
+    assert!(!refused.stdout.contains("canary") && !refused.stderr.contains("canary"));
+    assert_eq!(audited(&desk, "credential.read"), 2);
+    token(&["3f2b8c1e-0000-4000-8000-000000000000"]).ended_with(1).complained("there is no credential");
+}
+
+#[test]
+fn credential_token_prints_several_values_as_json() {
+    let desk = Desk::initialised();
+    let add = ["credential", "add", "servicenow", "--user", "alice", "--kind", "user_password", "--from-file", "-"];
+    desk.run_with(&[&add[..], &["--input", "instance=bad/"]].concat(), "u\np").ended_with(1).complained("dev12345");
+    let said = desk.run_with(&[&add[..], &["--input", "instance=dev1", "--json"]].concat(), "u\np").succeeded();
+    let id = said.json()["id"].as_str().unwrap().to_owned();
+    let expected = json!({"username": "u", "password": "p", "in": "basic", "name": null, "prefix": null,
+        "base_url": "https://dev1.service-now.com/api"});
+    assert_eq!(desk.run(&["credential", "token", &id]).succeeded().json(), expected);
+    // The values of the URL move with the secret.
+    let there = Desk::initialised();
+    let file = there.path("all").to_str().unwrap().to_owned();
+    desk.run_with(&["credential", "export", &file, "--passphrase-file", "-"], PASSPHRASE).succeeded();
+    let import = ["credential", "import", "all", "--from", "strongroom", "--passphrase-file", "-"];
+    there.run_with(&import, PASSPHRASE).succeeded();
+    assert_eq!(there.run(&["credential", "token", &id]).succeeded().json(), expected);
+}
+
+#[test]
 fn export_file_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let desk = Desk::initialised();

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::Serialize;
-use strongroom::broker::LiveSecret;
+use strongroom::broker::{GivenSecret, LiveSecret, UsableSecret};
 use strongroom::oauth::{AuthorizationCode, CodeVerifier, Grant, StateToken};
 use strongroom::secret::Secret;
 use strongroom::vault::{
@@ -57,6 +57,9 @@ fn secret_holders_cannot_be_printed_or_serialized() {
     assert!(!has!(CredentialSecret: Serialize) && !has!(Tokens: Serialize) && !has!(NewCredential: Serialize));
     assert!(
         !has!(LiveSecret: Debug)
+            && !has!(UsableSecret: Debug)
+            && !has!(UsableSecret: Serialize)
+            && !has!(GivenSecret: Debug)
             && !has!(LiveSecret: Serialize)
             && !has!(CredentialUpdate: Debug)
             && !has!(Refreshed: Debug)

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
     use crate::clock::UnixTime;
-    use crate::vault::{CredentialStatus, RefreshState};
+    use crate::vault::{CredentialStatus, Exportable, RefreshState};
 
     fn credential(provider: &str, kind: Kind, inputs: &[(&str, &str)]) -> CredentialMetadata {
         let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -105,6 +105,7 @@ mod tests {
             refreshing: RefreshState::default(),
             origin: None,
             beside: None,
+            exportable: Exportable(true),
         }
     }
 

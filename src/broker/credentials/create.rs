@@ -21,12 +21,14 @@ pub struct CreateRequest {
     pub title: String,
     /// Secret.
     pub secret: NewSecret,
+    /// `Some(false)` if the secret may never be given out.
+    pub exportable: Option<bool>,
 }
 
 /// Secret that a client can submit.
 pub enum NewSecret {
-    /// API key, user name and password, or headers for a host; with the expiry if known.
-    Given(CredentialSecret, Option<UnixTime>),
+    /// API key, user name and password, or headers for a host.
+    Given(GivenSecret),
     /// Client or service account that requests access tokens without a user's login. The result is
     /// an `oauth2` credential.
     Service(ServiceRequest),
@@ -42,10 +44,20 @@ impl fmt::Debug for NewSecret {
 impl NewSecret {
     fn kind(&self) -> Kind {
         match self {
-            Self::Given(secret, _) => secret.kind(),
+            Self::Given(given) => given.secret.kind(),
             Self::Service(_) => Kind::OAuth2,
         }
     }
+}
+
+/// Secret that is stored as it was given.
+pub struct GivenSecret {
+    /// API key, user name and password, or headers for a host.
+    pub secret: CredentialSecret,
+    /// Expiry of an API key, if known.
+    pub expires_at: Option<UnixTime>,
+    /// Values that the provider's base URL depends on.
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// Grant that needs no user login.
@@ -116,14 +128,17 @@ impl Broker {
                 Kind::ALL.into_iter().filter(|kind| known.entry.takes(*kind)).map(Kind::name).collect();
             return Err(Error::KindNotTaken { kind, provider: provider.to_owned(), takes: takes.join(", ") });
         }
-        let (material, expires_at) = match request.secret {
-            NewSecret::Given(secret, expires_at) => (secret, expires_at),
+        let exportable = self.exportable_at(&known.name, request.exportable);
+        let GivenSecret { secret, expires_at, inputs } = match request.secret {
+            NewSecret::Given(given) => given,
             NewSecret::Service(service) => {
-                return Box::pin(self.create_service(caller, provider, request.title, service)).await;
+                return Box::pin(self.create_service(caller, provider, (request.title, exportable), service)).await;
             }
         };
-        let plain = NewCredential::plain(caller.user.clone(), known.name.clone(), request.title, material);
-        let new = NewCredential { expires_at, ..plain };
+        let inputs = known.entry.accepted_inputs(kind, &inputs).map_err(Error::Inputs)?;
+        let inputs = Some(inputs).filter(|given| !given.is_empty());
+        let plain = NewCredential::plain(caller.user.clone(), known.name.clone(), request.title, secret);
+        let new = NewCredential { inputs, expires_at, exportable, ..plain };
         let stored = self.0.vault.credentials().within(self.quota(caller)).insert(new, &caller.who).await?;
         Ok(CreateResponse::of(&stored))
     }

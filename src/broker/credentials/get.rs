@@ -1,5 +1,7 @@
 //! Get: one credential with its times and refresh state. Never a secret.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -9,7 +11,7 @@ use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::CredentialId;
-use crate::vault::{CredentialMetadata, CredentialUpdate, UpdateOutcome};
+use crate::vault::{CredentialMetadata, CredentialUpdate, SecretUpdate, UpdateOutcome};
 
 /// One credential as callers with `READ_INTEGRATIONS` see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -52,6 +54,11 @@ pub struct CredentialDetail {
     /// For an additional token of a login: the credential that it came with. `null` for all others.
     #[schema(required = true)]
     pub beside: Option<ShownBeside>,
+    /// Values that the provider's base URL depends on, for api_key and user_password; else `null`.
+    #[schema(required = true)]
+    pub inputs: Option<BTreeMap<String, String>>,
+    /// False if the secret is never given out: requests can be sent with it through the proxy only.
+    pub exportable: bool,
 }
 
 /// Credential that an additional token came with.
@@ -95,6 +102,8 @@ impl CredentialDetail {
             reauth_before: refreshing.lapses_at,
             may_be_stale,
             beside: summary.beside.clone().map(|beside| ShownBeside { credentials_id: beside.of, name: beside.name }),
+            inputs: summary.inputs.clone(),
+            exportable: summary.exportable.0,
             summary: shown,
         }
     }
@@ -120,21 +129,30 @@ impl Broker {
         caller: &Caller,
         provider: &str,
         id: &str,
-        amendment: CredentialUpdate,
+        mut amendment: CredentialUpdate,
     ) -> Result<CredentialDetail, Error> {
         let summary = self.owned_at(caller, provider, id)?;
+        if amendment.exportable == Some(true) && !self.is_exportable(&summary) {
+            return Err(Error::StaysNotExportable);
+        }
+        if let Some(inputs) = amendment.secret.as_mut().and_then(SecretUpdate::inputs_mut) {
+            let known = self.0.catalog.get(provider).ok_or_else(|| self.unknown_provider(provider))?;
+            *inputs = known.entry.accepted_inputs(summary.kind, inputs).map_err(Error::Inputs)?;
+        }
         let credentials = self.0.vault.credentials().within(self.quota(caller));
         match credentials.update(&caller.user, &summary.id, amendment, &caller.who).await? {
             UpdateOutcome::Done(summary) => Ok(self.detail(&summary)),
             UpdateOutcome::Absent => Err(Error::CredentialNotFound),
             UpdateOutcome::OtherKind(kind) => Err(Error::KindChanged(kind)),
+            UpdateOutcome::NotExportable => Err(Error::StaysNotExportable),
         }
     }
 
     pub(in crate::broker) fn detail(&self, summary: &CredentialMetadata) -> CredentialDetail {
         let refreshes_now = self.0.single_flight.are_under_way(&summary.id);
         let may_be_stale = self.0.vault.standby().may_be_stale(summary);
-        CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale)
+        let detail = CredentialDetail::of(summary, self.0.clock.now(), refreshes_now, may_be_stale);
+        CredentialDetail { exportable: self.is_exportable(summary), ..detail }
     }
 
     /// Returns the user's credential with this id, if it belongs to this provider and the caller's

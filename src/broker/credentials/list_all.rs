@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::exportable::is_exportable;
 use super::get::CredentialDetail;
 use crate::broker::vault_admin::VaultAdmin;
 use crate::id::{ProviderName, UserId};
@@ -32,7 +33,9 @@ impl VaultAdmin {
             for row in self.vault.credentials().list_each(&user, &unlimited, provider, CredentialPage::default())? {
                 match row {
                     Ok(found) => {
-                        let credential = CredentialDetail::of(&found, now, false, standby.may_be_stale(&found));
+                        let detail = CredentialDetail::of(&found, now, false, standby.may_be_stale(&found));
+                        let exportable = is_exportable(&self.config, &found);
+                        let credential = CredentialDetail { exportable, ..detail };
                         listed.push(UserCredential { user: user.clone(), credential });
                     }
                     Err(error) => damaged.push(error),

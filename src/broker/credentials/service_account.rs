@@ -20,7 +20,9 @@ use crate::id::ProviderName;
 use crate::jose::SigningKey;
 use crate::oauth::{self, AssertionIssuer, BuildError, Client, Grant, OAuthError};
 use crate::secret::Secret;
-use crate::vault::{CredentialMetadata, CredentialSecret, NewCredential, OwnClient, Renewal, ServiceAccount, Tokens};
+use crate::vault::{
+    CredentialMetadata, CredentialSecret, Exportable, NewCredential, OwnClient, Renewal, ServiceAccount, Tokens,
+};
 
 fn grant_type(renewal: &Renewal) -> GrantType {
     match renewal {
@@ -40,7 +42,7 @@ impl Broker {
         &self,
         caller: &Caller,
         provider: &str,
-        title: String,
+        (title, exportable): (String, Exportable),
         request: ServiceRequest,
     ) -> Result<CreateResponse, Error> {
         let known = self.0.catalog.get(provider).ok_or_else(|| self.unknown_provider(provider))?;
@@ -75,6 +77,7 @@ impl Broker {
         }
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
         let new = self.service_credential(caller, &connectable, (title, request.renewal), (grant, dpop_key));
+        let new = NewCredential { exportable, ..new };
         let access_token = match &new.material {
             CredentialSecret::OAuth2(tokens) => Some(tokens.access_token.clone()),
             _ => None,
@@ -161,6 +164,7 @@ impl Broker {
             expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
             material: CredentialSecret::OAuth2(tokens),
             refresh_at,
+            exportable: Exportable(true),
         }
     }
 

@@ -47,6 +47,7 @@ impl Broker {
             inputs: request.inputs,
             credential_id: request.credential_id,
             allow_account_change: request.allow_account_change,
+            exportable: request.exportable,
         };
         self.begin(caller, provider, request, LoginFlow::Connect, within + AFTERWARDS).await
     }

@@ -50,6 +50,10 @@ pub struct DeviceInitiateRequest {
     pub inputs: BTreeMap<String, String>,
     /// Credential to reconnect; it keeps its id.
     pub credential_id: Option<String>,
+    /// `false` if the tokens may never be given out: requests can be sent with them through the
+    /// proxy only. A credential that is reconnected stays so.
+    #[schema(required = false, nullable = false)]
+    pub exportable: Option<bool>,
     /// True if the credential may change to another account.
     pub allow_account_change: bool,
 }
@@ -177,6 +181,7 @@ impl Broker {
         let created_at = self.0.clock.now();
         let expires_at = created_at.plus(begun.expires_in.min(LONGEST));
         let pause = i64::try_from(begun.interval.as_millis()).unwrap_or(i64::MAX);
+        let exportable = self.exportable_at(&connectable.provider.name, request.exportable);
         let pending = PendingAuthorization {
             user: caller.user.clone(),
             provider: connectable.provider.name.clone(),
@@ -194,6 +199,7 @@ impl Broker {
             issuer: connectable.oauth.issuer.clone(),
             reconnect: reconnect.map(|again| again.id),
             any_account: request.allow_account_change,
+            exportable,
             device: Some(DevicePolling {
                 code: begun.device_code,
                 interval: begun.interval,

@@ -52,6 +52,11 @@ pub struct InitiateRequest {
     /// credential.
     #[serde(default)]
     pub credential_id: Option<String>,
+    /// `false` if the tokens may never be given out: requests can be sent with them through the
+    /// proxy only. A credential that is reconnected stays so.
+    #[serde(default)]
+    #[schema(required = false, nullable = false)]
+    pub exportable: Option<bool>,
     /// True if the credential may change to another account.
     #[serde(default)]
     pub allow_account_change: bool,
@@ -126,6 +131,7 @@ impl Broker {
         }
 
         let expires_at = created_at.plus(within);
+        let exportable = self.exportable_at(&connectable.provider.name, request.exportable);
         let pending = PendingAuthorization {
             user: caller.user.clone(),
             provider: connectable.provider.name.clone(),
@@ -143,6 +149,7 @@ impl Broker {
             issuer: connectable.oauth.issuer.clone(),
             reconnect: reconnect.map(|again| again.id),
             any_account: request.allow_account_change,
+            exportable,
             device: None,
             begun_at,
             created_at,

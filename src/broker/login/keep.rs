@@ -226,5 +226,6 @@ fn credential_of(
         expires_at: grant.expires_in.map(|lifetime| now.plus(lifetime)),
         refresh_at: schedule::refresh_at(&tokens, now, random),
         material: CredentialSecret::OAuth2(tokens),
+        exportable: pending.exportable,
     }
 }

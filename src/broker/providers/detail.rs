@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::list::{InputInfo, ProviderInfo, described, info};
 use super::lookup::{kinds, missing};
+use super::placement::Placement;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
 use crate::catalog::entry::template::Template;
@@ -52,6 +53,19 @@ struct OAuthDetail {
     /// Base URL of the API, to which the access token is sent; it may have inputs in braces.
     #[schema(required = true)]
     api_base_url: Option<String>,
+    /// Same as `api_base_url`.
+    #[schema(required = true)]
+    base_url: Option<String>,
+    /// Part of a request that carries the access token: `header` or `query`.
+    #[serde(rename = "in")]
+    #[schema(value_type = String)]
+    place: Option<&'static str>,
+    /// Name of the header or the query parameter.
+    #[schema(value_type = String)]
+    name: Option<String>,
+    /// Text before the access token, for example `Bearer `.
+    #[schema(required = true)]
+    prefix: Option<String>,
     /// Type of the access token in `Authorization`, usually `Bearer`.
     token_type: String,
     /// True if Strongroom can revoke a token there. `null` if it depends on the MCP server.
@@ -108,13 +122,19 @@ impl Broker {
 
 impl OAuthDetail {
     fn of(oauth: &OAuth, missing: Option<String>) -> Self {
+        let token_type = oauth.token_type.clone().unwrap_or_else(|| "Bearer".to_owned());
+        let Placement { place, name, prefix } = Placement::of_token(Some(oauth), &token_type);
         Self {
             grants: oauth.grants.iter().map(|grant| grant.credential_type()).collect(),
             device_flow: oauth.device_authorization_url.is_some(),
             register_url: shown(oauth.register.as_ref()),
             missing,
             api_base_url: written(oauth.api_base_url.as_ref()),
-            token_type: oauth.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
+            base_url: written(oauth.api_base_url.as_ref()),
+            place,
+            name,
+            prefix,
+            token_type,
             revocation: Some(oauth.revoke.is_some()),
         }
     }
@@ -122,12 +142,18 @@ impl OAuthDetail {
     /// Describes an MCP server, whose OAuth is discovered at each login. Strongroom registers itself
     /// there.
     fn of_mcp(mcp: &Mcp) -> Self {
+        let server = mcp.server_url.as_ref().map(|server| server.url().to_string());
+        let Placement { place, name, prefix } = Placement::of_token(None, "Bearer");
         Self {
             grants: vec![GrantType::AuthorizationCode.credential_type()],
             device_flow: false,
             register_url: None,
             missing: None,
-            api_base_url: mcp.server_url.as_ref().map(|server| server.url().to_string()),
+            api_base_url: server.clone(),
+            base_url: server,
+            place,
+            name,
+            prefix,
             token_type: "Bearer".to_owned(),
             revocation: None,
         }

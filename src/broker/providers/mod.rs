@@ -4,6 +4,7 @@ mod check;
 mod detail;
 mod list;
 mod lookup;
+mod placement;
 
 pub use check::{EndpointCheck, ProviderReport};
 pub use detail::ProviderDetail;
@@ -11,3 +12,4 @@ pub(in crate::broker) use list::ProviderList;
 pub use list::{ProviderFilter, ProviderInfo, ProviderPage};
 pub(in crate::broker) use lookup::nearest;
 pub use lookup::{ProviderRow, UnknownProvider};
+pub use placement::Placement;

@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::outcome::{Declined, Demand, RefreshOutcome};
 use super::schedule;
 use crate::broker::caller::Caller;
+use crate::broker::credentials::base_url::CredentialBase;
 use crate::broker::error::Error;
 use crate::broker::parts::Broker;
+use crate::broker::providers::Placement;
 use crate::clock::UnixTime;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, UserId};
 use crate::kind::Kind;
 use crate::secret::Secret;
-use crate::vault::{CredentialMetadata, CredentialSecret, CredentialStatus, SecretUse};
+use crate::vault::{AuditContext, CredentialMetadata, CredentialSecret, CredentialStatus, SecretUse};
 
 /// Default minimum remaining life of a token.
 pub const DEFAULT_MIN_TTL: Duration = Duration::from_secs(300);
@@ -44,24 +46,66 @@ pub enum LiveSecret {
     Headers(BTreeMap<String, Secret>),
 }
 
+/// A secret, and the request that carries it. It has no `Debug`, because it holds the secret.
+pub struct UsableSecret {
+    /// Secret.
+    pub secret: LiveSecret,
+    /// Place of the secret in a request.
+    pub placement: Placement,
+    /// Base URL of the API with the credential's own values, if it is known.
+    pub base_url: Option<String>,
+}
+
 impl Broker {
     /// Returns the secret of the user's credential. An access token with less than `min_ttl` left
     /// is refreshed first. If the provider cannot be reached, a token that has not expired is
-    /// returned.
+    /// returned. The secret of a credential that is not exportable is not read.
     pub async fn token(
         &self,
         caller: &Caller,
         provider: &str,
         id: &str,
         min_ttl: Duration,
-    ) -> Result<LiveSecret, Error> {
+    ) -> Result<UsableSecret, Error> {
         // A token bound to a DPoP key (RFC 9449) is useless without the key, which stays here.
         let oauth = self.0.catalog.get(provider).and_then(|provider| provider.entry.oauth.as_ref());
         if oauth.is_some_and(|oauth| oauth.dpop) && self.owned_at(caller, provider, id)?.kind == Kind::OAuth2 {
             return Err(Error::SenderConstrained);
         }
         let (summary, material) = self.live_secret(caller, provider, id, min_ttl, SecretUse::Given).await?;
-        given(summary, material)
+        self.usable(summary, material)
+    }
+
+    /// Returns the secret of a credential of one user or of any, for the local operator.
+    pub async fn token_for_operator(
+        &self,
+        user: Option<UserId>,
+        id: CredentialId,
+        min_ttl: Duration,
+    ) -> Result<UsableSecret, Error> {
+        for user in self.admin(AuditContext::command_line()).one_or_all_users(user)? {
+            if let Some(found) = self.0.vault.credentials().get(&user, &id)? {
+                let caller = Caller::command_line(user);
+                return self.token(&caller, found.provider.as_str(), &id.to_string(), min_ttl).await;
+            }
+        }
+        Err(Error::CredentialNotFound)
+    }
+
+    fn usable(&self, summary: CredentialMetadata, material: CredentialSecret) -> Result<UsableSecret, Error> {
+        let entry = self.0.catalog.get(summary.provider.as_str()).map(|provider| &provider.entry);
+        let (placement, metadata) = match &material {
+            CredentialSecret::OAuth2(tokens) => {
+                let oauth = entry.and_then(|entry| entry.oauth.as_ref());
+                (Placement::of_token(oauth, &tokens.token_type), Some(&tokens.metadata))
+            }
+            _ => (entry.map(|entry| Placement::of_secret(entry, summary.kind)).unwrap_or_default(), None),
+        };
+        let base_url = match self.base_url(&summary, metadata) {
+            Ok(CredentialBase::Url(url)) => Some(url.into()),
+            Ok(CredentialBase::Hosts(_)) | Err(_) => None,
+        };
+        Ok(UsableSecret { secret: given(summary, material)?, placement, base_url })
     }
 
     /// Returns the secret of the user's credential for this use, as [`Self::token`] does.
@@ -107,6 +151,7 @@ impl Broker {
         self.owned_at(caller, provider, id).is_ok_and(|summary| {
             summary.kind == Kind::OAuth2
                 && summary.status != CredentialStatus::NeedsReauth
+                && self.is_exportable(&summary)
                 && !schedule::is_fresh(&summary, self.0.clock.now(), at_least(&summary, min_ttl))
         })
     }
@@ -121,18 +166,24 @@ impl Broker {
         purpose: SecretUse,
         is_live: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
     ) -> Result<(CredentialMetadata, Option<CredentialSecret>), Error> {
-        let (of, limits) = (provider.to_owned(), caller.limits.clone());
+        let (of, limits, broker) = (provider.to_owned(), caller.limits.clone(), self.clone());
+        let is_given = matches!(purpose, SecretUse::Given);
         let wanted = move |summary: &CredentialMetadata| {
-            summary.provider.as_str() == of && limits.allow(&summary.provider, &summary.id) && is_live(summary)
+            summary.provider.as_str() == of
+                && limits.allow(&summary.provider, &summary.id)
+                && (!is_given || broker.is_exportable(summary))
+                && is_live(summary)
         };
         let read = self.0.vault.credentials().read_secret_if(&caller.user, &id, &caller.who, purpose, wanted).await?;
         let (summary, material) = read.ok_or(Error::CredentialNotFound)?;
         caller.require_credential(&summary)?;
-        if summary.provider.as_str() == provider {
-            Ok((summary, material))
-        } else {
-            Err(Error::CredentialOfAnotherProvider)
+        if summary.provider.as_str() != provider {
+            return Err(Error::CredentialOfAnotherProvider);
         }
+        if is_given && !self.is_exportable(&summary) {
+            return Err(Error::NotExportable);
+        }
+        Ok((summary, material))
     }
 }
 

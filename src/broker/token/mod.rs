@@ -7,4 +7,4 @@ mod refresh;
 pub(in crate::broker) mod schedule;
 pub(in crate::broker) mod single_flight;
 
-pub use live_token::{DEFAULT_MIN_TTL, LiveSecret};
+pub use live_token::{DEFAULT_MIN_TTL, LiveSecret, UsableSecret};

@@ -14,7 +14,8 @@ use crate::broker::vault::passphrase::{self, ShortPassphrase};
 use crate::id::{ProviderName, UserId};
 use crate::secret::Secret;
 use crate::vault::{
-    AuditContext, ClientRegistration, CredentialSecret, ExportWriter, TransferredCredential, VaultError, folder_of,
+    AuditContext, ClientRegistration, CredentialMetadata, CredentialSecret, ExportWriter, TransferredCredential,
+    VaultError, folder_of,
 };
 
 /// Credentials exported in one transaction.
@@ -41,6 +42,18 @@ pub enum ExportError {
     /// No credential matches.
     #[error("there are no credentials to export")]
     Nothing,
+    /// No matching credential is exportable.
+    #[error("there is no exportable credential: the secrets of {0} credentials are never given out")]
+    NotExportable(usize),
+}
+
+/// Result of an export.
+#[derive(Debug, Default, Serialize)]
+pub struct ExportReport {
+    /// The exported credentials, without their secrets.
+    pub credentials: Vec<ExportedCredential>,
+    /// Number of credentials that were left out because they are not exportable.
+    pub left_out: usize,
 }
 
 /// An exported credential, without its secret.
@@ -63,7 +76,7 @@ impl Broker {
         user: Option<UserId>,
         provider: Option<&ProviderName>,
         who: &AuditContext,
-    ) -> Result<Vec<ExportedCredential>, ExportError> {
+    ) -> Result<ExportReport, ExportError> {
         if file.symlink_metadata().is_ok() {
             return Err(ExportError::AlreadyExists(file.to_owned()));
         }
@@ -76,12 +89,14 @@ impl Broker {
         let private = Permissions::from_mode(0o600);
         let temporary = tempfile::Builder::new().prefix(".strongroom-export-").permissions(private).tempfile_in(folder);
         let mut writer = self.0.vault.transfer().begin_export(BufWriter::new(temporary?), passphrase)??;
-        let mut exported = Vec::new();
+        let mut report = ExportReport::default();
         for user in users {
-            exported.extend(self.export_user(&mut writer, &user, provider, who).await?);
+            self.export_user((&mut writer, &mut report), &user, provider, who).await?;
         }
-        if exported.is_empty() {
-            return Err(ExportError::Nothing);
+        match report.left_out {
+            0 if report.credentials.is_empty() => return Err(ExportError::Nothing),
+            left_out if report.credentials.is_empty() => return Err(ExportError::NotExportable(left_out)),
+            _ => {}
         }
         let temporary = writer.finish()?.into_inner().map_err(IntoInnerError::into_error)?;
         temporary.as_file().sync_all()?;
@@ -90,26 +105,32 @@ impl Broker {
             _ => error.error.into(),
         })?;
         File::open(folder)?.sync_all()?;
-        Ok(exported)
+        Ok(report)
     }
 
     async fn export_user<W: Write>(
         &self,
-        writer: &mut ExportWriter<W>,
+        (writer, report): (&mut ExportWriter<W>, &mut ExportReport),
         user: &UserId,
         provider: Option<&ProviderName>,
         who: &AuditContext,
-    ) -> Result<Vec<ExportedCredential>, ExportError> {
-        let (mut exported, mut after) = (Vec::new(), None);
+    ) -> Result<(), ExportError> {
+        let mut after = None;
         loop {
-            let page = self.0.vault.transfer().export(user, provider, after, AT_A_TIME, who).await?;
-            let Some(last) = page.last() else { return Ok(exported) };
-            after = Some(last.summary.id);
-            for mut credential in page {
+            let broker = self.clone();
+            let may_leave = move |summary: &CredentialMetadata| broker.is_exportable(summary);
+            let limits = (after, AT_A_TIME);
+            let page = self.0.vault.transfer().export(user, provider, limits, who, may_leave).await?;
+            if page.last.is_none() {
+                return Ok(());
+            }
+            after = page.last;
+            report.left_out += page.left_out;
+            for mut credential in page.credentials {
                 self.add_registration(&mut credential)?;
                 writer.add(&credential)?;
                 let (user, credential) = (user.clone(), CreateResponse::of(&credential.summary));
-                exported.push(ExportedCredential { user, credential });
+                report.credentials.push(ExportedCredential { user, credential });
             }
         }
     }

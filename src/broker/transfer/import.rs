@@ -148,6 +148,7 @@ impl Broker {
             moved.summary.provider = provider.clone();
         }
         let fits = self.may_have(&moved.summary);
+        moved.summary.exportable = self.exportable_at(&moved.summary.provider, Some(moved.summary.exportable.0));
         let candidate = self.0.vault.transfer().moved_candidate(moved.clone(), options.user.as_ref());
         line.describe(&candidate);
         let summary = candidate.summary();

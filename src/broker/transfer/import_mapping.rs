@@ -54,6 +54,7 @@ impl Broker {
         let title = if item.title.is_empty() { provider.entry.display_name.clone() } else { item.title };
         let mut new =
             NewCredential::plain(user, provider.name.clone(), title, CredentialSecret::ApiKey(Secret::new("")));
+        new.exportable = self.exportable_at(&provider.name, None);
         takes(provider, found.kind())?;
         match found {
             ItemSecret::ApiKey { parts, expires_at } => {

@@ -4,6 +4,6 @@ mod export;
 mod import;
 mod import_mapping;
 
-pub use export::{ExportError, ExportedCredential};
+pub use export::{ExportError, ExportReport, ExportedCredential};
 pub use import::{ImportReport, ImportedItem};
 pub use import_mapping::ImportOptions;

@@ -33,6 +33,27 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Checks values that a caller gives for the base URL of a stored secret. Returns each in the
+    /// form that is kept. Values may be missing: the secret can be stored and read without them.
+    ///
+    /// # Errors
+    /// Every value that is malformed, or that is not an input of this entry.
+    pub fn accepted_inputs(&self, kind: Kind, given: &Values) -> Result<Values, Vec<InputFault>> {
+        let none = BTreeMap::new();
+        let inputs = self.base_url(kind).map_or(&none, |base| base.inputs);
+        let (mut values, mut faults) = (Values::new(), Vec::new());
+        for (name, value) in given {
+            match inputs.get(name).map(|input| (input, input.taken(value))) {
+                Some((_, Some(value))) => drop(values.insert(name.clone(), value)),
+                Some((input, None)) => faults.push(InputFault::malformed(name, input)),
+                None => faults.push(InputFault::unknown(name, inputs)),
+            }
+        }
+        if faults.is_empty() { Ok(values) } else { Err(faults) }
+    }
+}
+
 impl BaseUrl<'_> {
     /// Returns the URL if it depends on no value.
     pub fn fixed(&self) -> Option<&Url> {

@@ -1,6 +1,8 @@
 //! Inputs: values that a provider's URLs depend on, such as a customer's subdomain, the data centre
 //! in the callback, or the instance in the token response.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// The maximal length of a value, in bytes.
@@ -59,6 +61,14 @@ pub enum InputFault {
         /// A good value.
         example: String,
     },
+    /// The entry has no such input.
+    #[error("'{name}' is not an input here; {known}")]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The inputs, each with a good value.
+        known: String,
+    },
     /// With the values in it, the URL is invalid.
     #[error("the values make no URL")]
     Unusable,
@@ -73,10 +83,20 @@ impl InputFault {
         Self::Missing { name: name.to_owned(), example: input.example.clone() }
     }
 
+    pub(super) fn unknown(name: &str, inputs: &BTreeMap<String, Input>) -> Self {
+        let each: Vec<String> =
+            inputs.iter().map(|(name, input)| format!("'{name}', for example \"{}\"", input.example)).collect();
+        let known = match &each[..] {
+            [] => "the provider's base URL has none".to_owned(),
+            each => format!("there is {}", each.join("; ")),
+        };
+        Self::Unknown { name: name.to_owned(), known }
+    }
+
     /// Returns the name of the faulty input, if there is one.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Missing { name, .. } | Self::Malformed { name, .. } => Some(name),
+            Self::Missing { name, .. } | Self::Malformed { name, .. } | Self::Unknown { name, .. } => Some(name),
             Self::Unusable => None,
         }
     }

@@ -59,6 +59,19 @@ pub enum Place {
     Body,
 }
 
+impl Place {
+    /// Returns the word of an entry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Query => "query",
+            Self::Basic => "basic",
+            Self::Path => "path",
+            Self::Body => "body",
+        }
+    }
+}
+
 /// The provider accepts a user name and a password: HTTP Basic (RFC 7617) if there is a URL to send
 /// them to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -56,6 +56,9 @@ pub(in crate::cli) struct Connect {
     /// Accept a login to another account than the credential's
     #[arg(long, requires = "credential")]
     any_account: bool,
+    /// Never give the tokens out: requests can be sent with them through the proxy only
+    #[arg(long)]
+    no_export: bool,
     /// Port of the callback, if the provider compares the whole redirect URI [default: 18484 if it is
     /// free]
     #[arg(long)]
@@ -123,6 +126,7 @@ impl Connect {
             inputs: self.inputs.iter().cloned().collect(),
             credential_id: self.credential.map(|id| id.to_string()),
             allow_account_change: self.any_account,
+            exportable: self.no_export.then_some(false),
         }
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::service_account::Service;
-use crate::broker::{AuditContext, Caller, CreateRequest, CredentialSecret, HostPattern, NewSecret};
+use crate::broker::{AuditContext, Caller, CreateRequest, CredentialSecret, GivenSecret, HostPattern, NewSecret};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -49,6 +49,12 @@ pub(in crate::cli) struct Add {
     /// user_password: two lines; host_scoped: one line `Name: value` for each header
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
+    /// Value for the provider's URLs; may be repeated. `strongroom provider show` lists them
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = arguments::named_value)]
+    inputs: Vec<(String, String)>,
+    /// Never give the secret out: requests can be sent with it through the proxy only
+    #[arg(long)]
+    no_export: bool,
     #[command(flatten)]
     service: Service,
     /// Print JSON: {id, provider, type, title}
@@ -66,13 +72,20 @@ impl Add {
             return Err(Failure::new(format!("{} does not accept credentials of kind {}", self.provider, self.kind))
                 .advise(format!("`strongroom provider show {}` lists the kinds that it accepts", self.provider)));
         }
-        check_inputs(&self.provider, &provider.entry.caller_inputs(), self.service.inputs())?;
+        let known = if self.service.is_wanted() {
+            provider.entry.caller_inputs()
+        } else {
+            let base = provider.entry.base_url(self.kind);
+            base.into_iter().flat_map(|base| base.inputs.keys()).map(String::as_str).collect()
+        };
+        check_inputs(&self.provider, &known, &self.inputs)?;
+        check_limit("inputs", self.inputs().into_iter().collect())?;
         hint_new_user(&broker.admin(AuditContext::command_line()), &self.user)?;
         let title = self.title.clone().unwrap_or_else(|| self.provider.clone());
         check_limit("title", title.as_str().into())?;
         let secret = self.secret()?;
         let caller = Caller::command_line(self.user);
-        let request = CreateRequest { title, secret };
+        let request = CreateRequest { title, secret, exportable: self.no_export.then_some(false) };
         let created = block_on(broker.create(&caller, &self.provider, request))??;
         if self.json {
             return out.json(&created);
@@ -85,7 +98,7 @@ impl Add {
         let given = self.from_file.as_deref().map(secret_input::from_file).transpose()?;
         given.as_ref().map_or(Ok(()), |secret| check_limit("key", secret.expose().into()))?;
         if self.service.is_wanted() {
-            return self.service.secret(given);
+            return self.service.secret(given, self.inputs());
         }
         let secret = match self.kind {
             Kind::OAuth2 => return Err(oauth_is_connected()),
@@ -111,7 +124,12 @@ impl Add {
                 CredentialSecret::HostScoped { host, headers }
             }
         };
-        Ok(NewSecret::Given(secret, self.expires_at.filter(|_| self.kind == Kind::ApiKey)))
+        let expires_at = self.expires_at.filter(|_| self.kind == Kind::ApiKey);
+        Ok(NewSecret::Given(GivenSecret { secret, expires_at, inputs: self.inputs() }))
+    }
+
+    fn inputs(&self) -> BTreeMap<String, String> {
+        self.inputs.iter().cloned().collect()
     }
 
     fn ask_headers(&self) -> Result<BTreeMap<String, Secret>, Failure> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::broker::{AuditContext, ExportError};
+use crate::broker::{AuditContext, ExportError, ExportReport};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::names::check_filters;
@@ -48,11 +48,15 @@ impl CredentialExportArgs {
             None => secret_input::ask_twice("Passphrase for the export", "give it with --passphrase-file FILE")?,
         };
         let who = AuditContext::command_line();
-        let credentials = block_on(broker.export(&self.file, &passphrase, self.user, self.provider.as_ref(), &who))??;
+        let report = block_on(broker.export(&self.file, &passphrase, self.user, self.provider.as_ref(), &who))??;
+        let ExportReport { credentials, left_out } = report;
         if self.json {
-            return out.json(&json!({ "file": self.file, "credentials": credentials }));
+            return out.json(&json!({ "file": self.file, "credentials": credentials, "left_out": left_out }));
         }
         out.line(format!("exported {} credentials to {}", credentials.len(), self.file.display()))?;
+        if left_out > 0 {
+            out.line(format!("Left out {left_out} credentials that are not exportable."))?;
+        }
         out.line("The credentials also remain here. Let only one vault refresh them. Removing one here revokes it at the provider.")
     }
 }
@@ -67,6 +71,7 @@ impl From<ExportError> for Failure {
                 "nothing was exported; choose a longer passphrase, because the file can be attacked offline"
             }
             ExportError::NoUser(_) => "`strongroom user list` lists all users",
+            ExportError::NotExportable(_) => "a backup holds them sealed: `strongroom vault backup FILE`",
             ExportError::Nothing => "`strongroom credential list` lists all credentials",
         };
         Self::new(error.to_string()).advise(advice)

@@ -7,6 +7,7 @@ mod list;
 mod remove;
 mod revocations;
 mod service_account;
+mod token;
 
 use clap::Subcommand;
 
@@ -38,6 +39,7 @@ pub(in crate::cli) enum CredentialCommand {
     Add(Box<add::Add>),
     Import(Box<import::Import>),
     Export(export::CredentialExportArgs),
+    Token(token::TokenArgs),
     /// List revocations that no provider has confirmed yet; --retry tries them now
     Revocations(revocations::RevocationsArgs),
     /// Delete a credential and revoke it at the provider
@@ -64,6 +66,7 @@ impl CredentialCommand {
             Self::Add(add) => add.run(context, out),
             Self::Import(import) => import.run(context, out),
             Self::Export(export) => export.run(context, out),
+            Self::Token(token) => token.run(context, out),
             Self::Revocations(revocations) => revocations.run(context, out),
             Self::Remove { id, user, json, confirmation } => {
                 confirmation.confirm(&format!("Delete credential {id} and revoke it?"))?;

@@ -31,7 +31,8 @@ pub(in crate::cli) fn remove(
     })
 }
 
-fn not_found(id: CredentialId, user: Option<&UserId>, admin: &VaultAdmin) -> Failure {
+/// Explains that there is no such credential, or no such user.
+pub(super) fn not_found(id: CredentialId, user: Option<&UserId>, admin: &VaultAdmin) -> Failure {
     let known = user.map_or(Ok(()), |user| check_user(admin, user));
     let absent = || {
         Failure::new(format!("there is no credential {id}"))

@@ -1,10 +1,11 @@
 //! `strongroom credential add --grant …`: credentials that need no user login.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::broker::{self, NewSecret, OwnClient, Renewal, ServiceRequest};
-use crate::cli::arguments;
 use crate::cli::failure::Failure;
 use crate::cli::secret_input::{self, FROM_FILE};
 use crate::secret::Secret;
@@ -38,9 +39,6 @@ pub(in crate::cli) struct Service {
     /// Scope to request; may be repeated
     #[arg(long = "scope", requires = "grant", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// Value for the provider's URLs; may be repeated
-    #[arg(long = "input", requires = "grant", value_name = "NAME=VALUE", value_parser = arguments::named_value)]
-    inputs: Vec<(String, String)>,
 }
 
 impl Service {
@@ -49,13 +47,12 @@ impl Service {
         self.grant.is_some()
     }
 
-    /// Returns the values for the provider's URLs.
-    pub(in crate::cli) fn inputs(&self) -> &[(String, String)] {
-        &self.inputs
-    }
-
     /// Builds the grant. `given` is the secret from a file; without it the secret is asked for.
-    pub(in crate::cli) fn secret(&self, given: Option<Secret>) -> Result<NewSecret, Failure> {
+    pub(in crate::cli) fn secret(
+        &self,
+        given: Option<Secret>,
+        inputs: BTreeMap<String, String>,
+    ) -> Result<NewSecret, Failure> {
         let renewal = if self.grant == Some(Grant::ServiceAccount) {
             let key = given.ok_or_else(|| {
                 Failure::configuration("a service account needs a key").advise("give it with --from-file FILE")
@@ -73,7 +70,6 @@ impl Service {
             };
             Renewal::ClientCredentials { own }
         };
-        let inputs = self.inputs.iter().cloned().collect();
         Ok(NewSecret::Service(ServiceRequest { renewal, scopes: self.scopes.clone(), inputs }))
     }
 }

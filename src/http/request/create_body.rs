@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{Discriminator, ObjectBuilder, OneOfBuilder, Schema
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::broker::{
-    self, CreateRequest, CredentialSecret, HostPattern, NewSecret, OwnClient, Renewal, ServiceRequest,
+    self, CreateRequest, CredentialSecret, GivenSecret, HostPattern, NewSecret, OwnClient, Renewal, ServiceRequest,
 };
 use crate::clock::UnixTime;
 use crate::secret::Secret;
@@ -64,6 +64,11 @@ pub(crate) struct ApiKeyBody {
     /// The end of the key's life in Unix seconds, as a number or as its decimal text.
     #[schema(schema_with = expiry)]
     expires_at: Option<UnixTime>,
+    /// The values that the provider's base URL needs, if its entry has `inputs` for API keys.
+    #[serde(default)]
+    inputs: BTreeMap<String, String>,
+    /// `false`: the key is never given out again.
+    exportable: Option<bool>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -76,6 +81,11 @@ pub(crate) struct UserPasswordBody {
     /// The password. It is never shown again.
     #[schema(value_type = String, min_length = 1, write_only)]
     password: Given,
+    /// The values that the provider's base URL needs, if its entry has `inputs` for passwords.
+    #[serde(default)]
+    inputs: BTreeMap<String, String>,
+    /// `false`: user name and password are never given out again.
+    exportable: Option<bool>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -88,6 +98,8 @@ pub(crate) struct HostScopedBody {
     /// The headers to send, by name. Each value is a secret.
     #[schema(value_type = BTreeMap<String, String>)]
     headers: Headers,
+    /// `false`: the headers are never given out again.
+    exportable: Option<bool>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -106,6 +118,8 @@ pub(crate) struct ClientCredentialsBody {
     /// The values that the provider's URLs need, if its entry has `inputs`.
     #[serde(default)]
     inputs: BTreeMap<String, String>,
+    /// `false`: the tokens are never given out.
+    exportable: Option<bool>,
 }
 
 impl<'de> Deserialize<'de> for ClientCredentialsBody {
@@ -136,6 +150,8 @@ struct ServiceAccountFields {
     /// The values that the provider's URLs need, if its entry has `inputs`.
     #[serde(default)]
     inputs: BTreeMap<String, String>,
+    /// `false`: the tokens are never given out.
+    exportable: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -151,7 +167,8 @@ impl TryFrom<ServiceAccountFields> for ServiceAccountBody {
         let account = account.map_err(|fault| validation::at("key", &fault))?;
         let renewal = Renewal::ServiceAccount(account);
         let request = ServiceRequest { renewal, scopes: fields.scopes, inputs: fields.inputs };
-        Ok(Self(CreateRequest { title: fields.title, secret: NewSecret::Service(request) }))
+        let (title, exportable) = (fields.title, fields.exportable);
+        Ok(Self(CreateRequest { title, secret: NewSecret::Service(request), exportable }))
     }
 }
 
@@ -164,25 +181,30 @@ impl CreateBody {
 
 impl From<CreateBody> for CreateRequest {
     fn from(body: CreateBody) -> Self {
+        let given = |secret, expires_at, inputs| NewSecret::Given(GivenSecret { secret, expires_at, inputs });
         match body {
-            CreateBody::ApiKey(ApiKeyBody { title, api_key, expires_at }) => {
-                Self { title, secret: NewSecret::Given(CredentialSecret::ApiKey(api_key.0), expires_at) }
+            CreateBody::ApiKey(ApiKeyBody { title, api_key, expires_at, inputs, exportable }) => {
+                Self { title, secret: given(CredentialSecret::ApiKey(api_key.0), expires_at, inputs), exportable }
             }
-            CreateBody::UserPassword(body) => {
-                let (username, password) = (body.username.0, body.password.0);
-                Self {
-                    title: body.title,
-                    secret: NewSecret::Given(CredentialSecret::UserPassword { username, password }, None),
-                }
+            CreateBody::UserPassword(UserPasswordBody { title, username, password, inputs, exportable }) => {
+                let secret = CredentialSecret::UserPassword { username: username.0, password: password.0 };
+                Self { title, secret: given(secret, None, inputs), exportable }
             }
-            CreateBody::HostScoped(HostScopedBody { title, host: Host(host), headers: Headers(headers) }) => {
-                Self { title, secret: NewSecret::Given(CredentialSecret::HostScoped { host, headers }, None) }
-            }
+            CreateBody::HostScoped(HostScopedBody {
+                title,
+                host: Host(host),
+                headers: Headers(headers),
+                exportable,
+            }) => Self {
+                title,
+                secret: given(CredentialSecret::HostScoped { host, headers }, None, BTreeMap::new()),
+                exportable,
+            },
             CreateBody::ClientCredentials(body) => {
                 let own = body.client_id.map(|id| OwnClient { id, secret: body.client_secret.map(|secret| secret.0) });
                 let renewal = Renewal::ClientCredentials { own };
                 let request = ServiceRequest { renewal, scopes: body.scopes, inputs: body.inputs };
-                Self { title: body.title, secret: NewSecret::Service(request) }
+                Self { title: body.title, secret: NewSecret::Service(request), exportable: body.exportable }
             }
             CreateBody::ServiceAccount(ServiceAccountBody(request)) => request,
         }

@@ -1,5 +1,7 @@
 //! Body of an update: a new title, a new secret, or both.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
@@ -55,6 +57,15 @@ pub(crate) struct UpdateFields {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = BTreeMap<String, String>, required = false)]
     headers: Option<Headers>,
+    /// All values that the provider's base URL needs; only beside a new secret, so that no other
+    /// host gets the stored one.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
+    inputs: Option<BTreeMap<String, String>>,
+    /// `false`: the secret is never given out again. It cannot become true again.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    exportable: Option<bool>,
 }
 
 impl UpdateFields {
@@ -73,17 +84,34 @@ impl UpdateFields {
             KindTag::HostScoped => self.host.is_some() || self.headers.is_some(),
         }
     }
+
+    /// Returns the member that is missing. A new destination needs the secret too: otherwise a
+    /// caller who cannot read the stored one could have it sent to another host.
+    fn missing_beside_destination(&self) -> Option<&'static str> {
+        match self.kind() {
+            Some(KindTag::HostScoped) if self.host.is_some() && self.headers.is_none() => Some("headers"),
+            Some(KindTag::ApiKey) if self.inputs.is_some() && self.api_key.is_none() => Some("api_key"),
+            Some(KindTag::UserPassword) if self.inputs.is_some() && self.username.is_none() => Some("username"),
+            Some(KindTag::UserPassword) if self.inputs.is_some() && self.password.is_none() => Some("password"),
+            None if self.inputs.is_some() => Some("one of api_key, username and password"),
+            _ => None,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for UpdateFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Self::deserialize(deserializer)?;
-        if fields.title.is_some() || fields.kind().is_some_and(|kind| fields.has(kind)) {
+        if let Some(missing) = fields.missing_beside_destination() {
+            return Err(de::Error::missing_field(missing));
+        }
+        let changes_more = fields.title.is_some() || fields.exportable.is_some();
+        if changes_more || fields.kind().is_some_and(|kind| fields.has(kind)) {
             return Ok(fields);
         }
         Err(match fields.kind {
-            Some(_) => de::Error::missing_field("one of title or a new secret"),
-            None => de::Error::missing_field("one of title, api_key, username, password, host, headers"),
+            Some(_) => de::Error::missing_field("one of title, exportable or a new secret"),
+            None => de::Error::missing_field("one of title, api_key, username, password, host, headers, exportable"),
         })
     }
 }
@@ -119,16 +147,20 @@ impl From<UpdateBody> for CredentialUpdate {
         | UpdateBody::HostScoped(fields)) = body;
         let own = |given: Option<Given>| given.map(|secret| secret.0);
         let secret = fields.kind().map(|kind| match kind {
-            KindTag::ApiKey => SecretUpdate::ApiKey { api_key: own(fields.api_key), expires_at: fields.expires_at },
+            KindTag::ApiKey => {
+                let (api_key, expires_at) = (own(fields.api_key), fields.expires_at);
+                SecretUpdate::ApiKey { api_key, expires_at, inputs: fields.inputs }
+            }
             KindTag::UserPassword => {
-                SecretUpdate::UserPassword { username: own(fields.username), password: own(fields.password) }
+                let (username, password) = (own(fields.username), own(fields.password));
+                SecretUpdate::UserPassword { username, password, inputs: fields.inputs }
             }
             KindTag::HostScoped => SecretUpdate::HostScoped {
                 host: fields.host.map(|host| host.0),
                 headers: fields.headers.map(|headers| headers.0),
             },
         });
-        Self { title: fields.title, secret }
+        Self { title: fields.title, secret, exportable: fields.exportable }
     }
 }
 
@@ -171,10 +203,31 @@ mod tests {
             json!({"expires_at": null}),
             json!({"username": "u"}),
             json!({"password": "p", "title": "t"}),
-            json!({"host": "a.example"}),
+            json!({"exportable": false}),
+            json!({"host": "a.example", "headers": {"A": "b"}}),
+            json!({"api_key": "k", "inputs": {"a": "b"}}),
+            json!({"username": "u", "password": "p", "inputs": {}}),
             json!({"type": "host_scoped", "headers": {"A": "b"}}),
         ] {
             assert_eq!(faults(&body), [], "{body}");
+        }
+    }
+
+    #[test]
+    fn new_destination_comes_with_the_secret() {
+        for (body, missing) in [
+            (json!({"host": "a.example"}), json!(["body", "headers"])),
+            (json!({"host": "a.example", "title": "t"}), json!(["body", "headers"])),
+            (json!({"type": "host_scoped", "host": "a.example"}), json!(["body", "host_scoped", "headers"])),
+            (json!({"type": "api_key", "inputs": {"a": "b"}}), json!(["body", "api_key", "api_key"])),
+            (json!({"expires_at": 5, "inputs": {"a": "b"}}), json!(["body", "api_key"])),
+            (json!({"username": "u", "inputs": {"a": "b"}}), json!(["body", "password"])),
+            (json!({"password": "p", "inputs": {"a": "b"}}), json!(["body", "username"])),
+        ] {
+            assert_eq!(faults(&body), [("missing", missing)], "{body}");
+        }
+        for body in [json!({"inputs": {"a": "b"}}), json!({"inputs": {}, "title": "t", "exportable": false})] {
+            assert_eq!(faults(&body).len(), 1, "{body}");
         }
     }
 

@@ -7,8 +7,8 @@ use super::route::{Authorized, route};
 use crate::broker::{Caller, CreateResponse, CredentialDetail, CredentialList, CredentialSummary, DeleteResponse};
 use crate::http::json::{JsonReply, Many, One, next_page};
 use crate::http::problem::{
-    CLIENT_NOT_LENT, GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, NOT_GRANTED, NOT_REFRESHABLE, OF_CREDENTIAL,
-    OF_PROVIDER, OF_STORING, PROVIDER_NOT_FOUND, Problem, QUOTA_EXCEEDED, SENDER_CONSTRAINED,
+    CLIENT_NOT_LENT, GRANT_REFUSED, KIND_NOT_SUPPORTED, NEEDS_REAUTH, NOT_EXPORTABLE, NOT_GRANTED, NOT_REFRESHABLE,
+    OF_CREDENTIAL, OF_PROVIDER, OF_STORING, PROVIDER_NOT_FOUND, Problem, QUOTA_EXCEEDED, SENDER_CONSTRAINED,
 };
 use crate::http::request::create_body::CreateBody;
 use crate::http::request::query;
@@ -33,7 +33,8 @@ route!(REFRESH: POST "/v1/integrations/{provider}/credentials/{cred_id}/refresh"
     Empty, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &NOT_REFRESHABLE, &KIND_NOT_SUPPORTED]],
     "Refresh an access token now", refresh);
 route!(TOKEN: GET "/v1/integrations/{provider}/credentials/{cred_id}/token", Some(UseIntegrations), OK, Commit,
-    MinTtl, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &SENDER_CONSTRAINED]], "Get the secret, refreshed first if needed", token);
+    MinTtl, [OF_CREDENTIAL, OF_PROVIDER, &[&NEEDS_REAUTH, &SENDER_CONSTRAINED, &NOT_EXPORTABLE]],
+    "Get the secret, refreshed first if needed", token);
 
 async fn list(request: Authorized<Caller>) -> Result<JsonReply<Many<CredentialSummary>>, Problem> {
     let page = query::page(request.query())?;

@@ -109,6 +109,7 @@ pub(crate) fn summary_of(
         refreshing: RefreshState::fresh(&new.material, new.refresh_at),
         origin: None,
         beside: None,
+        exportable: new.exportable,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::credential_record::{open_summary, summary_of};
-use super::metadata::{AdditionalToken, CredentialMetadata, NewCredential};
+use super::metadata::{AdditionalToken, CredentialMetadata, Exportable, NewCredential};
 use super::quota::{Quota, QuotaLimit};
 use super::quota_check::{added_by, check};
 use super::read::Credentials;
@@ -170,9 +170,12 @@ fn keep(
         let beside = Some(AdditionalToken { of: first.id, name: name.clone() });
         let again = reconnect.zip(old).map(|(how, old)| Replacement { id: old.id, ..how.clone() });
         let replaced = again.map(|how| replace(txn, &how, new.clone(), beside.clone())).transpose()?;
-        further.push(match replaced {
-            Some(ReplaceOutcome::Done(summary)) => *summary,
-            _ => insert(txn, *id, new, beside)?,
+        further.push(if let Some(ReplaceOutcome::Done(summary)) = replaced {
+            *summary
+        } else {
+            // A token that comes with one that is not exportable is not exportable either.
+            let exportable = Exportable(first.exportable.0 && new.exportable.0);
+            insert(txn, *id, &NewCredential { exportable, ..new.clone() }, beside)?
         });
     }
     Ok(KeptLogin::Kept { first, further })

@@ -10,7 +10,7 @@ use crate::kind::Kind;
 
 use super::refresh_state::RefreshState;
 use crate::policy::HostPattern;
-use crate::vault::crypto::fields::{as_json, fields};
+use crate::vault::crypto::fields::{Field, FieldWriter, Fields, as_json, fields};
 use crate::vault::revocations::queue::RevokedCredential;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 
@@ -58,6 +58,23 @@ pub struct CredentialMetadata {
     pub origin: Option<String>,
     /// The credential with the first token of the same login; OAuth 2 only.
     pub beside: Option<AdditionalToken>,
+    /// Permission to give the secret out.
+    pub exportable: Exportable,
+}
+
+/// Permission to give the secret of a credential out. It can be withdrawn, and never granted again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exportable(pub bool);
+
+/// Stored only if the permission is withdrawn. Records that are older than the field have it.
+impl Field for Exportable {
+    fn put(&self, tag: u8, to: &mut FieldWriter) {
+        (!self.0).then_some(false).put(tag, to);
+    }
+
+    fn get(tag: u8, from: &Fields<'_>) -> Option<Self> {
+        Option::<bool>::get(tag, from).map(|stored| Self(stored.unwrap_or(true)))
+    }
 }
 
 /// Marks an additional token of a login.
@@ -91,6 +108,7 @@ fields! {
         18 beside,
         19 server,
         20 inputs,
+        21 exportable,
     }
 }
 
@@ -178,6 +196,8 @@ pub struct NewCredential {
     pub expires_at: Option<UnixTime>,
     /// Time of the background's next refresh; OAuth 2 only.
     pub refresh_at: Option<UnixTime>,
+    /// Permission to give the secret out.
+    pub exportable: Exportable,
 }
 
 impl NewCredential {
@@ -196,6 +216,7 @@ impl NewCredential {
             client_id: None,
             expires_at: None,
             refresh_at: None,
+            exportable: Exportable(true),
         }
     }
 }

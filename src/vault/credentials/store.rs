@@ -4,7 +4,7 @@ use super::shared_grant::{RevocationScope, discard, is_shared, may_share_grant};
 use std::time::Duration;
 
 use super::credential_record::{new_records, open_secret, open_summary, rewrite, subject, summary_of};
-use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, NewCredential};
+use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, Exportable, NewCredential};
 use super::quota_check;
 use super::read::Credentials;
 use crate::id::{CredentialId, UserId};
@@ -166,6 +166,8 @@ pub(crate) fn replace(
         }
     }
     summary.title.clone_from(&before.title);
+    // The new secret of a credential that is not exportable is not exportable either.
+    summary.exportable = Exportable(before.exportable.0 && new.exportable.0);
     summary.origin.clone_from(&before.origin);
     summary.last_used_at = before.last_used_at;
     rewrite(txn, &old, &before, &summary, &new.material)?;

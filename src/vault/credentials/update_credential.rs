@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::credential_record::{open_secret, open_summary, retitle, rewrite, subject};
-use super::metadata::CredentialMetadata;
+use super::metadata::{CredentialMetadata, Exportable};
 use super::quota_check::{added_by_change, added_by_metadata, check};
 use super::read::Credentials;
 use crate::clock::UnixTime;
@@ -26,6 +26,8 @@ pub struct CredentialUpdate {
     pub title: Option<String>,
     /// The changes of the secret.
     pub secret: Option<SecretUpdate>,
+    /// `Some(false)` withdraws the permission to give the secret out; `Some(true)` only asserts it.
+    pub exportable: Option<bool>,
 }
 
 /// A new expiry; `None` if no end is known.
@@ -42,6 +44,8 @@ pub enum SecretUpdate {
         api_key: Option<Secret>,
         /// The expiry.
         expires_at: Option<NewExpiry>,
+        /// All values that the provider's base URL depends on.
+        inputs: Option<BTreeMap<String, String>>,
     },
     /// User name, password or both.
     UserPassword {
@@ -49,6 +53,8 @@ pub enum SecretUpdate {
         username: Option<Secret>,
         /// The password.
         password: Option<Secret>,
+        /// All values that the provider's base URL depends on.
+        inputs: Option<BTreeMap<String, String>>,
     },
     /// Host, headers or both. The headers are replaced as a whole.
     HostScoped {
@@ -68,6 +74,8 @@ pub enum UpdateOutcome {
     Absent,
     /// The credential is of this other kind and was not changed.
     OtherKind(Kind),
+    /// The permission to give the secret out was withdrawn. Nothing was changed.
+    NotExportable,
 }
 
 impl Credentials<'_> {
@@ -90,10 +98,22 @@ impl Credentials<'_> {
                 if let Some(title) = &amendment.title {
                     summary.title.clone_from(title);
                 }
+                if let Some(exportable) = amendment.exportable {
+                    if exportable && !before.exportable.0 {
+                        return Ok(UpdateOutcome::NotExportable);
+                    }
+                    summary.exportable = Exportable(exportable);
+                }
+                let is_withdrawn = summary.exportable != before.exportable;
                 let Some(secret) = &amendment.secret else {
                     check(txn.tx, &user, quota, added_by_metadata(&before, &summary))?;
                     retitle(txn, &old, &summary)?;
-                    txn.record(Action::CredentialRetitle, subject(&summary))?;
+                    if amendment.title.is_some() || !is_withdrawn {
+                        txn.record(Action::CredentialRetitle, subject(&summary))?;
+                    }
+                    if is_withdrawn {
+                        txn.record(Action::CredentialNoExport, subject(&summary))?;
+                    }
                     return Ok(UpdateOutcome::Done(Box::new(summary)));
                 };
                 let old_material = open_secret(txn, &old, &before)?;
@@ -104,6 +124,9 @@ impl Credentials<'_> {
                 check(txn.tx, &user, quota, added_by_change((&before, &old_material), (&summary, &material)))?;
                 rewrite(txn, &old, &before, &summary, &material)?;
                 txn.record(Action::CredentialChange, subject(&summary))?;
+                if is_withdrawn {
+                    txn.record(Action::CredentialNoExport, subject(&summary))?;
+                }
                 Ok(UpdateOutcome::Done(Box::new(summary)))
             })
             .await
@@ -111,10 +134,18 @@ impl Credentials<'_> {
 }
 
 impl SecretUpdate {
+    /// Returns the new values of the base URL, to be checked.
+    pub fn inputs_mut(&mut self) -> Option<&mut BTreeMap<String, String>> {
+        match self {
+            Self::ApiKey { inputs, .. } | Self::UserPassword { inputs, .. } => inputs.as_mut(),
+            Self::HostScoped { .. } => None,
+        }
+    }
+
     /// Changes metadata and secret; returns false, and changes nothing, if the kind differs.
     fn apply(&self, material: &mut CredentialSecret, summary: &mut CredentialMetadata) -> bool {
         match (self, material) {
-            (Self::ApiKey { api_key, expires_at }, CredentialSecret::ApiKey(there)) => {
+            (Self::ApiKey { api_key, expires_at, inputs }, CredentialSecret::ApiKey(there)) => {
                 if let Some(api_key) = api_key {
                     *there = api_key.clone();
                     summary.expires_at = None;
@@ -122,13 +153,19 @@ impl SecretUpdate {
                 if let Some(NewExpiry(end)) = expires_at {
                     summary.expires_at = *end;
                 }
+                if inputs.is_some() {
+                    summary.inputs.clone_from(inputs);
+                }
             }
             (
-                Self::UserPassword { username, password },
+                Self::UserPassword { username, password, inputs },
                 CredentialSecret::UserPassword { username: name, password: word },
             ) => {
                 replace(name, username.as_ref());
                 replace(word, password.as_ref());
+                if inputs.is_some() {
+                    summary.inputs.clone_from(inputs);
+                }
             }
             (Self::HostScoped { host, headers }, CredentialSecret::HostScoped { host: there, headers: sent }) => {
                 replace(there, host.as_ref());

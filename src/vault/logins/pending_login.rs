@@ -11,6 +11,7 @@ use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::jose::SigningKey;
 use crate::secret::Secret;
 use crate::store::PendingRow;
+use crate::vault::credentials::metadata::Exportable;
 use crate::vault::crypto::fields::{Value as _, as_json, fields};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys;
@@ -54,6 +55,8 @@ pub struct PendingAuthorization {
     pub reconnect: Option<CredentialId>,
     /// True if the reconnected credential may change to another account.
     pub any_account: bool,
+    /// Permission to give the tokens out.
+    pub exportable: Exportable,
     /// The state of a login on another device (RFC 8628), which has no redirect URI.
     pub device: Option<DevicePolling>,
     /// End of the audit log at the start. A user that was removed after it gets no credential.
@@ -113,6 +116,7 @@ fields! {
         18 expires_at,
         19 discovery,
         20 begun_at,
+        21 exportable,
     }
 }
 

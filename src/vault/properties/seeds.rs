@@ -20,8 +20,8 @@ use crate::vault::crypto::record as sealed_record;
 use crate::vault::txn::epoch_file;
 use crate::vault::txn::manifest::{Manifest, RestoreMark};
 use crate::vault::{
-    CredentialSecret, DevicePolling, LoginFlow, NewCredential, PendingAuthorization, Renewal, ReplacedTokens,
-    ServiceAccount, Tokens, TransferredCredential,
+    CredentialSecret, DevicePolling, Exportable, LoginFlow, NewCredential, PendingAuthorization, Renewal,
+    ReplacedTokens, ServiceAccount, Tokens, TransferredCredential,
 };
 
 /// The id of the credential in the seeds.
@@ -67,6 +67,7 @@ fn records() {
             client_id: Some("c".into()),
             expires_at: Some(UnixTime(9)),
             refresh_at: Some(UnixTime(8)),
+            exportable: Exportable(true),
         };
         let id = ID.parse().unwrap();
         let summary = summary_of(id, &new, UnixTime(1), UnixTime(2));
@@ -133,6 +134,7 @@ fn pending() -> PendingAuthorization {
         issuer: Some("https://issuer.example".into()),
         reconnect: Some(ID.parse().unwrap()),
         any_account: true,
+        exportable: Exportable(true),
         device: Some(DevicePolling { code: Secret::new("d"), interval: Duration::from_secs(5), next_poll_at: 7 }),
         begun_at: None,
         created_at: UnixTime(1),

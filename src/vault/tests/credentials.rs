@@ -105,11 +105,12 @@ async fn secret_changes_in_parts_and_keeps_its_kind() {
     let stored = bench.add("alice", "smtp", login).await;
     let who = AuditContext::system();
     let amend = |secret| bench.vault.credentials().update(&stored.user, &stored.id, secret, &who);
-    let password = SecretUpdate::UserPassword { username: None, password: Some(Secret::new("new")) };
-    amend(CredentialUpdate { title: None, secret: Some(password) }).await.unwrap();
+    let password = SecretUpdate::UserPassword { username: None, password: Some(Secret::new("new")), inputs: None };
+    amend(CredentialUpdate { title: None, secret: Some(password), exportable: None }).await.unwrap();
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1), ["me", "new"]);
-    let key = SecretUpdate::ApiKey { api_key: Some(Secret::new("k")), expires_at: None };
-    let refused = amend(CredentialUpdate { title: Some("x".into()), secret: Some(key) }).await.unwrap();
+    let key = SecretUpdate::ApiKey { api_key: Some(Secret::new("k")), expires_at: None, inputs: None };
+    let refused =
+        amend(CredentialUpdate { title: Some("x".into()), secret: Some(key), exportable: None }).await.unwrap();
     assert!(matches!(refused, UpdateOutcome::OtherKind(Kind::UserPassword)));
     let (summary, material) = bench.read(&stored).await.unwrap();
     assert_eq!((summary.title.as_str(), texts(&material)), ("a title", vec!["me".to_owned(), "new".to_owned()]));

@@ -149,6 +149,7 @@ fn new(user: &str, provider: &str, material: CredentialSecret) -> NewCredential 
         client_id: Some("client".into()),
         expires_at: Some(UnixTime(1_900_000_000)),
         refresh_at: None,
+        exportable: Exportable(true),
     }
 }
 
@@ -162,7 +163,7 @@ fn replacement(of: &CredentialMetadata) -> Replacement {
 }
 
 fn title(title: &str) -> CredentialUpdate {
-    CredentialUpdate { title: Some(title.into()), secret: None }
+    CredentialUpdate { title: Some(title.into()), secret: None, exportable: None }
 }
 
 fn tokens(access: &str, refresh: &str) -> CredentialSecret {

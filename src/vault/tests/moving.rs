@@ -15,7 +15,8 @@ fn who() -> AuditContext {
 async fn exported(bench: &Bench) -> Vec<TransferredCredential> {
     let mut writer = bench.vault.transfer().begin_export(Vec::new(), &Secret::new(PASSPHRASE)).unwrap().unwrap();
     for user in bench.vault.users().list().unwrap() {
-        for one in bench.vault.transfer().export(&user.id, None, None, 100, &who()).await.unwrap() {
+        let all = bench.vault.transfer().export(&user.id, None, (None, 100), &who(), |_| true).await.unwrap();
+        for one in all.credentials {
             writer.add(&one).unwrap();
         }
     }
@@ -42,6 +43,8 @@ fn everything() -> NewCredential {
         scopes: Some(vec!["repo".into()]),
         username: Some("alice".into()),
         server: Some("https://mcp.example/mcp".into()),
+        inputs: Some(BTreeMap::from([("subdomain".into(), "acme".into())])),
+        exportable: Exportable(false),
         account: Some("7".into()),
         client_id: Some("c".into()),
         expires_at: Some(UnixTime(1_800_003_600)),

@@ -21,6 +21,7 @@ pub(super) fn login(bench: &Bench, of: &str) -> PendingAuthorization {
         device: None,
         reconnect: Some("0192d3f0-7c3a-7000-8000-00000000000f".parse().unwrap()),
         any_account: true,
+        exportable: Exportable(true),
         begun_at: None,
         created_at: bench.clock.now(),
         expires_at: bench.clock.now().plus(Duration::from_secs(600)),

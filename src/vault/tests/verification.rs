@@ -52,8 +52,8 @@ async fn rows_put_back_are_reported() {
     let of = |id: &str| id.parse::<CredentialId>().unwrap();
     let alice = user("alice");
     bench.vault.credentials().update(&alice, &of(&first), title("new"), &AuditContext::system()).await.unwrap();
-    let secret = SecretUpdate::ApiKey { api_key: Some(Secret::new("new")), expires_at: None };
-    let amendment = CredentialUpdate { title: None, secret: Some(secret) };
+    let secret = SecretUpdate::ApiKey { api_key: Some(Secret::new("new")), expires_at: None, inputs: None };
+    let amendment = CredentialUpdate { title: None, secret: Some(secret), exportable: None };
     bench.vault.credentials().update(&alice, &of(&second), amendment, &AuditContext::system()).await.unwrap();
     bench
         .vault

@@ -89,32 +89,47 @@ impl<'v> Transfer<'v> {
     }
 
     /// Exports up to `limit` credentials of a user after `after`. The audit rows are on disk
-    /// before this returns.
+    /// before this returns. Secrets of credentials that `may_leave` rejects are not read.
     pub async fn export(
         self,
         user: &UserId,
         provider: Option<&ProviderName>,
-        after: Option<CredentialId>,
-        limit: u32,
+        (after, limit): (Option<CredentialId>, u32),
         who: &AuditContext,
-    ) -> Result<Vec<TransferredCredential>, VaultError> {
+        may_leave: impl Fn(&CredentialMetadata) -> bool + Send + Sync + 'static,
+    ) -> Result<ExportedPage, VaultError> {
         let (user, provider) = (user.clone(), provider.cloned());
         let after = after.map_or_else(String::new, |id| id.to_string());
         self.core
             .write(who, move |txn| {
                 let provider = provider.as_ref().map(ProviderName::as_str);
                 let rows = txn.tx.credentials(user.as_str(), provider, &after, Some(limit))?;
-                let mut left = Vec::with_capacity(rows.len());
+                let mut page = ExportedPage { credentials: Vec::with_capacity(rows.len()), left_out: 0, last: None };
                 for row in &rows {
                     let summary = open_summary(txn.keyring, row)?;
+                    page.last = Some(summary.id);
+                    if !may_leave(&summary) {
+                        page.left_out += 1;
+                        continue;
+                    }
                     let material = open_secret_in(txn.tx, txn.keyring, row, &summary)?;
                     txn.record(Action::CredentialExport, subject(&summary))?;
-                    left.push(TransferredCredential { summary, material, registration: None });
+                    page.credentials.push(TransferredCredential { summary, material, registration: None });
                 }
-                Ok(left)
+                Ok(page)
             })
             .await
     }
+}
+
+/// A page of an export.
+pub struct ExportedPage {
+    /// The credentials with their secrets.
+    pub credentials: Vec<TransferredCredential>,
+    /// Number of credentials that may not leave the vault.
+    pub left_out: usize,
+    /// The last credential of the page, exported or not; `None` if there are no more.
+    pub last: Option<CredentialId>,
 }
 
 /// An import of several credentials, one after the other.

@@ -62,6 +62,7 @@ actions! {
     CredentialRead "credential.read" "ok",
     CredentialDelete "credential.delete" "ok",
     CredentialChange "credential.change" "ok",
+    CredentialNoExport "credential.no_export" "ok",
     CredentialImport "credential.import" "ok",
     CredentialExport "credential.export" "ok",
     RefreshBegin "refresh.begin" "ok",

@@ -68,6 +68,19 @@ async fn device_login_connects_an_account() {
 }
 
 #[tokio::test]
+async fn device_login_can_keep_its_tokens_inside() {
+    let server = server().await;
+    let begun = begin(&server, &json!({"exportable": false})).await;
+    decide(&begun, "approve").await;
+    server.clock.advance(Duration::from_secs(5));
+    let id = poll(&server, &begun.token).await.is(200).json()["credentials_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/integrations/sandbox/credentials/{id}");
+    assert_eq!(server.get(&path).key(&server.key).send().await.is(200).json()["exportable"], false);
+    let refused = server.get(&format!("{path}/token")).key(&server.key).send().await.is(403);
+    assert_eq!(refused.json()["type"], "/problems/not-exportable");
+}
+
+#[tokio::test]
 async fn device_reconnect_keeps_the_id() {
     let server = server().await;
     // It is dev's; the other device logs in as alice.

@@ -3,6 +3,7 @@
 mod callback_origins;
 mod connect;
 mod device;
+mod exportable;
 mod failures;
 mod flow;
 mod inputs;

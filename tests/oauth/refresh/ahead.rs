@@ -15,7 +15,7 @@ use strongroom::clock::{Clock, UnixTime};
 use strongroom::id::{CredentialId, UserId};
 use strongroom::sandbox::{Conduct, SandboxEndpoint};
 use strongroom::secret::Secret;
-use strongroom::vault::{AuditContext, CredentialSecret, CredentialStatus, NewCredential, Tokens};
+use strongroom::vault::{AuditContext, CredentialSecret, CredentialStatus, Exportable, NewCredential, Tokens};
 
 const HOUR: i64 = 3_600;
 
@@ -144,6 +144,7 @@ impl Rotating {
                 client_id: Some("c".to_owned()),
                 expires_at: Some(ends),
                 refresh_at: Some(UnixTime(ends.0 - 240)),
+                exportable: Exportable(true),
                 material: CredentialSecret::OAuth2(Tokens {
                     renewal: None,
                     access_token: Secret::new(format!("at-{token}")),

@@ -38,6 +38,8 @@ async fn fresh_token_sends_nothing_and_ending_one_refreshes() {
     assert_eq!(first.header("Cache-Control"), Some("no-store"));
     let first = first.json();
     assert_eq!(first["token_type"], "Bearer");
+    let sent = (&first["in"], &first["name"], &first["prefix"]);
+    assert_eq!(sent, (&json!("header"), &json!("Authorization"), &json!("Bearer ")));
     assert_eq!(first["scopes"], json!(["profile"]));
     assert_eq!(first["expires_at"], server.clock.now().0 + 3_600);
     assert_eq!(server.token_requests(), 1, "the code's own");
@@ -83,16 +85,21 @@ async fn min_ttl_is_at_most_half_of_the_tokens_life() {
 async fn other_kinds_return_their_secret() {
     let server = Server::start().await;
     for (provider, body, secret) in [
-        ("openai", json!({"type": "api_key", "api_key": "sk-1", "title": ""}), json!({"api_key": "sk-1"})),
+        (
+            "openai",
+            json!({"type": "api_key", "api_key": "sk-1", "title": ""}),
+            json!({"api_key": "sk-1", "in": "header",
+            "name": "Authorization", "prefix": "Bearer ", "base_url": "https://api.openai.com/v1"}),
+        ),
         (
             "smtp",
             json!({"type": "user_password", "username": "u", "password": "p", "title": ""}),
-            json!({"username": "u", "password": "p"}),
+            json!({"username": "u", "password": "p", "in": null, "name": null, "prefix": null, "base_url": null}),
         ),
         (
             "http",
             json!({"type": "host_scoped", "host": "a.example", "headers": {"X-K": "v"}, "title": ""}),
-            json!({"headers": {"X-K": "v"}}),
+            json!({"headers": {"X-K": "v"}, "in": "header", "name": null, "prefix": null, "base_url": null}),
         ),
     ] {
         let path = format!("/v1/integrations/{provider}/credentials");
@@ -152,10 +159,12 @@ async fn credential_is_shown_with_its_status() {
         ("reauth_before", json!(now + 30 * 86_400)),
         ("may_be_stale", json!(false)),
         ("beside", Value::Null),
+        ("inputs", Value::Null),
+        ("exportable", json!(true)),
     ] {
         assert_eq!(shown[name], value, "{name}");
     }
-    assert_eq!(shown.as_object().unwrap().len(), 8 + 12);
+    assert_eq!(shown.as_object().unwrap().len(), 8 + 14);
     server.get(&of("github", &id, "")).key(&server.key).send().await.is(404);
 }
 
@@ -327,7 +336,7 @@ async fn patch_changes_title_or_secret_and_keeps_the_id() {
     assert_eq!((&shown.json()["id"], &shown.json()["title"]), (&json!(id), &json!("new")));
     assert_eq!(shown.json()["expires_at"], 1_900_000_000);
     assert_eq!(shown.json()["updated_at"], server.clock.now().0);
-    assert_eq!(token(&server, "openai", &id).await.is(200).json(), json!({"api_key": "k2"}));
+    assert_eq!(token(&server, "openai", &id).await.is(200).json()["api_key"], "k2");
     for (body, status) in [
         (json!({}), 422),
         (json!({"title": 1}), 422),
@@ -337,7 +346,7 @@ async fn patch_changes_title_or_secret_and_keeps_the_id() {
     ] {
         assert_eq!(patch("openai", &id, body.clone()).await.status, status, "{body}");
     }
-    assert_eq!(token(&server, "openai", &id).await.is(200).json(), json!({"api_key": "k2"}));
+    assert_eq!(token(&server, "openai", &id).await.is(200).json()["api_key"], "k2");
     patch("github", &id, json!({"title": "x"})).await.is(404);
 
     let account = server.connect("sandbox").await;
