@@ -132,7 +132,8 @@ CREATE TABLE pending_authorization (
 CREATE INDEX pending_authorization_expiry ON pending_authorization (expires_at);
 CREATE INDEX pending_authorization_user ON pending_authorization (user);
 
--- API keys: only an HMAC of each key, under a key of the keyring. `mac` covers the whole row.
+-- API keys: only an HMAC of each key, under a key of the keyring. `mac` covers the whole row, with
+-- the grants of the key.
 CREATE TABLE api_key (
     id TEXT NOT NULL PRIMARY KEY,
     lookup BLOB NOT NULL UNIQUE CHECK (length(lookup) = 32),
@@ -143,6 +144,8 @@ CREATE TABLE api_key (
     permissions TEXT NOT NULL,
     providers TEXT NOT NULL,
     credentials TEXT NOT NULL,
+    grants_only INTEGER NOT NULL CHECK (grants_only IN (0, 1)),
+    grants BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
     revoked_at INTEGER,

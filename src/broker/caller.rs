@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::{Error, NotGranted};
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::Permissions;
-use crate::vault::{Actor, AuditContext, CheckedState, CredentialMetadata, KeyHolder, KeyLimits};
+use crate::vault::{Actor, ApiKey, AuditContext, CheckedState, CredentialMetadata, KeyHolder, KeyLimits};
 
 /// The holder of a valid API key or access token, and the permissions of that key or token.
 #[derive(Clone, Debug)]
@@ -51,6 +51,27 @@ impl Administrator {
     pub fn command_line(user: Option<UserId>) -> Self {
         let holder = user.map_or(KeyHolder::Service { users: Vec::new() }, KeyHolder::User);
         Self { holder, who: AuditContext::command_line(), limits: Arc::default() }
+    }
+
+    /// Checks that the administrator may decide what other keys may do.
+    pub(super) fn require_unlimited(&self) -> Result<(), Error> {
+        if self.limits.are_none() { Ok(()) } else { Err(Error::NotGranted(NotGranted::Administration)) }
+    }
+
+    /// Checks that the administrator is not the API key that the request is about.
+    pub(super) fn require_other(&self, key: ApiKeyId) -> Result<(), Error> {
+        if self.who.actor == Actor::ApiKey(key) { Err(Error::NotGranted(NotGranted::OwnKey)) } else { Ok(()) }
+    }
+
+    /// Returns true if the API key acts for no other users than the administrator.
+    pub(super) fn covers(&self, key: &ApiKey) -> bool {
+        match (&self.holder, &key.holder) {
+            (own, KeyHolder::User(user)) => own.acts_for(user),
+            (KeyHolder::User(_), KeyHolder::Service { .. }) => false,
+            (KeyHolder::Service { users: own }, KeyHolder::Service { users }) => {
+                own.is_empty() || !users.is_empty() && users.iter().all(|pattern| own.contains(pattern))
+            }
+        }
     }
 }
 

@@ -120,6 +120,12 @@ pub enum Error {
     /// The API key is limited to other providers or credentials.
     #[error("{0}")]
     NotGranted(NotGranted),
+    /// Members of the request have values that cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Members(Vec<MemberFault>),
+    /// The administrator has no such grant.
+    #[error("Grant not found")]
+    GrantNotFound,
     /// The user has no such credential.
     #[error("Credentials not found")]
     CredentialNotFound,
@@ -225,6 +231,36 @@ pub enum StateFault {
     UserRemoved,
 }
 
+/// A member of a request with a value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct MemberFault {
+    /// Name of the member.
+    pub member: &'static str,
+    /// Place in the list, if the member is one.
+    pub index: Option<usize>,
+    /// Reason.
+    pub reason: String,
+}
+
+impl MemberFault {
+    /// Builds the fault of a member that is not a list.
+    pub(super) fn new(member: &'static str, reason: impl Into<String>) -> Self {
+        Self { member, index: None, reason: reason.into() }
+    }
+
+    /// Builds the fault of an item of a list.
+    pub(super) fn item(member: &'static str, index: usize, reason: impl Into<String>) -> Self {
+        Self { member, index: Some(index), reason: reason.into() }
+    }
+}
+
+impl From<MemberFault> for Error {
+    fn from(fault: MemberFault) -> Self {
+        Self::Members(vec![fault])
+    }
+}
+
 /// Reason why the limits of an API key do not allow a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGranted {
@@ -237,6 +273,12 @@ pub enum NotGranted {
     /// The key is limited to some credentials, and the request would create another one.
     #[error("This API key is limited to some credentials and cannot create new ones.")]
     NewCredential,
+    /// The key is limited, and the request changes what other keys may do.
+    #[error("This API key is limited to some providers or credentials and cannot manage grants and approvals.")]
+    Administration,
+    /// The request is about the key itself.
+    #[error("An API key cannot change its own grants, nor decide about its own requests.")]
+    OwnKey,
 }
 
 impl Error {

@@ -31,7 +31,10 @@ mod transfer;
 mod vault;
 mod vault_admin;
 
-pub use admin::{BackupStatus, FreeDisk, RevocationList, UselessLimit, WaitingRevocation, backup_name, backup_status};
+pub use admin::{
+    BackupStatus, EffectName, ExplainRequest, FreeDisk, GrantExplanation, GrantFilter, GrantList, GrantView,
+    RevocationList, UselessLimit, WaitingRevocation, backup_name, backup_status,
+};
 pub use caller::{Administrator, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
@@ -39,7 +42,7 @@ pub use credentials::{
     DeleteResponse, GivenSecret, NewSecret, NoBaseUrl, ServiceRequest, ShownBeside, ShownError, UserCredential,
     service_account,
 };
-pub use error::Error;
+pub use error::{Error, MemberFault};
 pub use installation::{Installation, StartError};
 pub use login::{
     CompleteRequest, CompleteResponse, DeviceInitiateRequest, DeviceInitiateResponse, DevicePoll, DevicePollRequest,
@@ -61,13 +64,13 @@ pub use vault_admin::VaultAdmin;
 
 // The fault of an input in `Error::Inputs`.
 pub use crate::catalog::input::InputFault;
-// The host of a host-scoped credential.
-pub use crate::policy::HostPattern;
+// The host of a host-scoped credential, and the parts of a grant.
+pub use crate::policy::{AllowTerms, Approval, Effect, HostPattern, MethodRule, PathPattern, Rate};
 // Types of the vault in the requests and the answers of the use cases.
 pub use crate::vault::{
     Actor, ApiKey, ApiKeyUpdate, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
     CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, KeyHolder, KeyLimits, KeySlot,
-    MasterKey, MasterKeyError, NewApiKey, NewExpiry, OpenMode, OwnClient, ProxiedRequest, Renewal, Repair,
+    MasterKey, MasterKeyError, NewApiKey, NewExpiry, NewGrant, OpenMode, OwnClient, ProxiedRequest, Renewal, Repair,
     SecretUpdate, SlotAdded, SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError,
     Verification, audit_actions, check_files,
 };

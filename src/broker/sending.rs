@@ -18,7 +18,6 @@ use crate::id::CredentialId;
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{BuildError, DpopProver};
-use crate::policy::KeyGrant;
 use crate::secret::Secret;
 use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest, SecretUse, Tokens};
 
@@ -61,15 +60,6 @@ impl SecretToSend {
     }
 }
 
-/// The grants of an API key.
-#[derive(Clone, Debug, Default)]
-pub struct KeyGrants {
-    /// True if the key may only do what a grant allows.
-    pub grants_only: bool,
-    /// The grants.
-    pub grants: Vec<KeyGrant>,
-}
-
 impl Broker {
     /// Returns the metadata of a credential that the caller may use.
     pub fn credential_to_send(&self, caller: &Caller, id: &CredentialId) -> Result<CredentialMetadata, Error> {
@@ -79,11 +69,6 @@ impl Broker {
     /// Returns the catalogue's entry of a provider.
     pub fn entry(&self, provider: &str) -> Option<&Entry> {
         self.0.catalog.get(provider).map(|known| &known.entry)
-    }
-
-    /// Returns the grants of the caller's API key.
-    pub fn key_rules(&self, _caller: &Caller) -> Result<KeyGrants, Error> {
-        Ok(KeyGrants::default())
     }
 
     /// Returns the clock.

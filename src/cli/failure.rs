@@ -113,6 +113,9 @@ impl From<broker::Error> for Failure {
     fn from(error: broker::Error) -> Self {
         match error {
             broker::Error::Vault(error) => error.into(),
+            error @ broker::Error::GrantNotFound => {
+                Self::new(error.to_string()).advise("`strongroom grant list` lists all grants")
+            }
             other => Self::new(other.to_string()),
         }
     }

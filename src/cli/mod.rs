@@ -15,6 +15,7 @@ mod credential;
 mod dev_instance;
 mod doctor;
 mod failure;
+mod grant;
 mod hardening;
 mod init;
 mod key;
@@ -60,6 +61,8 @@ enum Command {
     User(user::UserCommand),
     #[command(subcommand)]
     Key(key::KeyCommand),
+    #[command(subcommand)]
+    Grant(grant::GrantCommand),
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
     #[command(subcommand)]
@@ -123,6 +126,7 @@ impl Cli {
             Some(Command::Serve(serve)) => serve.run(context),
             Some(Command::User(user)) => user.run(context, &mut out),
             Some(Command::Key(key)) => key.run(context, &mut out),
+            Some(Command::Grant(grant)) => grant.run(context, &mut out),
             Some(Command::Provider(provider)) => provider.run(context, &mut out),
             Some(Command::Credential(credential)) => credential.run(context, &mut out),
             Some(Command::Connect(connect)) => connect.run(context, &mut out),

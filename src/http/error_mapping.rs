@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::problem::{self, Problem};
-use crate::broker::{Error, InputFault, NoBaseUrl, StoreError, VaultError};
+use crate::broker::{Error, InputFault, MemberFault, NoBaseUrl, StoreError, VaultError};
 use crate::proxy::{InjectError, ProxyError};
 use crate::validation::RequestFault;
 
@@ -49,6 +51,8 @@ impl From<Error> for Problem {
             Error::Inputs(faults) => return Self::faults(inputs_faults(faults)),
             Error::LoginUrlTooLong => return Self::faults(vec![fault_at(&["body"], &error)]),
             Error::StaysNotExportable => return Self::faults(vec![fault_at(&["body", "exportable"], &error)]),
+            Error::Members(faults) => return Self::faults(faults.iter().map(member_fault).collect()),
+            Error::GrantNotFound => &problem::GRANT_NOT_FOUND,
             Error::OwnClientIncomplete => {
                 let loc = ["body", "client_credentials", "client_secret"].map(str::to_owned);
                 return Self::faults(vec![RequestFault::new("missing", loc, format!("Field required: {error}"))]);
@@ -152,6 +156,12 @@ fn logged_cause(error: &Error) -> Option<String> {
 /// Returns a row of the 422 list about this place.
 fn fault_at(place: &[&str], error: &Error) -> RequestFault {
     RequestFault::value(place.iter().map(|part| (*part).to_owned()), &error.to_string())
+}
+
+/// Returns a row of the 422 list at its member.
+fn member_fault(fault: &MemberFault) -> RequestFault {
+    let loc = ["body".into(), fault.member.into()].into_iter().chain(fault.index.map(Value::from));
+    RequestFault::value(loc, &fault.reason)
 }
 
 /// Returns the rows of the 422 list, each at its input.

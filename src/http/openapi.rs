@@ -215,12 +215,15 @@ const OF_KEY: &[&ProblemType] = &[
 fn query_parameters(query: Query) -> Vec<(&'static str, ObjectBuilder, &'static str)> {
     let limit = "Maximum number of entries; the header Link then names the next page.";
     let limit = ("limit", of(Type::Integer).minimum(Some(1)), limit);
+    let id = || of(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
     match query {
         Query::Empty => Vec::new(),
-        Query::Page => {
-            let id = of(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
-            vec![limit, ("after", id, "Only entries after the one with this id.")]
-        }
+        Query::Page => vec![limit, ("after", id(), "Only entries after the one with this id.")],
+        Query::Grants => vec![
+            ("key", id(), "Only grants of the API key with this id."),
+            limit,
+            ("after", id(), "Only entries after the one with this id."),
+        ],
         Query::Providers => vec![
             ("configured", of(Type::Boolean), "Only providers that are configured, or only the others."),
             (
@@ -262,7 +265,12 @@ mod tests {
             assert!(operation["responses"][route.success.as_str()].is_object(), "{}", route.pattern);
             let parameters: Vec<_> = operation["parameters"].as_array().into_iter().flatten().collect();
             let lists_pages = parameters.iter().any(|parameter| parameter["name"] == "after");
-            assert_eq!(lists_pages, matches!(route.query, Query::Page | Query::Providers), "{}", route.pattern);
+            assert_eq!(
+                lists_pages,
+                matches!(route.query, Query::Page | Query::Grants | Query::Providers),
+                "{}",
+                route.pattern
+            );
             let keys = operation["security"].as_array().map(Vec::len);
             assert_eq!(keys, Some(if route.permission.is_some() { 2 } else { 0 }), "{}", route.pattern);
         }

@@ -101,6 +101,8 @@ problems! {
     NO_DEVICE_FLOW = NOT_FOUND "device-flow-not-offered" "There is no device flow here";
     /// The user has no such credential.
     CREDENTIAL_NOT_FOUND = NOT_FOUND "credential-not-found" "The credential does not exist";
+    /// There is no such grant, or it is of an API key of other users.
+    GRANT_NOT_FOUND = NOT_FOUND "grant-not-found" "The grant does not exist";
     /// The credential belongs to another provider.
     CREDENTIAL_OF_ANOTHER_PROVIDER =
         NOT_FOUND "credential-of-another-provider" "The credential belongs to another provider";

@@ -95,6 +95,21 @@ impl<'g> PolicyDecision<'g> {
     }
 }
 
+impl fmt::Display for PolicyDecision<'_> {
+    /// Names the rule that decides.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allowed(grants) => match grants.first() {
+                Some(grant) => write!(f, "allowed by grant {}", grant.id),
+                None => f.write_str("allowed: the key is not limited to grants"),
+            },
+            Self::NeedsApproval { rule, .. } => write!(f, "needs approval: grant {} asks for it", rule.id),
+            Self::DeniedByGrant(grant) => write!(f, "denied by grant {}", grant.id),
+            Self::DeniedByDefault => f.write_str("denied: no grant of the key allows the request"),
+        }
+    }
+}
+
 /// A decision, and the reason for which each of the other grants does not match.
 #[derive(Clone, Debug)]
 pub struct Explanation<'g> {
@@ -107,15 +122,7 @@ pub struct Explanation<'g> {
 impl fmt::Display for Explanation<'_> {
     /// Writes one line for the decision, and one for each grant that does not match.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.decision {
-            PolicyDecision::Allowed(grants) => match grants.first() {
-                Some(grant) => write!(f, "allowed by grant {}", grant.id)?,
-                None => write!(f, "allowed: the key is not limited to grants")?,
-            },
-            PolicyDecision::NeedsApproval { rule, .. } => write!(f, "needs approval: grant {} asks for it", rule.id)?,
-            PolicyDecision::DeniedByGrant(grant) => write!(f, "denied by grant {}", grant.id)?,
-            PolicyDecision::DeniedByDefault => write!(f, "denied: no grant of the key allows the request")?,
-        }
+        write!(f, "{}", self.decision)?;
         for (grant, mismatch) in &self.missed {
             write!(f, "\ngrant {} does not match: {mismatch}", grant.id)?;
         }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use http::Method;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::destination::Destination;
 use super::glob::PathPattern;
@@ -14,7 +17,7 @@ use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, GrantId, ProviderName};
 
 /// One row of an API key's table of grants. An empty list matches everything that the key may use.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyGrant {
     /// The id.
     pub id: GrantId,
@@ -55,7 +58,8 @@ pub struct AllowTerms {
 }
 
 /// Approval of requests by a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
 pub enum Approval {
     /// The request is sent at once.
     #[default]

@@ -176,7 +176,7 @@ impl Proxy {
         explanation: &Explanation<'_>,
         summary: &CredentialMetadata,
     ) -> Result<(), ProxyError> {
-        if decision.is_denied() {
+        if decision.is_denied() || matches!(decision, PolicyDecision::NeedsApproval { .. }) {
             return Err(ProxyError::Denied(explanation.to_string()));
         }
         for (grant, rate) in decision.rates() {

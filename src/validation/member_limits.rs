@@ -34,6 +34,9 @@ pub fn member_limit(name: &str) -> MemberLimit {
         "api_key" | "username" | "password" | "client_secret" | "key" | "code" | "state_token" | "device_token" => {
             MemberLimit::bytes(64 * KIB)
         }
+        "providers" | "credentials" | "hosts" | "methods" | "paths" => {
+            MemberLimit { items: 100, ..MemberLimit::bytes(16 * KIB) }
+        }
         "headers" => MemberLimit { items: 64, ..MemberLimit::bytes(32 * KIB) },
         "inputs" => MemberLimit { items: 32, item_bytes: 4 * KIB, bytes: 32 * KIB },
         "callback_params" => MemberLimit { items: 64, item_bytes: 4 * KIB, bytes: 256 * KIB },
@@ -139,6 +142,8 @@ mod tests {
             ("state_metadata", json!({"a": vec![0; 8_000]}), json!({"a": vec![json!([]); 8_000]})),
             ("headers", named(64, "x"), named(65, "x")),
             ("headers", named(64, &"x".repeat(500)), named(64, &"x".repeat(512))),
+            ("paths", json!(vec!["/x"; 100]), json!(vec!["/x"; 101])),
+            ("hosts", json!(vec!["x".repeat(163); 100]), json!(vec!["x".repeat(164); 100])),
             ("inputs", named(32, "x"), named(33, "x")),
             ("inputs", json!({"a": text(4000)}), json!({"a": text(4096)})),
             ("callback_params", named(64, &"x".repeat(4000)), named(65, "x")),

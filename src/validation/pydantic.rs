@@ -6,6 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::fault::{Fault, InputProblem, Step, Type};
+use super::nearest::{did_you_mean, nearest};
 
 /// One fault of a request: a row of the 422 list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,19 +36,37 @@ impl RequestFault {
 
 impl From<&Fault> for RequestFault {
     fn from(fault: &Fault) -> Self {
-        let (kind, msg) = words(&fault.problem);
+        let (kind, mut msg) = words(&fault.problem);
+        match (&fault.problem, fault.path.last()) {
+            (InputProblem::UnknownField(known), Some(written)) => {
+                msg += &did_you_mean(nearest(written.name(), known.iter().copied()));
+            }
+            (InputProblem::UnknownWord(_, known), Some(Step::Field(name))) if *name != "type" => {
+                let msg = format!("Input should be one of {}", quoted(known));
+                let path = fault.path.iter().map(step);
+                return Self { kind: "enum", loc: std::iter::once("body".into()).chain(path).collect(), msg };
+            }
+            _ => {}
+        }
         let path = match (&fault.problem, fault.path.as_slice()) {
             // The tag is told at the union, as the original does.
             (InputProblem::UnknownWord(..), [above @ .., Step::Field("type")]) => above,
             (_, path) => path,
         };
-        let step = |step: &Step| match step {
-            Step::Field(name) | Step::Tag(name) => Value::from(*name),
-            Step::Key(name) => Value::from(shown(name)),
-            Step::Index(index) => Value::from(*index),
-        };
         Self { kind, loc: std::iter::once("body".into()).chain(path.iter().map(step)).collect(), msg }
     }
+}
+
+fn step(step: &Step) -> Value {
+    match step {
+        Step::Field(name) | Step::Tag(name) => Value::from(*name),
+        Step::Key(name) => Value::from(shown(name)),
+        Step::Index(index) => Value::from(*index),
+    }
+}
+
+fn quoted(known: &[&str]) -> String {
+    known.iter().filter(|word| !word.is_empty()).map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ")
 }
 
 /// A name that the caller chose, if it looks like one: a secret may have been put there by mistake.
@@ -64,8 +83,7 @@ fn words(problem: &InputProblem) -> (&'static str, String) {
         InputProblem::UnknownField(_) => ("extra_forbidden", "Extra inputs are not permitted"),
         InputProblem::TagMissing => ("union_tag_not_found", "Unable to extract tag using discriminator 'type'"),
         InputProblem::TagUnknown(known) | InputProblem::UnknownWord(_, known) => {
-            let known = known.iter().filter(|tag| !tag.is_empty());
-            let expected = known.map(|tag| format!("'{tag}'")).collect::<Vec<_>>().join(", ");
+            let expected = quoted(known);
             let msg = format!("Input tag found using 'type' does not match any of the expected tags: {expected}");
             return ("union_tag_invalid", msg);
         }

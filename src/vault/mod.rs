@@ -38,6 +38,7 @@ mod users;
 pub(crate) use crate::store::CheckedState;
 pub use crate::store::{AuditFilter, AuditRow, StoreError, check_files, folder_of};
 pub use api_keys::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
+pub use api_keys::key_grants::{GrantRefused, KeyGrants, NewGrant};
 pub use api_keys::limits::{KeyLimits, TooManyLimits};
 pub use api_keys::update::{ApiKeyUpdate, UpdateRefused};
 pub use audit::chain::AuditFault;

@@ -11,6 +11,7 @@ mod canaries;
 mod contract_errors;
 mod contract_models;
 mod exportable;
+mod grants;
 mod key_limits;
 mod limits;
 mod overload;

@@ -234,7 +234,7 @@ impl Server {
     }
 }
 
-fn new_key(holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> NewApiKey {
+pub fn new_key(holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> NewApiKey {
     let permissions = permissions.iter().copied().collect();
     NewApiKey { name: None, holder, permissions, limits: KeyLimits::default(), expires_at }
 }

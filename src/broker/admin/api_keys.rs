@@ -1,9 +1,11 @@
 //! API keys: create, list, change and revoke.
 
 use crate::broker::vault_admin::VaultAdmin;
-use crate::id::{ApiKeyId, CredentialId, ProviderName};
+use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
 use crate::secret::Secret;
-use crate::vault::{ApiKey, ApiKeyUpdate, KeyHolder, KeyLimits, NewApiKey, UpdateRefused, VaultError};
+use crate::vault::{
+    ApiKey, ApiKeyUpdate, CredentialMetadata, KeyHolder, KeyLimits, NewApiKey, UpdateRefused, VaultError,
+};
 
 /// A limit under which an API key could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,19 +47,35 @@ impl VaultAdmin {
         if limits.credentials().is_empty() {
             return Ok(());
         }
-        let mut users = self.one_or_all_users(holder.user().cloned())?;
-        users.retain(|user| holder.acts_for(user));
+        let users = self.users_of(holder)?;
         for id in limits.credentials() {
-            let mut found = None;
-            for user in &users {
-                found = found.or(self.vault.credentials().get(user, id)?);
-            }
-            let found = found.ok_or(UselessLimit::Absent(*id))?;
+            let found = self.credential_of(&users, id)?.ok_or(UselessLimit::Absent(*id))?;
             if !limits.allow(&found.provider, id) {
                 return Err(UselessLimit::OtherProvider(*id, found.provider));
             }
         }
         Ok(())
+    }
+
+    /// Returns the users that exist and that a key of this holder acts for.
+    pub(super) fn users_of(&self, holder: &KeyHolder) -> Result<Vec<UserId>, VaultError> {
+        let mut users = self.one_or_all_users(holder.user().cloned())?;
+        users.retain(|user| holder.acts_for(user));
+        Ok(users)
+    }
+
+    /// Finds the credential of one of these users.
+    pub(super) fn credential_of(
+        &self,
+        users: &[UserId],
+        id: &CredentialId,
+    ) -> Result<Option<CredentialMetadata>, VaultError> {
+        for user in users {
+            if let Some(found) = self.vault.credentials().get(user, id)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Changes an API key that is not revoked, at once.

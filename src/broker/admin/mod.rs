@@ -3,7 +3,9 @@
 
 mod api_keys;
 mod audit;
+mod explain_grants;
 mod free_disk;
+mod grants;
 mod housekeeping;
 mod registrations;
 mod revocations;
@@ -12,6 +14,8 @@ mod scheduled_verification;
 mod users;
 
 pub use api_keys::UselessLimit;
+pub use explain_grants::{ExplainRequest, GrantExplanation};
 pub use free_disk::FreeDisk;
+pub use grants::{EffectName, GrantFilter, GrantList, GrantView};
 pub use revocations::{RevocationList, WaitingRevocation};
 pub use scheduled_backup::{BackupStatus, backup_name, backup_status};

@@ -21,9 +21,10 @@ pub(super) fn holder_text(holder: &KeyHolder) -> String {
 pub(super) fn limits_text(key: &ApiKey) -> Option<String> {
     let providers: Vec<&str> = key.limits.providers().iter().map(ProviderName::as_str).collect();
     let credentials: Vec<String> = key.limits.credentials().iter().map(ToString::to_string).collect();
+    let grants = key.grants.grants_only.then(|| format!("{} grants", key.grants.grants.len()));
     let named = [("providers", providers.join(", ")), ("credentials", credentials.join(", "))];
     let texts = named.into_iter().filter(|(_, list)| !list.is_empty()).map(|(kind, list)| format!("{kind} {list}"));
-    let texts: Vec<String> = texts.collect();
+    let texts: Vec<String> = texts.chain(grants).collect();
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 
@@ -47,6 +48,7 @@ pub(super) fn listed(key: &ApiKey, now: UnixTime) -> Value {
         "permissions": key.permissions.iter().collect::<Vec<_>>(),
         "providers": key.limits.providers(),
         "credentials": key.limits.credentials(),
+        "grants_only": key.grants.grants_only,
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

@@ -43,6 +43,9 @@ pub(in crate::cli) struct Update {
     /// Remove the limit to credentials
     #[arg(long, conflicts_with = "credentials")]
     all_credentials: bool,
+    /// Limit the key to what its grants allow, or with `=false` remove this limit
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    grants_only: Option<bool>,
     /// Lifetime from now on, for example 90d; or `never`
     #[arg(long, value_name = "DURATION", value_parser = arguments::new_end)]
     expires: Option<NewEnd>,
@@ -55,7 +58,8 @@ impl Update {
     pub(super) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let (id, json) = (self.id, self.json);
         let update = self.update().ok_or_else(|| {
-            let changes = "--name, --permission, --users, --provider, --credential, --expires or another option";
+            let changes =
+                "--name, --permission, --users, --provider, --credential, --grants-only, --expires or another option";
             Failure::configuration("nothing to change").advise(format!("give {changes} of `key update --help`"))
         })?;
         let (installation, admin) = context.opened()?;
@@ -87,6 +91,7 @@ impl Update {
             permissions: Some(self.permissions.into_iter().collect()).filter(|some: &Permissions| !some.is_empty()),
             providers: Some(self.providers).filter(|some| self.all_providers || !some.is_empty()),
             credentials: Some(self.credentials).filter(|some| self.all_credentials || !some.is_empty()),
+            grants_only: self.grants_only,
             expires_at: self.expires.map(|NewEnd(end)| end),
         };
         (update != ApiKeyUpdate::default()).then_some(update)

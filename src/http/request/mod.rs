@@ -4,6 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod context;
 pub(crate) mod create_body;
+pub(crate) mod grant_body;
 pub(crate) mod json_body;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod parsers;

@@ -1,8 +1,9 @@
 //! Queries: `limit` and `after` of a list, `min_ttl` of a token.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use crate::broker::{CredentialPage, DEFAULT_MIN_TTL, ProviderFilter};
+use crate::broker::{CredentialPage, DEFAULT_MIN_TTL, GrantFilter, ProviderFilter};
 use crate::http::problem::Problem;
 use crate::id::CredentialId;
 use crate::validation::{NOT_A_NUMBER, RequestFault, decimal};
@@ -13,16 +14,29 @@ pub(crate) const MAX_Q: usize = 256;
 /// Reads the page of a list. If a name appears twice, the last value counts; unknown names are
 /// ignored.
 pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
-    let limit = number(query, "limit", 1);
-    let after = value(query, "after").map(|text| text.parse::<CredentialId>()).transpose();
-    let after =
-        after.map_err(|_| RequestFault::new("uuid_parsing", ["query", "after"], "Input should be a valid UUID"));
-    match (limit, after) {
-        (Ok(limit), Ok(after)) => {
-            Ok(CredentialPage { limit: limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)), after })
-        }
+    match (limit(query), id::<CredentialId>(query, "after")) {
+        (Ok(limit), Ok(after)) => Ok(CredentialPage { limit, after }),
         (limit, after) => Err(Problem::faults(limit.err().into_iter().chain(after.err()).collect())),
     }
+}
+
+/// Reads the page and the filter of the list of grants. Unknown names are ignored.
+pub(crate) fn grants(query: &str) -> Result<GrantFilter, Problem> {
+    match (id(query, "key"), limit(query), id(query, "after")) {
+        (Ok(key), Ok(limit), Ok(after)) => Ok(GrantFilter { key, limit, after }),
+        (key, limit, after) => {
+            Err(Problem::faults(key.err().into_iter().chain(limit.err()).chain(after.err()).collect()))
+        }
+    }
+}
+
+fn limit(query: &str) -> Result<Option<u32>, RequestFault> {
+    Ok(number(query, "limit", 1)?.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)))
+}
+
+fn id<T: FromStr>(query: &str, name: &str) -> Result<Option<T>, RequestFault> {
+    let fault = |_| RequestFault::new("uuid_parsing", ["query", name], "Input should be a valid UUID");
+    value(query, name).map(|text| text.parse().map_err(fault)).transpose()
 }
 
 /// Reads the filter of the list of providers. Unknown names are ignored.

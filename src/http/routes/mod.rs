@@ -9,6 +9,7 @@
 mod callback;
 mod credentials;
 mod endpoint;
+mod grants;
 mod oauth;
 mod providers;
 mod public_keys;
@@ -65,7 +66,15 @@ pub(crate) fn api(base_path: &str) -> BoxedFilter<(Response,)> {
             .or(path("providers").and(param()).and(endpoint([&providers::SHOW])))
             .unify(),
     );
-    let v1 = path("v1").and(integrations.or(path("revocations").and(endpoint([&revocations::LIST]))).unify());
+    let grants = path("grants").and(
+        endpoint([&grants::LIST, &grants::CREATE])
+            .or(path("explain").and(endpoint([&grants::EXPLAIN])))
+            .unify()
+            .or(param().and(endpoint([&grants::GET, &grants::REMOVE])))
+            .unify(),
+    );
+    let v1 = path("v1")
+        .and(integrations.or(path("revocations").and(endpoint([&revocations::LIST]))).unify().or(grants).unify());
     let open = path("healthz")
         .and(endpoint([&status::HEALTHZ]))
         .or(path("readyz").and(endpoint([&status::READYZ])))

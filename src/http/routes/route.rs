@@ -52,6 +52,8 @@ pub(crate) enum Query {
     Empty,
     /// `limit` and `after` of a list.
     Page,
+    /// `key`, `limit` and `after` of the list of grants.
+    Grants,
     /// `configured`, `q`, `limit` and `after` of the list of providers.
     Providers,
     /// `min_ttl` of a token.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use utoipa::ToSchema;
 
 use super::route::{Route, route};
-use super::{credentials, oauth, providers, public_keys, revocations, status};
+use super::{credentials, grants, oauth, providers, public_keys, revocations, status};
 use crate::http::app::App;
 use crate::http::json::{JsonReply, One};
 use crate::http::openapi;
@@ -26,6 +26,11 @@ pub fn table() -> Vec<&'static Route> {
         &credentials::CREATE,
         &credentials::DELETE,
         &revocations::LIST,
+        &grants::LIST,
+        &grants::CREATE,
+        &grants::GET,
+        &grants::REMOVE,
+        &grants::EXPLAIN,
         &credentials::GET,
         &credentials::UPDATE,
         &credentials::REFRESH,

@@ -18,6 +18,8 @@ pub(crate) struct ApiKeyRow {
     pub(crate) permissions: String,
     pub(crate) providers: String,
     pub(crate) credentials: String,
+    pub(crate) grants_only: bool,
+    pub(crate) grants: Vec<u8>,
     pub(crate) created_at: i64,
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
@@ -38,6 +40,8 @@ impl ApiKeyRow {
             permissions: row.get("permissions")?,
             providers: row.get("providers")?,
             credentials: row.get("credentials")?,
+            grants_only: yes_or_no(row, "grants_only")?,
+            grants: row.get("grants")?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
             revoked_at: row.get("revoked_at")?,
@@ -78,8 +82,8 @@ impl Tx<'_> {
     /// Inserts an API key.
     pub(crate) fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         let columns = columns! {
-            row; id, lookup, name, user, service, users, permissions, providers, credentials, created_at, expires_at,
-            revoked_at, revision, key_version, mac
+            row; id, lookup, name, user, service, users, permissions, providers, credentials, grants_only, grants,
+            created_at, expires_at, revoked_at, revision, key_version, mac
         };
         self.insert("api_key", columns)
     }
@@ -88,13 +92,13 @@ impl Tx<'_> {
     pub(crate) fn update_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         self.execute(
             "UPDATE api_key SET name = :name, users = :users, permissions = :permissions, providers = :providers,
-                 credentials = :credentials, expires_at = :expires_at, revoked_at = :revoked_at,
-                 revision = :revision, mac = :mac
+                 credentials = :credentials, grants_only = :grants_only, grants = :grants,
+                 expires_at = :expires_at, revoked_at = :revoked_at, revision = :revision, mac = :mac
              WHERE id = :id",
             named_params! {
                 ":id": row.id, ":name": row.name, ":users": row.users, ":permissions": row.permissions,
-                ":providers": row.providers, ":credentials": row.credentials, ":expires_at": row.expires_at,
-                ":revoked_at": row.revoked_at, ":revision": row.revision, ":mac": row.mac,
+                ":providers": row.providers, ":credentials": row.credentials, ":grants_only": row.grants_only, ":grants": row.grants,
+                ":expires_at": row.expires_at, ":revoked_at": row.revoked_at, ":revision": row.revision, ":mac": row.mac,
             },
         )
     }

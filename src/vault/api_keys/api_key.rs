@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::key_grants::KeyGrants;
 use super::limits::KeyLimits;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, UserId, is_user_pattern};
-use crate::permission::Permissions;
+use crate::permission::{Permission, Permissions};
 
 /// A key that a program presents. The text of the key is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct ApiKey {
     pub permissions: Permissions,
     /// The providers and credentials to which the permissions are limited.
     pub limits: Arc<KeyLimits>,
+    /// The grants.
+    pub grants: Arc<KeyGrants>,
     /// Time of creation.
     pub created_at: UnixTime,
     /// Time from which it is rejected; `None`: never.
@@ -34,6 +37,11 @@ impl ApiKey {
     /// Returns true if it is neither revoked nor expired at `now`.
     pub fn is_live(&self, now: UnixTime) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Returns true if the key is limited to its grants, and could obtain secrets past them.
+    pub(super) fn evades_grants(&self) -> bool {
+        self.grants.grants_only && self.permissions.contains(Permission::UseIntegrations)
     }
 }
 

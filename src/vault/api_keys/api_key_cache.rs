@@ -6,13 +6,14 @@
 //! compared with the sealed manifest only. A counter in plain text could be set back after a
 //! revocation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
 use super::api_key::ApiKey;
 use super::api_key_record::load;
+use crate::id::ApiKeyId;
 use crate::store::{Cached, CheckedState, ManifestRow, View};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::error::VaultError;
@@ -24,6 +25,7 @@ pub(crate) struct KeyTable {
     manifest: ManifestRow,
     tally: Tally,
     pub(super) by_lookup: Arc<HashMap<[u8; 32], Arc<ApiKey>>>,
+    pub(super) by_id: Arc<BTreeMap<ApiKeyId, Arc<ApiKey>>>,
 }
 
 /// The table that a store reader has checked since the last commit.
@@ -75,12 +77,14 @@ impl ApiKeyCache {
             let what = "it was put back to what it was before";
             return Err(VaultError::DamagedRow { table: "manifest", id: "1".into(), what });
         }
-        let by_lookup = if let Some(known) = known.filter(|known| known.tally == manifest.api_keys) {
-            known.by_lookup.clone()
+        let (by_lookup, by_id) = if let Some(known) = known.filter(|known| known.tally == manifest.api_keys) {
+            (known.by_lookup.clone(), known.by_id.clone())
         } else {
-            let keys = load(view, keyring, &manifest)?.into_iter();
-            Arc::new(keys.map(|(row, key)| (row.lookup, Arc::new(key))).collect())
+            let keys: Vec<_> =
+                load(view, keyring, &manifest)?.into_iter().map(|(row, key)| (row.lookup, Arc::new(key))).collect();
+            let by_id = keys.iter().map(|(_, key)| (key.id, key.clone())).collect();
+            (Arc::new(keys.into_iter().collect()), Arc::new(by_id))
         };
-        Ok(Arc::new(KeyTable { manifest: row, tally: manifest.api_keys, by_lookup }))
+        Ok(Arc::new(KeyTable { manifest: row, tally: manifest.api_keys, by_lookup, by_id }))
     }
 }

@@ -2,11 +2,13 @@
 //! manifest.
 
 use super::api_key::{ApiKey, KeyHolder};
+use super::key_grants::KeyGrants;
 use super::limits::KeyLimits;
 use crate::clock::UnixTime;
 use crate::permission::Permission;
 use crate::store::{ApiKeyRow, View};
 use crate::vault::crypto::encoding::{number, text};
+use crate::vault::crypto::fields::{Value, encode};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::keys::{self, ApiKeyKey};
 use crate::vault::error::VaultError;
@@ -71,6 +73,8 @@ pub(crate) fn row_of(
         permissions: key.permissions.iter().map(Permission::name).collect::<Vec<_>>().join(" "),
         providers: words(key.limits.providers()),
         credentials: words(key.limits.credentials()),
+        grants_only: key.grants.grants_only,
+        grants: encode(&key.grants.grants).to_vec(),
         created_at: key.created_at.0,
         expires_at: key.expires_at.map(|at| at.0),
         revoked_at: key.revoked_at.map(|at| at.0),
@@ -112,6 +116,7 @@ pub(crate) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultEr
             },
             permissions: permissions.into_iter().collect(),
             limits: KeyLimits::new(providers, credentials).ok()?.into(),
+            grants: KeyGrants { grants_only: row.grants_only, grants: Value::read(&row.grants)? }.into(),
             created_at: UnixTime(row.created_at),
             expires_at: row.expires_at.map(UnixTime),
             revoked_at: row.revoked_at.map(UnixTime),
@@ -131,10 +136,11 @@ fn parse_words<T: FromStr>(text: &str) -> Option<Vec<T>> {
 
 pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
     let key = key_of(keyring, row)?;
-    let (service, version) = ([u8::from(row.service)], row.key_version.to_be_bytes());
+    let (service, grants_only) = ([u8::from(row.service)], [u8::from(row.grants_only)]);
+    let version = row.key_version.to_be_bytes();
     let numbers = [Some(row.created_at), row.expires_at, row.revoked_at, Some(row.revision)].map(number);
     let (name, user) = (text(row.name.as_deref()), text(row.user.as_deref()));
-    let fixed: [&[u8]; 12] = [
+    let fixed: [&[u8]; 14] = [
         b"strongroom api key row 1",
         &keyring.vault_id,
         row.id.as_bytes(),
@@ -146,6 +152,8 @@ pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], 
         row.permissions.as_bytes(),
         row.providers.as_bytes(),
         row.credentials.as_bytes(),
+        &grants_only,
+        &row.grants,
         &version,
     ];
     Ok(keys::mac(&key.row, fixed.into_iter().chain(numbers.iter().map(Vec::as_slice))))

@@ -21,6 +21,8 @@ pub(super) fn changed_terms(before: &ApiKey, after: &ApiKey) -> String {
         (before.permissions != after.permissions).then(permissions),
         (before.limits.providers() != after.limits.providers()).then(|| provider_terms(after)),
         (before.limits.credentials() != after.limits.credentials()).then(|| credential_terms(after)),
+        (before.grants.grants_only != after.grants.grants_only)
+            .then(|| format!("grants-only:{}", after.grants.grants_only)),
         (before.expires_at != after.expires_at).then(|| format!("expires:{}", expires())),
     ]
     .into_iter()

@@ -4,6 +4,8 @@ pub(crate) mod api_key;
 pub(crate) mod api_key_cache;
 pub(crate) mod api_key_record;
 mod audit_terms;
+pub(crate) mod grants;
+pub(crate) mod key_grants;
 pub(crate) mod limits;
 pub(crate) mod store;
 pub(crate) mod update;

@@ -69,6 +69,7 @@ impl<'v> ApiKeys<'v> {
             holder: new.holder,
             permissions: new.permissions,
             limits: Arc::new(new.limits),
+            grants: Arc::default(),
             created_at: self.core.clock.now(),
             expires_at: new.expires_at,
             revoked_at: None,

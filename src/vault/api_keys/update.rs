@@ -1,4 +1,4 @@
-//! Changes of an API key: name, permissions, limits and expiry. Its text, id and holder stay.
+//! Changes of an API key: name, permissions, limits and expiry; not its grants. Its text, id and holder stay.
 
 use super::api_key::{ApiKey, KeyHolder, UserPattern};
 use super::api_key_record::{read, rewrite};
@@ -25,6 +25,8 @@ pub struct ApiKeyUpdate {
     pub providers: Option<Vec<ProviderName>>,
     /// The credentials to which the key is limited; if empty, it is not limited.
     pub credentials: Option<Vec<CredentialId>>,
+    /// True if the key may only do what a grant allows.
+    pub grants_only: Option<bool>,
     /// The end; `Some(None)`: never.
     pub expires_at: Option<Option<UnixTime>>,
 }
@@ -41,6 +43,12 @@ pub enum UpdateRefused {
     /// Only a service key has a list of users.
     #[error("API key {0} belongs to one user; only a service key has a list of users")]
     NotService(ApiKeyId),
+    /// The key could obtain secrets past its grants.
+    #[error(
+        "API key {0} may only do what its grants allow, and so cannot hold USE_INTEGRATIONS, which hands out secrets: \
+         give it PROXY_INTEGRATIONS instead, or change it with --grants-only=false"
+    )]
+    GrantsOnly(ApiKeyId),
     /// Too many providers or credentials.
     #[error(transparent)]
     TooMany(#[from] TooManyLimits),
@@ -63,8 +71,9 @@ impl ApiKeyUpdate {
         }
         changed.permissions = self.permissions.unwrap_or(key.permissions);
         changed.limits = key.limits.with(self.providers.clone(), self.credentials.clone())?.into();
+        changed.grants = key.grants.with_only(self.grants_only);
         changed.expires_at = self.expires_at.unwrap_or(key.expires_at);
-        Ok(changed)
+        if changed.evades_grants() { Err(UpdateRefused::GrantsOnly(key.id)) } else { Ok(changed) }
     }
 }
 

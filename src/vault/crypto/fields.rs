@@ -13,10 +13,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::clock::UnixTime;
-use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
+use crate::id::{ApiKeyId, CredentialId, GrantId, ProviderName, UserId};
 use crate::jose::SigningKey;
 use crate::kind::Kind;
-use crate::policy::HostPattern;
+use crate::policy::{HostPattern, MethodRule, PathPattern, Rate};
 use crate::secret::{self, Secret};
 
 /// A value that can be the content of a field.
@@ -182,7 +182,7 @@ macro_rules! as_text {
 
 pub(crate) use {as_json, fields};
 
-as_text!(String, UserId, ProviderName, CredentialId, ApiKeyId, HostPattern);
+as_text!(String, UserId, ProviderName, CredentialId, ApiKeyId, GrantId, HostPattern, MethodRule, PathPattern, Rate);
 as_json!(bool, u32, u64, i64, UnixTime, serde_json::Value, serde_json::Map<String, serde_json::Value>);
 
 impl Value for Kind {

@@ -68,9 +68,9 @@ impl History {
             let key = KnownKey { user: user.map(str::to_owned), revision: 1, ..KnownKey::default() };
             self.api_keys.insert(id.to_owned(), key);
         } else if let Some(key) = self.api_keys.get_mut(id) {
-            let (updated, revoked) = (action == Action::KeyUpdate.name(), action == Action::KeyRevoke.name());
-            key.revision += i64::from(updated || revoked);
-            key.revoked |= revoked;
+            let changes = [Action::KeyUpdate, Action::GrantAdd, Action::GrantRemove, Action::KeyRevoke];
+            key.revision += i64::from(changes.iter().any(|change| change.name() == action));
+            key.revoked |= action == Action::KeyRevoke.name();
         }
     }
 

@@ -82,6 +82,8 @@ async fn manipulated_api_key_row_is_rejected_by_name() {
         "UPDATE api_key SET providers = 'github openai'",
         "UPDATE api_key SET providers = '', credentials = 'github'",
         "UPDATE api_key SET credentials = '0192d3f0-7c3a-7000-8000-00000000000f'",
+        "UPDATE api_key SET grants_only = 1",
+        "UPDATE api_key SET grants = x'01'",
         "UPDATE api_key SET expires_at = 1",
         "UPDATE api_key SET revoked_at = NULL",
         "UPDATE api_key SET user = 'bob'",
@@ -95,7 +97,7 @@ async fn manipulated_api_key_row_is_rejected_by_name() {
         "UPDATE api_key SET id = '0192d3f0-7c3a-7000-8000-00000000000f'",
         "DELETE FROM api_key",
         "INSERT INTO api_key SELECT '0192d3f0-7c3a-7000-8000-00000000000f', randomblob(32), name, user, service, users,
-             permissions, providers, credentials, created_at, expires_at, revoked_at, revision, key_version, mac FROM api_key",
+             permissions, providers, credentials, grants_only, grants, created_at, expires_at, revoked_at, revision, key_version, mac FROM api_key",
         "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM saved",
     ] {
         let bench = Bench::new();
@@ -123,6 +125,7 @@ async fn server_sees_a_changed_key_at_once() {
         permissions: Some([Permission::ReadIntegrations].into_iter().collect()),
         providers: Some(vec!["github".parse().unwrap(), "openai".parse().unwrap()]),
         credentials: Some(vec![id.parse().unwrap()]),
+        grants_only: None,
         expires_at: Some(Some(end)),
         users: None,
     };

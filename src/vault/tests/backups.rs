@@ -65,6 +65,8 @@ async fn restored_vault_equals_the_backed_up_one() {
         expires_at: None,
     };
     let (made, key) = bench.vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap();
+    let grant = super::grants::grant_of(made.id);
+    bench.vault.api_keys().add_grant(grant, &AuditContext::command_line()).await.unwrap().unwrap();
     let backup = bench.back_up("b");
     let later = bench.add("erin", "openai", api_key("sk-later")).await;
     let restored =
@@ -79,7 +81,9 @@ async fn restored_vault_equals_the_backed_up_one() {
     }
     assert!(restored.read(&later).await.is_none(), "it came after the backup");
     let found = restored.vault.api_keys().authenticate(key.expose()).unwrap();
-    assert_eq!(found.as_deref(), Some(&made), "API keys work, within their limits");
+    let expected = bench.vault.api_keys().get(made.id).unwrap();
+    assert!(expected.as_ref().is_some_and(|key| key.grants.grants.len() == 1));
+    assert_eq!(found, expected, "API keys work, within their limits and grants");
     assert_eq!(bench.audited("vault.backup"), 0);
     bench.vault.backups().record(&AuditContext::command_line()).await.unwrap();
     assert_eq!(bench.audited("vault.backup"), 1);

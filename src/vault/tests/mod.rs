@@ -7,6 +7,7 @@ mod caches;
 mod credentials;
 mod damage;
 mod epoch;
+mod grants;
 mod moving;
 mod opening;
 mod pending;

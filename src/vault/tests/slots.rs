@@ -68,6 +68,7 @@ async fn old_master_key_is_useless_after_a_new_root() {
     let who = AuditContext::command_line();
     let stored = bench.add("alice", "p", api_key("k")).await;
     let (key, text) = super::api_keys::make(&bench.vault, KeyHolder::User(user("alice"))).await;
+    let granted = bench.vault.api_keys().add_grant(super::grants::grant_of(key.id), &who).await.unwrap().unwrap();
     let at = super::registrations::at("https://as.example");
     bench.vault.registrations().put(&at, super::registrations::client("one"), None, &who).await.unwrap();
     bench.vault.logins().begin("state", super::pending::login(&bench, "alice"), &who).await.unwrap();
@@ -85,6 +86,7 @@ async fn old_master_key_is_useless_after_a_new_root() {
         ["k"]
     );
     assert_eq!(again.api_keys().authenticate(text.expose()).unwrap().unwrap().id, key.id, "API keys go on");
+    assert_eq!(again.api_keys().get(key.id).unwrap().unwrap().grants.grants, [granted]);
     assert_eq!(again.registrations().get(&at).unwrap().unwrap().client_id, "one");
     let github = "github".parse().unwrap();
     assert!(

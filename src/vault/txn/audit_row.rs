@@ -53,6 +53,8 @@ actions! {
     KeyCreate "key.create" "ok",
     KeyUpdate "key.update" "ok",
     KeyRevoke "key.revoke" "ok",
+    GrantAdd "grant.add" "ok",
+    GrantRemove "grant.remove" "ok",
     LoginBegin "login.begin" "ok",
     LoginTake "login.take" "ok",
     LoginFail "login.fail" "failed",

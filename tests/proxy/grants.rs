@@ -1,0 +1,77 @@
+//! Grants decide about requests through the proxy, from the next request on.
+
+use http::Method;
+use serde_json::{Value, json};
+use strongroom::permission::Permission;
+
+use crate::origin::{BEARER, Origin, Scene, audited};
+
+/// The scene, an administrator's key, and the id of the agent's key.
+async fn scene(origin: &Origin) -> (Scene, String, String) {
+    let scene = Scene::new(origin, BEARER).await;
+    let admin = scene.server.service_key_with(&[], &[Permission::Admin]).await;
+    let agent = scene.server.vault.api_keys().authenticate(&scene.agent).unwrap().unwrap().id.to_string();
+    (scene, admin, agent)
+}
+
+async fn add(scene: &Scene, admin: &str, body: Value) -> String {
+    let added = scene.server.post("/v1/grants").key(admin).json(&body).send().await.is(201).json();
+    added["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn request_needs_an_allow_and_no_deny() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene(&origin).await;
+    scene.get("/free").await.is(200);
+    let allow =
+        add(&scene, &admin, json!({"key": agent, "effect": "allow", "methods": ["GET"], "paths": ["/v1/a/**"]})).await;
+    let deny = add(&scene, &admin, json!({"key": agent, "effect": "deny", "paths": ["/v1/a/secret"]})).await;
+    let sent = origin.received().len();
+    scene.get("/a/b").await.is(200);
+    scene.ask(Method::HEAD, "/a").key(&scene.agent).send().await.is(200);
+    for (method, path) in [
+        (Method::GET, "/free"),
+        (Method::POST, "/a/b"),
+        (Method::GET, "/a/secret"),
+        (Method::GET, "/a/secret;x=1"),
+        (Method::GET, "/a%2Fsecret"),
+        (Method::GET, "/b/a/c"),
+    ] {
+        let refused = scene.ask(method.clone(), path).key(&scene.agent).send().await.is(403);
+        assert_eq!(refused.json()["type"], "/problems/not-granted", "{method} {path}");
+    }
+    assert_eq!(origin.received().len(), sent + 2, "the origin sees no refused request");
+    let explained = scene.get("/a/secret").await.is(403).json();
+    assert!(explained["detail"].as_str().unwrap().contains(&format!("denied by grant {deny}")), "{explained}");
+    scene.server.delete(&format!("/v1/grants/{allow}")).key(&admin).send().await.is(200);
+    scene.get("/a/b").await.is(403);
+}
+
+#[tokio::test]
+async fn grant_of_a_command_counts_for_the_next_request() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene(&origin).await;
+    let deny = add(&scene, &admin, json!({"key": agent, "effect": "deny", "methods": ["DELETE"]})).await;
+    scene.get("/x").await.is(403);
+    let allow = add(&scene, &admin, json!({"key": agent, "effect": "allow", "rate": "2/h"})).await;
+    scene.get("/x").await.is(200);
+    scene.get("/x").await.is(200);
+    let limited = scene.get("/x").await.is(429);
+    assert!(limited.header("Retry-After").is_some());
+    for id in [deny, allow] {
+        scene.server.delete(&format!("/v1/grants/{id}")).key(&admin).send().await.is(200);
+        scene.get("/x").await;
+    }
+    scene.get("/x").await.is(403);
+    assert!(audited(&scene.server, "grant.add").len() == 2 && audited(&scene.server, "grant.remove").len() == 2);
+}
+
+#[tokio::test]
+async fn grant_with_approval_sends_nothing_unasked() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene(&origin).await;
+    add(&scene, &admin, json!({"key": agent, "effect": "allow", "approval": "always"})).await;
+    scene.get("/x").await.is(403);
+    assert!(origin.received().is_empty());
+}
