@@ -43,10 +43,24 @@ pub(super) fn check(entry: &Entry) -> Vec<Finding> {
         found.headers("user_password.headers", &password.headers);
     }
     found.hosts(&entry.hosts);
+    found.env(entry);
     found.0
 }
 
 impl Checks {
+    fn env(&mut self, entry: &Entry) {
+        for name in entry.env.keys() {
+            let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
+                && name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_');
+            // These would change the command itself, or what Strongroom reads.
+            let is_ours = name == "PATH" || ["STRONGROOM_", "LD_"].iter().any(|prefix| name.starts_with(prefix));
+            let message = "not a variable of a provider: capital letters, digits and '_'";
+            self.unless(is_name && !is_ours && !name.ends_with("_PROXY"), format!("env.{name}"), message);
+        }
+        let is_used = entry.placeholder.is_none() || !entry.env.is_empty();
+        self.unless(is_used, "placeholder", "goes with env, whose variables have it");
+    }
+
     fn mcp(&mut self, mcp: &Mcp) {
         if let Some(issuer) = &mcp.issuer {
             let good = Endpoint::parse(issuer).is_ok_and(|issuer| issuer.url().query().is_none());

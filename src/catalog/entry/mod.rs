@@ -6,6 +6,7 @@
 
 mod base_url;
 mod bound_host;
+mod child_env;
 mod client_auth;
 mod grant;
 mod identity;
@@ -20,10 +21,13 @@ mod token;
 pub mod value;
 pub mod values;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use base_url::BaseUrl;
 pub use bound_host::BoundHost;
+pub use child_env::{PlaceholderPattern, VariableTemplate};
 pub use client_auth::{AssertionAudience, TokenAuth};
 pub use grant::{AssertionScope, GrantType, JwtBearer};
 pub use identity::Identity;
@@ -66,6 +70,14 @@ pub struct Entry {
     /// Further hosts to which the provider's credentials may be sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<BoundHost>,
+    /// Variables of the provider's SDKs and tools, which `strongroom run` sets: `{proxy}` stands for
+    /// the URL of the path proxy in the place of the base URL, `{placeholder}` for a text of the shape
+    /// of a secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, VariableTemplate>,
+    /// The shape of the provider's secrets: a text, and the number of letters and digits in braces.
+    /// Some tools check it.
+    pub placeholder: Option<PlaceholderPattern>,
 }
 
 impl Entry {

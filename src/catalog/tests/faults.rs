@@ -288,6 +288,26 @@ fn every_fault_of_a_further_host_has_its_key() {
     }
 }
 
+/// Faults of the variables of `run`. Each case: a line at the top of the entry, and the fault.
+const VARIABLES: &[[&str; 2]] = &[
+    ["env = { GITHUB_TOKEN = \"fixed\" }", "env.GITHUB_TOKEN: not a value of a variable: it has {proxy}"],
+    ["env = { github_token = \"{placeholder}\" }", "env.github_token: not a variable of a provider"],
+    ["env = { PATH = \"{placeholder}\" }", "env.PATH: not a variable of a provider"],
+    ["env = { LD_PRELOAD = \"{proxy}\" }", "env.LD_PRELOAD: not a variable of a provider"],
+    ["env = { STRONGROOM_API_KEY = \"{proxy}\" }", "env.STRONGROOM_API_KEY: not a variable of a provider"],
+    ["env = { HTTPS_PROXY = \"{proxy}\" }", "env.HTTPS_PROXY: not a variable of a provider"],
+    ["placeholder = \"ghp_{36}\"", "placeholder: goes with env"],
+    ["placeholder = \"ghp_\"", "placeholder: not a placeholder"],
+];
+
+#[test]
+fn every_fault_of_a_variable_has_its_key() {
+    for [line, expected] in VARIABLES {
+        let found = faults(&format!("{line}\n{GOOD}"));
+        assert!(found.lines().count() == 1 && found.contains(expected), "{line}: {found}");
+    }
+}
+
 /// Returns the faults of the good entry with `new` in the place of `old`.
 fn faults_with(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old}");

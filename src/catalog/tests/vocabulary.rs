@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The files that the vocabulary is in.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     include_str!("../entry/bound_host.rs"),
+    include_str!("../entry/child_env.rs"),
     include_str!("../entry/client_auth.rs"),
     include_str!("../entry/mod.rs"),
     include_str!("../entry/grant.rs"),
@@ -44,7 +45,7 @@ const SECTIONS: [(&str, &str); 16] = [
 ];
 
 /// Describes the values of a type that is neither a section nor a list of words.
-const TAKES: [(&str, &str); 15] = [
+const TAKES: [(&str, &str); 17] = [
     ("String", "a text"),
     ("bool", "`true` or `false`"),
     ("u16", "a number"),
@@ -56,6 +57,8 @@ const TAKES: [(&str, &str); 15] = [
     ("Pattern", "a regular expression"),
     ("HostPattern", "a host: `\"api.example.com\"`, `\"api.example.com:8443\"` or `\"*.example.com\"`"),
     ("PathPattern", "a pattern of a path: `\"/repos/*/issues\"`, `\"/git/**\"`"),
+    ("PlaceholderPattern", "a text such as `\"ghp_{36}\"`"),
+    ("BTreeMap<String, VariableTemplate>", "values by name: `{ GITHUB_TOKEN = \"{placeholder}\" }`"),
     ("Option<TokenAuth>", "a word of `token_auth`"),
     ("BTreeMap<String, Input>", "[inputs](#inputs-urls-that-depend-on-the-customer), each a section `inputs.NAME`"),
     ("BTreeMap<String, String>", "texts by name"),
