@@ -8,7 +8,7 @@ use strongroom::cli::{self, Cli};
 fn main() -> ExitCode {
     cli::harden();
     match Cli::parse_or_exit().run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }

@@ -50,8 +50,8 @@ pub use login::{
 };
 pub use parts::Broker;
 pub use providers::{
-    EndpointCheck, Placement, ProviderDetail, ProviderFilter, ProviderInfo, ProviderPage, ProviderReport, ProviderRow,
-    UnknownProvider,
+    ChildVariables, EndpointCheck, Placement, ProviderDetail, ProviderFilter, ProviderInfo, ProviderPage,
+    ProviderReport, ProviderRow, UnknownProvider,
 };
 pub use sending::SecretToSend;
 pub use token::{DEFAULT_MIN_TTL, LiveSecret, UsableSecret};

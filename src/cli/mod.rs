@@ -23,11 +23,14 @@ mod man;
 mod names;
 mod output;
 mod provider;
+mod run;
 mod runtime;
 mod secret_input;
 mod server;
 mod user;
 mod vault;
+
+use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -68,6 +71,7 @@ enum Command {
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
     Connect(Box<connect::Connect>),
+    Run(Box<run::Run>),
     #[command(subcommand)]
     Vault(vault::VaultCommand),
     #[command(subcommand)]
@@ -111,14 +115,15 @@ impl Cli {
         std::process::exit(error.exit_code())
     }
 
-    /// Runs the command; prints the help if there is none.
-    pub fn run(self) -> Result<(), Failure> {
+    /// Runs the command, and returns its exit code; prints the help if there is none.
+    pub fn run(self) -> Result<ExitCode, Failure> {
         let mut out = Output::locked();
         let context = &self.context;
         if context.dev && matches!(self.command, Some(Command::Dev(_) | Command::Init(_) | Command::Serve(_))) {
             return Err(Failure::configuration("--dev selects the vault of a running `strongroom dev`")
                 .advise("leave out --dev: `dev`, `init` and `serve` do not work on that vault"));
         }
+        let mut code = ExitCode::SUCCESS;
         match self.command {
             None => out.raw(Self::command().render_help().to_string()),
             Some(Command::Dev(dev)) => dev.run(context),
@@ -130,6 +135,7 @@ impl Cli {
             Some(Command::Provider(provider)) => provider.run(context, &mut out),
             Some(Command::Credential(credential)) => credential.run(context, &mut out),
             Some(Command::Connect(connect)) => connect.run(context, &mut out),
+            Some(Command::Run(run)) => run.run(context, &mut out).map(|ended| code = ended),
             Some(Command::Vault(vault)) => vault.run(context, &mut out),
             Some(Command::Audit(audit)) => audit.run(context, &mut out),
             Some(Command::Config(config)) => config.run(context, &mut out),
@@ -137,7 +143,8 @@ impl Cli {
             Some(Command::Completions(completions)) => completions.run(Self::command(), &mut out),
             Some(Command::Man(man)) => man.run(Self::command(), &mut out),
         }?;
-        out.flush()
+        out.flush()?;
+        Ok(code)
     }
 }
 

@@ -2,6 +2,7 @@
 //! own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 /// The environment that settings and secrets are read from: given variables, or those of the
 /// process. A variable of the process is read when it is needed.
@@ -25,6 +26,16 @@ impl Environment {
         match &self.0 {
             None => std::env::var(name).ok(),
             Some(variables) => variables.get(name).cloned(),
+        }
+    }
+
+    /// Returns the names of all variables that begin with `prefix`, also of those whose values are not
+    /// UTF-8.
+    pub fn names_beginning_with(&self, prefix: &str) -> Vec<OsString> {
+        let begins = |name: &OsString| name.as_encoded_bytes().starts_with(prefix.as_bytes());
+        match &self.0 {
+            None => std::env::vars_os().map(|(name, _)| name).filter(begins).collect(),
+            Some(variables) => variables.keys().map(OsString::from).filter(begins).collect(),
         }
     }
 

@@ -14,3 +14,5 @@ mod config;
 mod confirm;
 mod dev;
 mod import;
+#[cfg(target_os = "linux")]
+mod run;

@@ -1,0 +1,89 @@
+//! Heads of the requests and responses that the relay passes on, and its own answers.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+
+use crate::egress::{BoxError, StreamBody};
+
+/// Removes the headers that say who asks: the relay sets them. Without this, a command could act for
+/// another user of a service key.
+pub(super) fn remove_own_headers(headers: &mut HeaderMap) {
+    let is_own = |name: &HeaderName| {
+        let name = name.as_str();
+        name == "x-api-key" || name.starts_with("strongroom-") && name != "strongroom-credential"
+    };
+    let own: Vec<HeaderName> = headers.keys().filter(|name| is_own(name)).cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+/// Removes the headers of one connection (RFC 9110 §7.6.1), and those of the proxy.
+pub(super) fn remove_connection_headers(headers: &mut HeaderMap) {
+    let accepts_trailers = headers.get(TE).is_some_and(|value| value.as_bytes().starts_with(b"trailers"));
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let fixed = [CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE];
+    let others = ["keep-alive", "proxy-authorization", "proxy-connection"].map(HeaderName::from_static);
+    for name in named.iter().chain(&fixed).chain(&others) {
+        headers.remove(name);
+    }
+    if accepts_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Returns a response to the client.
+pub(super) fn returned(response: Response<Incoming>) -> Response<StreamBody> {
+    let (mut parts, body) = response.into_parts();
+    for name in [CONNECTION, TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
+        parts.headers.remove(name);
+    }
+    Response::from_parts(parts, body.map_err(|error| -> BoxError { Box::new(error) }).boxed_unsync())
+}
+
+/// Builds an answer of the relay's own.
+pub(super) fn refused(status: StatusCode, message: &str) -> Response<StreamBody> {
+    let body = Full::new(Bytes::from(format!("strongroom run: {message}\n")));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert("strongroom-relay", HeaderValue::from_static("refused"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_connection_and_key_are_removed() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, x-mine"),
+            ("x-mine", "1"),
+            ("proxy-authorization", "x"),
+            ("te", "trailers"),
+            ("host", "127.0.0.1"),
+            ("transfer-encoding", "chunked"),
+            ("x-api-key", "placeholder"),
+            ("strongroom-user", "bob"),
+            ("strongroom-credential", "kept"),
+            ("authorization", "kept"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        remove_connection_headers(&mut headers);
+        remove_own_headers(&mut headers);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["authorization", "strongroom-credential", "te"]);
+    }
+}

@@ -1,0 +1,310 @@
+//! `strongroom run`: a command that uses credentials without seeing them.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use http::Method;
+use serde_json::json;
+
+use crate::support::command::Desk;
+use crate::support::http::Ask;
+use crate::support::process::{Installation, Process};
+use crate::support::provider::peers;
+
+const SECRET: &str = "sk-live-0123456789abcdef";
+
+/// Environment of every run, with a key that the command must not see.
+const PATH: (&str, &str) = ("PATH", "/usr/local/bin:/usr/bin:/bin");
+
+/// A server with an OpenAI key of alice, whose API is on this machine.
+struct Scene {
+    installation: Installation,
+    server: Process,
+    /// Heads of the requests at the API.
+    received: Arc<Mutex<Vec<String>>>,
+    id: String,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let received: Arc<Mutex<Vec<String>>> = Arc::default();
+        let note = Arc::clone(&received);
+        let api = peers::answering(move |request| {
+            note.lock().unwrap().push(request.to_owned());
+            ("200 OK", "application/json", r#"{"data":["a-model"]}"#.to_owned())
+        })
+        .await;
+        let settings =
+            format!("[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.openai.api_key]\nbase_url = \"{api}/v1\"\n");
+        let installation = Installation::new(&settings).await;
+        let key = installation.key("alice");
+        let server = installation.serve().await;
+        let body = json!({"type": "api_key", "api_key": SECRET, "title": "t"});
+        let path = "/v1/integrations/openai/credentials";
+        let made = server.ask(Method::POST, path).key(&key).json(&body).send().await.is(201).json();
+        Self { installation, server, received, id: made["id"].as_str().unwrap().to_owned() }
+    }
+
+    /// Runs a shell script as the command.
+    fn shell(&self, options: &[&str], script: &str) -> (i32, String, String) {
+        let words = [&["run"], options, &["--", "sh", "-c", script]].concat();
+        self.installation.start(&words, &[PATH]).end()
+    }
+
+    fn received(&self) -> Vec<String> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// Creates a key of alice, in a file.
+    fn key_file(&self, name: &str, permissions: &[&str]) -> String {
+        let words = [&["key", "create", "--user", "alice", "--permission"], permissions].concat();
+        let path = self.installation.path(name);
+        std::fs::write(&path, self.installation.run(&words).must_succeed().stdout()).unwrap();
+        path.display().to_string()
+    }
+
+    /// Returns the status of each key that a run made.
+    fn made_keys(&self) -> Vec<String> {
+        let keys = self.installation.run(&["key", "list", "--json"]).must_succeed().json();
+        let made = keys.as_array().unwrap().iter().filter(|key| key["name"] == "strongroom run");
+        made.map(|key| key["status"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// Requests the models, as an SDK does.
+const REQUEST: &str = r#"curl -sS "$OPENAI_BASE_URL/models" -H "Authorization: Bearer $OPENAI_API_KEY""#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_uses_a_base_url_and_sees_no_secret() {
+    let scene = Scene::new().await;
+    let (code, stdout, stderr) = scene.shell(&[], &format!("{REQUEST}; echo; env; cat /proc/self/environ"));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("{\"data\":[\"a-model\"]}\n"), "{stdout}\n{stderr}");
+    assert!(stdout.contains(&format!("/v1/proxy/{}\n", scene.id)) && stdout.contains("OPENAI_API_KEY=sk-proj-"));
+    assert!(stdout.contains("http_proxy=http://127.0.0.1:") && stdout.contains("NO_PROXY=localhost,127.0.0.1,"));
+    for hidden in [SECRET, "srk_", "STRONGROOM_"] {
+        assert!(!stdout.contains(hidden) && !stderr.contains(hidden), "{hidden}: {stdout}\n{stderr}");
+    }
+    assert!(stderr.contains("This is not a sandbox") && stderr.contains("OPENAI_BASE_URL"), "{stderr}");
+    let received = scene.received();
+    assert_eq!(received.len(), 1, "{received:?}");
+    assert!(received[0].starts_with("GET /v1/models HTTP/1.1\r\n"), "{received:?}");
+    assert!(received[0].contains(&format!("Bearer {SECRET}\r\n")) && !received[0].contains("sk-proj-"), "{received:?}");
+    assert_eq!(scene.made_keys(), ["revoked"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_reads_the_variables_and_streams() {
+    let scene = Scene::new().await;
+    let script = "import os, urllib.request as u\n\
+        r = u.Request(os.environ['OPENAI_BASE_URL'] + '/chat', data=b'x' * 3000000, method='POST')\n\
+        r.add_header('Authorization', 'Bearer ' + os.environ['OPENAI_API_KEY'])\n\
+        print(u.urlopen(r).status)\n";
+    let words = ["run", "--credential", &scene.id, "--", "python3", "-c", script];
+    let (code, stdout, stderr) = scene.installation.start(&words, &[PATH]).end();
+    assert_eq!((code, stdout.as_str()), (0, "200\n"), "{stderr}");
+    let other = "import os, urllib.request as u\n\
+        base = os.environ['OPENAI_BASE_URL'].rsplit('/', 1)[0]\n\
+        u.urlopen(base + '/00000000-0000-4000-8000-000000000000/x')\n";
+    let words = ["run", "--credential", &scene.id, "--", "python3", "-c", other];
+    let (code, _, stderr) = scene.installation.start(&words, &[PATH]).end();
+    assert!(code == 1 && stderr.contains("HTTP Error 403"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_code_and_signals_are_those_of_the_command() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.shell(&[], "exit 7").0, 7);
+    assert_eq!(scene.shell(&[], "kill -KILL $$").0, 137);
+    let (code, _, stderr) = scene.installation.start(&["run", "--", "no-such-command"], &[PATH]).end();
+    assert!(code == 127 && stderr.contains("cannot run no-such-command"), "{stderr}");
+    let script = "trap 'exit 9' TERM; trap 'echo interrupted >&2' INT; echo begun >&2; while :; do sleep 0.05; done";
+    let mut running = scene.installation.start(&["run", "--", "sh", "-c", script], &[PATH]);
+    running.says("begun");
+    assert_eq!(scene.made_keys().last().unwrap(), "active");
+    running.signal("INT");
+    running.says("interrupted");
+    running.signal("TERM");
+    assert_eq!(running.end().0, 9);
+    assert_eq!(scene.made_keys(), ["revoked"; 4]);
+    // Files of the command have the mode that the user's umask says.
+    let (_, stdout, _) = scene.shell(&[], "umask");
+    assert_ne!(stdout, "0077\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_obtain_secrets_are_refused() {
+    let scene = Scene::new().await;
+    let wide = scene.key_file("wide", &["PROXY_INTEGRATIONS", "USE_INTEGRATIONS"]);
+    let (code, _, stderr) = scene.shell(&["--key-file", &wide], "echo ran >&2");
+    assert!(code == 2 && stderr.contains("has USE_INTEGRATIONS") && !stderr.contains("ran"), "{stderr}");
+    let none = scene.key_file("none", &["READ_INTEGRATIONS"]);
+    let (code, _, stderr) = scene.shell(&["--key-file", &none], "echo ran >&2");
+    assert!(code == 2 && stderr.contains("lacks PROXY_INTEGRATIONS") && !stderr.contains("ran"), "{stderr}");
+    let unknown = [PATH, ("STRONGROOM_API_KEY", "srk_unknown")];
+    let (code, _, stderr) = scene.installation.start(&["run", "--", "true"], &unknown).end();
+    assert!(code == 1 && stderr.contains("does not accept this API key"), "{stderr}");
+    assert!(scene.made_keys().is_empty());
+    let (code, _, stderr) = scene.shell(&["--user", "nobody-here"], "true");
+    assert!(code == 1 && stderr.contains("there is no user nobody-here"), "{stderr}");
+    scene.server.signal("KILL");
+    let (code, _, stderr) = scene.shell(&[], "true");
+    assert!(code == 1 && stderr.contains("does not answer"), "{stderr}");
+    assert_eq!(scene.made_keys(), ["revoked"]);
+}
+
+/// A command that any user may run as another one.
+fn as_nobody(words: &[&str]) -> Option<Command> {
+    let is_root = rustix::process::geteuid().is_root();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(words);
+    (is_root && Command::new("setpriv").arg("--version").output().is_ok()).then_some(command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_users_cannot_use_the_relay() {
+    if as_nobody(&[]).is_none() {
+        return;
+    }
+    let scene = Scene::new().await;
+    let script = format!("setpriv --reuid=65534 --regid=65534 --clear-groups {REQUEST}; echo $?");
+    let (code, stdout, stderr) = scene.shell(&[], &script);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stdout.contains("a-model") && stdout.ends_with('\n') && stdout != "0\n", "{stdout} {stderr}");
+    assert!(scene.received().is_empty());
+    // With a token in its URL, the relay serves a client that knows it.
+    let (_, stdout, stderr) = scene.shell(&["--proxy-auth"], &script);
+    assert!(stdout.contains("a-model"), "{stdout} {stderr}");
+    let without = format!("OPENAI_BASE_URL=$(echo $OPENAI_BASE_URL | sed 's,/[^/]*/v1/,/v1/,'); {REQUEST}");
+    let (_, stdout, _) = scene.shell(&["--proxy-auth"], &without);
+    assert!(!stdout.contains("a-model"), "{stdout}");
+    assert_eq!(scene.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_cannot_read_the_relay() {
+    let scene = Scene::new().await;
+    let key = scene.key_file("agent", &["PROXY_INTEGRATIONS"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::copy(&key, path("key")).unwrap();
+    let url = scene.server.url.trim_start_matches("http://");
+    std::fs::write(path("strongroom.toml"), format!("[server]\nlisten = \"{url}\"\n")).unwrap();
+    for file in [folder.path().to_owned(), path("key"), path("strongroom.toml")] {
+        std::os::unix::fs::chown(&file, Some(65534), Some(65534)).ok();
+        let mode = if file.is_dir() { 0o700 } else { 0o600 };
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let script = format!(
+        "for file in environ maps mem; do head -c 1 /proc/$PPID/$file >/dev/null 2>&1 && echo reads $file; done; \
+         curl -s -o /dev/null -w '%{{http_code}}' http://{url}/v1/integrations/openai/credentials/{}/token; \
+         ls -d /proc/$PPID/fd >/dev/null; ls /proc/$PPID/fd 2>/dev/null | wc -l",
+        scene.id
+    );
+    let key_path = path("key").display().to_string();
+    let program = [env!("CARGO_BIN_EXE_strongroom"), "run", "--key-file", &key_path, "--", "sh", "-c", &script];
+    let Some(mut command) = as_nobody(&program) else { return };
+    let output = command.env_clear().envs([PATH]).current_dir(folder.path()).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(stdout, "4010\n", "{stderr}");
+    let text = std::fs::read_to_string(&key).unwrap();
+    assert!(!stderr.contains(text.trim()), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_holds_no_secret() {
+    let scene = Scene::new().await;
+    // As root, the memory of the relay can be read: it has the API key, and no secret of a provider.
+    let search = "import os, re, sys\n\
+        pid, needle = sys.argv[1], sys.argv[2][::-1].encode()\n\
+        found = 0\n\
+        memory = open('/proc/' + pid + '/mem', 'rb')\n\
+        for line in open('/proc/' + pid + '/maps'):\n\
+        \x20   a, b, mode = re.match(r'([0-9a-f]+)-([0-9a-f]+) (....)', line).groups()\n\
+        \x20   if not mode.startswith('rw'): continue\n\
+        \x20   try:\n\
+        \x20       memory.seek(int(a, 16))\n\
+        \x20       found += memory.read(int(b, 16) - int(a, 16)).count(needle)\n\
+        \x20   except (OSError, OverflowError, ValueError): pass\n\
+        print(found)\n";
+    std::fs::write(scene.installation.path("search.py"), search).unwrap();
+    // Reversed, because the arguments of the command are in the memory of the relay.
+    let reversed = |text: &str| text.chars().rev().collect::<String>();
+    // The host of the relay's URL is in its memory: the search finds what is there.
+    let script = format!(
+        "{REQUEST} >/dev/null; python3 search.py $PPID {}; python3 search.py $PPID {}",
+        reversed(SECRET),
+        reversed(&scene.id)
+    );
+    let (code, stdout, stderr) = scene.shell(&[], &script);
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    assert_eq!(code, 0, "{stderr}");
+    let found: Vec<u32> = stdout.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(found[0] == 0 && found[1] > 0, "{stdout} {stderr}");
+    assert_eq!(scene.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_hosts_are_reached_through_the_relay() {
+    let scene = Scene::new().await;
+    let other = peers::answering(|request| {
+        let line = request.lines().next().unwrap_or_default().to_owned();
+        assert!(!request.to_ascii_lowercase().contains("proxy-"), "{request}");
+        ("200 OK", "text/plain", line)
+    })
+    .await;
+    let request = |options: &str| format!("curl -sS --noproxy '' {options} '{other}/x?a=1'");
+    let (_, stdout, stderr) = scene.shell(&[], &request("-x \"$http_proxy\""));
+    assert_eq!(stdout, "GET /x?a=1 HTTP/1.1", "{stderr}");
+    let (_, stdout, stderr) = scene.shell(&[], &request("-p -x \"$HTTPS_PROXY\""));
+    assert_eq!(stdout, "GET /x?a=1 HTTP/1.1", "{stderr}");
+    let (_, stdout, stderr) = scene.shell(&["--proxy-auth"], &request("-p -x \"$HTTPS_PROXY\""));
+    assert_eq!(stdout, "GET /x?a=1 HTTP/1.1", "{stderr}");
+    let without = request("-x \"http://${HTTPS_PROXY#*@}\" -o /dev/null -w '%{http_code}'");
+    let (_, stdout, stderr) = scene.shell(&["--proxy-auth"], &without);
+    assert_eq!(stdout, "407", "{stderr}");
+    assert!(scene.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_shows_what_goes_through_the_relay() {
+    let scene = Scene::new().await;
+    let (code, stdout, stderr) = scene.installation.start(&["run", "--check"], &[PATH]).end();
+    assert_eq!(code, 0, "{stderr}");
+    let line = stdout.lines().find(|line| line.starts_with("curl")).unwrap_or_else(|| panic!("{stdout}"));
+    let cells: Vec<&str> = line.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect();
+    assert_eq!(cells, ["curl", "through the relay", "through the relay"]);
+    assert_eq!(scene.made_keys(), ["revoked"]);
+}
+
+#[test]
+fn run_works_beside_dev() {
+    use std::io::BufRead as _;
+    let desk = Desk::new();
+    let mut dev = desk.command(&["dev", "--print", "json", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(dev.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let said = desk.run(&["--dev", "run", "--", "sh", "-c", "exit 3"]);
+    dev.kill().unwrap();
+    dev.wait().unwrap();
+    said.ended_with(3).complained("No variable is set for a credential.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_several_accounts_are_not_mixed() {
+    let scene = Scene::new().await;
+    let key = scene.installation.key("alice");
+    let body = json!({"type": "api_key", "api_key": "sk-second", "title": "t"});
+    let path = "/v1/integrations/openai/credentials";
+    let url = format!("{}{path}", scene.server.url);
+    let made = Ask::new(Method::POST, url).key(&key).json(&body).send().await.is(201).json();
+    let second = made["id"].as_str().unwrap();
+    let (_, stdout, stderr) = scene.shell(&[], "echo \"[$OPENAI_BASE_URL]\"");
+    assert_eq!(stdout, "[]\n");
+    assert!(stderr.contains("OPENAI_API_KEY is not set: name one of the credentials with --credential: "), "{stderr}");
+    assert_eq!(scene.shell(&["--credential", second], REQUEST).0, 0);
+    assert!(scene.received()[0].contains("Bearer sk-second\r\n"));
+}
