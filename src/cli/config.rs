@@ -6,7 +6,7 @@ use serde_json::json;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Output, note};
-use crate::config::{ClientSecrets, Shown, on_one_line};
+use crate::config::{ClientSecrets, SETTINGS, Setting, Shown, on_one_line};
 
 /// Check or show the configuration
 #[derive(Debug, Subcommand)]
@@ -56,6 +56,12 @@ fn show(as_json: bool, context: &Context, out: &mut Output) -> Result<(), Failur
     }
     for one in shown {
         out.line(format!("{} = {}  # {}", on_one_line(&one.key), one.value, one.location))?;
+    }
+    // Those of the sections that have no names of the operator's choice.
+    let is_absent =
+        |setting: &&Setting| !setting.key.contains("NAME") && !shown.iter().any(|one| one.key.starts_with(setting.key));
+    for setting in SETTINGS.iter().filter(is_absent) {
+        out.line(format!("# {}  # not set", setting.key))?;
     }
     Ok(())
 }

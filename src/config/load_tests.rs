@@ -282,6 +282,18 @@ fn client_secrets_are_read_if_requested() {
 }
 
 #[test]
+fn settings_without_effect_are_warnings() {
+    let useless = warnings("[providers.x]\nclient_id = \"c\"\nclient_key_id = \"k\"\nlend_scopes = [\"a\"]\n");
+    for (key, needs) in [
+        ("providers.x.client_key_id", "providers.x.client_key"),
+        ("providers.x.lend_scopes", "providers.x.lend_client = true"),
+    ] {
+        let expected = format!("{key}: this setting has no effect without {needs}");
+        assert!(useless.contains(&expected), "{useless}");
+    }
+}
+
+#[test]
 fn inadvisable_settings_earn_a_warning() {
     let public = warnings(
         "[server]\nlisten = \"0.0.0.0:80\"\npublic_url = \"http://a.example/\"\n[oauth]\n\

@@ -64,6 +64,26 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
             warn(&key, format!("a secret needs a client id; write providers.{name}.client_id too"));
         }
     }
+    for (key, needs) in without_effect(config) {
+        warn(&key, format!("this setting has no effect without {needs}"));
+    }
+    found
+}
+
+/// Returns the settings that do nothing as the configuration is, each with what it needs.
+fn without_effect(config: &Config) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, provider) in &config.providers {
+        let mut needs = |key: &str, other: &str| {
+            found.push((format!("providers.{name}.{key}"), format!("providers.{name}.{other}")));
+        };
+        if provider.lend_scopes.is_some() && !provider.lend_client {
+            needs("lend_scopes", "lend_client = true");
+        }
+        if provider.client_key_id.is_some() && provider.client_key_source.is_none() {
+            needs("client_key_id", "client_key");
+        }
+    }
     found
 }
 
