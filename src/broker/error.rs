@@ -174,6 +174,9 @@ pub enum Error {
     /// The refresh task ended without a result.
     #[error("The refresh ended without a result. Try again.")]
     RefreshBroke,
+    /// The certification authority of the forward proxy cannot be used.
+    #[error("the certification authority of the forward proxy cannot be used; replace it with `strongroom ca renew`")]
+    ProxyCa,
     /// The vault was restored from a backup and not promoted yet.
     #[error(
         "this vault was restored from a backup and revokes nothing until `strongroom vault promote` puts it into service"

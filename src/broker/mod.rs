@@ -25,6 +25,7 @@ mod installation;
 mod login;
 mod parts;
 mod providers;
+mod proxy_ca;
 mod sending;
 mod token;
 mod transfer;
@@ -53,7 +54,8 @@ pub use providers::{
     ChildVariables, EndpointCheck, Placement, ProviderDetail, ProviderFilter, ProviderInfo, ProviderPage,
     ProviderReport, ProviderRow, UnknownProvider,
 };
-pub use sending::SecretToSend;
+pub use proxy_ca::{ProxyCa, set_dates_and_serial};
+pub use sending::{BoundCredential, SecretToSend};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret, UsableSecret};
 pub use transfer::{ExportError, ExportReport, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
 pub use vault::{

@@ -1,5 +1,7 @@
 //! Secrets for requests that the proxy sends: the caller does not see them.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -18,8 +20,9 @@ use crate::id::CredentialId;
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{BuildError, DpopProver};
+use crate::policy::Destination;
 use crate::secret::Secret;
-use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest, SecretUse, Tokens};
+use crate::vault::{CredentialMetadata, CredentialPage, CredentialSecret, ProxiedRequest, SecretUse, Tokens};
 
 /// The secret for one request. It has no `Debug`, because it is the secret.
 pub struct SecretToSend {
@@ -60,10 +63,74 @@ impl SecretToSend {
     }
 }
 
+/// A credential that is bound to a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundCredential {
+    /// The credential.
+    pub id: CredentialId,
+    /// Path of its base URL at this destination, without a slash at its end.
+    pub base_path: String,
+}
+
 impl Broker {
     /// Returns the metadata of a credential that the caller may use.
     pub fn credential_to_send(&self, caller: &Caller, id: &CredentialId) -> Result<CredentialMetadata, Error> {
         self.owned(caller, &id.to_string())
+    }
+
+    /// Tells the client for requests to providers where this server listens: it sends nothing
+    /// there.
+    pub fn set_own_listeners(&self, addresses: Vec<SocketAddr>) {
+        self.0.egress.set_own_listeners(addresses);
+    }
+
+    /// Returns the credentials of the caller that are bound to this destination, whatever their
+    /// state is.
+    pub fn credentials_for(&self, caller: &Caller, destination: &Destination) -> Result<Vec<BoundCredential>, Error> {
+        let mut bound = Vec::new();
+        for summary in self.credentials_to_send(caller)? {
+            let is_listed = self
+                .entry(summary.provider.as_str())
+                .is_some_and(|entry| entry.hosts.iter().any(|host| destination.fits(&host.host)));
+            // One whose tokens do not open is not bound by them.
+            let base_path = match self.base_to_send(&summary) {
+                Ok(Ok(CredentialBase::Hosts(pattern))) if destination.fits(&pattern) => String::new(),
+                Ok(Ok(CredentialBase::Url(url))) if Destination::of_url(&url).as_ref() == Some(destination) => {
+                    url.path().trim_end_matches('/').to_owned()
+                }
+                _ if is_listed => String::new(),
+                _ => continue,
+            };
+            bound.push(BoundCredential { id: summary.id, base_path });
+        }
+        Ok(bound)
+    }
+
+    /// Returns the hosts to which the caller can send requests, with the credentials for each.
+    pub fn destinations(&self, caller: &Caller) -> Result<BTreeMap<String, Vec<CredentialId>>, Error> {
+        let mut found: BTreeMap<String, Vec<CredentialId>> = BTreeMap::new();
+        for summary in self.credentials_to_send(caller)? {
+            let base = match self.base_to_send(&summary) {
+                Ok(Ok(CredentialBase::Hosts(pattern))) => Some(pattern.to_string()),
+                Ok(Ok(CredentialBase::Url(url))) => Destination::of_url(&url).map(|own| own.to_string()),
+                _ => None,
+            };
+            let listed = self.entry(summary.provider.as_str()).into_iter().flat_map(|entry| &entry.hosts);
+            for host in base.into_iter().chain(listed.map(|host| host.host.to_string())) {
+                let credentials = found.entry(host).or_default();
+                if !credentials.contains(&summary.id) {
+                    credentials.push(summary.id);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns all credentials that the caller may use. One that is damaged is left out.
+    fn credentials_to_send(&self, caller: &Caller) -> Result<Vec<CredentialMetadata>, Error> {
+        let credentials = self.0.vault.credentials();
+        let found = credentials.list_each(&caller.user, &caller.limits, None, CredentialPage::default())?;
+        Ok(found.into_iter().filter_map(Result::ok).collect())
     }
 
     /// Returns the catalogue's entry of a provider.

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod audit;
+mod ca;
 mod completions;
 mod config;
 mod confirm;
@@ -77,6 +78,8 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     #[command(subcommand)]
+    Ca(ca::CaCommand),
+    #[command(subcommand)]
     Config(config::ConfigCommand),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -138,6 +141,7 @@ impl Cli {
             Some(Command::Run(run)) => run.run(context, &mut out).map(|ended| code = ended),
             Some(Command::Vault(vault)) => vault.run(context, &mut out),
             Some(Command::Audit(audit)) => audit.run(context, &mut out),
+            Some(Command::Ca(ca)) => ca.run(context, &mut out),
             Some(Command::Config(config)) => config.run(context, &mut out),
             Some(Command::Doctor(doctor)) => doctor.run(context, &mut out),
             Some(Command::Completions(completions)) => completions.run(Self::command(), &mut out),

@@ -1,7 +1,7 @@
 //! The address that the server listens on.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
@@ -20,6 +20,19 @@ pub enum Listen {
     },
     /// A Unix socket at this path.
     Unix(PathBuf),
+}
+
+impl Listen {
+    /// Returns true if other machines may reach the address.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Unix(_) => false,
+            Self::Tcp { host, .. } => match host.parse::<IpAddr>() {
+                Ok(address) => !address.is_loopback(),
+                Err(_) => host != "localhost",
+            },
+        }
+    }
 }
 
 impl fmt::Display for Listen {

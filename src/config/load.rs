@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::document::{self, Document};
 use super::environment::Environment;
 use super::finding::{ConfigErrors, Finding, Location};
+use super::listen::Listen;
 use super::provider_settings::{EntryPatch, ProviderSettings};
 use super::secret_source::{SecretReader, SecretSource};
 use super::settings::{Config, ServerSettings};
@@ -274,6 +275,12 @@ fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Find
     }
     if let Some(message) = doubled_path(&config.server) {
         fault("server.public_url", message);
+    }
+    let proxy = &config.proxy;
+    if proxy.tls.is_none() && !proxy.allow_plaintext && proxy.listen.as_ref().is_some_and(Listen::is_open) {
+        let message = "API keys would cross the network in plain text; set proxy.tls, listen on a loopback address, or \
+                       set proxy.allow_plaintext = true";
+        fault("proxy.listen", message.to_owned());
     }
     let oauth = &mut config.oauth;
     oauth.callback_origins.localhost_ports = oauth.localhost_ports;

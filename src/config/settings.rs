@@ -104,11 +104,13 @@ impl Config {
     /// Makes every relative path absolute.
     pub(super) fn resolve(&mut self, folder: &Path) {
         let paths = [self.vault.epoch_file.as_mut(), self.backup.directory.as_mut()];
-        let tls = self.server.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
-        let listen = match &mut self.server.listen {
+        let tls = self.server.tls.iter_mut().chain(&mut self.proxy.tls);
+        let tls = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        let listen = [&mut self.server.listen].into_iter().chain(&mut self.proxy.listen);
+        let listen = listen.filter_map(|listen| match listen {
             Listen::Unix(path) => Some(path),
             Listen::Tcp { .. } => None,
-        };
+        });
         let unlock = match &mut self.vault.unlock {
             Unlock::MasterKey(source) | Unlock::Passphrase(source) => Some(source),
             Unlock::Prompt | Unlock::Stdin => None,
@@ -204,6 +206,14 @@ pub struct ProxySettings {
     /// Time in which a response may pause.
     #[serde(deserialize_with = "fields::duration::<_, 1, 86_400>")]
     pub idle_timeout: Duration,
+    /// The address of the forward proxy; `None`: there is none.
+    #[serde(default)]
+    pub listen: Option<Listen>,
+    /// Certificate and key of the forward proxy; `None`: clients speak plain HTTP to it.
+    #[serde(default)]
+    pub tls: Option<TlsFiles>,
+    /// Allows plain HTTP to a forward proxy that other machines reach.
+    pub allow_plaintext: bool,
 }
 
 /// Two PEM files, read again when they change.

@@ -2,7 +2,6 @@
 
 use super::callback_origin::is_loopback;
 use super::finding::{Finding, Location};
-use super::listen::Listen;
 use super::secret_source::SecretSource;
 use super::settings::Config;
 use ipnet::IpNet;
@@ -31,7 +30,7 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
             "plain http shows every key and token to anyone who can read the network; use https".into(),
         );
     }
-    if listens_openly(&server.listen) && server.tls.is_none() && server.trusted_proxies.is_empty() {
+    if server.listen.is_open() && server.tls.is_none() && server.trusted_proxies.is_empty() {
         warn(
             "server.listen",
             "the server is open to the network without TLS; set server.tls, or listen on a loopback address behind a \
@@ -107,14 +106,4 @@ fn danger(network: &IpNet) -> Option<String> {
     reached.map(|address| {
         format!("has the metadata service of clouds ({address}), which gives out the machine's credentials")
     })
-}
-
-fn listens_openly(listen: &Listen) -> bool {
-    match listen {
-        Listen::Unix(_) => false,
-        Listen::Tcp { host, .. } => match host.parse::<IpAddr>() {
-            Ok(address) => !address.is_loopback(),
-            Err(_) => host != "localhost",
-        },
-    }
 }

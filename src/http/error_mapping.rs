@@ -90,7 +90,7 @@ impl From<Error> for Problem {
                 return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(*wait);
             }
             Error::TooManyLists => return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_SECOND),
-            Error::RefreshBroke => &problem::INTERNAL,
+            Error::RefreshBroke | Error::ProxyCa => &problem::INTERNAL,
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };
         let detail = error.to_string();

@@ -12,6 +12,7 @@ mod body_budget;
 mod client_address;
 mod denial_audit;
 mod error_mapping;
+mod forward;
 mod json;
 mod limits;
 mod load_shed;

@@ -67,6 +67,8 @@ problems! {
     GRANT_REFUSED = BAD_REQUEST "grant-refused" "The provider refused the grant";
     /// The provider does not take this kind of credential.
     KIND_NOT_SUPPORTED = BAD_REQUEST "credential-type-not-supported" "The provider does not take this type of credential";
+    /// A request to the forward proxy has no destination that is clear.
+    NOT_A_PROXY_REQUEST = BAD_REQUEST "not-a-proxy-request" "The request is not one to a forward proxy";
     /// The path of a proxied request has no clear meaning.
     PATH_NOT_CANONICAL = BAD_REQUEST "path-not-canonical" "The path has no clear meaning";
     /// A proxied request overrides its method, and the key has grants with methods.
@@ -106,6 +108,8 @@ problems! {
     /// The credential belongs to another provider.
     CREDENTIAL_OF_ANOTHER_PROVIDER =
         NOT_FOUND "credential-of-another-provider" "The credential belongs to another provider";
+    /// Several credentials are for the host of a request through the forward proxy.
+    CREDENTIAL_AMBIGUOUS = CONFLICT "credential-ambiguous" "Several credentials are for this destination";
     /// The user has to log in again: the provider refuses the refresh token or gave no such token.
     NEEDS_REAUTH = CONFLICT "needs-reauth" "The account has to be connected again";
     /// The provider gave no refresh token, and the access token is still valid.
@@ -122,10 +126,15 @@ problems! {
     SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";
     /// The path exists, the method does not.
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
+    /// The forward proxy needs an API key, or the presented one is not valid.
+    PROXY_AUTHENTICATION =
+        PROXY_AUTHENTICATION_REQUIRED "proxy-authentication-required" "The proxy needs an API key";
     /// The body did not arrive in time.
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request took too long to arrive";
     /// The body is larger than the limit.
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large";
+    /// A request in a tunnel is for another host than the tunnel.
+    MISDIRECTED = MISDIRECTED_REQUEST "misdirected" "The request is not for the host of its tunnel";
     /// The body or the query has faults.
     INVALID_REQUEST = UNPROCESSABLE_ENTITY "invalid-request" "The request has faults";
     /// Too many wrong API keys from one address, or an API key has used up a rate or a share.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use http_body_util::BodyExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt as _, Full};
+use serde_json::json;
 use warp::Reply as _;
 
 use super::app::App;
@@ -30,7 +31,7 @@ const PREFIX: &str = "/v1/proxy/";
 const PATTERN: &str = "/v1/proxy/{cred_id}/{path}";
 
 /// Beginning of every API key.
-const KEY_PREFIX: &str = "srk_";
+pub(super) const KEY_PREFIX: &str = "srk_";
 
 /// Returns the beginning of the paths of the proxy, and its service.
 pub(crate) fn api(app: App) -> (String, ProxyApi) {
@@ -48,7 +49,16 @@ pub(crate) fn api(app: App) -> (String, ProxyApi) {
 async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context: RequestContext) -> ProxyAnswer {
     let mut outcome = Outcome { pattern: PATTERN, api_key: None, provider: None, cause: None };
     let (parts, body) = request.into_parts();
-    match carry_out(app, proxy, parts, body, context, &mut outcome).await {
+    let answered = carry_out(app, proxy, parts, body, context, &mut outcome).await;
+    answer_with(answered, outcome)
+}
+
+/// Returns the answer of an entry point, with its facts for the log.
+pub(super) fn answer_with(
+    answered: Result<http::Response<StreamedBody>, Problem>,
+    mut outcome: Outcome,
+) -> ProxyAnswer {
+    match answered {
         Ok(mut response) => {
             response.extensions_mut().insert(outcome);
             ProxyAnswer::Origin(response)
@@ -83,61 +93,112 @@ async fn carry_out(
     let head = RequestHead { context, method: parts.method.clone(), path, query: String::new(), headers };
     let authenticated = Arc::new(auth::authenticate(&app.broker, &app.failed_attempts, &head).await?);
     outcome.api_key = authenticated.api_key();
+    if head.method == Method::GET && DESCRIPTIONS.contains(&head.path.as_str()) {
+        return describe(app, &authenticated, &head).await;
+    }
+    let prepare = |caller: &Caller| {
+        let place = place.ok_or_else(|| Problem::new(&problem::NOT_FOUND, "Not Found"))?;
+        // Each request leaves an audit row, as each answer with a secret does.
+        app.secret_rate.count(&caller.share_name(), &caller.user)?;
+        let credential = place.credential.parse();
+        Ok(ProxyRequest {
+            caller: caller.clone(),
+            credential: credential
+                .map_err(|_| Problem::new(&problem::CREDENTIAL_NOT_FOUND, "Credentials not found"))?,
+            authority: place.authority,
+            scheme: None,
+            method: parts.method,
+            target: place.target,
+            headers: parts.headers,
+            upgrade: parts.extensions.remove(),
+            body: body.map_err(|error: hyper::Error| -> BoxError { Box::new(error) }).boxed_unsync(),
+        })
+    };
+    let asking = Asking { head: &head, authenticated: &authenticated, pattern: PATTERN };
+    send(app, proxy, asking, prepare, outcome).await
+}
+
+/// Paths that describe the proxy itself. No id of a credential reads like them.
+const DESCRIPTIONS: [&str; 2] = ["/v1/proxy/ca.pem", "/v1/proxy/destinations"];
+
+/// Returns the certificate that clients of the forward proxy trust, or the hosts that the key may
+/// use.
+async fn describe(
+    app: &App,
+    authenticated: &Authenticated,
+    head: &RequestHead,
+) -> Result<http::Response<StreamedBody>, Problem> {
+    let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)?;
+    let (media_type, body) = if head.path == DESCRIPTIONS[0] {
+        ("application/x-pem-file", app.broker.proxy_ca().await?.pem())
+    } else {
+        let hosts = app.broker.destinations(&caller)?.into_iter();
+        let hosts: Vec<_> = hosts.map(|(host, ids)| json!({"host": host, "credentials": ids})).collect();
+        ("application/json", json!({ "destinations": hosts }).to_string())
+    };
+    let mut response = http::Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// An authenticated request of an entry point.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'r> {
+    pub(super) head: &'r RequestHead,
+    pub(super) authenticated: &'r Authenticated,
+    /// Pattern of the entry point, for the log and the audit log.
+    pub(super) pattern: &'static str,
+}
+
+/// Sends the request that `prepare` returns through the pipeline, if the caller has the permission.
+/// A refusal leaves an audit row.
+pub(super) async fn send(
+    app: &App,
+    proxy: &Proxy,
+    asking: Asking<'_>,
+    prepare: impl FnOnce(&Caller) -> Result<ProxyRequest, Problem>,
+    outcome: &mut Outcome,
+) -> Result<http::Response<StreamedBody>, Problem> {
+    let Asking { head, authenticated, .. } = asking;
+    outcome.api_key = authenticated.api_key();
     let user = authenticated.intended_user(&head.headers);
     let owner = user.map_or_else(|| authenticated.share_name(), |user| egress::owner(&user));
     // Boxed: it is large, and warp's requests do not need the room.
-    let passing = Box::pin(pass_on(app, proxy, parts, body, place, &authenticated, &head));
-    let passed = egress::on_behalf_of(owner, passing).await;
-    let (problem, refused) = match passed {
+    let sending = Box::pin(async {
+        let prepared = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)
+            .and_then(|caller| prepare(&caller))
+            .map_err(|problem| (problem, RefusedRequest::default()))?;
+        proxy.send(prepared).await.map_err(|refusal| (refusal.error.into(), refusal.request))
+    });
+    let (problem, refused): (Problem, RefusedRequest) = match egress::on_behalf_of(owner, sending).await {
         Ok(response) => return Ok(response),
-        Err((problem, refused)) => (problem, refused),
+        Err(refusal) => refusal,
     };
     outcome.provider.clone_from(&refused.provider);
+    Err(refused_with_row(app, asking, problem, refused).await)
+}
+
+/// Writes the audit row of a refused request, and returns its problem.
+pub(super) async fn refused_with_row(
+    app: &App,
+    asking: Asking<'_>,
+    problem: Problem,
+    refused: RefusedRequest,
+) -> Problem {
+    let Asking { head, authenticated, pattern } = asking;
     let denial = Denial {
         problem: problem.kind(),
         method: &head.method,
-        pattern: PATTERN,
+        pattern,
         permission: Some(Permission::ProxyIntegrations),
-        authenticated: &authenticated,
-        head: &head,
-        params: &PathParams::of(PATTERN, &head.path),
+        authenticated,
+        head,
+        params: &PathParams::of(pattern, &head.path),
         refused: Some(refused),
     };
     app.denial_audit.record(&app.broker, denial).await;
-    Err(problem)
-}
-
-type Refused = (Problem, RefusedRequest);
-
-async fn pass_on(
-    app: &App,
-    proxy: &Proxy,
-    mut parts: Parts,
-    body: RequestBody,
-    place: Option<Place>,
-    authenticated: &Authenticated,
-    head: &RequestHead,
-) -> Result<http::Response<StreamedBody>, Refused> {
-    let own = |problem: Problem| (problem, RefusedRequest::default());
-    let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head).map_err(own)?;
-    let place = place.ok_or_else(|| own(Problem::new(&problem::NOT_FOUND, "Not Found")))?;
-    // Each request leaves an audit row, as each answer with a secret does.
-    app.secret_rate.count(&caller.share_name(), &caller.user).map_err(own)?;
-    let credential = place
-        .credential
-        .parse()
-        .map_err(|_| own(Problem::new(&problem::CREDENTIAL_NOT_FOUND, "Credentials not found")))?;
-    let request = ProxyRequest {
-        caller,
-        credential,
-        authority: place.authority,
-        method: parts.method,
-        target: place.target,
-        headers: parts.headers,
-        upgrade: parts.extensions.remove(),
-        body: body.map_err(|error: hyper::Error| -> BoxError { Box::new(error) }).boxed_unsync(),
-    };
-    proxy.send(request).await.map_err(|refusal| (refusal.error.into(), refusal.request))
+    problem
 }
 
 /// The parts of a path of the proxy, as they were sent.

@@ -27,17 +27,20 @@ impl Bound {
     }
 }
 
+/// An authority that the caller names, with its scheme if the entry point knows it.
+type NamedPlace<'r> = (&'r str, Option<Scheme>);
+
 /// Binds the request to a host of the credential, and makes its path canonical.
 pub(super) fn bind(
     base: CredentialBase,
     is_chosen: bool,
     entry: Option<&Entry>,
-    authority: Option<&str>,
+    place: Option<NamedPlace<'_>>,
     target: &str,
 ) -> Result<(Bound, RequestTarget), ProxyError> {
     match base {
-        CredentialBase::Url(url) => bind_to_entry(&url, is_chosen, entry, authority, target),
-        CredentialBase::Hosts(pattern) => bind_to_pattern(&pattern, authority, target),
+        CredentialBase::Url(url) => bind_to_entry(&url, is_chosen, entry, place, target),
+        CredentialBase::Hosts(pattern) => bind_to_pattern(&pattern, place, target),
     }
 }
 
@@ -46,18 +49,18 @@ fn bind_to_entry(
     base: &Url,
     is_chosen: bool,
     entry: Option<&Entry>,
-    authority: Option<&str>,
+    place: Option<NamedPlace<'_>>,
     target: &str,
 ) -> Result<(Bound, RequestTarget), ProxyError> {
     let own = Destination::of_url(base).ok_or_else(|| ProxyError::NotBound(base.to_string()))?;
     let base_path = base.path().trim_end_matches('/').to_owned();
-    let Some(authority) = authority else {
+    let Some((authority, scheme)) = place else {
         let target = RequestTarget::parse(&format!("{base_path}{target}"))?;
         return Ok((Bound { destination: own, base_path, is_chosen }, target));
     };
     let target = RequestTarget::parse(target)?;
-    let named = Destination::parse_authority(Scheme::Https, authority)?;
-    if own.authority() == named.authority() {
+    let named = Destination::parse_authority(scheme.unwrap_or(Scheme::Https), authority)?;
+    if own == named || scheme.is_none() && own.authority() == named.authority() {
         return Ok((Bound { destination: own, base_path, is_chosen }, target));
     }
     if entry.is_some_and(|entry| entry.hosts.iter().any(|host| named.fits(&host.host))) {
@@ -69,14 +72,14 @@ fn bind_to_entry(
 /// Binds the request to a host of the sealed pattern.
 fn bind_to_pattern(
     pattern: &HostPattern,
-    authority: Option<&str>,
+    place: Option<NamedPlace<'_>>,
     target: &str,
 ) -> Result<(Bound, RequestTarget), ProxyError> {
     let target = RequestTarget::parse(target)?;
-    let scheme = if pattern.scheme() == "http" { Scheme::Http } else { Scheme::Https };
-    let host = pattern.host();
-    let authority = match authority {
-        Some(authority) => authority.to_owned(),
+    let own = if pattern.scheme() == "http" { Scheme::Http } else { Scheme::Https };
+    let (scheme, host) = (place.and_then(|(_, scheme)| scheme).unwrap_or(own), pattern.host());
+    let authority = match place {
+        Some((authority, _)) => authority.to_owned(),
         None if host.starts_with('*') => return Err(ProxyError::HostNeeded(host)),
         None => format!("{host}:{}", pattern.port()),
     };

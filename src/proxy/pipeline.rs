@@ -32,7 +32,7 @@ use crate::catalog::Entry;
 use crate::config::ProxySettings;
 use crate::egress::{Egress, EgressError};
 use crate::id::CredentialId;
-use crate::policy::{Explanation, KeyRules, PolicyDecision, RequestFacts, RequestTarget};
+use crate::policy::{Explanation, KeyRules, PolicyDecision, RequestFacts, RequestTarget, Scheme};
 use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest};
 
 /// Largest body that is held so that it can be sent again after a refresh.
@@ -61,6 +61,8 @@ pub struct ProxyRequest {
     pub credential: CredentialId,
     /// The authority at which the caller wants to send it; `None`: that of the base URL.
     pub authority: Option<String>,
+    /// The scheme there, if the caller names it: then it must be that of the credential too.
+    pub scheme: Option<Scheme>,
     /// The method.
     pub method: Method,
     /// Path and query, below the base URL's path if there is no authority.
@@ -121,7 +123,7 @@ impl Proxy {
         asked: ProxyRequest,
         facts: &mut Option<ProxiedRequest>,
     ) -> Result<Response<StreamedBody>, ProxyError> {
-        let ProxyRequest { caller, authority, method, target, headers, body, upgrade, .. } = asked;
+        let ProxyRequest { caller, authority, scheme, method, target, headers, body, upgrade, .. } = asked;
         let broker = &self.0.broker;
         if is_refused_method(&method) {
             return Err(ProxyError::Method(method.to_string()));
@@ -129,7 +131,8 @@ impl Proxy {
         let entry = broker.entry(summary.provider.as_str());
         let (egress, base_is_chosen) = broker.egress_of(summary);
         let base = broker.base_to_send(summary)??;
-        let (bound, target) = bind(base, base_is_chosen, entry, authority.as_deref(), &target)?;
+        let (bound, target) =
+            bind(base, base_is_chosen, entry, authority.as_deref().map(|authority| (authority, scheme)), &target)?;
         let mut known = ProxiedRequest {
             method: method.to_string(),
             host: bound.destination.authority(),

@@ -20,6 +20,7 @@ mod logins;
 mod open;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod proxy_ca;
 mod registrations;
 mod revocations;
 mod rotation;
@@ -72,6 +73,7 @@ pub use logins::device_poll::PollTurn;
 pub use logins::pending_login::{DevicePolling, LoginFlow, PendingAuthorization};
 pub use logins::store::MissedLogin;
 pub use open::{OpenMode, OpenOptions, Vault};
+pub use proxy_ca::SealedCa;
 pub use registrations::{ClientManagement, ClientRegistration, RegisteredAt};
 pub use revocations::queue::{GivenUp, RetryBounds, RevocationQueue};
 pub use revocations::queued_revocation::{QueuedRevocation, RevocationId};

@@ -23,6 +23,7 @@ use crate::vault::error::VaultError;
 use crate::vault::integrity::rollback;
 use crate::vault::integrity::verify::Integrity;
 use crate::vault::logins::store::Logins;
+use crate::vault::proxy_ca::ProxyCas;
 use crate::vault::registrations::Registrations;
 use crate::vault::revocations::queue::Revocations;
 use crate::vault::rotation::data_key::Rotation;
@@ -194,6 +195,11 @@ impl Vault {
     /// The vault's own private keys.
     pub fn signing_keys(&self) -> SigningKeys<'_> {
         SigningKeys { core: &self.inner.core }
+    }
+
+    /// The certification authority of the forward proxy.
+    pub fn proxy_cas(&self) -> ProxyCas<'_> {
+        ProxyCas { core: &self.inner.core }
     }
 
     /// The audit log.

@@ -10,6 +10,9 @@ use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 
+/// Id of the row with the authority of the forward proxy. The ids of signing keys are longer.
+pub(crate) const PROXY_CA: &str = "proxy-ca";
+
 /// The vault's own private keys.
 #[derive(Clone, Copy)]
 pub struct SigningKeys<'v> {
@@ -20,7 +23,10 @@ impl SigningKeys<'_> {
     /// Returns the keys, newest first. The newest signs, and the public keys of all are
     /// published.
     pub fn list(self) -> Result<Vec<SigningKey>, VaultError> {
-        self.core.read(|view, keyring| view.signing_keys()?.iter().map(|row| open(keyring, row)).collect())
+        self.core.read(|view, keyring| {
+            let rows = view.signing_keys()?;
+            rows.iter().filter(|row| row.id != PROXY_CA).map(|row| open(keyring, row)).collect()
+        })
     }
 
     /// Creates a key if the vault has no key yet, and returns true if so.
@@ -31,7 +37,7 @@ impl SigningKeys<'_> {
         let key = SigningKey::generate();
         self.core
             .write(who, move |txn| {
-                if !txn.tx.signing_keys()?.is_empty() {
+                if txn.tx.signing_keys()?.iter().any(|row| row.id != PROXY_CA) {
                     return Ok(false);
                 }
                 let data_key = txn.keyring.data.current().version;

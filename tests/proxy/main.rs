@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod forward;
 mod grants;
 mod origin;
 mod path_proxy;

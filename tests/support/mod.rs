@@ -78,6 +78,8 @@ pub struct Server {
     /// `http://127.0.0.1:port`
     pub url: String,
     pub address: SocketAddr,
+    /// The forward proxy.
+    pub forward: SocketAddr,
     /// An API key of the user `alice` with the permissions of everyday use.
     pub key: String,
     pub clock: Clock,
@@ -126,14 +128,27 @@ impl Server {
             None => Listener::tcp("127.0.0.1:0").await.expect("a free port"),
         };
         let address = listener.address().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let forward_listener = Listener::tcp("127.0.0.1:0").await.expect("a free port").for_forward_proxy();
+        let forward = forward_listener.address().expect("an address");
         let app = App::new(broker.clone(), setup.settings, clock.clone(), Random);
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(vec![listener], app, async {
+        let serving = tokio::spawn(serve(vec![listener, forward_listener], app, async {
             let _ = stopped.await;
         }));
         let url = format!("http://{address}");
-        let mut server =
-            Self { url, address, key: String::new(), clock, vault, broker, sandbox, stop: Some(stop), serving, folder };
+        let mut server = Self {
+            url,
+            address,
+            forward,
+            key: String::new(),
+            clock,
+            vault,
+            broker,
+            sandbox,
+            stop: Some(stop),
+            serving,
+            folder,
+        };
         server.key = server.key_with(&EVERYDAY).await;
         server
     }

@@ -11,7 +11,7 @@ use crate::cli::context::open;
 use crate::cli::failure::Failure;
 use crate::cli::runtime::block_on;
 use crate::clock::Clock;
-use crate::config::{Config, Listen, ServerSettings};
+use crate::config::{Config, Listen, ProxySettings, ServerSettings};
 use crate::visible::plain;
 
 /// Minimum free disk space in bytes.
@@ -49,6 +49,7 @@ pub(super) fn vault(installation: &Installation, findings: &mut Findings) {
     }
     if is_served(path) {
         server(&config.server, findings);
+        forward_proxy(&config.proxy, findings);
     } else {
         findings.ok("no server is running on this vault");
     }
@@ -232,7 +233,7 @@ fn server(settings: &ServerSettings, findings: &mut Findings) {
     if matches!(at, Listen::Tcp { port: 0, .. }) {
         return findings.ok("a server is running on this vault");
     }
-    match block_on(readiness::ask(settings)) {
+    match block_on(readiness::ask(at, settings.tls.as_ref(), readiness::READYZ)) {
         Err(failure) => findings.fault(&failure),
         Ok(Ok(Some(200))) => findings.ok(format!("the server at {at} is ready")),
         Ok(Ok(None)) => findings.ok(format!("the server at {at} accepts connections")),
@@ -242,6 +243,24 @@ fn server(settings: &ServerSettings, findings: &mut Findings) {
         Ok(Err(error)) => findings.fault(
             &Failure::new(format!("a server is running on this vault but does not answer at {at}: {error}"))
                 .advise("it may use other settings, or hang: see its log, or restart it"),
+        ),
+    }
+}
+
+/// Checks that the forward proxy answers, if it is on.
+fn forward_proxy(settings: &ProxySettings, findings: &mut Findings) {
+    let Some(at) = settings.listen.as_ref().filter(|at| !matches!(at, Listen::Tcp { port: 0, .. })) else { return };
+    match block_on(readiness::ask(at, settings.tls.as_ref(), readiness::CONNECT)) {
+        Err(failure) => findings.fault(&failure),
+        Ok(Ok(Some(407))) => findings.ok(format!("the forward proxy at {at} asks for an API key")),
+        Ok(Ok(None)) => findings.ok(format!("the forward proxy at {at} accepts connections")),
+        Ok(Ok(Some(status))) => findings.fault(
+            &Failure::new(format!("the forward proxy at {at} answers {status} to a CONNECT without a key"))
+                .advise("another program may listen there; set another proxy.listen"),
+        ),
+        Ok(Err(error)) => findings.fault(
+            &Failure::new(format!("the forward proxy does not answer at {at}: {error}"))
+                .advise("restart the server, so that it listens where proxy.listen says"),
         ),
     }
 }

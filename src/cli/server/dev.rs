@@ -78,7 +78,7 @@ impl Dev {
             sandbox: SandboxClient::of(&sandbox),
         };
         let mut config = instance.settings()?;
-        let listener = Listener::open(&config.server).await?;
+        let listener = Listener::open(&config.server.listen, None).await?;
         instance.listen = listener.address();
         instance.set_address(&mut config);
         for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
@@ -101,7 +101,7 @@ impl Dev {
         instance.save(folder.path())?;
         ready.announce(self.print)?;
         let page = CallbackPage { url: ready.url, curl_config: ready.curl_config };
-        serve::until_stopped(broker, listener, Some(page), signals).await
+        serve::until_stopped(broker, vec![listener], Some(page), signals).await
     }
 }
 

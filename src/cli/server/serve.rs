@@ -59,11 +59,19 @@ async fn serve(installation: Installation, promote: bool) -> Result<(), Failure>
     tell_of_restore(&admin)?;
     let broker = installation.server_broker(&admin).await?;
     let config = installation.config();
-    let listener = Listener::open(&config.server).await?;
+    let listener = Listener::open(&config.server.listen, config.server.tls.as_ref()).await?;
+    let mut listeners = Vec::new();
+    if let Some(listen) = &config.proxy.listen {
+        let forward = Listener::open(listen, config.proxy.tls.as_ref()).await?.for_forward_proxy();
+        let place = forward.address().map_or_else(|| listen.to_string(), |address| address.to_string());
+        tracing::info!(listen = place, "the forward proxy is on");
+        listeners.push(forward);
+    }
     let signals = runtime::signals()?;
     let place = listener.address().map_or_else(|| config.server.listen.to_string(), |address| address.to_string());
     tracing::info!(listen = place, vault = %config.vault.path.display(), "ready");
-    until_stopped(broker, listener, None, signals).await
+    listeners.push(listener);
+    until_stopped(broker, listeners, None, signals).await
 }
 
 /// Logs at each start that a restored vault is not in service yet.
@@ -78,11 +86,11 @@ fn tell_of_restore(admin: &VaultAdmin) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Serves on `listener` and runs the background tasks, until a signal comes or the vault fails.
+/// Serves on `listeners` and runs the background tasks, until a signal comes or the vault fails.
 /// `callback_page` is there if the server shows logins at their callback, as `dev` does.
 pub(in crate::cli) async fn until_stopped(
     broker: Broker,
-    listener: Listener,
+    listeners: Vec<Listener>,
     callback_page: Option<CallbackPage>,
     signals: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -104,7 +112,7 @@ pub(in crate::cli) async fn until_stopped(
             }
         }
     };
-    crate::http::serve(vec![listener], app, stop).await;
+    crate::http::serve(listeners, app, stop).await;
     tasks.iter().for_each(JoinHandle::abort);
     match fatal {
         // A write failed with an unknown outcome, or the vault's files were moved. The next start

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, UnixListener, UnixSocket
 use tokio_util::either::Either;
 
 use super::tls::{Tls, TlsError};
-use crate::config::{Listen, ServerSettings};
+use crate::config::{Listen, TlsFiles};
 
 /// Error of a listener that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,8 @@ pub enum ListenError {
 pub struct Listener {
     pub(crate) socket: Socket,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// True if it is the forward proxy's, and not the API's.
+    pub(crate) is_forward_proxy: bool,
     /// Removed when the listener is dropped.
     _file: Option<SocketFile>,
 }
@@ -48,14 +50,14 @@ pub(crate) enum Socket {
 pub(crate) type Accepted = (Either<TcpStream, UnixStream>, Option<IpAddr>);
 
 impl Listener {
-    /// Listens on the address in the settings, with TLS if they name a certificate.
-    pub async fn open(settings: &ServerSettings) -> Result<Self, ListenError> {
-        let failed = |source| ListenError::Address { listen: settings.listen.clone(), source };
-        let listener = match &settings.listen {
+    /// Listens on an address of the settings, with TLS if they name a certificate.
+    pub async fn open(listen: &Listen, tls: Option<&TlsFiles>) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Address { listen: listen.clone(), source };
+        let listener = match listen {
             Listen::Tcp { host, port } => Self::tcp((host.as_str(), *port)).await.map_err(failed)?,
             Listen::Unix(path) => Self::unix(path).map_err(failed)?,
         };
-        Ok(match &settings.tls {
+        Ok(match tls {
             Some(files) => listener.with_tls(Tls::load(&files.certificate, &files.key)?),
             None => listener,
         })
@@ -63,7 +65,12 @@ impl Listener {
 
     /// Listens on a TCP port; port 0 picks a free one.
     pub async fn tcp(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self { socket: Socket::Tcp(TcpListener::bind(address).await?), tls: None, _file: None })
+        Ok(Self {
+            socket: Socket::Tcp(TcpListener::bind(address).await?),
+            tls: None,
+            is_forward_proxy: false,
+            _file: None,
+        })
     }
 
     /// Listens on a Unix socket with the mode 0600.
@@ -78,13 +85,19 @@ impl Listener {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         let listener = socket.listen(1024)?;
         let file = SocketFile { path: path.to_owned(), inode: std::fs::metadata(path)?.ino() };
-        Ok(Self { socket: Socket::Unix(listener), tls: None, _file: Some(file) })
+        Ok(Self { socket: Socket::Unix(listener), tls: None, is_forward_proxy: false, _file: Some(file) })
     }
 
     /// Adds TLS.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(Arc::new(tls)), ..self }
+    }
+
+    /// Makes it the listener of the forward proxy.
+    #[must_use]
+    pub fn for_forward_proxy(self) -> Self {
+        Self { is_forward_proxy: true, ..self }
     }
 
     /// Returns the address of a TCP listener, with the port that was picked.

@@ -1,6 +1,6 @@
 //! The HTTP server: accepts connections within their limits, and stops gracefully.
 
-mod connection;
+pub(crate) mod connection;
 mod head_check;
 pub(crate) mod listener;
 pub(crate) mod reply_body;
@@ -28,7 +28,7 @@ use warp::reply::Response;
 
 use self::connection::Protocol;
 use self::listener::{Accepted, Listener};
-use self::service::{Api, ProxyApi, RequestService, Shared};
+use self::service::{Api, ProxyApi, RequestService, Services, Shared};
 use super::app::{App, Settings};
 use super::client_address::{is_trusted, subscriber};
 use super::request::context::RequestContext;
@@ -46,14 +46,18 @@ pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Out
     if let Some(page) = &settings.callback_page {
         filter = routes::callback_page(page, random).or(filter).unify().boxed();
     }
+    let own = listeners.iter().filter_map(Listener::address).collect();
+    app.broker.set_own_listeners(own);
     let proxy = super::proxy::api(app.clone());
+    let forward = super::forward::api(app.clone());
     let api = api(filter, move |context| {
         let mut extensions = http::Extensions::new();
         extensions.insert(app.clone());
         extensions.insert(context);
         extensions
     });
-    serve_api(listeners, (api, Some(proxy)), settings, random, shutdown).await;
+    let services = Services::Api { api, proxy: Some(proxy) };
+    serve_all(listeners, (services, forward), settings, random, shutdown).await;
 }
 
 /// Makes the service of a filter. `extend` returns the extensions of each request, for `warp::ext`.
@@ -69,9 +73,12 @@ fn api(
     })
 }
 
-async fn serve_api(
+/// Makes the forward proxy of a server.
+type ForwardProxy = Box<dyn FnOnce(Arc<Shared>) -> ProxyApi + Send>;
+
+async fn serve_all(
     listeners: Vec<Listener>,
-    (api, proxy): (Api, Option<(String, ProxyApi)>),
+    (api, forward): (Services, ForwardProxy),
     settings: Settings,
     random: Random,
     shutdown: impl Future<Output = ()>,
@@ -79,12 +86,20 @@ async fn serve_api(
     let Settings { trusted_proxies, limits, .. } = settings;
     allow_open_files(limits.connections);
     let (stop, cut, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    let server = Arc::new(Server {
-        connections: Arc::new(Semaphore::new(limits.connections)),
-        per_address: KeyedSemaphore::new(limits.connections_per_address),
+    let shared = Arc::new(Shared {
+        trusted_proxies,
+        limits,
+        random,
+        tasks: tasks.clone(),
         stop: stop.clone(),
         cut: cut.clone(),
-        shared: Arc::new(Shared { api, proxy, trusted_proxies, limits, random, tasks: tasks.clone() }),
+    });
+    let server = Arc::new(Server {
+        connections: Arc::new(Semaphore::new(shared.limits.connections)),
+        per_address: KeyedSemaphore::new(shared.limits.connections_per_address),
+        api: Arc::new(api),
+        forward: Arc::new(Services::Forward(forward(shared.clone()))),
+        shared,
     });
     let grace = server.shared.limits.shutdown_grace;
     for listener in listeners {
@@ -128,16 +143,14 @@ fn counted<S: AsyncRead>(socket: S, permit: ConnectionPermit) -> InspectReader<S
 struct Server {
     connections: Arc<Semaphore>,
     per_address: Arc<KeyedSemaphore<IpAddr>>,
-    /// Cancelled when the server is to stop gracefully.
-    stop: CancellationToken,
-    /// Cancelled when the grace period is over.
-    cut: CancellationToken,
+    api: Arc<Services>,
+    forward: Arc<Services>,
     shared: Arc<Shared>,
 }
 
 impl Server {
     async fn accept_all(self: Arc<Self>, listener: Listener) {
-        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
+        while let Some(accepted) = self.shared.stop.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok(connection) => self.admit(connection, &listener),
                 Err(error) => {
@@ -159,10 +172,12 @@ impl Server {
         };
         // A Unix socket needs no TLS.
         let (server, tls) = (self.clone(), listener.tls.clone().filter(|_| peer.is_some()));
+        let services = if listener.is_forward_proxy { self.forward.clone() } else { self.api.clone() };
         self.shared.tasks.spawn(async move {
             let stream = counted(stream, permit);
             let conversation = async {
-                let Some(tls) = tls else { return server.serve(stream, peer, false, Protocol::Http1).await };
+                let service = |tls| RequestService::new(server.shared.clone(), services, peer, tls);
+                let Some(tls) = tls else { return server.serve(stream, service(false), Protocol::Http1).await };
                 let limits = &server.shared.limits;
                 let handshake = TlsAcceptor::from(tls.current(limits.tls_check)).accept(stream);
                 // Boxed twice: TLS streams and handshakes are large, and plain connections need
@@ -171,10 +186,10 @@ impl Server {
                     // ALPN (RFC 7301); a client without it speaks HTTP/1.1.
                     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                     let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };
-                    Box::pin(server.serve(stream, peer, true, protocol)).await;
+                    Box::pin(server.serve(stream, service(true), protocol)).await;
                 }
             };
-            server.cut.run_until_cancelled(conversation).await;
+            server.shared.cut.run_until_cancelled(conversation).await;
         });
     }
 
@@ -187,11 +202,10 @@ impl Server {
         Some((self.connections.clone().try_acquire_owned().ok()?, of_address))
     }
 
-    async fn serve<S>(&self, stream: S, peer: Option<IpAddr>, tls: bool, protocol: Protocol)
+    async fn serve<S>(&self, stream: S, service: RequestService, protocol: Protocol)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = RequestService::new(self.shared.clone(), peer, tls);
-        connection::serve(stream, service, protocol, &self.shared.limits, &self.stop).await;
+        connection::serve(stream, service, protocol, &self.shared.limits, &self.shared.stop).await;
     }
 }

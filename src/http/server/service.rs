@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use warp::Reply as _;
@@ -47,16 +48,38 @@ pub(crate) enum ProxyAnswer {
     Origin(http::Response<ProxiedBody>),
 }
 
+/// The services that answer the requests of a connection.
+pub(crate) enum Services {
+    /// The API, and the path proxy with the beginning of the paths that it answers.
+    Api { api: Api, proxy: Option<(String, ProxyApi)> },
+    /// The forward proxy, or the requests in one of its tunnels.
+    Forward(ProxyApi),
+}
+
+impl Services {
+    /// Returns the proxy, if it answers this request.
+    fn proxy(&self, head: &Parts) -> Option<&ProxyApi> {
+        match self {
+            Self::Api { proxy, .. } => {
+                let (_, proxy) = proxy.as_ref().filter(|(prefix, _)| head.uri.path().starts_with(prefix.as_str()))?;
+                Some(proxy)
+            }
+            Self::Forward(proxy) => Some(proxy),
+        }
+    }
+}
+
 /// State that all connections of a server share.
 pub(crate) struct Shared {
-    pub(crate) api: Api,
-    /// The proxy, and the beginning of the paths that it answers.
-    pub(crate) proxy: Option<(String, ProxyApi)>,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) limits: Limits,
     pub(crate) random: Random,
     /// Connections and requests that a graceful stop waits for.
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when the server is to stop gracefully.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled when the grace period is over.
+    pub(crate) cut: CancellationToken,
 }
 
 /// The requests of one connection, for hyper.
@@ -65,6 +88,7 @@ pub(crate) struct RequestService(Arc<Connection>);
 
 struct Connection {
     shared: Arc<Shared>,
+    services: Arc<Services>,
     peer: Option<IpAddr>,
     tls: bool,
     requests: Arc<Requests>,
@@ -90,8 +114,8 @@ impl Requests {
 }
 
 impl RequestService {
-    pub(crate) fn new(shared: Arc<Shared>, peer: Option<IpAddr>, tls: bool) -> Self {
-        Self(Arc::new(Connection { shared, peer, tls, requests: Arc::default() }))
+    pub(crate) fn new(shared: Arc<Shared>, services: Arc<Services>, peer: Option<IpAddr>, tls: bool) -> Self {
+        Self(Arc::new(Connection { shared, services, peer, tls, requests: Arc::default() }))
     }
 
     pub(crate) fn requests(&self) -> Arc<Requests> {
@@ -138,13 +162,12 @@ impl Connection {
         let (head, body) = request.into_parts();
         let context = RequestContext {
             id: RequestId::fresh(self.shared.random),
-            address: client_address::caller(self.peer, &head.headers, &self.shared.trusted_proxies),
+            address: self.caller(&head.headers),
             tls: self.tls,
             version: head.version,
             body_length: body.size_hint().exact(),
         };
-        let proxy = self.shared.proxy.as_ref();
-        if proxy.is_some_and(|(prefix, _)| head.uri.path().starts_with(prefix.as_str())) {
+        if self.services.proxy(&head).is_some() {
             let span = tracing::info_span!("request", id = %context.id);
             return self.clone().proxy(head, body, context, began).instrument(span).await;
         }
@@ -156,6 +179,15 @@ impl Connection {
             tasks.spawn(run).await.unwrap_or_else(|_panic| internal_error()).map(ReplyBody::Api)
         } else {
             run.await.map(ReplyBody::Api)
+        }
+    }
+
+    /// Returns the address of the caller. What a client sends through the forward proxy says
+    /// nothing about its own address.
+    fn caller(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        match &*self.services {
+            Services::Api { .. } => client_address::caller(self.peer, headers, &self.shared.trusted_proxies),
+            Services::Forward(_) => self.peer.map(|peer| peer.to_canonical()),
         }
     }
 
@@ -172,12 +204,12 @@ impl Connection {
         let (lent, unread) = RequestBody::lend(body);
         let refused = head_check::problem(&head);
         let is_refused = refused.is_some();
-        let answer = match (refused, &self.shared.proxy) {
+        let answer = match (refused, self.services.proxy(&head)) {
             (Some(problem), _) => {
                 drop(lent);
                 ProxyAnswer::Own(problem.into_response())
             }
-            (None, Some((_, proxy))) => {
+            (None, Some(proxy)) => {
                 let proxying = AssertUnwindSafe(proxy(Request::from_parts(head, lent), context)).catch_unwind();
                 proxying.await.unwrap_or_else(|_panic| ProxyAnswer::Own(internal_error()))
             }
@@ -231,13 +263,16 @@ impl Connection {
         let expects_continue = head.headers.contains_key(header::EXPECT);
         let refused = head_check::problem(&head);
         let is_refused = refused.is_some();
-        let mut response = if let Some(problem) = refused {
-            drop(lent);
-            problem.into_response()
-        } else {
-            let request = Request::from_parts(head, lent);
-            let responding = AssertUnwindSafe((self.shared.api)(request, context)).catch_unwind().await;
-            responding.unwrap_or_else(|_panic| internal_error())
+        let mut response = match (refused, &*self.services) {
+            (Some(problem), _) => {
+                drop(lent);
+                problem.into_response()
+            }
+            (None, Services::Api { api, .. }) => {
+                let responding = AssertUnwindSafe(api(Request::from_parts(head, lent), context)).catch_unwind().await;
+                responding.unwrap_or_else(|_panic| internal_error())
+            }
+            (None, Services::Forward(_)) => internal_error(),
         };
         // Boxed, because few requests have an unread body.
         let all_read = expects_continue || unread.is_empty() || Box::pin(unread.discard(limits)).await;

@@ -1,7 +1,7 @@
 //! Rows of Strongroom's private signing keys.
 
 use super::statement::{SealedRow as _, sealed_row};
-use crate::store::engine::View;
+use crate::store::engine::{Tx, View};
 use crate::store::error::StoreError;
 
 /// A sealed private key.
@@ -24,5 +24,12 @@ impl View<'_> {
     /// Returns one key.
     pub(crate) fn signing_key(&self, id: &str) -> Result<Option<SigningKeyRow>, StoreError> {
         self.row("SELECT * FROM signing_key WHERE id = ?", [id], SigningKeyRow::read)
+    }
+}
+
+impl Tx<'_> {
+    /// Deletes one key.
+    pub(crate) fn delete_signing_key(&self, id: &str) -> Result<(), StoreError> {
+        self.execute("DELETE FROM signing_key WHERE id = ?", [id])
     }
 }

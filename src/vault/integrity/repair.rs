@@ -17,7 +17,7 @@ use crate::vault::txn::audit_context::AuditContext;
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::manifest::Tally;
 use crate::vault::txn::write_txn::WriteTxn;
-use crate::vault::{hex, registrations, signing_keys};
+use crate::vault::{hex, proxy_ca, registrations, signing_keys};
 
 /// Damaged rows of a table up to which it is repaired even if they are more than half of it.
 const FEW: usize = 3;
@@ -219,7 +219,12 @@ fn fault(table: Erasable, key: &RowKey, txn: &WriteTxn<'_>) -> Result<Option<Vau
                 registrations::open(keyring, &view.registration(hash()?)?.ok_or_else(no_key)?).map(|_| ())
             }
             Erasable::SigningKey => {
-                signing_keys::open(keyring, &view.signing_key(id()?)?.ok_or_else(no_key)?).map(|_| ())
+                let row = view.signing_key(id()?)?.ok_or_else(no_key)?;
+                if row.id == signing_keys::PROXY_CA {
+                    proxy_ca::open(keyring, &row).map(|_| ())
+                } else {
+                    signing_keys::open(keyring, &row).map(|_| ())
+                }
             }
         }
     };

@@ -83,6 +83,7 @@ actions! {
     RotationEnd "rotation.end" "ok",
     AuditPrune "audit.prune" "ok",
     RequestRefuse "request.refuse" "denied",
+    ProxyCaCreate "proxy_ca.create" "ok",
     ProxyRequest "proxy.request" "ok",
     ProxyRefuse "proxy.refuse" "denied",
 }

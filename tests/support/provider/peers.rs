@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 /// A port on which no process listens.
 pub async fn free_port() -> u16 {
@@ -56,7 +56,7 @@ pub async fn answering(
 }
 
 /// The head, and what of the body came with it or soon after.
-pub async fn read_request(stream: &mut TcpStream) -> String {
+pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(Ok(read @ 1..)) = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut buffer)).await {
         bytes.extend_from_slice(&buffer[..read]);

@@ -1,0 +1,131 @@
+//! The forward proxy: CONNECT, and requests in absolute form, on a listener of its own. Every
+//! request goes through the pipeline of the proxy. A host to which no credential is bound is
+//! refused.
+
+mod authentication;
+mod leaf;
+mod selection;
+mod sending;
+mod tunnel;
+
+use std::sync::{Arc, OnceLock};
+
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+
+use self::authentication::Presented;
+use self::leaf::Leaves;
+use self::selection::Selection;
+use self::sending::{ForwardProxy, PATTERN, new_outcome, require_host};
+use self::tunnel::Tunnel;
+use super::app::App;
+use super::auth::Authorize as _;
+use super::problem::{self, Problem};
+use super::proxy::{Asking, answer_with, refused_with_row};
+use super::request::context::{Outcome, RequestContext, RequestHead};
+use super::server::request_body::RequestBody;
+use super::server::service::{ProxyApi, Shared};
+use crate::broker::{Authenticated, BoundCredential, Caller};
+use crate::permission::Permission;
+use crate::policy::{Destination, DestinationError, Scheme};
+use crate::proxy::{Proxy, RefusedRequest, StreamedBody};
+
+/// Returns a function that makes the service of the forward proxy.
+pub(crate) fn api(app: App) -> Box<dyn FnOnce(Arc<Shared>) -> ProxyApi + Send> {
+    Box::new(move |shared| {
+        let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
+        let leaves = Leaves::new(shared.random);
+        let forward = Arc::new(ForwardProxy { app, proxy, shared, leaves });
+        Box::new(move |request, context| {
+            let forward = forward.clone();
+            Box::pin(async move {
+                let mut outcome = new_outcome();
+                let answered = forward.answer(request, context, &mut outcome).await;
+                answer_with(answered, outcome)
+            })
+        })
+    })
+}
+
+impl ForwardProxy {
+    async fn answer(
+        self: Arc<Self>,
+        mut request: Request<RequestBody>,
+        context: RequestContext,
+        outcome: &mut Outcome,
+    ) -> Result<Response<StreamedBody>, Problem> {
+        if request.method() != Method::CONNECT && request.uri().scheme().is_none() {
+            let detail =
+                "A request to the forward proxy names the whole URL, or is a CONNECT. The API has another address.";
+            return Err(Problem::new(&problem::NOT_A_PROXY_REQUEST, detail));
+        }
+        let presented = Presented::take(request.headers_mut());
+        let (head, authenticated) = presented.authenticate(&self.app, request.method(), context).await?;
+        outcome.api_key = authenticated.api_key();
+        if request.method() == Method::CONNECT {
+            return self.connect(request, presented, (&head, &authenticated)).await;
+        }
+        let (destination, target) = Destination::parse_absolute(&request.uri().to_string()).map_err(unclear)?;
+        require_host(&request, &destination)?;
+        let select = |caller: &Caller, selection: Selection| {
+            let bound = self.app.broker.credentials_for(caller, &destination)?;
+            selection.choose(&bound, &destination, &target)
+        };
+        let place = (destination.clone(), target.clone());
+        self.send(request, place, (&head, &authenticated), select, outcome).await
+    }
+
+    /// Opens a tunnel, if a credential is bound to its destination.
+    async fn connect(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        presented: Presented,
+        (head, authenticated): (&RequestHead, &Authenticated),
+    ) -> Result<Response<StreamedBody>, Problem> {
+        let authority = request.uri().authority().map_or("", |authority| authority.as_str());
+        let destination = Destination::parse_connect(authority).map_err(unclear)?;
+        // The default port that a client leaves out of `Host` is that of the scheme in the tunnel.
+        let plain = destination.clone().with_scheme(Scheme::Http);
+        require_host(&request, &destination).or_else(|_| require_host(&request, &plain))?;
+        let [https, http] = match self.admit(&destination, (head, authenticated)) {
+            Ok(bound) => bound,
+            Err(problem) => {
+                let asking = Asking { head, authenticated, pattern: PATTERN };
+                return Err(refused_with_row(&self.app, asking, problem, RefusedRequest::default()).await);
+            }
+        };
+        let tunnel = Tunnel { destination, presented, https, http, context: head.context, selected: OnceLock::new() };
+        let upgrade = hyper::upgrade::on(request);
+        let shared = self.shared.clone();
+        shared.clone().tasks.spawn(async move {
+            let serving = async {
+                if let Ok(io) = upgrade.await {
+                    tunnel.serve(self, io).await;
+                }
+            };
+            shared.cut.run_until_cancelled(serving).await;
+        });
+        Ok(Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync()))
+    }
+
+    /// Returns the credentials for https and for http at a destination; refuses one without any.
+    fn admit(
+        &self,
+        destination: &Destination,
+        (head, authenticated): (&RequestHead, &Authenticated),
+    ) -> Result<[Vec<BoundCredential>; 2], Problem> {
+        let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)?;
+        let http = destination.clone().with_scheme(Scheme::Http);
+        let broker = &self.app.broker;
+        let bound = [broker.credentials_for(&caller, destination)?, broker.credentials_for(&caller, &http)?];
+        if bound.iter().all(Vec::is_empty) {
+            return Err(selection::not_bound(&destination.authority()));
+        }
+        Ok(bound)
+    }
+}
+
+fn unclear(error: DestinationError) -> Problem {
+    let detail = error.to_string();
+    Problem::new(&problem::NOT_A_PROXY_REQUEST, detail)
+}
