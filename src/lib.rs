@@ -36,6 +36,7 @@ pub mod jose;
 mod json;
 pub mod kind;
 pub mod logging;
+pub mod mcp;
 pub mod oauth;
 mod pem;
 pub mod permission;

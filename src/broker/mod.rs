@@ -26,6 +26,7 @@ mod login;
 mod parts;
 mod providers;
 mod proxy_ca;
+mod sendable;
 mod sending;
 mod token;
 mod transfer;
@@ -55,6 +56,7 @@ pub use providers::{
     ProviderReport, ProviderRow, UnknownProvider,
 };
 pub use proxy_ca::{ProxyCa, set_dates_and_serial};
+pub use sendable::{SendableCredential, SendablePage};
 pub use sending::{BoundCredential, SecretToSend};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret, UsableSecret};
 pub use transfer::{ExportError, ExportReport, ExportedCredential, ImportOptions, ImportReport, ImportedItem};

@@ -21,6 +21,7 @@ mod hardening;
 mod init;
 mod key;
 mod man;
+mod mcp;
 mod names;
 mod output;
 mod provider;
@@ -73,6 +74,7 @@ enum Command {
     Credential(credential::CredentialCommand),
     Connect(Box<connect::Connect>),
     Run(Box<run::Run>),
+    Mcp(mcp::McpCommand),
     #[command(subcommand)]
     Vault(vault::VaultCommand),
     #[command(subcommand)]
@@ -139,6 +141,7 @@ impl Cli {
             Some(Command::Credential(credential)) => credential.run(context, &mut out),
             Some(Command::Connect(connect)) => connect.run(context, &mut out),
             Some(Command::Run(run)) => run.run(context, &mut out).map(|ended| code = ended),
+            Some(Command::Mcp(mcp)) => mcp.run(context, &mut out),
             Some(Command::Vault(vault)) => vault.run(context, &mut out),
             Some(Command::Audit(audit)) => audit.run(context, &mut out),
             Some(Command::Ca(ca)) => ca.run(context, &mut out),

@@ -55,6 +55,8 @@ pub struct Limits {
     pub secrets_per_second_in_all: u32,
     /// `Retry-After` if the server, or an API key, waits for too much.
     pub retry_after: Duration,
+    /// Time for the whole request of an MCP tool: clients give up after 60 s.
+    pub mcp_time: Duration,
     /// Denied requests of one API key that get an audit row at once; more are counted in its next
     /// row.
     pub denials_burst: u32,
@@ -97,6 +99,7 @@ impl Default for Limits {
             secrets_per_second: 100,
             secrets_per_second_in_all: 1000,
             retry_after: Duration::from_secs(1),
+            mcp_time: Duration::from_secs(50),
             denials_burst: 20,
             denials_per_minute: 2,
         }

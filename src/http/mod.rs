@@ -16,6 +16,7 @@ mod forward;
 mod json;
 mod limits;
 mod load_shed;
+mod mcp;
 mod openapi;
 pub mod problem;
 mod proxy;

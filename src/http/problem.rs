@@ -91,6 +91,8 @@ problems! {
     DESTINATION_NOT_ALLOWED = FORBIDDEN "destination-not-allowed" "The credential is not for this destination";
     /// The secret of the credential is never given out.
     NOT_EXPORTABLE = FORBIDDEN "not-exportable" "The secret of the credential is not given out";
+    /// The `Origin` of a browser is not that of this server.
+    ORIGIN_NOT_ALLOWED = FORBIDDEN "origin-not-allowed" "The origin is not allowed";
     /// The operator does not lend the configured OAuth client for this grant.
     CLIENT_NOT_LENT = FORBIDDEN "client-not-lent" "The operator does not lend this client";
     /// No route has this path.

@@ -18,7 +18,7 @@ use super::problem::{self, Problem};
 use super::request::context::{Outcome, RequestContext, RequestHead};
 use super::request::path_params::PathParams;
 use super::server::request_body::RequestBody;
-use super::server::service::{ProxyAnswer, ProxyApi};
+use super::server::service::{DirectAnswer, DirectApi};
 use crate::broker::{Authenticated, Caller};
 use crate::egress::{self, BoxError};
 use crate::permission::Permission;
@@ -34,19 +34,19 @@ const PATTERN: &str = "/v1/proxy/{cred_id}/{path}";
 pub(super) const KEY_PREFIX: &str = "srk_";
 
 /// Returns the beginning of the paths of the proxy, and its service.
-pub(crate) fn api(app: App) -> (String, ProxyApi) {
+pub(crate) fn api(app: App) -> (String, DirectApi) {
     let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
     let prefix = format!("{}{PREFIX}", app.settings.base_path);
     let answer = move |request: Request<RequestBody>, context| {
         let (app, proxy) = (app.clone(), proxy.clone());
-        let answer: std::pin::Pin<Box<dyn Future<Output = ProxyAnswer> + Send>> =
+        let answer: std::pin::Pin<Box<dyn Future<Output = DirectAnswer> + Send>> =
             Box::pin(async move { answer(&app, &proxy, request, context).await });
         answer
     };
     (prefix, Box::new(answer))
 }
 
-async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context: RequestContext) -> ProxyAnswer {
+async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context: RequestContext) -> DirectAnswer {
     let mut outcome = Outcome { pattern: PATTERN, api_key: None, provider: None, cause: None };
     let (parts, body) = request.into_parts();
     let answered = carry_out(app, proxy, parts, body, context, &mut outcome).await;
@@ -57,17 +57,17 @@ async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context
 pub(super) fn answer_with(
     answered: Result<http::Response<StreamedBody>, Problem>,
     mut outcome: Outcome,
-) -> ProxyAnswer {
+) -> DirectAnswer {
     match answered {
         Ok(mut response) => {
             response.extensions_mut().insert(outcome);
-            ProxyAnswer::Origin(response)
+            DirectAnswer::Origin(response)
         }
         Err(problem) => {
             outcome.cause = problem.logged_cause().map(str::to_owned);
             let mut response = problem.into_response();
             response.extensions_mut().insert(outcome);
-            ProxyAnswer::Own(response)
+            DirectAnswer::Own(response)
         }
     }
 }

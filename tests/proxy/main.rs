@@ -8,6 +8,7 @@ mod support;
 
 mod forward;
 mod grants;
+mod mcp;
 mod origin;
 mod path_proxy;
 mod streams;

@@ -113,7 +113,11 @@ impl Scene {
     }
 
     pub async fn with_key(origin: &Origin, section: &str, secret: &str) -> Self {
-        let server = origin.server(section).await;
+        Self::on(origin.server(section).await, secret).await
+    }
+
+    /// The scene on a running server that has the provider.
+    pub async fn on(server: Server, secret: &str) -> Self {
         let body = json!({"type": "api_key", "api_key": secret, "title": "t"});
         let path = "/v1/integrations/acme/credentials";
         let made = server.post(path).key(&server.key).json(&body).send().await.is(201).json();

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["http"],
+    &["mcp"],
     &["proxy"],
     &["broker"],
     &["oauth", "sandbox"],

@@ -78,6 +78,9 @@ pub struct Entry {
     /// The shape of the provider's secrets: a text, and the number of letters and digits in braces.
     /// Some tools check it.
     pub placeholder: Option<PlaceholderPattern>,
+    /// GET requests can change something at the provider, so that the MCP tool `http_get` refuses them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub get_writes: bool,
 }
 
 impl Entry {

@@ -24,14 +24,14 @@ use super::problem::{self, Problem};
 use super::proxy::{Asking, answer_with, refused_with_row};
 use super::request::context::{Outcome, RequestContext, RequestHead};
 use super::server::request_body::RequestBody;
-use super::server::service::{ProxyApi, Shared};
+use super::server::service::{DirectApi, Shared};
 use crate::broker::{Authenticated, BoundCredential, Caller};
 use crate::permission::Permission;
 use crate::policy::{Destination, DestinationError, Scheme};
 use crate::proxy::{Proxy, RefusedRequest, StreamedBody};
 
 /// Returns a function that makes the service of the forward proxy.
-pub(crate) fn api(app: App) -> Box<dyn FnOnce(Arc<Shared>) -> ProxyApi + Send> {
+pub(crate) fn api(app: App) -> Box<dyn FnOnce(Arc<Shared>) -> DirectApi + Send> {
     Box::new(move |shared| {
         let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
         let leaves = Leaves::new(shared.random);

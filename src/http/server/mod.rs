@@ -28,7 +28,7 @@ use warp::reply::Response;
 
 use self::connection::Protocol;
 use self::listener::{Accepted, Listener};
-use self::service::{Api, ProxyApi, RequestService, Services, Shared};
+use self::service::{Api, DirectApi, RequestService, Services, Shared};
 use super::app::{App, Settings};
 use super::client_address::{is_trusted, subscriber};
 use super::request::context::RequestContext;
@@ -48,7 +48,7 @@ pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Out
     }
     let own = listeners.iter().filter_map(Listener::address).collect();
     app.broker.set_own_listeners(own);
-    let proxy = super::proxy::api(app.clone());
+    let direct = vec![super::proxy::api(app.clone()), super::mcp::api(app.clone())];
     let forward = super::forward::api(app.clone());
     let api = api(filter, move |context| {
         let mut extensions = http::Extensions::new();
@@ -56,7 +56,7 @@ pub async fn serve(listeners: Vec<Listener>, app: App, shutdown: impl Future<Out
         extensions.insert(context);
         extensions
     });
-    let services = Services::Api { api, proxy: Some(proxy) };
+    let services = Services::Api { api, direct };
     serve_all(listeners, (services, forward), settings, random, shutdown).await;
 }
 
@@ -74,7 +74,7 @@ fn api(
 }
 
 /// Makes the forward proxy of a server.
-type ForwardProxy = Box<dyn FnOnce(Arc<Shared>) -> ProxyApi + Send>;
+type ForwardProxy = Box<dyn FnOnce(Arc<Shared>) -> DirectApi + Send>;
 
 async fn serve_all(
     listeners: Vec<Listener>,

@@ -35,14 +35,15 @@ type Responding = Pin<Box<dyn Future<Output = Response> + Send>>;
 /// The warp service.
 pub(crate) type Api = Box<dyn Fn(Request<RequestBody>, RequestContext) -> Responding + Send + Sync>;
 
-/// The service of the proxy, for requests that warp does not see: it would drop their trailers.
-pub(crate) type ProxyApi = Box<dyn Fn(Request<RequestBody>, RequestContext) -> Proxying + Send + Sync>;
+/// A service for requests that warp does not see, because it would drop their trailers: the proxy
+/// and the MCP server.
+pub(crate) type DirectApi = Box<dyn Fn(Request<RequestBody>, RequestContext) -> DirectResponding + Send + Sync>;
 
-type Proxying = Pin<Box<dyn Future<Output = ProxyAnswer> + Send>>;
+pub(crate) type DirectResponding = Pin<Box<dyn Future<Output = DirectAnswer> + Send>>;
 
-/// An answer of the proxy.
-pub(crate) enum ProxyAnswer {
-    /// A problem of our own.
+/// An answer of the proxy or the MCP server.
+pub(crate) enum DirectAnswer {
+    /// A response of our own.
     Own(Response),
     /// The response of the provider.
     Origin(http::Response<ProxiedBody>),
@@ -50,19 +51,21 @@ pub(crate) enum ProxyAnswer {
 
 /// The services that answer the requests of a connection.
 pub(crate) enum Services {
-    /// The API, and the path proxy with the beginning of the paths that it answers.
-    Api { api: Api, proxy: Option<(String, ProxyApi)> },
+    /// The API, and the services in front of warp, each with the beginning of the paths that it
+    /// answers.
+    Api { api: Api, direct: Vec<(String, DirectApi)> },
     /// The forward proxy, or the requests in one of its tunnels.
-    Forward(ProxyApi),
+    Forward(DirectApi),
 }
 
 impl Services {
-    /// Returns the proxy, if it answers this request.
-    fn proxy(&self, head: &Parts) -> Option<&ProxyApi> {
+    /// Returns the service in front of warp that answers this request, if there is one.
+    fn direct(&self, head: &Parts) -> Option<&DirectApi> {
         match self {
-            Self::Api { proxy, .. } => {
-                let (_, proxy) = proxy.as_ref().filter(|(prefix, _)| head.uri.path().starts_with(prefix.as_str()))?;
-                Some(proxy)
+            Self::Api { direct, .. } => {
+                let mut direct = direct.iter();
+                let (_, service) = direct.find(|(prefix, _)| head.uri.path().starts_with(prefix.as_str()))?;
+                Some(service)
             }
             Self::Forward(proxy) => Some(proxy),
         }
@@ -167,9 +170,9 @@ impl Connection {
             version: head.version,
             body_length: body.size_hint().exact(),
         };
-        if self.services.proxy(&head).is_some() {
+        if let Some(service) = self.services.direct(&head) {
             let span = tracing::info_span!("request", id = %context.id);
-            return self.clone().proxy(head, body, context, began).instrument(span).await;
+            return self.respond_directly(service, (head, body), context, began).instrument(span).await;
         }
         let changes_state = head.method != Method::GET && head.method != Method::HEAD;
         let tasks = self.shared.tasks.clone();
@@ -191,11 +194,11 @@ impl Connection {
         }
     }
 
-    /// Passes a request to the proxy. It ends when the caller hangs up.
-    async fn proxy(
-        self: Arc<Self>,
-        head: Parts,
-        body: Incoming,
+    /// Passes a request to a service in front of warp. It ends when the caller hangs up.
+    async fn respond_directly(
+        &self,
+        service: &DirectApi,
+        (head, body): (Parts, Incoming),
         context: RequestContext,
         began: Instant,
     ) -> http::Response<ReplyBody> {
@@ -204,20 +207,16 @@ impl Connection {
         let (lent, unread) = RequestBody::lend(body);
         let refused = head_check::problem(&head);
         let is_refused = refused.is_some();
-        let answer = match (refused, self.services.proxy(&head)) {
-            (Some(problem), _) => {
-                drop(lent);
-                ProxyAnswer::Own(problem.into_response())
-            }
-            (None, Some(proxy)) => {
-                let proxying = AssertUnwindSafe(proxy(Request::from_parts(head, lent), context)).catch_unwind();
-                proxying.await.unwrap_or_else(|_panic| ProxyAnswer::Own(internal_error()))
-            }
-            (None, None) => ProxyAnswer::Own(internal_error()),
+        let answer = if let Some(problem) = refused {
+            drop(lent);
+            DirectAnswer::Own(problem.into_response())
+        } else {
+            let responding = AssertUnwindSafe(service(Request::from_parts(head, lent), context)).catch_unwind();
+            responding.await.unwrap_or_else(|_panic| DirectAnswer::Own(internal_error()))
         };
         let id = context.id.to_string();
         match answer {
-            ProxyAnswer::Own(mut response) => {
+            DirectAnswer::Own(mut response) => {
                 let all_read =
                     expects_continue || unread.is_empty() || Box::pin(unread.discard(&self.shared.limits)).await;
                 if context.version < Version::HTTP_2 && (is_refused || !all_read) {
@@ -236,7 +235,7 @@ impl Connection {
                 log(response.status(), outcome.as_ref(), &method, &context, &id, began);
                 response.map(ReplyBody::Api)
             }
-            ProxyAnswer::Origin(mut response) => {
+            DirectAnswer::Origin(mut response) => {
                 let outcome = response.extensions_mut().remove::<Outcome>();
                 let value = HeaderValue::from_str(&id).expect("a UUID is ASCII");
                 response.headers_mut().insert("strongroom-request-id", value);

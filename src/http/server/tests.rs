@@ -87,13 +87,13 @@ impl Testbed {
         }
         let address = listener.address().unwrap();
         let finished = Arc::new(AtomicUsize::new(0));
-        let unused = |_| -> ProxyApi { Box::new(|_, _| unreachable!("the test has no forward proxy")) };
+        let unused = |_| -> DirectApi { Box::new(|_, _| unreachable!("the test has no forward proxy")) };
         let api = api(routes(finished.clone()), |context| {
             let mut extensions = http::Extensions::new();
             extensions.insert(context);
             extensions
         });
-        let api = Services::Api { api, proxy: None };
+        let api = Services::Api { api, direct: Vec::new() };
         let (stop, stopped) = oneshot::channel();
         let settings = Settings { limits, ..Settings::default() };
         let served = tokio::spawn(serve_all(vec![listener], (api, Box::new(unused)), settings, Random, async {
