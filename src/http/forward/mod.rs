@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, Empty};
 use self::authentication::Presented;
 use self::leaf::Leaves;
 use self::selection::Selection;
-use self::sending::{ForwardProxy, PATTERN, new_outcome, require_host};
+use self::sending::{ForwardServer, PATTERN, new_outcome, require_host};
 use self::tunnel::Tunnel;
 use super::app::App;
 use super::auth::Authorize as _;
@@ -35,7 +35,7 @@ pub(crate) fn api(app: App) -> Box<dyn FnOnce(Arc<Shared>) -> DirectApi + Send> 
     Box::new(move |shared| {
         let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
         let leaves = Leaves::new(shared.random);
-        let forward = Arc::new(ForwardProxy { app, proxy, shared, leaves });
+        let forward = Arc::new(ForwardServer { app, proxy, shared, leaves });
         Box::new(move |request, context| {
             let forward = forward.clone();
             Box::pin(async move {
@@ -47,7 +47,7 @@ pub(crate) fn api(app: App) -> Box<dyn FnOnce(Arc<Shared>) -> DirectApi + Send> 
     })
 }
 
-impl ForwardProxy {
+impl ForwardServer {
     async fn answer(
         self: Arc<Self>,
         mut request: Request<RequestBody>,

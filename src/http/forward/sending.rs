@@ -24,7 +24,7 @@ use crate::proxy::{Proxy, ProxyRequest, StreamedBody};
 pub(super) const PATTERN: &str = "(forward proxy)";
 
 /// The forward proxy of a server.
-pub(super) struct ForwardProxy {
+pub(super) struct ForwardServer {
     pub(super) app: App,
     pub(super) proxy: Proxy,
     pub(super) shared: Arc<Shared>,
@@ -36,7 +36,7 @@ pub(super) fn new_outcome() -> Outcome {
     Outcome { pattern: PATTERN, api_key: None, provider: None, cause: None }
 }
 
-impl ForwardProxy {
+impl ForwardServer {
     /// Sends a request with the credential that `select` returns.
     pub(super) async fn send(
         &self,

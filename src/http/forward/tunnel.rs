@@ -14,7 +14,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use super::authentication::Presented;
 use super::leaf;
 use super::selection::Selection;
-use super::sending::{ForwardProxy, new_outcome, require_host};
+use super::sending::{ForwardServer, new_outcome, require_host};
 use crate::broker::BoundCredential;
 use crate::http::problem::{self, Problem};
 use crate::http::proxy::answer_with;
@@ -48,7 +48,7 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// Serves the connection inside of the tunnel: TLS, or plain HTTP as some clients speak it after
     /// a CONNECT to port 80.
-    pub(super) async fn serve(mut self, forward: Arc<ForwardProxy>, io: Upgraded) {
+    pub(super) async fn serve(mut self, forward: Arc<ForwardServer>, io: Upgraded) {
         let mut io = TokioIo::new(io);
         let mut first = [0];
         let reading = tokio::time::timeout(forward.shared.limits.handshake_time, io.read_exact(&mut first));
@@ -66,7 +66,7 @@ impl Tunnel {
 
     /// Ends the TLS of the client with a certificate for the destination. A client that asks for
     /// another server name gets an alert, and so does one to whose https no credential is bound.
-    async fn serve_tls<S>(self, forward: Arc<ForwardProxy>, io: S)
+    async fn serve_tls<S>(self, forward: Arc<ForwardServer>, io: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -98,7 +98,7 @@ impl Tunnel {
         self.serve_requests(forward, stream, protocol).await;
     }
 
-    async fn serve_requests<S>(self, forward: Arc<ForwardProxy>, io: S, protocol: Protocol)
+    async fn serve_requests<S>(self, forward: Arc<ForwardServer>, io: S, protocol: Protocol)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -118,7 +118,7 @@ impl Tunnel {
 
     async fn answer(
         &self,
-        forward: &ForwardProxy,
+        forward: &ForwardServer,
         request: Request<RequestBody>,
         context: RequestContext,
         outcome: &mut Outcome,
