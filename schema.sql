@@ -132,6 +132,23 @@ CREATE TABLE pending_authorization (
 CREATE INDEX pending_authorization_expiry ON pending_authorization (expires_at);
 CREATE INDEX pending_authorization_user ON pending_authorization (user);
 
+-- Requests that a person approves: `sealed` has the request. Each is of one API key.
+CREATE TABLE approval (
+    id TEXT NOT NULL PRIMARY KEY,
+    key TEXT NOT NULL,
+    credential TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'approved', 'denied')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    data_key INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX approval_key ON approval (key);
+CREATE INDEX approval_credential ON approval (credential);
+CREATE INDEX approval_end ON approval (expires_at);
+
 -- API keys: only an HMAC of each key, under a key of the keyring. `mac` covers the whole row, with
 -- the grants of the key.
 CREATE TABLE api_key (

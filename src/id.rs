@@ -28,6 +28,9 @@ pub enum IdError {
     /// Not an API key's id.
     #[error("an API key id is a lower-case UUID (see `strongroom key list`)")]
     ApiKeyId,
+    /// Not an approval's id.
+    #[error("an approval id is a lower-case UUID (see `strongroom approval list`)")]
+    ApprovalId,
     /// Not a grant's id.
     #[error("a grant id is a lower-case UUID (see `strongroom grant list`)")]
     GrantId,
@@ -118,6 +121,11 @@ pub struct ApiKeyId(Uuid);
 #[serde(try_from = "String", into = "String")]
 pub struct GrantId(Uuid);
 
+/// The id of a request that a person approves: a UUID of version 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ApprovalId(Uuid);
+
 /// The id of a request, in `X-Request-Id` and in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Uuid);
@@ -163,6 +171,11 @@ impl IdMaker {
     /// Generates an id for an API key.
     pub fn api_key(&self) -> ApiKeyId {
         ApiKeyId(self.fresh())
+    }
+
+    /// Generates an id for an approval.
+    pub fn approval(&self) -> ApprovalId {
+        ApprovalId(self.fresh())
     }
 
     /// Generates an id for a grant.
@@ -227,8 +240,9 @@ macro_rules! shown_as_inner {
 uuid_id!(CredentialId, IdError::CredentialId);
 uuid_id!(ApiKeyId, IdError::ApiKeyId);
 uuid_id!(GrantId, IdError::GrantId);
-parsed_from_string!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, GrantId);
-shown_as_inner!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, GrantId, RequestId);
+uuid_id!(ApprovalId, IdError::ApprovalId);
+parsed_from_string!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, GrantId, ApprovalId);
+shown_as_inner!(ProviderName, IssuerName, UserId, CredentialId, ApiKeyId, GrantId, ApprovalId, RequestId);
 
 #[cfg(test)]
 mod tests {

@@ -46,6 +46,15 @@ pub struct Administrator {
     pub limits: Arc<KeyLimits>,
 }
 
+/// A party that may read a request that needs approval.
+#[derive(Clone, Debug)]
+pub struct ApprovalReader {
+    /// The administrator, if it is one.
+    pub administrator: Option<Administrator>,
+    /// The API key, which may read its own requests.
+    pub key: Option<ApiKeyId>,
+}
+
 impl Administrator {
     /// The local operator, for one user or for all.
     pub fn command_line(user: Option<UserId>) -> Self {

@@ -123,6 +123,20 @@ pub enum Error {
     /// Members of the request have values that cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Members(Vec<MemberFault>),
+    /// The API key has too many requests that wait for approval.
+    #[error(
+        "This API key has as many requests that wait for approval as it can have (20). A person has to decide first."
+    )]
+    TooManyApprovals,
+    /// The body of a request that needs approval is too large.
+    #[error("A request that needs approval can have a body of at most 1 MiB.")]
+    ApprovalBodyTooLarge,
+    /// There is no such request that needs approval, or it has ended.
+    #[error("Approval not found")]
+    ApprovalNotFound,
+    /// A person has decided about the request already.
+    #[error("This request is {0} already.")]
+    ApprovalDecided(&'static str),
     /// The administrator has no such grant.
     #[error("Grant not found")]
     GrantNotFound,
@@ -279,6 +293,9 @@ pub enum NotGranted {
     /// The key is limited, and the request changes what other keys may do.
     #[error("This API key is limited to some providers or credentials and cannot manage grants and approvals.")]
     Administration,
+    /// The request that needs approval is of another key.
+    #[error("This API key has no such request, and it needs ADMIN for requests of other keys.")]
+    Approval,
     /// The request is about the key itself.
     #[error("An API key cannot change its own grants, nor decide about its own requests.")]
     OwnKey,

@@ -34,10 +34,10 @@ mod vault;
 mod vault_admin;
 
 pub use admin::{
-    BackupStatus, EffectName, ExplainRequest, FreeDisk, GrantExplanation, GrantFilter, GrantList, GrantView,
-    RevocationList, UselessLimit, WaitingRevocation, backup_name, backup_status,
+    ApprovalList, ApprovalState, ApprovalView, BackupStatus, EffectName, ExplainRequest, FreeDisk, GrantExplanation,
+    GrantFilter, GrantList, GrantView, RevocationList, UselessLimit, WaitingRevocation, backup_name, backup_status,
 };
-pub use caller::{Administrator, Authenticated, Caller};
+pub use caller::{Administrator, ApprovalReader, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};
 pub use credentials::{
     CreateRequest, CreateResponse, CredentialBase, CredentialDetail, CredentialList, CredentialSummary, DEFAULT_LIMIT,

@@ -113,6 +113,9 @@ impl From<broker::Error> for Failure {
     fn from(error: broker::Error) -> Self {
         match error {
             broker::Error::Vault(error) => error.into(),
+            error @ broker::Error::ApprovalNotFound => {
+                Self::new(error.to_string()).advise("`strongroom approval list` lists all requests")
+            }
             error @ broker::Error::GrantNotFound => {
                 Self::new(error.to_string()).advise("`strongroom grant list` lists all grants")
             }
@@ -223,8 +226,15 @@ impl From<BackupError> for Failure {
 }
 
 /// Tables whose damaged rows `vault repair` can erase.
-const ERASABLE: [&str; 6] =
-    ["credential", "credential_secret", "pending_authorization", "revocation", "client_registration", "signing_key"];
+const ERASABLE: [&str; 7] = [
+    "credential",
+    "credential_secret",
+    "pending_authorization",
+    "revocation",
+    "client_registration",
+    "signing_key",
+    "approval",
+];
 
 fn advice_on(error: &VaultError) -> Option<&'static str> {
     Some(match error {

@@ -4,6 +4,7 @@
 //! completions. A command takes a `Context` (settings, vault, broker) and an `Output`, calls a use
 //! case of the broker, and prints the result. A [`Failure`] carries the exit code and advice.
 
+mod approval;
 mod arguments;
 mod audit;
 mod ca;
@@ -68,6 +69,8 @@ enum Command {
     Key(key::KeyCommand),
     #[command(subcommand)]
     Grant(grant::GrantCommand),
+    #[command(subcommand)]
+    Approval(approval::ApprovalCommand),
     #[command(subcommand)]
     Provider(provider::ProviderCommand),
     #[command(subcommand)]
@@ -137,6 +140,7 @@ impl Cli {
             Some(Command::User(user)) => user.run(context, &mut out),
             Some(Command::Key(key)) => key.run(context, &mut out),
             Some(Command::Grant(grant)) => grant.run(context, &mut out),
+            Some(Command::Approval(approval)) => approval.run(context, &mut out),
             Some(Command::Provider(provider)) => provider.run(context, &mut out),
             Some(Command::Credential(credential)) => credential.run(context, &mut out),
             Some(Command::Connect(connect)) => connect.run(context, &mut out),

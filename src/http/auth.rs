@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::auth_rate_limit::FailedAttempts;
 use super::problem::{self, Problem};
 use super::request::context::{RequestContext, RequestHead};
-use crate::broker::{Actor, Administrator, AuditContext, Authenticated, Broker, Caller, KeyHolder};
+use crate::broker::{Actor, Administrator, ApprovalReader, AuditContext, Authenticated, Broker, Caller, KeyHolder};
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::{Permission, Permissions};
 
@@ -39,6 +39,18 @@ impl Authorize for Administrator {
             holder => KeyHolder::User(user(holder, &head.headers)?),
         };
         Ok(Self { holder, who: authenticated.audit_context(&head.context), limits: authenticated.limits.clone() })
+    }
+}
+
+impl Authorize for ApprovalReader {
+    /// An administrator, or an API key without this permission, which may read its own requests.
+    fn authorize(authenticated: &Authenticated, needed: Permission, head: &RequestHead) -> Result<Self, Problem> {
+        let administrator = if authenticated.permissions.contains(needed) {
+            Some(Administrator::authorize(authenticated, needed, head)?)
+        } else {
+            None
+        };
+        Ok(Self { administrator, key: authenticated.api_key() })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::broker::{Error, InputFault, MemberFault, NoBaseUrl, StoreError, Vault
 use crate::proxy::{InjectError, ProxyError};
 use crate::validation::RequestFault;
 
+const A_MINUTE: Duration = Duration::from_secs(60);
 const A_SECOND: Duration = Duration::from_secs(1);
 
 impl From<ProxyError> for Problem {
@@ -53,6 +54,12 @@ impl From<Error> for Problem {
             Error::StaysNotExportable => return Self::faults(vec![fault_at(&["body", "exportable"], &error)]),
             Error::Members(faults) => return Self::faults(faults.iter().map(member_fault).collect()),
             Error::GrantNotFound => &problem::GRANT_NOT_FOUND,
+            Error::ApprovalNotFound => &problem::APPROVAL_NOT_FOUND,
+            Error::ApprovalDecided(_) => &problem::APPROVAL_DECIDED,
+            Error::ApprovalBodyTooLarge => &problem::APPROVAL_BODY_TOO_LARGE,
+            Error::TooManyApprovals => {
+                return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_MINUTE);
+            }
             Error::OwnClientIncomplete => {
                 let loc = ["body", "client_credentials", "client_secret"].map(str::to_owned);
                 return Self::faults(vec![RequestFault::new("missing", loc, format!("Field required: {error}"))]);

@@ -105,6 +105,8 @@ problems! {
     NO_DEVICE_FLOW = NOT_FOUND "device-flow-not-offered" "There is no device flow here";
     /// The user has no such credential.
     CREDENTIAL_NOT_FOUND = NOT_FOUND "credential-not-found" "The credential does not exist";
+    /// There is no such request that needs approval, or it has ended.
+    APPROVAL_NOT_FOUND = NOT_FOUND "approval-not-found" "The approval does not exist";
     /// There is no such grant, or it is of an API key of other users.
     GRANT_NOT_FOUND = NOT_FOUND "grant-not-found" "The grant does not exist";
     /// The credential belongs to another provider.
@@ -126,6 +128,8 @@ problems! {
     USER_REMOVED = CONFLICT "user-removed" "The user was removed";
     /// The token is bound to a key that never leaves Strongroom.
     SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";
+    /// A person has decided about the request already.
+    APPROVAL_DECIDED = CONFLICT "approval-decided" "The request was decided already";
     /// The path exists, the method does not.
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The method is not allowed here";
     /// The forward proxy needs an API key, or the presented one is not valid.
@@ -135,6 +139,8 @@ problems! {
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request took too long to arrive";
     /// The body is larger than the limit.
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large";
+    /// The body of a request that needs approval is larger than 1 MiB.
+    APPROVAL_BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "approval-body-too-large" "The body is too large to be approved";
     /// A request in a tunnel is for another host than the tunnel.
     MISDIRECTED = MISDIRECTED_REQUEST "misdirected" "The request is not for the host of its tunnel";
     /// The body or the query has faults.

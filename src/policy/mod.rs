@@ -3,6 +3,7 @@
 //! [`KeyRules::decide`] evaluates the grants of an API key. The facts are canonical first: the
 //! [`Destination`] and the [`CanonicalPath`] have one spelling each, or the request is rejected.
 
+mod approval;
 mod decision;
 mod destination;
 mod glob;
@@ -11,6 +12,7 @@ mod host_pattern;
 mod path;
 mod rate;
 
+pub use approval::{ApprovalFacts, MAX_APPROVAL_BODY};
 pub use decision::{Explanation, KeyRules, PolicyDecision};
 pub use destination::{Destination, DestinationError, Scheme};
 pub use glob::{PathPattern, PathPatternError};

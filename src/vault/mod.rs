@@ -9,6 +9,7 @@
 //! `integrity` → `backup`, `rotation` → `transfer` → `open.rs`.
 
 mod api_keys;
+mod approvals;
 mod audit;
 mod backup;
 mod credentials;
@@ -42,6 +43,8 @@ pub use api_keys::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatte
 pub use api_keys::key_grants::{GrantRefused, KeyGrants, NewGrant};
 pub use api_keys::limits::{KeyLimits, TooManyLimits};
 pub use api_keys::update::{ApiKeyUpdate, UpdateRefused};
+pub use approvals::approval::{ApprovalRequest, ApprovalStatus, RequestToApprove};
+pub use approvals::store::{ApprovalAnswer, ApprovalDecision, Approvals};
 pub use audit::chain::AuditFault;
 pub use audit::log::{AuditEntry, AuditVerdict};
 pub use audit::signed_head::{HeadFault, HeadFit, SignedRows};

@@ -12,6 +12,7 @@ use crate::random::Random;
 use crate::store::{CheckedState, Lock, Store, StoreError, Tx, WritePriority};
 use crate::vault::api_keys::api_key_cache::ApiKeyCache;
 use crate::vault::api_keys::store::ApiKeys;
+use crate::vault::approvals::store::Approvals;
 use crate::vault::audit::log::AuditLog;
 use crate::vault::backup::write::Backups;
 use crate::vault::credentials::read::Credentials;
@@ -185,6 +186,11 @@ impl Vault {
     /// The revocation queue.
     pub fn revocations(&self) -> Revocations<'_> {
         Revocations { core: &self.inner.core }
+    }
+
+    /// The requests that a person approves.
+    pub fn approvals(&self) -> Approvals<'_> {
+        Approvals { core: &self.inner.core }
     }
 
     /// The client registrations.

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod approvals;
 mod bad_input;
 mod canaries;
 mod contract_errors;

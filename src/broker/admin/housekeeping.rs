@@ -62,6 +62,11 @@ impl Broker {
             Ok(erased) => tracing::debug!(erased, "erased expired states"),
             Err(error) => tracing::warn!(%error, "cannot erase expired states; the next round retries"),
         }
+        match self.0.vault.approvals().purge_ended(self.0.clock.now()).await {
+            Ok(0) => {}
+            Ok(erased) => tracing::debug!(erased, "erased ended approvals"),
+            Err(error) => tracing::warn!(%error, "cannot erase ended approvals; the next round retries"),
+        }
         match self.retry_revocations().await {
             Ok(0) => {}
             Ok(confirmed) => tracing::info!(confirmed, "retried revocations are confirmed"),

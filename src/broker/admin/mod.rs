@@ -2,6 +2,7 @@
 //! the clock.
 
 mod api_keys;
+mod approvals;
 mod audit;
 mod explain_grants;
 mod free_disk;
@@ -14,6 +15,7 @@ mod scheduled_verification;
 mod users;
 
 pub use api_keys::UselessLimit;
+pub use approvals::{ApprovalList, ApprovalState, ApprovalView};
 pub use explain_grants::{ExplainRequest, GrantExplanation};
 pub use free_disk::FreeDisk;
 pub use grants::{EffectName, GrantFilter, GrantList, GrantView};

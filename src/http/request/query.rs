@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::broker::{CredentialPage, DEFAULT_MIN_TTL, GrantFilter, ProviderFilter};
 use crate::http::problem::Problem;
-use crate::id::CredentialId;
 use crate::validation::{NOT_A_NUMBER, RequestFault, decimal};
 
 /// Maximum length of `q`, in bytes: each word is looked up in every provider.
@@ -14,8 +13,14 @@ pub(crate) const MAX_Q: usize = 256;
 /// Reads the page of a list. If a name appears twice, the last value counts; unknown names are
 /// ignored.
 pub(crate) fn page(query: &str) -> Result<CredentialPage, Problem> {
-    match (limit(query), id::<CredentialId>(query, "after")) {
-        (Ok(limit), Ok(after)) => Ok(CredentialPage { limit, after }),
+    let (limit, after) = page_of(query)?;
+    Ok(CredentialPage { limit, after })
+}
+
+/// Reads `limit` and `after` of a list whose ids have this type.
+pub(crate) fn page_of<T: FromStr>(query: &str) -> Result<(Option<u32>, Option<T>), Problem> {
+    match (limit(query), id(query, "after")) {
+        (Ok(limit), Ok(after)) => Ok((limit, after)),
         (limit, after) => Err(Problem::faults(limit.err().into_iter().chain(after.err()).collect())),
     }
 }

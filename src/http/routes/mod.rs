@@ -6,6 +6,7 @@
 //! the base path too, for a reverse proxy that forwards nothing else. `HEAD` is answered wherever
 //! `GET` is (RFC 9110 §9.1): the server turns it into `GET` before warp sees it.
 
+mod approvals;
 mod callback;
 mod credentials;
 mod endpoint;
@@ -73,8 +74,26 @@ pub(crate) fn api(base_path: &str) -> BoxedFilter<(Response,)> {
             .or(param().and(endpoint([&grants::GET, &grants::REMOVE])))
             .unify(),
     );
-    let v1 = path("v1")
-        .and(integrations.or(path("revocations").and(endpoint([&revocations::LIST]))).unify().or(grants).unify());
+    let approvals = path("approvals").and(
+        endpoint([&approvals::LIST])
+            .or(param().and(
+                endpoint([&approvals::GET])
+                    .or(path("approve").and(endpoint([&approvals::APPROVE])))
+                    .unify()
+                    .or(path("deny").and(endpoint([&approvals::DENY])))
+                    .unify(),
+            ))
+            .unify(),
+    );
+    let v1 = path("v1").and(
+        integrations
+            .or(path("revocations").and(endpoint([&revocations::LIST])))
+            .unify()
+            .or(grants)
+            .unify()
+            .or(approvals)
+            .unify(),
+    );
     let open = path("healthz")
         .and(endpoint([&status::HEALTHZ]))
         .or(path("readyz").and(endpoint([&status::READYZ])))

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use utoipa::ToSchema;
 
 use super::route::{Route, route};
-use super::{credentials, grants, oauth, providers, public_keys, revocations, status};
+use super::{approvals, credentials, grants, oauth, providers, public_keys, revocations, status};
 use crate::http::app::App;
 use crate::http::json::{JsonReply, One};
 use crate::http::openapi;
@@ -31,6 +31,10 @@ pub fn table() -> Vec<&'static Route> {
         &grants::GET,
         &grants::REMOVE,
         &grants::EXPLAIN,
+        &approvals::LIST,
+        &approvals::GET,
+        &approvals::APPROVE,
+        &approvals::DENY,
         &credentials::GET,
         &credentials::UPDATE,
         &credentials::REFRESH,

@@ -12,11 +12,18 @@ pub(crate) enum Erasable {
     Revocation,
     Registration,
     SigningKey,
+    Approval,
 }
 
 /// All of them.
-pub(crate) const ERASABLE: [Erasable; 5] =
-    [Erasable::Credential, Erasable::Pending, Erasable::Revocation, Erasable::Registration, Erasable::SigningKey];
+pub(crate) const ERASABLE: [Erasable; 6] = [
+    Erasable::Credential,
+    Erasable::Pending,
+    Erasable::Revocation,
+    Erasable::Registration,
+    Erasable::SigningKey,
+    Erasable::Approval,
+];
 
 /// The key of a row, as bytes: it may be no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +60,7 @@ impl Erasable {
             Self::Revocation => (&["revocation"], "x''", "id"),
             Self::Registration => (&["client_registration"], "x''", "lookup"),
             Self::SigningKey => (&["signing_key"], "x''", "id"),
+            Self::Approval => (&["approval"], "x''", "id"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The SQL statements: one file for each table, and the scans over all sealed records.
 
 mod api_key;
+mod approval;
 mod audit;
 mod counts;
 mod credential;
@@ -17,6 +18,7 @@ mod usage;
 mod user;
 
 pub(crate) use api_key::ApiKeyRow;
+pub(crate) use approval::ApprovalRow;
 pub use audit::{AuditFilter, AuditRow};
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub(crate) use erasable::{ERASABLE, Erasable, RowKey};

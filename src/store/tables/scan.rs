@@ -121,12 +121,13 @@ struct Sealed {
     key: &'static str,
 }
 
-const SEALED: [Sealed; 7] = [
+const SEALED: [Sealed; 8] = [
     Sealed { name: "user", column: "sealed", key: "id = ?4" },
     Sealed { name: "credential", column: "summary", key: "user = ?3 AND id = ?4" },
     Sealed { name: "credential_secret", column: "secret", key: "user = ?3 AND id = ?4" },
     Sealed { name: "pending_authorization", column: "sealed", key: "state_hash = unhex(?4)" },
     Sealed { name: "revocation", column: "sealed", key: "id = ?4" },
     Sealed { name: "client_registration", column: "sealed", key: "lookup = unhex(?4)" },
+    Sealed { name: "approval", column: "sealed", key: "id = ?4" },
     Sealed { name: "signing_key", column: "sealed", key: "id = ?4" },
 ];

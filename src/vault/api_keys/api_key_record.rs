@@ -7,6 +7,7 @@ use super::limits::KeyLimits;
 use crate::clock::UnixTime;
 use crate::permission::Permission;
 use crate::store::{ApiKeyRow, View};
+use crate::vault::approvals::store as approvals;
 use crate::vault::crypto::encoding::{number, text};
 use crate::vault::crypto::fields::{Value, encode};
 use crate::vault::crypto::keyring::Keyring;
@@ -24,6 +25,7 @@ pub(crate) fn remove_of(txn: &mut WriteTxn<'_>, user: &str) -> Result<(), VaultE
     for row in txn.tx.take_api_keys_of(user)? {
         let item = item(txn.keyring, &row)?;
         txn.manifest_mut().api_keys.remove(&item);
+        approvals::remove_of_key(txn, &row.id)?;
     }
     Ok(())
 }

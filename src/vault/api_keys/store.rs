@@ -7,6 +7,7 @@ use super::audit_terms::limit_terms;
 use crate::id::ApiKeyId;
 use crate::secret::Secret;
 use crate::store::CheckedState;
+use crate::vault::approvals::store as approvals;
 use crate::vault::crypto::key_encoding;
 use crate::vault::error::VaultError;
 use crate::vault::txn::audit_context::AuditContext;
@@ -112,6 +113,7 @@ impl<'v> ApiKeys<'v> {
                 }
                 let revoked = ApiKey { revoked_at: Some(txn.now), ..key };
                 rewrite(txn, &row, &revoked)?;
+                approvals::remove_of_key(txn, &row.id)?;
                 txn.record(Action::KeyRevoke, Subject { api_key: Some(&id), ..Subject::default() })?;
                 Ok(true)
             })

@@ -7,6 +7,7 @@ use crate::clock::UnixTime;
 use crate::id::CredentialId;
 use crate::policy::HostPattern;
 use crate::store::{CredentialRow, SecretRow, View};
+use crate::vault::approvals::store as approvals;
 use crate::vault::crypto::fields::{Value, encode};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
@@ -65,7 +66,7 @@ pub(crate) fn erase(txn: &mut WriteTxn<'_>, row: &CredentialRow, host: Option<&H
     txn.removed(&metadata_aad(row), &row.summary)?;
     txn.removed(&secret_aad(row, host), &secret.secret)?;
     txn.tx.delete_credential(row, &secret)?;
-    Ok(())
+    approvals::remove_of_credential(txn, &row.id)
 }
 
 /// Reads the secret's row. Its revision must be the one in the metadata's row; an older one was put

@@ -9,6 +9,7 @@ use super::quota_check;
 use super::read::Credentials;
 use crate::id::{CredentialId, UserId};
 use crate::store::Usage;
+use crate::vault::approvals::store as approvals;
 use crate::vault::error::VaultError;
 use crate::vault::revocations::queue;
 use crate::vault::revocations::queued_revocation::QueuedRevocation;
@@ -171,6 +172,9 @@ pub(crate) fn replace(
     summary.origin.clone_from(&before.origin);
     summary.last_used_at = before.last_used_at;
     rewrite(txn, &old, &before, &summary, &new.material)?;
+    if before.account.is_none() || before.account != summary.account {
+        approvals::remove_of_credential(txn, &old.id)?;
+    }
     txn.record(Action::CredentialReplace, subject(&summary))?;
     Ok(ReplaceOutcome::Done(Box::new(summary)))
 }

@@ -14,6 +14,7 @@ use crate::id::{CredentialId, UserId};
 use crate::kind::Kind;
 use crate::policy::HostPattern;
 use crate::secret::Secret;
+use crate::vault::approvals::store as approvals;
 use crate::vault::error::VaultError;
 use crate::vault::secrets::credential_secret::CredentialSecret;
 use crate::vault::txn::audit_context::AuditContext;
@@ -123,6 +124,8 @@ impl Credentials<'_> {
                 }
                 check(txn.tx, &user, quota, added_by_change((&before, &old_material), (&summary, &material)))?;
                 rewrite(txn, &old, &before, &summary, &material)?;
+                // What was approved might now go to another place, or with another account.
+                approvals::remove_of_credential(txn, &old.id)?;
                 txn.record(Action::CredentialChange, subject(&summary))?;
                 if is_withdrawn {
                     txn.record(Action::CredentialNoExport, subject(&summary))?;

@@ -9,6 +9,7 @@ use super::findings::{IntegrityFinding, Verification};
 use super::verify::{self, Integrity};
 use crate::id::{CredentialId, UserId};
 use crate::store::{ERASABLE, Erasable, RowKey, StoreError};
+use crate::vault::approvals::approval;
 use crate::vault::credentials::credential_record::{open_secret, open_summary};
 use crate::vault::error::VaultError;
 use crate::vault::logins::pending_login;
@@ -226,6 +227,7 @@ fn fault(table: Erasable, key: &RowKey, txn: &WriteTxn<'_>) -> Result<Option<Vau
                     signing_keys::open(keyring, &row).map(|_| ())
                 }
             }
+            Erasable::Approval => approval::open(keyring, &view.approval(id()?)?.ok_or_else(no_key)?).map(|_| ()),
         }
     };
     match opened() {

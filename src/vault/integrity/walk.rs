@@ -3,7 +3,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::store::{PendingRow, RegistrationRow, RevocationRow, SigningKeyRow, UserRow, View, WholeCredential};
+use crate::store::{
+    ApprovalRow, PendingRow, RegistrationRow, RevocationRow, SigningKeyRow, UserRow, View, WholeCredential,
+};
+use crate::vault::approvals::approval;
 use crate::vault::credentials::credential_record::{metadata_aad, open_summary, secret_aad};
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::record::{self, RecordAad};
@@ -21,16 +24,18 @@ pub(crate) enum SealedTable {
     Revocation,
     Registration,
     SigningKey,
+    Approval,
 }
 
 /// The tables in the order of the walk.
-pub(crate) const TABLES: [SealedTable; 6] = [
+pub(crate) const TABLES: [SealedTable; 7] = [
     SealedTable::User,
     SealedTable::Credential,
     SealedTable::Pending,
     SealedTable::Revocation,
     SealedTable::Registration,
     SealedTable::SigningKey,
+    SealedTable::Approval,
 ];
 
 /// The row after which a walk continues.
@@ -102,6 +107,12 @@ pub(crate) fn walk(
         SealedTable::SigningKey => {
             for row in view.sealed_rows::<SigningKeyRow>(after_row, but, limit)? {
                 walk.record(signing_keys::aad(&row), row.data_key, &row.sealed)?;
+                walk.row("", &row.id);
+            }
+        }
+        SealedTable::Approval => {
+            for row in view.sealed_rows::<ApprovalRow>(after_row, but, limit)? {
+                walk.record(approval::aad(&row), row.data_key, &row.sealed)?;
                 walk.row("", &row.id);
             }
         }

@@ -1,9 +1,11 @@
 //! A sealed record: it opens in its own place to what was put into it, or not at all.
 
 use crate::policy::HostPattern;
+use crate::policy::KeyGrant;
 use crate::property::Script;
 use crate::random::Random;
 use crate::vault::VaultError;
+use crate::vault::approvals::approval::RequestToApprove;
 use crate::vault::credentials::metadata::CredentialMetadata;
 use crate::vault::crypto::fields::{Value, encode};
 use crate::vault::crypto::keyring::Keyring;
@@ -169,6 +171,8 @@ fn are_read_as_written(fields: &[u8]) {
     is_read_as_written::<QueuedRevocation>(fields);
     is_read_as_written::<(RegisteredAt, ClientRegistration)>(fields);
     is_read_as_written::<TransferredCredential>(fields);
+    is_read_as_written::<RequestToApprove>(fields);
+    is_read_as_written::<Vec<KeyGrant>>(fields);
 }
 
 fn is_read_as_written<T: Value>(fields: &[u8]) {

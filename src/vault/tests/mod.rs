@@ -1,6 +1,7 @@
 //! The vault as a whole, against a real file.
 
 mod api_keys;
+mod approvals;
 mod audit;
 mod backups;
 mod caches;

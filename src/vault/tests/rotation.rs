@@ -37,6 +37,8 @@ pub(super) async fn one_of_each(bench: &Bench) -> CredentialMetadata {
     let at = super::registrations::at("https://as.example");
     vault.registrations().put(&at, super::registrations::client("one"), None, &AuditContext::system()).await.unwrap();
     vault.signing_keys().ensure(&AuditContext::system()).await.unwrap();
+    let (asking, _) = super::api_keys::make(vault, KeyHolder::User(user("alice"))).await;
+    super::approvals::pending(vault, super::approvals::request(asking.id, 1)).await;
     kept
 }
 
@@ -56,6 +58,8 @@ async fn assert_all_of_use(bench: &Bench, kept: &CredentialMetadata) {
     let at = super::registrations::at("https://as.example");
     assert_eq!(vault.registrations().get(&at).unwrap().unwrap().client_id, "one");
     assert_eq!(vault.signing_keys().list().unwrap().len(), 1);
+    let asked = vault.approvals().list(|_| true, None, 9).unwrap().0;
+    assert_eq!(asked[0].request.url, "https://api.github.com/repos");
     let queued = vault.revocations().list(|_, _, _| true, None, None).unwrap().waiting;
     assert_eq!(queued[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");
     assert!(vault.users().exists(&user("alice")).unwrap());

@@ -6,7 +6,7 @@
 use super::audit_context::{AuditContext, DeniedRequest, ProxiedRequest};
 use super::manifest::Manifest;
 use crate::clock::UnixTime;
-use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
+use crate::id::{ApiKeyId, ApprovalId, CredentialId, ProviderName, UserId};
 use crate::store::{AuditRow, Tx};
 use crate::vault::crypto::encoding::{number, text};
 use crate::vault::crypto::keyring::Keyring;
@@ -55,6 +55,9 @@ actions! {
     KeyRevoke "key.revoke" "ok",
     GrantAdd "grant.add" "ok",
     GrantRemove "grant.remove" "ok",
+    ApprovalRequest "approval.request" "ok",
+    ApprovalApprove "approval.approve" "ok",
+    ApprovalDeny "approval.deny" "ok",
     LoginBegin "login.begin" "ok",
     LoginTake "login.take" "ok",
     LoginFail "login.fail" "failed",
@@ -102,6 +105,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) api_key: Option<&'a ApiKeyId>,
     /// The limits of a new API key, or the changes of one: fixed words, ids and names of providers.
     pub(crate) key_terms: Option<&'a str>,
+    /// A request that needs approval, and the API key that sent it.
+    pub(crate) approval: Option<(&'a ApprovalId, &'a ApiKeyId)>,
     /// The first and the last of some rows of the audit log.
     pub(crate) rows: Option<(u64, u64)>,
     pub(crate) refusal: Option<&'a DeniedRequest>,
@@ -121,6 +126,7 @@ impl Subject<'_> {
         let terms =
             self.key_terms.filter(|terms| !terms.is_empty()).map_or_else(String::new, |terms| format!(" {terms}"));
         let key = self.api_key.map(|id| format!("key:{id}{terms}"));
+        let approval = self.approval.map(|(id, key)| format!("approval:{id} key:{key}"));
         let slot = self.slot.map(|id| format!("slot:{id}"));
         let data_key = self.data_key.map(|version| format!("data-key:{version}"));
         let revisions = self.revisions.map(|(summary, secret)| match secret {
@@ -131,7 +137,7 @@ impl Subject<'_> {
         let refusal = self.refusal.map(ToString::to_string);
         let request = self.request.map(ToString::to_string);
         let failure = self.failure.map(|reason| format!("failed:{reason}"));
-        key.or(slot).or(data_key).or(revisions).or(rows).or(refusal).or(request).or(failure)
+        key.or(approval).or(slot).or(data_key).or(revisions).or(rows).or(refusal).or(request).or(failure)
     }
 }
 
