@@ -16,7 +16,7 @@ use super::token::outcome::{Demand, RefreshOutcome};
 use crate::catalog::Entry;
 use crate::clock::Clock;
 use crate::egress::Egress;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, ProviderName};
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{BuildError, DpopProver};
@@ -124,6 +124,12 @@ impl Broker {
             }
         }
         Ok(found)
+    }
+
+    /// Returns the provider of each credential that the caller may use.
+    pub fn providers_to_send(&self, caller: &Caller) -> Result<BTreeMap<CredentialId, ProviderName>, Error> {
+        let found = self.credentials_to_send(caller)?.into_iter();
+        Ok(found.map(|summary| (summary.id, summary.provider)).collect())
     }
 
     /// Returns all credentials that the caller may use. One that is damaged is left out.

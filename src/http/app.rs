@@ -16,6 +16,7 @@ use super::secret_rate::SecretRate;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::proxy::Proxy;
 use crate::random::Random;
 
 /// Settings of the HTTP server.
@@ -80,6 +81,8 @@ pub struct AppState {
     pub(crate) load_shed: LoadShed,
     pub(crate) body_budget: BodyBudget,
     pub(crate) secret_rate: SecretRate,
+    /// The data path of all entry points: the rates of grants are counted in it.
+    pub(crate) proxy: Proxy,
     openapi: OnceLock<Bytes>,
 }
 
@@ -99,6 +102,7 @@ impl App {
         let secret_rate = SecretRate::new(&settings.limits, clock);
         let load_shed = LoadShed::new(&settings.limits);
         let body_budget = BodyBudget::new(&settings.limits);
+        let proxy = Proxy::new(broker.clone(), &broker.config().proxy);
         Self(Arc::new(AppState {
             broker,
             settings,
@@ -108,6 +112,7 @@ impl App {
             load_shed,
             body_budget,
             secret_rate,
+            proxy,
             openapi: OnceLock::new(),
         }))
     }

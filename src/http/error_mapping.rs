@@ -17,6 +17,13 @@ impl From<ProxyError> for Problem {
     fn from(error: ProxyError) -> Self {
         let kind = match error {
             ProxyError::Broker(error) => return error.into(),
+            ProxyError::ApprovalPending(id, wait) => {
+                let problem = Self::new(&problem::APPROVAL_PENDING, error.to_string());
+                return problem.with("approval_id", id.to_string()).retry_after(wait);
+            }
+            ProxyError::ApprovalDenied(id) => {
+                return Self::new(&problem::APPROVAL_DENIED, error.to_string()).with("approval_id", id.to_string());
+            }
             ProxyError::Rate(_, wait) => return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(wait),
             ProxyError::Path(_) | ProxyError::Destination(_) | ProxyError::Spelling | ProxyError::HostNeeded(_) => {
                 &problem::PATH_NOT_CANONICAL
@@ -57,9 +64,6 @@ impl From<Error> for Problem {
             Error::ApprovalNotFound => &problem::APPROVAL_NOT_FOUND,
             Error::ApprovalDecided(_) => &problem::APPROVAL_DECIDED,
             Error::ApprovalBodyTooLarge => &problem::APPROVAL_BODY_TOO_LARGE,
-            Error::TooManyApprovals => {
-                return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_MINUTE);
-            }
             Error::OwnClientIncomplete => {
                 let loc = ["body", "client_credentials", "client_secret"].map(str::to_owned);
                 return Self::faults(vec![RequestFault::new("missing", loc, format!("Field required: {error}"))]);
@@ -93,10 +97,7 @@ impl From<Error> for Problem {
             Error::OtherAccount(_) | Error::OtherServer => &problem::ACCOUNT_MISMATCH,
             Error::UserRemoved => &problem::USER_REMOVED,
             Error::QuotaExceeded(_) => &problem::QUOTA_EXCEEDED,
-            Error::TooManyRegistrations(wait) => {
-                return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(*wait);
-            }
-            Error::TooManyLists => return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_SECOND),
+            Error::TooManyRegistrations(_) | Error::TooManyLists | Error::TooManyApprovals => return too_many(&error),
             Error::RefreshBroke | Error::ProxyCa => &problem::INTERNAL,
             Error::NotPromoted | Error::SharedVault(_) | Error::Vault(_) => &problem::VAULT_UNAVAILABLE,
         };
@@ -163,6 +164,16 @@ fn logged_cause(error: &Error) -> Option<String> {
 /// Returns a row of the 422 list about this place.
 fn fault_at(place: &[&str], error: &Error) -> RequestFault {
     RequestFault::value(place.iter().map(|part| (*part).to_owned()), &error.to_string())
+}
+
+/// Says that the caller has too many of something, and when to try again.
+fn too_many(error: &Error) -> Problem {
+    let wait = match error {
+        Error::TooManyRegistrations(wait) => *wait,
+        Error::TooManyApprovals => A_MINUTE,
+        _ => A_SECOND,
+    };
+    Problem::new(&problem::RATE_LIMITED, error.to_string()).retry_after(wait)
 }
 
 /// Returns a row of the 422 list at its member.

@@ -34,7 +34,7 @@ const PATTERN: &str = "/mcp";
 
 /// Returns the path of the MCP server, and its service.
 pub(crate) fn api(app: App) -> (String, DirectApi) {
-    let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
+    let proxy = app.proxy.clone();
     let path = format!("{}{PATTERN}", app.settings.base_path);
     let service = move |request: Request<RequestBody>, context| -> DirectResponding {
         let (app, proxy) = (app.clone(), proxy.clone());

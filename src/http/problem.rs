@@ -93,6 +93,10 @@ problems! {
     NOT_EXPORTABLE = FORBIDDEN "not-exportable" "The secret of the credential is not given out";
     /// The `Origin` of a browser is not that of this server.
     ORIGIN_NOT_ALLOWED = FORBIDDEN "origin-not-allowed" "The origin is not allowed";
+    /// A person has to approve the proxied request first.
+    APPROVAL_PENDING = FORBIDDEN "approval-pending" "A person has to approve the request";
+    /// A person denied the proxied request.
+    APPROVAL_DENIED = FORBIDDEN "approval-denied" "A person denied the request";
     /// The operator does not lend the configured OAuth client for this grant.
     CLIENT_NOT_LENT = FORBIDDEN "client-not-lent" "The operator does not lend this client";
     /// No route has this path.

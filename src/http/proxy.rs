@@ -35,7 +35,7 @@ pub(super) const KEY_PREFIX: &str = "srk_";
 
 /// Returns the beginning of the paths of the proxy, and its service.
 pub(crate) fn api(app: App) -> (String, DirectApi) {
-    let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
+    let proxy = app.proxy.clone();
     let prefix = format!("{}{PREFIX}", app.settings.base_path);
     let answer = move |request: Request<RequestBody>, context| {
         let (app, proxy) = (app.clone(), proxy.clone());
@@ -134,7 +134,8 @@ async fn describe(
     } else {
         let hosts = app.broker.destinations(&caller)?.into_iter();
         let hosts: Vec<_> = hosts.map(|(host, ids)| json!({"host": host, "credentials": ids})).collect();
-        ("application/json", json!({ "destinations": hosts }).to_string())
+        let providers = app.broker.providers_to_send(&caller)?;
+        ("application/json", json!({ "destinations": hosts, "providers": providers }).to_string())
     };
     let mut response = http::Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -181,7 +181,7 @@ fn header_map(given: &BTreeMap<String, String>) -> Result<HeaderMap, ToolError> 
     check_members("headers", given)?;
     let mut headers = HeaderMap::new();
     for (name, value) in given {
-        let fault = |_| ToolError::arguments(format!("headers: '{}' is not a valid header", name.escape_debug()));
+        let fault = |()| ToolError::arguments(format!("headers: '{}' is not a valid header", name.escape_debug()));
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ()).map_err(fault)?;
         let value = HeaderValue::from_str(value).map_err(|_| ()).map_err(fault)?;
         if !OF_CONNECTION.contains(&parsed) {

@@ -60,7 +60,8 @@ fn shown_headers(headers: &HeaderMap) -> Map<String, Value> {
     shown
 }
 
-/// Returns the text of a body, or its bytes if it is binary. A cut may have split the last character.
+/// Returns the text of a body, or its bytes if it is binary. A cut may have split the last
+/// character.
 fn as_text(body: Vec<u8>, truncated: bool) -> Result<String, Vec<u8>> {
     if body.contains(&0) {
         return Err(body);

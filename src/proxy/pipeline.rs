@@ -25,14 +25,16 @@ use super::mask::MaskedForms;
 use super::method::{is_refused_method, method_override};
 use super::refusal::{ProxyError, RefusedRequest, RefusedSend};
 use super::response::{filtered, is_scope_error};
-use super::strip::AuthSlots;
+use super::strip::{AuthSlots, strip_headers};
 use super::websocket;
-use crate::broker::{Broker, Caller, SecretToSend};
+use crate::broker::{Actor, ApprovalState, Broker, Caller, Error, SecretToSend};
 use crate::catalog::Entry;
 use crate::config::ProxySettings;
 use crate::egress::{Egress, EgressError};
-use crate::id::CredentialId;
-use crate::policy::{Explanation, KeyRules, PolicyDecision, RequestFacts, RequestTarget, Scheme};
+use crate::id::{CredentialId, GrantId};
+use crate::policy::{
+    ApprovalFacts, Explanation, KeyRules, MAX_APPROVAL_BODY, PolicyDecision, RequestFacts, RequestTarget, Scheme,
+};
 use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest};
 
 /// Largest body that is held so that it can be sent again after a refresh.
@@ -161,6 +163,12 @@ impl Proxy {
         let slots = entry.map(AuthSlots::of).unwrap_or_default();
         let can_upgrade = upgrade.is_some();
         let admitted = Admitted { egress, entry, slots, bound, target, method, headers, can_upgrade };
+        let body = match &decision {
+            PolicyDecision::NeedsApproval { rule, .. } => {
+                self.approved(&caller, summary, &admitted, rule.id, body).await?
+            }
+            _ => body,
+        };
         let (response, forms) = self.exchange(&caller, summary, &admitted, body, known).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(filtered(response, forms, self.0.idle));
@@ -179,7 +187,7 @@ impl Proxy {
         explanation: &Explanation<'_>,
         summary: &CredentialMetadata,
     ) -> Result<(), ProxyError> {
-        if decision.is_denied() || matches!(decision, PolicyDecision::NeedsApproval { .. }) {
+        if decision.is_denied() {
             return Err(ProxyError::Denied(explanation.to_string()));
         }
         for (grant, rate) in decision.rates() {
@@ -187,6 +195,33 @@ impl Proxy {
             counted.map_err(|wait| ProxyError::Rate(grant.to_string(), wait))?;
         }
         Ok(())
+    }
+
+    /// Takes the approval of a person for this very request, or asks for it. Returns the body.
+    async fn approved(
+        &self,
+        caller: &Caller,
+        summary: &CredentialMetadata,
+        admitted: &Admitted<'_>,
+        grant: GrantId,
+        body: StreamedBody,
+    ) -> Result<StreamedBody, ProxyError> {
+        let Actor::ApiKey(key) = caller.who.actor else {
+            return Err(ProxyError::Denied("only an API key can ask for an approval".to_owned()));
+        };
+        let whole = hold(body, MAX_APPROVAL_BODY).await.map_err(|_| ProxyError::Body)?;
+        let whole = whole.ok_or(ProxyError::Broker(Error::ApprovalBodyTooLarge))?;
+        let Admitted { slots, bound, target, method, headers, .. } = admitted;
+        let mut headers = headers.clone();
+        strip_headers(&mut headers, slots);
+        let url = format!("{}{}", bound.destination, target.to_text());
+        let (credential, headers) = (summary.id, &headers);
+        let facts = ApprovalFacts { key, credential, method, url: &url, headers, body: &whole };
+        match self.0.broker.approval_for(caller, &summary.provider, grant, &facts).await? {
+            ApprovalState::Approved(_) => Ok(Full::new(whole).map_err(|never| match never {}).boxed_unsync()),
+            ApprovalState::Pending { id, retry_after } => Err(ProxyError::ApprovalPending(id, retry_after)),
+            ApprovalState::Denied(id) => Err(ProxyError::ApprovalDenied(id)),
+        }
     }
 
     /// Sends the request, and once more after a refresh if the provider rejects the token.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::InjectError;
 use crate::broker::{Error, NoBaseUrl};
 use crate::egress::EgressError;
-use crate::id::{CredentialId, ProviderName};
+use crate::id::{ApprovalId, CredentialId, ProviderName};
 use crate::oauth::BuildError;
 use crate::policy::{DestinationError, PathError};
 use crate::vault::ProxiedRequest;
@@ -46,6 +46,12 @@ pub enum ProxyError {
     /// No grant of the API key allows the request, or one denies it.
     #[error("{0}")]
     Denied(String),
+    /// A person has to approve the request first; it can be sent again after this time.
+    #[error("a person has to approve this request (approval {0}); send it again, unchanged, once it is approved")]
+    ApprovalPending(ApprovalId, Duration),
+    /// A person denied the request.
+    #[error("a person denied this request (approval {0})")]
+    ApprovalDenied(ApprovalId),
     /// A grant's rate is used up.
     #[error("the rate of a grant is used up ({0})")]
     Rate(String, Duration),

@@ -23,6 +23,7 @@ struct Scene {
     server: Process,
     /// Heads of the requests at the API.
     received: Arc<Mutex<Vec<String>>>,
+    api: String,
     id: String,
 }
 
@@ -35,15 +36,17 @@ impl Scene {
             ("200 OK", "application/json", r#"{"data":["a-model"]}"#.to_owned())
         })
         .await;
-        let settings =
-            format!("[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.openai.api_key]\nbase_url = \"{api}/v1\"\n");
+        let port = peers::free_port().await;
+        let settings = format!(
+            "[proxy]\nlisten = \"127.0.0.1:{port}\"\n[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.openai.api_key]\nbase_url = \"{api}/v1\"\n"
+        );
         let installation = Installation::new(&settings).await;
         let key = installation.key("alice");
         let server = installation.serve().await;
         let body = json!({"type": "api_key", "api_key": SECRET, "title": "t"});
         let path = "/v1/integrations/openai/credentials";
         let made = server.ask(Method::POST, path).key(&key).json(&body).send().await.is(201).json();
-        Self { installation, server, received, id: made["id"].as_str().unwrap().to_owned() }
+        Self { installation, server, received, api, id: made["id"].as_str().unwrap().to_owned() }
     }
 
     /// Runs a shell script as the command.
@@ -307,4 +310,27 @@ async fn keys_of_several_accounts_are_not_mixed() {
     assert!(stderr.contains("OPENAI_API_KEY is not set: name one of the credentials with --credential: "), "{stderr}");
     assert_eq!(scene.shell(&["--credential", second], REQUEST).0, 0);
     assert!(scene.received()[0].contains("Bearer sk-second\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_of_ones_own_sets_the_variables() {
+    let scene = Scene::new().await;
+    let key = scene.key_file("agent", &["PROXY_INTEGRATIONS"]);
+    let (code, stdout, stderr) = scene.shell(&["--key-file", &key], REQUEST);
+    assert!(code == 0 && stdout.contains("a-model"), "{stdout} {stderr}");
+    assert!(scene.received()[0].contains(&format!("Bearer {SECRET}\r\n")));
+    assert!(scene.made_keys().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bound_hosts_go_through_the_forward_proxy() {
+    let scene = Scene::new().await;
+    let script = format!("curl -sS --noproxy '' -x \"$http_proxy\" {}/v1/models; env", scene.api);
+    let (_, stdout, stderr) = scene.shell(&[], &script);
+    assert!(stdout.starts_with("{\"data\":[\"a-model\"]}"), "{stdout} {stderr}");
+    let received = scene.received();
+    assert!(received.len() == 1 && received[0].contains(&format!("Bearer {SECRET}\r\n")), "{received:?}");
+    // The server's authority is beside the roots of the system.
+    let bundle = stdout.lines().find_map(|line| line.strip_prefix("SSL_CERT_FILE=")).unwrap();
+    assert!(stdout.contains(&format!("GIT_SSL_CAINFO={bundle}\n")) && !std::path::Path::new(bundle).exists());
 }

@@ -426,7 +426,9 @@ async fn destinations_and_the_certificate_are_described() {
     let scene = Scene::new(&origin, BEARER).await;
     let get = |what: &str| scene.server.get(&format!("/v1/proxy/{what}")).key(&scene.agent);
     let found = get("destinations").send().await.is(200).json();
-    assert_eq!(found, json!({"destinations": [{"host": origin.base, "credentials": [scene.id]}]}));
+    let providers = json!({ scene.id.as_str(): "acme" });
+    let hosts = json!([{"host": origin.base, "credentials": [scene.id]}]);
+    assert_eq!(found, json!({"destinations": hosts, "providers": providers}));
     let pem = get("ca.pem").send().await.is(200).text();
     assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n") && !pem.contains("PRIVATE"), "{pem}");
     assert_eq!(pem, scene.server.broker.proxy_ca().await.unwrap().pem());

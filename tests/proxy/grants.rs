@@ -75,3 +75,30 @@ async fn grant_with_approval_sends_nothing_unasked() {
     scene.get("/x").await.is(403);
     assert!(origin.received().is_empty());
 }
+
+#[tokio::test]
+async fn approval_is_for_one_request_as_it_was_shown() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene(&origin).await;
+    add(&scene, &admin, json!({"key": agent, "effect": "allow", "approval": "always"})).await;
+    let send = async |body: &str| scene.ask(Method::POST, "/x").key(&scene.agent).bytes(body.to_owned()).send().await;
+    let pending = send("one").await.is(403);
+    assert!(pending.header("Retry-After").is_some());
+    let pending = pending.json();
+    assert_eq!(pending["type"], "/problems/approval-pending");
+    assert_eq!(send("one").await.is(403).json()["approval_id"], pending["approval_id"], "the same request");
+    let other = send("two").await.is(403).json();
+    assert_ne!(other["approval_id"], pending["approval_id"]);
+    let decide = async |id: &Value, how: &str| {
+        let path = format!("/v1/approvals/{}/{how}", id.as_str().unwrap());
+        scene.server.post(&path).key(&admin).send().await.is(200);
+    };
+    decide(&pending["approval_id"], "approve").await;
+    decide(&other["approval_id"], "deny").await;
+    assert!(origin.received().is_empty(), "nothing is sent before");
+    send("one").await.is(200);
+    assert!(origin.only().ends_with("one"));
+    assert_eq!(send("two").await.is(403).json()["type"], "/problems/approval-denied");
+    assert_ne!(send("one").await.is(403).json()["approval_id"], pending["approval_id"], "an approval is used once");
+    assert_eq!(origin.received().len(), 1);
+}

@@ -158,7 +158,8 @@ async fn refusals_are_results_with_the_problem() {
     let (result, _) = call(&scene, "http_send", json!({"credential": scene.id, "path": "/", "method": "TRACE"})).await;
     assert_eq!(result["type"], "/problems/method-not-allowed");
     assert!(origin.received().is_empty());
-    assert_eq!(audited(&scene.server, "proxy.refuse").len(), 2, "unknown credential and other host");
+    assert_eq!(audited(&scene.server, "proxy.refuse").len(), 1, "the other host");
+    assert_eq!(audited(&scene.server, "request.refuse").len(), 1, "the unknown credential");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use url::Url;
 
-use super::endpoint::Endpoint;
+use super::endpoint::McpEndpoint;
 use super::relay;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -39,11 +39,11 @@ impl McpCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
         let key = Environment::of_process().get(KEY_VARIABLE).map(Secret::from).ok_or_else(|| {
             Failure::configuration(format!("{KEY_VARIABLE} is not set")).advise(
-                "create a key with `strongroom key create --permissions PROXY_INTEGRATIONS`, and set the variable",
+                "create a key with `strongroom key create --permission PROXY_INTEGRATIONS`, and set the variable",
             )
         })?;
         let mut endpoint = match &self.url {
-            Some(url) => Endpoint::at_url(url, self.ca.as_deref())?,
+            Some(url) => McpEndpoint::at_url(url, self.ca.as_deref())?,
             None => self.configured(&context.installation(ClientSecrets::Leave)?.config().server)?,
         };
         endpoint.authenticate(&key, self.user.as_ref())?;
@@ -52,12 +52,12 @@ impl McpCommand {
 
     /// Returns the address of the server on this machine, or its public URL if it has TLS: the
     /// certificate names that host.
-    fn configured(&self, server: &ServerSettings) -> Result<Endpoint, Failure> {
+    fn configured(&self, server: &ServerSettings) -> Result<McpEndpoint, Failure> {
         match &server.listen {
-            Listen::Unix(path) => Ok(Endpoint::at_socket(path.clone(), &server.base_path)),
+            Listen::Unix(path) => Ok(McpEndpoint::at_socket(path.clone(), &server.base_path)),
             Listen::Tcp { .. } if server.tls.is_some() => {
                 let base = server.public_url.as_str().trim_end_matches('/');
-                Endpoint::at_text(&format!("{base}{}", server.base_path), self.ca.as_deref())
+                McpEndpoint::at_text(&format!("{base}{}", server.base_path), self.ca.as_deref())
             }
             Listen::Tcp { host, port } => {
                 let host = match host.as_str() {
@@ -66,7 +66,7 @@ impl McpCommand {
                     host if host.contains(':') => format!("[{host}]"),
                     host => host.to_owned(),
                 };
-                Endpoint::at_text(&format!("http://{host}:{port}{}", server.base_path), self.ca.as_deref())
+                McpEndpoint::at_text(&format!("http://{host}:{port}{}", server.base_path), self.ca.as_deref())
             }
         }
     }

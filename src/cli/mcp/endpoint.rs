@@ -28,7 +28,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Largest response in bytes: a body of 1 MiB whose characters are all escaped fits.
 const MAX_RESPONSE: usize = 16 << 20;
 
-/// Networks besides public ones in which the server may be.
+/// Networks in addition to public ones in which the server may be.
 const PRIVATE_NETWORKS: [&str; 7] =
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
 
@@ -38,13 +38,13 @@ enum Transport {
 }
 
 /// The endpoint, with the headers that authenticate.
-pub(super) struct Endpoint {
+pub(super) struct McpEndpoint {
     uri: Uri,
     transport: Transport,
     headers: HeaderMap,
 }
 
-impl Endpoint {
+impl McpEndpoint {
     /// The server at a URL, with its base path.
     pub(super) fn at_url(url: &Url, ca: Option<&Path>) -> Result<Self, Failure> {
         Self::at_text(url.as_str(), ca)
@@ -80,8 +80,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends one message. Returns the response, if the message gets one; the error is a text for the
-    /// client.
+    /// Sends one message. Returns the response, if the message gets one. The error is a text for
+    /// the client.
     pub(super) async fn post(&self, message: &Value, text: Bytes) -> Result<Option<Bytes>, String> {
         let exchange = async {
             let response = self.send(message, text).await?;

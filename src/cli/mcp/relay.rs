@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinSet;
 
-use super::endpoint::Endpoint;
+use super::endpoint::McpEndpoint;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 
@@ -22,7 +22,7 @@ const MAX_LINE: u64 = 2 << 20;
 const INTERNAL: i32 = -32_603;
 
 /// Passes messages until standard input ends and all requests are answered.
-pub(super) async fn run(endpoint: Endpoint, out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(endpoint: McpEndpoint, out: &mut Output) -> Result<(), Failure> {
     let (endpoint, mut lines) = (Arc::new(endpoint), lines_of_input());
     let (mut open, mut ended) = (JoinSet::new(), false);
     loop {
@@ -64,7 +64,7 @@ fn lines_of_input() -> Receiver<Vec<u8>> {
 }
 
 /// Returns the line of the response, if the message gets one.
-async fn exchange(endpoint: Arc<Endpoint>, line: Vec<u8>) -> Option<String> {
+async fn exchange(endpoint: Arc<McpEndpoint>, line: Vec<u8>) -> Option<String> {
     let message: Value = serde_json::from_slice(&line).unwrap_or_default();
     let id = message.get("id").cloned();
     match endpoint.post(&message, Bytes::from(line)).await {

@@ -12,7 +12,7 @@ use super::bundle::Bundles;
 use super::environment::ChildEnvironment;
 use super::key::{self, MadeKey};
 use super::relay::{Relay, RelayState};
-use super::server::{Server, url_of};
+use super::server::{Server, reachable, url_of};
 use super::tunnel::{ForwardProxy, Tunnels};
 use super::{check, child};
 use crate::broker::Installation;
@@ -22,7 +22,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Output, note};
 use crate::cli::runtime;
 use crate::clock::UnixTime;
-use crate::config::{ClientSecrets, Environment};
+use crate::config::{ClientSecrets, Config, Environment, Listen};
 use crate::id::{CredentialId, ProviderName, UserId};
 use crate::secret::Secret;
 
@@ -54,7 +54,8 @@ pub(in crate::cli) struct Run {
     /// URL of the server, with its base path [default: that of the configuration]
     #[arg(long, value_name = "URL")]
     server: Option<Url>,
-    /// Address of the server's forward proxy, for HTTPS to the hosts of credentials
+    /// Address of the server's forward proxy, for requests to the hosts of credentials [default:
+    /// proxy.listen of the configuration, unless --server is given]
     #[arg(long, value_name = "HOST:PORT")]
     forward_proxy: Option<String>,
     /// Put a token into the URLs of the relay. This is always on where the relay cannot see the owner
@@ -119,7 +120,7 @@ impl Run {
             credentials.retain(|(id, _)| self.credentials.contains(id));
             credentials.sort_by_key(|(id, _)| self.credentials.iter().position(|named| named == id));
         }
-        let forward = self.forward_proxy.clone();
+        let forward = self.forward_proxy.clone().or_else(|| self.configured_proxy(installation.config()));
         let forward = forward.and_then(|address| ForwardProxy::new(address, &key, user));
         let relay = Relay::open(self.proxy_auth).await?;
         let mut child = ChildEnvironment::new(&inherited);
@@ -130,7 +131,7 @@ impl Run {
         }
         self.set_variables(installation, &credentials, &relay, &mut child);
         if forward.is_none() {
-            note("Without --forward-proxy, requests with a credential work only at the base URLs in these variables.");
+            note("Without a forward proxy, requests with a credential work only at the base URLs in these variables.");
         }
         let relay = relay.serve(server, Tunnels { bound, forward }, self.credentials.clone());
         self.run_command(&relay, &child, &mut signals, out).await
@@ -154,6 +155,15 @@ impl Run {
                 note(format!("error: cannot run {}: {error}", self.command[0].to_string_lossy()));
                 Ok(code)
             }
+        }
+    }
+
+    /// Returns the forward proxy of the configuration's server. One with TLS is for other machines.
+    fn configured_proxy(&self, config: &Config) -> Option<String> {
+        let has_plain = self.server.is_none() && config.proxy.tls.is_none();
+        match config.proxy.listen.as_ref().filter(|_| has_plain)? {
+            Listen::Tcp { host, port } if *port != 0 => Some(reachable(host, *port)),
+            _ => None,
         }
     }
 

@@ -44,20 +44,22 @@ pub(super) struct Destinations {
 pub(super) fn url_of(config: &Config) -> Result<Url, Failure> {
     let server = &config.server;
     let base = match &server.listen {
-        Listen::Tcp { host, port } if server.tls.is_none() => {
-            let host = match host.as_str() {
-                "0.0.0.0" => "127.0.0.1".to_owned(),
-                "::" => "[::1]".to_owned(),
-                host if host.contains(':') => format!("[{host}]"),
-                host => host.to_owned(),
-            };
-            format!("http://{host}:{port}")
-        }
+        Listen::Tcp { host, port } if server.tls.is_none() => format!("http://{}", reachable(host, *port)),
         _ => server.public_url.as_str().trim_end_matches('/').to_owned(),
     };
     let unknown =
         |_| Failure::configuration("the address of the server is unknown").advise("name it with --server URL");
     Url::parse(&format!("{base}{}", server.base_path)).map_err(unknown)
+}
+
+/// Returns the address at which this machine reaches a listener.
+pub(super) fn reachable(host: &str, port: u16) -> String {
+    match host {
+        "0.0.0.0" => format!("127.0.0.1:{port}"),
+        "::" => format!("[::1]:{port}"),
+        host if host.contains(':') => format!("[{host}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
 }
 
 impl Server {

@@ -28,12 +28,12 @@ use super::server::service::{DirectApi, Shared};
 use crate::broker::{Authenticated, BoundCredential, Caller};
 use crate::permission::Permission;
 use crate::policy::{Destination, DestinationError, Scheme};
-use crate::proxy::{Proxy, RefusedRequest, StreamedBody};
+use crate::proxy::{RefusedRequest, StreamedBody};
 
 /// Returns a function that makes the service of the forward proxy.
 pub(crate) fn api(app: App) -> Box<dyn FnOnce(Arc<Shared>) -> DirectApi + Send> {
     Box::new(move |shared| {
-        let proxy = Proxy::new(app.broker.clone(), &app.broker.config().proxy);
+        let proxy = app.proxy.clone();
         let leaves = Leaves::new(shared.random);
         let forward = Arc::new(ForwardServer { app, proxy, shared, leaves });
         Box::new(move |request, context| {

@@ -1,6 +1,7 @@
 //! The vault as a whole, against a real file.
 
 mod api_keys;
+#[path = "../approvals/tests.rs"]
 mod approvals;
 mod audit;
 mod backups;
@@ -98,7 +99,7 @@ impl Bench {
 
     /// Counts every record again and holds that against the manifest.
     fn assert_manifest_holds(&self) {
-        let sealed: [(&str, &str, &str, &str, &str); 7] = [
+        let sealed: [(&str, &str, &str, &str, &str); 8] = [
             ("user", "sealed", "id", "id", "revision"),
             ("credential", "summary", "user", "id", "revision"),
             ("credential_secret", "secret", "user", "id", "revision"),
@@ -106,6 +107,7 @@ impl Bench {
             ("revocation", "sealed", "user", "id", "revision"),
             ("client_registration", "sealed", "''", "lower(hex(lookup))", "revision"),
             ("signing_key", "sealed", "''", "id", "revision"),
+            ("approval", "sealed", "key", "id", "revision"),
         ];
         let wrong = self.vault.core().read(|view, _| Ok(view.wrong_usage(9)?)).unwrap();
         assert!(wrong.is_empty(), "the usage of {wrong:?} was not counted");
