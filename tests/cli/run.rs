@@ -334,3 +334,18 @@ async fn bound_hosts_go_through_the_forward_proxy() {
     let bundle = stdout.lines().find_map(|line| line.strip_prefix("SSL_CERT_FILE=")).unwrap();
     assert!(stdout.contains(&format!("GIT_SSL_CAINFO={bundle}\n")) && !std::path::Path::new(bundle).exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_command_passes_messages_to_the_server() {
+    let scene = Scene::new().await;
+    let key = std::fs::read_to_string(scene.key_file("agent", &["PROXY_INTEGRATIONS"])).unwrap();
+    let mut mcp = scene.installation.start(&["mcp"], &[PATH, ("STRONGROOM_API_KEY", key.trim())]);
+    let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": {"name": "http_get", "arguments": {"credential": scene.id, "path": "/models"}}});
+    for message in [json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}), call] {
+        mcp.types(&message.to_string());
+    }
+    let (code, stdout, stderr) = mcp.end();
+    assert!(code == 0 && stdout.contains("http_send") && stdout.contains("a-model"), "{stdout} {stderr}");
+    assert!(scene.received()[0].contains(&format!("Bearer {SECRET}\r\n")) && !stdout.contains(SECRET));
+}

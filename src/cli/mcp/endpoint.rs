@@ -110,7 +110,12 @@ impl McpEndpoint {
             format!("cannot reach Strongroom at {}: {cause}. Is `strongroom serve` running?", self.uri)
         };
         match &self.transport {
-            Transport::Tcp(egress) => egress.stream(request, false, "mcp").await.map_err(|error| failed(&error)),
+            Transport::Tcp(egress) => {
+                let host = self.uri.authority().map_or("", |authority| authority.as_str());
+                let host = HeaderValue::from_str(host).map_err(|error| failed(&error))?;
+                request.headers_mut().insert(header::HOST, host);
+                egress.stream(request, false, "mcp").await.map_err(|error| failed(&error))
+            }
             Transport::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|error| failed(&error))?;
                 let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
