@@ -22,6 +22,7 @@ authorize_url = "{authorize}"
 token_url = "{token}"
 device_authorization_url = "{device}"
 issuer = "{base_url}"
+api_base_url = "{base_url}"
 announces_iss = true
 default_scopes = ["profile"]
 grants = ["authorization_code", "client_credentials"]
