@@ -121,7 +121,7 @@ fn comments_of_the_example_are_legal_settings() {
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
         .filter(|line| {
-            !["tls.", "passphrase", "directory", "epoch_file", "retention", "client_key = "]
+            !["listen = ", "tls.", "passphrase", "directory", "epoch_file", "retention", "client_key = "]
                 .iter()
                 .any(|begins| line.starts_with(begins))
         })

@@ -123,10 +123,11 @@ mod tests {
 
     /// Returns the contents of the serial number in a certificate.
     fn serial(config: &rcgen::Certificate) -> Vec<u8> {
-        // SEQUENCE (4 bytes), SEQUENCE (4), version (5), INTEGER.
-        let der = config.der();
-        assert_eq!(der[13], 2, "an INTEGER");
-        der[15..15 + usize::from(der[14])].to_vec()
+        // Two SEQUENCEs, the version (5 bytes), and an INTEGER.
+        let content = |der: &[u8]| der[if der[1] < 128 { 2 } else { 2 + usize::from(der[1] & 127) }..].to_vec();
+        let fields = content(&content(config.der()))[5..].to_vec();
+        assert_eq!(fields[0], 2, "an INTEGER");
+        fields[2..2 + usize::from(fields[1])].to_vec()
     }
 
     #[test]
