@@ -902,7 +902,8 @@ async fn mcp_provider_says_what_it_is() {
     let shown = server.get("/v1/integrations/providers/mcp").key(&server.key).send().await.is(200).json();
     let oauth = json!({
         "grants": ["oauth2"], "device_flow": false, "register_url": null, "missing": null, "api_base_url": null,
-        "token_type": "Bearer", "revocation": null,
+        "token_type": "Bearer", "revocation": null, "in": "header", "name": "Authorization", "prefix": "Bearer ",
+        "base_url": null,
     });
     assert_eq!((&shown["oauth"], &shown["inputs"][0]["name"]), (&oauth, &json!("server_url")));
     let path = "/v1/integrations/mcp/oauth/device/initiate";

@@ -14,7 +14,7 @@ use strongroom::random::Random;
 use strongroom::secret::Secret;
 use strongroom::vault::{
     AuditContext, BackupStop, ClientRegistration, CredentialPage, CredentialSecret, Existing, KeyHolder, KeyLimits,
-    MasterKey, NewApiKey, OpenMode, RegisteredAt, Vault, VaultError,
+    MasterKey, NewApiKey, OpenMode, RegisteredAt, RequestToApprove, Vault, VaultError,
 };
 
 use super::chance::Chance;
@@ -192,8 +192,31 @@ async fn fill(vault: &Vault, clock: &Clock) -> Server {
         vault.registrations().put(&at, new, None, &AuditContext::system()).await.expect("it is stored");
     }
     vault.signing_keys().ensure(&AuditContext::system()).await.expect("it is made");
+    ask_for_approval(vault).await;
     queue_revocation(&server).await;
     server
+}
+
+/// A request of a key waits for the approval of a person.
+async fn ask_for_approval(vault: &Vault) {
+    let key = vault.api_keys().list().expect("they can be read")[0].id;
+    let mut credentials = all(vault).expect("they can be read").into_iter();
+    // One that stays as it is: a change ends the requests that wait.
+    let credential = credentials.find(|one| one.host.is_some()).expect("headers of a host");
+    let request = RequestToApprove {
+        key,
+        user: credential.user,
+        provider: credential.provider,
+        credential: credential.id,
+        grant: "3f2b8c1e-0000-4000-8000-000000000000".parse().expect("an id"),
+        digest: [7; 32],
+        method: "POST".to_owned(),
+        url: "https://api.openai.com/v1/models".to_owned(),
+        headers: Vec::new(),
+        body: b"body".to_vec(),
+        body_length: 4,
+    };
+    vault.approvals().ask(request, &AuditContext::system()).await.expect("it is stored");
 }
 
 /// One more account is connected, and deleted while its provider is down.

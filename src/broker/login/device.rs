@@ -52,7 +52,7 @@ pub struct DeviceInitiateRequest {
     pub credential_id: Option<String>,
     /// `false` if the tokens may never be given out: requests can be sent with them through the
     /// proxy only. A credential that is reconnected stays so.
-    #[schema(required = false, nullable = false)]
+    #[schema(required = false)]
     pub exportable: Option<bool>,
     /// True if the credential may change to another account.
     pub allow_account_change: bool,
