@@ -48,7 +48,7 @@ pub enum BuildError {
 
 /// An error response (RFC 6749 §4.1.2.1 and §5.2). Both texts are for people and sanitized: no
 /// control characters, limited in length, and every secret of the request masked. Decisions use
-/// [`Self::reasons`].
+/// `reasons`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorResponse {
     /// The error code as it is shown, for example `invalid_grant`. Of a server that a caller chose,
